@@ -1,10 +1,10 @@
-"""What the examples share: Fashion-MNIST in memory, one pass of training, accuracy and a progress bar."""
+"""What the examples share: Fashion-MNIST in memory, training, accuracy, progress."""
 
 import argparse
 import sys
 import time
 
-import rushlight as torch  # the programs here are PyTorch programs: swap this line and they still run
+import rushlight as torch  # every program here is a PyTorch program: swap the import and it runs
 from rushlight import nn
 from rushlight.utils.data import DataLoader, TensorDataset
 from rushlight.vision.datasets import FashionMNIST, FashionMNISTSample
@@ -24,7 +24,7 @@ def arguments(description, **defaults):
 
 
 def fashion_mnist(args):
-    """Return the training and the test set, with images of shape (1, 28, 28) and values in [0, 1]."""
+    """Return training and test set: images of shape (1, 28, 28), values in [0, 1], and labels."""
     parts = None
     if not args.sample:
         try:
@@ -33,8 +33,8 @@ def fashion_mnist(args):
             ]
         except RuntimeError:  # as torchvision: the files are not there
             print(
-                "Full Fashion-MNIST was not found, so this is the bundled sample: expect lower accuracy.\n"
-                "For all 70,000 images: --download, or on Debian: apt install dataset-fashion-mnist.\n"
+                "Full Fashion-MNIST was not found: this is the bundled sample, so expect less.\n"
+                "For all images: --download, or on Debian: apt install dataset-fashion-mnist.\n"
             )
     parts = parts or [FashionMNISTSample(train) for train in (True, False)]
     return [TensorDataset(part.data.unsqueeze(1).float() / 255, part.targets) for part in parts]

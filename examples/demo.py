@@ -1,7 +1,8 @@
 """Train two networks on the bundled images, draw what they learned, save one and load it back.
 
-Everything lands in `runs/demo/`: learning curves, a grid of test images with predicted and true names,
-and `model.pt`. Takes under two minutes on two cores; `--epochs` makes it shorter or longer.
+Everything lands in `runs/demo/`: learning curves, a grid of test images with their
+predicted and true names, and `model.pt`. Takes under two minutes on two cores; `--epochs` makes it
+shorter or longer.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from rushlight.utils.data import DataLoader, TensorDataset
 from rushlight.vision.datasets import FashionMNISTSample
 
 matplotlib.use("Agg")  # draws into files, so no display is needed
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 
 def lenet():
@@ -40,13 +41,13 @@ def mlp():
 
 
 def load(train):
-    """Return the bundled images as a data set of (1, 28, 28) values in [0, 1], and the ten names."""
+    """Return the bundled images, (1, 28, 28) with values in [0, 1], and the ten names."""
     part = FashionMNISTSample(train)
     return TensorDataset(part.data.unsqueeze(1).float() / 255, part.targets), part.classes
 
 
 def seconds_per_epoch(net, train_set, test_set, batch_size, steps=5):
-    """Time a few steps of a copy, and one look at test images, to say how long an epoch will take."""
+    """Time a few steps of a new network, and a look at the test set, to predict an epoch."""
     net = net()
     optimizer = torch.optim.Adam(net.parameters())
     few = DataLoader(torch.utils.data.Subset(train_set, range(steps * batch_size)), batch_size)
@@ -60,7 +61,7 @@ def seconds_per_epoch(net, train_set, test_set, batch_size, steps=5):
 
 
 def fit(name, net, train_set, test_set, args):
-    """Train; print an epoch table. Return its rows (train loss, train accuracy, test loss, test accuracy)."""
+    """Train; print an epoch table. Return its rows: loss and accuracy in training, then in test."""
     optimizer = torch.optim.Adam(net.parameters(), lr=args.lr)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, args.epochs)
     batches = DataLoader(train_set, args.batch_size, shuffle=True)
@@ -75,15 +76,13 @@ def fit(name, net, train_set, test_set, args):
         scheduler.step()
         rows.append(row)
         seconds = time.perf_counter() - start
-        print(
-            f"{epoch:5d}  {row[0]:6.3f}  {row[1]:8.3f}  {row[2]:6.3f}  {row[3]:8.3f}  {seconds:8.1f}",
-            flush=True,
-        )
+        figures = "{:6.3f}  {:8.3f}  {:6.3f}  {:8.3f}".format(*row)
+        print(f"{epoch:5d}  {figures}  {seconds:8.1f}", flush=True)
     return rows
 
 
 def draw_curves(histories, path):
-    """Draw loss and accuracy by epoch: a colour for each network, dashed while training, solid on test images."""
+    """Draw loss and accuracy by epoch, a colour for each network; dashed while training."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for axis, column, title in zip(axes, (0, 1), ("loss", "accuracy"), strict=True):
         for (name, rows), colour in zip(histories.items(), ("#1f6feb", "#d4620b"), strict=True):
@@ -102,7 +101,7 @@ def draw_curves(histories, path):
 
 
 def draw_predictions(net, test_set, names, path, rows=4, columns=8):
-    """Draw test images under what the network says they are; mistakes are red, with the true name below."""
+    """Draw test images between their predicted and true names; mistakes are red."""
     images, labels = test_set[: rows * columns]
     net.eval()
     with torch.no_grad():
@@ -144,8 +143,8 @@ def main():
         seconds_per_epoch(net, train_set, test_set, args.batch_size) for net in networks.values()
     )
     print(
-        f"Training two networks on {len(train_set):,} images of clothes, {args.epochs} epochs each, "
-        f"will take about {per_epoch * args.epochs:.0f} s.",
+        f"Training two networks on {len(train_set):,} images of clothes, {args.epochs} epochs "
+        f"each, will take about {per_epoch * args.epochs:.0f} s.",
         flush=True,
     )
 

@@ -1,0 +1,44 @@
+"""What the pages promise: their programs run, and their links lead somewhere."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PROGRAM = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_programs_run(page, tmp_path, monkeypatch):
+    """The Python blocks of a page run in order, in one namespace, as a reader would type them."""
+    monkeypatch.chdir(tmp_path)
+    text, names = page.read_text(encoding="utf-8"), {"__name__": "page"}
+    for match in PROGRAM.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        program = "\n" * line + match[1]  # so that a traceback names the page's own lines
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(program, relative(page), "exec"), names)
+        assert printed.getvalue().strip() == expected_output(text[match.end() :])
+
+
+def expected_output(rest):
+    """Return the text block that follows a program directly: its output."""
+    block = re.match(r"\n+```text\n(.*?)^```", rest, re.MULTILINE | re.DOTALL)
+    return block[1].strip() if block else ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_links(page):
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if not target.startswith(("http:", "https:", "#", "mailto:")):
+            path = (page.parent / target.split("#")[0]).resolve()
+            assert path.exists(), f"{relative(page)} links to {target}, which is not there"

@@ -1,0 +1,158 @@
+"""The tree as a whole: who imports what, that docstrings' examples run, and figures worth watching.
+
+Sizes and import time are reported, not bounded: run ``pytest tests/test_tree.py -rP`` to read them.
+"""
+
+import ast
+import contextlib
+import importlib
+import inspect
+import io
+import pkgutil
+import re
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import rushlight
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "rushlight"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported_names(path):
+    """Yield (line, top-level name) for every import in a file, also those inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.lineno, node.module
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_stay_inside(path):
+    """No file imports torch, nor the top-level package, which sits above them all."""
+    for line, name in imported_names(path):
+        where = f"{path.relative_to(ROOT)}:{line} imports {name}"
+        assert name.split(".")[0] not in {"torch", "torchvision"}, where
+        assert name != "rushlight", f"{where}; import the module that defines what you need"
+
+
+def test_import_is_light():
+    """Heavy libraries wait until something needs them; the time itself is reported."""
+    program = """
+import sys, time
+import numpy, ml_dtypes
+start = time.perf_counter()
+import rushlight
+print(f"{time.perf_counter() - start:.3f}")
+print(*sys.modules)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    seconds, modules = run.stdout.splitlines()
+    print(f"import rushlight: {seconds} s, after numpy and ml_dtypes")
+    loaded = set(modules.split())
+    heavy = {"torch", "scipy.linalg", "scipy.special", "llvmlite", "PIL", "matplotlib", "cupy"}
+    assert not loaded & (heavy | {"multiprocessing.pool", "pandas", "tqdm"})
+
+
+def test_report_sizes():
+    """Lines of code by folder, and the longest files."""
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    folders = Counter()
+    for path, count in lines.items():
+        folders[str(path.parent.relative_to(ROOT))] += count
+    for folder, count in sorted(folders.items()):
+        print(f"{count:6d} {folder}")
+    print(f"{sum(folders.values()):6d} in all; the longest files:")
+    for path in sorted(lines, key=lines.get, reverse=True)[:8]:
+        print(f"{lines[path]:6d} {path.relative_to(ROOT)}")
+
+
+# -- examples in docstrings ----------------------------------------------------------------------
+#
+# Two forms count, both under a line "Example:" (or "Examples:"). With prompts (>>>) it is a
+# doctest. Without, it is a program: it has to run, and its asserts have to hold.
+
+HEADING = re.compile(r"^( *)Examples?::?[ ]*$", re.MULTILINE)
+
+
+def package_modules():
+    yield rushlight
+    for info in pkgutil.walk_packages(rushlight.__path__, "rushlight."):
+        if not info.name.endswith("__main__"):
+            yield importlib.import_module(info.name)
+
+
+def documented_objects():
+    """Yield (name, object) for each function, class and method the package defines, once."""
+    seen = set()
+    for module in package_modules():
+        yield module.__name__, module
+        for name, value in sorted(vars(module).items()):
+            yield from documented_members(module.__name__, name, value, seen)
+
+
+def documented_members(owner, name, value, seen):
+    home = getattr(value, "__module__", None) or ""
+    if id(value) in seen or not isinstance(home, str) or not home.startswith("rushlight"):
+        return
+    seen.add(id(value))
+    yield f"{owner}.{name}", value
+    if inspect.isclass(value):
+        for attribute, member in sorted(vars(value).items()):
+            member = getattr(member, "__func__", member)
+            yield from documented_members(f"{owner}.{name}", attribute, member, seen)
+
+
+def examples(docstring):
+    """Return the blocks of code under the Example headings of a docstring."""
+    text = inspect.cleandoc(docstring)
+    blocks = []
+    for match in HEADING.finditer(text):
+        indent = len(match[1])
+        block = []
+        for line in text[match.end() :].splitlines()[1:]:
+            if line.strip() and len(line) - len(line.lstrip()) <= indent:
+                break
+            block.append(line)
+        blocks.append(textwrap.dedent("\n".join(block)).strip("\n"))
+    return [block for block in blocks if block]
+
+
+def collect_examples():
+    for name, value in documented_objects():
+        docstring = value.__dict__.get("__doc__") if inspect.isclass(value) else value.__doc__
+        if isinstance(docstring, str):
+            for number, block in enumerate(examples(docstring)):
+                yield pytest.param(block, id=f"{name}-{number}" if number else name)
+
+
+def run_doctest(block, names):
+    import doctest
+
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    test = doctest.DocTestParser().get_doctest(block, names, "example", None, None)
+    report = io.StringIO()
+    doctest.DocTestRunner(optionflags=flags, verbose=False).run(test, out=report.write)
+    assert not report.getvalue(), report.getvalue()
+
+
+@pytest.mark.parametrize("block", collect_examples())
+def test_example(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"torch": rushlight, "rushlight": rushlight, "rl": rushlight, "nn": rushlight.nn}
+    names["F"] = rushlight.nn.functional
+    names["__name__"] = "example"
+    if ">>>" in block:
+        run_doctest(block, names)
+    else:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(block, "example", "exec"), names)

@@ -1,0 +1,165 @@
+"""Two observations of one program: where do they first differ?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tests.fuzz.footguns import accepted
+from tests.fuzz.observe import Observation, attempt, observe, quiet
+from tests.fuzz.program import Machine, Ref, Step
+from tests.fuzz.watch import Watch
+
+ROUNDING = {"float16": 2e-2, "bfloat16": 8e-2, "float32": 1e-4, "complex64": 1e-4}
+
+
+@dataclass
+class Mismatch:
+    """A difference: its class (for counting), what exactly, and why it is accepted, if it is."""
+
+    kind: str
+    detail: str
+    step: int | None = None
+    reason: str | None = None
+
+
+def difference(
+    program: Sequence[Step],
+    reference: Any,
+    lib: Any,
+    known: tuple[Observation, Watch] | None = None,
+) -> Mismatch | None:
+    """Run `program` on both libraries and compare; `known` is what the reference gave already."""
+    if known is None:
+        watch = Watch()
+        known = observe(program, reference, watch=watch), watch
+    expected, watch = known
+    got = observe(program, lib, expected)
+    if got.stopped_at is not None:
+        return _outcome(program, reference, expected, got)
+    found = _first(expected, got, watch)
+    if found is not None and found.kind in ("value", "gradient", "hook value"):
+        _excuse_rounding(found, program, reference, expected, watch)
+    return found
+
+
+def _outcome(
+    program: Sequence[Step], reference: Any, expected: Observation, got: Observation
+) -> Mismatch:
+    i = got.stopped_at
+    assert i is not None
+    step, a, b = program[i], expected.outcomes[i], got.outcomes[i]
+    machine = Machine(reference)
+    with quiet():
+        for earlier in program[:i]:
+            attempt(machine, earlier)
+        reason = accepted(step, machine, a, b)
+    kind = "outcome"
+    if a.error is not None and b.error is not None:
+        kind = "error type"
+    elif a.error is None and b.error is None:
+        kind = "result"
+    detail = f"{step.label}: torch {_brief(a)} | ours {_brief(b)}"
+    return Mismatch(kind, detail, i, reason)
+
+
+def _brief(outcome: Any) -> str:
+    if outcome.error is not None:
+        return f"{type(outcome.error).__name__}: {str(outcome.error)[:110]}"
+    return f"ok {outcome.kinds} {outcome.plain if outcome.plain is not None else ''}"
+
+
+def _first(a: Observation, b: Observation, watch: Watch) -> Mismatch | None:
+    for ref, x in a.tensors.items():
+        y = b.tensors[ref]
+        where = f"v{ref.step}[{ref.index}]"
+        if (x.dtype, x.values.shape) != (y.dtype, y.values.shape):
+            return Mismatch("dtype or shape", f"{where}: {x.dtype} {y.dtype}", ref.step)
+        if not close(x.values, y.values, x.dtype):
+            return Mismatch(
+                "value", f"{where}: torch {_show(x.values)} | ours {_show(y.values)}", ref.step
+            )
+        for name, fact in x.facts.items():
+            if name == "_version" and ref in watch.unversioned:
+                continue
+            if fact != y.facts[name]:
+                return Mismatch(name, f"{where}: torch {fact} | ours {y.facts[name]}", ref.step)
+        found = _gradients(where, ref, x.gradient, y.gradient)
+        if found is not None:
+            return found
+        if ref not in watch.loose and x.strides != y.strides:
+            return Mismatch("strides", f"{where}: torch {x.strides} | ours {y.strides}", ref.step)
+    return _hooks(a, b) or _aliasing(a, b, watch)
+
+
+def _gradients(where: str, ref: Ref, x: Any, y: Any) -> Mismatch | None:
+    if (x is None) != (y is None):
+        return Mismatch("gradient set", f"{where}: torch {x} | ours {y}", ref.step)
+    if x is None:
+        return None
+    if x[1:] != y[1:] or x[0].shape != y[0].shape:
+        return Mismatch("gradient dtype", f"{where}: torch {x[1:]} | ours {y[1:]}", ref.step)
+    if not close(x[0], y[0], x[1]):
+        return Mismatch("gradient", f"{where}: torch {_show(x[0])} | ours {_show(y[0])}", ref.step)
+    return None
+
+
+def _hooks(a: Observation, b: Observation) -> Mismatch | None:
+    order, our_order = [key for key, _ in a.hooks], [key for key, _ in b.hooks]
+    if order != our_order:
+        return Mismatch("hook order", f"torch {order} | ours {our_order}")
+    for (key, x), (_, y) in zip(a.hooks, b.hooks, strict=True):
+        if (x is None) != (y is None) or (x is not None and not close(x, y, str(y.dtype))):
+            return Mismatch("hook value", f"v{key}: torch {x} | ours {y}", key)
+    return None
+
+
+def _aliasing(a: Observation, b: Observation, watch: Watch) -> Mismatch | None:
+    """Which tensors share memory."""
+    refs = [
+        ref
+        for ref, x in a.tensors.items()
+        if ref not in watch.foreign and isinstance(x.memory, np.ndarray) and x.memory.size
+    ]
+    for i, first in enumerate(refs):
+        for second in refs[:i]:
+            x = np.may_share_memory(a.tensors[first].memory, a.tensors[second].memory)
+            y = np.may_share_memory(b.tensors[first].memory, b.tensors[second].memory)
+            if x != y:
+                names = f"v{second.step}[{second.index}] and v{first.step}[{first.index}]"
+                return Mismatch("aliasing", f"{names}: torch {x} | ours {y}", first.step)
+    return None
+
+
+def close(x: np.ndarray, y: np.ndarray, dtype: str) -> bool:
+    """Equal up to what a different order of summation may change."""
+    if x.shape != y.shape:
+        return False
+    if x.dtype.kind not in "fc":
+        return bool((x == y).all())
+    rtol = ROUNDING.get(dtype.removeprefix("torch."), 1e-7)
+    finite = np.abs(x[np.isfinite(x)])
+    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    return bool(np.allclose(x, y, rtol=rtol, atol=rtol * 0.1 * scale, equal_nan=True))
+
+
+def _show(x: np.ndarray) -> str:
+    return np.array2string(x.ravel()[:6], precision=6, separator=",").replace("\n", "")
+
+
+def _excuse_rounding(
+    found: Mismatch, program: Sequence[Step], reference: Any, expected: Observation, watch: Watch
+) -> None:
+    """Nothing is wrong if torch itself changes as much when its inputs change in the last digits."""
+    for jitter in (8, -8, 5):
+        moved = observe(program, reference, expected, jitter=jitter)
+        if moved.stopped_at is not None:
+            found.reason = "ill-conditioned"
+            return
+        again = _first(expected, moved, watch)
+        if again is not None and again.kind == found.kind and again.step == found.step:
+            found.reason = "ill-conditioned"
+            return

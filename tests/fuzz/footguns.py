@@ -1,0 +1,117 @@
+"""Where rushlight differs from torch on purpose, and what torch leaves undefined.
+
+`avoided` names the steps that the generator does not make; `accepted` names differences that it
+cannot foresee. Both give a reason, which the runner counts. `test_footguns.py` pins the behaviour.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from tests.fuzz.observe import Outcome
+from tests.fuzz.program import Machine, Ref, Step
+from tests.fuzz.watch import Watch, memory_of, writes
+
+LAYOUT_DECIDES = {
+    "view", "reshape", "flatten", "unflatten", "contiguous", "ravel", "view_as", "reshape_as",
+    "as_strided", "is_contiguous", "stride", "data_ptr",
+}  # fmt: skip
+STRICTER_ON_EXPANDED = {"masked_fill_", "setitem", "index_put_", "index_fill_", "masked_scatter_"}
+
+
+# ---- not generated -----------------------------------------------------------------------------
+
+
+def avoided(step: Step, machine: Machine, watch: Watch) -> str | None:
+    """Why `step` is not worth comparing in the present state, or None. Asks torch's tensors."""
+    first = step.args[0] if step.args and isinstance(step.args[0], Ref) else None
+    if step.name in LAYOUT_DECIDES and any(r in watch.loose for r in step.refs()):
+        return "a layout that differs decides between view and copy"
+    if step.kind == "method" and step.name == "detach_" and _has_views(machine, first):
+        return "detach_ on a base cuts its views off the graph"
+    if writes(step):
+        return _avoided_write(step, machine, watch)
+    return None
+
+
+def _avoided_write(step: Step, machine: Machine, watch: Watch) -> str | None:
+    target_ref = step.kwargs.get("out", step.args[0])
+    if target_ref in watch.foreign:
+        return "whether a gradient is a view is the library's business"
+    target = memory_of(machine.tensors[target_ref])
+    if _overlaps_itself(target):
+        return "torch leaves writes to self-overlapping windows undefined"
+    expanded = any(s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True))
+    if expanded and step.name in STRICTER_ON_EXPANDED:
+        return "stricter: writing a part of expanded memory raises"
+    for ref in step.refs() - {target_ref}:
+        if ref in machine.tensors and _gappy_overlap(target, memory_of(machine.tensors[ref])):
+            return "torch leaves it undefined which of the overlapping elements is read first"
+    return None
+
+
+def _has_views(machine: Machine, ref: Ref | None) -> bool:
+    t = machine.tensors.get(ref)
+    return t is not None and any(other._base is t for other in machine.tensors.values())
+
+
+def _overlaps_itself(a: np.ndarray) -> bool:
+    """Whether two indices share an element in another way than by expanding."""
+    reach = 1
+    steps = sorted(
+        (abs(s) // a.itemsize, n) for s, n in zip(a.strides, a.shape, strict=True) if n > 1
+    )
+    for stride, n in steps:
+        if stride and stride < reach:
+            return True
+        reach += stride * (n - 1)
+    return False
+
+
+def _gappy_overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    if a.size == 0 or b.size == 0 or not np.may_share_memory(a, b):
+        return False
+    if a.ctypes.data == b.ctypes.data and (a.shape, a.strides) == (b.shape, b.strides):
+        return False
+    return not (_dense(a) and _dense(b))
+
+
+def _dense(a: np.ndarray) -> bool:
+    """Whether the elements fill a stretch of memory without gaps or repetition."""
+    reach = 1
+    steps = sorted((s // a.itemsize, n) for s, n in zip(a.strides, a.shape, strict=True) if n > 1)
+    for stride, n in steps:
+        if stride != reach:
+            return False
+        reach *= n
+    return True
+
+
+# ---- recognised afterwards ---------------------------------------------------------------------
+
+SAVED = re.compile("modified by an inplace|through the graph a second time|been freed|detached")
+LEAF = re.compile("leaf Variable")
+KERNEL = re.compile("not implemented for '")
+OVERLAP = re.compile("single memory location|some elements of the input tensor")
+
+
+def accepted(step: Step, machine: Machine, torchs: Outcome, ours: Outcome) -> str | None:
+    """Why two outcomes may differ, or None. `machine` ran torch up to `step`."""
+    if torchs.error is None or ours.error is not None:
+        return None
+    text = str(torchs.error)
+    if step.kind in ("backward", "grad") and SAVED.search(text):
+        return "laxer: a saved tensor is checked only if a rule reads it"
+    if KERNEL.search(text):
+        return "laxer: dtypes that torch has no kernel for"
+    if not writes(step):
+        return None
+    target = machine.resolve(step.kwargs.get("out", step.args[0]))
+    if LEAF.search(text) and target._is_view():
+        return "laxer: a stale view can be written without reading grad_fn first"
+    operands = [machine.resolve(r) for r in step.refs() if r in machine.tensors]
+    if OVERLAP.search(text) and any(1 in t.shape for t in operands):
+        return "laxer: dims of size 1 never count as overlap"
+    return None

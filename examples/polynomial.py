@@ -47,9 +47,7 @@ def main():
         train_loss, test_loss, weights = fit(*halves, args.epochs)
         shown = ", ".join(f"{w:.2f}" for w in weights[:4].tolist())
         print(f"{degree:6d}  {train_loss:10.4f}  {test_loss:9.4f}  {shown}")
-    print(
-        "Degree 1 cannot follow the data; degrees above 3 have weights to spare, and follow the noise."
-    )
+    print("Below degree 3 the line cannot follow the data; above, it follows the noise as well.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Build the pages and an API reference into a folder: `python scripts/build_docs.py build/docs`.
 
-Pages are Markdown, readable as they are; here they become HTML, and links between them follow. A link
-that leads nowhere stops the build. The reference comes from docstrings, by pdoc.
+Pages are Markdown, readable as they are; here they become HTML, and links between them follow. A
+link that leads nowhere stops the build. The reference comes from docstrings, by pdoc.
 """
 
 import re
@@ -27,7 +27,8 @@ th, td {{ border: 1px solid #d0d7de; padding: 0.3rem 0.7rem }} img {{ max-width:
 </style>
 <nav><a href="{top}README.html">rushlight</a> · <a href="{top}README.zh.html">中文</a> ·
 <a href="{top}docs/architecture.html">architecture</a> ·
-<a href="{top}docs/differences.html">differences</a> · <a href="{top}api/rushlight.html">API</a></nav>
+<a href="{top}docs/differences.html">differences</a> ·
+<a href="{top}api/rushlight.html">API</a></nav>
 {body}
 </html>
 """

@@ -1,0 +1,50 @@
+"""rushlight: the deep-learning framework that is light enough to read and fast enough to prefer.
+
+``import rushlight as torch`` and a PyTorch program runs. Names, signatures and semantics are torch's; docs/differences.md lists what
+differs. Reading order: docs/architecture.md.
+"""
+
+import importlib
+from typing import Any
+
+import rushlight.ops  # noqa: F401  (provides the ops that autograd itself needs)
+from rushlight import dtypes as _dtypes
+from rushlight.core.size import Size as Size
+from rushlight.core.state import (
+    enable_grad as enable_grad,
+    inference_mode as inference_mode,
+    is_grad_enabled as is_grad_enabled,
+    is_inference_mode_enabled as is_inference_mode_enabled,
+    no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
+)
+from rushlight.core.tensor import Tensor as Tensor
+from rushlight.devices import device as device
+from rushlight.dtypes import (
+    dtype as dtype,
+    get_default_dtype as get_default_dtype,
+    set_default_dtype as set_default_dtype,
+)
+from rushlight.tensor_api import *  # noqa: F403
+
+__version__ = "0.1.0"
+
+globals().update(_dtypes.by_name)
+globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASES.items()})
+
+_LAZY = frozenset((
+    "autograd", "nn", "optim", "utils", "serialization", "vision", "linalg", "fft", "special", "random", "testing", "cuda", "backends",
+    "distributions", "jit", "func", "amp", "multiprocessing", "version", "types", "return_types", "hub", "compiler", "profiler",
+    "distributed", "signal", "masked", "onnx", "overrides", "cpu", "mps", "storage", "demo", "errors", "config",
+))  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Namespaces that not every program uses are imported when first asked for."""
+    if name in _LAZY:
+        try:
+            return importlib.import_module(f"rushlight.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"rushlight.{name}":
+                raise
+    raise AttributeError(f"module 'rushlight' has no attribute {name!r}", name=name, obj=importlib.import_module("rushlight"))

@@ -1,0 +1,656 @@
+"""The graph that ``backward`` walks: nodes, recording, and the engine. Knows no op.
+
+A node's edges lead to nodes with smaller ``seq``, so descending ``seq`` is a topological order and also the order in which
+torch runs hooks. An edge is a Node, a leaf Tensor itself (there is no accumulate node, so no reference cycle), or None.
+"""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from rushlight import dtypes
+from rushlight.core.state import GradMode, modes, state
+from rushlight.core.tensor import (
+    Tensor,
+    alias,
+    edge,
+    needs_grad,
+    new,
+    refuse,
+    replay,
+)
+from rushlight.errors import GraphError, ShapeError
+
+next_seq = itertools.count(1).__next__
+by_seq = attrgetter("seq")
+
+
+class Required:
+    """The few ops that recording and the engine need; ``ops`` provides them at import."""
+
+    zeros: Callable[..., Tensor]  # (shape, dtype)
+    ones: Callable[..., Tensor]
+    sum_to: Callable[..., Tensor]  # (g, shape): undo broadcasting
+    cast: Callable[..., Tensor]  # (g, dtype); complex to real keeps the real part
+
+
+required = Required()
+
+
+class Node:
+    """One recorded application of an op.
+
+    Fields set by recording: op; edges, per input; saved, what the rules read, per input and then per output; versions, the
+    counter value of each saved tensor (None: not a tensor); seq. The others stay at their class default unless needed.
+    """
+
+    _is_node = True
+    op: Any
+    edges: tuple[Any, ...]
+    seq: int
+    saved: Any = ()
+    versions: tuple[Any, ...] = ()
+    params: dict[str, Any] | None = None
+    specs: Any = None  # per input (shape, dtype): set when a rule asks, or a gradient must be reduced or cast
+    special = False  # hooks, keepers or slots are set
+    hooks: dict[int, Any] | None = None  # on the arriving gradient, from tensors
+    pre_hooks: dict[int, Any] | None = None  # from the user, on the node's incoming gradients
+    post_hooks: dict[int, Any] | None = None  # on what the node sends on
+    keepers: tuple[Tensor, ...] = ()  # tensors that retain the arriving gradient
+    owner: Callable[[], Any] | None = None  # inner node of a CopySlices: makes the graph position of its output
+    out_specs: Any = None  # several outputs: (shape, dtype) of each; the gradient then arrives as a list
+    stack: str | None = None  # the forward line, in anomaly mode
+    meta: dict[str, Any] | None = None
+
+    def name(self) -> str:
+        """The node's name, such as ``MulBackward0``."""
+        return str(self.op.backward_name(self.params))
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {hex(id(self))}>"
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dict for the user's own notes."""
+        if self.meta is None:
+            self.meta = {}
+        return self.meta
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        """Per input: (the node its gradient goes to, which of that node's outputs it is)."""
+        return tuple([_describe_edge(e) for e in self.edges])
+
+    def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call ``fn(grad_inputs, grad_outputs)`` after the node ran; it may return new grad_inputs."""
+        self.post_hooks, self.special = self.post_hooks or {}, True
+        return RemovableHandle(self.post_hooks, fn)
+
+    def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call ``fn(grad_outputs)`` before the node runs; it may return new grad_outputs."""
+        self.pre_hooks, self.special = self.pre_hooks or {}, True
+        return RemovableHandle(self.pre_hooks, fn)
+
+    def add_keeper(self, t: Tensor) -> None:
+        """Let t retain the gradient that arrives here."""
+        self.keepers, self.special = (*self.keepers, t), True
+
+    def drop_keeper(self, t: Tensor) -> None:
+        """Stop retaining for t."""
+        self.keepers = tuple([k for k in self.keepers if k is not t])
+
+    def fetch(self, i: int) -> Any:
+        """Saved value i, after checking that nobody wrote to it."""
+        if self.saved is None:
+            raise GraphError(
+                f"Trying to backward through the graph a second time: the values that {self.name()} saved were freed by the "
+                "first. Pass retain_graph=True to the earlier backward() or grad() if you need it again."
+            )
+        t, version = self.saved[i], self.versions[i]
+        if version is None:
+            return t
+        if version.__class__ is not int:  # packed by saved_tensors_hooks
+            return version(t)
+        if t._counter.value != version:
+            raise GraphError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"{self.name()} saved a {tuple(t._array.shape)} tensor at version {version}, and it is now at version "
+                f"{t._counter.value}. clone() it before the write, or use the operation without the underscore. "
+                "torch.autograd.set_detect_anomaly(True) shows where it was saved."
+            )
+        n = len(self.edges)
+        if i >= n and modes.grad:  # an output: rejoin it to the graph for higher orders
+            t = alias(t)
+            if self.out_specs is not None:
+                t._node = Output(self, i - n)
+            else:
+                t._node = self if self.owner is None else self.owner()
+            t._tracked = True
+        return t
+
+    def look(self, name: str) -> Any:
+        """A rule's non-tensor argument: a spec, all parameters, or one."""
+        if name.endswith("_spec"):
+            return self.specs[self.op.names.index(name[:-5])]
+        if name == "specs":
+            return self.specs
+        if name == "tail":
+            return [self.fetch(i) for i in range(len(self.op.names), len(self.edges))]
+        assert self.params is not None
+        return self.params if name == "params" else self.params[name]
+
+    def backward(self, g: Any, needed: Any = None) -> list[Any]:
+        """The gradient of each input, given that of the output (a list of them when there are several)."""
+        op, specs = self.op, self.specs
+        if op.joint is not None:
+            return self._backward_joint(g, needed)
+        grads: list[Any] = []
+        for i, e in enumerate(self.edges):
+            if e is None or (needed is not None and e not in needed):
+                grads.append(None)
+                continue
+            rule, reads = op.rules[i]
+            if not reads:
+                r = rule(g)
+            elif len(reads) == 1 and reads[0].__class__ is int:
+                r = rule(g, self.fetch(reads[0]))
+            else:
+                r = rule(g, *[self.fetch(k) if k.__class__ is int else self.look(k) for k in reads])
+            grads.append(r if specs is None or r is None else fit(r, specs[i]))
+        return grads
+
+    def _backward_joint(self, g: Any, needed: Any) -> list[Any]:
+        rule, reads = self.op.joint
+        needs = [e is not None and (needed is None or e in needed) for e in self.edges]
+        grads = rule(g, needs, *[self.fetch(k) if k.__class__ is int else self.look(k) for k in reads])
+        specs = self.specs
+        return [
+            None if not need or r is None else r if specs is None else fit(r, specs[i])
+            for i, (r, need) in enumerate(zip(grads, needs, strict=True))
+        ]
+
+
+class AccumulateGrad:
+    """How a leaf appears in ``next_functions``; the graph itself points at the leaf."""
+
+    def __init__(self, variable: Tensor) -> None:
+        self.variable = variable
+        self.next_functions = ()
+
+    def name(self) -> str:
+        """``torch::autograd::AccumulateGrad``."""
+        return "torch::autograd::AccumulateGrad"
+
+    def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call ``fn((), (grad,))`` after the gradient was accumulated."""
+        if self.variable._after_hooks is None:
+            self.variable._after_hooks = {}
+        return RemovableHandle(self.variable._after_hooks, lambda t: fn((), (t.grad,)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccumulateGrad) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return hash(id(self.variable))
+
+
+def _describe_edge(e: Any) -> tuple[Any, int]:
+    if e is None:
+        return None, 0
+    if not e._is_node:
+        return AccumulateGrad(e), 0
+    return (e.edges[0], e.index) if isinstance(e, Output) else (e, 0)
+
+
+class RemovableHandle:
+    """Removes the hook it was returned for: call ``remove()`` or use it with ``with``."""
+
+    next_id = 0
+
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
+        self.hooks, self.id = hooks, RemovableHandle.next_id
+        RemovableHandle.next_id += 1
+        if prepend:
+            rest = dict(hooks)
+            hooks.clear()
+            hooks[self.id] = hook
+            hooks.update(rest)
+        else:
+            hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Remove the hook; again is harmless."""
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class Output(Node):
+    """Output ``index`` of a node with several."""
+
+    def __init__(self, node: Node, index: int) -> None:
+        self.edges, self.index, self.seq, self.op = (node,), index, next_seq(), node.op
+        self.params = node.params
+
+    def backward(self, g: Any, needed: Any = None) -> list[Any]:
+        return [(self.index, g)]
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        node: Node = self.edges[0]
+        return node.next_functions
+
+    def name(self) -> str:
+        node: Node = self.edges[0]
+        return node.name()
+
+    @property
+    def ctx(self) -> Any:
+        """The context of a custom Function's node."""
+        return getattr(self.edges[0], "ctx", None)
+
+
+class CopySlices(Node):
+    """The base of a view after the view was written by ``inner``: the base's new place in the graph."""
+
+    def __init__(self, base: Tensor, chain: tuple[Any, ...], inner: Node, base_edge: Any) -> None:
+        self.inner, self.chain, self.op = inner, chain, inner.op
+        self.edges = (base_edge, *inner.edges[1:])
+        self.like = (base._array.shape, base._array.dtype)
+        self.seq = next_seq()
+        inner.owner = self.make_view_node
+
+    @property
+    def saved(self) -> Any:
+        """What the inner node saved: both are freed together."""
+        return self.inner.saved
+
+    @saved.setter
+    def saved(self, value: Any) -> None:
+        self.inner.saved = value
+
+    def name(self) -> str:
+        return "CopySlices"
+
+    def make_view_node(self) -> Node | None:
+        """The graph position of the view as it was right after the write."""
+        t = required.zeros(*self.like)
+        t._node, t._tracked = self, True
+        previous, modes.grad = modes.grad, True
+        try:
+            return replay(t, self.chain)._node
+        finally:
+            modes.grad = previous
+
+    def backward(self, g: Any, needed: Any = None) -> list[Any]:
+        if self.saved is None:
+            self.inner.fetch(0)
+        result = g.clone()
+        part = replay(result, self.chain)
+        inner_needed = None if needed is None else needed | set(self.inner.edges[:1])
+        grads = list(self.inner.backward(part.clone(), inner_needed))
+        if self.edges[0] is None:
+            grads[0] = None
+        else:
+            if grads[0] is None:
+                part.zero_()
+            else:
+                part.copy_(grads[0])
+            grads[0] = result
+        return grads
+
+
+def fit(g: Tensor, spec: Any) -> Tensor:
+    """Undo broadcasting and promotion: give g the shape and dtype of the input it belongs to."""
+    shape, d = spec
+    if g._array.shape != shape:
+        g = required.sum_to(g, shape)
+    if g._array.dtype is not d and g._array.dtype != d and d in dtypes.DIFFERENTIABLE:
+        g = required.cast(g, d)
+    return g
+
+
+def any_needs_grad(inputs: Any) -> bool:
+    """Slow check for views made under no_grad of something that requires grad: no edge, yet they require grad."""
+    return any([needs_grad(t) for t in inputs if isinstance(t, Tensor) and t._tracked])
+
+
+def record(
+    op: Any, inputs: Sequence[Any], out: Any, params: dict[str, Any] | None = None, edges: tuple[Any, ...] | None = None
+) -> Node | None:
+    """Attach to ``out`` (a Tensor, or a list of them) a node for ``op``; no effect when no input needs gradient."""
+    if edges is None:
+        edges = tuple([edge(t) if isinstance(t, Tensor) and t._tracked else None for t in inputs])
+    if not any([e is not None for e in edges]) and not any_needs_grad(inputs):
+        return None
+    n = new(Node)
+    n.op, n.edges, n.seq, n.params = op, edges, next_seq(), params
+    outs = out if isinstance(out, list) else [out]
+    keep, wants_specs = op.keep(tuple([e is not None for e in edges]), len(outs))
+    values = (*inputs, *outs)
+    if True in keep:
+        count = len(inputs)
+        saved = [(t if i < count else alias(t)) if k else None for i, (t, k) in enumerate(zip(values, keep, strict=True))]
+        n.saved = tuple(saved)
+        n.versions = tuple([t._counter.value if isinstance(t, Tensor) else None for t in saved])
+        if modes.saved_hooks is not None:
+            pack_saved(n)
+    arrays = [t._array if isinstance(t, Tensor) else None for t in inputs]
+    like = outs[0]._array
+    if wants_specs or (op.fits and any([a is not None and (a.shape != like.shape or a.dtype != like.dtype) for a in arrays])):
+        n.specs = tuple([None if a is None else (a.shape, a.dtype) for a in arrays])
+    attach(n, out)
+    if modes.anomaly:
+        n.stack = "".join(traceback.format_stack()[:-3])
+    return n
+
+
+def attach(n: Node, out: Any) -> None:
+    """Make ``n`` the node of ``out``; integer outputs stay outside the graph."""
+    if not isinstance(out, list):
+        out._node, out._tracked = n, True
+        return
+    n.special = True
+    n.out_specs = [(o._array.shape, o._array.dtype) for o in out]
+    for i, o in enumerate(out):
+        if o._array.dtype in dtypes.DIFFERENTIABLE:
+            o._node, o._tracked = Output(n, i), True
+
+
+def pack_saved(n: Node) -> None:
+    """Hand what the node saves to the user's pack hook; ``versions`` then holds the unpack hook."""
+    assert modes.saved_hooks is not None
+    pack, unpack = modes.saved_hooks
+    saved = list(n.saved)
+    versions = list(n.versions)
+    for i, t in enumerate(saved):
+        if isinstance(t, Tensor):
+            saved[i], versions[i] = pack(t), unpack
+    n.saved, n.versions = tuple(saved), tuple(versions)
+
+
+# In-place writes ------------------------------------------------------------------------------------------------
+
+
+def check_write(x: Tensor) -> None:
+    """Refuse a recorded write that autograd cannot express."""
+    link = x._link
+    if link is not None:
+        if link.origin is not None:
+            refuse(link.origin, "is being")
+        if needs_grad(x) and link.base._node is None:
+            raise GraphError(
+                "a view of a leaf Variable that requires grad is being used in an in-place operation; "
+                "write under no_grad(), or to a clone()."
+            )
+    if needs_grad(x) and x.grad_fn is None:
+        raise GraphError(
+            "a leaf Variable that requires grad is being used in an in-place operation; write under no_grad(), or to a clone()."
+        )
+
+
+def rebase(x: Tensor, node: Node, had_grad: bool) -> None:
+    """``node`` now describes how x's memory was made; when x is a view, so it does for part of the base's."""
+    link = x._link
+    if link is None:
+        move_keepers(x, node)
+        x._node, x._tracked, x._wants_grad = node, True, False
+        return
+    base = link.base
+    slices = CopySlices(base, link.chain, node, edge(base))
+    if had_grad:
+        move_keepers(base, slices)
+    base._node, base._tracked, base._wants_grad = slices, True, False
+    if x._node is None:
+        x._node = node  # so that `refresh` knows there is something to make again
+    edge(x)
+
+
+def move_keepers(x: Tensor, node: Node) -> None:
+    """A retained gradient follows the tensor to its new node."""
+    old = x._node
+    if old is not None and x._keeps_grad:
+        old.drop_keeper(x)
+        node.add_keeper(x)
+
+
+# Engine ---------------------------------------------------------------------------------------------------------
+
+
+def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
+    """Nodes from which gradients flow, latest first, and how many edges end in each leaf."""
+    leaves: dict[Any, int] = {}
+    order = [r for r in dict.fromkeys(roots) if r._is_node]
+    seen = set(order)
+    stack = list(order)
+    while stack:
+        for e in stack.pop().edges:
+            if e is None:
+                continue
+            if not e._is_node:
+                leaves[e] = leaves.get(e, 0) + 1
+            elif e not in seen:
+                seen.add(e)
+                order.append(e)
+                stack.append(e)
+    order.sort(key=by_seq, reverse=True)
+    return order, leaves
+
+
+def run_backward(
+    roots: list[Any], grads: list[Any], retain_graph: bool, create_graph: bool, inputs: list[Any] | None = None, accumulate: bool = False
+) -> dict[Any, Any]:
+    """Send ``grads`` from the graph positions ``roots`` to the leaves, into ``.grad``; or only to the positions ``inputs``.
+
+    With ``inputs`` the gradients are returned by position, and also accumulated into leaves when ``accumulate``.
+    """
+    order, leaves = reachable(roots)
+    captured: dict[Any, Any] = {}
+    needed = None
+    if inputs is not None:
+        captured = dict.fromkeys(inputs)
+        needed = set(captured)
+        for node in reversed(order):
+            if not needed.isdisjoint(node.edges):
+                needed.add(node)
+    pending: dict[Any, Any] = {}
+
+    def finish(leaf: Tensor, g: Any, own: bool) -> None:
+        """g is all that reaches ``leaf`` in this pass. own: nobody else holds g, so it may become .grad without a copy."""
+        if leaf._hooks is not None and (needed is None or leaf in captured):
+            own = False
+            g = run_hooks(leaf._hooks, g)
+        if needed is not None:
+            if leaf not in captured:
+                return
+            captured[leaf] = g
+            if not accumulate:
+                return
+        if leaf._wants_grad:
+            accumulate_into(leaf, g, own, create_graph)
+
+    with GradMode(create_graph):
+        for r, g in zip(roots, grads, strict=True):
+            sofar = pending.get(r)
+            pending[r] = g if sofar is None else sofar + g
+        for r in roots:
+            if not r._is_node and not leaves.get(r, 0) and r in pending:
+                finish(r, pending.pop(r), False)
+        for node in order:
+            g = pending.pop(node, None)
+            if needed is not None and node not in needed:
+                g = None
+            elif g is not None and node.special:
+                g = prepare(node, g)
+            if needed is not None and node in captured:
+                captured[node] = g
+                if needed.isdisjoint(node.edges):
+                    g = None
+            if g is not None:
+                out = node.backward(g, needed) if not (node.post_hooks or modes.anomaly) else run_special(node, g, needed)
+                if not retain_graph:
+                    node.saved = None
+            for i, e in enumerate(node.edges):
+                if e is None:
+                    continue
+                r = None if g is None else out[i]
+                if e._is_node:
+                    if r is None:
+                        continue
+                    if r.__class__ is tuple:  # from an Output: one slot of its node's gradient
+                        slots = pending.setdefault(e, {})
+                        slots[r[0]] = slots[r[0]] + r[1] if r[0] in slots else r[1]
+                        continue
+                    sofar = pending.get(e)
+                    pending[e] = r if sofar is None else sofar + r
+                    continue
+                left = leaves[e] = leaves[e] - 1
+                sofar = pending.get(e)
+                if left:
+                    if r is not None:
+                        pending[e] = r if sofar is None else sofar + r
+                elif sofar is not None:
+                    del pending[e]
+                    finish(e, sofar if r is None else sofar + r, False)
+                elif r is not None:
+                    finish(e, r, r is not g and r._array.base is None and r._link is None and only_once(r, out))
+    return captured
+
+
+def only_once(r: Any, out: list[Any]) -> bool:
+    """Whether a rule's result r is not also the gradient of another input."""
+    return len(out) == 1 or sum([r is other for other in out]) == 1
+
+
+def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
+    """Run a node that has hooks of its own, or that anomaly mode watches."""
+    try:
+        out = node.backward(g, needed)
+    except Exception as error:
+        if modes.anomaly and node.stack is not None:
+            error.add_note(f"The forward call that made {node.name()} was:\n{node.stack}")
+        raise
+    if node.post_hooks and not isinstance(node, Output):
+        given = tuple(g) if isinstance(g, list) else (g,)
+        for hook in list(node.post_hooks.values()):
+            r = hook(tuple(out), given)
+            if r is not None:
+                out = list(r) if isinstance(r, (tuple, list)) else [r]
+    if modes.anomaly and modes.check_nan:
+        for i, r in enumerate(out):
+            if isinstance(r, Tensor) and bool((r._array != r._array).any()):
+                where = f" The forward call that made it was:\n{node.stack}" if node.stack else ""
+                raise GraphError(f"Function '{node.name()}' returned nan values in its {i}th output.{where}")
+    return out
+
+
+def run_hooks(hooks: dict[int, Any], g: Any) -> Any:
+    """Pass g through hooks; each may replace it."""
+    for hook in list(hooks.values()):
+        r = hook(g)
+        if r is not None:
+            if not isinstance(r, Tensor):
+                raise TypeError(f"a hook must return None or a Tensor, but returned {type(r).__name__}")
+            if r._array.shape != g._array.shape:
+                raise ShapeError(
+                    f"a hook has changed the size of the gradient from {g._array.shape} to {r._array.shape}; "
+                    "it must keep the tensor's shape."
+                )
+            g = r
+    return g
+
+
+def prepare(node: Node, g: Any) -> Any:
+    """Hooks on the arriving gradient, then the tensors that retain it; or the slots of a node with several outputs."""
+    if node.out_specs is not None:
+        g = [g[i] if i in g else zero_like_spec(s) for i, s in enumerate(node.out_specs)]
+        if node.pre_hooks:
+            g = list(run_pre_hooks(node, tuple(g)))
+        return g
+    if node.hooks is not None:
+        g = run_hooks(node.hooks, g)
+    for t in node.keepers:
+        t._grad = g.clone() if t._grad is None else t._grad + g
+    if node.pre_hooks:
+        (g,) = run_pre_hooks(node, (g,))
+    return g
+
+
+def run_pre_hooks(node: Node, gs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The user's hooks on a node's incoming gradients."""
+    for hook in list((node.pre_hooks or {}).values()):
+        r = hook(gs)
+        if r is not None:
+            gs = r if isinstance(r, tuple) else (r,)
+    return gs
+
+
+def zero_like_spec(spec: Any) -> Tensor | None:
+    """The gradient of an output that nothing used; None when the output carries none."""
+    return required.zeros(*spec) if spec[1] in dtypes.DIFFERENTIABLE else None
+
+
+def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> None:
+    """Add g to leaf's ``.grad``."""
+    if leaf._grad is None:
+        leaf._grad = g if own and not create_graph else g.clone() if create_graph else g.detach().clone()
+    elif create_graph:
+        leaf._grad = leaf._grad + g
+    else:
+        with GradMode(False):
+            leaf._grad.add_(g)
+    if leaf._after_hooks is not None:
+        for hook in list(leaf._after_hooks.values()):
+            hook(leaf)
+
+
+def start(tensors: Sequence[Tensor], grads: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The graph positions and gradients to begin with, checked."""
+    roots, gs = [], []
+    for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
+        e = edge(t)
+        if e is None:
+            raise GraphError(
+                f"element {i} of tensors does not require grad and does not have a grad_fn; nothing it was computed from "
+                "requires grad, or it was computed under no_grad() or detached."
+            )
+        roots.append(e)
+        gs.append(initial_gradient(t, g))
+    return roots, gs
+
+
+def initial_gradient(t: Tensor, g: Any) -> Tensor:
+    """The gradient to start from: ones for a tensor of one element, else what was given."""
+    x = t._array
+    if g is None:
+        if x.size != 1:
+            raise GraphError(
+                f"grad can be implicitly created only for scalar outputs, but the output has shape {x.shape}; "
+                "reduce it first (for example with sum()), or pass a gradient of its shape."
+            )
+        return required.ones(x.shape, x.dtype)
+    if not isinstance(g, Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+    if g._array.shape != x.shape:
+        raise ShapeError(f"Mismatch in shape: the gradient has {g._array.shape} and the output {x.shape}; they must be equal.")
+    if g._array.dtype in dtypes.COMPLEX_TYPES and x.dtype not in dtypes.COMPLEX_TYPES:
+        raise GraphError("For real outputs the gradient must be real, but a complex one was given.")
+    return g if g._array.dtype == x.dtype else required.cast(g, x.dtype)
+
+
+def begin_anomaly() -> None:
+    """Send every op through the general path, which notes the forward line."""
+    state.busy += 1
+
+
+def end_anomaly() -> None:
+    """Undo ``begin_anomaly``."""
+    state.busy -= 1

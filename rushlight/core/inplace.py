@@ -1,0 +1,83 @@
+"""Writing to a tensor: checks, the write, the version, the graph. One path for every op with a trailing underscore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.autograd import any_needs_grad, check_write, rebase, record
+from rushlight.core.state import GradMode, modes
+from rushlight.core.tensor import Tensor, alias, bump, edge, layout_dense
+from rushlight.errors import MemoryOverlapError
+
+
+def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
+    """x <- op(x, *others), in x's memory."""
+    node, had_grad = None, False
+    if modes.grad and op.differentiable and any_needs_grad((x, *others)) and x._array.dtype in dtypes.DIFFERENTIABLE:
+        check_write(x)
+        edges = tuple([edge(t) if isinstance(t, Tensor) and t._tracked else None for t in (x, *others)])
+        had_grad = edges[0] is not None
+        out = alias(x)
+        node = record(op, (kept_input(op, x, edges), *others), out, params, edges)
+    try:
+        check_memory(op, x._array, [t._array for t in others if isinstance(t, Tensor)])
+        op.store(x._array, [t._array if isinstance(t, Tensor) else t for t in others], params)
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise RuntimeError("the tensor's memory is read-only (from_numpy of a read-only array); clone() it first") from error
+        raise
+    version = bump(x)
+    if node is not None:
+        if node.saved and node.saved[-1] is not None and node.versions[-1].__class__ is int:
+            node.versions = (*node.versions[:-1], version)
+        rebase(x, node, had_grad)
+    return x
+
+
+def kept_input(op: Any, x: Tensor, edges: tuple[Any, ...]) -> Tensor:
+    """x for recording; a clone of its old value when a rule reads that, since the write destroys it."""
+    if not op.keep(tuple([e is not None for e in edges]), 1)[0][0]:
+        return x
+    with GradMode(False):
+        old = x.clone()  # type: ignore[attr-defined]
+    old._node, old._tracked = edges[0], edges[0] is not None
+    return old  # type: ignore[no-any-return]
+
+
+def steps(x: Any) -> list[int]:
+    """Strides of the dims that have more than one element."""
+    return [s for s, n in zip(x.strides, x.shape, strict=True) if n != 1]
+
+
+def has_self_overlap(x: np.ndarray[Any, Any]) -> bool:
+    """Whether x was expanded: several elements at one place."""
+    return any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
+
+
+def check_memory(op: Any, x: np.ndarray[Any, Any], others: list[Any]) -> None:
+    """Refuse writes whose result would depend on the order of the element writes."""
+    if op.overlap == "any" or not x.size or (op.overlap == "itself" and others and others[0] is x):
+        return
+    if x.base is None and all([y.base is None and y is not x for y in others]):
+        return
+    if has_self_overlap(x):
+        raise MemoryOverlapError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    for y in others:
+        if not y.size:
+            continue
+        if y is x and op.overlap == "none":
+            raise MemoryOverlapError("unsupported operation: the written-to tensor is also read; clone() one of them first.")
+        start, begin = x.__array_interface__["data"][0], y.__array_interface__["data"][0]
+        if start == begin and x.shape == y.shape and steps(x) == steps(y) and op.overlap != "none":
+            continue
+        if start < begin + y.nbytes and begin < start + x.nbytes and layout_dense(x) and layout_dense(y):
+            raise MemoryOverlapError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+                "location. Please clone() the tensor before performing the operation."
+            )

@@ -1,0 +1,524 @@
+"""Op and its kinds, and how each runs.
+
+An op is a class; defining it makes its one instance and builds ``bind``, a closure over what the op needs, so that applying an op
+eagerly is one Python call with no lookup by name: ``Mul.bind(a, b)``, ``Tensor.__mul__ = Mul.bind``. ``update`` is the same op in
+place. ``run`` is the definition that the closures abbreviate: they handle the common case and otherwise call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy import ndarray
+
+from rushlight import dtypes
+from rushlight.core.autograd import Node, any_needs_grad, next_seq, record
+from rushlight.core.inplace import write
+from rushlight.core.scalar import NUMPY
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import (
+    MULTI,
+    NO_GRAD,
+    UNSHARED,
+    Counter,
+    Tensor,
+    ViewLink,
+    alias,
+    edge,
+    link_view,
+    needs_grad,
+    new,
+    wrap,
+)
+from rushlight.errors import DTypeError, ShapeError
+
+NUMBERS = frozenset((int, float, bool))
+FLOATS = dtypes.FLOATS
+DIFFERENTIABLE = dtypes.DIFFERENTIABLE
+
+
+def parameters(function: Any) -> tuple[tuple[str, ...], bool]:
+    """Names of a method's positional parameters after ``self``, and whether it has keyword-only ones."""
+    code = function.__code__
+    return code.co_varnames[1 : code.co_argcount], bool(code.co_kwonlyargcount)
+
+
+class Op:
+    """A definition of a computation: what it computes (``eager``), and its gradient.
+
+    Gradient rules are ``grad`` (one input), ``grad_<input>`` (several; each is evaluated, and keeps values, only when needed), or
+    ``grads(g, needs, ...)`` for a joint kernel, returning one gradient per input. Parameters after ``g`` name what a rule reads:
+    an input, an output, ``<input>_spec`` (shape, dtype), ``specs`` of all inputs, an op parameter, or ``params``. Rules speak
+    Tensor, so that they can be differentiated again; they return a gradient in the broadcast shape, or None.
+    """
+
+    names: tuple[str, ...] = ()  # tensor inputs, read from `eager` (after xp) or `scalar` (after s)
+    outputs: tuple[str, ...] = ("out",)  # several names: `eager` returns a tuple and rules get a list of gradients
+    variadic = False  # any number of inputs after the named ones: `eager(xp, input, *tail)`; `grads` may read "tail"
+    overlap = "same"  # memory a write may share with what it reads: "same" elements, "none", "itself" or "any"
+    fits = False  # gradients may need to be reduced and cast to the inputs' shape and dtype
+    label: str | None = None  # name in the graph where it differs from the class's
+
+    bind: ClassVar[Callable[..., Any]]
+    update: ClassVar[Callable[..., Any]]
+    instance: ClassVar[Any]
+    rules: list[tuple[Any, tuple[Any, ...]]]
+    joint: Any = None
+
+    def __init_subclass__(cls, abstract: bool = False) -> None:
+        if not abstract:
+            op = cls.instance = cls()
+            op.plan()
+            cls.bind = staticmethod(op.make_bind())
+            cls.update = staticmethod(op.make_update())
+
+    def eager(self, xp: Any, *arrays: Any, **params: Any) -> Any:
+        """The result for arrays of the module ``xp``, in new memory (a view op: in the same)."""
+        raise NotImplementedError(f"{type(self).__name__} defines no eager")
+
+    def plan(self) -> None:
+        """Read the rules' parameters: what has to be saved for each combination of needed gradients."""
+        cls = type(self)
+        if not self.names:
+            scalar = getattr(cls, "scalar", None)
+            self.names = parameters(scalar or cls.eager)[0][1:]
+        where = {name: i for i, name in enumerate(self.names if self.variadic else (*self.names, *self.outputs))}
+        self.rules = []
+        for name in self.names:
+            rule = getattr(self, "grad_" + name, None) or (getattr(self, "grad", None) if len(self.names) == 1 else None)
+            reads = () if rule is None else parameters(rule.__func__)[0][1:]
+            self.rules.append((rule, tuple([where.get(r, r) for r in reads])))
+        if hasattr(cls, "grads"):
+            reads = parameters(cls.grads)[0][2:]
+            self.joint = (self.grads, tuple([where.get(r, r) for r in reads]))  # type: ignore[attr-defined]
+        self.differentiable = self.joint is not None or any(rule for rule, _ in self.rules)
+        self._keep: dict[Any, tuple[tuple[bool, ...], bool]] = {}
+
+    def keep(self, needs: tuple[bool, ...], outs: int) -> tuple[tuple[bool, ...], bool]:
+        """Which inputs and outputs are saved when these inputs need gradient, and whether the inputs' specs are."""
+        found = self._keep.get((needs, outs))
+        if found is None:
+            reads: set[Any] = set(self.joint[1]) if self.joint is not None else set()
+            for (_, names), need in zip(self.rules, needs, strict=False):
+                if need:
+                    reads.update(names)
+            n = len(needs)
+            specs = any(isinstance(r, str) and (r == "specs" or r.endswith("_spec")) for r in reads)
+            kept = tuple(i in reads or (len(self.names) <= i < n and "tail" in reads) for i in range(n + outs))
+            found = self._keep[needs, outs] = kept, specs
+        return found
+
+    def backward_name(self, params: dict[str, Any] | None) -> str:
+        """How the recorded node is called."""
+        return (self.label or type(self).__name__) + "Backward0"
+
+    def make_bind(self) -> Callable[..., Any]:
+        """The function that applies the op."""
+
+        def bind(*inputs: Any, **params: Any) -> Any:
+            return run(self, inputs, params)
+
+        return bind
+
+    def make_update(self) -> Callable[..., Any]:
+        """The function that applies the op in place, to its first input."""
+
+        def update(x: Tensor, *others: Any, **params: Any) -> Tensor:
+            return write(self, x, others, params)
+
+        return update
+
+    def forward(self, arrays: list[Any], params: dict[str, Any]) -> Any:
+        """``eager`` with what the kind does around it."""
+        return self.eager(np, *arrays, **params)
+
+    def store(self, x: Any, others: list[Any], params: dict[str, Any]) -> None:
+        """Write the result into array x. All checks come before the first element is written."""
+        r = self.forward([x, *others], params)
+        check_store(type(self).__name__, x, r)
+        x[...] = r
+
+
+def check_store(name: str, x: Any, r: Any) -> None:
+    """Refuse a result that array x cannot take."""
+    if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype]:
+        raise DTypeError(
+            f"{name.lower()}_: result type {_title(r.dtype)} can't be cast to the desired output type {_title(x.dtype)}; "
+            "convert the tensor first, or use the operation without the underscore."
+        )
+    if r.shape != x.shape:
+        raise ShapeError(
+            f"{name.lower()}_: output with shape {list(x.shape)} doesn't match the broadcast shape {list(r.shape)}; "
+            "an in-place operation cannot grow its tensor."
+        )
+
+
+TITLES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
+          "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
+          "complex128": "ComplexDouble"}  # fmt: skip
+
+
+def _title(d: np.dtype[Any]) -> str:
+    return TITLES.get(dtypes.of[d].name, dtypes.of[d].name)
+
+
+def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
+    """Apply any op: compute, wrap, record."""
+    out = op.forward([t._array if isinstance(t, Tensor) else t for t in inputs], params)
+    result: Any
+    if out.__class__ is tuple or out.__class__ is list:
+        result = [wrap(o if type(o) is ndarray else np.asarray(o)) for o in out]
+    else:
+        result = wrap(out if type(out) is ndarray else np.asarray(out))
+    if op.differentiable and modes.grad and (result.__class__ is list or result._array.dtype in DIFFERENTIABLE):
+        for t in inputs:
+            if isinstance(t, Tensor) and t._tracked:
+                record(op, inputs, result, params)
+                break
+    return result
+
+
+class Elementwise(Op, abstract=True):
+    """Broadcasting and promoting, defined for one element by ``scalar(s, *elements, **params)``.
+
+    ``s`` supplies the functions (``s.exp``, ``s.where``), so that NumPy and compiled backends read the same formula. ``ufunc`` is a
+    faster NumPy callable for arrays of one dtype in ``fast``; other dtypes take the general path, halves through float32.
+    """
+
+    ufunc: Any = None
+    fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
+    result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
+    out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
+    fits = True
+
+    def plan(self) -> None:
+        if self.ufunc is None:
+            scalar = self.scalar  # type: ignore[attr-defined]
+            self.ufunc = lambda *elements, **params: scalar(NUMPY, *elements, **params)
+        super().plan()
+        if self.result_dtype is not None:
+            self.fast = self.fast & FLOATS
+
+    def compute_dtype(self, arrays: list[Any]) -> Any:
+        """The dtype that the inputs are brought to."""
+        d = dtypes.result_type(arrays)
+        return d if self.result_dtype is None else type(self).result_dtype(d)
+
+    def eager(self, xp: Any, *arrays: Any, **params: Any) -> Any:
+        return self.ufunc(*arrays, **params)
+
+    def forward(self, arrays: list[Any], params: dict[str, Any]) -> Any:
+        d = self.compute_dtype(arrays)
+        half = d in dtypes.HALVES
+        work = dtypes.float32 if half else d
+        try:
+            out = self.eager(np, *[as_operand(a, work) for a in arrays], **params)
+        except ValueError as error:
+            raise broadcast_error(type(self).__name__, arrays) from error
+        if type(out) is not ndarray:
+            out = np.asarray(out)
+        if half and out.dtype is dtypes.float32 and self.out_dtype is None:
+            return out.astype(d)
+        return out
+
+    def make_bind(self) -> Callable[..., Any]:
+        scalar = getattr(self, "scalar", None)
+        has_params = scalar is not None and parameters(scalar.__func__)[1]
+        if len(self.names) == 1:
+            return make_unary_with_params(self) if has_params else make_unary(self)
+        if len(self.names) == 2 and not has_params:
+            return make_binary(self)
+        return super().make_bind()
+
+    def make_update(self) -> Callable[..., Any]:
+        if len(self.names) == 2 and isinstance(self.ufunc, np.ufunc) and self.out_dtype is None:
+            return make_binary_update(self)
+        return super().make_update()
+
+
+def as_operand(a: Any, d: Any) -> Any:
+    """An array or a Python number, ready to meet operands of dtype d."""
+    if isinstance(a, ndarray):
+        return a if a.dtype is d else a.astype(d)
+    if d in FLOATS and a.__class__ in NUMBERS:
+        return a
+    if d in dtypes.INTEGER_TYPES:
+        return np.asarray(int(a) & 0xFFFFFFFFFFFFFFFF, np.uint64).astype(d)  # wraps, as C does
+    return np.asarray(a).astype(d)
+
+
+def broadcast_error(name: str, arrays: list[Any]) -> ShapeError:
+    """The error for shapes that do not broadcast; names the first dim that clashes."""
+    shapes = [a.shape for a in arrays if isinstance(a, ndarray)]
+    text = " and ".join(str(s) for s in shapes)
+    for at in range(1, max(len(s) for s in shapes) + 1):
+        sizes = {s[-at] for s in shapes if len(s) >= at} - {1}
+        if len(sizes) > 1:
+            a, b = sorted(sizes)[:2]
+            dim = max(len(s) for s in shapes) - at
+            return ShapeError(
+                f"{name.lower()}: shapes {text} cannot be broadcast: the size of tensor a ({b}) must match the size of tensor b "
+                f"({a}) at non-singleton dimension {dim}."
+            )
+    return ShapeError(f"{name.lower()}: shapes {text} do not fit together.")
+
+
+def operand(b: Any) -> Any:
+    """What may stand beside a tensor in arithmetic: a number, a NumPy scalar or array; else NotImplemented."""
+    if isinstance(b, (int, float, complex)):
+        return b
+    if isinstance(b, np.generic):
+        return b.item() if b.dtype != dtypes.bfloat16 else float(b)
+    if isinstance(b, ndarray):
+        return wrap(b)
+    return NotImplemented
+
+
+def make_unary(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of one input."""
+    ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+    reads = op.rules[0][1]
+    keep_x, keep_out = 0 in reads, 1 in reads
+
+    def bind(a: Tensor) -> Tensor:
+        x = a._array
+        if state.busy or x.dtype not in fast or type(x) is not ndarray:
+            return run(op, (a,), {})  # type: ignore[no-any-return]
+        out = ufunc(x)
+        t = new(Tensor)
+        t._array = out if type(out) is ndarray else np.asarray(out)
+        if a._tracked and differentiable and modes.grad:
+            e = edge(a)
+            if e is not None or needs_grad(a):
+                n = new(Node)
+                n.op, n.edges, n.seq = op, (e,), next_seq()
+                if keep_x or keep_out:
+                    n.saved = (a if keep_x else None, alias(t) if keep_out else None)
+                    n.versions = (a._counter.value if keep_x else None, 0 if keep_out else None)
+                t._node, t._tracked = n, True
+        return t
+
+    return bind
+
+
+def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of one input and keyword parameters."""
+    ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+
+    def bind(a: Tensor, **params: Any) -> Tensor:
+        x = a._array
+        if state.busy or x.dtype not in fast or type(x) is not ndarray:
+            return run(op, (a,), params)  # type: ignore[no-any-return]
+        out = ufunc(x, **params)
+        t = new(Tensor)
+        t._array = out if type(out) is ndarray else np.asarray(out)
+        if a._tracked and differentiable and modes.grad:
+            record(op, (a,), t, params)
+        return t
+
+    return bind
+
+
+def make_binary(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of two inputs, the second of which may be a number."""
+    ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+
+    def bind(a: Any, b: Any) -> Any:
+        if state.busy or not isinstance(a, Tensor):
+            return general(a, b)
+        x = a._array
+        if b.__class__ in NUMBERS:
+            d = x.dtype
+            if d not in FLOATS and (b.__class__ is not int or d not in fast) or type(x) is not ndarray:
+                return run(op, (a, b), {})
+            y, tracked = b, a._tracked
+        elif isinstance(b, Tensor):
+            y = b._array
+            if x.dtype is not y.dtype or x.dtype not in fast or type(x) is not ndarray:
+                return run(op, (a, b), {})
+            tracked = a._tracked or b._tracked
+        else:
+            return general(a, b)
+        try:
+            out = ufunc(x, y)
+        except (ValueError, OverflowError):
+            return run(op, (a, b), {})  # raises with the reason
+        t = new(Tensor)
+        t._array = out if type(out) is ndarray else np.asarray(out)
+        if tracked and differentiable and modes.grad:
+            record_binary(op, a, b, t)
+        return t
+
+    def general(a: Any, b: Any) -> Any:
+        if not isinstance(a, Tensor):
+            a = operand(a)
+        if not isinstance(b, Tensor):
+            b = operand(b)
+        if a is NotImplemented or b is NotImplemented:
+            return NotImplemented
+        return run(op, (a, b), {})
+
+    return bind
+
+
+def make_reversed(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` for a number on the left: ``2.0 - a``."""
+    ufunc, differentiable = op.ufunc, op.differentiable
+
+    def bind(b: Tensor, a: Any) -> Any:
+        y = b._array
+        if state.busy or a.__class__ not in NUMBERS or y.dtype not in FLOATS or type(y) is not ndarray:
+            a = operand(a)
+            return NotImplemented if a is NotImplemented else run(op, (a, b), {})
+        out = ufunc(a, y)
+        t = new(Tensor)
+        t._array = out if type(out) is ndarray else np.asarray(out)
+        if b._tracked and differentiable and modes.grad:
+            record(op, (a, b), t, {})
+        return t
+
+    return bind
+
+
+def record_binary(op: Op, a: Tensor, b: Any, t: Tensor) -> None:
+    """``record`` for two inputs, unrolled."""
+    ea = edge(a) if a._tracked else None
+    number = b.__class__ in NUMBERS
+    eb = edge(b) if not number and b._tracked else None
+    if ea is None and eb is None and not any_needs_grad((a, b)):
+        return
+    (keep_a, keep_b, keep_out), specs = op.keep((ea is not None, eb is not None), 1)
+    n = new(Node)
+    n.op, n.edges, n.seq = op, (ea, eb), next_seq()
+    if keep_a or keep_b or keep_out:
+        n.saved = (a if keep_a else None, b if keep_b else None, alias(t) if keep_out else None)
+        n.versions = (
+            a._counter.value if keep_a else None,
+            b._counter.value if keep_b and not number else None,
+            0 if keep_out else None,
+        )
+    if not number:
+        x, y = a._array, b._array
+        if specs or (op.fits and x.shape != y.shape):
+            n.specs = ((x.shape, x.dtype), (y.shape, y.dtype))
+    t._node, t._tracked = n, True
+
+
+def make_binary_update(op: Elementwise) -> Callable[..., Any]:
+    """``update`` of an elementwise op of two inputs: writes straight into memory when nothing is recorded or shared."""
+    ufunc, fast = op.ufunc, op.fast
+
+    def update(a: Tensor, b: Any) -> Any:
+        if not state.busy and not (a._tracked and modes.grad):
+            x = a._array
+            if b.__class__ in NUMBERS:
+                y, plain = b, x.dtype in FLOATS and x.base is None
+            elif isinstance(b, Tensor):
+                y = b._array
+                plain = x.dtype is y.dtype and x.dtype in fast and x.base is None and y.base is None
+                plain = plain and not (b._tracked and modes.grad)
+            else:
+                plain = False
+            if plain and type(x) is ndarray and x.flags.writeable:
+                try:
+                    ufunc(x, y, x)
+                except ValueError:
+                    return write(op, a, (b,), {})  # raises with the reason
+                c = a._counter
+                if c is UNSHARED:
+                    c = a._counter = Counter()
+                c.value += 1
+                return a
+        if not isinstance(b, Tensor):
+            b = operand(b)
+            if b is NotImplemented:
+                return NotImplemented
+        return write(op, a, (b,), {})
+
+    return update
+
+
+class Reduction(Op, abstract=True):
+    """Over ``dim`` (a tuple of dims, or None for all), which stay as size 1 when ``keepdim``.
+
+    ``reducer(x, axis, dtype, out, keepdims)`` is the NumPy reduction for dtypes in ``fast``.
+    """
+
+    reducer: Any = None
+    fast: frozenset[Any] = FLOATS
+
+    def make_bind(self) -> Callable[..., Any]:
+        op, reducer, fast, differentiable = self, self.reducer, self.fast, self.differentiable
+        if reducer is None:
+            return super().make_bind()
+
+        def bind(a: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+            x = a._array
+            if state.busy or x.dtype not in fast or type(x) is not ndarray:
+                return run(op, (a,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+            out = reducer(x, dim, None, None, keepdim)
+            t = new(Tensor)
+            t._array = out if type(out) is ndarray and out.flags.c_contiguous else packed(out)
+            if a._tracked and differentiable and modes.grad:
+                record(op, (a,), t, {"dim": dim, "keepdim": keepdim})
+            return t
+
+        return bind
+
+
+def packed(a: Any) -> np.ndarray[Any, Any]:
+    """C-contiguous: everything but elementwise results is, as in torch (NumPy keeps the input's order)."""
+    return np.array(a, order="C", copy=None)
+
+
+class View(Op, abstract=True):
+    """The output shares the input's memory: ``eager(xp, x, *, params)`` returns a NumPy view, or a list of them when ``multi``."""
+
+    multi = False
+    pick: Any = None  # multi: the op that makes output `index` alone
+
+    def make_bind(self) -> Callable[..., Any]:
+        op, multi, eager, outs = self, self.multi, self.eager, self.keep((True,), 1)[1]
+
+        def bind(a: Tensor, **params: Any) -> Any:
+            array = eager(np, a._array, **params)
+            if multi:
+                return bind_many(op, a, array, params)
+            t = new(Tensor)
+            t._array = array
+            c = a._counter
+            if c is UNSHARED:
+                c = a._counter = Counter()
+            t._counter = c
+            t._tracked = True  # a view needs gradient as soon as its base does
+            parent = a._link
+            t._link = v = new(ViewLink)
+            v.version = c.value
+            grad = modes.grad
+            if parent is None:
+                v.base, v.chain, v.origin = a, ((op, params),), None if grad else NO_GRAD
+            else:
+                v.base, v.chain = parent.base, (*parent.chain, (op, params))
+                v.origin = parent.origin if grad else NO_GRAD
+            if grad and a._tracked and needs_grad(a) and array.dtype in DIFFERENTIABLE:
+                t._node = n = new(Node)
+                n.op, n.edges, n.seq, n.params = op, (edge(a),), next_seq(), params
+                if outs:
+                    x = a._array
+                    n.specs = ((x.shape, x.dtype),)
+            return t
+
+        return bind
+
+
+def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) -> list[Tensor]:
+    """A view op with several outputs: they refuse recorded writes, since those could not be told apart."""
+    outs = [wrap(o) for o in arrays]
+    grad = modes.grad
+    for i, o in enumerate(outs):
+        link_view(a, o, op.pick.instance, {**params, "index": i}, MULTI if grad else NO_GRAD)
+    if grad and a._tracked:
+        record(op, (a,), outs, params)
+    return outs

@@ -1,0 +1,202 @@
+"""Execution modes: what applying an op must do besides computing. Knows nothing of tensors."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class State:
+    """``busy`` counts everything, in any thread, that fast paths must make way for (anomaly mode, a trace, a profiler)."""
+
+    __slots__ = ("busy",)
+
+    def __init__(self) -> None:
+        self.busy = 0
+
+
+state = State()
+
+
+class Modes(threading.local):
+    """Per-thread modes. Fast paths read them only when a tensor is tracked or ``state.busy``."""
+
+    grad = True
+    inference = False
+    anomaly = False
+    check_nan = True
+    saved_hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+
+
+modes = Modes()
+
+
+class Mode:
+    """Base of context managers that are decorators too, for functions and generators."""
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def clone(self) -> Mode:
+        """A fresh context manager with the same settings: a decorated function may be re-entered."""
+        return self
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isclass(function):
+            function.__init__ = self(function.__init__)  # type: ignore[misc]
+            return function
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with self.clone():
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    def _wrap_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The mode holds while the generator's body runs, not while its caller does."""
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            step, value = generator.send, None
+            while True:
+                try:
+                    with self.clone():
+                        item = step(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    step, value = generator.send, (yield item)
+                except GeneratorExit:
+                    with self.clone():
+                        generator.close()
+                    raise
+                except BaseException as error:
+                    step, value = generator.throw, error
+
+        return wrapped
+
+
+class GradMode(Mode):
+    """Sets gradient recording for this thread."""
+
+    __slots__ = ("value", "previous")
+
+    def __init__(self, value: bool) -> None:
+        self.value = value
+
+    def __enter__(self) -> None:
+        self.previous = modes.grad
+        modes.grad = self.value
+
+    def __exit__(self, *exc: object) -> None:
+        modes.grad = self.previous
+
+    def clone(self) -> GradMode:
+        return GradMode(self.value)
+
+
+class no_grad(GradMode):
+    """Within it nothing is recorded, so results do not require grad. Context manager and decorator.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> with torch.no_grad():
+        ...     (x * 2).requires_grad
+        False
+    """
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = object.__new__(cls)
+        self.value = cls._value
+        return self if function is None else self(function)
+
+    _value = False
+
+    def __init__(self, function: Callable[..., Any] | None = None) -> None: ...
+
+
+class enable_grad(no_grad):
+    """Within it operations are recorded again. Context manager and decorator.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> with torch.no_grad(), torch.enable_grad():
+        ...     (x * 2).requires_grad
+        True
+    """
+
+    _value = True
+
+
+class set_grad_enabled(GradMode):
+    """Turns recording on or off, at once when called and until the end of the block when used with ``with``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> with torch.set_grad_enabled(False):
+        ...     torch.is_grad_enabled()
+        False
+    """
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(bool(mode))
+        self.previous = modes.grad
+        modes.grad = self.value
+
+    def __enter__(self) -> None:
+        modes.grad = self.value
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        modes.grad = self.previous
+        return super().__call__(function)
+
+
+class inference_mode(Mode):
+    """Like ``no_grad`` for code that never needs gradients of its results. Context manager and decorator.
+
+    Args:
+        mode: whether to turn it on.
+
+    Example:
+        >>> import rushlight as torch
+        >>> with torch.inference_mode():
+        ...     torch.is_inference_mode_enabled()
+        True
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = object.__new__(cls)
+        self.value = True if callable(mode) else mode
+        return self(mode) if callable(mode) else self
+
+    def __init__(self, mode: Any = True) -> None: ...
+
+    def __enter__(self) -> None:
+        self.previous = modes.grad, modes.inference
+        modes.grad, modes.inference = not self.value, self.value
+
+    def __exit__(self, *exc: object) -> None:
+        modes.grad, modes.inference = self.previous
+
+    def clone(self) -> inference_mode:
+        return inference_mode(self.value)  # type: ignore[no-any-return]
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread."""
+    return modes.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether ``inference_mode`` is on in this thread."""
+    return modes.inference

@@ -1,0 +1,243 @@
+"""Tensor: an array, its place in the autograd graph, and what it shares with other tensors. No mathematics.
+
+Fields whose usual value is the class default are set only when they differ, so making a tensor stores one field. Users hang
+attributes on tensors, so internal names start with an underscore. Methods are attached by ``tensor_api``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.state import modes
+from rushlight.errors import GraphError
+
+if TYPE_CHECKING:
+    from rushlight.core.autograd import Node
+
+
+class Counter:
+    """How often the memory behind a family of tensors was written. Shared by a base, its views and its detached aliases."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+
+UNSHARED = Counter()  # stands for "never written, not shared yet"; its value stays 0
+
+
+class ViewLink:
+    """Why a tensor is a view: it is ``base`` with ``chain`` applied. One per view, never nested.
+
+    Fields: base, the root tensor; chain, a tuple of (op, params); version, the counter's value for which the tensor's node is
+    right; origin, None or why a recorded write through this view is refused.
+    """
+
+    __slots__ = ("base", "chain", "version", "origin")
+
+    def __init__(self, base: Tensor, chain: tuple[Any, ...], version: int, origin: str | None) -> None:
+        self.base, self.chain, self.version, self.origin = base, chain, version, origin
+
+
+NO_GRAD, MULTI, CUSTOM = "no_grad", "multi", "custom"
+
+
+class Tensor:
+    """An n-dimensional array of one element type, with automatic differentiation."""
+
+    _is_node = False
+    _array: Any = None  # numpy.ndarray or cupy.ndarray: aliasing lives at this level
+    _tracked = False  # False: surely no gradient. True: ask `edge`. Exact unless the tensor is a view
+    _wants_grad = False  # requires_grad_() was called on this leaf
+    _node: Node | None = None  # the node that made it, when recorded; stale for a view whose link is behind
+    _counter = UNSHARED
+    _link: ViewLink | None = None
+    _grad: Tensor | None = None
+    _hooks: dict[int, Any] | None = None  # leaf hooks
+    _after_hooks: dict[int, Any] | None = None  # post-accumulate-grad hooks
+    _keeps_grad = False
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Methods are attached by tensor_api."""
+
+    __array_priority__ = 1000
+    __array_ufunc__ = None  # so that ndarray + Tensor asks Tensor
+    __hash__ = object.__hash__
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor. Settable on leaves."""
+        return self._tracked and needs_grad(self)
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Start (or stop) recording operations on this leaf; returns the tensor itself."""
+        if requires_grad and self._array.dtype not in dtypes.DIFFERENTIABLE:
+            raise GraphError(
+                "only Tensors of floating point and complex dtype can require gradients; "
+                f"this one is {dtypes.of[self._array.dtype].name}. Convert it first, for example with .float()."
+            )
+        if self.grad_fn is not None:
+            if not requires_grad:
+                raise GraphError(
+                    "you can only change requires_grad flags of leaf variables. This one was computed from tensors that "
+                    "require grad; use detach() to get a tensor outside the graph."
+                )
+            return self
+        self._wants_grad = bool(requires_grad)
+        self._tracked = self._wants_grad or self._link is not None
+        return self
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The graph node that made this tensor; None for a leaf."""
+        link = self._link
+        if link is not None and link.version != self._counter.value:
+            refresh(self)
+        return self._node
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made it, so that ``backward`` fills its ``grad``."""
+        return self.grad_fn is None
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether a non-leaf keeps its gradient; see ``retain_grad``."""
+        return self._keeps_grad
+
+    @property
+    def _version(self) -> int:
+        return self._counter.value
+
+    @property
+    def _base(self) -> Tensor | None:
+        return None if self._link is None else self._link.base
+
+    def _is_view(self) -> bool:
+        return self._link is not None
+
+
+new = object.__new__
+
+
+def wrap(array: Any) -> Tensor:
+    """A tensor on ``array``'s memory."""
+    t = new(Tensor)
+    t._array = array
+    return t
+
+
+def counter_of(t: Tensor) -> Counter:
+    """The tensor's own counter, made on first need."""
+    c = t._counter
+    if c is UNSHARED:
+        c = t._counter = Counter()
+    return c
+
+
+def bump(t: Tensor) -> int:
+    """Count a write to the tensor's memory; the new version."""
+    c = counter_of(t)
+    c.value += 1
+    return c.value
+
+
+def alias(t: Tensor) -> Tensor:
+    """The same memory and counter outside the graph: what ``detach`` returns."""
+    out = new(Tensor)
+    out._array = t._array
+    out._counter = counter_of(t)
+    return out
+
+
+def link_view(parent: Tensor, out: Tensor, op: Any, params: dict[str, Any], origin: str | None = None) -> None:
+    """Mark ``out``, whose array is a view of ``parent``'s, as a differentiable view."""
+    link = parent._link
+    out._counter = c = counter_of(parent)
+    if link is None:
+        out._link = ViewLink(parent, ((op, params),), c.value, origin)
+    else:
+        out._link = ViewLink(link.base, (*link.chain, (op, params)), c.value, origin or link.origin)
+    out._tracked = True
+
+
+def needs_grad(t: Tensor) -> bool:
+    """requires_grad, without making a stale view's node again. A view needs gradient when its base does."""
+    return t._wants_grad or t._node is not None or (t._link is not None and needs_grad(t._link.base))
+
+
+def edge(t: Tensor) -> Any:
+    """Where t's gradient goes: a Node, the leaf tensor itself, or None."""
+    link = t._link
+    if link is not None and link.version != t._counter.value:
+        refresh(t)
+    n = t._node
+    if n is not None:
+        return n
+    return t if t._wants_grad else None
+
+
+def replay(t: Tensor, chain: tuple[Any, ...]) -> Tensor:
+    """Apply the view ops of ``chain`` to t."""
+    for op, params in chain:
+        t = op.bind(t, **params)
+    return t
+
+
+def refresh(t: Tensor) -> None:
+    """View t's memory was written since its node was made: make the node again from the base's history."""
+    link = t._link
+    assert link is not None
+    if t._node is None and not needs_grad(link.base):
+        return
+    if link.origin is not None:
+        refuse(link.origin, "its base or another view of its base has been")
+    previous, modes.grad = modes.grad, True
+    try:
+        again = replay(link.base, link.chain)
+    finally:
+        modes.grad = previous
+    old, t._node = t._node, again._node
+    link.version = t._counter.value
+    if t._keeps_grad and old is not None:  # a retained gradient follows the tensor, hooks stay behind
+        old.drop_keeper(t)
+        if t._node is not None:
+            t._node.add_keeper(t)
+
+
+def refuse(origin: str, what: str) -> None:
+    """Raise the error for a write that meets a view of this origin."""
+    if origin is NO_GRAD:
+        raise GraphError(
+            f"A view was created in no_grad mode and {what} modified in place with grad mode enabled; "
+            "move both inside, or both outside, the no_grad block."
+        )
+    if origin is CUSTOM:
+        raise GraphError(
+            f"The tensor is a view made inside a custom Function and {what} modified in place; "
+            "clone() it, or return a clone from the Function's forward."
+        )
+    raise GraphError(
+        f"The tensor is one of several views that one function returned (split, chunk, unbind) and {what} modified in place; "
+        "use an operation that is not in place, or index the tensor instead."
+    )
+
+
+def layout_dense(x: np.ndarray[Any, Any]) -> bool:
+    """Whether x fills its memory without gaps or overlap, in some order of dims."""
+    expected = x.itemsize
+    for stride, n in sorted((s, n) for s, n in zip(x.strides, x.shape, strict=True) if n != 1):
+        if stride != expected:
+            return False
+        expected *= n
+    return True

@@ -1,0 +1,96 @@
+"""Devices. Tensors live on the CPU as NumPy arrays, or on a CUDA GPU as CuPy arrays where CuPy is installed."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from rushlight.errors import DeviceError
+
+KNOWN = ("cpu", "cuda")
+
+
+class device:
+    """Where a tensor lives: ``device("cpu")``, ``device("cuda:0")``, ``device("cuda", 1)``.
+
+    Args:
+        type: ``"cpu"`` or ``"cuda"``, optionally followed by ``:index``; or a device; or an int, the index of a GPU.
+        index: which GPU, >= 0; None means the current one.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.device("cuda:0")
+        device(type='cuda', index=0)
+    """
+
+    __slots__ = ("type", "index")
+    type: str
+    index: int | None
+
+    def __init__(self, type: Any = None, index: int | None = None, *, device: Any = None) -> None:
+        where = device if type is None else type
+        if isinstance(where, int) and not isinstance(where, bool):
+            self.type, self.index = "cuda", where
+            return
+        if hasattr(where, "type") and hasattr(where, "index"):
+            self.type, self.index = where.type, where.index
+            return
+        if not isinstance(where, str):
+            raise TypeError(f"device: expected a string, an int or a device, but got {where!r}")
+        name, _, number = where.partition(":")
+        if name not in KNOWN:
+            raise DeviceError(f"Expected one of {', '.join(KNOWN)} device type at start of device string: {where}")
+        if number and (index is not None or not number.isdigit()):
+            raise DeviceError(f"Invalid device string: {where!r}; write it as 'cuda' or 'cuda:0'")
+        self.type, self.index = name, int(number) if number else index
+
+    def __repr__(self) -> str:
+        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return device, (self.type, self.index)
+
+
+CPU = device("cpu")
+
+
+@functools.cache
+def cupy() -> Any:
+    """The CuPy module; DeviceError when it is not installed or finds no GPU."""
+    try:
+        import cupy
+
+        cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:
+        raise DeviceError(
+            "no CUDA device can be used: CuPy is not installed or finds no GPU. Use device='cpu', or install cupy-cuda12x."
+        ) from error
+    return cupy
+
+
+def is_cuda_available() -> bool:
+    """Whether CuPy is installed and finds a GPU."""
+    try:
+        return bool(cupy().cuda.runtime.getDeviceCount())
+    except DeviceError:
+        return False
+
+
+def check(where: Any) -> device:
+    """``where`` as a device that tensors can be made on: None means the CPU."""
+    if where is None:
+        return CPU
+    found = where if isinstance(where, device) else device(where)
+    if found.type != "cpu":
+        cupy()
+        raise DeviceError(f"tensors on {found} are not supported yet; use device='cpu'")
+    return found

@@ -1,0 +1,209 @@
+"""Element types and how they combine.
+
+A public ``dtype`` wraps one NumPy dtype. Everything below the public functions speaks NumPy dtypes, which are unique objects, so
+``x.dtype is y.dtype`` decides the common case. bfloat16 comes from ml_dtypes; its NumPy ``kind`` is ``V``: ask ``is_floating``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+
+class dtype:
+    """An element type, such as ``float32``. There is one object per type; compare with ``is`` or ``==``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.float32.itemsize, torch.float32.is_floating_point
+        (4, True)
+    """
+
+    __slots__ = ("name", "numpy", "category", "itemsize")
+
+    def __init__(self, name: str, numpy_dtype: np.dtype[Any], category: int) -> None:
+        self.name, self.numpy, self.category, self.itemsize = name, numpy_dtype, category, numpy_dtype.itemsize
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether it is a real floating-point type."""
+        return self.category == FLOATING
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether it is a complex type."""
+        return self.category == COMPLEX
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it can hold negative numbers."""
+        return self.category >= FLOATING or self.numpy.kind == "i"
+
+    def to_real(self) -> dtype:
+        """The real type of the same precision."""
+        return of[REAL_OF.get(self.numpy, self.numpy)]
+
+    def to_complex(self) -> dtype:
+        """The complex type of the same precision."""
+        return of[COMPLEX_OF.get(self.numpy, self.numpy)]
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return _by_name, (self.name,)
+
+
+BOOL, INTEGER, FLOATING, COMPLEX = range(4)
+
+_names = {
+    "bool": (BOOL, np.bool_), "uint8": (INTEGER, np.uint8), "int8": (INTEGER, np.int8),
+    "int16": (INTEGER, np.int16), "int32": (INTEGER, np.int32), "int64": (INTEGER, np.int64),
+    "uint16": (INTEGER, np.uint16), "uint32": (INTEGER, np.uint32), "uint64": (INTEGER, np.uint64),
+    "float16": (FLOATING, np.float16), "bfloat16": (FLOATING, ml_dtypes.bfloat16),
+    "float32": (FLOATING, np.float32), "float64": (FLOATING, np.float64),
+    "complex64": (COMPLEX, np.complex64), "complex128": (COMPLEX, np.complex128),
+}  # fmt: skip
+by_name = {name: dtype(name, np.dtype(scalar), category) for name, (category, scalar) in _names.items()}
+of = {d.numpy: d for d in by_name.values()}  # NumPy dtype -> dtype
+ALIASES = {
+    "half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64",
+    "cfloat": "complex64", "cdouble": "complex128",
+}  # fmt: skip
+
+bool_, uint8, int8, int16, int32, int64 = (np.dtype(t) for t in ("bool", "u1", "i1", "i2", "i4", "i8"))
+float16, float32, float64 = np.dtype("f2"), np.dtype("f4"), np.dtype("f8")
+bfloat16 = by_name["bfloat16"].numpy
+complex64, complex128 = np.dtype("c8"), np.dtype("c16")
+FLOATS = frozenset((float32, float64))  # what NumPy computes at full speed
+HALVES = frozenset((float16, bfloat16))  # computed in float32 and rounded once
+FLOATING_TYPES = FLOATS | HALVES
+COMPLEX_TYPES = frozenset((complex64, complex128))
+DIFFERENTIABLE = FLOATING_TYPES | COMPLEX_TYPES
+INTEGER_TYPES = frozenset(d.numpy for d in by_name.values() if d.category == INTEGER)
+REAL_OF = {complex64: float32, complex128: float64}
+COMPLEX_OF = {float32: complex64, float64: complex128, float16: complex64, bfloat16: complex64}
+CATEGORY = {d.numpy: d.category for d in by_name.values()}
+
+
+def _by_name(name: str) -> dtype:
+    return by_name[name]
+
+
+def is_floating(d: np.dtype[Any]) -> bool:
+    """Whether a NumPy dtype is real floating point, bfloat16 included."""
+    return d in FLOATING_TYPES
+
+
+def is_complex(d: np.dtype[Any]) -> bool:
+    """Whether a NumPy dtype is complex."""
+    return d in COMPLEX_TYPES
+
+
+def from_numpy(d: Any) -> dtype:
+    """The public dtype of a NumPy dtype; TypeError when there is none."""
+    found = of.get(np.dtype(d))
+    if found is None:
+        names = ", ".join(by_name)
+        raise TypeError(f"can't convert np.ndarray of type {np.dtype(d)}; the supported types are: {names}.")
+    return found
+
+
+class _Default:
+    """The floating-point type of Python floats; see ``set_default_dtype``."""
+
+    float: np.dtype[Any] = float32
+    complex: np.dtype[Any] = complex64
+
+
+default = _Default()
+
+
+def get_default_dtype() -> dtype:
+    """The type that Python floats become: float32 unless changed.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.get_default_dtype()
+        torch.float32
+    """
+    return of[default.float]
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Make ``d`` the type that Python floats become. ``d``: a floating-point dtype, else TypeError."""
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(f"set_default_dtype: only floating-point types can be the default, but got {d}")
+    default.float, default.complex = d.numpy, COMPLEX_OF[d.numpy]
+
+
+_promoted: dict[tuple[Any, Any], np.dtype[Any]] = {}
+
+
+def promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
+    """Result type of two operands of the same rank category."""
+    if x is y:
+        return x
+    found = _promoted.get((x, y))
+    if found is None:
+        found = _promoted[x, y] = _promote(x, y)
+    return found
+
+
+def _promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
+    cx, cy = CATEGORY[x], CATEGORY[y]
+    if cx < cy:
+        x, y, cx, cy = y, x, cy, cx
+    if cx == COMPLEX and cy == FLOATING:
+        return promote(x, COMPLEX_OF[y])
+    if cx != cy:
+        return x
+    if x in HALVES and y in HALVES and x is not y:
+        return float32
+    result = np.promote_types(x, y)
+    if result not in CATEGORY or CATEGORY[result] != cx:
+        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {x} and {y}")
+    return result
+
+
+def combine(higher: np.dtype[Any] | None, lower: np.dtype[Any] | None) -> np.dtype[Any] | None:
+    """Result of a category of operands and one that ranks below it: the lower raises only the kind."""
+    if higher is None or lower is None:
+        return higher if lower is None else lower
+    ch, cl = CATEGORY[higher], CATEGORY[lower]
+    if ch == FLOATING and cl == COMPLEX:
+        return COMPLEX_OF[higher]
+    return promote(higher, lower) if cl > ch else higher
+
+
+def of_number(number: Any) -> np.dtype[Any]:
+    """Type of a Python number before it meets a tensor."""
+    if isinstance(number, (bool, np.bool_)):
+        return bool_
+    if isinstance(number, (int, np.integer)):
+        return int64
+    return default.complex if isinstance(number, (complex, np.complexfloating)) else default.float
+
+
+def result_type(operands: Any) -> np.dtype[Any]:
+    """torch's rule: tensors with dims decide, then 0-dim tensors, then Python numbers; a later group only raises the kind."""
+    dims = zeros = numbers = None
+    for o in operands:
+        if isinstance(o, np.ndarray):
+            if o.ndim:
+                dims = o.dtype if dims is None else promote(dims, o.dtype)
+            else:
+                zeros = o.dtype if zeros is None else promote(zeros, o.dtype)
+        else:
+            d = of_number(o)
+            numbers = d if numbers is None else promote(numbers, d)
+    result = combine(combine(dims, zeros), numbers)
+    assert result is not None
+    return result
+
+
+def to_float(d: np.dtype[Any]) -> np.dtype[Any]:
+    """Integers and bool become the default float."""
+    return d if d in DIFFERENTIABLE else default.float

@@ -1,0 +1,25 @@
+"""Error classes. Each is a subclass of the built-in type that PyTorch raises, so programs that catch torch's errors still do."""
+
+
+class ShapeError(RuntimeError):
+    """Sizes that do not fit together."""
+
+
+class DTypeError(RuntimeError):
+    """An element type that an operation does not accept."""
+
+
+class DeviceError(RuntimeError):
+    """Tensors on different devices, or a device that is not there."""
+
+
+class GraphError(RuntimeError):
+    """A gradient that cannot be computed: a freed graph, an overwritten value, a tensor without history."""
+
+
+class MemoryOverlapError(RuntimeError):
+    """A write whose result would depend on the order in which elements are written."""
+
+
+class NotSupportedError(NotImplementedError, RuntimeError):
+    """Something PyTorch has and rushlight does not; the text says what to do instead."""

@@ -1,0 +1,13 @@
+"""What rushlight can compute: one class per op, one file per family.
+
+``arithmetic`` and ``copy`` show the elementwise kind, ``reduce`` reductions, ``view`` ops that share memory. Rules speak Tensor and use
+its public methods, which ``tensor_api`` attaches.
+"""
+
+from rushlight.core.autograd import required
+from rushlight.ops import create
+from rushlight.ops.copy import Cast
+from rushlight.ops.reduce import sum_to
+
+required.zeros, required.ones, required.sum_to = create.zeros, create.ones, sum_to
+required.cast = lambda g, dtype: Cast.bind(g, dtype=dtype)

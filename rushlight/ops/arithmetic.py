@@ -1,0 +1,150 @@
+"""Sums, products, powers and what else school calls arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Elementwise
+from rushlight.core.tensor import Tensor
+from rushlight.errors import DTypeError
+
+
+def conj(x: Any) -> Any:
+    """Complex conjugate; numbers and real tensors are their own."""
+    if isinstance(x, Tensor):
+        return x.conj() if x._array.dtype in dtypes.COMPLEX_TYPES else x
+    return x.conjugate() if isinstance(x, complex) else x
+
+
+class Add(Elementwise):
+    """Sum of ``input`` and ``other``. Shape: broadcast of both."""
+
+    ufunc = np.add
+
+    def scalar(self, s, input, other):
+        return input + other
+
+    def grad_input(self, g):
+        return g
+
+    def grad_other(self, g):
+        return g
+
+
+class Sub(Elementwise):
+    """Difference ``input - other``. Shape: broadcast of both."""
+
+    ufunc = np.subtract
+
+    def scalar(self, s, input, other):
+        return input - other
+
+    def compute_dtype(self, arrays):
+        d = super().compute_dtype(arrays)
+        if d == np.bool_:
+            raise DTypeError("sub: subtraction of bool tensors is not supported; use ^ (logical_xor) or ~ (logical_not).")
+        return d
+
+    def grad_input(self, g):
+        return g
+
+    def grad_other(self, g):
+        return -g
+
+
+class Mul(Elementwise):
+    """Product of ``input`` and ``other``. Shape: broadcast of both."""
+
+    ufunc = np.multiply
+
+    def scalar(self, s, input, other):
+        return input * other
+
+    def grad_input(self, g, other):
+        return g * conj(other)
+
+    def grad_other(self, g, input):
+        return g * conj(input)
+
+
+class Div(Elementwise):
+    """Quotient ``input / other``; integers become the default float. Shape: broadcast of both."""
+
+    ufunc = np.true_divide
+    result_dtype = dtypes.to_float
+
+    def scalar(self, s, input, other):
+        return input / other
+
+    def grad_input(self, g, other):
+        return g / conj(other)
+
+    def grad_other(self, g, input, other):
+        return -g * conj((input / other) / other)
+
+
+class Neg(Elementwise):
+    """``-input``."""
+
+    ufunc = np.negative
+
+    def scalar(self, s, input):
+        return -input
+
+    def compute_dtype(self, arrays):
+        if arrays[0].dtype == np.bool_:
+            raise DTypeError("neg: the - operator is not supported on bool tensors; use ~ or logical_not().")
+        return arrays[0].dtype
+
+    def grad(self, g):
+        return -g
+
+
+class Pow(Elementwise):
+    """``input ** exponent``. Shape: broadcast of both. Integers to negative integer powers raise."""
+
+    ufunc = np.power
+    fast = dtypes.FLOATS
+
+    def scalar(self, s, input, exponent):
+        return s.pow(input, exponent)
+
+    def eager(self, xp, input, exponent):
+        if input.__class__ is not np.ndarray or input.dtype.kind in "iu":
+            return self._integers(xp, input, exponent)
+        return xp.power(input, exponent)
+
+    def _integers(self, xp: Any, input: Any, exponent: Any) -> Any:
+        """Integer powers wrap; to a negative power only 1 and -1 have an integer value, the rest give 0 as in torch."""
+        if not isinstance(input, np.ndarray) and not (isinstance(exponent, np.ndarray) and exponent.dtype.kind in "iu"):
+            return xp.power(input, exponent)
+        exponent = np.asarray(exponent)
+        negative = exponent < 0
+        if not negative.any():
+            return xp.power(input, exponent)
+        if not exponent.ndim:
+            raise DTypeError("pow: Integers to negative integer powers are not allowed; convert the base to a float first.")
+        out = xp.power(input, xp.where(negative, 0, exponent))
+        odd = xp.where(exponent % 2 != 0, input, 1)
+        return xp.where(negative, xp.where(input == 1, 1, xp.where(input == -1, odd, 0)), out).astype(out.dtype)
+
+    def grad_input(self, g, input, exponent):
+        if not isinstance(exponent, Tensor):
+            if exponent == 0:
+                return g * 0
+            if exponent == 2:
+                return g * (conj(input) * 2)
+            return g * conj(exponent * input ** (exponent - 1))
+        return g * conj((exponent * input ** (exponent - 1)).masked_fill(exponent == 0, 0))
+
+    def grad_exponent(self, g, input, exponent, out):
+        if not isinstance(input, Tensor):
+            log = np.log(input) if not isinstance(input, complex) and input > 0 else None
+            if log is None:
+                return g * 0 if input == 0 else g * conj(out * (exponent * 0 + input).log())
+            return g * conj(out * float(log))
+        zero = (input == 0) & ((exponent.real if exponent._array.dtype in dtypes.COMPLEX_TYPES else exponent) >= 0)
+        return g * conj((out * input.log()).masked_fill(zero, 0))

@@ -1,0 +1,126 @@
+"""Copies, casts and constant writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Op
+from rushlight.core.tensor import Tensor
+from rushlight.errors import ShapeError
+from rushlight.ops.create import zeros
+
+
+def zeros_like(g: Tensor) -> Tensor:
+    """The gradient of an old value that was overwritten."""
+    return zeros(g._array.shape, g._array.dtype)
+
+
+class Clone(Op):
+    """A copy that stays in the graph. Keeps the input's layout, except that expanded memory becomes contiguous."""
+
+    def eager(self, xp, input):
+        return input.copy(order="C" if input.flags.c_contiguous or 0 in input.strides else "K")
+
+    def grad(self, g):
+        return g
+
+
+class Contiguous(Op):
+    """A C-contiguous copy."""
+
+    label = "Clone"
+
+    def eager(self, xp, input):
+        return xp.array(input, order="C", copy=True)
+
+    def grad(self, g):
+        return g
+
+
+def cast_array(x: Any, d: Any) -> Any:
+    """x as dtype d: complex to real drops the imaginary part, out-of-range floats wrap as C's do, anything nonzero is True."""
+    if x.dtype in dtypes.COMPLEX_TYPES and d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
+        x = x.real
+    if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 8:
+        return x.astype(dtypes.int64).astype(d)  # defined for every finite value that fits int64
+    return x.astype(d)
+
+
+class Cast(Op):
+    """``input`` converted to another dtype."""
+
+    label = "ToCopy"
+
+    def eager(self, xp, input, *, dtype):
+        return cast_array(input, dtype)
+
+    def grad(self, g, input_spec):
+        return Cast.bind(g, dtype=input_spec[1])
+
+
+class Copy(Op):
+    """``input.copy_(src)``: src broadcast and converted into input's memory."""
+
+    label = "CopyBackwards"
+    overlap = "itself"
+    fits = True
+
+    def backward_name(self, params):
+        return "CopyBackwards"
+
+    def eager(self, xp, input, src):
+        out = np.empty_like(input)
+        self.store(out, [src], {})
+        return out
+
+    def store(self, x, others, params):
+        src = others[0]
+        if not isinstance(src, np.ndarray):
+            src = np.asarray(src)
+        if src.ndim > x.ndim or np.broadcast_shapes(*_compatible(src.shape, x.shape)) != x.shape:
+            raise copy_error(src.shape, x.shape)
+        x[...] = src if src.dtype is x.dtype else cast_array(src, x.dtype)
+
+    def grad_input(self, g):
+        return zeros_like(g)
+
+    def grad_src(self, g):
+        return g
+
+
+def _compatible(src: tuple[int, ...], x: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    for a, b in zip(reversed(src), reversed(x), strict=False):
+        if a not in (1, b):
+            raise copy_error(src, x)
+    return src, x
+
+
+def copy_error(src: tuple[int, ...], x: tuple[int, ...]) -> ShapeError:
+    """The error for a source that does not broadcast to its target."""
+    return ShapeError(
+        f"copy_: The expanded size of the tensor must match: a source of shape {src} does not broadcast to {x}. "
+        "Reshape one of them."
+    )
+
+
+class Fill(Op):
+    """Every element becomes ``value``, a number."""
+
+    overlap = "any"
+
+    def eager(self, xp, input, *, value):
+        out = np.empty_like(input)
+        self.store(out, [], {"value": value})
+        return out
+
+    def store(self, x, others, params):
+        value = params["value"]
+        if x.dtype in dtypes.INTEGER_TYPES and isinstance(value, (int, bool)):
+            value = np.asarray(value & 0xFFFFFFFFFFFFFFFF, np.uint64)
+        x[...] = cast_array(np.asarray(value), x.dtype)
+
+    def grad(self, g):
+        return zeros_like(g)

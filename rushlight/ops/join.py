@@ -1,0 +1,36 @@
+"""Joining tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rushlight.core.op import Op
+
+
+class Cat(Op):
+    """Tensors one after another along ``dim``; all of one dtype, and of one shape but for ``dim``."""
+
+    variadic = True
+
+    def eager(self, xp, *tensors, dim):
+        return xp.concatenate(tensors, dim)
+
+    def grads(self, g, needs, specs, dim):
+        out, at = [], 0
+        for need, (shape, _) in zip(needs, specs, strict=True):
+            out.append(g.narrow(dim, at, shape[dim]) if need else None)
+            at += shape[dim]
+        return out
+
+
+class Stack(Op):
+    """Tensors of one shape and dtype along a new ``dim``."""
+
+    variadic = True
+
+    def eager(self, xp, *tensors, dim):
+        lead = (slice(None),) * dim
+        return np.concatenate([t[(*lead, None, ...)] for t in tensors], dim)
+
+    def grads(self, g, needs, dim):
+        return [g.select(dim, i) if need else None for i, need in enumerate(needs)]

@@ -1,0 +1,333 @@
+"""Ops whose result shares the input's memory, and their gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided as numpy_as_strided
+
+from rushlight import dtypes
+from rushlight.core.op import Op, View
+from rushlight.core.tensor import Tensor, replay
+from rushlight.ops.copy import Cast
+from rushlight.ops.join import Cat
+from rushlight.ops.reduce import sum_to
+
+
+def look(x: Any, chain: Any) -> Any:
+    """The array that the view ops of ``chain`` see in x."""
+    for op, params in chain:
+        x = op.eager(np, x, **params)
+    return x
+
+
+class Embed(Op):
+    """Zeros of ``shape`` with g placed (overlaps: added) where ``chain`` looks: the gradient of a view."""
+
+    label = "SliceBackward"
+
+    def eager(self, xp, g, *, shape, chain, overlaps):
+        z = np.zeros(shape, g.dtype)
+        if not overlaps:
+            look(z, chain)[...] = g
+            return z
+        where = look(np.arange(z.size).reshape(shape), chain)
+        np.add.at(z.reshape(-1), where.reshape(-1), g.reshape(-1))
+        return z
+
+    def grad(self, g, chain):
+        return replay(g, chain)
+
+
+class Movement(View, abstract=True):
+    """A view op with the general gradient: embed."""
+
+    overlaps = False
+
+    def grad(self, g, input_spec, params):
+        return Embed.bind(g, shape=input_spec[0], chain=((self, params),), overlaps=self.overlaps)
+
+
+class Reshape(Movement):
+    """Another shape for the same elements in the same order; ValueError when that needs a copy."""
+
+    label = "View"
+
+    def eager(self, xp, input, *, shape):
+        out = input.reshape(shape)
+        if out.base is not input and (input.base is None or out.base is not input.base):
+            raise ValueError("a copy would be needed")
+        return out
+
+    def grad(self, g, input_spec):
+        return g.reshape(input_spec[0])
+
+
+class Transpose(Movement):
+    """Two dims exchanged."""
+
+    def eager(self, xp, input, *, dim0, dim1):
+        return input.swapaxes(dim0, dim1)
+
+    def grad(self, g, dim0, dim1):
+        return Transpose.bind(g, dim0=dim0, dim1=dim1)
+
+
+class T(Movement):
+    """A matrix transposed."""
+
+    def eager(self, xp, input):
+        return input.T
+
+    def grad(self, g):
+        return T.bind(g)
+
+
+class Permute(Movement):
+    """Dims in another order."""
+
+    def eager(self, xp, input, *, dims):
+        return input.transpose(dims)
+
+    def grad(self, g, dims):
+        inverse = [0] * len(dims)
+        for i, d in enumerate(dims):
+            inverse[d] = i
+        return Permute.bind(g, dims=tuple(inverse))
+
+
+class Expand(Movement):
+    """Dims of size 1 repeated, and new leading dims, without copying."""
+
+    def eager(self, xp, input, *, shape):
+        if not input.ndim:
+            return np.ndarray(shape, input.dtype, input, 0, (0,) * len(shape))
+        extra = len(shape) - input.ndim
+        strides = [0 if m != n else s for s, m, n in zip(input.strides, input.shape, shape[extra:], strict=True)]
+        if input.flags.c_contiguous and input.size and input.flags.writeable:
+            return np.ndarray(shape, input.dtype, input, 0, (0,) * extra + tuple(strides))
+        return numpy_as_strided(input, shape, (0,) * extra + tuple(strides))
+
+    def grad(self, g, input_spec):
+        return sum_to(g, input_spec[0])
+
+
+class BasicIndex(Movement):
+    """``input[index]`` for ints, slices, None and Ellipsis."""
+
+    def eager(self, xp, input, *, index):
+        return input[index]
+
+    def backward_name(self, params):
+        items = [i for i in params["index"] if i is not Ellipsis] if params else []
+        kinds = {type(i) for i in items if i != slice(None)}
+        return {int: "Select", type(None): "Unsqueeze"}.get(kinds.pop() if len(kinds) == 1 else slice, "Slice") + "Backward0"
+
+
+class Squeeze(Movement):
+    """Dims of size 1 removed."""
+
+    def eager(self, xp, input, *, dim):
+        return input.reshape(tuple([n for i, n in enumerate(input.shape) if i not in dim])) if dim else input[...]
+
+    def grad(self, g, input_spec):
+        return g.reshape(input_spec[0])
+
+
+class Unsqueeze(Movement):
+    """A dim of size 1 inserted."""
+
+    def eager(self, xp, input, *, dim):
+        return input[(slice(None),) * dim + (None, ...)]
+
+    def grad(self, g, dim):
+        return Squeeze.bind(g, dim=(dim,))
+
+
+class Diagonal(Movement):
+    """A diagonal of two dims, as the last dim."""
+
+    def eager(self, xp, input, *, offset, dim1, dim2):
+        out = np.diagonal(input, offset, dim1, dim2)
+        out.flags.writeable = input.flags.writeable
+        return out
+
+
+class Unfold(Movement):
+    """Windows of ``size`` along ``dim`` every ``step``, as a new last dim."""
+
+    overlaps = True
+
+    def eager(self, xp, input, *, dim, size, step):
+        if not input.ndim:
+            return numpy_as_strided(input, (size,), (input.itemsize,))
+        shape, strides = list(input.shape), list(input.strides)
+        stride = strides[dim]
+        shape[dim], strides[dim] = (shape[dim] - size) // step + 1, stride * step
+        return numpy_as_strided(input, (*shape, size), (*strides, stride))
+
+
+def owner(x: Any) -> Any:
+    """The array that owns x's memory (as_strided hides it behind a helper object)."""
+    while isinstance(x.base, np.ndarray) or hasattr(x.base, "base"):
+        b = x.base
+        if not isinstance(b, np.ndarray):
+            b = b.base
+            if b is None:
+                break
+        x = b
+    return x
+
+
+def flat_memory(x: Any) -> Any:
+    """The whole memory behind x as a vector of x's dtype."""
+    root = owner(x)
+    order = sorted(range(root.ndim), key=lambda i: (-abs(root.strides[i]), i))
+    flat = root.transpose(order).reshape(-1, copy=False)
+    return flat if flat.dtype == x.dtype else flat.view(np.uint8)[: flat.nbytes // x.itemsize * x.itemsize].view(x.dtype)
+
+
+def offset_of(x: Any) -> int:
+    """Elements between the start of x's memory and x's first element."""
+    root = owner(x)
+    return int((x.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // x.itemsize)
+
+
+class AsStrided(Movement):
+    """Any window on the memory behind the input; offset and strides in elements, counted from the start of that memory."""
+
+    overlaps = True
+
+    def eager(self, xp, input, *, size, stride, offset, source):
+        return strided(flat_memory(input), size, stride, offset)
+
+    def grad(self, g, size, stride, offset, source):
+        return StridedMap.bind(g, read=(size, stride, offset), write=source)
+
+
+def geometry(x: Any) -> tuple[Any, ...]:
+    """x's window on its memory in elements: shape, strides, offset."""
+    return x.shape, tuple([s // x.itemsize for s in x.strides]), offset_of(x)
+
+
+class StridedMap(Op):
+    """Add g into zeroed memory through the window ``read``, then look at that memory through ``write``: its own transpose."""
+
+    label = "AsStrided"
+
+    def eager(self, xp, g, *, read, write):
+        extent = max([1 + o + sum([(n - 1) * s for n, s in zip(size, st, strict=True)]) for size, st, o in (read, write) if all(size)], default=0)
+        memory = np.zeros(extent, g.dtype)
+        places = np.arange(extent)
+        np.add.at(memory, strided(places, *read).reshape(-1), g.reshape(-1))
+        return np.array(strided(memory, *write), order="C")
+
+    def grad(self, g, read, write):
+        return StridedMap.bind(g, read=write, write=read)
+
+
+def strided(flat: Any, size: Any, stride: Any, offset: int) -> Any:
+    """A window on a vector; sizes and steps in elements."""
+    return numpy_as_strided(flat[offset:] if all(size) else flat[:0], size, tuple([s * flat.itemsize for s in stride]))
+
+
+class Split(View):
+    """Consecutive pieces of ``dim``, given as (start, stop) bounds."""
+
+    multi = True
+
+    def eager(self, xp, input, *, bounds, dim):
+        lead = (slice(None),) * dim
+        return [input[(*lead, slice(a, b), ...)] for a, b in bounds]
+
+    def grad(self, g, dim):
+        return Cat.bind(*g, dim=dim)
+
+
+class SplitPick(Movement):
+    """One output of Split."""
+
+    label = "Split"
+
+    def eager(self, xp, input, *, bounds, dim, index):
+        return input[(*(slice(None),) * dim, slice(*bounds[index]), ...)]
+
+
+class Unbind(View):
+    """Every slice of ``dim``."""
+
+    multi = True
+
+    def eager(self, xp, input, *, dim):
+        lead = (slice(None),) * dim
+        return [input[(*lead, i, ...)] for i in range(input.shape[dim])]
+
+    def grad(self, g, dim):
+        return Cat.bind(*[Unsqueeze.bind(part, dim=dim) for part in g], dim=dim)
+
+
+class UnbindPick(Movement):
+    """One output of Unbind."""
+
+    label = "Unbind"
+
+    def eager(self, xp, input, *, dim, index):
+        return input[(*(slice(None),) * dim, index, ...)]
+
+
+Split.pick, Unbind.pick = SplitPick, UnbindPick
+
+
+class Real(Movement):
+    """The real part of a complex tensor."""
+
+    def eager(self, xp, input):
+        return input.real
+
+    def grad(self, g):
+        return Cast.bind(g, dtype=dtypes.COMPLEX_OF[g._array.dtype])
+
+
+class Imag(Movement):
+    """The imaginary part of a complex tensor."""
+
+    def eager(self, xp, input):
+        return input.imag
+
+    def grad(self, g):
+        return g * 1j
+
+
+class ViewAsReal(Movement):
+    """A complex tensor as pairs (real, imaginary) in a new last dim."""
+
+    def eager(self, xp, input):
+        return numpy_as_strided(
+            input.real, (*input.shape, 2), (*input.strides, input.itemsize // 2), writeable=input.flags.writeable
+        )
+
+    def grad(self, g):
+        return ViewAsComplex.bind(g.contiguous())
+
+
+class ViewAsComplex(Movement):
+    """Pairs in the last dim as complex numbers."""
+
+    def eager(self, xp, input):
+        return input.view(dtypes.COMPLEX_OF[input.dtype])[..., 0]
+
+    def grad(self, g):
+        return ViewAsReal.bind(g)
+
+
+class ViewDtype(View):
+    """The same bytes read as another dtype."""
+
+    def eager(self, xp, input, *, dtype):
+        return input.view(dtype)
+
+
+def is_view_of(out: Tensor, input: Tensor) -> bool:
+    """Whether two tensors share memory."""
+    return np.shares_memory(out._array, input._array)

@@ -1,0 +1,14 @@
+"""The public functions and Tensor methods: argument handling, then an op.
+
+Each module holds one family, lists its functions in ``__all__``, and attaches the methods to Tensor as it is imported.
+"""
+
+from rushlight.tensor_api.conversion import *  # noqa: F403  (first: the others use to() and copy_())
+from rushlight.tensor_api.creation import *  # noqa: F403
+from rushlight.tensor_api.graph import *  # noqa: F403
+from rushlight.tensor_api.indexing import *  # noqa: F403
+from rushlight.tensor_api.joining import *  # noqa: F403
+from rushlight.tensor_api.pointwise import *  # noqa: F403
+from rushlight.tensor_api.products import *  # noqa: F403
+from rushlight.tensor_api.reductions import *  # noqa: F403
+from rushlight.tensor_api.views import *  # noqa: F403

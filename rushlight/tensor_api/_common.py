@@ -1,0 +1,168 @@
+"""What the public functions share: argument handling, ``out=``, and attaching methods."""
+
+from __future__ import annotations
+
+import builtins
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import devices, dtypes
+from rushlight.core.inplace import has_self_overlap
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, bump, wrap
+from rushlight.dtypes import dtype as DType
+from rushlight.errors import DTypeError, GraphError, ShapeError
+from rushlight.ops.view import flat_memory, offset_of
+
+
+def method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: the function is also a Tensor method of the same name."""
+    setattr(Tensor, function.__name__, function)
+    return function
+
+
+def methods(**named: Any) -> None:
+    """Attach Tensor methods by name."""
+    for name, function in named.items():
+        setattr(Tensor, name, function)
+
+
+def wrap_dim(dim: Any, ndim: int) -> int:
+    """dim in [-ndim, ndim) as one in [0, ndim); a 0-dim tensor counts as one dim. IndexError otherwise."""
+    d = dim.__index__()
+    n = ndim or 1
+    if not -n <= d < n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})")
+    return d % n  # type: ignore[no-any-return]
+
+
+def wrap_dims(dim: Any, ndim: int, empty_is_all: bool = True) -> tuple[int, ...] | None:
+    """``dim`` (None, an int, or a sequence) as a sorted tuple of dims >= 0, or None for all."""
+    if dim is None:
+        return None
+    if isinstance(dim, int) or not hasattr(dim, "__iter__"):
+        return (wrap_dim(dim, ndim),) if ndim else _zero_dim(dim)
+    dims = builtins.sorted([wrap_dim(d, ndim) for d in dim])
+    if not dims:
+        return None if empty_is_all else ()
+    if len(set(dims)) != len(dims):
+        raise RuntimeError(f"dim {dims[0]} appears multiple times in the list of dims {tuple(dim)}")
+    return tuple(dims) if ndim else None
+
+
+def _zero_dim(dim: Any) -> None:
+    wrap_dim(dim, 0)
+
+
+def shape_of(args: tuple[Any, ...], name: str = "shape") -> tuple[int, ...]:
+    """Sizes given as ``f(2, 3)`` or ``f((2, 3))``, as a tuple of ints."""
+    if len(args) == 1 and not hasattr(args[0], "__index__"):
+        args = args[0]
+    elif len(args) == 1 and isinstance(args[0], Tensor) and args[0]._array.ndim:
+        args = args[0]
+    try:
+        return tuple([n if n.__class__ is int else n.__index__() for n in args])
+    except (TypeError, AttributeError):
+        raise TypeError(f"{name}: expected ints or a tuple of ints, but got {args!r}") from None
+
+
+def numpy_dtype(dtype: Any, default: Any = None) -> Any:
+    """A public dtype as NumPy's; ``default`` for None. Python's float, int, bool and complex count as torch has them."""
+    if dtype is None:
+        return default
+    if dtype.__class__ is DType:
+        return dtype.numpy
+    found = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}.get(dtype)
+    if found is None:
+        raise TypeError(f"dtype must be a torch.dtype, such as torch.float32, but is {dtype!r}")
+    return found
+
+
+def finish(array: Any, requires_grad: bool = False) -> Tensor:
+    """A new leaf on ``array``."""
+    t = wrap(array)
+    return t.requires_grad_() if requires_grad else t
+
+
+def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> None:
+    """Refuse what a new tensor cannot have."""
+    if device is not None:
+        devices.check(device)
+    if layout is not None and str(layout) != "torch.strided":
+        raise RuntimeError(f"layout {layout} is not supported; tensors are dense: use torch.strided.")
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a Tensor.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.is_tensor(torch.ones(1)), torch.is_tensor(1)
+        (True, False)
+    """
+    return isinstance(x, Tensor)
+
+
+def expect_tensor(x: Any, function: str, argument: str = "input") -> Tensor:
+    """x, or torch's TypeError."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{function}(): argument '{argument}' must be Tensor, not {type(x).__name__}")
+    return x
+
+
+def store_out(out: Any, result: Tensor) -> Tensor:
+    """Write ``result`` into ``out``: resized when its shape differs, converted when the kinds allow it."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
+    if modes.grad and (out.requires_grad or result.requires_grad):
+        raise GraphError(
+            "functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad; "
+            "use the function's result, or run it under no_grad()."
+        )
+    x, r = out._array, result._array
+    if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype]:
+        a, b = dtypes.of[r.dtype].name, dtypes.of[x.dtype].name
+        raise DTypeError(f"result type {a} can't be cast to the desired output type {b}; pass an out= tensor of type {a}.")
+    if x.shape != r.shape:
+        if x.size:
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape {x.shape}, which does not match the required "
+                f"output shape {r.shape}; resize it explicitly, or pass an empty tensor.",
+                UserWarning,
+                stacklevel=4,
+            )
+        resize(out, r.shape)
+        x = out._array
+    if has_self_overlap(x):
+        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location.")
+    x[...] = r if r.dtype == x.dtype else r.astype(x.dtype)
+    bump(out)
+    return out
+
+
+def resize(t: Tensor, shape: tuple[int, ...]) -> None:
+    """Give t another shape in its own memory, or in new memory where that is too small (the old elements are kept)."""
+    x = t._array
+    n = int(np.prod(shape, dtype=np.int64))
+    memory, at = flat_memory(x), offset_of(x)
+    if n > len(memory) - at:
+        fresh = np.empty(n, x.dtype)
+        old = memory[at:]
+        fresh[: len(old)] = old
+        t._array = fresh.reshape(shape)
+    else:
+        t._array = memory[at : at + n].reshape(shape)
+
+
+def with_out(function: Callable[..., Tensor], *args: Any, out: Any, **kwargs: Any) -> Tensor:
+    """``function(*args)``, stored into ``out`` when that is given."""
+    result = function(*args, **kwargs)
+    return result if out is None else store_out(out, result)
+
+
+def same_shape_error(name: str, a: Any, b: Any) -> ShapeError:
+    """Two shapes that had to be equal."""
+    return ShapeError(f"{name}: the shapes must be equal, but are {tuple(a)} and {tuple(b)}.")

@@ -1,0 +1,400 @@
+"""Facts about a tensor, and conversions to other types, devices and libraries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import devices, dtypes
+from rushlight.core.size import make_size
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import GraphError
+from rushlight.ops.copy import Cast, Clone, Contiguous, Copy, Fill
+from rushlight.ops.view import offset_of
+from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype, wrap_dim
+from rushlight.tensor_api.views import strides
+
+__all__ = ["can_cast", "clone", "from_dlpack", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "numel", "promote_types",
+           "result_type"]  # fmt: skip
+
+PUBLIC = dtypes.of
+
+
+@method
+def size(self: Tensor, dim: int | None = None) -> Any:
+    """The shape, or the size of one dim."""
+    shape = self._array.shape
+    if dim is None:
+        return make_size(shape)
+    if not shape:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    return shape[wrap_dim(dim, len(shape))]
+
+
+@method
+def stride(self: Tensor, dim: int | None = None) -> Any:
+    """Strides in elements: of all dims, or of one."""
+    s = strides(self)
+    return s if dim is None else s[wrap_dim(dim, len(s))]
+
+
+@method
+def storage_offset(self: Tensor) -> int:
+    """Elements between the start of the memory and the tensor's first element."""
+    return offset_of(self._array)
+
+
+@method
+def data_ptr(self: Tensor) -> int:
+    """The address of the first element; 0 for an empty tensor."""
+    return int(self._array.__array_interface__["data"][0]) if self._array.size else 0
+
+
+@method
+def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
+    """Whether the elements lie in memory in order."""
+    return bool(self._array.flags.c_contiguous)
+
+
+@method
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return int(input._array.size)
+
+
+@method
+def dim(self: Tensor) -> int:
+    """The number of dims."""
+    return int(self._array.ndim)
+
+
+@method
+def element_size(self: Tensor) -> int:
+    """Bytes per element."""
+    return int(self._array.itemsize)
+
+
+@method
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the elements are real floating-point numbers."""
+    return input._array.dtype in dtypes.FLOATING_TYPES
+
+
+@method
+def is_complex(input: Tensor) -> bool:
+    """Whether the elements are complex."""
+    return input._array.dtype in dtypes.COMPLEX_TYPES
+
+
+@method
+def is_signed(self: Tensor) -> bool:
+    """Whether the elements can be negative."""
+    return PUBLIC[self._array.dtype].is_signed
+
+
+@method
+def item(self: Tensor) -> Any:
+    """The only element as a Python number. RuntimeError when there are more.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([2.5]).item()
+        2.5
+    """
+    x = self._array
+    if x.size != 1:
+        raise RuntimeError(f"a Tensor with {x.size} elements cannot be converted to Scalar; reduce it first, or use tolist().")
+    return float(x.reshape(())) if x.dtype == dtypes.bfloat16 else x.item()
+
+
+@method
+def tolist(self: Tensor) -> Any:
+    """Nested lists of Python numbers; a number for a 0-dim tensor."""
+    x = self._array
+    return (x.astype(np.float32) if x.dtype == dtypes.bfloat16 else x).tolist()
+
+
+@method
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
+    """The elements as a NumPy array on the same memory.
+
+    Args:
+        force: also for tensors that require grad: detach first.
+
+    Raises:
+        RuntimeError: the tensor requires grad.
+    """
+    if self.requires_grad and not force:
+        raise GraphError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if self._array.dtype == dtypes.bfloat16 and not force:
+        raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no bfloat16; convert with .float() first.")
+    return self._array  # type: ignore[no-any-return]
+
+
+def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    a = numpy(self)
+    if dtype is None or a.dtype == dtype:
+        return a.copy() if copy else a
+    return a.astype(dtype)
+
+
+def _truth(self: Tensor) -> bool:
+    x = self._array
+    if x.size == 1:
+        return bool(x.reshape(())[()])
+    if not x.size:
+        raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+    raise RuntimeError(f"Boolean value of Tensor with more than one value is ambiguous: it has {x.size}; use .any() or .all().")
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether a tensor of one element is not zero."""
+    return _truth(input)
+
+
+def _index(self: Tensor) -> int:
+    x = self._array
+    if x.size != 1 or x.dtype not in dtypes.INTEGER_TYPES and x.dtype != np.bool_:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(x.reshape(()))
+
+
+def _length(self: Tensor) -> int:
+    if not self._array.ndim:
+        raise TypeError("len() of a 0-d tensor")
+    return len(self._array)
+
+
+def _iterate(self: Tensor) -> Any:
+    if not self._array.ndim:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(self.unbind(0))
+
+
+def _contains(self: Tensor, value: Any) -> bool:
+    if isinstance(value, Tensor):
+        value = value._array
+    elif not isinstance(value, (int, float, complex, np.generic)):
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(value)}.")
+    return bool((self._array == value).any())
+
+
+@method
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy that stays in the graph.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> x.clone().sum().backward()
+        >>> x.grad
+        tensor([1., 1.])
+    """
+    return Contiguous.bind(input) if str(memory_format) == "torch.contiguous_format" else Clone.bind(input)  # type: ignore[no-any-return]
+
+
+def cast(x: Tensor, d: Any, copy: bool = False) -> Tensor:
+    """x as NumPy dtype d; itself when nothing changes and no copy is asked for."""
+    if x._array.dtype is not d and x._array.dtype != d:
+        return Cast.bind(x, dtype=d)  # type: ignore[no-any-return]
+    return Clone.bind(x) if copy else x
+
+
+@method
+def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, other: Any = None, non_blocking: bool = False,
+       copy: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+    """The tensor with another dtype or device; itself when it already has them.
+
+    ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``, each also with ``non_blocking`` and ``copy``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2]).to(torch.float64)
+        tensor([1., 2.], dtype=torch.float64)
+    """
+    flags = [a for a in args if isinstance(a, bool)]
+    for a in args:
+        if a is None or isinstance(a, bool):
+            continue
+        if isinstance(a, dtypes.dtype) or a in (float, int):
+            dtype = a
+        elif isinstance(a, Tensor):
+            dtype = PUBLIC[a._array.dtype]
+        elif isinstance(a, (str, int)) or hasattr(a, "type"):
+            device = a
+        else:
+            raise TypeError(f"to() received an invalid argument {a!r}; expected a dtype, a device or a tensor.")
+    if isinstance(other, Tensor):
+        dtype = PUBLIC[other._array.dtype]
+    if device is not None:
+        devices.check(device)
+    copy = copy or (len(flags) > 1 and flags[1])
+    return cast(self, numpy_dtype(dtype, self._array.dtype), copy)
+
+
+@method
+def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The legacy type name (``torch.FloatTensor``), or the tensor converted to ``dtype``."""
+    if dtype is None:
+        return "torch." + LEGACY[PUBLIC[self._array.dtype].name] + "Tensor"
+    if isinstance(dtype, str):
+        name = next((n for n, legacy in LEGACY.items() if dtype == f"torch.{legacy}Tensor"), None)
+        if name is None:
+            raise ValueError(f"invalid type: {dtype!r}")
+        dtype = dtypes.by_name[name]
+    return cast(self, numpy_dtype(dtype) if not hasattr(dtype, "_legacy_dtype") else dtype._legacy_dtype)
+
+
+LEGACY = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
+          "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
+          "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}  # fmt: skip
+
+
+def _caster(name: str, d: Any) -> Any:
+    def convert(self: Tensor, memory_format: Any = None) -> Tensor:
+        return cast(self, d)
+
+    convert.__name__ = name
+    convert.__doc__ = f"The tensor as {dtypes.of[d].name}; itself when it is already."
+    return convert
+
+
+for _name, _dtype in (
+    ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("bfloat16", dtypes.bfloat16),
+    ("int", dtypes.int32), ("long", dtypes.int64), ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8),
+    ("bool", dtypes.bool_), ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
+):  # fmt: skip
+    setattr(Tensor, _name, _caster(_name, _dtype))
+
+
+@method
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor with the dtype of ``other``."""
+    return cast(self, other._array.dtype)
+
+
+@method
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor in CPU memory; itself when it is there."""
+    return self
+
+
+@method
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """The tensor on a GPU. RuntimeError where there is none."""
+    devices.check(devices.device("cuda", device) if isinstance(device, int) or device is None else device)
+    raise AssertionError("devices.check refuses cuda")
+
+
+@method
+def get_device(self: Tensor) -> int:
+    """The index of the GPU; -1 on the CPU."""
+    return -1
+
+
+@method
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Copy ``src``, broadcast and converted, into this tensor's memory."""
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}")
+    return Copy.update(self, src)  # type: ignore[no-any-return]
+
+
+@method
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Set every element to a number, or to a 0-dim tensor's value."""
+    if isinstance(value, Tensor):
+        if value._array.ndim:
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value._array.ndim} dimensions.")
+        return Copy.update(self, value)  # type: ignore[no-any-return]
+    return Fill.update(self, value=value)  # type: ignore[no-any-return]
+
+
+@method
+def zero_(self: Tensor) -> Tensor:
+    """Set every element to zero."""
+    return Fill.update(self, value=0)  # type: ignore[no-any-return]
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether in-place arithmetic may store ``from_`` into ``to``: the kind (bool, int, float, complex) must not shrink."""
+    a, b = dtypes.CATEGORY[numpy_dtype(from_)], dtypes.CATEGORY[numpy_dtype(to)]
+    return a <= b
+
+
+def promote_types(type1: Any, type2: Any) -> Any:
+    """The smallest dtype that both convert to without losing kind or size."""
+    return PUBLIC[dtypes.promote(numpy_dtype(type1), numpy_dtype(type2))]
+
+
+def result_type(tensor1: Any, tensor2: Any) -> Any:
+    """The dtype of arithmetic between two tensors or numbers."""
+    return PUBLIC[dtypes.result_type([t._array if isinstance(t, Tensor) else t for t in (tensor1, tensor2)])]
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor on the memory of another library's array that speaks DLPack.
+
+    Example:
+        >>> import numpy as np, rushlight as torch
+        >>> torch.from_dlpack(np.arange(3))
+        tensor([0, 1, 2])
+    """
+    return wrap(np.from_dlpack(ext_tensor))
+
+
+def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+    if self.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    return self._array.__dlpack__()
+
+
+def _shape(self: Tensor) -> Any:
+    return make_size(self._array.shape)
+
+
+def _set_grad(self: Tensor, value: Any) -> None:
+    if value is not None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {value.__class__.__name__}")
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if value._array.shape != self._array.shape:
+            raise RuntimeError(f"assigned grad has data of a different size: {value._array.shape} for a tensor {self._array.shape}.")
+        if value._array.dtype != self._array.dtype:
+            raise RuntimeError(f"assigned grad has data of a different type: {value._array.dtype} for {self._array.dtype}.")
+    self._grad = value
+
+
+def _del_grad(self: Tensor) -> None:
+    self._grad = None
+
+
+methods(
+    shape=property(_shape, doc="The sizes of the dims."),
+    dtype=property(lambda self: PUBLIC[self._array.dtype], doc="The element type."),
+    device=property(lambda self: devices.CPU, doc="Where the memory is."),
+    ndim=property(lambda self: self._array.ndim, doc="The number of dims."),
+    itemsize=property(lambda self: self._array.itemsize, doc="Bytes per element."),
+    nbytes=property(lambda self: self._array.nbytes, doc="Bytes of all elements."),
+    is_cuda=property(lambda self: False, doc="Whether the memory is on a GPU."),
+    is_cpu=property(lambda self: True, doc="Whether the memory is the CPU's."),
+    is_mps=property(lambda self: False, doc="Always False."),
+    is_meta=property(lambda self: False, doc="Always False."),
+    is_sparse=property(lambda self: False, doc="Always False: tensors are dense."),
+    is_quantized=property(lambda self: False, doc="Always False."),
+    is_mkldnn=property(lambda self: False, doc="Always False."),
+    names=property(lambda self: (None,) * self._array.ndim, doc="Dim names are not supported: all None."),
+    grad=property(lambda self: self._grad, _set_grad, _del_grad, doc="The accumulated gradient, or None."),
+    output_nr=property(lambda self: getattr(self.grad_fn, "index", 0), doc="Which output of its node it is."),
+    nelement=numel, ndimension=dim,
+    __array__=_array, __bool__=_truth, __index__=_index, __len__=_length, __iter__=_iterate, __contains__=_contains,
+    __int__=lambda self: int(item(self)), __float__=lambda self: float(item(self)), __complex__=lambda self: complex(item(self)),
+    __dlpack__=_dlpack, __dlpack_device__=lambda self: (1, 0),
+    is_same_size=lambda self, other: self._array.shape == other._array.shape,
+    is_set_to=lambda self, other: self._array.__array_interface__ == other._array.__array_interface__,
+    is_pinned=lambda self, device=None: False, pin_memory=lambda self, device=None: self,
+    is_inference=lambda self: False, is_conj=lambda self: False, is_neg=lambda self: False,
+    resolve_conj=lambda self: self, resolve_neg=lambda self: self, dim_order=lambda self: tuple(range(self._array.ndim)),
+)  # fmt: skip

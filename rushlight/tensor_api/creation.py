@@ -1,0 +1,439 @@
+"""Functions that make tensors from sizes, numbers and data."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.ops.copy import Cast, cast_array
+from rushlight.tensor_api._common import (
+    check_factory,
+    finish,
+    method,
+    methods,
+    numpy_dtype,
+    shape_of,
+    store_out,
+)
+
+__all__ = [
+    "arange", "as_tensor", "asarray", "complex", "empty", "empty_like", "empty_strided", "eye", "from_numpy", "frombuffer", "full",
+    "full_like", "linspace", "logspace", "ones", "ones_like", "polar", "range", "scalar_tensor", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """A new array from numbers, nested sequences, arrays or tensors, of NumPy dtype ``dtype`` or the inferred one."""
+    if isinstance(data, Tensor):
+        return cast_array(data._array, dtype or data._array.dtype)  # type: ignore[no-any-return]
+    if isinstance(data, np.ndarray):
+        d = dtype or dtypes.from_numpy(data.dtype).numpy
+        return cast_array(data, d) if data.dtype != d else data.astype(d, order="C")  # type: ignore[no-any-return]
+    if isinstance(data, np.generic):
+        return np.asarray(data, dtype or data.dtype)
+    if isinstance(data, (bool, int, float, complex_type)):
+        d = dtype or dtypes.of_number(data)
+        return cast_array(np.asarray(data), d) if d not in dtypes.INTEGER_TYPES else np.asarray(int(data.real), d)  # type: ignore[no-any-return]
+    if isinstance(data, (list, tuple)) or hasattr(data, "__len__") or hasattr(data, "__array__"):
+        return from_sequence(data, dtype)
+    raise RuntimeError(f"Could not infer dtype of {type(data).__name__}; tensors are made of numbers, sequences, arrays and tensors.")
+
+
+complex_type = complex
+
+
+def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """An array from a nested sequence, with torch's rule for its dtype."""
+    if hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
+        return array_from(np.asarray(data), dtype)
+    kinds: set[Any] = set()
+    plain = unwrap(data, kinds)
+    try:
+        a = np.array(plain)
+    except ValueError as error:
+        raise ValueError(f"expected sequences of equal length at every depth: {error}") from None
+    except OverflowError as error:
+        raise RuntimeError(f"Overflow when unpacking long: {error}") from None
+    if a.dtype == object:
+        raise type_error(plain)
+    if a.dtype.kind in "US":
+        raise TypeError(f"new(): invalid data type {type(plain[0]).__name__!r}; tensors hold numbers.")
+    if dtype is not None:
+        return cast_array(a, dtype) if a.dtype != dtype else a  # type: ignore[no-any-return]
+    if a.dtype == dtypes.float64 and (not kinds or not a.size):
+        return a.astype(dtypes.default.float)
+    if a.dtype == dtypes.complex128 and not kinds:
+        return a.astype(dtypes.default.complex)
+    if not a.size:
+        return a.astype(dtypes.default.float)
+    return a.astype(dtypes.from_numpy(a.dtype).numpy, copy=False)
+
+
+def type_error(plain: Any) -> Exception:
+    """Why a nested sequence is no array."""
+    if any(isinstance(v, int) and not -(2**63) <= v < 2**64 for v in leaves(plain)):
+        return RuntimeError("Overflow when unpacking long: an int does not fit into 64 bits.")
+    bad = next((v for v in leaves(plain) if not isinstance(v, (int, float, complex_type, np.generic))), None)
+    return TypeError(f"can't make a tensor of {type(bad).__name__!r}; sequences must hold numbers and have equal lengths at every depth.")
+
+
+def leaves(data: Any) -> Any:
+    """The items of a nested sequence."""
+    for v in data:
+        if isinstance(v, (list, tuple)):
+            yield from leaves(v)
+        else:
+            yield v
+
+
+def unwrap(data: Any, kinds: set[Any]) -> Any:
+    """Nested sequences with tensors replaced by arrays; notes in ``kinds`` when a NumPy value fixes the dtype."""
+    out = []
+    for item in data:
+        if isinstance(item, Tensor):
+            kinds.add("tensor")
+            out.append(item._array)
+        elif isinstance(item, (list, tuple)):
+            out.append(unwrap(item, kinds))
+        else:
+            if isinstance(item, (np.ndarray, np.generic)):
+                kinds.add("numpy")
+            out.append(item)
+    return out
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """A new tensor with a copy of ``data``.
+
+    Args:
+        data: a number, a nested sequence of numbers, an array, or a tensor.
+        dtype: element type; inferred by default (Python floats become the default dtype, ints int64).
+        device: where to put it.
+        requires_grad: whether autograd records operations on it.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]])
+    """
+    check_factory(device)
+    if isinstance(data, Tensor):
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            UserWarning,
+            stacklevel=2,
+        )
+    return finish(array_from(data, numpy_dtype(dtype)), requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """``data`` as a tensor, sharing memory with a tensor or array of the right dtype."""
+    check_factory(device)
+    d = numpy_dtype(dtype)
+    if isinstance(data, Tensor):
+        return data if d is None or data._array.dtype == d else Cast.bind(data, dtype=d)
+    if isinstance(data, np.ndarray) and (d is None or data.dtype == d):
+        return from_numpy(data)
+    return wrap(array_from(data, d))
+
+
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+    """``obj`` as a tensor; ``copy`` True copies, False refuses to, None does what is needed."""
+    d = numpy_dtype(dtype)
+    shares = isinstance(obj, (Tensor, np.ndarray)) and (d is None or (obj._array if isinstance(obj, Tensor) else obj).dtype == d)
+    if copy is False and not shares:
+        raise ValueError(f"can't alias {type(obj).__name__} with dtype {dtype}; allow a copy with copy=None.")
+    out = tensor_of(obj, d) if copy or not shares else as_tensor(obj)
+    return out.requires_grad_() if requires_grad else out
+
+
+def tensor_of(obj: Any, d: Any) -> Tensor:
+    """A copy of ``obj``."""
+    return wrap(array_from(obj, d))
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor on the memory of a NumPy array: writes to one are seen in the other.
+
+    Example:
+        >>> import numpy as np, rushlight as torch
+        >>> a = np.zeros(2, dtype=np.float32)
+        >>> torch.from_numpy(a).fill_(7)
+        tensor([7., 7.])
+        >>> a
+        array([7., 7.], dtype=float32)
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if any([s < 0 for s in ndarray.strides]):
+        raise ValueError("At least one stride in the given numpy array is negative, which is not supported; copy it: array.copy().")
+    d = dtypes.from_numpy(ndarray.dtype).numpy
+    if not ndarray.flags.writeable:
+        warnings.warn(
+            "The given NumPy array is not writable; writing to the tensor will fail. Copy the array to avoid this.", UserWarning, stacklevel=2
+        )
+    return wrap(ndarray if ndarray.dtype is d else ndarray.astype(d) if ndarray.dtype != d else ndarray.view(d))
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A vector on the memory of a buffer (bytes, bytearray, memoryview). ``offset`` in bytes, ``count`` in elements."""
+    d = numpy_dtype(dtype)
+    size = memoryview(buffer).nbytes
+    if not 0 <= offset < max(size, 1):
+        raise ValueError(f"offset must be non-negative and no greater than buffer length ({size}), but got {offset}.")
+    if count <= 0 and (count != -1 or (size - offset) % d.itemsize):
+        raise ValueError(f"buffer size ({size - offset} bytes after the offset) must be a multiple of element size ({d.itemsize}).")
+    if count > 0 and offset + count * d.itemsize > size:
+        raise ValueError(f"requested buffer length ({count * d.itemsize} bytes) after offset ({offset}) exceeds the buffer's ({size}).")
+    a = np.frombuffer(buffer, d, count, offset)
+    if not a.flags.writeable:
+        warnings.warn("The given buffer is not writable; writing to the tensor will fail.", UserWarning, stacklevel=2)
+    return finish(a, requires_grad)
+
+
+def _sizes(size: tuple[Any, ...], name: str) -> tuple[int, ...]:
+    shape = shape_of(size, name)
+    if any([n < 0 for n in shape]):
+        raise RuntimeError(f"{name}: Trying to create tensor with negative dimension in {shape}.")
+    return shape
+
+
+def _maker(name: str, make: Any, doc: str) -> Any:
+    def factory(*size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+                pin_memory: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+        if device is not None or layout is not None:
+            check_factory(device, layout)
+        shape = _sizes(size, name)
+        if out is not None:
+            return store_out(out, wrap(make(shape, numpy_dtype(dtype, out._array.dtype))))
+        return finish(make(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
+
+    def with_size(*size: Any, **options: Any) -> Tensor:
+        if "size" in options:
+            size = (options.pop("size"),)
+        return factory(*size, **options)
+
+    with_size.__name__ = with_size.__qualname__ = name
+    with_size.__doc__ = doc
+    return with_size
+
+
+zeros = _maker("zeros", np.zeros, """Zeros of the given sizes: ``zeros(2, 3)`` or ``zeros((2, 3), dtype=..., requires_grad=...)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.zeros(2)
+        tensor([0., 0.])
+    """)  # fmt: skip
+ones = _maker("ones", np.ones, """Ones of the given sizes: ``ones(2, 3)`` or ``ones((2, 3), dtype=..., requires_grad=...)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ones(2, dtype=torch.int64)
+        tensor([1, 1])
+    """)  # fmt: skip
+empty = _maker("empty", np.empty, "Uninitialised memory of the given sizes.")
+
+
+def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+         requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """``fill_value`` everywhere; the dtype follows the value unless given.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.full((2,), 7)
+        tensor([7, 7])
+    """
+    check_factory(device, layout)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    default = dtypes.of_number(value) if out is None else out._array.dtype
+    a = cast_array(np.asarray(value), numpy_dtype(dtype, default))
+    result = np.full(_sizes((size,), "full"), a, a.dtype)
+    return finish(result, requires_grad) if out is None else store_out(out, wrap(result))
+
+
+def _like(make: Any, name: str, doc: str) -> Any:
+    def like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+             pin_memory: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+        check_factory(device, layout)
+        x = input._array
+        contiguous = x.flags.c_contiguous or 0 in x.strides or str(memory_format) == "torch.contiguous_format"
+        return finish(make(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K"), requires_grad)
+
+    like.__name__ = like.__qualname__ = name
+    like.__doc__ = doc
+    return like
+
+
+zeros_like = _like(np.zeros_like, "zeros_like", "Zeros with the shape and dtype of ``input``.")
+ones_like = _like(np.ones_like, "ones_like", "Ones with the shape and dtype of ``input``.")
+empty_like = _like(np.empty_like, "empty_like", "Uninitialised memory with the shape and dtype of ``input``.")
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
+              requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+    """``fill_value`` everywhere, with the shape and dtype of ``input``."""
+    out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    out._array[...] = cast_array(np.asarray(value), out._array.dtype)
+    return out.requires_grad_() if requires_grad else out  # type: ignore[no-any-return]
+
+
+def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+                  pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """Uninitialised memory with given strides, in elements."""
+    d = numpy_dtype(dtype, dtypes.default.float)
+    shape, steps = tuple(size), tuple(stride)
+    extent = 1 + sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) if all(shape) else 0
+    memory = np.empty(extent, d)
+    return finish(np.lib.stride_tricks.as_strided(memory, shape, tuple([s * d.itemsize for s in steps])), requires_grad)
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False) -> Tensor:
+    """A 0-dim tensor of the default dtype."""
+    return wrap(cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float)))
+
+
+def _number(x: Any) -> Any:
+    return x.item() if isinstance(x, (Tensor, np.generic)) else x
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+           requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """``start``, ``start + step``, ... below ``end``; ``arange(n)`` counts from 0. Ints give int64, floats the default dtype.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(4), torch.arange(1, 2, 0.5)
+        (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
+    """
+    check_factory(device, layout)
+    start, end, step = (0, _number(start), _number(step)) if end is None else (_number(start), _number(end), _number(step))
+    if step == 0:
+        raise RuntimeError("arange: step must be nonzero.")
+    if not all([math.isfinite(v) for v in (start, end)]):
+        raise RuntimeError(f"unsupported range: {start} -> {end}; the bounds must be finite.")
+    if (end - start) / step < 0:
+        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}.")
+    ints = all([isinstance(v, int) for v in (start, end, step)])
+    d = numpy_dtype(dtype, dtypes.int64 if ints else dtypes.default.float)
+    if ints:
+        a = np.arange(start, end, step, np.int64).astype(d)
+    else:
+        n = math.ceil((end - start) / step)
+        a = (start + step * np.arange(n, dtype=np.float64)).astype(d)
+    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+
+
+def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
+    """Like ``arange`` with ``end`` included, in floats. Deprecated in torch as well."""
+    n = math.floor((end - start) / step) + 1
+    d = numpy_dtype(options.get("dtype"), dtypes.default.float)
+    return wrap((start + step * np.arange(n, dtype=np.float64)).astype(d))
+
+
+def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]:
+    """``steps`` values from start to end, symmetric as torch computes them: from the nearer end."""
+    if steps == 1:
+        return np.asarray([start]).astype(d)
+    work = d if d in dtypes.DIFFERENTIABLE and d not in dtypes.HALVES else dtypes.float32 if d in dtypes.HALVES else dtypes.float64
+    i = np.arange(steps)
+    a, b = np.asarray(start).astype(work), np.asarray(end).astype(work)
+    step = ((b - a) / np.asarray(steps - 1).astype(work)).astype(work)
+    low, high = a + step * i.astype(work), b - step * (steps - 1 - i).astype(work)
+    return np.where(i < steps // 2, low, high).astype(d)
+
+
+def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+             requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """``steps`` evenly spaced values from ``start`` to ``end``, both included.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linspace(0, 1, 3)
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    check_factory(device, layout)
+    start, end = _number(start), _number(end)
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
+    kind = dtypes.default.complex if isinstance(start, complex_type) or isinstance(end, complex_type) else dtypes.default.float
+    a = spaced(start, end, steps, numpy_dtype(dtype, kind)) if steps else np.empty(0, numpy_dtype(dtype, kind))
+    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+
+
+def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None,
+             device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """``base`` to the powers ``linspace(start, end, steps)``."""
+    d = numpy_dtype(dtype, dtypes.default.float)
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
+    exponents = spaced(_number(start), _number(end), steps, dtypes.float64) if steps else np.empty(0)
+    a = np.power(float(base), exponents).astype(d)
+    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+
+
+def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+        requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """The identity matrix ``(n, m)``; m defaults to n."""
+    check_factory(device, layout)
+    if n < 0 or (m is not None and m < 0):
+        raise RuntimeError(f"eye: n and m must be greater or equal to 0, got {n} and {m}.")
+    a = np.eye(n, m, dtype=numpy_dtype(dtype, dtypes.default.float))
+    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+
+
+def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
+    """Complex numbers from real and imaginary parts of one floating dtype."""
+    d, e = real._array.dtype, imag._array.dtype
+    if d not in dtypes.FLOATING_TYPES or e not in dtypes.FLOATING_TYPES:
+        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {d} and {e}.")
+    if d != e:
+        raise RuntimeError(f"Expected object of scalar type {d} but got scalar type {e} for second argument.")
+    result = real + imag * 1j
+    return result if out is None else store_out(out, result)
+
+
+def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
+    """Complex numbers from absolute values and angles in radians."""
+    return complex(abs * angle.cos(), abs * angle.sin(), out=out)
+
+
+# New tensors like an existing one
+
+
+def _new(make: Any) -> Any:
+    def new(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
+        options.pop("layout", None), options.pop("pin_memory", None)
+        if "size" in options:
+            size = (options.pop("size"),)
+        return make(*size, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, **options)  # type: ignore[no-any-return]
+
+    return new
+
+
+@method
+def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **options: Any) -> Tensor:
+    """A copy of ``data``, by default with this tensor's dtype."""
+    return finish(array_from(data, numpy_dtype(dtype, self._array.dtype)), requires_grad)
+
+
+@method
+def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+             layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """``fill_value`` everywhere, by default with this tensor's dtype."""
+    return full(size, fill_value, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, requires_grad=requires_grad)
+
+
+methods(
+    new_zeros=_new(zeros), new_ones=_new(ones), new_empty=_new(empty),
+    new_empty_strided=lambda self, size, stride, dtype=None, **options: empty_strided(
+        size, stride, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, **options),
+)  # fmt: skip

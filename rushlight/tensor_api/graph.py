@@ -1,0 +1,110 @@
+"""Tensor methods that run or watch the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.core import autograd
+from rushlight.core.autograd import RemovableHandle
+from rushlight.core.tensor import Tensor, edge
+from rushlight.errors import GraphError
+from rushlight.tensor_api._common import method
+
+__all__: list[str] = []
+
+
+def positions(inputs: Any) -> list[Any]:
+    """Where the gradients of ``inputs`` arrive in the graph."""
+    found = []
+    for t in inputs:
+        if not t.requires_grad:
+            raise GraphError("One of the differentiated Tensors does not require grad; call requires_grad_() before computing with it.")
+        found.append(edge(t))
+    return found
+
+
+@method
+def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+    """Add the gradient of this tensor with respect to the graph's leaves to their ``grad``.
+
+    Args:
+        gradient: the gradient to start with, of this tensor's shape; may be left out for one element.
+        retain_graph: keep what was saved, so that backward can run again; by default as ``create_graph``.
+        create_graph: record the backward pass, for higher derivatives.
+        inputs: only these tensors accumulate.
+
+    Raises:
+        RuntimeError: no graph, a freed graph, or a saved value that was overwritten.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        tensor([2., 4.])
+    """
+    backward_from([self], [gradient], retain_graph, create_graph, inputs)
+
+
+def backward_from(tensors: Any, grads: Any, retain_graph: bool | None, create_graph: bool, inputs: Any) -> None:
+    """``backward`` of several tensors at once."""
+    retain = create_graph if retain_graph is None else retain_graph
+    roots, gs = autograd.start(tensors, grads)
+    if inputs is None:
+        autograd.run_backward(roots, gs, retain, create_graph)
+        return
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not wanted:
+        raise GraphError("`inputs` argument to `backward()` cannot be empty; leave it out to reach every leaf.")
+    where = positions(wanted)
+    found = autograd.run_backward(roots, gs, retain, create_graph, where, accumulate=True)
+    for t, e in zip(wanted, where, strict=True):
+        if e._is_node and found[e] is not None:
+            t._grad = found[e] if t._grad is None else t._grad + found[e]
+
+
+@method
+def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> RemovableHandle:
+    """Call ``hook(grad)`` whenever this tensor's gradient is computed; what it returns replaces the gradient.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> handle = x.register_hook(lambda g: g * 10)
+        >>> x.sum().backward()
+        >>> x.grad
+        tensor([10., 10.])
+    """
+    if not self.requires_grad:
+        raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
+    holder: Any = self.grad_fn or self  # a stale view's node is made again first
+    name = "hooks" if holder is not self else "_hooks"
+    if getattr(holder, name) is None:
+        setattr(holder, name, {})
+    if holder is not self:
+        holder.special = True
+    return RemovableHandle(getattr(holder, name), hook)
+
+
+@method
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
+    """Call ``hook(tensor)`` after a gradient was added to this leaf's ``grad``."""
+    if not self.requires_grad:
+        raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
+    if not self.is_leaf:
+        raise GraphError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    if self._after_hooks is None:
+        self._after_hooks = {}
+    return RemovableHandle(self._after_hooks, hook)
+
+
+@method
+def retain_grad(self: Tensor) -> None:
+    """Keep this non-leaf's gradient in ``grad``."""
+    if not self.requires_grad:
+        raise GraphError("can't retain_grad on Tensor that has requires_grad=False")
+    node = self.grad_fn  # refreshes a stale view before it keeps anything
+    if node is not None and not self._keeps_grad:
+        self._keeps_grad = True
+        node.add_keeper(self)

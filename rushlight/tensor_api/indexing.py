@@ -1,0 +1,233 @@
+"""``x[index]`` and ``x[index] = value``.
+
+Ints, slices, None and Ellipsis give views. Tensors, lists, arrays and masks copy (``Index``) or write (``IndexPut``) after the basic
+part was applied as a view; this is where torch differs from NumPy, which counts an int beside an index array as an array.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import NUMBERS
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import UNSHARED, Counter, Tensor, wrap
+from rushlight.errors import ShapeError
+from rushlight.ops.copy import Copy
+from rushlight.ops.index import Index, IndexPut
+from rushlight.ops.view import BasicIndex
+from rushlight.tensor_api._common import methods
+from rushlight.tensor_api.views import reshape
+
+__all__: list[str] = []
+BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
+
+
+def getitem(self: Tensor, index: Any) -> Tensor:
+    """``self[index]``."""
+    kind = index.__class__
+    if kind is int:
+        if not self._array.ndim:
+            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number.")
+        try:
+            return BasicIndex.bind(self, index=(index, ...))  # type: ignore[no-any-return]
+        except IndexError:
+            raise range_error(index, self._array.shape, 0) from None
+    if kind is slice and (index.step is None or index.step.__class__ is int and index.step > 0) and self._array.ndim:
+        return BasicIndex.bind(self, index=(index, ...))  # type: ignore[no-any-return]
+    basic, tensors = parse(self, index)
+    part = BasicIndex.bind(self, index=basic) if basic is not None else self
+    if not tensors:
+        return part if basic is not None else BasicIndex.bind(self, index=(...,))  # type: ignore[no-any-return]
+    pattern, indices = tensors
+    return Index.bind(part, *indices, pattern=pattern)  # type: ignore[no-any-return]
+
+
+def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
+    """Split an index into a basic one (None: nothing to do) and (pattern, index tensors) for what it leaves."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    for i, item in enumerate(items):
+        if item.__class__ not in BASIC:
+            items[i] = normal(item)
+    consumed = sum([consumes(i) for i in items])
+    shape = x._array.shape
+    if consumed > len(shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}: the index {index!r} needs {consumed}.")
+    if not any([i is Ellipsis for i in items]):
+        items.append(Ellipsis)
+    basic: list[Any] = []
+    advanced: dict[int, Any] = {}  # dim after the basic part -> index tensor
+    at, dim = 0, 0
+    seen_ellipsis = False
+    for item in items:
+        if item is Ellipsis:
+            skip = 0 if seen_ellipsis else len(shape) - consumed
+            seen_ellipsis = True
+            basic += [slice(None)] * skip
+            at, dim = at + skip, dim + skip
+        elif item is None:
+            basic.append(None)
+            dim += 1
+        elif item.__class__ is slice:
+            check_slice(item)
+            basic.append(item)
+            at, dim = at + 1, dim + 1
+        elif item.__class__ is int:
+            if not -shape[at] <= item < shape[at]:
+                raise range_error(item, shape, at)
+            basic.append(item)
+            at += 1
+        elif item.__class__ is bool:
+            basic.append(None)
+            advanced[dim] = wrap(np.asarray([item]))
+            dim += 1
+        else:
+            n = consumes(item)
+            if n > 1 or item._array.dtype == np.bool_:
+                check_mask(item, shape, at)
+            basic += [slice(None)] * n
+            advanced[dim] = item
+            at, dim = at + n, dim + n
+    plain = all([i.__class__ is slice and i == slice(None) for i in basic])
+    if not advanced:
+        return (*basic, ...), None
+    return None if plain else (*basic, ...), spread(advanced)
+
+
+def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
+    """The pattern up to the last indexed dim; a mask of several dims stands for as many index tensors."""
+    pattern: list[bool] = []
+    indices: list[Tensor] = []
+    for dim, t in sorted(advanced.items()):
+        pattern += [False] * (dim - len(pattern))
+        if t._array.dtype == np.bool_ and t._array.ndim != 1:
+            where = np.nonzero(t._array)
+            pattern += [True] * len(where)
+            indices += [wrap(w) for w in where]
+        else:
+            pattern.append(True)
+            indices.append(t)
+    return tuple(pattern), indices
+
+
+def normal(item: Any) -> Any:
+    """One index item as an int, a bool, a slice or an index tensor."""
+    if isinstance(item, Tensor):
+        a = item._array
+        if a.dtype == np.bool_:
+            return bool(a) if not a.ndim else item
+        if a.dtype not in dtypes.INTEGER_TYPES:
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        if a.dtype == np.uint8:
+            return wrap(a.astype(np.bool_)) if a.ndim else bool(a)
+        return item if a.ndim else int(a)
+    if isinstance(item, (bool, np.bool_)):
+        return bool(item)
+    if isinstance(item, np.ndarray):
+        return normal(wrap(item))
+    if hasattr(item, "__index__"):
+        return item.__index__()
+    if isinstance(item, (list, tuple, range)):
+        return normal(wrap(index_array(item)))
+    raise IndexError(
+        f"only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid indices (got {type(item).__name__})"
+    )
+
+
+def index_array(items: Any) -> Any:
+    """A (nested) sequence of ints, bools or tensors as an array."""
+    a = np.asarray([i._array if isinstance(i, Tensor) else i for i in items])
+    if a.dtype.kind == "f" and not a.size:
+        return a.astype(np.int64)
+    if a.dtype.kind not in "iub":
+        raise IndexError(f"only sequences of ints or bools can be used as an index, but got {items!r}")
+    return a
+
+
+def consumes(item: Any) -> int:
+    """How many dims of the tensor an index item stands for."""
+    if item is None or item is Ellipsis or item.__class__ is bool:
+        return 0
+    if item.__class__ is int or item.__class__ is slice:
+        return 1
+    return item._array.ndim if item._array.dtype == np.bool_ else 1
+
+
+def check_slice(s: slice) -> None:
+    """torch's slices only go forward."""
+    step = s.step
+    if step is not None and step.__index__() <= 0:
+        raise ValueError("step must be greater than zero")
+
+
+def check_mask(mask: Tensor, shape: tuple[int, ...], at: int) -> None:
+    """A mask has the sizes of the dims it stands for."""
+    have = shape[at : at + mask._array.ndim]
+    if mask._array.shape != have:
+        i = next(k for k, (a, b) in enumerate(zip(mask._array.shape, have, strict=False)) if a != b)
+        raise IndexError(
+            f"The shape of the mask {list(mask._array.shape)} at index {i} does not match the shape of the indexed tensor "
+            f"{list(shape)} at index {at + i}"
+        )
+
+
+def range_error(i: int, shape: tuple[int, ...], dim: int) -> IndexError:
+    """An int index that is out of range."""
+    return IndexError(f"index {i} is out of bounds for dimension {dim} with size {shape[dim]}")
+
+
+def setitem(self: Tensor, index: Any, value: Any) -> None:
+    """``self[index] = value``."""
+    if value.__class__ in NUMBERS and not state.busy and not (self._tracked and modes.grad):
+        kind, x = index.__class__, self._array
+        if (kind is int or (kind is slice and index.step is None)) and x.base is None and x.dtype in dtypes.FLOATS and x.ndim:
+            try:
+                x[index] = value  # nothing to record, nothing that could overlap
+            except IndexError:
+                raise range_error(index, x.shape, 0) from None
+            c = self._counter
+            if c is UNSHARED:
+                c = self._counter = Counter()
+            c.value += 1
+            return
+    basic, tensors = parse(self, index)
+    part = BasicIndex.bind(self, index=basic) if basic is not None else self
+    if tensors:
+        pattern, indices = tensors
+        IndexPut.update(part, as_value(value, part), *indices, pattern=pattern, accumulate=False)
+        return
+    if basic is None:
+        part = BasicIndex.bind(self, index=(...,))
+    if not isinstance(value, Tensor):
+        value = value if isinstance(value, (int, float, bool, complex)) else as_value(value, part)
+    if isinstance(value, Tensor):
+        value = drop_leading_ones(value, part)
+    Copy.update(part, value)
+
+
+def as_value(value: Any, part: Tensor) -> Tensor:
+    """The right side of an assignment as a tensor of the target's dtype."""
+    if isinstance(value, Tensor):
+        if value._array.dtype != part._array.dtype and not value._array.ndim:
+            return value.to(dtypes.of[part._array.dtype])  # type: ignore[no-any-return]
+        return value
+    if isinstance(value, np.ndarray):
+        return wrap(value.astype(part._array.dtype))
+    if isinstance(value, (int, float, bool, complex, np.generic)):
+        return wrap(np.asarray(value).astype(part._array.dtype))
+    raise TypeError(f"can't assign a {type(value).__name__} to a {dtypes.of[part._array.dtype]} tensor; use a number or a tensor.")
+
+
+def drop_leading_ones(value: Tensor, part: Tensor) -> Tensor:
+    """torch ignores leading dims of size 1 of the value."""
+    extra = value._array.ndim - part._array.ndim
+    if extra <= 0:
+        return value
+    if any([n != 1 for n in value._array.shape[:extra]]):
+        raise ShapeError(f"shape mismatch: value tensor of shape {value._array.shape} cannot be assigned to {part._array.shape}.")
+    return reshape(value, *value._array.shape[extra:])
+
+
+methods(__getitem__=getitem, __setitem__=setitem)

@@ -1,0 +1,71 @@
+"""Joining tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor
+from rushlight.errors import ShapeError
+from rushlight.ops import join as J
+from rushlight.tensor_api._common import expect_tensor, store_out, wrap_dim
+from rushlight.tensor_api.conversion import cast
+
+__all__ = ["cat", "concat", "concatenate", "stack"]
+
+
+def promoted(tensors: Any, name: str) -> list[Tensor]:
+    """A non-empty list of tensors, brought to one dtype."""
+    found = [expect_tensor(t, name, "tensors") for t in tensors]
+    if not found:
+        raise RuntimeError(f"{name}: expected a non-empty list of Tensors")
+    d = found[0]._array.dtype
+    for t in found[1:]:
+        d = dtypes.promote(d, t._array.dtype)
+    return [cast(t, d) for t in found]
+
+
+def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """Tensors one after another along ``dim``; the other sizes must agree. Empty vectors are skipped.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cat([torch.zeros(2), torch.ones(1)])
+        tensor([0., 0., 1.])
+    """
+    parts = promoted(tensors, "cat")
+    for i, t in enumerate(parts):
+        if not t._array.ndim:
+            raise ShapeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; use stack().")
+    kept = [t for t in parts if t._array.shape != (0,)] or parts[:1]
+    d = wrap_dim(dim, kept[0]._array.ndim)
+    first = kept[0]._array.shape
+    for i, t in enumerate(kept[1:], 1):
+        s = t._array.shape
+        if len(s) != len(first):
+            raise ShapeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(s)}.")
+        if any([a != b for k, (a, b) in enumerate(zip(first, s, strict=True)) if k != d]):
+            raise ShapeError(f"Sizes of tensors must match except in dimension {d}. Got {first} and {s} (tensor {i} in the list).")
+    result = J.Cat.bind(*kept, dim=d)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+concat = concatenate = cat
+
+
+def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """Tensors of one shape along a new ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.stack([torch.zeros(2), torch.ones(2)])
+        tensor([[0., 0.],
+                [1., 1.]])
+    """
+    parts = promoted(tensors, "stack")
+    first = parts[0]._array.shape
+    for i, t in enumerate(parts):
+        if t._array.shape != first:
+            raise ShapeError(f"stack expects each tensor to be equal size, but got {first} at entry 0 and {t._array.shape} at entry {i}.")
+    result = J.Stack.bind(*parts, dim=wrap_dim(dim, len(first) + 1))
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]

@@ -1,0 +1,153 @@
+"""Elementwise functions: arithmetic, comparison, logic, mathematics.
+
+``unary`` and ``binary`` make a public function from an op: the function, its Tensor method, and the in-place method with ``_``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight.core.op import make_reversed, operand
+from rushlight.core.tensor import Tensor
+from rushlight.ops import arithmetic as A
+from rushlight.tensor_api._common import expect_tensor, method, methods, store_out
+
+__all__ = ["add", "div", "divide", "mul", "multiply", "neg", "negative", "pow", "rsub", "sub", "subtract", "true_divide"]
+
+
+def unary(name: str, op: Any, in_place: bool = True) -> Any:
+    """The public function of an op with one input; also ``Tensor.name`` and ``Tensor.name_``."""
+    bind = op.bind
+
+    def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+        if not isinstance(input, Tensor):
+            expect_tensor(input, name)
+        result = bind(input)
+        return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = op.__doc__
+    setattr(Tensor, name, bind)
+    if in_place:
+        setattr(Tensor, name + "_", op.update)
+    return function
+
+
+def binary(name: str, op: Any, in_place: bool = True) -> Any:
+    """The public function of an op with two inputs, either of which may be a number; also the methods."""
+    bind = op.bind
+
+    def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+        result = bind(input, other)
+        if result is NotImplemented:
+            refuse_operands(name, input, other)
+        return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+    def as_method(self: Tensor, other: Any) -> Tensor:
+        result = bind(self, other)
+        if result is NotImplemented:
+            refuse_operands(name, self, other)
+        return result  # type: ignore[no-any-return]
+
+    def in_place_method(self: Tensor, other: Any) -> Tensor:
+        result = op.update(self, other)
+        if result is NotImplemented:
+            refuse_operands(name + "_", self, other)
+        return result  # type: ignore[no-any-return]
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = as_method.__doc__ = op.__doc__
+    setattr(Tensor, name, as_method)
+    if in_place:
+        setattr(Tensor, name + "_", in_place_method)
+    return function
+
+
+def refuse_operands(name: str, input: Any, other: Any) -> None:
+    """torch's TypeError for what is neither a tensor nor a number."""
+    position, bad = ("input", input) if not isinstance(input, Tensor) and operand(input) is NotImplemented else ("other", other)
+    raise TypeError(f"{name}(): argument '{position}' must be Tensor or a number, not {type(bad).__name__}")
+
+
+def _scaled(other: Any, alpha: Any) -> Any:
+    return other if alpha == 1 and alpha is not True else other * alpha
+
+
+mul = multiply = binary("mul", A.Mul)
+neg = negative = unary("neg", A.Neg)
+pow = binary("pow", A.Pow)
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """``input + alpha * other``, broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.add(torch.ones(2), torch.ones(2), alpha=2)
+        tensor([3., 3.])
+    """
+    result = A.Add.bind(input, _scaled(other, alpha))
+    if result is NotImplemented:
+        refuse_operands("add", input, other)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    """``input - alpha * other``, broadcast."""
+    result = A.Sub.bind(input, _scaled(other, alpha))
+    if result is NotImplemented:
+        refuse_operands("sub", input, other)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """``other - alpha * input``."""
+    return sub(other, input, alpha=alpha)
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+    """``input / other``, broadcast; ``rounding_mode`` None, "trunc" (towards zero) or "floor"."""
+    if rounding_mode is None:
+        result = A.Div.bind(input, other)
+    elif rounding_mode in ROUNDED:
+        result = ROUNDED[rounding_mode](input, other)
+    else:
+        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+    if result is NotImplemented:
+        refuse_operands("div", input, other)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+ROUNDED: dict[str, Any] = {}  # rounding mode -> bind of the division op that rounds so
+
+
+def _add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    return A.Add.update(self, _scaled(other, alpha))  # type: ignore[no-any-return]
+
+
+def _sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    return A.Sub.update(self, _scaled(other, alpha))  # type: ignore[no-any-return]
+
+
+subtract, divide, true_divide = sub, div, div
+methods(
+    add=add, sub=sub, subtract=sub, div=div, divide=div, true_divide=div, multiply=Tensor.mul, negative=Tensor.neg,
+    add_=_add_, sub_=_sub_, subtract_=_sub_, multiply_=Tensor.mul_, negative_=Tensor.neg_,
+    __add__=A.Add.bind, __radd__=A.Add.bind, __iadd__=A.Add.update,
+    __sub__=A.Sub.bind, __rsub__=make_reversed(A.Sub.instance), __isub__=A.Sub.update,
+    __mul__=A.Mul.bind, __rmul__=A.Mul.bind, __imul__=A.Mul.update,
+    __truediv__=A.Div.bind, __rtruediv__=make_reversed(A.Div.instance), __itruediv__=A.Div.update,
+    __pow__=A.Pow.bind, __rpow__=make_reversed(A.Pow.instance), __ipow__=A.Pow.update,
+    __neg__=A.Neg.bind, __pos__=lambda self: self,
+)  # fmt: skip
+
+
+@method
+def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """In-place form of ``div``."""
+    if rounding_mode is None:
+        return A.Div.update(self, other)  # type: ignore[no-any-return]
+    return self.copy_(div(self, other, rounding_mode=rounding_mode))  # type: ignore[no-any-return]
+
+
+methods(divide_=div_, true_divide_=div_)

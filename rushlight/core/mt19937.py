@@ -1,0 +1,168 @@
+"""The Mersenne Twister behind every random number, stepping exactly as torch's CPU generator does.
+
+Only the stream lives here: 32-bit words, their 64-bit and floating readings, and the state that travels between programs.
+What distributions make of the words is in `sampling.py`; the public class with tensors is in `generator.py`.
+
+Reference: Matsumoto and Nishimura, 1998, "Mersenne Twister: a 623-dimensionally equidistributed uniform pseudo-random
+number generator".
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import struct
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEFAULT_SEED = 67280421310721  # torch's, for a generator that nobody seeded
+BLOCK = 624  # words that one twist of the state yields
+STATE_BYTES = 5056
+
+# Note [Saved state]
+# torch's bytes are a C struct: uint64 seed, int32 words left plus one, int32 seeded, uint64 next word, 624 words as uint64,
+# three doubles (the second is the cached normal), int32 whether it is cached, and 12 bytes of a float cache that CPU code
+# never fills. A generator that was only seeded holds the untwisted words and says "left 1, next 0".
+_HEAD = struct.Struct("<Qiiq")
+_TAIL = struct.Struct("<dddi12x")
+_WORDS_AT = _HEAD.size
+_TAIL_AT = _WORDS_AT + 8 * BLOCK
+
+_NO_WORDS = np.empty(0, np.uint32)
+_LOW_24 = np.int32(2**24 - 1)
+_LOW_53 = np.uint64(2**53 - 1)
+_HALF_WORD = np.uint64(32)
+_ULP_24 = np.float32(2.0**-24)
+_ULP_53 = np.float64(2.0**-53)
+
+
+class Engine:
+    """A stream of random 32-bit words with torch's seeding, saving and cached second normal.
+
+    Args:
+        seed: any integer in [-2**63, 2**64); negative ones count from 2**64. Only the low 32 bits steer the words.
+    """
+
+    def __init__(self, seed: int = DEFAULT_SEED) -> None:
+        self._lock = threading.Lock()
+        self._twister: Any = None
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Starts the stream of `seed`; a cached normal is dropped."""
+        self.seed_value = wrap_seed(seed)
+        self.cached_normal: float | None = None
+        self._pending: int | None = self.seed_value & 0xFFFFFFFF  # seeding proper waits for the first word
+        self._block = _NO_WORDS
+        self._next = 0
+
+    def words(self, count: int) -> NDArray[np.uint32]:
+        """The next `count` words, shape (count,). May be a window on the engine's own buffer: do not write to it."""
+        with self._lock:
+            start = self._next
+            end = start + count
+            if end <= self._block.size:
+                self._next = end
+                return self._block[start:end]
+            return self._words_across_blocks(count)
+
+    def longs(self, count: int) -> NDArray[np.uint64]:
+        """The next `count` 64-bit words, each made of two: the first is the high half."""
+        words = self.words(2 * count)
+        longs = words[0::2].astype(np.uint64)
+        longs <<= _HALF_WORD
+        longs |= words[1::2]
+        return longs
+
+    def floats(self, count: int) -> NDArray[np.float32]:
+        """Uniform on [0, 1) with 24 bits, one word each."""
+        bits = self.words(count).view(np.int32) & _LOW_24  # int32: converts to float faster than uint32
+        floats = bits.astype(np.float32)
+        floats *= _ULP_24
+        return floats
+
+    def doubles(self, count: int) -> NDArray[np.float64]:
+        """Uniform on [0, 1) with 53 bits, two words each."""
+        bits = self.longs(count)
+        bits &= _LOW_53
+        doubles = bits.view(np.int64).astype(np.float64)
+        doubles *= _ULP_53
+        return doubles
+
+    def save(self) -> NDArray[np.uint8]:
+        """The state as torch's 5056 bytes, see Note [Saved state]."""
+        with self._lock:
+            legacy, _ = self._source()
+            key = legacy.get_state(legacy=True)[1]
+            fresh = self._block.size == 0
+            left, position = (1, 0) if fresh else (BLOCK + 1 - self._next, self._next)
+            cached = self.cached_normal
+        data = np.empty(STATE_BYTES, np.uint8)
+        _HEAD.pack_into(data, 0, self.seed_value, left, 1, position)
+        data[_WORDS_AT:_TAIL_AT] = key.astype("<u8").view(np.uint8)
+        _TAIL.pack_into(data, _TAIL_AT, 0.0, cached or 0.0, 0.0, cached is not None)
+        return data
+
+    def restore(self, data: NDArray[np.uint8]) -> None:
+        """Continues from bytes that `save` or torch wrote. Raises ValueError for bytes that cannot be such a state."""
+        raw = data.tobytes()
+        seed, left, seeded, position = _HEAD.unpack_from(raw, 0)
+        if len(raw) != STATE_BYTES or not seeded or not 0 < left <= BLOCK or not 0 <= position <= BLOCK:
+            raise ValueError("not a generator state")
+        _, cached, _, is_cached = _TAIL.unpack_from(raw, _TAIL_AT)
+        key = np.frombuffer(raw, "<u8", BLOCK, _WORDS_AT).astype(np.uint32)
+        with self._lock:
+            self._pending = None
+            _, twister = self._source()
+            fresh = left == 1 and position == 0
+            self._load(key, BLOCK if fresh else 0)
+            self._block = _NO_WORDS if fresh else twister.random_raw(BLOCK).astype(np.uint32)
+            self._next = 0 if fresh else position
+            self.seed_value = seed
+            self.cached_normal = cached if is_cached else None
+
+    def _words_across_blocks(self, count: int) -> NDArray[np.uint32]:
+        """Serves a request that the buffer cannot; afterwards the twister again stands at the end of the buffered block."""
+        _, twister = self._source()
+        rest = self._block[self._next :]
+        missing = count - rest.size
+        raw = twister.random_raw(-(-missing // BLOCK) * BLOCK)
+        self._block = raw[-BLOCK:].astype(np.uint32)
+        self._next = missing - (raw.size - BLOCK)
+        if not rest.size and missing <= BLOCK:
+            return self._block[:missing]
+        words = np.empty(count, np.uint32)
+        words[: rest.size] = rest
+        words[rest.size :] = raw[:missing]
+        return words
+
+    def _source(self) -> tuple[Any, Any]:
+        """NumPy's twister and its legacy front end (which alone can seed and set it), seeded by now."""
+        if self._twister is None:
+            from numpy.random import MT19937, RandomState  # 12 ms: not at import
+
+            twister = MT19937(0)
+            self._twister = (RandomState(twister), twister)
+        if self._pending is not None:
+            self._twister[0].seed(self._pending)
+            self._pending = None
+        return self._twister
+
+    def _load(self, key: NDArray[np.uint32], position: int) -> None:
+        self._twister[0].set_state(("MT19937", key, position))
+
+
+def wrap_seed(seed: int) -> int:
+    """`seed` as an unsigned 64-bit integer; negative seeds wrap around."""
+    value = operator.index(seed)
+    if not -(2**63) <= value < 2**64:
+        raise OverflowError(f"seed {value} is outside [-2**63, 2**64)")
+    return value % 2**64
+
+
+def entropy_seed() -> int:
+    """A seed from the operating system, 53 bits so that it survives a trip through a double, as torch's does."""
+    return int.from_bytes(os.urandom(8), "little") & (2**53 - 1)

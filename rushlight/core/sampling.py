@@ -1,0 +1,380 @@
+"""What distributions make of the engine's words: the values, and the number of words, that torch's CPU kernels take.
+
+Every function returns flat values in drawing order; `put` lays them out in an array of any strides. Formulas follow torch's
+kernels to the rounding: where those are scalar C, the same libm is called through `math`; where they are vectorised (normal
+values of 16 and more float32) NumPy's own float32 functions differ in the last digits. torch is compiled with fused
+multiply-add, hence `fused`. Samplers that reject are in `rejection.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rushlight import dtypes
+from rushlight.core.mt19937 import Engine
+
+Array = NDArray[Any]
+
+CHUNK = 32 * 624  # elements transformed at a time: a few whole blocks, all within the second-level cache
+_LOW_53 = np.uint64(2**53 - 1)
+_TWO_PI = 2 * math.pi
+_TWO_PI_32 = np.float32(_TWO_PI)
+_MINUS_TWO_32 = np.float32(-2)
+_ONE_32 = np.float32(1)
+_DIGITS = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24, dtypes.float64: 53}
+
+
+def put(array: Array, values: Array) -> None:
+    """Writes flat `values` into `array` in the order torch visits it: by falling stride, so contiguous memory in memory order."""
+    if not array.flags.c_contiguous:
+        array = array.transpose(memory_order(array))
+    array[...] = values.reshape(array.shape)
+
+
+def memory_order(array: Array) -> list[int]:
+    """The dims of `array` from the largest stride to the smallest."""
+    return sorted(range(array.ndim), key=lambda dim: -abs(array.strides[dim]))
+
+
+def in_chunks(count: int, dtype: Any, draw: Callable[[int], Array]) -> Array:
+    """`draw(count)`, made piece by piece when it is long, so that intermediate results stay in the cache."""
+    if count <= CHUNK:
+        values = draw(count)
+        return values if values.dtype is dtype else rounded(values, dtype)
+    out = np.empty(count, dtype)
+    for start in range(0, count, CHUNK):
+        stop = min(start + CHUNK, count)
+        out[start:stop] = rounded(draw(stop - start), dtype)
+    return out
+
+
+def rounded(values: Array, dtype: Any) -> Array:
+    """`values` as `dtype`; doubles reach the halves by way of float32, as in torch."""
+    if values.dtype is dtypes.float64 and dtype in dtypes.HALVES:
+        values = values.astype(np.float32)
+    return values.astype(dtype, copy=False)
+
+
+def fused(x: Array, factor: float, term: float, dtype: Any) -> Array:
+    """``x * factor + term`` rounded once, for float32 and float64 arrays and numbers of that type. May overwrite x."""
+    if term == 0:
+        if factor != 1:
+            x *= dtype.type(factor)
+        return x
+    if dtype is dtypes.float32:
+        wide = x.astype(np.float64)
+        wide *= np.float32(factor)
+        wide += np.float32(term)
+        return wide.astype(np.float32)
+    product, error = two_product(x, np.float64(factor))
+    total = product + term
+    back = total - product
+    error += (product - (total - back)) + (term - back)
+    return total + error
+
+
+def two_product(x: Array, y: Any) -> tuple[Array, Array]:
+    """The float64 product and its rounding error (Dekker, 1971), exact unless it overflows."""
+    product = x * y
+    x_high = _upper_half(x)
+    y_high = _upper_half(y)
+    x_low, y_low = x - x_high, y - y_high
+    error = ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
+    return product, error
+
+
+def _upper_half(x: Any) -> Any:
+    scaled = x * 134217729.0  # 2**27 + 1
+    return scaled - (scaled - x)
+
+
+def libm(function: Callable[[float], float], x: Array) -> Array:
+    """`function` of Python's math (the C library's, as torch calls it) for each element; NumPy's differ in the last bit."""
+    return np.fromiter(map(function, x.tolist()), np.float64, x.size)
+
+
+# ---------------------------------------------------------------- uniform and integers
+
+
+def uniform(engine: Engine, count: int, dtype: Any, low: float = 0.0, high: float = 1.0) -> Array:
+    """Uniform on [low, high); a value that rounds up to `high` becomes `low`. Halves are drawn as float32, then rounded."""
+    work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
+    source = engine.doubles if dtype is dtypes.float64 else engine.floats
+    if low == 0 and high == 1 and dtype is work:
+        return in_chunks(count, dtype, source)
+    low, high = work.type(low), work.type(high)
+    width, top, bottom = high - low, high.astype(dtype), low.astype(dtype)
+
+    def draw(n: int) -> Array:
+        values = fused(source(n), width, low, work)
+        if dtype is not work:
+            values = values.astype(dtype)
+        np.putmask(values, values == top, bottom)
+        return values
+
+    return in_chunks(count, dtype, draw)
+
+
+def integers(engine: Engine, count: int, dtype: Any, low: int, high: int) -> Array:
+    """Integers on [low, high): one word each below a width of 2**28, else two."""
+    width = high - low
+    if width >= 2**64:
+        return in_chunks(count, dtype, lambda n: engine.longs(n).view(np.int64))
+    if width >= 2**28:
+        offset, modulus = np.uint64(low % 2**64), np.uint64(width)
+        return in_chunks(count, dtype, lambda n: (engine.longs(n) % modulus + offset).view(np.int64))
+
+    def draw(n: int) -> Array:
+        values = (engine.words(n) % np.uint32(width)).astype(np.int64)
+        if low:
+            values += low
+        return values
+
+    return in_chunks(count, dtype, draw)
+
+
+def raw(engine: Engine, count: int, dtype: Any) -> Array:
+    """All non-negative integers that `dtype` holds exactly: ``random_()`` without bounds."""
+    if dtype is dtypes.float64 or dtype is dtypes.int64:
+        modulus = np.uint64(2**53 + 1 if dtype is dtypes.float64 else 2**63)
+        return in_chunks(count, dtype, lambda n: engine.longs(n) % modulus)
+    size = 2 ** _DIGITS[dtype] + 1 if dtype in _DIGITS else 2 if dtype is dtypes.bool_ else int(np.iinfo(dtype).max) + 1
+    if size > 2**32:
+        return in_chunks(count, dtype, lambda n: engine.longs(n) % np.uint64(size) if size < 2**64 else engine.longs(n))
+    as_float32 = dtype is dtypes.bfloat16
+
+    def draw(n: int) -> Array:
+        words = engine.words(n) % np.uint32(size) if size < 2**32 else engine.words(n)
+        return words.astype(np.float32) if as_float32 else words
+
+    return in_chunks(count, dtype, draw)
+
+
+def permutation(engine: Engine, count: int) -> Array:
+    """A shuffle of 0 .. count-1: step i swaps element i with one drawn from i .. count-1."""
+    if count < 2:
+        return np.arange(count)
+    wide = count >= (2**32 - 1) // 20
+    draws = engine.longs(count - 1) if wide else engine.words(count - 1)
+    remaining = np.arange(count, 1, -1, dtype=draws.dtype)
+    targets = (draws % remaining).astype(np.int64)
+    targets += np.arange(count - 1)
+    return _swap_vectorised(targets) if count > 512 else _swap_one_by_one(targets)
+
+
+def _swap_one_by_one(targets: Array) -> Array:
+    order = list(range(targets.size + 1))
+    for i, j in enumerate(targets.tolist()):
+        order[i], order[j] = order[j], order[i]
+    return np.array(order)
+
+
+def _swap_vectorised(targets: Array) -> Array:
+    """The same swaps without a loop over steps.
+
+    Step i leaves in place i what position j = targets[i] then holds, and moves place i's own value to j. So position j holds
+    its own number until some earlier step k < i had the same target; then the value V(k) that place k held before step k.
+    V(k) is k itself, or V(l) of the last step l < k that aimed at k: chains that pointer jumping follows.
+    """
+    count = targets.size + 1
+    steps = np.arange(count)
+    targets = np.append(targets, count - 1)
+    value = steps.copy()
+    moving = np.flatnonzero(targets != steps)
+    value[targets[moving]] = moving  # the last step that aims there: of repeated indices, the last write stays
+    chained = np.flatnonzero(value != steps)
+    while chained.size:
+        nearer = value[chained]
+        further = value[nearer]
+        value[chained] = further
+        chained = chained[further != nearer]
+    bits = count.bit_length()
+    keys = np.sort(targets << bits | steps)  # by target, then by step
+    target, step = keys >> bits, keys & ((1 << bits) - 1)
+    held = target.copy()
+    repeated = np.flatnonzero(target[1:] == target[:-1])
+    held[repeated + 1] = value[step[repeated]]
+    order = np.empty(count, np.int64)
+    order[step] = held
+    still = np.flatnonzero(targets == steps)
+    order[still] = value[still]
+    return order
+
+
+# ---------------------------------------------------------------- normal
+
+
+def normal(engine: Engine, count: int, dtype: Any, mean: float = 0.0, std: float = 1.0, contiguous: bool = True) -> Array:
+    """Normal values. Fewer than 16, or for strided memory: pairs with the second one cached; else blocks of 16."""
+    if dtype in dtypes.COMPLEX_TYPES:
+        parts = normal(engine, 2 * count, dtypes.REAL_OF[dtype], mean, std / math.sqrt(2), contiguous)
+        return parts.view(dtype)
+    if count < 16 or not contiguous:
+        return scaled_pairs(engine, count, dtype, float(mean), float(std))
+    work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
+    values = normal_blocks(engine, count, work, whole_blocks=dtype in dtypes.HALVES)
+    return in_chunks_of(values, dtype, work, mean, std)
+
+
+def scaled_pairs(engine: Engine, count: int, dtype: Any, mean: float, std: float) -> Array:
+    """`polar_pairs` with a mean and a deviation; the last bit of the double matters only when it is kept."""
+    exact = dtype is dtypes.float64
+    values = polar_pairs(engine, count, exact)
+    if exact:
+        return fused(values, std, mean, dtype)
+    if mean != 0 or std != 1:
+        values = values * std + mean
+    return rounded(values, dtype)
+
+
+def in_chunks_of(values: Array, dtype: Any, work: Any, mean: float, std: float) -> Array:
+    """``values * std + mean`` in `work`, as `dtype`."""
+    if mean == 0 and std == 1:
+        return values if dtype is work else values.astype(dtype)
+    starts = iter(range(0, values.size, CHUNK)) if values.size > CHUNK else iter((0,))
+
+    def draw(n: int) -> Array:
+        start = next(starts)
+        return fused(values[start : start + n], std, mean, work)
+
+    return in_chunks(values.size, dtype, draw)
+
+
+def normal_blocks(engine: Engine, count: int, work: Any, whole_blocks: bool) -> Array:
+    """Standard normals, `count` >= 16. A block pairs uniform j with j + 8; the last 16 values are drawn anew when blocks do not fit.
+
+    `whole_blocks`: the uniforms of the part that is drawn anew were not drawn before (halves), instead of dropped.
+    """
+    source, transform = (engine.doubles, _blocks_64) if work is dtypes.float64 else (engine.floats, _blocks_32)
+    whole = count - count % 16
+    values = in_chunks(whole, work, lambda n: transform(source(n)))
+    if whole == count:
+        return values
+    out = np.empty(count, work)
+    out[:whole] = values
+    if not whole_blocks:
+        source(count - whole)
+    out[-16:] = transform(source(16))
+    return out
+
+
+def _blocks_32(uniforms: Array) -> Array:
+    out = np.empty_like(uniforms)
+    halves, pairs = uniforms.reshape(-1, 2, 8), out.reshape(-1, 2, 8)
+    radius = _ONE_32 - halves[:, 0]
+    np.log(radius, radius)
+    radius *= _MINUS_TWO_32
+    np.sqrt(radius, radius)
+    angle = halves[:, 1] * _TWO_PI_32
+    np.multiply(np.cos(angle), radius, pairs[:, 0])
+    np.multiply(np.sin(angle), radius, pairs[:, 1])
+    return out
+
+
+def _blocks_64(uniforms: Array) -> Array:
+    halves = uniforms.reshape(-1, 2, 8)
+    radius = np.sqrt(-2.0 * libm(math.log, 1.0 - halves[:, 0].ravel()))
+    angle = _TWO_PI * halves[:, 1].ravel()
+    pairs = np.stack((radius * libm(math.cos, angle), radius * libm(math.sin, angle)))
+    return pairs.reshape(2, -1, 8).swapaxes(0, 1).reshape(-1)
+
+
+def polar_pairs(engine: Engine, count: int, exact: bool = True) -> Array:
+    """`count` standard normals as float64 in pairs; an odd one out is cached in the engine for the next call.
+
+    `exact`: every bit as the C library gives it; otherwise long draws use NumPy's functions, whose last bit may differ.
+    """
+    if not count:
+        return np.empty(0)
+    cached = engine.cached_normal
+    fresh = count - (cached is not None)
+    pairs = (fresh + 1) // 2
+    values = _pairs_by_math(engine, pairs) if pairs < 32 or exact else _pairs_by_numpy(engine.doubles(2 * pairs))
+    engine.cached_normal = float(values[-1]) if fresh % 2 else None
+    if fresh % 2:
+        values = values[:-1]
+    return values if cached is None else np.concatenate(((cached,), values))
+
+
+def _pairs_by_math(engine: Engine, pairs: int) -> Array:
+    sqrt, log1p, cos, sin = math.sqrt, math.log1p, math.cos, math.sin
+    words = iter(engine.words(4 * pairs).tolist())
+    values = []
+    for high, low, high2, low2 in zip(words, words, words, words, strict=True):
+        angle = _TWO_PI * (((high & 0x1FFFFF) << 32 | low) * 2.0**-53)
+        radius = sqrt(-2.0 * log1p(((high2 & 0x1FFFFF) << 32 | low2) * -(2.0**-53)))
+        values.append(radius * cos(angle))
+        values.append(radius * sin(angle))
+    return np.array(values, np.float64)
+
+
+def _pairs_by_numpy(uniforms: Array) -> Array:
+    angle = _TWO_PI * uniforms[0::2]
+    radius = np.sqrt(-2.0 * np.log1p(-uniforms[1::2]))
+    return np.stack((radius * np.cos(angle), radius * np.sin(angle)), 1).reshape(-1)
+
+
+# ---------------------------------------------------------------- transforms of one uniform
+
+
+def bernoulli(engine: Engine, count: int, p: float) -> NDArray[np.bool_]:
+    """True with probability `p`: 53 bits of a 64-bit word against it, compared as integers."""
+    limit = np.uint64(math.ceil(p * 2.0**53))  # u * 2**-53 < p exactly when u < p * 2**53
+
+    def draw(n: int) -> Array:
+        bits = engine.longs(n)
+        bits &= _LOW_53
+        return bits < limit
+
+    return in_chunks(count, dtypes.bool_, draw)
+
+
+def bernoulli_each(engine: Engine, p: Array) -> NDArray[np.bool_]:
+    """True with each element's probability; `p` is flat. float64 takes two words per element, other types one."""
+    if p.dtype is dtypes.float64:
+        return engine.doubles(p.size) < p
+    return engine.floats(p.size) < p.astype(np.float32)
+
+
+def of_doubles(engine: Engine, count: int, dtype: Any, name: str, transform: Callable[[Any, Array], Array]) -> Array:
+    """``transform(f, u)`` of uniform doubles, where f is libm's function `name` for float64 results and NumPy's otherwise."""
+    exact: Callable[[float], float] = getattr(math, name)
+    fast = getattr(np, name)
+    function = (lambda x: libm(exact, x)) if dtype is dtypes.float64 else fast
+    return in_chunks(count, dtype, lambda n: transform(function, engine.doubles(n)))
+
+
+def exponential(engine: Engine, count: int, dtype: Any, rate: float = 1.0) -> Array:
+    """Density rate * exp(-rate x) for x >= 0; an infinite rate gives zeros."""
+    scale = -1.0 / rate
+    return of_doubles(engine, count, dtype, "log1p", lambda log1p, u: scale * log1p(-u))
+
+
+def cauchy(engine: Engine, count: int, dtype: Any, median: float = 0.0, sigma: float = 1.0) -> Array:
+    """median + sigma * tan(pi (u - 1/2))."""
+    return of_doubles(
+        engine, count, dtype, "tan", lambda tan, u: fused(tan(math.pi * (u - 0.5)), sigma, median, dtypes.float64)
+    )
+
+
+def geometric(engine: Engine, count: int, dtype: Any, p: float) -> Array:
+    """Trials up to and with the first success: ceil(log(u) / log(1 - p))."""
+    divisor = math.log1p(-p)
+
+    def transform(log: Any, u: Array) -> Array:
+        values = np.ceil(log(np.maximum(u, 5e-324)) / divisor)
+        return values if dtypes.is_floating(dtype) else values.astype(np.int64)
+
+    return of_doubles(engine, count, dtype, "log", transform)
+
+
+def log_normal(engine: Engine, count: int, dtype: Any, mean: float = 1.0, std: float = 2.0) -> Array:
+    """exp of a normal value; always in pairs, however long."""
+    exact = dtype is dtypes.float64
+    values = fused(polar_pairs(engine, count, exact), float(std), float(mean), dtypes.float64)
+    return libm(math.exp, values) if exact else rounded(np.exp(values), dtype)

@@ -15,7 +15,8 @@ HEADS = {
 def table(results, heads):
     """Return a Markdown table with two operations a row."""
     cells = [
-        (f"`{name}`", f"{row['ratio']:.2f}", f"{row['target']:g}") for name, row in results.items()
+        (f"`{name}`", f"{row['ratio']:.2f}", f"{row['target'] or '':}")
+        for name, row in results.items()
     ]
     half = (len(cells) + 1) // 2
     left, right = cells[:half], [*cells[half:], ("", "", "")][:half]

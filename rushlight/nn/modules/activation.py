@@ -1,0 +1,730 @@
+"""Activations: functions of each element, or of each row, without learnt state (PReLU excepted). And attention."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from rushlight import dtypes
+from rushlight import tensor_api as T
+from rushlight.core.tensor import Tensor
+from rushlight.nn import functional as F
+from rushlight.nn.init import constant_, xavier_normal_, xavier_uniform_
+from rushlight.nn.modules.linear import NonDynamicallyQuantizableLinear
+from rushlight.nn.modules.module import Module
+from rushlight.nn.parameter import Parameter
+
+__all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "SELU",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "MultiheadAttention",
+    "PReLU",
+    "RReLU",
+    "ReLU",
+    "ReLU6",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmax2d",
+    "Softmin",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Tanh",
+    "Tanhshrink",
+    "Threshold",
+]
+
+
+class _MayOverwrite(Module):
+    """What activations with an `inplace` flag share."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+    def _with_inplace(self, text: str) -> str:
+        return f"{text}, inplace=True" if self.inplace else text
+
+
+class Threshold(_MayOverwrite):
+    """``x`` where ``x > threshold``, else ``value``. Shape: ``(*) -> (*)``.
+
+    Args:
+        threshold: where the function changes.
+        value: the result at and below it.
+        inplace: write the result over the input.
+    """
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.threshold = threshold
+        self.value = value
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._with_inplace(f"threshold={self.threshold}, value={self.value}")
+
+
+class ReLU(_MayOverwrite):
+    """Rectified linear unit, ``max(0, x)``. Shape: ``(*) -> (*)``.
+
+    Args:
+        inplace: write the result over the input.
+
+    Example:
+        >>> nn.ReLU()(torch.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input, inplace=self.inplace)
+
+
+class RReLU(_MayOverwrite):
+    """Leaky ReLU whose slope below zero is drawn for each element, and is its mean in evaluation. Shape: ``(*) -> (*)``.
+
+    Args:
+        lower: smallest slope.
+        upper: largest slope.
+        inplace: write the result over the input.
+
+    Reference: Xu et al., 2015, arXiv:1505.00853.
+    """
+
+    def __init__(
+        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
+    ) -> None:
+        super().__init__(inplace)
+        self.lower = lower
+        self.upper = upper
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._with_inplace(f"lower={self.lower}, upper={self.upper}")
+
+
+class Hardtanh(_MayOverwrite):
+    """``x`` limited to [min_val, max_val]. Shape: ``(*) -> (*)``.
+
+    Args:
+        min_val: lower limit.
+        max_val: upper limit, > min_val.
+        inplace: write the result over the input.
+        min_value: deprecated name of `min_val`.
+        max_value: deprecated name of `max_val`.
+    """
+
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
+        super().__init__(inplace)
+        for old, new, value in (("min_value", "min_val", min_value), ("max_value", "max_val", max_value)):
+            if value is not None:
+                warnings.warn(
+                    f"keyword argument `{old}` is deprecated and rename to `{new}`",
+                    FutureWarning,
+                    stacklevel=2,
+                )
+        self.min_val = min_val if min_value is None else min_value
+        self.max_val = max_val if max_value is None else max_value
+        if self.max_val <= self.min_val:
+            raise AssertionError(
+                f"Hardtanh: max_val ({self.max_val}) must be larger than min_val ({self.min_val})"
+            )
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._with_inplace(f"min_val={self.min_val}, max_val={self.max_val}")
+
+
+class ReLU6(Hardtanh):
+    """``min(max(0, x), 6)``. Shape: ``(*) -> (*)``.
+
+    Args:
+        inplace: write the result over the input.
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class Sigmoid(Module):
+    """Logistic sigmoid, ``1 / (1 + exp(-x))``. Shape: ``(*) -> (*)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return T.sigmoid(input)
+
+
+class Hardsigmoid(_MayOverwrite):
+    """``min(max(0, x / 6 + 1/2), 1)``, a sigmoid of straight lines. Shape: ``(*) -> (*)``.
+
+    Args:
+        inplace: write the result over the input.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardsigmoid(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Tanh(Module):
+    """Hyperbolic tangent. Shape: ``(*) -> (*)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return T.tanh(input)
+
+
+class SiLU(_MayOverwrite):
+    """``x sigmoid(x)``, also called swish. Shape: ``(*) -> (*)``.
+
+    Args:
+        inplace: write the result over the input.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(input, inplace=self.inplace)
+
+
+class Mish(_MayOverwrite):
+    """``x tanh(softplus(x))``. Shape: ``(*) -> (*)``.
+
+    Args:
+        inplace: write the result over the input.
+
+    Reference: Misra, 2019, arXiv:1908.08681.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.mish(input, inplace=self.inplace)
+
+
+class Hardswish(_MayOverwrite):
+    """``x min(max(0, x + 3), 6) / 6``. Shape: ``(*) -> (*)``.
+
+    Args:
+        inplace: write the result over the input.
+
+    Reference: Howard et al., 2019, arXiv:1905.02244.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardswish(input, self.inplace)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class ELU(_MayOverwrite):
+    """``x`` where positive, else ``alpha (exp(x) - 1)``. Shape: ``(*) -> (*)``.
+
+    Args:
+        alpha: minus the limit at -infinity.
+        inplace: write the result over the input.
+
+    Reference: Clevert et al., 2015, arXiv:1511.07289.
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.elu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._with_inplace(f"alpha={self.alpha}")
+
+
+class CELU(_MayOverwrite):
+    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))``. Shape: ``(*) -> (*)``.
+
+    Args:
+        alpha: minus the limit at -infinity, not 0.
+        inplace: write the result over the input.
+
+    Reference: Barron, 2017, arXiv:1704.07483.
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.celu(input, self.alpha, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._with_inplace(f"alpha={self.alpha}")
+
+
+class SELU(_MayOverwrite):
+    """ELU with alpha 1.673 times 1.051, constants that keep mean 0 and variance 1 through layers. Shape: ``(*) -> (*)``.
+
+    Args:
+        inplace: write the result over the input.
+
+    Reference: Klambauer et al., 2017, arXiv:1706.02515.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.selu(input, self.inplace)
+
+
+class GLU(Module):
+    """Gated linear unit: the first half along `dim` times the sigmoid of the second.
+
+    Shape: ``(*, 2 n, *) -> (*, n, *)``.
+
+    Args:
+        dim: along which to halve.
+
+    Reference: Dauphin et al., 2016, arXiv:1612.08083.
+    """
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class GELU(Module):
+    """``x Phi(x)``, with the normal distribution's cumulative function. Shape: ``(*) -> (*)``.
+
+    Args:
+        approximate: "none", or "tanh" for ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))``.
+
+    Reference: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu(input, approximate=self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Hardshrink(Module):
+    """``x`` where ``|x| > lambd``, else 0. Shape: ``(*) -> (*)``.
+
+    Args:
+        lambd: half the width of the zero part, >= 0.
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class LeakyReLU(_MayOverwrite):
+    """``x`` where positive, else ``negative_slope x``. Shape: ``(*) -> (*)``.
+
+    Args:
+        negative_slope: slope below zero.
+        inplace: write the result over the input.
+    """
+
+    def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.negative_slope = negative_slope
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
+
+    def extra_repr(self) -> str:
+        return self._with_inplace(f"negative_slope={self.negative_slope}")
+
+
+class LogSigmoid(Module):
+    """``log(1 / (1 + exp(-x)))``. Shape: ``(*) -> (*)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.logsigmoid(input)
+
+
+class Softplus(Module):
+    """``log(1 + exp(beta x)) / beta``, a smooth ReLU. Shape: ``(*) -> (*)``.
+
+    Args:
+        beta: sharpness of the bend, not 0.
+        threshold: above this ``beta x`` the result is ``x``.
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta = beta
+        self.threshold = threshold
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
+
+
+class Softshrink(Module):
+    """``x`` moved by `lambd` towards zero, and 0 where that would cross it. Shape: ``(*) -> (*)``.
+
+    Args:
+        lambd: how far, >= 0.
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softshrink(input, self.lambd)
+
+    def extra_repr(self) -> str:
+        return str(self.lambd)
+
+
+class PReLU(Module):
+    """``x`` where positive, else ``weight x`` with a learnt slope. Shape: ``(*) -> (*)``.
+
+    Args:
+        num_parameters: 1, or the number of channels (dim 1) for a slope each.
+        init: value to begin with.
+        device: where the parameter is.
+        dtype: its element type.
+
+    Reference: He et al., 2015, arXiv:1502.01852.
+    """
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
+    ) -> None:
+        self.num_parameters = num_parameters
+        super().__init__()
+        self.init = init
+        self.weight = Parameter(T.empty(num_parameters, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        constant_(self.weight, self.init)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class Softsign(Module):
+    """``x / (1 + |x|)``. Shape: ``(*) -> (*)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softsign(input)
+
+
+class Tanhshrink(Module):
+    """``x - tanh(x)``. Shape: ``(*) -> (*)``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanhshrink(input)
+
+
+class _AlongDim(Module):
+    """What Softmin, Softmax and LogSoftmax share."""
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__.setdefault("dim", None)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmin(_AlongDim):
+    """``exp(-x)`` scaled to sum to one along `dim`. Shape: ``(*) -> (*)``.
+
+    Args:
+        dim: along which to sum.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmin(input, self.dim, _stacklevel=5)
+
+
+class Softmax(_AlongDim):
+    """``exp(x)`` scaled to sum to one along `dim`. Shape: ``(*) -> (*)``.
+
+    Args:
+        dim: along which to sum.
+
+    Example:
+        >>> nn.Softmax(dim=0)(torch.tensor([0.0, 0.0]))
+        tensor([0.5000, 0.5000])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmax(input, self.dim, _stacklevel=5)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels at each place of an image. Shape: ``(N, C, H, W)`` or ``(C, H, W)``, the same out."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
+        return F.softmax(input, -3, _stacklevel=5)
+
+
+class LogSoftmax(_AlongDim):
+    """Logarithm of softmax along `dim`. Shape: ``(*) -> (*)``.
+
+    Args:
+        dim: along which to sum.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.log_softmax(input, self.dim, _stacklevel=5)
+
+
+class MultiheadAttention(Module):
+    """Several attentions at once: each head looks with its own projections of query, key and value.
+
+        head_i = softmax(q_i k_i^T / sqrt(head_dim)) v_i      out = concat(head_1, ..., head_h) W_o + b_o
+
+    Args:
+        embed_dim: size of the embedding, over all heads.
+        num_heads: how many; divides embed_dim.
+        dropout: probability of dropping an attention weight in training.
+        bias: whether the projections have biases.
+        add_bias_kv: append one learnt key and value.
+        add_zero_attn: append a key and value of zeros.
+        kdim: size of the keys; embed_dim unless given.
+        vdim: size of the values; embed_dim unless given.
+        batch_first: (batch, sequence, feature) instead of (sequence, batch, feature).
+        device: where the parameters are.
+        dtype: their element type.
+
+    Shape: query ``(L, N, E)``, key ``(S, N, kdim)``, value ``(S, N, vdim)`` -> output ``(L, N, E)`` and weights
+    ``(N, L, S)``, or ``(N, heads, L, S)`` when not averaged; all without N for a single example.
+
+    Example:
+        >>> attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        >>> x = torch.zeros(3, 5, 8)
+        >>> out, weights = attention(x, x, x)
+        >>> out.shape, weights.shape
+        (torch.Size([3, 5, 8]), torch.Size([3, 5, 5]))
+
+    Reference: Vaswani et al., 2017, arXiv:1706.03762.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if embed_dim <= 0 or num_heads <= 0:
+            raise ValueError(
+                "embed_dim and num_heads must be greater than 0,"
+                f" got embed_dim={embed_dim} and num_heads={num_heads} instead"
+            )
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.kdim = kdim if kdim is not None else embed_dim
+        self.vdim = vdim if vdim is not None else embed_dim
+        self._qkv_same_embed_dim = self.kdim == embed_dim and self.vdim == embed_dim
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.batch_first = batch_first
+        self.head_dim = embed_dim // num_heads
+        if self.head_dim * num_heads != embed_dim:
+            raise AssertionError(
+                f"embed_dim must be divisible by num_heads, got {embed_dim} and {num_heads}"
+            )
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
+        self._make_projections(factory)
+        if bias:
+            self.in_proj_bias = Parameter(T.empty(3 * embed_dim, **factory))
+        else:
+            self.register_parameter("in_proj_bias", None)
+        self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, **factory)
+        if add_bias_kv:
+            self.bias_k = Parameter(T.empty((1, 1, embed_dim), **factory))
+            self.bias_v = Parameter(T.empty((1, 1, embed_dim), **factory))
+        else:
+            self.bias_k = self.bias_v = None
+        self.add_zero_attn = add_zero_attn
+        self._reset_parameters()
+
+    def _make_projections(self, factory: dict[str, Any]) -> None:
+        """One joint weight when query, key and value are of one size, else one each."""
+        E = self.embed_dim
+        separate = {"q_proj_weight": E, "k_proj_weight": self.kdim, "v_proj_weight": self.vdim}
+        if self._qkv_same_embed_dim:
+            self.in_proj_weight = Parameter(T.empty((3 * E, E), **factory))
+            for name in separate:
+                self.register_parameter(name, None)
+        else:
+            for name, size in separate.items():
+                setattr(self, name, Parameter(T.empty((E, size), **factory)))
+            self.register_parameter("in_proj_weight", None)
+
+    def _reset_parameters(self) -> None:
+        if self._qkv_same_embed_dim:
+            xavier_uniform_(self.in_proj_weight)
+        else:
+            for weight in (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight):
+                xavier_uniform_(weight)
+        if self.in_proj_bias is not None:
+            constant_(self.in_proj_bias, 0.0)
+            constant_(self.out_proj.bias, 0.0)
+        for bias in (self.bias_k, self.bias_v):
+            if bias is not None:
+                xavier_normal_(bias)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({"_qkv_same_embed_dim": True, **state})
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend; see the class for shapes.
+
+        Args:
+            query: what looks.
+            key: what it is compared with.
+            value: what is mixed.
+            key_padding_mask: (N, S); True, or a number to add, where a key is to be left out.
+            need_weights: return the weights too.
+            attn_mask: (L, S) or (N heads, L, S); True, or a number to add, where a place is not to be looked at.
+            average_attn_weights: return the weights' mean over heads.
+            is_causal: a hint that attn_mask is the causal mask.
+        """
+        key_padding_mask, attn_mask = self._canonical_masks(query, key_padding_mask, attn_mask)
+        swap = self.batch_first and query.dim() == 3
+        if swap:
+            query, key, value = self._swapped(query, key, value)
+        out, weights = F.multi_head_attention_forward(
+            query,
+            key,
+            value,
+            self.embed_dim,
+            self.num_heads,
+            self.in_proj_weight,
+            self.in_proj_bias,
+            self.bias_k,
+            self.bias_v,
+            self.add_zero_attn,
+            self.dropout,
+            self.out_proj.weight,
+            self.out_proj.bias,
+            training=self.training,
+            key_padding_mask=key_padding_mask,
+            need_weights=need_weights,
+            attn_mask=attn_mask,
+            use_separate_proj_weight=not self._qkv_same_embed_dim,
+            q_proj_weight=self.q_proj_weight,
+            k_proj_weight=self.k_proj_weight,
+            v_proj_weight=self.v_proj_weight,
+            average_attn_weights=average_attn_weights,
+            is_causal=is_causal,
+        )
+        return (out.transpose(1, 0) if swap else out), weights
+
+    @staticmethod
+    def _swapped(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Sequence first. What was one tensor stays one, which lets the projections be made in one product."""
+        same_value, same_key = value is key, key is query
+        query = query.transpose(1, 0)
+        key = query if same_key else key.transpose(1, 0)
+        return query, key, (key if same_value else value.transpose(1, 0))
+
+    @staticmethod
+    def _canonical_masks(query: Tensor, padding: Tensor | None, mask: Tensor | None) -> Any:
+        """Bool masks as numbers to add: -inf where True."""
+        both = {"key_padding_mask": padding, "attn_mask": mask}
+        for name, given in both.items():
+            if given is None:
+                continue
+            if given.dtype == dtypes.by_name["bool"]:
+                zeros = T.zeros_like(given, dtype=query.dtype)
+                both[name] = zeros.masked_fill_(given, float("-inf"))
+            elif not given.is_floating_point():
+                raise AssertionError(
+                    f"MultiheadAttention: {name} is {given.dtype}; it must be bool or floating point"
+                )
+        return both["key_padding_mask"], both["attn_mask"]
+
+    def merge_masks(
+        self, attn_mask: Tensor | None, key_padding_mask: Tensor | None, query: Tensor
+    ) -> tuple[Tensor | None, int | None]:
+        """Return one mask and its type: 0 attn_mask, 1 key_padding_mask, 2 both joined, None none."""
+        if attn_mask is not None and key_padding_mask is not None:
+            N, L = query.shape[:2]
+            mask = attn_mask if attn_mask.dim() == 3 else attn_mask.view(1, 1, L, L)
+            mask = mask.view(N, -1, L, L).expand(N, self.num_heads, -1, -1)
+            padding = key_padding_mask.view(N, 1, 1, L).expand(-1, self.num_heads, -1, -1)
+            return mask + padding, 2
+        if key_padding_mask is not None:
+            return key_padding_mask, 1
+        return attn_mask, None if attn_mask is None else 0

@@ -1,0 +1,29 @@
+"""Channel shuffle: what grouped convolutions need in between."""
+
+from __future__ import annotations
+
+from rushlight.core.tensor import Tensor
+from rushlight.nn import functional as F
+from rushlight.nn.modules.module import Module
+
+__all__ = ["ChannelShuffle"]
+
+
+class ChannelShuffle(Module):
+    """Splits the channels into groups and deals them out again, one from each in turn. Shape: ``(N, C, *)``, the same out.
+
+    Args:
+        groups: how many; divides C.
+
+    Reference: Zhang et al., 2017, arXiv:1707.01083.
+    """
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.channel_shuffle(input, self.groups)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}"

@@ -1,0 +1,534 @@
+"""Module: the base of all layers and networks. Registration, modes, moving, calling; the rest is in `_hooks`,
+`_state` and `_traverse`."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Self
+
+from rushlight import devices, dtypes
+from rushlight.core.state import no_grad
+from rushlight.core.tensor import Tensor
+from rushlight.nn.modules._hooks import (
+    TABLES,
+    add,
+    call_with_hooks,
+    calls,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+    registered,
+)
+from rushlight.nn.modules._registry import KINDS, Registry, registry
+from rushlight.nn.modules._state import Stateful, _IncompatibleKeys
+from rushlight.nn.modules._traverse import Traversable
+from rushlight.nn.parameter import Buffer, Parameter, is_buffer
+from rushlight.tensor_api import empty_like
+
+__all__ = [
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
+]
+
+
+def _table(name: str) -> Any:
+    """An attribute of Module: its table of hooks called `name`, made when it is first asked for."""
+
+    def read(self: Module) -> OrderedDict[int, Any]:
+        if self._hooks is None:
+            self.__dict__["_hooks"] = {}
+        return self._hooks.setdefault(name, OrderedDict())
+
+    def write(self: Module, hooks: OrderedDict[int, Any]) -> None:
+        read(self)
+        self._hooks[name] = hooks
+
+    return property(read, write)
+
+
+class Module(Traversable, Stateful):
+    """Base of layers and networks: parameters, buffers and other modules, and a `forward` that uses them.
+
+    A subclass calls ``super().__init__()`` first. Assigning a `Parameter` or a `Module` to an attribute registers
+    it; a plain tensor is registered as state by `register_buffer`.
+
+    Example:
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.out = nn.Linear(3, 2)
+        ...     def forward(self, x):
+        ...         return self.out(x)
+        >>> net = Net()
+        >>> net(torch.ones(5, 3)).shape
+        torch.Size([5, 2])
+        >>> [name for name, _ in net.named_parameters()]
+        ['out.weight', 'out.bias']
+    """
+
+    dump_patches: bool = False
+    training: bool
+    call_super_init: bool = False
+    _hooks: dict[str, OrderedDict[int, Any]] | None = None  # None: a call goes straight to forward
+    _is_full_backward_hook: bool | None = None
+    _compiled_call_impl: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not self.call_super_init and (args or kwargs):
+            what = f"got an unexpected keyword argument '{next(iter(kwargs))}'" if kwargs else (
+                f"takes 1 positional argument but {len(args) + 1} were given"
+            )
+            raise TypeError(f"{type(self).__name__}.__init__() {what}")
+        attributes = self.__dict__
+        attributes["training"] = True
+        for kind in KINDS:
+            attributes[kind] = Registry(self)
+        attributes["_non_persistent_buffers_set"] = set()
+        if self.call_super_init:
+            super().__init__(*args, **kwargs)
+
+    # -- calling ---------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is None and not calls:
+            return self.forward(*args, **kwargs)
+        return call_with_hooks(self, args, kwargs)
+
+    _call_impl = __call__
+
+    def forward(self, *input: Any) -> Any:
+        """Compute the output. Every subclass writes its own."""
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function'
+        )
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Accepted for PyTorch's programs; the module goes on running eagerly, with the same results."""
+
+    # -- registration ----------------------------------------------------------------------------
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Make `param` a parameter of this module, readable as the attribute `name`.
+
+        Args:
+            name: an identifier without dots, not in use.
+            param: the parameter; None for one that is absent, which state dicts then leave out.
+        """
+        table = registry(self, "_parameters")
+        self._check_name("parameter", name, table)
+        if param is not None:
+            if not isinstance(param, Parameter):
+                raise TypeError(
+                    f"cannot assign '{_type_name(param)}' object to parameter '{name}' "
+                    "(torch.nn.Parameter or None required)"
+                )
+            if param.grad_fn is not None:
+                raise ValueError(
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be "
+                    "created explicitly; to express it as a function of another tensor, compute the "
+                    "value in the forward() method."
+                )
+        table[name] = registered("_parameters", self, name, param)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Make `tensor` part of this module's state, though nothing that an optimizer changes.
+
+        Args:
+            name: an identifier without dots, not in use.
+            tensor: the buffer; None for one that is absent.
+            persistent: whether it belongs in the state dict.
+        """
+        table = registry(self, "_buffers")
+        self._check_name("buffer", name, table)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"cannot assign '{_type_name(tensor)}' object to buffer '{name}' "
+                "(torch Tensor or None required)"
+            )
+        table[name] = registered("_buffers", self, name, tensor)
+        if persistent:
+            self._non_persistent_buffers_set.discard(name)
+        else:
+            self._non_persistent_buffers_set.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Make `module` a child of this one, readable as the attribute `name`; None for one that is absent."""
+        table = registry(self, "_modules")
+        if not isinstance(module, Module) and module is not None:
+            raise TypeError(f"{_type_name(module)} is not a Module subclass")
+        self._check_name("module", name, table)
+        table[name] = registered("_modules", self, name, module)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """The same as `add_module`."""
+        self.add_module(name, module)
+
+    def _check_name(self, noun: str, name: Any, table: Registry) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"{noun} name should be a string. Got {_type_name(name)}")
+        if "." in name:
+            raise KeyError(f'{noun} name can\'t contain "."')
+        if name == "":
+            raise KeyError(f'{noun} name can\'t be empty string ""')
+        if hasattr(self, name) and name not in table:
+            raise KeyError(f"attribute '{name}' already exists")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            registry(self, "_parameters")
+            self._forget(name, "_buffers", "_modules")
+            self.register_parameter(name, value)
+            return
+        attributes = self.__dict__
+        if isinstance(value, Module):
+            table = registry(self, "_modules")
+            self._forget(name, "_parameters", "_buffers")
+            table[name] = registered("_modules", self, name, value)
+        elif name in attributes.get("_parameters", ()):
+            self._set_none("_parameters", name, value, "parameter", "torch.nn.Parameter")
+        elif name in attributes.get("_modules", ()):
+            self._set_none("_modules", name, value, "child module", "torch.nn.Module")
+        elif name in attributes.get("_buffers", ()):
+            self._set_buffer(name, value)
+        elif is_buffer(value):
+            registry(self, "_buffers")
+            self._forget(name)
+            self.register_buffer(name, value, getattr(value, "persistent", True))
+        else:
+            object.__setattr__(self, name, value)
+
+    def _set_none(self, kind: str, name: str, value: Any, noun: str, needed: str) -> None:
+        if value is not None:
+            raise TypeError(
+                f"cannot assign '{_type_name(value)}' as {noun} '{name}' "
+                f"({needed} or None expected)"
+            )
+        registry(self, kind)[name] = registered(kind, self, name, None)
+
+    def _set_buffer(self, name: str, value: Any) -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(
+                f"cannot assign '{_type_name(value)}' as buffer '{name}' "
+                "(torch.nn.Buffer, torch.Tensor or None expected)"
+            )
+        if is_buffer(value):
+            change = self._non_persistent_buffers_set
+            (change.discard if value.persistent else change.add)(name)
+        registry(self, "_buffers")[name] = registered("_buffers", self, name, value)
+
+    def _forget(self, name: str, *kinds: str) -> None:
+        """Free `name` for another kind of member."""
+        attributes = self.__dict__
+        for kind in kinds:
+            if name in attributes[kind]:
+                del attributes[kind][name]
+        if name not in attributes["_parameters"] and name not in attributes["_modules"]:
+            attributes.pop(name, None)
+        self._non_persistent_buffers_set.discard(name)
+
+    def __getattr__(self, name: str) -> Any:
+        # Everything is found before this is called. It exists for subclasses that call super().__getattr__.
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __delattr__(self, name: str) -> None:
+        for kind in KINDS:
+            if name in self.__dict__.get(kind, ()):
+                del registry(self, kind)[name]
+                self._non_persistent_buffers_set.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        names = [*dir(type(self)), *self.__dict__]
+        return sorted({name for name in names if not name[0].isdigit()})
+
+    # -- modes -----------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode here and below; dropout and batch normalisation act differently in it."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode here and below: the same as ``train(False)``."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Say for every parameter whether gradients are computed; ``False`` freezes the module."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of every parameter.
+
+        Args:
+            set_to_none: remove them; otherwise fill them with zeros.
+        """
+        for parameter in self.parameters():
+            grad = parameter.grad
+            if grad is None:
+                continue
+            if set_to_none:
+                parameter.grad = None
+            else:
+                grad.detach_() if grad.grad_fn is not None else grad.requires_grad_(False)
+                grad.zero_()
+
+    def apply(self, fn: Callable[[Module], None]) -> Self:
+        """Call ``fn(module)`` for every module below, children first, and for this one; used to initialise."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    # -- moving ----------------------------------------------------------------------------------
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Replace the data of every parameter, gradient and buffer by `fn` of it. Parameters stay the same objects."""
+        if recurse:
+            for child in self.children():
+                child._apply(fn)
+        for parameter in self._parameters.values():
+            if parameter is None:
+                continue
+            with no_grad():
+                parameter.data = fn(parameter)
+                if parameter.grad is not None:
+                    parameter.grad.data = fn(parameter.grad)
+        buffers = registry(self, "_buffers")
+        for name, buffer in buffers.items():
+            if buffer is not None:
+                buffers[name] = fn(buffer)
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move to a device, or convert floating point parameters and buffers: ``to(device)``, ``to(dtype)``,
+        ``to(device, dtype)`` or ``to(tensor)``, with ``non_blocking`` as in `Tensor.to`. In place.
+
+        Example:
+            >>> nn.Linear(2, 1).to(torch.float64).weight.dtype
+            torch.float64
+        """
+        device, dtype, non_blocking = _parse_to(*args, **kwargs)
+        if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+            raise TypeError(
+                "nn.Module.to only accepts floating point or complex dtypes, "
+                f"but got desired dtype={dtype}"
+            )
+
+        def convert(t: Tensor) -> Tensor:
+            floating = t.is_floating_point() or t.is_complex()
+            return t.to(device, dtype if floating else None, non_blocking)
+
+        return self._apply(convert)
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Move to a device without copying: the values are undefined afterwards."""
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
+
+    def type(self, dst_type: Any) -> Self:
+        """Convert all parameters and buffers to `dst_type`."""
+        return self._apply(lambda t: t.type(dst_type))
+
+    def _convert_floating(self, dtype: Any) -> Self:
+        return self._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
+
+    def float(self) -> Self:
+        """Convert floating point parameters and buffers to float32."""
+        return self._convert_floating(dtypes.by_name["float32"])
+
+    def double(self) -> Self:
+        """Convert floating point parameters and buffers to float64."""
+        return self._convert_floating(dtypes.by_name["float64"])
+
+    def half(self) -> Self:
+        """Convert floating point parameters and buffers to float16."""
+        return self._convert_floating(dtypes.by_name["float16"])
+
+    def bfloat16(self) -> Self:
+        """Convert floating point parameters and buffers to bfloat16."""
+        return self._convert_floating(dtypes.by_name["bfloat16"])
+
+    def cuda(self, device: Any = None) -> Self:
+        """Move to a CUDA device."""
+        return self._apply(lambda t: t.cuda(device))
+
+    def cpu(self) -> Self:
+        """Move to the CPU."""
+        return self._apply(lambda t: t.cpu())
+
+    def share_memory(self) -> Self:
+        """Move parameters and buffers to memory that other processes can share."""
+        return self._apply(lambda t: t.share_memory_())
+
+    # -- hooks -----------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Any:
+        """Call ``hook(module, args)`` before `forward`; a result other than None replaces the arguments.
+
+        Args:
+            hook: the function.
+            prepend: run it before the hooks already there.
+            with_kwargs: call ``hook(module, args, kwargs)``, which returns None or ``(args, kwargs)``.
+
+        Returns:
+            A handle whose ``remove()`` takes the hook out again.
+        """
+        marks = (self._forward_pre_hooks_with_kwargs,) if with_kwargs else ()
+        return add(self._forward_pre_hooks, hook, prepend=prepend, marks=marks)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> Any:
+        """Call ``hook(module, args, output)`` after `forward`; a result other than None replaces the output.
+
+        Args:
+            hook: the function.
+            prepend: run it before the hooks already there.
+            with_kwargs: call ``hook(module, args, kwargs, output)``.
+            always_call: call it even when `forward` raises, with None as the output.
+
+        Returns:
+            A handle whose ``remove()`` takes the hook out again.
+
+        Example:
+            >>> seen = []
+            >>> layer = nn.Linear(3, 2)
+            >>> handle = layer.register_forward_hook(lambda m, args, out: seen.append(out.shape))
+            >>> layer(torch.ones(4, 3)).shape == seen[0]
+            True
+        """
+        marks = (self._forward_hooks_with_kwargs,) if with_kwargs else ()
+        marks += (self._forward_hooks_always_called,) if always_call else ()
+        return add(self._forward_hooks, hook, prepend=prepend, marks=marks)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of the inputs are known.
+
+        Both are tuples, with None for what is not a tensor; a result other than None replaces ``grad_input``.
+        """
+        return self._add_backward_hook(True, hook, prepend)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> Any:
+        """Deprecated: use `register_full_backward_hook`, whose gradients are those of the module's own inputs."""
+        return self._add_backward_hook(False, hook, False)
+
+    def _add_backward_hook(self, full: bool, hook: Callable[..., Any], prepend: bool) -> Any:
+        if self._is_full_backward_hook is not None and self._is_full_backward_hook is not full:
+            raise RuntimeError(
+                "Cannot use both regular backward hooks and full backward hooks on a "
+                "single Module. Please use only one of them."
+            )
+        self._is_full_backward_hook = full
+        return add(self._backward_hooks, hook, prepend=prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> Any:
+        """Call ``hook(module, grad_output)`` before the module's backward; a result other than None replaces it."""
+        return add(self._backward_pre_hooks, hook, prepend=prepend)
+
+    # -- copying and printing --------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes as PyTorch lays them out: members in their dicts only, and every table of hooks."""
+        attributes = self.__dict__
+        mirrored = {name for kind in KINDS for name in attributes[kind]}
+        state = {n: v for n, v in attributes.items() if n not in mirrored and n != "_hooks"}
+        state.update((kind, dict(attributes[kind])) for kind in KINDS)
+        state["_is_full_backward_hook"] = self._is_full_backward_hook
+        state.update((name, (self._hooks or {}).get(name, OrderedDict())) for name in TABLES)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        hooks = {name: state.pop(name) for name in TABLES if name in state}
+        hooks = {name: table for name, table in hooks.items() if table}
+        if hooks:
+            state["_hooks"] = hooks
+        attributes = self.__dict__
+        attributes.update(state)
+        attributes.setdefault("_non_persistent_buffers_set", set())
+        for kind in KINDS:
+            attributes[kind] = Registry(self, attributes.get(kind))
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def extra_repr(self) -> str:
+        """Return what stands between the parentheses when the module is printed; subclasses write their own."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        children = [f"({n}): {_indent(repr(m))}" for n, m in self._modules.items()]
+        if not children and "\n" not in extra:
+            return f"{self._get_name()}({extra})"
+        lines = [*(extra.split("\n") if extra else []), *children]
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+for _name in TABLES:
+    setattr(Module, _name, _table(_name))
+
+
+def _indent(text: str) -> str:
+    return text.replace("\n", "\n  ")
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    module = kind.__module__.replace("rushlight.core.tensor", "torch").replace("rushlight", "torch")
+    return kind.__name__ if module == "builtins" else f"{module}.{kind.__name__}"
+
+
+def _parse_to(
+    *args: Any,
+    device: Any = None,
+    dtype: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+    tensor: Tensor | None = None,
+) -> tuple[Any, Any, bool]:
+    """Sort the arguments of `to` by what they are: a tensor, a device, a dtype, a flag."""
+    flags = []
+    for value in args:
+        if isinstance(value, Tensor):
+            tensor = value
+        elif isinstance(value, dtypes.dtype):
+            dtype = value
+        elif isinstance(value, bool):
+            flags.append(value)
+        elif value is not None:
+            device = value
+    if tensor is not None:
+        device, dtype = tensor.device, tensor.dtype
+    if device is not None:
+        device = devices.device(device)
+    return device, dtype, flags[0] if flags else non_blocking

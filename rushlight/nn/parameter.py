@@ -1,0 +1,225 @@
+"""Parameter and Buffer: tensors that a module registers when they are assigned to it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from rushlight.core.tensor import Tensor
+from rushlight.tensor_api import empty
+from rushlight.tensor_api.pickling import set_user_state, user_state
+
+__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter"]
+
+
+class Parameter(Tensor):
+    """A tensor that is learnt: assigned to a module's attribute it becomes one of `Module.parameters`.
+
+    It shares memory with `data` and is a leaf of the graph.
+
+    Args:
+        data: the values; an empty tensor unless given.
+        requires_grad: whether gradients are computed. True also inside ``no_grad``.
+
+    Example:
+        >>> nn.Parameter(torch.zeros(2))
+        Parameter containing:
+        tensor([0., 0.], requires_grad=True)
+    """
+
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
+        if data is None:
+            data = empty(0)
+        self = object.__new__(cls)
+        self._array = data.detach()._array
+        if requires_grad:
+            self.requires_grad_()
+        return self
+
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None: ...
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.data.clone(), self.requires_grad)
+        return memo[id(self)]
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+    __str__ = __repr__
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        state = user_state(self)
+        if not state:
+            return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
+        args = (self.data, self.requires_grad, OrderedDict(), state)
+        return _rebuild_parameter_with_state, args
+
+
+def _rebuild_parameter(data: Tensor, requires_grad: bool, backward_hooks: Any) -> Parameter:
+    return Parameter(data, requires_grad)
+
+
+def _rebuild_parameter_with_state(
+    data: Tensor, requires_grad: bool, backward_hooks: Any, state: Any
+) -> Parameter:
+    parameter = Parameter(data, requires_grad)
+    set_user_state(parameter, state)
+    return parameter
+
+
+class Buffer(Tensor):
+    """A tensor that is state but not learnt: assigned to a module's attribute it becomes one of `Module.buffers`.
+
+    Args:
+        data: the values; an empty tensor unless given.
+        persistent: whether it belongs in the module's state dict.
+    """
+
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Any:
+        if data is None:
+            data = empty(0)
+        self = data.detach().requires_grad_(data.requires_grad)
+        self.persistent, self._is_buffer = persistent, True
+        return self
+
+
+def is_buffer(value: Any) -> bool:
+    """Whether `value` was made by `Buffer`."""
+    return isinstance(value, Tensor) and getattr(value, "_is_buffer", False)
+
+
+class _Uninitialized:
+    """A tensor whose shape is not known yet. It has a dtype and a device, and can be moved, but not computed with."""
+
+    cls_to_become: type
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    # A data descriptor hides what the instance holds, so every use of the values ends here.
+    @property
+    def _array(self) -> Any:
+        raise ValueError(
+            f"{type(self).__name__}: attempted to use an uninitialized parameter or buffer. "
+            "Call the lazy module's forward once with a batch, or materialize(shape) it, before."
+        )
+
+    @property
+    def shape(self) -> Any:
+        raise RuntimeError(
+            f"{type(self).__name__}: can't access the shape of an uninitialized parameter or buffer. "
+            "Call the lazy module's forward once with a batch, or materialize(shape) it, before."
+        )
+
+    dtype = property(lambda self: self._like.dtype)
+    device = property(lambda self: self._like.device)
+
+    @property
+    def data(self) -> Any:
+        return self._like
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self.__dict__["_like"] = value
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.__dict__["_wanted"]
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.__dict__["_wanted"] = value
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        self.requires_grad = requires_grad
+        return self
+
+    def detach(self) -> Any:
+        return self
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become an ordinary parameter or buffer of `shape`, with undefined values.
+
+        Args:
+            shape: the sizes.
+            device: where; where it is now unless given.
+            dtype: of what; what it is now unless given.
+        """
+        like = self.__dict__.pop("_like")
+        wanted = self.__dict__.pop("_wanted")
+        values = empty(shape, device=device or like.device, dtype=dtype or like.dtype)
+        self.__class__ = self.cls_to_become
+        self._array = values._array
+        self.requires_grad_(wanted)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) not in memo:
+            memo[id(self)] = _uninitialized(type(self), self.requires_grad, self.device, self.dtype)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _uninitialized, (type(self), self.requires_grad, self.device, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    __str__ = __repr__
+
+
+def _forward(name: str) -> Any:
+    return lambda self, *args, **kwargs: getattr(self._like, name)(*args, **kwargs)
+
+
+for _name in "to type half float double bfloat16 cuda cpu share_memory_ is_floating_point is_complex".split():
+    setattr(_Uninitialized, _name, _forward(_name))
+
+
+def _uninitialized(cls: type, requires_grad: bool, device: Any, dtype: Any) -> Any:
+    self = object.__new__(cls)
+    self.__dict__["_like"] = empty(0, device=device, dtype=dtype)
+    self.__dict__["_wanted"] = requires_grad
+    return self
+
+
+class UninitializedParameter(_Uninitialized, Parameter):
+    """A parameter whose shape is not known yet; a lazy module gives it one at its first call.
+
+    Args:
+        requires_grad: whether gradients will be computed.
+        device: where it will be.
+        dtype: its element type.
+    """
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
+        return _uninitialized(cls, requires_grad, device, dtype)
+
+
+class UninitializedBuffer(_Uninitialized, Tensor):
+    """A buffer whose shape is not known yet; a lazy module gives it one at its first call.
+
+    Args:
+        requires_grad: whether gradients will be computed.
+        device: where it will be.
+        dtype: its element type.
+        persistent: whether it belongs in the module's state dict.
+    """
+
+    cls_to_become = Tensor
+
+    def __new__(
+        cls,
+        requires_grad: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        persistent: bool = True,
+    ) -> Any:
+        self = _uninitialized(cls, requires_grad, device, dtype)
+        self.persistent, self._is_buffer = persistent, True
+        return self
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether `param` is a parameter or buffer without a shape as yet."""
+    return isinstance(param, _Uninitialized)

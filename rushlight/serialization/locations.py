@@ -1,0 +1,108 @@
+"""Where loaded storages go: location tags in files, and ``map_location``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rushlight import devices
+from rushlight.errors import DeviceError
+from rushlight.tensor_api.storage import UntypedStorage
+from rushlight.tensor_api.typed_storage import TypedStorage
+
+Restore = Callable[[UntypedStorage, str], UntypedStorage]
+
+# (priority, tag of a storage or None, storage at a tagged location or None)
+_packages: list[tuple[int, Callable[[Any], Any], Callable[[Any, str], Any]]] = []
+
+
+def register_package(
+    priority: int, tagger: Callable[[Any], Any], deserializer: Callable[[Any, str], Any]
+) -> None:
+    """Teach ``save`` and ``load`` a kind of storage.
+
+    Args:
+        priority: packages are asked in ascending order.
+        tagger: given a storage, returns its location tag, or None when it is not of this kind.
+        deserializer: given a storage on the CPU and a tag, returns the storage at that location, or
+            None when the tag is not of this kind.
+    """
+    _packages.append((priority, tagger, deserializer))
+    _packages.sort(key=lambda package: package[0])
+
+
+def _cpu_tag(storage: Any) -> str | None:
+    return "cpu" if storage.device.type == "cpu" else None
+
+
+def _from_cpu(storage: Any, location: str) -> Any:
+    return storage if location == "cpu" else None
+
+
+def _cuda_tag(storage: Any) -> str | None:
+    return str(storage.device) if storage.device.type == "cuda" else None
+
+
+def _from_cuda(storage: Any, location: str) -> Any:
+    if not location.startswith("cuda"):
+        return None
+    if not devices.is_cuda_available():
+        raise DeviceError(
+            f"load: the file's tensors were on {location}, but torch.cuda.is_available() is False "
+            "here. Use load(..., map_location=torch.device('cpu')) to put them on the CPU."
+        )
+    devices.check(location)
+    return storage.cuda(location)
+
+
+register_package(10, _cpu_tag, _from_cpu)
+register_package(20, _cuda_tag, _from_cuda)
+
+
+def location_tag(storage: Any) -> str:
+    """Where a storage is, as files record it: ``"cpu"``, ``"cuda:0"``."""
+    for _, tagger, _ in _packages:
+        tag = tagger(storage)
+        if tag is not None:
+            return str(tag)
+    raise RuntimeError(f"save: don't know how to tag the location of a {type(storage).__name__}")
+
+
+def default_restore_location(storage: Any, location: str) -> Any:
+    """The storage at a tagged location, as ``load`` does without ``map_location``."""
+    for _, _, deserializer in _packages:
+        result = deserializer(storage, location)
+        if result is not None:
+            return result
+    raise RuntimeError(
+        f"load: don't know how to restore a storage tagged with location {location!r}; "
+        "known are 'cpu' and 'cuda'. Use map_location='cpu' to put it on the CPU."
+    )
+
+
+def restorer(map_location: Any) -> Restore:
+    """The function that ``load`` calls for each storage."""
+    if map_location is None:
+        return default_restore_location
+    if isinstance(map_location, dict):
+        return lambda s, location: default_restore_location(s, map_location.get(location, location))
+    if isinstance(map_location, (str, devices.device)):
+        return lambda s, location: default_restore_location(s, str(map_location))
+    if not callable(map_location):
+        raise TypeError(
+            "load: map_location must be None, a device, a string, a dict of strings or a function "
+            f"(storage, location) -> storage, but it is {map_location!r}"
+        )
+
+    def call(storage: UntypedStorage, location: str) -> UntypedStorage:
+        result = map_location(storage, location)
+        if result is None:
+            return default_restore_location(storage, location)  # type: ignore[no-any-return]
+        if not isinstance(result, (UntypedStorage, TypedStorage)):
+            raise TypeError(
+                "load: the map_location function must return a storage or None, "
+                f"but it returned a {type(result).__name__}"
+            )
+        return result.untyped()
+
+    return call

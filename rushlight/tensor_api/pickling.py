@@ -1,0 +1,183 @@
+"""How tensors are pickled and deep-copied: a storage, and how the tensor lies on it.
+
+The ``_rebuild_*`` functions have the names and arguments that PyTorch's files use.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.dtypes import dtype
+from rushlight.errors import GraphError
+from rushlight.tensor_api.storage import UntypedStorage, offset_in, tensor_on
+from rushlight.tensor_api.typed_storage import NAME_OF, TypedStorage
+
+__all__: list[str] = []
+
+AnyStorage = TypedStorage | UntypedStorage
+
+
+def user_state(t: Tensor) -> dict[str, Any]:
+    """The attributes that a user hung on the tensor."""
+    return {name: value for name, value in vars(t).items() if not hasattr(Tensor, name)}
+
+
+def set_user_state(t: Tensor, state: Any) -> None:
+    """Hang attributes on the tensor; those that tensors have themselves are refused."""
+    parts = state if isinstance(state, tuple) else (state,)
+    for name, value in (item for part in parts if part for item in part.items()):
+        if hasattr(Tensor, name):
+            raise ValueError(f"a pickled tensor cannot set the attribute {name!r}")
+        setattr(t, name, value)
+
+
+def layout(t: Tensor) -> tuple[UntypedStorage, int, tuple[int, ...], tuple[int, ...]]:
+    """Storage, offset, size and stride of a tensor, in elements."""
+    array = t._array
+    memory = UntypedStorage._of(array)
+    if not array.size:  # NumPy gives it strides 0
+        return memory, 0, array.shape, _dense(array.shape)
+    size = array.itemsize
+    offset = offset_in(memory, array)
+    if offset % size or any(s % size for s in array.strides):  # a field of a record, for example
+        return layout(wrap(array.copy()))
+    return memory, offset // size, array.shape, tuple([s // size for s in array.strides])
+
+
+def _dense(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a contiguous tensor."""
+    steps, step = [], 1
+    for n in reversed(shape):
+        steps.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(steps))
+
+
+def on_same_class(t: Tensor, cls: type[Tensor]) -> Any:
+    """The tensor ``t``, fresh from `tensor_on`, as an instance of ``cls``."""
+    if cls is Tensor:
+        return t
+    made = object.__new__(cls)
+    made.__dict__.update(t.__dict__)
+    return made
+
+
+def _reduce_ex(self: Tensor, protocol: Any) -> tuple[Any, ...]:
+    memory, *rest = layout(self)
+    d = dtypes.of[self._array.dtype]
+    if self._hooks:
+        warnings.warn(
+            f"backward hooks on a tensor are not saved with it: {list(self._hooks.values())}",
+            stacklevel=2,
+        )
+    args: tuple[Any, ...] = (*rest, self.requires_grad, OrderedDict())
+    if d.name in NAME_OF:
+        rebuild: Any = _rebuild_tensor_v2
+        args = (TypedStorage(wrap_storage=memory, dtype=d), *args)
+    else:
+        rebuild = _rebuild_tensor_v3
+        args = (memory, *args, d)
+    state = user_state(self)
+    if type(self) is Tensor and not state:
+        return rebuild, args
+    return _rebuild_from_type_v2, (rebuild, type(self), args, state)
+
+
+def _rebuild(
+    storage: AnyStorage, d: dtype, offset: int, size: Any, stride: Any, grad: Any, metadata: Any
+) -> Tensor:
+    t = tensor_on(storage.untyped(), d.numpy, offset, size, stride)
+    if metadata and metadata.get("conj"):  # a file can say "the conjugate of this memory"
+        t = wrap(np.conj(t._array))
+    if metadata and metadata.get("neg"):
+        t = wrap(np.negative(t._array))
+    return t.requires_grad_() if grad else t
+
+
+def _dtype_of(storage: AnyStorage) -> dtype:
+    return storage.dtype if isinstance(storage, TypedStorage) else dtypes.by_name["uint8"]
+
+
+def _rebuild_tensor(storage: AnyStorage, storage_offset: int, size: Any, stride: Any) -> Tensor:
+    return _rebuild(storage, _dtype_of(storage), storage_offset, size, stride, False, None)
+
+
+def _rebuild_tensor_v2(
+    storage: AnyStorage,
+    storage_offset: int,
+    size: Any,
+    stride: Any,
+    requires_grad: bool,
+    backward_hooks: Any,
+    metadata: Any = None,
+) -> Tensor:
+    d = _dtype_of(storage)
+    return _rebuild(storage, d, storage_offset, size, stride, requires_grad, metadata)
+
+
+def _rebuild_tensor_v3(
+    storage: AnyStorage,
+    storage_offset: int,
+    size: Any,
+    stride: Any,
+    requires_grad: bool,
+    backward_hooks: Any,
+    dtype: dtype,
+    metadata: Any = None,
+) -> Tensor:
+    return _rebuild(storage, dtype, storage_offset, size, stride, requires_grad, metadata)
+
+
+def _rebuild_from_type_v2(func: Any, new_type: Any, args: Any, state: Any) -> Tensor:
+    if func not in (_rebuild_tensor, _rebuild_tensor_v2, _rebuild_tensor_v3):
+        raise ValueError(f"a pickled tensor cannot be rebuilt by {func!r}")
+    if not (isinstance(new_type, type) and issubclass(new_type, Tensor)):
+        raise ValueError(f"a pickled tensor cannot become a {new_type!r}")
+    t = on_same_class(func(*args), new_type)
+    set_user_state(t, state)
+    return t  # type: ignore[no-any-return]
+
+
+def copy_memory(memory: UntypedStorage, memo: dict[int, Any]) -> UntypedStorage:
+    """The storage's copy of this deepcopy; made by the first tensor on it that asks."""
+    made = memo.get(id(memory))
+    if made is None:
+        source = memory._bytes
+        made = memo[id(memory)] = UntypedStorage._later(source.size, lambda b: np.copyto(b, source))
+        memo.setdefault(id(memo), []).append(memory)  # so that its id stays its own
+    return made  # type: ignore[no-any-return]
+
+
+def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A copy with the same strides; tensors that share memory have copies that share memory."""
+    if id(self) in memo:
+        return memo[id(self)]  # type: ignore[no-any-return]
+    if not self.is_leaf:
+        raise GraphError(
+            "deepcopy: only tensors created by the user (graph leaves) can be deep-copied, but "
+            f"this one was computed by {self.grad_fn}. Use .detach().clone() for its values."
+        )
+    from copy import deepcopy
+
+    memory, offset, size, stride = layout(self)
+    copied = copy_memory(memory, memo)
+    out = on_same_class(tensor_on(copied, self._array.dtype, offset, size, stride), type(self))
+    assert copied._bytes.size == memory.nbytes()  # an empty tensor does not make it by itself
+    memo[id(self)] = out
+    if self.requires_grad:
+        out.requires_grad_()
+    if self._grad is not None:
+        out._grad = deepcopy(self._grad, memo)
+    for name, value in user_state(self).items():
+        setattr(out, name, deepcopy(value, memo))
+    return out  # type: ignore[no-any-return]
+
+
+Tensor.__reduce_ex__ = _reduce_ex  # type: ignore[method-assign, assignment]
+Tensor.__deepcopy__ = _deepcopy  # type: ignore[attr-defined]

@@ -1,0 +1,325 @@
+"""Storages: the memory behind tensors, as objects.
+
+A storage is all the memory that a tensor's elements live in, also when the tensor shows only part
+of it. Two tensors share memory exactly when they have the same storage. Here that memory is the
+NumPy array at the end of the tensor's ``.base`` chain. `UntypedStorage` shows it as bytes;
+`typed_storage` as elements of one dtype.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from rushlight import devices
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.dtypes import dtype
+from rushlight.errors import NotSupportedError
+
+__all__ = ["UntypedStorage"]
+
+
+def memory_owner(array: Any) -> np.ndarray[Any, Any]:
+    """The array at the end of the ``.base`` chain, which has the memory or stands for its owner."""
+    while True:
+        base = array.base
+        if not isinstance(base, np.ndarray):
+            base = getattr(base, "base", None)  # NumPy's as_strided puts an object between
+            if not isinstance(base, np.ndarray):
+                return array  # type: ignore[no-any-return]
+        array = base
+
+
+def address(array: np.ndarray[Any, Any]) -> int:
+    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+
+
+def bytes_of(owner: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A flat uint8 view of everything from the owner's first to its last byte."""
+    owner = owner.view(np.ndarray)
+    if not owner.size:
+        return np.empty(0, np.uint8)
+    if owner.flags.c_contiguous:
+        return owner.reshape(-1).view(np.uint8)
+    first = owner[tuple(slice(None, None, -1 if s < 0 else 1) for s in owner.strides)]
+    extent = owner.itemsize + sum(
+        (n - 1) * s for n, s in zip(first.shape, first.strides, strict=True)
+    )
+    as_strided = np.lib.stride_tricks.as_strided
+    start = as_strided(first, (1,), (owner.itemsize,)).view(np.uint8)
+    return as_strided(start, (extent,), (1,))
+
+
+class UntypedStorage:
+    """Memory as bytes. ``t.untyped_storage()`` is the one behind a tensor; tensors that share
+    memory have the same one.
+
+    Args:
+        source: how many bytes to allocate (zeros), or the bytes themselves, as a sequence of ints
+            in [0, 255].
+
+    Example:
+        >>> x = torch.zeros(2, 3)
+        >>> x.untyped_storage().nbytes(), x[1].untyped_storage() is x.untyped_storage()
+        (24, True)
+    """
+
+    __slots__ = ("__weakref__", "_fill", "_nbytes", "_owner", "_view")
+    _owner: np.ndarray[Any, Any] | None
+    _view: np.ndarray[Any, Any] | None
+
+    def __init__(self, source: int | Sequence[int] = 0, *, device: Any = None) -> None:
+        devices.check(device)
+        counted = isinstance(source, (int, np.integer))
+        self._adopt(np.zeros(source, np.uint8) if counted else np.array(source, np.uint8))  # type: ignore[arg-type]
+
+    def _adopt(self, owner: np.ndarray[Any, Any]) -> None:
+        self._owner, self._view, self._fill = owner, bytes_of(owner), None
+        self._nbytes = self._view.size
+        if self._nbytes:
+            _alive[id(owner)] = self
+
+    @classmethod
+    def _of(cls, array: Any) -> UntypedStorage:
+        """The storage that ``array`` is in: always the same object while anyone holds it."""
+        owner = memory_owner(array)
+        found = _alive.get(id(owner))
+        if found is None or found._owner is not owner:
+            found = cls.__new__(cls)
+            found._adopt(owner)
+        return found
+
+    # Note [Memory in a tensor's shape]
+    # Reading a file makes a storage before the tensors on it are known. Its memory is allocated
+    # when the first tensor asks, in that tensor's shape and dtype if it covers all of it: then the
+    # tensor's array owns its memory, like any new tensor's, and in-place operations need no
+    # overlap checks.
+    @classmethod
+    def _later(
+        cls, nbytes: int, fill: Callable[[np.ndarray[Any, Any]], None] | None
+    ) -> UntypedStorage:
+        """A storage whose memory is allocated on first use; ``fill`` then writes its bytes."""
+        storage = cls.__new__(cls)
+        storage._owner, storage._view, storage._fill, storage._nbytes = None, None, fill, nbytes
+        return storage
+
+    def _allocate(self, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray[Any, Any]:
+        fill = self._fill
+        owner = np.empty(shape, kind)
+        self._adopt(owner)
+        if fill is not None:
+            fill(self._bytes)
+        return owner
+
+    @property
+    def _bytes(self) -> np.ndarray[Any, Any]:
+        if self._view is None:
+            self._allocate((self._nbytes,), np.dtype(np.uint8))
+        return self._view  # type: ignore[return-value]
+
+    def _array(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, kind: np.dtype[Any]
+    ) -> Any:
+        """An array on this memory; strides and offset count elements and must be in bounds."""
+        if self._view is None and not offset and math.prod(shape) * kind.itemsize == self._nbytes:
+            if _is_contiguous(shape, strides):
+                return self._allocate(shape, kind)
+        if not math.prod(shape):
+            return np.ndarray(shape, kind)
+        steps = tuple(s * kind.itemsize for s in strides)
+        return np.ndarray(shape, kind, self._bytes, offset * kind.itemsize, steps)
+
+    @property
+    def device(self) -> devices.device:
+        """Where the memory is."""
+        return devices.CPU
+
+    is_cuda = False
+    is_sparse = False
+
+    def data_ptr(self) -> int:
+        """Address of the first byte; 0 when there is none."""
+        return address(self._bytes) if self._nbytes else 0
+
+    @property
+    def _cdata(self) -> int:
+        return id(self._owner)
+
+    def nbytes(self) -> int:
+        """Length in bytes."""
+        return self._nbytes
+
+    size = __len__ = nbytes
+
+    def element_size(self) -> int:
+        """Bytes per element: 1."""
+        return 1
+
+    def untyped(self) -> UntypedStorage:
+        """The storage itself."""
+        return self
+
+    def type(self) -> str:
+        """The storage's type as text."""
+        return "torch.storage.UntypedStorage"
+
+    def __getitem__(self, index: Any) -> Any:
+        part = self._bytes[index]
+        return (
+            UntypedStorage._of(part)
+            if isinstance(part, np.ndarray) and part is self._view
+            else _plain(part)
+        )
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._bytes[index] = value
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.tolist())
+
+    def tolist(self) -> list[int]:
+        """The bytes as a list of ints."""
+        return self._bytes.tolist()  # type: ignore[no-any-return]
+
+    def fill_(self, value: int) -> UntypedStorage:
+        """Set every byte to ``value``, in [0, 255]."""
+        self._bytes[:] = value
+        return self
+
+    def copy_(self, source: Any, non_blocking: bool | None = None) -> UntypedStorage:
+        """Copy the bytes of ``source``, a storage of the same length."""
+        self._bytes[:] = source.untyped()._bytes
+        return self
+
+    def clone(self) -> UntypedStorage:
+        """The same bytes in new memory."""
+        made = UntypedStorage.__new__(UntypedStorage)
+        made._adopt(self._bytes.copy())
+        return made
+
+    def cpu(self) -> UntypedStorage:
+        """The storage itself: it is on the CPU."""
+        return self
+
+    def is_shared(self) -> bool:
+        """Whether the memory is shared between processes: False."""
+        return False
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """Whether the memory is page-locked: False."""
+        return False
+
+    def resizable(self) -> bool:
+        """Whether ``resize_`` can change the length: False, since arrays point into the memory."""
+        return False
+
+    def resize_(self, nbytes: int) -> UntypedStorage:
+        """Only to the length that it has; NumPy's memory cannot move under its arrays."""
+        if nbytes != self._nbytes:
+            raise NotSupportedError(
+                f"resize_: the storage has {self._nbytes} bytes and cannot become {nbytes}; "
+                "make a new tensor and copy instead."
+            )
+        return self
+
+    def byteswap(self, d: dtype) -> None:
+        """Reverse the bytes of each element of type ``d``, in place."""
+        size = d.itemsize // (2 if d.is_complex else 1)
+        if size > 1:
+            self._bytes.view(f"u{size}").byteswap(inplace=True)
+
+    def __repr__(self) -> str:
+        return listed(self.tolist(), f"torch.storage.UntypedStorage(device={self.device})")
+
+    __str__ = __repr__
+
+    def __copy__(self) -> UntypedStorage:
+        return self.clone()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> UntypedStorage:
+        return self.clone()
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if protocol >= 5:
+            from pickle import PickleBuffer
+
+            return _from_bytes, (PickleBuffer(self._bytes),)
+        return _from_bytes, (self._bytes.tobytes(),)
+
+
+_alive: WeakValueDictionary[int, UntypedStorage] = (
+    WeakValueDictionary()
+)  # by id of the owner, which the storage keeps alive
+
+
+def _from_bytes(data: Any) -> UntypedStorage:
+    """Unpickle: the bytes in memory that can be written to."""
+    got = np.frombuffer(data, np.uint8)
+    made = UntypedStorage.__new__(UntypedStorage)
+    made._adopt(got if got.flags.writeable else got.copy())
+    return made
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    expected = 1
+    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if n != 1 and stride != expected:
+            return False
+        expected *= n
+    return True
+
+
+def listed(values: list[Any], last: str) -> str:
+    lines = [f" {v}" for v in values]
+    if len(lines) > 20:
+        lines[10:-10] = [" ..."]
+    return "\n".join([*lines, f"[{last} of size {len(values)}]"])
+
+
+def untyped_storage(self: Tensor) -> UntypedStorage:
+    """The memory of the tensor's elements, as bytes. Tensors that share it return one object."""
+    return UntypedStorage._of(self._array)
+
+
+def offset_in(memory: UntypedStorage, array: np.ndarray[Any, Any]) -> int:
+    """Distance from the memory's start to the array's first element, in bytes."""
+    return address(array) - memory.data_ptr() if array.size else 0
+
+
+def tensor_on(
+    memory: UntypedStorage,
+    d: np.dtype[Any],
+    offset: int,
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+) -> Tensor:
+    """A tensor on a storage; ValueError when it would reach outside."""
+    size, stride = tuple(size), tuple(stride)
+    if (
+        len(size) != len(stride)
+        or offset < 0
+        or any(n < 0 for n in size)
+        or any(s < 0 for s in stride)
+    ):
+        raise ValueError(
+            f"a tensor of shape {size} cannot have strides {stride} and offset {offset}"
+        )
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    if math.prod(size) and (last + 1) * d.itemsize > memory.nbytes():
+        held = memory.nbytes() // d.itemsize
+        raise ValueError(
+            f"a tensor of shape {size}, strides {stride} and offset {offset} needs a storage of "
+            f"{last + 1} elements, but there are {held}"
+        )
+    return wrap(memory._array(size, stride, offset, d))
+
+
+Tensor.untyped_storage = untyped_storage  # type: ignore[attr-defined]

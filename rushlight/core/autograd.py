@@ -334,6 +334,8 @@ def record(
     n = new(Node)
     n.op, n.edges, n.seq, n.params = op, edges, next_seq(), params
     outs = out if isinstance(out, list) else [out]
+    if not outs:  # unbind of an empty dim
+        return None
     keep, wants_specs = op.keep(tuple([e is not None for e in edges]), len(outs))
     values = (*inputs, *outs)
     if True in keep:
@@ -457,15 +459,16 @@ def run_backward(
     needed = None
     if inputs is not None:
         captured = dict.fromkeys(inputs)
-        needed = set(captured)
+        needed = set(captured) - {None}  # None: a view made under no_grad has no place in the graph
+        shared = {e.edges[0] for e in needed if isinstance(e, Output)}
         for node in reversed(order):
-            if not needed.isdisjoint(node.edges):
-                needed.add(node)
+            if not needed.isdisjoint(node.edges) or (node.__class__ is Output and node.edges[0] in shared):
+                needed.add(node)  # the latter only for its hooks, as its sibling's node is reached
     pending: dict[Any, Any] = {}
 
     def finish(leaf: Tensor, g: Any, own: bool) -> None:
         """g is all that reaches ``leaf`` in this pass. own: nobody else holds g, so it may become .grad without a copy."""
-        if leaf._hooks is not None and (needed is None or leaf in captured):
+        if leaf._hooks is not None and (needed is None or leaf in captured or leaf in roots):
             own = False
             g = run_hooks(leaf._hooks, g)
         if needed is not None:
@@ -486,10 +489,10 @@ def run_backward(
                 finish(r, pending.pop(r), False)
         for node in order:
             g = pending.pop(node, None)
+            if g is not None and node.special:
+                g = prepare(node, g)
             if needed is not None and node not in needed:
                 g = None
-            elif g is not None and node.special:
-                g = prepare(node, g)
             if needed is not None and node in captured:
                 captured[node] = g
                 if needed.isdisjoint(node.edges):
@@ -635,6 +638,11 @@ def initial_gradient(t: Tensor, g: Any) -> Tensor:
             raise GraphError(
                 f"grad can be implicitly created only for scalar outputs, but the output has shape {x.shape}; "
                 "reduce it first (for example with sum()), or pass a gradient of its shape."
+            )
+        if x.dtype in dtypes.COMPLEX_TYPES:
+            raise GraphError(
+                f"grad can be implicitly created only for real scalar outputs, but this one is {dtypes.of[x.dtype].name}; "
+                "take its real, imag or abs first, or pass a gradient."
             )
         return required.ones(x.shape, x.dtype)
     if not isinstance(g, Tensor):

@@ -54,7 +54,7 @@ def steps(x: Any) -> list[int]:
 
 def has_self_overlap(x: np.ndarray[Any, Any]) -> bool:
     """Whether x was expanded: several elements at one place."""
-    return any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
+    return x.size > 0 and any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
 
 
 def check_memory(op: Any, x: np.ndarray[Any, Any], others: list[Any]) -> None:

@@ -241,7 +241,7 @@ class Elementwise(Op, abstract=True):
 def as_operand(a: Any, d: Any) -> Any:
     """An array or a Python number, ready to meet operands of dtype d."""
     if isinstance(a, ndarray):
-        return a if a.dtype is d else a.astype(d)
+        return a if a.dtype is d else a.astype(d, "C" if 0 in a.strides else "K")
     if d in FLOATS and a.__class__ in NUMBERS:
         return a
     if d in dtypes.INTEGER_TYPES:

@@ -86,7 +86,7 @@ class Tensor:
                 "only Tensors of floating point and complex dtype can require gradients; "
                 f"this one is {dtypes.of[self._array.dtype].name}. Convert it first, for example with .float()."
             )
-        if self.grad_fn is not None:
+        if self._node is not None:  # as it is: asking for grad_fn could refuse a stale view that nobody differentiates
             if not requires_grad:
                 raise GraphError(
                     "you can only change requires_grad flags of leaf variables. This one was computed from tensors that "

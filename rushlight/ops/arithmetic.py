@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Elementwise
+from rushlight.core.op import Elementwise, as_operand
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
 
@@ -17,6 +17,12 @@ def conj(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x.conj() if x._array.dtype in dtypes.COMPLEX_TYPES else x
     return x.conjugate() if isinstance(x, complex) else x
+
+
+def refuse_bool_difference(operands: Any) -> None:
+    """torch subtracts no truth values, not even from numbers."""
+    if any([getattr(a, "dtype", type(a)) in (np.bool_, bool) for a in operands]):
+        raise DTypeError("sub: subtraction of bool tensors is not supported; use ^ (logical_xor) or ~ (logical_not).")
 
 
 class Add(Elementwise):
@@ -43,16 +49,33 @@ class Sub(Elementwise):
         return input - other
 
     def compute_dtype(self, arrays):
-        d = super().compute_dtype(arrays)
-        if d == np.bool_:
-            raise DTypeError("sub: subtraction of bool tensors is not supported; use ^ (logical_xor) or ~ (logical_not).")
-        return d
+        refuse_bool_difference(arrays)
+        return super().compute_dtype(arrays)
 
     def grad_input(self, g):
         return g
 
     def grad_other(self, g):
         return -g
+
+
+class AddScaled(Elementwise):
+    """``input + alpha * other``. alpha is a number with no say in the result's dtype, and nothing is kept for backward."""
+
+    label = "Add"
+
+    def scalar(self, s, input, other, *, alpha):
+        return input + other * alpha
+
+    def eager(self, xp, input, other, *, alpha):
+        d = (input if isinstance(input, np.ndarray) else other).dtype
+        return input + other * as_operand(alpha, d)
+
+    def grad_input(self, g):
+        return g
+
+    def grad_other(self, g, alpha):
+        return g * conj(alpha)
 
 
 class Mul(Elementwise):

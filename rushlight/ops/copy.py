@@ -44,9 +44,10 @@ def cast_array(x: Any, d: Any) -> Any:
     """x as dtype d: complex to real drops the imaginary part, out-of-range floats wrap as C's do, anything nonzero is True."""
     if x.dtype in dtypes.COMPLEX_TYPES and d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
         x = x.real
+    order: Any = "C" if 0 in x.strides else "K"  # expanded memory becomes contiguous
     if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 8:
-        return x.astype(dtypes.int64).astype(d)  # defined for every finite value that fits int64
-    return x.astype(d)
+        x = x.astype(dtypes.int64, order)  # defined for every finite value that fits int64
+    return x.astype(d, order)
 
 
 class Cast(Op):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from rushlight.core.op import Op
 
 
@@ -13,7 +11,7 @@ class Cat(Op):
     variadic = True
 
     def eager(self, xp, *tensors, dim):
-        return xp.concatenate(tensors, dim)
+        return xp.ascontiguousarray(xp.concatenate(tensors, dim))  # several transposed tensors would stay so
 
     def grads(self, g, needs, specs, dim):
         out, at = [], 0
@@ -30,7 +28,7 @@ class Stack(Op):
 
     def eager(self, xp, *tensors, dim):
         lead = (slice(None),) * dim
-        return np.concatenate([t[(*lead, None, ...)] for t in tensors], dim)
+        return xp.ascontiguousarray(xp.concatenate([t[(*lead, None, ...)] for t in tensors], dim))
 
     def grads(self, g, needs, dim):
         return [g.select(dim, i) if need else None for i, need in enumerate(needs)]

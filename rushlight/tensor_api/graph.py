@@ -57,11 +57,9 @@ def backward_from(tensors: Any, grads: Any, retain_graph: bool | None, create_gr
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if not wanted:
         raise GraphError("`inputs` argument to `backward()` cannot be empty; leave it out to reach every leaf.")
-    where = positions(wanted)
-    found = autograd.run_backward(roots, gs, retain, create_graph, where, accumulate=True)
-    for t, e in zip(wanted, where, strict=True):
-        if e._is_node and found[e] is not None:
-            t._grad = found[e] if t._grad is None else t._grad + found[e]
+    for t in wanted:
+        retain_grad(t)
+    autograd.run_backward(roots, gs, retain, create_graph, positions(wanted), accumulate=True)
 
 
 @method
@@ -104,7 +102,9 @@ def retain_grad(self: Tensor) -> None:
     """Keep this non-leaf's gradient in ``grad``."""
     if not self.requires_grad:
         raise GraphError("can't retain_grad on Tensor that has requires_grad=False")
-    node = self.grad_fn  # refreshes a stale view before it keeps anything
+    if self._node is None:
+        return
+    node = self.grad_fn  # a stale view is refreshed before it keeps anything
     if node is not None and not self._keeps_grad:
         self._keeps_grad = True
         node.add_keeper(self)

@@ -193,18 +193,26 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
             c.value += 1
             return
     basic, tensors = parse(self, index)
-    part = BasicIndex.bind(self, index=basic) if basic is not None else self
+    if basic is None or is_everything(basic, self._array.shape):
+        part = self
+    else:
+        part = BasicIndex.bind(self, index=basic)
     if tensors:
         pattern, indices = tensors
         IndexPut.update(part, as_value(value, part), *indices, pattern=pattern, accumulate=False)
         return
-    if basic is None:
-        part = BasicIndex.bind(self, index=(...,))
     if not isinstance(value, Tensor):
         value = value if isinstance(value, (int, float, bool, complex)) else as_value(value, part)
     if isinstance(value, Tensor):
         value = drop_leading_ones(value, part)
     Copy.update(part, value)
+
+
+def is_everything(basic: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a basic index picks all elements where they are: writing to it is writing to the tensor itself."""
+    if len(basic) != len(shape) + 1:
+        return False
+    return all([i.__class__ is slice and i.indices(n) == (0, n, 1) for i, n in zip(basic, shape, strict=False)])
 
 
 def as_value(value: Any, part: Tensor) -> Tensor:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight import dtypes
 from rushlight.core.op import make_reversed, operand
 from rushlight.core.tensor import Tensor
+from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
 from rushlight.tensor_api._common import expect_tensor, method, methods, store_out
 
@@ -69,8 +71,27 @@ def refuse_operands(name: str, input: Any, other: Any) -> None:
     raise TypeError(f"{name}(): argument '{position}' must be Tensor or a number, not {type(bad).__name__}")
 
 
-def _scaled(other: Any, alpha: Any) -> Any:
-    return other if alpha == 1 and alpha is not True else other * alpha
+def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign: int = 1) -> Any:
+    """``input + sign * alpha * other`` for an alpha that is not 1; ``apply`` is AddScaled's bind or update."""
+    if isinstance(alpha, Tensor) and alpha._array.size == 1:
+        alpha = alpha.item()
+    if not isinstance(alpha, (int, float, complex)):
+        raise TypeError(f"{name}(): argument 'alpha' must be a number, not {type(alpha).__name__}")
+    a, b = [t if isinstance(t, Tensor) else operand(t) for t in (input, other)]
+    if a is NotImplemented or b is NotImplemented:
+        return NotImplemented
+    arrays = [t._array if isinstance(t, Tensor) else t for t in (a, b)]
+    if sign < 0:
+        A.refuse_bool_difference(arrays)
+    d = dtypes.result_type(arrays)
+    category = dtypes.CATEGORY[d]
+    if (isinstance(alpha, bool) and category != dtypes.BOOL) or dtypes.CATEGORY[dtypes.of_number(alpha)] > max(category, 1):
+        raise DTypeError(f"{name}: alpha is {alpha}, which does not fit a result of {dtypes.of[d].name}; use a number of that kind.")
+    return apply(a, b, alpha=bool(alpha) if category == dtypes.BOOL else sign * alpha)
+
+
+def _is_one(alpha: Any) -> bool:
+    return alpha.__class__ is int and alpha == 1  # not 1.0, which integers refuse
 
 
 mul = multiply = binary("mul", A.Mul)
@@ -86,7 +107,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
         >>> torch.add(torch.ones(2), torch.ones(2), alpha=2)
         tensor([3., 3.])
     """
-    result = A.Add.bind(input, _scaled(other, alpha))
+    result = A.Add.bind(input, other) if _is_one(alpha) else _add_scaled("add", A.AddScaled.bind, input, other, alpha)
     if result is NotImplemented:
         refuse_operands("add", input, other)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
@@ -94,7 +115,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """``input - alpha * other``, broadcast."""
-    result = A.Sub.bind(input, _scaled(other, alpha))
+    result = A.Sub.bind(input, other) if _is_one(alpha) else _add_scaled("sub", A.AddScaled.bind, input, other, alpha, -1)
     if result is NotImplemented:
         refuse_operands("sub", input, other)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
@@ -122,11 +143,23 @@ ROUNDED: dict[str, Any] = {}  # rounding mode -> bind of the division op that ro
 
 
 def _add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
-    return A.Add.update(self, _scaled(other, alpha))  # type: ignore[no-any-return]
+    if _is_one(alpha):
+        result = A.Add.update(self, other)
+    else:
+        result = _add_scaled("add_", A.AddScaled.update, self, other, alpha)
+    if result is NotImplemented:
+        refuse_operands("add_", self, other)
+    return result  # type: ignore[no-any-return]
 
 
 def _sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
-    return A.Sub.update(self, _scaled(other, alpha))  # type: ignore[no-any-return]
+    if _is_one(alpha):
+        result = A.Sub.update(self, other)
+    else:
+        result = _add_scaled("sub_", A.AddScaled.update, self, other, alpha, -1)
+    if result is NotImplemented:
+        refuse_operands("sub_", self, other)
+    return result  # type: ignore[no-any-return]
 
 
 subtract, divide, true_divide = sub, div, div

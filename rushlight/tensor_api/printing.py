@@ -10,15 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes
 from rushlight.config import PrintOptions, print_options
+from rushlight.core.tensor import Tensor
+from rushlight.tensor_api._common import methods
 
-if TYPE_CHECKING:
-    from rushlight.core.tensor import Tensor
+__all__ = ["get_printoptions", "set_printoptions"]
 
 
 _PROFILES: dict[str, dict[str, Any]] = {
@@ -311,3 +312,6 @@ def tensor_format(t: Tensor, spec: str) -> str:
     if t._array.ndim == 0 and type(t).__name__ == "Tensor":  # not a Parameter: it says that it is
         return format(t.item(), spec)
     return object.__format__(t, spec)
+
+
+methods(__repr__=tensor_repr, __format__=tensor_format)

@@ -440,8 +440,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @method
 def ravel(input: Tensor) -> Tensor:
-    """One dim, in order; a view where possible."""
-    return reshape(input, -1) if input._array.size else reshape(input, 0)
+    """One dim, in order, in contiguous memory; a view where the input is contiguous."""
+    return reshape(input.contiguous(), input._array.size)
 
 
 @method

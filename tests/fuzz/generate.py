@@ -37,7 +37,17 @@ UNARY = [
 UNARY_IN_PLACE = ["sin_", "tanh_", "sigmoid_", "relu_", "abs_", "neg_", "exp_", "square_", "round_"]
 COMPARISONS = ["lt", "le", "gt", "ge", "eq", "ne"]
 OPERATORS = ["add", "sub", "mul", "mul", "truediv"]
-CASTS = ["float32", "float64", "int64", "int32", "bool", "float16", "bfloat16"]
+CASTS = [
+    "float32",
+    "float64",
+    "float32",
+    "float64",
+    "int64",
+    "int32",
+    "bool",
+    "float16",
+    "bfloat16",
+]
 makers: list[tuple[float, Callable[[Maker], Draft]]] = []
 
 
@@ -54,7 +64,9 @@ def maker(weight: float) -> Callable[[Any], Any]:
 class Maker:
     """The random source, and the tensor in hand: `x`, its reference `X`, its `shape` and `ndim`."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, lib: Any = torch) -> None:
+        self.lib = lib
+        self.missing: set[str] = set()
         self.r = np.random.default_rng(seed)
         self.machine, self.watch = Machine(torch), Watch()
         self.steps: list[Step] = []
@@ -168,6 +180,9 @@ class Maker:
         """Run a step on torch and keep it, unless it is one to avoid."""
         kind, name, args, kwargs = draft
         step = Step(len(self.steps), kind, name, tuple(args), kwargs, recording)
+        if not has(self.lib, step):
+            self.missing.add(step.label)
+            return False
         if avoided(step, self.machine, self.watch):
             return False
         outcome = attempt(self.machine, step)
@@ -211,9 +226,9 @@ def create(m: Maker) -> Draft:
     kwargs: dict[str, Any] = {"requires_grad": m.chance(0.4)}
     if kind < 0.25:
         values = values.astype(np.float32)
-    elif kind < 0.29:
+    elif kind < 0.26:
         kwargs["dtype"] = DType(m.pick(["float16", "bfloat16"]))
-    elif kind < 0.32:
+    elif kind < 0.29:
         values = values + 1j * np.round(m.r.uniform(-1, 1, shape), 2)
     return "create", "", [Array(np.asarray(values))], kwargs
 
@@ -627,9 +642,27 @@ _total = sum(weight for weight, _ in makers)
 _edges = np.cumsum([weight / _total for weight, _ in makers])[:-1]
 
 
-def generate(seed: int, length: int = 28) -> Maker:
-    """A random program with what torch made of it: `.steps`, `.seen` and `.watch`."""
-    m = Maker(seed)
+def has(lib: Any, step: Step) -> bool:
+    """Whether the library has what the step uses at all; what is missing is counted apart."""
+    if step.kind == "function":
+        return hasattr(lib, step.name)
+    if step.kind == "operator":
+        plain = f"__{step.name}__"
+        return any(
+            getattr(lib.Tensor, name, None) is not getattr(object, name, None)
+            for name in (plain, plain.replace("__i", "__", 1))
+        )
+    if step.kind == "grad":
+        return hasattr(lib, "autograd") and hasattr(lib.autograd, "grad")
+    return step.kind != "method" or hasattr(lib.Tensor, step.name)
+
+
+def generate(seed: int, length: int = 28, lib: Any = torch) -> Maker:
+    """A random program with what torch made of it: `.steps`, `.seen` and `.watch`.
+
+    It uses nothing that `lib` lacks; the same seed gives the same program once it lacks nothing.
+    """
+    m = Maker(seed, lib)
     with quiet():
         for i in range(3):
             shape = tuple(m.r.integers(1, 4, m.whole(1, 4)).tolist())

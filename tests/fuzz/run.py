@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import time
 import traceback
 from collections import Counter, defaultdict
@@ -21,18 +22,22 @@ from tests.fuzz.observe import observe
 from tests.fuzz.shrink import shrink, source
 from tests.fuzz.watch import Watch
 
+NUMBERS = re.compile(r"\(?-?\d[\d., )]*")
+
 
 class Report:
     """What a run has seen."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.missing: set[str] = set()
         self.accepted: dict[str, list[int]] = defaultdict(list)
         self.found: dict[str, list[tuple[int, Mismatch]]] = defaultdict(list)
 
     def add(self, seed: int, lib: Any, length: int) -> Mismatch | None:
         """Generate the program of `seed`, run it on `lib`, and note what differs."""
-        m = generate(seed, length)
+        m = generate(seed, length, lib)
+        self.missing |= m.missing
         self.counts["programs"] += 1
         self.counts["steps"] += len(m.steps)
         self.counts["steps that raise"] += sum(o.error is not None for o in m.seen.outcomes)
@@ -57,6 +62,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [", ".join(f"{n} {name}" for name, n in self.counts.items())]
+        if self.missing:
+            lines.append(f"not there, so not used: {', '.join(sorted(self.missing))}")
         for reason, seeds in sorted(self.accepted.items(), key=lambda item: -len(item[1])):
             lines.append(f"{len(seeds):5d} accepted: {reason}, such as {seeds[:4]}")
         for name, cases in sorted(self.found.items(), key=lambda item: -len(item[1])):
@@ -68,7 +75,7 @@ class Report:
 def group(mismatch: Mismatch) -> str:
     """Mismatches that probably have one cause."""
     if mismatch.kind in ("outcome", "error type", "result", "crash"):
-        return f"{mismatch.kind}: {mismatch.detail[:150]}"
+        return f"{mismatch.kind}: {NUMBERS.sub('#', mismatch.detail)[:120]}"
     return mismatch.kind
 
 
@@ -82,7 +89,7 @@ def shortest(seed: int, lib: Any, length: int, kind: str) -> str:
             return kind == "crash"
         return found is not None and found.kind == kind and not found.reason
 
-    steps = shrink(generate(seed, length).steps, shows)
+    steps = shrink(generate(seed, length, lib).steps, shows)
     found = None if kind == "crash" else difference(steps, torch, lib)
     return f"{source(steps, observe(steps, torch, watch=Watch()))}\n# {found}"
 
@@ -105,7 +112,7 @@ def main() -> None:
     for seed in range(options.start, options.start + options.count):
         mismatch = report.add(seed, lib, options.length)
         if options.show:
-            m = generate(seed, options.length)
+            m = generate(seed, options.length, lib)
             print(f"# seed {seed}: {mismatch}\n{source(m.steps, m.seen)}\n")
         elif mismatch is not None and not mismatch.reason:
             print(f"seed {seed}: {mismatch.kind}: {mismatch.detail}", flush=True)

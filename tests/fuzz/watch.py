@@ -19,6 +19,9 @@ ORDER_KEEPING = {
     "remainder", "atan2",
 }  # fmt: skip
 
+# torch composes these of several operations, some in place, which shows in the result's version.
+COMPOSED = {"matmul", "einsum"}
+
 
 def writes(step: Step) -> bool:
     """Whether its first argument (or `out`) is written."""
@@ -81,10 +84,12 @@ class Watch:
             if any(r in self.foreign for r in inputs):
                 self.foreign.add(ref)
             return
+        if step.name in COMPOSED:
+            self.unversioned.add(ref)
         made = machine.tensors[ref]
         array = memory_of(made)
         operands = [memory_of(machine.tensors[r]) for r in inputs]
-        if any(array.size and np.may_share_memory(array, a) for a in operands):
+        if not array.size or any(np.may_share_memory(array, a) for a in operands):
             self._inherit(ref, inputs)
         elif any(r in self.loose for r in inputs) or not self._expected_layout(
             step, machine, array
@@ -98,6 +103,11 @@ class Watch:
             arrays = operands + [
                 a.values for a in step.args if not isinstance(a, Ref) and hasattr(a, "values")
             ]
+            kinds = {str(a.dtype) for a in arrays}
+            if any(0 in a.strides for a in arrays) and (
+                len(kinds) > 1 or kinds & {"float16", "int16"}
+            ):
+                return False  # repeated elements are laid out anew when they are converted
             if 1 <= len(arrays) <= 2:
                 predicted = np.not_equal(arrays[0], arrays[-1])
                 return _element_strides(predicted) == _element_strides(made)

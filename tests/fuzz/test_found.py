@@ -1,0 +1,152 @@
+"""Programs in which rushlight once differed from torch, found by the fuzzer and cut down.
+
+Each is a body that both libraries run; what it prints, or the built-in type of what it raises, is
+compared.
+"""
+
+import contextlib
+import io
+import warnings
+
+import pytest
+import torch
+
+import rushlight
+
+FOUND = {
+    "backward(inputs=) makes an inner tensor retain its gradient": """
+        x = torch.ones(2, requires_grad=True)
+        y = x * 2
+        z = y * 3
+        z.sum().backward(inputs=[y], retain_graph=True)
+        z.sum().backward(retain_graph=True)
+        print(y.grad, y.retains_grad, x.grad)
+    """,
+    "backward(inputs=) stops at the first input that does not require grad": """
+        x = torch.ones(2, requires_grad=True)
+        y, z = x * 2, torch.ones(2)
+        try:
+            y.sum().backward(inputs=[y, z])
+        except RuntimeError:
+            print(y.retains_grad)
+    """,
+    "backward(inputs=) accepts a view made under no_grad": """
+        x = torch.ones(2, 2, requires_grad=True)
+        y = x * 2
+        with torch.no_grad():
+            v = y[0]
+        y.sum().backward(inputs=[v])
+        print(v.grad, x.grad)
+    """,
+    "grad with nothing to find frees nothing": """
+        x = torch.ones(2, requires_grad=True)
+        y = x * x
+        with torch.no_grad():
+            v = y.squeeze()
+        print(torch.autograd.grad(y.sum(), [v], allow_unused=True))
+        y.sum().backward()
+        print(x.grad)
+    """,
+    "requires_grad_() on a view that may not be written": """
+        x = torch.ones(3, 3, requires_grad=True)
+        a, b, c = x.unbind(0)
+        with torch.no_grad():
+            x += 1
+        print(a.requires_grad_().requires_grad)
+    """,
+    "retain_grad() on a view made under no_grad": """
+        x = torch.ones(2, 2, requires_grad=True)
+        with torch.no_grad():
+            v = x[0]
+            x += 1
+        print(v.retain_grad())
+    """,
+    "unbind of an empty dim": """
+        x = torch.ones(3, requires_grad=True)
+        print(len((x * 2)[:0].unbind(0)))
+    """,
+    "alpha does not change the dtype": """
+        b = torch.tensor([True, False])
+        print(torch.add(b, b, alpha=2))
+        i = torch.tensor([1, 2])
+        print(torch.add(i, torch.tensor([0.5, 1]), alpha=2.5))
+        torch.add(i, i, alpha=2.0)
+    """,
+    "sub with alpha keeps nothing": """
+        x = torch.ones(2, requires_grad=True)
+        y = torch.sub(x, x, alpha=1.9)
+        y.sum().backward()
+        y.sum().backward()
+        print(x.grad)
+    """,
+    "no difference of a number and a bool tensor": "torch.ones(2) - torch.tensor([True, False])",
+    "cat of transposed tensors is contiguous": """
+        x = torch.ones(2, 3).T
+        print(torch.cat([x, x]).stride(), torch.stack([x, x]).stride())
+    """,
+    "ravel of expanded memory is a copy": """
+        x = torch.ones(1).expand(2, 3)
+        x.ravel()[0] = 5
+        print(x)
+    """,
+    "a complex loss needs a gradient": """
+        x = torch.tensor([1 + 2j], requires_grad=True)
+        x.sum().backward()
+    """,
+    "writing to all of a tensor is not a write to a view": """
+        x = torch.ones((), requires_grad=True)
+        y = x * 2
+        y[...] = y
+        y.view(-1).sum().backward()
+        (y.view(-1) * 1).sum().backward()
+        print(x.grad)
+    """,
+    "conversion of expanded memory is contiguous": """
+        x = torch.ones(1, 2, 2).expand(3, 2, 2)
+        print(x.int().stride(), x.double().stride(), x.half().stride())
+    """,
+    "out= of an empty expanded tensor": """
+        out = torch.ones(3, 1)[:, :0].expand(3, 0)
+        print(torch.add(torch.ones(3, 0), 1, out=out).shape)
+    """,
+    "out= of another dtype for matmul": """
+        x = torch.ones(3)
+        torch.matmul(x, x, out=torch.zeros((), dtype=torch.float64))
+    """,
+    "hooks of where backward starts always run": """
+        x, y = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+        a, b = x * 2, y * 2
+        a.register_hook(lambda g: print("a", g))
+        a.sum().backward(inputs=[b], retain_graph=True)
+        a.backward(torch.ones(2), inputs=[b])
+        x.register_hook(lambda g: print("x", g))
+        x.backward(torch.ones(2), inputs=[b])
+        print(x.grad, b.grad)
+    """,
+    "hooks of a sibling run": """
+        x = torch.ones(2, requires_grad=True)
+        a, b = x.split(1)
+        b.register_hook(lambda g: print("b", g) if g is not None else None)
+        print(torch.autograd.grad((b * b).sum(), [a], allow_unused=True))
+    """,
+}
+
+
+def outcome(lib, program):
+    """What it prints, and the built-in type of what it raises."""
+    lines = program.strip("\n").split("\n")
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    printed, error = io.StringIO(), None
+    with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+        warnings.simplefilter("ignore")
+        try:
+            exec("\n".join(line[indent:] for line in lines), {"torch": lib})
+        except (RuntimeError, IndexError, ValueError, TypeError) as raised:
+            builtin = (RuntimeError, IndexError, ValueError, TypeError)
+            error = next(kind for kind in builtin if isinstance(raised, kind))
+    return printed.getvalue(), error
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_program(name):
+    assert outcome(rushlight, FOUND[name]) == outcome(torch, FOUND[name])

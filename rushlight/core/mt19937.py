@@ -1,10 +1,11 @@
 """The Mersenne Twister behind every random number, stepping exactly as torch's CPU generator does.
 
-Only the stream lives here: 32-bit words, their 64-bit and floating readings, and the state that travels between programs.
-What distributions make of the words is in `sampling.py`; the public class with tensors is in `generator.py`.
+Only the stream lives here: 32-bit words, their 64-bit and floating readings, and the state that
+travels between programs. What distributions make of the words is in `sampling.py`; the public class
+with tensors is in `generator.py`.
 
-Reference: Matsumoto and Nishimura, 1998, "Mersenne Twister: a 623-dimensionally equidistributed uniform pseudo-random
-number generator".
+Reference: Matsumoto and Nishimura, 1998, "Mersenne Twister: a 623-dimensionally equidistributed
+uniform pseudo-random number generator".
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ BLOCK = 624  # words that one twist of the state yields
 STATE_BYTES = 5056
 
 # Note [Saved state]
-# torch's bytes are a C struct: uint64 seed, int32 words left plus one, int32 seeded, uint64 next word, 624 words as uint64,
-# three doubles (the second is the cached normal), int32 whether it is cached, and 12 bytes of a float cache that CPU code
-# never fills. A generator that was only seeded holds the untwisted words and says "left 1, next 0".
+# torch's bytes are a C struct: uint64 seed, int32 words left plus one, int32 seeded, uint64 next
+# word, 624 words as uint64, three doubles (the second is the cached normal), int32 whether it is
+# cached, and 12 bytes of a float cache that CPU code never fills. A generator that was only seeded
+# holds the untwisted words and says "left 1, next 0".
 _HEAD = struct.Struct("<Qiiq")
 _TAIL = struct.Struct("<dddi12x")
 _WORDS_AT = _HEAD.size
@@ -43,24 +45,29 @@ class Engine:
     """A stream of random 32-bit words with torch's seeding, saving and cached second normal.
 
     Args:
-        seed: any integer in [-2**63, 2**64); negative ones count from 2**64. Only the low 32 bits steer the words.
+        seed: any integer in [-2**63, 2**64); negative ones count from 2**64. Only the low 32 bits
+            steer the words.
     """
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         self._lock = threading.Lock()
-        self._twister: Any = None
+        self._twister: tuple[Any, Any] | None = None
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
         """Starts the stream of `seed`; a cached normal is dropped."""
         self.seed_value = wrap_seed(seed)
         self.cached_normal: float | None = None
-        self._pending: int | None = self.seed_value & 0xFFFFFFFF  # seeding proper waits for the first word
+        self._pending: int | None = (
+            self.seed_value & 0xFFFFFFFF
+        )  # seeding proper waits for the first word
         self._block = _NO_WORDS
         self._next = 0
 
     def words(self, count: int) -> NDArray[np.uint32]:
-        """The next `count` words, shape (count,). May be a window on the engine's own buffer: do not write to it."""
+        """The next `count` words, shape (count,). May be a window on the engine's own buffer: do
+        not write to it.
+        """
         with self._lock:
             start = self._next
             end = start + count
@@ -79,7 +86,9 @@ class Engine:
 
     def floats(self, count: int) -> NDArray[np.float32]:
         """Uniform on [0, 1) with 24 bits, one word each."""
-        bits = self.words(count).view(np.int32) & _LOW_24  # int32: converts to float faster than uint32
+        bits = (
+            self.words(count).view(np.int32) & _LOW_24
+        )  # int32: converts to float faster than uint32
         floats = bits.astype(np.float32)
         floats *= _ULP_24
         return floats
@@ -100,18 +109,25 @@ class Engine:
             fresh = self._block.size == 0
             left, position = (1, 0) if fresh else (BLOCK + 1 - self._next, self._next)
             cached = self.cached_normal
-        data = np.empty(STATE_BYTES, np.uint8)
+        data = bytearray(STATE_BYTES)
         _HEAD.pack_into(data, 0, self.seed_value, left, 1, position)
-        data[_WORDS_AT:_TAIL_AT] = key.astype("<u8").view(np.uint8)
+        data[_WORDS_AT:_TAIL_AT] = key.astype("<u8").tobytes()
         _TAIL.pack_into(data, _TAIL_AT, 0.0, cached or 0.0, 0.0, cached is not None)
-        return data
+        return np.frombuffer(data, np.uint8).copy()
 
     def restore(self, data: NDArray[np.uint8]) -> None:
-        """Continues from bytes that `save` or torch wrote. Raises ValueError for bytes that cannot be such a state."""
+        """Continues from bytes that `save` or torch wrote; RuntimeError for any others."""
         raw = data.tobytes()
         seed, left, seeded, position = _HEAD.unpack_from(raw, 0)
-        if len(raw) != STATE_BYTES or not seeded or not 0 < left <= BLOCK or not 0 <= position <= BLOCK:
-            raise ValueError("not a generator state")
+        if (
+            len(raw) != STATE_BYTES
+            or not seeded
+            or not 0 < left <= BLOCK
+            or not 0 <= position <= BLOCK
+        ):
+            raise RuntimeError(
+                "Invalid mt19937 state: these bytes were not written by get_state()."
+            )
         _, cached, _, is_cached = _TAIL.unpack_from(raw, _TAIL_AT)
         key = np.frombuffer(raw, "<u8", BLOCK, _WORDS_AT).astype(np.uint32)
         with self._lock:
@@ -125,7 +141,7 @@ class Engine:
             self.cached_normal = cached if is_cached else None
 
     def _words_across_blocks(self, count: int) -> NDArray[np.uint32]:
-        """Serves a request that the buffer cannot; afterwards the twister again stands at the end of the buffered block."""
+        """Serves what the buffer cannot; again the twister ends where the new buffer does."""
         _, twister = self._source()
         rest = self._block[self._next :]
         missing = count - rest.size
@@ -140,7 +156,7 @@ class Engine:
         return words
 
     def _source(self) -> tuple[Any, Any]:
-        """NumPy's twister and its legacy front end (which alone can seed and set it), seeded by now."""
+        """NumPy's twister, seeded by now, after its legacy front end, which seeds and sets it."""
         if self._twister is None:
             from numpy.random import MT19937, RandomState  # 12 ms: not at import
 
@@ -152,17 +168,19 @@ class Engine:
         return self._twister
 
     def _load(self, key: NDArray[np.uint32], position: int) -> None:
-        self._twister[0].set_state(("MT19937", key, position))
+        self._source()[0].set_state(("MT19937", key, position))
 
 
 def wrap_seed(seed: int) -> int:
     """`seed` as an unsigned 64-bit integer; negative seeds wrap around."""
     value = operator.index(seed)
     if not -(2**63) <= value < 2**64:
-        raise OverflowError(f"seed {value} is outside [-2**63, 2**64)")
+        raise ValueError(
+            f"Overflow: seed {value} does not fit into 64 bits; it must lie in [-2**63, 2**64)."
+        )
     return value % 2**64
 
 
 def entropy_seed() -> int:
-    """A seed from the operating system, 53 bits so that it survives a trip through a double, as torch's does."""
-    return int.from_bytes(os.urandom(8), "little") & (2**53 - 1)
+    """A seed from the operating system, >= 0 and of 63 bits."""
+    return int.from_bytes(os.urandom(8), "little") >> 1

@@ -1,9 +1,13 @@
-"""Samplers that draw until a candidate is accepted, so that the number of words depends on the values: Poisson, binomial, gamma.
+"""Samplers that draw until a candidate is accepted, so that the number of words depends on the
+values: Poisson, binomial, gamma.
 
-They run element by element in Python, as torch's do in C, with every uniform taken in the same order.
+They run element by element in Python, as torch's do in C, with every uniform taken in the same
+order.
 
-References: Hoermann, 1993, "The transformed rejection method for generating Poisson random variables" (PTRS) and "The
-generation of binomial random variates" (BTRS); Marsaglia and Tsang, 2000, "A simple method for generating gamma variables".
+References: Hoermann, 1993, "The transformed rejection method for generating Poisson random
+    variables" (PTRS) and "The
+generation of binomial random variates" (BTRS); Marsaglia and Tsang, 2000, "A simple method for
+generating gamma variables".
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ _SQUEEZE = float(np.float32(0.0331))
 
 
 class Uniforms:
-    """Uniform doubles one by one, taken from the engine in advance as far as they are sure to be used.
+    """Uniform doubles one by one, taken from the engine in advance as far as they are sure to be
+    used.
 
     Args:
         engine: where they come from.
@@ -62,7 +67,9 @@ def poisson(engine: Engine, rates: Array) -> NDArray[np.float64]:
     out = np.empty(len(values))
     for i, rate in enumerate(values):
         if rate > 0:
-            out[i] = _poisson_large(rate, uniforms) if rate >= 10 else _poisson_small(rate, uniforms)
+            out[i] = (
+                _poisson_large(rate, uniforms) if rate >= 10 else _poisson_small(rate, uniforms)
+            )
             uniforms.owed -= 1
         else:
             out[i] = 0.0
@@ -92,13 +99,21 @@ def _poisson_large(rate: float, uniform: Uniforms) -> int:
             return k
         if k < 0 or (us < 0.013 and v > us):
             continue
-        if _log(v) + log_inverse_alpha - math.log(a / (us * us) + b) <= -rate + k * log_rate - math.lgamma(k + 1):
+        if _log(v) + log_inverse_alpha - math.log(
+            a / (us * us) + b
+        ) <= -rate + k * log_rate - math.lgamma(k + 1):
             return k
 
 
 def binomial(engine: Engine, counts: Array, probabilities: Array) -> NDArray[np.float64]:
     """Successes out of flat `counts` trials with flat `probabilities`, one by one."""
-    pairs = list(zip(counts.astype(np.float64).tolist(), probabilities.astype(np.float64).tolist(), strict=True))
+    pairs = list(
+        zip(
+            counts.astype(np.float64).tolist(),
+            probabilities.astype(np.float64).tolist(),
+            strict=True,
+        )
+    )
     uniforms = Uniforms(engine, sum(n > 0 and 0 < p < 1 for n, p in pairs))
     out = np.empty(len(pairs))
     for i, (n, p) in enumerate(pairs):
@@ -159,8 +174,9 @@ def _log_ratio(k: int, mode: int, n: float, odds: float) -> float:
 
 
 _STIRLING = (
-    0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509, 0.0166446911898211,
-    0.0138761288230707, 0.0118967099458917, 0.0104112652619720, 0.00925546218271273, 0.00833056343336287,
+    0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509,
+    0.0166446911898211, 0.0138761288230707, 0.0118967099458917, 0.0104112652619720,
+    0.00925546218271273, 0.00833056343336287,
 )  # fmt: skip
 
 
@@ -173,7 +189,7 @@ def stirling_error(k: float) -> float:
 
 
 def standard_gamma(engine: Engine, shapes: Array) -> NDArray[np.float64]:
-    """Gamma values of scale 1 for flat shape parameters >= 0; float32 ones are prepared in float32, as torch does."""
+    """Gamma values of scale 1 for flat shapes >= 0; float32 ones are prepared in float32."""
     uniforms = Uniforms(engine, 0)
     single = shapes.dtype is dtypes.float32
     return np.array([_gamma(alpha, single, uniforms) for alpha in shapes.tolist()], np.float64)
@@ -204,7 +220,8 @@ def _gamma(alpha: float, single: bool, uniforms: Uniforms) -> float:
 def dirichlet(engine: Engine, shapes: Array) -> NDArray[np.float64]:
     """Points of the simplex along the last dim: gamma values over their sum."""
     gammas = standard_gamma(engine, shapes.astype(np.float64).reshape(-1)).reshape(shapes.shape)
-    return gammas / gammas.sum(-1, keepdims=True)
+    simplex: Array = gammas / gammas.sum(-1, keepdims=True)
+    return simplex
 
 
 def _log(x: float) -> float:
@@ -215,7 +232,7 @@ def _log(x: float) -> float:
 
 
 def with_replacement(engine: Engine, weights: Array, count: int) -> NDArray[np.int64]:
-    """`count` categories per row of `weights` (rows, categories): a uniform looked up among the running sums."""
+    """`count` categories per row of (rows, categories) by looking uniforms up in running sums."""
     work = np.float32 if weights.dtype in dtypes.HALVES else weights.dtype
     sums = np.cumsum(weights, axis=-1, dtype=work)
     sums /= sums[:, -1:].copy()
@@ -228,12 +245,13 @@ def with_replacement(engine: Engine, weights: Array, count: int) -> NDArray[np.i
 
 
 def without_replacement(clocks: Array, weights: Array, count: int) -> NDArray[np.int64]:
-    """The `count` categories whose exponential clocks, run at the speed of their weights, ring first; last dim are categories.
+    """The `count` categories of the last dim whose clocks, sped up by their weights, ring first.
 
     `clocks`: exponential values of the shape of `weights`.
     """
     work = np.float32 if weights.dtype in dtypes.HALVES else weights.dtype
-    speed = (weights.astype(work) / clocks.astype(work)).astype(weights.dtype)
+    speed: Array = (weights.astype(work) / clocks.astype(work)).astype(weights.dtype)
     if count == 1:
-        return np.argmax(speed, axis=-1, keepdims=True)
-    return np.argsort(-speed, axis=-1, kind="stable")[..., :count]
+        return np.expand_dims(np.argmax(speed, axis=-1), -1)
+    order: Array = np.argsort(-speed, axis=-1, kind="stable")
+    return order[..., :count]

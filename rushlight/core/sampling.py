@@ -1,9 +1,11 @@
-"""What distributions make of the engine's words: the values, and the number of words, that torch's CPU kernels take.
+"""What distributions make of the engine's words: the values, and the number of words, that torch's
+CPU kernels take.
 
-Every function returns flat values in drawing order; `put` lays them out in an array of any strides. Formulas follow torch's
-kernels to the rounding: where those are scalar C, the same libm is called through `math`; where they are vectorised (normal
-values of 16 and more float32) NumPy's own float32 functions differ in the last digits. torch is compiled with fused
-multiply-add, hence `fused`. Samplers that reject are in `rejection.py`.
+Every function returns flat values in drawing order; `put` lays them out in an array of any strides.
+Formulas follow torch's kernels to the rounding: where those are scalar C, the same libm is called
+through `math`; where they are vectorised (normal values of 16 and more float32) NumPy's own float32
+functions differ in the last digits. torch is compiled with fused multiply-add, hence `fused`.
+Samplers that reject are in `rejection.py`.
 """
 
 from __future__ import annotations
@@ -20,17 +22,17 @@ from rushlight.core.mt19937 import Engine
 
 Array = NDArray[Any]
 
-CHUNK = 32 * 624  # elements transformed at a time: a few whole blocks, all within the second-level cache
+CHUNK = 32 * 624  # elements transformed at a time, so that all of them stay in the cache
 _LOW_53 = np.uint64(2**53 - 1)
 _TWO_PI = 2 * math.pi
 _TWO_PI_32 = np.float32(_TWO_PI)
 _MINUS_TWO_32 = np.float32(-2)
 _ONE_32 = np.float32(1)
-_DIGITS = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24, dtypes.float64: 53}
+DIGITS = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24, dtypes.float64: 53}
 
 
 def put(array: Array, values: Array) -> None:
-    """Writes flat `values` into `array` in the order torch visits it: by falling stride, so contiguous memory in memory order."""
+    """Writes flat `values` into `array` as torch visits it: by falling stride, in memory order."""
     if not array.flags.c_contiguous:
         array = array.transpose(memory_order(array))
     array[...] = values.reshape(array.shape)
@@ -42,7 +44,7 @@ def memory_order(array: Array) -> list[int]:
 
 
 def in_chunks(count: int, dtype: Any, draw: Callable[[int], Array]) -> Array:
-    """`draw(count)`, made piece by piece when it is long, so that intermediate results stay in the cache."""
+    """`draw(count)` as `dtype`, made in pieces when it is long."""
     if count <= CHUNK:
         values = draw(count)
         return values if values.dtype is dtype else rounded(values, dtype)
@@ -60,8 +62,8 @@ def rounded(values: Array, dtype: Any) -> Array:
     return values.astype(dtype, copy=False)
 
 
-def fused(x: Array, factor: float, term: float, dtype: Any) -> Array:
-    """``x * factor + term`` rounded once, for float32 and float64 arrays and numbers of that type. May overwrite x."""
+def fused(x: Array, factor: Any, term: Any, dtype: Any) -> Array:
+    """``x * factor + term`` rounded once, in `dtype`, float32 or float64. May overwrite x."""
     if term == 0:
         if factor != 1:
             x *= dtype.type(factor)
@@ -71,11 +73,14 @@ def fused(x: Array, factor: float, term: float, dtype: Any) -> Array:
         wide *= np.float32(factor)
         wide += np.float32(term)
         return wide.astype(np.float32)
+    if abs(factor) > 1e290:  # the parts of the product would overflow
+        return x * factor + term
     product, error = two_product(x, np.float64(factor))
-    total = product + term
+    total: Array = product + term
     back = total - product
     error += (product - (total - back)) + (term - back)
-    return total + error
+    total += error
+    return total
 
 
 def two_product(x: Array, y: Any) -> tuple[Array, Array]:
@@ -94,7 +99,9 @@ def _upper_half(x: Any) -> Any:
 
 
 def libm(function: Callable[[float], float], x: Array) -> Array:
-    """`function` of Python's math (the C library's, as torch calls it) for each element; NumPy's differ in the last bit."""
+    """`function` of Python's math (the C library's, as torch calls it) for each element; NumPy's
+    differ in the last bit.
+    """
     return np.fromiter(map(function, x.tolist()), np.float64, x.size)
 
 
@@ -102,16 +109,19 @@ def libm(function: Callable[[float], float], x: Array) -> Array:
 
 
 def uniform(engine: Engine, count: int, dtype: Any, low: float = 0.0, high: float = 1.0) -> Array:
-    """Uniform on [low, high); a value that rounds up to `high` becomes `low`. Halves are drawn as float32, then rounded."""
+    """Uniform on [low, high).
+
+    Halves are rounded from float32; a value that rounding makes equal to `high` becomes `low`.
+    """
     work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
     source = engine.doubles if dtype is dtypes.float64 else engine.floats
     if low == 0 and high == 1 and dtype is work:
         return in_chunks(count, dtype, source)
-    low, high = work.type(low), work.type(high)
-    width, top, bottom = high - low, high.astype(dtype), low.astype(dtype)
+    start, stop = work.type(low), work.type(high)
+    width, top, bottom = stop - start, stop.astype(dtype), start.astype(dtype)
 
     def draw(n: int) -> Array:
-        values = fused(source(n), width, low, work)
+        values = fused(source(n), width, start, work)
         if dtype is not work:
             values = values.astype(dtype)
         np.putmask(values, values == top, bottom)
@@ -127,7 +137,9 @@ def integers(engine: Engine, count: int, dtype: Any, low: int, high: int) -> Arr
         return in_chunks(count, dtype, lambda n: engine.longs(n).view(np.int64))
     if width >= 2**28:
         offset, modulus = np.uint64(low % 2**64), np.uint64(width)
-        return in_chunks(count, dtype, lambda n: (engine.longs(n) % modulus + offset).view(np.int64))
+        return in_chunks(
+            count, dtype, lambda n: (engine.longs(n) % modulus + offset).view(np.int64)
+        )
 
     def draw(n: int) -> Array:
         values = (engine.words(n) % np.uint32(width)).astype(np.int64)
@@ -143,9 +155,19 @@ def raw(engine: Engine, count: int, dtype: Any) -> Array:
     if dtype is dtypes.float64 or dtype is dtypes.int64:
         modulus = np.uint64(2**53 + 1 if dtype is dtypes.float64 else 2**63)
         return in_chunks(count, dtype, lambda n: engine.longs(n) % modulus)
-    size = 2 ** _DIGITS[dtype] + 1 if dtype in _DIGITS else 2 if dtype is dtypes.bool_ else int(np.iinfo(dtype).max) + 1
+    size = (
+        2 ** DIGITS[dtype] + 1
+        if dtype in DIGITS
+        else 2
+        if dtype is dtypes.bool_
+        else int(np.iinfo(dtype).max) + 1
+    )
     if size > 2**32:
-        return in_chunks(count, dtype, lambda n: engine.longs(n) % np.uint64(size) if size < 2**64 else engine.longs(n))
+        return in_chunks(
+            count,
+            dtype,
+            lambda n: engine.longs(n) % np.uint64(size) if size < 2**64 else engine.longs(n),
+        )
     as_float32 = dtype is dtypes.bfloat16
 
     def draw(n: int) -> Array:
@@ -160,7 +182,7 @@ def permutation(engine: Engine, count: int) -> Array:
     if count < 2:
         return np.arange(count)
     wide = count >= (2**32 - 1) // 20
-    draws = engine.longs(count - 1) if wide else engine.words(count - 1)
+    draws: Array = engine.longs(count - 1) if wide else engine.words(count - 1)
     remaining = np.arange(count, 1, -1, dtype=draws.dtype)
     targets = (draws % remaining).astype(np.int64)
     targets += np.arange(count - 1)
@@ -177,16 +199,19 @@ def _swap_one_by_one(targets: Array) -> Array:
 def _swap_vectorised(targets: Array) -> Array:
     """The same swaps without a loop over steps.
 
-    Step i leaves in place i what position j = targets[i] then holds, and moves place i's own value to j. So position j holds
-    its own number until some earlier step k < i had the same target; then the value V(k) that place k held before step k.
-    V(k) is k itself, or V(l) of the last step l < k that aimed at k: chains that pointer jumping follows.
+    Step i leaves in place i what position j = targets[i] then holds, and moves place i's own value
+    to j. So position j holds its own number until some earlier step k < i had the same target; then
+    the value V(k) that place k held before step k. V(k) is k itself, or V(l) of the last step l < k
+    that aimed at k: chains that pointer jumping follows.
     """
     count = targets.size + 1
     steps = np.arange(count)
     targets = np.append(targets, count - 1)
     value = steps.copy()
     moving = np.flatnonzero(targets != steps)
-    value[targets[moving]] = moving  # the last step that aims there: of repeated indices, the last write stays
+    value[targets[moving]] = (
+        moving  # the last step that aims there: of repeated indices, the last write stays
+    )
     chained = np.flatnonzero(value != steps)
     while chained.size:
         nearer = value[chained]
@@ -209,10 +234,19 @@ def _swap_vectorised(targets: Array) -> Array:
 # ---------------------------------------------------------------- normal
 
 
-def normal(engine: Engine, count: int, dtype: Any, mean: float = 0.0, std: float = 1.0, contiguous: bool = True) -> Array:
-    """Normal values. Fewer than 16, or for strided memory: pairs with the second one cached; else blocks of 16."""
+def normal(
+    engine: Engine,
+    count: int,
+    dtype: Any,
+    mean: float = 0.0,
+    std: float = 1.0,
+    contiguous: bool = True,
+) -> Array:
+    """Normal values: in pairs when fewer than 16 or not `contiguous`, else in blocks of 16."""
     if dtype in dtypes.COMPLEX_TYPES:
-        parts = normal(engine, 2 * count, dtypes.REAL_OF[dtype], mean, std / math.sqrt(2), contiguous)
+        parts = normal(
+            engine, 2 * count, dtypes.REAL_OF[dtype], mean, std / math.sqrt(2), contiguous
+        )
         return parts.view(dtype)
     if count < 16 or not contiguous:
         return scaled_pairs(engine, count, dtype, float(mean), float(std))
@@ -222,7 +256,9 @@ def normal(engine: Engine, count: int, dtype: Any, mean: float = 0.0, std: float
 
 
 def scaled_pairs(engine: Engine, count: int, dtype: Any, mean: float, std: float) -> Array:
-    """`polar_pairs` with a mean and a deviation; the last bit of the double matters only when it is kept."""
+    """`polar_pairs` with a mean and a deviation; the last bit of the double matters only when it is
+    kept.
+    """
     exact = dtype is dtypes.float64
     values = polar_pairs(engine, count, exact)
     if exact:
@@ -246,11 +282,15 @@ def in_chunks_of(values: Array, dtype: Any, work: Any, mean: float, std: float) 
 
 
 def normal_blocks(engine: Engine, count: int, work: Any, whole_blocks: bool) -> Array:
-    """Standard normals, `count` >= 16. A block pairs uniform j with j + 8; the last 16 values are drawn anew when blocks do not fit.
+    """Standard normals, `count` >= 16. A block pairs uniform j with j + 8; the last 16 values are
+    drawn anew when blocks do not fit.
 
-    `whole_blocks`: the uniforms of the part that is drawn anew were not drawn before (halves), instead of dropped.
+    `whole_blocks`: the uniforms of the part that is drawn anew were not drawn before (halves),
+    instead of dropped.
     """
-    source, transform = (engine.doubles, _blocks_64) if work is dtypes.float64 else (engine.floats, _blocks_32)
+    source, transform = (
+        (engine.doubles, _blocks_64) if work is dtypes.float64 else (engine.floats, _blocks_32)
+    )
     whole = count - count % 16
     values = in_chunks(whole, work, lambda n: transform(source(n)))
     if whole == count:
@@ -285,16 +325,22 @@ def _blocks_64(uniforms: Array) -> Array:
 
 
 def polar_pairs(engine: Engine, count: int, exact: bool = True) -> Array:
-    """`count` standard normals as float64 in pairs; an odd one out is cached in the engine for the next call.
+    """`count` standard normals as float64 in pairs; an odd one out is cached in the engine for the
+    next call.
 
-    `exact`: every bit as the C library gives it; otherwise long draws use NumPy's functions, whose last bit may differ.
+    `exact`: every bit as the C library gives it; otherwise long draws use NumPy's functions, whose
+    last bit may differ.
     """
     if not count:
         return np.empty(0)
     cached = engine.cached_normal
     fresh = count - (cached is not None)
     pairs = (fresh + 1) // 2
-    values = _pairs_by_math(engine, pairs) if pairs < 32 or exact else _pairs_by_numpy(engine.doubles(2 * pairs))
+    values = (
+        _pairs_by_math(engine, pairs)
+        if pairs < 32 or exact
+        else _pairs_by_numpy(engine.doubles(2 * pairs))
+    )
     engine.cached_normal = float(values[-1]) if fresh % 2 else None
     if fresh % 2:
         values = values[:-1]
@@ -335,14 +381,18 @@ def bernoulli(engine: Engine, count: int, p: float) -> NDArray[np.bool_]:
 
 
 def bernoulli_each(engine: Engine, p: Array) -> NDArray[np.bool_]:
-    """True with each element's probability; `p` is flat. float64 takes two words per element, other types one."""
+    """True with each flat element's probability; float64 takes two words each, others one."""
     if p.dtype is dtypes.float64:
         return engine.doubles(p.size) < p
     return engine.floats(p.size) < p.astype(np.float32)
 
 
-def of_doubles(engine: Engine, count: int, dtype: Any, name: str, transform: Callable[[Any, Array], Array]) -> Array:
-    """``transform(f, u)`` of uniform doubles, where f is libm's function `name` for float64 results and NumPy's otherwise."""
+def of_doubles(
+    engine: Engine, count: int, dtype: Any, name: str, transform: Callable[[Any, Array], Array]
+) -> Array:
+    """``transform(f, u)`` of uniform doubles, where f is libm's function `name` for float64 results
+    and NumPy's otherwise.
+    """
     exact: Callable[[float], float] = getattr(math, name)
     fast = getattr(np, name)
     function = (lambda x: libm(exact, x)) if dtype is dtypes.float64 else fast
@@ -355,10 +405,16 @@ def exponential(engine: Engine, count: int, dtype: Any, rate: float = 1.0) -> Ar
     return of_doubles(engine, count, dtype, "log1p", lambda log1p, u: scale * log1p(-u))
 
 
-def cauchy(engine: Engine, count: int, dtype: Any, median: float = 0.0, sigma: float = 1.0) -> Array:
+def cauchy(
+    engine: Engine, count: int, dtype: Any, median: float = 0.0, sigma: float = 1.0
+) -> Array:
     """median + sigma * tan(pi (u - 1/2))."""
     return of_doubles(
-        engine, count, dtype, "tan", lambda tan, u: fused(tan(math.pi * (u - 0.5)), sigma, median, dtypes.float64)
+        engine,
+        count,
+        dtype,
+        "tan",
+        lambda tan, u: fused(tan(math.pi * (u - 0.5)), sigma, median, dtypes.float64),
     )
 
 
@@ -367,13 +423,15 @@ def geometric(engine: Engine, count: int, dtype: Any, p: float) -> Array:
     divisor = math.log1p(-p)
 
     def transform(log: Any, u: Array) -> Array:
-        values = np.ceil(log(np.maximum(u, 5e-324)) / divisor)
+        values: Array = np.ceil(log(np.maximum(u, 5e-324)) / divisor)
         return values if dtypes.is_floating(dtype) else values.astype(np.int64)
 
     return of_doubles(engine, count, dtype, "log", transform)
 
 
-def log_normal(engine: Engine, count: int, dtype: Any, mean: float = 1.0, std: float = 2.0) -> Array:
+def log_normal(
+    engine: Engine, count: int, dtype: Any, mean: float = 1.0, std: float = 2.0
+) -> Array:
     """exp of a normal value; always in pairs, however long."""
     exact = dtype is dtypes.float64
     values = fused(polar_pairs(engine, count, exact), float(std), float(mean), dtypes.float64)

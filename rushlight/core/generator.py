@@ -1,0 +1,129 @@
+"""The public Generator: an engine whose state is a tensor, and the one that is used when none is
+named.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import devices
+from rushlight.core.mt19937 import DEFAULT_SEED, STATE_BYTES, Engine, entropy_seed
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import NotSupportedError
+
+
+class Generator(Engine):
+    """A stream of random numbers of its own, equal to torch's CPU stream of the same seed.
+
+    Args:
+        device: ``"cpu"``, where the numbers are made.
+
+    Example:
+        >>> import rushlight as torch
+        >>> g = torch.Generator().manual_seed(77)
+        >>> torch.rand(2, generator=g)
+        tensor([0.2919, 0.2857])
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self._device = devices.check(device)
+        super().__init__(DEFAULT_SEED)
+
+    @property
+    def device(self) -> devices.device:
+        """Where the numbers are made."""
+        return self._device
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts the stream of ``seed``, an int in [-2**63, 2**64); returns the generator."""
+        if not hasattr(seed, "__index__"):
+            raise RuntimeError(
+                f"manual_seed expected a long, but got {type(seed).__name__}; pass an int."
+            )
+        self.reseed(seed)
+        return self
+
+    def seed(self) -> int:
+        """Starts a stream that the operating system chooses; returns its seed."""
+        self.reseed(entropy_seed())
+        return self.seed_value
+
+    def initial_seed(self) -> int:
+        """The seed that the stream started from."""
+        return self.seed_value
+
+    def get_state(self) -> Tensor:
+        """The state as 5056 bytes that torch's ``set_state`` accepts too, shape ``(5056,)``, dtype
+        uint8.
+        """
+        return wrap(self.save())
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Continues where ``new_state`` was taken, by rushlight or torch."""
+        self.restore(checked_state(new_state))
+        return self
+
+    def clone_state(self) -> Generator:
+        """Another generator that continues from the same place."""
+        return Generator(self._device).set_state(self.get_state())
+
+    def graphsafe_get_state(self) -> Generator:
+        """Only generators of captured GPU graphs have it."""
+        raise NotSupportedError(
+            "graphsafe_get_state is not supported in this Generator; use get_state or clone_state."
+        )
+
+    def graphsafe_set_state(self, state: Any) -> Generator:
+        """Only generators of captured GPU graphs have it."""
+        raise NotSupportedError(
+            "graphsafe_set_state is not supported in this Generator; use set_state."
+        )
+
+    def get_offset(self) -> int:
+        """Only GPU generators count by offset."""
+        raise RuntimeError(
+            "CPU Generator does not use offset; its place in the stream is part of get_state()."
+        )
+
+    def set_offset(self, offset: int) -> Generator:
+        """Only GPU generators count by offset."""
+        raise RuntimeError(
+            "CPU Generator does not use offset; its place in the stream is part of get_state()."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Generator, (self._device,), self.save()
+
+    def __setstate__(self, state: Any) -> None:
+        self.restore(state)
+
+
+def checked_state(state: Any) -> np.ndarray[Any, Any]:
+    """The bytes of a state tensor. TypeError or RuntimeError when it cannot be one."""
+    if not isinstance(state, Tensor):
+        raise TypeError(f"expected a torch.ByteTensor, but got {type(state).__name__}")
+    array: np.ndarray[Any, Any] = state._array
+    if array.dtype != np.uint8:
+        raise TypeError(
+            f"RNG state must be a torch.ByteTensor: its dtype is {array.dtype}, not uint8."
+        )
+    if array.size != STATE_BYTES:
+        raise RuntimeError(
+            f"RNG state: expected {STATE_BYTES} bytes, but the tensor has size {array.size}."
+        )
+    return array
+
+
+def engine_of(generator: Any) -> Engine:
+    """The engine that an argument ``generator`` names: the default one for None."""
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Engine):
+        raise TypeError(f"generator must be a torch.Generator, not {type(generator).__name__}")
+    return generator
+
+
+default_generator = Generator()
+default_generator.seed()  # like torch, another stream in every process until manual_seed

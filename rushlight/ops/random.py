@@ -1,0 +1,223 @@
+"""Random tensors.
+
+In-place draws forget the old value, so their gradient is zero; so is that of a sample's parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core import rejection, sampling
+from rushlight.core.op import Op
+from rushlight.ops.copy import zeros_like
+
+
+class Draw(Op, abstract=True):
+    """``input`` filled with values of one distribution, in the order in which its elements lie in
+    memory.
+
+    ``values(x, engine=..., ...)`` gives the flat values for an array ``x``.
+    """
+
+    def eager(self, xp, input, **params):
+        out = np.empty_like(input)
+        self.store(out, [], params)
+        return out
+
+    def store(self, x, others, params):
+        values = self.values(x, **params)
+        if x.dtype in dtypes.COMPLEX_TYPES and values.dtype is not x.dtype:
+            values = values.view(x.dtype)
+        sampling.put(x, values)
+
+    def values(self, x: Any, **params: Any) -> Any:
+        """Flat values in drawing order."""
+        raise NotImplementedError
+
+    def grad(self, g):
+        return zeros_like(g)
+
+
+class Uniform(Draw):
+    """Uniform on [low, high)."""
+
+    def values(self, x, *, engine, low, high):
+        if x.dtype in dtypes.COMPLEX_TYPES:
+            return sampling.uniform(engine, 2 * x.size, dtypes.REAL_OF[x.dtype], low, high)
+        return sampling.uniform(engine, x.size, x.dtype, low, high)
+
+
+class Normal(Draw):
+    """Normal with a mean and a standard deviation."""
+
+    def values(self, x, *, engine, mean, std):
+        return sampling.normal(engine, x.size, x.dtype, mean, std, x.flags.c_contiguous)
+
+
+class Random(Draw):
+    """Integers on [low, high), or all that the dtype holds exactly when ``high`` is None."""
+
+    def values(self, x, *, engine, low, high):
+        if high is None:
+            return sampling.raw(engine, x.size, x.dtype)
+        return sampling.integers(engine, x.size, x.dtype, low, high)
+
+
+class Bernoulli(Draw):
+    """One with probability ``p``, else zero."""
+
+    def values(self, x, *, engine, p):
+        return sampling.bernoulli(engine, x.size, p)
+
+
+class Exponential(Draw):
+    """Waiting times at ``rate``."""
+
+    def values(self, x, *, engine, rate):
+        return sampling.exponential(engine, x.size, x.dtype, rate)
+
+
+class Cauchy(Draw):
+    """Cauchy values."""
+
+    def values(self, x, *, engine, median, sigma):
+        return sampling.cauchy(engine, x.size, x.dtype, median, sigma)
+
+
+class LogNormal(Draw):
+    """exp of normal values."""
+
+    def values(self, x, *, engine, mean, std):
+        return sampling.log_normal(engine, x.size, x.dtype, mean, std)
+
+
+class Geometric(Draw):
+    """Trials up to the first success."""
+
+    def values(self, x, *, engine, p):
+        return sampling.geometric(engine, x.size, x.dtype, p)
+
+
+class BernoulliEach(Op):
+    """``input`` filled with ones and zeros, each with its own probability ``p``, which broadcasts
+    to it.
+    """
+
+    label = "Bernoulli"
+    fits = True
+
+    def eager(self, xp, input, p, *, engine):
+        out = np.empty_like(input)
+        self.store(out, [p], {"engine": engine})
+        return out
+
+    def store(self, x, others, params):
+        (p,) = others
+        p = np.broadcast_to(p, x.shape)
+        order = sampling.memory_order(x) if not x.flags.c_contiguous else range(x.ndim)
+        sampling.put(x, sampling.bernoulli_each(params["engine"], p.transpose(order).reshape(-1)))
+
+    def grad_input(self, g):
+        return zeros_like(g)
+
+    def grad_p(self, g):
+        return zeros_like(g)
+
+
+class BernoulliSample(Op):
+    """Ones and zeros with the probabilities ``input``."""
+
+    label = "Bernoulli"
+
+    def eager(self, xp, input, *, engine):
+        return (
+            sampling.bernoulli_each(engine, input.reshape(-1))
+            .astype(input.dtype)
+            .reshape(input.shape)
+        )
+
+    def grad(self, g):
+        return zeros_like(g)
+
+
+class NormalSample(Op):
+    """Normal values with tensors for mean or deviation; product and sum are each rounded."""
+
+    label = "Normal"
+    fits = True
+
+    def eager(self, xp, mean, std, *, engine):
+        tensors = [a for a in (mean, std) if isinstance(a, np.ndarray)]
+        shape, d = np.broadcast_shapes(*[a.shape for a in tensors]), tensors[0].dtype
+        scale = 1.0 if isinstance(std, np.ndarray) else std
+        out = sampling.normal(engine, math.prod(shape), d, 0.0, scale).reshape(shape)
+        if isinstance(std, np.ndarray):
+            out = out * std.astype(np.float32) if std.dtype in dtypes.HALVES else out * std
+            out = out.astype(d)
+        mean = mean if isinstance(mean, np.ndarray) else np.asarray(mean).astype(d)
+        return (out + mean).astype(d)
+
+    def grad_mean(self, g):
+        return zeros_like(g)
+
+    def grad_std(self, g):
+        return zeros_like(g)
+
+
+class Poisson(Op):
+    """Poisson counts with the rates ``input``."""
+
+    def eager(self, xp, input, *, engine):
+        return rejection.poisson(engine, input.reshape(-1)).reshape(input.shape).astype(input.dtype)
+
+    def grad(self, g):
+        return zeros_like(g)
+
+
+class Binomial(Op):
+    """Successes in ``count`` trials with probability ``prob`` each."""
+
+    def eager(self, xp, count, prob, *, engine):
+        count, prob = np.broadcast_arrays(count, prob)
+        return (
+            rejection.binomial(engine, count.reshape(-1), prob.reshape(-1))
+            .reshape(count.shape)
+            .astype(count.dtype)
+        )
+
+
+class StandardGamma(Op):
+    """Gamma values of scale 1 with shape parameters ``input``."""
+
+    def eager(self, xp, input, *, engine):
+        values = (
+            rejection.standard_gamma(engine, input.reshape(-1))
+            .reshape(input.shape)
+            .astype(input.dtype)
+        )
+        return np.maximum(values, np.finfo(input.dtype).tiny)
+
+
+class Dirichlet(Op):
+    """Points of the simplex along the last dim, with concentrations ``input``."""
+
+    def eager(self, xp, input, *, engine):
+        limits = np.finfo(input.dtype)
+        values = rejection.dirichlet(engine, input)
+        return np.clip(values, float(limits.tiny), 1.0 - float(limits.epsneg)).astype(input.dtype)
+
+
+class Multinomial(Op):
+    """Categories drawn by their weights along the last dim of ``input``, which has 1 or 2 dims."""
+
+    def eager(self, xp, input, *, engine, count, replacement):
+        if replacement and count > 1:
+            rows = input.reshape(-1, input.shape[-1])
+            return rejection.with_replacement(engine, rows, count).reshape(*input.shape[:-1], count)
+        clocks = np.empty_like(input)
+        sampling.put(clocks, sampling.exponential(engine, input.size, input.dtype))
+        return rejection.without_replacement(clocks, input, count)

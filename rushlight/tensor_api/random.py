@@ -1,0 +1,398 @@
+"""Random tensors, and the generators that they come from.
+
+Streams equal torch's CPU generator for the same seed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core import sampling
+from rushlight.core.generator import Generator, default_generator, engine_of
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import NotSupportedError, ShapeError
+from rushlight.ops import random as R
+from rushlight.tensor_api._common import (
+    check_factory,
+    expect_tensor,
+    finish,
+    numpy_dtype,
+    resize,
+    store_out,
+)
+from rushlight.tensor_api.random_fill import as_int, floating, integer_bounds, into, sizes_of
+from rushlight.tensor_api.random_samples import bernoulli, binomial, multinomial, normal, poisson
+
+__all__ = [
+    "Generator", "bernoulli", "binomial", "default_generator", "get_rng_state", "initial_seed",
+    "manual_seed", "multinomial", "normal", "poisson", "rand", "rand_like", "randint",
+    "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+]  # fmt: skip
+
+
+# Generators
+
+
+def manual_seed(seed: Any) -> Generator:
+    """Starts the stream of ``seed`` for all random numbers; the same seed gives the same numbers,
+    and torch's.
+
+    Args:
+        seed: an int in [-2**63, 2**64).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.manual_seed(0).initial_seed(), torch.rand(2)
+        (0, tensor([0.4963, 0.7682]))
+    """
+    return default_generator.manual_seed(int(seed))
+
+
+def seed() -> int:
+    """Starts a stream that the operating system chooses; returns its seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the default generator started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The default generator's state, to be given to ``set_rng_state`` later; 5056 bytes, also
+    readable by torch.
+
+    Example:
+        >>> import rushlight as torch
+        >>> state = torch.get_rng_state()
+        >>> a = torch.rand(3)
+        >>> torch.set_rng_state(state)
+        >>> torch.equal(a, torch.rand(3))
+        True
+    """
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Continues where ``new_state`` was taken."""
+    default_generator.set_state(new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(
+    devices: Any = None, enabled: bool = True, _caller: str = "fork_rng",
+    _devices_kw: str = "devices", device_type: Any = None,
+) -> Iterator[None]:  # fmt: skip
+    """What is drawn inside leaves the stream outside untouched.
+
+    Args:
+        devices: GPUs whose generators are saved as well; there are none on the CPU.
+        enabled: False makes it do nothing.
+
+    Example:
+        >>> import rushlight as torch
+        >>> with torch.random.fork_rng():
+        ...     inside = torch.rand(1)
+        >>> torch.equal(inside, torch.rand(1))
+        True
+    """
+    if not enabled:
+        yield
+        return
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(state)
+
+
+# Filled tensors
+
+
+def rand(
+    *size: Any,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **named: Any,
+) -> Tensor:
+    """Uniform values on [0, 1).
+
+    Args:
+        size: sizes, as ints or one sequence.
+        generator: stream to draw from; the default one for None.
+        dtype: floating-point or complex type; the default dtype for None.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.manual_seed(0) and torch.rand(2, 2)
+        tensor([[0.4963, 0.7682],
+                [0.0885, 0.1320]])
+    """
+    shape = sizes_of(_size(size, named, "rand"), "rand")
+    engine = engine_of(generator)
+    if device is not None or layout is not None:
+        check_factory(device, layout)
+    if out is not None:
+        floating(out._array.dtype, "rand")
+        return into(out, shape, R.Uniform, engine=engine, low=0.0, high=1.0)
+    d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "rand")
+    if d in dtypes.COMPLEX_TYPES:
+        return finish(
+            sampling.uniform(engine, 2 * math.prod(shape), dtypes.REAL_OF[d])
+            .view(d)
+            .reshape(shape),
+            requires_grad,
+        )
+    return finish(fresh(sampling.uniform(engine, math.prod(shape), d), shape), requires_grad)
+
+
+def randn(
+    *size: Any,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **named: Any,
+) -> Tensor:
+    """Normal values with mean 0 and variance 1 (complex: 1/2 for each part).
+
+    Args:
+        size: sizes, as ints or one sequence.
+        generator: stream to draw from; the default one for None.
+        dtype: floating-point or complex type; the default dtype for None.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.manual_seed(0) and torch.randn(3)
+        tensor([ 1.5410, -0.2934, -2.1788])
+
+    Reference: Box and Muller, 1958, "A note on the generation of random normal deviates".
+    """
+    shape = sizes_of(_size(size, named, "randn"), "randn")
+    engine = engine_of(generator)
+    if device is not None or layout is not None:
+        check_factory(device, layout)
+    if out is not None:
+        floating(out._array.dtype, "randn")
+        return into(out, shape, R.Normal, engine=engine, mean=0.0, std=1.0)
+    d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "randn")
+    values = sampling.normal(engine, math.prod(shape), d)
+    return finish(
+        fresh(values, shape) if values.base is None else values.reshape(shape), requires_grad
+    )
+
+
+def fresh(values: Any, shape: tuple[int, ...]) -> Any:
+    """Flat values, which nobody else holds, reshaped in place: the array still owns its memory."""
+    if values.shape != shape:
+        values.resize(shape, refcheck=False)
+    return values
+
+
+def _size(size: tuple[Any, ...], named: dict[str, Any], function: str) -> tuple[Any, ...]:
+    """Sizes given by position or as ``size=``."""
+    if named:
+        if size or set(named) != {"size"}:
+            raise TypeError(f"{function}() got unexpected arguments: {', '.join(named)}")
+        return (named["size"],)
+    return size
+
+
+def randint(
+    *args: Any,
+    low: Any = None,
+    high: Any = None,
+    size: Any = None,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Integers on [low, high): ``randint(high, size)`` or ``randint(low, high, size)``.
+
+    Args:
+        low: smallest value, 0 when left out.
+        high: one above the largest value, > low.
+        size: a sequence of sizes.
+        dtype: int64 for None.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.manual_seed(0) and torch.randint(10, (5,))
+        tensor([4, 9, 3, 0, 3])
+    """
+    check_factory(device, layout)
+    low, high, size = _randint_arguments(args, low, high, size)
+    shape = sizes_of((size,), "randint")
+    engine = engine_of(generator)
+    d = numpy_dtype(dtype, dtypes.int64) if out is None else out._array.dtype
+    low, high = integer_bounds(low, high, d)
+    if out is not None:
+        return into(out, shape, R.Random, engine=engine, low=low, high=high)
+    values = sampling.integers(engine, math.prod(shape), d, low, high)
+    return finish(
+        fresh(values, shape) if values.base is None else values.reshape(shape), requires_grad
+    )
+
+
+def _randint_arguments(
+    args: tuple[Any, ...], low: Any, high: Any, size: Any
+) -> tuple[int, int, Any]:
+    given = list(args)
+    if size is None and given:
+        size = given.pop()
+    if high is None and given:
+        high = given.pop()
+    if low is None and given:
+        low = given.pop()
+    if high is None or size is None or given:
+        raise TypeError("randint() takes (high, size) or (low, high, size).")
+    if not hasattr(size, "__iter__"):
+        raise TypeError(
+            f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}; write "
+            f"({size},)."
+        )
+    return (
+        as_int(0 if low is None else low, "randint", "low"),
+        as_int(high, "randint", "high"),
+        size,
+    )
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Any = None,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """The integers 0 .. n-1 in random order.
+
+    Args:
+        n: how many, >= 0.
+        dtype: int64 for None; it must hold n.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.manual_seed(0) and torch.randperm(4)
+        tensor([2, 0, 1, 3])
+    """
+    check_factory(device, layout)
+    n = as_int(n, "randperm", "n")
+    if n < 0:
+        raise ShapeError(
+            f"randperm: Trying to create tensor with negative dimension {n}; n must be >= 0."
+        )
+    d = numpy_dtype(dtype, dtypes.int64) if out is None else out._array.dtype
+    if d is dtypes.bool_ or d in dtypes.COMPLEX_TYPES:
+        raise NotSupportedError(
+            f"randperm is not implemented for {dtypes.of[d].name}; use an integer dtype."
+        )
+    largest = int(np.iinfo(d).max) if d in dtypes.INTEGER_TYPES else 2 ** (sampling.DIGITS[d]) + 1
+    if n > largest:
+        raise RuntimeError(
+            f"randperm: n is {n}, but {dtypes.of[d].name} holds no more than {largest} without "
+            "overflow."
+        )
+    values = sampling.permutation(engine_of(generator), n).astype(d, copy=False)
+    if out is None:
+        return finish(values, requires_grad)
+    if out._array.shape != (n,):
+        resize(out, (n,))
+    return store_out(out, wrap(values))
+
+
+# Tensors like another
+
+
+def like(
+    input: Any, function: str, dtype: Any, layout: Any, device: Any, memory_format: Any
+) -> Any:
+    """Uninitialised memory of ``input``'s shape; its strides too where they are dense."""
+    x = expect_tensor(input, function)._array
+    check_factory(device, layout)
+    contiguous = (
+        x.flags.c_contiguous or 0 in x.strides or str(memory_format) == "torch.contiguous_format"
+    )
+    return np.empty_like(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
+
+
+def rand_like(
+    input: Tensor,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Uniform values on [0, 1) with the shape and dtype of ``input``."""
+    x = like(input, "rand_like", dtype, layout, device, memory_format)
+    floating(x.dtype, "rand_like")
+    R.Uniform.instance.store(x, [], {"engine": engine_of(generator), "low": 0.0, "high": 1.0})
+    return finish(x, requires_grad)
+
+
+def randn_like(
+    input: Tensor,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Normal values with the shape and dtype of ``input``."""
+    x = like(input, "randn_like", dtype, layout, device, memory_format)
+    floating(x.dtype, "randn_like")
+    R.Normal.instance.store(x, [], {"engine": engine_of(generator), "mean": 0.0, "std": 1.0})
+    return finish(x, requires_grad)
+
+
+def randint_like(
+    input: Tensor,
+    *args: Any,
+    low: Any = None,
+    high: Any = None,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Integers on [low, high) with the shape and dtype of ``input``.
+
+    Called as ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
+    """
+    low, high, _ = _randint_arguments((*args, ()), low, high, None)
+    x = like(input, "randint_like", dtype, layout, device, memory_format)
+    low, high = integer_bounds(low, high, x.dtype)
+    R.Random.instance.store(x, [], {"engine": engine_of(generator), "low": low, "high": high})
+    return finish(x, requires_grad)

@@ -113,8 +113,8 @@ def expect_tensor(x: Any, function: str, argument: str = "input") -> Tensor:
     return x
 
 
-def store_out(out: Any, result: Tensor) -> Tensor:
-    """Write ``result`` into ``out``: resized when its shape differs, converted when the kinds allow it."""
+def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
+    """Write ``result`` into ``out``: resized when its shape differs, converted when the kinds allow it (not if ``exact``)."""
     if not isinstance(out, Tensor):
         raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
     if modes.grad and (out.requires_grad or result.requires_grad):
@@ -123,7 +123,7 @@ def store_out(out: Any, result: Tensor) -> Tensor:
             "use the function's result, or run it under no_grad()."
         )
     x, r = out._array, result._array
-    if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype]:
+    if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype] or (exact and r.dtype != x.dtype):
         a, b = dtypes.of[r.dtype].name, dtypes.of[x.dtype].name
         raise DTypeError(f"result type {a} can't be cast to the desired output type {b}; pass an out= tensor of type {a}.")
     if x.shape != r.shape:

@@ -1,0 +1,617 @@
+"""Functions of real and complex analysis: exponentials, logarithms, roots, trigonometry."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Elementwise
+from rushlight.core.tensor import Tensor
+from rushlight.errors import DTypeError
+from rushlight.ops.arithmetic import conj
+from rushlight.ops.select import Where
+
+LN2, LN10 = math.log(2), math.log(10)
+
+
+class Analytic(Elementwise, abstract=True):
+    """Integers and bool become the default float."""
+
+    result_dtype = dtypes.to_float
+
+
+class Exp(Analytic):
+    """``e ** input``."""
+
+    ufunc = np.exp
+
+    def scalar(self, s, input):
+        return s.exp(input)
+
+    def grad(self, g, out):
+        return g * conj(out)
+
+
+class Exp2(Analytic):
+    """``2 ** input``."""
+
+    ufunc = np.exp2
+
+    def scalar(self, s, input):
+        return s.exp2(input)
+
+    def grad(self, g, out):
+        return g * conj(out) * LN2
+
+
+class Expm1(Analytic):
+    """``e ** input - 1``, accurate near 0."""
+
+    ufunc = np.expm1
+
+    def scalar(self, s, input):
+        return s.expm1(input)
+
+    def grad(self, g, out):
+        return g * (conj(out) + 1)
+
+
+class Log(Analytic):
+    """Natural logarithm; NaN for negative numbers, -inf at 0."""
+
+    ufunc = np.log
+
+    def scalar(self, s, input):
+        return s.log(input)
+
+    def grad(self, g, input):
+        return g / conj(input)
+
+
+class Log2(Analytic):
+    """Logarithm to base 2."""
+
+    ufunc = np.log2
+
+    def scalar(self, s, input):
+        return s.log2(input)
+
+    def grad(self, g, input):
+        return g / (conj(input) * LN2)
+
+
+class Log10(Analytic):
+    """Logarithm to base 10."""
+
+    ufunc = np.log10
+
+    def scalar(self, s, input):
+        return s.log10(input)
+
+    def grad(self, g, input):
+        return g / (conj(input) * LN10)
+
+
+class Log1p(Analytic):
+    """``log(1 + input)``, accurate near 0."""
+
+    ufunc = np.log1p
+
+    def scalar(self, s, input):
+        return s.log1p(input)
+
+    def grad(self, g, input):
+        return g / (conj(input) + 1)
+
+
+class Sqrt(Analytic):
+    """Square root; NaN for negative numbers."""
+
+    ufunc = np.sqrt
+
+    def scalar(self, s, input):
+        return s.sqrt(input)
+
+    def grad(self, g, out):
+        return g / (conj(out) * 2)
+
+
+class Rsqrt(Analytic):
+    """``1 / sqrt(input)``."""
+
+    ufunc = staticmethod(lambda x: 1 / np.sqrt(x))
+
+    def scalar(self, s, input):
+        return 1 / s.sqrt(input)
+
+    def grad(self, g, out):
+        return g * conj(out * out * out) * -0.5
+
+
+class Square(Elementwise):
+    """``input * input``."""
+
+    label = "Pow"
+    ufunc = np.square
+
+    def scalar(self, s, input):
+        return input * input
+
+    def compute_dtype(self, arrays):
+        d = arrays[0].dtype
+        return dtypes.int64 if d is dtypes.bool_ else d
+
+    def grad(self, g, input):
+        return g * (conj(input) * 2)
+
+
+class Reciprocal(Analytic):
+    """``1 / input``."""
+
+    ufunc = np.reciprocal
+
+    def scalar(self, s, input):
+        return 1 / input
+
+    def grad(self, g, out):
+        return -g * conj(out * out)
+
+
+class Sin(Analytic):
+    """Sine of an angle in radians."""
+
+    ufunc = np.sin
+
+    def scalar(self, s, input):
+        return s.sin(input)
+
+    def grad(self, g, input):
+        return g * conj(input.cos())
+
+
+class Cos(Analytic):
+    """Cosine of an angle in radians."""
+
+    ufunc = np.cos
+
+    def scalar(self, s, input):
+        return s.cos(input)
+
+    def grad(self, g, input):
+        return -g * conj(input.sin())
+
+
+class Tan(Analytic):
+    """Tangent of an angle in radians."""
+
+    ufunc = np.tan
+
+    def scalar(self, s, input):
+        return s.tan(input)
+
+    def grad(self, g, out):
+        return g * conj(out * out + 1)
+
+
+class Asin(Analytic):
+    """Inverse sine, in radians; NaN outside [-1, 1]."""
+
+    ufunc = np.arcsin
+
+    def scalar(self, s, input):
+        return s.asin(input)
+
+    def grad(self, g, input):
+        return g * conj((1 - input * input).rsqrt())
+
+
+class Acos(Analytic):
+    """Inverse cosine, in radians; NaN outside [-1, 1]."""
+
+    ufunc = np.arccos
+
+    def scalar(self, s, input):
+        return s.acos(input)
+
+    def grad(self, g, input):
+        return -g * conj((1 - input * input).rsqrt())
+
+
+class Atan(Analytic):
+    """Inverse tangent, in radians."""
+
+    ufunc = np.arctan
+
+    def scalar(self, s, input):
+        return s.atan(input)
+
+    def grad(self, g, input):
+        return g / conj(input * input + 1)
+
+
+class Sinh(Analytic):
+    """Hyperbolic sine."""
+
+    ufunc = np.sinh
+
+    def scalar(self, s, input):
+        return s.sinh(input)
+
+    def grad(self, g, input):
+        return g * conj(input.cosh())
+
+
+class Cosh(Analytic):
+    """Hyperbolic cosine."""
+
+    ufunc = np.cosh
+
+    def scalar(self, s, input):
+        return s.cosh(input)
+
+    def grad(self, g, input):
+        return g * conj(input.sinh())
+
+
+class Tanh(Analytic):
+    """Hyperbolic tangent."""
+
+    ufunc = np.tanh
+
+    def scalar(self, s, input):
+        return s.tanh(input)
+
+    def grad(self, g, out):
+        return TanhGrad.bind(g, out)
+
+
+class TanhGrad(Elementwise):
+    """``g * (1 - conj(out) ** 2)``: the gradient of tanh."""
+
+    label = "TanhBackward"
+    ufunc = staticmethod(lambda g, out: g * (1 - out * out))
+    fast = dtypes.FLOATS
+
+    def scalar(self, s, g, out):
+        return g * (1 - s.conj(out * out))
+
+    def eager(self, xp, g, out):
+        return self.scalar(xp, g, out)
+
+    def grad_g(self, g, out):
+        return g * (1 - out * out)
+
+    def grad_out(self, grad, g, out):
+        return grad * conj(g) * out * -2
+
+
+class Asinh(Analytic):
+    """Inverse hyperbolic sine."""
+
+    ufunc = np.arcsinh
+
+    def scalar(self, s, input):
+        return s.asinh(input)
+
+    def grad(self, g, input):
+        return g * conj((input * input + 1).rsqrt())
+
+
+class Acosh(Analytic):
+    """Inverse hyperbolic cosine; NaN below 1."""
+
+    ufunc = np.arccosh
+
+    def scalar(self, s, input):
+        return s.acosh(input)
+
+    def grad(self, g, input):
+        if input._array.dtype in dtypes.COMPLEX_TYPES:
+            return g * conj((input + 1).rsqrt() * (input - 1).rsqrt())
+        return g * (input * input - 1).rsqrt()
+
+
+class Atanh(Analytic):
+    """Inverse hyperbolic tangent; NaN outside [-1, 1]."""
+
+    ufunc = np.arctanh
+
+    def scalar(self, s, input):
+        return s.atanh(input)
+
+    def grad(self, g, input):
+        return g / conj(1 - input * input)
+
+
+class Atan2(Analytic):
+    """Angle of the point (``other``, ``input``), in (-pi, pi]. Shape: broadcast of both."""
+
+    ufunc = np.arctan2
+
+    def scalar(self, s, input, other):
+        return s.atan2(input, other)
+
+    def grad_input(self, g, input, other):
+        return g * other * (input * input + other * other).reciprocal()
+
+    def grad_other(self, g, input, other):
+        return g * -input * (input * input + other * other).reciprocal()
+
+
+class Sigmoid(Analytic):
+    """Logistic sigmoid ``1 / (1 + exp(-input))``. Shape: ``(*) -> (*)``."""
+
+    ufunc = staticmethod(lambda x: 1 / (1 + np.exp(-x)))
+
+    def scalar(self, s, input):
+        return 1 / (1 + s.exp(-input))
+
+    def grad(self, g, out):
+        return SigmoidGrad.bind(g, out)
+
+
+class SigmoidGrad(Elementwise):
+    """``g * conj(out * (1 - out))``: the gradient of sigmoid."""
+
+    label = "SigmoidBackward"
+    ufunc = staticmethod(lambda g, out: g * out * (1 - out))
+    fast = dtypes.FLOATS
+
+    def scalar(self, s, g, out):
+        return g * s.conj(out * (1 - out))
+
+    def eager(self, xp, g, out):
+        return self.scalar(xp, g, out)
+
+    def grad_g(self, g, out):
+        return g * (out * (1 - out))
+
+    def grad_out(self, grad, g, out):
+        return grad * conj(g) * (1 - 2 * out)
+
+
+class Logit(Analytic):
+    """``log(input / (1 - input))``, ``input`` first clamped to ``[eps, 1 - eps]`` unless eps is None."""
+
+    def scalar(self, s, input, *, eps):
+        if eps is not None:
+            input = s.minimum(s.maximum(input, eps), 1 - eps)
+        return s.log(input / (1 - input))
+
+    def grad(self, g, input, eps):
+        d = g / (input * (1 - input))
+        if eps is None:
+            return Where.bind((input < 0) | (input > 1), float("nan"), d)
+        return Where.bind((input < eps) | (input > 1 - eps), 0, d)
+
+
+class Hypot(Analytic):
+    """``sqrt(input ** 2 + other ** 2)`` without overflow. Shape: broadcast of both."""
+
+    ufunc = np.hypot
+
+    def scalar(self, s, input, other):
+        return s.hypot(input, other)
+
+    def grad_input(self, g, input, out):
+        return g * (input / out)
+
+    def grad_other(self, g, other, out):
+        return g * (other / out)
+
+
+class Xlogy(Analytic):
+    """``input * log(other)``, 0 where ``input`` is 0 (NaN where ``other`` is). Shape: broadcast of both."""
+
+    def scalar(self, s, input, other):
+        return s.where(s.isnan(other), other, s.where(input == 0, 0, input * s.log(other)))
+
+    def grad_input(self, g, input, other):
+        return Where.bind((input == 0) & (other <= 0), 0, g * log(other))
+
+    def grad_other(self, g, input, other):
+        return g * input / other
+
+
+def log(x: object) -> object:
+    """Logarithm of a tensor or a number."""
+    return x.log() if isinstance(x, Tensor) else math.log(x) if x > 0 else -math.inf if x == 0 else math.nan  # type: ignore[operator, arg-type]
+
+
+class Logaddexp(Elementwise):
+    """``log(exp(input) + exp(other))`` without overflow. Shape: broadcast of both."""
+
+    def scalar(self, s, input, other):
+        top = s.maximum(input, other)
+        return s.where(s.isinf(input) & (input == other), input, top + s.log1p(s.exp(-s.abs(input - other))))
+
+    def eager(self, xp, input, other):
+        if xp.iscomplexobj(input) or xp.iscomplexobj(other):
+            swap = input.real < other.real
+            top, low = xp.where(swap, other, input), xp.where(swap, input, other)
+            return xp.where((input == other) & ~xp.isfinite(input), input, top + xp.log1p(xp.exp(low - top)))
+        return xp.logaddexp(input, other)
+
+    def compute_dtype(self, arrays):
+        return floating_only(super().compute_dtype(arrays), "logaddexp")
+
+    def grad_input(self, g, input, other):
+        return g / conj(1 + (other - input).exp())
+
+    def grad_other(self, g, input, other):
+        return g / conj(1 + (input - other).exp())
+
+
+class Logaddexp2(Elementwise):
+    """``log2(2 ** input + 2 ** other)`` without overflow. Shape: broadcast of both."""
+
+    ufunc = np.logaddexp2
+
+    def scalar(self, s, input, other):
+        top = s.maximum(input, other)
+        return s.where(s.isinf(input) & (input == other), input, top + s.log2(1 + s.exp2(-s.abs(input - other))))
+
+    def compute_dtype(self, arrays):
+        return floating_only(super().compute_dtype(arrays), "logaddexp2")
+
+    def grad_input(self, g, input, other):
+        return g / (1 + (other - input).exp2())
+
+    def grad_other(self, g, input, other):
+        return g / (1 + (input - other).exp2())
+
+
+def floating_only(d: np.dtype, name: str) -> np.dtype:  # type: ignore[type-arg]
+    """d, which must not be an integer type."""
+    if d not in dtypes.DIFFERENTIABLE:
+        raise DTypeError(f"{name} is defined for floating-point tensors, not {dtypes.of[d].name}; convert with .float().")
+    return d
+
+
+class Deg2rad(Analytic):
+    """Degrees to radians: ``input * pi / 180``."""
+
+    ufunc = staticmethod(lambda x: x * (math.pi / 180))
+
+    def scalar(self, s, input):
+        return input * (math.pi / 180)
+
+    def grad(self, g):
+        return g * (math.pi / 180)
+
+
+class Rad2deg(Analytic):
+    """Radians to degrees: ``input * 180 / pi``."""
+
+    ufunc = staticmethod(lambda x: x * (180 / math.pi))
+
+    def scalar(self, s, input):
+        return input * (180 / math.pi)
+
+    def grad(self, g):
+        return g * (180 / math.pi)
+
+
+class Sinc(Analytic):
+    """``sin(pi input) / (pi input)``, 1 at 0."""
+
+    ufunc = np.sinc
+
+    def scalar(self, s, input):
+        x = math.pi * input
+        return s.where(input == 0, 1, s.sin(x) / s.where(input == 0, 1, x))
+
+    def grad(self, g, input):
+        x = input * math.pi
+        zero = input == 0
+        slope = (x.cos() * x - x.sin()) / Where.bind(zero, 1, x * input)
+        return g * conj(Where.bind(zero, 0, slope))
+
+
+class Lerp(Elementwise):
+    """``start + weight * (end - start)``. Shape: broadcast of the three."""
+
+    def scalar(self, s, start, end, weight):
+        return s.where(s.abs(weight) < 0.5, start + weight * (end - start), end - (end - start) * (1 - weight))
+
+    def eager(self, xp, start, end, weight):
+        if isinstance(weight, np.ndarray) and weight.ndim:
+            return self.scalar(xp, start, end, weight)
+        if abs(weight) < 0.5:
+            return start + weight * (end - start)
+        return end - (end - start) * (1 - weight)
+
+    def grad_start(self, g, weight):
+        return g * conj(1 - weight)
+
+    def grad_end(self, g, weight):
+        return g * conj(weight)
+
+    def grad_weight(self, g, start, end):
+        return g * conj(end - start)
+
+
+class Addcmul(Elementwise):
+    """``input + value * tensor1 * tensor2``. Shape: broadcast of the three."""
+
+    def scalar(self, s, input, tensor1, tensor2, *, value):
+        return input + value * (tensor1 * tensor2)
+
+    def eager(self, xp, input, tensor1, tensor2, *, value):
+        product = tensor1 * tensor2
+        return input + (product if value == 1 else value * product)
+
+    def forward(self, arrays, params):
+        return super().forward(arrays, {"value": number_for(self.compute_dtype(arrays), params["value"])})
+
+    def grad_input(self, g):
+        return g
+
+    def grad_tensor1(self, g, tensor2, value):
+        return g * conj(tensor2 * value)
+
+    def grad_tensor2(self, g, tensor1, value):
+        return g * conj(tensor1 * value)
+
+
+class Addcdiv(Elementwise):
+    """``input + value * tensor1 / tensor2``. Shape: broadcast of the three."""
+
+    def scalar(self, s, input, tensor1, tensor2, *, value):
+        return input + value * (tensor1 / tensor2)
+
+    def compute_dtype(self, arrays):
+        return floating_only(super().compute_dtype(arrays), "addcdiv: integer division with addcdiv is no longer supported;")
+
+    def grad_input(self, g):
+        return g
+
+    def grad_tensor1(self, g, tensor2, value):
+        return g * conj(value / tensor2)
+
+    def grad_tensor2(self, g, tensor1, tensor2, value):
+        return -g * conj(value * tensor1 / (tensor2 * tensor2))
+
+
+def number_for(d: np.dtype, value: complex) -> complex:  # type: ignore[type-arg]
+    """The factor ``value`` of a computation in dtype d: an int for integers."""
+    if d in dtypes.INTEGER_TYPES and value.__class__ is float:
+        if value != int(value):  # type: ignore[arg-type]
+            raise DTypeError("For integral input tensors, argument value must not be a floating point number.")
+        return int(value)  # type: ignore[arg-type]
+    return value
+
+
+class Frexp(Elementwise):
+    """Mantissa in (-1, -0.5] or [0.5, 1) and exponent, with ``input = mantissa * 2 ** exponent``."""
+
+    outputs = ("mantissa", "exponent")
+
+    def scalar(self, s, input):
+        return s.frexp(input)
+
+    def make_bind(self):
+        return super(Elementwise, self).make_bind()
+
+    def forward(self, arrays, params):
+        x = arrays[0]
+        if x.dtype not in dtypes.FLOATING_TYPES:
+            raise DTypeError(f"frexp is defined for floating-point tensors, not {dtypes.of[x.dtype].name}; convert with .float().")
+        mantissa, exponent = np.frexp(x.astype(np.float32) if x.dtype in dtypes.HALVES else x)
+        return np.asarray(mantissa).astype(x.dtype), np.asarray(exponent).astype(np.int32)
+
+    def grad(self, g, exponent):
+        return g[0] / (2.0**exponent)
+
+
+class Nextafter(Elementwise):
+    """The next representable number after ``input`` towards ``other``."""
+
+    ufunc = np.nextafter
+
+    def scalar(self, s, input, other):
+        return s.nextafter(input, other)
+
+

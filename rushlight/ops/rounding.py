@@ -1,0 +1,209 @@
+"""Rounding, and divisions that round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Elementwise
+from rushlight.core.tensor import Tensor
+from rushlight.errors import NotSupportedError
+from rushlight.ops.copy import zeros_like
+
+
+class Step(Elementwise, abstract=True):
+    """Constant between steps: the gradient is zero. Integers are their own result."""
+
+    fast = dtypes.FLOATS
+
+    def eager(self, xp, input, **params):
+        return input.copy() if input.dtype not in dtypes.FLOATS else self.ufunc(input, **params)
+
+    def compute_dtype(self, arrays):
+        d = arrays[0].dtype
+        if d in dtypes.COMPLEX_TYPES:
+            raise NotSupportedError(f"{type(self).__name__.lower()} is not defined for complex numbers; round the real and imaginary parts.")
+        return d
+
+    def grad(self, g):
+        return zeros_like(g)
+
+
+class Floor(Step):
+    """The largest integer <= ``input``."""
+
+    ufunc = np.floor
+
+    def scalar(self, s, input):
+        return s.floor(input)
+
+
+class Ceil(Step):
+    """The smallest integer >= ``input``."""
+
+    ufunc = np.ceil
+
+    def scalar(self, s, input):
+        return s.ceil(input)
+
+
+class Trunc(Step):
+    """``input`` without its fraction: rounded towards 0."""
+
+    ufunc = np.trunc
+
+    def scalar(self, s, input):
+        return s.trunc(input)
+
+
+class Round(Step):
+    """The nearest integer, halves to even; with ``decimals`` the nearest multiple of ``10 ** -decimals``."""
+
+    def scalar(self, s, input, *, decimals):
+        if not decimals:
+            return s.rint(input)
+        scale = 10.0 ** abs(decimals)
+        return s.rint(input * scale) / scale if decimals > 0 else s.rint(input / scale) * scale
+
+
+class Frac(Elementwise):
+    """``input - trunc(input)``: the fraction, with input's sign."""
+
+    ufunc = staticmethod(lambda x: x - np.trunc(x))
+    fast = dtypes.FLOATS
+
+    def scalar(self, s, input):
+        return input - s.trunc(input)
+
+    def grad(self, g):
+        return g
+
+
+def check_divisor(other: Any, d: Any) -> None:
+    """Integers cannot be divided by zero."""
+    if d in dtypes.INTEGER_TYPES and not np.all(other):
+        raise RuntimeError("ZeroDivisionError: an integer divisor is zero; convert to float first to get inf or nan.")
+
+
+def integer_trunc_divide(a: Any, b: Any) -> Any:
+    """Integer quotient rounded towards 0."""
+    q = np.floor_divide(a, b)
+    return q + ((q < 0) & (q * b != a))
+
+
+class Rounded(Elementwise, abstract=True):
+    """A division of two reals whose rounding has no gradient."""
+
+    fast = dtypes.FLOATS
+
+    def compute_dtype(self, arrays):
+        d = super().compute_dtype(arrays)
+        if d in dtypes.COMPLEX_TYPES:
+            raise NotSupportedError(f"{type(self).__name__.lower()}: rounding a complex quotient is not defined.")
+        return dtypes.int64 if d is dtypes.bool_ else d
+
+    def eager(self, xp, input, other):
+        d = (input if isinstance(input, np.ndarray) else other).dtype
+        check_divisor(other, d)
+        return self.integers(input, other) if d in dtypes.INTEGER_TYPES else self.ufunc(input, other)
+
+    def integers(self, a: Any, b: Any) -> Any:
+        """For integer arrays."""
+        return self.ufunc(a, b)
+
+
+class FloorDivide(Rounded):
+    """``floor(input / other)``. Shape: broadcast of both."""
+
+    ufunc = np.floor_divide
+
+    def scalar(self, s, input, other):
+        return s.floor(input / other)
+
+
+class DivFloor(FloorDivide):
+    """``input / other`` rounded down; the gradient is zero. Shape: broadcast of both."""
+
+    label = "Div"
+
+    def grad_input(self, g):
+        return zeros_like(g)
+
+    def grad_other(self, g):
+        return zeros_like(g)
+
+
+class DivTrunc(Rounded):
+    """``input / other`` rounded towards 0; the gradient is zero. Shape: broadcast of both."""
+
+    label = "Div"
+    ufunc = staticmethod(lambda a, b: np.trunc(np.true_divide(a, b)))
+
+    def scalar(self, s, input, other):
+        return s.trunc(input / other)
+
+    def integers(self, a, b):
+        return integer_trunc_divide(a, b)
+
+    def grad_input(self, g):
+        return zeros_like(g)
+
+    def grad_other(self, g):
+        return zeros_like(g)
+
+
+class Remainder(Rounded):
+    """``input - floor(input / other) * other``: Python's ``%``, with other's sign. Shape: broadcast of both."""
+
+    ufunc = np.remainder
+
+    def scalar(self, s, input, other):
+        return input - s.floor(input / other) * other
+
+    def grad_input(self, g):
+        return g
+
+    def grad_other(self, g, input, other):
+        return -g * quotient(input, other, "floor")
+
+
+class Fmod(Rounded):
+    """``input - trunc(input / other) * other``: C's ``fmod``, with input's sign. Shape: broadcast of both."""
+
+    ufunc = np.fmod
+
+    def scalar(self, s, input, other):
+        return input - s.trunc(input / other) * other
+
+    def grad_input(self, g):
+        return g
+
+    def grad_other(self, g, input, other):
+        return -g * quotient(input, other, "trunc")
+
+
+def quotient(a: Any, b: Any, rounding_mode: str) -> Tensor:
+    """The rounded quotient of tensors or numbers, not both numbers."""
+    return (DivFloor if rounding_mode == "floor" else DivTrunc).bind(a, b)  # type: ignore[no-any-return]
+
+
+class Gcd(Elementwise):
+    """Greatest common divisor of integers, >= 0. Shape: broadcast of both."""
+
+    ufunc = np.gcd
+    fast = dtypes.INTEGER_TYPES
+
+    def scalar(self, s, input, other):
+        return s.gcd(input, other)
+
+
+class Lcm(Elementwise):
+    """Least common multiple of integers, >= 0. Shape: broadcast of both."""
+
+    ufunc = np.lcm
+    fast = dtypes.INTEGER_TYPES
+
+    def scalar(self, s, input, other):
+        return s.lcm(input, other)

@@ -1,0 +1,341 @@
+"""Choosing between values element by element: where, clamp, relu, signs, and what replaces NaN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Elementwise, as_operand, broadcast_error
+from rushlight.core.tensor import Tensor
+from rushlight.errors import DTypeError, NotSupportedError
+from rushlight.ops.arithmetic import conj
+from rushlight.ops.copy import zeros_like
+
+ALL_REAL = dtypes.FLOATS | dtypes.INTEGER_TYPES
+
+
+class Where(Elementwise):
+    """``input`` where ``condition``, else ``other``. Shape: broadcast of the three."""
+
+    def scalar(self, s, condition, input, other):
+        return s.where(condition, input, other)
+
+    def forward(self, arrays, params):
+        condition, input, other = arrays
+        d = dtypes.result_type((input, other))
+        if condition.dtype is not dtypes.bool_:
+            if condition.dtype is not dtypes.uint8:
+                raise DTypeError(
+                    "where expected condition to be a boolean tensor, but got a tensor with dtype "
+                    f"{dtypes.of[condition.dtype].name}; compare it first, for example condition != 0."
+                )
+            condition = condition.astype(np.bool_)
+        try:
+            if d in dtypes.FLOATS:
+                out = np.where(condition, as_operand(input, d), as_operand(other, d))
+                return out if out.dtype is d else out.astype(d)
+            return np.where(condition, as_operand_any(input, d), as_operand_any(other, d))
+        except ValueError as error:
+            raise broadcast_error("where", arrays) from error
+
+    def store(self, x, others, params):
+        """``x`` is the condition when written in place, which no name of torch does."""
+        raise NotImplementedError
+
+    def grad_input(self, g, condition):
+        return Where.bind(condition, g, 0)
+
+    def grad_other(self, g, condition):
+        return Where.bind(condition, 0, g)
+
+
+def as_operand_any(a: Any, d: Any) -> Any:
+    """Array or number as an array of dtype d."""
+    a = as_operand(a, d)
+    return a if isinstance(a, np.ndarray) else np.asarray(a).astype(d)
+
+
+class Clamp(Elementwise):
+    """``min(max(input, lower), upper)`` for numbers or None; NaN stays. Gradient 1 between the bounds, inclusive."""
+
+    fast = dtypes.FLOATS
+
+    def scalar(self, s, input, *, min, max):
+        if min is not None:
+            input = s.maximum(input, min)
+        return input if max is None else s.minimum(input, max)
+
+    def forward(self, arrays, params):
+        d = clamp_dtype(arrays[0], params["min"], params["max"])
+        work = dtypes.float32 if d in dtypes.HALVES else d
+        bounds = {k: None if v is None else as_operand(v, work) for k, v in params.items()}
+        return np.asarray(self.eager(np, as_operand(arrays[0], work), **bounds)).astype(d, copy=False)
+
+    def grad(self, g, input, min, max):
+        inside = input >= min if min is not None else input <= max
+        if min is not None and max is not None:
+            inside = inside & (input <= max)
+        return Where.bind(inside, g, 0)
+
+
+def clamp_dtype(x: Any, *bounds: Any) -> Any:
+    """The dtype of x clamped to bounds; complex and bool have no clamp."""
+    d = dtypes.result_type([x, *[b for b in bounds if b is not None]])
+    if d in dtypes.COMPLEX_TYPES:
+        raise NotSupportedError("clamp is not supported for complex types; complex numbers have no order.")
+    return d
+
+
+class ClampMin(Elementwise):
+    """The larger of ``input`` and the tensor ``min``. Gradient to ``input`` where they are equal."""
+
+    ufunc = np.maximum
+
+    def scalar(self, s, input, min):
+        return s.maximum(input, min)
+
+    def compute_dtype(self, arrays):
+        return clamp_dtype(*arrays)
+
+    def grad_input(self, g, input, min):
+        return Where.bind(input >= min, g, 0)
+
+    def grad_min(self, g, input, min):
+        return Where.bind(input < min, g, 0)
+
+
+class ClampMax(Elementwise):
+    """The smaller of ``input`` and the tensor ``max``. Gradient to ``input`` where they are equal."""
+
+    ufunc = np.minimum
+
+    def scalar(self, s, input, max):
+        return s.minimum(input, max)
+
+    def compute_dtype(self, arrays):
+        return clamp_dtype(*arrays)
+
+    def grad_input(self, g, input, max):
+        return Where.bind(input <= max, g, 0)
+
+    def grad_max(self, g, input, max):
+        return Where.bind(input > max, g, 0)
+
+
+class ClampBoth(Elementwise):
+    """``minimum(maximum(input, min), max)`` for tensors. Shape: broadcast of the three."""
+
+    label = "Clamp"
+
+    def scalar(self, s, input, min, max):
+        return s.minimum(s.maximum(input, min), max)
+
+    def compute_dtype(self, arrays):
+        return clamp_dtype(*arrays)
+
+    def grad_input(self, g, input, min, max):
+        return Where.bind((input >= min) & (input <= max), g, 0)
+
+    def grad_min(self, g, input, min, max):
+        return Where.bind((min < max) & (input < min), g, 0)
+
+    def grad_max(self, g, input, min, max):
+        return Where.bind((input > max) | (max < min), g, 0)
+
+
+class Relu(Elementwise):
+    """``max(input, 0)``. Shape: ``(*) -> (*)``."""
+
+    ufunc = staticmethod(lambda x: np.maximum(x, 0))
+
+    def scalar(self, s, input):
+        return s.maximum(input, 0)
+
+    def compute_dtype(self, arrays):
+        d = arrays[0].dtype
+        if d in dtypes.COMPLEX_TYPES or d is dtypes.bool_:
+            raise DTypeError(f"relu is not defined for {dtypes.of[d].name}; convert the tensor to a real number type.")
+        return d
+
+    def grad(self, g, out):
+        return ReluGrad.bind(g, out)
+
+
+class ReluGrad(Elementwise):
+    """``g`` where ``out > 0`` (or NaN), else 0: the gradient of relu."""
+
+    label = "ThresholdBackward"
+    ufunc = staticmethod(lambda g, out: np.where(out <= 0, 0, g))
+    fast = dtypes.FLOATS
+
+    def scalar(self, s, g, out):
+        return s.where(out <= 0, 0, g)
+
+    def grad_g(self, g, out):
+        return ReluGrad.bind(g, out)
+
+
+class Threshold(Elementwise):
+    """``input`` where it is above ``threshold``, else ``value``."""
+
+    def scalar(self, s, input, *, threshold, value):
+        return s.where(input <= threshold, value, input)
+
+    def forward(self, arrays, params):
+        x = arrays[0]
+        return np.where(x <= params["threshold"], np.asarray(params["value"]).astype(x.dtype), x)
+
+    def grad(self, g, input, threshold):
+        return Where.bind(input <= threshold, 0, g)
+
+
+class Abs(Elementwise):
+    """Absolute value; of complex numbers the modulus, a real number. Gradient 0 at 0."""
+
+    ufunc = np.abs
+
+    def scalar(self, s, input):
+        return s.abs(input)
+
+    def grad(self, g, input):
+        return g * Sgn.bind(input)
+
+
+class Sign(Elementwise):
+    """-1, 0 or 1 as the element is negative, zero or positive; NaN gives 0."""
+
+    def scalar(self, s, input):
+        return (input > 0) * 1 - (input < 0) * 1
+
+    def forward(self, arrays, params):
+        x = arrays[0]
+        if x.dtype in dtypes.COMPLEX_TYPES:
+            raise NotSupportedError("sign: unlike NumPy, sign() is not defined for complex tensors; use sgn().")
+        return sign(x)
+
+    def make_bind(self):
+        return super(Elementwise, self).make_bind()
+
+    def grad(self, g):
+        return zeros_like(g)
+
+
+def sign(x: Any) -> Any:
+    """The sign of real x in its dtype; NaN gives 0."""
+    if x.dtype is dtypes.bool_:
+        return x.copy()
+    if x.dtype in dtypes.INTEGER_TYPES:
+        return np.sign(x)
+    return np.subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
+
+
+class Sgn(Elementwise):
+    """``input / |input|``, 0 at 0: the sign, for complex numbers too."""
+
+    def scalar(self, s, input):
+        return s.where(input == 0, 0, input / s.abs(input))
+
+    def forward(self, arrays, params):
+        x = arrays[0]
+        if x.dtype not in dtypes.COMPLEX_TYPES:
+            return np.asarray(sign(x))
+        size = np.abs(x)
+        return np.where(size == 0, 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
+
+    def make_bind(self):
+        return super(Elementwise, self).make_bind()
+
+    def grad(self, g, input):
+        if input._array.dtype not in dtypes.COMPLEX_TYPES:
+            return zeros_like(g)
+        size = Abs.bind(input)
+        zero = size == 0
+        size = Where.bind(zero, 1, size)
+        s = input / size
+        radial = (g.real * s.real + g.imag * s.imag) if g._array.dtype in dtypes.COMPLEX_TYPES else g * s.real
+        return Where.bind(zero, 0, (g - radial * s) / size)
+
+
+class NanToNum(Elementwise):
+    """NaN, infinity and negative infinity replaced by numbers."""
+
+    def scalar(self, s, input, *, nan, posinf, neginf):
+        input = s.where(input != input, nan, input)
+        return s.where(input == float("inf"), posinf, s.where(input == -float("inf"), neginf, input))
+
+    def eager(self, xp, input, *, nan, posinf, neginf):
+        if input.dtype in dtypes.COMPLEX_TYPES:
+            parts = [self.scalar(xp, p, nan=nan, posinf=posinf, neginf=neginf) for p in (input.real, input.imag)]
+            return (parts[0] + 1j * parts[1]).astype(input.dtype)
+        if input.dtype not in dtypes.FLOATS:
+            return input.copy()
+        return self.scalar(xp, input, nan=nan, posinf=posinf, neginf=neginf)
+
+    def grad(self, g, input):
+        return Where.bind(input.isfinite(), g, 0)
+
+
+class Copysign(Elementwise):
+    """``|input|`` with the sign of ``other``; integers become the default float."""
+
+    ufunc = np.copysign
+    result_dtype = dtypes.to_float
+
+    def scalar(self, s, input, other):
+        return s.copysign(input, other)
+
+    def grad_input(self, g, input, out):
+        return Where.bind(input == 0, 0, g * (out / input))
+
+    def grad_other(self, g):
+        return zeros_like(g)
+
+
+class Heaviside(Elementwise):
+    """0 for negative, 1 for positive ``input``, and ``values`` at 0."""
+
+    def scalar(self, s, input, values):
+        return s.where(input == 0, values, (input > 0) * 1)
+
+    def eager(self, xp, input, values):
+        d = getattr(input, "dtype", None) or values.dtype
+        return xp.where(input == 0, values, (input > 0)).astype(d)
+
+
+class Conj(Elementwise):
+    """Complex conjugate, in new memory; real elements are copied."""
+
+    ufunc = np.conjugate
+    label = "ConjPhysical"
+
+    def scalar(self, s, input):
+        return s.conj(input)
+
+    def forward(self, arrays, params):
+        return np.conjugate(arrays[0]) if arrays[0].dtype in dtypes.COMPLEX_TYPES else arrays[0].copy()
+
+    def grad(self, g):
+        return conj(g)
+
+
+class Angle(Elementwise):
+    """``atan2(imag, real)`` in radians; for real elements 0 or pi by sign."""
+
+    result_dtype = dtypes.to_float
+
+    def scalar(self, s, input):
+        return s.atan2(input.imag, input.real)
+
+    def eager(self, xp, input):
+        if input.dtype in dtypes.COMPLEX_TYPES:
+            return xp.arctan2(input.imag, input.real)
+        return xp.where(input < 0, xp.pi, xp.where(xp.isnan(input), input, 0)).astype(input.dtype)
+
+    def grad(self, g, input):
+        if input._array.dtype not in dtypes.COMPLEX_TYPES:
+            return zeros_like(g)
+        square = input.real * input.real + input.imag * input.imag
+        zero = square == 0
+        return Where.bind(zero, 0, g * (input * 1j) / Where.bind(zero, 1, square))

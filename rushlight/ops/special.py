@@ -1,0 +1,241 @@
+"""Special functions. SciPy computes them; it is loaded on first use."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.scalar import NUMPY
+from rushlight.errors import DTypeError
+from rushlight.ops.math import Analytic
+from rushlight.ops.select import Where
+
+ROOT_PI = math.sqrt(math.pi)
+
+
+class Special(Analytic, abstract=True):
+    """A function from SciPy, of real numbers."""
+
+    def compute_dtype(self, arrays):
+        d = super().compute_dtype(arrays)
+        if d in dtypes.COMPLEX_TYPES:
+            raise DTypeError(f"{type(self).__name__.lower()} is not defined for complex tensors here.")
+        return d
+
+    def eager(self, xp, *arrays, **params):
+        first = next(a for a in arrays if isinstance(a, np.ndarray))
+        return np.asarray(self.ufunc(*arrays, **params)).astype(first.dtype, copy=False)
+
+
+class Erf(Special):
+    """Error function ``2 / sqrt(pi) * integral of exp(-t ** 2) from 0 to input``."""
+
+    def scalar(self, s, input):
+        return s.erf(input)
+
+    def grad(self, g, input):
+        return g * ((-input * input).exp() * (2 / ROOT_PI))
+
+
+class Erfc(Special):
+    """``1 - erf(input)``, accurate for large ``input``."""
+
+    def scalar(self, s, input):
+        return s.erfc(input)
+
+    def grad(self, g, input):
+        return g * ((-input * input).exp() * (-2 / ROOT_PI))
+
+
+class Erfinv(Special):
+    """Inverse of erf, for ``input`` in [-1, 1]."""
+
+    def scalar(self, s, input):
+        return s.erfinv(input)
+
+    def grad(self, g, out):
+        return g * ((out * out).exp() * (ROOT_PI / 2))
+
+
+class Erfcx(Special):
+    """``exp(input ** 2) * erfc(input)``."""
+
+    def scalar(self, s, input):
+        return s.erfcx(input)
+
+    def grad(self, g, input, out):
+        return g * (2 * input * out - 2 / ROOT_PI)
+
+
+class Lgamma(Special):
+    """``log(|gamma(input)|)``."""
+
+    def scalar(self, s, input):
+        return s.gammaln(input)
+
+    def grad(self, g, input):
+        return g * input.digamma()
+
+
+class Digamma(Special):
+    """Derivative of lgamma; NaN at negative integers, -inf at 0."""
+
+    def scalar(self, s, input):
+        return s.psi(input)
+
+    def eager(self, xp, input):
+        out = np.asarray(NUMPY.psi(input)).astype(input.dtype, copy=False)
+        poles = (input < 0) & (input == np.floor(input))
+        return np.where(poles, np.nan, np.where(input == 0, np.copysign(np.inf, -input), out)).astype(input.dtype)
+
+    def grad(self, g, input):
+        return g * Polygamma.bind(input, n=1)
+
+
+class Polygamma(Special):
+    """The ``n``-th derivative of digamma, n >= 1: ``(-1) ** (n + 1) n! zeta(n + 1, input)``."""
+
+    def scalar(self, s, input, *, n):
+        return (-1.0) ** (n + 1) * s.gamma(n + 1.0) * s.zeta(n + 1, input)
+
+    def eager(self, xp, input, *, n):
+        if n == 1:  # also for negative numbers, by reflection
+            x = input.astype(np.float64)
+            reflected = (math.pi / np.sin(math.pi * x)) ** 2 - NUMPY.zeta(2, np.where(x < 0, 1 - x, 1))
+            return np.where(x < 0, reflected, NUMPY.zeta(2, np.where(x < 0, 1, x))).astype(input.dtype)
+        return self.scalar(NUMPY, input.astype(np.float64), n=n).astype(input.dtype)
+
+    def grad(self, g, input, n):
+        return g * Polygamma.bind(input, n=n + 1)
+
+
+class I0(Special):
+    """Modified Bessel function of the first kind, order 0."""
+
+    def scalar(self, s, input):
+        return s.i0(input)
+
+    def grad(self, g, input):
+        return g * I1.bind(input)
+
+
+class I1(Special):
+    """Modified Bessel function of the first kind, order 1."""
+
+    def scalar(self, s, input):
+        return s.i1(input)
+
+    def grad(self, g, input, out):
+        zero = input == 0
+        return g * Where.bind(zero, 0.5, I0.bind(input) - out / Where.bind(zero, 1, input))
+
+
+class I0e(Special):
+    """``exp(-|input|) * i0(input)``."""
+
+    def scalar(self, s, input):
+        return s.i0e(input)
+
+    def grad(self, g, input, out):
+        return g * (I1e.bind(input) - input.sgn() * out)
+
+
+class I1e(Special):
+    """``exp(-|input|) * i1(input)``."""
+
+    def scalar(self, s, input):
+        return s.i1e(input)
+
+    def grad(self, g, input, out):
+        zero = input == 0
+        slope = I0e.bind(input) - out * (input.sgn() + Where.bind(zero, 1, input).reciprocal())
+        return g * Where.bind(zero, 0.5, slope)
+
+
+class Igamma(Special):
+    """Regularised lower incomplete gamma function P(input, other)."""
+
+    def scalar(self, s, input, other):
+        return s.gammainc(input, other)
+
+    def grad_other(self, g, input, other):
+        return g * ((other.log() * (input - 1)) - other - input.lgamma()).exp()
+
+
+class Igammac(Special):
+    """Regularised upper incomplete gamma function Q(input, other) = 1 - P."""
+
+    def scalar(self, s, input, other):
+        return s.gammaincc(input, other)
+
+    def grad_other(self, g, input, other):
+        return -g * ((other.log() * (input - 1)) - other - input.lgamma()).exp()
+
+
+class Entr(Special):
+    """``-input * log(input)``; 0 at 0, -inf below."""
+
+    def scalar(self, s, input):
+        return s.entr(input)
+
+    def grad(self, g, input):
+        return g * (-input.log() - 1)
+
+
+class Ndtr(Special):
+    """Area under the standard normal density from -inf to ``input``."""
+
+    def scalar(self, s, input):
+        return s.ndtr(input)
+
+    def grad(self, g, input):
+        return g * ((input * input * -0.5).exp() * (1 / math.sqrt(2 * math.pi)))
+
+
+class LogNdtr(Special):
+    """Logarithm of ndtr, accurate for very negative ``input``."""
+
+    def scalar(self, s, input):
+        return s.log_ndtr(input)
+
+    def grad(self, g, input):
+        return g / Erfcx.bind(input * -math.sqrt(0.5)) * math.sqrt(2 / math.pi)
+
+
+class Ndtri(Special):
+    """Inverse of ndtr, for ``input`` in [0, 1]."""
+
+    def scalar(self, s, input):
+        return s.ndtri(input)
+
+    def grad(self, g, out):
+        return g * ((out * out * 0.5).exp() * math.sqrt(2 * math.pi))
+
+
+class Xlog1py(Special):
+    """``input * log1p(other)``, 0 where ``input`` is 0 (NaN where ``other`` is). Shape: broadcast of both."""
+
+    def scalar(self, s, input, other):
+        return s.where(s.isnan(other), other, s.where(input == 0, 0, input * s.log1p(other)))
+
+    def grad_input(self, g, input, other):
+        if not hasattr(other, "_array"):
+            return g * math.log1p(other)
+        return Where.bind((input == 0) & (other <= -1), 0, g * other.log1p())
+
+    def grad_other(self, g, input, other):
+        return g * input / (other + 1)
+
+
+class Zeta(Special):
+    """Hurwitz zeta function ``sum over k >= 0 of (k + other) ** -input``. Shape: broadcast of both."""
+
+    def scalar(self, s, input, other):
+        return s.zeta(input, other)
+
+    def grad_other(self, g, input, other):
+        return g * -input * Zeta.bind(input + 1, other)
+
+

@@ -1,0 +1,108 @@
+"""Comparisons, logic and bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.core.op import make_reversed
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import DTypeError
+from rushlight.ops import compare as C
+from rushlight.tensor_api._common import expect_tensor, method, methods
+from rushlight.tensor_api.pointwise import binary, unary
+
+__all__ = [
+    "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "eq", "equal",
+    "fmax", "fmin", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal",
+    "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "maximum", "minimum", "ne",
+    "not_equal", "signbit",
+]  # fmt: skip
+
+eq, ne, lt, le, gt, ge = (
+    binary(name, op) for name, op in [("eq", C.Eq), ("ne", C.Ne), ("lt", C.Lt), ("le", C.Le), ("gt", C.Gt), ("ge", C.Ge)]
+)
+not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+logical_and, logical_or = binary("logical_and", C.LogicalAnd), binary("logical_or", C.LogicalOr)
+logical_xor, logical_not = binary("logical_xor", C.LogicalXor), unary("logical_not", C.LogicalNot)
+bitwise_and, bitwise_or = binary("bitwise_and", C.BitwiseAnd), binary("bitwise_or", C.BitwiseOr)
+bitwise_xor, bitwise_not = binary("bitwise_xor", C.BitwiseXor), unary("bitwise_not", C.BitwiseNot)
+bitwise_left_shift = binary("bitwise_left_shift", C.LeftShift)
+bitwise_right_shift = binary("bitwise_right_shift", C.RightShift)
+maximum, minimum = binary("maximum", C.Maximum, False), binary("minimum", C.Minimum, False)
+fmax, fmin = binary("fmax", C.Fmax, False), binary("fmin", C.Fmin, False)
+isnan, isinf, isfinite = unary("isnan", C.Isnan, False), unary("isinf", C.Isinf, False), unary("isfinite", C.Isfinite, False)
+isposinf, isneginf = unary("isposinf", C.Isposinf, False), unary("isneginf", C.Isneginf, False)
+isreal, signbit = unary("isreal", C.Isreal, False), unary("signbit", C.Signbit, False)
+
+methods(
+    not_equal=Tensor.ne, less=Tensor.lt, less_equal=Tensor.le, greater=Tensor.gt, greater_equal=Tensor.ge,
+    not_equal_=Tensor.ne_, less_=Tensor.lt_, less_equal_=Tensor.le_, greater_=Tensor.gt_, greater_equal_=Tensor.ge_,
+    __eq__=C.Eq.bind, __ne__=C.Ne.bind, __lt__=C.Lt.bind, __le__=C.Le.bind, __gt__=C.Gt.bind, __ge__=C.Ge.bind,
+    __and__=C.BitwiseAnd.bind, __rand__=C.BitwiseAnd.bind, __iand__=C.BitwiseAnd.update,
+    __or__=C.BitwiseOr.bind, __ror__=C.BitwiseOr.bind, __ior__=C.BitwiseOr.update,
+    __xor__=C.BitwiseXor.bind, __rxor__=C.BitwiseXor.bind, __ixor__=C.BitwiseXor.update,
+    __lshift__=C.LeftShift.bind, __rlshift__=make_reversed(C.LeftShift.instance), __ilshift__=C.LeftShift.update,
+    __rshift__=C.RightShift.bind, __rrshift__=make_reversed(C.RightShift.instance), __irshift__=C.RightShift.update,
+    __invert__=C.BitwiseNot.bind,
+)  # fmt: skip
+
+
+@method
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether both have the same shape and the same elements.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.equal(torch.ones(2), torch.ones(2))
+        True
+    """
+    a, b = expect_tensor(input, "equal")._array, expect_tensor(other, "equal", "other")._array
+    return a.shape == b.shape and bool((a == b).all())
+
+
+@method
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+    """Whether ``|input - other| <= atol + rtol * |other|``, element by element.
+
+    Args:
+        rtol: relative tolerance, >= 0.
+        atol: absolute tolerance, >= 0.
+        equal_nan: whether NaN is close to NaN.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
+        tensor([ True, False])
+    """
+    a, b = expect_tensor(input, "isclose")._array, expect_tensor(other, "isclose", "other")._array
+    if a.dtype != b.dtype:
+        raise DTypeError(f"isclose: the element types must be equal, but are {a.dtype} and {b.dtype}; convert one of them.")
+    if rtol < 0 or atol < 0:
+        raise RuntimeError(f"rtol must be greater than or equal to zero, and atol too, but they are {rtol} and {atol}")
+    close = a == b
+    if equal_nan:
+        close = close | ((a != a) & (b != b))
+    if a.dtype.kind == "b":
+        return wrap(np.asarray(close))
+    if a.dtype.kind in "iu":
+        a, b = a.astype(np.float64), b.astype(np.float64)
+    elif a.dtype.kind not in "fc":
+        a, b = a.astype(np.float32), b.astype(np.float32)
+    with np.errstate(all="ignore"):
+        distance = np.abs(a - b)
+        close = close | (np.isfinite(distance) & (distance <= atol + np.abs(rtol * b)))
+    return wrap(np.asarray(close))
+
+
+@method
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether all elements are close; see ``isclose``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.allclose(torch.ones(2), torch.ones(2) + 1e-9)
+        True
+    """
+    return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())

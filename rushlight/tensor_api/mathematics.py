@@ -1,0 +1,402 @@
+"""Functions of one or two numbers, element by element."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import DTypeError
+from rushlight.ops import math as M
+from rushlight.ops import rounding as R
+from rushlight.ops import select as S
+from rushlight.ops import special as Sp
+from rushlight.tensor_api import pointwise
+from rushlight.tensor_api._common import expect_tensor, method, methods, store_out
+from rushlight.tensor_api.conversion import cast
+from rushlight.tensor_api.named import named
+from rushlight.tensor_api.pointwise import binary, pow, unary
+
+__all__ = [
+    "abs", "absolute", "acos", "acosh", "addcdiv", "addcmul", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
+    "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "conj", "conj_physical",
+    "copysign", "cos", "cosh", "deg2rad", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix", "float_power", "floor",
+    "floor_divide", "fmod", "frac", "frexp", "gcd", "heaviside", "hypot", "i0", "igamma", "igammac", "lcm", "ldexp", "lerp", "lgamma",
+    "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit", "mvlgamma", "nan_to_num", "nextafter", "polygamma",
+    "positive", "rad2deg", "reciprocal", "relu", "remainder", "resolve_conj", "resolve_neg", "round", "rsqrt", "sgn", "sigmoid",
+    "sign", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "threshold", "trunc", "where", "xlogy",
+]  # fmt: skip
+
+exp, exp2, expm1 = unary("exp", M.Exp), unary("exp2", M.Exp2), unary("expm1", M.Expm1)
+log, log2, log10, log1p = unary("log", M.Log), unary("log2", M.Log2), unary("log10", M.Log10), unary("log1p", M.Log1p)
+sqrt, rsqrt, square = unary("sqrt", M.Sqrt), unary("rsqrt", M.Rsqrt), unary("square", M.Square)
+reciprocal = unary("reciprocal", M.Reciprocal)
+sin, cos, tan = unary("sin", M.Sin), unary("cos", M.Cos), unary("tan", M.Tan)
+sinh, cosh, tanh = unary("sinh", M.Sinh), unary("cosh", M.Cosh), unary("tanh", M.Tanh)
+asin = arcsin = unary("asin", M.Asin)
+acos = arccos = unary("acos", M.Acos)
+atan = arctan = unary("atan", M.Atan)
+asinh = arcsinh = unary("asinh", M.Asinh)
+acosh = arccosh = unary("acosh", M.Acosh)
+atanh = arctanh = unary("atanh", M.Atanh)
+atan2 = arctan2 = binary("atan2", M.Atan2)
+sigmoid, relu = unary("sigmoid", M.Sigmoid), unary("relu", S.Relu)
+deg2rad, rad2deg, sinc = unary("deg2rad", M.Deg2rad), unary("rad2deg", M.Rad2deg), unary("sinc", M.Sinc)
+floor, ceil, frac = unary("floor", R.Floor), unary("ceil", R.Ceil), unary("frac", R.Frac)
+trunc = fix = unary("trunc", R.Trunc)
+abs = absolute = unary("abs", S.Abs)
+sign, sgn, angle = unary("sign", S.Sign), unary("sgn", S.Sgn), unary("angle", S.Angle, False)
+conj_physical = unary("conj_physical", S.Conj)
+erf, erfc, erfinv = unary("erf", Sp.Erf), unary("erfc", Sp.Erfc), unary("erfinv", Sp.Erfinv)
+lgamma, digamma, i0 = unary("lgamma", Sp.Lgamma), unary("digamma", Sp.Digamma), unary("i0", Sp.I0)
+hypot, copysign, nextafter = binary("hypot", M.Hypot), binary("copysign", S.Copysign), binary("nextafter", M.Nextafter)
+logaddexp, logaddexp2 = binary("logaddexp", M.Logaddexp, False), binary("logaddexp2", M.Logaddexp2, False)
+xlogy, heaviside = binary("xlogy", M.Xlogy), binary("heaviside", S.Heaviside)
+gcd, lcm = binary("gcd", R.Gcd), binary("lcm", R.Lcm)
+igamma, igammac = binary("igamma", Sp.Igamma), binary("igammac", Sp.Igammac)
+floor_divide, remainder, fmod = binary("floor_divide", R.FloorDivide), binary("remainder", R.Remainder), binary("fmod", R.Fmod)
+pointwise.ROUNDED.update(floor=R.DivFloor.bind, trunc=R.DivTrunc.bind)
+
+
+def _left(op: Any) -> Any:
+    """``bind`` for the number on the left of ``//`` or ``%``."""
+
+    def reversed_bind(self: Tensor, other: Any) -> Any:
+        return op.bind(other, self)
+
+    return reversed_bind
+
+
+methods(
+    arcsin=Tensor.asin, arccos=Tensor.acos, arctan=Tensor.atan, arcsinh=Tensor.asinh, arccosh=Tensor.acosh, arctanh=Tensor.atanh,
+    arcsin_=Tensor.asin_, arccos_=Tensor.acos_, arctan_=Tensor.atan_, arcsinh_=Tensor.asinh_, arccosh_=Tensor.acosh_,
+    arctanh_=Tensor.atanh_, arctan2=Tensor.atan2, arctan2_=Tensor.atan2_, fix=Tensor.trunc, fix_=Tensor.trunc_,
+    absolute=Tensor.abs, absolute_=Tensor.abs_, __abs__=Tensor.abs,
+    __floordiv__=R.FloorDivide.bind, __rfloordiv__=_left(R.FloorDivide), __ifloordiv__=R.FloorDivide.update,
+    __mod__=R.Remainder.bind, __rmod__=_left(R.Remainder), __imod__=R.Remainder.update,
+)  # fmt: skip
+
+
+def finished(result: Tensor, out: Tensor | None) -> Tensor:
+    """``result``, stored into ``out`` when that is given."""
+    return result if out is None else store_out(out, result)
+
+
+def in_place(function: Any) -> Any:
+    """The method with ``_`` of a function made of several ops: compute, then copy into the tensor."""
+
+    def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        result = function(self, *args, **kwargs)
+        if dtypes.CATEGORY[result._array.dtype] > dtypes.CATEGORY[self._array.dtype]:
+            raise DTypeError(
+                f"{function.__name__}_: result type {dtypes.of[result._array.dtype].name} can't be cast to the desired output type "
+                f"{dtypes.of[self._array.dtype].name}; convert the tensor first."
+            )
+        return self.copy_(result)  # type: ignore[no-any-return]
+
+    changed.__name__ = changed.__qualname__ = function.__name__ + "_"
+    changed.__doc__ = f"In-place form of ``{function.__name__}``."
+    setattr(Tensor, changed.__name__, changed)
+    return changed
+
+
+@method
+def conj(input: Tensor) -> Tensor:
+    """Complex conjugate; a real tensor itself."""
+    return S.Conj.bind(input) if input._array.dtype in dtypes.COMPLEX_TYPES else input
+
+
+@method
+def resolve_conj(input: Tensor) -> Tensor:
+    """The tensor itself: conjugates are computed at once here."""
+    return expect_tensor(input, "resolve_conj")
+
+
+@method
+def resolve_neg(input: Tensor) -> Tensor:
+    """The tensor itself: negation is computed at once here."""
+    return expect_tensor(input, "resolve_neg")
+
+
+methods(is_conj=lambda self: False, is_neg=lambda self: False)
+
+
+@method
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself; bool raises."""
+    if expect_tensor(input, "positive")._array.dtype == np.bool_:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported; convert it to an integer type.")
+    return input
+
+
+methods(__pos__=positive)
+
+
+@method
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """To the nearest integer, halves to even; or to ``decimals`` digits after the point (negative: before it).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.round(torch.tensor([0.5, 1.5, 2.4]))
+        tensor([0., 2., 2.])
+    """
+    return finished(R.Round.bind(expect_tensor(input, "round"), decimals=decimals), out)
+
+
+def _round_(self: Tensor, *, decimals: int = 0) -> Tensor:
+    return R.Round.update(self, decimals=decimals)  # type: ignore[no-any-return]
+
+
+@method
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """``input`` limited to [min, max]; where min > max the result is max.
+
+    Args:
+        min: lower bound, a number or a tensor; None for no bound.
+        max: upper bound, likewise. Not both None.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.clamp(torch.tensor([-2.0, 0.5, 3.0]), -1, 1)
+        tensor([-1.0000,  0.5000,  1.0000])
+    """
+    op, args, kwargs = _clamping(input, min, max)
+    return finished(op.bind(input, *args, **kwargs), out)
+
+
+def _clamping(input: Tensor, min: Any, max: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """The op that clamps with these bounds, and its arguments."""
+    expect_tensor(input, "clamp")
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if not isinstance(min, Tensor) and not isinstance(max, Tensor):
+        return S.Clamp, (), {"min": min, "max": max}
+    if max is None:
+        return S.ClampMin, (min,), {}
+    if min is None:
+        return S.ClampMax, (max,), {}
+    return S.ClampBoth, (_as_bound(min), _as_bound(max)), {}
+
+
+def _as_bound(bound: Any) -> Tensor:
+    return bound if isinstance(bound, Tensor) else wrap(np.asarray(bound, dtypes.of_number(bound)))
+
+
+@method
+def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """In-place form of ``clamp``."""
+    op, args, kwargs = _clamping(self, min, max)
+    return op.update(self, *args, **kwargs)  # type: ignore[no-any-return]
+
+
+@method
+def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
+    """``input`` limited to at least ``min``, a number or a tensor."""
+    return clamp(input, min, out=out)
+
+
+@method
+def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
+    """``input`` limited to at most ``max``, a number or a tensor."""
+    return clamp(input, None, max, out=out)
+
+
+clip = clamp
+methods(
+    round_=_round_, clip=clamp, clip_=clamp_, clamp_min_=lambda self, min: clamp_(self, min),
+    clamp_max_=lambda self, max: clamp_(self, None, max),
+)  # fmt: skip
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
+    """``input`` where ``condition`` holds, else ``other``; with the condition alone, the indices of its nonzero elements.
+
+    Args:
+        condition: bool tensor.
+        input, other: tensors or numbers; both or neither.
+
+    Shape:
+        broadcast of the three.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([-1.0, 2.0])
+        >>> torch.where(x > 0, x, 0.0)
+        tensor([0., 2.])
+    """
+    expect_tensor(condition, "where", "condition")
+    if input is None and other is None:
+        return tuple([wrap(i) for i in np.nonzero(np.atleast_1d(condition._array))])
+    if input is None or other is None:
+        raise TypeError("where(): input and other must be given both, or neither")
+    return finished(S.Where.bind(condition, input, other), out)
+
+
+@method
+def nan_to_num(
+    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """NaN replaced by ``nan`` (0), infinities by the numbers given, or by the largest and smallest finite ones of the dtype."""
+    return finished(S.NanToNum.bind(expect_tensor(input, "nan_to_num"), **_replacements(input, nan, posinf, neginf)), out)
+
+
+def largest(d: Any) -> float:
+    """The largest finite number of a floating-point dtype; 0 for other dtypes."""
+    d = dtypes.REAL_OF.get(d, d)
+    return float(ml_dtypes.finfo(d).max) if d in dtypes.FLOATING_TYPES else 0.0
+
+
+def _replacements(x: Tensor, nan: Any, posinf: Any, neginf: Any) -> dict[str, float]:
+    top = largest(x._array.dtype)
+    return {
+        "nan": 0.0 if nan is None else nan,
+        "posinf": top if posinf is None else posinf,
+        "neginf": -top if neginf is None else neginf,
+    }
+
+
+@method
+def nan_to_num_(self: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """In-place form of ``nan_to_num``."""
+    return S.NanToNum.update(self, **_replacements(self, nan, posinf, neginf))  # type: ignore[no-any-return]
+
+
+@method
+def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``log(x / (1 - x))`` with x = ``input`` clamped to [eps, 1 - eps]; NaN outside [0, 1] when eps is None."""
+    return finished(M.Logit.bind(expect_tensor(input, "logit"), eps=eps), out)
+
+
+def _logit_(self: Tensor, eps: float | None = None) -> Tensor:
+    return M.Logit.update(self, eps=eps)  # type: ignore[no-any-return]
+
+
+@method
+def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
+    """``input + weight * (end - input)``; weight a number or a tensor.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.lerp(torch.zeros(2), torch.ones(2), 0.25)
+        tensor([0.2500, 0.2500])
+    """
+    _check_lerp(input, end, weight)
+    return finished(M.Lerp.bind(input, end, weight), out)
+
+
+def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
+    for name, t in (("end", end), ("weight", weight)):
+        if isinstance(t, Tensor) and t._array.dtype != input._array.dtype and (t._array.ndim or name == "end"):
+            raise DTypeError(f"expected dtype {input._array.dtype} for `{name}` but got dtype {t._array.dtype}; convert one of them.")
+
+
+def _lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
+    _check_lerp(self, end, weight)
+    return M.Lerp.update(self, end, weight)  # type: ignore[no-any-return]
+
+
+@method
+def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+    """``input + value * tensor1 * tensor2``, broadcast."""
+    return finished(M.Addcmul.bind(input, tensor1, tensor2, value=value), out)
+
+
+@method
+def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+    """``input + value * tensor1 / tensor2``, broadcast; not for integers."""
+    return finished(M.Addcdiv.bind(input, tensor1, tensor2, value=value), out)
+
+
+methods(
+    logit_=_logit_, lerp_=_lerp_,
+    addcmul_=lambda self, tensor1, tensor2, *, value=1: M.Addcmul.update(self, tensor1, tensor2, value=value),
+    addcdiv_=lambda self, tensor1, tensor2, *, value=1: M.Addcdiv.update(self, tensor1, tensor2, value=value),
+)  # fmt: skip
+
+
+@method
+def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """``input * 2 ** other``."""
+    return finished(input * pow(2.0, other), out)
+
+
+@method
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """``input ** exponent`` computed in float64, or complex128 for complex operands."""
+    result = pow(_doubled(input), _doubled(exponent))
+    if out is not None and out._array.dtype != result._array.dtype:
+        raise DTypeError(f"float_power: the operation's result requires dtype {result._array.dtype}, but out has {out._array.dtype}.")
+    return finished(result, out)
+
+
+def _doubled(x: Any) -> Any:
+    if not isinstance(x, Tensor):
+        return builtins.complex(x) if isinstance(x, builtins.complex) else float(x)
+    return cast(x, dtypes.complex128 if x._array.dtype in dtypes.COMPLEX_TYPES else dtypes.float64)
+
+
+@method
+def float_power_(self: Tensor, exponent: Any) -> Tensor:
+    """In-place form of ``float_power``; the tensor must be float64 or complex128."""
+    result = float_power(self, exponent)
+    if result._array.dtype != self._array.dtype:
+        raise DTypeError(f"float_power_: the base must be {result._array.dtype}, but is {self._array.dtype}; convert it first.")
+    return self.copy_(result)  # type: ignore[no-any-return]
+
+
+in_place(ldexp)
+
+
+@method
+def frexp(input: Tensor, *, out: Any = None) -> Any:
+    """Mantissa and exponent, with ``input = mantissa * 2 ** exponent`` and ``0.5 <= |mantissa| < 1``."""
+    return named("frexp", M.Frexp.bind(expect_tensor(input, "frexp")), out)
+
+
+@method
+def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The ``n``-th derivative of digamma, n >= 0."""
+    if n < 0:
+        raise RuntimeError(f"polygamma(n, x) does not support negative n, but n is {n}.")
+    return finished(Sp.Digamma.bind(input) if n == 0 else Sp.Polygamma.bind(input, n=n), out)
+
+
+@method
+def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
+    """Logarithm of the ``p``-dimensional gamma function; ``input`` > (p - 1) / 2.
+
+    ``p (p - 1) / 4 * log(pi) + sum over i = 1..p of lgamma(input + (1 - i) / 2)``
+    """
+    if p < 1:
+        raise RuntimeError(f"p has to be greater than or equal to 1, but is {p}")
+    total = lgamma(input)
+    for i in builtins.range(1, p):
+        total = total + lgamma(input - i / 2)
+    return finished(total + p * (p - 1) / 4 * float(np.log(np.pi)), out)
+
+
+in_place(mvlgamma)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """``input`` where it is above ``threshold``, else ``value``."""
+    if inplace:
+        return threshold_(input, threshold, value)
+    return S.Threshold.bind(expect_tensor(input, "threshold"), threshold=threshold, value=value)  # type: ignore[no-any-return]
+
+
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """In-place form of ``threshold``."""
+    return S.Threshold.update(input, threshold=threshold, value=value)  # type: ignore[no-any-return]
+
+
+methods(
+    where=lambda self, condition, other: where(condition, self, other),
+    polygamma=lambda self, n: polygamma(n, self),
+    polygamma_=lambda self, n: self.copy_(polygamma(n, self)),
+)  # fmt: skip

@@ -1,0 +1,63 @@
+"""Results with several named parts, such as ``max(dim)``'s values and indices. They print as torch's do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight.tensor_api._common import store_out
+
+__all__: list[str] = []
+
+
+class Named(tuple[Any, ...]):
+    """A tuple whose items also have names."""
+
+    __slots__ = ()
+    n_fields = n_sequence_fields = 2
+    n_unnamed_fields = 0
+    fields: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        items = ",\n".join([f"{name}={value!r}" for name, value in zip(self.fields, self, strict=True)])
+        return f"torch.return_types.{type(self).__name__}(\n{items})"
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (type(self).__name__, tuple(self))
+
+
+def _rebuild(name: str, items: tuple[Any, ...]) -> Named:
+    return TYPES[name](items)
+
+
+def _field(i: int, name: str) -> property:
+    return property(lambda self: self[i], doc=f"Item {i}: {name}.")
+
+
+TYPES: dict[str, type[Named]] = {}
+
+
+def named_type(name: str, *fields: str) -> type[Named]:
+    """The tuple type called ``torch.return_types.<name>``; it takes one iterable, as torch's do."""
+    members: dict[str, Any] = {field: _field(i, field) for i, field in enumerate(fields)}
+    members.update(fields=fields, n_fields=len(fields), n_sequence_fields=len(fields), __slots__=(), __match_args__=fields)
+    members["__doc__"] = f"Result of ``{name}``: {', '.join(fields)}."
+    TYPES[name] = kind = type(name, (Named,), members)
+    return kind
+
+
+for _name, _fields in {
+    "max": "values indices", "min": "values indices", "median": "values indices", "nanmedian": "values indices",
+    "mode": "values indices", "kthvalue": "values indices", "sort": "values indices", "topk": "values indices",
+    "cummax": "values indices", "cummin": "values indices", "aminmax": "min max", "frexp": "mantissa exponent",
+    "histogram": "hist bin_edges", "histogramdd": "hist bin_edges",
+}.items():  # fmt: skip
+    named_type(_name, *_fields.split())
+
+
+def named(name: str, parts: Any, out: Any = None) -> Named:
+    """``parts`` as the named tuple ``name``; stored into the tensors ``out`` when given."""
+    if out is not None:
+        parts = [store_out(o, p) for o, p in zip(out, parts, strict=True)]
+    return TYPES[name](parts)
+
+

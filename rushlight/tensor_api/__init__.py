@@ -4,6 +4,7 @@ Each module holds one family, lists its functions in ``__all__``, and attaches t
 """
 
 from rushlight.tensor_api.conversion import *  # noqa: F403  (first: the others use to() and copy_())
+from rushlight.tensor_api.activations import *  # noqa: F403
 from rushlight.tensor_api.comparison import *  # noqa: F403
 from rushlight.tensor_api.creation import *  # noqa: F403
 from rushlight.tensor_api.graph import *  # noqa: F403
@@ -19,3 +20,4 @@ from rushlight.tensor_api.reductions import *  # noqa: F403
 from rushlight.tensor_api.views import *  # noqa: F403
 from rushlight.tensor_api.selection import *  # noqa: F403
 from rushlight.tensor_api.shaping import *  # noqa: F403
+from rushlight.tensor_api.matrices import *  # noqa: F403

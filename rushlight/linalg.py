@@ -1,0 +1,331 @@
+"""``torch.linalg``: linear algebra on (batches of) matrices, differentiable. LAPACK comes through NumPy and SciPy."""
+
+from __future__ import annotations
+
+import math
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.ops import linalg as L
+from rushlight.ops.linalg import LinAlgError as LinAlgError
+from rushlight.tensor_api import matrices as M
+from rushlight.tensor_api import products as P
+from rushlight.tensor_api._common import store_out, wrap_dim
+
+matrix_power = P.matrix_power
+matmul = P.matmul
+matrix_exp = M.matrix_exp
+slogdet, det = M.slogdet, M.det
+LuResult = namedtuple("LuResult", ["P", "L", "U"])
+LstsqResult = namedtuple("LstsqResult", ["solution", "residuals", "rank", "singular_values"])
+
+
+def _store(out: Any, result: Any) -> Any:
+    if out is None:
+        return result
+    if isinstance(result, tuple):
+        stored = [store_out(o, r) for o, r in zip(out, result, strict=True)]
+        return type(result)(*stored)
+    return store_out(out, result)
+
+
+def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """The inverse of square matrices. Raises LinAlgError when one is singular."""
+    return M.inverse(A, out=out)
+
+
+def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """X with ``A @ X = B`` (or ``X @ A = B`` when ``left`` is False). B may be vectors.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.solve(torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([2.0, 4.0]))
+        tensor([1., 1.])
+    """
+    M.square_check(A, "linalg.solve")
+    vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
+    b = B.unsqueeze(-1) if vector else B
+    result = L.Solve.bind(A, b) if left else L.Solve.bind(A.mT, b.mT).mT
+    return _store(out, result.squeeze(-1) if vector else result)  # type: ignore[no-any-return]
+
+
+def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+    """(solution, info): like ``solve``."""
+    return namedtuple("solve_ex", ["result", "info"])(solve(A, B, left=left), wrap(np.zeros(A.shape[:-2], np.int32)))
+
+
+def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+    """(inverse, info): like ``inv``."""
+    return namedtuple("inv_ex", ["inverse", "info"])(inv(A), wrap(np.zeros(A.shape[:-2], np.int32)))
+
+
+def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """X with ``A @ X = B`` for a triangular A."""
+    if left:
+        return _store(out, L.SolveTriangular.bind(A, B, upper=upper, unitriangular=unitriangular))  # type: ignore[no-any-return]
+    return _store(out, L.SolveTriangular.bind(A.mT, B.mT, upper=not upper, unitriangular=unitriangular).mT)  # type: ignore[no-any-return]
+
+
+def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """The triangular factor of positive definite matrices. Raises LinAlgError when one is not."""
+    return M.cholesky(A, upper, out=out)
+
+
+def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+    """(factor, info): info is the order of the first minor that is not positive, else 0."""
+    result = namedtuple("cholesky_ex", ["L", "info"])
+    info = wrap(np.zeros(A.shape[:-2], np.int32))
+    try:
+        return result(M.cholesky(A, upper), info)
+    except LinAlgError:
+        if check_errors:
+            raise
+        info._array[...] = 1
+        return result(A.clone(), info)
+
+
+def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:  # noqa: N803
+    """``A = Q @ R``; mode "reduced", "complete", or "r" (Q empty)."""
+    if mode not in ("reduced", "complete", "r"):
+        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+    if mode == "r":
+        return _store(out, M.QrResult(A.new_empty(0), L.Qr.bind(A, mode="reduced")[1]))
+    return _store(out, M.QrResult(*L.Qr.bind(A, mode=mode)))
+
+
+def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None) -> Any:  # noqa: N803
+    """``A = U @ diag(S) @ Vh``, singular values descending."""
+    return _store(out, M.SvdResult(*L.Svd.bind(A, full_matrices=full_matrices)))
+
+
+def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """Singular values, descending."""
+    return _store(out, L.Svd.bind(A, full_matrices=False)[1])  # type: ignore[no-any-return]
+
+
+def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:  # noqa: N803
+    """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; only the triangle ``UPLO`` is read."""
+    return _store(out, M.EighResult(*L.Eigh.bind(A, UPLO=UPLO.upper())))
+
+
+def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """Eigenvalues of Hermitian matrices, ascending."""
+    return _store(out, L.Eigh.bind(A, UPLO=UPLO.upper())[0])  # type: ignore[no-any-return]
+
+
+def eig(A: Tensor, *, out: Any = None) -> Any:  # noqa: N803
+    """Eigenvalues and eigenvectors of square matrices, complex."""
+    return _store(out, M.EighResult(*L.Eig.bind(A)))
+
+
+def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """Eigenvalues of square matrices, complex."""
+    return _store(out, L.Eig.bind(A)[0])  # type: ignore[no-any-return]
+
+
+def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """The Moore-Penrose inverse; singular values below ``max(atol, rtol * largest)`` count as zero."""
+    return _store(out, M.pinv(A, rtol, atol, hermitian))  # type: ignore[no-any-return]
+
+
+def matrix_rank(A: Tensor, tol: Any = None, *, atol: Any = None, rtol: Any = None, hermitian: bool = False, out: Any = None) -> Tensor:  # noqa: N803
+    """How many singular values are not (nearly) zero."""
+    s = svdvals(A.detach())._array
+    eps = float(np.finfo(s.dtype).eps) * max(A.shape[-2:]) if rtol is None and atol is None and tol is None else rtol or 0.0
+    least = tol if tol is not None else atol if atol is not None else 0.0
+    least = least._array[..., None] if isinstance(least, Tensor) else least
+    eps = eps._array[..., None] if isinstance(eps, Tensor) else eps
+    top = s.max(-1, keepdims=True, initial=0.0)
+    return _store(out, wrap(np.asarray((s > np.maximum(least, eps * top)).sum(-1))))  # type: ignore[no-any-return]
+
+
+def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None) -> Any:  # noqa: N803
+    """X that minimises ``|A @ X - B|``, with residuals, rank and singular values."""
+    solution = P.matmul(M.pinv(A, rcond), B)
+    m, n = A.shape[-2:]
+    full = bool((matrix_rank(A)._array == n).all())
+    residuals = ((A @ solution - B).abs() ** 2).sum(-2) if m > n and full else A.new_empty(0)
+    values = svdvals(A) if driver in ("gelsd", "gelss") else A.new_empty(0)
+    rank = matrix_rank(A) if driver != "gels" else wrap(np.empty(0, np.int64))
+    return LstsqResult(solution, residuals, rank, values)
+
+
+def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa: N803
+    """(LU, pivots): both triangles in one matrix, and LAPACK's 1-based row exchanges."""
+    import scipy.linalg
+
+    x = A._array
+    flat = x.reshape(-1, *x.shape[-2:])
+    found = [scipy.linalg.lu_factor(a) for a in flat]
+    k = min(x.shape[-2:])
+    data = np.stack([f[0] for f in found]).reshape(x.shape) if found else x.copy()
+    pivots = np.stack([f[1] + 1 for f in found]).reshape(*x.shape[:-2], k).astype(np.int32) if found else np.empty((*x.shape[:-2], k), np.int32)
+    return namedtuple("lu_factor", ["LU", "pivots"])(wrap(data), wrap(pivots))
+
+
+def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa: N803
+    """``A = P @ L @ U``."""
+    m, n = A.shape[-2:]
+    k = min(m, n)
+    data, pivots = lu_factor(A.detach())
+    rows = M.permutation(pivots._array, m)
+    p = np.swapaxes(np.eye(m, dtype=A._array.dtype)[rows], -1, -2)
+    low, up = data.tril(-1)[..., :k] + wrap(np.eye(m, k, dtype=A._array.dtype)), data.triu()[..., :k, :]
+    return _store(out, LuResult(wrap(np.ascontiguousarray(p)), low, up))
+
+
+def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """X with ``A @ X = B``, given the LU factorisation of A."""
+    return M.lu_solve(B, LU, pivots, out=out)
+
+
+def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """Product of several matrices in the cheapest order; the first and last may be vectors."""
+    items = list(tensors)
+    if len(items) < 2:
+        raise RuntimeError("multi_dot(): expected at least 2 tensors.")
+    first, last = items[0].ndim == 1, items[-1].ndim == 1
+    items[0] = items[0].unsqueeze(0) if first else items[0]
+    items[-1] = items[-1].unsqueeze(1) if last else items[-1]
+    result = P.multi_dot(items)
+    result = result.squeeze(0) if first else result
+    return _store(out, result.squeeze(-1) if last else result)  # type: ignore[no-any-return]
+
+
+def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
+    """``sum(|x|^ord)^(1/ord)`` over ``dim`` (all by default); inf and -inf give the extremes, 0 counts what is not zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.vector_norm(torch.tensor([3.0, 4.0]))
+        tensor(5.)
+    """
+    x = x.to(dtype) if dtype is not None else x
+    if x._array.dtype not in dtypes.DIFFERENTIABLE:
+        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {dtypes.of[x._array.dtype].name}")
+    a = x.abs()
+    dims = tuple(range(x.ndim)) if dim is None else dim
+    if dim is not None and x.ndim == 0:
+        wrap_dim(dim if isinstance(dim, int) else (dim[0] if dim else 0), 0)
+        dims = ()
+    if ord == math.inf:
+        result = a.amax(dims, keepdim) if x.ndim else a
+    elif ord == -math.inf:
+        result = a.amin(dims, keepdim) if x.ndim else a
+    elif ord == 0:
+        result = (x != 0).to(a.dtype).sum(dims, keepdim)
+    elif ord == 2 or ord == 1:
+        result = x.norm(ord, dims, keepdim) if x.ndim else a.clone()
+    else:
+        result = a.pow(ord).sum(dims, keepdim).pow(1 / ord)
+    return _store(out, result)  # type: ignore[no-any-return]
+
+
+def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """Norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf."""
+    A = A.to(dtype) if dtype is not None else A  # noqa: N806
+    d0, d1 = wrap_dim(dim[0], A.ndim), wrap_dim(dim[1], A.ndim)
+    if d0 == d1:
+        raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
+    if ord == "fro":
+        return _store(out, vector_norm(A, 2, (d0, d1), keepdim))  # type: ignore[no-any-return]
+    if ord == "nuc" or abs(ord) == 2:
+        s = svdvals(A.movedim((d0, d1), (-2, -1)))
+        result = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord > 0 else s.amin(-1)
+    elif abs(ord) in (1, math.inf):
+        rows, cols = (d0, d1) if abs(ord) == 1 else (d1, d0)
+        sums = A.abs().sum(rows, keepdim=True)
+        result = sums.amax(cols, keepdim=True) if ord > 0 else sums.amin(cols, keepdim=True)
+        result = result.squeeze((d0, d1))
+    else:
+        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    if keepdim:
+        for d in sorted((d0, d1)):
+            result = result.unsqueeze(d)
+    return _store(out, result)  # type: ignore[no-any-return]
+
+
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None, dtype: Any = None) -> Tensor:  # noqa: N803
+    """A vector norm, or a matrix norm where ``ord`` and ``dim`` say so."""
+    if ord is None:
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
+    if dim is not None:
+        if isinstance(dim, int) or len(dim) == 1:
+            return vector_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
+        return matrix_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
+    if A.ndim not in (1, 2):
+        raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D.")
+    return vector_norm(A, ord, None, keepdim, dtype=dtype, out=out) if A.ndim == 1 else matrix_norm(A, ord, keepdim=keepdim, dtype=dtype, out=out)
+
+
+def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """Condition numbers: the norm of A times that of its inverse."""
+    if p is None or p == 2:
+        s = svdvals(A)
+        result = s.amax(-1) / s.amin(-1)
+    elif p == -2:
+        s = svdvals(A)
+        result = s.amin(-1) / s.amax(-1)
+    else:
+        result = matrix_norm(A, p) * matrix_norm(inv(A), p)
+    return _store(out, result)  # type: ignore[no-any-return]
+
+
+def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
+    """Cross products of 3-vectors along ``dim``, broadcast."""
+    return _store(out, P.cross_along(input, other, dim, "linalg.cross"))  # type: ignore[no-any-return]
+
+
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
+    """Dot products along ``dim``, the first vector conjugated."""
+    return _store(out, (x.conj() * y).sum(dim))  # type: ignore[no-any-return]
+
+
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:  # noqa: N803
+    """A view of the diagonals of matrices."""
+    return A.diagonal(offset, dim1, dim2)  # type: ignore[no-any-return]
+
+
+def vander(x: Tensor, N: int | None = None) -> Tensor:  # noqa: N803
+    """Vandermonde matrices: powers of the elements of the last dim, ascending."""
+    n = x.shape[-1] if N is None else N
+    return x.unsqueeze(-1) ** wrap(np.arange(n))  # type: ignore[no-any-return]
+
+
+def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """The first columns of a product of Householder reflections, as LAPACK stores them."""
+    m, n = A.shape[-2:]
+    batch = A.shape[:-2]
+    eye = wrap(np.eye(m, dtype=A._array.dtype)).expand(*batch, m, m)
+    result = eye[..., :n]
+    low = A.tril(-1)
+    for i in reversed(range(tau.shape[-1])):
+        v = (low[..., i] + eye[..., i]).unsqueeze(-1)
+        result = result - tau[..., i, None, None] * (v @ (v.mH @ result))
+    return _store(out, result)  # type: ignore[no-any-return]
+
+
+def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """The inverse of A seen as a matrix from its last dims to its first ``ind``."""
+    if ind <= 0:
+        raise RuntimeError("Expected a strictly positive integer for 'ind'")
+    left, right = A.shape[:ind], A.shape[ind:]
+    if math.prod(left) != math.prod(right):
+        raise RuntimeError(f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got {tuple(A.shape)}")
+    return _store(out, inv(A.reshape(math.prod(left), -1)).reshape(*right, *left))  # type: ignore[no-any-return]
+
+
+def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """X with ``tensordot(A, X, X.ndim) = B``."""
+    if dims is not None:
+        A = A.movedim(tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))  # noqa: N806
+    shape = A.shape[B.ndim :]
+    if math.prod(shape) != math.prod(A.shape[: B.ndim]):
+        raise RuntimeError(f"Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got {tuple(A.shape)}")
+    return _store(out, solve(A.reshape(-1, math.prod(shape)), B.reshape(-1)).reshape(*shape))  # type: ignore[no-any-return]
+
+

@@ -1,0 +1,319 @@
+"""Factorisations and solves of (batches of) matrices: LAPACK through NumPy and SciPy, gradients ours.
+
+Gradients of decompositions: Giles 2008, "Collected matrix derivative results for forward and reverse mode algorithmic
+differentiation"; Townsend 2016, "Differentiating the singular value decomposition"; Walter and Lehmann 2012 for QR.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Op
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import DTypeError, ShapeError
+from rushlight.ops.join import Cat
+
+
+class LinAlgError(RuntimeError):
+    """A matrix without the property that a factorisation needs: singular, not positive definite, no convergence."""
+
+
+def square(name: str, x: Any) -> None:
+    """Refuse what is no (batch of) square float matrices."""
+    matrix(name, x)
+    if x.shape[-1] != x.shape[-2]:
+        raise ShapeError(f"{name}: A must be batches of square matrices, but they are {x.shape[-2]} by {x.shape[-1]} matrices.")
+
+
+def matrix(name: str, x: Any) -> None:
+    """Refuse what is no (batch of) float matrices."""
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: The input tensor A must have at least 2 dimensions, but has shape {x.shape}.")
+    if x.dtype not in dtypes.FLOATS and x.dtype not in dtypes.COMPLEX_TYPES:
+        raise DTypeError(f"{name}: Expected a floating point or complex tensor as input. Got {dtypes.of[x.dtype].name}; convert with .float().")
+
+
+def lapack(name: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call NumPy's or SciPy's linear algebra; its errors become ours."""
+    try:
+        return function(*args, **kwargs)
+    except np.linalg.LinAlgError as error:
+        raise LinAlgError(f"{name}: The factorization could not be completed: {error}.") from None
+
+
+def H(x: Tensor) -> Tensor:
+    """Conjugate transpose of the last two dims."""
+    return x.mH if x._array.dtype in dtypes.COMPLEX_TYPES else x.mT
+
+
+def eye_like(x: Tensor) -> Tensor:
+    """The identity of x's last dim."""
+    return wrap(np.eye(x._array.shape[-1], dtype=x._array.dtype))
+
+
+class Inverse(Op):
+    """The inverse of square matrices."""
+
+    label = "LinalgInvEx"
+
+    def eager(self, xp, input):
+        square("linalg.inv", input)
+        try:
+            return np.linalg.inv(input)
+        except np.linalg.LinAlgError:
+            raise LinAlgError("linalg.inv: The diagonal element is zero, the inversion could not be completed because the input matrix is singular.") from None
+
+    def grad(self, g, out):
+        h = H(out)
+        return -(h @ g @ h)
+
+
+class Solve(Op):
+    """X with ``input @ X = other``, for matrices on the right side."""
+
+    def eager(self, xp, input, other):
+        square("linalg.solve", input)
+        try:
+            return np.linalg.solve(input, other)
+        except np.linalg.LinAlgError:
+            raise LinAlgError("linalg.solve: The solver failed because the input matrix is singular.") from None
+
+    fits = True
+
+    def grad_input(self, g, input, out):
+        return -(Solve.bind(H(input), g) @ H(out))
+
+    def grad_other(self, g, input):
+        return Solve.bind(H(input), g)
+
+
+class Det(Op):
+    """Determinants."""
+
+    def eager(self, xp, input):
+        square("linalg.det", input)
+        return np.linalg.det(input).astype(input.dtype)
+
+    def grad(self, g, input, out):
+        """Through the cofactors where the matrix is (nearly) singular, as det * inverse fails there."""
+        if invertible(input):
+            return (g * out.conj())[..., None, None] * H(Inverse.bind(input))
+        return g[..., None, None] * H(Adjugate.bind(input))
+
+
+def invertible(x: Tensor) -> bool:
+    """Whether every matrix is far from singular."""
+    a = x._array
+    return not a.size or bool((np.linalg.cond(a) < 1 / np.finfo(a.dtype).eps).all())
+
+
+class Adjugate(Op):
+    """The transposed cofactors: det(A) times the inverse, also where there is none."""
+
+    def eager(self, xp, input):
+        u, s, vh = np.linalg.svd(input)
+        n = s.shape[-1]
+        cofactors = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1)
+        sign = np.linalg.det(u) * np.linalg.det(vh)
+        out = (np.swapaxes(vh.conj(), -1, -2) * cofactors[..., None, :]) @ np.swapaxes(u.conj(), -1, -2)
+        return np.asarray(out * sign[..., None, None], input.dtype)
+
+
+class Slogdet(Op):
+    """Sign and logarithm of the absolute value of determinants."""
+
+    outputs = ("sign", "logabsdet")
+
+    def eager(self, xp, input):
+        square("linalg.slogdet", input)
+        sign, log = np.linalg.slogdet(input)
+        return np.asarray(sign, input.dtype), np.asarray(log, dtypes.REAL_OF.get(input.dtype, input.dtype))
+
+    def grad(self, g, input, sign):
+        gs, gl = g
+        total = gl
+        if input._array.dtype in dtypes.COMPLEX_TYPES:
+            total = gl - (gs * sign.conj()).imag * 1j
+        return total[..., None, None] * H(Inverse.bind(input))
+
+
+class Cholesky(Op):
+    """The lower triangular L with ``L @ L.mH = input``, of positive definite matrices."""
+
+    def eager(self, xp, input):
+        square("linalg.cholesky", input)
+        try:
+            return np.linalg.cholesky(input)
+        except np.linalg.LinAlgError:
+            raise LinAlgError("linalg.cholesky: The factorization could not be completed because the input is not positive-definite.") from None
+
+    def grad(self, g, out):
+        phi = H(out) @ g
+        phi = phi.tril() - phi.diagonal(0, -2, -1).diag_embed() / 2
+        s = Solve.bind(H(out), H(Solve.bind(H(out), H(phi))))
+        return (s + H(s)) / 2
+
+
+class Qr(Op):
+    """``input = Q @ R`` with orthonormal columns in Q and upper triangular R; mode "reduced" or "complete"."""
+
+    outputs = ("Q", "R")
+
+    def eager(self, xp, input, *, mode):
+        matrix("linalg.qr", input)
+        q, r = lapack("linalg.qr", np.linalg.qr, input, mode)
+        return q, r
+
+    def grad(self, g, Q, R, mode):  # noqa: N803
+        gq, gr = g
+        m, n = Q.shape[-2], R.shape[-1]
+        if mode == "complete" and m > n:
+            raise LinAlgError("The QR decomposition is not differentiable when mode='complete' and nrows > ncols; use mode='reduced'.")
+        if m >= n:
+            return qr_gradient(gq, gr, Q, R)
+        left, right = R[..., :m], R[..., m:]  # wide: the first m columns decide Q
+        last = Q @ gr[..., m:]
+        inner = qr_gradient(gq + (Q @ right) @ H(gr[..., m:]), gr[..., :m], Q, left)
+        return Cat.bind(inner, last, dim=last._array.ndim - 1)
+
+
+def qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:
+    """For square or tall matrices."""
+    m = r @ H(gr) - H(gq) @ q
+    low = m.tril(-1)
+    sym = low + H(low) + hermitian_diagonal(m)
+    return H(Solve.bind(r, H(gq + q @ sym)))
+
+
+def hermitian_diagonal(m: Tensor) -> Tensor:
+    """The real part of the diagonal, as a matrix."""
+    d = m.diagonal(0, -2, -1)
+    if m._array.dtype in dtypes.COMPLEX_TYPES:
+        d = d.real + 0j
+    return d.diag_embed()
+
+
+class Eigh(Op):
+    """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; ``UPLO`` says which triangle is read."""
+
+    outputs = ("eigenvalues", "eigenvectors")
+
+    def eager(self, xp, input, *, UPLO):  # noqa: N803
+        square("linalg.eigh", input)
+        w, v = lapack("linalg.eigh", np.linalg.eigh, input, UPLO)
+        return w, v
+
+    def grad(self, g, eigenvalues, eigenvectors):
+        gl, gv = g
+        v = eigenvectors
+        gap = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
+        gap = gap.masked_fill(wrap(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
+        inner = gl.diag_embed() + (H(v) @ gv) / gap
+        return v @ inner.to(v.dtype) @ H(v)
+
+
+class Eig(Op):
+    """Eigenvalues and eigenvectors of square matrices, complex; eigenvectors of length 1."""
+
+    outputs = ("eigenvalues", "eigenvectors")
+
+    def eager(self, xp, input):
+        square("linalg.eig", input)
+        w, v = lapack("linalg.eig", np.linalg.eig, input)
+        d = dtypes.COMPLEX_OF.get(input.dtype, input.dtype)
+        return w.astype(d), v.astype(d)
+
+    def grad(self, g, eigenvalues, eigenvectors):
+        gl, gv = g
+        v = eigenvectors
+        gap = (eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)).conj()
+        gap = gap.masked_fill(wrap(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
+        vg = H(v) @ gv
+        along = (H(v) @ v) * vg.diagonal(0, -2, -1).real.unsqueeze(-2).to(v.dtype)
+        inner = gl.diag_embed() + (vg - along) / gap
+        return Solve.bind(H(v), inner @ H(v))
+
+
+class Svd(Op):
+    """``input = U @ diag(S) @ Vh``, singular values descending."""
+
+    outputs = ("U", "S", "Vh")
+
+    def eager(self, xp, input, *, full_matrices):
+        matrix("linalg.svd", input)
+        return tuple(lapack("linalg.svd", np.linalg.svd, input, full_matrices))
+
+    def grad(self, g, U, S, Vh, full_matrices):  # noqa: N803
+        k = S.shape[-1]
+        if full_matrices:
+            U, Vh = U[..., :k], Vh[..., :k, :]
+            g = [g[0][..., :k], g[1], g[2][..., :k, :]]
+        return svd_gradient(g, U, S, Vh)
+
+
+def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
+    """Of the thin decomposition."""
+    gu, gs, gvh = g
+    gap = s.unsqueeze(-2) ** 2 - s.unsqueeze(-1) ** 2
+    gap = gap.masked_fill(wrap(np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
+    uu, vv = H(u) @ gu, H(vh @ H(gvh))
+    uu, vv = uu - H(uu), H(vv) - vv
+    inner = uu / gap * s.unsqueeze(-2) + s.unsqueeze(-1) * (vv / gap) + gs.diag_embed()
+    if u._array.dtype in dtypes.COMPLEX_TYPES:
+        inner = inner + ((H(u) @ gu).diagonal(0, -2, -1).imag * 1j / s).diag_embed()
+    out = u @ inner.to(u.dtype) @ vh
+    m, n = u.shape[-2], vh.shape[-1]
+    k = s.shape[-1]
+    if m > k:
+        rest = gu / s.unsqueeze(-2)
+        out = out + (rest - u @ (H(u) @ rest)) @ vh
+    if n > k:
+        rest = gvh / s.unsqueeze(-1)
+        out = out + u @ (rest - (rest @ H(vh)) @ vh)
+    return out
+
+
+class SolveTriangular(Op):
+    """X with ``input @ X = other`` for a triangular input; only its triangle is read."""
+
+    fits = True
+
+    def eager(self, xp, input, other, *, upper, unitriangular):
+        square("linalg.solve_triangular", input)
+        a = np.triu(input) if upper else np.tril(input)
+        if unitriangular:
+            n = a.shape[-1]
+            a = a * (1 - np.eye(n, dtype=a.dtype)) + np.eye(n, dtype=a.dtype)
+        try:
+            return np.linalg.solve(a, other)
+        except np.linalg.LinAlgError:
+            return np.full(np.broadcast_shapes(a.shape[:-2], other.shape[:-2]) + other.shape[-2:], np.inf, a.dtype)
+
+    def grad_input(self, g, input, out, upper, unitriangular):
+        gx = -(SolveTriangular.bind(H(input), g, upper=not upper, unitriangular=unitriangular) @ H(out))
+        shift = 1 if unitriangular else 0
+        return gx.triu(shift) if upper else gx.tril(-shift)
+
+    def grad_other(self, g, input, upper, unitriangular):
+        return SolveTriangular.bind(H(input), g, upper=not upper, unitriangular=unitriangular)
+
+
+class MatrixExp(Op):
+    """The exponential of square matrices: Padé approximation with scaling and squaring (SciPy)."""
+
+    def eager(self, xp, input):
+        import scipy.linalg
+
+        square("linalg.matrix_exp", input)
+        return np.asarray(scipy.linalg.expm(input), input.dtype) if input.size else input.copy()
+
+    def grad(self, g, input):
+        """The exponential of [[A^H, G], [0, A^H]] holds the gradient in its upper right block."""
+        n, d = input._array.shape[-1], input._array.ndim
+        a = H(input)
+        top = Cat.bind(a, g, dim=d - 1)
+        bottom = Cat.bind(a * 0, a, dim=d - 1)
+        return MatrixExp.bind(Cat.bind(top, bottom, dim=d - 2))[..., :n, n:]

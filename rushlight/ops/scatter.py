@@ -1,0 +1,470 @@
+"""Reading and writing along one dim by index: gather, scatter, index_select, index_add, masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Elementwise, Op
+from rushlight.core.tensor import Tensor
+from rushlight.errors import DTypeError, ShapeError
+from rushlight.ops.copy import cast_array
+from rushlight.ops.create import zeros
+
+
+def grid(index: Any, dim: int) -> tuple[Any, ...]:
+    """NumPy index that reads or writes element ``index`` of ``dim`` at each place."""
+    where = list(np.ogrid[tuple([slice(n) for n in index.shape])])
+    where[dim] = index
+    return tuple(where)
+
+
+def check_index(name: str, x: Any, index: Any, dim: int) -> None:
+    """Index tensors hold int64 in range; a negative index is an error, unlike in ``x[index]``."""
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise DTypeError(f"{name}(): Expected dtype int64 for index, but got {dtypes.of[index.dtype].name}; convert it with .long().")
+    n = x.shape[dim] if x.ndim else 1
+    if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
+        bad = int(index.max()) if int(index.max()) >= n else int(index.min())
+        kind = IndexError if name in ("index_select", "take") else RuntimeError
+        raise kind(f"{name}(): index {bad} is out of bounds for dimension {dim} with size {n}")
+
+
+def check_inside(name: str, index: Any, limit: Any, skip: int | None, what: str) -> None:
+    """Every size of index is at most that of the other tensor, except in dim ``skip``."""
+    if max(index.ndim, 1) != max(limit.ndim, 1):
+        raise ShapeError(f"{name}(): Index tensor must have the same number of dimensions as {what} tensor: {index.shape}, {limit.shape}.")
+    for d, (a, b) in enumerate(zip(index.shape, limit.shape, strict=False)):
+        if d != skip and a > b:
+            raise ShapeError(f"{name}(): Size does not match at dimension {d}: expected index {index.shape} to be no larger than {what} "
+                             f"{limit.shape} apart from dimension {skip}.")  # fmt: skip
+
+
+class Gather(Op):
+    """``out[i][j] = input[index[i][j]][j]`` for dim 0, and so on. Shape: that of ``index``."""
+
+    def eager(self, xp, input, index, *, dim):
+        if not index.size:
+            return np.empty(index.shape, input.dtype)
+        check_inside("gather", index, input, dim, "input")
+        check_index("gather", input, index, dim)
+        if not input.ndim:
+            return np.broadcast_to(input, index.shape).copy()
+        if not index.ndim:
+            return input.reshape(-1)[index]
+        return input[grid(index, dim)]
+
+    def grad_input(self, g, index, input_spec, dim):
+        return ScatterAdd.bind(zeros(*input_spec), index, g, dim=dim)
+
+
+def trimmed(src: Any, index: Any) -> Any:
+    """The part of src that index covers."""
+    return src[tuple([slice(n) for n in index.shape])] if isinstance(src, np.ndarray) and src.ndim else src
+
+
+class Scatter(Op):
+    """``input`` with ``input[index[i][j]][j] = src[i][j]`` for dim 0, and so on; src may be a number."""
+
+    overlap = "none"
+
+    def eager(self, xp, input, index, src, *, dim):
+        out = input.copy()
+        self.store(out, [index, src], {"dim": dim})
+        return out
+
+    def store(self, x, others, params):
+        index, src, dim = others[0], others[1], params["dim"]
+        check_scatter("scatter", x, index, src, dim)
+        if index.size:
+            values = trimmed(src, index)
+            at(x)[grid(at(index), dim)] = at(values) if isinstance(values, np.ndarray) else cast_array(np.asarray(values), x.dtype)
+
+    def grad_input(self, g, index, dim):
+        return Scatter.bind(g, index, 0, dim=dim)
+
+    def grad_src(self, g, index, src_spec, dim):
+        return embedded(Gather.bind(g, index, dim=dim), src_spec)
+
+
+def at(x: Any) -> Any:
+    """0-dim arrays as vectors, in the same memory."""
+    return x if x.ndim else x.reshape(1)
+
+
+def embedded(g: Tensor, spec: Any) -> Tensor:
+    """g in the corner of zeros of ``spec``: src may be larger than index."""
+    if g._array.shape == spec[0]:
+        return g
+    out = zeros(*spec)
+    out[tuple([slice(n) for n in g._array.shape])] = g
+    return out
+
+
+def check_scatter(name: str, x: Any, index: Any, src: Any, dim: int) -> None:
+    """The checks that all scatters share."""
+    if isinstance(src, np.ndarray) and src.dtype != x.dtype:
+        raise DTypeError(f"{name}(): Expected self.dtype to be equal to src.dtype, but got {x.dtype} and {src.dtype}; convert one.")
+    if not index.size:
+        return
+    check_inside(name, index, x, dim, "self")
+    if isinstance(src, np.ndarray):
+        check_inside(name, index, src, None, "src")
+    check_index(name, x, index, dim)
+
+
+class ScatterAdd(Op):
+    """``input`` with ``input[index[i][j]][j] += src[i][j]`` for dim 0, and so on."""
+
+    overlap = "none"
+
+    def eager(self, xp, input, index, src, *, dim):
+        out = input.copy()
+        self.store(out, [index, src], {"dim": dim})
+        return out
+
+    def store(self, x, others, params):
+        index, src, dim = others[0], others[1], params["dim"]
+        check_scatter("scatter_add", x, index, src, dim)
+        if index.size:
+            np.add.at(at(x), grid(at(index), dim), at(trimmed(src, index)))
+
+    def grad_input(self, g):
+        return g
+
+    def grad_src(self, g, index, src_spec, dim):
+        return embedded(Gather.bind(g, index, dim=dim), src_spec)
+
+
+class IndexSelect(Op):
+    """Slices ``index`` of ``dim``, in that order."""
+
+    def eager(self, xp, input, index, *, dim):
+        if index.ndim > 1:
+            raise IndexError(f"index_select(): Index is supposed to be a vector, but it has shape {index.shape}.")
+        check_index("index_select", input, index, dim)
+        return np.take(at(input), at(index), dim) if input.ndim else np.take(at(input), at(index), 0).reshape(())
+
+    def grad_input(self, g, index, input_spec, dim):
+        return IndexAdd.bind(zeros(*input_spec), index, g, dim=dim)
+
+
+def check_slices(name: str, x: Any, index: Any, source: Any, dim: int) -> None:
+    """The checks of ops that write whole slices."""
+    if index.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector, but it has shape {index.shape}.")
+    if source.dtype != x.dtype:
+        raise DTypeError(f"{name}(): self ({x.dtype}) and source ({source.dtype}) expected to have the same dtype; convert one.")
+    if x.ndim and source.ndim:
+        expected = (*x.shape[:dim], index.size, *x.shape[dim + 1 :])
+        if source.shape != expected:
+            raise ShapeError(f"{name}(): source has shape {source.shape}, but {index.size} slices of dim {dim} of {x.shape} need {expected}.")
+    n = x.shape[dim] if x.ndim else 1
+    if index.size and (int(index.min()) < -n or int(index.max()) >= n):
+        raise IndexError(f"{name}(): index out of range for dimension {dim} with size {n}")
+
+
+class IndexAdd(Op):
+    """``input`` with slice ``index[i]`` of ``dim`` increased by slice i of ``source``."""
+
+    overlap = "none"
+
+    def eager(self, xp, input, index, source, *, dim):
+        out = input.copy()
+        self.store(out, [index, source], {"dim": dim})
+        return out
+
+    def store(self, x, others, params):
+        index, source, dim = others[0], others[1], params["dim"]
+        check_slices("index_add", x, index, source, dim)
+        np.add.at(at(x), (slice(None),) * dim + (at(index),), at(source))
+
+    def grad_input(self, g):
+        return g
+
+    def grad_source(self, g, index, source_spec, dim):
+        return IndexSelect.bind(g, index, dim=dim).expand(source_spec[0])
+
+
+class IndexCopy(Op):
+    """``input`` with slice ``index[i]`` of ``dim`` replaced by slice i of ``source``."""
+
+    overlap = "none"
+
+    def eager(self, xp, input, index, source, *, dim):
+        out = input.copy()
+        self.store(out, [index, source], {"dim": dim})
+        return out
+
+    def store(self, x, others, params):
+        index, source, dim = others[0], others[1], params["dim"]
+        check_slices("index_copy", x, index, source, dim)
+        at(x)[(slice(None),) * dim + (at(index),)] = at(source)
+
+    def grad_input(self, g, index, dim):
+        return IndexFill.bind(g, index, dim=dim, value=0)
+
+    def grad_source(self, g, index, source_spec, dim):
+        return IndexSelect.bind(g, index, dim=dim).expand(source_spec[0])
+
+
+class IndexFill(Op):
+    """``input`` with slices ``index`` of ``dim`` set to ``value``."""
+
+    overlap = "none"
+
+    def eager(self, xp, input, index, *, dim, value):
+        out = input.copy()
+        self.store(out, [index], {"dim": dim, "value": value})
+        return out
+
+    def store(self, x, others, params):
+        index, dim = others[0], params["dim"]
+        if index.ndim > 1:
+            raise IndexError(f"index_fill_(): Index has to be a vector/scalar, but it has shape {index.shape}.")
+        check_slices("index_fill", x, index, np.empty((), x.dtype), dim)
+        if isinstance(params["value"], complex) and x.dtype not in dtypes.COMPLEX_TYPES:
+            raise DTypeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+        at(x)[(slice(None),) * dim + (at(index),)] = cast_array(np.asarray(params["value"]), x.dtype)
+
+    def grad_input(self, g, index, dim):
+        return IndexFill.bind(g, index, dim=dim, value=0)
+
+
+class MaskedFill(Elementwise):
+    """``input`` with ``value`` where ``mask`` is True. Shape: broadcast of both."""
+
+    def scalar(self, s, input, mask, *, value):
+        return s.where(mask, value, input)
+
+    def forward(self, arrays, params):
+        x, mask = arrays
+        check_mask("masked_fill", mask)
+        return np.where(mask, filler(x, params["value"]), x)
+
+    def store(self, x, others, params):
+        mask = others[0]
+        check_mask("masked_fill", mask)
+        value = filler(x, params["value"])
+        try:
+            np.copyto(x, value, where=mask)
+        except ValueError:
+            raise ShapeError(f"masked_fill_: the mask of shape {mask.shape} does not broadcast to {x.shape}.") from None
+
+    def grad_input(self, g, mask):
+        return MaskedFill.bind(g, mask, value=0)
+
+
+def filler(x: Any, value: Any) -> Any:
+    """A number as an array of x's dtype."""
+    if dtypes.CATEGORY[dtypes.of_number(value)] > dtypes.CATEGORY[x.dtype] and x.dtype not in (dtypes.bool_,):
+        raise DTypeError(f"value cannot be converted to type {x.dtype} without overflow: it is {value!r}.")
+    return cast_array(np.asarray(value), x.dtype)
+
+
+def check_mask(name: str, mask: Any) -> None:
+    """Masks are bool."""
+    if mask.dtype != np.bool_:
+        raise DTypeError(f"{name}: expected a mask of dtype bool, but it is {dtypes.of[mask.dtype].name}; compare, or use .bool().")
+
+
+class MaskedSelect(Op):
+    """The elements where ``mask`` is True, as a vector."""
+
+    def eager(self, xp, input, mask):
+        check_mask("masked_select", mask)
+        x, m = np.broadcast_arrays(input, mask)
+        return x[m]
+
+    def grad_input(self, g, mask, input_spec):
+        shape = np.broadcast_shapes(input_spec[0], mask._array.shape)
+        return MaskedScatter.bind(zeros(shape, input_spec[1]), mask.expand(shape), g).sum_to_size(input_spec[0])
+
+
+class MaskedScatter(Op):
+    """``input`` with its elements where ``mask`` is True replaced by the first elements of ``source``, in order."""
+
+    def eager(self, xp, input, mask, source):
+        shape = np.broadcast_shapes(input.shape, mask.shape)
+        out = np.array(np.broadcast_to(input, shape), order="C")
+        self.store(out, [mask, source], {})
+        return out
+
+    def store(self, x, others, params):
+        mask, source = others
+        check_mask("masked_scatter", mask)
+        if source.dtype != x.dtype:
+            raise DTypeError(f"masked_scatter: expected self and source to have same dtypes but got {x.dtype} and {source.dtype}")
+        where = np.broadcast_to(mask, x.shape)
+        n = int(np.count_nonzero(where))
+        if n > source.size:
+            raise ShapeError(f"masked_scatter: the mask selects {n} elements, but source has only {source.size}.")
+        x[where] = source.reshape(-1)[:n]
+
+    def grad_input(self, g, mask, input_spec):
+        return MaskedFill.bind(g, mask, value=0).sum_to_size(input_spec[0])
+
+    def grad_source(self, g, mask, source_spec):
+        chosen = MaskedSelect.bind(g, mask)
+        flat = zeros((int(np.prod(source_spec[0], dtype=np.int64)),), source_spec[1])
+        flat[: chosen._array.size] = chosen
+        return flat.reshape(source_spec[0])
+
+
+class Put(Op):
+    """``input`` seen as a vector, with elements ``index`` replaced by (or with ``accumulate`` increased by) ``source``."""
+
+    def eager(self, xp, input, index, source, *, accumulate):
+        out = input.copy()
+        self.store(out, [index, source], {"accumulate": accumulate})
+        return out
+
+    def store(self, x, others, params):
+        index, source = others
+        if source.dtype != x.dtype:
+            raise DTypeError(f"put_(): self ({x.dtype}) and source ({source.dtype}) expected to have the same dtype; convert one.")
+        if index.size != source.size:
+            raise ShapeError(f"put_(): index has {index.size} elements and source {source.size}; they must be as many.")
+        check_flat("put_", x, index)
+        where = np.unravel_index(index.reshape(-1) % max(x.size, 1), x.shape) if x.ndim else ()
+        if params["accumulate"]:
+            np.add.at(x, where, source.reshape(-1) if x.ndim else source.sum())
+        else:
+            x[where] = source.reshape(-1) if x.ndim else source.reshape(-1)[-1]
+
+    def grad_input(self, g, index, source_spec, accumulate):
+        return g if accumulate else Put.bind(g, index, zeros(*source_spec), accumulate=False)
+
+    def grad_source(self, g, index, source_spec):
+        return Take.bind(g, index).reshape(source_spec[0])
+
+
+def check_flat(name: str, x: Any, index: Any) -> None:
+    """Indices into x seen as a vector; negative ones count from the end."""
+    if index.dtype != dtypes.int64:
+        raise DTypeError(f"{name}(): Expected a long tensor for index, but got {dtypes.of[index.dtype].name}; convert it with .long().")
+    if index.size and (not x.size or int(index.min()) < -x.size or int(index.max()) >= x.size):
+        raise IndexError(f"{name}(): index out of range for a tensor of {x.size} elements.")
+
+
+class Take(Op):
+    """Elements ``index`` of ``input`` seen as a vector. Shape: that of ``index``."""
+
+    def eager(self, xp, input, index):
+        check_flat("take", input, index)
+        return np.take(input.reshape(-1), index) if input.size else np.empty(index.shape, input.dtype)
+
+    def grad_input(self, g, index, input_spec):
+        return Put.bind(zeros(*input_spec), index, g, accumulate=True)
+
+
+REDUCERS: dict[str, Any] = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum, "mean": np.add}
+
+
+class ScatterReduce(Op):
+    """``scatter`` that combines what meets at one place: sum, prod, mean, amax or amin; with ``include_self`` the old value too."""
+
+    overlap = "none"
+
+    def eager(self, xp, input, index, src, *, dim, reduce, include_self):
+        out = input.copy()
+        self.store(out, [index, src], {"dim": dim, "reduce": reduce, "include_self": include_self})
+        return out
+
+    def store(self, x, others, params):
+        index, src, dim = others[0], others[1], params["dim"]
+        check_scatter("scatter_reduce", x, index, src, dim)
+        if index.size:
+            where = grid(at(index), dim)
+            combine(at(x), where, at(trimmed(src, index)), params["reduce"], params["include_self"])
+
+    def grads(self, g, needs, input, index, src, out, dim, reduce, include_self):
+        if reduce == "sum":
+            gx, gs = g, g.gather(dim, index)
+        elif reduce == "mean":
+            n = (zeros(g._array.shape, g._array.dtype) + (1 if include_self else 0)).scatter_add(dim, index, src * 0 + 1)
+            n = n.masked_fill(n == 0, 1)
+            gx, gs = g / n, (g / n).gather(dim, index)
+        elif reduce == "prod":
+            gx, gs = product_gradients(g, input, index, src, out, dim, include_self)
+        else:
+            hit_x = (input == out).to(g) if include_self else input * 0
+            hit_s = (src == out.gather(dim, index)).to(g)
+            n = hit_x.scatter_add(dim, index, hit_s)
+            shared = g / n.masked_fill(n == 0, 1)
+            gx, gs = hit_x * shared, hit_s * shared.gather(dim, index)
+        if not include_self:
+            gx = gx.scatter(dim, index, 0)
+        return [gx if needs[0] else None, None, embed_like(gs, src) if needs[2] else None]
+
+
+def embed_like(g: Tensor, src: Tensor) -> Tensor:
+    """g in the corner of zeros like src."""
+    return embedded(g, (src._array.shape, src._array.dtype))
+
+
+def product_gradients(g: Any, input: Any, index: Any, src: Any, out: Any, dim: int, include_self: bool) -> tuple[Any, Any]:
+    """Of a product: all factors but one, counted so that a single zero still has a gradient."""
+    start = input if include_self else input.scatter(dim, index, 1)
+    ones = (start == 0).to(g).scatter_add(dim, index, (src == 0).to(g))  # zeros among the factors
+    rest = start.masked_fill(start == 0, 1).scatter_reduce(dim, index, src.masked_fill(src == 0, 1), "prod")
+    gx = g * (rest * ((ones == 1) & (start == 0)).to(g) + out / start.masked_fill(start == 0, 1) * (start != 0).to(g))
+    at_src = (g * rest).gather(dim, index) * ((ones.gather(dim, index) == 1) & (src == 0)).to(g)
+    gs = at_src + (g * out).gather(dim, index) / src.masked_fill(src == 0, 1) * (src != 0).to(g)
+    return gx, gs
+
+
+def combine(x: Any, where: Any, values: Any, reduce: str, include_self: bool) -> None:
+    """Reduce values into x at the given places."""
+    ufunc = REDUCERS[reduce]
+    if not include_self:
+        x[where] = {"sum": 0, "mean": 0, "prod": 1}.get(reduce, extreme(x.dtype, reduce))
+    if x.dtype in dtypes.HALVES:
+        wide = x.astype(np.float32)
+        ufunc.at(wide, where, values.astype(np.float32))
+        x[...] = wide
+    else:
+        ufunc.at(x, where, values)
+    if reduce == "mean":
+        n = np.full(x.shape, 1 if include_self else 0)
+        np.add.at(n, where, 1)
+        n = np.maximum(n, 1)
+        x[...] = x // n if x.dtype in dtypes.INTEGER_TYPES else x / n
+
+
+def extreme(d: Any, reduce: str) -> Any:
+    """The neutral element of amax or amin."""
+    if d in dtypes.INTEGER_TYPES:
+        info = np.iinfo(d)
+        return info.min if reduce == "amax" else info.max
+    if d == np.bool_:
+        return reduce != "amax"
+    return -np.inf if reduce == "amax" else np.inf
+
+
+class IndexReduce(Op):
+    """Slices of ``source`` combined into slices ``index`` of ``dim``: prod, mean, amax or amin."""
+
+    overlap = "none"
+
+    def eager(self, xp, input, index, source, *, dim, reduce, include_self):
+        out = input.copy()
+        self.store(out, [index, source], {"dim": dim, "reduce": reduce, "include_self": include_self})
+        return out
+
+    def store(self, x, others, params):
+        index, source, dim = others[0], others[1], params["dim"]
+        check_slices("index_reduce", x, index, source, dim)
+        where = (slice(None),) * dim + (at(index),)
+        combine(at(x), where, at(source), params["reduce"], params["include_self"])
+
+    def grads(self, g, needs, input, index, source, out, dim, reduce, include_self):
+        shape = [1] * max(source.ndim, 1)
+        shape[dim] = -1
+        where = index.reshape(shape).expand(source.shape) if source.ndim else index.reshape(())
+        inner = ScatterReduce.instance.grads(g, (True, False, True), input, where, source, out, dim, reduce, include_self)
+        return [inner[0] if needs[0] else None, None, inner[2] if needs[2] else None]
+
+

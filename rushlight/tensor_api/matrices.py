@@ -1,0 +1,167 @@
+"""Linear algebra as Tensor methods and functions; ``rushlight.linalg`` is the namespace with torch's full signatures."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import ShapeError
+from rushlight.ops import linalg as L
+from rushlight.tensor_api._common import method, methods, store_out
+from rushlight.tensor_api.products import matmul, matrix_power
+
+__all__ = [
+    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "inverse", "logdet", "lu_solve", "matrix_exp", "pinverse", "qr", "slogdet",
+    "svd", "triangular_solve",
+]  # fmt: skip
+
+SlogdetResult = namedtuple("SlogdetResult", ["sign", "logabsdet"])
+QrResult = namedtuple("QrResult", ["Q", "R"])
+SvdResult = namedtuple("SvdResult", ["U", "S", "Vh"])
+EighResult = namedtuple("EighResult", ["eigenvalues", "eigenvectors"])
+
+
+@method
+def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The inverse of (batches of) square matrices. RuntimeError when one is singular.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[2.0, 0.0], [0.0, 4.0]]).inverse()
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
+    """
+    result = L.Inverse.bind(input)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+@method
+def det(input: Tensor) -> Tensor:
+    """Determinants."""
+    return L.Det.bind(input)  # type: ignore[no-any-return]
+
+
+@method
+def slogdet(input: Tensor) -> Any:
+    """Sign and logarithm of the absolute value of determinants."""
+    return SlogdetResult(*L.Slogdet.bind(input))
+
+
+@method
+def logdet(input: Tensor) -> Tensor:
+    """Logarithms of determinants; nan where they are negative."""
+    sign, log = L.Slogdet.bind(input)
+    if input._array.dtype in dtypes.COMPLEX_TYPES:
+        return log + sign.angle() * 1j  # type: ignore[no-any-return]
+    return log.masked_fill(sign < 0, float("nan"))  # type: ignore[no-any-return]
+
+
+@method
+def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+    """The triangular factor of positive definite matrices."""
+    result = L.Cholesky.bind(input)
+    result = L.H(result) if upper else result
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+@method
+def cholesky_solve(input: Tensor, L_: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+    """X with ``A @ X = input`` given the Cholesky factor of A."""
+    low = L.H(L_) if upper else L_
+    inner = L.SolveTriangular.bind(low, input, upper=False, unitriangular=False)
+    result = L.SolveTriangular.bind(L.H(low), inner, upper=True, unitriangular=False)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+@method
+def cholesky_inverse(L_: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+    """The inverse of a matrix, given its Cholesky factor."""
+    return cholesky_solve(L.eye_like(L_).expand(L_.shape), L_, upper, out=out)
+
+
+@method
+def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
+    """``input = Q @ R``."""
+    return QrResult(*L.Qr.bind(input, mode="reduced" if some else "complete"))
+
+
+@method
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any = None) -> Any:
+    """``input = U @ diag(S) @ V.mH``."""
+    u, s, vh = L.Svd.bind(input, full_matrices=not some)
+    if not compute_uv:
+        m, n = input._array.shape[-2:]
+        batch = input._array.shape[:-2]
+        return _SVD(input.new_zeros((*batch, m, m)), s, input.new_zeros((*batch, n, n)))
+    return _SVD(u, s, L.H(vh))
+
+
+_SVD = namedtuple("_SVD", ["U", "S", "V"])
+
+
+@method
+def matrix_exp(input: Tensor) -> Tensor:
+    """The exponential of square matrices."""
+    return L.MatrixExp.bind(input)  # type: ignore[no-any-return]
+
+
+def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Tensor:
+    """The Moore-Penrose inverse, through the singular values; differentiable where the rank is full."""
+    if not x._array.size:
+        return x.new_empty((*x._array.shape[:-2], x._array.shape[-1], x._array.shape[-2]))  # type: ignore[no-any-return]
+    m, n = x._array.shape[-2:]
+    u, s, vh = L.Svd.bind(x, full_matrices=False)
+    eps = float(np.finfo(x._array.dtype).eps) * max(m, n) if rtol is None and not atol else rtol or 0.0
+    cut = s.detach()[..., :1] * eps
+    if atol is not None:
+        cut = cut.clamp(min=atol) if not isinstance(atol, Tensor) else cut.maximum(atol.unsqueeze(-1))
+    keep = s.detach() > cut
+    reciprocal = s.masked_fill(~keep, 1).reciprocal().masked_fill(~keep, 0)
+    return matmul(L.H(vh) * reciprocal.unsqueeze(-2).to(vh.dtype), L.H(u))
+
+
+@method
+def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
+    """The Moore-Penrose inverse."""
+    return pinv(input, rcond)
+
+
+def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+    """X with ``A @ X = b``, given the LU factorisation of A."""
+    n = LU_data._array.shape[-1]
+    rows = permutation(LU_pivots._array, n)
+    permuted = b.take_along_dim(wrap(rows)[..., None].expand(*rows.shape, b._array.shape[-1]), -2)
+    inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
+    result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+def permutation(pivots: Any, n: int) -> Any:
+    """The row order that LAPACK's 1-based pivots stand for."""
+    out = np.broadcast_to(np.arange(n), (*pivots.shape[:-1], n)).copy()
+    flat, piv = out.reshape(-1, n), pivots.reshape(-1, pivots.shape[-1])
+    for row, p in zip(flat, piv, strict=True):
+        for i, j in enumerate(p):
+            row[i], row[j - 1] = row[j - 1], row[i]
+    return out
+
+
+def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *,  # noqa: N803
+                     out: Any = None) -> Any:  # fmt: skip
+    """(X, A) with ``A @ X = b`` for a triangular A."""
+    matrix = A.mT if transpose else A
+    x = L.SolveTriangular.bind(matrix, b, upper=upper != transpose, unitriangular=unitriangular)
+    return namedtuple("triangular_solve", ["solution", "cloned_coefficient"])(x, A.clone())
+
+
+def square_check(x: Tensor, name: str) -> None:
+    """Refuse matrices that are not square."""
+    if x._array.ndim < 2 or x._array.shape[-1] != x._array.shape[-2]:
+        raise ShapeError(f"{name}: A must be batches of square matrices, but has shape {tuple(x._array.shape)}.")
+
+
+methods(lu_solve=lu_solve, triangular_solve=triangular_solve, matrix_power=matrix_power)

@@ -1,0 +1,423 @@
+"""Functions that rearrange, repeat and combine shapes."""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.size import make_size
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import ShapeError
+from rushlight.ops import shaping as H
+from rushlight.ops.reduce import sum_to
+from rushlight.ops.view import Expand
+from rushlight.tensor_api._common import check_factory, expect_tensor, method, methods, numpy_dtype, resize, shape_of, store_out, wrap_dim
+from rushlight.tensor_api.joining import cat, stack
+
+__all__ = [
+    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod",
+    "column_stack", "combinations", "diag", "diag_embed", "diagflat", "dstack", "flip", "fliplr", "flipud", "hstack", "meshgrid",
+    "repeat_interleave", "roll", "rot90", "row_stack", "tile", "tril", "tril_indices", "triu", "triu_indices", "vander", "vstack",
+]  # fmt: skip
+
+
+@method
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """The order of the elements reversed along ``dims``: a copy.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(3).flip(0)
+        tensor([2, 1, 0])
+    """
+    n = input._array.ndim
+    asked = [wrap_dim(d, n) for d in shape_of(dims, "flip")]
+    if len(set(asked)) != len(asked):
+        raise RuntimeError(f"flip: dim appears multiple times in the list of dims {dims}.")
+    return H.Flip.bind(input, dims=tuple(asked) if n else ())  # type: ignore[no-any-return]
+
+
+@method
+def fliplr(input: Tensor) -> Tensor:
+    """Columns in reverse order."""
+    if input._array.ndim < 2:
+        raise RuntimeError("Input must be >= 2-d.")
+    return flip(input, 1)
+
+
+@method
+def flipud(input: Tensor) -> Tensor:
+    """Rows in reverse order."""
+    if input._array.ndim < 1:
+        raise RuntimeError("Input must be >= 1-d.")
+    return flip(input, 0)
+
+
+@method
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """Elements moved ``shifts`` places along ``dims`` (without: of the flattened tensor), re-entering at the other end."""
+    steps = tuple(shifts) if isinstance(shifts, (tuple, list)) else (int(shifts),)
+    if dims is None or dims == ():
+        if len(steps) != 1:
+            raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:0")
+        return H.Roll.bind(input.reshape(-1), shifts=steps, dims=(0,)).reshape(input._array.shape)  # type: ignore[no-any-return]
+    where = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+    if len(steps) != len(where):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:{len(where)}")
+    if not input._array.ndim:
+        [wrap_dim(d, 0) for d in where]
+        return input.clone()
+    return H.Roll.bind(input, shifts=steps, dims=tuple([wrap_dim(d, input._array.ndim) for d in where]))  # type: ignore[no-any-return]
+
+
+@method
+def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
+    """Rotated by ``k`` times 90 degrees from the first towards the second of ``dims``."""
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    n = input._array.ndim
+    if n < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {n}")
+    a, b = wrap_dim(dims[0], n), wrap_dim(dims[1], n)
+    if a == b:
+        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+    k %= 4
+    if k == 2:
+        return flip(input, a, b)
+    if k == 1:
+        return flip(input, b).transpose(a, b).contiguous()
+    return flip(input, a).transpose(a, b).contiguous() if k == 3 else input.clone()
+
+
+@method
+def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The lower triangle of the last two dims up to ``diagonal``; the rest is zero."""
+    result = H.Tril.bind(matrices(input, "tril"), diagonal=int(diagonal))
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+@method
+def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The upper triangle of the last two dims from ``diagonal``; the rest is zero."""
+    result = H.Triu.bind(matrices(input, "triu"), diagonal=int(diagonal))
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+
+def matrices(x: Tensor, name: str) -> Tensor:
+    """x, which must have two dims or more."""
+    if x._array.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, but has {x._array.ndim}.")
+    return x
+
+
+def _triangle(name: str, find: Any) -> Any:
+    def indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = "cpu", layout: Any = None) -> Tensor:
+        check_factory(device, layout)
+        return wrap(np.stack(find(row, offset, col)).astype(numpy_dtype(dtype, dtypes.int64)))
+
+    indices.__name__ = indices.__qualname__ = name
+    indices.__doc__ = "Row and column indices ``(2, n)`` of a triangle of a ``row`` by ``col`` matrix."
+    return indices
+
+
+tril_indices, triu_indices = _triangle("tril_indices", np.tril_indices), _triangle("triu_indices", np.triu_indices)
+
+
+@method
+def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
+    if input._array.ndim not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input._array.ndim}D")
+    result = diag_embed(input, diagonal) if input._array.ndim == 1 else input.diagonal(diagonal).clone()
+    return result if out is None else store_out(out, result)
+
+
+@method
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Matrices with the last dim of ``input`` on a diagonal."""
+    n = input._array.ndim + 1
+    a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return H.DiagEmbed.bind(input, offset=offset, dim1=a, dim2=b)  # type: ignore[no-any-return]
+
+
+@method
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """The flattened input as the diagonal of a matrix."""
+    return diag_embed(input.reshape(-1), offset)
+
+
+@method
+def repeat(self: Tensor, *repeats: Any) -> Tensor:
+    """The tensor repeated along each dim: a copy. More repeats than dims add dims in front."""
+    times = shape_of(repeats, "repeat")
+    if len(times) < self._array.ndim:
+        raise ShapeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+    if any([n < 0 for n in times]):
+        raise ShapeError(f"repeat: Trying to create tensor with negative dimension: {times}")
+    return H.Repeat.bind(self, repeats=times)  # type: ignore[no-any-return]
+
+
+@method
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """``repeat`` that treats missing repeats as 1."""
+    times = shape_of(dims, "tile")
+    return repeat(input, *((1,) * (input._array.ndim - len(times)) + times))
+
+
+@method
+def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+    """Slice i of ``dim`` repeated ``repeats[i]`` times in a row (without ``dim``: of the flattened tensor).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([1, 2]).repeat_interleave(2)
+        tensor([1, 1, 2, 2])
+    """
+    if repeats is None:
+        counts = input._array
+        return wrap(np.repeat(np.arange(len(counts)), counts))
+    x = input.reshape(-1) if dim is None else input
+    d = 0 if dim is None else wrap_dim(dim, input._array.ndim)
+    counts = repeats._array if isinstance(repeats, Tensor) else np.asarray(repeats)
+    if counts.size and int(counts.min()) < 0:
+        raise RuntimeError("repeats can not be negative")
+    if counts.ndim > 1 or (counts.size not in (1, x._array.shape[d] if x._array.ndim else 1)):
+        raise RuntimeError(f"repeats must have the same size as input along dim {d}, but has shape {counts.shape}.")
+    if not x._array.ndim:
+        x = x.reshape(1)
+    many = np.broadcast_to(counts.reshape(-1), (x._array.shape[d],))
+    return H.RepeatInterleave.bind(x, repeats=many, dim=d)  # type: ignore[no-any-return]
+
+
+def broadcast_shapes(*shapes: Any) -> Any:
+    """The common shape that shapes broadcast to.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.broadcast_shapes((2, 1), (3,))
+        torch.Size([2, 3])
+    """
+    sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    for s in sizes:
+        if any([n < 0 for n in s]):
+            raise RuntimeError(f"Trying to create tensor with negative dimension: {s}")
+    try:
+        return make_size(np.broadcast_shapes(*sizes))
+    except ValueError:
+        raise ShapeError(f"Shape mismatch: objects cannot be broadcast to a single shape: {', '.join(map(str, sizes))}.") from None
+
+
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
+    """``input`` expanded to ``size``: a view."""
+    return input.expand(*shape_of((size,), "broadcast_to"))
+
+
+methods(broadcast_to=broadcast_to)
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """Tensors expanded to their common shape: views."""
+    items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    shape = broadcast_shapes(*[t._array.shape for t in items])
+    return tuple([Expand.bind(t, shape=tuple(shape)) for t in items])
+
+
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Coordinate grids of vectors; ``indexing`` "ij" (the default) or "xy".
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.meshgrid(torch.arange(2), torch.arange(2), indexing="ij")[0]
+        tensor([[0, 0],
+                [1, 1]])
+    """
+    items = list(tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors)
+    if not items:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    kind = indexing or "ij"
+    if kind not in ("ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {kind}')
+    for t in items:
+        if t._array.ndim > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tuple(t._array.shape)}")
+    swap = kind == "xy" and len(items) >= 2
+    if swap:
+        items[0], items[1] = items[1], items[0]
+    flat = [t.reshape(-1) for t in items]
+    shape = [t._array.size for t in flat]
+    grids = [t.reshape([-1 if i == k else 1 for k in builtins.range(len(flat))]).expand(shape) if all(shape) else t.new_empty(shape)
+             for i, t in enumerate(flat)]  # fmt: skip
+    if swap:
+        grids = [g.transpose(0, 1) for g in grids]
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+def _at_least(n: int, grow: Any) -> Any:
+    def function(*tensors: Any) -> Any:
+        if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+            return grow(tensors[0])
+        items = tensors[0] if len(tensors) == 1 else tensors
+        return tuple([grow(t) for t in items])
+
+    function.__name__ = function.__qualname__ = f"atleast_{n}d"
+    function.__doc__ = f"Tensors with dims of size 1 added until they have {n}; a tuple for several."
+    return function
+
+
+def _to_3d(t: Tensor) -> Tensor:
+    n = t._array.ndim
+    return t if n >= 3 else t.unsqueeze(-1) if n == 2 else t.reshape(1, -1, 1)
+
+
+atleast_1d = _at_least(1, lambda t: t if t._array.ndim else t.reshape(1))
+atleast_2d = _at_least(2, lambda t: t if t._array.ndim >= 2 else t.reshape(1, -1))
+atleast_3d = _at_least(3, _to_3d)
+
+
+def _checked(tensors: Any, name: str) -> list[Tensor]:
+    items = [expect_tensor(t, name, "tensors") for t in tensors]
+    if not items:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    return items
+
+
+def hstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """Tensors joined horizontally: along dim 1, vectors along dim 0."""
+    items = [atleast_1d(t) for t in _checked(tensors, "hstack")]
+    return cat(items, 0 if items[0]._array.ndim == 1 else 1, out=out)
+
+
+def vstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """Tensors joined vertically: along dim 0, vectors as rows."""
+    return cat([atleast_2d(t) for t in _checked(tensors, "vstack")], 0, out=out)
+
+
+row_stack = vstack
+
+
+def dstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """Tensors joined along dim 2."""
+    return cat([atleast_3d(t) for t in _checked(tensors, "dstack")], 2, out=out)
+
+
+def column_stack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
+    """Tensors joined as columns."""
+    return cat([t.reshape(-1, 1) if t._array.ndim <= 1 else t for t in _checked(tensors, "column_stack")], 1, out=out)
+
+
+def block_diag(*tensors: Tensor) -> Tensor:
+    """Matrices along the diagonal of a larger one."""
+    items = [atleast_2d(t) for t in tensors] or [wrap(np.empty((1, 0), dtypes.default.float))]
+    for i, t in enumerate(items):
+        if t._array.ndim > 2:
+            raise RuntimeError(f"block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._array.ndim} dimensions")
+    width = builtins.sum([t._array.shape[1] for t in items])
+    rows, at = [], 0
+    for t in items:
+        h, w = t._array.shape
+        rows.append(cat([t.new_zeros(h, at), t, t.new_zeros(h, width - at - w)], 1))
+        at += w
+    return cat(rows, 0)
+
+
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All combinations of one element of each vector, a row each."""
+    items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    for t in items:
+        if t._array.ndim != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {tuple(t._array.shape)}")
+    if len(items) == 1:
+        return items[0]  # type: ignore[no-any-return]
+    return stack([g.reshape(-1) for g in meshgrid(*items, indexing="ij")], 1)
+
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All combinations of ``r`` elements of a vector, a row each."""
+    if input._array.ndim != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {tuple(input._array.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    index = np.array(list(choose(builtins.range(input._array.size), r)), np.int64).reshape(-1, r)
+    return input[wrap(index)] if r else input.new_empty(0)
+
+
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803
+    """The Vandermonde matrix: powers of the elements of a vector as columns."""
+    n = x._array.size if N is None else N
+    powers = np.arange(n) if increasing else np.arange(n)[::-1].copy()
+    return x.unsqueeze(-1) ** wrap(powers)  # type: ignore[no-any-return]
+
+
+@method
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """The tensor summed until it has ``size``, to which it must be broadcast."""
+    shape, have = shape_of(size, "sum_to_size"), self._array.shape
+    extra = len(have) - len(shape)
+    if extra < 0 or any([n not in (1, m) for n, m in zip(shape, have[max(extra, 0) :], strict=True)]):
+        raise ShapeError(f"size {list(shape)} is not expandable to size {list(have)}.")
+    return self if shape == have else sum_to(self, shape)
+
+
+@method
+def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+    """Another shape in the same memory, or in new memory where that is too small; new elements are uninitialised."""
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    resize(self, shape_of(sizes, "resize_"))
+    return self
+
+
+@method
+def resize_as_(self: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
+    """``resize_`` to the shape of another tensor."""
+    return resize_(self, *the_template._array.shape)
+
+
+@method
+def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+    """Use the memory of ``source``: a tensor, or a storage with offset, size and stride in elements."""
+    if source is None:
+        self._array = np.empty(0, self._array.dtype)
+    elif isinstance(source, Tensor):
+        self._array = source._array
+    else:
+        memory = np.frombuffer(source._memory(), self._array.dtype) if hasattr(source, "_memory") else source
+        shape = (math.prod(memory.shape),) if size is None else tuple(size)
+        steps = stride if stride is not None else [math.prod(shape[i + 1 :]) for i in builtins.range(len(shape))]
+        self._array = np.lib.stride_tricks.as_strided(memory[storage_offset:], shape, [s * memory.itemsize for s in steps])
+    return self
+
+
+def _triangle_in_place(op: Any) -> Any:
+    return lambda self, diagonal=0: op.update(matrices(self, op.__name__.lower()), diagonal=int(diagonal))
+
+
+methods(
+    tril_=_triangle_in_place(H.Tril), triu_=_triangle_in_place(H.Triu),
+    fill_diagonal_=lambda self, fill_value, wrap=False: _fill_diagonal(self, fill_value, wrap),
+)  # fmt: skip
+
+
+def _fill_diagonal(self: Tensor, value: Any, wrap_around: bool) -> Tensor:
+    x = self._array
+    if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) != 1):
+        raise RuntimeError(f"fill_diagonal_: needs a matrix, or all dimensions of equal length, but the shape is {x.shape}.")
+    steps = builtins.sum([s // x.itemsize for s in x.strides])
+    n = min(x.shape)
+    part = self.as_strided((n,), (steps,), self.storage_offset())
+    part.fill_(value)
+    if wrap_around and x.ndim == 2 and x.shape[0] > x.shape[1] + 1:
+        rows, cols = x.shape
+        for start in builtins.range(cols + 1, rows, cols + 1):
+            k = builtins.min(cols, rows - start)
+            self.as_strided((k,), (steps,), self.storage_offset() + start * x.strides[0] // x.itemsize).fill_(value)
+    return self

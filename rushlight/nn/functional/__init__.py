@@ -1,0 +1,11 @@
+"""torch.nn.functional: the mathematics of layers, without state.
+
+One module per family: ``activation``, ``dropout``, ``linear``, ``loss``, ``distance``, ...; each turns its arguments into the ops of
+``rushlight.ops``.
+"""
+
+from rushlight.nn.functional.activation import *
+from rushlight.nn.functional.distance import *
+from rushlight.nn.functional.dropout import *
+from rushlight.nn.functional.linear import *
+from rushlight.nn.functional.loss import *

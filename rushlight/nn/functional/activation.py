@@ -1,0 +1,267 @@
+"""Activation functions, softmax and dropout's relatives without state."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from rushlight import tensor_api as T
+from rushlight.core.tensor import Tensor
+from rushlight.errors import ShapeError
+from rushlight.ops import activation as A
+from rushlight.tensor_api._common import wrap_dim
+
+__all__ = [
+    "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "selu_", "celu", "celu_", "gelu", "silu", "mish",
+    "softplus", "hardtanh", "hardtanh_", "hardswish", "hardsigmoid", "hardshrink", "softshrink", "tanhshrink", "softsign", "logsigmoid",
+    "prelu", "rrelu", "rrelu_", "glu", "threshold", "threshold_", "sigmoid", "tanh", "softmax", "log_softmax", "softmin",
+    "gumbel_softmax",
+]  # fmt: skip
+
+
+def _apply(op: Any, input: Tensor, inplace: bool, **params: Any) -> Tensor:
+    return op.update(input, **params) if inplace else op.bind(input, **params)  # type: ignore[no-any-return]
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``max(0, x)``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.relu(torch.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+    return A.Relu.update(input) if inplace else A.Relu.bind(input)  # type: ignore[no-any-return]
+
+
+relu_ = T.relu_
+hardshrink = T.hardshrink
+prelu = T.prelu
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(0, x), 6)``. Shape: ``(*) -> (*)``."""
+    return _apply(A.Hardtanh, input, inplace, low=0, high=6)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """``x`` where positive, else ``negative_slope * x``. Shape: ``(*) -> (*)``."""
+    return _apply(A.LeakyRelu, input, inplace, negative_slope=negative_slope)
+
+
+def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """In-place form of ``leaky_relu``."""
+    return leaky_relu(input, negative_slope, True)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``x`` where positive, else ``alpha (exp(x) - 1)``. Shape: ``(*) -> (*)``."""
+    return _apply(A.Elu, input, inplace, alpha=alpha, scale=1, input_scale=1)
+
+
+def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """In-place form of ``elu``."""
+    return elu(input, alpha, True)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``scale * elu(x, alpha)`` with the constants that keep mean 0 and variance 1 through layers. Shape: ``(*) -> (*)``.
+
+    Reference: Klambauer et al., 2017, arXiv:1706.02515.
+    """
+    return _apply(A.Elu, input, inplace, alpha=1.6732632423543772848170429916717, scale=1.0507009873554804934193349852946, input_scale=1)
+
+
+def selu_(input: Tensor) -> Tensor:
+    """In-place form of ``selu``."""
+    return selu(input, True)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))``. Shape: ``(*) -> (*)``."""
+    if alpha == 0:
+        raise RuntimeError("celu: ZeroDivisionError: alpha cannot be 0; pass a positive number.")
+    return _apply(A.Elu, input, inplace, alpha=alpha, scale=1, input_scale=1 / alpha)
+
+
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """In-place form of ``celu``."""
+    return celu(input, alpha, True)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """``x * P(X <= x)`` of a standard normal X; ``approximate="tanh"`` is cheaper. Shape: ``(*) -> (*)``.
+
+    Reference: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
+    """
+    if approximate == "none":
+        return A.Gelu.bind(input)  # type: ignore[no-any-return]
+    if approximate == "tanh":
+        return A.GeluTanh.bind(input)  # type: ignore[no-any-return]
+    raise RuntimeError(f"gelu: approximate argument must be either none or tanh, but is {approximate!r}.")
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x * sigmoid(x)``, also called swish. Shape: ``(*) -> (*)``."""
+    return _apply(A.Silu, input, inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x * tanh(softplus(x))``. Shape: ``(*) -> (*)``."""
+    return _apply(A.Mish, input, inplace)
+
+
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+    """``log(1 + exp(beta x)) / beta``, and x where ``beta x > threshold``. Shape: ``(*) -> (*)``."""
+    return A.Softplus.bind(input, beta=beta, threshold=threshold)  # type: ignore[no-any-return]
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """``x`` limited to ``[min_val, max_val]``. Shape: ``(*) -> (*)``."""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val cannot be greater than max_val, but they are {min_val} and {max_val}.")
+    return _apply(A.Hardtanh, input, inplace, low=min_val, high=max_val)
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """In-place form of ``hardtanh``."""
+    return hardtanh(input, min_val, max_val, True)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x * relu6(x + 3) / 6``. Shape: ``(*) -> (*)``."""
+    return _apply(A.Hardswish, input, inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """``relu6(x + 3) / 6``. Shape: ``(*) -> (*)``."""
+    return _apply(A.Hardsigmoid, input, inplace)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` moved towards 0 by ``lambd``, not past it. Shape: ``(*) -> (*)``."""
+    if lambd < 0:
+        raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}.")
+    return A.Softshrink.bind(input, lambd=lambd)  # type: ignore[no-any-return]
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """``x - tanh(x)``. Shape: ``(*) -> (*)``."""
+    return input - input.tanh()
+
+
+def softsign(input: Tensor) -> Tensor:
+    """``x / (1 + |x|)``. Shape: ``(*) -> (*)``."""
+    return input / (input.abs() + 1)  # type: ignore[no-any-return]
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """``log(sigmoid(x))`` without underflow. Shape: ``(*) -> (*)``."""
+    return A.LogSigmoid.bind(input)  # type: ignore[no-any-return]
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """``1 / (1 + exp(-x))``. Shape: ``(*) -> (*)``."""
+    return input.sigmoid()
+
+
+def tanh(input: Tensor) -> Tensor:
+    """Hyperbolic tangent. Shape: ``(*) -> (*)``."""
+    return input.tanh()
+
+
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """Leaky ReLU with a slope drawn from [lower, upper] for each negative element; with their mean when not training.
+
+    Shape: ``(*) -> (*)``.
+
+    Reference: Xu et al., 2015, arXiv:1505.00853.
+    """
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    if lower > upper:
+        raise RuntimeError(f"rrelu: lower bound ({lower}) should be less than or equal to the upper bound ({upper}).")
+    noise = A.rrelu_noise(input, lower, upper)
+    return A.Rrelu.update(input, noise) if inplace else A.Rrelu.bind(input, noise)  # type: ignore[no-any-return]
+
+
+def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
+    """In-place form of ``rrelu``."""
+    return rrelu(input, lower, upper, training, True)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half along ``dim`` times the sigmoid of the second half. Shape: ``(*, 2n, *) -> (*, n, *)``.
+
+    Reference: Dauphin et al., 2016, arXiv:1612.08083.
+    """
+    if not input._array.ndim:
+        raise RuntimeError("glu does not support 0-dimensional tensors: the input is halved along a dim.")
+    d = wrap_dim(dim, input._array.ndim)
+    size = input._array.shape[d]
+    if size % 2:
+        raise ShapeError(f"glu: Halving dimension must be even, but dimension {d} is size {size}.")
+    return A.Glu.bind(input, dim=d)  # type: ignore[no-any-return]
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """``x`` where ``x > threshold``, else ``value``. Shape: ``(*) -> (*)``."""
+    return _apply(A.Threshold, input, inplace, threshold=threshold, value=value)
+
+
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """In-place form of ``threshold``."""
+    return _apply(A.Threshold, input, True, threshold=threshold, value=value)
+
+
+def implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+    """The dim that softmax takes when none is given, which warns."""
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=stacklevel + 1,
+    )
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """``exp(x)`` scaled to sum to 1 along ``dim``. Shape: ``(*) -> (*)``.
+
+    Args:
+        dim: along which the results sum to 1.
+        dtype: convert the input to it first.
+    """
+    return T.softmax(input, implicit_dim("softmax", input._array.ndim, _stacklevel) if dim is None else dim, dtype)
+
+
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """Logarithm of ``softmax``, computed without underflow. Shape: ``(*) -> (*)``."""
+    return T.log_softmax(input, implicit_dim("log_softmax", input._array.ndim, _stacklevel) if dim is None else dim, dtype)
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """Softmax of ``-x``. Shape: ``(*) -> (*)``."""
+    return T.softmax(-input, implicit_dim("softmin", input._array.ndim, _stacklevel) if dim is None else dim, dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A sample of the Gumbel-softmax distribution; one-hot when ``hard``, with the gradient of the soft sample.
+
+    Args:
+        logits: unnormalised log-probabilities, shape ``(*)``.
+        tau: temperature, > 0.
+        hard: return the nearest one-hot vectors.
+        dim: along which the results sum to 1.
+
+    Reference: Jang et al., 2016, arXiv:1611.01144.
+    """
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -T.empty_like(logits.detach()).exponential_().log()
+    soft = T.softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.max(dim, keepdim=True)[1]
+    one_hot = T.zeros_like(logits).scatter_(dim, index, 1.0)
+    return one_hot - soft.detach() + soft

@@ -1,0 +1,371 @@
+"""Activation functions: elementwise curves, their slopes, and the few with weights or random slopes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Elementwise, Op
+from rushlight.core.scalar import NUMPY
+from rushlight.core.tensor import Tensor
+from rushlight.errors import NotSupportedError
+from rushlight.ops.join import Cat
+
+INTEGER_OF = {4: np.dtype("i4"), 8: np.dtype("i8")}
+ONE = np.int8(1)
+
+
+def where_not(drop: Any, g: Any) -> Any:
+    """g with zeros where the mask ``drop`` is True, infinities and nan included; not slowed by masks without a pattern as where is."""
+    whole = INTEGER_OF.get(g.itemsize)
+    if whole is None or g.dtype not in dtypes.FLOATS or not g.ndim:
+        return np.where(drop, np.zeros((), g.dtype), g)
+    bits = np.bitwise_and(g.view(whole), np.subtract(drop.view(np.int8), ONE))
+    return bits.view(g.dtype)
+
+
+class Relu(Elementwise):
+    """``max(0, x)``."""
+
+    def scalar(self, s, input):
+        return s.maximum(input, 0)
+
+    def compute_dtype(self, arrays):
+        if arrays[0].dtype == np.bool_:
+            raise NotSupportedError("relu: Boolean inputs are not supported; convert them with .float() first.")
+        return arrays[0].dtype
+
+    def grad(self, g, out):
+        return ReluGrad.bind(g, out)
+
+
+class ReluGrad(Elementwise):
+    """``g`` where the result of ReLU was not zero."""
+
+    label = "ThresholdBackward"
+
+    def scalar(self, s, g, out):
+        return s.where(out <= 0, 0, g)
+
+    def eager(self, xp, g, out):
+        return where_not(out <= 0, g)
+
+    def plan(self):
+        self.ufunc = lambda g, out: where_not(out <= 0, g)
+        super().plan()
+
+    def grad_g(self, g, out):
+        return ReluGrad.bind(g, out)
+
+
+class Activation(Elementwise, abstract=True):
+    """A curve: its value is ``scalar(s, x)``, its derivative ``slope(s, x)``, and its second derivative ``bend(x)``, in Tensor.
+
+    bend's default is zero, for curves made of straight pieces.
+    """
+
+    fast = dtypes.FLOATS
+    integers = False  # whether integers may be passed
+
+    def compute_dtype(self, arrays):
+        d = arrays[0].dtype
+        if d not in dtypes.FLOATING_TYPES and not (self.integers and d in dtypes.INTEGER_TYPES):
+            name = type(self).__name__.lower()
+            raise NotSupportedError(
+                f'"{name}" not implemented for {dtypes.of[d].name}; it takes floating-point tensors: convert with .float().'
+            )
+        return d
+
+    def slope(self, s: Any, x: Any, **params: Any) -> Any:
+        """First derivative."""
+        raise NotImplementedError
+
+    def bend(self, x: Tensor, **params: Any) -> Any:
+        """Second derivative, or 0 where the curve is made of straight pieces."""
+        return 0
+
+    def grad(self, g, input, params):
+        return Slope.bind(g, input, curve=self, options=params or {})
+
+
+class Slope(Elementwise):
+    """``g`` times the derivative of an activation at ``x``."""
+
+    def scalar(self, s, g, x, *, curve, options):
+        return g * curve.slope(s, x, **options)
+
+    def eager(self, xp, g, x, *, curve, options):
+        d = curve.slope(NUMPY, x, **options)
+        return where_not(~d, g) if d.dtype == np.bool_ else g * d
+
+    def backward_name(self, params):
+        return f"{params['curve'].backward_name(None)[:-1]}Backward0" if params else "SlopeBackward0"
+
+    def grad_g(self, g, x, curve, options):
+        return Slope.bind(g, x, curve=curve, options=options)
+
+    def grad_x(self, gg, g, x, curve, options):
+        return gg * g * curve.bend(x, **options)
+
+
+def sigmoid(s: Any, x: Any) -> Any:
+    """Logistic function of one element; exp overflows to infinity harmlessly."""
+    return 1 / (1 + s.exp(-x))
+
+
+class LeakyRelu(Activation):
+    """``x`` where positive, else ``slope * x``."""
+
+    def scalar(self, s, input, *, negative_slope):
+        if 0 <= negative_slope <= 1:
+            return s.maximum(input, input * negative_slope)
+        return s.where(input > 0, input, input * negative_slope)
+
+    def slope(self, s, x, *, negative_slope):
+        if s.__class__.__name__ != "NumpyScalars":
+            return s.where(x > 0, 1, negative_slope)
+        rise = (x > 0).astype(x.dtype)
+        rise *= 1 - negative_slope
+        rise += negative_slope
+        return rise
+
+
+class Elu(Activation):
+    """``scale * x`` where positive, else ``scale * alpha * (exp(input_scale * x) - 1)``."""
+
+    def scalar(self, s, input, *, alpha, scale, input_scale):
+        low = s.minimum(input, 0) if input_scale == 1 else s.minimum(input, 0) * input_scale
+        high = s.maximum(input, 0) if scale == 1 else s.maximum(input, 0) * scale
+        return high + s.expm1(low) * (alpha * scale)
+
+    def slope(self, s, x, *, alpha, scale, input_scale):
+        return s.where(x > 0, scale, s.exp(s.minimum(x, 0) * input_scale) * (alpha * scale * input_scale))
+
+    def bend(self, x, *, alpha, scale, input_scale):
+        return ((x * input_scale).exp() * (alpha * scale * input_scale**2)).masked_fill(x > 0, 0)
+
+
+class Gelu(Activation):
+    """``x * P(X <= x)`` of a standard normal X."""
+
+    def scalar(self, s, input):
+        return input * (0.5 * (1 + s.erf(input * math.sqrt(0.5))))
+
+    def slope(self, s, x):
+        return 0.5 * (1 + s.erf(x * math.sqrt(0.5))) + x * s.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+
+    def bend(self, x):
+        return (2 - x * x) * (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
+
+
+BETA, KAPPA = math.sqrt(2 / math.pi), 0.044715
+
+
+class GeluTanh(Activation):
+    """``x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``, near GELU and cheaper."""
+
+    label = "Gelu"
+
+    def scalar(self, s, input):
+        t = s.tanh((input * input * (BETA * KAPPA) + BETA) * input)
+        return (t + 1) * (input * 0.5)
+
+    def slope(self, s, x):
+        square = x * x
+        t = s.tanh((square * (BETA * KAPPA) + BETA) * x)
+        return 0.5 * (1 + t) + (1 - t * t) * (square * (1.5 * BETA * KAPPA) + 0.5 * BETA) * x
+
+    def bend(self, x):
+        square = x * x
+        t = ((square * (BETA * KAPPA) + BETA) * x).tanh()
+        inner = square * (3 * BETA * KAPPA) + BETA
+        return (1 - t * t) * (inner + x * (3 * BETA * KAPPA) * x - t * inner * inner * x)
+
+
+class Silu(Activation):
+    """``x * sigmoid(x)``."""
+
+    def compute_dtype(self, arrays):
+        return arrays[0].dtype if arrays[0].dtype in dtypes.COMPLEX_TYPES else super().compute_dtype(arrays)
+
+    def scalar(self, s, input):
+        return input / (1 + s.exp(-input))
+
+    def slope(self, s, x):
+        y = sigmoid(s, x)
+        return y * (1 + x * (1 - y))
+
+    def bend(self, x):
+        y = x.sigmoid()
+        return y * (1 - y) * (2 + x * (1 - 2 * y))
+
+
+def softplus(s: Any, x: Any) -> Any:
+    """``log(1 + exp(x))`` without overflow."""
+    return s.maximum(x, 0) + s.log1p(s.exp(-s.abs(x)))
+
+
+class Mish(Activation):
+    """``x * tanh(log(1 + exp(x)))``."""
+
+    def scalar(self, s, input):
+        return input * s.tanh(softplus(s, input))
+
+    def slope(self, s, x):
+        t = s.tanh(softplus(s, x))
+        return t + x * (1 - t * t) * sigmoid(s, x)
+
+    def bend(self, x):
+        t, y = Softplus.bind(x, beta=1.0, threshold=20.0).tanh(), x.sigmoid()
+        d = (1 - t * t) * y
+        return 2 * d + x * d * (1 - y - 2 * t * y)
+
+
+class Softplus(Activation):
+    """``log(1 + exp(beta x)) / beta``; x itself where ``beta x > threshold``."""
+
+    def scalar(self, s, input, *, beta, threshold):
+        z = input if beta == 1 else input * beta
+        return s.where(z > threshold, input, s.log1p(s.exp(s.minimum(z, threshold))) / beta)
+
+    def slope(self, s, x, *, beta, threshold):
+        z = x * beta
+        return s.where(z > threshold, 1, sigmoid(s, z))
+
+    def bend(self, x, *, beta, threshold):
+        y = (x * beta).sigmoid()
+        return (y * (1 - y) * beta).masked_fill(x * beta > threshold, 0)
+
+
+class LogSigmoid(Activation):
+    """``log(1 / (1 + exp(-x)))``."""
+
+    def scalar(self, s, input):
+        return s.minimum(input, 0) - s.log1p(s.exp(-s.abs(input)))
+
+    def slope(self, s, x):
+        return sigmoid(s, -x)
+
+    def bend(self, x):
+        y = x.sigmoid()
+        return -y * (1 - y)
+
+
+class Hardtanh(Activation):
+    """``x`` limited to ``[low, high]``."""
+
+    integers = True
+
+    def scalar(self, s, input, *, low, high):
+        if low > high:
+            return s.minimum(s.maximum(input, low), high)
+        return s.maximum(s.minimum(input, high), low)
+
+    def slope(self, s, x, *, low, high):
+        return (x > low) & (x < high)
+
+
+class Hardswish(Activation):
+    """``x * clip(x + 3, 0, 6) / 6``."""
+
+    def scalar(self, s, input):
+        return input * s.minimum(s.maximum(input + 3, 0), 6) / 6
+
+    def slope(self, s, x):
+        return s.where(x <= -3, 0, s.where(x < 3, x / 3 + 0.5, 1))
+
+    def bend(self, x):
+        return ((x > -3) & (x < 3)).to(x.dtype) / 3
+
+
+class Hardsigmoid(Activation):
+    """``clip(x + 3, 0, 6) / 6``."""
+
+    def scalar(self, s, input):
+        return s.minimum(s.maximum(input + 3, 0), 6) / 6
+
+    def slope(self, s, x):
+        return ((x > -3) & (x < 3)) * s.where(x == x, x.dtype.type(1 / 6), x)
+
+
+class Hardshrink(Activation):
+    """``x`` where its magnitude exceeds ``lambd``, else 0."""
+
+    def scalar(self, s, input, *, lambd):
+        return s.where((input >= -lambd) & (input <= lambd), 0, input)
+
+    def slope(self, s, x, *, lambd):
+        return (x < -lambd) | (x > lambd)
+
+
+class Softshrink(Activation):
+    """``x`` moved towards 0 by ``lambd``, not past it."""
+
+    def scalar(self, s, input, *, lambd):
+        return input - s.minimum(s.maximum(input, -lambd), lambd)
+
+    def slope(self, s, x, *, lambd):
+        return (x < -lambd) | (x > lambd)
+
+
+class Threshold(Activation):
+    """``x`` where it exceeds ``threshold``, else ``value``."""
+
+    integers = True
+
+    def scalar(self, s, input, *, threshold, value):
+        return s.where(input <= threshold, value, input)
+
+    def slope(self, s, x, *, threshold, value):
+        return ~(x <= threshold)
+
+
+class Prelu(Elementwise):
+    """``x`` where positive, else ``weight * x``; weight broadcasts."""
+
+    label = "PreluKernel"
+
+    def scalar(self, s, input, weight):
+        return s.where(input > 0, input, input * weight)
+
+    def grad_input(self, g, input, weight):
+        positive = (input > 0).to(g.dtype)
+        return g * (positive + weight * (1 - positive))
+
+    def grad_weight(self, g, input):
+        return g * Hardtanh.bind(input, low=-math.inf, high=0.0)
+
+
+class Rrelu(Op):
+    """``x`` where positive, else x times its own slope from ``noise`` (which is 1 where x is positive)."""
+
+    label = "RreluWithNoise"
+
+    def eager(self, xp, input, noise):
+        return input * noise
+
+    def grad_input(self, g, noise):
+        return g * noise
+
+
+class Glu(Op):
+    """The first half along ``dim`` times the sigmoid of the second."""
+
+    def eager(self, xp, input, *, dim):
+        d = input.dtype
+        a, b = np.split(input.astype(dtypes.float32) if d in dtypes.HALVES else input, 2, dim)
+        out = np.exp(-b)
+        out += 1
+        return np.divide(a, out).astype(d, order="C", copy=False)
+
+    def grad(self, g, input, dim):
+        n = input.shape[dim] // 2
+        a, b = input.narrow(dim, 0, n), input.narrow(dim, n, n)
+        y = b.sigmoid()
+        gy = g * y
+        return Cat.bind(gy, gy * a * (1 - y), dim=dim)
+
+

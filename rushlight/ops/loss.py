@@ -1,0 +1,394 @@
+"""Losses: how far an input is from its target, reduced to a number or left for each element.
+
+``reduction`` is "mean", "sum" or "none" throughout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Op
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import DTypeError, ShapeError
+from rushlight.ops.activation import LogSigmoid
+
+
+def wide(x: Any) -> Any:
+    """Halves as float32, anything else as it is."""
+    return x.astype(dtypes.float32) if x is not None and x.dtype in dtypes.HALVES else x
+
+
+def reduce(loss: np.ndarray, reduction: str) -> Any:
+    """The reduction of an array of losses."""
+    if reduction == "none":
+        return loss
+    total = np.add.reduce(loss, None)
+    return total if reduction == "sum" else total / (loss.size or loss.dtype.type(np.nan))
+
+
+class Pointwise(Op, abstract=True):
+    """A loss of corresponding elements of ``input`` and ``target`` (of one shape and dtype).
+
+    ``value(x, y)`` is the loss of arrays. ``slope(x, y)`` is its derivative by input, in Tensor, and ``target_slope`` by target.
+    """
+
+    def value(self, x: Any, y: Any, **options: Any) -> Any:
+        """Losses of arrays."""
+        raise NotImplementedError
+
+    def slope(self, x: Tensor, y: Tensor, **options: Any) -> Tensor:
+        """Derivative by ``input``."""
+        raise NotImplementedError
+
+    def target_slope(self, x: Tensor, y: Tensor, **options: Any) -> Tensor:
+        """Derivative by ``target``; the default is for losses of the difference alone."""
+        return -self.slope(x, y, **options)
+
+    def eager(self, xp, input, target, *, reduction, **options):
+        d = input.dtype
+        out = reduce(self.value(wide(input), wide(target), **options), reduction)
+        return out if out.dtype == d else out.astype(d)
+
+    def share(self, g: Tensor, count: int, reduction: str) -> Tensor:
+        """The gradient of one element's loss."""
+        return g / count if reduction == "mean" else g
+
+    def grad_input(self, g, input, target, params):
+        options = {k: v for k, v in params.items() if k != "reduction"}
+        return self.slope(input, target, **options) * self.share(g, input._array.size, params["reduction"])
+
+    def grad_target(self, g, input, target, params):
+        options = {k: v for k, v in params.items() if k != "reduction"}
+        return self.target_slope(input, target, **options) * self.share(g, input._array.size, params["reduction"])
+
+
+class MseLoss(Pointwise):
+    """``(x - y)^2``."""
+
+    def eager(self, xp, input, target, *, reduction):
+        d = input - target
+        if reduction == "none" or d.dtype in dtypes.HALVES or not d.flags.c_contiguous:
+            return super().eager(xp, input, target, reduction=reduction)
+        d = d.reshape(-1)
+        total = d.dot(d)
+        return total if reduction == "sum" else total / (d.size or d.dtype.type(np.nan))
+
+    def value(self, x, y):
+        d = x - y
+        return d * d
+
+    def slope(self, x, y):
+        return (x - y) * 2
+
+    def grad_input(self, g, input, target, reduction):
+        return (input - target) * (g * (2 / input._array.size if reduction == "mean" else 2))
+
+    def grad_target(self, g, input, target, reduction):
+        return (target - input) * (g * (2 / input._array.size if reduction == "mean" else 2))
+
+
+class L1Loss(Pointwise):
+    """``|x - y|``."""
+
+    def value(self, x, y):
+        return np.abs(x - y)
+
+    def eager(self, xp, input, target, *, reduction):
+        if input.dtype not in dtypes.COMPLEX_TYPES:
+            return super().eager(xp, input, target, reduction=reduction)
+        return reduce(np.abs(input - target), reduction)
+
+    def slope(self, x, y):
+        return (x - y).sgn()
+
+
+class SmoothL1Loss(Pointwise):
+    """``(x - y)^2 / (2 beta)`` where the difference is below beta, else ``|x - y| - beta / 2``."""
+
+    def value(self, x, y, *, beta):
+        d = np.abs(x - y)
+        return np.where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta)
+
+    def slope(self, x, y, *, beta):
+        return ((x - y) / beta).clamp(-1, 1)
+
+
+class HuberLoss(Pointwise):
+    """``(x - y)^2 / 2`` where the difference is below delta, else ``delta (|x - y| - delta / 2)``."""
+
+    def value(self, x, y, *, delta):
+        d = np.abs(x - y)
+        return np.where(d < delta, d * d * 0.5, (d - 0.5 * delta) * delta)
+
+    def slope(self, x, y, *, delta):
+        return (x - y).clamp(-delta, delta)
+
+
+class SoftMarginLoss(Pointwise):
+    """``log(1 + exp(-y x))``."""
+
+    def value(self, x, y):
+        z = -x * y
+        return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+
+    def slope(self, x, y):
+        return -y * (-y * x).sigmoid()
+
+    def target_slope(self, x, y):
+        return -x * (-y * x).sigmoid()
+
+
+class BinaryCrossEntropy(Pointwise):
+    """``-(y log x + (1 - y) log(1 - x))``, logarithms at least -100."""
+
+    def value(self, x, y):
+        if x.size and not (x.min() >= 0 and x.max() <= 1):
+            raise RuntimeError(
+                "binary_cross_entropy: all elements of input should be between 0 and 1; apply sigmoid first, or use "
+                "binary_cross_entropy_with_logits."
+            )
+        if y.size and not (y.min() >= 0 and y.max() <= 1):
+            raise RuntimeError("binary_cross_entropy: all elements of target should be between 0 and 1.")
+        return (y - 1) * np.maximum(np.log1p(-x), -100) - y * np.maximum(np.log(x), -100)
+
+    def slope(self, x, y):
+        return (x - y) / ((1 - x) * x).clamp(min=1e-12)
+
+    def target_slope(self, x, y):
+        return (1 - x).log().clamp(min=-100) - x.log().clamp(min=-100)
+
+
+class BinaryCrossEntropyWithLogits(Op):
+    """``-(p y log s + (1 - y) log(1 - s))`` for ``s = sigmoid(x)``, with p, ``pos_weight``, broadcast or None."""
+
+    def eager(self, xp, input, target, pos_weight, *, reduction):
+        d = input.dtype
+        x, y, p = wide(input), wide(target), wide(pos_weight)
+        low = np.log1p(np.exp(-np.abs(x)))
+        if p is None:
+            loss = np.maximum(x, 0) - x * y + low
+        else:
+            low += np.maximum(-x, 0)
+            loss = (1 - y) * x + ((p - 1) * y + 1) * low
+        out = reduce(loss, reduction)
+        return out if out.dtype == d else out.astype(d)
+
+    def share(self, g: Tensor, x: Tensor, reduction: str) -> Tensor:
+        """The gradient of one element's loss."""
+        return g / x._array.size if reduction == "mean" else g
+
+    def grad_input(self, g, input, target, pos_weight, reduction):
+        s, g = input.sigmoid(), self.share(g, input, reduction)
+        if pos_weight is None:
+            return (s - target) * g
+        return (1 - target - ((pos_weight - 1) * target + 1) * (1 - s)) * g
+
+    def grad_target(self, g, input, target, pos_weight, reduction):
+        g = self.share(g, input, reduction)
+        if pos_weight is None:
+            return -input * g
+        return (LogSigmoid.bind(-input) - pos_weight * LogSigmoid.bind(input)) * g
+
+    def grad_pos_weight(self, g, input, target, reduction):
+        return -target * LogSigmoid.bind(input) * self.share(g, input, reduction)
+
+    fits = True
+
+
+class KlDiv(Pointwise):
+    """``y (log y - x)``, or ``exp(y) (y - x)`` when the target is a logarithm too."""
+
+    def value(self, x, y, *, log_target):
+        if log_target:
+            return np.exp(y) * (y - x)
+        return np.where(y > 0, y * np.log(y), np.where(y == 0, y, np.nan)) - y * x
+
+    def slope(self, x, y, *, log_target):
+        return -y.exp() if log_target else -y
+
+    def target_slope(self, x, y, *, log_target):
+        return y.exp() * (y - x + 1) if log_target else (y.log() + 1 - x).masked_fill(y == 0, 0)
+
+
+# Classes -----------------------------------------------------------------------------------------------------------
+
+
+def as_rows(x: np.ndarray) -> np.ndarray:
+    """Log-probabilities as (N, C, positions)."""
+    if x.ndim == 1:
+        return x.reshape(1, -1, 1)
+    return x.reshape(*x.shape[:2], -1)
+
+
+class Classes:
+    """Targets checked against the number of classes, ready to index (N, C, positions)."""
+
+    __slots__ = ("index", "valid", "shape", "safe")
+
+    def __init__(self, logp: np.ndarray, target: np.ndarray, ignore: int) -> None:
+        if target.dtype.kind not in "iu":
+            raise DTypeError(
+                f"expected scalar type Long for the targets, but found {dtypes.of[target.dtype].name}; class indices are int64: "
+                "convert with .long()."
+            )
+        want = logp.shape[:1] + logp.shape[2:] if logp.ndim > 1 else ()
+        if target.shape != want:
+            raise size_error(logp, target, want)
+        classes = logp.shape[1] if logp.ndim > 1 else logp.shape[0]
+        self.valid = None
+        if target.size and (target.min() < 0 or target.max() >= classes):
+            self.valid = valid = target != ignore
+            bad = target[valid & ((target < 0) | (target >= classes))]
+            if bad.size:
+                raise IndexError(f"Target {bad.flat[0]} is out of bounds: classes are 0 to {classes - 1}.")
+            target = np.where(valid, target, 0)
+        elif 0 <= ignore < classes:
+            self.valid = target != ignore
+        self.shape, self.safe = target.shape, target
+        if logp.ndim == 2:
+            self.index: Any = (np.arange(len(target)), target)
+        elif logp.ndim == 1:
+            self.index = (target,)
+        else:
+            lead = np.arange(logp.shape[0]).reshape(-1, *[1] * (target.ndim - 1))
+            self.index = (lead, target, *np.indices(target.shape, sparse=True)[1:])
+
+    def weights(self, logp: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        """What each position's loss is multiplied by; None: all 1."""
+        if weight is None:
+            return None if self.valid is None else self.valid.astype(logp.dtype)
+        w = weight[self.safe]
+        return w if self.valid is None else w * self.valid
+
+    def total(self, weights: np.ndarray | None) -> Any:
+        """What a mean divides by."""
+        return float(self.safe.size) if weights is None else np.add.reduce(weights, None)
+
+
+def size_error(logp: np.ndarray, target: np.ndarray, want: Any) -> Exception:
+    """The error for targets whose shape does not go with the input's."""
+    if logp.ndim and target.ndim and logp.shape[0] != target.shape[0]:
+        return ValueError(
+            f"Expected input batch_size ({logp.shape[0]}) to match target batch_size ({target.shape[0]}): the input has shape "
+            f"{logp.shape} and the target {target.shape}."
+        )
+    return ShapeError(
+        f"nll_loss: 0D or 1D target tensor expected for inputs of 1 or 2 dims, multi-target not supported: an input of shape "
+        f"{logp.shape} goes with targets of shape {tuple(want)}, but they have {target.shape}."
+        if logp.ndim < 3
+        else f"nll_loss: an input of shape {logp.shape} goes with targets of shape {tuple(want)}, but they have {target.shape}."
+    )
+
+
+def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
+    """``-weight[target] * logp[target]``, reduced."""
+    d, logp, weight = logp.dtype, wide(logp), wide(weight)
+    classes = Classes(logp, target, ignore_index)
+    loss = np.negative(logp[classes.index])
+    w = classes.weights(logp, weight)
+    if w is not None:
+        loss = np.where(w == 0, 0, loss * w).astype(loss.dtype, copy=False)
+    if reduction != "none":
+        loss = np.add.reduce(loss, None)
+        if reduction == "mean":
+            total = classes.total(w)
+            loss = loss / total if total else loss * np.nan
+    return loss if loss.dtype == d else loss.astype(d)
+
+
+def coefficients(g: Any, logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> tuple[Any, Classes]:
+    """Each position's factor: the arriving gradient times its weight, by the total for a mean."""
+    classes = Classes(logp, target, ignore_index)
+    w = classes.weights(logp, weight)
+    if reduction == "mean":
+        g = g / logp.dtype.type(classes.total(w))
+    c = g if w is None else g * w
+    return c, classes
+
+
+def at_class_dim(c: Any, ndim: int) -> Any:
+    """Factors of positions, ready to broadcast over the classes."""
+    c = np.asarray(c)
+    if not c.ndim:
+        return c
+    return c[:, None] if ndim > 1 else c
+
+
+class NllLoss(Op):
+    """``-weight[target] * input[target]`` for log-probabilities ``(N, C, ...)`` and classes ``(N, ...)``."""
+
+    def eager(self, xp, input, target, weight, *, reduction, ignore_index):
+        return picked_loss(input, target, weight, reduction, ignore_index)
+
+    def grad_input(self, g, input_spec, target, weight, params):
+        return NllGrad.bind(g, target, weight, shape=input_spec[0], **params)
+
+
+class NllGrad(Op):
+    """The gradient of NllLoss: zero but at the targets."""
+
+    label = "NllLossBackward"
+
+    def eager(self, xp, g, target, weight, *, shape, reduction, ignore_index):
+        d, g = g.dtype, wide(g)
+        out = np.zeros(shape, g.dtype)
+        c, classes = coefficients(g, out, target, wide(weight), reduction, ignore_index)
+        out[classes.index] = -c
+        return out.astype(d, copy=False)
+
+    def grad_g(self, gg, target, weight, reduction, ignore_index):
+        return NllLoss.bind(gg, target, weight, reduction=reduction, ignore_index=ignore_index)
+
+
+class CrossEntropy(Op):
+    """NllLoss of ``logp``, the log-softmax of ``input``, with the gradient of both in one step.
+
+    ``input`` takes the whole gradient, so ``logp``, of which the gradient is a function, receives none.
+    """
+
+    label = "NllLoss"
+
+    def eager(self, xp, logp, input, target, weight, *, reduction, ignore_index):
+        return picked_loss(logp, target, weight, reduction, ignore_index)
+
+    def grad_logp(self, g):
+        return None
+
+    def grad_input(self, g, logp, target, weight, params):
+        return CrossEntropyGrad.bind(g, logp, target, weight, **params)
+
+
+class CrossEntropyGrad(Op):
+    """``c (exp(logp) - one_hot(target))`` with the factor c of each position."""
+
+    label = "NllLossBackward"
+
+    def eager(self, xp, g, logp, target, weight, *, reduction, ignore_index):
+        d, g, logp = logp.dtype, wide(g), wide(logp)
+        c, classes = coefficients(g, logp, target, wide(weight), reduction, ignore_index)
+        out = np.exp(logp)
+        out[classes.index] -= 1
+        out *= at_class_dim(c, logp.ndim)
+        return out if out.dtype == d else out.astype(d)
+
+    def grads(self, gg, needs, g, logp, target, weight, reduction, ignore_index):
+        p = logp.exp()
+        # the factor without g, of each position, and the centred probabilities
+        unit, classes = coefficients(
+            np.ones((), logp._array.dtype), logp._array, target._array, None if weight is None else weight._array, reduction, ignore_index
+        )
+        factor = wrap(np.asarray(at_class_dim(unit, logp.ndim)))
+        hot = np.zeros(logp._array.shape, logp._array.dtype)
+        hot[classes.index] = 1
+        dim = 1 if logp.ndim > 1 else 0
+        gg_g = gg_logp = None
+        if needs[0]:
+            inner = (gg * factor * (p - wrap(hot))).sum(dim)
+            gg_g = inner if reduction == "none" else inner.sum()
+        if needs[1]:
+            gl = g.unsqueeze(1) if reduction == "none" and logp.ndim > 1 else g
+            gg_logp = gg * factor * gl * p
+        return [gg_g, gg_logp, None, None]

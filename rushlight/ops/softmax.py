@@ -1,0 +1,111 @@
+"""Softmax and its logarithm along a dim."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Op
+from rushlight.errors import NotSupportedError
+
+
+def floating(name: str, x: np.ndarray) -> None:
+    """Refuse integers and complex numbers."""
+    if x.dtype not in dtypes.FLOATING_TYPES:
+        raise NotSupportedError(
+            f'"{name}" not implemented for {dtypes.of[x.dtype].name}; it takes floating-point tensors: convert with .float(), or '
+            "pass dtype=."
+        )
+
+
+def shifted(name: str, x: np.ndarray, dim: int) -> np.ndarray:
+    """A fresh C-contiguous copy of x, at least float32, less its maximum along dim."""
+    floating(name, x)
+    wide = x.astype(dtypes.float32) if x.dtype in dtypes.HALVES else x
+    if not wide.ndim:
+        return wide - wide
+    if not wide.shape[dim]:
+        return wide.copy()
+    top = np.maximum.reduce(wide, dim, None, None, True)
+    if not np.isfinite(top).all():  # a row of -inf is nan in torch too; +inf likewise
+        return np.subtract(wide, top, order="C")
+    return np.subtract(wide, top, order="C")
+
+
+class Softmax(Op):
+    """``exp(x)`` scaled to sum to 1 along ``dim``."""
+
+    def eager(self, xp, input, *, dim):
+        e = shifted("softmax", input, dim)
+        np.exp(e, e)
+        if e.ndim:
+            e /= np.add.reduce(e, dim, None, None, True)
+        return e if e.dtype == input.dtype else e.astype(input.dtype)
+
+    def grad(self, g, out, dim):
+        return SoftmaxGrad.bind(g, out, dim=dim)
+
+
+class SoftmaxGrad(Op):
+    """``(g - sum(g * out)) * out``."""
+
+    label = "SoftmaxBackward"
+
+    def eager(self, xp, g, out, *, dim):
+        d = g.dtype
+        if d in dtypes.HALVES:
+            g, out = g.astype(dtypes.float32), out.astype(dtypes.float32)
+        if not g.ndim:
+            return np.zeros((), d)
+        r = g * out
+        r -= out * np.add.reduce(r, dim, None, None, True)
+        return r.astype(d, copy=False)
+
+    def grad_g(self, gg, out, dim):
+        return SoftmaxGrad.bind(gg, out, dim=dim)
+
+    def grad_out(self, gg, g, out, dim):
+        if not g.ndim:
+            return g * 0
+        inner = (g * out).sum(dim, keepdim=True)
+        return gg * (g - inner) - g * (gg * out).sum(dim, keepdim=True)
+
+
+class LogSoftmax(Op):
+    """``x - log(sum(exp(x)))`` along ``dim``."""
+
+    def eager(self, xp, input, *, dim):
+        y = shifted("log_softmax", input, dim)
+        if y.ndim:
+            y -= np.log(np.add.reduce(np.exp(y), dim, None, None, True))
+        return y if y.dtype == input.dtype else y.astype(input.dtype)
+
+    def grad(self, g, out, dim):
+        return LogSoftmaxGrad.bind(g, out, dim=dim)
+
+
+class LogSoftmaxGrad(Op):
+    """``g - exp(out) * sum(g)``."""
+
+    label = "LogSoftmaxBackward"
+
+    def eager(self, xp, g, out, *, dim):
+        d = g.dtype
+        if d in dtypes.HALVES:
+            g, out = g.astype(dtypes.float32), out.astype(dtypes.float32)
+        if not g.ndim:
+            return np.zeros((), d)
+        r = np.exp(out, order="C")
+        r *= np.add.reduce(g, dim, None, None, True)
+        np.subtract(g, r, r)
+        return r.astype(d, copy=False)
+
+    def grad_g(self, gg, out, dim):
+        if not gg.ndim:
+            return gg * 0
+        return gg - (gg * out.exp()).sum(dim, keepdim=True)
+
+    def grad_out(self, gg, g, out, dim):
+        if not g.ndim:
+            return g * 0
+        return -gg * out.exp() * g.sum(dim, keepdim=True)

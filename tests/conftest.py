@@ -1,0 +1,30 @@
+"""Settings every test shares: one thread, a known default state, and hardware marks."""
+
+import numpy
+import pytest
+import torch
+
+import rushlight
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Start each test from PyTorch's defaults, so that no test depends on the one before."""
+    for framework in (rushlight, torch):
+        framework.manual_seed(0)
+        framework.set_default_dtype(framework.float32)
+    numpy.random.seed(0)
+    yield
+    for framework in (rushlight, torch):
+        framework.set_default_dtype(framework.float32)
+
+
+def pytest_collection_modifyitems(items):
+    """Skip tests marked ``gpu`` where there is no CUDA device, saying so."""
+    if any(item.get_closest_marker("gpu") for item in items) and not rushlight.cuda.is_available():
+        skip = pytest.mark.skip(reason="no CUDA device")
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(skip)

@@ -20,6 +20,17 @@ from rushlight.core.state import (
 )
 from rushlight.core.tensor import Tensor as Tensor
 from rushlight.devices import device as device
+from rushlight.formats import (
+    channels_last as channels_last,
+    channels_last_3d as channels_last_3d,
+    contiguous_format as contiguous_format,
+    layout as layout,
+    memory_format as memory_format,
+    preserve_format as preserve_format,
+    sparse_coo as sparse_coo,
+    sparse_csr as sparse_csr,
+    strided as strided,
+)
 from rushlight.dtypes import (
     dtype as dtype,
     get_default_dtype as get_default_dtype,

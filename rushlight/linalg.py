@@ -179,8 +179,16 @@ def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa: N803
 
 
 def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
-    """X with ``A @ X = B``, given the LU factorisation of A."""
-    return M.lu_solve(B, LU, pivots, out=out)
+    """X with ``A @ X = B`` (``X @ A`` when ``left`` is False; A conjugate transposed with ``adjoint``), given A's LU factorisation."""
+    if not left:
+        return _store(out, lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH)  # type: ignore[no-any-return]
+    if not adjoint:
+        return M.lu_solve(B, LU, pivots, out=out)
+    inner = L.SolveTriangular.bind(LU.mH, B, upper=False, unitriangular=False)
+    permuted = L.SolveTriangular.bind(LU.mH, inner, upper=True, unitriangular=True)
+    rows = M.permutation(pivots._array, LU.shape[-1])
+    back = wrap(np.argsort(rows, -1))
+    return _store(out, permuted.take_along_dim(back[..., None].expand(*rows.shape, B.shape[-1]), -2))  # type: ignore[no-any-return]
 
 
 def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
@@ -292,6 +300,7 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
 
 def vander(x: Tensor, N: int | None = None) -> Tensor:  # noqa: N803
     """Vandermonde matrices: powers of the elements of the last dim, ascending."""
+    x = x.reshape(1) if x.ndim == 0 else x
     n = x.shape[-1] if N is None else N
     return x.unsqueeze(-1) ** wrap(np.arange(n))  # type: ignore[no-any-return]
 
@@ -301,7 +310,7 @@ def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) ->
     m, n = A.shape[-2:]
     batch = A.shape[:-2]
     eye = wrap(np.eye(m, dtype=A._array.dtype)).expand(*batch, m, m)
-    result = eye[..., :n]
+    result = eye[..., :n].clone()
     low = A.tril(-1)
     for i in reversed(range(tau.shape[-1])):
         v = (low[..., i] + eye[..., i]).unsqueeze(-1)

@@ -10,6 +10,7 @@ from rushlight import dtypes
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
+from rushlight.formats import copy_in
 from rushlight.ops.create import zeros
 
 
@@ -21,8 +22,8 @@ def zeros_like(g: Tensor) -> Tensor:
 class Clone(Op):
     """A copy that stays in the graph. Keeps the input's layout, except that expanded memory becomes contiguous."""
 
-    def eager(self, xp, input):
-        return input.copy(order="C" if input.flags.c_contiguous or 0 in input.strides else "K")
+    def eager(self, xp, input, *, memory_format=None):
+        return copy_in(input, memory_format)
 
     def grad(self, g):
         return g

@@ -218,6 +218,7 @@ class Eigh(Op):
 class Eig(Op):
     """Eigenvalues and eigenvectors of square matrices, complex; eigenvectors of length 1."""
 
+    fits = True
     outputs = ("eigenvalues", "eigenvectors")
 
     def eager(self, xp, input):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
@@ -258,10 +259,21 @@ class MaskedFill(Elementwise):
 
 
 def filler(x: Any, value: Any) -> Any:
-    """A number as an array of x's dtype."""
-    if dtypes.CATEGORY[dtypes.of_number(value)] > dtypes.CATEGORY[x.dtype] and x.dtype not in (dtypes.bool_,):
-        raise DTypeError(f"value cannot be converted to type {x.dtype} without overflow: it is {value!r}.")
+    """A number as an array of x's dtype, truncated to it; one that is out of its range raises."""
+    if not fits(value, x.dtype):
+        raise DTypeError(f"value cannot be converted to type {dtypes.of[x.dtype].name} without overflow: it is {value!r}.")
     return cast_array(np.asarray(value), x.dtype)
+
+
+def fits(value: Any, d: Any) -> bool:
+    """Whether a number is in the range of dtype d. Infinities and nan are in that of floats, everything in that of bool."""
+    if isinstance(value, complex) and d not in dtypes.COMPLEX_TYPES:
+        return d == np.bool_ or value.imag == 0
+    if d in dtypes.INTEGER_TYPES:
+        return bool(np.isfinite(value)) and np.iinfo(d).min <= int(value) <= np.iinfo(d).max
+    if d in dtypes.FLOATING_TYPES and np.isfinite(value):
+        return abs(value) <= float(ml_dtypes.finfo(d).max)
+    return True
 
 
 def check_mask(name: str, mask: Any) -> None:
@@ -390,13 +402,13 @@ class ScatterReduce(Op):
         elif reduce == "prod":
             gx, gs = product_gradients(g, input, index, src, out, dim, include_self)
         else:
-            hit_x = (input == out).to(g) if include_self else input * 0
+            hit_x = (input == out).to(g) if include_self else zeros(g._array.shape, g._array.dtype)
             hit_s = (src == out.gather(dim, index)).to(g)
             n = hit_x.scatter_add(dim, index, hit_s)
             shared = g / n.masked_fill(n == 0, 1)
             gx, gs = hit_x * shared, hit_s * shared.gather(dim, index)
         if not include_self:
-            gx = gx.scatter(dim, index, 0)
+            gx = g.scatter(dim, index, 0)
         return [gx if needs[0] else None, None, embed_like(gs, src) if needs[2] else None]
 
 

@@ -21,3 +21,4 @@ from rushlight.tensor_api.views import *  # noqa: F403
 from rushlight.tensor_api.selection import *  # noqa: F403
 from rushlight.tensor_api.shaping import *  # noqa: F403
 from rushlight.tensor_api.matrices import *  # noqa: F403
+from rushlight.tensor_api.copies import *  # noqa: F403

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import devices, dtypes
+from rushlight import devices, dtypes, formats
 from rushlight.core.size import make_size
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import GraphError
-from rushlight.ops.copy import Cast, Clone, Contiguous, Copy, Fill
+from rushlight.ops.copy import Cast, Clone, Copy, Fill
 from rushlight.ops.view import offset_of
 from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype, wrap_dim
 from rushlight.tensor_api.views import strides
@@ -54,7 +54,7 @@ def data_ptr(self: Tensor) -> int:
 @method
 def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
     """Whether the elements lie in memory in order."""
-    return bool(self._array.flags.c_contiguous)
+    return formats.is_in(self._array, memory_format)
 
 
 @method
@@ -191,7 +191,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         >>> x.grad
         tensor([1., 1.])
     """
-    return Contiguous.bind(input) if str(memory_format) == "torch.contiguous_format" else Clone.bind(input)  # type: ignore[no-any-return]
+    return Clone.bind(input) if memory_format is None else Clone.bind(input, memory_format=memory_format)  # type: ignore[no-any-return]
 
 
 def cast(x: Tensor, d: Any, copy: bool = False) -> Tensor:
@@ -230,7 +230,8 @@ def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, other: A
     if device is not None:
         devices.check(device)
     copy = copy or (len(flags) > 1 and flags[1])
-    return cast(self, numpy_dtype(dtype, self._array.dtype), copy)
+    out = cast(self, numpy_dtype(dtype, self._array.dtype), copy)
+    return out if memory_format is None or memory_format is formats.preserve_format else out.contiguous(memory_format=memory_format)  # type: ignore[no-any-return]
 
 
 @method
@@ -253,7 +254,8 @@ LEGACY = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16"
 
 def _caster(name: str, d: Any) -> Any:
     def convert(self: Tensor, memory_format: Any = None) -> Tensor:
-        return cast(self, d)
+        out = cast(self, d)
+        return out if memory_format is None else out.contiguous(memory_format=memory_format)  # type: ignore[no-any-return]
 
     convert.__name__ = name
     convert.__doc__ = f"The tensor as {dtypes.of[d].name}; itself when it is already."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.copy import Cast, cast_array
 from rushlight.tensor_api._common import (
@@ -264,8 +264,9 @@ def _like(make: Any, name: str, doc: str) -> Any:
              pin_memory: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
         check_factory(device, layout)
         x = input._array
-        contiguous = x.flags.c_contiguous or 0 in x.strides or str(memory_format) == "torch.contiguous_format"
-        return finish(make(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K"), requires_grad)
+        contiguous = x.flags.c_contiguous or 0 in x.strides or memory_format is formats.contiguous_format
+        out = make(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
+        return finish(formats.copy_in(out, memory_format) if memory_format in formats.CHANNELS_LAST else out, requires_grad)
 
     like.__name__ = like.__qualname__ = name
     like.__doc__ = doc
@@ -324,6 +325,8 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype
         raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}.")
     ints = all([isinstance(v, int) for v in (start, end, step)])
     d = numpy_dtype(dtype, dtypes.int64 if ints else dtypes.default.float)
+    if d in dtypes.INTEGER_TYPES and not ints:
+        start, end, step, ints = int(start), int(end), int(step), True
     if ints:
         a = np.arange(start, end, step, np.int64).astype(d)
     else:
@@ -351,6 +354,14 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
     return np.where(i < steps // 2, low, high).astype(d)
 
 
+def check_steps(steps: Any, name: str) -> None:
+    """The number of values is an int >= 0."""
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
+
+
 def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
              requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """``steps`` evenly spaced values from ``start`` to ``end``, both included.
@@ -362,8 +373,7 @@ def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = 
     """
     check_factory(device, layout)
     start, end = _number(start), _number(end)
-    if steps < 0:
-        raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
+    check_steps(steps, "linspace")
     kind = dtypes.default.complex if isinstance(start, complex_type) or isinstance(end, complex_type) else dtypes.default.float
     a = spaced(start, end, steps, numpy_dtype(dtype, kind)) if steps else np.empty(0, numpy_dtype(dtype, kind))
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
@@ -373,9 +383,9 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any =
              device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """``base`` to the powers ``linspace(start, end, steps)``."""
     d = numpy_dtype(dtype, dtypes.default.float)
-    if steps < 0:
-        raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
-    exponents = spaced(_number(start), _number(end), steps, dtypes.float64) if steps else np.empty(0)
+    check_steps(steps, "logspace")
+    first, last = (int(_number(v)) if d in dtypes.INTEGER_TYPES else _number(v) for v in (start, end))
+    exponents = spaced(first, last, steps, dtypes.float64) if steps else np.empty(0)
     a = np.power(float(base), exponents).astype(d)
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 

@@ -40,15 +40,17 @@ def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 @method
-def det(input: Tensor) -> Tensor:
+def det(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Determinants."""
-    return L.Det.bind(input)  # type: ignore[no-any-return]
+    result = L.Det.bind(input)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
 @method
-def slogdet(input: Tensor) -> Any:
+def slogdet(input: Tensor, *, out: Any = None) -> Any:
     """Sign and logarithm of the absolute value of determinants."""
-    return SlogdetResult(*L.Slogdet.bind(input))
+    result = SlogdetResult(*L.Slogdet.bind(input))
+    return result if out is None else SlogdetResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
 
 
 @method
@@ -86,7 +88,8 @@ def cholesky_inverse(L_: Tensor, upper: bool = False, *, out: Tensor | None = No
 @method
 def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
     """``input = Q @ R``."""
-    return QrResult(*L.Qr.bind(input, mode="reduced" if some else "complete"))
+    result = QrResult(*L.Qr.bind(input, mode="reduced" if some else "complete"))
+    return result if out is None else QrResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
 
 
 @method
@@ -112,8 +115,10 @@ def matrix_exp(input: Tensor) -> Tensor:
 def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Tensor:
     """The Moore-Penrose inverse, through the singular values; differentiable where the rank is full."""
     if not x._array.size:
-        return x.new_empty((*x._array.shape[:-2], x._array.shape[-1], x._array.shape[-2]))  # type: ignore[no-any-return]
+        return L.H(x).clone()
     m, n = x._array.shape[-2:]
+    if hermitian:
+        x = x.tril() + L.H(x.tril(-1))
     u, s, vh = L.Svd.bind(x, full_matrices=False)
     eps = float(np.finfo(x._array.dtype).eps) * max(m, n) if rtol is None and not atol else rtol or 0.0
     cut = s.detach()[..., :1] * eps
@@ -143,6 +148,8 @@ def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | Non
 def permutation(pivots: Any, n: int) -> Any:
     """The row order that LAPACK's 1-based pivots stand for."""
     out = np.broadcast_to(np.arange(n), (*pivots.shape[:-1], n)).copy()
+    if not out.size:
+        return out
     flat, piv = out.reshape(-1, n), pivots.reshape(-1, pivots.shape[-1])
     for row, p in zip(flat, piv, strict=True):
         for i, j in enumerate(p):

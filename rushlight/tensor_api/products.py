@@ -115,7 +115,9 @@ def _mixed(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any, out
         a, b = dtypes.of[input._array.dtype].name, dtypes.of[product._array.dtype].name
         raise DTypeError(f"{name}: self and the product must have the same dtype, but got {a} and {b}; convert one.")
     if product._array.dtype in dtypes.INTEGER_TYPES and (isinstance(beta, float) or isinstance(alpha, float)):
-        raise DTypeError("For integral input tensors, argument alpha and beta must not be a floating point number.")
+        if name == "addmm":
+            raise DTypeError("For integral input tensors, argument alpha and beta must not be a floating point number.")
+        beta, alpha = int(beta), int(alpha)
     scaled = product if alpha == 1 else product * alpha
     if beta == 0:
         result = scaled
@@ -367,6 +369,8 @@ def einsum_pair(a: Tensor, la: list[str], b: Tensor, lb: list[str], needed: set[
                 size[c] = n
         else:
             size[c] = n
+    a, la = einsum_sum(a, la, needed | set(lb))  # a letter that broadcast is now in one term only
+    b, lb = einsum_sum(b, lb, needed | set(la))
     batch = [c for c in la if c in lb and c in needed]
     summed = [c for c in la if c in lb and c not in needed]
     fa, fb = [c for c in la if c not in lb], [c for c in lb if c not in la]

@@ -153,12 +153,19 @@ def _fill_value(value: Any) -> Any:
 @method
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """``input`` with slices ``index`` of ``dim`` set to ``value``."""
+    if isinstance(value, Tensor) and value.requires_grad and not value._array.ndim:
+        shape, once = list(input._array.shape), wrap(np.unique(index._array))
+        if shape:
+            shape[wrap_dim(dim, len(shape))] = once._array.size
+        return index_copy(input, dim, once, value.to(input.dtype).expand(shape))
     return S.IndexFill.bind(input, index, dim=wrap_dim(dim, input._array.ndim), value=_fill_value(value))  # type: ignore[no-any-return]
 
 
 @method
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """In-place form of ``index_fill``."""
+    if isinstance(value, Tensor) and value.requires_grad and not value._array.ndim:
+        return self.copy_(index_fill(self, dim, index, value))  # type: ignore[no-any-return]
     return S.IndexFill.update(self, index, dim=wrap_dim(dim, self._array.ndim), value=_fill_value(value))  # type: ignore[no-any-return]
 
 
@@ -231,6 +238,8 @@ def fill_with_tensor(input: Tensor, mask: Tensor, value: Tensor) -> Tensor:
 @method
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """In-place form of ``masked_fill``."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        return self.copy_(fill_with_tensor(self, mask, value))  # type: ignore[no-any-return]
     return S.MaskedFill.update(self, expect_tensor(mask, "masked_fill_", "mask"), value=_fill_value(value))  # type: ignore[no-any-return]
 
 
@@ -287,7 +296,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
     common = list(np.broadcast_shapes(a, b))
     src, idx = list(common), list(common)
     src[d], idx[d] = input._array.shape[d], indices._array.shape[d]
-    return gather(input.expand(src), d, indices.expand(idx), out=out)  # type: ignore[no-any-return]
+    index = indices._array
+    index = wrap(np.where(index < 0, index + input._array.shape[d], index)) if (index < 0).any() else indices
+    return gather(input.expand(src), d, index.expand(idx), out=out)  # type: ignore[no-any-return]
 
 
 @method
@@ -329,10 +340,12 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 
 @method
-def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Tensor:
+def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1,
+                  *, out: Tensor | None = None) -> Tensor:  # fmt: skip
     """A copy of ``input`` with a slice of ``dim`` replaced by ``src``."""
     d = wrap_dim(dim, input._array.ndim)
-    return _written_copy(input, lambda t: t[(slice(None),) * d + (slice(start, end, step),)], src)
+    result = _written_copy(input, lambda t: t[(slice(None),) * d + (slice(start, end, step),)], src)
+    return result if out is None else store_out(out, result)
 
 
 @method

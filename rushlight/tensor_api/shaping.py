@@ -27,7 +27,7 @@ __all__ = [
 
 
 @method
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *args: Any, dims: Any = ()) -> Tensor:
     """The order of the elements reversed along ``dims``: a copy.
 
     Example:
@@ -36,7 +36,7 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
         tensor([2, 1, 0])
     """
     n = input._array.ndim
-    asked = [wrap_dim(d, n) for d in shape_of(dims, "flip")]
+    asked = [wrap_dim(d, n) for d in shape_of(args or (dims,), "flip")]
     if len(set(asked)) != len(asked):
         raise RuntimeError(f"flip: dim appears multiple times in the list of dims {dims}.")
     return H.Flip.bind(input, dims=tuple(asked) if n else ())  # type: ignore[no-any-return]
@@ -70,8 +70,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if len(steps) != len(where):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:{len(where)}")
     if not input._array.ndim:
-        [wrap_dim(d, 0) for d in where]
-        return input.clone()
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     return H.Roll.bind(input, shifts=steps, dims=tuple([wrap_dim(d, input._array.ndim) for d in where]))  # type: ignore[no-any-return]
 
 
@@ -255,7 +254,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     grids = [t.reshape([-1 if i == k else 1 for k in builtins.range(len(flat))]).expand(shape) if all(shape) else t.new_empty(shape)
              for i, t in enumerate(flat)]  # fmt: skip
     if swap:
-        grids = [g.transpose(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

@@ -6,13 +6,13 @@ import builtins
 import math
 from typing import Any
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
 from rushlight.core.tensor import Tensor, alias, bump, edge, wrap
 from rushlight.core.autograd import check_write
 from rushlight.core.state import modes
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
-from rushlight.ops.copy import Contiguous
+from rushlight.ops.copy import Clone, Contiguous
 from rushlight.tensor_api._common import method, methods, numpy_dtype, shape_of, wrap_dim
 
 __all__ = [
@@ -112,12 +112,17 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     try:
         return V.Reshape.bind(input, shape=sizes)  # type: ignore[no-any-return]
     except ValueError:
-        return V.Reshape.bind(Contiguous.bind(input), shape=sizes)  # type: ignore[no-any-return]
+        t: Tensor = V.Reshape.bind(Contiguous.bind(input), shape=sizes)
+        t._link, t._tracked = None, t._node is not None  # no view: nobody else has the copy
+        return t
 
 
 @method
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself when its elements lie in order, else a copy in which they do."""
+    if memory_format is not None and memory_format in formats.CHANNELS_LAST:
+        formats.channels_order(self._array, memory_format)
+        return self if formats.is_in(self._array, memory_format) else Clone.bind(self, memory_format=memory_format)  # type: ignore[no-any-return]
     return self if self._array.flags.c_contiguous else Contiguous.bind(self)
 
 
@@ -269,6 +274,8 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of ``length`` slices of ``dim`` from ``start``."""
     d = wrap_dim(dim, input._array.ndim)
+    if isinstance(start, Tensor) and (start._array.ndim or start._array.dtype not in dtypes.INTEGER_TYPES):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     if not input._array.ndim:
         raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
     n, at = input._array.shape[d], int(start)

@@ -1,0 +1,64 @@
+"""Names for the order of elements in memory, as torch spells them. Tensors are strided; only the order of dims can be asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class memory_format:
+    """An order of a tensor's elements in memory."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+class layout:
+    """How a tensor stores its elements; only ``strided`` is supported."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+contiguous_format, preserve_format = memory_format("contiguous_format"), memory_format("preserve_format")
+channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
+strided, sparse_coo, sparse_csr = layout("strided"), layout("sparse_coo"), layout("sparse_csr")
+CHANNELS_LAST = {channels_last: 4, channels_last_3d: 5}
+
+
+def channels_order(x: Any, wanted: memory_format) -> tuple[int, ...]:
+    """The order of dims, outermost first, that a channels-last format asks for. RuntimeError for another rank."""
+    n = CHANNELS_LAST[wanted]
+    if x.ndim != n:
+        raise RuntimeError(f"required rank {n} tensor to use {wanted.name} format, but the tensor has {x.ndim} dims.")
+    return (0, *range(2, n), 1)
+
+
+def is_in(x: Any, wanted: memory_format | None) -> bool:
+    """Whether array x's elements lie in memory in the wanted order."""
+    if wanted in CHANNELS_LAST:
+        return bool(x.ndim == CHANNELS_LAST[wanted] and x.transpose(channels_order(x, wanted)).flags.c_contiguous)
+    return bool(x.flags.c_contiguous)
+
+
+def copy_in(x: Any, wanted: memory_format | None) -> Any:
+    """A copy of array x in the wanted order; None and preserve_format keep that of dense arrays."""
+    if wanted in CHANNELS_LAST:
+        order = channels_order(x, wanted)
+        return np.array(x.transpose(order), order="C").transpose(np.argsort(order))
+    if wanted is contiguous_format:
+        return np.array(x, order="C")
+    return x.copy(order="C" if x.flags.c_contiguous or 0 in x.strides else "K")

@@ -1,0 +1,34 @@
+"""View functions that copy: ``narrow_copy`` is ``narrow`` followed by ``clone``, and so on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight import formats
+from rushlight.core.tensor import Tensor
+from rushlight.tensor_api import views as V
+from rushlight.tensor_api._common import store_out
+
+__all__: list[str] = []
+
+
+def _copying(name: str, view: Any) -> Any:
+    def function(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        result = view(input, *args, **kwargs)
+        if isinstance(result, tuple):
+            copies = tuple([t.clone(memory_format=formats.contiguous_format) for t in result])
+            return copies if out is None else tuple([store_out(o, t) for o, t in zip(out, copies, strict=True)])
+        copy = result.clone(memory_format=formats.contiguous_format)
+        return copy if out is None else store_out(out, copy)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"A copy of what ``{view.__name__}`` looks at."
+    return function
+
+
+for _view in (V.as_strided, V.detach, V.diagonal, V.expand, V.permute, V.select, V.split, V.split_with_sizes, V.squeeze, V.t, V.transpose,
+              V.unbind, V.unfold, V.unsqueeze, V.view, V.narrow, V.view_as_real, V.view_as_complex):  # fmt: skip
+    _name = _view.__name__ + "_copy"
+    globals()[_name] = _copying(_name, _view)
+    __all__.append(_name)
+Tensor.narrow_copy = globals()["narrow_copy"]

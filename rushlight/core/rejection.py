@@ -254,4 +254,4 @@ def without_replacement(clocks: Array, weights: Array, count: int) -> NDArray[np
     if count == 1:
         return np.expand_dims(np.argmax(speed, axis=-1), -1)
     order: Array = np.argsort(-speed, axis=-1, kind="stable")
-    return order[..., :count]
+    return np.ascontiguousarray(order[..., :count])

@@ -74,7 +74,9 @@ def fused(x: Array, factor: Any, term: Any, dtype: Any) -> Array:
         wide += np.float32(term)
         return wide.astype(np.float32)
     if abs(factor) > 1e290:  # the parts of the product would overflow
-        return x * factor + term
+        x *= factor
+        x += term
+        return x
     product, error = two_product(x, np.float64(factor))
     total: Array = product + term
     back = total - product

@@ -12,7 +12,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core import rejection, sampling
-from rushlight.core.op import Op
+from rushlight.core.op import Op, broadcast_error
 from rushlight.ops.copy import zeros_like
 
 
@@ -152,7 +152,10 @@ class NormalSample(Op):
 
     def eager(self, xp, mean, std, *, engine):
         tensors = [a for a in (mean, std) if isinstance(a, np.ndarray)]
-        shape, d = np.broadcast_shapes(*[a.shape for a in tensors]), tensors[0].dtype
+        try:
+            shape, d = np.broadcast_shapes(*[a.shape for a in tensors]), tensors[0].dtype
+        except ValueError as error:
+            raise broadcast_error("normal", tensors) from error
         scale = 1.0 if isinstance(std, np.ndarray) else std
         out = sampling.normal(engine, math.prod(shape), d, 0.0, scale).reshape(shape)
         if isinstance(std, np.ndarray):
@@ -182,7 +185,10 @@ class Binomial(Op):
     """Successes in ``count`` trials with probability ``prob`` each."""
 
     def eager(self, xp, count, prob, *, engine):
-        count, prob = np.broadcast_arrays(count, prob)
+        try:
+            count, prob = np.broadcast_arrays(count, prob)
+        except ValueError as error:
+            raise broadcast_error("binomial", [count, prob]) from error
         return (
             rejection.binomial(engine, count.reshape(-1), prob.reshape(-1))
             .reshape(count.shape)

@@ -144,8 +144,8 @@ def rand(
     if device is not None or layout is not None:
         check_factory(device, layout)
     if out is not None:
-        floating(out._array.dtype, "rand")
-        return into(out, shape, R.Uniform, engine=engine, low=0.0, high=1.0)
+        floating(expect_tensor(out, "rand", "out")._array.dtype, "rand")
+        return into(out, shape, dtype, R.Uniform, engine=engine, low=0.0, high=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "rand")
     if d in dtypes.COMPLEX_TYPES:
         return finish(
@@ -187,8 +187,8 @@ def randn(
     if device is not None or layout is not None:
         check_factory(device, layout)
     if out is not None:
-        floating(out._array.dtype, "randn")
-        return into(out, shape, R.Normal, engine=engine, mean=0.0, std=1.0)
+        floating(expect_tensor(out, "randn", "out")._array.dtype, "randn")
+        return into(out, shape, dtype, R.Normal, engine=engine, mean=0.0, std=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "randn")
     values = sampling.normal(engine, math.prod(shape), d)
     return finish(
@@ -245,7 +245,7 @@ def randint(
     d = numpy_dtype(dtype, dtypes.int64) if out is None else out._array.dtype
     low, high = integer_bounds(low, high, d)
     if out is not None:
-        return into(out, shape, R.Random, engine=engine, low=low, high=high)
+        return into(out, shape, dtype, R.Random, engine=engine, low=low, high=high)
     values = sampling.integers(engine, math.prod(shape), d, low, high)
     return finish(
         fresh(values, shape) if values.base is None else values.reshape(shape), requires_grad

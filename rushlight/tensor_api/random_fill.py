@@ -12,9 +12,9 @@ from rushlight import dtypes
 from rushlight.core import sampling
 from rushlight.core.generator import engine_of
 from rushlight.core.tensor import Tensor
-from rushlight.errors import NotSupportedError, ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops import random as R
-from rushlight.tensor_api._common import expect_tensor, method, resize, shape_of
+from rushlight.tensor_api._common import method, numpy_dtype, resize, shape_of
 
 
 def limits(d: Any) -> tuple[float, float]:
@@ -63,9 +63,13 @@ def floating(d: Any, function: str) -> Any:
     return d
 
 
-def into(out: Any, shape: tuple[int, ...], draw: Any, **params: Any) -> Tensor:
+def into(out: Any, shape: tuple[int, ...], dtype: Any, draw: Any, **params: Any) -> Tensor:
     """Give ``out`` the shape, then draw in place, in its own dtype."""
-    expect_tensor(out, "rand", "out")
+    if dtype is not None and numpy_dtype(dtype) is not out._array.dtype:
+        own = dtypes.of[out._array.dtype].name
+        raise DTypeError(
+            f"dtype {dtype} does not match dtype of out parameter ({own}); leave it out."
+        )
     if out._array.shape != shape:
         resize(out, shape)
     return draw.update(out, **params)
@@ -176,6 +180,8 @@ def random_(self: Tensor, *args: Any, generator: Any = None, **named: Any) -> Te
         return R.Random.update(self, engine=engine, low=0, high=None)
     if len(args) == 1 and "from" not in named and "to" not in named:
         args = (0, *args)
+    if not args and "to" not in named:
+        raise TypeError("random_() takes (), (to) or (from, to), but got only from.")
     low, high = _from_to(args, named, "random_", 0, None)
     for name, value in (("from", low), ("to", high)):
         if value is not None and not hasattr(value, "__index__"):
@@ -192,6 +198,8 @@ def integer_bounds(low: int, high: int | None, d: Any) -> tuple[int, int]:
     """
     digits = sampling.DIGITS.get(d)
     if high is None:
+        if digits:
+            _warn_if_inexact(low, 0, digits, d)
         high = 2**digits + 1 if digits else 2 if d is dtypes.bool_ else int(np.iinfo(d).max) + 1
         if low >= high:
             raise RuntimeError(
@@ -284,16 +292,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         check_probability(p)
         return R.Bernoulli.update(self, engine=engine, p=float(p))
     x, shape = p._array, self._array.shape
-    if x.dtype not in dtypes.FLOATING_TYPES:
-        raise NotSupportedError(
-            f"bernoulli_ is not implemented for {dtypes.of[x.dtype].name} probabilities; use a "
-            "floating-point dtype."
-        )
-    if x.size and not bool(((x >= 0) & (x <= 1)).all()):
-        raise RuntimeError(
-            "Expected p_in >= 0 && p_in <= 1: bernoulli_ takes probabilities, which must lie in "
-            "[0, 1]."
-        )
+    check_probabilities(x)
     if len(x.shape) > len(shape) or any(
         n not in (1, m) for n, m in zip(x.shape[::-1], shape[::-1], strict=False)
     ):
@@ -302,6 +301,17 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
             f"not broadcast to {shape}."
         )
     return R.BernoulliEach.update(self, p, engine=engine)
+
+
+def check_probabilities(x: Any) -> None:
+    """Refuse arrays that are not probabilities."""
+    if x.dtype not in dtypes.FLOATING_TYPES:
+        name = dtypes.of[x.dtype].name
+        raise NotSupportedError(
+            f"bernoulli is not implemented for probabilities of dtype {name}; use a float."
+        )
+    if x.size and not bool(((x >= 0) & (x <= 1)).all()):
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1: probabilities must lie in [0, 1].")
 
 
 def check_probability(p: Any) -> None:

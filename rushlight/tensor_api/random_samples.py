@@ -19,13 +19,19 @@ from rushlight.tensor_api._common import (
     resize,
     store_out,
 )
-from rushlight.tensor_api.random_fill import as_int, check_probability, floating, into, sizes_of
+from rushlight.tensor_api.random_fill import (
+    as_int,
+    bernoulli_,
+    check_probabilities,
+    floating,
+    sizes_of,
+)
 
 __all__ = ["bernoulli", "binomial", "multinomial", "normal", "poisson"]
 
 
 def normal(
-    mean: Any = 0.0,
+    mean: Any,
     std: Any = 1.0,
     size: Any = None,
     *,
@@ -37,8 +43,7 @@ def normal(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Normal values: of tensors of means and deviations (which broadcast), or of two numbers and a
-    size.
+    """Normal values with these means and standard deviations, which broadcast.
 
     Args:
         mean: number or tensor.
@@ -58,7 +63,7 @@ def normal(
                 "normal() takes tensors, or two numbers and a tuple of sizes: normal(0.0, 1.0, "
                 "(2, 3))."
             )
-        t = randn_empty(tuple(size), out, dtype, layout, device)
+        t = _to_be_filled(tuple(size), out, dtype, layout, device)
         R.Normal.update(t, engine=engine, mean=float(mean), std=float(std))
         return t.requires_grad_() if requires_grad else t
     if size is not None:
@@ -69,14 +74,15 @@ def normal(
     return result if out is None else store_out(out, result)
 
 
-def randn_empty(size: tuple[int, ...], out: Any, dtype: Any, layout: Any, device: Any) -> Tensor:
+def _to_be_filled(size: tuple[int, ...], out: Any, dtype: Any, layout: Any, device: Any) -> Tensor:
     """Memory to be filled: ``out``, or new."""
     check_factory(device, layout)
     shape = sizes_of((size,), "normal")
     if out is not None:
+        floating(expect_tensor(out, "normal", "out")._array.dtype, "normal")
         if out._array.shape != shape:
             resize(out, shape)
-        return expect_tensor(out, "normal", "out")
+        return out
     return wrap(np.empty(shape, floating(numpy_dtype(dtype, dtypes.default.float), "normal")))
 
 
@@ -98,12 +104,11 @@ def _check_std(std: Any) -> None:
 
 @method
 def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any = None) -> Tensor:
-    """Ones and zeros: one with the probabilities in ``input``, or with probability ``p`` for every
-    element.
+    """Ones and zeros: one with the probabilities in ``input``, or with probability ``p``.
 
     Args:
         input: probabilities in [0, 1]; with ``p`` only its shape and dtype count.
-        p: one probability for all.
+        p: one probability for all, or a tensor of them.
 
     Example:
         >>> import rushlight as torch
@@ -111,43 +116,16 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
         tensor([0., 1.])
     """
     x = expect_tensor(input, "bernoulli")._array
-    engine = engine_of(generator)
-    if p is not None and not isinstance(p, Tensor):
-        check_probability(p)
-        t = wrap(np.empty(x.shape, x.dtype))
-        R.Bernoulli.update(t, engine=engine, p=float(p))
-        return t
-    source = input if p is None else p
-    check_probabilities(source, engine)
+    if p is not None:
+        if isinstance(p, Tensor) and not p._array.ndim:
+            p = p._array.item()
+        return bernoulli_(wrap(np.empty(x.shape, x.dtype)), p, generator=generator)
     if out is not None:
-        return into(out, x.shape, _EachOf(source), engine=engine)
-    return R.BernoulliSample.bind(source, engine=engine)
-
-
-class _EachOf:
-    """``BernoulliEach`` with its probabilities bound, as ``into`` calls it."""
-
-    def __init__(self, p: Tensor) -> None:
-        self.p = p
-
-    def update(self, out: Tensor, **params: Any) -> Tensor:
-        """Draw into ``out``."""
-        return R.BernoulliEach.update(out, self.p, **params)
-
-
-def check_probabilities(p: Tensor, engine: Any = None) -> None:
-    """Refuse tensors that are not probabilities."""
-    x = p._array
-    if x.dtype not in dtypes.FLOATING_TYPES:
-        raise NotSupportedError(
-            f"bernoulli is not implemented for {dtypes.of[x.dtype].name} probabilities; use a "
-            "floating-point dtype."
-        )
-    if x.size and not bool(((x >= 0) & (x <= 1)).all()):
-        raise RuntimeError(
-            "Expected p_in >= 0 && p_in <= 1: bernoulli takes probabilities, which must lie in "
-            "[0, 1]."
-        )
+        if out._array.shape != x.shape:
+            resize(out, x.shape)
+        return bernoulli_(out, input, generator=generator)
+    check_probabilities(x)
+    return R.BernoulliSample.bind(input, engine=engine_of(generator))
 
 
 def poisson(input: Tensor, generator: Any = None) -> Tensor:

@@ -370,7 +370,8 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
     def bind(b: Tensor, a: Any) -> Any:
         y = b._array
         if state.busy or a.__class__ not in NUMBERS or y.dtype not in FLOATS or type(y) is not ndarray:
-            a = operand(a)
+            if not isinstance(a, Tensor):
+                a = operand(a)
             return NotImplemented if a is NotImplemented else run(op, (a, b), {})
         out = ufunc(a, y)
         t = new(Tensor)

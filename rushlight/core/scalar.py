@@ -14,7 +14,8 @@ class NumpyScalars:
     sqrt, abs, sign, floor, ceil, trunc, rint = np.sqrt, np.abs, np.sign, np.floor, np.ceil, np.trunc, np.rint
     sin, cos, tan, asin, acos, atan = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan
     sinh, cosh, tanh, asinh, acosh, atanh = np.sinh, np.cosh, np.tanh, np.arcsinh, np.arccosh, np.arctanh
-    maximum, minimum, pow, atan2, where = np.maximum, np.minimum, np.power, np.arctan2, np.where
+    maximum, minimum, pow, atan2, copysign, hypot = np.maximum, np.minimum, np.power, np.arctan2, np.copysign, np.hypot
+    where = staticmethod(np.where)
     isnan, isinf, isfinite, conj, logical_and, logical_or = (
         np.isnan, np.isinf, np.isfinite, np.conj, np.logical_and, np.logical_or)  # fmt: skip
 

@@ -144,11 +144,12 @@ class Pow(Elementwise):
         """Integer powers wrap; to a negative power only 1 and -1 have an integer value, the rest give 0 as in torch."""
         if not isinstance(input, np.ndarray) and not (isinstance(exponent, np.ndarray) and exponent.dtype.kind in "iu"):
             return xp.power(input, exponent)
+        given_array = isinstance(exponent, np.ndarray)
         exponent = np.asarray(exponent)
         negative = exponent < 0
         if not negative.any():
             return xp.power(input, exponent)
-        if not exponent.ndim:
+        if not given_array:
             raise DTypeError("pow: Integers to negative integer powers are not allowed; convert the base to a float first.")
         out = xp.power(input, xp.where(negative, 0, exponent))
         odd = xp.where(exponent % 2 != 0, input, 1)

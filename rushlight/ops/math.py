@@ -11,6 +11,7 @@ from rushlight.core.op import Elementwise
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
 from rushlight.ops.arithmetic import conj
+from rushlight.ops.copy import zeros_like
 from rushlight.ops.select import Where
 
 LN2, LN10 = math.log(2), math.log(10)
@@ -423,6 +424,8 @@ def log(x: object) -> object:
 class Logaddexp(Elementwise):
     """``log(exp(input) + exp(other))`` without overflow. Shape: broadcast of both."""
 
+    ufunc = np.logaddexp
+
     def scalar(self, s, input, other):
         top = s.maximum(input, other)
         return s.where(s.isinf(input) & (input == other), input, top + s.log1p(s.exp(-s.abs(input - other))))
@@ -497,7 +500,7 @@ class Rad2deg(Analytic):
 class Sinc(Analytic):
     """``sin(pi input) / (pi input)``, 1 at 0."""
 
-    ufunc = np.sinc
+    ufunc = staticmethod(np.sinc)
 
     def scalar(self, s, input):
         x = math.pi * input
@@ -603,7 +606,7 @@ class Frexp(Elementwise):
         return np.asarray(mantissa).astype(x.dtype), np.asarray(exponent).astype(np.int32)
 
     def grad(self, g, exponent):
-        return g[0] / (2.0**exponent)
+        return g[0] / 2.0**exponent
 
 
 class Nextafter(Elementwise):
@@ -613,5 +616,11 @@ class Nextafter(Elementwise):
 
     def scalar(self, s, input, other):
         return s.nextafter(input, other)
+
+    def grad_input(self, g):
+        return g
+
+    def grad_other(self, g):
+        return zeros_like(g)
 
 

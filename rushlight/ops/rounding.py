@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import Elementwise
 from rushlight.core.tensor import Tensor
-from rushlight.errors import NotSupportedError
+from rushlight.errors import GraphError, NotSupportedError
 from rushlight.ops.copy import zeros_like
 
 
@@ -121,6 +121,11 @@ class FloorDivide(Rounded):
 
     def scalar(self, s, input, other):
         return s.floor(input / other)
+
+    def grad_input(self, g):
+        raise GraphError("derivative for floor_divide is not implemented; it is zero nearly everywhere: detach() the result.")
+
+    grad_other = grad_input
 
 
 class DivFloor(FloorDivide):

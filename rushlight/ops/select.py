@@ -261,6 +261,8 @@ class Sgn(Elementwise):
 class NanToNum(Elementwise):
     """NaN, infinity and negative infinity replaced by numbers."""
 
+    fast = dtypes.FLOATS
+
     def scalar(self, s, input, *, nan, posinf, neginf):
         input = s.where(input != input, nan, input)
         return s.where(input == float("inf"), posinf, s.where(input == -float("inf"), neginf, input))
@@ -296,6 +298,8 @@ class Copysign(Elementwise):
 class Heaviside(Elementwise):
     """0 for negative, 1 for positive ``input``, and ``values`` at 0."""
 
+    fast = frozenset()
+
     def scalar(self, s, input, values):
         return s.where(input == 0, values, (input > 0) * 1)
 
@@ -323,6 +327,7 @@ class Conj(Elementwise):
 class Angle(Elementwise):
     """``atan2(imag, real)`` in radians; for real elements 0 or pi by sign."""
 
+    fast = frozenset()
     result_dtype = dtypes.to_float
 
     def scalar(self, s, input):

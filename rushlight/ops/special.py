@@ -18,6 +18,8 @@ ROOT_PI = math.sqrt(math.pi)
 class Special(Analytic, abstract=True):
     """A function from SciPy, of real numbers."""
 
+    fast = frozenset()
+
     def compute_dtype(self, arrays):
         d = super().compute_dtype(arrays)
         if d in dtypes.COMPLEX_TYPES:
@@ -86,7 +88,7 @@ class Digamma(Special):
         return s.psi(input)
 
     def eager(self, xp, input):
-        out = np.asarray(NUMPY.psi(input)).astype(input.dtype, copy=False)
+        out = np.asarray(NUMPY.psi(input.astype(np.float64)))
         poles = (input < 0) & (input == np.floor(input))
         return np.where(poles, np.nan, np.where(input == 0, np.copysign(np.inf, -input), out)).astype(input.dtype)
 
@@ -95,17 +97,19 @@ class Digamma(Special):
 
 
 class Polygamma(Special):
-    """The ``n``-th derivative of digamma, n >= 1: ``(-1) ** (n + 1) n! zeta(n + 1, input)``."""
+    """The ``n``-th derivative of digamma, n >= 0: for n >= 1 ``(-1) ** (n + 1) n! zeta(n + 1, input)``."""
 
     def scalar(self, s, input, *, n):
-        return (-1.0) ** (n + 1) * s.gamma(n + 1.0) * s.zeta(n + 1, input)
+        return s.psi(input) if n == 0 else (-1.0) ** (n + 1) * s.gamma(n + 1.0) * s.zeta(n + 1, input)
 
     def eager(self, xp, input, *, n):
+        if n == 0:
+            return Digamma.instance.eager(xp, input)
+        x = input.astype(np.float64)
         if n == 1:  # also for negative numbers, by reflection
-            x = input.astype(np.float64)
             reflected = (math.pi / np.sin(math.pi * x)) ** 2 - NUMPY.zeta(2, np.where(x < 0, 1 - x, 1))
             return np.where(x < 0, reflected, NUMPY.zeta(2, np.where(x < 0, 1, x))).astype(input.dtype)
-        return self.scalar(NUMPY, input.astype(np.float64), n=n).astype(input.dtype)
+        return np.asarray(self.scalar(NUMPY, x, n=n)).astype(input.dtype)
 
     def grad(self, g, input, n):
         return g * Polygamma.bind(input, n=n + 1)

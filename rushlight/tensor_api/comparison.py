@@ -21,17 +21,17 @@ __all__ = [
 ]  # fmt: skip
 
 eq, ne, lt, le, gt, ge = (
-    binary(name, op) for name, op in [("eq", C.Eq), ("ne", C.Ne), ("lt", C.Lt), ("le", C.Le), ("gt", C.Gt), ("ge", C.Ge)]
+    binary(name, op, tensors=2) for name, op in [("eq", C.Eq), ("ne", C.Ne), ("lt", C.Lt), ("le", C.Le), ("gt", C.Gt), ("ge", C.Ge)]
 )
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
-logical_and, logical_or = binary("logical_and", C.LogicalAnd), binary("logical_or", C.LogicalOr)
-logical_xor, logical_not = binary("logical_xor", C.LogicalXor), unary("logical_not", C.LogicalNot)
+logical_and, logical_or = binary("logical_and", C.LogicalAnd, tensors=3), binary("logical_or", C.LogicalOr, tensors=3)
+logical_xor, logical_not = binary("logical_xor", C.LogicalXor, tensors=3), unary("logical_not", C.LogicalNot)
 bitwise_and, bitwise_or = binary("bitwise_and", C.BitwiseAnd), binary("bitwise_or", C.BitwiseOr)
 bitwise_xor, bitwise_not = binary("bitwise_xor", C.BitwiseXor), unary("bitwise_not", C.BitwiseNot)
 bitwise_left_shift = binary("bitwise_left_shift", C.LeftShift)
 bitwise_right_shift = binary("bitwise_right_shift", C.RightShift)
-maximum, minimum = binary("maximum", C.Maximum, False), binary("minimum", C.Minimum, False)
-fmax, fmin = binary("fmax", C.Fmax, False), binary("fmin", C.Fmin, False)
+maximum, minimum = binary("maximum", C.Maximum, False, 3), binary("minimum", C.Minimum, False, 3)
+fmax, fmin = binary("fmax", C.Fmax, False, 3), binary("fmin", C.Fmin, False, 3)
 isnan, isinf, isfinite = unary("isnan", C.Isnan, False), unary("isinf", C.Isinf, False), unary("isfinite", C.Isfinite, False)
 isposinf, isneginf = unary("isposinf", C.Isposinf, False), unary("isneginf", C.Isneginf, False)
 isreal, signbit = unary("isreal", C.Isreal, False), unary("signbit", C.Signbit, False)

@@ -43,7 +43,7 @@ atan = arctan = unary("atan", M.Atan)
 asinh = arcsinh = unary("asinh", M.Asinh)
 acosh = arccosh = unary("acosh", M.Acosh)
 atanh = arctanh = unary("atanh", M.Atanh)
-atan2 = arctan2 = binary("atan2", M.Atan2)
+atan2 = arctan2 = binary("atan2", M.Atan2, tensors=3)
 sigmoid, relu = unary("sigmoid", M.Sigmoid), unary("relu", S.Relu)
 deg2rad, rad2deg, sinc = unary("deg2rad", M.Deg2rad), unary("rad2deg", M.Rad2deg), unary("sinc", M.Sinc)
 floor, ceil, frac = unary("floor", R.Floor), unary("ceil", R.Ceil), unary("frac", R.Frac)
@@ -53,12 +53,12 @@ sign, sgn, angle = unary("sign", S.Sign), unary("sgn", S.Sgn), unary("angle", S.
 conj_physical = unary("conj_physical", S.Conj)
 erf, erfc, erfinv = unary("erf", Sp.Erf), unary("erfc", Sp.Erfc), unary("erfinv", Sp.Erfinv)
 lgamma, digamma, i0 = unary("lgamma", Sp.Lgamma), unary("digamma", Sp.Digamma), unary("i0", Sp.I0)
-hypot, copysign, nextafter = binary("hypot", M.Hypot), binary("copysign", S.Copysign), binary("nextafter", M.Nextafter)
-logaddexp, logaddexp2 = binary("logaddexp", M.Logaddexp, False), binary("logaddexp2", M.Logaddexp2, False)
-xlogy, heaviside = binary("xlogy", M.Xlogy), binary("heaviside", S.Heaviside)
-gcd, lcm = binary("gcd", R.Gcd), binary("lcm", R.Lcm)
-igamma, igammac = binary("igamma", Sp.Igamma), binary("igammac", Sp.Igammac)
-floor_divide, remainder, fmod = binary("floor_divide", R.FloorDivide), binary("remainder", R.Remainder), binary("fmod", R.Fmod)
+hypot, copysign, nextafter = binary("hypot", M.Hypot, tensors=3), binary("copysign", S.Copysign, tensors=2), binary("nextafter", M.Nextafter, tensors=3)
+logaddexp, logaddexp2 = binary("logaddexp", M.Logaddexp, False, 3), binary("logaddexp2", M.Logaddexp2, False, 3)
+xlogy, heaviside = binary("xlogy", M.Xlogy), binary("heaviside", S.Heaviside, tensors=3)
+gcd, lcm = binary("gcd", R.Gcd, tensors=3), binary("lcm", R.Lcm, tensors=3)
+igamma, igammac = binary("igamma", Sp.Igamma, tensors=3), binary("igammac", Sp.Igammac, tensors=3)
+floor_divide, remainder, fmod = binary("floor_divide", R.FloorDivide), binary("remainder", R.Remainder), binary("fmod", R.Fmod, tensors=2)
 pointwise.ROUNDED.update(floor=R.DivFloor.bind, trunc=R.DivTrunc.bind)
 
 
@@ -87,10 +87,10 @@ def finished(result: Tensor, out: Tensor | None) -> Tensor:
 
 
 def in_place(function: Any) -> Any:
-    """The method with ``_`` of a function made of several ops: compute, then copy into the tensor."""
+    """The method with ``_`` of a function made of several ops: compute from a copy, then write."""
 
     def changed(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        result = function(self, *args, **kwargs)
+        result = function(self.clone(), *args, **kwargs)
         if dtypes.CATEGORY[result._array.dtype] > dtypes.CATEGORY[self._array.dtype]:
             raise DTypeError(
                 f"{function.__name__}_: result type {dtypes.of[result._array.dtype].name} can't be cast to the desired output type "
@@ -172,6 +172,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
 def _clamping(input: Tensor, min: Any, max: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """The op that clamps with these bounds, and its arguments."""
     expect_tensor(input, "clamp")
+    min, max = plain(min), plain(max)
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if not isinstance(min, Tensor) and not isinstance(max, Tensor):
@@ -181,6 +182,11 @@ def _clamping(input: Tensor, min: Any, max: Any) -> tuple[Any, tuple[Any, ...], 
     if min is None:
         return S.ClampMax, (max,), {}
     return S.ClampBoth, (_as_bound(min), _as_bound(max)), {}
+
+
+def plain(number: Any) -> Any:
+    """A NumPy number as Python's."""
+    return number.item() if isinstance(number, np.generic) else number
 
 
 def _as_bound(bound: Any) -> Tensor:
@@ -322,7 +328,7 @@ methods(
 @method
 def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``input * 2 ** other``."""
-    return finished(input * pow(2.0, other), out)
+    return finished(expect_tensor(input, "ldexp") * pow(2.0, other), out)
 
 
 @method
@@ -343,7 +349,7 @@ def _doubled(x: Any) -> Any:
 @method
 def float_power_(self: Tensor, exponent: Any) -> Tensor:
     """In-place form of ``float_power``; the tensor must be float64 or complex128."""
-    result = float_power(self, exponent)
+    result = float_power(self.clone(), exponent)
     if result._array.dtype != self._array.dtype:
         raise DTypeError(f"float_power_: the base must be {result._array.dtype}, but is {self._array.dtype}; convert it first.")
     return self.copy_(result)  # type: ignore[no-any-return]
@@ -363,7 +369,7 @@ def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The ``n``-th derivative of digamma, n >= 0."""
     if n < 0:
         raise RuntimeError(f"polygamma(n, x) does not support negative n, but n is {n}.")
-    return finished(Sp.Digamma.bind(input) if n == 0 else Sp.Polygamma.bind(input, n=n), out)
+    return finished(Sp.Polygamma.bind(input, n=n), out)
 
 
 @method
@@ -398,5 +404,5 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
 methods(
     where=lambda self, condition, other: where(condition, self, other),
     polygamma=lambda self, n: polygamma(n, self),
-    polygamma_=lambda self, n: self.copy_(polygamma(n, self)),
+    polygamma_=lambda self, n: Sp.Polygamma.update(self, n=n),
 )  # fmt: skip

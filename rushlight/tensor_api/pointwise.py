@@ -35,32 +35,43 @@ def unary(name: str, op: Any, in_place: bool = True) -> Any:
     return function
 
 
-def binary(name: str, op: Any, in_place: bool = True) -> Any:
-    """The public function of an op with two inputs, either of which may be a number; also the methods."""
-    bind = op.bind
+def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
+    """The public function of an op with two inputs; also the methods.
+
+    Args:
+        in_place: whether ``Tensor.name_`` exists.
+        tensors: how much must be a tensor rather than a number. 1: one of the two; 2: ``input``; 3: both.
+    """
+    bind, update = op.bind, op.update
 
     def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+        if not isinstance(input, Tensor) and (tensors > 1 or not isinstance(other, Tensor)):
+            expect_tensor(input, name)
+        if tensors > 2:
+            expect_tensor(other, name, "other")
         result = bind(input, other)
         if result is NotImplemented:
             refuse_operands(name, input, other)
         return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
     def as_method(self: Tensor, other: Any) -> Tensor:
-        result = bind(self, other)
+        result = bind(self, other) if tensors < 3 or isinstance(other, Tensor) else NotImplemented
         if result is NotImplemented:
             refuse_operands(name, self, other)
         return result  # type: ignore[no-any-return]
 
     def in_place_method(self: Tensor, other: Any) -> Tensor:
-        result = op.update(self, other)
+        result = update(self, other) if tensors < 3 or isinstance(other, Tensor) else NotImplemented
         if result is NotImplemented:
             refuse_operands(name + "_", self, other)
         return result  # type: ignore[no-any-return]
 
-    function.__name__ = function.__qualname__ = name
+    function.__name__ = function.__qualname__ = as_method.__name__ = as_method.__qualname__ = name
     function.__doc__ = as_method.__doc__ = op.__doc__
     setattr(Tensor, name, as_method)
     if in_place:
+        in_place_method.__name__ = in_place_method.__qualname__ = name + "_"
+        in_place_method.__doc__ = f"In-place form of ``{name}``."
         setattr(Tensor, name + "_", in_place_method)
     return function
 
@@ -123,7 +134,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """``other - alpha * input``."""
-    return sub(other, input, alpha=alpha)
+    return sub(other, expect_tensor(input, "rsub"), alpha=alpha)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:

@@ -19,5 +19,7 @@ from rushlight.nn.modules.normalization import *
 from rushlight.nn.modules.padding import *
 from rushlight.nn.modules.pixelshuffle import *
 from rushlight.nn.modules.pooling import *
+from rushlight.nn.modules.rnn import *
 from rushlight.nn.modules.sparse import *
+from rushlight.nn.modules.transformer import *
 from rushlight.nn.modules.upsampling import *

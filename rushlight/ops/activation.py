@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.generator import default_generator
 from rushlight.core.op import Elementwise, Op
 from rushlight.core.scalar import NUMPY
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import NotSupportedError
 from rushlight.ops.join import Cat
 
@@ -47,18 +48,18 @@ class ReluGrad(Elementwise):
 
     label = "ThresholdBackward"
 
-    def scalar(self, s, g, out):
-        return s.where(out <= 0, 0, g)
-
-    def eager(self, xp, g, out):
-        return where_not(out <= 0, g)
+    def scalar(self, s, g, y):
+        return s.where(y <= 0, 0, g)
 
     def plan(self):
-        self.ufunc = lambda g, out: where_not(out <= 0, g)
+        self.ufunc = lambda g, y: where_not(y <= 0, g)
         super().plan()
 
-    def grad_g(self, g, out):
-        return ReluGrad.bind(g, out)
+    def grad_g(self, g, y):
+        return ReluGrad.bind(g, y)
+
+    def grad_y(self, g):
+        return None
 
 
 class Activation(Elementwise, abstract=True):
@@ -87,8 +88,15 @@ class Activation(Elementwise, abstract=True):
         """Second derivative, or 0 where the curve is made of straight pieces."""
         return 0
 
+    def grad(self, g, input):
+        return Slope.bind(g, input, curve=self, options={})
+
+
+class Tunable(Activation, abstract=True):
+    """An activation with parameters."""
+
     def grad(self, g, input, params):
-        return Slope.bind(g, input, curve=self, options=params or {})
+        return Slope.bind(g, input, curve=self, options=params)
 
 
 class Slope(Elementwise):
@@ -116,7 +124,7 @@ def sigmoid(s: Any, x: Any) -> Any:
     return 1 / (1 + s.exp(-x))
 
 
-class LeakyRelu(Activation):
+class LeakyRelu(Tunable):
     """``x`` where positive, else ``slope * x``."""
 
     def scalar(self, s, input, *, negative_slope):
@@ -133,7 +141,7 @@ class LeakyRelu(Activation):
         return rise
 
 
-class Elu(Activation):
+class Elu(Tunable):
     """``scale * x`` where positive, else ``scale * alpha * (exp(input_scale * x) - 1)``."""
 
     def scalar(self, s, input, *, alpha, scale, input_scale):
@@ -224,7 +232,7 @@ class Mish(Activation):
         return 2 * d + x * d * (1 - y - 2 * t * y)
 
 
-class Softplus(Activation):
+class Softplus(Tunable):
     """``log(1 + exp(beta x)) / beta``; x itself where ``beta x > threshold``."""
 
     def scalar(self, s, input, *, beta, threshold):
@@ -254,12 +262,14 @@ class LogSigmoid(Activation):
         return -y * (1 - y)
 
 
-class Hardtanh(Activation):
+class Hardtanh(Tunable):
     """``x`` limited to ``[low, high]``."""
 
     integers = True
 
     def scalar(self, s, input, *, low, high):
+        if s is NUMPY and input.dtype in dtypes.INTEGER_TYPES:
+            low, high = int(low), int(high)
         if low > high:
             return s.minimum(s.maximum(input, low), high)
         return s.maximum(s.minimum(input, high), low)
@@ -291,7 +301,7 @@ class Hardsigmoid(Activation):
         return ((x > -3) & (x < 3)) * s.where(x == x, x.dtype.type(1 / 6), x)
 
 
-class Hardshrink(Activation):
+class Hardshrink(Tunable):
     """``x`` where its magnitude exceeds ``lambd``, else 0."""
 
     def scalar(self, s, input, *, lambd):
@@ -301,7 +311,7 @@ class Hardshrink(Activation):
         return (x < -lambd) | (x > lambd)
 
 
-class Softshrink(Activation):
+class Softshrink(Tunable):
     """``x`` moved towards 0 by ``lambd``, not past it."""
 
     def scalar(self, s, input, *, lambd):
@@ -311,7 +321,7 @@ class Softshrink(Activation):
         return (x < -lambd) | (x > lambd)
 
 
-class Threshold(Activation):
+class Threshold(Tunable):
     """``x`` where it exceeds ``threshold``, else ``value``."""
 
     integers = True
@@ -349,6 +359,15 @@ class Rrelu(Op):
 
     def grad_input(self, g, noise):
         return g * noise
+
+
+def rrelu_noise(input: Tensor, lower: float, upper: float) -> Tensor:
+    """Slopes for Rrelu: drawn where the input is not positive, else 1."""
+    x = input._array
+    noise = np.ones(x.shape, x.dtype)
+    low = x <= 0
+    noise[low] = default_generator.doubles(int(np.count_nonzero(low))) * (upper - lower) + lower
+    return wrap(noise)
 
 
 class Glu(Op):

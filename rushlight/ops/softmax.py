@@ -23,13 +23,10 @@ def shifted(name: str, x: np.ndarray, dim: int) -> np.ndarray:
     floating(name, x)
     wide = x.astype(dtypes.float32) if x.dtype in dtypes.HALVES else x
     if not wide.ndim:
-        return wide - wide
+        return np.asarray(wide - wide)
     if not wide.shape[dim]:
         return wide.copy()
-    top = np.maximum.reduce(wide, dim, None, None, True)
-    if not np.isfinite(top).all():  # a row of -inf is nan in torch too; +inf likewise
-        return np.subtract(wide, top, order="C")
-    return np.subtract(wide, top, order="C")
+    return np.subtract(wide, np.maximum.reduce(wide, dim, None, None, True), order="C")
 
 
 class Softmax(Op):
@@ -47,28 +44,28 @@ class Softmax(Op):
 
 
 class SoftmaxGrad(Op):
-    """``(g - sum(g * out)) * out``."""
+    """``(g - sum(g * y)) * y``."""
 
     label = "SoftmaxBackward"
 
-    def eager(self, xp, g, out, *, dim):
+    def eager(self, xp, g, y, *, dim):
         d = g.dtype
         if d in dtypes.HALVES:
-            g, out = g.astype(dtypes.float32), out.astype(dtypes.float32)
+            g, y = g.astype(dtypes.float32), y.astype(dtypes.float32)
         if not g.ndim:
             return np.zeros((), d)
-        r = g * out
-        r -= out * np.add.reduce(r, dim, None, None, True)
+        r = g * y
+        r -= y * np.add.reduce(r, dim, None, None, True)
         return r.astype(d, copy=False)
 
-    def grad_g(self, gg, out, dim):
-        return SoftmaxGrad.bind(gg, out, dim=dim)
+    def grad_g(self, gg, y, dim):
+        return SoftmaxGrad.bind(gg, y, dim=dim)
 
-    def grad_out(self, gg, g, out, dim):
+    def grad_y(self, gg, g, y, dim):
         if not g.ndim:
             return g * 0
-        inner = (g * out).sum(dim, keepdim=True)
-        return gg * (g - inner) - g * (gg * out).sum(dim, keepdim=True)
+        inner = (g * y).sum(dim, keepdim=True)
+        return gg * (g - inner) - g * (gg * y).sum(dim, keepdim=True)
 
 
 class LogSoftmax(Op):
@@ -85,27 +82,27 @@ class LogSoftmax(Op):
 
 
 class LogSoftmaxGrad(Op):
-    """``g - exp(out) * sum(g)``."""
+    """``g - exp(y) * sum(g)``."""
 
     label = "LogSoftmaxBackward"
 
-    def eager(self, xp, g, out, *, dim):
+    def eager(self, xp, g, y, *, dim):
         d = g.dtype
         if d in dtypes.HALVES:
-            g, out = g.astype(dtypes.float32), out.astype(dtypes.float32)
+            g, y = g.astype(dtypes.float32), y.astype(dtypes.float32)
         if not g.ndim:
             return np.zeros((), d)
-        r = np.exp(out, order="C")
+        r = np.exp(y, order="C")
         r *= np.add.reduce(g, dim, None, None, True)
         np.subtract(g, r, r)
         return r.astype(d, copy=False)
 
-    def grad_g(self, gg, out, dim):
+    def grad_g(self, gg, y, dim):
         if not gg.ndim:
             return gg * 0
-        return gg - (gg * out.exp()).sum(dim, keepdim=True)
+        return gg - (gg * y.exp()).sum(dim, keepdim=True)
 
-    def grad_out(self, gg, g, out, dim):
+    def grad_y(self, gg, g, y, dim):
         if not g.ndim:
             return g * 0
-        return -gg * out.exp() * g.sum(dim, keepdim=True)
+        return -gg * y.exp() * g.sum(dim, keepdim=True)

@@ -9,7 +9,7 @@ from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import activation as A
-from rushlight.tensor_api._common import wrap_dim
+from rushlight.tensor_api._common import store_out, wrap_dim
 
 __all__ = [
     "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "selu_", "celu", "celu_", "gelu", "silu", "mish",
@@ -21,6 +21,11 @@ __all__ = [
 
 def _apply(op: Any, input: Tensor, inplace: bool, **params: Any) -> Tensor:
     return op.update(input, **params) if inplace else op.bind(input, **params)  # type: ignore[no-any-return]
+
+
+def stored(result: Tensor, out: Tensor | None) -> Tensor:
+    """The result, written into ``out`` when that is given."""
+    return result if out is None else store_out(out, result)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -89,15 +94,15 @@ def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     return celu(input, alpha, True)
 
 
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None) -> Tensor:
     """``x * P(X <= x)`` of a standard normal X; ``approximate="tanh"`` is cheaper. Shape: ``(*) -> (*)``.
 
     Reference: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
     """
     if approximate == "none":
-        return A.Gelu.bind(input)  # type: ignore[no-any-return]
+        return stored(A.Gelu.bind(input), out)
     if approximate == "tanh":
-        return A.GeluTanh.bind(input)  # type: ignore[no-any-return]
+        return stored(A.GeluTanh.bind(input), out)
     raise RuntimeError(f"gelu: approximate argument must be either none or tanh, but is {approximate!r}.")
 
 
@@ -111,9 +116,9 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(A.Mish, input, inplace)
 
 
-def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20, *, out: Tensor | None = None) -> Tensor:
     """``log(1 + exp(beta x)) / beta``, and x where ``beta x > threshold``. Shape: ``(*) -> (*)``."""
-    return A.Softplus.bind(input, beta=beta, threshold=threshold)  # type: ignore[no-any-return]
+    return stored(A.Softplus.bind(input, beta=beta, threshold=threshold), out)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
@@ -138,11 +143,11 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(A.Hardsigmoid, input, inplace)
 
 
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``x`` moved towards 0 by ``lambd``, not past it. Shape: ``(*) -> (*)``."""
     if lambd < 0:
         raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}.")
-    return A.Softshrink.bind(input, lambd=lambd)  # type: ignore[no-any-return]
+    return stored(A.Softshrink.bind(input, lambd=lambd), out)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -155,9 +160,9 @@ def softsign(input: Tensor) -> Tensor:
     return input / (input.abs() + 1)  # type: ignore[no-any-return]
 
 
-def logsigmoid(input: Tensor) -> Tensor:
+def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``log(sigmoid(x))`` without underflow. Shape: ``(*) -> (*)``."""
-    return A.LogSigmoid.bind(input)  # type: ignore[no-any-return]
+    return stored(A.LogSigmoid.bind(input), out)
 
 
 def sigmoid(input: Tensor) -> Tensor:
@@ -179,10 +184,10 @@ def rrelu(
 
     Reference: Xu et al., 2015, arXiv:1505.00853.
     """
+    if lower > upper:
+        raise RuntimeError(f"rrelu: Lower bound should be less than or equal to the upper bound, but they are {lower} and {upper}.")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
-    if lower > upper:
-        raise RuntimeError(f"rrelu: lower bound ({lower}) should be less than or equal to the upper bound ({upper}).")
     noise = A.rrelu_noise(input, lower, upper)
     return A.Rrelu.update(input, noise) if inplace else A.Rrelu.bind(input, noise)  # type: ignore[no-any-return]
 

@@ -126,13 +126,13 @@ class Reader:
     def offset(self, record: str) -> int:
         """Where in the file the bytes of a plain record start."""
         entry = self._entry(record)
-        self.file.seek(entry.header_offset)
+        self.file.seek(max(0, entry.header_offset))
         head = self.file.read(30)
         if len(head) < 30 or head[:4] != b"PK\3\4":
             raise self.damaged(f"the record {record!r} has no header")
         name_length, extra_length = struct.unpack("<2H", head[26:])
         start: int = entry.header_offset + 30 + name_length + extra_length
-        if start + entry.file_size > self.length:
+        if entry.header_offset < 0 or start + entry.file_size > self.length:
             raise self.damaged(f"the record {record!r} reaches past the end")
         return start
 

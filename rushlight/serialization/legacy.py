@@ -14,7 +14,14 @@ from typing import IO, Any
 
 from rushlight.dtypes import dtype
 from rushlight.serialization.container import DamagedFileError, fill
-from rushlight.serialization.loading import Unpickle, as_typed, element_type, swap_bytes, text
+from rushlight.serialization.loading import (
+    Unpickle,
+    as_typed,
+    element_type,
+    place,
+    swap_bytes,
+    text,
+)
 from rushlight.serialization.restricted import Unpickler
 from rushlight.tensor_api.storage import UntypedStorage
 from rushlight.tensor_api.typed_storage import TypedStorage
@@ -103,7 +110,7 @@ class _Storages:
             if not isinstance(count, int) or count < 0:
                 raise pickle.UnpicklingError(f"load: {self.name}: a storage of {count!r} elements")
             memory = UntypedStorage._later(count * (d.itemsize if d else 1), None)
-            self.made[number] = memory, d, self.restore(memory, text(location))
+            self.made[number] = memory, d, place(self.restore, memory, text(location))
         return as_typed(self.made[number][2], d)
 
     def fill(self, file: IO[bytes], keys: Any, *, swapped: bool) -> None:

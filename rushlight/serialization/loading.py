@@ -7,6 +7,7 @@ import io
 import mmap as mapping
 import os
 import pickle
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from typing import IO, Any
@@ -97,7 +98,7 @@ def opened(f: FileLike, mode: str = "rb") -> Iterator[tuple[IO[bytes], str]]:
         with open(f, mode) as file:
             yield file, os.fsdecode(f)
         return
-    missing = [method for method in ("read", "readline", "seek", "tell") if not hasattr(f, method)]
+    missing = [method for method in ("seek", "tell", "read", "readline") if not hasattr(f, method)]
     if missing:
         raise AttributeError(
             f"load: f must be a path or a file that can be read and sought in, but {f!r} has no "
@@ -144,12 +145,35 @@ def _unpickler(name: str, weights_only: bool, module: Any, args: dict[str, Any])
 
         try:
             return AnyUnpickler(file, **args).load()
-        except (EOFError, ValueError, LookupError) as error:
+        except names.UnknownNameError:
+            raise
+        except (pickle.UnpicklingError, EOFError, ValueError, LookupError, struct.error) as error:
             raise pickle.UnpicklingError(
                 f"load: {name} is damaged, or holds what cannot be loaded here: {error}"
             ) from error
 
-    return restricted if weights_only else full
+    def unpickle(file: IO[bytes], persistent_load: Any) -> Any:
+        try:
+            return (restricted if weights_only else full)(file, persistent_load)
+        except OutsideError as outside:
+            raise outside.error from None
+
+    return unpickle
+
+
+class OutsideError(Exception):
+    """An error in placing a storage, which is not the file's fault."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def place(restore: Any, memory: UntypedStorage, location: str) -> UntypedStorage:
+    """The storage where ``map_location`` wants it."""
+    try:
+        return restore(memory, location)  # type: ignore[no-any-return]
+    except Exception as error:
+        raise OutsideError(error) from error
 
 
 def text(value: Any) -> str:
@@ -196,7 +220,7 @@ class Storages:
         if record not in self.made:
             size = count * (d.itemsize if d else 1)
             memory = self._read(f"data/{record}", size, d)
-            self.made[record] = self.restore(memory, text(location))
+            self.made[record] = place(self.restore, memory, text(location))
         return as_typed(self.made[record], d)
 
     def _read(self, record: str, size: int, d: dtype | None) -> UntypedStorage:

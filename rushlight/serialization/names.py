@@ -1,7 +1,9 @@
 """Whose classes are whose: files name classes by PyTorch's module paths, and rushlight's are
 elsewhere.
 
-Everything goes by name and is looked up only when a file or an object asks for it.
+Layers and optimizers are in modules of the same names, so for them one prefix takes the place of
+the other; `MOVED` lists the rest. All goes by name and is looked up only when a file or an object
+asks for it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ _PARAMETER = "rushlight.nn.parameter"
 # Names whose places differ: PyTorch's (module, name) -> module here.
 MOVED = {
     ("torch", "Tensor"): "rushlight.core.tensor",
+    ("torch", "Size"): "rushlight.core.size",
     ("torch", "device"): "rushlight.devices",
     ("torch.storage", "UntypedStorage"): "rushlight.tensor_api.storage",
     ("torch.storage", "TypedStorage"): _TYPED,
@@ -30,62 +33,22 @@ MOVED = {
     ("torch._utils", "_rebuild_parameter_with_state"): _PARAMETER,
 }
 
-# PyTorch's module below torch.nn.modules, for each of its layers.
-_LAYERS = {
-    "activation": "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh LeakyReLU "
-    "LogSigmoid "
-    "LogSoftmax Mish MultiheadAttention PReLU RReLU ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmax2d "
-    "Softmin Softplus Softshrink Softsign Tanh Tanhshrink Threshold",
-    "adaptive": "AdaptiveLogSoftmaxWithLoss",
-    "batchnorm": "BatchNorm1d BatchNorm2d BatchNorm3d LazyBatchNorm1d LazyBatchNorm2d "
-    "LazyBatchNorm3d SyncBatchNorm",
-    "channelshuffle": "ChannelShuffle",
-    "container": "Container ModuleDict ModuleList ParameterDict ParameterList Sequential",
-    "conv": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d LazyConv1d "
-    "LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d",
-    "distance": "CosineSimilarity PairwiseDistance",
-    "dropout": "AlphaDropout Dropout Dropout1d Dropout2d Dropout3d FeatureAlphaDropout",
-    "flatten": "Flatten Unflatten",
-    "fold": "Fold Unfold",
-    "instancenorm": "InstanceNorm1d InstanceNorm2d InstanceNorm3d LazyInstanceNorm1d "
-    "LazyInstanceNorm2d LazyInstanceNorm3d",
-    "linear": "Bilinear Identity LazyLinear Linear",
-    "loss": "BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss "
-    "GaussianNLLLoss HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss "
-    "MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss NLLLoss NLLLoss2d "
-    "PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss TripletMarginWithDistanceLoss",
-    "module": "Module",
-    "normalization": "CrossMapLRN2d GroupNorm LayerNorm LocalResponseNorm RMSNorm",
-    "padding": "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d "
-    "ConstantPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d ReplicationPad1d "
-    "ReplicationPad2d ReplicationPad3d ZeroPad1d ZeroPad2d ZeroPad3d",
-    "pixelshuffle": "PixelShuffle PixelUnshuffle",
-    "pooling": "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d "
-    "AdaptiveMaxPool2d AdaptiveMaxPool3d AvgPool1d AvgPool2d AvgPool3d FractionalMaxPool2d "
-    "FractionalMaxPool3d LPPool1d LPPool2d LPPool3d MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d "
-    "MaxUnpool2d MaxUnpool3d",
-    "rnn": "GRU GRUCell LSTM LSTMCell RNN RNNBase RNNCell RNNCellBase",
-    "sparse": "Embedding EmbeddingBag",
-    "transformer": "Transformer TransformerDecoder TransformerDecoderLayer TransformerEncoder "
-    "TransformerEncoderLayer",
-    "upsampling": "Upsample UpsamplingBilinear2d UpsamplingNearest2d",
-}
-_LAYER_HOME = {
-    name: f"torch.nn.modules.{m}" for m, names in _LAYERS.items() for name in names.split()
-}
-_OPTIMIZERS = (
-    "ASGD Adadelta Adagrad Adam AdamW Adamax LBFGS NAdam Optimizer RAdam RMSprop Rprop SGD"
-)
-_OPTIMIZER_HOME = {name: f"torch.optim.{name.lower()}" for name in _OPTIMIZERS.split()}
-_OPTIMIZER_HOME["SparseAdam"] = "torch.optim.sparse_adam"
-
-# Classes below a folder here -> PyTorch's module for each.
-HOMES = {"rushlight.nn": _LAYER_HOME, "rushlight.optim": _OPTIMIZER_HOME}
 _HOME_OF_MOVED = {(here, name): there for (there, name), here in MOVED.items()}
 _HOME_OF_MOVED.update({(_TYPED, name): "torch" for name in typed_storage.NAMES})
 
+# Folders here that are one module there.
+_FLAT = {
+    "rushlight.nn.functional": "torch.nn.functional",
+    "rushlight.tensor_api": "torch",
+    "rushlight.core": "torch",
+}
+
 # PyTorch's modules for built-in functions -> where rushlight has them.
 _BUILTIN = {"torch._C._nn": "torch.nn.functional", "torch._C": "torch"}
+
+
+class UnknownNameError(pickle.UnpicklingError):
+    """A file holds an object of a class that rushlight does not have."""
 
 
 def torch_name(module: str, name: str) -> tuple[str, str]:
@@ -94,9 +57,9 @@ def torch_name(module: str, name: str) -> tuple[str, str]:
         return module, name
     if (module, name) in _HOME_OF_MOVED:
         return _HOME_OF_MOVED[module, name], name
-    for folder, homes in HOMES.items():
-        if (module + ".").startswith(folder + ".") and name in homes:
-            return homes[name], name
+    for folder, home in _FLAT.items():
+        if (module + ".").startswith(folder + "."):
+            return home, name
     return "torch" + module.removeprefix("rushlight"), name
 
 
@@ -128,7 +91,7 @@ def find(module: str, name: str) -> Any:
         if found is not None:
             return found
         path = path.rpartition(".")[0]
-    raise pickle.UnpicklingError(
+    raise UnknownNameError(
         f"load: the file holds a {module}.{name}, which rushlight does not have. "
         "Save a state_dict() instead of the whole object, and load that."
     )

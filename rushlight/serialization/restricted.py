@@ -26,15 +26,13 @@ from rushlight.tensor_api.storage import UntypedStorage
 
 def _encode(text: str, encoding: str = "utf-8") -> bytes:
     if encoding not in ("latin1", "utf-8"):
-        raise pickle.UnpicklingError(
-            f"bytes encoded as {encoding!r}; only latin1 and utf-8 are known"
-        )
+        raise ValueError(f"bytes encoded as {encoding!r}; only latin1 and utf-8 are known")
     return str.encode(text, encoding)
 
 
 def _bytearray(data: bytes = b"") -> bytearray:
     if not isinstance(data, (bytes, bytearray)):  # bytearray(10**12) would fill the memory
-        raise pickle.UnpicklingError("bytearray can be made of bytes only")
+        raise ValueError("bytearray can be made of bytes only")
     return bytearray(data)
 
 

@@ -10,11 +10,12 @@ from types import FunctionType
 from typing import IO, Any, BinaryIO
 
 from rushlight import devices, dtypes
+from rushlight.core.tensor import Tensor
+from rushlight.serialization import names
 from rushlight.serialization.atomic import replacing
 from rushlight.serialization.container import ALIGNMENT, Writer
 from rushlight.serialization.locations import location_tag
-from rushlight.serialization.names import torch_name
-from rushlight.tensor_api import typed_storage
+from rushlight.tensor_api import pickling, typed_storage
 from rushlight.tensor_api.storage import UntypedStorage
 from rushlight.tensor_api.typed_storage import TypedStorage
 
@@ -102,6 +103,14 @@ class Keys:
         self.storages: list[TypedStorage | UntypedStorage] = []
         self.key_of: dict[int, str] = {}
 
+    def class_of(self, memory: UntypedStorage) -> Any:
+        """The dtype of the class that the file names for this memory; None before it is met."""
+        key = self.key_of.get(id(memory))
+        if key is None:
+            return None
+        first = self.storages[int(key)]
+        return first.dtype if isinstance(first, TypedStorage) else UntypedStorage
+
     def persistent_id(self, obj: Any) -> tuple[Any, ...] | None:
         """What stands for a storage in the pickle; None for other objects."""
         if not isinstance(obj, (TypedStorage, UntypedStorage)):
@@ -111,6 +120,11 @@ class Keys:
         if key is None:
             key = self.key_of[id(memory)] = str(len(self.storages))
             self.storages.append(obj)  # which also keeps the memory's id its own
+        elif isinstance(obj, TypedStorage) and self.class_of(memory) != obj.dtype:
+            raise RuntimeError(
+                "save: two storages view the same memory as different types, "
+                f"{self.class_of(memory)} and {obj.dtype}; save tensors instead"
+            )
         fields = "storage", _class_of(obj), key, location_tag(memory), len(obj)
         return (*fields, None) if self.legacy else fields
 
@@ -152,6 +166,7 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
 
     def __init__(self, file: Any, protocol: int, keys: Keys) -> None:
         super().__init__(file, protocol)
+        self.keys = keys
         self.persistent_id = keys.persistent_id
         registry = sys.modules.get("rushlight.nn.modules._registry")
         if registry is not None:  # a module's tables are plain dicts in PyTorch
@@ -159,8 +174,10 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
 
     def reducer_override(self, obj: Any) -> Any:
         """Types that PyTorch pickles in its own way."""
+        if isinstance(obj, Tensor) and type(obj).__reduce_ex__ is Tensor.__reduce_ex__:
+            return pickling.reduced(obj, self.keys.class_of)
         if isinstance(obj, dtypes.dtype):
-            return f"{obj.name}"
+            return obj.name
         if isinstance(obj, devices.device):
             return type(obj), (obj.type,) if obj.index is None else (obj.type, obj.index)
         return NotImplemented
@@ -176,7 +193,7 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
             return
         own = name or getattr(obj, "__qualname__", None) or obj.__name__
         _check_importable(module, own, obj)
-        self._name(*torch_name(module, own), obj)
+        self._name(*names.torch_name(module, own), obj)
 
     dispatch[FunctionType] = save_global
 

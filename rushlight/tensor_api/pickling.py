@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def layout(t: Tensor) -> tuple[UntypedStorage, int, tuple[int, ...], tuple[int, 
         return memory, 0, array.shape, _dense(array.shape)
     size = array.itemsize
     offset = offset_in(memory, array)
-    if offset % size or any(s % size for s in array.strides):  # a field of a record, for example
+    if offset % size or any(s % size or s < 0 for s in array.strides):  # as of a record's field
         return layout(wrap(array.copy()))
     return memory, offset // size, array.shape, tuple([s // size for s in array.strides])
 
@@ -68,25 +69,40 @@ def on_same_class(t: Tensor, cls: type[Tensor]) -> Any:
     return made
 
 
-def _reduce_ex(self: Tensor, protocol: Any) -> tuple[Any, ...]:
+# Note [One memory, two dtypes]
+# In a file the storage class says the dtype of the tensors on it, and a storage has one class. A
+# tensor of another dtype on the same memory is written in the form (v3) that names its own dtype.
+def reduced(self: Tensor, class_of: Callable[[UntypedStorage], Any]) -> tuple[Any, ...]:
+    """How to rebuild a tensor: a function and its arguments, the first of which is a storage.
+
+    ``class_of`` gives the dtype under which a storage is known already; None when it is not.
+    """
     memory, *rest = layout(self)
     d = dtypes.of[self._array.dtype]
+    known = class_of(memory)
     if self._hooks:
         warnings.warn(
             f"backward hooks on a tensor are not saved with it: {list(self._hooks.values())}",
             stacklevel=2,
         )
     args: tuple[Any, ...] = (*rest, self.requires_grad, OrderedDict())
-    if d.name in NAME_OF:
+    if d.name in NAME_OF and known in (None, d):
         rebuild: Any = _rebuild_tensor_v2
         args = (TypedStorage(wrap_storage=memory, dtype=d), *args)
     else:
         rebuild = _rebuild_tensor_v3
-        args = (memory, *args, d)
+        whole = (
+            TypedStorage(wrap_storage=memory, dtype=known) if isinstance(known, dtype) else memory
+        )
+        args = (whole, *args, d)
     state = user_state(self)
     if type(self) is Tensor and not state:
         return rebuild, args
     return _rebuild_from_type_v2, (rebuild, type(self), args, state)
+
+
+def _reduce_ex(self: Tensor, protocol: Any) -> tuple[Any, ...]:
+    return reduced(self, lambda memory: None)
 
 
 def _rebuild(

@@ -95,6 +95,8 @@ class Op:
             self.joint = (self.grads, tuple([where.get(r, r) for r in reads]))  # type: ignore[attr-defined]
         self.differentiable = self.joint is not None or any(rule for rule, _ in self.rules)
         self._keep: dict[Any, tuple[tuple[bool, ...], bool]] = {}
+        if len(self.names) == 2 and not self.variadic:  # what record_binary looks up, by 2 * (second needs) + (first needs)
+            self.keep2 = [(*self.keep((bool(m & 1), bool(m & 2)), 1)[0], self.keep((bool(m & 1), bool(m & 2)), 1)[1]) for m in range(4)]
 
     def keep(self, needs: tuple[bool, ...], outs: int) -> tuple[tuple[bool, ...], bool]:
         """Which inputs and outputs are saved when these inputs need gradient, and whether the inputs' specs are."""
@@ -217,6 +219,8 @@ class Elementwise(Op, abstract=True):
             out = self.eager(np, *[as_operand(a, work) for a in arrays], **params)
         except ValueError as error:
             raise broadcast_error(type(self).__name__, arrays) from error
+        except TypeError as error:  # NumPy has no loop for the dtype
+            raise DTypeError(f"{type(self).__name__.lower()} is not defined for {dtypes.of[d].name} tensors: {error}") from error
         if type(out) is not ndarray:
             out = np.asarray(out)
         if half and out.dtype is dtypes.float32 and self.out_dtype is None:
@@ -390,9 +394,11 @@ def record_binary(op: Op, a: Tensor, b: Any, t: Tensor) -> None:
     eb = edge(b) if not number and b._tracked else None
     if ea is None and eb is None and not any_needs_grad((a, b)):
         return
-    (keep_a, keep_b, keep_out), specs = op.keep((ea is not None, eb is not None), 1)
+    keep_a, keep_b, keep_out, specs = op.keep2[(ea is not None) + 2 * (eb is not None)]
     n = new(Node)
-    n.op, n.edges, n.seq = op, (ea, eb), next_seq()
+    n.op = op
+    n.edges = (ea, eb)
+    n.seq = next_seq()
     if keep_a or keep_b or keep_out:
         n.saved = (a if keep_a else None, b if keep_b else None, alias(t) if keep_out else None)
         n.versions = (
@@ -454,6 +460,7 @@ class Reduction(Op, abstract=True):
         op, reducer, fast, differentiable = self, self.reducer, self.fast, self.differentiable
         if reducer is None:
             return super().make_bind()
+        (keep_x, keep_out), specs = self.keep((True,), 1)
 
         def bind(a: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
             x = a._array
@@ -462,8 +469,15 @@ class Reduction(Op, abstract=True):
             out = reducer(x, dim, None, None, keepdim)
             t = new(Tensor)
             t._array = out if type(out) is ndarray and out.flags.c_contiguous else packed(out)
-            if a._tracked and differentiable and modes.grad:
-                record(op, (a,), t, {"dim": dim, "keepdim": keepdim})
+            if a._tracked and differentiable and modes.grad and needs_grad(a):
+                t._node = n = new(Node)
+                t._tracked = True
+                n.op, n.edges, n.seq, n.params = op, (edge(a),), next_seq(), {"dim": dim, "keepdim": keepdim}
+                if keep_x or keep_out:
+                    n.saved = (a if keep_x else None, alias(t) if keep_out else None)
+                    n.versions = (a._counter.value if keep_x else None, 0 if keep_out else None)
+                if specs:
+                    n.specs = ((x.shape, x.dtype),)
             return t
 
         return bind

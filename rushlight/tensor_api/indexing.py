@@ -37,12 +37,26 @@ def getitem(self: Tensor, index: Any) -> Tensor:
             raise range_error(index, self._array.shape, 0) from None
     if kind is slice and (index.step is None or index.step.__class__ is int and index.step > 0) and self._array.ndim:
         return BasicIndex.bind(self, index=(index, ...))  # type: ignore[no-any-return]
+    if kind is tuple and is_plain(index):
+        try:
+            return BasicIndex.bind(self, index=(*index, ...))  # type: ignore[no-any-return]
+        except IndexError:
+            pass  # parse says what is wrong
     basic, tensors = parse(self, index)
     part = BasicIndex.bind(self, index=basic) if basic is not None else self
     if not tensors:
         return part if basic is not None else BasicIndex.bind(self, index=(...,))  # type: ignore[no-any-return]
     pattern, indices = tensors
     return Index.bind(part, *indices, pattern=pattern)  # type: ignore[no-any-return]
+
+
+def is_plain(index: tuple[Any, ...]) -> bool:
+    """Whether an index holds only ints and slices without a step: nothing to translate."""
+    for i in index:
+        kind = i.__class__
+        if kind is not int and (kind is not slice or i.step is not None):
+            return False
+    return True
 
 
 def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
@@ -218,8 +232,6 @@ def is_everything(basic: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
 def as_value(value: Any, part: Tensor) -> Tensor:
     """The right side of an assignment as a tensor of the target's dtype."""
     if isinstance(value, Tensor):
-        if value._array.dtype != part._array.dtype and not value._array.ndim:
-            return value.to(dtypes.of[part._array.dtype])  # type: ignore[no-any-return]
         return value
     if isinstance(value, np.ndarray):
         return wrap(value.astype(part._array.dtype))

@@ -21,6 +21,8 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
         >>> torch.ones(2, 3).sum(0)
         tensor([2., 2., 2.])
     """
+    if dim is None and dtype is None and out is None and not keepdim:
+        return R.Sum.bind(input)  # type: ignore[no-any-return]
     if dtype is not None:
         input = cast(input, numpy_dtype(dtype))
     result = R.Sum.bind(input, None if dim is None else wrap_dims(dim, input._array.ndim), keepdim)

@@ -59,9 +59,12 @@ def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
         tensor([[0, 1, 2],
                 [3, 4, 5]])
     """
-    if dtype is not None or (len(shape) == 1 and shape[0].__class__ is dtypes.dtype):
+    if shape and shape[0].__class__ is int:
+        sizes = shape
+    elif dtype is not None or (len(shape) == 1 and shape[0].__class__ is dtypes.dtype):
         return view_dtype(self, numpy_dtype(dtype if dtype is not None else shape[0]))
-    sizes = shape if shape and shape[0].__class__ is int else shape_of(shape, "view")
+    else:
+        sizes = shape_of(shape, "view")
     if -1 in sizes:
         sizes = infer_shape(self._array.size, sizes)
     try:

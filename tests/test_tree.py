@@ -26,12 +26,14 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imported_names(path):
-    """Yield (line, top-level name) for every import in a file, also those inside functions."""
+    """Yield (line, dotted name) for every import in a file, also those inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.lineno, node.module
+            module = node.module + "." if node.module == "rushlight" else node.module
+            names = [alias.name for alias in node.names] if module.endswith(".") else [""]
+            yield from ((node.lineno, module + name) for name in names)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -40,7 +42,13 @@ def test_imports_stay_inside(path):
     for line, name in imported_names(path):
         where = f"{path.relative_to(ROOT)}:{line} imports {name}"
         assert name.split(".")[0] not in {"torch", "torchvision"}, where
-        assert name != "rushlight", f"{where}; import the module that defines what you need"
+        first, _, rest = name.partition(".")
+        assert first != "rushlight" or is_module(rest), f"{where}; import what defines it"
+
+
+def is_module(name):
+    path = PACKAGE.joinpath(*name.split("."))
+    return bool(name) and (path.with_suffix(".py").exists() or path.is_dir())
 
 
 def test_import_is_light():
@@ -84,11 +92,24 @@ def test_report_sizes():
 HEADING = re.compile(r"^( *)Examples?::?[ ]*$", re.MULTILINE)
 
 
+def module_names(folder=PACKAGE, prefix="rushlight"):
+    yield prefix
+    for info in pkgutil.iter_modules([str(folder)]):
+        if info.ispkg:
+            yield from module_names(folder / info.name, f"{prefix}.{info.name}")
+        elif info.name != "__main__":
+            yield f"{prefix}.{info.name}"
+
+
 def package_modules():
-    yield rushlight
-    for info in pkgutil.walk_packages(rushlight.__path__, "rushlight."):
-        if not info.name.endswith("__main__"):
-            yield importlib.import_module(info.name)
+    for name in module_names():
+        with contextlib.suppress(ImportError):  # test_modules_import reports it
+            yield importlib.import_module(name)
+
+
+@pytest.mark.parametrize("name", list(module_names()))
+def test_modules_import(name):
+    importlib.import_module(name)
 
 
 def documented_objects():
@@ -128,11 +149,15 @@ def examples(docstring):
 
 
 def collect_examples():
+    """Return (block, module whose names it may use) for every example there is."""
+    found = []
     for name, value in documented_objects():
         docstring = value.__dict__.get("__doc__") if inspect.isclass(value) else value.__doc__
-        if isinstance(docstring, str):
-            for number, block in enumerate(examples(docstring)):
-                yield pytest.param(block, id=f"{name}-{number}" if number else name)
+        module = value if inspect.ismodule(value) else sys.modules[value.__module__]
+        for number, block in enumerate(examples(docstring) if isinstance(docstring, str) else ()):
+            label = f"{name}-{number}" if number else name
+            found.append(pytest.param(block, module, id=label))
+    return found
 
 
 def run_doctest(block, names):
@@ -145,12 +170,12 @@ def run_doctest(block, names):
     assert not report.getvalue(), report.getvalue()
 
 
-@pytest.mark.parametrize("block", collect_examples())
-def test_example(block, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("block", "module"), collect_examples())
+def test_example(block, module, tmp_path, monkeypatch):
+    """An example may use torch, nn, F, rushlight (or rl), and the names of its own module."""
     monkeypatch.chdir(tmp_path)
-    names = {"torch": rushlight, "rushlight": rushlight, "rl": rushlight, "nn": rushlight.nn}
-    names["F"] = rushlight.nn.functional
-    names["__name__"] = "example"
+    names = {**vars(module), "__name__": "example", "torch": rushlight, "rushlight": rushlight}
+    names.update(rl=rushlight, nn=rushlight.nn, F=rushlight.nn.functional)
     if ">>>" in block:
         run_doctest(block, names)
     else:

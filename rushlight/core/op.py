@@ -84,7 +84,8 @@ class Op:
         if not self.names:
             scalar = getattr(cls, "scalar", None)
             self.names = parameters(scalar or cls.eager)[0][1:]
-        where = {name: i for i, name in enumerate(self.names if self.variadic else (*self.names, *self.outputs))}
+        where = {} if self.variadic else {name: i for i, name in enumerate(self.outputs, len(self.names))}
+        where.update({name: i for i, name in enumerate(self.names)})  # an input may be called "out": a gradient's op has such
         self.rules = []
         for name in self.names:
             rule = getattr(self, "grad_" + name, None) or (getattr(self, "grad", None) if len(self.names) == 1 else None)

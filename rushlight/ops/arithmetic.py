@@ -135,6 +135,12 @@ class Pow(Elementwise):
     def scalar(self, s, input, exponent):
         return s.pow(input, exponent)
 
+    def compute_dtype(self, arrays):
+        d = super().compute_dtype(arrays)
+        if isinstance(arrays[1], int) and arrays[1] < 0 and d in dtypes.INTEGER_TYPES:
+            raise DTypeError("pow: Integers to negative integer powers are not allowed; convert the base to a float first.")
+        return d
+
     def eager(self, xp, input, exponent):
         if input.__class__ is not np.ndarray or input.dtype.kind in "iu":
             return self._integers(xp, input, exponent)
@@ -144,13 +150,10 @@ class Pow(Elementwise):
         """Integer powers wrap; to a negative power only 1 and -1 have an integer value, the rest give 0 as in torch."""
         if not isinstance(input, np.ndarray) and not (isinstance(exponent, np.ndarray) and exponent.dtype.kind in "iu"):
             return xp.power(input, exponent)
-        given_array = isinstance(exponent, np.ndarray)
         exponent = np.asarray(exponent)
         negative = exponent < 0
         if not negative.any():
             return xp.power(input, exponent)
-        if not given_array:
-            raise DTypeError("pow: Integers to negative integer powers are not allowed; convert the base to a float first.")
         out = xp.power(input, xp.where(negative, 0, exponent))
         odd = xp.where(exponent % 2 != 0, input, 1)
         return xp.where(negative, xp.where(input == 1, 1, xp.where(input == -1, odd, 0)), out).astype(out.dtype)

@@ -12,7 +12,7 @@ class Flip(Op):
     """The order of the elements reversed along ``dims``."""
 
     def eager(self, xp, input, *, dims):
-        return packed(np.flip(input, dims)) if dims else input.copy()
+        return np.array(np.flip(input, dims) if dims else input, order="C")  # always a copy
 
     def grad(self, g, dims):
         return Flip.bind(g, dims=dims)
@@ -22,7 +22,7 @@ class Roll(Op):
     """Elements moved ``shifts`` places along ``dims``; what leaves at one end enters at the other."""
 
     def eager(self, xp, input, *, shifts, dims):
-        return np.roll(input, shifts, dims)
+        return packed(np.roll(input, shifts, dims))
 
     def grad(self, g, shifts, dims):
         return Roll.bind(g, shifts=tuple([-s for s in shifts]), dims=dims)
@@ -32,7 +32,7 @@ class Tril(Op):
     """The lower triangle of the last two dims up to ``diagonal``; the rest is zero."""
 
     def eager(self, xp, input, *, diagonal):
-        return np.where(np.tri(*input.shape[-2:], k=diagonal, dtype=bool), input, np.zeros((), input.dtype))
+        return packed(np.where(np.tri(*input.shape[-2:], k=diagonal, dtype=bool), input, np.zeros((), input.dtype)))
 
     def grad(self, g, diagonal):
         return Tril.bind(g, diagonal=diagonal)
@@ -42,7 +42,7 @@ class Triu(Op):
     """The upper triangle of the last two dims from ``diagonal``; the rest is zero."""
 
     def eager(self, xp, input, *, diagonal):
-        return np.where(np.tri(*input.shape[-2:], k=diagonal - 1, dtype=bool), np.zeros((), input.dtype), input)
+        return packed(np.where(np.tri(*input.shape[-2:], k=diagonal - 1, dtype=bool), np.zeros((), input.dtype), input))
 
     def grad(self, g, diagonal):
         return Triu.bind(g, diagonal=diagonal)

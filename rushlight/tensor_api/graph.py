@@ -57,9 +57,11 @@ def backward_from(tensors: Any, grads: Any, retain_graph: bool | None, create_gr
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if not wanted:
         raise GraphError("`inputs` argument to `backward()` cannot be empty; leave it out to reach every leaf.")
+    where = []
     for t in wanted:
+        where += positions([t])
         retain_grad(t)
-    autograd.run_backward(roots, gs, retain, create_graph, positions(wanted), accumulate=True)
+    autograd.run_backward(roots, gs, retain, create_graph, where, accumulate=True)
 
 
 @method

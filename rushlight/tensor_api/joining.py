@@ -37,7 +37,9 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     for i, t in enumerate(parts):
         if not t._array.ndim:
             raise ShapeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; use stack().")
-    kept = [t for t in parts if t._array.shape != (0,)] or parts[:1]
+    kept = [t for t in parts if t._array.shape != (0,)]
+    if not kept or kept[0]._array.ndim == 1:
+        kept = parts  # nothing is in the way, and whether the result requires grad depends on all
     d = wrap_dim(dim, kept[0]._array.ndim)
     first = kept[0]._array.shape
     for i, t in enumerate(kept[1:], 1):

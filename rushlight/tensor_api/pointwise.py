@@ -173,6 +173,12 @@ def _sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     return result  # type: ignore[no-any-return]
 
 
+def _divide_by(self: Tensor, other: Any) -> Any:
+    """``other / self`` with the reciprocal's gradient: it keeps the result, so that ``self`` may be overwritten."""
+    other = operand(other)
+    return NotImplemented if other is NotImplemented else self.reciprocal() * other
+
+
 subtract, divide, true_divide = sub, div, div
 methods(
     add=add, sub=sub, subtract=sub, div=div, divide=div, true_divide=div, multiply=Tensor.mul, negative=Tensor.neg,
@@ -180,7 +186,7 @@ methods(
     __add__=A.Add.bind, __radd__=A.Add.bind, __iadd__=A.Add.update,
     __sub__=A.Sub.bind, __rsub__=make_reversed(A.Sub.instance), __isub__=A.Sub.update,
     __mul__=A.Mul.bind, __rmul__=A.Mul.bind, __imul__=A.Mul.update,
-    __truediv__=A.Div.bind, __rtruediv__=make_reversed(A.Div.instance), __itruediv__=A.Div.update,
+    __truediv__=A.Div.bind, __rtruediv__=_divide_by, __itruediv__=A.Div.update,
     __pow__=A.Pow.bind, __rpow__=make_reversed(A.Pow.instance), __ipow__=A.Pow.update,
     __neg__=A.Neg.bind, __pos__=lambda self: self,
 )  # fmt: skip

@@ -85,8 +85,10 @@ def _first(a: Observation, b: Observation, watch: Watch) -> Mismatch | None:
                 "value", f"{where}: torch {_show(x.values)} | ours {_show(y.values)}", ref.step
             )
         for name, fact in x.facts.items():
-            if name == "_version" and ref in watch.unversioned:
+            if name in ("_version", "retains_grad") and ref in watch.unversioned:
                 continue
+            if name in ("requires_grad", "is_leaf") and ref in watch.foreign and not x.values.any():
+                continue  # see footguns: gradients that are zero
             if fact != y.facts[name]:
                 return Mismatch(name, f"{where}: torch {fact} | ours {y.facts[name]}", ref.step)
         found = _gradients(where, ref, x.gradient, y.gradient, coarse)
@@ -102,7 +104,8 @@ def _gradients(where: str, ref: Ref, x: Any, y: Any, coarse: str | None) -> Mism
         return Mismatch("gradient set", f"{where}: torch {x} | ours {y}", ref.step)
     if x is None:
         return None
-    if x[1:] != y[1:] or x[0].shape != y[0].shape:
+    recorded = x[2] == y[2] or not x[0].any()  # see footguns: gradients that are zero
+    if x[1] != y[1] or not recorded or x[0].shape != y[0].shape:
         return Mismatch("gradient dtype", f"{where}: torch {x[1:]} | ours {y[1:]}", ref.step)
     if not close(x[0], y[0], coarse or x[1]):
         return Mismatch("gradient", f"{where}: torch {_show(x[0])} | ours {_show(y[0])}", ref.step)
@@ -130,8 +133,8 @@ def _aliasing(a: Observation, b: Observation, watch: Watch) -> Mismatch | None:
     ]
     for i, first in enumerate(refs):
         for second in refs[:i]:
-            x = np.may_share_memory(a.tensors[first].memory, a.tensors[second].memory)
-            y = np.may_share_memory(b.tensors[first].memory, b.tensors[second].memory)
+            x = np.shares_memory(a.tensors[first].memory, a.tensors[second].memory)
+            y = np.shares_memory(b.tensors[first].memory, b.tensors[second].memory)
             if x != y:
                 names = f"v{second.step}[{second.index}] and v{first.step}[{first.index}]"
                 return Mismatch("aliasing", f"{names}: torch {x} | ours {y}", first.step)

@@ -208,7 +208,9 @@ class Maker:
     def _explodes(self) -> bool:
         """Large numbers tell rounding from mistakes badly; they are left alone."""
         x = self.x.detach()
-        return bool(x.numel() and x.dtype.is_floating_point and x.abs().max() > 1e4)
+        if not x.numel() or not x.dtype.is_floating_point:
+            return False
+        return not bool(x.abs().max() <= 1e4)  # nor nan, which as an integer is undefined
 
 
 # ---- makers: new tensors -----------------------------------------------------------------------
@@ -268,7 +270,7 @@ def binary(m: Maker) -> Draft:
         return "operator", m.pick(COMPARISONS), args, {}
     if choice < 0.85 or isinstance(o, (int, float)):
         return "function", m.pick(["add", "sub"]), [m.X, o], {"alpha": m.number()}
-    return "function", m.pick(["maximum", "minimum", "mul", "atan2"]), args, {}
+    return "function", m.pick(["maximum", "minimum", "mul", "hypot"]), args, {}
 
 
 @maker(0.02)
@@ -292,7 +294,7 @@ def ternary(m: Maker) -> Draft:
             "function",
             m.pick(["addcmul", "addcdiv"]),
             [m.X, m.other(), m.other()],
-            {"value": m.number()},
+            {"value": m.number() if m.x.is_floating_point() else 2},
         )
     low = m.pick([None, -0.5, -0.25])
     return "method", "clamp", [m.X, low, m.pick([None, 0.5, 0.75]) if low else 0.5], {}
@@ -300,13 +302,15 @@ def ternary(m: Maker) -> Draft:
 
 @maker(0.03)
 def product(m: Maker) -> Draft:
+    if m.x.dtype == torch.bool:
+        return None
     if m.ndim == 2:
         name = m.pick(["matmul", "mm", "addmm", "mv", "einsum"])
         right: Any = m.array((m.shape[1], m.whole(1, 4)))
-        if m.chance(0.3):
+        if m.chance(0.3) and name != "einsum":  # whether it promotes depends on its path
             right = m.pick(list(m.machine.tensors))
         if name == "addmm":
-            return "function", name, [m.array((1,)), m.X, right], {"beta": 0.5}
+            return "function", name, [m.array((1,)), m.X, right], {"beta": 2}
         if name == "mv":
             return "function", name, [m.X, m.array(m.shape[1:])], {}
         if name == "einsum":

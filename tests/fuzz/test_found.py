@@ -89,6 +89,77 @@ FOUND = {
         x.ravel()[0] = 5
         print(x)
     """,
+    "reshape that copies is no view": """
+        x = torch.ones(2, requires_grad=True).expand(2, 2)
+        y = x.reshape(4)
+        print(y._is_view(), y._base)
+        y.copy_(y)
+        y.sum().backward(retain_graph=True)
+        (y[...] * 1).sum().backward()
+    """,
+    "flip of a size-1 dim is a copy": """
+        x = torch.ones(1, 2)
+        x.flip(0)[0, 0] = 5
+        x.flip(())[0, 0] = 5
+        print(x)
+    """,
+    "einsum sums a letter that broadcast": """
+        print(torch.einsum("ij,jk->ki", torch.ones(2, 1), torch.ones(3, 4)))
+    """,
+    "masked_fill truncates to integers, and refuses what does not fit": """
+        mask = torch.tensor([True, False])
+        print(torch.tensor([1, 0]).masked_fill_(mask, -1.5))
+        torch.tensor([1, 0], dtype=torch.uint8).masked_fill(mask, 300)
+    """,
+    "index_put wants one dtype": """
+        x = torch.zeros(2)
+        x[torch.tensor([0])] = torch.tensor(1.5, dtype=torch.float64)
+    """,
+    "floor_divide has a gradient that raises": """
+        y = torch.ones(2, requires_grad=True) // 2
+        print(y.requires_grad)
+        y.sum().backward()
+    """,
+    "tril and roll of transposed tensors are contiguous": """
+        x = torch.ones(2, 3).T
+        print(x.tril().stride(), x.triu().stride(), x.roll(1, 0).stride())
+    """,
+    "softmax of a number": """
+        x = torch.tensor(2.0, requires_grad=True)
+        y = x.softmax(0) + x.log_softmax(0)
+        y.backward()
+        print(y, x.grad)
+    """,
+    "lerp of bool tensors": """
+        b = torch.tensor([True])
+        torch.lerp(b, b, b)
+    """,
+    "no negative integer power of integers": "torch.tensor(3) ** -1",
+    "second derivatives of functions that keep their result": """
+        x = torch.tensor([0.3, -0.7], dtype=torch.float64, requires_grad=True)
+        for f in (torch.tanh, torch.sigmoid, torch.exp, torch.sqrt, torch.tan, torch.rsqrt):
+            (g,) = torch.autograd.grad((f(x.abs()) ** 2).sum(), x, create_graph=True)
+            print(torch.autograd.grad((g ** 2).sum(), x)[0].tolist()[0].__round__(9))
+    """,
+    "cat with an empty vector requires grad": """
+        x = torch.ones(0, requires_grad=True)
+        print(torch.cat([torch.ones(2), x]).requires_grad, torch.cat([x, x]).requires_grad)
+    """,
+    "a number divided by a tensor keeps the result": """
+        x = torch.tensor([2.0, 4.0], requires_grad=True) * 1
+        y = 0.5 / x
+        x.mul_(y)
+        y.sum().backward()
+        print(x, y)
+    """,
+    "backward(inputs=) refreshes a stale view": """
+        x, y = torch.ones(2), torch.ones(2, requires_grad=True)
+        v = x[:1]
+        x.copy_(x + 1)
+        x.requires_grad_()
+        (y * 2).sum().backward(inputs=[y, v])
+        print(v.retains_grad)
+    """,
     "a complex loss needs a gradient": """
         x = torch.tensor([1 + 2j], requires_grad=True)
         x.sum().backward()

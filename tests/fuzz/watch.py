@@ -19,7 +19,7 @@ ORDER_KEEPING = {
     "remainder", "atan2",
 }  # fmt: skip
 
-# torch composes these of several operations, some in place, which shows in the result's version.
+# torch composes these of several operations, which shows in the result's version and layout.
 COMPOSED = {"matmul", "einsum"}
 
 
@@ -85,7 +85,7 @@ class Watch:
                 self.foreign.add(ref)
             return
         if step.name in COMPOSED:
-            self.unversioned.add(ref)
+            self.unversioned.add(ref), self.loose.add(ref)
         made = machine.tensors[ref]
         array = memory_of(made)
         operands = [memory_of(machine.tensors[r]) for r in inputs]

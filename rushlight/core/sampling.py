@@ -245,7 +245,7 @@ def normal(
     contiguous: bool = True,
 ) -> Array:
     """Normal values: in pairs when fewer than 16 or not `contiguous`, else in blocks of 16."""
-    if dtype in dtypes.COMPLEX_TYPES:
+    if dtype.kind == "c":
         parts = normal(
             engine, 2 * count, dtypes.REAL_OF[dtype], mean, std / math.sqrt(2), contiguous
         )

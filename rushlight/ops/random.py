@@ -30,7 +30,7 @@ class Draw(Op, abstract=True):
 
     def store(self, x, others, params):
         values = self.values(x, **params)
-        if x.dtype in dtypes.COMPLEX_TYPES and values.dtype is not x.dtype:
+        if values.dtype is not x.dtype and x.dtype in dtypes.COMPLEX_TYPES:
             values = values.view(x.dtype)
         sampling.put(x, values)
 
@@ -46,7 +46,7 @@ class Uniform(Draw):
     """Uniform on [low, high)."""
 
     def values(self, x, *, engine, low, high):
-        if x.dtype in dtypes.COMPLEX_TYPES:
+        if x.dtype.kind == "c":
             return sampling.uniform(engine, 2 * x.size, dtypes.REAL_OF[x.dtype], low, high)
         return sampling.uniform(engine, x.size, x.dtype, low, high)
 

@@ -147,13 +147,9 @@ def rand(
         floating(expect_tensor(out, "rand", "out")._array.dtype, "rand")
         return into(out, shape, dtype, R.Uniform, engine=engine, low=0.0, high=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "rand")
-    if d in dtypes.COMPLEX_TYPES:
-        return finish(
-            sampling.uniform(engine, 2 * math.prod(shape), dtypes.REAL_OF[d])
-            .view(d)
-            .reshape(shape),
-            requires_grad,
-        )
+    if d.kind == "c":
+        parts = sampling.uniform(engine, 2 * math.prod(shape), dtypes.REAL_OF[d])
+        return finish(parts.view(d).reshape(shape), requires_grad)
     return finish(fresh(sampling.uniform(engine, math.prod(shape), d), shape), requires_grad)
 
 
@@ -296,7 +292,7 @@ def randperm(
     Example:
         >>> import rushlight as torch
         >>> torch.manual_seed(0) and torch.randperm(4)
-        tensor([2, 0, 1, 3])
+        tensor([0, 1, 3, 2])
     """
     check_factory(device, layout)
     n = as_int(n, "randperm", "n")

@@ -53,7 +53,7 @@ def normal(
     Example:
         >>> import rushlight as torch
         >>> torch.manual_seed(0) and torch.normal(torch.tensor([0.0, 100.0]), 1.0)
-        tensor([  1.5410,  99.7066])
+        tensor([ 1.5410, 99.7066])
     """
     engine = engine_of(generator)
     _check_std(std)
@@ -134,7 +134,7 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
     Example:
         >>> import rushlight as torch
         >>> torch.manual_seed(0) and torch.poisson(torch.tensor([0.5, 5.0, 50.0]))
-        tensor([ 0.,  6., 48.])
+        tensor([ 2.,  6., 49.])
 
     Reference: Hoermann, 1993, "The transformed rejection method for generating Poisson random
         variables".

@@ -33,7 +33,9 @@ from rushlight.formats import (
 )
 from rushlight.dtypes import (
     dtype as dtype,
+    finfo as finfo,
     get_default_dtype as get_default_dtype,
+    iinfo as iinfo,
     set_default_dtype as set_default_dtype,
 )
 from rushlight.tensor_api import *  # noqa: F403
@@ -43,19 +45,36 @@ __version__ = "0.1.0"
 globals().update(_dtypes.by_name)
 globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASES.items()})
 
+inf, nan, pi, e, newaxis = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045, None
+
 _LAZY = frozenset((
-    "autograd", "nn", "optim", "utils", "serialization", "vision", "linalg", "fft", "special", "random", "testing", "cuda", "backends",
-    "distributions", "jit", "func", "amp", "multiprocessing", "version", "types", "return_types", "hub", "compiler", "profiler",
-    "distributed", "signal", "masked", "onnx", "overrides", "cpu", "mps", "storage", "demo", "errors", "config",
+    "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "hub", "jit", "linalg",
+    "masked", "mps", "multiprocessing", "nn", "onnx", "optim", "overrides", "profiler", "random", "return_types", "serialization",
+    "signal", "special", "storage", "testing", "types", "utils", "version", "vision",
 ))  # fmt: skip
+# functions that live in a namespace which is not imported before it is needed: name -> module
+_ELSEWHERE = {
+    **dict.fromkeys(("load", "save"), "serialization"),
+    **dict.fromkeys(("compile",), "compiler"),
+    **dict.fromkeys(("vmap",), "func"),
+    **dict.fromkeys(("autocast", "get_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"), "amp"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Namespaces that not every program uses are imported when first asked for."""
+    """Namespaces that not every program uses are imported when first asked for; so are functions of nn.functional."""
     if name in _LAZY:
         try:
             return importlib.import_module(f"rushlight.{name}")
         except ModuleNotFoundError as error:
             if error.name != f"rushlight.{name}":
                 raise
+    elif name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"rushlight.{_ELSEWHERE[name]}"), name)
+    elif name in _FUNCTIONAL:
+        return getattr(importlib.import_module("rushlight.nn.functional"), name)
     raise AttributeError(f"module 'rushlight' has no attribute {name!r}", name=name, obj=importlib.import_module("rushlight"))
+
+
+# functions of nn.functional that torch also has at the top
+_FUNCTIONAL: frozenset[str] = frozenset()

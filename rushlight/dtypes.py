@@ -111,6 +111,52 @@ def from_numpy(d: Any) -> dtype:
     return found
 
 
+class finfo:
+    """Limits of a floating-point type: ``eps``, ``max``, ``min``, ``tiny``, ``smallest_normal``, ``resolution``, ``bits``, ``dtype``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.finfo(torch.float32).eps
+        1.1920928955078125e-07
+    """
+
+    def __init__(self, type: dtype | None = None) -> None:
+        d = get_default_dtype() if type is None else type
+        if not isinstance(d, dtype) or d.category < FLOATING:
+            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle {d!r}")
+        real = REAL_OF.get(d.numpy, d.numpy)
+        info = ml_dtypes.finfo(real)
+        self.bits, self.dtype = real.itemsize * 8, of[real].name
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.tiny = self.smallest_normal = float(info.tiny)
+        self.resolution = float(info.resolution)
+
+    def __repr__(self) -> str:
+        fields = ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
+        return f"finfo({', '.join(f'{n}={getattr(self, n):g}' if n != 'dtype' else f'dtype={self.dtype}' for n in fields)})"
+
+
+class iinfo:
+    """Limits of an integer type: ``min``, ``max``, ``bits``, ``dtype``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.iinfo(torch.int8).max
+        127
+    """
+
+    def __init__(self, type: dtype) -> None:
+        if not isinstance(type, dtype) or type.category not in (INTEGER, BOOL):
+            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle {type!r}")
+        if type.category == BOOL:
+            raise RuntimeError('"iinfo" not implemented for Bool')
+        info = np.iinfo(type.numpy)
+        self.bits, self.min, self.max, self.dtype = info.bits, int(info.min), int(info.max), type.name
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
 class _Default:
     """The floating-point type of Python floats; see ``set_default_dtype``."""
 

@@ -4,7 +4,6 @@ Each module holds one family, lists its functions in ``__all__``, and attaches t
 """
 
 from rushlight.tensor_api.conversion import *  # noqa: F403  (first: the others use to() and copy_())
-from rushlight.tensor_api.activations import *  # noqa: F403
 from rushlight.tensor_api.comparison import *  # noqa: F403
 from rushlight.tensor_api.creation import *  # noqa: F403
 from rushlight.tensor_api.graph import *  # noqa: F403
@@ -12,6 +11,7 @@ from rushlight.tensor_api.gradients import *  # noqa: F403
 from rushlight.tensor_api.indexing import *  # noqa: F403
 from rushlight.tensor_api.joining import *  # noqa: F403
 from rushlight.tensor_api.mathematics import *  # noqa: F403
+from rushlight.tensor_api.activations import *  # noqa: F403
 from rushlight.tensor_api.pointwise import *  # noqa: F403
 from rushlight.tensor_api.printing import *  # noqa: F403
 from rushlight.tensor_api.products import *  # noqa: F403
@@ -22,3 +22,7 @@ from rushlight.tensor_api.selection import *  # noqa: F403
 from rushlight.tensor_api.shaping import *  # noqa: F403
 from rushlight.tensor_api.matrices import *  # noqa: F403
 from rushlight.tensor_api.copies import *  # noqa: F403
+from rushlight.tensor_api.storage import *  # noqa: F403
+from rushlight.tensor_api.typed_storage import *  # noqa: F403
+from rushlight.tensor_api.pickling import *  # noqa: F403
+from rushlight.tensor_api.legacy import *  # noqa: F403

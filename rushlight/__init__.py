@@ -5,6 +5,7 @@ differs. Reading order: docs/architecture.md.
 """
 
 import importlib
+import math as _math
 from typing import Any
 
 import rushlight.ops  # noqa: F401  (provides the ops that autograd itself needs)
@@ -45,7 +46,7 @@ __version__ = "0.1.0"
 globals().update(_dtypes.by_name)
 globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASES.items()})
 
-inf, nan, pi, e, newaxis = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045, None
+inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 
 _LAZY = frozenset((
     "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "hub", "jit", "linalg",

@@ -52,6 +52,14 @@ def steps(x: Any) -> list[int]:
     return [s for s, n in zip(x.strides, x.shape, strict=True) if n != 1]
 
 
+def same_window(x: Any, y: Any) -> bool:
+    """Whether two arrays are the same elements of the same memory."""
+    if x is y:
+        return True
+    start, begin = x.__array_interface__["data"][0], y.__array_interface__["data"][0]
+    return bool(start == begin and x.shape == y.shape and steps(x) == steps(y))
+
+
 def has_self_overlap(x: np.ndarray[Any, Any]) -> bool:
     """Whether x was expanded: several elements at one place."""
     return x.size > 0 and any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
@@ -59,9 +67,11 @@ def has_self_overlap(x: np.ndarray[Any, Any]) -> bool:
 
 def check_memory(op: Any, x: np.ndarray[Any, Any], others: list[Any]) -> None:
     """Refuse writes whose result would depend on the order of the element writes."""
-    if op.overlap == "any" or not x.size or (op.overlap == "itself" and others and others[0] is x):
+    if op.overlap == "any" or not x.size:
         return
     if x.base is None and all([y.base is None and y is not x for y in others]):
+        return
+    if op.overlap == "itself" and others and same_window(x, others[0]):
         return
     if has_self_overlap(x):
         raise MemoryOverlapError(
@@ -73,9 +83,9 @@ def check_memory(op: Any, x: np.ndarray[Any, Any], others: list[Any]) -> None:
             continue
         if y is x and op.overlap == "none":
             raise MemoryOverlapError("unsupported operation: the written-to tensor is also read; clone() one of them first.")
-        start, begin = x.__array_interface__["data"][0], y.__array_interface__["data"][0]
-        if start == begin and x.shape == y.shape and steps(x) == steps(y) and op.overlap != "none":
+        if op.overlap != "none" and same_window(x, y):
             continue
+        start, begin = x.__array_interface__["data"][0], y.__array_interface__["data"][0]
         if start < begin + y.nbytes and begin < start + x.nbytes and layout_dense(x) and layout_dense(y):
             raise MemoryOverlapError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "

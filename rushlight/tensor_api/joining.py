@@ -37,12 +37,11 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     for i, t in enumerate(parts):
         if not t._array.ndim:
             raise ShapeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; use stack().")
-    kept = [t for t in parts if t._array.shape != (0,)]
-    if not kept or kept[0]._array.ndim == 1:
-        kept = parts  # nothing is in the way, and whether the result requires grad depends on all
-    d = wrap_dim(dim, kept[0]._array.ndim)
-    first = kept[0]._array.shape
-    for i, t in enumerate(kept[1:], 1):
+    first = next((t._array.shape for t in parts if t._array.shape != (0,)), (0,))
+    d = wrap_dim(dim, len(first))
+    nothing = (*first[:d], 0, *first[d + 1 :])
+    kept = [t.reshape(nothing) if t._array.shape == (0,) else t for t in parts]
+    for i, t in enumerate(kept):
         s = t._array.shape
         if len(s) != len(first):
             raise ShapeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(s)}.")

@@ -144,6 +144,11 @@ FOUND = {
     "cat with an empty vector requires grad": """
         x = torch.ones(0, requires_grad=True)
         print(torch.cat([torch.ones(2), x]).requires_grad, torch.cat([x, x]).requires_grad)
+        print(torch.cat([x, torch.ones(2, 3)], 1).requires_grad)
+    """,
+    "copy_ of the same window of expanded memory": """
+        x = torch.ones(1).expand(2, 3)
+        x.squeeze().copy_(x)
     """,
     "a number divided by a tensor keeps the result": """
         x = torch.tensor([2.0, 4.0], requires_grad=True) * 1

@@ -1,0 +1,94 @@
+"""Calling a module with other tensors in place of its parameters and buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rushlight.core.tensor import Tensor
+from rushlight.nn.modules._registry import registry
+from rushlight.nn.modules.module import Module
+
+__all__ = ["functional_call"]
+
+
+def functional_call(
+    module: Module,
+    parameters_and_buffers: dict[str, Tensor],
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
+    """Call the module as if its parameters and buffers were the tensors given, and leave it as it was.
+
+    Args:
+        module: what to call.
+        parameters_and_buffers: dotted names and tensors; gradients flow to them.
+        args: positional arguments; one that is not a tuple is taken as the only one.
+        kwargs: keyword arguments.
+        tie_weights: let a tensor given under one name stand for all names of a shared parameter.
+        strict: require exactly the module's names.
+    """
+    args = () if args is None else args if isinstance(args, tuple) else (args,)
+    with replaced(module, parameters_and_buffers, tie_weights, strict):
+        return module(*args, **(kwargs or {}))
+
+
+@contextmanager
+def replaced(
+    module: Module, tensors: dict[str, Tensor], tie_weights: bool, strict: bool
+) -> Iterator[None]:
+    """Within it the module's members are the tensors given."""
+    named = dict(module.named_parameters(remove_duplicate=False))
+    named.update(module.named_buffers(remove_duplicate=False))
+    if strict:
+        _check_names(named, tensors)
+    if tie_weights:
+        tensors = _with_tied(named, tensors)
+    before = []
+    for name, tensor in tensors.items():
+        path, _, leaf = name.rpartition(".")
+        owner = module.get_submodule(path)
+        kind = "_parameters" if leaf in owner._parameters else "_buffers"
+        table = registry(owner, kind)
+        if leaf not in table:
+            raise AttributeError(f"{type(owner).__name__} has no attribute `{leaf}`")
+        before.append((table, leaf, table[leaf]))
+        table[leaf] = tensor
+    try:
+        yield
+    finally:
+        for table, leaf, old in reversed(before):
+            table[leaf] = old
+
+
+def _check_names(named: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+    unexpected = [name for name in tensors if name not in named]
+    missing = [name for name in named if name not in tensors]
+    lines = []
+    if unexpected:
+        lines.append("Unexpected key(s): {}.".format(", ".join(map(repr, unexpected))))
+    if missing:
+        lines.append("Missing key(s): {}.".format(", ".join(map(repr, missing))))
+    if lines:
+        raise RuntimeError("Error(s) in reparametrizing:\n\t" + "\n\t".join(lines))
+
+
+def _with_tied(named: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors given, also under the other names of the members that they replace."""
+    by_member: dict[Tensor, Tensor] = {}
+    for name, tensor in tensors.items():
+        member = named.get(name)
+        if member is None:
+            continue
+        other = by_member.setdefault(member, tensor)
+        if other is not tensor:
+            raise ValueError(
+                f"functional_call got multiple values for the tied parameter {name}; pass one of them, "
+                "or tie_weights=False"
+            )
+    tied = {name: by_member[member] for name, member in named.items() if member in by_member}
+    return {**tensors, **tied}

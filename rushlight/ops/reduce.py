@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Reduction, packed
+from rushlight.core.op import Op, Reduction, packed
 from rushlight.core.tensor import Tensor
+from rushlight.errors import DTypeError, NotSupportedError
+from rushlight.ops.join import Cat
 
 
 def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
@@ -18,6 +21,28 @@ def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
     if dim is None:
         return g.reshape((1,) * len(shape))
     return g.reshape(tuple([1 if i in dim else n for i, n in enumerate(shape)]))
+
+
+def count_of(shape: tuple[int, ...], dim: Any) -> int:
+    """How many elements become one."""
+    return math.prod(shape if dim is None else [shape[d] for d in dim])
+
+
+def widened(x: Any) -> Any:
+    """Halves as float32, in which they are reduced; others as they are."""
+    return x.astype(np.float32) if x.dtype in dtypes.HALVES else x
+
+
+def narrowed(out: Any, d: Any) -> Any:
+    """A result in dtype d, C-contiguous."""
+    out = packed(out)
+    return out.astype(d) if out.dtype != d else out
+
+
+def no_complex(name: str, d: Any) -> None:
+    """Refuse complex numbers, which have no order."""
+    if d in dtypes.COMPLEX_TYPES:
+        raise NotSupportedError(f"{name}: complex numbers have no order; reduce abs() or real.")
 
 
 class Sum(Reduction):
@@ -37,6 +62,179 @@ class Sum(Reduction):
     def grad(self, g, input_spec, dim, keepdim):
         shape = input_spec[0]
         return kept(g, shape, dim, keepdim).expand(shape)
+
+
+class Mean(Reduction):
+    """Sum over ``dim`` divided by the number of elements that went into it."""
+
+    reducer = staticmethod(lambda x, dim, dtype, out, keepdim: np.add.reduce(x, dim, dtype, out, keepdim) / count_of(x.shape, dim))
+
+    def eager(self, xp, input, *, dim, keepdim):
+        if input.dtype not in dtypes.DIFFERENTIABLE:
+            raise DTypeError(
+                "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
+                f"{dtypes.of[input.dtype].name}; convert with .float(), or pass dtype=."
+            )
+        wide = widened(input)
+        total = np.asarray(np.add.reduce(wide, dim, None, None, keepdim))
+        return narrowed(total / np.asarray(count_of(input.shape, dim), total.real.dtype), input.dtype)
+
+    def backward_name(self, params):
+        return "MeanBackward0" if params and params["dim"] is None else "MeanBackward1"
+
+    def grad(self, g, input_spec, dim, keepdim):
+        shape = input_spec[0]
+        return kept(g, shape, dim, keepdim).expand(shape) / max(count_of(shape, dim), 1)
+
+
+class Nansum(Reduction):
+    """Sum over ``dim`` of the elements that are not NaN."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        no_complex("nansum", input.dtype)
+        if input.dtype not in dtypes.FLOATING_TYPES:
+            return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
+        wide = widened(input)
+        return narrowed(np.add.reduce(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim), input.dtype)
+
+    def grad(self, g, input, dim, keepdim):
+        return kept(g, input._array.shape, dim, keepdim).expand(input._array.shape) * (input == input).to(g.dtype)
+
+
+class Prod(Reduction):
+    """Product over ``dim``, None or one dim; integers and bool multiply as int64."""
+
+    reducer = np.multiply.reduce
+
+    def eager(self, xp, input, *, dim, keepdim):
+        d = input.dtype
+        wide = widened(input)
+        out = np.multiply.reduce(wide, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim)
+        return narrowed(out, d if d in dtypes.HALVES else out.dtype)
+
+    def backward_name(self, params):
+        return "ProdBackward0" if params and params["dim"] is None else "ProdBackward1"
+
+    def grad(self, g, input, out, dim, keepdim):
+        shape = input._array.shape
+        g, out = kept(g, shape, dim, keepdim), kept(out, shape, dim, keepdim)
+        if input._array.all():
+            return g * (out / input).conj()
+        if not shape:
+            return g
+        return g * (product_of_others(input, dim[0]) if dim else product_of_others(input.reshape(-1), 0).reshape(shape)).conj()
+
+
+def product_of_others(x: Tensor, dim: int) -> Tensor:
+    """For each element the product of all others along ``dim``, without dividing."""
+    n = x._array.shape[dim]
+    one = x.narrow(dim, 0, 1).detach() * 0 + 1
+    before, after = [one], [one]
+    for i in range(n - 1):
+        before.append(before[-1] * x.narrow(dim, i, 1))
+        after.append(after[-1] * x.narrow(dim, n - 1 - i, 1))
+    return Cat.bind(*before, dim=dim) * Cat.bind(*after[::-1], dim=dim)
+
+
+def shared_among_equal(g: Tensor, input: Tensor, out: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    """g divided evenly among the elements that equal the result (for NaN: that are NaN)."""
+    shape = input._array.shape
+    g, out = kept(g, shape, dim, keepdim), kept(out.detach(), shape, dim, keepdim)
+    x = input.detach()
+    mask = x == out
+    if np.isnan(widened(out._array)).any():
+        mask = mask | (x.isnan() & out.isnan())
+    mask = mask.to(g.dtype)
+    return g / Sum.bind(mask, dim, True) * mask
+
+
+class Extremum(Reduction, abstract=True):
+    """The largest or smallest; NaN if any is. Equal elements share the gradient."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        no_complex(type(self).__name__.lower(), input.dtype)
+        return narrowed(self.reducer(widened(input), dim, None, None, keepdim), input.dtype)
+
+    def grad(self, g, input, out, dim, keepdim):
+        return shared_among_equal(g, input, out, dim, keepdim)
+
+
+class Amax(Extremum):
+    """The largest element over ``dim``; NaN if any is. Equal elements share the gradient."""
+
+    reducer = np.maximum.reduce
+
+
+class Amin(Extremum):
+    """The smallest element over ``dim``; NaN if any is. Equal elements share the gradient."""
+
+    reducer = np.minimum.reduce
+
+
+class Max(Amax):
+    """The largest of all elements; NaN if any is. Equal elements share the gradient."""
+
+    def backward_name(self, params):
+        return "MaxBackward1"
+
+
+class Min(Amin):
+    """The smallest of all elements; NaN if any is. Equal elements share the gradient."""
+
+    def backward_name(self, params):
+        return "MinBackward1"
+
+
+class Aminmax(Op):
+    """The smallest and the largest element over ``dim``."""
+
+    outputs = ("min", "max")
+
+    def eager(self, xp, input, *, dim, keepdim):
+        return Amin.instance.eager(xp, input, dim=dim, keepdim=keepdim), Amax.instance.eager(xp, input, dim=dim, keepdim=keepdim)
+
+    def grad(self, g, input, min, max, dim, keepdim):
+        low = shared_among_equal(g[0], input, min, dim, keepdim)
+        return low + shared_among_equal(g[1], input, max, dim, keepdim)
+
+
+class AnyTrue(Reduction):
+    """Whether any element over ``dim`` is nonzero; uint8 answers in uint8."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        out = packed(np.logical_or.reduce(widened(input), dim, None, None, keepdim))
+        return out.astype(np.uint8) if input.dtype == np.uint8 else out
+
+
+class AllTrue(Reduction):
+    """Whether all elements over ``dim`` are nonzero; uint8 answers in uint8."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        out = packed(np.logical_and.reduce(widened(input), dim, None, None, keepdim))
+        return out.astype(np.uint8) if input.dtype == np.uint8 else out
+
+
+class CountNonzero(Reduction):
+    """How many elements over ``dim`` are not zero."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        return packed(np.add.reduce(widened(input) != 0, dim, np.int64, None, keepdim))
+
+
+class Argmax(Op):
+    """Index of the first largest element along ``dim`` (None: in the flattened tensor); NaN counts as largest."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        no_complex("argmax", input.dtype)
+        return packed(np.argmax(widened(input), axis=dim, keepdims=keepdim))
+
+
+class Argmin(Op):
+    """Index of the first smallest element along ``dim`` (None: in the flattened tensor); NaN counts as smallest."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        no_complex("argmin", input.dtype)
+        return packed(np.argmin(widened(input), axis=dim, keepdims=keepdim))
 
 
 def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -145,52 +145,6 @@ class ClampBoth(Elementwise):
         return Where.bind((input > max) | (max < min), g, 0)
 
 
-class Relu(Elementwise):
-    """``max(input, 0)``. Shape: ``(*) -> (*)``."""
-
-    ufunc = staticmethod(lambda x: np.maximum(x, 0))
-
-    def scalar(self, s, input):
-        return s.maximum(input, 0)
-
-    def compute_dtype(self, arrays):
-        d = arrays[0].dtype
-        if d in dtypes.COMPLEX_TYPES or d is dtypes.bool_:
-            raise DTypeError(f"relu is not defined for {dtypes.of[d].name}; convert the tensor to a real number type.")
-        return d
-
-    def grad(self, g, out):
-        return ReluGrad.bind(g, out)
-
-
-class ReluGrad(Elementwise):
-    """``g`` where ``out > 0`` (or NaN), else 0: the gradient of relu."""
-
-    label = "ThresholdBackward"
-    ufunc = staticmethod(lambda g, out: np.where(out <= 0, 0, g))
-    fast = dtypes.FLOATS
-
-    def scalar(self, s, g, out):
-        return s.where(out <= 0, 0, g)
-
-    def grad_g(self, g, out):
-        return ReluGrad.bind(g, out)
-
-
-class Threshold(Elementwise):
-    """``input`` where it is above ``threshold``, else ``value``."""
-
-    def scalar(self, s, input, *, threshold, value):
-        return s.where(input <= threshold, value, input)
-
-    def forward(self, arrays, params):
-        x = arrays[0]
-        return np.where(x <= params["threshold"], np.asarray(params["value"]).astype(x.dtype), x)
-
-    def grad(self, g, input, threshold):
-        return Where.bind(input <= threshold, 0, g)
-
-
 class Abs(Elementwise):
     """Absolute value; of complex numbers the modulus, a real number. Gradient 0 at 0."""
 

@@ -15,6 +15,7 @@ from rushlight.ops import math as M
 from rushlight.ops import rounding as R
 from rushlight.ops import select as S
 from rushlight.ops import special as Sp
+from rushlight.ops.activation import Threshold
 from rushlight.tensor_api import pointwise
 from rushlight.tensor_api._common import expect_tensor, method, methods, store_out
 from rushlight.tensor_api.conversion import cast
@@ -27,7 +28,7 @@ __all__ = [
     "copysign", "cos", "cosh", "deg2rad", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix", "float_power", "floor",
     "floor_divide", "fmod", "frac", "frexp", "gcd", "heaviside", "hypot", "i0", "igamma", "igammac", "lcm", "ldexp", "lerp", "lgamma",
     "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit", "mvlgamma", "nan_to_num", "nextafter", "polygamma",
-    "positive", "rad2deg", "reciprocal", "relu", "remainder", "resolve_conj", "resolve_neg", "round", "rsqrt", "sgn", "sigmoid",
+    "positive", "rad2deg", "reciprocal", "remainder", "resolve_conj", "resolve_neg", "round", "rsqrt", "sgn", "sigmoid",
     "sign", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "threshold", "trunc", "where", "xlogy",
 ]  # fmt: skip
 
@@ -44,7 +45,7 @@ asinh = arcsinh = unary("asinh", M.Asinh)
 acosh = arccosh = unary("acosh", M.Acosh)
 atanh = arctanh = unary("atanh", M.Atanh)
 atan2 = arctan2 = binary("atan2", M.Atan2, tensors=3)
-sigmoid, relu = unary("sigmoid", M.Sigmoid), unary("relu", S.Relu)
+sigmoid = unary("sigmoid", M.Sigmoid)
 deg2rad, rad2deg, sinc = unary("deg2rad", M.Deg2rad), unary("rad2deg", M.Rad2deg), unary("sinc", M.Sinc)
 floor, ceil, frac = unary("floor", R.Floor), unary("ceil", R.Ceil), unary("frac", R.Frac)
 trunc = fix = unary("trunc", R.Trunc)
@@ -393,12 +394,12 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     """``input`` where it is above ``threshold``, else ``value``."""
     if inplace:
         return threshold_(input, threshold, value)
-    return S.Threshold.bind(expect_tensor(input, "threshold"), threshold=threshold, value=value)  # type: ignore[no-any-return]
+    return Threshold.bind(expect_tensor(input, "threshold"), threshold=threshold, value=value)  # type: ignore[no-any-return]
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """In-place form of ``threshold``."""
-    return S.Threshold.update(input, threshold=threshold, value=value)  # type: ignore[no-any-return]
+    return Threshold.update(input, threshold=threshold, value=value)  # type: ignore[no-any-return]
 
 
 methods(

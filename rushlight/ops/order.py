@@ -1,0 +1,200 @@
+"""Ops that order elements along a dim, or pick by rank. They return values and where these were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Op
+from rushlight.core.tensor import Tensor
+from rushlight.ops.create import zeros
+from rushlight.ops.reduce import kept, narrowed, no_complex, widened
+from rushlight.ops.scatter import Scatter, ScatterAdd
+
+
+def along(g: Tensor, indices: Tensor, spec: Any, dim: int, unique: bool = True) -> Tensor:
+    """g placed in zeros of ``spec`` at ``indices`` along ``dim``; added up there unless the indices are unique."""
+    return (Scatter if unique else ScatterAdd).bind(zeros(spec[0], g._array.dtype), indices, g, dim=dim)  # type: ignore[no-any-return]
+
+
+def take(x: Any, indices: Any, dim: int) -> Any:
+    """x at ``indices`` along ``dim``."""
+    return np.take_along_axis(x, indices, dim)
+
+
+def argsort(x: Any, dim: int, descending: bool) -> Any:
+    """Stable order of x along ``dim``; NaN counts as largest."""
+    x = widened(x)
+    if not descending:
+        return np.argsort(x, dim, kind="stable")
+    backward = np.argsort(np.flip(x, dim), dim, kind="stable")
+    return np.flip(x.shape[dim] - 1 - backward, dim)
+
+
+class Sort(Op):
+    """Elements in order along ``dim``, and their indices; equal elements keep their order."""
+
+    outputs = ("values", "indices")
+
+    def eager(self, xp, input, *, dim, descending):
+        no_complex("sort", input.dtype)
+        indices = np.ascontiguousarray(argsort(input, dim, descending))
+        return take(input, indices, dim), indices
+
+    def grad(self, g, indices, input_spec, dim):
+        return along(g[0], indices, input_spec, dim)
+
+
+class Topk(Op):
+    """The ``k`` largest (or smallest) elements along ``dim``, in order, and their indices."""
+
+    outputs = ("values", "indices")
+
+    def eager(self, xp, input, *, k, dim, largest):
+        no_complex("topk", input.dtype)
+        first: Any = tuple([slice(None)] * dim + [slice(k)])
+        n = input.shape[dim]
+        if n <= 64 or 4 * k > n or input.dtype not in dtypes.FLOATS:
+            indices = argsort(input, dim, largest)[first]
+        else:
+            key = -input if largest else input
+            if largest and np.isnan(key).any():
+                key = np.where(np.isnan(key), -np.inf, key)
+            candidates = np.argpartition(key, k - 1, dim)[first]
+            order = np.argsort(take(key, candidates, dim), dim, kind="stable")
+            indices = take(candidates, order, dim)
+        indices = np.ascontiguousarray(indices)
+        return take(input, indices, dim), indices
+
+    def grad(self, g, indices, input_spec, dim):
+        return along(g[0], indices, input_spec, dim)
+
+
+def scattered(g: Tensor, indices: Tensor, spec: Any, dim: int, keepdim: bool) -> Tensor:
+    """The gradient of one element picked along ``dim``: g at its place."""
+    shape = spec[0]
+    return along(kept(g, shape, (dim,), keepdim), kept(indices, shape, (dim,), keepdim), spec, dim)
+
+
+class Pick(Op, abstract=True):
+    """One element along ``dim``: a value and its index."""
+
+    outputs = ("values", "indices")
+    label: str | None = None
+
+    def where(self, x: Any, dim: int, **params: Any) -> Any:
+        """Indices, with ``dim`` of size 1."""
+        raise NotImplementedError
+
+    def eager(self, xp, input, *, dim, keepdim, **params):
+        no_complex(type(self).__name__.lower(), input.dtype)
+        indices = self.where(widened(input), dim, **params)
+        values = take(input, indices, dim)
+        if not keepdim:
+            values, indices = values.squeeze(dim), indices.squeeze(dim)
+        return np.ascontiguousarray(values).reshape(values.shape), narrowed(indices, dtypes.int64)
+
+    def grad(self, g, indices, input_spec, dim, keepdim):
+        return scattered(g[0], indices, input_spec, dim, keepdim)
+
+
+class MaxDim(Pick):
+    """The largest element along ``dim`` and the index of its first occurrence; NaN counts as largest."""
+
+    label = "Max"
+
+    def where(self, x, dim):
+        return np.argmax(x, axis=dim, keepdims=True)
+
+
+class MinDim(Pick):
+    """The smallest element along ``dim`` and the index of its first occurrence; NaN counts as smallest."""
+
+    label = "Min"
+
+    def where(self, x, dim):
+        return np.argmin(x, axis=dim, keepdims=True)
+
+
+class Kthvalue(Pick):
+    """The ``k``-th smallest element along ``dim`` (k counts from 1); NaN counts as largest."""
+
+    def where(self, x, dim, k):
+        return nth(np.argsort(x, dim, kind="stable"), k - 1, dim)
+
+
+def nth(order: Any, i: int, dim: int) -> Any:
+    """Entry i along ``dim``, which stays with size 1."""
+    return order[(slice(None),) * dim + (slice(i, i + 1),)]
+
+
+class Median(Pick):
+    """The middle element along ``dim``, the lower of two; NaN if any is, unless ``skip_nan``."""
+
+    def backward_name(self, params):
+        return ("Nanmedian" if params and params["skip_nan"] else "Median") + "Backward1"
+
+    def where(self, x, dim, skip_nan):
+        order = np.argsort(x, dim, kind="stable")
+        n = x.shape[dim]
+        middle = nth(order, (n - 1) // 2, dim)
+        if x.dtype not in dtypes.FLOATS:
+            return middle
+        nan = np.isnan(x)
+        if not nan.any():
+            return middle
+        if skip_nan:
+            valid = n - np.add.reduce(nan, dim, np.int64, None, True)
+            return take(order, np.maximum(valid - 1, 0) // 2, dim)
+        return np.where(nan.any(dim, keepdims=True), np.argmax(nan, axis=dim, keepdims=True), middle)
+
+
+class Mode(Pick):
+    """The most frequent element along ``dim``, the smallest of several, and the index of its last occurrence."""
+
+    def where(self, x, dim):
+        rows = np.moveaxis(x, dim, -1)
+        flat = rows.reshape(-1, x.shape[dim])
+        found = np.array([last_of_mode(row) for row in flat], np.int64).reshape(*rows.shape[:-1], 1)
+        return np.moveaxis(found, -1, dim)
+
+
+def last_of_mode(row: Any) -> int:
+    """Index of the last occurrence of the most frequent value."""
+    values, counts = np.unique(row, return_counts=True)
+    value = values[np.argmax(counts)]
+    same = np.isnan(row) if value != value else row == value
+    return int(np.flatnonzero(same)[-1])
+
+
+class Cumulative(Op, abstract=True):
+    """A running extreme along ``dim`` and where it was found; of equal elements the last."""
+
+    outputs = ("values", "indices")
+    ufunc: Any = None
+
+    def eager(self, xp, input, *, dim):
+        no_complex(type(self).__name__.lower(), input.dtype)
+        x = widened(input)
+        running = self.ufunc.accumulate(x, dim)
+        here = (x == running) | (x != x)
+        places = np.arange(x.shape[dim]).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
+        indices = np.maximum.accumulate(np.where(here, places, 0), dim)
+        return narrowed(running, input.dtype), narrowed(indices, dtypes.int64)
+
+    def grad(self, g, indices, input_spec, dim):
+        return along(g[0], indices, input_spec, dim, unique=False)
+
+
+class Cummax(Cumulative):
+    """The largest element so far along ``dim``, and its index; NaN stays once met."""
+
+    ufunc = np.maximum
+
+
+class Cummin(Cumulative):
+    """The smallest element so far along ``dim``, and its index; NaN stays once met."""
+
+    ufunc = np.minimum

@@ -1,0 +1,123 @@
+"""Reductions that measure spread and size: variance, logsumexp, norms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Reduction
+from rushlight.core.tensor import Tensor
+from rushlight.errors import DTypeError
+from rushlight.ops.reduce import Mean, Sum, count_of, kept, narrowed, widened
+
+
+class Variance(Reduction, abstract=True):
+    """What ``Var`` and ``Std`` share. ``correction``: subtracted from the number of elements before dividing."""
+
+    def variance(self, input: Any, dim: Any, keepdim: bool, correction: float) -> Any:
+        """The variance in at least float32, of each slice over ``dim``."""
+        if input.dtype not in dtypes.DIFFERENTIABLE:
+            raise DTypeError(f"std and var only support floating point and complex dtypes, but got {dtypes.of[input.dtype].name}.")
+        wide = widened(input)
+        n = count_of(input.shape, dim)
+        mean = np.add.reduce(wide, dim, None, None, True)
+        mean = mean / np.asarray(n, wide.real.dtype)
+        off = wide - mean
+        square = off * off if off.dtype.kind != "c" else off.real**2 + off.imag**2
+        total = np.asarray(np.add.reduce(square, dim, None, None, keepdim))
+        return total / np.asarray(max(n - correction, 0), total.dtype)
+
+
+class Var(Variance):
+    """``sum(|input - mean| ** 2) / (n - correction)`` over ``dim``."""
+
+    def eager(self, xp, input, *, dim, keepdim, correction):
+        return narrowed(self.variance(input, dim, keepdim, correction), dtypes.REAL_OF.get(input.dtype, input.dtype))
+
+    def grad(self, g, input, dim, keepdim, correction):
+        return var_gradient(kept(g, input._array.shape, dim, keepdim), input, dim, correction)
+
+
+class Std(Variance):
+    """Square root of the variance over ``dim``."""
+
+    def eager(self, xp, input, *, dim, keepdim, correction):
+        return narrowed(np.sqrt(self.variance(input, dim, keepdim, correction)), dtypes.REAL_OF.get(input.dtype, input.dtype))
+
+    def grad(self, g, input, out, dim, keepdim, correction):
+        g = (g / (out * 2)).masked_fill(out == 0, 0)
+        return var_gradient(kept(g, input._array.shape, dim, keepdim), input, dim, correction)
+
+
+def var_gradient(g: Tensor, x: Tensor, dim: Any, correction: float) -> Tensor:
+    """The gradient of the variance; g with the reduced dims in place."""
+    n = count_of(x._array.shape, dim) - correction
+    return g * (x - Mean.bind(x, dim, True)) * (2 / n if n > 0 else math.inf)
+
+
+class Logsumexp(Reduction):
+    """``log(sum(exp(input)))`` over ``dim`` without overflow."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        wide = widened(input)
+        if not input.size:
+            return narrowed(np.log(np.add.reduce(np.exp(wide), dim, None, None, keepdim)), input.dtype)
+        top = np.maximum.reduce(wide.real, dim, None, None, True)
+        top = np.where(np.isinf(top), 0, top)
+        out = np.log(np.add.reduce(np.exp(wide - top), dim, None, None, True)) + top
+        return narrowed(out if keepdim else out.reshape(np.add.reduce(wide, dim, None, None, False).shape), input.dtype)
+
+    def grad(self, g, input, out, dim, keepdim):
+        shape = input._array.shape
+        return kept(g, shape, dim, keepdim) * (input - kept(out, shape, dim, keepdim)).exp().conj()
+
+
+class VectorNorm(Reduction):
+    """``sum(|input| ** ord) ** (1 / ord)`` over ``dim``; the extreme for infinite ord, the count of nonzeros for 0."""
+
+    label = "LinalgVectorNorm"
+
+    def eager(self, xp, input, *, dim, keepdim, ord):
+        d = dtypes.REAL_OF.get(input.dtype, input.dtype)
+        return narrowed(vector_norm(np.abs(widened(input)), dim, keepdim, ord), d)
+
+    def grad(self, g, input, out, dim, keepdim, ord):
+        shape = input._array.shape
+        return vector_norm_gradient(kept(g, shape, dim, keepdim), input, kept(out, shape, dim, keepdim), dim, ord)
+
+
+def vector_norm(size: Any, dim: Any, keepdim: bool, ord: float) -> Any:
+    """The norm from absolute values."""
+    if ord == 2:
+        return np.sqrt(np.add.reduce(size * size, dim, None, None, keepdim))
+    if ord == 1:
+        return np.add.reduce(size, dim, None, None, keepdim)
+    if ord == 0:
+        return np.add.reduce(size != 0, dim, size.dtype, None, keepdim)
+    if math.isinf(ord):
+        reducer, start = (np.maximum, 0) if ord > 0 else (np.minimum, math.inf)
+        return reducer.reduce(size, dim, None, None, keepdim, start)
+    return np.add.reduce(size**ord, dim, None, None, keepdim) ** (1 / ord)
+
+
+def vector_norm_gradient(g: Tensor, x: Tensor, norm: Tensor, dim: Any, ord: float) -> Tensor:
+    """The gradient of ``VectorNorm``; g and norm with the reduced dims in place."""
+    if ord == 0:
+        return x * 0
+    if ord == 1:
+        return g * x.sgn()
+    if ord == 2:
+        return g * (x / norm).masked_fill(norm == 0, 0)
+    size = x.abs()
+    if math.isinf(ord):
+        mask = ((size == norm) | (size.isnan() & norm.isnan())).to(g.dtype)
+        return x.sgn() * (g / Sum.bind(mask, dim, True) * mask)
+    if ord < 1:
+        return (x.sgn() * size ** (ord - 1)).masked_fill(x == 0, 0) * g * norm ** (1 - ord)
+    scale = (g / norm ** (ord - 1)).masked_fill(norm == 0, 0)
+    if ord < 2:
+        return x.sgn() * size ** (ord - 1) * scale
+    return x * size ** (ord - 2) * scale

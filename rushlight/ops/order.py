@@ -10,7 +10,7 @@ from rushlight import dtypes
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
-from rushlight.ops.reduce import kept, narrowed, no_complex, widened
+from rushlight.ops.reduce import kept, narrowed, no_complex, shared_among_equal, widened
 from rushlight.ops.scatter import Scatter, ScatterAdd
 
 
@@ -149,6 +149,21 @@ class Median(Pick):
             valid = n - np.add.reduce(nan, dim, np.int64, None, True)
             return take(order, np.maximum(valid - 1, 0) // 2, dim)
         return np.where(nan.any(dim, keepdims=True), np.argmax(nan, axis=dim, keepdims=True), middle)
+
+
+class MedianAll(Op):
+    """The middle of all elements, the lower of two; NaN if any is, unless ``skip_nan``."""
+
+    def backward_name(self, params):
+        return ("Nanmedian" if params and params["skip_nan"] else "Median") + "Backward0"
+
+    def eager(self, xp, input, *, skip_nan):
+        no_complex("median", input.dtype)
+        flat = input.reshape(-1)
+        return flat[Median.instance.where(widened(flat), 0, skip_nan)[0]]
+
+    def grad(self, g, input, out):
+        return shared_among_equal(g, input, out, None, False)
 
 
 class Mode(Pick):

@@ -12,11 +12,13 @@ from rushlight.tensor_api.indexing import *  # noqa: F403
 from rushlight.tensor_api.joining import *  # noqa: F403
 from rushlight.tensor_api.mathematics import *  # noqa: F403
 from rushlight.tensor_api.activations import *  # noqa: F403
+from rushlight.tensor_api.ordering import *  # noqa: F403
 from rushlight.tensor_api.pointwise import *  # noqa: F403
 from rushlight.tensor_api.printing import *  # noqa: F403
 from rushlight.tensor_api.products import *  # noqa: F403
 from rushlight.tensor_api.random import *  # noqa: F403
 from rushlight.tensor_api.reductions import *  # noqa: F403
+from rushlight.tensor_api.scans import *  # noqa: F403
 from rushlight.tensor_api.views import *  # noqa: F403
 from rushlight.tensor_api.selection import *  # noqa: F403
 from rushlight.tensor_api.shaping import *  # noqa: F403

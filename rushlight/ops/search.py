@@ -1,0 +1,88 @@
+"""Ranks and searches on arrays: quantiles, unique values, places in a sorted sequence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.ops.order import Sort
+from rushlight.ops.reduce import widened
+from rushlight.ops.scatter import Gather
+
+
+def quantile(x: Tensor, q: Any, interpolation: str, skip_nan: bool) -> Tensor:
+    """Quantiles ``q`` along the last dim, which they replace."""
+    values = Sort.bind(x, dim=x._array.ndim - 1, descending=False)[0]
+    a = values._array
+    nan = np.isnan(a)
+    count = a.shape[-1] - np.add.reduce(nan, -1, np.int64, None, True) if skip_nan else np.full((*a.shape[:-1], 1), a.shape[-1])
+    place = q * np.maximum(count - 1, 0).astype(a.dtype)  # (..., q)
+    if interpolation == "nearest":
+        place = np.rint(place)
+    low, high = np.floor(place).astype(np.int64), np.ceil(place).astype(np.int64)
+    if not skip_nan:  # NaN comes last, so it is what every quantile of its row picks
+        some = nan.any(-1, keepdims=True)
+        low, high = np.where(some, a.shape[-1] - 1, low), np.where(some, a.shape[-1] - 1, high)
+    dim = a.ndim - 1
+    if interpolation in ("lower", "higher", "nearest"):
+        return Gather.bind(values, wrap(high if interpolation == "higher" else low), dim=dim)  # type: ignore[no-any-return]
+    share = np.full_like(place, 0.5) if interpolation == "midpoint" else place - np.floor(place)
+    left, right = Gather.bind(values, wrap(low), dim=dim), Gather.bind(values, wrap(high), dim=dim)
+    return left.lerp(right, wrap(share.astype(a.dtype)))  # type: ignore[no-any-return]
+
+
+def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
+    """Distinct elements (slices along ``dim``) in order, where each input is among them, and how often."""
+    half = x.dtype in dtypes.HALVES
+    if dim is None:
+        values, inverse, counts = np.unique(widened(x), return_inverse=True, return_counts=True, equal_nan=False)
+        return values.astype(x.dtype) if half else values, inverse.reshape(x.shape), counts
+    if not x.size:
+        n = x.shape[dim]
+        return x, np.zeros(n, np.int64), np.ones(n, np.int64)
+    rows = np.ascontiguousarray(np.moveaxis(widened(x), dim, 0)).reshape(x.shape[dim], -1)
+    order = np.lexsort(rows.T[::-1])
+    start = starts(rows[order])
+    group = np.cumsum(start) - 1
+    inverse = np.empty(len(order), np.int64)
+    inverse[order] = group
+    first = order[start]
+    return np.ascontiguousarray(np.take(x, first, dim)), inverse, np.bincount(group)
+
+
+def starts(rows: Any) -> Any:
+    """Where a row differs from the one before it."""
+    out = np.ones(len(rows), bool)
+    out[1:] = (rows[1:] != rows[:-1]).any(-1)
+    return out
+
+
+def unique_consecutive(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
+    """Elements (slices along ``dim``) that differ from the one before, where each input went, and the lengths of the runs."""
+    if dim is None or not x.ndim:
+        flat = x.reshape(-1, 1)
+    else:
+        flat = np.ascontiguousarray(np.moveaxis(x, dim, 0)).reshape(x.shape[dim], -1)
+    if not len(flat):
+        return x.reshape(-1) if dim is None else x, np.zeros(x.shape if dim is None else 0, np.int64), np.zeros(0, np.int64)
+    start = starts(flat)
+    group = np.cumsum(start) - 1
+    counts = np.bincount(group)
+    if dim is None:
+        return x.reshape(-1)[start], group.reshape(x.shape), counts
+    return (np.ascontiguousarray(np.compress(start, x, dim)) if x.ndim else x.copy()), group, counts
+
+
+def searchsorted(edges: Any, values: Any, side: Any) -> Any:
+    """``np.searchsorted`` for each row; one row of edges serves all values."""
+    edges, values = widened(edges), widened(values)
+    if edges.ndim == 1:
+        return np.asarray(np.searchsorted(edges, values, side))
+    out = np.empty(values.shape, np.int64)
+    for place in np.ndindex(*edges.shape[:-1]):
+        out[place] = np.searchsorted(edges[place], values[place], side)
+    return out
+

@@ -1,0 +1,380 @@
+"""Functions whose results run along a dim: cumulative sums, differences, integrals; and histograms and covariances."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import DTypeError, ShapeError
+from rushlight.ops import order as O
+from rushlight.ops import scan as S
+from rushlight.tensor_api._common import expect_tensor, method, methods, wrap_dim
+from rushlight.tensor_api.conversion import cast
+from rushlight.tensor_api.joining import cat
+from rushlight.tensor_api.named import named
+from rushlight.tensor_api.ordering import _like, rows
+from rushlight.tensor_api.reductions import finished, prepared, sum
+
+__all__ = [
+    "bincount", "corrcoef", "cov", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "diff", "gradient", "histc",
+    "histogram", "histogramdd", "logcumsumexp", "renorm", "trapezoid", "trapz",
+]  # fmt: skip
+
+
+def _scan(name: str, op: Any, input: Tensor, dim: Any, dtype: Any, out: Any) -> Tensor:
+    input = prepared(input, dtype, name)
+    d = wrap_dim(dim, input._array.ndim)
+    return finished(_like(input, [op.bind(rows(input), dim=d)])[0], out)
+
+
+def _scan_in_place(function: Any) -> Any:
+    def changed(self: Tensor, dim: Any, *, dtype: Any = None) -> Tensor:
+        return self.copy_(function(self.clone(), dim))  # type: ignore[no-any-return]
+
+    changed.__name__ = changed.__qualname__ = function.__name__ + "_"
+    changed.__doc__ = f"In-place form of ``{function.__name__}``."
+    setattr(Tensor, changed.__name__, changed)
+    return changed
+
+
+@method
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
+    """Running sum along ``dim``; integers as int64.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cumsum(torch.tensor([1, 2, 3]), 0)
+        tensor([1, 3, 6])
+    """
+    return _scan("cumsum", S.Cumsum, input, dim, dtype, out)
+
+
+@method
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
+    """Running product along ``dim``; integers as int64."""
+    return _scan("cumprod", S.Cumprod, input, dim, dtype, out)
+
+
+@method
+def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
+    """``log(cumsum(exp(input)))`` along ``dim`` without overflow."""
+    if expect_tensor(input, "logcumsumexp")._array.dtype not in dtypes.DIFFERENTIABLE:
+        raise NotImplementedError(f'"logcumsumexp_out_cpu" not implemented for {dtypes.of[input._array.dtype].name}; convert with .float().')
+    return _scan("logcumsumexp", S.Logcumsumexp, input, dim, None, out)
+
+
+_scan_in_place(cumsum), _scan_in_place(cumprod)
+
+
+def _running(name: str, op: Any, input: Tensor, dim: Any, out: Any) -> Any:
+    d = wrap_dim(dim, expect_tensor(input, name)._array.ndim)
+    return named(name, _like(input, op.bind(rows(input), dim=d)), out)
+
+
+@method
+def cummax(input: Tensor, dim: int, *, out: Any = None) -> Any:
+    """The largest element so far along ``dim``, and its index."""
+    return _running("cummax", O.Cummax, input, dim, out)
+
+
+@method
+def cummin(input: Tensor, dim: int, *, out: Any = None) -> Any:
+    """The smallest element so far along ``dim``, and its index."""
+    return _running("cummin", O.Cummin, input, dim, out)
+
+
+@method
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, out: Tensor | None = None
+) -> Tensor:
+    """Differences of neighbours along ``dim``, ``n`` times; of bool tensors, whether they differ.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.diff(torch.tensor([1, 4, 9]))
+        tensor([3, 5])
+    """
+    if not expect_tensor(input, "diff")._array.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    d = wrap_dim(dim, input._array.ndim)
+    parts = [t for t in (prepend, input, append) if t is not None]
+    result = cat(parts, d) if len(parts) > 1 else input
+    if not n:
+        result = result.clone()
+    for _ in range(builtins.min(n, result._array.shape[d])):
+        size = builtins.max(result._array.shape[d] - 1, 0)
+        if not result._array.shape[d]:
+            break
+        after, before = result.narrow(d, 1, size), result.narrow(d, 0, size)
+        result = after ^ before if result._array.dtype == np.bool_ else after - before
+    return finished(result, out)
+
+
+def _trapezoids(y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
+    """The area of each strip."""
+    if x is not None and not isinstance(x, Tensor):
+        x, dx = None, x
+    d = wrap_dim(dim, y._array.ndim)
+    n = y._array.shape[d]
+    if not n:
+        return y
+    pairs = y.narrow(d, 1, n - 1) + y.narrow(d, 0, n - 1)
+    if x is None:
+        return pairs * (dx / 2 if dx is not None else 0.5)
+    if x._array.ndim == 1 and y._array.ndim > 1:
+        if x._array.shape[0] != n:
+            raise ShapeError(f"trapezoid: There must be one `x` value for each sample point, but x has {x._array.shape[0]} and y {n}.")
+        width = (x[1:] - x[:-1]).reshape(*[-1 if i == d else 1 for i in range(y._array.ndim)])
+    else:
+        at = x._array.ndim - (y._array.ndim - d)
+        if at < 0 or x._array.shape[at] != n:
+            raise ShapeError(f"trapezoid: There must be one `x` value for each sample point, but x has shape {x._array.shape} and y {y._array.shape}.")
+        width = x.narrow(at, 1, n - 1) - x.narrow(at, 0, n - 1)
+    return width * pairs / 2
+
+
+def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
+    """Integral of ``y`` along ``dim`` by the trapezoidal rule, at places ``x`` or with spacing ``dx`` (1)."""
+    strips = _trapezoids(y, x, dx, dim)
+    return sum(strips, dim) if y._array.shape[dim] else sum(y, dim)
+
+
+def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
+    """Running integral of ``y`` along ``dim`` by the trapezoidal rule."""
+    return cumsum(_trapezoids(y, x, dx, dim), dim)
+
+
+trapz = trapezoid
+
+
+def gradient(input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> list[Tensor]:
+    """Estimated derivatives along each of ``dim``: central differences inside, one-sided of ``edge_order`` (1 or 2) at the ends.
+
+    Args:
+        spacing: a number, one number for each dim, or a tensor of coordinates for each dim.
+    """
+    if edge_order not in (1, 2):
+        raise RuntimeError(f"torch.gradient only supports edge_order=1 and edge_order=2, but got {edge_order}")
+    ndim = expect_tensor(input, "gradient")._array.ndim
+    dims = list(range(ndim)) if dim is None else [wrap_dim(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else [dim])]
+    steps = list(spacing) if isinstance(spacing, (tuple, list)) else [1.0 if spacing is None else spacing] * len(dims)
+    if len(steps) != len(dims):
+        raise RuntimeError(f"torch.gradient expected spacing for each of the {len(dims)} dims, but got {len(steps)}")
+    if len(builtins.set(dims)) != len(dims):
+        raise RuntimeError(f"dim appears multiple times in the list of dims {dims}")
+    for d in dims:
+        if input._array.shape[d] <= edge_order:
+            raise RuntimeError(f"torch.gradient expected each dimension size to be at least edge_order+1 = {edge_order + 1}")
+    if input._array.dtype not in dtypes.DIFFERENTIABLE:
+        input = cast(input, dtypes.default.float)
+    return [_derivative(input, d, step, edge_order) for d, step in zip(dims, steps, strict=True)]
+
+
+def _derivative(y: Tensor, d: int, step: Any, edge_order: int) -> Tensor:
+    n = y._array.shape[d]
+    y = y.movedim(d, -1)
+    if isinstance(step, Tensor) and step._array.ndim:
+        h = cast(step[1:] - step[:-1], y._array.dtype)
+    else:
+        h = wrap(np.full(n - 1, float(step), y._array.real.dtype))
+    slope = (y[..., 1:] - y[..., :-1]) / h
+    if n > 2:
+        a, b = h[:-1], h[1:]
+        inner = (slope[..., :-1] * b + slope[..., 1:] * a) / (a + b)
+    else:
+        inner = slope[..., :0]
+    first, last = slope[..., :1], slope[..., -1:]
+    if edge_order == 2:
+        bend0 = (slope[..., 1:2] - slope[..., :1]) / (h[:1] + h[1:2])
+        bend1 = (slope[..., -1:] - slope[..., -2:-1]) / (h[-1:] + h[-2:-1])
+        first, last = first - h[:1] * bend0, last + h[-1:] * bend1
+    return cat([first, inner, last], -1).movedim(-1, d)  # type: ignore[no-any-return]
+
+
+def _numbers(x: Any) -> Any:
+    return O.widened(x._array)
+
+
+@method
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Tensor | None = None) -> Tensor:
+    """How many elements fall into each of ``bins`` equal parts of [min, max] (the range of the data when both are 0)."""
+    d = expect_tensor(input, "histc")._array.dtype
+    if d not in dtypes.FLOATING_TYPES:
+        raise NotImplementedError(f'"histogram_cpu" not implemented for {dtypes.of[d].name}; convert with .float().')
+    if bins <= 0:
+        raise RuntimeError(f"torch.histc(): bins must be > 0, but is {bins}")
+    x = _numbers(input)
+    low, high = _range(x, float(min), float(max), "torch.histc")
+    return finished(wrap(np.histogram(x[(x >= low) & (x <= high)], bins, (low, high))[0].astype(d)), out)
+
+
+def _range(x: Any, low: float, high: float, name: str) -> tuple[float, float]:
+    """The range to divide into bins."""
+    if low == high and x.size:
+        low, high = float(x.min()), float(x.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise RuntimeError(f"{name}: range of [{low}, {high}] is not finite")
+    if low > high:
+        raise RuntimeError(f"{name}: max must be larger than min, but they are {high} and {low}")
+    return low, high
+
+
+@method
+def histogram(
+    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False, out: Any = None
+) -> Any:
+    """Histogram (hist, bin_edges) of all elements.
+
+    Args:
+        bins: the number of equal bins, or a 1-D tensor of ascending edges.
+        range: (low, high) for equal bins; by default the range of the data.
+        weight: how much each element counts.
+        density: scale so that the integral over the bins is 1.
+    """
+    d = expect_tensor(input, "histogram")._array.dtype
+    x = _numbers(input).reshape(-1)
+    if isinstance(bins, Tensor):
+        edges = bins._array
+    else:
+        low, high = _range(x, *(range if range is not None else (0.0, 0.0)), "torch.histogram")
+        edges = np.linspace(low, high, bins + 1).astype(d)
+    w = None if weight is None else weight._array.reshape(-1)
+    hist = np.histogram(x, edges, weights=w, density=density)[0].astype(d)
+    return named("histogram", [wrap(hist), wrap(edges.copy())], out)
+
+
+def histogramdd(
+    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False
+) -> Any:
+    """Histogram of points, the rows of ``input``: (hist, bin_edges), one tensor of edges for each dim."""
+    d = expect_tensor(input, "histogramdd")._array.dtype
+    n = input._array.shape[-1]
+    points = _numbers(input).reshape(-1, n)
+    counts = [bins] * n if isinstance(bins, int) else list(bins)
+    edges = []
+    for i, b in enumerate(counts):
+        if isinstance(b, Tensor):
+            edges.append(b._array)
+        else:
+            limits = (float(range[2 * i]), float(range[2 * i + 1])) if range is not None else (0.0, 0.0)
+            edges.append(np.linspace(*_range(points[:, i], *limits, "torch.histogramdd"), b + 1).astype(d))
+    w = None if weight is None else weight._array.reshape(-1)
+    hist = np.histogramdd(points, edges, weights=w, density=density)[0].astype(d)
+    return named("histogramdd", [wrap(hist), tuple([wrap(e.copy()) for e in edges])])
+
+
+@method
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each integer 0, 1, ... occurs, or the sum of ``weights`` where it does.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.bincount(torch.tensor([0, 2, 2]))
+        tensor([1, 0, 2])
+    """
+    x = expect_tensor(input, "bincount")._array
+    if x.ndim != 1 or (x.size and x.min() < 0) or x.dtype not in dtypes.INTEGER_TYPES:
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if minlength < 0:
+        raise RuntimeError(f"minlength should be >= 0, but is {minlength}")
+    w = None if weights is None else weights._array
+    if w is not None and w.shape != x.shape:
+        raise ShapeError(f"bincount: weights should be 1-d and have the same length as input, but they are {w.shape} and {x.shape}.")
+    out = np.bincount(x, w, minlength)
+    return wrap(out.astype(np.int64 if w is None else np.float32 if w.dtype == np.float32 else np.float64))
+
+
+@method
+def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
+    """Covariance matrix of variables, the rows of ``input``, observed in its columns.
+
+    Args:
+        correction: subtracted from the number of observations.
+        fweights: how often each observation was made, integers.
+        aweights: the importance of each observation.
+    """
+    if expect_tensor(input, "cov")._array.ndim > 2:
+        raise ShapeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input._array.ndim} dimensions")
+    if input._array.dtype == np.bool_:
+        raise DTypeError("cov(): bool dtype is not supported for input; convert it to a number type.")
+    x = input.reshape(1, -1) if input._array.ndim < 2 else input
+    w = _observation_weights(x, fweights, aweights)
+    norm: Any
+    if w is None:
+        n = x._array.shape[1]
+        center, norm = cast_float(x).mean(1, True), n - correction
+    else:
+        total = sum(w)
+        center = sum(x * w, 1, True) / total
+        spread = sum(w * cast(aweights, w._array.dtype)) / total if aweights is not None and correction else 1
+        norm = total - correction * spread
+    off = x - center
+    product = off @ (off if w is None else off * w).mT.conj()
+    norm = norm.clamp(min=0) if isinstance(norm, Tensor) else builtins.max(norm, 0)
+    result = product / norm
+    return result.squeeze() if input._array.ndim < 2 else result  # type: ignore[no-any-return]
+
+
+def cast_float(x: Tensor) -> Tensor:
+    """Integers as the default float."""
+    return x if x._array.dtype in dtypes.DIFFERENTIABLE else cast(x, dtypes.default.float)
+
+
+def _observation_weights(x: Tensor, fweights: Any, aweights: Any) -> Any:
+    """The product of both kinds of weights, checked; None without any."""
+    n = x._array.shape[1]
+    for name, w in (("fweights", fweights), ("aweights", aweights)):
+        if w is None:
+            continue
+        if w._array.ndim > 1:
+            raise ShapeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w._array.ndim} dimensions")
+        if (w._array.dtype in dtypes.INTEGER_TYPES) != (name == "fweights"):
+            kind = "integral" if name == "fweights" else "floating point"
+            raise DTypeError(f"cov(): expected {name} to have {kind} dtype but got {name} with {dtypes.of[w._array.dtype]} dtype")
+        if w._array.size != n:
+            raise ShapeError(f"cov(): expected {name} to have the same numel as there are observations ({n}), but got {w._array.size}")
+        if w._array.size and w._array.min() < 0:
+            raise RuntimeError(f"cov(): {name} cannot be negative")
+    if fweights is None:
+        return aweights
+    return cast_float(fweights) if aweights is None else fweights * aweights
+
+
+@method
+def corrcoef(input: Tensor) -> Tensor:
+    """Pearson's correlation matrix of variables, the rows of ``input``."""
+    if expect_tensor(input, "corrcoef")._array.ndim > 2:
+        raise ShapeError(f"corrcoef(): expected input to have two or fewer dimensions but got {input._array.ndim} dimensions")
+    c = cov(input)
+    if not c._array.ndim:
+        return c / c
+    spread = c.diagonal().real.sqrt()
+    c = c / spread.unsqueeze(1) / spread.unsqueeze(0)
+    if c._array.dtype in dtypes.COMPLEX_TYPES:
+        return c
+    return c.clamp(-1, 1)  # type: ignore[no-any-return]
+
+
+@method
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None) -> Tensor:
+    """``input`` with each slice along ``dim`` whose ``p``-norm exceeds ``maxnorm`` scaled down to it."""
+    if expect_tensor(input, "renorm")._array.ndim < 2:
+        raise ShapeError(f"renorm: input needs at least 2 dimensions, got {input._array.ndim} dimensions")
+    if p <= 0 or maxnorm < 0:
+        raise RuntimeError(f"renorm: non-positive-norm not supported: p must be > 0 and maxnorm >= 0, but they are {p} and {maxnorm}")
+    d = wrap_dim(dim, input._array.ndim)
+    others = tuple([i for i in range(input._array.ndim) if i != d])
+    norm = input.norm(p, others, True)
+    scale = (maxnorm / (norm + 1e-7)).masked_fill(norm <= maxnorm, 1)
+    return finished(input * scale, out)
+
+
+methods(renorm_=lambda self, p, dim, maxnorm: self.copy_(renorm(self.clone(), p, dim, maxnorm)))

@@ -67,10 +67,12 @@ def _look_up(module: str, name: str) -> Any:
     """``module.name``, or None when there is no such module or name."""
     try:
         found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError):
+    except ModuleNotFoundError as error:
+        if not (module + ".").startswith(f"{error.name}."):
+            raise  # the module is there, but lacks a library
         return None
+    for part in name.split("."):
+        found = getattr(found, part, None)
     return found
 
 

@@ -54,9 +54,6 @@ def _table() -> dict[str, Any]:
         "torch._utils._rebuild_tensor_v2": pickling._rebuild_tensor_v2,
         "torch._utils._rebuild_tensor_v3": pickling._rebuild_tensor_v3,
     }
-    for name in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
-        table[f"torch._utils.{name}"] = names.find("torch._utils", name)
-    table["torch.nn.parameter.Parameter"] = names.find("torch.nn.parameter", "Parameter")
     for name, d in dtypes.by_name.items():
         table[f"torch.{name}"] = d
     for name in typed_storage.NAMES:
@@ -64,18 +61,34 @@ def _table() -> dict[str, Any]:
     return table
 
 
+# The same, looked up when a file asks: most files do without nn.
+_LATER = frozenset(
+    (
+        "torch._utils._rebuild_parameter",
+        "torch._utils._rebuild_parameter_with_state",
+        "torch.nn.parameter.Parameter",
+    )
+)
 _tables: list[dict[str, Any]] = []  # made on first use
-_DATA_TYPES = (
-    dtypes.dtype,
-    typed_storage._NamedStorage,
-)  # values, although their classes can be called
+
+# Arguments only, although Python could call them.
+_ARGUMENTS = frozenset(
+    ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.storage.UntypedStorage")
+)
 
 
 def allowed() -> dict[str, Any]:
     """What files may ask for, by full name, what the user added included."""
     if not _tables:
         _tables.append(_table())
-    return {**_tables[0], **registry.by_name}
+    return {**dict.fromkeys(_LATER), **_tables[0], **registry.by_name}
+
+
+def _is_called(name: str, found: Any) -> bool:
+    """Whether files may call what they know by this name, and not only hand it to others."""
+    return name not in _ARGUMENTS and not isinstance(
+        found, (dtypes.dtype, typed_storage._NamedStorage)
+    )
 
 
 class Unpickler:
@@ -100,7 +113,8 @@ class Unpickler:
         self.persistent_load = persistent_load
         self.allowed = allowed()
         self.added = tuple(o for o in registry.by_name.values() if isinstance(o, type))
-        self.callable = {id(o) for o in self.allowed.values() if not isinstance(o, _DATA_TYPES)}
+        known = [(n, o) for n, o in self.allowed.items() if o is not None]
+        self.callable = {id(o) for n, o in known if _is_called(n, o)}
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -158,7 +172,12 @@ class Unpickler:
     def find(self, module: str, name: str) -> Any:
         full = f"{'builtins' if module == '__builtin__' else module}.{name}"
         if full in self.allowed and not is_refused(module, name):
-            return self.allowed[full]
+            found = self.allowed[full]
+            if found is None:
+                found = self.allowed[full] = names.find(module, name)
+                if _is_called(full, found):
+                    self.callable.add(id(found))
+            return found
         raise self.error(_refusal(module, name))
 
     def call(self, function: Any, args: Any) -> Any:

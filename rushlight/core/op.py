@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import Node, any_needs_grad, next_seq, record
+from rushlight.core.autograd import Node, any_needs_grad, next_seq, record, required
 from rushlight.core.inplace import write
 from rushlight.core.scalar import NUMPY
 from rushlight.core.state import modes, state
@@ -60,6 +60,7 @@ class Op:
     overlap = "same"  # memory a write may share with what it reads: "same" elements, "none", "itself" or "any"
     fits = False  # gradients may need to be reduced and cast to the inputs' shape and dtype
     label: str | None = None  # name in the graph where it differs from the class's
+    precision: str | None = None  # under autocast: "lower" computes in its dtype, "float32" in float32
 
     bind: ClassVar[Callable[..., Any]]
     update: ClassVar[Callable[..., Any]]
@@ -169,6 +170,8 @@ def _title(d: np.dtype[Any]) -> str:
 
 def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """Apply any op: compute, wrap, record."""
+    if modes.autocast is not None and op.precision is not None:
+        inputs = autocast_inputs(inputs, modes.autocast if op.precision == "lower" else dtypes.float32)
     out = op.forward([t._array if isinstance(t, Tensor) else t for t in inputs], params)
     result: Any
     if out.__class__ is tuple or out.__class__ is list:
@@ -181,6 +184,14 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
                 record(op, inputs, result, params)
                 break
     return result
+
+
+def autocast_inputs(inputs: Any, d: Any) -> list[Any]:
+    """Floating-point inputs in the dtype that autocast chose for the op; float64 stays."""
+    wide = (dtypes.float32, dtypes.float16, dtypes.bfloat16)
+    return [
+        required.cast(t, d) if isinstance(t, Tensor) and t._array.dtype in wide and t._array.dtype != d else t for t in inputs
+    ]
 
 
 class Elementwise(Op, abstract=True):

@@ -27,6 +27,7 @@ class Modes(threading.local):
     grad = True
     inference = False
     anomaly = False
+    autocast: Any = None  # the NumPy dtype that "lower" ops compute in
     check_nan = True
     saved_hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 

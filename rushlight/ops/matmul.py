@@ -40,6 +40,7 @@ class Matmul(Op):
 
     fits = True
     label = "Mm"
+    precision = "lower"
 
     def eager(self, xp, input, other):
         same_dtype("matmul", input, other)
@@ -98,6 +99,7 @@ class Linear(Op):
     """``input @ weight.T + bias`` for input ``(*, in)`` and weight ``(out, in)``: one node, the bias added in place."""
 
     label = "Addmm"
+    precision = "lower"
 
     def eager(self, xp, input, weight, bias):
         same_dtype("linear", input, weight)

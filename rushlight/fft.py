@@ -1,0 +1,233 @@
+"""``torch.fft``: discrete Fourier transforms.
+
+``norm``: "backward" (the default) scales the inverse by 1/n, "forward" the forward transform, "ortho" both by 1/sqrt(n).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
+from rushlight.tensor_api import cat
+from rushlight.tensor_api._common import finish, numpy_dtype, store_out, wrap_dim
+
+
+def _complex(x: Tensor) -> Tensor:
+    d = x._array.dtype
+    if d in dtypes.COMPLEX_TYPES:
+        return x
+    return x.to(dtypes.of[dtypes.COMPLEX_OF[dtypes.to_float(d)]])  # type: ignore[no-any-return]
+
+
+def _real(x: Tensor, name: str) -> Tensor:
+    if x._array.dtype in dtypes.COMPLEX_TYPES:
+        raise RuntimeError(f"{name} expects a real input tensor, but got {x.dtype}; use fft for complex input.")
+    return x.to(dtypes.of[dtypes.to_float(x._array.dtype)])  # type: ignore[no-any-return]
+
+
+def _resized(x: Tensor, dim: int, n: int) -> Tensor:
+    if n < 1:
+        raise RuntimeError(f"Invalid number of data points ({n}) specified")
+    have = x._array.shape[dim]
+    if have >= n:
+        return x if have == n else x.narrow(dim, 0, n)  # type: ignore[no-any-return]
+    shape = list(x._array.shape)
+    shape[dim] = n - have
+    return cat([x, x.new_zeros(shape)], dim)
+
+
+def _scale(norm: str | None, n: int, inverse: bool) -> float:
+    if norm not in (None, "backward", "forward", "ortho"):
+        raise RuntimeError(f'Invalid normalization mode: "{norm}"')
+    if norm == "ortho":
+        return 1 / math.sqrt(n)
+    return 1 / n if (norm == "forward") != inverse else 1.0
+
+
+def _dims(x: Tensor, s: Any, dim: Any) -> tuple[list[int], list[int]]:
+    """Dims to transform and their sizes."""
+    if dim is None:
+        dims = list(range(x.ndim)) if s is None else list(range(x.ndim - len(s), x.ndim))
+    else:
+        dims = [wrap_dim(d, x.ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    if len(set(dims)) != len(dims):
+        raise RuntimeError("FFT dims must be unique")
+    if s is not None and len(s) > x.ndim:
+        raise RuntimeError(f"Got shape with {len(s)} values but input tensor only has {x.ndim} dimensions.")
+    if s is not None and dim is not None and len(s) != len(dims):
+        raise RuntimeError("When given, dim and shape arguments must have the same length")
+    shape = x._array.shape
+    return dims, [shape[d] if s is None or s[i] == -1 else s[i] for i, d in enumerate(dims)]
+
+
+def _c2c(x: Tensor, s: Any, dim: Any, norm: Any, inverse: bool, out: Any) -> Tensor:
+    x = _complex(x)
+    dims, sizes = _dims(x, s, dim)
+    for d, n in zip(dims, sizes, strict=True):
+        x = _resized(x, d, n)
+    if not dims:
+        return x if out is None else store_out(out, x)
+    result = FftC2c.bind(x, dims=tuple(dims), inverse=inverse, scale=_scale(norm, math.prod(sizes), inverse))
+    return result if out is None else store_out(out, result)
+
+
+def _r2c(x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "rfft") -> Tensor:
+    x = _real(x, name)
+    dims, sizes = _dims(x, s, dim)
+    if not dims:
+        raise RuntimeError(f"{name} must transform at least one axis")
+    for d, n in zip(dims, sizes, strict=True):
+        x = _resized(x, d, n)
+    result = FftR2c.bind(x, dims=tuple(dims), scale=_scale(norm, math.prod(sizes), conjugate))
+    result = result.conj() if conjugate else result
+    return result if out is None else store_out(out, result)
+
+
+def _c2r(x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "irfft") -> Tensor:
+    x = _complex(x)
+    dims, sizes = _dims(x, s, dim)
+    if not dims:
+        raise RuntimeError(f"{name} must transform at least one axis")
+    last = sizes[-1] if s is not None and s[-1] != -1 else 2 * (sizes[-1] - 1)
+    if last < 1:
+        raise RuntimeError(f"Invalid number of data points ({last}) specified")
+    for d, n in zip(dims, [*sizes[:-1], last // 2 + 1], strict=True):
+        x = _resized(x, d, n)
+    scale = _scale(norm, math.prod(sizes[:-1]) * last, not conjugate)
+    result = FftC2r.bind(x.conj() if conjugate else x, dims=tuple(dims), n=last, scale=scale)
+    return result if out is None else store_out(out, result)
+
+
+def _one(n: Any) -> Any:
+    return None if n is None else (n,)
+
+
+def fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Discrete Fourier transform of ``dim``, cut or zero-padded to ``n``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.fft(torch.tensor([1.0, 0.0, 0.0, 0.0])).real
+        tensor([1., 1., 1., 1.])
+    """
+    return _c2c(input, _one(n), dim, norm, False, out)
+
+
+def ifft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``fft``."""
+    return _c2c(input, _one(n), dim, norm, True, out)
+
+
+def fft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``fft`` over two dims."""
+    return _c2c(input, s, dim, norm, False, out)
+
+
+def ifft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``fft2``."""
+    return _c2c(input, s, dim, norm, True, out)
+
+
+def fftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``fft`` over several dims (all by default)."""
+    return _c2c(input, s, dim, norm, False, out)
+
+
+def ifftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``fftn``."""
+    return _c2c(input, s, dim, norm, True, out)
+
+
+def rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``fft`` of a real signal: the first ``n // 2 + 1`` frequencies, which determine the others."""
+    return _r2c(input, _one(n), dim, norm, out)
+
+
+def irfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``rfft``; ``n`` is the real signal's size, ``2 * (size - 1)`` by default."""
+    return _c2r(input, _one(n), dim, norm, out)
+
+
+def rfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``rfft`` over two dims."""
+    return _r2c(input, s, dim, norm, out)
+
+
+def irfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``rfft2``."""
+    return _c2r(input, s, dim, norm, out)
+
+
+def rfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``rfft`` over several dims (all by default)."""
+    return _r2c(input, s, dim, norm, out)
+
+
+def irfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``rfftn``."""
+    return _c2r(input, s, dim, norm, out)
+
+
+def hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``fft`` of a Hermitian signal given by its first half: a real spectrum."""
+    return _c2r(input, _one(n), dim, norm, out, True, "hfft")
+
+
+def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``hfft``."""
+    return _r2c(input, _one(n), dim, norm, out, True, "ihfft")
+
+
+def hfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``hfft`` over several dims: complex over all but the last."""
+    return _c2r(input, s, dim, norm, out, True, "hfftn")
+
+
+def ihfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``hfftn``."""
+    return _r2c(input, s, dim, norm, out, True, "ihfftn")
+
+
+def hfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``hfft`` over two dims."""
+    return hfftn(input, s, dim, norm, out=out)
+
+
+def ihfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+    """Inverse of ``hfft2``."""
+    return ihfftn(input, s, dim, norm, out=out)
+
+
+def fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+            requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """The frequencies of ``fft``'s bins, in cycles per unit of the sample spacing ``d``."""
+    a = np.fft.fftfreq(n, d).astype(numpy_dtype(dtype, dtypes.default.float))
+    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+
+
+def rfftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """The frequencies of ``rfft``'s bins."""
+    a = np.fft.rfftfreq(n, d).astype(numpy_dtype(dtype, dtypes.default.float))
+    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+
+
+def _shift(x: Tensor, dim: Any, sign: int) -> Tensor:
+    dims = list(range(x.ndim)) if dim is None else [wrap_dim(d, x.ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    steps = [x._array.shape[d] // 2 if sign > 0 else (x._array.shape[d] + 1) // 2 for d in dims]
+    return x.roll(steps, dims) if dims else x.clone()  # type: ignore[no-any-return]
+
+
+def fftshift(input: Tensor, dim: Any = None) -> Tensor:
+    """Frequencies reordered so that zero is in the middle."""
+    return _shift(input, dim, 1)
+
+
+def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
+    """Inverse of ``fftshift``."""
+    return _shift(input, dim, -1)

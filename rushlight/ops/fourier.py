@@ -1,0 +1,71 @@
+"""Discrete Fourier transforms: NumPy's FFT, gradients ours. A transform's gradient is the transform of the other direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Op
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.ops.join import Cat
+
+
+def transform(x: Any, dims: Any, inverse: bool) -> Any:
+    """Complex transform without any scaling."""
+    out = np.fft.ifftn(x, axes=dims, norm="forward") if inverse else np.fft.fftn(x, axes=dims)
+    return out.astype(x.dtype, copy=False)
+
+
+class FftC2c(Op):
+    """Complex to complex over ``dims``, times ``scale``."""
+
+    def eager(self, xp, input, *, dims, inverse, scale):
+        out = transform(input, dims, inverse)
+        return out if scale == 1 else out * input.dtype.type(scale)
+
+    def grad(self, g, dims, inverse, scale):
+        return FftC2c.bind(g, dims=dims, inverse=not inverse, scale=scale)
+
+
+class FftR2c(Op):
+    """Real to complex over ``dims``; of the last of them only the first ``n // 2 + 1`` frequencies."""
+
+    def eager(self, xp, input, *, dims, scale):
+        out = np.fft.rfftn(input, axes=dims).astype(dtypes.COMPLEX_OF[input.dtype], copy=False)
+        return out if scale == 1 else out * out.dtype.type(scale)
+
+    def grad(self, g, input_spec, dims, scale):
+        full = zero_padded(g, dims[-1], input_spec[0][dims[-1]])
+        return FftC2c.bind(full, dims=dims, inverse=True, scale=scale).real
+
+
+def zero_padded(g: Tensor, dim: int, n: int) -> Tensor:
+    """g with zeros behind it along ``dim``, up to size n."""
+    shape = list(g._array.shape)
+    shape[dim] = n - shape[dim]
+    return Cat.bind(g, wrap(np.zeros(shape, g._array.dtype)), dim=dim) if shape[dim] else g  # type: ignore[no-any-return]
+
+
+class FftC2r(Op):
+    """The inverse of ``FftR2c``, giving size ``n`` in the last of ``dims``; ``inverse`` False conjugates first (hfft)."""
+
+    def eager(self, xp, input, *, dims, n, scale):
+        real = dtypes.REAL_OF[input.dtype]
+        shape = [input.shape[d] for d in dims[:-1]] + [n]
+        out = np.fft.irfftn(input, shape, axes=dims, norm="forward").astype(real, copy=False)
+        return out if scale == 1 else out * real.type(scale)
+
+    def grad(self, g, input_spec, dims, n, scale):
+        """Each inner frequency stands for two in the real signal."""
+        out = FftR2c.bind(g, dims=dims, scale=scale)
+        last, kept = dims[-1], input_spec[0][dims[-1]]
+        weight = np.full(n // 2 + 1, 2.0, g._array.dtype)
+        weight[0] = 1
+        if n % 2 == 0:
+            weight[-1] = 1
+        shape = [1] * len(input_spec[0])
+        shape[last] = -1
+        out = out * wrap(weight.reshape(shape))
+        return out.narrow(last, 0, kept) if kept <= n // 2 + 1 else zero_padded(out, last, kept)

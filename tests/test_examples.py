@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHORT = {
     "linear_regression_scratch": [],
     "linear_regression_nn": [],
-    "polynomial": ["--epochs", "20"],
+    "polynomial": [],
     "k_fold": ["--epochs", "2"],
     "softmax_regression": ["--sample", "--epochs", "2"],
     "mlp": ["--sample", "--epochs", "2"],

@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import ShapeError
 from rushlight.ops.order import Sort
 from rushlight.ops.reduce import widened
 from rushlight.ops.scatter import Gather
@@ -40,9 +41,9 @@ def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     if dim is None:
         values, inverse, counts = np.unique(widened(x), return_inverse=True, return_counts=True, equal_nan=False)
         return values.astype(x.dtype) if half else values, inverse.reshape(x.shape), counts
+    check_slices(x, dim)
     if not x.size:
-        n = x.shape[dim]
-        return x, np.zeros(n, np.int64), np.ones(n, np.int64)
+        return x.copy(), np.zeros(x.shape[dim], np.int64), np.zeros(x.shape[dim], np.int64)
     rows = np.ascontiguousarray(np.moveaxis(widened(x), dim, 0)).reshape(x.shape[dim], -1)
     order = np.lexsort(rows.T[::-1])
     start = starts(rows[order])
@@ -51,6 +52,12 @@ def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     inverse[order] = group
     first = order[start]
     return np.ascontiguousarray(np.take(x, first, dim)), inverse, np.bincount(group)
+
+
+def check_slices(x: Any, dim: int) -> None:
+    """Slices without elements cannot be told apart."""
+    if 0 in x.shape and x.shape[dim]:
+        raise ShapeError(f"There are 0 sized dimensions, and they aren't selected, so unique cannot be applied: {x.shape}, dim {dim}")
 
 
 def starts(rows: Any) -> Any:
@@ -62,6 +69,10 @@ def starts(rows: Any) -> Any:
 
 def unique_consecutive(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     """Elements (slices along ``dim``) that differ from the one before, where each input went, and the lengths of the runs."""
+    if dim is not None and x.ndim:
+        check_slices(x, dim)
+    if dim is not None and not x.size:
+        return x.copy(), np.zeros(x.shape[dim], np.int64), np.zeros(x.shape[dim], np.int64)
     if dim is None or not x.ndim:
         flat = x.reshape(-1, 1)
     else:
@@ -86,3 +97,20 @@ def searchsorted(edges: Any, values: Any, side: Any) -> Any:
         out[place] = np.searchsorted(edges[place], values[place], side)
     return out
 
+
+def histogramdd(points: Any, edges: list[Any], weights: Any, density: bool) -> Any:
+    """How many rows of ``points`` (or how much weight) each cell between ``edges`` holds; the last edge belongs to its cell."""
+    inside = np.ones(len(points), bool)
+    cells = []
+    for x, e in zip(points.T, edges, strict=True):
+        inside &= (x >= e[0]) & (x <= e[-1])
+        cells.append(np.clip(np.searchsorted(e, x, "right") - 1, 0, len(e) - 2))
+    shape = tuple([len(e) - 1 for e in edges])
+    flat = np.ravel_multi_index([c[inside] for c in cells], shape) if len(points) else np.zeros(0, np.int64)
+    size = int(np.prod(shape))
+    hist = np.bincount(flat, None if weights is None else weights[inside], size).reshape(shape).astype(np.float64)
+    if density:
+        hist = hist / hist.sum()
+        for i, e in enumerate(edges):
+            hist = hist / np.diff(e).reshape([-1 if d == i else 1 for d in range(len(edges))])
+    return hist

@@ -272,7 +272,9 @@ def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right:
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
 
-def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Tensor | None = None
+) -> Tensor:
     """Whether each of ``elements`` is among ``test_elements``; one of the two may be a number."""
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin(): elements or test_elements must be a tensor")
@@ -281,6 +283,6 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     for t in (a, b):
         if t.dtype in dtypes.COMPLEX_TYPES or t.dtype == np.bool_:
             raise DTypeError(f"Unsupported input type encountered for isin(): {dtypes.of[t.dtype].name}")
-    return wrap(np.asarray(np.isin(O.widened(a), O.widened(b), invert=invert)))
+    return finished(wrap(np.asarray(np.isin(O.widened(a), O.widened(b), invert=invert))), out)
 
 

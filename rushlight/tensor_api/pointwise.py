@@ -17,8 +17,8 @@ from rushlight.tensor_api._common import expect_tensor, method, methods, store_o
 __all__ = ["add", "div", "divide", "mul", "multiply", "neg", "negative", "pow", "rsub", "sub", "subtract", "true_divide"]
 
 
-def unary(name: str, op: Any, in_place: bool = True) -> Any:
-    """The public function of an op with one input; also ``Tensor.name`` and ``Tensor.name_``."""
+def free_unary(name: str, op: Any) -> Any:
+    """The public function of an op with one input; no method."""
     bind = op.bind
 
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -27,22 +27,31 @@ def unary(name: str, op: Any, in_place: bool = True) -> Any:
         result = bind(input)
         return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
+    return called(function, name, op.__doc__)
+
+
+def called(function: Any, name: str, doc: str | None) -> Any:
+    """``function`` with another name and docstring."""
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = op.__doc__
-    setattr(Tensor, name, bind)
-    if in_place:
-        setattr(Tensor, name + "_", op.update)
+    function.__doc__ = doc
     return function
 
 
-def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
-    """The public function of an op with two inputs; also the methods.
+def unary(name: str, op: Any, in_place: bool = True) -> Any:
+    """The public function of an op with one input; also ``Tensor.name`` and ``Tensor.name_``."""
+    setattr(Tensor, name, op.bind)
+    if in_place:
+        setattr(Tensor, name + "_", op.update)
+    return free_unary(name, op)
+
+
+def free_binary(name: str, op: Any, tensors: int = 1) -> Any:
+    """The public function of an op with two inputs; no method.
 
     Args:
-        in_place: whether ``Tensor.name_`` exists.
         tensors: how much must be a tensor rather than a number. 1: one of the two; 2: ``input``; 3: both.
     """
-    bind, update = op.bind, op.update
+    bind = op.bind
 
     def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor) and (tensors > 1 or not isinstance(other, Tensor)):
@@ -53,6 +62,13 @@ def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
         if result is NotImplemented:
             refuse_operands(name, input, other)
         return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+
+    return called(function, name, op.__doc__)
+
+
+def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
+    """``free_binary``, and ``Tensor.name`` and ``Tensor.name_``."""
+    bind, update = op.bind, op.update
 
     def as_method(self: Tensor, other: Any) -> Tensor:
         result = bind(self, other) if tensors < 3 or isinstance(other, Tensor) else NotImplemented
@@ -66,14 +82,10 @@ def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
             refuse_operands(name + "_", self, other)
         return result  # type: ignore[no-any-return]
 
-    function.__name__ = function.__qualname__ = as_method.__name__ = as_method.__qualname__ = name
-    function.__doc__ = as_method.__doc__ = op.__doc__
-    setattr(Tensor, name, as_method)
+    setattr(Tensor, name, called(as_method, name, op.__doc__))
     if in_place:
-        in_place_method.__name__ = in_place_method.__qualname__ = name + "_"
-        in_place_method.__doc__ = f"In-place form of ``{name}``."
-        setattr(Tensor, name + "_", in_place_method)
-    return function
+        setattr(Tensor, name + "_", called(in_place_method, name + "_", f"In-place form of ``{name}``."))
+    return free_binary(name, op, tensors)
 
 
 def refuse_operands(name: str, input: Any, other: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import scan as S
+from rushlight.ops import search as F
 from rushlight.tensor_api._common import expect_tensor, method, methods, wrap_dim
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.joining import cat
@@ -210,16 +212,16 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out
     if bins <= 0:
         raise RuntimeError(f"torch.histc(): bins must be > 0, but is {bins}")
     x = _numbers(input)
-    low, high = _range(x, float(min), float(max), "torch.histc")
+    low, high = _range(x, float(min), float(max), "torch.histc", 1.0)
     return finished(wrap(np.histogram(x[(x >= low) & (x <= high)], bins, (low, high))[0].astype(d)), out)
 
 
-def _range(x: Any, low: float, high: float, name: str) -> tuple[float, float]:
-    """The range to divide into bins."""
-    if low == high and x.size:
-        low, high = float(x.min()), float(x.max())
+def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> tuple[float, float]:
+    """The range to divide into bins; a single point gets a margin on both sides."""
     if low == high:
-        low, high = low - 1, high + 1
+        low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
+    if low == high:
+        low, high = low - margin, high + margin
     if not (np.isfinite(low) and np.isfinite(high)):
         raise RuntimeError(f"{name}: range of [{low}, {high}] is not finite")
     if low > high:
@@ -247,7 +249,7 @@ def histogram(
         low, high = _range(x, *(range if range is not None else (0.0, 0.0)), "torch.histogram")
         edges = np.linspace(low, high, bins + 1).astype(d)
     w = None if weight is None else weight._array.reshape(-1)
-    hist = np.histogram(x, edges, weights=w, density=density)[0].astype(d)
+    hist = F.histogramdd(x.reshape(-1, 1), [edges], w, density).astype(d)
     return named("histogram", [wrap(hist), wrap(edges.copy())], out)
 
 
@@ -267,7 +269,7 @@ def histogramdd(
             limits = (float(range[2 * i]), float(range[2 * i + 1])) if range is not None else (0.0, 0.0)
             edges.append(np.linspace(*_range(points[:, i], *limits, "torch.histogramdd"), b + 1).astype(d))
     w = None if weight is None else weight._array.reshape(-1)
-    hist = np.histogramdd(points, edges, weights=w, density=density)[0].astype(d)
+    hist = F.histogramdd(points, edges, w, density).astype(d)
     return named("histogramdd", [wrap(hist), tuple([wrap(e.copy()) for e in edges])])
 
 
@@ -318,9 +320,12 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
         norm = total - correction * spread
     off = x - center
     product = off @ (off if w is None else off * w).mT.conj()
+    if norm <= 0:
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", stacklevel=2
+        )
     norm = norm.clamp(min=0) if isinstance(norm, Tensor) else builtins.max(norm, 0)
-    result = product / norm
-    return result.squeeze() if input._array.ndim < 2 else result  # type: ignore[no-any-return]
+    return (product / norm).squeeze()  # type: ignore[no-any-return]
 
 
 def cast_float(x: Tensor) -> Tensor:

@@ -1,0 +1,232 @@
+"""Bessel and Airy functions and orthogonal polynomials. They have no gradient in torch, and none here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.ops.special import Special
+
+
+class BesselJ0(Special):
+    """Bessel function of the first kind, order 0."""
+
+    def scalar(self, s, input):
+        return s.j0(input)
+
+
+class BesselJ1(Special):
+    """Bessel function of the first kind, order 1."""
+
+    def scalar(self, s, input):
+        return s.j1(input)
+
+
+class BesselY0(Special):
+    """Bessel function of the second kind, order 0."""
+
+    def scalar(self, s, input):
+        return s.y0(input)
+
+
+class BesselY1(Special):
+    """Bessel function of the second kind, order 1."""
+
+    def scalar(self, s, input):
+        return s.y1(input)
+
+
+class BesselI0(Special):
+    """Modified Bessel function of the first kind, order 0."""
+
+    def scalar(self, s, input):
+        return s.i0(input)
+
+
+class BesselI1(Special):
+    """Modified Bessel function of the first kind, order 1."""
+
+    def scalar(self, s, input):
+        return s.i1(input)
+
+
+class BesselK0(Special):
+    """Modified Bessel function of the second kind, order 0; NaN below 0."""
+
+    def scalar(self, s, input):
+        return s.k0(input)
+
+
+class BesselK1(Special):
+    """Modified Bessel function of the second kind, order 1; NaN below 0."""
+
+    def scalar(self, s, input):
+        return s.k1(input)
+
+
+class ScaledBesselK0(Special):
+    """``exp(input)`` times the modified Bessel function of the second kind, order 0."""
+
+    def scalar(self, s, input):
+        return s.k0e(input)
+
+
+class ScaledBesselK1(Special):
+    """``exp(input)`` times the modified Bessel function of the second kind, order 1."""
+
+    def scalar(self, s, input):
+        return s.k1e(input)
+
+
+class SphericalBesselJ0(Special):
+    """``sin(input) / input``, 1 at 0."""
+
+    def scalar(self, s, input):
+        return s.where(input == 0, 1, s.sin(input) / s.where(input == 0, 1, input))
+
+
+class AiryAi(Special):
+    """Airy function Ai."""
+
+    def scalar(self, s, input):
+        return s.airy(input)[0]
+
+
+class Polynomial(Special, abstract=True):
+    """The polynomial of degree ``n`` (truncated to an integer; 0 below degree 0) at ``input``. Shape: broadcast of both.
+
+    ``first(x)`` is the polynomial of degree 1, ``step(x, k, p, q)`` the one of degree k + 1 from those of degrees k and k - 1.
+    """
+
+    def first(self, x: Any) -> Any:
+        """Degree 1."""
+        raise NotImplementedError
+
+    def step(self, x: Any, k: int, p: Any, q: Any) -> Any:
+        """Degree k + 1."""
+        raise NotImplementedError
+
+    def eager(self, xp, input, n):
+        d = (input if isinstance(input, np.ndarray) else n).dtype
+        x, n = np.broadcast_arrays(np.asarray(input, d), np.trunc(np.asarray(n, d)))
+        out = np.where(n < 0, 0, np.ones(x.shape, d))
+        before, now = np.ones(x.shape, d), self.first(x)
+        for k in range(1, int(n.max(initial=0)) + 1):
+            out = np.where(n == k, now, out)
+            before, now = now, self.step(x, k, now, before)
+        return out.astype(d)
+
+
+class ChebyshevT(Polynomial):
+    """Chebyshev polynomial of the first kind, degree ``n``: ``T[k + 1] = 2 x T[k] - T[k - 1]``."""
+
+    def scalar(self, s, input, n):
+        return s.eval_chebyt(n, input)
+
+    def first(self, x):
+        return x
+
+    def step(self, x, k, p, q):
+        return 2 * x * p - q
+
+
+class ChebyshevU(ChebyshevT):
+    """Chebyshev polynomial of the second kind, degree ``n``."""
+
+    def first(self, x):
+        return 2 * x
+
+
+class ChebyshevV(ChebyshevT):
+    """Chebyshev polynomial of the third kind, degree ``n``."""
+
+    def first(self, x):
+        return 2 * x - 1
+
+
+class ChebyshevW(ChebyshevT):
+    """Chebyshev polynomial of the fourth kind, degree ``n``."""
+
+    def first(self, x):
+        return 2 * x + 1
+
+
+class ShiftedChebyshevT(ChebyshevT):
+    """Chebyshev polynomial of the first kind at ``2 input - 1``."""
+
+    def eager(self, xp, input, n):
+        return super().eager(xp, 2 * input - 1, n)
+
+
+class ShiftedChebyshevU(ChebyshevU):
+    """Chebyshev polynomial of the second kind at ``2 input - 1``."""
+
+    def eager(self, xp, input, n):
+        return super().eager(xp, 2 * input - 1, n)
+
+
+class ShiftedChebyshevV(ChebyshevV):
+    """Chebyshev polynomial of the third kind at ``2 input - 1``."""
+
+    def eager(self, xp, input, n):
+        return super().eager(xp, 2 * input - 1, n)
+
+
+class ShiftedChebyshevW(ChebyshevW):
+    """Chebyshev polynomial of the fourth kind at ``2 input - 1``."""
+
+    def eager(self, xp, input, n):
+        return super().eager(xp, 2 * input - 1, n)
+
+
+class HermiteH(Polynomial):
+    """Physicist's Hermite polynomial, degree ``n``: ``H[k + 1] = 2 x H[k] - 2 k H[k - 1]``."""
+
+    def scalar(self, s, input, n):
+        return s.eval_hermite(n, input)
+
+    def first(self, x):
+        return 2 * x
+
+    def step(self, x, k, p, q):
+        return 2 * x * p - 2 * k * q
+
+
+class HermiteHe(Polynomial):
+    """Probabilist's Hermite polynomial, degree ``n``: ``He[k + 1] = x He[k] - k He[k - 1]``."""
+
+    def scalar(self, s, input, n):
+        return s.eval_hermitenorm(n, input)
+
+    def first(self, x):
+        return x
+
+    def step(self, x, k, p, q):
+        return x * p - k * q
+
+
+class LaguerreL(Polynomial):
+    """Laguerre polynomial, degree ``n``: ``(k + 1) L[k + 1] = (2 k + 1 - x) L[k] - k L[k - 1]``."""
+
+    def scalar(self, s, input, n):
+        return s.eval_laguerre(n, input)
+
+    def first(self, x):
+        return 1 - x
+
+    def step(self, x, k, p, q):
+        return ((2 * k + 1 - x) * p - k * q) / (k + 1)
+
+
+class LegendreP(Polynomial):
+    """Legendre polynomial, degree ``n``: ``(k + 1) P[k + 1] = (2 k + 1) x P[k] - k P[k - 1]``."""
+
+    def scalar(self, s, input, n):
+        return s.eval_legendre(n, input)
+
+    def first(self, x):
+        return x
+
+    def step(self, x, k, p, q):
+        return ((2 * k + 1) * x * p - k * q) / (k + 1)

@@ -1,0 +1,369 @@
+"""Optimizer: parameter groups, the loop over them, state_dict. Each optimizer adds its update
+rule.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from typing import Any
+
+from rushlight import dtypes
+from rushlight import tensor_api as T
+from rushlight.core.state import enable_grad, set_grad_enabled
+from rushlight.core.tensor import Tensor
+from rushlight.optim.hooks import (
+    HookedMixin,
+    hooked,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+__all__ = [
+    "Optimizer",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+    "required",
+]
+
+FLOAT32 = dtypes.by_name["float32"]
+Params = Iterable[Any]  # of tensors, of (name, tensor), or of dicts
+
+
+class _Required:
+    """Stands for the default of an option that every group must give."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()
+
+# Note [Update rules]
+# A subclass describes one parameter: `init_state(p, group)` makes its state before the first step,
+# and `update(p, g, state, *, lr, ...)` changes p and state in place. The keyword-only parameters of
+# `update` are read from the parameter's group at every step, so changing `group["lr"]` takes effect
+# at once. `g` is p's gradient (negated if the group maximizes) and must not be written to. `step`
+# counts are float32 tensors, as torch saves them; rules compute with `number(step)`, since 1 -
+# 0.999**t needs more than float32.
+
+
+class Optimizer(HookedMixin):
+    """Base class: what to change, by which options, and with what memory.
+
+    Subclasses write ``update`` (see Note [Update rules]) or their own ``step``.
+
+    Args:
+        params: tensors to update, (name, tensor) pairs, or dicts that each group tensors under
+            "params" with options of their own.
+        defaults: options of groups that do not give them.
+    """
+
+    state: defaultdict[Any, Any]
+    param_groups: list[dict[str, Any]]
+    _options: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = hooked(cls.__dict__["step"])  # type: ignore[method-assign]
+        if "update" in cls.__dict__:
+            parameters = inspect.signature(cls.update).parameters.values()
+            cls._options = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self._make_hooks()
+        if isinstance(params, Tensor):
+            raise TypeError(
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, "
+                f"but got {type(params).__name__}; put it in a list."
+            )
+        self.state = defaultdict(dict)
+        self.param_groups = []
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list; is the module without layers?")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        """The state of a parameter before its first update."""
+        return {}
+
+    def update(self, p: Tensor, g: Tensor, state: dict[str, Any]) -> None:
+        """Changes ``p`` and ``state`` in place, given the gradient. See Note [Update rules]."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither update() nor step().")
+
+    @hooked
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Updates every parameter that has a gradient.
+
+        Args:
+            closure: clears the gradients, computes the loss, calls ``backward`` and returns the
+                loss.
+
+        Returns:
+            What ``closure`` returned.
+        """
+        differentiable = self.defaults.get("differentiable", False)
+        with set_grad_enabled(differentiable):
+            loss = None
+            if closure is not None:
+                with enable_grad():
+                    loss = closure()
+            for group in self.param_groups:
+                self._update_group(group, differentiable)
+        return loss
+
+    def _update_group(self, group: dict[str, Any], differentiable: bool) -> None:
+        options = {name: group[name] for name in self._options}
+        if isinstance(group.get("lr"), Tensor) and "lr" in options and not differentiable:
+            options["lr"] = group["lr"].item()
+        maximize = group.get("maximize", False)
+        states, update = self.state, self.update
+        for p in group["params"]:
+            g = p.grad
+            if g is None:
+                continue
+            state = states.get(p)
+            if not state:
+                state = self.init_state(p, group)
+                if state:
+                    states[p] = state
+            if p.is_complex():
+                self._update_complex(p, -g if maximize else g, state, options)
+            else:
+                update(p, -g if maximize else g, state, **options)
+
+    def _update_complex(
+        self, p: Tensor, g: Tensor, state: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        """Complex numbers are updated as pairs of real ones."""
+        pairs = {
+            name: T.view_as_real(value)
+            if isinstance(value, Tensor) and value.is_complex()
+            else value
+            for name, value in state.items()
+        }
+        self.update(T.view_as_real(p), T.view_as_real(g), pairs, **options)
+        for name, value in pairs.items():
+            if state.get(name) is None and isinstance(value, Tensor):
+                state[name] = T.view_as_complex(value)  # made by this update
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients of all parameters.
+
+        Args:
+            set_to_none: make them None; otherwise fill them with zeros.
+        """
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                if set_to_none:
+                    p.grad = None
+                else:
+                    p.grad = p.grad.detach()
+                    p.grad.zero_()
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds parameters, for example of layers that are unfrozen later.
+
+        Args:
+            param_group: dict of "params" and options that differ from the defaults.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        param_group["params"], names = _named(param_group["params"])
+        if names:
+            param_group["param_names"] = names
+        for p in param_group["params"]:
+            self._check_param(p)
+        for name, default in self.defaults.items():
+            if default is required and name not in param_group:
+                raise ValueError(
+                    f"parameter group didn't specify a value of required option {name}"
+                )
+            param_group.setdefault(name, default)
+        self._check_new(param_group)
+        self.param_groups.append(param_group)
+
+    def _check_param(self, p: Any) -> None:
+        if not isinstance(p, Tensor):
+            raise TypeError(
+                f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}"
+            )
+        if not (self.defaults.get("differentiable") or p.is_leaf or p.retains_grad):
+            raise ValueError(
+                "can't optimize a non-leaf Tensor: it is computed from others; pass those, or a "
+                "detached copy."
+            )
+
+    def _check_new(self, group: dict[str, Any]) -> None:
+        params = group["params"]
+        if len(set(map(id, params))) < len(params):
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; each is updated "
+                "once per occurrence.",
+                stacklevel=4,
+            )
+        known = {id(p) for old in self.param_groups for p in old["params"]}
+        if any(id(p) in known for p in params):
+            raise ValueError("some parameters appear in more than one parameter group")
+        if self.param_groups and ("param_names" in group) != (
+            "param_names" in self.param_groups[0]
+        ):
+            what = "with" if "param_names" in group else "without"
+            raise ValueError(
+                "all optimizer param groups should be with/without names. cannot add param group "
+                f"{what} names to the optimizer"
+            )
+
+    # ------------------------------------------------------------ saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and options, parameters replaced by their number in the order of the groups."""
+        for hook in self._optimizer_state_dict_pre_hooks.values():
+            hook(self)
+        params = [p for group in self.param_groups for p in group["params"]]
+        numbers = {id(p): i for i, p in reversed(list(enumerate(params)))}
+        groups = [
+            {
+                **{name: value for name, value in group.items() if name != "params"},
+                "params": [numbers[id(p)] for p in group["params"]],
+            }
+            for group in self.param_groups
+        ]
+        state = {
+            numbers[id(key)] if isinstance(key, Tensor) else key: value
+            for key, value in self.state.items()
+        }
+        result = {"state": state, "param_groups": groups}
+        for hook in self._optimizer_state_dict_post_hooks.values():
+            changed = hook(self, result)
+            result = result if changed is None else changed
+        return result
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over state and options from ``state_dict()`` of an optimizer with groups of the
+        same sizes.
+
+        Args:
+            state_dict: as returned by ``state_dict``, also torch's.
+        """
+        state_dict = dict(state_dict)
+        for hook in self._optimizer_load_state_dict_pre_hooks.values():
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        saved = deepcopy(state_dict["param_groups"])
+        self._check_groups(saved)
+        numbers = [number for group in saved for number in group["params"]]
+        params = [p for group in self.param_groups for p in group["params"]]
+        by_number = dict(zip(numbers, params, strict=True))
+        state: defaultdict[Any, Any] = defaultdict(dict)
+        for key, value in state_dict["state"].items():
+            p = by_number.get(key)
+            state[key if p is None else p] = value if p is None else _like(p, value)
+        for group, new in zip(self.param_groups, saved, strict=True):
+            new["params"] = group["params"]
+            if "param_names" in group:
+                new.setdefault("param_names", group["param_names"])
+        self.__setstate__({"state": state, "param_groups": saved})
+        for hook in self._optimizer_load_state_dict_post_hooks.values():
+            hook(self)
+
+    def _check_groups(self, saved: list[dict[str, Any]]) -> None:
+        if len(saved) != len(self.param_groups):
+            raise ValueError(
+                "loaded state dict has a different number of parameter groups: "
+                f"{len(saved)}, this optimizer has {len(self.param_groups)}"
+            )
+        sizes = [len(group["params"]) for group in saved]
+        mine = [len(group["params"]) for group in self.param_groups]
+        if sizes != mine:
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of "
+                f"optimizer's group: sizes {sizes}, this optimizer has {mine}"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "defaults": self.defaults,
+            "state": self.state,
+            "param_groups": self.param_groups,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make_hooks()
+        for group in self.param_groups:
+            for name, default in self._later_options().items():
+                group.setdefault(name, default)
+        for values in self.state.values():  # older files hold the step as a number
+            if isinstance(values, dict) and isinstance(values.get("step"), int | float):
+                values["step"] = T.tensor(float(values["step"]), dtype=FLOAT32)
+
+    def _later_options(self) -> dict[str, Any]:
+        """Options that older saved optimizers lack, with the values they stood for."""
+        off = {"foreach": None, "fused": None}
+        names = ("amsgrad", "maximize", "capturable", "differentiable", "nesterov", "centered")
+        off.update(dict.fromkeys(names, False))
+        defaults = self.__dict__.get("defaults", {})
+        return {name: value for name, value in off.items() if name in defaults}
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+            lines.append("")
+        return "\n".join(lines[:-1]) + "\n)"
+
+
+def _named(params: Any) -> tuple[list[Any], list[str]]:
+    """Parameters of a group as a list, and their names if it has them."""
+    if isinstance(params, Tensor):
+        return [params], []
+    if isinstance(params, set):
+        raise TypeError(
+            "optimizer parameters need to be organized in ordered collections, but the order of "
+            "a set changes between runs; use a list instead."
+        )
+    items = list(params)
+    pairs = [item for item in items if isinstance(item, tuple)]
+    if pairs and len(pairs) < len(items):
+        raise ValueError(
+            "all optimizer params should be with/without names. Some param names are missing"
+        )
+    return ([p for _, p in pairs], [name for name, _ in pairs]) if pairs else (items, [])
+
+
+def _like(p: Tensor, value: Any, name: str = "") -> Any:
+    """State as it belongs to ``p``: its dtype and device, except for step counts."""
+    if isinstance(value, Tensor):
+        if name == "step":
+            return value
+        if p.is_floating_point():
+            return value.to(dtype=p.dtype, device=p.device)
+        return value.to(device=p.device)
+    if isinstance(value, dict):
+        return {key: _like(p, item, key) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_like(p, item) for item in value)
+    return value
+
+
+def number(t: Any) -> float:
+    """A count as a Python number."""
+    return t.item() if isinstance(t, Tensor) else t
+
+
+def counter() -> Tensor:
+    """A step count of 0, as torch saves it."""
+    return T.zeros((), dtype=FLOAT32)

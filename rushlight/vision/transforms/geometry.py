@@ -1,0 +1,522 @@
+"""Transforms that move pixels."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+from rushlight import dtypes
+from rushlight import tensor_api as rl
+from rushlight.core.tensor import Tensor
+from rushlight.nn import Module
+from rushlight.vision.transforms import functional as F
+from rushlight.vision.transforms.containers import chance, integer, uniform
+from rushlight.vision.transforms.functional import InterpolationMode, get_dimensions
+
+FLOAT32 = dtypes.by_name["float32"]
+
+
+def pair(size: Any, message: str = "Please provide only two dimensions (h, w) for size.") -> Any:
+    """(height, width)."""
+    if isinstance(size, numbers.Number):
+        return int(size), int(size)  # type: ignore[call-overload]
+    if len(size) == 1:
+        return size[0], size[0]
+    if len(size) != 2:
+        raise ValueError(message)
+    return size
+
+
+class Resize(Module):
+    """Scales to ``size``.
+
+    Args:
+        size: (height, width); or one number for the shorter side, the other in proportion.
+        interpolation: how new pixels get their values.
+        max_size: with one number, a limit of the longer side.
+        antialias: when shrinking a tensor, average over all old pixels.
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int],
+        interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+        max_size: int | None = None,
+        antialias: bool | None = True,
+    ) -> None:
+        super().__init__()
+        if isinstance(size, Sequence) and len(size) not in (1, 2):
+            raise ValueError("If size is a sequence, it should have 1 or 2 values")
+        self.size = size
+        self.max_size = max_size
+        self.interpolation = F.interpolation_mode(interpolation)
+        self.antialias = antialias
+
+    def forward(self, img: Any) -> Any:
+        return F.resize(img, self.size, self.interpolation, self.max_size, self.antialias)
+
+    def __repr__(self) -> str:
+        return (
+            f"Resize(size={self.size}, interpolation={self.interpolation.value}, "
+            f"max_size={self.max_size}, antialias={self.antialias})"
+        )
+
+
+class CenterCrop(Module):
+    """The middle part; 0 where the image is smaller.
+
+    Args:
+        size: (height, width), or one number for both.
+    """
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        super().__init__()
+        self.size = pair(size)
+
+    def forward(self, img: Any) -> Any:
+        return F.center_crop(img, self.size)
+
+    def __repr__(self) -> str:
+        return f"CenterCrop(size={self.size})"
+
+
+class Pad(Module):
+    """Adds pixels around the image.
+
+    Args:
+        padding: pixels on every side; or (left and right, top and bottom); or (left, top, right,
+            bottom).
+        fill: value of the new pixels, for "constant".
+        padding_mode: "constant", "edge", "reflect" or "symmetric".
+    """
+
+    def __init__(
+        self, padding: int | Sequence[int], fill: Any = 0, padding_mode: str = "constant"
+    ) -> None:
+        super().__init__()
+        F.four_sides(padding)
+        _check_padding_mode(padding_mode)
+        self.padding = padding
+        self.fill = fill
+        self.padding_mode = padding_mode
+
+    def forward(self, img: Any) -> Any:
+        return F.pad(img, self.padding, self.fill, self.padding_mode)
+
+    def __repr__(self) -> str:
+        return f"Pad(padding={self.padding}, fill={self.fill}, padding_mode={self.padding_mode})"
+
+
+def _check_padding_mode(mode: str) -> None:
+    if mode not in ("constant", "edge", "reflect", "symmetric"):
+        raise ValueError(
+            f"Padding mode should be either constant, edge, reflect or symmetric, but got {mode!r}"
+        )
+
+
+class RandomCrop(Module):
+    """A part at a random place.
+
+    Args:
+        size: (height, width), or one number for both.
+        padding: pixels added around the image first, as for ``Pad``.
+        pad_if_needed: add as many as a small image lacks.
+        fill: value of added pixels, for "constant".
+        padding_mode: "constant", "edge", "reflect" or "symmetric".
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int],
+        padding: int | Sequence[int] | None = None,
+        pad_if_needed: bool = False,
+        fill: Any = 0,
+        padding_mode: str = "constant",
+    ) -> None:
+        super().__init__()
+        self.size = tuple(pair(size))
+        self.padding = padding
+        self.pad_if_needed = pad_if_needed
+        self.fill = fill
+        self.padding_mode = padding_mode
+
+    @staticmethod
+    def get_params(img: Any, output_size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Random (top, left, height, width)."""
+        _, height, width = get_dimensions(img)
+        new_height, new_width = output_size
+        if height < new_height or width < new_width:
+            raise ValueError(
+                f"Required crop size {(new_height, new_width)} is larger than input image size "
+                f"{(height, width)}"
+            )
+        if (height, width) == (new_height, new_width):
+            return 0, 0, height, width
+        top = integer(0, height - new_height + 1)
+        left = integer(0, width - new_width + 1)
+        return top, left, new_height, new_width
+
+    def forward(self, img: Any) -> Any:
+        if self.padding is not None:
+            img = F.pad(img, self.padding, self.fill, self.padding_mode)
+        _, height, width = get_dimensions(img)
+        if self.pad_if_needed and width < self.size[1]:
+            img = F.pad(img, [self.size[1] - width, 0], self.fill, self.padding_mode)
+        if self.pad_if_needed and height < self.size[0]:
+            img = F.pad(img, [0, self.size[0] - height], self.fill, self.padding_mode)
+        return F.crop(img, *self.get_params(img, self.size))
+
+    def __repr__(self) -> str:
+        return f"RandomCrop(size={self.size}, padding={self.padding})"
+
+
+class RandomHorizontalFlip(Module):
+    """The mirror image with probability ``p``."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, img: Any) -> Any:
+        return F.hflip(img) if chance() < self.p else img
+
+    def __repr__(self) -> str:
+        return f"RandomHorizontalFlip(p={self.p})"
+
+
+class RandomVerticalFlip(Module):
+    """Upside down with probability ``p``."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, img: Any) -> Any:
+        return F.vflip(img) if chance() < self.p else img
+
+    def __repr__(self) -> str:
+        return f"RandomVerticalFlip(p={self.p})"
+
+
+class RandomResizedCrop(Module):
+    """A part of random size and shape, scaled to ``size``.
+
+    Args:
+        size: (height, width) of the result, or one number for both.
+        scale: range of the part's share of the area.
+        ratio: range of its width / height.
+        interpolation: how new pixels get their values.
+        antialias: as for ``Resize``.
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int],
+        scale: Sequence[float] = (0.08, 1.0),
+        ratio: Sequence[float] = (3.0 / 4.0, 4.0 / 3.0),
+        interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+        antialias: bool | None = True,
+    ) -> None:
+        super().__init__()
+        self.size = pair(size)
+        if not isinstance(scale, Sequence) or not isinstance(ratio, Sequence):
+            raise TypeError(
+                "Scale should be a sequence"
+                if not isinstance(scale, Sequence)
+                else "Ratio should be a sequence"
+            )
+        self.scale = scale
+        self.ratio = ratio
+        self.interpolation = F.interpolation_mode(interpolation)
+        self.antialias = antialias
+
+    @staticmethod
+    def get_params(
+        img: Any, scale: Sequence[float], ratio: Sequence[float]
+    ) -> tuple[int, int, int, int]:
+        """Random (top, left, height, width); after ten parts that do not fit, one in the middle."""
+        _, height, width = get_dimensions(img)
+        low, high = rl.log(rl.tensor(list(ratio))).tolist()
+        for _ in range(10):
+            area = height * width * uniform(scale[0], scale[1])
+            shape = float(rl.exp(rl.empty(1).uniform_(low, high)).item())
+            w, h = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
+            if 0 < w <= width and 0 < h <= height:
+                return integer(0, height - h + 1), integer(0, width - w + 1), h, w
+        w, h = width, height
+        if width / height < min(ratio):
+            h = round(w / min(ratio))
+        elif width / height > max(ratio):
+            w = round(h * max(ratio))
+        return (height - h) // 2, (width - w) // 2, h, w
+
+    def forward(self, img: Any) -> Any:
+        part = self.get_params(img, self.scale, self.ratio)
+        return F.resized_crop(img, *part, self.size, self.interpolation, self.antialias)
+
+    def __repr__(self) -> str:
+        scale = tuple(round(s, 4) for s in self.scale)
+        ratio = tuple(round(r, 4) for r in self.ratio)
+        return (
+            f"RandomResizedCrop(size={self.size}, scale={scale}, ratio={ratio}, "
+            f"interpolation={self.interpolation.value}, antialias={self.antialias})"
+        )
+
+
+class FiveCrop(Module):
+    """The four corners and the middle, as a tuple.
+
+    Args:
+        size: (height, width), or one number for both.
+    """
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        super().__init__()
+        self.size = pair(size)
+
+    def forward(self, img: Any) -> tuple[Any, ...]:
+        return F.five_crop(img, self.size)
+
+    def __repr__(self) -> str:
+        return f"FiveCrop(size={self.size})"
+
+
+class TenCrop(Module):
+    """``FiveCrop`` of the image and of its mirror image.
+
+    Args:
+        size: (height, width), or one number for both.
+        vertical_flip: mirror top to bottom instead.
+    """
+
+    def __init__(self, size: int | Sequence[int], vertical_flip: bool = False) -> None:
+        super().__init__()
+        self.size = pair(size)
+        self.vertical_flip = vertical_flip
+
+    def forward(self, img: Any) -> tuple[Any, ...]:
+        return F.ten_crop(img, self.size, self.vertical_flip)
+
+    def __repr__(self) -> str:
+        return f"TenCrop(size={self.size}, vertical_flip={self.vertical_flip})"
+
+
+def symmetric_range(value: Any, name: str) -> list[float]:
+    """(-v, v) from one number v >= 0, or a range as given."""
+    if isinstance(value, numbers.Number):
+        if value < 0:  # type: ignore[operator]
+            raise ValueError(f"If {name} is a single number, it must be positive.")
+        return [-float(value), float(value)]  # type: ignore[arg-type]
+    if not isinstance(value, Sequence):
+        raise TypeError(f"{name} should be a sequence of length 2.")
+    if len(value) != 2:
+        raise ValueError(f"{name} should be a sequence of length 2.")
+    return [float(v) for v in value]
+
+
+class RandomRotation(Module):
+    """Turns by a random angle.
+
+    Args:
+        degrees: range of the angle; one number d means (-d, d).
+        interpolation: NEAREST or BILINEAR.
+        expand: make the result large enough for all of the image.
+        center: point (x, y) that stays; default the middle.
+        fill: value of what lay outside.
+    """
+
+    def __init__(
+        self,
+        degrees: float | Sequence[float],
+        interpolation: InterpolationMode = InterpolationMode.NEAREST,
+        expand: bool = False,
+        center: Sequence[float] | None = None,
+        fill: Any = 0,
+    ) -> None:
+        super().__init__()
+        self.degrees = symmetric_range(degrees, "degrees")
+        self.interpolation = F.interpolation_mode(interpolation)
+        self.expand = expand
+        self.center = center
+        self.fill = fill
+
+    @staticmethod
+    def get_params(degrees: Sequence[float]) -> float:
+        return uniform(float(degrees[0]), float(degrees[1]))
+
+    def forward(self, img: Any) -> Any:
+        angle = self.get_params(self.degrees)
+        return F.rotate(img, angle, self.interpolation, self.expand, self.center, self.fill)
+
+    def __repr__(self) -> str:
+        centre = "" if self.center is None else f", center={self.center}"
+        return (
+            f"RandomRotation(degrees={self.degrees}, interpolation={self.interpolation.value}, "
+            f"expand={self.expand}{centre}, fill={self.fill})"
+        )
+
+
+class RandomAffine(Module):
+    """Turns, moves, scales and shears by random amounts.
+
+    Args:
+        degrees: range of the angle; one number d means (-d, d).
+        translate: largest move to the side and up or down, as shares of width and height.
+        scale: range of the factor.
+        shear: range of degrees along x, or two ranges (x low, x high, y low, y high).
+        interpolation: NEAREST or BILINEAR.
+        fill: value of what lay outside.
+        center: point (x, y) that stays; default the middle.
+    """
+
+    def __init__(
+        self,
+        degrees: float | Sequence[float],
+        translate: Sequence[float] | None = None,
+        scale: Sequence[float] | None = None,
+        shear: float | Sequence[float] | None = None,
+        interpolation: InterpolationMode = InterpolationMode.NEAREST,
+        fill: Any = 0,
+        center: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.degrees = symmetric_range(degrees, "degrees")
+        if translate is not None and not all(0.0 <= t <= 1.0 for t in translate):
+            raise ValueError(f"translation values should be between 0 and 1, but got {translate}")
+        if scale is not None and min(scale) <= 0:
+            raise ValueError(f"scale values should be positive, but got {scale}")
+        self.translate = translate
+        self.scale = scale
+        if shear is None or isinstance(shear, numbers.Number) or len(shear) == 2:  # type: ignore[arg-type]
+            self.shear = None if shear is None else symmetric_range(shear, "shear")
+        else:
+            self.shear = [float(s) for s in shear]  # type: ignore[union-attr]
+        self.interpolation = F.interpolation_mode(interpolation)
+        self.fill = fill
+        self.center = center
+
+    @staticmethod
+    def get_params(
+        degrees: Sequence[float],
+        translate: Sequence[float] | None,
+        scale_ranges: Sequence[float] | None,
+        shears: Sequence[float] | None,
+        img_size: Sequence[int],
+    ) -> tuple[float, tuple[int, int], float, tuple[float, float]]:
+        """Random (angle, (right, down), scale, (shear along x, along y)); img_size is (width,
+        height).
+        """
+        angle = uniform(float(degrees[0]), float(degrees[1]))
+        move = (0, 0)
+        if translate is not None:
+            most = [float(share * size) for share, size in zip(translate, img_size, strict=True)]
+            move = (round(uniform(-most[0], most[0])), round(uniform(-most[1], most[1])))
+        scale = 1.0 if scale_ranges is None else uniform(scale_ranges[0], scale_ranges[1])
+        along_x = along_y = 0.0
+        if shears is not None:
+            along_x = uniform(shears[0], shears[1])
+            if len(shears) == 4:
+                along_y = uniform(shears[2], shears[3])
+        return angle, move, scale, (along_x, along_y)
+
+    def forward(self, img: Any) -> Any:
+        _, height, width = get_dimensions(img)
+        params = self.get_params(
+            self.degrees, self.translate, self.scale, self.shear, [width, height]
+        )
+        return F.affine(img, *params, self.interpolation, self.fill, self.center)
+
+    def __repr__(self) -> str:
+        parts = [f"degrees={self.degrees}"]
+        for name in ("translate", "scale", "shear"):
+            if getattr(self, name) is not None:
+                parts.append(f"{name}={getattr(self, name)}")
+        if self.interpolation is not InterpolationMode.NEAREST:
+            parts.append(f"interpolation={self.interpolation.value}")
+        if self.fill != 0:
+            parts.append(f"fill={self.fill}")
+        if self.center is not None:
+            parts.append(f"center={self.center}")
+        return f"RandomAffine({', '.join(parts)})"
+
+
+class RandomErasing(Module):
+    """Overwrites a random rectangle of a tensor with probability ``p``.
+
+    Args:
+        p: in [0, 1].
+        scale: range of the rectangle's share of the area.
+        ratio: range of its height / width.
+        value: a number, one number per channel, or "random" for noise.
+        inplace: change the tensor itself.
+
+    Reference: Zhong and others, 2017, arXiv:1708.04896.
+    """
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        scale: Sequence[float] = (0.02, 0.33),
+        ratio: Sequence[float] = (0.3, 3.3),
+        value: Any = 0,
+        inplace: bool = False,
+    ) -> None:
+        super().__init__()
+        if not isinstance(value, numbers.Number | str | tuple | list):
+            raise TypeError("Argument value should be either a number or str or a sequence")
+        if isinstance(value, str) and value != "random":
+            raise ValueError("If value is str, it should be 'random'")
+        if scale[0] < 0 or scale[1] > 1:
+            raise ValueError("Scale should be between 0 and 1")
+        if p < 0 or p > 1:
+            raise ValueError("Random erasing probability should be between 0 and 1")
+        self.p = p
+        self.scale = scale
+        self.ratio = ratio
+        self.value = value
+        self.inplace = inplace
+
+    @staticmethod
+    def get_params(
+        img: Tensor,
+        scale: Sequence[float],
+        ratio: Sequence[float],
+        value: Sequence[float] | None = None,
+    ) -> tuple[int, int, int, int, Any]:
+        """Random (top, left, height, width, what to write); all of the image if nothing fits."""
+        channels, height, width = img.shape[-3:]
+        low, high = rl.log(rl.tensor(list(ratio))).tolist()
+        for _ in range(10):
+            area = height * width * uniform(scale[0], scale[1])
+            shape = float(rl.exp(rl.empty(1).uniform_(low, high)).item())
+            h, w = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
+            if not (h < height and w < width):
+                continue
+            if value is None:
+                content = rl.empty([channels, h, w], dtype=FLOAT32).normal_()
+            else:
+                content = rl.tensor(value)[:, None, None]
+            return integer(0, height - h + 1), integer(0, width - w + 1), h, w, content
+        return 0, 0, height, width, img
+
+    def forward(self, img: Tensor) -> Tensor:
+        if chance() >= self.p:
+            return img
+        value = self.value
+        if isinstance(value, numbers.Number):
+            value = [float(value)]  # type: ignore[arg-type]
+        value = None if isinstance(value, str) else [float(v) for v in value]
+        if value is not None and len(value) not in (1, img.shape[-3]):
+            raise ValueError(
+                "If value is a sequence, it should have either a single value or "
+                f"{img.shape[-3]} (number of input channels)"
+            )
+        return F.erase(img, *self.get_params(img, self.scale, self.ratio, value), self.inplace)
+
+    def __repr__(self) -> str:
+        return (
+            f"RandomErasing(p={self.p}, scale={self.scale}, ratio={self.ratio}, "
+            f"value={self.value}, inplace={self.inplace})"
+        )

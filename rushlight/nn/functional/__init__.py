@@ -5,7 +5,9 @@ One module per family: ``activation``, ``dropout``, ``linear``, ``loss``, ``dist
 """
 
 from rushlight.nn.functional.activation import *
+from rushlight.nn.functional.conv import *
 from rushlight.nn.functional.distance import *
 from rushlight.nn.functional.dropout import *
 from rushlight.nn.functional.linear import *
 from rushlight.nn.functional.loss import *
+from rushlight.nn.functional.pooling import *

@@ -6,11 +6,12 @@ from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops.matmul import Linear
+from rushlight.tensor_api._common import store_out
 
 __all__ = ["linear", "bilinear"]
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
     """``x W^T + b``.
 
     Shape: input ``(*, in)``, weight ``(out, in)`` or ``(in,)``, bias ``(out,)``; result ``(*, out)``.
@@ -21,6 +22,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         tensor([[4.],
                 [4.]])
     """
+    if out is not None:
+        return store_out(out, linear(input, weight, bias))
     if bias is not None and weight._array.ndim == 2:
         return Linear.bind(input, weight, bias)  # type: ignore[no-any-return]
     if weight._array.ndim == 2:
@@ -30,8 +33,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
                 f"cannot be multiplied); the input's last size must be the layer's in_features, {weight._array.shape[1]}."
             )
         return T.matmul(input, weight.t())
-    out = T.matmul(input, weight.t())
-    return out if bias is None else out + bias
+    result = T.matmul(input, weight.t())
+    return result if bias is None else result + bias
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -1,0 +1,356 @@
+"""Pooling: maxima and sums of windows, over any number of trailing dims.
+
+Windows are cut along one dim at a time, since a maximum of maxima, and a sum of sums, is that of the whole window. ``padding`` is a tuple
+of (before, after) for each dim; where a window's last positions lie beyond the padding they were cut off by ``ceil_mode``'s rule.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Op
+from rushlight.core.tensor import Tensor
+from rushlight.ops.conv import in_float32
+
+
+def lowest(d: np.dtype) -> Any:
+    """What a maximum starts from."""
+    return -np.inf if d in dtypes.FLOATING_TYPES else np.iinfo(d).min
+
+
+def padded(x: np.ndarray, padding: Any, value: Any) -> np.ndarray:
+    """x with ``value`` around it."""
+    if not any(a or b for a, b in padding):
+        return x
+    lead = x.ndim - len(padding)
+    shape = [*x.shape[:lead], *[n + a + b for n, (a, b) in zip(x.shape[lead:], padding, strict=True)]]
+    out = np.full(shape, value, x.dtype) if value else np.zeros(shape, x.dtype)
+    out[inside(x.shape[lead:], padding)] = x
+    return out
+
+
+def inside(space: Any, padding: Any) -> tuple[Any, ...]:
+    """Where the unpadded array lies in the padded one."""
+    return (..., *[slice(a, a + n) for n, (a, _) in zip(space, padding, strict=True)])
+
+
+def tap_slices(t: int, out: int, stride: int, dilation: int) -> slice:
+    """Positions that are tap t of their window, along one dim."""
+    start = t * dilation
+    return slice(start, start + (out - 1) * stride + 1, stride)
+
+
+def along(dim: int, part: slice) -> tuple[Any, ...]:
+    """Index with a slice in the negative ``dim``."""
+    return (..., part, *[slice(None)] * (-1 - dim))
+
+
+def max_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, coded: bool) -> Any:
+    """Maxima of windows, and which tap they are (numbered in row-major order), or None unless ``coded``."""
+    v = padded(x, padding, lowest(x.dtype))
+    kind: Any = np.uint8 if math.prod(kernel) <= 256 else np.int32
+    codes, unit = None, 1
+    for dim in range(-1, -len(kernel) - 1, -1):
+        k, n, s, d = kernel[dim], out[dim], stride[dim], dilation[dim]
+        parts = [along(dim, tap_slices(t, n, s, d)) for t in range(k)]
+        best = v[parts[0]]
+        code = None
+        if coded:
+            code = np.zeros(best.shape, kind) if codes is None else codes[parts[0]].copy()
+        for t in range(1, k):
+            candidate = v[parts[t]]
+            if coded:
+                better = np.greater(candidate, best)
+                if candidate.dtype.kind == "f":
+                    nan = candidate != candidate
+                    if nan.any():
+                        better |= nan
+                step = kind(t * unit) if codes is None else codes[parts[t]] + kind(t * unit)
+                step = step - code  # wraps around in uint8, and back
+                code += better * step
+            best = np.maximum(best, candidate) if t == 1 else np.maximum(best, candidate, best)
+        v, codes, unit = best, code, unit * k
+    return np.array(v, order="C", copy=v is x or v.base is not None), codes
+
+
+def flat_indices(codes: Any, space: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> np.ndarray:
+    """Places of the maxima in the flattened unpadded dims, from their taps."""
+    index = np.zeros(codes.shape, np.int64)
+    rest = codes.astype(np.int64)
+    unit = 1
+    for dim in range(-1, -len(kernel) - 1, -1):
+        tap = rest % kernel[dim]
+        rest //= kernel[dim]
+        start = np.arange(codes.shape[dim]) * stride[dim] - padding[dim][0]
+        place = tap * dilation[dim] + start.reshape(-1, *[1] * (-1 - dim))
+        index += place * unit
+        unit *= space[dim]
+    return index
+
+
+class MaxPool(Op):
+    """Maxima of windows, and their taps."""
+
+    outputs = ("values", "taps")
+    label = "MaxPool2DWithIndices"
+
+    def eager(self, xp, input, *, out, kernel, stride, padding, dilation):
+        if input.dtype in dtypes.HALVES:
+            v, codes = max_windows(input.astype(dtypes.float32), out, kernel, stride, padding, dilation, True)
+            return v.astype(input.dtype), codes
+        return max_windows(input, out, kernel, stride, padding, dilation, True)
+
+    def grad_input(self, g, taps, input_spec, params):
+        return MaxPoolSpread.bind(g[0], taps, space=input_spec[0], **params)
+
+
+class MaxPoolValues(Op):
+    """Maxima of windows, when nobody needs to know where they were."""
+
+    def eager(self, xp, input, *, out, kernel, stride, padding, dilation):
+        if input.dtype in dtypes.HALVES:
+            wide = input.astype(dtypes.float32)
+            return max_windows(wide, out, kernel, stride, padding, dilation, False)[0].astype(input.dtype)
+        return max_windows(input, out, kernel, stride, padding, dilation, False)[0]
+
+
+class MaxPoolSpread(Op):
+    """Values g put back where the maxima were: the gradient of MaxPool."""
+
+    label = "MaxPool2DWithIndicesBackward"
+
+    def eager(self, xp, g, taps, *, space, out, kernel, stride, padding, dilation):
+        rank = len(kernel)
+        size = [n + a + b for n, (a, b) in zip(space[-rank:], padding, strict=True)]
+        disjoint = all(s >= (k - 1) * d + 1 and d == 1 for k, s, d in zip(kernel, stride, dilation, strict=True))
+        tiled = disjoint and all(o * k == n and k == s for o, k, s, n in zip(out, kernel, stride, size, strict=True))
+        work = dtypes.float32 if g.dtype in dtypes.HALVES else g.dtype
+        make = np.empty if tiled else np.zeros
+        x = make((*space[:-rank], *size), work)
+        for code, tap in enumerate(itertools.product(*map(range, kernel))):
+            parts = (..., *[tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)])
+            if disjoint:
+                np.multiply(g, taps == code, x[parts])
+            else:
+                x[parts] += g * (taps == code)
+        x = x[inside(space[-rank:], padding)] if tuple(size) != tuple(space[-rank:]) else x
+        return np.array(x, g.dtype, order="C", copy=None)
+
+    def grad_g(self, gg, taps, params):
+        options = {k: v for k, v in params.items() if k != "space"}
+        return MaxPoolPick.bind(gg, taps, **options)
+
+    def grad_taps(self, gg):
+        return None
+
+
+class MaxPoolPick(Op):
+    """The elements of x where the maxima were."""
+
+    label = "Gather"
+
+    def eager(self, xp, x, taps, *, out, kernel, stride, padding, dilation):
+        rank = len(kernel)
+        space = x.shape[-rank:]
+        index = flat_indices(taps, space, kernel, stride, padding, dilation)
+        lead = x.shape[:-rank]
+        picked = np.take_along_axis(x.reshape(*lead, -1), index.reshape(*lead, -1), -1)
+        return picked.reshape(*lead, *out)
+
+    def grad_x(self, g, taps, x_spec, params):
+        return MaxPoolSpread.bind(g, taps, space=x_spec[0], **params)
+
+    def grad_taps(self, g):
+        return None
+
+
+def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:
+    """Sums of windows."""
+    v = padded(x, padding, 0)
+    for dim in range(-1, -len(kernel) - 1, -1):
+        parts = [along(dim, tap_slices(t, out[dim], stride[dim], 1)) for t in range(kernel[dim])]
+        total = v[parts[0]]
+        if len(parts) > 1:
+            total = total + v[parts[1]]
+        for part in parts[2:]:
+            total += v[part]
+        v = total
+    return np.array(v, order="C", copy=v is x or v.base is not None)
+
+
+def spread_windows(g: Any, space: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:
+    """Each element added to all of its window: the transpose of ``sum_windows``."""
+    rank = len(kernel)
+    v = g
+    for dim in range(-rank, 0):
+        a, b = padding[dim]
+        shape = list(v.shape)
+        shape[dim] = space[dim] + a + b
+        wider = np.zeros(shape, g.dtype)
+        for t in range(kernel[dim]):
+            wider[along(dim, tap_slices(t, out[dim], stride[dim], 1))] += v
+        v = wider[along(dim, slice(a, a + space[dim]))]
+    return np.array(v, order="C", copy=None)
+
+
+def counts(space: Any, out: Any, kernel: Any, stride: Any, padding: Any, include_pad: bool, divisor: int | None, ceil: Any) -> Any:
+    """What each window's sum is divided by: a number, or an array of ``out``'s shape.
+
+    ``ceil``: the padding after each dim that counts as part of the input when ``include_pad``.
+    """
+    if divisor is not None:
+        return float(divisor)
+    sizes = []
+    uniform = True
+    for n, o, k, s, (a, _), after in zip(space, out, kernel, stride, padding, ceil, strict=True):
+        start = np.arange(o) * s - a
+        low, high = (start, np.minimum(start + k, n + after)) if include_pad else (np.maximum(start, 0), np.minimum(start + k, n))
+        sizes.append(high - low)
+        uniform = uniform and bool((sizes[-1] == k).all())
+    if uniform:
+        return float(math.prod(kernel))
+    total = sizes[0]
+    for more in sizes[1:]:
+        total = total[..., None] * more
+    return total.astype(np.float64)
+
+
+class AvgPool(Op):
+    """Means of windows."""
+
+    label = "AvgPool2D"
+
+    def eager(self, xp, input, *, out, kernel, stride, padding, include_pad, divisor, after):
+        n = counts(input.shape[-len(kernel) :], out, kernel, stride, padding, include_pad, divisor, after)
+        return in_float32(averages, (input,), out, kernel, stride, padding, n)
+
+    def grad(self, g, input_spec, params):
+        return AvgPoolSpread.bind(g, space=input_spec[0][-len(params["kernel"]) :], **params)
+
+
+def averages(x: Any, out: Any, kernel: Any, stride: Any, padding: Any, n: Any) -> Any:
+    """Means of windows, for counts n."""
+    total = sum_windows(x, out, kernel, stride, padding)
+    if total.dtype.kind in "iu":
+        return np.sign(total) * (np.abs(total) // np.asarray(n, total.dtype))  # towards zero
+    total /= np.asarray(n, total.dtype)
+    return total
+
+
+class AvgPoolSpread(Op):
+    """The transpose of AvgPool."""
+
+    label = "AvgPool2DBackward"
+
+    def eager(self, xp, g, *, space, out, kernel, stride, padding, include_pad, divisor, after):
+        n = counts(space, out, kernel, stride, padding, include_pad, divisor, after)
+        return in_float32(lambda a: spread_windows(a / np.asarray(n, a.dtype), space, out, kernel, stride, padding), (g,))
+
+    def grad(self, g, params):
+        return AvgPool.bind(g, **{k: v for k, v in params.items() if k != "space"})
+
+
+class Along(Op):
+    """Each trailing dim i of the input multiplied by ``matrices[i]`` (old size, new size), a NumPy array or None to leave it."""
+
+    label = "Resample"
+
+    def eager(self, xp, input, *, matrices):
+        return in_float32(multiply_along, (input,), matrices)
+
+    def grad(self, g, matrices):
+        return Along.bind(g, matrices=tuple([None if m is None else m.T for m in matrices]))
+
+
+def multiply_along(x: Any, matrices: Any) -> Any:
+    """Products with a matrix for each trailing dim."""
+    for dim, m in enumerate(matrices, -len(matrices)):
+        if m is None:
+            continue
+        m = m.astype(x.dtype, copy=False)
+        if dim == -1:
+            x = (x.reshape(-1, x.shape[-1]).dot(m)).reshape(*x.shape[:-1], m.shape[1])
+        else:
+            lead, n, tail = x.shape[:dim], x.shape[dim], math.prod(x.shape[dim + 1 :])
+            x = np.matmul(np.ascontiguousarray(m.T), x.reshape(-1, n, tail)).reshape(*lead, m.shape[1], *x.shape[dim + 1 :])
+    return np.array(x, order="C", copy=None)
+
+
+def bin_edges(n: int, out: int) -> list[tuple[int, int]]:
+    """Start and stop of the ``out`` bins that cover n positions."""
+    return [((i * n) // out, -(-(i + 1) * n // out)) for i in range(out)]
+
+
+def bin_means(n: int, out: int) -> np.ndarray:
+    """Matrix (n, out) that averages each bin."""
+    m = np.zeros((n, out))
+    for j, (a, b) in enumerate(bin_edges(n, out)):
+        m[a:b, j] = 1 / (b - a)
+    return m
+
+
+class BinMax(Op):
+    """Maxima of bins along the trailing dims, and where they are in the flattened dims.
+
+    ``bins`` holds (start, stop) for each position of each dim.
+    """
+
+    outputs = ("values", "indices")
+    label = "AdaptiveMaxPool2D"
+
+    def eager(self, xp, input, *, bins):
+        d = input.dtype
+        v = input.astype(dtypes.float32) if d in dtypes.HALVES else input
+        index, unit = None, 1
+        for dim in range(-1, -len(bins) - 1, -1):
+            values, places = [], []
+            for a, b in bins[dim]:
+                part = v[along(dim, slice(a, b))]
+                at = np.argmax(part, dim, keepdims=True)
+                values.append(np.take_along_axis(part, at, dim))
+                place = (at + a) * unit
+                if index is not None:
+                    place = place + np.take_along_axis(index[along(dim, slice(a, b))], at, dim)
+                places.append(place)
+            v, index = np.concatenate(values, dim), np.concatenate(places, dim)
+            unit *= input.shape[dim]
+        return v.astype(d, copy=False), index
+
+    def grad_input(self, g, indices, input_spec, bins):
+        return scatter_flat(g[0], indices, input_spec[0], len(bins))
+
+
+def scatter_flat(g: Tensor, indices: Tensor, shape: Any, rank: int) -> Tensor:
+    """g added into zeros of ``shape`` at flat indices of its trailing ``rank`` dims."""
+    lead = shape[: len(shape) - rank]
+    zero = g.new_zeros((*lead, math.prod(shape[len(lead) :])))
+    return zero.scatter_add(-1, indices.reshape(*lead, -1), g.reshape(*lead, -1)).reshape(shape)
+
+
+def fractional_starts(sample: np.ndarray, n: int, out: int, kernel: int) -> np.ndarray:
+    """Starts of ``out`` windows, by samples of any shape in [0, 1): (*, out)."""
+    if out == 1:
+        return np.full((*sample.shape, 1), n - kernel)
+    alpha = sample.dtype.type((n - kernel) / (out - 1))
+    steps = np.arange(out - 1).astype(sample.dtype)
+    starts = np.trunc((steps + sample[..., None]) * alpha) - np.trunc(sample[..., None] * alpha)
+    return np.concatenate((starts, np.full((*sample.shape, 1), n - kernel)), -1).astype(np.int64)
+
+
+def fractional_places(samples: np.ndarray, space: Any, out: Any, kernel: Any) -> np.ndarray:
+    """Flat places (N, C, *out, taps) of the elements of fractional pooling's windows; samples (N, C, rank), last dim first."""
+    rank = len(out)
+    total: Any = 0
+    for i, (n, o, k) in enumerate(zip(space, out, kernel, strict=True)):
+        starts = fractional_starts(samples[..., rank - 1 - i if rank == 2 else i], n, o, k)  # (N, C, o)
+        places = starts[..., None] + np.arange(k)  # (N, C, o, k)
+        lead = places.shape[:2]
+        shape = [1] * (2 * rank)
+        shape[i], shape[rank + i] = o, k
+        total = total * n + places.reshape(*lead, *shape)
+    return total.reshape(*total.shape[: 2 + rank], math.prod(kernel))

@@ -1,6 +1,7 @@
 """rushlight: the deep-learning framework that is light enough to read and fast enough to prefer.
 
-``import rushlight as torch`` and a PyTorch program runs. Names, signatures and semantics are torch's; docs/differences.md lists what
+``import rushlight as torch`` and a PyTorch program runs. Names, signatures and semantics are
+torch's; docs/differences.md lists what
 differs. Reading order: docs/architecture.md.
 """
 
@@ -8,38 +9,72 @@ import importlib
 import math as _math
 from typing import Any
 
-import rushlight.ops  # noqa: F401  (provides the ops that autograd itself needs)
+import rushlight.ops
 from rushlight import dtypes as _dtypes
 from rushlight.core.size import Size as Size
 from rushlight.core.state import (
     enable_grad as enable_grad,
+)
+from rushlight.core.state import (
     inference_mode as inference_mode,
+)
+from rushlight.core.state import (
     is_grad_enabled as is_grad_enabled,
+)
+from rushlight.core.state import (
     is_inference_mode_enabled as is_inference_mode_enabled,
+)
+from rushlight.core.state import (
     no_grad as no_grad,
+)
+from rushlight.core.state import (
     set_grad_enabled as set_grad_enabled,
 )
 from rushlight.core.tensor import Tensor as Tensor
 from rushlight.devices import device as device
-from rushlight.formats import (
-    channels_last as channels_last,
-    channels_last_3d as channels_last_3d,
-    contiguous_format as contiguous_format,
-    layout as layout,
-    memory_format as memory_format,
-    preserve_format as preserve_format,
-    sparse_coo as sparse_coo,
-    sparse_csr as sparse_csr,
-    strided as strided,
-)
 from rushlight.dtypes import (
     dtype as dtype,
+)
+from rushlight.dtypes import (
     finfo as finfo,
+)
+from rushlight.dtypes import (
     get_default_dtype as get_default_dtype,
+)
+from rushlight.dtypes import (
     iinfo as iinfo,
+)
+from rushlight.dtypes import (
     set_default_dtype as set_default_dtype,
 )
-from rushlight.tensor_api import *  # noqa: F403
+from rushlight.formats import (
+    channels_last as channels_last,
+)
+from rushlight.formats import (
+    channels_last_3d as channels_last_3d,
+)
+from rushlight.formats import (
+    contiguous_format as contiguous_format,
+)
+from rushlight.formats import (
+    layout as layout,
+)
+from rushlight.formats import (
+    memory_format as memory_format,
+)
+from rushlight.formats import (
+    preserve_format as preserve_format,
+)
+from rushlight.formats import (
+    sparse_coo as sparse_coo,
+)
+from rushlight.formats import (
+    sparse_csr as sparse_csr,
+)
+from rushlight.formats import (
+    strided as strided,
+)
+from rushlight.tensor_api import *
 
 __version__ = "0.1.0"
 
@@ -48,22 +83,57 @@ globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASE
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 
-_LAZY = frozenset((
-    "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "hub", "jit", "linalg",
-    "masked", "mps", "multiprocessing", "nn", "onnx", "optim", "overrides", "profiler", "random", "return_types", "serialization",
-    "signal", "special", "storage", "testing", "types", "utils", "version", "vision",
-))  # fmt: skip
+_LAZY = frozenset(
+    (
+        "amp",
+        "autograd",
+        "backends",
+        "compiler",
+        "cpu",
+        "cuda",
+        "distributed",
+        "distributions",
+        "fft",
+        "func",
+        "hub",
+        "jit",
+        "linalg",
+        "masked",
+        "mps",
+        "multiprocessing",
+        "nn",
+        "onnx",
+        "optim",
+        "overrides",
+        "profiler",
+        "random",
+        "return_types",
+        "serialization",
+        "signal",
+        "special",
+        "storage",
+        "testing",
+        "types",
+        "utils",
+        "version",
+        "vision",
+    )
+)
 # functions that live in a namespace which is not imported before it is needed: name -> module
 _ELSEWHERE = {
     **dict.fromkeys(("load", "save"), "serialization"),
     **dict.fromkeys(("compile",), "compiler"),
     **dict.fromkeys(("vmap",), "func"),
-    **dict.fromkeys(("autocast", "get_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"), "amp"),
+    **dict.fromkeys(
+        ("autocast", "get_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"), "amp"
+    ),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Namespaces that not every program uses are imported when first asked for; so are functions of nn.functional."""
+    """Namespaces that not every program uses are imported when first asked for; so are functions of
+    nn.functional.
+    """
     if name in _LAZY:
         try:
             return importlib.import_module(f"rushlight.{name}")
@@ -74,7 +144,11 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"rushlight.{_ELSEWHERE[name]}"), name)
     elif name in _FUNCTIONAL:
         return getattr(importlib.import_module("rushlight.nn.functional"), name)
-    raise AttributeError(f"module 'rushlight' has no attribute {name!r}", name=name, obj=importlib.import_module("rushlight"))
+    raise AttributeError(
+        f"module 'rushlight' has no attribute {name!r}",
+        name=name,
+        obj=importlib.import_module("rushlight"),
+    )
 
 
 # functions of nn.functional that torch also has at the top

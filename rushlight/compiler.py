@@ -1,4 +1,6 @@
-"""``compile``: the front door of the compiler. The compiler itself is not there yet, so what is compiled runs eagerly."""
+"""``compile``: the front door of the compiler. The compiler itself is not there yet, so what is
+compiled runs eagerly.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,24 @@ _warned = False
 
 
 def compile(
-    model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor", mode: str | None = None,
-    options: dict[str, Any] | None = None, disable: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
-    """A function or module that runs compiled; in this version it runs eagerly, with one warning per process.
+    model: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "inductor",
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+    name: str | None = None,
+) -> Any:
+    """A function or module that runs compiled; in this version it runs eagerly, with one warning
+    per process.
 
     Args: as ``torch.compile``; they are checked and otherwise have no effect yet.
 
     Returns:
-        The module itself, or a function that calls the given one; a decorator when ``model`` is left out.
+        The module itself, or a function that calls the given one; a decorator when ``model`` is
+        left out.
 
     Example:
         >>> import rushlight as torch
@@ -29,13 +40,25 @@ def compile(
         tensor([2., 2.])
     """
     if mode is not None and options is not None:
-        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
     if isinstance(backend, str) and backend not in BACKENDS:
         raise RuntimeError(f"Invalid backend: {backend!r}; expected one of {BACKENDS}.")
     if model is None:
-        return lambda m: compile(m, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
+        return lambda m: compile(
+            m,
+            fullgraph=fullgraph,
+            dynamic=dynamic,
+            backend=backend,
+            mode=mode,
+            options=options,
+            disable=disable,
+        )
     if not callable(model):
-        raise RuntimeError(f"compile: expected a function or a module, but got {type(model).__name__}")
+        raise RuntimeError(
+            f"compile: expected a function or a module, but got {type(model).__name__}"
+        )
     if not disable:
         warn_once()
     if hasattr(model, "state_dict"):
@@ -54,10 +77,16 @@ def warn_once() -> None:
     global _warned
     if not _warned:
         _warned = True
-        warnings.warn("compile: this version of rushlight has no compiler yet; the function runs eagerly.", UserWarning, stacklevel=3)
+        warnings.warn(
+            "compile: this version of rushlight has no compiler yet; the function runs eagerly.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
-def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None) -> Any:
+def disable(
+    fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None
+) -> Any:
     """Keep a function out of compilation: it runs eagerly."""
     return fn if fn is not None else lambda f: f
 

@@ -1,4 +1,6 @@
-"""Devices. Tensors live on the CPU as NumPy arrays, or on a CUDA GPU as CuPy arrays where CuPy is installed."""
+"""Devices. Tensors live on the CPU as NumPy arrays, or on a CUDA GPU as CuPy arrays where CuPy is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ class device:
     """Where a tensor lives: ``device("cpu")``, ``device("cuda:0")``, ``device("cuda", 1)``.
 
     Args:
-        type: ``"cpu"`` or ``"cuda"``, optionally followed by ``:index``; or a device; or an int, the index of a GPU.
+        type: ``"cpu"`` or ``"cuda"``, optionally followed by ``:index``; or a device; or an int,
+            the index of a GPU.
         index: which GPU, >= 0; None means the current one.
 
     Example:
@@ -39,13 +42,19 @@ class device:
             raise TypeError(f"device: expected a string, an int or a device, but got {where!r}")
         name, _, number = where.partition(":")
         if name not in KNOWN:
-            raise DeviceError(f"Expected one of {', '.join(KNOWN)} device type at start of device string: {where}")
+            raise DeviceError(
+                f"Expected one of {', '.join(KNOWN)} device type at start of device string: {where}"
+            )
         if number and (index is not None or not number.isdigit()):
             raise DeviceError(f"Invalid device string: {where!r}; write it as 'cuda' or 'cuda:0'")
         self.type, self.index = name, int(number) if number else index
 
     def __repr__(self) -> str:
-        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+        return (
+            f"device(type={self.type!r})"
+            if self.index is None
+            else f"device(type={self.type!r}, index={self.index})"
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -72,7 +81,8 @@ def cupy() -> Any:
         cupy.cuda.runtime.getDeviceCount()
     except Exception as error:
         raise DeviceError(
-            "no CUDA device can be used: CuPy is not installed or finds no GPU. Use device='cpu', or install cupy-cuda12x."
+            "no CUDA device can be used: CuPy is not installed or finds no GPU. Use "
+            "device='cpu', or install cupy-cuda12x."
         ) from error
     return cupy
 

@@ -1,7 +1,9 @@
 """Element types and how they combine.
 
-A public ``dtype`` wraps one NumPy dtype. Everything below the public functions speaks NumPy dtypes, which are unique objects, so
-``x.dtype is y.dtype`` decides the common case. bfloat16 comes from ml_dtypes; its NumPy ``kind`` is ``V``: ask ``is_floating``.
+A public ``dtype`` wraps one NumPy dtype. Everything below the public functions speaks NumPy dtypes,
+which are unique objects, so
+``x.dtype is y.dtype`` decides the common case. bfloat16 comes from ml_dtypes; its NumPy ``kind`` is
+``V``: ask ``is_floating``.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 
 
 class dtype:
-    """An element type, such as ``float32``. There is one object per type; compare with ``is`` or ``==``.
+    """An element type, such as ``float32``. There is one object per type; compare with ``is`` or
+    ``==``.
 
     Example:
         >>> import rushlight as torch
@@ -24,7 +27,12 @@ class dtype:
     __slots__ = ("name", "numpy", "category", "itemsize")
 
     def __init__(self, name: str, numpy_dtype: np.dtype[Any], category: int) -> None:
-        self.name, self.numpy, self.category, self.itemsize = name, numpy_dtype, category, numpy_dtype.itemsize
+        self.name, self.numpy, self.category, self.itemsize = (
+            name,
+            numpy_dtype,
+            category,
+            numpy_dtype.itemsize,
+        )
 
     @property
     def is_floating_point(self) -> bool:
@@ -59,21 +67,40 @@ class dtype:
 BOOL, INTEGER, FLOATING, COMPLEX = range(4)
 
 _names = {
-    "bool": (BOOL, np.bool_), "uint8": (INTEGER, np.uint8), "int8": (INTEGER, np.int8),
-    "int16": (INTEGER, np.int16), "int32": (INTEGER, np.int32), "int64": (INTEGER, np.int64),
-    "uint16": (INTEGER, np.uint16), "uint32": (INTEGER, np.uint32), "uint64": (INTEGER, np.uint64),
-    "float16": (FLOATING, np.float16), "bfloat16": (FLOATING, ml_dtypes.bfloat16),
-    "float32": (FLOATING, np.float32), "float64": (FLOATING, np.float64),
-    "complex64": (COMPLEX, np.complex64), "complex128": (COMPLEX, np.complex128),
-}  # fmt: skip
-by_name = {name: dtype(name, np.dtype(scalar), category) for name, (category, scalar) in _names.items()}
+    "bool": (BOOL, np.bool_),
+    "uint8": (INTEGER, np.uint8),
+    "int8": (INTEGER, np.int8),
+    "int16": (INTEGER, np.int16),
+    "int32": (INTEGER, np.int32),
+    "int64": (INTEGER, np.int64),
+    "uint16": (INTEGER, np.uint16),
+    "uint32": (INTEGER, np.uint32),
+    "uint64": (INTEGER, np.uint64),
+    "float16": (FLOATING, np.float16),
+    "bfloat16": (FLOATING, ml_dtypes.bfloat16),
+    "float32": (FLOATING, np.float32),
+    "float64": (FLOATING, np.float64),
+    "complex64": (COMPLEX, np.complex64),
+    "complex128": (COMPLEX, np.complex128),
+}
+by_name = {
+    name: dtype(name, np.dtype(scalar), category) for name, (category, scalar) in _names.items()
+}
 of = {d.numpy: d for d in by_name.values()}  # NumPy dtype -> dtype
 ALIASES = {
-    "half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64",
-    "cfloat": "complex64", "cdouble": "complex128",
-}  # fmt: skip
+    "half": "float16",
+    "float": "float32",
+    "double": "float64",
+    "short": "int16",
+    "int": "int32",
+    "long": "int64",
+    "cfloat": "complex64",
+    "cdouble": "complex128",
+}
 
-bool_, uint8, int8, int16, int32, int64 = (np.dtype(t) for t in ("bool", "u1", "i1", "i2", "i4", "i8"))
+bool_, uint8, int8, int16, int32, int64 = (
+    np.dtype(t) for t in ("bool", "u1", "i1", "i2", "i4", "i8")
+)
 float16, float32, float64 = np.dtype("f2"), np.dtype("f4"), np.dtype("f8")
 bfloat16 = by_name["bfloat16"].numpy
 complex64, complex128 = np.dtype("c8"), np.dtype("c16")
@@ -107,12 +134,15 @@ def from_numpy(d: Any) -> dtype:
     found = of.get(np.dtype(d))
     if found is None:
         names = ", ".join(by_name)
-        raise TypeError(f"can't convert np.ndarray of type {np.dtype(d)}; the supported types are: {names}.")
+        raise TypeError(
+            f"can't convert np.ndarray of type {np.dtype(d)}; the supported types are: {names}."
+        )
     return found
 
 
 class finfo:
-    """Limits of a floating-point type: ``eps``, ``max``, ``min``, ``tiny``, ``smallest_normal``, ``resolution``, ``bits``, ``dtype``.
+    """Limits of a floating-point type: ``eps``, ``max``, ``min``, ``tiny``, ``smallest_normal``,
+    ``resolution``, ``bits``, ``dtype``.
 
     Example:
         >>> import rushlight as torch
@@ -123,7 +153,10 @@ class finfo:
     def __init__(self, type: dtype | None = None) -> None:
         d = get_default_dtype() if type is None else type
         if not isinstance(d, dtype) or d.category < FLOATING:
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle {d!r}")
+            raise TypeError(
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                f"{d!r}"
+            )
         real = REAL_OF.get(d.numpy, d.numpy)
         info = ml_dtypes.finfo(real)
         self.bits, self.dtype = real.itemsize * 8, of[real].name
@@ -132,8 +165,9 @@ class finfo:
         self.resolution = float(info.resolution)
 
     def __repr__(self) -> str:
-        fields = ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
-        return f"finfo({', '.join(f'{n}={getattr(self, n):g}' if n != 'dtype' else f'dtype={self.dtype}' for n in fields)})"
+        fields = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        numbers = ", ".join(f"{n}={getattr(self, n):g}" for n in fields)
+        return f"finfo({numbers}, dtype={self.dtype})"
 
 
 class iinfo:
@@ -147,11 +181,18 @@ class iinfo:
 
     def __init__(self, type: dtype) -> None:
         if not isinstance(type, dtype) or type.category not in (INTEGER, BOOL):
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle {type!r}")
+            raise TypeError(
+                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle {type!r}"
+            )
         if type.category == BOOL:
             raise RuntimeError('"iinfo" not implemented for Bool')
         info = np.iinfo(type.numpy)
-        self.bits, self.min, self.max, self.dtype = info.bits, int(info.min), int(info.max), type.name
+        self.bits, self.min, self.max, self.dtype = (
+            info.bits,
+            int(info.min),
+            int(info.max),
+            type.name,
+        )
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
@@ -179,9 +220,11 @@ def get_default_dtype() -> dtype:
 
 
 def set_default_dtype(d: dtype) -> None:
-    """Make ``d`` the type that Python floats become. ``d``: a floating-point dtype, else TypeError."""
+    """Make ``d``, a floating-point dtype, the type that Python floats become."""
     if not isinstance(d, dtype) or not d.is_floating_point:
-        raise TypeError(f"set_default_dtype: only floating-point types can be the default, but got {d}")
+        raise TypeError(
+            f"set_default_dtype: only floating-point types can be the default, but got {d}"
+        )
     default.float, default.complex = d.numpy, COMPLEX_OF[d.numpy]
 
 
@@ -210,12 +253,15 @@ def _promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
         return float32
     result = np.promote_types(x, y)
     if result not in CATEGORY or CATEGORY[result] != cx:
-        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {x} and {y}")
+        raise RuntimeError(
+            "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            f"{x} and {y}"
+        )
     return result
 
 
 def combine(higher: np.dtype[Any] | None, lower: np.dtype[Any] | None) -> np.dtype[Any] | None:
-    """Result of a category of operands and one that ranks below it: the lower raises only the kind."""
+    """Result of two categories of operands: the lower one raises only the kind."""
     if higher is None or lower is None:
         return higher if lower is None else lower
     ch, cl = CATEGORY[higher], CATEGORY[lower]
@@ -234,7 +280,9 @@ def of_number(number: Any) -> np.dtype[Any]:
 
 
 def result_type(operands: Any) -> np.dtype[Any]:
-    """torch's rule: tensors with dims decide, then 0-dim tensors, then Python numbers; a later group only raises the kind."""
+    """torch's rule: tensors with dims decide, then 0-dim tensors, then Python numbers; a later
+    group only raises the kind.
+    """
     dims = zeros = numbers = None
     for o in operands:
         if isinstance(o, np.ndarray):

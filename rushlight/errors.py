@@ -1,4 +1,6 @@
-"""Error classes. Each is a subclass of the built-in type that PyTorch raises, so programs that catch torch's errors still do."""
+"""Error classes. Each is a subclass of the built-in type that PyTorch raises, so programs that
+catch torch's errors still do.
+"""
 
 
 class ShapeError(RuntimeError):
@@ -14,7 +16,9 @@ class DeviceError(RuntimeError):
 
 
 class GraphError(RuntimeError):
-    """A gradient that cannot be computed: a freed graph, an overwritten value, a tensor without history."""
+    """A gradient that cannot be computed: a freed graph, an overwritten value, a tensor without
+    history.
+    """
 
 
 class MemoryOverlapError(RuntimeError):

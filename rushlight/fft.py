@@ -1,6 +1,7 @@
 """``torch.fft``: discrete Fourier transforms.
 
-``norm``: "backward" (the default) scales the inverse by 1/n, "forward" the forward transform, "ortho" both by 1/sqrt(n).
+``norm``: "backward" (the default) scales the inverse by 1/n, "forward" the forward transform,
+"ortho" both by 1/sqrt(n).
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ def _complex(x: Tensor) -> Tensor:
     d = x._array.dtype
     if d in dtypes.COMPLEX_TYPES:
         return x
-    return x.to(dtypes.of[dtypes.COMPLEX_OF[dtypes.to_float(d)]])  # type: ignore[no-any-return]
+    return x.to(dtypes.of[dtypes.COMPLEX_OF[dtypes.to_float(d)]])
 
 
 def _real(x: Tensor, name: str) -> Tensor:
     if x._array.dtype in dtypes.COMPLEX_TYPES:
-        raise RuntimeError(f"{name} expects a real input tensor, but got {x.dtype}; use fft for complex input.")
-    return x.to(dtypes.of[dtypes.to_float(x._array.dtype)])  # type: ignore[no-any-return]
+        raise RuntimeError(
+            f"{name} expects a real input tensor, but got {x.dtype}; use fft for complex input."
+        )
+    return x.to(dtypes.of[dtypes.to_float(x._array.dtype)])
 
 
 def _resized(x: Tensor, dim: int, n: int) -> Tensor:
@@ -35,7 +38,7 @@ def _resized(x: Tensor, dim: int, n: int) -> Tensor:
         raise RuntimeError(f"Invalid number of data points ({n}) specified")
     have = x._array.shape[dim]
     if have >= n:
-        return x if have == n else x.narrow(dim, 0, n)  # type: ignore[no-any-return]
+        return x if have == n else x.narrow(dim, 0, n)
     shape = list(x._array.shape)
     shape[dim] = n - have
     return cat([x, x.new_zeros(shape)], dim)
@@ -58,7 +61,9 @@ def _dims(x: Tensor, s: Any, dim: Any) -> tuple[list[int], list[int]]:
     if len(set(dims)) != len(dims):
         raise RuntimeError("FFT dims must be unique")
     if s is not None and len(s) > x.ndim:
-        raise RuntimeError(f"Got shape with {len(s)} values but input tensor only has {x.ndim} dimensions.")
+        raise RuntimeError(
+            f"Got shape with {len(s)} values but input tensor only has {x.ndim} dimensions."
+        )
     if s is not None and dim is not None and len(s) != len(dims):
         raise RuntimeError("When given, dim and shape arguments must have the same length")
     shape = x._array.shape
@@ -72,11 +77,15 @@ def _c2c(x: Tensor, s: Any, dim: Any, norm: Any, inverse: bool, out: Any) -> Ten
         x = _resized(x, d, n)
     if not dims:
         return x if out is None else store_out(out, x)
-    result = FftC2c.bind(x, dims=tuple(dims), inverse=inverse, scale=_scale(norm, math.prod(sizes), inverse))
+    result = FftC2c.bind(
+        x, dims=tuple(dims), inverse=inverse, scale=_scale(norm, math.prod(sizes), inverse)
+    )
     return result if out is None else store_out(out, result)
 
 
-def _r2c(x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "rfft") -> Tensor:
+def _r2c(
+    x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "rfft"
+) -> Tensor:
     x = _real(x, name)
     dims, sizes = _dims(x, s, dim)
     if not dims:
@@ -88,7 +97,9 @@ def _r2c(x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = Fal
     return result if out is None else store_out(out, result)
 
 
-def _c2r(x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "irfft") -> Tensor:
+def _c2r(
+    x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "irfft"
+) -> Tensor:
     x = _complex(x)
     dims, sizes = _dims(x, s, dim)
     if not dims:
@@ -107,7 +118,14 @@ def _one(n: Any) -> Any:
     return None if n is None else (n,)
 
 
-def fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def fft(
+    input: Tensor,
+    n: int | None = None,
+    dim: int = -1,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Discrete Fourier transform of ``dim``, cut or zero-padded to ``n``.
 
     Example:
@@ -118,109 +136,248 @@ def fft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = N
     return _c2c(input, _one(n), dim, norm, False, out)
 
 
-def ifft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def ifft(
+    input: Tensor,
+    n: int | None = None,
+    dim: int = -1,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``fft``."""
     return _c2c(input, _one(n), dim, norm, True, out)
 
 
-def fft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def fft2(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = (-2, -1),
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``fft`` over two dims."""
     return _c2c(input, s, dim, norm, False, out)
 
 
-def ifft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def ifft2(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = (-2, -1),
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``fft2``."""
     return _c2c(input, s, dim, norm, True, out)
 
 
-def fftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def fftn(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = None,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``fft`` over several dims (all by default)."""
     return _c2c(input, s, dim, norm, False, out)
 
 
-def ifftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def ifftn(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = None,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``fftn``."""
     return _c2c(input, s, dim, norm, True, out)
 
 
-def rfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
-    """``fft`` of a real signal: the first ``n // 2 + 1`` frequencies, which determine the others."""
+def rfft(
+    input: Tensor,
+    n: int | None = None,
+    dim: int = -1,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
+    """``fft`` of a real signal: the first ``n // 2 + 1`` frequencies, which fix the others."""
     return _r2c(input, _one(n), dim, norm, out)
 
 
-def irfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def irfft(
+    input: Tensor,
+    n: int | None = None,
+    dim: int = -1,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``rfft``; ``n`` is the real signal's size, ``2 * (size - 1)`` by default."""
     return _c2r(input, _one(n), dim, norm, out)
 
 
-def rfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def rfft2(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = (-2, -1),
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``rfft`` over two dims."""
     return _r2c(input, s, dim, norm, out)
 
 
-def irfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def irfft2(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = (-2, -1),
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``rfft2``."""
     return _c2r(input, s, dim, norm, out)
 
 
-def rfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def rfftn(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = None,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``rfft`` over several dims (all by default)."""
     return _r2c(input, s, dim, norm, out)
 
 
-def irfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def irfftn(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = None,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``rfftn``."""
     return _c2r(input, s, dim, norm, out)
 
 
-def hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def hfft(
+    input: Tensor,
+    n: int | None = None,
+    dim: int = -1,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``fft`` of a Hermitian signal given by its first half: a real spectrum."""
     return _c2r(input, _one(n), dim, norm, out, True, "hfft")
 
 
-def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def ihfft(
+    input: Tensor,
+    n: int | None = None,
+    dim: int = -1,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``hfft``."""
     return _r2c(input, _one(n), dim, norm, out, True, "ihfft")
 
 
-def hfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def hfftn(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = None,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``hfft`` over several dims: complex over all but the last."""
     return _c2r(input, s, dim, norm, out, True, "hfftn")
 
 
-def ihfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def ihfftn(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = None,
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``hfftn``."""
     return _r2c(input, s, dim, norm, out, True, "ihfftn")
 
 
-def hfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def hfft2(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = (-2, -1),
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``hfft`` over two dims."""
     return hfftn(input, s, dim, norm, out=out)
 
 
-def ihfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, out: Tensor | None = None) -> Tensor:
+def ihfft2(
+    input: Tensor,
+    s: Any = None,
+    dim: Any = (-2, -1),
+    norm: str | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Inverse of ``hfft2``."""
     return ihfftn(input, s, dim, norm, out=out)
 
 
-def fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-            requires_grad: bool = False) -> Tensor:  # fmt: skip
+def fftfreq(
+    n: int,
+    d: float = 1.0,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """The frequencies of ``fft``'s bins, in cycles per unit of the sample spacing ``d``."""
     a = np.fft.fftfreq(n, d).astype(numpy_dtype(dtype, dtypes.default.float))
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 
 
-def rfftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-             requires_grad: bool = False) -> Tensor:  # fmt: skip
+def rfftfreq(
+    n: int,
+    d: float = 1.0,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """The frequencies of ``rfft``'s bins."""
     a = np.fft.rfftfreq(n, d).astype(numpy_dtype(dtype, dtypes.default.float))
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 
 
 def _shift(x: Tensor, dim: Any, sign: int) -> Tensor:
-    dims = list(range(x.ndim)) if dim is None else [wrap_dim(d, x.ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    dims = (
+        list(range(x.ndim))
+        if dim is None
+        else [wrap_dim(d, x.ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    )
     steps = [x._array.shape[d] // 2 if sign > 0 else (x._array.shape[d] + 1) // 2 for d in dims]
-    return x.roll(steps, dims) if dims else x.clone()  # type: ignore[no-any-return]
+    return x.roll(steps, dims) if dims else x.clone()
 
 
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:

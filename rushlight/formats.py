@@ -1,4 +1,6 @@
-"""Names for the order of elements in memory, as torch spells them. Tensors are strided; only the order of dims can be asked for."""
+"""Names for the order of elements in memory, as torch spells them. Tensors are strided; only the
+order of dims can be asked for.
+"""
 
 from __future__ import annotations
 
@@ -33,24 +35,35 @@ class layout:
         return self.name
 
 
-contiguous_format, preserve_format = memory_format("contiguous_format"), memory_format("preserve_format")
+contiguous_format, preserve_format = (
+    memory_format("contiguous_format"),
+    memory_format("preserve_format"),
+)
 channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
 strided, sparse_coo, sparse_csr = layout("strided"), layout("sparse_coo"), layout("sparse_csr")
 CHANNELS_LAST = {channels_last: 4, channels_last_3d: 5}
 
 
 def channels_order(x: Any, wanted: memory_format) -> tuple[int, ...]:
-    """The order of dims, outermost first, that a channels-last format asks for. RuntimeError for another rank."""
+    """The order of dims, outermost first, that a channels-last format asks for. RuntimeError for
+    another rank.
+    """
     n = CHANNELS_LAST[wanted]
     if x.ndim != n:
-        raise RuntimeError(f"required rank {n} tensor to use {wanted.name} format, but the tensor has {x.ndim} dims.")
+        raise RuntimeError(
+            f"required rank {n} tensor to use {wanted.name} format, but the tensor has {x.ndim} "
+            "dims."
+        )
     return (0, *range(2, n), 1)
 
 
 def is_in(x: Any, wanted: memory_format | None) -> bool:
     """Whether array x's elements lie in memory in the wanted order."""
     if wanted in CHANNELS_LAST:
-        return bool(x.ndim == CHANNELS_LAST[wanted] and x.transpose(channels_order(x, wanted)).flags.c_contiguous)
+        return bool(
+            x.ndim == CHANNELS_LAST[wanted]
+            and x.transpose(channels_order(x, wanted)).flags.c_contiguous
+        )
     return bool(x.flags.c_contiguous)
 
 

@@ -1,4 +1,6 @@
-"""``torch.jit``: programs that script or trace a module run, with the module itself. There is no TorchScript here."""
+"""``torch.jit``: programs that script or trace a module run, with the module itself. There is no
+TorchScript here.
+"""
 
 from __future__ import annotations
 
@@ -54,12 +56,18 @@ def isinstance_(obj: Any, target_type: Any) -> bool:
 
 def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
     """TorchScript files cannot be written."""
-    raise NotSupportedError("jit.save: TorchScript files are not supported; save the state_dict with torch.save(m.state_dict(), f).")
+    raise NotSupportedError(
+        "jit.save: TorchScript files are not supported; save the state_dict with "
+        "torch.save(m.state_dict(), f)."
+    )
 
 
 def load(f: Any, *args: Any, **kwargs: Any) -> Any:
     """TorchScript files cannot be read."""
-    raise NotSupportedError("jit.load: TorchScript files are not supported; load a state_dict into a model with load_state_dict.")
+    raise NotSupportedError(
+        "jit.load: TorchScript files are not supported; load a state_dict into a model with "
+        "load_state_dict."
+    )
 
 
 ScriptModule = type("ScriptModule", (), {})

@@ -1,4 +1,6 @@
-"""``torch.linalg``: linear algebra on (batches of) matrices, differentiable. LAPACK comes through NumPy and SciPy."""
+"""``torch.linalg``: linear algebra on (batches of) matrices, differentiable. LAPACK comes through
+NumPy and SciPy.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,12 @@ def _store(out: Any, result: Any) -> Any:
     return store_out(out, result)
 
 
-def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The inverse of square matrices. Raises LinAlgError when one is singular."""
     return M.inverse(A, out=out)
 
 
-def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:
     """X with ``A @ X = B`` (or ``X @ A = B`` when ``left`` is False). B may be vectors.
 
     Example:
@@ -50,32 +52,48 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     b = B.unsqueeze(-1) if vector else B
     result = L.Solve.bind(A, b) if left else L.Solve.bind(A.mT, b.mT).mT
-    return _store(out, result.squeeze(-1) if vector else result)  # type: ignore[no-any-return]
+    return _store(out, result.squeeze(-1) if vector else result)
 
 
-def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+def solve_ex(
+    A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
+) -> Any:
     """(solution, info): like ``solve``."""
-    return namedtuple("solve_ex", ["result", "info"])(solve(A, B, left=left), wrap(np.zeros(A.shape[:-2], np.int32)))
+    return namedtuple("solve_ex", ["result", "info"])(
+        solve(A, B, left=left), wrap(np.zeros(A.shape[:-2], np.int32))
+    )
 
 
-def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     """(inverse, info): like ``inv``."""
     return namedtuple("inv_ex", ["inverse", "info"])(inv(A), wrap(np.zeros(A.shape[:-2], np.int32)))
 
 
-def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def solve_triangular(
+    A: Tensor,
+    B: Tensor,
+    *,
+    upper: bool,
+    left: bool = True,
+    unitriangular: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
     """X with ``A @ X = B`` for a triangular A."""
     if left:
-        return _store(out, L.SolveTriangular.bind(A, B, upper=upper, unitriangular=unitriangular))  # type: ignore[no-any-return]
-    return _store(out, L.SolveTriangular.bind(A.mT, B.mT, upper=not upper, unitriangular=unitriangular).mT)  # type: ignore[no-any-return]
+        return _store(out, L.SolveTriangular.bind(A, B, upper=upper, unitriangular=unitriangular))
+    return _store(
+        out, L.SolveTriangular.bind(A.mT, B.mT, upper=not upper, unitriangular=unitriangular).mT
+    )
 
 
-def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """The triangular factor of positive definite matrices. Raises LinAlgError when one is not."""
     return M.cholesky(A, upper, out=out)
 
 
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+def cholesky_ex(
+    A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
+) -> Any:
     """(factor, info): info is the order of the first minor that is not positive, else 0."""
     result = namedtuple("cholesky_ex", ["L", "info"])
     info = wrap(np.zeros(A.shape[:-2], np.int32))
@@ -88,62 +106,88 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, o
         return result(A.clone(), info)
 
 
-def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:  # noqa: N803
+def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     """``A = Q @ R``; mode "reduced", "complete", or "r" (Q empty)."""
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
+            "'r', or 'complete'"
+        )
     if mode == "r":
         return _store(out, M.QrResult(A.new_empty(0), L.Qr.bind(A, mode="reduced")[1]))
     return _store(out, M.QrResult(*L.Qr.bind(A, mode=mode)))
 
 
-def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None) -> Any:  # noqa: N803
+def svd(
+    A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
+) -> Any:
     """``A = U @ diag(S) @ Vh``, singular values descending."""
     return _store(out, M.SvdResult(*L.Svd.bind(A, full_matrices=full_matrices)))
 
 
-def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
     """Singular values, descending."""
-    return _store(out, L.Svd.bind(A, full_matrices=False)[1])  # type: ignore[no-any-return]
+    return _store(out, L.Svd.bind(A, full_matrices=False)[1])
 
 
-def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:  # noqa: N803
-    """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; only the triangle ``UPLO`` is read."""
+def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
+    """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; only the triangle ``UPLO`` is
+    read.
+    """
     return _store(out, M.EighResult(*L.Eigh.bind(A, UPLO=UPLO.upper())))
 
 
-def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """Eigenvalues of Hermitian matrices, ascending."""
-    return _store(out, L.Eigh.bind(A, UPLO=UPLO.upper())[0])  # type: ignore[no-any-return]
+    return _store(out, L.Eigh.bind(A, UPLO=UPLO.upper())[0])
 
 
-def eig(A: Tensor, *, out: Any = None) -> Any:  # noqa: N803
+def eig(A: Tensor, *, out: Any = None) -> Any:
     """Eigenvalues and eigenvectors of square matrices, complex."""
     return _store(out, M.EighResult(*L.Eig.bind(A)))
 
 
-def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Eigenvalues of square matrices, complex."""
-    return _store(out, L.Eig.bind(A)[0])  # type: ignore[no-any-return]
+    return _store(out, L.Eig.bind(A)[0])
 
 
-def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
-    """The Moore-Penrose inverse; singular values below ``max(atol, rtol * largest)`` count as zero."""
-    return _store(out, M.pinv(A, rtol, atol, hermitian))  # type: ignore[no-any-return]
+def pinv(
+    A: Tensor,
+    *,
+    atol: Any = None,
+    rtol: Any = None,
+    hermitian: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The Moore-Penrose inverse; singular values up to ``max(atol, rtol * top)`` count as zero."""
+    return _store(out, M.pinv(A, rtol, atol, hermitian))
 
 
-def matrix_rank(A: Tensor, tol: Any = None, *, atol: Any = None, rtol: Any = None, hermitian: bool = False, out: Any = None) -> Tensor:  # noqa: N803
+def matrix_rank(
+    A: Tensor,
+    tol: Any = None,
+    *,
+    atol: Any = None,
+    rtol: Any = None,
+    hermitian: bool = False,
+    out: Any = None,
+) -> Tensor:
     """How many singular values are not (nearly) zero."""
     s = svdvals(A.detach())._array
-    eps = float(np.finfo(s.dtype).eps) * max(A.shape[-2:]) if rtol is None and atol is None and tol is None else rtol or 0.0
+    eps = (
+        float(np.finfo(s.dtype).eps) * max(A.shape[-2:])
+        if rtol is None and atol is None and tol is None
+        else rtol or 0.0
+    )
     least = tol if tol is not None else atol if atol is not None else 0.0
     least = least._array[..., None] if isinstance(least, Tensor) else least
     eps = eps._array[..., None] if isinstance(eps, Tensor) else eps
     top = s.max(-1, keepdims=True, initial=0.0)
-    return _store(out, wrap(np.asarray((s > np.maximum(least, eps * top)).sum(-1))))  # type: ignore[no-any-return]
+    return _store(out, wrap(np.asarray((s > np.maximum(least, eps * top)).sum(-1))))
 
 
-def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None) -> Any:  # noqa: N803
+def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None) -> Any:
     """X that minimises ``|A @ X - B|``, with residuals, rank and singular values."""
     solution = P.matmul(M.pinv(A, rcond), B)
     m, n = A.shape[-2:]
@@ -154,7 +198,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None)
     return LstsqResult(solution, residuals, rank, values)
 
 
-def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa: N803
+def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """(LU, pivots): both triangles in one matrix, and LAPACK's 1-based row exchanges."""
     import scipy.linalg
 
@@ -163,32 +207,51 @@ def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa
     found = [scipy.linalg.lu_factor(a) for a in flat]
     k = min(x.shape[-2:])
     data = np.stack([f[0] for f in found]).reshape(x.shape) if found else x.copy()
-    pivots = np.stack([f[1] + 1 for f in found]).reshape(*x.shape[:-2], k).astype(np.int32) if found else np.empty((*x.shape[:-2], k), np.int32)
+    pivots = (
+        np.stack([f[1] + 1 for f in found]).reshape(*x.shape[:-2], k).astype(np.int32)
+        if found
+        else np.empty((*x.shape[:-2], k), np.int32)
+    )
     return namedtuple("lu_factor", ["LU", "pivots"])(wrap(data), wrap(pivots))
 
 
-def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa: N803
+def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """``A = P @ L @ U``."""
     m, n = A.shape[-2:]
     k = min(m, n)
     data, pivots = lu_factor(A.detach())
     rows = M.permutation(pivots._array, m)
     p = np.swapaxes(np.eye(m, dtype=A._array.dtype)[rows], -1, -2)
-    low, up = data.tril(-1)[..., :k] + wrap(np.eye(m, k, dtype=A._array.dtype)), data.triu()[..., :k, :]
+    low, up = (
+        data.tril(-1)[..., :k] + wrap(np.eye(m, k, dtype=A._array.dtype)),
+        data.triu()[..., :k, :],
+    )
     return _store(out, LuResult(wrap(np.ascontiguousarray(p)), low, up))
 
 
-def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False, out: Tensor | None = None) -> Tensor:  # noqa: N803
-    """X with ``A @ X = B`` (``X @ A`` when ``left`` is False; A conjugate transposed with ``adjoint``), given A's LU factorisation."""
+def lu_solve(
+    LU: Tensor,
+    pivots: Tensor,
+    B: Tensor,
+    *,
+    left: bool = True,
+    adjoint: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """X with ``A @ X = B`` (``X @ A`` when ``left`` is False; A conjugate transposed with
+    ``adjoint``), given A's LU factorisation.
+    """
     if not left:
-        return _store(out, lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH)  # type: ignore[no-any-return]
+        return _store(out, lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH)
     if not adjoint:
         return M.lu_solve(B, LU, pivots, out=out)
     inner = L.SolveTriangular.bind(LU.mH, B, upper=False, unitriangular=False)
     permuted = L.SolveTriangular.bind(LU.mH, inner, upper=True, unitriangular=True)
     rows = M.permutation(pivots._array, LU.shape[-1])
     back = wrap(np.argsort(rows, -1))
-    return _store(out, permuted.take_along_dim(back[..., None].expand(*rows.shape, B.shape[-1]), -2))  # type: ignore[no-any-return]
+    return _store(
+        out, permuted.take_along_dim(back[..., None].expand(*rows.shape, B.shape[-1]), -2)
+    )
 
 
 def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
@@ -201,11 +264,20 @@ def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     items[-1] = items[-1].unsqueeze(1) if last else items[-1]
     result = P.multi_dot(items)
     result = result.squeeze(0) if first else result
-    return _store(out, result.squeeze(-1) if last else result)  # type: ignore[no-any-return]
+    return _store(out, result.squeeze(-1) if last else result)
 
 
-def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
-    """``sum(|x|^ord)^(1/ord)`` over ``dim`` (all by default); inf and -inf give the extremes, 0 counts what is not zero.
+def vector_norm(
+    x: Tensor,
+    ord: Any = 2,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """``sum(|x|^ord)^(1/ord)`` over ``dim`` (all by default); inf and -inf give the extremes, 0
+    counts what is not zero.
 
     Example:
         >>> import rushlight as torch
@@ -214,7 +286,10 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
     """
     x = x.to(dtype) if dtype is not None else x
     if x._array.dtype not in dtypes.DIFFERENTIABLE:
-        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {dtypes.of[x._array.dtype].name}")
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{dtypes.of[x._array.dtype].name}"
+        )
     a = x.abs()
     dims = tuple(range(x.ndim)) if dim is None else dim
     if dim is not None and x.ndim == 0:
@@ -230,17 +305,25 @@ def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False,
         result = x.norm(ord, dims, keepdim) if x.ndim else a.clone()
     else:
         result = a.pow(ord).sum(dims, keepdim).pow(1 / ord)
-    return _store(out, result)  # type: ignore[no-any-return]
+    return _store(out, result)
 
 
-def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def matrix_norm(
+    A: Tensor,
+    ord: Any = "fro",
+    dim: Any = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf."""
-    A = A.to(dtype) if dtype is not None else A  # noqa: N806
+    A = A.to(dtype) if dtype is not None else A
     d0, d1 = wrap_dim(dim[0], A.ndim), wrap_dim(dim[1], A.ndim)
     if d0 == d1:
         raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
     if ord == "fro":
-        return _store(out, vector_norm(A, 2, (d0, d1), keepdim))  # type: ignore[no-any-return]
+        return _store(out, vector_norm(A, 2, (d0, d1), keepdim))
     if ord == "nuc" or abs(ord) == 2:
         s = svdvals(A.movedim((d0, d1), (-2, -1)))
         result = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord > 0 else s.amin(-1)
@@ -254,10 +337,18 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool 
     if keepdim:
         for d in sorted((d0, d1)):
             result = result.unsqueeze(d)
-    return _store(out, result)  # type: ignore[no-any-return]
+    return _store(out, result)
 
 
-def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None, dtype: Any = None) -> Tensor:  # noqa: N803
+def norm(
+    A: Tensor,
+    ord: Any = None,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+) -> Tensor:
     """A vector norm, or a matrix norm where ``ord`` and ``dim`` say so."""
     if ord is None:
         return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
@@ -266,11 +357,18 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
             return vector_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
         return matrix_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
     if A.ndim not in (1, 2):
-        raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D.")
-    return vector_norm(A, ord, None, keepdim, dtype=dtype, out=out) if A.ndim == 1 else matrix_norm(A, ord, keepdim=keepdim, dtype=dtype, out=out)
+        raise RuntimeError(
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
+            f"{A.ndim}D."
+        )
+    return (
+        vector_norm(A, ord, None, keepdim, dtype=dtype, out=out)
+        if A.ndim == 1
+        else matrix_norm(A, ord, keepdim=keepdim, dtype=dtype, out=out)
+    )
 
 
-def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Condition numbers: the norm of A times that of its inverse."""
     if p is None or p == 2:
         s = svdvals(A)
@@ -280,32 +378,32 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:  # n
         result = s.amin(-1) / s.amax(-1)
     else:
         result = matrix_norm(A, p) * matrix_norm(inv(A), p)
-    return _store(out, result)  # type: ignore[no-any-return]
+    return _store(out, result)
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
     """Cross products of 3-vectors along ``dim``, broadcast."""
-    return _store(out, P.cross_along(input, other, dim, "linalg.cross"))  # type: ignore[no-any-return]
+    return _store(out, P.cross_along(input, other, dim, "linalg.cross"))
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
     """Dot products along ``dim``, the first vector conjugated."""
-    return _store(out, (x.conj() * y).sum(dim))  # type: ignore[no-any-return]
+    return _store(out, (x.conj() * y).sum(dim))
 
 
-def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:  # noqa: N803
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """A view of the diagonals of matrices."""
-    return A.diagonal(offset, dim1, dim2)  # type: ignore[no-any-return]
+    return A.diagonal(offset, dim1, dim2)
 
 
-def vander(x: Tensor, N: int | None = None) -> Tensor:  # noqa: N803
+def vander(x: Tensor, N: int | None = None) -> Tensor:
     """Vandermonde matrices: powers of the elements of the last dim, ascending."""
     x = x.reshape(1) if x.ndim == 0 else x
     n = x.shape[-1] if N is None else N
-    return x.unsqueeze(-1) ** wrap(np.arange(n))  # type: ignore[no-any-return]
+    return x.unsqueeze(-1) ** wrap(np.arange(n))
 
 
-def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The first columns of a product of Householder reflections, as LAPACK stores them."""
     m, n = A.shape[-2:]
     batch = A.shape[:-2]
@@ -315,26 +413,30 @@ def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) ->
     for i in reversed(range(tau.shape[-1])):
         v = (low[..., i] + eye[..., i]).unsqueeze(-1)
         result = result - tau[..., i, None, None] * (v @ (v.mH @ result))
-    return _store(out, result)  # type: ignore[no-any-return]
+    return _store(out, result)
 
 
-def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     """The inverse of A seen as a matrix from its last dims to its first ``ind``."""
     if ind <= 0:
         raise RuntimeError("Expected a strictly positive integer for 'ind'")
     left, right = A.shape[:ind], A.shape[ind:]
     if math.prod(left) != math.prod(right):
-        raise RuntimeError(f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got {tuple(A.shape)}")
-    return _store(out, inv(A.reshape(math.prod(left), -1)).reshape(*right, *left))  # type: ignore[no-any-return]
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            f"prod(self.shape[:ind]), but got {tuple(A.shape)}"
+        )
+    return _store(out, inv(A.reshape(math.prod(left), -1)).reshape(*right, *left))
 
 
-def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:
     """X with ``tensordot(A, X, X.ndim) = B``."""
     if dims is not None:
-        A = A.movedim(tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))  # noqa: N806
+        A = A.movedim(tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))
     shape = A.shape[B.ndim :]
     if math.prod(shape) != math.prod(A.shape[: B.ndim]):
-        raise RuntimeError(f"Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got {tuple(A.shape)}")
-    return _store(out, solve(A.reshape(-1, math.prod(shape)), B.reshape(-1)).reshape(*shape))  # type: ignore[no-any-return]
-
-
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), but got {tuple(A.shape)}"
+        )
+    return _store(out, solve(A.reshape(-1, math.prod(shape)), B.reshape(-1)).reshape(*shape))

@@ -1,4 +1,6 @@
-"""Mixed precision: ``autocast`` chooses dtypes per operation, ``GradScaler`` keeps small gradients from vanishing in float16."""
+"""Mixed precision: ``autocast`` chooses dtypes per operation, ``GradScaler`` keeps small gradients
+from vanishing in float16.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from rushlight.dtypes import dtype as DType
 
 
 class autocast(Mode):
-    """Within it matrix products, linear layers and convolutions compute in a half dtype; losses and norms stay in float32.
+    """Within it matrix products, linear layers and convolutions compute in a half dtype; losses and
+    norms stay in float32.
 
     Args:
         device_type: "cpu" or "cuda"; on a machine without a GPU "cuda" changes nothing.
@@ -25,20 +28,39 @@ class autocast(Mode):
         torch.bfloat16
     """
 
-    def __init__(self, device_type: str, dtype: DType | None = None, enabled: bool = True, cache_enabled: bool | None = None) -> None:
+    def __init__(
+        self,
+        device_type: str,
+        dtype: DType | None = None,
+        enabled: bool = True,
+        cache_enabled: bool | None = None,
+    ) -> None:
         if not isinstance(device_type, str):
-            raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type).__name__}`")
+            raise ValueError(
+                f"Expected `device_type` of type `str`, got: `{type(device_type).__name__}`"
+            )
         if device_type not in ("cpu", "cuda", "mps"):
-            raise RuntimeError(f"User specified an unsupported autocast device_type {device_type!r}; use 'cpu' or 'cuda'.")
+            raise RuntimeError(
+                f"User specified an unsupported autocast device_type {device_type!r}; use 'cpu' "
+                "or 'cuda'."
+            )
         self.device, self.enabled = device_type, bool(enabled)
         self.dtype = get_autocast_dtype(device_type) if dtype is None else dtype
         if self.dtype.numpy not in dtypes.HALVES and self.enabled:
-            raise RuntimeError(f"autocast: dtype must be torch.bfloat16 or torch.float16, but is {self.dtype}.")
+            raise RuntimeError(
+                f"autocast: dtype must be torch.bfloat16 or torch.float16, but is {self.dtype}."
+            )
         self.previous: list[Any] = []
 
     def __enter__(self) -> autocast:
         self.previous.append(modes.autocast)
-        self._set(self.dtype.numpy if self.enabled and self.device == "cpu" else None if self.device == "cpu" else modes.autocast)
+        self._set(
+            self.dtype.numpy
+            if self.enabled and self.device == "cpu"
+            else None
+            if self.device == "cpu"
+            else modes.autocast
+        )
         return self
 
     def __exit__(self, *exc: object) -> None:

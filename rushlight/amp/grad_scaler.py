@@ -12,7 +12,8 @@ from rushlight.core.tensor import Tensor
 class GradScaler:
     """Multiplies the loss so that small float16 gradients do not vanish, and adapts the factor.
 
-    A step whose gradients hold inf or nan is left out, and the scale shrinks by ``backoff_factor``; after ``growth_interval`` good steps
+    A step whose gradients hold inf or nan is left out, and the scale shrinks by ``backoff_factor``;
+    after ``growth_interval`` good steps
     in a row it grows by ``growth_factor``.
 
     Args:
@@ -34,16 +35,29 @@ class GradScaler:
     Reference: Micikevicius et al., 2018, arXiv:1710.03740.
     """
 
-    def __init__(self, device: str = "cuda", init_scale: float = 2.0**16, growth_factor: float = 2.0, backoff_factor: float = 0.5,
-                 growth_interval: int = 2000, enabled: bool = True) -> None:  # fmt: skip
+    def __init__(
+        self,
+        device: str = "cuda",
+        init_scale: float = 2.0**16,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
         if growth_factor <= 1.0:
             raise AssertionError("The growth factor must be > 1.0.")
         if not 0 < backoff_factor < 1.0:
             raise AssertionError("The backoff factor must be in (0, 1).")
         self._enabled, self._scale = enabled, float(init_scale)
-        self._growth_factor, self._backoff_factor, self._growth_interval = growth_factor, backoff_factor, growth_interval
+        self._growth_factor, self._backoff_factor, self._growth_interval = (
+            growth_factor,
+            backoff_factor,
+            growth_interval,
+        )
         self._good_steps = 0
-        self._found: dict[int, bool] = {}  # per optimizer since the last update: whether it met inf or nan
+        self._found: dict[
+            int, bool
+        ] = {}  # per optimizer since the last update: whether it met inf or nan
         self._stepped: set[int] = set()
 
     def is_enabled(self) -> bool:
@@ -67,13 +81,17 @@ class GradScaler:
         if not self._enabled:
             return
         if id(optimizer) in self._found:
-            raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
+            raise RuntimeError(
+                "unscale_() has already been called on this optimizer since the last update()."
+            )
         bad = False
         for group in optimizer.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
                     p.grad.detach().mul_(1.0 / self._scale)
-                    bad = bad or not bool(np.isfinite(p.grad.detach()._array.astype(np.float32)).all())
+                    bad = bad or not bool(
+                        np.isfinite(p.grad.detach()._array.astype(np.float32)).all()
+                    )
         self._found[id(optimizer)] = bad
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -109,16 +127,25 @@ class GradScaler:
         if not self._enabled:
             return {}
         return {
-            "scale": self._scale, "growth_factor": self._growth_factor, "backoff_factor": self._backoff_factor,
-            "growth_interval": self._growth_interval, "_growth_tracker": self._good_steps,
-        }  # fmt: skip
+            "scale": self._scale,
+            "growth_factor": self._growth_factor,
+            "backoff_factor": self._backoff_factor,
+            "growth_interval": self._growth_interval,
+            "_growth_tracker": self._good_steps,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a ``state_dict``."""
         if not self._enabled:
             return
         if not state_dict:
-            raise RuntimeError("The source state dict is empty, possibly because it was saved from a disabled instance of GradScaler.")
+            raise RuntimeError(
+                "The source state dict is empty, possibly because it was saved from a disabled "
+                "instance of GradScaler."
+            )
         self._scale, self._good_steps = state_dict["scale"], state_dict["_growth_tracker"]
-        self._growth_factor, self._backoff_factor = state_dict["growth_factor"], state_dict["backoff_factor"]
+        self._growth_factor, self._backoff_factor = (
+            state_dict["growth_factor"],
+            state_dict["backoff_factor"],
+        )
         self._growth_interval = state_dict["growth_interval"]

@@ -1,6 +1,8 @@
-"""Automatic differentiation: ``backward``, ``grad``, custom ``Function``, checks and derivatives of functions.
+"""Automatic differentiation: ``backward``, ``grad``, custom ``Function``, checks and derivatives of
+functions.
 
-``functional`` has Jacobians and products with them, ``graph`` hooks on saved tensors, ``gradcheck`` comparison with finite differences.
+``functional`` has Jacobians and products with them, ``graph`` hooks on saved tensors, ``gradcheck``
+comparison with finite differences.
 """
 
 from typing import Any
@@ -37,7 +39,8 @@ class _VariableMeta(type):
 
 
 class Variable(metaclass=_VariableMeta):
-    """The old name of a tensor in the graph: ``Variable(t, requires_grad=True)`` is a tensor on t's memory.
+    """The old name of a tensor in the graph: ``Variable(t, requires_grad=True)`` is a tensor on t's
+    memory.
 
     Example:
         >>> import rushlight as torch

@@ -9,7 +9,8 @@ from rushlight.core.state import Mode, modes
 
 
 class detect_anomaly(Mode):
-    """Within it, a backward pass that raises or produces nan names the forward call that made the node. Slow: for debugging.
+    """Within it, a backward pass that raises or produces nan names the forward call that made the
+    node. Slow: for debugging.
 
     Args:
         check_nan: also raise when a gradient contains nan.
@@ -50,7 +51,9 @@ def set_anomaly(mode: bool, check_nan: bool) -> None:
 
 
 class set_detect_anomaly(Mode):
-    """``detect_anomaly`` switched at once when called; as a context manager, until the end of the block."""
+    """``detect_anomaly`` switched at once when called; as a context manager, until the end of the
+    block.
+    """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self.previous = modes.anomaly, modes.check_nan

@@ -42,7 +42,8 @@ def gradcheck(
     fast_mode: bool = False,
     masked: bool | None = None,
 ) -> bool:
-    """Whether ``backward`` through ``func`` agrees with central differences ``(f(x+e) - f(x-e)) / 2e``.
+    """Whether ``backward`` through ``func`` agrees with central differences ``(f(x+e) - f(x-e)) /
+    2e``.
 
     Args:
         func: takes the inputs, returns a tensor or a sequence of them, and is deterministic.
@@ -52,7 +53,8 @@ def gradcheck(
             ``|a - n| <= atol + rtol |n|``.
         raise_exception: raise GradcheckError with both Jacobians; False returns False instead.
         nondet_tol: how far two backward passes may be apart, >= 0.
-        check_undefined_grad: accepted for compatibility: rules never meet an undefined gradient here.
+        check_undefined_grad: accepted for compatibility: rules never meet an undefined gradient
+            here.
         check_grad_dtypes: also require that a gradient has its input's dtype.
         check_batched_grad, check_batched_forward_grad, check_forward_ad: need vmap and forward-mode
             derivatives, which rushlight does not have; True raises NotImplementedError.
@@ -189,7 +191,8 @@ class _Check:
                 )
             if any(s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
                 raise RuntimeError(
-                    f"gradcheck: input {i} has a dimension with stride 0, so its elements cannot be "
+                    f"gradcheck: input {i} has a dimension with stride 0, so its elements cannot "
+                    "be "
                     "changed one at a time; call contiguous() on it first."
                 )
 
@@ -211,8 +214,10 @@ class _Check:
             for column in self._differences(t):
                 if any(np.abs(c).max(initial=0) > self.atol for c in column):
                     raise GradcheckError(
-                        f"gradcheck: no output requires grad, so the numerical gradient for input {i} "
-                        "was expected to be zero, and is not. Is there a detach() or no_grad() too many?"
+                        "gradcheck: no output requires grad, so the numerical gradient for "
+                        f"input {i} "
+                        "was expected to be zero, and is not. Is there a detach() or no_grad() "
+                        "too many?"
                     )
 
     # -- whole Jacobians, (input elements, output elements), complex elements as two ---------------
@@ -220,11 +225,12 @@ class _Check:
     def _compare_jacobians(self, number: int, out: Tensor, check_dtypes: bool) -> None:
         numerical = [np.array([c[number] for c in self._differences(t)]) for _, t in self.checked]
         first, second = self._analytical(out, check_dtypes), self._analytical(out, check_dtypes)
-        for (i, t), n, a, again in zip(self.checked, numerical, first, second, strict=True):
+        for (i, _t), n, a, again in zip(self.checked, numerical, first, second, strict=True):
             n = n.reshape(a.shape)
             if not np.allclose(a, again, rtol=0, atol=self.nondet_tol, equal_nan=True):
                 raise GradcheckError(
-                    f"gradcheck: backward is not reentrant: two passes through output {number} gave "
+                    f"gradcheck: backward is not reentrant: two passes through output {number} "
+                    "gave "
                     f"gradients of input {i} that differ by {np.abs(a - again).max()}, more than "
                     f"nondet_tol {self.nondet_tol}."
                 )
@@ -279,9 +285,7 @@ class _Check:
             for (i, t), g, column in zip(self.checked, grads, columns, strict=True):
                 column.append(_real_parts(self._valid(g, t, i, check_dtypes)))
         return [
-            np.array(c).reshape(len(c), -1).T
-            if c
-            else np.zeros((_real_parts(t).size, 0))
+            np.array(c).reshape(len(c), -1).T if c else np.zeros((_real_parts(t).size, 0))
             for (_, t), c in zip(self.checked, columns, strict=True)
         ]
 
@@ -318,7 +322,8 @@ class _Check:
             analytical = float(_real_parts(self._valid(g, t, i, False)) @ _real_parts(wrap(u)))
             if not np.allclose(analytical, numerical, rtol=self.rtol, atol=self.atol):
                 raise GradcheckError(
-                    f"gradcheck: Jacobian mismatch for output {number} with respect to input {i}: along "
+                    f"gradcheck: Jacobian mismatch for output {number} with respect to input "
+                    f"{i}: along "
                     f"a random direction the slope is {numerical}, and by backward {analytical}. "
                     "fast_mode=False shows the elements."
                 )
@@ -328,7 +333,8 @@ def _refuse(**options: bool) -> None:
     for name, value in options.items():
         if value:
             raise NotSupportedError(
-                f"gradcheck: {name} needs vmap or forward-mode derivatives, which rushlight does not "
+                f"gradcheck: {name} needs vmap or forward-mode derivatives, which rushlight does "
+                "not "
                 "have; leave it False."
             )
 

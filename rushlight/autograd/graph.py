@@ -12,19 +12,23 @@ from rushlight.core.tensor import Tensor, edge
 
 
 class saved_tensors_hooks(Mode):
-    """Within it every tensor that is saved for backward goes through ``pack_hook``, and comes back through ``unpack_hook``.
+    """Within it every tensor that is saved for backward goes through ``pack_hook``, and comes back
+    through ``unpack_hook``.
 
     Example:
         >>> import rushlight as torch
         >>> x = torch.tensor(3.0, requires_grad=True)
-        >>> with torch.autograd.graph.saved_tensors_hooks(lambda t: t.numpy(force=True).copy(), torch.from_numpy):
+        >>> pack, unpack = lambda t: t.numpy(force=True).copy(), torch.from_numpy
+        >>> with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         ...     y = x * x
         >>> y.backward()
         >>> x.grad
         tensor(6.)
     """
 
-    def __init__(self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]) -> None:
+    def __init__(
+        self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]
+    ) -> None:
         self.hooks = pack_hook, unpack_hook
 
     def __enter__(self) -> None:
@@ -52,24 +56,32 @@ def get_gradient_edge(tensor: Tensor) -> tuple[Any, int]:
     return edge(tensor), getattr(tensor.grad_fn, "index", 0)
 
 
-def register_multi_grad_hook(tensors: Any, fn: Callable[..., None], *, mode: str = "all") -> RemovableHandle:
-    """Call ``fn`` with the gradients of all tensors once they are there, or in mode "any" with the first one.
+def register_multi_grad_hook(
+    tensors: Any, fn: Callable[..., None], *, mode: str = "all"
+) -> RemovableHandle:
+    """Call ``fn`` with the gradients of all tensors once they are there, or in mode "any" with the
+    first one.
 
     Args:
         tensors: tensors that require grad.
-        fn: receives a list of gradients (None for those not reached), or one gradient in mode "any".
+        fn: receives a list of gradients (None for those not reached), or one gradient in mode
+            "any".
         mode: "all" or "any".
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     found: dict[int, Any] = {}
-    handles = [t.register_hook(_collector(i, len(tensors), found, fn, mode)) for i, t in enumerate(tensors)]
+    handles = [
+        t.register_hook(_collector(i, len(tensors), found, fn, mode)) for i, t in enumerate(tensors)
+    ]
     group = RemovableHandle({}, fn)
     group.remove = lambda: [h.remove() for h in handles]  # type: ignore[method-assign,assignment]
     return group
 
 
-def _collector(i: int, n: int, found: dict[int, Any], fn: Callable[..., None], mode: str) -> Callable[[Tensor], None]:
+def _collector(
+    i: int, n: int, found: dict[int, Any], fn: Callable[..., None], mode: str
+) -> Callable[[Tensor], None]:
     def hook(g: Tensor) -> None:
         found[i] = g
         if mode == "any":

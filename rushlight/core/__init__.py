@@ -1,5 +1,8 @@
-"""The machinery: modes, tensors, recording, the backward engine, in-place writes, the kinds of op. Knows no particular op.
+"""The machinery: modes, tensors, recording, the backward engine, in-place writes, the kinds of op.
+Knows no particular op.
 
-Reading order: ``state`` (modes), ``tensor`` (what a tensor is), ``autograd`` (nodes and the engine), ``inplace`` (writes),
-``op`` (the kinds of op and how each runs), ``function`` (user-defined ops), ``mt19937`` (random numbers).
+Reading order: ``state`` (modes), ``tensor`` (what a tensor is), ``autograd`` (nodes and the
+engine), ``inplace`` (writes),
+``op`` (the kinds of op and how each runs), ``function`` (user-defined ops), ``mt19937`` (random
+numbers).
 """

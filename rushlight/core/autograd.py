@@ -1,7 +1,9 @@
 """The graph that ``backward`` walks: nodes, recording, and the engine. Knows no op.
 
-A node's edges lead to nodes with smaller ``seq``, so descending ``seq`` is a topological order and also the order in which
-torch runs hooks. An edge is a Node, a leaf Tensor itself (there is no accumulate node, so no reference cycle), or None.
+A node's edges lead to nodes with smaller ``seq``, so descending ``seq`` is a topological order and
+also the order in which
+torch runs hooks. An edge is a Node, a leaf Tensor itself (there is no accumulate node, so no
+reference cycle), or None.
 """
 
 from __future__ import annotations
@@ -44,8 +46,10 @@ required = Required()
 class Node:
     """One recorded application of an op.
 
-    Fields set by recording: op; edges, per input; saved, what the rules read, per input and then per output; versions, the
-    counter value of each saved tensor (None: not a tensor); seq. The others stay at their class default unless needed.
+    Fields set by recording: op; edges, per input; saved, what the rules read, per input and then
+    per output; versions, the
+    counter value of each saved tensor (None: not a tensor); seq. The others stay at their class
+    default unless needed.
     """
 
     _is_node = True
@@ -55,14 +59,19 @@ class Node:
     saved: Any = ()
     versions: tuple[Any, ...] = ()
     params: dict[str, Any] | None = None
-    specs: Any = None  # per input (shape, dtype): set when a rule asks, or a gradient must be reduced or cast
+    # per input (shape, dtype): set when a rule asks, or a gradient must be reduced or cast
+    specs: Any = None
     special = False  # hooks, keepers or slots are set
     hooks: dict[int, Any] | None = None  # on the arriving gradient, from tensors
     pre_hooks: dict[int, Any] | None = None  # from the user, on the node's incoming gradients
     post_hooks: dict[int, Any] | None = None  # on what the node sends on
     keepers: tuple[Tensor, ...] = ()  # tensors that retain the arriving gradient
-    owner: Callable[[], Any] | None = None  # inner node of a CopySlices: makes the graph position of its output
-    out_specs: Any = None  # several outputs: (shape, dtype) of each; the gradient then arrives as a list
+    owner: Callable[[], Any] | None = (
+        None  # inner node of a CopySlices: makes the graph position of its output
+    )
+    out_specs: Any = (
+        None  # several outputs: (shape, dtype) of each; the gradient then arrives as a list
+    )
     stack: str | None = None  # the forward line, in anomaly mode
     meta: dict[str, Any] | None = None
 
@@ -86,7 +95,7 @@ class Node:
         return tuple([_describe_edge(e) for e in self.edges])
 
     def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
-        """Call ``fn(grad_inputs, grad_outputs)`` after the node ran; it may return new grad_inputs."""
+        """Call ``fn(grad_inputs, grad_outputs)`` after the node ran; it may replace grad_inputs."""
         self.post_hooks, self.special = self.post_hooks or {}, True
         return RemovableHandle(self.post_hooks, fn)
 
@@ -107,8 +116,10 @@ class Node:
         """Saved value i, after checking that nobody wrote to it."""
         if self.saved is None:
             raise GraphError(
-                f"Trying to backward through the graph a second time: the values that {self.name()} saved were freed by the "
-                "first. Pass retain_graph=True to the earlier backward() or grad() if you need it again."
+                "Trying to backward through the graph a second time: the values that "
+                f"{self.name()} saved were freed by the "
+                "first. Pass retain_graph=True to the earlier backward() or grad() if you need "
+                "it again."
             )
         t, version = self.saved[i], self.versions[i]
         if version is None:
@@ -117,9 +128,12 @@ class Node:
             return version(t)
         if t._counter.value != version:
             raise GraphError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"{self.name()} saved a {tuple(t._array.shape)} tensor at version {version}, and it is now at version "
-                f"{t._counter.value}. clone() it before the write, or use the operation without the underscore. "
+                "one of the variables needed for gradient computation has been modified by an "
+                "inplace operation: "
+                f"{self.name()} saved a {tuple(t._array.shape)} tensor at version {version}, and "
+                "it is now at version "
+                f"{t._counter.value}. clone() it before the write, or use the operation without "
+                "the underscore. "
                 "torch.autograd.set_detect_anomaly(True) shows where it was saved."
             )
         n = len(self.edges)
@@ -144,7 +158,9 @@ class Node:
         return self.params if name == "params" else self.params[name]
 
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
-        """The gradient of each input, given that of the output (a list of them when there are several)."""
+        """The gradient of each input, given that of the output (a list of them when there are
+        several).
+        """
         op, specs = self.op, self.specs
         if op.joint is not None:
             return self._backward_joint(g, needed)
@@ -166,7 +182,9 @@ class Node:
     def _backward_joint(self, g: Any, needed: Any) -> list[Any]:
         rule, reads = self.op.joint
         needs = [e is not None and (needed is None or e in needed) for e in self.edges]
-        grads = rule(g, needs, *[self.fetch(k) if k.__class__ is int else self.look(k) for k in reads])
+        grads = rule(
+            g, needs, *[self.fetch(k) if k.__class__ is int else self.look(k) for k in reads]
+        )
         specs = self.specs
         return [
             None if not need or r is None else r if specs is None else fit(r, specs[i])
@@ -259,7 +277,9 @@ class Output(Node):
 
 
 class CopySlices(Node):
-    """The base of a view after the view was written by ``inner``: the base's new place in the graph."""
+    """The base of a view after the view was written by ``inner``: the base's new place in the
+    graph.
+    """
 
     def __init__(self, base: Tensor, chain: tuple[Any, ...], inner: Node, base_edge: Any) -> None:
         self.inner, self.chain, self.op = inner, chain, inner.op
@@ -319,14 +339,22 @@ def fit(g: Tensor, spec: Any) -> Tensor:
 
 
 def any_needs_grad(inputs: Any) -> bool:
-    """Slow check for views made under no_grad of something that requires grad: no edge, yet they require grad."""
+    """Slow check for views made under no_grad of something that requires grad: no edge, yet they
+    require grad.
+    """
     return any([needs_grad(t) for t in inputs if isinstance(t, Tensor) and t._tracked])
 
 
 def record(
-    op: Any, inputs: Sequence[Any], out: Any, params: dict[str, Any] | None = None, edges: tuple[Any, ...] | None = None
+    op: Any,
+    inputs: Sequence[Any],
+    out: Any,
+    params: dict[str, Any] | None = None,
+    edges: tuple[Any, ...] | None = None,
 ) -> Node | None:
-    """Attach to ``out`` (a Tensor, or a list of them) a node for ``op``; no effect when no input needs gradient."""
+    """Attach to ``out`` (a Tensor, or a list of them) a node for ``op``; no effect when no input
+    needs gradient.
+    """
     if edges is None:
         edges = tuple([edge(t) if isinstance(t, Tensor) and t._tracked else None for t in inputs])
     if not any([e is not None for e in edges]) and not any_needs_grad(inputs):
@@ -340,14 +368,22 @@ def record(
     values = (*inputs, *outs)
     if True in keep:
         count = len(inputs)
-        saved = [(t if i < count else alias(t)) if k else None for i, (t, k) in enumerate(zip(values, keep, strict=True))]
+        saved = [
+            (t if i < count else alias(t)) if k else None
+            for i, (t, k) in enumerate(zip(values, keep, strict=True))
+        ]
         n.saved = tuple(saved)
         n.versions = tuple([t._counter.value if isinstance(t, Tensor) else None for t in saved])
         if modes.saved_hooks is not None:
             pack_saved(n)
     arrays = [t._array if isinstance(t, Tensor) else None for t in inputs]
     like = outs[0]._array
-    if wants_specs or (op.fits and any([a is not None and (a.shape != like.shape or a.dtype != like.dtype) for a in arrays])):
+    if wants_specs or (
+        op.fits
+        and any(
+            [a is not None and (a.shape != like.shape or a.dtype != like.dtype) for a in arrays]
+        )
+    ):
         n.specs = tuple([None if a is None else (a.shape, a.dtype) for a in arrays])
     attach(n, out)
     if modes.anomaly:
@@ -379,7 +415,8 @@ def pack_saved(n: Node) -> None:
     n.saved, n.versions = tuple(saved), tuple(versions)
 
 
-# In-place writes ------------------------------------------------------------------------------------------------
+# In-place writes
+# ------------------------------------------------------------------------------------------------
 
 
 def check_write(x: Tensor) -> None:
@@ -390,17 +427,21 @@ def check_write(x: Tensor) -> None:
             refuse(link.origin, "is being")
         if needs_grad(x) and link.base._node is None:
             raise GraphError(
-                "a view of a leaf Variable that requires grad is being used in an in-place operation; "
+                "a view of a leaf Variable that requires grad is being used in an in-place "
+                "operation; "
                 "write under no_grad(), or to a clone()."
             )
     if needs_grad(x) and x.grad_fn is None:
         raise GraphError(
-            "a leaf Variable that requires grad is being used in an in-place operation; write under no_grad(), or to a clone()."
+            "a leaf Variable that requires grad is being used in an in-place operation; write "
+            "under no_grad(), or to a clone()."
         )
 
 
 def rebase(x: Tensor, node: Node, had_grad: bool) -> None:
-    """``node`` now describes how x's memory was made; when x is a view, so it does for part of the base's."""
+    """``node`` now describes how x's memory was made; when x is a view, so it does for part of the
+    base's.
+    """
     link = x._link
     if link is None:
         move_keepers(x, node)
@@ -424,7 +465,8 @@ def move_keepers(x: Tensor, node: Node) -> None:
         node.add_keeper(x)
 
 
-# Engine ---------------------------------------------------------------------------------------------------------
+# Engine -------------------------------------------------------------------------------------------
+# --------------
 
 
 def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
@@ -448,11 +490,18 @@ def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
 
 
 def run_backward(
-    roots: list[Any], grads: list[Any], retain_graph: bool, create_graph: bool, inputs: list[Any] | None = None, accumulate: bool = False
+    roots: list[Any],
+    grads: list[Any],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: list[Any] | None = None,
+    accumulate: bool = False,
 ) -> dict[Any, Any]:
-    """Send ``grads`` from the graph positions ``roots`` to the leaves, into ``.grad``; or only to the positions ``inputs``.
+    """Send ``grads`` from the graph positions ``roots`` to the leaves, into ``.grad``; or only to
+    the positions ``inputs``.
 
-    With ``inputs`` the gradients are returned by position, and also accumulated into leaves when ``accumulate``.
+    With ``inputs`` the gradients are returned by position, and also accumulated into leaves when
+    ``accumulate``.
     """
     order, leaves = reachable(roots)
     captured: dict[Any, Any] = {}
@@ -462,12 +511,16 @@ def run_backward(
         needed = set(captured) - {None}  # None: a view made under no_grad has no place in the graph
         shared = {e.edges[0] for e in needed if isinstance(e, Output)}
         for node in reversed(order):
-            if not needed.isdisjoint(node.edges) or (node.__class__ is Output and node.edges[0] in shared):
+            if not needed.isdisjoint(node.edges) or (
+                node.__class__ is Output and node.edges[0] in shared
+            ):
                 needed.add(node)  # the latter only for its hooks, as its sibling's node is reached
     pending: dict[Any, Any] = {}
 
     def finish(leaf: Tensor, g: Any, own: bool) -> None:
-        """g is all that reaches ``leaf`` in this pass. own: nobody else holds g, so it may become .grad without a copy."""
+        """g is all that reaches ``leaf`` in this pass. own: nobody else holds g, so it may become
+        .grad without a copy.
+        """
         if leaf._hooks is not None and (needed is None or leaf in captured or leaf in roots):
             own = False
             g = run_hooks(leaf._hooks, g)
@@ -498,7 +551,11 @@ def run_backward(
                 if needed.isdisjoint(node.edges):
                     g = None
             if g is not None:
-                out = node.backward(g, needed) if not (node.post_hooks or modes.anomaly) else run_special(node, g, needed)
+                out = (
+                    node.backward(g, needed)
+                    if not (node.post_hooks or modes.anomaly)
+                    else run_special(node, g, needed)
+                )
                 if not retain_graph:
                     node.saved = None
             for i, e in enumerate(node.edges):
@@ -524,7 +581,14 @@ def run_backward(
                     del pending[e]
                     finish(e, sofar if r is None else sofar + r, False)
                 elif r is not None:
-                    finish(e, r, r is not g and r._array.base is None and r._link is None and only_once(r, out))
+                    finish(
+                        e,
+                        r,
+                        r is not g
+                        and r._array.base is None
+                        and r._link is None
+                        and only_once(r, out),
+                    )
     return captured
 
 
@@ -551,7 +615,9 @@ def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
         for i, r in enumerate(out):
             if isinstance(r, Tensor) and bool((r._array != r._array).any()):
                 where = f" The forward call that made it was:\n{node.stack}" if node.stack else ""
-                raise GraphError(f"Function '{node.name()}' returned nan values in its {i}th output.{where}")
+                raise GraphError(
+                    f"Function '{node.name()}' returned nan values in its {i}th output.{where}"
+                )
     return out
 
 
@@ -561,10 +627,13 @@ def run_hooks(hooks: dict[int, Any], g: Any) -> Any:
         r = hook(g)
         if r is not None:
             if not isinstance(r, Tensor):
-                raise TypeError(f"a hook must return None or a Tensor, but returned {type(r).__name__}")
+                raise TypeError(
+                    f"a hook must return None or a Tensor, but returned {type(r).__name__}"
+                )
             if r._array.shape != g._array.shape:
                 raise ShapeError(
-                    f"a hook has changed the size of the gradient from {g._array.shape} to {r._array.shape}; "
+                    f"a hook has changed the size of the gradient from {g._array.shape} to "
+                    f"{r._array.shape}; "
                     "it must keep the tensor's shape."
                 )
             g = r
@@ -572,7 +641,9 @@ def run_hooks(hooks: dict[int, Any], g: Any) -> Any:
 
 
 def prepare(node: Node, g: Any) -> Any:
-    """Hooks on the arriving gradient, then the tensors that retain it; or the slots of a node with several outputs."""
+    """Hooks on the arriving gradient, then the tensors that retain it; or the slots of a node with
+    several outputs.
+    """
     if node.out_specs is not None:
         g = [g[i] if i in g else zero_like_spec(s) for i, s in enumerate(node.out_specs)]
         if node.pre_hooks:
@@ -604,7 +675,9 @@ def zero_like_spec(spec: Any) -> Tensor | None:
 def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> None:
     """Add g to leaf's ``.grad``."""
     if leaf._grad is None:
-        leaf._grad = g if own and not create_graph else g.clone() if create_graph else g.detach().clone()
+        leaf._grad = (
+            g if own and not create_graph else g.clone() if create_graph else g.detach().clone()
+        )
     elif create_graph:
         leaf._grad = leaf._grad + g
     else:
@@ -622,7 +695,8 @@ def start(tensors: Sequence[Tensor], grads: Sequence[Any]) -> tuple[list[Any], l
         e = edge(t)
         if e is None:
             raise GraphError(
-                f"element {i} of tensors does not require grad and does not have a grad_fn; nothing it was computed from "
+                f"element {i} of tensors does not require grad and does not have a grad_fn; "
+                "nothing it was computed from "
                 "requires grad, or it was computed under no_grad() or detached."
             )
         roots.append(e)
@@ -636,19 +710,24 @@ def initial_gradient(t: Tensor, g: Any) -> Tensor:
     if g is None:
         if x.size != 1:
             raise GraphError(
-                f"grad can be implicitly created only for scalar outputs, but the output has shape {x.shape}; "
+                "grad can be implicitly created only for scalar outputs, but the output has "
+                f"shape {x.shape}; "
                 "reduce it first (for example with sum()), or pass a gradient of its shape."
             )
         if x.dtype in dtypes.COMPLEX_TYPES:
             raise GraphError(
-                f"grad can be implicitly created only for real scalar outputs, but this one is {dtypes.of[x.dtype].name}; "
+                "grad can be implicitly created only for real scalar outputs, but this one is "
+                f"{dtypes.of[x.dtype].name}; "
                 "take its real, imag or abs first, or pass a gradient."
             )
         return required.ones(x.shape, x.dtype)
     if not isinstance(g, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g._array.shape != x.shape:
-        raise ShapeError(f"Mismatch in shape: the gradient has {g._array.shape} and the output {x.shape}; they must be equal.")
+        raise ShapeError(
+            f"Mismatch in shape: the gradient has {g._array.shape} and the output {x.shape}; "
+            "they must be equal."
+        )
     if g._array.dtype in dtypes.COMPLEX_TYPES and x.dtype not in dtypes.COMPLEX_TYPES:
         raise GraphError("For real outputs the gradient must be real, but a complex one was given.")
     return g if g._array.dtype == x.dtype else required.cast(g, x.dtype)

@@ -7,21 +7,33 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import dtypes
-from rushlight.core.autograd import Node, any_needs_grad, attach, move_keepers, next_seq, required, zero_like_spec
+from rushlight.core.autograd import (
+    Node,
+    Output,
+    any_needs_grad,
+    attach,
+    move_keepers,
+    next_seq,
+    required,
+    zero_like_spec,
+)
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import CUSTOM, Tensor, ViewLink, alias, bump, counter_of, edge, new, wrap
 from rushlight.errors import GraphError
 
 
 class FunctionNode(Node):
-    """The graph node of one call of a Function; also the ``ctx`` that its forward and backward receive."""
+    """The graph node of one call of a Function; also the ``ctx`` that its forward and backward
+    receive.
+    """
 
     function: Any
     materialize = True
+    out_spec: Any = None  # shape and dtype of a single output
     dirty: tuple[Tensor, ...] = ()
     non_differentiable: tuple[Tensor, ...] = ()
     to_save: tuple[Any, ...] = ()
-    once = False
+    needs_input_grad: tuple[bool, ...] = ()
 
     def __init__(self, function: Any) -> None:
         self.function = function
@@ -34,7 +46,7 @@ class FunctionNode(Node):
         if self.saved is None:
             self.saved_tensors  # noqa: B018  raises: the graph was freed
         out = run_user_backward(self, gs)
-        grads = []
+        grads: list[Any] = []
         for i, (e, r) in enumerate(zip(self.edges, out, strict=True)):
             if e is None or r is None:
                 grads.append(None)
@@ -45,22 +57,32 @@ class FunctionNode(Node):
     def _checked(self, i: int, r: Any) -> Tensor:
         shape, d = self.specs[i]
         if not isinstance(r, Tensor):
-            raise TypeError(f"{self.name()}: gradient {i} must be a Tensor or None, but is {type(r).__name__}")
+            raise TypeError(
+                f"{self.name()}: gradient {i} must be a Tensor or None, but is {type(r).__name__}"
+            )
         if r._array.shape != shape:
             if r._array.ndim < len(shape) or r._array.size < max(1, int(_size(shape))):
-                raise GraphError(f"Function {self.name()} returned an invalid gradient at index {i} - got {list(r._array.shape)} "
-                                 f"but expected shape compatible with {list(shape)}")  # fmt: skip
+                raise GraphError(
+                    f"Function {self.name()} returned an invalid gradient at index {i} - got "
+                    f"{list(r._array.shape)} "
+                    f"but expected shape compatible with {list(shape)}"
+                )
             r = required.sum_to(r, shape)
         return r if r._array.dtype == d else required.cast(r, d)
 
     # What user code calls on ctx
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for backward; writes to them in between are detected. Call it once, in forward."""
+        """Keep tensors for backward; writes to them in between are detected. Call it once, in
+        forward.
+        """
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}; "
-                                "set anything else as an attribute of ctx.")  # fmt: skip
+                raise TypeError(
+                    "save_for_backward can only save variables, but argument is of type "
+                    f"{type(t).__name__}; "
+                    "set anything else as an attribute of ctx."
+                )
         self.to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
@@ -70,8 +92,11 @@ class FunctionNode(Node):
     def saved_tensors(self) -> tuple[Any, ...]:
         """What ``save_for_backward`` kept."""
         if self.saved is None:
-            raise GraphError("Trying to backward through the graph a second time: the saved tensors were freed by the first. "
-                             "Pass retain_graph=True to the earlier call.")  # fmt: skip
+            raise GraphError(
+                "Trying to backward through the graph a second time: the saved tensors were "
+                "freed by the first. "
+                "Pass retain_graph=True to the earlier call."
+            )
         return tuple([self._load(i) for i in range(len(self.saved))])
 
     @property
@@ -81,26 +106,21 @@ class FunctionNode(Node):
 
     def _load(self, i: int) -> Any:
         t, version = self.saved[i], self.versions[i]
-        if isinstance(version, tuple):  # one of the outputs: rejoin it to the graph
-            index, version = version
-            fresh = alias(t)
-            if modes.grad and index is not None:
-                slots = [fresh if k == index else wrap(t._array) for k in range(len(self.out_specs))] if self.out_specs else None
-                if slots is None:
-                    fresh._node, fresh._tracked = self, True
-                else:
-                    attach_output(self, fresh, index)
-            t, current = fresh, t._counter.value
-        else:
-            current = None if t is None else t._counter.value
-        if callable(version):
-            return version(t)
-        if current is not None and current != version:
+        if t is None or callable(version):  # packed by saved_tensors_hooks
+            return None if t is None else version(t)
+        index, version = version if isinstance(version, tuple) else (None, version)
+        if t._counter.value != version:
             raise GraphError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"{self.name()} saved a {tuple(t._array.shape)} tensor at version {version}, and it is now at version {current}."
+                "one of the variables needed for gradient computation has been modified by an "
+                f"inplace operation: {self.name()} saved a {tuple(t._array.shape)} tensor at "
+                f"version {version}, and it is now at version {t._counter.value}."
             )
-        return t
+        if index is None or not modes.grad:
+            return t
+        output = alias(t)  # one of the outputs: rejoin it to the graph, for higher orders
+        output._node = self if self.out_specs is None else Output(self, index)
+        output._tracked = True
+        return output
 
     def mark_dirty(self, *tensors: Tensor) -> None:
         """Name inputs that forward changed in place; forward must return them."""
@@ -115,16 +135,8 @@ class FunctionNode(Node):
         self.materialize = value
 
 
-def attach_output(node: Node, t: Tensor, index: int) -> None:
-    """Make t output ``index`` of a node with several."""
-    from_all: list[Any] = [t if k == index else None for k in range(len(node.out_specs))]
-    attach_some(node, from_all)
-
-
 def attach_some(node: Node, outs: list[Any]) -> None:
     """``attach`` for a list in which some outputs are not there."""
-    from rushlight.core.autograd import Output
-
     for i, o in enumerate(outs):
         if o is not None:
             o._node, o._tracked = Output(node, i), True
@@ -143,7 +155,7 @@ def run_user_backward(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
     if rule is None or rule is Function.backward:
         rule = node.function.vjp
     if node.materialize:
-        specs = node.out_specs or [node.out_spec]  # type: ignore[attr-defined]
+        specs = node.out_specs or [node.out_spec]
         gs = [zero_like_spec(s) if g is None else g for g, s in zip(gs, specs, strict=True)]
     out = rule(node, *gs)
     out = out if isinstance(out, tuple) else tuple(out) if isinstance(out, list) else (out,)
@@ -152,7 +164,8 @@ def run_user_backward(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
         out = out[:n]
     if len(out) != n:
         raise GraphError(
-            f"function {node.name()} returned an incorrect number of gradients (expected {n}, got {len(out)}); backward returns "
+            f"function {node.name()} returned an incorrect number of gradients (expected {n}, "
+            f"got {len(out)}); backward returns "
             "one per argument of forward, None for those that need none."
         )
     return out
@@ -163,9 +176,11 @@ class _FunctionMeta(type):
 
 
 class Function(metaclass=_FunctionMeta):
-    """A function with your own gradient. Subclass it, define static ``forward`` and ``backward``, and call ``apply``.
+    """A function with your own gradient. Subclass it, define static ``forward`` and ``backward``,
+    and call ``apply``.
 
-    ``forward(ctx, *args)`` computes without recording; ``backward(ctx, *grad_outputs)`` returns one gradient (or None) per argument of
+    ``forward(ctx, *args)`` computes without recording; ``backward(ctx, *grad_outputs)`` returns one
+    gradient (or None) per argument of
     forward. Alternatively define ``forward(*args)`` and ``setup_context(ctx, inputs, output)``.
 
     Example:
@@ -186,12 +201,17 @@ class Function(metaclass=_FunctionMeta):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise GraphError(f"{type(self).__name__} should not be instantiated; call {type(self).__name__}.apply(...)")
+        raise GraphError(
+            f"{type(self).__name__} should not be instantiated; call "
+            f"{type(self).__name__}.apply(...)"
+        )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compute the result; define it in the subclass."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -201,7 +221,10 @@ class Function(metaclass=_FunctionMeta):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradient of each argument of forward; define it in the subclass."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function."
+        )
 
     vjp = backward
 
@@ -212,7 +235,9 @@ class Function(metaclass=_FunctionMeta):
         tensors = [a if isinstance(a, Tensor) else None for a in args]
         edges = tuple([edge(t) if t is not None and t._tracked else None for t in tensors])
         recording = modes.grad and (any(e is not None for e in edges) or any_needs_grad(tensors))
-        ctx.needs_input_grad = tuple([t is not None and t.requires_grad and modes.grad for t in tensors])  # type: ignore[attr-defined]
+        ctx.needs_input_grad = tuple(
+            [t is not None and t.requires_grad and modes.grad for t in tensors]
+        )
         ctx.edges, ctx.op = edges, None
         with GradMode(False):
             if cls.setup_context is Function.setup_context:
@@ -229,7 +254,10 @@ def finish(ctx: FunctionNode, tensors: list[Tensor | None], result: Any, recordi
     results = list(result) if many else [result]
     for r in results:
         if not isinstance(r, Tensor) and r is not None and not many:
-            raise TypeError(f"{ctx.name()}: forward must return a Tensor or a tuple of them, but returned {type(r).__name__}")
+            raise TypeError(
+                f"{ctx.name()}: forward must return a Tensor or a tuple of them, but returned "
+                f"{type(r).__name__}"
+            )
     outs = [own_output(ctx, r, tensors, recording) if isinstance(r, Tensor) else r for r in results]
     if recording:
         ctx.seq = next_seq()
@@ -241,14 +269,23 @@ def finish(ctx: FunctionNode, tensors: list[Tensor | None], result: Any, recordi
     return outs[0]
 
 
-def own_output(ctx: FunctionNode, r: Tensor, tensors: list[Tensor | None], recording: bool) -> Tensor:
-    """The tensor to hand out: a changed input is the input itself; an unchanged one, or one in a graph, is an alias."""
+def own_output(
+    ctx: FunctionNode, r: Tensor, tensors: list[Tensor | None], recording: bool
+) -> Tensor:
+    """The tensor to hand out: a changed input is the input itself; an unchanged one, or one in a
+    graph, is an alias.
+    """
     if any(r is d for d in ctx.dirty):
         if recording:
             if r._link is None and r._wants_grad and r._node is None:
-                raise GraphError("a leaf Variable that requires grad has been used in an in-place operation.")
+                raise GraphError(
+                    "a leaf Variable that requires grad has been used in an in-place operation."
+                )
             if r._link is not None and r._link.origin is not None:
-                raise GraphError("the output of a custom Function that changes a view in place cannot be recorded; clone() it first.")
+                raise GraphError(
+                    "the output of a custom Function that changes a view in place cannot be "
+                    "recorded; clone() it first."
+                )
         bump(r)
         return r
     if any(r is t for t in tensors):
@@ -267,7 +304,9 @@ def own_output(ctx: FunctionNode, r: Tensor, tensors: list[Tensor | None], recor
 def attach_outputs(ctx: FunctionNode, results: list[Any], outs: list[Any], many: bool) -> None:
     """Give the outputs their place in the graph."""
     plain = [
-        isinstance(o, Tensor) and o._array.dtype in dtypes.DIFFERENTIABLE and not any(r is n for n in ctx.non_differentiable)
+        isinstance(o, Tensor)
+        and o._array.dtype in dtypes.DIFFERENTIABLE
+        and not any(r is n for n in ctx.non_differentiable)
         for o, r in zip(outs, results, strict=True)
     ]
     for o, r in zip(outs, results, strict=True):
@@ -275,18 +314,24 @@ def attach_outputs(ctx: FunctionNode, results: list[Any], outs: list[Any], many:
             move_keepers(o, ctx)
             o._wants_grad = False
     if not many:
-        ctx.out_spec = (outs[0]._array.shape, outs[0]._array.dtype)  # type: ignore[attr-defined]
+        ctx.out_spec = (outs[0]._array.shape, outs[0]._array.dtype)
         if plain[0]:
             attach(ctx, outs[0])
         return
     ctx.special = True
-    ctx.out_specs = [(o._array.shape, o._array.dtype) if isinstance(o, Tensor) else ((), dtypes.bool_) for o in outs]
+    ctx.out_specs = [
+        (o._array.shape, o._array.dtype) if isinstance(o, Tensor) else ((), dtypes.bool_)
+        for o in outs
+    ]
     attach_some(ctx, [o if p else None for o, p in zip(outs, plain, strict=True)])
 
 
 def save(ctx: FunctionNode, results: list[Any], outs: list[Any]) -> None:
-    """Turn ``to_save`` into saved values with versions; outputs are kept as aliases, or the graph would be a cycle."""
-    saved, versions = [], []
+    """Turn ``to_save`` into saved values with versions; outputs are kept as aliases, or the graph
+    would be a cycle.
+    """
+    saved: list[Any] = []
+    versions: list[Any] = []
     for t in ctx.to_save:
         index = next((i for i, r in enumerate(results) if r is t), None)
         if t is None:
@@ -307,7 +352,9 @@ def save(ctx: FunctionNode, results: list[Any], outs: list[Any]) -> None:
 
 
 def once_differentiable(rule: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of a ``backward`` that cannot itself be differentiated: a second derivative through it raises."""
+    """Decorator of a ``backward`` that cannot itself be differentiated: a second derivative through
+    it raises.
+    """
 
     @functools.wraps(rule)
     def wrapper(ctx: Any, *gs: Any) -> Any:
@@ -330,7 +377,9 @@ class Refusal(Node):
         return "DelayedErrorBackward"
 
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
-        raise GraphError("trying to differentiate twice a function that was marked with @once_differentiable")
+        raise GraphError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
 
 
 def _refusing(t: Tensor, edges: tuple[Any, ...]) -> Tensor:

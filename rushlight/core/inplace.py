@@ -1,4 +1,6 @@
-"""Writing to a tensor: checks, the write, the version, the graph. One path for every op with a trailing underscore."""
+"""Writing to a tensor: checks, the write, the version, the graph. One path for every op with a
+trailing underscore.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,16 @@ from rushlight.errors import MemoryOverlapError
 def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
     """x <- op(x, *others), in x's memory."""
     node, had_grad = None, False
-    if modes.grad and op.differentiable and any_needs_grad((x, *others)) and x._array.dtype in dtypes.DIFFERENTIABLE:
+    if (
+        modes.grad
+        and op.differentiable
+        and any_needs_grad((x, *others))
+        and x._array.dtype in dtypes.DIFFERENTIABLE
+    ):
         check_write(x)
-        edges = tuple([edge(t) if isinstance(t, Tensor) and t._tracked else None for t in (x, *others)])
+        edges = tuple(
+            [edge(t) if isinstance(t, Tensor) and t._tracked else None for t in (x, *others)]
+        )
         had_grad = edges[0] is not None
         out = alias(x)
         node = record(op, (kept_input(op, x, edges), *others), out, params, edges)
@@ -27,7 +36,10 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         op.store(x._array, [t._array if isinstance(t, Tensor) else t for t in others], params)
     except ValueError as error:
         if "read-only" in str(error):
-            raise RuntimeError("the tensor's memory is read-only (from_numpy of a read-only array); clone() it first") from error
+            raise RuntimeError(
+                "the tensor's memory is read-only (from_numpy of a read-only array); clone() it "
+                "first"
+            ) from error
         raise
     version = bump(x)
     if node is not None:
@@ -38,13 +50,15 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
 
 
 def kept_input(op: Any, x: Tensor, edges: tuple[Any, ...]) -> Tensor:
-    """x for recording; a clone of its old value when a rule reads that, since the write destroys it."""
+    """x for recording; a clone of its old value when a rule reads that, since the write destroys
+    it.
+    """
     if not op.keep(tuple([e is not None for e in edges]), 1)[0][0]:
         return x
     with GradMode(False):
-        old = x.clone()  # type: ignore[attr-defined]
+        old: Tensor = x.clone()
     old._node, old._tracked = edges[0], edges[0] is not None
-    return old  # type: ignore[no-any-return]
+    return old
 
 
 def steps(x: Any) -> list[int]:
@@ -75,19 +89,29 @@ def check_memory(op: Any, x: np.ndarray[Any, Any], others: list[Any]) -> None:
         return
     if has_self_overlap(x):
         raise MemoryOverlapError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. "
             "Please clone() the tensor before performing the operation."
         )
     for y in others:
         if not y.size:
             continue
         if y is x and op.overlap == "none":
-            raise MemoryOverlapError("unsupported operation: the written-to tensor is also read; clone() one of them first.")
+            raise MemoryOverlapError(
+                "unsupported operation: the written-to tensor is also read; clone() one of them "
+                "first."
+            )
         if op.overlap != "none" and same_window(x, y):
             continue
         start, begin = x.__array_interface__["data"][0], y.__array_interface__["data"][0]
-        if start < begin + y.nbytes and begin < start + x.nbytes and layout_dense(x) and layout_dense(y):
+        if (
+            start < begin + y.nbytes
+            and begin < start + x.nbytes
+            and layout_dense(x)
+            and layout_dense(y)
+        ):
             raise MemoryOverlapError(
-                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory "
                 "location. Please clone() the tensor before performing the operation."
             )

@@ -1,8 +1,11 @@
 """Op and its kinds, and how each runs.
 
-An op is a class; defining it makes its one instance and builds ``bind``, a closure over what the op needs, so that applying an op
-eagerly is one Python call with no lookup by name: ``Mul.bind(a, b)``, ``Tensor.__mul__ = Mul.bind``. ``update`` is the same op in
-place. ``run`` is the definition that the closures abbreviate: they handle the common case and otherwise call it.
+An op is a class; defining it makes its one instance and builds ``bind``, a closure over what the op
+needs, so that applying an op
+eagerly is one Python call with no lookup by name: ``Mul.bind(a, b)``, ``Tensor.__mul__ =
+Mul.bind``. ``update`` is the same op in
+place. ``run`` is the definition that the closures abbreviate: they handle the common case and
+otherwise call it.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ DIFFERENTIABLE = dtypes.DIFFERENTIABLE
 
 
 def parameters(function: Any) -> tuple[tuple[str, ...], bool]:
-    """Names of a method's positional parameters after ``self``, and whether it has keyword-only ones."""
+    """Names of a method's positional parameters after ``self``, and whether it has keyword-only
+    ones.
+    """
     code = function.__code__
     return code.co_varnames[1 : code.co_argcount], bool(code.co_kwonlyargcount)
 
@@ -48,19 +53,29 @@ def parameters(function: Any) -> tuple[tuple[str, ...], bool]:
 class Op:
     """A definition of a computation: what it computes (``eager``), and its gradient.
 
-    Gradient rules are ``grad`` (one input), ``grad_<input>`` (several; each is evaluated, and keeps values, only when needed), or
-    ``grads(g, needs, ...)`` for a joint kernel, returning one gradient per input. Parameters after ``g`` name what a rule reads:
-    an input, an output, ``<input>_spec`` (shape, dtype), ``specs`` of all inputs, an op parameter, or ``params``. Rules speak
-    Tensor, so that they can be differentiated again; they return a gradient in the broadcast shape, or None.
+    Gradient rules are ``grad`` (one input), ``grad_<input>`` (several; each is evaluated, and keeps
+    values, only when needed), or
+    ``grads(g, needs, ...)`` for a joint kernel, returning one gradient per input. Parameters after
+    ``g`` name what a rule reads:
+    an input, an output, ``<input>_spec`` (shape, dtype), ``specs`` of all inputs, an op parameter,
+    or ``params``. Rules speak
+    Tensor, so that they can be differentiated again; they return a gradient in the broadcast shape,
+    or None.
     """
 
     names: tuple[str, ...] = ()  # tensor inputs, read from `eager` (after xp) or `scalar` (after s)
-    outputs: tuple[str, ...] = ("out",)  # several names: `eager` returns a tuple and rules get a list of gradients
-    variadic = False  # any number of inputs after the named ones: `eager(xp, input, *tail)`; `grads` may read "tail"
-    overlap = "same"  # memory a write may share with what it reads: "same" elements, "none", "itself" or "any"
+    outputs: tuple[str, ...] = (
+        "out",
+    )  # several names: `eager` returns a tuple and rules get a list of gradients
+    # any number of inputs after the named ones: `eager(xp, input, *tail)`; `grads` may read "tail"
+    variadic = False
+    # memory a write may share with what it reads: "same" elements, "none", "itself" or "any"
+    overlap = "same"
     fits = False  # gradients may need to be reduced and cast to the inputs' shape and dtype
     label: str | None = None  # name in the graph where it differs from the class's
-    precision: str | None = None  # under autocast: "lower" computes in its dtype, "float32" in float32
+    precision: str | None = (
+        None  # under autocast: "lower" computes in its dtype, "float32" in float32
+    )
 
     bind: ClassVar[Callable[..., Any]]
     update: ClassVar[Callable[..., Any]]
@@ -80,16 +95,26 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__} defines no eager")
 
     def plan(self) -> None:
-        """Read the rules' parameters: what has to be saved for each combination of needed gradients."""
+        """Read the rules' parameters: what has to be saved for each combination of needed
+        gradients.
+        """
         cls = type(self)
         if not self.names:
             scalar = getattr(cls, "scalar", None)
             self.names = parameters(scalar or cls.eager)[0][1:]
-        where = {} if self.variadic else {name: i for i, name in enumerate(self.outputs, len(self.names))}
-        where.update({name: i for i, name in enumerate(self.names)})  # an input may be called "out": a gradient's op has such
+        where = (
+            {}
+            if self.variadic
+            else {name: i for i, name in enumerate(self.outputs, len(self.names))}
+        )
+        where.update(
+            {name: i for i, name in enumerate(self.names)}
+        )  # an input may be called "out": a gradient's op has such
         self.rules = []
         for name in self.names:
-            rule = getattr(self, "grad_" + name, None) or (getattr(self, "grad", None) if len(self.names) == 1 else None)
+            rule = getattr(self, "grad_" + name, None) or (
+                getattr(self, "grad", None) if len(self.names) == 1 else None
+            )
             reads = () if rule is None else parameters(rule.__func__)[0][1:]
             self.rules.append((rule, tuple([where.get(r, r) for r in reads])))
         if hasattr(cls, "grads"):
@@ -97,11 +122,21 @@ class Op:
             self.joint = (self.grads, tuple([where.get(r, r) for r in reads]))  # type: ignore[attr-defined]
         self.differentiable = self.joint is not None or any(rule for rule, _ in self.rules)
         self._keep: dict[Any, tuple[tuple[bool, ...], bool]] = {}
-        if len(self.names) == 2 and not self.variadic:  # what record_binary looks up, by 2 * (second needs) + (first needs)
-            self.keep2 = [(*self.keep((bool(m & 1), bool(m & 2)), 1)[0], self.keep((bool(m & 1), bool(m & 2)), 1)[1]) for m in range(4)]
+        if (
+            len(self.names) == 2 and not self.variadic
+        ):  # what record_binary looks up, by 2 * (second needs) + (first needs)
+            self.keep2 = [
+                (
+                    *self.keep((bool(m & 1), bool(m & 2)), 1)[0],
+                    self.keep((bool(m & 1), bool(m & 2)), 1)[1],
+                )
+                for m in range(4)
+            ]
 
     def keep(self, needs: tuple[bool, ...], outs: int) -> tuple[tuple[bool, ...], bool]:
-        """Which inputs and outputs are saved when these inputs need gradient, and whether the inputs' specs are."""
+        """Which inputs and outputs are saved when these inputs need gradient, and whether the
+        inputs' specs are.
+        """
         found = self._keep.get((needs, outs))
         if found is None:
             reads: set[Any] = set(self.joint[1]) if self.joint is not None else set()
@@ -110,7 +145,10 @@ class Op:
                     reads.update(names)
             n = len(needs)
             specs = any(isinstance(r, str) and (r == "specs" or r.endswith("_spec")) for r in reads)
-            kept = tuple(i in reads or (len(self.names) <= i < n and "tail" in reads) for i in range(n + outs))
+            kept = tuple(
+                i in reads or (len(self.names) <= i < n and "tail" in reads)
+                for i in range(n + outs)
+            )
             found = self._keep[needs, outs] = kept, specs
         return found
 
@@ -149,19 +187,32 @@ def check_store(name: str, x: Any, r: Any) -> None:
     """Refuse a result that array x cannot take."""
     if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype]:
         raise DTypeError(
-            f"{name.lower()}_: result type {_title(r.dtype)} can't be cast to the desired output type {_title(x.dtype)}; "
+            f"{name.lower()}_: result type {_title(r.dtype)} can't be cast to the desired output "
+            f"type {_title(x.dtype)}; "
             "convert the tensor first, or use the operation without the underscore."
         )
     if r.shape != x.shape:
         raise ShapeError(
-            f"{name.lower()}_: output with shape {list(x.shape)} doesn't match the broadcast shape {list(r.shape)}; "
+            f"{name.lower()}_: output with shape {list(x.shape)} doesn't match the broadcast "
+            f"shape {list(r.shape)}; "
             "an in-place operation cannot grow its tensor."
         )
 
 
-TITLES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
-          "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
-          "complex128": "ComplexDouble"}  # fmt: skip
+TITLES = {
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+}
 
 
 def _title(d: np.dtype[Any]) -> str:
@@ -171,14 +222,20 @@ def _title(d: np.dtype[Any]) -> str:
 def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """Apply any op: compute, wrap, record."""
     if modes.autocast is not None and op.precision is not None:
-        inputs = autocast_inputs(inputs, modes.autocast if op.precision == "lower" else dtypes.float32)
+        inputs = autocast_inputs(
+            inputs, modes.autocast if op.precision == "lower" else dtypes.float32
+        )
     out = op.forward([t._array if isinstance(t, Tensor) else t for t in inputs], params)
     result: Any
     if out.__class__ is tuple or out.__class__ is list:
         result = [wrap(o if type(o) is ndarray else np.asarray(o)) for o in out]
     else:
         result = wrap(out if type(out) is ndarray else np.asarray(out))
-    if op.differentiable and modes.grad and (result.__class__ is list or result._array.dtype in DIFFERENTIABLE):
+    if (
+        op.differentiable
+        and modes.grad
+        and (result.__class__ is list or result._array.dtype in DIFFERENTIABLE)
+    ):
         for t in inputs:
             if isinstance(t, Tensor) and t._tracked:
                 record(op, inputs, result, params)
@@ -190,15 +247,20 @@ def autocast_inputs(inputs: Any, d: Any) -> list[Any]:
     """Floating-point inputs in the dtype that autocast chose for the op; float64 stays."""
     wide = (dtypes.float32, dtypes.float16, dtypes.bfloat16)
     return [
-        required.cast(t, d) if isinstance(t, Tensor) and t._array.dtype in wide and t._array.dtype != d else t for t in inputs
+        required.cast(t, d)
+        if isinstance(t, Tensor) and t._array.dtype in wide and t._array.dtype != d
+        else t
+        for t in inputs
     ]
 
 
 class Elementwise(Op, abstract=True):
     """Broadcasting and promoting, defined for one element by ``scalar(s, *elements, **params)``.
 
-    ``s`` supplies the functions (``s.exp``, ``s.where``), so that NumPy and compiled backends read the same formula. ``ufunc`` is a
-    faster NumPy callable for arrays of one dtype in ``fast``; other dtypes take the general path, halves through float32.
+    ``s`` supplies the functions (``s.exp``, ``s.where``), so that NumPy and compiled backends read
+    the same formula. ``ufunc`` is a
+    faster NumPy callable for arrays of one dtype in ``fast``; other dtypes take the general path,
+    halves through float32.
     """
 
     ufunc: Any = None
@@ -232,7 +294,10 @@ class Elementwise(Op, abstract=True):
         except ValueError as error:
             raise broadcast_error(type(self).__name__, arrays) from error
         except TypeError as error:  # NumPy has no loop for the dtype
-            raise DTypeError(f"{type(self).__name__.lower()} is not defined for {dtypes.of[d].name} tensors: {error}") from error
+            raise DTypeError(
+                f"{type(self).__name__.lower()} is not defined for {dtypes.of[d].name} tensors: "
+                f"{error}"
+            ) from error
         if type(out) is not ndarray:
             out = np.asarray(out)
         if half and out.dtype is dtypes.float32 and self.out_dtype is None:
@@ -275,14 +340,17 @@ def broadcast_error(name: str, arrays: list[Any]) -> ShapeError:
             a, b = sorted(sizes)[:2]
             dim = max(len(s) for s in shapes) - at
             return ShapeError(
-                f"{name.lower()}: shapes {text} cannot be broadcast: the size of tensor a ({b}) must match the size of tensor b "
+                f"{name.lower()}: shapes {text} cannot be broadcast: the size of tensor a ({b}) "
+                "must match the size of tensor b "
                 f"({a}) at non-singleton dimension {dim}."
             )
     return ShapeError(f"{name.lower()}: shapes {text} do not fit together.")
 
 
 def operand(b: Any) -> Any:
-    """What may stand beside a tensor in arithmetic: a number, a NumPy scalar or array; else NotImplemented."""
+    """What may stand beside a tensor in arithmetic: a number, a NumPy scalar or array; else
+    NotImplemented.
+    """
     if isinstance(b, (int, float, complex)):
         return b
     if isinstance(b, np.generic):
@@ -301,7 +369,7 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
     def bind(a: Tensor) -> Tensor:
         x = a._array
         if state.busy or x.dtype not in fast or type(x) is not ndarray:
-            return run(op, (a,), {})  # type: ignore[no-any-return]
+            return run(op, (a,), {})
         out = ufunc(x)
         t = new(Tensor)
         t._array = out if type(out) is ndarray else np.asarray(out)
@@ -326,7 +394,7 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
     def bind(a: Tensor, **params: Any) -> Tensor:
         x = a._array
         if state.busy or x.dtype not in fast or type(x) is not ndarray:
-            return run(op, (a,), params)  # type: ignore[no-any-return]
+            return run(op, (a,), params)
         out = ufunc(x, **params)
         t = new(Tensor)
         t._array = out if type(out) is ndarray else np.asarray(out)
@@ -347,7 +415,11 @@ def make_binary(op: Elementwise) -> Callable[..., Any]:
         x = a._array
         if b.__class__ in NUMBERS:
             d = x.dtype
-            if d not in FLOATS and (b.__class__ is not int or d not in fast) or type(x) is not ndarray:
+            if (
+                d not in fast
+                or (d not in FLOATS and b.__class__ is not int)
+                or type(x) is not ndarray
+            ):
                 return run(op, (a, b), {})
             y, tracked = b, a._tracked
         elif isinstance(b, Tensor):
@@ -381,11 +453,16 @@ def make_binary(op: Elementwise) -> Callable[..., Any]:
 
 def make_reversed(op: Elementwise) -> Callable[..., Any]:
     """``bind`` for a number on the left: ``2.0 - a``."""
-    ufunc, differentiable = op.ufunc, op.differentiable
+    ufunc, fast, differentiable = op.ufunc, op.fast & FLOATS, op.differentiable
 
     def bind(b: Tensor, a: Any) -> Any:
         y = b._array
-        if state.busy or a.__class__ not in NUMBERS or y.dtype not in FLOATS or type(y) is not ndarray:
+        if (
+            state.busy
+            or a.__class__ not in NUMBERS
+            or y.dtype not in fast
+            or type(y) is not ndarray
+        ):
             if not isinstance(a, Tensor):
                 a = operand(a)
             return NotImplemented if a is NotImplemented else run(op, (a, b), {})
@@ -426,7 +503,9 @@ def record_binary(op: Op, a: Tensor, b: Any, t: Tensor) -> None:
 
 
 def make_binary_update(op: Elementwise) -> Callable[..., Any]:
-    """``update`` of an elementwise op of two inputs: writes straight into memory when nothing is recorded or shared."""
+    """``update`` of an elementwise op of two inputs: writes straight into memory when nothing is
+    recorded or shared.
+    """
     ufunc, fast = op.ufunc, op.fast
 
     def update(a: Tensor, b: Any) -> Any:
@@ -477,14 +556,19 @@ class Reduction(Op, abstract=True):
         def bind(a: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
             x = a._array
             if state.busy or x.dtype not in fast or type(x) is not ndarray:
-                return run(op, (a,), {"dim": dim, "keepdim": keepdim})  # type: ignore[no-any-return]
+                return run(op, (a,), {"dim": dim, "keepdim": keepdim})
             out = reducer(x, dim, None, None, keepdim)
             t = new(Tensor)
             t._array = out if type(out) is ndarray and out.flags.c_contiguous else packed(out)
             if a._tracked and differentiable and modes.grad and needs_grad(a):
                 t._node = n = new(Node)
                 t._tracked = True
-                n.op, n.edges, n.seq, n.params = op, (edge(a),), next_seq(), {"dim": dim, "keepdim": keepdim}
+                n.op, n.edges, n.seq, n.params = (
+                    op,
+                    (edge(a),),
+                    next_seq(),
+                    {"dim": dim, "keepdim": keepdim},
+                )
                 if keep_x or keep_out:
                     n.saved = (a if keep_x else None, alias(t) if keep_out else None)
                     n.versions = (a._counter.value if keep_x else None, 0 if keep_out else None)
@@ -496,12 +580,16 @@ class Reduction(Op, abstract=True):
 
 
 def packed(a: Any) -> np.ndarray[Any, Any]:
-    """C-contiguous: everything but elementwise results is, as in torch (NumPy keeps the input's order)."""
+    """C-contiguous: everything but elementwise results is, as in torch (NumPy keeps the input's
+    order).
+    """
     return np.array(a, order="C", copy=None)
 
 
 class View(Op, abstract=True):
-    """The output shares the input's memory: ``eager(xp, x, *, params)`` returns a NumPy view, or a list of them when ``multi``."""
+    """The output shares the input's memory: ``eager(xp, x, *, params)`` returns a NumPy view, or a
+    list of them when ``multi``.
+    """
 
     multi = False
     pick: Any = None  # multi: the op that makes output `index` alone
@@ -541,7 +629,9 @@ class View(Op, abstract=True):
 
 
 def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) -> list[Tensor]:
-    """A view op with several outputs: they refuse recorded writes, since those could not be told apart."""
+    """A view op with several outputs: they refuse recorded writes, since those could not be told
+    apart.
+    """
     outs = [wrap(o) for o in arrays]
     grad = modes.grad
     for i, o in enumerate(outs):

@@ -23,8 +23,10 @@ class Size(tuple[int, ...]):
         """Sizes from any iterable of ints."""
         self = tuple.__new__(cls, sizes)
         for n in self:
-            if not isinstance(n, int) and not hasattr(n, "__index__"):
-                raise TypeError(f"torch.Size() takes an iterable of 'int' (got {type(n).__name__!r})")
+            if not hasattr(n, "__index__"):
+                raise TypeError(
+                    f"torch.Size() takes an iterable of 'int' (got {type(n).__name__!r})"
+                )
         return self
 
     def numel(self) -> int:

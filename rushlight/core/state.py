@@ -10,7 +10,9 @@ from typing import Any
 
 
 class State:
-    """``busy`` counts everything, in any thread, that fast paths must make way for (anomaly mode, a trace, a profiler)."""
+    """``busy`` counts everything, in any thread, that fast paths must make way for (anomaly mode, a
+    trace, a profiler).
+    """
 
     __slots__ = ("busy",)
 
@@ -43,12 +45,12 @@ class Mode:
     def __exit__(self, *exc: object) -> None: ...
 
     def clone(self) -> Mode:
-        """A fresh context manager with the same settings: a decorated function may be re-entered."""
+        """A fresh manager with the same settings: a decorated function may be re-entered."""
         return self
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.isclass(function):
-            function.__init__ = self(function.__init__)  # type: ignore[misc]
+            setattr(function, "__init__", self(function.__init__))  # noqa: B010
             return function
         if inspect.isgeneratorfunction(function):
             return self._wrap_generator(function)
@@ -140,7 +142,8 @@ class enable_grad(no_grad):
 
 
 class set_grad_enabled(GradMode):
-    """Turns recording on or off, at once when called and until the end of the block when used with ``with``.
+    """Turns recording on or off, at once when called and until the end of the block when used with
+    ``with``.
 
     Example:
         >>> import rushlight as torch
@@ -163,7 +166,8 @@ class set_grad_enabled(GradMode):
 
 
 class inference_mode(Mode):
-    """Like ``no_grad`` for code that never needs gradients of its results. Context manager and decorator.
+    """Like ``no_grad`` for code that never needs gradients of its results. Context manager and
+    decorator.
 
     Args:
         mode: whether to turn it on.
@@ -174,6 +178,9 @@ class inference_mode(Mode):
         ...     torch.is_inference_mode_enabled()
         True
     """
+
+    value: bool
+    previous: tuple[bool, bool]
 
     def __new__(cls, mode: Any = True) -> Any:
         self = object.__new__(cls)
@@ -190,7 +197,7 @@ class inference_mode(Mode):
         modes.grad, modes.inference = self.previous
 
     def clone(self) -> inference_mode:
-        return inference_mode(self.value)  # type: ignore[no-any-return]
+        return inference_mode(self.value)
 
 
 def is_grad_enabled() -> bool:

@@ -1,11 +1,15 @@
-"""Tensor: an array, its place in the autograd graph, and what it shares with other tensors. No mathematics.
+"""Tensor: an array, its place in the autograd graph, and what it shares with other tensors. No
+mathematics.
 
-Fields whose usual value is the class default are set only when they differ, so making a tensor stores one field. Users hang
-attributes on tensors, so internal names start with an underscore. Methods are attached by ``tensor_api``.
+Fields whose usual value is the class default are set only when they differ, so making a tensor
+stores one field. Users hang
+attributes on tensors, so internal names start with an underscore. Methods are attached by
+``tensor_api``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
 
 
 class Counter:
-    """How often the memory behind a family of tensors was written. Shared by a base, its views and its detached aliases."""
+    """How often the memory behind a family of tensors was written. Shared by a base, its views and
+    its detached aliases.
+    """
 
     __slots__ = ("value",)
 
@@ -33,13 +39,16 @@ UNSHARED = Counter()  # stands for "never written, not shared yet"; its value st
 class ViewLink:
     """Why a tensor is a view: it is ``base`` with ``chain`` applied. One per view, never nested.
 
-    Fields: base, the root tensor; chain, a tuple of (op, params); version, the counter's value for which the tensor's node is
+    Fields: base, the root tensor; chain, a tuple of (op, params); version, the counter's value for
+        which the tensor's node is
     right; origin, None or why a recorded write through this view is refused.
     """
 
     __slots__ = ("base", "chain", "version", "origin")
 
-    def __init__(self, base: Tensor, chain: tuple[Any, ...], version: int, origin: str | None) -> None:
+    def __init__(
+        self, base: Tensor, chain: tuple[Any, ...], version: int, origin: str | None
+    ) -> None:
         self.base, self.chain, self.version, self.origin = base, chain, version, origin
 
 
@@ -51,9 +60,13 @@ class Tensor:
 
     _is_node = False
     _array: Any = None  # numpy.ndarray or cupy.ndarray: aliasing lives at this level
-    _tracked = False  # False: surely no gradient. True: ask `edge`. Exact unless the tensor is a view
+    _tracked = (
+        False  # False: surely no gradient. True: ask `edge`. Exact unless the tensor is a view
+    )
     _wants_grad = False  # requires_grad_() was called on this leaf
-    _node: Node | None = None  # the node that made it, when recorded; stale for a view whose link is behind
+    _node: Node | None = (
+        None  # the node that made it, when recorded; stale for a view whose link is behind
+    )
     _counter = UNSHARED
     _link: ViewLink | None = None
     _grad: Tensor | None = None
@@ -65,6 +78,38 @@ class Tensor:
 
         def __getattr__(self, name: str) -> Any:
             """Methods are attached by tensor_api."""
+
+        __add__: Callable[[Any], Any]
+        __radd__: Callable[[Any], Any]
+        __sub__: Callable[[Any], Any]
+        __rsub__: Callable[[Any], Any]
+        __mul__: Callable[[Any], Any]
+        __rmul__: Callable[[Any], Any]
+        __truediv__: Callable[[Any], Any]
+        __rtruediv__: Callable[[Any], Any]
+        __floordiv__: Callable[[Any], Any]
+        __mod__: Callable[[Any], Any]
+        __pow__: Callable[[Any], Any]
+        __rpow__: Callable[[Any], Any]
+        __matmul__: Callable[[Any], Any]
+        __and__: Callable[[Any], Any]
+        __or__: Callable[[Any], Any]
+        __xor__: Callable[[Any], Any]
+        __lt__: Callable[[Any], Any]
+        __le__: Callable[[Any], Any]
+        __gt__: Callable[[Any], Any]
+        __ge__: Callable[[Any], Any]
+        __getitem__: Callable[[Any], Any]
+
+        def __eq__(self, other: object) -> Any: ...
+        def __ne__(self, other: object) -> Any: ...
+
+        def __neg__(self) -> Any: ...
+        def __invert__(self) -> Any: ...
+
+        __setitem__: Callable[[Any, Any], None]
+        __bool__: Callable[[], bool]
+        __len__: Callable[[], int]
 
     __array_priority__ = 1000
     __array_ufunc__ = None  # so that ndarray + Tensor asks Tensor
@@ -84,12 +129,16 @@ class Tensor:
         if requires_grad and self._array.dtype not in dtypes.DIFFERENTIABLE:
             raise GraphError(
                 "only Tensors of floating point and complex dtype can require gradients; "
-                f"this one is {dtypes.of[self._array.dtype].name}. Convert it first, for example with .float()."
+                f"this one is {dtypes.of[self._array.dtype].name}. Convert it first, for example "
+                "with .float()."
             )
-        if self._node is not None:  # as it is: asking for grad_fn could refuse a stale view that nobody differentiates
+        if (
+            self._node is not None
+        ):  # as it is: asking for grad_fn could refuse a stale view that nobody differentiates
             if not requires_grad:
                 raise GraphError(
-                    "you can only change requires_grad flags of leaf variables. This one was computed from tensors that "
+                    "you can only change requires_grad flags of leaf variables. This one was "
+                    "computed from tensors that "
                     "require grad; use detach() to get a tensor outside the graph."
                 )
             return self
@@ -160,7 +209,9 @@ def alias(t: Tensor) -> Tensor:
     return out
 
 
-def link_view(parent: Tensor, out: Tensor, op: Any, params: dict[str, Any], origin: str | None = None) -> None:
+def link_view(
+    parent: Tensor, out: Tensor, op: Any, params: dict[str, Any], origin: str | None = None
+) -> None:
     """Mark ``out``, whose array is a view of ``parent``'s, as a differentiable view."""
     link = parent._link
     out._counter = c = counter_of(parent)
@@ -172,8 +223,12 @@ def link_view(parent: Tensor, out: Tensor, op: Any, params: dict[str, Any], orig
 
 
 def needs_grad(t: Tensor) -> bool:
-    """requires_grad, without making a stale view's node again. A view needs gradient when its base does."""
-    return t._wants_grad or t._node is not None or (t._link is not None and needs_grad(t._link.base))
+    """requires_grad, without making a stale view's node again. A view needs gradient when its base
+    does.
+    """
+    return (
+        t._wants_grad or t._node is not None or (t._link is not None and needs_grad(t._link.base))
+    )
 
 
 def edge(t: Tensor) -> Any:
@@ -195,7 +250,9 @@ def replay(t: Tensor, chain: tuple[Any, ...]) -> Tensor:
 
 
 def refresh(t: Tensor) -> None:
-    """View t's memory was written since its node was made: make the node again from the base's history."""
+    """View t's memory was written since its node was made: make the node again from the base's
+    history.
+    """
     link = t._link
     assert link is not None
     if t._node is None and not needs_grad(link.base):
@@ -209,7 +266,9 @@ def refresh(t: Tensor) -> None:
         modes.grad = previous
     old, t._node = t._node, again._node
     link.version = t._counter.value
-    if t._keeps_grad and old is not None:  # a retained gradient follows the tensor, hooks stay behind
+    if (
+        t._keeps_grad and old is not None
+    ):  # a retained gradient follows the tensor, hooks stay behind
         old.drop_keeper(t)
         if t._node is not None:
             t._node.add_keeper(t)
@@ -219,7 +278,8 @@ def refuse(origin: str, what: str) -> None:
     """Raise the error for a write that meets a view of this origin."""
     if origin is NO_GRAD:
         raise GraphError(
-            f"A view was created in no_grad mode and {what} modified in place with grad mode enabled; "
+            f"A view was created in no_grad mode and {what} modified in place with grad mode "
+            "enabled; "
             "move both inside, or both outside, the no_grad block."
         )
     if origin is CUSTOM:
@@ -228,7 +288,8 @@ def refuse(origin: str, what: str) -> None:
             "clone() it, or return a clone from the Function's forward."
         )
     raise GraphError(
-        f"The tensor is one of several views that one function returned (split, chunk, unbind) and {what} modified in place; "
+        "The tensor is one of several views that one function returned (split, chunk, unbind) "
+        f"and {what} modified in place; "
         "use an operation that is not in place, or index the tensor instead."
     )
 

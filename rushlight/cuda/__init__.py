@@ -1,4 +1,6 @@
-"""CUDA devices, reached through CuPy where it is installed. Without it every question has the answer of a machine with no GPU."""
+"""CUDA devices, reached through CuPy where it is installed. Without it every question has the
+answer of a machine with no GPU.
+"""
 
 from __future__ import annotations
 

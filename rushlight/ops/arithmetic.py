@@ -22,7 +22,10 @@ def conj(x: Any) -> Any:
 def refuse_bool_difference(operands: Any) -> None:
     """torch subtracts no truth values, not even from numbers."""
     if any([getattr(a, "dtype", type(a)) in (np.bool_, bool) for a in operands]):
-        raise DTypeError("sub: subtraction of bool tensors is not supported; use ^ (logical_xor) or ~ (logical_not).")
+        raise DTypeError(
+            "sub: subtraction of bool tensors is not supported; use ^ (logical_xor) or ~ "
+            "(logical_not)."
+        )
 
 
 class Add(Elementwise):
@@ -60,7 +63,9 @@ class Sub(Elementwise):
 
 
 class AddScaled(Elementwise):
-    """``input + alpha * other``. alpha is a number with no say in the result's dtype, and nothing is kept for backward."""
+    """``input + alpha * other``. alpha is a number with no say in the result's dtype, and nothing
+    is kept for backward.
+    """
 
     label = "Add"
 
@@ -119,7 +124,9 @@ class Neg(Elementwise):
 
     def compute_dtype(self, arrays):
         if arrays[0].dtype == np.bool_:
-            raise DTypeError("neg: the - operator is not supported on bool tensors; use ~ or logical_not().")
+            raise DTypeError(
+                "neg: the - operator is not supported on bool tensors; use ~ or logical_not()."
+            )
         return arrays[0].dtype
 
     def grad(self, g):
@@ -127,7 +134,7 @@ class Neg(Elementwise):
 
 
 class Pow(Elementwise):
-    """``input ** exponent``. Shape: broadcast of both. Integers to negative integer powers raise."""
+    """``input ** exponent``. Shape: broadcast of both. Integers to negative powers raise."""
 
     ufunc = np.power
     fast = dtypes.FLOATS
@@ -138,7 +145,10 @@ class Pow(Elementwise):
     def compute_dtype(self, arrays):
         d = super().compute_dtype(arrays)
         if isinstance(arrays[1], int) and arrays[1] < 0 and d in dtypes.INTEGER_TYPES:
-            raise DTypeError("pow: Integers to negative integer powers are not allowed; convert the base to a float first.")
+            raise DTypeError(
+                "pow: Integers to negative integer powers are not allowed; convert the base to a "
+                "float first."
+            )
         return d
 
     def eager(self, xp, input, exponent):
@@ -147,8 +157,12 @@ class Pow(Elementwise):
         return xp.power(input, exponent)
 
     def _integers(self, xp: Any, input: Any, exponent: Any) -> Any:
-        """Integer powers wrap; to a negative power only 1 and -1 have an integer value, the rest give 0 as in torch."""
-        if not isinstance(input, np.ndarray) and not (isinstance(exponent, np.ndarray) and exponent.dtype.kind in "iu"):
+        """Integer powers wrap; to a negative power only 1 and -1 have an integer value, the rest
+        give 0 as in torch.
+        """
+        if not isinstance(input, np.ndarray) and not (
+            isinstance(exponent, np.ndarray) and exponent.dtype.kind in "iu"
+        ):
             return xp.power(input, exponent)
         exponent = np.asarray(exponent)
         negative = exponent < 0
@@ -156,7 +170,9 @@ class Pow(Elementwise):
             return xp.power(input, exponent)
         out = xp.power(input, xp.where(negative, 0, exponent))
         odd = xp.where(exponent % 2 != 0, input, 1)
-        return xp.where(negative, xp.where(input == 1, 1, xp.where(input == -1, odd, 0)), out).astype(out.dtype)
+        return xp.where(
+            negative, xp.where(input == 1, 1, xp.where(input == -1, odd, 0)), out
+        ).astype(out.dtype)
 
     def grad_input(self, g, input, exponent):
         if not isinstance(exponent, Tensor):
@@ -173,5 +189,7 @@ class Pow(Elementwise):
             if log is None:
                 return g * 0 if input == 0 else g * conj(out * (exponent * 0 + input).log())
             return g * conj(out * float(log))
-        zero = (input == 0) & ((exponent.real if exponent._array.dtype in dtypes.COMPLEX_TYPES else exponent) >= 0)
+        zero = (input == 0) & (
+            (exponent.real if exponent._array.dtype in dtypes.COMPLEX_TYPES else exponent) >= 0
+        )
         return g * conj((out * input.log()).masked_fill(zero, 0))

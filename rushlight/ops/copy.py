@@ -20,7 +20,9 @@ def zeros_like(g: Tensor) -> Tensor:
 
 
 class Clone(Op):
-    """A copy that stays in the graph. Keeps the input's layout, except that expanded memory becomes contiguous."""
+    """A copy that stays in the graph. Keeps the input's layout, except that expanded memory becomes
+    contiguous.
+    """
 
     def eager(self, xp, input, *, memory_format=None):
         return copy_in(input, memory_format)
@@ -42,7 +44,9 @@ class Contiguous(Op):
 
 
 def cast_array(x: Any, d: Any) -> Any:
-    """x as dtype d: complex to real drops the imaginary part, out-of-range floats wrap as C's do, anything nonzero is True."""
+    """x as dtype d: complex to real drops the imaginary part, out-of-range floats wrap as C's do,
+    anything nonzero is True.
+    """
     if x.dtype in dtypes.COMPLEX_TYPES and d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
         x = x.real
     order: Any = "C" if 0 in x.strides else "K"  # expanded memory becomes contiguous
@@ -93,7 +97,9 @@ class Copy(Op):
         return g
 
 
-def _compatible(src: tuple[int, ...], x: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _compatible(
+    src: tuple[int, ...], x: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     for a, b in zip(reversed(src), reversed(x), strict=False):
         if a not in (1, b):
             raise copy_error(src, x)
@@ -103,7 +109,8 @@ def _compatible(src: tuple[int, ...], x: tuple[int, ...]) -> tuple[tuple[int, ..
 def copy_error(src: tuple[int, ...], x: tuple[int, ...]) -> ShapeError:
     """The error for a source that does not broadcast to its target."""
     return ShapeError(
-        f"copy_: The expanded size of the tensor must match: a source of shape {src} does not broadcast to {x}. "
+        f"copy_: The expanded size of the tensor must match: a source of shape {src} does not "
+        f"broadcast to {x}. "
         "Reshape one of them."
     )
 

@@ -1,4 +1,6 @@
-"""Discrete Fourier transforms: NumPy's FFT, gradients ours. A transform's gradient is the transform of the other direction."""
+"""Discrete Fourier transforms: NumPy's FFT, gradients ours. A transform's gradient is the transform
+of the other direction.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class FftC2c(Op):
 
 
 class FftR2c(Op):
-    """Real to complex over ``dims``; of the last of them only the first ``n // 2 + 1`` frequencies."""
+    """Real to complex over ``dims``; the last keeps its first ``n // 2 + 1`` frequencies."""
 
     def eager(self, xp, input, *, dims, scale):
         out = np.fft.rfftn(input, axes=dims).astype(dtypes.COMPLEX_OF[input.dtype], copy=False)
@@ -45,14 +47,16 @@ def zero_padded(g: Tensor, dim: int, n: int) -> Tensor:
     """g with zeros behind it along ``dim``, up to size n."""
     shape = list(g._array.shape)
     shape[dim] = n - shape[dim]
-    return Cat.bind(g, wrap(np.zeros(shape, g._array.dtype)), dim=dim) if shape[dim] else g  # type: ignore[no-any-return]
+    return Cat.bind(g, wrap(np.zeros(shape, g._array.dtype)), dim=dim) if shape[dim] else g
 
 
 class FftC2r(Op):
-    """The inverse of ``FftR2c``, giving size ``n`` in the last of ``dims``; ``inverse`` False conjugates first (hfft)."""
+    """The inverse of ``FftR2c``, giving size ``n`` in the last of ``dims``; ``inverse`` False
+    conjugates first (hfft).
+    """
 
     def eager(self, xp, input, *, dims, n, scale):
-        real = dtypes.REAL_OF[input.dtype]
+        real: Any = dtypes.REAL_OF[input.dtype]
         shape = [input.shape[d] for d in dims[:-1]] + [n]
         out = np.fft.irfftn(input, shape, axes=dims, norm="forward").astype(real, copy=False)
         return out if scale == 1 else out * real.type(scale)

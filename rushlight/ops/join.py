@@ -6,12 +6,14 @@ from rushlight.core.op import Op
 
 
 class Cat(Op):
-    """Tensors one after another along ``dim``; all of one dtype, and of one shape but for ``dim``."""
+    """Tensors of one dtype, and one shape but for ``dim``, one after another along ``dim``."""
 
     variadic = True
 
     def eager(self, xp, *tensors, dim):
-        return xp.ascontiguousarray(xp.concatenate(tensors, dim))  # several transposed tensors would stay so
+        return xp.ascontiguousarray(
+            xp.concatenate(tensors, dim)
+        )  # several transposed tensors would stay so
 
     def grads(self, g, needs, specs, dim):
         out, at = [], 0

@@ -1,7 +1,10 @@
-"""Factorisations and solves of (batches of) matrices: LAPACK through NumPy and SciPy, gradients ours.
+"""Factorisations and solves of (batches of) matrices: LAPACK through NumPy and SciPy, gradients
+ours.
 
-Gradients of decompositions: Giles 2008, "Collected matrix derivative results for forward and reverse mode algorithmic
-differentiation"; Townsend 2016, "Differentiating the singular value decomposition"; Walter and Lehmann 2012 for QR.
+Gradients of decompositions: Giles 2008, "Collected matrix derivative results for forward and
+reverse mode algorithmic
+differentiation"; Townsend 2016, "Differentiating the singular value decomposition"; Walter and
+Lehmann 2012 for QR.
 """
 
 from __future__ import annotations
@@ -18,22 +21,32 @@ from rushlight.ops.join import Cat
 
 
 class LinAlgError(RuntimeError):
-    """A matrix without the property that a factorisation needs: singular, not positive definite, no convergence."""
+    """A matrix without the property that a factorisation needs: singular, not positive definite, no
+    convergence.
+    """
 
 
 def square(name: str, x: Any) -> None:
     """Refuse what is no (batch of) square float matrices."""
     matrix(name, x)
     if x.shape[-1] != x.shape[-2]:
-        raise ShapeError(f"{name}: A must be batches of square matrices, but they are {x.shape[-2]} by {x.shape[-1]} matrices.")
+        raise ShapeError(
+            f"{name}: A must be batches of square matrices, but they are {x.shape[-2]} by "
+            f"{x.shape[-1]} matrices."
+        )
 
 
 def matrix(name: str, x: Any) -> None:
     """Refuse what is no (batch of) float matrices."""
     if x.ndim < 2:
-        raise ShapeError(f"{name}: The input tensor A must have at least 2 dimensions, but has shape {x.shape}.")
+        raise ShapeError(
+            f"{name}: The input tensor A must have at least 2 dimensions, but has shape {x.shape}."
+        )
     if x.dtype not in dtypes.FLOATS and x.dtype not in dtypes.COMPLEX_TYPES:
-        raise DTypeError(f"{name}: Expected a floating point or complex tensor as input. Got {dtypes.of[x.dtype].name}; convert with .float().")
+        raise DTypeError(
+            f"{name}: Expected a floating point or complex tensor as input. Got "
+            f"{dtypes.of[x.dtype].name}; convert with .float()."
+        )
 
 
 def lapack(name: str, function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -64,7 +77,10 @@ class Inverse(Op):
         try:
             return np.linalg.inv(input)
         except np.linalg.LinAlgError:
-            raise LinAlgError("linalg.inv: The diagonal element is zero, the inversion could not be completed because the input matrix is singular.") from None
+            raise LinAlgError(
+                "linalg.inv: The diagonal element is zero, the inversion could not be completed "
+                "because the input matrix is singular."
+            ) from None
 
     def grad(self, g, out):
         h = H(out)
@@ -79,7 +95,9 @@ class Solve(Op):
         try:
             return np.linalg.solve(input, other)
         except np.linalg.LinAlgError:
-            raise LinAlgError("linalg.solve: The solver failed because the input matrix is singular.") from None
+            raise LinAlgError(
+                "linalg.solve: The solver failed because the input matrix is singular."
+            ) from None
 
     fits = True
 
@@ -98,7 +116,9 @@ class Det(Op):
         return np.linalg.det(input).astype(input.dtype)
 
     def grad(self, g, input, out):
-        """Through the cofactors where the matrix is (nearly) singular, as det * inverse fails there."""
+        """Through the cofactors where the matrix is (nearly) singular, as det * inverse fails
+        there.
+        """
         if invertible(input):
             return (g * out.conj())[..., None, None] * H(Inverse.bind(input))
         return g[..., None, None] * H(Adjugate.bind(input))
@@ -118,7 +138,9 @@ class Adjugate(Op):
         n = s.shape[-1]
         cofactors = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1)
         sign = np.linalg.det(u) * np.linalg.det(vh)
-        out = (np.swapaxes(vh.conj(), -1, -2) * cofactors[..., None, :]) @ np.swapaxes(u.conj(), -1, -2)
+        out = (np.swapaxes(vh.conj(), -1, -2) * cofactors[..., None, :]) @ np.swapaxes(
+            u.conj(), -1, -2
+        )
         return np.asarray(out * sign[..., None, None], input.dtype)
 
 
@@ -130,7 +152,9 @@ class Slogdet(Op):
     def eager(self, xp, input):
         square("linalg.slogdet", input)
         sign, log = np.linalg.slogdet(input)
-        return np.asarray(sign, input.dtype), np.asarray(log, dtypes.REAL_OF.get(input.dtype, input.dtype))
+        return np.asarray(sign, input.dtype), np.asarray(
+            log, dtypes.REAL_OF.get(input.dtype, input.dtype)
+        )
 
     def grad(self, g, input, sign):
         gs, gl = g
@@ -148,7 +172,10 @@ class Cholesky(Op):
         try:
             return np.linalg.cholesky(input)
         except np.linalg.LinAlgError:
-            raise LinAlgError("linalg.cholesky: The factorization could not be completed because the input is not positive-definite.") from None
+            raise LinAlgError(
+                "linalg.cholesky: The factorization could not be completed because the input is "
+                "not positive-definite."
+            ) from None
 
     def grad(self, g, out):
         phi = H(out) @ g
@@ -158,7 +185,9 @@ class Cholesky(Op):
 
 
 class Qr(Op):
-    """``input = Q @ R`` with orthonormal columns in Q and upper triangular R; mode "reduced" or "complete"."""
+    """``input = Q @ R`` with orthonormal columns in Q and upper triangular R; mode "reduced" or
+    "complete".
+    """
 
     outputs = ("Q", "R")
 
@@ -167,11 +196,14 @@ class Qr(Op):
         q, r = lapack("linalg.qr", np.linalg.qr, input, mode)
         return q, r
 
-    def grad(self, g, Q, R, mode):  # noqa: N803
+    def grad(self, g, Q, R, mode):
         gq, gr = g
         m, n = Q.shape[-2], R.shape[-1]
         if mode == "complete" and m > n:
-            raise LinAlgError("The QR decomposition is not differentiable when mode='complete' and nrows > ncols; use mode='reduced'.")
+            raise LinAlgError(
+                "The QR decomposition is not differentiable when mode='complete' and nrows > "
+                "ncols; use mode='reduced'."
+            )
         if m >= n:
             return qr_gradient(gq, gr, Q, R)
         left, right = R[..., :m], R[..., m:]  # wide: the first m columns decide Q
@@ -197,11 +229,13 @@ def hermitian_diagonal(m: Tensor) -> Tensor:
 
 
 class Eigh(Op):
-    """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; ``UPLO`` says which triangle is read."""
+    """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; ``UPLO`` says which triangle
+    is read.
+    """
 
     outputs = ("eigenvalues", "eigenvectors")
 
-    def eager(self, xp, input, *, UPLO):  # noqa: N803
+    def eager(self, xp, input, *, UPLO):
         square("linalg.eigh", input)
         w, v = lapack("linalg.eigh", np.linalg.eigh, input, UPLO)
         return w, v
@@ -247,7 +281,7 @@ class Svd(Op):
         matrix("linalg.svd", input)
         return tuple(lapack("linalg.svd", np.linalg.svd, input, full_matrices))
 
-    def grad(self, g, U, S, Vh, full_matrices):  # noqa: N803
+    def grad(self, g, U, S, Vh, full_matrices):
         k = S.shape[-1]
         if full_matrices:
             U, Vh = U[..., :k], Vh[..., :k, :]
@@ -291,10 +325,16 @@ class SolveTriangular(Op):
         try:
             return np.linalg.solve(a, other)
         except np.linalg.LinAlgError:
-            return np.full(np.broadcast_shapes(a.shape[:-2], other.shape[:-2]) + other.shape[-2:], np.inf, a.dtype)
+            return np.full(
+                np.broadcast_shapes(a.shape[:-2], other.shape[:-2]) + other.shape[-2:],
+                np.inf,
+                a.dtype,
+            )
 
     def grad_input(self, g, input, out, upper, unitriangular):
-        gx = -(SolveTriangular.bind(H(input), g, upper=not upper, unitriangular=unitriangular) @ H(out))
+        gx = -(
+            SolveTriangular.bind(H(input), g, upper=not upper, unitriangular=unitriangular) @ H(out)
+        )
         shift = 1 if unitriangular else 0
         return gx.triu(shift) if upper else gx.tril(-shift)
 

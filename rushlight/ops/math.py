@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -388,6 +389,12 @@ class Logit(Analytic):
         return Where.bind((input < eps) | (input > 1 - eps), 0, d)
 
 
+def same_dtype(a: Any, b: Any) -> tuple[Any, Any]:
+    """Two operands, one of which may be a number, as arrays of one dtype: functions of a number would give float64."""
+    d = (a if isinstance(a, np.ndarray) else b).dtype
+    return np.asarray(a, d), np.asarray(b, d)
+
+
 class Hypot(Analytic):
     """``sqrt(input ** 2 + other ** 2)`` without overflow. Shape: broadcast of both."""
 
@@ -406,8 +413,13 @@ class Hypot(Analytic):
 class Xlogy(Analytic):
     """``input * log(other)``, 0 where ``input`` is 0 (NaN where ``other`` is). Shape: broadcast of both."""
 
+    fast = frozenset()
+
     def scalar(self, s, input, other):
         return s.where(s.isnan(other), other, s.where(input == 0, 0, input * s.log(other)))
+
+    def eager(self, xp, input, other):
+        return self.ufunc(*same_dtype(input, other))
 
     def grad_input(self, g, input, other):
         return Where.bind((input == 0) & (other <= 0), 0, g * log(other))

@@ -9,8 +9,8 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight import dtypes
-from rushlight.core.op import FLOATS, Op, packed, record_binary, run
 from rushlight.core.autograd import record
+from rushlight.core.op import FLOATS, Op, packed, record_binary, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, new
 from rushlight.errors import DTypeError, ShapeError
@@ -22,7 +22,10 @@ def same_dtype(name: str, x: Any, y: Any) -> None:
     """Products do not promote."""
     if x.dtype != y.dtype:
         a, b = dtypes.of[x.dtype].name, dtypes.of[y.dtype].name
-        raise DTypeError(f"{name}: expected both tensors to have the same dtype, but got {a} and {b}; convert one with .to().")
+        raise DTypeError(
+            f"{name}: expected both tensors to have the same dtype, but got {a} and {b}; convert "
+            "one with .to()."
+        )
 
 
 def product(x: Any, y: Any) -> Any:
@@ -36,7 +39,7 @@ def product(x: Any, y: Any) -> Any:
 
 
 class Matmul(Op):
-    """Matrix product of the last two dims, broadcasting the others; vectors as in ``torch.matmul``."""
+    """Matrix product of the last two dims, broadcasting the others; vectors as ``torch.matmul``."""
 
     fits = True
     label = "Mm"
@@ -46,17 +49,22 @@ class Matmul(Op):
         same_dtype("matmul", input, other)
         if not input.ndim or not other.ndim:
             raise ShapeError(
-                f"matmul: both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D; use * instead."
+                "matmul: both arguments to matmul need to be at least 1D, but they are "
+                f"{input.ndim}D and {other.ndim}D; use * instead."
             )
         if input.dtype == np.bool_:
-            raise DTypeError("matmul: bool tensors cannot be multiplied; convert them with .int() or .float().")
+            raise DTypeError(
+                "matmul: bool tensors cannot be multiplied; convert them with .int() or .float()."
+            )
         try:
             return packed(product(input, other))
         except ValueError as error:
             k, n = input.shape[-1], other.shape[-2] if other.ndim > 1 else other.shape[0]
             raise ShapeError(
-                f"matmul: cannot multiply {input.shape} by {other.shape} (mat1 and mat2 shapes cannot be multiplied); the first's "
-                f"last size ({k}) must equal the second's {'first' if other.ndim < 3 else 'second last'} ({n}). Transpose one?"
+                f"matmul: cannot multiply {input.shape} by {other.shape} (mat1 and mat2 shapes "
+                "cannot be multiplied); the first's "
+                f"last size ({k}) must equal the second's "
+                f"{'first' if other.ndim < 3 else 'second last'} ({n}). Transpose one?"
             ) from error
 
     def grad_input(self, g, other, input_spec):
@@ -81,13 +89,20 @@ class Matmul(Op):
 
         def bind(a: Tensor, b: Tensor) -> Tensor:
             x, y = a._array, b._array
-            if state.busy or x.ndim != 2 or y.ndim != 2 or x.dtype is not y.dtype or x.dtype not in FLOATS or type(x) is not ndarray:
-                return run(op, (a, b), {})  # type: ignore[no-any-return]
+            if (
+                state.busy
+                or x.ndim != 2
+                or y.ndim != 2
+                or x.dtype is not y.dtype
+                or x.dtype not in FLOATS
+                or type(x) is not ndarray
+            ):
+                return run(op, (a, b), {})
             t = new(Tensor)
             try:
                 t._array = x.dot(y)  # a third of the overhead of @
             except ValueError:
-                return run(op, (a, b), {})  # type: ignore[no-any-return]
+                return run(op, (a, b), {})
             if (a._tracked or b._tracked) and modes.grad:
                 record_binary(op, a, b, t)
             return t
@@ -96,7 +111,9 @@ class Matmul(Op):
 
 
 class Linear(Op):
-    """``input @ weight.T + bias`` for input ``(*, in)`` and weight ``(out, in)``: one node, the bias added in place."""
+    """``input @ weight.T + bias`` for input ``(*, in)`` and weight ``(out, in)``: one node, the
+    bias added in place.
+    """
 
     label = "Addmm"
     precision = "lower"
@@ -106,8 +123,10 @@ class Linear(Op):
         same_dtype("linear", input, bias)
         if weight.ndim != 2 or not input.ndim or input.shape[-1] != weight.shape[1]:
             raise ShapeError(
-                f"linear: cannot multiply {input.shape} by the weight {weight.shape} transposed (mat1 and mat2 shapes cannot be "
-                f"multiplied); the input's last size must be the layer's in_features, {weight.shape[-1]}."
+                f"linear: cannot multiply {input.shape} by the weight {weight.shape} transposed "
+                "(mat1 and mat2 shapes cannot be "
+                "multiplied); the input's last size must be the layer's in_features, "
+                f"{weight.shape[-1]}."
             )
         if input.dtype in dtypes.HALVES:
             wide = [a.astype(dtypes.float32) for a in (input, weight, bias)]
@@ -125,7 +144,11 @@ class Linear(Op):
         return Matmul.bind(g.t(), conj(input))
 
     def grad_bias(self, g, bias_spec):
-        return Sum.bind(g, tuple(range(g.ndim - len(bias_spec[0])))) if g.ndim > len(bias_spec[0]) else g
+        return (
+            Sum.bind(g, tuple(range(g.ndim - len(bias_spec[0]))))
+            if g.ndim > len(bias_spec[0])
+            else g
+        )
 
     def make_bind(self) -> Callable[..., Any]:
         op = self
@@ -133,14 +156,21 @@ class Linear(Op):
         def bind(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
             a, v, c = x._array, w._array, b._array
             d = a.dtype
-            if state.busy or a.ndim != 2 or d is not v.dtype or d is not c.dtype or d not in FLOATS or type(a) is not ndarray:
-                return run(op, (x, w, b), {})  # type: ignore[no-any-return]
+            if (
+                state.busy
+                or a.ndim != 2
+                or d is not v.dtype
+                or d is not c.dtype
+                or d not in FLOATS
+                or type(a) is not ndarray
+            ):
+                return run(op, (x, w, b), {})
             t = new(Tensor)
             try:
                 t._array = out = a.dot(v.T)
                 out += c
             except ValueError:
-                return run(op, (x, w, b), {})  # type: ignore[no-any-return]
+                return run(op, (x, w, b), {})
             if (x._tracked or w._tracked or b._tracked) and modes.grad:
                 record(op, (x, w, b), t)
             return t

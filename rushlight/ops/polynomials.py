@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.ops.math import same_dtype
 from rushlight.ops.special import Special
 
 
@@ -108,8 +109,8 @@ class Polynomial(Special, abstract=True):
         raise NotImplementedError
 
     def eager(self, xp, input, n):
-        d = (input if isinstance(input, np.ndarray) else n).dtype
-        x, n = np.broadcast_arrays(np.asarray(input, d), np.trunc(np.asarray(n, d)))
+        x, n = np.broadcast_arrays(*same_dtype(input, n))
+        d, n = x.dtype, np.trunc(n)
         out = np.where(n < 0, 0, np.ones(x.shape, d))
         before, now = np.ones(x.shape, d), self.first(x)
         for k in range(1, int(n.max(initial=0)) + 1):

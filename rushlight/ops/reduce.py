@@ -53,8 +53,14 @@ class Sum(Reduction):
     def eager(self, xp, input, *, dim, keepdim):
         d = input.dtype
         if d in dtypes.HALVES:
-            return packed(xp.add.reduce(input.astype(dtypes.float32), dim, None, None, keepdim).astype(d))
-        return packed(xp.add.reduce(input, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim))
+            return packed(
+                xp.add.reduce(input.astype(dtypes.float32), dim, None, None, keepdim).astype(d)
+            )
+        return packed(
+            xp.add.reduce(
+                input, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim
+            )
+        )
 
     def backward_name(self, params):
         return "SumBackward0" if params and params["dim"] is None else "SumBackward1"
@@ -67,17 +73,24 @@ class Sum(Reduction):
 class Mean(Reduction):
     """Sum over ``dim`` divided by the number of elements that went into it."""
 
-    reducer = staticmethod(lambda x, dim, dtype, out, keepdim: np.add.reduce(x, dim, dtype, out, keepdim) / count_of(x.shape, dim))
+    reducer = staticmethod(
+        lambda x, dim, dtype, out, keepdim: (
+            np.add.reduce(x, dim, dtype, out, keepdim) / count_of(x.shape, dim)
+        )
+    )
 
     def eager(self, xp, input, *, dim, keepdim):
         if input.dtype not in dtypes.DIFFERENTIABLE:
             raise DTypeError(
-                "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
+                "mean(): could not infer output dtype. Input dtype must be either a floating "
+                "point or complex dtype. Got: "
                 f"{dtypes.of[input.dtype].name}; convert with .float(), or pass dtype=."
             )
         wide = widened(input)
         total = np.asarray(np.add.reduce(wide, dim, None, None, keepdim))
-        return narrowed(total / np.asarray(count_of(input.shape, dim), total.real.dtype), input.dtype)
+        return narrowed(
+            total / np.asarray(count_of(input.shape, dim), total.real.dtype), input.dtype
+        )
 
     def backward_name(self, params):
         return "MeanBackward0" if params and params["dim"] is None else "MeanBackward1"
@@ -95,10 +108,14 @@ class Nansum(Reduction):
         if input.dtype not in dtypes.FLOATING_TYPES:
             return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
         wide = widened(input)
-        return narrowed(np.add.reduce(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim), input.dtype)
+        return narrowed(
+            np.add.reduce(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim), input.dtype
+        )
 
     def grad(self, g, input, dim, keepdim):
-        return kept(g, input._array.shape, dim, keepdim).expand(input._array.shape) * (input == input).to(g.dtype)
+        return kept(g, input._array.shape, dim, keepdim).expand(input._array.shape) * (
+            input == input
+        ).to(g.dtype)
 
 
 class Prod(Reduction):
@@ -109,7 +126,9 @@ class Prod(Reduction):
     def eager(self, xp, input, *, dim, keepdim):
         d = input.dtype
         wide = widened(input)
-        out = np.multiply.reduce(wide, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim)
+        out = np.multiply.reduce(
+            wide, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim
+        )
         return narrowed(out, d if d in dtypes.HALVES else out.dtype)
 
     def backward_name(self, params):
@@ -122,7 +141,14 @@ class Prod(Reduction):
             return g * (out / input).conj()
         if not shape:
             return g
-        return g * (product_of_others(input, dim[0]) if dim else product_of_others(input.reshape(-1), 0).reshape(shape)).conj()
+        return (
+            g
+            * (
+                product_of_others(input, dim[0])
+                if dim
+                else product_of_others(input.reshape(-1), 0).reshape(shape)
+            ).conj()
+        )
 
 
 def product_of_others(x: Tensor, dim: int) -> Tensor:
@@ -191,7 +217,9 @@ class Aminmax(Op):
     outputs = ("min", "max")
 
     def eager(self, xp, input, *, dim, keepdim):
-        return Amin.instance.eager(xp, input, dim=dim, keepdim=keepdim), Amax.instance.eager(xp, input, dim=dim, keepdim=keepdim)
+        return Amin.instance.eager(xp, input, dim=dim, keepdim=keepdim), Amax.instance.eager(
+            xp, input, dim=dim, keepdim=keepdim
+        )
 
     def grad(self, g, input, min, max, dim, keepdim):
         low = shared_among_equal(g[0], input, min, dim, keepdim)
@@ -222,7 +250,9 @@ class CountNonzero(Reduction):
 
 
 class Argmax(Op):
-    """Index of the first largest element along ``dim`` (None: in the flattened tensor); NaN counts as largest."""
+    """Index of the first largest element along ``dim`` (None: in the flattened tensor); NaN counts
+    as largest.
+    """
 
     def eager(self, xp, input, *, dim, keepdim):
         no_complex("argmax", input.dtype)
@@ -230,7 +260,9 @@ class Argmax(Op):
 
 
 class Argmin(Op):
-    """Index of the first smallest element along ``dim`` (None: in the flattened tensor); NaN counts as smallest."""
+    """Index of the first smallest element along ``dim`` (None: in the flattened tensor); NaN counts
+    as smallest.
+    """
 
     def eager(self, xp, input, *, dim, keepdim):
         no_complex("argmin", input.dtype)
@@ -243,6 +275,6 @@ def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     extra = len(have) - len(shape)
     inner = [i + extra for i, n in enumerate(shape) if n == 1 and have[i + extra] != 1]
     if not inner:
-        return Sum.bind(g, tuple(range(extra)), False)  # type: ignore[no-any-return]
+        return Sum.bind(g, tuple(range(extra)), False)
     g = Sum.bind(g, (*range(extra), *inner), True)
     return g.reshape(shape) if extra else g

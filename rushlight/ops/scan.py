@@ -48,13 +48,28 @@ class Cumprod(Op):
 def cumprod_gradient(g: Tensor, x: Tensor, dim: int) -> Tensor:
     """Without dividing: the product before i, times ``r[i] = g[i] + x[i + 1] * r[i + 1]``."""
     n = x._array.shape[dim]
-    before = [x.narrow(dim, 0, 1).detach() * 0 + 1]
-    for i in range(n - 1):
-        before.append(before[-1] * x.narrow(dim, i, 1))
-    after = [g.narrow(dim, n - 1, 1)]
-    for i in range(n - 2, -1, -1):
-        after.append(g.narrow(dim, i, 1) + x.narrow(dim, i + 1, 1) * after[-1])
-    return Cat.bind(*before, dim=dim) * Cat.bind(*after[::-1], dim=dim)  # type: ignore[no-any-return]
+    one = x.narrow(dim, 0, 1).detach() * 0 + 1
+    before = Cumprod.bind(Cat.bind(one, x.narrow(dim, 0, n - 1), dim=dim), dim=dim)
+    return before * Recurrence.bind(g, x.narrow(dim, 1, n - 1), dim=dim)  # type: ignore[no-any-return]
+
+
+class Recurrence(Op):
+    """``out[i] = input[i] + factor[i] * out[i + 1]`` along ``dim``, from the end; factor is one shorter."""
+
+    def eager(self, xp, input, factor, *, dim):
+        out = input.copy()
+        r, a = np.moveaxis(out, dim, 0), np.moveaxis(factor, dim, 0)
+        for i in range(len(r) - 2, -1, -1):
+            r[i] += a[i] * r[i + 1]
+        return out
+
+    def grad_input(self, g, factor, dim):
+        return Recurrence.bind(g.flip(dim), factor.conj().flip(dim), dim=dim).flip(dim)
+
+    def grad_factor(self, g, factor, out, dim):
+        n = out._array.shape[dim] - 1
+        back = Recurrence.bind(g.flip(dim), factor.conj().flip(dim), dim=dim).flip(dim)
+        return back.narrow(dim, 0, n) * out.narrow(dim, 1, n).conj()
 
 
 class Logcumsumexp(Op):
@@ -66,19 +81,21 @@ class Logcumsumexp(Op):
         return narrowed(np.logaddexp.accumulate(widened(input), dim), input.dtype)
 
     def grad(self, g, input, out, dim):
-        if g._array.dtype in dtypes.COMPLEX_TYPES:
-            return Cumsum.bind(g * (-out).exp().conj(), dim=dim, reverse=True) * input.exp().conj()
-        return _log_gradient(g, input, out, dim) - _log_gradient(-g, input, out, dim)
+        n = out._array.shape[dim] - 1
+        if n < 0:
+            return g
+        step = safe_exp(out.narrow(dim, 0, n), out.narrow(dim, 1, n)).conj()  # at most 1 in size
+        return Recurrence.bind(g, step, dim=dim) * safe_exp(input, out).conj()
 
 
-def _log_gradient(g: Tensor, x: Tensor, out: Tensor, dim: int) -> Tensor:
-    """The part of the gradient that comes from positive g, with exponents added before exp."""
-    log = Where.bind(g > 0, Where.bind(g > 0, g, 1).log(), -float("inf"))
-    return (Logcumsumexp.bind((log - out).flip(dim), dim=dim).flip(dim) + x).exp()  # type: ignore[no-any-return]
+def safe_exp(a: Tensor, b: Tensor) -> Tensor:
+    """``exp(a - b)``, 0 where a is -inf."""
+    zero = a.real == -float("inf") if a._array.dtype in dtypes.COMPLEX_TYPES else a == -float("inf")
+    return Where.bind(zero, 0, (Where.bind(zero, 0, a) - Where.bind(zero, 0, b)).exp())  # type: ignore[no-any-return]
 
 
 def complex_logcumsumexp(x: Any, dim: int) -> Any:
-    """Of complex numbers: sums scaled by the largest real part so far, one step at a time."""
+    """Of complex numbers: one step at a time."""
     out = np.empty(x.shape, x.dtype)
     rows, results = np.moveaxis(x, dim, 0), np.moveaxis(out, dim, 0)
     for i, row in enumerate(rows):
@@ -87,7 +104,7 @@ def complex_logcumsumexp(x: Any, dim: int) -> Any:
 
 
 def log_add_exp(a: Any, b: Any) -> Any:
-    """``log(exp(a) + exp(b))`` of complex numbers."""
-    top = np.maximum(a.real, b.real)
-    top = np.where(np.isfinite(top), top, 0)
-    return top + np.log(np.exp(a - top) + np.exp(b - top))
+    """``log(exp(a) + exp(b))`` of complex numbers, on the branch of the one with the larger real part."""
+    swap = a.real < b.real
+    top, low = np.where(swap, b, a), np.where(swap, a, b)
+    return np.where(low.real == -np.inf, top, top + np.log1p(np.exp(low - top)))

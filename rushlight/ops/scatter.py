@@ -25,7 +25,10 @@ def grid(index: Any, dim: int) -> tuple[Any, ...]:
 def check_index(name: str, x: Any, index: Any, dim: int) -> None:
     """Index tensors hold int64 in range; a negative index is an error, unlike in ``x[index]``."""
     if index.dtype not in (dtypes.int64, dtypes.int32):
-        raise DTypeError(f"{name}(): Expected dtype int64 for index, but got {dtypes.of[index.dtype].name}; convert it with .long().")
+        raise DTypeError(
+            f"{name}(): Expected dtype int64 for index, but got {dtypes.of[index.dtype].name}; "
+            "convert it with .long()."
+        )
     n = x.shape[dim] if x.ndim else 1
     if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
         bad = int(index.max()) if int(index.max()) >= n else int(index.min())
@@ -36,11 +39,17 @@ def check_index(name: str, x: Any, index: Any, dim: int) -> None:
 def check_inside(name: str, index: Any, limit: Any, skip: int | None, what: str) -> None:
     """Every size of index is at most that of the other tensor, except in dim ``skip``."""
     if max(index.ndim, 1) != max(limit.ndim, 1):
-        raise ShapeError(f"{name}(): Index tensor must have the same number of dimensions as {what} tensor: {index.shape}, {limit.shape}.")
+        raise ShapeError(
+            f"{name}(): Index tensor must have the same number of dimensions as {what} tensor: "
+            f"{index.shape}, {limit.shape}."
+        )
     for d, (a, b) in enumerate(zip(index.shape, limit.shape, strict=False)):
         if d != skip and a > b:
-            raise ShapeError(f"{name}(): Size does not match at dimension {d}: expected index {index.shape} to be no larger than {what} "
-                             f"{limit.shape} apart from dimension {skip}.")  # fmt: skip
+            raise ShapeError(
+                f"{name}(): Size does not match at dimension {d}: expected index {index.shape} "
+                f"to be no larger than {what} "
+                f"{limit.shape} apart from dimension {skip}."
+            )
 
 
 class Gather(Op):
@@ -63,11 +72,17 @@ class Gather(Op):
 
 def trimmed(src: Any, index: Any) -> Any:
     """The part of src that index covers."""
-    return src[tuple([slice(n) for n in index.shape])] if isinstance(src, np.ndarray) and src.ndim else src
+    return (
+        src[tuple([slice(n) for n in index.shape])]
+        if isinstance(src, np.ndarray) and src.ndim
+        else src
+    )
 
 
 class Scatter(Op):
-    """``input`` with ``input[index[i][j]][j] = src[i][j]`` for dim 0, and so on; src may be a number."""
+    """``input`` with ``input[index[i][j]][j] = src[i][j]`` for dim 0, and so on; src may be a
+    number.
+    """
 
     overlap = "none"
 
@@ -81,7 +96,11 @@ class Scatter(Op):
         check_scatter("scatter", x, index, src, dim)
         if index.size:
             values = trimmed(src, index)
-            at(x)[grid(at(index), dim)] = at(values) if isinstance(values, np.ndarray) else cast_array(np.asarray(values), x.dtype)
+            at(x)[grid(at(index), dim)] = (
+                at(values)
+                if isinstance(values, np.ndarray)
+                else cast_array(np.asarray(values), x.dtype)
+            )
 
     def grad_input(self, g, index, dim):
         return Scatter.bind(g, index, 0, dim=dim)
@@ -107,7 +126,10 @@ def embedded(g: Tensor, spec: Any) -> Tensor:
 def check_scatter(name: str, x: Any, index: Any, src: Any, dim: int) -> None:
     """The checks that all scatters share."""
     if isinstance(src, np.ndarray) and src.dtype != x.dtype:
-        raise DTypeError(f"{name}(): Expected self.dtype to be equal to src.dtype, but got {x.dtype} and {src.dtype}; convert one.")
+        raise DTypeError(
+            f"{name}(): Expected self.dtype to be equal to src.dtype, but got {x.dtype} and "
+            f"{src.dtype}; convert one."
+        )
     if not index.size:
         return
     check_inside(name, index, x, dim, "self")
@@ -144,9 +166,15 @@ class IndexSelect(Op):
 
     def eager(self, xp, input, index, *, dim):
         if index.ndim > 1:
-            raise IndexError(f"index_select(): Index is supposed to be a vector, but it has shape {index.shape}.")
+            raise IndexError(
+                f"index_select(): Index is supposed to be a vector, but it has shape {index.shape}."
+            )
         check_index("index_select", input, index, dim)
-        return np.take(at(input), at(index), dim) if input.ndim else np.take(at(input), at(index), 0).reshape(())
+        return (
+            np.take(at(input), at(index), dim)
+            if input.ndim
+            else np.take(at(input), at(index), 0).reshape(())
+        )
 
     def grad_input(self, g, index, input_spec, dim):
         return IndexAdd.bind(zeros(*input_spec), index, g, dim=dim)
@@ -155,13 +183,21 @@ class IndexSelect(Op):
 def check_slices(name: str, x: Any, index: Any, source: Any, dim: int) -> None:
     """The checks of ops that write whole slices."""
     if index.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector, but it has shape {index.shape}.")
+        raise IndexError(
+            f"{name}(): Index is supposed to be a vector, but it has shape {index.shape}."
+        )
     if source.dtype != x.dtype:
-        raise DTypeError(f"{name}(): self ({x.dtype}) and source ({source.dtype}) expected to have the same dtype; convert one.")
+        raise DTypeError(
+            f"{name}(): self ({x.dtype}) and source ({source.dtype}) expected to have the same "
+            "dtype; convert one."
+        )
     if x.ndim and source.ndim:
         expected = (*x.shape[:dim], index.size, *x.shape[dim + 1 :])
         if source.shape != expected:
-            raise ShapeError(f"{name}(): source has shape {source.shape}, but {index.size} slices of dim {dim} of {x.shape} need {expected}.")
+            raise ShapeError(
+                f"{name}(): source has shape {source.shape}, but {index.size} slices of dim "
+                f"{dim} of {x.shape} need {expected}."
+            )
     n = x.shape[dim] if x.ndim else 1
     if index.size and (int(index.min()) < -n or int(index.max()) >= n):
         raise IndexError(f"{name}(): index out of range for dimension {dim} with size {n}")
@@ -224,11 +260,17 @@ class IndexFill(Op):
     def store(self, x, others, params):
         index, dim = others[0], params["dim"]
         if index.ndim > 1:
-            raise IndexError(f"index_fill_(): Index has to be a vector/scalar, but it has shape {index.shape}.")
+            raise IndexError(
+                f"index_fill_(): Index has to be a vector/scalar, but it has shape {index.shape}."
+            )
         check_slices("index_fill", x, index, np.empty((), x.dtype), dim)
         if isinstance(params["value"], complex) and x.dtype not in dtypes.COMPLEX_TYPES:
-            raise DTypeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
-        at(x)[(slice(None),) * dim + (at(index),)] = cast_array(np.asarray(params["value"]), x.dtype)
+            raise DTypeError(
+                "index_fill_(): Converting complex Scalar to non-complex type is not supported"
+            )
+        at(x)[(slice(None),) * dim + (at(index),)] = cast_array(
+            np.asarray(params["value"]), x.dtype
+        )
 
     def grad_input(self, g, index, dim):
         return IndexFill.bind(g, index, dim=dim, value=0)
@@ -252,7 +294,9 @@ class MaskedFill(Elementwise):
         try:
             np.copyto(x, value, where=mask)
         except ValueError:
-            raise ShapeError(f"masked_fill_: the mask of shape {mask.shape} does not broadcast to {x.shape}.") from None
+            raise ShapeError(
+                f"masked_fill_: the mask of shape {mask.shape} does not broadcast to {x.shape}."
+            ) from None
 
     def grad_input(self, g, mask):
         return MaskedFill.bind(g, mask, value=0)
@@ -261,12 +305,17 @@ class MaskedFill(Elementwise):
 def filler(x: Any, value: Any) -> Any:
     """A number as an array of x's dtype, truncated to it; one that is out of its range raises."""
     if not fits(value, x.dtype):
-        raise DTypeError(f"value cannot be converted to type {dtypes.of[x.dtype].name} without overflow: it is {value!r}.")
+        raise DTypeError(
+            f"value cannot be converted to type {dtypes.of[x.dtype].name} without overflow: it "
+            f"is {value!r}."
+        )
     return cast_array(np.asarray(value), x.dtype)
 
 
 def fits(value: Any, d: Any) -> bool:
-    """Whether a number is in the range of dtype d. Infinities and nan are in that of floats, everything in that of bool."""
+    """Whether a number is in the range of dtype d. Infinities and nan are in that of floats,
+    everything in that of bool.
+    """
     if isinstance(value, complex) and d not in dtypes.COMPLEX_TYPES:
         return d == np.bool_ or value.imag == 0
     if d in dtypes.INTEGER_TYPES:
@@ -279,7 +328,10 @@ def fits(value: Any, d: Any) -> bool:
 def check_mask(name: str, mask: Any) -> None:
     """Masks are bool."""
     if mask.dtype != np.bool_:
-        raise DTypeError(f"{name}: expected a mask of dtype bool, but it is {dtypes.of[mask.dtype].name}; compare, or use .bool().")
+        raise DTypeError(
+            f"{name}: expected a mask of dtype bool, but it is {dtypes.of[mask.dtype].name}; "
+            "compare, or use .bool()."
+        )
 
 
 class MaskedSelect(Op):
@@ -292,11 +344,15 @@ class MaskedSelect(Op):
 
     def grad_input(self, g, mask, input_spec):
         shape = np.broadcast_shapes(input_spec[0], mask._array.shape)
-        return MaskedScatter.bind(zeros(shape, input_spec[1]), mask.expand(shape), g).sum_to_size(input_spec[0])
+        return MaskedScatter.bind(zeros(shape, input_spec[1]), mask.expand(shape), g).sum_to_size(
+            input_spec[0]
+        )
 
 
 class MaskedScatter(Op):
-    """``input`` with its elements where ``mask`` is True replaced by the first elements of ``source``, in order."""
+    """``input`` with its elements where ``mask`` is True replaced by the first elements of
+    ``source``, in order.
+    """
 
     def eager(self, xp, input, mask, source):
         shape = np.broadcast_shapes(input.shape, mask.shape)
@@ -308,11 +364,16 @@ class MaskedScatter(Op):
         mask, source = others
         check_mask("masked_scatter", mask)
         if source.dtype != x.dtype:
-            raise DTypeError(f"masked_scatter: expected self and source to have same dtypes but got {x.dtype} and {source.dtype}")
+            raise DTypeError(
+                f"masked_scatter: expected self and source to have same dtypes but got {x.dtype} "
+                f"and {source.dtype}"
+            )
         where = np.broadcast_to(mask, x.shape)
         n = int(np.count_nonzero(where))
         if n > source.size:
-            raise ShapeError(f"masked_scatter: the mask selects {n} elements, but source has only {source.size}.")
+            raise ShapeError(
+                f"masked_scatter: the mask selects {n} elements, but source has only {source.size}."
+            )
         x[where] = source.reshape(-1)[:n]
 
     def grad_input(self, g, mask, input_spec):
@@ -326,7 +387,9 @@ class MaskedScatter(Op):
 
 
 class Put(Op):
-    """``input`` seen as a vector, with elements ``index`` replaced by (or with ``accumulate`` increased by) ``source``."""
+    """``input`` seen as a vector, with elements ``index`` replaced by (or with ``accumulate``
+    increased by) ``source``.
+    """
 
     def eager(self, xp, input, index, source, *, accumulate):
         out = input.copy()
@@ -336,9 +399,15 @@ class Put(Op):
     def store(self, x, others, params):
         index, source = others
         if source.dtype != x.dtype:
-            raise DTypeError(f"put_(): self ({x.dtype}) and source ({source.dtype}) expected to have the same dtype; convert one.")
+            raise DTypeError(
+                f"put_(): self ({x.dtype}) and source ({source.dtype}) expected to have the same "
+                "dtype; convert one."
+            )
         if index.size != source.size:
-            raise ShapeError(f"put_(): index has {index.size} elements and source {source.size}; they must be as many.")
+            raise ShapeError(
+                f"put_(): index has {index.size} elements and source {source.size}; they must be "
+                "as many."
+            )
         check_flat("put_", x, index)
         where = np.unravel_index(index.reshape(-1) % max(x.size, 1), x.shape) if x.ndim else ()
         if params["accumulate"]:
@@ -356,7 +425,10 @@ class Put(Op):
 def check_flat(name: str, x: Any, index: Any) -> None:
     """Indices into x seen as a vector; negative ones count from the end."""
     if index.dtype != dtypes.int64:
-        raise DTypeError(f"{name}(): Expected a long tensor for index, but got {dtypes.of[index.dtype].name}; convert it with .long().")
+        raise DTypeError(
+            f"{name}(): Expected a long tensor for index, but got {dtypes.of[index.dtype].name}; "
+            "convert it with .long()."
+        )
     if index.size and (not x.size or int(index.min()) < -x.size or int(index.max()) >= x.size):
         raise IndexError(f"{name}(): index out of range for a tensor of {x.size} elements.")
 
@@ -366,17 +438,27 @@ class Take(Op):
 
     def eager(self, xp, input, index):
         check_flat("take", input, index)
-        return np.take(input.reshape(-1), index) if input.size else np.empty(index.shape, input.dtype)
+        return (
+            np.take(input.reshape(-1), index) if input.size else np.empty(index.shape, input.dtype)
+        )
 
     def grad_input(self, g, index, input_spec):
         return Put.bind(zeros(*input_spec), index, g, accumulate=True)
 
 
-REDUCERS: dict[str, Any] = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum, "mean": np.add}
+REDUCERS: dict[str, Any] = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "amax": np.maximum,
+    "amin": np.minimum,
+    "mean": np.add,
+}
 
 
 class ScatterReduce(Op):
-    """``scatter`` that combines what meets at one place: sum, prod, mean, amax or amin; with ``include_self`` the old value too."""
+    """``scatter`` that combines what meets at one place: sum, prod, mean, amax or amin; with
+    ``include_self`` the old value too.
+    """
 
     overlap = "none"
 
@@ -396,7 +478,9 @@ class ScatterReduce(Op):
         if reduce == "sum":
             gx, gs = g, g.gather(dim, index)
         elif reduce == "mean":
-            n = (zeros(g._array.shape, g._array.dtype) + (1 if include_self else 0)).scatter_add(dim, index, src * 0 + 1)
+            n = (zeros(g._array.shape, g._array.dtype) + (1 if include_self else 0)).scatter_add(
+                dim, index, src * 0 + 1
+            )
             n = n.masked_fill(n == 0, 1)
             gx, gs = g / n, (g / n).gather(dim, index)
         elif reduce == "prod":
@@ -417,12 +501,19 @@ def embed_like(g: Tensor, src: Tensor) -> Tensor:
     return embedded(g, (src._array.shape, src._array.dtype))
 
 
-def product_gradients(g: Any, input: Any, index: Any, src: Any, out: Any, dim: int, include_self: bool) -> tuple[Any, Any]:
+def product_gradients(
+    g: Any, input: Any, index: Any, src: Any, out: Any, dim: int, include_self: bool
+) -> tuple[Any, Any]:
     """Of a product: all factors but one, counted so that a single zero still has a gradient."""
     start = input if include_self else input.scatter(dim, index, 1)
     ones = (start == 0).to(g).scatter_add(dim, index, (src == 0).to(g))  # zeros among the factors
-    rest = start.masked_fill(start == 0, 1).scatter_reduce(dim, index, src.masked_fill(src == 0, 1), "prod")
-    gx = g * (rest * ((ones == 1) & (start == 0)).to(g) + out / start.masked_fill(start == 0, 1) * (start != 0).to(g))
+    rest = start.masked_fill(start == 0, 1).scatter_reduce(
+        dim, index, src.masked_fill(src == 0, 1), "prod"
+    )
+    gx = g * (
+        rest * ((ones == 1) & (start == 0)).to(g)
+        + out / start.masked_fill(start == 0, 1) * (start != 0).to(g)
+    )
     at_src = (g * rest).gather(dim, index) * ((ones.gather(dim, index) == 1) & (src == 0)).to(g)
     gs = at_src + (g * out).gather(dim, index) / src.masked_fill(src == 0, 1) * (src != 0).to(g)
     return gx, gs
@@ -463,7 +554,9 @@ class IndexReduce(Op):
 
     def eager(self, xp, input, index, source, *, dim, reduce, include_self):
         out = input.copy()
-        self.store(out, [index, source], {"dim": dim, "reduce": reduce, "include_self": include_self})
+        self.store(
+            out, [index, source], {"dim": dim, "reduce": reduce, "include_self": include_self}
+        )
         return out
 
     def store(self, x, others, params):
@@ -476,7 +569,7 @@ class IndexReduce(Op):
         shape = [1] * max(source.ndim, 1)
         shape[dim] = -1
         where = index.reshape(shape).expand(source.shape) if source.ndim else index.reshape(())
-        inner = ScatterReduce.instance.grads(g, (True, False, True), input, where, source, out, dim, reduce, include_self)
+        inner = ScatterReduce.instance.grads(
+            g, (True, False, True), input, where, source, out, dim, reduce, include_self
+        )
         return [inner[0] if needs[0] else None, None, inner[2] if needs[2] else None]
-
-

@@ -14,25 +14,24 @@ from rushlight.ops.reduce import widened
 from rushlight.ops.scatter import Gather
 
 
-def quantile(x: Tensor, q: Any, interpolation: str, skip_nan: bool) -> Tensor:
-    """Quantiles ``q`` along the last dim, which they replace."""
+def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor:
+    """Quantiles ``q``, a vector, along the last dim, which they replace."""
     values = Sort.bind(x, dim=x._array.ndim - 1, descending=False)[0]
     a = values._array
     nan = np.isnan(a)
     count = a.shape[-1] - np.add.reduce(nan, -1, np.int64, None, True) if skip_nan else np.full((*a.shape[:-1], 1), a.shape[-1])
-    place = q * np.maximum(count - 1, 0).astype(a.dtype)  # (..., q)
-    if interpolation == "nearest":
-        place = np.rint(place)
-    low, high = np.floor(place).astype(np.int64), np.ceil(place).astype(np.int64)
+    place = q * wrap(np.maximum(count - 1, 0).astype(a.dtype))  # (..., q)
+    at = np.rint(place._array) if interpolation == "nearest" else place._array
+    low, high = np.floor(at).astype(np.int64), np.ceil(at).astype(np.int64)
     if not skip_nan:  # NaN comes last, so it is what every quantile of its row picks
         some = nan.any(-1, keepdims=True)
         low, high = np.where(some, a.shape[-1] - 1, low), np.where(some, a.shape[-1] - 1, high)
     dim = a.ndim - 1
     if interpolation in ("lower", "higher", "nearest"):
         return Gather.bind(values, wrap(high if interpolation == "higher" else low), dim=dim)  # type: ignore[no-any-return]
-    share = np.full_like(place, 0.5) if interpolation == "midpoint" else place - np.floor(place)
+    share = wrap(np.full_like(at, 0.5)) if interpolation == "midpoint" else place - wrap(np.floor(at))
     left, right = Gather.bind(values, wrap(low), dim=dim), Gather.bind(values, wrap(high), dim=dim)
-    return left.lerp(right, wrap(share.astype(a.dtype)))  # type: ignore[no-any-return]
+    return left.lerp(right, share)  # type: ignore[no-any-return]
 
 
 def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:

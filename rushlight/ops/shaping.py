@@ -19,7 +19,7 @@ class Flip(Op):
 
 
 class Roll(Op):
-    """Elements moved ``shifts`` places along ``dims``; what leaves at one end enters at the other."""
+    """Elements moved ``shifts`` places along ``dims``; what leaves at one end enters the other."""
 
     def eager(self, xp, input, *, shifts, dims):
         return packed(np.roll(input, shifts, dims))
@@ -32,7 +32,11 @@ class Tril(Op):
     """The lower triangle of the last two dims up to ``diagonal``; the rest is zero."""
 
     def eager(self, xp, input, *, diagonal):
-        return packed(np.where(np.tri(*input.shape[-2:], k=diagonal, dtype=bool), input, np.zeros((), input.dtype)))
+        return packed(
+            np.where(
+                np.tri(*input.shape[-2:], k=diagonal, dtype=bool), input, np.zeros((), input.dtype)
+            )
+        )
 
     def grad(self, g, diagonal):
         return Tril.bind(g, diagonal=diagonal)
@@ -42,7 +46,13 @@ class Triu(Op):
     """The upper triangle of the last two dims from ``diagonal``; the rest is zero."""
 
     def eager(self, xp, input, *, diagonal):
-        return packed(np.where(np.tri(*input.shape[-2:], k=diagonal - 1, dtype=bool), np.zeros((), input.dtype), input))
+        return packed(
+            np.where(
+                np.tri(*input.shape[-2:], k=diagonal - 1, dtype=bool),
+                np.zeros((), input.dtype),
+                input,
+            )
+        )
 
     def grad(self, g, diagonal):
         return Triu.bind(g, diagonal=diagonal)

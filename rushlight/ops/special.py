@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.scalar import NUMPY
 from rushlight.errors import DTypeError
-from rushlight.ops.math import Analytic
+from rushlight.ops.math import Analytic, same_dtype
 from rushlight.ops.select import Where
 
 ROOT_PI = math.sqrt(math.pi)
@@ -27,8 +27,9 @@ class Special(Analytic, abstract=True):
         return d
 
     def eager(self, xp, *arrays, **params):
-        first = next(a for a in arrays if isinstance(a, np.ndarray))
-        return np.asarray(self.ufunc(*arrays, **params)).astype(first.dtype, copy=False)
+        if len(arrays) == 2:
+            arrays = same_dtype(*arrays)
+        return np.asarray(self.ufunc(*arrays, **params)).astype(arrays[0].dtype, copy=False)
 
 
 class Erf(Special):
@@ -77,6 +78,9 @@ class Lgamma(Special):
     def scalar(self, s, input):
         return s.gammaln(input)
 
+    def eager(self, xp, input):
+        return np.where(np.isinf(input), np.inf, NUMPY.gammaln(input)).astype(input.dtype)
+
     def grad(self, g, input):
         return g * input.digamma()
 
@@ -109,7 +113,7 @@ class Polygamma(Special):
         if n == 1:  # also for negative numbers, by reflection
             reflected = (math.pi / np.sin(math.pi * x)) ** 2 - NUMPY.zeta(2, np.where(x < 0, 1 - x, 1))
             return np.where(x < 0, reflected, NUMPY.zeta(2, np.where(x < 0, 1, x))).astype(input.dtype)
-        return np.asarray(self.scalar(NUMPY, x, n=n)).astype(input.dtype)
+        return np.where(x == -np.inf, np.nan, self.scalar(NUMPY, x, n=n)).astype(input.dtype)
 
     def grad(self, g, input, n):
         return g * Polygamma.bind(input, n=n + 1)

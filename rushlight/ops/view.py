@@ -23,7 +23,9 @@ def look(x: Any, chain: Any) -> Any:
 
 
 class Embed(Op):
-    """Zeros of ``shape`` with g placed (overlaps: added) where ``chain`` looks: the gradient of a view."""
+    """Zeros of ``shape`` with g placed (overlaps: added) where ``chain`` looks: the gradient of a
+    view.
+    """
 
     label = "SliceBackward"
 
@@ -104,7 +106,10 @@ class Expand(Movement):
         if not input.ndim:
             return np.ndarray(shape, input.dtype, input, 0, (0,) * len(shape))
         extra = len(shape) - input.ndim
-        strides = [0 if m != n else s for s, m, n in zip(input.strides, input.shape, shape[extra:], strict=True)]
+        strides = [
+            0 if m != n else s
+            for s, m, n in zip(input.strides, input.shape, shape[extra:], strict=True)
+        ]
         if input.flags.c_contiguous and input.size and input.flags.writeable:
             return np.ndarray(shape, input.dtype, input, 0, (0,) * extra + tuple(strides))
         return numpy_as_strided(input, shape, (0,) * extra + tuple(strides))
@@ -122,14 +127,20 @@ class BasicIndex(Movement):
     def backward_name(self, params):
         items = [i for i in params["index"] if i is not Ellipsis] if params else []
         kinds = {type(i) for i in items if i != slice(None)}
-        return {int: "Select", type(None): "Unsqueeze"}.get(kinds.pop() if len(kinds) == 1 else slice, "Slice") + "Backward0"
+        return {int: "Select", type(None): "Unsqueeze"}.get(
+            kinds.pop() if len(kinds) == 1 else slice, "Slice"
+        ) + "Backward0"
 
 
 class Squeeze(Movement):
     """Dims of size 1 removed."""
 
     def eager(self, xp, input, *, dim):
-        return input.reshape(tuple([n for i, n in enumerate(input.shape) if i not in dim])) if dim else input[...]
+        return (
+            input.reshape(tuple([n for i, n in enumerate(input.shape) if i not in dim]))
+            if dim
+            else input[...]
+        )
 
     def grad(self, g, input_spec):
         return g.reshape(input_spec[0])
@@ -185,17 +196,25 @@ def flat_memory(x: Any) -> Any:
     root = owner(x)
     order = sorted(range(root.ndim), key=lambda i: (-abs(root.strides[i]), i))
     flat = root.transpose(order).reshape(-1, copy=False)
-    return flat if flat.dtype == x.dtype else flat.view(np.uint8)[: flat.nbytes // x.itemsize * x.itemsize].view(x.dtype)
+    return (
+        flat
+        if flat.dtype == x.dtype
+        else flat.view(np.uint8)[: flat.nbytes // x.itemsize * x.itemsize].view(x.dtype)
+    )
 
 
 def offset_of(x: Any) -> int:
     """Elements between the start of x's memory and x's first element."""
     root = owner(x)
-    return int((x.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // x.itemsize)
+    return int(
+        (x.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // x.itemsize
+    )
 
 
 class AsStrided(Movement):
-    """Any window on the memory behind the input; offset and strides in elements, counted from the start of that memory."""
+    """Any window on the memory behind the input; offset and strides in elements, counted from the
+    start of that memory.
+    """
 
     overlaps = True
 
@@ -212,12 +231,21 @@ def geometry(x: Any) -> tuple[Any, ...]:
 
 
 class StridedMap(Op):
-    """Add g into zeroed memory through the window ``read``, then look at that memory through ``write``: its own transpose."""
+    """Add g into zeroed memory through the window ``read``, then look at that memory through
+    ``write``: its own transpose.
+    """
 
     label = "AsStrided"
 
     def eager(self, xp, g, *, read, write):
-        extent = max([1 + o + sum([(n - 1) * s for n, s in zip(size, st, strict=True)]) for size, st, o in (read, write) if all(size)], default=0)
+        extent = max(
+            [
+                1 + o + sum([(n - 1) * s for n, s in zip(size, st, strict=True)])
+                for size, st, o in (read, write)
+                if all(size)
+            ],
+            default=0,
+        )
         memory = np.zeros(extent, g.dtype)
         places = np.arange(extent)
         np.add.at(memory, strided(places, *read).reshape(-1), g.reshape(-1))
@@ -229,7 +257,9 @@ class StridedMap(Op):
 
 def strided(flat: Any, size: Any, stride: Any, offset: int) -> Any:
     """A window on a vector; sizes and steps in elements."""
-    return numpy_as_strided(flat[offset:] if all(size) else flat[:0], size, tuple([s * flat.itemsize for s in stride]))
+    return numpy_as_strided(
+        flat[offset:] if all(size) else flat[:0], size, tuple([s * flat.itemsize for s in stride])
+    )
 
 
 class Split(View):
@@ -304,7 +334,10 @@ class ViewAsReal(Movement):
 
     def eager(self, xp, input):
         return numpy_as_strided(
-            input.real, (*input.shape, 2), (*input.strides, input.itemsize // 2), writeable=input.flags.writeable
+            input.real,
+            (*input.shape, 2),
+            (*input.strides, input.itemsize // 2),
+            writeable=input.flags.writeable,
         )
 
     def grad(self, g):

@@ -31,12 +31,16 @@ def methods(**named: Any) -> None:
 
 
 def wrap_dim(dim: Any, ndim: int) -> int:
-    """dim in [-ndim, ndim) as one in [0, ndim); a 0-dim tensor counts as one dim. IndexError otherwise."""
+    """dim in [-ndim, ndim) as one in [0, ndim); a 0-dim tensor counts as one dim. IndexError
+    otherwise.
+    """
     d = dim.__index__()
     n = ndim or 1
     if not -n <= d < n:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})")
-    return d % n  # type: ignore[no-any-return]
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})"
+        )
+    return d % n
 
 
 def wrap_dims(dim: Any, ndim: int, empty_is_all: bool = True) -> tuple[int, ...] | None:
@@ -70,12 +74,19 @@ def shape_of(args: tuple[Any, ...], name: str = "shape") -> tuple[int, ...]:
 
 
 def numpy_dtype(dtype: Any, default: Any = None) -> Any:
-    """A public dtype as NumPy's; ``default`` for None. Python's float, int, bool and complex count as torch has them."""
+    """A public dtype as NumPy's; ``default`` for None. Python's float, int, bool and complex count
+    as torch has them.
+    """
     if dtype is None:
         return default
     if dtype.__class__ is DType:
         return dtype.numpy
-    found = {float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128}.get(dtype)
+    found = {
+        float: dtypes.float64,
+        int: dtypes.int64,
+        bool: dtypes.bool_,
+        complex: dtypes.complex128,
+    }.get(dtype)
     if found is None:
         raise TypeError(f"dtype must be a torch.dtype, such as torch.float32, but is {dtype!r}")
     return found
@@ -92,7 +103,9 @@ def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> N
     if device is not None:
         devices.check(device)
     if layout is not None and str(layout) != "torch.strided":
-        raise RuntimeError(f"layout {layout} is not supported; tensors are dense: use torch.strided.")
+        raise RuntimeError(
+            f"layout {layout} is not supported; tensors are dense: use torch.strided."
+        )
 
 
 def is_tensor(x: Any) -> bool:
@@ -109,27 +122,36 @@ def is_tensor(x: Any) -> bool:
 def expect_tensor(x: Any, function: str, argument: str = "input") -> Tensor:
     """x, or torch's TypeError."""
     if not isinstance(x, Tensor):
-        raise TypeError(f"{function}(): argument '{argument}' must be Tensor, not {type(x).__name__}")
+        raise TypeError(
+            f"{function}(): argument '{argument}' must be Tensor, not {type(x).__name__}"
+        )
     return x
 
 
 def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
-    """Write ``result`` into ``out``: resized when its shape differs, converted when the kinds allow it (not if ``exact``)."""
+    """Write ``result`` into ``out``: resized when its shape differs, converted when the kinds allow
+    it (not if ``exact``).
+    """
     if not isinstance(out, Tensor):
         raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
     if modes.grad and (out.requires_grad or result.requires_grad):
         raise GraphError(
-            "functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad; "
+            "functions with out=... arguments don't support automatic differentiation, but one "
+            "of the arguments requires grad; "
             "use the function's result, or run it under no_grad()."
         )
     x, r = out._array, result._array
     if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype] or (exact and r.dtype != x.dtype):
         a, b = dtypes.of[r.dtype].name, dtypes.of[x.dtype].name
-        raise DTypeError(f"result type {a} can't be cast to the desired output type {b}; pass an out= tensor of type {a}.")
+        raise DTypeError(
+            f"result type {a} can't be cast to the desired output type {b}; pass an out= tensor "
+            f"of type {a}."
+        )
     if x.shape != r.shape:
         if x.size:
             warnings.warn(
-                f"An output with one or more elements was resized since it had shape {x.shape}, which does not match the required "
+                f"An output with one or more elements was resized since it had shape {x.shape}, "
+                "which does not match the required "
                 f"output shape {r.shape}; resize it explicitly, or pass an empty tensor.",
                 UserWarning,
                 stacklevel=4,
@@ -137,14 +159,19 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
         resize(out, r.shape)
         x = out._array
     if has_self_overlap(x):
-        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location.")
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location."
+        )
     x[...] = r if r.dtype == x.dtype else r.astype(x.dtype)
     bump(out)
     return out
 
 
 def resize(t: Tensor, shape: tuple[int, ...]) -> None:
-    """Give t another shape in its own memory, or in new memory where that is too small (the old elements are kept)."""
+    """Give t another shape in its own memory, or in new memory where that is too small (the old
+    elements are kept).
+    """
     x = t._array
     n = int(np.prod(shape, dtype=np.int64))
     memory, at = flat_memory(x), offset_of(x)

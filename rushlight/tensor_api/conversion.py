@@ -15,8 +15,18 @@ from rushlight.ops.view import offset_of
 from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype, wrap_dim
 from rushlight.tensor_api.views import strides
 
-__all__ = ["can_cast", "clone", "from_dlpack", "is_complex", "is_floating_point", "is_nonzero", "is_tensor", "numel", "promote_types",
-           "result_type"]  # fmt: skip
+__all__ = [
+    "can_cast",
+    "clone",
+    "from_dlpack",
+    "is_complex",
+    "is_floating_point",
+    "is_nonzero",
+    "is_tensor",
+    "numel",
+    "promote_types",
+    "result_type",
+]
 
 PUBLIC = dtypes.of
 
@@ -104,7 +114,10 @@ def item(self: Tensor) -> Any:
     """
     x = self._array
     if x.size != 1:
-        raise RuntimeError(f"a Tensor with {x.size} elements cannot be converted to Scalar; reduce it first, or use tolist().")
+        raise RuntimeError(
+            f"a Tensor with {x.size} elements cannot be converted to Scalar; reduce it first, or "
+            "use tolist()."
+        )
     return float(x.reshape(())) if x.dtype == dtypes.bfloat16 else x.item()
 
 
@@ -126,10 +139,15 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         RuntimeError: the tensor requires grad.
     """
     if self.requires_grad and not force:
-        raise GraphError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        raise GraphError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
     if self._array.dtype == dtypes.bfloat16 and not force:
-        raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no bfloat16; convert with .float() first.")
-    return self._array  # type: ignore[no-any-return]
+        raise TypeError(
+            "Got unsupported ScalarType BFloat16: NumPy has no bfloat16; convert with .float() "
+            "first."
+        )
+    return self._array
 
 
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -145,7 +163,10 @@ def _truth(self: Tensor) -> bool:
         return bool(x.reshape(())[()])
     if not x.size:
         raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-    raise RuntimeError(f"Boolean value of Tensor with more than one value is ambiguous: it has {x.size}; use .any() or .all().")
+    raise RuntimeError(
+        f"Boolean value of Tensor with more than one value is ambiguous: it has {x.size}; use "
+        ".any() or .all()."
+    )
 
 
 def is_nonzero(input: Tensor) -> bool:
@@ -155,7 +176,7 @@ def is_nonzero(input: Tensor) -> bool:
 
 def _index(self: Tensor) -> int:
     x = self._array
-    if x.size != 1 or x.dtype not in dtypes.INTEGER_TYPES and x.dtype != np.bool_:
+    if x.size != 1 or (x.dtype not in dtypes.INTEGER_TYPES and x.dtype != np.bool_):
         raise TypeError("only integer tensors of a single element can be converted to an index")
     return int(x.reshape(()))
 
@@ -176,7 +197,10 @@ def _contains(self: Tensor, value: Any) -> bool:
     if isinstance(value, Tensor):
         value = value._array
     elif not isinstance(value, (int, float, complex, np.generic)):
-        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(value)}.")
+        raise RuntimeError(
+            "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+            f"{type(value)}."
+        )
     return bool((self._array == value).any())
 
 
@@ -191,22 +215,35 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         >>> x.grad
         tensor([1., 1.])
     """
-    return Clone.bind(input) if memory_format is None else Clone.bind(input, memory_format=memory_format)  # type: ignore[no-any-return]
+    return (
+        Clone.bind(input)
+        if memory_format is None
+        else Clone.bind(input, memory_format=memory_format)
+    )
 
 
 def cast(x: Tensor, d: Any, copy: bool = False) -> Tensor:
     """x as NumPy dtype d; itself when nothing changes and no copy is asked for."""
     if x._array.dtype is not d and x._array.dtype != d:
-        return Cast.bind(x, dtype=d)  # type: ignore[no-any-return]
+        return Cast.bind(x, dtype=d)
     return Clone.bind(x) if copy else x
 
 
 @method
-def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, other: Any = None, non_blocking: bool = False,
-       copy: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+def to(
+    self: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    other: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """The tensor with another dtype or device; itself when it already has them.
 
-    ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``, each also with ``non_blocking`` and ``copy``.
+    ``to(dtype)``, ``to(device)``, ``to(device, dtype)``, ``to(other)``, each also with
+    ``non_blocking`` and ``copy``.
 
     Example:
         >>> import rushlight as torch
@@ -224,14 +261,20 @@ def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, other: A
         elif isinstance(a, (str, int)) or hasattr(a, "type"):
             device = a
         else:
-            raise TypeError(f"to() received an invalid argument {a!r}; expected a dtype, a device or a tensor.")
+            raise TypeError(
+                f"to() received an invalid argument {a!r}; expected a dtype, a device or a tensor."
+            )
     if isinstance(other, Tensor):
         dtype = PUBLIC[other._array.dtype]
     if device is not None:
         devices.check(device)
     copy = copy or (len(flags) > 1 and flags[1])
     out = cast(self, numpy_dtype(dtype, self._array.dtype), copy)
-    return out if memory_format is None or memory_format is formats.preserve_format else out.contiguous(memory_format=memory_format)  # type: ignore[no-any-return]
+    return (
+        out
+        if memory_format is None or memory_format is formats.preserve_format
+        else out.contiguous(memory_format=memory_format)
+    )
 
 
 @method
@@ -244,18 +287,34 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         if name is None:
             raise ValueError(f"invalid type: {dtype!r}")
         dtype = dtypes.by_name[name]
-    return cast(self, numpy_dtype(dtype) if not hasattr(dtype, "_legacy_dtype") else dtype._legacy_dtype)
+    return cast(
+        self, numpy_dtype(dtype) if not hasattr(dtype, "_legacy_dtype") else dtype._legacy_dtype
+    )
 
 
-LEGACY = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int",
-          "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat",
-          "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}  # fmt: skip
+LEGACY = {
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
+    "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+    "uint16": "UInt16",
+    "uint32": "UInt32",
+    "uint64": "UInt64",
+}
 
 
 def _caster(name: str, d: Any) -> Any:
     def convert(self: Tensor, memory_format: Any = None) -> Tensor:
         out = cast(self, d)
-        return out if memory_format is None else out.contiguous(memory_format=memory_format)  # type: ignore[no-any-return]
+        return out if memory_format is None else out.contiguous(memory_format=memory_format)
 
     convert.__name__ = name
     convert.__doc__ = f"The tensor as {dtypes.of[d].name}; itself when it is already."
@@ -263,10 +322,19 @@ def _caster(name: str, d: Any) -> Any:
 
 
 for _name, _dtype in (
-    ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16), ("bfloat16", dtypes.bfloat16),
-    ("int", dtypes.int32), ("long", dtypes.int64), ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8),
-    ("bool", dtypes.bool_), ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
-):  # fmt: skip
+    ("float", dtypes.float32),
+    ("double", dtypes.float64),
+    ("half", dtypes.float16),
+    ("bfloat16", dtypes.bfloat16),
+    ("int", dtypes.int32),
+    ("long", dtypes.int64),
+    ("short", dtypes.int16),
+    ("char", dtypes.int8),
+    ("byte", dtypes.uint8),
+    ("bool", dtypes.bool_),
+    ("cfloat", dtypes.complex64),
+    ("cdouble", dtypes.complex128),
+):
     setattr(Tensor, _name, _caster(_name, _dtype))
 
 
@@ -283,9 +351,13 @@ def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
 
 
 @method
-def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+def cuda(
+    self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+) -> Tensor:
     """The tensor on a GPU. RuntimeError where there is none."""
-    devices.check(devices.device("cuda", device) if isinstance(device, int) or device is None else device)
+    devices.check(
+        devices.device("cuda", device) if isinstance(device, int) or device is None else device
+    )
     raise AssertionError("devices.check refuses cuda")
 
 
@@ -299,8 +371,10 @@ def get_device(self: Tensor) -> int:
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Copy ``src``, broadcast and converted, into this tensor's memory."""
     if not isinstance(src, Tensor):
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}")
-    return Copy.update(self, src)  # type: ignore[no-any-return]
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}"
+        )
+    return Copy.update(self, src)
 
 
 @method
@@ -308,19 +382,24 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to a number, or to a 0-dim tensor's value."""
     if isinstance(value, Tensor):
         if value._array.ndim:
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value._array.ndim} dimensions.")
-        return Copy.update(self, value)  # type: ignore[no-any-return]
-    return Fill.update(self, value=value)  # type: ignore[no-any-return]
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{value._array.ndim} dimensions."
+            )
+        return Copy.update(self, value)
+    return Fill.update(self, value=value)
 
 
 @method
 def zero_(self: Tensor) -> Tensor:
     """Set every element to zero."""
-    return Fill.update(self, value=0)  # type: ignore[no-any-return]
+    return Fill.update(self, value=0)
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether in-place arithmetic may store ``from_`` into ``to``: the kind (bool, int, float, complex) must not shrink."""
+    """Whether in-place arithmetic may store ``from_`` into ``to``: the kind (bool, int, float,
+    complex) must not shrink.
+    """
     a, b = dtypes.CATEGORY[numpy_dtype(from_)], dtypes.CATEGORY[numpy_dtype(to)]
     return a <= b
 
@@ -332,7 +411,9 @@ def promote_types(type1: Any, type2: Any) -> Any:
 
 def result_type(tensor1: Any, tensor2: Any) -> Any:
     """The dtype of arithmetic between two tensors or numbers."""
-    return PUBLIC[dtypes.result_type([t._array if isinstance(t, Tensor) else t for t in (tensor1, tensor2)])]
+    return PUBLIC[
+        dtypes.result_type([t._array if isinstance(t, Tensor) else t for t in (tensor1, tensor2)])
+    ]
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
@@ -346,7 +427,14 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     return wrap(np.from_dlpack(ext_tensor))
 
 
-def _dlpack(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+def _dlpack(
+    self: Tensor,
+    *,
+    stream: Any = None,
+    max_version: Any = None,
+    dl_device: Any = None,
+    copy: Any = None,
+) -> Any:
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     return self._array.__dlpack__()
@@ -359,13 +447,22 @@ def _shape(self: Tensor) -> Any:
 def _set_grad(self: Tensor, value: Any) -> None:
     if value is not None:
         if not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {value.__class__.__name__}")
+            raise TypeError(
+                "assigned grad expected to be a Tensor or None but got grad of type "
+                f"{value.__class__.__name__}"
+            )
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if value._array.shape != self._array.shape:
-            raise RuntimeError(f"assigned grad has data of a different size: {value._array.shape} for a tensor {self._array.shape}.")
+            raise RuntimeError(
+                f"assigned grad has data of a different size: {value._array.shape} for a tensor "
+                f"{self._array.shape}."
+            )
         if value._array.dtype != self._array.dtype:
-            raise RuntimeError(f"assigned grad has data of a different type: {value._array.dtype} for {self._array.dtype}.")
+            raise RuntimeError(
+                f"assigned grad has data of a different type: {value._array.dtype} for "
+                f"{self._array.dtype}."
+            )
     self._grad = value
 
 
@@ -387,16 +484,38 @@ methods(
     is_sparse=property(lambda self: False, doc="Always False: tensors are dense."),
     is_quantized=property(lambda self: False, doc="Always False."),
     is_mkldnn=property(lambda self: False, doc="Always False."),
-    names=property(lambda self: (None,) * self._array.ndim, doc="Dim names are not supported: all None."),
-    grad=property(lambda self: self._grad, _set_grad, _del_grad, doc="The accumulated gradient, or None."),
-    output_nr=property(lambda self: getattr(self.grad_fn, "index", 0), doc="Which output of its node it is."),
-    nelement=numel, ndimension=dim,
-    __array__=_array, __bool__=_truth, __index__=_index, __len__=_length, __iter__=_iterate, __contains__=_contains,
-    __int__=lambda self: int(item(self)), __float__=lambda self: float(item(self)), __complex__=lambda self: complex(item(self)),
-    __dlpack__=_dlpack, __dlpack_device__=lambda self: (1, 0),
+    names=property(
+        lambda self: (None,) * self._array.ndim, doc="Dim names are not supported: all None."
+    ),
+    grad=property(
+        lambda self: self._grad, _set_grad, _del_grad, doc="The accumulated gradient, or None."
+    ),
+    output_nr=property(
+        lambda self: getattr(self.grad_fn, "index", 0), doc="Which output of its node it is."
+    ),
+    nelement=numel,
+    ndimension=dim,
+    __array__=_array,
+    __bool__=_truth,
+    __index__=_index,
+    __len__=_length,
+    __iter__=_iterate,
+    __contains__=_contains,
+    __int__=lambda self: int(item(self)),
+    __float__=lambda self: float(item(self)),
+    __complex__=lambda self: complex(item(self)),
+    __dlpack__=_dlpack,
+    __dlpack_device__=lambda self: (1, 0),
     is_same_size=lambda self, other: self._array.shape == other._array.shape,
-    is_set_to=lambda self, other: self._array.__array_interface__ == other._array.__array_interface__,
-    is_pinned=lambda self, device=None: False, pin_memory=lambda self, device=None: self,
-    is_inference=lambda self: False, is_conj=lambda self: False, is_neg=lambda self: False,
-    resolve_conj=lambda self: self, resolve_neg=lambda self: self, dim_order=lambda self: tuple(range(self._array.ndim)),
-)  # fmt: skip
+    is_set_to=lambda self, other: (
+        self._array.__array_interface__ == other._array.__array_interface__
+    ),
+    is_pinned=lambda self, device=None: False,
+    pin_memory=lambda self, device=None: self,
+    is_inference=lambda self: False,
+    is_conj=lambda self: False,
+    is_neg=lambda self: False,
+    resolve_conj=lambda self: self,
+    resolve_neg=lambda self: self,
+    dim_order=lambda self: tuple(range(self._array.ndim)),
+)

@@ -17,7 +17,11 @@ def _copying(name: str, view: Any) -> Any:
         result = view(input, *args, **kwargs)
         if isinstance(result, tuple):
             copies = tuple([t.clone(memory_format=formats.contiguous_format) for t in result])
-            return copies if out is None else tuple([store_out(o, t) for o, t in zip(out, copies, strict=True)])
+            return (
+                copies
+                if out is None
+                else tuple([store_out(o, t) for o, t in zip(out, copies, strict=True)])
+            )
         copy = result.clone(memory_format=formats.contiguous_format)
         return copy if out is None else store_out(out, copy)
 
@@ -26,8 +30,26 @@ def _copying(name: str, view: Any) -> Any:
     return function
 
 
-for _view in (V.as_strided, V.detach, V.diagonal, V.expand, V.permute, V.select, V.split, V.split_with_sizes, V.squeeze, V.t, V.transpose,
-              V.unbind, V.unfold, V.unsqueeze, V.view, V.narrow, V.view_as_real, V.view_as_complex):  # fmt: skip
+for _view in (
+    V.as_strided,
+    V.detach,
+    V.diagonal,
+    V.expand,
+    V.permute,
+    V.select,
+    V.split,
+    V.split_with_sizes,
+    V.squeeze,
+    V.t,
+    V.transpose,
+    V.unbind,
+    V.unfold,
+    V.unsqueeze,
+    V.view,
+    V.narrow,
+    V.view_as_real,
+    V.view_as_complex,
+):
     _name = _view.__name__ + "_copy"
     globals()[_name] = _copying(_name, _view)
     __all__.append(_name)

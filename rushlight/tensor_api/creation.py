@@ -22,26 +22,55 @@ from rushlight.tensor_api._common import (
 )
 
 __all__ = [
-    "arange", "as_tensor", "asarray", "complex", "empty", "empty_like", "empty_strided", "eye", "from_numpy", "frombuffer", "full",
-    "full_like", "linspace", "logspace", "ones", "ones_like", "polar", "range", "scalar_tensor", "tensor", "zeros", "zeros_like",
-]  # fmt: skip
+    "arange",
+    "as_tensor",
+    "asarray",
+    "complex",
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "eye",
+    "from_numpy",
+    "frombuffer",
+    "full",
+    "full_like",
+    "linspace",
+    "logspace",
+    "ones",
+    "ones_like",
+    "polar",
+    "range",
+    "scalar_tensor",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
 
 
 def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
-    """A new array from numbers, nested sequences, arrays or tensors, of NumPy dtype ``dtype`` or the inferred one."""
+    """A new array from numbers, nested sequences, arrays or tensors, of NumPy dtype ``dtype`` or
+    the inferred one.
+    """
     if isinstance(data, Tensor):
-        return cast_array(data._array, dtype or data._array.dtype)  # type: ignore[no-any-return]
+        return cast_array(data._array, dtype or data._array.dtype)
     if isinstance(data, np.ndarray):
         d = dtype or dtypes.from_numpy(data.dtype).numpy
-        return cast_array(data, d) if data.dtype != d else data.astype(d, order="C")  # type: ignore[no-any-return]
+        return cast_array(data, d) if data.dtype != d else data.astype(d, order="C")
     if isinstance(data, np.generic):
         return np.asarray(data, dtype or data.dtype)
     if isinstance(data, (bool, int, float, complex_type)):
         d = dtype or dtypes.of_number(data)
-        return cast_array(np.asarray(data), d) if d not in dtypes.INTEGER_TYPES else np.asarray(int(data.real), d)  # type: ignore[no-any-return]
+        return (
+            cast_array(np.asarray(data), d)
+            if d not in dtypes.INTEGER_TYPES
+            else np.asarray(int(data.real), d)
+        )
     if isinstance(data, (list, tuple)) or hasattr(data, "__len__") or hasattr(data, "__array__"):
         return from_sequence(data, dtype)
-    raise RuntimeError(f"Could not infer dtype of {type(data).__name__}; tensors are made of numbers, sequences, arrays and tensors.")
+    raise RuntimeError(
+        f"Could not infer dtype of {type(data).__name__}; tensors are made of numbers, "
+        "sequences, arrays and tensors."
+    )
 
 
 complex_type = complex
@@ -62,9 +91,11 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if a.dtype == object:
         raise type_error(plain)
     if a.dtype.kind in "US":
-        raise TypeError(f"new(): invalid data type {type(plain[0]).__name__!r}; tensors hold numbers.")
+        raise TypeError(
+            f"new(): invalid data type {type(plain[0]).__name__!r}; tensors hold numbers."
+        )
     if dtype is not None:
-        return cast_array(a, dtype) if a.dtype != dtype else a  # type: ignore[no-any-return]
+        return cast_array(a, dtype) if a.dtype != dtype else a
     if a.dtype == dtypes.float64 and (not kinds or not a.size):
         return a.astype(dtypes.default.float)
     if a.dtype == dtypes.complex128 and not kinds:
@@ -78,8 +109,14 @@ def type_error(plain: Any) -> Exception:
     """Why a nested sequence is no array."""
     if any(isinstance(v, int) and not -(2**63) <= v < 2**64 for v in leaves(plain)):
         return RuntimeError("Overflow when unpacking long: an int does not fit into 64 bits.")
-    bad = next((v for v in leaves(plain) if not isinstance(v, (int, float, complex_type, np.generic))), None)
-    return TypeError(f"can't make a tensor of {type(bad).__name__!r}; sequences must hold numbers and have equal lengths at every depth.")
+    bad = next(
+        (v for v in leaves(plain) if not isinstance(v, (int, float, complex_type, np.generic))),
+        None,
+    )
+    return TypeError(
+        f"can't make a tensor of {type(bad).__name__!r}; sequences must hold numbers and have "
+        "equal lengths at every depth."
+    )
 
 
 def leaves(data: Any) -> Any:
@@ -92,7 +129,9 @@ def leaves(data: Any) -> Any:
 
 
 def unwrap(data: Any, kinds: set[Any]) -> Any:
-    """Nested sequences with tensors replaced by arrays; notes in ``kinds`` when a NumPy value fixes the dtype."""
+    """Nested sequences with tensors replaced by arrays; notes in ``kinds`` when a NumPy value fixes
+    the dtype.
+    """
     out = []
     for item in data:
         if isinstance(item, Tensor):
@@ -107,12 +146,20 @@ def unwrap(data: Any, kinds: set[Any]) -> Any:
     return out
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """A new tensor with a copy of ``data``.
 
     Args:
         data: a number, a nested sequence of numbers, an array, or a tensor.
-        dtype: element type; inferred by default (Python floats become the default dtype, ints int64).
+        dtype: element type; inferred by default (Python floats become the default dtype, ints
+            int64).
         device: where to put it.
         requires_grad: whether autograd records operations on it.
 
@@ -125,8 +172,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     check_factory(device)
     if isinstance(data, Tensor):
         warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than "
+            "torch.tensor(sourceTensor).",
             UserWarning,
             stacklevel=2,
         )
@@ -144,12 +193,23 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return wrap(array_from(data, d))
 
 
-def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """``obj`` as a tensor; ``copy`` True copies, False refuses to, None does what is needed."""
     d = numpy_dtype(dtype)
-    shares = isinstance(obj, (Tensor, np.ndarray)) and (d is None or (obj._array if isinstance(obj, Tensor) else obj).dtype == d)
+    shares = isinstance(obj, (Tensor, np.ndarray)) and (
+        d is None or (obj._array if isinstance(obj, Tensor) else obj).dtype == d
+    )
     if copy is False and not shares:
-        raise ValueError(f"can't alias {type(obj).__name__} with dtype {dtype}; allow a copy with copy=None.")
+        raise ValueError(
+            f"can't alias {type(obj).__name__} with dtype {dtype}; allow a copy with copy=None."
+        )
     out = tensor_of(obj, d) if copy or not shares else as_tensor(obj)
     return out.requires_grad_() if requires_grad else out
 
@@ -173,28 +233,57 @@ def from_numpy(ndarray: Any) -> Tensor:
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     if any([s < 0 for s in ndarray.strides]):
-        raise ValueError("At least one stride in the given numpy array is negative, which is not supported; copy it: array.copy().")
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, which is not supported; "
+            "copy it: array.copy()."
+        )
     d = dtypes.from_numpy(ndarray.dtype).numpy
     if not ndarray.flags.writeable:
         warnings.warn(
-            "The given NumPy array is not writable; writing to the tensor will fail. Copy the array to avoid this.", UserWarning, stacklevel=2
+            "The given NumPy array is not writable; writing to the tensor will fail. Copy the "
+            "array to avoid this.",
+            UserWarning,
+            stacklevel=2,
         )
-    return wrap(ndarray if ndarray.dtype is d else ndarray.astype(d) if ndarray.dtype != d else ndarray.view(d))
+    return wrap(
+        ndarray
+        if ndarray.dtype is d
+        else ndarray.astype(d)
+        if ndarray.dtype != d
+        else ndarray.view(d)
+    )
 
 
-def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
-    """A vector on the memory of a buffer (bytes, bytearray, memoryview). ``offset`` in bytes, ``count`` in elements."""
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A vector on the memory of a buffer (bytes, bytearray, memoryview). ``offset`` in bytes,
+    ``count`` in elements.
+    """
     d = numpy_dtype(dtype)
     size = memoryview(buffer).nbytes
     if not 0 <= offset < max(size, 1):
-        raise ValueError(f"offset must be non-negative and no greater than buffer length ({size}), but got {offset}.")
+        raise ValueError(
+            f"offset must be non-negative and no greater than buffer length ({size}), but got "
+            f"{offset}."
+        )
     if count <= 0 and (count != -1 or (size - offset) % d.itemsize):
-        raise ValueError(f"buffer size ({size - offset} bytes after the offset) must be a multiple of element size ({d.itemsize}).")
+        raise ValueError(
+            f"buffer size ({size - offset} bytes after the offset) must be a multiple of element "
+            f"size ({d.itemsize})."
+        )
     if count > 0 and offset + count * d.itemsize > size:
-        raise ValueError(f"requested buffer length ({count * d.itemsize} bytes) after offset ({offset}) exceeds the buffer's ({size}).")
+        raise ValueError(
+            f"requested buffer length ({count * d.itemsize} bytes) after offset ({offset}) "
+            f"exceeds the buffer's ({size})."
+        )
     a = np.frombuffer(buffer, d, count, offset)
     if not a.flags.writeable:
-        warnings.warn("The given buffer is not writable; writing to the tensor will fail.", UserWarning, stacklevel=2)
+        warnings.warn(
+            "The given buffer is not writable; writing to the tensor will fail.",
+            UserWarning,
+            stacklevel=2,
+        )
     return finish(a, requires_grad)
 
 
@@ -206,8 +295,16 @@ def _sizes(size: tuple[Any, ...], name: str) -> tuple[int, ...]:
 
 
 def _maker(name: str, make: Any, doc: str) -> Any:
-    def factory(*size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-                pin_memory: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+    def factory(
+        *size: Any,
+        out: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
         if device is not None or layout is not None:
             check_factory(device, layout)
         shape = _sizes(size, name)
@@ -225,25 +322,42 @@ def _maker(name: str, make: Any, doc: str) -> Any:
     return with_size
 
 
-zeros = _maker("zeros", np.zeros, """Zeros of the given sizes: ``zeros(2, 3)`` or ``zeros((2, 3), dtype=..., requires_grad=...)``.
+zeros = _maker(
+    "zeros",
+    np.zeros,
+    """Zeros of the given sizes: ``zeros(2, 3)`` or ``zeros((2, 3), dtype=..., requires_grad=...)``.
 
     Example:
         >>> import rushlight as torch
         >>> torch.zeros(2)
         tensor([0., 0.])
-    """)  # fmt: skip
-ones = _maker("ones", np.ones, """Ones of the given sizes: ``ones(2, 3)`` or ``ones((2, 3), dtype=..., requires_grad=...)``.
+    """,
+)
+ones = _maker(
+    "ones",
+    np.ones,
+    """Ones of the given sizes: ``ones(2, 3)`` or ``ones((2, 3), dtype=..., requires_grad=...)``.
 
     Example:
         >>> import rushlight as torch
         >>> torch.ones(2, dtype=torch.int64)
         tensor([1, 1])
-    """)  # fmt: skip
+    """,
+)
 empty = _maker("empty", np.empty, "Uninitialised memory of the given sizes.")
 
 
-def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-         requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """``fill_value`` everywhere; the dtype follows the value unless given.
 
     Example:
@@ -260,13 +374,26 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
 
 
 def _like(make: Any, name: str, doc: str) -> Any:
-    def like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-             pin_memory: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+    def like(
+        input: Tensor,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
         check_factory(device, layout)
         x = input._array
-        contiguous = x.flags.c_contiguous or 0 in x.strides or memory_format is formats.contiguous_format
+        contiguous = (
+            x.flags.c_contiguous or 0 in x.strides or memory_format is formats.contiguous_format
+        )
         out = make(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
-        return finish(formats.copy_in(out, memory_format) if memory_format in formats.CHANNELS_LAST else out, requires_grad)
+        return finish(
+            formats.copy_in(out, memory_format) if memory_format in formats.CHANNELS_LAST else out,
+            requires_grad,
+        )
 
     like.__name__ = like.__qualname__ = name
     like.__doc__ = doc
@@ -275,29 +402,53 @@ def _like(make: Any, name: str, doc: str) -> Any:
 
 zeros_like = _like(np.zeros_like, "zeros_like", "Zeros with the shape and dtype of ``input``.")
 ones_like = _like(np.ones_like, "ones_like", "Ones with the shape and dtype of ``input``.")
-empty_like = _like(np.empty_like, "empty_like", "Uninitialised memory with the shape and dtype of ``input``.")
+empty_like = _like(
+    np.empty_like, "empty_like", "Uninitialised memory with the shape and dtype of ``input``."
+)
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
-              requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """``fill_value`` everywhere, with the shape and dtype of ``input``."""
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     out._array[...] = cast_array(np.asarray(value), out._array.dtype)
-    return out.requires_grad_() if requires_grad else out  # type: ignore[no-any-return]
+    return out.requires_grad_() if requires_grad else out
 
 
-def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-                  pin_memory: bool = False) -> Tensor:  # fmt: skip
+def empty_strided(
+    size: Any,
+    stride: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """Uninitialised memory with given strides, in elements."""
     d = numpy_dtype(dtype, dtypes.default.float)
     shape, steps = tuple(size), tuple(stride)
     extent = 1 + sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) if all(shape) else 0
     memory = np.empty(extent, d)
-    return finish(np.lib.stride_tricks.as_strided(memory, shape, tuple([s * d.itemsize for s in steps])), requires_grad)
+    return finish(
+        np.lib.stride_tricks.as_strided(memory, shape, tuple([s * d.itemsize for s in steps])),
+        requires_grad,
+    )
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False) -> Tensor:
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False
+) -> Tensor:
     """A 0-dim tensor of the default dtype."""
     return wrap(cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float)))
 
@@ -306,9 +457,20 @@ def _number(x: Any) -> Any:
     return x.item() if isinstance(x, (Tensor, np.generic)) else x
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-           requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
-    """``start``, ``start + step``, ... below ``end``; ``arange(n)`` counts from 0. Ints give int64, floats the default dtype.
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``start``, ``start + step``, ... below ``end``; ``arange(n)`` counts from 0. Ints give int64,
+    floats the default dtype.
 
     Example:
         >>> import rushlight as torch
@@ -316,13 +478,19 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype
         (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
     """
     check_factory(device, layout)
-    start, end, step = (0, _number(start), _number(step)) if end is None else (_number(start), _number(end), _number(step))
+    start, end, step = (
+        (0, _number(start), _number(step))
+        if end is None
+        else (_number(start), _number(end), _number(step))
+    )
     if step == 0:
         raise RuntimeError("arange: step must be nonzero.")
     if not all([math.isfinite(v) for v in (start, end)]):
         raise RuntimeError(f"unsupported range: {start} -> {end}; the bounds must be finite.")
     if (end - start) / step < 0:
-        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}.")
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}."
+        )
     ints = all([isinstance(v, int) for v in (start, end, step)])
     d = numpy_dtype(dtype, dtypes.int64 if ints else dtypes.default.float)
     if d in dtypes.INTEGER_TYPES and not ints:
@@ -346,7 +514,13 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
     """``steps`` values from start to end, symmetric as torch computes them: from the nearer end."""
     if steps == 1:
         return np.asarray([start]).astype(d)
-    work = d if d in dtypes.DIFFERENTIABLE and d not in dtypes.HALVES else dtypes.float32 if d in dtypes.HALVES else dtypes.float64
+    work = (
+        d
+        if d in dtypes.DIFFERENTIABLE and d not in dtypes.HALVES
+        else dtypes.float32
+        if d in dtypes.HALVES
+        else dtypes.float64
+    )
     i = np.arange(steps)
     a, b = np.asarray(start).astype(work), np.asarray(end).astype(work)
     step = ((b - a) / np.asarray(steps - 1).astype(work)).astype(work)
@@ -362,8 +536,18 @@ def check_steps(steps: Any, name: str) -> None:
         raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
 
 
-def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-             requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """``steps`` evenly spaced values from ``start`` to ``end``, both included.
 
     Example:
@@ -374,24 +558,54 @@ def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = 
     check_factory(device, layout)
     start, end = _number(start), _number(end)
     check_steps(steps, "linspace")
-    kind = dtypes.default.complex if isinstance(start, complex_type) or isinstance(end, complex_type) else dtypes.default.float
-    a = spaced(start, end, steps, numpy_dtype(dtype, kind)) if steps else np.empty(0, numpy_dtype(dtype, kind))
+    kind = (
+        dtypes.default.complex
+        if isinstance(start, complex_type) or isinstance(end, complex_type)
+        else dtypes.default.float
+    )
+    a = (
+        spaced(start, end, steps, numpy_dtype(dtype, kind))
+        if steps
+        else np.empty(0, numpy_dtype(dtype, kind))
+    )
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 
 
-def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None,
-             device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """``base`` to the powers ``linspace(start, end, steps)``."""
     d = numpy_dtype(dtype, dtypes.default.float)
     check_steps(steps, "logspace")
-    first, last = (int(_number(v)) if d in dtypes.INTEGER_TYPES else _number(v) for v in (start, end))
+    first, last = (
+        int(_number(v)) if d in dtypes.INTEGER_TYPES else _number(v) for v in (start, end)
+    )
     exponents = spaced(first, last, steps, dtypes.float64) if steps else np.empty(0)
     a = np.power(float(base), exponents).astype(d)
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 
 
-def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-        requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """The identity matrix ``(n, m)``; m defaults to n."""
     check_factory(device, layout)
     if n < 0 or (m is not None and m < 0):
@@ -404,9 +618,13 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
     """Complex numbers from real and imaginary parts of one floating dtype."""
     d, e = real._array.dtype, imag._array.dtype
     if d not in dtypes.FLOATING_TYPES or e not in dtypes.FLOATING_TYPES:
-        raise RuntimeError(f"Expected both inputs to be Half, Float or Double tensors but got {d} and {e}.")
+        raise RuntimeError(
+            f"Expected both inputs to be Half, Float or Double tensors but got {d} and {e}."
+        )
     if d != e:
-        raise RuntimeError(f"Expected object of scalar type {d} but got scalar type {e} for second argument.")
+        raise RuntimeError(
+            f"Expected object of scalar type {d} but got scalar type {e} for second argument."
+        )
     result = real + imag * 1j
     return result if out is None else store_out(out, result)
 
@@ -424,26 +642,53 @@ def _new(make: Any) -> Any:
         options.pop("layout", None), options.pop("pin_memory", None)
         if "size" in options:
             size = (options.pop("size"),)
-        return make(*size, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, **options)  # type: ignore[no-any-return]
+        return make(
+            *size, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, **options
+        )
 
     return new
 
 
 @method
-def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **options: Any) -> Tensor:
+def new_tensor(
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **options: Any,
+) -> Tensor:
     """A copy of ``data``, by default with this tensor's dtype."""
     return finish(array_from(data, numpy_dtype(dtype, self._array.dtype)), requires_grad)
 
 
 @method
-def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-             layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+def new_full(
+    self: Tensor,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """``fill_value`` everywhere, by default with this tensor's dtype."""
-    return full(size, fill_value, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, requires_grad=requires_grad)
+    return full(
+        size,
+        fill_value,
+        dtype=dtypes.of[self._array.dtype] if dtype is None else dtype,
+        requires_grad=requires_grad,
+    )
 
 
 methods(
-    new_zeros=_new(zeros), new_ones=_new(ones), new_empty=_new(empty),
+    new_zeros=_new(zeros),
+    new_ones=_new(ones),
+    new_empty=_new(empty),
     new_empty_strided=lambda self, size, stride, dtype=None, **options: empty_strided(
-        size, stride, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, **options),
-)  # fmt: skip
+        size, stride, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, **options
+    ),
+)

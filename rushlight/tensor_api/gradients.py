@@ -23,13 +23,22 @@ def paired_gradients(outputs: tuple[Any, ...], grads: Any) -> tuple[Any, ...]:
     """One gradient (or None) per output."""
     given = as_tuple(grads) if grads is not None else (None,) * len(outputs)
     if len(given) != len(outputs):
-        raise GraphError(f"got {len(outputs)} tensors and {len(given)} gradients; give one gradient (or None) per tensor.")
+        raise GraphError(
+            f"got {len(outputs)} tensors and {len(given)} gradients; give one gradient (or None) "
+            "per tensor."
+        )
     return given
 
 
-def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-             grad_variables: Any = None, inputs: Any = None) -> None:  # fmt: skip
-    """Add the gradients of the sum of ``tensors`` to the leaves' ``grad``; see ``Tensor.backward``."""
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of ``tensors`` to the leaves' ``grad``; see ``Tensor.backward``."""
     outputs = as_tuple(tensors)
     if not outputs:
         raise GraphError("backward: expected at least one tensor.")
@@ -37,9 +46,17 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
     backward_from(outputs, given, retain_graph, create_graph, inputs)
 
 
-def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-         only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False,
-         materialize_grads: bool = False) -> tuple[Any, ...]:  # fmt: skip
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
     """Gradients of the sum of ``outputs`` with respect to ``inputs``, returned and not accumulated.
 
     Args:
@@ -61,33 +78,56 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     """
     outs, ins = as_tuple(outputs), as_tuple(inputs)
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but "
+            "got: allow_unused=False."
+        )
     if not ins:
         raise ValueError("grad requires non-empty inputs.")
     given = paired_gradients(outs, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
     where = positions(ins)
     if is_grads_batched:
-        return batched(outs, ins, given, retain, create_graph, bool(allow_unused), materialize_grads)
+        return batched(
+            outs, ins, given, retain, create_graph, bool(allow_unused), materialize_grads
+        )
     found = autograd.run_backward(*autograd.start(outs, given), retain, create_graph, where)
     result = [found.get(e) for e in where]
     if materialize_grads:
-        return tuple([zeros(t._array.shape, t._array.dtype) if r is None else r for t, r in zip(ins, result, strict=True)])
+        return tuple(
+            [
+                zeros(t._array.shape, t._array.dtype) if r is None else r
+                for t, r in zip(ins, result, strict=True)
+            ]
+        )
     if not allow_unused and any([r is None for r in result]):
         at = next(i for i, r in enumerate(result) if r is None)
         raise GraphError(
-            f"One of the differentiated Tensors appears to not have been used in the graph (input {at}). "
+            "One of the differentiated Tensors appears to not have been used in the graph "
+            f"(input {at}). "
             "Set allow_unused=True if this is the desired behavior."
         )
     return tuple(result)
 
 
-def batched(outs: Any, ins: Any, given: Any, retain: bool, create_graph: bool, unused: bool, materialize: bool) -> tuple[Any, ...]:
+def batched(
+    outs: Any,
+    ins: Any,
+    given: Any,
+    retain: bool,
+    create_graph: bool,
+    unused: bool,
+    materialize: bool,
+) -> tuple[Any, ...]:
     """One pass per entry of the gradients' leading dim."""
     n = next(g for g in given if g is not None)._array.shape[0]
     rows = []
     for i in range(n):
         one = [None if g is None else g[i] for g in given]
         last = i == n - 1
-        rows.append(grad(outs, ins, one, retain or not last, create_graph, True, unused, False, materialize))
-    return tuple([None if column[0] is None else stack(column) for column in zip(*rows, strict=True)])
+        rows.append(
+            grad(outs, ins, one, retain or not last, create_graph, True, unused, False, materialize)
+        )
+    return tuple(
+        [None if column[0] is None else stack(column) for column in zip(*rows, strict=True)]
+    )

@@ -19,18 +19,29 @@ def positions(inputs: Any) -> list[Any]:
     found = []
     for t in inputs:
         if not t.requires_grad:
-            raise GraphError("One of the differentiated Tensors does not require grad; call requires_grad_() before computing with it.")
+            raise GraphError(
+                "One of the differentiated Tensors does not require grad; call requires_grad_() "
+                "before computing with it."
+            )
         found.append(edge(t))
     return found
 
 
 @method
-def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+def backward(
+    self: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
     """Add the gradient of this tensor with respect to the graph's leaves to their ``grad``.
 
     Args:
-        gradient: the gradient to start with, of this tensor's shape; may be left out for one element.
-        retain_graph: keep what was saved, so that backward can run again; by default as ``create_graph``.
+        gradient: the gradient to start with, of this tensor's shape; may be left out for one
+            element.
+        retain_graph: keep what was saved, so that backward can run again; by default as
+            ``create_graph``.
         create_graph: record the backward pass, for higher derivatives.
         inputs: only these tensors accumulate.
 
@@ -47,7 +58,9 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = Non
     backward_from([self], [gradient], retain_graph, create_graph, inputs)
 
 
-def backward_from(tensors: Any, grads: Any, retain_graph: bool | None, create_graph: bool, inputs: Any) -> None:
+def backward_from(
+    tensors: Any, grads: Any, retain_graph: bool | None, create_graph: bool, inputs: Any
+) -> None:
     """``backward`` of several tensors at once."""
     retain = create_graph if retain_graph is None else retain_graph
     roots, gs = autograd.start(tensors, grads)
@@ -56,7 +69,9 @@ def backward_from(tensors: Any, grads: Any, retain_graph: bool | None, create_gr
         return
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if not wanted:
-        raise GraphError("`inputs` argument to `backward()` cannot be empty; leave it out to reach every leaf.")
+        raise GraphError(
+            "`inputs` argument to `backward()` cannot be empty; leave it out to reach every leaf."
+        )
     where = []
     for t in wanted:
         where += positions([t])
@@ -66,7 +81,8 @@ def backward_from(tensors: Any, grads: Any, retain_graph: bool | None, create_gr
 
 @method
 def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> RemovableHandle:
-    """Call ``hook(grad)`` whenever this tensor's gradient is computed; what it returns replaces the gradient.
+    """Call ``hook(grad)`` whenever this tensor's gradient is computed; what it returns replaces the
+    gradient.
 
     Example:
         >>> import rushlight as torch
@@ -88,7 +104,9 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> RemovableHandl
 
 
 @method
-def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
+def register_post_accumulate_grad_hook(
+    self: Tensor, hook: Callable[[Tensor], None]
+) -> RemovableHandle:
     """Call ``hook(tensor)`` after a gradient was added to this leaf's ``grad``."""
     if not self.requires_grad:
         raise GraphError("cannot register a hook on a tensor that doesn't require gradient")

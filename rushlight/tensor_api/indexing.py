@@ -1,7 +1,9 @@
 """``x[index]`` and ``x[index] = value``.
 
-Ints, slices, None and Ellipsis give views. Tensors, lists, arrays and masks copy (``Index``) or write (``IndexPut``) after the basic
-part was applied as a view; this is where torch differs from NumPy, which counts an int beside an index array as an array.
+Ints, slices, None and Ellipsis give views. Tensors, lists, arrays and masks copy (``Index``) or
+write (``IndexPut``) after the basic
+part was applied as a view; this is where torch differs from NumPy, which counts an int beside an
+index array as an array.
 """
 
 from __future__ import annotations
@@ -30,24 +32,30 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     kind = index.__class__
     if kind is int:
         if not self._array.ndim:
-            raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number.")
+            raise IndexError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number."
+            )
         try:
-            return BasicIndex.bind(self, index=(index, ...))  # type: ignore[no-any-return]
+            return BasicIndex.bind(self, index=(index, ...))
         except IndexError:
             raise range_error(index, self._array.shape, 0) from None
-    if kind is slice and (index.step is None or index.step.__class__ is int and index.step > 0) and self._array.ndim:
-        return BasicIndex.bind(self, index=(index, ...))  # type: ignore[no-any-return]
+    if (
+        kind is slice
+        and (index.step is None or (index.step.__class__ is int and index.step > 0))
+        and self._array.ndim
+    ):
+        return BasicIndex.bind(self, index=(index, ...))
     if kind is tuple and is_plain(index):
         try:
-            return BasicIndex.bind(self, index=(*index, ...))  # type: ignore[no-any-return]
+            return BasicIndex.bind(self, index=(*index, ...))
         except IndexError:
             pass  # parse says what is wrong
     basic, tensors = parse(self, index)
     part = BasicIndex.bind(self, index=basic) if basic is not None else self
     if not tensors:
-        return part if basic is not None else BasicIndex.bind(self, index=(...,))  # type: ignore[no-any-return]
+        return part if basic is not None else BasicIndex.bind(self, index=(...,))
     pattern, indices = tensors
-    return Index.bind(part, *indices, pattern=pattern)  # type: ignore[no-any-return]
+    return Index.bind(part, *indices, pattern=pattern)
 
 
 def is_plain(index: tuple[Any, ...]) -> bool:
@@ -60,7 +68,9 @@ def is_plain(index: tuple[Any, ...]) -> bool:
 
 
 def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
-    """Split an index into a basic one (None: nothing to do) and (pattern, index tensors) for what it leaves."""
+    """Split an index into a basic one (None: nothing to do) and (pattern, index tensors) for what
+    it leaves.
+    """
     items = list(index) if isinstance(index, tuple) else [index]
     for i, item in enumerate(items):
         if item.__class__ not in BASIC:
@@ -68,7 +78,10 @@ def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
     consumed = sum([consumes(i) for i in items])
     shape = x._array.shape
     if consumed > len(shape):
-        raise IndexError(f"too many indices for tensor of dimension {len(shape)}: the index {index!r} needs {consumed}.")
+        raise IndexError(
+            f"too many indices for tensor of dimension {len(shape)}: the index {index!r} needs "
+            f"{consumed}."
+        )
     if not any([i is Ellipsis for i in items]):
         items.append(Ellipsis)
     basic: list[Any] = []
@@ -111,7 +124,9 @@ def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
 
 
 def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
-    """The pattern up to the last indexed dim; a mask of several dims stands for as many index tensors."""
+    """The pattern up to the last indexed dim; a mask of several dims stands for as many index
+    tensors.
+    """
     pattern: list[bool] = []
     indices: list[Tensor] = []
     for dim, t in sorted(advanced.items()):
@@ -146,7 +161,8 @@ def normal(item: Any) -> Any:
     if isinstance(item, (list, tuple, range)):
         return normal(wrap(index_array(item)))
     raise IndexError(
-        f"only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid indices (got {type(item).__name__})"
+        "only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid "
+        f"indices (got {type(item).__name__})"
     )
 
 
@@ -156,7 +172,9 @@ def index_array(items: Any) -> Any:
     if a.dtype.kind == "f" and not a.size:
         return a.astype(np.int64)
     if a.dtype.kind not in "iub":
-        raise IndexError(f"only sequences of ints or bools can be used as an index, but got {items!r}")
+        raise IndexError(
+            f"only sequences of ints or bools can be used as an index, but got {items!r}"
+        )
     return a
 
 
@@ -182,7 +200,8 @@ def check_mask(mask: Tensor, shape: tuple[int, ...], at: int) -> None:
     if mask._array.shape != have:
         i = next(k for k, (a, b) in enumerate(zip(mask._array.shape, have, strict=False)) if a != b)
         raise IndexError(
-            f"The shape of the mask {list(mask._array.shape)} at index {i} does not match the shape of the indexed tensor "
+            f"The shape of the mask {list(mask._array.shape)} at index {i} does not match the "
+            "shape of the indexed tensor "
             f"{list(shape)} at index {at + i}"
         )
 
@@ -196,7 +215,12 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     """``self[index] = value``."""
     if value.__class__ in NUMBERS and not state.busy and not (self._tracked and modes.grad):
         kind, x = index.__class__, self._array
-        if (kind is int or (kind is slice and index.step is None)) and x.base is None and x.dtype in dtypes.FLOATS and x.ndim:
+        if (
+            (kind is int or (kind is slice and index.step is None))
+            and x.base is None
+            and x.dtype in dtypes.FLOATS
+            and x.ndim
+        ):
             try:
                 x[index] = value  # nothing to record, nothing that could overlap
             except IndexError:
@@ -223,10 +247,17 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
 
 
 def is_everything(basic: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a basic index picks all elements where they are: writing to it is writing to the tensor itself."""
+    """Whether a basic index picks all elements where they are: writing to it is writing to the
+    tensor itself.
+    """
     if len(basic) != len(shape) + 1:
         return False
-    return all([i.__class__ is slice and i.indices(n) == (0, n, 1) for i, n in zip(basic, shape, strict=False)])
+    return all(
+        [
+            i.__class__ is slice and i.indices(n) == (0, n, 1)
+            for i, n in zip(basic, shape, strict=False)
+        ]
+    )
 
 
 def as_value(value: Any, part: Tensor) -> Tensor:
@@ -237,7 +268,10 @@ def as_value(value: Any, part: Tensor) -> Tensor:
         return wrap(value.astype(part._array.dtype))
     if isinstance(value, (int, float, bool, complex, np.generic)):
         return wrap(np.asarray(value).astype(part._array.dtype))
-    raise TypeError(f"can't assign a {type(value).__name__} to a {dtypes.of[part._array.dtype]} tensor; use a number or a tensor.")
+    raise TypeError(
+        f"can't assign a {type(value).__name__} to a {dtypes.of[part._array.dtype]} tensor; use "
+        "a number or a tensor."
+    )
 
 
 def drop_leading_ones(value: Tensor, part: Tensor) -> Tensor:
@@ -246,7 +280,10 @@ def drop_leading_ones(value: Tensor, part: Tensor) -> Tensor:
     if extra <= 0:
         return value
     if any([n != 1 for n in value._array.shape[:extra]]):
-        raise ShapeError(f"shape mismatch: value tensor of shape {value._array.shape} cannot be assigned to {part._array.shape}.")
+        raise ShapeError(
+            f"shape mismatch: value tensor of shape {value._array.shape} cannot be assigned to "
+            f"{part._array.shape}."
+        )
     return reshape(value, *value._array.shape[extra:])
 
 

@@ -26,7 +26,8 @@ def promoted(tensors: Any, name: str) -> list[Tensor]:
 
 
 def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """Tensors one after another along ``dim``; the other sizes must agree. Empty vectors are skipped.
+    """Tensors one after another along ``dim``; the other sizes must agree. Empty vectors are
+    skipped.
 
     Example:
         >>> import rushlight as torch
@@ -36,7 +37,9 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     parts = promoted(tensors, "cat")
     for i, t in enumerate(parts):
         if not t._array.ndim:
-            raise ShapeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; use stack().")
+            raise ShapeError(
+                f"zero-dimensional tensor (at position {i}) cannot be concatenated; use stack()."
+            )
     first = next((t._array.shape for t in parts if t._array.shape != (0,)), (0,))
     d = wrap_dim(dim, len(first))
     nothing = (*first[:d], 0, *first[d + 1 :])
@@ -44,11 +47,16 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     for i, t in enumerate(kept):
         s = t._array.shape
         if len(s) != len(first):
-            raise ShapeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(s)}.")
+            raise ShapeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {len(s)}."
+            )
         if any([a != b for k, (a, b) in enumerate(zip(first, s, strict=True)) if k != d]):
-            raise ShapeError(f"Sizes of tensors must match except in dimension {d}. Got {first} and {s} (tensor {i} in the list).")
+            raise ShapeError(
+                f"Sizes of tensors must match except in dimension {d}. Got {first} and {s} "
+                f"(tensor {i} in the list)."
+            )
     result = J.Cat.bind(*kept, dim=d)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 concat = concatenate = cat
@@ -67,6 +75,9 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     first = parts[0]._array.shape
     for i, t in enumerate(parts):
         if t._array.shape != first:
-            raise ShapeError(f"stack expects each tensor to be equal size, but got {first} at entry 0 and {t._array.shape} at entry {i}.")
+            raise ShapeError(
+                f"stack expects each tensor to be equal size, but got {first} at entry 0 and "
+                f"{t._array.shape} at entry {i}."
+            )
     result = J.Stack.bind(*parts, dim=wrap_dim(dim, len(first) + 1))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)

@@ -1,4 +1,6 @@
-"""Constructors from before ``torch.tensor``: ``Tensor(2, 3)``, ``FloatTensor([1, 2])``, and other settings that old programs use."""
+"""Constructors from before ``torch.tensor``: ``Tensor(2, 3)``, ``FloatTensor([1, 2])``, and other
+settings that old programs use.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +15,54 @@ from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.creation import array_from
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "get_default_device", "get_num_interop_threads", "get_num_threads", "is_storage", "is_warn_always_enabled",
-    "set_default_device", "set_default_tensor_type", "set_float32_matmul_precision", "get_float32_matmul_precision", "set_num_interop_threads",
-    "set_num_threads", "set_warn_always", "use_deterministic_algorithms",
-]  # fmt: skip
+    "are_deterministic_algorithms_enabled",
+    "get_default_device",
+    "get_num_interop_threads",
+    "get_num_threads",
+    "is_storage",
+    "is_warn_always_enabled",
+    "set_default_device",
+    "set_default_tensor_type",
+    "set_float32_matmul_precision",
+    "get_float32_matmul_precision",
+    "set_num_interop_threads",
+    "set_num_threads",
+    "set_warn_always",
+    "use_deterministic_algorithms",
+]
 
 
 def construct(d: Any, args: tuple[Any, ...]) -> Any:
-    """The array that a legacy constructor makes: uninitialised of given sizes, or with given data."""
+    """The array that a legacy constructor makes: of given sizes, or with given data."""
     if len(args) == 1 and isinstance(args[0], Tensor):
         if args[0]._array.dtype != d:
-            raise TypeError(f"expected a tensor of dtype {dtypes.of[d].name} but got {args[0].dtype}; convert with .to() instead.")
+            raise TypeError(
+                f"expected a tensor of dtype {dtypes.of[d].name} but got {args[0].dtype}; "
+                "convert with .to() instead."
+            )
         return args[0]._array
-    if len(args) == 1 and not hasattr(args[0], "__index__") and args[0].__class__.__name__ != "Size":
+    if (
+        len(args) == 1
+        and not hasattr(args[0], "__index__")
+        and args[0].__class__.__name__ != "Size"
+    ):
         return array_from(args[0], d)
     return np.empty(shape_of(args, "Tensor") if args else 0, d)
 
 
-def _new_tensor(cls: Any, *args: Any, dtype: Any = None, device: Any = None, size: Any = None, **kwargs: Any) -> Tensor:
+def _new_tensor(
+    cls: Any, *args: Any, dtype: Any = None, device: Any = None, size: Any = None, **kwargs: Any
+) -> Tensor:
     if cls is not Tensor and (args or kwargs) and cls.__init__ is not object.__init__:
         t = new(cls)
         data = args[0] if args else None
-        t._array = data._array if isinstance(data, Tensor) else array_from(data) if data is not None else np.empty(0, dtypes.default.float)
+        t._array = (
+            data._array
+            if isinstance(data, Tensor)
+            else array_from(data)
+            if data is not None
+            else np.empty(0, dtypes.default.float)
+        )
         return t
     if device is not None:
         devices.check(device)
@@ -56,13 +84,31 @@ def _legacy_type(name: str, d: Any) -> Any:
     def make(cls: Any, *args: Any, **kwargs: Any) -> Tensor:
         return wrap(construct(d, args))
 
-    doc = f"A CPU tensor of dtype {dtypes.of[d].name} from sizes or data; prefer ``torch.tensor(..., dtype=...)``."
-    return _TypeMeta(name, (), {"__new__": make, "__doc__": doc, "_legacy_dtype": d, "dtype": dtypes.of[d]})
+    doc = (
+        f"A CPU tensor of dtype {dtypes.of[d].name} from sizes or data; prefer "
+        "``torch.tensor(..., dtype=...)``."
+    )
+    return _TypeMeta(
+        name, (), {"__new__": make, "__doc__": doc, "_legacy_dtype": d, "dtype": dtypes.of[d]}
+    )
 
 
 for _dtype_name, _title in LEGACY.items():
-    if _title in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool"):
-        globals()[_title + "Tensor"] = _legacy_type(_title + "Tensor", dtypes.by_name[_dtype_name].numpy)
+    if _title in (
+        "Float",
+        "Double",
+        "Half",
+        "BFloat16",
+        "Long",
+        "Int",
+        "Short",
+        "Char",
+        "Byte",
+        "Bool",
+    ):
+        globals()[_title + "Tensor"] = _legacy_type(
+            _title + "Tensor", dtypes.by_name[_dtype_name].numpy
+        )
         __all__.append(_title + "Tensor")
 
 Tensor.__new__ = _new_tensor  # type: ignore[method-assign,assignment]
@@ -156,4 +202,3 @@ def set_default_device(device: Any) -> None:
 def is_storage(obj: Any) -> bool:
     """Whether obj is a storage."""
     return hasattr(obj, "data_ptr") and hasattr(obj, "nbytes") and not isinstance(obj, Tensor)
-

@@ -1,4 +1,6 @@
-"""Linear algebra as Tensor methods and functions; ``rushlight.linalg`` is the namespace with torch's full signatures."""
+"""Linear algebra as Tensor methods and functions; ``rushlight.linalg`` is the namespace with
+torch's full signatures.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,20 @@ from rushlight.tensor_api._common import method, methods, store_out
 from rushlight.tensor_api.products import matmul, matrix_power
 
 __all__ = [
-    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "inverse", "logdet", "lu_solve", "matrix_exp", "pinverse", "qr", "slogdet",
-    "svd", "triangular_solve",
-]  # fmt: skip
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "det",
+    "inverse",
+    "logdet",
+    "lu_solve",
+    "matrix_exp",
+    "pinverse",
+    "qr",
+    "slogdet",
+    "svd",
+    "triangular_solve",
+]
 
 SlogdetResult = namedtuple("SlogdetResult", ["sign", "logabsdet"])
 QrResult = namedtuple("QrResult", ["Q", "R"])
@@ -36,21 +49,25 @@ def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
                 [0.0000, 0.2500]])
     """
     result = L.Inverse.bind(input)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
 def det(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Determinants."""
     result = L.Det.bind(input)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
 def slogdet(input: Tensor, *, out: Any = None) -> Any:
     """Sign and logarithm of the absolute value of determinants."""
     result = SlogdetResult(*L.Slogdet.bind(input))
-    return result if out is None else SlogdetResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
+    return (
+        result
+        if out is None
+        else SlogdetResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
+    )
 
 
 @method
@@ -58,8 +75,8 @@ def logdet(input: Tensor) -> Tensor:
     """Logarithms of determinants; nan where they are negative."""
     sign, log = L.Slogdet.bind(input)
     if input._array.dtype in dtypes.COMPLEX_TYPES:
-        return log + sign.angle() * 1j  # type: ignore[no-any-return]
-    return log.masked_fill(sign < 0, float("nan"))  # type: ignore[no-any-return]
+        return log + sign.angle() * 1j
+    return log.masked_fill(sign < 0, float("nan"))
 
 
 @method
@@ -67,16 +84,18 @@ def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -
     """The triangular factor of positive definite matrices."""
     result = L.Cholesky.bind(input)
     result = L.H(result) if upper else result
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
-def cholesky_solve(input: Tensor, L_: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+def cholesky_solve(
+    input: Tensor, L_: Tensor, upper: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """X with ``A @ X = input`` given the Cholesky factor of A."""
     low = L.H(L_) if upper else L_
     inner = L.SolveTriangular.bind(low, input, upper=False, unitriangular=False)
     result = L.SolveTriangular.bind(L.H(low), inner, upper=True, unitriangular=False)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
@@ -89,7 +108,11 @@ def cholesky_inverse(L_: Tensor, upper: bool = False, *, out: Tensor | None = No
 def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
     """``input = Q @ R``."""
     result = QrResult(*L.Qr.bind(input, mode="reduced" if some else "complete"))
-    return result if out is None else QrResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
+    return (
+        result
+        if out is None
+        else QrResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
+    )
 
 
 @method
@@ -109,21 +132,29 @@ _SVD = namedtuple("_SVD", ["U", "S", "V"])
 @method
 def matrix_exp(input: Tensor) -> Tensor:
     """The exponential of square matrices."""
-    return L.MatrixExp.bind(input)  # type: ignore[no-any-return]
+    return L.MatrixExp.bind(input)
 
 
 def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Tensor:
-    """The Moore-Penrose inverse, through the singular values; differentiable where the rank is full."""
+    """The Moore-Penrose inverse, through the singular values; differentiable where the rank is
+    full.
+    """
     if not x._array.size:
         return L.H(x).clone()
     m, n = x._array.shape[-2:]
     if hermitian:
         x = x.tril() + L.H(x.tril(-1))
     u, s, vh = L.Svd.bind(x, full_matrices=False)
-    eps = float(np.finfo(x._array.dtype).eps) * max(m, n) if rtol is None and not atol else rtol or 0.0
+    eps = (
+        float(np.finfo(x._array.dtype).eps) * max(m, n)
+        if rtol is None and not atol
+        else rtol or 0.0
+    )
     cut = s.detach()[..., :1] * eps
     if atol is not None:
-        cut = cut.clamp(min=atol) if not isinstance(atol, Tensor) else cut.maximum(atol.unsqueeze(-1))
+        cut = (
+            cut.clamp(min=atol) if not isinstance(atol, Tensor) else cut.maximum(atol.unsqueeze(-1))
+        )
     keep = s.detach() > cut
     reciprocal = s.masked_fill(~keep, 1).reciprocal().masked_fill(~keep, 0)
     return matmul(L.H(vh) * reciprocal.unsqueeze(-2).to(vh.dtype), L.H(u))
@@ -135,14 +166,14 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     return pinv(input, rcond)
 
 
-def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
+def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
     """X with ``A @ X = b``, given the LU factorisation of A."""
     n = LU_data._array.shape[-1]
     rows = permutation(LU_pivots._array, n)
     permuted = b.take_along_dim(wrap(rows)[..., None].expand(*rows.shape, b._array.shape[-1]), -2)
     inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
     result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 def permutation(pivots: Any, n: int) -> Any:
@@ -157,8 +188,15 @@ def permutation(pivots: Any, n: int) -> Any:
     return out
 
 
-def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False, *,  # noqa: N803
-                     out: Any = None) -> Any:  # fmt: skip
+def triangular_solve(
+    b: Tensor,
+    A: Tensor,
+    upper: bool = True,
+    transpose: bool = False,
+    unitriangular: bool = False,
+    *,
+    out: Any = None,
+) -> Any:
     """(X, A) with ``A @ X = b`` for a triangular A."""
     matrix = A.mT if transpose else A
     x = L.SolveTriangular.bind(matrix, b, upper=upper != transpose, unitriangular=unitriangular)
@@ -168,7 +206,9 @@ def triangular_solve(b: Tensor, A: Tensor, upper: bool = True, transpose: bool =
 def square_check(x: Tensor, name: str) -> None:
     """Refuse matrices that are not square."""
     if x._array.ndim < 2 or x._array.shape[-1] != x._array.shape[-2]:
-        raise ShapeError(f"{name}: A must be batches of square matrices, but has shape {tuple(x._array.shape)}.")
+        raise ShapeError(
+            f"{name}: A must be batches of square matrices, but has shape {tuple(x._array.shape)}."
+        )
 
 
 methods(lu_solve=lu_solve, triangular_solve=triangular_solve, matrix_power=matrix_power)

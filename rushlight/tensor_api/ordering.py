@@ -127,7 +127,8 @@ def _quantile(
         raise DTypeError(f"{name}() input tensor must be either float or double dtype, not {dtypes.of[d].name}")
     if interpolation not in INTERPOLATIONS:
         raise RuntimeError(f"{name}() interpolation must be one of {INTERPOLATIONS}, but got {interpolation!r}")
-    at = q._array if isinstance(q, Tensor) else np.asarray(q, d)
+    places = q if isinstance(q, Tensor) else wrap(np.asarray(q, d))
+    at = places._array
     if at.ndim > 1:
         raise ShapeError(f"{name}() q must be a scalar or 1D tensor, but has shape {at.shape}")
     if at.dtype != d:
@@ -138,7 +139,7 @@ def _quantile(
     if not flat._array.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     axis = 0 if dim is None else wrap_dim(dim, input._array.ndim)
-    result = F.quantile(flat.movedim(axis, -1), at.reshape(-1), interpolation, skip_nan)  # (..., q)
+    result = F.quantile(flat.movedim(axis, -1), places.reshape(-1), interpolation, skip_nan)  # (..., q)
     result = result.movedim(-1, 0)
     if keepdim and input._array.ndim:
         shape = [1 if dim is None or i == axis else n for i, n in enumerate(input._array.shape)]

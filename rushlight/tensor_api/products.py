@@ -15,9 +15,28 @@ from rushlight.ops.arithmetic import conj
 from rushlight.tensor_api._common import expect_tensor, method, methods, store_out, wrap_dim
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "einsum", "ger", "inner", "kron", "matmul",
-    "matrix_power", "mm", "mv", "outer", "tensordot", "trace", "vdot",
-]  # fmt: skip
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "bmm",
+    "chain_matmul",
+    "cross",
+    "dot",
+    "einsum",
+    "ger",
+    "inner",
+    "kron",
+    "matmul",
+    "matrix_power",
+    "mm",
+    "mv",
+    "outer",
+    "tensordot",
+    "trace",
+    "vdot",
+]
 
 
 def _store(out: Tensor | None, result: Any) -> Tensor:
@@ -33,7 +52,9 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         >>> torch.ones(2, 3) @ torch.ones(3)
         tensor([3., 3.])
     """
-    return _store(out, M.Matmul.bind(expect_tensor(input, "matmul"), expect_tensor(other, "matmul", "other")))
+    return _store(
+        out, M.Matmul.bind(expect_tensor(input, "matmul"), expect_tensor(other, "matmul", "other"))
+    )
 
 
 def need_dims(name: str, *pairs: Any) -> None:
@@ -43,7 +64,9 @@ def need_dims(name: str, *pairs: Any) -> None:
             expect_tensor(t, name)
         if t._array.ndim != n:
             kind = {1: "vector", 2: "matrix", 3: "batch of matrices (3D)"}[n]
-            raise ShapeError(f"{name}: expected a {kind}, but got a tensor of shape {tuple(t._array.shape)}.")
+            raise ShapeError(
+                f"{name}: expected a {kind}, but got a tensor of shape {tuple(t._array.shape)}."
+            )
 
 
 @method
@@ -58,7 +81,10 @@ def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Products of two batches of matrices, ``(B, n, k)`` by ``(B, k, m)``, without broadcasting."""
     need_dims("bmm", (input, 3), (mat2, 3))
     if input._array.shape[0] != mat2._array.shape[0]:
-        raise ShapeError(f"bmm: the batches must be as large, but are {input._array.shape[0]} and {mat2._array.shape[0]}.")
+        raise ShapeError(
+            f"bmm: the batches must be as large, but are {input._array.shape[0]} and "
+            f"{mat2._array.shape[0]}."
+        )
     return _store(out, M.Matmul.bind(input, mat2))
 
 
@@ -96,7 +122,10 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     if not a.ndim or not b.ndim:
         return _store(out, input * other)
     if a.shape[-1] != b.shape[-1]:
-        raise ShapeError(f"inner() the last dimension must match on both input tensors but got shapes {a.shape} and {b.shape}")
+        raise ShapeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{a.shape} and {b.shape}"
+        )
     return _store(out, tensordot(input, other, ([-1], [-1])))
 
 
@@ -110,13 +139,23 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
 ger = outer
 
 
-def _mixed(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | None) -> Tensor:
+def _mixed(
+    name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | None
+) -> Tensor:
     if input._array.dtype != product._array.dtype:
         a, b = dtypes.of[input._array.dtype].name, dtypes.of[product._array.dtype].name
-        raise DTypeError(f"{name}: self and the product must have the same dtype, but got {a} and {b}; convert one.")
-    if product._array.dtype in dtypes.INTEGER_TYPES and (isinstance(beta, float) or isinstance(alpha, float)):
+        raise DTypeError(
+            f"{name}: self and the product must have the same dtype, but got {a} and {b}; "
+            "convert one."
+        )
+    if product._array.dtype in dtypes.INTEGER_TYPES and (
+        isinstance(beta, float) or isinstance(alpha, float)
+    ):
         if name == "addmm":
-            raise DTypeError("For integral input tensors, argument alpha and beta must not be a floating point number.")
+            raise DTypeError(
+                "For integral input tensors, argument alpha and beta must not be a floating "
+                "point number."
+            )
         beta, alpha = int(beta), int(alpha)
     scaled = product if alpha == 1 else product * alpha
     if beta == 0:
@@ -128,19 +167,43 @@ def _mixed(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any, out
 
 
 @method
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def addmm(
+    input: Tensor,
+    mat1: Tensor,
+    mat2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)``."""
     return _mixed("addmm", input, mm(mat1, mat2), beta, alpha, out)
 
 
 @method
-def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def addmv(
+    input: Tensor,
+    mat: Tensor,
+    vec: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
     """``beta * input + alpha * (mat @ vec)``."""
     return _mixed("addmv", input, mv(mat, vec), beta, alpha, out)
 
 
 @method
-def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def addr(
+    input: Tensor,
+    vec1: Tensor,
+    vec2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
     """``beta * input + alpha * outer(vec1, vec2)``."""
     product = outer(vec1, vec2)
     d = dtypes.promote(input._array.dtype, product._array.dtype)
@@ -148,13 +211,29 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 
 
 @method
-def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def baddbmm(
+    input: Tensor,
+    batch1: Tensor,
+    batch2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
     """``beta * input + alpha * bmm(batch1, batch2)``."""
     return _mixed("baddbmm", input, bmm(batch1, batch2), beta, alpha, out)
 
 
 @method
-def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def addbmm(
+    input: Tensor,
+    batch1: Tensor,
+    batch2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
     """``beta * input + alpha * sum(bmm(batch1, batch2))``."""
     return _mixed("addbmm", input, bmm(batch1, batch2).sum(0), beta, alpha, out)
 
@@ -163,8 +242,11 @@ def _in_place(function: Any) -> Any:
     def change(self: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
         result = function(self, a, b, beta=beta, alpha=alpha)
         if result._array.shape != self._array.shape:
-            raise ShapeError(f"{function.__name__}_: the result {result._array.shape} does not fit in place into {self._array.shape}.")
-        return self.copy_(result)  # type: ignore[no-any-return]
+            raise ShapeError(
+                f"{function.__name__}_: the result {result._array.shape} does not fit in place "
+                f"into {self._array.shape}."
+            )
+        return self.copy_(result)
 
     change.__doc__ = f"In-place form of ``{function.__name__}``."
     return change
@@ -172,11 +254,22 @@ def _in_place(function: Any) -> Any:
 
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     """Product of several matrices, in the cheapest order."""
-    return _store(out, multi_dot(list(matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices)))
+    return _store(
+        out,
+        multi_dot(
+            list(
+                matrices[0]
+                if len(matrices) == 1 and isinstance(matrices[0], (list, tuple))
+                else matrices
+            )
+        ),
+    )
 
 
 def multi_dot(items: list[Tensor]) -> Tensor:
-    """Product of several matrices in the order that needs the fewest multiplications (dynamic programming)."""
+    """Product of several matrices in the order that needs the fewest multiplications (dynamic
+    programming).
+    """
     n = len(items)
     if n == 1:
         return items[0]
@@ -185,7 +278,10 @@ def multi_dot(items: list[Tensor]) -> Tensor:
     for width in range(1, n):
         for i in range(n - width):
             j = i + width
-            cost[i, j] = min((cost[i, k][0] + cost[k + 1, j][0] + dims[i] * dims[k + 1] * dims[j + 1], k) for k in range(i, j))
+            cost[i, j] = min(
+                (cost[i, k][0] + cost[k + 1, j][0] + dims[i] * dims[k + 1] * dims[j + 1], k)
+                for k in range(i, j)
+            )
 
     def product(i: int, j: int) -> Tensor:
         if i == j:
@@ -201,7 +297,10 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     """A square matrix to an integer power; negative powers invert it first."""
     x = input
     if x._array.ndim < 2 or x._array.shape[-1] != x._array.shape[-2]:
-        raise RuntimeError(f"linalg.matrix_power: A must be batches of square matrices, but has shape {tuple(x._array.shape)}.")
+        raise RuntimeError(
+            "linalg.matrix_power: A must be batches of square matrices, but has shape "
+            f"{tuple(x._array.shape)}."
+        )
     if n == 0:
         eye = wrap(np.eye(x._array.shape[-1], dtype=x._array.dtype))
         return _store(out, eye.expand(x._array.shape).clone())
@@ -221,16 +320,21 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
 def trace(input: Tensor) -> Tensor:
     """Sum of a matrix's diagonal."""
     need_dims("trace", (input, 2))
-    return input.diagonal().sum()  # type: ignore[no-any-return]
+    return input.diagonal().sum()
 
 
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
-    """Sums of products over pairs of dims: an int n (the last n of a with the first n of b), or two lists of dims."""
+    """Sums of products over pairs of dims: an int n (the last n of a with the first n of b), or two
+    lists of dims.
+    """
     if isinstance(dims, Tensor):
         dims = dims.tolist()
     if isinstance(dims, int):
         if dims < 0 or dims > min(a._array.ndim, b._array.ndim):
-            raise RuntimeError(f"tensordot expects dims >= 0 and no more than the tensors have, but got dims={dims}")
+            raise RuntimeError(
+                "tensordot expects dims >= 0 and no more than the tensors have, but got "
+                f"dims={dims}"
+            )
         da, db = list(range(-dims, 0)), list(range(dims))
     else:
         da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
@@ -240,10 +344,16 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     sa, sb = a._array.shape, b._array.shape
     for i, j in zip(da, db, strict=True):
         if sa[i] == 1 or sb[j] == 1:
-            a, b = (a.sum(i, keepdim=True) if sb[j] == 1 else a), (b.sum(j, keepdim=True) if sa[i] == 1 and sb[j] != 1 else b)
+            a, b = (
+                (a.sum(i, keepdim=True) if sb[j] == 1 else a),
+                (b.sum(j, keepdim=True) if sa[i] == 1 and sb[j] != 1 else b),
+            )
             sa, sb = a._array.shape, b._array.shape
         if sa[i] != sb[j]:
-            raise ShapeError(f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and second has size {sb[j]} in dim {j}")
+            raise ShapeError(
+                f"contracted dimensions need to match, but first has size {sa[i]} in dim {i} and "
+                f"second has size {sb[j]} in dim {j}"
+            )
     fa, fb = [i for i in range(len(sa)) if i not in da], [i for i in range(len(sb)) if i not in db]
     k = math.prod([sa[i] for i in da])
     left = a.permute(fa + da).reshape(math.prod([sa[i] for i in fa]), k)
@@ -252,9 +362,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
 
 
 def einsum(*args: Any) -> Tensor:
-    """Sums of products by index letters: ``einsum("ij,jk->ik", a, b)``. Letters missing on the right are summed.
+    """Sums of products by index letters: ``einsum("ij,jk->ik", a, b)``. Letters missing on the
+    right are summed.
 
-    Repeated letters in one term take the diagonal, ``...`` stands for leading dims that broadcast; without ``->`` the letters that
+    Repeated letters in one term take the diagonal, ``...`` stands for leading dims that broadcast;
+    without ``->`` the letters that
     occur once stay, in alphabetical order. Terms are contracted from left to right.
 
     Example:
@@ -268,9 +380,13 @@ def einsum(*args: Any) -> Tensor:
     tensors = [einsum_diagonal(t, term) for t, term in zip(operands, terms, strict=True)]
     letters = [sorted(set(term), key=term.index) for term in terms]
     result, have = tensors[0], letters[0]
-    result, have = einsum_sum(result, have, set(output).union(*map(set, letters[1:])) if len(letters) > 1 else set(output))
+    result, have = einsum_sum(
+        result, have, set(output).union(*map(set, letters[1:])) if len(letters) > 1 else set(output)
+    )
     for i in range(1, len(tensors)):
-        needed = set(output).union(*map(set, letters[i + 1 :])) if i + 1 < len(letters) else set(output)
+        needed = (
+            set(output).union(*map(set, letters[i + 1 :])) if i + 1 < len(letters) else set(output)
+        )
         other, others = einsum_sum(tensors[i], letters[i], needed | set(have))
         result, have = einsum_pair(result, have, other, others, needed)
     return result.permute([have.index(c) for c in output])
@@ -281,12 +397,22 @@ def parse_einsum(args: tuple[Any, ...]) -> tuple[str, list[Tensor]]:
     if isinstance(args[0], str):
         operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
         return args[0].replace(" ", ""), list(operands)
+
     def name(sub: Any) -> str:
-        return "".join(["..." if s is Ellipsis else "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[s] for s in sub])
+        return "".join(
+            [
+                "..."
+                if s is Ellipsis
+                else "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[s]
+                for s in sub
+            ]
+        )
 
     tail = args[-1] if len(args) % 2 else None
     pairs = args[:-1] if len(args) % 2 else args
-    equation = ",".join([name(s) for s in pairs[1::2]]) + ("" if tail is None else "->" + name(tail))
+    equation = ",".join([name(s) for s in pairs[1::2]]) + (
+        "" if tail is None else "->" + name(tail)
+    )
     return equation, list(pairs[::2])
 
 
@@ -297,29 +423,48 @@ def einsum_terms(equation: str, operands: list[Tensor]) -> tuple[list[str], str]
     if not operands:
         raise RuntimeError("einsum(): must provide at least one operand")
     if len(terms) != len(operands):
-        raise RuntimeError(f"einsum(): {'more' if len(terms) < len(operands) else 'fewer'} operands were provided than specified in the equation")
+        raise RuntimeError(
+            f"einsum(): {'more' if len(terms) < len(operands) else 'fewer'} operands were "
+            "provided than specified in the equation"
+        )
     widths = []
     for term, t in zip(terms, operands, strict=True):
         named = len(term.replace("...", ""))
         bad = [c for c in term.replace("...", "") if not (c.isalpha() and c.isascii())]
         if bad:
-            raise RuntimeError(f"einsum(): invalid subscript given: {bad[0]!r} in {equation!r}; subscripts must be in [a-zA-Z]")
+            raise RuntimeError(
+                f"einsum(): invalid subscript given: {bad[0]!r} in {equation!r}; subscripts must "
+                "be in [a-zA-Z]"
+            )
         if named > t._array.ndim or (named != t._array.ndim and "..." not in term):
-            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions ({t._array.ndim}) for {term!r}")
+            raise RuntimeError(
+                f"einsum(): the number of subscripts in the equation ({named}) does not match "
+                f"the number of dimensions ({t._array.ndim}) for {term!r}"
+            )
         widths.append(t._array.ndim - named)
     width = max([w for w, term in zip(widths, terms, strict=True) if "..." in term], default=0)
     dots = "".join([chr(0x100 + i) for i in range(width)])
-    full = [term.replace("...", dots[width - w :] if w else "") for term, w in zip(terms, widths, strict=True)]
+    full = [
+        term.replace("...", dots[width - w :] if w else "")
+        for term, w in zip(terms, widths, strict=True)
+    ]
     if arrow:
         output = right.replace("...", dots)
         for c in output:
             if output.count(c) > 1:
-                raise RuntimeError(f"einsum(): output subscript {c} appears more than once in the output")
+                raise RuntimeError(
+                    f"einsum(): output subscript {c} appears more than once in the output"
+                )
             if not any(c in term for term in full):
-                raise RuntimeError(f"einsum(): output subscript {c} does not appear in the equation for any input operand")
+                raise RuntimeError(
+                    f"einsum(): output subscript {c} does not appear in the equation for any "
+                    "input operand"
+                )
     else:
         joined = "".join(full)
-        output = dots + "".join(sorted(c for c in set(joined) if joined.count(c) == 1 and c not in dots))
+        output = dots + "".join(
+            sorted(c for c in set(joined) if joined.count(c) == 1 and c not in dots)
+        )
     check_sizes(full, operands)
     return full, output
 
@@ -330,7 +475,10 @@ def check_sizes(terms: list[str], operands: list[Tensor]) -> None:
     for term, t in zip(terms, operands, strict=True):
         for c, n in zip(term, t._array.shape, strict=True):
             if sizes.setdefault(c, n) not in (n, 1) and n != 1:
-                raise RuntimeError(f"einsum(): subscript {c} has size {n} for one operand which does not broadcast with previously seen size {sizes[c]}")
+                raise RuntimeError(
+                    f"einsum(): subscript {c} has size {n} for one operand which does not "
+                    f"broadcast with previously seen size {sizes[c]}"
+                )
             if sizes[c] == 1:
                 sizes[c] = n
 
@@ -343,7 +491,10 @@ def einsum_diagonal(t: Tensor, term: str) -> Tensor:
             i = letters.index(c)
             j = letters.index(c, i + 1)
             if t._array.shape[i] != t._array.shape[j]:
-                raise RuntimeError(f"einsum(): subscript {c} is repeated for an operand but the sizes don't match, {t._array.shape[i]} != {t._array.shape[j]}")
+                raise RuntimeError(
+                    f"einsum(): subscript {c} is repeated for an operand but the sizes don't "
+                    f"match, {t._array.shape[i]} != {t._array.shape[j]}"
+                )
             t = t.diagonal(0, i, j).movedim(-1, i)
             del letters[j]
     return t
@@ -357,7 +508,9 @@ def einsum_sum(t: Tensor, letters: list[str], needed: set[str]) -> tuple[Tensor,
     return t, [c for c in letters if c in needed]
 
 
-def einsum_pair(a: Tensor, la: list[str], b: Tensor, lb: list[str], needed: set[str]) -> tuple[Tensor, list[str]]:
+def einsum_pair(
+    a: Tensor, la: list[str], b: Tensor, lb: list[str], needed: set[str]
+) -> tuple[Tensor, list[str]]:
     """Contract two terms as one batched matrix product."""
     size = dict(zip(la, a._array.shape, strict=True))
     for c, n in zip(lb, b._array.shape, strict=True):
@@ -375,13 +528,21 @@ def einsum_pair(a: Tensor, la: list[str], b: Tensor, lb: list[str], needed: set[
     summed = [c for c in la if c in lb and c not in needed]
     fa, fb = [c for c in la if c not in lb], [c for c in lb if c not in la]
     if not summed:
-        left = a.permute([la.index(c) for c in batch + fa]).reshape([size[c] for c in batch + fa] + [1] * len(fb))
-        right = b.permute([lb.index(c) for c in batch + fb]).reshape([size[c] for c in batch] + [1] * len(fa) + [size[c] for c in fb])
+        left = a.permute([la.index(c) for c in batch + fa]).reshape(
+            [size[c] for c in batch + fa] + [1] * len(fb)
+        )
+        right = b.permute([lb.index(c) for c in batch + fb]).reshape(
+            [size[c] for c in batch] + [1] * len(fa) + [size[c] for c in fb]
+        )
         return left * right, batch + fa + fb
     shape = [size[c] for c in batch]
     k = math.prod([size[c] for c in summed])
-    left = a.permute([la.index(c) for c in batch + fa + summed]).reshape([*shape, math.prod([size[c] for c in fa]), k])
-    right = b.permute([lb.index(c) for c in batch + summed + fb]).reshape([*shape, k, math.prod([size[c] for c in fb])])
+    left = a.permute([la.index(c) for c in batch + fa + summed]).reshape(
+        [*shape, math.prod([size[c] for c in fa]), k]
+    )
+    right = b.permute([lb.index(c) for c in batch + summed + fb]).reshape(
+        [*shape, k, math.prod([size[c] for c in fb])]
+    )
     return matmul(left, right).reshape([size[c] for c in batch + fa + fb]), batch + fa + fb
 
 
@@ -397,7 +558,9 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 @method
-def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
+def cross(
+    input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """Cross products of 3-vectors along ``dim`` (by default the first dim of size 3)."""
     if dim is None:
         dim = next((i for i, n in enumerate(input._array.shape) if n == 3), None)
@@ -412,9 +575,12 @@ def cross_along(a: Tensor, b: Tensor, dim: int, name: str) -> Tensor:
     if a._array.ndim != b._array.ndim:
         raise RuntimeError(f"{name}: inputs must have the same number of dimensions.")
     if a._array.shape[d] != 3 or b._array.shape[d] != 3:
-        raise RuntimeError(f"{name}: inputs dimension {dim} must have length 3. Got {a._array.shape[d]} and {b._array.shape[d]}")
+        raise RuntimeError(
+            f"{name}: inputs dimension {dim} must have length 3. Got {a._array.shape[d]} and "
+            f"{b._array.shape[d]}"
+        )
     r, s = a.roll(-1, d), b.roll(-1, d)
-    return (a * s - r * b).roll(-1, d)  # type: ignore[no-any-return]
+    return (a * s - r * b).roll(-1, d)
 
 
 def _matmul(self: Tensor, other: object) -> Tensor:
@@ -422,6 +588,11 @@ def _matmul(self: Tensor, other: object) -> Tensor:
 
 
 methods(
-    __matmul__=_matmul, ger=outer,
-    addmm_=_in_place(addmm), addmv_=_in_place(addmv), addr_=_in_place(addr), baddbmm_=_in_place(baddbmm), addbmm_=_in_place(addbmm),
-)  # fmt: skip
+    __matmul__=_matmul,
+    ger=outer,
+    addmm_=_in_place(addmm),
+    addmv_=_in_place(addmv),
+    addr_=_in_place(addr),
+    baddbmm_=_in_place(baddbmm),
+    addbmm_=_in_place(addbmm),
+)

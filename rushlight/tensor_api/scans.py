@@ -105,10 +105,10 @@ def diff(
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     d = wrap_dim(dim, input._array.ndim)
+    if not n:
+        return finished(input.clone(), out)
     parts = [t for t in (prepend, input, append) if t is not None]
     result = cat(parts, d) if len(parts) > 1 else input
-    if not n:
-        result = result.clone()
     for _ in range(builtins.min(n, result._array.shape[d])):
         size = builtins.max(result._array.shape[d] - 1, 0)
         if not result._array.shape[d]:

@@ -15,14 +15,36 @@ from rushlight.tensor_api._common import expect_tensor, method, methods, store_o
 from rushlight.tensor_api.indexing import spread
 
 __all__ = [
-    "argwhere", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_put_", "index_reduce", "index_select",
-    "masked_fill", "masked_scatter", "masked_select", "nonzero", "put", "scatter", "scatter_add", "scatter_reduce", "select_scatter",
-    "slice_scatter", "diagonal_scatter", "as_strided_scatter", "take", "take_along_dim",
-]  # fmt: skip
+    "argwhere",
+    "gather",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
+    "index_put_",
+    "index_reduce",
+    "index_select",
+    "masked_fill",
+    "masked_scatter",
+    "masked_select",
+    "nonzero",
+    "put",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
+    "select_scatter",
+    "slice_scatter",
+    "diagonal_scatter",
+    "as_strided_scatter",
+    "take",
+    "take_along_dim",
+]
 
 
 @method
-def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None) -> Tensor:
+def gather(
+    input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None
+) -> Tensor:
     """``out[i][j] = input[index[i][j]][j]`` for dim 0, and so on. Shape: that of ``index``.
 
     Example:
@@ -31,13 +53,23 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False,
         tensor([[1, 1],
                 [4, 3]])
     """
-    result = S.Gather.bind(input, expect_tensor(index, "gather", "index"), dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    result = S.Gather.bind(
+        input, expect_tensor(index, "gather", "index"), dim=wrap_dim(dim, input._array.ndim)
+    )
+    return result if out is None else store_out(out, result)
 
 
 def _scatter_call(op: Any, name: str) -> Any:
-    def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None,
-                out: Tensor | None = None) -> Tensor:  # fmt: skip
+    def scatter(
+        input: Tensor,
+        dim: int,
+        index: Tensor,
+        src: Any = None,
+        *,
+        value: Any = None,
+        reduce: str | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
         result = _scatter(op.bind, input, dim, index, value if src is None else src, reduce)
         return result if out is None else store_out(out, result)
 
@@ -46,43 +78,63 @@ def _scatter_call(op: Any, name: str) -> Any:
     return scatter
 
 
-def _scatter(apply: Any, input: Tensor, dim: int, index: Tensor, src: Any, reduce: str | None) -> Tensor:
+def _scatter(
+    apply: Any, input: Tensor, dim: int, index: Tensor, src: Any, reduce: str | None
+) -> Tensor:
     expect_tensor(index, "scatter", "index")
     d = wrap_dim(dim, input._array.ndim)
     if reduce is None:
-        return apply(input, index, src, dim=d)  # type: ignore[no-any-return]
+        return apply(input, index, src, dim=d)
     if reduce not in ("add", "multiply"):
         raise RuntimeError(f"reduce argument must be either add or multiply, but is {reduce!r}.")
-    values = src if isinstance(src, Tensor) else wrap(np.full(index._array.shape, src, input._array.dtype))
+    values = (
+        src
+        if isinstance(src, Tensor)
+        else wrap(np.full(index._array.shape, src, input._array.dtype))
+    )
     reducer = S.ScatterReduce.update if apply is S.Scatter.update else S.ScatterReduce.bind
-    return reducer(input, index, values, dim=d, reduce="sum" if reduce == "add" else "prod", include_self=True)  # type: ignore[no-any-return]
+    return reducer(
+        input, index, values, dim=d, reduce="sum" if reduce == "add" else "prod", include_self=True
+    )
 
 
 scatter = _scatter_call(S.Scatter, "scatter")
 
 
 @method
-def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+def scatter_(
+    self: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:
     """In-place form of ``scatter``."""
     return _scatter(S.Scatter.update, self, dim, index, value if src is None else src, reduce)
 
 
 @method
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Tensor | None = None) -> Tensor:
+def scatter_add(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Tensor | None = None
+) -> Tensor:
     """``input`` with ``input[index[i][j]][j] += src[i][j]`` for dim 0, and so on."""
     result = S.ScatterAdd.bind(input, index, src, dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
 def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """In-place form of ``scatter_add``."""
-    return S.ScatterAdd.update(self, index, src, dim=wrap_dim(dim, self._array.ndim))  # type: ignore[no-any-return]
+    return S.ScatterAdd.update(self, index, src, dim=wrap_dim(dim, self._array.ndim))
 
 
 def _check_reduce(reduce: str, allowed: tuple[str, ...], name: str) -> str:
     if reduce not in allowed:
-        raise RuntimeError(f"{name}: reduce argument must be one of {', '.join(allowed)}, but is {reduce!r}.")
+        raise RuntimeError(
+            f"{name}: reduce argument must be one of {', '.join(allowed)}, but is {reduce!r}."
+        )
     return reduce
 
 
@@ -90,26 +142,54 @@ KINDS = ("sum", "prod", "mean", "amax", "amin")
 
 
 @method
-def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True,
-                   out: Tensor | None = None) -> Tensor:  # fmt: skip
-    """``scatter`` that combines what meets at one place by ``reduce``: sum, prod, mean, amax or amin."""
+def scatter_reduce(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+    out: Tensor | None = None,
+) -> Tensor:
+    """``scatter`` that combines what meets at one place by ``reduce``: sum, prod, mean, amax or
+    amin.
+    """
     d = wrap_dim(dim, input._array.ndim)
-    result = S.ScatterReduce.bind(input, index, src, dim=d, reduce=_check_reduce(reduce, KINDS, "scatter_reduce"), include_self=include_self)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    result = S.ScatterReduce.bind(
+        input,
+        index,
+        src,
+        dim=d,
+        reduce=_check_reduce(reduce, KINDS, "scatter_reduce"),
+        include_self=include_self,
+    )
+    return result if out is None else store_out(out, result)
 
 
 @method
-def scatter_reduce_(self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def scatter_reduce_(
+    self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """In-place form of ``scatter_reduce``."""
     d = wrap_dim(dim, self._array.ndim)
-    return S.ScatterReduce.update(self, index, src, dim=d, reduce=_check_reduce(reduce, KINDS, "scatter_reduce"), include_self=include_self)  # type: ignore[no-any-return]
+    return S.ScatterReduce.update(
+        self,
+        index,
+        src,
+        dim=d,
+        reduce=_check_reduce(reduce, KINDS, "scatter_reduce"),
+        include_self=include_self,
+    )
 
 
 @method
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Slices ``index`` of ``dim``, in that order: a copy."""
-    result = S.IndexSelect.bind(input, expect_tensor(index, "index_select", "index"), dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    result = S.IndexSelect.bind(
+        input, expect_tensor(index, "index_select", "index"), dim=wrap_dim(dim, input._array.ndim)
+    )
+    return result if out is None else store_out(out, result)
 
 
 def _scaled(source: Tensor, alpha: Any) -> Tensor:
@@ -117,35 +197,54 @@ def _scaled(source: Tensor, alpha: Any) -> Tensor:
 
 
 @method
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """``input`` with slice ``index[i]`` of ``dim`` increased by ``alpha`` times slice i of ``source``."""
-    result = S.IndexAdd.bind(input, index, _scaled(source, alpha), dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+def index_add(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    *,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
+    """``input`` with slice ``index[i]`` of ``dim`` increased by ``alpha`` times slice i of
+    ``source``.
+    """
+    result = S.IndexAdd.bind(
+        input, index, _scaled(source, alpha), dim=wrap_dim(dim, input._array.ndim)
+    )
+    return result if out is None else store_out(out, result)
 
 
 @method
 def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """In-place form of ``index_add``."""
-    return S.IndexAdd.update(self, index, _scaled(source, alpha), dim=wrap_dim(dim, self._array.ndim))  # type: ignore[no-any-return]
+    return S.IndexAdd.update(
+        self, index, _scaled(source, alpha), dim=wrap_dim(dim, self._array.ndim)
+    )
 
 
 @method
-def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None) -> Tensor:
+def index_copy(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
+) -> Tensor:
     """``input`` with slice ``index[i]`` of ``dim`` replaced by slice i of ``source``."""
     result = S.IndexCopy.bind(input, index, source, dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
 def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """In-place form of ``index_copy``."""
-    return S.IndexCopy.update(self, index, source, dim=wrap_dim(dim, self._array.ndim))  # type: ignore[no-any-return]
+    return S.IndexCopy.update(self, index, source, dim=wrap_dim(dim, self._array.ndim))
 
 
 def _fill_value(value: Any) -> Any:
     if isinstance(value, Tensor):
         if value._array.ndim:
-            raise RuntimeError(f"only supports a 0-dimensional value tensor, but got tensor with {value._array.ndim} dimension(s).")
+            raise RuntimeError(
+                "only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value._array.ndim} dimension(s)."
+            )
         return value.item()
     return value
 
@@ -158,31 +257,61 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         if shape:
             shape[wrap_dim(dim, len(shape))] = once._array.size
         return index_copy(input, dim, once, value.to(input.dtype).expand(shape))
-    return S.IndexFill.bind(input, index, dim=wrap_dim(dim, input._array.ndim), value=_fill_value(value))  # type: ignore[no-any-return]
+    return S.IndexFill.bind(
+        input, index, dim=wrap_dim(dim, input._array.ndim), value=_fill_value(value)
+    )
 
 
 @method
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """In-place form of ``index_fill``."""
     if isinstance(value, Tensor) and value.requires_grad and not value._array.ndim:
-        return self.copy_(index_fill(self, dim, index, value))  # type: ignore[no-any-return]
-    return S.IndexFill.update(self, index, dim=wrap_dim(dim, self._array.ndim), value=_fill_value(value))  # type: ignore[no-any-return]
+        return self.copy_(index_fill(self, dim, index, value))
+    return S.IndexFill.update(
+        self, index, dim=wrap_dim(dim, self._array.ndim), value=_fill_value(value)
+    )
 
 
 @method
-def index_reduce(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True,
-                 out: Tensor | None = None) -> Tensor:  # fmt: skip
-    """Slices of ``source`` combined into slices ``index`` of ``dim`` by ``reduce``: prod, mean, amax or amin."""
+def index_reduce(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    reduce: str,
+    *,
+    include_self: bool = True,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Slices of ``source`` combined into slices ``index`` of ``dim`` by ``reduce``: prod, mean,
+    amax or amin.
+    """
     kind = _check_reduce(reduce, KINDS[1:], "index_reduce")
-    result = S.IndexReduce.bind(input, index, source, dim=wrap_dim(dim, input._array.ndim), reduce=kind, include_self=include_self)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    result = S.IndexReduce.bind(
+        input,
+        index,
+        source,
+        dim=wrap_dim(dim, input._array.ndim),
+        reduce=kind,
+        include_self=include_self,
+    )
+    return result if out is None else store_out(out, result)
 
 
 @method
-def index_reduce_(self: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def index_reduce_(
+    self: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """In-place form of ``index_reduce``."""
     kind = _check_reduce(reduce, KINDS[1:], "index_reduce")
-    return S.IndexReduce.update(self, index, source, dim=wrap_dim(dim, self._array.ndim), reduce=kind, include_self=include_self)  # type: ignore[no-any-return]
+    return S.IndexReduce.update(
+        self,
+        index,
+        source,
+        dim=wrap_dim(dim, self._array.ndim),
+        reduce=kind,
+        include_self=include_self,
+    )
 
 
 def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Tensor]]:
@@ -195,22 +324,26 @@ def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Te
         else:
             dim += 1
     if dim > max(input._array.ndim, 1):
-        raise IndexError(f"too many indices for tensor of dimension {input._array.ndim} (got {dim})")
+        raise IndexError(
+            f"too many indices for tensor of dimension {input._array.ndim} (got {dim})"
+        )
     return spread(found)
 
 
 @method
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
-    """``input`` with ``input[indices]`` replaced by, or with ``accumulate`` increased by, ``values``."""
+    """``input`` with ``input[indices]`` replaced by, or with ``accumulate`` increased by,
+    ``values``.
+    """
     pattern, tensors = where_to_put(input, indices)
-    return IndexPut.bind(input, values, *tensors, pattern=pattern, accumulate=accumulate)  # type: ignore[no-any-return]
+    return IndexPut.bind(input, values, *tensors, pattern=pattern, accumulate=accumulate)
 
 
 @method
 def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """In-place form of ``index_put``."""
     pattern, tensors = where_to_put(self, indices)
-    return IndexPut.update(self, values, *tensors, pattern=pattern, accumulate=accumulate)  # type: ignore[no-any-return]
+    return IndexPut.update(self, values, *tensors, pattern=pattern, accumulate=accumulate)
 
 
 @method
@@ -224,86 +357,108 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor) and value.requires_grad:
         return fill_with_tensor(input, mask, value)
-    return S.MaskedFill.bind(input, expect_tensor(mask, "masked_fill", "mask"), value=_fill_value(value))  # type: ignore[no-any-return]
+    return S.MaskedFill.bind(
+        input, expect_tensor(mask, "masked_fill", "mask"), value=_fill_value(value)
+    )
 
 
 def fill_with_tensor(input: Tensor, mask: Tensor, value: Tensor) -> Tensor:
     """masked_fill whose value takes part in the graph."""
     if value._array.ndim:
-        raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got {value._array.ndim} dimension(s).")
+        raise RuntimeError(
+            "masked_fill only supports a 0-dimensional value tensor, but got "
+            f"{value._array.ndim} dimension(s)."
+        )
     kept = S.MaskedFill.bind(input, mask, value=0)
-    return kept + value.to(input.dtype) * mask.to(input.dtype)  # type: ignore[no-any-return]
+    return kept + value.to(input.dtype) * mask.to(input.dtype)
 
 
 @method
 def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """In-place form of ``masked_fill``."""
     if isinstance(value, Tensor) and value.requires_grad:
-        return self.copy_(fill_with_tensor(self, mask, value))  # type: ignore[no-any-return]
-    return S.MaskedFill.update(self, expect_tensor(mask, "masked_fill_", "mask"), value=_fill_value(value))  # type: ignore[no-any-return]
+        return self.copy_(fill_with_tensor(self, mask, value))
+    return S.MaskedFill.update(
+        self, expect_tensor(mask, "masked_fill_", "mask"), value=_fill_value(value)
+    )
 
 
 @method
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where ``mask`` is True, as a vector."""
     result = S.MaskedSelect.bind(input, expect_tensor(mask, "masked_select", "mask"))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """``input`` with its elements where ``mask`` is True replaced by the first elements of ``source``, in order."""
-    return S.MaskedScatter.bind(input, mask, source)  # type: ignore[no-any-return]
+    """``input`` with its elements where ``mask`` is True replaced by the first elements of
+    ``source``, in order.
+    """
+    return S.MaskedScatter.bind(input, mask, source)
 
 
 @method
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """In-place form of ``masked_scatter``."""
-    return S.MaskedScatter.update(self, mask, source)  # type: ignore[no-any-return]
+    return S.MaskedScatter.update(self, mask, source)
 
 
 @method
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """``input`` seen as a vector, with elements ``index`` replaced by (or increased by) ``source``."""
-    return S.Put.bind(input, index, source, accumulate=accumulate)  # type: ignore[no-any-return]
+    """``input`` as a vector, with elements ``index`` replaced by (or increased by) ``source``."""
+    return S.Put.bind(input, index, source, accumulate=accumulate)
 
 
 @method
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """In-place form of ``put``."""
-    return S.Put.update(self, index, source, accumulate=accumulate)  # type: ignore[no-any-return]
+    return S.Put.update(self, index, source, accumulate=accumulate)
 
 
 @method
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Elements ``index`` of ``input`` seen as a vector. Shape: that of ``index``."""
     result = S.Take.bind(input, index)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
+def take_along_dim(
+    input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """``gather`` with broadcasting; without ``dim``, from the flattened tensor."""
     if indices._array.dtype not in dtypes.INTEGER_TYPES:
-        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices._array.dtype}")
+        raise RuntimeError(
+            "torch.take_along_dim(): dtype of indices should be Long but got "
+            f"{indices._array.dtype}"
+        )
     if dim is None:
-        return gather(input.reshape(-1), 0, indices.reshape(-1), out=out)  # type: ignore[no-any-return]
+        return gather(input.reshape(-1), 0, indices.reshape(-1), out=out)
     d = wrap_dim(dim, input._array.ndim)
     if indices._array.ndim != input._array.ndim:
-        raise ShapeError(f"take_along_dim(): input and indices should have the same number of dimensions: {input._array.ndim}, {indices._array.ndim}.")
+        raise ShapeError(
+            "take_along_dim(): input and indices should have the same number of dimensions: "
+            f"{input._array.ndim}, {indices._array.ndim}."
+        )
     a, b = list(input._array.shape), list(indices._array.shape)
     a[d] = b[d] = 1
     common = list(np.broadcast_shapes(a, b))
     src, idx = list(common), list(common)
     src[d], idx[d] = input._array.shape[d], indices._array.shape[d]
     index = indices._array
-    index = wrap(np.where(index < 0, index + input._array.shape[d], index)) if (index < 0).any() else indices
-    return gather(input.expand(src), d, index.expand(idx), out=out)  # type: ignore[no-any-return]
+    index = (
+        wrap(np.where(index < 0, index + input._array.shape[d], index))
+        if (index < 0).any()
+        else indices
+    )
+    return gather(input.expand(src), d, index.expand(idx), out=out)
 
 
 @method
 def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False) -> Any:
-    """Where the elements are not zero: a matrix with a row per element, or with ``as_tuple`` an index tensor per dim.
+    """Where the elements are not zero: a matrix with a row per element, or with ``as_tuple`` an
+    index tensor per dim.
 
     Example:
         >>> import rushlight as torch
@@ -321,14 +476,17 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
 @method
 def argwhere(input: Tensor) -> Tensor:
     """Where the elements are not zero, a row per element."""
-    return nonzero(input)  # type: ignore[no-any-return]
+    return nonzero(input)
 
 
 def _written_copy(input: Tensor, view: Any, src: Tensor) -> Tensor:
     out = input.clone()
     part = view(out)
     if part._array.shape != src._array.shape:
-        raise ShapeError(f"expected src to have a size equal to the slice of self: {src._array.shape} for {part._array.shape}.")
+        raise ShapeError(
+            f"expected src to have a size equal to the slice of self: {src._array.shape} for "
+            f"{part._array.shape}."
+        )
     part.copy_(src)
     return out
 
@@ -340,8 +498,16 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 
 @method
-def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1,
-                  *, out: Tensor | None = None) -> Tensor:  # fmt: skip
+def slice_scatter(
+    input: Tensor,
+    src: Tensor,
+    dim: int = 0,
+    start: Any = None,
+    end: Any = None,
+    step: int = 1,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """A copy of ``input`` with a slice of ``dim`` replaced by ``src``."""
     d = wrap_dim(dim, input._array.ndim)
     result = _written_copy(input, lambda t: t[(slice(None),) * d + (slice(start, end, step),)], src)
@@ -349,13 +515,17 @@ def slice_scatter(input: Tensor, src: Tensor, dim: int = 0, start: Any = None, e
 
 
 @method
-def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+def diagonal_scatter(
+    input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Tensor:
     """A copy of ``input`` with a diagonal replaced by ``src``."""
     return _written_copy(input, lambda t: t.diagonal(offset, dim1, dim2), src)
 
 
 @method
-def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+def as_strided_scatter(
+    input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None
+) -> Tensor:
     """A copy of ``input`` with a strided window replaced by ``src``."""
     return _written_copy(input, lambda t: t.as_strided(size, stride, storage_offset), src)
 

@@ -16,14 +16,51 @@ from rushlight.errors import ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.reduce import sum_to
 from rushlight.ops.view import Expand
-from rushlight.tensor_api._common import check_factory, expect_tensor, method, methods, numpy_dtype, resize, shape_of, store_out, wrap_dim
+from rushlight.tensor_api._common import (
+    check_factory,
+    expect_tensor,
+    method,
+    methods,
+    numpy_dtype,
+    resize,
+    shape_of,
+    store_out,
+    wrap_dim,
+)
 from rushlight.tensor_api.joining import cat, stack
 
 __all__ = [
-    "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod",
-    "column_stack", "combinations", "diag", "diag_embed", "diagflat", "dstack", "flip", "fliplr", "flipud", "hstack", "meshgrid",
-    "repeat_interleave", "roll", "rot90", "row_stack", "tile", "tril", "tril_indices", "triu", "triu_indices", "vander", "vstack",
-]  # fmt: skip
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "block_diag",
+    "broadcast_shapes",
+    "broadcast_tensors",
+    "broadcast_to",
+    "cartesian_prod",
+    "column_stack",
+    "combinations",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "dstack",
+    "flip",
+    "fliplr",
+    "flipud",
+    "hstack",
+    "meshgrid",
+    "repeat_interleave",
+    "roll",
+    "rot90",
+    "row_stack",
+    "tile",
+    "tril",
+    "tril_indices",
+    "triu",
+    "triu_indices",
+    "vander",
+    "vstack",
+]
 
 
 @method
@@ -39,7 +76,7 @@ def flip(input: Tensor, *args: Any, dims: Any = ()) -> Tensor:
     asked = [wrap_dim(d, n) for d in shape_of(args or (dims,), "flip")]
     if len(set(asked)) != len(asked):
         raise RuntimeError(f"flip: dim appears multiple times in the list of dims {dims}.")
-    return H.Flip.bind(input, dims=tuple(asked) if n else ())  # type: ignore[no-any-return]
+    return H.Flip.bind(input, dims=tuple(asked) if n else ())
 
 
 @method
@@ -60,18 +97,24 @@ def flipud(input: Tensor) -> Tensor:
 
 @method
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
-    """Elements moved ``shifts`` places along ``dims`` (without: of the flattened tensor), re-entering at the other end."""
+    """Elements moved ``shifts`` places along ``dims`` (without: of the flattened tensor),
+    re-entering at the other end.
+    """
     steps = tuple(shifts) if isinstance(shifts, (tuple, list)) else (int(shifts),)
     if dims is None or dims == ():
         if len(steps) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:0")
-        return H.Roll.bind(input.reshape(-1), shifts=steps, dims=(0,)).reshape(input._array.shape)  # type: ignore[no-any-return]
+        return H.Roll.bind(input.reshape(-1), shifts=steps, dims=(0,)).reshape(input._array.shape)
     where = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(steps) != len(where):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:{len(where)}")
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(steps)}, dims:{len(where)}"
+        )
     if not input._array.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    return H.Roll.bind(input, shifts=steps, dims=tuple([wrap_dim(d, input._array.ndim) for d in where]))  # type: ignore[no-any-return]
+    return H.Roll.bind(
+        input, shifts=steps, dims=tuple([wrap_dim(d, input._array.ndim) for d in where])
+    )
 
 
 @method
@@ -84,7 +127,9 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {n}")
     a, b = wrap_dim(dims[0], n), wrap_dim(dims[1], n)
     if a == b:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     k %= 4
     if k == 2:
         return flip(input, a, b)
@@ -97,34 +142,49 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
 def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The lower triangle of the last two dims up to ``diagonal``; the rest is zero."""
     result = H.Tril.bind(matrices(input, "tril"), diagonal=int(diagonal))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 @method
 def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The upper triangle of the last two dims from ``diagonal``; the rest is zero."""
     result = H.Triu.bind(matrices(input, "triu"), diagonal=int(diagonal))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result)
 
 
 def matrices(x: Tensor, name: str) -> Tensor:
     """x, which must have two dims or more."""
     if x._array.ndim < 2:
-        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, but has {x._array.ndim}.")
+        raise RuntimeError(
+            f"{name}: input tensor must have at least 2 dimensions, but has {x._array.ndim}."
+        )
     return x
 
 
 def _triangle(name: str, find: Any) -> Any:
-    def indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = "cpu", layout: Any = None) -> Tensor:
+    def indices(
+        row: int,
+        col: int,
+        offset: int = 0,
+        *,
+        dtype: Any = None,
+        device: Any = "cpu",
+        layout: Any = None,
+    ) -> Tensor:
         check_factory(device, layout)
         return wrap(np.stack(find(row, offset, col)).astype(numpy_dtype(dtype, dtypes.int64)))
 
     indices.__name__ = indices.__qualname__ = name
-    indices.__doc__ = "Row and column indices ``(2, n)`` of a triangle of a ``row`` by ``col`` matrix."
+    indices.__doc__ = (
+        "Row and column indices ``(2, n)`` of a triangle of a ``row`` by ``col`` matrix."
+    )
     return indices
 
 
-tril_indices, triu_indices = _triangle("tril_indices", np.tril_indices), _triangle("triu_indices", np.triu_indices)
+tril_indices, triu_indices = (
+    _triangle("tril_indices", np.tril_indices),
+    _triangle("triu_indices", np.triu_indices),
+)
 
 
 @method
@@ -132,7 +192,9 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
     """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
     if input._array.ndim not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input._array.ndim}D")
-    result = diag_embed(input, diagonal) if input._array.ndim == 1 else input.diagonal(diagonal).clone()
+    result = (
+        diag_embed(input, diagonal) if input._array.ndim == 1 else input.diagonal(diagonal).clone()
+    )
     return result if out is None else store_out(out, result)
 
 
@@ -143,7 +205,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    return H.DiagEmbed.bind(input, offset=offset, dim1=a, dim2=b)  # type: ignore[no-any-return]
+    return H.DiagEmbed.bind(input, offset=offset, dim1=a, dim2=b)
 
 
 @method
@@ -157,10 +219,13 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     """The tensor repeated along each dim: a copy. More repeats than dims add dims in front."""
     times = shape_of(repeats, "repeat")
     if len(times) < self._array.ndim:
-        raise ShapeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+        raise ShapeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
+        )
     if any([n < 0 for n in times]):
         raise ShapeError(f"repeat: Trying to create tensor with negative dimension: {times}")
-    return H.Repeat.bind(self, repeats=times)  # type: ignore[no-any-return]
+    return H.Repeat.bind(self, repeats=times)
 
 
 @method
@@ -171,8 +236,11 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 
 
 @method
-def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
-    """Slice i of ``dim`` repeated ``repeats[i]`` times in a row (without ``dim``: of the flattened tensor).
+def repeat_interleave(
+    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Slice i of ``dim`` repeated ``repeats[i]`` times in a row (without ``dim``: of the flattened
+    tensor).
 
     Example:
         >>> import rushlight as torch
@@ -188,11 +256,13 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
     if counts.size and int(counts.min()) < 0:
         raise RuntimeError("repeats can not be negative")
     if counts.ndim > 1 or (counts.size not in (1, x._array.shape[d] if x._array.ndim else 1)):
-        raise RuntimeError(f"repeats must have the same size as input along dim {d}, but has shape {counts.shape}.")
+        raise RuntimeError(
+            f"repeats must have the same size as input along dim {d}, but has shape {counts.shape}."
+        )
     if not x._array.ndim:
         x = x.reshape(1)
     many = np.broadcast_to(counts.reshape(-1), (x._array.shape[d],))
-    return H.RepeatInterleave.bind(x, repeats=many, dim=d)  # type: ignore[no-any-return]
+    return H.RepeatInterleave.bind(x, repeats=many, dim=d)
 
 
 def broadcast_shapes(*shapes: Any) -> Any:
@@ -210,7 +280,10 @@ def broadcast_shapes(*shapes: Any) -> Any:
     try:
         return make_size(np.broadcast_shapes(*sizes))
     except ValueError:
-        raise ShapeError(f"Shape mismatch: objects cannot be broadcast to a single shape: {', '.join(map(str, sizes))}.") from None
+        raise ShapeError(
+            "Shape mismatch: objects cannot be broadcast to a single shape: "
+            f"{', '.join(map(str, sizes))}."
+        ) from None
 
 
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
@@ -237,22 +310,33 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         tensor([[0, 0],
                 [1, 1]])
     """
-    items = list(tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors)
+    items = list(
+        tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    )
     if not items:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     kind = indexing or "ij"
     if kind not in ("ij", "xy"):
-        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {kind}')
+        raise RuntimeError(
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {kind}'
+        )
     for t in items:
         if t._array.ndim > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tuple(t._array.shape)}")
+            raise RuntimeError(
+                "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
+                f"{tuple(t._array.shape)}"
+            )
     swap = kind == "xy" and len(items) >= 2
     if swap:
         items[0], items[1] = items[1], items[0]
     flat = [t.reshape(-1) for t in items]
     shape = [t._array.size for t in flat]
-    grids = [t.reshape([-1 if i == k else 1 for k in builtins.range(len(flat))]).expand(shape) if all(shape) else t.new_empty(shape)
-             for i, t in enumerate(flat)]  # fmt: skip
+    grids = [
+        t.reshape([-1 if i == k else 1 for k in builtins.range(len(flat))]).expand(shape)
+        if all(shape)
+        else t.new_empty(shape)
+        for i, t in enumerate(flat)
+    ]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
@@ -266,7 +350,9 @@ def _at_least(n: int, grow: Any) -> Any:
         return tuple([grow(t) for t in items])
 
     function.__name__ = function.__qualname__ = f"atleast_{n}d"
-    function.__doc__ = f"Tensors with dims of size 1 added until they have {n}; a tuple for several."
+    function.__doc__ = (
+        f"Tensors with dims of size 1 added until they have {n}; a tuple for several."
+    )
     return function
 
 
@@ -308,7 +394,11 @@ def dstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
 
 def column_stack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     """Tensors joined as columns."""
-    return cat([t.reshape(-1, 1) if t._array.ndim <= 1 else t for t in _checked(tensors, "column_stack")], 1, out=out)
+    return cat(
+        [t.reshape(-1, 1) if t._array.ndim <= 1 else t for t in _checked(tensors, "column_stack")],
+        1,
+        out=out,
+    )
 
 
 def block_diag(*tensors: Tensor) -> Tensor:
@@ -316,7 +406,10 @@ def block_diag(*tensors: Tensor) -> Tensor:
     items = [atleast_2d(t) for t in tensors] or [wrap(np.empty((1, 0), dtypes.default.float))]
     for i, t in enumerate(items):
         if t._array.ndim > 2:
-            raise RuntimeError(f"block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t._array.ndim} dimensions")
+            raise RuntimeError(
+                f"block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has "
+                f"{t._array.ndim} dimensions"
+            )
     width = builtins.sum([t._array.shape[1] for t in items])
     rows, at = [], 0
     for t in items:
@@ -333,7 +426,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
         if t._array.ndim != 1:
             raise RuntimeError(f"Expect a 1D vector, but got shape {tuple(t._array.shape)}")
     if len(items) == 1:
-        return items[0]  # type: ignore[no-any-return]
+        return items[0]
     return stack([g.reshape(-1) for g in meshgrid(*items, indexing="ij")], 1)
 
 
@@ -348,11 +441,11 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     return input[wrap(index)] if r else input.new_empty(0)
 
 
-def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """The Vandermonde matrix: powers of the elements of a vector as columns."""
     n = x._array.size if N is None else N
     powers = np.arange(n) if increasing else np.arange(n)[::-1].copy()
-    return x.unsqueeze(-1) ** wrap(powers)  # type: ignore[no-any-return]
+    return x.unsqueeze(-1) ** wrap(powers)
 
 
 @method
@@ -360,14 +453,18 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """The tensor summed until it has ``size``, to which it must be broadcast."""
     shape, have = shape_of(size, "sum_to_size"), self._array.shape
     extra = len(have) - len(shape)
-    if extra < 0 or any([n not in (1, m) for n, m in zip(shape, have[max(extra, 0) :], strict=True)]):
+    if extra < 0 or any(
+        [n not in (1, m) for n, m in zip(shape, have[max(extra, 0) :], strict=True)]
+    ):
         raise ShapeError(f"size {list(shape)} is not expandable to size {list(have)}.")
     return self if shape == have else sum_to(self, shape)
 
 
 @method
 def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
-    """Another shape in the same memory, or in new memory where that is too small; new elements are uninitialised."""
+    """Another shape in the same memory, or in new memory where that is too small; new elements are
+    uninitialised.
+    """
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     resize(self, shape_of(sizes, "resize_"))
@@ -381,34 +478,54 @@ def resize_as_(self: Tensor, the_template: Tensor, memory_format: Any = None) ->
 
 
 @method
-def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
-    """Use the memory of ``source``: a tensor, or a storage with offset, size and stride in elements."""
+def set_(
+    self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+) -> Tensor:
+    """Use the memory of ``source``: a tensor, or a storage with offset, size and stride in
+    elements.
+    """
     if source is None:
         self._array = np.empty(0, self._array.dtype)
     elif isinstance(source, Tensor):
         self._array = source._array
     else:
-        memory = np.frombuffer(source._memory(), self._array.dtype) if hasattr(source, "_memory") else source
+        memory = (
+            np.frombuffer(source._memory(), self._array.dtype)
+            if hasattr(source, "_memory")
+            else source
+        )
         shape = (math.prod(memory.shape),) if size is None else tuple(size)
-        steps = stride if stride is not None else [math.prod(shape[i + 1 :]) for i in builtins.range(len(shape))]
-        self._array = np.lib.stride_tricks.as_strided(memory[storage_offset:], shape, [s * memory.itemsize for s in steps])
+        steps = (
+            stride
+            if stride is not None
+            else [math.prod(shape[i + 1 :]) for i in builtins.range(len(shape))]
+        )
+        self._array = np.lib.stride_tricks.as_strided(
+            memory[storage_offset:], shape, [s * memory.itemsize for s in steps]
+        )
     return self
 
 
 def _triangle_in_place(op: Any) -> Any:
-    return lambda self, diagonal=0: op.update(matrices(self, op.__name__.lower()), diagonal=int(diagonal))
+    return lambda self, diagonal=0: op.update(
+        matrices(self, op.__name__.lower()), diagonal=int(diagonal)
+    )
 
 
 methods(
-    tril_=_triangle_in_place(H.Tril), triu_=_triangle_in_place(H.Triu),
+    tril_=_triangle_in_place(H.Tril),
+    triu_=_triangle_in_place(H.Triu),
     fill_diagonal_=lambda self, fill_value, wrap=False: _fill_diagonal(self, fill_value, wrap),
-)  # fmt: skip
+)
 
 
 def _fill_diagonal(self: Tensor, value: Any, wrap_around: bool) -> Tensor:
     x = self._array
     if x.ndim < 2 or (x.ndim > 2 and len(set(x.shape)) != 1):
-        raise RuntimeError(f"fill_diagonal_: needs a matrix, or all dimensions of equal length, but the shape is {x.shape}.")
+        raise RuntimeError(
+            "fill_diagonal_: needs a matrix, or all dimensions of equal length, but the shape "
+            f"is {x.shape}."
+        )
     steps = builtins.sum([s // x.itemsize for s in x.strides])
     n = min(x.shape)
     part = self.as_strided((n,), (steps,), self.storage_offset())
@@ -417,5 +534,7 @@ def _fill_diagonal(self: Tensor, value: Any, wrap_around: bool) -> Tensor:
         rows, cols = x.shape
         for start in builtins.range(cols + 1, rows, cols + 1):
             k = builtins.min(cols, rows - start)
-            self.as_strided((k,), (steps,), self.storage_offset() + start * x.strides[0] // x.itemsize).fill_(value)
+            self.as_strided(
+                (k,), (steps,), self.storage_offset() + start * x.strides[0] // x.itemsize
+            ).fill_(value)
     return self

@@ -7,20 +7,49 @@ import math
 from typing import Any
 
 from rushlight import dtypes, formats
-from rushlight.core.tensor import Tensor, alias, bump, edge, wrap
 from rushlight.core.autograd import check_write
 from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, alias, bump, edge, wrap
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
 from rushlight.tensor_api._common import method, methods, numpy_dtype, shape_of, wrap_dim
 
 __all__ = [
-    "adjoint", "as_strided", "chunk", "detach", "diagonal", "dsplit", "flatten", "hsplit", "imag", "movedim", "moveaxis",
-    "narrow", "permute", "ravel", "real", "reshape", "select", "split", "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t",
-    "tensor_split", "transpose", "unbind", "unflatten", "unsafe_chunk", "unsafe_split", "unsqueeze", "view_as_complex", "view_as_real",
+    "adjoint",
+    "as_strided",
+    "chunk",
+    "detach",
+    "diagonal",
+    "dsplit",
+    "flatten",
+    "hsplit",
+    "imag",
+    "movedim",
+    "moveaxis",
+    "narrow",
+    "permute",
+    "ravel",
+    "real",
+    "reshape",
+    "select",
+    "split",
+    "split_with_sizes",
+    "squeeze",
+    "swapaxes",
+    "swapdims",
+    "t",
+    "tensor_split",
+    "transpose",
+    "unbind",
+    "unflatten",
+    "unsafe_chunk",
+    "unsafe_split",
+    "unsqueeze",
+    "view_as_complex",
+    "view_as_real",
     "vsplit",
-]  # fmt: skip
+]
 
 
 def infer_shape(size: int, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -30,13 +59,18 @@ def infer_shape(size: int, shape: tuple[int, ...]) -> tuple[int, ...]:
         if n == -1:
             unknown += 1
         elif n < 0:
-            raise ShapeError(f"invalid shape dimension {n} in {shape}; sizes are >= 0, or a single -1.")
+            raise ShapeError(
+                f"invalid shape dimension {n} in {shape}; sizes are >= 0, or a single -1."
+            )
         else:
             known *= n
     if unknown > 1:
         raise ShapeError(f"only one dimension can be inferred, but {shape} has {unknown} of -1.")
     if unknown and not known:
-        raise ShapeError(f"cannot reshape tensor of {size} elements into shape {shape}: the -1 could be any size.")
+        raise ShapeError(
+            f"cannot reshape tensor of {size} elements into shape {shape}: the -1 could be any "
+            "size."
+        )
     if (unknown and size % known) or (not unknown and known != size):
         raise ShapeError(f"shape '{list(shape)}' is invalid for input of size {size}.")
     return tuple([size // known if n == -1 else n for n in shape]) if unknown else shape
@@ -51,7 +85,8 @@ def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
         dtype: instead of a shape: the dtype to read the bytes as.
 
     Raises:
-        RuntimeError: the sizes do not fit, or the memory order would need a copy; ``reshape`` copies then.
+        RuntimeError: the sizes do not fit, or the memory order would need a copy; ``reshape``
+            copies then.
 
     Example:
         >>> import rushlight as torch
@@ -68,12 +103,14 @@ def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
     if -1 in sizes:
         sizes = infer_shape(self._array.size, sizes)
     try:
-        return V.Reshape.bind(self, shape=sizes)  # type: ignore[no-any-return]
+        return V.Reshape.bind(self, shape=sizes)
     except ValueError:
         infer_shape(self._array.size, sizes)
         raise ShapeError(
-            f"view size is not compatible with input tensor's size and stride: {tuple(self._array.shape)} with strides "
-            f"{strides(self)} cannot be seen as {tuple(sizes)} without a copy. Use .reshape(...) instead."
+            "view size is not compatible with input tensor's size and stride: "
+            f"{tuple(self._array.shape)} with strides "
+            f"{strides(self)} cannot be seen as {tuple(sizes)} without a copy. Use .reshape(...) "
+            "instead."
         ) from None
 
 
@@ -81,13 +118,19 @@ def view_dtype(x: Tensor, d: Any) -> Tensor:
     """The same bytes as another dtype; the last dim shrinks or grows with the element size."""
     a = x._array
     if d is a.dtype:
-        return V.BasicIndex.bind(x, index=(...,))  # type: ignore[no-any-return]
+        return V.BasicIndex.bind(x, index=(...,))
     if a.dtype.itemsize != d.itemsize and (not a.ndim or a.strides[-1] != a.itemsize):
-        raise ShapeError(f"self.size(-1) must be contiguous (stride 1) to view {a.dtype} as {d}, of different element sizes.")
+        raise ShapeError(
+            f"self.size(-1) must be contiguous (stride 1) to view {a.dtype} as {d}, of different "
+            "element sizes."
+        )
     try:
-        return V.ViewDtype.bind(x, dtype=d)  # type: ignore[no-any-return]
+        return V.ViewDtype.bind(x, dtype=d)
     except ValueError:
-        raise ShapeError(f"the last dim of {a.shape} times {a.itemsize} bytes is not a multiple of {d.itemsize} bytes.") from None
+        raise ShapeError(
+            f"the last dim of {a.shape} times {a.itemsize} bytes is not a multiple of "
+            f"{d.itemsize} bytes."
+        ) from None
 
 
 def strides(x: Tensor) -> tuple[int, ...]:
@@ -113,7 +156,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     x = input._array
     sizes = infer_shape(x.size, shape_of(shape, "reshape"))
     try:
-        return V.Reshape.bind(input, shape=sizes)  # type: ignore[no-any-return]
+        return V.Reshape.bind(input, shape=sizes)
     except ValueError:
         t: Tensor = V.Reshape.bind(Contiguous.bind(input), shape=sizes)
         t._link, t._tracked = None, t._node is not None  # no view: nobody else has the copy
@@ -125,7 +168,11 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself when its elements lie in order, else a copy in which they do."""
     if memory_format is not None and memory_format in formats.CHANNELS_LAST:
         formats.channels_order(self._array, memory_format)
-        return self if formats.is_in(self._array, memory_format) else Clone.bind(self, memory_format=memory_format)  # type: ignore[no-any-return]
+        return (
+            self
+            if formats.is_in(self._array, memory_format)
+            else Clone.bind(self, memory_format=memory_format)
+        )
     return self if self._array.flags.c_contiguous else Contiguous.bind(self)
 
 
@@ -141,10 +188,10 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     n = input._array.ndim
     if not n:
         wrap_dim(dim0, 0), wrap_dim(dim1, 0)
-        return V.BasicIndex.bind(input, index=(...,))  # type: ignore[no-any-return]
+        return V.BasicIndex.bind(input, index=(...,))
     if -n <= dim0 < n and -n <= dim1 < n:
-        return V.Transpose.bind(input, dim0=dim0, dim1=dim1)  # type: ignore[no-any-return]
-    return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))  # type: ignore[no-any-return]
+        return V.Transpose.bind(input, dim0=dim0, dim1=dim1)
+    return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))
 
 
 swapaxes = swapdims = transpose
@@ -161,8 +208,11 @@ def t(input: Tensor) -> Tensor:
     """
     n = input._array.ndim
     if n > 2:
-        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {n}D; use transpose(dim0, dim1), .mT or permute.")
-    return V.T.bind(input)  # type: ignore[no-any-return]
+        raise ShapeError(
+            f"t() expects a tensor with <= 2 dimensions, but self is {n}D; use transpose(dim0, "
+            "dim1), .mT or permute."
+        )
+    return V.T.bind(input)
 
 
 @method
@@ -177,28 +227,38 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     n = input._array.ndim
     order = shape_of(dims, "permute")
     if len(order) != n:
-        raise ShapeError(f"permute(dims): number of dimensions in the tensor input ({n}) does not match the length of dims {order}.")
+        raise ShapeError(
+            f"permute(dims): number of dimensions in the tensor input ({n}) does not match the "
+            f"length of dims {order}."
+        )
     wrapped = tuple([wrap_dim(d, n) for d in order])
     if len(set(wrapped)) != n:
         raise ShapeError(f"permute(dims): duplicate dims are not allowed, but got {order}.")
-    return V.Permute.bind(input, dims=wrapped)  # type: ignore[no-any-return]
+    return V.Permute.bind(input, dims=wrapped)
 
 
 @method
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """A view with dims moved from the positions ``source`` to ``destination``; the others keep their order."""
+    """A view with dims moved from the positions ``source`` to ``destination``; the others keep
+    their order.
+    """
     n = input._array.ndim
     src = [wrap_dim(d, n) for d in (source if isinstance(source, (tuple, list)) else (source,))]
-    dst = [wrap_dim(d, n) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))]
+    dst = [
+        wrap_dim(d, n)
+        for d in (destination if isinstance(destination, (tuple, list)) else (destination,))
+    ]
     if len(src) != len(dst):
-        raise ShapeError(f"movedim: source {src} and destination {dst} must name the same number of dims.")
+        raise ShapeError(
+            f"movedim: source {src} and destination {dst} must name the same number of dims."
+        )
     if len(set(src)) != len(src) or len(set(dst)) != len(dst):
         raise ShapeError(f"movedim: repeated dim in source {src} or destination {dst}.")
     order: list[Any] = [None] * n
     for s, d in zip(src, dst, strict=True):
         order[d] = s
     rest = iter([d for d in builtins.range(n) if d not in src])
-    return V.Permute.bind(input, dims=tuple([next(rest) if d is None else d for d in order]))  # type: ignore[no-any-return]
+    return V.Permute.bind(input, dims=tuple([next(rest) if d is None else d for d in order]))
 
 
 moveaxis = movedim
@@ -206,21 +266,29 @@ moveaxis = movedim
 
 @method
 def expand(self: Tensor, *size: Any, implicit: bool = False) -> Tensor:
-    """A view with dims of size 1 repeated, without copying; -1 keeps a size, and new dims may be added in front."""
+    """A view with dims of size 1 repeated, without copying; -1 keeps a size, and new dims may be
+    added in front.
+    """
     shape, have = shape_of(size, "expand"), self._array.shape
     extra = len(shape) - len(have)
     if extra < 0:
-        raise ShapeError(f"expand: the number of sizes provided ({len(shape)}) must be at least the number of dims of {tuple(have)}.")
+        raise ShapeError(
+            f"expand: the number of sizes provided ({len(shape)}) must be at least the number of "
+            f"dims of {tuple(have)}."
+        )
     sizes = tuple([have[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(shape)])
     if any([n < 0 for n in sizes]):
-        raise ShapeError(f"expand: the size -1 isn't allowed in a leading, non-existing dimension, in {shape}.")
+        raise ShapeError(
+            f"expand: the size -1 isn't allowed in a leading, non-existing dimension, in {shape}."
+        )
     for n, m in zip(sizes[extra:], have, strict=True):
         if m not in (1, n):
             raise ShapeError(
-                f"The expanded size of the tensor ({n}) must match the existing size ({m}) at non-singleton dimension; "
+                f"The expanded size of the tensor ({n}) must match the existing size ({m}) at "
+                "non-singleton dimension; "
                 f"expand {tuple(have)} to {shape}: only dims of size 1 can be repeated."
             )
-    return V.Expand.bind(self, shape=sizes)  # type: ignore[no-any-return]
+    return V.Expand.bind(self, shape=sizes)
 
 
 @method
@@ -250,7 +318,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
         >>> torch.ones(3).unsqueeze(0).shape
         torch.Size([1, 3])
     """
-    return V.Unsqueeze.bind(input, dim=wrap_dim(dim, input._array.ndim + 1))  # type: ignore[no-any-return]
+    return V.Unsqueeze.bind(input, dim=wrap_dim(dim, input._array.ndim + 1))
 
 
 @method
@@ -266,28 +334,36 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     if dim is None:
         dims = [i for i, n in enumerate(shape) if n == 1]
     else:
-        asked = [wrap_dim(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+        asked = [
+            wrap_dim(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
+        ]
         if len(set(asked)) != len(asked):
             raise ShapeError(f"squeeze: dim appears multiple times in {dim}.")
         dims = [d for d in asked if d < len(shape) and shape[d] == 1]
-    return V.Squeeze.bind(input, dim=tuple(dims))  # type: ignore[no-any-return]
+    return V.Squeeze.bind(input, dim=tuple(dims))
 
 
 @method
 def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of ``length`` slices of ``dim`` from ``start``."""
     d = wrap_dim(dim, input._array.ndim)
-    if isinstance(start, Tensor) and (start._array.ndim or start._array.dtype not in dtypes.INTEGER_TYPES):
+    if isinstance(start, Tensor) and (
+        start._array.ndim or start._array.dtype not in dtypes.INTEGER_TYPES
+    ):
         raise RuntimeError("start must be an 0-dim integral Tensor.")
     if not input._array.ndim:
         raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
     n, at = input._array.shape[d], int(start)
     if not -n <= at <= n:
-        raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {at})")
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-n}, {n}], but got {at})"
+        )
     at += n if at < 0 else 0
     if length < 0 or at + length > n:
-        raise ShapeError(f"start ({at}) + length ({length}) exceeds dimension size ({n}), or length is negative.")
-    return V.BasicIndex.bind(input, index=(slice(None),) * d + (slice(at, at + length), ...))  # type: ignore[no-any-return]
+        raise ShapeError(
+            f"start ({at}) + length ({length}) exceeds dimension size ({n}), or length is negative."
+        )
+    return V.BasicIndex.bind(input, index=(slice(None),) * d + (slice(at, at + length), ...))
 
 
 @method
@@ -298,8 +374,11 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     d, i = wrap_dim(dim, input._array.ndim), index.__index__()
     n = input._array.shape[d]
     if not -n <= i < n:
-        raise IndexError(f"select(): index {i} out of range for tensor of size {list(input._array.shape)} at dimension {d}")
-    return V.BasicIndex.bind(input, index=(slice(None),) * d + (i, ...))  # type: ignore[no-any-return]
+        raise IndexError(
+            f"select(): index {i} out of range for tensor of size {list(input._array.shape)} at "
+            f"dimension {d}"
+        )
+    return V.BasicIndex.bind(input, index=(slice(None),) * d + (i, ...))
 
 
 def _pieces(input: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:
@@ -311,7 +390,8 @@ def _pieces(input: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:
 
 
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive pieces of ``dim``: each of a given size (the last may be smaller), or of the sizes in a list.
+    """Views of consecutive pieces of ``dim``: each of a given size (the last may be smaller), or of
+    the sizes in a list.
 
     Example:
         >>> import rushlight as torch
@@ -342,7 +422,8 @@ def split_with_sizes(self: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tens
     sizes = [int(n) for n in split_sizes]
     if any([n < 0 for n in sizes]) or builtins.sum(sizes) != self._array.shape[d]:
         raise ShapeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {self._array.shape[d]} (input tensor's size at dimension {d}), "
+            f"split_with_sizes expects split_sizes to sum exactly to {self._array.shape[d]} "
+            f"(input tensor's size at dimension {d}), "
             f"but got split_sizes={sizes}."
         )
     return _pieces(self, sizes, d)
@@ -391,7 +472,9 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     edges = [0, *where, n]
     out = []
     for a, b in zip(edges, edges[1:], strict=False):
-        out.append(V.BasicIndex.bind(input, index=(slice(None),) * d + (slice(a if a != 0 else 0, b), ...)))
+        out.append(
+            V.BasicIndex.bind(input, index=(slice(None),) * d + (slice(a if a != 0 else 0, b), ...))
+        )
     return tuple(out)
 
 
@@ -399,17 +482,25 @@ def _named_split(name: str, dim_of: Any, least: int) -> Any:
     def named(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
         n = input._array.ndim
         if n < least:
-            raise ShapeError(f"{name} requires a tensor with at least {least} dimension(s), but got a tensor with {n}.")
-        d = dim_of(n)
-        if isinstance(indices_or_sections, int) and (indices_or_sections <= 0 or input._array.shape[d] % indices_or_sections):
             raise ShapeError(
-                f"{name} attempted to split along dimension {d}, but the size of the dimension {input._array.shape[d]} is not "
+                f"{name} requires a tensor with at least {least} dimension(s), but got a tensor "
+                f"with {n}."
+            )
+        d = dim_of(n)
+        if isinstance(indices_or_sections, int) and (
+            indices_or_sections <= 0 or input._array.shape[d] % indices_or_sections
+        ):
+            raise ShapeError(
+                f"{name} attempted to split along dimension {d}, but the size of the dimension "
+                f"{input._array.shape[d]} is not "
                 f"divisible by the split_size {indices_or_sections}."
             )
         return tensor_split(input, indices_or_sections, d)
 
     named.__name__ = named.__qualname__ = name
-    named.__doc__ = f"``tensor_split`` along the dim that NumPy's {name} uses; an int must divide the size."
+    named.__doc__ = (
+        f"``tensor_split`` along the dim that NumPy's {name} uses; an int must divide the size."
+    )
     return method(named)
 
 
@@ -440,7 +531,10 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     n = len(shape)
     a, b = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
     if a > b:
-        raise ShapeError(f"flatten() has invalid args: start_dim ({start_dim}) cannot come after end_dim ({end_dim}).")
+        raise ShapeError(
+            f"flatten() has invalid args: start_dim ({start_dim}) cannot come after end_dim "
+            f"({end_dim})."
+        )
     if not n:
         return reshape(input, 1)
     if a == b:
@@ -464,7 +558,10 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     try:
         inner = infer_shape(shape[d], tuple(sizes))
     except ShapeError:
-        raise ShapeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({shape[d]}).") from None
+        raise ShapeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} "
+            f"({shape[d]})."
+        ) from None
     return view(input, *shape[:d], *inner, *shape[d + 1 :])
 
 
@@ -475,7 +572,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
     if a == b:
         raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}.")
-    return V.Diagonal.bind(input, offset=offset, dim1=a, dim2=b)  # type: ignore[no-any-return]
+    return V.Diagonal.bind(input, offset=offset, dim1=a, dim2=b)
 
 
 @method
@@ -487,12 +584,13 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
         raise ShapeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}.")
     if step <= 0:
         raise ShapeError(f"step is {step} but must be > 0.")
-    return V.Unfold.bind(self, dim=d, size=size, step=step)  # type: ignore[no-any-return]
+    return V.Unfold.bind(self, dim=d, size=size, step=step)
 
 
 @method
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    """Any window on the memory behind ``input``: sizes, and strides and offset in elements from the start of that memory.
+    """Any window on the memory behind ``input``: sizes, and strides and offset in elements from the
+    start of that memory.
 
     Raises:
         RuntimeError: the window leaves the memory.
@@ -503,16 +601,20 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     if len(shape) != len(steps):
         raise ShapeError(f"as_strided: size {shape} and stride {steps} must have the same length.")
     if any([s < 0 for s in steps]) or any([n < 0 for n in shape]) or offset < 0:
-        raise ShapeError(f"as_strided: Negative sizes, strides or offsets are not supported, got {shape}, {steps}, {offset}.")
+        raise ShapeError(
+            f"as_strided: Negative sizes, strides or offsets are not supported, got {shape}, "
+            f"{steps}, {offset}."
+        )
     last = offset + builtins.sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)])
     have = V.flat_memory(x).size
     if all(shape) and last >= have:
         raise ShapeError(
-            f"setStorage: sizes {list(shape)}, strides {list(steps)}, storage offset {offset} require {last + 1} elements, which are "
+            f"setStorage: sizes {list(shape)}, strides {list(steps)}, storage offset {offset} "
+            f"require {last + 1} elements, which are "
             f"out of bounds for storage of {have} elements."
         )
     source = V.geometry(x) if x.dtype in dtypes.DIFFERENTIABLE else None
-    return V.AsStrided.bind(input, size=shape, stride=steps, offset=offset, source=source)  # type: ignore[no-any-return]
+    return V.AsStrided.bind(input, size=shape, stride=steps, offset=offset, source=source)
 
 
 @method
@@ -541,39 +643,49 @@ def imag(input: Tensor) -> Tensor:
     """The imaginary part, as a view. RuntimeError for real tensors."""
     if input._array.dtype not in dtypes.COMPLEX_TYPES:
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return V.Imag.bind(input)  # type: ignore[no-any-return]
+    return V.Imag.bind(input)
 
 
 def view_as_real(input: Tensor) -> Tensor:
     """A complex tensor seen as real pairs in a new last dim of size 2."""
     if input._array.dtype not in dtypes.COMPLEX_TYPES:
         raise RuntimeError("view_as_real is only supported for complex tensors.")
-    return V.ViewAsReal.bind(input)  # type: ignore[no-any-return]
+    return V.ViewAsReal.bind(input)
 
 
 def view_as_complex(input: Tensor) -> Tensor:
     """Real pairs in a last dim of size 2 seen as complex numbers."""
     x = input._array
     if x.dtype not in dtypes.FLOATS:
-        raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got {x.dtype}.")
+        raise RuntimeError(
+            "view_as_complex is only supported for half, float and double tensors, but got "
+            f"{x.dtype}."
+        )
     if not x.ndim or x.shape[-1] != 2:
-        raise RuntimeError(f"Tensor must have a last dimension of size 2, but its shape is {x.shape}.")
+        raise RuntimeError(
+            f"Tensor must have a last dimension of size 2, but its shape is {x.shape}."
+        )
     if x.strides[-1] != x.itemsize:
-        raise RuntimeError("Tensor must have a last dimension with stride 1; call contiguous() first.")
-    return V.ViewAsComplex.bind(input)  # type: ignore[no-any-return]
+        raise RuntimeError(
+            "Tensor must have a last dimension with stride 1; call contiguous() first."
+        )
+    return V.ViewAsComplex.bind(input)
 
 
 @method
 def adjoint(input: Tensor) -> Tensor:
     """The last two dims exchanged, and conjugated."""
-    return matrix_t(input, "adjoint").conj()  # type: ignore[no-any-return]
+    return matrix_t(input, "adjoint").conj()
 
 
 def matrix_t(x: Tensor, name: str) -> Tensor:
     """The last two dims exchanged."""
     if x._array.ndim < 2:
-        raise ShapeError(f"tensor.{name} is only supported on matrices or batches of matrices. Got {x._array.ndim}D tensor.")
-    return V.Transpose.bind(x, dim0=-2, dim1=-1)  # type: ignore[no-any-return]
+        raise ShapeError(
+            f"tensor.{name} is only supported on matrices or batches of matrices. Got "
+            f"{x._array.ndim}D tensor."
+        )
+    return V.Transpose.bind(x, dim0=-2, dim1=-1)
 
 
 def _set_data(self: Tensor, value: Tensor) -> None:
@@ -583,7 +695,11 @@ def _set_data(self: Tensor, value: Tensor) -> None:
 
 
 def _reverse_dims(self: Tensor) -> Tensor:
-    return V.Permute.bind(self, dims=tuple(range(self._array.ndim))[::-1]) if self._array.ndim != 2 else V.T.bind(self)
+    return (
+        V.Permute.bind(self, dims=tuple(range(self._array.ndim))[::-1])
+        if self._array.ndim != 2
+        else V.T.bind(self)
+    )
 
 
 def _in_place(view_function: Any) -> Any:
@@ -609,15 +725,30 @@ def _in_place(view_function: Any) -> Any:
 
 
 methods(
-    swapaxes=swapaxes, swapdims=swapdims, moveaxis=moveaxis,
+    swapaxes=swapaxes,
+    swapdims=swapdims,
+    moveaxis=moveaxis,
     T=property(_reverse_dims, doc="All dims in reverse order; a matrix transposed."),
     mT=property(lambda self: matrix_t(self, "mT"), doc="The last two dims exchanged."),
-    H=property(lambda self: adjoint(self) if self._array.ndim else self.conj(), doc="A matrix transposed and conjugated."),
+    H=property(
+        lambda self: adjoint(self) if self._array.ndim else self.conj(),
+        doc="A matrix transposed and conjugated.",
+    ),
     mH=property(lambda self: adjoint(self), doc="The last two dims exchanged, and conjugated."),
-    data=property(lambda self: wrap(self._array), _set_data, doc="The same memory, unknown to autograd; assigning swaps the memory."),
+    data=property(
+        lambda self: wrap(self._array),
+        _set_data,
+        doc="The same memory, unknown to autograd; assigning swaps the memory.",
+    ),
     real=property(real, lambda self, v: real(self).copy_(v), doc=real.__doc__),
     imag=property(imag, lambda self, v: imag(self).copy_(v), doc=imag.__doc__),
-    squeeze_=_in_place(squeeze), unsqueeze_=_in_place(unsqueeze), t_=_in_place(t), transpose_=_in_place(transpose),
-    swapaxes_=_in_place(transpose), swapdims_=_in_place(transpose), as_strided_=_in_place(as_strided),
-    unsafe_chunk=chunk, unsafe_split=lambda self, split_size, dim=0: split(self, split_size, dim),
-)  # fmt: skip
+    squeeze_=_in_place(squeeze),
+    unsqueeze_=_in_place(unsqueeze),
+    t_=_in_place(t),
+    transpose_=_in_place(transpose),
+    swapaxes_=_in_place(transpose),
+    swapdims_=_in_place(transpose),
+    as_strided_=_in_place(as_strided),
+    unsafe_chunk=chunk,
+    unsafe_split=lambda self, split_size, dim=0: split(self, split_size, dim),
+)

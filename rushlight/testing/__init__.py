@@ -51,7 +51,13 @@ def assert_close(
     """
     if (rtol is None) != (atol is None):
         raise ValueError("rtol and atol must both be specified or both be left out.")
-    options = dict(rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, check_stride=check_stride)
+    options = {
+        "rtol": rtol,
+        "atol": atol,
+        "equal_nan": equal_nan,
+        "check_dtype": check_dtype,
+        "check_stride": check_stride,
+    }
     problem = difference(actual, expected, "", options)
     if problem is not None:
         raise AssertionError(msg(problem) if callable(msg) else msg or problem)
@@ -61,15 +67,23 @@ def difference(a: Any, b: Any, at: str, options: dict[str, Any]) -> str | None:
     """What differs, in words; None when nothing does."""
     if isinstance(b, Mapping) and isinstance(a, Mapping):
         if set(a) != set(b):
-            return f"The keys of the mappings do not match: {sorted(map(str, set(a) ^ set(b)))} are in one only."
+            return (
+                f"The keys of the mappings do not match: {sorted(map(str, set(a) ^ set(b)))} "
+                "are in one only."
+            )
         return next((p for k in b if (p := difference(a[k], b[k], f"{at}[{k!r}]", options))), None)
     if isinstance(b, Sequence) and isinstance(a, Sequence) and not isinstance(b, str):
         if len(a) != len(b):
             return f"The length of the sequences do not match: {len(a)} != {len(b)}"
         pairs = enumerate(zip(a, b, strict=True))
-        return next((p for i, (x, y) in pairs if (p := difference(x, y, f"{at}[{i}]", options))), None)
+        return next(
+            (p for i, (x, y) in pairs if (p := difference(x, y, f"{at}[{i}]", options))), None
+        )
     if isinstance(a, Tensor) != isinstance(b, Tensor):
-        return f"The values for attribute 'type' do not match: {type(a).__name__} != {type(b).__name__}."
+        return (
+            f"The values for attribute 'type' do not match: {type(a).__name__} != "
+            f"{type(b).__name__}."
+        )
     if not isinstance(a, Tensor):
         if a is None or b is None or isinstance(a, str):
             return None if a == b else f"{a!r} != {b!r}"
@@ -78,7 +92,17 @@ def difference(a: Any, b: Any, at: str, options: dict[str, Any]) -> str | None:
     return tensor_difference(a, b, at, **options)
 
 
-def tensor_difference(a: Tensor, b: Tensor, at: str, *, rtol: Any, atol: Any, equal_nan: bool, check_dtype: bool, check_stride: bool) -> str | None:  # fmt: skip
+def tensor_difference(
+    a: Tensor,
+    b: Tensor,
+    at: str,
+    *,
+    rtol: Any,
+    atol: Any,
+    equal_nan: bool,
+    check_dtype: bool,
+    check_stride: bool,
+) -> str | None:
     """``difference`` of two tensors."""
     x, y = a._array, b._array
     where = f" (item {at})" if at else ""
@@ -87,7 +111,10 @@ def tensor_difference(a: Tensor, b: Tensor, at: str, *, rtol: Any, atol: Any, eq
     if check_dtype and x.dtype != y.dtype:
         return f"The values for attribute 'dtype' do not match: {a.dtype} != {b.dtype}{where}."
     if check_stride and a.stride() != b.stride():
-        return f"The values for attribute 'stride()' do not match: {a.stride()} != {b.stride()}{where}."
+        return (
+            f"The values for attribute 'stride()' do not match: {a.stride()} != "
+            f"{b.stride()}{where}."
+        )
     if rtol is None:
         pairs = [TOLERANCES.get(d, (0.0, 0.0)) for d in (x.dtype, y.dtype)]
         rtol, atol = max(p[0] for p in pairs), max(p[1] for p in pairs)
@@ -97,33 +124,67 @@ def tensor_difference(a: Tensor, b: Tensor, at: str, *, rtol: Any, atol: Any, eq
     if close.all():
         return None
     gap = np.abs(x.astype(wide) - y.astype(wide))
-    worst = tuple(int(i) for i in np.unravel_index(np.argmax(np.where(close, -1, gap)), x.shape)) if x.ndim else ()
+    worst = (
+        tuple(int(i) for i in np.unravel_index(np.argmax(np.where(close, -1, gap)), x.shape))
+        if x.ndim
+        else ()
+    )
     kind = "close" if rtol or atol else "equal"
     return (
         f"Tensor-likes are not {kind}!{where}\n\n"
         f"Mismatched elements: {int((~close).sum())} / {x.size} ({100 * (~close).mean():.1f}%)\n"
         f"Greatest absolute difference: {gap[worst]} at index {worst} (up to {atol} allowed)\n"
-        f"Greatest relative difference: {gap[worst] / max(abs(y.astype(wide)[worst]), 1e-300)} (up to {rtol} allowed)"
+        f"Greatest relative difference: {gap[worst] / max(abs(y.astype(wide)[worst]), 1e-300)} "
+        f"(up to {rtol} allowed)"
     )
 
 
-def assert_allclose(actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = "") -> None:  # fmt: skip
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
+) -> None:
     """Old name of ``assert_close`` that does not compare dtypes."""
-    assert_close(actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=False, msg=msg or None)
+    assert_close(
+        actual,
+        expected,
+        rtol=rtol,
+        atol=atol,
+        equal_nan=equal_nan,
+        check_dtype=False,
+        msg=msg or None,
+    )
 
 
-def make_tensor(*shape: Any, dtype: Any, device: Any = "cpu", low: float | None = None, high: float | None = None, requires_grad: bool = False, noncontiguous: bool = False, exclude_zero: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
-    """A tensor of random values for tests: floats in [low, high) = [-9, 9), ints in [-9, 10), bools."""
+def make_tensor(
+    *shape: Any,
+    dtype: Any,
+    device: Any = "cpu",
+    low: float | None = None,
+    high: float | None = None,
+    requires_grad: bool = False,
+    noncontiguous: bool = False,
+    exclude_zero: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """A tensor of random values for tests: floats in [low, high) = [-9, 9), ints in [-9, 10),
+    bools.
+    """
     sizes = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
     if dtype.category == dtypes.BOOL:
-        return randint(0, 2, sizes).to(dtype)  # type: ignore[no-any-return]
+        return randint(0, 2, sizes).to(dtype)
     if dtype.category == dtypes.INTEGER:
         least = 0 if not dtype.is_signed else -9
-        out = randint(least if low is None else int(low), 10 if high is None else int(high), sizes).to(dtype)
+        out = randint(
+            least if low is None else int(low), 10 if high is None else int(high), sizes
+        ).to(dtype)
     else:
         a, b = -9.0 if low is None else low, 9.0 if high is None else high
         real = rand(sizes) * (b - a) + a
         out = (real + 1j * (rand(sizes) * (b - a) + a) if dtype.is_complex else real).to(dtype)
     if exclude_zero:
         out = out.masked_fill(out == 0, 1)
-    return out.requires_grad_(requires_grad)  # type: ignore[no-any-return]
+    return out.requires_grad_(requires_grad)

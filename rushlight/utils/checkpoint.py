@@ -1,4 +1,6 @@
-"""Trading time for memory: activations of a part of the model are recomputed in backward instead of being kept."""
+"""Trading time for memory: activations of a part of the model are recomputed in backward instead of
+being kept.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,16 @@ def restored_rng(state: Any) -> Any:
         set_rng_state(now)
 
 
-def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, context_fn: Any = None,
-               determinism_check: str = "default", debug: bool = False, preserve_rng_state: bool = True, **kwargs: Any) -> Any:  # fmt: skip
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    context_fn: Any = None,
+    determinism_check: str = "default",
+    debug: bool = False,
+    preserve_rng_state: bool = True,
+    **kwargs: Any,
+) -> Any:
     """``function(*args)`` that keeps only its inputs, and runs again in backward.
 
     Args:
@@ -52,7 +62,9 @@ def checkpoint(function: Callable[..., Any], *args: Any, use_reentrant: bool | N
 
 
 class Recomputation:
-    """One checkpointed call: what its nodes saved is dropped at once, and made again when the first of them is needed."""
+    """One checkpointed call: what its nodes saved is dropped at once, and made again when the first
+    of them is needed.
+    """
 
     def __init__(self, function: Callable[..., Any], state: Any) -> None:
         self.function, self.state = function, state
@@ -76,17 +88,25 @@ class Recomputation:
         if not self.again or self.again[i] is None:
             self.recompute()
         t, self.again[i] = self.again[i], None
-        return t  # type: ignore[no-any-return]
+        return t
 
     def recompute(self) -> None:
         """The second run, which keeps what is saved."""
         kept: list[Any] = []
-        args = [a.detach().requires_grad_(a.requires_grad) if isinstance(a, Tensor) else a for a in self.args]
-        with restored_rng(self.state), GradMode(True), saved_through(lambda t: kept.append(t.detach()), lambda t: t):
+        args = [
+            a.detach().requires_grad_(a.requires_grad) if isinstance(a, Tensor) else a
+            for a in self.args
+        ]
+        with (
+            restored_rng(self.state),
+            GradMode(True),
+            saved_through(lambda t: kept.append(t.detach()), lambda t: t),
+        ):
             self.function(*args)
         if len(kept) != self.count:
             raise RuntimeError(
-                f"checkpoint: the recomputed function saved {len(kept)} tensors, the first run {self.count}; it must do the "
+                f"checkpoint: the recomputed function saved {len(kept)} tensors, the first run "
+                f"{self.count}; it must do the "
                 "same both times. Does it depend on something that changed in between?"
             )
         self.again = kept
@@ -105,7 +125,9 @@ def saved_through(pack: Any, unpack: Any) -> Any:
         state.busy -= 1
 
 
-def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
+def checkpoint_sequential(
+    functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
+) -> Any:
     """A sequence of modules in ``segments`` checkpointed pieces; the last piece is kept."""
     layers = list(functions.children()) if hasattr(functions, "children") else list(functions)
     size = len(layers) // segments
@@ -121,4 +143,3 @@ def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentra
     for start in range(0, size * (segments - 1), size):
         input = checkpoint(piece(layers[start : start + size]), input, **kwargs)
     return piece(layers[size * (segments - 1) :])(input)
-

@@ -10,9 +10,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from rushlight import tensor_api as T
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
-from rushlight import tensor_api as T
 
 __all__ = [
     "calculate_gain",
@@ -302,7 +302,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         columns = tensor.numel() // rows
         drawn = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
         tall = drawn.t() if rows < columns else drawn
-        q, r = T.linalg.qr(tall)
+        q, r = T.qr(tall)
         q = q * T.diag(r).sign()  # the draws decide the signs, not the algorithm
         tensor.copy_((q.t() if rows < columns else q).reshape(tensor.shape))
         return tensor.mul_(gain)

@@ -170,7 +170,19 @@ def _forward(name: str) -> Any:
     return lambda self, *args, **kwargs: getattr(self._like, name)(*args, **kwargs)
 
 
-for _name in "to type half float double bfloat16 cuda cpu share_memory_ is_floating_point is_complex".split():
+for _name in [
+    "to",
+    "type",
+    "half",
+    "float",
+    "double",
+    "bfloat16",
+    "cuda",
+    "cpu",
+    "share_memory_",
+    "is_floating_point",
+    "is_complex",
+]:
     setattr(_Uninitialized, _name, _forward(_name))
 
 

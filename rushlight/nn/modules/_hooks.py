@@ -170,7 +170,8 @@ def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         result = module.forward(*args, **kwargs)
         for key, hook, with_kwargs, _ in _forward_hooks(module):
             called.add(key)
-            replaced = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
+            extra = (kwargs,) if with_kwargs else ()
+            replaced = hook(module, args, *extra, result)
             result = result if replaced is None else replaced
         if backward is not None:
             result = backward.watch_outputs(result)
@@ -266,7 +267,8 @@ class BackwardHook:
     def __init__(self, module: Any, hooks: list[Any], before: list[Any]) -> None:
         self.module, self.hooks, self.before = module, hooks, before
         self.grad_outputs: tuple[Any, ...] | None = None
-        self.inputs: tuple[int, list[int]] | None = None  # how many arguments, which are tensors
+        # How many there are, and which of them pass through the gate; none when no gradient is needed.
+        self.inputs: tuple[int, list[int]] = (0, [])
         self.outputs: tuple[int, list[int]] = (0, [])
 
     def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -275,8 +277,7 @@ class BackwardHook:
 
     def watch_outputs(self, result: Any) -> Any:
         single = not isinstance(result, tuple)
-        joined, where = self._join((result,) if single else result, self._outputs_known)
-        self.outputs = where or (0, [])
+        joined, self.outputs = self._join((result,) if single else result, self._outputs_known)
         return joined[0] if single else joined
 
     @staticmethod
@@ -284,7 +285,7 @@ class BackwardHook:
         """Lead the tensors among `values` through one gate; return the values and where the tensors are."""
         at = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
         if not any(values[i].requires_grad for i in at):
-            return values, None
+            return values, (len(values), [])
         joined = list(values)
         for i, tensor in zip(at, _Gate.apply(passing, *[values[i] for i in at]), strict=True):
             joined[i] = tensor
@@ -298,9 +299,18 @@ class BackwardHook:
             if replaced is not None:
                 grads = self._checked(replaced, grads, "grad_output")
         self.grad_outputs = grads
-        if self.inputs is None:  # no input needs a gradient: the hooks will not be reached from there
+        if not self.inputs[
+            1
+        ]:  # no input needs a gradient: the hooks will not be reached from there
+            if self.hooks:
+                warnings.warn(
+                    "Full backward hook is firing when gradients are computed with respect to module "
+                    "outputs since no inputs require gradients.",
+                    stacklevel=5,
+                )
             for hook in self.hooks:
-                if hook(self.module, (), grads) is not None:
+                nothing = (None,) * self.inputs[0]
+                if hook(self.module, nothing, grads) not in (None, nothing):
                     raise RuntimeError(
                         "backward hook: for Modules where no input requires gradient, "
                         "the hook should always return None or None for all gradients."
@@ -309,7 +319,7 @@ class BackwardHook:
         return tuple(grads[i] for i in at)
 
     def _inputs_known(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self.grad_outputs is None or self.inputs is None:
+        if self.grad_outputs is None:
             raise RuntimeError(
                 "backward hook for a grad_input is called before the grad_output one. "
                 "This happens because the gradient in your nn.Module flows to the Module's input without "
@@ -353,6 +363,11 @@ def _hook_last_node(module: Any, hooks: list[Any], result: Any) -> None:
             result = result[0]
     if result.grad_fn is None:
         return
+    warnings.warn(
+        "register_backward_hook is deprecated: its hook sees the gradients of the last operation only. "
+        "Use register_full_backward_hook.",
+        FutureWarning,
+        stacklevel=4,
+    )
     for hook in hooks:
         result.grad_fn.register_hook(lambda gi, go, hook=hook: hook(module, gi, go))
-

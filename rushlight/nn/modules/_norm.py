@@ -12,7 +12,6 @@ from rushlight.nn.modules.lazy import LazyModuleMixin
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter
 
-
 COUNT = dtypes.by_name["int64"]
 
 

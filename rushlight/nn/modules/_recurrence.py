@@ -87,7 +87,9 @@ def _forwards(step: Step, steps: Any, sizes: list[int], state: State) -> tuple[l
     return outputs, tuple(T.cat(part) for part in zip(*parts, strict=True))
 
 
-def _backwards(step: Step, steps: Any, sizes: list[int], first: State) -> tuple[list[Tensor], State]:
+def _backwards(
+    step: Step, steps: Any, sizes: list[int], first: State
+) -> tuple[list[Tensor], State]:
     """From the last step to the first: sequences join, each with its own first state."""
     outputs: list[Any] = [None] * len(sizes)
     state = tuple(s[: sizes[-1]] for s in first)

@@ -66,7 +66,9 @@ class Registry(dict[str, Any]):
         return dict(self)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return dict, (dict(self),)  # files and copies hold a plain dict; the module that takes it makes it a registry
+        return dict, (
+            dict(self),
+        )  # files and copies hold a plain dict; the module that takes it makes it a registry
 
 
 def registry(module: Any, kind: str) -> Registry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -53,7 +54,13 @@ class Stateful:
             >>> list(nn.Sequential(nn.Linear(2, 1), nn.ReLU()).state_dict())
             ['0.weight', '0.bias']
         """
-        if args:  # positional use is older than the keywords
+        if args:
+            warnings.warn(
+                "state_dict: positional arguments are deprecated, use destination=, prefix= and "
+                "keep_vars=",
+                FutureWarning,
+                stacklevel=2,
+            )
             given = (*args, *(destination, prefix, keep_vars)[len(args) :])
             destination, prefix, keep_vars = given
         if destination is None:

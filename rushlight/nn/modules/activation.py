@@ -142,7 +142,10 @@ class Hardtanh(_MayOverwrite):
         max_value: float | None = None,
     ) -> None:
         super().__init__(inplace)
-        for old, new, value in (("min_value", "min_val", min_value), ("max_value", "max_val", max_value)):
+        for old, new, value in (
+            ("min_value", "min_val", min_value),
+            ("max_value", "max_val", max_value),
+        ):
             if value is not None:
                 warnings.warn(
                     f"keyword argument `{old}` is deprecated and rename to `{new}`",
@@ -515,7 +518,9 @@ class Softmax2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.dim() not in (3, 4):
-            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
+            raise ValueError(
+                f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead"
+            )
         return F.softmax(input, -3, _stacklevel=5)
 
 

@@ -188,9 +188,7 @@ class GaussianNLLLoss(_Loss):
     Shape: input and target ``(*)``; var ``(*)``, or with its last size 1 or missing, or a number.
     """
 
-    def __init__(
-        self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
-    ) -> None:
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
         self.full = full
         self.eps = eps

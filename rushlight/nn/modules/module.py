@@ -26,9 +26,9 @@ from rushlight.nn.modules._hooks import (
     registered,
 )
 from rushlight.nn.modules._registry import KINDS, Registry, registry
-from rushlight.nn.modules._state import Stateful, _IncompatibleKeys
+from rushlight.nn.modules._state import Stateful
 from rushlight.nn.modules._traverse import Traversable
-from rushlight.nn.parameter import Buffer, Parameter, is_buffer
+from rushlight.nn.parameter import Parameter, is_buffer
 from rushlight.tensor_api import empty_like
 
 __all__ = [
@@ -88,8 +88,10 @@ class Module(Traversable, Stateful):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not self.call_super_init and (args or kwargs):
-            what = f"got an unexpected keyword argument '{next(iter(kwargs))}'" if kwargs else (
-                f"takes 1 positional argument but {len(args) + 1} were given"
+            what = (
+                f"got an unexpected keyword argument '{next(iter(kwargs))}'"
+                if kwargs
+                else (f"takes 1 positional argument but {len(args) + 1} were given")
             )
             raise TypeError(f"{type(self).__name__}.__init__() {what}")
         attributes = self.__dict__
@@ -193,12 +195,12 @@ class Module(Traversable, Stateful):
             self.register_parameter(name, value)
             return
         attributes = self.__dict__
-        if isinstance(value, Module):
+        if name in attributes.get("_parameters", ()):
+            self._set_none("_parameters", name, value, "parameter", "torch.nn.Parameter")
+        elif isinstance(value, Module):
             table = registry(self, "_modules")
             self._forget(name, "_parameters", "_buffers")
             table[name] = registered("_modules", self, name, value)
-        elif name in attributes.get("_parameters", ()):
-            self._set_none("_parameters", name, value, "parameter", "torch.nn.Parameter")
         elif name in attributes.get("_modules", ()):
             self._set_none("_modules", name, value, "child module", "torch.nn.Module")
         elif name in attributes.get("_buffers", ()):
@@ -216,7 +218,7 @@ class Module(Traversable, Stateful):
                 f"cannot assign '{_type_name(value)}' as {noun} '{name}' "
                 f"({needed} or None expected)"
             )
-        registry(self, kind)[name] = registered(kind, self, name, None)
+        registry(self, kind)[name] = None
 
     def _set_buffer(self, name: str, value: Any) -> None:
         if value is not None and not isinstance(value, Tensor):
@@ -502,8 +504,11 @@ def _indent(text: str) -> str:
 
 
 def _type_name(value: Any) -> str:
+    """What an error calls the type of `value`, as `torch.typename` does."""
+    if isinstance(value, Tensor):
+        return value.type()
     kind = type(value)
-    module = kind.__module__.replace("rushlight.core.tensor", "torch").replace("rushlight", "torch")
+    module = kind.__module__.replace("rushlight", "torch", 1)
     return kind.__name__ if module == "builtins" else f"{module}.{kind.__name__}"
 
 

@@ -32,9 +32,7 @@ class LocalResponseNorm(Module):
     Reference: Krizhevsky et al., 2012.
     """
 
-    def __init__(
-        self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-    ) -> None:
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size = size
         self.alpha = alpha
@@ -70,7 +68,9 @@ class CrossMapLRN2d(Module):
     def forward(self, input: Tensor) -> Tensor:
         place = T.arange(input.size(1), device=input.device)
         near = (place - place.unsqueeze(1)).abs() <= (self.size - 1) // 2
-        window = (near | (place == 0)).to(input.dtype)  # (C, C): PyTorch never takes channel 0 out again
+        window = (near | (place == 0)).to(
+            input.dtype
+        )  # (C, C): PyTorch never takes channel 0 out again
         squares = T.einsum("dc,nchw->ndhw", window, input * input)
         return input * (self.k + self.alpha / self.size * squares) ** -self.beta
 
@@ -79,7 +79,9 @@ class CrossMapLRN2d(Module):
 
 
 def _shape_of(normalized_shape: Any) -> tuple[int, ...]:
-    return (normalized_shape,) if isinstance(normalized_shape, Integral) else tuple(normalized_shape)
+    return (
+        (normalized_shape,) if isinstance(normalized_shape, Integral) else tuple(normalized_shape)
+    )
 
 
 class LayerNorm(Module):

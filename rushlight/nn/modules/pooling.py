@@ -174,9 +174,7 @@ class _AvgPoolNd(Module):
         return fields(self, "kernel_size", "stride", "padding")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(
-            {"padding": 0, "ceil_mode": False, "count_include_pad": True, **state}
-        )
+        super().__setstate__({"padding": 0, "ceil_mode": False, "count_include_pad": True, **state})
 
 
 class AvgPool1d(_AvgPoolNd):

@@ -244,9 +244,7 @@ class TransformerEncoder(Module):
         causal = _is_causal(mask, is_causal)
         output = src
         for layer in self.layers:
-            output = layer(
-                output, src_mask=mask, is_causal=causal, src_key_padding_mask=padding
-            )
+            output = layer(output, src_mask=mask, is_causal=causal, src_key_padding_mask=padding)
         if padding is not None and mask is None and self._leaves_out(src, padding):
             output = output.masked_fill((padding != 0).unsqueeze(-1), 0.0)
         return output if self.norm is None else self.norm(output)
@@ -255,7 +253,9 @@ class TransformerEncoder(Module):
         """Whether PyTorch would compute without the padded places, which are 0 afterwards."""
         if not getattr(self, "use_nested_tensor", False) or self.training or src.dim() != 3:
             return False
-        if is_grad_enabled() and (src.requires_grad or any(p.requires_grad for p in self.parameters())):
+        if is_grad_enabled() and (
+            src.requires_grad or any(p.requires_grad for p in self.parameters())
+        ):
             return False
         kept = (padding == 0).to(dtypes.by_name["int64"])
         return bool((kept[:, 1:] <= kept[:, :-1]).all())  # padding at the end only

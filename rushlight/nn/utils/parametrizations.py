@@ -37,9 +37,7 @@ def default_dim(module: Module) -> int:
 def _tensor_of(module: Module, name: str) -> Tensor:
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
-        raise ValueError(
-            f"Module '{module}' has no parameter or buffer with name '{name}'"
-        )
+        raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
     return weight
 
 
@@ -75,9 +73,7 @@ def weight_norm(module: Module, name: str = "weight", dim: int = 0) -> Module:
     _tensor_of(module, name)
     parametrize.register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
-    def accept_older_names(
-        _: Module, state_dict: Any, prefix: str, *rest: Any
-    ) -> None:
+    def accept_older_names(_: Module, state_dict: Any, prefix: str, *rest: Any) -> None:
         """Files of the older `weight_norm` have name_g and name_v."""
         new = [f"{prefix}parametrizations.{name}.original{i}" for i in (0, 1)]
         old = [f"{prefix}{name}_{letter}" for letter in "gv"]
@@ -167,24 +163,22 @@ class _Orthogonal(Module):
     def __init__(self, weight: Tensor, orthogonal_map: str, use_trivialization: bool) -> None:
         super().__init__()
         if weight.is_complex() and orthogonal_map == "householder":
-            raise ValueError(
-                "The householder parametrization does not support complex tensors."
-            )
+            raise ValueError("The householder parametrization does not support complex tensors.")
         self.shape = weight.shape
         self.orthogonal_map = orthogonal_map
         if use_trivialization:
             self.register_buffer("base", None)
 
-    def forward(self, X: Tensor) -> Tensor:  # noqa: N803
+    def forward(self, X: Tensor) -> Tensor:
         wide = X.size(-2) < X.size(-1)
         tall = X.mT if wide else X
         make = _reflected if self.orthogonal_map == "householder" else self._rotated
-        Q = make(tall)  # noqa: N806
+        Q = make(tall)
         if getattr(self, "base", None) is not None:
-            Q = self.base @ Q  # noqa: N806
+            Q = self.base @ Q
         return Q.mT if wide else Q
 
-    def _rotated(self, X: Tensor) -> Tensor:  # noqa: N803
+    def _rotated(self, X: Tensor) -> Tensor:
         """The exponential, or Cayley map, of the skew-symmetric matrix that the lower triangle gives."""
         rows, columns = X.shape[-2:]
         lower = X.tril()
@@ -198,7 +192,7 @@ class _Orthogonal(Module):
         return (T.inverse(identity - 0.5 * skew) @ (identity + 0.5 * skew))[..., :columns]
 
     @no_grad()
-    def right_inverse(self, Q: Tensor) -> Tensor:  # noqa: N803
+    def right_inverse(self, Q: Tensor) -> Tensor:
         """Keep the orthogonal matrix as the base; the map begins at the identity."""
         if Q.shape != self.shape:
             raise ValueError(
@@ -220,20 +214,20 @@ class _Orthogonal(Module):
         return start
 
 
-def _reflected(X: Tensor) -> Tensor:  # noqa: N803
+def _reflected(X: Tensor) -> Tensor:
     """The product of the Householder reflections whose vectors stand below the diagonal of X, times its signs."""
     below = X.tril(diagonal=-1)
     factors = 2.0 / (1.0 + (below * below).sum(dim=-2))
     vectors = below + T.eye(*X.shape[-2:], dtype=X.dtype, device=X.device)
-    Q = T.eye(*X.shape[-2:], dtype=X.dtype, device=X.device).expand(X.shape)  # noqa: N806
+    Q = T.eye(*X.shape[-2:], dtype=X.dtype, device=X.device).expand(X.shape)
     for i in range(X.size(-1) - 1, -1, -1):
         v = vectors[..., i : i + 1]
-        Q = Q - factors[..., i, None, None] * v @ (v.mT @ Q)  # noqa: N806
+        Q = Q - factors[..., i, None, None] * v @ (v.mT @ Q)
     return Q * X.diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
 
 
 def _nearest_orthogonal(matrix: Tensor) -> Tensor:
-    Q, R = T.qr(matrix)  # noqa: N806
+    Q, R = T.qr(matrix)
     return Q * R.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)
 
 

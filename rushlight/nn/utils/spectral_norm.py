@@ -70,15 +70,11 @@ def spectral_norm(
     """
     hooks = module._forward_pre_hooks.values()
     if any(isinstance(hook, SpectralNorm) and hook.name == name for hook in hooks):
-        raise RuntimeError(
-            f"Cannot register two spectral_norm hooks on the same parameter {name}"
-        )
+        raise RuntimeError(f"Cannot register two spectral_norm hooks on the same parameter {name}")
     hook = SpectralNorm(name, n_power_iterations, default_dim(module) if dim is None else dim, eps)
     weight = module._parameters[name]
     if weight is None:
-        raise ValueError(
-            f"`SpectralNorm` cannot be applied as parameter `{name}` is None"
-        )
+        raise ValueError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
     with no_grad():
         rows, columns = as_matrix(weight, hook.dim).size()
         u = F.normalize(weight.new_empty(rows).normal_(0, 1), dim=0, eps=eps)

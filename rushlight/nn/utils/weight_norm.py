@@ -50,9 +50,7 @@ def weight_norm(module: Module, name: str = "weight", dim: int = 0) -> Module:
     )
     hooks = module._forward_pre_hooks.values()
     if any(isinstance(hook, WeightNorm) and hook.name == name for hook in hooks):
-        raise RuntimeError(
-            f"Cannot register two weight_norm hooks on the same parameter {name}"
-        )
+        raise RuntimeError(f"Cannot register two weight_norm hooks on the same parameter {name}")
     hook = WeightNorm(name, dim)
     weight = getattr(module, name)
     delattr(module, name)

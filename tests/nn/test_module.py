@@ -1,0 +1,478 @@
+"""Module: registration, traversal, modes, moving, copying."""
+
+import copy
+import gc
+import pickle
+import weakref
+
+import pytest
+import torch
+
+import rushlight as rl
+
+# -- registration --------------------------------------------------------------------------------
+
+
+def net_of(t, nn):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(3, 4)
+            self.scale = nn.Parameter(t.ones(2))
+            self.plain = t.zeros(2)
+            self.register_buffer("count", t.zeros(1))
+            self.register_buffer("scratch", t.zeros(1), persistent=False)
+            self.register_parameter("nothing", None)
+            self.register_buffer("nobody", None)
+            self.inner = nn.Sequential(nn.Linear(4, 2), nn.ReLU())
+            self.shared = self.first
+
+        def forward(self, x):
+            return self.inner(self.first(x)) * self.scale
+
+    return Net()
+
+
+def names(items):
+    return [name for name, _ in items]
+
+
+def test_what_is_registered(twin):
+    def program(t, nn):
+        net = net_of(t, nn)
+        return {
+            "parameters": names(net.named_parameters()),
+            "all parameters": names(net.named_parameters(prefix="p", remove_duplicate=False)),
+            "own": names(net.named_parameters(recurse=False)),
+            "buffers": names(net.named_buffers()),
+            "modules": names(net.named_modules()),
+            "all modules": names(net.named_modules(prefix="x", remove_duplicate=False)),
+            "children": names(net.named_children()),
+            "state": dict(net.state_dict()),
+            "state with variables": [type(v) for v in net.state_dict(keep_vars=True).values()],
+            "repr": repr(net),
+            "count": sum(p.numel() for p in net.parameters()),
+            "tables": [list(net._parameters), list(net._buffers), list(net._modules)],
+        }
+
+    twin(program)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda net, t, nn: net.register_parameter("first", nn.Parameter(t.ones(1))),
+        lambda net, t, nn: net.register_parameter("a.b", nn.Parameter(t.ones(1))),
+        lambda net, t, nn: net.register_parameter("", nn.Parameter(t.ones(1))),
+        lambda net, t, nn: net.register_parameter(3, nn.Parameter(t.ones(1))),
+        lambda net, t, nn: net.register_parameter("new", t.ones(1)),
+        lambda net, t, nn: net.register_parameter("new", 3),
+        lambda net, t, nn: net.register_buffer("first", t.ones(1)),
+        lambda net, t, nn: net.register_buffer("new", 3),
+        lambda net, t, nn: net.register_buffer("a.b", t.ones(1)),
+        lambda net, t, nn: net.add_module("scale", nn.ReLU()),
+        lambda net, t, nn: net.add_module("new", 3),
+        lambda net, t, nn: net.add_module("forward", nn.ReLU()),
+        lambda net, t, nn: setattr(net, "scale", t.ones(2)),
+        lambda net, t, nn: setattr(net, "scale", 3.0),
+        lambda net, t, nn: setattr(net, "first", t.ones(2)),
+        lambda net, t, nn: setattr(net, "count", 3),
+        lambda net, t, nn: net.get_submodule("inner.7"),
+        lambda net, t, nn: net.get_submodule("scale"),
+        lambda net, t, nn: net.get_parameter("plain"),
+        lambda net, t, nn: net.get_buffer("scale"),
+        lambda net, t, nn: net.missing,
+        lambda net, t, nn: delattr(net, "missing"),
+        lambda net, t, nn: net.train("yes"),
+        lambda net, t, nn: net.to(t.int64),
+        lambda net, t, nn: nn.Module()(3),
+        lambda net, t, nn: nn.Module(3),
+        lambda net, t, nn: nn.Module(a=3),
+        lambda net, t, nn: net.load_state_dict([]),
+        lambda net, t, nn: net.set_submodule("", nn.ReLU()),
+        lambda net, t, nn: net.get_extra_state(),
+        lambda net, t, nn: nn.Parameter(t.arange(3)),
+    ],
+)
+def test_refused(twin, act):
+    error = twin(lambda t, nn: act(net_of(t, nn), t, nn))
+    assert isinstance(error, Exception)
+
+
+def test_no_members_before_init(twin):
+    def program(make):
+        def run(t, nn):
+            class Net(nn.Module):
+                def __init__(self):
+                    self.member = make(t, nn)
+
+            return Net()
+
+        return run
+
+    for make in (
+        lambda t, nn: nn.Linear(1, 1),
+        lambda t, nn: nn.Parameter(t.ones(1)),
+        lambda t, nn: nn.Buffer(t.ones(1)),
+    ):
+        error = twin(program(make))
+        assert "before Module.__init__() call" in str(error)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda net, t, nn: setattr(net, "scale", nn.Parameter(t.zeros(3))),
+        lambda net, t, nn: setattr(net, "scale", None),
+        lambda net, t, nn: setattr(net, "plain", nn.Parameter(t.zeros(3))),
+        lambda net, t, nn: setattr(net, "count", nn.Parameter(t.zeros(3))),
+        lambda net, t, nn: setattr(net, "count", t.ones(4)),
+        lambda net, t, nn: setattr(net, "count", None),
+        lambda net, t, nn: setattr(net, "first", nn.ReLU()),
+        lambda net, t, nn: setattr(net, "first", None),
+        lambda net, t, nn: setattr(net, "first", nn.Parameter(t.zeros(3))),
+        lambda net, t, nn: setattr(net, "scale", nn.ReLU()),
+        lambda net, t, nn: setattr(net, "new", nn.Buffer(t.ones(2))),
+        lambda net, t, nn: setattr(net, "new", nn.Buffer(t.ones(2), persistent=False)),
+        lambda net, t, nn: setattr(net, "scratch", nn.Buffer(t.ones(2))),
+        lambda net, t, nn: delattr(net, "scale"),
+        lambda net, t, nn: delattr(net, "scratch"),
+        lambda net, t, nn: delattr(net, "inner"),
+        lambda net, t, nn: delattr(net, "plain"),
+        lambda net, t, nn: net._parameters.pop("scale"),
+        lambda net, t, nn: net._parameters.__setitem__("scale", nn.Parameter(t.zeros(5))),
+        lambda net, t, nn: net._modules.__delitem__("inner"),
+        lambda net, t, nn: net._modules.update(more=nn.Tanh()),
+        lambda net, t, nn: net._modules.clear(),
+        lambda net, t, nn: net._buffers.setdefault("extra", t.ones(1)),
+        lambda net, t, nn: net.set_submodule("inner.0", nn.Linear(4, 7)),
+        lambda net, t, nn: net.register_module("more", nn.ReLU()),
+    ],
+)
+def test_changing_members(twin, act):
+    """After any change the tables, the attributes, the state and the printed form agree with torch's."""
+
+    def program(t, nn):
+        net = net_of(t, nn)
+        act(net, t, nn)
+        found = {}
+        for name in (
+            "first",
+            "scale",
+            "plain",
+            "count",
+            "scratch",
+            "inner",
+            "new",
+            "more",
+            "extra",
+        ):
+            value = getattr(net, name, "absent")
+            found[name] = value if not isinstance(value, t.Tensor) else (value, type(value))
+        return {
+            "tables": [list(net._parameters), list(net._buffers), list(net._modules)],
+            "found": found,
+            "state": dict(net.state_dict()),
+            "repr": repr(net),
+        }
+
+    twin(program)
+
+
+def test_attributes_mirror_the_tables():
+    """Reading a member is a plain attribute read, whatever changed the table."""
+    layer = rl.nn.Linear(2, 2)
+    assert layer.__dict__["weight"] is layer._parameters["weight"]
+    layer._parameters["weight"] = other = rl.nn.Parameter(rl.ones(2, 2))
+    assert layer.weight is other
+    assert layer._parameters.popitem()[0] == "bias"
+    assert not hasattr(layer, "bias")
+    layer._parameters |= {"bias": None}
+    assert layer.bias is None
+    assert layer._parameters.copy() == dict(layer._parameters)
+    layer._parameters = {"weight": layer.weight}  # a plain dict is taken over at the next change
+    layer.weight = new = rl.nn.Parameter(rl.zeros(2, 2))
+    assert layer._parameters["weight"] is new
+
+
+def test_modules_are_freed_at_once():
+    """No cycle keeps a module, and so its parameters, until the garbage collector runs."""
+    gc.disable()
+    try:
+        net = rl.nn.Sequential(rl.nn.Linear(2, 2), rl.nn.BatchNorm1d(2), rl.nn.LSTM(2, 2))
+        dead = weakref.ref(net), weakref.ref(net[0].weight)
+        del net
+        assert [ref() for ref in dead] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_subclass_may_forward_unknown_attributes(twin):
+    def program(t, nn):
+        class Wrapper(nn.Module):
+            def __init__(self, inner):
+                super().__init__()
+                self.inner = inner
+
+            def __getattr__(self, name):
+                try:
+                    return super().__getattr__(name)
+                except AttributeError:
+                    return getattr(self.inner, name)
+
+        wrapper = Wrapper(nn.Linear(3, 5))
+        return wrapper.out_features, wrapper.inner.in_features
+
+    twin(program)
+
+
+def test_call_super_init(twin):
+    def program(t, nn):
+        class Mixin:
+            def __init__(self, size):
+                self.size = size
+
+        class Net(nn.Module, Mixin):
+            call_super_init = True
+
+        return Net(5).size
+
+    twin(program)
+
+
+def test_dir(twin):
+    def program(t, nn):
+        public = dir(net_of(t, nn))
+        return [n for n in ("first", "scale", "count", "forward", "state_dict") if n in public]
+
+    twin(program)
+    assert "0" not in dir(rl.nn.Sequential(rl.nn.ReLU()))
+
+
+def test_get_by_dotted_name(twin):
+    def program(t, nn):
+        net = net_of(t, nn)
+        return (
+            net.get_submodule("inner.0"),
+            net.get_submodule(""),
+            net.get_parameter("inner.0.bias"),
+            net.get_buffer("count"),
+        )
+
+    twin(program)
+
+
+# -- modes ---------------------------------------------------------------------------------------
+
+
+def test_train_eval_and_apply(twin):
+    def program(t, nn):
+        net = net_of(t, nn)
+        seen = []
+        assert net.eval() is net
+        modes = [m.training for m in net.modules()]
+        net.inner.train()
+        modes += [m.training for m in net.modules()]
+        assert net.apply(lambda m: seen.append(type(m))) is net
+        return modes, seen
+
+    twin(program)
+
+
+def test_requires_grad_and_zero_grad(twin):
+    def program(t, nn):
+        net = net_of(t, nn)
+        net.inner.requires_grad_(False)
+        net(t.ones(2, 3)).sum().backward()
+        grads = [None if p.grad is None else p.grad.clone() for p in net.parameters()]
+        net.zero_grad(set_to_none=False)
+        zeros = [None if p.grad is None else p.grad.clone() for p in net.parameters()]
+        net.zero_grad()
+        return (
+            grads,
+            zeros,
+            [p.grad for p in net.parameters()],
+            [p.requires_grad for p in net.parameters()],
+        )
+
+    twin(program)
+
+
+# -- moving --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda net, t: net.double(),
+        lambda net, t: net.half(),
+        lambda net, t: net.bfloat16(),
+        lambda net, t: net.float(),
+        lambda net, t: net.to(t.float64),
+        lambda net, t: net.to("cpu", t.float64),
+        lambda net, t: net.to(device="cpu"),
+        lambda net, t: net.to(dtype=t.float16),
+        lambda net, t: net.to(t.zeros(1, dtype=t.float64)),
+        lambda net, t: net.to(t.device("cpu"), non_blocking=True),
+        lambda net, t: net.cpu(),
+        lambda net, t: net.type(t.float64),
+    ],
+)
+def test_conversion(twin, convert):
+    def program(t, nn):
+        net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+        before = list(net.parameters())
+        net(t.ones(2, 2)).sum().backward()
+        assert convert(net, t) is net
+        same = [a is b for a, b in zip(before, net.parameters(), strict=True)]
+        return (
+            same,
+            [v.dtype for v in net.state_dict().values()],
+            [p.grad.dtype for p in net.parameters()],
+            [p.requires_grad for p in net.parameters()],
+        )
+
+    twin(program)
+
+
+def test_to_empty():
+    layer = rl.nn.Linear(2, 3)
+    weight = layer.weight
+    assert layer.to_empty(device="cpu") is layer
+    assert layer.weight is weight
+    assert layer.weight.shape == (3, 2)
+
+
+# -- copying -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies(twin, how):
+    def program(t, nn):
+        net = nn.Sequential(
+            nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.Dropout(0.3))
+        ).eval()
+        net[1].tied = net[0]
+        net[0].note = "kept"
+        other = how(net)
+        x = t.ones(2, 3)
+        fresh = all(a is not b for a, b in zip(net.parameters(), other.parameters(), strict=True))
+        before = net(x)
+        other[0].weight.data.add_(1.0)
+        return (
+            fresh,
+            other[1].tied is other[0],
+            other[0].note,
+            repr(other),
+            before - net(x),
+            dict(other.state_dict()),
+            [m.training for m in other.modules()],
+        )
+
+    twin(program)
+
+
+def test_copy_keeps_hooks(twin):
+    def program(t, nn):
+        layer = nn.Linear(1, 1)
+        seen = []
+        layer.register_forward_hook(lambda m, a, o: seen.append("called"))
+        twin_layer = copy.deepcopy(layer)
+        twin_layer(t.ones(1))
+        return len(twin_layer._forward_hooks), len(seen)
+
+    twin(program)
+
+
+def test_shallow_copy_shares_parameters(twin):
+    def program(t, nn):
+        layer = nn.Linear(1, 1)
+        other = copy.copy(layer)
+        return other.weight is layer.weight, repr(other)
+
+    twin(program)
+
+
+def test_own_getstate(twin):
+    """A subclass may copy `__dict__` itself; members are then found in both places."""
+
+    def program(t, nn):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Linear(2, 2)
+                self.handle = object()
+
+            def __getstate__(self):
+                state = self.__dict__.copy()
+                del state["handle"]
+                return state
+
+        net = copy.deepcopy(Net())
+        net.layer.weight.data.zero_()
+        net.layer = nn.Linear(2, 3)
+        return hasattr(net, "handle"), repr(net), names(net.named_parameters()), net.layer
+
+    twin(program)
+
+
+def test_state_is_laid_out_as_torchs():
+    """torch's own modules are restored from the same attributes."""
+    ours, theirs = rl.nn.Linear(1, 2).__getstate__(), torch.nn.Linear(1, 2).__getstate__()
+    assert set(ours) == set(theirs)
+    assert all(type(ours[key]) is type(theirs[key]) for key in theirs)
+
+
+# -- parameters ----------------------------------------------------------------------------------
+
+
+def test_parameter(twin):
+    def program(t, nn):
+        data = t.arange(3.0)
+        p = nn.Parameter(data)
+        data[0] = 5.0
+        q = copy.deepcopy(p)
+        r = pickle.loads(pickle.dumps(p))
+        with t.no_grad():
+            inside = nn.Parameter(t.ones(1))
+        frozen = nn.Parameter(data, requires_grad=False)
+        return (
+            [p, q, r],
+            [type(x) for x in (p, q, r, p + 1, p.data, p.detach(), nn.Parameter())],
+            [x.requires_grad for x in (p, q, r, inside, frozen, p.detach())],
+            [repr(x) for x in (p, frozen, nn.Parameter(), inside)],
+            [isinstance(x, t.Tensor) for x in (p, q, r)],
+            nn.Parameter(p * 2).is_leaf,
+        )
+
+    twin(program)
+
+
+def test_parameter_keeps_attributes(twin):
+    def program(t, nn):
+        p = nn.Parameter(t.ones(1))
+        p.note = "mine"
+        return pickle.loads(pickle.dumps(p)).note, hasattr(copy.deepcopy(p), "note")
+
+    twin(program)
+
+
+def test_uninitialized(twin):
+    def program(t, nn):
+        p, b = nn.UninitializedParameter(dtype=t.float64), nn.UninitializedBuffer()
+        texts = repr(p), repr(b), repr(copy.deepcopy(p))
+        p.materialize((2, 3))
+        b.materialize(4)
+        return (
+            texts,
+            [type(p), type(b)],
+            p.shape == (2, 3),
+            p.dtype,
+            p.requires_grad,
+            b.requires_grad,
+        )
+
+    twin(program)
+    for use in (lambda p: p + 1, lambda p: p.sum()):
+        assert isinstance(twin(lambda t, nn, use=use: use(nn.UninitializedParameter())), ValueError)
+    assert isinstance(twin(lambda t, nn: nn.UninitializedParameter().shape), RuntimeError)

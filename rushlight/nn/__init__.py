@@ -1,4 +1,5 @@
-"""Neural networks: layers with state (`modules`), the mathematics without (`functional`), initialisers (`init`) and
+"""Neural networks: layers with state (`modules`), the mathematics without (`functional`),
+initialisers (`init`) and
 helpers for training (`utils`)."""
 
 from rushlight.nn import functional as functional

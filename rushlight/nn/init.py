@@ -1,4 +1,5 @@
-"""Initialisers: fill a tensor in place with values that keep signals at a fair size through many layers.
+"""Initialisers: fill a tensor in place with values that keep signals at a fair size through many
+layers.
 
 Each works without recording, returns its tensor, and draws from the generator as PyTorch does.
 """
@@ -37,11 +38,12 @@ _LINEAR += tuple(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Return the factor by which weights before a nonlinearity are scaled, to make up for what it takes away.
+    """Return the factor by which weights before a nonlinearity are scaled, to make up for what it
+    takes away.
 
     Args:
-        nonlinearity: "linear", "sigmoid" or a convolution's name (1), "tanh" (5/3), "relu" (sqrt 2), "leaky_relu"
-            (``sqrt(2 / (1 + param^2))``) or "selu" (3/4).
+        nonlinearity: "linear", "sigmoid" or a convolution's name (1), "tanh" (5/3), "relu" (sqrt
+            2), "leaky_relu" (``sqrt(2 / (1 + param^2))``) or "selu" (3/4).
         param: slope of leaky_relu below zero; 0.01 unless given.
 
     Example:
@@ -106,7 +108,8 @@ def trunc_normal_(
 ) -> Tensor:
     """Fill with draws from the normal distribution that fall into [a, b].
 
-    Uniform draws are sent through the inverse of the cumulative distribution, restricted to the interval.
+    Uniform draws are sent through the inverse of the cumulative distribution, restricted to the
+    interval.
 
     Args:
         tensor: what to fill.
@@ -147,7 +150,8 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """Fill a matrix with ones on the diagonal and zeros elsewhere, so that a linear layer passes its input on."""
+    """Fill a matrix with ones on the diagonal and zeros elsewhere, so that a linear layer passes
+    its input on."""
     if tensor.ndimension() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with no_grad():
@@ -180,7 +184,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
-    """How many inputs each output of a layer with this weight has, and how many outputs each input."""
+    """How many inputs each output of a layer with this weight has, and how many outputs each
+    input."""
     if tensor.dim() < 2:
         raise ValueError(
             "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
@@ -245,7 +250,8 @@ def kaiming_uniform_(
     Args:
         tensor: weight of 2 dimensions or more.
         a: slope below zero of the leaky_relu that follows.
-        mode: "fan_in" keeps the size of signals going forward, "fan_out" that of gradients going back.
+        mode: "fan_in" keeps the size of signals going forward, "fan_out" that of gradients going
+            back.
         nonlinearity: what follows the layer; see `calculate_gain`.
         generator: source of the draws; the default one unless given.
 
@@ -271,7 +277,8 @@ def kaiming_normal_(
     Args:
         tensor: weight of 2 dimensions or more.
         a: slope below zero of the leaky_relu that follows.
-        mode: "fan_in" keeps the size of signals going forward, "fan_out" that of gradients going back.
+        mode: "fan_in" keeps the size of signals going forward, "fan_out" that of gradients going
+            back.
         nonlinearity: what follows the layer; see `calculate_gain`.
         generator: source of the draws; the default one unless given.
 

@@ -13,7 +13,8 @@ __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter
 
 
 class Parameter(Tensor):
-    """A tensor that is learnt: assigned to a module's attribute it becomes one of `Module.parameters`.
+    """A tensor that is learnt: assigned to a module's attribute it becomes one of
+    `Module.parameters`.
 
     It shares memory with `data` and is a leaf of the graph.
 
@@ -69,7 +70,8 @@ def _rebuild_parameter_with_state(
 
 
 class Buffer(Tensor):
-    """A tensor that is state but not learnt: assigned to a module's attribute it becomes one of `Module.buffers`.
+    """A tensor that is state but not learnt: assigned to a module's attribute it becomes one of
+    `Module.buffers`.
 
     Args:
         data: the values; an empty tensor unless given.
@@ -90,7 +92,8 @@ def is_buffer(value: Any) -> bool:
 
 
 class _Uninitialized:
-    """A tensor whose shape is not known yet. It has a dtype and a device, and can be moved, but not computed with."""
+    """A tensor whose shape is not known yet. It has a dtype and a device, and can be moved, but not
+    computed with."""
 
     cls_to_become: type
 
@@ -107,7 +110,8 @@ class _Uninitialized:
     @property
     def shape(self) -> Any:
         raise RuntimeError(
-            f"{type(self).__name__}: can't access the shape of an uninitialized parameter or buffer. "
+            f"{type(self).__name__}: can't access the shape of an uninitialized parameter or "
+            "buffer. "
             "Call the lazy module's forward once with a batch, or materialize(shape) it, before."
         )
 

@@ -48,7 +48,8 @@ def compare(ours, theirs, rtol, atol, where="result"):
 
 @pytest.fixture
 def twin():
-    """``twin(program)`` runs ``program(torch, nn)`` with both packages and compares what it returns.
+    """``twin(program)`` runs ``program(torch, nn)`` with both packages and compares what it
+    returns.
 
     An exception counts as a result: its type must be torch's, or a subclass of that.
     """

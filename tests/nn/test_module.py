@@ -150,7 +150,8 @@ def test_no_members_before_init(twin):
     ],
 )
 def test_changing_members(twin, act):
-    """After any change the tables, the attributes, the state and the printed form agree with torch's."""
+    """After any change the tables, the attributes, the state and the printed form agree with
+    torch's."""
 
     def program(t, nn):
         net = net_of(t, nn)

@@ -1,4 +1,5 @@
-"""Hooks: functions that run around a module's forward and backward, for one module or for all of them."""
+"""Hooks: functions that run around a module's forward and backward, for one module or for all of
+them."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class HookHandle(RemovableHandle):
 def add(
     table: Table, hook: Any, *, prepend: bool = False, marks: tuple[Table, ...] = ()
 ) -> HookHandle:
-    """Put `hook` into `table`, mark it in `marks`, and return the handle that takes it out again."""
+    """Put `hook` into `table`, mark it in `marks`, and return the handle that takes it out
+    again."""
     return HookHandle(table, hook, prepend, marks)
 
 
@@ -77,7 +79,8 @@ def add_for_registration(kind: str, hook: Any) -> RemovableHandle:
 def register_module_forward_hook(
     hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
 ) -> RemovableHandle:
-    """Call ``hook(module, args, output)`` after every module's forward; a result other than None replaces the output.
+    """Call ``hook(module, args, output)`` after every module's forward; a result other than None
+    replaces the output.
 
     Args:
         hook: the function.
@@ -90,7 +93,8 @@ def register_module_forward_hook(
 
 
 def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call ``hook(module, args)`` before every module's forward; a result other than None replaces the arguments."""
+    """Call ``hook(module, args)`` before every module's forward; a result other than None replaces
+    the arguments."""
     return add_everywhere("_forward_pre_hooks", hook)
 
 
@@ -109,7 +113,8 @@ def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHan
 
 
 def register_module_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Deprecated: use `register_module_full_backward_hook`, whose gradients are those of the module's own inputs."""
+    """Deprecated: use `register_module_full_backward_hook`, whose gradients are those of the
+    module's own inputs."""
     if everywhere.full_backward is True:
         raise RuntimeError(
             "register_module_backward_hook: full global hooks are registered; "
@@ -120,22 +125,26 @@ def register_module_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
 
 
 def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call ``hook(module, grad_output)`` before any module's backward; a result other than None replaces it."""
+    """Call ``hook(module, grad_output)`` before any module's backward; a result other than None
+    replaces it."""
     return add_everywhere("_backward_pre_hooks", hook)
 
 
 def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call ``hook(module, name, parameter)`` when a parameter is registered; a result other than None replaces it."""
+    """Call ``hook(module, name, parameter)`` when a parameter is registered; a result other than
+    None replaces it."""
     return add_for_registration("_parameters", hook)
 
 
 def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call ``hook(module, name, buffer)`` when a buffer is registered; a result other than None replaces it."""
+    """Call ``hook(module, name, buffer)`` when a buffer is registered; a result other than None
+    replaces it."""
     return add_for_registration("_buffers", hook)
 
 
 def register_module_module_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
-    """Call ``hook(module, name, submodule)`` when a module is registered; a result other than None replaces it."""
+    """Call ``hook(module, name, submodule)`` when a module is registered; a result other than None
+    replaces it."""
     return add_for_registration("_modules", hook)
 
 
@@ -160,7 +169,8 @@ EMPTY: Table = OrderedDict()
 
 
 def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What `Module.__call__` does when hooks are there: pre-hooks, forward, hooks, with backward hooks around."""
+    """What `Module.__call__` does when hooks are there: pre-hooks, forward, hooks, with backward
+    hooks around."""
     called: set[int] = set()
     try:
         args, kwargs = _before(module, args, kwargs)
@@ -203,12 +213,13 @@ def _before(module: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
 
 
 def _both(module: Any, name: str) -> list[tuple[int, Any]]:
-    """The global hooks of a kind, then the module's own; a copy, since hooks may remove themselves."""
+    """The global hooks of a kind, then the module's own; a copy, since hooks may remove
+    themselves."""
     return [*everywhere.tables[name].items(), *table_of(module, name).items()]
 
 
 def _forward_hooks(module: Any) -> Iterator[tuple[int, Any, bool, bool]]:
-    for tables, own in ((everywhere.tables, False), (module._hooks or {}, True)):
+    for tables in (everywhere.tables, module._hooks or {}):
         kwargs = tables.get("_forward_hooks_with_kwargs", EMPTY)
         always = tables.get("_forward_hooks_always_called", EMPTY)
         for key, hook in list(tables.get("_forward_hooks", EMPTY).items()):
@@ -216,7 +227,8 @@ def _forward_hooks(module: Any) -> Iterator[tuple[int, Any, bool, bool]]:
 
 
 def _call_the_rest(module: Any, called: set[int], args: Any, kwargs: Any) -> None:
-    """Forward has raised: the hooks that want to be called always have their turn, with no result."""
+    """Forward has raised: the hooks that want to be called always have their turn, with no
+    result."""
     for key, hook, with_kwargs, always in _forward_hooks(module):
         if not always or key in called:
             continue
@@ -245,7 +257,8 @@ def _backward_hooks(module: Any) -> tuple[BackwardHook | None, list[Any]]:
 
 
 class _Gate(Function):
-    """The identity, as a place in the graph where all of a module's inputs, or outputs, come together."""
+    """The identity, as a place in the graph where all of a module's inputs, or outputs, come
+    together."""
 
     @staticmethod
     def forward(ctx: Any, passing: Callable[..., Any], *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -259,15 +272,18 @@ class _Gate(Function):
 
 
 class BackwardHook:
-    """One call of one module: joins its inputs and its outputs in the graph and calls the hooks between.
+    """One call of one module: joins its inputs and its outputs in the graph and calls the hooks
+    between.
 
-    The gradients of the outputs arrive first and are kept; when those of the inputs arrive, the hooks see both.
+    The gradients of the outputs arrive first and are kept; when those of the inputs arrive, the
+    hooks see both.
     """
 
     def __init__(self, module: Any, hooks: list[Any], before: list[Any]) -> None:
         self.module, self.hooks, self.before = module, hooks, before
         self.grad_outputs: tuple[Any, ...] | None = None
-        # How many there are, and which of them pass through the gate; none when no gradient is needed.
+        # How many there are, and which of them pass through the gate; none when no gradient is
+        # needed.
         self.inputs: tuple[int, list[int]] = (0, [])
         self.outputs: tuple[int, list[int]] = (0, [])
 
@@ -282,7 +298,8 @@ class BackwardHook:
 
     @staticmethod
     def _join(values: tuple[Any, ...], passing: Callable[..., Any]) -> tuple[tuple[Any, ...], Any]:
-        """Lead the tensors among `values` through one gate; return the values and where the tensors are."""
+        """Lead the tensors among `values` through one gate; return the values and where the tensors
+        are."""
         at = [i for i, v in enumerate(values) if isinstance(v, Tensor)]
         if not any(values[i].requires_grad for i in at):
             return values, (len(values), [])
@@ -304,7 +321,8 @@ class BackwardHook:
         ]:  # no input needs a gradient: the hooks will not be reached from there
             if self.hooks:
                 warnings.warn(
-                    "Full backward hook is firing when gradients are computed with respect to module "
+                    "Full backward hook is firing when gradients are computed with respect to "
+                    "module "
                     "outputs since no inputs require gradients.",
                     stacklevel=5,
                 )
@@ -322,8 +340,10 @@ class BackwardHook:
         if self.grad_outputs is None:
             raise RuntimeError(
                 "backward hook for a grad_input is called before the grad_output one. "
-                "This happens because the gradient in your nn.Module flows to the Module's input without "
-                "passing through the Module's output. Make sure that the output depends on the input and "
+                "This happens because the gradient in your nn.Module flows to the Module's "
+                "input without "
+                "passing through the Module's output. Make sure that the output depends on the "
+                "input and "
                 "that the loss is computed based on the output."
             )
         count, at = self.inputs
@@ -364,7 +384,8 @@ def _hook_last_node(module: Any, hooks: list[Any], result: Any) -> None:
     if result.grad_fn is None:
         return
     warnings.warn(
-        "register_backward_hook is deprecated: its hook sees the gradients of the last operation only. "
+        "register_backward_hook is deprecated: its hook sees the gradients of the last "
+        "operation only. "
         "Use register_full_backward_hook.",
         FutureWarning,
         stacklevel=4,

@@ -1,7 +1,7 @@
 """One recurrent layer in one direction, step by step. Tensors are time first, (T, B, features).
 
-A packed batch (see Note [Packed] in nn/utils/rnn.py) has fewer sequences at later steps; an ordinary one has the same
-number at each.
+A packed batch (see Note [Packed] in nn/utils/rnn.py) has fewer sequences at later steps; an
+ordinary one has the same number at each.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def run(step: Step, inputs: Tensor, state: State, reverse: bool) -> tuple[Tensor
 def run_packed(
     step: Step, inputs: Tensor, sizes: list[int], state: State, reverse: bool
 ) -> tuple[Tensor, State]:
-    """Run over packed data (sum, gates): the outputs (sum, H) and the last state of every sequence."""
+    """Run over packed data (sum, gates): the outputs (sum, H) and the last state of every
+    sequence."""
     steps = inputs.split(sizes)
     run_steps = _backwards if reverse else _forwards
     outputs, state = run_steps(step, steps, sizes, state)

@@ -1,4 +1,5 @@
-"""Registry: the dict behind a module's parameters, buffers or submodules, and the attributes that mirror it."""
+"""Registry: the dict behind a module's parameters, buffers or submodules, and the attributes that
+mirror it."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ KINDS = ("_parameters", "_buffers", "_modules")
 class Registry(dict[str, Any]):
     """Named members of one module; whatever is stored here is an attribute of that module too.
 
-    So `module.weight` is an ordinary read of the instance's dict, ten times as quick as a `__getattr__` that
-    searches dicts. The owner is held weakly: a module and its registries must not keep each other alive.
+    So `module.weight` is an ordinary read of the instance's dict, ten times as quick as a
+    `__getattr__` that searches dicts. The owner is held weakly: a module and its registries must
+    not keep each other alive.
     """
 
     __slots__ = ("_owner",)

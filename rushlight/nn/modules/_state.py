@@ -43,12 +43,14 @@ class Stateful:
     def state_dict(
         self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
     ) -> Any:
-        """Return all parameters and persistent buffers by dotted name; they share memory with the module's.
+        """Return all parameters and persistent buffers by dotted name; they share memory with the
+        module's.
 
         Args:
             destination: the dict to fill; a new one unless given.
             prefix: put before every name.
-            keep_vars: keep the parameters themselves, attached to the graph, instead of detached aliases.
+            keep_vars: keep the parameters themselves, attached to the graph, instead of detached
+                aliases.
 
         Example:
             >>> list(nn.Sequential(nn.Linear(2, 1), nn.ReLU()).state_dict())
@@ -86,7 +88,8 @@ class Stateful:
         return destination
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        """Put this module's own parameters and buffers into `destination`, without its submodules'."""
+        """Put this module's own parameters and buffers into `destination`, without its
+        submodules'."""
         for name, tensor in self._persistent():
             if tensor is not None:
                 destination[prefix + name] = tensor if keep_vars else tensor.detach()
@@ -100,7 +103,8 @@ class Stateful:
         return itertools.chain(self._parameters.items(), buffers)
 
     def get_extra_state(self) -> Any:
-        """Return what else the state dict should hold; a module that needs this overrides it and `set_extra_state`."""
+        """Return what else the state dict should hold; a module that needs this overrides it and
+        `set_extra_state`."""
         raise RuntimeError(
             "Reached a code path in Module.get_extra_state() that should never be called: "
             f"{type(self).__name__} does not override it."
@@ -123,7 +127,8 @@ class Stateful:
         Args:
             state_dict: names and tensors, as `state_dict` returns them.
             strict: raise unless the names are exactly the module's.
-            assign: put the dict's tensors in place of the module's, instead of copying values into those.
+            assign: put the dict's tensors in place of the module's, instead of copying values into
+                those.
 
         Returns:
             ``missing_keys`` and ``unexpected_keys``.
@@ -163,7 +168,8 @@ class Stateful:
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """Load this module's own parameters and buffers; subclasses override it to accept older formats."""
+        """Load this module's own parameters and buffers; subclasses override it to accept older
+        formats."""
         for hook in list(table_of(self, "_load_state_dict_pre_hooks").values()):
             lists = missing_keys, unexpected_keys, error_msgs
             hook(self, state_dict, prefix, local_metadata, strict, *lists)
@@ -247,7 +253,8 @@ class Stateful:
         return add(self._state_dict_pre_hooks, hook)
 
     def register_state_dict_post_hook(self, hook: Any) -> Any:
-        """Call ``hook(module, state_dict, prefix, local_metadata)`` afterwards; it edits the dict in place."""
+        """Call ``hook(module, state_dict, prefix, local_metadata)`` afterwards; it edits the dict
+        in place."""
         hook._from_public_api = True
         return add(self._state_dict_hooks, hook)
 
@@ -260,15 +267,19 @@ class Stateful:
         return add(self._state_dict_hooks, hook)
 
     def register_load_state_dict_pre_hook(self, hook: Any) -> Any:
-        """Call ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys,
-        error_msgs)`` before this module is loaded; it may edit the dict and the lists."""
+        """Call ``hook`` before this module is loaded; it may edit the dict and the lists it gets.
+
+        It is called with ``(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)``.
+        """
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def _register_load_state_dict_pre_hook(self, hook: Any, with_module: bool = False) -> Any:
         return add(self._load_state_dict_pre_hooks, hook if with_module else _WithoutModule(hook))
 
     def register_load_state_dict_post_hook(self, hook: Any) -> Any:
-        """Call ``hook(module, incompatible_keys)`` after loading; it may edit the lists of names in place."""
+        """Call ``hook(module, incompatible_keys)`` after loading; it may edit the lists of names in
+        place."""
         return add(self._load_state_dict_post_hooks, hook)
 
 

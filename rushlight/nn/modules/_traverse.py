@@ -101,7 +101,8 @@ class Traversable:
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """Yield (dotted name, buffer), also those of the modules below; arguments as `named_parameters`."""
+        """Yield (dotted name, buffer), also those of the modules below; arguments as
+        `named_parameters`."""
         members = lambda module: module._buffers.items()  # noqa: E731
         yield from self._named_members(members, prefix, recurse, remove_duplicate)
 
@@ -113,7 +114,8 @@ class Traversable:
     # -- finding ---------------------------------------------------------------------------------
 
     def get_submodule(self, target: str) -> Module:
-        """Return the module called `target`, a dotted name such as ``"encoder.0"``; "" is this module."""
+        """Return the module called `target`, a dotted name such as ``"encoder.0"``; "" is this
+        module."""
         module = self
         for name in target.split(".") if target else []:
             module = _member(module, name, _module_type(), "nn.Module")

@@ -1,4 +1,5 @@
-"""Activations: functions of each element, or of each row, without learnt state (PReLU excepted). And attention."""
+"""Activations: functions of each element, or of each row, without learnt state (PReLU excepted).
+And attention."""
 
 from __future__ import annotations
 
@@ -98,7 +99,8 @@ class ReLU(_MayOverwrite):
 
 
 class RReLU(_MayOverwrite):
-    """Leaky ReLU whose slope below zero is drawn for each element, and is its mean in evaluation. Shape: ``(*) -> (*)``.
+    """Leaky ReLU whose slope below zero is drawn for each element, and is its mean in evaluation.
+    Shape: ``(*) -> (*)``.
 
     Args:
         lower: smallest slope.
@@ -291,7 +293,8 @@ class CELU(_MayOverwrite):
 
 
 class SELU(_MayOverwrite):
-    """ELU with alpha 1.673 times 1.051, constants that keep mean 0 and variance 1 through layers. Shape: ``(*) -> (*)``.
+    """ELU with alpha 1.673 times 1.051, constants that keep mean 0 and variance 1 through layers.
+    Shape: ``(*) -> (*)``.
 
     Args:
         inplace: write the result over the input.
@@ -514,7 +517,8 @@ class Softmax(_AlongDim):
 
 
 class Softmax2d(Module):
-    """Softmax over the channels at each place of an image. Shape: ``(N, C, H, W)`` or ``(C, H, W)``, the same out."""
+    """Softmax over the channels at each place of an image. Shape: ``(N, C, H, W)`` or
+    ``(C, H, W)``, the same out."""
 
     def forward(self, input: Tensor) -> Tensor:
         if input.dim() not in (3, 4):
@@ -538,7 +542,8 @@ class LogSoftmax(_AlongDim):
 class MultiheadAttention(Module):
     """Several attentions at once: each head looks with its own projections of query, key and value.
 
-        head_i = softmax(q_i k_i^T / sqrt(head_dim)) v_i      out = concat(head_1, ..., head_h) W_o + b_o
+        head_i = softmax(q_i k_i^T / sqrt(head_dim)) v_i
+        out = concat(head_1, ..., head_h) W_o + b_o
 
     Args:
         embed_dim: size of the embedding, over all heads.
@@ -553,8 +558,9 @@ class MultiheadAttention(Module):
         device: where the parameters are.
         dtype: their element type.
 
-    Shape: query ``(L, N, E)``, key ``(S, N, kdim)``, value ``(S, N, vdim)`` -> output ``(L, N, E)`` and weights
-    ``(N, L, S)``, or ``(N, heads, L, S)`` when not averaged; all without N for a single example.
+    Shape: query ``(L, N, E)``, key ``(S, N, kdim)``, value ``(S, N, vdim)`` -> output ``(L, N, E)``
+    and weights ``(N, L, S)``, or ``(N, heads, L, S)`` when not averaged; all without N for a single
+    example.
 
     Example:
         >>> attention = nn.MultiheadAttention(8, 2, batch_first=True)
@@ -661,7 +667,8 @@ class MultiheadAttention(Module):
             value: what is mixed.
             key_padding_mask: (N, S); True, or a number to add, where a key is to be left out.
             need_weights: return the weights too.
-            attn_mask: (L, S) or (N heads, L, S); True, or a number to add, where a place is not to be looked at.
+            attn_mask: (L, S) or (N heads, L, S); True, or a number to add, where a place is not to
+                be looked at.
             average_attn_weights: return the weights' mean over heads.
             is_causal: a hint that attn_mask is the causal mask.
         """
@@ -698,7 +705,8 @@ class MultiheadAttention(Module):
 
     @staticmethod
     def _swapped(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sequence first. What was one tensor stays one, which lets the projections be made in one product."""
+        """Sequence first. What was one tensor stays one, which lets the projections be made in one
+        product."""
         same_value, same_key = value is key, key is query
         query = query.transpose(1, 0)
         key = query if same_key else key.transpose(1, 0)
@@ -716,14 +724,16 @@ class MultiheadAttention(Module):
                 both[name] = zeros.masked_fill_(given, float("-inf"))
             elif not given.is_floating_point():
                 raise AssertionError(
-                    f"MultiheadAttention: {name} is {given.dtype}; it must be bool or floating point"
+                    f"MultiheadAttention: {name} is {given.dtype}; it must be bool or floating "
+                    "point"
                 )
         return both["key_padding_mask"], both["attn_mask"]
 
     def merge_masks(
         self, attn_mask: Tensor | None, key_padding_mask: Tensor | None, query: Tensor
     ) -> tuple[Tensor | None, int | None]:
-        """Return one mask and its type: 0 attn_mask, 1 key_padding_mask, 2 both joined, None none."""
+        """Return one mask and its type: 0 attn_mask, 1 key_padding_mask, 2 both joined, None
+        none."""
         if attn_mask is not None and key_padding_mask is not None:
             N, L = query.shape[:2]
             mask = attn_mask if attn_mask.dim() == 3 else attn_mask.view(1, 1, L, L)

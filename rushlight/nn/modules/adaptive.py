@@ -21,10 +21,11 @@ class _ASMoutput(NamedTuple):
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
-    """Log softmax over classes ordered by frequency: frequent ones directly, the others through their cluster.
+    """Log softmax over classes ordered by frequency: frequent ones directly, the others through
+    their cluster.
 
-    The head scores the frequent classes and the clusters; each cluster has a smaller projection of its own, so rare
-    classes cost little.
+    The head scores the frequent classes and the clusters; each cluster has a smaller projection of
+    its own, so rare classes cost little.
 
     Args:
         in_features: size of the input.
@@ -35,8 +36,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         device: where the parameters are.
         dtype: their element type.
 
-    Shape: ``(N, in_features)`` or ``(in_features,)`` with target ``(N,)`` or ``()`` -> the target's log probability
-    for each example, and the mean of minus that.
+    Shape: ``(N, in_features)`` or ``(in_features,)`` with target ``(N,)`` or ``()`` -> the target's
+    log probability for each example, and the mean of minus that.
 
     Reference: Grave et al., 2016, arXiv:1609.04309.
     """

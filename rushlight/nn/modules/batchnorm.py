@@ -46,19 +46,22 @@ class _BatchNorm(_NormBase):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Normalises each feature over the batch (and the positions of a sequence), then scales and shifts it.
+    """Normalises each feature over the batch (and the positions of a sequence), then scales and
+    shifts it.
 
         y = (x - mean) / sqrt(var + eps) * weight + bias
-        running <- (1 - momentum) running + momentum batch's        (in training; the variance unbiased)
+        running <- (1 - momentum) running + momentum batch's      (in training; unbiased variance)
 
     In training mean and variance are the batch's; in evaluation they are the running ones.
 
     Args:
         num_features: number of features or channels C, dim 1 of the input.
         eps: added to the variance.
-        momentum: weight of the newest batch in the running statistics; None for the mean over all batches.
+        momentum: weight of the newest batch in the running statistics; None for the mean over all
+            batches.
         affine: whether there are weight and bias.
-        track_running_stats: whether there are running statistics; without, the batch's are always used.
+        track_running_stats: whether there are running statistics; without, the batch's are always
+            used.
         device: where parameters and buffers are.
         dtype: their element type.
         bias: whether there is a bias, when affine.
@@ -103,28 +106,32 @@ class BatchNorm3d(_BatchNorm):
 
 
 class LazyBatchNorm1d(_LazyNorm, _BatchNorm):
-    """A `BatchNorm1d` that takes its `num_features` from the first input it sees; other arguments as there."""
+    """A `BatchNorm1d` that takes its `num_features` from the first input it sees; other arguments
+    as there."""
 
     cls_to_become = BatchNorm1d
     _check_input_dim = BatchNorm1d._check_input_dim
 
 
 class LazyBatchNorm2d(_LazyNorm, _BatchNorm):
-    """A `BatchNorm2d` that takes its `num_features` from the first input it sees; other arguments as there."""
+    """A `BatchNorm2d` that takes its `num_features` from the first input it sees; other arguments
+    as there."""
 
     cls_to_become = BatchNorm2d
     _check_input_dim = BatchNorm2d._check_input_dim
 
 
 class LazyBatchNorm3d(_LazyNorm, _BatchNorm):
-    """A `BatchNorm3d` that takes its `num_features` from the first input it sees; other arguments as there."""
+    """A `BatchNorm3d` that takes its `num_features` from the first input it sees; other arguments
+    as there."""
 
     cls_to_become = BatchNorm3d
     _check_input_dim = BatchNorm3d._check_input_dim
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Batch normalisation whose statistics several processes share. With one process it is `BatchNorm1d` of any dims.
+    """Batch normalisation whose statistics several processes share. With one process it is
+    `BatchNorm1d` of any dims.
 
     Arguments as `BatchNorm1d`, and `process_group`, which is kept and not used.
     """

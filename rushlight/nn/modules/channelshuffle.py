@@ -10,7 +10,8 @@ __all__ = ["ChannelShuffle"]
 
 
 class ChannelShuffle(Module):
-    """Splits the channels into groups and deals them out again, one from each in turn. Shape: ``(N, C, *)``, the same out.
+    """Splits the channels into groups and deals them out again, one from each in turn. Shape:
+    ``(N, C, *)``, the same out.
 
     Args:
         groups: how many; divides C.

@@ -204,7 +204,8 @@ class ModuleList(_Numbered):
         """Add modules at the end."""
         if not isinstance(modules, Iterable):
             raise TypeError(
-                f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}"
+                "ModuleList.extend should be called with an iterable, but got "
+                f"{type(modules).__name__}"
             )
         for module in list(modules):
             self.append(module)
@@ -325,7 +326,8 @@ def _described(value: Any, type_of: Any) -> str:
 
 
 class ParameterList(Module):
-    """A list of parameters, all registered; tensors put into it become parameters, other values stay as they are.
+    """A list of parameters, all registered; tensors put into it become parameters, other values
+    stay as they are.
 
     Args:
         values: what to begin with.
@@ -374,7 +376,8 @@ class ParameterList(Module):
         """Add values at the end."""
         if not isinstance(values, Iterable) or isinstance(values, Tensor):
             raise TypeError(
-                f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}"
+                "ParameterList.extend should be called with an iterable, but got "
+                f"{type(values).__name__}"
             )
         for value in list(values):
             self.append(value)
@@ -389,7 +392,8 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """Parameters under names, all registered; tensors put into it become parameters, other values stay as they are.
+    """Parameters under names, all registered; tensors put into it become parameters, other values
+    stay as they are.
 
     Args:
         parameters: a mapping, or pairs of name and value, to begin with.
@@ -467,7 +471,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value under `key`, or `default`."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401  (this is that `get`)
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
         """A new ParameterDict with `default` under each key."""

@@ -110,7 +110,8 @@ class _ConvNd(Module):
         return (first, second // self.groups, *self.kernel_size)
 
     def reset_parameters(self) -> None:
-        """Draw weights and biases from ``U(-1/sqrt(k), 1/sqrt(k))``, k being the size of one output's window."""
+        """Draw weights and biases from ``U(-1/sqrt(k), 1/sqrt(k))``, k being the size of one
+        output's window."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
             fan_in, _ = init._calculate_fan_in_and_fan_out(self.weight)
@@ -175,7 +176,8 @@ class _Conv(_ConvNd):
         )
 
     def _padded(self, input: Tensor) -> tuple[Tensor, Any]:
-        """The input and the padding that is left to do: padding other than with zeros is done here."""
+        """The input and the padding that is left to do: padding other than with zeros is done
+        here."""
         if self.padding_mode == "zeros":
             return input, self.padding
         return F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode), 0
@@ -191,9 +193,11 @@ class Conv1d(_Conv):
         out_channels: channels of the output, the number of kernels.
         kernel_size: length of a kernel.
         stride: step between windows.
-        padding: added at both ends; or "same" for an output as long as the input, or "valid" for none.
+        padding: added at both ends; or "same" for an output as long as the input, or "valid" for
+            none.
         dilation: distance between the elements under a kernel.
-        groups: channels are split into so many parts that do not mix; divides both numbers of channels.
+        groups: channels are split into so many parts that do not mix; divides both numbers of
+            channels.
         bias: whether there is a bias.
         padding_mode: what is added: "zeros", "reflect", "replicate" or "circular".
         device: where the parameters are.
@@ -223,9 +227,11 @@ class Conv2d(_Conv):
         out_channels: channels of the output, the number of kernels.
         kernel_size: height and width of a kernel; one number for both.
         stride: step between windows.
-        padding: added on each side; or "same" for an output as large as the input, or "valid" for none.
+        padding: added on each side; or "same" for an output as large as the input, or "valid" for
+            none.
         dilation: distance between the elements under a kernel.
-        groups: channels are split into so many parts that do not mix; divides both numbers of channels.
+        groups: channels are split into so many parts that do not mix; divides both numbers of
+            channels.
         bias: whether there is a bias.
         padding_mode: what is added: "zeros", "reflect", "replicate" or "circular".
         device: where the parameters are.
@@ -337,7 +343,8 @@ class _ConvTranspose(_ConvNd):
 
 
 class ConvTranspose1d(_ConvTranspose):
-    """The gradient of `Conv1d` with respect to its input, used as a layer that makes sequences longer.
+    """The gradient of `Conv1d` with respect to its input, used as a layer that makes sequences
+    longer.
 
     Args:
         in_channels: channels of the input.
@@ -397,7 +404,8 @@ class ConvTranspose2d(_ConvTranspose):
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """The gradient of `Conv3d` with respect to its input, used as a layer that makes volumes larger.
+    """The gradient of `Conv3d` with respect to its input, used as a layer that makes volumes
+    larger.
 
     Arguments as `ConvTranspose1d`, with three sizes.
 
@@ -471,19 +479,22 @@ class _LazyForwardConv(_LazyConv):
 
 
 class LazyConv1d(_LazyForwardConv, Conv1d):
-    """A `Conv1d` that takes its `in_channels` from the first input it sees; other arguments as there."""
+    """A `Conv1d` that takes its `in_channels` from the first input it sees; other arguments as
+    there."""
 
     cls_to_become = Conv1d
 
 
 class LazyConv2d(_LazyForwardConv, Conv2d):
-    """A `Conv2d` that takes its `in_channels` from the first input it sees; other arguments as there."""
+    """A `Conv2d` that takes its `in_channels` from the first input it sees; other arguments as
+    there."""
 
     cls_to_become = Conv2d
 
 
 class LazyConv3d(_LazyForwardConv, Conv3d):
-    """A `Conv3d` that takes its `in_channels` from the first input it sees; other arguments as there."""
+    """A `Conv3d` that takes its `in_channels` from the first input it sees; other arguments as
+    there."""
 
     cls_to_become = Conv3d
 
@@ -521,18 +532,21 @@ class _LazyTransposedConv(_LazyConv):
 
 
 class LazyConvTranspose1d(_LazyTransposedConv, ConvTranspose1d):
-    """A `ConvTranspose1d` that takes its `in_channels` from the first input it sees; other arguments as there."""
+    """A `ConvTranspose1d` that takes its `in_channels` from the first input it sees; other
+    arguments as there."""
 
     cls_to_become = ConvTranspose1d
 
 
 class LazyConvTranspose2d(_LazyTransposedConv, ConvTranspose2d):
-    """A `ConvTranspose2d` that takes its `in_channels` from the first input it sees; other arguments as there."""
+    """A `ConvTranspose2d` that takes its `in_channels` from the first input it sees; other
+    arguments as there."""
 
     cls_to_become = ConvTranspose2d
 
 
 class LazyConvTranspose3d(_LazyTransposedConv, ConvTranspose3d):
-    """A `ConvTranspose3d` that takes its `in_channels` from the first input it sees; other arguments as there."""
+    """A `ConvTranspose3d` that takes its `in_channels` from the first input it sees; other
+    arguments as there."""
 
     cls_to_become = ConvTranspose3d

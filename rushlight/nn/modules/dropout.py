@@ -1,4 +1,5 @@
-"""Dropout: in training, elements or whole channels are set to zero at random, the others scaled up."""
+"""Dropout: in training, elements or whole channels are set to zero at random, the others scaled
+up."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class _DropoutNd(Module):
 
 
 class Dropout(_DropoutNd):
-    """In training sets each element to zero with probability `p` and divides the others by ``1 - p``.
+    """In training sets each element to zero with probability `p` and divides the others by
+    ``1 - p``.
 
     Args:
         p: probability of zeroing an element, in [0, 1].
@@ -51,7 +53,8 @@ class Dropout(_DropoutNd):
 
 
 class Dropout1d(_DropoutNd):
-    """In training sets whole channels of sequences to zero with probability `p` and divides the others by ``1 - p``.
+    """In training sets whole channels of sequences to zero with probability `p` and divides the
+    others by ``1 - p``.
 
     Args:
         p: probability of zeroing a channel, in [0, 1].
@@ -65,7 +68,8 @@ class Dropout1d(_DropoutNd):
 
 
 class Dropout2d(_DropoutNd):
-    """In training sets whole channels of images to zero with probability `p` and divides the others by ``1 - p``.
+    """In training sets whole channels of images to zero with probability `p` and divides the others
+    by ``1 - p``.
 
     Args:
         p: probability of zeroing a channel, in [0, 1].
@@ -79,7 +83,8 @@ class Dropout2d(_DropoutNd):
 
 
 class Dropout3d(_DropoutNd):
-    """In training sets whole channels of volumes to zero with probability `p` and divides the others by ``1 - p``.
+    """In training sets whole channels of volumes to zero with probability `p` and divides the
+    others by ``1 - p``.
 
     Args:
         p: probability of zeroing a channel, in [0, 1].
@@ -93,7 +98,8 @@ class Dropout3d(_DropoutNd):
 
 
 class AlphaDropout(_DropoutNd):
-    """In training sets elements to SELU's limit at -infinity, and scales and shifts all so that mean and variance stay.
+    """In training sets elements to SELU's limit at -infinity, and scales and shifts all so that
+    mean and variance stay.
 
     Args:
         p: probability of dropping an element, in [0, 1].

@@ -107,7 +107,8 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Normalises each channel of each example over its positions; then scales and shifts it, when affine.
+    """Normalises each channel of each example over its positions; then scales and shifts it, when
+    affine.
 
         y = (x - mean) / sqrt(var + eps) * weight + bias
 
@@ -148,21 +149,24 @@ class InstanceNorm3d(_InstanceNorm):
 
 
 class LazyInstanceNorm1d(_LazyNorm, _InstanceNorm):
-    """An `InstanceNorm1d` that takes its `num_features` from the first input it sees; other arguments as there."""
+    """An `InstanceNorm1d` that takes its `num_features` from the first input it sees; other
+    arguments as there."""
 
     cls_to_become = InstanceNorm1d
     unbatched_dims = 2
 
 
 class LazyInstanceNorm2d(_LazyNorm, _InstanceNorm):
-    """An `InstanceNorm2d` that takes its `num_features` from the first input it sees; other arguments as there."""
+    """An `InstanceNorm2d` that takes its `num_features` from the first input it sees; other
+    arguments as there."""
 
     cls_to_become = InstanceNorm2d
     unbatched_dims = 3
 
 
 class LazyInstanceNorm3d(_LazyNorm, _InstanceNorm):
-    """An `InstanceNorm3d` that takes its `num_features` from the first input it sees; other arguments as there."""
+    """An `InstanceNorm3d` that takes its `num_features` from the first input it sees; other
+    arguments as there."""
 
     cls_to_become = InstanceNorm3d
     unbatched_dims = 4

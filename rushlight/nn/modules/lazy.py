@@ -10,11 +10,12 @@ __all__ = ["LazyModuleMixin"]
 
 
 class LazyModuleMixin:
-    """Mixed into a layer before its class, gives it parameters without a shape until its first call.
+    """Mixed into a layer before its class, gives it parameters without a shape until its first
+    call.
 
     A lazy layer's constructor makes `UninitializedParameter`s and `UninitializedBuffer`s;
-    ``initialize_parameters(*args)`` materialises them, called with the arguments of the first forward. After that
-    the layer is an ordinary one of the class `cls_to_become`.
+    ``initialize_parameters(*args)`` materialises them, called with the arguments of the first
+    forward. After that the layer is an ordinary one of the class `cls_to_become`.
     """
 
     cls_to_become: type | None = None
@@ -50,7 +51,8 @@ class LazyModuleMixin:
                 tensor.materialize(given.shape)
 
     def initialize_parameters(self, *args: Any, **kwargs: Any) -> None:
-        """Materialise the parameters for these arguments of forward; every lazy layer has its own."""
+        """Materialise the parameters for these arguments of forward; every lazy layer has its
+        own."""
         raise NotImplementedError(
             f"initialize_parameters is not implemented for {type(self).__name__}"
         )

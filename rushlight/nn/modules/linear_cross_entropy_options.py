@@ -10,7 +10,8 @@ __all__ = ["LinearCrossEntropyOptions"]
 
 @dataclass
 class LinearCrossEntropyOptions:
-    """How PyTorch trades time for memory in `LinearCrossEntropyLoss`. Accepted; here it changes nothing.
+    """How PyTorch trades time for memory in `LinearCrossEntropyLoss`. Accepted; here it changes
+    nothing.
 
     Args:
         allow_retain_graph: whether backward may run twice.

@@ -40,8 +40,9 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
 ]
 
-# The arguments that all losses share are explained here once. reduction: "mean" (the default) or "sum" over all
-# elements, or "none" for one value each. size_average and reduce are what came before reduction.
+# The arguments that all losses share are explained here once. reduction: "mean" (the default) or
+# "sum" over all elements, or "none" for one value each. size_average and reduce are what came
+# before reduction.
 
 
 class _Loss(Module):
@@ -99,7 +100,8 @@ class MSELoss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """Squared near zero, absolute beyond: ``d^2 / (2 beta)`` where ``|d| < beta``, else ``|d| - beta/2``.
+    """Squared near zero, absolute beyond: ``d^2 / (2 beta)`` where ``|d| < beta``, else
+    ``|d| - beta/2``.
 
     Args:
         reduction: "mean", "sum" or "none".
@@ -121,7 +123,8 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Squared near zero, absolute beyond: ``d^2 / 2`` where ``|d| < delta``, else ``delta (|d| - delta/2)``.
+    """Squared near zero, absolute beyond: ``d^2 / 2`` where ``|d| < delta``, else
+    ``delta (|d| - delta/2)``.
 
     Args:
         reduction: "mean", "sum" or "none".
@@ -141,7 +144,8 @@ class HuberLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    """Minus log likelihood of counts under a Poisson distribution, without the term of the target's factorial.
+    """Minus log likelihood of counts under a Poisson distribution, without the term of the target's
+    factorial.
 
     ``exp(x) - y x``, or ``x - y log(x + eps)`` when not log_input.
 
@@ -210,7 +214,8 @@ class NLLLoss(_WeightedLoss):
         ignore_index: a target that does not count.
         reduction: "mean", "sum" or "none".
 
-    Shape: log probabilities ``(N, C, *)`` or ``(C,)``; target of class indices ``(N, *)`` or ``()``.
+    Shape: log probabilities ``(N, C, *)`` or ``(C,)``; target of class indices ``(N, *)`` or
+    ``()``.
     """
 
     def __init__(
@@ -247,8 +252,8 @@ class CrossEntropyLoss(_WeightedLoss):
         reduction: "mean", "sum" or "none".
         label_smoothing: share of the target that is spread evenly over all classes, in [0, 1].
 
-    Shape: scores ``(N, C, *)`` or ``(C,)``; target of class indices ``(N, *)`` or ``()``, or of probabilities, shaped
-    as the scores.
+    Shape: scores ``(N, C, *)`` or ``(C,)``; target of class indices ``(N, *)`` or ``()``, or of
+    probabilities, shaped as the scores.
 
     Example:
         >>> nn.CrossEntropyLoss()(torch.zeros(2, 4), torch.tensor([0, 3]))
@@ -283,7 +288,8 @@ class KLDivLoss(_Loss):
     """Kullback-Leibler divergence from log probabilities, ``y (log(y) - x)``.
 
     Args:
-        reduction: "mean" over elements, "batchmean" (what the formula of the divergence means), "sum" or "none".
+        reduction: "mean" over elements, "batchmean" (what the formula of the divergence means),
+            "sum" or "none".
         log_target: whether the target is given as log probabilities too.
     """
 
@@ -302,7 +308,8 @@ class KLDivLoss(_Loss):
 
 
 class BCELoss(_WeightedLoss):
-    """Cross entropy of two classes, ``-weight (y log(x) + (1 - y) log(1 - x))``; logarithms are at least -100.
+    """Cross entropy of two classes, ``-weight (y log(x) + (1 - y) log(1 - x))``; logarithms are at
+    least -100.
 
     Args:
         weight: a factor on each element of the batch.
@@ -316,7 +323,8 @@ class BCELoss(_WeightedLoss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Cross entropy of two classes from scores: `BCELoss` of their sigmoid, without its loss of precision.
+    """Cross entropy of two classes from scores: `BCELoss` of their sigmoid, without its loss of
+    precision.
 
     Args:
         weight: a factor on each element of the batch.
@@ -406,13 +414,15 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         bias = self.linear.bias is not None
         names = "reduction", "ignore_index", "label_smoothing", "options"
         return (
-            f"in_features={self.linear.in_features}, {fields(self, 'num_classes', 'out_features')}, "
+            f"in_features={self.linear.in_features}, "
+            f"{fields(self, 'num_classes', 'out_features')}, "
             f"bias={bias}, {fields(self, *names)}"
         )
 
 
 class SoftMarginLoss(_Loss):
-    """Logistic loss of two classes, ``log(1 + exp(-y x))`` with y in {1, -1}. Shape: ``(*), (*) -> ()``.
+    """Logistic loss of two classes, ``log(1 + exp(-y x))`` with y in {1, -1}. Shape:
+    ``(*), (*) -> ()``.
 
     Args:
         reduction: "mean", "sum" or "none".
@@ -439,7 +449,8 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """Hinge loss of several classes at once: mean over pairs of ``max(0, 1 - (x[right] - x[wrong]))``.
+    """Hinge loss of several classes at once: mean over pairs of
+    ``max(0, 1 - (x[right] - x[wrong]))``.
 
     Args:
         reduction: "mean", "sum" or "none".
@@ -495,7 +506,8 @@ class MultiMarginLoss(_WeightedLoss):
 
 
 class CTCLoss(_Loss):
-    """Connectionist temporal classification: minus the log probability that a sequence of scores spells the target.
+    """Connectionist temporal classification: minus the log probability that a sequence of scores
+    spells the target.
 
     Args:
         blank: the class that stands for nothing.
@@ -532,7 +544,8 @@ class CTCLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """``x`` where y is 1, ``max(0, margin - x)`` where it is -1; x is a distance. Shape: ``(*), (*) -> ()``.
+    """``x`` where y is 1, ``max(0, margin - x)`` where it is -1; x is a distance. Shape:
+    ``(*), (*) -> ()``.
 
     Args:
         margin: how far unlike pairs should be.
@@ -580,7 +593,8 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class MarginRankingLoss(_Loss):
-    """``max(0, -y (x1 - x2) + margin)``: y = 1 asks that x1 be larger, -1 that x2 be. Shape: ``(N,)`` each.
+    """``max(0, -y (x1 - x2) + margin)``: y = 1 asks that x1 be larger, -1 that x2 be. Shape:
+    ``(N,)`` each.
 
     Args:
         margin: by how much.

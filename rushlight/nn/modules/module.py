@@ -1,4 +1,5 @@
-"""Module: the base of all layers and networks. Registration, modes, moving, calling; the rest is in `_hooks`,
+"""Module: the base of all layers and networks. Registration, modes, moving, calling; the rest is in
+`_hooks`,
 `_state` and `_traverse`."""
 
 from __future__ import annotations
@@ -60,10 +61,11 @@ def _table(name: str) -> Any:
 
 
 class Module(Traversable, Stateful):
-    """Base of layers and networks: parameters, buffers and other modules, and a `forward` that uses them.
+    """Base of layers and networks: parameters, buffers and other modules, and a `forward` that uses
+    them.
 
-    A subclass calls ``super().__init__()`` first. Assigning a `Parameter` or a `Module` to an attribute registers
-    it; a plain tensor is registered as state by `register_buffer`.
+    A subclass calls ``super().__init__()`` first. Assigning a `Parameter` or a `Module` to an
+    attribute registers it; a plain tensor is registered as state by `register_buffer`.
 
     Example:
         >>> class Net(nn.Module):
@@ -118,7 +120,8 @@ class Module(Traversable, Stateful):
         )
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Accepted for PyTorch's programs; the module goes on running eagerly, with the same results."""
+        """Accepted for PyTorch's programs; the module goes on running eagerly, with the same
+        results."""
 
     # -- registration ----------------------------------------------------------------------------
 
@@ -139,8 +142,10 @@ class Module(Traversable, Stateful):
                 )
             if param.grad_fn is not None:
                 raise ValueError(
-                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be "
-                    "created explicitly; to express it as a function of another tensor, compute the "
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters "
+                    "must be "
+                    "created explicitly; to express it as a function of another tensor, "
+                    "compute the "
                     "value in the forward() method."
                 )
         table[name] = registered("_parameters", self, name, param)
@@ -167,7 +172,8 @@ class Module(Traversable, Stateful):
             self._non_persistent_buffers_set.add(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Make `module` a child of this one, readable as the attribute `name`; None for one that is absent."""
+        """Make `module` a child of this one, readable as the attribute `name`; None for one that is
+        absent."""
         table = registry(self, "_modules")
         if not isinstance(module, Module) and module is not None:
             raise TypeError(f"{_type_name(module)} is not a Module subclass")
@@ -242,7 +248,8 @@ class Module(Traversable, Stateful):
         self._non_persistent_buffers_set.discard(name)
 
     def __getattr__(self, name: str) -> Any:
-        # Everything is found before this is called. It exists for subclasses that call super().__getattr__.
+        # Everything is found before this is called. It exists for subclasses that call
+        # super().__getattr__.
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __delattr__(self, name: str) -> None:
@@ -260,7 +267,8 @@ class Module(Traversable, Stateful):
     # -- modes -----------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode here and below; dropout and batch normalisation act differently in it."""
+        """Set training mode here and below; dropout and batch normalisation act differently in
+        it."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
         self.training = mode
@@ -295,7 +303,8 @@ class Module(Traversable, Stateful):
                 grad.zero_()
 
     def apply(self, fn: Callable[[Module], None]) -> Self:
-        """Call ``fn(module)`` for every module below, children first, and for this one; used to initialise."""
+        """Call ``fn(module)`` for every module below, children first, and for this one; used to
+        initialise."""
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -304,7 +313,8 @@ class Module(Traversable, Stateful):
     # -- moving ----------------------------------------------------------------------------------
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Replace the data of every parameter, gradient and buffer by `fn` of it. Parameters stay the same objects."""
+        """Replace the data of every parameter, gradient and buffer by `fn` of it. Parameters stay
+        the same objects."""
         if recurse:
             for child in self.children():
                 child._apply(fn)
@@ -322,7 +332,8 @@ class Module(Traversable, Stateful):
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Move to a device, or convert floating point parameters and buffers: ``to(device)``, ``to(dtype)``,
+        """Move to a device, or convert floating point parameters and buffers: ``to(device)``,
+        ``to(dtype)``,
         ``to(device, dtype)`` or ``to(tensor)``, with ``non_blocking`` as in `Tensor.to`. In place.
 
         Example:
@@ -386,12 +397,14 @@ class Module(Traversable, Stateful):
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> Any:
-        """Call ``hook(module, args)`` before `forward`; a result other than None replaces the arguments.
+        """Call ``hook(module, args)`` before `forward`; a result other than None replaces the
+        arguments.
 
         Args:
             hook: the function.
             prepend: run it before the hooks already there.
-            with_kwargs: call ``hook(module, args, kwargs)``, which returns None or ``(args, kwargs)``.
+            with_kwargs: call ``hook(module, args, kwargs)``, which returns None or
+                ``(args, kwargs)``.
 
         Returns:
             A handle whose ``remove()`` takes the hook out again.
@@ -407,7 +420,8 @@ class Module(Traversable, Stateful):
         with_kwargs: bool = False,
         always_call: bool = False,
     ) -> Any:
-        """Call ``hook(module, args, output)`` after `forward`; a result other than None replaces the output.
+        """Call ``hook(module, args, output)`` after `forward`; a result other than None replaces
+        the output.
 
         Args:
             hook: the function.
@@ -430,14 +444,17 @@ class Module(Traversable, Stateful):
         return add(self._forward_hooks, hook, prepend=prepend, marks=marks)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
-        """Call ``hook(module, grad_input, grad_output)`` when the gradients of the inputs are known.
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of the inputs are
+        known.
 
-        Both are tuples, with None for what is not a tensor; a result other than None replaces ``grad_input``.
+        Both are tuples, with None for what is not a tensor; a result other than None replaces
+        ``grad_input``.
         """
         return self._add_backward_hook(True, hook, prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> Any:
-        """Deprecated: use `register_full_backward_hook`, whose gradients are those of the module's own inputs."""
+        """Deprecated: use `register_full_backward_hook`, whose gradients are those of the module's
+        own inputs."""
         return self._add_backward_hook(False, hook, False)
 
     def _add_backward_hook(self, full: bool, hook: Callable[..., Any], prepend: bool) -> Any:
@@ -452,13 +469,15 @@ class Module(Traversable, Stateful):
     def register_full_backward_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> Any:
-        """Call ``hook(module, grad_output)`` before the module's backward; a result other than None replaces it."""
+        """Call ``hook(module, grad_output)`` before the module's backward; a result other than None
+        replaces it."""
         return add(self._backward_pre_hooks, hook, prepend=prepend)
 
     # -- copying and printing --------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """The attributes as PyTorch lays them out: members in their dicts only, and every table of hooks."""
+        """The attributes as PyTorch lays them out: members in their dicts only, and every table of
+        hooks."""
         attributes = self.__dict__
         mirrored = {name for kind in KINDS for name in attributes[kind]}
         state = {n: v for n, v in attributes.items() if n not in mirrored and n != "_hooks"}
@@ -483,7 +502,8 @@ class Module(Traversable, Stateful):
         return type(self).__name__
 
     def extra_repr(self) -> str:
-        """Return what stands between the parentheses when the module is printed; subclasses write their own."""
+        """Return what stands between the parentheses when the module is printed; subclasses write
+        their own."""
         return ""
 
     def __repr__(self) -> str:

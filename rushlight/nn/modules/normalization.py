@@ -1,4 +1,5 @@
-"""Normalisation within each example: over features, groups of channels, or neighbouring channels."""
+"""Normalisation within each example: over features, groups of channels, or neighbouring
+channels."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """An older `LocalResponseNorm` for images, whose windows also hold channel 0 and are cut off at the ends.
+    """An older `LocalResponseNorm` for images, whose windows also hold channel 0 and are cut off at
+    the ends.
 
     Args:
         size: how many channels are neighbours.
@@ -199,13 +201,15 @@ class GroupNorm(Module):
 
 
 class RMSNorm(Module):
-    """Divides each example by the root of its mean square over the last dims, then scales each element.
+    """Divides each example by the root of its mean square over the last dims, then scales each
+    element.
 
         y = x / sqrt(mean(x^2) + eps) * weight
 
     Args:
         normalized_shape: sizes of the last dims; a number for one.
-        eps: added to the mean square; the smallest number of the dtype that matters (its `eps`) unless given.
+        eps: added to the mean square; the smallest number of the dtype that matters (its `eps`)
+            unless given.
         elementwise_affine: whether there is a weight.
         device: where the parameter is.
         dtype: its element type.

@@ -17,7 +17,8 @@ __all__ = [
 
 
 class _Pad(Module):
-    """What all paddings share. `mode` is `F.pad`'s; padding is (before, after) for each dim, the last first."""
+    """What all paddings share. `mode` is `F.pad`'s; padding is (before, after) for each dim, the
+    last first."""
 
     mode: str
     spatial_dims: int
@@ -85,7 +86,8 @@ class ConstantPad3d(_ConstantPad):
     """Adds `value` around volumes. Shape: ``(*, D, H, W)``, each size plus what is added to it.
 
     Args:
-        padding: (left, right, top, bottom, front, back), or one number for all; negative to cut off.
+        padding: (left, right, top, bottom, front, back), or one number for all; negative to cut
+            off.
         value: what to add.
     """
 
@@ -122,7 +124,8 @@ class ZeroPad3d(_ZeroPad, ConstantPad3d):
     """Adds zeros around volumes. Shape: ``(*, D, H, W)``, each size plus what is added to it.
 
     Args:
-        padding: (left, right, top, bottom, front, back), or one number for all; negative to cut off.
+        padding: (left, right, top, bottom, front, back), or one number for all; negative to cut
+            off.
     """
 
 
@@ -156,7 +159,8 @@ class ReflectionPad3d(_Pad):
     Shape: ``(C, D, H, W)`` or ``(N, C, D, H, W)``, each size plus what is added to it.
 
     Args:
-        padding: (left, right, top, bottom, front, back), each less than its size, or one number for all.
+        padding: (left, right, top, bottom, front, back), each less than its size, or one number for
+            all.
     """
 
     mode, spatial_dims = "reflect", 3
@@ -228,7 +232,8 @@ class CircularPad3d(_CircularPad):
     Shape: ``(C, D, H, W)`` or ``(N, C, D, H, W)``, each size plus what is added to it.
 
     Args:
-        padding: (left, right, top, bottom, front, back), each at most its size, or one number for all.
+        padding: (left, right, top, bottom, front, back), each at most its size, or one number for
+            all.
     """
 
     spatial_dims = 3

@@ -85,7 +85,8 @@ class MaxPool1d(_MaxPoolNd):
 
 
 class MaxPool2d(_MaxPoolNd):
-    """The largest value in each window of an image; arguments as `MaxPool1d`, with one number or two.
+    """The largest value in each window of an image; arguments as `MaxPool1d`, with one number or
+    two.
 
     Shape: ``(N, C, H, W) -> (N, C, H_out, W_out)``, or without N.
 
@@ -102,7 +103,8 @@ class MaxPool2d(_MaxPoolNd):
 
 
 class MaxPool3d(_MaxPoolNd):
-    """The largest value in each window of a volume; arguments as `MaxPool1d`, with one number or three.
+    """The largest value in each window of a volume; arguments as `MaxPool1d`, with one number or
+    three.
 
     Shape: ``(N, C, D, H, W) -> (N, C, D_out, H_out, W_out)``, or without N.
     """
@@ -132,7 +134,8 @@ class _MaxUnpoolNd(Module):
 class MaxUnpool1d(_MaxUnpoolNd):
     """Puts values back where `MaxPool1d` took them from, zeros elsewhere.
 
-    `forward` takes the values, the indices that the pool returned, and the output's size if there is a choice.
+    `forward` takes the values, the indices that the pool returned, and the output's size if there
+    is a choice.
 
     Args:
         kernel_size: of the pool.
@@ -148,7 +151,8 @@ class MaxUnpool1d(_MaxUnpoolNd):
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
-    """Puts values back where `MaxPool2d` took them from, zeros elsewhere; arguments as `MaxUnpool1d`."""
+    """Puts values back where `MaxPool2d` took them from, zeros elsewhere; arguments as
+    `MaxUnpool1d`."""
 
     spatial_dims = 2
 
@@ -158,7 +162,8 @@ class MaxUnpool2d(_MaxUnpoolNd):
 
 
 class MaxUnpool3d(_MaxUnpoolNd):
-    """Puts values back where `MaxPool3d` took them from, zeros elsewhere; arguments as `MaxUnpool1d`."""
+    """Puts values back where `MaxPool3d` took them from, zeros elsewhere; arguments as
+    `MaxUnpool1d`."""
 
     spatial_dims = 3
 
@@ -336,7 +341,8 @@ class FractionalMaxPool2d(_FractionalMaxPoolNd):
 
 
 class FractionalMaxPool3d(_FractionalMaxPoolNd):
-    """Max pooling of volumes with windows at random steps; arguments as `FractionalMaxPool2d`, with three sizes.
+    """Max pooling of volumes with windows at random steps; arguments as `FractionalMaxPool2d`, with
+    three sizes.
 
     Shape: ``(N, C, D, H, W) -> (N, C, D_out, H_out, W_out)``, or without N.
     """

@@ -84,7 +84,8 @@ class RNNBase(Module):
             )
         if self.dropout > 0 and self.num_layers == 1:
             warnings.warn(
-                "dropout option adds dropout after all but last recurrent layer, so non-zero dropout "
+                "dropout option adds dropout after all but last recurrent layer, so non-zero "
+                "dropout "
                 f"expects num_layers greater than 1, but got dropout={self.dropout} and "
                 f"num_layers={self.num_layers}",
                 stacklevel=4,
@@ -102,7 +103,8 @@ class RNNBase(Module):
             raise ValueError("proj_size has to be smaller than hidden_size")
 
     def _make_parameters(self, factory: dict[str, Any]) -> None:
-        """weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_hr_l0, then _reverse, then layer 1 ..."""
+        """weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, weight_hr_l0, then _reverse, then
+        layer 1 ..."""
         rows = GATES[self.mode] * self.hidden_size
         out = self.proj_size or self.hidden_size
         self._all_weights: list[list[str]] = []
@@ -230,7 +232,8 @@ class RNNBase(Module):
     def _run_one(
         self, k: int, data: Tensor, sizes: list[int] | None, first: State, reverse: bool
     ) -> tuple[Tensor, State]:
-        """One layer in one direction: the input's contribution to all steps in one product, then step by step."""
+        """One layer in one direction: the input's contribution to all steps in one product, then
+        step by step."""
         weights = {name.split("_l")[0]: getattr(self, name) for name in self._all_weights[k]}
         step = make_step(
             self.mode, weights["weight_hh"], weights.get("bias_hh"), weights.get("weight_hr")
@@ -300,8 +303,8 @@ class RNN(RNNBase):
         device: where the parameters are.
         dtype: their element type.
 
-    Shape: input ``(T, B, input_size)`` or packed, h_0 ``(layers directions, B, hidden_size)`` -> output
-    ``(T, B, directions hidden_size)`` and h_T like h_0; all without B for one sequence.
+    Shape: input ``(T, B, input_size)`` or packed, h_0 ``(layers directions, B, hidden_size)`` ->
+    output ``(T, B, directions hidden_size)`` and h_T like h_0; all without B for one sequence.
 
     Example:
         >>> output, h = nn.RNN(3, 5)(torch.zeros(7, 2, 3))
@@ -349,8 +352,9 @@ class LSTM(RNNBase):
         device: where the parameters are.
         dtype: their element type.
 
-    Shape: input ``(T, B, input_size)`` or packed, h_0 and c_0 ``(layers directions, B, hidden_size)`` -> output
-    ``(T, B, directions hidden_size)`` and (h_T, c_T); all without B for one sequence.
+    Shape: input ``(T, B, input_size)`` or packed, h_0 and c_0
+    ``(layers directions, B, hidden_size)`` -> output ``(T, B, directions hidden_size)`` and (h_T,
+    c_T); all without B for one sequence.
 
     Example:
         >>> output, (h, c) = nn.LSTM(3, 5, batch_first=True)(torch.zeros(2, 7, 3))
@@ -370,10 +374,10 @@ class LSTM(RNNBase):
 
 
 class GRU(RNNBase):
-    """Gated recurrent unit.
+    """Gated recurrent unit; h stands for h_(t-1).
 
-        r = sigmoid(W_ir x_t + b_ir + W_hr h + b_hr)      z = sigmoid(W_iz x_t + b_iz + W_hz h + b_hz)
-        n = tanh(W_in x_t + b_in + r (W_hn h + b_hn))     h_t = (1 - z) n + z h,      with h = h_(t-1)
+        r = sigmoid(W_ir x_t + b_ir + W_hr h + b_hr)     z = sigmoid(W_iz x_t + b_iz + W_hz h + b_hz)
+        n = tanh(W_in x_t + b_in + r (W_hn h + b_hn))    h_t = (1 - z) n + z h
 
     Args:
         input_size: features of the input.
@@ -386,8 +390,8 @@ class GRU(RNNBase):
         device: where the parameters are.
         dtype: their element type.
 
-    Shape: input ``(T, B, input_size)`` or packed, h_0 ``(layers directions, B, hidden_size)`` -> output
-    ``(T, B, directions hidden_size)`` and h_T like h_0; all without B for one sequence.
+    Shape: input ``(T, B, input_size)`` or packed, h_0 ``(layers directions, B, hidden_size)`` ->
+    output ``(T, B, directions hidden_size)`` and h_T like h_0; all without B for one sequence.
 
     Reference: Cho et al., 2014, arXiv:1406.1078.
     """
@@ -486,7 +490,8 @@ class RNNCellBase(Module):
         for i, state in enumerate(states):
             if state.size(0) != x.size(0):
                 raise RuntimeError(
-                    f"Input batch size {x.size(0)} doesn't match hidden{i} batch size {state.size(0)}"
+                    f"Input batch size {x.size(0)} doesn't match hidden{i} batch size "
+                    f"{state.size(0)}"
                 )
             if state.size(1) != self.hidden_size:
                 raise RuntimeError(

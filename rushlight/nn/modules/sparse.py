@@ -171,7 +171,8 @@ class EmbeddingBag(_Table):
         device: where the table is.
         dtype: its element type.
 
-    Shape: bags ``(B, N) -> (B, embedding_dim)``; or indices ``(N,)`` with the offsets at which bags begin.
+    Shape: bags ``(B, N) -> (B, embedding_dim)``; or indices ``(N,)`` with the offsets at which bags
+    begin.
     """
 
     def __init__(
@@ -247,7 +248,8 @@ class EmbeddingBag(_Table):
         include_last_offset: bool = False,
         padding_idx: int | None = None,
     ) -> EmbeddingBag:
-        """Return an EmbeddingBag on the given table, (rows, size); frozen unless `freeze` is False."""
+        """Return an EmbeddingBag on the given table, (rows, size); frozen unless `freeze` is
+        False."""
         rows, columns = cls._check_pretrained(embeddings)
         bag = cls(
             num_embeddings=rows,

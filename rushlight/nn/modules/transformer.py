@@ -1,4 +1,5 @@
-"""Transformers: attention and a small network in each layer, around both a residual connection and a normalisation."""
+"""Transformers: attention and a small network in each layer, around both a residual connection and
+a normalisation."""
 
 from __future__ import annotations
 
@@ -28,9 +29,9 @@ __all__ = [
     "TransformerEncoderLayer",
 ]
 
-# What the masks mean, in all of these classes: True, or -inf, where one must not look. A mask of places is (L, S) or
-# (N heads, L, S); a key padding mask is (N, S). is_causal is a hint that the mask is the causal one; the mask is still
-# needed.
+# What the masks mean, in all of these classes: True, or -inf, where one must not look. A mask of
+# places is (L, S) or (N heads, L, S); a key padding mask is (N, S). is_causal is a hint that the
+# mask is the causal one; the mask is still needed.
 
 
 def _square_subsequent_mask(size: int, device: Any = None, dtype: Any = None) -> Tensor:
@@ -95,7 +96,7 @@ class Transformer(Module):
     Shape: source ``(S, N, E)``, target ``(T, N, E)`` -> ``(T, N, E)``, or all without N.
 
     Example:
-        >>> net = nn.Transformer(d_model=8, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=16)
+        >>> net = nn.Transformer(8, 2, num_encoder_layers=1, num_decoder_layers=1)
         >>> net(torch.zeros(5, 3, 8), torch.zeros(4, 3, 8)).shape
         torch.Size([4, 3, 8])
 
@@ -198,7 +199,8 @@ class Transformer(Module):
 class TransformerEncoder(Module):
     """Copies of one encoder layer on top of each other.
 
-    In evaluation without gradients, padded places of the output are 0 when the layers allow it, as in PyTorch.
+    In evaluation without gradients, padded places of the output are 0 when the layers allow it, as
+    in PyTorch.
 
     Args:
         encoder_layer: the layer, which is copied.
@@ -262,7 +264,8 @@ class TransformerEncoder(Module):
 
 
 def _obstacle_to_leaving_out(layer: Any) -> str | None:
-    """Why padded places cannot be left out in this layer, in the words that PyTorch's warning uses."""
+    """Why padded places cannot be left out in this layer, in the words that PyTorch's warning
+    uses."""
     if not isinstance(layer, TransformerEncoderLayer):
         return "encoder_layer was not TransformerEncoderLayer"
     attention = layer.self_attn
@@ -326,7 +329,8 @@ class TransformerDecoder(Module):
 class TransformerEncoderLayer(Module):
     """Self-attention, then a small network at each place.
 
-        x = norm1(x + dropout1(attention(x)))      x = norm2(x + dropout2(W2 dropout(activation(W1 x))))
+        x = norm1(x + dropout1(attention(x)))
+        x = norm2(x + dropout2(W2 dropout(activation(W1 x))))
 
     With norm_first it is ``x + ...(norm(x))``.
 
@@ -417,9 +421,11 @@ class TransformerEncoderLayer(Module):
 
 
 class TransformerDecoderLayer(Module):
-    """Self-attention, attention to what the encoder made of the source, then a small network at each place.
+    """Self-attention, attention to what the encoder made of the source, then a small network at
+    each place.
 
-        x = norm1(x + dropout1(attention(x)))              x = norm2(x + dropout2(attention(x, memory)))
+        x = norm1(x + dropout1(attention(x)))
+        x = norm2(x + dropout2(attention(x, memory)))
         x = norm3(x + dropout3(W2 dropout(activation(W1 x))))
 
     With norm_first it is ``x + ...(norm(x))``. Arguments as `TransformerEncoderLayer`.

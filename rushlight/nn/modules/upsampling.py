@@ -18,7 +18,8 @@ class Upsample(Module):
         size: the output's sizes; or
         scale_factor: their ratio to the input's.
         mode: "nearest", "linear" (3-D), "bilinear" or "bicubic" (4-D), "trilinear" (5-D).
-        align_corners: whether the centres of the corner elements are kept, not the corners themselves.
+        align_corners: whether the centres of the corner elements are kept, not the corners
+            themselves.
         recompute_scale_factor: take the ratio anew from the rounded sizes.
 
     Shape: ``(N, C, *) -> (N, C, *)``.
@@ -79,7 +80,8 @@ class UpsamplingNearest2d(Upsample):
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Resizes images by bilinear interpolation between aligned corners: `Upsample` in mode "bilinear".
+    """Resizes images by bilinear interpolation between aligned corners: `Upsample` in mode
+    "bilinear".
 
     Args:
         size: the output's height and width; or

@@ -1,4 +1,5 @@
-"""Helpers for training: clipping gradients, parameters as one vector, sequences of different lengths, and parameters
+"""Helpers for training: clipping gradients, parameters as one vector, sequences of different
+lengths, and parameters
 that are computed from others (parametrisations)."""
 
 from rushlight.nn.utils import clip_grad as clip_grad

@@ -145,7 +145,8 @@ def spectral_norm(
     Args:
         module: whose weight.
         name: the weight's name.
-        n_power_iterations: steps, each time the weight is read in training, towards the singular vectors, > 0.
+        n_power_iterations: steps, each time the weight is read in training, towards the singular
+            vectors, > 0.
         eps: smallest norm to divide by.
         dim: the outputs' dim; 0, or 1 for transposed convolutions, unless given.
 
@@ -158,7 +159,8 @@ def spectral_norm(
 
 
 class _Orthogonal(Module):
-    """A matrix with orthonormal columns (or rows, if those are fewer) from a free one, and a fixed orthogonal matrix."""
+    """A matrix with orthonormal columns (or rows, if those are fewer) from a free one, and a fixed
+    orthogonal matrix."""
 
     def __init__(self, weight: Tensor, orthogonal_map: str, use_trivialization: bool) -> None:
         super().__init__()
@@ -179,7 +181,8 @@ class _Orthogonal(Module):
         return Q.mT if wide else Q
 
     def _rotated(self, X: Tensor) -> Tensor:
-        """The exponential, or Cayley map, of the skew-symmetric matrix that the lower triangle gives."""
+        """The exponential, or Cayley map, of the skew-symmetric matrix that the lower triangle
+        gives."""
         rows, columns = X.shape[-2:]
         lower = X.tril()
         if rows != columns:  # as many columns of zeros as make it square
@@ -215,7 +218,8 @@ class _Orthogonal(Module):
 
 
 def _reflected(X: Tensor) -> Tensor:
-    """The product of the Householder reflections whose vectors stand below the diagonal of X, times its signs."""
+    """The product of the Householder reflections whose vectors stand below the diagonal of X, times
+    its signs."""
     below = X.tril(diagonal=-1)
     factors = 2.0 / (1.0 + (below * below).sum(dim=-2))
     vectors = below + T.eye(*X.shape[-2:], dtype=X.dtype, device=X.device)
@@ -243,8 +247,10 @@ def orthogonal(
     Args:
         module: whose weight.
         name: the weight's name.
-        orthogonal_map: "matrix_exp" (the default for square weights), "cayley" or "householder" (for others).
-        use_trivialization: begin at the weight's own orthogonal matrix, and learn the difference from that.
+        orthogonal_map: "matrix_exp" (the default for square weights), "cayley" or "householder"
+            (for others).
+        use_trivialization: begin at the weight's own orthogonal matrix, and learn the difference
+            from that.
 
     Reference: Lezcano-Casado, 2019, arXiv:1909.09501.
     """

@@ -1,8 +1,9 @@
-"""Parametrisations: a parameter that is computed, each time it is read, from tensors that are learnt instead.
+"""Parametrisations: a parameter that is computed, each time it is read, from tensors that are
+learnt instead.
 
 Note [Parametrised class]
-A parametrised module gets a class of its own, a subclass of its old one, on which the parameter's name is a property.
-What is learnt lives in ``module.parametrizations[name]``.
+A parametrised module gets a class of its own, a subclass of its old one, on which the parameter's
+name is a property. What is learnt lives in ``module.parametrizations[name]``.
 """
 
 from __future__ import annotations
@@ -60,11 +61,13 @@ def _take(target: Tensor, source: Any) -> None:
 
 
 class ParametrizationList(ModuleList):
-    """The parametrisations of one tensor, applied one after the other, and what is learnt in its place.
+    """The parametrisations of one tensor, applied one after the other, and what is learnt in its
+    place.
 
     Args:
         modules: the parametrisations.
-        original: the tensor as it is; a right inverse, if there is one, says what to learn so that it stays so.
+        original: the tensor as it is; a right inverse, if there is one, says what to learn so that
+            it stays so.
         unsafe: skip the checks.
     """
 
@@ -96,7 +99,8 @@ class ParametrizationList(ModuleList):
                 if not isinstance(part, Tensor):
                     raise ValueError(
                         "'right_inverse' must return a Tensor or a Sequence of tensors (list, "
-                        f"tuple...). Got element {i} of the sequence with type {type(part).__name__}."
+                        f"tuple...). Got element {i} of the sequence with type "
+                        f"{type(part).__name__}."
                     )
                 if isinstance(original, Parameter):
                     part = Parameter(part, original.requires_grad)
@@ -209,8 +213,9 @@ def register_parametrization(
     Args:
         module: the module.
         tensor_name: the parameter's name.
-        parametrization: its forward maps the learnt tensor to the parameter; an optional ``right_inverse`` maps the
-            parameter to what is to be learnt, and may return several tensors, which forward then takes.
+        parametrization: its forward maps the learnt tensor to the parameter; an optional
+            ``right_inverse`` maps the parameter to what is to be learnt, and may return several
+            tensors, which forward then takes.
         unsafe: skip the checks that shape and dtype stay.
 
     Example:
@@ -240,7 +245,8 @@ def register_parametrization(
         module.parametrizations[tensor_name] = entry
     else:
         raise ValueError(
-            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with "
+            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element "
+            "with "
             f"name '{tensor_name}'"
         )
     return module
@@ -253,12 +259,14 @@ def _check_addition(value: Tensor, parametrization: Module) -> None:
         raise ValueError(f"A parametrization must return a tensor. Got {type(result).__name__}.")
     if result.dtype != value.dtype:
         raise ValueError(
-            "Registering a parametrization may not change the dtype of the tensor, unless the `unsafe` "
+            "Registering a parametrization may not change the dtype of the tensor, unless the "
+            "`unsafe` "
             f"flag is enabled: {value.dtype} would become {result.dtype}."
         )
     if result.shape != value.shape:
         raise ValueError(
-            "Registering a parametrization may not change the shape of the tensor, unless the `unsafe` "
+            "Registering a parametrization may not change the shape of the tensor, unless the "
+            "`unsafe` "
             f"flag is enabled: {tuple(value.shape)} would become {tuple(result.shape)}."
         )
 

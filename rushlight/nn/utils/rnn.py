@@ -1,8 +1,9 @@
 """Sequences of different lengths: padded to one length, or packed without padding.
 
 Note [Packed]
-Sequences are sorted by length, longest first, and laid out step by step: `data` holds the first element of every
-sequence, then the second of those that have one, and so on; `batch_sizes` says how many there are at each step.
+Sequences are sorted by length, longest first, and laid out step by step: `data` holds the first
+element of every sequence, then the second of those that have one, and so on; `batch_sizes` says how
+many there are at each step.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class PackedSequence_(NamedTuple):
 
 
 class PackedSequence(PackedSequence_):
-    """A batch of sequences without padding; see Note [Packed]. Made by `pack_padded_sequence` and `pack_sequence`.
+    """A batch of sequences without padding; see Note [Packed]. Made by `pack_padded_sequence` and
+    `pack_sequence`.
 
     Args:
         data: (sum of lengths, *), the elements step by step.

@@ -57,7 +57,8 @@ def spectral_norm(
     eps: float = 1e-12,
     dim: int | None = None,
 ) -> Module:
-    """Divide a weight by its largest singular value before each forward; `parametrizations.spectral_norm` is newer.
+    """Divide a weight by its largest singular value before each forward;
+    `parametrizations.spectral_norm` is newer.
 
     Args:
         module: whose weight.

@@ -22,7 +22,8 @@ def functional_call(
     tie_weights: bool = True,
     strict: bool = False,
 ) -> Any:
-    """Call the module as if its parameters and buffers were the tensors given, and leave it as it was.
+    """Call the module as if its parameters and buffers were the tensors given, and leave it as it
+    was.
 
     Args:
         module: what to call.
@@ -87,7 +88,8 @@ def _with_tied(named: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str
         other = by_member.setdefault(member, tensor)
         if other is not tensor:
             raise ValueError(
-                f"functional_call got multiple values for the tied parameter {name}; pass one of them, "
+                f"functional_call got multiple values for the tied parameter {name}; pass one "
+                "of them, "
                 "or tie_weights=False"
             )
     tied = {name: by_member[member] for name, member in named.items() if member in by_member}

@@ -10,4 +10,7 @@ from rushlight.nn.functional.distance import *
 from rushlight.nn.functional.dropout import *
 from rushlight.nn.functional.linear import *
 from rushlight.nn.functional.loss import *
+from rushlight.nn.functional.norm import *
+from rushlight.nn.functional.padding import *
 from rushlight.nn.functional.pooling import *
+from rushlight.nn.functional.sparse import *

@@ -108,8 +108,8 @@ def trunc_normal_(
 ) -> Tensor:
     """Fill with draws from the normal distribution that fall into [a, b].
 
-    Uniform draws are sent through the inverse of the cumulative distribution, restricted to the
-    interval.
+    Values outside are drawn again where [a, b] holds much of the distribution; otherwise uniform
+    values are kept in proportion to their density. The draws are those of PyTorch 2.13.
 
     Args:
         tensor: what to fill.
@@ -125,11 +125,45 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=2,
         )
-    low, high = (0.5 * (1 + math.erf((bound - mean) / (std * math.sqrt(2.0)))) for bound in (a, b))
+    share = _normal_share((b - mean) / std) - _normal_share((a - mean) / std)
+    draw = _redraw_outside if share > 0.3 else _thin_uniform
     with no_grad():
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean)
-        return tensor.clamp_(min=a, max=b)
+        return draw(tensor, mean, std, a, b, generator)
+
+
+def _normal_share(x: float) -> float:
+    """The share of a standard normal distribution below x."""
+    return 0.5 * (1 + math.erf(x / math.sqrt(2.0)))
+
+
+def _redraw_outside(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any
+) -> Tensor:
+    """Normal values, drawn again, all at a time, until none lies outside [a, b]."""
+    tensor.normal_(mean, std, generator=generator)
+    while bool((outside := (tensor < a) | (tensor > b)).any()):
+        fresh = T.empty_like(tensor).normal_(mean, std, generator=generator)
+        tensor.copy_(T.where(outside, fresh, tensor))
+    return tensor
+
+
+def _thin_uniform(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any
+) -> Tensor:
+    """Uniform values, each kept with its density's share of the largest one in [a, b]."""
+    peak = -0.5 * ((min(max(mean, a), b) - mean) / std) ** 2
+
+    def refused(x: Tensor) -> Tensor:
+        log_density = -0.5 * ((x - mean) / std) ** 2 - peak
+        return T.empty_like(x).uniform_(generator=generator).log_() > log_density
+
+    tensor.uniform_(a, b, generator=generator)
+    rejected = refused(tensor)
+    while bool(rejected.any()):
+        fresh = T.empty_like(tensor).uniform_(a, b, generator=generator)
+        tensor.copy_(T.where(rejected, fresh, tensor))
+        rejected = rejected & refused(fresh)
+    return tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

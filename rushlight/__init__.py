@@ -1,8 +1,7 @@
 """rushlight: the deep-learning framework that is light enough to read and fast enough to prefer.
 
 ``import rushlight as torch`` and a PyTorch program runs. Names, signatures and semantics are
-torch's; docs/differences.md lists what
-differs. Reading order: docs/architecture.md.
+torch's; docs/differences.md lists what differs. Reading order: docs/architecture.md.
 """
 
 import importlib

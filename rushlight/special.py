@@ -1,4 +1,7 @@
-"""Special functions under torch.special's names. Many are also top-level functions under another name."""
+"""Special functions under torch.special's names.
+
+Many are also top-level functions under another name.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +9,102 @@ from typing import Any
 
 from rushlight.ops import polynomials as P
 from rushlight.ops import special as S
-from rushlight.tensor_api.activations import log_softmax as log_softmax, softmax as softmax
+from rushlight.tensor_api.activations import log_softmax as log_softmax
+from rushlight.tensor_api.activations import softmax as softmax
 from rushlight.tensor_api.mathematics import (
     digamma as digamma,
+)
+from rushlight.tensor_api.mathematics import (
     erf as erf,
+)
+from rushlight.tensor_api.mathematics import (
     erfc as erfc,
+)
+from rushlight.tensor_api.mathematics import (
     erfinv as erfinv,
+)
+from rushlight.tensor_api.mathematics import (
     exp2 as exp2,
+)
+from rushlight.tensor_api.mathematics import (
     expm1 as expm1,
+)
+from rushlight.tensor_api.mathematics import (
     i0 as i0,
+)
+from rushlight.tensor_api.mathematics import (
     igamma as gammainc,
+)
+from rushlight.tensor_api.mathematics import (
     igammac as gammaincc,
+)
+from rushlight.tensor_api.mathematics import (
     lgamma as gammaln,
+)
+from rushlight.tensor_api.mathematics import (
     log1p as log1p,
+)
+from rushlight.tensor_api.mathematics import (
     logit as logit,
+)
+from rushlight.tensor_api.mathematics import (
     mvlgamma as multigammaln,
+)
+from rushlight.tensor_api.mathematics import (
     polygamma as polygamma,
+)
+from rushlight.tensor_api.mathematics import (
     round as round,
+)
+from rushlight.tensor_api.mathematics import (
     sigmoid as expit,
+)
+from rushlight.tensor_api.mathematics import (
     sinc as sinc,
+)
+from rushlight.tensor_api.mathematics import (
     xlogy as xlogy,
 )
 from rushlight.tensor_api.pointwise import free_binary, free_unary
 from rushlight.tensor_api.reductions import logsumexp as logsumexp
 
 __all__ = [
-    "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "chebyshev_polynomial_t", "chebyshev_polynomial_u",
-    "chebyshev_polynomial_v", "chebyshev_polynomial_w", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1",
-    "gammainc", "gammaincc", "gammaln", "hermite_polynomial_h", "hermite_polynomial_he", "i0", "i0e", "i1", "i1e",
-    "laguerre_polynomial_l", "legendre_polynomial_p", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "modified_bessel_i0",
-    "modified_bessel_i1", "modified_bessel_k0", "modified_bessel_k1", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "round",
-    "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "shifted_chebyshev_polynomial_t", "shifted_chebyshev_polynomial_u",
-    "shifted_chebyshev_polynomial_v", "shifted_chebyshev_polynomial_w", "sinc", "softmax", "spherical_bessel_j0", "xlog1py", "xlogy",
-    "zeta",
+    "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "chebyshev_polynomial_t",
+    "chebyshev_polynomial_u", "chebyshev_polynomial_v", "chebyshev_polynomial_w", "digamma",
+    "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammainc", "gammaincc",
+    "gammaln", "hermite_polynomial_h", "hermite_polynomial_he", "i0", "i0e", "i1", "i1e",
+    "laguerre_polynomial_l", "legendre_polynomial_p", "log1p", "log_ndtr", "log_softmax", "logit",
+    "logsumexp", "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0",
+    "modified_bessel_k1", "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "round",
+    "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "shifted_chebyshev_polynomial_t",
+    "shifted_chebyshev_polynomial_u", "shifted_chebyshev_polynomial_v",
+    "shifted_chebyshev_polynomial_w", "sinc", "softmax", "spherical_bessel_j0", "xlog1py",
+    "xlogy", "zeta",
 ]  # fmt: skip
 
 psi = digamma
 i0e, i1, i1e = free_unary("i0e", S.I0e), free_unary("i1", S.I1), free_unary("i1e", S.I1e)
 entr, erfcx = free_unary("entr", S.Entr), free_unary("erfcx", S.Erfcx)
-ndtr, ndtri, log_ndtr = free_unary("ndtr", S.Ndtr), free_unary("ndtri", S.Ndtri), free_unary("log_ndtr", S.LogNdtr)
+ndtr, ndtri, log_ndtr = (
+    free_unary("ndtr", S.Ndtr),
+    free_unary("ndtri", S.Ndtri),
+    free_unary("log_ndtr", S.LogNdtr),
+)
 xlog1py, zeta = free_binary("xlog1py", S.Xlog1py), free_binary("zeta", S.Zeta)
-airy_ai, spherical_bessel_j0 = free_unary("airy_ai", P.AiryAi), free_unary("spherical_bessel_j0", P.SphericalBesselJ0)
+airy_ai, spherical_bessel_j0 = (
+    free_unary("airy_ai", P.AiryAi),
+    free_unary("spherical_bessel_j0", P.SphericalBesselJ0),
+)
 bessel_j0, bessel_j1 = free_unary("bessel_j0", P.BesselJ0), free_unary("bessel_j1", P.BesselJ1)
 bessel_y0, bessel_y1 = free_unary("bessel_y0", P.BesselY0), free_unary("bessel_y1", P.BesselY1)
-modified_bessel_i0, modified_bessel_i1 = free_unary("modified_bessel_i0", P.BesselI0), free_unary("modified_bessel_i1", P.BesselI1)
-modified_bessel_k0, modified_bessel_k1 = free_unary("modified_bessel_k0", P.BesselK0), free_unary("modified_bessel_k1", P.BesselK1)
+modified_bessel_i0, modified_bessel_i1 = (
+    free_unary("modified_bessel_i0", P.BesselI0),
+    free_unary("modified_bessel_i1", P.BesselI1),
+)
+modified_bessel_k0, modified_bessel_k1 = (
+    free_unary("modified_bessel_k0", P.BesselK0),
+    free_unary("modified_bessel_k1", P.BesselK1),
+)
 scaled_modified_bessel_k0 = free_unary("scaled_modified_bessel_k0", P.ScaledBesselK0)
 scaled_modified_bessel_k1 = free_unary("scaled_modified_bessel_k1", P.ScaledBesselK1)
 chebyshev_polynomial_t = free_binary("chebyshev_polynomial_t", P.ChebyshevT)

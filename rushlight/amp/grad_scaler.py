@@ -13,8 +13,7 @@ class GradScaler:
     """Multiplies the loss so that small float16 gradients do not vanish, and adapts the factor.
 
     A step whose gradients hold inf or nan is left out, and the scale shrinks by ``backoff_factor``;
-    after ``growth_interval`` good steps
-    in a row it grows by ``growth_factor``.
+    after ``growth_interval`` good steps in a row it grows by ``growth_factor``.
 
     Args:
         device: accepted for programs that pass it.

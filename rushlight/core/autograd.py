@@ -1,9 +1,8 @@
 """The graph that ``backward`` walks: nodes, recording, and the engine. Knows no op.
 
 A node's edges lead to nodes with smaller ``seq``, so descending ``seq`` is a topological order and
-also the order in which
-torch runs hooks. An edge is a Node, a leaf Tensor itself (there is no accumulate node, so no
-reference cycle), or None.
+also the order in which torch runs hooks. An edge is a Node, a leaf Tensor itself (there is no
+accumulate node, so no reference cycle), or None.
 """
 
 from __future__ import annotations
@@ -47,9 +46,8 @@ class Node:
     """One recorded application of an op.
 
     Fields set by recording: op; edges, per input; saved, what the rules read, per input and then
-    per output; versions, the
-    counter value of each saved tensor (None: not a tensor); seq. The others stay at their class
-    default unless needed.
+    per output; versions, the counter value of each saved tensor (None: not a tensor); seq. The
+    others stay at their class default unless needed.
     """
 
     _is_node = True
@@ -66,12 +64,10 @@ class Node:
     pre_hooks: dict[int, Any] | None = None  # from the user, on the node's incoming gradients
     post_hooks: dict[int, Any] | None = None  # on what the node sends on
     keepers: tuple[Tensor, ...] = ()  # tensors that retain the arriving gradient
-    owner: Callable[[], Any] | None = (
-        None  # inner node of a CopySlices: makes the graph position of its output
-    )
-    out_specs: Any = (
-        None  # several outputs: (shape, dtype) of each; the gradient then arrives as a list
-    )
+    # inner node of a CopySlices: makes the graph position of its output
+    owner: Callable[[], Any] | None = None
+    # several outputs: (shape, dtype) of each; the gradient then arrives as a list
+    out_specs: Any = None
     stack: str | None = None  # the forward line, in anomaly mode
     meta: dict[str, Any] | None = None
 

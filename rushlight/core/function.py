@@ -18,7 +18,7 @@ from rushlight.core.autograd import (
     zero_like_spec,
 )
 from rushlight.core.state import GradMode, modes
-from rushlight.core.tensor import CUSTOM, Tensor, ViewLink, alias, bump, counter_of, edge, new, wrap
+from rushlight.core.tensor import CUSTOM, Tensor, ViewLink, alias, bump, counter_of, edge, new
 from rushlight.errors import GraphError
 
 
@@ -180,8 +180,8 @@ class Function(metaclass=_FunctionMeta):
     and call ``apply``.
 
     ``forward(ctx, *args)`` computes without recording; ``backward(ctx, *grad_outputs)`` returns one
-    gradient (or None) per argument of
-    forward. Alternatively define ``forward(*args)`` and ``setup_context(ctx, inputs, output)``.
+    gradient (or None) per argument of forward. Alternatively define ``forward(*args)`` and
+    ``setup_context(ctx, inputs, output)``.
 
     Example:
         >>> import rushlight as torch

@@ -58,9 +58,8 @@ class Engine:
         """Starts the stream of `seed`; a cached normal is dropped."""
         self.seed_value = wrap_seed(seed)
         self.cached_normal: float | None = None
-        self._pending: int | None = (
-            self.seed_value & 0xFFFFFFFF
-        )  # seeding proper waits for the first word
+        # seeding proper waits for the first word
+        self._pending: int | None = self.seed_value & 0xFFFFFFFF
         self._block = _NO_WORDS
         self._next = 0
 
@@ -86,9 +85,8 @@ class Engine:
 
     def floats(self, count: int) -> NDArray[np.float32]:
         """Uniform on [0, 1) with 24 bits, one word each."""
-        bits = (
-            self.words(count).view(np.int32) & _LOW_24
-        )  # int32: converts to float faster than uint32
+        # int32: converts to float faster than uint32
+        bits = self.words(count).view(np.int32) & _LOW_24
         floats = bits.astype(np.float32)
         floats *= _ULP_24
         return floats

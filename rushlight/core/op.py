@@ -1,11 +1,9 @@
 """Op and its kinds, and how each runs.
 
 An op is a class; defining it makes its one instance and builds ``bind``, a closure over what the op
-needs, so that applying an op
-eagerly is one Python call with no lookup by name: ``Mul.bind(a, b)``, ``Tensor.__mul__ =
-Mul.bind``. ``update`` is the same op in
-place. ``run`` is the definition that the closures abbreviate: they handle the common case and
-otherwise call it.
+needs, so that applying an op eagerly is one Python call with no lookup by name: ``Mul.bind(a, b)``,
+``Tensor.__mul__ = Mul.bind``. ``update`` is the same op in place. ``run`` is the definition that
+the closures abbreviate: they handle the common case and otherwise call it.
 """
 
 from __future__ import annotations
@@ -54,28 +52,24 @@ class Op:
     """A definition of a computation: what it computes (``eager``), and its gradient.
 
     Gradient rules are ``grad`` (one input), ``grad_<input>`` (several; each is evaluated, and keeps
-    values, only when needed), or
-    ``grads(g, needs, ...)`` for a joint kernel, returning one gradient per input. Parameters after
-    ``g`` name what a rule reads:
-    an input, an output, ``<input>_spec`` (shape, dtype), ``specs`` of all inputs, an op parameter,
-    or ``params``. Rules speak
-    Tensor, so that they can be differentiated again; they return a gradient in the broadcast shape,
-    or None.
+    values, only when needed), or ``grads(g, needs, ...)`` for a joint kernel, returning one
+    gradient per input. Parameters after ``g`` name what a rule reads: an input, an output,
+    ``<input>_spec`` (shape, dtype), ``specs`` of all inputs, an op parameter, or ``params``. Rules
+    speak Tensor, so that they can be differentiated again; they return a gradient in the broadcast
+    shape, or None.
     """
 
     names: tuple[str, ...] = ()  # tensor inputs, read from `eager` (after xp) or `scalar` (after s)
-    outputs: tuple[str, ...] = (
-        "out",
-    )  # several names: `eager` returns a tuple and rules get a list of gradients
+    # several names: `eager` returns a tuple and rules get a list of gradients
+    outputs: tuple[str, ...] = ("out",)
     # any number of inputs after the named ones: `eager(xp, input, *tail)`; `grads` may read "tail"
     variadic = False
     # memory a write may share with what it reads: "same" elements, "none", "itself" or "any"
     overlap = "same"
     fits = False  # gradients may need to be reduced and cast to the inputs' shape and dtype
     label: str | None = None  # name in the graph where it differs from the class's
-    precision: str | None = (
-        None  # under autocast: "lower" computes in its dtype, "float32" in float32
-    )
+    # under autocast: "lower" computes in its dtype, "float32" in float32
+    precision: str | None = None
 
     bind: ClassVar[Callable[..., Any]]
     update: ClassVar[Callable[..., Any]]
@@ -107,9 +101,8 @@ class Op:
             if self.variadic
             else {name: i for i, name in enumerate(self.outputs, len(self.names))}
         )
-        where.update(
-            {name: i for i, name in enumerate(self.names)}
-        )  # an input may be called "out": a gradient's op has such
+        # an input may be called "out": a gradient's op has such
+        where.update({name: i for i, name in enumerate(self.names)})
         self.rules = []
         for name in self.names:
             rule = getattr(self, "grad_" + name, None) or (
@@ -122,9 +115,8 @@ class Op:
             self.joint = (self.grads, tuple([where.get(r, r) for r in reads]))  # type: ignore[attr-defined]
         self.differentiable = self.joint is not None or any(rule for rule, _ in self.rules)
         self._keep: dict[Any, tuple[tuple[bool, ...], bool]] = {}
-        if (
-            len(self.names) == 2 and not self.variadic
-        ):  # what record_binary looks up, by 2 * (second needs) + (first needs)
+        # what record_binary looks up, by 2 * (second needs) + (first needs)
+        if len(self.names) == 2 and not self.variadic:
             self.keep2 = [
                 (
                     *self.keep((bool(m & 1), bool(m & 2)), 1)[0],
@@ -258,9 +250,8 @@ class Elementwise(Op, abstract=True):
     """Broadcasting and promoting, defined for one element by ``scalar(s, *elements, **params)``.
 
     ``s`` supplies the functions (``s.exp``, ``s.where``), so that NumPy and compiled backends read
-    the same formula. ``ufunc`` is a
-    faster NumPy callable for arrays of one dtype in ``fast``; other dtypes take the general path,
-    halves through float32.
+    the same formula. ``ufunc`` is a faster NumPy callable for arrays of one dtype in ``fast``;
+    other dtypes take the general path, halves through float32.
     """
 
     ufunc: Any = None

@@ -5,9 +5,8 @@ They run element by element in Python, as torch's do in C, with every uniform ta
 order.
 
 References: Hoermann, 1993, "The transformed rejection method for generating Poisson random
-    variables" (PTRS) and "The
-generation of binomial random variates" (BTRS); Marsaglia and Tsang, 2000, "A simple method for
-generating gamma variables".
+variables" (PTRS) and "The generation of binomial random variates" (BTRS); Marsaglia and Tsang,
+2000, "A simple method for generating gamma variables".
 """
 
 from __future__ import annotations

@@ -211,9 +211,8 @@ def _swap_vectorised(targets: Array) -> Array:
     targets = np.append(targets, count - 1)
     value = steps.copy()
     moving = np.flatnonzero(targets != steps)
-    value[targets[moving]] = (
-        moving  # the last step that aims there: of repeated indices, the last write stays
-    )
+    # the last step that aims there: of repeated indices, the last write stays
+    value[targets[moving]] = moving
     chained = np.flatnonzero(value != steps)
     while chained.size:
         nearer = value[chained]

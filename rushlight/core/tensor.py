@@ -2,9 +2,8 @@
 mathematics.
 
 Fields whose usual value is the class default are set only when they differ, so making a tensor
-stores one field. Users hang
-attributes on tensors, so internal names start with an underscore. Methods are attached by
-``tensor_api``.
+stores one field. Users hang attributes on tensors, so internal names start with an underscore.
+Methods are attached by ``tensor_api``.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ class ViewLink:
     """Why a tensor is a view: it is ``base`` with ``chain`` applied. One per view, never nested.
 
     Fields: base, the root tensor; chain, a tuple of (op, params); version, the counter's value for
-        which the tensor's node is
-    right; origin, None or why a recorded write through this view is refused.
+    which the tensor's node is right; origin, None or why a recorded write through this view is
+    refused.
     """
 
     __slots__ = ("base", "chain", "version", "origin")
@@ -60,13 +59,9 @@ class Tensor:
 
     _is_node = False
     _array: Any = None  # numpy.ndarray or cupy.ndarray: aliasing lives at this level
-    _tracked = (
-        False  # False: surely no gradient. True: ask `edge`. Exact unless the tensor is a view
-    )
+    _tracked = False  # False: surely no gradient. True: ask `edge`. Exact but for views
     _wants_grad = False  # requires_grad_() was called on this leaf
-    _node: Node | None = (
-        None  # the node that made it, when recorded; stale for a view whose link is behind
-    )
+    _node: Node | None = None  # what made it, when recorded; stale if a view's link is behind
     _counter = UNSHARED
     _link: ViewLink | None = None
     _grad: Tensor | None = None
@@ -79,27 +74,27 @@ class Tensor:
         def __getattr__(self, name: str) -> Any:
             """Methods are attached by tensor_api."""
 
-        __add__: Callable[[Any], Any]
-        __radd__: Callable[[Any], Any]
-        __sub__: Callable[[Any], Any]
-        __rsub__: Callable[[Any], Any]
-        __mul__: Callable[[Any], Any]
-        __rmul__: Callable[[Any], Any]
-        __truediv__: Callable[[Any], Any]
-        __rtruediv__: Callable[[Any], Any]
-        __floordiv__: Callable[[Any], Any]
-        __mod__: Callable[[Any], Any]
-        __pow__: Callable[[Any], Any]
-        __rpow__: Callable[[Any], Any]
-        __matmul__: Callable[[Any], Any]
-        __and__: Callable[[Any], Any]
-        __or__: Callable[[Any], Any]
-        __xor__: Callable[[Any], Any]
-        __lt__: Callable[[Any], Any]
-        __le__: Callable[[Any], Any]
-        __gt__: Callable[[Any], Any]
-        __ge__: Callable[[Any], Any]
-        __getitem__: Callable[[Any], Any]
+        __add__: Callable[..., Any]
+        __radd__: Callable[..., Any]
+        __sub__: Callable[..., Any]
+        __rsub__: Callable[..., Any]
+        __mul__: Callable[..., Any]
+        __rmul__: Callable[..., Any]
+        __truediv__: Callable[..., Any]
+        __rtruediv__: Callable[..., Any]
+        __floordiv__: Callable[..., Any]
+        __mod__: Callable[..., Any]
+        __pow__: Callable[..., Any]
+        __rpow__: Callable[..., Any]
+        __matmul__: Callable[..., Any]
+        __and__: Callable[..., Any]
+        __or__: Callable[..., Any]
+        __xor__: Callable[..., Any]
+        __lt__: Callable[..., Any]
+        __le__: Callable[..., Any]
+        __gt__: Callable[..., Any]
+        __ge__: Callable[..., Any]
+        __getitem__: Callable[..., Any]
 
         def __eq__(self, other: object) -> Any: ...
         def __ne__(self, other: object) -> Any: ...
@@ -132,9 +127,8 @@ class Tensor:
                 f"this one is {dtypes.of[self._array.dtype].name}. Convert it first, for example "
                 "with .float()."
             )
-        if (
-            self._node is not None
-        ):  # as it is: asking for grad_fn could refuse a stale view that nobody differentiates
+        # _node as it is: grad_fn could refuse a stale view that nobody differentiates
+        if self._node is not None:
             if not requires_grad:
                 raise GraphError(
                     "you can only change requires_grad flags of leaf variables. This one was "
@@ -266,9 +260,8 @@ def refresh(t: Tensor) -> None:
         modes.grad = previous
     old, t._node = t._node, again._node
     link.version = t._counter.value
-    if (
-        t._keeps_grad and old is not None
-    ):  # a retained gradient follows the tensor, hooks stay behind
+    # a retained gradient follows the tensor, hooks stay behind
+    if t._keeps_grad and old is not None:
         old.drop_keeper(t)
         if t._node is not None:
             t._node.add_keeper(t)

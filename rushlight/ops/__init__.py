@@ -1,8 +1,7 @@
 """What rushlight can compute: one class per op, one file per family.
 
 ``arithmetic`` and ``copy`` show the elementwise kind, ``reduce`` reductions, ``view`` ops that
-share memory. Rules speak Tensor and use
-its public methods, which ``tensor_api`` attaches.
+share memory. Rules speak Tensor and use its public methods, which ``tensor_api`` attaches.
 """
 
 from rushlight.core.autograd import required

@@ -1,8 +1,8 @@
 """Advanced indexing: index tensors and masks, reading and writing.
 
 ``pattern`` says what stands in each dim: True for the next index tensor, False for a full slice.
-Basic indices were applied before,
-as views, so NumPy's and torch's rules for the place of the indexed dims agree.
+Basic indices were applied before, as views, so NumPy's and torch's rules for the place of the
+indexed dims agree.
 """
 
 from __future__ import annotations

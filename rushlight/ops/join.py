@@ -11,9 +11,8 @@ class Cat(Op):
     variadic = True
 
     def eager(self, xp, *tensors, dim):
-        return xp.ascontiguousarray(
-            xp.concatenate(tensors, dim)
-        )  # several transposed tensors would stay so
+        # several transposed tensors would stay so
+        return xp.ascontiguousarray(xp.concatenate(tensors, dim))
 
     def grads(self, g, needs, specs, dim):
         out, at = [], 0

@@ -2,9 +2,8 @@
 ours.
 
 Gradients of decompositions: Giles 2008, "Collected matrix derivative results for forward and
-reverse mode algorithmic
-differentiation"; Townsend 2016, "Differentiating the singular value decomposition"; Walter and
-Lehmann 2012 for QR.
+reverse mode algorithmic differentiation"; Townsend 2016, "Differentiating the singular value
+decomposition"; Walter and Lehmann 2012 for QR.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """``x[index]`` and ``x[index] = value``.
 
 Ints, slices, None and Ellipsis give views. Tensors, lists, arrays and masks copy (``Index``) or
-write (``IndexPut``) after the basic
-part was applied as a view; this is where torch differs from NumPy, which counts an int beside an
-index array as an array.
+write (``IndexPut``) after the basic part was applied as a view; this is where torch differs from
+NumPy, which counts an int beside an index array as an array.
 """
 
 from __future__ import annotations

@@ -366,8 +366,8 @@ def einsum(*args: Any) -> Tensor:
     right are summed.
 
     Repeated letters in one term take the diagonal, ``...`` stands for leading dims that broadcast;
-    without ``->`` the letters that
-    occur once stay, in alphabetical order. Terms are contracted from left to right.
+    without ``->`` the letters that occur once stay, in alphabetical order. Terms are contracted
+    from left to right.
 
     Example:
         >>> import rushlight as torch

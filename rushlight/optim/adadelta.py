@@ -79,8 +79,10 @@ class Adadelta(Optimizer):
         v, u = state["square_avg"], state["acc_delta"]
         state["step"] += 1
         if weight_decay != 0:
-            g = g.add(p, alpha=weight_decay)
-        v.mul_(rho).addcmul_(g, g, value=1 - rho)
-        d = u.add(eps).sqrt() / v.add(eps).sqrt() * g
-        u.mul_(rho).addcmul_(d, d, value=1 - rho)
-        p.add_(d, alpha=-lr)
+            g = g + weight_decay * p
+        v *= rho
+        v += (1 - rho) * g * g
+        d = (u + eps) ** 0.5 / (v + eps) ** 0.5 * g
+        u *= rho
+        u += (1 - rho) * d * d
+        p -= lr * d

@@ -33,6 +33,8 @@ class Adafactor(Optimizer):
     Reference: Shazeer and Stern, 2018, arXiv:1804.04235.
     """
 
+    _on_arrays = False
+
     def __init__(
         self,
         params: Params,

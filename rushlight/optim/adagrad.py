@@ -91,6 +91,7 @@ class Adagrad(Optimizer):
         state["step"] += 1
         t = number(state["step"])
         if weight_decay != 0:
-            g = g.add(p, alpha=weight_decay)
-        s = state["sum"].addcmul_(g, g, value=1)
-        p.addcdiv_(g, s.sqrt().add_(eps), value=-lr / (1 + (t - 1) * lr_decay))
+            g = g + weight_decay * p
+        s = state["sum"]
+        s += g * g
+        p -= lr / (1 + (t - 1) * lr_decay) * g / (s**0.5 + eps)

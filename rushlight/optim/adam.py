@@ -7,7 +7,7 @@ from typing import Any
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.optim.checks import check_at_least, check_betas, check_eps, check_fused, check_lr
-from rushlight.optim.optimizer import Optimizer, Params, counter, number
+from rushlight.optim.optimizer import Optimizer, Params, counter, maximum, number
 
 
 class Adam(Optimizer):
@@ -100,15 +100,15 @@ class Adam(Optimizer):
         t = number(state["step"])
         if weight_decay != 0:
             if decoupled_weight_decay:
-                p.mul_(1 - lr * weight_decay)
+                p *= 1 - lr * weight_decay
             else:
-                g = g.add(p, alpha=weight_decay)
-        m.lerp_(g, 1 - b1)
-        v.mul_(b2).addcmul_(g, g, value=1 - b2)
+                g = g + weight_decay * p
+        m += (1 - b1) * (g - m)
+        v *= b2
+        v += (1 - b2) * g * g
         if amsgrad:
-            v = state["max_exp_avg_sq"].copy_(T.maximum(state["max_exp_avg_sq"], v))
-        denominator = (v.sqrt() / (1 - b2**t) ** 0.5).add_(eps)
-        p.addcdiv_(m, denominator, value=-lr / (1 - b1**t))
+            state["max_exp_avg_sq"][...] = v = maximum(state["max_exp_avg_sq"], v)
+        p -= lr / (1 - b1**t) * m / (v**0.5 / (1 - b2**t) ** 0.5 + eps)
 
 
 class AdamW(Adam):

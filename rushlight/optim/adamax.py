@@ -7,7 +7,7 @@ from typing import Any
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.optim.checks import check_at_least, check_betas, check_eps, check_lr
-from rushlight.optim.optimizer import Optimizer, Params, counter, number
+from rushlight.optim.optimizer import Optimizer, Params, counter, maximum, number
 
 
 class Adamax(Optimizer):
@@ -77,7 +77,7 @@ class Adamax(Optimizer):
         state["step"] += 1
         t = number(state["step"])
         if weight_decay != 0:
-            g = g.add(p, alpha=weight_decay)
-        m.lerp_(g, 1 - b1)
-        u.copy_(T.maximum(u * b2, g.abs().add_(eps)))
-        p.addcdiv_(m, u, value=-lr / (1 - b1**t))
+            g = g + weight_decay * p
+        m += (1 - b1) * (g - m)
+        u[...] = maximum(b2 * u, abs(g) + eps)
+        p -= lr / (1 - b1**t) * m / u

@@ -84,11 +84,12 @@ class ASGD(Optimizer):
         state["step"] += 1
         t, eta, mu = (number(state[name]) for name in ("step", "eta", "mu"))
         if weight_decay != 0:
-            g = g.add(p, alpha=weight_decay)
-        p.mul_(1 - lambd * eta).add_(g, alpha=-eta)
+            g = g + weight_decay * p
+        p *= 1 - lambd * eta
+        p -= eta * g
         if mu == 1:
-            state["ax"].copy_(p)
+            state["ax"][...] = p
         else:
-            state["ax"].add_(p - state["ax"], alpha=mu)
-        state["eta"].fill_(lr / (1 + lambd * lr * t) ** alpha)
-        state["mu"].fill_(1 / max(1, t - t0))
+            state["ax"] += mu * (p - state["ax"])
+        state["eta"][...] = lr / (1 + lambd * lr * t) ** alpha
+        state["mu"][...] = 1 / max(1, t - t0)

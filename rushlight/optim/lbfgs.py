@@ -12,7 +12,6 @@ from rushlight.core.tensor import Tensor
 from rushlight.optim.checks import check_lr
 from rushlight.optim.optimizer import Optimizer, Params
 
-
 STATE_ORDER = "d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss"
 
 

@@ -39,6 +39,8 @@ class Muon(Optimizer):
     others, 2025, arXiv:2502.16982.
     """
 
+    _on_arrays = False
+
     def __init__(
         self,
         params: Params,

@@ -92,15 +92,16 @@ class NAdam(Optimizer):
         t = number(state["step"])
         if weight_decay != 0:
             if decoupled_weight_decay:
-                p.mul_(1 - lr * weight_decay)
+                p *= 1 - lr * weight_decay
             else:
-                g = g.add(p, alpha=weight_decay)
+                g = g + weight_decay * p
         mu = b1 * (1.0 - 0.5 * 0.96 ** (t * momentum_decay))
         mu_next = b1 * (1.0 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
         state["mu_product"] *= mu
         product = number(state["mu_product"])
-        m.lerp_(g, 1 - b1)
-        v.mul_(b2).addcmul_(g, g, value=1 - b2)
-        denominator = v.div(1 - b2**t).sqrt().add_(eps)
-        p.addcdiv_(g, denominator, value=-lr * (1.0 - mu) / (1.0 - product))
-        p.addcdiv_(m, denominator, value=-lr * mu_next / (1.0 - product * mu_next))
+        m += (1 - b1) * (g - m)
+        v *= b2
+        v += (1 - b2) * g * g
+        spread = (v / (1 - b2**t)) ** 0.5 + eps
+        p -= lr * (1.0 - mu) / (1.0 - product) * g / spread
+        p -= lr * mu_next / (1.0 - product * mu_next) * m / spread

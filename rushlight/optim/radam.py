@@ -84,16 +84,17 @@ class RAdam(Optimizer):
         t = number(state["step"])
         if weight_decay != 0:
             if decoupled_weight_decay:
-                p.mul_(1 - lr * weight_decay)
+                p *= 1 - lr * weight_decay
             else:
-                g = g.add(p, alpha=weight_decay)
-        m.lerp_(g, 1 - b1)
-        v.mul_(b2).addcmul_(g, g, value=1 - b2)
+                g = g + weight_decay * p
+        m += (1 - b1) * (g - m)
+        v *= b2
+        v += (1 - b2) * g * g
         n = 2 / (1 - b2) - 1
         n_t = n - 2 * t * b2**t / (1 - b2**t)
         rate = lr / (1 - b1**t)
         if n_t > 5.0:
             r = ((n_t - 4) * (n_t - 2) * n / ((n - 4) * (n - 2) * n_t)) ** 0.5
-            p.addcdiv_(m, v.sqrt().add_(eps), value=-rate * r * (1 - b2**t) ** 0.5)
+            p -= rate * r * (1 - b2**t) ** 0.5 * m / (v**0.5 + eps)
         else:
-            p.add_(m, alpha=-rate)
+            p -= rate * m

@@ -92,16 +92,18 @@ class RMSprop(Optimizer):
         v = state["square_avg"]
         state["step"] += 1
         if weight_decay != 0:
-            g = g.add(p, alpha=weight_decay)
-        v.mul_(alpha).addcmul_(g, g, value=1 - alpha)
+            g = g + weight_decay * p
+        v *= alpha
+        v += (1 - alpha) * g * g
         if centered:
-            mean = state["grad_avg"].lerp_(g, 1 - alpha)
-            spread = v.addcmul(mean, mean, value=-1).sqrt()
-        else:
-            spread = v.sqrt()
-        spread = spread.add_(eps)
+            mean = state["grad_avg"]
+            mean += (1 - alpha) * (g - mean)
+            v = v - mean * mean
+        spread = v**0.5 + eps
         if momentum > 0:
-            b = state["momentum_buffer"].mul_(momentum).addcdiv_(g, spread)
-            p.add_(b, alpha=-lr)
+            b = state["momentum_buffer"]
+            b *= momentum
+            b += g / spread
+            p -= lr * b
         else:
-            p.addcdiv_(g, spread, value=-lr)
+            p -= lr * g / spread

@@ -30,6 +30,8 @@ class Rprop(Optimizer):
     learning".
     """
 
+    _on_arrays = False
+
     def __init__(
         self,
         params: Params,

@@ -6,7 +6,7 @@ from typing import Any
 
 from rushlight.core.tensor import Tensor
 from rushlight.optim.checks import check_at_least, check_fused, check_lr
-from rushlight.optim.optimizer import Optimizer, Params
+from rushlight.optim.optimizer import Optimizer, Params, copied
 
 
 class SGD(Optimizer):
@@ -67,9 +67,6 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
         check_fused("SGD", fused, foreach, differentiable)
 
-    def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        return {"momentum_buffer": None} if group["momentum"] != 0 else {}
-
     def update(
         self,
         p: Tensor,
@@ -83,12 +80,13 @@ class SGD(Optimizer):
         nesterov: bool,
     ) -> None:
         if weight_decay != 0:
-            g = g.add(p, alpha=weight_decay)
+            g = g + weight_decay * p
         if momentum != 0:
             b = state.get("momentum_buffer")
             if b is None:
-                b = state["momentum_buffer"] = g.detach().clone()
+                b = state["momentum_buffer"] = copied(g)
             else:
-                b.mul_(momentum).add_(g, alpha=1 - dampening)
-            g = g.add(b, alpha=momentum) if nesterov else b
-        p.add_(g, alpha=-lr)
+                b *= momentum
+                b += g if dampening == 0 else (1 - dampening) * g
+            g = g + momentum * b if nesterov else b
+        p -= lr * g

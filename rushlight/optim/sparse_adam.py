@@ -22,6 +22,8 @@ class SparseAdam(Optimizer):
         maximize: step along the gradient.
     """
 
+    _on_arrays = False
+
     def __init__(
         self,
         params: Params,

@@ -18,7 +18,9 @@ INTEGRAL = dtypes.INTEGER_TYPES | {dtypes.bool_}
 def unsupported(op: Any, d: Any, advice: str) -> NotSupportedError:
     """The error for an element type that an op is not defined for."""
     name = dtypes.of[d].name
-    return NotSupportedError(f'"{op.spelling()}" not implemented for \'{TITLES.get(name, name)}\': {advice}')
+    return NotSupportedError(
+        f"\"{op.spelling()}\" not implemented for '{TITLES.get(name, name)}': {advice}"
+    )
 
 
 class Ordered(Elementwise, abstract=True):
@@ -140,7 +142,9 @@ class Bits(Elementwise, abstract=True):
     def compute_dtype(self, arrays):
         d = super().compute_dtype(arrays)
         if d not in INTEGRAL:
-            raise unsupported(self, d, "bits are defined for integers and bool; convert the tensor first.")
+            raise unsupported(
+                self, d, "bits are defined for integers and bool; convert the tensor first."
+            )
         return d
 
 
@@ -181,7 +185,10 @@ class BitwiseNot(Bits):
 
 
 class LeftShift(Bits):
-    """``input * 2 ** other`` by shifting bits; shifts of the width or more give 0. Shape: broadcast of both."""
+    """``input * 2 ** other`` by shifting bits; shifts of the width or more give 0.
+
+    Shape: broadcast of both.
+    """
 
     ufunc, spell = np.left_shift, "lshift_cpu"
     fast = dtypes.INTEGER_TYPES
@@ -191,7 +198,10 @@ class LeftShift(Bits):
 
 
 class RightShift(Bits):
-    """``floor(input / 2 ** other)`` by shifting bits, keeping the sign. Shape: broadcast of both."""
+    """``floor(input / 2 ** other)`` by shifting bits, keeping the sign.
+
+    Shape: broadcast of both.
+    """
 
     ufunc, spell = np.right_shift, "rshift_cpu"
     fast = dtypes.INTEGER_TYPES
@@ -201,7 +211,10 @@ class RightShift(Bits):
 
 
 class Maximum(Ordered):
-    """The larger of two; NaN if either is. Equal operands share the gradient. Shape: broadcast of both."""
+    """The larger of two; NaN if either is.
+
+    Equal operands share the gradient. Shape: broadcast of both.
+    """
 
     ufunc = np.maximum
 
@@ -216,7 +229,10 @@ class Maximum(Ordered):
 
 
 class Minimum(Ordered):
-    """The smaller of two; NaN if either is. Equal operands share the gradient. Shape: broadcast of both."""
+    """The smaller of two; NaN if either is.
+
+    Equal operands share the gradient. Shape: broadcast of both.
+    """
 
     ufunc = np.minimum
 

@@ -286,7 +286,7 @@ class TanhGrad(Elementwise):
         return g * (1 - out * out)
 
     def grad_out(self, grad, g, out):
-        return grad * conj(g) * out * -2
+        return conj(grad) * g * conj(out) * -2
 
 
 class Asinh(Analytic):
@@ -371,11 +371,13 @@ class SigmoidGrad(Elementwise):
         return g * (out * (1 - out))
 
     def grad_out(self, grad, g, out):
-        return grad * conj(g) * (1 - 2 * out)
+        return conj(grad) * g * (1 - 2 * conj(out))
 
 
 class Logit(Analytic):
-    """``log(input / (1 - input))``, ``input`` first clamped to ``[eps, 1 - eps]`` unless eps is None."""
+    """``log(input / (1 - input))``, ``input`` first clamped to ``[eps, 1 - eps]`` unless eps is
+    None.
+    """
 
     def scalar(self, s, input, *, eps):
         if eps is not None:
@@ -390,7 +392,9 @@ class Logit(Analytic):
 
 
 def same_dtype(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two operands, one of which may be a number, as arrays of one dtype: functions of a number would give float64."""
+    """Two operands, one of which may be a number, as arrays of one dtype: functions of a number
+    would give float64.
+    """
     d = (a if isinstance(a, np.ndarray) else b).dtype
     return np.asarray(a, d), np.asarray(b, d)
 
@@ -411,7 +415,10 @@ class Hypot(Analytic):
 
 
 class Xlogy(Analytic):
-    """``input * log(other)``, 0 where ``input`` is 0 (NaN where ``other`` is). Shape: broadcast of both."""
+    """``input * log(other)``, 0 where ``input`` is 0 (NaN where ``other`` is).
+
+    Shape: broadcast of both.
+    """
 
     fast = frozenset()
 
@@ -428,9 +435,11 @@ class Xlogy(Analytic):
         return g * input / other
 
 
-def log(x: object) -> object:
+def log(x: Any) -> Any:
     """Logarithm of a tensor or a number."""
-    return x.log() if isinstance(x, Tensor) else math.log(x) if x > 0 else -math.inf if x == 0 else math.nan  # type: ignore[operator, arg-type]
+    if isinstance(x, Tensor):
+        return x.log()
+    return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
 class Logaddexp(Elementwise):
@@ -440,13 +449,17 @@ class Logaddexp(Elementwise):
 
     def scalar(self, s, input, other):
         top = s.maximum(input, other)
-        return s.where(s.isinf(input) & (input == other), input, top + s.log1p(s.exp(-s.abs(input - other))))
+        return s.where(
+            s.isinf(input) & (input == other), input, top + s.log1p(s.exp(-s.abs(input - other)))
+        )
 
     def eager(self, xp, input, other):
         if xp.iscomplexobj(input) or xp.iscomplexobj(other):
             swap = input.real < other.real
             top, low = xp.where(swap, other, input), xp.where(swap, input, other)
-            return xp.where((input == other) & ~xp.isfinite(input), input, top + xp.log1p(xp.exp(low - top)))
+            return xp.where(
+                (input == other) & ~xp.isfinite(input), input, top + xp.log1p(xp.exp(low - top))
+            )
         return xp.logaddexp(input, other)
 
     def compute_dtype(self, arrays):
@@ -466,7 +479,11 @@ class Logaddexp2(Elementwise):
 
     def scalar(self, s, input, other):
         top = s.maximum(input, other)
-        return s.where(s.isinf(input) & (input == other), input, top + s.log2(1 + s.exp2(-s.abs(input - other))))
+        return s.where(
+            s.isinf(input) & (input == other),
+            input,
+            top + s.log2(1 + s.exp2(-s.abs(input - other))),
+        )
 
     def compute_dtype(self, arrays):
         return floating_only(super().compute_dtype(arrays), "logaddexp2")
@@ -478,10 +495,13 @@ class Logaddexp2(Elementwise):
         return g / (1 + (input - other).exp2())
 
 
-def floating_only(d: np.dtype, name: str) -> np.dtype:  # type: ignore[type-arg]
+def floating_only(d: Any, name: str) -> Any:
     """d, which must not be an integer type."""
     if d not in dtypes.DIFFERENTIABLE:
-        raise DTypeError(f"{name} is defined for floating-point tensors, not {dtypes.of[d].name}; convert with .float().")
+        raise DTypeError(
+            f"{name} is defined for floating-point tensors, not {dtypes.of[d].name}; convert with "
+            ".float()."
+        )
     return d
 
 
@@ -529,7 +549,9 @@ class Lerp(Elementwise):
     """``start + weight * (end - start)``. Shape: broadcast of the three."""
 
     def scalar(self, s, start, end, weight):
-        return s.where(s.abs(weight) < 0.5, start + weight * (end - start), end - (end - start) * (1 - weight))
+        return s.where(
+            s.abs(weight) < 0.5, start + weight * (end - start), end - (end - start) * (1 - weight)
+        )
 
     def eager(self, xp, start, end, weight):
         if isinstance(weight, np.ndarray) and weight.ndim:
@@ -559,7 +581,9 @@ class Addcmul(Elementwise):
         return input + (product if value == 1 else value * product)
 
     def forward(self, arrays, params):
-        return super().forward(arrays, {"value": number_for(self.compute_dtype(arrays), params["value"])})
+        return super().forward(
+            arrays, {"value": number_for(self.compute_dtype(arrays), params["value"])}
+        )
 
     def grad_input(self, g):
         return g
@@ -578,7 +602,10 @@ class Addcdiv(Elementwise):
         return input + value * (tensor1 / tensor2)
 
     def compute_dtype(self, arrays):
-        return floating_only(super().compute_dtype(arrays), "addcdiv: integer division with addcdiv is no longer supported;")
+        return floating_only(
+            super().compute_dtype(arrays),
+            "addcdiv: integer division with addcdiv is no longer supported;",
+        )
 
     def grad_input(self, g):
         return g
@@ -590,17 +617,19 @@ class Addcdiv(Elementwise):
         return -g * conj(value * tensor1 / (tensor2 * tensor2))
 
 
-def number_for(d: np.dtype, value: complex) -> complex:  # type: ignore[type-arg]
+def number_for(d: Any, value: Any) -> Any:
     """The factor ``value`` of a computation in dtype d: an int for integers."""
     if d in dtypes.INTEGER_TYPES and value.__class__ is float:
-        if value != int(value):  # type: ignore[arg-type]
-            raise DTypeError("For integral input tensors, argument value must not be a floating point number.")
-        return int(value)  # type: ignore[arg-type]
+        if value != int(value):
+            raise DTypeError(
+                "For integral input tensors, argument value must not be a floating point number."
+            )
+        return int(value)
     return value
 
 
 class Frexp(Elementwise):
-    """Mantissa in (-1, -0.5] or [0.5, 1) and exponent, with ``input = mantissa * 2 ** exponent``."""
+    """Mantissa, ``0.5 <= |mantissa| < 1``, and exponent: ``input = mantissa * 2 ** exponent``."""
 
     outputs = ("mantissa", "exponent")
 
@@ -613,7 +642,10 @@ class Frexp(Elementwise):
     def forward(self, arrays, params):
         x = arrays[0]
         if x.dtype not in dtypes.FLOATING_TYPES:
-            raise DTypeError(f"frexp is defined for floating-point tensors, not {dtypes.of[x.dtype].name}; convert with .float().")
+            raise DTypeError(
+                f"frexp is defined for floating-point tensors, not {dtypes.of[x.dtype].name}; "
+                "convert with .float()."
+            )
         mantissa, exponent = np.frexp(x.astype(np.float32) if x.dtype in dtypes.HALVES else x)
         return np.asarray(mantissa).astype(x.dtype), np.asarray(exponent).astype(np.int32)
 
@@ -634,5 +666,3 @@ class Nextafter(Elementwise):
 
     def grad_other(self, g):
         return zeros_like(g)
-
-

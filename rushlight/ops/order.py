@@ -15,8 +15,12 @@ from rushlight.ops.scatter import Scatter, ScatterAdd
 
 
 def along(g: Tensor, indices: Tensor, spec: Any, dim: int, unique: bool = True) -> Tensor:
-    """g placed in zeros of ``spec`` at ``indices`` along ``dim``; added up there unless the indices are unique."""
-    return (Scatter if unique else ScatterAdd).bind(zeros(spec[0], g._array.dtype), indices, g, dim=dim)  # type: ignore[no-any-return]
+    """g placed in zeros of ``spec`` at ``indices`` along ``dim``; added up there unless the indices
+    are unique.
+    """
+    return (Scatter if unique else ScatterAdd).bind(
+        zeros(spec[0], g._array.dtype), indices, g, dim=dim
+    )
 
 
 def take(x: Any, indices: Any, dim: int) -> Any:
@@ -101,7 +105,9 @@ class Pick(Op, abstract=True):
 
 
 class MaxDim(Pick):
-    """The largest element along ``dim`` and the index of its first occurrence; NaN counts as largest."""
+    """The largest element along ``dim`` and the index of its first occurrence; NaN counts as
+    largest.
+    """
 
     label = "Max"
 
@@ -110,7 +116,9 @@ class MaxDim(Pick):
 
 
 class MinDim(Pick):
-    """The smallest element along ``dim`` and the index of its first occurrence; NaN counts as smallest."""
+    """The smallest element along ``dim`` and the index of its first occurrence; NaN counts as
+    smallest.
+    """
 
     label = "Min"
 
@@ -148,7 +156,9 @@ class Median(Pick):
         if skip_nan:
             valid = n - np.add.reduce(nan, dim, np.int64, None, True)
             return take(order, np.maximum(valid - 1, 0) // 2, dim)
-        return np.where(nan.any(dim, keepdims=True), np.argmax(nan, axis=dim, keepdims=True), middle)
+        return np.where(
+            nan.any(dim, keepdims=True), np.argmax(nan, axis=dim, keepdims=True), middle
+        )
 
 
 class MedianAll(Op):
@@ -167,7 +177,9 @@ class MedianAll(Op):
 
 
 class Mode(Pick):
-    """The most frequent element along ``dim``, the smallest of several, and the index of its last occurrence."""
+    """The most frequent element along ``dim``, the smallest of several, and the index of its last
+    occurrence.
+    """
 
     def where(self, x, dim):
         rows = np.moveaxis(x, dim, -1)

@@ -1,4 +1,7 @@
-"""Bessel and Airy functions and orthogonal polynomials. They have no gradient in torch, and none here."""
+"""Bessel and Airy functions and orthogonal polynomials.
+
+They have no gradient in torch, and none here.
+"""
 
 from __future__ import annotations
 
@@ -95,9 +98,12 @@ class AiryAi(Special):
 
 
 class Polynomial(Special, abstract=True):
-    """The polynomial of degree ``n`` (truncated to an integer; 0 below degree 0) at ``input``. Shape: broadcast of both.
+    """The polynomial of degree ``n`` (truncated to an integer; 0 below degree 0) at ``input``.
 
-    ``first(x)`` is the polynomial of degree 1, ``step(x, k, p, q)`` the one of degree k + 1 from those of degrees k and k - 1.
+    Shape: broadcast of both.
+
+    ``first(x)`` is the polynomial of degree 1, ``step(x, k, p, q)`` the one of degree k + 1 from
+    those of degrees k and k - 1.
     """
 
     def first(self, x: Any) -> Any:
@@ -157,28 +163,28 @@ class ShiftedChebyshevT(ChebyshevT):
     """Chebyshev polynomial of the first kind at ``2 input - 1``."""
 
     def eager(self, xp, input, n):
-        return super().eager(xp, 2 * input - 1, n)
+        return super().eager(xp, np.asarray(2 * input - 1), n)
 
 
 class ShiftedChebyshevU(ChebyshevU):
     """Chebyshev polynomial of the second kind at ``2 input - 1``."""
 
     def eager(self, xp, input, n):
-        return super().eager(xp, 2 * input - 1, n)
+        return super().eager(xp, np.asarray(2 * input - 1), n)
 
 
 class ShiftedChebyshevV(ChebyshevV):
     """Chebyshev polynomial of the third kind at ``2 input - 1``."""
 
     def eager(self, xp, input, n):
-        return super().eager(xp, 2 * input - 1, n)
+        return super().eager(xp, np.asarray(2 * input - 1), n)
 
 
 class ShiftedChebyshevW(ChebyshevW):
     """Chebyshev polynomial of the fourth kind at ``2 input - 1``."""
 
     def eager(self, xp, input, n):
-        return super().eager(xp, 2 * input - 1, n)
+        return super().eager(xp, np.asarray(2 * input - 1), n)
 
 
 class HermiteH(Polynomial):

@@ -24,7 +24,10 @@ class Step(Elementwise, abstract=True):
     def compute_dtype(self, arrays):
         d = arrays[0].dtype
         if d in dtypes.COMPLEX_TYPES:
-            raise NotSupportedError(f"{type(self).__name__.lower()} is not defined for complex numbers; round the real and imaginary parts.")
+            raise NotSupportedError(
+                f"{type(self).__name__.lower()} is not defined for complex numbers; round the real "
+                "and imaginary parts."
+            )
         return d
 
     def grad(self, g):
@@ -59,7 +62,9 @@ class Trunc(Step):
 
 
 class Round(Step):
-    """The nearest integer, halves to even; with ``decimals`` the nearest multiple of ``10 ** -decimals``."""
+    """The nearest integer, halves to even; with ``decimals`` the nearest multiple of ``10 **
+    -decimals``.
+    """
 
     def scalar(self, s, input, *, decimals):
         if not decimals:
@@ -84,7 +89,10 @@ class Frac(Elementwise):
 def check_divisor(other: Any, d: Any) -> None:
     """Integers cannot be divided by zero."""
     if d in dtypes.INTEGER_TYPES and not np.all(other):
-        raise RuntimeError("ZeroDivisionError: an integer divisor is zero; convert to float first to get inf or nan.")
+        raise RuntimeError(
+            "ZeroDivisionError: an integer divisor is zero; convert to float first to get inf or "
+            "nan."
+        )
 
 
 def integer_trunc_divide(a: Any, b: Any) -> Any:
@@ -101,13 +109,17 @@ class Rounded(Elementwise, abstract=True):
     def compute_dtype(self, arrays):
         d = super().compute_dtype(arrays)
         if d in dtypes.COMPLEX_TYPES:
-            raise NotSupportedError(f"{type(self).__name__.lower()}: rounding a complex quotient is not defined.")
+            raise NotSupportedError(
+                f"{type(self).__name__.lower()}: rounding a complex quotient is not defined."
+            )
         return dtypes.int64 if d is dtypes.bool_ else d
 
     def eager(self, xp, input, other):
         d = (input if isinstance(input, np.ndarray) else other).dtype
         check_divisor(other, d)
-        return self.integers(input, other) if d in dtypes.INTEGER_TYPES else self.ufunc(input, other)
+        return (
+            self.integers(input, other) if d in dtypes.INTEGER_TYPES else self.ufunc(input, other)
+        )
 
     def integers(self, a: Any, b: Any) -> Any:
         """For integer arrays."""
@@ -123,7 +135,10 @@ class FloorDivide(Rounded):
         return s.floor(input / other)
 
     def grad_input(self, g):
-        raise GraphError("derivative for floor_divide is not implemented; it is zero nearly everywhere: detach() the result.")
+        raise GraphError(
+            "derivative for floor_divide is not implemented; it is zero nearly everywhere: "
+            "detach() the result."
+        )
 
     grad_other = grad_input
 
@@ -160,7 +175,10 @@ class DivTrunc(Rounded):
 
 
 class Remainder(Rounded):
-    """``input - floor(input / other) * other``: Python's ``%``, with other's sign. Shape: broadcast of both."""
+    """``input - floor(input / other) * other``: Python's ``%``, with other's sign.
+
+    Shape: broadcast of both.
+    """
 
     ufunc = np.remainder
 
@@ -175,7 +193,10 @@ class Remainder(Rounded):
 
 
 class Fmod(Rounded):
-    """``input - trunc(input / other) * other``: C's ``fmod``, with input's sign. Shape: broadcast of both."""
+    """``input - trunc(input / other) * other``: C's ``fmod``, with input's sign.
+
+    Shape: broadcast of both.
+    """
 
     ufunc = np.fmod
 
@@ -191,7 +212,7 @@ class Fmod(Rounded):
 
 def quotient(a: Any, b: Any, rounding_mode: str) -> Tensor:
     """The rounded quotient of tensors or numbers, not both numbers."""
-    return (DivFloor if rounding_mode == "floor" else DivTrunc).bind(a, b)  # type: ignore[no-any-return]
+    return (DivFloor if rounding_mode == "floor" else DivTrunc).bind(a, b)
 
 
 class Gcd(Elementwise):

@@ -50,11 +50,13 @@ def cumprod_gradient(g: Tensor, x: Tensor, dim: int) -> Tensor:
     n = x._array.shape[dim]
     one = x.narrow(dim, 0, 1).detach() * 0 + 1
     before = Cumprod.bind(Cat.bind(one, x.narrow(dim, 0, n - 1), dim=dim), dim=dim)
-    return before * Recurrence.bind(g, x.narrow(dim, 1, n - 1), dim=dim)  # type: ignore[no-any-return]
+    return before * Recurrence.bind(g, x.narrow(dim, 1, n - 1), dim=dim)
 
 
 class Recurrence(Op):
-    """``out[i] = input[i] + factor[i] * out[i + 1]`` along ``dim``, from the end; factor is one shorter."""
+    """``out[i] = input[i] + factor[i] * out[i + 1]`` along ``dim``, from the end; factor is one
+    shorter.
+    """
 
     def eager(self, xp, input, factor, *, dim):
         out = input.copy()
@@ -91,7 +93,7 @@ class Logcumsumexp(Op):
 def safe_exp(a: Tensor, b: Tensor) -> Tensor:
     """``exp(a - b)``, 0 where a is -inf."""
     zero = a.real == -float("inf") if a._array.dtype in dtypes.COMPLEX_TYPES else a == -float("inf")
-    return Where.bind(zero, 0, (Where.bind(zero, 0, a) - Where.bind(zero, 0, b)).exp())  # type: ignore[no-any-return]
+    return Where.bind(zero, 0, (Where.bind(zero, 0, a) - Where.bind(zero, 0, b)).exp())
 
 
 def complex_logcumsumexp(x: Any, dim: int) -> Any:
@@ -104,7 +106,9 @@ def complex_logcumsumexp(x: Any, dim: int) -> Any:
 
 
 def log_add_exp(a: Any, b: Any) -> Any:
-    """``log(exp(a) + exp(b))`` of complex numbers, on the branch of the one with the larger real part."""
+    """``log(exp(a) + exp(b))`` of complex numbers, on the branch of the one with the larger real
+    part.
+    """
     swap = a.real < b.real
     top, low = np.where(swap, b, a), np.where(swap, a, b)
     return np.where(low.real == -np.inf, top, top + np.log1p(np.exp(low - top)))

@@ -19,7 +19,11 @@ def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor
     values = Sort.bind(x, dim=x._array.ndim - 1, descending=False)[0]
     a = values._array
     nan = np.isnan(a)
-    count = a.shape[-1] - np.add.reduce(nan, -1, np.int64, None, True) if skip_nan else np.full((*a.shape[:-1], 1), a.shape[-1])
+    count = (
+        a.shape[-1] - np.add.reduce(nan, -1, np.int64, None, True)
+        if skip_nan
+        else np.full((*a.shape[:-1], 1), a.shape[-1])
+    )
     place = q * wrap(np.maximum(count - 1, 0).astype(a.dtype))  # (..., q)
     at = np.rint(place._array) if interpolation == "nearest" else place._array
     low, high = np.floor(at).astype(np.int64), np.ceil(at).astype(np.int64)
@@ -28,17 +32,23 @@ def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor
         low, high = np.where(some, a.shape[-1] - 1, low), np.where(some, a.shape[-1] - 1, high)
     dim = a.ndim - 1
     if interpolation in ("lower", "higher", "nearest"):
-        return Gather.bind(values, wrap(high if interpolation == "higher" else low), dim=dim)  # type: ignore[no-any-return]
-    share = wrap(np.full_like(at, 0.5)) if interpolation == "midpoint" else place - wrap(np.floor(at))
+        return Gather.bind(values, wrap(high if interpolation == "higher" else low), dim=dim)
+    share = (
+        wrap(np.full_like(at, 0.5)) if interpolation == "midpoint" else place - wrap(np.floor(at))
+    )
     left, right = Gather.bind(values, wrap(low), dim=dim), Gather.bind(values, wrap(high), dim=dim)
-    return left.lerp(right, share)  # type: ignore[no-any-return]
+    return left.lerp(right, share)
 
 
 def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
-    """Distinct elements (slices along ``dim``) in order, where each input is among them, and how often."""
+    """Distinct elements (slices along ``dim``) in order, where each input is among them, and how
+    often.
+    """
     half = x.dtype in dtypes.HALVES
     if dim is None:
-        values, inverse, counts = np.unique(widened(x), return_inverse=True, return_counts=True, equal_nan=False)
+        values, inverse, counts = np.unique(
+            widened(x), return_inverse=True, return_counts=True, equal_nan=False
+        )
         return values.astype(x.dtype) if half else values, inverse.reshape(x.shape), counts
     check_slices(x, dim)
     if not x.size:
@@ -56,7 +66,10 @@ def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
 def check_slices(x: Any, dim: int) -> None:
     """Slices without elements cannot be told apart."""
     if 0 in x.shape and x.shape[dim]:
-        raise ShapeError(f"There are 0 sized dimensions, and they aren't selected, so unique cannot be applied: {x.shape}, dim {dim}")
+        raise ShapeError(
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied: "
+            f"{x.shape}, dim {dim}"
+        )
 
 
 def starts(rows: Any) -> Any:
@@ -67,7 +80,9 @@ def starts(rows: Any) -> Any:
 
 
 def unique_consecutive(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
-    """Elements (slices along ``dim``) that differ from the one before, where each input went, and the lengths of the runs."""
+    """Elements (slices along ``dim``) that differ from the one before, where each input went, and
+    the lengths of the runs.
+    """
     if dim is not None and x.ndim:
         check_slices(x, dim)
     if dim is not None and not x.size:
@@ -77,7 +92,11 @@ def unique_consecutive(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     else:
         flat = np.ascontiguousarray(np.moveaxis(x, dim, 0)).reshape(x.shape[dim], -1)
     if not len(flat):
-        return x.reshape(-1) if dim is None else x, np.zeros(x.shape if dim is None else 0, np.int64), np.zeros(0, np.int64)
+        return (
+            x.reshape(-1) if dim is None else x,
+            np.zeros(x.shape if dim is None else 0, np.int64),
+            np.zeros(0, np.int64),
+        )
     start = starts(flat)
     group = np.cumsum(start) - 1
     counts = np.bincount(group)
@@ -98,16 +117,26 @@ def searchsorted(edges: Any, values: Any, side: Any) -> Any:
 
 
 def histogramdd(points: Any, edges: list[Any], weights: Any, density: bool) -> Any:
-    """How many rows of ``points`` (or how much weight) each cell between ``edges`` holds; the last edge belongs to its cell."""
+    """How many rows of ``points`` (or how much weight) each cell between ``edges`` holds; the last
+    edge belongs to its cell.
+    """
     inside = np.ones(len(points), bool)
     cells = []
     for x, e in zip(points.T, edges, strict=True):
         inside &= (x >= e[0]) & (x <= e[-1])
         cells.append(np.clip(np.searchsorted(e, x, "right") - 1, 0, len(e) - 2))
     shape = tuple([len(e) - 1 for e in edges])
-    flat = np.ravel_multi_index([c[inside] for c in cells], shape) if len(points) else np.zeros(0, np.int64)
+    flat = (
+        np.ravel_multi_index([c[inside] for c in cells], shape)
+        if len(points)
+        else np.zeros(0, np.int64)
+    )
     size = int(np.prod(shape))
-    hist = np.bincount(flat, None if weights is None else weights[inside], size).reshape(shape).astype(np.float64)
+    hist = (
+        np.bincount(flat, None if weights is None else weights[inside], size)
+        .reshape(shape)
+        .astype(np.float64)
+    )
     if density:
         hist = hist / hist.sum()
         for i, e in enumerate(edges):

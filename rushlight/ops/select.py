@@ -8,7 +8,6 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import Elementwise, as_operand, broadcast_error
-from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.copy import zeros_like
@@ -29,7 +28,8 @@ class Where(Elementwise):
             if condition.dtype is not dtypes.uint8:
                 raise DTypeError(
                     "where expected condition to be a boolean tensor, but got a tensor with dtype "
-                    f"{dtypes.of[condition.dtype].name}; compare it first, for example condition != 0."
+                    f"{dtypes.of[condition.dtype].name}; compare it first, for example condition "
+                    "!= 0."
                 )
             condition = condition.astype(np.bool_)
         try:
@@ -58,7 +58,10 @@ def as_operand_any(a: Any, d: Any) -> Any:
 
 
 class Clamp(Elementwise):
-    """``min(max(input, lower), upper)`` for numbers or None; NaN stays. Gradient 1 between the bounds, inclusive."""
+    """``min(max(input, lower), upper)`` for numbers or None; NaN stays.
+
+    Gradient 1 between the bounds, inclusive.
+    """
 
     fast = dtypes.FLOATS
 
@@ -71,7 +74,9 @@ class Clamp(Elementwise):
         d = clamp_dtype(arrays[0], params["min"], params["max"])
         work = dtypes.float32 if d in dtypes.HALVES else d
         bounds = {k: None if v is None else as_operand(v, work) for k, v in params.items()}
-        return np.asarray(self.eager(np, as_operand(arrays[0], work), **bounds)).astype(d, copy=False)
+        return np.asarray(self.eager(np, as_operand(arrays[0], work), **bounds)).astype(
+            d, copy=False
+        )
 
     def grad(self, g, input, min, max):
         inside = input >= min if min is not None else input <= max
@@ -84,12 +89,17 @@ def clamp_dtype(x: Any, *bounds: Any) -> Any:
     """The dtype of x clamped to bounds; complex and bool have no clamp."""
     d = dtypes.result_type([x, *[b for b in bounds if b is not None]])
     if d in dtypes.COMPLEX_TYPES:
-        raise NotSupportedError("clamp is not supported for complex types; complex numbers have no order.")
+        raise NotSupportedError(
+            "clamp is not supported for complex types; complex numbers have no order."
+        )
     return d
 
 
 class ClampMin(Elementwise):
-    """The larger of ``input`` and the tensor ``min``. Gradient to ``input`` where they are equal."""
+    """The larger of ``input`` and the tensor ``min``.
+
+    Gradient to ``input`` where they are equal.
+    """
 
     ufunc = np.maximum
 
@@ -107,7 +117,10 @@ class ClampMin(Elementwise):
 
 
 class ClampMax(Elementwise):
-    """The smaller of ``input`` and the tensor ``max``. Gradient to ``input`` where they are equal."""
+    """The smaller of ``input`` and the tensor ``max``.
+
+    Gradient to ``input`` where they are equal.
+    """
 
     ufunc = np.minimum
 
@@ -166,7 +179,9 @@ class Sign(Elementwise):
     def forward(self, arrays, params):
         x = arrays[0]
         if x.dtype in dtypes.COMPLEX_TYPES:
-            raise NotSupportedError("sign: unlike NumPy, sign() is not defined for complex tensors; use sgn().")
+            raise NotSupportedError(
+                "sign: unlike NumPy, sign() is not defined for complex tensors; use sgn()."
+            )
         return sign(x)
 
     def make_bind(self):
@@ -208,7 +223,11 @@ class Sgn(Elementwise):
         zero = size == 0
         size = Where.bind(zero, 1, size)
         s = input / size
-        radial = (g.real * s.real + g.imag * s.imag) if g._array.dtype in dtypes.COMPLEX_TYPES else g * s.real
+        radial = (
+            (g.real * s.real + g.imag * s.imag)
+            if g._array.dtype in dtypes.COMPLEX_TYPES
+            else g * s.real
+        )
         return Where.bind(zero, 0, (g - radial * s) / size)
 
 
@@ -219,11 +238,16 @@ class NanToNum(Elementwise):
 
     def scalar(self, s, input, *, nan, posinf, neginf):
         input = s.where(input != input, nan, input)
-        return s.where(input == float("inf"), posinf, s.where(input == -float("inf"), neginf, input))
+        return s.where(
+            input == float("inf"), posinf, s.where(input == -float("inf"), neginf, input)
+        )
 
     def eager(self, xp, input, *, nan, posinf, neginf):
         if input.dtype in dtypes.COMPLEX_TYPES:
-            parts = [self.scalar(xp, p, nan=nan, posinf=posinf, neginf=neginf) for p in (input.real, input.imag)]
+            parts = [
+                self.scalar(xp, p, nan=nan, posinf=posinf, neginf=neginf)
+                for p in (input.real, input.imag)
+            ]
             return (parts[0] + 1j * parts[1]).astype(input.dtype)
         if input.dtype not in dtypes.FLOATS:
             return input.copy()
@@ -272,7 +296,9 @@ class Conj(Elementwise):
         return s.conj(input)
 
     def forward(self, arrays, params):
-        return np.conjugate(arrays[0]) if arrays[0].dtype in dtypes.COMPLEX_TYPES else arrays[0].copy()
+        return (
+            np.conjugate(arrays[0]) if arrays[0].dtype in dtypes.COMPLEX_TYPES else arrays[0].copy()
+        )
 
     def grad(self, g):
         return conj(g)

@@ -23,7 +23,9 @@ class Special(Analytic, abstract=True):
     def compute_dtype(self, arrays):
         d = super().compute_dtype(arrays)
         if d in dtypes.COMPLEX_TYPES:
-            raise DTypeError(f"{type(self).__name__.lower()} is not defined for complex tensors here.")
+            raise DTypeError(
+                f"{type(self).__name__.lower()} is not defined for complex tensors here."
+            )
         return d
 
     def eager(self, xp, *arrays, **params):
@@ -94,26 +96,36 @@ class Digamma(Special):
     def eager(self, xp, input):
         out = np.asarray(NUMPY.psi(input.astype(np.float64)))
         poles = (input < 0) & (input == np.floor(input))
-        return np.where(poles, np.nan, np.where(input == 0, np.copysign(np.inf, -input), out)).astype(input.dtype)
+        return np.where(
+            poles, np.nan, np.where(input == 0, np.copysign(np.inf, -input), out)
+        ).astype(input.dtype)
 
     def grad(self, g, input):
         return g * Polygamma.bind(input, n=1)
 
 
 class Polygamma(Special):
-    """The ``n``-th derivative of digamma, n >= 0: for n >= 1 ``(-1) ** (n + 1) n! zeta(n + 1, input)``."""
+    """The ``n``-th derivative of digamma, n >= 0: for n >= 1 ``(-1) ** (n + 1) n! zeta(n + 1,
+    input)``.
+    """
 
     def scalar(self, s, input, *, n):
-        return s.psi(input) if n == 0 else (-1.0) ** (n + 1) * s.gamma(n + 1.0) * s.zeta(n + 1, input)
+        return (
+            s.psi(input) if n == 0 else (-1.0) ** (n + 1) * s.gamma(n + 1.0) * s.zeta(n + 1, input)
+        )
 
     def eager(self, xp, input, *, n):
         if n == 0:
             return Digamma.instance.eager(xp, input)
         x = input.astype(np.float64)
         if n == 1:  # also for negative numbers, by reflection
-            reflected = (math.pi / np.sin(math.pi * x)) ** 2 - NUMPY.zeta(2, np.where(x < 0, 1 - x, 1))
-            return np.where(x < 0, reflected, NUMPY.zeta(2, np.where(x < 0, 1, x))).astype(input.dtype)
-        return np.where(x == -np.inf, np.nan, self.scalar(NUMPY, x, n=n)).astype(input.dtype)
+            reflected = (math.pi / np.sin(math.pi * x)) ** 2 - NUMPY.zeta(
+                2, np.where(x < 0, 1 - x, 1)
+            )
+            return np.where(x < 0, reflected, NUMPY.zeta(2, np.where(x < 0, 1, x))).astype(
+                input.dtype
+            )
+        return np.where(x == np.inf, np.nan, self.scalar(NUMPY, x, n=n)).astype(input.dtype)
 
     def grad(self, g, input, n):
         return g * Polygamma.bind(input, n=n + 1)
@@ -223,7 +235,10 @@ class Ndtri(Special):
 
 
 class Xlog1py(Special):
-    """``input * log1p(other)``, 0 where ``input`` is 0 (NaN where ``other`` is). Shape: broadcast of both."""
+    """``input * log1p(other)``, 0 where ``input`` is 0 (NaN where ``other`` is).
+
+    Shape: broadcast of both.
+    """
 
     def scalar(self, s, input, other):
         return s.where(s.isnan(other), other, s.where(input == 0, 0, input * s.log1p(other)))
@@ -238,12 +253,13 @@ class Xlog1py(Special):
 
 
 class Zeta(Special):
-    """Hurwitz zeta function ``sum over k >= 0 of (k + other) ** -input``. Shape: broadcast of both."""
+    """Hurwitz zeta function ``sum over k >= 0 of (k + other) ** -input``.
+
+    Shape: broadcast of both.
+    """
 
     def scalar(self, s, input, other):
         return s.zeta(input, other)
 
     def grad_other(self, g, input, other):
         return g * -input * Zeta.bind(input + 1, other)
-
-

@@ -15,12 +15,18 @@ from rushlight.ops.reduce import Mean, Sum, count_of, kept, narrowed, widened
 
 
 class Variance(Reduction, abstract=True):
-    """What ``Var`` and ``Std`` share. ``correction``: subtracted from the number of elements before dividing."""
+    """What ``Var`` and ``Std`` share.
+
+    ``correction``: subtracted from the number of elements before dividing.
+    """
 
     def variance(self, input: Any, dim: Any, keepdim: bool, correction: float) -> Any:
         """The variance in at least float32, of each slice over ``dim``."""
         if input.dtype not in dtypes.DIFFERENTIABLE:
-            raise DTypeError(f"std and var only support floating point and complex dtypes, but got {dtypes.of[input.dtype].name}.")
+            raise DTypeError(
+                "std and var only support floating point and complex dtypes, but got "
+                f"{dtypes.of[input.dtype].name}."
+            )
         wide = widened(input)
         n = count_of(input.shape, dim)
         mean = np.add.reduce(wide, dim, None, None, True)
@@ -35,7 +41,10 @@ class Var(Variance):
     """``sum(|input - mean| ** 2) / (n - correction)`` over ``dim``."""
 
     def eager(self, xp, input, *, dim, keepdim, correction):
-        return narrowed(self.variance(input, dim, keepdim, correction), dtypes.REAL_OF.get(input.dtype, input.dtype))
+        return narrowed(
+            self.variance(input, dim, keepdim, correction),
+            dtypes.REAL_OF.get(input.dtype, input.dtype),
+        )
 
     def grad(self, g, input, dim, keepdim, correction):
         return var_gradient(kept(g, input._array.shape, dim, keepdim), input, dim, correction)
@@ -45,7 +54,10 @@ class Std(Variance):
     """Square root of the variance over ``dim``."""
 
     def eager(self, xp, input, *, dim, keepdim, correction):
-        return narrowed(np.sqrt(self.variance(input, dim, keepdim, correction)), dtypes.REAL_OF.get(input.dtype, input.dtype))
+        return narrowed(
+            np.sqrt(self.variance(input, dim, keepdim, correction)),
+            dtypes.REAL_OF.get(input.dtype, input.dtype),
+        )
 
     def grad(self, g, input, out, dim, keepdim, correction):
         g = (g / (out * 2)).masked_fill(out == 0, 0)
@@ -64,11 +76,16 @@ class Logsumexp(Reduction):
     def eager(self, xp, input, *, dim, keepdim):
         wide = widened(input)
         if not input.size:
-            return narrowed(np.log(np.add.reduce(np.exp(wide), dim, None, None, keepdim)), input.dtype)
+            return narrowed(
+                np.log(np.add.reduce(np.exp(wide), dim, None, None, keepdim)), input.dtype
+            )
         top = np.maximum.reduce(wide.real, dim, None, None, True)
         top = np.where(np.isinf(top), 0, top)
         out = np.log(np.add.reduce(np.exp(wide - top), dim, None, None, True)) + top
-        return narrowed(out if keepdim else out.reshape(np.add.reduce(wide, dim, None, None, False).shape), input.dtype)
+        return narrowed(
+            out if keepdim else out.reshape(np.add.reduce(wide, dim, None, None, False).shape),
+            input.dtype,
+        )
 
     def grad(self, g, input, out, dim, keepdim):
         shape = input._array.shape
@@ -76,7 +93,9 @@ class Logsumexp(Reduction):
 
 
 class VectorNorm(Reduction):
-    """``sum(|input| ** ord) ** (1 / ord)`` over ``dim``; the extreme for infinite ord, the count of nonzeros for 0."""
+    """``sum(|input| ** ord) ** (1 / ord)`` over ``dim``; the extreme for infinite ord, the count of
+    nonzeros for 0.
+    """
 
     label = "LinalgVectorNorm"
 
@@ -86,7 +105,9 @@ class VectorNorm(Reduction):
 
     def grad(self, g, input, out, dim, keepdim, ord):
         shape = input._array.shape
-        return vector_norm_gradient(kept(g, shape, dim, keepdim), input, kept(out, shape, dim, keepdim), dim, ord)
+        return vector_norm_gradient(
+            kept(g, shape, dim, keepdim), input, kept(out, shape, dim, keepdim), dim, ord
+        )
 
 
 def vector_norm(size: Any, dim: Any, keepdim: bool, ord: float) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from rushlight.core.op import make_reversed
@@ -14,37 +12,61 @@ from rushlight.tensor_api._common import expect_tensor, method, methods
 from rushlight.tensor_api.pointwise import binary, unary
 
 __all__ = [
-    "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "eq", "equal",
-    "fmax", "fmin", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal",
-    "le", "less", "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "maximum", "minimum", "ne",
-    "not_equal", "signbit",
+    "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "eq", "equal", "fmax", "fmin", "ge", "greater",
+    "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
+    "isreal", "le", "less", "less_equal", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "lt", "maximum", "minimum", "ne", "not_equal", "signbit",
 ]  # fmt: skip
 
 eq, ne, lt, le, gt, ge = (
-    binary(name, op, tensors=2) for name, op in [("eq", C.Eq), ("ne", C.Ne), ("lt", C.Lt), ("le", C.Le), ("gt", C.Gt), ("ge", C.Ge)]
+    binary(name, op, tensors=2)
+    for name, op in [
+        ("eq", C.Eq),
+        ("ne", C.Ne),
+        ("lt", C.Lt),
+        ("le", C.Le),
+        ("gt", C.Gt),
+        ("ge", C.Ge),
+    ]
 )
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
-logical_and, logical_or = binary("logical_and", C.LogicalAnd, tensors=3), binary("logical_or", C.LogicalOr, tensors=3)
-logical_xor, logical_not = binary("logical_xor", C.LogicalXor, tensors=3), unary("logical_not", C.LogicalNot)
+logical_and, logical_or = (
+    binary("logical_and", C.LogicalAnd, tensors=3),
+    binary("logical_or", C.LogicalOr, tensors=3),
+)
+logical_xor, logical_not = (
+    binary("logical_xor", C.LogicalXor, tensors=3),
+    unary("logical_not", C.LogicalNot),
+)
 bitwise_and, bitwise_or = binary("bitwise_and", C.BitwiseAnd), binary("bitwise_or", C.BitwiseOr)
 bitwise_xor, bitwise_not = binary("bitwise_xor", C.BitwiseXor), unary("bitwise_not", C.BitwiseNot)
 bitwise_left_shift = binary("bitwise_left_shift", C.LeftShift)
 bitwise_right_shift = binary("bitwise_right_shift", C.RightShift)
 maximum, minimum = binary("maximum", C.Maximum, False, 3), binary("minimum", C.Minimum, False, 3)
 fmax, fmin = binary("fmax", C.Fmax, False, 3), binary("fmin", C.Fmin, False, 3)
-isnan, isinf, isfinite = unary("isnan", C.Isnan, False), unary("isinf", C.Isinf, False), unary("isfinite", C.Isfinite, False)
+isnan, isinf, isfinite = (
+    unary("isnan", C.Isnan, False),
+    unary("isinf", C.Isinf, False),
+    unary("isfinite", C.Isfinite, False),
+)
 isposinf, isneginf = unary("isposinf", C.Isposinf, False), unary("isneginf", C.Isneginf, False)
 isreal, signbit = unary("isreal", C.Isreal, False), unary("signbit", C.Signbit, False)
 
 methods(
-    not_equal=Tensor.ne, less=Tensor.lt, less_equal=Tensor.le, greater=Tensor.gt, greater_equal=Tensor.ge,
-    not_equal_=Tensor.ne_, less_=Tensor.lt_, less_equal_=Tensor.le_, greater_=Tensor.gt_, greater_equal_=Tensor.ge_,
-    __eq__=C.Eq.bind, __ne__=C.Ne.bind, __lt__=C.Lt.bind, __le__=C.Le.bind, __gt__=C.Gt.bind, __ge__=C.Ge.bind,
+    not_equal=Tensor.ne, less=Tensor.lt, less_equal=Tensor.le, greater=Tensor.gt,
+    greater_equal=Tensor.ge,
+    not_equal_=Tensor.ne_, less_=Tensor.lt_, less_equal_=Tensor.le_, greater_=Tensor.gt_,
+    greater_equal_=Tensor.ge_,
+    __eq__=C.Eq.bind, __ne__=C.Ne.bind, __lt__=C.Lt.bind, __le__=C.Le.bind, __gt__=C.Gt.bind,
+    __ge__=C.Ge.bind,
     __and__=C.BitwiseAnd.bind, __rand__=C.BitwiseAnd.bind, __iand__=C.BitwiseAnd.update,
     __or__=C.BitwiseOr.bind, __ror__=C.BitwiseOr.bind, __ior__=C.BitwiseOr.update,
     __xor__=C.BitwiseXor.bind, __rxor__=C.BitwiseXor.bind, __ixor__=C.BitwiseXor.update,
-    __lshift__=C.LeftShift.bind, __rlshift__=make_reversed(C.LeftShift.instance), __ilshift__=C.LeftShift.update,
-    __rshift__=C.RightShift.bind, __rrshift__=make_reversed(C.RightShift.instance), __irshift__=C.RightShift.update,
+    __lshift__=C.LeftShift.bind, __rlshift__=make_reversed(C.LeftShift.instance),
+    __ilshift__=C.LeftShift.update,
+    __rshift__=C.RightShift.bind, __rrshift__=make_reversed(C.RightShift.instance),
+    __irshift__=C.RightShift.update,
     __invert__=C.BitwiseNot.bind,
 )  # fmt: skip
 
@@ -63,7 +85,9 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 
 @method
-def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
     """Whether ``|input - other| <= atol + rtol * |other|``, element by element.
 
     Args:
@@ -78,9 +102,15 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
     """
     a, b = expect_tensor(input, "isclose")._array, expect_tensor(other, "isclose", "other")._array
     if a.dtype != b.dtype:
-        raise DTypeError(f"isclose: the element types must be equal, but are {a.dtype} and {b.dtype}; convert one of them.")
+        raise DTypeError(
+            f"isclose: the element types must be equal, but are {a.dtype} and {b.dtype}; convert "
+            "one of them."
+        )
     if rtol < 0 or atol < 0:
-        raise RuntimeError(f"rtol must be greater than or equal to zero, and atol too, but they are {rtol} and {atol}")
+        raise RuntimeError(
+            f"rtol must be greater than or equal to zero, and atol too, but they are {rtol} and "
+            f"{atol}"
+        )
     close = a == b
     if equal_nan:
         close = close | ((a != a) & (b != b))
@@ -97,7 +127,9 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-
 
 
 @method
-def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
     """Whether all elements are close; see ``isclose``.
 
     Example:

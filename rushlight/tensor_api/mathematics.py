@@ -23,17 +23,25 @@ from rushlight.tensor_api.named import named
 from rushlight.tensor_api.pointwise import binary, pow, unary
 
 __all__ = [
-    "abs", "absolute", "acos", "acosh", "addcdiv", "addcmul", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
-    "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "conj", "conj_physical",
-    "copysign", "cos", "cosh", "deg2rad", "digamma", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix", "float_power", "floor",
-    "floor_divide", "fmod", "frac", "frexp", "gcd", "heaviside", "hypot", "i0", "igamma", "igammac", "lcm", "ldexp", "lerp", "lgamma",
-    "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit", "mvlgamma", "nan_to_num", "nextafter", "polygamma",
-    "positive", "rad2deg", "reciprocal", "remainder", "resolve_conj", "resolve_neg", "round", "rsqrt", "sgn", "sigmoid",
-    "sign", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh", "threshold", "trunc", "where", "xlogy",
+    "abs", "absolute", "acos", "acosh", "addcdiv", "addcmul", "angle", "arccos", "arccosh",
+    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
+    "atanh", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "conj", "conj_physical",
+    "copysign", "cos", "cosh", "deg2rad", "digamma", "erf", "erfc", "erfinv", "exp", "exp2",
+    "expm1", "fix", "float_power", "floor", "floor_divide", "fmod", "frac", "frexp", "gcd",
+    "heaviside", "hypot", "i0", "igamma", "igammac", "lcm", "ldexp", "lerp", "lgamma", "log",
+    "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit", "mvlgamma", "nan_to_num",
+    "nextafter", "polygamma", "positive", "rad2deg", "reciprocal", "remainder", "resolve_conj",
+    "resolve_neg", "round", "rsqrt", "sgn", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt",
+    "square", "tan", "tanh", "threshold", "trunc", "where", "xlogy",
 ]  # fmt: skip
 
 exp, exp2, expm1 = unary("exp", M.Exp), unary("exp2", M.Exp2), unary("expm1", M.Expm1)
-log, log2, log10, log1p = unary("log", M.Log), unary("log2", M.Log2), unary("log10", M.Log10), unary("log1p", M.Log1p)
+log, log2, log10, log1p = (
+    unary("log", M.Log),
+    unary("log2", M.Log2),
+    unary("log10", M.Log10),
+    unary("log1p", M.Log1p),
+)
 sqrt, rsqrt, square = unary("sqrt", M.Sqrt), unary("rsqrt", M.Rsqrt), unary("square", M.Square)
 reciprocal = unary("reciprocal", M.Reciprocal)
 sin, cos, tan = unary("sin", M.Sin), unary("cos", M.Cos), unary("tan", M.Tan)
@@ -46,7 +54,11 @@ acosh = arccosh = unary("acosh", M.Acosh)
 atanh = arctanh = unary("atanh", M.Atanh)
 atan2 = arctan2 = binary("atan2", M.Atan2, tensors=3)
 sigmoid = unary("sigmoid", M.Sigmoid)
-deg2rad, rad2deg, sinc = unary("deg2rad", M.Deg2rad), unary("rad2deg", M.Rad2deg), unary("sinc", M.Sinc)
+deg2rad, rad2deg, sinc = (
+    unary("deg2rad", M.Deg2rad),
+    unary("rad2deg", M.Rad2deg),
+    unary("sinc", M.Sinc),
+)
 floor, ceil, frac = unary("floor", R.Floor), unary("ceil", R.Ceil), unary("frac", R.Frac)
 trunc = fix = unary("trunc", R.Trunc)
 abs = absolute = unary("abs", S.Abs)
@@ -54,12 +66,23 @@ sign, sgn, angle = unary("sign", S.Sign), unary("sgn", S.Sgn), unary("angle", S.
 conj_physical = unary("conj_physical", S.Conj)
 erf, erfc, erfinv = unary("erf", Sp.Erf), unary("erfc", Sp.Erfc), unary("erfinv", Sp.Erfinv)
 lgamma, digamma, i0 = unary("lgamma", Sp.Lgamma), unary("digamma", Sp.Digamma), unary("i0", Sp.I0)
-hypot, copysign, nextafter = binary("hypot", M.Hypot, tensors=3), binary("copysign", S.Copysign, tensors=2), binary("nextafter", M.Nextafter, tensors=3)
-logaddexp, logaddexp2 = binary("logaddexp", M.Logaddexp, False, 3), binary("logaddexp2", M.Logaddexp2, False, 3)
+hypot, copysign, nextafter = (
+    binary("hypot", M.Hypot, tensors=3),
+    binary("copysign", S.Copysign, tensors=2),
+    binary("nextafter", M.Nextafter, tensors=3),
+)
+logaddexp, logaddexp2 = (
+    binary("logaddexp", M.Logaddexp, False, 3),
+    binary("logaddexp2", M.Logaddexp2, False, 3),
+)
 xlogy, heaviside = binary("xlogy", M.Xlogy), binary("heaviside", S.Heaviside, tensors=3)
 gcd, lcm = binary("gcd", R.Gcd, tensors=3), binary("lcm", R.Lcm, tensors=3)
 igamma, igammac = binary("igamma", Sp.Igamma, tensors=3), binary("igammac", Sp.Igammac, tensors=3)
-floor_divide, remainder, fmod = binary("floor_divide", R.FloorDivide), binary("remainder", R.Remainder), binary("fmod", R.Fmod, tensors=2)
+floor_divide, remainder, fmod = (
+    binary("floor_divide", R.FloorDivide),
+    binary("remainder", R.Remainder),
+    binary("fmod", R.Fmod, tensors=2),
+)
 pointwise.ROUNDED.update(floor=R.DivFloor.bind, trunc=R.DivTrunc.bind)
 
 
@@ -73,11 +96,15 @@ def _left(op: Any) -> Any:
 
 
 methods(
-    arcsin=Tensor.asin, arccos=Tensor.acos, arctan=Tensor.atan, arcsinh=Tensor.asinh, arccosh=Tensor.acosh, arctanh=Tensor.atanh,
-    arcsin_=Tensor.asin_, arccos_=Tensor.acos_, arctan_=Tensor.atan_, arcsinh_=Tensor.asinh_, arccosh_=Tensor.acosh_,
-    arctanh_=Tensor.atanh_, arctan2=Tensor.atan2, arctan2_=Tensor.atan2_, fix=Tensor.trunc, fix_=Tensor.trunc_,
+    arcsin=Tensor.asin, arccos=Tensor.acos, arctan=Tensor.atan, arcsinh=Tensor.asinh,
+    arccosh=Tensor.acosh, arctanh=Tensor.atanh,
+    arcsin_=Tensor.asin_, arccos_=Tensor.acos_, arctan_=Tensor.atan_, arcsinh_=Tensor.asinh_,
+    arccosh_=Tensor.acosh_,
+    arctanh_=Tensor.atanh_, arctan2=Tensor.atan2, arctan2_=Tensor.atan2_, fix=Tensor.trunc,
+    fix_=Tensor.trunc_,
     absolute=Tensor.abs, absolute_=Tensor.abs_, __abs__=Tensor.abs,
-    __floordiv__=R.FloorDivide.bind, __rfloordiv__=_left(R.FloorDivide), __ifloordiv__=R.FloorDivide.update,
+    __floordiv__=R.FloorDivide.bind, __rfloordiv__=_left(R.FloorDivide),
+    __ifloordiv__=R.FloorDivide.update,
     __mod__=R.Remainder.bind, __rmod__=_left(R.Remainder), __imod__=R.Remainder.update,
 )  # fmt: skip
 
@@ -94,7 +121,8 @@ def in_place(function: Any) -> Any:
         result = function(self.clone(), *args, **kwargs)
         if dtypes.CATEGORY[result._array.dtype] > dtypes.CATEGORY[self._array.dtype]:
             raise DTypeError(
-                f"{function.__name__}_: result type {dtypes.of[result._array.dtype].name} can't be cast to the desired output type "
+                f"{function.__name__}_: result type {dtypes.of[result._array.dtype].name} can't be "
+                "cast to the desired output type "
                 f"{dtypes.of[self._array.dtype].name}; convert the tensor first."
             )
         return self.copy_(result)  # type: ignore[no-any-return]
@@ -130,7 +158,9 @@ methods(is_conj=lambda self: False, is_neg=lambda self: False)
 def positive(input: Tensor) -> Tensor:
     """The tensor itself; bool raises."""
     if expect_tensor(input, "positive")._array.dtype == np.bool_:
-        raise RuntimeError("The `+` operator, on a bool tensor is not supported; convert it to an integer type.")
+        raise RuntimeError(
+            "The `+` operator, on a bool tensor is not supported; convert it to an integer type."
+        )
     return input
 
 
@@ -139,7 +169,10 @@ methods(__pos__=positive)
 
 @method
 def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
-    """To the nearest integer, halves to even; or to ``decimals`` digits after the point (negative: before it).
+    """To the nearest integer, halves to even.
+
+    Args:
+        decimals: round to so many digits after the point; before it when negative.
 
     Example:
         >>> import rushlight as torch
@@ -220,8 +253,12 @@ methods(
 )  # fmt: skip
 
 
-def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
-    """``input`` where ``condition`` holds, else ``other``; with the condition alone, the indices of its nonzero elements.
+def where(
+    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
+) -> Any:
+    """``input`` where ``condition`` holds, else ``other``.
+
+    With the condition alone: the indices of its nonzero elements, one tensor for each dim.
 
     Args:
         condition: bool tensor.
@@ -246,10 +283,22 @@ def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tenso
 
 @method
 def nan_to_num(
-    input: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None, *, out: Tensor | None = None
+    input: Tensor,
+    nan: float | None = None,
+    posinf: float | None = None,
+    neginf: float | None = None,
+    *,
+    out: Tensor | None = None,
 ) -> Tensor:
-    """NaN replaced by ``nan`` (0), infinities by the numbers given, or by the largest and smallest finite ones of the dtype."""
-    return finished(S.NanToNum.bind(expect_tensor(input, "nan_to_num"), **_replacements(input, nan, posinf, neginf)), out)
+    """NaN replaced by ``nan`` (0), infinities by the numbers given, or by the largest and smallest
+    finite ones of the dtype.
+    """
+    return finished(
+        S.NanToNum.bind(
+            expect_tensor(input, "nan_to_num"), **_replacements(input, nan, posinf, neginf)
+        ),
+        out,
+    )
 
 
 def largest(d: Any) -> float:
@@ -268,14 +317,18 @@ def _replacements(x: Tensor, nan: Any, posinf: Any, neginf: Any) -> dict[str, fl
 
 
 @method
-def nan_to_num_(self: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num_(
+    self: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """In-place form of ``nan_to_num``."""
-    return S.NanToNum.update(self, **_replacements(self, nan, posinf, neginf))  # type: ignore[no-any-return]
+    return S.NanToNum.update(self, **_replacements(self, nan, posinf, neginf))
 
 
 @method
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
-    """``log(x / (1 - x))`` with x = ``input`` clamped to [eps, 1 - eps]; NaN outside [0, 1] when eps is None."""
+    """``log(x / (1 - x))`` with x = ``input`` clamped to [eps, 1 - eps]; NaN outside [0, 1] when
+    eps is None.
+    """
     return finished(M.Logit.bind(expect_tensor(input, "logit"), eps=eps), out)
 
 
@@ -298,8 +351,15 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
 
 def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
     for name, t in (("end", end), ("weight", weight)):
-        if isinstance(t, Tensor) and t._array.dtype != input._array.dtype and (t._array.ndim or name == "end"):
-            raise DTypeError(f"expected dtype {input._array.dtype} for `{name}` but got dtype {t._array.dtype}; convert one of them.")
+        if (
+            isinstance(t, Tensor)
+            and t._array.dtype != input._array.dtype
+            and (t._array.ndim or name == "end")
+        ):
+            raise DTypeError(
+                f"expected dtype {input._array.dtype} for `{name}` but got dtype {t._array.dtype}; "
+                "convert one of them."
+            )
 
 
 def _lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
@@ -308,21 +368,27 @@ def _lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 
 @method
-def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+def addcmul(
+    input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
+) -> Tensor:
     """``input + value * tensor1 * tensor2``, broadcast."""
     return finished(M.Addcmul.bind(input, tensor1, tensor2, value=value), out)
 
 
 @method
-def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None) -> Tensor:
+def addcdiv(
+    input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
+) -> Tensor:
     """``input + value * tensor1 / tensor2``, broadcast; not for integers."""
     return finished(M.Addcdiv.bind(input, tensor1, tensor2, value=value), out)
 
 
 methods(
     logit_=_logit_, lerp_=_lerp_,
-    addcmul_=lambda self, tensor1, tensor2, *, value=1: M.Addcmul.update(self, tensor1, tensor2, value=value),
-    addcdiv_=lambda self, tensor1, tensor2, *, value=1: M.Addcdiv.update(self, tensor1, tensor2, value=value),
+    addcmul_=lambda self, tensor1, tensor2, *, value=1: M.Addcmul.update(
+        self, tensor1, tensor2, value=value),
+    addcdiv_=lambda self, tensor1, tensor2, *, value=1: M.Addcdiv.update(
+        self, tensor1, tensor2, value=value),
 )  # fmt: skip
 
 
@@ -337,7 +403,10 @@ def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tens
     """``input ** exponent`` computed in float64, or complex128 for complex operands."""
     result = pow(_doubled(input), _doubled(exponent))
     if out is not None and out._array.dtype != result._array.dtype:
-        raise DTypeError(f"float_power: the operation's result requires dtype {result._array.dtype}, but out has {out._array.dtype}.")
+        raise DTypeError(
+            f"float_power: the operation's result requires dtype {result._array.dtype}, but out "
+            f"has {out._array.dtype}."
+        )
     return finished(result, out)
 
 
@@ -352,7 +421,10 @@ def float_power_(self: Tensor, exponent: Any) -> Tensor:
     """In-place form of ``float_power``; the tensor must be float64 or complex128."""
     result = float_power(self.clone(), exponent)
     if result._array.dtype != self._array.dtype:
-        raise DTypeError(f"float_power_: the base must be {result._array.dtype}, but is {self._array.dtype}; convert it first.")
+        raise DTypeError(
+            f"float_power_: the base must be {result._array.dtype}, but is {self._array.dtype}; "
+            "convert it first."
+        )
     return self.copy_(result)  # type: ignore[no-any-return]
 
 
@@ -361,7 +433,9 @@ in_place(ldexp)
 
 @method
 def frexp(input: Tensor, *, out: Any = None) -> Any:
-    """Mantissa and exponent, with ``input = mantissa * 2 ** exponent`` and ``0.5 <= |mantissa| < 1``."""
+    """Mantissa and exponent, with ``input = mantissa * 2 ** exponent`` and ``0.5 <= |mantissa| <
+    1``.
+    """
     return named("frexp", M.Frexp.bind(expect_tensor(input, "frexp")), out)
 
 
@@ -394,7 +468,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     """``input`` where it is above ``threshold``, else ``value``."""
     if inplace:
         return threshold_(input, threshold, value)
-    return Threshold.bind(expect_tensor(input, "threshold"), threshold=threshold, value=value)  # type: ignore[no-any-return]
+    return Threshold.bind(expect_tensor(input, "threshold"), threshold=threshold, value=value)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:

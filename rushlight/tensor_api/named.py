@@ -1,4 +1,7 @@
-"""Results with several named parts, such as ``max(dim)``'s values and indices. They print as torch's do."""
+"""Results with several named parts, such as ``max(dim)``'s values and indices.
+
+They print as torch's do.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ class Named(tuple[Any, ...]):
     fields: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        items = ",\n".join([f"{name}={value!r}" for name, value in zip(self.fields, self, strict=True)])
+        items = ",\n".join(
+            [f"{name}={value!r}" for name, value in zip(self.fields, self, strict=True)]
+        )
         return f"torch.return_types.{type(self).__name__}(\n{items})"
 
     def __reduce__(self) -> Any:
@@ -39,19 +44,25 @@ TYPES: dict[str, type[Named]] = {}
 def named_type(name: str, *fields: str) -> type[Named]:
     """The tuple type called ``torch.return_types.<name>``; it takes one iterable, as torch's do."""
     members: dict[str, Any] = {field: _field(i, field) for i, field in enumerate(fields)}
-    members.update(fields=fields, n_fields=len(fields), n_sequence_fields=len(fields), __slots__=(), __match_args__=fields)
+    members.update(
+        fields=fields,
+        n_fields=len(fields),
+        n_sequence_fields=len(fields),
+        __slots__=(),
+        __match_args__=fields,
+    )
     members["__doc__"] = f"Result of ``{name}``: {', '.join(fields)}."
     TYPES[name] = kind = type(name, (Named,), members)
     return kind
 
 
-for _name, _fields in {
-    "max": "values indices", "min": "values indices", "median": "values indices", "nanmedian": "values indices",
-    "mode": "values indices", "kthvalue": "values indices", "sort": "values indices", "topk": "values indices",
-    "cummax": "values indices", "cummin": "values indices", "aminmax": "min max", "frexp": "mantissa exponent",
-    "histogram": "hist bin_edges", "histogramdd": "hist bin_edges",
-}.items():  # fmt: skip
-    named_type(_name, *_fields.split())
+for _name in ("max", "min", "median", "nanmedian", "mode", "kthvalue", "sort", "topk", "cummax"):
+    named_type(_name, "values", "indices")
+named_type("cummin", "values", "indices")
+named_type("aminmax", "min", "max")
+named_type("frexp", "mantissa", "exponent")
+named_type("histogram", "hist", "bin_edges")
+named_type("histogramdd", "hist", "bin_edges")
 
 
 def named(name: str, parts: Any, out: Any = None) -> Named:
@@ -59,5 +70,3 @@ def named(name: str, parts: Any, out: Any = None) -> Named:
     if out is not None:
         parts = [store_out(o, p) for o, p in zip(out, parts, strict=True)]
     return TYPES[name](parts)
-
-

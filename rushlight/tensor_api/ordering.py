@@ -16,8 +16,8 @@ from rushlight.tensor_api.named import named
 from rushlight.tensor_api.reductions import _with_index, finished
 
 __all__ = [
-    "argsort", "bucketize", "isin", "kthvalue", "median", "mode", "msort", "nanmedian", "nanquantile", "quantile", "searchsorted",
-    "sort", "topk", "unique", "unique_consecutive",
+    "argsort", "bucketize", "isin", "kthvalue", "median", "mode", "msort", "nanmedian",
+    "nanquantile", "quantile", "searchsorted", "sort", "topk", "unique", "unique_consecutive",
 ]  # fmt: skip
 
 
@@ -32,8 +32,12 @@ def _like(input: Tensor, results: Any) -> list[Tensor]:
 
 
 @method
-def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, out: Any = None) -> Any:
-    """Elements in order along ``dim``, and their indices; equal elements keep their order. NaN counts as largest.
+def sort(
+    input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, out: Any = None
+) -> Any:
+    """Elements in order along ``dim``, and their indices; equal elements keep their order.
+
+    NaN counts as largest.
 
     Example:
         >>> import rushlight as torch
@@ -41,11 +45,20 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool
         tensor([1, 2, 0])
     """
     d = wrap_dim(dim, expect_tensor(input, "sort")._array.ndim)
-    return named("sort", _like(input, O.Sort.bind(rows(input), dim=d, descending=bool(descending))), out)
+    return named(
+        "sort", _like(input, O.Sort.bind(rows(input), dim=d, descending=bool(descending))), out
+    )
 
 
 @method
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False, out: Tensor | None = None) -> Tensor:
+def argsort(
+    input: Tensor,
+    dim: int = -1,
+    descending: bool = False,
+    *,
+    stable: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
     """Indices that sort ``input`` along ``dim``."""
     return finished(sort(input.detach(), dim, descending)[1], out)
 
@@ -57,7 +70,15 @@ def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 @method
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None) -> Any:
+def topk(
+    input: Tensor,
+    k: int,
+    dim: int = -1,
+    largest: bool = True,
+    sorted: bool = True,
+    *,
+    out: Any = None,
+) -> Any:
     """The ``k`` largest (or smallest) elements along ``dim``, in order, and their indices.
 
     Example:
@@ -68,18 +89,26 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     x = rows(expect_tensor(input, "topk"))
     d = wrap_dim(dim, input._array.ndim)
     if not 0 <= k <= x._array.shape[d]:
-        raise RuntimeError(f"topk: selected index k out of range: k is {k} and dim {d} has size {x._array.shape[d]}.")
+        raise RuntimeError(
+            f"topk: selected index k out of range: k is {k} and dim {d} has size "
+            f"{x._array.shape[d]}."
+        )
     parts = O.Topk.bind(x, k=int(k), dim=d, largest=largest)
     return named("topk", _like(input, parts) if k else parts, out)
 
 
 @method
-def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+def kthvalue(
+    input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
+) -> Any:
     """The ``k``-th smallest element along ``dim`` (k counts from 1), and its index."""
     x = rows(expect_tensor(input, "kthvalue"))
     d = wrap_dim(dim, input._array.ndim)
     if not 1 <= k <= x._array.shape[d]:
-        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}: k is {k}, the size {x._array.shape[d]}.")
+        raise RuntimeError(
+            f"kthvalue(): selected number k out of range for dimension {d}: k is {k}, the size "
+            f"{x._array.shape[d]}."
+        )
     return _with_index("kthvalue", O.Kthvalue, input, dim, keepdim, out, k=int(k))
 
 
@@ -88,7 +117,14 @@ def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any, skip_na
     if dim is not None:
         return _with_index(name, O.Median, input, dim, keepdim, out, skip_nan=skip_nan)
     if not input._array.size:
-        return finished(wrap(np.asarray(np.nan if input._array.dtype in dtypes.FLOATING_TYPES else -(2**63)).astype(input._array.dtype)), out)
+        return finished(
+            wrap(
+                np.asarray(
+                    np.nan if input._array.dtype in dtypes.FLOATING_TYPES else -(2**63)
+                ).astype(input._array.dtype)
+            ),
+            out,
+        )
     return finished(O.MedianAll.bind(input, skip_nan=skip_nan), out)
 
 
@@ -105,14 +141,18 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out:
 
 
 @method
-def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
+def nanmedian(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None
+) -> Any:
     """``median`` of the elements that are not NaN."""
     return _median("nanmedian", input, dim, keepdim, out, True)
 
 
 @method
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
-    """The most frequent element along ``dim``, the smallest of several, and the index of its last occurrence."""
+    """The most frequent element along ``dim``, the smallest of several, and the index of its last
+    occurrence.
+    """
     return _with_index("mode", O.Mode, expect_tensor(input, "mode"), dim, keepdim, out)
 
 
@@ -120,26 +160,42 @@ INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 def _quantile(
-    name: str, input: Tensor, q: Any, dim: Any, keepdim: bool, interpolation: str, out: Any, skip_nan: bool
+    name: str,
+    input: Tensor,
+    q: Any,
+    dim: Any,
+    keepdim: bool,
+    interpolation: str,
+    out: Any,
+    skip_nan: bool,
 ) -> Tensor:
     d = expect_tensor(input, name)._array.dtype
     if d not in dtypes.FLOATS:
-        raise DTypeError(f"{name}() input tensor must be either float or double dtype, not {dtypes.of[d].name}")
+        raise DTypeError(
+            f"{name}() input tensor must be either float or double dtype, not {dtypes.of[d].name}"
+        )
     if interpolation not in INTERPOLATIONS:
-        raise RuntimeError(f"{name}() interpolation must be one of {INTERPOLATIONS}, but got {interpolation!r}")
+        raise RuntimeError(
+            f"{name}() interpolation must be one of {INTERPOLATIONS}, but got {interpolation!r}"
+        )
     places = q if isinstance(q, Tensor) else wrap(np.asarray(q, d))
     at = places._array
     if at.ndim > 1:
         raise ShapeError(f"{name}() q must be a scalar or 1D tensor, but has shape {at.shape}")
     if at.dtype != d:
-        raise DTypeError(f"{name}() q tensor must be same dtype as the input tensor, but they are {at.dtype} and {d}")
+        raise DTypeError(
+            f"{name}() q tensor must be same dtype as the input tensor, but they are {at.dtype} "
+            f"and {d}"
+        )
     if not ((at >= 0) & (at <= 1)).all():
         raise RuntimeError(f"{name}() q values must be in the range [0, 1], but got {at.tolist()}")
     flat = input.reshape(-1) if dim is None else rows(input)
     if not flat._array.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     axis = 0 if dim is None else wrap_dim(dim, input._array.ndim)
-    result = F.quantile(flat.movedim(axis, -1), places.reshape(-1), interpolation, skip_nan)  # (..., q)
+    result = F.quantile(
+        flat.movedim(axis, -1), places.reshape(-1), interpolation, skip_nan
+    )  # (..., q)
     result = result.movedim(-1, 0)
     if keepdim and input._array.ndim:
         shape = [1 if dim is None or i == axis else n for i, n in enumerate(input._array.shape)]
@@ -151,13 +207,22 @@ def _quantile(
 
 @method
 def quantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Tensor | None = None
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+    out: Tensor | None = None,
 ) -> Tensor:
-    """The values below which a share ``q`` of the elements lies, of all or along ``dim``. NaN if any element is.
+    """The values below which a share ``q`` of the elements lies, of all or along ``dim``.
+
+    NaN if any element is.
 
     Args:
         q: a number or a 1-D tensor of numbers in [0, 1]; a tensor adds a first dim.
-        interpolation: between the two elements beside the place: "linear", "lower", "higher", "midpoint" or "nearest".
+        interpolation: between the two elements beside the place: "linear", "lower", "higher",
+            "midpoint" or "nearest".
 
     Example:
         >>> import rushlight as torch
@@ -169,13 +234,21 @@ def quantile(
 
 @method
 def nanquantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Tensor | None = None
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+    out: Tensor | None = None,
 ) -> Tensor:
     """``quantile`` of the elements that are not NaN."""
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, out, True)
 
 
-def _answer(output: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool) -> Any:
+def _answer(
+    output: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool
+) -> Any:
     parts = [wrap(output)]
     if return_inverse:
         parts.append(wrap(inverse.astype(np.int64)))
@@ -186,7 +259,11 @@ def _answer(output: Any, inverse: Any, counts: Any, return_inverse: bool, return
 
 @method
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """The distinct elements (or, with ``dim``, the distinct slices along it), in order.
 
@@ -219,9 +296,15 @@ def unique_consecutive(
 
 
 def searchsorted(
-    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None,
-    sorter: Tensor | None = None, out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Where in the last dim of ``sorted_sequence`` the values of ``input`` would keep it sorted.
 
     Args:
@@ -235,46 +318,79 @@ def searchsorted(
         tensor([1, 3])
     """
     if side not in (None, "left", "right"):
-        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+        raise RuntimeError(
+            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
+        )
     if side == "left" and right:
-        raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+        raise RuntimeError(
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left "
+            "while right was True"
+        )
     edges = expect_tensor(sorted_sequence, "searchsorted", "sorted_sequence")._array
     values = input._array if isinstance(input, Tensor) else np.asarray(input)
     if not edges.ndim:
-        raise ShapeError("torch.searchsorted(): input value can be a scalar, but the boundaries must have at least 1 dimension")
+        raise ShapeError(
+            "torch.searchsorted(): input value can be a scalar, but the boundaries must have at "
+            "least 1 dimension"
+        )
     if edges.ndim > 1 and edges.shape[:-1] != values.shape[:-1]:
         raise ShapeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input "
-            f"value tensor must match, but we got boundaries tensor {list(edges.shape)} and input value tensor {list(values.shape)}"
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+            "dimensions of boundaries tensor and input "
+            f"value tensor must match, but we got boundaries tensor {list(edges.shape)} and input "
+            f"value tensor {list(values.shape)}"
         )
     if isinstance(input, Tensor) and edges.dtype != values.dtype:
         raise DTypeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but they are "
+            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, "
+            "but they are "
             f"{dtypes.of[edges.dtype]} and {dtypes.of[values.dtype]}"
         )
     if sorter is not None:
         if sorter._array.shape != edges.shape:
             raise ShapeError(
-                f"torch.searchsorted(): boundary and sorter must have the same size, but got {edges.shape} and {sorter._array.shape}"
+                "torch.searchsorted(): boundary and sorter must have the same size, but got "
+                f"{edges.shape} and {sorter._array.shape}"
             )
         if sorter._array.dtype != np.int64:
-            raise DTypeError(f"torch.searchsorted(): sorter must be a tensor of long dtype but got {dtypes.of[sorter._array.dtype]}")
-        if sorter._array.size and not ((sorter._array >= 0) & (sorter._array < edges.shape[-1])).all():
+            raise DTypeError(
+                "torch.searchsorted(): sorter must be a tensor of long dtype but got "
+                f"{dtypes.of[sorter._array.dtype]}"
+            )
+        if (
+            sorter._array.size
+            and not ((sorter._array >= 0) & (sorter._array < edges.shape[-1])).all()
+        ):
             raise RuntimeError("torch.searchsorted(): sorter index out of range")
         edges = np.take_along_axis(edges, sorter._array, -1)
     found = F.searchsorted(edges, values, "right" if right or side == "right" else "left")
     return finished(wrap(found.astype(np.int32 if out_int32 else np.int64)), out)
 
 
-def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Tensor | None = None) -> Tensor:
+def bucketize(
+    input: Any,
+    boundaries: Tensor,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
     """The index of the bucket between ascending ``boundaries`` that each value falls into."""
     if expect_tensor(boundaries, "bucketize", "boundaries")._array.ndim != 1:
-        raise ShapeError(f"bucketize: boundaries tensor must be 1 dimension, but got dim({boundaries._array.ndim})")
+        raise ShapeError(
+            "bucketize: boundaries tensor must be 1 dimension, but got "
+            f"dim({boundaries._array.ndim})"
+        )
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
 
 def isin(
-    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Tensor | None = None
+    elements: Any,
+    test_elements: Any,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Whether each of ``elements`` is among ``test_elements``; one of the two may be a number."""
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
@@ -283,7 +399,7 @@ def isin(
     b = test_elements._array if isinstance(test_elements, Tensor) else np.asarray(test_elements)
     for t in (a, b):
         if t.dtype in dtypes.COMPLEX_TYPES or t.dtype == np.bool_:
-            raise DTypeError(f"Unsupported input type encountered for isin(): {dtypes.of[t.dtype].name}")
+            raise DTypeError(
+                f"Unsupported input type encountered for isin(): {dtypes.of[t.dtype].name}"
+            )
     return finished(wrap(np.asarray(np.isin(O.widened(a), O.widened(b), invert=invert))), out)
-
-

@@ -1,6 +1,7 @@
 """Elementwise functions: arithmetic, comparison, logic, mathematics.
 
-``unary`` and ``binary`` make a public function from an op: the function, its Tensor method, and the in-place method with ``_``.
+``unary`` and ``binary`` make a public function from an op: the function, its Tensor method, and the
+in-place method with ``_``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,20 @@ from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
 from rushlight.tensor_api._common import expect_tensor, method, methods, store_out
 
-__all__ = ["add", "div", "divide", "mul", "multiply", "neg", "negative", "pow", "rsub", "sub", "subtract", "true_divide"]
+__all__ = [
+    "add",
+    "div",
+    "divide",
+    "mul",
+    "multiply",
+    "neg",
+    "negative",
+    "pow",
+    "rsub",
+    "sub",
+    "subtract",
+    "true_divide",
+]
 
 
 def free_unary(name: str, op: Any) -> Any:
@@ -49,7 +63,8 @@ def free_binary(name: str, op: Any, tensors: int = 1) -> Any:
     """The public function of an op with two inputs; no method.
 
     Args:
-        tensors: how much must be a tensor rather than a number. 1: one of the two; 2: ``input``; 3: both.
+        tensors: how much must be a tensor rather than a number. 1: one of the two; 2: ``input``; 3:
+            both.
     """
     bind = op.bind
 
@@ -84,18 +99,28 @@ def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
 
     setattr(Tensor, name, called(as_method, name, op.__doc__))
     if in_place:
-        setattr(Tensor, name + "_", called(in_place_method, name + "_", f"In-place form of ``{name}``."))
+        setattr(
+            Tensor, name + "_", called(in_place_method, name + "_", f"In-place form of ``{name}``.")
+        )
     return free_binary(name, op, tensors)
 
 
 def refuse_operands(name: str, input: Any, other: Any) -> None:
     """torch's TypeError for what is neither a tensor nor a number."""
-    position, bad = ("input", input) if not isinstance(input, Tensor) and operand(input) is NotImplemented else ("other", other)
-    raise TypeError(f"{name}(): argument '{position}' must be Tensor or a number, not {type(bad).__name__}")
+    position, bad = (
+        ("input", input)
+        if not isinstance(input, Tensor) and operand(input) is NotImplemented
+        else ("other", other)
+    )
+    raise TypeError(
+        f"{name}(): argument '{position}' must be Tensor or a number, not {type(bad).__name__}"
+    )
 
 
 def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign: int = 1) -> Any:
-    """``input + sign * alpha * other`` for an alpha that is not 1; ``apply`` is AddScaled's bind or update."""
+    """``input + sign * alpha * other`` for an alpha that is not 1; ``apply`` is AddScaled's bind or
+    update.
+    """
     if isinstance(alpha, Tensor) and alpha._array.size == 1:
         alpha = alpha.item()
     if not isinstance(alpha, (int, float, complex)):
@@ -108,8 +133,13 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
         A.refuse_bool_difference(arrays)
     d = dtypes.result_type(arrays)
     category = dtypes.CATEGORY[d]
-    if (isinstance(alpha, bool) and category != dtypes.BOOL) or dtypes.CATEGORY[dtypes.of_number(alpha)] > max(category, 1):
-        raise DTypeError(f"{name}: alpha is {alpha}, which does not fit a result of {dtypes.of[d].name}; use a number of that kind.")
+    if (isinstance(alpha, bool) and category != dtypes.BOOL) or dtypes.CATEGORY[
+        dtypes.of_number(alpha)
+    ] > max(category, 1):
+        raise DTypeError(
+            f"{name}: alpha is {alpha}, which does not fit a result of {dtypes.of[d].name}; use a "
+            "number of that kind."
+        )
     return apply(a, b, alpha=bool(alpha) if category == dtypes.BOOL else sign * alpha)
 
 
@@ -130,7 +160,11 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
         >>> torch.add(torch.ones(2), torch.ones(2), alpha=2)
         tensor([3., 3.])
     """
-    result = A.Add.bind(input, other) if _is_one(alpha) else _add_scaled("add", A.AddScaled.bind, input, other, alpha)
+    result = (
+        A.Add.bind(input, other)
+        if _is_one(alpha)
+        else _add_scaled("add", A.AddScaled.bind, input, other, alpha)
+    )
     if result is NotImplemented:
         refuse_operands("add", input, other)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
@@ -138,7 +172,11 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """``input - alpha * other``, broadcast."""
-    result = A.Sub.bind(input, other) if _is_one(alpha) else _add_scaled("sub", A.AddScaled.bind, input, other, alpha, -1)
+    result = (
+        A.Sub.bind(input, other)
+        if _is_one(alpha)
+        else _add_scaled("sub", A.AddScaled.bind, input, other, alpha, -1)
+    )
     if result is NotImplemented:
         refuse_operands("sub", input, other)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
@@ -149,14 +187,19 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     return sub(other, expect_tensor(input, "rsub"), alpha=alpha)
 
 
-def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None) -> Tensor:
+def div(
+    input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None
+) -> Tensor:
     """``input / other``, broadcast; ``rounding_mode`` None, "trunc" (towards zero) or "floor"."""
     if rounding_mode is None:
         result = A.Div.bind(input, other)
     elif rounding_mode in ROUNDED:
         result = ROUNDED[rounding_mode](input, other)
     else:
-        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+            f"'{rounding_mode}'"
+        )
     if result is NotImplemented:
         refuse_operands("div", input, other)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
@@ -186,14 +229,17 @@ def _sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
 
 
 def _divide_by(self: Tensor, other: Any) -> Any:
-    """``other / self`` with the reciprocal's gradient: it keeps the result, so that ``self`` may be overwritten."""
+    """``other / self`` with the reciprocal's gradient: it keeps the result, so that ``self`` may be
+    overwritten.
+    """
     other = operand(other)
     return NotImplemented if other is NotImplemented else self.reciprocal() * other
 
 
 subtract, divide, true_divide = sub, div, div
 methods(
-    add=add, sub=sub, subtract=sub, div=div, divide=div, true_divide=div, multiply=Tensor.mul, negative=Tensor.neg,
+    add=add, sub=sub, subtract=sub, div=div, divide=div, true_divide=div, multiply=Tensor.mul,
+    negative=Tensor.neg,
     add_=_add_, sub_=_sub_, subtract_=_sub_, multiply_=Tensor.mul_, negative_=Tensor.neg_,
     __add__=A.Add.bind, __radd__=A.Add.bind, __iadd__=A.Add.update,
     __sub__=A.Sub.bind, __rsub__=make_reversed(A.Sub.instance), __isub__=A.Sub.update,

@@ -7,7 +7,6 @@ import math
 import warnings
 from typing import Any
 
-
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
@@ -15,13 +14,21 @@ from rushlight.ops import order as O
 from rushlight.ops import reduce as R
 from rushlight.ops import statistics as S
 from rushlight.ops.compare import Maximum, Minimum
-from rushlight.tensor_api._common import expect_tensor, method, numpy_dtype, store_out, wrap_dim, wrap_dims
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    numpy_dtype,
+    store_out,
+    wrap_dim,
+    wrap_dims,
+)
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
 
 __all__ = [
-    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "dist", "logsumexp", "max", "mean", "min", "nanmean",
-    "nansum", "norm", "prod", "std", "std_mean", "sum", "var", "var_mean",
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "dist",
+    "logsumexp", "max", "mean", "min", "nanmean", "nansum", "norm", "prod", "std", "std_mean",
+    "sum", "var", "var_mean",
 ]  # fmt: skip
 
 
@@ -45,7 +52,14 @@ def dims_of(dim: Any, ndim: int) -> Any:
 
 
 @method
-def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
+def sum(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Sum of all elements, or over ``dim`` (an int or a tuple). Integers and bool add up as int64.
 
     Args:
@@ -65,7 +79,14 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
 
 
 @method
-def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
+def mean(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Mean of all elements, or over ``dim``; floating-point or complex only.
 
     Example:
@@ -80,24 +101,48 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
 
 
 @method
-def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
+def nansum(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Sum over ``dim`` of the elements that are not NaN."""
     input = prepared(input, dtype, "nansum")
     return finished(R.Nansum.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=keepdim), out)
 
 
 @method
-def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
+def nanmean(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Mean over ``dim`` of the elements that are not NaN; NaN where there are none."""
     input = prepared(input, dtype, "nanmean")
     if input._array.dtype not in dtypes.FLOATING_TYPES | dtypes.COMPLEX_TYPES:
-        raise DTypeError(f"nanmean(): expected input to have floating point dtype but got {dtypes.of[input._array.dtype].name}")
+        raise DTypeError(
+            "nanmean(): expected input to have floating point dtype but got "
+            f"{dtypes.of[input._array.dtype].name}"
+        )
     count = sum(~input.detach().isnan(), dim, keepdim)
     return finished(nansum(input, dim, keepdim) / count, out)
 
 
 @method
-def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
+def prod(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
     """Product of all elements, or along ``dim``, an int."""
     input = prepared(input, dtype, "prod")
     dims = None if dim is None else dims_of(wrap_dim(dim, input._array.ndim), input._array.ndim)
@@ -114,14 +159,19 @@ def _extremum(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: A
 def refuse_empty(name: str, input: Tensor, dims: Any, kind: builtins.type = IndexError) -> None:
     """An extreme of no elements has no value."""
     if dims is None:
-        raise kind(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with 'dim'.")
+        raise kind(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+            "reduction dim with 'dim'."
+        )
     for d in dims:
         if not input._array.shape[d]:
             raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
 
 
 @method
-def amax(input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def amax(
+    input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The largest elements over ``dim`` (all when empty). Equal elements share the gradient.
 
     Example:
@@ -133,13 +183,17 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | N
 
 
 @method
-def amin(input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def amin(
+    input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The smallest elements over ``dim`` (all when empty). Equal elements share the gradient."""
     return _extremum("amin", R.Amin, input, dim, keepdim, out)
 
 
 @method
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None) -> Any:
+def aminmax(
+    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
+) -> Any:
     """The smallest and the largest element, of all or along ``dim``."""
     ndim = expect_tensor(input, "aminmax")._array.ndim
     dims = None if dim is None else dims_of(wrap_dim(dim, ndim), ndim)
@@ -148,13 +202,17 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False, out
     return named("aminmax", R.Aminmax.bind(input, dim=dims, keepdim=keepdim), out)
 
 
-def _with_index(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any, **params: Any) -> Any:
+def _with_index(
+    name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any, **params: Any
+) -> Any:
     """An op that picks one element along a dim; a 0-dim tensor counts as one row."""
     d = wrap_dim(dim, input._array.ndim)
     if input._array.ndim:
         refuse_empty_dim(name, input, d)
         return named(name, op.bind(input, dim=d, keepdim=keepdim, **params), out)
-    return named(name, [r.reshape(()) for r in op.bind(input.reshape(1), dim=0, keepdim=True, **params)], out)
+    return named(
+        name, [r.reshape(()) for r in op.bind(input.reshape(1), dim=0, keepdim=True, **params)], out
+    )
 
 
 def refuse_empty_dim(name: str, input: Tensor, dim: int) -> None:
@@ -163,7 +221,9 @@ def refuse_empty_dim(name: str, input: Tensor, dim: int) -> None:
         raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
 
 
-def _max_or_min(name: str, full: Any, along: Any, binary: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _max_or_min(
+    name: str, full: Any, along: Any, binary: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """The three forms of max and min."""
     out = kwargs.pop("out", None)
     names = dict(zip(("input", "dim", "keepdim"), args, strict=False))
@@ -176,7 +236,10 @@ def _max_or_min(name: str, full: Any, along: Any, binary: Any, args: tuple[Any, 
     if names.get("dim") is not None:
         return _with_index(name, along, input, names["dim"], names.get("keepdim", False), out)
     if builtins.set(names) - {"input"}:
-        raise TypeError(f"{name}() takes (input), (input, dim, keepdim=False) or (input, other), but got {builtins.sorted(names)}")
+        raise TypeError(
+            f"{name}() takes (input), (input, dim, keepdim=False) or (input, other), but got "
+            f"{builtins.sorted(names)}"
+        )
     if not input._array.size:
         refuse_empty(name, input, None, RuntimeError)
     return finished(full.bind(input), out)
@@ -186,7 +249,8 @@ def _max_or_min(name: str, full: Any, along: Any, binary: Any, args: tuple[Any, 
 def max(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """The largest element; along a dim also its index; or the larger of two tensors.
 
-    ``max(input)``: of all elements. ``max(input, dim, keepdim=False)``: a named tuple (values, indices).
+    ``max(input)``: of all elements. ``max(input, dim, keepdim=False)``: a named tuple (values,
+    indices).
     ``max(input, other)``: as ``maximum``.
 
     Example:
@@ -203,7 +267,10 @@ def max(input: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 @method
 def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """The smallest element; along a dim also its index; or the smaller of two tensors. The forms are those of ``max``."""
+    """The smallest element; along a dim also its index; or the smaller of two tensors.
+
+    The forms are those of ``max``.
+    """
     if not args and not kwargs and isinstance(input, Tensor) and input._array.size:
         return R.Min.bind(input)
     return _max_or_min("min", R.Min, O.MinDim, Minimum, (input, *args), kwargs)
@@ -224,7 +291,9 @@ def _arg(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -
 
 
 @method
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def argmax(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """Index of the first largest element along ``dim``, or in the flattened tensor.
 
     Example:
@@ -236,31 +305,49 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out:
 
 
 @method
-def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def argmin(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """Index of the first smallest element along ``dim``, or in the flattened tensor."""
     return _arg("argmin", R.Argmin, input, dim, keepdim, out)
 
 
 @method
-def any(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def any(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """Whether any element is nonzero, of all or over ``dim``."""
-    return finished(R.AnyTrue.bind(input, dim=dims_of(dim, expect_tensor(input, "any")._array.ndim), keepdim=keepdim), out)
+    return finished(
+        R.AnyTrue.bind(
+            input, dim=dims_of(dim, expect_tensor(input, "any")._array.ndim), keepdim=keepdim
+        ),
+        out,
+    )
 
 
 @method
-def all(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def all(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """Whether all elements are nonzero, of all or over ``dim``."""
-    return finished(R.AllTrue.bind(input, dim=dims_of(dim, expect_tensor(input, "all")._array.ndim), keepdim=keepdim), out)
+    return finished(
+        R.AllTrue.bind(
+            input, dim=dims_of(dim, expect_tensor(input, "all")._array.ndim), keepdim=keepdim
+        ),
+        out,
+    )
 
 
 @method
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements are not zero, of all or over ``dim``."""
-    return R.CountNonzero.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=False)  # type: ignore[no-any-return]
+    return R.CountNonzero.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=False)
 
 
 @method
-def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def logsumexp(
+    input: Tensor, dim: Any, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """``log(sum(exp(input)))`` over ``dim`` without overflow.
 
     Example:
@@ -274,15 +361,29 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, out: Tensor | N
     return finished(S.Logsumexp.bind(input, dim=dims_of(dim, x.ndim), keepdim=keepdim), out)
 
 
-def _spread(name: str, op: Any, input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: Any, out: Any) -> Tensor:
+def _spread(
+    name: str,
+    op: Any,
+    input: Tensor,
+    dim: Any,
+    unbiased: Any,
+    keepdim: bool,
+    correction: Any,
+    out: Any,
+) -> Tensor:
     if dim.__class__ is bool:
         dim, unbiased = None, dim
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     dims = dims_of(dim, expect_tensor(input, name)._array.ndim)
-    if input._array.dtype in dtypes.DIFFERENTIABLE and input._array.size and R.count_of(input._array.shape, dims) <= correction:
+    if (
+        input._array.dtype in dtypes.DIFFERENTIABLE
+        and input._array.size
+        and R.count_of(input._array.shape, dims) <= correction
+    ):
         warnings.warn(
-            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel divided "
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "reduction factor (input numel divided "
             "by output numel).",
             UserWarning,
             stacklevel=3,
@@ -292,10 +393,15 @@ def _spread(name: str, op: Any, input: Tensor, dim: Any, unbiased: Any, keepdim:
 
 @method
 def var(
-    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None,
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
     out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """Variance over ``dim``: squared distances from the mean, summed and divided by ``n - correction``.
+) -> Tensor:
+    """Variance over ``dim``: squared distances from the mean, over ``n - correction``.
 
     Args:
         dim: dims to reduce; None for all.
@@ -307,9 +413,14 @@ def var(
 
 @method
 def std(
-    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None,
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
     out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Standard deviation over ``dim``: the square root of ``var``.
 
     Example:
@@ -321,29 +432,49 @@ def std(
 
 
 def var_mean(
-    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean over ``dim``."""
     over = None if dim.__class__ is bool else dim
-    return _spread("var_mean", S.Var, input, dim, unbiased, keepdim, correction, None), mean(input, over, keepdim)
+    return _spread("var_mean", S.Var, input, dim, unbiased, keepdim, correction, None), mean(
+        input, over, keepdim
+    )
 
 
 def std_mean(
-    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean over ``dim``."""
     over = None if dim.__class__ is bool else dim
-    return _spread("std_mean", S.Std, input, dim, unbiased, keepdim, correction, None), mean(input, over, keepdim)
+    return _spread("std_mean", S.Std, input, dim, unbiased, keepdim, correction, None), mean(
+        input, over, keepdim
+    )
 
 
 @method
 def norm(
-    input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Tensor | None = None, dtype: Any = None
+    input: Tensor,
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    out: Tensor | None = None,
+    dtype: Any = None,
 ) -> Tensor:
     """``sum(|input| ** p) ** (1 / p)`` of all elements or over ``dim``.
 
     Args:
-        p: a number; "fro" is 2; inf is the largest absolute value, 0 the count of nonzeros; "nuc" the sum of singular values.
+        p: a number; "fro" is 2; inf is the largest absolute value, 0 the count of nonzeros; "nuc"
+            the sum of singular values.
         dim: dims to reduce; None for all.
 
     Example:
@@ -366,8 +497,11 @@ def norm(
 def vector_norm(input: Tensor, order: float, dims: Any, keepdim: bool) -> Tensor:
     """The norm over ``dims``, a tuple or None. Without elements it needs order >= 0 and finite."""
     if (order < 0 or order == math.inf) and not R.count_of(input._array.shape, dims):
-        raise RuntimeError(f"linalg.vector_norm cannot compute the {order} norm on an empty tensor: the operation has no identity")
-    return S.VectorNorm.bind(input, dim=dims, keepdim=keepdim, ord=order)  # type: ignore[no-any-return]
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {order} norm on an empty tensor: the operation "
+            "has no identity"
+        )
+    return S.VectorNorm.bind(input, dim=dims, keepdim=keepdim, ord=order)
 
 
 def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
@@ -386,5 +520,3 @@ def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The ``p``-norm of ``input - other``."""
     return norm(input - other, p)
-
-

@@ -1,4 +1,6 @@
-"""Functions whose results run along a dim: cumulative sums, differences, integrals; and histograms and covariances."""
+"""Functions whose results run along a dim: cumulative sums, differences, integrals; and histograms
+and covariances.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ from rushlight.tensor_api.ordering import _like, rows
 from rushlight.tensor_api.reductions import finished, prepared, sum
 
 __all__ = [
-    "bincount", "corrcoef", "cov", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "diff", "gradient", "histc",
-    "histogram", "histogramdd", "logcumsumexp", "renorm", "trapezoid", "trapz",
+    "bincount", "corrcoef", "cov", "cummax", "cummin", "cumprod", "cumsum",
+    "cumulative_trapezoid", "diff", "gradient", "histc", "histogram", "histogramdd",
+    "logcumsumexp", "renorm", "trapezoid", "trapz",
 ]  # fmt: skip
 
 
@@ -65,7 +68,10 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = 
 def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
     """``log(cumsum(exp(input)))`` along ``dim`` without overflow."""
     if expect_tensor(input, "logcumsumexp")._array.dtype not in dtypes.DIFFERENTIABLE:
-        raise NotImplementedError(f'"logcumsumexp_out_cpu" not implemented for {dtypes.of[input._array.dtype].name}; convert with .float().')
+        raise NotImplementedError(
+            f'"logcumsumexp_out_cpu" not implemented for {dtypes.of[input._array.dtype].name}; '
+            "convert with .float()."
+        )
     return _scan("logcumsumexp", S.Logcumsumexp, input, dim, None, out)
 
 
@@ -91,7 +97,13 @@ def cummin(input: Tensor, dim: int, *, out: Any = None) -> Any:
 
 @method
 def diff(
-    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, out: Tensor | None = None
+    input: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+    *,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Differences of neighbours along ``dim``, ``n`` times; of bool tensors, whether they differ.
 
@@ -131,18 +143,26 @@ def _trapezoids(y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
         return pairs * (dx / 2 if dx is not None else 0.5)
     if x._array.ndim == 1 and y._array.ndim > 1:
         if x._array.shape[0] != n:
-            raise ShapeError(f"trapezoid: There must be one `x` value for each sample point, but x has {x._array.shape[0]} and y {n}.")
+            raise ShapeError(
+                "trapezoid: There must be one `x` value for each sample point, but x has "
+                f"{x._array.shape[0]} and y {n}."
+            )
         width = (x[1:] - x[:-1]).reshape(*[-1 if i == d else 1 for i in range(y._array.ndim)])
     else:
         at = x._array.ndim - (y._array.ndim - d)
         if at < 0 or x._array.shape[at] != n:
-            raise ShapeError(f"trapezoid: There must be one `x` value for each sample point, but x has shape {x._array.shape} and y {y._array.shape}.")
+            raise ShapeError(
+                "trapezoid: There must be one `x` value for each sample point, but x has shape "
+                f"{x._array.shape} and y {y._array.shape}."
+            )
         width = x.narrow(at, 1, n - 1) - x.narrow(at, 0, n - 1)
     return width * pairs / 2
 
 
 def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
-    """Integral of ``y`` along ``dim`` by the trapezoidal rule, at places ``x`` or with spacing ``dx`` (1)."""
+    """Integral of ``y`` along ``dim`` by the trapezoidal rule, at places ``x`` or with spacing
+    ``dx`` (1).
+    """
     strips = _trapezoids(y, x, dx, dim)
     return sum(strips, dim) if y._array.shape[dim] else sum(y, dim)
 
@@ -155,24 +175,43 @@ def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int =
 trapz = trapezoid
 
 
-def gradient(input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> list[Tensor]:
-    """Estimated derivatives along each of ``dim``: central differences inside, one-sided of ``edge_order`` (1 or 2) at the ends.
+def gradient(
+    input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1
+) -> list[Tensor]:
+    """Estimated derivatives along each of ``dim``: central differences, one-sided at the ends.
 
     Args:
+        edge_order: order of the one-sided differences, 1 or 2.
         spacing: a number, one number for each dim, or a tensor of coordinates for each dim.
     """
     if edge_order not in (1, 2):
-        raise RuntimeError(f"torch.gradient only supports edge_order=1 and edge_order=2, but got {edge_order}")
+        raise RuntimeError(
+            f"torch.gradient only supports edge_order=1 and edge_order=2, but got {edge_order}"
+        )
     ndim = expect_tensor(input, "gradient")._array.ndim
-    dims = list(range(ndim)) if dim is None else [wrap_dim(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else [dim])]
-    steps = list(spacing) if isinstance(spacing, (tuple, list)) else [1.0 if spacing is None else spacing] * len(dims)
+    dims = (
+        list(range(ndim))
+        if dim is None
+        else [wrap_dim(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else [dim])]
+    )
+    steps = (
+        list(spacing)
+        if isinstance(spacing, (tuple, list))
+        else [1.0 if spacing is None else spacing] * len(dims)
+    )
     if len(steps) != len(dims):
-        raise RuntimeError(f"torch.gradient expected spacing for each of the {len(dims)} dims, but got {len(steps)}")
+        raise RuntimeError(
+            f"torch.gradient expected spacing for each of the {len(dims)} dims, but got "
+            f"{len(steps)}"
+        )
     if len(builtins.set(dims)) != len(dims):
         raise RuntimeError(f"dim appears multiple times in the list of dims {dims}")
     for d in dims:
         if input._array.shape[d] <= edge_order:
-            raise RuntimeError(f"torch.gradient expected each dimension size to be at least edge_order+1 = {edge_order + 1}")
+            raise RuntimeError(
+                "torch.gradient expected each dimension size to be at least edge_order+1 = "
+                f"{edge_order + 1}"
+            )
     if input._array.dtype not in dtypes.DIFFERENTIABLE:
         input = cast(input, dtypes.default.float)
     return [_derivative(input, d, step, edge_order) for d, step in zip(dims, steps, strict=True)]
@@ -204,16 +243,24 @@ def _numbers(x: Any) -> Any:
 
 
 @method
-def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Tensor | None = None) -> Tensor:
-    """How many elements fall into each of ``bins`` equal parts of [min, max] (the range of the data when both are 0)."""
+def histc(
+    input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Tensor | None = None
+) -> Tensor:
+    """How many elements fall into each of ``bins`` equal parts of [min, max] (the range of the data
+    when both are 0).
+    """
     d = expect_tensor(input, "histc")._array.dtype
     if d not in dtypes.FLOATING_TYPES:
-        raise NotImplementedError(f'"histogram_cpu" not implemented for {dtypes.of[d].name}; convert with .float().')
+        raise NotImplementedError(
+            f'"histogram_cpu" not implemented for {dtypes.of[d].name}; convert with .float().'
+        )
     if bins <= 0:
         raise RuntimeError(f"torch.histc(): bins must be > 0, but is {bins}")
     x = _numbers(input)
     low, high = _range(x, float(min), float(max), "torch.histc", 1.0)
-    return finished(wrap(np.histogram(x[(x >= low) & (x <= high)], bins, (low, high))[0].astype(d)), out)
+    return finished(
+        wrap(np.histogram(x[(x >= low) & (x <= high)], bins, (low, high))[0].astype(d)), out
+    )
 
 
 def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> tuple[float, float]:
@@ -231,7 +278,13 @@ def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> t
 
 @method
 def histogram(
-    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False, out: Any = None
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Any = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+    out: Any = None,
 ) -> Any:
     """Histogram (hist, bin_edges) of all elements.
 
@@ -254,9 +307,16 @@ def histogram(
 
 
 def histogramdd(
-    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Any = None,
+    weight: Tensor | None = None,
+    density: bool = False,
 ) -> Any:
-    """Histogram of points, the rows of ``input``: (hist, bin_edges), one tensor of edges for each dim."""
+    """Histogram of points, the rows of ``input``: (hist, bin_edges), one tensor of edges for each
+    dim.
+    """
     d = expect_tensor(input, "histogramdd")._array.dtype
     n = input._array.shape[-1]
     points = _numbers(input).reshape(-1, n)
@@ -266,8 +326,12 @@ def histogramdd(
         if isinstance(b, Tensor):
             edges.append(b._array)
         else:
-            limits = (float(range[2 * i]), float(range[2 * i + 1])) if range is not None else (0.0, 0.0)
-            edges.append(np.linspace(*_range(points[:, i], *limits, "torch.histogramdd"), b + 1).astype(d))
+            limits = (
+                (float(range[2 * i]), float(range[2 * i + 1])) if range is not None else (0.0, 0.0)
+            )
+            edges.append(
+                np.linspace(*_range(points[:, i], *limits, "torch.histogramdd"), b + 1).astype(d)
+            )
     w = None if weight is None else weight._array.reshape(-1)
     hist = F.histogramdd(points, edges, w, density).astype(d)
     return named("histogramdd", [wrap(hist), tuple([wrap(e.copy()) for e in edges])])
@@ -289,13 +353,24 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise RuntimeError(f"minlength should be >= 0, but is {minlength}")
     w = None if weights is None else weights._array
     if w is not None and w.shape != x.shape:
-        raise ShapeError(f"bincount: weights should be 1-d and have the same length as input, but they are {w.shape} and {x.shape}.")
+        raise ShapeError(
+            "bincount: weights should be 1-d and have the same length as input, but they are "
+            f"{w.shape} and {x.shape}."
+        )
     out = np.bincount(x, w, minlength)
-    return wrap(out.astype(np.int64 if w is None else np.float32 if w.dtype == np.float32 else np.float64))
+    return wrap(
+        out.astype(np.int64 if w is None else np.float32 if w.dtype == np.float32 else np.float64)
+    )
 
 
 @method
-def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
+def cov(
+    input: Tensor,
+    *,
+    correction: int = 1,
+    fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:
     """Covariance matrix of variables, the rows of ``input``, observed in its columns.
 
     Args:
@@ -304,9 +379,14 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
         aweights: the importance of each observation.
     """
     if expect_tensor(input, "cov")._array.ndim > 2:
-        raise ShapeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input._array.ndim} dimensions")
+        raise ShapeError(
+            "cov(): expected input to have two or fewer dimensions but got an input with "
+            f"{input._array.ndim} dimensions"
+        )
     if input._array.dtype == np.bool_:
-        raise DTypeError("cov(): bool dtype is not supported for input; convert it to a number type.")
+        raise DTypeError(
+            "cov(): bool dtype is not supported for input; convert it to a number type."
+        )
     x = input.reshape(1, -1) if input._array.ndim < 2 else input
     w = _observation_weights(x, fweights, aweights)
     norm: Any
@@ -316,13 +396,19 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
     else:
         total = sum(w)
         center = sum(x * w, 1, True) / total
-        spread = sum(w * cast(aweights, w._array.dtype)) / total if aweights is not None and correction else 1
+        spread = (
+            sum(w * cast(aweights, w._array.dtype)) / total
+            if aweights is not None and correction
+            else 1
+        )
         norm = total - correction * spread
     off = x - center
     product = off @ (off if w is None else off * w).mT.conj()
     if norm <= 0:
         warnings.warn(
-            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", stacklevel=2
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number "
+            "of observations.",
+            stacklevel=2,
         )
     norm = norm.clamp(min=0) if isinstance(norm, Tensor) else builtins.max(norm, 0)
     return (product / norm).squeeze()  # type: ignore[no-any-return]
@@ -340,12 +426,21 @@ def _observation_weights(x: Tensor, fweights: Any, aweights: Any) -> Any:
         if w is None:
             continue
         if w._array.ndim > 1:
-            raise ShapeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w._array.ndim} dimensions")
+            raise ShapeError(
+                f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+                f"{w._array.ndim} dimensions"
+            )
         if (w._array.dtype in dtypes.INTEGER_TYPES) != (name == "fweights"):
             kind = "integral" if name == "fweights" else "floating point"
-            raise DTypeError(f"cov(): expected {name} to have {kind} dtype but got {name} with {dtypes.of[w._array.dtype]} dtype")
+            raise DTypeError(
+                f"cov(): expected {name} to have {kind} dtype but got {name} with "
+                f"{dtypes.of[w._array.dtype]} dtype"
+            )
         if w._array.size != n:
-            raise ShapeError(f"cov(): expected {name} to have the same numel as there are observations ({n}), but got {w._array.size}")
+            raise ShapeError(
+                f"cov(): expected {name} to have the same numel as there are observations ({n}), "
+                f"but got {w._array.size}"
+            )
         if w._array.size and w._array.min() < 0:
             raise RuntimeError(f"cov(): {name} cannot be negative")
     if fweights is None:
@@ -357,7 +452,10 @@ def _observation_weights(x: Tensor, fweights: Any, aweights: Any) -> Any:
 def corrcoef(input: Tensor) -> Tensor:
     """Pearson's correlation matrix of variables, the rows of ``input``."""
     if expect_tensor(input, "corrcoef")._array.ndim > 2:
-        raise ShapeError(f"corrcoef(): expected input to have two or fewer dimensions but got {input._array.ndim} dimensions")
+        raise ShapeError(
+            "corrcoef(): expected input to have two or fewer dimensions but got "
+            f"{input._array.ndim} dimensions"
+        )
     c = cov(input)
     if not c._array.ndim:
         return c / c
@@ -369,12 +467,21 @@ def corrcoef(input: Tensor) -> Tensor:
 
 
 @method
-def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None) -> Tensor:
-    """``input`` with each slice along ``dim`` whose ``p``-norm exceeds ``maxnorm`` scaled down to it."""
+def renorm(
+    input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None
+) -> Tensor:
+    """``input`` with each slice along ``dim`` whose ``p``-norm exceeds ``maxnorm`` scaled down to
+    it.
+    """
     if expect_tensor(input, "renorm")._array.ndim < 2:
-        raise ShapeError(f"renorm: input needs at least 2 dimensions, got {input._array.ndim} dimensions")
+        raise ShapeError(
+            f"renorm: input needs at least 2 dimensions, got {input._array.ndim} dimensions"
+        )
     if p <= 0 or maxnorm < 0:
-        raise RuntimeError(f"renorm: non-positive-norm not supported: p must be > 0 and maxnorm >= 0, but they are {p} and {maxnorm}")
+        raise RuntimeError(
+            "renorm: non-positive-norm not supported: p must be > 0 and maxnorm >= 0, but they "
+            f"are {p} and {maxnorm}"
+        )
     d = wrap_dim(dim, input._array.ndim)
     others = tuple([i for i in range(input._array.ndim) if i != d])
     norm = input.norm(p, others, True)

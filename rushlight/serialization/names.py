@@ -31,6 +31,9 @@ MOVED = {
     ("torch._utils", "_rebuild_tensor_v3"): _REBUILD,
     ("torch._utils", "_rebuild_parameter"): _PARAMETER,
     ("torch._utils", "_rebuild_parameter_with_state"): _PARAMETER,
+    ("torch.optim.adamw", "AdamW"): "rushlight.optim.adam",
+    ("torch.optim", "Adafactor"): "rushlight.optim.adafactor",
+    ("torch.optim", "Muon"): "rushlight.optim.muon",
 }
 
 _HOME_OF_MOVED = {(here, name): there for (there, name), here in MOVED.items()}

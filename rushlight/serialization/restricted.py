@@ -18,6 +18,7 @@ from typing import IO, Any
 from rushlight import devices, dtypes
 from rushlight.core.tensor import Tensor
 from rushlight.serialization import names
+from rushlight.serialization.container import DamagedFileError
 from rushlight.serialization.instructions import STEPS
 from rushlight.serialization.safe import is_refused, registry
 from rushlight.tensor_api import pickling, typed_storage
@@ -91,6 +92,12 @@ def _is_called(name: str, found: Any) -> bool:
     )
 
 
+# What operands of the wrong type or value lead to.
+_MALFORMED = (
+    LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, struct.error,
+)  # fmt: skip
+
+
 class Unpickler:
     """Interprets one pickle.
 
@@ -132,21 +139,15 @@ class Unpickler:
                         f"its pickle has the instruction {code!r}, which is not allowed"
                     )
                 step(self)
-        except (
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            struct.error,
-            OverflowError,
-        ) as e:
+        except DamagedFileError:
+            raise
+        except _MALFORMED as e:
             raise self.error(f"it is damaged, or not made by save(): {e}") from e
 
     def error(self, what: str) -> pickle.UnpicklingError:
         return pickle.UnpicklingError(f"load: {self.name}: Weights only load failed: {what}")
 
-    # -- reading
-    # -------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------
 
     def read(self, n: int) -> bytes:
         data = self.file.read(n)
@@ -166,8 +167,7 @@ class Unpickler:
         del self.stack[start:]
         return items
 
-    # -- names and calls
-    # -----------------------------------------------------------------------------
+    # -- names and calls -------------------------------------------------------------------------
 
     def find(self, module: str, name: str) -> Any:
         full = f"{'builtins' if module == '__builtin__' else module}.{name}"

@@ -1,6 +1,7 @@
 """Random tensors.
 
-In-place draws forget the old value, so their gradient is zero; so is that of a sample's parameters.
+In-place draws forget the old value, so their gradient is zero; so is that of a sample's parameters,
+except for gamma and Dirichlet values, which move with theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from rushlight import dtypes
 from rushlight.core import rejection, sampling
 from rushlight.core.op import Op, broadcast_error
 from rushlight.ops.copy import zeros_like
+from rushlight.ops.implicit import DirichletGrad, StandardGammaGrad
 
 
 class Draw(Op, abstract=True):
@@ -207,6 +209,9 @@ class StandardGamma(Op):
         )
         return np.maximum(values, np.finfo(input.dtype).tiny)
 
+    def grad(self, g, input, out):
+        return g * StandardGammaGrad.bind(input, out)
+
 
 class Dirichlet(Op):
     """Points of the simplex along the last dim, with concentrations ``input``."""
@@ -215,6 +220,11 @@ class Dirichlet(Op):
         limits = np.finfo(input.dtype)
         values = rejection.dirichlet(engine, input)
         return np.clip(values, float(limits.tiny), 1.0 - float(limits.epsneg)).astype(input.dtype)
+
+    def grad(self, g, input, out):
+        total = input.sum(-1, keepdim=True).expand(input._array.shape)
+        pulled = g - (g * out).sum(-1, keepdim=True)
+        return pulled * DirichletGrad.bind(out, input, total)
 
 
 class Multinomial(Op):

@@ -1,0 +1,24 @@
+"""From a Python function to native code, in order of flow.
+
+``front`` (what the user calls, guards) -> ``trace`` (a call becomes a Graph) -> ``passes`` (Graph to Graph) -> ``program``
+(kernels, buffers, launch order) -> ``backends``. ``pipeline`` is the only place that knows the order of the passes.
+"""
+
+from rushlight.compiler.front import (
+    compile as compile,
+)
+from rushlight.compiler.front import (
+    disable as disable,
+)
+from rushlight.compiler.front import (
+    is_compiling as is_compiling,
+)
+from rushlight.compiler.front import (
+    is_dynamo_compiling as is_dynamo_compiling,
+)
+from rushlight.compiler.front import (
+    list_backends as list_backends,
+)
+from rushlight.compiler.front import (
+    reset as reset,
+)

@@ -5,6 +5,7 @@ torch's; docs/differences.md lists what differs. Reading order: docs/architectur
 """
 
 import importlib
+import importlib.util
 import math as _math
 from typing import Any
 
@@ -139,7 +140,7 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             if error.name != f"rushlight.{name}":
                 raise
-    elif name in _ELSEWHERE:
+    elif name in _ELSEWHERE and importlib.util.find_spec(f"rushlight.{_ELSEWHERE[name]}"):
         return getattr(importlib.import_module(f"rushlight.{_ELSEWHERE[name]}"), name)
     elif name in _FUNCTIONAL:
         return getattr(importlib.import_module("rushlight.nn.functional"), name)

@@ -400,68 +400,68 @@ def make_binary(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of two inputs, the second of which may be a number."""
     ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
 
-    def bind(a: Any, b: Any) -> Any:
+    def bind(a: Any, other: Any) -> Any:
         if state.busy or not isinstance(a, Tensor):
-            return general(a, b)
+            return general(a, other)
         x = a._array
-        if b.__class__ in NUMBERS:
+        if other.__class__ in NUMBERS:
             d = x.dtype
             if (
                 d not in fast
-                or (d not in FLOATS and b.__class__ is not int)
+                or (d not in FLOATS and other.__class__ is not int)
                 or type(x) is not ndarray
             ):
-                return run(op, (a, b), {})
-            y, tracked = b, a._tracked
-        elif isinstance(b, Tensor):
-            y = b._array
+                return run(op, (a, other), {})
+            y, tracked = other, a._tracked
+        elif isinstance(other, Tensor):
+            y = other._array
             if x.dtype is not y.dtype or x.dtype not in fast or type(x) is not ndarray:
-                return run(op, (a, b), {})
-            tracked = a._tracked or b._tracked
+                return run(op, (a, other), {})
+            tracked = a._tracked or other._tracked
         else:
-            return general(a, b)
+            return general(a, other)
         try:
             out = ufunc(x, y)
         except (ValueError, OverflowError):
-            return run(op, (a, b), {})  # raises with the reason
+            return run(op, (a, other), {})  # raises with the reason
         t = new(Tensor)
         t._array = out if type(out) is ndarray else np.asarray(out)
         if tracked and differentiable and modes.grad:
-            record_binary(op, a, b, t)
+            record_binary(op, a, other, t)
         return t
 
-    def general(a: Any, b: Any) -> Any:
+    def general(a: Any, other: Any) -> Any:
         if not isinstance(a, Tensor):
             a = operand(a)
-        if not isinstance(b, Tensor):
-            b = operand(b)
-        if a is NotImplemented or b is NotImplemented:
+        if not isinstance(other, Tensor):
+            other = operand(other)
+        if a is NotImplemented or other is NotImplemented:
             return NotImplemented
-        return run(op, (a, b), {})
+        return run(op, (a, other), {})
 
     return bind
 
 
 def make_reversed(op: Elementwise) -> Callable[..., Any]:
-    """``bind`` for a number on the left: ``2.0 - a``."""
+    """``bind`` for a number on the left: ``2.0 - other``."""
     ufunc, fast, differentiable = op.ufunc, op.fast & FLOATS, op.differentiable
 
-    def bind(b: Tensor, a: Any) -> Any:
-        y = b._array
+    def bind(self: Tensor, other: Any) -> Any:
+        y = self._array
         if (
             state.busy
-            or a.__class__ not in NUMBERS
+            or other.__class__ not in NUMBERS
             or y.dtype not in fast
             or type(y) is not ndarray
         ):
-            if not isinstance(a, Tensor):
-                a = operand(a)
-            return NotImplemented if a is NotImplemented else run(op, (a, b), {})
-        out = ufunc(a, y)
+            if not isinstance(other, Tensor):
+                other = operand(other)
+            return NotImplemented if other is NotImplemented else run(op, (other, self), {})
+        out = ufunc(other, y)
         t = new(Tensor)
         t._array = out if type(out) is ndarray else np.asarray(out)
-        if b._tracked and differentiable and modes.grad:
-            record(op, (a, b), t, {})
+        if self._tracked and differentiable and modes.grad:
+            record(op, (other, self), t, {})
         return t
 
     return bind
@@ -499,32 +499,32 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
     """
     ufunc, fast = op.ufunc, op.fast
 
-    def update(a: Tensor, b: Any) -> Any:
+    def update(a: Tensor, other: Any) -> Any:
         if not state.busy and not (a._tracked and modes.grad):
             x = a._array
-            if b.__class__ in NUMBERS:
-                y, plain = b, x.dtype in FLOATS and x.base is None
-            elif isinstance(b, Tensor):
-                y = b._array
+            if other.__class__ in NUMBERS:
+                y, plain = other, x.dtype in FLOATS and x.base is None
+            elif isinstance(other, Tensor):
+                y = other._array
                 plain = x.dtype is y.dtype and x.dtype in fast and x.base is None and y.base is None
-                plain = plain and not (b._tracked and modes.grad)
+                plain = plain and not (other._tracked and modes.grad)
             else:
                 plain = False
             if plain and type(x) is ndarray and x.flags.writeable:
                 try:
                     ufunc(x, y, x)
                 except ValueError:
-                    return write(op, a, (b,), {})  # raises with the reason
+                    return write(op, a, (other,), {})  # raises with the reason
                 c = a._counter
                 if c is UNSHARED:
                     c = a._counter = Counter()
                 c.value += 1
                 return a
-        if not isinstance(b, Tensor):
-            b = operand(b)
-            if b is NotImplemented:
+        if not isinstance(other, Tensor):
+            other = operand(other)
+            if other is NotImplemented:
                 return NotImplemented
-        return write(op, a, (b,), {})
+        return write(op, a, (other,), {})
 
     return update
 

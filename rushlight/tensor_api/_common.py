@@ -108,15 +108,15 @@ def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> N
         )
 
 
-def is_tensor(x: Any) -> bool:
-    """Whether x is a Tensor.
+def is_tensor(obj: Any, /) -> bool:
+    """Whether obj is a Tensor.
 
     Example:
         >>> import rushlight as torch
         >>> torch.is_tensor(torch.ones(1)), torch.is_tensor(1)
         (True, False)
     """
-    return isinstance(x, Tensor)
+    return isinstance(obj, Tensor)
 
 
 def expect_tensor(x: Any, function: str, argument: str = "input") -> Tensor:

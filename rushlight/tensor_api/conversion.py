@@ -169,6 +169,7 @@ def _truth(self: Tensor) -> bool:
     )
 
 
+@method
 def is_nonzero(input: Tensor) -> bool:
     """Whether a tensor of one element is not zero."""
     return _truth(input)
@@ -193,15 +194,15 @@ def _iterate(self: Tensor) -> Any:
     return iter(self.unbind(0))
 
 
-def _contains(self: Tensor, value: Any) -> bool:
-    if isinstance(value, Tensor):
-        value = value._array
-    elif not isinstance(value, (int, float, complex, np.generic)):
+def _contains(self: Tensor, element: Any) -> bool:
+    if isinstance(element, Tensor):
+        element = element._array
+    elif not isinstance(element, (int, float, complex, np.generic)):
         raise RuntimeError(
             "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
-            f"{type(value)}."
+            f"{type(element)}."
         )
-    return bool((self._array == value).any())
+    return bool((self._array == element).any())
 
 
 @method
@@ -368,13 +369,13 @@ def get_device(self: Tensor) -> int:
 
 
 @method
-def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
-    """Copy ``src``, broadcast and converted, into this tensor's memory."""
-    if not isinstance(src, Tensor):
+def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
+    """Copy ``other``, broadcast and converted, into this tensor's memory."""
+    if not isinstance(other, Tensor):
         raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}"
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {other.__class__.__name__}"
         )
-    return Copy.update(self, src)
+    return Copy.update(self, other)
 
 
 @method
@@ -507,8 +508,8 @@ methods(
     __dlpack__=_dlpack,
     __dlpack_device__=lambda self: (1, 0),
     is_same_size=lambda self, other: self._array.shape == other._array.shape,
-    is_set_to=lambda self, other: (
-        self._array.__array_interface__ == other._array.__array_interface__
+    is_set_to=lambda self, tensor: (
+        self._array.__array_interface__ == tensor._array.__array_interface__
     ),
     is_pinned=lambda self, device=None: False,
     pin_memory=lambda self, device=None: self,

@@ -89,19 +89,19 @@ def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -
 
 @method
 def cholesky_solve(
-    input: Tensor, L_: Tensor, upper: bool = False, *, out: Tensor | None = None
+    input: Tensor, input2: Tensor, upper: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
     """X with ``A @ X = input`` given the Cholesky factor of A."""
-    low = L.H(L_) if upper else L_
+    low = L.H(input2) if upper else input2
     inner = L.SolveTriangular.bind(low, input, upper=False, unitriangular=False)
     result = L.SolveTriangular.bind(L.H(low), inner, upper=True, unitriangular=False)
     return result if out is None else store_out(out, result)
 
 
 @method
-def cholesky_inverse(L_: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The inverse of a matrix, given its Cholesky factor."""
-    return cholesky_solve(L.eye_like(L_).expand(L_.shape), L_, upper, out=out)
+    return cholesky_solve(L.eye_like(input).expand(input.shape), input, upper, out=out)
 
 
 @method
@@ -170,7 +170,7 @@ def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | Non
     """X with ``A @ X = b``, given the LU factorisation of A."""
     n = LU_data._array.shape[-1]
     rows = permutation(LU_pivots._array, n)
-    permuted = b.take_along_dim(wrap(rows)[..., None].expand(*rows.shape, b._array.shape[-1]), -2)
+    permuted = input.take_along_dim(wrap(rows)[..., None].expand(*rows.shape, input._array.shape[-1]), -2)
     inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
     result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
     return result if out is None else store_out(out, result)
@@ -189,7 +189,7 @@ def permutation(pivots: Any, n: int) -> Any:
 
 
 def triangular_solve(
-    b: Tensor,
+    input: Tensor,
     A: Tensor,
     upper: bool = True,
     transpose: bool = False,
@@ -199,7 +199,7 @@ def triangular_solve(
 ) -> Any:
     """(X, A) with ``A @ X = b`` for a triangular A."""
     matrix = A.mT if transpose else A
-    x = L.SolveTriangular.bind(matrix, b, upper=upper != transpose, unitriangular=unitriangular)
+    x = L.SolveTriangular.bind(matrix, input, upper=upper != transpose, unitriangular=unitriangular)
     return namedtuple("triangular_solve", ["solution", "cloned_coefficient"])(x, A.clone())
 
 

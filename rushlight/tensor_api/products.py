@@ -239,8 +239,8 @@ def addbmm(
 
 
 def _in_place(function: Any) -> Any:
-    def change(self: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-        result = function(self, a, b, beta=beta, alpha=alpha)
+    def change(self: Tensor, *args: Tensor, beta: Any = 1, alpha: Any = 1, **named: Any) -> Tensor:
+        result = function(self, *args, beta=beta, alpha=alpha, **named)
         if result._array.shape != self._array.shape:
             raise ShapeError(
                 f"{function.__name__}_: the result {result._array.shape} does not fit in place "

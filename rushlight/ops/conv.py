@@ -9,6 +9,7 @@ the weights. ``padding`` is a tuple of (before, after) for each spatial dim.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import Any
@@ -23,32 +24,61 @@ from rushlight.ops.matmul import same_dtype
 
 CHUNK = 1 << 17  # elements of columns made at a time: what the second-level cache holds
 
+# Note [Columns]
+# A window of the input becomes one column of a matrix. Copying every tap of every window would copy each element once for each tap, so the
+# taps of the first spatial dim are not copied: rows of windows are laid out one after another, and tap i of that dim is the same matrix,
+# read some rows further on. The product is then a sum of one product for each such tap. (With a stride s, rows 0, s, 2s, ... come first,
+# then 1, s + 1, ..., so that the rows of a tap are neighbours again.) Where that would make the products thin, all taps are copied.
+
 
 class Geometry:
-    """Sizes of one convolution: what the kernels share.
+    """Sizes of one convolution: what the kernels share. Use ``geometry``, which remembers them.
 
-    Fields: n, samples; groups; inner and outer, input and output channels of a group; kernel, out and size, spatial sizes of the
-    kernel, the output and the padded input; stride, padding, dilation.
+    Fields: n, samples; groups; inner and outer, input and output channels of a group; kernel, out, spatial sizes of the kernel and the
+    output; space and size, those of the input without and with padding; stride, padding, dilation; taps and places, how many taps and
+    outputs there are; terms, (tap of the first dim or None for all, slice of the columns) for each product.
     """
 
-    def __init__(self, shape: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: int, out: Any = None) -> None:
+    def __init__(self, shape: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: int, out: Any) -> None:
         self.n, channels = shape[:2]
         self.groups, self.inner, self.outer = groups, channels // groups, weight[0] // groups
         self.kernel, self.stride, self.padding, self.dilation = weight[2:], stride, padding, dilation
         self.space = shape[2:]
-        self.size = tuple([n + a + b for n, (a, b) in zip(shape[2:], padding, strict=True)])
+        self.size = tuple([n + a + b for n, (a, b) in zip(self.space, padding, strict=True)])
         self.out = out or tuple(
             [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(self.size, self.kernel, stride, dilation, strict=True)]
         )
-        self.places = math.prod(self.out)
-        self.taps = math.prod(self.kernel)
-        self.pointwise = self.taps == 1 and self.out == tuple(shape[2:])
-        self.step = max(1, CHUNK // max(1, groups * self.inner * self.taps * self.places))
+        self.places, self.taps = math.prod(self.out), math.prod(self.kernel)
+        self.pointwise = self.taps == 1 and set(stride) == {1} and self.size == tuple(self.space) == self.out
+        self.depthwise = groups > 1 and self.inner == self.outer == 1 and set(stride) == {1} and self.places > 0
+        self.by_rows = not self.depthwise and self.kernel[0] > 1 and self.inner * self.taps // self.kernel[0] >= 16
+        self.plan()
+
+    def plan(self) -> None:
+        """Lay out the columns. See Note [Columns]."""
+        if self.by_rows:
+            s, tail = self.stride[0], math.prod(self.out[1:])
+            ahead = [i * self.dilation[0] for i in range(self.kernel[0])]
+            self.rows = max([a // s for a in ahead]) + self.out[0]
+            self.size = (max(self.size[0], s * self.rows), *self.size[1:])
+            starts = [(a % s * self.rows + a // s) * tail for a in ahead]
+            self.terms: list[Any] = [(i, slice(a, a + self.places)) for i, a in enumerate(starts)]
+            self.tall, self.wide = self.inner * self.taps // self.kernel[0], s * self.rows * tail
+        else:
+            self.terms = [(None, slice(0, self.places))]
+            self.tall, self.wide = self.inner * self.taps, self.places
+        self.step = max(1, CHUNK // max(1, self.groups * self.tall * self.wide))
+
+    def weights(self, w: np.ndarray) -> list[np.ndarray]:
+        """The weights (G, O / G, tall) of each term."""
+        w = w.reshape(self.groups, self.outer, self.inner, *self.kernel)
+        parts = [w[:, :, :, i] for i, _ in self.terms] if self.by_rows else [w]
+        return [np.ascontiguousarray(p).reshape(self.groups, self.outer, self.tall) for p in parts]
 
     def padded(self, x: np.ndarray) -> np.ndarray:
         """x, contiguous, with zeros around it."""
-        if self.size == self.space and x.flags.c_contiguous:
-            return x
+        if self.size == self.space:
+            return np.ascontiguousarray(x)
         out = np.zeros((*x.shape[:2], *self.size), x.dtype)
         out[self.middle()] = x
         return out
@@ -57,104 +87,184 @@ class Geometry:
         """Where the unpadded input lies in the padded one."""
         return (..., *[slice(a, a + n) for n, (a, _) in zip(self.space, self.padding, strict=True)])
 
+    def unpadded(self, x: np.ndarray) -> np.ndarray:
+        """The padded input without its padding."""
+        return x if self.size == self.space else np.ascontiguousarray(x[self.middle()])
+
     def windows(self, x: np.ndarray) -> np.ndarray:
-        """The padded input as (N, G, C / G, *kernel, *out), sharing memory."""
+        """The columns (N, G, C / G, *taps, *places) of the padded input, sharing its memory."""
         a, b, *rest = x.strides
         taps = [s * d for s, d in zip(rest, self.dilation, strict=True)]
         steps = [s * t for s, t in zip(rest, self.stride, strict=True)]
-        shape = (self.n, self.groups, self.inner, *self.kernel, *self.out)
-        return np.ndarray(shape, x.dtype, x, 0, (a, b * self.inner, b, *taps, *steps))
+        lead, lead_steps = (self.n, self.groups, self.inner), (a, b * self.inner, b)
+        if self.by_rows:
+            shape = (*lead, *self.kernel[1:], self.stride[0], self.rows, *self.out[1:])
+            return np.ndarray(shape, x.dtype, x, 0, (*lead_steps, *taps[1:], rest[0], *steps))
+        return np.ndarray((*lead, *self.kernel, *self.out), x.dtype, x, 0, (*lead_steps, *taps, *steps))
 
-    def chunks(self) -> Any:
+    def chunks(self) -> list[slice]:
         """Ranges of samples to work on at a time."""
         return [slice(i, min(self.n, i + self.step)) for i in range(0, self.n, self.step)]
 
     def columns(self, x: np.ndarray) -> Any:
-        """(samples, their windows as (n, G, C / G * taps, places)) for each chunk of the input x; one buffer serves all."""
+        """(samples, their columns as (n, G, tall, wide)) for each chunk of the input x; one buffer serves all."""
         w = self.windows(self.padded(x))
         buffer = np.empty((min(self.step, self.n), *w.shape[1:]), x.dtype)
         for part in self.chunks():
             b = buffer[: part.stop - part.start]
             np.copyto(b, w[part])
-            yield part, b.reshape(b.shape[0], self.groups, self.inner * self.taps, self.places)
+            yield part, b.reshape(b.shape[0], self.groups, self.tall, self.wide)
+
+    @property
+    def run(self) -> int:
+        """Length of the part of a flattened padded plane that one tap reads."""
+        return sum([(o - 1) * math.prod(self.size[i + 1 :]) for i, o in enumerate(self.out)]) + 1
+
+    def offsets(self) -> list[int]:
+        """Where each tap begins to read in a flattened padded plane."""
+        return [
+            sum([t * d * math.prod(self.size[i + 1 :]) for i, (t, d) in enumerate(zip(tap, self.dilation, strict=True))])
+            for tap in itertools.product(*map(range, self.kernel))
+        ]
+
+    def rows_used(self) -> tuple[Any, ...]:
+        """Index of the outputs among rows of the padded input's length."""
+        return (..., *[slice(0, o) for o in self.out[1:]])
+
+
+@functools.lru_cache(512)
+def geometry(shape: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: int, out: Any = None) -> Geometry:
+    """The geometry of an input's and a weight's shape."""
+    return Geometry(shape, weight, stride, padding, dilation, groups, out)
 
 
 def forward(x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """The convolution of arrays."""
-    s = Geometry(x.shape, w.shape, stride, padding, dilation, groups)
+    s = geometry(x.shape, w.shape, stride, padding, dilation, groups)
     out = np.empty((s.n, groups, s.outer, s.places), x.dtype)
-    b = None if bias is None else bias.reshape(groups, s.outer, 1)
-    weights = w.reshape(groups, s.outer, s.inner * s.taps)
-    if s.pointwise:
-        np.matmul(weights, packed(x).reshape(s.n, groups, s.inner, s.places), out)
-        if b is not None:
-            out += b
-    elif s.inner == 1 and s.taps < 64:
+    if s.depthwise:
         depthwise(s, x, w, out)
-        if b is not None:
-            out += b
+    elif s.pointwise:
+        weights = w.reshape(groups, s.outer, s.inner)
+        np.matmul(weights, np.ascontiguousarray(x).reshape(s.n, groups, s.inner, s.places), out)
     else:
-        for part, columns in s.columns(x):
-            r = np.matmul(weights, columns, out[part])
-            if b is not None:
-                r += b
+        sum_of_products(s, x, w, out)
+    if bias is not None:
+        out += bias.reshape(groups, s.outer, 1)
     return out.reshape(s.n, groups * s.outer, *s.out)
 
 
+def sum_of_products(s: Geometry, x: Any, w: Any, out: Any) -> None:
+    """The general case of ``forward``: weights times columns."""
+    weights = s.weights(w)
+    scratch = np.empty((min(s.step, s.n), *out.shape[1:]), x.dtype) if len(weights) > 1 else None
+    for part, columns in s.columns(x):
+        total = out[part]
+        np.matmul(weights[0], columns[..., s.terms[0][1]], total)
+        for v, (_, where) in zip(weights[1:], s.terms[1:], strict=True):
+            total += np.matmul(v, columns[..., where], scratch[: len(total)])  # type: ignore[index]
+
+
+# Note [Flat rows]
+# With one channel in and out of each group and stride 1, all taps read the padded plane at a constant distance. So each tap is one
+# product along a whole flattened plane, in which the positions between the rows' ends and the next starts are computed for nothing.
+
+
 def depthwise(s: Geometry, x: Any, w: Any, out: Any) -> None:
-    """One input channel in each group: sums of shifted inputs."""
-    v = s.windows(s.padded(x))
-    out = out.reshape(s.n, s.groups, s.outer, *s.out)
-    scratch = np.empty((1, *out.shape[1:]), x.dtype)
-    w = w.reshape(s.groups, s.outer, *s.kernel)
-    lift = (...,) + (None,) * len(s.kernel)
-    for i in range(s.n):
-        first = True
-        for tap in np.ndindex(s.kernel):
-            factor = w[(slice(None), slice(None), *tap)][lift]
-            source = v[(slice(i, i + 1), slice(None), slice(None), *tap)]
-            if first:
-                np.multiply(source, factor, out[i : i + 1])
-                first = False
-            else:
-                np.multiply(source, factor, scratch)
-                out[i : i + 1] += scratch
+    """Groups of one channel: sums of shifted planes. See Note [Flat rows]."""
+    planes = s.padded(x).reshape(s.n, s.groups, -1)
+    w = w.reshape(s.groups, s.taps)
+    out = out.reshape(s.n, s.groups, *s.out)
+    for part in s.chunks():
+        total = np.zeros((part.stop - part.start, s.groups, math.prod((s.out[0], *s.size[1:]))), x.dtype)
+        used = total[:, :, : s.run]
+        for tap, at in enumerate(s.offsets()):
+            used += planes[part, :, at : at + s.run] * w[:, tap, None]
+        out[part] = total.reshape(*total.shape[:2], s.out[0], *s.size[1:])[s.rows_used()]
+
+
+def spread_rows(s: Geometry, g: Any) -> Any:
+    """Outputs (N, G, *out) laid out as the padded input's rows, zeros between them: (N, G, run)."""
+    rows = np.zeros((s.n, s.groups, s.out[0], *s.size[1:]), g.dtype)
+    rows[s.rows_used()] = g.reshape(s.n, s.groups, *s.out)
+    return rows.reshape(s.n, s.groups, -1)[:, :, : s.run]
+
+
+def depthwise_input(s: Geometry, g: Any, w: Any, out: Any) -> None:
+    """The input's side of ``depthwise``, added to ``out``, the padded input."""
+    rows = spread_rows(s, g)
+    planes = out.reshape(s.n, s.groups, -1)
+    w = w.reshape(s.groups, s.taps)
+    for part in s.chunks():
+        for tap, at in enumerate(s.offsets()):
+            planes[part, :, at : at + s.run] += rows[part] * w[:, tap, None]
+
+
+def depthwise_weight(s: Geometry, x: Any, g: Any) -> Any:
+    """The weight's side of ``depthwise``: (G, taps)."""
+    rows = spread_rows(s, g)
+    planes = s.padded(x).reshape(s.n, s.groups, -1)
+    total = np.empty((s.groups, s.taps), x.dtype)
+    for tap, at in enumerate(s.offsets()):
+        total[:, tap] = np.add.reduce(np.vecdot(rows, planes[:, :, at : at + s.run]), 0)
+    return total
 
 
 def to_input(g: Any, w: Any, space: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """The input's side for arrays: each output spread over its window."""
     shape = (g.shape[0], w.shape[1] * groups, *space)
-    s = Geometry(shape, w.shape, stride, padding, dilation, groups, g.shape[2:])
-    weights = np.ascontiguousarray(w.reshape(groups, s.outer, s.inner * s.taps).swapaxes(1, 2))
-    g = packed(g).reshape(s.n, groups, s.outer, s.places)
+    s = geometry(shape, w.shape, stride, padding, dilation, groups, g.shape[2:])
+    g = np.ascontiguousarray(g).reshape(s.n, groups, s.outer, s.places)
     if s.pointwise:
-        return np.matmul(weights, g).reshape(shape)
+        return np.matmul(w.reshape(groups, s.outer, s.inner).swapaxes(1, 2), g).reshape(shape)
     out = np.zeros((s.n, groups * s.inner, *s.size), g.dtype)
+    if s.depthwise:
+        depthwise_input(s, g, w, out)
+    else:
+        spread_products(s, g, w, out)
+    return s.unpadded(out)
+
+
+def spread_products(s: Geometry, g: Any, w: Any, out: Any) -> None:
+    """The general case of ``to_input``: columns of weights times outputs, added to the windows that they stand for."""
+    weights = [v.swapaxes(1, 2) for v in s.weights(w)]
     into = s.windows(out)
-    buffer = np.empty((min(s.step, s.n), groups, s.inner * s.taps, s.places), g.dtype)
-    taps = [(slice(None),) * 3 + tap for tap in itertools.product(*map(range, s.kernel))]
+    count = min(s.step, s.n)
+    buffer = np.empty((count, s.groups, s.tall, s.wide), g.dtype)
+    scratch = np.empty((count, s.groups, s.tall, s.places), g.dtype) if s.by_rows else None
+    taps = [(slice(None),) * 3 + tap for tap in itertools.product(*map(range, s.kernel[1:] if s.by_rows else s.kernel))]
     for part in s.chunks():
-        columns = np.matmul(weights, g[part], buffer[: part.stop - part.start])
-        columns = columns.reshape(-1, groups, s.inner, *s.kernel, *s.out)
         target = into[part]
+        columns = buffer[: part.stop - part.start]
+        if scratch is None:
+            np.matmul(weights[0], g[part], columns)
+        else:
+            columns[...] = 0
+            for v, (_, where) in zip(weights, s.terms, strict=True):
+                columns[..., where] += np.matmul(v, g[part], scratch[: len(columns)])
+        columns = columns.reshape(target.shape)
         for tap in taps:
             t = target[tap]
             np.add(t, columns[tap], t)
-    return out if s.size == s.space else np.ascontiguousarray(out[s.middle()])
 
 
 def to_weight(x: Any, g: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     """The weight's side for arrays: what each window and each output have in common."""
     shape = (g.shape[1], x.shape[1] // groups, *kernel)
-    s = Geometry(x.shape, shape, stride, padding, dilation, groups, g.shape[2:])
-    g = packed(g).reshape(s.n, groups, s.outer, s.places)
-    total = np.zeros((groups, s.outer, s.inner * s.taps), g.dtype)
+    s = geometry(x.shape, shape, stride, padding, dilation, groups, g.shape[2:])
+    g = np.ascontiguousarray(g).reshape(s.n, groups, s.outer, s.places)
+    if s.depthwise:
+        return depthwise_weight(s, x, g).reshape(shape)
     if s.pointwise:
-        total += np.add.reduce(np.matmul(g, packed(x).reshape(s.n, groups, s.inner, s.places).swapaxes(2, 3)), 0)
-        return total.reshape(shape)
+        rows = np.ascontiguousarray(x).reshape(s.n, groups, s.inner, s.places).swapaxes(2, 3)
+        return np.add.reduce(np.matmul(g, rows), 0).reshape(shape)
+    totals = np.zeros((len(s.terms), groups, s.outer, s.tall), g.dtype)
     for part, columns in s.columns(x):
-        total += np.add.reduce(np.matmul(g[part], columns.swapaxes(2, 3)), 0)
-    return total.reshape(shape)
+        for total, (_, where) in zip(totals, s.terms, strict=True):
+            total += np.add.reduce(np.matmul(g[part], columns[..., where].swapaxes(2, 3)), 0)
+    if not s.by_rows:
+        return totals.reshape(shape)
+    return np.moveaxis(totals.reshape(-1, groups * s.outer, s.inner, *s.kernel[1:]), 0, 2).copy()
 
 
 def in_float32(kernel: Any, arrays: Any, *args: Any) -> Any:

@@ -123,8 +123,8 @@ class _Uninitialized:
         return self._like
 
     @data.setter
-    def data(self, value: Tensor) -> None:
-        self.__dict__["_like"] = value
+    def data(self, value: Any) -> None:
+        self.__dict__["_like"] = value._like if isinstance(value, _Uninitialized) else value
 
     @property
     def requires_grad(self) -> bool:
@@ -170,24 +170,25 @@ class _Uninitialized:
     __str__ = __repr__
 
 
-def _forward(name: str) -> Any:
-    return lambda self, *args, **kwargs: getattr(self._like, name)(*args, **kwargs)
+def _asking(name: str) -> Any:
+    """A method that asks the tensor which has the dtype and the device."""
+    return lambda self: getattr(self._like, name)()
 
 
-for _name in [
-    "to",
-    "type",
-    "half",
-    "float",
-    "double",
-    "bfloat16",
-    "cuda",
-    "cpu",
-    "share_memory_",
-    "is_floating_point",
-    "is_complex",
-]:
-    setattr(_Uninitialized, _name, _forward(_name))
+def _moving(name: str) -> Any:
+    """A method that moves or converts: another tensor without a shape."""
+
+    def move(self: Any, *args: Any, **kwargs: Any) -> Any:
+        like = getattr(self._like, name)(*args, **kwargs)
+        return _uninitialized(type(self), self.requires_grad, like.device, like.dtype)
+
+    return move
+
+
+for _name in ("is_floating_point", "is_complex"):
+    setattr(_Uninitialized, _name, _asking(_name))
+for _name in ("to", "type", "half", "float", "double", "bfloat16", "cuda", "cpu", "share_memory_"):
+    setattr(_Uninitialized, _name, _moving(_name))
 
 
 def _uninitialized(cls: type, requires_grad: bool, device: Any, dtype: Any) -> Any:
@@ -223,6 +224,8 @@ class UninitializedBuffer(_Uninitialized, Tensor):
     """
 
     cls_to_become = Tensor
+    persistent = True
+    _is_buffer = True
 
     def __new__(
         cls,
@@ -232,7 +235,7 @@ class UninitializedBuffer(_Uninitialized, Tensor):
         persistent: bool = True,
     ) -> Any:
         self = _uninitialized(cls, requires_grad, device, dtype)
-        self.persistent, self._is_buffer = persistent, True
+        self.persistent = persistent
         return self
 
 

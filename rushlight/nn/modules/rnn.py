@@ -376,8 +376,8 @@ class LSTM(RNNBase):
 class GRU(RNNBase):
     """Gated recurrent unit; h stands for h_(t-1).
 
-        r = sigmoid(W_ir x_t + b_ir + W_hr h + b_hr)     z = sigmoid(W_iz x_t + b_iz + W_hz h + b_hz)
-        n = tanh(W_in x_t + b_in + r (W_hn h + b_hn))    h_t = (1 - z) n + z h
+        r = sigmoid(W_ir x_t + b_ir + W_hr h + b_hr)    z = sigmoid(W_iz x_t + b_iz + W_hz h + b_hz)
+        n = tanh(W_in x_t + b_in + r (W_hn h + b_hn))   h_t = (1 - z) n + z h
 
     Args:
         input_size: features of the input.

@@ -21,7 +21,7 @@ def skip_init(module_cls: type[Module], *args: Any, **kwargs: Any) -> Module:
         *args: for the constructor.
         **kwargs: for the constructor.
     """
-    if not isinstance(module_cls, type) or not issubclass(module_cls, Module):
+    if not issubclass(module_cls, Module):
         raise RuntimeError(f"Expected a Module; got {module_cls}")
     if "device" not in signature(module_cls).parameters:
         raise RuntimeError("Module must support a 'device' arg to skip initialization")

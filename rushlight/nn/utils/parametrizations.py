@@ -227,7 +227,8 @@ def _reflected(X: Tensor) -> Tensor:
     for i in range(X.size(-1) - 1, -1, -1):
         v = vectors[..., i : i + 1]
         Q = Q - factors[..., i, None, None] * v @ (v.mT @ Q)
-    return Q * X.diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
+    signs = X.diagonal(dim1=-2, dim2=-1).detach()  # they are not learnt
+    return Q * signs.unsqueeze(-2)
 
 
 def _nearest_orthogonal(matrix: Tensor) -> Tensor:

@@ -13,10 +13,6 @@ from pathlib import Path
 import pdoc
 from markdown_it import MarkdownIt
 
-    "!rushlight.core",
-    "!rushlight.ops",
-    "!rushlight.tensor_api",
-)  # the top namespace has them
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r'(href|src)="(?!https?:|#|mailto:)([^"#]+)')
 PAGE = """<!doctype html>

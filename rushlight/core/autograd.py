@@ -133,7 +133,7 @@ class Node:
                 "torch.autograd.set_detect_anomaly(True) shows where it was saved."
             )
         n = len(self.edges)
-        if i >= n and modes.grad:  # an output: rejoin it to the graph for higher orders
+        if i >= n and modes.grad and t._array.dtype in dtypes.DIFFERENTIABLE:  # an output: rejoin it to the graph for higher orders
             t = alias(t)
             if self.out_specs is not None:
                 t._node = Output(self, i - n)
@@ -670,6 +670,8 @@ def zero_like_spec(spec: Any) -> Tensor | None:
 
 def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> None:
     """Add g to leaf's ``.grad``."""
+    if state.busy and modes.trace is not None:
+        modes.trace.reached(leaf)
     if leaf._grad is None:
         leaf._grad = (
             g if own and not create_graph else g.clone() if create_graph else g.detach().clone()

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Elementwise, Op
+from rushlight.core.op import Elementwise, Op, broadcast_error
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.copy import cast_array
@@ -194,7 +194,8 @@ def check_slices(name: str, x: Any, index: Any, source: Any, dim: int) -> None:
     if x.ndim and source.ndim:
         expected = (*x.shape[:dim], index.size, *x.shape[dim + 1 :])
         if source.shape != expected:
-            raise ShapeError(
+            short = len(expected) == source.ndim and source.shape[dim] != index.size
+            raise (IndexError if short and name == "index_copy" else ShapeError)(
                 f"{name}(): source has shape {source.shape}, but {index.size} slices of dim "
                 f"{dim} of {x.shape} need {expected}."
             )
@@ -285,7 +286,10 @@ class MaskedFill(Elementwise):
     def forward(self, arrays, params):
         x, mask = arrays
         check_mask("masked_fill", mask)
-        return np.where(mask, filler(x, params["value"]), x)
+        try:
+            return np.where(mask, filler(x, params["value"]), x)
+        except ValueError:
+            raise broadcast_error("masked_fill", [x, mask]) from None
 
     def store(self, x, others, params):
         mask = others[0]
@@ -339,7 +343,10 @@ class MaskedSelect(Op):
 
     def eager(self, xp, input, mask):
         check_mask("masked_select", mask)
-        x, m = np.broadcast_arrays(input, mask)
+        try:
+            x, m = np.broadcast_arrays(input, mask)
+        except ValueError:
+            raise broadcast_error("masked_select", [input, mask]) from None
         return x[m]
 
     def grad_input(self, g, mask, input_spec):

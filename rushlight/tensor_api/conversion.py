@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import devices, dtypes, formats
 from rushlight.core.size import make_size
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.errors import GraphError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill
 from rushlight.ops.view import offset_of
@@ -112,6 +112,7 @@ def item(self: Tensor) -> Any:
         >>> torch.tensor([2.5]).item()
         2.5
     """
+    value_needed("item()")
     x = self._array
     if x.size != 1:
         raise RuntimeError(
@@ -124,6 +125,7 @@ def item(self: Tensor) -> Any:
 @method
 def tolist(self: Tensor) -> Any:
     """Nested lists of Python numbers; a number for a 0-dim tensor."""
+    value_needed("tolist()")
     x = self._array
     return (x.astype(np.float32) if x.dtype == dtypes.bfloat16 else x).tolist()
 
@@ -142,6 +144,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         raise GraphError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
+    value_needed("numpy()")
     if self._array.dtype == dtypes.bfloat16 and not force:
         raise TypeError(
             "Got unsupported ScalarType BFloat16: NumPy has no bfloat16; convert with .float() "
@@ -158,6 +161,7 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
 
 
 def _truth(self: Tensor) -> bool:
+    value_needed("bool(tensor), for instance in an if")
     x = self._array
     if x.size == 1:
         return bool(x.reshape(())[()])
@@ -176,6 +180,7 @@ def is_nonzero(input: Tensor) -> bool:
 
 
 def _index(self: Tensor) -> int:
+    value_needed("a tensor used as a Python index")
     x = self._array
     if x.size != 1 or (x.dtype not in dtypes.INTEGER_TYPES and x.dtype != np.bool_):
         raise TypeError("only integer tensors of a single element can be converted to an index")

@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import DTypeError
 from rushlight.ops.copy import Cast, cast_array
 from rushlight.tensor_api._common import (
     check_factory,
@@ -91,9 +92,8 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if a.dtype == object:
         raise type_error(plain)
     if a.dtype.kind in "US":
-        raise TypeError(
-            f"new(): invalid data type {type(plain[0]).__name__!r}; tensors hold numbers."
-        )
+        kind = TypeError if isinstance(data, (str, bytes)) else ValueError
+        raise kind(f"new(): invalid data type {a.dtype.type.__name__!r}; tensors hold numbers.")
     if dtype is not None:
         return cast_array(a, dtype) if a.dtype != dtype else a
     if a.dtype == dtypes.float64 and (not kinds or not a.size):
@@ -630,7 +630,9 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
 
 
 def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
-    """Complex numbers from absolute values and angles in radians."""
+    """Complex numbers from absolute values and angles in radians, of one dtype."""
+    if abs._array.dtype != angle._array.dtype:
+        raise DTypeError(f"polar: abs is {abs.dtype} and angle {angle.dtype}; convert one of them.")
     return complex(abs * angle.cos(), abs * angle.sin(), out=out)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import UNSHARED, Counter, Tensor, wrap
+from rushlight.core.tensor import UNSHARED, Counter, Tensor, value_needed, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops.copy import Copy
 from rushlight.ops.index import Index, IndexPut
@@ -131,6 +131,7 @@ def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
     for dim, t in sorted(advanced.items()):
         pattern += [False] * (dim - len(pattern))
         if t._array.dtype == np.bool_ and t._array.ndim != 1:
+            value_needed("a mask of several dims used as an index")
             where = np.nonzero(t._array)
             pattern += [True] * len(where)
             indices += [wrap(w) for w in where]
@@ -144,6 +145,8 @@ def normal(item: Any) -> Any:
     """One index item as an int, a bool, a slice or an index tensor."""
     if isinstance(item, Tensor):
         a = item._array
+        if not a.ndim:
+            value_needed("a 0-dim tensor used as an index")
         if a.dtype == np.bool_:
             return bool(a) if not a.ndim else item
         if a.dtype not in dtypes.INTEGER_TYPES:
@@ -157,6 +160,8 @@ def normal(item: Any) -> Any:
         return normal(wrap(item))
     if hasattr(item, "__index__"):
         return item.__index__()
+    if isinstance(item, (str, bytes)):
+        raise TypeError(f"a tensor is indexed by numbers, not by {item!r}")
     if isinstance(item, (list, tuple, range)):
         return normal(wrap(index_array(item)))
     raise IndexError(

@@ -18,7 +18,8 @@ def promoted(tensors: Any, name: str) -> list[Tensor]:
     """A non-empty list of tensors, brought to one dtype."""
     found = [expect_tensor(t, name, "tensors") for t in tensors]
     if not found:
-        raise RuntimeError(f"{name}: expected a non-empty list of Tensors")
+        kind = ValueError if name == "cat" else RuntimeError
+        raise kind(f"{name}: expected a non-empty list of Tensors")
     d = found[0]._array.dtype
     for t in found[1:]:
         d = dtypes.promote(d, t._array.dtype)

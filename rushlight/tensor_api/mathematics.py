@@ -63,7 +63,7 @@ floor, ceil, frac = unary("floor", R.Floor), unary("ceil", R.Ceil), unary("frac"
 trunc = fix = unary("trunc", R.Trunc)
 abs = absolute = unary("abs", S.Abs)
 sign, sgn, angle = unary("sign", S.Sign), unary("sgn", S.Sgn), unary("angle", S.Angle, False)
-conj_physical = unary("conj_physical", S.Conj)
+_conj_physical = unary("conj_physical", S.Conj)
 erf, erfc, erfinv = unary("erf", Sp.Erf), unary("erfc", Sp.Erfc), unary("erfinv", Sp.Erfinv)
 lgamma, digamma, i0 = unary("lgamma", Sp.Lgamma), unary("digamma", Sp.Digamma), unary("i0", Sp.I0)
 hypot, copysign, nextafter = (
@@ -395,7 +395,18 @@ methods(
 @method
 def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``input * 2 ** other``."""
-    return finished(expect_tensor(input, "ldexp") * pow(2.0, other), out)
+    result = expect_tensor(input, "ldexp") * pow(2.0, other)
+    if input._array.dtype in dtypes.HALVES:
+        result = cast(result, input._array.dtype)
+    return finished(result, out)
+
+
+@method
+def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The complex conjugate, in new memory; a real tensor as it is."""
+    if out is None and expect_tensor(input, "conj_physical")._array.dtype not in dtypes.COMPLEX_TYPES:
+        return input
+    return _conj_physical(input, out=out)  # type: ignore[no-any-return]
 
 
 @method
@@ -464,11 +475,19 @@ def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
 in_place(mvlgamma)
 
 
-def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+def threshold(
+    input: Tensor,
+    threshold: float,
+    value: float,
+    inplace: bool = False,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """``input`` where it is above ``threshold``, else ``value``."""
     if inplace:
         return threshold_(input, threshold, value)
-    return Threshold.bind(expect_tensor(input, "threshold"), threshold=threshold, value=value)
+    result = Threshold.bind(expect_tensor(input, "threshold"), threshold=threshold, value=value)
+    return finished(result, out)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:

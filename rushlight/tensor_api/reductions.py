@@ -152,7 +152,7 @@ def prod(
 def _extremum(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:
     dims = dims_of(dim, expect_tensor(input, name)._array.ndim)
     if not input._array.size:
-        refuse_empty(name, input, dims)
+        refuse_empty(name, input, dims, RuntimeError)
     return finished(op.bind(input, dims, keepdim), out)
 
 
@@ -278,6 +278,8 @@ def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 def _arg(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:
     x = expect_tensor(input, name)._array
+    if x.dtype == dtypes.bool_:
+        raise DTypeError(f"{name}(): does not support bool input; convert it, for example with .int().")
     if dim is None:
         if not x.size:
             refuse_empty(name, input, None)

@@ -38,6 +38,11 @@ def _scan(name: str, op: Any, input: Tensor, dim: Any, dtype: Any, out: Any) -> 
 
 def _scan_in_place(function: Any) -> Any:
     def changed(self: Tensor, dim: Any, *, dtype: Any = None) -> Tensor:
+        if dtype is not None and dtype is not self.dtype:
+            raise RuntimeError(
+                f"{function.__name__}_: the result is {dtype} and the tensor {self.dtype}; an in-place "
+                "operation cannot change the dtype."
+            )
         return self.copy_(function(self.clone(), dim))  # type: ignore[no-any-return]
 
     changed.__name__ = changed.__qualname__ = function.__name__ + "_"

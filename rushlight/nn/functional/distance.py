@@ -27,7 +27,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def unit(x: Tensor, dim: int, eps: float) -> Tensor:
     """x by its norm along dim; a norm below eps counts as eps, without gradient."""
-    norm = T.linalg_vector_norm(x, 2, dim, True)
+    norm = T.norm(x, 2, dim, True)
     return x / norm.clamp(min=eps)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.nn._reduction import legacy_get_string
@@ -395,7 +396,7 @@ def gaussian_nll_loss(
             raise ValueError(f"var is of incorrect size: {v}; it should have the input's, {x}, or a last size of 1.")
     reduction = reduction_of(None, None, reduction)
     safe = var.clone()
-    with T.no_grad():
+    with no_grad():
         safe.clamp_(min=eps)
     loss = (safe.log() + (input - target) ** 2 / safe) * 0.5
     if full:

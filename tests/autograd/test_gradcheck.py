@@ -1,0 +1,158 @@
+"""The gradient checker itself: it has to find wrong gradients, of first and second order."""
+
+import pytest
+import torch
+
+import rushlight as rl
+from rushlight.autograd import gradcheck, gradgradcheck
+from rushlight.autograd.gradcheck import GradcheckError
+
+
+def scaled(factor):
+    """``x ** 2`` whose gradient is wrong by `factor`, by as little as one part in a hundred."""
+
+    class Scaled(rl.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * x * 2 * factor
+
+    return Scaled.apply
+
+
+class WrongSecond(rl.autograd.Function):
+    """``x ** 2`` with a right gradient that hides its dependence on x."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * x.detach() * 2
+
+
+class Unsteady(rl.autograd.Function):
+    """The second backward pass gives another gradient."""
+
+    passes = 0
+
+    @staticmethod
+    def forward(ctx, x):
+        return x * 1
+
+    @staticmethod
+    def backward(ctx, g):
+        Unsteady.passes += 1
+        return g * (1 + 1e-4 * Unsteady.passes)
+
+
+def leaf(*values, dtype=rl.float64):
+    return rl.tensor(values, dtype=dtype, requires_grad=True)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("factor", [0.0, 0.99, 1.01, -1.0])
+def test_finds_wrong_gradients(factor, fast):
+    x = leaf(0.3, -1.2, 2.0)
+    assert gradcheck(scaled(1.0), x, fast_mode=fast)
+    with pytest.raises(GradcheckError, match="output 0 with respect to input 0"):
+        gradcheck(scaled(factor), x, fast_mode=fast)
+    assert gradcheck(scaled(factor), x, fast_mode=fast, raise_exception=False) is False
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_finds_wrong_second_derivatives(fast):
+    x = leaf(0.3, -1.2)
+    assert gradcheck(WrongSecond.apply, x, fast_mode=fast)
+    assert gradgradcheck(lambda x: x**2, x, fast_mode=fast)
+    with pytest.raises(GradcheckError):
+        gradgradcheck(WrongSecond.apply, x, fast_mode=fast)
+
+
+def test_finds_a_detach_too_many():
+    with pytest.raises(GradcheckError):
+        gradcheck(lambda x: x * 2 + (x * 3).detach(), leaf(1.0, 2.0))
+    with pytest.raises(GradcheckError, match="expected to be zero"):
+        gradcheck(lambda x: (x * 2).detach(), leaf(1.0, 2.0))
+    assert gradcheck(lambda x: rl.ones(2), leaf(1.0, 2.0))
+
+
+def test_finds_what_changes_between_passes():
+    Unsteady.passes = 0
+    with pytest.raises(GradcheckError, match="not reentrant"):
+        gradcheck(Unsteady.apply, leaf(1.0))
+    assert gradcheck(Unsteady.apply, leaf(1.0), nondet_tol=1e-2, rtol=1e-1)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_complex_functions(fast):
+    z = leaf(0.5 + 1j, -0.3 + 0.2j, dtype=rl.complex128)
+    functions = [
+        lambda z: z * z,
+        lambda z: z.conj() * z * (1 + 2j),
+        lambda z: z.abs(),
+        lambda z: z.real * z.imag,
+        lambda z: z.exp(),
+    ]
+    for f in functions:
+        assert gradcheck(f, z, fast_mode=fast)
+        assert gradgradcheck(f, z, fast_mode=fast)
+    with pytest.raises(GradcheckError):  # the gradient that forgets to conjugate
+        gradcheck(lambda z: z * z + (z.conj() - z).detach(), z, fast_mode=fast)
+
+
+def test_several_inputs_and_outputs():
+    x, y = leaf(0.3, -1.2), leaf(0.7, 0.1)
+
+    def f(x, y, factor):
+        return x * y.sin(), (x + y).sum() * factor, (x * 2).long()
+
+    assert gradcheck(f, (x, y, 3))
+    assert gradgradcheck(f, (x, y, 3))
+    assert gradcheck(f, (x, y.detach(), 3))
+    assert gradgradcheck(f, (x, y, 3), gen_non_contig_grad_outputs=True)
+    assert gradgradcheck(lambda x: x**3, x, leaf(0.5, 0.5))
+
+
+def test_leaves_the_inputs_as_they_were():
+    x = leaf(0.3, -1.2)
+    before, version = x.tolist(), x._version
+    gradcheck(rl.sin, x)
+    assert (x.tolist(), x._version, x.grad) == (before, version, None)
+
+
+def test_what_cannot_be_checked_is_refused():
+    with pytest.raises(ValueError, match="require"):
+        gradcheck(rl.sin, rl.ones(2))
+    with pytest.raises(RuntimeError, match="stride 0"):
+        gradcheck(rl.sin, leaf(1.0).expand(3))
+    with pytest.warns(UserWarning, match="float64"):
+        gradcheck(rl.sin, leaf(1.0, dtype=rl.float32), eps=1e-2, atol=1e-2)
+    with pytest.raises(NotImplementedError, match="check_forward_ad"):
+        gradcheck(rl.sin, leaf(1.0), check_forward_ad=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["sin", "exp", "abs", "relu", "cumsum", "prod", "softmax", "norm", "sort", "logsumexp"]
+)
+def test_verdicts_are_torchs(name):
+    """Also near kinks, where differences say nothing and both libraries refuse."""
+    for values in ([0.3, -1.2, 2.0], [0.0, 1.0, -1.0], [1e-7, 1e-7, 0.5]):
+        verdicts = []
+        for lib in (torch, rl):
+            x = lib.tensor(values, dtype=lib.float64, requires_grad=True)
+            arguments = (0,) if name in ("cumsum", "softmax", "logsumexp") else ()
+
+            def f(x, lib=lib, arguments=arguments):
+                return getattr(lib, name)(x, *arguments)
+
+            verdicts.append(lib.autograd.gradcheck(f, x, raise_exception=False))
+        assert verdicts[0] == verdicts[1], values

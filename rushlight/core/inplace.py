@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, check_write, rebase, record
-from rushlight.core.state import GradMode, modes
+from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, alias, bump, edge, layout_dense
 from rushlight.errors import MemoryOverlapError
 
@@ -41,6 +41,8 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
                 "first"
             ) from error
         raise
+    if state.busy and modes.trace is not None:
+        modes.trace.wrote(op, x, others, params)
     version = bump(x)
     if node is not None:
         if node.saved and node.saved[-1] is not None and node.versions[-1].__class__ is int:

@@ -223,6 +223,8 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         result = [wrap(o if type(o) is ndarray else np.asarray(o)) for o in out]
     else:
         result = wrap(out if type(out) is ndarray else np.asarray(out))
+    if state.busy and modes.trace is not None:
+        modes.trace.computed(op, inputs, params, result)
     if (
         op.differentiable
         and modes.grad
@@ -590,6 +592,8 @@ class View(Op, abstract=True):
 
         def bind(a: Tensor, **params: Any) -> Any:
             array = eager(np, a._array, **params)
+            if state.busy and modes.trace is not None:
+                modes.trace.viewed(op, a, params, array)
             if multi:
                 return bind_many(op, a, array, params)
             t = new(Tensor)

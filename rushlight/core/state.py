@@ -29,6 +29,7 @@ class Modes(threading.local):
     grad = True
     inference = False
     anomaly = False
+    trace: Any = None  # notes what is computed, viewed and written: see rushlight/compiler/trace.py
     autocast: Any = None  # the NumPy dtype that "lower" ops compute in
     check_nan = True
     saved_hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = None

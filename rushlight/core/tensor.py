@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.state import modes
+from rushlight.core.state import modes, state
 from rushlight.errors import GraphError
 
 if TYPE_CHECKING:
@@ -177,7 +177,24 @@ def wrap(array: Any) -> Tensor:
     """A tensor on ``array``'s memory."""
     t = new(Tensor)
     t._array = array
+    if state.busy and modes.trace is not None:
+        modes.trace.born(array)
     return t
+
+
+def constant(array: Any) -> Tensor:
+    """A tensor on new memory whose content no tensor decided: a trace may keep it."""
+    t = new(Tensor)
+    t._array = array
+    if state.busy and modes.trace is not None:
+        modes.trace.constant(array)
+    return t
+
+
+def value_needed(what: str) -> None:
+    """Tell a trace that Python is about to look at a tensor's value, which the trace cannot follow."""
+    if state.busy and modes.trace is not None:
+        modes.trace.refuse(what)
 
 
 def counter_of(t: Tensor) -> Counter:

@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.state import enable_grad, set_grad_enabled
+from rushlight.core.state import enable_grad, modes, set_grad_enabled
 from rushlight.core.state import state as run_state
 from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.dtypes import FLOATS
@@ -384,6 +384,8 @@ def _like(p: Tensor, value: Any, name: str = "") -> Any:
 
 def number(t: Any) -> float:
     """A number in a tensor or array, as a Python number."""
+    if run_state.busy and modes.trace is not None and isinstance(t, Tensor):
+        return modes.trace.number(t)  # type: ignore[no-any-return]
     return t if isinstance(t, int | float) else t.item()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from rushlight import devices, dtypes
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, bump, wrap
+from rushlight.core.tensor import Tensor, bump, constant, wrap
 from rushlight.dtypes import dtype as DType
 from rushlight.errors import DTypeError, GraphError, ShapeError
 from rushlight.ops.view import flat_memory, offset_of
@@ -94,7 +94,7 @@ def numpy_dtype(dtype: Any, default: Any = None) -> Any:
 
 def finish(array: Any, requires_grad: bool = False) -> Tensor:
     """A new leaf on ``array``."""
-    t = wrap(array)
+    t = constant(array)
     return t.requires_grad_() if requires_grad else t
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+import rushlight as rl
+
 LENGTHS = [[4, 3, 1], [4, 4, 4], [1, 1, 1]]
 
 
@@ -168,3 +170,35 @@ def test_parameters_by_layer(twin):
         return [[tuple(p.shape) for p in group] for group in layer.all_weights]
 
     twin(program)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_gradients_of_both_orders(kind):
+    """Of inputs, weights and states, against finite differences; also over packed sequences."""
+    layer = getattr(rl.nn, kind)(2, 2, bidirectional=True).double()
+    names = [name for name, _ in layer.named_parameters()]
+    x = rl.randn(3, 2, 2, dtype=rl.float64, requires_grad=True)
+
+    def run(x, *weights):
+        packed = rl.nn.utils.rnn.pack_padded_sequence(x, [3, 2])
+        named = dict(zip(names, weights, strict=True))
+        out, last = rl.nn.utils.stateless.functional_call(layer, named, (packed,))
+        return (out.data, *(last if kind == "LSTM" else (last,)))
+
+    inputs = (x, *layer.parameters())
+    assert rl.autograd.gradcheck(run, inputs)
+    assert rl.autograd.gradgradcheck(run, inputs)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves(dtype):
+    """Computed in float32 and rounded, so close to the float32 result."""
+    layer = rl.nn.LSTM(3, 4)
+    x = rl.randn(5, 2, 3)
+    expected = layer(x)[0]
+    kind = getattr(rl, dtype)
+    out, (h, c) = layer.to(kind)(x.to(kind))
+    assert out.dtype == h.dtype == c.dtype == kind
+    assert rl.allclose(out.float(), expected, atol=0.02)
+    out.sum().backward()
+    assert layer.weight_hh_l0.grad.dtype == kind

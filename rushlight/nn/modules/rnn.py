@@ -11,12 +11,18 @@ from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.nn import functional as F
 from rushlight.nn import init
-from rushlight.nn.modules._recurrence import GATES, State, make_step, run, run_packed
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 from rushlight.nn.utils.rnn import PackedSequence
+from rushlight.ops import recurrent
 
 __all__ = ["GRU", "LSTM", "GRUCell", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
+
+
+State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM
+
+# How many blocks of hidden_size rows the weights have: the gates.
+GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
 
 
 class RNNBase(Module):
@@ -235,13 +241,20 @@ class RNNBase(Module):
         """One layer in one direction: the input's contribution to all steps in one product, then
         step by step."""
         weights = {name.split("_l")[0]: getattr(self, name) for name in self._all_weights[k]}
-        step = make_step(
-            self.mode, weights["weight_hh"], weights.get("bias_hh"), weights.get("weight_hr")
-        )
         inputs = F.linear(data, weights["weight_ih"], weights.get("bias_ih"))
+        shape = inputs.shape
         if sizes is None:
-            return run(step, inputs, first, reverse)
-        return run_packed(step, inputs, sizes, first, reverse)
+            sizes = [shape[1]] * shape[0]
+            inputs = inputs.flatten(0, 1)
+        own = weights["weight_hh"], weights.get("bias_hh")
+        if self.proj_size:
+            step = _projected(weights["weight_hr"])
+            output, last = recurrent.scan(step, inputs, first, *own, sizes, reverse)
+        else:
+            layer = recurrent.LAYERS[self.mode]
+            output, *last = layer.bind(inputs, *own, *first, sizes=sizes, reverse=reverse)
+            last = tuple(last[: len(first)])
+        return (output.unflatten(0, shape[:2]) if len(shape) == 3 else output), last
 
     # -- checks ----------------------------------------------------------------------------------
 
@@ -286,6 +299,16 @@ class RNNBase(Module):
             if tuple(state.shape) != expected:
                 name = f"hidden[{i}]" if len(states) > 1 else "hidden"
                 raise RuntimeError(f"Expected {name} size {expected}, got {list(state.shape)}")
+
+
+def _projected(weight_hr: Tensor) -> recurrent.Step:
+    """An LSTM's step whose output is projected to fewer features."""
+
+    def step(x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
+        h, c = recurrent.lstm_step(x, state, weight, bias)
+        return F.linear(h, weight_hr), c
+
+    return step
 
 
 class RNN(RNNBase):
@@ -467,8 +490,8 @@ class RNNCellBase(Module):
         elif single:
             states = tuple(s.unsqueeze(0) for s in states)
         self._check_sizes(x, states)
-        step = make_step(self.mode, self.weight_hh, self.bias_hh)
-        states = step(F.linear(x, self.weight_ih, self.bias_ih), states)
+        gates = F.linear(x, self.weight_ih, self.bias_ih)
+        states = recurrent.LAYERS[self.mode].step(gates, states, self.weight_hh, self.bias_hh)
         return tuple(s.squeeze(0) for s in states) if single else states
 
     def _check(self, input: Tensor, states: State | None) -> None:

@@ -190,22 +190,21 @@ def _check_workers(
 ) -> None:
     if num_workers < 0:
         raise ValueError(
-            f"DataLoader: num_workers option should be non-negative, but is {num_workers}; "
-            "use num_workers=0 to disable multiprocessing."
+            f"DataLoader: num_workers is {num_workers}; it must be >= 0 (0 loads in this process)."
         )
     if timeout < 0:
-        raise ValueError(f"DataLoader: timeout option should be non-negative, but is {timeout}.")
+        raise ValueError(f"DataLoader: timeout is {timeout}; it must be >= 0 seconds.")
     if num_workers == 0 and prefetch_factor is not None:
         raise ValueError(
-            "DataLoader: prefetch_factor option could only be specified in multiprocessing; "
-            "set num_workers > 0, or leave prefetch_factor out."
+            "DataLoader: prefetch_factor is for worker processes: set num_workers > 0, or leave it "
+            "out."
         )
     if prefetch_factor is not None and prefetch_factor < 0:
         raise ValueError(
-            f"DataLoader: prefetch_factor option should be non-negative, but is {prefetch_factor}."
+            f"DataLoader: prefetch_factor is {prefetch_factor}; it must be >= 0 batches."
         )
     if persistent_workers and num_workers == 0:
-        raise ValueError("DataLoader: persistent_workers option needs num_workers > 0")
+        raise ValueError("DataLoader: persistent_workers=True needs num_workers > 0.")
 
 
 def _check_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
@@ -213,8 +212,8 @@ def _check_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
     for name, value in given.items():
         if value is not None:
             raise ValueError(
-                f"DataLoader with IterableDataset: expected unspecified {name} option, but got "
-                f"{name}={value}; a stream comes in its own order."
+                f"DataLoader with IterableDataset: {name} is {value!r}, but a stream comes "
+                "in its own order; leave it out."
             )
 
 
@@ -222,17 +221,17 @@ def _check_batching(
     batch_size: Any, shuffle: bool, sampler: Any, batch_sampler: Any, drop_last: Any
 ) -> None:
     if sampler is not None and shuffle:
-        raise ValueError("DataLoader: sampler option is mutually exclusive with shuffle")
+        raise ValueError("DataLoader: sampler is an order already, so it excludes shuffle=True.")
     if batch_sampler is not None:
         if batch_size != 1 or shuffle or sampler is not None or drop_last:
             raise ValueError(
-                "DataLoader: batch_sampler option is mutually exclusive with batch_size, shuffle, "
-                "sampler, and drop_last"
+                "DataLoader: batch_sampler decides alone, so it excludes batch_size, shuffle, "
+                "sampler and drop_last."
             )
     elif batch_size is None and drop_last:
         raise ValueError(
-            "DataLoader: batch_size=None option disables auto-batching and is mutually exclusive "
-            "with drop_last"
+            "DataLoader: batch_size=None yields single samples, so there is no last batch to drop: "
+            "leave drop_last out."
         )
 
 
@@ -242,20 +241,19 @@ def _context(context: Any, num_workers: int) -> Any:
 
     if num_workers == 0:
         raise ValueError(
-            "DataLoader: multiprocessing_context can only be used with multi-process loading "
-            "(num_workers > 0), but got num_workers=0"
+            "DataLoader: multiprocessing_context is for worker processes, but num_workers is 0."
         )
     if isinstance(context, str):
         methods = multiprocessing.get_all_start_methods()
         if context not in methods:
             raise ValueError(
-                "DataLoader: multiprocessing_context option should specify a valid start method "
-                f"in {methods}, but got {context!r}"
+                f"DataLoader: multiprocessing_context is {context!r}; it may be one of "
+                f"{methods} here."
             )
         return multiprocessing.get_context(context)
     if not isinstance(context, multiprocessing.context.BaseContext):
         raise TypeError(
-            "DataLoader: multiprocessing_context option should be a valid context object or a "
-            f"string specifying the start method, but got {context!r}"
+            f"DataLoader: multiprocessing_context is {context!r}; give a context of "
+            "multiprocessing, or the name of a start method."
         )
     return context

@@ -206,7 +206,7 @@ class BatchSampler(Sampler[list[int]]):
         count = len(self.sampler)  # type: ignore[arg-type]
         if self.drop_last:
             return count // self.batch_size
-        return -(-count // self.batch_size)
+        return (count + self.batch_size - 1) // self.batch_size
 
 
 class InfiniteSampler(Sampler[Any]):

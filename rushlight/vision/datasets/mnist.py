@@ -20,6 +20,22 @@ from rushlight.vision.datasets.utils import fetch, verify_str_arg
 from rushlight.vision.images import image_of
 from rushlight.vision.transforms.batch import transform_batch
 
+NAMES = "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
+DIGITS = [f"{i} - {name}" for i, name in enumerate(NAMES)]
+CLOTHES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
+KMNIST_CLASSES = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
+
 IDX_DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -89,12 +105,7 @@ class MNIST(VisionDataset):
         ("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
         ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
     ]
-    classes: Any = [
-        f"{i} - {name}"
-        for i, name in enumerate(
-            ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-        )
-    ]
+    classes: list[str] = DIGITS
     system_folders: ClassVar[list[str]] = []  # where packages of operating systems put the files
 
     data: Tensor
@@ -215,18 +226,7 @@ class FashionMNIST(MNIST):
         ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
         ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
     ]
-    classes: Any = [
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ]
+    classes: list[str] = CLOTHES
     system_folders: ClassVar[list[str]] = ["/usr/share/datasets/fashion-mnist"]
 
 
@@ -274,7 +274,7 @@ class KMNIST(MNIST):
         ("t10k-images-idx3-ubyte.gz", "5c965bf0a639b31b8f53240b1b52f4d7"),
         ("t10k-labels-idx1-ubyte.gz", "7320c461ea6c1c855c0b718fb2a4b134"),
     ]
-    classes: Any = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
+    classes: list[str] = KMNIST_CLASSES
 
 
 class EMNIST(MNIST):

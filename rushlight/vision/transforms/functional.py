@@ -266,8 +266,8 @@ def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
         across, down = max(width - old_width, 0), max(height - old_height, 0)
         img = pad(img, [across // 2, down // 2, (across + 1) // 2, (down + 1) // 2])
         _, old_height, old_width = get_dimensions(img)
-    top = int(round((old_height - height) / 2.0))
-    left = int(round((old_width - width) / 2.0))
+    top = round((old_height - height) / 2.0)
+    left = round((old_width - width) / 2.0)
     return crop(img, top, left, height, width)
 
 
@@ -338,7 +338,7 @@ def four_sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
         raise TypeError("Got inappropriate padding arg")
     if len(padding) not in (1, 2, 4):
         raise ValueError(
-            f"Padding must be an int or a 1, 2, or 4 element tuple, not a {len(padding)} element tuple"
+            f"Padding must be an int or 1, 2 or 4 of them, but {len(padding)} are given"
         )
     left, top, right, bottom = (*padding, *padding, *padding, *padding)[:4]
     return left, top, right, bottom

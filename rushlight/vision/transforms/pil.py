@@ -28,7 +28,7 @@ def from_array(array: np.ndarray, mode: str | None) -> Any:
         expected = single.get(array.dtype.name)
         if mode is not None and mode != expected:
             raise ValueError(
-                f"Incorrect mode ({mode}) supplied for input type {array.dtype}. Should be {expected}"
+                f"to_pil_image: mode {mode} does not fit {array.dtype}; it should be {expected}"
             )
         if expected is None:
             raise TypeError(f"Input type {array.dtype} is not supported")
@@ -37,7 +37,9 @@ def from_array(array: np.ndarray, mode: str | None) -> Any:
         return Image.fromarray(array[:, :, 0])
     allowed = {2: ["LA"], 3: ["RGB", "YCbCr", "HSV"], 4: ["RGBA", "CMYK", "RGBX"]}[channels]
     if mode is not None and mode not in allowed:
-        raise ValueError(f"Only modes {allowed} are supported for {channels}D inputs")
+        raise ValueError(
+            f"to_pil_image: mode {mode} does not fit {channels} channels; one of {allowed} does"
+        )
     if array.dtype != np.uint8:
         raise TypeError(f"Input type {array.dtype} is not supported")
     raw = np.ascontiguousarray(array).tobytes()

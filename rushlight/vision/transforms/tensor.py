@@ -280,7 +280,8 @@ def invert(image: Tensor) -> Tensor:
 def solarize(image: Tensor, threshold: float) -> Tensor:
     if threshold > largest(image.dtype):
         raise TypeError(
-            f"solarize: threshold is {threshold}; for {image.dtype} it is at most {largest(image.dtype)}."
+            f"solarize: threshold is {threshold}; it is at most {largest(image.dtype)} for "
+            f"{image.dtype}."
         )
     return rl.where(image >= threshold, invert(image), image)
 

@@ -15,6 +15,7 @@ from rushlight import dtypes
 from rushlight.core.op import Op
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
+from rushlight.ops.bits import as_bits, from_bits
 
 
 def wide(x: Any) -> Any:
@@ -50,7 +51,7 @@ def column(v: np.ndarray) -> np.ndarray:
 class BatchNorm(Op):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` with the statistics of each channel of the batch.
 
-    Outputs: the result, the means, and ``1 / sqrt(var + eps)``.
+    Outputs: the result, and the bits of the means and of ``1 / sqrt(var + eps)``.
     """
 
     outputs = ("out", "mean", "scale")
@@ -65,13 +66,13 @@ class BatchNorm(Op):
         y *= column(scale if w is None else scale * w)
         if b is not None:
             y += column(b)
-        return y.reshape(input.shape).astype(input.dtype, copy=False), mean, scale
+        return y.reshape(input.shape).astype(input.dtype, copy=False), as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params):
         if modes.grad:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
         x, gy = flattened(wide(input._array)), flattened(wide(g[0]._array))
-        w, mean, scale = None if weight is None else wide(weight._array), mean._array, scale._array
+        w, mean, scale = None if weight is None else wide(weight._array), from_bits(mean._array), from_bits(scale._array)
         count = x.dtype.type(x.shape[0] * x.shape[2])
         total = channel_sum(gy)
         y = x - column(mean)
@@ -107,7 +108,7 @@ def rows(x: np.ndarray, rank: int) -> np.ndarray:
 class LayerNorm(Op):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last ``rank`` dims; without ``center``, of ``x / sqrt(mean(x^2) + eps)``.
 
-    Outputs: the result, the means (zeros without ``center``), and ``1 / sqrt(var + eps)``.
+    Outputs: the result, and the bits of the means (zeros without ``center``) and of ``1 / sqrt(var + eps)``.
     """
 
     outputs = ("out", "mean", "scale")
@@ -127,14 +128,14 @@ class LayerNorm(Op):
             y *= w.reshape(-1)
         if b is not None:
             y += b.reshape(-1)
-        return y.reshape(input.shape).astype(input.dtype, copy=False), mean, scale
+        return y.reshape(input.shape).astype(input.dtype, copy=False), as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params, specs):
         rank = params["rank"]
         if modes.grad:
             return layer_norm_gradients(g[0], input, weight, rank, params["eps"], params["center"])
         x, gy = rows(wide(input._array), rank), rows(wide(g[0]._array), rank)
-        mean, scale = mean._array, scale._array
+        mean, scale = from_bits(mean._array), from_bits(scale._array)
         y = x - mean if params["center"] else x
         y = y * scale
         gw = gb = gx = None

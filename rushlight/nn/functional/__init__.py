@@ -5,6 +5,7 @@ One module per family: ``activation``, ``dropout``, ``linear``, ``loss``, ``dist
 """
 
 from rushlight.nn.functional.activation import *
+from rushlight.nn.functional.attention import *
 from rushlight.nn.functional.conv import *
 from rushlight.nn.functional.distance import *
 from rushlight.nn.functional.dropout import *
@@ -14,3 +15,4 @@ from rushlight.nn.functional.norm import *
 from rushlight.nn.functional.padding import *
 from rushlight.nn.functional.pooling import *
 from rushlight.nn.functional.sparse import *
+from rushlight.nn.functional.vision import *

@@ -461,7 +461,7 @@ def multi_margin_loss(
         raise ValueError(f"only p == 1 and p == 2 supported, but got {p}")
     if weight is not None and weight.dim() != 1:
         raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions.")
-    x = input if input.dim() > 1 else input.unsqueeze(0)
+    x = input if input.dim() > 1 else input.reshape(1, -1)
     y = target.reshape(-1)
     if x.dim() != 2 or not x.shape[1]:
         raise ShapeError(f"multi_margin_loss: Expected non-empty vector or matrix with optional 0-dim batch size, but got: {x.shape}")

@@ -12,6 +12,7 @@ from rushlight.core.tensor import Tensor, bump
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
+from rushlight.ops.bits import from_bits
 from rushlight.ops.norm import BatchNorm, LayerNorm
 
 __all__ = ["batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"]
@@ -67,9 +68,9 @@ def batch_norm(
         raise DTypeError(f"batch_norm: not implemented for {dtypes.of[input._array.dtype].name}; convert the input with .float().")
     out, mean, scale = BatchNorm.bind(input, weight, bias, eps=eps)
     if running_mean is not None:
-        blend(running_mean, mean._array, momentum)
+        blend(running_mean, from_bits(mean._array), momentum)
     if running_var is not None:
-        variance = 1 / np.square(scale._array, dtype=np.float64) - eps
+        variance = 1 / np.square(from_bits(scale._array), dtype=np.float64) - eps
         blend(running_var, variance * (count / (count - 1)), momentum)
     return out  # type: ignore[no-any-return]
 
@@ -211,9 +212,9 @@ def instance_norm(
         return input.clone()
     out, mean, scale = LayerNorm.bind(input, None, None, rank=len(shape) - 2, eps=eps, center=True)
     if running_mean is not None:
-        blend(running_mean, mean._array.reshape(shape[:2]).mean(0), momentum)
+        blend(running_mean, from_bits(mean._array).reshape(shape[:2]).mean(0), momentum)
     if running_var is not None:
-        variance = (1 / np.square(scale._array, dtype=np.float64) - eps) * (count / (count - 1))
+        variance = (1 / np.square(from_bits(scale._array), dtype=np.float64) - eps) * (count / (count - 1))
         blend(running_var, variance.reshape(shape[:2]).mean(0), momentum)
     per_channel = (-1, *[1] * (len(shape) - 2))
     if weight is not None:

@@ -1,0 +1,434 @@
+"""Images: resampling, grids, shuffled pixels, windows as columns."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight import tensor_api as T
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import ShapeError
+from rushlight.nn.functional.conv import expanded
+from rushlight.nn.functional.pooling import adaptive_avg_pool
+from rushlight.ops import resample as R
+from rushlight.ops.fold import Fold, Unfold, window_counts
+from rushlight.ops.pool import Along
+
+__all__ = [
+    "interpolate", "upsample", "upsample_nearest", "upsample_bilinear", "affine_grid", "grid_sample", "pixel_shuffle",
+    "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "fold", "unfold",
+]  # fmt: skip
+
+RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+MODES = ("nearest", "nearest-exact", "area", *RANKS)
+
+
+def target_size(
+    input: Tensor, size: Any, scale_factor: Any, recompute: bool | None
+) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
+    """Sizes of the result, and the scale factors to compute places with (None: from the sizes)."""
+    space = tuple(input._array.shape[2:])
+    rank = len(space)
+    if size is not None and scale_factor is not None:
+        raise ValueError("only one of size or scale_factor should be defined")
+    if size is not None:
+        sizes = tuple(size) if hasattr(size, "__iter__") else (size,) * rank
+        if len(sizes) != rank:
+            raise ValueError(
+                "Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of "
+                f"{list(space)} and output size of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and output size "
+                "in (o1, o2, ...,oK) format."
+            )
+        if recompute:
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+        return tuple(int(s) for s in sizes), (None,) * rank
+    if scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
+    scales = tuple(float(s) for s in scale_factor) if hasattr(scale_factor, "__iter__") else (float(scale_factor),) * rank
+    if len(scales) == 1:
+        scales *= rank
+    if len(scales) != rank:
+        raise ValueError(
+            "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of "
+            f"{list(space)} and scale_factor of shape {scale_factor}."
+        )
+    sizes = tuple(R.output_size(n, s) for n, s in zip(space, scales, strict=True))
+    return sizes, (None,) * rank if recompute else scales
+
+
+def interpolate(
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None, antialias: bool = False,
+) -> Tensor:  # fmt: skip
+    """The input at another size of its spatial dims.
+
+    Args:
+        input: ``(N, C, *)`` with one to three spatial dims.
+        size: sizes of the result; or scale_factor, those sizes by the input's.
+        mode: "nearest", "nearest-exact", "linear" (one dim), "bilinear" or "bicubic" (two), "trilinear" (three), "area".
+        align_corners: the corner elements keep their values: distances are between centres.
+        recompute_scale_factor: compute places from the sizes, not from scale_factor.
+        antialias: widen the kernel where the size shrinks ("bilinear" and "bicubic").
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.interpolate(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
+        tensor([[[1., 1., 2., 2.]]])
+    """
+    if mode not in MODES:
+        raise NotImplementedError(f"interpolate: mode is one of {', '.join(MODES)}, but is {mode!r}.")
+    if mode in ("nearest", "area", "nearest-exact"):
+        if align_corners is not None:
+            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+    elif align_corners is None:
+        align_corners = False
+    rank = input._array.ndim - 2
+    if not 1 <= rank <= 3:
+        raise NotImplementedError(
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input._array.ndim}D) for the modes: {' | '.join(MODES)} "
+            f"(got {mode})"
+        )
+    sizes, scales = target_size(input, size, scale_factor, recompute_scale_factor)
+    if antialias and not (mode in ("bilinear", "bicubic") and rank == 2):
+        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
+    space = tuple(input._array.shape[2:])
+    if min(sizes) < 1 or 0 in space or not input._array.shape[1]:
+        raise RuntimeError(f"Input and output sizes should be greater than 0, but got input (H, W, ...): {space} output: {sizes}")
+    if mode == "area":
+        return adaptive_avg_pool(rank, input, sizes)
+    if RANKS.get(mode, rank) != rank:
+        raise NotImplementedError(f"Got {input._array.ndim}D input, but {mode} mode needs {RANKS[mode] + 2}D input")
+    plans = list(zip(space, sizes, scales, strict=True))
+    if mode.startswith("nearest"):
+        return R.Pick.bind(input, indices=tuple([R.nearest(*p, mode == "nearest-exact") for p in plans]))  # type: ignore[no-any-return]
+    if antialias:
+        matrices = [R.smoothed(*p, align_corners, mode) for p in plans]  # type: ignore[arg-type]
+    else:
+        matrices = [(R.cubic if mode == "bicubic" else R.linear)(*p, align_corners) for p in plans]  # type: ignore[arg-type]
+    if input._array.dtype == dtypes.uint8:
+        wide = Along.bind(input.to(dtypes.of[dtypes.float32]), matrices=tuple(matrices))
+        return wide.round().clamp(0, 255).to(input.dtype)  # type: ignore[no-any-return]
+    return Along.bind(input, matrices=tuple([None if n == s and np.array_equal(m, np.eye(n)) else m for m, (n, s, _) in zip(matrices, plans, strict=True)]))  # type: ignore[no-any-return]
+
+
+def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Tensor:
+    """Old name of ``interpolate``."""
+    warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """``interpolate`` with mode "nearest"; an old name."""
+    warnings.warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """``interpolate`` with mode "bilinear" and aligned corners; an old name."""
+    warnings.warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    return interpolate(input, size, scale_factor, "bilinear", True)
+
+
+# Grids -------------------------------------------------------------------------------------------------------------
+
+
+def corners_warning(name: str) -> None:
+    """torch's warning when align_corners is not given."""
+    warnings.warn(
+        f"Default {name} and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify align_corners=True if "
+        f"the old behavior is desired. See the documentation of {name} for details.",
+        stacklevel=3,
+    )
+
+
+def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
+    """Places to read for an affine map of an image, for ``grid_sample``.
+
+    Args:
+        theta: the maps, ``(N, 2, 3)`` or ``(N, 3, 4)``.
+        size: the result's, ``(N, C, H, W)`` or ``(N, C, D, H, W)``.
+        align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges.
+
+    Shape: ``(N, H, W, 2)`` or ``(N, D, H, W, 3)``.
+    """
+    if align_corners is None:
+        corners_warning("grid_sample")
+        align_corners = False
+    if theta._array.dtype not in dtypes.FLOATING_TYPES:
+        raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
+    size = tuple(int(n) for n in size)
+    rank = len(size) - 2
+    if rank not in (2, 3):
+        raise NotImplementedError(f"affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size {size}.")
+    if tuple(theta._array.shape[-2:]) != (rank, rank + 1) or theta._array.ndim != 3:
+        raise ValueError(
+            f"Expected a batch of {rank}D affine matrices of shape Nx{rank}x{rank + 1} for size {size}. Got {tuple(theta._array.shape)}."
+        )
+    if min(size) <= 0:
+        raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    axes = [line(n, align_corners) for n in size[2:]]
+    mesh = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
+    base = np.stack([*mesh, np.ones(size[2:])], -1).reshape(-1, rank + 1).astype(theta._array.dtype)
+    return T.matmul(wrap(base).unsqueeze(0), theta.transpose(1, 2)).reshape(size[0], *size[2:], rank)
+
+
+def line(n: int, align_corners: bool) -> np.ndarray:
+    """Places from -1 to 1."""
+    if n == 1:
+        return np.zeros(1)
+    return np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n)
+
+
+def grid_sample(
+    input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+) -> Tensor:
+    """The input at places given by a grid of numbers from -1 to 1.
+
+    Args:
+        input: ``(N, C, H, W)`` or ``(N, C, D, H, W)``.
+        grid: places, x first: ``(N, H', W', 2)`` or ``(N, D', H', W', 3)``.
+        mode: "bilinear" (for volumes trilinear), "nearest", or "bicubic" (images only).
+        padding_mode: what lies outside: "zeros", "border" (the edge's value) or "reflection".
+        align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges.
+
+    Shape: ``(N, C, H', W')`` or ``(N, C, D', H', W')``.
+    """
+    if mode not in ("bilinear", "nearest", "bicubic"):
+        raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
+    if padding_mode not in ("zeros", "border", "reflection"):
+        raise ValueError(
+            f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'"
+        )
+    if align_corners is None:
+        corners_warning("grid_sample")
+        align_corners = False
+    x, places = input._array.shape, grid._array.shape
+    rank = len(x) - 2
+    if rank not in (2, 3) or len(places) != len(x) or places[-1] != rank or places[0] != x[0]:
+        raise ShapeError(
+            f"grid_sampler(): expected grid and input to have same batch size and number of dims, and grid to have size {rank} in the last "
+            f"dimension, but got input of shape {tuple(x)} and grid of shape {tuple(places)}."
+        )
+    if mode == "bicubic" and rank == 3:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
+    if 0 in x[2:]:
+        raise ShapeError(f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {tuple(x)}.")
+    axes = [unnormalised(grid.select(-1, rank - 1 - i), x[2 + i], align_corners) for i in range(rank)]  # slowest dim first
+    if mode == "bicubic":
+        return bicubic_sample(input, axes, padding_mode, align_corners)
+    axes = [outside(a, x[2 + i], padding_mode, align_corners) for i, a in enumerate(axes)]
+    if mode == "nearest":
+        index = [wrap(np.rint(a._array).astype(np.int64)) for a in axes]
+        return read(input, index)
+    return linear_sample(input, axes)
+
+
+def unnormalised(a: Tensor, n: int, align_corners: bool) -> Tensor:
+    """Numbers from -1 to 1 as places in pixels."""
+    return (a + 1) * ((n - 1) / 2) if align_corners else ((a + 1) * n - 1) / 2
+
+
+def outside(a: Tensor, n: int, padding_mode: str, align_corners: bool) -> Tensor:
+    """Places moved into the input, by the padding mode."""
+    if padding_mode == "zeros":
+        return a
+    if padding_mode == "reflection":
+        a = reflect(a, 0, 2 * (n - 1)) if align_corners else reflect(a, -1, 2 * n - 1)
+    return a.clamp(0, n - 1)
+
+
+def reflect(a: Tensor, low: int, high: int) -> Tensor:
+    """Places mirrored between two bounds, given as twice their value."""
+    if low == high:
+        return a * 0
+    start, span = low / 2, (high - low) / 2
+    moved = a - start
+    sign = T.where(moved < 0, -1.0, 1.0).to(a.dtype)
+    moved = moved * sign
+    flips = (moved.detach() / span).floor()
+    rest = moved - flips * span
+    even = wrap(np.asarray(flips._array % 2 == 0))
+    return T.where(even, rest + start, span - rest + start)
+
+
+def read(input: Tensor, index: list[Tensor]) -> Tensor:
+    """Input (N, C, *space) at integer places (N, *out); zeros outside. (N, C, *out)."""
+    shape = input._array.shape
+    flat: Any = 0
+    valid: Any = True
+    for i, n in zip(index, shape[2:], strict=True):
+        a = i._array
+        valid = valid & (a >= 0) & (a < n)
+        flat = flat * n + np.clip(a, 0, n - 1)
+    out = flat.shape[1:]
+    places = np.broadcast_to(flat.reshape(shape[0], 1, -1), (shape[0], shape[1], math.prod(out)))
+    values = input.reshape(shape[0], shape[1], -1).gather(2, wrap(np.ascontiguousarray(places)))
+    values = values.reshape(shape[0], shape[1], *out)
+    return values if valid.all() else values * wrap(valid[:, None].astype(input._array.dtype))  # type: ignore[no-any-return]
+
+
+def linear_sample(input: Tensor, axes: list[Tensor]) -> Tensor:
+    """Weighted means of the neighbours of each place."""
+    lows = [np.floor(a._array) for a in axes]
+    shares = [a - wrap(low) for a, low in zip(axes, lows, strict=True)]
+    total: Any = None
+    for corner in np.ndindex(*(2,) * len(axes)):
+        index = [wrap(low.astype(np.int64) + c) for low, c in zip(lows, corner, strict=True)]
+        weight: Any = None
+        for share, c in zip(shares, corner, strict=True):
+            w = share if c else 1 - share
+            weight = w if weight is None else weight * w
+        part = read(input, index) * weight.unsqueeze(1)
+        total = part if total is None else total + part
+    return total  # type: ignore[no-any-return]
+
+
+def bicubic_sample(input: Tensor, axes: list[Tensor], padding_mode: str, align_corners: bool) -> Tensor:
+    """Cubic interpolation over the 4 by 4 neighbours of each place."""
+    lows = [np.floor(a._array) for a in axes]
+    weights = [cubic_weights(a - wrap(low)) for a, low in zip(axes, lows, strict=True)]
+    total: Any = None
+    for taps in np.ndindex(4, 4):
+        places = [
+            outside(wrap(low + (t - 1)), n, padding_mode, align_corners)
+            for low, t, n in zip(lows, taps, input._array.shape[2:], strict=True)
+        ]
+        index = [wrap(p._array.astype(np.int64)) for p in places]
+        weight = weights[0][taps[0]] * weights[1][taps[1]]
+        part = read(input, index) * weight.unsqueeze(1)
+        total = part if total is None else total + part
+    return total  # type: ignore[no-any-return]
+
+
+def cubic_weights(t: Tensor) -> list[Tensor]:
+    """Keys' weights of the four neighbours of a place at a share t past the second."""
+    a = -0.75
+
+    def near(x: Tensor) -> Tensor:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x: Tensor) -> Tensor:
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+
+
+# Pixels and windows --------------------------------------------------------------------------------------------------
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """Channels moved into space. Shape: ``(*, C r^2, H, W) -> (*, C, H r, W r)``.
+
+    Reference: Shi et al., 2016, arXiv:1609.05158.
+    """
+    shape, r = input._array.shape, upscale_factor
+    if len(shape) < 3:
+        raise ShapeError(f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {len(shape)} dimension(s)")
+    if r <= 0:
+        raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
+    *lead, c, h, w = shape
+    if c % (r * r):
+        raise ShapeError(
+            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but input.size(-3)={c} "
+            f"is not divisible by {r * r}"
+        )
+    x = input.reshape(*lead, c // (r * r), r, r, h, w)
+    n = len(lead)
+    return x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2).reshape(*lead, c // (r * r), h * r, w * r)
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """Space moved into channels: the inverse of ``pixel_shuffle``. Shape: ``(*, C, H r, W r) -> (*, C r^2, H, W)``."""
+    shape, r = input._array.shape, downscale_factor
+    if len(shape) < 3:
+        raise ShapeError(f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {len(shape)} dimension(s)")
+    if r <= 0:
+        raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
+    *lead, c, h, w = shape
+    if h % r or w % r:
+        raise ShapeError(f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but {h} and {w} are not by {r}")
+    x = input.reshape(*lead, c, h // r, r, w // r, r)
+    n = len(lead)
+    return x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3).reshape(*lead, c * r * r, h // r, w // r)
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """Channels of ``groups`` groups interleaved. Shape: ``(N, C, *) -> (N, C, *)``.
+
+    Reference: Zhang et al., 2017, arXiv:1707.01083.
+    """
+    shape = input._array.shape
+    if len(shape) < 3:
+        raise ShapeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(shape)}")
+    if groups <= 0:
+        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
+    if shape[1] % groups:
+        raise ShapeError(f"Number of channels must be divisible by groups. Got {shape[1]} channels and {groups} groups.")
+    x = input.reshape(shape[0], groups, shape[1] // groups, *shape[2:])
+    return x.transpose(1, 2).reshape(shape)
+
+
+native_channel_shuffle = channel_shuffle
+
+
+def pairs(value: Any, name: str) -> tuple[int, int]:
+    """Two sizes."""
+    a, b = expanded(value, 2, name, "fold")
+    return a, b
+
+
+def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+    """All windows of an image as columns. Shape: ``(N, C, H, W) -> (N, C Kh Kw, windows)``, or both without N."""
+    x = input if input._array.ndim == 4 else input.unsqueeze(0)
+    if input._array.ndim not in (3, 4) or 0 in x._array.shape[1:]:
+        raise ShapeError(f"unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(input._array.shape)}")
+    options = window_options(kernel_size, dilation, padding, stride)
+    counts = window_counts(x._array.shape[2:], **options)
+    if min(counts) < 1:
+        raise ShapeError(
+            f"unfold: Given input with spatial size {tuple(x._array.shape[2:])} and {options}, calculated shape of the array of sliding "
+            f"blocks as {counts}, but its components must be at least one."
+        )
+    out = Unfold.bind(x, **options)
+    return out if x is input else out.squeeze(0)
+
+
+def window_options(kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> dict[str, tuple[int, int]]:
+    """The geometry that Fold and Unfold take."""
+    options = {
+        "kernel": pairs(kernel_size, "kernel_size"), "stride": pairs(stride, "stride"), "padding": pairs(padding, "padding"),
+        "dilation": pairs(dilation, "dilation"),
+    }  # fmt: skip
+    for name in ("kernel", "stride", "dilation"):
+        if min(options[name]) <= 0:
+            raise RuntimeError(f"{name} should be greater than zero, but got {options[name]}")
+    if min(options["padding"]) < 0:
+        raise RuntimeError(f"padding should be non-negative, but got {options['padding']}")
+    return options
+
+
+def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+    """Columns added up where their windows lie: the transpose of ``unfold``. Shape: ``(N, C Kh Kw, windows) -> (N, C, *output_size)``."""
+    x = input if input._array.ndim == 3 else input.unsqueeze(0)
+    if input._array.ndim not in (2, 3) or 0 in x._array.shape[1:]:
+        raise ShapeError(f"fold: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: {list(input._array.shape)}")
+    options = window_options(kernel_size, dilation, padding, stride)
+    space = pairs(output_size, "output_size")
+    taps = math.prod(options["kernel"])
+    if x._array.shape[1] % taps:
+        raise ShapeError(
+            f"fold: Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)="
+            f"{x._array.shape[1]} and kernel_size={options['kernel']}."
+        )
+    counts = window_counts(space, **options)
+    if min(counts) < 1 or x._array.shape[2] != math.prod(counts):
+        raise ShapeError(
+            f"fold: Given output_size={space} and {options}, expected size of input's dimension 2 to match the calculated number of sliding "
+            f"blocks {counts[0]} * {counts[1]} = {math.prod(counts)}, but got input.size(2)={x._array.shape[2]}."
+        )
+    out = Fold.bind(x, space=space, **options)
+    return out if x is input else out.squeeze(0)

@@ -1,0 +1,103 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.op import Op, packed
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.ops.bits import as_bits, from_bits
+from rushlight.ops.matmul import same_dtype
+
+
+def wide(x: Any) -> Any:
+    """Halves as float32."""
+    return x.astype(dtypes.float32) if x is not None and x.dtype in dtypes.HALVES else x
+
+
+def causal(length: int, source: int) -> np.ndarray:
+    """True where position i may look at position j: j <= i."""
+    return np.tri(length, source, dtype=bool)
+
+
+def attention_weights(q: Any, k: Any, mask: Any, scale: float, is_causal: bool) -> np.ndarray:
+    """``softmax(q k^T scale + mask)``; rows that may look at nothing are zeros."""
+    s = np.matmul(q, k.swapaxes(-1, -2))
+    s *= s.dtype.type(scale)
+    if is_causal:
+        np.copyto(s, -np.inf, where=~causal(s.shape[-2], s.shape[-1]))
+    if mask is not None:
+        if mask.dtype == np.bool_:
+            s = np.where(mask, s, s.dtype.type(-np.inf))
+        else:
+            s = s + mask
+    top = np.maximum.reduce(s, -1, None, None, True) if s.shape[-1] else np.zeros((*s.shape[:-1], 1), s.dtype)
+    if is_causal or mask is not None:
+        top[np.isneginf(top)] = 0
+    s -= top
+    np.exp(s, s)
+    total = np.add.reduce(s, -1, None, None, True)
+    if mask is not None:
+        total[total == 0] = 1
+    s /= total
+    return s
+
+
+class Attention(Op):
+    """``softmax(q k^T scale + mask) v``, and the weights.
+
+    Shape: query ``(*, L, E)``, key ``(*, S, E)``, value ``(*, S, V)``, mask ``(*, L, S)``; result ``(*, L, V)``; leading dims broadcast.
+    """
+
+    outputs = ("out", "weights")
+    label = "ScaledDotProductFlashAttentionForCpu"
+    fits = True
+
+    def eager(self, xp, query, key, value, mask, *, scale, is_causal):
+        same_dtype("scaled_dot_product_attention", query, key)
+        same_dtype("scaled_dot_product_attention", query, value)
+        p = attention_weights(wide(query), wide(key), wide(mask), scale, is_causal)
+        return packed(np.matmul(p, wide(value))).astype(query.dtype, copy=False), as_bits(p)
+
+    def grads(self, g, needs, query, key, value, mask, weights, scale, is_causal, specs):
+        g = g[0]
+        if modes.grad:
+            weights = tensor_weights(query, key, mask, scale, is_causal)
+            parts = differentiate(g, query, key, value, weights, scale)
+        else:
+            arrays = [*[wide(t._array) for t in (g, query, key, value)], from_bits(weights._array)]
+            parts = [wrap(packed(p).astype(query._array.dtype, copy=False)) for p in array_gradients(*arrays, scale, needs[3])]
+        return [p if need else None for p, need in zip((*parts, None)[:4], needs, strict=True)]
+
+
+def array_gradients(g: Any, q: Any, k: Any, v: Any, p: Any, scale: float, mask: bool) -> list[Any]:
+    """Gradients by query, key, value (and mask) of arrays."""
+    gv = np.matmul(p.swapaxes(-1, -2), g)
+    s = np.matmul(g, v.swapaxes(-1, -2))
+    s -= np.vecdot(s, p)[..., None]
+    s *= p
+    gm = [s.copy()] if mask else []
+    s *= s.dtype.type(scale)
+    return [np.matmul(s, k), np.matmul(s.swapaxes(-1, -2), q), gv, *gm]
+
+
+def tensor_weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, is_causal: bool) -> Tensor:
+    """``attention_weights`` in Tensor."""
+    s = q.matmul(k.transpose(-1, -2)) * scale
+    if is_causal:
+        s = s.masked_fill(wrap(~causal(*s._array.shape[-2:])), float("-inf"))
+    if mask is not None:
+        s = s.masked_fill(~mask, float("-inf")) if mask._array.dtype == np.bool_ else s + mask
+    nothing = wrap(np.isneginf(s._array).all(-1, keepdims=True))
+    return s.masked_fill(nothing, 0.0).softmax(-1).masked_fill(nothing, 0.0)
+
+
+def differentiate(g: Tensor, q: Tensor, k: Tensor, v: Tensor, p: Tensor, scale: float) -> list[Tensor]:
+    """``array_gradients`` in Tensor."""
+    s = g.matmul(v.transpose(-1, -2))
+    s = (s - (s * p).sum(-1, keepdim=True)) * p
+    return [s.matmul(k) * scale, s.transpose(-1, -2).matmul(q) * scale, p.transpose(-1, -2).matmul(g), s]

@@ -1,0 +1,114 @@
+"""Resampling along dims: the matrices of interpolation, and nearest neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.core.op import Op
+
+
+def step(n: int, out: int, scale: float | None, align_corners: bool) -> float:
+    """Distance between the places in the input that neighbouring outputs are read from."""
+    if align_corners:
+        return (n - 1) / (out - 1) if out > 1 else 0.0
+    return 1.0 / scale if scale is not None and scale > 0 else n / out
+
+
+def nearest(n: int, out: int, scale: float | None, exact: bool) -> np.ndarray:
+    """Index of the input for each output."""
+    i = np.arange(out, dtype=np.float32) + np.float32(0.5 if exact else 0)
+    return np.minimum((i * np.float32(step(n, out, scale, False))).astype(np.int64), n - 1)
+
+
+def linear(n: int, out: int, scale: float | None, align_corners: bool) -> np.ndarray:
+    """Matrix (n, out) of linear interpolation."""
+    s = step(n, out, scale, align_corners)
+    i = np.arange(out)
+    place = i * s if align_corners else np.maximum((i + 0.5) * s - 0.5, 0)
+    low = np.minimum(place.astype(np.int64), n - 1)
+    share = np.clip(place - low, 0, 1)
+    m = np.zeros((n, out))
+    m[low, i] = 1 - share
+    np.add.at(m, (np.minimum(low + 1, n - 1), i), share)
+    return m
+
+
+def cubic_weight(x: np.ndarray, a: float) -> np.ndarray:
+    """Keys' cubic kernel with parameter a."""
+    x = np.abs(x)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x <= 1, near, np.where(x < 2, far, 0))
+
+
+def cubic(n: int, out: int, scale: float | None, align_corners: bool) -> np.ndarray:
+    """Matrix (n, out) of cubic interpolation; beyond the edge the edge's value counts."""
+    s = step(n, out, scale, align_corners)
+    i = np.arange(out)
+    place = i * s if align_corners else (i + 0.5) * s - 0.5
+    low = np.floor(place).astype(np.int64)
+    m = np.zeros((n, out))
+    for tap in range(-1, 3):
+        np.add.at(m, (np.clip(low + tap, 0, n - 1), i), cubic_weight(place - low - tap, -0.75))
+    return m
+
+
+def smoothed(n: int, out: int, scale: float | None, align_corners: bool, kind: str) -> np.ndarray:
+    """Matrix (n, out) of interpolation whose kernel widens when the size shrinks (antialias)."""
+    s = step(n, out, scale, align_corners)
+    kernel: Callable[[Any], Any] = (lambda x: np.maximum(1 - np.abs(x), 0)) if kind == "bilinear" else (lambda x: cubic_weight(x, -0.5))
+    radius = 1.0 if kind == "bilinear" else 2.0
+    width = max(s, 1.0)
+    m = np.zeros((n, out))
+    for i in range(out):
+        centre = s * (i + 0.5)
+        start = max(int(centre - radius * width + 0.5), 0)
+        stop = min(int(centre + radius * width + 0.5), n)
+        w = kernel((np.arange(start, stop) - centre + 0.5) / width)
+        m[start:stop, i] = w / w.sum() if w.sum() else w
+    return m
+
+
+class Pick(Op):
+    """The input at ``indices[i]`` along each trailing dim i; indices never decrease."""
+
+    label = "UpsampleNearest"
+
+    def eager(self, xp, input, *, indices):
+        for dim, index in enumerate(indices, -len(indices)):
+            input = np.take(input, index, dim)
+        return np.array(input, order="C", copy=None)
+
+    def grad(self, g, input_spec, indices):
+        return Gathered.bind(g, indices=indices, space=input_spec[0][-len(indices) :])
+
+
+class Gathered(Op):
+    """The transpose of Pick: sums of the elements that were read from the same place."""
+
+    label = "UpsampleNearestBackward"
+
+    def eager(self, xp, g, *, indices, space):
+        for dim, (index, n) in enumerate(zip(indices, space, strict=True), -len(indices)):
+            if not len(index):
+                return np.zeros((*g.shape[: g.ndim - len(space)], *space), g.dtype)
+            places, starts = np.unique(index, return_index=True)
+            sums = np.add.reduceat(g, starts, dim)
+            if len(places) == n:
+                g = sums
+            else:
+                g = np.zeros((*sums.shape[:dim], n, *sums.shape[dim % sums.ndim + 1 :]), g.dtype)
+                g[(..., places, *[slice(None)] * (-1 - dim))] = sums
+        return np.array(g, order="C", copy=None)
+
+    def grad(self, gg, indices):
+        return Pick.bind(gg, indices=indices)
+
+
+def output_size(n: int, scale: float) -> int:
+    """Size after scaling."""
+    return int(math.floor(n * scale))

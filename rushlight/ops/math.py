@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Elementwise
-from rushlight.core.tensor import Tensor
+from rushlight.core.op import NUMBERS, Elementwise
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, bump
 from rushlight.errors import DTypeError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.copy import zeros_like
@@ -342,10 +343,22 @@ class Atan2(Analytic):
         return g * -input * (input * input + other * other).reciprocal()
 
 
+ONES = {d: np.ones((), d) for d in (*dtypes.FLOATS, *dtypes.COMPLEX_TYPES)}
+
+
+def sigmoid(x: Any) -> Any:
+    """``1 / (1 + exp(-x))`` in one new array."""
+    e = np.exp(np.negative(x))
+    if type(e) is not np.ndarray:
+        return 1 / (1 + e)
+    np.add(e, ONES[e.dtype], e)
+    return np.reciprocal(e, e)
+
+
 class Sigmoid(Analytic):
     """Logistic sigmoid ``1 / (1 + exp(-input))``. Shape: ``(*) -> (*)``."""
 
-    ufunc = staticmethod(lambda x: 1 / (1 + np.exp(-x)))
+    ufunc = staticmethod(sigmoid)
 
     def scalar(self, s, input):
         return 1 / (1 + s.exp(-input))
@@ -545,6 +558,38 @@ class Sinc(Analytic):
         return g * conj(Where.bind(zero, 0, slope))
 
 
+def fast_update(general: Any, store: Any) -> Any:
+    """``update`` when no operand broadcasts or differs in dtype and nothing is recorded or shared.
+
+    ``store(x, *others, **params)`` writes into array x, or returns False; then, and for all other
+    operands, ``general`` is called.
+    """
+
+    def update(x: Tensor, *others: Any, **params: Any) -> Any:
+        a = x._array
+        d, recording = a.dtype, modes.grad
+        if state.busy or a.base is not None or d not in dtypes.FLOATS or type(a) is not np.ndarray:
+            return general(x, *others, **params)
+        if not a.ndim or not a.flags.writeable or (recording and x._tracked):
+            return general(x, *others, **params)
+        arrays = []
+        for t in others:
+            if isinstance(t, Tensor):
+                b = t._array
+                if b.dtype is not d or b.shape != a.shape or b.base is not None:
+                    return general(x, *others, **params)
+                if recording and t._tracked:
+                    return general(x, *others, **params)
+                t = b
+            arrays.append(t)
+        if arrays[0].__class__ is not np.ndarray or not store(a, *arrays, **params):
+            return general(x, *others, **params)
+        bump(x)
+        return x
+
+    return update
+
+
 class Lerp(Elementwise):
     """``start + weight * (end - start)``. Shape: broadcast of the three."""
 
@@ -559,6 +604,22 @@ class Lerp(Elementwise):
         if abs(weight) < 0.5:
             return start + weight * (end - start)
         return end - (end - start) * (1 - weight)
+
+    def make_update(self):
+        return fast_update(super().make_update(), self._write)
+
+    def _write(self, x: Any, end: Any, weight: Any) -> bool:
+        """Into x, when that is simple."""
+        if weight.__class__ is not float:
+            return False
+        step = end - x
+        if abs(weight) < 0.5:
+            step *= weight
+            np.add(x, step, x)
+        else:
+            step *= 1 - weight
+            np.subtract(end, step, x)
+        return True
 
     def grad_start(self, g, weight):
         return g * conj(1 - weight)
@@ -581,9 +642,21 @@ class Addcmul(Elementwise):
         return input + (product if value == 1 else value * product)
 
     def forward(self, arrays, params):
-        return super().forward(
-            arrays, {"value": number_for(self.compute_dtype(arrays), params["value"])}
-        )
+        value = number_for(self.compute_dtype(arrays), params["value"])
+        return super().forward(arrays, {"value": value})
+
+    def make_update(self):
+        return fast_update(super().make_update(), self._write)
+
+    def _write(self, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> bool:
+        """Into x, when that is simple."""
+        if tensor2.__class__ is not np.ndarray or value.__class__ not in NUMBERS:
+            return False
+        step = tensor1 * tensor2
+        if value != 1:
+            step *= value
+        np.add(x, step, x)
+        return True
 
     def grad_input(self, g):
         return g
@@ -606,6 +679,19 @@ class Addcdiv(Elementwise):
             super().compute_dtype(arrays),
             "addcdiv: integer division with addcdiv is no longer supported;",
         )
+
+    def make_update(self):
+        return fast_update(super().make_update(), self._write)
+
+    def _write(self, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> bool:
+        """Into x, when that is simple."""
+        if tensor2.__class__ is not np.ndarray or value.__class__ not in NUMBERS:
+            return False
+        step = tensor1 / tensor2
+        if value != 1:
+            step *= value
+        np.add(x, step, x)
+        return True
 
     def grad_input(self, g):
         return g

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Op
+from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
 from rushlight.ops.reduce import kept, narrowed, no_complex, shared_among_equal, widened
@@ -25,6 +25,12 @@ def along(g: Tensor, indices: Tensor, spec: Any, dim: int, unique: bool = True) 
 
 def take(x: Any, indices: Any, dim: int) -> Any:
     """x at ``indices`` along ``dim``."""
+    if x.ndim == 1:
+        return x[indices]
+    if dim == x.ndim - 1 and x.size:
+        n, k = x.shape[-1], indices.shape[-1]
+        flat = indices.reshape(-1, k)
+        return x.reshape(-1, n)[np.arange(len(flat))[:, None], flat].reshape(indices.shape)
     return np.take_along_axis(x, indices, dim)
 
 
@@ -32,9 +38,10 @@ def argsort(x: Any, dim: int, descending: bool) -> Any:
     """Stable order of x along ``dim``; NaN counts as largest."""
     x = widened(x)
     if not descending:
-        return np.argsort(x, dim, kind="stable")
-    backward = np.argsort(np.flip(x, dim), dim, kind="stable")
-    return np.flip(x.shape[dim] - 1 - backward, dim)
+        return x.argsort(dim, kind="stable")
+    reverse = (slice(None),) * dim + (slice(None, None, -1),)
+    order = x[reverse].argsort(dim, kind="stable")[reverse]
+    return x.shape[dim] - 1 - order
 
 
 class Sort(Op):
@@ -105,25 +112,33 @@ class Pick(Op, abstract=True):
 
 
 class MaxDim(Pick):
-    """The largest element along ``dim`` and the index of its first occurrence; NaN counts as
-    largest.
+    """The largest element along ``dim`` and the index of its first occurrence.
+
+    NaN counts as largest.
     """
 
     label = "Max"
 
-    def where(self, x, dim):
-        return np.argmax(x, axis=dim, keepdims=True)
+    def eager(self, xp, input, *, dim, keepdim):
+        no_complex("max", input.dtype)
+        x = widened(input)
+        values = np.maximum.reduce(x, dim, None, None, keepdim)
+        return narrowed(values, input.dtype), packed(x.argmax(dim, keepdims=keepdim))
 
 
 class MinDim(Pick):
-    """The smallest element along ``dim`` and the index of its first occurrence; NaN counts as
-    smallest.
+    """The smallest element along ``dim`` and the index of its first occurrence.
+
+    NaN counts as smallest.
     """
 
     label = "Min"
 
-    def where(self, x, dim):
-        return np.argmin(x, axis=dim, keepdims=True)
+    def eager(self, xp, input, *, dim, keepdim):
+        no_complex("min", input.dtype)
+        x = widened(input)
+        values = np.minimum.reduce(x, dim, None, None, keepdim)
+        return narrowed(values, input.dtype), packed(x.argmin(dim, keepdims=keepdim))
 
 
 class Kthvalue(Pick):

@@ -35,8 +35,9 @@ def widened(x: Any) -> Any:
 
 def narrowed(out: Any, d: Any) -> Any:
     """A result in dtype d, C-contiguous."""
-    out = packed(out)
-    return out.astype(d) if out.dtype != d else out
+    if type(out) is not np.ndarray or not out.flags.c_contiguous:
+        out = packed(out)
+    return out if out.dtype is d else out.astype(d, copy=False)
 
 
 def no_complex(name: str, d: Any) -> None:
@@ -246,6 +247,8 @@ class CountNonzero(Reduction):
     """How many elements over ``dim`` are not zero."""
 
     def eager(self, xp, input, *, dim, keepdim):
+        if dim is None and not keepdim:
+            return np.count_nonzero(widened(input))
         return packed(np.add.reduce(widened(input) != 0, dim, np.int64, None, keepdim))
 
 
@@ -256,7 +259,7 @@ class Argmax(Op):
 
     def eager(self, xp, input, *, dim, keepdim):
         no_complex("argmax", input.dtype)
-        return packed(np.argmax(widened(input), axis=dim, keepdims=keepdim))
+        return packed(widened(input).argmax(dim, keepdims=keepdim))
 
 
 class Argmin(Op):
@@ -266,7 +269,7 @@ class Argmin(Op):
 
     def eager(self, xp, input, *, dim, keepdim):
         no_complex("argmin", input.dtype)
-        return packed(np.argmin(widened(input), axis=dim, keepdims=keepdim))
+        return packed(widened(input).argmin(dim, keepdims=keepdim))
 
 
 def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Elementwise, as_operand, broadcast_error
+from rushlight.core.autograd import record
+from rushlight.core.op import NUMBERS, Elementwise, as_operand, broadcast_error
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.copy import zeros_like
@@ -34,21 +37,68 @@ class Where(Elementwise):
             condition = condition.astype(np.bool_)
         try:
             if d in dtypes.FLOATS:
-                out = np.where(condition, as_operand(input, d), as_operand(other, d))
-                return out if out.dtype is d else out.astype(d)
+                return choose(condition, as_operand(input, d), as_operand(other, d), d)
             return np.where(condition, as_operand_any(input, d), as_operand_any(other, d))
         except ValueError as error:
             raise broadcast_error("where", arrays) from error
 
-    def store(self, x, others, params):
-        """``x`` is the condition when written in place, which no name of torch does."""
-        raise NotImplementedError
+    def make_bind(self):
+        general = super().make_bind()
+
+        def bind(condition: Any, input: Any, other: Any) -> Any:
+            mask = condition._array
+            if state.busy or mask.dtype is not dtypes.bool_ or type(mask) is not np.ndarray:
+                return general(condition, input, other)
+            a = input._array if isinstance(input, Tensor) else input
+            b = other._array if isinstance(other, Tensor) else other
+            d = a.dtype if a.__class__ is np.ndarray else getattr(b, "dtype", None)
+            if d not in dtypes.FLOATS or not (fitting(a, d) and fitting(b, d)):
+                return general(condition, input, other)
+            try:
+                out = choose(mask, a, b, d)
+            except ValueError:
+                return general(condition, input, other)  # raises with the reason
+            t = wrap(out)
+            if modes.grad and (
+                getattr(input, "_tracked", False) or getattr(other, "_tracked", False)
+            ):
+                record(self, (condition, input, other), t, {})
+            return t
+
+        return bind
 
     def grad_input(self, g, condition):
         return Where.bind(condition, g, 0)
 
     def grad_other(self, g, condition):
         return Where.bind(condition, 0, g)
+
+
+def fitting(a: Any, d: Any) -> bool:
+    """Whether a is an array of dtype d, or a number that takes that dtype."""
+    return a.dtype is d if a.__class__ is np.ndarray else a.__class__ in NUMBERS
+
+
+BITS = {dtypes.float32: np.dtype("i4"), dtypes.float64: np.dtype("i8")}
+
+
+def choose(mask: Any, a: Any, b: Any, d: Any) -> Any:
+    """``where`` of floats.
+
+    Large ones are picked by their bits: NumPy's own is slow for masks without a pattern.
+    """
+    if mask.size < 2048 or not (isinstance(a, np.ndarray) or isinstance(b, np.ndarray)):
+        out = np.where(mask, a, b)
+        return out if out.dtype is d else out.astype(d)
+    whole = BITS[d]
+    bits = np.negative(mask.view(np.int8))  # 0 or -1: no bits, or all
+    if a.__class__ is not np.ndarray and a == 0 and type(a) is int:
+        return np.bitwise_and(b.view(whole), np.invert(bits, bits)).view(d)
+    if b.__class__ is not np.ndarray and b == 0 and type(b) is int:
+        return np.bitwise_and(a.view(whole), bits).view(d)
+    a, b = np.asarray(a, d).view(whole), np.asarray(b, d).view(whole)
+    out = np.bitwise_and(np.bitwise_xor(a, b), bits)
+    return np.asarray(np.bitwise_xor(out, b)).view(d)
 
 
 def as_operand_any(a: Any, d: Any) -> Any:
@@ -64,6 +114,18 @@ class Clamp(Elementwise):
     """
 
     fast = dtypes.FLOATS
+
+    ufunc = staticmethod(
+        lambda x, min, max: (
+            np.maximum(x, min)
+            if max is None
+            else np.minimum(x, max)
+            if min is None
+            else x.clip(min, max)
+            if x.size > 1024
+            else np.minimum(np.maximum(x, min), max)
+        )
+    )
 
     def scalar(self, s, input, *, min, max):
         if min is not None:
@@ -197,7 +259,8 @@ def sign(x: Any) -> Any:
         return x.copy()
     if x.dtype in dtypes.INTEGER_TYPES:
         return np.sign(x)
-    return np.subtract(x > 0, x < 0, dtype=np.int8).astype(x.dtype)
+    above, below = np.asarray(x > 0), np.asarray(x < 0)
+    return np.subtract(above.view(np.int8), below.view(np.int8)).astype(x.dtype)
 
 
 class Sgn(Elementwise):

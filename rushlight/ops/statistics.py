@@ -29,12 +29,15 @@ class Variance(Reduction, abstract=True):
             )
         wide = widened(input)
         n = count_of(input.shape, dim)
-        mean = np.add.reduce(wide, dim, None, None, True)
-        mean = mean / np.asarray(n, wide.real.dtype)
-        off = wide - mean
-        square = off * off if off.dtype.kind != "c" else off.real**2 + off.imag**2
-        total = np.asarray(np.add.reduce(square, dim, None, None, keepdim))
-        return total / np.asarray(max(n - correction, 0), total.dtype)
+        off = wide - np.add.reduce(wide, dim, None, None, True) / n
+        if wide.dtype in dtypes.COMPLEX_TYPES:
+            square = off.real**2 + off.imag**2
+        elif dim is None and not keepdim:
+            flat = off.ravel("K")
+            return flat.dot(flat) / max(n - correction, 0)
+        else:
+            square = np.multiply(off, off, off)
+        return np.add.reduce(square, dim, None, None, keepdim) / max(n - correction, 0)
 
 
 class Var(Variance):
@@ -100,8 +103,14 @@ class VectorNorm(Reduction):
     label = "LinalgVectorNorm"
 
     def eager(self, xp, input, *, dim, keepdim, ord):
-        d = dtypes.REAL_OF.get(input.dtype, input.dtype)
-        return narrowed(vector_norm(np.abs(widened(input)), dim, keepdim, ord), d)
+        d = input.dtype
+        if ord == 2 and d in dtypes.FLOATS:
+            if dim is None and not keepdim:
+                flat = input.ravel("K")
+                return np.sqrt(flat.dot(flat))
+            return narrowed(np.sqrt(np.add.reduce(input * input, dim, None, None, keepdim)), d)
+        size = np.abs(widened(input))
+        return narrowed(vector_norm(size, dim, keepdim, ord), dtypes.REAL_OF.get(d, d))
 
     def grad(self, g, input, out, dim, keepdim, ord):
         shape = input._array.shape

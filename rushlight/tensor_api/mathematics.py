@@ -404,7 +404,10 @@ def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 @method
 def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The complex conjugate, in new memory; a real tensor as it is."""
-    if out is None and expect_tensor(input, "conj_physical")._array.dtype not in dtypes.COMPLEX_TYPES:
+    if (
+        out is None
+        and expect_tensor(input, "conj_physical")._array.dtype not in dtypes.COMPLEX_TYPES
+    ):
         return input
     return _conj_physical(input, out=out)  # type: ignore[no-any-return]
 

@@ -279,7 +279,9 @@ def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
 def _arg(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:
     x = expect_tensor(input, name)._array
     if x.dtype == dtypes.bool_:
-        raise DTypeError(f"{name}(): does not support bool input; convert it, for example with .int().")
+        raise DTypeError(
+            f"{name}(): does not support bool input; convert it, for example with .int()."
+        )
     if dim is None:
         if not x.size:
             refuse_empty(name, input, None)

@@ -40,8 +40,8 @@ def _scan_in_place(function: Any) -> Any:
     def changed(self: Tensor, dim: Any, *, dtype: Any = None) -> Tensor:
         if dtype is not None and dtype is not self.dtype:
             raise RuntimeError(
-                f"{function.__name__}_: the result is {dtype} and the tensor {self.dtype}; an in-place "
-                "operation cannot change the dtype."
+                f"{function.__name__}_: the result is {dtype} and the tensor {self.dtype}; "
+                "an in-place operation cannot change the dtype."
             )
         return self.copy_(function(self.clone(), dim))  # type: ignore[no-any-return]
 

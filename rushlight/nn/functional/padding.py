@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad
 
@@ -73,7 +73,7 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
             index = INDICES[mode](shape[dim], a, b)
             if not len(index):
                 raise ShapeError(f"pad: padding ({a}, {b}) of dimension {dim} with size {shape[dim]} leaves nothing.")
-            input = input.index_select(dim, wrap(index))
+            input = input.index_select(dim, constant(index))
     return input
 
 

@@ -11,7 +11,8 @@ from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.dropout import dropout
-from rushlight.ops.rnn import Recurrent
+from rushlight.nn.functional.linear import linear
+from rushlight.ops import recurrent
 
 __all__ = ["rnn_tanh", "rnn_relu", "lstm", "gru", "rnn_tanh_cell", "rnn_relu_cell", "lstm_cell", "gru_cell"]
 
@@ -23,25 +24,47 @@ def layers(
     """All layers over rows ``(rows, I)``: the last layer's rows, and the last h and c of each layer and direction."""
     directions = 2 if both else 1
     each = len(params) // (count * directions)
-    projected = each == (5 if biases else 3)
     last_h, last_c = [], []
     for layer in range(count):
         outs = []
         for direction in range(directions):
             at = layer * directions + direction
-            w_ih, w_hh, *rest = params[at * each : (at + 1) * each]
-            b_ih, b_hh = rest[:2] if biases else (None, None)
-            out, hn, cn, *_ = Recurrent.bind(
-                data, h.select(0, at), None if c is None else c.select(0, at), w_ih, w_hh, b_ih, b_hh, rest[-1] if projected else None,
-                cell=cell, sizes=sizes, reverse=direction == 1,
-            )  # fmt: skip
+            state = (h.select(0, at),) if c is None else (h.select(0, at), c.select(0, at))
+            out, *last = one_direction(cell, data, sizes, state, params[at * each : (at + 1) * each], biases, direction == 1)
             outs.append(out)
-            last_h.append(hn)
-            last_c.append(cn)
+            last_h.append(last[0])
+            last_c.append(last[-1])
         data = outs[0] if not both else T.cat(outs, 1)
         if p and train and layer < count - 1:
             data = dropout(data, p)
     return data, T.stack(last_h), None if c is None else T.stack(last_c)
+
+
+def one_direction(
+    cell: str, data: Tensor, sizes: tuple[int, ...], state: tuple[Tensor, ...], params: Any, biases: bool, reverse: bool
+) -> tuple[Tensor, ...]:
+    """One layer over the rows in one direction: the rows, and the last states."""
+    w_ih, w_hh, *rest = params
+    b_ih, b_hh = rest[:2] if biases else (None, None)
+    x, steps = linear(data, w_ih, b_ih), list(sizes)
+    if len(rest) == (3 if biases else 1):  # a projection of the hidden state
+        out, last = recurrent.scan(projected(rest[-1]), x, state, w_hh, b_hh, steps, reverse)
+        return out, *last
+    made = recurrent.LAYERS[LAYERS[cell]].bind(x, w_hh, b_hh, *state, sizes=steps, reverse=reverse)
+    return tuple(made[: 1 + len(state)])
+
+
+LAYERS = {"tanh": "RNN_TANH", "relu": "RNN_RELU", "gru": "GRU", "lstm": "LSTM"}
+
+
+def projected(w_hr: Tensor) -> Any:
+    """An LSTM's step whose output is projected to fewer features."""
+
+    def step(x: Tensor, state: Any, weight: Tensor, bias: Tensor | None) -> Any:
+        h, c = recurrent.lstm_step(x, state, weight, bias)
+        return linear(h, w_hr), c
+
+    return step
 
 
 def run(cell: str, args: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -134,9 +157,11 @@ def one_step(
     single = input._array.ndim == 1
     if single:
         input, h, c = input.unsqueeze(0), h.unsqueeze(0), None if c is None else c.unsqueeze(0)
-    n = input._array.shape[0]
-    out, _, memory, *_ = Recurrent.bind(input, h, c, w_ih, w_hh, b_ih, b_hh, None, cell=cell, sizes=(n,), reverse=False)
-    return (out.squeeze(0), memory.squeeze(0)) if single else (out, memory)
+    state = (h,) if c is None else (h, c)
+    biases = b_ih is not None
+    rest = (b_ih, b_hh) if biases else ()
+    _, *last = one_direction(cell, input, (input._array.shape[0],), state, (w_ih, w_hh, *rest), biases, False)
+    return (last[0].squeeze(0), last[-1].squeeze(0)) if single else (last[0], last[-1])
 
 
 def lstm_cell(

@@ -90,7 +90,8 @@ class AveragedModel(Module):
         use_buffers: average buffers too; otherwise they are copied.
 
     Example:
-        >>> model = rl.nn.Linear(2, 1)
+        >>> import rushlight as torch
+        >>> model = torch.nn.Linear(2, 1)
         >>> average = AveragedModel(model)
         >>> average.update_parameters(model)
 

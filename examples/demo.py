@@ -56,9 +56,9 @@ def seconds_per_epoch(net, train_set, test_set, batch_size, steps=5):
     net = net()
     optimizer = torch.optim.Adam(net.parameters())
     few = DataLoader(torch.utils.data.Subset(train_set, range(steps * batch_size)), batch_size)
-    train_epoch(net, few, optimizer)  # warm up
+    train_epoch(net, few, optimizer, "warming up")
     start = time.perf_counter()
-    train_epoch(net, few, optimizer)
+    train_epoch(net, few, optimizer, "measuring")
     middle = time.perf_counter()
     evaluate(net, test_set)
     batches = -(-len(train_set) // batch_size)

@@ -1,106 +1,386 @@
-"""``compile``: the front door of the compiler. The compiler itself is not there yet, so what is
-compiled runs eagerly.
+"""``compile``: what the user calls, and what decides whether a captured program fits a call.
+
+A new signature first runs once as it is (optimizers make their state), then once traced; from then on its program runs. A program is
+used when the arguments have the same shapes and dtypes, modules the same ``training`` flags, option numbers the same values, and
+gradient mode is the same.
 """
 
 from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
+from rushlight.compiler import pipeline
+from rushlight.compiler.graph import Graph
+from rushlight.compiler.trace import Number, Trace
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, bump, wrap
+from rushlight.errors import GraphError
+
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
-_warned = False
+VARIANTS = 8  # programs per function; beyond, new signatures run eagerly
+_functions: list[Any] = []
 
 
 def compile(
-    model: Any = None,
-    *,
-    fullgraph: bool = False,
-    dynamic: bool | None = None,
-    backend: Any = "inductor",
-    mode: str | None = None,
-    options: dict[str, Any] | None = None,
-    disable: bool = False,
-    name: str | None = None,
+    model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor", mode: str | None = None,
+    options: dict[str, Any] | None = None, disable: bool = False, name: str | None = None,
 ) -> Any:
-    """A function or module that runs compiled; in this version it runs eagerly, with one warning
-    per process.
+    """A function that runs as one captured program: forward, backward and optimizer together.
 
-    Args: as ``torch.compile``; they are checked and otherwise have no effect yet.
+    What a call of the function does to tensors is captured the second time a signature is seen, and run as a program from then on.
+    Parameters, buffers, gradients and optimizer state are found by the trace and updated in place. Learning rates may change between
+    calls. A function that reads values (``.item()``, ``if tensor``) runs eagerly, with one warning.
 
-    Returns:
-        The module itself, or a function that calls the given one; a decorator when ``model`` is
-        left out.
+    Args:
+        model: a function, a method or a module; when left out, a decorator is returned.
+        fullgraph: raise instead of running eagerly when the function cannot be captured.
+        backend: "eager" runs the function as it is; other names of torch are accepted.
+        disable: return the function as it is.
+        dynamic, mode, options, name: accepted for programs that pass them.
 
     Example:
         >>> import rushlight as torch
-        >>> double = torch.compile(lambda x: x * 2, disable=True)
-        >>> double(torch.ones(2))
-        tensor([2., 2.])
+        >>> w = torch.zeros(1, requires_grad=True)
+        >>> optimizer = torch.optim.SGD([w], lr=0.1)
+        >>> @torch.compile
+        ... def step(x):
+        ...     optimizer.zero_grad()
+        ...     loss = ((w * x - 1) ** 2).mean()
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     return loss
+        >>> [round(step(torch.ones(4)).item(), 4) for _ in range(4)]
+        [1.0, 0.64, 0.4096, 0.2621]
     """
     if mode is not None and options is not None:
-        raise RuntimeError(
-            "Either mode or options can be specified, but both can't be specified at the same time."
-        )
+        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
     if isinstance(backend, str) and backend not in BACKENDS:
         raise RuntimeError(f"Invalid backend: {backend!r}; expected one of {BACKENDS}.")
     if model is None:
-        return lambda m: compile(
-            m,
-            fullgraph=fullgraph,
-            dynamic=dynamic,
-            backend=backend,
-            mode=mode,
-            options=options,
-            disable=disable,
-        )
+        return lambda m: compile(m, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
     if not callable(model):
-        raise RuntimeError(
-            f"compile: expected a function or a module, but got {type(model).__name__}"
-        )
-    if not disable:
-        warn_once()
+        raise RuntimeError(f"compile: expected a function or a module, but got {type(model).__name__}")
     if hasattr(model, "state_dict"):
+        if not disable and backend != "eager":
+            model.compile(fullgraph=fullgraph)
         return model
-
-    @functools.wraps(model)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        return model(*args, **kwargs)
-
-    run._torchdynamo_orig_callable = model  # type: ignore[attr-defined]
-    return run
+    if disable or backend == "eager":
+        return functools.wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))
+    compiled = Compiled(model, fullgraph)
+    _functions.append(compiled)
+    return functools.wraps(model)(compiled.bound())
 
 
-def warn_once() -> None:
-    """Say once that nothing is compiled."""
-    global _warned
-    if not _warned:
-        _warned = True
-        warnings.warn(
-            "compile: this version of rushlight has no compiler yet; the function runs eagerly.",
-            UserWarning,
-            stacklevel=3,
-        )
+class Variant:
+    """One program and what it needs to run: where inputs come from, what must still hold, what to do with outputs."""
+
+    def __init__(self, trace: Trace, graph: Graph, fresh: list[Tensor], structure: Any, guards: list[Any]) -> None:
+        self.program = pipeline.build(graph)
+        self.graph, self.structure, self.fresh = graph, structure, fresh
+        self.guards = [*guards, *trace.watch]
+        self.inputs = [(i.kind, i.source) for i in graph.inputs]
+        grads = {id(g): leaf for leaf, g in trace.leaves.values() if g is not None}
+        self.inputs = [
+            ("grad", grads[id(s)]) if kind == "state" and id(s) in grads else (kind, s) for kind, s in self.inputs
+        ]
+        self.expected = [None if k in ("number", "constant") else (i.value.shape, i.value.dtype) for (k, _), i in zip(self.inputs, graph.inputs, strict=True)]
+        at = {id(i): n for n, i in enumerate(graph.inputs)}
+        self.updates = [at[id(i)] for i, _ in graph.updates]
+        self.results = [(v.shape, v.dtype) for v in graph.results]
+        self.news = [(v.shape, v.dtype) for v in graph.fresh]
+        self.no_grad_before = [leaf for leaf, g in trace.leaves.values() if g is None]
+
+    def holds(self) -> bool:
+        """Whether everything that the trace took for granted is still so."""
+        for check, outcome in self.guards:
+            if check() != outcome:
+                return False
+        return True
+
+    def arrays(self, arguments: list[Any]) -> list[Any] | None:
+        """This call's inputs; None when one no longer fits."""
+        out: list[Any] = []
+        for (kind, source), expected in zip(self.inputs, self.expected, strict=True):
+            if kind == "argument":
+                out.append(arguments[source]._array)
+            elif kind == "state":
+                out.append(source._array)
+            elif kind == "number":
+                out.append(source())
+                continue
+            elif kind == "constant":
+                out.append(source)
+                continue
+            else:
+                if source._grad is None:
+                    return None
+                out.append(source._grad._array)
+            if (out[-1].shape, out[-1].dtype) != expected:
+                return None
+        return out
+
+    def run(self, arguments: list[Any]) -> Any:
+        """Run the program on this call's arguments; NotImplemented when it does not fit."""
+        inputs = self.arrays(arguments)
+        if inputs is None:
+            return NotImplemented
+        results = [np.empty(s, d) for s, d in self.results]
+        fresh = [np.empty(s, d) for s, d in self.news]
+        places = [inputs[n] for n in self.updates]
+        outs = [p if p.flags.c_contiguous else np.empty(p.shape, p.dtype) for p in places]
+        self.program.run(inputs, [*results, *outs, *fresh])
+        for n, place, out in zip(self.updates, places, outs, strict=True):
+            if out is not place:
+                place[...] = out
+            kind, source = self.inputs[n]
+            bump(arguments[source] if kind == "argument" else source._grad if kind == "grad" else source)
+        for leaf, g in zip(self.fresh, fresh, strict=True):
+            leaf._grad = wrap(g)
+        return rebuild(self.structure, iter([wrap(r) for r in results]))
 
 
-def disable(
-    fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None
-) -> Any:
+class Compiled:
+    """The programs of one function."""
+
+    def __init__(self, function: Callable[..., Any], fullgraph: bool) -> None:
+        self.function, self.fullgraph = function, fullgraph
+        self.variants: dict[Any, list[Variant]] = {}
+        self.seen: set[Any] = set()
+        self.traces = 0
+        self.eager: str | None = None  # why it stays eager
+        self.surroundings: Surroundings | None = None
+
+    def bound(self) -> Callable[..., Any]:
+        """The public callable."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return self(args, kwargs)
+
+        run._compiled = self  # type: ignore[attr-defined]
+        return run
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.eager is not None or state.busy:
+            return self.function(*args, **kwargs)
+        arguments: list[Any] = []
+        key = (signature(args, arguments), signature(kwargs, arguments) if kwargs else None, modes.grad)
+        for variant in self.variants.get(key, ()):
+            if variant.holds():
+                out = variant.run(arguments)
+                if out is not NotImplemented:
+                    return out
+        if key not in self.seen:  # once as it is: optimizers and lazy modules make their state
+            self.seen.add(key)
+            return self.function(*args, **kwargs)
+        return self.capture(key, arguments, args, kwargs)
+
+    def capture(self, key: Any, arguments: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Trace this call; keep its program for the next."""
+        if self.traces >= VARIANTS:
+            return self.function(*args, **kwargs)
+        self.traces += 1
+        if self.surroundings is None:
+            self.surroundings = Surroundings(self.function)
+        trace = Trace([t._array for t in arguments])
+        with self.surroundings.numbers(trace), trace:
+            out = self.function(*args, **kwargs)
+            results: list[Any] = []
+            structure = flatten(out, results)
+            if trace.failure is None and any(is_live(t) for t in results):
+                trace.failure = "it returns a tensor that still has to be differentiated; compile the whole training step"
+            if trace.failure is None:
+                fresh = trace.finish(results)
+        if trace.failure is not None:
+            self.stay_eager(trace.failure)
+            return out
+        self.variants.setdefault(key, []).append(Variant(trace, trace.graph, fresh, structure, self.surroundings.guards()))
+        return out
+
+    def stay_eager(self, why: str) -> None:
+        """The function cannot be captured."""
+        self.eager = why
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        text = f"compile: {name} runs eagerly, because {why}."
+        if self.fullgraph:
+            self.eager = None
+            raise GraphError(text)
+        warnings.warn(text, UserWarning, stacklevel=5)
+
+
+def is_live(t: Tensor) -> bool:
+    """Whether t can still be differentiated: its graph was not freed by a backward pass."""
+    return t.requires_grad and (t._node is None or t._node.saved is not None)
+
+
+class Surroundings:
+    """Modules and optimizers that a function reaches: through its closure, its globals, its defaults, or as what it is bound to."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.modules: list[Any] = []
+        self.optimizers: list[Any] = []
+        self.seen: set[int] = set()
+        self.visit(function)
+
+    def visit(self, x: Any) -> None:
+        """Collect from x, once."""
+        if id(x) in self.seen:
+            return
+        self.seen.add(id(x))
+        if hasattr(x, "param_groups") and hasattr(x, "step"):
+            self.optimizers.append(x)
+        elif hasattr(x, "named_modules") and hasattr(x, "training"):
+            self.modules.extend(m for m in x.modules() if m not in self.modules)
+        elif isinstance(x, (list, tuple)):
+            for item in x:
+                self.visit(item)
+        elif isinstance(x, dict):
+            for item in x.values():
+                self.visit(item)
+        elif hasattr(x, "__self__"):
+            self.visit(x.__self__)
+            self.visit(x.__func__)
+        elif hasattr(x, "__code__"):
+            for cell in x.__closure__ or ():
+                if cell != _EMPTY:
+                    self.visit(cell.cell_contents)
+            for name in x.__code__.co_names:
+                if name in x.__globals__:
+                    self.visit(x.__globals__[name])
+        elif isinstance(getattr(x, "__dict__", None), dict) and not isinstance(x, (type, Tensor)) and hasattr(x, "__class__"):
+            if type(x).__module__.partition(".")[0] not in ("builtins", "numpy", "rushlight"):
+                for item in list(vars(x).values()):
+                    self.visit(item)
+
+    def guards(self) -> list[Any]:
+        """What must not change: training flags and the options of optimizers other than the learning rate."""
+        modules = tuple(self.modules)
+        groups = [g for o in self.optimizers for g in o.param_groups]
+        names = [[k for k in g if k not in ("params", "lr") and isinstance(g[k], (int, float, bool, tuple, type(None)))] for g in groups]
+
+        def flags() -> Any:
+            return [m.training for m in modules]
+
+        def options() -> Any:
+            return [[g[k] for k in ks] for g, ks in zip(groups, names, strict=True)]
+
+        out: list[Any] = []
+        if modules:
+            out.append((flags, flags()))
+        if groups:
+            out.append((options, options()))
+        return out
+
+    def numbers(self, trace: Trace) -> LearningRates:
+        """While tracing, learning rates are Numbers."""
+        return LearningRates([g for o in self.optimizers for g in o.param_groups], trace)
+
+
+class LearningRates:
+    """Puts Numbers in the place of learning rates, and back."""
+
+    def __init__(self, groups: Iterable[dict[str, Any]], trace: Trace) -> None:
+        self.groups = [g for g in groups if type(g.get("lr")) is float]
+        self.trace = trace
+
+    def __enter__(self) -> None:
+        self.values = [g["lr"] for g in self.groups]
+        for g, value in zip(self.groups, self.values, strict=True):
+            g["lr"] = Number(value, rate(g), self.trace.watch)
+
+    def __exit__(self, *exc: object) -> None:
+        for g, value in zip(self.groups, self.values, strict=True):
+            if isinstance(g["lr"], Number):
+                g["lr"] = value
+
+
+def rate(group: dict[str, Any]) -> Callable[[], float]:
+    """Reads a group's learning rate."""
+    return lambda: group["lr"]
+
+
+class _Empty:
+    def __eq__(self, cell: object) -> bool:
+        try:
+            cell.cell_contents  # type: ignore[attr-defined]  # noqa: B018
+        except ValueError:
+            return True
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_EMPTY = _Empty()
+
+
+def signature(x: Any, arguments: list[Any]) -> Any:
+    """What a program depends on in an argument; tensors are appended to ``arguments``."""
+    if isinstance(x, Tensor):
+        arguments.append(x)
+        a = x._array
+        return a.shape, a.dtype, x._wants_grad
+    if isinstance(x, (list, tuple)):
+        return (type(x), *[signature(v, arguments) for v in x])
+    if isinstance(x, dict):
+        return (dict, *[(k, signature(v, arguments)) for k, v in x.items()])
+    try:
+        hash(x)
+    except TypeError:
+        return id(x)
+    return (type(x), x)
+
+
+def flatten(x: Any, tensors: list[Any]) -> Any:
+    """The structure of a result, tensors replaced by a mark and appended to ``tensors``."""
+    if isinstance(x, Tensor):
+        tensors.append(x)
+        return _TENSOR
+    if isinstance(x, (list, tuple)):
+        return type(x), [flatten(v, tensors) for v in x]
+    if isinstance(x, dict):
+        return dict, [(k, flatten(v, tensors)) for k, v in x.items()]
+    return None, x
+
+
+_TENSOR = object()
+
+
+def rebuild(structure: Any, tensors: Any) -> Any:
+    """The result of a structure and its tensors."""
+    if structure is _TENSOR:
+        return next(tensors)
+    kind, items = structure
+    if kind is None:
+        return items
+    if kind is dict:
+        return {k: rebuild(v, tensors) for k, v in items}
+    parts = [rebuild(v, tensors) for v in items]
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+
+
+def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None) -> Any:
     """Keep a function out of compilation: it runs eagerly."""
     return fn if fn is not None else lambda f: f
 
 
 def is_compiling() -> bool:
-    """Whether a function is being compiled."""
-    return False
+    """Whether a function is being captured in this thread."""
+    return modes.trace is not None
 
 
 is_dynamo_compiling = is_compiling
 
 
 def reset() -> None:
-    """Forget everything that was compiled."""
+    """Forget every captured program."""
+    for f in _functions:
+        f.variants.clear()
+        f.seen.clear()
+        f.traces, f.eager, f.surroundings = 0, None, None
 
 
 def list_backends(exclude_tags: Any = ()) -> list[str]:

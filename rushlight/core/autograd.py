@@ -538,22 +538,24 @@ def run_backward(
                 finish(r, pending.pop(r), False)
         for node in order:
             g = pending.pop(node, None)
+            arrived = g
             if g is not None and node.special:
                 g = prepare(node, g)
             if needed is not None and node not in needed:
                 g = None
             if needed is not None and node in captured:
-                captured[node] = g
                 if needed.isdisjoint(node.edges):
-                    g = None
+                    captured[node], g = g, None
+                else:
+                    captured[node] = arrived  # as torch has it: before the hooks if the pass goes on
             if g is not None:
                 out = (
                     node.backward(g, needed)
                     if not (node.post_hooks or modes.anomaly)
                     else run_special(node, g, needed)
                 )
-                if not retain_graph:
-                    node.saved = None
+            if not retain_graph and (g is not None or needed is None):
+                node.saved = None
             for i, e in enumerate(node.edges):
                 if e is None:
                     continue

@@ -33,6 +33,8 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         node = record(op, (kept_input(op, x, edges), *others), out, params, edges)
     try:
         check_memory(op, x._array, [t._array for t in others if isinstance(t, Tensor)])
+        if state.busy and modes.trace is not None:
+            modes.trace.wrote(op, x, others, params)
         op.store(x._array, [t._array if isinstance(t, Tensor) else t for t in others], params)
     except ValueError as error:
         if "read-only" in str(error):
@@ -41,8 +43,6 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
                 "first"
             ) from error
         raise
-    if state.busy and modes.trace is not None:
-        modes.trace.wrote(op, x, others, params)
     version = bump(x)
     if node is not None:
         if node.saved and node.saved[-1] is not None and node.versions[-1].__class__ is int:

@@ -1,0 +1,349 @@
+"""One call of a function, written down as a Graph while it runs.
+
+The call runs eagerly, on real arrays, so it may do whatever Python can. Core tells the trace each op that computes, views or writes.
+What cannot be followed (a value read by Python, an array made behind the ops' back) makes the trace fail: the call's own result is
+still right, and the function then stays eager.
+
+Aliasing is resolved here: an array is a window (a chain of views) on a storage, and a storage holds one graph value at a time. Reading
+applies the chain to the present value; writing replaces the value.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.core.op import Elementwise, Op
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor
+from rushlight.ops.copy import Cast
+from rushlight.ops.view import look, owner
+
+
+class WriteWindow(Op):
+    """``base`` with the part that the views of ``chain`` look at replaced by ``value``."""
+
+    def eager(self, xp: Any, base: Any, value: Any, *, chain: Any) -> Any:
+        out = base.copy()
+        look(out, chain)[...] = value
+        return out
+
+
+class Number(float):
+    """A Python float whose value may be another at the next call, such as a learning rate: ``source()`` gives it then.
+
+    Arithmetic with numbers gives Numbers. Comparing one fixes the outcome in the trace, so ``watch`` notes it for the guards.
+    """
+
+    source: Callable[[], float]
+    watch: list[Any]
+
+    def __new__(cls, value: float, source: Callable[[], float], watch: list[Any]) -> Number:
+        self = float.__new__(cls, value)
+        self.source, self.watch = source, watch
+        return self
+
+
+def _arithmetic(name: str) -> Any:
+    plain = getattr(float, name)
+
+    def method(self: Number, *others: Any) -> Any:
+        if any(not isinstance(o, (int, float)) for o in others):
+            return NotImplemented
+        sources = [o.source if isinstance(o, Number) else (lambda o=o: o) for o in others]
+        value = plain(self, *[float(o) for o in others])
+        return Number(value, lambda: plain(self.source(), *[float(s()) for s in sources]), self.watch)
+
+    return method
+
+
+def _comparison(name: str) -> Any:
+    plain = getattr(float, name)
+
+    def method(self: Number, other: Any) -> Any:
+        outcome = plain(self, other)
+        if outcome is not NotImplemented:
+            self.watch.append((lambda: plain(self.source(), float(other)), outcome))
+        return outcome
+
+    return method
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow"):
+    setattr(Number, f"__{_name}__", _arithmetic(f"__{_name}__"))
+setattr(Number, "__neg__", _arithmetic("__neg__"))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Number, f"__{_name}__", _comparison(f"__{_name}__"))
+Number.__hash__ = float.__hash__  # type: ignore[method-assign]
+
+
+class Storage:
+    """Memory while traced: its present value, how often it was written, and the Input it began as."""
+
+    __slots__ = ("value", "writes", "input", "seen")
+
+    def __init__(self, value: Value, input: Input | None = None) -> None:
+        self.value, self.writes, self.input = value, 0, input
+        self.seen: dict[Any, Value] = {}
+
+
+class Trace:
+    """Records one call. ``arguments``: arrays of the call's tensor arguments, in order."""
+
+    def __init__(self, arguments: list[Any]) -> None:
+        self.graph = Graph()
+        self.failure: str | None = None
+        self.windows: dict[int, tuple[Storage, tuple[Any, ...]]] = {}
+        self.arguments = {id(a): i for i, a in reversed(list(enumerate(arguments)))}
+        self.unexplained: set[int] = set()  # arrays born outside of ops
+        self.constants: set[int] = set()
+        self.owners: dict[int, list[Storage]] = {}
+        self.keep: list[Any] = list(arguments)  # ids stay unique as long as the arrays live
+        self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # leaf, its gradient before the call
+        self.numbers: dict[int, Value] = {}
+        self.watch: list[Any] = []
+        self.start_values: dict[int, float] = {}
+
+    def __enter__(self) -> Trace:
+        state.busy += 1
+        modes.trace = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        modes.trace = None
+        state.busy -= 1
+
+    # What core tells
+
+    def born(self, array: Any) -> None:
+        """An array became a tensor; unless an op explains it, nothing may be computed from it."""
+        if id(array) not in self.windows:
+            self.unexplained.add(id(array))
+            self.keep.append(array)
+
+    def constant(self, array: Any) -> None:
+        """An array was made from sizes and Python numbers alone."""
+        self.constants.add(id(array))
+        self.keep.append(array)
+
+    def refuse(self, what: str) -> None:
+        """Python needs a value."""
+        if self.failure is None:
+            self.failure = f"{what} at {_users_line()} needs a value while tracing; return the tensor and read it outside"
+
+    def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
+        """An op made new tensors."""
+        if self.failure is not None:
+            return
+        outs = result if isinstance(result, list) else [result]
+        values = [self.operand(t) for t in inputs]
+        made = []
+        for t in outs:
+            a = t._array
+            if id(a) in self.windows:  # the op handed an input through
+                return
+            self.unexplained.discard(id(a))
+            made.append(self._own(a))
+        self.graph.nodes.append(Node(op, values, params, made, _line()))
+
+    def viewed(self, op: Op, t: Tensor, params: dict[str, Any], arrays: Any) -> None:
+        """A view op looked at t's memory."""
+        if self.failure is not None:
+            return
+        self.operand(t)
+        storage, chain = self.windows[id(t._array)]
+        if isinstance(arrays, list):
+            pick = op.pick.instance  # type: ignore[attr-defined]
+            for i, a in enumerate(arrays):
+                self._window(a, storage, (*chain, (pick, {**params, "index": i})))
+        else:
+            self._window(arrays, storage, (*chain, (op, params)))
+
+    def wrote(self, op: Op, x: Tensor, others: Any, params: dict[str, Any]) -> None:
+        """An op changed x's memory."""
+        if self.failure is not None:
+            return
+        old = self.operand(x)
+        storage, chain = self.windows[id(x._array)]
+        if storage.input is not None and len(self.owners.get(id(owner(x._array)), ())) > 1:
+            self.failure = "it writes to memory that it also reads through another array"
+            return
+        values = [old, *[self.operand(t) for t in others]]
+        new = self._written(op, x._array, values, params, [x, *others])
+        if chain:
+            base = self.graph.value(storage.value.shape, storage.value.dtype)
+            self.graph.nodes.append(Node(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base], _line()))
+            new = base
+        storage.value, storage.writes = new, storage.writes + 1
+        storage.seen.clear()
+
+    def reached(self, leaf: Tensor) -> None:
+        """A gradient is about to be accumulated into a leaf."""
+        self.leaves.setdefault(id(leaf), (leaf, leaf._grad))
+
+    def number(self, t: Tensor) -> Number:
+        """A 0-dim tensor that an optimizer counts steps with, as a number of the call."""
+        self.operand(t)
+        storage, chain = self.windows[id(t._array)]
+        now = float(t._array)
+        if storage.input is None or chain:
+            self.refuse("a computed number")
+            return Number(now, lambda: now, self.watch)
+        ahead = now - self.start_values[id(t._array)]
+        return Number(now, lambda: float(t._array) + ahead, self.watch)
+
+    # Arrays and values
+
+    def _own(self, array: Any) -> Value:
+        value = self.graph.value(array.shape, array.dtype)
+        self._window(array, Storage(value), ())
+        return value
+
+    def _window(self, array: Any, storage: Storage, chain: tuple[Any, ...]) -> None:
+        self.windows[id(array)] = storage, chain
+        self.keep.append(array)
+
+    def operand(self, t: Any) -> Any:
+        """The graph's value of a tensor now; numbers stay, or become inputs."""
+        if isinstance(t, Number):
+            return self._number_input(t)
+        if not isinstance(t, Tensor):
+            return t
+        a = t._array
+        if id(a) not in self.windows:
+            self._enter(t, a)
+        storage, chain = self.windows[id(a)]
+        if not chain:
+            return storage.value
+        found = storage.seen.get(id(a))
+        if found is None:
+            found = storage.seen[id(a)] = self._look(storage.value, chain)
+        return found
+
+    def _look(self, value: Value, chain: tuple[Any, ...]) -> Value:
+        like = np.zeros(value.shape, value.dtype)
+        for op, params in chain:
+            like = op.eager(np, like, **params)
+            out = self.graph.value(like.shape, like.dtype)
+            self.graph.nodes.append(Node(op, [value], params, [out], _line()))
+            value = out
+        return value
+
+    def _number_input(self, n: Number) -> Value:
+        found = self.numbers.get(id(n))
+        if found is None:
+            found = self.numbers[id(n)] = self.graph.value((), np.dtype(np.float64))
+            self.graph.inputs.append(Input(found, "number", n.source))
+            self.keep.append(n)
+        return found
+
+    def _enter(self, t: Tensor, a: Any) -> None:
+        """An array that no op of this trace made: an argument, a constant, or state."""
+        self.keep.append(a)
+        value = self.graph.value(a.shape, a.dtype)
+        if id(a) in self.constants:
+            entry = Input(value, "constant", a.copy())
+        elif id(a) in self.unexplained:
+            self.failure = f"a tensor at {_users_line()} was made from values outside of rushlight's operations"
+            entry = Input(value, "constant", a)
+        else:
+            at = self.arguments.get(id(a))
+            entry = Input(value, "state", t) if at is None else Input(value, "argument", at)
+            if a.size == 1 and a.dtype in dtypes.FLOATS:
+                self.start_values[id(a)] = float(a.reshape(()))
+        self.graph.inputs.append(entry)
+        storage = Storage(value, entry if entry.kind != "constant" else None)
+        if entry.kind != "constant":
+            family = self.owners.setdefault(id(owner(a)), [])
+            if any(s.writes for s in family):
+                self.failure = "it reads memory through one array after writing to it through another"
+            family.append(storage)
+        self.windows[id(a)] = storage, ()
+
+    def _written(self, op: Op, x: Any, values: list[Any], params: dict[str, Any], tensors: list[Any]) -> Value:
+        """The content of x after ``op_``: the op's own result, converted to x's dtype."""
+        d = x.dtype
+        if isinstance(op, Elementwise) and type(op).store in (Op.store, Elementwise.store):
+            arrays = [t._array if isinstance(t, Tensor) else t for t in tensors]
+            d = np.dtype(bool) if op.out_dtype is not None else op.compute_dtype(arrays)
+        out = self.graph.value(x.shape, d)
+        self.graph.nodes.append(Node(op, values, params, [out], _line()))
+        if d != x.dtype:
+            cast = self.graph.value(x.shape, x.dtype)
+            self.graph.nodes.append(Node(Cast.instance, [out], {"dtype": x.dtype}, [cast], _line()))
+            out = cast
+        return out
+
+    # The end
+
+    def finish(self, results: list[Tensor]) -> list[Tensor]:
+        """Close the graph: its results, updates and fresh gradients. Returns the leaves that get a new gradient, in order."""
+        graph = self.graph
+        graph.results = [self.operand(t) for t in results]
+        for entry in graph.inputs:
+            storage = next((s for s, c in self.windows.values() if s.input is entry), None)
+            if storage is not None and storage.writes:
+                graph.updates.append((entry, storage.value))
+        fresh = []
+        for leaf, before in self.leaves.values():
+            g = leaf._grad
+            if g is not None and g is not before:
+                fresh.append(leaf)
+                graph.fresh.append(self.operand(g))
+        self._check_survivors(results, fresh)
+        return fresh
+
+    def _check_survivors(self, results: list[Tensor], fresh: list[Tensor]) -> None:
+        """Tensors made in the call that outlive it would be stale after the next one."""
+        if self.failure is not None:
+            return
+        gc.collect()
+        known = {id(t._array) for t in results} | {id(t._grad._array) for t in fresh if t._grad is not None}
+        counts: dict[int, int] = {}
+        for a in self.keep:
+            counts[id(a)] = counts.get(id(a), 0) + 1
+        for a in self.keep:
+            storage, _ = self.windows.get(id(a), (None, ()))
+            if storage is None or storage.input is not None or id(a) in known or id(a) in self.constants:
+                continue
+            # a view keeps its base alive, so only tensors' own references count
+            if sys.getrefcount(a) > counts[id(a)] + 2 and any(isinstance(r, Tensor) for r in _holders(a)):
+                self.failure = "a tensor made inside it is kept outside, and would be stale after the next call"
+                return
+
+
+def _holders(a: Any) -> list[Any]:
+    """Tensors that hold array a."""
+    found = []
+    for r in gc.get_referrers(a):
+        if isinstance(r, dict):
+            found += [o for o in gc.get_referrers(r) if isinstance(o, Tensor) and o.__dict__ is r]
+        elif isinstance(r, Tensor):
+            found.append(r)
+    return found
+
+
+_HERE = __file__.rsplit("compiler", 1)[0]
+
+
+def _users_line() -> str:
+    """The innermost line outside of rushlight, as ``file:line``."""
+    for frame in reversed(traceback.extract_stack()):
+        if not frame.filename.startswith(_HERE):
+            return f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+    return "?"
+
+
+def _line() -> str:
+    """The user's line of the op being traced."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return "" if frame is None else f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}"

@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.ops.bits import as_bits, from_bits
 from rushlight.ops.matmul import same_dtype
 
@@ -65,7 +65,7 @@ class Attention(Op):
 
     def grads(self, g, needs, query, key, value, mask, weights, scale, is_causal, specs):
         g = g[0]
-        if modes.grad:
+        if modes.grad or modes.trace is not None:
             weights = tensor_weights(query, key, mask, scale, is_causal)
             parts = differentiate(g, query, key, value, weights, scale)
         else:
@@ -89,10 +89,10 @@ def tensor_weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, is_c
     """``attention_weights`` in Tensor."""
     s = q.matmul(k.transpose(-1, -2)) * scale
     if is_causal:
-        s = s.masked_fill(wrap(~causal(*s._array.shape[-2:])), float("-inf"))
+        s = s.masked_fill(constant(~causal(*s._array.shape[-2:])), float("-inf"))
     if mask is not None:
         s = s.masked_fill(~mask, float("-inf")) if mask._array.dtype == np.bool_ else s + mask
-    nothing = wrap(np.isneginf(s._array).all(-1, keepdims=True))
+    nothing = s.isneginf().all(-1, keepdim=True)
     return s.masked_fill(nothing, 0.0).softmax(-1).masked_fill(nothing, 0.0)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import Op
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant
 from rushlight.ops.join import Cat
 
 
@@ -47,7 +47,7 @@ def zero_padded(g: Tensor, dim: int, n: int) -> Tensor:
     """g with zeros behind it along ``dim``, up to size n."""
     shape = list(g._array.shape)
     shape[dim] = n - shape[dim]
-    return Cat.bind(g, wrap(np.zeros(shape, g._array.dtype)), dim=dim) if shape[dim] else g
+    return Cat.bind(g, constant(np.zeros(shape, g._array.dtype)), dim=dim) if shape[dim] else g
 
 
 class FftC2r(Op):
@@ -71,5 +71,5 @@ class FftC2r(Op):
             weight[-1] = 1
         shape = [1] * len(input_spec[0])
         shape[last] = -1
-        out = out * wrap(weight.reshape(shape))
+        out = out * constant(weight.reshape(shape))
         return out.narrow(last, 0, kept) if kept <= n // 2 + 1 else zero_padded(out, last, kept)

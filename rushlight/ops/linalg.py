@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import Op
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.join import Cat
 
@@ -63,7 +63,7 @@ def H(x: Tensor) -> Tensor:
 
 def eye_like(x: Tensor) -> Tensor:
     """The identity of x's last dim."""
-    return wrap(np.eye(x._array.shape[-1], dtype=x._array.dtype))
+    return constant(np.eye(x._array.shape[-1], dtype=x._array.dtype))
 
 
 class Inverse(Op):
@@ -243,7 +243,7 @@ class Eigh(Op):
         gl, gv = g
         v = eigenvectors
         gap = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
-        gap = gap.masked_fill(wrap(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
+        gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         inner = gl.diag_embed() + (H(v) @ gv) / gap
         return v @ inner.to(v.dtype) @ H(v)
 
@@ -264,7 +264,7 @@ class Eig(Op):
         gl, gv = g
         v = eigenvectors
         gap = (eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)).conj()
-        gap = gap.masked_fill(wrap(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
+        gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         vg = H(v) @ gv
         along = (H(v) @ v) * vg.diagonal(0, -2, -1).real.unsqueeze(-2).to(v.dtype)
         inner = gl.diag_embed() + (vg - along) / gap
@@ -292,7 +292,7 @@ def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
     """Of the thin decomposition."""
     gu, gs, gvh = g
     gap = s.unsqueeze(-2) ** 2 - s.unsqueeze(-1) ** 2
-    gap = gap.masked_fill(wrap(np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
+    gap = gap.masked_fill(constant(np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
     uu, vv = H(u) @ gu, H(vh @ H(gvh))
     uu, vv = uu - H(uu), H(vv) - vv
     inner = uu / gap * s.unsqueeze(-2) + s.unsqueeze(-1) * (vv / gap) + gs.diag_embed()

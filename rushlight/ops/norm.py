@@ -69,7 +69,7 @@ class BatchNorm(Op):
         return y.reshape(input.shape).astype(input.dtype, copy=False), as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params):
-        if modes.grad:
+        if modes.grad or modes.trace is not None:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
         x, gy = flattened(wide(input._array)), flattened(wide(g[0]._array))
         w, mean, scale = None if weight is None else wide(weight._array), from_bits(mean._array), from_bits(scale._array)
@@ -132,7 +132,7 @@ class LayerNorm(Op):
 
     def grads(self, g, needs, input, weight, mean, scale, params, specs):
         rank = params["rank"]
-        if modes.grad:
+        if modes.grad or modes.trace is not None:
             return layer_norm_gradients(g[0], input, weight, rank, params["eps"], params["center"])
         x, gy = rows(wide(input._array), rank), rows(wide(g[0]._array), rank)
         mean, scale = from_bits(mean._array), from_bits(scale._array)

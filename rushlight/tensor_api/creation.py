@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import Cast, cast_array
 from rushlight.tensor_api._common import (
@@ -450,7 +450,7 @@ def scalar_tensor(
     s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False
 ) -> Tensor:
     """A 0-dim tensor of the default dtype."""
-    return wrap(cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float)))
+    return constant(cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float)))
 
 
 def _number(x: Any) -> Any:
@@ -507,7 +507,7 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Ten
     """Like ``arange`` with ``end`` included, in floats. Deprecated in torch as well."""
     n = math.floor((end - start) / step) + 1
     d = numpy_dtype(options.get("dtype"), dtypes.default.float)
-    return wrap((start + step * np.arange(n, dtype=np.float64)).astype(d))
+    return constant((start + step * np.arange(n, dtype=np.float64)).astype(d))
 
 
 def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.generator import engine_of
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops import random as R
 from rushlight.tensor_api._common import (
@@ -83,7 +83,7 @@ def _to_be_filled(size: tuple[int, ...], out: Any, dtype: Any, layout: Any, devi
         if out._array.shape != shape:
             resize(out, shape)
         return out
-    return wrap(np.empty(shape, floating(numpy_dtype(dtype, dtypes.default.float), "normal")))
+    return constant(np.empty(shape, floating(numpy_dtype(dtype, dtypes.default.float), "normal")))
 
 
 def _check_std(std: Any) -> None:
@@ -119,7 +119,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
     if p is not None:
         if isinstance(p, Tensor) and not p._array.ndim:
             p = p._array.item()
-        return bernoulli_(wrap(np.empty(x.shape, x.dtype)), p, generator=generator)
+        return bernoulli_(constant(np.empty(x.shape, x.dtype)), p, generator=generator)
     if out is not None:
         if out._array.shape != x.shape:
             resize(out, x.shape)
@@ -212,7 +212,7 @@ def multinomial(
             f"multinomial expects Long tensor out, got: {dtypes.of[out._array.dtype].name}"
         )
     if not x.size:
-        result = wrap(np.empty((*x.shape[:-1], count), np.int64))
+        result = constant(np.empty((*x.shape[:-1], count), np.int64))
     else:
         result = R.Multinomial.bind(
             input, engine=engine_of(generator), count=count, replacement=replacement

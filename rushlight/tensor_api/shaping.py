@@ -11,7 +11,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.size import make_size
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.reduce import sum_to
@@ -172,7 +172,7 @@ def _triangle(name: str, find: Any) -> Any:
         layout: Any = None,
     ) -> Tensor:
         check_factory(device, layout)
-        return wrap(np.stack(find(row, offset, col)).astype(numpy_dtype(dtype, dtypes.int64)))
+        return constant(np.stack(find(row, offset, col)).astype(numpy_dtype(dtype, dtypes.int64)))
 
     indices.__name__ = indices.__qualname__ = name
     indices.__doc__ = (
@@ -445,7 +445,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """The Vandermonde matrix: powers of the elements of a vector as columns."""
     n = x._array.size if N is None else N
     powers = np.arange(n) if increasing else np.arange(n)[::-1].copy()
-    return x.unsqueeze(-1) ** wrap(powers)
+    return x.unsqueeze(-1) ** constant(powers)
 
 
 @method

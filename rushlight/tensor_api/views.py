@@ -9,7 +9,7 @@ from typing import Any
 from rushlight import dtypes, formats
 from rushlight.core.autograd import check_write
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, alias, bump, edge, wrap
+from rushlight.core.tensor import Tensor, alias, bump, edge, new
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
@@ -688,6 +688,13 @@ def matrix_t(x: Tensor, name: str) -> Tensor:
     return V.Transpose.bind(x, dim0=-2, dim1=-1)
 
 
+def same_memory(x: Tensor) -> Tensor:
+    """Another tensor on x's memory, unknown to autograd."""
+    t = new(Tensor)
+    t._array = x._array
+    return t
+
+
 def _set_data(self: Tensor, value: Tensor) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
@@ -736,7 +743,7 @@ methods(
     ),
     mH=property(lambda self: adjoint(self), doc="The last two dims exchanged, and conjugated."),
     data=property(
-        lambda self: wrap(self._array),
+        same_memory,
         _set_data,
         doc="The same memory, unknown to autograd; assigning swaps the memory.",
     ),

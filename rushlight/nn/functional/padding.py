@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad
 

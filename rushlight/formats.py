@@ -67,6 +67,11 @@ def is_in(x: Any, wanted: memory_format | None) -> bool:
     return bool(x.flags.c_contiguous)
 
 
+def expanded(x: Any) -> bool:
+    """Whether several elements share one place. A stride of 0 over a dim of size 1 means nothing."""
+    return 0 in x.strides and any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
+
+
 def copy_in(x: Any, wanted: memory_format | None) -> Any:
     """A copy of array x in the wanted order; None and preserve_format keep that of dense arrays."""
     if wanted in CHANNELS_LAST:
@@ -74,4 +79,4 @@ def copy_in(x: Any, wanted: memory_format | None) -> Any:
         return np.array(x.transpose(order), order="C").transpose(np.argsort(order))
     if wanted is contiguous_format:
         return np.array(x, order="C")
-    return x.copy(order="C" if x.flags.c_contiguous or 0 in x.strides else "K")
+    return x.copy(order="C" if x.flags.c_contiguous or expanded(x) else "K")

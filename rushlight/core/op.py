@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import Node, any_needs_grad, next_seq, record, required
-from rushlight.core.inplace import write
+from rushlight.core.inplace import has_self_overlap, write
 from rushlight.core.scalar import NUMPY
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import (
@@ -315,7 +315,7 @@ class Elementwise(Op, abstract=True):
 def as_operand(a: Any, d: Any) -> Any:
     """An array or a Python number, ready to meet operands of dtype d."""
     if isinstance(a, ndarray):
-        return a if a.dtype is d else a.astype(d, "C" if 0 in a.strides else "K")
+        return a if a.dtype is d else a.astype(d, "C" if has_self_overlap(a) else "K")
     if d in FLOATS and a.__class__ in NUMBERS:
         return a
     if d in dtypes.INTEGER_TYPES:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.inplace import has_self_overlap
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
@@ -49,7 +50,7 @@ def cast_array(x: Any, d: Any) -> Any:
     """
     if x.dtype in dtypes.COMPLEX_TYPES and d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
         x = x.real
-    order: Any = "C" if 0 in x.strides else "K"  # expanded memory becomes contiguous
+    order: Any = "C" if has_self_overlap(x) else "K"  # expanded memory becomes contiguous
     if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 8:
         x = x.astype(dtypes.int64, order)  # defined for every finite value that fits int64
     return x.astype(d, order)

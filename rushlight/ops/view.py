@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -222,7 +223,10 @@ class AsStrided(Movement):
         return strided(flat_memory(input), size, stride, offset)
 
     def grad(self, g, size, stride, offset, source):
-        return StridedMap.bind(g, read=(size, stride, offset), write=source)
+        shape, steps, _ = source
+        repeats = math.prod([n for n, s in zip(shape, steps, strict=True) if s == 0])
+        total = StridedMap.bind(g, read=(size, stride, offset), write=source)
+        return total / repeats if repeats > 1 else total  # an expanded input counts each place once
 
 
 def geometry(x: Any) -> tuple[Any, ...]:

@@ -392,6 +392,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{value._array.ndim} dimensions."
             )
+        if np.may_share_memory(self._array, value._array):
+            value = value.clone()
         return Copy.update(self, value)
     return Fill.update(self, value=value)
 

@@ -387,7 +387,7 @@ def _like(make: Any, name: str, doc: str) -> Any:
         check_factory(device, layout)
         x = input._array
         contiguous = (
-            x.flags.c_contiguous or 0 in x.strides or memory_format is formats.contiguous_format
+            x.flags.c_contiguous or formats.expanded(x) or memory_format is formats.contiguous_format
         )
         out = make(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
         return finish(

@@ -74,11 +74,12 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """
     parts = promoted(tensors, "stack")
     first = parts[0]._array.shape
+    d = wrap_dim(dim, len(first) + 1)
     for i, t in enumerate(parts):
         if t._array.shape != first:
             raise ShapeError(
                 f"stack expects each tensor to be equal size, but got {first} at entry 0 and "
                 f"{t._array.shape} at entry {i}."
             )
-    result = J.Stack.bind(*parts, dim=wrap_dim(dim, len(first) + 1))
+    result = J.Stack.bind(*parts, dim=d)
     return result if out is None else store_out(out, result)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
 from rushlight.core import sampling
 from rushlight.core.generator import Generator, default_generator, engine_of
 from rushlight.core.tensor import Tensor, wrap
@@ -329,7 +329,7 @@ def like(
     x = expect_tensor(input, function)._array
     check_factory(device, layout)
     contiguous = (
-        x.flags.c_contiguous or 0 in x.strides or str(memory_format) == "torch.contiguous_format"
+        x.flags.c_contiguous or formats.expanded(x) or str(memory_format) == "torch.contiguous_format"
     )
     return np.empty_like(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
 

@@ -33,8 +33,16 @@ def avoided(step: Step, machine: Machine, watch: Watch) -> str | None:
     first = step.args[0] if step.args and isinstance(step.args[0], Ref) else None
     if step.name in LAYOUT_DECIDES and any(r in watch.loose for r in step.refs()):
         return "a layout that differs decides between view and copy"
-    if step.kind == "method" and _leaves_graph(step) and _has_views(machine, first):
-        return "detach_ and requires_grad_(False) on a base cut its views off the graph"
+    if step.name in ("detach_", "requires_grad_") and first in watch.foreign:
+        return "whether a gradient is a view is the library's business"
+    if step.kind == "method" and _leaves_graph(step):
+        if _has_views(machine, first):
+            return "detach_ and requires_grad_(False) on a base cut its views off the graph"
+        if machine.handles:
+            return "hooks of a tensor that left the graph still run in torch"
+    if step.name == "fill_" and isinstance(step.args[1], Ref):
+        if not machine.tensors[first].is_floating_point():
+            return "in torch an integer tensor filled with a tracked tensor requires grad"
     if writes(step):
         return _avoided_write(step, machine, watch)
     return None
@@ -70,10 +78,13 @@ def _avoided_write(step: Step, machine: Machine, watch: Watch) -> str | None:
 
 
 def _cuts_off_leaf(machine: Machine, ref: Ref) -> bool:
-    t = machine.tensors[ref]
-    base = t if t._base is None else t._base
-    return not base.requires_grad and any(
-        v._base is base and v.requires_grad for v in machine.tensors.values()
+    target = memory_of(machine.tensors[ref])
+    return any(
+        t._is_view()
+        and t.requires_grad
+        and not t._base.requires_grad
+        and np.may_share_memory(target, memory_of(t))
+        for t in machine.tensors.values()
     )
 
 
@@ -129,7 +140,9 @@ def _dense(a: np.ndarray) -> bool:
 # ---- recognised afterwards ---------------------------------------------------------------------
 
 SAVED = re.compile("modified by an inplace|through the graph a second time|been freed|detached")
-VIEW = re.compile("created in no_grad mode|function that returns multiple views")
+VIEW = re.compile(
+    "created in no_grad mode|returns multiple views|could not infer output|only support"
+)
 LEAF = re.compile("leaf Variable")
 KERNEL = re.compile("not implemented for '|not supported for complex")
 OVERLAP = re.compile("single memory location|some elements of the input tensor")
@@ -154,7 +167,9 @@ def accepted(step: Step, machine: Machine, torchs: Outcome, ours: Outcome) -> st
         return None
     if "derivative for aten::floor_divide" in text:
         return "laxer: floor_divide raises only where its gradient is needed"
-    if step.kind in ("backward", "grad") and SAVED.search(text):
+    if step.kind in ("backward", "grad") and "can't be cast to the desired output type" in text:
+        return "laxer: torch cannot multiply a gradient by some bool tensors"
+    if step.kind in ("backward", "grad") and (SAVED.search(text) or VIEW.search(text)):
         return "laxer: a saved tensor is checked only if a rule reads it"
     if not writes(step):
         return None

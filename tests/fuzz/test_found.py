@@ -165,6 +165,29 @@ FOUND = {
         (y * 2).sum().backward(inputs=[y, v])
         print(v.retains_grad)
     """,
+    "grad of a tensor with a hook": """
+        x = torch.tensor([1.0, 2.0], requires_grad=True)
+        y = x * 3
+        y.register_hook(lambda g: g * 2)
+        print(torch.autograd.grad((y * y).sum(), [x, y], retain_graph=True))
+        print(torch.autograd.grad((y * y).sum(), [y]))
+    """,
+    "as_strided of expanded memory": """
+        x = torch.tensor([1.0, 2.0], requires_grad=True)
+        y = x.expand(3, 2).as_strided((2, 2), (1, 1))[0]
+        (y * torch.tensor([2.0, 5.0])).sum().backward()
+        print(x.grad)
+    """,
+    "fill_ from its own memory": """
+        x = torch.tensor(2.0)
+        print(x.unsqueeze(0).fill_(x))
+    """,
+    "order of complaints of stack": "torch.stack([torch.ones(()), torch.ones(1)], 1)",
+    "a new dim of size 1 does not count as expanded": """
+        x = torch.ones(2, 3).T.unsqueeze(1)
+        for y in (x.clone(), x.int(), x.int() / 2, torch.zeros_like(x)):
+            print(y.squeeze(1).stride())
+    """,
     "a complex loss needs a gradient": """
         x = torch.tensor([1 + 2j], requires_grad=True)
         x.sum().backward()

@@ -53,13 +53,16 @@ class Watch:
 
     `loose`: its strides are an accepted difference. `foreign`: it came out of ``grad()``, and
     whether it shares memory with anything is the library's business. `unversioned`: nor is its
-    version compared.
+    version compared. `derived`: computed from the result of a ``grad()``.
+    `partial`: the last backward pass failed on its way, so that gradients and hooks are half done.
     """
 
     def __init__(self) -> None:
         self.loose: set[Ref] = set()
         self.foreign: set[Ref] = set()
         self.unversioned: set[Ref] = set()
+        self.derived: set[Ref] = set()
+        self.partial = False
 
     def after(self, step: Step, machine: Machine, outcome: Any) -> None:
         """Note what `step` made; runs after it, on torch."""
@@ -68,6 +71,8 @@ class Watch:
             self._inherit(step.args[0], inputs)
         for index in range(outcome.made):
             ref = Ref(step.id, index)
+            if step.kind == "grad" or any(r in self.derived for r in inputs):
+                self.derived.add(ref)
             self._note(ref, step, inputs, machine)
 
     def _inherit(self, ref: Ref, inputs: list[Ref]) -> None:

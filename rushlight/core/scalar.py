@@ -8,6 +8,28 @@ from typing import Any
 
 import numpy as np
 
+# erf(x) = tanh(x p(x ** 2)); p fitted for the smallest relative error, 1e-7, where x ** 2 <= 16.
+ERF = (1.1283792743710, 0.10276905489154, -1.9182810070525e-4, -6.1978751277050e-4,
+       8.7638581575787e-5, -5.6687074045060e-6, 1.4186687951354e-7)  # fmt: skip
+BLOCK = 16384  # elements whose steps stay in the cache
+
+
+def erf_float32(x: Any) -> Any:
+    """Error function of a float32 array, to a few units in the last place."""
+    flat = np.ascontiguousarray(x).reshape(-1)
+    out = np.empty_like(flat)
+    for at in range(0, len(flat), BLOCK):
+        t, y = flat[at : at + BLOCK], out[at : at + BLOCK]
+        u = np.minimum(t * t, np.float32(16))
+        np.multiply(u, np.float32(ERF[-1]), y)
+        for c in ERF[-2:0:-1]:
+            y += np.float32(c)
+            y *= u
+        y += np.float32(ERF[0])
+        y *= t
+        np.tanh(y, y)
+    return out.reshape(x.shape)
+
 
 class NumpyScalars:
     """``s`` in ``scalar(self, s, ...)`` when the elements are NumPy arrays; special functions come
@@ -58,6 +80,15 @@ class NumpyScalars:
         np.logical_and,
         np.logical_or,
     )
+
+    @staticmethod
+    def erf(x: Any) -> Any:
+        """Error function: SciPy's, but our own for large float32 arrays, where it is slow."""
+        if isinstance(x, np.ndarray) and x.dtype == np.float32 and x.size >= 512:
+            return erf_float32(x)
+        import scipy.special
+
+        return scipy.special.erf(x)
 
     def __getattr__(self, name: str) -> Any:
         import scipy.special

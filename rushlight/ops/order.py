@@ -145,7 +145,14 @@ class Kthvalue(Pick):
     """The ``k``-th smallest element along ``dim`` (k counts from 1); NaN counts as largest."""
 
     def where(self, x, dim, k):
-        return nth(np.argsort(x, dim, kind="stable"), k - 1, dim)
+        return ranked(x, k - 1, dim)
+
+
+def ranked(x: Any, rank: int, dim: int) -> Any:
+    """Index along ``dim`` of the element with this rank; NaN ranks last."""
+    if x.shape[dim] > 64 and x.dtype in dtypes.FLOATS:
+        return nth(x.argpartition(rank, dim), rank, dim)
+    return nth(x.argsort(dim, kind="stable"), rank, dim)
 
 
 def nth(order: Any, i: int, dim: int) -> Any:
@@ -160,15 +167,15 @@ class Median(Pick):
         return ("Nanmedian" if params and params["skip_nan"] else "Median") + "Backward1"
 
     def where(self, x, dim, skip_nan):
-        order = np.argsort(x, dim, kind="stable")
         n = x.shape[dim]
-        middle = nth(order, (n - 1) // 2, dim)
+        middle = ranked(x, (n - 1) // 2, dim)
         if x.dtype not in dtypes.FLOATS:
             return middle
         nan = np.isnan(x)
         if not nan.any():
             return middle
         if skip_nan:
+            order = x.argsort(dim, kind="stable")
             valid = n - np.add.reduce(nan, dim, np.int64, None, True)
             return take(order, np.maximum(valid - 1, 0) // 2, dim)
         return np.where(

@@ -95,6 +95,56 @@ def check_divisor(other: Any, d: Any) -> None:
         )
 
 
+def exact_quotient(a: Any, b: Any) -> Any:
+    """``a / b`` of float32 in float64, where its integer part is right.
+
+    None where NumPy's own functions, which are slow, have to be asked: small arrays and large,
+    infinite or undefined quotients.
+    """
+    big = a if isinstance(a, np.ndarray) else b
+    if big.dtype is not dtypes.float32 or big.size < 1024 or not np.isfinite(b).all():
+        return None
+    q = np.divide(a, b, dtype=np.float64)
+    return q if np.abs(q).max() < 2**24 else None
+
+
+def in_dtype(a: Any, b: Any) -> tuple[Any, Any]:
+    """Numbers rounded to the other operand's dtype."""
+    if not isinstance(a, np.ndarray):
+        return b.dtype.type(a), b
+    return a, b if isinstance(b, np.ndarray) else a.dtype.type(b)
+
+
+def floor_divide(a: Any, b: Any) -> Any:
+    """``floor(a / b)`` of floats."""
+    a, b = in_dtype(a, b)
+    q = exact_quotient(a, b)
+    return np.floor_divide(a, b) if q is None else np.floor(q, q).astype(np.float32)
+
+
+def fmod(a: Any, b: Any) -> Any:
+    """C's ``fmod`` of floats."""
+    a, b = in_dtype(a, b)
+    q = exact_quotient(a, b)
+    if q is None:
+        return np.fmod(a, b)
+    np.trunc(q, q)
+    q *= b
+    out = np.subtract(a, q, q).astype(np.float32)  # exact: the digits fit into float64
+    return np.copysign(out, a, out)
+
+
+def remainder(a: Any, b: Any) -> Any:
+    """Python's ``%`` of floats."""
+    a, b = in_dtype(a, b)
+    q = exact_quotient(a, b)
+    if q is None:
+        return np.remainder(a, b)
+    q = np.floor(q, q)
+    q *= b
+    return np.subtract(a, q, q).astype(np.float32)
+
+
 def integer_trunc_divide(a: Any, b: Any) -> Any:
     """Integer quotient rounded towards 0."""
     q = np.floor_divide(a, b)
@@ -129,7 +179,7 @@ class Rounded(Elementwise, abstract=True):
 class FloorDivide(Rounded):
     """``floor(input / other)``. Shape: broadcast of both."""
 
-    ufunc = np.floor_divide
+    ufunc = staticmethod(floor_divide)
 
     def scalar(self, s, input, other):
         return s.floor(input / other)
@@ -180,7 +230,7 @@ class Remainder(Rounded):
     Shape: broadcast of both.
     """
 
-    ufunc = np.remainder
+    ufunc = staticmethod(remainder)
 
     def scalar(self, s, input, other):
         return input - s.floor(input / other) * other
@@ -198,7 +248,7 @@ class Fmod(Rounded):
     Shape: broadcast of both.
     """
 
-    ufunc = np.fmod
+    ufunc = staticmethod(fmod)
 
     def scalar(self, s, input, other):
         return input - s.trunc(input / other) * other

@@ -294,10 +294,20 @@ class Sgn(Elementwise):
         return Where.bind(zero, 0, (g - radial * s) / size)
 
 
+def replaced(x: Any, nan: float, posinf: float, neginf: float) -> Any:
+    """A copy of floats x with finite numbers for what is not finite."""
+    out = np.array(x)
+    if not np.isfinite(out).all():
+        for mask, number in ((x != x, nan), (x == np.inf, posinf), (x == -np.inf, neginf)):
+            np.copyto(out, number, where=mask)
+    return out
+
+
 class NanToNum(Elementwise):
     """NaN, infinity and negative infinity replaced by numbers."""
 
     fast = dtypes.FLOATS
+    ufunc = staticmethod(replaced)
 
     def scalar(self, s, input, *, nan, posinf, neginf):
         input = s.where(input != input, nan, input)
@@ -314,7 +324,7 @@ class NanToNum(Elementwise):
             return (parts[0] + 1j * parts[1]).astype(input.dtype)
         if input.dtype not in dtypes.FLOATS:
             return input.copy()
-        return self.scalar(xp, input, nan=nan, posinf=posinf, neginf=neginf)
+        return replaced(input, nan, posinf, neginf)
 
     def grad(self, g, input):
         return Where.bind(input.isfinite(), g, 0)

@@ -21,7 +21,7 @@ __all__ = [
     "l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "cross_entropy", "nll_loss", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "kl_div", "soft_margin_loss", "hinge_embedding_loss", "margin_ranking_loss",
     "cosine_embedding_loss", "poisson_nll_loss", "gaussian_nll_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
-    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "ctc_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "ctc_loss", "linear_cross_entropy",
 ]  # fmt: skip
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -558,3 +558,30 @@ def _lengths(given: Any, count: int) -> tuple[int, ...]:
     if len(given) != count:
         raise RuntimeError(f"ctc_loss: Expected lengths of the {count} samples of the batch, but got {len(given)}.")
     return tuple(int(n) for n in given)
+
+
+def linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None, weight: Tensor | None = None,
+    reduction: str = "mean", ignore_index: int | None = None, label_smoothing: float = 0.0, options: Any = None,
+) -> Tensor:  # fmt: skip
+    """``cross_entropy(linear(input, linear_weight, linear_bias), target, ...)``.
+
+    Args:
+        input: ``(I)`` or ``(N, I)``.
+        linear_weight: ``(C, *, I)``.
+        target: classes ``(N, *)``, or probabilities ``(N, C, *)``.
+        options: how PyTorch saves memory; accepted.
+    """
+    from rushlight.nn.functional.linear import linear
+
+    space = linear_weight._array.shape[1:-1]
+    logits = linear(input, linear_weight.reshape(-1, linear_weight._array.shape[-1]))
+    logits = logits.reshape(*logits._array.shape[:-1], linear_weight._array.shape[0], *space)
+    if linear_bias is not None:
+        logits = logits + linear_bias
+    skip = -100 if ignore_index is None else ignore_index
+    if target._array.dtype in dtypes.FLOATING_TYPES and ignore_index is not None and ignore_index < 0:
+        skip = -100
+    return cross_entropy(
+        logits, target, weight, ignore_index=skip, reduction=reduction, label_smoothing=label_smoothing
+    )

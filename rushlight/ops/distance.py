@@ -1,0 +1,69 @@
+"""Distances between all rows of two matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight.core.op import Op, packed
+from rushlight.core.tensor import Tensor
+from rushlight.ops.matmul import same_dtype
+
+CHUNK = 1 << 20  # differences made at a time
+
+
+class Cdist(Op):
+    """p-norms of the differences of all rows. Shape: ``(*, P, M), (*, R, M) -> (*, P, R)``; ``products``: by matrix products."""
+
+    fits = True
+
+    def eager(self, xp, x1, x2, *, p, products):
+        same_dtype("cdist", x1, x2)
+        if products:
+            square = np.vecdot(x1, x1)[..., :, None] + np.vecdot(x2, x2)[..., None, :]
+            square -= 2 * np.matmul(x1, x2.swapaxes(-1, -2))
+            return packed(np.sqrt(np.maximum(square, 0)))
+        lead = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+        out = np.empty((*lead, x1.shape[-2], x2.shape[-2]), x1.dtype)
+        step = max(1, CHUNK // max(1, math.prod(lead) * x2.shape[-2] * x2.shape[-1]))
+        for i in range(0, x1.shape[-2], step):
+            out[..., i : i + step, :] = norms(np.abs(x1[..., i : i + step, None, :] - x2[..., None, :, :]), p)
+        return out
+
+    def grads(self, g, needs, x1, x2, out, p):
+        if p == 2:
+            ratio = (g / out).masked_fill(out == 0, 0)  # (*, P, R)
+            g1 = ratio.sum(-1, keepdim=True) * x1 - ratio.matmul(x2) if needs[0] else None
+            g2 = ratio.sum(-2).unsqueeze(-1) * x2 - ratio.transpose(-1, -2).matmul(x1) if needs[1] else None
+            return [g1, g2]
+        each = pairwise_slopes(g, x1.unsqueeze(-2) - x2.unsqueeze(-3), out, p)  # (*, P, R, M)
+        return [each.sum(-2) if needs[0] else None, -each.sum(-3) if needs[1] else None]
+
+
+def norms(d: np.ndarray, p: float) -> Any:
+    """p-norms over the last dim of absolute values."""
+    if p == 2:
+        return np.sqrt(np.vecdot(d, d))
+    if p == 1:
+        return np.add.reduce(d, -1)
+    if p == 0:
+        return np.add.reduce((d != 0).astype(d.dtype), -1)
+    if p == math.inf:
+        return d.max(-1, initial=0)
+    return np.add.reduce(d**p, -1) ** (1 / p)
+
+
+def pairwise_slopes(g: Tensor, d: Tensor, out: Tensor, p: float) -> Tensor:
+    """Gradients of the norms (*, P, R) by the differences (*, P, R, M); 0 at a distance of 0."""
+    g, out = g.unsqueeze(-1), out.unsqueeze(-1)
+    if p == 0:
+        return g * d * 0
+    if p == 1:
+        return g * d.sign()
+    if p == math.inf:
+        return g * d.sign() * (d.abs() == out).to(d.dtype)
+    size = d.abs()
+    slope = d.sign() * size.masked_fill(size == 0, 1).pow(p - 1).masked_fill(size == 0, 0)
+    return g * slope * out.masked_fill(out == 0, 1).pow(1 - p).masked_fill(out == 0, 0)

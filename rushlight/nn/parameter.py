@@ -91,7 +91,7 @@ def is_buffer(value: Any) -> bool:
     return isinstance(value, Tensor) and getattr(value, "_is_buffer", False)
 
 
-class _Uninitialized:
+class UninitializedTensorMixin:
     """A tensor whose shape is not known yet. It has a dtype and a device, and can be moved, but not
     computed with."""
 
@@ -124,7 +124,9 @@ class _Uninitialized:
 
     @data.setter
     def data(self, value: Any) -> None:
-        self.__dict__["_like"] = value._like if isinstance(value, _Uninitialized) else value
+        self.__dict__["_like"] = (
+            value._like if isinstance(value, UninitializedTensorMixin) else value
+        )
 
     @property
     def requires_grad(self) -> bool:
@@ -186,9 +188,9 @@ def _moving(name: str) -> Any:
 
 
 for _name in ("is_floating_point", "is_complex"):
-    setattr(_Uninitialized, _name, _asking(_name))
+    setattr(UninitializedTensorMixin, _name, _asking(_name))
 for _name in ("to", "type", "half", "float", "double", "bfloat16", "cuda", "cpu", "share_memory_"):
-    setattr(_Uninitialized, _name, _moving(_name))
+    setattr(UninitializedTensorMixin, _name, _moving(_name))
 
 
 def _uninitialized(cls: type, requires_grad: bool, device: Any, dtype: Any) -> Any:
@@ -198,7 +200,7 @@ def _uninitialized(cls: type, requires_grad: bool, device: Any, dtype: Any) -> A
     return self
 
 
-class UninitializedParameter(_Uninitialized, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
     """A parameter whose shape is not known yet; a lazy module gives it one at its first call.
 
     Args:
@@ -213,7 +215,7 @@ class UninitializedParameter(_Uninitialized, Parameter):
         return _uninitialized(cls, requires_grad, device, dtype)
 
 
-class UninitializedBuffer(_Uninitialized, Tensor):
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     """A buffer whose shape is not known yet; a lazy module gives it one at its first call.
 
     Args:
@@ -241,4 +243,4 @@ class UninitializedBuffer(_Uninitialized, Tensor):
 
 def is_lazy(param: Any) -> bool:
     """Whether `param` is a parameter or buffer without a shape as yet."""
-    return isinstance(param, _Uninitialized)
+    return isinstance(param, UninitializedTensorMixin)

@@ -224,6 +224,7 @@ class Layer:
 
 ENCODER = Layer("TransformerEncoderLayer", (4, 2, 8, 0.0))
 case("TransformerEncoder", ENCODER, 2, enable_nested_tensor=False, on=(E,))
+case("DataParallel", Layer("Linear", (4, 5)), on=X)
 case("TransformerDecoder", Layer("TransformerDecoderLayer", (4, 2, 8, 0.0)), 2, on=(E, (3, 2, 4)))
 
 # -- losses --------------------------------------------------------------------------------------

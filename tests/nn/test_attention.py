@@ -1,0 +1,160 @@
+"""Attention and transformers: masks, hints, the places that are left out, refused arguments."""
+
+import warnings
+
+import pytest
+
+import rushlight as rl
+
+
+def masks(t):
+    padding = t.tensor([[0, 0, 0, 1, 1], [0, 0, 0, 0, 1]], dtype=t.bool)
+    return {
+        "none": {},
+        "padding": {"key_padding_mask": padding},
+        "added padding": {"key_padding_mask": padding * -2.0},
+        "places": {"attn_mask": t.tril(t.ones(5, 5, dtype=t.bool)).logical_not()},
+        "added places": {"attn_mask": t.nn.Transformer.generate_square_subsequent_mask(5)},
+        "by head": {"attn_mask": t.arange(100).reshape(4, 5, 5) % 7 == 1},
+        "both": {"key_padding_mask": padding, "attn_mask": t.eye(5) * -3.0},
+        "hint": {
+            "attn_mask": t.nn.Transformer.generate_square_subsequent_mask(5),
+            "is_causal": True,
+            "need_weights": False,
+        },
+        "no weights": {"need_weights": False},
+        "weights of heads": {"average_attn_weights": False},
+    }
+
+
+@pytest.mark.parametrize("kind", list(masks(rl)))
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.filterwarnings("ignore")
+def test_masks(twin, kind, training):
+    def program(t, nn):
+        attention = nn.MultiheadAttention(4, 2, batch_first=True).train(training)
+        x = t.randn(2, 5, 4, requires_grad=True)
+        out, weights = attention(x, x, x, **masks(t)[kind])
+        out.square().sum().backward()
+        return out, weights, x.grad, [p.grad for p in attention.parameters()]
+
+    twin(program)
+
+
+def test_dropout_of_weights(twin):
+    def program(t, nn):
+        attention = nn.MultiheadAttention(4, 2, dropout=0.5)
+        x = t.randn(5, 2, 4)
+        return attention(x, x, x)
+
+    twin(program)
+
+
+def test_unbatched(twin):
+    def program(t, nn):
+        attention = nn.MultiheadAttention(4, 2)
+        q, k = t.randn(3, 4), t.randn(5, 4)
+        return attention(q, k, k), attention(q, k, k, key_padding_mask=t.arange(5) > 2)
+
+    twin(program)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda t, nn: nn.MultiheadAttention(4, 3),
+        lambda t, nn: nn.MultiheadAttention(4, 0),
+        lambda t, nn: nn.MultiheadAttention(4, 2)(*[t.ones(3, 2, 5)] * 3),
+        lambda t, nn: nn.MultiheadAttention(4, 2)(*[t.ones(3)] * 3),
+        lambda t, nn: nn.MultiheadAttention(4, 2)(*[t.ones(3, 2, 4)] * 3, attn_mask=t.ones(2, 2)),
+        lambda t, nn: nn.MultiheadAttention(4, 2)(
+            *[t.ones(3, 2, 4)] * 3, attn_mask=t.ones(3, 3, dtype=t.int32)
+        ),
+        lambda t, nn: nn.TransformerEncoderLayer(4, 2, activation="x"),
+        lambda t, nn: nn.Transformer(4, 2, 1, 1, 8)(t.ones(3, 2, 4), t.ones(3, 3, 4)),
+        lambda t, nn: nn.Transformer(4, 2, 1, 1, 8)(t.ones(3, 2, 5), t.ones(3, 2, 4)),
+        lambda t, nn: nn.TransformerEncoderLayer(4, 2, 8)(t.ones(3, 2, 4), is_causal=True),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_refused(twin, act):
+    assert isinstance(twin(act), Exception)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("recording", [True, False])
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.filterwarnings("ignore")
+def test_padded_places_of_the_encoder(twin, training, recording, at_end, norm):
+    """Without gradients in evaluation, places that are padded at the end come out as zeros."""
+
+    def program(t, nn):
+        layer = nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True)
+        encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(4) if norm else None)
+        encoder.train(training)
+        padding = masks(t)["padding"]["key_padding_mask"]
+        padding = padding if at_end else ~padding
+        with t.set_grad_enabled(recording):
+            return encoder(t.randn(2, 5, 4), src_key_padding_mask=padding)
+
+    twin(program)
+
+
+@pytest.mark.parametrize("hint", [None, True, False])
+@pytest.mark.filterwarnings("ignore")
+def test_transformer(twin, hint):
+    def program(t, nn):
+        net = nn.Transformer(8, 2, 2, 2, 16, 0.0, batch_first=True, norm_first=True)
+        causal = nn.Transformer.generate_square_subsequent_mask(4)
+        src, tgt = t.randn(2, 6, 8), t.randn(2, 4, 8)
+        out = net(src, tgt, tgt_mask=causal, tgt_is_causal=hint)
+        out.square().sum().backward()
+        return out, [p.grad for p in net.parameters()]
+
+    twin(program, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "warns"),
+    [
+        (lambda nn: nn.TransformerEncoderLayer(4, 2, 8, norm_first=True), True),
+        (lambda nn: nn.TransformerEncoderLayer(4, 2, 8), True),
+        (lambda nn: nn.TransformerEncoderLayer(4, 1, 8, batch_first=True), True),
+        (lambda nn: nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, bias=False), True),
+        (lambda nn: nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), False),
+    ],
+)
+def test_warning_when_nothing_is_left_out(twin, make, warns):
+    def program(t, nn):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            nn.TransformerEncoder(make(nn), 1)
+        return [str(w.message) for w in caught]
+
+    assert bool(twin(program)) == warns
+
+
+def test_layers_of_an_encoder_are_copies(twin):
+    def program(t, nn):
+        layer = nn.TransformerEncoderLayer(4, 2, 8)
+        encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        first, second = encoder.layers
+        same = bool((first.linear1.weight == second.linear1.weight).all())
+        return (
+            same,
+            first.linear1.weight is second.linear1.weight,
+            layer.self_attn is first.self_attn,
+        )
+
+    twin(program)
+
+
+def test_sdpa_kernel():
+    from rushlight.nn.attention import SDPBackend, sdpa_kernel
+
+    with sdpa_kernel([SDPBackend.MATH]):
+        q = rl.ones(1, 2, 3, 4)
+        assert rl.nn.functional.scaled_dot_product_attention(q, q, q).shape == (1, 2, 3, 4)
+    with pytest.raises(AssertionError), sdpa_kernel("math"):
+        pass

@@ -78,7 +78,9 @@ def same_window(x: Any, y: Any) -> bool:
 
 def has_self_overlap(x: np.ndarray[Any, Any]) -> bool:
     """Whether x was expanded: several elements at one place."""
-    return x.size > 0 and any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
+    if 0 not in x.strides or not x.size:
+        return False
+    return any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
 
 
 def check_memory(op: Any, x: np.ndarray[Any, Any], others: list[Any]) -> None:

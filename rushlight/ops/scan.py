@@ -40,6 +40,8 @@ class Cumprod(Op):
         return accumulate(np.multiply, input, dim)
 
     def grad(self, g, input, out, dim):
+        if input._array.shape[dim] == 1:
+            return g
         if input._array.all():
             return Cumsum.bind(g * out.conj(), dim=dim, reverse=True) / input.conj()
         return cumprod_gradient(g, input.conj(), dim)

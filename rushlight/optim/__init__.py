@@ -13,7 +13,7 @@ from rushlight.optim.asgd import ASGD
 from rushlight.optim.lbfgs import LBFGS
 from rushlight.optim.muon import Muon
 from rushlight.optim.nadam import NAdam
-from rushlight.optim.optimizer import Optimizer
+from rushlight.optim.optimizer import Optimizer, swap_in_optimizer_params_and_state
 from rushlight.optim.radam import RAdam
 from rushlight.optim.rmsprop import RMSprop
 from rushlight.optim.rprop import Rprop
@@ -39,4 +39,5 @@ __all__ = [
     "SparseAdam",
     "lr_scheduler",
     "swa_utils",
+    "swap_in_optimizer_params_and_state",
 ]

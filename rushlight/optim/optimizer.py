@@ -4,10 +4,11 @@ rule.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -32,6 +33,7 @@ __all__ = [
     "register_optimizer_step_post_hook",
     "register_optimizer_step_pre_hook",
     "required",
+    "swap_in_optimizer_params_and_state",
 ]
 
 FLOAT32 = dtypes.by_name["float32"]
@@ -380,6 +382,35 @@ def _like(p: Tensor, value: Any, name: str = "") -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_like(p, item) for item in value)
     return value
+
+
+@contextlib.contextmanager
+def swap_in_optimizer_params_and_state(
+    optimizer: Optimizer,
+    swapin_parameters: dict[str, Tensor],
+    swapin_optim_state: dict[str, Any],
+) -> Iterator[None]:
+    """Lets ``optimizer`` work on other parameters and state; afterwards it has its own again.
+
+    Args:
+        optimizer: whose ``step`` and hooks see the other parameters within the ``with``.
+        swapin_parameters: by name, in the order of the optimizer's own.
+        swapin_optim_state: as ``optimizer.state_dict()``.
+    """
+    own = optimizer.state, optimizer.param_groups
+    saved = swapin_optim_state["param_groups"]
+    numbers = [number for group in saved for number in group["params"]]
+    params = dict(zip(numbers, swapin_parameters.values(), strict=True))
+    optimizer.state = defaultdict(dict)
+    for key, value in swapin_optim_state["state"].items():
+        optimizer.state[params.get(key, key)] = dict(value)
+    optimizer.param_groups = [
+        {**group, "params": [params[number] for number in group["params"]]} for group in saved
+    ]
+    try:
+        yield
+    finally:
+        optimizer.state, optimizer.param_groups = own
 
 
 def number(t: Any) -> float:

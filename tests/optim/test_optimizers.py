@@ -402,3 +402,16 @@ def test_files_from_torch_load(tmp_path):
     file.seek(0)
     optimizer.load_state_dict(rl.load(file))
     assert_same(plain(optimizer.state_dict()), plain(optimizer_t.state_dict()))
+
+
+def test_swapped_parameters():
+    p, q = rl.nn.Parameter(rl.ones(2)), rl.nn.Parameter(rl.zeros(2))
+    optimizer = rl.optim.SGD([p], lr=1.0, momentum=0.5)
+    p.grad = q.grad = rl.ones(2)
+    optimizer.step()
+    state = copy.deepcopy(optimizer.state_dict())
+    with rl.optim.swap_in_optimizer_params_and_state(optimizer, {"q": q}, state):
+        optimizer.step()
+    assert (p.tolist(), q.tolist()) == ([0.0, 0.0], [-1.5, -1.5])
+    assert optimizer.state[p]["momentum_buffer"].tolist() == [1.0, 1.0]
+    assert state["state"][0]["momentum_buffer"].tolist() == [1.5, 1.5]

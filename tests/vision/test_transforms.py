@@ -10,6 +10,7 @@ from PIL import Image
 
 import rushlight as rl
 from rushlight.vision import images, transforms, utils
+from rushlight.vision import io as vision_io
 from rushlight.vision.transforms import functional as F
 from rushlight.vision.transforms import resample
 
@@ -348,3 +349,22 @@ def test_save_image():
     utils.save_image(tensor(), file, format="png")
     file.seek(0)
     np.testing.assert_array_equal(np.asarray(Image.open(file)), RGB)
+
+
+def test_files(tmp_path):
+    vision_io.write_png(tensor(scale=False), tmp_path / "a.png")
+    assert vision_io.read_image(tmp_path / "a.png").equal(tensor(scale=False))
+    assert vision_io.read_image(tmp_path / "a.png", "GRAY").shape == (1, 17, 23)
+    vision_io.write_jpeg(tensor(scale=False), tmp_path / "a.jpg", quality=90)
+    assert vision_io.read_image(str(tmp_path / "a.jpg")).shape == (3, 17, 23)
+
+
+def test_second_generation():
+    from rushlight.vision.transforms import v2
+
+    transform = v2.Compose(
+        [v2.ToImage(), v2.RandomHorizontalFlip(0.0), v2.ToDtype(rl.float32, scale=True)]
+    )
+    for image in (RGB, Image.fromarray(RGB), tensor(scale=False)):
+        assert transform(image).allclose(tensor())
+    assert v2.ToDtype(rl.float64)(tensor(scale=False)).max().item() > 200

@@ -78,3 +78,12 @@ __all__ = [
     "ToTensor",
     "functional",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """``v2`` is imported when first asked for: it builds on this module."""
+    if name == "v2":
+        import importlib
+
+        return importlib.import_module("rushlight.vision.transforms.v2")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

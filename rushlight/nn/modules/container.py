@@ -86,8 +86,8 @@ class Sequential(_Numbered):
         torch.Size([5, 2])
         >>> net[1:]
         Sequential(
-          (0): ReLU()
-          (1): Linear(in_features=3, out_features=2, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=3, out_features=2, bias=True)
         )
     """
 

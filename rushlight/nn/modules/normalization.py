@@ -48,8 +48,9 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(Module):
-    """An older `LocalResponseNorm` for images, whose windows also hold channel 0 and are cut off at
-    the ends.
+    """An older `LocalResponseNorm` for images, whose windows also hold channel 0 and are cut off.
+
+    The gradient is that of this function; PyTorch's is not.
 
     Args:
         size: how many channels are neighbours.

@@ -96,9 +96,9 @@ class Transformer(Module):
     Shape: source ``(S, N, E)``, target ``(T, N, E)`` -> ``(T, N, E)``, or all without N.
 
     Example:
-        >>> net = nn.Transformer(8, 2, num_encoder_layers=1, num_decoder_layers=1)
-        >>> net(torch.zeros(5, 3, 8), torch.zeros(4, 3, 8)).shape
-        torch.Size([4, 3, 8])
+        >>> net = nn.Transformer(8, 2, 1, 1, dim_feedforward=16, batch_first=True)
+        >>> net(torch.zeros(3, 5, 8), torch.zeros(3, 4, 8)).shape
+        torch.Size([3, 4, 8])
 
     Reference: Vaswani et al., 2017, arXiv:1706.03762.
     """

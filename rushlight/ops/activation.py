@@ -1,4 +1,6 @@
-"""Activation functions: elementwise curves, their slopes, and the few with weights or random slopes."""
+"""Activation functions: elementwise curves, their slopes, and the few with weights or random
+slopes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ ONE = np.int8(1)
 
 
 def where_not(drop: Any, g: Any) -> Any:
-    """g with zeros where the mask ``drop`` is True, infinities and nan included; not slowed by masks without a pattern as where is."""
+    """g with zeros where the mask ``drop`` is True, infinities and nan included; not slowed by
+    masks without a pattern as where is.
+    """
     whole = INTEGER_OF.get(g.itemsize)
     if whole is None or g.dtype not in dtypes.FLOATS or not g.ndim:
         return np.where(drop, np.zeros((), g.dtype), g)
@@ -36,7 +40,9 @@ class Relu(Elementwise):
 
     def compute_dtype(self, arrays):
         if arrays[0].dtype == np.bool_:
-            raise NotSupportedError("relu: Boolean inputs are not supported; convert them with .float() first.")
+            raise NotSupportedError(
+                "relu: Boolean inputs are not supported; convert them with .float() first."
+            )
         return arrays[0].dtype
 
     def grad(self, g, out):
@@ -63,7 +69,8 @@ class ReluGrad(Elementwise):
 
 
 class Activation(Elementwise, abstract=True):
-    """A curve: its value is ``scalar(s, x)``, its derivative ``slope(s, x)``, and its second derivative ``bend(x)``, in Tensor.
+    """A curve: its value is ``scalar(s, x)``, its derivative ``slope(s, x)``, and its second
+    derivative ``bend(x)``, in Tensor.
 
     bend's default is zero, for curves made of straight pieces.
     """
@@ -76,7 +83,8 @@ class Activation(Elementwise, abstract=True):
         if d not in dtypes.FLOATING_TYPES and not (self.integers and d in dtypes.INTEGER_TYPES):
             name = type(self).__name__.lower()
             raise NotSupportedError(
-                f'"{name}" not implemented for {dtypes.of[d].name}; it takes floating-point tensors: convert with .float().'
+                f'"{name}" not implemented for {dtypes.of[d].name}; it takes floating-point'
+                " tensors: convert with .float()."
             )
         return d
 
@@ -110,7 +118,9 @@ class Slope(Elementwise):
         return where_not(~d, g) if d.dtype == np.bool_ else g * d
 
     def backward_name(self, params):
-        return f"{params['curve'].backward_name(None)[:-1]}Backward0" if params else "SlopeBackward0"
+        return (
+            f"{params['curve'].backward_name(None)[:-1]}Backward0" if params else "SlopeBackward0"
+        )
 
     def grad_g(self, g, x, curve, options):
         return Slope.bind(g, x, curve=curve, options=options)
@@ -150,7 +160,9 @@ class Elu(Tunable):
         return high + s.expm1(low) * (alpha * scale)
 
     def slope(self, s, x, *, alpha, scale, input_scale):
-        return s.where(x > 0, scale, s.exp(s.minimum(x, 0) * input_scale) * (alpha * scale * input_scale))
+        return s.where(
+            x > 0, scale, s.exp(s.minimum(x, 0) * input_scale) * (alpha * scale * input_scale)
+        )
 
     def bend(self, x, *, alpha, scale, input_scale):
         return ((x * input_scale).exp() * (alpha * scale * input_scale**2)).masked_fill(x > 0, 0)
@@ -163,7 +175,9 @@ class Gelu(Activation):
         return input * (0.5 * (1 + s.erf(input * math.sqrt(0.5))))
 
     def slope(self, s, x):
-        return 0.5 * (1 + s.erf(x * math.sqrt(0.5))) + x * s.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+        return 0.5 * (1 + s.erf(x * math.sqrt(0.5))) + x * s.exp(x * x * -0.5) * (
+            1 / math.sqrt(2 * math.pi)
+        )
 
     def bend(self, x):
         return (2 - x * x) * (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
@@ -197,7 +211,11 @@ class Silu(Activation):
     """``x * sigmoid(x)``."""
 
     def compute_dtype(self, arrays):
-        return arrays[0].dtype if arrays[0].dtype in dtypes.COMPLEX_TYPES else super().compute_dtype(arrays)
+        return (
+            arrays[0].dtype
+            if arrays[0].dtype in dtypes.COMPLEX_TYPES
+            else super().compute_dtype(arrays)
+        )
 
     def scalar(self, s, input):
         return input / (1 + s.exp(-input))
@@ -350,7 +368,9 @@ class Prelu(Elementwise):
 
 
 class Rrelu(Op):
-    """``x`` where positive, else x times its own slope from ``noise`` (which is 1 where x is positive)."""
+    """``x`` where positive, else x times its own slope from ``noise`` (which is 1 where x is
+    positive).
+    """
 
     label = "RreluWithNoise"
 
@@ -386,5 +406,3 @@ class Glu(Op):
         y = b.sigmoid()
         gy = g * y
         return Cat.bind(gy, gy * a * (1 - y), dim=dim)
-
-

@@ -35,7 +35,11 @@ def attention_weights(q: Any, k: Any, mask: Any, scale: float, is_causal: bool) 
             s = np.where(mask, s, s.dtype.type(-np.inf))
         else:
             s = s + mask
-    top = np.maximum.reduce(s, -1, None, None, True) if s.shape[-1] else np.zeros((*s.shape[:-1], 1), s.dtype)
+    top = (
+        np.maximum.reduce(s, -1, None, None, True)
+        if s.shape[-1]
+        else np.zeros((*s.shape[:-1], 1), s.dtype)
+    )
     if is_causal or mask is not None:
         top[np.isneginf(top)] = 0
     s -= top
@@ -50,7 +54,8 @@ def attention_weights(q: Any, k: Any, mask: Any, scale: float, is_causal: bool) 
 class Attention(Op):
     """``softmax(q k^T scale + mask) v``, and the weights.
 
-    Shape: query ``(*, L, E)``, key ``(*, S, E)``, value ``(*, S, V)``, mask ``(*, L, S)``; result ``(*, L, V)``; leading dims broadcast.
+    Shape: query ``(*, L, E)``, key ``(*, S, E)``, value ``(*, S, V)``, mask ``(*, L, S)``; result
+    ``(*, L, V)``; leading dims broadcast.
     """
 
     outputs = ("out", "weights")
@@ -70,7 +75,10 @@ class Attention(Op):
             parts = differentiate(g, query, key, value, weights, scale)
         else:
             arrays = [*[wide(t._array) for t in (g, query, key, value)], from_bits(weights._array)]
-            parts = [wrap(packed(p).astype(query._array.dtype, copy=False)) for p in array_gradients(*arrays, scale, needs[3])]
+            parts = [
+                wrap(packed(p).astype(query._array.dtype, copy=False))
+                for p in array_gradients(*arrays, scale, needs[3])
+            ]
         return [p if need else None for p, need in zip((*parts, None)[:4], needs, strict=True)]
 
 
@@ -85,7 +93,9 @@ def array_gradients(g: Any, q: Any, k: Any, v: Any, p: Any, scale: float, mask: 
     return [np.matmul(s, k), np.matmul(s.swapaxes(-1, -2), q), gv, *gm]
 
 
-def tensor_weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, is_causal: bool) -> Tensor:
+def tensor_weights(
+    q: Tensor, k: Tensor, mask: Tensor | None, scale: float, is_causal: bool
+) -> Tensor:
     """``attention_weights`` in Tensor."""
     s = q.matmul(k.transpose(-1, -2)) * scale
     if is_causal:
@@ -96,8 +106,15 @@ def tensor_weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, is_c
     return s.masked_fill(nothing, 0.0).softmax(-1).masked_fill(nothing, 0.0)
 
 
-def differentiate(g: Tensor, q: Tensor, k: Tensor, v: Tensor, p: Tensor, scale: float) -> list[Tensor]:
+def differentiate(
+    g: Tensor, q: Tensor, k: Tensor, v: Tensor, p: Tensor, scale: float
+) -> list[Tensor]:
     """``array_gradients`` in Tensor."""
     s = g.matmul(v.transpose(-1, -2))
     s = (s - (s * p).sum(-1, keepdim=True)) * p
-    return [s.matmul(k) * scale, s.transpose(-1, -2).matmul(q) * scale, p.transpose(-1, -2).matmul(g), s]
+    return [
+        s.matmul(k) * scale,
+        s.transpose(-1, -2).matmul(q) * scale,
+        p.transpose(-1, -2).matmul(g),
+        s,
+    ]

@@ -1,6 +1,7 @@
 """Values that an op keeps for its gradient, as outputs that autograd does not take for results.
 
-An output of integers has no gradient and no place in the graph, so floats that only the gradient's kernel reads travel as their bits.
+An output of integers has no gradient and no place in the graph, so floats that only the gradient's
+kernel reads travel as their bits.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
 """Convolution in any number of dims, its transpose, and the gradient of both.
 
-The three kernels are one trilinear form seen from its three sides: ``Conv`` (input, weight -> output), ``ConvInput`` (output, weight ->
-input, which is also the transposed convolution) and ``ConvWeight`` (input, output -> weight). Each one's gradients are the other two.
+The three kernels are one trilinear form seen from its three sides: ``Conv`` (input, weight ->
+output), ``ConvInput`` (output, weight ->
+input, which is also the transposed convolution) and ``ConvWeight`` (input, output -> weight). Each
+one's gradients are the other two.
 
-All copy windows of the input into columns, for a few samples at a time so that the columns stay in the cache, and multiply them with
+All copy windows of the input into columns, for a few samples at a time so that the columns stay in
+the cache, and multiply them with
 the weights. ``padding`` is a tuple of (before, after) for each spatial dim.
 """
 
@@ -25,33 +28,65 @@ from rushlight.ops.matmul import same_dtype
 CHUNK = 1 << 17  # elements of columns made at a time: what the second-level cache holds
 
 # Note [Columns]
-# A window of the input becomes one column of a matrix. Copying every tap of every window would copy each element once for each tap, so the
-# taps of the first spatial dim are not copied: rows of windows are laid out one after another, and tap i of that dim is the same matrix,
-# read some rows further on. The product is then a sum of one product for each such tap. (With a stride s, rows 0, s, 2s, ... come first,
-# then 1, s + 1, ..., so that the rows of a tap are neighbours again.) Where that would make the products thin, all taps are copied.
+# A window of the input becomes one column of a matrix. Copying every tap of every window would copy
+# each element once for each tap, so the
+# taps of the first spatial dim are not copied: rows of windows are laid out one after another, and
+# tap i of that dim is the same matrix,
+# read some rows further on. The product is then a sum of one product for each such tap. (With a
+# stride s, rows 0, s, 2s, ... come first,
+# then 1, s + 1, ..., so that the rows of a tap are neighbours again.) Where that would make the
+# products thin, all taps are copied.
 
 
 class Geometry:
     """Sizes of one convolution: what the kernels share. Use ``geometry``, which remembers them.
 
-    Fields: n, samples; groups; inner and outer, input and output channels of a group; kernel, out, spatial sizes of the kernel and the
-    output; space and size, those of the input without and with padding; stride, padding, dilation; taps and places, how many taps and
-    outputs there are; terms, (tap of the first dim or None for all, slice of the columns) for each product.
+    Fields: n, samples; groups; inner and outer, input and output channels of a group; kernel, out,
+    spatial sizes of the kernel and the
+    output; space and size, those of the input without and with padding; stride, padding, dilation;
+    taps and places, how many taps and
+    outputs there are; terms, (tap of the first dim or None for all, slice of the columns) for each
+    product.
     """
 
-    def __init__(self, shape: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: int, out: Any) -> None:
+    def __init__(
+        self,
+        shape: Any,
+        weight: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        groups: int,
+        out: Any,
+    ) -> None:
         self.n, channels = shape[:2]
         self.groups, self.inner, self.outer = groups, channels // groups, weight[0] // groups
-        self.kernel, self.stride, self.padding, self.dilation = weight[2:], stride, padding, dilation
+        self.kernel, self.stride, self.padding, self.dilation = (
+            weight[2:],
+            stride,
+            padding,
+            dilation,
+        )
         self.space = shape[2:]
         self.size = tuple([n + a + b for n, (a, b) in zip(self.space, padding, strict=True)])
         self.out = out or tuple(
-            [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(self.size, self.kernel, stride, dilation, strict=True)]
+            [
+                (n - d * (k - 1) - 1) // s + 1
+                for n, k, s, d in zip(self.size, self.kernel, stride, dilation, strict=True)
+            ]
         )
         self.places, self.taps = math.prod(self.out), math.prod(self.kernel)
-        self.pointwise = self.taps == 1 and set(stride) == {1} and self.size == tuple(self.space) == self.out
-        self.depthwise = groups > 1 and self.inner == self.outer == 1 and set(stride) == {1} and self.places > 0
-        self.by_rows = not self.depthwise and self.kernel[0] > 1 and self.inner * self.taps // self.kernel[0] >= 16
+        self.pointwise = (
+            self.taps == 1 and set(stride) == {1} and self.size == tuple(self.space) == self.out
+        )
+        self.depthwise = (
+            groups > 1 and self.inner == self.outer == 1 and set(stride) == {1} and self.places > 0
+        )
+        self.by_rows = (
+            not self.depthwise
+            and self.kernel[0] > 1
+            and self.inner * self.taps // self.kernel[0] >= 16
+        )
         self.plan()
 
     def plan(self) -> None:
@@ -100,14 +135,18 @@ class Geometry:
         if self.by_rows:
             shape = (*lead, *self.kernel[1:], self.stride[0], self.rows, *self.out[1:])
             return np.ndarray(shape, x.dtype, x, 0, (*lead_steps, *taps[1:], rest[0], *steps))
-        return np.ndarray((*lead, *self.kernel, *self.out), x.dtype, x, 0, (*lead_steps, *taps, *steps))
+        return np.ndarray(
+            (*lead, *self.kernel, *self.out), x.dtype, x, 0, (*lead_steps, *taps, *steps)
+        )
 
     def chunks(self) -> list[slice]:
         """Ranges of samples to work on at a time."""
         return [slice(i, min(self.n, i + self.step)) for i in range(0, self.n, self.step)]
 
     def columns(self, x: np.ndarray) -> Any:
-        """(samples, their columns as (n, G, tall, wide)) for each chunk of the input x; one buffer serves all."""
+        """(samples, their columns as (n, G, tall, wide)) for each chunk of the input x; one buffer
+        serves all.
+        """
         w = self.windows(self.padded(x))
         buffer = np.empty((min(self.step, self.n), *w.shape[1:]), x.dtype)
         for part in self.chunks():
@@ -123,7 +162,12 @@ class Geometry:
     def offsets(self) -> list[int]:
         """Where each tap begins to read in a flattened padded plane."""
         return [
-            sum([t * d * math.prod(self.size[i + 1 :]) for i, (t, d) in enumerate(zip(tap, self.dilation, strict=True))])
+            sum(
+                [
+                    t * d * math.prod(self.size[i + 1 :])
+                    for i, (t, d) in enumerate(zip(tap, self.dilation, strict=True))
+                ]
+            )
             for tap in itertools.product(*map(range, self.kernel))
         ]
 
@@ -133,12 +177,16 @@ class Geometry:
 
 
 @functools.lru_cache(512)
-def geometry(shape: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: int, out: Any = None) -> Geometry:
+def geometry(
+    shape: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: int, out: Any = None
+) -> Geometry:
     """The geometry of an input's and a weight's shape."""
     return Geometry(shape, weight, stride, padding, dilation, groups, out)
 
 
-def forward(x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+def forward(
+    x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
     """The convolution of arrays."""
     s = geometry(x.shape, w.shape, stride, padding, dilation, groups)
     out = np.empty((s.n, groups, s.outer, s.places), x.dtype)
@@ -166,8 +214,10 @@ def sum_of_products(s: Geometry, x: Any, w: Any, out: Any) -> None:
 
 
 # Note [Flat rows]
-# With one channel in and out of each group and stride 1, all taps read the padded plane at a constant distance. So each tap is one
-# product along a whole flattened plane, in which the positions between the rows' ends and the next starts are computed for nothing.
+# With one channel in and out of each group and stride 1, all taps read the padded plane at a
+# constant distance. So each tap is one
+# product along a whole flattened plane, in which the positions between the rows' ends and the next
+# starts are computed for nothing.
 
 
 def depthwise(s: Geometry, x: Any, w: Any, out: Any) -> None:
@@ -176,7 +226,9 @@ def depthwise(s: Geometry, x: Any, w: Any, out: Any) -> None:
     w = w.reshape(s.groups, s.taps)
     out = out.reshape(s.n, s.groups, *s.out)
     for part in s.chunks():
-        total = np.zeros((part.stop - part.start, s.groups, math.prod((s.out[0], *s.size[1:]))), x.dtype)
+        total = np.zeros(
+            (part.stop - part.start, s.groups, math.prod((s.out[0], *s.size[1:]))), x.dtype
+        )
         used = total[:, :, : s.run]
         for tap, at in enumerate(s.offsets()):
             used += planes[part, :, at : at + s.run] * w[:, tap, None]
@@ -210,7 +262,9 @@ def depthwise_weight(s: Geometry, x: Any, g: Any) -> Any:
     return total
 
 
-def to_input(g: Any, w: Any, space: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+def to_input(
+    g: Any, w: Any, space: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
     """The input's side for arrays: each output spread over its window."""
     shape = (g.shape[0], w.shape[1] * groups, *space)
     s = geometry(shape, w.shape, stride, padding, dilation, groups, g.shape[2:])
@@ -226,13 +280,18 @@ def to_input(g: Any, w: Any, space: Any, stride: Any, padding: Any, dilation: An
 
 
 def spread_products(s: Geometry, g: Any, w: Any, out: Any) -> None:
-    """The general case of ``to_input``: columns of weights times outputs, added to the windows that they stand for."""
+    """The general case of ``to_input``: columns of weights times outputs, added to the windows that
+    they stand for.
+    """
     weights = [v.swapaxes(1, 2) for v in s.weights(w)]
     into = s.windows(out)
     count = min(s.step, s.n)
     buffer = np.empty((count, s.groups, s.tall, s.wide), g.dtype)
     scratch = np.empty((count, s.groups, s.tall, s.places), g.dtype) if s.by_rows else None
-    taps = [(slice(None),) * 3 + tap for tap in itertools.product(*map(range, s.kernel[1:] if s.by_rows else s.kernel))]
+    taps = [
+        (slice(None),) * 3 + tap
+        for tap in itertools.product(*map(range, s.kernel[1:] if s.by_rows else s.kernel))
+    ]
     for part in s.chunks():
         target = into[part]
         columns = buffer[: part.stop - part.start]
@@ -248,7 +307,9 @@ def spread_products(s: Geometry, g: Any, w: Any, out: Any) -> None:
             np.add(t, columns[tap], t)
 
 
-def to_weight(x: Any, g: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+def to_weight(
+    x: Any, g: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
     """The weight's side for arrays: what each window and each output have in common."""
     shape = (g.shape[1], x.shape[1] // groups, *kernel)
     s = geometry(x.shape, shape, stride, padding, dilation, groups, g.shape[2:])
@@ -272,7 +333,9 @@ def in_float32(kernel: Any, arrays: Any, *args: Any) -> Any:
     d = arrays[0].dtype
     if d not in dtypes.HALVES:
         return kernel(*arrays, *args)
-    return kernel(*[None if a is None else a.astype(dtypes.float32) for a in arrays], *args).astype(d)
+    return kernel(*[None if a is None else a.astype(dtypes.float32) for a in arrays], *args).astype(
+        d
+    )
 
 
 def add_bias_gradient(g: Tensor) -> Tensor:
@@ -281,7 +344,9 @@ def add_bias_gradient(g: Tensor) -> Tensor:
 
 
 class Conv(Op):
-    """Cross-correlation of ``(N, C, *space)`` with weights ``(O, C / groups, *kernel)``, plus a bias ``(O)`` or None."""
+    """Cross-correlation of ``(N, C, *space)`` with weights ``(O, C / groups, *kernel)``, plus a
+    bias ``(O)`` or None.
+    """
 
     label = "Convolution"
 
@@ -302,19 +367,25 @@ class Conv(Op):
 
 
 class ConvInput(Op):
-    """Transposed convolution of ``(N, O, *out)`` with weights ``(O, C / groups, *kernel)`` to ``(N, C, *space)``, plus a bias."""
+    """Transposed convolution of ``(N, O, *out)`` with weights ``(O, C / groups, *kernel)`` to
+    ``(N, C, *space)``, plus a bias.
+    """
 
     label = "Convolution"
 
     def eager(self, xp, input, weight, bias, *, space, stride, padding, dilation, groups):
         same_dtype("conv_transpose", input, weight)
-        out = in_float32(to_input, (input, packed(weight)), space, stride, padding, dilation, groups)
+        out = in_float32(
+            to_input, (input, packed(weight)), space, stride, padding, dilation, groups
+        )
         if bias is not None:
             out += bias.reshape(-1, *[1] * len(space)).astype(out.dtype)
         return out
 
     def grad_input(self, g, weight, input_spec, stride, padding, dilation, groups):
-        out = Conv.bind(g, conj(weight), None, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        out = Conv.bind(
+            g, conj(weight), None, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
         for dim, n in enumerate(input_spec[0]):
             if out._array.shape[dim] != n and dim > 1:  # output padding may exceed a stride
                 out = out.narrow(dim, 0, n)
@@ -322,7 +393,13 @@ class ConvInput(Op):
 
     def grad_weight(self, g, input, weight_spec, stride, padding, dilation, groups):
         return ConvWeight.bind(
-            g, conj(input), kernel=weight_spec[0][2:], stride=stride, padding=padding, dilation=dilation, groups=groups
+            g,
+            conj(input),
+            kernel=weight_spec[0][2:],
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
         )
 
     def grad_bias(self, g):
@@ -330,7 +407,9 @@ class ConvInput(Op):
 
 
 class ConvWeight(Op):
-    """The weights' gradient, from an input ``(N, C, *space)`` and the output's gradient ``(N, O, *out)``."""
+    """The weights' gradient, from an input ``(N, C, *space)`` and the output's gradient
+    ``(N, O, *out)``.
+    """
 
     label = "ConvolutionBackward"
 
@@ -342,4 +421,6 @@ class ConvWeight(Op):
         return ConvInput.bind(g, conj(gw), None, space=input_spec[0][2:], **options)
 
     def grad_g(self, gw, input, stride, padding, dilation, groups):
-        return Conv.bind(conj(input), gw, None, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        return Conv.bind(
+            conj(input), gw, None, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )

@@ -15,11 +15,13 @@ def targets_of(targets: np.ndarray, lengths: tuple[int, ...]) -> list[np.ndarray
     if targets.ndim == 2:
         return [row[:n] for row, n in zip(targets, lengths, strict=True)]
     ends = np.cumsum((0, *lengths))
-    return [targets[a:b] for a, b in zip(ends, ends[1:])]
+    return [targets[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
 def with_blanks(targets: list[np.ndarray], blank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels with blanks between and around them, (N, S); which of them exist; which may be reached from two steps back."""
+    """Labels with blanks between and around them, (N, S); which of them exist; which may be reached
+    from two steps back.
+    """
     longest = max([len(t) for t in targets], default=0)
     labels = np.full((len(targets), 2 * longest + 1), blank, np.int64)
     for row, t in zip(labels, targets, strict=True):
@@ -80,14 +82,18 @@ class CtcLoss(Op):
         check(x, targets, input_lengths, target_lengths, blank)
         labels, exists, skips = with_blanks(targets_of(targets, target_lengths), blank)
         alpha = forward_pass(emissions(x, labels), exists, skips)
-        return sample_losses(alpha, input_lengths, target_lengths).astype(log_probs.dtype, copy=False)
+        return sample_losses(alpha, input_lengths, target_lengths).astype(
+            log_probs.dtype, copy=False
+        )
 
     def grad_log_probs(self, g, log_probs, targets, params):
         return CtcLossGrad.bind(g, log_probs, targets, **params)
 
 
 class CtcLossGrad(Op):
-    """The gradient of CtcLoss: as torch's, of the loss as a function of the scores that ``log_softmax`` made the input from."""
+    """The gradient of CtcLoss: as torch's, of the loss as a function of the scores that
+    ``log_softmax`` made the input from.
+    """
 
     label = "CtcLossBackward"
 
@@ -103,9 +109,13 @@ class CtcLossGrad(Op):
             if g[i] == 0:  # also where an infinite loss was replaced
                 continue
             out[:steps, i] = g[i] * sample_gradient(
-                x[:steps, i], emit[:steps, i : i + 1, : 2 * n + 1], alpha[:steps, i, : 2 * n + 1], labels[i, : 2 * n + 1],
-                skips[i : i + 1, : 2 * n + 1], losses[i],
-            )  # fmt: skip
+                x[:steps, i],
+                emit[:steps, i : i + 1, : 2 * n + 1],
+                alpha[:steps, i, : 2 * n + 1],
+                labels[i, : 2 * n + 1],
+                skips[i : i + 1, : 2 * n + 1],
+                losses[i],
+            )
         return out.astype(d, copy=False)
 
 
@@ -114,7 +124,9 @@ def sample_gradient(x: Any, emit: Any, alpha: Any, labels: Any, skips: Any, loss
     s = len(labels)
     reverse = skips[:, ::-1]
     back = np.zeros_like(reverse)
-    back[:, 2:] = reverse[:, :-2] if s > 2 else reverse[:, 2:]  # a jump over a blank, seen from its end
+    back[:, 2:] = (
+        reverse[:, :-2] if s > 2 else reverse[:, 2:]
+    )  # a jump over a blank, seen from its end
     beta = forward_pass(emit[::-1, :, ::-1], np.ones((1, s), bool), back)[::-1, 0, ::-1]
     joint = alpha + beta - emit[:, 0]  # (T, S): all paths through a label at a step
     share = np.zeros(x.shape, x.dtype)
@@ -128,15 +140,26 @@ def check(x: Any, targets: Any, input_lengths: Any, target_lengths: Any, blank: 
     """Refuse lengths and labels that do not fit."""
     steps, n, classes = x.shape
     if not 0 <= blank < classes:
-        raise RuntimeError(f"ctc_loss: blank must be in label range, 0 to {classes - 1}, but is {blank}.")
+        raise RuntimeError(
+            f"ctc_loss: blank must be in label range, 0 to {classes - 1}, but is {blank}."
+        )
     for lengths, name in ((input_lengths, "input_lengths"), (target_lengths, "target_lengths")):
         if len(lengths) != n:
-            raise RuntimeError(f"ctc_loss: {name} must be of size batch_size, {n}, but there are {len(lengths)}.")
+            raise RuntimeError(
+                f"ctc_loss: {name} must be of size batch_size, {n}, but there are {len(lengths)}."
+            )
         if lengths and min(lengths) < 0:
-            raise RuntimeError(f"ctc_loss: Expected {name} to have value at least 0, but got {min(lengths)}.")
+            raise RuntimeError(
+                f"ctc_loss: Expected {name} to have value at least 0, but got {min(lengths)}."
+            )
     if input_lengths and max(input_lengths) > steps:
-        raise RuntimeError(f"ctc_loss: Expected input_lengths to have value at most {steps}, but got {max(input_lengths)}.")
+        raise RuntimeError(
+            f"ctc_loss: Expected input_lengths to have value at most {steps}, but got"
+            f" {max(input_lengths)}."
+        )
     have = targets.shape[1] if targets.ndim == 2 else targets.shape[0]
     need = max(target_lengths, default=0) if targets.ndim == 2 else sum(target_lengths)
     if have < need:
-        raise RuntimeError(f"ctc_loss: Expected targets for a length of at least {need}, but got {have}.")
+        raise RuntimeError(
+            f"ctc_loss: Expected targets for a length of at least {need}, but got {have}."
+        )

@@ -15,7 +15,9 @@ CHUNK = 1 << 20  # differences made at a time
 
 
 class Cdist(Op):
-    """p-norms of the differences of all rows. Shape: ``(*, P, M), (*, R, M) -> (*, P, R)``; ``products``: by matrix products."""
+    """p-norms of the differences of all rows. Shape: ``(*, P, M), (*, R, M) -> (*, P, R)``;
+    ``products``: by matrix products.
+    """
 
     fits = True
 
@@ -29,14 +31,20 @@ class Cdist(Op):
         out = np.empty((*lead, x1.shape[-2], x2.shape[-2]), x1.dtype)
         step = max(1, CHUNK // max(1, math.prod(lead) * x2.shape[-2] * x2.shape[-1]))
         for i in range(0, x1.shape[-2], step):
-            out[..., i : i + step, :] = norms(np.abs(x1[..., i : i + step, None, :] - x2[..., None, :, :]), p)
+            out[..., i : i + step, :] = norms(
+                np.abs(x1[..., i : i + step, None, :] - x2[..., None, :, :]), p
+            )
         return out
 
     def grads(self, g, needs, x1, x2, out, p):
         if p == 2:
             ratio = (g / out).masked_fill(out == 0, 0)  # (*, P, R)
             g1 = ratio.sum(-1, keepdim=True) * x1 - ratio.matmul(x2) if needs[0] else None
-            g2 = ratio.sum(-2).unsqueeze(-1) * x2 - ratio.transpose(-1, -2).matmul(x1) if needs[1] else None
+            g2 = (
+                ratio.sum(-2).unsqueeze(-1) * x2 - ratio.transpose(-1, -2).matmul(x1)
+                if needs[1]
+                else None
+            )
             return [g1, g2]
         each = pairwise_slopes(g, x1.unsqueeze(-2) - x2.unsqueeze(-3), out, p)  # (*, P, R, M)
         return [each.sum(-2) if needs[0] else None, -each.sum(-3) if needs[1] else None]

@@ -14,22 +14,30 @@ def look_up(weight: Any, index: Any) -> Any:
     """Rows of weight, after checking the indices."""
     if index.size and (index.min() < 0 or index.max() >= len(weight)):
         bad = index.min() if index.min() < 0 else index.max()
-        raise IndexError(f"index out of range in self: index {bad} of a table with {len(weight)} rows.")
+        raise IndexError(
+            f"index out of range in self: index {bad} of a table with {len(weight)} rows."
+        )
     return np.take(weight, index, 0)
 
 
 class Embedding(Op):
-    """``weight[index]``; the row ``padding_idx`` gets no gradient. Shape: ``(V, D), (*) -> (*, D)``."""
+    """``weight[index]``; the row ``padding_idx`` gets no gradient. Shape:
+    ``(V, D), (*) -> (*, D)``.
+    """
 
     def eager(self, xp, weight, index, *, padding_idx, by_frequency):
         return look_up(weight, index)
 
     def grad_weight(self, g, index, weight_spec, padding_idx, by_frequency):
-        return EmbeddingGrad.bind(g, index, rows=weight_spec[0][0], padding_idx=padding_idx, by_frequency=by_frequency)
+        return EmbeddingGrad.bind(
+            g, index, rows=weight_spec[0][0], padding_idx=padding_idx, by_frequency=by_frequency
+        )
 
 
 class EmbeddingGrad(Op):
-    """Rows of g added up by index, into ``rows`` rows; divided by how often an index occurs when ``by_frequency``."""
+    """Rows of g added up by index, into ``rows`` rows; divided by how often an index occurs when
+    ``by_frequency``.
+    """
 
     label = "EmbeddingDenseBackward"
 
@@ -50,13 +58,17 @@ class EmbeddingGrad(Op):
             gg = gg.clone()
             gg[padding_idx] = 0
         if by_frequency:
-            counts = np.maximum(np.bincount(index._array.reshape(-1), minlength=rows), 1).astype(gg._array.dtype)
+            counts = np.maximum(np.bincount(index._array.reshape(-1), minlength=rows), 1).astype(
+                gg._array.dtype
+            )
             gg = gg / gg.new_tensor(counts).unsqueeze(1)
         return Embedding.bind(gg, index, padding_idx=None, by_frequency=False)
 
 
 def add_rows(g: np.ndarray, index: np.ndarray, rows: int) -> np.ndarray:
-    """Rows of g (M, D) added into zeros (rows, D) at index (M); a sparse product, which is many times faster than ``add.at``."""
+    """Rows of g (M, D) added into zeros (rows, D) at index (M); a sparse product, which is many
+    times faster than ``add.at``.
+    """
     if len(index) < 64 or g.dtype not in dtypes.FLOATS:
         out = np.zeros((rows, g.shape[1]), g.dtype)
         np.add.at(out, index, g)
@@ -66,4 +78,6 @@ def add_rows(g: np.ndarray, index: np.ndarray, rows: int) -> np.ndarray:
     order = np.argsort(index, kind="stable")
     starts = np.zeros(rows + 1, np.int64)
     np.cumsum(np.bincount(index, minlength=rows), out=starts[1:])
-    return np.asarray(csr_matrix((np.ones(len(index), g.dtype), order, starts), shape=(rows, len(index))) @ g)
+    return np.asarray(
+        csr_matrix((np.ones(len(index), g.dtype), order, starts), shape=(rows, len(index))) @ g
+    )

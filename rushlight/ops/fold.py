@@ -13,10 +13,15 @@ from rushlight.ops.conv import in_float32
 from rushlight.ops.pool import inside, padded, tap_slices
 
 
-def window_counts(space: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
+def window_counts(
+    space: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> tuple[int, ...]:
     """How many windows there are along each dim."""
     return tuple(
-        [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(space, kernel, stride, padding, dilation, strict=True)]
+        [
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(space, kernel, stride, padding, dilation, strict=True)
+        ]
     )
 
 
@@ -30,7 +35,9 @@ class Unfold(Op):
         x = padded(input, [(p, p) for p in padding], 0)
         columns = np.empty((*x.shape[:2], math.prod(kernel), *out), x.dtype)
         for i, tap in enumerate(itertools.product(*map(range, kernel))):
-            columns[:, :, i] = x[(..., *[tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)])]
+            columns[:, :, i] = x[
+                (..., *[tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)])
+            ]
         return columns.reshape(x.shape[0], x.shape[1] * math.prod(kernel), math.prod(out))
 
     def grad(self, g, input_spec, params):
@@ -38,7 +45,7 @@ class Unfold(Op):
 
 
 class Fold(Op):
-    """Columns ``(N, C * taps, windows)`` added up where their windows lie, in ``(N, C, *space)``."""
+    """Columns ``(N, C * taps, windows)`` added up where their windows lie in ``(N, C, *space)``."""
 
     label = "Col2Im"
 
@@ -58,5 +65,7 @@ def fold(columns: Any, space: Any, kernel: Any, stride: Any, padding: Any, dilat
     pairs = [(p, p) for p in padding]
     x = np.zeros((n, c, *[m + 2 * p for m, p in zip(space, padding, strict=True)]), columns.dtype)
     for i, tap in enumerate(itertools.product(*map(range, kernel))):
-        x[(..., *[tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)])] += columns[:, :, i]
+        x[(..., *[tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)])] += (
+            columns[:, :, i]
+        )
     return np.array(x[inside(space, pairs)], order="C", copy=None)

@@ -32,7 +32,8 @@ def reduce(loss: np.ndarray, reduction: str) -> Any:
 class Pointwise(Op, abstract=True):
     """A loss of corresponding elements of ``input`` and ``target`` (of one shape and dtype).
 
-    ``value(x, y)`` is the loss of arrays. ``slope(x, y)`` is its derivative by input, in Tensor, and ``target_slope`` by target.
+    ``value(x, y)`` is the loss of arrays. ``slope(x, y)`` is its derivative by input, in Tensor,
+    and ``target_slope`` by target.
     """
 
     def value(self, x: Any, y: Any, **options: Any) -> Any:
@@ -58,11 +59,15 @@ class Pointwise(Op, abstract=True):
 
     def grad_input(self, g, input, target, params):
         options = {k: v for k, v in params.items() if k != "reduction"}
-        return self.slope(input, target, **options) * self.share(g, input._array.size, params["reduction"])
+        return self.slope(input, target, **options) * self.share(
+            g, input._array.size, params["reduction"]
+        )
 
     def grad_target(self, g, input, target, params):
         options = {k: v for k, v in params.items() if k != "reduction"}
-        return self.target_slope(input, target, **options) * self.share(g, input._array.size, params["reduction"])
+        return self.target_slope(input, target, **options) * self.share(
+            g, input._array.size, params["reduction"]
+        )
 
 
 class MseLoss(Pointwise):
@@ -117,7 +122,7 @@ class SmoothL1Loss(Pointwise):
 
 
 class HuberLoss(Pointwise):
-    """``(x - y)^2 / 2`` where the difference is below delta, else ``delta (|x - y| - delta / 2)``."""
+    """``(x - y)^2 / 2`` where ``|x - y| < delta``, else ``delta (|x - y| - delta / 2)``."""
 
     def value(self, x, y, *, delta):
         d = np.abs(x - y)
@@ -147,11 +152,13 @@ class BinaryCrossEntropy(Pointwise):
     def value(self, x, y):
         if x.size and not (x.min() >= 0 and x.max() <= 1):
             raise RuntimeError(
-                "binary_cross_entropy: all elements of input should be between 0 and 1; apply sigmoid first, or use "
-                "binary_cross_entropy_with_logits."
+                "binary_cross_entropy: all elements of input should be between 0 and 1; apply"
+                " sigmoid first, or use binary_cross_entropy_with_logits."
             )
         if y.size and not (y.min() >= 0 and y.max() <= 1):
-            raise RuntimeError("binary_cross_entropy: all elements of target should be between 0 and 1.")
+            raise RuntimeError(
+                "binary_cross_entropy: all elements of target should be between 0 and 1."
+            )
         return (y - 1) * np.maximum(np.log1p(-x), -100) - y * np.maximum(np.log(x), -100)
 
     def slope(self, x, y):
@@ -162,7 +169,9 @@ class BinaryCrossEntropy(Pointwise):
 
 
 class BinaryCrossEntropyWithLogits(Op):
-    """``-(p y log s + (1 - y) log(1 - s))`` for ``s = sigmoid(x)``, with p, ``pos_weight``, broadcast or None."""
+    """``-(p y log s + (1 - y) log(1 - s))`` for ``s = sigmoid(x)``, with p, ``pos_weight``,
+    broadcast or None.
+    """
 
     def eager(self, xp, input, target, pos_weight, *, reduction):
         d = input.dtype
@@ -213,7 +222,7 @@ class KlDiv(Pointwise):
         return y.exp() * (y - x + 1) if log_target else (y.log() + 1 - x).masked_fill(y == 0, 0)
 
 
-# Classes -----------------------------------------------------------------------------------------------------------
+# -- Classes -------------------------------------------------------------------------------------
 
 
 def as_rows(x: np.ndarray) -> np.ndarray:
@@ -231,8 +240,8 @@ class Classes:
     def __init__(self, logp: np.ndarray, target: np.ndarray, ignore: int) -> None:
         if target.dtype.kind not in "iu":
             raise DTypeError(
-                f"expected scalar type Long for the targets, but found {dtypes.of[target.dtype].name}; class indices are int64: "
-                "convert with .long()."
+                "expected scalar type Long for the targets, but found"
+                f" {dtypes.of[target.dtype].name}; class indices are int64: convert with .long()."
             )
         want = logp.shape[:1] + logp.shape[2:] if logp.ndim > 1 else ()
         if target.shape != want:
@@ -243,7 +252,9 @@ class Classes:
             self.valid = valid = target != ignore
             bad = target[valid & ((target < 0) | (target >= classes))]
             if bad.size:
-                raise IndexError(f"Target {bad.flat[0]} is out of bounds: classes are 0 to {classes - 1}.")
+                raise IndexError(
+                    f"Target {bad.flat[0]} is out of bounds: classes are 0 to {classes - 1}."
+                )
             target = np.where(valid, target, 0)
         elif 0 <= ignore < classes:
             self.valid = target != ignore
@@ -272,14 +283,18 @@ def size_error(logp: np.ndarray, target: np.ndarray, want: Any) -> Exception:
     """The error for targets whose shape does not go with the input's."""
     if logp.ndim and target.ndim and logp.shape[0] != target.shape[0]:
         return ValueError(
-            f"Expected input batch_size ({logp.shape[0]}) to match target batch_size ({target.shape[0]}): the input has shape "
-            f"{logp.shape} and the target {target.shape}."
+            f"Expected input batch_size ({logp.shape[0]}) to match target batch_size"
+            f" ({target.shape[0]}): the input has shape {logp.shape} and the target {target.shape}."
         )
     return ShapeError(
-        f"nll_loss: 0D or 1D target tensor expected for inputs of 1 or 2 dims, multi-target not supported: an input of shape "
-        f"{logp.shape} goes with targets of shape {tuple(want)}, but they have {target.shape}."
+        "nll_loss: 0D or 1D target tensor expected for inputs of 1 or 2 dims, multi-target not"
+        f" supported: an input of shape {logp.shape} goes with targets of shape {tuple(want)}, but"
+        f" they have {target.shape}."
         if logp.ndim < 3
-        else f"nll_loss: an input of shape {logp.shape} goes with targets of shape {tuple(want)}, but they have {target.shape}."
+        else (
+            f"nll_loss: an input of shape {logp.shape} goes with targets of shape {tuple(want)},"
+            f" but they have {target.shape}."
+        )
     )
 
 
@@ -299,7 +314,9 @@ def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_inde
     return loss if loss.dtype == d else loss.astype(d)
 
 
-def coefficients(g: Any, logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> tuple[Any, Classes]:
+def coefficients(
+    g: Any, logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int
+) -> tuple[Any, Classes]:
     """Each position's factor: the arriving gradient times its weight, by the total for a mean."""
     classes = Classes(logp, target, ignore_index)
     w = classes.weights(logp, weight)
@@ -318,7 +335,9 @@ def at_class_dim(c: Any, ndim: int) -> Any:
 
 
 class NllLoss(Op):
-    """``-weight[target] * input[target]`` for log-probabilities ``(N, C, ...)`` and classes ``(N, ...)``."""
+    """``-weight[target] * input[target]`` for log-probabilities ``(N, C, ...)`` and classes
+    ``(N, ...)``.
+    """
 
     def eager(self, xp, input, target, weight, *, reduction, ignore_index):
         return picked_loss(input, target, weight, reduction, ignore_index)
@@ -346,7 +365,8 @@ class NllGrad(Op):
 class CrossEntropy(Op):
     """NllLoss of ``logp``, the log-softmax of ``input``, with the gradient of both in one step.
 
-    ``input`` takes the whole gradient, so ``logp``, of which the gradient is a function, receives none.
+    ``input`` takes the whole gradient, so ``logp``, of which the gradient is a function, receives
+    none.
     """
 
     label = "NllLoss"
@@ -378,7 +398,12 @@ class CrossEntropyGrad(Op):
         p = logp.exp()
         # the factor without g, of each position, and the centred probabilities
         unit, classes = coefficients(
-            np.ones((), logp._array.dtype), logp._array, target._array, None if weight is None else weight._array, reduction, ignore_index
+            np.ones((), logp._array.dtype),
+            logp._array,
+            target._array,
+            None if weight is None else weight._array,
+            reduction,
+            ignore_index,
         )
         factor = wrap(np.asarray(at_class_dim(unit, logp.ndim)))
         hot = np.zeros(logp._array.shape, logp._array.dtype)

@@ -1,6 +1,7 @@
 """Normalisation: batches, layers, and the root mean square.
 
-The gradients come in two forms. A kernel on arrays is used in an ordinary backward pass; when gradients are recorded (for higher orders)
+The gradients come in two forms. A kernel on arrays is used in an ordinary backward pass; when
+gradients are recorded (for higher orders)
 the same formula is written in Tensor instead.
 """
 
@@ -49,7 +50,8 @@ def column(v: np.ndarray) -> np.ndarray:
 
 
 class BatchNorm(Op):
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` with the statistics of each channel of the batch.
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` with the statistics of each channel of the
+    batch.
 
     Outputs: the result, and the bits of the means and of ``1 / sqrt(var + eps)``.
     """
@@ -72,7 +74,11 @@ class BatchNorm(Op):
         if modes.grad or modes.trace is not None:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
         x, gy = flattened(wide(input._array)), flattened(wide(g[0]._array))
-        w, mean, scale = None if weight is None else wide(weight._array), from_bits(mean._array), from_bits(scale._array)
+        w, mean, scale = (
+            None if weight is None else wide(weight._array),
+            from_bits(mean._array),
+            from_bits(scale._array),
+        )
         count = x.dtype.type(x.shape[0] * x.shape[2])
         total = channel_sum(gy)
         y = x - column(mean)
@@ -85,7 +91,11 @@ class BatchNorm(Op):
             y -= column(total * factor / count)
             gx = wrap(y.reshape(input._array.shape).astype(input._array.dtype, copy=False))
         d = None if weight is None else weight._array.dtype
-        return [gx, wrap(slope.astype(d)) if needs[1] else None, wrap(total.astype(d or total.dtype)) if needs[2] else None]
+        return [
+            gx,
+            wrap(slope.astype(d)) if needs[1] else None,
+            wrap(total.astype(d or total.dtype)) if needs[2] else None,
+        ]
 
 
 def batch_norm_gradients(g: Tensor, x: Tensor, weight: Any, eps: float) -> list[Any]:
@@ -102,13 +112,17 @@ def batch_norm_gradients(g: Tensor, x: Tensor, weight: Any, eps: float) -> list[
 
 def rows(x: np.ndarray, rank: int) -> np.ndarray:
     """x with its last ``rank`` dims as one, the others as one."""
-    return np.ascontiguousarray(x).reshape(math.prod(x.shape[: x.ndim - rank]), math.prod(x.shape[x.ndim - rank :]))
+    return np.ascontiguousarray(x).reshape(
+        math.prod(x.shape[: x.ndim - rank]), math.prod(x.shape[x.ndim - rank :])
+    )
 
 
 class LayerNorm(Op):
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last ``rank`` dims; without ``center``, of ``x / sqrt(mean(x^2) + eps)``.
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last ``rank`` dims; without
+    ``center``, of ``x / sqrt(mean(x^2) + eps)``.
 
-    Outputs: the result, and the bits of the means (zeros without ``center``) and of ``1 / sqrt(var + eps)``.
+    Outputs: the result, and the bits of the means (zeros without ``center``) and of
+    ``1 / sqrt(var + eps)``.
     """
 
     outputs = ("out", "mean", "scale")
@@ -140,7 +154,9 @@ class LayerNorm(Op):
         y = y * scale
         gw = gb = gx = None
         if needs[1]:
-            gw = wrap(np.einsum("ij,ij->j", gy, y).reshape(specs[1][0]).astype(specs[1][1], copy=False))
+            gw = wrap(
+                np.einsum("ij,ij->j", gy, y).reshape(specs[1][0]).astype(specs[1][1], copy=False)
+            )
         if needs[2]:
             gb = wrap(np.add.reduce(gy, 0).reshape(specs[2][0]).astype(specs[2][1], copy=False))
         if needs[0]:
@@ -156,7 +172,9 @@ class LayerNorm(Op):
         return [gx, gw, gb]
 
 
-def layer_norm_gradients(g: Tensor, x: Tensor, weight: Any, rank: int, eps: float, center: bool) -> list[Any]:
+def layer_norm_gradients(
+    g: Tensor, x: Tensor, weight: Any, rank: int, eps: float, center: bool
+) -> list[Any]:
     """The gradients of LayerNorm, in Tensor."""
     dims, lead = tuple(range(-rank, 0)), tuple(range(x._array.ndim - rank))
     y = x - x.mean(dims, keepdim=True) if center else x

@@ -1,7 +1,9 @@
 """Pooling: maxima and sums of windows, over any number of trailing dims.
 
-Windows are cut along one dim at a time, since a maximum of maxima, and a sum of sums, is that of the whole window. ``padding`` is a tuple
-of (before, after) for each dim; where a window's last positions lie beyond the padding they were cut off by ``ceil_mode``'s rule.
+Windows are cut along one dim at a time, since a maximum of maxima, and a sum of sums, is that of
+the whole window. ``padding`` is a tuple
+of (before, after) for each dim; where a window's last positions lie beyond the padding they were
+cut off by ``ceil_mode``'s rule.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ def padded(x: np.ndarray, padding: Any, value: Any) -> np.ndarray:
     if not any(a or b for a, b in padding):
         return x
     lead = x.ndim - len(padding)
-    shape = [*x.shape[:lead], *[n + a + b for n, (a, b) in zip(x.shape[lead:], padding, strict=True)]]
+    shape = [
+        *x.shape[:lead],
+        *[n + a + b for n, (a, b) in zip(x.shape[lead:], padding, strict=True)],
+    ]
     out = np.full(shape, value, x.dtype) if value else np.zeros(shape, x.dtype)
     out[inside(x.shape[lead:], padding)] = x
     return out
@@ -50,8 +55,12 @@ def along(dim: int, part: slice) -> tuple[Any, ...]:
     return (..., part, *[slice(None)] * (-1 - dim))
 
 
-def max_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, coded: bool) -> Any:
-    """Maxima of windows, and which tap they are (numbered in row-major order), or None unless ``coded``."""
+def max_windows(
+    x: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, coded: bool
+) -> Any:
+    """Maxima of windows, and which tap they are (numbered in row-major order), or None unless
+    ``coded``.
+    """
     v = padded(x, padding, lowest(x.dtype))
     kind: Any = np.uint8 if math.prod(kernel) <= 256 else np.int32
     codes, unit = None, 1
@@ -78,7 +87,9 @@ def max_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilati
     return np.array(v, order="C", copy=v is x or v.base is not None), codes
 
 
-def flat_indices(codes: Any, space: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> np.ndarray:
+def flat_indices(
+    codes: Any, space: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> np.ndarray:
     """Places of the maxima in the flattened unpadded dims, from their taps."""
     index = np.zeros(codes.shape, np.int64)
     rest = codes.astype(np.int64)
@@ -101,7 +112,9 @@ class MaxPool(Op):
 
     def eager(self, xp, input, *, out, kernel, stride, padding, dilation):
         if input.dtype in dtypes.HALVES:
-            v, codes = max_windows(input.astype(dtypes.float32), out, kernel, stride, padding, dilation, True)
+            v, codes = max_windows(
+                input.astype(dtypes.float32), out, kernel, stride, padding, dilation, True
+            )
             return v.astype(input.dtype), codes
         return max_windows(input, out, kernel, stride, padding, dilation, True)
 
@@ -115,7 +128,9 @@ class MaxPoolValues(Op):
     def eager(self, xp, input, *, out, kernel, stride, padding, dilation):
         if input.dtype in dtypes.HALVES:
             wide = input.astype(dtypes.float32)
-            return max_windows(wide, out, kernel, stride, padding, dilation, False)[0].astype(input.dtype)
+            return max_windows(wide, out, kernel, stride, padding, dilation, False)[0].astype(
+                input.dtype
+            )
         return max_windows(input, out, kernel, stride, padding, dilation, False)[0]
 
 
@@ -127,8 +142,13 @@ class MaxPoolSpread(Op):
     def eager(self, xp, g, taps, *, space, out, kernel, stride, padding, dilation):
         rank = len(kernel)
         size = [n + a + b for n, (a, b) in zip(space[-rank:], padding, strict=True)]
-        disjoint = all(s >= (k - 1) * d + 1 and d == 1 for k, s, d in zip(kernel, stride, dilation, strict=True))
-        tiled = disjoint and all(o * k == n and k == s for o, k, s, n in zip(out, kernel, stride, size, strict=True))
+        disjoint = all(
+            s >= (k - 1) * d + 1 and d == 1
+            for k, s, d in zip(kernel, stride, dilation, strict=True)
+        )
+        tiled = disjoint and all(
+            o * k == n and k == s for o, k, s, n in zip(out, kernel, stride, size, strict=True)
+        )
         work = dtypes.float32 if g.dtype in dtypes.HALVES else g.dtype
         make = np.empty if tiled else np.zeros
         x = make((*space[:-rank], *size), work)
@@ -198,7 +218,16 @@ def spread_windows(g: Any, space: Any, out: Any, kernel: Any, stride: Any, paddi
     return np.array(v, order="C", copy=None)
 
 
-def counts(space: Any, out: Any, kernel: Any, stride: Any, padding: Any, include_pad: bool, divisor: int | None, ceil: Any) -> Any:
+def counts(
+    space: Any,
+    out: Any,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    include_pad: bool,
+    divisor: int | None,
+    ceil: Any,
+) -> Any:
     """What each window's sum is divided by: a number, or an array of ``out``'s shape.
 
     ``ceil``: the padding after each dim that counts as part of the input when ``include_pad``.
@@ -209,7 +238,11 @@ def counts(space: Any, out: Any, kernel: Any, stride: Any, padding: Any, include
     uniform = True
     for n, o, k, s, (a, _), after in zip(space, out, kernel, stride, padding, ceil, strict=True):
         start = np.arange(o) * s - a
-        low, high = (start, np.minimum(start + k, n + after)) if include_pad else (np.maximum(start, 0), np.minimum(start + k, n))
+        low, high = (
+            (start, np.minimum(start + k, n + after))
+            if include_pad
+            else (np.maximum(start, 0), np.minimum(start + k, n))
+        )
         sizes.append(high - low)
         uniform = uniform and bool((sizes[-1] == k).all())
     if uniform:
@@ -226,7 +259,9 @@ class AvgPool(Op):
     label = "AvgPool2D"
 
     def eager(self, xp, input, *, out, kernel, stride, padding, include_pad, divisor, after):
-        n = counts(input.shape[-len(kernel) :], out, kernel, stride, padding, include_pad, divisor, after)
+        n = counts(
+            input.shape[-len(kernel) :], out, kernel, stride, padding, include_pad, divisor, after
+        )
         return in_float32(averages, (input,), out, kernel, stride, padding, n)
 
     def grad(self, g, input_spec, params):
@@ -237,7 +272,8 @@ def averages(x: Any, out: Any, kernel: Any, stride: Any, padding: Any, n: Any) -
     """Means of windows, for counts n."""
     total = sum_windows(x, out, kernel, stride, padding)
     if total.dtype.kind in "iu":
-        return np.sign(total) * (np.abs(total) // np.asarray(n, total.dtype))  # towards zero
+        n = np.asarray(n, total.dtype)
+        return np.sign(total) * np.sign(n) * (np.abs(total) // np.abs(n))  # towards zero
     total /= np.asarray(n, total.dtype)
     return total
 
@@ -249,14 +285,21 @@ class AvgPoolSpread(Op):
 
     def eager(self, xp, g, *, space, out, kernel, stride, padding, include_pad, divisor, after):
         n = counts(space, out, kernel, stride, padding, include_pad, divisor, after)
-        return in_float32(lambda a: spread_windows(a / np.asarray(n, a.dtype), space, out, kernel, stride, padding), (g,))
+        return in_float32(
+            lambda a: spread_windows(
+                a / np.asarray(n, a.dtype), space, out, kernel, stride, padding
+            ),
+            (g,),
+        )
 
     def grad(self, g, params):
         return AvgPool.bind(g, **{k: v for k, v in params.items() if k != "space"})
 
 
 class Along(Op):
-    """Each trailing dim i of the input multiplied by ``matrices[i]`` (old size, new size), a NumPy array or None to leave it."""
+    """Each trailing dim i of the input multiplied by ``matrices[i]`` (old size, new size), a NumPy
+    array or None to leave it.
+    """
 
     label = "Resample"
 
@@ -277,7 +320,9 @@ def multiply_along(x: Any, matrices: Any) -> Any:
             x = (x.reshape(-1, x.shape[-1]).dot(m)).reshape(*x.shape[:-1], m.shape[1])
         else:
             lead, n, tail = x.shape[:dim], x.shape[dim], math.prod(x.shape[dim + 1 :])
-            x = np.matmul(np.ascontiguousarray(m.T), x.reshape(-1, n, tail)).reshape(*lead, m.shape[1], *x.shape[dim + 1 :])
+            x = np.matmul(np.ascontiguousarray(m.T), x.reshape(-1, n, tail)).reshape(
+                *lead, m.shape[1], *x.shape[dim + 1 :]
+            )
     return np.array(x, order="C", copy=None)
 
 
@@ -343,11 +388,15 @@ def fractional_starts(sample: np.ndarray, n: int, out: int, kernel: int) -> np.n
 
 
 def fractional_places(samples: np.ndarray, space: Any, out: Any, kernel: Any) -> np.ndarray:
-    """Flat places (N, C, *out, taps) of the elements of fractional pooling's windows; samples (N, C, rank), last dim first."""
+    """Flat places (N, C, *out, taps) of the elements of fractional pooling's windows; samples (N,
+    C, rank), last dim first.
+    """
     rank = len(out)
     total: Any = 0
     for i, (n, o, k) in enumerate(zip(space, out, kernel, strict=True)):
-        starts = fractional_starts(samples[..., rank - 1 - i if rank == 2 else i], n, o, k)  # (N, C, o)
+        starts = fractional_starts(
+            samples[..., rank - 1 - i if rank == 2 else i], n, o, k
+        )  # (N, C, o)
         places = starts[..., None] + np.arange(k)  # (N, C, o, k)
         lead = places.shape[:2]
         shape = [1] * (2 * rank)

@@ -60,7 +60,11 @@ def cubic(n: int, out: int, scale: float | None, align_corners: bool) -> np.ndar
 def smoothed(n: int, out: int, scale: float | None, align_corners: bool, kind: str) -> np.ndarray:
     """Matrix (n, out) of interpolation whose kernel widens when the size shrinks (antialias)."""
     s = step(n, out, scale, align_corners)
-    kernel: Callable[[Any], Any] = (lambda x: np.maximum(1 - np.abs(x), 0)) if kind == "bilinear" else (lambda x: cubic_weight(x, -0.5))
+    kernel: Callable[[Any], Any] = (
+        (lambda x: np.maximum(1 - np.abs(x), 0))
+        if kind == "bilinear"
+        else (lambda x: cubic_weight(x, -0.5))
+    )
     radius = 1.0 if kind == "bilinear" else 2.0
     width = max(s, 1.0)
     m = np.zeros((n, out))
@@ -111,4 +115,4 @@ class Gathered(Op):
 
 def output_size(n: int, scale: float) -> int:
     """Size after scaling."""
-    return int(math.floor(n * scale))
+    return math.floor(n * scale)

@@ -13,8 +13,8 @@ def floating(name: str, x: np.ndarray) -> None:
     """Refuse integers and complex numbers."""
     if x.dtype not in dtypes.FLOATING_TYPES:
         raise NotSupportedError(
-            f'"{name}" not implemented for {dtypes.of[x.dtype].name}; it takes floating-point tensors: convert with .float(), or '
-            "pass dtype=."
+            f'"{name}" not implemented for {dtypes.of[x.dtype].name}; it takes floating-point'
+            " tensors: convert with .float(), or pass dtype=."
         )
 
 

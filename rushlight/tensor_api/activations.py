@@ -8,7 +8,14 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import activation as A
 from rushlight.ops.softmax import LogSoftmax, Softmax
-from rushlight.tensor_api._common import expect_tensor, method, methods, numpy_dtype, store_out, wrap_dim
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    methods,
+    numpy_dtype,
+    store_out,
+    wrap_dim,
+)
 from rushlight.tensor_api.conversion import cast
 
 __all__ = ["hardshrink", "log_softmax", "prelu", "relu", "relu_", "softmax"]
@@ -42,27 +49,35 @@ def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
 
 @method
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``x`` where positive, else ``weight * x``; one weight for all, or one for each channel (dim 1).
+    """``x`` where positive, else ``weight * x``; one weight for all, or one for each channel (dim
+    1).
 
     Shape: ``(N, C, *) -> (N, C, *)``, weight ``(1,)``, ``()`` or ``(C,)``.
     """
     n, size = input._array.ndim, weight._array.size
     if weight._array.ndim > 1:
-        raise ShapeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got ndim = {weight._array.ndim}")
+        raise ShapeError(
+            "prelu: Expected `weight` to be a scalar or 1D tensor, but got ndim ="
+            f" {weight._array.ndim}"
+        )
     if size != 1:
         channels = input._array.shape[1] if n > 1 else 1
         if not n:
-            raise ShapeError("prelu: Not allow zero-dim input tensor together with a weight of several elements.")
+            raise ShapeError(
+                "prelu: Not allow zero-dim input tensor together with a weight of several elements."
+            )
         if channels != size:
             raise ShapeError(
-                f"prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers = {size} and channel size = "
-                f"{channels}; use one weight, or one for each channel."
+                "prelu: Mismatch of parameter numbers and input channel size. Found parameter"
+                f" numbers = {size} and channel size = {channels}; use one weight, or one for each"
+                " channel."
             )
         if n > 2:
             weight = weight.reshape(size, *(1,) * (n - 2))
     if weight._array.dtype != input._array.dtype:
         raise RuntimeError(
-            f"prelu: Type promoting not supported. Got {input._array.dtype} and {weight._array.dtype}; give both one dtype."
+            f"prelu: Type promoting not supported. Got {input._array.dtype} and"
+            f" {weight._array.dtype}; give both one dtype."
         )
     return A.Prelu.bind(input, weight.reshape(()) if n == 0 else weight)  # type: ignore[no-any-return]
 

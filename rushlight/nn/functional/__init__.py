@@ -1,6 +1,7 @@
 """torch.nn.functional: the mathematics of layers, without state.
 
-One module per family: ``activation``, ``dropout``, ``linear``, ``loss``, ``distance``, ...; each turns its arguments into the ops of
+One module per family: ``activation``, ``dropout``, ``linear``, ``loss``, ``distance``, ...; each
+turns its arguments into the ops of
 ``rushlight.ops``.
 """
 
@@ -11,6 +12,7 @@ from rushlight.nn.functional.distance import *
 from rushlight.nn.functional.dropout import *
 from rushlight.nn.functional.linear import *
 from rushlight.nn.functional.loss import *
+from rushlight.nn.functional.margin import *
 from rushlight.nn.functional.norm import *
 from rushlight.nn.functional.padding import *
 from rushlight.nn.functional.pooling import *

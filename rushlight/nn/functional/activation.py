@@ -12,10 +12,11 @@ from rushlight.ops import activation as A
 from rushlight.tensor_api._common import store_out, wrap_dim
 
 __all__ = [
-    "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "selu_", "celu", "celu_", "gelu", "silu", "mish",
-    "softplus", "hardtanh", "hardtanh_", "hardswish", "hardsigmoid", "hardshrink", "softshrink", "tanhshrink", "softsign", "logsigmoid",
-    "prelu", "rrelu", "rrelu_", "glu", "threshold", "threshold_", "sigmoid", "tanh", "softmax", "log_softmax", "softmin",
-    "gumbel_softmax",
+    "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "selu_", "celu",
+    "celu_", "gelu", "silu", "mish", "softplus", "hardtanh", "hardtanh_", "hardswish",
+    "hardsigmoid", "hardshrink", "softshrink", "tanhshrink", "softsign", "logsigmoid", "prelu",
+    "rrelu", "rrelu_", "glu", "threshold", "threshold_", "sigmoid", "tanh", "softmax",
+    "log_softmax", "softmin", "gumbel_softmax",
 ]  # fmt: skip
 
 
@@ -70,11 +71,19 @@ def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``scale * elu(x, alpha)`` with the constants that keep mean 0 and variance 1 through layers. Shape: ``(*) -> (*)``.
+    """``scale * elu(x, alpha)`` with the constants that keep mean 0 and variance 1 through layers.
+    Shape: ``(*) -> (*)``.
 
     Reference: Klambauer et al., 2017, arXiv:1706.02515.
     """
-    return _apply(A.Elu, input, inplace, alpha=1.6732632423543772848170429916717, scale=1.0507009873554804934193349852946, input_scale=1)
+    return _apply(
+        A.Elu,
+        input,
+        inplace,
+        alpha=1.6732632423543772848170429916717,
+        scale=1.0507009873554804934193349852946,
+        input_scale=1,
+    )
 
 
 def selu_(input: Tensor) -> Tensor:
@@ -95,7 +104,8 @@ def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None) -> Tensor:
-    """``x * P(X <= x)`` of a standard normal X; ``approximate="tanh"`` is cheaper. Shape: ``(*) -> (*)``.
+    """``x * P(X <= x)`` of a standard normal X; ``approximate="tanh"`` is cheaper. Shape:
+    ``(*) -> (*)``.
 
     Reference: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
     """
@@ -103,7 +113,9 @@ def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None)
         return stored(A.Gelu.bind(input), out)
     if approximate == "tanh":
         return stored(A.GeluTanh.bind(input), out)
-    raise RuntimeError(f"gelu: approximate argument must be either none or tanh, but is {approximate!r}.")
+    raise RuntimeError(
+        f"gelu: approximate argument must be either none or tanh, but is {approximate!r}."
+    )
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -116,15 +128,22 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     return _apply(A.Mish, input, inplace)
 
 
-def softplus(input: Tensor, beta: float = 1, threshold: float = 20, *, out: Tensor | None = None) -> Tensor:
-    """``log(1 + exp(beta x)) / beta``, and x where ``beta x > threshold``. Shape: ``(*) -> (*)``."""
+def softplus(
+    input: Tensor, beta: float = 1, threshold: float = 20, *, out: Tensor | None = None
+) -> Tensor:
+    """``log(1 + exp(beta x)) / beta``; x where ``beta x > threshold``. Shape: ``(*) -> (*)``."""
     return stored(A.Softplus.bind(input, beta=beta, threshold=threshold), out)
 
 
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
     """``x`` limited to ``[min_val, max_val]``. Shape: ``(*) -> (*)``."""
     if min_val > max_val:
-        raise ValueError(f"hardtanh: min_val cannot be greater than max_val, but they are {min_val} and {max_val}.")
+        raise ValueError(
+            f"hardtanh: min_val cannot be greater than max_val, but they are {min_val} and"
+            f" {max_val}."
+        )
     return _apply(A.Hardtanh, input, inplace, low=min_val, high=max_val)
 
 
@@ -146,7 +165,9 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
     """``x`` moved towards 0 by ``lambd``, not past it. Shape: ``(*) -> (*)``."""
     if lambd < 0:
-        raise RuntimeError(f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}.")
+        raise RuntimeError(
+            f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}."
+        )
     return stored(A.Softshrink.bind(input, lambd=lambd), out)
 
 
@@ -176,34 +197,47 @@ def tanh(input: Tensor) -> Tensor:
 
 
 def rrelu(
-    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
 ) -> Tensor:
-    """Leaky ReLU with a slope drawn from [lower, upper] for each negative element; with their mean when not training.
+    """Leaky ReLU with a slope drawn from [lower, upper] for each negative element; with their mean
+    when not training.
 
     Shape: ``(*) -> (*)``.
 
     Reference: Xu et al., 2015, arXiv:1505.00853.
     """
     if lower > upper:
-        raise RuntimeError(f"rrelu: Lower bound should be less than or equal to the upper bound, but they are {lower} and {upper}.")
+        raise RuntimeError(
+            "rrelu: Lower bound should be less than or equal to the upper bound, but they are"
+            f" {lower} and {upper}."
+        )
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     noise = A.rrelu_noise(input, lower, upper)
     return A.Rrelu.update(input, noise) if inplace else A.Rrelu.bind(input, noise)  # type: ignore[no-any-return]
 
 
-def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
+def rrelu_(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
+) -> Tensor:
     """In-place form of ``rrelu``."""
     return rrelu(input, lower, upper, training, True)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """The first half along ``dim`` times the sigmoid of the second half. Shape: ``(*, 2n, *) -> (*, n, *)``.
+    """The first half along ``dim`` times the sigmoid of the second half. Shape:
+    ``(*, 2n, *) -> (*, n, *)``.
 
     Reference: Dauphin et al., 2016, arXiv:1612.08083.
     """
     if not input._array.ndim:
-        raise RuntimeError("glu does not support 0-dimensional tensors: the input is halved along a dim.")
+        raise RuntimeError(
+            "glu does not support 0-dimensional tensors: the input is halved along a dim."
+        )
     d = wrap_dim(dim, input._array.ndim)
     size = input._array.shape[d]
     if size % 2:
@@ -224,34 +258,56 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
 def implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
     """The dim that softmax takes when none is given, which warns."""
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include"
+        " dim=X as an argument.",
         stacklevel=stacklevel + 1,
     )
     return 0 if ndim in (0, 1, 3) else 1
 
 
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
     """``exp(x)`` scaled to sum to 1 along ``dim``. Shape: ``(*) -> (*)``.
 
     Args:
         dim: along which the results sum to 1.
         dtype: convert the input to it first.
     """
-    return T.softmax(input, implicit_dim("softmax", input._array.ndim, _stacklevel) if dim is None else dim, dtype)
+    return T.softmax(
+        input,
+        implicit_dim("softmax", input._array.ndim, _stacklevel) if dim is None else dim,
+        dtype,
+    )
 
 
-def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
     """Logarithm of ``softmax``, computed without underflow. Shape: ``(*) -> (*)``."""
-    return T.log_softmax(input, implicit_dim("log_softmax", input._array.ndim, _stacklevel) if dim is None else dim, dtype)
+    return T.log_softmax(
+        input,
+        implicit_dim("log_softmax", input._array.ndim, _stacklevel) if dim is None else dim,
+        dtype,
+    )
 
 
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
     """Softmax of ``-x``. Shape: ``(*) -> (*)``."""
-    return T.softmax(-input, implicit_dim("softmin", input._array.ndim, _stacklevel) if dim is None else dim, dtype)
+    return T.softmax(
+        -input,
+        implicit_dim("softmin", input._array.ndim, _stacklevel) if dim is None else dim,
+        dtype,
+    )
 
 
-def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
-    """A sample of the Gumbel-softmax distribution; one-hot when ``hard``, with the gradient of the soft sample.
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """A sample of the Gumbel-softmax distribution; one-hot when ``hard``, with the gradient of the
+    soft sample.
 
     Args:
         logits: unnormalised log-probabilities, shape ``(*)``.

@@ -19,20 +19,29 @@ __all__ = ["scaled_dot_product_attention", "multi_head_attention_forward"]
 
 
 def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal: bool = False,
-    scale: float | None = None, enable_gqa: bool = False,
-) -> Tensor:  # fmt: skip
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
     """``softmax(q k^T scale + mask) v``.
 
     Args:
         query: ``(N, *, L, E)``.
         key: ``(N, *, S, E)``.
         value: ``(N, *, S, V)``.
-        attn_mask: ``(N, *, L, S)``, broadcast: bool, True where a position may be looked at; or floats, which are added.
-        dropout_p: probability of dropping a weight. It applies whenever it is above 0, also in evaluation.
+        attn_mask: ``(N, *, L, S)``, broadcast: bool, True where a position may be looked at; or
+            floats, which are added.
+        dropout_p: probability of dropping a weight. It applies whenever it is above 0, also in
+            evaluation.
         is_causal: position i looks at positions up to i only; not together with attn_mask.
         scale: factor of the products; the default is ``1 / sqrt(E)``.
-        enable_gqa: key and value have fewer heads (dim -3), each of which serves several of the query's.
+        enable_gqa: key and value have fewer heads (dim -3), each of which serves several of the
+            query's.
 
     Shape: result ``(N, *, L, V)``.
 
@@ -41,18 +50,28 @@ def scaled_dot_product_attention(
     for name, t in (("query", query), ("key", key), ("value", value)):
         if t._array.ndim < 2:
             raise ShapeError(
-                f"scaled_dot_product_attention: Expected query, key, and value to all be at least 2 dimensional, but {name} has shape "
-                f"{tuple(t._array.shape)}."
+                "scaled_dot_product_attention: Expected query, key, and value to all be at least 2"
+                f" dimensional, but {name} has shape {tuple(t._array.shape)}."
             )
     if attn_mask is not None and is_causal:
-        raise RuntimeError("scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True.")
+        raise RuntimeError(
+            "scaled_dot_product_attention: Explicit attn_mask should not be set when"
+            " is_causal=True."
+        )
     if query._array.dtype is not key._array.dtype or query._array.dtype is not value._array.dtype:
         names = [dtypes.of[t._array.dtype].name for t in (query, key, value)]
-        raise RuntimeError(f"scaled_dot_product_attention: Expected query, key, and value to have the same dtype, but got {', '.join(names)}.")
-    if attn_mask is not None and attn_mask._array.dtype not in (dtypes.bool_, query._array.dtype, dtypes.float32):
         raise RuntimeError(
-            "scaled_dot_product_attention: Expected attn_mask dtype to be bool or float or to match query dtype, but got "
-            f"{dtypes.of[attn_mask._array.dtype].name}."
+            "scaled_dot_product_attention: Expected query, key, and value to have the same dtype,"
+            f" but got {', '.join(names)}."
+        )
+    if attn_mask is not None and attn_mask._array.dtype not in (
+        dtypes.bool_,
+        query._array.dtype,
+        dtypes.float32,
+    ):
+        raise RuntimeError(
+            "scaled_dot_product_attention: Expected attn_mask dtype to be bool or float or to"
+            f" match query dtype, but got {dtypes.of[attn_mask._array.dtype].name}."
         )
     if scale is None:
         scale = 1 / math.sqrt(query._array.shape[-1]) if query._array.shape[-1] else math.inf
@@ -61,10 +80,14 @@ def scaled_dot_product_attention(
         value = value.repeat_interleave(query._array.shape[-3] // value._array.shape[-3], -3)
     if not dropout_p:
         return Attention.bind(query, key, value, attn_mask, scale=scale, is_causal=is_causal)[0]  # type: ignore[no-any-return]
-    return T.matmul(dropout(tensor_weights(query, key, attn_mask, scale, is_causal), dropout_p), value)
+    return T.matmul(
+        dropout(tensor_weights(query, key, attn_mask, scale, is_causal), dropout_p), value
+    )
 
 
-def additive(mask: Tensor | None, name: str, d: Any, other: Tensor | None = None, check: bool = True) -> Tensor | None:
+def additive(
+    mask: Tensor | None, name: str, d: Any, other: Tensor | None = None, check: bool = True
+) -> Tensor | None:
     """A mask as floats to add: minus infinity where a bool mask is True."""
     if mask is None:
         return None
@@ -73,44 +96,58 @@ def additive(mask: Tensor | None, name: str, d: Any, other: Tensor | None = None
         raise AssertionError(f"only bool and floating types of {name} are supported")
     if check and other is not None and other._array.dtype != kind:
         warnings.warn(
-            f"Support for mismatched {name} and the other mask's dtype is deprecated. Use same type for both instead.", stacklevel=3
+            f"Support for mismatched {name} and the other mask's dtype is deprecated. Use same type"
+            " for both instead.",
+            stacklevel=3,
         )
     if kind != dtypes.bool_:
         return mask
     return T.zeros_like(mask, dtype=dtypes.of[d]).masked_fill_(mask, float("-inf"))
 
 
-def check_shapes(query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Any, attn_mask: Any, heads: int) -> bool:
+def check_shapes(
+    query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Any, attn_mask: Any, heads: int
+) -> bool:
     """Refuse shapes that do not go together; whether there is a batch dim."""
     n = query._array.ndim
     if n not in (2, 3):
-        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {n}-D query tensor")
+        raise AssertionError(
+            f"query should be unbatched 2D or batched 3D tensor but received {n}-D query tensor"
+        )
     if key._array.ndim != n or value._array.ndim != n:
         raise AssertionError(
-            f"For {'batched' if n == 3 else 'unbatched'} ({n}-D) `query`, expected `key` and `value` to be {n}-D but found "
-            f"{key._array.ndim}-D and {value._array.ndim}-D tensors respectively"
+            f"For {'batched' if n == 3 else 'unbatched'} ({n}-D) `query`, expected `key` and"
+            f" `value` to be {n}-D but found {key._array.ndim}-D and {value._array.ndim}-D tensors"
+            " respectively"
         )
     if key_padding_mask is not None and key_padding_mask._array.ndim != n - 1:
         raise AssertionError(
-            f"For {'batched' if n == 3 else 'unbatched'} ({n}-D) `query`, expected `key_padding_mask` to be `None` or {n - 1}-D but found "
-            f"{key_padding_mask._array.ndim}-D tensor instead"
+            f"For {'batched' if n == 3 else 'unbatched'} ({n}-D) `query`, expected"
+            f" `key_padding_mask` to be `None` or {n - 1}-D but found"
+            f" {key_padding_mask._array.ndim}-D tensor instead"
         )
     if attn_mask is not None:
         if attn_mask._array.ndim not in (2, 3):
             raise AssertionError(
-                f"expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask._array.ndim}-D tensor instead"
+                f"expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask._array.ndim}-D"
+                " tensor instead"
             )
         if n == 2 and attn_mask._array.ndim == 3:
             expected = (heads, query._array.shape[0], key._array.shape[0])
             if tuple(attn_mask._array.shape) != expected:
-                raise AssertionError(f"Expected `attn_mask` shape to be {expected} but got {tuple(attn_mask._array.shape)}")
+                raise AssertionError(
+                    f"Expected `attn_mask` shape to be {expected} but got"
+                    f" {tuple(attn_mask._array.shape)}"
+                )
     return n == 3
 
 
 def project(
     q: Tensor, k: Tensor, v: Tensor, weight: Tensor | None, bias: Tensor | None, separate: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Query, key and value after their linear maps, whose weights are one under the other, or separate."""
+    """Query, key and value after their linear maps, whose weights are one under the other, or
+    separate.
+    """
     if separate is not None:
         biases = (None, None, None) if bias is None else bias.chunk(3)
         return tuple(linear(x, w, b) for x, w, b in zip((q, k, v), separate, biases, strict=True))  # type: ignore[return-value]
@@ -119,7 +156,9 @@ def project(
     if k is v and q is k:
         return tuple(part.contiguous() for part in linear(q, weight, bias).chunk(3, -1))  # type: ignore[return-value]
     weights = weight.split([e, 2 * e] if k is v else [e, e, e])
-    biases = (None,) * len(weights) if bias is None else bias.split([e, 2 * e] if k is v else [e, e, e])
+    biases = (
+        (None,) * len(weights) if bias is None else bias.split([e, 2 * e] if k is v else [e, e, e])
+    )
     if k is v:
         pair = linear(k, weights[1], biases[1]).chunk(2, -1)
         return linear(q, weights[0], biases[0]), pair[0].contiguous(), pair[1].contiguous()
@@ -127,13 +166,32 @@ def project(
 
 
 def multi_head_attention_forward(
-    query: Tensor, key: Tensor, value: Tensor, embed_dim_to_check: int, num_heads: int, in_proj_weight: Tensor | None,
-    in_proj_bias: Tensor | None, bias_k: Tensor | None, bias_v: Tensor | None, add_zero_attn: bool, dropout_p: float,
-    out_proj_weight: Tensor, out_proj_bias: Tensor | None, training: bool = True, key_padding_mask: Tensor | None = None,
-    need_weights: bool = True, attn_mask: Tensor | None = None, use_separate_proj_weight: bool = False,
-    q_proj_weight: Tensor | None = None, k_proj_weight: Tensor | None = None, v_proj_weight: Tensor | None = None,
-    static_k: Tensor | None = None, static_v: Tensor | None = None, average_attn_weights: bool = True, is_causal: bool = False,
-) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Tensor | None,
+    in_proj_bias: Tensor | None,
+    bias_k: Tensor | None,
+    bias_v: Tensor | None,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Tensor,
+    out_proj_bias: Tensor | None,
+    training: bool = True,
+    key_padding_mask: Tensor | None = None,
+    need_weights: bool = True,
+    attn_mask: Tensor | None = None,
+    use_separate_proj_weight: bool = False,
+    q_proj_weight: Tensor | None = None,
+    k_proj_weight: Tensor | None = None,
+    v_proj_weight: Tensor | None = None,
+    static_k: Tensor | None = None,
+    static_v: Tensor | None = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor | None]:
     """Attention by several heads, between linear maps of query, key and value, and of the result.
 
     Args:
@@ -146,8 +204,10 @@ def multi_head_attention_forward(
         add_zero_attn: one more key and value of zeros.
         dropout_p: probability of dropping a weight in training.
         key_padding_mask: ``(N, S)``, True (or minus infinity) for keys to leave out.
-        need_weights: also return the weights, ``(N, L, S)`` averaged over heads, or ``(N, heads, L, S)``.
-        attn_mask: ``(L, S)`` or ``(N * heads, L, S)``, True where a position must not be looked at, or floats to add.
+        need_weights: also return the weights, ``(N, L, S)`` averaged over heads, or
+            ``(N, heads, L, S)``.
+        attn_mask: ``(L, S)`` or ``(N * heads, L, S)``, True where a position must not be looked at,
+            or floats to add.
         is_causal: a hint that attn_mask is the causal one.
 
     Reference: Vaswani et al., 2017, arXiv:1706.03762.
@@ -163,7 +223,9 @@ def multi_head_attention_forward(
     length, n, e = query._array.shape
     source = key._array.shape[0]
     if e != embed_dim_to_check:
-        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {e}")
+        raise AssertionError(
+            f"was expecting embedding dimension of {embed_dim_to_check}, but got {e}"
+        )
     if e % num_heads:
         raise AssertionError(f"embed_dim {e} not divisible by num_heads {num_heads}")
     if is_causal and attn_mask is None:
@@ -177,25 +239,43 @@ def multi_head_attention_forward(
     if use_separate_proj_weight:
         separate = q_proj_weight, k_proj_weight, v_proj_weight
         if any(w is None for w in separate):
-            raise AssertionError("use_separate_proj_weight is True but one of q_proj_weight, k_proj_weight, v_proj_weight is None")
+            raise AssertionError(
+                "use_separate_proj_weight is True but one of q_proj_weight, k_proj_weight,"
+                " v_proj_weight is None"
+            )
         if key._array.shape[:2] != value._array.shape[:2]:
-            raise AssertionError(f"key's sequence and batch dims {key._array.shape[:2]} do not match value's {value._array.shape[:2]}")
+            raise AssertionError(
+                f"key's sequence and batch dims {key._array.shape[:2]} do not match value's"
+                f" {value._array.shape[:2]}"
+            )
     elif key._array.shape != value._array.shape:
-        raise AssertionError(f"key shape {tuple(key._array.shape)} does not match value shape {tuple(value._array.shape)}")
+        raise AssertionError(
+            f"key shape {tuple(key._array.shape)} does not match value shape"
+            f" {tuple(value._array.shape)}"
+        )
     q, k, v = project(query, key, value, in_proj_weight, in_proj_bias, separate)
     if mask is not None:
         expected = (length, source) if mask._array.ndim == 2 else (n * num_heads, length, source)
         if tuple(mask._array.shape) != expected:
             raise RuntimeError(
-                f"The shape of the {mask._array.ndim}D attn_mask is {tuple(mask._array.shape)}, but should be {expected}."
+                f"The shape of the {mask._array.ndim}D attn_mask is {tuple(mask._array.shape)}, but"
+                f" should be {expected}."
             )
         mask = mask.unsqueeze(0) if mask._array.ndim == 2 else mask
     extra = 0
     if bias_k is not None and bias_v is not None:
         k, v, extra = T.cat([k, bias_k.repeat(1, n, 1)]), T.cat([v, bias_v.repeat(1, n, 1)]), 1
     q = q.reshape(length, n * num_heads, head).transpose(0, 1)
-    k = k.reshape(k._array.shape[0], n * num_heads, head).transpose(0, 1) if static_k is None else static_k
-    v = v.reshape(v._array.shape[0], n * num_heads, head).transpose(0, 1) if static_v is None else static_v
+    k = (
+        k.reshape(k._array.shape[0], n * num_heads, head).transpose(0, 1)
+        if static_k is None
+        else static_k
+    )
+    v = (
+        v.reshape(v._array.shape[0], n * num_heads, head).transpose(0, 1)
+        if static_v is None
+        else static_v
+    )
     if add_zero_attn:
         zero = T.zeros((n * num_heads, 1, head), dtype=k.dtype)
         k, v, extra = T.cat([k, zero], 1), T.cat([v, zero], 1), extra + 1
@@ -205,8 +285,15 @@ def multi_head_attention_forward(
     source = k._array.shape[1]
     if key_padding is not None:
         if tuple(key_padding._array.shape) != (n, source):
-            raise AssertionError(f"expecting key_padding_mask shape of {(n, source)}, but got {tuple(key_padding._array.shape)}")
-        wide = key_padding.view(n, 1, 1, source).expand(-1, num_heads, -1, -1).reshape(n * num_heads, 1, source)
+            raise AssertionError(
+                f"expecting key_padding_mask shape of {(n, source)}, but got"
+                f" {tuple(key_padding._array.shape)}"
+            )
+        wide = (
+            key_padding.view(n, 1, 1, source)
+            .expand(-1, num_heads, -1, -1)
+            .reshape(n * num_heads, 1, source)
+        )
         mask = wide if mask is None else mask + wide
     p = dropout_p if training else 0.0
     if need_weights:
@@ -230,6 +317,6 @@ def multi_head_attention_forward(
 
 
 def tensor_weights_of(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax of scaled products plus the mask; as torch's, nan in rows that may look at nothing."""
+    """Softmax of scaled products plus the mask; nan in rows that may look at nothing."""
     scores = T.matmul(q * math.sqrt(1.0 / q._array.shape[-1]), k.transpose(-2, -1))
     return (scores if mask is None else scores + mask).softmax(-1)

@@ -10,7 +10,8 @@ from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.conv import Conv, ConvInput
 
 __all__ = [
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_tbc",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "conv_tbc",
 ]  # fmt: skip
 
 
@@ -22,27 +23,41 @@ def expanded(value: Any, rank: int, name: str, function: str) -> tuple[int, ...]
     if len(sizes) == 1:
         return sizes * rank
     if len(sizes) != rank:
-        raise ShapeError(f"{function}: expected {name} to be a single integer value or a list of {rank} values, but got {value}.")
+        raise ShapeError(
+            f"{function}: expected {name} to be a single integer value or a list of {rank} values,"
+            f" but got {value}."
+        )
     return sizes
 
 
-def check(function: str, rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool) -> bool:
+def check(
+    function: str,
+    rank: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    groups: int,
+    transposed: bool,
+) -> bool:
     """Refuse shapes that do not go together; whether the input has a batch dim."""
     x, w = input._array, weight._array
     if w.ndim != rank + 2:
         raise ShapeError(
-            f"{function}: expected a {rank + 2}-dim weight, (out, in / groups) and {rank} kernel sizes, but it has shape {w.shape}."
+            f"{function}: expected a {rank + 2}-dim weight, (out, in / groups) and {rank} kernel"
+            f" sizes, but it has shape {w.shape}."
         )
     if x.ndim not in (rank + 1, rank + 2):
         raise ShapeError(
-            f"{function}: Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {function}, but got input of size: "
-            f"{list(x.shape)}"
+            f"{function}: Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to"
+            f" {function}, but got input of size: {list(x.shape)}"
         )
     if x.dtype is not w.dtype or (bias is not None and bias._array.dtype is not x.dtype):
         names = [dtypes.of[a.dtype].name for a in (x, w) if a is not None]
         raise DTypeError(
-            f"{function}: Input type ({names[0]}) and weight type ({names[1]}) should be the same, and the bias's"
-            f"{'' if bias is None else ' (' + dtypes.of[bias._array.dtype].name + ')'} too; convert one with .to()."
+            f"{function}: Input type ({names[0]}) and weight type ({names[1]}) should be the same,"
+            " and the"
+            f" bias's{'' if bias is None else ' (' + dtypes.of[bias._array.dtype].name + ')'} too;"
+            " convert one with .to()."
         )
     if groups <= 0:
         raise ShapeError(f"{function}: non-positive groups is not supported, but groups={groups}.")
@@ -50,75 +65,113 @@ def check(function: str, rank: int, input: Tensor, weight: Tensor, bias: Tensor 
     expected = w.shape[0] if transposed else w.shape[1] * groups
     if channels != expected:
         raise ShapeError(
-            f"{function}: Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} to have {expected} "
-            f"channels, but got {channels} channels instead."
+            f"{function}: Given groups={groups}, weight of size {list(w.shape)}, expected"
+            f" input{list(x.shape)} to have {expected} channels, but got {channels} channels"
+            " instead."
         )
     if w.shape[0] % groups or w.shape[0] < groups:
         raise ShapeError(
-            f"{function}: Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size "
-            f"{list(w.shape)} instead."
+            f"{function}: Given groups={groups}, expected weight to be divisible by {groups} at"
+            f" dimension 0, but got weight of size {list(w.shape)} instead."
         )
     out = w.shape[1] * groups if transposed else w.shape[0]
     if bias is not None and bias._array.shape != (out,):
         raise ShapeError(
-            f"{function}: Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with {out} elements, but got bias of "
-            f"size {list(bias._array.shape)} instead."
+            f"{function}: Given weight of size {list(w.shape)}, expected bias to be 1-dimensional"
+            f" with {out} elements, but got bias of size {list(bias._array.shape)} instead."
         )
     return x.ndim == rank + 2
 
 
-def pads(padding: Any, rank: int, weight: Tensor, stride: Any, dilation: Any, function: str) -> tuple[tuple[int, int], ...]:
+def pads(
+    padding: Any, rank: int, weight: Tensor, stride: Any, dilation: Any, function: str
+) -> tuple[tuple[int, int], ...]:
     """(before, after) for each dim, from sizes, "valid" or "same"."""
     if isinstance(padding, str):
         if padding == "valid":
             return ((0, 0),) * rank
         if padding != "same":
-            raise RuntimeError(f"{function}: Invalid padding string: {padding!r}; it is 'valid' or 'same'.")
+            raise RuntimeError(
+                f"{function}: Invalid padding string: {padding!r}; it is 'valid' or 'same'."
+            )
         if any(s != 1 for s in stride):
-            raise RuntimeError(f"{function}: padding='same' is not supported for strided convolutions, but stride is {stride}.")
+            raise RuntimeError(
+                f"{function}: padding='same' is not supported for strided convolutions, but stride"
+                f" is {stride}."
+            )
         totals = [d * (k - 1) for d, k in zip(dilation, weight._array.shape[2:], strict=True)]
         return tuple([(t // 2, t - t // 2) for t in totals])
     sizes = expanded(padding, rank, "padding", function)
     if min(sizes) < 0:
-        raise RuntimeError(f"{function}: negative padding is not supported, but padding is {sizes}.")
+        raise RuntimeError(
+            f"{function}: negative padding is not supported, but padding is {sizes}."
+        )
     return tuple([(p, p) for p in sizes])
 
 
 def convolve(
-    rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int
+    rank: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
 ) -> Tensor:
     """A convolution over ``rank`` dims."""
     name = f"conv{rank}d"
     batched = check(name, rank, input, weight, bias, groups, False)
-    stride, dilation = expanded(stride, rank, "stride", name), expanded(dilation, rank, "dilation", name)
+    stride, dilation = (
+        expanded(stride, rank, "stride", name),
+        expanded(dilation, rank, "dilation", name),
+    )
     if min(stride) < 1:
         raise RuntimeError(f"{name}: non-positive stride is not supported, but stride is {stride}.")
     if min(dilation) < 1:
         raise RuntimeError(f"{name}: dilation should be greater than zero, but is {dilation}.")
     around = pads(padding, rank, weight, stride, dilation, name)
-    for n, (a, b), k, d in zip(input._array.shape[-rank:], around, weight._array.shape[2:], dilation, strict=True):
+    for n, (a, b), k, d in zip(
+        input._array.shape[-rank:], around, weight._array.shape[2:], dilation, strict=True
+    ):
         if n + a + b < d * (k - 1) + 1:
             raise ShapeError(
-                f"{name}: Calculated padded input size per channel: ({n + a + b}). Kernel size: ({d * (k - 1) + 1}). Kernel size can't "
-                "be greater than actual input size; pad the input, or use a smaller kernel."
+                f"{name}: Calculated padded input size per channel: ({n + a + b}). Kernel size:"
+                f" ({d * (k - 1) + 1}). Kernel size can't be greater than actual input size; pad"
+                " the input, or use a smaller kernel."
             )
     x = input if batched else input.unsqueeze(0)
-    out = Conv.bind(x, weight, bias, stride=stride, padding=around, dilation=dilation, groups=groups)
+    out = Conv.bind(
+        x, weight, bias, stride=stride, padding=around, dilation=dilation, groups=groups
+    )
     return out if batched else out.squeeze(0)
 
 
 def conv1d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution over one dim. Arguments as in ``conv2d``.
 
-    Shape: input ``(N, C, L)`` or ``(C, L)``, weight ``(O, C / groups, K)``; result ``(N, O, L')`` or ``(O, L')``.
+    Shape: input ``(N, C, L)`` or ``(C, L)``, weight ``(O, C / groups, K)``; result ``(N, O, L')``
+    or ``(O, L')``.
     """
     return convolve(1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution (cross-correlation) over two dims.
 
@@ -127,11 +180,13 @@ def conv2d(
         weight: ``(O, C / groups, Kh, Kw)``.
         bias: ``(O)``.
         stride: steps of the window, an int or one for each dim.
-        padding: zeros on both sides of each dim, or "valid" (none), or "same" (as many as keep the size; stride 1 only).
+        padding: zeros on both sides of each dim, or "valid" (none), or "same" (as many as keep the
+            size; stride 1 only).
         dilation: distance between the taps of the kernel.
         groups: groups of channels that do not mix.
 
-    Shape: result ``(N, O, H', W')``, with ``H' = (H + 2 padding - dilation (Kh - 1) - 1) / stride + 1``, rounded down.
+    Shape: result ``(N, O, H', W')``, with
+    ``H' = (H + 2 padding - dilation (Kh - 1) - 1) / stride + 1``, rounded down.
 
     Example:
         >>> import rushlight as torch
@@ -143,7 +198,13 @@ def conv2d(
 
 
 def conv3d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     """Convolution over three dims. Arguments as in ``conv2d``.
 
@@ -153,50 +214,98 @@ def conv3d(
 
 
 def transposed(
-    rank: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, output_padding: Any, groups: int,
+    rank: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
     dilation: Any,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """A transposed convolution over ``rank`` dims."""
     name = f"conv_transpose{rank}d"
     batched = check(name, rank, input, weight, bias, groups, True)
-    stride, dilation = expanded(stride, rank, "stride", name), expanded(dilation, rank, "dilation", name)
-    padding, extra = expanded(padding, rank, "padding", name), expanded(output_padding, rank, "output_padding", name)
+    stride, dilation = (
+        expanded(stride, rank, "stride", name),
+        expanded(dilation, rank, "dilation", name),
+    )
+    padding, extra = (
+        expanded(padding, rank, "padding", name),
+        expanded(output_padding, rank, "output_padding", name),
+    )
     if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0 or min(extra) < 0:
-        raise RuntimeError(f"{name}: stride {stride} and dilation {dilation} must be positive, paddings {padding}, {extra} not negative.")
+        raise RuntimeError(
+            f"{name}: stride {stride} and dilation {dilation} must be positive, paddings {padding},"
+            f" {extra} not negative."
+        )
     for e, s, d in zip(extra, stride, dilation, strict=True):
         if e >= max(s, d):
-            raise RuntimeError(f"{name}: output padding must be smaller than either stride or dilation, but is {e} with {s} and {d}.")
+            raise RuntimeError(
+                f"{name}: output padding must be smaller than either stride or dilation, but is {e}"
+                f" with {s} and {d}."
+            )
     space = tuple(
         [
             (n - 1) * s - 2 * p + d * (k - 1) + e + 1
             for n, s, p, d, k, e in zip(
-                input._array.shape[-rank:], stride, padding, dilation, weight._array.shape[2:], extra, strict=True
+                input._array.shape[-rank:],
+                stride,
+                padding,
+                dilation,
+                weight._array.shape[2:],
+                extra,
+                strict=True,
             )
         ]
     )
     if min(space) < 1:
-        raise ShapeError(f"{name}: the calculated output size {space} is too small; use less padding or a larger kernel.")
+        raise ShapeError(
+            f"{name}: the calculated output size {space} is too small; use less padding or a larger"
+            " kernel."
+        )
     x = input if batched else input.unsqueeze(0)
     around = tuple([(p, p) for p in padding])
     out = ConvInput.bind(
-        x, weight, bias, space=space, stride=stride, padding=around, dilation=dilation, groups=groups
-    )  # fmt: skip
+        x,
+        weight,
+        bias,
+        space=space,
+        stride=stride,
+        padding=around,
+        dilation=dilation,
+        groups=groups,
+    )
     return out if batched else out.squeeze(0)  # type: ignore[no-any-return]
 
 
 def conv_transpose1d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-    groups: int = 1, dilation: Any = 1,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
     """Transposed convolution over one dim. Arguments as in ``conv_transpose2d``."""
     return transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose2d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-    groups: int = 1, dilation: Any = 1,
-) -> Tensor:  # fmt: skip
-    """Transposed convolution over two dims: the gradient of ``conv2d`` by its input, as a layer that enlarges.
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """Transposed convolution over two dims: the gradient of ``conv2d`` by its input, as a layer
+    that enlarges.
 
     Args:
         input: ``(N, C, H, W)`` or ``(C, H, W)``.
@@ -205,19 +314,30 @@ def conv_transpose2d(
         padding: how much of each side of the result is cut off.
         output_padding: added to one side of the result, smaller than stride or dilation.
 
-    Shape: result ``(N, O, H', W')``, with ``H' = (H - 1) stride - 2 padding + dilation (Kh - 1) + output_padding + 1``.
+    Shape: result ``(N, O, H', W')``, with
+    ``H' = (H - 1) stride - 2 padding + dilation (Kh - 1) + output_padding + 1``.
     """
     return transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose3d(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-    groups: int = 1, dilation: Any = 1,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
     """Transposed convolution over three dims. Arguments as in ``conv_transpose2d``."""
     return transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
-    """``conv1d`` with time first. Shape: input ``(T, N, C)``, weight ``(K, C, O)``, bias ``(O)``; result ``(T', N, O)``."""
-    return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(2, 0, 1)
+    """``conv1d`` with time first. Shape: input ``(T, N, C)``, weight ``(K, C, O)``, bias ``(O)``;
+    result ``(T', N, O)``.
+    """
+    return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(
+        2, 0, 1
+    )

@@ -16,10 +16,14 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         >>> torch.nn.functional.cosine_similarity(torch.ones(1, 2), torch.tensor([[3.0, 0.0]]))
         tensor([0.7071])
     """
-    if not x1.is_floating_point() and not x1.is_complex() or not (x2.is_floating_point() or x2.is_complex()):
+    if (not x1.is_floating_point() and not x1.is_complex()) or not (
+        x2.is_floating_point() or x2.is_complex()
+    ):
         d = T.result_type(x1, x2)
         if not d.is_floating_point and not d.is_complex:
-            raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {d}")
+            raise RuntimeError(
+                f"expected common dtype to be floating point, yet common dtype is {d}"
+            )
     d = T.result_type(x1, x2)
     x1, x2 = T.broadcast_tensors(x1.to(d), x2.to(d))
     return (unit(x1, dim, eps) * unit(x2, dim, eps)).sum(dim)
@@ -31,13 +35,17 @@ def unit(x: Tensor, dim: int, eps: float) -> Tensor:
     return x / norm.clamp(min=eps)
 
 
-def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
     """``|x1 - x2 + eps|_p`` over the last dim. Shape: ``(N, D), (N, D) -> (N)``."""
     return T.norm(x1 - x2 + eps, p, -1 if max(x1.dim(), x2.dim()) else 0, keepdim)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
-    """p-norm distances of all pairs of rows, in the order of the upper triangle. Shape: ``(N, M) -> (N (N - 1) / 2)``."""
+    """p-norm distances of all pairs of rows, in the order of the upper triangle. Shape:
+    ``(N, M) -> (N (N - 1) / 2)``.
+    """
     if input.dim() != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:
@@ -46,7 +54,9 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     return T.norm(input[i] - input[j], p, -1)
 
 
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
+) -> Tensor:
     """``x / max(|x|_p, eps)`` along ``dim``. Shape: ``(*) -> (*)``."""
     result = input / T.norm(input, p, dim, True).clamp_min(eps).expand_as(input)
     return result if out is None else out.copy_(result)  # type: ignore[no-any-return]

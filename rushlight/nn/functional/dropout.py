@@ -9,21 +9,28 @@ from typing import Any
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 
-__all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"]
+__all__ = [
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout",
+]  # fmt: skip
 
 
 def check(p: float) -> None:
     """p is a probability."""
     if p < 0.0 or p > 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}; it is the chance of zeroing an element.")
+        raise ValueError(
+            f"dropout probability has to be between 0 and 1, but got {p}; it is the chance of"
+            " zeroing an element."
+        )
 
 
 def random_mask(input: Tensor, p: float, feature: bool) -> Tensor:
-    """Ones with probability 1 - p, else zeros; one number per (sample, channel) when ``feature``."""
+    """Ones with probability 1 - p, else zeros; one for a whole channel when ``feature``."""
     shape = tuple(input._array.shape)
     if feature:
         if len(shape) < 2:
-            raise RuntimeError("Feature dropout requires at least 2 dimensions in the input: samples and channels.")
+            raise RuntimeError(
+                "Feature dropout requires at least 2 dimensions in the input: samples and channels."
+            )
         shape = (*shape[:2], *[1] * (len(shape) - 2))
         return T.empty(shape, dtype=input.dtype).bernoulli_(1 - p)
     return T.empty_like(input.detach()).bernoulli_(1 - p)
@@ -56,7 +63,8 @@ def drop_alpha(input: Tensor, p: float, training: bool, inplace: bool, feature: 
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zeroes each element with probability p and scales the others by ``1 / (1 - p)``. Shape: ``(*) -> (*)``.
+    """Zeroes each element with probability p and scales the others by ``1 / (1 - p)``. Shape:
+    ``(*) -> (*)``.
 
     Args:
         p: probability of zeroing an element, in [0, 1].
@@ -69,51 +77,64 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return drop(input, p, training, inplace)
 
 
-def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
     """Dropout that keeps the mean and variance of SELU activations. Shape: ``(*) -> (*)``."""
     check(p)
     return drop_alpha(input, p, training, inplace, False)
 
 
-def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
     """``alpha_dropout`` of whole channels. Shape: ``(N, C, *) -> (N, C, *)``."""
     check(p)
     return drop_alpha(input, p, training, inplace, True)
 
 
-def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Zeroes whole channels of ``(N, C, L)`` or ``(C, L)`` with probability p."""
     check(p)
     if input._array.ndim not in (2, 3):
-        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input._array.ndim}D input: (C, L) or (N, C, L).")
+        raise RuntimeError(
+            f"dropout1d: Expected 2D or 3D input, but received a {input._array.ndim}D input: (C, L)"
+            " or (N, C, L)."
+        )
     return _batched(input, p, training, inplace, 2)
 
 
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Zeroes whole channels of ``(N, C, H, W)`` with probability p."""
     check(p)
     n = input._array.ndim
     if n not in (3, 4):
         warnings.warn(
-            f"dropout2d: Received a {n}-D input to dropout2d, which is deprecated and will result in an error in a future release. "
-            "Pass (N, C, H, W), or use dropout() or dropout1d()."
+            f"dropout2d: Received a {n}-D input to dropout2d, which is deprecated and will result"
+            " in an error in a future release. Pass (N, C, H, W), or use dropout() or dropout1d()."
         )
     if n == 3:
         warnings.warn(
-            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired, of "
-            "(N, C, L). Use dropout1d to say so."
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout"
+            " behavior is desired, of (N, C, L). Use dropout1d to say so."
         )
     return drop(input, p, training, inplace, True)
 
 
-def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Zeroes whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with probability p."""
     check(p)
     n = input._array.ndim
     if n not in (4, 5):
         warnings.warn(
-            f"dropout3d: Received a {n}-D input to dropout3d, which is deprecated and will result in an error in a future release. "
-            "Pass (N, C, D, H, W)."
+            f"dropout3d: Received a {n}-D input to dropout3d, which is deprecated and will result"
+            " in an error in a future release. Pass (N, C, D, H, W)."
         )
     return _batched(input, p, training, inplace, 4)
 
@@ -122,4 +143,5 @@ def _batched(input: Tensor, p: float, training: bool, inplace: bool, unbatched: 
     """Feature dropout, of an input that may lack the batch dim."""
     if input._array.ndim != unbatched:
         return drop(input, p, training, inplace, True)
-    return drop(input.unsqueeze_(0) if inplace else input.unsqueeze(0), p, training, inplace, True).squeeze(0)
+    out = drop(input.unsqueeze(0), p, training, inplace, True)
+    return input if inplace else out.squeeze(0)

@@ -11,10 +11,13 @@ from rushlight.tensor_api._common import store_out
 __all__ = ["linear", "bilinear"]
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
+def linear(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """``x W^T + b``.
 
-    Shape: input ``(*, in)``, weight ``(out, in)`` or ``(in,)``, bias ``(out,)``; result ``(*, out)``.
+    Shape: input ``(*, in)``, weight ``(out, in)`` or ``(in,)``, bias ``(out,)``; result
+    ``(*, out)``.
 
     Example:
         >>> import rushlight as torch
@@ -29,8 +32,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     if weight._array.ndim == 2:
         if input._array.ndim and input._array.shape[-1] != weight._array.shape[1]:
             raise ShapeError(
-                f"linear: cannot multiply {input._array.shape} by the weight {weight._array.shape} transposed (mat1 and mat2 shapes "
-                f"cannot be multiplied); the input's last size must be the layer's in_features, {weight._array.shape[1]}."
+                f"linear: cannot multiply {input._array.shape} by the weight {weight._array.shape}"
+                " transposed (mat1 and mat2 shapes cannot be multiplied); the input's last size"
+                f" must be the layer's in_features, {weight._array.shape[1]}."
             )
         return T.matmul(input, weight.t())
     result = T.matmul(input, weight.t())
@@ -40,14 +44,23 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``y_k = x1^T W_k x2 + b_k``.
 
-    Shape: input1 ``(*, in1)``, input2 ``(*, in2)``, weight ``(out, in1, in2)``, bias ``(out,)``; result ``(*, out)``.
+    Shape: input1 ``(*, in1)``, input2 ``(*, in2)``, weight ``(out, in1, in2)``, bias ``(out,)``;
+    result ``(*, out)``.
     """
     x, y, w = input1._array.shape, input2._array.shape, weight._array.shape
     if x[:-1] != y[:-1]:
-        raise ShapeError(f"bilinear(): input batch dimensions do not match: got {x} and {y}; all but the last must be equal.")
+        raise ShapeError(
+            f"bilinear(): input batch dimensions do not match: got {x} and {y}; all but the last"
+            " must be equal."
+        )
     if x[-1] != w[1] or y[-1] != w[2]:
-        raise ShapeError(f"bilinear(): input sizes {x[-1]} and {y[-1]} do not match the weight {w}: (out, in1, in2) is expected.")
-    left = T.matmul(input1.reshape(-1, x[-1]), weight.permute(1, 0, 2).reshape(w[1], -1))  # (n, out * in2)
+        raise ShapeError(
+            f"bilinear(): input sizes {x[-1]} and {y[-1]} do not match the weight {w}: (out, in1,"
+            " in2) is expected."
+        )
+    left = T.matmul(
+        input1.reshape(-1, x[-1]), weight.permute(1, 0, 2).reshape(w[1], -1)
+    )  # (n, out * in2)
     out = (left.reshape(-1, w[0], w[2]) * input2.reshape(-1, 1, w[2])).sum(-1)
     if bias is not None:
         out = out + bias

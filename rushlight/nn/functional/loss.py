@@ -1,10 +1,11 @@
-"""Losses. ``reduction`` is "mean" (the default), "sum" or "none"; the two flags ``size_average`` and ``reduce`` are its old form."""
+"""Losses. ``reduction`` is "mean" (the default), "sum" or "none"; the two flags ``size_average``
+and ``reduce`` are its old form.
+"""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 from rushlight import dtypes
@@ -13,15 +14,16 @@ from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.nn._reduction import legacy_get_string
+from rushlight.nn.functional.linear import linear
 from rushlight.ops import loss as L
+from rushlight.ops.ctc import CtcLoss
 from rushlight.ops.softmax import LogSoftmax
 from rushlight.tensor_api.conversion import cast
 
 __all__ = [
-    "l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "cross_entropy", "nll_loss", "binary_cross_entropy",
-    "binary_cross_entropy_with_logits", "kl_div", "soft_margin_loss", "hinge_embedding_loss", "margin_ranking_loss",
-    "cosine_embedding_loss", "poisson_nll_loss", "gaussian_nll_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
-    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "ctc_loss", "linear_cross_entropy",
+    "l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "cross_entropy", "nll_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss",
+    "gaussian_nll_loss", "ctc_loss", "linear_cross_entropy",
 ]  # fmt: skip
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -32,7 +34,9 @@ def reduction_of(size_average: Any, reduce: Any, reduction: str) -> str:
     if size_average is not None or reduce is not None:
         return legacy_get_string(size_average, reduce)
     if reduction not in REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction; it is 'mean', 'sum' or 'none'.")
+        raise ValueError(
+            f"{reduction} is not a valid value for reduction; it is 'mean', 'sum' or 'none'."
+        )
     return reduction
 
 
@@ -42,13 +46,16 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
 
 
 def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Tensor]:
-    """Input and target with one dtype and shape; shapes that only match by broadcasting get a warning that names the function."""
+    """Input and target with one dtype and shape; shapes that only match by broadcasting get a
+    warning that names the function.
+    """
     x, y = input._array, target._array
     if x.shape != y.shape:
         if name is not None:
             warnings.warn(
-                f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely lead "
-                f"to incorrect results due to broadcasting. Please ensure they have the same size in {name}.",
+                f"Using a target size ({target.size()}) that is different to the input size"
+                f" ({input.size()}). This will likely lead to incorrect results due to"
+                f" broadcasting. Please ensure they have the same size in {name}.",
                 stacklevel=3,
             )
         input, target = T.broadcast_tensors(input, target)
@@ -62,15 +69,22 @@ def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Te
 def weighted(loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
     """A weighted loss; a mean divides by the sum of the weights."""
     if weight._array.shape != loss._array.shape:
-        raise ValueError(f"Weights and input must have the same size, but they have {weight._array.shape} and {loss._array.shape}.")
+        raise ValueError(
+            f"Weights and input must have the same size, but they have {weight._array.shape} and"
+            f" {loss._array.shape}."
+        )
     loss = loss * weight
     return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
 
 
 def mse_loss(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
     weight: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Mean squared error, ``(x - y)^2``. Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
 
     Example:
@@ -88,9 +102,13 @@ def mse_loss(
 
 
 def l1_loss(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
     weight: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Mean absolute error, ``|x - y|``. Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction."""
     reduction = reduction_of(size_average, reduce, reduction)
     input, target = matched(input, target, "l1_loss")
@@ -100,13 +118,19 @@ def l1_loss(
 
 
 def smooth_l1_loss(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
     beta: float = 1.0,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """``(x - y)^2 / (2 beta)`` where ``|x - y| < beta``, else ``|x - y| - beta / 2``."""
     reduction = reduction_of(size_average, reduce, reduction)
     if beta < 0:
-        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, but got {beta}.")
+        raise RuntimeError(
+            f"smooth_l1_loss does not support negative values for beta, but got {beta}."
+        )
     input, target = matched(input, target, "smooth_l1_loss")
     if beta == 0:
         return L.L1Loss.bind(input, target, reduction=reduction)  # type: ignore[no-any-return]
@@ -114,35 +138,52 @@ def smooth_l1_loss(
 
 
 def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Tensor | None = None,
 ) -> Tensor:
-    """``(x - y)^2 / 2`` where ``|x - y| < delta``, else ``delta (|x - y| - delta / 2)``; delta > 0."""
+    """``(x - y)^2 / 2`` where ``|x - y| < delta``, else ``delta (|x - y| - delta / 2)``."""
     reduction = reduction_of(None, None, reduction)
     if delta <= 0:
-        raise RuntimeError(f"huber_loss does not support non-positive values for delta, but got {delta}.")
+        raise RuntimeError(
+            f"huber_loss does not support non-positive values for delta, but got {delta}."
+        )
     input, target = matched(input, target, "huber_loss")
     if weight is not None:
-        return weighted(L.HuberLoss.bind(input, target, reduction="none", delta=delta), weight, reduction)
+        return weighted(
+            L.HuberLoss.bind(input, target, reduction="none", delta=delta), weight, reduction
+        )
     return L.HuberLoss.bind(input, target, reduction=reduction, delta=delta)  # type: ignore[no-any-return]
 
 
 def cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
-    reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
     """``-weight[y] log softmax(x)[y]``: the loss of classification from unnormalised scores.
 
-    A mean divides by the sum of the targets' weights (by the batch size for targets that are probabilities).
+    A mean divides by the sum of the targets' weights (by the batch size for targets that are
+    probabilities).
 
     Args:
         input: scores (logits).
-        target: class indices, int64 in [0, C); or probabilities of each class, of input's shape and dtype.
+        target: class indices, int64 in [0, C); or probabilities of each class, of input's shape and
+            dtype.
         weight: factor of each class.
         ignore_index: a target that adds nothing to loss or gradient.
         reduction: "mean", "sum" or "none".
         label_smoothing: share of the target moved evenly to all classes, in [0, 1].
 
-    Shape: input ``(C)``, ``(N, C)`` or ``(N, C, *)``; target ``()``, ``(N)`` or ``(N, *)``, or input's shape; result ``()``.
+    Shape: input ``(C)``, ``(N, C)`` or ``(N, C, *)``; target ``()``, ``(N)`` or ``(N, *)``, or
+    input's shape; result ``()``.
 
     Example:
         >>> import rushlight as torch
@@ -153,23 +194,30 @@ def cross_entropy(
         reduction = reduction_of(size_average, reduce, reduction)
     x = input._array
     if not x.ndim:
-        raise ShapeError("cross_entropy: the input must have a class dim, (C), (N, C) or (N, C, ...), but it is 0-dim.")
+        raise ShapeError(
+            "cross_entropy: the input must have a class dim, (C), (N, C) or (N, C, ...), but it is"
+            " 0-dim."
+        )
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 1 if x.ndim > 1 else 0
     logp = LogSoftmax.bind(input, dim=dim)
     if target._array.dtype in dtypes.FLOATING_TYPES and (target._array.shape == x.shape):
         if ignore_index >= 0:
-            raise RuntimeError("ignore_index is not supported for floating point target: it names a class index.")
+            raise RuntimeError(
+                "ignore_index is not supported for floating point target: it names a class index."
+            )
         return soft_cross_entropy(logp, target, weight, reduction, label_smoothing, dim)
     if weight is not None and weight._array.shape != (x.shape[dim],):
         raise ShapeError(
-            f"cross_entropy: weight tensor should be defined either for all {x.shape[dim]} classes or no classes, but has shape "
-            f"{tuple(weight._array.shape)}."
+            f"cross_entropy: weight tensor should be defined either for all {x.shape[dim]} classes"
+            f" or no classes, but has shape {tuple(weight._array.shape)}."
         )
     if label_smoothing:
         return smoothed_nll(logp, target, weight, reduction, ignore_index, label_smoothing)
-    return L.CrossEntropy.bind(logp, input, target, weight, reduction=reduction, ignore_index=ignore_index)  # type: ignore[no-any-return]
+    return L.CrossEntropy.bind(
+        logp, input, target, weight, reduction=reduction, ignore_index=ignore_index
+    )  # type: ignore[no-any-return]
 
 
 def soft_cross_entropy(
@@ -188,7 +236,12 @@ def soft_cross_entropy(
 
 
 def smoothed_nll(
-    logp: Tensor, target: Tensor, weight: Tensor | None, reduction: str, ignore_index: int, smoothing: float
+    logp: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    ignore_index: int,
+    smoothing: float,
 ) -> Tensor:
     """Cross entropy with a share of the target spread over all classes."""
     dim = 1 if logp._array.ndim > 1 else 0
@@ -211,38 +264,53 @@ def smoothed_nll(
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
-    reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """``-weight[y] x[y]`` for log-probabilities x; a mean divides by the sum of the targets' weights.
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``-weight[y] x[y]`` for log-probabilities x; a mean divides by the sum of the targets'
+    weights.
 
-    Shape: input ``(C)``, ``(N, C)`` or ``(N, C, *)``; target ``()``, ``(N)`` or ``(N, *)``; result ``()``.
+    Shape: input ``(C)``, ``(N, C)`` or ``(N, C, *)``; target ``()``, ``(N)`` or ``(N, *)``; result
+    ``()``.
     """
     reduction = reduction_of(size_average, reduce, reduction)
     if not input._array.ndim:
-        raise ShapeError("nll_loss: the input must have a class dim, (C), (N, C) or (N, C, ...), but it is 0-dim.")
+        raise ShapeError(
+            "nll_loss: the input must have a class dim, (C), (N, C) or (N, C, ...), but it is"
+            " 0-dim."
+        )
     classes = input._array.shape[1 if input._array.ndim > 1 else 0]
     if weight is not None and weight._array.size != classes:
         raise ShapeError(
-            f"nll_loss: weight tensor should be defined either for all {classes} classes or no classes, but has shape "
-            f"{tuple(weight._array.shape)}."
+            f"nll_loss: weight tensor should be defined either for all {classes} classes or no"
+            f" classes, but has shape {tuple(weight._array.shape)}."
         )
     return L.NllLoss.bind(input, target, weight, reduction=reduction, ignore_index=ignore_index)  # type: ignore[no-any-return]
 
 
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """``-weight (y log x + (1 - y) log(1 - x))`` for probabilities x; logarithms count as at least -100.
+) -> Tensor:
+    """``-weight (y log x + (1 - y) log(1 - x))`` for probabilities x; logarithms count as at least
+    -100.
 
     Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction; weight broadcasts.
     """
     reduction = reduction_of(size_average, reduce, reduction)
     if input._array.shape != target._array.shape:
         raise ValueError(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. Please ensure "
-            "they have the same size."
+            f"Using a target size ({target.size()}) that is different to the input size"
+            f" ({input.size()}) is deprecated. Please ensure they have the same size."
         )
     input, target = matched(input, target, None)
     if weight is None:
@@ -251,9 +319,14 @@ def binary_cross_entropy(
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean", pos_weight: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
     """``binary_cross_entropy(sigmoid(x), y)`` without overflow.
 
     Args:
@@ -264,7 +337,9 @@ def binary_cross_entropy_with_logits(
     """
     reduction = reduction_of(size_average, reduce, reduction)
     if input._array.shape != target._array.shape:
-        raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
+        raise ValueError(
+            f"Target size ({target.size()}) must be the same as input size ({input.size()})"
+        )
     input, target = matched(input, target, None)
     op = L.BinaryCrossEntropyWithLogits
     if weight is None:
@@ -273,21 +348,27 @@ def binary_cross_entropy_with_logits(
 
 
 def kl_div(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
     log_target: bool = False,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Kullback-Leibler divergence ``y (log y - x)`` of log-probabilities x from probabilities y.
 
     Args:
-        reduction: "mean", "sum", "none", or "batchmean" (the sum by the batch size: the divergence as it is defined).
+        reduction: "mean", "sum", "none", or "batchmean" (the sum by the batch size: the divergence
+            as it is defined).
         log_target: whether target holds log-probabilities.
     """
     if size_average is not None or reduce is not None:
         reduction = legacy_get_string(size_average, reduce)
     if reduction == "mean":
         warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' divides only by the "
-            "batch size, and aligns with the KL div math definition.",
+            "reduction: 'mean' divides the total loss by both the batch size and the support size."
+            " 'batchmean' divides only by the batch size, and aligns with the KL div math"
+            " definition.",
             stacklevel=2,
         )
     batchmean = reduction == "batchmean"
@@ -297,68 +378,18 @@ def kl_div(
     return out / input._array.shape[0] if batchmean and input._array.ndim else out
 
 
-def soft_margin_loss(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
-) -> Tensor:
-    """``log(1 + exp(-y x))`` for targets y of 1 and -1."""
-    input, target = matched(input, target, None)
-    return L.SoftMarginLoss.bind(input, target, reduction=reduction_of(size_average, reduce, reduction))  # type: ignore[no-any-return]
-
-
-def hinge_embedding_loss(
-    input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """x where y is 1, ``max(0, margin - x)`` where y is -1."""
-    far = (margin - input).clamp(min=0)
-    zero = T.zeros_like(far)
-    loss = T.where(target != 1, far, zero) + T.where(target != -1, input, T.zeros_like(input))
-    return reduced(loss, reduction_of(size_average, reduce, reduction))
-
-
-def margin_ranking_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
-    reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """``max(0, -y (x1 - x2) + margin)``: x1 should rank higher where y is 1, lower where it is -1."""
-    reduction = reduction_of(size_average, reduce, reduction)
-    if input1.dim() != input2.dim() or input1.dim() != target.dim():
-        raise RuntimeError(
-            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: {input1.size()}, input2: "
-            f"{input2.size()}, target: {target.size()}"
-        )
-    return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
-
-
-def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
-    reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """``1 - cos(x1, x2)`` where y is 1, ``max(0, cos(x1, x2) - margin)`` where it is -1.
-
-    Shape: inputs ``(N, D)`` or ``(D)``, target ``(N)`` or ``()``.
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    if target.dim() not in (0, 1):
-        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if target.dim() + 1 != input1.dim() or target.dim() + 1 != input2.dim():
-        raise RuntimeError(
-            f"{target.dim()}D target tensor expects {target.dim() + 1}D input tensors, but found inputs with sizes "
-            f"{tuple(input1._array.shape)} and {tuple(input2._array.shape)}."
-        )
-    eps = 1e-12
-    dot = (input1 * input2).sum(-1)
-    cos = dot / (((input1 * input1).sum(-1) + eps) * ((input2 * input2).sum(-1) + eps)).sqrt()
-    zero = T.zeros_like(cos)
-    loss = T.where(target == 1, 1 - cos, zero) + T.where(target == -1, (cos - margin).clamp(min=0), zero)
-    return reduced(loss, reduction)
-
-
 def poisson_nll_loss(
-    input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: bool | None = None,
-    eps: float = 1e-8, reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """``exp(x) - y x`` for counts y of a Poisson law with logarithmic rate x; ``x - y log(x + eps)`` when not ``log_input``.
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``exp(x) - y x`` for counts y of a Poisson law with logarithmic rate x;
+    ``x - y log(x + eps)`` when not ``log_input``.
 
     Args:
         full: add Stirling's approximation of the target's term.
@@ -372,9 +403,15 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(
-    input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
 ) -> Tensor:
-    """``(log v + (x - y)^2 / v) / 2`` for an expectation x and a variance v, which counts as at least eps.
+    """``(log v + (x - y)^2 / v) / 2`` for an expectation x and a variance v, which counts as at
+    least eps.
 
     Args:
         var: one number, of input's shape, or with a last size of 1 (the same variance for a row).
@@ -393,7 +430,10 @@ def gaussian_nll_loss(
         elif not (len(v) == len(x) and x[:-1] == v[:-1] and v[-1] == 1) and any(
             a not in (b, 1) for a, b in zip(reversed(v), reversed(x), strict=False)
         ):
-            raise ValueError(f"var is of incorrect size: {v}; it should have the input's, {x}, or a last size of 1.")
+            raise ValueError(
+                f"var is of incorrect size: {v}; it should have the input's, {x}, or a last size"
+                " of 1."
+            )
     reduction = reduction_of(None, None, reduction)
     safe = var.clone()
     with no_grad():
@@ -404,123 +444,17 @@ def gaussian_nll_loss(
     return reduced(loss, reduction)
 
 
-def triplet_margin_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
-    swap: bool = False, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """``max(0, d(a, p) - d(a, n) + margin)`` with p-norm distances.
-
-    Args:
-        swap: use d(p, n) where it is smaller than d(a, n).
-    """
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
-    from rushlight.nn.functional.distance import pairwise_distance
-
-    return triplet(
-        anchor, positive, negative, lambda a, b: pairwise_distance(a, b, p, eps), margin, swap,
-        reduction_of(size_average, reduce, reduction),
-    )  # fmt: skip
-
-
-def triplet_margin_with_distance_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, *, distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
-    margin: float = 1.0, swap: bool = False, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """``max(0, d(a, p) - d(a, n) + margin)`` with any distance function; the default is ``pairwise_distance``."""
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
-    from rushlight.nn.functional.distance import pairwise_distance
-
-    distance = pairwise_distance if distance_function is None else distance_function
-    return triplet(anchor, positive, negative, distance, margin, swap, reduction_of(None, None, reduction))
-
-
-def triplet(
-    anchor: Tensor, positive: Tensor, negative: Tensor, distance: Any, margin: float, swap: bool, reduction: str
-) -> Tensor:
-    """The triplet loss for a distance."""
-    if not anchor.dim() == positive.dim() == negative.dim():
-        raise RuntimeError(
-            f"The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
-            f"{anchor.dim()}D, positive {positive.dim()}D, and negative {negative.dim()}D inputs"
-        )
-    near, far = distance(anchor, positive), distance(anchor, negative)
-    if swap:
-        far = T.minimum(far, distance(positive, negative))
-    return reduced((near - far + margin).clamp(min=0), reduction)
-
-
-def multi_margin_loss(
-    input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
-    size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """``sum over i != y of weight[y] max(0, margin - x[y] + x[i])^p / C``. Shape: ``(N, C), (N) -> ()``."""
-    reduction = reduction_of(size_average, reduce, reduction)
-    if p not in (1, 2):
-        raise ValueError(f"only p == 1 and p == 2 supported, but got {p}")
-    if weight is not None and weight.dim() != 1:
-        raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions.")
-    x = input if input.dim() > 1 else input.reshape(1, -1)
-    y = target.reshape(-1)
-    if x.dim() != 2 or not x.shape[1]:
-        raise ShapeError(f"multi_margin_loss: Expected non-empty vector or matrix with optional 0-dim batch size, but got: {x.shape}")
-    if y.shape[0] != x.shape[0]:
-        raise ShapeError(f"multi_margin_loss: inconsistent target size, expected {x.shape[0]} but got {y.shape[0]}")
-    place = T.arange(x.shape[1]).unsqueeze(0) == y.unsqueeze(1)
-    excess = (x - x.gather(1, y.unsqueeze(1)) + margin).clamp(min=0)
-    if p == 2:
-        excess = excess * excess
-    if weight is not None:
-        excess = excess * weight[y].unsqueeze(1)
-    loss = excess.masked_fill(place, 0).sum(1) / x.shape[1]
-    return reduced(loss if input.dim() > 1 or reduction != "none" else loss.reshape(target._array.shape), reduction)
-
-
-def multilabel_margin_loss(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
-) -> Tensor:
-    """Sum of ``max(0, 1 - x[y] + x[i]) / C`` over the labels y of a row and the classes i that are not labels.
-
-    Shape: input ``(N, C)`` or ``(C)``; target likewise, class indices, of which the first -1 ends a row's labels.
-    """
-    reduction = reduction_of(size_average, reduce, reduction)
-    if input._array.shape != target._array.shape:
-        raise ShapeError(
-            f"multilabel_margin_loss: inconsistent target size: {tuple(target._array.shape)} for input of size: "
-            f"{tuple(input._array.shape)}"
-        )
-    if input.dim() > 2:
-        raise ShapeError(f"multilabel_margin_loss: Expected a vector or a matrix, but got {tuple(input._array.shape)}")
-    x, y = input.reshape(-1, input.shape[-1] if input.dim() else 1), target.reshape(-1, input.shape[-1] if input.dim() else 1)
-    named = (y < 0).cumsum(1) == 0  # (N, C): entries that are labels
-    safe = y.masked_fill(~named, 0)
-    is_label = T.zeros_like(x.detach()).scatter_add_(1, safe, named.to(x.dtype)) > 0
-    gaps = (1 - x.gather(1, safe).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)  # (N, label, class)
-    gaps = gaps.masked_fill(~named.unsqueeze(2) | is_label.unsqueeze(1), 0)
-    loss = gaps.sum((1, 2)) / x.shape[1]
-    return reduced(loss if input.dim() > 1 else loss.squeeze(0), reduction)
-
-
-def multilabel_soft_margin_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """Mean over classes of ``-weight (y log s(x) + (1 - y) log s(-x))``. Shape: ``(N, C), (N, C) -> ()``."""
-    from rushlight.nn.functional.activation import logsigmoid
-
-    reduction = reduction_of(size_average, reduce, reduction)
-    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
-    if weight is not None:
-        loss = loss * weight
-    return reduced(loss.mean(-1), reduction)
-
-
 def ctc_loss(
-    log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: str = "mean",
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
     zero_infinity: bool = False,
-) -> Tensor:  # fmt: skip
-    """Connectionist temporal classification: minus the log-probability of all alignments of a target with the input.
+) -> Tensor:
+    """Connectionist temporal classification: minus the log-probability of all alignments of a
+    target with the input.
 
     A mean divides each loss by its target's length, then averages over the batch.
 
@@ -534,8 +468,6 @@ def ctc_loss(
 
     Reference: Graves et al., 2006, "Connectionist temporal classification".
     """
-    from rushlight.ops.ctc import CtcLoss
-
     reduction = reduction_of(None, None, reduction)
     batched = log_probs.dim() == 3
     x = log_probs if batched else log_probs.unsqueeze(1)
@@ -556,14 +488,24 @@ def _lengths(given: Any, count: int) -> tuple[int, ...]:
             raise RuntimeError("ctc_loss: input_lengths and target_lengths must be integral")
         given = given.reshape(-1).tolist()
     if len(given) != count:
-        raise RuntimeError(f"ctc_loss: Expected lengths of the {count} samples of the batch, but got {len(given)}.")
+        raise RuntimeError(
+            f"ctc_loss: Expected lengths of the {count} samples of the batch, but got {len(given)}."
+        )
     return tuple(int(n) for n in given)
 
 
 def linear_cross_entropy(
-    input: Tensor, linear_weight: Tensor, target: Tensor, *, linear_bias: Tensor | None = None, weight: Tensor | None = None,
-    reduction: str = "mean", ignore_index: int | None = None, label_smoothing: float = 0.0, options: Any = None,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Tensor:
     """``cross_entropy(linear(input, linear_weight, linear_bias), target, ...)``.
 
     Args:
@@ -572,16 +514,29 @@ def linear_cross_entropy(
         target: classes ``(N, *)``, or probabilities ``(N, C, *)``.
         options: how PyTorch saves memory; accepted.
     """
-    from rushlight.nn.functional.linear import linear
-
     space = linear_weight._array.shape[1:-1]
+    if space and input._array.ndim == 1:
+        raise ShapeError(
+            "linear_cross_entropy: a K-dimensional loss defined by linear_weight shape "
+            f"{tuple(linear_weight._array.shape)} requires batched input (N, I), but got "
+            f"{tuple(input._array.shape)}."
+        )
     logits = linear(input, linear_weight.reshape(-1, linear_weight._array.shape[-1]))
     logits = logits.reshape(*logits._array.shape[:-1], linear_weight._array.shape[0], *space)
     if linear_bias is not None:
         logits = logits + linear_bias
     skip = -100 if ignore_index is None else ignore_index
-    if target._array.dtype in dtypes.FLOATING_TYPES and ignore_index is not None and ignore_index < 0:
+    if (
+        target._array.dtype in dtypes.FLOATING_TYPES
+        and ignore_index is not None
+        and ignore_index < 0
+    ):
         skip = -100
     return cross_entropy(
-        logits, target, weight, ignore_index=skip, reduction=reduction, label_smoothing=label_smoothing
+        logits,
+        target,
+        weight,
+        ignore_index=skip,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
     )

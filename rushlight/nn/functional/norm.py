@@ -15,14 +15,19 @@ from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
 from rushlight.ops.norm import BatchNorm, LayerNorm
 
-__all__ = ["batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"]
+__all__ = [
+    "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm",
+]  # fmt: skip
 
 
 def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
     """Each tensor that is given has one value for each channel."""
     for argument, t in tensors.items():
         if t is not None and t._array.size != channels:
-            raise ShapeError(f"{name}: {argument} should contain {channels} elements not {t._array.size}: one for each channel (dim 1).")
+            raise ShapeError(
+                f"{name}: {argument} should contain {channels} elements not {t._array.size}: one"
+                " for each channel (dim 1)."
+            )
 
 
 def blend(running: Tensor, new: Any, momentum: float) -> None:
@@ -34,14 +39,21 @@ def blend(running: Tensor, new: Any, momentum: float) -> None:
 
 
 def batch_norm(
-    input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
-    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` for each channel.
 
     Args:
         input: ``(N, C)`` or ``(N, C, *)``.
-        running_mean: ``(C)``, used unless training; in training moved towards the batch's means, in place.
+        running_mean: ``(C)``, used unless training; in training moved towards the batch's means, in
+            place.
         running_var: likewise for the variances (with Bessel's correction).
         weight: ``(C)``.
         bias: ``(C)``.
@@ -55,17 +67,35 @@ def batch_norm(
     if len(shape) == 1 and not shape[0]:
         return input.clone()
     if len(shape) < 2:
-        raise ShapeError(f"batch_norm: the input must have a batch and a channel dim, (N, C, ...), but has shape {tuple(shape)}.")
+        raise ShapeError(
+            "batch_norm: the input must have a batch and a channel dim, (N, C, ...), but has shape"
+            f" {tuple(shape)}."
+        )
     count = shape[0] * math.prod(shape[2:])
     if training and count == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.size()}")
-    check_channels("batch_norm", shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.size()}"
+        )
+    check_channels(
+        "batch_norm",
+        shape[1],
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
     if not training:
         if running_mean is None or running_var is None:
-            raise RuntimeError("batch_norm: Expected running_mean and running_var to be defined when training=False.")
+            raise RuntimeError(
+                "batch_norm: Expected running_mean and running_var to be defined when"
+                " training=False."
+            )
         return affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
     if input._array.dtype not in dtypes.FLOATING_TYPES:
-        raise DTypeError(f"batch_norm: not implemented for {dtypes.of[input._array.dtype].name}; convert the input with .float().")
+        raise DTypeError(
+            f"batch_norm: not implemented for {dtypes.of[input._array.dtype].name}; convert the"
+            " input with .float()."
+        )
     out, mean, scale = BatchNorm.bind(input, weight, bias, eps=eps)
     if running_mean is not None:
         blend(running_mean, from_bits(mean._array), momentum)
@@ -90,30 +120,47 @@ def affine_by_statistics(
     return out if out._array.dtype is input._array.dtype else out.to(d)  # type: ignore[no-any-return]
 
 
-def check_normalized_shape(name: str, input: Tensor, normalized_shape: Any, weight: Tensor | None, bias: Tensor | None) -> int:
+def check_normalized_shape(
+    name: str, input: Tensor, normalized_shape: Any, weight: Tensor | None, bias: Tensor | None
+) -> int:
     """How many trailing dims are normalised."""
-    shape = (normalized_shape,) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape)
+    shape = (
+        (normalized_shape,) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape)
+    )
     rank = len(shape)
     if not rank:
-        raise ShapeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got ().")
+        raise ShapeError(
+            f"{name}: Expected normalized_shape to be at least 1-dimensional, i.e., containing at"
+            " least one element, but got ()."
+        )
     if tuple(input._array.shape[-rank:]) != shape:
         raise ShapeError(
-            f"{name}: Given normalized_shape={list(shape)}, expected input with shape {['*', *shape]}, but got input of size "
-            f"{list(input._array.shape)}."
+            f"{name}: Given normalized_shape={list(shape)}, expected input with shape"
+            f" {['*', *shape]}, but got input of size {list(input._array.shape)}."
         )
     for argument, t in (("weight", weight), ("bias", bias)):
         if t is not None and tuple(t._array.shape) != shape:
             raise ShapeError(
-                f"{name}: Expected {argument} to be of same shape as normalized_shape, but got {argument} of shape "
-                f"{list(t._array.shape)} and normalized_shape = {list(shape)}."
+                f"{name}: Expected {argument} to be of same shape as normalized_shape, but got"
+                f" {argument} of shape {list(t._array.shape)} and normalized_shape = {list(shape)}."
             )
-    if input._array.dtype not in dtypes.FLOATING_TYPES and input._array.dtype not in dtypes.COMPLEX_TYPES:
-        raise DTypeError(f"{name}: not implemented for {dtypes.of[input._array.dtype].name}; convert the input with .float().")
+    if (
+        input._array.dtype not in dtypes.FLOATING_TYPES
+        and input._array.dtype not in dtypes.COMPLEX_TYPES
+    ):
+        raise DTypeError(
+            f"{name}: not implemented for {dtypes.of[input._array.dtype].name}; convert the input"
+            " with .float()."
+        )
     return rank
 
 
 def layer_norm(
-    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last dims.
 
@@ -131,7 +178,9 @@ def layer_norm(
     return LayerNorm.bind(input, weight, bias, rank=rank, eps=eps, center=True)[0]  # type: ignore[no-any-return]
 
 
-def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+def rms_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
     """``x / sqrt(mean(x^2) + eps) * weight`` over the last dims.
 
     Args:
@@ -144,7 +193,9 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
     rank = check_normalized_shape("rms_norm", input, normalized_shape, weight, None)
     if eps is None:
         d = input._array.dtype
-        eps = float(np.finfo(dtypes.float32 if d in dtypes.HALVES else dtypes.REAL_OF.get(d, d)).eps)
+        eps = float(
+            np.finfo(dtypes.float32 if d in dtypes.HALVES else dtypes.REAL_OF.get(d, d)).eps
+        )
     if input._array.dtype in dtypes.COMPLEX_TYPES:
         out = input * (input.pow(2).mean(tuple(range(-rank, 0)), keepdim=True) + eps).rsqrt()
         return out if weight is None else out * weight
@@ -154,7 +205,11 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
 
 
 def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over groups of channels of each sample.
 
@@ -168,19 +223,26 @@ def group_norm(
     """
     shape = input._array.shape
     if len(shape) < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}")
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
+        )
     n, c = shape[:2]
     if num_groups < 1 or c % num_groups:
         raise ShapeError(
-            f"group_norm: Expected number of channels in input to be divisible by num_groups, but got input of shape {list(shape)} and "
-            f"num_groups={num_groups}"
+            "group_norm: Expected number of channels in input to be divisible by num_groups, but"
+            f" got input of shape {list(shape)} and num_groups={num_groups}"
         )
     check_channels("group_norm", c, weight=weight, bias=bias)
     if n * c // num_groups * math.prod(shape[2:]) == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {[n * c // num_groups, num_groups, *shape[2:]]}")
+        raise ValueError(
+            "Expected more than 1 value per channel when training, got input size"
+            f" {[n * c // num_groups, num_groups, *shape[2:]]}"
+        )
     if not input._array.size:
         return input.clone()
-    out = LayerNorm.bind(input.reshape(n, num_groups, -1), None, None, rank=1, eps=eps, center=True)[0].reshape(shape)
+    out = LayerNorm.bind(
+        input.reshape(n, num_groups, -1), None, None, rank=1, eps=eps, center=True
+    )[0].reshape(shape)
     per_channel = (-1, *[1] * (len(shape) - 2))
     if weight is not None:
         out = out * weight.reshape(per_channel)
@@ -188,25 +250,44 @@ def group_norm(
 
 
 def instance_norm(
-    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
-    bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
     """``(x - mean) / sqrt(var + eps) * weight + bias`` for each channel of each sample.
 
     Args:
         input: ``(N, C, *)``.
-        use_input_stats: normalise by the input's statistics (and move the running ones), else by the running ones.
+        use_input_stats: normalise by the input's statistics (and move the running ones), else by
+            the running ones.
 
     Reference: Ulyanov et al., 2016, arXiv:1607.08022.
     """
     shape = input._array.shape
     count = math.prod(shape[2:])
     if use_input_stats and (len(shape) < 3 or count == 1):
-        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.size()}")
-    check_channels("instance_norm", shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size {input.size()}"
+        )
+    check_channels(
+        "instance_norm",
+        shape[1],
+        running_mean=running_mean,
+        running_var=running_var,
+        weight=weight,
+        bias=bias,
+    )
     if not use_input_stats:
         if running_mean is None or running_var is None:
-            raise RuntimeError("instance_norm: Expected running_mean and running_var to be defined when use_input_stats=False")
+            raise RuntimeError(
+                "instance_norm: Expected running_mean and running_var to be defined when"
+                " use_input_stats=False"
+            )
         return affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
     if not input._array.size:
         return input.clone()
@@ -214,7 +295,9 @@ def instance_norm(
     if running_mean is not None:
         blend(running_mean, from_bits(mean._array).reshape(shape[:2]).mean(0), momentum)
     if running_var is not None:
-        variance = (1 / np.square(from_bits(scale._array), dtype=np.float64) - eps) * (count / (count - 1))
+        variance = (1 / np.square(from_bits(scale._array), dtype=np.float64) - eps) * (
+            count / (count - 1)
+        )
         blend(running_var, variance.reshape(shape[:2]).mean(0), momentum)
     per_channel = (-1, *[1] * (len(shape) - 2))
     if weight is not None:
@@ -222,14 +305,19 @@ def instance_norm(
     return out if bias is None else out + bias.reshape(per_channel)  # type: ignore[no-any-return]
 
 
-def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
     """``x / (k + alpha mean(x^2))^beta``, the mean over ``size`` neighbouring channels.
 
     Shape: ``(N, C, *) -> (N, C, *)``.
     """
     n = input._array.ndim
     if n < 3:
-        raise ValueError(f"Expected 3D or higher dimensionality                          input (got {n} dimensions)")
+        raise ValueError(
+            f"Expected 3D or higher dimensionality                          input (got {n}"
+            " dimensions)"
+        )
     if not input._array.size:
         return input
     square = (input * input).unsqueeze(1)  # (N, 1, C, *)
@@ -239,5 +327,9 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     else:
         shape = input._array.shape
         square = square.reshape(shape[0], 1, shape[1], shape[2], -1)
-        mean = avg_pool3d(constant_pad_nd(square, (0, 0, 0, 0, *around)), (size, 1, 1), stride=1).squeeze(1).reshape(shape)
+        mean = (
+            avg_pool3d(constant_pad_nd(square, (0, 0, 0, 0, *around)), (size, 1, 1), stride=1)
+            .squeeze(1)
+            .reshape(shape)
+        )
     return input / (mean * alpha + k).pow(beta)  # type: ignore[no-any-return]

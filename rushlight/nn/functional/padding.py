@@ -17,11 +17,14 @@ def by_dim(pad: Any, ndim: int) -> list[tuple[int, int]]:
     """torch's flat list, which begins with the last dim, as (before, after) for each dim."""
     flat = [int(p) for p in pad]
     if len(flat) % 2:
-        raise RuntimeError(f"Padding length must be divisible by 2, but there are {len(flat)} numbers: two for each dim, the last first.")
+        raise RuntimeError(
+            f"Padding length must be divisible by 2, but there are {len(flat)} numbers: two for"
+            " each dim, the last first."
+        )
     if len(flat) // 2 > ndim:
         raise RuntimeError(
-            f"Padding length should be less than or equal to two times the input dimension but got padding length {len(flat)} and input "
-            f"of dimension {ndim}"
+            "Padding length should be less than or equal to two times the input dimension but got"
+            f" padding length {len(flat)} and input of dimension {ndim}"
         )
     pairs = list(zip(flat[::2], flat[1::2], strict=True))
     return [(0, 0)] * (ndim - len(pairs)) + pairs[::-1]
@@ -33,8 +36,8 @@ def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
     for i, (n, (a, b)) in enumerate(zip(input._array.shape, pairs, strict=True)):
         if n + a + b < 0:
             raise ShapeError(
-                f"pad: The input size {n}, plus negative padding {a} and {b}, resulted in a negative output size, which is invalid. "
-                f"Check dimension {i} of your input."
+                f"pad: The input size {n}, plus negative padding {a} and {b}, resulted in a"
+                f" negative output size, which is invalid. Check dimension {i} of your input."
             )
     return ConstantPad.bind(input, pads=tuple(pairs), value=value)  # type: ignore[no-any-return]
 
@@ -43,8 +46,10 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     """The input with more elements around it (or fewer, for negative sizes).
 
     Args:
-        pad: (before, after) of the last dim, then of the one before it, and so on, as one flat list.
-        mode: "constant", "reflect" (mirrored, without the edge), "replicate" (the edge repeated) or "circular" (from the other end).
+        pad: (before, after) of the last dim, then of the one before it, and so on, as one flat
+            list.
+        mode: "constant", "reflect" (mirrored, without the edge), "replicate" (the edge repeated) or
+            "circular" (from the other end).
         value: the constant; the default is 0.
 
     Example:
@@ -55,24 +60,34 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     if mode == "constant":
         return constant_pad_nd(input, pad, 0 if value is None else value)
     if mode not in INDICES:
-        raise NotSupportedError(f"Unrecognised padding mode {mode}; it is 'constant', 'reflect', 'replicate' or 'circular'.")
+        raise NotSupportedError(
+            f"Unrecognised padding mode {mode}; it is 'constant', 'reflect', 'replicate' or"
+            " 'circular'."
+        )
     if value is not None and value != 0:
         raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
     pairs = by_dim(pad, input._array.ndim)
     rank = len(pad) // 2
     if input._array.ndim not in (rank + 1, rank + 2) or not 1 <= rank <= 3:
         raise NotSupportedError(
-            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: 1 to 3 trailing dims of an input with one or "
-            f"two dims before them, but the input has {input._array.ndim} dims and the padding is for {rank}."
+            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: 1 to 3"
+            " trailing dims of an input with one or two dims before them, but the input has"
+            f" {input._array.ndim} dims and the padding is for {rank}."
         )
     shape = input._array.shape
     if 0 in shape[1:]:
-        raise ShapeError(f"pad: Expected an input with non-zero sizes (the batch may be empty), but got {list(shape)}.")
+        raise ShapeError(
+            "pad: Expected an input with non-zero sizes (the batch may be empty), but got"
+            f" {list(shape)}."
+        )
     for dim, (a, b) in enumerate(pairs):
         if a or b:
             index = INDICES[mode](shape[dim], a, b)
             if not len(index):
-                raise ShapeError(f"pad: padding ({a}, {b}) of dimension {dim} with size {shape[dim]} leaves nothing.")
+                raise ShapeError(
+                    f"pad: padding ({a}, {b}) of dimension {dim} with size {shape[dim]} leaves"
+                    " nothing."
+                )
             input = input.index_select(dim, constant(index))
     return input
 
@@ -81,7 +96,8 @@ def reflected(n: int, a: int, b: int) -> np.ndarray:
     """Places to read from for padding by reflection."""
     if a >= n or b >= n:
         raise ShapeError(
-            f"pad: Padding size should be less than the corresponding input dimension, but got: padding ({a}, {b}) at a dimension of size {n}"
+            "pad: Padding size should be less than the corresponding input dimension, but got:"
+            f" padding ({a}, {b}) at a dimension of size {n}"
         )
     i = np.abs(np.arange(-a, n + b))
     return np.where(i >= n, 2 * (n - 1) - i, i)
@@ -95,7 +111,10 @@ def replicated(n: int, a: int, b: int) -> np.ndarray:
 def wrapped(n: int, a: int, b: int) -> np.ndarray:
     """Places to read from for padding with the other end."""
     if a > n or b > n:
-        raise ShapeError(f"pad: Padding value causes wrapping around more than once: padding ({a}, {b}) at a dimension of size {n}.")
+        raise ShapeError(
+            f"pad: Padding value causes wrapping around more than once: padding ({a}, {b}) at a"
+            f" dimension of size {n}."
+        )
     start, stop = max(-a, 0), n - max(-b, 0)  # what negative padding leaves
     return start + np.arange(-max(a, 0), stop - start + max(b, 0)) % (stop - start)
 

@@ -15,12 +15,14 @@ from rushlight.nn.functional.conv import expanded
 from rushlight.ops import pool as P
 
 __all__ = [
-    "max_pool1d", "max_pool2d", "max_pool3d", "max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices",
-    "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
-    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "adaptive_max_pool1d_with_indices",
-    "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d_with_indices", "lp_pool1d", "lp_pool2d", "lp_pool3d", "max_unpool1d",
-    "max_unpool2d", "max_unpool3d", "fractional_max_pool2d", "fractional_max_pool3d", "fractional_max_pool2d_with_indices",
-    "fractional_max_pool3d_with_indices",
+    "max_pool1d", "max_pool2d", "max_pool3d", "max_pool1d_with_indices",
+    "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d",
+    "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
+    "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d_with_indices", "lp_pool1d", "lp_pool2d", "lp_pool3d", "max_unpool1d",
+    "max_unpool2d", "max_unpool3d", "fractional_max_pool2d", "fractional_max_pool3d",
+    "fractional_max_pool2d_with_indices", "fractional_max_pool3d_with_indices",
 ]  # fmt: skip
 
 
@@ -28,23 +30,36 @@ def check_dims(name: str, input: Tensor, rank: int) -> None:
     """The input has ``rank`` dims to pool, channels, and perhaps samples."""
     n, shape = input._array.ndim, tuple(input._array.shape)
     if n not in (rank + 1, rank + 2):
-        raise ShapeError(f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor expected for input, but got: {list(shape)}")
+        raise ShapeError(
+            f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor expected for input,"
+            f" but got: {list(shape)}"
+        )
     if 0 in shape[-rank:] or (n == rank + 2 and 0 in shape[1:]) or (n == rank + 1 and not shape[0]):
         raise ShapeError(
-            f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got: "
-            f"{list(shape)}"
+            f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with optional 0 dim"
+            f" batch size for input, but got: {list(shape)}"
         )
 
 
 def windows(
-    name: str, input: Tensor, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    name: str,
+    input: Tensor,
+    rank: int,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
 ) -> dict[str, Any]:
     """The geometry that the pooling ops take."""
     check_dims(name, input, rank)
     kernel = expanded(kernel_size, rank, "kernel_size", name)
     none = stride is None or (hasattr(stride, "__len__") and not len(stride))
     steps = kernel if none else expanded(stride, rank, "stride", name)
-    pads, dilations = expanded(padding, rank, "padding", name), expanded(dilation, rank, "dilation", name)
+    pads, dilations = (
+        expanded(padding, rank, "padding", name),
+        expanded(dilation, rank, "dilation", name),
+    )
     if min(kernel) < 1:
         raise RuntimeError(f"{name}: kernel size should be greater than zero, but got {kernel}.")
     if min(steps) < 1:
@@ -52,25 +67,47 @@ def windows(
     if min(dilations) < 1:
         raise RuntimeError(f"{name}: dilation should be greater than zero, but got {dilations}.")
     out, around, after = [], [], []
-    for n, k, s, p, d in zip(input._array.shape[-rank:], kernel, steps, pads, dilations, strict=True):
+    for n, k, s, p, d in zip(
+        input._array.shape[-rank:], kernel, steps, pads, dilations, strict=True
+    ):
         if p < 0:
             raise RuntimeError(f"{name}: pad must be non-negative, but got pad: {p}.")
         if p > ((k - 1) * d + 1) // 2:
-            raise RuntimeError(f"{name}: pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
+            raise RuntimeError(
+                f"{name}: pad should be at most half of effective kernel size, but got pad={p},"
+                f" kernel_size={k} and dilation={d}"
+            )
         room = n + 2 * p - d * (k - 1) - 1
         o = (-(-room // s) if ceil_mode else room // s) + 1
         if ceil_mode and (o - 1) * s >= n + p:
             o -= 1  # the last window has to start inside the input or the padding before it
         if o < 1:
-            raise ShapeError(f"{name}: Given input size {tuple(input._array.shape)}, the calculated output size {o} is too small.")
+            raise ShapeError(
+                f"{name}: Given input size {tuple(input._array.shape)}, the calculated output size"
+                f" {o} is too small."
+            )
         out.append(o)
         around.append((p, max(p, (o - 1) * s + d * (k - 1) + 1 - n - p)))
         after.append(p)
-    return {"out": tuple(out), "kernel": kernel, "stride": steps, "padding": tuple(around), "dilation": dilations, "after": tuple(after)}
+    return {
+        "out": tuple(out),
+        "kernel": kernel,
+        "stride": steps,
+        "padding": tuple(around),
+        "dilation": dilations,
+        "after": tuple(after),
+    }
 
 
 def max_pool(
-    rank: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, return_indices: bool
+    rank: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    return_indices: bool,
 ) -> Any:
     """Max pooling over ``rank`` dims."""
     w = windows(f"max_pool{rank}d", input, rank, kernel_size, stride, padding, dilation, ceil_mode)
@@ -88,18 +125,32 @@ def with_indices(rank: int, doc: str) -> tuple[Callable[..., Any], Callable[...,
     """``max_pool{rank}d`` and its form that always returns indices."""
 
     def pool(
-        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
         return_indices: bool = False,
-    ) -> Any:  # fmt: skip
-        return max_pool(rank, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    ) -> Any:
+        return max_pool(
+            rank, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        )
 
     def indexed(
-        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
         return_indices: bool = False,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         return max_pool(rank, input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
-    return named(pool, f"max_pool{rank}d", doc), named(indexed, f"max_pool{rank}d_with_indices", doc)
+    return named(pool, f"max_pool{rank}d", doc), named(
+        indexed, f"max_pool{rank}d_with_indices", doc
+    )
 
 
 def named(function: Callable[..., Any], name: str, doc: str) -> Callable[..., Any]:
@@ -115,18 +166,31 @@ MAX_POOL = """Maxima of windows over {dims}.
         input: ``(N, C, {letters})`` or ``(C, {letters})``.
         kernel_size: size of the window, an int or one for each dim.
         stride: steps of the window; the default is its size.
-        padding: how many positions of minus infinity to add on both sides, at most half of kernel_size.
+        padding: how many positions of minus infinity to add on both sides, at most half of
+            kernel_size.
         dilation: distance between the elements of a window.
         ceil_mode: also take the last window when only a part of it lies in the input.
-        return_indices: also return where the maxima are in the flattened plane, int64 (for ``max_unpool``).
+        return_indices: also return where the maxima are in the flattened plane, int64 (for
+            ``max_unpool``).
     """
 max_pool1d, max_pool1d_with_indices = with_indices(1, MAX_POOL.format(dims="one dim", letters="L"))
-max_pool2d, max_pool2d_with_indices = with_indices(2, MAX_POOL.format(dims="two dims", letters="H, W"))
-max_pool3d, max_pool3d_with_indices = with_indices(3, MAX_POOL.format(dims="three dims", letters="D, H, W"))
+max_pool2d, max_pool2d_with_indices = with_indices(
+    2, MAX_POOL.format(dims="two dims", letters="H, W")
+)
+max_pool3d, max_pool3d_with_indices = with_indices(
+    3, MAX_POOL.format(dims="three dims", letters="D, H, W")
+)
 
 
 def avg_pool(
-    rank: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, include_pad: bool, divisor: int | None
+    rank: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    include_pad: bool,
+    divisor: int | None,
 ) -> Tensor:
     """Average pooling over ``rank`` dims."""
     if divisor == 0:
@@ -137,16 +201,28 @@ def avg_pool(
 
 
 def avg_pool1d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Tensor:
     """Means of windows over one dim. Arguments as in ``avg_pool2d``."""
     return avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 def avg_pool2d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None, *, out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Means of windows over two dims.
 
     Args:
@@ -158,15 +234,32 @@ def avg_pool2d(
         count_include_pad: whether padding counts in the number that a sum is divided by.
         divisor_override: divide by this instead.
     """
-    return stored(avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override), out)
+    return stored(
+        avg_pool(
+            2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        ),
+        out,
+    )
 
 
 def avg_pool3d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-    divisor_override: int | None = None, *, out: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
     """Means of windows over three dims. Arguments as in ``avg_pool2d``."""
-    return stored(avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override), out)
+    return stored(
+        avg_pool(
+            3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        ),
+        out,
+    )
 
 
 def target_sizes(name: str, input: Tensor, rank: int, output_size: Any) -> tuple[int, ...]:
@@ -177,9 +270,13 @@ def target_sizes(name: str, input: Tensor, rank: int, output_size: Any) -> tuple
         given *= rank
     if len(given) != rank:
         raise ShapeError(f"{name}: output_size must have {rank} elements, but is {output_size}.")
-    sizes = tuple([n if s is None else int(s) for s, n in zip(given, input._array.shape[-rank:], strict=True)])
+    sizes = tuple(
+        [n if s is None else int(s) for s, n in zip(given, input._array.shape[-rank:], strict=True)]
+    )
     if min(sizes) < 0:
-        raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0, but are {sizes}.")
+        raise RuntimeError(
+            f"{name}: elements of output_size must be greater than or equal to 0, but are {sizes}."
+        )
     return sizes
 
 
@@ -193,9 +290,18 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
             return input.mean(tuple(range(-rank, 0)), keepdim=True)
         zero = ((0, 0),) * rank
         return P.AvgPool.bind(
-            input, out=out, kernel=kernel, stride=kernel, padding=zero, include_pad=True, divisor=None, after=(0,) * rank
+            input,
+            out=out,
+            kernel=kernel,
+            stride=kernel,
+            padding=zero,
+            include_pad=True,
+            divisor=None,
+            after=(0,) * rank,
         )  # type: ignore[no-any-return]
-    return P.Along.bind(input, matrices=tuple([P.bin_means(n, o) for n, o in zip(space, out, strict=True)]))  # type: ignore[no-any-return]
+    return P.Along.bind(
+        input, matrices=tuple([P.bin_means(n, o) for n, o in zip(space, out, strict=True)])
+    )  # type: ignore[no-any-return]
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
@@ -204,7 +310,9 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """Means of ``output_size`` bins over two dims; a size of None keeps the input's. Shape: ``(N, C, H, W) -> (N, C, *output_size)``."""
+    """Means of ``output_size`` bins over two dims; a size of None keeps the input's. Shape:
+    ``(N, C, H, W) -> (N, C, *output_size)``.
+    """
     return adaptive_avg_pool(2, input, output_size)
 
 
@@ -215,11 +323,16 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
 
 def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``adaptive_max_pool{rank}d`` and its form that returns indices."""
-    doc = f"Maxima of ``output_size`` bins over {rank} dims; a size of None keeps the input's.\n\n    ``return_indices``: also where they are."
+    doc = (
+        f"Maxima of ``output_size`` bins over {rank} dims; a size of None keeps the input's.\n\n   "
+        " ``return_indices``: also where they are."
+    )
 
     def indexed(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         out = target_sizes(f"adaptive_max_pool{rank}d", input, rank, output_size)
-        bins = tuple([tuple(P.bin_edges(n, o)) for n, o in zip(input._array.shape[-rank:], out, strict=True)])
+        bins = tuple(
+            [tuple(P.bin_edges(n, o)) for n, o in zip(input._array.shape[-rank:], out, strict=True)]
+        )
         if 0 in out:
             shape = (*input._array.shape[:-rank], *out)
             return input.new_zeros(shape), T.zeros(shape, dtype=T.arange(0).dtype)
@@ -238,72 +351,113 @@ adaptive_max_pool2d, adaptive_max_pool2d_with_indices = adaptive_max(2)
 adaptive_max_pool3d, adaptive_max_pool3d_with_indices = adaptive_max(3)
 
 
-def lp_pool(rank: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Tensor:
+def lp_pool(
+    rank: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
+) -> Tensor:
     """p-norms of windows."""
     count = math.prod(expanded(kernel_size, rank, "kernel_size", f"lp_pool{rank}d"))
     mean = avg_pool(rank, input.pow(norm_type), kernel_size, stride, 0, ceil_mode, True, None)
     return (mean.sign() * mean.abs().relu()).mul(count).pow(1.0 / norm_type)
 
 
-def lp_pool1d(input: Tensor, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool1d(
+    input: Tensor, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False
+) -> Tensor:
     """``sum(x^p)^(1 / p)`` of windows over one dim."""
     return lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool2d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor:
     """``sum(x^p)^(1 / p)`` of windows over two dims."""
     return lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool3d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor:
     """``sum(x^p)^(1 / p)`` of windows over three dims."""
     return lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def unpool(rank: int, input: Tensor, indices: Tensor, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Tensor:
+def unpool(
+    rank: int,
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    output_size: Any,
+) -> Tensor:
     """Values put at flat indices of planes of zeros."""
     name = f"max_unpool{rank}d"
     if input._array.shape != indices._array.shape:
         raise ShapeError(
-            f"{name}: Expected shape of indices to be same as that of the input tensor ({tuple(input._array.shape)}) but got indices "
-            f"tensor with shape: {tuple(indices._array.shape)}"
+            f"{name}: Expected shape of indices to be same as that of the input tensor"
+            f" ({tuple(input._array.shape)}) but got indices tensor with shape:"
+            f" {tuple(indices._array.shape)}"
         )
     check_dims(name, input, rank)
     kernel = expanded(kernel_size, rank, "kernel_size", name)
     steps = kernel if stride is None else expanded(stride, rank, "stride", name)
     pads = expanded(padding, rank, "padding", name)
-    default = [(n - 1) * s + k - 2 * p for n, s, k, p in zip(input._array.shape[-rank:], steps, kernel, pads, strict=True)]
+    default = [
+        (n - 1) * s + k - 2 * p
+        for n, s, k, p in zip(input._array.shape[-rank:], steps, kernel, pads, strict=True)
+    ]
     sizes = tuple(default)
     if output_size is not None:
         sizes = tuple(output_size)[-rank:]
         for i, (n, d, s) in enumerate(zip(sizes, default, steps, strict=True)):
             if not d - s < n < d + s:
-                raise ValueError(f"{name}: invalid output_size {sizes} (dim {i} must be between {d - s} and {d + s})")
+                raise ValueError(
+                    f"{name}: invalid output_size {sizes} (dim {i} must be between {d - s} and"
+                    f" {d + s})"
+                )
     lead = tuple(input._array.shape[:-rank])
     index = indices.reshape(*lead, -1)
     limit = math.prod(sizes)
     if index._array.size and (index._array.min() < 0 or index._array.max() >= limit):
-        raise RuntimeError(f"{name}: found an invalid max index: {index._array.max()} (output volumes are of size {sizes})")
+        raise RuntimeError(
+            f"{name}: found an invalid max index: {index._array.max()} (output volumes are of size"
+            f" {sizes})"
+        )
     zero = input.new_zeros((*lead, limit))
     return zero.scatter(-1, index, input.reshape(*lead, -1)).reshape(*lead, *sizes)
 
 
 def max_unpool1d(
-    input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
 ) -> Tensor:
     """Partial inverse of ``max_pool1d``: maxima back at their places, zeros elsewhere."""
     return unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool2d(
-    input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
 ) -> Tensor:
     """Partial inverse of ``max_pool2d``: maxima back at their places, zeros elsewhere."""
     return unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool3d(
-    input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
 ) -> Tensor:
     """Partial inverse of ``max_pool3d``: maxima back at their places, zeros elsewhere."""
     return unpool(3, input, indices, kernel_size, stride, padding, output_size)
@@ -313,15 +467,19 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``fractional_max_pool{rank}d`` and its form that returns indices."""
     name = f"fractional_max_pool{rank}d"
     doc = (
-        f"Maxima of windows at random places over {rank} dims.\n\n"
-        "    Args:\n        output_size: size of the result; or output_ratio, that size by the input's, in (0, 1).\n\n"
-        "    Reference: Graham, 2014, arXiv:1412.6071."
+        f"Maxima of windows at random places over {rank} dims.\n\n    Args:\n        output_size:"
+        " size of the result; or output_ratio, that size by the input's, in (0, 1).\n\n   "
+        " Reference: Graham, 2014, arXiv:1412.6071."
     )
 
     def indexed(
-        input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
+        input: Tensor,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
         _random_samples: Tensor | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         if output_size is None and output_ratio is None:
             raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
         check_dims(name, input, rank)
@@ -329,34 +487,51 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         if output_size is None:
             ratios = output_ratio if hasattr(output_ratio, "__iter__") else (output_ratio,) * rank
             if min(ratios) <= 0 or max(ratios) >= 1:
-                raise ValueError(f"{name}: output_ratio must be between 0 and 1 (got {output_ratio})")
+                raise ValueError(
+                    f"{name}: output_ratio must be between 0 and 1 (got {output_ratio})"
+                )
             output_size = [int(n * r) for n, r in zip(space, ratios, strict=True)]
-        out, kernel = expanded(output_size, rank, "output_size", name), expanded(kernel_size, rank, "kernel_size", name)
+        out, kernel = (
+            expanded(output_size, rank, "output_size", name),
+            expanded(kernel_size, rank, "kernel_size", name),
+        )
         for n, o, k in zip(space, out, kernel, strict=True):
             if o + k - 1 > n:
-                raise ShapeError(f"{name}: pool size {kernel} with output size {out} is too large relative to input size {space}.")
+                raise ShapeError(
+                    f"{name}: pool size {kernel} with output size {out} is too large relative to"
+                    f" input size {space}."
+                )
         x = input if input._array.ndim == rank + 2 else input.unsqueeze(0)
         n, c = x._array.shape[:2]
-        samples = T.rand(n, c, rank, dtype=input.dtype) if _random_samples is None else _random_samples
+        samples = (
+            T.rand(n, c, rank, dtype=input.dtype) if _random_samples is None else _random_samples
+        )
         values, places = fractional_windows(x, samples, out, kernel)
         return (values, places) if x is input else (values.squeeze(0), places.squeeze(0))
 
     def pool(
-        input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
+        input: Tensor,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
         _random_samples: Tensor | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         result = indexed(input, kernel_size, output_size, output_ratio, True, _random_samples)
         return result if return_indices else result[0]
 
     return named(pool, name, doc), named(indexed, name + "_with_indices", doc)
 
 
-def fractional_windows(x: Tensor, samples: Tensor, out: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def fractional_windows(
+    x: Tensor, samples: Tensor, out: tuple[int, ...], kernel: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
     """Maxima of windows whose starts the samples (N, C, rank) choose, and their flat places."""
     rank = len(out)
-    index = wrap(P.fractional_places(samples._array, x._array.shape[2:], out, kernel))  # (N, C, *out, taps)
-    n, c = x._array.shape[:2]
-    taps = x.reshape(n, c, -1).gather(2, index.reshape(n, c, -1)).reshape(*index._array.shape)
+    n, c, *space = x._array.shape
+    places = P.fractional_places(samples._array, space, out, kernel)  # (N, C, *out, taps)
+    index, flat = wrap(places), wrap(places.reshape(n, c, math.prod(places.shape[2:])))
+    taps = x.reshape(n, c, math.prod(space)).gather(2, flat).reshape(places.shape)
     values, best = taps.max(-1)
     return values, index.gather(2 + rank, best.unsqueeze(-1)).squeeze(-1)
 

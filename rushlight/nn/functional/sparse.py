@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes
-from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.embedding import Embedding
@@ -17,7 +15,9 @@ __all__ = ["embedding", "embedding_bag", "one_hot"]
 
 
 def renormalise(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
-    """Scale the rows of ``weight`` that are looked up down to ``max_norm``, in place, outside the graph."""
+    """Scale the rows of ``weight`` that are looked up down to ``max_norm``, in place, outside the
+    graph.
+    """
     rows = np.unique(index._array)
     w = weight._array
     norms = np.linalg.norm(w[rows].astype(np.float64), norm_type, axis=1)
@@ -40,15 +40,21 @@ def check_index(name: str, index: Tensor) -> None:
     """Indices are int64 or int32."""
     if index._array.dtype not in (dtypes.int64, dtypes.int32):
         raise DTypeError(
-            f"{name}: Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-            f"{dtypes.of[index._array.dtype].name} instead; convert with .long()."
+            f"{name}: Expected tensor for argument #1 'indices' to have one of the following scalar"
+            f" types: Long, Int; but got {dtypes.of[index._array.dtype].name} instead; convert with"
+            " .long()."
         )
 
 
 def embedding(
-    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False, sparse: bool = False,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
     """``weight[input]``: a row of the table for each index.
 
     Args:
@@ -64,13 +70,17 @@ def embedding(
 
     Example:
         >>> import rushlight as torch
-        >>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        >>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1.0, 2.0], [3.0,
+        4.0]]))
         tensor([[3., 4.],
                 [1., 2.]])
     """
     check_index("embedding", input)
     if weight._array.ndim != 2:
-        raise ShapeError(f"embedding: 'weight' must be 2-D, (rows, size), but has shape {tuple(weight._array.shape)}.")
+        raise ShapeError(
+            "embedding: 'weight' must be 2-D, (rows, size), but has shape"
+            f" {tuple(weight._array.shape)}."
+        )
     padding_idx = check_padding(padding_idx, weight._array.shape[0])
     if max_norm is not None:
         renormalise(weight, input, max_norm, norm_type)
@@ -78,10 +88,18 @@ def embedding(
 
 
 def embedding_bag(
-    input: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: float | None = None, norm_type: float = 2,
-    scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, per_sample_weights: Tensor | None = None,
-    include_last_offset: bool = False, padding_idx: int | None = None,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
     """Sums, means or maxima of bags of rows of a table.
 
     Args:
@@ -97,11 +115,14 @@ def embedding_bag(
     """
     if weight._array.dtype in dtypes.INTEGER_TYPES and input._array.dtype in dtypes.FLOATING_TYPES:
         warnings.warn(
-            "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, ...)` is deprecated, and "
-            "should now be `embedding_bag(input, weight, ...)`."
+            "Argument order of nn.functional.embedding_bag was changed. Usage"
+            " `embedding_bag(weight, input, ...)` is deprecated, and should now be"
+            " `embedding_bag(input, weight, ...)`."
         )
         input, weight = weight, input
-    index, bag, bags, factors = bags_of(input, offsets, per_sample_weights, include_last_offset, mode)
+    index, bag, bags, factors = bags_of(
+        input, offsets, per_sample_weights, include_last_offset, mode
+    )
     padding_idx = check_padding(padding_idx, weight._array.shape[0])
     if max_norm is not None:
         renormalise(weight, index, max_norm, norm_type)
@@ -109,7 +130,9 @@ def embedding_bag(
         kept = wrap(np.flatnonzero(index._array != padding_idx))
         index, bag = index[kept], bag[kept._array]
         factors = None if factors is None else factors[kept]
-    rows = Embedding.bind(weight, index, padding_idx=None, by_frequency=scale_grad_by_freq)  # (M, D)
+    rows = Embedding.bind(
+        weight, index, padding_idx=None, by_frequency=scale_grad_by_freq
+    )  # (M, D)
     if factors is not None:
         rows = rows * factors.unsqueeze(1)
     if mode == "max":
@@ -131,28 +154,42 @@ def bags_of(
     if factors is not None:
         if factors._array.shape != input._array.shape:
             raise ValueError(
-                f"embedding_bag: If per_sample_weights ({tuple(factors.shape)}) is not None, then it must have the same shape as the "
-                f"input ({tuple(input.shape)})"
+                f"embedding_bag: If per_sample_weights ({tuple(factors.shape)}) is not None, then"
+                f" it must have the same shape as the input ({tuple(input.shape)})"
             )
         if mode != "sum":
-            raise NotSupportedError(f"embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got mode={mode!r}).")
+            raise NotSupportedError(
+                "embedding_bag: per_sample_weights was not None. per_sample_weights is only"
+                f" supported for mode='sum' (got mode={mode!r})."
+            )
         factors = factors.reshape(-1)
     if input._array.ndim == 2:
         if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences.")
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch"
+                " of fixed length sequences."
+            )
         b, n = input._array.shape
         return input.reshape(-1), np.repeat(np.arange(b), n), b, factors
     if input._array.ndim != 1:
-        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input._array.ndim}")
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input._array.ndim}"
+        )
     if offsets is None:
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if offsets._array.ndim != 1:
         raise ValueError("offsets has to be a 1D Tensor")
     starts, total = offsets._array, input._array.size
     if starts.size and starts[0] != 0:
-        raise RuntimeError(f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {starts[0]}")
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from"
+            f" position 0. However, got {starts[0]}"
+        )
     if starts.size and starts[-1] > total:
-        raise RuntimeError(f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of {starts[-1]}")
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of"
+            f" {starts[-1]}"
+        )
     ends = starts[1:] if include_last else np.append(starts[1:], total)
     starts = starts[: len(ends)]
     return input, np.repeat(np.arange(len(ends)), ends - starts), len(ends), factors
@@ -187,7 +224,10 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     x = tensor._array
     if x.dtype != np.int64:
-        raise DTypeError(f"one_hot is only applicable to index tensor of type LongTensor, but got {dtypes.of[x.dtype].name}; convert with .long().")
+        raise DTypeError(
+            "one_hot is only applicable to index tensor of type LongTensor, but got"
+            f" {dtypes.of[x.dtype].name}; convert with .long()."
+        )
     if not x.size and num_classes <= 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
     if x.size and x.min() < 0:
@@ -197,7 +237,10 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     elif num_classes < 1:
         raise RuntimeError("one_hot: num_classes should be positive.")
     elif x.size and x.max() >= num_classes:
-        raise RuntimeError(f"one_hot: Class values must be smaller than num_classes, {num_classes}, but there is {x.max()}.")
+        raise RuntimeError(
+            f"one_hot: Class values must be smaller than num_classes, {num_classes}, but there is"
+            f" {x.max()}."
+        )
     out = np.zeros((x.size, num_classes), np.int64)
     out[np.arange(x.size), x.reshape(-1)] = 1
     return wrap(out.reshape(*x.shape, num_classes))

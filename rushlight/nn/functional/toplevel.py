@@ -1,6 +1,7 @@
 """Functions that torch also has at top level, with the signatures they have there.
 
-Where the two agree the function is the same object; the others take their arguments in another order, or reductions as numbers.
+Where the two agree the function is the same object; the others take their arguments in another
+order, or reductions as numbers.
 """
 
 from __future__ import annotations
@@ -12,62 +13,127 @@ import numpy as np
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.nn import functional as F
+from rushlight.nn.functional import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    bilinear,
+    celu,
+    celu_,
+    channel_shuffle,
+    constant_pad_nd,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    cosine_similarity,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+    native_channel_shuffle,
+    pairwise_distance,
+    pdist,
+    pixel_shuffle,
+    pixel_unshuffle,
+    rms_norm,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    threshold,
+    threshold_,
+)
 from rushlight.nn.functional.dropout import drop, drop_alpha
-from rushlight.nn.functional.rnn import *
+from rushlight.nn.functional.rnn import (
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+)
 from rushlight.nn.functional.sparse import renormalise
 from rushlight.ops.bits import from_bits
 from rushlight.ops.distance import Cdist
 from rushlight.ops.norm import BatchNorm, LayerNorm
 
-SAME = (
-    "adaptive_avg_pool1d", "avg_pool1d", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_tbc",
-    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "constant_pad_nd", "group_norm", "max_pool1d",
-    "max_pool1d_with_indices", "max_pool2d", "max_pool3d", "native_channel_shuffle", "pairwise_distance", "pdist", "pixel_shuffle",
-    "pixel_unshuffle", "rms_norm", "rrelu", "rrelu_", "selu", "selu_", "threshold", "threshold_",
-)  # fmt: skip
-globals().update({name: getattr(F, name) for name in SAME})
-
 __all__ = [
-    *SAME, "rnn_tanh", "rnn_relu", "lstm", "gru", "rnn_tanh_cell", "rnn_relu_cell", "lstm_cell", "gru_cell", "adaptive_max_pool1d",
-    "alpha_dropout", "alpha_dropout_", "batch_norm", "binary_cross_entropy_with_logits", "cdist", "convolution",
-    "cosine_embedding_loss", "ctc_loss", "dropout", "dropout_", "embedding", "embedding_bag", "embedding_renorm_",
-    "feature_alpha_dropout", "feature_alpha_dropout_", "feature_dropout", "feature_dropout_", "affine_grid_generator", "grid_sampler",
-    "grid_sampler_2d", "grid_sampler_3d", "hinge_embedding_loss", "instance_norm", "kl_div", "layer_norm", "margin_ranking_loss",
-    "native_batch_norm", "native_dropout", "native_group_norm", "native_layer_norm", "norm_except_dim", "poisson_nll_loss",
-    "triplet_margin_loss",
+    "adaptive_avg_pool1d", "avg_pool1d", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d",
+    "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "cosine_similarity", "constant_pad_nd", "max_pool1d", "max_pool1d_with_indices", "max_pool2d",
+    "max_pool3d", "native_channel_shuffle", "pairwise_distance", "pdist", "pixel_shuffle",
+    "pixel_unshuffle", "rms_norm", "rrelu", "rrelu_", "selu", "selu_", "threshold", "threshold_",
+    "group_norm", "rnn_tanh", "rnn_relu", "lstm", "gru", "rnn_tanh_cell", "rnn_relu_cell",
+    "lstm_cell", "gru_cell", "adaptive_max_pool1d", "alpha_dropout", "alpha_dropout_",
+    "batch_norm", "binary_cross_entropy_with_logits", "cdist", "convolution",
+    "cosine_embedding_loss", "ctc_loss", "dropout", "dropout_", "embedding", "embedding_bag",
+    "embedding_renorm_", "feature_alpha_dropout", "feature_alpha_dropout_", "feature_dropout",
+    "feature_dropout_", "affine_grid_generator", "grid_sampler", "grid_sampler_2d",
+    "grid_sampler_3d", "hinge_embedding_loss", "instance_norm", "kl_div", "layer_norm",
+    "margin_ranking_loss", "native_batch_norm", "native_dropout", "native_group_norm",
+    "native_layer_norm", "norm_except_dim", "poisson_nll_loss", "triplet_margin_loss",
 ]  # fmt: skip
 
 REDUCTIONS = ("none", "mean", "sum")
 
 
 def batch_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None,
-    training: bool, momentum: float, eps: float, cudnn_enabled: bool,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
     """``nn.functional.batch_norm`` with its arguments in another order."""
     return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def instance_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None,
-    use_input_stats: bool, momentum: float, eps: float, cudnn_enabled: bool,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Tensor:
     """``nn.functional.instance_norm`` with its arguments in another order."""
-    return F.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    return F.instance_norm(
+        input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
+    )
 
 
 def layer_norm(
-    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5,
+    input: Tensor,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
     cudnn_enable: bool = True,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """``nn.functional.layer_norm``."""
     return F.layer_norm(input, normalized_shape, weight, bias, eps)
 
 
 def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5,
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
     cudnn_enabled: bool = True,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """``nn.functional.group_norm``."""
     return F.group_norm(input, num_groups, weight, bias, eps)
 
@@ -79,23 +145,48 @@ def native_layer_norm(
     shape = tuple(normalized_shape)
     out, mean, scale = LayerNorm.bind(input, weight, bias, rank=len(shape), eps=eps, center=True)
     small = (*input._array.shape[: -len(shape)], *[1] * len(shape))
-    return out, wrap(from_bits(mean._array).reshape(small)), wrap(from_bits(scale._array).reshape(small))
+    return (
+        out,
+        wrap(from_bits(mean._array).reshape(small)),
+        wrap(from_bits(scale._array).reshape(small)),
+    )
 
 
 def native_group_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    N: int,
+    C: int,
+    HxW: int,
+    group: int,
+    eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``group_norm``, and the means and ``1 / sqrt(var + eps)`` that it used."""
-    _, mean, scale = LayerNorm.bind(input.detach().reshape(N, group, -1), None, None, rank=1, eps=eps, center=True)
+    _, mean, scale = LayerNorm.bind(
+        input.detach().reshape(N, group, -1), None, None, rank=1, eps=eps, center=True
+    )
     out = F.group_norm(input, group, weight, bias, eps)
-    return out, wrap(from_bits(mean._array).reshape(N, group)), wrap(from_bits(scale._array).reshape(N, group))
+    return (
+        out,
+        wrap(from_bits(mean._array).reshape(N, group)),
+        wrap(from_bits(scale._array).reshape(N, group)),
+    )
 
 
 def native_batch_norm(
-    input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None,
-    training: bool, momentum: float, eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """``batch_norm``, and the means and ``1 / sqrt(var + eps)`` that it used (empty unless training)."""
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``batch_norm``, and the means and ``1 / sqrt(var + eps)`` that it used (empty unless
+    training).
+    """
     out = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if not training:
         return out, input.new_empty(0), input.new_empty(0)
@@ -152,10 +243,22 @@ def feature_alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
 
 
 def embedding(
-    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+    weight: Tensor,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Tensor:
     """``nn.functional.embedding`` with the table first; a padding_idx of -1 is none."""
-    return F.embedding(indices, weight, None if padding_idx == -1 else padding_idx, None, 2.0, scale_grad_by_freq, sparse)
+    return F.embedding(
+        indices,
+        weight,
+        None if padding_idx == -1 else padding_idx,
+        None,
+        2.0,
+        scale_grad_by_freq,
+        sparse,
+    )
 
 
 def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> Tensor:
@@ -165,70 +268,132 @@ def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type
 
 
 def embedding_bag(
-    weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_by_freq: bool = False, mode: int = 0, sparse: bool = False,
-    per_sample_weights: Tensor | None = None, include_last_offset: bool = False, padding_idx: int | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """``nn.functional.embedding_bag`` with the table first and the mode as a number (0 sum, 1 mean, 2 max).
+    weight: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``nn.functional.embedding_bag`` with the table first and the mode as a number (0 sum, 1 mean,
+    2 max).
 
     Returns:
         the bags, the bag of each index, the size of each bag, and offsets.
     """
     out = F.embedding_bag(
-        indices, weight, offsets, None, 2.0, scale_grad_by_freq, ("sum", "mean", "max")[mode], sparse, per_sample_weights,
-        include_last_offset, padding_idx,
-    )  # fmt: skip
+        indices,
+        weight,
+        offsets,
+        None,
+        2.0,
+        scale_grad_by_freq,
+        ("sum", "mean", "max")[mode],
+        sparse,
+        per_sample_weights,
+        include_last_offset,
+        padding_idx,
+    )
     ends = np.append(offsets._array, indices._array.size)
     sizes = np.diff(ends[: out._array.shape[0] + 1])
     return out, wrap(np.repeat(np.arange(len(sizes)), sizes)), wrap(sizes), offsets
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None, reduction: int = 1
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    pos_weight: Tensor | None = None,
+    reduction: int = 1,
 ) -> Tensor:
-    """``nn.functional.binary_cross_entropy_with_logits`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
-    return F.binary_cross_entropy_with_logits(input, target, weight, reduction=REDUCTIONS[reduction], pos_weight=pos_weight)
+    """``nn.functional.binary_cross_entropy_with_logits`` with the reduction as a number (0 none, 1
+    mean, 2 sum).
+    """
+    return F.binary_cross_entropy_with_logits(
+        input, target, weight, reduction=REDUCTIONS[reduction], pos_weight=pos_weight
+    )
 
 
 def ctc_loss(
-    log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: int = 1,
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: int = 1,
     zero_infinity: bool = False,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """``nn.functional.ctc_loss`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
-    return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, REDUCTIONS[reduction], zero_infinity)
+    return F.ctc_loss(
+        log_probs,
+        targets,
+        input_lengths,
+        target_lengths,
+        blank,
+        REDUCTIONS[reduction],
+        zero_infinity,
+    )
 
 
-def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1) -> Tensor:
-    """``nn.functional.cosine_embedding_loss`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
+def cosine_embedding_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1
+) -> Tensor:
+    """``nn.functional.cosine_embedding_loss`` with the reduction as a number (0 none, 1 mean, 2
+    sum).
+    """
     return F.cosine_embedding_loss(input1, input2, target, margin, reduction=REDUCTIONS[reduction])
 
 
-def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 1) -> Tensor:
-    """``nn.functional.hinge_embedding_loss`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
+def hinge_embedding_loss(
+    input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 1
+) -> Tensor:
+    """``nn.functional.hinge_embedding_loss`` with the reduction as a number (0 none, 1 mean, 2
+    sum).
+    """
     return F.hinge_embedding_loss(input, target, margin, reduction=REDUCTIONS[reduction])
 
 
-def kl_div(input: Tensor, target: Tensor, reduction: int = 1, *, log_target: bool = False) -> Tensor:
+def kl_div(
+    input: Tensor, target: Tensor, reduction: int = 1, *, log_target: bool = False
+) -> Tensor:
     """``nn.functional.kl_div`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
     loss = F.kl_div(input, target, reduction="none", log_target=log_target)
     return loss if reduction == 0 else loss.mean() if reduction == 1 else loss.sum()
 
 
-def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1) -> Tensor:
-    """``nn.functional.margin_ranking_loss`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
+def margin_ranking_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1
+) -> Tensor:
+    """``nn.functional.margin_ranking_loss``, reduction as a number (0 none, 1 mean, 2 sum)."""
     return F.margin_ranking_loss(input1, input2, target, margin, reduction=REDUCTIONS[reduction])
 
 
-def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int) -> Tensor:
+def poisson_nll_loss(
+    input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int
+) -> Tensor:
     """``nn.functional.poisson_nll_loss`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
-    return F.poisson_nll_loss(input, target, log_input, full, eps=eps, reduction=REDUCTIONS[reduction])
+    return F.poisson_nll_loss(
+        input, target, log_input, full, eps=eps, reduction=REDUCTIONS[reduction]
+    )
 
 
 def triplet_margin_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
     reduction: int = 1,
-) -> Tensor:  # fmt: skip
-    """``nn.functional.triplet_margin_loss`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
-    return F.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction=REDUCTIONS[reduction])
+) -> Tensor:
+    """``nn.functional.triplet_margin_loss``, reduction as a number (0 none, 1 mean, 2 sum)."""
+    return F.triplet_margin_loss(
+        anchor, positive, negative, margin, p, eps, swap, reduction=REDUCTIONS[reduction]
+    )
 
 
 def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
@@ -237,10 +402,19 @@ def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor
 
 
 def convolution(
-    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, transposed: bool,
-    output_padding: Any, groups: int,
-) -> Tensor:  # fmt: skip
-    """Any convolution, or transposed convolution, over as many dims as the weight has after its first two."""
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+) -> Tensor:
+    """Any convolution, or transposed convolution, over as many dims as the weight has after its
+    first two.
+    """
     rank = weight._array.ndim - 2
     if transposed:
         function = getattr(F, f"conv_transpose{rank}d")
@@ -253,7 +427,9 @@ def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tens
     return F.affine_grid(theta, size, align_corners)
 
 
-def grid_sampler(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+def grid_sampler(
+    input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> Tensor:
     """``nn.functional.grid_sample`` with modes as numbers, in the order of its documentation."""
     modes, pads = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
     return F.grid_sample(input, grid, modes[interpolation_mode], pads[padding_mode], align_corners)
@@ -271,13 +447,17 @@ def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
 
 
 def cdist(
-    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
 ) -> Tensor:
     """p-norm distances between all rows of x1 and all rows of x2.
 
     Args:
         p: of the norm, >= 0.
-        compute_mode: accepted; Euclidean distances of many rows are computed by products of matrices, unless it says not to.
+        compute_mode: accepted; Euclidean distances of many rows are computed by products of
+            matrices, unless it says not to.
 
     Shape: ``(*, P, M), (*, R, M) -> (*, P, R)``.
 
@@ -288,13 +468,23 @@ def cdist(
     """
     a, b = x1._array, x2._array
     if a.ndim < 2 or b.ndim < 2:
-        raise RuntimeError(f"cdist only supports at least 2D tensors, but got {a.ndim}D and {b.ndim}D.")
+        raise RuntimeError(
+            f"cdist only supports at least 2D tensors, but got {a.ndim}D and {b.ndim}D."
+        )
     if a.shape[-1] != b.shape[-1]:
-        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}")
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {a.shape[-1]} X2: {b.shape[-1]}"
+        )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
-    if compute_mode not in ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist"):
+    if compute_mode not in (
+        "use_mm_for_euclid_dist_if_necessary",
+        "use_mm_for_euclid_dist",
+        "donot_use_mm_for_euclid_dist",
+    ):
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     many = a.shape[-2] > 25 or b.shape[-2] > 25
-    products = p == 2 and (many if compute_mode.endswith("necessary") else compute_mode.startswith("use"))
+    products = p == 2 and (
+        many if compute_mode.endswith("necessary") else compute_mode.startswith("use")
+    )
     return Cdist.bind(x1, x2, p=float(p), products=products)  # type: ignore[no-any-return]

@@ -19,8 +19,9 @@ from rushlight.ops.fold import Fold, Unfold, window_counts
 from rushlight.ops.pool import Along
 
 __all__ = [
-    "interpolate", "upsample", "upsample_nearest", "upsample_bilinear", "affine_grid", "grid_sample", "pixel_shuffle",
-    "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "fold", "unfold",
+    "interpolate", "upsample", "upsample_nearest", "upsample_bilinear", "affine_grid",
+    "grid_sample", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "native_channel_shuffle", "fold", "unfold",
 ]  # fmt: skip
 
 RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
@@ -39,37 +40,48 @@ def target_size(
         sizes = tuple(size) if hasattr(size, "__iter__") else (size,) * rank
         if len(sizes) != rank:
             raise ValueError(
-                "Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of "
-                f"{list(space)} and output size of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and output size "
-                "in (o1, o2, ...,oK) format."
+                "Input and output must have the same number of spatial dimensions, but got input"
+                f" with spatial dimensions of {list(space)} and output size of {size}. Please"
+                " provide input tensor in (N, C, d1, d2, ...,dK) format and output size in (o1,"
+                " o2, ...,oK) format."
             )
         if recompute:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
         return tuple(int(s) for s in sizes), (None,) * rank
     if scale_factor is None:
         raise ValueError("either size or scale_factor should be defined")
-    scales = tuple(float(s) for s in scale_factor) if hasattr(scale_factor, "__iter__") else (float(scale_factor),) * rank
+    scales = (
+        tuple(float(s) for s in scale_factor)
+        if hasattr(scale_factor, "__iter__")
+        else (float(scale_factor),) * rank
+    )
     if len(scales) == 1:
         scales *= rank
     if len(scales) != rank:
         raise ValueError(
-            "Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of "
-            f"{list(space)} and scale_factor of shape {scale_factor}."
+            "Input and scale_factor must have the same number of spatial dimensions, but got input"
+            f" with spatial dimensions of {list(space)} and scale_factor of shape {scale_factor}."
         )
     sizes = tuple(R.output_size(n, s) for n, s in zip(space, scales, strict=True))
     return sizes, (None,) * rank if recompute else scales
 
 
 def interpolate(
-    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None, antialias: bool = False,
-) -> Tensor:  # fmt: skip
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
     """The input at another size of its spatial dims.
 
     Args:
         input: ``(N, C, *)`` with one to three spatial dims.
         size: sizes of the result; or scale_factor, those sizes by the input's.
-        mode: "nearest", "nearest-exact", "linear" (one dim), "bilinear" or "bicubic" (two), "trilinear" (three), "area".
+        mode: "nearest", "nearest-exact", "linear" (one dim), "bilinear" or "bicubic" (two),
+            "trilinear" (three), "area".
         align_corners: the corner elements keep their values: distances are between centres.
         recompute_scale_factor: compute places from the sizes, not from scale_factor.
         antialias: widen the kernel where the size shrinks ("bilinear" and "bicubic").
@@ -80,31 +92,46 @@ def interpolate(
         tensor([[[1., 1., 2., 2.]]])
     """
     if mode not in MODES:
-        raise NotImplementedError(f"interpolate: mode is one of {', '.join(MODES)}, but is {mode!r}.")
+        raise NotImplementedError(
+            f"interpolate: mode is one of {', '.join(MODES)}, but is {mode!r}."
+        )
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
-            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+            raise ValueError(
+                "align_corners option can only be set with the interpolating modes: linear |"
+                " bilinear | bicubic | trilinear"
+            )
     elif align_corners is None:
         align_corners = False
     rank = input._array.ndim - 2
     if not 1 <= rank <= 3:
         raise NotImplementedError(
-            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input._array.ndim}D) for the modes: {' | '.join(MODES)} "
-            f"(got {mode})"
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input._array.ndim}D)"
+            f" for the modes: {' | '.join(MODES)} (got {mode})"
         )
     sizes, scales = target_size(input, size, scale_factor, recompute_scale_factor)
     if antialias and not (mode in ("bilinear", "bicubic") and rank == 2):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D"
+            " tensor as input"
+        )
     space = tuple(input._array.shape[2:])
     if min(sizes) < 1 or 0 in space or not input._array.shape[1]:
-        raise RuntimeError(f"Input and output sizes should be greater than 0, but got input (H, W, ...): {space} output: {sizes}")
+        raise RuntimeError(
+            f"Input and output sizes should be greater than 0, but got input (H, W, ...): {space}"
+            f" output: {sizes}"
+        )
     if mode == "area":
         return adaptive_avg_pool(rank, input, sizes)
     if RANKS.get(mode, rank) != rank:
-        raise NotImplementedError(f"Got {input._array.ndim}D input, but {mode} mode needs {RANKS[mode] + 2}D input")
+        raise NotImplementedError(
+            f"Got {input._array.ndim}D input, but {mode} mode needs {RANKS[mode] + 2}D input"
+        )
     plans = list(zip(space, sizes, scales, strict=True))
     if mode.startswith("nearest"):
-        return R.Pick.bind(input, indices=tuple([R.nearest(*p, mode == "nearest-exact") for p in plans]))  # type: ignore[no-any-return]
+        return R.Pick.bind(
+            input, indices=tuple([R.nearest(*p, mode == "nearest-exact") for p in plans])
+        )  # type: ignore[no-any-return]
     if antialias:
         matrices = [R.smoothed(*p, align_corners, mode) for p in plans]  # type: ignore[arg-type]
     else:
@@ -112,35 +139,59 @@ def interpolate(
     if input._array.dtype == dtypes.uint8:
         wide = Along.bind(input.to(dtypes.of[dtypes.float32]), matrices=tuple(matrices))
         return wide.round().clamp(0, 255).to(input.dtype)  # type: ignore[no-any-return]
-    return Along.bind(input, matrices=tuple([None if n == s and np.array_equal(m, np.eye(n)) else m for m, (n, s, _) in zip(matrices, plans, strict=True)]))  # type: ignore[no-any-return]
+    return Along.bind(
+        input,
+        matrices=tuple(
+            [
+                None if n == s and np.array_equal(m, np.eye(n)) else m
+                for m, (n, s, _) in zip(matrices, plans, strict=True)
+            ]
+        ),
+    )  # type: ignore[no-any-return]
 
 
-def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Tensor:
+def upsample(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
     """Old name of ``interpolate``."""
-    warnings.warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
+        stacklevel=2,
+    )
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """``interpolate`` with mode "nearest"; an old name."""
-    warnings.warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.",
+        stacklevel=2,
+    )
     return interpolate(input, size, scale_factor, "nearest")
 
 
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """``interpolate`` with mode "bilinear" and aligned corners; an old name."""
-    warnings.warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2)
+    warnings.warn(
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.",
+        stacklevel=2,
+    )
     return interpolate(input, size, scale_factor, "bilinear", True)
 
 
-# Grids -------------------------------------------------------------------------------------------------------------
+# -- Grids ---------------------------------------------------------------------------------------
 
 
 def corners_warning(name: str) -> None:
     """torch's warning when align_corners is not given."""
     warnings.warn(
-        f"Default {name} and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify align_corners=True if "
-        f"the old behavior is desired. See the documentation of {name} for details.",
+        f"Default {name} and affine_grid behavior has changed to align_corners=False since 1.3.0."
+        " Please specify align_corners=True if the old behavior is desired. See the documentation"
+        f" of {name} for details.",
         stacklevel=3,
     )
 
@@ -163,17 +214,23 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     size = tuple(int(n) for n in size)
     rank = len(size) - 2
     if rank not in (2, 3):
-        raise NotImplementedError(f"affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size {size}.")
+        raise NotImplementedError(
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms,"
+            f" respectively. Got size {size}."
+        )
     if tuple(theta._array.shape[-2:]) != (rank, rank + 1) or theta._array.ndim != 3:
         raise ValueError(
-            f"Expected a batch of {rank}D affine matrices of shape Nx{rank}x{rank + 1} for size {size}. Got {tuple(theta._array.shape)}."
+            f"Expected a batch of {rank}D affine matrices of shape Nx{rank}x{rank + 1} for size"
+            f" {size}. Got {tuple(theta._array.shape)}."
         )
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
     axes = [line(n, align_corners) for n in size[2:]]
     mesh = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
     base = np.stack([*mesh, np.ones(size[2:])], -1).reshape(-1, rank + 1).astype(theta._array.dtype)
-    return T.matmul(wrap(base).unsqueeze(0), theta.transpose(1, 2)).reshape(size[0], *size[2:], rank)
+    return T.matmul(wrap(base).unsqueeze(0), theta.transpose(1, 2)).reshape(
+        size[0], *size[2:], rank
+    )
 
 
 def line(n: int, align_corners: bool) -> np.ndarray:
@@ -184,7 +241,11 @@ def line(n: int, align_corners: bool) -> np.ndarray:
 
 
 def grid_sample(
-    input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
 ) -> Tensor:
     """The input at places given by a grid of numbers from -1 to 1.
 
@@ -198,10 +259,14 @@ def grid_sample(
     Shape: ``(N, C, H', W')`` or ``(N, C, D', H', W')``.
     """
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
+        raise ValueError(
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic',"
+            f" but got: '{mode}'"
+        )
     if padding_mode not in ("zeros", "border", "reflection"):
         raise ValueError(
-            f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'"
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or"
+            f" 'reflection', but got: '{padding_mode}'"
         )
     if align_corners is None:
         corners_warning("grid_sample")
@@ -210,14 +275,20 @@ def grid_sample(
     rank = len(x) - 2
     if rank not in (2, 3) or len(places) != len(x) or places[-1] != rank or places[0] != x[0]:
         raise ShapeError(
-            f"grid_sampler(): expected grid and input to have same batch size and number of dims, and grid to have size {rank} in the last "
-            f"dimension, but got input of shape {tuple(x)} and grid of shape {tuple(places)}."
+            "grid_sampler(): expected grid and input to have same batch size and number of dims,"
+            f" and grid to have size {rank} in the last dimension, but got input of shape"
+            f" {tuple(x)} and grid of shape {tuple(places)}."
         )
     if mode == "bicubic" and rank == 3:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if 0 in x[2:]:
-        raise ShapeError(f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {tuple(x)}.")
-    axes = [unnormalised(grid.select(-1, rank - 1 - i), x[2 + i], align_corners) for i in range(rank)]  # slowest dim first
+        raise ShapeError(
+            "grid_sampler(): expected input to have non-empty spatial dimensions, but input has"
+            f" sizes {tuple(x)}."
+        )
+    axes = [
+        unnormalised(grid.select(-1, rank - 1 - i), x[2 + i], align_corners) for i in range(rank)
+    ]  # slowest dim first
     if mode == "bicubic":
         return bicubic_sample(input, axes, padding_mode, align_corners)
     axes = [outside(a, x[2 + i], padding_mode, align_corners) for i, a in enumerate(axes)]
@@ -287,7 +358,9 @@ def linear_sample(input: Tensor, axes: list[Tensor]) -> Tensor:
     return total  # type: ignore[no-any-return]
 
 
-def bicubic_sample(input: Tensor, axes: list[Tensor], padding_mode: str, align_corners: bool) -> Tensor:
+def bicubic_sample(
+    input: Tensor, axes: list[Tensor], padding_mode: str, align_corners: bool
+) -> Tensor:
     """Cubic interpolation over the 4 by 4 neighbours of each place."""
     lows = [np.floor(a._array) for a in axes]
     weights = [cubic_weights(a - wrap(low)) for a, low in zip(axes, lows, strict=True)]
@@ -317,7 +390,7 @@ def cubic_weights(t: Tensor) -> list[Tensor]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
-# Pixels and windows --------------------------------------------------------------------------------------------------
+# -- Pixels and windows --------------------------------------------------------------------------
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
@@ -327,33 +400,48 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """
     shape, r = input._array.shape, upscale_factor
     if len(shape) < 3:
-        raise ShapeError(f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {len(shape)} dimension(s)")
+        raise ShapeError(
+            "pixel_shuffle expects input to have at least 3 dimensions, but got input with"
+            f" {len(shape)} dimension(s)"
+        )
     if r <= 0:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
     *lead, c, h, w = shape
     if c % (r * r):
         raise ShapeError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but input.size(-3)={c} "
-            f"is not divisible by {r * r}"
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square"
+            f" of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}"
         )
     x = input.reshape(*lead, c // (r * r), r, r, h, w)
     n = len(lead)
-    return x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2).reshape(*lead, c // (r * r), h * r, w * r)
+    return x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2).reshape(
+        *lead, c // (r * r), h * r, w * r
+    )
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """Space moved into channels: the inverse of ``pixel_shuffle``. Shape: ``(*, C, H r, W r) -> (*, C r^2, H, W)``."""
+    """Space moved into channels: the inverse of ``pixel_shuffle``. Shape:
+    ``(*, C, H r, W r) -> (*, C r^2, H, W)``.
+    """
     shape, r = input._array.shape, downscale_factor
     if len(shape) < 3:
-        raise ShapeError(f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {len(shape)} dimension(s)")
+        raise ShapeError(
+            "pixel_unshuffle expects input to have at least 3 dimensions, but got input with"
+            f" {len(shape)} dimension(s)"
+        )
     if r <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
     *lead, c, h, w = shape
     if h % r or w % r:
-        raise ShapeError(f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but {h} and {w} are not by {r}")
+        raise ShapeError(
+            f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but {h}"
+            f" and {w} are not by {r}"
+        )
     x = input.reshape(*lead, c, h // r, r, w // r, r)
     n = len(lead)
-    return x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3).reshape(*lead, c * r * r, h // r, w // r)
+    return x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3).reshape(
+        *lead, c * r * r, h // r, w // r
+    )
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -363,11 +451,18 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """
     shape = input._array.shape
     if len(shape) < 3:
-        raise ShapeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(shape)}")
+        raise ShapeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(shape)}"
+        )
     if groups <= 0:
-        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
+        raise RuntimeError(
+            f"Number of groups to divide channels in must be positive. Value of groups:{groups}"
+        )
     if shape[1] % groups:
-        raise ShapeError(f"Number of channels must be divisible by groups. Got {shape[1]} channels and {groups} groups.")
+        raise ShapeError(
+            f"Number of channels must be divisible by groups. Got {shape[1]} channels and {groups}"
+            " groups."
+        )
     x = input.reshape(shape[0], groups, shape[1] // groups, *shape[2:])
     return x.transpose(1, 2).reshape(shape)
 
@@ -381,28 +476,40 @@ def pairs(value: Any, name: str) -> tuple[int, int]:
     return a, b
 
 
-def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-    """All windows of an image as columns. Shape: ``(N, C, H, W) -> (N, C Kh Kw, windows)``, or both without N."""
+def unfold(
+    input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Tensor:
+    """All windows of an image as columns. Shape: ``(N, C, H, W) -> (N, C Kh Kw, windows)``, or both
+    without N.
+    """
     x = input if input._array.ndim == 4 else input.unsqueeze(0)
     if input._array.ndim not in (3, 4) or 0 in x._array.shape[1:]:
-        raise ShapeError(f"unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(input._array.shape)}")
+        raise ShapeError(
+            "unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other"
+            f" non-zero dimensions for input, but got: {list(input._array.shape)}"
+        )
     options = window_options(kernel_size, dilation, padding, stride)
     counts = window_counts(x._array.shape[2:], **options)
     if min(counts) < 1:
         raise ShapeError(
-            f"unfold: Given input with spatial size {tuple(x._array.shape[2:])} and {options}, calculated shape of the array of sliding "
-            f"blocks as {counts}, but its components must be at least one."
+            f"unfold: Given input with spatial size {tuple(x._array.shape[2:])} and {options},"
+            f" calculated shape of the array of sliding blocks as {counts}, but its components must"
+            " be at least one."
         )
     out = Unfold.bind(x, **options)
     return out if x is input else out.squeeze(0)
 
 
-def window_options(kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> dict[str, tuple[int, int]]:
+def window_options(
+    kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> dict[str, tuple[int, int]]:
     """The geometry that Fold and Unfold take."""
     options = {
-        "kernel": pairs(kernel_size, "kernel_size"), "stride": pairs(stride, "stride"), "padding": pairs(padding, "padding"),
+        "kernel": pairs(kernel_size, "kernel_size"),
+        "stride": pairs(stride, "stride"),
+        "padding": pairs(padding, "padding"),
         "dilation": pairs(dilation, "dilation"),
-    }  # fmt: skip
+    }
     for name in ("kernel", "stride", "dilation"):
         if min(options[name]) <= 0:
             raise RuntimeError(f"{name} should be greater than zero, but got {options[name]}")
@@ -411,24 +518,38 @@ def window_options(kernel_size: Any, dilation: Any, padding: Any, stride: Any) -
     return options
 
 
-def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-    """Columns added up where their windows lie: the transpose of ``unfold``. Shape: ``(N, C Kh Kw, windows) -> (N, C, *output_size)``."""
+def fold(
+    input: Tensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Tensor:
+    """Columns added up where their windows lie: the transpose of ``unfold``. Shape:
+    ``(N, C Kh Kw, windows) -> (N, C, *output_size)``.
+    """
     x = input if input._array.ndim == 3 else input.unsqueeze(0)
     if input._array.ndim not in (2, 3) or 0 in x._array.shape[1:]:
-        raise ShapeError(f"fold: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: {list(input._array.shape)}")
+        raise ShapeError(
+            "fold: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and"
+            f" non-zero dimensions for input, but got: {list(input._array.shape)}"
+        )
     options = window_options(kernel_size, dilation, padding, stride)
     space = pairs(output_size, "output_size")
     taps = math.prod(options["kernel"])
     if x._array.shape[1] % taps:
         raise ShapeError(
-            f"fold: Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)="
-            f"{x._array.shape[1]} and kernel_size={options['kernel']}."
+            "fold: Expected size of input's dimension 1 to be divisible by the product of"
+            f" kernel_size, but got input.size(1)={x._array.shape[1]} and"
+            f" kernel_size={options['kernel']}."
         )
     counts = window_counts(space, **options)
     if min(counts) < 1 or x._array.shape[2] != math.prod(counts):
         raise ShapeError(
-            f"fold: Given output_size={space} and {options}, expected size of input's dimension 2 to match the calculated number of sliding "
-            f"blocks {counts[0]} * {counts[1]} = {math.prod(counts)}, but got input.size(2)={x._array.shape[2]}."
+            f"fold: Given output_size={space} and {options}, expected size of input's dimension 2"
+            f" to match the calculated number of sliding blocks {counts[0]} * {counts[1]} ="
+            f" {math.prod(counts)}, but got input.size(2)={x._array.shape[2]}."
         )
     out = Fold.bind(x, space=space, **options)
     return out if x is input else out.squeeze(0)

@@ -1,0 +1,276 @@
+"""Losses of margins: what should be near or rank high is pulled, the rest pushed away.
+
+``reduction`` and its old form are as in ``loss``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rushlight import tensor_api as T
+from rushlight.core.tensor import Tensor
+from rushlight.errors import ShapeError
+from rushlight.nn.functional.activation import logsigmoid
+from rushlight.nn.functional.distance import pairwise_distance
+from rushlight.nn.functional.loss import matched, reduced, reduction_of
+from rushlight.ops import loss as L
+
+__all__ = [
+    "soft_margin_loss", "hinge_embedding_loss", "margin_ranking_loss", "cosine_embedding_loss",
+    "triplet_margin_loss", "triplet_margin_with_distance_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss",
+]  # fmt: skip
+
+
+def soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``log(1 + exp(-y x))`` for targets y of 1 and -1."""
+    input, target = matched(input, target, None)
+    return L.SoftMarginLoss.bind(
+        input, target, reduction=reduction_of(size_average, reduce, reduction)
+    )  # type: ignore[no-any-return]
+
+
+def hinge_embedding_loss(
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """x where y is 1, ``max(0, margin - x)`` where y is -1."""
+    far = (margin - input).clamp(min=0)
+    zero = T.zeros_like(far)
+    loss = T.where(target != 1, far, zero) + T.where(target != -1, input, T.zeros_like(input))
+    return reduced(loss, reduction_of(size_average, reduce, reduction))
+
+
+def margin_ranking_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``max(0, -y (x1 - x2) + margin)``: where y is 1, x1 should rank higher, where -1, lower."""
+    reduction = reduction_of(size_average, reduce, reduction)
+    if input1.dim() != input2.dim() or input1.dim() != target.dim():
+        raise RuntimeError(
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes:"
+            f" input1: {input1.size()}, input2: {input2.size()}, target: {target.size()}"
+        )
+    return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
+
+
+def cosine_embedding_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``1 - cos(x1, x2)`` where y is 1, ``max(0, cos(x1, x2) - margin)`` where it is -1.
+
+    Shape: inputs ``(N, D)`` or ``(D)``, target ``(N)`` or ``()``.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if target.dim() not in (0, 1):
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if target.dim() + 1 != input1.dim() or target.dim() + 1 != input2.dim():
+        raise RuntimeError(
+            f"{target.dim()}D target tensor expects {target.dim() + 1}D input tensors, but found"
+            f" inputs with sizes {tuple(input1._array.shape)} and {tuple(input2._array.shape)}."
+        )
+    eps = 1e-12
+    dot = (input1 * input2).sum(-1)
+    cos = dot / (((input1 * input1).sum(-1) + eps) * ((input2 * input2).sum(-1) + eps)).sqrt()
+    zero = T.zeros_like(cos)
+    loss = T.where(target == 1, 1 - cos, zero) + T.where(
+        target == -1, (cos - margin).clamp(min=0), zero
+    )
+    return reduced(loss, reduction)
+
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-6,
+    swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``max(0, d(a, p) - d(a, n) + margin)`` with p-norm distances.
+
+    Args:
+        swap: use d(p, n) where it is smaller than d(a, n).
+    """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+
+    return triplet(
+        anchor,
+        positive,
+        negative,
+        lambda a, b: pairwise_distance(a, b, p, eps),
+        margin,
+        swap,
+        reduction_of(size_average, reduce, reduction),
+    )
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """``max(0, d(a, p) - d(a, n) + margin)`` with any distance function; the default is
+    ``pairwise_distance``.
+    """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+
+    distance = pairwise_distance if distance_function is None else distance_function
+    return triplet(
+        anchor, positive, negative, distance, margin, swap, reduction_of(None, None, reduction)
+    )
+
+
+def triplet(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    distance: Any,
+    margin: float,
+    swap: bool,
+    reduction: str,
+) -> Tensor:
+    """The triplet loss for a distance."""
+    if not anchor.dim() == positive.dim() == negative.dim():
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of"
+            f" dimensions, but got: anchor {anchor.dim()}D, positive {positive.dim()}D, and"
+            f" negative {negative.dim()}D inputs"
+        )
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = T.minimum(far, distance(positive, negative))
+    return reduced((near - far + margin).clamp(min=0), reduction)
+
+
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """``sum over i != y of weight[y] max(0, margin - x[y] + x[i])^p / C``. Shape:
+    ``(N, C), (N) -> ()``.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if p not in (1, 2):
+        raise ValueError(f"only p == 1 and p == 2 supported, but got {p}")
+    if weight is not None and weight.dim() != 1:
+        raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions.")
+    x = input if input.dim() > 1 else input.reshape(1, -1)
+    y = target.reshape(-1)
+    if x.dim() != 2 or not x.shape[1]:
+        raise ShapeError(
+            "multi_margin_loss: Expected non-empty vector or matrix with optional 0-dim batch"
+            f" size, but got: {x.shape}"
+        )
+    if y.shape[0] != x.shape[0]:
+        raise ShapeError(
+            f"multi_margin_loss: inconsistent target size, expected {x.shape[0]} but got"
+            f" {y.shape[0]}"
+        )
+    place = T.arange(x.shape[1]).unsqueeze(0) == y.unsqueeze(1)
+    excess = (x - x.gather(1, y.unsqueeze(1)) + margin).clamp(min=0)
+    if p == 2:
+        excess = excess * excess
+    if weight is not None:
+        excess = excess * weight[y].unsqueeze(1)
+    loss = excess.masked_fill(place, 0).sum(1) / x.shape[1]
+    return reduced(
+        loss if input.dim() > 1 or reduction != "none" else loss.reshape(target._array.shape),
+        reduction,
+    )
+
+
+def multilabel_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Sum of ``max(0, 1 - x[y] + x[i]) / C`` over the labels y of a row and the classes i that are
+    not labels.
+
+    Shape: input ``(N, C)`` or ``(C)``; target likewise, class indices, of which the first -1 ends a
+    row's labels.
+    """
+    reduction = reduction_of(size_average, reduce, reduction)
+    if input._array.shape != target._array.shape:
+        raise ShapeError(
+            f"multilabel_margin_loss: inconsistent target size: {tuple(target._array.shape)} for"
+            f" input of size: {tuple(input._array.shape)}"
+        )
+    if input.dim() > 2:
+        raise ShapeError(
+            "multilabel_margin_loss: Expected a vector or a matrix, but got"
+            f" {tuple(input._array.shape)}"
+        )
+    x, y = (
+        input.reshape(-1, input.shape[-1] if input.dim() else 1),
+        target.reshape(-1, input.shape[-1] if input.dim() else 1),
+    )
+    named = (y < 0).cumsum(1) == 0  # (N, C): entries that are labels
+    safe = y.masked_fill(~named, 0)
+    is_label = T.zeros_like(x.detach()).scatter_add_(1, safe, named.to(x.dtype)) > 0
+    gaps = (1 - x.gather(1, safe).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)  # (N, label, class)
+    gaps = gaps.masked_fill(~named.unsqueeze(2) | is_label.unsqueeze(1), 0)
+    loss = gaps.sum((1, 2)) / x.shape[1]
+    return reduced(loss if input.dim() > 1 else loss.squeeze(0), reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Mean over classes of ``-weight (y log s(x) + (1 - y) log s(-x))``. Shape:
+    ``(N, C), (N, C) -> ()``.
+    """
+
+    reduction = reduction_of(size_average, reduce, reduction)
+    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
+    if weight is not None:
+        loss = loss * weight
+    return reduced(loss.mean(-1), reduction)

@@ -59,9 +59,12 @@ class LBFGS(Optimizer):
         super().__init__(params, defaults)
         if len(self.param_groups) != 1:
             raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
-        self._params = self.param_groups[0]["params"]
 
     # ------------------------------------------------------------ all parameters as one vector
+
+    @property
+    def _params(self) -> list[Tensor]:
+        return self.param_groups[0]["params"]
 
     def _gradient(self) -> Tensor:
         parts = [(T.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in self._params]

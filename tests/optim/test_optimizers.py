@@ -195,8 +195,9 @@ def test_pickle_deepcopy_repr(name, options):
     for other in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
         assert repr(other) == repr(optimizer)
         assert_same(plain(other.state_dict()), plain(optimizer.state_dict()))
-        other.zero_grad()
         other.register_step_pre_hook(lambda *_: None)
+        other.zero_grad()
+        other.step(lambda: rl.zeros(()))
     assert repr(optimizer) == repr(optimizer_t)
 
 

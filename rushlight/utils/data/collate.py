@@ -123,12 +123,11 @@ def _like_sequence(model: Any, values: list[Any]) -> Any:
 
 def collate_tensor_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """``stack(batch)``."""
-    if any(tensor.requires_grad for tensor in batch):
-        return rl.stack(tuple(batch), 0)
     arrays = [tensor._array for tensor in batch]
-    if len({(array.dtype, array.shape) for array in arrays}) > 1:
-        return rl.stack(tuple(batch), 0)  # promotes, or says what does not fit
-    return wrap(np.array(arrays))  # half of stack's time for many small samples
+    alike = len({(type(array), array.dtype, array.shape) for array in arrays}) == 1
+    if alike and type(arrays[0]) is np.ndarray and not any(t.requires_grad for t in batch):
+        return wrap(np.array(arrays))  # half of stack's time for many small samples
+    return rl.stack(tuple(batch), 0)  # records, promotes, or says what does not fit
 
 
 def collate_numpy_array_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:

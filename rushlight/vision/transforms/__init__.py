@@ -1,6 +1,6 @@
 """Transforms of images. `functional` decides between `pil` and `tensor`, which hold the work; the
-classes (`containers`, `convert`, `geometry`, `color`) hold options and draw random numbers; `batch`
-does whole batches.
+classes (`containers`, `convert`, `crops`, `geometry`, `color`) hold options and draw random numbers;
+`batch` does whole batches.
 """
 
 from rushlight.vision.transforms import functional
@@ -28,20 +28,22 @@ from rushlight.vision.transforms.convert import (
     ToPILImage,
     ToTensor,
 )
-from rushlight.vision.transforms.functional import InterpolationMode
-from rushlight.vision.transforms.geometry import (
+from rushlight.vision.transforms.crops import (
     CenterCrop,
     FiveCrop,
     Pad,
-    RandomAffine,
     RandomCrop,
-    RandomErasing,
-    RandomHorizontalFlip,
     RandomResizedCrop,
-    RandomRotation,
-    RandomVerticalFlip,
     Resize,
     TenCrop,
+)
+from rushlight.vision.transforms.functional import InterpolationMode
+from rushlight.vision.transforms.geometry import (
+    RandomAffine,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomRotation,
+    RandomVerticalFlip,
 )
 
 __all__ = [

@@ -7,6 +7,7 @@ torch's; docs/differences.md lists what differs. Reading order: docs/architectur
 import importlib
 import importlib.util
 import math as _math
+import warnings as _warnings
 from typing import Any
 
 import rushlight.ops
@@ -75,6 +76,9 @@ from rushlight.formats import (
     strided as strided,
 )
 from rushlight.tensor_api import *
+
+# inf and nan are results here, as in PyTorch; NumPy would warn. Nobody else's warnings are touched.
+_warnings.filterwarnings("ignore", ".* encountered in", RuntimeWarning, r"rushlight\b")
 
 __version__ = "0.1.0"
 

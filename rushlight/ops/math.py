@@ -545,11 +545,9 @@ class Rad2deg(Analytic):
 class Sinc(Analytic):
     """``sin(pi input) / (pi input)``, 1 at 0."""
 
-    ufunc = staticmethod(np.sinc)
-
     def scalar(self, s, input):
-        x = math.pi * input
-        return s.where(input == 0, 1, s.sin(x) / s.where(input == 0, 1, x))
+        x = math.pi * s.where(input == 0, 1, input)
+        return s.where(input == 0, 1, s.sin(x) / x)
 
     def grad(self, g, input):
         x = input * math.pi

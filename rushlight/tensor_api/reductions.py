@@ -357,7 +357,7 @@ def logsumexp(
     Example:
         >>> import rushlight as torch
         >>> torch.logsumexp(torch.tensor([1000.0, 1000.0]), 0)
-        tensor(1000.6931)
+        tensor(1000.6932)
     """
     x = expect_tensor(input, "logsumexp")._array
     if x.dtype not in dtypes.DIFFERENTIABLE:

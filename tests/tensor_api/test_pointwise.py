@@ -1,0 +1,177 @@
+"""Elementwise functions at their edges, against torch: special values, rounding, large arrays."""
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight as rl
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-30, 3e8, float("inf"), -float("inf"), float("nan")]
+UNARY = """
+    abs acos acosh angle asin asinh atan atanh ceil cos cosh deg2rad digamma erf erfc erfinv exp
+    exp2 expm1 floor frac i0 isfinite isinf isnan isneginf isposinf lgamma log log10 log1p log2
+    logit neg nan_to_num rad2deg reciprocal relu round rsqrt sgn sigmoid sign signbit sin sinc
+    sinh sqrt square tan tanh trunc
+"""
+BINARY = """
+    add atan2 copysign div eq floor_divide fmax fmin fmod ge gt hypot ldexp le logaddexp
+    logaddexp2 lt maximum minimum mul ne pow remainder sub xlogy
+"""
+
+
+def pair(values, dtype="float32"):
+    """The same numbers in both libraries."""
+    return torch.tensor(values, dtype=getattr(torch, dtype)), rl.tensor(
+        values, dtype=getattr(rl, dtype)
+    )
+
+
+def same(ours, theirs, rtol=1e-5):
+    assert str(ours.dtype) == str(theirs.dtype)
+    x, y = ours.detach().numpy(), theirs.detach().numpy()
+    np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", UNARY.split())
+def test_special_values(name):
+    for dtype in ("float32", "float64"):
+        t, r = pair(SPECIAL, dtype)
+        same(getattr(rl, name)(r), getattr(torch, name)(t))
+
+
+@pytest.mark.parametrize("name", BINARY.split())
+def test_pairs_of_special_values(name):
+    t, r = pair(SPECIAL)
+    same(getattr(rl, name)(r[:, None], r), getattr(torch, name)(t[:, None], t))
+
+
+@pytest.mark.parametrize("name", ["fmod", "remainder", "floor_divide", "erf", "where", "sigmoid"])
+def test_large_arrays_agree_with_small_ones(name):
+    """What is computed by other means when there is much of it."""
+    a = np.random.default_rng(0).normal(0, 30, 5000).astype(np.float32)
+    t, r = torch.from_numpy(a), rl.from_numpy(a)
+    if name in ("erf", "sigmoid"):
+        same(getattr(rl, name)(r), getattr(torch, name)(t))
+    elif name == "where":
+        for x, y in ((1.5, 0), (0, 1.5)):
+            same(rl.where(r > 0, r, y), torch.where(t > 0, t, y))
+            same(rl.where(r > 0, x, r), torch.where(t > 0, x, t))
+        same(rl.where(r > 0, r, r * 2), torch.where(t > 0, t, t * 2))
+        same(rl.where(r > r[0], r, r[0]), torch.where(t > t[0], t, t[0]))
+    else:
+        for divisor in (0.3, -7.0, 1e-9, float("inf")):
+            same(getattr(rl, name)(r, divisor), getattr(torch, name)(t, divisor))
+        same(getattr(rl, name)(r, r.flip(0)), getattr(torch, name)(t, t.flip(0)))
+
+
+@pytest.mark.parametrize("exponent", [2, 3, 0.5, -1, -2, 4, 5.0, 2.5, 0, 1])
+def test_powers(exponent):
+    for n in (5, 3000):
+        a = np.linspace(-3, 3, n)
+        t, r = torch.tensor(a, requires_grad=True), rl.tensor(a, requires_grad=True)
+        same(r**exponent, t**exponent)
+        (t**exponent).sum().backward()
+        (r**exponent).sum().backward()
+        same(r.grad, t.grad)
+
+
+def test_integer_division():
+    a, b = [7, -7, 7, -7, 0], [2, 2, -2, -2, 3]
+    for name in ("floor_divide", "remainder", "fmod"):
+        same(
+            getattr(rl, name)(*map(rl.tensor, (a, b))),
+            getattr(torch, name)(*map(torch.tensor, (a, b))),
+        )
+    for mode in (None, "trunc", "floor"):
+        same(
+            rl.div(rl.tensor(a), rl.tensor(b), rounding_mode=mode),
+            torch.div(torch.tensor(a), torch.tensor(b), rounding_mode=mode),
+        )
+    for zero in (lambda x: x // 0, lambda x: x % 0, lambda x: rl.fmod(x, 0)):
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            zero(rl.tensor([1]))
+
+
+def test_operators():
+    x = rl.tensor([5, 3, -2])
+    assert (7 // x).tolist() == [1, 2, -4] and (7 % x).tolist() == [2, 1, -1]
+    assert (
+        (x & 1).tolist() == [1, 1, 0]
+        and (4 | x).tolist() == [5, 7, -2]
+        and (~x).tolist() == [-6, -4, 1]
+    )
+    assert (x << 1).tolist() == [10, 6, -4] and (2 << rl.tensor([1, 2])).tolist() == [4, 8]
+    assert (x == None).__class__ is bool and (x != "a") is True  # noqa: E711
+    y = x
+    y &= 1
+    assert y is x and x.tolist() == [1, 1, 0]
+    assert len({x, y}) == 1  # hashable by identity
+
+
+def test_where_with_the_condition_alone():
+    mask = rl.tensor([[True, False], [True, True]])
+    assert [i.tolist() for i in rl.where(mask)] == [[0, 1, 1], [0, 0, 1]]
+
+
+def test_masks_take_no_gradient_from_what_they_hide():
+    """A hidden infinity or NaN must not reach the gradient as 0 * inf."""
+    x = rl.tensor([0.0, 4.0], requires_grad=True)
+    rl.where(x > 0, x.log(), 0.0).sum().backward()
+    assert x.grad[1].item() == 0.25
+    y = rl.tensor([1.0, 2.0], requires_grad=True)
+    g = rl.tensor([float("inf"), 1.0])
+    y.clamp(max=1.5).backward(g)
+    assert y.grad.tolist() == [float("inf"), 0.0]
+
+
+def test_clamp_forms():
+    t, r = pair([-2.0, -0.5, 0.5, 2.0, float("nan")])
+    lows, highs = [-1.0, 0.0, 1.0, -1.0, 0.0], [1.0, 1.0, 0.0, 1.0, 1.0]
+    for low, high in ((-1, 1), (None, 1), (-1.0, None), (1, -1)):
+        same(r.clamp(low, high), t.clamp(low, high))
+    same(r.clamp(rl.tensor(lows)), t.clamp(torch.tensor(lows)))
+    same(
+        r.clamp(rl.tensor(lows), rl.tensor(highs)), t.clamp(torch.tensor(lows), torch.tensor(highs))
+    )
+    same(rl.tensor([1, 5]).clamp(0.5, 2.5), torch.tensor([1, 5]).clamp(0.5, 2.5))
+    with pytest.raises(RuntimeError):
+        r.clamp()
+
+
+def test_in_place_updates_of_optimizers():
+    """The quick paths of lerp_, addcmul_ and addcdiv_ against the general ones."""
+    r = np.random.default_rng(0)
+    a, b, c = (r.random((3, 4)).astype(np.float32) + 0.5 for _ in range(3))
+    calls = [
+        lambda x, y, z: x.lerp_(y, 0.1),
+        lambda x, y, z: x.lerp_(y, 0.9),
+        lambda x, y, z: x.lerp_(y, z),
+        lambda x, y, z: x.addcmul_(y, z, value=-0.5),
+        lambda x, y, z: x.addcdiv_(y, z, value=2),
+        lambda x, y, z: x.addcmul_(y[:1], z),
+        lambda x, y, z: x.addcdiv_(x, x),
+        lambda x, y, z: x.t().lerp_(y.t(), 0.3),
+    ]
+    for call in calls:
+        t, o = [torch.tensor(v) for v in (a, b, c)], [rl.tensor(v) for v in (a, b, c)]
+        call(*t), call(*o)
+        same(o[0], t[0])
+        assert o[0]._version == t[0]._version == 1
+
+
+def test_gradients_where_operands_are_equal():
+    for name in ("maximum", "minimum", "fmax", "fmin"):
+        grads = []
+        for lib in (torch, rl):
+            x = lib.tensor([1.0, 2.0, 3.0], requires_grad=True)
+            y = lib.tensor([1.0, 3.0, 2.0], requires_grad=True)
+            getattr(lib, name)(x, y).sum().backward()
+            grads.append([x.grad.tolist(), y.grad.tolist()])
+        assert grads[0] == grads[1], name
+
+
+def test_no_bits_and_no_order():
+    with pytest.raises(NotImplementedError, match="not implemented for 'Float'"):
+        rl.ones(2) & rl.ones(2)
+    with pytest.raises(NotImplementedError, match="not implemented for 'ComplexFloat'"):
+        _ = rl.ones(2, dtype=rl.complex64) < 1

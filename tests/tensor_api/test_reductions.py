@@ -1,0 +1,240 @@
+"""Reductions, orders and scans: their forms, ties, empty tensors and warnings, against torch."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight as rl
+
+DATA = np.random.default_rng(0).integers(-3, 4, (3, 4, 5)).astype(np.float32)  # many ties
+FULL = """
+    sum mean prod max min amax amin argmax argmin any all var std norm median nansum nanmean
+    count_nonzero
+"""
+ALONG = """
+    cumsum cumprod cummax cummin logcumsumexp sort argsort logsumexp softmax log_softmax aminmax
+"""
+
+
+def both(*shape_or_values, dtype="float32"):
+    a = np.asarray(*shape_or_values)
+    return torch.tensor(a, dtype=getattr(torch, dtype)), rl.tensor(a, dtype=getattr(rl, dtype))
+
+
+def same(ours, theirs):
+    if isinstance(theirs, tuple):
+        assert len(ours) == len(theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            same(a, b)
+        return
+    assert (str(ours.dtype), tuple(ours.shape)) == (str(theirs.dtype), tuple(theirs.shape))
+    x, y = ours.detach().numpy(), theirs.detach().numpy()
+    np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FULL.split())
+def test_of_all_elements(name):
+    for a in (DATA, DATA[0, 0, :1], DATA[:, ::2, 1]):
+        t, r = both(a)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            same(getattr(r, name)(), getattr(t, name)())
+
+
+@pytest.mark.parametrize("name", [*FULL.split(), *ALONG.split()])
+def test_along_each_dim(name):
+    t, r = both(DATA)
+    unordered = name in ("median", "sort", "argsort")
+    for dim in (0, 1, -1):
+        call = {"dim": dim}
+        if name in ("sort", "argsort"):
+            call["stable"] = True
+        a, b = getattr(r, name)(**call), getattr(t, name)(**call)
+        same(
+            a[0] if unordered and isinstance(a, tuple) else a,
+            b[0] if unordered and isinstance(b, tuple) else b,
+        )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sum",
+        "mean",
+        "amax",
+        "amin",
+        "var",
+        "std",
+        "norm",
+        "nansum",
+        "nanmean",
+        "all",
+        "any",
+        "logsumexp",
+    ],
+)
+def test_over_several_dims(name):
+    t, r = both(DATA)
+    for dim in ((0, 1), (-1, 0), (1,)):
+        for keepdim in (False, True):
+            same(
+                getattr(r, name)(dim=dim, keepdim=keepdim),
+                getattr(t, name)(dim=dim, keepdim=keepdim),
+            )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "max",
+        "min",
+        "median",
+        "mode",
+        "kthvalue",
+        "cummax",
+        "cummin",
+        "sort",
+        "topk",
+        "aminmax",
+        "frexp",
+    ],
+)
+def test_named_results(name):
+    t, r = both([[3.0, 1.0, 2.0], [5.0, 4.0, 6.0]])
+    args = {"kthvalue": (2, 1), "topk": (2, 1), "aminmax": (), "frexp": ()}.get(name, (1,))
+    a, b = getattr(r, name)(*args), getattr(t, name)(*args)
+    assert repr(a) == repr(b)
+    assert type(a).__name__ == type(b).__name__ and isinstance(a, tuple)
+    assert pickle.loads(pickle.dumps(a))[1].tolist() == a[1].tolist()
+
+
+def gradient(lib, call, a):
+    x = lib.tensor(a, requires_grad=True)
+    out = call(lib, x)
+    out = out[0] if isinstance(out, tuple) else out
+    weights = lib.tensor(np.random.default_rng(1).random(tuple(out.shape)).astype(np.float32))
+    (out * weights).sum().backward()
+    return x.grad if x.grad is not None else x.detach() * 0
+
+
+CALLS = {
+    "max": lambda m, x: x.max(),
+    "max dim": lambda m, x: x.max(1),
+    "amax": lambda m, x: x.amax((0, 1)),
+    "median": lambda m, x: x.median(),
+    "prod with a zero": lambda m, x: x.prod(),
+    "prod dim": lambda m, x: x.prod(1),
+    "cumprod": lambda m, x: x.cumprod(1),
+    "aminmax": lambda m, x: sum(x.aminmax()),
+    "std": lambda m, x: x.std(0),
+    "norm 0": lambda m, x: x.norm(0, 1),
+    "norm 1": lambda m, x: x.norm(1, 1),
+    "norm inf": lambda m, x: x.norm(float("inf"), 1),
+    "norm 3": lambda m, x: x.norm(3, 1),
+    "norm 2": lambda m, x: (x * 0).norm(2, 1),
+    "logcumsumexp": lambda m, x: x.logcumsumexp(0),
+    "quantile": lambda m, x: x.quantile(0.3, 1),
+    "cummax": lambda m, x: x.cummax(1),
+    "renorm": lambda m, x: x.renorm(2, 0, 1.5),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_gradients_with_ties_and_zeros(name):
+    same(gradient(rl, CALLS[name], DATA[0]), gradient(torch, CALLS[name], DATA[0]))
+
+
+def test_nan():
+    t, r = both([[1.0, float("nan"), 3.0, 2.0], [4.0, 2.0, 1.0, 3.0]])
+    for name in ("max", "min", "median", "nanmedian", "cummax", "cummin", "sort", "topk"):
+        args = (2, 1) if name == "topk" else (1,)
+        same(getattr(r, name)(*args), getattr(t, name)(*args))
+    for name in ("argmax", "argmin", "amax", "nansum", "nanmean", "logsumexp"):
+        same(getattr(r, name)(1), getattr(t, name)(1))
+    same(r.quantile(0.5, 1), t.quantile(0.5, 1))
+    same(r.nanquantile(0.5, 1), t.nanquantile(0.5, 1))
+
+
+def test_without_elements():
+    t, r = both(np.zeros((0, 3)))
+    for name in ("sum", "prod", "any", "all", "nansum"):
+        same(getattr(r, name)(), getattr(t, name)())
+        same(getattr(r, name)(0), getattr(t, name)(0))
+    for call in (
+        lambda x: x.max(),
+        lambda x: x.max(0),
+        lambda x: x.amax(0),
+        lambda x: x.argmax(),
+        lambda x: x.median(0),
+    ):
+        with pytest.raises((RuntimeError, IndexError)):
+            call(r)
+    same(r.max(1), t.max(1))
+
+
+def test_integers():
+    t, r = both([[1, 2], [3, 4]], dtype="uint8")
+    for name in ("sum", "prod", "max", "any", "all", "cumsum", "argmax"):
+        args = (0,) if name == "cumsum" else ()
+        same(getattr(r, name)(*args), getattr(t, name)(*args))
+    for name in ("mean", "std"):
+        with pytest.raises(RuntimeError):
+            getattr(r, name)()
+
+
+def test_forms_of_max():
+    x = rl.tensor([[1, 5], [3, 4]])
+    assert rl.max(x, rl.tensor([[2, 2], [2, 9]])).tolist() == [[2, 5], [3, 9]]
+    assert x.max(dim=1).indices.tolist() == [1, 1] and x.max(1, True)[0].tolist() == [[5], [4]]
+    values, indices = rl.empty(0, dtype=rl.int64), rl.empty(0, dtype=rl.int64)
+    rl.max(x, 0, out=(values, indices))
+    assert values.tolist() == [3, 5] and indices.tolist() == [1, 0]
+    with pytest.raises(TypeError):
+        rl.max(x, keepdim=True)
+
+
+def test_zero_dim_tensors_count_as_one_element():
+    t, r = torch.tensor(2.5), rl.tensor(2.5)
+    for name in ("max", "sort", "cumsum", "cummax", "median", "sum", "argmax", "mode", "softmax"):
+        same(getattr(r, name)(0), getattr(t, name)(0))
+
+
+def test_too_few_elements_for_a_variance():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert rl.ones(1).var().isnan().item()
+    assert "degrees of freedom" in str(seen[0].message)
+
+
+def test_unique():
+    a = [[3, 1, 3], [3, 1, 3], [0, 1, 2]]
+    t, r = torch.tensor(a), rl.tensor(a)
+    for dim in (None, 0, 1):
+        same(
+            r.unique(return_inverse=True, return_counts=True, dim=dim),
+            t.unique(return_inverse=True, return_counts=True, dim=dim),
+        )
+        ours = r.unique_consecutive(return_inverse=True, return_counts=True, dim=dim)
+        same(ours, t.unique_consecutive(return_inverse=True, return_counts=True, dim=dim))
+
+
+def test_large_tensors_take_other_roads():
+    a = np.random.default_rng(2).normal(size=(50, 300)).astype(np.float32)
+    t, r = both(a)
+    same(r.topk(5, 1), t.topk(5, 1))
+    same(r.topk(5, 1, largest=False), t.topk(5, 1, largest=False))
+    same(r.kthvalue(7, 1), t.kthvalue(7, 1))
+    same(r.median(1), t.median(1))
+    for value in (r.norm(), r.std()):
+        assert value.dtype == rl.float32
+
+
+def test_halves_are_summed_in_float32():
+    a = np.full(5000, 0.1)
+    for dtype in ("float16", "bfloat16"):
+        t, r = both(a, dtype=dtype)
+        for name in ("sum", "mean", "var", "norm"):
+            assert getattr(r, name)().item() == pytest.approx(getattr(t, name)().item(), rel=2e-2)

@@ -23,6 +23,9 @@ matmul = P.matmul
 matrix_exp = M.matrix_exp
 slogdet, det = M.slogdet, M.det
 LuResult = namedtuple("LuResult", ["P", "L", "U"])
+SolveExResult = namedtuple("SolveExResult", ["result", "info"])
+InvExResult = namedtuple("InvExResult", ["inverse", "info"])
+CholeskyExResult = namedtuple("CholeskyExResult", ["L", "info"])
 LstsqResult = namedtuple("LstsqResult", ["solution", "residuals", "rank", "singular_values"])
 
 
@@ -59,14 +62,13 @@ def solve_ex(
     A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
 ) -> Any:
     """(solution, info): like ``solve``."""
-    return namedtuple("solve_ex", ["result", "info"])(
-        solve(A, B, left=left), wrap(np.zeros(A.shape[:-2], np.int32))
-    )
+    info = wrap(np.zeros(A.shape[:-2], np.int32))
+    return _store(out, SolveExResult(solve(A, B, left=left), info))
 
 
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     """(inverse, info): like ``inv``."""
-    return namedtuple("inv_ex", ["inverse", "info"])(inv(A), wrap(np.zeros(A.shape[:-2], np.int32)))
+    return _store(out, InvExResult(inv(A), wrap(np.zeros(A.shape[:-2], np.int32))))
 
 
 def solve_triangular(
@@ -95,15 +97,14 @@ def cholesky_ex(
     A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
 ) -> Any:
     """(factor, info): info is the order of the first minor that is not positive, else 0."""
-    result = namedtuple("cholesky_ex", ["L", "info"])
     info = wrap(np.zeros(A.shape[:-2], np.int32))
     try:
-        return result(M.cholesky(A, upper), info)
+        return _store(out, CholeskyExResult(M.cholesky(A, upper), info))
     except LinAlgError:
         if check_errors:
             raise
         info._array[...] = 1
-        return result(A.clone(), info)
+        return _store(out, CholeskyExResult(A.clone(), info))
 
 
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
@@ -178,7 +179,9 @@ def matrix_rank(
     eps = (
         float(np.finfo(s.dtype).eps) * max(A.shape[-2:])
         if rtol is None and atol is None and tol is None
-        else rtol or 0.0
+        else 0.0
+        if rtol is None
+        else rtol
     )
     least = tol if tol is not None else atol if atol is not None else 0.0
     least = least._array[..., None] if isinstance(least, Tensor) else least
@@ -187,46 +190,57 @@ def matrix_rank(
     return _store(out, wrap(np.asarray((s > np.maximum(least, eps * top)).sum(-1))))
 
 
-def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None) -> Any:
+def lstsq(
+    A: Tensor,
+    B: Tensor,
+    rcond: Any = None,
+    *,
+    driver: str | None = None,
+    out: Any = None,
+) -> Any:
     """X that minimises ``|A @ X - B|``, with residuals, rank and singular values."""
     solution = P.matmul(M.pinv(A, rcond), B)
     m, n = A.shape[-2:]
     full = bool((matrix_rank(A)._array == n).all())
-    residuals = ((A @ solution - B).abs() ** 2).sum(-2) if m > n and full else A.new_empty(0)
+    residuals = A.new_empty(0)
+    if m > n and full:
+        residuals = ((A @ solution - B).abs() ** 2).sum(-2)
     values = svdvals(A) if driver in ("gelsd", "gelss") else A.new_empty(0)
     rank = matrix_rank(A) if driver != "gels" else wrap(np.empty(0, np.int64))
-    return LstsqResult(solution, residuals, rank, values)
+    return _store(out, LstsqResult(solution, residuals, rank, values))
+
+
+LuFactorResult = namedtuple("LuFactorResult", ["LU", "pivots"])
+LuFactorExResult = namedtuple("LuFactorExResult", ["LU", "pivots", "info"])
 
 
 def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
-    """(LU, pivots): both triangles in one matrix, and LAPACK's 1-based row exchanges."""
-    import scipy.linalg
+    """(LU, pivots): both triangles in one matrix, and LAPACK's row exchanges, counted from 1."""
+    return _store(out, LuFactorResult(*L.Lu.bind(A, pivot=pivot)))
 
-    x = A._array
-    flat = x.reshape(-1, *x.shape[-2:])
-    found = [scipy.linalg.lu_factor(a) for a in flat]
-    k = min(x.shape[-2:])
-    data = np.stack([f[0] for f in found]).reshape(x.shape) if found else x.copy()
-    pivots = (
-        np.stack([f[1] + 1 for f in found]).reshape(*x.shape[:-2], k).astype(np.int32)
-        if found
-        else np.empty((*x.shape[:-2], k), np.int32)
+
+def lu_factor_ex(
+    A: Tensor, *, pivot: bool = True, check_errors: bool = False, out: Any = None
+) -> Any:
+    """(LU, pivots, info): info is the first zero on the diagonal of U, counted from 1, else 0."""
+    data, pivots = L.Lu.bind(A, pivot=pivot)
+    zero = np.diagonal(data._array, 0, -2, -1) == 0
+    info = (
+        np.where(zero.any(-1), zero.argmax(-1) + 1, 0)
+        if zero.shape[-1]
+        else np.zeros(zero.shape[:-1])
     )
-    return namedtuple("lu_factor", ["LU", "pivots"])(wrap(data), wrap(pivots))
+    if check_errors and info.any():
+        raise LinAlgError(
+            "linalg.lu_factor_ex: U has a zero on its diagonal, so the matrix is singular."
+        )
+    return _store(out, LuFactorExResult(data, pivots, wrap(np.asarray(info, np.int32))))
 
 
 def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """``A = P @ L @ U``."""
-    m, n = A.shape[-2:]
-    k = min(m, n)
-    data, pivots = lu_factor(A.detach())
-    rows = M.permutation(pivots._array, m)
-    p = np.swapaxes(np.eye(m, dtype=A._array.dtype)[rows], -1, -2)
-    low, up = (
-        data.tril(-1)[..., :k] + wrap(np.eye(m, k, dtype=A._array.dtype)),
-        data.triu()[..., :k, :],
-    )
-    return _store(out, LuResult(wrap(np.ascontiguousarray(p)), low, up))
+    data, pivots = L.Lu.bind(A, pivot=pivot)
+    return _store(out, LuResult(*M.lu_unpack(data, pivots)))
 
 
 def lu_solve(
@@ -247,7 +261,7 @@ def lu_solve(
         return M.lu_solve(B, LU, pivots, out=out)
     inner = L.SolveTriangular.bind(LU.mH, B, upper=False, unitriangular=False)
     permuted = L.SolveTriangular.bind(LU.mH, inner, upper=True, unitriangular=True)
-    rows = M.permutation(pivots._array, LU.shape[-1])
+    rows = M.L.row_order(pivots._array, LU.shape[-1])
     back = wrap(np.argsort(rows, -1))
     return _store(
         out, permuted.take_along_dim(back[..., None].expand(*rows.shape, B.shape[-1]), -2)

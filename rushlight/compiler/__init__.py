@@ -1,7 +1,8 @@
 """From a Python function to native code, in order of flow.
 
-``front`` (what the user calls, guards) -> ``trace`` (a call becomes a Graph) -> ``passes`` (Graph to Graph) -> ``program``
-(kernels, buffers, launch order) -> ``backends``. ``pipeline`` is the only place that knows the order of the passes.
+``front`` (what the user calls, guards) -> ``trace`` (a call becomes a Graph) -> ``passes`` (Graph
+to Graph) -> ``program`` (kernels, buffers, launch order) -> ``backends``. ``pipeline`` is the only
+place that knows the order of the passes.
 """
 
 from rushlight.compiler.front import (

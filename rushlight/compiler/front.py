@@ -1,8 +1,8 @@
 """``compile``: what the user calls, and what decides whether a captured program fits a call.
 
-A new signature first runs once as it is (optimizers make their state), then once traced; from then on its program runs. A program is
-used when the arguments have the same shapes and dtypes, modules the same ``training`` flags, option numbers the same values, and
-gradient mode is the same.
+A new signature first runs once as it is (optimizers make their state), then once traced; from then
+on its program runs. A program is used when the arguments have the same shapes and dtypes, modules
+the same ``training`` flags, option numbers the same values, and gradient mode is the same.
 """
 
 from __future__ import annotations
@@ -27,14 +27,22 @@ _functions: list[Any] = []
 
 
 def compile(
-    model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor", mode: str | None = None,
-    options: dict[str, Any] | None = None, disable: bool = False, name: str | None = None,
+    model: Any = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: Any = "inductor",
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+    name: str | None = None,
 ) -> Any:
     """A function that runs as one captured program: forward, backward and optimizer together.
 
-    What a call of the function does to tensors is captured the second time a signature is seen, and run as a program from then on.
-    Parameters, buffers, gradients and optimizer state are found by the trace and updated in place. Learning rates may change between
-    calls. A function that reads values (``.item()``, ``if tensor``) runs eagerly, with one warning.
+    What a call of the function does to tensors is captured the second time a signature is seen, and
+    run as a program from then on. Parameters, buffers, gradients and optimizer state are found by
+    the trace and updated in place. Learning rates may change between calls. A function that reads
+    values (``.item()``, ``if tensor``) runs eagerly, with one warning.
 
     Args:
         model: a function, a method or a module; when left out, a decorator is returned.
@@ -58,13 +66,25 @@ def compile(
         [1.0, 0.64, 0.4096, 0.2621]
     """
     if mode is not None and options is not None:
-        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
     if isinstance(backend, str) and backend not in BACKENDS:
         raise RuntimeError(f"Invalid backend: {backend!r}; expected one of {BACKENDS}.")
     if model is None:
-        return lambda m: compile(m, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
+        return lambda m: compile(
+            m,
+            fullgraph=fullgraph,
+            dynamic=dynamic,
+            backend=backend,
+            mode=mode,
+            options=options,
+            disable=disable,
+        )
     if not callable(model):
-        raise RuntimeError(f"compile: expected a function or a module, but got {type(model).__name__}")
+        raise RuntimeError(
+            f"compile: expected a function or a module, but got {type(model).__name__}"
+        )
     if hasattr(model, "state_dict"):
         if not disable and backend != "eager":
             model.compile(fullgraph=fullgraph)
@@ -77,18 +97,26 @@ def compile(
 
 
 class Variant:
-    """One program and what it needs to run: where inputs come from, what must still hold, what to do with outputs."""
+    """One program and what it needs to run: where inputs come from, what must still hold, what to
+    do with outputs.
+    """
 
-    def __init__(self, trace: Trace, graph: Graph, fresh: list[Tensor], structure: Any, guards: list[Any]) -> None:
+    def __init__(
+        self, trace: Trace, graph: Graph, fresh: list[Tensor], structure: Any, guards: list[Any]
+    ) -> None:
         self.program = pipeline.build(graph)
         self.graph, self.structure, self.fresh = graph, structure, fresh
         self.guards = [*guards, *trace.watch]
         self.inputs = [(i.kind, i.source) for i in graph.inputs]
         grads = {id(g): leaf for leaf, g in trace.leaves.values() if g is not None}
         self.inputs = [
-            ("grad", grads[id(s)]) if kind == "state" and id(s) in grads else (kind, s) for kind, s in self.inputs
+            ("grad", grads[id(s)]) if kind == "state" and id(s) in grads else (kind, s)
+            for kind, s in self.inputs
         ]
-        self.expected = [None if k in ("number", "constant") else (i.value.shape, i.value.dtype) for (k, _), i in zip(self.inputs, graph.inputs, strict=True)]
+        self.expected = [
+            None if k in ("number", "constant") else (i.value.shape, i.value.dtype)
+            for (k, _), i in zip(self.inputs, graph.inputs, strict=True)
+        ]
         at = {id(i): n for n, i in enumerate(graph.inputs)}
         self.updates = [at[id(i)] for i, _ in graph.updates]
         self.results = [(v.shape, v.dtype) for v in graph.results]
@@ -138,7 +166,13 @@ class Variant:
             if out is not place:
                 place[...] = out
             kind, source = self.inputs[n]
-            bump(arguments[source] if kind == "argument" else source._grad if kind == "grad" else source)
+            bump(
+                arguments[source]
+                if kind == "argument"
+                else source._grad
+                if kind == "grad"
+                else source
+            )
         for leaf, g in zip(self.fresh, fresh, strict=True):
             leaf._grad = wrap(g)
         return rebuild(self.structure, iter([wrap(r) for r in results]))
@@ -168,7 +202,11 @@ class Compiled:
         if self.eager is not None or state.busy:
             return self.function(*args, **kwargs)
         arguments: list[Any] = []
-        key = (signature(args, arguments), signature(kwargs, arguments) if kwargs else None, modes.grad)
+        key = (
+            signature(args, arguments),
+            signature(kwargs, arguments) if kwargs else None,
+            modes.grad,
+        )
         for variant in self.variants.get(key, ()):
             if variant.holds():
                 out = variant.run(arguments)
@@ -179,7 +217,9 @@ class Compiled:
             return self.function(*args, **kwargs)
         return self.capture(key, arguments, args, kwargs)
 
-    def capture(self, key: Any, arguments: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def capture(
+        self, key: Any, arguments: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Trace this call; keep its program for the next."""
         if self.traces >= VARIANTS:
             return self.function(*args, **kwargs)
@@ -192,13 +232,18 @@ class Compiled:
             results: list[Any] = []
             structure = flatten(out, results)
             if trace.failure is None and any(is_live(t) for t in results):
-                trace.failure = "it returns a tensor that still has to be differentiated; compile the whole training step"
+                trace.failure = (
+                    "it returns a tensor that still has to be differentiated; "
+                    "compile the whole training step"
+                )
             if trace.failure is None:
                 fresh = trace.finish(results)
         if trace.failure is not None:
             self.stay_eager(trace.failure)
             return out
-        self.variants.setdefault(key, []).append(Variant(trace, trace.graph, fresh, structure, self.surroundings.guards()))
+        self.variants.setdefault(key, []).append(
+            Variant(trace, trace.graph, fresh, structure, self.surroundings.guards())
+        )
         return out
 
     def stay_eager(self, why: str) -> None:
@@ -218,7 +263,9 @@ def is_live(t: Tensor) -> bool:
 
 
 class Surroundings:
-    """Modules and optimizers that a function reaches: through its closure, its globals, its defaults, or as what it is bound to."""
+    """Modules and optimizers that a function reaches: through its closure, its globals, its
+    defaults, or as what it is bound to.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.modules: list[Any] = []
@@ -251,16 +298,30 @@ class Surroundings:
             for name in x.__code__.co_names:
                 if name in x.__globals__:
                     self.visit(x.__globals__[name])
-        elif isinstance(getattr(x, "__dict__", None), dict) and not isinstance(x, (type, Tensor)) and hasattr(x, "__class__"):
+        elif (
+            isinstance(getattr(x, "__dict__", None), dict)
+            and not isinstance(x, (type, Tensor))
+            and hasattr(x, "__class__")
+        ):
             if type(x).__module__.partition(".")[0] not in ("builtins", "numpy", "rushlight"):
                 for item in list(vars(x).values()):
                     self.visit(item)
 
     def guards(self) -> list[Any]:
-        """What must not change: training flags and the options of optimizers other than the learning rate."""
+        """What must not change: training flags and the options of optimizers other than the
+        learning rate.
+        """
         modules = tuple(self.modules)
         groups = [g for o in self.optimizers for g in o.param_groups]
-        names = [[k for k in g if k not in ("params", "lr") and isinstance(g[k], (int, float, bool, tuple, type(None)))] for g in groups]
+        names = [
+            [
+                k
+                for k in g
+                if k not in ("params", "lr")
+                and isinstance(g[k], (int, float, bool, tuple, type(None)))
+            ]
+            for g in groups
+        ]
 
         def flags() -> Any:
             return [m.training for m in modules]
@@ -362,7 +423,9 @@ def rebuild(structure: Any, tensors: Any) -> Any:
     return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
 
 
-def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None) -> Any:
+def disable(
+    fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None
+) -> Any:
     """Keep a function out of compilation: it runs eagerly."""
     return fn if fn is not None else lambda f: f
 

@@ -1,7 +1,8 @@
 """The graph of one traced call: pure (no aliasing, no mutation), in execution order.
 
-A node applies an op to values. Views are nodes like others: what shares memory is decided later, when buffers are planned. A write
-through a view is two nodes: the new content of the window, and ``WriteWindow``, the new content of the whole storage.
+A node applies an op to values. Views are nodes like others: what shares memory is decided later,
+when buffers are planned. A write through a view is two nodes: the new content of the window, and
+``WriteWindow``, the new content of the whole storage.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Value:
 class Node:
     """An op applied: ``inputs`` are Values, or Python numbers where the op takes them.
 
-    ``out_dtype`` is set when an in-place write converts the result to the dtype and shape of what it is written to.
+    ``out_dtype`` is set when an in-place write converts the result to the dtype and shape of what
+    it is written to.
     """
 
     op: Any
@@ -53,9 +55,10 @@ class Node:
 class Input:
     """A value that exists before the call.
 
-    kind: "argument" (tensor number ``source`` among the call's flattened arguments), "state" (the eager array ``source``: a parameter,
-    buffer or optimizer state, bound by identity), "number" (argument ``source`` is a Python number that may change between calls), or
-    "constant" (array ``source``, never changes).
+    kind: "argument" (tensor number ``source`` among the call's flattened arguments), "state" (the
+    eager array ``source``: a parameter, buffer or optimizer state, bound by identity), "number"
+    (argument ``source`` is a Python number that may change between calls), or "constant" (array
+    ``source``, never changes).
     """
 
     value: Value
@@ -65,8 +68,9 @@ class Input:
 
 @dataclass(eq=False)
 class Graph:
-    """inputs; nodes in order; results, the values that the call returns; updates, pairs (Input of kind state or argument, Value): the
-    content that the input's memory has after the call; fresh, values of new tensors that outlive the call (gradients).
+    """inputs; nodes in order; results, the values that the call returns; updates, pairs (Input of
+    kind state or argument, Value): the content that the input's memory has after the call; fresh,
+    values of new tensors that outlive the call (gradients).
     """
 
     inputs: list[Input] = field(default_factory=list)
@@ -91,13 +95,16 @@ class Graph:
         lines = [f"{i.value.describe()} = {i.kind}" for i in self.inputs]
         lines += [repr(n) for n in self.nodes]
         lines.append(
-            f"return {self.results}; updates {[(i.value, v) for i, v in self.updates]}; fresh {self.fresh}"
+            f"return {self.results}; updates {[(i.value, v) for i, v in self.updates]}; fresh "
+            f"{self.fresh}"
         )
         return "\n".join(lines)
 
 
 def verify(graph: Graph) -> None:
-    """Every value is defined once, before its use. AssertionError names the node that breaks this, with its neighbours."""
+    """Every value is defined once, before its use. AssertionError names the node that breaks this,
+    with its neighbours.
+    """
     defined = {id(i.value) for i in graph.inputs}
     for at, node in enumerate(graph.nodes):
         for v in node.inputs:

@@ -1,11 +1,13 @@
 """One call of a function, written down as a Graph while it runs.
 
-The call runs eagerly, on real arrays, so it may do whatever Python can. Core tells the trace each op that computes, views or writes.
-What cannot be followed (a value read by Python, an array made behind the ops' back) makes the trace fail: the call's own result is
-still right, and the function then stays eager.
+The call runs eagerly, on real arrays, so it may do whatever Python can. Core tells the trace each
+op that computes, views or writes. What cannot be followed (a value read by Python, an array made
+behind the ops' back) makes the trace fail: the call's own result is still right, and the function
+then stays eager.
 
-Aliasing is resolved here: an array is a window (a chain of views) on a storage, and a storage holds one graph value at a time. Reading
-applies the chain to the present value; writing replaces the value.
+Aliasing is resolved here: an array is a window (a chain of views) on a storage, and a storage holds
+one graph value at a time. Reading applies the chain to the present value; writing replaces the
+value.
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ class WriteWindow(Op):
 
 
 class Number(float):
-    """A Python float whose value may be another at the next call, such as a learning rate: ``source()`` gives it then.
+    """A Python float whose value may be another at the next call, such as a learning rate:
+    ``source()`` gives it then.
 
-    Arithmetic with numbers gives Numbers. Comparing one fixes the outcome in the trace, so ``watch`` notes it for the guards.
+    Arithmetic with numbers gives Numbers. Comparing one fixes the outcome in the trace, so
+    ``watch`` notes it for the guards.
     """
 
     source: Callable[[], float]
@@ -59,7 +63,9 @@ def _arithmetic(name: str) -> Any:
             return NotImplemented
         sources = [o.source if isinstance(o, Number) else (lambda o=o: o) for o in others]
         value = plain(self, *[float(o) for o in others])
-        return Number(value, lambda: plain(self.source(), *[float(s()) for s in sources]), self.watch)
+        return Number(
+            value, lambda: plain(self.source(), *[float(s()) for s in sources]), self.watch
+        )
 
     return method
 
@@ -78,7 +84,7 @@ def _comparison(name: str) -> Any:
 
 for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow"):
     setattr(Number, f"__{_name}__", _arithmetic(f"__{_name}__"))
-setattr(Number, "__neg__", _arithmetic("__neg__"))
+Number.__neg__ = _arithmetic("__neg__")
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Number, f"__{_name}__", _comparison(f"__{_name}__"))
 Number.__hash__ = float.__hash__  # type: ignore[method-assign]
@@ -106,7 +112,9 @@ class Trace:
         self.constants: set[int] = set()
         self.owners: dict[int, list[Storage]] = {}
         self.keep: list[Any] = list(arguments)  # ids stay unique as long as the arrays live
-        self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # leaf, its gradient before the call
+        self.leaves: dict[
+            int, tuple[Tensor, Tensor | None]
+        ] = {}  # leaf, its gradient before the call
         self.numbers: dict[int, Value] = {}
         self.watch: list[Any] = []
         self.start_values: dict[int, float] = {}
@@ -136,7 +144,10 @@ class Trace:
     def refuse(self, what: str) -> None:
         """Python needs a value."""
         if self.failure is None:
-            self.failure = f"{what} at {_users_line()} needs a value while tracing; return the tensor and read it outside"
+            self.failure = (
+                f"{what} at {_users_line()} needs a value while tracing; return the "
+                "tensor and read it outside"
+            )
 
     def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
         """An op made new tensors."""
@@ -179,7 +190,9 @@ class Trace:
         new = self._written(op, x._array, values, params, [x, *others])
         if chain:
             base = self.graph.value(storage.value.shape, storage.value.dtype)
-            self.graph.nodes.append(Node(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base], _line()))
+            self.graph.nodes.append(
+                Node(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base], _line())
+            )
             new = base
         storage.value, storage.writes = new, storage.writes + 1
         storage.seen.clear()
@@ -251,7 +264,10 @@ class Trace:
         if id(a) in self.constants:
             entry = Input(value, "constant", a.copy())
         elif id(a) in self.unexplained:
-            self.failure = f"a tensor at {_users_line()} was made from values outside of rushlight's operations"
+            self.failure = (
+                f"a tensor at {_users_line()} was made from values outside of "
+                "rushlight's operations"
+            )
             entry = Input(value, "constant", a)
         else:
             at = self.arguments.get(id(a))
@@ -263,11 +279,15 @@ class Trace:
         if entry.kind != "constant":
             family = self.owners.setdefault(id(owner(a)), [])
             if any(s.writes for s in family):
-                self.failure = "it reads memory through one array after writing to it through another"
+                self.failure = (
+                    "it reads memory through one array after writing to it through another"
+                )
             family.append(storage)
         self.windows[id(a)] = storage, ()
 
-    def _written(self, op: Op, x: Any, values: list[Any], params: dict[str, Any], tensors: list[Any]) -> Value:
+    def _written(
+        self, op: Op, x: Any, values: list[Any], params: dict[str, Any], tensors: list[Any]
+    ) -> Value:
         """The content of x after ``op_``: the op's own result, converted to x's dtype."""
         d = x.dtype
         if isinstance(op, Elementwise) and type(op).store in (Op.store, Elementwise.store):
@@ -284,7 +304,9 @@ class Trace:
     # The end
 
     def finish(self, results: list[Tensor]) -> list[Tensor]:
-        """Close the graph: its results, updates and fresh gradients. Returns the leaves that get a new gradient, in order."""
+        """Close the graph: its results, updates and fresh gradients. Returns the leaves that get a
+        new gradient, in order.
+        """
         graph = self.graph
         graph.results = [self.operand(t) for t in results]
         for entry in graph.inputs:
@@ -305,17 +327,29 @@ class Trace:
         if self.failure is not None:
             return
         gc.collect()
-        known = {id(t._array) for t in results} | {id(t._grad._array) for t in fresh if t._grad is not None}
+        known = {id(t._array) for t in results} | {
+            id(t._grad._array) for t in fresh if t._grad is not None
+        }
         counts: dict[int, int] = {}
         for a in self.keep:
             counts[id(a)] = counts.get(id(a), 0) + 1
         for a in self.keep:
             storage, _ = self.windows.get(id(a), (None, ()))
-            if storage is None or storage.input is not None or id(a) in known or id(a) in self.constants:
+            if (
+                storage is None
+                or storage.input is not None
+                or id(a) in known
+                or id(a) in self.constants
+            ):
                 continue
             # a view keeps its base alive, so only tensors' own references count
-            if sys.getrefcount(a) > counts[id(a)] + 2 and any(isinstance(r, Tensor) for r in _holders(a)):
-                self.failure = "a tensor made inside it is kept outside, and would be stale after the next call"
+            if sys.getrefcount(a) > counts[id(a)] + 2 and any(
+                isinstance(r, Tensor) for r in _holders(a)
+            ):
+                self.failure = (
+                    "a tensor made inside it is kept outside, and would be stale "
+                    "after the next call"
+                )
                 return
 
 
@@ -346,4 +380,6 @@ def _line() -> str:
     frame: Any = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
-    return "" if frame is None else f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}"
+    return (
+        "" if frame is None else f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}"
+    )

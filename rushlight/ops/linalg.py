@@ -8,6 +8,7 @@ decomposition"; Walter and Lehmann 2012 for QR.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor, constant
-from rushlight.errors import DTypeError, ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.join import Cat
 
 
@@ -357,3 +358,90 @@ class MatrixExp(Op):
         top = Cat.bind(a, g, dim=d - 1)
         bottom = Cat.bind(a * 0, a, dim=d - 1)
         return MatrixExp.bind(Cat.bind(top, bottom, dim=d - 2))[..., :n, n:]
+
+
+class Pinv(Op):
+    """The Moore-Penrose inverse; singular values up to ``max(atol, rtol * largest)`` count as zero.
+
+    Reference: Golub and Pereyra, 1973, "The differentiation of pseudo-inverses".
+    """
+
+    def eager(self, xp, input, *, rtol, atol):
+        matrix("linalg.pinv", input)
+        u, s, vh = lapack("linalg.pinv", np.linalg.svd, input, False)
+        cut = np.maximum(atol, rtol * s.max(-1, keepdims=True, initial=0))
+        scale = np.where(s > cut, 1 / np.where(s > cut, s, 1), 0).astype(s.dtype)
+        out = (np.swapaxes(vh.conj(), -1, -2) * scale[..., None, :]) @ np.swapaxes(u.conj(), -1, -2)
+        return out.astype(input.dtype, copy=False)
+
+    def grad(self, g, input, out):
+        p, gh = out, H(g)
+        left, right = gh - input @ (p @ gh), gh - gh @ (p @ input)
+        return left @ (p @ H(p)) + (H(p) @ p) @ right - H(p) @ g @ H(p)
+
+
+class Lu(Op):
+    """LU factors in one matrix (L's unit diagonal is not stored), and LAPACK's row exchanges, from
+    1.
+    """
+
+    outputs = ("LU", "pivots")
+
+    def eager(self, xp, input, *, pivot):
+        import scipy.linalg
+
+        matrix("linalg.lu_factor", input)
+        if not pivot:
+            raise NotSupportedError(
+                "linalg.lu: pivot=False is only available on CUDA in PyTorch too; use pivot=True."
+            )
+        k = min(input.shape[-2:])
+        data, pivots = input.copy(), np.empty((*input.shape[:-2], k), np.int32)
+        for i in np.ndindex(input.shape[:-2]):
+            if input[i].size:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # singular: torch says nothing either
+                    data[i], found = scipy.linalg.lu_factor(input[i])
+                pivots[i] = found[:k] + 1
+        return data, pivots
+
+    def grad(self, g, LU, pivots):
+        """With A = P L U: what lies outside of the leading square is carried into it first."""
+        g = g[0]
+        m, n = LU.shape[-2:]
+        k = min(m, n)
+        low = LU[..., :k, :k].tril(-1) + eye_like(LU[..., :k, :k])
+        up = LU[..., :k, :k].triu()
+        gl, gu = g[..., :k, :k].tril(-1), g[..., :k, :k].triu()
+        rest = None
+        if m < n:
+            rest = SolveTriangular.bind(H(low), g[..., k:], upper=True, unitriangular=True)
+            gl = gl - rest @ H(LU[..., k:])
+        elif m > n:
+            rest = solve_right(g[..., k:, :], up)
+            gu = gu - H(LU[..., k:, :]) @ rest
+        inner = (H(low) @ gl).tril(-1) + (gu @ H(up)).triu()
+        square_part = SolveTriangular.bind(
+            H(low), solve_right(inner, up), upper=True, unitriangular=True
+        )
+        whole = square_part
+        if rest is not None:
+            whole = Cat.bind(square_part, rest, dim=LU.ndim - 1 if m < n else LU.ndim - 2)
+        rows = np.argsort(row_order(pivots._array, m), -1)
+        index = constant(rows)[..., None].expand(*rows.shape, n)
+        return whole.gather(LU.ndim - 2, index)
+
+
+def solve_right(g: Tensor, up: Tensor) -> Tensor:
+    """X with ``X @ up^H = g``."""
+    return H(SolveTriangular.bind(up, H(g), upper=True, unitriangular=False))
+
+
+def row_order(pivots: Any, n: int) -> Any:
+    """The row order that LAPACK's row exchanges, counted from 1, stand for."""
+    out = np.broadcast_to(np.arange(n), (*pivots.shape[:-1], n)).copy()
+    for i in np.ndindex(pivots.shape[:-1]):
+        row = out[i]
+        for a, b in enumerate(pivots[i]):
+            row[a], row[b - 1] = row[b - 1], row[a]
+    return out

@@ -29,3 +29,4 @@ from rushlight.tensor_api.shaping import *
 from rushlight.tensor_api.storage import *
 from rushlight.tensor_api.typed_storage import *
 from rushlight.tensor_api.views import *
+from rushlight.tensor_api.inplace_names import *  # noqa: F403

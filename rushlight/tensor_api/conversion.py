@@ -448,6 +448,22 @@ def _dlpack(
     return self._array.__dlpack__()
 
 
+def _apply_(self: Tensor, callable: Any) -> Tensor:
+    """Replace each element by ``callable(element)``: slow, for a few elements."""
+    value_needed("apply_()")
+    changed = np.asarray([callable(v) for v in self._array.reshape(-1).tolist()])
+    return copy_(self, wrap(changed.astype(self._array.dtype).reshape(self._array.shape)))
+
+
+def _map_(self: Tensor, tensor: Tensor, callable: Any) -> Tensor:
+    """Replace each element by ``callable(element, the other tensor's element)``."""
+    value_needed("map_()")
+    x, y = np.broadcast_arrays(self._array, tensor._array)
+    pairs = zip(x.reshape(-1).tolist(), y.reshape(-1).tolist(), strict=True)
+    changed = np.asarray([callable(a, b) for a, b in pairs]).astype(self._array.dtype)
+    return copy_(self, wrap(changed.reshape(self._array.shape)))
+
+
 def _shape(self: Tensor) -> Any:
     return make_size(self._array.shape)
 
@@ -501,6 +517,26 @@ methods(
     output_nr=property(
         lambda self: getattr(self.grad_fn, "index", 0), doc="Which output of its node it is."
     ),
+    is_xpu=property(lambda self: False, doc="Always False."),
+    is_xla=property(lambda self: False, doc="Always False."),
+    is_ipu=property(lambda self: False, doc="Always False."),
+    is_maia=property(lambda self: False, doc="Always False."),
+    is_mtia=property(lambda self: False, doc="Always False."),
+    is_nested=property(lambda self: False, doc="Always False."),
+    is_sparse_csr=property(lambda self: False, doc="Always False."),
+    layout=property(lambda self: formats.strided, doc="Always ``torch.strided``."),
+    is_nonzero=_truth,
+    is_shared=lambda self: False,
+    share_memory_=lambda self: self,
+    new=lambda self, *args, **options: (
+        self.new_tensor(args[0], **options)
+        if args and not isinstance(args[0], int)
+        else self.new_empty(*(args or (0,)), **options)
+    ),
+    apply_=_apply_,
+    map_=_map_,
+    __rmatmul__=lambda self, other: other.matmul(self),
+    __reversed__=lambda self: self.flip(0) if self._array.ndim else self,
     nelement=numel,
     ndimension=dim,
     __array__=_array,

@@ -387,7 +387,9 @@ def _like(make: Any, name: str, doc: str) -> Any:
         check_factory(device, layout)
         x = input._array
         contiguous = (
-            x.flags.c_contiguous or formats.expanded(x) or memory_format is formats.contiguous_format
+            x.flags.c_contiguous
+            or formats.expanded(x)
+            or memory_format is formats.contiguous_format
         )
         out = make(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
         return finish(
@@ -447,10 +449,18 @@ def empty_strided(
 
 
 def scalar_tensor(
-    s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A 0-dim tensor of the default dtype."""
-    return constant(cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float)))
+    return finish(
+        cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float)), requires_grad
+    )
 
 
 def _number(x: Any) -> Any:

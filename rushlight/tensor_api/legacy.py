@@ -10,11 +10,27 @@ import numpy as np
 
 from rushlight import devices, dtypes
 from rushlight.core.tensor import Tensor, new, wrap
-from rushlight.tensor_api._common import shape_of
+from rushlight.tensor_api._common import finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.creation import array_from
 
 __all__ = [
+    "typename",
+    "set_flush_denormal",
+    "get_deterministic_debug_mode",
+    "set_deterministic_debug_mode",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "get_device",
+    "is_same_size",
+    "is_conj",
+    "is_neg",
+    "is_inference",
+    "is_signed",
+    "to_dlpack",
+    "empty_permuted",
+    "fill",
+    "unravel_index",
+    "nonzero_static",
     "are_deterministic_algorithms_enabled",
     "get_default_device",
     "get_num_interop_threads",
@@ -199,6 +215,119 @@ def set_default_device(device: Any) -> None:
     devices.check(device)
 
 
+def typename(obj: Any) -> str:
+    """The type's name; for tensors the legacy one, such as ``torch.FloatTensor``."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    kind = obj if isinstance(obj, type) else type(obj)
+    return (
+        f"{kind.__module__}.{kind.__qualname__}"
+        if kind.__module__ != "builtins"
+        else kind.__qualname__
+    )
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: denormal numbers are computed with, as NumPy does."""
+    return False
+
+
+def get_deterministic_debug_mode() -> int:
+    """0: operations are always deterministic."""
+    return 0
+
+
+def set_deterministic_debug_mode(debug_mode: Any) -> None:
+    """Accepted; operations are always deterministic."""
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Always False."""
+    return False
+
+
+def get_device(input: Tensor) -> int:
+    """The index of the GPU that the tensor is on; -1 on the CPU."""
+    return input.get_device()
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape."""
+    return bool(input._array.shape == other._array.shape)
+
+
+def is_conj(input: Tensor) -> bool:
+    """Always False: conjugates are computed at once."""
+    return False
+
+
+is_neg = is_conj
+
+
+def is_inference(input: Tensor) -> bool:
+    """Always False: inference mode makes ordinary tensors without history."""
+    return False
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the elements can be negative."""
+    return input.is_signed()
+
+
+def to_dlpack(tensor: Tensor) -> Any:
+    """A DLPack capsule on the tensor's memory."""
+    return tensor.__dlpack__()
+
+
+def empty_permuted(
+    size: Any,
+    physical_layout: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Uninitialised memory whose dims lie in the order ``physical_layout``, outermost first."""
+    order = tuple(physical_layout)
+    if sorted(order) != list(range(len(size))):
+        raise RuntimeError(f"empty_permuted: {order} is not an order of {len(size)} dims.")
+    a = np.empty([size[d] for d in order], numpy_dtype(dtype, dtypes.default.float))
+    return finish(a.transpose(np.argsort(order)), requires_grad)
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like ``input`` with ``value`` everywhere."""
+    return input.clone().fill_(value)
+
+
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """Positions in a flattened array of ``shape`` as one index tensor per dim."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if indices._array.dtype not in dtypes.INTEGER_TYPES:
+        raise ValueError(f"unravel_index: expected integer indices, but got {indices.dtype}")
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"unravel_index: sizes must be >= 0, but are {sizes}")
+    rest, out = indices, []
+    for n in reversed(sizes):
+        out.append(rest % n)
+        rest = rest // n
+    return tuple(reversed(out))
+
+
+def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1, out: Any = None) -> Tensor:
+    """The first ``size`` rows of ``nonzero``, filled up with ``fill_value``."""
+    found = input.nonzero()
+    rows = input.new_full((size, max(input._array.ndim, 0)), fill_value, dtype=found.dtype)
+    n = min(size, found._array.shape[0])
+    rows[:n] = found[:n]
+    return rows if out is None else store_out(out, rows)
+
+
 def is_storage(obj: Any) -> bool:
     """Whether obj is a storage."""
     return hasattr(obj, "data_ptr") and hasattr(obj, "nbytes") and not isinstance(obj, Tensor)
+
+
+Tensor.nonzero_static = nonzero_static

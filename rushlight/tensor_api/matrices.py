@@ -14,7 +14,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import linalg as L
 from rushlight.tensor_api._common import method, methods, store_out
-from rushlight.tensor_api.products import matmul, matrix_power
+from rushlight.tensor_api.products import matrix_power
 
 __all__ = [
     "cholesky",
@@ -23,6 +23,7 @@ __all__ = [
     "det",
     "inverse",
     "logdet",
+    "lu_unpack",
     "lu_solve",
     "matrix_exp",
     "pinverse",
@@ -122,8 +123,14 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
     if not compute_uv:
         m, n = input._array.shape[-2:]
         batch = input._array.shape[:-2]
-        return _SVD(input.new_zeros((*batch, m, m)), s, input.new_zeros((*batch, n, n)))
-    return _SVD(u, s, L.H(vh))
+        result = _SVD(input.new_zeros((*batch, m, m)), s, input.new_zeros((*batch, n, n)))
+    else:
+        result = _SVD(u, s, L.H(vh))
+    return (
+        result
+        if out is None
+        else _SVD(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
+    )
 
 
 _SVD = namedtuple("_SVD", ["U", "S", "V"])
@@ -136,28 +143,18 @@ def matrix_exp(input: Tensor) -> Tensor:
 
 
 def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Tensor:
-    """The Moore-Penrose inverse, through the singular values; differentiable where the rank is
-    full.
-    """
-    if not x._array.size:
-        return L.H(x).clone()
-    m, n = x._array.shape[-2:]
+    """The Moore-Penrose inverse."""
     if hermitian:
         x = x.tril() + L.H(x.tril(-1))
-    u, s, vh = L.Svd.bind(x, full_matrices=False)
-    eps = (
-        float(np.finfo(x._array.dtype).eps) * max(m, n)
-        if rtol is None and not atol
-        else rtol or 0.0
-    )
-    cut = s.detach()[..., :1] * eps
-    if atol is not None:
-        cut = (
-            cut.clamp(min=atol) if not isinstance(atol, Tensor) else cut.maximum(atol.unsqueeze(-1))
-        )
-    keep = s.detach() > cut
-    reciprocal = s.masked_fill(~keep, 1).reciprocal().masked_fill(~keep, 0)
-    return matmul(L.H(vh) * reciprocal.unsqueeze(-2).to(vh.dtype), L.H(u))
+    if rtol is None:
+        m, n = x._array.shape[-2:] if x._array.ndim > 1 else (1, 1)
+        wide = not isinstance(atol, Tensor) and not atol
+        rtol = float(np.finfo(x._array.dtype).eps) * max(m, n) if atol is None or wide else 0.0
+    cuts = [
+        t._array[..., None] if isinstance(t, Tensor) else t
+        for t in (rtol, atol or 0.0 if not isinstance(atol, Tensor) else atol)
+    ]
+    return L.Pinv.bind(x, rtol=cuts[0], atol=cuts[1])
 
 
 @method
@@ -166,26 +163,21 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     return pinv(input, rcond)
 
 
-def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """X with ``A @ X = b``, given the LU factorisation of A."""
+def lu_solve(
+    input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None
+) -> Tensor:
+    """X with ``A @ X = input``, given the LU factorisation of A."""
     n = LU_data._array.shape[-1]
-    rows = permutation(LU_pivots._array, n)
-    permuted = input.take_along_dim(wrap(rows)[..., None].expand(*rows.shape, input._array.shape[-1]), -2)
+    rows = L.row_order(LU_pivots._array, n)
+    permuted = input.take_along_dim(
+        wrap(rows)[..., None].expand(*rows.shape, input._array.shape[-1]), -2
+    )
     inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
     result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
     return result if out is None else store_out(out, result)
 
 
-def permutation(pivots: Any, n: int) -> Any:
-    """The row order that LAPACK's 1-based pivots stand for."""
-    out = np.broadcast_to(np.arange(n), (*pivots.shape[:-1], n)).copy()
-    if not out.size:
-        return out
-    flat, piv = out.reshape(-1, n), pivots.reshape(-1, pivots.shape[-1])
-    for row, p in zip(flat, piv, strict=True):
-        for i, j in enumerate(p):
-            row[i], row[j - 1] = row[j - 1], row[i]
-    return out
+TriangularSolveResult = namedtuple("TriangularSolveResult", ["solution", "cloned_coefficient"])
 
 
 def triangular_solve(
@@ -200,7 +192,38 @@ def triangular_solve(
     """(X, A) with ``A @ X = b`` for a triangular A."""
     matrix = A.mT if transpose else A
     x = L.SolveTriangular.bind(matrix, input, upper=upper != transpose, unitriangular=unitriangular)
-    return namedtuple("triangular_solve", ["solution", "cloned_coefficient"])(x, A.clone())
+    result = TriangularSolveResult(x, A.clone())
+    if out is None:
+        return result
+    return TriangularSolveResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
+
+
+def lu_unpack(
+    LU_data: Tensor,
+    LU_pivots: Tensor,
+    unpack_data: bool = True,
+    unpack_pivots: bool = True,
+    *,
+    out: Any = None,
+) -> Any:
+    """(P, L, U) from the result of ``lu_factor``."""
+    m, n = LU_data._array.shape[-2:]
+    k = min(m, n)
+    p = low = up = LU_data.new_empty(0)
+    if unpack_pivots:
+        rows = L.row_order(LU_pivots._array, m)
+        eye = np.eye(m, dtype=LU_data._array.dtype)[rows]
+        p = wrap(np.ascontiguousarray(np.swapaxes(eye, -1, -2)))
+    if unpack_data:
+        ones = wrap(np.eye(m, k, dtype=LU_data._array.dtype))
+        low, up = LU_data.tril(-1)[..., :k] + ones, LU_data.triu()[..., :k, :]
+    result = _LuUnpack(p, low, up)
+    if out is None:
+        return result
+    return _LuUnpack(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
+
+
+_LuUnpack = namedtuple("_LuUnpack", ["P", "L", "U"])
 
 
 def square_check(x: Tensor, name: str) -> None:

@@ -303,7 +303,7 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
         )
     if n == 0:
         eye = wrap(np.eye(x._array.shape[-1], dtype=x._array.dtype))
-        return _store(out, eye.expand(x._array.shape).clone())
+        return _store(out, eye.expand(x._array.shape) + x * 0)
     if n < 0:
         x, n = x.inverse(), -n
     result = None

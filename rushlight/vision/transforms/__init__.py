@@ -1,6 +1,6 @@
 """Transforms of images. `functional` decides between `pil` and `tensor`, which hold the work; the
-classes (`containers`, `convert`, `crops`, `geometry`, `color`) hold options and draw random numbers;
-`batch` does whole batches.
+classes (`containers`, `convert`, `crops`, `geometry`, `color`) hold options and draw random
+numbers; `batch` does whole batches.
 """
 
 from rushlight.vision.transforms import functional

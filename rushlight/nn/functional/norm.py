@@ -72,6 +72,8 @@ def batch_norm(
             f" {tuple(shape)}."
         )
     count = shape[0] * math.prod(shape[2:])
+    if training and eps <= 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     if training and count == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {input.size()}"
@@ -96,6 +98,8 @@ def batch_norm(
             f"batch_norm: not implemented for {dtypes.of[input._array.dtype].name}; convert the"
             " input with .float()."
         )
+    if not count:
+        return input.clone()
     out, mean, scale = BatchNorm.bind(input, weight, bias, eps=eps)
     if running_mean is not None:
         blend(running_mean, from_bits(mean._array), momentum)

@@ -529,7 +529,7 @@ def fractional_windows(
     """Maxima of windows whose starts the samples (N, C, rank) choose, and their flat places."""
     rank = len(out)
     n, c, *space = x._array.shape
-    places = P.fractional_places(samples._array, space, out, kernel)  # (N, C, *out, taps)
+    places = P.fractional_places(samples._array[:n, :c], space, out, kernel)  # (N, C, *out, taps)
     index, flat = wrap(places), wrap(places.reshape(n, c, math.prod(places.shape[2:])))
     taps = x.reshape(n, c, math.prod(space)).gather(2, flat).reshape(places.shape)
     values, best = taps.max(-1)

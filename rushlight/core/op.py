@@ -282,6 +282,8 @@ class Elementwise(Op, abstract=True):
         d = self.compute_dtype(arrays)
         half = d in dtypes.HALVES
         work = dtypes.float32 if half else d
+        if half and self.out_dtype is not None:
+            arrays = [as_operand(a, d) for a in arrays]  # 0.1 is compared as the half nearest to it
         try:
             out = self.eager(np, *[as_operand(a, work) for a in arrays], **params)
         except ValueError as error:

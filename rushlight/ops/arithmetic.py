@@ -10,6 +10,7 @@ from rushlight import dtypes
 from rushlight.core.op import Elementwise, as_operand
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
+from rushlight.ops.copy import zeros_like
 
 
 def conj(x: Any) -> Any:
@@ -195,7 +196,7 @@ class Pow(Elementwise):
     def grad_input(self, g, input, exponent):
         if not isinstance(exponent, Tensor):
             if exponent == 0:
-                return g * 0
+                return zeros_like(g)
             if exponent == 2:
                 return g * (conj(input) * 2)
             return g * conj(exponent * input ** (exponent - 1))

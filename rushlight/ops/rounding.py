@@ -19,7 +19,9 @@ class Step(Elementwise, abstract=True):
     fast = dtypes.FLOATS
 
     def eager(self, xp, input, **params):
-        return input.copy() if input.dtype not in dtypes.FLOATS else self.ufunc(input, **params)
+        if input.dtype not in dtypes.FLOATS:
+            return input.copy("K")
+        return self.ufunc(input, **params)
 
     def compute_dtype(self, arrays):
         d = arrays[0].dtype

@@ -323,7 +323,7 @@ class NanToNum(Elementwise):
             ]
             return (parts[0] + 1j * parts[1]).astype(input.dtype)
         if input.dtype not in dtypes.FLOATS:
-            return input.copy()
+            return input.copy("K")
         return replaced(input, nan, posinf, neginf)
 
     def grad(self, g, input):

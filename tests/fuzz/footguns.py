@@ -38,6 +38,8 @@ def avoided(step: Step, machine: Machine, watch: Watch) -> str | None:
     if step.kind == "method" and _leaves_graph(step):
         if _has_views(machine, first):
             return "detach_ and requires_grad_(False) on a base cut its views off the graph"
+        if first in watch.used:
+            return "detach_ also changes what was saved of the tensor for second derivatives"
         if machine.handles:
             return "hooks of a tensor that left the graph still run in torch"
     if step.name == "fill_" and isinstance(step.args[1], Ref):
@@ -63,6 +65,12 @@ def _avoided_write(step: Step, machine: Machine, watch: Watch) -> str | None:
         return "laxer: out= may overlap the inputs, since it is written last"
     if "out" in step.kwargs and target_ref in step.args and "mul" in step.name:
         return "torch computes a product while it overwrites its factor"
+    if (
+        "out" in step.kwargs
+        and "mul" in step.name
+        and not machine.tensors[target_ref].is_contiguous()
+    ):
+        return "torch refuses some out= of products that are not contiguous"
     if _overlaps_itself(target):
         return "torch leaves writes to self-overlapping windows undefined"
     expanded = any(s == 0 and n > 1 for s, n in zip(target.strides, target.shape, strict=True))
@@ -78,14 +86,17 @@ def _avoided_write(step: Step, machine: Machine, watch: Watch) -> str | None:
 
 
 def _cuts_off_leaf(machine: Machine, ref: Ref) -> bool:
-    target = memory_of(machine.tensors[ref])
+    target = machine.tensors[ref]
     return any(
-        t._is_view()
-        and t.requires_grad
-        and not t._base.requires_grad
-        and np.may_share_memory(target, memory_of(t))
+        t._is_view() and t.requires_grad and not t._base.requires_grad and _related(target, t)
         for t in machine.tensors.values()
     )
+
+
+def _related(a: Any, b: Any) -> bool:
+    """Whether two tensors are views of one base, or otherwise share memory."""
+    bases = [t if t._base is None else t._base for t in (a, b)]
+    return bases[0] is bases[1] or np.may_share_memory(memory_of(a), memory_of(b))
 
 
 def _shared(target: np.ndarray, ref: Ref, machine: Machine) -> bool:
@@ -153,6 +164,8 @@ def accepted(step: Step, machine: Machine, torchs: Outcome, ours: Outcome) -> st
     if torchs.error is None:
         if ours.error is not None and "LerpBackward" in str(ours.error):
             return "stricter: lerp by a number keeps it, so its graph is freed"
+        if isinstance(ours.error, IndexError) and any(0 in shape for _, shape in torchs.kinds):
+            return "stricter: indices out of range are refused for empty results too"
         if isinstance(ours.error, DTypeError) and any(0 in shape for _, shape in torchs.kinds):
             return "stricter: dtypes that do not fit are refused for empty tensors too"
         if isinstance(ours.error, NotImplementedError) and "not implemented for" in str(ours.error):

@@ -321,6 +321,8 @@ def product(m: Maker) -> Draft:
         return None
     if m.ndim == 2:
         name = m.pick(["matmul", "mm", "addmm", "mv", "einsum"])
+        if name == "einsum" and m.x.dtype == torch.bfloat16:
+            return None
         right: Any = m.array((m.shape[1], m.whole(1, 4)))
         if m.chance(0.3) and name != "einsum":  # whether it promotes depends on its path
             right = m.pick(list(m.machine.tensors))
@@ -347,7 +349,9 @@ def reduce(m: Maker) -> Draft:
     if choice < 0.6:
         return "method", m.pick(["sum", "mean", "amax", "amin", "logsumexp"]), [m.X, m.dim()], keep
     if choice < 0.7:
-        return "method", m.pick(["prod", "max", "min", "sort", "std", "var"]), [m.X, m.dim()], {}
+        name = m.pick(["prod", "max", "min", "sort", "std", "var"])
+        kwargs = {"dim": m.dim(), "stable": True} if name == "sort" else {"dim": m.dim()}
+        return "method", name, [m.X], kwargs
     if choice < 0.75:
         return "method", m.pick(["argmax", "any", "all", "argmin"]), [m.X, m.dim()], keep
     if choice < 0.85:
@@ -599,10 +603,11 @@ def write_out(m: Maker) -> Draft:
     name = m.pick(["add", "mul", "sub", "matmul", "sin", "exp"])
     args = [m.X] if name in ("sin", "exp") else [m.X, m.other()]
     try:
-        shape = getattr(torch, name)(*[m.machine.resolve(a).detach() for a in args]).shape
+        result = getattr(torch, name)(*[m.machine.resolve(a).detach() for a in args])
     except RuntimeError:
         return None
-    fitting = [ref for ref, t in m.machine.tensors.items() if t.shape == shape]
+    like = result.shape, result.dtype  # of another dtype, torch would compute in that
+    fitting = [ref for ref, t in m.machine.tensors.items() if (t.shape, t.dtype) == like]
     return ("function", name, args, {"out": m.pick(fitting)}) if fitting else None
 
 

@@ -188,6 +188,20 @@ FOUND = {
         for y in (x.clone(), x.int(), x.int() / 2, torch.zeros_like(x)):
             print(y.squeeze(1).stride())
     """,
+    "halves are compared with numbers as halves": """
+        x = torch.tensor([0.1, 0.3], dtype=torch.float16)
+        for y in (x, x.bfloat16()):
+            print(y == 0.1, y < 0.1, y >= 0.3, y == torch.tensor(0.1, dtype=torch.float64))
+    """,
+    "rounding integers keeps their layout": """
+        x = torch.ones(2, 3, dtype=torch.int64).T
+        print(x.round().stride(), x.floor().stride(), x.trunc().stride(), x.ceil().stride())
+    """,
+    "the gradient of x ** 0 is a plain zero": """
+        x = torch.tensor([2.0, float("inf")], requires_grad=True)
+        (g,) = torch.autograd.grad((x**0).sum(), x, create_graph=True)
+        print(g.detach(), g.requires_grad)
+    """,
     "a complex loss needs a gradient": """
         x = torch.tensor([1 + 2j], requires_grad=True)
         x.sum().backward()

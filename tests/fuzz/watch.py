@@ -54,7 +54,7 @@ class Watch:
     `loose`: its strides are an accepted difference. `foreign`: it came out of ``grad()``, and
     whether it shares memory with anything is the library's business. `unversioned`: nor is its
     version compared. `derived`: computed from the result of a ``grad()``.
-    `partial`: the last backward pass failed on its way, so that gradients and hooks are half done.
+    `used`: something was computed from it. `partial`: the last backward pass failed on its way, so that gradients and hooks are half done.
     """
 
     def __init__(self) -> None:
@@ -62,11 +62,14 @@ class Watch:
         self.foreign: set[Ref] = set()
         self.unversioned: set[Ref] = set()
         self.derived: set[Ref] = set()
+        self.used: set[Ref] = set()
         self.partial = False
 
     def after(self, step: Step, machine: Machine, outcome: Any) -> None:
         """Note what `step` made; runs after it, on torch."""
         inputs = [r for r in step.refs() if r in machine.tensors]
+        if outcome.made:
+            self.used.update(inputs)
         if step.kind == "set" and step.name == "data" and outcome.error is None:
             self._inherit(step.args[0], inputs)
         for index in range(outcome.made):

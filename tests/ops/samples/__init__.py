@@ -98,6 +98,7 @@ class Op:
     second: bool = True  # second derivatives
     oracle: bool = True  # gradients against torch's; False where torch's are wrong or missing
     differences: bool = True  # gradients against finite differences
+    out: bool = True  # compare out= where torch has it
     inplace: bool = True  # compare name_ where torch has it
     rtol: float = 1.0  # factor on the tolerance
 

@@ -28,3 +28,4 @@ op("tensor", S(1), S(1.5), S([1, 2]), S([[1, 2.5], [3, 4]]), S([True, False]), S
 op("scalar_tensor", S(1.5), **rules)
 op("tril_indices triu_indices", S(3, 3), S(2, 4, 1), **rules)
 op("broadcast_shapes", S((2, 1), (3,)), errors=[S((2,), (3,))], **rules)
+op("as_tensor asarray", S([1, 2]), S(T(2, 3)), S(1.5), S([1, 2], dtype=DType("float64")), **rules)

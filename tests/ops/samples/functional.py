@@ -71,7 +71,7 @@ f("soft_margin_loss", S(T(4), V([1.0, -1.0, 1.0, -1.0], "float64", grad=False)),
 f("multi_margin_loss", S(T(4, 3), I(4, high=3)), dtypes=(), second=False)
 f("multilabel_soft_margin_loss", S(T(2, 3), T(2, 3, low=0, high=1, grad=False)), dtypes=())
 
-layers = {"dtypes": ("float32",), "rtol": 10}
+layers = {"dtypes": ("float32",), "rtol": 10.0}
 f("conv1d", S(T(2, 2, 6), T(3, 2, 3)),
    S(T(2, 2, 6), T(4, 1, 3), T(4), stride=2, padding=1, groups=2),
    S(T(1, 2, 8), T(3, 2, 2), dilation=2), **layers)
@@ -116,3 +116,27 @@ f("pixel_unshuffle", S(T(1, 1, 4, 4), 2), **layers)
 f("scaled_dot_product_attention", S(T(2, 3, 4), T(2, 5, 4), T(2, 5, 4)),
    S(T(2, 3, 4), T(2, 3, 4), T(2, 3, 4), is_causal=True), S(T(2, 3, 4), T(2, 5, 4), T(2, 5, 4),
    attn_mask=V([[True, True, False, True, True]] * 3, "bool")), **layers)
+f("rms_norm", S(T(2, 3), (3,)), S(T(2, 3), (3,), T(3), 0.1), **layers)
+f("conv_transpose3d", S(T(1, 2, 2, 2, 2), T(2, 1, 2, 2, 2)), **layers)
+f("conv_tbc", S(T(5, 2, 3), T(2, 3, 2), T(2)), **layers)
+f("avg_pool3d max_pool3d", S(T(1, 1, 4, 4, 4, distinct=True), 2), **layers)
+f("adaptive_avg_pool3d adaptive_max_pool3d", S(T(1, 1, 4, 4, 4, distinct=True), 2), **layers)
+f("adaptive_max_pool1d", S(T(1, 2, 5, distinct=True), 2), **layers)
+f("lp_pool1d", S(P(1, 2, 6), 2, 3), **layers)
+f("lp_pool2d", S(P(1, 2, 4, 4), 2, 2), **layers)
+f("max_unpool1d", S(T(1, 1, 2), V([[[1, 3]]]), 2), **layers)
+f("channel_shuffle", S(T(1, 4, 2, 2), 2), **layers)
+f("pdist", S(T(4, 2)), second=False, **layers)
+f("multilabel_margin_loss", S(T(2, 4), V([[3, 0, -1, 1], [1, 2, -1, 0]])), second=False, **layers)
+f("triplet_margin_with_distance_loss", S(T(2, 3), T(2, 3), T(2, 3)), **layers)
+f("embedding_bag", S(I(2, 3, high=4), T(4, 2)), S(I(5, high=4), T(4, 2), V([0, 2])), second=False,
+  **layers)
+f("affine_grid", S(T(1, 2, 3), (1, 1, 3, 4), align_corners=False), **layers)
+f("grid_sample", S(T(1, 1, 4, 4), T(1, 3, 3, 2, low=-0.9, high=0.9), align_corners=False),
+  second=False, differences=False, **layers)
+f("upsample upsample_nearest", S(T(1, 1, 3, 3), scale_factor=2), **layers)
+f("ctc_loss", S(T(4, 1, 3, low=-3, high=-0.2), V([[1, 2]]), V([4]), V([2])), second=False,
+  differences=False, **layers)
+f("relu_ elu_ selu_ celu_ leaky_relu_ hardtanh_", S(T(2, 3)), grad=False)
+f("dropout1d", S(T(1, 2, 3), 0.0), **layers)
+f("alpha_dropout", S(T(2, 3), 0.5, False), **layers)

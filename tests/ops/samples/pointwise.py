@@ -87,3 +87,8 @@ op("addcdiv", S(T(2, 3), T(2, 3), P(2, 3)), S(T(2, 3), T(3), P(2, 1), value=0.5)
 op("threshold", S(T(2, 3), 0.2, 1.0), complex_grad=False, dtypes=FLOATS)
 op("complex polar", S(P(2, 3), T(2, 3)), errors=[S(T(2), T(2, dtype="float32"))],
    dtypes=("float32",))
+op("frexp", S(P(2, 3)), grad=False, dtypes=FLOATS)
+op("igamma igammac", S(P(2, 3), P(2, 3)), grad=False, dtypes=("float32",))
+op("hardshrink", S(T(2, 3)), S(T(2, 3), 0.2), complex_grad=False, dtypes=FLOATS)
+op("arcsinh", *unary)
+op("prelu", S(T(2, 3), T(3)), complex_grad=False, dtypes=("float32",))

@@ -65,3 +65,24 @@ op("linalg.solve",
 op("linalg.cholesky", S(T(2, 2, values=[[2.0, 0.5], [0.5, 1.0]], dtype="float64")), dtypes=(),
    second=False, differences=False)
 op("vander", S(T(3)), S(P(3), 2), dtypes=("float32",), grad=False)
+
+# Decompositions and solvers
+spd = T(2, 2, values=[[2.0, 0.5], [0.5, 1.0]], dtype="float64")
+square = T(3, 3, values=[[2.0, 0.5, 0.1], [0.2, 1.5, 0.3], [0.4, 0.1, 1.2]], dtype="float64")
+once = {"dtypes": (), "second": False, "differences": False, "rtol": 100}
+op("cholesky", S(spd), **once)
+# torch gives the triangle that is never read a gradient too
+op("cholesky_inverse", S(spd), dtypes=(), second=False, oracle=False, rtol=100)
+op("cholesky_solve", S(T(2, 1), spd), dtypes=(), second=False, oracle=False, rtol=100)
+op("slogdet matrix_exp", S(square), dtypes=(), rtol=100)
+op("qr", S(square), dtypes=(), second=False, rtol=100)
+op("svd", S(square), grad=False, dtypes=(), rtol=100)
+op("triangular_solve", S(T(3, 2), square), **once)
+op("linalg.eigvalsh", S(spd), dtypes=(), rtol=100, differences=False, second=False)
+op("linalg.svdvals linalg.slogdet linalg.pinv linalg.matrix_rank linalg.cond", S(square), dtypes=(),
+   rtol=1000, second=False)
+op("linalg.qr", S(square), S(T(3, 2)), dtypes=(), second=False, rtol=100)
+op("linalg.matrix_power", S(square, 2), S(square, -1), S(square, 0), dtypes=(), rtol=100)
+op("linalg.multi_dot", S([T(2, 3), T(3, 2), T(2, 2)]), dtypes=())
+op("linalg.cross linalg.vecdot", S(T(2, 3), T(2, 3)), dtypes=("float32",))
+op("linalg.lstsq", S(T(3, 2), T(3, 1), driver="gelsd"), grad=False, dtypes=(), rtol=1000)

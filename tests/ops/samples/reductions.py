@@ -87,3 +87,6 @@ op("isin", S(I(2, 3, high=5), I(3, high=5)), S(I(4, high=5), 2),
 op("cov corrcoef", S(T(3, 5)), S(T(5)), dtypes=("float32",), complex_grad=False)
 op("renorm", S(T(3, 4), 2, 0, 1.0), S(T(3, 4), 1, 1, 0.5), complex_grad=False, dtypes=("float32",))
 op("trace", S(T(3, 3)), S(T(2, 3)), errors=[S(T(3))])
+op("gradient", S(T(5)), S(T(3, 4), dim=1), S(T(5), spacing=0.5), complex_grad=False, dtypes=FLOATS)
+op("trapz", S(T(5)), S(T(5), T(5)), complex_grad=False, dtypes=FLOATS)
+op("histogramdd", S(T(5, 2), [2, 3]), grad=False, dtypes=())

@@ -87,7 +87,8 @@ class SphericalBesselJ0(Special):
     """``sin(input) / input``, 1 at 0."""
 
     def scalar(self, s, input):
-        return s.where(input == 0, 1, s.sin(input) / s.where(input == 0, 1, input))
+        x = s.where((input == 0) | s.isinf(input), 1, input)
+        return s.where(input == 0, 1, s.where(s.isinf(input), 0, s.sin(x) / x))
 
 
 class AiryAi(Special):
@@ -116,7 +117,7 @@ class Polynomial(Special, abstract=True):
 
     def eager(self, xp, input, n):
         x, n = np.broadcast_arrays(*same_dtype(input, n))
-        d, n = x.dtype, np.trunc(n)
+        d, n = x.dtype, np.trunc(np.where(np.isfinite(n), n, -1))
         out = np.where(n < 0, 0, np.ones(x.shape, d))
         before, now = np.ones(x.shape, d), self.first(x)
         for k in range(1, int(n.max(initial=0)) + 1):

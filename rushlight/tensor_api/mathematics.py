@@ -79,7 +79,7 @@ xlogy, heaviside = binary("xlogy", M.Xlogy), binary("heaviside", S.Heaviside, te
 gcd, lcm = binary("gcd", R.Gcd, tensors=3), binary("lcm", R.Lcm, tensors=3)
 igamma, igammac = binary("igamma", Sp.Igamma, tensors=3), binary("igammac", Sp.Igammac, tensors=3)
 floor_divide, remainder, fmod = (
-    binary("floor_divide", R.FloorDivide),
+    binary("floor_divide", R.FloorDivide, tensors=0),
     binary("remainder", R.Remainder),
     binary("fmod", R.Fmod, tensors=2),
 )

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes
 from rushlight.core.op import make_reversed, operand
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
 from rushlight.tensor_api._common import expect_tensor, method, methods, store_out
@@ -63,14 +65,14 @@ def free_binary(name: str, op: Any, tensors: int = 1) -> Any:
     """The public function of an op with two inputs; no method.
 
     Args:
-        tensors: how much must be a tensor rather than a number. 1: one of the two; 2: ``input``; 3:
-            both.
+        tensors: how much must be a tensor rather than a number. 0: nothing; 1: one of the two;
+            2: ``input``; 3: both.
     """
     bind = op.bind
 
     def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor) and (tensors > 1 or not isinstance(other, Tensor)):
-            expect_tensor(input, name)
+            input = expect_tensor(input, name) if tensors else lifted(input, other)
         if tensors > 2:
             expect_tensor(other, name, "other")
         result = bind(input, other)
@@ -103,6 +105,13 @@ def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
             Tensor, name + "_", called(in_place_method, name + "_", f"In-place form of ``{name}``.")
         )
     return free_binary(name, op, tensors)
+
+
+def lifted(input: Any, other: Any) -> Any:
+    """``input``; as a 0-dim tensor when both operands are numbers."""
+    if isinstance(input, (int, float, complex)) and isinstance(other, (int, float, complex)):
+        return wrap(np.asarray(input, dtypes.of_number(input)))
+    return input
 
 
 def refuse_operands(name: str, input: Any, other: Any) -> None:
@@ -147,7 +156,7 @@ def _is_one(alpha: Any) -> bool:
     return alpha.__class__ is int and alpha == 1  # not 1.0, which integers refuse
 
 
-mul = multiply = binary("mul", A.Mul)
+mul = multiply = binary("mul", A.Mul, tensors=0)
 neg = negative = unary("neg", A.Neg)
 pow = binary("pow", A.Pow)
 
@@ -161,7 +170,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
         tensor([3., 3.])
     """
     result = (
-        A.Add.bind(input, other)
+        A.Add.bind(lifted(input, other), other)
         if _is_one(alpha)
         else _add_scaled("add", A.AddScaled.bind, input, other, alpha)
     )
@@ -173,7 +182,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
 def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """``input - alpha * other``, broadcast."""
     result = (
-        A.Sub.bind(input, other)
+        A.Sub.bind(lifted(input, other), other)
         if _is_one(alpha)
         else _add_scaled("sub", A.AddScaled.bind, input, other, alpha, -1)
     )
@@ -192,9 +201,9 @@ def div(
 ) -> Tensor:
     """``input / other``, broadcast; ``rounding_mode`` None, "trunc" (towards zero) or "floor"."""
     if rounding_mode is None:
-        result = A.Div.bind(input, other)
+        result = A.Div.bind(lifted(input, other), other)
     elif rounding_mode in ROUNDED:
-        result = ROUNDED[rounding_mode](input, other)
+        result = ROUNDED[rounding_mode](lifted(input, other), other)
     else:
         raise RuntimeError(
             "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
@@ -259,3 +268,4 @@ def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
 
 
 methods(divide_=div_, true_divide_=div_)
+methods(__div__=Tensor.__truediv__, __rdiv__=Tensor.__rtruediv__, __idiv__=Tensor.__itruediv__)

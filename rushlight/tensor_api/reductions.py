@@ -39,6 +39,11 @@ def prepared(input: Tensor, dtype: Any, name: str) -> Tensor:
     return input if isinstance(input, Tensor) else expect_tensor(input, name)
 
 
+def in_dtype(result: Tensor, dtype: Any) -> Tensor:
+    """``result`` as ``dtype``: narrow integers are added up as int64, and only then converted."""
+    return result if dtype is None else cast(result, numpy_dtype(dtype))
+
+
 def finished(result: Tensor, out: Tensor | None) -> Tensor:
     """``result``, stored into ``out`` when that is given."""
     return result if out is None else store_out(out, result)
@@ -75,6 +80,8 @@ def sum(
     if dtype is not None or not isinstance(input, Tensor):
         input = prepared(input, dtype, "sum")
     result = R.Sum.bind(input, None if dim is None else dims_of(dim, input._array.ndim), keepdim)
+    if dtype is not None:
+        result = in_dtype(result, dtype)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
@@ -111,7 +118,8 @@ def nansum(
 ) -> Tensor:
     """Sum over ``dim`` of the elements that are not NaN."""
     input = prepared(input, dtype, "nansum")
-    return finished(R.Nansum.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=keepdim), out)
+    result = R.Nansum.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=keepdim)
+    return finished(in_dtype(result, dtype), out)
 
 
 @method
@@ -146,7 +154,7 @@ def prod(
     """Product of all elements, or along ``dim``, an int."""
     input = prepared(input, dtype, "prod")
     dims = None if dim is None else dims_of(wrap_dim(dim, input._array.ndim), input._array.ndim)
-    return finished(R.Prod.bind(input, dims, keepdim), out)
+    return finished(in_dtype(R.Prod.bind(input, dims, keepdim), dtype), out)
 
 
 def _extremum(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:

@@ -21,7 +21,7 @@ from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.ordering import _like, rows
-from rushlight.tensor_api.reductions import finished, prepared, sum
+from rushlight.tensor_api.reductions import finished, in_dtype, prepared, sum
 
 __all__ = [
     "bincount", "corrcoef", "cov", "cummax", "cummin", "cumprod", "cumsum",
@@ -33,7 +33,8 @@ __all__ = [
 def _scan(name: str, op: Any, input: Tensor, dim: Any, dtype: Any, out: Any) -> Tensor:
     input = prepared(input, dtype, name)
     d = wrap_dim(dim, input._array.ndim)
-    return finished(_like(input, [op.bind(rows(input), dim=d)])[0], out)
+    result = _like(input, [op.bind(rows(input), dim=d)])[0]
+    return finished(in_dtype(result, dtype), out)
 
 
 def _scan_in_place(function: Any) -> Any:
@@ -450,7 +451,10 @@ def _observation_weights(x: Tensor, fweights: Any, aweights: Any) -> Any:
             raise RuntimeError(f"cov(): {name} cannot be negative")
     if fweights is None:
         return aweights
-    return cast_float(fweights) if aweights is None else fweights * aweights
+    if aweights is not None:
+        return fweights * aweights
+    floating = x._array.dtype in dtypes.DIFFERENTIABLE
+    return cast(fweights, x._array.real.dtype if floating else dtypes.default.float)
 
 
 @method

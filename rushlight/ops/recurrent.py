@@ -21,7 +21,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import run_backward, start
 from rushlight.core.op import Op
-from rushlight.core.state import modes
+from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.ops.join import Cat
 
@@ -89,7 +89,7 @@ def scan(
 
 def join(*parts: Tensor) -> Tensor:
     """Rows below rows."""
-    return Cat.bind(*parts, dim=0)  # type: ignore[no-any-return]
+    return Cat.bind(*parts, dim=0)
 
 
 def windows(sizes: list[int], reverse: bool) -> Iterator[tuple[int, int, int]]:
@@ -131,20 +131,20 @@ class Recurrent(Op, abstract=True):
         self, input: Any, weight: Any, bias: Any, states: Any, sizes: Any, reverse: Any
     ) -> Any:
         d = input.dtype
-        arrays = [wide(a) for a in (input, weight, bias)]
-        made = self.kernel(*arrays, [wide(s) for s in states], sizes, reverse)
+        first = [wide(s) for s in states]
+        made = self.kernel(wide(input), wide(weight), wide(bias), first, sizes, reverse)
         count = 1 + len(states)  # what the user sees
         return (*[a.astype(d, copy=False) for a in made[:count]], *made[count:])
 
     def recorded(self, g: list[Any], inputs: list[Any], params: dict[str, Any]) -> list[Any]:
         """The gradients in Tensor, from the layer computed again step by step."""
         x, weight, bias, *state = inputs
-        out, last = scan(self.step, x, tuple(state), weight, bias, **params)
         where = [None if t is None else edge(t) for t in inputs]
-        outs, gs = zip(
-            *[(o, h) for o, h in zip((out, *last), g, strict=False) if edge(o)], strict=True
-        )
-        found = run_backward(*start(outs, gs), True, True, [e for e in where if e is not None])
+        with GradMode(True):
+            out, last = scan(self.step, x, tuple(state), weight, bias, **params)
+        reached = [(o, h) for o, h in zip((out, *last), g, strict=False) if edge(o)]
+        roots = start(*zip(*reached, strict=True))
+        found = run_backward(*roots, True, modes.grad, [e for e in where if e is not None])
         return [None if e is None else found.get(e) for e in where]
 
     def finished(self, needs: Any, inputs: list[Any], grads: list[Any]) -> list[Any]:
@@ -191,7 +191,7 @@ class _Simple(Recurrent, abstract=True):
 
     def grads(self, g, needs, input, weight, bias, h, out, before, params):
         inputs = [input, weight, bias, h]
-        if modes.grad:
+        if modes.grad or modes.trace is not None:
             return self.recorded(g, inputs, params)
         g_out, g_last, w = wide(g[0]._array), wide(g[1]._array), wide(weight._array)
         dz = self.slope(wide(out._array))
@@ -269,7 +269,7 @@ class GRU(Recurrent):
 
     def grads(self, g, needs, input, weight, bias, h, before, gates, new, params):
         inputs = [input, weight, bias, h]
-        if modes.grad:
+        if modes.grad or modes.trace is not None:
             return self.recorded(g, inputs, params)
         g_out, g_last, w = wide(g[0]._array), wide(g[1]._array), wide(weight._array)
         gates, before, new = gates._array, before._array, new._array
@@ -334,7 +334,7 @@ class LSTM(Recurrent):
 
     def grads(self, g, needs, input, weight, bias, h, c, before, cells, gates, squashed, params):
         inputs = [input, weight, bias, h, c]
-        if modes.grad:
+        if modes.grad or modes.trace is not None:
             return self.recorded(g, inputs, params)
         g_out, w = wide(g[0]._array), wide(weight._array)
         dh, dc = wide(g[1]._array).copy(), wide(g[2]._array).copy()

@@ -24,7 +24,7 @@ class detect_anomaly(Mode):
         ...         y.backward()
         ...     except RuntimeError as error:
         ...         print(str(error).split(".")[0])
-        Function 'DivBackward0' returned nan values in its 0th output
+        Function 'DivBackward0' returned nan values in its 1th output
     """
 
     def __init__(self, check_nan: bool = True) -> None:

@@ -1,0 +1,1 @@
+"""How a graph is executed: ``reference`` with NumPy, node by node; ``llvm`` as native code."""

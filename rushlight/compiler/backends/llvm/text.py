@@ -1,0 +1,173 @@
+"""LLVM IR as text: names, constants, blocks with room for what is hoisted into them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "bool": "i1",
+    "int8": "i8",
+    "uint8": "i8",
+    "int16": "i16",
+    "int32": "i32",
+    "int64": "i64",
+}
+MANGLED = {"float": "f32", "double": "f64"}
+
+
+def scalar_type(d: np.dtype[Any]) -> str:
+    """The IR type of one element in a register."""
+    return NAMES[d.name]
+
+
+def vector_type(element: str, lanes: int) -> str:
+    """The IR type of ``lanes`` elements; 0 lanes are one element."""
+    return f"<{lanes} x {element}>" if lanes else element
+
+
+def mangled(element: str, lanes: int) -> str:
+    """The type's suffix in names of intrinsics."""
+    e = MANGLED.get(element, element)
+    return f"v{lanes}{e}" if lanes else e
+
+
+def literal(value: Any, element: str) -> str:
+    """A constant of one element."""
+    if element in ("float", "double"):
+        if element == "float":
+            with np.errstate(over="ignore"):
+                value = float(np.float32(value))
+        return "0x%016X" % struct.unpack("<Q", struct.pack("<d", value))[0]
+    if element == "i1":
+        return "true" if value else "false"
+    return str(int(value))
+
+
+def splat_literal(value: Any, element: str, lanes: int) -> str:
+    """A constant in all lanes."""
+    one = literal(value, element)
+    return "<" + ", ".join([f"{element} {one}"] * lanes) + ">" if lanes else one
+
+
+class Module:
+    """Declarations and functions."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width  # bits of a vector register
+        self.declarations: set[str] = set()
+        self.functions: dict[str, str] = {}
+
+    def text(self) -> str:
+        """All of it."""
+        attributes = f'attributes #0 = {{ nounwind "prefer-vector-width"="{self.width}" "min-legal-vector-width"="{self.width}" }}'
+        notes = ["!0 = distinct !{!0, !1}", '!1 = !{!"llvm.loop.unroll.disable"}', "!2 = !{}"]
+        return (
+            "\n".join([*sorted(self.declarations), *self.functions.values(), attributes, *notes])
+            + "\n"
+        )
+
+
+Lines = list[Any]
+
+
+class Function:
+    """One function in the making. ``here`` is where lines go; nested lists are places kept open."""
+
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        signature: str,
+        result: str = "void",
+        linkage: str = "internal",
+    ) -> None:
+        self.module, self.name = module, name
+        self.head = f"define {linkage} {result} @{name}({signature}) #0 {{"
+        self.root: Lines = ["entry:"]
+        self.here = self.root
+        self.count = 0
+        self.block = "entry"
+
+    def name_of(self, prefix: str) -> str:
+        self.count += 1
+        return f"{prefix}{self.count}"
+
+    def __call__(self, text: str, into: Lines | None = None) -> str:
+        """An instruction with a result."""
+        name = "%" + self.name_of("v")
+        (self.here if into is None else into).append(f"  {name} = {text}")
+        return name
+
+    def do(self, text: str) -> None:
+        """An instruction without a result."""
+        self.here.append("  " + text)
+
+    def label(self, name: str) -> None:
+        """Start a block."""
+        self.here.append(f"{name}:")
+        self.block = name
+
+    def intrinsic(
+        self,
+        name: str,
+        suffix: str,
+        result: str,
+        arguments: list[tuple[str, str]],
+        into: Lines | None = None,
+        flags: str = "",
+    ) -> str:
+        """Call an intrinsic function."""
+        full = f"@llvm.{name}.{suffix}"
+        types = ", ".join([t for t, _ in arguments])
+        self.module.declarations.add(f"declare {result} {full}({types})")
+        return self(
+            f"call {flags}{result} {full}({', '.join([f'{t} {v}' for t, v in arguments])})", into
+        )
+
+    def loop(
+        self,
+        stop: int,
+        step: int,
+        carried: list[tuple[str, str]],
+        body: Callable[[str, list[str]], list[str]],
+    ) -> list[str]:
+        """``for i in range(0, stop, step)``, at least once; ``carried``: (type, initial value) of what the body passes on."""
+        head, done = self.name_of("L"), self.name_of("D")
+        before = self.block
+        self.do(f"br label %{head}")
+        self.label(head)
+        i = "%" + self.name_of("i")
+        phis: Lines = []
+        self.here.append(phis)
+        names = ["%" + self.name_of("p") for _ in carried]
+        new = body(i, names)
+        following = self(f"add nsw i64 {i}, {step}")
+        more = self(f"icmp slt i64 {following}, {stop}")
+        self.do(f"br i1 {more}, label %{head}, label %{done}, !llvm.loop !0")
+        phis.append(f"  {i} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]")
+        for name, (kind, start), value in zip(names, carried, new, strict=True):
+            phis.append(f"  {name} = phi {kind} [ {start}, %{before} ], [ {value}, %{self.block} ]")
+        self.label(done)
+        return new
+
+    def end(self, last: str = "ret void") -> None:
+        """Close the function and add it to the module."""
+        self.do(last)
+        self.module.functions[self.name] = "\n".join([self.head, *flattened(self.root), "}"])
+
+
+def flattened(lines: Lines) -> list[str]:
+    """Nested lists of lines in order."""
+    result: list[str] = []
+    for line in lines:
+        if isinstance(line, str):
+            result.append(line)
+        else:
+            result += flattened(line)
+    return result

@@ -1,0 +1,105 @@
+"""Where values live while a program runs: one arena, whose places are used again once a value is no longer read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rushlight.compiler.lower import Group, Step
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+class Arena:
+    """First-fit places in one block of memory."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.free: list[tuple[int, int]] = []  # (offset, size), by offset
+
+    def take(self, size: int) -> int:
+        """The offset of a free place."""
+        size = max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
+        fitting = [(n, offset) for offset, n in self.free if n >= size]
+        if fitting:
+            n, offset = min(fitting)
+            self.free.remove((offset, n))
+            if n > size:
+                self.free.append((offset + size, n - size))
+                self.free.sort()
+            return offset
+        offset = self.size
+        if self.free and sum(self.free[-1]) == self.size:
+            offset = self.free.pop()[0]
+        self.size = offset + size
+        return offset
+
+    def give(self, offset: int, size: int) -> None:
+        """Return a place."""
+        size = max(ALIGNMENT, -(-size // ALIGNMENT) * ALIGNMENT)
+        places = sorted([*self.free, (offset, size)])
+        self.free = [places[0]]
+        for start, n in places[1:]:
+            before, length = self.free[-1]
+            if before + length == start:
+                self.free[-1] = (before, length + n)
+            else:
+                self.free.append((start, n))
+
+
+def plan(steps: list[Step], elsewhere: set[int]) -> tuple[dict[int, int], int]:
+    """Offsets of all values that steps write, except those that live elsewhere, and the arena's size in bytes."""
+    last: dict[int, int] = {}
+    for at, step in enumerate(steps):
+        for number in step.reads:
+            last[number] = at
+    arena, offsets, sizes = Arena(), {}, {}
+    ending: dict[int, list[int]] = {}
+    for at, step in enumerate(steps):
+        over = reusable(step, at, last, offsets, sizes)
+        for v in step.writes:
+            if v.number in elsewhere or v.number in offsets:
+                continue
+            size = math.prod(v.shape) * v.dtype.itemsize
+            same = next((n for n in over if sizes[n] == size), None)
+            if same is not None:
+                over.remove(same)
+                ending[at].remove(same)
+                offsets[v.number] = offsets[same]
+            else:
+                offsets[v.number] = arena.take(size)
+            sizes[v.number] = size
+            ending.setdefault(max(at, last.get(v.number, at)), []).append(v.number)
+        for number in ending.pop(at, ()):
+            arena.give(offsets[number], sizes[number])
+    return offsets, arena.size
+
+
+def reusable(
+    step: Step, at: int, last: dict[int, int], offsets: dict[int, int], sizes: dict[int, int]
+) -> list[int]:
+    """Values that a kernel without reductions reads for the last time, element by element in order: it may write over them."""
+    if not isinstance(step, Group) or step.cols is not None or step.kernel is None:
+        return []
+    where: dict[int, set[Any]] = {}
+    for f, number in step_loads(step):
+        where.setdefault(number, set()).add(f)
+    targets = {s.where for s in step.kernel.stores}
+    if len(targets) != 1:
+        return []
+    return [n for n in step.reads if n in offsets and last[n] == at and where.get(n) == targets]
+
+
+def step_loads(step: Group) -> list[tuple[Any, int]]:
+    """(position, value) of everything that a kernel loads."""
+    found, seen = [], set()
+    work = [s.expr for s in step.kernel.stores] if step.kernel else []
+    while work:
+        e = work.pop()
+        if e.number in seen:
+            continue
+        seen.add(e.number)
+        work.extend(e.args)
+        if e.op == "load":
+            found.append((e.data[1], e.data[0]))
+    return found

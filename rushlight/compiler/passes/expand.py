@@ -1,0 +1,358 @@
+"""Write composites in terms of elementwise ops, reductions and products, which the kernels are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.graph import Graph, Node, Value
+from rushlight.compiler.passes.rewrite import substituted
+from rushlight.compiler.primitives import OneHot, Require
+from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Sub
+from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Lt, Maximum, Ne
+from rushlight.ops.copy import Cast
+from rushlight.ops.math import Exp, Log, Log1p, Rsqrt, Sqrt
+from rushlight.ops.matmul import Matmul
+from rushlight.ops.reduce import AllTrue, Amax, Sum
+from rushlight.ops.select import Abs, Where
+from rushlight.ops.view import Expand, Reshape, T
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+BOOL = np.dtype(bool)
+SMALL_PRODUCT = 4096  # multiplications: below, a product is written as loops
+
+
+class Writer:
+    """Collects the nodes that replace one."""
+
+    def __init__(self, graph: Graph, line: str) -> None:
+        self.graph, self.line = graph, line
+        self.nodes: list[Node] = []
+
+    def node(self, op: Any, inputs: list[Any], shape: Any, d: Any, **params: Any) -> Value:
+        """A node of one output."""
+        out = self.graph.value(tuple(shape), d)
+        self.nodes.append(Node(op.instance, inputs, params, [out], self.line))
+        return out
+
+    def map(self, op: Any, *inputs: Any, dtype: Any = None) -> Value:
+        """An elementwise node; its dtype is the first value's unless given."""
+        values = [v for v in inputs if isinstance(v, Value)]
+        shape = np.broadcast_shapes(*[v.shape for v in values])
+        return self.node(op, list(inputs), shape, values[0].dtype if dtype is None else dtype)
+
+    def reduce(
+        self, op: Any, x: Value, dim: tuple[int, ...], keepdim: bool = False, dtype: Any = None
+    ) -> Value:
+        """A reduction over dims."""
+        if keepdim:
+            shape = [1 if i in dim else n for i, n in enumerate(x.shape)]
+        else:
+            shape = [n for i, n in enumerate(x.shape) if i not in dim]
+        return self.node(op, [x], shape, dtype or x.dtype, dim=dim, keepdim=keepdim)
+
+    def shaped(self, x: Value, shape: Any) -> Value:
+        """The same elements in another shape."""
+        return (
+            x
+            if tuple(shape) == x.shape
+            else self.node(Reshape, [x], shape, x.dtype, shape=tuple(shape))
+        )
+
+    def sum_all(self, x: Value) -> Value:
+        """The sum of all elements."""
+        return self.reduce(Sum, x, tuple(range(len(x.shape))))
+
+
+Rule = Callable[[Writer, Node], "list[Value] | None"]
+
+
+def linear(w: Writer, node: Node) -> list[Value] | None:
+    """A product with the transposed weight, plus the bias."""
+    x, weight, bias = node.inputs
+    rows = w.shaped(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    turned = w.node(T, [weight], weight.shape[::-1], weight.dtype)
+    out = w.node(Matmul, [rows, turned], (rows.shape[0], weight.shape[0]), x.dtype)
+    return [w.shaped(w.map(Add, out, bias), node.outputs[0].shape)]
+
+
+def small_matmul(w: Writer, node: Node) -> list[Value] | None:
+    """Few multiplications: sums of products."""
+    a, b = node.inputs
+    if (
+        len(a.shape) != 2
+        or len(b.shape) != 2
+        or a.shape[0] * a.shape[1] * b.shape[1] > SMALL_PRODUCT
+    ):
+        return None
+    (m, k), n = a.shape, b.shape[1]
+    product = w.map(Mul, w.shaped(a, (m, k, 1)), w.shaped(b, (1, k, n)))
+    return [w.reduce(Sum, product, (1,))]
+
+
+def dims_of(node: Node) -> tuple[int, ...]:
+    """The dims that a reduction runs over."""
+    dim = node.params["dim"]
+    rank = len(node.inputs[0].shape)
+    if dim is None:
+        return tuple(range(rank))
+    return (
+        tuple([d % rank for d in (dim if isinstance(dim, (tuple, list)) else (dim,))])
+        if rank
+        else ()
+    )
+
+
+def mean(w: Writer, node: Node) -> list[Value] | None:
+    """The sum over the count."""
+    x, dims = node.inputs[0], dims_of(node)
+    count = math.prod([x.shape[d] for d in dims])
+    return [w.map(Div, w.reduce(Sum, x, dims, node.params["keepdim"]), float(count))]
+
+
+def softmax(w: Writer, node: Node) -> list[Value] | None:
+    """Exponentials over their sum."""
+    x, dim = node.inputs[0], (node.params["dim"] % len(node.inputs[0].shape),)
+    e = w.map(Exp, w.map(Sub, x, w.reduce(Amax, x, dim, True)))
+    return [w.map(Div, e, w.reduce(Sum, e, dim, True))]
+
+
+def softmax_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``(g - sum(g y)) y``."""
+    g, y = node.inputs
+    r = w.map(Mul, g, y)
+    return [
+        w.map(Sub, r, w.map(Mul, y, w.reduce(Sum, r, (node.params["dim"] % len(g.shape),), True)))
+    ]
+
+
+def log_softmax(w: Writer, node: Node) -> list[Value] | None:
+    """Shifted by the logarithm of the sum of exponentials."""
+    x, dim = node.inputs[0], (node.params["dim"] % len(node.inputs[0].shape),)
+    y = w.map(Sub, x, w.reduce(Amax, x, dim, True))
+    return [w.map(Sub, y, w.map(Log, w.reduce(Sum, w.map(Exp, y), dim, True)))]
+
+
+def log_softmax_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``g - exp(y) sum(g)``."""
+    g, y = node.inputs
+    total = w.reduce(Sum, g, (node.params["dim"] % len(g.shape),), True)
+    return [w.map(Sub, g, w.map(Mul, w.map(Exp, y), total))]
+
+
+def targets(w: Writer, node: Node, logp: Value, target: Value) -> tuple[Value, Value, int]:
+    """Which target counts, where each target is, and the dim of classes; out-of-range targets stop the program."""
+    dim = 1 if len(logp.shape) > 1 else 0
+    classes, ignore = logp.shape[dim], node.params["ignore_index"]
+    valid = w.map(Ne, target, ignore, dtype=BOOL)
+    inside = w.map(
+        BitwiseAnd, w.map(Ge, target, 0, dtype=BOOL), w.map(Lt, target, classes, dtype=BOOL)
+    )
+    fine = w.map(BitwiseOr, inside, w.map(Eq, target, ignore, dtype=BOOL))
+    w.node(Require, [w.reduce(AllTrue, fine, tuple(range(len(target.shape))))], (), BOOL)
+    return valid, w.node(OneHot, [target], logp.shape, BOOL, classes=classes, dim=dim), dim
+
+
+def count(w: Writer, valid: Value, d: Any) -> Value:
+    """How many targets count."""
+    return w.sum_all(w.node(Cast, [valid], valid.shape, d, dtype=d))
+
+
+def cross_entropy(w: Writer, node: Node) -> list[Value] | None:
+    """Minus the log-probabilities at the targets."""
+    logp, target, weight = node.inputs[0], *node.inputs[-2:]
+    if weight is not None:
+        return None
+    valid, hot, dim = targets(w, node, logp, target)
+    picked = w.reduce(Sum, w.node(Where, [hot, logp, 0.0], logp.shape, logp.dtype), (dim,))
+    loss = w.node(Where, [valid, w.map(Neg, picked), 0.0], target.shape, logp.dtype)
+    if node.params["reduction"] != "none":
+        loss = w.sum_all(loss)
+    if node.params["reduction"] == "mean":
+        loss = w.map(Div, loss, count(w, valid, logp.dtype))
+    return [loss]
+
+
+def factor(w: Writer, node: Node, g: Value, valid: Value, shape: Any, dim: int) -> Value:
+    """Each position's share of the gradient, ready to broadcast over the classes."""
+    if node.params["reduction"] == "mean":
+        g = w.map(Div, g, count(w, valid, g.dtype))
+    c = w.node(Where, [valid, g, 0.0], valid.shape, g.dtype)
+    return w.shaped(c, [1 if i == dim else n for i, n in enumerate(shape)])
+
+
+def cross_entropy_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``c (exp(logp) - one_hot(target))``."""
+    g, logp, target, weight = node.inputs
+    if weight is not None:
+        return None
+    valid, hot, dim = targets(w, node, logp, target)
+    e = w.map(Exp, logp)
+    difference = w.node(Where, [hot, w.map(Sub, e, 1.0), e], logp.shape, logp.dtype)
+    return [w.map(Mul, difference, factor(w, node, g, valid, logp.shape, dim))]
+
+
+def nll_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``-c`` at the targets."""
+    g, target, weight = node.inputs
+    if weight is not None:
+        return None
+    out = node.outputs[0]
+    valid, hot, dim = targets(w, node, out, target)
+    c = w.map(Neg, factor(w, node, g, valid, out.shape, dim))
+    return [w.node(Where, [hot, c, 0.0], out.shape, out.dtype)]
+
+
+def reduced(w: Writer, loss: Value, reduction: str) -> list[Value]:
+    """A loss's reduction."""
+    if reduction == "none":
+        return [loss]
+    total = w.sum_all(loss)
+    if reduction == "sum":
+        return [total]
+    return [w.map(Div, total, float(math.prod(loss.shape)))]
+
+
+def mse(w: Writer, node: Node) -> list[Value] | None:
+    """Squares of differences."""
+    d = w.map(Sub, *node.inputs)
+    return reduced(w, w.map(Mul, d, d), node.params["reduction"])
+
+
+def l1(w: Writer, node: Node) -> list[Value] | None:
+    """Magnitudes of differences."""
+    return reduced(w, w.map(Abs, w.map(Sub, *node.inputs)), node.params["reduction"])
+
+
+def binary_cross_entropy_with_logits(w: Writer, node: Node) -> list[Value] | None:
+    """``max(x, 0) - x y + log(1 + exp(-|x|))``."""
+    x, y, p = node.inputs
+    if p is not None:
+        return None
+    low = w.map(Log1p, w.map(Exp, w.map(Neg, w.map(Abs, x))))
+    loss = w.map(Add, w.map(Sub, w.map(Maximum, x, 0.0), w.map(Mul, x, y)), low)
+    return reduced(w, loss, node.params["reduction"])
+
+
+def layer_norm(w: Writer, node: Node) -> list[Value] | None:
+    """Rows less their mean, over their deviation."""
+    x, weight, bias = node.inputs
+    rank, eps = node.params["rank"], node.params["eps"]
+    lead = len(x.shape) - rank
+    dims, n = tuple(range(lead, len(x.shape))), float(math.prod(x.shape[lead:]))
+    rows = math.prod(x.shape[:lead])
+    if node.params["center"]:
+        mean = w.map(Div, w.reduce(Sum, x, dims, True), n)
+        y = w.map(Sub, x, mean)
+        mean = w.shaped(mean, (rows, 1))
+    else:
+        mean, y = None, x
+    square = w.map(Div, w.reduce(Sum, w.map(Mul, y, y), dims, True), n)
+    scale = w.map(Rsqrt, w.map(Add, square, eps))
+    y = w.map(Mul, y, scale)
+    for op, v in ((Mul, weight), (Add, bias)):
+        if v is not None:
+            y = w.map(op, y, v)
+    if mean is None:
+        mean = w.map(Mul, w.shaped(scale, (rows, 1)), 0.0)
+        if node.outputs[1].shape != mean.shape:
+            return None
+    return [y, mean, w.shaped(scale, (rows, 1))]
+
+
+def batch_norm(w: Writer, node: Node) -> list[Value] | None:
+    """Channels less their mean, over their deviation."""
+    x, weight, bias = node.inputs
+    dims = (0, *range(2, len(x.shape)))
+    n = float(math.prod([x.shape[d] for d in dims]))
+    column = (x.shape[1], *[1] * (len(x.shape) - 2))
+    mean = w.map(Div, w.reduce(Sum, x, dims), n)
+    y = w.map(Sub, x, w.shaped(mean, column))
+    square = w.map(Div, w.reduce(Sum, w.map(Mul, y, y), dims), n)
+    scale = w.map(Div, 1.0, w.map(Sqrt, w.map(Add, square, node.params["eps"])))
+    y = w.map(Mul, y, w.shaped(scale if weight is None else w.map(Mul, scale, weight), column))
+    if bias is not None:
+        y = w.map(Add, y, w.shaped(bias, column))
+    return [y, mean, scale]
+
+
+def copy(w: Writer, node: Node) -> list[Value] | None:
+    """The source, converted and broadcast."""
+    x, src = node.inputs
+    if not isinstance(src, Value):
+        return None
+    if src.dtype != x.dtype:
+        src = w.node(Cast, [src], src.shape, x.dtype, dtype=x.dtype)
+    return [src if src.shape == x.shape else w.node(Expand, [src], x.shape, x.dtype, shape=x.shape)]
+
+
+RULES: dict[str, Rule] = {
+    "Linear": linear,
+    "Matmul": small_matmul,
+    "Mean": mean,
+    "Softmax": softmax,
+    "SoftmaxGrad": softmax_grad,
+    "LogSoftmax": log_softmax,
+    "LogSoftmaxGrad": log_softmax_grad,
+    "CrossEntropy": cross_entropy,
+    "NllLoss": cross_entropy,
+    "CrossEntropyGrad": cross_entropy_grad,
+    "NllGrad": nll_grad,
+    "MseLoss": mse,
+    "L1Loss": l1,
+    "BinaryCrossEntropyWithLogits": binary_cross_entropy_with_logits,
+    "LayerNorm": layer_norm,
+    "BatchNorm": batch_norm,
+    "Copy": copy,
+}
+SAME = ("Clone", "Contiguous", "Alias")
+
+
+def applies(node: Node) -> bool:
+    """Whether a rule may rewrite a node: real floating-point values with dims."""
+    name = type(node.op).__name__
+    if name not in RULES or not type(node.op).__module__.startswith("rushlight.ops"):
+        return False
+    if name == "Copy":
+        return True
+    floats = [v for v in node.inputs if isinstance(v, Value) and v.dtype.kind not in "iub"]
+    plain = all([v.dtype in FLOATS for v in (*floats, *node.outputs)])
+    return plain and len({v.dtype for v in floats}) == 1 and len(floats[0].shape) > 0
+
+
+def expand(graph: Graph) -> Graph:
+    """Composites become simple nodes, copies disappear. Nodes that no rule fits stay."""
+    out = substituted(graph, [], {})
+    replace: dict[int, Value] = {}
+    nodes: list[Node] = []
+    work = graph.nodes[::-1]
+    while work:
+        node = work.pop()
+        node = Node(
+            node.op,
+            [replace.get(v.number, v) if isinstance(v, Value) else v for v in node.inputs],
+            node.params,
+            node.outputs,
+            node.line,
+        )
+        if (
+            type(node.op).__name__ in SAME
+            and isinstance(node.inputs[0], Value)
+            and node.inputs[0].shape == node.outputs[0].shape
+        ):
+            replace[node.outputs[0].number] = node.inputs[0]
+            continue
+        writer = Writer(out, node.line)
+        made = RULES[type(node.op).__name__](writer, node) if applies(node) else None
+        if made is None or any(
+            [a.shape != b.shape for a, b in zip(made, node.outputs, strict=True)]
+        ):
+            nodes.append(node)
+            continue
+        for old, new in zip(node.outputs, made, strict=True):
+            replace[old.number] = new
+        work.extend(writer.nodes[::-1])  # which another rule may rewrite
+    return substituted(out, nodes, replace)

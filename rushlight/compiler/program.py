@@ -1,0 +1,39 @@
+"""A program: what a graph became, ready to be called any number of times.
+
+    program = rushlight.compiler.pipeline.build(graph)
+    program.run(inputs: list[np.ndarray | number], outputs: list[np.ndarray]) -> None
+
+``inputs`` holds one array (of any strides) or Python number for each of ``graph.inputs``, in order.
+``outputs`` holds preallocated C-contiguous arrays for results, then updates, then fresh, in the
+order of ``graph.ends()``. The output of an update may be the input's own array: old values are read
+before they are overwritten. Distinct inputs do not share memory, nor do distinct outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from rushlight.compiler.graph import Graph
+
+Operands = list[Any]
+
+
+class Program(Protocol):
+    """What every backend returns."""
+
+    graph: Graph
+
+    def run(self, inputs: Operands, outputs: list[np.ndarray[Any, Any]]) -> None:
+        """Compute the outputs from the inputs."""
+        ...
+
+    def describe(self) -> str:
+        """The steps, in order, as text."""
+        ...
+
+
+def empty_outputs(graph: Graph) -> list[np.ndarray[Any, Any]]:
+    """Uninitialised arrays for a graph's ends."""
+    return [np.empty(v.shape, v.dtype) for v in graph.ends()]

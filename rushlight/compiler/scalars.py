@@ -1,0 +1,317 @@
+"""Elements of arrays as expressions: an op's ``scalar`` formula, called with these, writes down what it computes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.loops import Expr, Table
+
+BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+NATIVE = (*FLOATS, BOOL, *[np.dtype(t) for t in ("i1", "u1", "i2", "i4", "i8")])
+
+
+class UnsupportedError(Exception):
+    """The formula uses something that has no native form."""
+
+
+class Scalar:
+    """An operand of a formula."""
+
+    __slots__ = ("table", "expr")
+    __array_ufunc__ = None  # NumPy scalars leave mixed arithmetic to this class
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, table: Table, expr: Expr) -> None:
+        self.table, self.expr = table, expr
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The element type."""
+        return self.expr.dtype
+
+    def astype(self, d: Any) -> Scalar:
+        """Converted to another type."""
+        d = np.dtype(d)
+        if d == self.dtype:
+            return self
+        if d not in NATIVE or self.dtype not in NATIVE:
+            raise UnsupportedError(f"conversion to {d}")
+        if self.expr.op == "const":
+            return constant(self.table, self.expr.data, d)
+        return Scalar(self.table, self.table.make("cast", d, (self.expr,)))
+
+    def call(self, op: str, *others: Any, dtype: Any = None) -> Scalar:
+        """A function of this and others of one type; numbers become that type."""
+        operands = together(self.table, self, *others)
+        d = operands[0].dtype
+        args = tuple([o.expr for o in operands])
+        return Scalar(self.table, self.table.make(op, d if dtype is None else dtype, args))
+
+    def __add__(self, o: Any) -> Any:
+        a, b = together(self.table, self, o)
+        return a.call("or" if a.dtype == BOOL else "add", b)
+
+    def __radd__(self, o: Any) -> Any:
+        return self + o
+
+    def __sub__(self, o: Any) -> Any:
+        return self.call("sub", o)
+
+    def __rsub__(self, o: Any) -> Any:
+        return lift(self.table, o, self).call("sub", self)
+
+    def __mul__(self, o: Any) -> Any:
+        a, b = together(self.table, self, o)
+        if b.expr.op == "const" and b.expr.data == 1:
+            return a
+        return a.call("and" if a.dtype == BOOL else "mul", b)
+
+    def __rmul__(self, o: Any) -> Any:
+        return self * o
+
+    def __truediv__(self, o: Any) -> Any:
+        a, b = together(self.table, self, o)
+        if a.dtype not in FLOATS:
+            raise UnsupportedError("division of integers")
+        return a.call("div", b)
+
+    def __rtruediv__(self, o: Any) -> Any:
+        return lift(self.table, o, self) / self
+
+    def __pow__(self, o: Any) -> Any:
+        return ScalarMath(self.table).pow(self, o)
+
+    def __neg__(self) -> Any:
+        return self.call("neg")
+
+    def __invert__(self) -> Any:
+        return self.call("not")
+
+    def __and__(self, o: Any) -> Any:
+        return self.call("and", o)
+
+    def __or__(self, o: Any) -> Any:
+        return self.call("or", o)
+
+    def __xor__(self, o: Any) -> Any:
+        return self.call("xor", o)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __lt__(self, o: Any) -> Any:
+        return self.call("lt", o, dtype=BOOL)
+
+    def __le__(self, o: Any) -> Any:
+        return self.call("le", o, dtype=BOOL)
+
+    def __gt__(self, o: Any) -> Any:
+        return self.call("gt", o, dtype=BOOL)
+
+    def __ge__(self, o: Any) -> Any:
+        return self.call("ge", o, dtype=BOOL)
+
+    def __eq__(self, o: Any) -> Any:
+        return self.call("eq", o, dtype=BOOL)
+
+    def __ne__(self, o: Any) -> Any:
+        return self.call("ne", o, dtype=BOOL)
+
+    def __bool__(self) -> bool:
+        raise UnsupportedError("a decision that depends on an element")
+
+    def __getattr__(self, name: str) -> Any:
+        raise UnsupportedError(f"attribute {name} of an element")
+
+
+def constant(table: Table, value: Any, d: Any) -> Scalar:
+    """A number as an element of type d."""
+    d = np.dtype(d)
+    if d == BOOL:
+        value = bool(value)
+    elif d in FLOATS:
+        value = float(d.type(value))
+    else:
+        value = int(np.asarray(int(value) & 0xFFFFFFFFFFFFFFFF, np.uint64).astype(d))
+    return Scalar(table, table.make("const", d, (), value))
+
+
+def lift(table: Table, o: Any, like: Scalar) -> Scalar:
+    """A number beside an element; elements as they are."""
+    if isinstance(o, Scalar):
+        return o
+    if isinstance(o, np.ndarray) and o.ndim == 0:
+        o = o[()]
+    if isinstance(o, np.generic) and o.dtype in NATIVE:
+        o = o.item()
+    if isinstance(o, bool) and like.dtype == BOOL:
+        return constant(table, o, BOOL)
+    if isinstance(o, (bool, int)):
+        return constant(table, o, INT64 if like.dtype == BOOL else like.dtype)
+    if isinstance(o, float):
+        return constant(table, o, like.dtype if like.dtype in FLOATS else FLOATS[1])
+    raise UnsupportedError(f"operand {type(o).__name__}")
+
+
+def together(table: Table, *operands: Any) -> list[Scalar]:
+    """Operands in the type that NumPy would compute in."""
+    like = next((o for o in operands if isinstance(o, Scalar)), None)
+    if like is None:
+        raise UnsupportedError("a function of numbers alone")
+    lifted = [lift(table, o, like) for o in operands]
+    d = np.result_type(*[o.dtype for o in lifted])
+    return [o.astype(d) for o in lifted]
+
+
+UNARY = [
+    "exp",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "expm1",
+    "exp2",
+    "sqrt",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "erf",
+    "erfc",
+]
+
+
+class ScalarMath:
+    """``s`` of a formula: functions of elements."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __getattr__(self, name: str) -> Any:
+        if name in UNARY:
+            return lambda x: self.floating(name, x)
+        raise UnsupportedError(f"function {name}")
+
+    def floating(self, name: str, x: Any) -> Scalar:
+        """A function of a real number."""
+        if not isinstance(x, Scalar) or x.dtype not in FLOATS:
+            raise UnsupportedError(f"{name} of a number or an integer")
+        return x.call(name)
+
+    def abs(self, x: Scalar) -> Scalar:
+        """Magnitude."""
+        if x.dtype == BOOL or x.dtype.kind == "u":
+            return x
+        return x.call("abs") if x.dtype in FLOATS else self.where(x < 0, -x, x)
+
+    def sign(self, x: Scalar) -> Scalar:
+        """-1, 0 or 1; NaN stays."""
+        if x.dtype == BOOL:
+            return x
+        return self.where(
+            x > 0, 1, self.where(x < 0, -1 if x.dtype.kind != "u" else 0, self.where(x == x, 0, x))
+        )
+
+    def where(self, c: Any, a: Any, b: Any) -> Scalar:
+        """a where c, else b."""
+        if not isinstance(c, Scalar):
+            raise UnsupportedError("where of a number")
+        if not isinstance(a, Scalar) and not isinstance(b, Scalar):
+            if isinstance(a, float) or isinstance(b, float):
+                raise UnsupportedError("where of two numbers")
+            a = constant(self.table, a, INT64)
+        x, y = together(self.table, a, b)
+        if c.dtype != BOOL:
+            c = c != 0
+        return Scalar(self.table, self.table.make("where", x.dtype, (c.expr, x.expr, y.expr)))
+
+    def maximum(self, a: Any, b: Any) -> Scalar:
+        """The larger; NaN if either is."""
+        x, y = together(self.table, a, b)
+        return x.call("max", y)
+
+    def minimum(self, a: Any, b: Any) -> Scalar:
+        """The smaller; NaN if either is."""
+        x, y = together(self.table, a, b)
+        return x.call("min", y)
+
+    def pow(self, x: Any, y: Any) -> Scalar:
+        """Power; constant exponents that are roots or products become such."""
+        a, b = together(self.table, x, y)
+        if a.dtype not in FLOATS:
+            if b.expr.op == "const" and b.expr.data in (1, 2, 3):
+                return a if b.expr.data == 1 else a * a if b.expr.data == 2 else a * a * a
+            raise UnsupportedError("integer power")
+        if b.expr.op == "const":
+            simple = {1: lambda: a, 2: lambda: a * a, -1: lambda: 1 / a, 3: lambda: a * a * a}
+            e = b.expr.data
+            if e in simple:
+                return simple[e]()
+            if e == 0.5:  # the power of -inf is inf, and of -0.0 is 0.0
+                root = (a + 0.0).call("sqrt")
+                return self.where(a == -math.inf, math.inf, root)
+        return a.call("pow", b)
+
+    def two(self, name: str, a: Any, b: Any) -> Scalar:
+        """A function of two reals."""
+        x, y = together(self.table, a, b)
+        if x.dtype not in FLOATS:
+            raise UnsupportedError(f"{name} of integers")
+        return x.call(name, y)
+
+    def atan2(self, a: Any, b: Any) -> Scalar:
+        """Angle."""
+        return self.two("atan2", a, b)
+
+    def hypot(self, a: Any, b: Any) -> Scalar:
+        """Length."""
+        return self.two("hypot", a, b)
+
+    def copysign(self, a: Any, b: Any) -> Scalar:
+        """a with b's sign."""
+        return self.two("copysign", a, b)
+
+    def isnan(self, x: Scalar) -> Scalar:
+        """Whether not a number."""
+        return x != x
+
+    def isinf(self, x: Scalar) -> Scalar:
+        """Whether infinite."""
+        return self.abs(x) == math.inf if x.dtype in FLOATS else x != x
+
+    def isfinite(self, x: Scalar) -> Scalar:
+        """Whether neither infinite nor NaN."""
+        return self.abs(x) < math.inf if x.dtype in FLOATS else x == x
+
+    def conj(self, x: Any) -> Any:
+        """Reals are their own conjugates."""
+        return x
+
+    def logical_and(self, a: Any, b: Any) -> Any:
+        """Whether both are nonzero."""
+        return self.truth(a) & self.truth(b)
+
+    def logical_or(self, a: Any, b: Any) -> Any:
+        """Whether one is nonzero."""
+        return self.truth(a) | self.truth(b)
+
+    def truth(self, x: Any) -> Any:
+        """Whether nonzero."""
+        if not isinstance(x, Scalar):
+            return bool(x)
+        return x if x.dtype == BOOL else x != 0

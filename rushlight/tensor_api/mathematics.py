@@ -32,7 +32,7 @@ __all__ = [
     "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit", "mvlgamma", "nan_to_num",
     "nextafter", "polygamma", "positive", "rad2deg", "reciprocal", "remainder", "resolve_conj",
     "resolve_neg", "round", "rsqrt", "sgn", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt",
-    "square", "tan", "tanh", "threshold", "trunc", "where", "xlogy",
+    "square", "tan", "tanh", "threshold", "threshold_", "trunc", "where", "xlogy",
 ]  # fmt: skip
 
 exp, exp2, expm1 = unary("exp", M.Exp), unary("exp2", M.Exp2), unary("expm1", M.Expm1)

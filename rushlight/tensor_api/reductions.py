@@ -27,8 +27,8 @@ from rushlight.tensor_api.named import named
 
 __all__ = [
     "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "dist",
-    "logsumexp", "max", "mean", "min", "nanmean", "nansum", "norm", "prod", "std", "std_mean",
-    "sum", "var", "var_mean",
+    "frobenius_norm", "logsumexp", "max", "mean", "min", "nanmean", "nansum", "norm",
+    "nuclear_norm", "prod", "std", "std_mean", "sum", "var", "var_mean",
 ]  # fmt: skip
 
 
@@ -526,6 +526,20 @@ def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
         for d in builtins.sorted([a % input._array.ndim, b % input._array.ndim]):
             result = result.unsqueeze(d)
     return result
+
+
+def frobenius_norm(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
+    """``norm`` with p = 2."""
+    return norm(input, "fro", dim, keepdim, out)
+
+
+def nuclear_norm(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
+    """The sum of the singular values of matrices: of ``input``, or along two dims."""
+    return norm(input, "nuc", dim, keepdim, out)
 
 
 @method

@@ -10,6 +10,7 @@ cannot foresee. Both give a reason, which the runner counts. `test_footguns.py` 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 

@@ -53,8 +53,9 @@ class Watch:
 
     `loose`: its strides are an accepted difference. `foreign`: it came out of ``grad()``, and
     whether it shares memory with anything is the library's business. `unversioned`: nor is its
-    version compared. `derived`: computed from the result of a ``grad()``.
-    `used`: something was computed from it. `partial`: the last backward pass failed on its way, so that gradients and hooks are half done.
+    version compared. `derived`: computed from the result of a ``grad()``. `used`: something was
+    computed from it. `partial`: the last backward pass failed on its way, so that gradients and
+    hooks are half done.
     """
 
     def __init__(self) -> None:

@@ -11,24 +11,37 @@ RANDOM = "random numbers: tests/random compares streams"
 STATE = "settings and states of the process, tested where they live"
 OWN = "tested apart: memory, storages and what is not a function of values"
 WITHOUT_SAMPLES = {
-    RANDOM: """bernoulli binomial multinomial normal poisson rand rand_like randint randint_like randn
-        randn_like randperm dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout
-        rrelu rrelu_ gumbel_softmax fractional_max_pool2d fractional_max_pool3d
-        fractional_max_pool2d_with_indices fractional_max_pool3d_with_indices""",
-    STATE: """are_deterministic_algorithms_enabled get_default_device get_default_dtype
+    RANDOM: """
+        bernoulli binomial multinomial normal poisson rand rand_like randint randint_like
+        randn randn_like randperm dropout dropout1d dropout2d dropout3d alpha_dropout
+        feature_alpha_dropout rrelu rrelu_ gumbel_softmax fractional_max_pool2d
+        fractional_max_pool3d fractional_max_pool2d_with_indices
+        fractional_max_pool3d_with_indices
+    """,
+    STATE: """
+        are_deterministic_algorithms_enabled get_default_device get_default_dtype
         get_deterministic_debug_mode set_deterministic_debug_mode
-        get_float32_matmul_precision get_num_interop_threads get_num_threads get_rng_state initial_seed
-        is_grad_enabled is_inference_mode_enabled is_warn_always_enabled manual_seed seed
-        set_default_device set_default_dtype set_default_tensor_type set_float32_matmul_precision
-        set_num_interop_threads set_num_threads set_printoptions set_rng_state set_warn_always
-        use_deterministic_algorithms is_anomaly_enabled is_anomaly_check_nan_enabled
-        is_deterministic_algorithms_warn_only_enabled save load get_file_path""",
-    OWN: """empty empty_like empty_strided from_dlpack from_numpy frombuffer is_storage index_put_
-        relu_ threshold_ lu_unpack lu_solve typename compile vmap""",
-    "the parts of a function that has samples": """adaptive_max_pool1d_with_indices
-        adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices max_pool1d_with_indices
-        max_pool2d_with_indices max_pool3d_with_indices native_channel_shuffle upsample_bilinear
-        multi_head_attention_forward linear_cross_entropy lp_pool3d max_unpool2d max_unpool3d""",
+        get_float32_matmul_precision get_num_interop_threads get_num_threads get_rng_state
+        initial_seed is_grad_enabled is_inference_mode_enabled is_warn_always_enabled
+        manual_seed seed set_default_device set_default_dtype set_default_tensor_type
+        set_float32_matmul_precision set_num_interop_threads set_num_threads
+        set_printoptions set_rng_state set_warn_always use_deterministic_algorithms
+        is_anomaly_enabled is_anomaly_check_nan_enabled
+        is_deterministic_algorithms_warn_only_enabled is_inference set_flush_denormal save
+        load get_file_path
+    """,
+    OWN: """
+        empty empty_like empty_strided from_dlpack from_numpy frombuffer is_storage
+        index_put_ relu_ threshold_ lu_unpack lu_solve typename compile vmap empty_permuted
+        resize_as_ to_dlpack
+    """,
+    "the parts of a function that has samples": """
+        adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices
+        adaptive_max_pool3d_with_indices max_pool1d_with_indices max_pool2d_with_indices
+        max_pool3d_with_indices native_channel_shuffle upsample_bilinear
+        multi_head_attention_forward linear_cross_entropy lp_pool3d max_unpool2d
+        max_unpool3d
+    """,
 }
 
 

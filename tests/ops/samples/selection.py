@@ -59,3 +59,7 @@ op("Tensor.__getitem__", S(T(3, 2), 1), S(T(3, 2), -1), S(T(3, 2), slice(1, None
    S(T(2, 3, 4), (None, V([0, 1]), None)), S(T(3), slice(3, 1)), S(T(3), (V([], "int64"),)),
    errors=[S(T(3), 3), S(T(3), (0, 0)), S(T(3), slice(None, None, -1)), S(T(3), V([3])),
    S(T(3), B(2)), S(T(3), 1.5), S(T(3), "a"), S(T(), 0), S(T(3), V([0.5], "float64"))])
+op("fill Tensor.fill_", S(T(2, 3), 1.5), S(T(2, 3), T()), S(T(2, 3), 2), errors=[S(T(2), T(2))])
+op("zero_", S(T(2, 3)), grad=False, inplace=False)
+op("nonzero_static", S(T(2, 3), size=4), grad=False, dtypes=())
+op("unravel_index", S(I(3, high=6), (2, 3)), grad=False, dtypes=())

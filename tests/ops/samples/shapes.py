@@ -120,5 +120,6 @@ op("Tensor.cdouble Tensor.cfloat", S(T(2, 3)), differences=False, dtypes=("float
 op("Tensor.type", S(T(2, 3)), S(T(2, 3), DType("int64")), S(T(2), "torch.FloatTensor"), grad=False)
 op("can_cast promote_types", S(DType("float32"), DType("int64")),
    S(DType("uint8"), DType("int8")), S(DType("float16"), DType("bfloat16")), dtypes=(), grad=False)
-op("result_type", S(T(2), 1), S(T(2, dtype="int32"), 1.5), S(T(dtype="float64"), T(2, dtype="float32")),
-   S(T(2, dtype="uint8"), T(2, dtype="int8")), dtypes=(), grad=False)
+op("result_type", S(T(2), 1), S(T(2, dtype="int32"), 1.5),
+   S(T(dtype="float64"), T(2, dtype="float32")), S(T(2, dtype="uint8"), T(2, dtype="int8")),
+   dtypes=(), grad=False)

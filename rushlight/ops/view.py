@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.lib.stride_tricks import as_strided as numpy_as_strided
 
 from rushlight import dtypes
 from rushlight.core.op import Op, View
-from rushlight.core.tensor import Tensor, replay
+from rushlight.core.tensor import Tensor, replay, wrap
 from rushlight.ops.copy import Cast
 from rushlight.ops.join import Cat
 from rushlight.ops.reduce import sum_to
@@ -223,15 +222,26 @@ class AsStrided(Movement):
         return strided(flat_memory(input), size, stride, offset)
 
     def grad(self, g, size, stride, offset, source):
-        shape, steps, _ = source
-        repeats = math.prod([n for n, s in zip(shape, steps, strict=True) if s == 0])
         total = StridedMap.bind(g, read=(size, stride, offset), write=source)
-        return total / repeats if repeats > 1 else total  # an expanded input counts each place once
+        if not overlapping(source):
+            return total
+        once = wrap(np.ones(source[0], g._array.dtype))  # each place counts once, as torch has it
+        return total / StridedMap.bind(once, read=source, write=source)
 
 
 def geometry(x: Any) -> tuple[Any, ...]:
     """x's window on its memory in elements: shape, strides, offset."""
     return x.shape, tuple([s // x.itemsize for s in x.strides]), offset_of(x)
+
+
+def overlapping(window: tuple[Any, ...]) -> bool:
+    """Whether two indices of a window may share a place."""
+    reach = 1
+    for step, n in sorted([(s, n) for n, s in zip(window[0], window[1], strict=True) if n > 1]):
+        if step < reach:
+            return True
+        reach += step * (n - 1)
+    return False
 
 
 class StridedMap(Op):

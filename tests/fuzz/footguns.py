@@ -34,6 +34,8 @@ def avoided(step: Step, machine: Machine, watch: Watch) -> str | None:
     first = step.args[0] if step.args and isinstance(step.args[0], Ref) else None
     if step.name in LAYOUT_DECIDES and any(r in watch.loose for r in step.refs()):
         return "a layout that differs decides between view and copy"
+    if step.name == "requires_grad_" and not machine.tensors[first].numel():
+        return "of an empty view it cannot be told which other tensors it shares memory with"
     if step.name in ("detach_", "requires_grad_") and first in watch.foreign:
         return "whether a gradient is a view is the library's business"
     if step.kind == "method" and _leaves_graph(step):

@@ -225,7 +225,10 @@ class Maker:
         x = self.x.detach()
         if not x.numel() or not x.dtype.is_floating_point:
             return False
-        return not bool(x.abs().max() <= 1e4)  # nor nan, which as an integer is undefined
+        largest = float(x.abs().max())
+        if 0 < largest < 1e-10:  # what is left of numbers that cancel
+            return True
+        return not largest <= 1e4  # nor nan, which as an integer is undefined
 
 
 # ---- makers: new tensors -----------------------------------------------------------------------

@@ -177,6 +177,8 @@ FOUND = {
         y = x.expand(3, 2).as_strided((2, 2), (1, 1))[0]
         (y * torch.tensor([2.0, 5.0])).sum().backward()
         print(x.grad)
+        z = x.as_strided((2, 2), (1, 0)).as_strided((2, 1), (1, 1))
+        print(torch.autograd.grad(z.sum(), x))
     """,
     "fill_ from its own memory": """
         x = torch.tensor(2.0)

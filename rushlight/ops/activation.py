@@ -35,6 +35,8 @@ def where_not(drop: Any, g: Any) -> Any:
 class Relu(Elementwise):
     """``max(0, x)``."""
 
+    ufunc = staticmethod(lambda x: np.maximum(x, 0))
+
     def scalar(self, s, input):
         return s.maximum(input, 0)
 

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Op
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.autograd import Node, next_seq
+from rushlight.core.op import Op, run
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, edge, new, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.activation import LogSigmoid
 
@@ -225,11 +228,23 @@ class KlDiv(Pointwise):
 # -- Classes -------------------------------------------------------------------------------------
 
 
-def as_rows(x: np.ndarray) -> np.ndarray:
-    """Log-probabilities as (N, C, positions)."""
-    if x.ndim == 1:
-        return x.reshape(1, -1, 1)
-    return x.reshape(*x.shape[:2], -1)
+@functools.lru_cache(16)
+def first(n: int) -> np.ndarray:
+    """The first n whole numbers; not to be written to."""
+    return np.arange(n)
+
+
+def is_plain(logp: np.ndarray, target: np.ndarray, ignore: int) -> bool:
+    """Whether these are rows with one class each, all of them in range, and none to be ignored."""
+    return (
+        logp.ndim == 2
+        and target.dtype is dtypes.int64
+        and target.shape == logp.shape[:1]
+        and ignore < 0
+        and target.size > 0
+        and target.flags.c_contiguous
+        and bool(np.maximum.reduce(target.view(np.uint64)) < logp.shape[1])  # -1 is the largest
+    )
 
 
 class Classes:
@@ -238,6 +253,11 @@ class Classes:
     __slots__ = ("index", "valid", "shape", "safe")
 
     def __init__(self, logp: np.ndarray, target: np.ndarray, ignore: int) -> None:
+        self.valid = None
+        if is_plain(logp, target, ignore):
+            self.shape, self.safe = target.shape, target
+            self.index: Any = (first(len(target)), target)
+            return
         if target.dtype.kind not in "iu":
             raise DTypeError(
                 "expected scalar type Long for the targets, but found"
@@ -247,7 +267,6 @@ class Classes:
         if target.shape != want:
             raise size_error(logp, target, want)
         classes = logp.shape[1] if logp.ndim > 1 else logp.shape[0]
-        self.valid = None
         if target.size and (target.min() < 0 or target.max() >= classes):
             self.valid = valid = target != ignore
             bad = target[valid & ((target < 0) | (target >= classes))]
@@ -260,7 +279,7 @@ class Classes:
             self.valid = target != ignore
         self.shape, self.safe = target.shape, target
         if logp.ndim == 2:
-            self.index: Any = (np.arange(len(target)), target)
+            self.index = (first(len(target)), target)
         elif logp.ndim == 1:
             self.index = (target,)
         else:
@@ -374,11 +393,52 @@ class CrossEntropy(Op):
     def eager(self, xp, logp, input, target, weight, *, reduction, ignore_index):
         return picked_loss(logp, target, weight, reduction, ignore_index)
 
+    def make_bind(self):
+        op = self
+
+        def bind(logp, input, target, weight, **params):
+            arrays = (logp._array, target._array, None if weight is None else weight._array)
+            if state.busy or arrays[0].dtype not in dtypes.FLOATS:
+                return run(op, (logp, input, target, weight), params)
+            t = new(Tensor)
+            t._array = np.asarray(picked_loss(*arrays, **params))
+            if logp._tracked and modes.grad:
+                e = edge(logp)
+                if e is not None:
+                    t._node = n = new(Node)
+                    t._tracked = True
+                    n.op, n.seq, n.params = op, next_seq(), params
+                    n.edges, n.saved = (e, edge(input), None, None), (logp, None, target, weight)
+                    n.versions = (0, None, target._counter.value, version_of(weight))
+            return t
+
+        return bind
+
     def grad_logp(self, g):
         return None
 
     def grad_input(self, g, logp, target, weight, params):
-        return CrossEntropyGrad.bind(g, logp, target, weight, **params)
+        if modes.grad or state.busy:
+            return CrossEntropyGrad.bind(g, logp, target, weight, **params)
+        arrays = [None if t is None else t._array for t in (g, logp, target, weight)]
+        return wrap(cross_entropy_gradient(*arrays, **params))
+
+
+def version_of(t: Tensor | None) -> int | None:
+    """The version of a tensor that is saved, None for none."""
+    return None if t is None else t._counter.value
+
+
+def cross_entropy_gradient(
+    g: Any, logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int
+) -> Any:
+    """``CrossEntropyGrad`` of arrays."""
+    d, g, logp = logp.dtype, wide(g), wide(logp)
+    c, classes = coefficients(g, logp, target, wide(weight), reduction, ignore_index)
+    out = np.exp(logp)
+    out[classes.index] -= 1
+    out *= at_class_dim(c, logp.ndim)
+    return out if out.dtype == d else out.astype(d)
 
 
 class CrossEntropyGrad(Op):
@@ -387,12 +447,7 @@ class CrossEntropyGrad(Op):
     label = "NllLossBackward"
 
     def eager(self, xp, g, logp, target, weight, *, reduction, ignore_index):
-        d, g, logp = logp.dtype, wide(g), wide(logp)
-        c, classes = coefficients(g, logp, target, wide(weight), reduction, ignore_index)
-        out = np.exp(logp)
-        out[classes.index] -= 1
-        out *= at_class_dim(c, logp.ndim)
-        return out if out.dtype == d else out.astype(d)
+        return cross_entropy_gradient(g, logp, target, weight, reduction, ignore_index)
 
     def grads(self, gg, needs, g, logp, target, weight, reduction, ignore_index):
         p = logp.exp()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Op
+from rushlight.core.autograd import Node, next_seq
+from rushlight.core.op import FLOATS, Op, run
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, alias, edge, needs_grad, new
 from rushlight.errors import NotSupportedError
 
 
@@ -29,7 +32,31 @@ def shifted(name: str, x: np.ndarray, dim: int) -> np.ndarray:
     return np.subtract(wide, np.maximum.reduce(wide, dim, None, None, True), order="C")
 
 
-class Softmax(Op):
+class OfItsResult(Op, abstract=True):
+    """An op of one input along ``dim`` whose gradient reads the result: recorded without detour."""
+
+    def make_bind(self):
+        op, eager = self, self.eager
+
+        def bind(a, *, dim):
+            x = a._array
+            if state.busy or x.dtype not in FLOATS or type(x) is not np.ndarray:
+                return run(op, (a,), {"dim": dim})
+            t = new(Tensor)
+            t._array = eager(np, x, dim=dim)
+            if a._tracked and modes.grad:
+                e = edge(a)
+                if e is not None or needs_grad(a):
+                    t._node = n = new(Node)
+                    t._tracked = True
+                    n.op, n.edges, n.seq, n.params = op, (e,), next_seq(), {"dim": dim}
+                    n.saved, n.versions = (None, alias(t)), (None, 0)
+            return t
+
+        return bind
+
+
+class Softmax(OfItsResult):
     """``exp(x)`` scaled to sum to 1 along ``dim``."""
 
     def eager(self, xp, input, *, dim):
@@ -68,14 +95,14 @@ class SoftmaxGrad(Op):
         return gg * (g - inner) - g * (gg * y).sum(dim, keepdim=True)
 
 
-class LogSoftmax(Op):
+class LogSoftmax(OfItsResult):
     """``x - log(sum(exp(x)))`` along ``dim``."""
 
     def eager(self, xp, input, *, dim):
         y = shifted("log_softmax", input, dim)
         if y.ndim:
             y -= np.log(np.add.reduce(np.exp(y), dim, None, None, True))
-        return y if y.dtype == input.dtype else y.astype(input.dtype)
+        return y if y.dtype is input.dtype else y.astype(input.dtype)
 
     def grad(self, g, out, dim):
         return LogSoftmaxGrad.bind(g, out, dim=dim)

@@ -32,7 +32,7 @@ class Writer:
         self.graph, self.line = graph, line
         self.nodes: list[Node] = []
 
-    def node(self, op: Any, inputs: list[Any], shape: Any, d: Any, **params: Any) -> Value:
+    def node(self, op: Any, inputs: list[Any], shape: Any, d: Any, /, **params: Any) -> Value:
         """A node of one output."""
         out = self.graph.value(tuple(shape), d)
         self.nodes.append(Node(op.instance, inputs, params, [out], self.line))

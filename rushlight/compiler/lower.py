@@ -97,6 +97,7 @@ class Lowering:
         self.constants = {i.value.number: i.source for i in graph.inputs if i.kind == "constant"}
         self.unit: dict[int, Step] = {}  # of each root value
         self.steps: list[Step] = []
+        self.at = {id(n): k for k, n in enumerate(self.graph.nodes)}
         self.written = {
             v.number: i.value.number for i, v in self.graph.updates
         }  # inputs, by their new values
@@ -277,7 +278,7 @@ class Lowering:
             if not fits:
                 return
         group.cols, group.index, group.inner = merged.cols, merged.index, merged.inner
-        group.nodes = sorted([*other.nodes, *group.nodes], key=lambda n: n.outputs[0].number)
+        group.nodes = sorted([*other.nodes, *group.nodes], key=lambda n: self.at[id(n)])
         for n in other.nodes:
             self.unit[n.outputs[0].number] = group
         self.steps.remove(other)

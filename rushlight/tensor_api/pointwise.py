@@ -268,4 +268,8 @@ def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
 
 
 methods(divide_=div_, true_divide_=div_)
-methods(__div__=Tensor.__truediv__, __rdiv__=Tensor.__rtruediv__, __idiv__=Tensor.__itruediv__)
+methods(
+    __div__=Tensor.__truediv__,
+    __rdiv__=lambda self, other: div(other, self),
+    __idiv__=Tensor.__itruediv__,
+)

@@ -37,6 +37,8 @@ op("std_mean var_mean", S(T(2, 3)), S(T(2, 3), 1), S(T(2, 3), dim=0, keepdim=Tru
 op("norm", S(T(2, 3)), S(T(2, 3), 1), S(T(2, 3), 2, 1), S(T(2, 3), "fro"),
    S(T(2, 3), float("inf"), 0), S(T(2, 3), 3, (0, 1)), S(T(2, 3), p=1.5, dim=1, keepdim=True),
    S(T(2, 3), p=0), dtypes=FLOATS, complex_grad=False)
+op("frobenius_norm", S(T(2, 3), 1), S(T(2, 3), (0, 1), True), complex_grad=False, dtypes=FLOATS)
+op("nuclear_norm", S(T(2, 3)), S(T(2, 3, 4), (0, 2)), complex_grad=False, dtypes=())
 op("dist", S(T(2, 3), T(2, 3)), S(T(2, 3), T(3), 1), complex_grad=False, dtypes=FLOATS)
 op("logsumexp", S(T(2, 3), 1), S(T(2, 3), (0, 1)), S(T(2, 3), 0, True),
    S(V([[-float("inf"), 1.0]], "float64"), 1), complex_grad=False, dtypes=(*FLOATS, "int64"))

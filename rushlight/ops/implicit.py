@@ -1,10 +1,10 @@
 """How samples move with their parameters: derivatives at a fixed quantile.
 
 A sample ``x`` of a distribution function ``F(x, a)`` keeps its quantile when ``a`` changes, so
-``dx/da = -(dF/da) / (dF/dx)``. For gamma and beta values both derivatives follow from the series and
-continued fractions of the incomplete functions; the powers and exponentials cancel. The parameter
-carries an imaginary step of 1e-100, whose multiple in the result is the derivative, exact to
-rounding.
+``dx/da = -(dF/da) / (dF/dx)``. For gamma and beta values both derivatives follow from the series
+and continued fractions of the incomplete functions; the powers and exponentials cancel. The
+parameter carries an imaginary step of 1e-100, whose multiple in the result is the derivative, exact
+to rounding.
 
 References: Figurnov, Mohamed and Mnih, 2018, "Implicit Reparameterization Gradients",
     arXiv:1805.08498; NIST Digital Library of Mathematical Functions, 8.11.4, 8.9.2 and 8.17.22.
@@ -31,18 +31,22 @@ _TINY = 1e-290
 
 
 class StandardGammaGrad(Op):
-    """Derivative of gamma samples ``output`` of scale 1 by their shape parameters ``input``."""
+    """Derivative of gamma samples ``output`` of scale 1 by their shape parameters ``input``, which
+    broadcast.
+    """
 
     def eager(self, xp, input, output):
+        dtype = np.result_type(input, output)
+        input, output = np.broadcast_arrays(input, output)
         a, x = (v.astype(np.float64).reshape(-1) for v in (input, output))
-        return gamma_derivative(a, x).reshape(input.shape).astype(input.dtype)
+        return gamma_derivative(a, x).reshape(input.shape).astype(dtype)
 
 
 class DirichletGrad(Op):
     """Derivative of ``x``, one coordinate of a Dirichlet sample, by its ``alpha``, over ``1 - x``.
 
-    The other coordinates, which share ``1 - x``, shrink in proportion to their size. ``total`` is the
-    sum of all concentrations.
+    The other coordinates, which share ``1 - x``, shrink in proportion to their size. ``total`` is
+    the sum of all concentrations.
     """
 
     def eager(self, xp, x, alpha, total):
@@ -53,10 +57,10 @@ class DirichletGrad(Op):
 
 def gamma_derivative(a: Array, x: Array) -> Array:
     """dx/da for flat gamma samples x with shapes a."""
-    out = np.empty_like(x)
+    out = np.zeros_like(x)
     large = a > _LARGE
-    lower = ~large & (x < a + 1)
-    upper = ~large & ~lower
+    lower = ~large & (x > 0) & (x < a + 1)
+    upper = ~large & (x >= a + 1)
     out[large] = _near_normal(a[large], x[large])
     for part, function, sign in ((lower, _gamma_series, -1), (upper, _gamma_fraction, 1)):
         at, shape = x[part], a[part]
@@ -80,7 +84,7 @@ def _gamma_series(a: Array, x: Array) -> Array:
     for n in range(1, _TERMS):
         term = term * (x / (a + n))
         total += term
-        if not (np.abs(term) > _EPSILON * np.abs(total)).any():
+        if not _matters(term, total).any():
             break
     return total
 
@@ -103,9 +107,17 @@ def _continued(first: Array, terms: Callable[[int], tuple[Array, Array]]) -> Arr
         c = np.where(c == 0, _TINY, c)
         change = c * d
         value *= change
-        if not (np.abs(change - 1) > _EPSILON).any():
+        if not _matters(value * (change - 1), value).any():
             break
     return value
+
+
+def _matters(change: Array, total: Array) -> Array:
+    """Where a change still shows, in the value or in the derivative."""
+    slope = np.abs(total.imag) + _EPSILON * _STEP.imag
+    return (np.abs(change.real) > _EPSILON * np.abs(total.real)) | (
+        np.abs(change.imag) > 4 * _EPSILON * slope
+    )
 
 
 def _near_normal(a: Array, x: Array) -> Array:

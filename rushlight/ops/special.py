@@ -9,6 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.scalar import NUMPY
 from rushlight.errors import DTypeError
+from rushlight.ops.implicit import StandardGammaGrad
 from rushlight.ops.math import Analytic, same_dtype
 from rushlight.ops.select import Where
 
@@ -174,14 +175,28 @@ class I1e(Special):
         return g * Where.bind(zero, 0.5, slope)
 
 
+def gamma_density(a, x):
+    """``x ** (a - 1) * exp(-x) / gamma(a)``."""
+    return ((a - 1).xlogy(x) - x - a.lgamma()).exp()
+
+
+def gamma_slope(a, x):
+    """Derivative of Q(a, x) by a: the density times how fast a quantile moves; 0 at ``x = 0``."""
+    slope = gamma_density(a, x) * StandardGammaGrad.bind(a, x)
+    return slope.masked_fill(x == 0, 0)
+
+
 class Igamma(Special):
     """Regularised lower incomplete gamma function P(input, other)."""
 
     def scalar(self, s, input, other):
         return s.gammainc(input, other)
 
+    def grad_input(self, g, input, other):
+        return -g * gamma_slope(input, other)
+
     def grad_other(self, g, input, other):
-        return g * ((other.log() * (input - 1)) - other - input.lgamma()).exp()
+        return g * gamma_density(input, other)
 
 
 class Igammac(Special):
@@ -190,8 +205,11 @@ class Igammac(Special):
     def scalar(self, s, input, other):
         return s.gammaincc(input, other)
 
+    def grad_input(self, g, input, other):
+        return g * gamma_slope(input, other)
+
     def grad_other(self, g, input, other):
-        return -g * ((other.log() * (input - 1)) - other - input.lgamma()).exp()
+        return -g * gamma_density(input, other)
 
 
 class Entr(Special):

@@ -68,8 +68,10 @@ def is_in(x: Any, wanted: memory_format | None) -> bool:
 
 
 def expanded(x: Any) -> bool:
-    """Whether several elements share one place. A stride of 0 over a dim of size 1 means nothing."""
-    return 0 in x.strides and any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
+    """Whether several elements share a place. A stride of 0 over a dim of size 1 means nothing."""
+    if 0 not in x.strides:
+        return False
+    return any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
 
 
 def copy_in(x: Any, wanted: memory_format | None) -> Any:

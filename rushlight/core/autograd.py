@@ -133,7 +133,8 @@ class Node:
                 "torch.autograd.set_detect_anomaly(True) shows where it was saved."
             )
         n = len(self.edges)
-        if i >= n and modes.grad and t._array.dtype in dtypes.DIFFERENTIABLE:  # an output: rejoin it to the graph for higher orders
+        if i >= n and modes.grad and t._array.dtype in dtypes.DIFFERENTIABLE:
+            # an output: rejoin it to the graph for higher orders
             t = alias(t)
             if self.out_specs is not None:
                 t._node = Output(self, i - n)
@@ -547,7 +548,7 @@ def run_backward(
                 if needed.isdisjoint(node.edges):
                     captured[node], g = g, None
                 else:
-                    captured[node] = arrived  # as torch has it: before the hooks if the pass goes on
+                    captured[node] = arrived  # as in torch: before the hooks if the pass goes on
             if g is not None:
                 out = (
                     node.backward(g, needed)

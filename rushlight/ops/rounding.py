@@ -10,6 +10,7 @@ from rushlight import dtypes
 from rushlight.core.op import Elementwise
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError, NotSupportedError
+from rushlight.formats import copy_in
 from rushlight.ops.copy import zeros_like
 
 
@@ -20,7 +21,7 @@ class Step(Elementwise, abstract=True):
 
     def eager(self, xp, input, **params):
         if input.dtype not in dtypes.FLOATS:
-            return input.copy("K")
+            return copy_in(input, None)
         return self.ufunc(input, **params)
 
     def compute_dtype(self, arrays):

@@ -12,6 +12,7 @@ from rushlight.core.op import NUMBERS, Elementwise, as_operand, broadcast_error
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, NotSupportedError
+from rushlight.formats import copy_in
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.copy import zeros_like
 
@@ -323,7 +324,7 @@ class NanToNum(Elementwise):
             ]
             return (parts[0] + 1j * parts[1]).astype(input.dtype)
         if input.dtype not in dtypes.FLOATS:
-            return input.copy("K")
+            return copy_in(input, None)
         return replaced(input, nan, posinf, neginf)
 
     def grad(self, g, input):

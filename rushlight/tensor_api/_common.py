@@ -108,6 +108,12 @@ def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> N
         )
 
 
+def own(t: Tensor) -> Tensor:
+    """A view of memory that nobody else has: no view to the user, who may write to it freely."""
+    t._link, t._tracked = None, t._node is not None
+    return t
+
+
 def is_tensor(obj: Any, /) -> bool:
     """Whether obj is a Tensor.
 

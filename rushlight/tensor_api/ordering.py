@@ -11,7 +11,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import search as F
-from rushlight.tensor_api._common import expect_tensor, method, wrap_dim
+from rushlight.tensor_api._common import expect_tensor, method, own, wrap_dim
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.reductions import _with_index, finished
 
@@ -28,7 +28,7 @@ def rows(input: Tensor) -> Tensor:
 
 def _like(input: Tensor, results: Any) -> list[Tensor]:
     """Results for ``rows(input)`` in input's number of dims."""
-    return list(results) if input._array.ndim else [r.reshape(()) for r in results]
+    return list(results) if input._array.ndim else [own(r.reshape(())) for r in results]
 
 
 @method

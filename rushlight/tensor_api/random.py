@@ -329,7 +329,9 @@ def like(
     x = expect_tensor(input, function)._array
     check_factory(device, layout)
     contiguous = (
-        x.flags.c_contiguous or formats.expanded(x) or str(memory_format) == "torch.contiguous_format"
+        x.flags.c_contiguous
+        or formats.expanded(x)
+        or str(memory_format) == "torch.contiguous_format"
     )
     return np.empty_like(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
 

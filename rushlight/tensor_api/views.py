@@ -13,7 +13,7 @@ from rushlight.core.tensor import Tensor, alias, bump, edge, new
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
-from rushlight.tensor_api._common import method, methods, numpy_dtype, shape_of, wrap_dim
+from rushlight.tensor_api._common import method, methods, numpy_dtype, own, shape_of, wrap_dim
 
 __all__ = [
     "adjoint",
@@ -158,9 +158,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     try:
         return V.Reshape.bind(input, shape=sizes)
     except ValueError:
-        t: Tensor = V.Reshape.bind(Contiguous.bind(input), shape=sizes)
-        t._link, t._tracked = None, t._node is not None  # no view: nobody else has the copy
-        return t
+        return own(V.Reshape.bind(Contiguous.bind(input), shape=sizes))
 
 
 @method

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.program import EXPECTED, Machine, Missing, Ref, Step
-from tests.fuzz.watch import Watch
+from tests.fuzz.watch import Watch, as_numpy
 
 
 @dataclass
@@ -135,7 +135,7 @@ def values(t: Any) -> np.ndarray:
     t = t.detach()
     if str(t.dtype) == "torch.bfloat16":
         t = t.float()
-    return t.numpy().copy()
+    return as_numpy(t).copy()
 
 
 def strides(t: Any) -> tuple[int, ...]:

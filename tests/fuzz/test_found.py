@@ -198,6 +198,15 @@ FOUND = {
     "rounding integers keeps their layout": """
         x = torch.ones(2, 3, dtype=torch.int64).T
         print(x.round().stride(), x.floor().stride(), x.trunc().stride(), x.ceil().stride())
+        x = torch.ones(2, dtype=torch.int64).expand(3, 2)
+        print(x.round().stride(), x.nan_to_num().stride())
+    """,
+    "cumsum of a number is no view": """
+        x = torch.ones((), requires_grad=True)
+        with torch.no_grad():
+            y, z = x.cumsum(0), x.sort().values
+        y.copy_(x)
+        print(y, y._is_view(), z._is_view())
     """,
     "the gradient of x ** 0 is a plain zero": """
         x = torch.tensor([2.0, float("inf")], requires_grad=True)

@@ -39,7 +39,15 @@ def memory_of(t: Any) -> np.ndarray:
     t = t.detach()
     if str(t.dtype) == "torch.bfloat16":
         t = t.view(_torch().int16)
-    return t.numpy()
+    return as_numpy(t)
+
+
+def as_numpy(t: Any) -> np.ndarray:
+    """The tensor's memory; gradients that torch knows to be zero have none, and give new zeros."""
+    try:
+        return t.numpy()
+    except RuntimeError:
+        return t.numpy(force=True)
 
 
 def _torch() -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, check_write, rebase, record
 from rushlight.core.state import GradMode, modes, state
-from rushlight.core.tensor import Tensor, alias, bump, edge, layout_dense
+from rushlight.core.tensor import Tensor, alias, edge, layout_dense, written
 from rushlight.errors import MemoryOverlapError
 
 
@@ -43,7 +43,7 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
                 "first"
             ) from error
         raise
-    version = bump(x)
+    version = written(x)
     if node is not None:
         if node.saved and node.saved[-1] is not None and node.versions[-1].__class__ is int:
             node.versions = (*node.versions[:-1], version)

@@ -206,7 +206,13 @@ def counter_of(t: Tensor) -> Counter:
 
 
 def bump(t: Tensor) -> int:
-    """Count a write to the tensor's memory; the new version."""
+    """Count a write to the tensor's memory, made without an op; the new version."""
+    value_needed("a write to memory outside of rushlight's operations")
+    return written(t)
+
+
+def written(t: Tensor) -> int:
+    """Count a write that an op made to the tensor's memory; the new version."""
     c = counter_of(t)
     c.value += 1
     return c.value

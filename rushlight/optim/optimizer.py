@@ -136,7 +136,7 @@ class Optimizer(HookedMixin):
 
     def _update_group(self, group: dict[str, Any], differentiable: bool) -> None:
         options = {name: group[name] for name in self._options}
-        if "lr" in options and not differentiable:
+        if not (differentiable or isinstance(options.get("lr", 0.0), float)):
             options["lr"] = float(options["lr"])
         maximize = group.get("maximize", False)
         plain = self._on_arrays and not differentiable and not run_state.busy

@@ -14,7 +14,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import UNSHARED, Counter, Tensor, value_needed, wrap
+from rushlight.core.tensor import UNSHARED, Counter, Tensor, constant, value_needed, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops.copy import Copy
 from rushlight.ops.index import Index, IndexPut
@@ -163,7 +163,8 @@ def normal(item: Any) -> Any:
     if isinstance(item, (str, bytes)):
         raise TypeError(f"a tensor is indexed by numbers, not by {item!r}")
     if isinstance(item, (list, tuple, range)):
-        return normal(wrap(index_array(item)))
+        plain = not any([isinstance(i, Tensor) for i in item])
+        return normal((constant if plain else wrap)(index_array(item)))
     raise IndexError(
         "only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid "
         f"indices (got {type(item).__name__})"

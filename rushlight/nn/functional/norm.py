@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.state import no_grad, state
 from rushlight.core.tensor import Tensor, bump
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
@@ -32,10 +33,22 @@ def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
 
 def blend(running: Tensor, new: Any, momentum: float) -> None:
     """Move a running statistic towards a new value."""
+    if isinstance(new, Tensor):  # while a trace follows
+        running.mul_(1 - momentum).add_(new * momentum)
+        return
     a = running._array
     a *= a.dtype.type(1 - momentum)
     a += np.asarray(new * momentum).astype(a.dtype)
     bump(running)
+
+
+def statistics(mean: Tensor, scale: Tensor, x: Tensor, dims: Any, eps: float, count: int) -> Any:
+    """Means and unbiased variances that a norm found; computed anew, in Tensor, under a trace."""
+    if state.busy:
+        with no_grad():
+            return x.mean(dims), x.var(dims, correction=1)
+    variance = 1 / np.square(from_bits(scale._array), dtype=np.float64) - eps
+    return from_bits(mean._array), variance * (count / (count - 1))
 
 
 def batch_norm(
@@ -101,11 +114,12 @@ def batch_norm(
     if not count:
         return input.clone()
     out, mean, scale = BatchNorm.bind(input, weight, bias, eps=eps)
-    if running_mean is not None:
-        blend(running_mean, from_bits(mean._array), momentum)
-    if running_var is not None:
-        variance = 1 / np.square(from_bits(scale._array), dtype=np.float64) - eps
-        blend(running_var, variance * (count / (count - 1)), momentum)
+    if running_mean is not None or running_var is not None:
+        dims = (0, *range(2, input._array.ndim))
+        found = statistics(mean, scale, input, dims, eps, count)
+        for running, new in zip((running_mean, running_var), found, strict=True):
+            if running is not None:
+                blend(running, new, momentum)
     return out  # type: ignore[no-any-return]
 
 
@@ -296,13 +310,12 @@ def instance_norm(
     if not input._array.size:
         return input.clone()
     out, mean, scale = LayerNorm.bind(input, None, None, rank=len(shape) - 2, eps=eps, center=True)
-    if running_mean is not None:
-        blend(running_mean, from_bits(mean._array).reshape(shape[:2]).mean(0), momentum)
-    if running_var is not None:
-        variance = (1 / np.square(from_bits(scale._array), dtype=np.float64) - eps) * (
-            count / (count - 1)
-        )
-        blend(running_var, variance.reshape(shape[:2]).mean(0), momentum)
+    if running_mean is not None or running_var is not None:
+        dims = tuple(range(2, input._array.ndim))
+        found = statistics(mean, scale, input, dims, eps, count)
+        for running, new in zip((running_mean, running_var), found, strict=True):
+            if running is not None:
+                blend(running, new.reshape(tuple(shape[:2])).mean(0), momentum)
     per_channel = (-1, *[1] * (len(shape) - 2))
     if weight is not None:
         out = out * weight.reshape(per_channel)

@@ -1,0 +1,280 @@
+"""compile(): captured steps give what eager gives, retrace when they must, and stay eager when they have to."""
+
+import warnings
+
+import pytest
+
+import rushlight as rl
+from rushlight import nn
+
+
+def data(n=16, features=6, classes=3):
+    g = rl.Generator().manual_seed(1)
+    return rl.randn(n, features, generator=g), rl.randint(0, classes, (n,), generator=g)
+
+
+def train(make_model, make_optimizer, compiled, steps=6, body=None):
+    """Losses of a few steps, and the final state."""
+    rl.manual_seed(0)
+    model = make_model()
+    optimizer = make_optimizer(model)
+    x, y = data()
+
+    def plain(x, y):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step = plain if body is None else body(model, optimizer)
+    run = rl.compile(step, fullgraph=True) if compiled else step
+    losses = [run(x, y).item() for _ in range(steps)]
+    grads = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    return losses, model, optimizer, grads, run
+
+
+MODELS = {
+    "linear": lambda: nn.Linear(6, 3),
+    "mlp": lambda: nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)),
+    "dropout": lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 3)),
+    "norms": lambda: nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3)
+    ),
+    "conv": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 4, 2), nn.Sigmoid(), nn.Flatten(), nn.Linear(8, 3)
+    ),
+}
+OPTIMIZERS = {
+    "sgd": lambda m: rl.optim.SGD(m.parameters(), lr=0.1),
+    "momentum": lambda m: rl.optim.SGD(m.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3),
+    "adam": lambda m: rl.optim.Adam(m.parameters(), lr=0.01),
+    "adamw": lambda m: rl.optim.AdamW(m.parameters(), lr=0.01),
+    "rmsprop": lambda m: rl.optim.RMSprop(m.parameters(), lr=0.01),
+    "adagrad": lambda m: rl.optim.Adagrad(m.parameters(), lr=0.1),
+}
+
+
+def check_equal(make_model, make_optimizer, body=None):
+    eager = train(make_model, make_optimizer, False, body=body)
+    compiled = train(make_model, make_optimizer, True, body=body)
+    assert compiled[0] == pytest.approx(eager[0], rel=1e-4)
+    for (name, a), b in zip(
+        eager[1].state_dict().items(), compiled[1].state_dict().values(), strict=True
+    ):
+        rl.testing.assert_close(b, a, rtol=1e-4, atol=1e-5, msg=name)
+    for a, b in zip(eager[3], compiled[3], strict=True):
+        rl.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
+    rl.testing.assert_close(
+        compiled[2].state_dict()["state"], eager[2].state_dict()["state"], rtol=1e-4, atol=1e-5
+    )
+    return compiled[4]._compiled
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name):
+    compiled = check_equal(MODELS[name], OPTIMIZERS["sgd"])
+    assert compiled.traces == 1
+    assert compiled.eager is None
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name):
+    assert check_equal(MODELS["mlp"], OPTIMIZERS[name]).traces == 1
+
+
+def test_clipping_and_accumulation_within_a_step():
+    def body(model, optimizer):
+        def step(x, y):
+            optimizer.zero_grad()
+            for part in (slice(0, 8), slice(8, 16)):
+                loss = nn.functional.cross_entropy(model(x[part]), y[part]) / 2
+                loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            optimizer.step()
+            return loss
+
+        return step
+
+    check_equal(MODELS["mlp"], OPTIMIZERS["sgd"], body)
+
+
+def test_gradients_accumulate_over_calls():
+    w = rl.ones(3, requires_grad=True)
+
+    @rl.compile(fullgraph=True)
+    def add(x):
+        (w * x).sum().backward()
+
+    for i in range(1, 6):
+        add(rl.ones(3))
+        assert w.grad.tolist() == [i, i, i]
+
+
+def test_a_schedule_needs_no_new_trace():
+    def losses(compiled):
+        w = rl.zeros(2, requires_grad=True)
+        optimizer = rl.optim.SGD([w], lr=0.1)
+        scheduler = rl.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = ((w - x) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = rl.compile(step, fullgraph=True) if compiled else step
+        out = []
+        for _ in range(6):
+            out.append(run(rl.ones(2)).item())
+            scheduler.step()
+        return out, run
+
+    eager, _ = losses(False)
+    compiled, run = losses(True)
+    assert compiled == pytest.approx(eager, rel=1e-6)
+    assert run._compiled.traces == 1
+
+
+def test_a_smaller_last_batch_is_one_more_variant():
+    model = nn.Linear(6, 3)
+    run = rl.compile(lambda x: model(x).detach().sum(), fullgraph=True)
+    x, _ = data()
+    with rl.no_grad():
+        for n in (16, 16, 5, 5, 16, 5):
+            rl.testing.assert_close(run(x[:n]), model(x[:n]).sum())
+    assert run._compiled.traces == 2
+
+
+def test_train_and_eval_are_two_variants():
+    rl.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.5))
+    x, _ = data()
+
+    @rl.no_grad()
+    def forward(x):
+        return model(x)
+
+    run = rl.compile(forward, fullgraph=True)
+    for _ in range(3):
+        assert (run(x) == 0).any()
+    model.eval()
+    for _ in range(3):
+        rl.testing.assert_close(run(x), forward(x))
+
+
+def test_reading_a_value_stays_eager_with_one_warning():
+    @rl.compile
+    def f(x):
+        return x * 2 if x.sum() > 0 else x
+
+    f(rl.ones(2))
+    with pytest.warns(UserWarning, match=r"test_front.py:\d+ needs a value"):
+        assert f(rl.ones(2)).tolist() == [2, 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert f(-rl.ones(2)).tolist() == [-1, -1]
+
+
+def test_fullgraph_raises_instead():
+    @rl.compile(fullgraph=True)
+    def f(x):
+        return x * x.sum().item()
+
+    f(rl.ones(2))
+    with pytest.raises(RuntimeError, match=r"item\(\)"):
+        f(rl.ones(2))
+
+
+def test_a_result_that_is_to_be_differentiated_stays_eager():
+    model = nn.Linear(6, 3)
+    run = rl.compile(lambda x: model(x).sum())
+    x, _ = data()
+    run(x)
+    with pytest.warns(UserWarning, match="still has to be differentiated"):
+        run(x)
+    run(x).backward()
+    assert model.weight.grad is not None
+
+
+def test_a_tensor_that_outlives_the_call_stays_eager():
+    kept = []
+
+    @rl.compile
+    def f(x):
+        kept.append(x * 2)
+        return x + 1
+
+    f(rl.ones(2))
+    with pytest.warns(UserWarning, match="kept outside"):
+        f(rl.ones(2))
+    f(rl.full((2,), 5.0))
+    assert kept[-1].tolist() == [10, 10]
+
+
+def test_views_and_writes():
+    def f(x, y):
+        z = x.clone()
+        z[1:] += y[:2]
+        z.t()[0] *= 3
+        a, b = z.split(1, dim=1)
+        return z, a * b, z[[0, 2]], z.sum(0)
+
+    run = rl.compile(f, fullgraph=True)
+    for k in range(4):
+        x, y = rl.randn(3, 2), rl.randn(3, 2) + k
+        for got, expected in zip(run(x, y), f(x, y), strict=True):
+            rl.testing.assert_close(got, expected)
+
+
+def test_arguments_written_in_place():
+    run = rl.compile(lambda x, y: x.add_(y), fullgraph=True)
+    x = rl.zeros(3)
+    for i in range(1, 5):
+        run(x, rl.ones(3))
+        assert x.tolist() == [i] * 3
+        assert x._version == i
+
+
+def test_structures_numbers_and_reset():
+    @rl.compile(fullgraph=True)
+    def f(batch, scale, *, shift=0.0):
+        return {"out": batch["x"] * scale + shift, "pair": (batch["y"], 3)}
+
+    for scale in (2.0, 2.0, 3.0, 3.0, 2.0):
+        out = f({"x": rl.ones(2), "y": rl.zeros(1)}, scale, shift=1.0)
+        assert out["out"].tolist() == [scale + 1] * 2
+        assert out["pair"][1] == 3
+    assert f._compiled.traces == 2
+    rl.compiler.reset()
+    assert f._compiled.traces == 0
+
+
+def test_shared_parameters_and_two_losses():
+    def body(model, optimizer):
+        def step(x, y):
+            optimizer.zero_grad()
+            h = model[2](model[0](x).relu())
+            first = nn.functional.cross_entropy(h, y)
+            second = (model[0].weight ** 2).sum() * 1e-3
+            (first + second).backward()
+            optimizer.step()
+            return first
+
+        return step
+
+    check_equal(MODELS["mlp"], OPTIMIZERS["adam"], body)
+
+
+def test_arguments_of_compile():
+    with pytest.raises(RuntimeError, match="mode or options"):
+        rl.compile(lambda x: x, mode="max-autotune", options={"a": 1})
+    with pytest.raises(RuntimeError, match="backend"):
+        rl.compile(lambda x: x, backend="nothing")
+    with pytest.raises(RuntimeError, match="function or a module"):
+        rl.compile(3)
+    assert rl.compile(lambda x: x + 1, disable=True)(rl.ones(1)).item() == 2
+    assert rl.compile(backend="eager")(lambda x: x + 1)(rl.ones(1)).item() == 2
+    net = nn.Linear(2, 1)
+    assert rl.compile(net) is net

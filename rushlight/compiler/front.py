@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterable
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph
 from rushlight.compiler.trace import Number, Trace
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, bump, wrap
+from rushlight.core.tensor import Tensor, wrap, written
 from rushlight.errors import GraphError
 
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
@@ -99,83 +100,131 @@ def compile(
 class Variant:
     """One program and what it needs to run: where inputs come from, what must still hold, what to
     do with outputs.
+
+    Memory of results and gradients is used again at the next call when nobody else holds it, see
+    Note [Free buffers].
     """
 
     def __init__(
         self, trace: Trace, graph: Graph, fresh: list[Tensor], structure: Any, guards: list[Any]
     ) -> None:
         self.program = pipeline.build(graph)
-        self.graph, self.structure, self.fresh = graph, structure, fresh
+        self.graph, self.structure, self.leaves = graph, structure, fresh
         self.guards = [*guards, *trace.watch]
-        self.inputs = [(i.kind, i.source) for i in graph.inputs]
         grads = {id(g): leaf for leaf, g in trace.leaves.values() if g is not None}
-        self.inputs = [
-            ("grad", grads[id(s)]) if kind == "state" and id(s) in grads else (kind, s)
-            for kind, s in self.inputs
-        ]
-        self.expected = [
-            None if k in ("number", "constant") else (i.value.shape, i.value.dtype)
-            for (k, _), i in zip(self.inputs, graph.inputs, strict=True)
-        ]
+        self.sources: list[tuple[int, str, Any]] = []
+        self.inputs: list[Any] = [None] * len(graph.inputs)  # of the last call
+        self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]
+        for k, entry in enumerate(graph.inputs):
+            kind, source = entry.kind, entry.source
+            if kind == "constant":
+                self.inputs[k] = source
+            elif kind == "state" and id(source) in grads:
+                self.sources.append((k, "grad", grads[id(source)]))
+            else:
+                self.sources.append((k, kind, source))
         at = {id(i): n for n, i in enumerate(graph.inputs)}
-        self.updates = [at[id(i)] for i, _ in graph.updates]
-        self.results = [(v.shape, v.dtype) for v in graph.results]
-        self.news = [(v.shape, v.dtype) for v in graph.fresh]
-        self.no_grad_before = [leaf for leaf, g in trace.leaves.values() if g is None]
+        kinds = {k: (kind, source) for k, kind, source in self.sources}
+        self.updates = [(at[id(i)], *kinds[at[id(i)]]) for i, _ in graph.updates]
+        self.outputs: list[Any] = [np.empty(v.shape, v.dtype) for v in graph.ends()]
+        self.counts = [0] * len(self.outputs)
+        self.grads: list[Any] = [None] * len(fresh)
+        self.grad_counts = [0] * len(fresh)
 
     def holds(self) -> bool:
         """Whether everything that the trace took for granted is still so."""
-        for check, outcome in self.guards:
-            if check() != outcome:
-                return False
-        return True
+        return all([check() == outcome for check, outcome in self.guards])
 
-    def arrays(self, arguments: list[Any]) -> list[Any] | None:
-        """This call's inputs; None when one no longer fits."""
-        out: list[Any] = []
-        for (kind, source), expected in zip(self.inputs, self.expected, strict=True):
-            if kind == "argument":
-                out.append(arguments[source]._array)
-            elif kind == "state":
-                out.append(source._array)
-            elif kind == "number":
-                out.append(source())
+    def fetch(self, arguments: list[Any]) -> bool:
+        """Collect this call's inputs; False when one no longer fits."""
+        inputs = self.inputs
+        for k, kind, source in self.sources:
+            if kind == "state":
+                a = source._array
+            elif kind == "argument":
+                inputs[k] = arguments[source]._array
                 continue
-            elif kind == "constant":
-                out.append(source)
+            elif kind == "number":
+                inputs[k] = source()
                 continue
             else:
                 if source._grad is None:
-                    return None
-                out.append(source._grad._array)
-            if (out[-1].shape, out[-1].dtype) != expected:
-                return None
-        return out
+                    return False
+                a = source._grad._array
+            if a is not inputs[k]:
+                if (a.shape, a.dtype) != self.specs[k]:
+                    return False
+                inputs[k] = a
+        return True
 
     def run(self, arguments: list[Any]) -> Any:
         """Run the program on this call's arguments; NotImplemented when it does not fit."""
-        inputs = self.arrays(arguments)
-        if inputs is None:
+        if not self.fetch(arguments):
             return NotImplemented
-        results = [np.empty(s, d) for s, d in self.results]
-        fresh = [np.empty(s, d) for s, d in self.news]
-        places = [inputs[n] for n in self.updates]
-        outs = [p if p.flags.c_contiguous else np.empty(p.shape, p.dtype) for p in places]
-        self.program.run(inputs, [*results, *outs, *fresh])
-        for n, place, out in zip(self.updates, places, outs, strict=True):
-            if out is not place:
-                place[...] = out
-            kind, source = self.inputs[n]
-            bump(
-                arguments[source]
+        inputs, outputs = self.inputs, self.outputs
+        results = len(self.graph.results)
+        self.free_results(results)
+        at = results
+        for n, _, _ in self.updates:
+            place = inputs[n]
+            outputs[at] = place if place.flags.c_contiguous else np.empty(place.shape, place.dtype)
+            at += 1
+        self.free_grads(at)
+        self.program.run(inputs, outputs)
+        self.finish_updates(arguments, results)
+        for i, leaf in enumerate(self.leaves):
+            if leaf._grad is not self.grads[i]:
+                leaf._grad = self.grads[i]
+                self.grad_counts[i] = getrefcount(self.grads[i])
+        tensors = []
+        for i in range(results):
+            self.counts[i] = getrefcount(outputs[i])
+            tensors.append(wrap(outputs[i]))
+        if self.structure is _TENSOR:
+            return tensors[0]
+        return rebuild(self.structure, iter(tensors))
+
+    # Note [Free buffers]
+    # A call's results and gradients are new tensors. If, at the next call, nobody but this variant
+    # (and the leaf whose gradient it is) refers to one, its memory is free to be written again.
+    # References are counted in the same places each time, so that equal counts mean the same
+    # holders; NumPy views and other Tensors on the memory count too, as both keep the array alive.
+
+    def free_results(self, count: int) -> None:
+        """Make sure that result buffers are nobody else's."""
+        outputs, counts = self.outputs, self.counts
+        for i in range(count):
+            if getrefcount(outputs[i]) != counts[i]:
+                outputs[i] = np.empty(outputs[i].shape, outputs[i].dtype)
+
+    def free_grads(self, at: int) -> None:
+        """Make sure that gradient buffers are nobody else's, but their leaf's."""
+        outputs, grads = self.outputs, self.grads
+        for i, leaf in enumerate(self.leaves):
+            g = grads[i]
+            if (
+                g is None
+                or leaf._grad is not g
+                or getrefcount(g) != self.grad_counts[i] + 1  # g
+                or getrefcount(outputs[at + i]) != self.counts[at + i]
+            ):
+                outputs[at + i] = np.empty(outputs[at + i].shape, outputs[at + i].dtype)
+                grads[i] = wrap(outputs[at + i])
+                self.counts[at + i] = getrefcount(outputs[at + i]) + 1  # the program's
+
+    def finish_updates(self, arguments: list[Any], at: int) -> None:
+        """Copy back what could not be written in place, and count the writes."""
+        for k, (n, kind, source) in enumerate(self.updates, at):
+            place = self.inputs[n]
+            if self.outputs[k] is not place:
+                place[...] = self.outputs[k]
+            written(
+                source
+                if kind == "state"
+                else arguments[source]
                 if kind == "argument"
                 else source._grad
-                if kind == "grad"
-                else source
             )
-        for leaf, g in zip(self.fresh, fresh, strict=True):
-            leaf._grad = wrap(g)
-        return rebuild(self.structure, iter([wrap(r) for r in results]))
 
 
 class Compiled:

@@ -343,6 +343,14 @@ def add_bias_gradient(g: Tensor) -> Tensor:
     return g.sum((0, *range(2, g._array.ndim)))  # type: ignore[no-any-return]
 
 
+def cropped(x: Tensor, shape: Any) -> Tensor:
+    """The leading part of x's spatial dims: output padding may have exceeded a stride."""
+    for dim in range(2, len(shape)):
+        if x._array.shape[dim] != shape[dim]:
+            x = x.narrow(dim, 0, shape[dim])
+    return x
+
+
 class Conv(Op):
     """Cross-correlation of ``(N, C, *space)`` with weights ``(O, C / groups, *kernel)``, plus a
     bias ``(O)`` or None.
@@ -386,10 +394,7 @@ class ConvInput(Op):
         out = Conv.bind(
             g, conj(weight), None, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
-        for dim, n in enumerate(input_spec[0]):
-            if out._array.shape[dim] != n and dim > 1:  # output padding may exceed a stride
-                out = out.narrow(dim, 0, n)
-        return out
+        return cropped(out, input_spec[0])
 
     def grad_weight(self, g, input, weight_spec, stride, padding, dilation, groups):
         return ConvWeight.bind(
@@ -420,7 +425,6 @@ class ConvWeight(Op):
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         return ConvInput.bind(g, conj(gw), None, space=input_spec[0][2:], **options)
 
-    def grad_g(self, gw, input, stride, padding, dilation, groups):
-        return Conv.bind(
-            conj(input), gw, None, stride=stride, padding=padding, dilation=dilation, groups=groups
-        )
+    def grad_g(self, gw, input, g_spec, stride, padding, dilation, groups):
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return cropped(Conv.bind(conj(input), gw, None, **options), g_spec[0])

@@ -82,7 +82,7 @@ def max_windows(
                 step = kind(t * unit) if codes is None else codes[parts[t]] + kind(t * unit)
                 step = step - code  # wraps around in uint8, and back
                 code += better * step
-            best = np.maximum(best, candidate) if t == 1 else np.maximum(best, candidate, best)
+            best = np.maximum(best, candidate) if t == 1 else np.maximum(best, candidate, out=best)
         v, codes, unit = best, code, unit * k
     return np.array(v, order="C", copy=v is x or v.base is not None), codes
 

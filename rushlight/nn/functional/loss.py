@@ -66,13 +66,18 @@ def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Te
     return input, target
 
 
-def weighted(loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
-    """A weighted loss; a mean divides by the sum of the weights."""
+def check_weight(weight: Tensor, loss: Tensor) -> None:
+    """Weights have the shape of what they weigh."""
     if weight._array.shape != loss._array.shape:
         raise ValueError(
-            f"Weights and input must have the same size, but they have {weight._array.shape} and"
-            f" {loss._array.shape}."
+            "Weights and input must have the same size, but they have"
+            f" {weight._array.shape} and {loss._array.shape}."
         )
+
+
+def weighted(loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
+    """A weighted loss; a mean divides by the sum of the weights."""
+    check_weight(weight, loss)
     loss = loss * weight
     return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
 
@@ -152,9 +157,9 @@ def huber_loss(
         )
     input, target = matched(input, target, "huber_loss")
     if weight is not None:
-        return weighted(
-            L.HuberLoss.bind(input, target, reduction="none", delta=delta), weight, reduction
-        )
+        check_weight(weight, input)  # as in torch, a mean of this loss does not divide by weights
+        loss = L.HuberLoss.bind(input, target, reduction="none", delta=delta) * weight
+        return reduced(loss, reduction)
     return L.HuberLoss.bind(input, target, reduction=reduction, delta=delta)  # type: ignore[no-any-return]
 
 

@@ -109,8 +109,8 @@ FLOATING_TYPES = FLOATS | HALVES
 COMPLEX_TYPES = frozenset((complex64, complex128))
 DIFFERENTIABLE = FLOATING_TYPES | COMPLEX_TYPES
 INTEGER_TYPES = frozenset(d.numpy for d in by_name.values() if d.category == INTEGER)
-REAL_OF = {complex64: float32, complex128: float64}
-COMPLEX_OF = {float32: complex64, float64: complex128, float16: complex64, bfloat16: complex64}
+REAL_OF: dict[Any, np.dtype[Any]] = {complex64: float32, complex128: float64}
+COMPLEX_OF: dict[Any, np.dtype[Any]] = {float32: complex64, float64: complex128, float16: complex64, bfloat16: complex64}
 CATEGORY = {d.numpy: d.category for d in by_name.values()}
 
 
@@ -157,7 +157,7 @@ class finfo:
                 f"{d!r}"
             )
         real = REAL_OF.get(d.numpy, d.numpy)
-        info = ml_dtypes.finfo(real)
+        info = ml_dtypes.finfo(real)  # type: ignore[no-untyped-call]
         self.bits, self.dtype = real.itemsize * 8, of[real].name
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)

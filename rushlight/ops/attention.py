@@ -74,10 +74,11 @@ class Attention(Op):
             weights = tensor_weights(query, key, mask, scale, is_causal)
             parts = differentiate(g, query, key, value, weights, scale)
         else:
-            arrays = [*[wide(t._array) for t in (g, query, key, value)], from_bits(weights._array)]
+            gq, q, k, v = (wide(t._array) for t in (g, query, key, value))
+            p = from_bits(weights._array)
             parts = [
-                wrap(packed(p).astype(query._array.dtype, copy=False))
-                for p in array_gradients(*arrays, scale, needs[3])
+                wrap(packed(x).astype(query._array.dtype, copy=False))
+                for x in array_gradients(gq, q, k, v, p, scale, needs[3])
             ]
         return [p if need else None for p, need in zip((*parts, None)[:4], needs, strict=True)]
 

@@ -33,11 +33,10 @@ class Unfold(Op):
     def eager(self, xp, input, *, kernel, stride, padding, dilation):
         out = window_counts(input.shape[2:], kernel, stride, padding, dilation)
         x = padded(input, [(p, p) for p in padding], 0)
-        columns = np.empty((*x.shape[:2], math.prod(kernel), *out), x.dtype)
+        columns: Any = np.empty((*x.shape[:2], math.prod(kernel), *out), x.dtype)
         for i, tap in enumerate(itertools.product(*map(range, kernel))):
-            columns[:, :, i] = x[
-                (..., *[tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)])
-            ]
+            where: Any = [tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)]
+            columns[:, :, i] = x[(..., *where)]
         return columns.reshape(x.shape[0], x.shape[1] * math.prod(kernel), math.prod(out))
 
     def grad(self, g, input_spec, params):
@@ -65,7 +64,6 @@ def fold(columns: Any, space: Any, kernel: Any, stride: Any, padding: Any, dilat
     pairs = [(p, p) for p in padding]
     x = np.zeros((n, c, *[m + 2 * p for m, p in zip(space, padding, strict=True)]), columns.dtype)
     for i, tap in enumerate(itertools.product(*map(range, kernel))):
-        x[(..., *[tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)])] += (
-            columns[:, :, i]
-        )
+        where: Any = [tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)]
+        x[(..., *where)] += columns[:, :, i]
     return np.array(x[inside(space, pairs)], order="C", copy=None)

@@ -98,7 +98,8 @@ def _gamma_fraction(a: Array, x: Array) -> Array:
 def _continued(first: Array, terms: Callable[[int], tuple[Array, Array]]) -> Array:
     """``first + p1 / (q1 + p2 / (q2 + ...))``, ``terms(n)`` giving p and q. Lentz's method."""
     value = np.where(first == 0, _TINY, first).astype(np.complex128)
-    c, d = value.copy(), np.zeros_like(value)
+    c: Any = value.copy()
+    d: Any = np.zeros_like(value)
     for n in range(1, _TERMS):
         p, q = terms(n)
         d = q + p * d

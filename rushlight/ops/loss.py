@@ -420,8 +420,8 @@ class CrossEntropy(Op):
     def grad_input(self, g, logp, target, weight, params):
         if modes.grad or state.busy:
             return CrossEntropyGrad.bind(g, logp, target, weight, **params)
-        arrays = [None if t is None else t._array for t in (g, logp, target, weight)]
-        return wrap(cross_entropy_gradient(*arrays, **params))
+        w = None if weight is None else weight._array
+        return wrap(cross_entropy_gradient(g._array, logp._array, target._array, w, **params))
 
 
 def version_of(t: Tensor | None) -> int | None:

@@ -151,7 +151,7 @@ class MaxPoolSpread(Op):
         )
         work = dtypes.float32 if g.dtype in dtypes.HALVES else g.dtype
         make = np.empty if tiled else np.zeros
-        x = make((*space[:-rank], *size), work)
+        x: Any = make((*space[:-rank], *size), work)
         for code, tap in enumerate(itertools.product(*map(range, kernel))):
             parts = (..., *[tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)])
             if disjoint:

@@ -5,7 +5,6 @@ torch's; docs/differences.md lists what differs. Reading order: docs/architectur
 """
 
 import importlib
-import importlib.util
 import math as _math
 import warnings as _warnings
 from typing import Any
@@ -87,56 +86,52 @@ globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASE
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 
+# namespaces that are imported when first asked for
 _LAZY = frozenset(
-    (
-        "amp",
-        "autograd",
-        "backends",
-        "compiler",
-        "cpu",
-        "cuda",
-        "distributed",
-        "distributions",
-        "fft",
-        "func",
-        "hub",
-        "jit",
-        "linalg",
-        "masked",
-        "mps",
-        "multiprocessing",
-        "nn",
-        "onnx",
-        "optim",
-        "overrides",
-        "profiler",
-        "random",
-        "return_types",
-        "serialization",
-        "signal",
-        "special",
-        "storage",
-        "testing",
-        "types",
-        "utils",
-        "version",
-        "vision",
-    )
+    """
+    amp autograd backends compiler cpu cuda distributed distributions fft func functional hub jit
+    linalg masked mps multiprocessing nn onnx optim overrides profiler random return_types
+    serialization signal special storage testing torch_version types utils version vision
+    """.split()  # noqa: SIM905
 )
-# functions that live in a namespace which is not imported before it is needed: name -> module
+# functions that live in such a namespace: namespace -> names
+_IN_NAMESPACE = {
+    "amp": """
+        autocast GradScaler get_autocast_dtype set_autocast_dtype is_autocast_enabled
+        set_autocast_enabled is_autocast_available get_autocast_cpu_dtype set_autocast_cpu_dtype
+        get_autocast_gpu_dtype set_autocast_gpu_dtype is_autocast_cpu_enabled
+        set_autocast_cpu_enabled is_autocast_cache_enabled set_autocast_cache_enabled
+        clear_autocast_cache autocast_increment_nesting autocast_decrement_nesting
+        """,
+    "autograd.anomaly_mode": """
+        is_anomaly_enabled is_anomaly_check_nan_enabled set_anomaly_enabled
+        """,
+    "compiler": "compile",
+    "func": "vmap",
+    "serialization": "load save",
+    "nn.functional.toplevel": """
+        adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_
+        avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits cdist celu celu_
+        channel_shuffle constant_pad_nd conv1d conv2d conv3d conv_tbc conv_transpose1d
+        conv_transpose2d conv_transpose3d convolution cosine_embedding_loss cosine_similarity
+        ctc_loss dropout dropout_ embedding embedding_bag embedding_renorm_ feature_alpha_dropout
+        feature_alpha_dropout_ feature_dropout feature_dropout_ grid_sampler grid_sampler_2d
+        grid_sampler_3d group_norm gru gru_cell hinge_embedding_loss instance_norm kl_div
+        layer_norm lstm lstm_cell margin_ranking_loss max_pool1d max_pool1d_with_indices max_pool2d
+        max_pool3d native_batch_norm native_channel_shuffle native_dropout native_group_norm
+        native_layer_norm norm_except_dim pairwise_distance pdist pixel_shuffle pixel_unshuffle
+        poisson_nll_loss rms_norm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell rrelu rrelu_ selu
+        selu_ threshold threshold_ triplet_margin_loss
+        """,
+}
 _ELSEWHERE = {
-    **dict.fromkeys(("load", "save"), "serialization"),
-    **dict.fromkeys(("compile",), "compiler"),
-    **dict.fromkeys(("vmap",), "func"),
-    **dict.fromkeys(
-        ("autocast", "get_autocast_dtype", "is_autocast_enabled", "set_autocast_enabled"), "amp"
-    ),
+    name: namespace for namespace, names in _IN_NAMESPACE.items() for name in names.split()
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Namespaces that not every program uses are imported when first asked for; so are functions of
-    nn.functional.
+    """Namespaces that not every program uses are imported when first asked for; so are functions
+    that live in them.
     """
     if name in _LAZY:
         try:
@@ -144,10 +139,11 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             if error.name != f"rushlight.{name}":
                 raise
-    elif name in _ELSEWHERE and importlib.util.find_spec(f"rushlight.{_ELSEWHERE[name]}"):
-        return getattr(importlib.import_module(f"rushlight.{_ELSEWHERE[name]}"), name)
-    elif name in _FUNCTIONAL:
-        return getattr(importlib.import_module("rushlight.nn.functional"), name)
+    elif name in _ELSEWHERE:
+        module = importlib.import_module(f"rushlight.{_ELSEWHERE[name]}")
+        if hasattr(module, name):
+            globals()[name] = value = getattr(module, name)
+            return value
     raise AttributeError(
         f"module 'rushlight' has no attribute {name!r}",
         name=name,
@@ -155,5 +151,5 @@ def __getattr__(name: str) -> Any:
     )
 
 
-# functions of nn.functional that torch also has at the top
-_FUNCTIONAL: frozenset[str] = frozenset()
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_ELSEWHERE})

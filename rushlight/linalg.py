@@ -5,7 +5,6 @@ NumPy and SciPy.
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from typing import Any
 
 import numpy as np
@@ -13,29 +12,33 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops import linalg as L
+from rushlight.ops.ldl import LdlFactor, LdlSolve
 from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.tensor_api import matrices as M
 from rushlight.tensor_api import products as P
 from rushlight.tensor_api._common import store_out, wrap_dim
+from rushlight.tensor_api.factors import orgqr
+from rushlight.tensor_api.named import named
 
 matrix_power = P.matrix_power
 matmul = P.matmul
 matrix_exp = M.matrix_exp
-slogdet, det = M.slogdet, M.det
-LuResult = namedtuple("LuResult", ["P", "L", "U"])
-SolveExResult = namedtuple("SolveExResult", ["result", "info"])
-InvExResult = namedtuple("InvExResult", ["inverse", "info"])
-CholeskyExResult = namedtuple("CholeskyExResult", ["L", "info"])
-LstsqResult = namedtuple("LstsqResult", ["solution", "residuals", "rank", "singular_values"])
 
 
 def _store(out: Any, result: Any) -> Any:
     if out is None:
         return result
-    if isinstance(result, tuple):
-        stored = [store_out(o, r) for o, r in zip(out, result, strict=True)]
-        return type(result)(*stored)
     return store_out(out, result)
+
+
+def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Determinants."""
+    return M.det(A, out=out)
+
+
+def slogdet(A: Tensor, *, out: Any = None) -> Any:
+    """Sign and logarithm of the absolute value of determinants."""
+    return named("linalg_slogdet", L.Slogdet.bind(A), out)
 
 
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -63,12 +66,12 @@ def solve_ex(
 ) -> Any:
     """(solution, info): like ``solve``."""
     info = wrap(np.zeros(A.shape[:-2], np.int32))
-    return _store(out, SolveExResult(solve(A, B, left=left), info))
+    return named("linalg_solve_ex", (solve(A, B, left=left), info), out)
 
 
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     """(inverse, info): like ``inv``."""
-    return _store(out, InvExResult(inv(A), wrap(np.zeros(A.shape[:-2], np.int32))))
+    return named("linalg_inv_ex", (inv(A), wrap(np.zeros(A.shape[:-2], np.int32))), out)
 
 
 def solve_triangular(
@@ -99,12 +102,12 @@ def cholesky_ex(
     """(factor, info): info is the order of the first minor that is not positive, else 0."""
     info = wrap(np.zeros(A.shape[:-2], np.int32))
     try:
-        return _store(out, CholeskyExResult(M.cholesky(A, upper), info))
+        return named("linalg_cholesky_ex", (M.cholesky(A, upper), info), out)
     except LinAlgError:
         if check_errors:
             raise
         info._array[...] = 1
-        return _store(out, CholeskyExResult(A.clone(), info))
+        return named("linalg_cholesky_ex", (A.clone(), info), out)
 
 
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
@@ -115,15 +118,15 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
             "'r', or 'complete'"
         )
     if mode == "r":
-        return _store(out, M.QrResult(A.new_empty(0), L.Qr.bind(A, mode="reduced")[1]))
-    return _store(out, M.QrResult(*L.Qr.bind(A, mode=mode)))
+        return named("linalg_qr", (A.new_empty(0), L.Qr.bind(A, mode="reduced")[1]), out)
+    return named("linalg_qr", L.Qr.bind(A, mode=mode), out)
 
 
 def svd(
     A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
 ) -> Any:
     """``A = U @ diag(S) @ Vh``, singular values descending."""
-    return _store(out, M.SvdResult(*L.Svd.bind(A, full_matrices=full_matrices)))
+    return named("linalg_svd", L.Svd.bind(A, full_matrices=full_matrices), out)
 
 
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
@@ -135,7 +138,7 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; only the triangle ``UPLO`` is
     read.
     """
-    return _store(out, M.EighResult(*L.Eigh.bind(A, UPLO=UPLO.upper())))
+    return named("linalg_eigh", L.Eigh.bind(A, UPLO=UPLO.upper()), out)
 
 
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
@@ -145,7 +148,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor
 
 def eig(A: Tensor, *, out: Any = None) -> Any:
     """Eigenvalues and eigenvectors of square matrices, complex."""
-    return _store(out, M.EighResult(*L.Eig.bind(A)))
+    return named("linalg_eig", L.Eig.bind(A), out)
 
 
 def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -207,16 +210,12 @@ def lstsq(
         residuals = ((A @ solution - B).abs() ** 2).sum(-2)
     values = svdvals(A) if driver in ("gelsd", "gelss") else A.new_empty(0)
     rank = matrix_rank(A) if driver != "gels" else wrap(np.empty(0, np.int64))
-    return _store(out, LstsqResult(solution, residuals, rank, values))
-
-
-LuFactorResult = namedtuple("LuFactorResult", ["LU", "pivots"])
-LuFactorExResult = namedtuple("LuFactorExResult", ["LU", "pivots", "info"])
+    return named("linalg_lstsq", (solution, residuals, rank, values), out)
 
 
 def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """(LU, pivots): both triangles in one matrix, and LAPACK's row exchanges, counted from 1."""
-    return _store(out, LuFactorResult(*L.Lu.bind(A, pivot=pivot)))
+    return named("linalg_lu_factor", L.Lu.bind(A, pivot=pivot), out)
 
 
 def lu_factor_ex(
@@ -234,13 +233,13 @@ def lu_factor_ex(
         raise LinAlgError(
             "linalg.lu_factor_ex: U has a zero on its diagonal, so the matrix is singular."
         )
-    return _store(out, LuFactorExResult(data, pivots, wrap(np.asarray(info, np.int32))))
+    return named("linalg_lu_factor_ex", (data, pivots, wrap(np.asarray(info, np.int32))), out)
 
 
 def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """``A = P @ L @ U``."""
     data, pivots = L.Lu.bind(A, pivot=pivot)
-    return _store(out, LuResult(*M.lu_unpack(data, pivots)))
+    return named("linalg_lu", M.lu_unpack(data, pivots), out)
 
 
 def lu_solve(
@@ -419,15 +418,41 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
 
 def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The first columns of a product of Householder reflections, as LAPACK stores them."""
-    m, n = A.shape[-2:]
-    batch = A.shape[:-2]
-    eye = wrap(np.eye(m, dtype=A._array.dtype)).expand(*batch, m, m)
-    result = eye[..., :n].clone()
-    low = A.tril(-1)
-    for i in reversed(range(tau.shape[-1])):
-        v = (low[..., i] + eye[..., i]).unsqueeze(-1)
-        result = result - tau[..., i, None, None] * (v @ (v.mH @ result))
-    return _store(out, result)
+    return orgqr(A, tau, out=out)
+
+
+def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
+    """(LD, pivots): ``A = L @ D @ L.T`` (``L.mH`` if ``hermitian``) as LAPACK keeps it; only A's
+    lower triangle is read. Without a gradient.
+    """
+    return named("linalg_ldl_factor", LdlFactor.bind(A, hermitian=hermitian)[:2], out)
+
+
+def ldl_factor_ex(
+    A: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None
+) -> Any:
+    """(LD, pivots, info): info is the first zero on D's diagonal, counted from 1, else 0."""
+    data, pivots, info = LdlFactor.bind(A, hermitian=hermitian)
+    if check_errors and info._array.any():
+        raise LinAlgError("linalg.ldl_factor_ex: D has a zero on its diagonal: A is singular.")
+    return named("linalg_ldl_factor_ex", (data, pivots, info), out)
+
+
+def ldl_solve(
+    LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False, out: Tensor | None = None
+) -> Tensor:
+    """X with ``A @ X = B``, given A's LDL factorisation."""
+    if B.ndim < 2 or LD.ndim < 2 or B.shape[-2] != LD.shape[-1]:
+        raise RuntimeError(
+            "linalg.ldl_solve: Expected B to have at least 2 dimensions and as many rows as A, but "
+            f"got {tuple(B.shape)} for A of shape {tuple(LD.shape)}."
+        )
+    if pivots.shape != LD.shape[:-1] or pivots._array.dtype not in dtypes.INTEGER_TYPES:
+        raise RuntimeError(
+            f"linalg.ldl_solve: Expected integer pivots of shape {tuple(LD.shape[:-1])}, but got "
+            f"{pivots.dtype} of shape {tuple(pivots.shape)}."
+        )
+    return _store(out, LdlSolve.bind(LD, pivots, B, hermitian=hermitian))
 
 
 def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:

@@ -1,4 +1,10 @@
-"""The types of results with several named parts, such as ``return_types.max``."""
+"""Types of results with several named parts, such as ``max(dim)``'s values and indices.
+
+Example:
+    >>> import rushlight as torch
+    >>> isinstance(torch.ones(2, 3).max(0), torch.return_types.max)
+    True
+"""
 
 from __future__ import annotations
 
@@ -6,12 +12,14 @@ from typing import Any
 
 from rushlight.tensor_api.named import TYPES
 
+__all__ = ["all_return_types", "pytree_register_structseq"]
 
-def __getattr__(name: str) -> Any:
-    if name in TYPES:
-        return TYPES[name]
-    raise AttributeError(f"module 'rushlight.return_types' has no attribute {name!r}")
+all_return_types: list[type] = list(TYPES.values())
+# torch names a second type for results stored into out=; here it is the same one
+WITHOUT_OUT = ("histogramdd",)
+globals().update(TYPES)
+globals().update({f"{name}_out": kind for name, kind in TYPES.items() if name not in WITHOUT_OUT})
 
 
-def __dir__() -> list[str]:
-    return sorted(TYPES)
+def pytree_register_structseq(cls: Any) -> None:
+    """Nothing: the types are tuples, which every tree knows."""

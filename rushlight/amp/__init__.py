@@ -73,9 +73,19 @@ class autocast(Mode):
         modes.autocast = d
 
 
+_lower: dict[str, DType] = {}  # what set_autocast_dtype chose, by device type
+
+
 def get_autocast_dtype(device_type: str) -> DType:
     """The dtype that autocast uses unless told: bfloat16 on the CPU, float16 on a GPU."""
-    return dtypes.by_name["bfloat16" if device_type == "cpu" else "float16"]
+    return _lower.get(
+        device_type, dtypes.by_name["bfloat16" if device_type == "cpu" else "float16"]
+    )
+
+
+def set_autocast_dtype(device_type: str, dtype: DType) -> None:
+    """Set the dtype that autocast uses unless told."""
+    _lower[device_type] = dtype
 
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
@@ -83,14 +93,65 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
     return device_type == "cpu" and modes.autocast is not None
 
 
+def set_autocast_enabled(device_type: str, enabled: bool) -> None:
+    """Switch autocast in this thread; prefer ``with autocast(...)``."""
+    if device_type == "cpu":
+        autocast._set(get_autocast_dtype("cpu").numpy if enabled else None)
+
+
+def get_autocast_cpu_dtype() -> DType:
+    """``get_autocast_dtype("cpu")``."""
+    return get_autocast_dtype("cpu")
+
+
+def get_autocast_gpu_dtype() -> DType:
+    """``get_autocast_dtype("cuda")``."""
+    return get_autocast_dtype("cuda")
+
+
+def set_autocast_cpu_dtype(dtype: DType) -> None:
+    """``set_autocast_dtype("cpu", dtype)``."""
+    set_autocast_dtype("cpu", dtype)
+
+
+def set_autocast_gpu_dtype(dtype: DType) -> None:
+    """``set_autocast_dtype("cuda", dtype)``."""
+    set_autocast_dtype("cuda", dtype)
+
+
+def is_autocast_cpu_enabled() -> bool:
+    """``is_autocast_enabled("cpu")``."""
+    return is_autocast_enabled("cpu")
+
+
+def set_autocast_cpu_enabled(enabled: bool) -> None:
+    """``set_autocast_enabled("cpu", enabled)``."""
+    set_autocast_enabled("cpu", enabled)
+
+
+def is_autocast_cache_enabled() -> bool:
+    """Always False: converted weights are not kept."""
+    return False
+
+
+def set_autocast_cache_enabled(enabled: bool) -> None:
+    """Accepted: converted weights are not kept."""
+
+
+def clear_autocast_cache() -> None:
+    """Nothing: converted weights are not kept."""
+
+
 def is_autocast_available(device_type: str) -> bool:
     """Whether autocast can change anything on the device."""
     return device_type == "cpu"
 
 
-def custom_fwd(fwd: Any = None, *, device_type: str = "cuda", cast_inputs: Any = None) -> Any:
+def custom_fwd(fwd: Any = None, *, device_type: str, cast_inputs: Any = None) -> Any:
     """Decorator of a custom Function's forward; without effect on the CPU."""
     return fwd if fwd is not None else lambda f: f
 
 
-custom_bwd = custom_fwd
+def custom_bwd(bwd: Any = None, *, device_type: str) -> Any:
+    """Decorator of a custom Function's backward; without effect on the CPU."""
+    return bwd if bwd is not None else lambda f: f

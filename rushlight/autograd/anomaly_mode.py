@@ -74,3 +74,8 @@ def is_anomaly_enabled() -> bool:
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether anomaly mode looks for nan."""
     return modes.check_nan
+
+
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Switch anomaly mode in this thread; prefer ``with detect_anomaly()``."""
+    set_anomaly(bool(mode), check_nan)

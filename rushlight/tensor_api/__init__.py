@@ -9,6 +9,7 @@ from rushlight.tensor_api.comparison import *
 from rushlight.tensor_api.conversion import *
 from rushlight.tensor_api.copies import *
 from rushlight.tensor_api.creation import *
+from rushlight.tensor_api.factors import *
 from rushlight.tensor_api.gradients import *
 from rushlight.tensor_api.graph import *
 from rushlight.tensor_api.indexing import *

@@ -4,7 +4,6 @@ torch's full signatures.
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import linalg as L
 from rushlight.tensor_api._common import method, methods, store_out
+from rushlight.tensor_api.named import named
 from rushlight.tensor_api.products import matrix_power
 
 __all__ = [
@@ -32,11 +32,6 @@ __all__ = [
     "svd",
     "triangular_solve",
 ]
-
-SlogdetResult = namedtuple("SlogdetResult", ["sign", "logabsdet"])
-QrResult = namedtuple("QrResult", ["Q", "R"])
-SvdResult = namedtuple("SvdResult", ["U", "S", "Vh"])
-EighResult = namedtuple("EighResult", ["eigenvalues", "eigenvectors"])
 
 
 @method
@@ -63,12 +58,7 @@ def det(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 @method
 def slogdet(input: Tensor, *, out: Any = None) -> Any:
     """Sign and logarithm of the absolute value of determinants."""
-    result = SlogdetResult(*L.Slogdet.bind(input))
-    return (
-        result
-        if out is None
-        else SlogdetResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
-    )
+    return named("slogdet", L.Slogdet.bind(input), out)
 
 
 @method
@@ -108,12 +98,7 @@ def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None =
 @method
 def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
     """``input = Q @ R``."""
-    result = QrResult(*L.Qr.bind(input, mode="reduced" if some else "complete"))
-    return (
-        result
-        if out is None
-        else QrResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
-    )
+    return named("qr", L.Qr.bind(input, mode="reduced" if some else "complete"), out)
 
 
 @method
@@ -123,17 +108,10 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
     if not compute_uv:
         m, n = input._array.shape[-2:]
         batch = input._array.shape[:-2]
-        result = _SVD(input.new_zeros((*batch, m, m)), s, input.new_zeros((*batch, n, n)))
+        parts = input.new_zeros((*batch, m, m)), s, input.new_zeros((*batch, n, n))
     else:
-        result = _SVD(u, s, L.H(vh))
-    return (
-        result
-        if out is None
-        else _SVD(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
-    )
-
-
-_SVD = namedtuple("_SVD", ["U", "S", "V"])
+        parts = u, s, L.H(vh)
+    return named("svd", parts, out)
 
 
 @method
@@ -177,9 +155,6 @@ def lu_solve(
     return result if out is None else store_out(out, result)
 
 
-TriangularSolveResult = namedtuple("TriangularSolveResult", ["solution", "cloned_coefficient"])
-
-
 def triangular_solve(
     input: Tensor,
     A: Tensor,
@@ -192,10 +167,7 @@ def triangular_solve(
     """(X, A) with ``A @ X = b`` for a triangular A."""
     matrix = A.mT if transpose else A
     x = L.SolveTriangular.bind(matrix, input, upper=upper != transpose, unitriangular=unitriangular)
-    result = TriangularSolveResult(x, A.clone())
-    if out is None:
-        return result
-    return TriangularSolveResult(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
+    return named("triangular_solve", (x, A.clone()), out)
 
 
 def lu_unpack(
@@ -217,13 +189,7 @@ def lu_unpack(
     if unpack_data:
         ones = wrap(np.eye(m, k, dtype=LU_data._array.dtype))
         low, up = LU_data.tril(-1)[..., :k] + ones, LU_data.triu()[..., :k, :]
-    result = _LuUnpack(p, low, up)
-    if out is None:
-        return result
-    return _LuUnpack(*[store_out(o, r) for o, r in zip(out, result, strict=True)])
-
-
-_LuUnpack = namedtuple("_LuUnpack", ["P", "L", "U"])
+    return named("lu_unpack", (p, low, up), out)
 
 
 def square_check(x: Tensor, name: str) -> None:

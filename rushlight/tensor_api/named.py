@@ -56,13 +56,31 @@ def named_type(name: str, *fields: str) -> type[Named]:
     return kind
 
 
-for _name in ("max", "min", "median", "nanmedian", "mode", "kthvalue", "sort", "topk", "cummax"):
-    named_type(_name, "values", "indices")
-named_type("cummin", "values", "indices")
-named_type("aminmax", "min", "max")
-named_type("frexp", "mantissa", "exponent")
-named_type("histogram", "hist", "bin_edges")
-named_type("histogramdd", "hist", "bin_edges")
+FIELDS = {
+    "values indices": "max min median nanmedian mode kthvalue sort topk cummax cummin",
+    "min max": "aminmax",
+    "mantissa exponent": "frexp",
+    "hist bin_edges": "histogram histogramdd",
+    "a tau": "geqrf",
+    "Q R": "qr linalg_qr",
+    "U S V": "svd",
+    "U S Vh": "linalg_svd",
+    "P L U": "lu_unpack linalg_lu",
+    "LU pivots": "linalg_lu_factor",
+    "LU pivots info": "linalg_lu_factor_ex",
+    "LD pivots": "linalg_ldl_factor",
+    "LD pivots info": "linalg_ldl_factor_ex",
+    "L info": "linalg_cholesky_ex",
+    "inverse info": "linalg_inv_ex",
+    "result info": "linalg_solve_ex",
+    "sign logabsdet": "slogdet linalg_slogdet",
+    "eigenvalues eigenvectors": "linalg_eig linalg_eigh",
+    "solution residuals rank singular_values": "linalg_lstsq",
+    "solution cloned_coefficient": "triangular_solve",
+}
+for _fields, _names in FIELDS.items():
+    for _name in _names.split():
+        named_type(_name, *_fields.split())
 
 
 def named(name: str, parts: Any, out: Any = None) -> Named:

@@ -84,7 +84,7 @@ def special(node: Node, table: Table, x: list[Any]) -> Scalar | None:
         a, b = [lifted(table, v, d) for v in x[1:]]
         return ScalarMath(table).where(x[0], a, b)
     if name == "MaskedFill":
-        return ScalarMath(table).where(x[1], lifted(table, x[2], d), x[0].astype(d))
+        return ScalarMath(table).where(x[1], lifted(table, node.params["value"], d), x[0].astype(d))
     if name == "Clamp":
         limits = {k: None if v is None else lifted(table, v, d) for k, v in node.params.items()}
         result: Scalar = node.op.scalar(ScalarMath(table), x[0].astype(d), **limits)

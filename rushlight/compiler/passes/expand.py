@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.rewrite import substituted
-from rushlight.compiler.primitives import OneHot, Require
+from rushlight.compiler.primitives import OneHot, Require, Settle
 from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Sub
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Lt, Maximum, Ne
 from rushlight.ops.copy import Cast
@@ -18,7 +18,7 @@ from rushlight.ops.math import Exp, Log, Log1p, Rsqrt, Sqrt
 from rushlight.ops.matmul import Matmul
 from rushlight.ops.reduce import AllTrue, Amax, Sum
 from rushlight.ops.select import Abs, Where
-from rushlight.ops.view import Expand, Reshape, T
+from rushlight.ops.view import BasicIndex, Expand, Reshape, T
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 BOOL = np.dtype(bool)
@@ -28,8 +28,8 @@ SMALL_PRODUCT = 4096  # multiplications: below, a product is written as loops
 class Writer:
     """Collects the nodes that replace one."""
 
-    def __init__(self, graph: Graph, line: str) -> None:
-        self.graph, self.line = graph, line
+    def __init__(self, graph: Graph, line: str, used: set[int]) -> None:
+        self.graph, self.line, self.used = graph, line, used
         self.nodes: list[Node] = []
 
     def node(self, op: Any, inputs: list[Any], shape: Any, d: Any, /, **params: Any) -> Value:
@@ -238,34 +238,31 @@ def binary_cross_entropy_with_logits(w: Writer, node: Node) -> list[Value] | Non
 
 
 def layer_norm(w: Writer, node: Node) -> list[Value] | None:
-    """Rows less their mean, over their deviation."""
+    """Rows less their mean, over their deviation. The other outputs, for the eager gradient, are not made."""
     x, weight, bias = node.inputs
+    if any([v.number in w.used for v in node.outputs[1:]]):
+        return None
     rank, eps = node.params["rank"], node.params["eps"]
     lead = len(x.shape) - rank
     dims, n = tuple(range(lead, len(x.shape))), float(math.prod(x.shape[lead:]))
-    rows = math.prod(x.shape[:lead])
     if node.params["center"]:
-        mean = w.map(Div, w.reduce(Sum, x, dims, True), n)
-        y = w.map(Sub, x, mean)
-        mean = w.shaped(mean, (rows, 1))
+        y = w.map(Sub, x, w.map(Div, w.reduce(Sum, x, dims, True), n))
     else:
-        mean, y = None, x
+        y = x
     square = w.map(Div, w.reduce(Sum, w.map(Mul, y, y), dims, True), n)
     scale = w.map(Rsqrt, w.map(Add, square, eps))
     y = w.map(Mul, y, scale)
     for op, v in ((Mul, weight), (Add, bias)):
         if v is not None:
             y = w.map(op, y, v)
-    if mean is None:
-        mean = w.map(Mul, w.shaped(scale, (rows, 1)), 0.0)
-        if node.outputs[1].shape != mean.shape:
-            return None
-    return [y, mean, w.shaped(scale, (rows, 1))]
+    return [y, *node.outputs[1:]]
 
 
 def batch_norm(w: Writer, node: Node) -> list[Value] | None:
-    """Channels less their mean, over their deviation."""
+    """Channels less their mean, over their deviation. The other outputs are not made."""
     x, weight, bias = node.inputs
+    if any([v.number in w.used for v in node.outputs[1:]]):
+        return None
     dims = (0, *range(2, len(x.shape)))
     n = float(math.prod([x.shape[d] for d in dims]))
     column = (x.shape[1], *[1] * (len(x.shape) - 2))
@@ -276,7 +273,37 @@ def batch_norm(w: Writer, node: Node) -> list[Value] | None:
     y = w.map(Mul, y, w.shaped(scale if weight is None else w.map(Mul, scale, weight), column))
     if bias is not None:
         y = w.map(Add, y, w.shaped(bias, column))
-    return [y, mean, scale]
+    return [y, *node.outputs[1:]]
+
+
+def avg_pool(w: Writer, node: Node) -> list[Value] | None:
+    """Windows side by side: sums of slices."""
+    p, x, out = node.params, node.inputs[0], node.outputs[0]
+    rank = len(p["kernel"])
+    if any([a or b for a, b in p["padding"]]) or any(p["after"]) or math.prod(p["kernel"]) > 16:
+        return None
+    if any([(o - 1) * s + k > n for o, s, k, n in zip(p["out"], p["stride"], p["kernel"], x.shape[-rank:], strict=True)]):
+        return None
+    total = None
+    for tap in np.ndindex(*p["kernel"]):
+        index = (..., *[slice(t, t + (o - 1) * s + 1, s) for t, o, s in zip(tap, p["out"], p["stride"], strict=True)])
+        part = w.node(BasicIndex, [x], out.shape, x.dtype, index=index)
+        total = part if total is None else w.map(Add, total, part)
+    return [w.map(Mul, total, 1.0 / float(p["divisor"] or math.prod(p["kernel"])))]
+
+
+def avg_pool_spread(w: Writer, node: Node) -> list[Value] | None:
+    """Windows that tile the input: each element repeated."""
+    p, g, out = node.params, node.inputs[0], node.outputs[0]
+    tiled = all([o * k == n and k == s for o, k, s, n in zip(p["out"], p["kernel"], p["stride"], p["space"], strict=True)])
+    if not tiled or any([a or b for a, b in p["padding"]]):
+        return None
+    lead = g.shape[: len(g.shape) - len(p["out"])]
+    g = w.map(Mul, g, 1.0 / float(p["divisor"] or math.prod(p["kernel"])))
+    g = w.shaped(g, (*lead, *[n for o in p["out"] for n in (o, 1)]))
+    wide = (*lead, *[n for o, k in zip(p["out"], p["kernel"], strict=True) for n in (o, k)])
+    g = w.node(Expand, [g], wide, g.dtype, shape=wide)
+    return [w.shaped(w.node(Settle, [g], wide, g.dtype), out.shape)]
 
 
 def copy(w: Writer, node: Node) -> list[Value] | None:
@@ -307,6 +334,8 @@ RULES: dict[str, Rule] = {
     "LayerNorm": layer_norm,
     "BatchNorm": batch_norm,
     "Copy": copy,
+    "AvgPool": avg_pool,
+    "AvgPoolSpread": avg_pool_spread,
 }
 SAME = ("Clone", "Contiguous", "Alias")
 
@@ -319,8 +348,8 @@ def applies(node: Node) -> bool:
     if name == "Copy":
         return True
     floats = [v for v in node.inputs if isinstance(v, Value) and v.dtype.kind not in "iub"]
-    plain = all([v.dtype in FLOATS for v in (*floats, *node.outputs)])
-    return plain and len({v.dtype for v in floats}) == 1 and len(floats[0].shape) > 0
+    plain = all([v.dtype in FLOATS for v in (*floats, node.outputs[0])])
+    return plain and len({v.dtype for v in floats}) == 1 and any([v.shape for v in floats])
 
 
 def expand(graph: Graph) -> Graph:
@@ -328,6 +357,8 @@ def expand(graph: Graph) -> Graph:
     out = substituted(graph, [], {})
     replace: dict[int, Value] = {}
     nodes: list[Node] = []
+    used = {v.number for v in graph.ends()}
+    used |= {v.number for n in graph.nodes for v in n.inputs if isinstance(v, Value)}
     work = graph.nodes[::-1]
     while work:
         node = work.pop()
@@ -345,7 +376,7 @@ def expand(graph: Graph) -> Graph:
         ):
             replace[node.outputs[0].number] = node.inputs[0]
             continue
-        writer = Writer(out, node.line)
+        writer = Writer(out, node.line, used)
         made = RULES[type(node.op).__name__](writer, node) if applies(node) else None
         if made is None or any(
             [a.shape != b.shape for a, b in zip(made, node.outputs, strict=True)]
@@ -353,6 +384,7 @@ def expand(graph: Graph) -> Graph:
             nodes.append(node)
             continue
         for old, new in zip(node.outputs, made, strict=True):
-            replace[old.number] = new
+            if new is not old:
+                replace[old.number] = new
         work.extend(writer.nodes[::-1])  # which another rule may rewrite
     return substituted(out, nodes, replace)

@@ -6,6 +6,7 @@ from typing import Any
 
 from rushlight.compiler.graph import Graph, Value
 from rushlight.compiler.passes.rewrite import pure, substituted
+from rushlight.compiler.primitives import Require
 
 
 def merge_equal(graph: Graph) -> Graph:
@@ -15,7 +16,8 @@ def merge_equal(graph: Graph) -> Graph:
     kept = []
     for node in graph.nodes:
         operands = [replace.get(v.number, v) if isinstance(v, Value) else v for v in node.inputs]
-        key = identity(node.op, operands, node.params) if pure(node) else None
+        again = pure(node) or isinstance(node.op, Require)  # checking once is enough
+        key = identity(node.op, operands, node.params) if again else None
         if key is not None and key in seen:
             for old, new in zip(node.outputs, seen[key], strict=True):
                 replace[old.number] = new

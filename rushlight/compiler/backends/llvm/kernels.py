@@ -123,22 +123,23 @@ class Writer:
         votes = dict.fromkeys([*k.rows, *k.cols], 0.0)
         accesses = [e.data[1] for e in self.exprs if e.op == "load"] + [s.where for s in k.stores]
         for f in accesses:
+            often = 1.0 if not k.cols or any([a in k.cols for a, _ in f.terms]) else 0.1
             for axis in votes:
                 c = f.of(axis)
-                votes[axis] += 1 if c == 1 else 0.2 if c == 0 else -1
+                votes[axis] += often * (1 if c == 1 else 0.1 if c == 0 else -0.4)
         order = [*k.rows, *k.cols]
-        self.lane_axis = (
-            max(order, key=lambda a: (votes[a] if k.sizes[a] > 1 else -99, order.index(a)))
-            if order
-            else None
-        )
+        self.lane_axis = None
+        if order:
+            # among equals the last; a short axis leaves lanes empty
+            fill = {a: min(k.sizes[a], module.width // 32) for a in order}
+            self.lane_axis = max(order, key=lambda a: (votes[a] * fill[a], order.index(a)))
         rows, cols = list(k.rows), list(k.cols)
         for axes in (rows, cols):
             if self.lane_axis in axes:
                 axes.remove(self.lane_axis)
                 axes.append(self.lane_axis)
         self.nest, self.row_depth = [*rows, *cols], len(rows)
-        element = max([e.dtype.itemsize for e in self.exprs if e.dtype.kind == "f"], default=4)
+        element = max([e.dtype.itemsize for e in self.exprs if e.dtype.kind == "f" and e.op != "number"], default=4)
         most = max(2, module.width // 8 // element)
         size = k.sizes[self.lane_axis] if self.lane_axis is not None else 1
         self.lanes = min(most, 1 << max(0, (size - 1).bit_length())) if size > 1 else 0

@@ -173,6 +173,16 @@ class Vectors:
                     (t, "zeroinitializer"),
                 ],
             )
+        elif step == 2 and not on and self.lanes >= 4:
+            n = 2 * self.lanes  # every other element of twice as many, without reading past the last
+            wide = vector_type(e, n)
+            mask = "<" + ", ".join(["i1 true"] * (n - 1) + ["i1 false"]) + ">"
+            both = self.intrinsic(
+                "masked.load", mangled(e, n) + ".p0", wide,
+                [("ptr", p), ("i32", str(size)), (f"<{n} x i1>", mask), (wide, "zeroinitializer")],
+            )
+            even = "<" + ", ".join([f"i32 {2 * i}" for i in range(self.lanes)]) + ">"
+            x = self.op(f"shufflevector {wide} {both}, {wide} poison, <{self.lanes} x i32> {even}")
         else:
             x = "zeroinitializer"
             for lane in range(on or self.lanes):

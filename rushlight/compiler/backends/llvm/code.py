@@ -1,0 +1,260 @@
+"""What templates are written with: addresses, vectors with masks, loops with any bounds, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm.text import (
+    Function,
+    Module,
+    mangled,
+    scalar_type,
+    vector_type,
+)
+
+Number = int | str
+
+
+class Code(Function):
+    """A function over elements of one dtype. Offsets are counted in elements, vectors fill a register."""
+
+    def __init__(self, module: Module, name: str, signature: str, d: np.dtype[Any]) -> None:
+        super().__init__(module, name, signature)
+        self.dtype, self.size = d, d.itemsize
+        self.element = scalar_type(d)
+        self.lanes = module.width // (8 * d.itemsize)
+        self.vector = vector_type(self.element, self.lanes)
+        self.suffix = mangled(self.element, self.lanes)
+        self.bits = vector_type("i1", self.lanes)
+
+    # Integers and addresses
+
+    def add(self, a: Number, b: Number) -> Number:
+        """The sum of two positions."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a + b
+        if b == 0:
+            return a
+        return b if a == 0 else self(f"add nsw i64 {a}, {b}")
+
+    def mul(self, a: Number, b: int) -> Number:
+        """A multiple of a position."""
+        if isinstance(a, int):
+            return a * b
+        return a if b == 1 else self(f"mul nsw i64 {a}, {b}")
+
+    def at(self, p: str, offset: Number, size: int = 0) -> str:
+        """The address of an element."""
+        step = self.mul(offset, size or self.size)
+        return p if step == 0 else self(f"getelementptr inbounds i8, ptr {p}, i64 {step}")
+
+    def smaller(self, a: Number, b: Number) -> Number:
+        """The smaller of two positions."""
+        if isinstance(a, int) and isinstance(b, int):
+            return min(a, b)
+        return self.intrinsic("smin", "i64", "i64", [("i64", str(a)), ("i64", str(b))])
+
+    def span(
+        self,
+        start: Number,
+        stop: Number,
+        step: int,
+        body: Callable[[Number, list[str]], Sequence[str] | None],
+        carried: Sequence[tuple[str, str]] = (),
+        empty: bool = False,
+    ) -> list[str]:
+        """``for i in range(start, stop, step)``; ``empty``: there may be no turn. As ``loop`` otherwise."""
+        if isinstance(start, int) and isinstance(stop, int):
+            if start >= stop:
+                return [value for _, value in carried]
+            if start + step >= stop:
+                return list(body(start, [value for _, value in carried]) or [])
+            empty = False
+        head, done, before = self.name_of("L"), self.name_of("D"), self.block
+        if empty:
+            some = self(f"icmp slt i64 {start}, {stop}")
+            self.do(f"br i1 {some}, label %{head}, label %{done}")
+        else:
+            self.do(f"br label %{head}")
+        self.label(head)
+        i, phis = "%" + self.name_of("i"), []
+        self.here.append(phis)
+        names = ["%" + self.name_of("p") for _ in carried]
+        new = list(body(i, names) or [])
+        following = self(f"add nsw i64 {i}, {step}")
+        more = self(f"icmp slt i64 {following}, {stop}")
+        last = self.block
+        self.do(f"br i1 {more}, label %{head}, label %{done}, !llvm.loop !0")
+        phis.append(f"  {i} = phi i64 [ {start}, %{before} ], [ {following}, %{last} ]")
+        for name, (kind, first), value in zip(names, carried, new, strict=True):
+            phis.append(f"  {name} = phi {kind} [ {first}, %{before} ], [ {value}, %{last} ]")
+        self.label(done)
+        if not empty:
+            return new
+        return [
+            self(f"phi {kind} [ {first}, %{before} ], [ {value}, %{last} ]")
+            for (kind, first), value in zip(carried, new, strict=True)
+        ]
+
+    def when(
+        self, condition: str, then: Callable[[], Any], otherwise: Callable[[], Any] | None = None
+    ) -> None:
+        """Run one of two pieces of code."""
+        yes, no, after = self.name_of("T"), self.name_of("E"), self.name_of("J")
+        self.do(f"br i1 {condition}, label %{yes}, label %{no if otherwise else after}")
+        self.label(yes)
+        then()
+        self.do(f"br label %{after}")
+        if otherwise is not None:
+            self.label(no)
+            otherwise()
+            self.do(f"br label %{after}")
+        self.label(after)
+
+    # Vectors
+
+    def mask(self, start: int, stop: int) -> str:
+        """A constant mask of lanes."""
+        on = ["true" if start <= i < stop else "false" for i in range(self.lanes)]
+        return "<" + ", ".join([f"i1 {x}" for x in on]) + ">"
+
+    def load(self, p: str, lanes: int = 0, mask: str = "", rest: str = "zeroinitializer") -> str:
+        """A vector; of its first ``lanes``, or under a mask over ``rest``."""
+        if not mask and (not lanes or lanes >= self.lanes):
+            return self(f"load {self.vector}, ptr {p}, align {self.size}")
+        arguments = [("ptr", p), ("i32", str(self.size)), (self.bits, mask or self.mask(0, lanes))]
+        return self.intrinsic(
+            "masked.load", f"{self.suffix}.p0", self.vector, [*arguments, (self.vector, rest)]
+        )
+
+    def store(self, p: str, value: str, lanes: int = 0) -> None:
+        """Write a vector, or its first ``lanes``."""
+        if not lanes or lanes >= self.lanes:
+            self.do(f"store {self.vector} {value}, ptr {p}, align {self.size}")
+            return
+        name = f"@llvm.masked.store.{self.suffix}.p0"
+        self.module.declarations.add(f"declare void {name}({self.vector}, ptr, i32, {self.bits})")
+        self.do(
+            f"call void {name}({self.vector} {value}, ptr {p}, i32 {self.size}, "
+            f"{self.bits} {self.mask(0, lanes)})"
+        )
+
+    def pointers(self, p: str, step: int) -> str:
+        """Addresses of every ``step``-th element."""
+        ramp = ", ".join([f"i64 {i * step * self.size}" for i in range(self.lanes)])
+        return self(f"getelementptr i8, ptr {p}, <{self.lanes} x i64> <{ramp}>")
+
+    def gather(self, p: str, step: int, lanes: int) -> str:
+        """Every ``step``-th element from p on."""
+        kind = f"<{self.lanes} x ptr>"
+        return self.intrinsic(
+            "masked.gather",
+            f"{self.suffix}.v{self.lanes}p0",
+            self.vector,
+            [
+                (kind, self.pointers(p, step)),
+                ("i32", str(self.size)),
+                (self.bits, self.mask(0, lanes)),
+                (self.vector, "zeroinitializer"),
+            ],
+        )
+
+    def scatter(self, p: str, value: str, step: int, lanes: int) -> None:
+        """The reverse of ``gather``."""
+        kind = f"<{self.lanes} x ptr>"
+        name = f"@llvm.masked.scatter.{self.suffix}.v{self.lanes}p0"
+        self.module.declarations.add(f"declare void {name}({self.vector}, {kind}, i32, {self.bits})")
+        self.do(
+            f"call void {name}({self.vector} {value}, {kind} {self.pointers(p, step)}, "
+            f"i32 {self.size}, {self.bits} {self.mask(0, lanes)})"
+        )
+
+    def scalar(self, p: str) -> str:
+        """One element."""
+        return self(f"load {self.element}, ptr {p}, align {self.size}")
+
+    def splat(self, value: str) -> str:
+        """An element in all lanes."""
+        one = self(f"insertelement {self.vector} poison, {self.element} {value}, i64 0")
+        zeros = f"<{self.lanes} x i32> zeroinitializer"
+        return self(f"shufflevector {self.vector} {one}, {self.vector} poison, {zeros}")
+
+    def fma(self, a: str, b: str, c: str) -> str:
+        """``a b + c``."""
+        v = self.vector
+        return self.intrinsic("fma", self.suffix, v, [(v, a), (v, b), (v, c)])
+
+    def plus(self, a: str, b: str) -> str:
+        """``a + b``."""
+        return self(f"fadd {self.vector} {a}, {b}")
+
+    def total(self, v: str) -> str:
+        """The sum of all lanes."""
+        name = f"@llvm.vector.reduce.fadd.{self.suffix}"
+        e = self.element
+        self.module.declarations.add(f"declare {e} {name}({e}, {self.vector})")
+        return self(f"call reassoc {e} {name}({e} 0.0, {self.vector} {v})")
+
+    def transposed(self, rows: list[str]) -> list[str]:
+        """The columns of a square of vectors."""
+        n = self.lanes
+        low = [i // 2 + n * (i % 2) for i in range(n)]
+        high = [i + n // 2 for i in low]
+        for _ in range(n.bit_length() - 1):
+            rows = [
+                self(
+                    f"shufflevector {self.vector} {rows[i]}, {self.vector} {rows[i + n // 2]}, "
+                    f"<{n} x i32> <{', '.join([f'i32 {k}' for k in order])}>"
+                )
+                for i in range(n // 2)
+                for order in (low, high)
+            ]
+        return rows
+
+    def prefetch(self, p: str, write: int = 0) -> None:
+        """Ask for a cache line."""
+        self.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.do(f"call void @llvm.prefetch.p0(ptr {p}, i32 {write}, i32 3, i32 1)")
+
+    def clear(self, p: str, count: Number) -> None:
+        """Fill elements with zeros."""
+        self.module.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+        length = self.mul(count, self.size)
+        self.do(f"call void @llvm.memset.p0.i64(ptr {p}, i8 0, i64 {length}, i1 false)")
+
+    # Tables
+
+    def table(self, values: Sequence[int], kind: str = "i64") -> str:
+        """A constant array."""
+        text = f"[{len(values)} x {kind}] [{', '.join([f'{kind} {v}' for v in values])}]"
+        name = f"@t_{self.module_key(text)}"
+        self.module.declarations.add(f"{name} = internal constant {text}")
+        return name
+
+    @staticmethod
+    def module_key(text: str) -> str:
+        """A short name for a constant's text."""
+        import hashlib
+
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def entry(self, table: str, at: Number, kind: str = "i64") -> str:
+        """An entry of a table."""
+        size = {"i64": 8, "i16": 2, "i8": 1}[kind]
+        return self(f"load {kind}, ptr {self.at(table, at, size)}, !invariant.load !2")
+
+    def mask_entry(self, table: str, at: Number) -> str:
+        """A mask from a table of bits (``mask_kind``)."""
+        kind = self.mask_kind
+        bits = self.entry(table, at, kind)
+        if self.lanes < 8:
+            bits = self(f"trunc {kind} {bits} to i{self.lanes}")
+        return self(f"bitcast i{self.lanes} {bits} to {self.bits}")
+
+    @property
+    def mask_kind(self) -> str:
+        """The type of a mask's entry in a table."""
+        return "i16" if self.lanes == 16 else "i8"

@@ -1,0 +1,100 @@
+"""The inner kernel of products: a tile of the result in registers, one row of a packed panel at a time.
+
+A tile has ``rows`` rows of ``vectors`` vectors. The left operand is read in place, element by element; the right one is
+packed as [depth][vectors * lanes].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm.code import Code
+from rushlight.compiler.backends.llvm.text import Module
+
+# vectors of a tile -> most rows: accumulators, one row of the panel and one broadcast fill the registers
+WIDE = {1: 14, 2: 12, 3: 8, 4: 6}  # 32 registers
+NARROW = {1: 8, 2: 6, 3: 4}  # 16 registers
+
+
+def tile_rows(module: Module) -> dict[int, int]:
+    """The most rows of tiles, by their vectors."""
+    return WIDE if module.width == 512 else NARROW
+
+
+def balanced(count: int, most: int) -> tuple[int, int]:
+    """``count`` in as few parts of at most ``most`` as can be: their size, and how many have one more."""
+    parts = -(-count // most)
+    return count // parts, count % parts
+
+
+@dataclass(frozen=True)
+class Tile:
+    """``c[i, v] (+)= sum_k a[i, k] b[k, v]``, rows of a and c ``lda`` and ``ldc`` elements apart.
+
+    ``runs``: (element offset of the vector in a row of c, lanes) of each vector. ``bias``: one value per row is added first.
+    """
+
+    rows: int
+    lda: int
+    ldc: int
+    runs: tuple[tuple[int, int], ...]
+    bias: bool = False
+    step: int = 1  # elements between neighbours of a row of a
+
+    def name(self, d: np.dtype[Any]) -> str:
+        """What the function is called."""
+        text = Code.module_key(repr((self, d.str)))
+        return f"tile{self.rows}x{len(self.runs)}_{text}"
+
+
+def tile(module: Module, d: np.dtype[Any], t: Tile) -> str:
+    """The name of the function ``(a, b, c, depth, first, bias)`` that computes a tile; ``first``: c is new."""
+    name = t.name(d)
+    if name in module.functions:
+        return name
+    f = Code(
+        module,
+        name,
+        "ptr noalias %a, ptr noalias %b, ptr noalias %c, i64 %depth, i1 %first, ptr %bias",
+        d,
+    )
+    n = len(t.runs)
+    places = [(i, v) for i in range(t.rows) for v in range(n)]
+    for i, v in places:
+        f.prefetch(f.at("%c", i * t.ldc + t.runs[v][0]), 1)
+
+    def step(k: Any, ahead: int, accs: list[str]) -> list[str]:
+        b = f.at(f.at("%b", f.mul(k, n * f.lanes)), ahead * n * f.lanes)
+        a = f.at(f.at("%a", f.mul(k, t.step)), ahead * t.step)
+        row = [f.load(f.at(b, v * f.lanes)) for v in range(n)]
+        new = []
+        for i in range(t.rows):
+            x = f.splat(f.scalar(f.at(a, i * t.lda)))
+            new += [f.fma(x, row[v], accs[i * n + v]) for v in range(n)]
+        return new
+
+    zero = [(f.vector, "zeroinitializer")] * len(places)
+    even = f("and i64 %depth, -2")
+    accs = f.span(0, even, 2, lambda k, p: step(k, 1, step(k, 0, p)), zero, True)
+    carried = [(f.vector, a) for a in accs]
+    accs = f.span(even, "%depth", 1, lambda k, p: step(k, 0, p), carried, True)
+
+    def fresh() -> None:
+        for i in range(t.rows):
+            extra = f.splat(f.scalar(f.at("%bias", i))) if t.bias else ""
+            for v, (offset, lanes) in enumerate(t.runs):
+                x = accs[i * n + v]
+                f.store(f.at("%c", i * t.ldc + offset), f.plus(x, extra) if extra else x, lanes)
+
+    def more() -> None:
+        for i, v in places:
+            offset, lanes = t.runs[v]
+            p = f.at("%c", i * t.ldc + offset)
+            f.store(p, f.plus(f.load(p, lanes), accs[i * n + v]), lanes)
+
+    f.when("%first", fresh, more)
+    f.end()
+    return name

@@ -78,6 +78,11 @@ class Product(Step):
 
 
 @dataclass(eq=False)
+class Convolution(Step):
+    """A convolution, or one side of its gradient."""
+
+
+@dataclass(eq=False)
 class Call(Step):
     """An op's own NumPy code."""
 
@@ -122,6 +127,8 @@ class Lowering:
             step = Check([node], place)
         elif is_product(node):
             step = Product([node], place)
+        elif is_convolution(node):
+            step = Convolution([node], place)
         elif fusible(node, self.numbers):
             step = self.joined(node, place)
         if step is None:
@@ -456,6 +463,25 @@ def is_product(node: Node) -> bool:
     )
 
 
+def is_convolution(node: Node) -> bool:
+    """Whether a node is a convolution with a native form."""
+    if type(node.op).__name__ not in ("Conv", "ConvInput", "ConvWeight"):
+        return False
+    from rushlight.compiler.backends.llvm.convolution import supported
+
+    return supported(node)
+
+
+def is_whole(windows: Windows, v: Value) -> bool:
+    """Whether a window's elements lie one after another."""
+    steps, step = windows.layout(v)[1], 1
+    for n, own in zip(reversed(v.shape), reversed(steps), strict=True):
+        if n > 1 and own != step:
+            return False
+        step *= n
+    return True
+
+
 def suits_blas(windows: Windows, v: Value) -> bool:
     """Whether the last two dims of a window are rows or columns that lie one after another."""
     _, strides, _ = windows.layout(v)
@@ -495,6 +521,8 @@ def settled(graph: Graph) -> Graph:
             node.inputs = [
                 v if suits_blas(settler.windows, v) else settler.copy(v) for v in node.inputs
             ]
+        if is_convolution(node):
+            node.inputs = [v if v is None or is_whole(settler.windows, v) else settler.copy(v) for v in node.inputs]
         settler.add(node)
         if is_view(node):
             try:

@@ -10,19 +10,20 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler import memory
-from rushlight.compiler.backends.llvm import jit
+from rushlight.compiler.backends.llvm import convolution, jit
 from rushlight.compiler.backends.llvm.kernels import Writer
 from rushlight.compiler.backends.llvm.products import blas_address, write_product
 from rushlight.compiler.backends.llvm.text import Function, Module
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
-from rushlight.compiler.lower import Call, Check, Group, Lowering, Product, Step
+from rushlight.compiler.lower import Call, Check, Convolution, Group, Lowering, Product, Step
 
 
 class Native:
     """Kernels, buffers and the order to run them in.
 
-    The argument block holds, in order, the addresses of the inputs, the outputs, the arena, the numbers, and BLAS's two products.
+    The argument block holds, in order, the addresses of the inputs, the outputs, the arena, the numbers, BLAS's two products, and
+    scratch memory.
     """
 
     def __init__(self, graph: Graph, expanded: Graph, given: int) -> None:
@@ -43,9 +44,7 @@ class Native:
         low, n = self.lowering, len(self.inputs)
         own = {v.number for v in (*self.inputs, *self.ends)}
         self.offsets, size = memory.plan(low.steps, own)
-        storage = np.zeros(size + memory.ALIGNMENT, np.uint8)
-        start = -storage.__array_interface__["data"][0] % memory.ALIGNMENT
-        self.arena = storage[start : start + size]
+        self.arena, self.scratch_size = aligned(size), 0
         slots = n + len(self.ends)
         self.pointers: dict[Any, tuple[int, int]] = {
             v.number: (k, 0) for k, v in enumerate(self.inputs)
@@ -56,8 +55,9 @@ class Native:
         for k, v in enumerate(self.inputs):
             if v.number in low.numbers:
                 self.pointers[v.number] = (slots + 1, 8 * k)
+        self.pointers["scratch"] = (slots + 4, 0)
         self.pointers["gemmfloat"], self.pointers["gemmdouble"] = (slots + 2, 0), (slots + 3, 0)
-        self.block = (ctypes.c_void_p * (slots + 4))()
+        self.block = (ctypes.c_void_p * (slots + 5))()
         self.block[slots], self.block[slots + 1] = address(self.arena), address(self.numbers)
         if any([isinstance(s, Product) for s in low.steps]):
             self.block[slots + 2], self.block[slots + 3] = (
@@ -87,6 +87,8 @@ class Native:
                 run.append(self.write_step(module, f"step{k}", step))
         if run:
             plan.append(self.segment(module, run))
+        self.scratch = aligned(self.scratch_size)  # for one step at a time
+        self.block[len(self.block) - 1] = address(self.scratch)
         self.ir = module.text()
         self.code = jit.Code(self.ir) if module.functions else None
         for item in plan:
@@ -105,6 +107,10 @@ class Native:
             write_product(
                 module, name, self.lowering.windows, *node.inputs, node.outputs[0], self.pointers
             )
+        elif isinstance(step, Convolution):
+            writer = convolution.Writer(module, name, step.nodes[0], self.pointers, self.lowering.windows)
+            writer.write()
+            self.scratch_size = max(self.scratch_size, writer.scratch)
         elif isinstance(step, Check):
             root = self.lowering.windows.root(step.nodes[0].inputs[0])
             return f"check {self.pointers[root.number][0]} {self.pointers[root.number][1]}"
@@ -232,6 +238,13 @@ class Native:
             else:
                 lines.append(f"{type(step).__name__.lower()} {step.nodes[0]}")
         return "\n".join(lines)
+
+
+def aligned(size: int) -> np.ndarray[Any, Any]:
+    """Bytes that begin at a cache line."""
+    storage = np.zeros(size + memory.ALIGNMENT, np.uint8)
+    start = -storage.__array_interface__["data"][0] % memory.ALIGNMENT
+    return storage[start : start + size]
 
 
 def address(a: np.ndarray[Any, Any]) -> int:

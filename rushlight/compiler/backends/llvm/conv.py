@@ -1,0 +1,563 @@
+"""Convolution and its gradients as products of weights and columns, which are made a panel at a time.
+
+Forward and the gradient of the input are one routine: with stride s, the input's positions of each remainder modulo s are a
+convolution of the output's gradient with the taps of that remainder.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm.code import Code, Number
+from rushlight.compiler.backends.llvm.columns import Columns, Pair, Source
+from rushlight.compiler.backends.llvm.text import Module
+from rushlight.compiler.backends.llvm.tiles import Tile, balanced, tile, tile_rows
+from rushlight.compiler.graph import Node
+
+DEPTH = 192  # rows of a panel: it should stay in the first-level cache
+CHUNK = 512  # positions of a panel of the weights' gradient
+
+
+def pair(values: Any) -> Pair:
+    """Options of one or two dims as those of two."""
+    values = tuple(values)
+    return (1, *values) if len(values) == 1 else values
+
+
+def borders(padding: Any) -> tuple[Pair, Pair]:
+    """Padding of one or two dims as that of two."""
+    padding = tuple([tuple(p) for p in padding])
+    return ((0, 0), *padding) if len(padding) == 1 else padding
+
+
+@dataclass
+class Shape:
+    """Sizes of one convolution of two dims; those of one dim get a dim of size 1 in front."""
+
+    n: int
+    groups: int
+    inner: int
+    outer: int
+    space: Pair
+    kernel: Pair
+    out: Pair
+    stride: Pair
+    before: Pair
+    dilation: Pair
+
+    @property
+    def taps(self) -> list[Pair]:
+        """Offsets of the taps."""
+        (kh, kw), (dh, dw) = self.kernel, self.dilation
+        return [(i * dh, j * dw) for i in range(kh) for j in range(kw)]
+
+
+def shape_of(node: Node) -> Shape:
+    """The sizes of a convolution node, whichever of the three it is."""
+    p, kind = node.params, type(node.op).__name__
+    a, b, c = node.inputs[0].shape, node.inputs[1].shape, node.outputs[0].shape
+    x, w, y = {"Conv": (a, b, c), "ConvInput": (c, b, a), "ConvWeight": (a, c, b)}[kind]
+    groups = p["groups"]
+    return Shape(
+        x[0],
+        groups,
+        x[1] // groups,
+        y[1] // groups,
+        *[pair(v) if len(v) == 2 else (1, *v) for v in (x[2:], w[2:], y[2:])],
+        stride=(1, *p["stride"]) if len(p["stride"]) == 1 else tuple(p["stride"]),
+        before=tuple([a for a, _ in borders(p["padding"])]),  # type: ignore[arg-type]
+        dilation=(1, *p["dilation"]) if len(p["dilation"]) == 1 else tuple(p["dilation"]),
+    )
+
+
+def fits(node: Node) -> bool:
+    """Whether a convolution node has native code: floats, one or two dims, something to compute."""
+    values = [v for v in (*node.inputs, *node.outputs) if v is not None]
+    d = values[0].dtype
+    if d not in (np.float32, np.float64) or any([v.dtype != d for v in values]):
+        return False
+    if len(node.outputs[0].shape) not in (3, 4) or any([0 in v.shape for v in values]):
+        return False
+    if type(node.op).__name__ == "ConvInput" and node.inputs[2] is not None:
+        return all([part.taps for part in parts(shape_of(node))])
+    return True
+
+
+@dataclass
+class Part:
+    """The input's positions of one remainder: ``start + stride * i``; ``taps``, which of the kernel's they meet."""
+
+    start: Pair
+    source: Source | None
+    taps: list[int] = field(default_factory=list)
+
+
+def parts(s: Shape) -> list[Part]:
+    """How the gradient of the input falls into convolutions of stride 1."""
+    result = []
+    for a in range(s.stride[0]):
+        for b in range(s.stride[1]):
+            met = [
+                k
+                for k, (r, c) in enumerate(s.taps)
+                if r % s.stride[0] == a and c % s.stride[1] == b
+            ]
+            first, count = [], []
+            for dim, rest in enumerate((a, b)):
+                low = -(-(s.before[dim] - rest) // s.stride[dim])
+                high = -(-(s.space[dim] + s.before[dim] - rest) // s.stride[dim])
+                first.append(low)
+                count.append(high - low)
+            if min(count) <= 0:
+                continue
+            start = tuple(
+                [q + n * t - p for q, n, t, p in zip((a, b), first, s.stride, s.before, strict=True)]
+            )
+            if not met:
+                result.append(Part(start, None))  # type: ignore[arg-type]
+                continue
+            back = [tuple([s.taps[k][i] // s.stride[i] for i in (0, 1)]) for k in met]
+            most = [max([e[i] for e in back]) for i in (0, 1)]
+            source = Source(
+                s.out,
+                (most[0] - first[0], most[1] - first[1]),
+                (1, 1),
+                tuple([(most[0] - e[0], most[1] - e[1]) for e in back]),
+                (count[0], count[1]),
+            )
+            result.append(Part(start, source, met))  # type: ignore[arg-type]
+    return result
+
+
+class Scratch:
+    """Places in a step's scratch memory, in elements. The first pass only measures."""
+
+    def __init__(self, d: np.dtype[Any]) -> None:
+        self.size, self.unit = 0, 64 // d.itemsize
+
+    def take(self, count: int) -> int:
+        """A place for ``count`` elements."""
+        at = self.size
+        self.size += -(-count // self.unit) * self.unit
+        return at
+
+
+@dataclass
+class Product:
+    """``y[n, g, m] = bias[g, m] + sum over channels and taps of w[g, m] x[n, g]``: where everything lies."""
+
+    n: int
+    groups: int
+    channels: int
+    rows: int
+    source: Source
+    x: str
+    x_image: int  # distance of images, in elements
+    w: str
+    y: str
+    y_image: int
+    y_row: int
+    bias: str = ""
+
+
+class Forward:
+    """Writes a ``Product``."""
+
+    def __init__(self, f: Code, name: str, p: Product, scratch: str, places: Scratch) -> None:
+        self.f, self.p, self.s = f, p, p.source
+        self.columns = Columns(f, name, p.source)
+        self.taps = len(self.s.taps)
+        self.limits = tile_rows(f.module)
+        self.most = max(self.limits)
+        self.vectors = self.s.vectors(f.lanes)
+        self.together = max(1, min(p.n, self.most // self.vectors))  # images of a panel
+        blocks = -(-p.channels // max(1, DEPTH // self.taps))
+        self.block = -(-p.channels // blocks)  # channels at a time
+        slack = self.columns.slack()
+        self.image = 0
+        if not self.s.direct:
+            copies = self.together * self.block * self.s.plane
+            self.image = places.take(copies + 2 * slack) + slack
+            self.copies = copies
+        self.panel = places.take(self.block * self.taps * self.most * f.lanes)
+        self.scratch = scratch
+
+    def write(self) -> None:
+        """All images of all groups."""
+        f, p = self.f, self.p
+        if not self.s.direct:
+            f.clear(f.at(self.scratch, self.image), self.copies)
+        whole = p.n - p.n % self.together
+
+        def group(g: Number, _: list[str]) -> None:
+            if whole:
+                f.span(0, whole, self.together, lambda n, _: self.unit(g, n, self.together))
+            if whole < p.n:
+                self.unit(g, whole, p.n - whole)
+
+        f.span(0, p.groups, 1, group)
+
+    def unit(self, g: Number, n: Number, images: int) -> None:
+        """Images n to ``n + images`` of a group."""
+        f, p, s = self.f, self.p, self.s
+        size = s.space[0] * s.space[1]
+        copies = f.at(self.scratch, self.image)
+
+        def block(c: Number, _: list[str]) -> None:
+            count = f.smaller(self.block, f(f"sub nsw i64 {p.channels}, {c}"))
+            x = f.at(p.x, f.mul(n, p.x_image))
+            x = f.at(x, f.mul(f.add(f.mul(g, p.channels), c), size))
+            if s.direct:
+                self.panels(g, n, c, count, images, x, p.x_image)
+                return
+            copy = self.columns.copier()
+            for i in range(images):
+                here = f.at(copies, i * self.block * s.plane)
+                f.do(
+                    f"call void @{copy}(ptr {f.at(x, i * p.x_image)}, ptr {here}, i64 {count})"
+                )
+            self.panels(g, n, c, count, images, copies, self.block * s.plane)
+
+        f.span(0, p.channels, self.block, block)
+
+    def panels(
+        self, g: Number, n: Number, c: Number, count: Number, images: int, x: str, distance: int
+    ) -> None:
+        """Make each panel and multiply the weights with it."""
+        f = self.f
+        offsets, masks = self.columns.tables(images, distance)
+        total = images * self.vectors
+        size, longer = balanced(total, self.most)
+        parts = [(0, longer, size + 1)] if longer else []
+        parts.append((longer * (size + 1), -(-total // self.most) - longer, size))
+        lengths = [min(f.lanes, self.s.places - v * f.lanes) for v in range(self.vectors)] * images
+        starts = [
+            i * self.p.y_image + v * f.lanes for i in range(images) for v in range(self.vectors)
+        ]
+
+        def runs(v: int, vectors: int) -> tuple[tuple[int, int], ...]:
+            return tuple([(starts[k] - starts[v], lengths[k]) for k in range(v, v + vectors)])
+
+        for first, number, vectors in parts:
+            last = first + (number - 1) * vectors
+            usual = runs(first, vectors)
+
+            def one(v: Number, shape: Any, vectors: int = vectors) -> None:
+                self.one_panel(g, n, c, count, v, shape, vectors, x, offsets, masks)
+
+            same = runs(last, vectors) == usual
+            end = last + vectors if same else last
+            if end > first:
+                f.span(first, end, vectors, lambda v, _, u=usual, one=one: one(v, u))
+            if not same:
+                one(last, runs(last, vectors))
+
+    def one_panel(
+        self,
+        g: Number,
+        n: Number,
+        c: Number,
+        count: Number,
+        v: Number,
+        runs: tuple[tuple[int, int], ...],
+        vectors: int,
+        x: str,
+        offsets: str,
+        masks: str,
+    ) -> None:
+        """One panel: vectors v and following."""
+        f, p = self.f, self.p
+        panel = f.at(self.scratch, self.panel)
+        at = f.mul(v, self.columns.count)
+        where = f.at(offsets, at, 8)
+        which = f.at(masks, at, 2 if f.mask_kind == "i16" else 1)
+        f.do(
+            f"call void @{self.columns.packer(vectors)}(ptr {x}, ptr {panel}, i64 {count}, "
+            f"ptr {where}, ptr {which})"
+        )
+        depth = f.mul(count, self.taps)
+        first = f(f"icmp eq i64 {c}, 0")
+        lda = p.channels * self.taps
+        y = f.at(f.at(p.y, f.mul(n, p.y_image)), f.mul(v, f.lanes))
+        a = f.at(p.w, f.mul(c, self.taps))
+
+        def rows(m: Number, count: int) -> None:
+            name = tile(f.module, f.dtype, Tile(count, lda, p.y_row, runs, bool(p.bias)))
+            m = f.add(f.mul(g, p.rows), m)
+            bias = f.at(p.bias, m) if p.bias else "null"
+            f.do(
+                f"call void @{name}(ptr {f.at(a, f.mul(m, lda))}, ptr {panel}, "
+                f"ptr {f.at(y, f.mul(m, p.y_row))}, i64 {depth}, i1 {first}, ptr {bias})"
+            )
+
+        by_rows(f, p.rows, self.limits[vectors], rows)
+
+
+def by_rows(f: Code, count: int, most: int, rows: Any) -> None:
+    """Cut rows into blocks of nearly equal sizes."""
+    size, longer = balanced(count, most)
+    if longer:
+        f.span(0, longer * (size + 1), size + 1, lambda m, _: rows(m, size + 1))
+    f.span(longer * (size + 1), count, size, lambda m, _: rows(m, size))
+
+
+class Weights:
+    """Writes the gradient of the weights: outputs times columns, summed over positions and images."""
+
+    def __init__(self, f: Code, name: str, s: Shape, scratch: str, places: Scratch) -> None:
+        self.f, self.s = f, s
+        self.source = Source(s.space, s.before, s.stride, tuple(s.taps), s.out)
+        self.columns = Columns(f, name, self.source)
+        self.limits = tile_rows(f.module)
+        self.most = 3
+        self.count = s.inner * len(s.taps)
+        p = self.source.places
+        self.together = max(1, min(s.n, CHUNK // 2 // p))
+        self.vectors = self.source.vectors(f.lanes)
+        self.chunk = min(self.vectors, CHUNK // f.lanes)
+        slack = self.columns.slack()
+        self.image = self.outputs = 0
+        self.copies = self.together * s.inner * self.source.plane
+        if not self.source.direct:
+            self.image = places.take(self.copies + 2 * slack) + slack
+        if self.together > 1:
+            self.outputs = places.take(s.outer * self.together * p + 2 * f.lanes)
+        depth = max(self.chunk * f.lanes, self.together * p) + f.lanes
+        self.panel = places.take(depth * self.most * f.lanes)
+        self.scratch = scratch
+
+    def write(self, x: str, g: str, out: str) -> None:
+        """All groups."""
+        f, s = self.f, self.s
+        if not self.source.direct:
+            f.clear(f.at(self.scratch, self.image), self.copies)
+        self.x, self.g, self.out = x, g, out
+        whole = s.n - s.n % self.together
+
+        def group(k: Number, _: list[str]) -> None:
+            f.span(0, whole, self.together, lambda n, _: self.unit(k, n, self.together))
+            if whole < s.n:
+                self.unit(k, whole, s.n - whole)
+
+        f.span(0, s.groups, 1, group)
+
+    def unit(self, k: Number, n: Number, images: int) -> None:
+        """Images n to ``n + images`` of a group."""
+        f, s, p = self.f, self.s, self.source.places
+        size = s.space[0] * s.space[1]
+        channels = s.groups * s.inner
+        x = f.at(self.x, f.mul(f.add(f.mul(n, channels), f.mul(k, s.inner)), size))
+        copies, distance = x, channels * size
+        if not self.source.direct:
+            copies, distance = f.at(self.scratch, self.image), s.inner * self.source.plane
+            copy = self.columns.copier()
+            for i in range(images):
+                here = f.at(x, i * channels * size)
+                f.do(
+                    f"call void @{copy}(ptr {here}, ptr {f.at(copies, i * distance)}, i64 {s.inner})"
+                )
+        g = f.at(self.g, f.mul(f.add(f.mul(n, s.groups * s.outer), f.mul(k, s.outer)), p))
+        if images > 1:
+            g = self.side_by_side(g, images)
+        first = f(f"icmp eq i64 {n}, 0")
+        if images > 1 or self.vectors <= self.chunk:
+            self.panels(k, g, copies, distance, images, 0, self.vectors, first, images * p)
+            return
+
+        def chunk(v: Number, _: list[str]) -> None:
+            end = f.smaller(f.add(v, self.chunk), self.vectors)
+            start = f.mul(v, f.lanes)
+            stop = f.smaller(f.mul(end, f.lanes), p)
+            fresh = f(f"and i1 {first}, {f(f'icmp eq i64 {v}, 0')}")
+            depth = f(f"sub nsw i64 {stop}, {start}")
+            self.panels(k, f.at(g, start), copies, distance, 1, v, end, fresh, depth)
+
+        f.span(0, self.vectors, self.chunk, chunk)
+
+    def side_by_side(self, g: str, images: int) -> str:
+        """Outputs as (channel, image, position)."""
+        f, s, p = self.f, self.s, self.source.places
+        target = f.at(self.scratch, self.outputs)
+
+        def channel(m: Number, _: list[str]) -> None:
+            def image(i: Number, _: list[str]) -> None:
+                a = f.at(g, f.add(f.mul(i, s.groups * s.outer * p), f.mul(m, p)))
+                b = f.at(target, f.mul(f.add(f.mul(m, images), i), p))
+                for at in range(0, p, f.lanes):
+                    n = min(f.lanes, p - at)
+                    f.store(f.at(b, at), f.load(f.at(a, at), n), n)
+
+            f.span(0, images, 1, image)
+
+        f.span(0, s.outer, 1, channel)
+        return target
+
+    def panels(
+        self,
+        k: Number,
+        g: str,
+        copies: str,
+        distance: int,
+        images: int,
+        v: Number,
+        end: Number,
+        first: str,
+        depth: Number,
+    ) -> None:
+        """All columns for the positions of vectors v to end."""
+        f, s, p = self.f, self.s, self.source.places
+        offsets, masks = self.columns.tables(1, 0)
+        table = self.columns.column_table(s.inner)
+        panel = f.at(self.scratch, self.panel)
+        vectors = min(self.most, -(-self.count // f.lanes))
+        wide = vectors * f.lanes
+        lda = images * p
+        out = f.at(self.out, f.mul(k, s.outer * self.count))
+
+        def one(c: Number, width: int) -> None:
+            vectors = -(-width // f.lanes)
+            turn = self.columns.turner(vectors)
+
+            def image(i: Number, _: list[str]) -> None:
+                here = f.at(panel, f.mul(i, p * vectors * f.lanes))
+                f.do(
+                    f"call void @{turn}(ptr {f.at(copies, f.mul(i, distance))}, ptr {here}, "
+                    f"i64 {v}, i64 {end}, ptr {offsets}, ptr {masks}, ptr {f.at(table, c, 8)})"
+                )
+
+            f.span(0, images, 1, image)
+            runs = tuple(
+                [(j * f.lanes, min(f.lanes, width - j * f.lanes)) for j in range(vectors)]
+            )
+
+            def rows(m: Number, count: int) -> None:
+                name = tile(f.module, f.dtype, Tile(count, lda, self.count, runs))
+                f.do(
+                    f"call void @{name}(ptr {f.at(g, f.mul(m, lda))}, ptr {panel}, "
+                    f"ptr {f.at(out, f.add(f.mul(m, self.count), c))}, i64 {depth}, i1 {first}, "
+                    "ptr null)"
+                )
+
+            by_rows(f, s.outer, self.limits[vectors], rows)
+
+        whole = self.count - self.count % wide
+        f.span(0, whole, wide, lambda c, _: one(c, wide))
+        if whole < self.count:
+            one(whole, self.count - whole)
+
+
+def turned_weights(f: Code, s: Shape, w: str, met: list[int], target: str) -> None:
+    """Weights (groups * outer, inner, taps) as (groups, inner, outer, some of the taps)."""
+    taps, every = len(met), s.kernel[0] * s.kernel[1]
+    table = f.table(met)
+
+    def group(g: Number, o: Number, i: Number) -> None:
+        a = f.at(w, f.mul(f.add(f.mul(f.add(f.mul(g, s.outer), o), s.inner), i), every))
+        row = f.add(f.mul(g, s.inner), i)
+        b = f.at(target, f.mul(f.add(f.mul(row, s.outer), o), taps))
+
+        def tap(t: Number, _: list[str]) -> None:
+            v = f.scalar(f.at(a, met[t] if isinstance(t, int) else f.entry(table, t)))
+            f.do(f"store {f.element} {v}, ptr {f.at(b, t)}, align {f.size}")
+
+        if taps <= 9:
+            for t in range(taps):
+                tap(t, [])
+        else:
+            f.span(0, taps, 1, tap)
+
+    def outer(g: Number, o: Number) -> None:
+        f.span(0, s.inner, 1, lambda i, _: group(g, o, i))
+
+    f.span(0, s.groups, 1, lambda g, _: void(f.span(0, s.outer, 1, lambda o, _: outer(g, o))))
+
+
+def void(_: object) -> None:
+    """Forget a result."""
+
+
+def write_forward(f: Code, name: str, node: Node, p: list[str], scratch: str) -> int:
+    """Conv; p: input, weight, bias or "", output. Returns the elements of scratch memory."""
+    s, places = shape_of(node), Scratch(f.dtype)
+    source = Source(s.space, s.before, s.stride, tuple(s.taps), s.out)
+    size = source.places
+    product = Product(
+        s.n, s.groups, s.inner, s.outer, source, p[0],
+        s.groups * s.inner * s.space[0] * s.space[1], p[1], p[3],
+        s.groups * s.outer * size, size, p[2],
+    )  # fmt: skip
+    Forward(f, name, product, scratch, places).write()
+    return places.size
+
+
+def write_input(f: Code, name: str, node: Node, p: list[str], scratch: str) -> int:
+    """ConvInput; p: output's gradient, weight, bias or "", result."""
+    s, places = shape_of(node), Scratch(f.dtype)
+    size, out = s.space[0] * s.space[1], s.out[0] * s.out[1]
+    pieces = parts(s)
+    weights = places.take(s.groups * s.outer * s.inner * s.kernel[0] * s.kernel[1])
+    dense = s.stride == (1, 1)
+    channels = s.groups * s.inner
+    if any([part.source is None for part in pieces]):
+        f.clear(p[3], s.n * channels * size)
+    begin, most = places.size, places.size
+    for k, part in enumerate(pieces):
+        if part.source is None:
+            continue
+        places.size = begin
+        turned = f.at(scratch, weights)
+        turned_weights(f, s, p[1], part.taps, turned)
+        count = part.source.places
+        y, image, row = p[3], channels * size, size
+        if not dense:
+            y, image, row = f.at(scratch, places.take(s.n * channels * count)), channels * count, count
+        product = Product(
+            s.n, s.groups, s.outer, s.inner, part.source, p[0],
+            s.groups * s.outer * out, turned, y, image, row, p[2],
+        )  # fmt: skip
+        Forward(f, f"{name}_{k}", product, scratch, places).write()
+        if not dense:
+            spread(f, s, part, y, p[3])
+        most = max(most, places.size)
+    places.size = most
+    return places.size
+
+
+def spread(f: Code, s: Shape, part: Part, y: str, target: str) -> None:
+    """Put the positions of one remainder where they belong."""
+    assert part.source is not None
+    height, width = part.source.out
+
+    def plane(c: Number, _: list[str]) -> None:
+        def row(i: Number, _: list[str]) -> None:
+            a = f.at(y, f.mul(f.add(f.mul(c, height), i), width))
+            line = f.add(f.mul(c, s.space[0]), f.add(f.mul(i, s.stride[0]), part.start[0]))
+            b = f.at(target, f.add(f.mul(line, s.space[1]), part.start[1]))
+            for at in range(0, width, f.lanes):
+                n = min(f.lanes, width - at)
+                here = f.at(b, at * s.stride[1])
+                v = f.load(f.at(a, at), n)
+                if s.stride[1] == 1:
+                    f.store(here, v, n)
+                else:
+                    f.scatter(here, v, s.stride[1], n)
+
+        f.span(0, height, 1, row)
+
+    f.span(0, s.n * s.groups * s.inner, 1, plane)
+
+
+def write_weight(f: Code, name: str, node: Node, p: list[str], scratch: str) -> int:
+    """ConvWeight; p: input, output's gradient, result."""
+    places = Scratch(f.dtype)
+    Weights(f, name, shape_of(node), scratch, places).write(p[0], p[1], p[2])
+    return places.size
+
+
+def is_one(values: Any) -> bool:
+    """Whether all are 1."""
+    return math.prod(values) == 1

@@ -1,0 +1,148 @@
+"""Modules as functions: ensembles, per-sample gradients, and rearrange."""
+
+import numpy as np
+import pytest
+import torch
+from test_derivatives import same
+
+import rushlight as rl
+
+
+def net(t, seed):
+    t.manual_seed(seed)
+    return t.nn.Sequential(t.nn.Linear(3, 4), t.nn.Tanh(), t.nn.Linear(4, 2))
+
+
+def data(t, shape=(5, 3)):
+    return t.tensor(np.sin(np.arange(np.prod(shape))).reshape(shape).astype(np.float32))
+
+
+def close(a, b):
+    np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), 1e-5, 1e-6)
+
+
+def test_functional_call():
+    model = net(rl, 0)
+    weights = {name: p * 0 for name, p in model.named_parameters()}
+    F = rl.func
+    assert (F.functional_call(model, weights, data(rl)) == 0).all()
+    assert (F.functional_call(model, (weights, {}), (data(rl),)) == 0).all()
+    assert not (model(data(rl)) == 0).all()
+    with pytest.raises(ValueError, match="multiple"):
+        F.functional_call(model, (weights, weights), data(rl))
+    with pytest.raises(ValueError, match="dict"):
+        F.functional_call(model, 3, data(rl))
+    with pytest.raises(RuntimeError, match="Missing"):
+        F.functional_call(model, {}, data(rl), strict=True)
+
+
+def per_sample(t):
+    model = net(t, 0)
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(weights, x, y):
+        out = t.func.functional_call(model, weights, (x.unsqueeze(0),))
+        return ((out - y) ** 2).sum()
+
+    gradients = t.func.vmap(t.func.grad(loss), in_dims=(None, 0, 0))
+    return gradients(weights, data(t), data(t, (5, 2)))
+
+
+def test_per_sample_gradients():
+    ours, theirs = per_sample(rl), per_sample(torch)
+    assert list(ours) == list(theirs)
+    for name, g in ours.items():
+        assert g.shape[0] == 5
+        close(g, theirs[name])
+
+
+def ensemble(t):
+    models = [net(t, seed) for seed in range(3)]
+    parameters, buffers = t.func.stack_module_state(models)
+    base = models[0]
+
+    def call(parameters, buffers, x):
+        return t.func.functional_call(base, (parameters, buffers), (x,))
+
+    out = t.func.vmap(call, in_dims=(0, 0, None))(parameters, buffers, data(t))
+    out.sum().backward()
+    return out, parameters
+
+
+def test_ensemble():
+    (out, ours), (expected, theirs) = ensemble(rl), ensemble(torch)
+    close(out, expected)
+    for name, p in ours.items():
+        assert p.is_leaf and p.requires_grad
+        close(p.grad, theirs[name].grad)
+
+
+def test_stack_module_state_refuses():
+    F = rl.func
+    with pytest.raises(RuntimeError, match="at least one"):
+        F.stack_module_state([])
+    with pytest.raises(RuntimeError, match="class"):
+        F.stack_module_state([rl.nn.Linear(2, 2), rl.nn.Tanh()])
+    with pytest.raises(RuntimeError, match="training"):
+        F.stack_module_state([rl.nn.Linear(2, 2), rl.nn.Linear(2, 2).eval()])
+
+
+def test_a_training_step_as_a_function():
+    """Functional training follows torch's step by step."""
+    losses = []
+    for t in (rl, torch):
+        model = net(t, 1)
+        weights = {name: p.detach() for name, p in model.named_parameters()}
+
+        def loss(weights, t=t, model=model):
+            out = t.func.functional_call(model, weights, (data(t),))
+            return (out - data(t, (5, 2))).square().mean()
+
+        for _ in range(5):
+            gradients, value = t.func.grad_and_value(loss)(weights)
+            weights = {name: w - 0.1 * gradients[name] for name, w in weights.items()}
+        losses.append(value.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_batch_norm_without_running_statistics():
+    model = rl.nn.Sequential(rl.nn.Linear(2, 2), rl.nn.BatchNorm1d(2))
+    assert rl.func.replace_all_batch_norm_modules_(model) is model
+    assert model[1].running_mean is None and not model[1].track_running_stats
+    assert rl.func.functionalize(abs) is abs
+    x = rl.ones(2)
+    assert rl.func.debug_unwrap(x) is x
+
+
+PATTERNS = [
+    ((2, 3), "a b -> b a", {}),
+    ((2, 3, 4), "a b c -> (a b) c", {}),
+    ((6, 4), "(a b) c -> a c b", {"a": 2}),
+    ((6, 4), "... c -> c ...", {}),
+    ((6, 4, 2), "... c -> (...) c", {}),
+    ((6, 4), "a b -> a b 1", {}),
+    ((6, 1, 4), "a 1 b -> b a", {}),
+]
+
+
+@pytest.mark.parametrize("shape, pattern, sizes", PATTERNS)
+def test_rearrange(shape, pattern, sizes):
+    array = np.arange(float(np.prod(shape))).reshape(shape)
+    same(*[t.func.rearrange(t.tensor(array), pattern, **sizes) for t in (rl, torch)])
+
+
+def test_rearrange_refuses():
+    x = rl.ones(6, 4)
+    for pattern, sizes in [
+        ("a -> a", {}),
+        ("a b", {}),
+        ("a b -> a", {}),
+        ("a a -> a", {}),
+        ("(a b) c -> a b c", {}),
+        ("(a b) c -> a b c", {"a": 4}),
+        ("a b -> b a", {"z": 1}),
+    ]:
+        with pytest.raises(ValueError, match="rearrange"):
+            rl.func.rearrange(x, pattern, **sizes)
+    stacked = rl.func.rearrange([x, x], "k a b -> a (k b)")
+    assert stacked.shape == (6, 8)

@@ -1,0 +1,127 @@
+"""vmap: dims, nesting, gradients, randomness, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from test_derivatives import same
+
+import rushlight as rl
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+
+A = np.arange(24.0).reshape(2, 3, 4) / 7
+B = np.cos(np.arange(12.0)).reshape(3, 4)
+
+CASES = {
+    "plain": lambda t, v, a, b: v(lambda x: x * 2)(a),
+    "dot": lambda t, v, a, b: v(t.dot)(b, b),
+    "in_dims": lambda t, v, a, b: v(lambda x, y: x @ y, in_dims=(1, None))(a, b[0]),
+    "negative in_dims": lambda t, v, a, b: v(lambda x: x.sum(-1), in_dims=-1)(a),
+    "out_dims": lambda t, v, a, b: v(lambda x: x * 2, out_dims=1)(a),
+    "negative out_dims": lambda t, v, a, b: v(lambda x: x * 2, out_dims=-1)(a),
+    "several outputs": lambda t, v, a, b: v(lambda x: (x.sum(), {"t": x.T}), out_dims=(0, 2))(a),
+    "nested inputs": lambda t, v, a, b: v(lambda d, y: d["x"][0] * y, in_dims=({"x": (0,)}, None))(
+        {"x": (b,)}, 3.0
+    ),
+    "dict of in_dims": lambda t, v, a, b: v(
+        lambda d: d["x"] * d["y"].sum(), in_dims=({"x": 0, "y": None},)
+    )({"x": b, "y": a}),
+    "keyword": lambda t, v, a, b: v(lambda x, scale: x * scale)(b, scale=b[0]),
+    "constant": lambda t, v, a, b: v(lambda x: t.ones(2))(b),
+    "out_dims None": lambda t, v, a, b: v(lambda x: a[0, 0], out_dims=None)(b),
+    "vmap of vmap": lambda t, v, a, b: v(v(lambda x: x.sin().sum()))(a),
+    "outer product": lambda t, v, a, b: v(
+        v(lambda x, y: x * y, in_dims=(None, 0)), in_dims=(0, None)
+    )(b[0], b[1]),
+    "vmap of grad": lambda t, v, a, b: v(t.func.grad(lambda x: (x**3).sum()))(b),
+    "per-sample gradients": lambda t, v, a, b: v(
+        t.func.grad(lambda w, x: (w * x).sum() ** 2), in_dims=(None, 0)
+    )(b[0], b),
+    "grad of vmap": lambda t, v, a, b: t.func.grad(lambda x: v(t.dot)(x, b).sin().sum())(b),
+    "jacrev of vmap": lambda t, v, a, b: t.func.jacrev(v(lambda x: x.sin()))(b[:2, :2]),
+    "vmap of jacrev": lambda t, v, a, b: v(t.func.jacrev(lambda x: x.sin()))(b),
+    "vmap of hessian": lambda t, v, a, b: v(t.func.hessian(lambda x: (x**3).sum()))(b[:, :2]),
+    "vmap of jvp": lambda t, v, a, b: v(lambda x, y: t.func.jvp(lambda z: z.exp(), (x,), (y,))[1])(
+        b, b
+    ),
+    "vjp by basis": lambda t, v, a, b: v(t.func.vjp(lambda x: x.sin(), b[0])[1])(
+        t.eye(4, dtype=t.float64)
+    ),
+    "chunks": lambda t, v, a, b: v(lambda x: x * 2, chunk_size=2)(b),
+    "no samples": lambda t, v, a, b: v(lambda x: x.sum(0, keepdim=True), out_dims=1)(a[:0]),
+    "matmul": lambda t, v, a, b: v(lambda m: m @ b.T)(a),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_against_torch(name):
+    same(*[CASES[name](t, t.func.vmap, t.tensor(A), t.tensor(B)) for t in (rl, torch)])
+
+
+def test_top_level_name():
+    assert rl.vmap is rl.func.vmap
+
+
+def test_gradients_reach_inputs_and_closures():
+    results = []
+    for t in (rl, torch):
+        x, w = t.tensor(B, requires_grad=True), t.tensor(B[0], requires_grad=True)
+        t.vmap(lambda row, w=w: (row * w).sin().sum())(x).sum().backward()
+        results.append((x.grad.numpy(), w.grad.numpy()))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b)
+
+
+def test_what_only_a_loop_can_do():
+    x = rl.tensor([-1.0, 2.0, -3.0])
+    assert rl.vmap(lambda v: v if v > 0 else -v)(x).tolist() == [1, 2, 3]
+    assert rl.vmap(lambda v: rl.tensor(abs(v.item())))(x).tolist() == [1, 2, 3]
+
+
+def test_randomness():
+    x = rl.zeros(3)
+    with pytest.raises(RuntimeError, match="random"):
+        rl.vmap(lambda v: v + rl.rand(2))(x)
+    rl.manual_seed(0)
+    alike = rl.vmap(lambda v: v + rl.rand(2), randomness="same")(x)
+    rl.manual_seed(0)
+    assert (alike == rl.rand(2)).all()
+    after = rl.rand(1)
+    rl.manual_seed(0)
+    rl.rand(2)
+    assert rl.rand(1) == after
+    differing = rl.vmap(lambda v: v + rl.rand(2), randomness="different")(x)
+    assert len({tuple(row) for row in differing.tolist()}) == 3
+    with pytest.raises(RuntimeError):
+        rl.vmap(lambda v: v, randomness="some")
+
+
+REFUSED = [
+    lambda t, v, a: v(t.dot, in_dims=(None, None))(a[0, 0], a[0, 0]),
+    lambda t, v, a: v(t.add)(a, a[:1]),
+    lambda t, v, a: v(t.add, in_dims=(0,))(a, a),
+    lambda t, v, a: v(t.add, in_dims=(0, 3))(a, a),
+    lambda t, v, a: v(t.add, in_dims=(0, "a"))(a, a),
+    lambda t, v, a: v(t.add, in_dims="a")(a, a),
+    lambda t, v, a: v(t.add, in_dims=[0, 0])(a, a),
+    lambda t, v, a: v(lambda x: x)(3.0),
+    lambda t, v, a: v(lambda x: x)(),
+    lambda t, v, a: v(lambda x: x)(t.tensor(1.0)),
+    lambda t, v, a: v(lambda x: 3.0)(a),
+    lambda t, v, a: v(lambda x: (x, 3.0))(a),
+    lambda t, v, a: v(lambda x: x, out_dims=None)(a),
+    lambda t, v, a: v(lambda x: (x, x), out_dims=(0,))(a),
+    lambda t, v, a: v(lambda x: x, chunk_size=0)(a),
+]
+
+
+@pytest.mark.parametrize("case", range(len(REFUSED)))
+def test_refused(case):
+    for t in (rl, torch):
+        with pytest.raises(ValueError, match="vmap"):
+            REFUSED[case](t, t.func.vmap, t.tensor(A))
+
+
+def test_results_nested_differently_are_refused():
+    with pytest.raises(ValueError, match="nested"):
+        rl.vmap(lambda x: (x, x) if x > 0 else x)(rl.tensor([1.0, -1.0]))

@@ -137,11 +137,11 @@ class Prod(Reduction):
 
     def grad(self, g, input, out, dim, keepdim):
         shape = input._array.shape
+        if not shape:
+            return g
         g, out = kept(g, shape, dim, keepdim), kept(out, shape, dim, keepdim)
         if input._array.all():
             return g * (out / input).conj()
-        if not shape:
-            return g
         return (
             g
             * (

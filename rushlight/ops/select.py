@@ -257,7 +257,7 @@ class Sign(Elementwise):
 def sign(x: Any) -> Any:
     """The sign of real x in its dtype; NaN gives 0."""
     if x.dtype is dtypes.bool_:
-        return x.copy()
+        return copy_in(x, None)
     if x.dtype in dtypes.INTEGER_TYPES:
         return np.sign(x)
     above, below = np.asarray(x > 0), np.asarray(x < 0)
@@ -370,9 +370,8 @@ class Conj(Elementwise):
         return s.conj(input)
 
     def forward(self, arrays, params):
-        return (
-            np.conjugate(arrays[0]) if arrays[0].dtype in dtypes.COMPLEX_TYPES else arrays[0].copy()
-        )
+        x = arrays[0]
+        return np.conjugate(x) if x.dtype in dtypes.COMPLEX_TYPES else copy_in(x, None)
 
     def grad(self, g):
         return conj(g)

@@ -34,6 +34,14 @@ def avoided(step: Step, machine: Machine, watch: Watch) -> str | None:
     first = step.args[0] if step.args and isinstance(step.args[0], Ref) else None
     if step.name in LAYOUT_DECIDES and any(r in watch.loose for r in step.refs()):
         return "a layout that differs decides between view and copy"
+    if step.name == "as_strided" and machine.tensors[first]._is_view():
+        return "outside of a view's window, torch's gradient depends on what was written since"
+    if step.kind == "set" and step.name == "data":
+        source = memory_of(machine.tensors[step.args[1]])
+        if first in watch.foreign or _overlaps_itself(source) or 0 in source.strides:
+            return "a tensor's memory becomes that of a gradient, or is expanded"
+    if step.kind == "hook" and first in watch.derived:
+        return "gradients that are zero may be left out of the graph"
     if step.name == "requires_grad_" and not machine.tensors[first].numel():
         return "of an empty view it cannot be told which other tensors it shares memory with"
     if step.name in ("detach_", "requires_grad_") and first in watch.foreign:

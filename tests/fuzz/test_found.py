@@ -198,6 +198,7 @@ FOUND = {
     "rounding integers keeps their layout": """
         x = torch.ones(2, 3, dtype=torch.int64).T
         print(x.round().stride(), x.floor().stride(), x.trunc().stride(), x.ceil().stride())
+        print((x > 0).sign().stride())
         x = torch.ones(2, dtype=torch.int64).expand(3, 2)
         print(x.round().stride(), x.nan_to_num().stride())
     """,

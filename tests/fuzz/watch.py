@@ -81,6 +81,11 @@ class Watch:
             self.used.update(inputs)
         if step.kind == "set" and step.name == "data" and outcome.error is None:
             self._inherit(step.args[0], inputs)
+        if step.name in COMPOSED and "out" in step.kwargs:
+            target = memory_of(machine.tensors[step.kwargs["out"]])
+            for ref, t in machine.tensors.items():
+                if np.may_share_memory(target, memory_of(t)):
+                    self.unversioned.add(ref)
         for index in range(outcome.made):
             ref = Ref(step.id, index)
             if step.kind == "grad" or any(r in self.derived for r in inputs):

@@ -30,6 +30,14 @@ WITHOUT_SAMPLES = {
         is_deterministic_algorithms_warn_only_enabled is_inference set_flush_denormal save
         load get_file_path
     """,
+    "inner spellings of layers and decompositions, tested under their public names": """
+        affine_grid_generator constant_pad_nd convolution eig embedding_renorm_
+        feature_alpha_dropout_ feature_dropout feature_dropout_ geqrf grid_sampler
+        grid_sampler_2d grid_sampler_3d gru gru_cell lstm lstm_cell lstsq lu matrix_rank
+        native_batch_norm native_dropout native_group_norm native_layer_norm norm_except_dim
+        orgqr ormqr pca_lowrank rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell solve
+        svd_lowrank symeig
+    """,
     OWN: """
         empty empty_like empty_strided from_dlpack from_numpy frombuffer is_storage
         index_put_ relu_ threshold_ lu_unpack lu_solve typename compile vmap empty_permuted
@@ -47,7 +55,7 @@ WITHOUT_SAMPLES = {
 
 def functions(namespace, torchs):
     for name in dir(namespace):
-        value = getattr(namespace, name)
+        value = getattr(namespace, name, None)
         if name.startswith("_") or inspect.isclass(value) or inspect.ismodule(value):
             continue
         if callable(value) and callable(getattr(torchs, name, None)):

@@ -19,6 +19,11 @@ WITHOUT_SAMPLES = {
         fractional_max_pool3d_with_indices
     """,
     STATE: """
+        clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype
+        get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled
+        is_autocast_enabled set_anomaly_enabled set_autocast_cache_enabled
+        set_autocast_cpu_dtype set_autocast_cpu_enabled set_autocast_dtype
+        set_autocast_enabled set_autocast_gpu_dtype
         are_deterministic_algorithms_enabled get_default_device get_default_dtype
         get_deterministic_debug_mode set_deterministic_debug_mode
         get_float32_matmul_precision get_num_interop_threads get_num_threads get_rng_state

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from cases import CASES
 
 import rushlight as rl
+from tests.distributions.cases import CASES
 
 COARSE = {"Gamma", "Chi2", "Beta", "Dirichlet", "Dirichlet batch", "StudentT", "FisherSnedecor"}
 COARSE |= {"InverseGamma"}  # torch approximates implicit derivatives

@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from cases import COVARIANCE, EYE, LOC3, WIDE
 from torch.distributions import kl as torch_kl
 
 import rushlight as rl
 from rushlight.distributions.kl.registry import _formulas
+from tests.distributions.cases import COVARIANCE, EYE, LOC3, WIDE
 
 A, B = np.array([0.3, 1.4, 2.5]), np.array([0.9, 0.6, 3.1])
 P = np.array([0.2, 0.6, 0.9])

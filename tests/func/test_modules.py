@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from test_derivatives import same
 
 import rushlight as rl
+from tests.func.test_derivatives import same
 
 
 def net(t, seed):

@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from cases import CASES, Case, Index, Layer, Probability, Sign, layers
 
 import rushlight as rl
+from tests.nn.cases import CASES, Case, Index, Layer, Probability, Sign, layers
 
 BASES = {"Module"}
 CALLED = [c for c in CASES if c.inputs]

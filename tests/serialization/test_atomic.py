@@ -6,11 +6,11 @@ import subprocess
 import sys
 import threading
 
-import kill_during_save
 import pytest
 
 import rushlight as rl
 from rushlight.serialization import atomic, load, save
+from tests.serialization import kill_during_save
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes, links and locks of POSIX")
 

@@ -117,7 +117,9 @@ class Slope(Elementwise):
 
     def eager(self, xp, g, x, *, curve, options):
         d = curve.slope(NUMPY, x, **options)
-        return where_not(~d, g) if d.dtype == np.bool_ else g * d
+        if d.dtype == np.bool_:
+            return where_not(~d, g)
+        return g * d.astype(g.dtype, copy=False)
 
     def backward_name(self, params):
         return (
@@ -162,9 +164,8 @@ class Elu(Tunable):
         return high + s.expm1(low) * (alpha * scale)
 
     def slope(self, s, x, *, alpha, scale, input_scale):
-        return s.where(
-            x > 0, scale, s.exp(s.minimum(x, 0) * input_scale) * (alpha * scale * input_scale)
-        )
+        below = s.exp(s.minimum(x, 0) * input_scale) * (alpha * scale * input_scale)
+        return below if alpha * input_scale == 1 else s.where(x > 0, scale, below)
 
     def bend(self, x, *, alpha, scale, input_scale):
         return ((x * input_scale).exp() * (alpha * scale * input_scale**2)).masked_fill(x > 0, 0)
@@ -318,7 +319,7 @@ class Hardsigmoid(Activation):
         return s.minimum(s.maximum(input + 3, 0), 6) / 6
 
     def slope(self, s, x):
-        return ((x > -3) & (x < 3)) * s.where(x == x, x.dtype.type(1 / 6), x)
+        return s.where(x > -3, s.where(x < 3, 1 / 6, 0.0), 0.0)
 
 
 class Hardshrink(Tunable):
@@ -359,7 +360,7 @@ class Prelu(Elementwise):
     label = "PreluKernel"
 
     def scalar(self, s, input, weight):
-        return s.where(input > 0, input, input * weight)
+        return s.maximum(input, 0) + s.minimum(input, 0) * weight
 
     def grad_input(self, g, input, weight):
         positive = (input > 0).to(g.dtype)

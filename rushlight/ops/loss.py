@@ -118,7 +118,8 @@ class SmoothL1Loss(Pointwise):
 
     def value(self, x, y, *, beta):
         d = np.abs(x - y)
-        return np.where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta)
+        near = np.minimum(d, beta)  # the difference where it is below beta, else beta
+        return near * (d - 0.5 * near) / beta
 
     def slope(self, x, y, *, beta):
         return ((x - y) / beta).clamp(-1, 1)
@@ -129,7 +130,8 @@ class HuberLoss(Pointwise):
 
     def value(self, x, y, *, delta):
         d = np.abs(x - y)
-        return np.where(d < delta, d * d * 0.5, (d - 0.5 * delta) * delta)
+        near = np.minimum(d, delta)
+        return near * (d - 0.5 * near)
 
     def slope(self, x, y, *, delta):
         return (x - y).clamp(-delta, delta)

@@ -24,6 +24,15 @@ def wide(x: Any) -> Any:
     return x.astype(dtypes.float32) if x is not None and x.dtype in dtypes.HALVES else x
 
 
+BLOCK = 1 << 15  # elements that a norm works on at a time, so that its steps stay in the cache
+
+
+def blocks(n: int, width: int) -> list[slice]:
+    """Ranges of n rows of ``width`` elements."""
+    step = max(1, BLOCK // max(1, width))
+    return [slice(i, min(n, i + step)) for i in range(0, n, step)]
+
+
 def channel_sum(x: np.ndarray) -> np.ndarray:
     """Sums over samples and places of a contiguous (N, C, P)."""
     n, c, p = x.shape
@@ -44,9 +53,45 @@ def flattened(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
 
-def column(v: np.ndarray) -> np.ndarray:
-    """Values of channels, to broadcast over (N, C, P)."""
-    return v[:, None]
+def normalise_channels(x: Any, w: Any, b: Any, eps: float) -> tuple[Any, Any, Any]:
+    """``BatchNorm`` of arrays."""
+    shape, x = x.shape, flattened(x)
+    n, c, p = x.shape
+    count = x.dtype.type(n * p)
+    mean = channel_sum(x) / count
+    parts, squares = blocks(n, c * p), 0
+    for part in parts:
+        y = x[part] - mean[:, None]
+        squares = squares + channel_dot(y, y)
+    scale = 1 / np.sqrt(squares / count + x.dtype.type(eps))
+    factor = scale if w is None else scale * w
+    shift = -mean * factor if b is None else b - mean * factor
+    out = np.empty_like(x)
+    for part in parts:
+        y = np.multiply(x[part], factor[:, None], out[part])
+        y += shift[:, None]
+    return out.reshape(shape), mean, scale
+
+
+def channel_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: bool) -> Any:
+    """Gradients of ``BatchNorm`` by the input (None unless needed), the weight and the bias."""
+    shape, x, g = x.shape, flattened(x), flattened(g)
+    n, c, p = x.shape
+    parts, slope = blocks(n, c * p), 0
+    for part in parts:
+        slope = slope + channel_dot(g[part], x[part] - mean[:, None])
+    slope, total = slope * scale, channel_sum(g)
+    if not needed:
+        return None, slope, total
+    factor = scale if w is None else scale * w
+    by_x = -slope * scale * factor / x.dtype.type(n * p)
+    rest = -mean * by_x - total * factor / x.dtype.type(n * p)
+    out = np.empty_like(x)
+    for part in parts:
+        y = np.multiply(x[part], by_x[:, None], out[part])
+        y += g[part] * factor[:, None]
+        y += rest[:, None]
+    return out.reshape(shape), slope, total
 
 
 class BatchNorm(Op):
@@ -60,41 +105,20 @@ class BatchNorm(Op):
     label = "NativeBatchNorm"
 
     def eager(self, xp, input, weight, bias, *, eps):
-        x, w, b = flattened(wide(input)), wide(weight), wide(bias)
-        count = x.dtype.type(x.shape[0] * x.shape[2])
-        mean = channel_sum(x) / count
-        y = x - column(mean)
-        scale = 1 / np.sqrt(channel_dot(y, y) / count + x.dtype.type(eps))
-        y *= column(scale if w is None else scale * w)
-        if b is not None:
-            y += column(b)
-        return y.reshape(input.shape).astype(input.dtype, copy=False), as_bits(mean), as_bits(scale)
+        out, mean, scale = normalise_channels(wide(input), wide(weight), wide(bias), eps)
+        return out.astype(input.dtype, copy=False), as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params):
         if modes.grad or modes.trace is not None:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
-        x, gy = flattened(wide(input._array)), flattened(wide(g[0]._array))
-        w, mean, scale = (
-            None if weight is None else wide(weight._array),
-            from_bits(mean._array),
-            from_bits(scale._array),
-        )
-        count = x.dtype.type(x.shape[0] * x.shape[2])
-        total = channel_sum(gy)
-        y = x - column(mean)
-        slope = channel_dot(gy, y) * scale  # the weight's gradient
-        gx = None
-        if needs[0]:
-            factor = scale if w is None else scale * w
-            y *= column(-slope * scale * factor / count)
-            y += gy * column(factor)
-            y -= column(total * factor / count)
-            gx = wrap(y.reshape(input._array.shape).astype(input._array.dtype, copy=False))
-        d = None if weight is None else weight._array.dtype
+        arrays = [None if t is None else wide(t._array) for t in (g[0], input, weight)]
+        kept = from_bits(mean._array), from_bits(scale._array)
+        gx, gw, gb = channel_gradients(*arrays, *kept, needs[0])
+        d, dw = input._array.dtype, None if weight is None else weight._array.dtype
         return [
-            gx,
-            wrap(slope.astype(d)) if needs[1] else None,
-            wrap(total.astype(d or total.dtype)) if needs[2] else None,
+            wrap(gx.astype(d, copy=False)) if needs[0] else None,
+            wrap(gw.astype(dw or gw.dtype, copy=False)) if needs[1] else None,
+            wrap(gb.astype(dw or gb.dtype, copy=False)) if needs[2] else None,
         ]
 
 
@@ -117,6 +141,55 @@ def rows(x: np.ndarray, rank: int) -> np.ndarray:
     )
 
 
+def flat(w: Any) -> Any:
+    """A weight as a vector."""
+    return None if w is None else w.reshape(-1)
+
+
+def normalise_rows(x: Any, w: Any, b: Any, eps: float, center: bool) -> tuple[Any, Any, Any]:
+    """``LayerNorm`` of the rows of a matrix; the means and scales are columns."""
+    n, k = x.shape
+    count, one = x.dtype.type(k), np.ones(k, x.dtype)
+    out, scale = np.empty_like(x), np.empty((n, 1), x.dtype)
+    mean = x.dot(one)[:, None] / count if center else np.zeros((1, 1), x.dtype)
+    for part in blocks(n, k):
+        y = out[part]
+        source = np.subtract(x[part], mean[part], y) if center else x[part]
+        spread = np.vecdot(source, source)[:, None] / count
+        scale[part] = s = 1 / np.sqrt(spread + x.dtype.type(eps))
+        np.multiply(source, s, y)
+        if w is not None:
+            y *= w
+        if b is not None:
+            y += b
+    return out, mean, scale
+
+
+def row_gradients(
+    g: Any, x: Any, w: Any, mean: Any, scale: Any, center: bool, needs: Any
+) -> tuple[Any, Any, Any]:
+    """Gradients of ``normalise_rows`` by the matrix, the weight and the bias, where needed."""
+    n, k = x.shape
+    one, many = np.ones(k, x.dtype), np.ones(n, x.dtype)
+    out, gw = np.empty_like(x) if needs[0] else None, np.zeros(k, x.dtype)
+    for part in blocks(n, k):
+        y = (x[part] - mean[part] if center else x[part]) * scale[part]
+        gy = g[part]
+        if needs[1]:
+            gw += many[part].dot(gy * y)
+        if out is None:
+            continue
+        if w is not None:
+            gy = gy * w
+        along = np.vecdot(gy, y)[:, None] / -x.dtype.type(k)
+        r = np.multiply(y, along, out[part])
+        r += gy
+        if center:
+            r -= gy.dot(one)[:, None] / x.dtype.type(k)
+        r *= scale[part]
+    return out, gw, many.dot(g) if needs[2] else None
+
+
 class LayerNorm(Op):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last ``rank`` dims; without
     ``center``, of ``x / sqrt(mean(x^2) + eps)``.
@@ -129,47 +202,23 @@ class LayerNorm(Op):
     label = "NativeLayerNorm"
 
     def eager(self, xp, input, weight, bias, *, rank, eps, center):
-        x, w, b = rows(wide(input), rank), wide(weight), wide(bias)
-        count = x.dtype.type(x.shape[1])
-        if center:
-            mean = np.add.reduce(x, 1, None, None, True) / count
-            y = x - mean
-        else:
-            mean, y = np.zeros((1, 1), x.dtype), x
-        scale = 1 / np.sqrt(np.vecdot(y, y)[:, None] / count + x.dtype.type(eps))
-        y = np.multiply(y, scale, y if center else None)
-        if w is not None:
-            y *= w.reshape(-1)
-        if b is not None:
-            y += b.reshape(-1)
-        return y.reshape(input.shape).astype(input.dtype, copy=False), as_bits(mean), as_bits(scale)
+        x, w, b = rows(wide(input), rank), flat(wide(weight)), flat(wide(bias))
+        out, mean, scale = normalise_rows(x, w, b, eps, center)
+        out = out.reshape(input.shape).astype(input.dtype, copy=False)
+        return out, as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params, specs):
         rank = params["rank"]
         if modes.grad or modes.trace is not None:
             return layer_norm_gradients(g[0], input, weight, rank, params["eps"], params["center"])
         x, gy = rows(wide(input._array), rank), rows(wide(g[0]._array), rank)
-        mean, scale = from_bits(mean._array), from_bits(scale._array)
-        y = x - mean if params["center"] else x
-        y = y * scale
-        gw = gb = gx = None
-        if needs[1]:
-            gw = wrap(
-                np.einsum("ij,ij->j", gy, y).reshape(specs[1][0]).astype(specs[1][1], copy=False)
-            )
-        if needs[2]:
-            gb = wrap(np.add.reduce(gy, 0).reshape(specs[2][0]).astype(specs[2][1], copy=False))
-        if needs[0]:
-            count = x.dtype.type(x.shape[1])
-            if weight is not None:
-                gy = gy * wide(weight._array).reshape(-1)
-            y *= np.vecdot(gy, y)[:, None] / -count
-            y += gy
-            if params["center"]:
-                y -= np.add.reduce(gy, 1, None, None, True) / count
-            y *= scale
-            gx = wrap(y.reshape(input._array.shape).astype(input._array.dtype, copy=False))
-        return [gx, gw, gb]
+        w = None if weight is None else flat(wide(weight._array))
+        kept = from_bits(mean._array), from_bits(scale._array)
+        found = row_gradients(gy, x, w, *kept, params["center"], needs)
+        return [
+            wrap(r.reshape(spec[0]).astype(spec[1], copy=False)) if need else None
+            for r, need, spec in zip(found, needs, specs, strict=True)
+        ]
 
 
 def layer_norm_gradients(

@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.fuzz import (
-    makers_state,  # noqa: F401
-    makers_values,  # noqa: F401  (sources of steps; seeds mean this order)
-)
+from tests.fuzz import makers_state, makers_values  # noqa: F401  (where steps come from)
 from tests.fuzz.growth import Maker
 from tests.fuzz.observe import look, quiet
 from tests.fuzz.program import Array

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tests.fuzz import makers_values  # noqa: F401  (registers first: seeds mean that order)
 from tests.fuzz.growth import Draft, Maker, maker
 from tests.fuzz.program import Array
 

@@ -59,7 +59,8 @@ def normalise_channels(x: Any, w: Any, b: Any, eps: float) -> tuple[Any, Any, An
     n, c, p = x.shape
     count = x.dtype.type(n * p)
     mean = channel_sum(x) / count
-    parts, squares = blocks(n, c * p), 0
+    squares: Any = 0
+    parts = blocks(n, c * p)
     for part in parts:
         y = x[part] - mean[:, None]
         squares = squares + channel_dot(y, y)
@@ -77,7 +78,8 @@ def channel_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: boo
     """Gradients of ``BatchNorm`` by the input (None unless needed), the weight and the bias."""
     shape, x, g = x.shape, flattened(x), flattened(g)
     n, c, p = x.shape
-    parts, slope = blocks(n, c * p), 0
+    slope: Any = 0
+    parts = blocks(n, c * p)
     for part in parts:
         slope = slope + channel_dot(g[part], x[part] - mean[:, None])
     slope, total = slope * scale, channel_sum(g)
@@ -111,9 +113,9 @@ class BatchNorm(Op):
     def grads(self, g, needs, input, weight, mean, scale, params):
         if modes.grad or modes.trace is not None:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
-        arrays = [None if t is None else wide(t._array) for t in (g[0], input, weight)]
+        gy, x, w = [None if t is None else wide(t._array) for t in (g[0], input, weight)]
         kept = from_bits(mean._array), from_bits(scale._array)
-        gx, gw, gb = channel_gradients(*arrays, *kept, needs[0])
+        gx, gw, gb = channel_gradients(gy, x, w, *kept, needs[0])
         d, dw = input._array.dtype, None if weight is None else weight._array.dtype
         return [
             wrap(gx.astype(d, copy=False)) if needs[0] else None,

@@ -166,7 +166,9 @@ class Code(Function):
         """The reverse of ``gather``."""
         kind = f"<{self.lanes} x ptr>"
         name = f"@llvm.masked.scatter.{self.suffix}.v{self.lanes}p0"
-        self.module.declarations.add(f"declare void {name}({self.vector}, {kind}, i32, {self.bits})")
+        self.module.declarations.add(
+            f"declare void {name}({self.vector}, {kind}, i32, {self.bits})"
+        )
         self.do(
             f"call void {name}({self.vector} {value}, {kind} {self.pointers(p, step)}, "
             f"i32 {self.size}, {self.bits} {self.mask(0, lanes)})"

@@ -125,9 +125,7 @@ class Columns:
         s, name = self.source, f"{self.name}_copy"
         if name in self.module.functions:
             return name
-        f = Code(
-            self.module, name, "ptr noalias %x, ptr noalias %y, i64 %channels", self.f.dtype
-        )
+        f = Code(self.module, name, "ptr noalias %x, ptr noalias %y, i64 %channels", self.f.dtype)
         (height, width), (sh, sw) = s.space, s.stride
 
         def inside(phase: int, dim: int) -> range:
@@ -189,9 +187,7 @@ class Columns:
             "ptr noalias %x, ptr noalias %y, i64 %channels, ptr %offsets, ptr %masks",
             self.f.dtype,
         )
-        pieces = [
-            self.piece_pointers(f, "%x", v, "%offsets", "%masks") for v in range(vectors)
-        ]
+        pieces = [self.piece_pointers(f, "%x", v, "%offsets", "%masks") for v in range(vectors)]
         taps, table = len(s.taps), self.taps()
 
         def body(c: Number, t: Number) -> None:
@@ -200,9 +196,7 @@ class Columns:
             for v in range(vectors):
                 f.store(f.at(y, v * f.lanes), self.vector(f, pieces[v], where))
 
-        f.span(
-            0, "%channels", 1, lambda c, _: void(f.span(0, taps, 1, lambda t, _: body(c, t)))
-        )
+        f.span(0, "%channels", 1, lambda c, _: void(f.span(0, taps, 1, lambda t, _: body(c, t))))
         f.end()
         return name
 

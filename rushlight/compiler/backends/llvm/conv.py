@@ -115,7 +115,10 @@ def parts(s: Shape) -> list[Part]:
             if min(count) <= 0:
                 continue
             start = tuple(
-                [q + n * t - p for q, n, t, p in zip((a, b), first, s.stride, s.before, strict=True)]
+                [
+                    q + n * t - p
+                    for q, n, t, p in zip((a, b), first, s.stride, s.before, strict=True)
+                ]
             )
             if not met:
                 result.append(Part(start, None))  # type: ignore[arg-type]
@@ -217,9 +220,7 @@ class Forward:
             copy = self.columns.copier()
             for i in range(images):
                 here = f.at(copies, i * self.block * s.plane)
-                f.do(
-                    f"call void @{copy}(ptr {f.at(x, i * p.x_image)}, ptr {here}, i64 {count})"
-                )
+                f.do(f"call void @{copy}(ptr {f.at(x, i * p.x_image)}, ptr {here}, i64 {count})")
             self.panels(g, n, c, count, images, copies, self.block * s.plane)
 
         f.span(0, p.channels, self.block, block)
@@ -430,9 +431,7 @@ class Weights:
                 )
 
             f.span(0, images, 1, image)
-            runs = tuple(
-                [(j * f.lanes, min(f.lanes, width - j * f.lanes)) for j in range(vectors)]
-            )
+            runs = tuple([(j * f.lanes, min(f.lanes, width - j * f.lanes)) for j in range(vectors)])
 
             def rows(m: Number, count: int) -> None:
                 name = tile(f.module, f.dtype, Tile(count, lda, self.count, runs))
@@ -514,7 +513,11 @@ def write_input(f: Code, name: str, node: Node, p: list[str], scratch: str) -> i
         count = part.source.places
         y, image, row = p[3], channels * size, size
         if not dense:
-            y, image, row = f.at(scratch, places.take(s.n * channels * count)), channels * count, count
+            y, image, row = (
+                f.at(scratch, places.take(s.n * channels * count)),
+                channels * count,
+                count,
+            )
         product = Product(
             s.n, s.groups, s.outer, s.inner, part.source, p[0],
             s.groups * s.outer * out, turned, y, image, row, p[2],

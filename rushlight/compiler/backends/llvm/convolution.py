@@ -217,8 +217,7 @@ class Writer:
         (top, bottom), (left, right) = frame
         h, w = space
         tall, wide = h + top + bottom, w + left + right
-        self.module.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-        f.do(f"call void @llvm.memset.p0.i64(ptr {to}, i8 0, i64 {images * channels * tall * wide * 4}, i1 false)")
+        self.clear(f, to, images * channels * tall * wide)
 
         def row(n: str, c: str, y: str) -> None:
             source = self.add(f, self.add(f, self.add(f, x, n, image_step * 4), c, h * w * 4), y, w * 4)
@@ -289,38 +288,43 @@ class Writer:
         taps = math.prod(s.kernel)
         tall, wide = space[0] + sum(frame[0]), space[1] + sum(frame[1])
         framed = any([a or b for a, b in frame])
-        vectors = cdiv(made, n)
-        r, q, v = tile_for(max([p.size for p in phases]), vectors)
-        padded = cdiv(vectors, v) * v * n
+        r, q, v = tile_for(max([p.size for p in phases]), cdiv(made, n))
+        block = v * n  # channels made at a time; weights and sums of one block lie together
+        blocks = cdiv(made, block)
         places = math.prod(self.out_space)
         images = max([d for d in range(1, s.n + 1) if s.n % d == 0 and d * places <= max(PLACES, places)])
-        weights = self.take(channels * taps * padded)
+        weights = self.take(blocks * channels * taps * block)
         planes = self.take(images * channels * tall * wide) if framed else 0
-        sums = self.take(images * places * padded)
+        sums = self.take(images * places * block)
         x0, w0, y0, b0 = bases
         base = self.pointer("scratch")
         wt, sums_p = self.add(f, base, weights), self.add(f, base, sums)
-        if made % (v * n):  # lanes that no channel fills
-            self.module.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-            f.do(f"call void @llvm.memset.p0.i64(ptr {wt}, i8 0, i64 {channels * taps * padded * 4}, i1 false)")
+        if made % block:  # lanes that no channel fills
+            self.clear(f, wt, blocks * channels * taps * block)
         micros = {
-            (p, rows[0], cols[0]): self.micro(rows[0], cols[0], v, p, wide, tall * wide, channels, padded, taps)
+            (p, rows[0], cols[0]): self.micro(rows[0], cols[0], v, p, wide, tall * wide, channels, block, taps)
             for p in phases for rows in pieces(p.size[0], r) for cols in pieces(p.size[1], q)
         }
-        turn_out = self.transpose(places, made, padded, places, b0 is not None)
 
         def group(g: str) -> None:
             w = self.add(f, w0, g, made * channels * taps * 4)
-            if steps == "made first":
-                f.do(f"call void @{self.transpose(made, channels * taps, channels * taps, padded)}(ptr {w}, ptr {wt}, ptr null)")
-            else:
-                turn = self.transpose(made, taps, taps, padded)
-                self.each(f, channels, lambda c: f.do(
-                    f"call void @{turn}(ptr {self.add(f, w, c, made * taps * 4)}, ptr {self.add(f, wt, c, taps * padded * 4)}, ptr null)"))
+            for part in pieces(made, block):
+                self.each(f, part[1], lambda k, part=part: turn_weights(w, part, self.index(f, k, 1, part[2] // block)))
             x = self.add(f, x0, g, channels * math.prod(space) * 4)
             y = self.add(f, y0, g, made * places * 4)
             b = "null" if b0 is None else self.add(f, b0, g, made * 4)
             self.each(f, s.n // images, lambda c: chunk(c, x, y, b))
+
+        def turn_weights(w: str, part: Any, k: str) -> None:
+            to = self.add(f, wt, k, channels * taps * block * 4)
+            if steps == "made first":
+                turn = self.transpose(part[0], channels * taps, channels * taps, block)
+                f.do(f"call void @{turn}(ptr {self.add(f, w, k, block * channels * taps * 4)}, ptr {to}, ptr null)")
+                return
+            turn = self.transpose(part[0], taps, taps, block)
+            w = self.add(f, w, k, block * taps * 4)
+            self.each(f, channels, lambda c: f.do(
+                f"call void @{turn}(ptr {self.add(f, w, c, made * taps * 4)}, ptr {self.add(f, to, c, taps * block * 4)}, ptr null)"))
 
         def chunk(c: str, x: str, y: str, b: str) -> None:
             x = self.add(f, x, c, images * s.groups * channels * math.prod(space) * 4)
@@ -330,17 +334,25 @@ class Writer:
                 to = self.add(f, base, planes)
                 self.framed(f, x, to, images, channels, s.groups * channels * math.prod(space), space, frame)
                 x, image = to, channels * tall * wide
-            self.each(f, padded // (v * n), lambda k: self.each(f, images, lambda i: tiles(k, i, x, image)))
+            for part in pieces(made, block):
+                self.each(f, part[1], lambda k, part=part: channels_of(self.index(f, k, 1, part[2] // block), part, x, y, b, image))
+
+        def channels_of(k: str, part: Any, x: str, y: str, b: str, image: int) -> None:
+            self.each(f, images, lambda i: tiles(k, i, x, image))
+            turn = self.transpose(places, part[0], block, places, b0 is not None)
+            y = self.add(f, y, k, block * places * 4)
+            bias = b if b0 is None else self.add(f, b, k, block * 4)
             self.each(f, images, lambda i: f.do(
-                f"call void @{turn_out}(ptr {self.add(f, sums_p, i, places * padded * 4)}, "
-                f"ptr {self.add(f, y, i, s.groups * made * places * 4)}, ptr {b})"))
+                f"call void @{turn}(ptr {self.add(f, sums_p, i, places * block * 4)}, "
+                f"ptr {self.add(f, y, i, s.groups * made * places * 4)}, ptr {bias})"))
 
         def tiles(k: str, i: str, x: str, image: int) -> None:
-            w = self.add(f, wt, k, v * n * 4)
+            w = self.add(f, wt, k, channels * taps * block * 4)
             x = self.add(f, x, i, image * 4)
-            y = self.add(f, self.add(f, sums_p, i, places * padded * 4), k, v * n * 4)
+            y = self.add(f, sums_p, i, places * block * 4)
             for p in phases:
-                xp, yp = self.add(f, x, self.corner(frame, p, wide) * 4), self.add(f, y, (p.start[0] * self.out_space[1] + p.start[1]) * padded * 4)
+                xp = self.add(f, x, self.corner(frame, wide) * 4)
+                yp = self.add(f, y, (p.start[0] * self.out_space[1] + p.start[1]) * block * 4)
                 for rows in pieces(p.size[0], r):
                     for cols in pieces(p.size[1], q):
                         self.each(f, rows[1], lambda a, p=p, xp=xp, yp=yp, rows=rows, cols=cols: self.each(
@@ -349,12 +361,17 @@ class Writer:
         def one(a: str, b: str, p: Phase, x: str, y: str, rows: Any, cols: Any, w: str) -> None:
             i, j = self.index(f, a, rows[0], rows[2]), self.index(f, b, cols[0], cols[2])
             x = self.add(f, self.add(f, x, i, p.at[0] * wide * 4), j, p.at[1] * 4)
-            y = self.add(f, self.add(f, y, i, p.step[0] * self.out_space[1] * padded * 4), j, p.step[1] * padded * 4)
+            y = self.add(f, self.add(f, y, i, p.step[0] * self.out_space[1] * block * 4), j, p.step[1] * block * 4)
             f.do(f"call void @{micros[p, rows[0], cols[0]]}(ptr {x}, ptr {w}, ptr {y})")
 
         self.each(f, s.groups, group)
 
-    def corner(self, frame: Any, p: Phase, wide: int) -> int:
+    def clear(self, f: Function, p: str, floats: int) -> None:
+        """Zeros."""
+        self.module.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+        f.do(f"call void @llvm.memset.p0.i64(ptr {p}, i8 0, i64 {floats * 4}, i1 false)")
+
+    def corner(self, frame: Any, wide: int) -> int:
         """Where offset (0, 0) lies in a frame, in floats: taps of the forward pass count from the frame's own corner."""
         return 0 if self.s.kind == "Conv" else frame[0][0] * wide + frame[1][0]
 
@@ -414,31 +431,33 @@ class Writer:
         kh, kw = s.kernel
         vectors = cdiv(s.outer, n)
         m, high, v = self.weight_tile(vectors)
-        padded = cdiv(vectors, v) * v * n
-        places = math.prod(s.out)
+        block = v * n
+        blocks = cdiv(s.outer, block)
+        places, weights = math.prod(s.out), s.inner * kh * kw
         images = max([d for d in range(1, s.n + 1) if s.n % d == 0 and d * places <= max(PLACES, places)])
-        sums = self.take(s.inner * kh * kw * padded)
+        sums = self.take(blocks * weights * block)
         planes = self.take(images * s.inner * tall * wide) if framed else 0
-        turned = self.take(images * places * padded)
+        turned = self.take(images * places * block)
         x0, g0, w0 = [self.pointer(q) for q in (*node.inputs[:2], node.outputs[0])]
         base = self.pointer("scratch")
         sums_p, turned_p = self.add(f, base, sums), self.add(f, base, turned)
-        self.module.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-        if s.outer % (v * n):
-            f.do(f"call void @llvm.memset.p0.i64(ptr {turned_p}, i8 0, i64 {images * places * padded * 4}, i1 false)")
-        turn = self.transpose(s.outer, places, places, padded)
-        back = self.transpose(s.inner * kh * kw, s.outer, padded, s.inner * kh * kw)
         image = s.inner * tall * wide if framed else s.groups * s.inner * tall * wide
-        micros = {(c[0], r[0]): self.pairs(c[0], r[0], v, wide, tall * wide, image, images, padded)
+        micros = {(c[0], r[0]): self.pairs(c[0], r[0], v, wide, tall * wide, image, images, block)
                   for c in pieces(s.inner, m) for r in pieces(kh, high)}
 
         def group(g: str) -> None:
-            f.do(f"call void @llvm.memset.p0.i64(ptr {sums_p}, i8 0, i64 {s.inner * kh * kw * padded * 4}, i1 false)")
+            self.clear(f, sums_p, blocks * weights * block)
             x = self.add(f, x0, g, s.inner * math.prod(s.space) * 4)
             y = self.add(f, g0, g, s.outer * places * 4)
             self.each(f, s.n // images, lambda c: chunk(c, x, y))
-            w = self.add(f, w0, g, s.outer * s.inner * kh * kw * 4)
-            f.do(f"call void @{back}(ptr {sums_p}, ptr {w}, ptr null)")
+            w = self.add(f, w0, g, s.outer * weights * 4)
+            for part in pieces(s.outer, block):
+                self.each(f, part[1], lambda k, part=part: turn_back(self.index(f, k, 1, part[2] // block), part, w))
+
+        def turn_back(k: str, part: Any, w: str) -> None:
+            back = self.transpose(weights, part[0], block, weights)
+            source, to = self.add(f, sums_p, k, weights * block * 4), self.add(f, w, k, block * weights * 4)
+            f.do(f"call void @{back}(ptr {source}, ptr {to}, ptr null)")
 
         def chunk(c: str, x: str, y: str) -> None:
             x = self.add(f, x, c, images * s.groups * s.inner * math.prod(s.space) * 4)
@@ -447,22 +466,27 @@ class Writer:
                 to = self.add(f, base, planes)
                 self.framed(f, x, to, images, s.inner, s.groups * s.inner * math.prod(s.space), s.space, frame)
                 x = to
+            for part in pieces(s.outer, block):
+                self.each(f, part[1], lambda k, part=part: channels_of(self.index(f, k, 1, part[2] // block), part, x, y))
+
+        def channels_of(k: str, part: Any, x: str, y: str) -> None:
+            if part[0] < block:
+                self.clear(f, turned_p, images * places * block)
+            turn = self.transpose(part[0], places, places, block)
+            y = self.add(f, y, k, block * places * 4)
             self.each(f, images, lambda i: f.do(
                 f"call void @{turn}(ptr {self.add(f, y, i, s.groups * s.outer * places * 4)}, "
-                f"ptr {self.add(f, turned_p, i, places * padded * 4)}, ptr null)"))
-            self.each(f, padded // (v * n), lambda k: blocks(k, x))
-
-        def blocks(k: str, x: str) -> None:
-            g, w = self.add(f, turned_p, k, v * n * 4), self.add(f, sums_p, k, v * n * 4)
+                f"ptr {self.add(f, turned_p, i, places * block * 4)}, ptr null)"))
+            w = self.add(f, sums_p, k, weights * block * 4)
             for c in pieces(s.inner, m):
                 for r in pieces(kh, high):
-                    self.each(f, c[1], lambda a, c=c, r=r: self.each(f, r[1], lambda b, a=a: one(a, b, c, r, x, g, w)))
+                    self.each(f, c[1], lambda a, c=c, r=r: self.each(f, r[1], lambda b, a=a: one(a, b, c, r, x, w)))
 
-        def one(a: str, b: str, c: Any, r: Any, x: str, g: str, w: str) -> None:
+        def one(a: str, b: str, c: Any, r: Any, x: str, w: str) -> None:
             i, j = self.index(f, a, c[0], c[2]), self.index(f, b, r[0], r[2])
             x = self.add(f, self.add(f, x, i, tall * wide * 4), j, s.dilation[0] * wide * 4)
-            w = self.add(f, self.add(f, w, i, kh * kw * padded * 4), j, kw * padded * 4)
-            f.do(f"call void @{micros[c[0], r[0]]}(ptr {x}, ptr {g}, ptr {w})")
+            w = self.add(f, self.add(f, w, i, kh * kw * block * 4), j, kw * block * 4)
+            f.do(f"call void @{micros[c[0], r[0]]}(ptr {x}, ptr {turned_p}, ptr {w})")
 
         self.each(f, s.groups, group)
 

@@ -30,14 +30,17 @@ class Variance(Reduction, abstract=True):
         wide = widened(input)
         n = count_of(input.shape, dim)
         off = wide - np.add.reduce(wide, dim, None, None, True) / n
+        # What the mean's rounding adds to every element; without it equal values have no variance.
+        rest = abs(np.add.reduce(off, dim, None, None, keepdim)) ** 2 / n
         if wide.dtype in dtypes.COMPLEX_TYPES:
             square = off.real**2 + off.imag**2
         elif dim is None and not keepdim:
             flat = off.ravel("K")
-            return flat.dot(flat) / max(n - correction, 0)
+            return np.maximum(flat.dot(flat) - rest, 0) / max(n - correction, 0)
         else:
             square = np.multiply(off, off, off)
-        return np.add.reduce(square, dim, None, None, keepdim) / max(n - correction, 0)
+        total = np.add.reduce(square, dim, None, None, keepdim) - rest
+        return np.maximum(total, 0) / max(n - correction, 0)
 
 
 class Var(Variance):

@@ -90,7 +90,7 @@ def _first(a: Observation, b: Observation, watch: Watch) -> Mismatch | None:
                 continue  # see footguns: gradients that are zero
             if fact != y.facts[name]:
                 return Mismatch(name, f"{where}: torch {fact} | ours {y.facts[name]}", ref.step)
-        found = _gradients(where, ref, x.gradient, y.gradient, coarse)
+        found = _gradients(where, ref, x.gradient, y.gradient, coarse, watch)
         if found is not None and not watch.partial:
             return found
         if ref not in watch.loose and x.strides != y.strides:
@@ -107,12 +107,15 @@ def coarsest(seen: Observation) -> str | None:
     )
 
 
-def _gradients(where: str, ref: Ref, x: Any, y: Any, coarse: str | None) -> Mismatch | None:
+def _gradients(
+    where: str, ref: Ref, x: Any, y: Any, coarse: str | None, watch: Watch
+) -> Mismatch | None:
     if (x is None) != (y is None):
         return Mismatch("gradient set", f"{where}: torch {x} | ours {y}", ref.step)
     if x is None:
         return None
-    recorded = x[2] == y[2] or not x[0].any()  # see footguns: gradients that are zero
+    # see footguns: torch leaves some gradients that are zero out of the graph
+    recorded = x[2] == y[2] or (watch.recorded and y[2])
     if x[1] != y[1] or not recorded or x[0].shape != y[0].shape:
         return Mismatch("gradient dtype", f"{where}: torch {x[1:]} | ours {y[1:]}", ref.step)
     if not close(x[0], y[0], coarse or x[1]):

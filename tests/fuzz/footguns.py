@@ -38,8 +38,13 @@ def avoided(step: Step, machine: Machine, watch: Watch) -> str | None:
         return "outside of a view's window, torch's gradient depends on what was written since"
     if step.kind == "set" and step.name == "data":
         source = memory_of(machine.tensors[step.args[1]])
-        if first in watch.foreign or _overlaps_itself(source) or 0 in source.strides:
-            return "a tensor's memory becomes that of a gradient, or is expanded"
+        if (
+            first in watch.foreign
+            or machine.tensors[first]._is_view()
+            or _overlaps_itself(source)
+            or 0 in source.strides
+        ):
+            return "the memory of a gradient, or of a view whose place stays, is exchanged"
     if step.kind == "hook" and first in watch.derived:
         return "gradients that are zero may be left out of the graph"
     if step.name == "requires_grad_" and not machine.tensors[first].numel():

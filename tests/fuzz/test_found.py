@@ -214,6 +214,10 @@ FOUND = {
         (g,) = torch.autograd.grad((x**0).sum(), x, create_graph=True)
         print(g.detach(), g.requires_grad)
     """,
+    "equal values have no variance": """
+        x = torch.full((3, 7), 0.2, dtype=torch.float64)
+        print(x.var(), x.std(1), x.float().std(0), torch.full((5,), 0.1 + 0.3j).std())
+    """,
     "a complex loss needs a gradient": """
         x = torch.tensor([1 + 2j], requires_grad=True)
         x.sum().backward()

@@ -63,7 +63,7 @@ class Watch:
     whether it shares memory with anything is the library's business. `unversioned`: nor is its
     version compared. `derived`: computed from the result of a ``grad()``. `used`: something was
     computed from it. `partial`: the last backward pass failed on its way, so that gradients and
-    hooks are half done.
+    hooks are half done. `recorded`: some pass ran with create_graph.
     """
 
     def __init__(self) -> None:
@@ -72,11 +72,12 @@ class Watch:
         self.unversioned: set[Ref] = set()
         self.derived: set[Ref] = set()
         self.used: set[Ref] = set()
-        self.partial = False
+        self.partial = self.recorded = False
 
     def after(self, step: Step, machine: Machine, outcome: Any) -> None:
         """Note what `step` made; runs after it, on torch."""
         inputs = [r for r in step.refs() if r in machine.tensors]
+        self.recorded = self.recorded or bool(step.kwargs.get("create_graph"))
         if outcome.made:
             self.used.update(inputs)
         if step.kind == "set" and step.name == "data" and outcome.error is None:

@@ -27,7 +27,9 @@ from rushlight.tensor_api.reductions import *
 from rushlight.tensor_api.scans import *
 from rushlight.tensor_api.selection import *
 from rushlight.tensor_api.shaping import *
+from rushlight.tensor_api.spectral import *
 from rushlight.tensor_api.storage import *
 from rushlight.tensor_api.typed_storage import *
 from rushlight.tensor_api.views import *
+from rushlight.tensor_api.windows import *
 from rushlight.tensor_api.inplace_names import *  # noqa: F403

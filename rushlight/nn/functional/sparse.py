@@ -70,8 +70,8 @@ def embedding(
 
     Example:
         >>> import rushlight as torch
-        >>> torch.nn.functional.embedding(torch.tensor([1, 0]), torch.tensor([[1.0, 2.0], [3.0,
-        4.0]]))
+        >>> table = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+        >>> torch.nn.functional.embedding(torch.tensor([1, 0]), table)
         tensor([[3., 4.],
                 [1., 2.]])
     """

@@ -78,8 +78,8 @@ class Product(Step):
 
 
 @dataclass(eq=False)
-class Convolution(Step):
-    """A convolution, or one side of its gradient."""
+class Template(Step):
+    """An op with a kernel of its own: convolution, pooling."""
 
 
 @dataclass(eq=False)
@@ -127,8 +127,8 @@ class Lowering:
             step = Check([node], place)
         elif is_product(node):
             step = Product([node], place)
-        elif is_convolution(node):
-            step = Convolution([node], place)
+        elif has_template(node):
+            step = Template([node], place)
         elif fusible(node, self.numbers):
             step = self.joined(node, place)
         if step is None:
@@ -463,11 +463,9 @@ def is_product(node: Node) -> bool:
     )
 
 
-def is_convolution(node: Node) -> bool:
-    """Whether a node is a convolution with a native form."""
-    if type(node.op).__name__ not in ("Conv", "ConvInput", "ConvWeight"):
-        return False
-    from rushlight.compiler.backends.llvm.convolution import supported
+def has_template(node: Node) -> bool:
+    """Whether a node has a kernel of its own."""
+    from rushlight.compiler.backends.llvm.templates import supported
 
     return supported(node)
 
@@ -521,7 +519,7 @@ def settled(graph: Graph) -> Graph:
             node.inputs = [
                 v if suits_blas(settler.windows, v) else settler.copy(v) for v in node.inputs
             ]
-        if is_convolution(node):
+        if has_template(node):
             node.inputs = [v if v is None or is_whole(settler.windows, v) else settler.copy(v) for v in node.inputs]
         settler.add(node)
         if is_view(node):

@@ -19,7 +19,7 @@ Number = int | str
 
 
 class Code(Function):
-    """A function over elements of one dtype. Offsets are counted in elements, vectors fill a register."""
+    """A function over elements of one dtype: offsets count them, vectors fill a register."""
 
     def __init__(self, module: Module, name: str, signature: str, d: np.dtype[Any]) -> None:
         super().__init__(module, name, signature)
@@ -66,7 +66,7 @@ class Code(Function):
         carried: Sequence[tuple[str, str]] = (),
         empty: bool = False,
     ) -> list[str]:
-        """``for i in range(start, stop, step)``; ``empty``: there may be no turn. As ``loop`` otherwise."""
+        """As ``loop``, over ``range(start, stop, step)``; ``empty``: there may be no turn."""
         if isinstance(start, int) and isinstance(stop, int):
             if start >= stop:
                 return [value for _, value in carried]
@@ -80,7 +80,8 @@ class Code(Function):
         else:
             self.do(f"br label %{head}")
         self.label(head)
-        i, phis = "%" + self.name_of("i"), []
+        i = "%" + self.name_of("i")
+        phis: list[Any] = []
         self.here.append(phis)
         names = ["%" + self.name_of("p") for _ in carried]
         new = list(body(i, names) or [])

@@ -1,14 +1,15 @@
 """Windows of an image as the columns of a matrix, made panel by panel.
 
-An image is first copied between zeros, its rows and columns sorted by their remainder modulo the stride: all positions of
-one tap are then neighbours. A vector of positions may span several rows of the output; each row's part is one *piece*, loaded over the
-pieces before it.
+An image is first copied between zeros, its rows and columns sorted by their remainder modulo the
+stride: all positions of one tap are then neighbours. A vector of positions may span several rows of
+the output; each row's part is one *piece*, loaded over the pieces before it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.text import Module
@@ -20,8 +21,8 @@ Pair = tuple[int, int]
 class Source:
     """How the taps of each output position lie in an image.
 
-    Output (i, j) reads, for tap (r, c), row ``r + i * stride[0] - before[0]`` of the image, and columns alike. Outside of it
-    are zeros. Sizes below count elements.
+    Output (i, j) reads, for tap (r, c), row ``r + i * stride[0] - before[0]`` of the image, and
+    columns alike. Outside of it are zeros. Sizes below count elements.
     """
 
     space: Pair
@@ -138,9 +139,9 @@ class Columns:
             for k, phase in enumerate(s.phases(0)):
                 rows = inside(phase, 0)
                 if len(rows):
-                    f.span(rows.start, rows.stop, 1, lambda i, _, k=k, p=phase: line(x, y, i, k, p))
+                    f.span(rows.start, rows.stop, 1, partial(line, x, y, k, phase))
 
-        def line(x: str, y: str, i: Number, k: int, phase: int) -> None:
+        def line(x: str, y: str, k: int, phase: int, i: Number, _: list[str]) -> None:
             row = f.add(f.mul(i, sh), phase - s.before[0])
             x = f.at(x, f.mul(row, width))
             y = f.at(y, f.mul(f.add(i, k * s.extent(0)), s.row))
@@ -177,7 +178,10 @@ class Columns:
         return x
 
     def packer(self, vectors: int) -> str:
-        """The function ``(image, panel, channels, offsets, masks)``: rows are (channel, tap), columns positions."""
+        """The function ``(image, panel, channels, offsets, masks)``.
+
+        Its panel has a row for each (channel, tap), and a column for each position.
+        """
         s, name = self.source, f"{self.name}_pack{vectors}"
         if name in self.module.functions:
             return name
@@ -201,14 +205,18 @@ class Columns:
         return name
 
     def turner(self, vectors: int) -> str:
-        """The function ``(image, panel, v0, v1, offsets, masks, columns)``: rows are positions, columns (channel, tap)."""
+        """The function ``(image, panel, v0, v1, offsets, masks, columns)``.
+
+        Its panel has a row for each position, and a column for each (channel, tap).
+        """
         name = f"{self.name}_turn{vectors}"
         if name in self.module.functions:
             return name
         f = Code(
             self.module,
             name,
-            "ptr noalias %x, ptr noalias %y, i64 %v0, i64 %v1, ptr %offsets, ptr %masks, ptr %columns",
+            "ptr noalias %x, ptr noalias %y, i64 %v0, i64 %v1, ptr %offsets, ptr %masks, "
+            "ptr %columns",
             self.f.dtype,
         )
 

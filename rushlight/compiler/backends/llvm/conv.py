@@ -1,20 +1,19 @@
-"""Convolution and its gradients as products of weights and columns, which are made a panel at a time.
+"""Convolution and its gradients as products of weights and columns, made a panel at a time.
 
-Forward and the gradient of the input are one routine: with stride s, the input's positions of each remainder modulo s are a
-convolution of the output's gradient with the taps of that remainder.
+Forward and the gradient of the input are one routine: with stride s, the input's positions of each
+remainder modulo s are a convolution of the output's gradient with the taps of that remainder.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.columns import Columns, Pair, Source
-from rushlight.compiler.backends.llvm.text import Module
 from rushlight.compiler.backends.llvm.tiles import Tile, balanced, tile, tile_rows
 from rushlight.compiler.graph import Node
 
@@ -22,16 +21,9 @@ DEPTH = 192  # rows of a panel: it should stay in the first-level cache
 CHUNK = 512  # positions of a panel of the weights' gradient
 
 
-def pair(values: Any) -> Pair:
-    """Options of one or two dims as those of two."""
-    values = tuple(values)
-    return (1, *values) if len(values) == 1 else values
-
-
-def borders(padding: Any) -> tuple[Pair, Pair]:
-    """Padding of one or two dims as that of two."""
-    padding = tuple([tuple(p) for p in padding])
-    return ((0, 0), *padding) if len(padding) == 1 else padding
+def pair(values: Any, extra: Any) -> Any:
+    """Options of one or two dims as those of two, the first being ``extra``."""
+    return (extra, *values) if len(values) == 1 else tuple(values)
 
 
 @dataclass
@@ -67,10 +59,12 @@ def shape_of(node: Node) -> Shape:
         groups,
         x[1] // groups,
         y[1] // groups,
-        *[pair(v) if len(v) == 2 else (1, *v) for v in (x[2:], w[2:], y[2:])],
-        stride=(1, *p["stride"]) if len(p["stride"]) == 1 else tuple(p["stride"]),
-        before=tuple([a for a, _ in borders(p["padding"])]),  # type: ignore[arg-type]
-        dilation=(1, *p["dilation"]) if len(p["dilation"]) == 1 else tuple(p["dilation"]),
+        pair(x[2:], 1),
+        pair(w[2:], 1),
+        pair(y[2:], 1),
+        pair(p["stride"], 1),
+        pair([a for a, _ in p["padding"]], 0),
+        pair(p["dilation"], 1),
     )
 
 
@@ -89,7 +83,7 @@ def fits(node: Node) -> bool:
 
 @dataclass
 class Part:
-    """The input's positions of one remainder: ``start + stride * i``; ``taps``, which of the kernel's they meet."""
+    """The input's positions ``start + stride * i``; ``taps``: which of the kernel's they meet."""
 
     start: Pair
     source: Source | None
@@ -151,7 +145,7 @@ class Scratch:
 
 @dataclass
 class Product:
-    """``y[n, g, m] = bias[g, m] + sum over channels and taps of w[g, m] x[n, g]``: where everything lies."""
+    """``y[n, g, m] = bias[g, m] + sum over channels and taps of w[g, m] x[n, g]``."""
 
     n: int
     groups: int
@@ -243,19 +237,19 @@ class Forward:
         def runs(v: int, vectors: int) -> tuple[tuple[int, int], ...]:
             return tuple([(starts[k] - starts[v], lengths[k]) for k in range(v, v + vectors)])
 
+        def one(shape: Any, vectors: int, v: Number, _: Any = None) -> None:
+            self.one_panel(g, n, c, count, v, shape, vectors, x, offsets, masks)
+
         for first, number, vectors in parts:
             last = first + (number - 1) * vectors
             usual = runs(first, vectors)
 
-            def one(v: Number, shape: Any, vectors: int = vectors) -> None:
-                self.one_panel(g, n, c, count, v, shape, vectors, x, offsets, masks)
-
             same = runs(last, vectors) == usual
             end = last + vectors if same else last
             if end > first:
-                f.span(first, end, vectors, lambda v, _, u=usual, one=one: one(v, u))
+                f.span(first, end, vectors, partial(one, usual, vectors))
             if not same:
-                one(last, runs(last, vectors))
+                one(runs(last, vectors), vectors, last)
 
     def one_panel(
         self,
@@ -307,7 +301,7 @@ def by_rows(f: Code, count: int, most: int, rows: Any) -> None:
 
 
 class Weights:
-    """Writes the gradient of the weights: outputs times columns, summed over positions and images."""
+    """Writes the gradient of the weights: outputs times columns, summed over all positions."""
 
     def __init__(self, f: Code, name: str, s: Shape, scratch: str, places: Scratch) -> None:
         self.f, self.s = f, s
@@ -358,9 +352,8 @@ class Weights:
             copy = self.columns.copier()
             for i in range(images):
                 here = f.at(x, i * channels * size)
-                f.do(
-                    f"call void @{copy}(ptr {here}, ptr {f.at(copies, i * distance)}, i64 {s.inner})"
-                )
+                to = f.at(copies, i * distance)
+                f.do(f"call void @{copy}(ptr {here}, ptr {to}, i64 {s.inner})")
         g = f.at(self.g, f.mul(f.add(f.mul(n, s.groups * s.outer), f.mul(k, s.outer)), p))
         if images > 1:
             g = self.side_by_side(g, images)
@@ -559,8 +552,3 @@ def write_weight(f: Code, name: str, node: Node, p: list[str], scratch: str) -> 
     places = Scratch(f.dtype)
     Weights(f, name, shape_of(node), scratch, places).write(p[0], p[1], p[2])
     return places.size
-
-
-def is_one(values: Any) -> bool:
-    """Whether all are 1."""
-    return math.prod(values) == 1

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler import memory
-from rushlight.compiler.backends.llvm import convolution, jit
+from rushlight.compiler.backends.llvm import jit, templates
 from rushlight.compiler.backends.llvm.kernels import Writer
 from rushlight.compiler.backends.llvm.products import blas_address, write_product
 from rushlight.compiler.backends.llvm.text import Function, Module
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
-from rushlight.compiler.lower import Call, Check, Convolution, Group, Lowering, Product, Step
+from rushlight.compiler.lower import Call, Check, Group, Lowering, Product, Step, Template
 
 
 class Native:
@@ -107,10 +107,10 @@ class Native:
             write_product(
                 module, name, self.lowering.windows, *node.inputs, node.outputs[0], self.pointers
             )
-        elif isinstance(step, Convolution):
-            writer = convolution.Writer(module, name, step.nodes[0], self.pointers, self.lowering.windows)
-            writer.write()
-            self.scratch_size = max(self.scratch_size, writer.scratch)
+        elif isinstance(step, Template):
+            windows = self.lowering.windows
+            size = templates.write(module, name, step.nodes[0], self.pointers, windows)
+            self.scratch_size = max(self.scratch_size, size)
         elif isinstance(step, Check):
             root = self.lowering.windows.root(step.nodes[0].inputs[0])
             return f"check {self.pointers[root.number][0]} {self.pointers[root.number][1]}"

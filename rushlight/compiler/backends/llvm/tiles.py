@@ -1,7 +1,7 @@
-"""The inner kernel of products: a tile of the result in registers, one row of a packed panel at a time.
+"""The inner kernel of products: a tile of the result stays in registers.
 
-A tile has ``rows`` rows of ``vectors`` vectors. The left operand is read in place, element by element; the right one is
-packed as [depth][vectors * lanes].
+A tile has some rows of some vectors. The left operand is read in place, element by element; the
+right one is a panel, packed as [depth][vectors * lanes].
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from rushlight.compiler.backends.llvm.code import Code
 from rushlight.compiler.backends.llvm.text import Module
 
-# vectors of a tile -> most rows: accumulators, one row of the panel and one broadcast fill the registers
+# vectors of a tile -> most rows; with a row of the panel and a broadcast they fill the registers
 WIDE = {1: 14, 2: 12, 3: 8, 4: 6}  # 32 registers
 NARROW = {1: 8, 2: 6, 3: 4}  # 16 registers
 
@@ -25,7 +25,7 @@ def tile_rows(module: Module) -> dict[int, int]:
 
 
 def balanced(count: int, most: int) -> tuple[int, int]:
-    """``count`` in as few parts of at most ``most`` as can be: their size, and how many have one more."""
+    """``count`` in as few parts of at most ``most`` as can be: size, and how many have one more."""
     parts = -(-count // most)
     return count // parts, count % parts
 
@@ -34,7 +34,7 @@ def balanced(count: int, most: int) -> tuple[int, int]:
 class Tile:
     """``c[i, v] (+)= sum_k a[i, k] b[k, v]``, rows of a and c ``lda`` and ``ldc`` elements apart.
 
-    ``runs``: (element offset of the vector in a row of c, lanes) of each vector. ``bias``: one value per row is added first.
+    ``runs``: (offset in a row of c, lanes) of each vector. ``bias``: one value per row is added.
     """
 
     rows: int
@@ -51,7 +51,7 @@ class Tile:
 
 
 def tile(module: Module, d: np.dtype[Any], t: Tile) -> str:
-    """The name of the function ``(a, b, c, depth, first, bias)`` that computes a tile; ``first``: c is new."""
+    """The function ``(a, b, c, depth, first, bias)`` that computes a tile; ``first``: c is new."""
     name = t.name(d)
     if name in module.functions:
         return name

@@ -223,7 +223,7 @@ class RNNRelu(_Simple):
     step = staticmethod(relu_step)
 
     def activate(self, z):
-        return np.maximum(z, 0, z)
+        return np.maximum(z, 0, out=z)
 
     def slope(self, h):
         return (h > 0).astype(h.dtype)

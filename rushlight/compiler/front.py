@@ -290,9 +290,12 @@ class Compiled:
         if trace.failure is not None:
             self.stay_eager(trace.failure)
             return out
-        self.variants.setdefault(key, []).append(
-            Variant(trace, trace.graph, fresh, structure, self.surroundings.guards())
-        )
+        try:
+            variant = Variant(trace, trace.graph, fresh, structure, self.surroundings.guards())
+        except Exception as error:  # a defect of the compiler must not stop a training run
+            self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
+            return out
+        self.variants.setdefault(key, []).append(variant)
         return out
 
     def stay_eager(self, why: str) -> None:

@@ -16,11 +16,12 @@ from typing import Any
 from rushlight import dtypes
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import (
+    Counter,
     Tensor,
     alias,
     edge,
+    instance,
     needs_grad,
-    new,
     refuse,
     replay,
 )
@@ -43,23 +44,26 @@ required = Required()
 
 
 class Node:
-    """One recorded application of an op.
+    """One recorded application of an op; ``new_node`` makes it."""
 
-    Fields set by recording: op; edges, per input; saved, what the rules read, per input and then
-    per output; versions, the counter value of each saved tensor (None: not a tensor); seq. The
-    others stay at their class default unless needed.
-    """
+    __slots__ = (
+        "op", "edges", "seq", "params", "saved", "versions", "specs", "special",
+        "__dict__", "__weakref__",
+    )  # fmt: skip
+    # See Note [Fields]
+    op: Any
+    edges: tuple[Any, ...]  # per input
+    seq: int
+    params: dict[str, Any] | None
+    saved: Any  # what the rules read, per input and then per output; None once it was freed
+    # The counter's value of each saved tensor, None for what is none. A fresh output, which would
+    # lead back here, is saved as its array, with its counter: that has to be at 0 still.
+    versions: tuple[Any, ...]
+    # per input (shape, dtype): set when a rule asks, or a gradient must be reduced or cast
+    specs: Any
+    special: bool  # hooks, keepers or out_specs are set
 
     _is_node = True
-    op: Any
-    edges: tuple[Any, ...]
-    seq: int
-    saved: Any = ()
-    versions: tuple[Any, ...] = ()
-    params: dict[str, Any] | None = None
-    # per input (shape, dtype): set when a rule asks, or a gradient must be reduced or cast
-    specs: Any = None
-    special = False  # hooks, keepers or slots are set
     hooks: dict[int, Any] | None = None  # on the arriving gradient, from tensors
     pre_hooks: dict[int, Any] | None = None  # from the user, on the node's incoming gradients
     post_hooks: dict[int, Any] | None = None  # on what the node sends on
@@ -120,7 +124,10 @@ class Node:
         t, version = self.saved[i], self.versions[i]
         if version is None:
             return t
-        if version.__class__ is not int:  # packed by saved_tensors_hooks
+        if version.__class__ is Counter:  # an output as it was made: an array
+            counter, t, version = version, instance(Tensor, t), 0
+            t._counter = counter
+        elif version.__class__ is not int:  # packed by saved_tensors_hooks
             return version(t)
         if t._counter.value != version:
             raise GraphError(
@@ -137,7 +144,7 @@ class Node:
             # an output: rejoin it to the graph for higher orders
             t = alias(t)
             if self.out_specs is not None:
-                t._node = Output(self, i - n)
+                t._node = output_of(self, i - n)
             else:
                 t._node = self if self.owner is None else self.owner()
             t._tracked = True
@@ -187,6 +194,17 @@ class Node:
             None if not need or r is None else r if specs is None else fit(r, specs[i])
             for i, (r, need) in enumerate(zip(grads, needs, strict=True))
         ]
+
+
+def new_node(
+    op: Any, edges: tuple[Any, ...], params: dict[str, Any] | None = None, cls: Any = Node
+) -> Any:
+    """A node, the latest so far, that has saved nothing."""
+    n = cls()
+    n.op, n.edges, n.seq, n.params = op, edges, next_seq(), params
+    n.saved = n.versions = ()
+    n.specs, n.special = None, False
+    return n
 
 
 class AccumulateGrad:
@@ -251,9 +269,7 @@ class RemovableHandle:
 class Output(Node):
     """Output ``index`` of a node with several."""
 
-    def __init__(self, node: Node, index: int) -> None:
-        self.edges, self.index, self.seq, self.op = (node,), index, next_seq(), node.op
-        self.params = node.params
+    index: int
 
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
         return [(self.index, g)]
@@ -273,6 +289,13 @@ class Output(Node):
         return getattr(self.edges[0], "ctx", None)
 
 
+def output_of(node: Node, index: int) -> Output:
+    """The place in the graph of one output of ``node``."""
+    n: Output = new_node(node.op, (node,), node.params, Output)
+    n.index = index
+    return n
+
+
 class CopySlices(Node):
     """The base of a view after the view was written by ``inner``: the base's new place in the
     graph.
@@ -283,6 +306,7 @@ class CopySlices(Node):
         self.edges = (base_edge, *inner.edges[1:])
         self.like = (base._array.shape, base._array.dtype)
         self.seq = next_seq()
+        self.params, self.versions, self.specs, self.special = None, (), None, False
         inner.owner = self.make_view_node
 
     @property
@@ -354,50 +378,63 @@ def record(
     """
     if edges is None:
         edges = tuple([edge(t) if isinstance(t, Tensor) and t._tracked else None for t in inputs])
-    if not any([e is not None for e in edges]) and not any_needs_grad(inputs):
+    needs = tuple([e is not None for e in edges])
+    if True not in needs and not any_needs_grad(inputs):
         return None
-    n = new(Node)
-    n.op, n.edges, n.seq, n.params = op, edges, next_seq(), params
-    outs = out if isinstance(out, list) else [out]
+    outs = out if out.__class__ is list else [out]
     if not outs:  # unbind of an empty dim
         return None
-    keep, wants_specs = op.keep(tuple([e is not None for e in edges]), len(outs))
-    values = (*inputs, *outs)
+    n: Node = new_node(op, edges, params)
+    keep, wants_specs = op.keep(needs, len(outs))
     if True in keep:
-        count = len(inputs)
-        saved = [
-            (t if i < count else alias(t)) if k else None
-            for i, (t, k) in enumerate(zip(values, keep, strict=True))
-        ]
-        n.saved = tuple(saved)
-        n.versions = tuple([t._counter.value if isinstance(t, Tensor) else None for t in saved])
-        if modes.saved_hooks is not None:
-            pack_saved(n)
-    arrays = [t._array if isinstance(t, Tensor) else None for t in inputs]
-    like = outs[0]._array
-    if wants_specs or (
-        op.fits
-        and any(
-            [a is not None and (a.shape != like.shape or a.dtype != like.dtype) for a in arrays]
+        save(n, (*inputs, *outs), keep, len(inputs))
+    if wants_specs or (op.fits and not alike(inputs, outs[0]._array)):
+        n.specs = tuple(
+            [(t._array.shape, t._array.dtype) if isinstance(t, Tensor) else None for t in inputs]
         )
-    ):
-        n.specs = tuple([None if a is None else (a.shape, a.dtype) for a in arrays])
     attach(n, out)
-    if modes.anomaly:
+    if state.busy and modes.anomaly:
         n.stack = "".join(traceback.format_stack()[:-3])
     return n
 
 
+def save(n: Node, values: Sequence[Any], keep: tuple[bool, ...], count: int) -> None:
+    """Let n keep those of its ``count`` inputs and its outputs that ``keep`` says; outputs as
+    aliases, since they lead back to n.
+    """
+    saved: list[Any] = [None] * len(values)
+    versions: list[Any] = saved.copy()
+    for i, k in enumerate(keep):
+        if k:
+            t = saved[i] = values[i] if i < count else alias(values[i])
+            if isinstance(t, Tensor):
+                versions[i] = t._counter.value
+    n.saved, n.versions = tuple(saved), tuple(versions)
+    if state.busy and modes.saved_hooks is not None:
+        pack_saved(n)
+
+
+def alike(inputs: Sequence[Any], like: Any) -> bool:
+    """Whether all tensors have the shape and dtype of the array ``like``."""
+    shape, d = like.shape, like.dtype
+    for t in inputs:
+        if isinstance(t, Tensor):
+            a = t._array
+            if a.shape != shape or a.dtype != d:
+                return False
+    return True
+
+
 def attach(n: Node, out: Any) -> None:
     """Make ``n`` the node of ``out``; integer outputs stay outside the graph."""
-    if not isinstance(out, list):
+    if out.__class__ is not list:
         out._node, out._tracked = n, True
         return
     n.special = True
     n.out_specs = [(o._array.shape, o._array.dtype) for o in out]
     for i, o in enumerate(out):
         if o._array.dtype in dtypes.DIFFERENTIABLE:
-            o._node, o._tracked = Output(n, i), True
+            o._node, o._tracked = output_of(n, i), True
 
 
 def pack_saved(n: Node) -> None:
@@ -552,7 +589,7 @@ def run_backward(
             if g is not None:
                 out = (
                     node.backward(g, needed)
-                    if not (node.post_hooks or modes.anomaly)
+                    if not (node.special or state.busy)
                     else run_special(node, g, needed)
                 )
             if not retain_graph and (g is not None or needed is None):

@@ -9,16 +9,17 @@ from typing import Any
 from rushlight import dtypes
 from rushlight.core.autograd import (
     Node,
-    Output,
     any_needs_grad,
     attach,
     move_keepers,
+    new_node,
     next_seq,
+    output_of,
     required,
     zero_like_spec,
 )
 from rushlight.core.state import GradMode, modes
-from rushlight.core.tensor import CUSTOM, Tensor, ViewLink, alias, bump, counter_of, edge, new
+from rushlight.core.tensor import CUSTOM, Tensor, alias, bump, counter_of, edge, new_link
 from rushlight.errors import GraphError
 
 
@@ -34,9 +35,6 @@ class FunctionNode(Node):
     non_differentiable: tuple[Tensor, ...] = ()
     to_save: tuple[Any, ...] = ()
     needs_input_grad: tuple[bool, ...] = ()
-
-    def __init__(self, function: Any) -> None:
-        self.function = function
 
     def name(self) -> str:
         return f"{self.function.__name__}Backward"
@@ -118,7 +116,7 @@ class FunctionNode(Node):
         if index is None or not modes.grad:
             return t
         output = alias(t)  # one of the outputs: rejoin it to the graph, for higher orders
-        output._node = self if self.out_specs is None else Output(self, index)
+        output._node = self if self.out_specs is None else output_of(self, index)
         output._tracked = True
         return output
 
@@ -139,7 +137,7 @@ def attach_some(node: Node, outs: list[Any]) -> None:
     """``attach`` for a list in which some outputs are not there."""
     for i, o in enumerate(outs):
         if o is not None:
-            o._node, o._tracked = Output(node, i), True
+            o._node, o._tracked = output_of(node, i), True
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -231,14 +229,14 @@ class Function(metaclass=_FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the function and record it."""
-        ctx = FunctionNode(cls)
         tensors = [a if isinstance(a, Tensor) else None for a in args]
         edges = tuple([edge(t) if t is not None and t._tracked else None for t in tensors])
+        ctx: FunctionNode = new_node(None, edges, None, FunctionNode)
+        ctx.function = cls
         recording = modes.grad and (any(e is not None for e in edges) or any_needs_grad(tensors))
         ctx.needs_input_grad = tuple(
             [t is not None and t.requires_grad and modes.grad for t in tensors]
         )
-        ctx.edges, ctx.op = edges, None
         with GradMode(False):
             if cls.setup_context is Function.setup_context:
                 result = cls.forward(ctx, *args, **kwargs)
@@ -295,7 +293,7 @@ def own_output(
         out = alias(r)
         base = r._link.base
         if any(base is t for t in tensors):
-            out._link = ViewLink(base, r._link.chain, counter_of(base).value, CUSTOM)
+            out._link = new_link(base, r._link.chain, counter_of(base).value, CUSTOM)
             out._tracked = True
         return out
     return r
@@ -384,7 +382,5 @@ class Refusal(Node):
 
 def _refusing(t: Tensor, edges: tuple[Any, ...]) -> Tensor:
     out = alias(t)
-    n = new(Refusal)
-    n.op, n.edges, n.seq = None, edges, next_seq()
-    out._node, out._tracked = n, True
+    out._node, out._tracked = new_node(None, edges, None, Refusal), True
     return out

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy import ndarray
+from numpy import asarray, empty, ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import Node, any_needs_grad, next_seq, record, required
+from rushlight.core.autograd import any_needs_grad, new_node, record, required
 from rushlight.core.inplace import has_self_overlap, write
 from rushlight.core.scalar import NUMPY
 from rushlight.core.state import modes, state
@@ -23,14 +23,15 @@ from rushlight.core.tensor import (
     MULTI,
     NO_GRAD,
     UNSHARED,
-    Counter,
     Tensor,
     ViewLink,
-    alias,
+    blank,
+    bump,
+    counter_of,
     edge,
     link_view,
     needs_grad,
-    new,
+    new_counter,
     wrap,
 )
 from rushlight.errors import DTypeError, ShapeError
@@ -115,7 +116,11 @@ class Op:
             self.joint = (self.grads, tuple([where.get(r, r) for r in reads]))  # type: ignore[attr-defined]
         self.differentiable = self.joint is not None or any(rule for rule, _ in self.rules)
         self._keep: dict[Any, tuple[tuple[bool, ...], bool]] = {}
-        # what record_binary looks up, by 2 * (second needs) + (first needs)
+        # what record_unary and record_binary look up; the latter by
+        # 2 * (second needs) + (first needs)
+        if len(self.names) == 1 and not self.variadic:
+            kept, specs = self.keep((True,), 1)
+            self.keep1 = (*kept, specs)
         if len(self.names) == 2 and not self.variadic:
             self.keep2 = [
                 (
@@ -213,7 +218,7 @@ def _title(d: np.dtype[Any]) -> str:
 
 def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """Apply any op: compute, wrap, record."""
-    if modes.autocast is not None and op.precision is not None:
+    if state.busy and modes.autocast is not None and op.precision is not None:
         inputs = autocast_inputs(
             inputs, modes.autocast if op.precision == "lower" else dtypes.float32
         )
@@ -225,14 +230,13 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         result = wrap(out if type(out) is ndarray else np.asarray(out))
     if state.busy and modes.trace is not None:
         modes.trace.computed(op, inputs, params, result)
-    if (
-        op.differentiable
-        and modes.grad
-        and (result.__class__ is list or result._array.dtype in DIFFERENTIABLE)
-    ):
+    if op.differentiable:
         for t in inputs:
             if isinstance(t, Tensor) and t._tracked:
-                record(op, inputs, result, params)
+                if modes.grad and (
+                    result.__class__ is list or result._array.dtype in DIFFERENTIABLE
+                ):
+                    record(op, inputs, result, params)
                 break
     return result
 
@@ -358,25 +362,15 @@ def operand(b: Any) -> Any:
 def make_unary(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of one input."""
     ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
-    reads = op.rules[0][1]
-    keep_x, keep_out = 0 in reads, 1 in reads
 
     def bind(a: Tensor) -> Tensor:
         x = a._array
         if state.busy or x.dtype not in fast or type(x) is not ndarray:
             return run(op, (a,), {})
         out = ufunc(x)
-        t = new(Tensor)
-        t._array = out if type(out) is ndarray else np.asarray(out)
+        t = wrap(out if type(out) is ndarray else asarray(out))
         if a._tracked and differentiable and modes.grad:
-            e = edge(a)
-            if e is not None or needs_grad(a):
-                n = new(Node)
-                n.op, n.edges, n.seq = op, (e,), next_seq()
-                if keep_x or keep_out:
-                    n.saved = (a if keep_x else None, alias(t) if keep_out else None)
-                    n.versions = (a._counter.value if keep_x else None, 0 if keep_out else None)
-                t._node, t._tracked = n, True
+            record_unary(op, a, t)
         return t
 
     return bind
@@ -391,13 +385,31 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
         if state.busy or x.dtype not in fast or type(x) is not ndarray:
             return run(op, (a,), params)
         out = ufunc(x, **params)
-        t = new(Tensor)
-        t._array = out if type(out) is ndarray else np.asarray(out)
+        t = wrap(out if type(out) is ndarray else asarray(out))
         if a._tracked and differentiable and modes.grad:
-            record(op, (a,), t, params)
+            record_unary(op, a, t, params)
         return t
 
     return bind
+
+
+def record_unary(op: Op, a: Tensor, t: Tensor, params: dict[str, Any] | None = None) -> None:
+    """``record`` for one input."""
+    e = edge(a)
+    if e is None and not needs_grad(a):
+        return
+    n = t._node = new_node(op, (e,), params)
+    t._tracked = True
+    keep_a, keep_out, specs = op.keep1
+    if keep_a or keep_out:
+        n.saved = (a if keep_a else None, t._array if keep_out else None)
+        n.versions = (
+            a._counter.value if keep_a else None,
+            counter_of(t) if keep_out else None,
+        )
+    if specs:
+        x = a._array
+        n.specs = ((x.shape, x.dtype),)
 
 
 def make_binary(op: Elementwise) -> Callable[..., Any]:
@@ -428,8 +440,7 @@ def make_binary(op: Elementwise) -> Callable[..., Any]:
             out = ufunc(x, y)
         except (ValueError, OverflowError):
             return run(op, (a, other), {})  # raises with the reason
-        t = new(Tensor)
-        t._array = out if type(out) is ndarray else np.asarray(out)
+        t = wrap(out if type(out) is ndarray else asarray(out))
         if tracked and differentiable and modes.grad:
             record_binary(op, a, other, t)
         return t
@@ -462,8 +473,7 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
                 other = operand(other)
             return NotImplemented if other is NotImplemented else run(op, (other, self), {})
         out = ufunc(other, y)
-        t = new(Tensor)
-        t._array = out if type(out) is ndarray else np.asarray(out)
+        t = wrap(out if type(out) is ndarray else asarray(out))
         if self._tracked and differentiable and modes.grad:
             record(op, (other, self), t, {})
         return t
@@ -472,29 +482,26 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
 
 
 def record_binary(op: Op, a: Tensor, b: Any, t: Tensor) -> None:
-    """``record`` for two inputs, unrolled."""
-    ea = edge(a) if a._tracked else None
+    """``record`` for two inputs, the second of which may be a number."""
     number = b.__class__ in NUMBERS
+    ea = edge(a) if a._tracked else None
     eb = edge(b) if not number and b._tracked else None
     if ea is None and eb is None and not any_needs_grad((a, b)):
         return
+    n = t._node = new_node(op, (ea, eb))
+    t._tracked = True
     keep_a, keep_b, keep_out, specs = op.keep2[(ea is not None) + 2 * (eb is not None)]
-    n = new(Node)
-    n.op = op
-    n.edges = (ea, eb)
-    n.seq = next_seq()
     if keep_a or keep_b or keep_out:
-        n.saved = (a if keep_a else None, b if keep_b else None, alias(t) if keep_out else None)
+        n.saved = (a if keep_a else None, b if keep_b else None, t._array if keep_out else None)
         n.versions = (
             a._counter.value if keep_a else None,
             b._counter.value if keep_b and not number else None,
-            0 if keep_out else None,
+            counter_of(t) if keep_out else None,
         )
     if not number:
         x, y = a._array, b._array
         if specs or (op.fits and x.shape != y.shape):
             n.specs = ((x.shape, x.dtype), (y.shape, y.dtype))
-    t._node, t._tracked = n, True
 
 
 def make_binary_update(op: Elementwise) -> Callable[..., Any]:
@@ -519,10 +526,7 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
                     ufunc(x, y, x)
                 except ValueError:
                     return write(op, a, (other,), {})  # raises with the reason
-                c = a._counter
-                if c is UNSHARED:
-                    c = a._counter = Counter()
-                c.value += 1
+                bump(a)
                 return a
         if not isinstance(other, Tensor):
             other = operand(other)
@@ -546,29 +550,21 @@ class Reduction(Op, abstract=True):
         op, reducer, fast, differentiable = self, self.reducer, self.fast, self.differentiable
         if reducer is None:
             return super().make_bind()
-        (keep_x, keep_out), specs = self.keep((True,), 1)
 
         def bind(a: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
             x = a._array
-            if state.busy or x.dtype not in fast or type(x) is not ndarray:
+            d = x.dtype
+            if state.busy or d not in fast or type(x) is not ndarray:
                 return run(op, (a,), {"dim": dim, "keepdim": keepdim})
-            out = reducer(x, dim, None, None, keepdim)
-            t = new(Tensor)
-            t._array = out if type(out) is ndarray and out.flags.c_contiguous else packed(out)
-            if a._tracked and differentiable and modes.grad and needs_grad(a):
-                t._node = n = new(Node)
-                t._tracked = True
-                n.op, n.edges, n.seq, n.params = (
-                    op,
-                    (edge(a),),
-                    next_seq(),
-                    {"dim": dim, "keepdim": keepdim},
-                )
-                if keep_x or keep_out:
-                    n.saved = (a if keep_x else None, alias(t) if keep_out else None)
-                    n.versions = (a._counter.value if keep_x else None, 0 if keep_out else None)
-                if specs:
-                    n.specs = ((x.shape, x.dtype),)
+            if dim is None and not keepdim:
+                out = reducer(x, None, None, empty((), d))  # cheaper than to wrap a NumPy scalar
+            else:
+                out = reducer(x, dim, None, None, keepdim)
+                if type(out) is not ndarray or not out.flags.c_contiguous:
+                    out = packed(out)
+            t = wrap(out)
+            if a._tracked and differentiable and modes.grad:
+                record_unary(op, a, t, {"dim": dim, "keepdim": keepdim})
             return t
 
         return bind
@@ -589,46 +585,60 @@ class View(Op, abstract=True):
     multi = False
     pick: Any = None  # multi: the op that makes output `index` alone
 
+    linked: ClassVar[Callable[..., Tensor]]
+
     def make_bind(self) -> Callable[..., Any]:
-        op, multi, eager, outs = self, self.multi, self.eager, self.keep((True,), 1)[1]
+        op, multi, eager, linked = self, self.multi, self.eager, make_linked(self)
+        type(self).linked = staticmethod(linked)
 
         def bind(a: Tensor, **params: Any) -> Any:
             array = eager(np, a._array, **params)
-            if state.busy and modes.trace is not None:
-                modes.trace.viewed(op, a, params, array)
-            if multi:
-                return bind_many(op, a, array, params)
-            t = new(Tensor)
-            t._array = array
-            c = a._counter
-            if c is UNSHARED:
-                c = a._counter = Counter()
-            t._counter = c
-            t._tracked = True  # a view needs gradient as soon as its base does
-            parent = a._link
-            t._link = v = new(ViewLink)
-            v.version = c.value
-            grad = modes.grad
-            if parent is None:
-                v.base, v.chain, v.origin = a, ((op, params),), None if grad else NO_GRAD
-            else:
-                v.base, v.chain = parent.base, (*parent.chain, (op, params))
-                v.origin = parent.origin if grad else NO_GRAD
-            if grad and a._tracked and needs_grad(a) and array.dtype in DIFFERENTIABLE:
-                t._node = n = new(Node)
-                n.op, n.edges, n.seq, n.params = op, (edge(a),), next_seq(), params
-                if outs:
-                    x = a._array
-                    n.specs = ((x.shape, x.dtype),)
-            return t
+            return bind_many(op, a, array, params) if multi else linked(a, array, params)
 
         return bind
+
+
+def make_linked(op: View) -> Callable[..., Tensor]:
+    """``bind`` for who has already made the array: ``linked(a, array, params)``."""
+    keep_spec = op.keep((True,), 1)[1]
+
+    def linked(a: Tensor, array: Any, params: dict[str, Any]) -> Tensor:
+        if state.busy and modes.trace is not None:
+            modes.trace.viewed(op, a, params, array)
+        t = blank()
+        t._array = array
+        t._tracked = True  # a view needs gradient as soon as its base does
+        t._wants_grad = False
+        t._grad = t._node = None
+        c = a._counter
+        if c is UNSHARED:
+            c = a._counter = new_counter()
+        t._counter = c
+        v = t._link = ViewLink()
+        v.version = c.value
+        grad = modes.grad
+        parent = a._link
+        if parent is None:
+            v.base, v.chain, v.origin = a, ((op, params),), None if grad else NO_GRAD
+        else:
+            v.base, v.chain = parent.base, (*parent.chain, (op, params))
+            v.origin = parent.origin if grad else NO_GRAD
+        if grad and a._tracked and needs_grad(a) and array.dtype in DIFFERENTIABLE:
+            n = t._node = new_node(op, (edge(a),), params)
+            if keep_spec:
+                x = a._array
+                n.specs = ((x.shape, x.dtype),)
+        return t
+
+    return linked
 
 
 def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) -> list[Tensor]:
     """A view op with several outputs: they refuse recorded writes, since those could not be told
     apart.
     """
+    if state.busy and modes.trace is not None:
+        modes.trace.viewed(op, a, params, arrays)
     outs = [wrap(o) for o in arrays]
     grad = modes.grad
     for i, o in enumerate(outs):

@@ -1,13 +1,13 @@
 """Tensor: an array, its place in the autograd graph, and what it shares with other tensors. No
 mathematics.
 
-Fields whose usual value is the class default are set only when they differ, so making a tensor
-stores one field. Users hang attributes on tensors, so internal names start with an underscore.
-Methods are attached by ``tensor_api``.
+Users hang attributes on tensors, so internal names start with an underscore. Methods are attached
+by ``tensor_api``.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,34 +21,40 @@ if TYPE_CHECKING:
     from rushlight.core.autograd import Node
 
 
+# Note [Fields]
+# CPython specialises the reading and writing of slots, but not of attributes whose usual value is a
+# class attribute, and a call of __init__ costs as much as ten such writes. So what every op touches
+# is a slot, which the function that makes the object sets (``wrap``, ``new_counter``, ``new_node``);
+# fields that few objects use are class attributes.
+
+
 class Counter:
     """How often the memory behind a family of tensors was written. Shared by a base, its views and
     its detached aliases.
     """
 
     __slots__ = ("value",)
-
-    def __init__(self, value: int = 0) -> None:
-        self.value = value
+    value: int
 
 
-UNSHARED = Counter()  # stands for "never written, not shared yet"; its value stays 0
+def new_counter() -> Counter:
+    """A counter at 0."""
+    c = Counter()
+    c.value = 0
+    return c
+
+
+UNSHARED = new_counter()  # stands for "never written, not shared yet"; its value stays 0
 
 
 class ViewLink:
-    """Why a tensor is a view: it is ``base`` with ``chain`` applied. One per view, never nested.
-
-    Fields: base, the root tensor; chain, a tuple of (op, params); version, the counter's value for
-    which the tensor's node is right; origin, None or why a recorded write through this view is
-    refused.
-    """
+    """Why a tensor is a view: it is ``base`` with ``chain`` applied. One per view, never nested."""
 
     __slots__ = ("base", "chain", "version", "origin")
-
-    def __init__(
-        self, base: Tensor, chain: tuple[Any, ...], version: int, origin: str | None
-    ) -> None:
-        self.base, self.chain, self.version, self.origin = base, chain, version, origin
+    base: Tensor  # the root
+    chain: tuple[Any, ...]  # of (op, params)
+    version: int  # the counter's value for which the tensor's node is right
+    origin: str | None  # why a recorded write through this view is refused
 
 
 NO_GRAD, MULTI, CUSTOM = "no_grad", "multi", "custom"
@@ -57,14 +63,20 @@ NO_GRAD, MULTI, CUSTOM = "no_grad", "multi", "custom"
 class Tensor:
     """An n-dimensional array of one element type, with automatic differentiation."""
 
+    __slots__ = (
+        "_array", "_tracked", "_wants_grad", "_node", "_counter", "_link", "_grad",
+        "__dict__", "__weakref__",
+    )  # fmt: skip
+    # See Note [Fields]
+    _array: Any  # numpy.ndarray or cupy.ndarray: aliasing lives at this level
+    _tracked: bool  # False: surely no gradient. True: ask `edge`. Exact but for views
+    _wants_grad: bool  # requires_grad_() was called on this leaf
+    _node: Node | None  # what made it, when recorded; stale if a view's link is behind
+    _counter: Counter
+    _link: ViewLink | None
+    _grad: Tensor | None
+
     _is_node = False
-    _array: Any = None  # numpy.ndarray or cupy.ndarray: aliasing lives at this level
-    _tracked = False  # False: surely no gradient. True: ask `edge`. Exact but for views
-    _wants_grad = False  # requires_grad_() was called on this leaf
-    _node: Node | None = None  # what made it, when recorded; stale if a view's link is behind
-    _counter = UNSHARED
-    _link: ViewLink | None = None
-    _grad: Tensor | None = None
     _hooks: dict[int, Any] | None = None  # leaf hooks
     _after_hooks: dict[int, Any] | None = None  # post-accumulate-grad hooks
     _keeps_grad = False
@@ -170,22 +182,39 @@ class Tensor:
         return self._link is not None
 
 
-new = object.__new__
+blank = functools.partial(object.__new__, Tensor)
 
 
 def wrap(array: Any) -> Tensor:
     """A tensor on ``array``'s memory."""
-    t = new(Tensor)
+    t = blank()
     t._array = array
+    t._tracked = t._wants_grad = False
+    t._node = t._link = t._grad = None
+    t._counter = UNSHARED
     if state.busy and modes.trace is not None:
         modes.trace.born(array)
     return t
 
 
+def instance(cls: type[Any], array: Any) -> Any:
+    """A tensor of the class ``cls``, Tensor or below it, on ``array``'s memory."""
+    t = object.__new__(cls)
+    t._array = array
+    start_afresh(t)
+    return t
+
+
+def start_afresh(t: Tensor) -> None:
+    """Make t a leaf without history, on memory that it shares with nobody."""
+    t._tracked = t._wants_grad = False
+    t._node = t._link = t._grad = None
+    t._counter = UNSHARED
+
+
 def constant(array: Any) -> Tensor:
     """A tensor on new memory whose content no tensor decided: a trace may keep it."""
-    t = new(Tensor)
-    t._array = array
+    t: Tensor = instance(Tensor, array)
     if state.busy and modes.trace is not None:
         modes.trace.constant(array)
     return t
@@ -202,6 +231,7 @@ def counter_of(t: Tensor) -> Counter:
     c = t._counter
     if c is UNSHARED:
         c = t._counter = Counter()
+        c.value = 0
     return c
 
 
@@ -220,10 +250,16 @@ def written(t: Tensor) -> int:
 
 def alias(t: Tensor) -> Tensor:
     """The same memory and counter outside the graph: what ``detach`` returns."""
-    out = new(Tensor)
-    out._array = t._array
+    out: Tensor = instance(Tensor, t._array)
     out._counter = counter_of(t)
     return out
+
+
+def new_link(base: Tensor, chain: tuple[Any, ...], version: int, origin: str | None) -> ViewLink:
+    """See ViewLink."""
+    v = ViewLink()
+    v.base, v.chain, v.version, v.origin = base, chain, version, origin
+    return v
 
 
 def link_view(
@@ -233,9 +269,9 @@ def link_view(
     link = parent._link
     out._counter = c = counter_of(parent)
     if link is None:
-        out._link = ViewLink(parent, ((op, params),), c.value, origin)
+        out._link = new_link(parent, ((op, params),), c.value, origin)
     else:
-        out._link = ViewLink(link.base, (*link.chain, (op, params)), c.value, origin or link.origin)
+        out._link = new_link(link.base, (*link.chain, (op, params)), c.value, origin or link.origin)
     out._tracked = True
 
 

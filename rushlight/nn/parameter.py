@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, instance, start_afresh
 from rushlight.tensor_api import empty
 from rushlight.tensor_api.pickling import set_user_state, user_state
 
@@ -31,8 +31,7 @@ class Parameter(Tensor):
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
         if data is None:
             data = empty(0)
-        self = object.__new__(cls)
-        self._array = data.detach()._array
+        self = instance(cls, data._array)
         if requires_grad:
             self.requires_grad_()
         return self
@@ -195,6 +194,7 @@ for _name in ("to", "type", "half", "float", "double", "bfloat16", "cuda", "cpu"
 
 def _uninitialized(cls: type, requires_grad: bool, device: Any, dtype: Any) -> Any:
     self = object.__new__(cls)
+    start_afresh(self)
     self.__dict__["_like"] = empty(0, device=device, dtype=dtype)
     self.__dict__["_wanted"] = requires_grad
     return self

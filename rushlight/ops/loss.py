@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.autograd import Node, next_seq
+from rushlight.core.autograd import record
 from rushlight.core.op import Op, run
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, edge, new, wrap
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.activation import LogSigmoid
 
@@ -402,16 +402,9 @@ class CrossEntropy(Op):
             arrays = (logp._array, target._array, None if weight is None else weight._array)
             if state.busy or arrays[0].dtype not in dtypes.FLOATS:
                 return run(op, (logp, input, target, weight), params)
-            t = new(Tensor)
-            t._array = np.asarray(picked_loss(*arrays, **params))
+            t = wrap(np.asarray(picked_loss(*arrays, **params)))
             if logp._tracked and modes.grad:
-                e = edge(logp)
-                if e is not None:
-                    t._node = n = new(Node)
-                    t._tracked = True
-                    n.op, n.seq, n.params = op, next_seq(), params
-                    n.edges, n.saved = (e, edge(input), None, None), (logp, None, target, weight)
-                    n.versions = (0, None, target._counter.value, version_of(weight))
+                record(op, (logp, input, target, weight), t, params)
             return t
 
         return bind
@@ -424,11 +417,6 @@ class CrossEntropy(Op):
             return CrossEntropyGrad.bind(g, logp, target, weight, **params)
         w = None if weight is None else weight._array
         return wrap(cross_entropy_gradient(g._array, logp._array, target._array, w, **params))
-
-
-def version_of(t: Tensor | None) -> int | None:
-    """The version of a tensor that is saved, None for none."""
-    return None if t is None else t._counter.value
 
 
 def cross_entropy_gradient(

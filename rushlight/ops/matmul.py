@@ -12,7 +12,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import record
 from rushlight.core.op import FLOATS, Op, packed, record_binary, run
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, new
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.reduce import Sum
@@ -98,9 +98,8 @@ class Matmul(Op):
                 or type(x) is not ndarray
             ):
                 return run(op, (a, b), {})
-            t = new(Tensor)
             try:
-                t._array = x.dot(y)  # a third of the overhead of @
+                t = wrap(x.dot(y))  # a third of the overhead of @
             except ValueError:
                 return run(op, (a, b), {})
             if (a._tracked or b._tracked) and modes.grad:
@@ -165,12 +164,12 @@ class Linear(Op):
                 or type(a) is not ndarray
             ):
                 return run(op, (x, w, b), {})
-            t = new(Tensor)
             try:
-                t._array = out = a.dot(v.T)
+                out = a.dot(v.T)
                 out += c
             except ValueError:
                 return run(op, (x, w, b), {})
+            t = wrap(out)
             if (x._tracked or w._tracked or b._tracked) and modes.grad:
                 record(op, (x, w, b), t)
             return t

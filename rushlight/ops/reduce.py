@@ -74,11 +74,11 @@ class Sum(Reduction):
 class Mean(Reduction):
     """Sum over ``dim`` divided by the number of elements that went into it."""
 
-    reducer = staticmethod(
-        lambda x, dim, dtype, out, keepdim: (
-            np.add.reduce(x, dim, dtype, out, keepdim) / count_of(x.shape, dim)
-        )
-    )
+    @staticmethod
+    def reducer(x, dim, dtype=None, out=None, keepdim=False):
+        total = np.add.reduce(x, dim, dtype, out, keepdim)
+        total /= x.size if dim is None else count_of(x.shape, dim)
+        return total
 
     def eager(self, xp, input, *, dim, keepdim):
         if input.dtype not in dtypes.DIFFERENTIABLE:

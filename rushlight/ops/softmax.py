@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.autograd import Node, next_seq
-from rushlight.core.op import FLOATS, Op, run
+from rushlight.core.op import FLOATS, Op, record_unary, run
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, alias, edge, needs_grad, new
+from rushlight.core.tensor import wrap
 from rushlight.errors import NotSupportedError
 
 
@@ -42,15 +41,9 @@ class OfItsResult(Op, abstract=True):
             x = a._array
             if state.busy or x.dtype not in FLOATS or type(x) is not np.ndarray:
                 return run(op, (a,), {"dim": dim})
-            t = new(Tensor)
-            t._array = eager(np, x, dim=dim)
+            t = wrap(eager(np, x, dim=dim))
             if a._tracked and modes.grad:
-                e = edge(a)
-                if e is not None or needs_grad(a):
-                    t._node = n = new(Node)
-                    t._tracked = True
-                    n.op, n.edges, n.seq, n.params = op, (e,), next_seq(), {"dim": dim}
-                    n.saved, n.versions = (None, alias(t)), (None, 0)
+                record_unary(op, a, t, {"dim": dim})
             return t
 
         return bind

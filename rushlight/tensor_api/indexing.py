@@ -14,7 +14,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import UNSHARED, Counter, Tensor, constant, value_needed, wrap
+from rushlight.core.tensor import Tensor, bump, constant, value_needed, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops.copy import Copy
 from rushlight.ops.index import Index, IndexPut
@@ -230,10 +230,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
                 x[index] = value  # nothing to record, nothing that could overlap
             except IndexError:
                 raise range_error(index, x.shape, 0) from None
-            c = self._counter
-            if c is UNSHARED:
-                c = self._counter = Counter()
-            c.value += 1
+            bump(self)
             return
     basic, tensors = parse(self, index)
     if basic is None or is_everything(basic, self._array.shape):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes
-from rushlight.core.tensor import Tensor, new, wrap
+from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.tensor_api._common import finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.creation import array_from
@@ -70,21 +70,15 @@ def _new_tensor(
     cls: Any, *args: Any, dtype: Any = None, device: Any = None, size: Any = None, **kwargs: Any
 ) -> Tensor:
     if cls is not Tensor and (args or kwargs) and cls.__init__ is not object.__init__:
-        t = new(cls)
         data = args[0] if args else None
-        t._array = (
-            data._array
-            if isinstance(data, Tensor)
-            else array_from(data)
-            if data is not None
-            else np.empty(0, dtypes.default.float)
-        )
-        return t
+        if isinstance(data, Tensor):
+            return instance(cls, data._array)  # type: ignore[no-any-return]
+        array = np.empty(0, dtypes.default.float) if data is None else array_from(data)
+        return instance(cls, array)  # type: ignore[no-any-return]
     if device is not None:
         devices.check(device)
-    t = new(cls)
-    t._array = construct(dtypes.default.float, args if size is None else (size,))
-    return t
+    array = construct(dtypes.default.float, args if size is None else (size,))
+    return instance(cls, array)  # type: ignore[no-any-return]
 
 
 class _TypeMeta(type):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.dtypes import dtype
 from rushlight.errors import GraphError
 from rushlight.tensor_api.storage import UntypedStorage, offset_in, tensor_on
@@ -64,7 +64,8 @@ def on_same_class(t: Tensor, cls: type[Tensor]) -> Any:
     """The tensor ``t``, fresh from `tensor_on`, as an instance of ``cls``."""
     if cls is Tensor:
         return t
-    made = object.__new__(cls)
+    made = instance(cls, t._array)
+    made._wants_grad, made._tracked = t._wants_grad, t._tracked
     made.__dict__.update(t.__dict__)
     return made
 

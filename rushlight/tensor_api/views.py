@@ -9,7 +9,7 @@ from typing import Any
 from rushlight import dtypes, formats
 from rushlight.core.autograd import check_write
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, alias, bump, edge, new
+from rushlight.core.tensor import Tensor, alias, bump, edge, instance
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
@@ -688,9 +688,7 @@ def matrix_t(x: Tensor, name: str) -> Tensor:
 
 def same_memory(x: Tensor) -> Tensor:
     """Another tensor on x's memory, unknown to autograd."""
-    t = new(Tensor)
-    t._array = x._array
-    return t
+    return instance(Tensor, x._array)
 
 
 def _set_data(self: Tensor, value: Tensor) -> None:

@@ -58,6 +58,7 @@ class Attention(Op):
     ``(*, L, V)``; leading dims broadcast.
     """
 
+    precision = "lower"
     outputs = ("out", "weights")
     label = "ScaledDotProductFlashAttentionForCpu"
     fits = True

@@ -356,6 +356,7 @@ class Conv(Op):
     bias ``(O)`` or None.
     """
 
+    precision = "lower"
     label = "Convolution"
 
     def eager(self, xp, input, weight, bias, *, stride, padding, dilation, groups):
@@ -379,6 +380,7 @@ class ConvInput(Op):
     ``(N, C, *space)``, plus a bias.
     """
 
+    precision = "lower"
     label = "Convolution"
 
     def eager(self, xp, input, weight, bias, *, space, stride, padding, dilation, groups):

@@ -77,6 +77,8 @@ def sample_losses(alpha: np.ndarray, steps: Any, lengths: Any) -> np.ndarray:
 class CtcLoss(Op):
     """Minus the log-probability of all alignments. Shape: ``(T, N, C), targets -> (N)``."""
 
+    precision = "float32"
+
     def eager(self, xp, log_probs, targets, *, input_lengths, target_lengths, blank):
         x = log_probs.astype(dtypes.float32) if log_probs.dtype in dtypes.HALVES else log_probs
         check(x, targets, input_lengths, target_lengths, blank)

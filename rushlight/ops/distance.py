@@ -19,6 +19,7 @@ class Cdist(Op):
     ``products``: by matrix products.
     """
 
+    precision = "float32"
     fits = True
 
     def eager(self, xp, x1, x2, *, p, products):

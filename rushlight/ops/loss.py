@@ -39,6 +39,8 @@ class Pointwise(Op, abstract=True):
     and ``target_slope`` by target.
     """
 
+    precision = "float32"
+
     def value(self, x: Any, y: Any, **options: Any) -> Any:
         """Losses of arrays."""
         raise NotImplementedError
@@ -177,6 +179,8 @@ class BinaryCrossEntropyWithLogits(Op):
     """``-(p y log s + (1 - y) log(1 - s))`` for ``s = sigmoid(x)``, with p, ``pos_weight``,
     broadcast or None.
     """
+
+    precision = "float32"
 
     def eager(self, xp, input, target, pos_weight, *, reduction):
         d = input.dtype
@@ -360,6 +364,8 @@ class NllLoss(Op):
     ``(N, ...)``.
     """
 
+    precision = "float32"
+
     def eager(self, xp, input, target, weight, *, reduction, ignore_index):
         return picked_loss(input, target, weight, reduction, ignore_index)
 
@@ -390,6 +396,7 @@ class CrossEntropy(Op):
     none.
     """
 
+    precision = "float32"
     label = "NllLoss"
 
     def eager(self, xp, logp, input, target, weight, *, reduction, ignore_index):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import dtypes
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.conv import Conv, ConvInput
@@ -51,7 +52,8 @@ def check(
             f"{function}: Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to"
             f" {function}, but got input of size: {list(x.shape)}"
         )
-    if x.dtype is not w.dtype or (bias is not None and bias._array.dtype is not x.dtype):
+    dtypes_agree = x.dtype is w.dtype and (bias is None or bias._array.dtype is x.dtype)
+    if not dtypes_agree and modes.autocast is None:
         names = [dtypes.of[a.dtype].name for a in (x, w) if a is not None]
         raise DTypeError(
             f"{function}: Input type ({names[0]}) and weight type ({names[1]}) should be the same,"

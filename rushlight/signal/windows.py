@@ -43,8 +43,8 @@ def _make(
     requires_grad: bool,
     lone: float = 1.0,
 ) -> Tensor:
-    """The tensor of ``shape(points, span)``, the span reaching the last point when ``sym``; a window
-    of one point is ``lone``.
+    """The tensor of ``shape(points, span)``, the span reaching the last point when ``sym``; a
+    window of one point is ``lone``.
     """
     if M < 0:
         raise ValueError(f"{name} requires non-negative window length, got M={M}")

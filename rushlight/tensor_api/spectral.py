@@ -209,10 +209,10 @@ def istft(
     x = expect_tensor(input, "istft")
     hop = n_fft // 4 if hop_length is None else hop_length
     size = n_fft if win_length is None else win_length
-    onesided = _check_spectra(x, n_fft, hop, size, window, onesided, return_complex)
+    _check_spectra(x, n_fft, hop, size, window, onesided, return_complex)
     batched = x.dim() == 3
     spectra = (x if batched else x.unsqueeze(0)).transpose(1, 2)
-    frames = _frames(spectra, n_fft, n_fft**0.5 if normalized else 1.0, onesided, return_complex)
+    frames = _frames(spectra, n_fft, n_fft**0.5 if normalized else 1.0, return_complex)
     weights = _full_window(window, size, n_fft, frames)
     signal = _overlapping(frames * weights, hop)
     envelope = _overlapping(weights.square().expand((1, frames.size(1), n_fft)), hop)
@@ -234,8 +234,8 @@ def _check_spectra(
     window: Any,
     onesided: bool | None,
     return_complex: bool,
-) -> bool:
-    """Whether the spectra are one-sided. RuntimeError for what has no inverse."""
+) -> None:
+    """RuntimeError for what has no inverse."""
     if x._array.dtype not in dtypes.COMPLEX_TYPES:
         raise RuntimeError(
             "istft requires a complex-valued input tensor matching the output from stft with "
@@ -262,7 +262,6 @@ def _check_spectra(
     if not 0 < size <= n_fft:
         raise RuntimeError(f"istft: expected 0 < win_length <= n_fft, but got {size} and {n_fft}")
     _check_window(window, size, onesided, return_complex)
-    return onesided
 
 
 def _check_window(window: Any, size: int, onesided: bool, return_complex: bool) -> None:
@@ -278,15 +277,13 @@ def _check_window(window: Any, size: int, onesided: bool, return_complex: bool) 
         raise RuntimeError("Cannot have onesided output if window or input is complex")
 
 
-def _frames(
-    spectra: Tensor, n_fft: int, scale: float, onesided: bool, return_complex: bool
-) -> Tensor:
-    """The inverse transform of each spectrum."""
+def _frames(spectra: Tensor, n_fft: int, scale: float, return_complex: bool) -> Tensor:
+    """The inverse transform of each spectrum; of a real signal's, the first half says it all."""
     dims, scale = (2,), scale / n_fft
-    if onesided:
-        return FftC2r.bind(spectra, dims=dims, n=n_fft, scale=scale)  # type: ignore[no-any-return]
-    frames = FftC2c.bind(spectra, dims=dims, inverse=True, scale=scale)
-    return frames if return_complex else frames.real  # type: ignore[no-any-return]
+    if return_complex:
+        return FftC2c.bind(spectra, dims=dims, inverse=True, scale=scale)  # type: ignore[no-any-return]
+    half = spectra[..., : n_fft // 2 + 1]
+    return FftC2r.bind(half, dims=dims, n=n_fft, scale=scale)  # type: ignore[no-any-return]
 
 
 def _overlapping(frames: Tensor, hop: int) -> Tensor:

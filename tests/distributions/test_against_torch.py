@@ -92,7 +92,7 @@ def test_samples(name):
 )
 def test_facts(name, what):
     if (name, what) == ("Kumaraswamy", "mode"):
-        pytest.skip("torch's formula is nan wherever there is a mode; test_closed_forms has it")
+        pytest.skip("torch's formula is nan wherever there is a mode; test_behaviour has it")
     (ours, mine), (theirs, others) = both(name, dtype="float64", grad=True)
 
     def fact(d):

@@ -92,6 +92,11 @@ def test_other_windows_and_complex_signals():
     np.testing.assert_allclose(method.numpy(), X[0], 1e-9, 1e-9)
 
 
+def test_spectra_that_no_real_signal_has():
+    array = np.cos(np.arange(24.0)).reshape(12, 2) * (1 + 2j)
+    close(*[t.istft(t.tensor(array), 12, window=t.ones(12, dtype=t.float64)) for t in (rl, torch)])
+
+
 def test_without_a_window():
     results = [t.stft(t.tensor(X), 12, return_complex=True) for t in (rl, torch)]
     close(*results)

@@ -12,6 +12,9 @@ from rushlight.compiler.front import (
     disable as disable,
 )
 from rushlight.compiler.front import (
+    explain as explain,
+)
+from rushlight.compiler.front import (
     is_compiling as is_compiling,
 )
 from rushlight.compiler.front import (

@@ -92,9 +92,27 @@ def compile(
         return model
     if disable or backend == "eager":
         return functools.wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))
+    if not pipeline.has_llvm():
+        warn_once()
     compiled = Compiled(model, fullgraph)
     _functions.append(compiled)
     return functools.wraps(model)(compiled.bound())
+
+
+_warned = False
+
+
+def warn_once() -> None:
+    """Say once that there is nothing to make native code with."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "compile: llvmlite is not installed, so captured programs run on NumPy, hardly faster "
+            "than eager code; pip install llvmlite.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 class Variant:
@@ -480,6 +498,26 @@ def disable(
 ) -> Any:
     """Keep a function out of compilation: it runs eagerly."""
     return fn if fn is not None else lambda f: f
+
+
+def explain(function: Callable[..., Any]) -> str:
+    """What a compiled function has become: for each signature its graph and the program's steps, or
+    why it runs eagerly.
+
+    Args:
+        function: what ``compile`` returned, after it was called a few times.
+    """
+    compiled = getattr(function, "_compiled", None)
+    if compiled is None:
+        raise TypeError("explain: expected a function that compile() returned.")
+    if compiled.eager is not None:
+        return f"runs eagerly, because {compiled.eager}."
+    parts = []
+    for variants in compiled.variants.values():
+        for v in variants:
+            steps = v.program.describe() if hasattr(v.program, "describe") else "one op at a time"
+            parts.append(f"graph\n{v.graph}\n\nprogram\n{steps}")
+    return "\n\n".join(parts) or "not captured yet: that happens at the second call."
 
 
 def is_compiling() -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.dropout import dropout
@@ -58,7 +59,8 @@ def scaled_dot_product_attention(
             "scaled_dot_product_attention: Explicit attn_mask should not be set when"
             " is_causal=True."
         )
-    if query._array.dtype is not key._array.dtype or query._array.dtype is not value._array.dtype:
+    kinds = {t._array.dtype for t in (query, key, value)}
+    if len(kinds) > 1 and modes.autocast is None:
         names = [dtypes.of[t._array.dtype].name for t in (query, key, value)]
         raise RuntimeError(
             "scaled_dot_product_attention: Expected query, key, and value to have the same dtype,"

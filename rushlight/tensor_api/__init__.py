@@ -33,3 +33,6 @@ from rushlight.tensor_api.typed_storage import *
 from rushlight.tensor_api.views import *
 from rushlight.tensor_api.windows import *
 from rushlight.tensor_api.inplace_names import *  # noqa: F403
+from rushlight.tensor_api import numpy_names
+
+numpy_names.attach()

@@ -31,6 +31,8 @@ __all__ = [
     "nuclear_norm", "prod", "std", "std_mean", "sum", "var", "var_mean",
 ]  # fmt: skip
 
+RENAMED = {"axis": "dim", "keepdims": "keepdim"}  # NumPy's names of max's and min's arguments
+
 
 def prepared(input: Tensor, dtype: Any, name: str) -> Tensor:
     """``input``, converted to ``dtype`` when that is given."""
@@ -237,7 +239,7 @@ def _max_or_min(
     names = dict(zip(("input", "dim", "keepdim"), args, strict=False))
     if len(args) > 1 and isinstance(args[1], Tensor):
         names["other"] = names.pop("dim")
-    names.update(kwargs)
+    names.update({RENAMED.get(key, key): value for key, value in kwargs.items()})
     input = expect_tensor(names.get("input"), name)
     if isinstance(names.get("other"), Tensor):
         return finished(binary.bind(input, names["other"]), out)

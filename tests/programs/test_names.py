@@ -1,0 +1,42 @@
+"""NumPy's argument names, which textbook programs use: axis for dim and keepdims for keepdim."""
+
+import pytest
+import torch
+
+import rushlight as rl
+
+CALLS = {
+    "sum": lambda t, x: x.sum(axis=1, keepdims=True),
+    "sum over several": lambda t, x: x.sum(axis=[0, 1]),
+    "sum without": lambda t, x: x.sum(axis=None),
+    "mean": lambda t, x: x.mean(axis=0, dtype=t.float64),
+    "max": lambda t, x: x.max(axis=1, keepdims=True).indices,
+    "min": lambda t, x: t.min(x, axis=0).values,
+    "argmax": lambda t, x: x.argmax(axis=1),
+    "std": lambda t, x: x.std(axis=0, unbiased=False),
+    "cumsum": lambda t, x: x.cumsum(axis=0),
+    "softmax": lambda t, x: t.softmax(x, axis=1),
+    "cat": lambda t, x: t.cat([x, x], axis=1),
+    "stack": lambda t, x: t.stack([x, x], axis=2),
+    "unsqueeze": lambda t, x: x.unsqueeze(axis=1),
+    "squeeze": lambda t, x: x[:1].squeeze(axis=0),
+    "gather": lambda t, x: x.gather(axis=1, index=t.tensor([[0, 2]])),
+    "sort": lambda t, x: x.sort(axis=0, descending=True).values,
+    "topk": lambda t, x: x.topk(2, axis=1).values,
+    "repeat_interleave": lambda t, x: x.repeat_interleave(2, axis=0),
+    "unbind": lambda t, x: t.unbind(x, axis=1)[2],
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_axis_is_dim_and_keepdims_is_keepdim(name):
+    expected = CALLS[name](torch, torch.arange(12.0).reshape(3, 4))
+    got = CALLS[name](rl, rl.arange(12.0).reshape(3, 4))
+    assert tuple(got.shape) == tuple(expected.shape)
+    assert torch.allclose(torch.from_numpy(got.numpy()), expected)
+
+
+@pytest.mark.parametrize("call", [lambda x: x.unsqueeze(), lambda x: x.sum(0, axes=1)])
+def test_missing_and_unknown_arguments_are_type_errors(call):
+    with pytest.raises(TypeError):
+        call(rl.ones(3))

@@ -338,7 +338,7 @@ class CopySlices(Node):
         part = replay(result, self.chain)
         inner_needed = None if needed is None else needed | set(self.inner.edges[:1])
         grads = list(self.inner.backward(part.clone(), inner_needed))
-        if self.edges[0] is None:
+        if self.edges[0] is None or (needed is not None and self.edges[0] not in needed):
             grads[0] = None
         else:
             if grads[0] is None:

@@ -122,9 +122,9 @@ def retain_grad(self: Tensor) -> None:
     """Keep this non-leaf's gradient in ``grad``."""
     if not self.requires_grad:
         raise GraphError("can't retain_grad on Tensor that has requires_grad=False")
-    if self._node is None:
+    if self._node is None or self._keeps_grad:
         return
     node = self.grad_fn  # a stale view is refreshed before it keeps anything
-    if node is not None and not self._keeps_grad:
+    if node is not None:
         self._keeps_grad = True
         node.add_keeper(self)

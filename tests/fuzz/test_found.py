@@ -218,6 +218,21 @@ FOUND = {
         x = torch.full((3, 7), 0.2, dtype=torch.float64)
         print(x.var(), x.std(1), x.float().std(0), torch.full((5,), 0.1 + 0.3j).std())
     """,
+    "retain_grad() again on a view that may not be written": """
+        x = torch.ones(3, requires_grad=True)
+        a, b, c = (x * 1).split(1)
+        a.retain_grad()
+        with torch.no_grad():
+            a.mul_(2)
+        print(a.retain_grad())
+    """,
+    "hooks of what a write replaced, when nothing there is asked for": """
+        x = torch.ones(3, requires_grad=True) * 2
+        x.register_hook(lambda g: print("x", g))
+        y = x[torch.tensor([0, 1])]
+        x[:2][1] = y.sum()
+        print(torch.autograd.grad((x * x).sum(), [y]))
+    """,
     "a complex loss needs a gradient": """
         x = torch.tensor([1 + 2j], requires_grad=True)
         x.sum().backward()

@@ -126,6 +126,8 @@ class Watch:
             arrays = operands + [
                 a.values for a in step.args if not isinstance(a, Ref) and hasattr(a, "values")
             ]
+            if "alpha" in step.kwargs and any(0 in a.strides for a in arrays):
+                return False  # what was expanded is scaled first
             kinds = {str(a.dtype) for a in arrays}
             if any(0 in a.strides for a in arrays) and (
                 len(kinds) > 1 or kinds & {"float16", "int16"}

@@ -5,6 +5,7 @@ turns its arguments into the ops of
 ``rushlight.ops``.
 """
 
+from rushlight.core.tensor import Tensor as Tensor
 from rushlight.nn.functional.activation import *
 from rushlight.nn.functional.attention import *
 from rushlight.nn.functional.conv import *

@@ -47,6 +47,7 @@ from rushlight.nn.functional import (
     threshold_,
 )
 from rushlight.nn.functional.dropout import drop, drop_alpha
+from rushlight.nn.functional.norm import check_normalized_shape
 from rushlight.nn.functional.rnn import (
     gru,
     gru_cell,
@@ -60,7 +61,7 @@ from rushlight.nn.functional.rnn import (
 from rushlight.nn.functional.sparse import renormalise
 from rushlight.ops.bits import from_bits
 from rushlight.ops.distance import Cdist
-from rushlight.ops.norm import BatchNorm, LayerNorm
+from rushlight.ops.norm import BatchNorm
 
 __all__ = [
     "adaptive_avg_pool1d", "avg_pool1d", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d",
@@ -138,18 +139,19 @@ def group_norm(
     return F.group_norm(input, num_groups, weight, bias, eps)
 
 
+def moments(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor]:
+    """Means over dims, and ``1 / sqrt(var + eps)``; the dims stay with size 1."""
+    mean = x.mean(dims, keepdim=True)
+    return mean, ((x - mean).square().mean(dims, keepdim=True) + eps).rsqrt()
+
+
 def native_layer_norm(
     input: Tensor, normalized_shape: Any, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``layer_norm``, and the means and ``1 / sqrt(var + eps)`` that it used."""
-    shape = tuple(normalized_shape)
-    out, mean, scale = LayerNorm.bind(input, weight, bias, rank=len(shape), eps=eps, center=True)
-    small = (*input._array.shape[: -len(shape)], *[1] * len(shape))
-    return (
-        out,
-        wrap(from_bits(mean._array).reshape(small)),
-        wrap(from_bits(scale._array).reshape(small)),
-    )
+    rank = check_normalized_shape("layer_norm", input, normalized_shape, weight, bias)
+    out = F.layer_norm(input, normalized_shape, weight, bias, eps)
+    return out, *moments(input, tuple(range(-rank, 0)), eps)
 
 
 def native_group_norm(
@@ -163,15 +165,9 @@ def native_group_norm(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``group_norm``, and the means and ``1 / sqrt(var + eps)`` that it used."""
-    _, mean, scale = LayerNorm.bind(
-        input.detach().reshape(N, group, -1), None, None, rank=1, eps=eps, center=True
-    )
     out = F.group_norm(input, group, weight, bias, eps)
-    return (
-        out,
-        wrap(from_bits(mean._array).reshape(N, group)),
-        wrap(from_bits(scale._array).reshape(N, group)),
-    )
+    mean, scale = moments(input.reshape(N, group, C // group * HxW), (2,), eps)
+    return out, mean.squeeze(2), scale.squeeze(2)
 
 
 def native_batch_norm(

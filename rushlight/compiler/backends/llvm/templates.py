@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.compiler.backends.llvm import conv
+from rushlight.compiler.backends.llvm import conv, pool
 from rushlight.compiler.backends.llvm.code import Code
 from rushlight.compiler.backends.llvm.kernels import Writer
 from rushlight.compiler.backends.llvm.text import Module
@@ -14,6 +14,9 @@ WRITERS = {
     "Conv": (conv.fits, conv.write_forward),
     "ConvInput": (conv.fits, conv.write_input),
     "ConvWeight": (conv.fits, conv.write_weight),
+    "MaxPool": (pool.fits, pool.write_max),
+    "MaxPoolValues": (pool.fits, pool.write_max),
+    "MaxPoolSpread": (pool.fits, pool.write_spread),
 }
 
 

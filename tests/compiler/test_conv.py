@@ -1,0 +1,230 @@
+"""Native convolution and pooling against the ops' own NumPy code, over many shapes."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+from rushlight.compiler import pipeline
+from rushlight.compiler.graph import Graph, Input, Node
+from rushlight.compiler.program import empty_outputs
+from rushlight.nn import functional as F
+from rushlight.ops import conv as C
+from rushlight.ops import pool as P
+
+pytest.importorskip("llvmlite")
+
+# channels and outputs of a group, groups, images, space, kernel, stride, padding, dilation
+CONVOLUTIONS = {
+    "one": (1, 1, 1, 1, (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "lenet1": (1, 6, 1, 3, (28, 28), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
+    "lenet2": (6, 16, 1, 4, (14, 14), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "padded": (17, 20, 1, 2, (9, 11), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "stride": (5, 9, 1, 3, (13, 10), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    "stride3": (3, 4, 1, 2, (23, 17), (5, 4), (3, 4), ((2, 2), (0, 1)), (1, 1)),
+    "dilation": (4, 7, 1, 2, (15, 14), (3, 2), (1, 1), ((2, 2), (1, 1)), (2, 3)),
+    "both": (4, 7, 1, 2, (19, 21), (3, 3), (2, 3), ((2, 2), (1, 1)), (3, 2)),
+    "pointwise": (40, 33, 1, 3, (7, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "pointwise stride": (16, 24, 1, 3, (8, 8), (1, 1), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    "groups": (5, 3, 3, 2, (9, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "depthwise": (1, 1, 19, 2, (12, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "depthwise stride": (1, 2, 5, 2, (12, 9), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    "small planes": (70, 30, 1, 7, (4, 4), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "tiny planes": (8, 8, 1, 9, (2, 2), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "wide": (3, 5, 1, 2, (6, 70), (2, 3), (1, 1), ((0, 0), (3, 0)), (1, 1)),
+    "many positions": (2, 3, 1, 1, (40, 41), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "line": (4, 6, 1, 3, (50,), (5,), (2,), ((2, 2),), (1,)),
+}
+RNG = np.random.default_rng(0)
+
+
+def graph_of(op, inputs, params, outputs):
+    """A graph of one node: inputs are arrays or None, outputs (shape, dtype)."""
+    g = Graph()
+    values = [None if a is None else g.value(a.shape, a.dtype) for a in inputs]
+    g.inputs = [Input(v, "argument", k) for k, v in enumerate(values) if v is not None]
+    outs = [g.value(*o) for o in outputs]
+    g.nodes = [Node(op.instance, values, params, outs)]
+    g.results = outs
+    return g
+
+
+def both(op, inputs, params, outputs):
+    """What native code and the op itself compute."""
+    g = graph_of(op, inputs, params, outputs)
+    native = pipeline.build(g, "llvm")
+    assert native.native_only
+    got, want = empty_outputs(g), empty_outputs(g)
+    arrays = [a for a in inputs if a is not None]
+    native.run(arrays, got)
+    pipeline.build(g, "reference").run(arrays, want)
+    return list(zip(got, want, strict=True))
+
+
+def draw(shape, d):
+    return RNG.standard_normal(shape).astype(d)
+
+
+def close(got, want, d):
+    scale = np.abs(want).max() + 1e-6
+    assert np.abs(got - want).max() <= scale * (3e-6 if d == np.float32 else 1e-14) * 5
+
+
+def convolution(case, d):
+    """Arrays and options of a case."""
+    c, o, groups, n, space, kernel, stride, padding, dilation = CONVOLUTIONS[case]
+    size = [s + a + b for s, (a, b) in zip(space, padding, strict=True)]
+    out = tuple(
+        [
+            (s - e * (k - 1) - 1) // t + 1
+            for s, k, t, e in zip(size, kernel, stride, dilation, strict=True)
+        ]
+    )
+    x, w, y = (n, c * groups, *space), (o * groups, c, *kernel), (n, o * groups, *out)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return [draw(s, d) for s in (x, w, y)], options
+
+
+@pytest.mark.parametrize("d", [np.float32, np.float64])
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_forward(case, d):
+    (x, w, y), options = convolution(case, d)
+    for bias in (None, draw(w.shape[0], d)):
+        for got, want in both(C.Conv, [x, w, bias], options, [(y.shape, d)]):
+            close(got, want, d)
+
+
+@pytest.mark.parametrize("d", [np.float32, np.float64])
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_gradients(case, d):
+    (x, w, y), options = convolution(case, d)
+    to_input = {"space": x.shape[2:], **options}
+    for got, want in both(C.ConvInput, [y, w, None], to_input, [(x.shape, d)]):
+        close(got, want, d)
+    to_weight = {"kernel": w.shape[2:], **options}
+    for got, want in both(C.ConvWeight, [x, y], to_weight, [(w.shape, d)]):
+        close(got, want, d)
+
+
+def test_forced_avx2(monkeypatch):
+    from rushlight.compiler.backends.llvm import jit
+
+    monkeypatch.setenv(jit.CPU_VARIABLE, "x86-64-v3")
+    jit.target.cache_clear()
+    try:
+        for case in ("lenet2", "stride", "small planes", "groups"):
+            test_forward(case, np.float32)
+            test_gradients(case, np.float32)
+        test_max("overlapping")
+    finally:
+        monkeypatch.delenv(jit.CPU_VARIABLE)
+        jit.target.cache_clear()
+
+
+# planes, space, kernel, stride, padding, dilation
+POOLS = {
+    "halves": ((2, 3), (8, 10), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    "odd": ((3, 2), (9, 7), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    "overlapping": ((2, 3), (13, 11), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    "dilated": ((2, 2), (13, 17), (3, 2), (1, 3), ((1, 1), (0, 0)), (2, 2)),
+    "beyond": ((2, 2), (7, 7), (3, 3), (2, 2), ((0, 2), (1, 2)), (1, 1)),
+    "large": ((1, 2), (20, 20), (5, 5), (5, 5), ((0, 0), (0, 0)), (1, 1)),
+    "all": ((2, 5), (4, 4), (4, 4), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "none": ((2, 5), (3, 7), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "huge": ((1, 1), (40, 40), (17, 17), (3, 3), ((0, 0), (0, 0)), (1, 1)),
+    "line": ((3, 4), (21,), (3,), (2,), ((1, 1),), (1,)),
+}
+
+
+def pooling(case):
+    lead, space, kernel, stride, padding, dilation = POOLS[case]
+    size = [s + a + b for s, (a, b) in zip(space, padding, strict=True)]
+    out = tuple(
+        [
+            (s - e * (k - 1) - 1) // t + 1
+            for s, k, t, e in zip(size, kernel, stride, dilation, strict=True)
+        ]
+    )
+    options = {
+        "out": out, "kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation
+    }  # fmt: skip
+    return (*lead, *space), (*lead, *out), options
+
+
+@pytest.mark.parametrize("case", POOLS)
+def test_max(case):
+    shape, out, options = pooling(case)
+    codes = np.uint8 if np.prod(options["kernel"]) <= 256 else np.int32
+    for d, special in itertools.product((np.float32, np.float64), (False, True)):
+        x = RNG.integers(-3, 4, shape).astype(d)  # with ties
+        if special:
+            x.flat[RNG.integers(0, x.size, 9)] = np.nan
+            x.flat[RNG.integers(0, x.size, 9)] = -np.inf
+        for got, want in both(P.MaxPool, [x], options, [(out, d), (out, codes)]):
+            np.testing.assert_array_equal(got, want)
+        for got, want in both(P.MaxPoolValues, [x], options, [(out, d)]):
+            np.testing.assert_array_equal(got, want)
+        g, taps = draw(out, d), want_taps(x, options)
+        spread = {"space": shape, **options}
+        for got, want in both(P.MaxPoolSpread, [g, taps], spread, [(shape, d)]):
+            close(got, want, d)
+
+
+def want_taps(x, options):
+    return P.MaxPool.instance.forward([x], options)[1]
+
+
+@pytest.mark.parametrize("pool", [F.max_pool2d, F.avg_pool2d])
+def test_step_equals_eager(pool):
+    """Two convolutions with pooling, trained for a few steps."""
+
+    def train(wrap):
+        rl.manual_seed(3)
+        model = rl.nn.Sequential(
+            rl.nn.Conv2d(2, 5, 3, padding=1), rl.nn.ReLU(), rl.nn.Conv2d(5, 4, 3, stride=2)
+        )
+        optimizer = rl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        x, y = rl.randn(6, 2, 12, 12), rl.randn(6, 4, 2, 2)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = F.mse_loss(pool(model(x), 2), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = wrap(step)
+        losses = [run(x, y).item() for _ in range(5)]
+        return losses, [p.detach().numpy() for p in model.parameters()]
+
+    (a, p), (b, q) = train(lambda f: f), train(rl.compile)
+    np.testing.assert_allclose(a, b, rtol=1e-5)
+    for u, v in zip(p, q, strict=True):
+        np.testing.assert_allclose(u, v, rtol=1e-4, atol=1e-6)
+
+
+def test_transposed_views():
+    """Inputs that do not lie one after another are copied first."""
+    w, x = rl.randn(4, 3, 3, 3), rl.randn(2, 8, 3, 8)
+
+    def f(x, w):
+        return F.conv2d(x.transpose(1, 2), w.flip(-1), padding=1)
+
+    run = rl.compile(f)
+    for _ in range(3):
+        got = run(x, w)
+    np.testing.assert_allclose(got.numpy(), f(x, w).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_transpose():
+    """Transposed convolution, with bias and output padding."""
+    x, w, b = rl.randn(2, 3, 5, 6), rl.randn(3, 4, 3, 3), rl.randn(4)
+
+    def f(x, w, b):
+        return F.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1)
+
+    run = rl.compile(f)
+    for _ in range(3):
+        got = run(x, w, b)
+    np.testing.assert_allclose(got.numpy(), f(x, w, b).numpy(), rtol=1e-4, atol=1e-5)

@@ -19,9 +19,9 @@ class Size(tuple[int, ...]):
 
     __slots__ = ()
 
-    def __new__(cls, sizes: Any = ()) -> Size:
+    def __new__(cls, iterable: Any = (), /) -> Size:
         """Sizes from any iterable of ints."""
-        self = tuple.__new__(cls, sizes)
+        self = tuple.__new__(cls, iterable)
         for n in self:
             if not hasattr(n, "__index__"):
                 raise TypeError(

@@ -118,14 +118,14 @@ class no_grad(GradMode):
         False
     """
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+    def __new__(cls, orig_func: Callable[..., Any] | None = None) -> Any:
         self = object.__new__(cls)
         self.value = cls._value
-        return self if function is None else self(function)
+        return self if orig_func is None else self(orig_func)
 
     _value = False
 
-    def __init__(self, function: Callable[..., Any] | None = None) -> None: ...
+    def __init__(self, orig_func: Callable[..., Any] | None = None) -> None: ...
 
 
 class enable_grad(no_grad):

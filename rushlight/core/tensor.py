@@ -119,7 +119,6 @@ class Tensor:
         __len__: Callable[[], int]
 
     __array_priority__ = 1000
-    __array_ufunc__ = None  # so that ndarray + Tensor asks Tensor
     __hash__ = object.__hash__
 
     @property

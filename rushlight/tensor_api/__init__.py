@@ -23,6 +23,7 @@ from rushlight.tensor_api.pointwise import *
 from rushlight.tensor_api.printing import *
 from rushlight.tensor_api.products import *
 from rushlight.tensor_api.random import *
+from rushlight.tensor_api.rarities import *
 from rushlight.tensor_api.reductions import *
 from rushlight.tensor_api.scans import *
 from rushlight.tensor_api.selection import *

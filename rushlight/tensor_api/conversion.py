@@ -384,7 +384,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
 
 
 @method
-def fill_(self: Tensor, value: Any) -> Tensor:
+def fill_(input: Tensor, value: Any) -> Tensor:
     """Set every element to a number, or to a 0-dim tensor's value."""
     if isinstance(value, Tensor):
         if value._array.ndim:
@@ -392,16 +392,16 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{value._array.ndim} dimensions."
             )
-        if np.may_share_memory(self._array, value._array):
+        if np.may_share_memory(input._array, value._array):
             value = value.clone()
-        return Copy.update(self, value)
-    return Fill.update(self, value=value)
+        return Copy.update(input, value)
+    return Fill.update(input, value=value)
 
 
 @method
-def zero_(self: Tensor) -> Tensor:
+def zero_(input: Tensor) -> Tensor:
     """Set every element to zero."""
-    return Fill.update(self, value=0)
+    return Fill.update(input, value=0)
 
 
 def can_cast(from_: Any, to: Any) -> bool:
@@ -417,28 +417,39 @@ def promote_types(type1: Any, type2: Any) -> Any:
     return PUBLIC[dtypes.promote(numpy_dtype(type1), numpy_dtype(type2))]
 
 
-def result_type(tensor1: Any, tensor2: Any) -> Any:
+def result_type(
+    tensor: Any = None,
+    other: Any = None,
+    *,
+    scalar: Any = None,
+    scalar1: Any = None,
+    scalar2: Any = None,
+) -> Any:
     """The dtype of arithmetic between two tensors or numbers."""
-    return PUBLIC[
-        dtypes.result_type([t._array if isinstance(t, Tensor) else t for t in (tensor1, tensor2)])
-    ]
+    given = [v for v in (tensor, other, scalar, scalar1, scalar2) if v is not None]
+    if len(given) != 2:
+        raise TypeError(f"result_type(): expected two tensors or numbers, but got {len(given)}")
+    return PUBLIC[dtypes.result_type([t._array if isinstance(t, Tensor) else t for t in given])]
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor on the memory of another library's array that speaks DLPack.
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor on the memory of another library's array that speaks DLPack (on a copy, if asked).
 
     Example:
         >>> import numpy as np, rushlight as torch
         >>> torch.from_dlpack(np.arange(3))
         tensor([0, 1, 2])
     """
-    return wrap(np.from_dlpack(ext_tensor))
+    if device is not None:
+        devices.check(device)
+    array = np.from_dlpack(ext_tensor)
+    return wrap(array.copy() if copy else array)
 
 
 def _dlpack(
     self: Tensor,
     *,
-    stream: Any = None,
+    stream: Any = -1,
     max_version: Any = None,
     dl_device: Any = None,
     copy: Any = None,
@@ -455,13 +466,19 @@ def _apply_(self: Tensor, callable: Any) -> Tensor:
     return copy_(self, wrap(changed.astype(self._array.dtype).reshape(self._array.shape)))
 
 
-def _map_(self: Tensor, tensor: Tensor, callable: Any) -> Tensor:
+def _map_(self: Tensor, other: Tensor, callable: Any) -> Tensor:
     """Replace each element by ``callable(element, the other tensor's element)``."""
     value_needed("map_()")
-    x, y = np.broadcast_arrays(self._array, tensor._array)
+    x, y = np.broadcast_arrays(self._array, other._array)
     pairs = zip(x.reshape(-1).tolist(), y.reshape(-1).tolist(), strict=True)
     changed = np.asarray([callable(a, b) for a, b in pairs]).astype(self._array.dtype)
     return copy_(self, wrap(changed.reshape(self._array.shape)))
+
+
+def _dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+    """The dims from the outermost in memory to the innermost."""
+    strides = self._array.strides
+    return tuple(sorted(range(self._array.ndim), key=lambda d: -strides[d]))
 
 
 def _shape(self: Tensor) -> Any:
@@ -561,5 +578,5 @@ methods(
     is_neg=lambda self: False,
     resolve_conj=lambda self: self,
     resolve_neg=lambda self: self,
-    dim_order=lambda self: tuple(range(self._array.ndim)),
+    dim_order=_dim_order,
 )

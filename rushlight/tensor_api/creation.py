@@ -352,6 +352,7 @@ def full(
     fill_value: Any,
     *,
     out: Any = None,
+    names: Any = None,
     dtype: Any = None,
     layout: Any = None,
     device: Any = None,

@@ -26,30 +26,30 @@ __all__: list[str] = []
 BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
-def getitem(self: Tensor, index: Any) -> Tensor:
-    """``self[index]``."""
-    kind = index.__class__
+def getitem(self: Tensor, key: Any) -> Tensor:
+    """``self[key]``."""
+    kind = key.__class__
     if kind is int:
         if not self._array.ndim:
             raise IndexError(
                 "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number."
             )
         try:
-            return BasicIndex.bind(self, index=(index, ...))
+            return BasicIndex.bind(self, index=(key, ...))
         except IndexError:
-            raise range_error(index, self._array.shape, 0) from None
+            raise range_error(key, self._array.shape, 0) from None
     if (
         kind is slice
-        and (index.step is None or (index.step.__class__ is int and index.step > 0))
+        and (key.step is None or (key.step.__class__ is int and key.step > 0))
         and self._array.ndim
     ):
-        return BasicIndex.bind(self, index=(index, ...))
-    if kind is tuple and is_plain(index):
+        return BasicIndex.bind(self, index=(key, ...))
+    if kind is tuple and is_plain(key):
         try:
-            return BasicIndex.bind(self, index=(*index, ...))
+            return BasicIndex.bind(self, index=(*key, ...))
         except IndexError:
             pass  # parse says what is wrong
-    basic, tensors = parse(self, index)
+    basic, tensors = parse(self, key)
     part = BasicIndex.bind(self, index=basic) if basic is not None else self
     if not tensors:
         return part if basic is not None else BasicIndex.bind(self, index=(...,))
@@ -216,23 +216,23 @@ def range_error(i: int, shape: tuple[int, ...], dim: int) -> IndexError:
     return IndexError(f"index {i} is out of bounds for dimension {dim} with size {shape[dim]}")
 
 
-def setitem(self: Tensor, index: Any, value: Any) -> None:
-    """``self[index] = value``."""
+def setitem(self: Tensor, key: Any, value: Any) -> None:
+    """``self[key] = value``."""
     if value.__class__ in NUMBERS and not state.busy and not (self._tracked and modes.grad):
-        kind, x = index.__class__, self._array
+        kind, x = key.__class__, self._array
         if (
-            (kind is int or (kind is slice and index.step is None))
+            (kind is int or (kind is slice and key.step is None))
             and x.base is None
             and x.dtype in dtypes.FLOATS
             and x.ndim
         ):
             try:
-                x[index] = value  # nothing to record, nothing that could overlap
+                x[key] = value  # nothing to record, nothing that could overlap
             except IndexError:
-                raise range_error(index, x.shape, 0) from None
+                raise range_error(key, x.shape, 0) from None
             bump(self)
             return
-    basic, tensors = parse(self, index)
+    basic, tensors = parse(self, key)
     if basic is None or is_everything(basic, self._array.shape):
         part = self
     else:

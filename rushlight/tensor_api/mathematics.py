@@ -75,7 +75,25 @@ logaddexp, logaddexp2 = (
     binary("logaddexp", M.Logaddexp, False, 3),
     binary("logaddexp2", M.Logaddexp2, False, 3),
 )
-xlogy, heaviside = binary("xlogy", M.Xlogy), binary("heaviside", S.Heaviside, tensors=3)
+xlogy = binary("xlogy", M.Xlogy)
+_step, _step_ = binary("heaviside", S.Heaviside, tensors=3), Tensor.heaviside_
+
+
+@method
+def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """0 where ``input`` is negative, 1 where positive, ``values`` where it is zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.heaviside(torch.tensor([-1.0, 0.0, 2.0]), torch.tensor([0.5]))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    return _step(input, values, out=out)  # type: ignore[no-any-return]
+
+
+methods(heaviside_=lambda input, values: _step_(input, values))
+
+
 gcd, lcm = binary("gcd", R.Gcd, tensors=3), binary("lcm", R.Lcm, tensors=3)
 igamma, igammac = binary("igamma", Sp.Igamma, tensors=3), binary("igammac", Sp.Igammac, tensors=3)
 floor_divide, remainder, fmod = (
@@ -182,8 +200,8 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     return finished(R.Round.bind(expect_tensor(input, "round"), decimals=decimals), out)
 
 
-def _round_(self: Tensor, *, decimals: int = 0) -> Tensor:
-    return R.Round.update(self, decimals=decimals)  # type: ignore[no-any-return]
+def _round_(input: Tensor, *, decimals: int = 0) -> Tensor:
+    return R.Round.update(input, decimals=decimals)  # type: ignore[no-any-return]
 
 
 @method
@@ -228,10 +246,10 @@ def _as_bound(bound: Any) -> Tensor:
 
 
 @method
-def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """In-place form of ``clamp``."""
-    op, args, kwargs = _clamping(self, min, max)
-    return op.update(self, *args, **kwargs)  # type: ignore[no-any-return]
+    op, args, kwargs = _clamping(input, min, max)
+    return op.update(input, *args, **kwargs)  # type: ignore[no-any-return]
 
 
 @method
@@ -248,8 +266,8 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
 
 clip = clamp
 methods(
-    round_=_round_, clip=clamp, clip_=clamp_, clamp_min_=lambda self, min: clamp_(self, min),
-    clamp_max_=lambda self, max: clamp_(self, None, max),
+    round_=_round_, clip=clamp, clip_=clamp_, clamp_min_=lambda input, min: clamp_(input, min),
+    clamp_max_=lambda input, max: clamp_(input, None, max),
 )  # fmt: skip
 
 
@@ -318,10 +336,13 @@ def _replacements(x: Tensor, nan: Any, posinf: Any, neginf: Any) -> dict[str, fl
 
 @method
 def nan_to_num_(
-    self: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+    input: Tensor,
+    nan: float | None = None,
+    posinf: float | None = None,
+    neginf: float | None = None,
 ) -> Tensor:
     """In-place form of ``nan_to_num``."""
-    return S.NanToNum.update(self, **_replacements(self, nan, posinf, neginf))
+    return S.NanToNum.update(input, **_replacements(input, nan, posinf, neginf))
 
 
 @method
@@ -332,8 +353,8 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
     return finished(M.Logit.bind(expect_tensor(input, "logit"), eps=eps), out)
 
 
-def _logit_(self: Tensor, eps: float | None = None) -> Tensor:
-    return M.Logit.update(self, eps=eps)  # type: ignore[no-any-return]
+def _logit_(input: Tensor, eps: float | None = None) -> Tensor:
+    return M.Logit.update(input, eps=eps)  # type: ignore[no-any-return]
 
 
 @method

@@ -385,14 +385,18 @@ def bucketize(
 
 
 def isin(
-    elements: Any,
-    test_elements: Any,
+    elements: Any = None,
+    test_elements: Any = None,
     *,
+    element: Any = None,
+    test_element: Any = None,
     assume_unique: bool = False,
     invert: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
     """Whether each of ``elements`` is among ``test_elements``; one of the two may be a number."""
+    elements = element if elements is None else elements
+    test_elements = test_element if test_elements is None else test_elements
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin(): elements or test_elements must be a tensor")
     a = elements._array if isinstance(elements, Tensor) else np.asarray(elements)

@@ -102,7 +102,7 @@ def reduced(self: Tensor, class_of: Callable[[UntypedStorage], Any]) -> tuple[An
     return _rebuild_from_type_v2, (rebuild, type(self), args, state)
 
 
-def _reduce_ex(self: Tensor, protocol: Any) -> tuple[Any, ...]:
+def _reduce_ex(self: Tensor, proto: Any) -> tuple[Any, ...]:
     return reduced(self, lambda memory: None)
 
 

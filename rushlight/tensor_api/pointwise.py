@@ -87,16 +87,17 @@ def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
     """``free_binary``, and ``Tensor.name`` and ``Tensor.name_``."""
     bind, update = op.bind, op.update
 
-    def as_method(self: Tensor, other: Any) -> Tensor:
-        result = bind(self, other) if tensors < 3 or isinstance(other, Tensor) else NotImplemented
+    def as_method(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+        result = bind(input, other) if tensors < 3 or isinstance(other, Tensor) else NotImplemented
         if result is NotImplemented:
-            refuse_operands(name, self, other)
-        return result  # type: ignore[no-any-return]
+            refuse_operands(name, input, other)
+        return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
-    def in_place_method(self: Tensor, other: Any) -> Tensor:
-        result = update(self, other) if tensors < 3 or isinstance(other, Tensor) else NotImplemented
+    def in_place_method(input: Tensor, other: Any) -> Tensor:
+        good = tensors < 3 or isinstance(other, Tensor)
+        result = update(input, other) if good else NotImplemented
         if result is NotImplemented:
-            refuse_operands(name + "_", self, other)
+            refuse_operands(name + "_", input, other)
         return result  # type: ignore[no-any-return]
 
     setattr(Tensor, name, called(as_method, name, op.__doc__))
@@ -158,7 +159,32 @@ def _is_one(alpha: Any) -> bool:
 
 mul = multiply = binary("mul", A.Mul, tensors=0)
 neg = negative = unary("neg", A.Neg)
-pow = binary("pow", A.Pow)
+_power = free_binary("pow", A.Pow)
+
+
+def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """``input ** exponent``, broadcast; integers with negative exponents raise.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.pow(torch.tensor([1.0, 2.0, 3.0]), 2)
+        tensor([1., 4., 9.])
+    """
+    return _power(input, exponent, out=out)  # type: ignore[no-any-return]
+
+
+def _pow(input: Tensor, exponent: Any) -> Tensor:
+    result = A.Pow.bind(input, exponent)
+    if result is NotImplemented:
+        refuse_operands("pow", input, exponent)
+    return result  # type: ignore[no-any-return]
+
+
+def _pow_(input: Tensor, exponent: Any) -> Tensor:
+    result = A.Pow.update(input, exponent)
+    if result is NotImplemented:
+        refuse_operands("pow_", input, exponent)
+    return result  # type: ignore[no-any-return]
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
@@ -248,7 +274,7 @@ def _divide_by(self: Tensor, other: Any) -> Any:
 subtract, divide, true_divide = sub, div, div
 methods(
     add=add, sub=sub, subtract=sub, div=div, divide=div, true_divide=div, multiply=Tensor.mul,
-    negative=Tensor.neg,
+    negative=Tensor.neg, pow=_pow, pow_=_pow_,
     add_=_add_, sub_=_sub_, subtract_=_sub_, multiply_=Tensor.mul_, negative_=Tensor.neg_,
     __add__=A.Add.bind, __radd__=A.Add.bind, __iadd__=A.Add.update,
     __sub__=A.Sub.bind, __rsub__=make_reversed(A.Sub.instance), __isub__=A.Sub.update,

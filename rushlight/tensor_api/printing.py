@@ -307,11 +307,11 @@ def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | No
     )
 
 
-def tensor_format(t: Tensor, spec: str) -> str:
+def tensor_format(t: Tensor, format_spec: str) -> str:
     """``f"{t:spec}"``: a single number is formatted as a number, anything else takes no spec."""
     if t._array.ndim == 0 and type(t).__name__ == "Tensor":  # not a Parameter: it says that it is
-        return format(t.item(), spec)
-    return object.__format__(t, spec)
+        return format(t.item(), format_spec)
+    return object.__format__(t, format_spec)
 
 
 methods(__repr__=tensor_repr, __format__=tensor_format)

@@ -69,17 +69,24 @@ def need_dims(name: str, *pairs: Any) -> None:
             )
 
 
+def _widened(out_dtype: Any, *factors: Tensor) -> Any:
+    """The factors of a product in the dtype that was asked for, if any."""
+    return factors if out_dtype is None else [t.to(out_dtype) for t in factors]
+
+
 @method
-def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+def mm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Product of two matrices, without broadcasting."""
     need_dims("mm", (input, 2), (mat2, 2))
+    input, mat2 = _widened(out_dtype, input, mat2)
     return _store(out, M.Matmul.bind(input, mat2))
 
 
 @method
-def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Products of two batches of matrices, ``(B, n, k)`` by ``(B, k, m)``, without broadcasting."""
     need_dims("bmm", (input, 3), (mat2, 3))
+    input, mat2 = _widened(out_dtype, input, mat2)
     if input._array.shape[0] != mat2._array.shape[0]:
         raise ShapeError(
             f"bmm: the batches must be as large, but are {input._array.shape[0]} and "
@@ -171,13 +178,14 @@ def addmm(
     input: Tensor,
     mat1: Tensor,
     mat2: Tensor,
+    out_dtype: Any = None,
     *,
     beta: Any = 1,
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)``."""
-    return _mixed("addmm", input, mm(mat1, mat2), beta, alpha, out)
+    return _mixed("addmm", input, mm(mat1, mat2, out_dtype), beta, alpha, out)
 
 
 @method
@@ -215,13 +223,14 @@ def baddbmm(
     input: Tensor,
     batch1: Tensor,
     batch2: Tensor,
+    out_dtype: Any = None,
     *,
     beta: Any = 1,
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
     """``beta * input + alpha * bmm(batch1, batch2)``."""
-    return _mixed("baddbmm", input, bmm(batch1, batch2), beta, alpha, out)
+    return _mixed("baddbmm", input, bmm(batch1, batch2, out_dtype), beta, alpha, out)
 
 
 @method

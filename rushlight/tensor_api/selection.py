@@ -340,10 +340,10 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 
 
 @method
-def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """In-place form of ``index_put``."""
-    pattern, tensors = where_to_put(self, indices)
-    return IndexPut.update(self, values, *tensors, pattern=pattern, accumulate=accumulate)
+    pattern, tensors = where_to_put(input, indices)
+    return IndexPut.update(input, values, *tensors, pattern=pattern, accumulate=accumulate)
 
 
 @method

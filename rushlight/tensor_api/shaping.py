@@ -19,6 +19,7 @@ from rushlight.ops.view import Expand
 from rushlight.tensor_api._common import (
     check_factory,
     expect_tensor,
+    finish,
     method,
     methods,
     numpy_dtype,
@@ -170,9 +171,12 @@ def _triangle(name: str, find: Any) -> Any:
         dtype: Any = None,
         device: Any = "cpu",
         layout: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
     ) -> Tensor:
         check_factory(device, layout)
-        return constant(np.stack(find(row, offset, col)).astype(numpy_dtype(dtype, dtypes.int64)))
+        out = np.stack(find(row, offset, col)).astype(numpy_dtype(dtype, dtypes.int64))
+        return finish(out, requires_grad)
 
     indices.__name__ = indices.__qualname__ = name
     indices.__doc__ = (
@@ -461,20 +465,20 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
 
 
 @method
-def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None) -> Tensor:
     """Another shape in the same memory, or in new memory where that is too small; new elements are
     uninitialised.
     """
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
-    resize(self, shape_of(sizes, "resize_"))
+    resize(self, shape_of(sizes if size is None else (size,), "resize_"))
     return self
 
 
 @method
-def resize_as_(self: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
+def resize_as_(input: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
     """``resize_`` to the shape of another tensor."""
-    return resize_(self, *the_template._array.shape)
+    return resize_(input, *the_template._array.shape)
 
 
 @method

@@ -192,7 +192,13 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))
 
 
-swapaxes = swapdims = transpose
+swapdims = transpose
+
+
+@method
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """``transpose`` under NumPy's name."""
+    return transpose(input, axis0, axis1)
 
 
 @method
@@ -263,30 +269,30 @@ moveaxis = movedim
 
 
 @method
-def expand(self: Tensor, *size: Any, implicit: bool = False) -> Tensor:
+def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """A view with dims of size 1 repeated, without copying; -1 keeps a size, and new dims may be
     added in front.
     """
-    shape, have = shape_of(size, "expand"), self._array.shape
+    shape, have = shape_of(sizes if size is None else (size,), "expand"), self._array.shape
     extra = len(shape) - len(have)
     if extra < 0:
         raise ShapeError(
             f"expand: the number of sizes provided ({len(shape)}) must be at least the number of "
             f"dims of {tuple(have)}."
         )
-    sizes = tuple([have[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(shape)])
-    if any([n < 0 for n in sizes]):
+    full = tuple([have[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(shape)])
+    if any([n < 0 for n in full]):
         raise ShapeError(
             f"expand: the size -1 isn't allowed in a leading, non-existing dimension, in {shape}."
         )
-    for n, m in zip(sizes[extra:], have, strict=True):
+    for n, m in zip(full[extra:], have, strict=True):
         if m not in (1, n):
             raise ShapeError(
                 f"The expanded size of the tensor ({n}) must match the existing size ({m}) at "
                 "non-singleton dimension; "
                 f"expand {tuple(have)} to {shape}: only dims of size 1 can be repeated."
             )
-    return V.Expand.bind(self, shape=sizes)
+    return V.Expand.bind(self, shape=full)
 
 
 @method
@@ -412,19 +418,19 @@ methods(split=lambda self, split_size, dim=0: split(self, split_size, dim))
 
 
 @method
-def split_with_sizes(self: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive pieces of ``dim``, of the given sizes."""
-    d = wrap_dim(dim, self._array.ndim)
-    if not self._array.ndim:
+    d = wrap_dim(dim, input._array.ndim)
+    if not input._array.ndim:
         raise ShapeError("split expects at least a 1-dimensional tensor.")
     sizes = [int(n) for n in split_sizes]
-    if any([n < 0 for n in sizes]) or builtins.sum(sizes) != self._array.shape[d]:
+    if any([n < 0 for n in sizes]) or builtins.sum(sizes) != input._array.shape[d]:
         raise ShapeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {self._array.shape[d]} "
+            f"split_with_sizes expects split_sizes to sum exactly to {input._array.shape[d]} "
             f"(input tensor's size at dimension {d}), "
             f"but got split_sizes={sizes}."
         )
-    return _pieces(self, sizes, d)
+    return _pieces(input, sizes, d)
 
 
 @method
@@ -452,9 +458,29 @@ unsafe_chunk = chunk
 unsafe_split = split
 
 
+def _one_of(name: str, *given: Any) -> Any:
+    """The argument that is not None."""
+    found = [value for value in given if value is not None]
+    if len(found) != 1:
+        raise TypeError(f"{name}: give either sections or indices, but got {len(found)} of them.")
+    return found[0]
+
+
 @method
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of ``sections`` nearly equal pieces, or of the pieces between the given indices."""
+def tensor_split(
+    input: Tensor,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    sections: int | None = None,
+    indices: Any = None,
+    tensor_indices_or_sections: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """Views of ``sections`` nearly equal pieces, or of the pieces between the given indices; one of
+    the arguments says which.
+    """
+    given = (indices_or_sections, sections, indices, tensor_indices_or_sections)
+    indices_or_sections = _one_of("tensor_split", *given)
     d = wrap_dim(dim, input._array.ndim)
     if not input._array.ndim:
         raise ShapeError("tensor_split expected at least a 1-dimensional tensor.")
@@ -477,7 +503,14 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
 
 
 def _named_split(name: str, dim_of: Any, least: int) -> Any:
-    def named(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    def named(
+        input: Tensor,
+        indices_or_sections: Any = None,
+        *,
+        sections: int | None = None,
+        indices: Any = None,
+    ) -> tuple[Tensor, ...]:
+        indices_or_sections = _one_of(name, indices_or_sections, sections, indices)
         n = input._array.ndim
         if n < least:
             raise ShapeError(
@@ -616,18 +649,18 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
 
 
 @method
-def detach(self: Tensor) -> Tensor:
+def detach(input: Tensor) -> Tensor:
     """The same memory outside the graph; writes are still noticed by autograd."""
-    return alias(self)
+    return alias(input)
 
 
 @method
-def detach_(self: Tensor) -> Tensor:
+def detach_(input: Tensor) -> Tensor:
     """Take the tensor itself out of the graph."""
-    if self._link is not None:
+    if input._link is not None:
         raise GraphError("Can't detach views in-place; use detach() instead.")
-    self._node, self._wants_grad, self._tracked = None, False, False
-    return self
+    input._node, input._wants_grad, input._tracked = None, False, False
+    return input
 
 
 @method
@@ -728,7 +761,6 @@ def _in_place(view_function: Any) -> Any:
 
 
 methods(
-    swapaxes=swapaxes,
     swapdims=swapdims,
     moveaxis=moveaxis,
     T=property(_reverse_dims, doc="All dims in reverse order; a matrix transposed."),

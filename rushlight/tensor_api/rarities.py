@@ -1,0 +1,177 @@
+"""Tensor methods that few programs use: from before PyTorch 0.4, or hooks for subclasses."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import NotSupportedError
+from rushlight.tensor_api._common import methods, numpy_dtype
+from rushlight.tensor_api.views import split_with_sizes, view_as
+
+__all__ = ["from_file", "unsafe_split_with_sizes"]
+
+
+def unsafe_split_with_sizes(
+    input: Tensor, split_sizes: Any, dim: int = 0, *, out: Any = None
+) -> tuple[Tensor, ...]:
+    """``split_with_sizes``."""
+    return split_with_sizes(input, split_sizes, dim)
+
+
+def from_file(
+    filename: str,
+    shared: bool | None = None,
+    size: int | None = 0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A tensor on the memory of a file.
+
+    Args:
+        filename: raw elements in the machine's byte order.
+        shared: whether writes reach the file, which is then made or grown as needed; otherwise
+            they stay in this process.
+        size: how many elements.
+        dtype: their type; the default dtype unless given.
+    """
+    d = np.dtype(numpy_dtype(dtype, dtypes.default.float))
+    need = (size or 0) * d.itemsize
+    if shared:
+        with open(filename, "ab") as file:
+            if file.tell() < need:
+                file.truncate(need)
+    if not need:
+        return wrap(np.empty(0, d))
+    try:
+        memory = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(need,))
+    except ValueError as error:
+        raise RuntimeError(
+            f"from_file: {filename} has fewer than the {need} bytes that {size} elements take."
+        ) from error
+    return wrap(np.asarray(memory).view(d))
+
+
+def _as_subclass(self: Tensor, cls: Any) -> Any:
+    """The same memory and graph position as an instance of ``cls``."""
+    t = view_as(self, self)
+    t.__class__ = cls
+    return t
+
+
+def _map2_(self: Tensor, x: Tensor, y: Tensor, callable: Any) -> Tensor:
+    """Replace each element by ``callable(element, x's element, y's element)``."""
+    arrays = np.broadcast_arrays(self._array, x._array, y._array)
+    triples = zip(*[a.reshape(-1).tolist() for a in arrays], strict=True)
+    changed = np.asarray([callable(*v) for v in triples]).astype(self._array.dtype)
+    return self.copy_(wrap(changed.reshape(self._array.shape)))
+
+
+def _resize(self: Tensor, *sizes: Any) -> Tensor:
+    """Old name of ``reshape`` to the same number of elements."""
+    warnings.warn("non-inplace resize is deprecated; use reshape.", stacklevel=2)
+    return self.reshape(*sizes)
+
+
+def _resize_as(self: Tensor, tensor: Tensor) -> Tensor:
+    """Old name of ``reshape_as``."""
+    warnings.warn("non-inplace resize_as is deprecated; use reshape_as.", stacklevel=2)
+    return self.reshape(tensor.shape)
+
+
+def _module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
+    """What a module's ``load_state_dict`` keeps of ``other`` when it swaps tensors."""
+    return other.detach() if assign else self.copy_(other).detach()
+
+
+def _reinforce(self: Tensor, reward: Any) -> None:
+    """Raises: gone since PyTorch 0.4."""
+    raise RuntimeError(
+        "reinforce() was removed in PyTorch 0.4; use torch.distributions and -log_prob * reward."
+    )
+
+
+def _index(self: Tensor, positions: Any, dims: Any) -> Tensor:
+    """Raises: dims as objects are not supported."""
+    raise NotSupportedError("Tensor.index: first-class dims are not supported; use x[...].")
+
+
+def _volatile(self: Tensor) -> bool:
+    warnings.warn("volatile was removed in PyTorch 0.4; use no_grad().", stacklevel=2)
+    return False
+
+
+def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: Any = False) -> Any:
+    """A NumPy function's result for a tensor, as a tensor."""
+    return wrap(np.asarray(array))
+
+
+OPERATORS: dict[Any, Any] = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.divide: operator.truediv,
+    np.floor_divide: operator.floordiv,
+    np.remainder: operator.mod,
+    np.power: operator.pow,
+    np.matmul: operator.matmul,
+    np.equal: operator.eq,
+    np.not_equal: operator.ne,
+    np.less: operator.lt,
+    np.less_equal: operator.le,
+    np.greater: operator.gt,
+    np.greater_equal: operator.ge,
+    np.bitwise_and: operator.and_,
+    np.bitwise_or: operator.or_,
+    np.bitwise_xor: operator.xor,
+}
+
+
+def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+    """NumPy's functions on tensors give tensors; ``array + tensor`` is the tensor's own addition,
+    so that gradients flow.
+    """
+    if method == "__call__" and ufunc in OPERATORS and not options:
+        a, b = [wrap(x) if isinstance(x, np.ndarray) and x.ndim else x for x in inputs]
+        a, b = [x.item() if isinstance(x, np.generic | np.ndarray) else x for x in (a, b)]
+        return OPERATORS[ufunc](a, b)
+    arrays = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]
+    result = getattr(ufunc, method)(*arrays, **options)
+    if method != "__call__" or "out" in options:
+        return result
+    if isinstance(result, tuple):
+        return tuple([wrap(np.asarray(r)) for r in result])
+    return wrap(np.asarray(result))
+
+
+def _torch_function(
+    cls: Any, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+) -> Any:
+    """``func(*args, **kwargs)``: for subclasses that call super's. Functions never call it."""
+    return func(*args, **(kwargs or {}))
+
+
+methods(
+    as_subclass=_as_subclass,
+    const_data_ptr=lambda self: self.data_ptr(),
+    grad_dtype=property(lambda self: self.dtype, doc="The dtype of gradients: the tensor's."),
+    index=_index,
+    map2_=_map2_,
+    module_load=_module_load,
+    reinforce=_reinforce,
+    resize=_resize,
+    resize_as=_resize_as,
+    unsafe_split_with_sizes=unsafe_split_with_sizes,
+    volatile=property(_volatile, doc="Always False: gone since PyTorch 0.4."),
+    __array_ufunc__=_array_ufunc,
+    __array_wrap__=_array_wrap,
+    __torch_function__=classmethod(_torch_function),
+)

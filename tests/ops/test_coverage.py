@@ -45,7 +45,8 @@ WITHOUT_SAMPLES = {
     """,
     OWN: """
         empty empty_like empty_strided from_dlpack from_numpy frombuffer is_storage
-        index_put_ relu_ threshold_ lu_unpack lu_solve typename compile vmap empty_permuted
+        index_put_ relu_ threshold_ lu_unpack lu_solve typename compile vmap from_file
+        unsafe_split_with_sizes empty_permuted
         resize_as_ to_dlpack
     """,
     "the parts of a function that has samples": """

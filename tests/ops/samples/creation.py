@@ -29,3 +29,5 @@ op("scalar_tensor", S(1.5), **rules)
 op("tril_indices triu_indices", S(3, 3), S(2, 4, 1), **rules)
 op("broadcast_shapes", S((2, 1), (3,)), errors=[S((2,), (3,))], **rules)
 op("as_tensor asarray", S([1, 2]), S(T(2, 3)), S(1.5), S([1, 2], dtype=DType("float64")), **rules)
+op("bartlett_window blackman_window hamming_window hann_window kaiser_window", S(6),
+   S(5, periodic=False), S(4, dtype=DType("float64")), S(1), S(0), errors=[S(-1)], **rules)

@@ -92,3 +92,9 @@ op("trace", S(T(3, 3)), S(T(2, 3)), errors=[S(T(3))])
 op("gradient", S(T(5)), S(T(3, 4), dim=1), S(T(5), spacing=0.5), complex_grad=False, dtypes=FLOATS)
 op("trapz", S(T(5)), S(T(5), T(5)), complex_grad=False, dtypes=FLOATS)
 op("histogramdd", S(T(5, 2), [2, 3]), grad=False, dtypes=())
+op("stft", S(T(32), 8, return_complex=True), S(T(2, 32), 8, 3, window=T(8, low=0.1, high=1),
+   return_complex=True),
+   S(T(32), 8, center=False, normalized=True, return_complex=True), dtypes=("float32",),
+   complex_grad=False, rtol=10)
+op("istft", S(T(5, 9, dtype="complex128"), 8, window=T(8, low=0.5, high=1, grad=False)),
+   dtypes=(), rtol=100)

@@ -520,7 +520,10 @@ def settled(graph: Graph) -> Graph:
                 v if suits_blas(settler.windows, v) else settler.copy(v) for v in node.inputs
             ]
         if has_template(node):
-            node.inputs = [v if v is None or is_whole(settler.windows, v) else settler.copy(v) for v in node.inputs]
+            node.inputs = [
+                v if v is None or is_whole(settler.windows, v) else settler.copy(v)
+                for v in node.inputs
+            ]
         settler.add(node)
         if is_view(node):
             try:

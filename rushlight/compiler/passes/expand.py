@@ -113,6 +113,17 @@ def mean(w: Writer, node: Node) -> list[Value] | None:
     return [w.map(Div, w.reduce(Sum, x, dims, node.params["keepdim"]), float(count))]
 
 
+def variance(w: Writer, node: Node) -> list[Value] | None:
+    """Mean square of the differences from the mean."""
+    x, dims = node.inputs[0], dims_of(node)
+    n = math.prod([x.shape[d] for d in dims])
+    if n <= node.params["correction"]:
+        return None
+    d = w.map(Sub, x, w.map(Div, w.reduce(Sum, x, dims, True), float(n)))
+    total = w.reduce(Sum, w.map(Mul, d, d), dims, node.params["keepdim"])
+    return [w.map(Div, total, float(n - node.params["correction"]))]
+
+
 def softmax(w: Writer, node: Node) -> list[Value] | None:
     """Exponentials over their sum."""
     x, dim = node.inputs[0], (node.params["dim"] % len(node.inputs[0].shape),)
@@ -282,11 +293,22 @@ def avg_pool(w: Writer, node: Node) -> list[Value] | None:
     rank = len(p["kernel"])
     if any([a or b for a, b in p["padding"]]) or any(p["after"]) or math.prod(p["kernel"]) > 16:
         return None
-    if any([(o - 1) * s + k > n for o, s, k, n in zip(p["out"], p["stride"], p["kernel"], x.shape[-rank:], strict=True)]):
+    if any(
+        [
+            (o - 1) * s + k > n
+            for o, s, k, n in zip(p["out"], p["stride"], p["kernel"], x.shape[-rank:], strict=True)
+        ]
+    ):
         return None
     total = None
     for tap in np.ndindex(*p["kernel"]):
-        index = (..., *[slice(t, t + (o - 1) * s + 1, s) for t, o, s in zip(tap, p["out"], p["stride"], strict=True)])
+        index = (
+            ...,
+            *[
+                slice(t, t + (o - 1) * s + 1, s)
+                for t, o, s in zip(tap, p["out"], p["stride"], strict=True)
+            ],
+        )
         part = w.node(BasicIndex, [x], out.shape, x.dtype, index=index)
         total = part if total is None else w.map(Add, total, part)
     return [w.map(Mul, total, 1.0 / float(p["divisor"] or math.prod(p["kernel"])))]
@@ -295,7 +317,12 @@ def avg_pool(w: Writer, node: Node) -> list[Value] | None:
 def avg_pool_spread(w: Writer, node: Node) -> list[Value] | None:
     """Windows that tile the input: each element repeated."""
     p, g, out = node.params, node.inputs[0], node.outputs[0]
-    tiled = all([o * k == n and k == s for o, k, s, n in zip(p["out"], p["kernel"], p["stride"], p["space"], strict=True)])
+    tiled = all(
+        [
+            o * k == n and k == s
+            for o, k, s, n in zip(p["out"], p["kernel"], p["stride"], p["space"], strict=True)
+        ]
+    )
     if not tiled or any([a or b for a, b in p["padding"]]):
         return None
     lead = g.shape[: len(g.shape) - len(p["out"])]
@@ -320,6 +347,7 @@ RULES: dict[str, Rule] = {
     "Linear": linear,
     "Matmul": small_matmul,
     "Mean": mean,
+    "Var": variance,
     "Softmax": softmax,
     "SoftmaxGrad": softmax_grad,
     "LogSoftmax": log_softmax,

@@ -101,8 +101,10 @@ def signed(bits: int, kind: str) -> int:
 class Columns:
     """Code that makes columns of ``images`` images of ``channels`` channels."""
 
-    def __init__(self, f: Code, name: str, source: Source) -> None:
-        self.f, self.name, self.source = f, name, source
+    def __init__(self, f: Code, source: Source) -> None:
+        self.f, self.source = f, source
+        # steps of equal shapes share functions
+        self.name = f"columns_{f.module_key(repr((source, f.dtype.str)))}"
         self.module: Module = f.module
         self.rows = source.pieces(f.lanes)
         self.count = len(self.rows[0])

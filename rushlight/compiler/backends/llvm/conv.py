@@ -164,9 +164,9 @@ class Product:
 class Forward:
     """Writes a ``Product``."""
 
-    def __init__(self, f: Code, name: str, p: Product, scratch: str, places: Scratch) -> None:
+    def __init__(self, f: Code, p: Product, scratch: str, places: Scratch) -> None:
         self.f, self.p, self.s = f, p, p.source
-        self.columns = Columns(f, name, p.source)
+        self.columns = Columns(f, p.source)
         self.taps = len(self.s.taps)
         self.limits = tile_rows(f.module)
         self.most = max(self.limits)
@@ -303,10 +303,10 @@ def by_rows(f: Code, count: int, most: int, rows: Any) -> None:
 class Weights:
     """Writes the gradient of the weights: outputs times columns, summed over all positions."""
 
-    def __init__(self, f: Code, name: str, s: Shape, scratch: str, places: Scratch) -> None:
+    def __init__(self, f: Code, s: Shape, scratch: str, places: Scratch) -> None:
         self.f, self.s = f, s
         self.source = Source(s.space, s.before, s.stride, tuple(s.taps), s.out)
-        self.columns = Columns(f, name, self.source)
+        self.columns = Columns(f, self.source)
         self.limits = tile_rows(f.module)
         self.most = 3
         self.count = s.inner * len(s.taps)
@@ -472,7 +472,7 @@ def void(_: object) -> None:
     """Forget a result."""
 
 
-def write_forward(f: Code, name: str, node: Node, p: list[str], scratch: str) -> int:
+def write_forward(f: Code, node: Node, p: list[str], scratch: str) -> int:
     """Conv; p: input, weight, bias or "", output. Returns the elements of scratch memory."""
     s, places = shape_of(node), Scratch(f.dtype)
     source = Source(s.space, s.before, s.stride, tuple(s.taps), s.out)
@@ -482,11 +482,11 @@ def write_forward(f: Code, name: str, node: Node, p: list[str], scratch: str) ->
         s.groups * s.inner * s.space[0] * s.space[1], p[1], p[3],
         s.groups * s.outer * size, size, p[2],
     )  # fmt: skip
-    Forward(f, name, product, scratch, places).write()
+    Forward(f, product, scratch, places).write()
     return places.size
 
 
-def write_input(f: Code, name: str, node: Node, p: list[str], scratch: str) -> int:
+def write_input(f: Code, node: Node, p: list[str], scratch: str) -> int:
     """ConvInput; p: output's gradient, weight, bias or "", result."""
     s, places = shape_of(node), Scratch(f.dtype)
     size, out = s.space[0] * s.space[1], s.out[0] * s.out[1]
@@ -497,7 +497,7 @@ def write_input(f: Code, name: str, node: Node, p: list[str], scratch: str) -> i
     if any([part.source is None for part in pieces]):
         f.clear(p[3], s.n * channels * size)
     begin, most = places.size, places.size
-    for k, part in enumerate(pieces):
+    for part in pieces:
         if part.source is None:
             continue
         places.size = begin
@@ -515,7 +515,7 @@ def write_input(f: Code, name: str, node: Node, p: list[str], scratch: str) -> i
             s.n, s.groups, s.outer, s.inner, part.source, p[0],
             s.groups * s.outer * out, turned, y, image, row, p[2],
         )  # fmt: skip
-        Forward(f, f"{name}_{k}", product, scratch, places).write()
+        Forward(f, product, scratch, places).write()
         if not dense:
             spread(f, s, part, y, p[3])
         most = max(most, places.size)
@@ -547,8 +547,8 @@ def spread(f: Code, s: Shape, part: Part, y: str, target: str) -> None:
     f.span(0, s.n * s.groups * s.inner, 1, plane)
 
 
-def write_weight(f: Code, name: str, node: Node, p: list[str], scratch: str) -> int:
+def write_weight(f: Code, node: Node, p: list[str], scratch: str) -> int:
     """ConvWeight; p: input, output's gradient, result."""
     places = Scratch(f.dtype)
-    Weights(f, name, shape_of(node), scratch, places).write(p[0], p[1], p[2])
+    Weights(f, shape_of(node), scratch, places).write(p[0], p[1], p[2])
     return places.size

@@ -104,7 +104,8 @@ class Code:
     def __init__(self, ir: str) -> None:
         llvm = target()[0]
         declare_library(llvm)
-        self.file = llvm.ObjectFileRef.from_data(object_code(ir))
+        self.body = object_code(ir)  # LLVM reads it where it is
+        self.file = llvm.ObjectFileRef.from_data(self.body)
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine())
         self.engine.add_object_file(self.file)
         self.engine.finalize_object()

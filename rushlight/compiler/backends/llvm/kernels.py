@@ -139,7 +139,10 @@ class Writer:
                 axes.remove(self.lane_axis)
                 axes.append(self.lane_axis)
         self.nest, self.row_depth = [*rows, *cols], len(rows)
-        element = max([e.dtype.itemsize for e in self.exprs if e.dtype.kind == "f" and e.op != "number"], default=4)
+        element = max(
+            [e.dtype.itemsize for e in self.exprs if e.dtype.kind == "f" and e.op != "number"],
+            default=4,
+        )
         most = max(2, module.width // 8 // element)
         size = k.sizes[self.lane_axis] if self.lane_axis is not None else 1
         self.lanes = min(most, 1 << max(0, (size - 1).bit_length())) if size > 1 else 0

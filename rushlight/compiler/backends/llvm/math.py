@@ -102,11 +102,11 @@ def _tanh_tail(x2: Any) -> Any:
 
 
 def _erf_low(x2: Any) -> Any:
-    """erf(x) / x as a function of x^2."""
+    """erf(x) / x - 1 as a function of x^2."""
     from scipy.special import erf
 
     x = np.sqrt(np.maximum(x2, 1e-30))
-    return erf(x) / x
+    return erf(x) / x - 1
 
 
 def _erf_high(x: Any) -> Any:
@@ -174,11 +174,15 @@ class Vectors:
                 ],
             )
         elif step == 2 and not on and self.lanes >= 4:
-            n = 2 * self.lanes  # every other element of twice as many, without reading past the last
+            n = (
+                2 * self.lanes
+            )  # every other element of twice as many, without reading past the last
             wide = vector_type(e, n)
             mask = "<" + ", ".join(["i1 true"] * (n - 1) + ["i1 false"]) + ">"
             both = self.intrinsic(
-                "masked.load", mangled(e, n) + ".p0", wide,
+                "masked.load",
+                mangled(e, n) + ".p0",
+                wide,
                 [("ptr", p), ("i32", str(size)), (f"<{n} x i1>", mask), (wide, "zeroinitializer")],
             )
             even = "<" + ", ".join([f"i32 {2 * i}" for i in range(self.lanes)]) + ">"
@@ -515,9 +519,8 @@ class Vectors:
     def f32_erf(self, x: str) -> str:
         """Error function: a polynomial below 1, else ``1 - exp(-x^2) erfcx(x)``."""
         a = self.r("abs", x)
-        low = self.r(
-            "mul", x, self.polynomial(chebyshev(_erf_low, 0.0, 1.0, 9), self.r("mul", x, x))
-        )
+        z = self.r("mul", x, x)
+        low = self.fma(x, self.polynomial(chebyshev(_erf_low, 0.0, 1.0, 9), z), x)
         b = self.select(self.compare("lt", [a, self.c(4.0)], F32), a, self.c(4.0))
         b = self.select(self.compare("lt", [b, self.c(1.0)], F32), self.c(1.0), b)
         high = self.r("copysign", self.r("sub", self.c(1.0), self.erf_tail(b)), x)

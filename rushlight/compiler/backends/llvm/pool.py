@@ -32,11 +32,11 @@ def source_of(node: Node, space: tuple[int, ...]) -> Source:
     return Source(pair(space, 1), before, pair(p["stride"], 1), tuple(taps), pair(p["out"], 1))
 
 
-def write_max(f: Code, name: str, node: Node, p: list[str], scratch: str) -> int:
+def write_max(f: Code, node: Node, p: list[str], scratch: str) -> int:
     """MaxPool and MaxPoolValues; p: input, values, and taps where wanted."""
     shape, rank = node.inputs[0].shape, len(node.params["kernel"])
     source, places = source_of(node, shape[-rank:]), Scratch(f.dtype)
-    columns = Columns(f, name, source)
+    columns = Columns(f, source)
     image = places.take(source.plane + 2 * columns.slack()) + columns.slack()
     copy = f.at(scratch, image)
     low = splat_literal(-np.inf, f.element, f.lanes)
@@ -122,7 +122,7 @@ def store_codes(f: Code, p: str, code: str, d: np.dtype[Any], lanes: int) -> Non
         f.do(f"store {kind} {one}, ptr {f.at(p, k, d.itemsize)}, align {d.itemsize}")
 
 
-def write_spread(f: Code, name: str, node: Node, p: list[str], scratch: str) -> int:
+def write_spread(f: Code, node: Node, p: list[str], scratch: str) -> int:
     """MaxPoolSpread; p: gradient, taps, result."""
     taps = node.inputs[1]
     rank = len(node.params["kernel"])

@@ -65,6 +65,7 @@ class Native:
                 blas_address("dgemm"),
             )
         self.held: list[Any] = [None] * slots
+        self.is_number = [v.number in low.numbers for v in self.inputs]
         self.temporary: dict[int, Any] = {}  # contiguous copies of inputs
         for k, entry in enumerate(low.graph.inputs[self.given :], self.given):
             array = np.ascontiguousarray(entry.source)
@@ -205,9 +206,15 @@ class Native:
             a = inputs[k]
             if a is held[k]:
                 continue
-            if not isinstance(a, np.ndarray):
+            if self.is_number[k]:
                 self.numbers[k] = a
                 continue
+            if a.__class__ is not np.ndarray:
+                a = np.asarray(a)
+            if a.shape != self.inputs[k].shape or a.dtype != self.inputs[k].dtype:
+                raise ValueError(
+                    f"input {k} is {a.dtype}{a.shape}, not {self.inputs[k].describe()}"
+                )
             if not (a.flags.c_contiguous and a.flags.aligned):
                 block[k] = address(a := np.ascontiguousarray(a).copy())
                 self.temporary[k] = a

@@ -43,6 +43,6 @@ def write(module: Module, name: str, node: Node, pointers: dict[Any, Any], windo
         where = (slot, start + offset * v.dtype.itemsize)
         places.append(Writer.write_pointer(f, f.here, where))
     scratch = Writer.write_pointer(f, f.here, pointers["scratch"])
-    size = WRITERS[type(node.op).__name__][1](f, name, node, places, scratch)
+    size = WRITERS[type(node.op).__name__][1](f, node, places, scratch)
     f.end()
     return size * f.size

@@ -1,0 +1,72 @@
+"""Graphs written by hand, and programs compared with the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler import pipeline
+from rushlight.compiler.graph import Graph, Input, Node, Value, verify
+
+
+class Builder:
+    """A graph and the arrays of its inputs."""
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self.arrays: list[Any] = []
+        self.numbers: set[int] = set()
+
+    def input(self, a: Any, kind: str = "argument") -> Value:
+        """An array, or a Python number that may change."""
+        if isinstance(a, float):
+            value = self.graph.value((), np.float64)
+            self.numbers.add(value.number)
+            kind = "number"
+        else:
+            value = self.graph.value(a.shape, a.dtype)
+        self.graph.inputs.append(Input(value, kind, a))
+        self.arrays.append(a)
+        return value
+
+    def op(self, op: Any, *inputs: Any, **params: Any) -> Any:
+        """A node; its outputs' shapes and dtypes are those that the op gives for ones."""
+        arrays = [
+            (1.0 if v.number in self.numbers else np.ones(v.shape, v.dtype))
+            if isinstance(v, Value)
+            else v
+            for v in inputs
+        ]
+        result = op.instance.forward(arrays, params)
+        many = isinstance(result, (tuple, list))
+        made = [np.asarray(a) for a in (result if many else [result])]
+        outputs = [self.graph.value(a.shape, a.dtype) for a in made]
+        self.graph.nodes.append(Node(op.instance, list(inputs), params, outputs))
+        return outputs if many else outputs[0]
+
+    def returns(self, *values: Value) -> Builder:
+        """The graph's results."""
+        self.graph.results = list(values)
+        return self
+
+
+def outputs_of(graph: Graph) -> list[np.ndarray]:
+    """Arrays to write to, filled with what nobody expects."""
+    return [np.full(v.shape, 77).astype(v.dtype) for v in graph.ends()]
+
+
+def check(b: Builder, tolerance: float = 1e-5, native: bool = True) -> Any:
+    """Run natively and by reference; returns the native program. ``native``: no op may have been called."""
+    verify(b.graph)
+    expected, found = outputs_of(b.graph), outputs_of(b.graph)
+    pipeline.build(b.graph, "reference").run(b.arrays, expected)
+    program = pipeline.build(b.graph)
+    for _ in range(2):  # the second run finds the arena used
+        program.run(b.arrays, found)
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+    if native:
+        calls = [s for s in program.lowering.steps if type(s).__name__ == "Call"]
+        assert not calls, calls[0].nodes
+    return program

@@ -1,0 +1,114 @@
+"""Each pass, before and after."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rushlight.compiler.backends.reference import evaluate
+from rushlight.compiler.graph import Input, verify
+from rushlight.compiler.passes.dead import drop_dead
+from rushlight.compiler.passes.expand import expand
+from rushlight.compiler.passes.fold import fold_constants
+from rushlight.compiler.passes.merge import merge_equal
+from rushlight.ops.arithmetic import Add, Mul, Sub
+from rushlight.ops.copy import Clone
+from rushlight.ops.loss import CrossEntropy
+from rushlight.ops.math import Exp
+from rushlight.ops.matmul import Linear
+from rushlight.ops.random import Uniform
+from rushlight.ops.softmax import LogSoftmax, Softmax
+
+from .graphs import Builder
+
+X = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def body(graph):
+    """Nodes as text, without shapes."""
+    return [
+        f"{','.join(map(repr, n.outputs))} = {type(n.op).__name__}({', '.join(map(repr, n.inputs))})"
+        for n in graph.nodes
+    ]
+
+
+def test_dead_nodes_are_dropped_but_not_draws():
+    b = Builder()
+    x = b.input(X)
+    kept = b.op(Exp, x)
+    b.op(Add, x, 1.0)
+    b.op(Uniform, x, engine=FakeEngine(), low=0.0, high=1.0)
+    after = drop_dead(b.returns(kept).graph)
+    verify(after)
+    assert body(after) == ["%2 = Exp(%1)", "%4 = Uniform(%1)"]
+    assert len(b.graph.nodes) == 3  # the argument is as it was
+
+
+class FakeEngine:
+    def doubles(self, n):
+        return np.zeros(n)
+
+    def raw32(self, n):
+        return np.zeros(n, np.uint32)
+
+    def __getattr__(self, name):
+        return lambda n, *rest: np.zeros(n, np.uint32)
+
+
+def test_constants_are_folded():
+    b = Builder()
+    x = b.input(X)
+    c = b.input(np.float32(3).reshape(()), "constant")
+    y = b.op(Mul, c, 2.0)
+    out = b.op(Add, x, y)
+    after = fold_constants(b.returns(out).graph)
+    verify(after)
+    assert body(after) == ["%4 = Add(%1, %3)"]
+    assert isinstance(after.inputs[-1], Input) and after.inputs[-1].source == 6
+
+
+def test_equal_nodes_are_merged_and_numbers_told_apart():
+    b = Builder()
+    x = b.input(X)
+    first, second = b.op(Add, x, 1.0), b.op(Add, x, 1.0)
+    third, negative = b.op(Add, x, 0.0), b.op(Add, x, -0.0)
+    after = merge_equal(b.returns(b.op(Sub, first, second), third, negative).graph)
+    verify(after)
+    assert body(after) == [
+        "%2 = Add(%1, 1.0)",
+        "%4 = Add(%1, 0.0)",
+        "%5 = Add(%1, -0.0)",
+        "%6 = Sub(%2, %2)",
+    ]
+
+
+def test_composites_are_written_out_and_copies_disappear():
+    b = Builder()
+    x = b.input(X)
+    after = expand(b.returns(b.op(Softmax, b.op(Clone, x), dim=1)).graph)
+    verify(after)
+    assert body(after) == [
+        "%4 = Amax(%1)",
+        "%5 = Sub(%1, %4)",
+        "%6 = Exp(%5)",
+        "%7 = Sum(%6)",
+        "%8 = Div(%6, %7)",
+    ]
+
+
+def test_expansion_keeps_values():
+    rng = np.random.default_rng(0)
+    b = Builder()
+    x, w = (
+        b.input(rng.standard_normal((8, 5)).astype("f")),
+        b.input(rng.standard_normal((40, 5)).astype("f")),
+    )
+    y = b.op(Linear, x, w, b.input(np.ones(40, "f")))
+    z = b.op(LogSoftmax, y, dim=1)
+    t = b.input(np.array([1, 2, -100, 0, 39, 5, 6, 7]))
+    loss = b.op(CrossEntropy, z, y, t, None, reduction="mean", ignore_index=-100)
+    graph = b.returns(z, loss).graph
+    after = expand(graph)
+    verify(after)
+    old, new = evaluate(graph, b.arrays), evaluate(after, b.arrays)
+    for v, e in zip(graph.ends(), after.ends(), strict=True):
+        np.testing.assert_allclose(new[e.number], old[v.number], rtol=1e-5, atol=1e-6)

@@ -1,13 +1,14 @@
 """Automatic differentiation: ``backward``, ``grad``, custom ``Function``, checks and derivatives of
 functions.
 
-``functional`` has Jacobians and products with them, ``graph`` hooks on saved tensors, ``gradcheck``
-comparison with finite differences.
+``functional`` has Jacobians and products with them, ``forward_ad`` dual tensors, ``graph`` hooks on
+saved tensors, ``gradcheck`` comparison with finite differences.
 """
 
 from typing import Any
 
 from rushlight.autograd import anomaly_mode as anomaly_mode
+from rushlight.autograd import forward_ad as forward_ad
 from rushlight.autograd import functional as functional
 from rushlight.autograd import graph as graph
 from rushlight.autograd.anomaly_mode import detect_anomaly as detect_anomaly

@@ -1,0 +1,83 @@
+"""Forward-mode derivatives against torch's."""
+
+import pytest
+import torch
+
+import rushlight
+
+# torch scripts its own decompositions when a level is entered
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+
+
+def functions(fw):
+    return {
+        "product": lambda x, y: (x * y).sin(),
+        "reduction": lambda x, y: (x * y.exp()).sum(0),
+        "matmul": lambda x, y: x @ y.t(),
+        "one input": lambda x, y: x.relu() * 2 + x.sigmoid().cumsum(1),
+        "in place": lambda x, y: (x + y).mul_(x).tanh_(),
+        "index": lambda x, y: fw.cat([x[1:], y[:, :]])[fw.tensor([0, 2])],
+        "constant": lambda x, y: x.detach() + 1,
+        "integer": lambda x, y: x.argmax(1),
+    }
+
+
+@pytest.mark.parametrize("name", list(functions(torch)))
+def test_tangents(name):
+    """Also through a graph, so that a tangent can be differentiated."""
+    results = []
+    for fw in (rushlight, torch):
+        fw.manual_seed(0)
+        x, y, dx, dy = (fw.randn(3, 4, dtype=fw.float64) for _ in range(4))
+        ad = fw.autograd.forward_ad
+        for wants in (False, True):
+            x.requires_grad_(wants)
+            with ad.dual_level():
+                a, b = ad.make_dual(x, dx), ad.make_dual(y, dy)
+                primal, tangent = ad.unpack_dual(functions(fw)[name](a, b))
+                shown = [primal.detach().numpy()]
+                if tangent is not None:
+                    shown.append(tangent.detach().numpy())
+                    if wants and tangent.requires_grad:
+                        (g,) = fw.autograd.grad(tangent.sum(), x)
+                        shown.append(g.numpy())
+            results.append(shown)
+    for ours, theirs in zip(results[:2], results[2:], strict=True):
+        assert len(ours) == len(theirs)
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_parameters_of_a_module():
+    results = []
+    for fw in (rushlight, torch):
+        fw.manual_seed(0)
+        model = fw.nn.Sequential(fw.nn.Linear(3, 4), fw.nn.Tanh(), fw.nn.Linear(4, 2))
+        x = fw.randn(5, 3)
+        ad = fw.autograd.forward_ad
+        with ad.dual_level():
+            for layer in (model[0], model[2]):
+                for name, p in list(layer.named_parameters()):
+                    delattr(layer, name)
+                    setattr(layer, name, ad.make_dual(p, fw.ones_like(p)))
+            results.append(ad.unpack_dual(model(x)).tangent.detach().numpy())
+    torch.testing.assert_close(*results)
+
+
+def test_levels_and_errors():
+    for fw in (rushlight, torch):
+        ad = fw.autograd.forward_ad
+        x = fw.ones(2)
+        assert ad.unpack_dual(x) == (x, None) if fw is rushlight else True
+        with pytest.raises(RuntimeError):
+            ad.make_dual(x, x)
+        with ad.dual_level():
+            with pytest.raises(ValueError):
+                ad.make_dual(fw.ones(2, dtype=fw.int64), x)
+            with pytest.raises(RuntimeError):
+                ad.make_dual(x, fw.ones(3))
+            assert ad.unpack_dual(x).tangent is None
+            with pytest.raises(RuntimeError):
+                ad.enter_dual_level()
+        with pytest.raises(RuntimeError):
+            ad.exit_dual_level()

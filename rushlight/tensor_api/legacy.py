@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes
+from rushlight.core import threads
 from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.tensor_api._common import finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
@@ -138,7 +139,6 @@ def set_default_tensor_type(t: Any) -> None:
 class _Settings:
     """Accepted and remembered; results never depend on them."""
 
-    threads = 1
     interop_threads = 1
     deterministic = False
     precision = "highest"
@@ -146,15 +146,15 @@ class _Settings:
 
 
 def get_num_threads() -> int:
-    """The number of threads that ``set_num_threads`` asked for."""
-    return _Settings.threads
+    """The number of threads that matrix products use."""
+    return threads.count()
 
 
 def set_num_threads(num: int) -> None:
-    """Ask for a number of threads, >= 1; eager operations use those of NumPy's BLAS."""
+    """Use ``num`` threads, >= 1, for matrix products; other eager operations use one."""
     if not isinstance(num, int) or num < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, but got {num!r}")
-    _Settings.threads = num
+    threads.limit(num)
 
 
 def get_num_interop_threads() -> int:

@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.text import Function, Module
+from rushlight.compiler.backends.llvm.text import Function, Module, literal
 from rushlight.compiler.graph import Value
 from rushlight.compiler.windows import Windows
+from rushlight.core import threads
 
 
 @functools.cache
 def blas_address(name: str) -> int:
-    """The address of a BLAS routine (Fortran calling convention, 32-bit integers) that SciPy carries."""
+    """The address of a BLAS routine (Fortran calling convention, 32-bit integers) that SciPy
+    carries.
+    """
     from scipy.linalg import cython_blas
 
+    threads.apply()  # to this BLAS too
     capsule = cython_blas.__pyx_capi__[name]
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = (
@@ -32,16 +36,16 @@ def blas_address(name: str) -> int:
 
 def reference(module: Module, value: Any, kind: str) -> str:
     """The address of a constant: Fortran takes everything by address."""
-    text = (
-        "0x%016X" % np.float64(value).view(np.uint64) if kind in ("float", "double") else str(value)
-    )
+    text = literal(value, kind) if kind in ("float", "double") else str(value)
     name = f"@c_{kind}_{str(value).replace('.', '_').replace('-', 'm')}"
     module.declarations.add(f"{name} = internal constant {kind} {text}")
     return name
 
 
 class Operand:
-    """A window as BLAS sees it: whether it lies by rows, the distance of rows (or columns), and the strides of batches."""
+    """A window as BLAS sees it: whether it lies by rows, the distance of rows (or columns), and the
+    strides of batches.
+    """
 
     def __init__(self, windows: Windows, v: Value, batch: tuple[int, ...]) -> None:
         self.root, strides, self.offset = windows.layout(v)

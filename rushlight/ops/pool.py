@@ -205,15 +205,19 @@ def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any
 
 def spread_windows(g: Any, space: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:
     """Each element added to all of its window: the transpose of ``sum_windows``."""
-    rank = len(kernel)
     v = g
-    for dim in range(-rank, 0):
-        a, b = padding[dim]
+    for dim in range(-len(kernel), 0):
+        (a, b), k, s = padding[dim], kernel[dim], stride[dim]
         shape = list(v.shape)
         shape[dim] = space[dim] + a + b
-        wider = np.zeros(shape, g.dtype)
-        for t in range(kernel[dim]):
-            wider[along(dim, tap_slices(t, out[dim], stride[dim], 1))] += v
+        tiled = k == s and shape[dim] == out[dim] * k
+        wider = (np.empty if tiled else np.zeros)(shape, g.dtype)
+        for t in range(k):
+            part = wider[along(dim, tap_slices(t, out[dim], s, 1))]
+            if s >= k:
+                part[...] = v  # windows do not overlap
+            else:
+                part += v
         v = wider[along(dim, slice(a, a + space[dim]))]
     return np.array(v, order="C", copy=None)
 

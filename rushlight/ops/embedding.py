@@ -44,7 +44,7 @@ class EmbeddingGrad(Op):
     def eager(self, xp, g, index, *, rows, padding_idx, by_frequency):
         d = g.dtype
         flat = index.reshape(-1)
-        g = g.reshape(len(flat), -1)
+        g = g.reshape(len(flat), g.shape[-1])
         g = g.astype(dtypes.float32) if d in dtypes.HALVES else g
         out = add_rows(g, flat, rows)
         if by_frequency:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -94,10 +95,14 @@ class MseLoss(Pointwise):
         return (x - y) * 2
 
     def grad_input(self, g, input, target, reduction):
-        return (input - target) * (g * (2 / input._array.size if reduction == "mean" else 2))
+        return (input - target) * (
+            g * (2 / (input._array.size or math.nan) if reduction == "mean" else 2)
+        )
 
     def grad_target(self, g, input, target, reduction):
-        return (target - input) * (g * (2 / input._array.size if reduction == "mean" else 2))
+        return (target - input) * (
+            g * (2 / (input._array.size or math.nan) if reduction == "mean" else 2)
+        )
 
 
 class L1Loss(Pointwise):

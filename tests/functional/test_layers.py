@@ -273,3 +273,20 @@ def test_toplevel_signatures():
         else:
             for ours, theirs in zip([out, table, loss, norms], expected, strict=True):
                 np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6, atol=1e-9)
+
+
+EMPTY = {
+    "mse_loss": lambda F, lib, x: F.mse_loss(x, x.detach()),
+    "embedding": lambda F, lib, x: F.embedding(lib.zeros(0, dtype=lib.int64), x.new_ones(4, 2)),
+    "softmax": lambda F, lib, x: F.softmax(x, 1),
+    "layer_norm": lambda F, lib, x: F.layer_norm(x, (4,)),
+    "linear": lambda F, lib, x: F.linear(x, x.new_ones(2, 4), x.new_ones(2)),
+    "conv1d": lambda F, lib, x: F.conv1d(x[:, :, None], x.new_ones(2, 4, 1)),
+    "max_pool1d": lambda F, lib, x: F.max_pool1d(x[:, None], 2),
+    "cross_entropy": lambda F, lib, x: F.cross_entropy(x, lib.zeros(0, dtype=lib.int64)),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_of_nothing(same, name):
+    same(EMPTY[name], np.zeros((0, 4)), orders=1 if name != "embedding" else 0)

@@ -47,6 +47,8 @@ from rushlight.dtypes import (
 from rushlight.dtypes import (
     set_default_dtype as set_default_dtype,
 )
+from rushlight.errors import AcceleratorError as AcceleratorError
+from rushlight.errors import OutOfMemoryError as OutOfMemoryError
 from rushlight.formats import (
     channels_last as channels_last,
 )
@@ -55,6 +57,9 @@ from rushlight.formats import (
 )
 from rushlight.formats import (
     contiguous_format as contiguous_format,
+)
+from rushlight.formats import (
+    contiguous_format as legacy_contiguous_format,
 )
 from rushlight.formats import (
     layout as layout,
@@ -107,6 +112,7 @@ _IN_NAMESPACE = {
         is_anomaly_enabled is_anomaly_check_nan_enabled set_anomaly_enabled
         """,
     "compiler": "compile",
+    "cpu": "get_device_module",
     "func": "vmap",
     "serialization": "load save",
     "nn.functional.toplevel": """

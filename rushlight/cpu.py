@@ -4,6 +4,7 @@ between the two modules run. Everything is finished when a call returns, so stre
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 from typing import Any
@@ -47,6 +48,14 @@ def set_device(device: Any) -> None:
 def get_capabilities() -> dict[str, Any]:
     """What is known about the processor: its architecture and how many logical cores there are."""
     return {"architecture": platform.machine(), "num_logical_cores": os.cpu_count()}
+
+
+def get_device_module(device: Any = None) -> Any:
+    """The namespace of a device: ``torch.cpu`` or ``torch.cuda``."""
+    kind = str(device or "cpu").split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise RuntimeError(f"get_device_module: there is no module for the device {device!r}.")
+    return importlib.import_module(f"rushlight.{kind}")
 
 
 class Stream:

@@ -27,3 +27,11 @@ class MemoryOverlapError(RuntimeError):
 
 class NotSupportedError(NotImplementedError, RuntimeError):
     """Something PyTorch has and rushlight does not; the text says what to do instead."""
+
+
+class AcceleratorError(RuntimeError):
+    """A failure on a device."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """A device has no memory left."""

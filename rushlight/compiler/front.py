@@ -37,6 +37,9 @@ def compile(
     options: dict[str, Any] | None = None,
     disable: bool = False,
     name: str | None = None,
+    recompile_limit: int | None = None,
+    isolate_recompiles: bool = False,
+    shapes_spec: Any = None,
 ) -> Any:
     """A function that runs as one captured program: forward, backward and optimizer together.
 
@@ -50,7 +53,8 @@ def compile(
         fullgraph: raise instead of running eagerly when the function cannot be captured.
         backend: "eager" runs the function as it is; other names of torch are accepted.
         disable: return the function as it is.
-        dynamic, mode, options, name: accepted for programs that pass them.
+        dynamic, mode, options, name, recompile_limit, isolate_recompiles, shapes_spec: accepted for
+            programs that pass them.
 
     Example:
         >>> import rushlight as torch

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import NotSupportedError
-from rushlight.tensor_api._common import methods, numpy_dtype
+from rushlight.tensor_api._common import finish, methods, numpy_dtype
 from rushlight.tensor_api.views import split_with_sizes, view_as
 
 __all__ = ["from_file", "unsafe_split_with_sizes"]
@@ -33,6 +33,7 @@ def from_file(
     layout: Any = None,
     device: Any = None,
     pin_memory: bool = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor on the memory of a file.
 
@@ -50,14 +51,14 @@ def from_file(
             if file.tell() < need:
                 file.truncate(need)
     if not need:
-        return wrap(np.empty(0, d))
+        return finish(np.empty(0, d), requires_grad)
     try:
         memory = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(need,))
     except ValueError as error:
         raise RuntimeError(
             f"from_file: {filename} has fewer than the {need} bytes that {size} elements take."
         ) from error
-    return wrap(np.asarray(memory).view(d))
+    return finish(np.asarray(memory).view(d), requires_grad)
 
 
 def _as_subclass(self: Tensor, cls: Any) -> Any:

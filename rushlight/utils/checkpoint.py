@@ -5,12 +5,24 @@ being kept.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import enum
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from rushlight.core.state import GradMode, modes, state
+from rushlight.core.function import Function
+from rushlight.core.state import GradMode, Mode, modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.tensor_api.random import get_rng_state, set_rng_state
+
+
+class CheckpointError(RuntimeError):
+    """The second run of a checkpointed function did not do what the first did."""
+
+
+def noop_context_fn() -> tuple[Any, Any]:
+    """Two context managers without effect."""
+    return contextlib.nullcontext(), contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -31,9 +43,10 @@ def checkpoint(
     function: Callable[..., Any],
     *args: Any,
     use_reentrant: bool | None = None,
-    context_fn: Any = None,
+    context_fn: Any = noop_context_fn,
     determinism_check: str = "default",
     debug: bool = False,
+    early_stop: bool = True,
     preserve_rng_state: bool = True,
     **kwargs: Any,
 ) -> Any:
@@ -42,7 +55,8 @@ def checkpoint(
     Args:
         function: its tensors must come in as arguments or as parameters of modules.
         preserve_rng_state: the second run draws the same random numbers (dropout masks).
-        use_reentrant, context_fn, determinism_check, debug: accepted for programs that pass them.
+        context_fn: makes two context managers, for the first run and for the second.
+        use_reentrant, determinism_check, debug, early_stop: accepted for programs that pass them.
 
     Example:
         >>> import rushlight as torch
@@ -56,8 +70,8 @@ def checkpoint(
     """
     if not modes.grad:
         return function(*args, **kwargs)
-    state = get_rng_state() if preserve_rng_state else None
-    frame = Recomputation(lambda *again: function(*again, **kwargs), state)
+    rng = get_rng_state() if preserve_rng_state else None
+    frame = Recomputation(lambda *again: function(*again, **kwargs), rng, *context_fn())
     return frame.run(args)
 
 
@@ -66,8 +80,8 @@ class Recomputation:
     of them is needed.
     """
 
-    def __init__(self, function: Callable[..., Any], state: Any) -> None:
-        self.function, self.state = function, state
+    def __init__(self, function: Callable[..., Any], state: Any, first: Any, second: Any) -> None:
+        self.function, self.state, self.first, self.second = function, state, first, second
         self.args: tuple[Any, ...] = ()
         self.count = 0
         self.again: list[Any] = []
@@ -75,7 +89,7 @@ class Recomputation:
     def run(self, args: tuple[Any, ...]) -> Any:
         """The first run, in which each saved tensor becomes its number."""
         self.args = args
-        with saved_through(self.pack, self.unpack):
+        with self.first, saved_through(self.pack, self.unpack):
             return self.function(*args)
 
     def pack(self, t: Tensor) -> int:
@@ -99,12 +113,13 @@ class Recomputation:
         ]
         with (
             restored_rng(self.state),
+            self.second,
             GradMode(True),
             saved_through(lambda t: kept.append(t.detach()), lambda t: t),
         ):
             self.function(*args)
         if len(kept) != self.count:
-            raise RuntimeError(
+            raise CheckpointError(
                 f"checkpoint: the recomputed function saved {len(kept)} tensors, the first run "
                 f"{self.count}; it must do the "
                 "same both times. Does it depend on something that changed in between?"
@@ -143,3 +158,89 @@ def checkpoint_sequential(
     for start in range(0, size * (segments - 1), size):
         input = checkpoint(piece(layers[start : start + size]), input, **kwargs)
     return piece(layers[size * (segments - 1) :])(input)
+
+
+def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs with tensors taken out of the graph, requiring gradients as before."""
+    if not isinstance(inputs, tuple):
+        raise RuntimeError(f"Only tuple of tensors is supported, got {type(inputs).__name__}")
+    return tuple(
+        [x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs]
+    )
+
+
+def check_backward_validity(inputs: Iterable[Any]) -> None:
+    """Warn when no input requires a gradient, so that none will come."""
+    if not any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
+        warnings.warn(
+            "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2
+        )
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """Devices besides the CPU, and the states of their generators: none."""
+    return [], []
+
+
+def set_device_states(devices: Any, states: Any, *, device_type: str | None = None) -> None:
+    """Nothing: see ``get_device_states``."""
+
+
+class _Setting(Mode):
+    """Accepted for a block."""
+
+    def __init__(self, enable: Any) -> None:
+        self.enable = enable
+
+
+class set_checkpoint_early_stop(_Setting):
+    """Accepted: the second run always goes to its end."""
+
+    def __init__(self, enable: bool) -> None:
+        super().__init__(enable)
+
+
+class set_checkpoint_debug_enabled(_Setting):
+    """Accepted: errors say how the two runs differ."""
+
+    def __init__(self, enabled: bool | None) -> None:
+        super().__init__(enabled)
+
+
+class CheckpointPolicy(enum.Enum):
+    """What a selective checkpoint does with an operation's result."""
+
+    MUST_SAVE = 0
+    PREFER_SAVE = 1
+    MUST_RECOMPUTE = 2
+    PREFER_RECOMPUTE = 3
+    MUST_CPU_OFFLOAD = 4
+    PREFER_CPU_OFFLOAD = 5
+
+
+class SelectiveCheckpointContext:
+    """What a policy is asked with."""
+
+    def __init__(self, *, is_recompute: bool, op_output: Any = None) -> None:
+        self.is_recompute, self.op_output = is_recompute, op_output
+
+
+SAC_IGNORED_OPS: set[Any] = set()
+
+
+def create_selective_checkpoint_contexts(
+    policy_fn_or_list: Any, allow_cache_entry_mutation: bool = False
+) -> tuple[Any, Any]:
+    """Context managers for ``context_fn`` without effect: everything is computed again, which
+    gives the same numbers.
+    """
+    return noop_context_fn()
+
+
+class CheckpointFunction(Function):
+    """The checkpoint as a Function: ``apply(function, preserve_rng_state, *args)``."""
+
+    @classmethod
+    def apply(cls, run_function: Any, preserve_rng_state: bool, *args: Any) -> Any:
+        """``checkpoint(run_function, *args)``."""
+        return checkpoint(run_function, *args, preserve_rng_state=preserve_rng_state)

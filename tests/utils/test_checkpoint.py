@@ -1,0 +1,89 @@
+"""Recomputing activations gives the same gradients, and calls the function again."""
+
+import contextlib
+
+import pytest
+import torch
+
+import rushlight
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_gradients_equal_those_without(use_reentrant):
+    results = []
+    for fw in (rushlight, torch):
+        checkpoint = fw.utils.checkpoint.checkpoint
+        fw.manual_seed(0)
+        layer = fw.nn.Sequential(fw.nn.Linear(4, 8), fw.nn.Tanh(), fw.nn.Dropout(0.5))
+        x = fw.randn(5, 4, requires_grad=True)
+        calls = []
+
+        def run(x, layer=layer, calls=calls):
+            calls.append(1)
+            return layer(x).sum(1)
+
+        out = checkpoint(run, x, use_reentrant=use_reentrant)
+        assert len(calls) == 1
+        (out * fw.arange(5.0)).sum().backward()
+        assert len(calls) == 2
+        results.append([t.grad.numpy() for t in (x, *layer.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_sequential():
+    results = []
+    for fw in (rushlight, torch):
+        fw.manual_seed(0)
+        layers = [fw.nn.Linear(4, 4) for _ in range(5)]
+        x = fw.randn(3, 4, requires_grad=True)
+        model = fw.nn.Sequential(*layers)
+        out = fw.utils.checkpoint.checkpoint_sequential(model, 2, x, use_reentrant=False)
+        out.sum().backward()
+        results.append([t.grad.numpy() for t in (x, *model.parameters())])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_contexts_and_a_function_that_changes():
+    for fw in (rushlight, torch):
+        module = fw.utils.checkpoint
+        entered = []
+
+        @contextlib.contextmanager
+        def enter(name, entered=entered):
+            entered.append(name)
+            yield
+
+        x = fw.ones(3, requires_grad=True)
+        out = module.checkpoint(
+            lambda x: x.exp().sin(),
+            x,
+            use_reentrant=False,
+            context_fn=lambda enter=enter: (enter("first"), enter("second")),
+        )
+        out.sum().backward()
+        assert entered == ["first", "second"]
+        runs = []
+
+        def changing(x, runs=runs):
+            runs.append(1)
+            return x.exp().sin() if len(runs) == 1 else x.exp()
+
+        out = module.checkpoint(changing, x, use_reentrant=False)
+        with pytest.raises(module.CheckpointError):
+            out.sum().backward()
+
+
+def test_small_helpers():
+    for fw in (rushlight, torch):
+        module = fw.utils.checkpoint
+        x = fw.ones(2, requires_grad=True)
+        detached, three = module.detach_variable((x * 2, 3))
+        assert detached.is_leaf
+        assert detached.requires_grad
+        assert three == 3
+        with pytest.warns(UserWarning):
+            module.check_backward_validity([fw.ones(1)])
+        with module.set_checkpoint_early_stop(False), module.set_checkpoint_debug_enabled(None):
+            pass

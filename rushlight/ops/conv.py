@@ -255,6 +255,7 @@ def depthwise_input(s: Geometry, g: Any, w: Any, out: Any) -> None:
 def depthwise_weight(s: Geometry, x: Any, g: Any) -> Any:
     """The weight's side of ``depthwise``: (G, taps)."""
     rows = spread_rows(s, g)
+    rows = rows.conj() if rows.dtype.kind == "c" else rows  # which vecdot undoes
     planes = s.padded(x).reshape(s.n, s.groups, -1)
     total = np.empty((s.groups, s.taps), x.dtype)
     for tap, at in enumerate(s.offsets()):

@@ -84,7 +84,7 @@ def max_windows(
                 code += better * step
             best = np.maximum(best, candidate) if t == 1 else np.maximum(best, candidate, out=best)
         v, codes, unit = best, code, unit * k
-    return np.array(v, order="C", copy=v is x or v.base is not None), codes
+    return np.array(v, order="C", copy=True if v is x or v.base is not None else None), codes
 
 
 def flat_indices(
@@ -200,7 +200,7 @@ def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any
         for part in parts[2:]:
             total += v[part]
         v = total
-    return np.array(v, order="C", copy=v is x or v.base is not None)
+    return np.array(v, order="C", copy=True if v is x or v.base is not None else None)
 
 
 def spread_windows(g: Any, space: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:

@@ -68,6 +68,12 @@ def test_unpool_inverts(same):
     same(function, x)
 
 
+def test_strided_memory(same):
+    x = np.random.default_rng(0).standard_normal((6, 2, 3, 7))
+    for name in ("max_pool2d", "avg_pool2d"):
+        same(lambda F, lib, x, name=name: getattr(F, name)(x.permute(1, 2, 0, 3), 3, 2), x)
+
+
 def test_nan_is_the_maximum(same):
     x = np.arange(16.0).reshape(1, 1, 4, 4)
     x[0, 0, 1, 0] = np.nan

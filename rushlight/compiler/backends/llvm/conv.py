@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.backends.llvm.code import Code, Number
-from rushlight.compiler.backends.llvm.columns import Columns, Pair, Source
+from rushlight.compiler.backends.llvm.columns import Columns, Pair, Source, void
+from rushlight.compiler.backends.llvm.direct import Direct, suits, write_depthwise_weight
 from rushlight.compiler.backends.llvm.tiles import Tile, balanced, tile, tile_rows
 from rushlight.compiler.graph import Node
 
@@ -174,20 +175,29 @@ class Forward:
         self.together = max(1, min(p.n, self.most // self.vectors))  # images of a panel
         blocks = -(-p.channels // max(1, DEPTH // self.taps))
         self.block = -(-p.channels // blocks)  # channels at a time
+        self.scratch = scratch
         slack = self.columns.slack()
         self.image = 0
+        self.direct = None
+        if suits(f, p.rows, self.s):
+            self.direct = Direct(f, self.s, p.rows, p.channels, p.y_row, bool(p.bias))
+            self.copies = p.channels * self.s.plane
+            self.image = places.take(self.copies + 2 * slack) + slack
+            return
         if not self.s.direct:
             copies = self.together * self.block * self.s.plane
             self.image = places.take(copies + 2 * slack) + slack
             self.copies = copies
         self.panel = places.take(self.block * self.taps * self.most * f.lanes)
-        self.scratch = scratch
 
     def write(self) -> None:
         """All images of all groups."""
         f, p = self.f, self.p
         if not self.s.direct:
             f.clear(f.at(self.scratch, self.image), self.copies)
+        if self.direct is not None:
+            f.span(0, p.groups, 1, lambda g, _: void(f.span(0, p.n, 1, partial(self.one, g))))
+            return
         whole = p.n - p.n % self.together
 
         def group(g: Number, _: list[str]) -> None:
@@ -197,6 +207,20 @@ class Forward:
                 self.unit(g, whole, p.n - whole)
 
         f.span(0, p.groups, 1, group)
+
+    def one(self, g: Number, n: Number, _: list[str]) -> None:
+        """One image of a group, without panels."""
+        f, p, s = self.f, self.p, self.s
+        assert self.direct is not None
+        x = f.at(f.at(p.x, f.mul(n, p.x_image)), f.mul(g, p.channels * s.space[0] * s.space[1]))
+        if not s.direct:
+            image = f.at(self.scratch, self.image)
+            f.do(f"call void @{self.columns.copier()}(ptr {x}, ptr {image}, i64 {p.channels})")
+            x = image
+        m = f.mul(g, p.rows)
+        w = f.at(p.w, f.mul(m, p.channels * self.taps))
+        y = f.at(f.at(p.y, f.mul(n, p.y_image)), f.mul(m, p.y_row))
+        self.direct.write(x, w, y, f.at(p.bias, m) if p.bias else "")
 
     def unit(self, g: Number, n: Number, images: int) -> None:
         """Images n to ``n + images`` of a group."""
@@ -446,30 +470,33 @@ def turned_weights(f: Code, s: Shape, w: str, met: list[int], target: str) -> No
     """Weights (groups * outer, inner, taps) as (groups, inner, outer, some of the taps)."""
     taps, every = len(met), s.kernel[0] * s.kernel[1]
     table = f.table(met)
+    order = ", ".join([f"i32 {t}" for t in met + [0] * (f.lanes - taps)])
 
-    def group(g: Number, o: Number, i: Number) -> None:
+    def move(g: Number, o: Number, i: Number) -> None:
         a = f.at(w, f.mul(f.add(f.mul(f.add(f.mul(g, s.outer), o), s.inner), i), every))
         row = f.add(f.mul(g, s.inner), i)
         b = f.at(target, f.mul(f.add(f.mul(row, s.outer), o), taps))
-
-        def tap(t: Number, _: list[str]) -> None:
-            v = f.scalar(f.at(a, met[t] if isinstance(t, int) else f.entry(table, t)))
-            f.do(f"store {f.element} {v}, ptr {f.at(b, t)}, align {f.size}")
-
-        if taps <= 9:
-            for t in range(taps):
-                tap(t, [])
+        if every <= f.lanes:
+            v, kind = f.load(a, every), f"<{f.lanes} x i32>"
+            v = f(f"shufflevector {f.vector} {v}, {f.vector} poison, {kind} <{order}>")
+            f.store(b, v, taps)
         else:
-            f.span(0, taps, 1, tap)
+            f.span(0, taps, 1, lambda t, _: tap(a, b, t))
 
-    def outer(g: Number, o: Number) -> None:
-        f.span(0, s.inner, 1, lambda i, _: group(g, o, i))
+    def tap(a: str, b: str, t: Number) -> None:
+        v = f.scalar(f.at(a, met[t] if isinstance(t, int) else f.entry(table, t)))
+        f.do(f"store {f.element} {v}, ptr {f.at(b, t)}, align {f.size}")
 
-    f.span(0, s.groups, 1, lambda g, _: void(f.span(0, s.outer, 1, lambda o, _: outer(g, o))))
+    def some(g: Number, first: Number) -> None:  # few rows at a time: each is a page of its own
+        last = f.smaller(f.add(first, 16), s.inner)
+        f.span(
+            0,
+            s.outer,
+            1,
+            lambda o, _: void(f.span(first, last, 1, lambda i, _: move(g, o, i))),
+        )
 
-
-def void(_: object) -> None:
-    """Forget a result."""
+    f.span(0, s.groups, 1, lambda g, _: void(f.span(0, s.inner, 16, lambda i, _: some(g, i))))
 
 
 def write_forward(f: Code, node: Node, p: list[str], scratch: str) -> int:
@@ -549,6 +576,13 @@ def spread(f: Code, s: Shape, part: Part, y: str, target: str) -> None:
 
 def write_weight(f: Code, node: Node, p: list[str], scratch: str) -> int:
     """ConvWeight; p: input, output's gradient, result."""
-    places = Scratch(f.dtype)
-    Weights(f, shape_of(node), scratch, places).write(p[0], p[1], p[2])
+    s, places = shape_of(node), Scratch(f.dtype)
+    if s.inner == s.outer == 1 and s.groups > 1:
+        source = Source(s.space, s.before, s.stride, tuple(s.taps), s.out)
+        slack = Columns(f, source).slack()
+        copy = f.at(scratch, places.take(source.plane + 2 * slack) + slack)
+        f.clear(copy, source.plane)
+        write_depthwise_weight(f, source, s.n, s.groups, p[0], p[1], p[2], copy)
+    else:
+        Weights(f, s, scratch, places).write(p[0], p[1], p[2])
     return places.size

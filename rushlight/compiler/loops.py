@@ -1,7 +1,8 @@
 """Loops: what a kernel computes, as expressions of one element and where elements lie.
 
-A kernel runs over ``axes``. ``rows`` are the axes that its results keep, ``cols`` those that its reductions run over. An expression
-is evaluated for one point of the axes; a ``reduce`` inside of it runs over all of the ``cols``.
+A kernel runs over ``axes``. ``rows`` are the axes that its results keep, ``cols`` those that its
+reductions run over. An expression is evaluated for one point of the axes; a ``reduce`` inside of it
+runs over all of the ``cols``.
 """
 
 from __future__ import annotations
@@ -86,7 +87,9 @@ def unflatten(flat: Affine, shape: tuple[int, ...], sizes: dict[int, int]) -> In
 
 
 class Expr:
-    """One operation on elements. ``op`` is "const", "number", "load", "axis", "reduce", or the name of a function of ``args``."""
+    """One operation on elements. ``op`` is "const", "number", "load", "axis", "reduce", or the name
+    of a function of ``args``.
+    """
 
     __slots__ = ("op", "dtype", "args", "data", "number")
 
@@ -118,7 +121,7 @@ class Table:
 
 @dataclass(eq=False)
 class Store:
-    """``buffer[where] = expr`` at every point, or for every row if the expression is one of rows."""
+    """``buffer[where] = expr`` at every point, or for every row if ``where`` has no cols."""
 
     buffer: Any
     where: Affine
@@ -135,7 +138,8 @@ class Kernel:
     stores: list[Store] = field(default_factory=list)
 
     def __str__(self) -> str:
-        head = f"rows {[(a, self.sizes[a]) for a in self.rows]} cols {[(a, self.sizes[a]) for a in self.cols]}"
+        rows, cols = [[(a, self.sizes[a]) for a in axes] for axes in (self.rows, self.cols)]
+        head = f"rows {rows} cols {cols}"
         lines, seen = [head], set()
 
         def show(e: Expr) -> None:

@@ -1,7 +1,9 @@
 """A graph becomes steps: fused kernels, products, and calls of ops that have no native form.
 
-Nodes are taken in order. A node joins the kernel of one of its inputs when it runs over the same axes and reads the kernel's values
-only at the point being computed; kernels that a node connects are merged. Views are no steps: they say where elements lie.
+Nodes are taken in order. A node joins the kernel of one of its inputs when it runs over the same
+axes and reads the kernel's values
+only at the point being computed; kernels that a node connects are merged. Views are no steps: they
+say where elements lie.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ LARGEST_GROUP = 64  # nodes: more would need too many registers, and time to com
 
 @dataclass(eq=False)
 class Step:
-    """Something to run. ``reads`` and ``writes`` are roots; ``place`` orders steps where data does not."""
+    """Something to run. ``reads`` and ``writes`` are roots; ``place`` orders steps where data does
+    not.
+    """
 
     nodes: list[Node]
     place: int
@@ -43,7 +47,9 @@ class Step:
 
 
 class Group(Step):
-    """A fused kernel in the making. Axis k is dim k of ``shape``; ``cols`` are the axes reduced over, once there is a reduction."""
+    """A fused kernel in the making. Axis k is dim k of ``shape``; ``cols`` are the axes reduced
+    over, once there is a reduction.
+    """
 
     def __init__(self, shape: tuple[int, ...], place: int) -> None:
         super().__init__([], place)
@@ -186,7 +192,9 @@ class Lowering:
         return False
 
     def reads_in_place(self, group: Group, node: Node, index: Index) -> bool:
-        """Whether the node, computed at ``index``, reads the group's values where they are computed."""
+        """Whether the node, computed at ``index``, reads the group's values where they are
+        computed.
+        """
         for at, v in enumerate(node.inputs):
             if isinstance(v, Value) and not self.in_place(group, v, operand_index(node, at, index)):
                 return False
@@ -198,7 +206,8 @@ class Lowering:
         return own is None or unflatten(flat, root.shape, group.sizes) == own
 
     def may_write(self, group: Group, out: Value, index: Index) -> bool:
-        """Whether the group may write ``out``: if that goes to an input's memory, all others must have read it before, and the group
+        """Whether the group may write ``out``: if that goes to an input's memory, all others must
+        have read it before, and the group
         reads only what it is about to write.
         """
         entry = self.written.get(out.number)
@@ -221,7 +230,9 @@ class Lowering:
         return True
 
     def before(self, step: Step) -> list[Step]:
-        """Steps that a step waits for: those that make what it reads, and those that read what it overwrites."""
+        """Steps that a step waits for: those that make what it reads, and those that read what it
+        overwrites.
+        """
         found = [s for node in step.nodes for s in self.producers(node)]
         for node in step.nodes:
             entry = self.written.get(node.outputs[0].number) if node.outputs else None
@@ -321,7 +332,8 @@ class Lowering:
     def kernel_of(self, group: Group) -> Kernel:
         cols = list(group.cols or ())
         kernel = Kernel(dict(group.sizes), [a for a in group.sizes if a not in cols], cols)
-        table, made = Table(), {}
+        table = Table()
+        made: dict[int, Scalar] = {}
         for node in group.nodes:
             out = node.outputs[0]
             if is_reduction(node):
@@ -511,7 +523,9 @@ class Settler:
 
 
 def settled(graph: Graph) -> Graph:
-    """The graph with copies of: windows that views or products cannot use, and ends that are views, inputs, or ends twice."""
+    """The graph with copies of: windows that views or products cannot use, and ends that are views,
+    inputs, or ends twice.
+    """
     settler = Settler(graph)
     for node in graph.nodes:
         node = Node(node.op, list(node.inputs), node.params, node.outputs, node.line)
@@ -550,7 +564,8 @@ def settled_ends(settler: Settler) -> Graph:
 
     out.results = [own(v) for v in out.results]
     out.fresh = [own(v) for v in out.fresh]
-    # an update's value is copied to the input, last; the copy mostly joins the kernel that computes the value
+    # an update's value is copied to the input, last; the copy mostly joins the kernel that computes
+    # the value
     held = [
         settler.copy(v) if settler.windows.root(v).number in numbers else v for _, v in out.updates
     ]

@@ -1,4 +1,6 @@
-"""Where values live while a program runs: one arena, whose places are used again once a value is no longer read."""
+"""Where values live while a program runs: one arena, whose places are used again once a value is no
+longer read.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +50,16 @@ class Arena:
 
 
 def plan(steps: list[Step], elsewhere: set[int]) -> tuple[dict[int, int], int]:
-    """Offsets of all values that steps write, except those that live elsewhere, and the arena's size in bytes."""
+    """Offsets of all values that steps write, except those that live elsewhere, and the arena's
+    size in bytes.
+    """
     last: dict[int, int] = {}
     for at, step in enumerate(steps):
         for number in step.reads:
             last[number] = at
-    arena, offsets, sizes = Arena(), {}, {}
+    arena = Arena()
+    offsets: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     ending: dict[int, list[int]] = {}
     for at, step in enumerate(steps):
         over = reusable(step, at, last, offsets, sizes)
@@ -78,7 +84,9 @@ def plan(steps: list[Step], elsewhere: set[int]) -> tuple[dict[int, int], int]:
 def reusable(
     step: Step, at: int, last: dict[int, int], offsets: dict[int, int], sizes: dict[int, int]
 ) -> list[int]:
-    """Values that a kernel without reductions reads for the last time, element by element in order: it may write over them."""
+    """Values that a kernel without reductions reads for the last time, element by element in order:
+    it may write over them.
+    """
     if not isinstance(step, Group) or step.cols is not None or step.kernel is None:
         return []
     where: dict[int, set[Any]] = {}

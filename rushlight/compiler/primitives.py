@@ -19,7 +19,9 @@ class OneHot(Op):
 
 
 class Require(Op):
-    """Stops the program if its input is False: the call is then run by the ops themselves, which say what is wrong."""
+    """Stops the program if its input is False: the call is then run by the ops themselves, which
+    say what is wrong.
+    """
 
     def eager(self, xp: Any, input: Any) -> Any:
         if not input.all():

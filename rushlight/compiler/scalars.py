@@ -1,8 +1,11 @@
-"""Elements of arrays as expressions: an op's ``scalar`` formula, called with these, writes down what it computes."""
+"""Elements of arrays as expressions: an op's ``scalar`` formula, called with these, writes down
+what it computes.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -258,7 +261,12 @@ class ScalarMath:
                 return a if b.expr.data == 1 else a * a if b.expr.data == 2 else a * a * a
             raise UnsupportedError("integer power")
         if b.expr.op == "const":
-            simple = {1: lambda: a, 2: lambda: a * a, -1: lambda: 1 / a, 3: lambda: a * a * a}
+            simple: dict[Any, Callable[[], Any]] = {
+                1: lambda: a,
+                2: lambda: a * a,
+                -1: lambda: 1 / a,
+                3: lambda: a * a * a,
+            }
             e = b.expr.data
             if e in simple:
                 return simple[e]()

@@ -31,7 +31,9 @@ class Windows:
         self.bases: dict[int, int] = {}
 
     def window(self, value: Value) -> tuple[Value, Any]:
-        """The root and a view of an array of bytes in the root's shape; ValueError where a copy would be needed."""
+        """The root and a view of an array of bytes in the root's shape; ValueError where a copy
+        would be needed.
+        """
         found = self.known.get(value.number)
         if found is not None:
             return found

@@ -57,7 +57,9 @@ def outputs_of(graph: Graph) -> list[np.ndarray]:
 
 
 def check(b: Builder, tolerance: float = 1e-5, native: bool = True) -> Any:
-    """Run natively and by reference; returns the native program. ``native``: no op may have been called."""
+    """Run natively and by reference; returns the native program. ``native``: no op may have been
+    called.
+    """
     verify(b.graph)
     expected, found = outputs_of(b.graph), outputs_of(b.graph)
     pipeline.build(b.graph, "reference").run(b.arrays, expected)

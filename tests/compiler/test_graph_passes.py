@@ -26,7 +26,7 @@ X = np.arange(6, dtype=np.float32).reshape(2, 3)
 def body(graph):
     """Nodes as text, without shapes."""
     return [
-        f"{','.join(map(repr, n.outputs))} = {type(n.op).__name__}({', '.join(map(repr, n.inputs))})"
+        f"{n.outputs[0]} = {type(n.op).__name__}({', '.join(map(repr, n.inputs))})"
         for n in graph.nodes
     ]
 

@@ -444,3 +444,11 @@ def test_positions_are_taken_apart_where_that_is_affine():
     assert unflatten(flat, (4, 2, 3), sizes) is None
     assert unflatten(flat, (24,), sizes) == (flat,)
     assert unflatten(Affine(6, ((1, 1),)), (4, 6), sizes) == (Affine(1), axis_index(1))
+
+
+def test_what_all_rows_share_is_loaded_before_the_loops():
+    """Few rows, in the lanes of one vector, and a loop over columns: weights are first read within it."""
+    b = Builder()
+    x, w = b.input(normal(16, 8)), b.input(normal(8))
+    y = b.op(BatchNorm, x, w, w, eps=1e-5)[0]
+    check(b.returns(b.op(activation.Gelu, y)))

@@ -1,4 +1,6 @@
-"""Write composites in terms of elementwise ops, reductions and products, which the kernels are made of."""
+"""Write composites in terms of elementwise ops, reductions and products, which the kernels are made
+of.
+"""
 
 from __future__ import annotations
 
@@ -155,7 +157,9 @@ def log_softmax_grad(w: Writer, node: Node) -> list[Value] | None:
 
 
 def targets(w: Writer, node: Node, logp: Value, target: Value) -> tuple[Value, Value, int]:
-    """Which target counts, where each target is, and the dim of classes; out-of-range targets stop the program."""
+    """Which target counts, where each target is, and the dim of classes; out-of-range targets stop
+    the program.
+    """
     dim = 1 if len(logp.shape) > 1 else 0
     classes, ignore = logp.shape[dim], node.params["ignore_index"]
     valid = w.map(Ne, target, ignore, dtype=BOOL)
@@ -249,7 +253,9 @@ def binary_cross_entropy_with_logits(w: Writer, node: Node) -> list[Value] | Non
 
 
 def layer_norm(w: Writer, node: Node) -> list[Value] | None:
-    """Rows less their mean, over their deviation. The other outputs, for the eager gradient, are not made."""
+    """Rows less their mean, over their deviation. The other outputs, for the eager gradient, are
+    not made.
+    """
     x, weight, bias = node.inputs
     if any([v.number in w.used for v in node.outputs[1:]]):
         return None

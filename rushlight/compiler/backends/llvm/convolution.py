@@ -1,8 +1,11 @@
 """Convolution in two dims: forward, to the input, and to the weight.
 
-All three keep the channels that they produce in the lanes of vectors and broadcast single elements of the input, so that any stride,
-dilation and size of planes fills the lanes alike. Weights are transposed beforehand, results afterwards; planes are copied into a
-frame of zeros. Several images are taken at a time where planes are small, so that weights are read once for all of them.
+All three keep the channels that they produce in the lanes of vectors and broadcast single elements
+of the input, so that any stride,
+dilation and size of planes fills the lanes alike. Weights are transposed beforehand, results
+afterwards; planes are copied into a
+frame of zeros. Several images are taken at a time where planes are small, so that weights are read
+once for all of them.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ def cdiv(a: int, b: int) -> int:
 
 @dataclass(frozen=True)
 class Phase:
-    """Outputs ``start + step * (i, j)`` for (i, j) in ``size``, which read the framed input at ``at * (i, j)`` plus each tap.
+    """Outputs ``start + step * (i, j)`` for (i, j) in ``size``, which read the framed input at ``at
+    * (i, j)`` plus each tap.
 
     rows, cols: (offset in rows or columns of the frame, index of the weight) of each tap.
     """
@@ -57,8 +61,11 @@ class Shape:
             x, y, w = a, b, out
         self.n, self.groups = x[0], p["groups"]
         self.inner, self.outer = x[1] // self.groups, y[1] // self.groups
-        self.space, self.out, self.kernel = x[2:], y[2:], w[2:]
-        self.stride, self.dilation = tuple(p["stride"]), tuple(p["dilation"])
+        self.space: Any = x[2:]
+        self.out: Any = y[2:]
+        self.kernel: Any = w[2:]
+        self.stride: Any = tuple(p["stride"])
+        self.dilation: Any = tuple(p["dilation"])
         self.padding = tuple([tuple(q) for q in p["padding"]])
 
     def forward_frame(self) -> tuple[tuple[int, int], ...]:
@@ -71,7 +78,9 @@ class Shape:
         return tuple(result)
 
     def backward_taps(self, dim: int) -> list[tuple[int, int, list[tuple[int, int]]]]:
-        """For each phase of an input dim: (first position, count, taps as (offset in the output, index of the weight))."""
+        """For each phase of an input dim: (first position, count, taps as (offset in the output,
+        index of the weight)).
+        """
         s, d, a, n = self.stride[dim], self.dilation[dim], self.padding[dim][0], self.space[dim]
         result = []
         for r in range(min(s, n)):
@@ -184,7 +193,9 @@ class Writer:
     def transpose(
         self, rows: int, cols: int, from_step: int, to_step: int, bias: bool = False
     ) -> str:
-        """A function (source, target, bias): ``target[c][r] = source[r][c]``, plus ``bias[c]``; steps are of rows, in floats."""
+        """A function (source, target, bias): ``target[c][r] = source[r][c]``, plus ``bias[c]``;
+        steps are of rows, in floats.
+        """
         name = f"{self.name}_t{rows}x{cols}_{from_step}_{to_step}{'b' if bias else ''}"
         if name in self.module.functions:
             return name
@@ -290,7 +301,9 @@ class Writer:
         padded: int,
         taps: int,
     ) -> str:
-        """A function (input, weights, output): a tile of outputs, summed over channels and taps. ``taps``: weights of a channel."""
+        """A function (input, weights, output): a tile of outputs, summed over channels and taps.
+        ``taps``: weights of a channel.
+        """
         base = f"{self.name}_m{rows}x{cols}x{v}_{phase.start[0]}_{phase.start[1]}"
         f = Function(self.module, base, "ptr %x, ptr %w, ptr %y")
         spots = [
@@ -360,10 +373,13 @@ class Writer:
         bases: Any,
         steps: Any,
     ) -> None:
-        """Forward or to the input: for each group, frame the planes, sum over taps, and transpose what was made.
+        """Forward or to the input: for each group, frame the planes, sum over taps, and transpose
+        what was made.
 
-        channels, made: channels read and made in a group; space: sizes of the planes read; bases: pointers to the planes read, weights,
-        result, bias or None; steps: whether weights are (made, channels, taps) or (channels, made, taps).
+        channels, made: channels read and made in a group; space: sizes of the planes read; bases:
+        pointers to the planes read, weights,
+        result, bias or None; steps: whether weights are (made, channels, taps) or (channels, made,
+        taps).
         """
         f, s, n = self.f, self.s, self.lanes
         taps = math.prod(s.kernel)
@@ -413,7 +429,8 @@ class Writer:
             if steps == "made first":
                 turn = self.transpose(part[0], channels * taps, channels * taps, block)
                 f.do(
-                    f"call void @{turn}(ptr {self.add(f, w, k, block * channels * taps * 4)}, ptr {to}, ptr null)"
+                    f"call void @{turn}(ptr {self.add(f, w, k, block * channels * taps * 4)}, "
+                    f"ptr {to}, ptr null)"
                 )
                 return
             turn = self.transpose(part[0], taps, taps, block)
@@ -422,7 +439,8 @@ class Writer:
                 f,
                 channels,
                 lambda c: f.do(
-                    f"call void @{turn}(ptr {self.add(f, w, c, made * taps * 4)}, ptr {self.add(f, to, c, taps * block * 4)}, ptr null)"
+                    f"call void @{turn}(ptr {self.add(f, w, c, made * taps * 4)}, "
+                    f"ptr {self.add(f, to, c, taps * block * 4)}, ptr null)"
                 ),
             )
 
@@ -495,7 +513,9 @@ class Writer:
         f.do(f"call void @llvm.memset.p0.i64(ptr {p}, i8 0, i64 {floats * 4}, i1 false)")
 
     def corner(self, frame: Any, wide: int) -> int:
-        """Where offset (0, 0) lies in a frame, in floats: taps of the forward pass count from the frame's own corner."""
+        """Where offset (0, 0) lies in a frame, in floats: taps of the forward pass count from the
+        frame's own corner.
+        """
         return 0 if self.s.kind == "Conv" else frame[0][0] * wide + frame[1][0]
 
     # The three sides
@@ -533,7 +553,9 @@ class Writer:
         self.slide([phase], s.inner, s.outer, s.space, s.forward_frame(), bases, "made first")
 
     def to_input(self) -> None:
-        """Each input from the outputs that it went into: one phase for each position modulo the stride."""
+        """Each input from the outputs that it went into: one phase for each position modulo the
+        stride.
+        """
         s, node = self.s, self.node
         self.out_space = s.space
         sides = [s.backward_taps(dim) for dim in (0, 1)]
@@ -555,7 +577,9 @@ class Writer:
         self.slide(phases, s.outer, s.inner, s.out, tuple(frame), bases, "channels first")
 
     def to_weight(self) -> None:
-        """Each weight from the pairs of input and output that it joined: outputs' channels in lanes."""
+        """Each weight from the pairs of input and output that it joined: outputs' channels in
+        lanes.
+        """
         f, s, n, node = self.f, self.s, self.lanes, self.node
         frame = s.forward_frame()
         framed = any([a or b for a, b in frame])

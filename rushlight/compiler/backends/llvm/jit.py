@@ -45,7 +45,9 @@ def machine() -> Any:
 
 
 def cache_folder() -> Path | None:
-    """Where object code is kept: RUSHLIGHT_CACHE_DIR (empty: nowhere), else the user's cache folder."""
+    """Where object code is kept: RUSHLIGHT_CACHE_DIR (empty: nowhere), else the user's cache
+    folder.
+    """
     named = os.environ.get("RUSHLIGHT_CACHE_DIR")
     if named is not None:
         return Path(named) / "objects" if named else None
@@ -61,7 +63,9 @@ def key_of(ir: str) -> str:
 
 
 def load(path: Path) -> bytes | None:
-    """A cached object, or None where there is none that is whole. Files end with their content's hash."""
+    """A cached object, or None where there is none that is whole. Files end with their content's
+    hash.
+    """
     try:
         data = path.read_bytes()
     except OSError:
@@ -111,7 +115,9 @@ class Code:
         self.engine.finalize_object()
 
     def function(self, name: str) -> Any:
-        """A function ``int32 name(void *)``, called without releasing the interpreter's lock when ``name`` is quick."""
+        """A function ``int32 name(void *)``, called without releasing the interpreter's lock when
+        ``name`` is quick.
+        """
         return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(
             self.engine.get_function_address(name)
         )

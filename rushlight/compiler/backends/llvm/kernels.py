@@ -1,12 +1,16 @@
-"""A Kernel as a function: loops over rows and columns, one axis of which runs through the lanes of vectors.
+"""A Kernel as a function: loops over rows and columns, one axis of which runs through the lanes of
+vectors.
 
 Note [Stages]
-The columns of a row are gone through as often as reductions depend on each other: softmax takes its maximum in stage 0, the sum in
-stage 1, and stores in stage 2. What is needed again in a later stage is computed again, unless the row is short: then its vectors
+The columns of a row are gone through as often as reductions depend on each other: softmax takes its
+maximum in stage 0, the sum in
+stage 1, and stores in stage 2. What is needed again in a later stage is computed again, unless the
+row is short: then its vectors
 are never in a loop, and stay in registers.
 
 Note [Depth]
-An expression belongs to the innermost loop whose axis it depends on, and is written there, before the loops within it.
+An expression belongs to the innermost loop whose axis it depends on, and is written there, before
+the loops within it.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ STRAIGHT = 4  # vectors of a row that are written out instead of looped over
 
 
 def collapse(kernel: Kernel) -> Kernel:
-    """The kernel with neighbouring axes joined where everything steps through them as through one."""
+    """The kernel with neighbouring axes joined where everything steps through both as one."""
     affines = {
         e.data if e.op == "axis" else e.data[1]
         for e in expressions(kernel)
@@ -100,7 +104,7 @@ def expressions(kernel: Kernel) -> list[Expr]:
 
 
 class Writer:
-    """Writes one kernel. ``address(buffer)`` names the pointer to a buffer, ``number(n)`` a double."""
+    """Writes one kernel. ``pointers`` say where buffers are: (slot of the arguments, offset)."""
 
     def __init__(self, module: Module, name: str, kernel: Kernel, pointers: dict[Any, str]) -> None:
         self.kernel = kernel = collapse(kernel)
@@ -149,7 +153,9 @@ class Writer:
         self.across = self.lane_axis in rows  # lanes hold different rows
 
     def measure(self) -> None:
-        """Each expression's depth, stage, and whether it differs between lanes. See Note [Depth] and Note [Stages]."""
+        """Each expression's depth, stage, and whether it differs between lanes. See Note [Depth]
+        and Note [Stages].
+        """
         self.depth: dict[int, int] = {}
         self.stage: dict[int, int] = {}
         self.varies: dict[int, bool] = {}
@@ -180,7 +186,11 @@ class Writer:
         if axis == self.lane_axis:
             self.chunks(at, [], self.row_chunks)
         else:
-            self.plain_loop(at, [], lambda accs: (self.rows(at + 1), accs)[1])
+            self.plain_loop(at, [], lambda accs: self.deeper(at, accs))
+
+    def deeper(self, at: int, accs: list[str]) -> list[str]:
+        self.rows(at + 1)
+        return accs
 
     def row_chunks(self, chunks: list[Any], accs: list[str]) -> list[str]:
         self.current = chunks
@@ -197,7 +207,10 @@ class Writer:
     ) -> list[str]:
         place: list[Any] = []
         self.f.here.append(place)
-        self.room[at] = place  # what does not depend on this loop goes before it
+        # what does not depend on this loop goes before it; so do depths that are no loops here
+        open_depths = [d for d in range(at + 1) if self.room[d] is self.f.here]
+        for d in open_depths:
+            self.room[d] = place
 
         def inside(i: str, names: list[str]) -> list[str]:
             self.counters[axis] = i
@@ -209,11 +222,14 @@ class Writer:
         result = self.f.loop(stop, step, carried, inside)
         for depth in range(at + 1, len(self.memo)):
             self.memo[depth].clear()
-        self.room[at] = self.f.here
+        for d in open_depths:
+            self.room[d] = self.f.here
         return result
 
     def chunks(self, at: int, carried: list[tuple[str, str]], body: Any) -> list[str]:
-        """Go through the lane axis; the body gets chunks (key, start, lanes masked on, 0 for all) and passes ``carried`` on."""
+        """Go through the lane axis; the body gets chunks (key, start, lanes masked on, 0 for all)
+        and passes ``carried`` on.
+        """
         axis = self.nest[at]
         size, lanes = self.kernel.sizes[axis], self.lanes
         vectors, tail = divmod(size, lanes)
@@ -339,7 +355,9 @@ class Writer:
     # Values
 
     def value(self, e: Expr, chunk: Any, lanes: bool = False) -> str:
-        """The value of an expression in a chunk; in all lanes where it varies or ``lanes`` asks for it."""
+        """The value of an expression in a chunk; in all lanes where it varies or ``lanes`` asks for
+        it.
+        """
         if e.op == "const":
             wide = (lanes or self.across) and self.lanes
             return splat_literal(e.data, scalar_type(e.dtype), self.lanes if wide else 0)
@@ -408,7 +426,8 @@ class Writer:
 
     def address(self, buffer: Any, where: Affine, size: int, chunk: Any) -> tuple[str, int]:
         """Pointer to an element (the first of a vector), and the depth at which it is known."""
-        p, depth, key = self.pointer(buffer), 0, ("address", buffer, size)
+        p, depth = self.pointer(buffer), 0
+        key: tuple[Any, ...] = ("address", buffer, size)
         extra = where.const
         for d, axis in enumerate(self.nest):
             c = where.of(axis)
@@ -443,7 +462,7 @@ class Writer:
         buffer, where = e.data
         p, _ = self.address(buffer, where, e.dtype.itemsize, chunk)
         v = Vectors(self.f, self.lanes if varies else 0, self.room[depth])
-        return v.load(p, e.dtype, where.of(self.lane_axis) if varies else 1, chunk[2])  # type: ignore[arg-type]
+        return v.load(p, e.dtype, where.of(self.lane_axis) if varies else 1, chunk[2])
 
     def store(self, s: Store, value: str, chunk: Any) -> None:
         """Write a value where the store says."""

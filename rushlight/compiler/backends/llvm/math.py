@@ -1,7 +1,9 @@
 """Operations on vectors as IR: arithmetic, conversions, memory, and functions as polynomials.
 
-Each works for any number of lanes; 0 lanes are one element. Functions in float32 are polynomials of the classical kind (range
-reduction, then a minimax or Chebyshev fit); what has none here, and float64, calls the C library for each lane.
+Each works for any number of lanes; 0 lanes are one element. Functions in float32 are polynomials of
+the classical kind (range
+reduction, then a minimax or Chebyshev fit); what has none here, and float64, calls the C library
+for each lane.
 """
 
 from __future__ import annotations
@@ -213,7 +215,8 @@ class Vectors:
                 f"declare void {name}({t}, ptr, i32, <{self.lanes} x i1>)"
             )
             self.into.append(
-                f"  call void {name}({t} {x}, ptr {p}, i32 {size}, <{self.lanes} x i1> {self.mask(on)})"
+                f"  call void {name}({t} {x}, ptr {p}, i32 {size}, "
+                f"<{self.lanes} x i1> {self.mask(on)})"
             )
         else:
             for lane in range(on or self.lanes):
@@ -451,7 +454,9 @@ class Vectors:
         return self.select(self.op(f"fcmp uno {self.type(F32)} {x}, {x}"), x, y)
 
     def mantissa(self, x: str) -> tuple[str, str]:
-        """e and m with ``x = 2^e (1 + m)``, m in [sqrt(1/2) - 1, sqrt(2) - 1], for positive x, subnormals included."""
+        """e and m with ``x = 2^e (1 + m)``, m in [sqrt(1/2) - 1, sqrt(2) - 1], for positive x,
+        subnormals included.
+        """
         tiny = self.compare("lt", [x, self.c(1.1754944e-38)], F32)
         x = self.select(tiny, self.r("mul", x, self.c(8388608.0)), x)
         b = self.i("sub", self.bits(x), self.c(0x3F3504F3, I32))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.backends.llvm.text import Function, Module, literal
-from rushlight.compiler.graph import Value
+from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.windows import Windows
 from rushlight.core import threads
 
@@ -59,15 +59,10 @@ class Operand:
 
 
 def write_product(
-    module: Module,
-    name: str,
-    windows: Windows,
-    a: Value,
-    b: Value,
-    out: Value,
-    pointers: dict[Any, Any],
+    module: Module, name: str, windows: Windows, node: Node, pointers: dict[Any, Any]
 ) -> None:
-    """A function that computes ``out = a b``."""
+    """A function that computes the product of a node's inputs."""
+    (a, b), out = node.inputs, node.outputs[0]
     from rushlight.compiler.backends.llvm.kernels import Writer
 
     f = Function(module, name, "ptr %args")

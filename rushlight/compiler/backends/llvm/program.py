@@ -1,4 +1,4 @@
-"""A graph as a native program: consecutive native steps are one function, called with one pointer."""
+"""A graph as a native program: consecutive native steps are one function of one pointer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from rushlight.compiler.lower import Call, Check, Group, Lowering, Product, Step
 class Native:
     """Kernels, buffers and the order to run them in.
 
-    The argument block holds, in order, the addresses of the inputs, the outputs, the arena, the numbers, BLAS's two products, and
+    The argument block holds, in order, the addresses of the inputs, the outputs, the arena, the
+    numbers, BLAS's two products, and
     scratch memory.
     """
 
@@ -105,9 +106,7 @@ class Native:
             Writer(module, name, step.kernel, self.pointers)  # type: ignore[arg-type]
         elif isinstance(step, Product):
             node = step.nodes[0]
-            write_product(
-                module, name, self.lowering.windows, *node.inputs, node.outputs[0], self.pointers
-            )
+            write_product(module, name, self.lowering.windows, node, self.pointers)
         elif isinstance(step, Template):
             windows = self.lowering.windows
             size = templates.write(module, name, step.nodes[0], self.pointers, windows)

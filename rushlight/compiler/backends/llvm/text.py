@@ -43,7 +43,7 @@ def literal(value: Any, element: str) -> str:
         if element == "float":
             with np.errstate(over="ignore"):
                 value = float(np.float32(value))
-        return "0x%016X" % struct.unpack("<Q", struct.pack("<d", value))[0]
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
     if element == "i1":
         return "true" if value else "false"
     return str(int(value))
@@ -65,7 +65,8 @@ class Module:
 
     def text(self) -> str:
         """All of it."""
-        attributes = f'attributes #0 = {{ nounwind "prefer-vector-width"="{self.width}" "min-legal-vector-width"="{self.width}" }}'
+        widths = " ".join([f'"{k}-vector-width"="{self.width}"' for k in ("prefer", "min-legal")])
+        attributes = f"attributes #0 = {{ nounwind {widths} }}"
         notes = ["!0 = distinct !{!0, !1}", '!1 = !{!"llvm.loop.unroll.disable"}', "!2 = !{}"]
         return (
             "\n".join([*sorted(self.declarations), *self.functions.values(), attributes, *notes])
@@ -137,7 +138,9 @@ class Function:
         carried: list[tuple[str, str]],
         body: Callable[[str, list[str]], list[str]],
     ) -> list[str]:
-        """``for i in range(0, stop, step)``, at least once; ``carried``: (type, initial value) of what the body passes on."""
+        """``for i in range(0, stop, step)``, at least once; ``carried``: (type, initial value) of
+        what the body passes on.
+        """
         head, done = self.name_of("L"), self.name_of("D")
         before = self.block
         self.do(f"br label %{head}")

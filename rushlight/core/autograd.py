@@ -301,10 +301,15 @@ class CopySlices(Node):
     graph.
     """
 
+    order: tuple[int, ...] | None = None
+
     def __init__(self, base: Tensor, chain: tuple[Any, ...], inner: Node, base_edge: Any) -> None:
         self.inner, self.chain, self.op = inner, chain, inner.op
         self.edges = (base_edge, *inner.edges[1:])
         self.like = (base._array.shape, base._array.dtype)
+        if any([op.by_place for op, _ in chain]):  # then the gradient must lie as the base does
+            steps = base._array.strides
+            self.order = tuple(sorted(range(len(steps)), key=lambda d: -steps[d]))
         self.seq = next_seq()
         self.params, self.versions, self.specs, self.special = None, (), None, False
         inner.owner = self.make_view_node
@@ -334,7 +339,7 @@ class CopySlices(Node):
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
         if self.saved is None:
             self.inner.fetch(0)
-        result = g.clone()
+        result = g.clone() if self.order is None else clone_in_order(g, self.order)
         part = replay(result, self.chain)
         inner_needed = None if needed is None else needed | set(self.inner.edges[:1])
         grads = list(self.inner.backward(part.clone(), inner_needed))
@@ -347,6 +352,13 @@ class CopySlices(Node):
                 part.copy_(grads[0])
             grads[0] = result
         return grads
+
+
+def clone_in_order(g: Tensor, order: tuple[int, ...]) -> Tensor:
+    """A copy of g in dense memory, with its dims in this order, the slowest first."""
+    p = g.permute(order)
+    p = p.clone() if p._array.flags.c_contiguous else p.contiguous()
+    return p.permute(tuple(sorted(range(len(order)), key=order.__getitem__)))  # type: ignore[no-any-return]
 
 
 def fit(g: Tensor, spec: Any) -> Tensor:

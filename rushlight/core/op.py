@@ -583,6 +583,7 @@ class View(Op, abstract=True):
     """
 
     multi = False
+    by_place = False  # it names places in memory, so that the order of its input there matters
     pick: Any = None  # multi: the op that makes output `index` alone
 
     linked: ClassVar[Callable[..., Tensor]]

@@ -216,7 +216,7 @@ class AsStrided(Movement):
     start of that memory.
     """
 
-    overlaps = True
+    overlaps = by_place = True
 
     def eager(self, xp, input, *, size, stride, offset, source):
         return strided(flat_memory(input), size, stride, offset)

@@ -233,6 +233,19 @@ FOUND = {
         x[:2][1] = y.sum()
         print(torch.autograd.grad((x * x).sum(), [y]))
     """,
+    "writing through as_strided when the gradient arrives in another order": """
+        for dims in ((0, 1), (1, 0)):
+            x = torch.arange(6.0).reshape(2, 3).requires_grad_()
+            y = x.permute(dims).square()
+            y.as_strided((2, 2), (3, 1), 0)[..., 0] = -1.2
+            y.permute(1, 0).mean().backward()
+            print(x.grad)
+            x.grad = None
+            z = x.permute(dims).square()
+            z.as_strided((2,), (2,), 1).mul_(3)
+            (z.T * torch.arange(6.0).reshape(z.T.shape)).sum().backward()
+            print(x.grad)
+    """,
     "a complex loss needs a gradient": """
         x = torch.tensor([1 + 2j], requires_grad=True)
         x.sum().backward()

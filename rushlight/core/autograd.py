@@ -77,7 +77,7 @@ class Node:
 
     def name(self) -> str:
         """The node's name, such as ``MulBackward0``."""
-        return str(self.op.backward_name(self.params))
+        return str(self.op.node_name(self.params, self.specs))
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {hex(id(self))}>"
@@ -358,7 +358,8 @@ def clone_in_order(g: Tensor, order: tuple[int, ...]) -> Tensor:
     """A copy of g in dense memory, with its dims in this order, the slowest first."""
     p = g.permute(order)
     p = p.clone() if p._array.flags.c_contiguous else p.contiguous()
-    return p.permute(tuple(sorted(range(len(order)), key=order.__getitem__)))  # type: ignore[no-any-return]
+    back = tuple(sorted(range(len(order)), key=order.__getitem__))
+    return p.permute(back)  # type: ignore[no-any-return]
 
 
 def fit(g: Tensor, spec: Any) -> Tensor:

@@ -153,6 +153,10 @@ class Op:
         """How the recorded node is called."""
         return (self.label or type(self).__name__) + "Backward0"
 
+    def node_name(self, params: dict[str, Any] | None, specs: Any) -> str:
+        """How the recorded node is called, where that also depends on shapes (None if not kept)."""
+        return self.backward_name(params)
+
     def make_bind(self) -> Callable[..., Any]:
         """The function that applies the op."""
 
@@ -457,6 +461,10 @@ def make_binary(op: Elementwise) -> Callable[..., Any]:
     return bind
 
 
+# the params of an elementwise op whose first operand is a number: its node has another name then
+NUMBER_FIRST: dict[str, Any] = {}
+
+
 def make_reversed(op: Elementwise) -> Callable[..., Any]:
     """``bind`` for a number on the left: ``2.0 - other``."""
     ufunc, fast, differentiable = op.ufunc, op.fast & FLOATS, op.differentiable
@@ -471,11 +479,11 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
         ):
             if not isinstance(other, Tensor):
                 other = operand(other)
-            return NotImplemented if other is NotImplemented else run(op, (other, self), {})
+            return NotImplemented if other is NotImplemented else run(op, (other, self), NUMBER_FIRST)
         out = ufunc(other, y)
         t = wrap(out if type(out) is ndarray else asarray(out))
         if self._tracked and differentiable and modes.grad:
-            record(op, (other, self), t, {})
+            record(op, (other, self), t, NUMBER_FIRST)
         return t
 
     return bind

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Elementwise, as_operand
+from rushlight.core.op import NUMBER_FIRST, Elementwise, as_operand
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import zeros_like
@@ -48,6 +48,9 @@ class Sub(Elementwise):
     """Difference ``input - other``. Shape: broadcast of both."""
 
     ufunc = np.subtract
+
+    def backward_name(self, params):
+        return "RsubBackward1" if params is NUMBER_FIRST else "SubBackward0"
 
     def scalar(self, s, input, other):
         return input - other
@@ -103,6 +106,10 @@ class Div(Elementwise):
     """Quotient ``input / other``; integers become the default float. Shape: broadcast of both."""
 
     ufunc = np.true_divide
+
+    def backward_name(self, params):
+        return "MulBackward0" if params is NUMBER_FIRST else "DivBackward0"
+
     result_dtype = dtypes.to_float
 
     def scalar(self, s, input, other):
@@ -157,6 +164,9 @@ class Pow(Elementwise):
 
     ufunc = staticmethod(power)
     fast = dtypes.FLOATS
+
+    def backward_name(self, params):
+        return "PowBackward2" if params is NUMBER_FIRST else "PowBackward0"
 
     def scalar(self, s, input, exponent):
         return s.pow(input, exponent)

@@ -45,6 +45,14 @@ class Matmul(Op):
     label = "Mm"
     precision = "lower"
 
+    def node_name(self, params, specs):
+        """As torch's decomposition ends: a vector, a matrix, a batch, or a folded batch."""
+        dims = tuple(len(shape) for shape, _ in specs) if specs else (2, 2)
+        names = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}
+        if dims == (1, 2):
+            return "SqueezeBackward4"
+        return names.get(dims, "UnsafeView") + "Backward0"
+
     def eager(self, xp, input, other):
         same_dtype("matmul", input, other)
         if not input.ndim or not other.ndim:
@@ -116,6 +124,10 @@ class Linear(Op):
 
     label = "Addmm"
     precision = "lower"
+
+    def node_name(self, params, specs):
+        """A batch is folded into a matrix, and viewed as a batch again."""
+        return "ViewBackward0" if specs and len(specs[0][0]) > 2 else "AddmmBackward0"
 
     def eager(self, xp, input, weight, bias):
         same_dtype("linear", input, weight)

@@ -1,0 +1,32 @@
+"""The names of graph nodes as tensors print them."""
+
+import pytest
+import torch
+
+import rushlight as rl
+
+EXPRESSIONS = {
+    "1 - x": lambda t, x: 1 - x,
+    "tensor - x": lambda t, x: t.ones(3, 3) - x,
+    "2 / x": lambda t, x: 2 / x,
+    "2 ** x": lambda t, x: 2**x,
+    "vectors": lambda t, x: x[0] @ x[1],
+    "matrix by vector": lambda t, x: x @ x[0],
+    "matrices": lambda t, x: x @ x,
+    "batch by matrix": lambda t, x: t.ones(2, 3, 3) @ x,
+    "batches": lambda t, x: t.ones(2, 3, 3) @ x.expand(2, 3, 3),
+    "linear": lambda t, x: t.nn.functional.linear(t.ones(2, 3), x, t.ones(3, requires_grad=True)),
+    "linear of a batch": lambda t, x: t.nn.functional.linear(
+        t.ones(2, 2, 3), x, t.ones(3, requires_grad=True)
+    ),
+    "linear without bias": lambda t, x: t.nn.functional.linear(t.ones(2, 2, 3), x),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_grad_fn_is_named_as_in_torch(name):
+    names = [
+        EXPRESSIONS[name](t, t.full((3, 3), 2.0, requires_grad=True)).grad_fn.name()
+        for t in (rl, torch)
+    ]
+    assert names[0] == names[1]

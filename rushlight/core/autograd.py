@@ -359,7 +359,7 @@ def clone_in_order(g: Tensor, order: tuple[int, ...]) -> Tensor:
     p = g.permute(order)
     p = p.clone() if p._array.flags.c_contiguous else p.contiguous()
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
-    return p.permute(back)  # type: ignore[no-any-return]
+    return p.permute(back)
 
 
 def fit(g: Tensor, spec: Any) -> Tensor:

@@ -43,6 +43,8 @@ def difference(
     found = _first(expected, got, watch)
     if found is not None and found.kind in ("value", "gradient", "hook value"):
         _excuse_rounding(found, program, reference, expected, watch)
+        if found.kind == "value" and not found.reason:
+            _excuse_tie(found, program, (reference, lib), expected, watch)
     return found
 
 
@@ -185,3 +187,14 @@ def _excuse_rounding(
         if again is not None and again.kind == found.kind and again.step == found.step:
             found.reason = "ill-conditioned"
             return
+
+
+def _excuse_tie(
+    found: Mismatch, program: Sequence[Step], libs: Any, expected: Observation, watch: Watch
+) -> None:
+    """A truth value that hangs on the last digit: both agree as soon as the inputs are moved."""
+    if any(x.values.dtype.kind == "f" for r, x in expected.tensors.items() if r.step == found.step):
+        return
+    moved = [observe(program, lib, jitter=8) for lib in libs]
+    if moved[0].tensors.keys() == moved[1].tensors.keys() and _first(*moved, watch) is None:
+        found.reason = "ill-conditioned"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rushlight.version import __version__ as _text
 
 __all__ = ["TorchVersion"]
 
@@ -56,6 +55,3 @@ class TorchVersion(str):
         return not self == other
 
     __hash__ = str.__hash__
-
-
-__version__ = TorchVersion(_text)

@@ -11,6 +11,7 @@ from rushlight.autograd import anomaly_mode as anomaly_mode
 from rushlight.autograd import forward_ad as forward_ad
 from rushlight.autograd import functional as functional
 from rushlight.autograd import graph as graph
+from rushlight.autograd import profiler as profiler
 from rushlight.autograd.anomaly_mode import detect_anomaly as detect_anomaly
 from rushlight.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly
 from rushlight.autograd.gradcheck import gradcheck as gradcheck

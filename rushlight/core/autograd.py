@@ -649,7 +649,10 @@ def only_once(r: Any, out: list[Any]) -> bool:
 def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
     """Run a node that has hooks of its own, or that anomaly mode watches."""
     try:
-        out = node.backward(g, needed)
+        if modes.profiler is None:
+            out = node.backward(g, needed)
+        else:
+            out = modes.profiler.call(node, node.backward, g, needed)
     except Exception as error:
         if modes.anomaly and node.stack is not None:
             error.add_note(f"The forward call that made {node.name()} was:\n{node.stack}")

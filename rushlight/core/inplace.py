@@ -35,7 +35,11 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         check_memory(op, x._array, [t._array for t in others if isinstance(t, Tensor)])
         if state.busy and modes.trace is not None:
             modes.trace.wrote(op, x, others, params)
-        op.store(x._array, [t._array if isinstance(t, Tensor) else t for t in others], params)
+        arrays = [t._array if isinstance(t, Tensor) else t for t in others]
+        if state.busy and modes.profiler is not None:
+            modes.profiler.call(op, op.store, x._array, arrays, params)
+        else:
+            op.store(x._array, arrays, params)
     except ValueError as error:
         if "read-only" in str(error):
             raise RuntimeError(

@@ -226,7 +226,11 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         inputs = autocast_inputs(
             inputs, modes.autocast if op.precision == "lower" else dtypes.float32
         )
-    out = op.forward([t._array if isinstance(t, Tensor) else t for t in inputs], params)
+    arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
+    if state.busy and modes.profiler is not None:
+        out = modes.profiler.call(op, op.forward, arrays, params)
+    else:
+        out = op.forward(arrays, params)
     result: Any
     if out.__class__ is tuple or out.__class__ is list:
         result = [wrap(o if type(o) is ndarray else np.asarray(o)) for o in out]
@@ -479,7 +483,9 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
         ):
             if not isinstance(other, Tensor):
                 other = operand(other)
-            return NotImplemented if other is NotImplemented else run(op, (other, self), NUMBER_FIRST)
+            return (
+                NotImplemented if other is NotImplemented else run(op, (other, self), NUMBER_FIRST)
+            )
         out = ufunc(other, y)
         t = wrap(out if type(out) is ndarray else asarray(out))
         if self._tracked and differentiable and modes.grad:
@@ -601,7 +607,10 @@ class View(Op, abstract=True):
         type(self).linked = staticmethod(linked)
 
         def bind(a: Tensor, **params: Any) -> Any:
-            array = eager(np, a._array, **params)
+            if state.busy and modes.profiler is not None:
+                array = modes.profiler.call(op, eager, np, a._array, **params)
+            else:
+                array = eager(np, a._array, **params)
             return bind_many(op, a, array, params) if multi else linked(a, array, params)
 
         return bind

@@ -30,6 +30,7 @@ class Modes(threading.local):
     inference = False
     anomaly = False
     trace: Any = None  # notes what is computed, viewed and written: see rushlight/compiler/trace.py
+    profiler: Any = None  # makes calls of ops and nodes, and notes how long they take
     autocast: Any = None  # the NumPy dtype that "lower" ops compute in
     check_nan = True
     saved_hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = None

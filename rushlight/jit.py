@@ -1,31 +1,140 @@
-"""``torch.jit``: programs that script or trace a module run, with the module itself. There is no
-TorchScript here.
+"""``torch.jit``: programs that script or trace a module run, in Python. There is no TorchScript.
+
+A scripted module is the module itself under another class: it shares all its state, is printed as
+torch prints it, and has ``save``. Files hold the pickled module; only rushlight reads them, and the
+module's class has to be importable.
 """
 
 from __future__ import annotations
 
+import inspect
+import pickle
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 from typing import Final as Final
 
+from rushlight import serialization
 from rushlight.errors import NotSupportedError
+from rushlight.nn.modules.module import Module
+
+
+class ScriptModule(Module):
+    """What `script` and `trace` make of a module."""
+
+    _traced = False
+
+    @property
+    def original_name(self) -> str:
+        """The name of the module's own class."""
+        return self._original_class().__name__
+
+    @property
+    def code(self) -> str:
+        """The source of ``forward``."""
+        return inspect.getsource(self._original_class().forward)
+
+    def save(self, f: Any, **kwargs: Any) -> None:
+        """Write the module to the file ``f``; see `load`."""
+        save(self, f)
+
+    def original(self) -> Module:
+        """The same module, with the same state, under its own class."""
+        return _under_class(self._original_class(), self)
+
+    @classmethod
+    def _original_class(cls) -> Any:
+        return cls.__bases__[1]
+
+    def __reduce__(self) -> Any:
+        return (trace if self._traced else script), (self.original(),)
+
+    def __repr__(self) -> str:
+        return _scripted_text(self, self.original_name, self._traced)
+
+
+class RecursiveScriptModule(ScriptModule):
+    """What `script` makes of a module."""
+
+
+class TopLevelTracedModule(ScriptModule):
+    """What `trace` makes of a module."""
+
+    _traced = True
+
+
+def _scripted_text(module: Any, name: str, traced: bool) -> str:
+    kind = name if traced else "RecursiveScriptModule"
+    parts = [
+        f"({n}): {_scripted_text(m, getattr(m, 'original_name', type(m).__name__), traced)}"
+        for n, m in module._modules.items()
+        if m is not None
+    ]
+    if not parts:
+        return f"{kind}(original_name={name})"
+    lines = "\n".join([f"original_name={name}", *parts]).replace("\n", "\n  ")
+    return f"{kind}(\n  {lines}\n)"
+
+
+@cache
+def _scripted_class(base: type, original: type) -> type:
+    return type(base.__name__, (base, original), {})
+
+
+def _under_class(kind: Any, module: Module) -> Any:
+    """``module`` seen as another class; attributes set on one are seen on the other."""
+    other = object.__new__(kind)
+    object.__setattr__(other, "__dict__", module.__dict__)
+    return other
 
 
 def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
-    """The function or module itself: it already runs.
+    """The function itself, or the module with ``save``: Python runs it.
 
     Example:
         >>> import rushlight as torch
         >>> torch.jit.script(torch.nn.ReLU())(torch.tensor([-1.0, 1.0]))
         tensor([0., 1.])
     """
+    if isinstance(obj, Module) and not isinstance(obj, ScriptModule):
+        return _under_class(_scripted_class(RecursiveScriptModule, type(obj)), obj)
     return obj
 
 
 def trace(func: Any, example_inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
-    """The function or module itself, after one run with the example inputs to see that it works."""
+    """As `script`, after one run with the example inputs to see that it works."""
     if example_inputs is not None:
         func(*example_inputs) if isinstance(example_inputs, tuple) else func(example_inputs)
+    if isinstance(func, Module) and not isinstance(func, ScriptModule):
+        return _under_class(_scripted_class(TopLevelTracedModule, type(func)), func)
     return func
+
+
+def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
+    """The module, which has to be in evaluation mode."""
+    if mod.training:
+        raise RuntimeError("jit.freeze: the module is in training mode; call eval() first.")
+    return mod
+
+
+def optimize_for_inference(mod: Any, *args: Any, **kwargs: Any) -> Any:
+    """The module."""
+    return mod
+
+
+def script_if_tracing(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The function."""
+    return fn
+
+
+def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run ``func`` at once; `wait` gives its result."""
+    return func(*args, **kwargs)
+
+
+def wait(future: Any) -> Any:
+    """The result of `fork`."""
+    return future
 
 
 def ignore(function: Any = None, **kwargs: Any) -> Any:
@@ -55,19 +164,24 @@ def isinstance_(obj: Any, target_type: Any) -> bool:
 
 
 def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
-    """TorchScript files cannot be written."""
-    raise NotSupportedError(
-        "jit.save: TorchScript files are not supported; save the state_dict with "
-        "torch.save(m.state_dict(), f)."
-    )
+    """Write a scripted or traced module, or a function, to the file ``f``."""
+    obj = m.original() if isinstance(m, ScriptModule) else m
+    try:
+        serialization.save([isinstance(m, TopLevelTracedModule), obj], f)
+    except (AttributeError, pickle.PicklingError) as error:
+        raise NotSupportedError(
+            "jit.save: the file refers to the module's class by name, so it has to be defined at "
+            "the top of a Python file; or save the state_dict with torch.save(m.state_dict(), f)."
+        ) from error
 
 
-def load(f: Any, *args: Any, **kwargs: Any) -> Any:
-    """TorchScript files cannot be read."""
-    raise NotSupportedError(
-        "jit.load: TorchScript files are not supported; load a state_dict into a model with "
-        "load_state_dict."
-    )
-
-
-ScriptModule = type("ScriptModule", (), {})
+def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Read what `save` wrote. Reading runs code from the file, so trust where it comes from."""
+    try:
+        traced, obj = serialization.load(f, map_location=map_location, weights_only=False)
+    except (TypeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise NotSupportedError(
+            "jit.load: the file was not written by rushlight's jit.save, and TorchScript files are "
+            "not supported; load a state_dict into a model with load_state_dict."
+        ) from error
+    return trace(obj) if traced else script(obj)

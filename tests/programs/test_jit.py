@@ -1,0 +1,73 @@
+"""Scripted and traced modules run, share their state, print as torch's, and can be saved."""
+
+import copy
+
+import pytest
+
+import rushlight as torch
+from rushlight import nn
+
+
+class Cell(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        self.act = nn.Sequential(nn.ReLU())
+
+    def forward(self, x):
+        return self.act(self.linear(x))
+
+
+SCRIPTED = """RecursiveScriptModule(
+  original_name=Cell
+  (linear): RecursiveScriptModule(original_name=Linear)
+  (act): RecursiveScriptModule(
+    original_name=Sequential
+    (0): RecursiveScriptModule(original_name=ReLU)
+  )
+)"""
+
+
+def test_a_scripted_module_is_the_module():
+    cell, x = Cell(), torch.ones(1, 2)
+    scripted = torch.jit.script(cell)
+    assert repr(scripted) == SCRIPTED
+    assert isinstance(scripted, torch.jit.ScriptModule) and scripted.original_name == "Cell"
+    assert scripted(x).equal(cell(x))
+    scripted.eval()
+    scripted.linear.weight.data.zero_()
+    assert not cell.training and not cell.linear.weight.any()
+    assert list(scripted.state_dict()) == list(cell.state_dict())
+    assert torch.jit.script(scripted) is scripted
+
+
+@pytest.mark.parametrize("kind", ["script", "trace"])
+def test_saved_and_loaded(kind, tmp_path):
+    cell, x = Cell(), torch.ones(1, 2)
+    made = torch.jit.script(cell) if kind == "script" else torch.jit.trace(cell, (x,))
+    made.save(tmp_path / "cell.pt")
+    loaded = torch.jit.load(tmp_path / "cell.pt")
+    assert repr(loaded) == repr(made)
+    for other in (loaded, copy.deepcopy(made)):
+        assert type(other) is type(made) and other(x).equal(cell(x))
+        assert other.linear.weight is not cell.linear.weight
+
+
+def test_traced_modules_print_their_class_names():
+    traced = torch.jit.trace(Cell(), torch.ones(1, 2))
+    assert repr(traced).splitlines()[:3] == [
+        "Cell(",
+        "  original_name=Cell",
+        "  (linear): Linear(original_name=Linear)",
+    ]
+
+
+def test_what_cannot_be_saved_says_so(tmp_path):
+    class Local(Cell):
+        pass
+
+    with pytest.raises(RuntimeError, match="top of a Python file"):
+        torch.jit.save(torch.jit.script(Local()), tmp_path / "local.pt")
+    torch.save({"a": 1}, tmp_path / "other.pt")
+    with pytest.raises(RuntimeError, match="was not written by"):
+        torch.jit.load(tmp_path / "other.pt")

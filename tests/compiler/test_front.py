@@ -1,4 +1,4 @@
-"""compile(): captured steps give what eager gives, retrace when they must, and stay eager when they have to."""
+"""compile(): captured steps give what eager gives, retrace when they must, stay eager if not."""
 
 import warnings
 
@@ -278,3 +278,15 @@ def test_arguments_of_compile():
     assert rl.compile(backend="eager")(lambda x: x + 1)(rl.ones(1)).item() == 2
     net = nn.Linear(2, 1)
     assert rl.compile(net) is net
+
+
+def test_a_graph_too_large_to_pay_stays_eager():
+    def f(x):
+        for _ in range(1600):
+            x = x + 1
+        return x
+
+    run = rl.compile(f)
+    run(rl.zeros(1))
+    with pytest.warns(UserWarning, match="1600 operations"):
+        assert run(rl.zeros(1)).item() == 1600

@@ -110,7 +110,12 @@ COMPLEX_TYPES = frozenset((complex64, complex128))
 DIFFERENTIABLE = FLOATING_TYPES | COMPLEX_TYPES
 INTEGER_TYPES = frozenset(d.numpy for d in by_name.values() if d.category == INTEGER)
 REAL_OF: dict[Any, np.dtype[Any]] = {complex64: float32, complex128: float64}
-COMPLEX_OF: dict[Any, np.dtype[Any]] = {float32: complex64, float64: complex128, float16: complex64, bfloat16: complex64}
+COMPLEX_OF: dict[Any, np.dtype[Any]] = {
+    float32: complex64,
+    float64: complex128,
+    float16: complex64,
+    bfloat16: complex64,
+}
 CATEGORY = {d.numpy: d.category for d in by_name.values()}
 
 

@@ -11,5 +11,5 @@ NAMES = [
     "norm", "pca_lowrank", "split", "stft", "svd_lowrank", "tensordot", "unique",
     "unique_consecutive", "unravel_index",
 ]  # fmt: skip
-__all__ = ["cdist", *NAMES]
+__all__ = ["cdist"] + NAMES  # noqa: PLE0604, RUF005
 globals().update({name: getattr(_api, name) for name in NAMES if hasattr(_api, name)})

@@ -91,7 +91,7 @@ Number.__hash__ = float.__hash__  # type: ignore[method-assign]
 
 
 class Storage:
-    """Memory while traced: its present value, how often it was written, and the Input it began as."""
+    """Memory while traced: its present value, how often written, and the Input it began as."""
 
     __slots__ = ("value", "writes", "input", "seen")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Note [Fields]
 # CPython specialises the reading and writing of slots, but not of attributes whose usual value is a
 # class attribute, and a call of __init__ costs as much as ten such writes. So what every op touches
-# is a slot, which the function that makes the object sets (``wrap``, ``new_counter``, ``new_node``);
+# is a slot, set by the function that makes the object (``wrap``, ``new_counter``, ``new_node``);
 # fields that few objects use are class attributes.
 
 
@@ -220,7 +220,7 @@ def constant(array: Any) -> Tensor:
 
 
 def value_needed(what: str) -> None:
-    """Tell a trace that Python is about to look at a tensor's value, which the trace cannot follow."""
+    """Tell a trace that Python is about to look at a value, which the trace cannot follow."""
     if state.busy and modes.trace is not None:
         modes.trace.refuse(what)
 

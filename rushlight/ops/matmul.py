@@ -48,7 +48,7 @@ class Matmul(Op):
     def node_name(self, params, specs):
         """As torch's decomposition ends: a vector, a matrix, a batch, or a folded batch."""
         dims = tuple(len(shape) for shape, _ in specs) if specs else (2, 2)
-        names = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}
+        names: dict[Any, str] = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}
         if dims == (1, 2):
             return "SqueezeBackward4"
         return names.get(dims, "UnsafeView") + "Backward0"

@@ -33,7 +33,10 @@ from rushlight.tensor_api.storage import *
 from rushlight.tensor_api.typed_storage import *
 from rushlight.tensor_api.views import *
 from rushlight.tensor_api.windows import *
-from rushlight.tensor_api.inplace_names import *  # noqa: F403
+
+# isort: split
+# These two collect what the modules above attached.
 from rushlight.tensor_api import numpy_names
+from rushlight.tensor_api.inplace_names import *
 
 numpy_names.attach()

@@ -12,7 +12,7 @@ import numpy as np
 from rushlight import devices, dtypes
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, bump, constant, wrap
+from rushlight.core.tensor import Tensor, bump, constant
 from rushlight.dtypes import dtype as DType
 from rushlight.errors import DTypeError, GraphError, ShapeError
 from rushlight.ops.view import flat_memory, offset_of

@@ -447,7 +447,7 @@ def test_positions_are_taken_apart_where_that_is_affine():
 
 
 def test_what_all_rows_share_is_loaded_before_the_loops():
-    """Few rows, in the lanes of one vector, and a loop over columns: weights are first read within it."""
+    """Few rows, in the lanes of one vector; weights are first read within the loop over columns."""
     b = Builder()
     x, w = b.input(normal(16, 8)), b.input(normal(8))
     y = b.op(BatchNorm, x, w, w, eps=1e-5)[0]

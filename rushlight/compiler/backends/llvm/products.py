@@ -1,4 +1,4 @@
-"""Matrix products through BLAS, called by address from native code."""
+"""Matrix products in tiles, or through BLAS, called by address from native code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.text import Function, Module, literal
+from rushlight.compiler.backends.llvm import gemm
+from rushlight.compiler.backends.llvm.code import Code
+from rushlight.compiler.backends.llvm.text import Module, literal
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.windows import Windows
 from rushlight.core import threads
@@ -60,22 +62,32 @@ class Operand:
 
 def write_product(
     module: Module, name: str, windows: Windows, node: Node, pointers: dict[Any, Any]
-) -> None:
-    """A function that computes the product of a node's inputs."""
+) -> int:
+    """A function that computes the product of a node's inputs, in tiles or through BLAS.
+
+    Returns the bytes of scratch memory that it needs.
+    """
     (a, b), out = node.inputs, node.outputs[0]
     from rushlight.compiler.backends.llvm.kernels import Writer
 
-    f = Function(module, name, "ptr %args")
+    f = Code(module, name, "ptr %args", out.dtype)
     kind, size = ("float", 4) if out.dtype == np.float32 else ("double", 8)
     batch = out.shape[:-2]
     x, y = Operand(windows, a, batch), Operand(windows, b, batch)
     (m, k), n = a.shape[-2:], b.shape[-1]
-    routine = Writer.write_pointer(f, f.here, pointers["gemm" + kind])
     bases = [
         (Writer.write_pointer(f, f.here, pointers[x.root.number]), x.offset, x.batch),
         (Writer.write_pointer(f, f.here, pointers[y.root.number]), y.offset, y.batch),
         (Writer.write_pointer(f, f.here, pointers[out.number]), 0, batch_strides(out.shape)),
     ]
+    sizes = gemm.Matrices(m, n, k, x.distance, x.by_rows, y.distance, y.by_rows)
+    if gemm.suits(sizes, f.lanes):
+        scratch = Writer.write_pointer(f, f.here, pointers["scratch"])
+        operands = [(f.at(p, offset), steps) for p, offset, steps in bases]
+        count = gemm.write(f, sizes, batch, operands, scratch)
+        f.end()
+        return count * size
+    routine = Writer.write_pointer(f, f.here, pointers["gemm" + kind])
     letter = {True: reference(module, ord("N"), "i8"), False: reference(module, ord("T"), "i8")}
     one, zero = reference(module, 1.0, kind), reference(module, 0.0, kind)
     i = [reference(module, v, "i32") for v in (n, m, k, y.distance, x.distance, n)]
@@ -86,9 +98,8 @@ def write_product(
             q = f(f"getelementptr inbounds i8, ptr {base}, i64 {offset * size}")
             for j, step in zip(at, steps, strict=True):
                 if step:
-                    q = f(
-                        f"getelementptr inbounds i8, ptr {q}, i64 {f(f'mul nsw i64 {j}, {step * size}')}"
-                    )
+                    far = f(f"mul nsw i64 {j}, {step * size}")
+                    q = f(f"getelementptr inbounds i8, ptr {q}, i64 {far}")
             p.append(q)
         arguments = [
             letter[y.by_rows],
@@ -118,6 +129,7 @@ def write_product(
 
     loops([])
     f.end()
+    return 0
 
 
 def batch_strides(shape: tuple[int, ...]) -> list[int]:

@@ -106,7 +106,8 @@ class Native:
             Writer(module, name, step.kernel, self.pointers)  # type: ignore[arg-type]
         elif isinstance(step, Product):
             node = step.nodes[0]
-            write_product(module, name, self.lowering.windows, node, self.pointers)
+            size = write_product(module, name, self.lowering.windows, node, self.pointers)
+            self.scratch_size = max(self.scratch_size, size)
         elif isinstance(step, Template):
             windows = self.lowering.windows
             size = templates.write(module, name, step.nodes[0], self.pointers, windows)

@@ -94,9 +94,10 @@ inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 # namespaces that are imported when first asked for
 _LAZY = frozenset(
     """
-    amp autograd backends compiler cpu cuda distributed distributions fft func functional hub jit
-    linalg masked mps multiprocessing nn onnx optim overrides profiler random return_types
-    serialization signal special storage testing torch_version types utils version vision
+    accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
+    functional hub jit linalg masked mps multiprocessing nn onnx optim overrides profiler random
+    return_types serialization signal special storage testing torch_version types utils version
+    vision xpu
     """.split()  # noqa: SIM905
 )
 # functions that live in such a namespace: namespace -> names

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from rushlight.core.tensor import Tensor
+from rushlight.devices import is_cuda_available
 
 
 class GradScaler:
@@ -16,7 +18,7 @@ class GradScaler:
     after ``growth_interval`` good steps in a row it grows by ``growth_factor``.
 
     Args:
-        device: accepted for programs that pass it.
+        device: for "cuda" on a machine without a GPU the scaler is disabled, with a warning.
         init_scale: the first factor, > 0.
         growth_factor: > 1. backoff_factor: in (0, 1). growth_interval: steps, >= 1.
         enabled: False makes every method pass through.
@@ -47,6 +49,10 @@ class GradScaler:
             raise AssertionError("The growth factor must be > 1.0.")
         if not 0 < backoff_factor < 1.0:
             raise AssertionError("The backoff factor must be in (0, 1).")
+        if enabled and str(device).startswith("cuda") and not is_cuda_available():
+            text = "GradScaler is enabled, but CUDA is not available. Disabling."
+            warnings.warn(text, stacklevel=2)
+            enabled = False
         self._enabled, self._scale = enabled, float(init_scale)
         self._growth_factor, self._backoff_factor, self._growth_interval = (
             growth_factor,

@@ -1,20 +1,28 @@
-"""Switches of the libraries that torch computes with. rushlight has none of them: results do not
-depend on these settings.
+"""Switches of the libraries that torch computes with. rushlight has none of them: the settings can
+be read and written, and results do not depend on them.
 """
 
-from types import SimpleNamespace
-from typing import Any
-
-
-def _available(**settings: Any) -> SimpleNamespace:
-    return SimpleNamespace(is_available=lambda: False, **settings)
-
-
-cudnn = _available(
-    enabled=False, benchmark=False, deterministic=True, allow_tf32=False, version=lambda: None
+from rushlight.backends import (
+    cpu as cpu,
 )
-cuda = SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False), is_built=lambda: False)
-mps = _available(is_built=lambda: False)
-mkl = _available()
-mkldnn = _available(enabled=False)
-openmp = _available()
+from rushlight.backends import (
+    cuda as cuda,
+)
+from rushlight.backends import (
+    cudnn as cudnn,
+)
+from rushlight.backends import (
+    mkl as mkl,
+)
+from rushlight.backends import (
+    mkldnn as mkldnn,
+)
+from rushlight.backends import (
+    mps as mps,
+)
+from rushlight.backends import (
+    openmp as openmp,
+)
+from rushlight.backends import (
+    opt_einsum as opt_einsum,
+)

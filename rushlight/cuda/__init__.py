@@ -4,6 +4,7 @@ answer of a machine with no GPU.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from rushlight import devices
@@ -97,3 +98,83 @@ def set_device(device: Any) -> None:
 
 
 default_generators: tuple[Any, ...] = ()
+
+
+def get_rng_state_all() -> list[Any]:
+    """The states of all GPUs' generators: none."""
+    return []
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Set the states that `get_rng_state_all` gave."""
+    for _ in new_states:
+        _no_gpu()
+
+
+def get_arch_list() -> list[str]:
+    """The GPU architectures there is code for: none."""
+    return []
+
+
+def memory_stats(device: Any = None) -> dict[str, Any]:
+    """Statistics of GPU memory: none."""
+    return {}
+
+
+def seed() -> None:
+    """Seed the GPU's generator: there is none, so nothing changes."""
+
+
+seed_all = seed
+
+
+def needs_gpu(name: str) -> Any:
+    """A function that raises RuntimeError, for what cannot be answered without a GPU."""
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        return _no_gpu()
+
+    refuse.__name__ = refuse.__qualname__ = name
+    return refuse
+
+
+globals().update(
+    {
+        name: needs_gpu(name)
+        for name in (
+            "current_blas_handle",
+            "current_stream",
+            "default_stream",
+            "get_device_capability",
+            "get_rng_state",
+            "initial_seed",
+            "mem_get_info",
+            "set_rng_state",
+            "Stream",
+            "Event",
+        )
+    }
+)
+
+
+class device:
+    """Context in which another GPU is the current one; without a GPU nothing changes."""
+
+    def __init__(self, device: Any) -> None:
+        self.device = device
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def stream(stream: Any) -> device:
+    """Context in which work goes to ``stream``; without a GPU nothing changes."""
+    return device(None)
+
+
+def __getattr__(name: str) -> Any:
+    """``amp`` is imported when first asked for."""
+    if name == "amp":
+        return importlib.import_module("rushlight.cuda.amp")
+    raise AttributeError(f"module 'rushlight.cuda' has no attribute {name!r}")

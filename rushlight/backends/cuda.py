@@ -1,0 +1,63 @@
+"""Settings of CUDA's libraries: kept, without effect."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+matmul = SimpleNamespace(
+    allow_tf32=False,
+    allow_fp16_reduced_precision_reduction=True,
+    allow_bf16_reduced_precision_reduction=True,
+    allow_fp16_accumulation=False,
+    fp32_precision="none",
+)
+cufft_plan_cache = SimpleNamespace(size=0, max_size=0, clear=lambda: None)
+_attention = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
+
+
+def is_built() -> bool:
+    """Always False."""
+    return False
+
+
+def _setter(kind: str) -> Callable[[bool], None]:
+    def enable(enabled: bool) -> None:
+        _attention[kind] = bool(enabled)
+
+    return enable
+
+
+def _getter(kind: str) -> Callable[[], bool]:
+    return lambda: _attention[kind]
+
+
+enable_flash_sdp, flash_sdp_enabled = _setter("flash"), _getter("flash")
+enable_mem_efficient_sdp = _setter("mem_efficient")
+mem_efficient_sdp_enabled = _getter("mem_efficient")
+enable_math_sdp, math_sdp_enabled = _setter("math"), _getter("math")
+enable_cudnn_sdp, cudnn_sdp_enabled = _setter("cudnn"), _getter("cudnn")
+
+
+def is_flash_attention_available() -> bool:
+    """Always False."""
+    return False
+
+
+@contextlib.contextmanager
+def sdp_kernel(
+    enable_flash: bool = True,
+    enable_math: bool = True,
+    enable_mem_efficient: bool = True,
+    enable_cudnn: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """Context in which only some ways to compute attention are allowed; the result is the same."""
+    before = dict(_attention)
+    _attention.update(flash=enable_flash, math=enable_math)
+    _attention.update(mem_efficient=enable_mem_efficient, cudnn=enable_cudnn)
+    try:
+        yield {}
+    finally:
+        _attention.update(before)

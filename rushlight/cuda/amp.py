@@ -1,0 +1,45 @@
+"""The older names of mixed precision on a GPU: ``torch.amp`` with the device "cuda" filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight import amp, dtypes
+
+
+class autocast(amp.autocast):
+    """``torch.amp.autocast("cuda", ...)``."""
+
+    def __init__(
+        self,
+        enabled: bool = True,
+        dtype: Any = dtypes.by_name["float16"],
+        cache_enabled: bool = True,
+    ) -> None:
+        super().__init__("cuda", dtype, enabled, cache_enabled)
+
+
+class GradScaler(amp.GradScaler):
+    """``torch.amp.GradScaler("cuda", ...)``."""
+
+    def __init__(
+        self,
+        init_scale: float = 65536.0,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
+        super().__init__(
+            "cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled
+        )
+
+
+def custom_fwd(fwd: Any = None, *, cast_inputs: Any = None) -> Any:
+    """``torch.amp.custom_fwd(device_type="cuda")``."""
+    return amp.custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)
+
+
+def custom_bwd(bwd: Any = None) -> Any:
+    """``torch.amp.custom_bwd(device_type="cuda")``."""
+    return amp.custom_bwd(bwd, device_type="cuda")

@@ -1,0 +1,45 @@
+"""How programs look for a GPU, and what they do when there is none."""
+
+import importlib
+
+import pytest
+
+import rushlight as torch
+
+
+def test_programs_choose_the_cpu():
+    device = (
+        torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
+    )
+    assert device == "cpu"
+    assert torch.accelerator.current_accelerator() is None
+    assert not (torch.cuda.is_available() or torch.mps.is_available() or torch.xpu.is_available())
+    assert not torch.backends.mps.is_available()
+    with pytest.raises(RuntimeError, match="none is available"):
+        torch.accelerator.synchronize()
+
+
+def test_switches_are_modules_that_keep_what_is_set():
+    cudnn = importlib.import_module("rushlight.backends.cudnn")
+    assert torch.backends.cudnn is cudnn
+    with cudnn.flags(benchmark=True):
+        assert torch.backends.cudnn.benchmark
+    assert not cudnn.benchmark
+    torch.backends.cuda.matmul.allow_tf32 = True
+    assert torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    with torch.backends.cuda.sdp_kernel(enable_flash=False):
+        assert not torch.backends.cuda.flash_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_mixed_precision_for_a_gpu_does_nothing_without_one():
+    amp = importlib.import_module("rushlight.cuda.amp")
+    with pytest.warns(UserWarning, match="CUDA is not available"):
+        scaler = amp.GradScaler()
+    assert not scaler.is_enabled() and scaler.get_scale() == 1.0
+    with torch.cuda.amp.autocast():
+        assert (torch.ones(1, 1) @ torch.ones(1, 1)).dtype is torch.float32
+    assert torch.cuda.get_rng_state_all() == []
+    with pytest.raises(RuntimeError):
+        torch.cuda.current_stream()

@@ -244,8 +244,8 @@ class Columns:
 
     def column_table(self, channels: int) -> str:
         """Offsets of the columns (channel, tap), some more at the end."""
-        s = self.source
-        offsets = [c * s.plane + s.tap_offset(t) for c in range(channels) for t in s.taps]
+        plane, taps = self.source.plane, [self.source.tap_offset(t) for t in self.source.taps]
+        offsets = [c * plane + t for c in range(channels) for t in taps]
         return self.f.table(offsets + [0] * (8 * self.f.lanes))
 
     def slack(self) -> int:

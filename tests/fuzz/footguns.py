@@ -45,6 +45,8 @@ def avoided(step: Step, machine: Machine, watch: Watch) -> str | None:
             or 0 in source.strides
         ):
             return "the memory of a gradient, or of a view whose place stays, is exchanged"
+        if _has_views(machine, first):
+            return "torch's views keep their places in the memory that was there before"
     if step.kind == "hook" and first in watch.derived:
         return "gradients that are zero may be left out of the graph"
     if step.name == "requires_grad_" and not machine.tensors[first].numel():

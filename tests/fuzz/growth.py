@@ -197,7 +197,7 @@ class Maker:
         if not x.numel() or not x.dtype.is_floating_point:
             return False
         largest = float(x.abs().max())
-        if 0 < largest < 1e-10:  # what is left of numbers that cancel
+        if 0 < largest < 1e4 * torch.finfo(x.dtype).eps:  # what is left of numbers that cancel
             return True
         return not largest <= 1e4  # nor nan, which as an integer is undefined
 

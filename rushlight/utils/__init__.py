@@ -1,17 +1,35 @@
-"""Tools around training: data loading, checkpointing of activations."""
+"""Tools around training: ``data`` loads, ``checkpoint`` recomputes activations, ``tensorboard``
+writes what its pages show, ``benchmark`` measures, ``dlpack`` shares memory, ``hooks``.
+"""
 
 import importlib
 from typing import Any
 
-_LAZY = ("data", "checkpoint", "tensorboard")
+from rushlight.core.tensor import Tensor
+
+_LAZY = ("benchmark", "checkpoint", "data", "dlpack", "hooks", "tensorboard")
+
+
+def swap_tensors(t1: Tensor, t2: Tensor) -> None:
+    """Exchange what two tensors are, while each stays the same object.
+
+    Example:
+        >>> import rushlight as torch
+        >>> a, b = torch.zeros(1), torch.ones(2)
+        >>> torch.utils.swap_tensors(a, b)
+        >>> a, b
+        (tensor([1., 1.]), tensor([0.]))
+    """
+    t1.__class__, t2.__class__ = t2.__class__, t1.__class__
+    for name in Tensor.__slots__:
+        if name != "__weakref__":
+            a, b = getattr(t1, name), getattr(t2, name)
+            setattr(t1, name, b)
+            setattr(t2, name, a)
 
 
 def __getattr__(name: str) -> Any:
     """Submodules are imported when first asked for."""
     if name in _LAZY:
-        try:
-            return importlib.import_module(f"rushlight.utils.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"rushlight.utils.{name}":
-                raise
+        return importlib.import_module(f"rushlight.utils.{name}")
     raise AttributeError(f"module 'rushlight.utils' has no attribute {name!r}")

@@ -31,6 +31,8 @@ def transform(x: Any, dims: Any, inverse: bool) -> Any:
 class FftC2c(Op):
     """Complex to complex over ``dims``, times ``scale``."""
 
+    label = "FftC2C"
+
     def eager(self, xp, input, *, dims, inverse, scale):
         out = transform(input, dims, inverse)
         return out if scale == 1 else out * input.dtype.type(scale)
@@ -41,6 +43,8 @@ class FftC2c(Op):
 
 class FftR2c(Op):
     """Real to complex over ``dims``; the last keeps its first ``n // 2 + 1`` frequencies."""
+
+    label = "FftR2C"
 
     def eager(self, xp, input, *, dims, scale):
         out = library().rfftn(input, axes=dims).astype(dtypes.COMPLEX_OF[input.dtype], copy=False)
@@ -62,6 +66,8 @@ class FftC2r(Op):
     """The inverse of ``FftR2c``, giving size ``n`` in the last of ``dims``; ``inverse`` False
     conjugates first (hfft).
     """
+
+    label = "FftC2R"
 
     def eager(self, xp, input, *, dims, n, scale):
         real: Any = dtypes.REAL_OF[input.dtype]

@@ -90,6 +90,8 @@ class Inverse(Op):
 class Solve(Op):
     """X with ``input @ X = other``, for matrices on the right side."""
 
+    label = "LinalgSolveEx"
+
     def eager(self, xp, input, other):
         square("linalg.solve", input)
         try:
@@ -110,6 +112,8 @@ class Solve(Op):
 
 class Det(Op):
     """Determinants."""
+
+    label = "LinalgDet"
 
     def eager(self, xp, input):
         square("linalg.det", input)
@@ -147,6 +151,7 @@ class Adjugate(Op):
 class Slogdet(Op):
     """Sign and logarithm of the absolute value of determinants."""
 
+    label = "LinalgSlogdet"
     outputs = ("sign", "logabsdet")
 
     def eager(self, xp, input):
@@ -166,6 +171,8 @@ class Slogdet(Op):
 
 class Cholesky(Op):
     """The lower triangular L with ``L @ L.mH = input``, of positive definite matrices."""
+
+    label = "LinalgCholeskyEx"
 
     def eager(self, xp, input):
         square("linalg.cholesky", input)
@@ -189,6 +196,7 @@ class Qr(Op):
     "complete".
     """
 
+    label = "LinalgQr"
     outputs = ("Q", "R")
 
     def eager(self, xp, input, *, mode):
@@ -233,6 +241,7 @@ class Eigh(Op):
     is read.
     """
 
+    label = "LinalgEigh"
     outputs = ("eigenvalues", "eigenvectors")
 
     def eager(self, xp, input, *, UPLO):
@@ -252,6 +261,7 @@ class Eigh(Op):
 class Eig(Op):
     """Eigenvalues and eigenvectors of square matrices, complex; eigenvectors of length 1."""
 
+    label = "LinalgEig"
     fits = True
     outputs = ("eigenvalues", "eigenvectors")
 
@@ -275,6 +285,7 @@ class Eig(Op):
 class Svd(Op):
     """``input = U @ diag(S) @ Vh``, singular values descending."""
 
+    label = "LinalgSvd"
     outputs = ("U", "S", "Vh")
 
     def eager(self, xp, input, *, full_matrices):
@@ -314,6 +325,7 @@ def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
 class SolveTriangular(Op):
     """X with ``input @ X = other`` for a triangular input; only its triangle is read."""
 
+    label = "LinalgSolveTriangular"
     fits = True
 
     def eager(self, xp, input, other, *, upper, unitriangular):
@@ -365,6 +377,8 @@ class Pinv(Op):
 
     Reference: Golub and Pereyra, 1973, "The differentiation of pseudo-inverses".
     """
+
+    label = "LinalgPinv"
 
     def eager(self, xp, input, *, rtol, atol):
         matrix("linalg.pinv", input)

@@ -533,6 +533,7 @@ class Deg2rad(Analytic):
 class Rad2deg(Analytic):
     """Radians to degrees: ``input * 180 / pi``."""
 
+    label = "Rad2Deg"
     ufunc = staticmethod(lambda x: x * (180 / math.pi))
 
     def scalar(self, s, input):

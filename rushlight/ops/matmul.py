@@ -47,6 +47,8 @@ class Matmul(Op):
 
     def node_name(self, params, specs):
         """As torch's decomposition ends: a vector, a matrix, a batch, or a folded batch."""
+        if params is BATCHED:
+            return "BmmBackward0"
         dims = tuple(len(shape) for shape, _ in specs) if specs else (2, 2)
         names: dict[Any, str] = {(1, 1): "Dot", (2, 1): "Mv", (2, 2): "Mm"}
         if dims == (1, 2):
@@ -115,6 +117,14 @@ class Matmul(Op):
             return t
 
         return bind
+
+
+BATCHED: dict[str, Any] = {}  # the params of a product by bmm: its node has another name
+
+
+def batched_product(input: Tensor, mat2: Tensor) -> Any:
+    """``Matmul`` of two batches of matrices, as ``bmm``."""
+    return run(Matmul.instance, (input, mat2), BATCHED)
 
 
 class Linear(Op):

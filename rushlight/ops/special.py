@@ -68,6 +68,8 @@ class Erfinv(Special):
 class Erfcx(Special):
     """``exp(input ** 2) * erfc(input)``."""
 
+    label = "SpecialErfcx"
+
     def scalar(self, s, input):
         return s.erfcx(input)
 
@@ -145,6 +147,8 @@ class I0(Special):
 class I1(Special):
     """Modified Bessel function of the first kind, order 1."""
 
+    label = "SpecialI1"
+
     def scalar(self, s, input):
         return s.i1(input)
 
@@ -156,6 +160,8 @@ class I1(Special):
 class I0e(Special):
     """``exp(-|input|) * i0(input)``."""
 
+    label = "SpecialI0E"
+
     def scalar(self, s, input):
         return s.i0e(input)
 
@@ -165,6 +171,8 @@ class I0e(Special):
 
 class I1e(Special):
     """``exp(-|input|) * i1(input)``."""
+
+    label = "SpecialI1E"
 
     def scalar(self, s, input):
         return s.i1e(input)
@@ -215,6 +223,8 @@ class Igammac(Special):
 class Entr(Special):
     """``-input * log(input)``; 0 at 0, -inf below."""
 
+    label = "SpecialEntr"
+
     def scalar(self, s, input):
         return s.entr(input)
 
@@ -235,6 +245,8 @@ class Ndtr(Special):
 class LogNdtr(Special):
     """Logarithm of ndtr, accurate for very negative ``input``."""
 
+    label = "SpecialLogNdtr"
+
     def scalar(self, s, input):
         return s.log_ndtr(input)
 
@@ -244,6 +256,8 @@ class LogNdtr(Special):
 
 class Ndtri(Special):
     """Inverse of ndtr, for ``input`` in [0, 1]."""
+
+    label = "SpecialNdtri"
 
     def scalar(self, s, input):
         return s.ndtri(input)
@@ -257,6 +271,8 @@ class Xlog1py(Special):
 
     Shape: broadcast of both.
     """
+
+    label = "SpecialXlog1Py"
 
     def scalar(self, s, input, other):
         return s.where(s.isnan(other), other, s.where(input == 0, 0, input * s.log1p(other)))

@@ -92,7 +92,7 @@ def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | Non
             f"bmm: the batches must be as large, but are {input._array.shape[0]} and "
             f"{mat2._array.shape[0]}."
         )
-    return _store(out, M.Matmul.bind(input, mat2))
+    return _store(out, M.batched_product(input, mat2))
 
 
 @method

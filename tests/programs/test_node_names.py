@@ -15,6 +15,9 @@ EXPRESSIONS = {
     "matrices": lambda t, x: x @ x,
     "batch by matrix": lambda t, x: t.ones(2, 3, 3) @ x,
     "batches": lambda t, x: t.ones(2, 3, 3) @ x.expand(2, 3, 3),
+    "bmm": lambda t, x: t.ones(2, 3, 3).bmm(x.expand(2, 3, 3)),
+    "slogdet": lambda t, x: t.linalg.slogdet(x)[1],
+    "rfft": lambda t, x: t.fft.rfft(x),
     "linear": lambda t, x: t.nn.functional.linear(t.ones(2, 3), x, t.ones(3, requires_grad=True)),
     "linear of a batch": lambda t, x: t.nn.functional.linear(
         t.ones(2, 2, 3), x, t.ones(3, requires_grad=True)

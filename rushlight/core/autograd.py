@@ -168,16 +168,16 @@ class Node:
         op, specs = self.op, self.specs
         if op.joint is not None:
             return self._backward_joint(g, needed)
-        grads: list[Any] = []
+        rules, grads = op.rules, list[Any]()
         for i, e in enumerate(self.edges):
             if e is None or (needed is not None and e not in needed):
                 grads.append(None)
                 continue
-            rule, reads = op.rules[i]
-            if not reads:
+            rule, reads = rules[i]
+            if reads.__class__ is int:  # one saved value, the usual case
+                r = rule(g, self.fetch(reads))
+            elif not reads:
                 r = rule(g)
-            elif len(reads) == 1 and reads[0].__class__ is int:
-                r = rule(g, self.fetch(reads[0]))
             else:
                 r = rule(g, *[self.fetch(k) if k.__class__ is int else self.look(k) for k in reads])
             grads.append(r if specs is None or r is None else fit(r, specs[i]))
@@ -201,7 +201,8 @@ def new_node(
 ) -> Any:
     """A node, the latest so far, that has saved nothing."""
     n = cls()
-    n.op, n.edges, n.seq, n.params = op, edges, next_seq(), params
+    n.op, n.edges = op, edges
+    n.seq, n.params = next_seq(), params
     n.saved = n.versions = ()
     n.specs, n.special = None, False
     return n
@@ -270,9 +271,6 @@ class Output(Node):
     """Output ``index`` of a node with several."""
 
     index: int
-
-    def backward(self, g: Any, needed: Any = None) -> list[Any]:
-        return [(self.index, g)]
 
     @property
     def next_functions(self) -> tuple[Any, ...]:
@@ -390,38 +388,64 @@ def record(
     needs gradient.
     """
     if edges is None:
-        edges = tuple([edge(t) if isinstance(t, Tensor) and t._tracked else None for t in inputs])
-    needs = tuple([e is not None for e in edges])
-    if True not in needs and not any_needs_grad(inputs):
+        edges = edges_of(inputs)
+    if not any_edge(edges) and not any_needs_grad(inputs):
         return None
-    outs = out if out.__class__ is list else [out]
+    outs = out if out.__class__ is list else (out,)
     if not outs:  # unbind of an empty dim
         return None
     n: Node = new_node(op, edges, params)
-    keep, wants_specs = op.keep(needs, len(outs))
-    if True in keep:
-        save(n, (*inputs, *outs), keep, len(inputs))
+    kept, wants_specs = op.kept(edges, len(outs))
+    if kept:
+        save(n, kept, inputs, outs)
     if wants_specs or (op.fits and not alike(inputs, outs[0]._array)):
-        n.specs = tuple(
-            [(t._array.shape, t._array.dtype) if isinstance(t, Tensor) else None for t in inputs]
-        )
+        n.specs = specs_of(inputs)
     attach(n, out)
     if state.busy and modes.anomaly:
         n.stack = "".join(traceback.format_stack()[:-3])
     return n
 
 
-def save(n: Node, values: Sequence[Any], keep: tuple[bool, ...], count: int) -> None:
-    """Let n keep those of its ``count`` inputs and its outputs that ``keep`` says; outputs as
-    aliases, since they lead back to n.
+# Loops instead of comprehensions: before Python 3.12 each of those is a function that is made and
+# called, which costs as much as ten elements.
+
+
+def edges_of(inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """Where the gradient of each input goes."""
+    edges: list[Any] = []
+    for t in inputs:
+        edges.append(edge(t) if isinstance(t, Tensor) and t._tracked else None)
+    return tuple(edges)
+
+
+def specs_of(inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """Shape and dtype of each tensor."""
+    specs: list[Any] = []
+    for t in inputs:
+        if isinstance(t, Tensor):
+            a = t._array
+            specs.append((a.shape, a.dtype))
+        else:
+            specs.append(None)
+    return tuple(specs)
+
+
+def any_edge(edges: tuple[Any, ...]) -> bool:
+    """Whether a gradient goes anywhere."""
+    return any([e is not None for e in edges])
+
+
+def save(n: Node, kept: tuple[int, ...], inputs: Sequence[Any], outs: Sequence[Tensor]) -> None:
+    """Let n keep these of its inputs, and of the outputs counted on from there; outputs as aliases,
+    since they lead back to n.
     """
-    saved: list[Any] = [None] * len(values)
+    count = len(inputs)
+    saved: list[Any] = [None] * (count + len(outs))
     versions: list[Any] = saved.copy()
-    for i, k in enumerate(keep):
-        if k:
-            t = saved[i] = values[i] if i < count else alias(values[i])
-            if isinstance(t, Tensor):
-                versions[i] = t._counter.value
+    for i in kept:
+        t = saved[i] = inputs[i] if i < count else alias(outs[i - count])
+        if isinstance(t, Tensor):
+            versions[i] = t._counter.value
     n.saved, n.versions = tuple(saved), tuple(versions)
     if state.busy and modes.saved_hooks is not None:
         pack_saved(n)
@@ -519,19 +543,16 @@ def move_keepers(x: Tensor, node: Node) -> None:
 def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
     """Nodes from which gradients flow, latest first, and how many edges end in each leaf."""
     leaves: dict[Any, int] = {}
-    order = [r for r in dict.fromkeys(roots) if r._is_node]
+    order = [r for r in dict.fromkeys(roots) if isinstance(r, Node)]
     seen = set(order)
-    stack = list(order)
-    while stack:
-        for e in stack.pop().edges:
-            if e is None:
-                continue
-            if not e._is_node:
+    for node in order:  # grows meanwhile
+        for e in node.edges:
+            if isinstance(e, Node):
+                if e not in seen:
+                    seen.add(e)
+                    order.append(e)
+            elif e is not None:
                 leaves[e] = leaves.get(e, 0) + 1
-            elif e not in seen:
-                seen.add(e)
-                order.append(e)
-                stack.append(e)
     order.sort(key=by_seq, reverse=True)
     return order, leaves
 
@@ -592,58 +613,56 @@ def run_backward(
             arrived = g
             if g is not None and node.special:
                 g = prepare(node, g)
-            if needed is not None and node not in needed:
-                g = None
-            if needed is not None and node in captured:
-                if needed.isdisjoint(node.edges):
-                    captured[node], g = g, None
-                else:
-                    captured[node] = arrived  # as in torch: before the hooks if the pass goes on
-            if g is not None:
-                out = (
-                    node.backward(g, needed)
-                    if not (node.special or state.busy)
-                    else run_special(node, g, needed)
-                )
+            if needed is not None:
+                if node not in needed:
+                    g = None
+                if node in captured:
+                    if needed.isdisjoint(node.edges):
+                        captured[node], g = g, None
+                    else:  # as torch has it: before the hooks if the pass goes on
+                        captured[node] = arrived
+            if node.__class__ is Output:
+                if g is not None:  # it waits in its place in the gradient of the whole node
+                    slots = pending.setdefault(node.edges[0], {})
+                    sofar = slots.get(node.index)
+                    slots[node.index] = g if sofar is None else sofar + g
+                continue
+            out: Sequence[Any]
+            if g is None:
+                out = (None,) * len(node.edges)
+            elif node.special or state.busy:
+                out = run_special(node, g, needed)
+            else:
+                out = node.backward(g, needed)
             if not retain_graph and (g is not None or needed is None):
                 node.saved = None
             for i, e in enumerate(node.edges):
-                if e is None:
-                    continue
-                r = None if g is None else out[i]
-                if e._is_node:
-                    if r is None:
-                        continue
-                    if r.__class__ is tuple:  # from an Output: one slot of its node's gradient
-                        slots = pending.setdefault(e, {})
-                        slots[r[0]] = slots[r[0]] + r[1] if r[0] in slots else r[1]
-                        continue
-                    sofar = pending.get(e)
-                    pending[e] = r if sofar is None else sofar + r
-                    continue
-                left = leaves[e] = leaves[e] - 1
-                sofar = pending.get(e)
-                if left:
+                r = out[i]
+                if isinstance(e, Node):
                     if r is not None:
+                        sofar = pending.get(e)
                         pending[e] = r if sofar is None else sofar + r
-                elif sofar is not None:
-                    del pending[e]
-                    finish(e, sofar if r is None else sofar + r, False)
-                elif r is not None:
-                    finish(
-                        e,
-                        r,
-                        r is not g
-                        and r._array.base is None
-                        and r._link is None
-                        and only_once(r, out),
-                    )
+                elif e is not None:
+                    left = leaves[e] = leaves[e] - 1
+                    sofar = pending.get(e)
+                    if left:
+                        if r is not None:
+                            pending[e] = r if sofar is None else sofar + r
+                    elif sofar is not None:
+                        del pending[e]
+                        finish(e, sofar if r is None else sofar + r, False)
+                    elif r is not None:
+                        finish(e, r, r is not g and unshared(r, out))
     return captured
 
 
-def only_once(r: Any, out: list[Any]) -> bool:
-    """Whether a rule's result r is not also the gradient of another input."""
-    return len(out) == 1 or sum([r is other for other in out]) == 1
+def unshared(r: Any, out: Sequence[Any]) -> bool:
+    """Whether a rule's result r owns its memory, and is not also the gradient of another input."""
+    return (
+        r._array.base is None
+        and r._link is None
+        and (len(out) == 1 or sum([r is other for other in out]) == 1)
+    )
 
 
 def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
@@ -725,18 +744,15 @@ def zero_like_spec(spec: Any) -> Tensor | None:
 
 
 def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> None:
-    """Add g to leaf's ``.grad``."""
+    """Add g to leaf's ``.grad``; recorded if ``create_graph``, which grad mode says too."""
     if state.busy and modes.trace is not None:
         modes.trace.reached(leaf)
     if leaf._grad is None:
-        leaf._grad = (
-            g if own and not create_graph else g.clone() if create_graph else g.detach().clone()
-        )
+        leaf._grad = g if own and not create_graph else g.clone()
     elif create_graph:
         leaf._grad = leaf._grad + g
     else:
-        with GradMode(False):
-            leaf._grad.add_(g)
+        leaf._grad.add_(g)
     if leaf._after_hooks is not None:
         for hook in list(leaf._after_hooks.values()):
             hook(leaf)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.autograd import any_needs_grad, check_write, rebase, record
+from rushlight.core.autograd import any_needs_grad, check_write, edges_of, rebase, record
 from rushlight.core.state import GradMode, modes, state
-from rushlight.core.tensor import Tensor, alias, edge, layout_dense, written
+from rushlight.core.tensor import Tensor, alias, layout_dense, written
 from rushlight.errors import MemoryOverlapError
 
 
@@ -25,9 +25,7 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         and x._array.dtype in dtypes.DIFFERENTIABLE
     ):
         check_write(x)
-        edges = tuple(
-            [edge(t) if isinstance(t, Tensor) and t._tracked else None for t in (x, *others)]
-        )
+        edges = edges_of((x, *others))
         had_grad = edges[0] is not None
         out = alias(x)
         node = record(op, (kept_input(op, x, edges), *others), out, params, edges)
@@ -59,7 +57,7 @@ def kept_input(op: Any, x: Tensor, edges: tuple[Any, ...]) -> Tensor:
     """x for recording; a clone of its old value when a rule reads that, since the write destroys
     it.
     """
-    if not op.keep(tuple([e is not None for e in edges]), 1)[0][0]:
+    if 0 not in op.kept(edges, 1)[0]:
         return x
     with GradMode(False):
         old: Tensor = x.clone()

@@ -75,7 +75,8 @@ class Op:
     bind: ClassVar[Callable[..., Any]]
     update: ClassVar[Callable[..., Any]]
     instance: ClassVar[Any]
-    rules: list[tuple[Any, tuple[Any, ...]]]
+    # per input the rule and what it reads: the place of a saved value, or several places and names
+    rules: list[tuple[Any, Any]]
     joint: Any = None
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
@@ -110,44 +111,49 @@ class Op:
                 getattr(self, "grad", None) if len(self.names) == 1 else None
             )
             reads = () if rule is None else parameters(rule.__func__)[0][1:]
-            self.rules.append((rule, tuple([where.get(r, r) for r in reads])))
+            found = tuple([where.get(r, r) for r in reads])
+            single = len(found) == 1 and isinstance(found[0], int)
+            self.rules.append((rule, found[0] if single else found))
         if hasattr(cls, "grads"):
             reads = parameters(cls.grads)[0][2:]
             self.joint = (self.grads, tuple([where.get(r, r) for r in reads]))  # type: ignore[attr-defined]
         self.differentiable = self.joint is not None or any(rule for rule, _ in self.rules)
-        self._keep: dict[Any, tuple[tuple[bool, ...], bool]] = {}
-        # what record_unary and record_binary look up; the latter by
-        # 2 * (second needs) + (first needs)
+        self._kept: dict[Any, tuple[tuple[int, ...], bool]] = {}
         if len(self.names) == 1 and not self.variadic:
-            kept, specs = self.keep((True,), 1)
-            self.keep1 = (*kept, specs)
+            self.keep_only = self._flags(True)
         if len(self.names) == 2 and not self.variadic:
-            self.keep2 = [
-                (
-                    *self.keep((bool(m & 1), bool(m & 2)), 1)[0],
-                    self.keep((bool(m & 1), bool(m & 2)), 1)[1],
-                )
-                for m in range(4)
-            ]
+            self.keep_first, self.keep_second = self._flags(True, False), self._flags(False, True)
+            self.keep_both = self._flags(True, True)
 
-    def keep(self, needs: tuple[bool, ...], outs: int) -> tuple[tuple[bool, ...], bool]:
-        """Which inputs and outputs are saved when these inputs need gradient, and whether the
-        inputs' specs are.
+    def kept(self, edges: tuple[Any, ...], outs: int) -> tuple[tuple[int, ...], bool]:
+        """Which inputs, and outputs counted on from there, are saved when a gradient goes along
+        ``edges``, and whether the inputs' specs are.
         """
-        found = self._keep.get((needs, outs))
+        needs = 0  # a bit per edge
+        for i, e in enumerate(edges):
+            if e is not None:
+                needs |= 1 << i
+        found = self._kept.get((needs, len(edges), outs))
         if found is None:
-            reads: set[Any] = set(self.joint[1]) if self.joint is not None else set()
-            for (_, names), need in zip(self.rules, needs, strict=False):
-                if need:
-                    reads.update(names)
-            n = len(needs)
-            specs = any(isinstance(r, str) and (r == "specs" or r.endswith("_spec")) for r in reads)
-            kept = tuple(
-                i in reads or (len(self.names) <= i < n and "tail" in reads)
-                for i in range(n + outs)
-            )
-            found = self._keep[needs, outs] = kept, specs
+            found = self._find_kept(tuple([e is not None for e in edges]), outs)
+            self._kept[needs, len(edges), outs] = found
         return found
+
+    def _find_kept(self, needs: tuple[bool, ...], outs: int) -> tuple[tuple[int, ...], bool]:
+        reads: set[Any] = set(self.joint[1]) if self.joint is not None else set()
+        for (_, names), need in zip(self.rules, needs, strict=False):
+            if need:
+                reads.update((names,) if isinstance(names, int) else names)
+        n = len(needs)
+        tail = range(len(self.names), n) if "tail" in reads else ()
+        kept = tuple([i for i in range(n + outs) if i in reads or i in tail])
+        specs = any(isinstance(r, str) and (r == "specs" or r.endswith("_spec")) for r in reads)
+        return kept, specs or type(self).node_name is not Op.node_name
+
+    def _flags(self, *needs: bool) -> tuple[bool, ...]:
+        """Whether each input, the output, and the specs are kept."""
+        kept, specs = self._find_kept(needs, 1)
+        return (*[i in kept for i in range(len(needs) + 1)], specs)
 
     def backward_name(self, params: dict[str, Any] | None) -> str:
         """How the recorded node is called."""
@@ -408,7 +414,7 @@ def record_unary(op: Op, a: Tensor, t: Tensor, params: dict[str, Any] | None = N
         return
     n = t._node = new_node(op, (e,), params)
     t._tracked = True
-    keep_a, keep_out, specs = op.keep1
+    keep_a, keep_out, specs = op.keep_only
     if keep_a or keep_out:
         n.saved = (a if keep_a else None, t._array if keep_out else None)
         n.versions = (
@@ -428,8 +434,13 @@ def make_binary(op: Elementwise) -> Callable[..., Any]:
         if state.busy or not isinstance(a, Tensor):
             return general(a, other)
         x = a._array
-        if other.__class__ in NUMBERS:
-            d = x.dtype
+        d = x.dtype
+        if isinstance(other, Tensor):
+            y = other._array
+            if d is not y.dtype or d not in fast or type(x) is not ndarray:
+                return run(op, (a, other), {})
+            tracked = a._tracked or other._tracked
+        elif other.__class__ in NUMBERS:
             if (
                 d not in fast
                 or (d not in FLOATS and other.__class__ is not int)
@@ -437,11 +448,6 @@ def make_binary(op: Elementwise) -> Callable[..., Any]:
             ):
                 return run(op, (a, other), {})
             y, tracked = other, a._tracked
-        elif isinstance(other, Tensor):
-            y = other._array
-            if x.dtype is not y.dtype or x.dtype not in fast or type(x) is not ndarray:
-                return run(op, (a, other), {})
-            tracked = a._tracked or other._tracked
         else:
             return general(a, other)
         try:
@@ -497,14 +503,19 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
 
 def record_binary(op: Op, a: Tensor, b: Any, t: Tensor) -> None:
     """``record`` for two inputs, the second of which may be a number."""
-    number = b.__class__ in NUMBERS
     ea = edge(a) if a._tracked else None
-    eb = edge(b) if not number and b._tracked else None
-    if ea is None and eb is None and not any_needs_grad((a, b)):
-        return
+    if b.__class__ in NUMBERS:
+        eb, number = None, True
+    else:
+        eb, number = edge(b) if b._tracked else None, False
+    if eb is None:
+        if ea is None and not any_needs_grad((a, b)):
+            return
+        keep_a, keep_b, keep_out, specs = op.keep_first
+    else:
+        keep_a, keep_b, keep_out, specs = op.keep_second if ea is None else op.keep_both
     n = t._node = new_node(op, (ea, eb))
     t._tracked = True
-    keep_a, keep_b, keep_out, specs = op.keep2[(ea is not None) + 2 * (eb is not None)]
     if keep_a or keep_b or keep_out:
         n.saved = (a if keep_a else None, b if keep_b else None, t._array if keep_out else None)
         n.versions = (
@@ -513,9 +524,9 @@ def record_binary(op: Op, a: Tensor, b: Any, t: Tensor) -> None:
             counter_of(t) if keep_out else None,
         )
     if not number:
-        x, y = a._array, b._array
-        if specs or (op.fits and x.shape != y.shape):
-            n.specs = ((x.shape, x.dtype), (y.shape, y.dtype))
+        shape, other = a._array.shape, b._array.shape
+        if specs or (op.fits and shape != other):
+            n.specs = ((shape, a._array.dtype), (other, b._array.dtype))
 
 
 def make_binary_update(op: Elementwise) -> Callable[..., Any]:
@@ -618,7 +629,7 @@ class View(Op, abstract=True):
 
 def make_linked(op: View) -> Callable[..., Tensor]:
     """``bind`` for who has already made the array: ``linked(a, array, params)``."""
-    keep_spec = op.keep((True,), 1)[1]
+    keep_spec = op.keep_only[-1]
 
     def linked(a: Tensor, array: Any, params: dict[str, Any]) -> Tensor:
         if state.busy and modes.trace is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import NUMBER_FIRST, Elementwise, as_operand
 from rushlight.core.tensor import Tensor
+from rushlight.dtypes import COMPLEX_TYPES
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import zeros_like
 
@@ -16,7 +17,7 @@ from rushlight.ops.copy import zeros_like
 def conj(x: Any) -> Any:
     """Complex conjugate; numbers and real tensors are their own."""
     if isinstance(x, Tensor):
-        return x.conj() if x._array.dtype in dtypes.COMPLEX_TYPES else x
+        return x.conj() if x._array.dtype in COMPLEX_TYPES else x
     return x.conjugate() if isinstance(x, complex) else x
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import record
+from rushlight.core.autograd import new_node, record
 from rushlight.core.op import FLOATS, Op, packed, record_binary, run
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.reduce import Sum
@@ -128,8 +128,8 @@ def batched_product(input: Tensor, mat2: Tensor) -> Any:
 
 
 class Linear(Op):
-    """``input @ weight.T + bias`` for input ``(*, in)`` and weight ``(out, in)``: one node, the
-    bias added in place.
+    """``input @ weight.T + bias`` for input ``(*, in)``, weight ``(out, in)`` and bias ``(out,)``:
+    one node, the bias added in place.
     """
 
     label = "Addmm"
@@ -164,12 +164,8 @@ class Linear(Op):
             input, g = input.reshape(-1, input.shape[-1]), g.reshape(-1, g.shape[-1])
         return Matmul.bind(g.t(), conj(input))
 
-    def grad_bias(self, g, bias_spec):
-        return (
-            Sum.bind(g, tuple(range(g.ndim - len(bias_spec[0]))))
-            if g.ndim > len(bias_spec[0])
-            else g
-        )
+    def grad_bias(self, g):
+        return Sum.bind(g, tuple(range(g.ndim - 1)))
 
     def make_bind(self) -> Callable[..., Any]:
         op = self
@@ -188,12 +184,31 @@ class Linear(Op):
                 return run(op, (x, w, b), {})
             try:
                 out = a.dot(v.T)
-                out += c
             except ValueError:
                 return run(op, (x, w, b), {})
+            out += c
             t = wrap(out)
             if (x._tracked or w._tracked or b._tracked) and modes.grad:
-                record(op, (x, w, b), t)
+                self.record_linear(x, w, b, t)
             return t
 
         return bind
+
+    def record_linear(self, x: Tensor, w: Tensor, b: Tensor, t: Tensor) -> None:
+        """``record`` for matrices."""
+        ex = edge(x) if x._tracked else None
+        ew = edge(w) if w._tracked else None
+        eb = edge(b) if b._tracked else None
+        if ex is None and ew is None and eb is None:
+            record(self, (x, w, b), t)
+            return
+        n = t._node = new_node(self, (ex, ew, eb))
+        t._tracked = True
+        keep_x, keep_w = ew is not None, ex is not None
+        n.saved = (x if keep_x else None, w if keep_w else None, None, None)
+        n.versions = (
+            x._counter.value if keep_x else None,
+            w._counter.value if keep_w else None,
+            None,
+            None,
+        )

@@ -27,16 +27,16 @@ def linear(
     """
     if out is not None:
         return store_out(out, linear(input, weight, bias))
-    if bias is not None and weight._array.ndim == 2:
-        return Linear.bind(input, weight, bias)  # type: ignore[no-any-return]
-    if weight._array.ndim == 2:
-        if input._array.ndim and input._array.shape[-1] != weight._array.shape[1]:
+    shape = weight._array.shape
+    if len(shape) == 2:
+        if bias is not None and bias._array.shape == shape[:1]:
+            return Linear.bind(input, weight, bias)  # type: ignore[no-any-return]
+        if input._array.ndim and input._array.shape[-1] != shape[1]:
             raise ShapeError(
-                f"linear: cannot multiply {input._array.shape} by the weight {weight._array.shape}"
+                f"linear: cannot multiply {input._array.shape} by the weight {shape}"
                 " transposed (mat1 and mat2 shapes cannot be multiplied); the input's last size"
-                f" must be the layer's in_features, {weight._array.shape[1]}."
+                f" must be the layer's in_features, {shape[1]}."
             )
-        return T.matmul(input, weight.t())
     result = T.matmul(input, weight.t())
     return result if bias is None else result + bias
 

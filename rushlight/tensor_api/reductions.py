@@ -18,6 +18,7 @@ from rushlight.tensor_api._common import (
     expect_tensor,
     method,
     numpy_dtype,
+    own,
     store_out,
     wrap_dim,
     wrap_dims,
@@ -220,9 +221,8 @@ def _with_index(
     if input._array.ndim:
         refuse_empty_dim(name, input, d)
         return named(name, op.bind(input, dim=d, keepdim=keepdim, **params), out)
-    return named(
-        name, [r.reshape(()) for r in op.bind(input.reshape(1), dim=0, keepdim=True, **params)], out
-    )
+    results = op.bind(input.reshape(1), dim=0, keepdim=True, **params)
+    return named(name, [own(r.reshape(())) for r in results], out)
 
 
 def refuse_empty_dim(name: str, input: Tensor, dim: int) -> None:

@@ -205,9 +205,9 @@ FOUND = {
     "cumsum of a number is no view": """
         x = torch.ones((), requires_grad=True)
         with torch.no_grad():
-            y, z = x.cumsum(0), x.sort().values
+            y, z, w = x.cumsum(0), x.sort().values, x.min(0).values
         y.copy_(x)
-        print(y, y._is_view(), z._is_view())
+        print(y, y._is_view(), z._is_view(), w._is_view())
     """,
     "the gradient of x ** 0 is a plain zero": """
         x = torch.tensor([2.0, float("inf")], requires_grad=True)

@@ -138,14 +138,16 @@ def fmod(a: Any, b: Any) -> Any:
 
 
 def remainder(a: Any, b: Any) -> Any:
-    """Python's ``%`` of floats."""
+    """Python's ``%`` of floats; a zero has the sign of ``a``, as in torch."""
     a, b = in_dtype(a, b)
     q = exact_quotient(a, b)
     if q is None:
-        return np.remainder(a, b)
-    q = np.floor(q, q)
-    q *= b
-    return np.subtract(a, q, q).astype(np.float32)
+        out = np.asarray(np.remainder(a, b))
+    else:
+        q = np.floor(q, q)
+        q *= b
+        out = np.asarray(np.subtract(a, q, q).astype(np.float32))
+    return np.copysign(out, a, out=out, where=out == 0)
 
 
 def integer_trunc_divide(a: Any, b: Any) -> Any:
@@ -234,6 +236,9 @@ class Remainder(Rounded):
     """
 
     ufunc = staticmethod(remainder)
+
+    def integers(self, a, b):
+        return np.remainder(a, b)
 
     def scalar(self, s, input, other):
         return input - s.floor(input / other) * other

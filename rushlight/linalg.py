@@ -16,7 +16,8 @@ from rushlight.ops.ldl import LdlFactor, LdlSolve
 from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.tensor_api import matrices as M
 from rushlight.tensor_api import products as P
-from rushlight.tensor_api._common import store_out, wrap_dim
+from rushlight.tensor_api import reductions
+from rushlight.tensor_api._common import store_out, wrap_dim, wrap_dims
 from rushlight.tensor_api.factors import orgqr
 from rushlight.tensor_api.named import named
 
@@ -201,16 +202,66 @@ def lstsq(
     driver: str | None = None,
     out: Any = None,
 ) -> Any:
-    """X that minimises ``|A @ X - B|``, with residuals, rank and singular values."""
-    solution = P.matmul(M.pinv(A, rcond), B)
+    """X that minimises ``|A @ X - B|``, with residuals, rank and singular values.
+
+    Args:
+        A: matrices, (*, m, n).
+        B: right sides, (*, m, k), or vectors, (*, m).
+        rcond: singular values up to ``rcond`` times the largest count as zero; machine precision
+            times max(m, n) by default.
+        driver: which of LAPACK's functions: "gels" (full rank), "gelsy" (the default), "gelsd",
+            "gelss". It decides which of the last three results are there, not how X is found.
+
+    Example:
+        >>> import rushlight as torch
+        >>> A = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+        >>> torch.linalg.lstsq(A, torch.tensor([[1.0], [3.0], [5.0]])).solution
+        tensor([[1.0000],
+                [2.0000]])
+    """
+    driver = driver or "gelsy"
+    if driver not in ("gels", "gelsy", "gelsd", "gelss"):
+        raise RuntimeError(
+            "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), "
+            f"but is {driver!r}"
+        )
+    check_lstsq(A, B)
+    vector = B.ndim == A.ndim - 1
+    right = B.unsqueeze(-1) if vector else B
+    solution = P.matmul(M.pinv(A, rcond), right)
     m, n = A.shape[-2:]
-    full = bool((matrix_rank(A)._array == n).all())
-    residuals = A.new_empty(0)
-    if m > n and full:
-        residuals = ((A @ solution - B).abs() ** 2).sum(-2)
-    values = svdvals(A) if driver in ("gelsd", "gelss") else A.new_empty(0)
-    rank = matrix_rank(A) if driver != "gels" else wrap(np.empty(0, np.int64))
+    rank = matrix_rank(A.detach(), rtol=rcond)
+    real = A._array.real.dtype
+    empty = wrap(np.empty(0, real))
+    residuals = empty
+    if m > n and driver != "gelsy" and bool((rank._array == n).all()):
+        residuals = ((A @ solution - right).abs() ** 2).sum(-2)
+    elif solution.requires_grad:
+        residuals = solution.abs().sum() * 0 + empty
+    values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else empty
+    rank = wrap(np.empty(0, np.int64)) if driver == "gels" else rank
+    solution = solution.squeeze(-1) if vector else solution
     return named("linalg_lstsq", (solution, residuals, rank, values), out)
+
+
+def check_lstsq(A: Tensor, B: Tensor) -> None:
+    """Refuse right sides that do not belong to the matrices."""
+    if A.ndim < 2 or B.ndim < 1:
+        raise RuntimeError(
+            "torch.linalg.lstsq: input must have at least 2 dimensions and other at least 1, but "
+            f"they have {A.ndim} and {B.ndim}."
+        )
+    if A.dtype != B.dtype:
+        raise RuntimeError(
+            "torch.linalg.lstsq: Expected input and other to have the same dtype, but got "
+            f"{A.dtype} and {B.dtype}."
+        )
+    rows = B.shape[-1 if B.ndim == A.ndim - 1 else -2] if B.ndim >= A.ndim - 1 else None
+    if rows != A.shape[-2]:
+        raise RuntimeError(
+            "torch.linalg.lstsq: input.size(-2) should match other's rows, but the shapes are "
+            f"{tuple(A.shape)} and {tuple(B.shape)}."
+        )
 
 
 def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
@@ -303,22 +354,8 @@ def vector_norm(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
             f"{dtypes.of[x._array.dtype].name}"
         )
-    a = x.abs()
-    dims = tuple(range(x.ndim)) if dim is None else dim
-    if dim is not None and x.ndim == 0:
-        wrap_dim(dim if isinstance(dim, int) else (dim[0] if dim else 0), 0)
-        dims = ()
-    if ord == math.inf:
-        result = a.amax(dims, keepdim) if x.ndim else a
-    elif ord == -math.inf:
-        result = a.amin(dims, keepdim) if x.ndim else a
-    elif ord == 0:
-        result = (x != 0).to(a.dtype).sum(dims, keepdim)
-    elif ord == 2 or ord == 1:
-        result = x.norm(ord, dims, keepdim) if x.ndim else a.clone()
-    else:
-        result = a.pow(ord).sum(dims, keepdim).pow(1 / ord)
-    return _store(out, result)
+    dims = wrap_dims(dim, x.ndim)
+    return _store(out, reductions.vector_norm(x, float(ord), dims, keepdim))
 
 
 def matrix_norm(
@@ -332,6 +369,11 @@ def matrix_norm(
 ) -> Tensor:
     """Norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf."""
     A = A.to(dtype) if dtype is not None else A
+    if A.ndim < 2:
+        raise RuntimeError(
+            "linalg.matrix_norm: The input tensor A must have at least 2 dimensions, but has shape "
+            f"{tuple(A.shape)}."
+        )
     d0, d1 = wrap_dim(dim[0], A.ndim), wrap_dim(dim[1], A.ndim)
     if d0 == d1:
         raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
@@ -339,11 +381,11 @@ def matrix_norm(
         return _store(out, vector_norm(A, 2, (d0, d1), keepdim))
     if ord == "nuc" or abs(ord) == 2:
         s = svdvals(A.movedim((d0, d1), (-2, -1)))
-        result = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord > 0 else s.amin(-1)
+        result = s.sum(-1) if ord == "nuc" else largest(s, -1) if ord > 0 else s.amin(-1)
     elif abs(ord) in (1, math.inf):
         rows, cols = (d0, d1) if abs(ord) == 1 else (d1, d0)
         sums = A.abs().sum(rows, keepdim=True)
-        result = sums.amax(cols, keepdim=True) if ord > 0 else sums.amin(cols, keepdim=True)
+        result = largest(sums, cols, True) if ord > 0 else sums.amin(cols, keepdim=True)
         result = result.squeeze((d0, d1))
     else:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
@@ -351,6 +393,11 @@ def matrix_norm(
         for d in sorted((d0, d1)):
             result = result.unsqueeze(d)
     return _store(out, result)
+
+
+def largest(x: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+    """The largest of values >= 0; 0 of none."""
+    return x.amax(dim, keepdim) if x.shape[dim] else x.sum(dim, keepdim)
 
 
 def norm(

@@ -14,7 +14,7 @@ from rushlight.tensor_api.named import TYPES
 
 __all__ = ["all_return_types", "pytree_register_structseq"]
 
-all_return_types: list[type] = list(TYPES.values())
+all_return_types: list[type] = [kind for name, kind in TYPES.items() if name[0] != "_"]
 # torch names a second type for results stored into out=; here it is the same one
 WITHOUT_OUT = ("histogramdd",)
 globals().update(TYPES)

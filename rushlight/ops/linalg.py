@@ -165,7 +165,7 @@ class Slogdet(Op):
         gs, gl = g
         total = gl
         if input._array.dtype in dtypes.COMPLEX_TYPES:
-            total = gl - (gs * sign.conj()).imag * 1j
+            total = gl + (gs * sign.conj()).imag * 1j
         return total[..., None, None] * H(Inverse.bind(input))
 
 
@@ -189,6 +189,29 @@ class Cholesky(Op):
         phi = phi.tril() - phi.diagonal(0, -2, -1).diag_embed() / 2
         s = Solve.bind(H(out), H(Solve.bind(H(out), H(phi))))
         return (s + H(s)) / 2
+
+
+class CholeskySolve(Op):
+    """X with ``A @ X = input``, given A's Cholesky factor; only its triangle is read.
+
+    The factor's gradient is that of A carried on, whose other triangle is not zero, as in torch.
+    """
+
+    fits = True
+
+    def eager(self, xp, input, factor, *, upper):
+        square("cholesky_solve", factor)
+        low = np.swapaxes(np.triu(factor).conj(), -1, -2) if upper else np.tril(factor)
+        inner = lapack("cholesky_solve", np.linalg.solve, low, input)
+        return lapack("cholesky_solve", np.linalg.solve, np.swapaxes(low.conj(), -1, -2), inner)
+
+    def grad_input(self, g, factor, upper):
+        return CholeskySolve.bind(g, factor, upper=upper)
+
+    def grad_factor(self, g, factor, out, upper):
+        a = CholeskySolve.bind(g, factor, upper=upper) @ H(out)
+        a = a + H(a)
+        return -(factor @ a) if upper else -(a @ factor)
 
 
 class Qr(Op):

@@ -419,7 +419,7 @@ class Put(Op):
         where = np.unravel_index(index.reshape(-1) % max(x.size, 1), x.shape) if x.ndim else ()
         if params["accumulate"]:
             np.add.at(x, where, source.reshape(-1) if x.ndim else source.sum())
-        else:
+        elif source.size:
             x[where] = source.reshape(-1) if x.ndim else source.reshape(-1)[-1]
 
     def grad_input(self, g, index, source_spec, accumulate):

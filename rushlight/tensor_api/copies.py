@@ -53,4 +53,13 @@ for _view in (
     _name = _view.__name__ + "_copy"
     globals()[_name] = _copying(_name, _view)
     __all__.append(_name)
+
+
+def _alias(input: Tensor) -> Tensor:
+    """The tensor itself."""
+    return input
+
+
+alias_copy = _copying("alias_copy", _alias)
+__all__.append("alias_copy")
 Tensor.narrow_copy = globals()["narrow_copy"]

@@ -12,6 +12,7 @@ from rushlight import dtypes, formats
 from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import Cast, cast_array
+from rushlight.ops.create import Complex
 from rushlight.tensor_api._common import (
     check_factory,
     finish,
@@ -532,6 +533,8 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
         if d in dtypes.HALVES
         else dtypes.float64
     )
+    if d in dtypes.INTEGER_TYPES:
+        start, end = int(start), int(end)
     i = np.arange(steps)
     a, b = np.asarray(start).astype(work), np.asarray(end).astype(work)
     step = ((b - a) / np.asarray(steps - 1).astype(work)).astype(work)
@@ -636,8 +639,8 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
         raise RuntimeError(
             f"Expected object of scalar type {d} but got scalar type {e} for second argument."
         )
-    result = real + imag * 1j
-    return result if out is None else store_out(out, result)
+    result = Complex.bind(real, imag)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:

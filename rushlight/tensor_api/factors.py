@@ -83,6 +83,8 @@ def orgqr(input: Tensor, input2: Tensor, *, out: Tensor | None = None) -> Tensor
     m, n = input.shape[-2:]
     eye = constant(np.eye(m, n, dtype=input._array.dtype)).expand(*input.shape[:-2], m, n)
     result = reflections(input, input2, eye, reversed(range(input2.shape[-1])))
+    if not input2.shape[-1] and input.requires_grad:  # nothing is reflected, and yet recorded
+        result = result + input.sum() * 0
     return result if out is None else store_out(out, result)
 
 
@@ -120,14 +122,15 @@ def ormqr(
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """(LU, pivots), and with ``get_infos`` also where U's diagonal is first zero (0: nowhere)."""
     data, pivots = L.Lu.bind(A, pivot=pivot)
-    parts = [data, pivots]
-    if get_infos:
-        zero = np.diagonal(data._array, 0, -2, -1) == 0
-        first = zero.argmax(-1) + 1 if zero.shape[-1] else 0
-        parts.append(wrap(np.where(zero.any(-1), first, 0).astype(np.int32)))
-    if out is None:
-        return tuple(parts)
-    return tuple([store_out(o, p) for o, p in zip(out, parts, strict=True)])
+    if not get_infos:
+        parts = (data, pivots)
+        if out is not None:
+            parts = tuple([store_out(o, p) for o, p in zip(out, parts, strict=True)])
+        return parts
+    zero = np.diagonal(data._array, 0, -2, -1) == 0
+    first = zero.argmax(-1) + 1 if zero.shape[-1] else 0
+    info = wrap(np.asarray(np.where(zero.any(-1), first, 0), np.int32))
+    return named("_lu_with_info", (data, pivots, info), out)
 
 
 Tensor.lu = lu

@@ -83,9 +83,7 @@ def cholesky_solve(
     input: Tensor, input2: Tensor, upper: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
     """X with ``A @ X = input`` given the Cholesky factor of A."""
-    low = L.H(input2) if upper else input2
-    inner = L.SolveTriangular.bind(low, input, upper=False, unitriangular=False)
-    result = L.SolveTriangular.bind(L.H(low), inner, upper=True, unitriangular=False)
+    result = L.CholeskySolve.bind(input, input2, upper=upper)
     return result if out is None else store_out(out, result)
 
 
@@ -122,8 +120,11 @@ def matrix_exp(input: Tensor) -> Tensor:
 
 def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Tensor:
     """The Moore-Penrose inverse."""
-    if hermitian:
-        x = x.tril() + L.H(x.tril(-1))
+    if hermitian:  # only the lower triangle is read
+        diagonal = x.diagonal(0, -2, -1)
+        if x.is_complex():
+            diagonal = diagonal.real + 0j
+        x = x.tril(-1) + L.H(x.tril(-1)) + diagonal.diag_embed()
     if rtol is None:
         m, n = x._array.shape[-2:] if x._array.ndim > 1 else (1, 1)
         wide = not isinstance(atol, Tensor) and not atol

@@ -67,7 +67,7 @@ FIELDS = {
     "U S Vh": "linalg_svd",
     "P L U": "lu_unpack linalg_lu",
     "LU pivots": "linalg_lu_factor",
-    "LU pivots info": "linalg_lu_factor_ex",
+    "LU pivots info": "linalg_lu_factor_ex _lu_with_info",
     "LD pivots": "linalg_ldl_factor",
     "LD pivots info": "linalg_ldl_factor_ex",
     "L info": "linalg_cholesky_ex",

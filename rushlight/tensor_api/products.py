@@ -214,6 +214,8 @@ def addr(
 ) -> Tensor:
     """``beta * input + alpha * outer(vec1, vec2)``."""
     product = outer(vec1, vec2)
+    if input._array.dtype == product._array.dtype == np.bool_:
+        beta, alpha = bool(beta), bool(alpha)  # + is "or", * is "and"
     d = dtypes.promote(input._array.dtype, product._array.dtype)
     return _mixed("addr", input.to(dtypes.of[d]), product.to(dtypes.of[d]), beta, alpha, out)
 

@@ -56,7 +56,7 @@ def gather(
     result = S.Gather.bind(
         input, expect_tensor(index, "gather", "index"), dim=wrap_dim(dim, input._array.ndim)
     )
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 def _scatter_call(op: Any, name: str) -> Any:

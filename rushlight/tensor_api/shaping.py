@@ -461,6 +461,8 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
         [n not in (1, m) for n, m in zip(shape, have[max(extra, 0) :], strict=True)]
     ):
         raise ShapeError(f"size {list(shape)} is not expandable to size {list(have)}.")
+    if not shape:
+        return self.sum()
     return self if shape == have else sum_to(self, shape)
 
 

@@ -7,9 +7,9 @@ because that would cost every call a dict.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from functools import update_wrapper
+from inspect import CO_VARARGS, CO_VARKEYWORDS
+from types import FunctionType
 from typing import Any
 
 from rushlight import tensor_api
@@ -25,57 +25,74 @@ NAMES = """
     cumsum_ cumprod_ index_add_ index_copy_ index_fill_ scatter_ scatter_add_ squeeze_ unsqueeze_
 """.split()  # noqa: SIM905
 
+OWNERS = (tensor_api, Tensor)
 RENAMED = {"dim": "axis", "keepdim": "keepdims"}
 MISSING: Any = object()
 
 LINES = """def {name}({parameters}):
     {renames}
-    return _function({arguments})
+    return {function}({arguments})
 """
 
 
-def also_numpy_names(function: Callable[..., Any]) -> Callable[..., Any] | None:
-    """``function``, taking ``axis`` and ``keepdims`` too; None if it has no ``dim`` by name."""
-    parameters = list(inspect.signature(function).parameters.values())
-    positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keyword = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    renamed = [p.name for p in parameters if p.name in RENAMED]
-    if "dim" not in renamed or len(positional) + len(keyword) < len(parameters):
-        return None
-    optional = [p.name in RENAMED or p.default is not p.empty for p in positional]
-    first = [*optional, True].index(True)
-    texts = [p.name for p in positional[:first]]
-    texts += [f"{p.name}=_{p.name}" for p in positional[first:]]
-    texts += ["*", *(f"{p.name}=_{p.name}" for p in keyword)]
-    texts += [f"{RENAMED[name]}=_missing" for name in renamed]
-    renames = [f"if {RENAMED[n]} is not _missing: {n} = {RENAMED[n]}" for n in renamed]
-    text = LINES.format(
-        name=function.__name__,
-        parameters=", ".join(texts),
-        renames="\n    ".join(renames + required_check(positional)),
-        arguments=", ".join([p.name for p in positional] + [f"{p.name}={p.name}" for p in keyword]),
-    )
-    values = {f"_{p.name}": MISSING if p.default is p.empty else p.default for p in parameters}
-    values.update(_function=function, _missing=MISSING)
-    exec(compile(text, __file__, "exec"), values)
-    return update_wrapper(values[function.__name__], function)
+class Wider:
+    """A function as the text of a wider one, and the names that the text uses."""
+
+    def __init__(self, function: Any, at: int) -> None:
+        code, defaults = function.__code__, function.__defaults__ or ()
+        count, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+        positional, self.keyword = code.co_varnames[:count], code.co_varnames[count:total]
+        self.function, self.name = function, f"_{at}_"
+        self.positional = positional
+        given = dict(zip(positional[count - len(defaults) :], defaults, strict=True))
+        self.required = [n for n in positional if n not in given]
+        given.update(function.__kwdefaults__ or {})
+        self.names = {f"{self.name}{n}": given.get(n, MISSING) for n in code.co_varnames[:total]}
+        self.names[self.name] = function
+
+    def text(self) -> str:
+        """The wider function, which is called ``name``, too."""
+        plain = [n for n in self.required if n not in RENAMED]
+        first = [*[n not in plain for n in self.positional], True].index(True)
+        parameters = [n if i < first else self._optional(n) for i, n in enumerate(self.positional)]
+        renamed = [n for n in (*self.positional, *self.keyword) if n in RENAMED]
+        parameters += ["*", *map(self._optional, self.keyword)]
+        parameters += [f"{RENAMED[n]}=_missing" for n in renamed]
+        lines = [f"if {RENAMED[n]} is not _missing: {n} = {RENAMED[n]}" for n in renamed]
+        for n in self.required[1:]:  # the function itself says what is missing
+            known = ", ".join(self.positional[: self.positional.index(n)])
+            lines.append(f"if {n} is _missing: return {self.name}({known})")
+        return LINES.format(
+            name=f"{self.name}wide",
+            parameters=", ".join(parameters),
+            renames="\n    ".join(lines),
+            function=self.name,
+            arguments=", ".join([*self.positional, *[f"{n}={n}" for n in self.keyword]]),
+        )
+
+    def _optional(self, parameter: str) -> str:
+        return f"{parameter}={self.name}{parameter}"
 
 
-def required_check(positional: list[inspect.Parameter]) -> list[str]:
-    """Lines that leave a missing argument to the function itself, whose TypeError names it."""
-    lines, passed = [], []
-    for p in positional:
-        if p.default is p.empty and passed:
-            lines.append(f"if {p.name} is _missing: return _function({', '.join(passed)})")
-        passed.append(p.name)
-    return lines
+def has_dim(function: Any) -> bool:
+    """Whether the function names a ``dim``, and takes no ``*args`` or ``**kwargs``."""
+    if not isinstance(function, FunctionType):
+        return False
+    code = function.__code__
+    variadic = code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
+    return "dim" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] and not variadic
 
 
 def attach() -> None:
-    """Replace the functions of ``tensor_api`` and the methods of Tensor."""
-    for name in NAMES:
-        for owner in (tensor_api, Tensor):
-            function = vars(owner).get(name)
-            wide = function and inspect.isfunction(function) and also_numpy_names(function)
-            if wide:
-                setattr(owner, name, wide)
+    """Replace the functions of ``tensor_api`` and the methods of Tensor, often the same ones."""
+    places = [(owner, name, vars(owner).get(name)) for name in NAMES for owner in OWNERS]
+    narrow = dict.fromkeys([f for _, _, f in places if has_dim(f)])
+    wider = {f: Wider(f, at) for at, f in enumerate(narrow)}
+    names: dict[str, Any] = {"_missing": MISSING}
+    for w in wider.values():
+        names.update(w.names)
+    exec(compile("".join([w.text() for w in wider.values()]), __file__, "exec"), names)
+    made = {f: update_wrapper(names[f"{w.name}wide"], f) for f, w in wider.items()}
+    for owner, name, function in places:
+        if function in made:
+            setattr(owner, name, made[function])

@@ -155,7 +155,7 @@ def svd_lowrank(
     if m < n:
         v, s, u = svd_lowrank(L.H(x), q, niter)
         return u, s, v
-    basis = x @ randn(*x.shape[:-2], n, q, dtype=A.dtype)
+    basis = x @ randn(n, q, dtype=A.dtype)
     basis = L.Qr.bind(basis, mode="reduced")[0]
     for _ in range(niter):
         basis = L.Qr.bind(L.H(x) @ basis, mode="reduced")[0]

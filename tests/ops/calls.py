@@ -223,4 +223,4 @@ def aliases(result: Result) -> list[list[bool]]:
 
 
 def _memory(t: Any) -> np.ndarray:
-    return np.empty(0) if str(t.dtype) == "torch.bfloat16" else t.detach().numpy()
+    return np.empty(0) if str(t.dtype) == "torch.bfloat16" else t.detach().resolve_conj().numpy()

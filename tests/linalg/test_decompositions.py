@@ -1,0 +1,199 @@
+"""Decompositions: factors multiply to the matrix, and what is unique about them follows torch, with
+gradients.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight
+
+DTYPES = ["float64", "complex128"]
+SHAPES = [(3, 3), (4, 2), (2, 4), (2, 3, 3), (0, 2, 2), (0, 0)]
+
+
+def matrix(fw, shape, dtype, seed=0):
+    """Return the same random matrices in either library."""
+    r = np.random.default_rng(seed)
+    array = r.standard_normal(shape)
+    if "complex" in dtype:
+        array = array + 1j * r.standard_normal(shape)
+    return fw.from_numpy(array).requires_grad_()
+
+
+def unique(fw, name, A):
+    """Return what is unique about a decomposition of A."""
+    L = fw.linalg
+    if name == "svd":
+        U, S, Vh = L.svd(A, full_matrices=False)
+        return [S, U @ Vh]
+    if name == "eigh":
+        w, v = L.eigh(A + A.mH)
+        return [w, v.abs(), (v * w.exp().unsqueeze(-2)) @ v.mH]
+    if name == "eig":
+        w, v = L.eig(A)
+        return [(v * (w / 10).exp().unsqueeze(-2)) @ L.inv(v)]
+    if name == "qr":
+        Q, R = L.qr(A)
+        return [Q.abs(), R.abs()]
+    if name == "lu":
+        return list(L.lu(A))[1:]
+    if name == "cholesky":
+        n = A.shape[-1]
+        return [L.cholesky(A @ A.mH + fw.eye(n, dtype=A.dtype))]
+    if name == "pinv":
+        return [L.pinv(A)]
+    if name == "slogdet":
+        return list(L.slogdet(A))
+    assert name == "householder"
+    _, tau = fw.geqrf(A.detach())
+    return [(L.householder_product(A, tau) * 0.5).abs()]
+
+
+def fits(name, shape):
+    square = shape[-1] == shape[-2]
+    if name in ("eigh", "eig", "slogdet", "cholesky"):
+        return square or name == "cholesky"
+    return name != "householder" or shape[-2] >= shape[-1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "name", ["svd", "eigh", "eig", "qr", "lu", "cholesky", "pinv", "slogdet", "householder"]
+)
+def test_follows_torch(name, shape, dtype):
+    if not fits(name, shape):
+        return
+    if name == "cholesky":
+        shape = (*shape[:-2], shape[-2], shape[-2])
+    results = []
+    for fw in (rushlight, torch):
+        A = matrix(fw, shape, dtype)
+        parts = unique(fw, name, A)
+        total = sum((p.abs() ** 2).sum() if p.is_complex() else (p**2 + p).sum() for p in parts)
+        grad = None
+        if total.requires_grad:
+            total.backward()
+            grad = None if A.grad is None else A.grad.numpy()
+        results.append(([p.detach().resolve_conj().numpy() for p in parts], grad))
+    (ours, our_grad), (theirs, their_grad) = results
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9)
+    if their_grad is not None:
+        np.testing.assert_allclose(our_grad, their_grad, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [s for s in SHAPES if 0 not in s])
+def test_factors_multiply_to_the_matrix(shape, dtype):
+    A = matrix(rushlight, shape, dtype).detach()
+    L, values = rushlight.linalg, {}
+    for full in (True, False):
+        U, S, Vh = L.svd(A, full_matrices=full)
+        k = S.shape[-1]
+        values[f"svd {full}"] = (U[..., :k] * S.unsqueeze(-2)) @ Vh[..., :k, :]
+    for mode in ("reduced", "complete"):
+        Q, R = L.qr(A, mode)
+        values[f"qr {mode}"] = Q @ R
+    P, low, up = L.lu(A)
+    values["lu"] = P.to(A.dtype) @ low @ up
+    values["lu_unpack"] = torch_like_product(rushlight.lu_unpack(*L.lu_factor(A)), A.dtype)
+    if shape[-1] == shape[-2]:
+        w, v = L.eig(A)
+        values["eig"] = v @ rushlight.diag_embed(w) @ L.inv(v)
+    for name, product in values.items():
+        expected = A.to(product.dtype).numpy()
+        np.testing.assert_allclose(product.numpy(), expected, atol=1e-10, err_msg=name)
+
+
+def torch_like_product(parts, dtype):
+    P, low, up = parts
+    return P.to(dtype) @ low @ up
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("hermitian", [False, True])
+def test_ldl(hermitian, dtype):
+    """A symmetric matrix whose diagonal is zero takes blocks of two."""
+    results = []
+    for fw in (rushlight, torch):
+        A = matrix(fw, (3, 5, 5), dtype).detach()
+        A = A + (A.mH if hermitian else A.mT)
+        A.diagonal(0, -2, -1)[:] = 0
+        B = matrix(fw, (3, 5, 2), dtype, 1).detach()
+        LD, pivots = fw.linalg.ldl_factor(A, hermitian=hermitian)
+        X = fw.linalg.ldl_solve(LD, pivots, B, hermitian=hermitian)
+        np.testing.assert_allclose((A @ X).numpy(), B.numpy(), atol=1e-10)
+        results.append([t.numpy() for t in (LD, pivots, X)])
+        assert (pivots < 0).any()
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-10)
+
+
+@pytest.mark.parametrize("driver", ["gels", "gelsy", "gelsd", "gelss", None])
+@pytest.mark.parametrize("shape", [(4, 3), (3, 3), (3, 4), (2, 4, 3)])
+def test_least_squares(shape, driver):
+    results = []
+    for fw in (rushlight, torch):
+        A = matrix(fw, shape, "float64")
+        B = matrix(fw, (*shape[:-1], 2), "float64", 1)
+        found = fw.linalg.lstsq(A, B, driver=driver)
+        found.solution.exp().sum().backward()
+        shown = [found.solution, found.residuals, found.rank, found.singular_values]
+        results.append([t.detach().numpy() for t in (*shown, A.grad, B.grad)])
+    for a, b in zip(*results, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("transpose", [True, False])
+def test_products_with_reflections(left, transpose):
+    results = []
+    for fw in (rushlight, torch):
+        a, tau = fw.geqrf(matrix(fw, (4, 3), "complex128").detach())
+        C = matrix(fw, (4, 2) if left else (2, 4), "complex128", 1).detach()
+        results.append(fw.ormqr(a, tau, C, left, transpose).numpy())
+    np.testing.assert_allclose(*results, atol=1e-12)
+
+
+def test_low_rank():
+    """The random directions are torch's, so that singular values agree to rounding."""
+    for function in ("svd_lowrank", "pca_lowrank"):
+        for shape in ((6, 4), (4, 6), (2, 5, 5)):
+            values = []
+            for fw in (rushlight, torch):
+                fw.manual_seed(0)
+                A = matrix(fw, shape, "float64").detach()
+                U, S, V = getattr(fw, function)(A, 3, niter=1)
+                values.append((S.numpy(), (U @ V.mT).numpy()))
+            for a, b in zip(*values, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8)
+
+
+def test_result_types_and_their_print():
+    shown = []
+    for fw in (rushlight, torch):
+        A = fw.tensor([[2.0, 0.0], [0.0, 1.0]])
+        results = [fw.linalg.slogdet(A), fw.linalg.lu_factor(A), fw.linalg.eigh(A), fw.slogdet(A)]
+        results += [fw.linalg.inv_ex(A), fw.linalg.cholesky_ex(A), fw.lu_unpack(*results[1])]
+        shown.append([(repr(r), type(r).__name__, *[str(t) for t in r]) for r in results])
+        assert isinstance(results[0], fw.return_types.linalg_slogdet)
+        assert results[0].logabsdet is results[0][1]
+    assert shown[0] == shown[1]
+
+
+def test_singular_matrices():
+    for fw in (rushlight, torch):
+        zero = fw.zeros(2, 2)
+        for call in (
+            lambda A, L=fw.linalg: L.inv(A),
+            lambda A, L=fw.linalg: L.solve(A, A),
+            lambda A, L=fw.linalg: L.cholesky(A - 1),
+        ):
+            with pytest.raises(RuntimeError):
+                call(zero)
+        assert fw.linalg.det(zero).item() == 0
+        assert fw.linalg.matrix_rank(zero).item() == 0

@@ -370,7 +370,7 @@ class Surroundings:
                 self.visit(item)
         elif hasattr(x, "__self__"):
             self.visit(x.__self__)
-            self.visit(x.__func__)
+            self.visit(getattr(x, "__func__", None))  # a built-in function has none
         elif hasattr(x, "__code__"):
             for cell in x.__closure__ or ():
                 if cell != _EMPTY:

@@ -100,6 +100,6 @@ def test_every_function_of_a_namespace_has_samples():
             apart[namespace].add(word)
     for namespace, excused in apart.items():
         ours, theirs = (find(lib, namespace) for lib in (rushlight, torch))
-        found = {name for name in functions(ours, theirs)}
+        found = set(functions(ours, theirs))
         missing = {n for n in found - excused if f"{namespace}.{n}" not in sampled}
         assert not missing, f"add samples in tests/ops/samples/ for {namespace}: {sorted(missing)}"

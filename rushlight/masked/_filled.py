@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant
 from rushlight.tensor_api import where
 from rushlight.tensor_api._common import numpy_dtype, wrap_dim
 
@@ -37,7 +37,7 @@ def filled(input: Tensor, mask: Tensor | None, value: Any) -> Tensor:
     """input where the mask is True, elsewhere ``value`` (which stops the gradient there)."""
     if mask is None:
         return input
-    return where(mask, input, wrap(np.asarray(value, input._array.dtype)))
+    return where(mask, input, constant(np.asarray(value, input._array.dtype)))
 
 
 def lowest(name: str, x: Tensor) -> Any:
@@ -72,5 +72,5 @@ def all_dims(dim: Any, ndim: int) -> tuple[int, ...]:
 
 def counts(x: Tensor, mask: Tensor | None, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     """How many elements the mask selects, as integers."""
-    ones = wrap(np.broadcast_to(np.int64(1), x._array.shape)) if mask is None else mask.long()
+    ones = constant(np.broadcast_to(np.int64(1), x._array.shape)) if mask is None else mask.long()
     return ones.sum(dims, keepdim) if dims else ones.clone()

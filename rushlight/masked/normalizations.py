@@ -6,7 +6,7 @@ from typing import Any
 
 from rushlight import tensor_api
 from rushlight.core.tensor import Tensor
-from rushlight.masked._filled import INF, filled, prepared
+from rushlight.masked._filled import filled, highest, lowest, prepared
 from rushlight.masked.reductions import norm
 
 
@@ -20,7 +20,7 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None =
         tensor([0.5000, 0.0000, 0.5000])
     """
     x, mask = prepared(input, mask, dtype)
-    return tensor_api.softmax(filled(x, mask, -INF), dim)
+    return tensor_api.softmax(filled(x, mask, lowest("softmax", x)), dim)
 
 
 def log_softmax(
@@ -28,13 +28,13 @@ def log_softmax(
 ) -> Tensor:
     """The logarithm of ``softmax``; -inf where the mask is False."""
     x, mask = prepared(input, mask, dtype)
-    return tensor_api.log_softmax(filled(x, mask, -INF), dim)
+    return tensor_api.log_softmax(filled(x, mask, lowest("log_softmax", x)), dim)
 
 
 def softmin(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """``softmax`` of the negated input."""
     x, mask = prepared(input, mask, dtype)
-    return tensor_api.softmax(-filled(x, mask, INF), dim)
+    return tensor_api.softmax(-filled(x, mask, highest("softmin", x)), dim)
 
 
 def normalize(

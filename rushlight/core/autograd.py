@@ -374,7 +374,10 @@ def any_needs_grad(inputs: Any) -> bool:
     """Slow check for views made under no_grad of something that requires grad: no edge, yet they
     require grad.
     """
-    return any([needs_grad(t) for t in inputs if isinstance(t, Tensor) and t._tracked])
+    for t in inputs:  # noqa: SIM110  see edges_of
+        if isinstance(t, Tensor) and t._tracked and needs_grad(t):
+            return True
+    return False
 
 
 def record(

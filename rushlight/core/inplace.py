@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, check_write, edges_of, rebase, record
@@ -30,10 +30,12 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         out = alias(x)
         node = record(op, (kept_input(op, x, edges), *others), out, params, edges)
     try:
-        check_memory(op, x._array, [t._array for t in others if isinstance(t, Tensor)])
+        arrays = []
+        for t in others:
+            arrays.append(t._array if isinstance(t, Tensor) else t)
+        check_memory(op, x._array, arrays)
         if state.busy and modes.trace is not None:
             modes.trace.wrote(op, x, others, params)
-        arrays = [t._array if isinstance(t, Tensor) else t for t in others]
         if state.busy and modes.profiler is not None:
             modes.profiler.call(op, op.store, x._array, arrays, params)
         else:
@@ -78,20 +80,36 @@ def same_window(x: Any, y: Any) -> bool:
     return bool(start == begin and x.shape == y.shape and steps(x) == steps(y))
 
 
-def has_self_overlap(x: np.ndarray[Any, Any]) -> bool:
+def has_self_overlap(x: ndarray[Any, Any]) -> bool:
     """Whether x was expanded: several elements at one place."""
     if 0 not in x.strides or not x.size:
         return False
     return any([s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)])
 
 
-def check_memory(op: Any, x: np.ndarray[Any, Any], others: list[Any]) -> None:
+def root(x: Any) -> Any:
+    """The array that owns x's memory, None when that cannot be told at once."""
+    owner = x if x.base is None else x.base
+    return owner if type(owner) is ndarray and owner.base is None else None
+
+
+def may_share(owner: Any, other: Any) -> bool:
+    """Whether memory of these owners may be the same."""
+    return owner is other or owner is None or other is None
+
+
+def check_memory(op: Any, x: ndarray[Any, Any], others: list[Any]) -> None:
     """Refuse writes whose result would depend on the order of the element writes."""
     if op.overlap == "any" or not x.size:
         return
-    if x.base is None and all([y.base is None and y is not x for y in others]):
+    owner = root(x)
+    near = []  # what may share memory with x
+    for y in others:
+        if isinstance(y, ndarray) and y.size and may_share(owner, root(y)):
+            near.append(y)
+    if x.base is None and not near:
         return
-    if op.overlap == "itself" and others and same_window(x, others[0]):
+    if op.overlap == "itself" and near and same_window(x, others[0]):
         return
     if has_self_overlap(x):
         raise MemoryOverlapError(
@@ -99,9 +117,7 @@ def check_memory(op: Any, x: np.ndarray[Any, Any], others: list[Any]) -> None:
             "single memory location. "
             "Please clone() the tensor before performing the operation."
         )
-    for y in others:
-        if not y.size:
-            continue
+    for y in near:
         if y is x and op.overlap == "none":
             raise MemoryOverlapError(
                 "unsupported operation: the written-to tensor is also read; clone() one of them "

@@ -26,13 +26,13 @@ from rushlight.core.tensor import (
     Tensor,
     ViewLink,
     blank,
-    bump,
     counter_of,
     edge,
     link_view,
     needs_grad,
     new_counter,
     wrap,
+    written,
 )
 from rushlight.errors import DTypeError, ShapeError
 
@@ -329,7 +329,7 @@ class Elementwise(Op, abstract=True):
     def make_update(self) -> Callable[..., Any]:
         if len(self.names) == 2 and isinstance(self.ufunc, np.ufunc) and self.out_dtype is None:
             return make_binary_update(self)
-        return super().make_update()
+        return make_update_by_copy(self)
 
 
 def as_operand(a: Any, d: Any) -> Any:
@@ -538,20 +538,20 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
     def update(a: Tensor, other: Any) -> Any:
         if not state.busy and not (a._tracked and modes.grad):
             x = a._array
-            if other.__class__ in NUMBERS:
-                y, plain = other, x.dtype in FLOATS and x.base is None
-            elif isinstance(other, Tensor):
+            if isinstance(other, Tensor):
                 y = other._array
                 plain = x.dtype is y.dtype and x.dtype in fast and x.base is None and y.base is None
                 plain = plain and not (other._tracked and modes.grad)
+            elif other.__class__ in NUMBERS:
+                y, plain = other, x.dtype in FLOATS and x.base is None
             else:
                 plain = False
-            if plain and type(x) is ndarray and x.flags.writeable:
+            if plain and type(x) is ndarray:
                 try:
                     ufunc(x, y, x)
                 except ValueError:
                     return write(op, a, (other,), {})  # raises with the reason
-                bump(a)
+                written(a)
                 return a
         if not isinstance(other, Tensor):
             other = operand(other)
@@ -560,6 +560,46 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
         return write(op, a, (other,), {})
 
     return update
+
+
+def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
+    """``update`` of any other elementwise op: computes, then copies, without detours when nothing
+    is recorded or shared.
+    """
+    eager, fast = op.eager, op.fast & FLOATS
+
+    def update(a: Tensor, *others: Any, **params: Any) -> Any:
+        x = a._array
+        d = x.dtype
+        if state.busy or d not in fast or not lone(a, x):
+            return write(op, a, others, params)
+        arrays = []
+        for t in others:
+            if isinstance(t, Tensor):
+                y = t._array
+                if y.dtype is not d or not lone(t, y):
+                    return write(op, a, others, params)
+                arrays.append(y)
+            elif t.__class__ in NUMBERS:
+                arrays.append(t)
+            else:
+                return write(op, a, others, params)
+        try:
+            out = eager(np, x, *arrays, **params)
+            if out.shape != x.shape or out.dtype is not d:
+                return write(op, a, others, params)
+            x[...] = out
+        except (ValueError, TypeError):
+            return write(op, a, others, params)  # raises with the reason
+        written(a)
+        return a
+
+    return update
+
+
+def lone(t: Tensor, x: Any) -> bool:
+    """Whether t's array x shares no memory, and what happens to t is not recorded."""
+    return x.base is None and type(x) is ndarray and not (t._tracked and modes.grad)
 
 
 class Reduction(Op, abstract=True):

@@ -242,7 +242,9 @@ def bump(t: Tensor) -> int:
 
 def written(t: Tensor) -> int:
     """Count a write that an op made to the tensor's memory; the new version."""
-    c = counter_of(t)
+    c = t._counter
+    if c is UNSHARED:
+        c = t._counter = new_counter()
     c.value += 1
     return c.value
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.inplace import has_self_overlap
-from rushlight.core.op import Op
+from rushlight.core.op import NUMBERS, Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.formats import copy_in
@@ -87,24 +87,22 @@ class Copy(Op):
         src = others[0]
         if not isinstance(src, np.ndarray):
             src = np.asarray(src)
-        if src.ndim > x.ndim or np.broadcast_shapes(*_compatible(src.shape, x.shape)) != x.shape:
+        if src.ndim > x.ndim:
             raise copy_error(src.shape, x.shape)
-        x[...] = src if src.dtype is x.dtype else cast_array(src, x.dtype)
+        if src.dtype is not x.dtype:
+            src = cast_array(src, x.dtype)
+        try:
+            x[...] = src
+        except ValueError as error:
+            if "broadcast" not in str(error):
+                raise
+            raise copy_error(src.shape, x.shape) from error
 
     def grad_input(self, g):
         return zeros_like(g)
 
     def grad_src(self, g):
         return g
-
-
-def _compatible(
-    src: tuple[int, ...], x: tuple[int, ...]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    for a, b in zip(reversed(src), reversed(x), strict=False):
-        if a not in (1, b):
-            raise copy_error(src, x)
-    return src, x
 
 
 def copy_error(src: tuple[int, ...], x: tuple[int, ...]) -> ShapeError:
@@ -128,6 +126,9 @@ class Fill(Op):
 
     def store(self, x, others, params):
         value = params["value"]
+        if x.dtype in dtypes.FLOATS and value.__class__ in NUMBERS:
+            x.fill(value)
+            return
         if x.dtype in dtypes.INTEGER_TYPES and isinstance(value, (int, bool)):
             value = np.asarray(value & 0xFFFFFFFFFFFFFFFF, np.uint64)
         x[...] = cast_array(np.asarray(value), x.dtype)

@@ -28,25 +28,13 @@ BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 def getitem(self: Tensor, key: Any) -> Tensor:
     """``self[key]``."""
-    kind = key.__class__
-    if kind is int:
-        if not self._array.ndim:
-            raise IndexError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number."
-            )
+    x = self._array
+    index = plain(x, key)
+    if index is not None:
         try:
-            return BasicIndex.bind(self, index=(key, ...))
-        except IndexError:
-            raise range_error(key, self._array.shape, 0) from None
-    if (
-        kind is slice
-        and (key.step is None or (key.step.__class__ is int and key.step > 0))
-        and self._array.ndim
-    ):
-        return BasicIndex.bind(self, index=(key, ...))
-    if kind is tuple and is_plain(key):
-        try:
-            return BasicIndex.bind(self, index=(*key, ...))
+            if state.busy:
+                return BasicIndex.bind(self, index=index)
+            return BasicIndex.linked(self, x[index], {"index": index})
         except IndexError:
             pass  # parse says what is wrong
     basic, tensors = parse(self, key)
@@ -57,19 +45,36 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     return Index.bind(part, *indices, pattern=pattern)
 
 
-def is_plain(index: tuple[Any, ...]) -> bool:
-    """Whether an index holds only ints and slices without a step: nothing to translate."""
-    for i in index:
+def plain(x: Any, key: Any) -> tuple[Any, ...] | None:
+    """An index that means the same to NumPy as a tuple, with an Ellipsis so that the result is an
+    array; None if it has tensors or steps, or array x has no dims.
+    """
+    kind = key.__class__
+    if kind is int:
+        return (key, ...) if x.ndim else None
+    if kind is slice:
+        step = key.step
+        return (key, ...) if (step is None or (step.__class__ is int and step > 0)) else None
+    complete = False
+    for i in key if kind is tuple else (key,):
         kind = i.__class__
-        if kind is not int and (kind is not slice or i.step is not None):
-            return False
-    return True
+        if kind is int or i is None or (kind is slice and i.step is None):
+            continue
+        if i is not Ellipsis or complete:
+            return None
+        complete = True
+    items: tuple[Any, ...] = key if key.__class__ is tuple else (key,)
+    return items if complete else (*items, ...)
 
 
 def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
     """Split an index into a basic one (None: nothing to do) and (pattern, index tensors) for what
     it leaves.
     """
+    if index.__class__ is int and not x._array.ndim:
+        raise IndexError(
+            "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number."
+        )
     items = list(index) if isinstance(index, tuple) else [index]
     for i, item in enumerate(items):
         if item.__class__ not in BASIC:
@@ -232,11 +237,17 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
                 raise range_error(key, x.shape, 0) from None
             bump(self)
             return
-    basic, tensors = parse(self, key)
+    basic, tensors = plain(self._array, key), None
+    if basic is None:
+        basic, tensors = parse(self, key)
     if basic is None or is_everything(basic, self._array.shape):
         part = self
     else:
-        part = BasicIndex.bind(self, index=basic)
+        try:
+            part = BasicIndex.bind(self, index=basic)
+        except IndexError:
+            parse(self, key)  # says what is wrong
+            raise
     if tensors:
         pattern, indices = tensors
         IndexPut.update(part, as_value(value, part), *indices, pattern=pattern, accumulate=False)
@@ -252,14 +263,15 @@ def is_everything(basic: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
     """Whether a basic index picks all elements where they are: writing to it is writing to the
     tensor itself.
     """
-    if len(basic) != len(shape) + 1:
-        return False
-    return all(
-        [
-            i.__class__ is slice and i.indices(n) == (0, n, 1)
-            for i, n in zip(basic, shape, strict=False)
-        ]
-    )
+    at = 0
+    for i in basic:
+        if i is Ellipsis:
+            at += len(shape) - len(basic) + 1
+        elif i.__class__ is slice and at < len(shape) and i.indices(shape[at]) == (0, shape[at], 1):
+            at += 1
+        else:
+            return False
+    return True
 
 
 def as_value(value: Any, part: Tensor) -> Tensor:

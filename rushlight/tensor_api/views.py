@@ -8,7 +8,7 @@ from typing import Any
 
 from rushlight import dtypes, formats
 from rushlight.core.autograd import check_write
-from rushlight.core.state import modes
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, alias, bump, edge, instance
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
@@ -100,18 +100,34 @@ def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
         return view_dtype(self, numpy_dtype(dtype if dtype is not None else shape[0]))
     else:
         sizes = shape_of(shape, "view")
-    if -1 in sizes:
-        sizes = infer_shape(self._array.size, sizes)
-    try:
-        return V.Reshape.bind(self, shape=sizes)
-    except ValueError:
-        infer_shape(self._array.size, sizes)
+    t = reshaped(self, sizes)
+    if t is None:
         raise ShapeError(
             "view size is not compatible with input tensor's size and stride: "
             f"{tuple(self._array.shape)} with strides "
             f"{strides(self)} cannot be seen as {tuple(sizes)} without a copy. Use .reshape(...) "
             "instead."
-        ) from None
+        )
+    return t
+
+
+def reshaped(t: Tensor, sizes: tuple[int, ...]) -> Tensor | None:
+    """A view in another shape, of which one size may be -1; None when that needs a copy."""
+    x = t._array
+    try:
+        out = x.reshape(sizes)
+    except ValueError:
+        infer_shape(x.size, sizes)
+        raise
+    shape = out.shape
+    if shape != sizes:
+        infer_shape(x.size, sizes)  # NumPy takes any negative size for a -1
+    base = out.base
+    if base is not x and (base is None or base is not x.base):
+        return None
+    if state.busy:
+        return V.Reshape.bind(t, shape=shape)
+    return V.Reshape.linked(t, out, {"shape": shape})
 
 
 def view_dtype(x: Tensor, d: Any) -> Tensor:
@@ -153,12 +169,9 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
         tensor([[0, 1],
                 [2, 3]])
     """
-    x = input._array
-    sizes = infer_shape(x.size, shape_of(shape, "reshape"))
-    try:
-        return V.Reshape.bind(input, shape=sizes)
-    except ValueError:
-        return own(V.Reshape.bind(Contiguous.bind(input), shape=sizes))
+    sizes = shape if shape and shape[0].__class__ is int else shape_of(shape, "reshape")
+    t = reshaped(input, sizes)
+    return own(reshaped(Contiguous.bind(input), sizes)) if t is None else t
 
 
 @method
@@ -183,13 +196,14 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
         >>> torch.ones(2, 3).transpose(0, 1).shape
         torch.Size([3, 2])
     """
-    n = input._array.ndim
+    x = input._array
+    n = x.ndim
     if not n:
         wrap_dim(dim0, 0), wrap_dim(dim1, 0)
         return V.BasicIndex.bind(input, index=(...,))
-    if -n <= dim0 < n and -n <= dim1 < n:
-        return V.Transpose.bind(input, dim0=dim0, dim1=dim1)
-    return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))
+    if state.busy or not (-n <= dim0 < n and -n <= dim1 < n):
+        return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))
+    return V.Transpose.linked(input, x.swapaxes(dim0, dim1), {"dim0": dim0, "dim1": dim1})
 
 
 swapdims = transpose
@@ -275,6 +289,8 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
     """
     shape, have = shape_of(sizes if size is None else (size,), "expand"), self._array.shape
     extra = len(shape) - len(have)
+    if not have and min(shape, default=0) >= 0:
+        return V.Expand.bind(self, shape=shape)
     if extra < 0:
         raise ShapeError(
             f"expand: the number of sizes provided ({len(shape)}) must be at least the number of "

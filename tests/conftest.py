@@ -5,7 +5,9 @@ import pytest
 import torch
 
 import rushlight
+from rushlight.compiler import pipeline
 
+pipeline.checking = True  # programs are verified while they are built
 torch.set_num_threads(1)
 
 

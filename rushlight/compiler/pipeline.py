@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+from rushlight.compiler.backends.loops_reference import LoopsReference
 from rushlight.compiler.backends.reference import Reference
 from rushlight.compiler.graph import Graph, verify
 from rushlight.compiler.passes.dead import drop_dead
@@ -12,15 +13,28 @@ from rushlight.compiler.passes.fold import fold_constants
 from rushlight.compiler.passes.merge import merge_equal
 from rushlight.compiler.passes.rewrite import Pass
 from rushlight.compiler.program import Program
+from rushlight.compiler.verify import verify_lowering, verify_plan
+
+checking = False  # whether each stage's result is verified, as in all tests
 
 PASSES: tuple[Pass, ...] = (drop_dead, fold_constants, merge_equal, drop_dead)
 
 
-def simplified(graph: Graph, check: bool = False) -> Graph:
-    """The graph after all passes; ``check`` verifies it after each."""
-    for step in PASSES:
+def simplified(graph: Graph) -> Graph:
+    """The graph with less to do."""
+    return through(PASSES, graph)
+
+
+def expanded(graph: Graph) -> Graph:
+    """The graph as native code wants it: composites written out."""
+    return through((expand, fold_constants, merge_equal, drop_dead), graph)
+
+
+def through(passes: tuple[Pass, ...], graph: Graph) -> Graph:
+    """The graph after some passes."""
+    for step in passes:
         graph = step(graph)
-        if check:
+        if checking:
             verify(graph)
     return graph
 
@@ -31,18 +45,27 @@ def has_llvm() -> bool:
 
 
 def build(graph: Graph, backend: str | None = None) -> Program:
-    """A program for the graph. ``backend``: "llvm", "reference", or None for the best there is."""
+    """A program for the graph.
+
+    Args:
+        backend: "llvm"; "loops", which interprets the kernels' loops; "reference", which runs the
+            graph's ops; or None for the best there is.
+    """
     given = len(graph.inputs)
+    if checking:
+        verify(graph)
     simple = simplified(graph)
+    if backend == "loops":
+        interpreted = LoopsReference(simple, expanded(simple), given)
+        if checking:
+            verify_lowering(interpreted.lowering)
+        return interpreted
     if backend == "reference" or not has_llvm():
         return Reference(simple, given)
     from rushlight.compiler.backends.llvm.program import Native
 
-    return Native(simple, expanded(simple), given)
-
-
-def expanded(graph: Graph) -> Graph:
-    """The graph as native code wants it: composites written out."""
-    for step in (expand, fold_constants, merge_equal, drop_dead):
-        graph = step(graph)
-    return graph
+    native = Native(simple, expanded(simple), given)
+    if checking:
+        verify_lowering(native.lowering)
+        verify_plan(native.lowering, native.offsets, native.arena.size)
+    return native

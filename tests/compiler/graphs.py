@@ -57,12 +57,16 @@ def outputs_of(graph: Graph) -> list[np.ndarray]:
 
 
 def check(b: Builder, tolerance: float = 1e-5, native: bool = True) -> Any:
-    """Run natively and by reference; returns the native program. ``native``: no op may have been
-    called.
+    """Run natively, by what the loops say, and by reference; returns the native program.
+    ``native``: no op may have been called.
     """
     verify(b.graph)
     expected, found = outputs_of(b.graph), outputs_of(b.graph)
     pipeline.build(b.graph, "reference").run(b.arrays, expected)
+    pipeline.build(b.graph, "loops").run(b.arrays, found)
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+    found = outputs_of(b.graph)
     program = pipeline.build(b.graph)
     for _ in range(2):  # the second run finds the arena used
         program.run(b.arrays, found)

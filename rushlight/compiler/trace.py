@@ -84,7 +84,7 @@ def _comparison(name: str) -> Any:
 
 for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow"):
     setattr(Number, f"__{_name}__", _arithmetic(f"__{_name}__"))
-Number.__neg__ = _arithmetic("__neg__")
+Number.__neg__ = _arithmetic("__neg__")  # type: ignore[method-assign]
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Number, f"__{_name}__", _comparison(f"__{_name}__"))
 Number.__hash__ = float.__hash__  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from rushlight.compiler.backends.llvm.code import Code, Number
-from rushlight.compiler.backends.llvm.columns import Columns, Source, void
+from rushlight.compiler.backends.llvm.columns import Columns, Source
 from rushlight.compiler.backends.llvm.tiles import balanced, tile_rows
 
 REGISTERS = {True: 24, False: 12}  # accumulators, by whether there are 32 registers
@@ -176,4 +176,4 @@ def write_depthwise_weight(
         accs = f.span(0, whole, 1, lambda v, p: vector(v, p, f.lanes), carried)
         return vector(whole, accs, count % f.lanes) if count % f.lanes else accs
 
-    f.span(0, channels, 1, lambda c, _: void(channel(c, _)))
+    f.span(0, channels, 1, channel)

@@ -3,9 +3,8 @@ CPU kernels take.
 
 Every function returns flat values in drawing order; `put` lays them out in an array of any strides.
 Formulas follow torch's kernels to the rounding: where those are scalar C, the same libm is called
-through `math`; where they are vectorised (normal values of 16 and more float32) NumPy's own float32
-functions differ in the last digits. torch is compiled with fused multiply-add, hence `fused`.
-Samplers that reject are in `rejection.py`.
+through `math`; its vectorised functions are in `vector_math.py`. torch is compiled with fused
+multiply-add, hence `fused`. Samplers that reject are in `rejection.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rushlight import dtypes
+from rushlight.core import vector_math
 from rushlight.core.mt19937 import Engine
 
 Array = NDArray[Any]
@@ -305,16 +305,15 @@ def normal_blocks(engine: Engine, count: int, work: Any, whole_blocks: bool) -> 
 
 
 def _blocks_32(uniforms: Array) -> Array:
-    out = np.empty_like(uniforms)
-    halves, pairs = uniforms.reshape(-1, 2, 8), out.reshape(-1, 2, 8)
-    radius = _ONE_32 - halves[:, 0]
-    np.log(radius, radius)
+    halves = uniforms.reshape(-1, 2, 8)
+    pairs = np.empty_like(halves)
+    radius = vector_math.log(_ONE_32 - halves[:, 0])
     radius *= _MINUS_TWO_32
     np.sqrt(radius, radius)
-    angle = halves[:, 1] * _TWO_PI_32
-    np.multiply(np.cos(angle), radius, pairs[:, 0])
-    np.multiply(np.sin(angle), radius, pairs[:, 1])
-    return out
+    sine, cosine = vector_math.sin_cos(halves[:, 1] * _TWO_PI_32)
+    np.multiply(cosine, radius, pairs[:, 0])
+    np.multiply(sine, radius, pairs[:, 1])
+    return pairs.reshape(-1)
 
 
 def _blocks_64(uniforms: Array) -> Array:
@@ -428,6 +427,14 @@ def geometric(engine: Engine, count: int, dtype: Any, p: float) -> Array:
         return values if dtypes.is_floating(dtype) else values.astype(np.int64)
 
     return of_doubles(engine, count, dtype, "log", transform)
+
+
+def laplace(engine: Engine, count: int, dtype: Any) -> Array:
+    """Laplace values of location 0 and scale 1: an exponential on either side, by the sign of u."""
+    u = uniform(engine, count, dtype, float(dtypes.finfo(dtypes.of[dtype]).eps) - 1, 1.0)
+    log1p = vector_math.log1p if dtype is dtypes.float32 else np.log1p
+    values: Array = np.sign(u) * log1p(-np.abs(u))
+    return rounded(np.negative(values, values), dtype)
 
 
 def log_normal(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.core.generator import default_generator
 from rushlight.core.tensor import Tensor
 from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution, checked
 from rushlight.distributions.utils import broadcast_all
-from rushlight.dtypes import finfo
+from rushlight.ops import random
 
 __all__ = ["Laplace"]
 
@@ -51,9 +52,9 @@ class Laplace(Distribution):
         return 2**0.5 * self.scale
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        u = self.loc.new_empty(self._extended_shape(sample_shape))
-        u.uniform_(finfo(u.dtype).eps - 1, 1)
-        return self.loc - self.scale * u.sign() * (-u.abs()).log1p()
+        noise = self.loc.new_empty(self._extended_shape(sample_shape))
+        noise = random.Laplace.update(noise, engine=default_generator)
+        return self.loc + self.scale * noise
 
     @checked
     def log_prob(self, value: Tensor) -> Tensor:

@@ -392,7 +392,8 @@ def rrelu_noise(input: Tensor, lower: float, upper: float) -> Tensor:
     x = input._array
     noise = np.ones(x.shape, x.dtype)
     low = x <= 0
-    noise[low] = default_generator.doubles(int(np.count_nonzero(low))) * (upper - lower) + lower
+    start, stop = (float(x.dtype.type(bound)) for bound in (lower, upper))
+    noise[low] = default_generator.doubles(int(np.count_nonzero(low))) * (stop - start) + start
     return wrap(noise)
 
 

@@ -90,6 +90,13 @@ class Cauchy(Draw):
         return sampling.cauchy(engine, x.size, x.dtype, median, sigma)
 
 
+class Laplace(Draw):
+    """Laplace values of location 0 and scale 1."""
+
+    def values(self, x, *, engine):
+        return sampling.laplace(engine, x.size, x.dtype)
+
+
 class LogNormal(Draw):
     """exp of normal values."""
 

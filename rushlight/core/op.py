@@ -34,7 +34,7 @@ from rushlight.core.tensor import (
     wrap,
     written,
 )
-from rushlight.errors import DTypeError, ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 
 NUMBERS = frozenset((int, float, bool))
 FLOATS = dtypes.FLOATS
@@ -118,12 +118,28 @@ class Op:
             reads = parameters(cls.grads)[0][2:]
             self.joint = (self.grads, tuple([where.get(r, r) for r in reads]))  # type: ignore[attr-defined]
         self.differentiable = self.joint is not None or any(rule for rule, _ in self.rules)
+        self.rules = [
+            (rule or self._without_rule(name), reads)
+            for name, (rule, reads) in zip(self.names, self.rules, strict=True)
+        ]
         self._kept: dict[Any, tuple[tuple[int, ...], bool]] = {}
         if len(self.names) == 1 and not self.variadic:
             self.keep_only = self._flags(True)
         if len(self.names) == 2 and not self.variadic:
             self.keep_first, self.keep_second = self._flags(True, False), self._flags(False, True)
             self.keep_both = self._flags(True, True)
+
+    def _without_rule(self, name: str) -> Callable[..., Any]:
+        """The rule of an input that has none: it says so, if the gradient is asked for."""
+        of = type(self).__name__.lower()
+
+        def refuse(g: Any) -> Any:
+            raise NotSupportedError(
+                f"the derivative for '{of}: {name}' is not implemented. Detach {name}, or"
+                " compute it from functions that have one."
+            )
+
+        return refuse
 
     def kept(self, edges: tuple[Any, ...], outs: int) -> tuple[tuple[int, ...], bool]:
         """Which inputs, and outputs counted on from there, are saved when a gradient goes along

@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.lower import Group, Step
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -111,3 +113,16 @@ def step_loads(step: Group) -> list[tuple[Any, int]]:
         if e.op == "load":
             found.append((e.data[1], e.data[0]))
     return found
+
+
+def aligned(size: int) -> np.ndarray[Any, Any]:
+    """Bytes that begin at a cache line."""
+    storage = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -address(storage) % ALIGNMENT
+    return storage[start : start + size]
+
+
+def address(a: np.ndarray[Any, Any]) -> int:
+    """Where an array's elements begin."""
+    where: int = a.__array_interface__["data"][0]
+    return where

@@ -404,20 +404,34 @@ def test_a_step_of_linear_regression():
         (b.graph.inputs[2], b.op(arithmetic.Sub, w, b.op(arithmetic.Mul, gw, lr))),
         (b.graph.inputs[3], b.op(arithmetic.Sub, c, b.op(arithmetic.Mul, gc, lr))),
     ]
-    assert len(check(b).segments) == 1
+    assert check(b).native_only
 
 
 def test_cached_code_is_found_and_broken_files_are_ignored(tmp_path, monkeypatch):
+    from rushlight.compiler.backends.llvm import jit
+
     monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path))
+    jit.forget()
     b = Builder()
     b.returns(b.op(math.Exp, b.input(normal(37))))
     check(b)
     (file,) = (tmp_path / "objects").iterdir()
     whole = file.read_bytes()
+    jit.forget()
     check(b)
     file.write_bytes(whole[:100])
+    jit.forget()
     check(b)
     assert file.read_bytes() == whole
+
+
+def test_equal_kernels_are_compiled_once():
+    b = Builder()
+    x = b.input(normal(8, 37))
+    halves = [b.op(view.BasicIndex, x, index=(slice(i, i + 4),)) for i in (0, 4)]
+    program = check(b.returns(*[b.op(math.Exp, h) for h in halves]))
+    assert len(program.launches) == 2
+    assert len({launch.ir for _, launch in program.launches}) == 1
 
 
 def test_avx2_code(monkeypatch):

@@ -16,19 +16,32 @@ from rushlight.compiler.backends.llvm.text import (
 )
 
 Number = int | str
+SIGNATURE = "ptr %at, i64 %lo, i64 %hi, ptr %scratch"  # of kernels, see launch.py
 
 
 class Code(Function):
     """A function over elements of one dtype: offsets count them, vectors fill a register."""
 
-    def __init__(self, module: Module, name: str, signature: str, d: np.dtype[Any]) -> None:
-        super().__init__(module, name, signature)
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        signature: str,
+        d: np.dtype[Any],
+        linkage: str = "private",
+    ) -> None:
+        super().__init__(module, name, signature, linkage=linkage)
         self.dtype, self.size = d, d.itemsize
         self.element = scalar_type(d)
         self.lanes = module.width // (8 * d.itemsize)
         self.vector = vector_type(self.element, self.lanes)
         self.suffix = mangled(self.element, self.lanes)
         self.bits = vector_type("i1", self.lanes)
+
+    def operand(self, number: int) -> str:
+        """The address of a kernel's operand."""
+        place = self(f"getelementptr inbounds ptr, ptr %at, i64 {number}")
+        return self(f"load ptr, ptr {place}, !invariant.load !2")
 
     # Integers and addresses
 
@@ -234,7 +247,7 @@ class Code(Function):
         """A constant array."""
         text = f"[{len(values)} x {kind}] [{', '.join([f'{kind} {v}' for v in values])}]"
         name = f"@t_{self.module_key(text)}"
-        self.module.declarations.add(f"{name} = internal constant {text}")
+        self.module.declarations.add(f"{name} = private constant {text}")
         return name
 
     @staticmethod
@@ -261,3 +274,8 @@ class Code(Function):
     def mask_kind(self) -> str:
         """The type of a mask's entry in a table."""
         return "i16" if self.lanes == 16 else "i8"
+
+
+def kernel(width: int, d: np.dtype[Any]) -> Code:
+    """A kernel in the making, in a module of its own, for vectors of ``width`` bits."""
+    return Code(Module(width), "kernel", SIGNATURE, d, linkage="")

@@ -6,8 +6,13 @@ import ctypes
 import ctypes.util
 import functools
 import hashlib
+import itertools
 import os
+import platform
 import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,11 @@ def target() -> tuple[Any, str, str]:
     if forced:
         return llvm, forced, ""
     return llvm, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def on_x86() -> bool:
+    """Whether the processor is x86."""
+    return platform.machine().lower() in ("x86_64", "amd64", "i686")
 
 
 def vector_bits() -> int:
@@ -62,7 +72,7 @@ def key_of(ir: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(path: Path) -> bytes | None:
+def load_file(path: Path) -> bytes | None:
     """A cached object, or None where there is none that is whole. Files end with their content's
     hash.
     """
@@ -90,11 +100,11 @@ def object_code(ir: str) -> bytes:
     """Machine code for IR, from the cache if it is there."""
     folder = cache_folder()
     path = None if folder is None else folder / key_of(ir)
-    found = None if path is None else load(path)
+    found = None if path is None else load_file(path)
     if found is not None:
         return found
     llvm = target()[0]
-    module = llvm.parse_assembly(ir)
+    module = llvm.parse_assembly(ir, llvm.create_context())  # contexts are not for several threads
     module.verify()
     body: bytes = machine().emit_object(module)
     if path is not None:
@@ -102,36 +112,58 @@ def object_code(ir: str) -> bytes:
     return body
 
 
-class Code:
-    """Loaded machine code."""
-
-    def __init__(self, ir: str) -> None:
-        llvm = target()[0]
-        declare_library(llvm)
-        self.body = object_code(ir)  # LLVM reads it where it is
-        self.file = llvm.ObjectFileRef.from_data(self.body)
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine())
-        self.engine.add_object_file(self.file)
-        self.engine.finalize_object()
-
-    def function(self, name: str) -> Any:
-        """A function ``int32 name(void *)``, called without releasing the interpreter's lock when
-        ``name`` is quick.
-        """
-        return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(
-            self.engine.get_function_address(name)
-        )
+def load(body: bytes, names: Sequence[str]) -> list[int]:
+    """Load machine code for the rest of the process; the addresses of functions in it."""
+    llvm = target()[0]
+    library = llvm.JITLibraryBuilder().add_object_img(body)
+    for name in names:
+        library.export_symbol(name)
+    for name, place in library_functions():
+        library.import_symbol(name, place)
+    loaded = library.link(linker(), f"part{next(_count)}")
+    _loaded.append(loaded)
+    return [loaded[name] for name in names]
 
 
 @functools.cache
-def declare_library(llvm: Any) -> None:
-    """Tell the linker where the C library's functions are that it does not find by itself."""
+def linker() -> Any:
+    """What puts machine code into memory."""
+    return target()[0].create_lljit_compiler(machine(), use_jit_link=False)
+
+
+_loaded: list[Any] = []
+_count = itertools.count()
+_kernels: dict[str, int] = {}  # the address of each kernel loaded, by its key
+_lock = threading.Lock()
+
+
+def kernels(irs: Sequence[str]) -> list[int]:
+    """The address of ``@kernel`` in each module. Equal modules are compiled once, different ones on
+    all processors.
+    """
+    keys = [key_of(ir)[:32] for ir in irs]
+    with _lock:
+        new = {key: ir for key, ir in zip(keys, irs, strict=True) if key not in _kernels}
+        if new:
+            texts = [ir.replace("@kernel(", f"@k{key}(") for key, ir in new.items()]
+            with ThreadPoolExecutor(min(len(texts), os.cpu_count() or 1)) as threads:
+                bodies = list(threads.map(object_code, texts))
+            for key, body in zip(new, bodies, strict=True):
+                (_kernels[key],) = load(body, [f"k{key}"])
+        return [_kernels[key] for key in keys]
+
+
+def forget() -> None:
+    """Compile, or read from disk, every kernel anew; what was loaded stays loaded."""
+    _kernels.clear()
+
+
+@functools.cache
+def library_functions() -> list[tuple[str, int]]:
+    """The C library's functions that kernels may call, and where they are."""
     from rushlight.compiler.backends.llvm.math import LIBRARY
 
     library = ctypes.CDLL(ctypes.util.find_library("m"))
-    for name in sorted(LIBRARY):
-        for symbol in (name, name + "f"):
-            if not llvm.address_of_symbol(symbol):
-                llvm.add_symbol(
-                    symbol, ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
-                )
+    symbols = [symbol for name in sorted(LIBRARY) for symbol in (name, name + "f")]
+    places = [ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value for symbol in symbols]
+    return [(symbol, place or 0) for symbol, place in zip(symbols, places, strict=True)]

@@ -15,10 +15,13 @@ the loops within it.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.backends.llvm.code import SIGNATURE
+from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.math import Vectors
 from rushlight.compiler.backends.llvm.text import (
     Function,
@@ -31,6 +34,11 @@ from rushlight.compiler.backends.llvm.text import (
 from rushlight.compiler.loops import Affine, Expr, Kernel, Store, Table
 
 BOOL = np.dtype(bool)
+CHEAP = frozenset(
+    ("add", "sub", "mul", "neg", "abs", "max", "min", "lt", "le", "gt", "ge", "eq", "ne", "and")
+    + ("or", "xor", "not", "where", "cast", "load", "const", "number", "axis", "reduce", "sqrt")
+    + ("floor", "ceil", "trunc", "rint")
+)
 STRAIGHT = 4  # vectors of a row that are written out instead of looped over
 
 
@@ -103,21 +111,37 @@ def expressions(kernel: Kernel) -> list[Expr]:
     return list(seen.values())
 
 
-class Writer:
-    """Writes one kernel. ``pointers`` say where buffers are: (slot of the arguments, offset)."""
+BLOCK = 4096  # elements of a unit, where units are parts of one axis
 
-    def __init__(self, module: Module, name: str, kernel: Kernel, pointers: dict[Any, str]) -> None:
+
+class Writer:
+    """Writes one kernel, see launch.py. ``operands``: (buffer, offset in elements) of each."""
+
+    def __init__(self, kernel: Kernel, width: int) -> None:
         self.kernel = kernel = collapse(kernel)
         self.exprs = expressions(kernel)
-        self.f = Function(module, name, "ptr %args")
-        self.pointers = pointers
-        self.choose_lanes(module)
+        self.f = Function(Module(width), "kernel", SIGNATURE, linkage="")
+        self.operands: dict[Any, tuple[int, int, int]] = {}  # number, offset, size of an element
+        self.units = 1
+        self.choose_lanes(self.f.module)
         self.measure()
         self.memo: list[dict[Any, str]] = [{} for _ in range(len(self.nest) + 1)]
         self.room: list[Any] = [self.f.here]  # where code of each depth goes
         self.counters: dict[int, str] = {}
         self.rows(0)
         self.f.end()
+
+    def launch(self) -> Launch:
+        """The kernel, ready to be compiled."""
+        operands = tuple([(b, offset * size) for b, (_, offset, size) in self.operands.items()])
+        return Launch(self.f.module.text(), operands, self.units, cost=self.cost())
+
+    def cost(self) -> float:
+        """A guess at the nanoseconds of all units."""
+        each = sum([0.02 if e.op in CHEAP else 0.4 for e in self.exprs]) + 0.1 * len(
+            self.kernel.stores
+        )
+        return each * math.prod(self.kernel.sizes.values())
 
     # Plan
 
@@ -200,10 +224,20 @@ class Writer:
     def plain_loop(self, at: int, carried: list[tuple[str, str]], body: Any) -> list[str]:
         """A loop whose axis is the same in all lanes."""
         axis = self.nest[at]
+        if at == 0 and self.row_depth:
+            self.units = self.kernel.sizes[axis]
+            return self.looped(at, "%hi", 1, carried, axis, body, "%lo")
         return self.looped(at, self.kernel.sizes[axis], 1, carried, axis, body)
 
     def looped(
-        self, at: int, stop: int, step: int, carried: list[tuple[str, str]], axis: int, body: Any
+        self,
+        at: int,
+        stop: int | str,
+        step: int,
+        carried: list[tuple[str, str]],
+        axis: int,
+        body: Any,
+        start: int | str = 0,
     ) -> list[str]:
         place: list[Any] = []
         self.f.here.append(place)
@@ -219,7 +253,7 @@ class Writer:
             self.room.pop()
             return result
 
-        result = self.f.loop(stop, step, carried, inside)
+        result = self.f.loop(stop, step, carried, inside, start)
         for depth in range(at + 1, len(self.memo)):
             self.memo[depth].clear()
         for d in open_depths:
@@ -235,32 +269,51 @@ class Writer:
         vectors, tail = divmod(size, lanes)
         accs = [start for _, start in carried]
         done = 0
+        outermost = at == 0 and self.row_depth > 0
         if vectors + bool(tail) > STRAIGHT:
             unroll = 4 if carried or self.across else 2
             unroll = min(unroll, max(1, 48 // max(1, len(self.exprs)) * 2))
-            main = vectors // unroll * unroll
+            done = vectors // unroll * unroll
+            turn = [(f"{u}", ("loop", u * lanes), 0) for u in range(unroll)]
+            start, stop = self.part(done, unroll) if outermost else ("0", str(done * lanes))
             accs = self.looped(
-                at,
-                main * lanes,
-                unroll * lanes,
-                carried,
-                axis,
-                lambda names: body(
-                    [(f"{u}", ("loop", u * lanes), 0) for u in range(unroll)], names
-                ),
+                at, stop, unroll * lanes, carried, axis, lambda names: body(turn, names), start
             )
-            done = main
         rest = [(f"s{k}", ("at", k * lanes), 0) for k in range(done, vectors)]
         if tail:
             rest.append((f"s{vectors}", ("at", vectors * lanes), tail))
         if rest:
+            shared = outermost and self.units > 1
+            after = self.only_last() if shared else ""
             self.room.append(self.f.here)
             accs = body(rest, accs)
             self.room.pop()
             if done:
                 for depth in range(at + 1, len(self.memo)):
                     self.memo[depth].clear()
+            if shared:
+                self.f.do(f"br label %{after}")
+                self.f.label(after)
         return accs
+
+    def part(self, vectors: int, unroll: int) -> tuple[str, str]:
+        """The positions that units lo to hi - 1 cover, of an axis of so many vectors."""
+        block = max(unroll, BLOCK // (self.lanes * unroll) * unroll)
+        self.units = max(1, vectors // block)
+        if self.units == 1:
+            return "0", str(vectors * self.lanes)
+        start = self.f(f"mul nsw i64 %lo, {block * self.lanes}")
+        end = self.f(f"mul nsw i64 %hi, {block * self.lanes}")
+        last = self.f(f"icmp eq i64 %hi, {self.units}")
+        return start, self.f(f"select i1 {last}, i64 {vectors * self.lanes}, i64 {end}")
+
+    def only_last(self) -> str:
+        """What follows is for the last unit; returns the label behind it."""
+        inside, after = self.f.name_of("R"), self.f.name_of("A")
+        last = self.f(f"icmp eq i64 %hi, {self.units}")
+        self.f.do(f"br i1 {last}, label %{inside}, label %{after}")
+        self.f.label(inside)
+        return after
 
     # Stages
 
@@ -386,6 +439,7 @@ class Writer:
         if e.op == "load":
             return self.load(e, chunk, varies, depth)
         if e.op == "number":
+            self.operand_of(e.data, 0, 8)
             return self.f(f"load double, ptr {self.pointer(e.data)}", self.room[0])
         if e.op == "axis":
             return self.position(e.data, chunk, varies, depth)
@@ -413,22 +467,20 @@ class Writer:
         found = self.memo[0].get(key)
         if found is None:
             f, room = self.f, self.room[0]
-            found = self.memo[0][key] = self.write_pointer(f, room, self.pointers[buffer])
+            p = f(f"getelementptr inbounds ptr, ptr %at, i64 {self.operands[buffer][0]}", room)
+            found = self.memo[0][key] = f(f"load ptr, ptr {p}, !invariant.load !2", room)
         return found
 
-    @staticmethod
-    def write_pointer(f: Function, room: Any, where: Any) -> str:
-        """The pointer to a buffer: (slot of the arguments, offset in bytes)."""
-        slot, offset = where
-        p = f(f"getelementptr inbounds i8, ptr %args, i64 {8 * slot}", room)
-        p = f(f"load ptr, ptr {p}, !invariant.load !2", room)
-        return f(f"getelementptr inbounds i8, ptr {p}, i64 {offset}", room) if offset else p
+    def operand_of(self, buffer: Any, offset: int, size: int) -> int:
+        """Make a buffer an operand that begins at the offset of its first use; the offset."""
+        return self.operands.setdefault(buffer, (len(self.operands), offset, size))[1]
 
     def address(self, buffer: Any, where: Affine, size: int, chunk: Any) -> tuple[str, int]:
         """Pointer to an element (the first of a vector), and the depth at which it is known."""
+        # equal kernels on other parts of a buffer have the same code
+        extra = where.const - self.operand_of(buffer, where.const, size)
         p, depth = self.pointer(buffer), 0
         key: tuple[Any, ...] = ("address", buffer, size)
-        extra = where.const
         for d, axis in enumerate(self.nest):
             c = where.of(axis)
             if not c:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 from typing import Any
 
-import numpy as np
-
 from rushlight.compiler.backends.llvm import gemm
-from rushlight.compiler.backends.llvm.code import Code
+from rushlight.compiler.backends.llvm.code import kernel
+from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.text import Module, literal
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.windows import Windows
@@ -36,11 +36,14 @@ def blas_address(name: str) -> int:
     return address
 
 
+BLAS = {"float": "sgemm", "double": "dgemm"}  # operands that are addresses of routines
+
+
 def reference(module: Module, value: Any, kind: str) -> str:
     """The address of a constant: Fortran takes everything by address."""
     text = literal(value, kind) if kind in ("float", "double") else str(value)
     name = f"@c_{kind}_{str(value).replace('.', '_').replace('-', 'm')}"
-    module.declarations.add(f"{name} = internal constant {kind} {text}")
+    module.declarations.add(f"{name} = private constant {kind} {text}")
     return name
 
 
@@ -60,42 +63,42 @@ class Operand:
         ]
 
 
-def write_product(
-    module: Module, name: str, windows: Windows, node: Node, pointers: dict[Any, Any]
-) -> int:
-    """A function that computes the product of a node's inputs, in tiles or through BLAS.
-
-    Returns the bytes of scratch memory that it needs.
-    """
+def launches(windows: Windows, node: Node, width: int) -> list[Launch]:
+    """The launches that compute the product of a node's inputs, in tiles or through BLAS."""
     (a, b), out = node.inputs, node.outputs[0]
-    from rushlight.compiler.backends.llvm.kernels import Writer
-
-    f = Code(module, name, "ptr %args", out.dtype)
-    kind, size = ("float", 4) if out.dtype == np.float32 else ("double", 8)
+    f = kernel(width, out.dtype)
+    module, size = f.module, f.size
+    kind = "float" if size == 4 else "double"
     batch = out.shape[:-2]
     x, y = Operand(windows, a, batch), Operand(windows, b, batch)
     (m, k), n = a.shape[-2:], b.shape[-1]
-    bases = [
-        (Writer.write_pointer(f, f.here, pointers[x.root.number]), x.offset, x.batch),
-        (Writer.write_pointer(f, f.here, pointers[y.root.number]), y.offset, y.batch),
-        (Writer.write_pointer(f, f.here, pointers[out.number]), 0, batch_strides(out.shape)),
+    bases = list(
+        zip(
+            [f.operand(i) for i in range(3)],
+            [x.batch, y.batch, batch_strides(out.shape)],
+            strict=True,
+        )
+    )
+    places: list[tuple[Any, int]] = [
+        (x.root.number, x.offset * size),
+        (y.root.number, y.offset * size),
+        (out.number, 0),
     ]
+    cost = 2 * math.prod(batch) * m * n * k / (320 / size)
     sizes = gemm.Matrices(m, n, k, x.distance, x.by_rows, y.distance, y.by_rows)
     if gemm.suits(sizes, f.lanes):
-        scratch = Writer.write_pointer(f, f.here, pointers["scratch"])
-        operands = [(f.at(p, offset), steps) for p, offset, steps in bases]
-        count = gemm.write(f, sizes, batch, operands, scratch)
+        count = gemm.write(f, sizes, batch, bases, "%scratch")
         f.end()
-        return count * size
-    routine = Writer.write_pointer(f, f.here, pointers["gemm" + kind])
+        return [Launch(module.text(), tuple(places), scratch=count * size, cost=cost)]
+    places.append((BLAS[kind], 0))
+    routine = f.operand(3)
     letter = {True: reference(module, ord("N"), "i8"), False: reference(module, ord("T"), "i8")}
     one, zero = reference(module, 1.0, kind), reference(module, 0.0, kind)
     i = [reference(module, v, "i32") for v in (n, m, k, y.distance, x.distance, n)]
 
     def call(at: list[str]) -> None:
         p = []
-        for base, offset, steps in bases:
-            q = f(f"getelementptr inbounds i8, ptr {base}, i64 {offset * size}")
+        for q, steps in bases:
             for j, step in zip(at, steps, strict=True):
                 if step:
                     far = f(f"mul nsw i64 {j}, {step * size}")
@@ -129,7 +132,7 @@ def write_product(
 
     loops([])
     f.end()
-    return 0
+    return [Launch(module.text(), tuple(places), cost=cost)]
 
 
 def batch_strides(shape: tuple[int, ...]) -> list[int]:

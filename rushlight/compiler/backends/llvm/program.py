@@ -1,30 +1,33 @@
-"""A graph as a native program: consecutive native steps are one function of one pointer."""
+"""A graph as a native program: a table of launches over one block of addresses."""
 
 from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler import memory
-from rushlight.compiler.backends.llvm import jit, templates
+from rushlight.compiler.backends.llvm import jit, products, runtime, templates, workers
 from rushlight.compiler.backends.llvm.kernels import Writer
-from rushlight.compiler.backends.llvm.products import blas_address, write_product
-from rushlight.compiler.backends.llvm.text import Function, Module
+from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
-from rushlight.compiler.lower import Call, Check, Group, Lowering, Product, Step, Template
+from rushlight.compiler.lower import Call, Group, Lowering, Product, Step, Template
+from rushlight.compiler.memory import address, aligned
+
+FREELY = 200_000.0  # nanoseconds: longer programs run without the interpreter's lock
 
 
 class Native:
-    """Kernels, buffers and the order to run them in.
+    """Launches, buffers and the order to run them in.
 
-    The argument block holds, in order, the addresses of the inputs, the outputs, the arena, the
-    numbers, BLAS's two products, and
-    scratch memory.
+    The block holds, in order, the addresses of the inputs, the outputs, the arena, the numbers,
+    and the scratch memory that a step's launches share. A value's place is a slot of the block and
+    an offset in bytes.
     """
 
     def __init__(self, graph: Graph, expanded: Graph, given: int) -> None:
@@ -34,37 +37,30 @@ class Native:
         self.inputs = [i.value for i in low.graph.inputs]
         self.ends = list(low.graph.ends())
         self.layout()
-        self.segments: list[Any] = []
         self.build()
         self.lock = threading.Lock()
 
     # Build
 
     def layout(self) -> None:
-        """Give every value an address: (slot of the argument block, offset in bytes)."""
+        """Give every value a place."""
         low, n = self.lowering, len(self.inputs)
         own = {v.number for v in (*self.inputs, *self.ends)}
         self.offsets, size = memory.plan(low.steps, own)
-        self.arena, self.scratch_size = aligned(size), 0
+        self.arena = aligned(size)
         slots = n + len(self.ends)
-        self.pointers: dict[Any, tuple[int, int]] = {
+        self.places: dict[Any, tuple[int, int]] = {
             v.number: (k, 0) for k, v in enumerate(self.inputs)
         }
-        self.pointers.update({v.number: (n + k, 0) for k, v in enumerate(self.ends)})
-        self.pointers.update({number: (slots, offset) for number, offset in self.offsets.items()})
+        self.places.update({v.number: (n + k, 0) for k, v in enumerate(self.ends)})
+        self.places.update({number: (slots, offset) for number, offset in self.offsets.items()})
         self.numbers = np.zeros(max(1, n))
         for k, v in enumerate(self.inputs):
             if v.number in low.numbers:
-                self.pointers[v.number] = (slots + 1, 8 * k)
-        self.pointers["scratch"] = (slots + 4, 0)
-        self.pointers["gemmfloat"], self.pointers["gemmdouble"] = (slots + 2, 0), (slots + 3, 0)
-        self.block = (ctypes.c_void_p * (slots + 5))()
+                self.places[v.number] = (slots + 1, 8 * k)
+        self.places[SHARED] = (slots + 2, 0)
+        self.block = np.zeros(slots + 3, np.int64)
         self.block[slots], self.block[slots + 1] = address(self.arena), address(self.numbers)
-        if any([isinstance(s, Product) for s in low.steps]):
-            self.block[slots + 2], self.block[slots + 3] = (
-                blas_address("sgemm"),
-                blas_address("dgemm"),
-            )
         self.held: list[Any] = [None] * slots
         self.is_number = [v.number in low.numbers for v in self.inputs]
         self.temporary: dict[int, Any] = {}  # contiguous copies of inputs
@@ -72,69 +68,97 @@ class Native:
             array = np.ascontiguousarray(entry.source)
             self.held[k] = array
             self.block[k] = address(array)
-        self.block_address = ctypes.c_void_p(ctypes.addressof(self.block))
 
     def build(self) -> None:
-        """Write, compile and load the native functions."""
-        module = Module(jit.vector_bits())
-        run: list[str] = []
-        plan: list[Any] = []
-        for k, step in enumerate(self.lowering.steps):
+        """Write and compile the kernels, and the table of launches."""
+        self.launches: list[tuple[Step, Launch | None]] = []
+        self.parts: list[Any] = []  # of a run: (first launch, last + 1), or a call
+        start = 0
+        width = jit.vector_bits()
+        for step in self.lowering.steps:
             if isinstance(step, Call):
-                if run:
-                    plan.append(self.segment(module, run))
-                    run = []
-                plan.append(step)
+                if len(self.launches) > start:
+                    self.parts.append((start, len(self.launches)))
+                self.parts.append(self.caller(step))
+                start = len(self.launches)
             else:
-                run.append(self.write_step(module, f"step{k}", step))
-        if run:
-            plan.append(self.segment(module, run))
-        self.scratch = aligned(self.scratch_size)  # for one step at a time
-        self.block[len(self.block) - 1] = address(self.scratch)
-        self.ir = module.text()
-        self.code = jit.Code(self.ir) if module.functions else None
-        for item in plan:
-            if isinstance(item, str):
-                self.segments.append(self.code.function(item))  # type: ignore[union-attr]
-            else:
-                self.segments.append(self.caller(item))
-        self.native_only = all([isinstance(item, str) for item in plan])
+                self.launches += [(step, x) for x in self.launches_of(step, width)]
+        if len(self.launches) > start:
+            self.parts.append((start, len(self.launches)))
+        self.native_only = all([type(part) is tuple for part in self.parts])
+        known = [x for _, x in self.launches if x is not None]
+        self.cost = sum([x.cost for x in known])
+        self.parallel = any([x.chunks() > 1 for x in known])
+        self.scratch_size = max([x.scratch for x in known], default=0)
+        self.scratch = aligned(self.scratch_size)
+        self.shared = aligned(max([x.shared for x in known], default=0))
+        self.block[-1] = address(self.shared)
+        self.write_table(
+            dict(zip([x.ir for x in known], jit.kernels([x.ir for x in known]), strict=True))
+        )
 
-    def write_step(self, module: Module, name: str, step: Step) -> str:
-        """The instruction that runs a step, whose function is added to the module."""
+    def launches_of(self, step: Step, width: int) -> list[Launch | None]:
+        """The launches of a step that is no call; None is a check."""
+        node = step.nodes[0]
         if isinstance(step, Group):
-            Writer(module, name, step.kernel, self.pointers)  # type: ignore[arg-type]
-        elif isinstance(step, Product):
-            node = step.nodes[0]
-            size = write_product(module, name, self.lowering.windows, node, self.pointers)
-            self.scratch_size = max(self.scratch_size, size)
-        elif isinstance(step, Template):
-            windows = self.lowering.windows
-            size = templates.write(module, name, step.nodes[0], self.pointers, windows)
-            self.scratch_size = max(self.scratch_size, size)
-        elif isinstance(step, Check):
-            root = self.lowering.windows.root(step.nodes[0].inputs[0])
-            return f"check {self.pointers[root.number][0]} {self.pointers[root.number][1]}"
-        return f"call void @{name}(ptr %args)"
+            return [Writer(step.kernel, width).launch()]  # type: ignore[arg-type]
+        if isinstance(step, Product):
+            return [*products.launches(self.lowering.windows, node, width)]
+        if isinstance(step, Template):
+            return [*templates.launches(node, width)]
+        return [None]
 
-    def segment(self, module: Module, run: list[str]) -> str:
-        """A function that runs consecutive steps; it returns 1 where a check fails."""
-        name = f"segment{len([n for n in module.functions if n.startswith('segment')])}"
-        f = Function(module, name, "ptr %args", "i32", "")
-        for line in run:
-            if line.startswith("check"):
-                _, slot, offset = line.split()
-                p = Writer.write_pointer(f, f.here, (int(slot), int(offset)))
-                fine = f(f"trunc i8 {f(f'load i8, ptr {p}')} to i1")
-                good, bad = f.name_of("G"), f.name_of("B")
-                f.do(f"br i1 {fine}, label %{good}, label %{bad}")
-                f.label(bad)
-                f.do("ret i32 1")
-                f.label(good)
-            else:
-                f.do(line)
-        f.end("ret i32 0")
-        return name
+    def operands(self, step: Step, launch: Launch | None) -> list[tuple[int, int]]:
+        """The places of a launch's operands."""
+        if launch is None:
+            return [self.places[self.lowering.windows.root(step.nodes[0].inputs[0]).number]]
+        if not isinstance(step, Template):
+            return [self.place(key, offset) for key, offset in launch.operands]
+        values, found = [*step.nodes[0].inputs, *step.nodes[0].outputs], []
+        for key, offset in launch.operands:
+            if key == SHARED:
+                found.append(self.place(SHARED, offset))
+                continue
+            root, _, start = self.lowering.windows.layout(values[key])
+            found.append(self.place(root.number, offset + start * root.dtype.itemsize))
+        return found
+
+    def place(self, key: Any, offset: int) -> tuple[int, int]:
+        """A buffer's slot, and an offset from the slot's address."""
+        if key in products.BLAS.values():
+            return -1, products.blas_address(key)
+        slot, start = self.places[key]
+        return slot, start + offset
+
+    def write_table(self, code: dict[str, int]) -> None:
+        """Write down the launches for the runtime, see runtime.py."""
+        rows = [self.operands(step, launch) for step, launch in self.launches]
+        self.targets = np.zeros(max(1, sum([len(row) for row in rows])), np.int64)
+        self.table = np.zeros((max(1, len(rows)), runtime.LAUNCH_WORDS), np.int64)
+        fixed, patches, at = len(self.inputs) + len(self.ends), [], address(self.targets)
+        used = 0
+        for line, row, (_, launch) in zip(self.table, rows, self.launches, strict=False):
+            line[runtime.OPERANDS] = at + 8 * used
+            if launch is not None:
+                line[runtime.FUNCTION] = code[launch.ir]
+                line[runtime.UNITS], line[runtime.CHUNKS] = launch.units, launch.chunks()
+            for slot, offset in row:
+                if 0 <= slot < fixed:
+                    patches.append((slot, offset, at + 8 * used))
+                else:
+                    self.targets[used] = offset + (int(self.block[slot]) if slot >= 0 else 0)
+                used += 1
+        self.patches = np.array(patches or [(0, 0, 0)], np.int64)
+        self.record = np.zeros(runtime.RECORD_WORDS, np.int64)
+        self.record[runtime.LAUNCHES] = address(self.table)
+        self.record[runtime.PATCHES] = address(self.patches)
+        self.record[runtime.PATCH_COUNT] = len(patches)
+        self.record[runtime.BLOCK] = address(self.block)
+        self.record[runtime.SCRATCH] = address(self.scratch)
+        self.record_address = ctypes.c_void_p(address(self.record))
+        functions = runtime.functions()
+        self.prepare = functions["prepare"]
+        self.go = functions["run freely" if self.cost > FREELY else "run"]
 
     def caller(self, step: Call) -> Any:
         """A function of the inputs and outputs that runs an op's own code."""
@@ -154,7 +178,7 @@ class Native:
     def array_of(self, v: Value) -> Any:
         """A function of the inputs and outputs that returns the array of a root."""
         n = len(self.inputs)
-        slot, offset = self.pointers[v.number]
+        slot, offset = self.places[v.number]
         if slot < n:
             return lambda i, o: i[slot]
         if slot < n + len(self.ends):
@@ -169,7 +193,7 @@ class Native:
         """As ``array_of``, for any value; views look at their root."""
         low = self.lowering
         if v.number in low.numbers:
-            k = self.pointers[v.number][1] // 8
+            k = self.places[v.number][1] // 8
             return lambda i, o: i[k]
         root, strides, offset = low.windows.layout(v)
         whole = self.array_of(root)
@@ -190,17 +214,34 @@ class Native:
         """Run the program; where a check fails, run the ops, which say why."""
         with self.lock:
             self.bind(inputs, outputs)
-            failed = False
-            if self.native_only:
-                for function in self.segments:
-                    failed = failed or function(self.block_address) != 0
-            else:
-                failed = self.run_mixed(inputs, outputs)
+            failed = self.run_parts(inputs, outputs)
         if failed:
             self.eager.run(inputs, outputs)
 
+    def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
+        """Run launches and calls in turn; whether a check failed."""
+        whole = [*inputs[: self.given], *self.held[self.given : len(self.inputs)]]
+        for part in self.parts:
+            if type(part) is not tuple:
+                part(whole, outputs)
+            elif self.launch(*part):
+                return True
+        return False
+
+    def launch(self, start: int, stop: int) -> bool:
+        """Run some launches, with the workers if they are worth it and free."""
+        pool = workers.acquire(self.scratch_size) if self.parallel else None
+        if pool is None:
+            return self.go(self.record_address, start, stop) != 0
+        self.record[runtime.POOL] = pool.address
+        try:
+            return self.go(self.record_address, start, stop) != 0
+        finally:
+            self.record[runtime.POOL] = 0
+            pool.release()
+
     def bind(self, inputs: list[Any], outputs: list[Any]) -> None:
-        """Put addresses and numbers into the argument block."""
+        """Put addresses and numbers into the block."""
         block, held = self.block, self.held
         for k in range(self.given):
             a = inputs[k]
@@ -225,16 +266,23 @@ class Native:
         for k, a in enumerate(outputs, base):
             if a is not held[k]:
                 block[k], held[k] = address(a), a
+        self.prepare(self.record_address)
 
-    def run_mixed(self, inputs: list[Any], outputs: list[Any]) -> bool:
-        """Run native segments and ops in turn."""
-        whole = [*inputs[: self.given], *self.held[self.given : len(self.inputs)]]
-        for part in self.segments:
-            if part.__class__.__name__ == "function":
-                part(whole, outputs)
-            elif part(self.block_address):
-                return True
-        return False
+    def times(self, inputs: list[Any], outputs: list[Any]) -> list[float]:
+        """Run once, launch by launch: the seconds that each took."""
+        with self.lock:
+            self.bind(inputs, outputs)
+            found = []
+            whole = [*inputs[: self.given], *self.held[self.given : len(self.inputs)]]
+            for part in self.parts:
+                if type(part) is not tuple:
+                    part(whole, outputs)
+                    continue
+                for k in range(*part):
+                    start = time.perf_counter()
+                    self.launch(k, k + 1)
+                    found.append(time.perf_counter() - start)
+        return found
 
     def describe(self) -> str:
         """The steps, in order."""
@@ -245,16 +293,3 @@ class Native:
             else:
                 lines.append(f"{type(step).__name__.lower()} {step.nodes[0]}")
         return "\n".join(lines)
-
-
-def aligned(size: int) -> np.ndarray[Any, Any]:
-    """Bytes that begin at a cache line."""
-    storage = np.zeros(size + memory.ALIGNMENT, np.uint8)
-    start = -storage.__array_interface__["data"][0] % memory.ALIGNMENT
-    return storage[start : start + size]
-
-
-def address(a: np.ndarray[Any, Any]) -> int:
-    """Where an array's elements begin."""
-    where: int = a.__array_interface__["data"][0]
-    return where

@@ -1,23 +1,46 @@
-"""Ops that have a kernel of their own: what fits, and the function that runs one step."""
+"""Ops that have kernels of their own: what fits, and the launches that run one step."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rushlight.compiler.backends.llvm import conv, pool
-from rushlight.compiler.backends.llvm.code import Code
-from rushlight.compiler.backends.llvm.kernels import Writer
-from rushlight.compiler.backends.llvm.text import Module
+from rushlight.compiler.backends.llvm.code import kernel
+from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
 
+
+def alone(write: Any) -> Any:
+    """The writer of a single launch of one unit: ``write(f, node, addresses, scratch)`` fills the
+    function in, and returns the elements of scratch memory that it needs.
+    """
+
+    def launches(node: Node, width: int) -> list[Launch]:
+        f = kernel(width, node.outputs[0].dtype)
+        given = [k for k, v in enumerate((*node.inputs, *node.outputs)) if v is not None]
+        places = [""] * (len(node.inputs) + len(node.outputs))
+        for number, k in enumerate(given):
+            places[k] = f.operand(number)
+        size = write(f, node, places, "%scratch")
+        f.end()
+        cost = 0.05 * math.prod(node.outputs[0].shape)
+        operands = tuple([(k, 0) for k in given])
+        return [Launch(f.module.text(), operands, scratch=size * f.size, cost=cost)]
+
+    return launches
+
+
+# what fits, and the launches of a node for vectors of some bits
 WRITERS = {
-    "Conv": (conv.fits, conv.write_forward),
-    "ConvInput": (conv.fits, conv.write_input),
-    "ConvWeight": (conv.fits, conv.write_weight),
-    "MaxPool": (pool.fits, pool.write_max),
-    "MaxPoolValues": (pool.fits, pool.write_max),
-    "MaxPoolSpread": (pool.fits, pool.write_spread),
+    "Conv": (conv.fits, alone(conv.write_forward)),
+    "ConvInput": (conv.fits, alone(conv.write_input)),
+    "ConvWeight": (conv.fits, alone(conv.write_weight)),
+    "MaxPool": (pool.fits, alone(pool.write_max)),
+    "MaxPoolValues": (pool.fits, alone(pool.write_max)),
+    "MaxPoolSpread": (pool.fits, alone(pool.write_spread)),
 }
+_written: dict[Any, list[Launch]] = {}
 
 
 def supported(node: Node) -> bool:
@@ -27,22 +50,13 @@ def supported(node: Node) -> bool:
     return found is not None and found[0](node)
 
 
-def write(module: Module, name: str, node: Node, pointers: dict[Any, Any], windows: Any) -> int:
-    """Add the function ``name(args)`` to the module; returns the bytes of scratch memory it needs.
-
-    Inputs are windows whose elements lie one after another.
+def launches(node: Node, width: int) -> list[Launch]:
+    """The launches of a node. Their operands are positions among its inputs and outputs, whose
+    elements lie one after another. Equal nodes are written once.
     """
-    f = Code(module, name, "ptr %args", node.outputs[0].dtype)
-    places = []
-    for v in (*node.inputs, *node.outputs):
-        if v is None:
-            places.append("")
-            continue
-        root, _, offset = windows.layout(v)
-        slot, start = pointers[root.number]
-        where = (slot, start + offset * v.dtype.itemsize)
-        places.append(Writer.write_pointer(f, f.here, where))
-    scratch = Writer.write_pointer(f, f.here, pointers["scratch"])
-    size = WRITERS[type(node.op).__name__][1](f, node, places, scratch)
-    f.end()
-    return size * f.size
+    values = [*node.inputs, *node.outputs]
+    specs = [None if v is None else (v.shape, v.dtype) for v in values]
+    key = (type(node.op), repr(node.params), repr(specs), width)
+    if key not in _written:
+        _written[key] = WRITERS[type(node.op).__name__][1](node, width)
+    return _written[key]

@@ -86,7 +86,7 @@ class Function:
         name: str,
         signature: str,
         result: str = "void",
-        linkage: str = "internal",
+        linkage: str = "private",
     ) -> None:
         self.module, self.name = module, name
         self.head = f"define {linkage} {result} @{name}({signature}) #0 {{"
@@ -133,13 +133,14 @@ class Function:
 
     def loop(
         self,
-        stop: int,
+        stop: int | str,
         step: int,
         carried: list[tuple[str, str]],
         body: Callable[[str, list[str]], list[str]],
+        start: int | str = 0,
     ) -> list[str]:
-        """``for i in range(0, stop, step)``, at least once; ``carried``: (type, initial value) of
-        what the body passes on.
+        """``for i in range(start, stop, step)``, at least once; ``carried``: (type, initial
+        value) of what the body passes on.
         """
         head, done = self.name_of("L"), self.name_of("D")
         before = self.block
@@ -153,9 +154,9 @@ class Function:
         following = self(f"add nsw i64 {i}, {step}")
         more = self(f"icmp slt i64 {following}, {stop}")
         self.do(f"br i1 {more}, label %{head}, label %{done}, !llvm.loop !0")
-        phis.append(f"  {i} = phi i64 [ 0, %{before} ], [ {following}, %{self.block} ]")
-        for name, (kind, start), value in zip(names, carried, new, strict=True):
-            phis.append(f"  {name} = phi {kind} [ {start}, %{before} ], [ {value}, %{self.block} ]")
+        phis.append(f"  {i} = phi i64 [ {start}, %{before} ], [ {following}, %{self.block} ]")
+        for name, (kind, first), value in zip(names, carried, new, strict=True):
+            phis.append(f"  {name} = phi {kind} [ {first}, %{before} ], [ {value}, %{self.block} ]")
         self.label(done)
         return new
 

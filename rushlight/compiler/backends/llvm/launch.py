@@ -1,0 +1,42 @@
+"""What every native step becomes: functions of addresses, for parts of their work.
+
+    void @kernel(ptr %at, i64 %lo, i64 %hi, ptr %scratch)
+
+``at`` holds the addresses of the operands. The work falls into ``units``, by its shapes alone, and
+a call does those from ``lo`` to ``hi - 1``. Different units write to different memory and may run
+on different threads, so that results do not depend on the number of threads. ``scratch`` is the
+calling thread's own memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+SHARED = "shared"  # the operand that all launches of a step share as scratch memory
+PATIENT = 10_000.0  # nanoseconds: less work is not worth a second thread
+CHUNK = 4_000.0  # nanoseconds of a chunk, at least
+MOST_CHUNKS = 64
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel and what it works on.
+
+    ``operands``: (the number of a root value, a template's operand, or SHARED; offset in bytes).
+    ``scratch``, ``shared``: bytes that each thread, and all together, need. ``cost``: nanoseconds
+    of all units on one thread, as far as one can guess.
+    """
+
+    ir: str
+    operands: tuple[tuple[Any, int], ...]
+    units: int = 1
+    scratch: int = 0
+    shared: int = 0
+    cost: float = 0.0
+
+    def chunks(self) -> int:
+        """In how many parts threads share the work."""
+        if self.units < 2 or self.cost < PATIENT:
+            return 1
+        return min(self.units, MOST_CHUNKS, int(self.cost / CHUNK))

@@ -1,0 +1,236 @@
+"""What runs a program: one native function that goes through its launches, alone or with workers.
+
+A program is a table. Each launch is a kernel ``void (ptr at, i64 lo, i64 hi, ptr scratch)``, the
+addresses of its operands, and how many units of work it has. A launch without a kernel is a check:
+it ends the run where its operand is False.
+
+Note [Claims]
+A launch is cut into chunks, by its units and cost alone. The main thread writes down the job, then
+the claim word ``generation << 32 | chunks left``. Whoever swaps it for one less may run the chunk
+of that number, and counts it as done afterwards. The main thread returns when all are done, so a
+job does not change while one of its chunks is claimed, and a late worker finds nothing to claim.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+from rushlight.compiler.backends.llvm import jit
+
+# words of 8 bytes
+LAUNCHES, PATCHES, PATCH_COUNT, BLOCK, SCRATCH, POOL, RECORD_WORDS = range(7)
+FUNCTION, OPERANDS, UNITS, CHUNKS, LAUNCH_WORDS = range(5)
+SLOT, OFFSET, TARGET, PATCH_WORDS = range(4)
+# words of the pool, each group in cache lines of its own
+CLAIM, DONE, JOB, ACTIVE, STOP, WORKERS, POOL_WORDS = 0, 16, 32, 48, 49, 50, 64
+
+
+def _word(pointer: str, index: int | str, name: str) -> str:
+    """An address ``name``, that many words behind a pointer."""
+    return f"  {name} = getelementptr inbounds i64, ptr {pointer}, i64 {index}"
+
+
+def _read(pointer: str, index: int, name: str, kind: str = "i64") -> str:
+    """A word's value."""
+    return f"{_word(pointer, index, name + 'p')}\n  {name} = load {kind}, ptr {name}p"
+
+
+IR = f"""
+declare void @llvm.x86.sse2.pause()
+
+; addresses that may differ from call to call: *target = block[slot] + offset
+define void @prepare(ptr %record) {{
+entry:
+{_read("%record", PATCHES, "%patches", "ptr")}
+{_read("%record", PATCH_COUNT, "%count")}
+{_read("%record", BLOCK, "%block", "ptr")}
+  %some = icmp sgt i64 %count, 0
+  br i1 %some, label %loop, label %out
+loop:
+  %i = phi i64 [0, %entry], [%next, %loop]
+  %row = mul i64 %i, {PATCH_WORDS}
+{_word("%patches", "%row", "%patch")}
+{_read("%patch", SLOT, "%slot")}
+{_read("%patch", OFFSET, "%offset")}
+{_read("%patch", TARGET, "%target", "ptr")}
+{_word("%block", "%slot", "%from")}
+  %base = load i64, ptr %from
+  %address = add i64 %base, %offset
+  store i64 %address, ptr %target
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %count
+  br i1 %more, label %loop, label %out
+out:
+  ret void
+}}
+
+; launches start to stop - 1; 0, or 1 where a check failed
+define i32 @run(ptr %record, i64 %start, i64 %stop) {{
+entry:
+{_read("%record", LAUNCHES, "%launches", "ptr")}
+{_read("%record", SCRATCH, "%scratch", "ptr")}
+{_read("%record", POOL, "%pool", "ptr")}
+  %alone = icmp eq ptr %pool, null
+  %some = icmp slt i64 %start, %stop
+  br i1 %some, label %loop, label %out
+loop:
+  %i = phi i64 [%start, %entry], [%next, %continue]
+  %row = mul i64 %i, {LAUNCH_WORDS}
+{_word("%launches", "%row", "%launch")}
+{_read("%launch", FUNCTION, "%f", "ptr")}
+{_read("%launch", OPERANDS, "%at", "ptr")}
+{_read("%launch", UNITS, "%units")}
+{_read("%launch", CHUNKS, "%chunks")}
+  %is.check = icmp eq ptr %f, null
+  br i1 %is.check, label %check, label %compute
+check:
+  %place = load ptr, ptr %at
+  %truth = load i8, ptr %place
+  %fails = icmp eq i8 %truth, 0
+  br i1 %fails, label %failed, label %continue
+compute:
+  %few = icmp slt i64 %chunks, 2
+  %serial = or i1 %few, %alone
+  br i1 %serial, label %here, label %share
+here:
+  call void %f(ptr %at, i64 0, i64 %units, ptr %scratch)
+  br label %continue
+share:
+  call void @shared(ptr %pool, ptr %launch, i64 %chunks, ptr %scratch)
+  br label %continue
+continue:
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %stop
+  br i1 %more, label %loop, label %out
+failed:
+  ret i32 1
+out:
+  ret i32 0
+}}
+
+; one chunk of a launch
+define internal void @chunk(ptr %launch, i64 %number, i64 %chunks, ptr %scratch) {{
+{_read("%launch", FUNCTION, "%f", "ptr")}
+{_read("%launch", OPERANDS, "%at", "ptr")}
+{_read("%launch", UNITS, "%units")}
+  %low = mul i64 %units, %number
+  %lo = udiv i64 %low, %chunks
+  %after = add i64 %number, 1
+  %high = mul i64 %units, %after
+  %hi = udiv i64 %high, %chunks
+  call void %f(ptr %at, i64 %lo, i64 %hi, ptr %scratch)
+  ret void
+}}
+
+; the main thread's part of a launch, see Note [Claims]
+define internal void @shared(ptr %pool, ptr %launch, i64 %chunks, ptr %scratch) {{
+entry:
+{_word("%pool", CLAIM, "%claim")}
+{_word("%pool", DONE, "%done")}
+{_word("%pool", JOB, "%job")}
+  store ptr %launch, ptr %job
+  store atomic i64 0, ptr %done monotonic, align 8
+  %old = load atomic i64, ptr %claim monotonic, align 8
+  %past = lshr i64 %old, 32
+  %generation = add i64 %past, 1
+  %shifted = shl i64 %generation, 32
+  %first = or i64 %shifted, %chunks
+  store atomic i64 %first, ptr %claim release, align 8
+  br label %look
+look:
+  %now = load atomic i64, ptr %claim acquire, align 8
+  %left = and i64 %now, 4294967295
+  %none = icmp eq i64 %left, 0
+  br i1 %none, label %wait, label %try
+try:
+  %less = sub i64 %now, 1
+  %swap = cmpxchg ptr %claim, i64 %now, i64 %less acq_rel acquire
+  %mine = extractvalue {{ i64, i1 }} %swap, 1
+  br i1 %mine, label %work, label %look
+work:
+  %number = sub i64 %left, 1
+  call void @chunk(ptr %launch, i64 %number, i64 %chunks, ptr %scratch)
+  %before = atomicrmw add ptr %done, i64 1 acq_rel
+  br label %look
+wait:
+  %count = load atomic i64, ptr %done acquire, align 8
+  %all = icmp eq i64 %count, %chunks
+  br i1 %all, label %out, label %spin
+spin:
+  call void @llvm.x86.sse2.pause()
+  br label %wait
+out:
+  ret void
+}}
+
+; a worker: runs chunks until the pool has been inactive for a while (0), or is to stop (1)
+define i32 @work(ptr %pool, ptr %scratch, i64 %patience) {{
+entry:
+{_word("%pool", CLAIM, "%claim")}
+{_word("%pool", DONE, "%done")}
+{_word("%pool", JOB, "%job")}
+{_word("%pool", ACTIVE, "%active")}
+{_word("%pool", STOP, "%stop")}
+  br label %look
+look:
+  %idle = phi i64 [0, %entry], [0, %work], [%idle, %try], [%longer, %spin]
+  %now = load atomic i64, ptr %claim acquire, align 8
+  %left = and i64 %now, 4294967295
+  %none = icmp eq i64 %left, 0
+  br i1 %none, label %rest, label %try
+try:
+  %less = sub i64 %now, 1
+  %swap = cmpxchg ptr %claim, i64 %now, i64 %less acq_rel acquire
+  %mine = extractvalue {{ i64, i1 }} %swap, 1
+  br i1 %mine, label %work, label %look
+work:
+  %number = sub i64 %left, 1
+  %launch = load ptr, ptr %job
+{_read("%launch", CHUNKS, "%chunks")}
+  call void @chunk(ptr %launch, i64 %number, i64 %chunks, ptr %scratch)
+  %before = atomicrmw add ptr %done, i64 1 acq_rel
+  br label %look
+rest:
+  %ends = load atomic i64, ptr %stop acquire, align 8
+  %ending = icmp ne i64 %ends, 0
+  br i1 %ending, label %stopped, label %stay
+stay:
+  %running = load atomic i64, ptr %active acquire, align 8
+  %runs = icmp ne i64 %running, 0
+  %more = add i64 %idle, 1
+  %longer = select i1 %runs, i64 0, i64 %more
+  %tired = icmp sgt i64 %longer, %patience
+  br i1 %tired, label %sleep, label %spin
+spin:
+  call void @llvm.x86.sse2.pause()
+  br label %look
+sleep:
+  ret i32 0
+stopped:
+  ret i32 1
+}}
+"""
+
+
+# where there is no such instruction, waiting is a barrier for the compiler and nothing else
+DECLARED = (
+    "declare void @llvm.x86.sse2.pause()",
+    'define internal void @pause() {\n  fence syncscope("singlethread") seq_cst\n  ret void\n}',
+)
+
+
+@functools.cache
+def functions() -> dict[str, Any]:
+    """The runtime's functions; "run" keeps the interpreter's lock, "run freely" does not."""
+    text = IR if jit.on_x86() else IR.replace(*DECLARED).replace("@llvm.x86.sse2.pause", "@pause")
+    names = ("prepare", "run", "work")
+    at = dict(zip(names, jit.load(jit.object_code(text), names), strict=True))
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    return {
+        "prepare": ctypes.PYFUNCTYPE(None, pointer)(at["prepare"]),
+        "run": ctypes.PYFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),
+        "run freely": ctypes.CFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),
+        "work": ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, number)(at["work"]),
+    }

@@ -1,0 +1,114 @@
+"""Threads that help to run programs: each enters one native call and stays while there is work.
+
+A worker that finds nothing to do for a while returns to Python and sleeps on a semaphore, so that
+idle workers use no processor time. The next program that is worth it wakes them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm import runtime
+from rushlight.compiler.memory import address, aligned
+from rushlight.core import threads
+
+PATIENCE = 5000  # turns of waiting, some 100 microseconds, before a worker sleeps
+
+
+class Pool:
+    """The workers of this process. One program at a time has them."""
+
+    def __init__(self) -> None:
+        self.words = aligned(8 * runtime.POOL_WORDS).view(np.int64)
+        self.address = address(self.words)
+        self.taken = threading.Lock()
+        self.scratch_size = 0
+        self.workers: list[Worker] = []
+
+    def acquire(self, scratch_size: int) -> bool:
+        """Take and wake the workers; False where there are none, or another program has them."""
+        wanted = threads.count() - 1
+        if wanted < 1 or not self.taken.acquire(blocking=False):
+            return False
+        if len(self.workers) != wanted or self.scratch_size < scratch_size:
+            self.resize(wanted, max(self.scratch_size, scratch_size))
+        self.words[runtime.ACTIVE] = 1
+        for worker in self.workers:
+            if worker.asleep:
+                worker.asleep = False
+                worker.wake.release()
+        return True
+
+    def release(self) -> None:
+        """Let the workers go."""
+        self.words[runtime.ACTIVE] = 0
+        self.taken.release()
+
+    def resize(self, count: int, scratch_size: int) -> None:
+        """Have that many workers, each with so much scratch memory."""
+        self.stop()
+        self.scratch_size = scratch_size
+        self.workers = [Worker(self, scratch_size) for _ in range(count)]
+
+    def stop(self) -> None:
+        """End all workers."""
+        self.words[runtime.STOP] = 1
+        for worker in self.workers:
+            worker.wake.release()
+        for worker in self.workers:
+            worker.thread.join()
+        self.words[runtime.STOP] = 0
+        self.workers = []
+
+
+class Worker:
+    """One thread, and its scratch memory."""
+
+    def __init__(self, pool: Pool, scratch_size: int) -> None:
+        self.scratch = aligned(scratch_size)
+        self.wake = threading.Semaphore(0)
+        self.asleep = False
+        work, words, place = runtime.functions()["work"], pool.address, address(self.scratch)
+
+        def live() -> None:
+            while not work(words, place, PATIENCE):
+                self.asleep = True
+                self.wake.acquire()
+
+        self.thread = threading.Thread(target=live, name="rushlight-worker", daemon=True)
+        self.thread.start()
+
+
+_pool: list[Pool] = []
+
+
+def pool() -> Pool:
+    """The workers of this process, made at first use."""
+    if not _pool:
+        _pool.append(Pool())
+    return _pool[0]
+
+
+@atexit.register
+def _stop() -> None:
+    for p in _pool:
+        p.stop()
+
+
+def _forget() -> None:
+    """A forked child has none of its parent's threads."""
+    _pool.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def acquire(scratch_size: int) -> Pool | None:
+    """The pool, taken, or None: see ``Pool.acquire``."""
+    p = pool()
+    return p if p.acquire(scratch_size) else None

@@ -1,0 +1,96 @@
+"""Programs on several threads: the same bits, none left running, none lost by a fork."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+from rushlight.compiler import pipeline
+from rushlight.ops import arithmetic, math, reduce
+from tests.compiler.graphs import Builder, outputs_of
+
+pytest.importorskip("llvmlite")
+
+SHAPES = [(3, 70_001), (257, 1000), (1, 131_072), (40, 40, 65)]
+
+
+@pytest.fixture
+def threads():
+    before = rl.get_num_threads()
+    yield rl.set_num_threads
+    rl.set_num_threads(before)
+
+
+def program(shape):
+    """Elementwise and row-wise kernels that are large enough for several threads."""
+    b = Builder()
+    x = b.input(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+    y = b.op(math.Exp, b.op(arithmetic.Mul, x, 0.5))
+    rows = b.op(reduce.Sum, y, dim=(len(shape) - 1,), keepdim=True)
+    b.returns(y, b.op(arithmetic.Div, y, rows), b.op(reduce.Sum, y, dim=(0,), keepdim=False))
+    return b, pipeline.build(b.graph, "llvm")
+
+
+def result(b, native):
+    found = outputs_of(b.graph)
+    native.run(b.arrays, found)
+    return [a.tobytes() for a in found]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_results_do_not_depend_on_threads(shape, threads):
+    b, native = program(shape)
+    threads(1)
+    alone = result(b, native)
+    for count in (2, 3):
+        threads(count)
+        for _ in range(20):
+            assert result(b, native) == alone
+    assert native.parallel
+
+
+def test_two_programs_at_once(threads):
+    """One has the workers, the other runs alone."""
+    threads(2)
+    (b, first), (c, second) = program((257, 1000)), program((3, 70_001))
+    want, other = result(b, first), result(c, second)
+    wrong = []
+
+    def run(which, native, expected):
+        for _ in range(20):
+            if result(which, native) != expected:
+                wrong.append(which)
+
+    pair = [threading.Thread(target=run, args=a) for a in ((b, first, want), (c, second, other))]
+    for t in pair:
+        t.start()
+    for t in pair:
+        t.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_child_makes_workers_of_its_own(threads):
+    threads(2)
+    b, native = program((257, 1000))
+    want = result(b, native)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if result(b, native) == want else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_workers_are_ended_when_fewer_are_asked_for(threads):
+    def alive():
+        return sum(t.name == "rushlight-worker" for t in threading.enumerate())
+
+    b, native = program((257, 1000))
+    threads(3)
+    result(b, native)
+    assert alive() == 2
+    threads(2)
+    result(b, native)
+    assert alive() == 1

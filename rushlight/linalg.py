@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops import linalg as L
 from rushlight.ops.ldl import LdlFactor, LdlSolve
@@ -132,7 +133,9 @@ def svd(
 
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
     """Singular values, descending."""
-    return _store(out, L.Svd.bind(A, full_matrices=False)[1])
+    if modes.grad and A.requires_grad:
+        return _store(out, L.Svd.bind(A, full_matrices=False)[1])
+    return _store(out, L.Svdvals.bind(A))
 
 
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:

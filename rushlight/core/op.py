@@ -442,8 +442,10 @@ def record_unary(op: Op, a: Tensor, t: Tensor, params: dict[str, Any] | None = N
         n.specs = ((x.shape, x.dtype),)
 
 
-def make_binary(op: Elementwise) -> Callable[..., Any]:
-    """``bind`` of an elementwise op of two inputs, the second of which may be a number."""
+def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of two inputs, the second of which may be a number. As a
+    ``method`` it refuses a number as the first.
+    """
     ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
 
     def bind(a: Any, other: Any) -> Any:
@@ -477,6 +479,8 @@ def make_binary(op: Elementwise) -> Callable[..., Any]:
 
     def general(a: Any, other: Any) -> Any:
         if not isinstance(a, Tensor):
+            if method is not None:
+                raise TypeError(f"{method} is a method of tensors, but was given {a!r}")
             a = operand(a)
         if not isinstance(other, Tensor):
             other = operand(other)
@@ -496,7 +500,7 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
     ufunc, fast, differentiable = op.ufunc, op.fast & FLOATS, op.differentiable
 
     def bind(self: Tensor, other: Any) -> Any:
-        y = self._array
+        y = self._array if isinstance(self, Tensor) else self
         if (
             state.busy
             or other.__class__ not in NUMBERS

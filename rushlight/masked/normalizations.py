@@ -57,10 +57,10 @@ def normalize(
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """Running sums of the selected elements."""
     x, mask = prepared(input, mask, dtype)
-    return filled(x, mask, 0).cumsum(dim)
+    return filled(x, mask, 0).cumsum(dim, dtype=x.dtype)
 
 
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """Running products of the selected elements."""
     x, mask = prepared(input, mask, dtype)
-    return filled(x, mask, 1).cumprod(dim)
+    return filled(x, mask, 1).cumprod(dim, dtype=x.dtype)

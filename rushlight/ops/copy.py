@@ -45,14 +45,14 @@ class Contiguous(Op):
 
 
 def cast_array(x: Any, d: Any) -> Any:
-    """x as dtype d: complex to real drops the imaginary part, out-of-range floats wrap as C's do,
-    anything nonzero is True.
+    """x as dtype d: complex to real drops the imaginary part, floats out of range wrap as int32
+    does, anything nonzero is True.
     """
     if x.dtype in dtypes.COMPLEX_TYPES and d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
         x = x.real
     order: Any = "C" if has_self_overlap(x) else "K"  # expanded memory becomes contiguous
-    if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 8:
-        x = x.astype(dtypes.int64, order)  # defined for every finite value that fits int64
+    if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 4:
+        x = x.astype(dtypes.int32, order)  # what does not fit wraps, as torch's does
     return x.astype(d, order)
 
 

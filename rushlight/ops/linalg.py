@@ -323,6 +323,19 @@ class Svd(Op):
         return svd_gradient(g, U, S, Vh)
 
 
+def over(a: Tensor, b: Tensor) -> Tensor:
+    """``a / b`` where 0 / 0 is 0: vectors of equal singular values may be asked for nothing."""
+    return a / b.masked_fill((a == 0) & (b == 0), 1)
+
+
+class Svdvals(Op):
+    """Singular values alone, descending: for who needs no gradient, as that takes the vectors."""
+
+    def eager(self, xp, input):
+        matrix("linalg.svd", input)
+        return lapack("linalg.svd", np.linalg.svd, input, False, False)
+
+
 def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
     """Of the thin decomposition."""
     gu, gs, gvh = g
@@ -330,17 +343,17 @@ def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
     gap = gap.masked_fill(constant(np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
     uu, vv = H(u) @ gu, H(vh @ H(gvh))
     uu, vv = uu - H(uu), H(vv) - vv
-    inner = uu / gap * s.unsqueeze(-2) + s.unsqueeze(-1) * (vv / gap) + gs.diag_embed()
+    inner = over(uu, gap) * s.unsqueeze(-2) + s.unsqueeze(-1) * over(vv, gap) + gs.diag_embed()
     if u._array.dtype in dtypes.COMPLEX_TYPES:
-        inner = inner + ((H(u) @ gu).diagonal(0, -2, -1).imag * 1j / s).diag_embed()
+        inner = inner + over((H(u) @ gu).diagonal(0, -2, -1).imag * 1j, s).diag_embed()
     out = u @ inner.to(u.dtype) @ vh
     m, n = u.shape[-2], vh.shape[-1]
     k = s.shape[-1]
     if m > k:
-        rest = gu / s.unsqueeze(-2)
+        rest = over(gu, s.unsqueeze(-2))
         out = out + (rest - u @ (H(u) @ rest)) @ vh
     if n > k:
-        rest = gvh / s.unsqueeze(-1)
+        rest = over(gvh, s.unsqueeze(-1))
         out = out + u @ (rest - (rest @ H(vh)) @ vh)
     return out
 
@@ -383,8 +396,10 @@ class MatrixExp(Op):
     def eager(self, xp, input):
         import scipy.linalg
 
-        square("linalg.matrix_exp", input)
-        return np.asarray(scipy.linalg.expm(input), input.dtype) if input.size else input.copy()
+        half = input.dtype in dtypes.HALVES
+        x = input.astype(np.float32) if half else input
+        square("linalg.matrix_exp", x)
+        return np.asarray(scipy.linalg.expm(x), input.dtype) if x.size else input.copy()
 
     def grad(self, g, input):
         """The exponential of [[A^H, G], [0, A^H]] holds the gradient in its upper right block."""

@@ -77,6 +77,32 @@ def smoothed(n: int, out: int, scale: float | None, align_corners: bool, kind: s
     return m
 
 
+def fixed_point(m: np.ndarray) -> tuple[np.ndarray, int]:
+    """Weights as 16-bit integers, and how many binary digits stand behind the point."""
+    digits = 0
+    while digits < 22 and int(0.5 + m.max() * 2 ** (digits + 1)) < 2**15:
+        digits += 1
+    return np.trunc(m * 2**digits + np.copysign(0.5, m)), digits
+
+
+class ResampleBytes(Op):
+    """Images of bytes by matrices along their last two dims, in the integer arithmetic that image
+    libraries use: rounded to bytes after each dim, the last one first.
+    """
+
+    label = "UpsampleBilinear2D"
+
+    def eager(self, xp, input, *, matrices):
+        for dim, m in zip((-1, -2), matrices[::-1], strict=True):
+            if m.shape[0] == m.shape[1]:
+                continue
+            weights, digits = fixed_point(m)
+            wide = np.moveaxis(input, dim, -1).astype(np.float64) @ weights  # exact
+            wide = np.clip(np.floor((wide + 2 ** (digits - 1)) / 2**digits), 0, 255)
+            input = np.moveaxis(wide.astype(np.uint8), -1, dim)
+        return np.array(input, order="C")
+
+
 class Pick(Op):
     """The input at ``indices[i]`` along each trailing dim i; indices never decrease."""
 

@@ -511,19 +511,30 @@ def embed_like(g: Tensor, src: Tensor) -> Tensor:
 def product_gradients(
     g: Any, input: Any, index: Any, src: Any, out: Any, dim: int, include_self: bool
 ) -> tuple[Any, Any]:
-    """Of a product: all factors but one, counted so that a single zero still has a gradient."""
+    """Of a product: g times the product of the other factors."""
     start = input if include_self else input.scatter(dim, index, 1)
-    ones = (start == 0).to(g).scatter_add(dim, index, (src == 0).to(g))  # zeros among the factors
-    rest = start.masked_fill(start == 0, 1).scatter_reduce(
-        dim, index, src.masked_fill(src == 0, 1), "prod"
+    zero, zero_src = start == 0, src == 0
+    count = zero.to(g).scatter_add(dim, index, zero_src.to(g))  # of zeros among the factors
+    total = (start * zero.to(g)).scatter_add(dim, index, src * zero_src.to(g))  # their sum
+    rest = g * start.masked_fill(zero, 1).scatter_reduce(
+        dim, index, src.masked_fill(zero_src, 1), "prod"
     )
-    gx = g * (
-        rest * ((ones == 1) & (start == 0)).to(g)
-        + out / start.masked_fill(start == 0, 1) * (start != 0).to(g)
+    spread = [t.gather(dim, index) for t in (count, total, rest, g * out)]
+    return (
+        without_one(start, zero, count, total, rest, g * out),
+        without_one(src, zero_src, *spread),
     )
-    at_src = (g * rest).gather(dim, index) * ((ones.gather(dim, index) == 1) & (src == 0)).to(g)
-    gs = at_src + (g * out).gather(dim, index) / src.masked_fill(src == 0, 1) * (src != 0).to(g)
-    return gx, gs
+
+
+def without_one(factor: Any, zero: Any, count: Any, total: Any, rest: Any, out: Any) -> Any:
+    """The product without one factor, right to the second derivative where factors are zero.
+
+    Beside one other zero it is that zero times the rest: 0, but its derivative is not.
+    """
+    others = (count == 1).to(rest) + (count == 2).to(rest) * (total - factor)
+    return rest * zero.to(rest) * others + out / factor.masked_fill(
+        zero, 1
+    ) * zero.logical_not().to(rest)
 
 
 def combine(x: Any, where: Any, values: Any, reduce: str, include_self: bool) -> None:

@@ -174,6 +174,23 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
     return out
 
 
+def refuse_overlap(out: Any, *inputs: Tensor) -> None:
+    """RuntimeError when ``out`` shares memory with what is read from or written over itself."""
+    if not isinstance(out, Tensor):
+        return
+    x = out._array
+    if has_self_overlap(x):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location; clone() it first."
+        )
+    if any([np.may_share_memory(x, t._array) for t in inputs]):
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor "
+            "refer to a single memory location; clone() one of them first."
+        )
+
+
 def resize(t: Tensor, shape: tuple[int, ...]) -> None:
     """Give t another shape in its own memory, or in new memory where that is too small (the old
     elements are kept).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.core.op import make_reversed
+from rushlight.core.op import make_binary, make_reversed
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import compare as C
@@ -60,9 +60,12 @@ methods(
     greater_equal_=Tensor.ge_,
     __eq__=C.Eq.bind, __ne__=C.Ne.bind, __lt__=C.Lt.bind, __le__=C.Le.bind, __gt__=C.Gt.bind,
     __ge__=C.Ge.bind,
-    __and__=C.BitwiseAnd.bind, __rand__=C.BitwiseAnd.bind, __iand__=C.BitwiseAnd.update,
-    __or__=C.BitwiseOr.bind, __ror__=C.BitwiseOr.bind, __ior__=C.BitwiseOr.update,
-    __xor__=C.BitwiseXor.bind, __rxor__=C.BitwiseXor.bind, __ixor__=C.BitwiseXor.update,
+    __and__=C.BitwiseAnd.bind, __iand__=C.BitwiseAnd.update,
+    __rand__=make_binary(C.BitwiseAnd.instance, "__rand__"),
+    __or__=C.BitwiseOr.bind, __ior__=C.BitwiseOr.update,
+    __ror__=make_binary(C.BitwiseOr.instance, "__ror__"),
+    __xor__=C.BitwiseXor.bind, __ixor__=C.BitwiseXor.update,
+    __rxor__=make_binary(C.BitwiseXor.instance, "__rxor__"),
     __lshift__=C.LeftShift.bind, __rlshift__=make_reversed(C.LeftShift.instance),
     __ilshift__=C.LeftShift.update,
     __rshift__=C.RightShift.bind, __rrshift__=make_reversed(C.RightShift.instance),

@@ -505,13 +505,18 @@ def arange(
         )
     ints = all([isinstance(v, int) for v in (start, end, step)])
     d = numpy_dtype(dtype, dtypes.int64 if ints else dtypes.default.float)
-    if d in dtypes.INTEGER_TYPES and not ints:
+    if d is dtypes.int64 and not ints:
         start, end, step, ints = int(start), int(end), int(step), True
+        if step == 0:
+            raise ValueError("arange: step must be nonzero, also as an integer.")
     if ints:
         a = np.arange(start, end, step, np.int64).astype(d)
     else:
         n = math.ceil((end - start) / step)
-        a = (start + step * np.arange(n, dtype=np.float64)).astype(d)
+        if d in dtypes.INTEGER_TYPES:  # as many as of floats, but counted in integers
+            a = (int(start) + int(step) * np.arange(n)).astype(d)
+        else:
+            a = (start + step * np.arange(n, dtype=np.float64)).astype(d)
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 
 

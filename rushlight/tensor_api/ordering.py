@@ -11,7 +11,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import search as F
-from rushlight.tensor_api._common import expect_tensor, method, own, wrap_dim
+from rushlight.tensor_api._common import expect_tensor, method, own, refuse_overlap, wrap_dim
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.reductions import _with_index, finished
 
@@ -109,6 +109,8 @@ def kthvalue(
             f"kthvalue(): selected number k out of range for dimension {d}: k is {k}, the size "
             f"{x._array.shape[d]}."
         )
+    if out is not None:
+        refuse_overlap(out[0], input)
     return _with_index("kthvalue", O.Kthvalue, input, dim, keepdim, out, k=int(k))
 
 

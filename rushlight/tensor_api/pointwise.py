@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import make_reversed, operand
+from rushlight.core.op import make_binary, make_reversed, operand
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
@@ -271,14 +271,19 @@ def _divide_by(self: Tensor, other: Any) -> Any:
     return NotImplemented if other is NotImplemented else self.reciprocal() * other
 
 
+def _reverse_div(self: Tensor, other: Any) -> Tensor:
+    """``other / self``, under its name in Python 2."""
+    return self.reciprocal() * other  # type: ignore[no-any-return]
+
+
 subtract, divide, true_divide = sub, div, div
 methods(
     add=add, sub=sub, subtract=sub, div=div, divide=div, true_divide=div, multiply=Tensor.mul,
     negative=Tensor.neg, pow=_pow, pow_=_pow_,
     add_=_add_, sub_=_sub_, subtract_=_sub_, multiply_=Tensor.mul_, negative_=Tensor.neg_,
-    __add__=A.Add.bind, __radd__=A.Add.bind, __iadd__=A.Add.update,
+    __add__=A.Add.bind, __radd__=make_binary(A.Add.instance, "__radd__"), __iadd__=A.Add.update,
     __sub__=A.Sub.bind, __rsub__=make_reversed(A.Sub.instance), __isub__=A.Sub.update,
-    __mul__=A.Mul.bind, __rmul__=A.Mul.bind, __imul__=A.Mul.update,
+    __mul__=A.Mul.bind, __rmul__=make_binary(A.Mul.instance, "__rmul__"), __imul__=A.Mul.update,
     __truediv__=A.Div.bind, __rtruediv__=_divide_by, __itruediv__=A.Div.update,
     __pow__=A.Pow.bind, __rpow__=make_reversed(A.Pow.instance), __ipow__=A.Pow.update,
     __neg__=A.Neg.bind, __pos__=lambda self: self,
@@ -296,6 +301,6 @@ def div_(self: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tenso
 methods(divide_=div_, true_divide_=div_)
 methods(
     __div__=Tensor.__truediv__,
-    __rdiv__=lambda self, other: div(other, self),
+    __rdiv__=_reverse_div,
     __idiv__=Tensor.__itruediv__,
 )

@@ -246,7 +246,7 @@ def addbmm(
     out: Tensor | None = None,
 ) -> Tensor:
     """``beta * input + alpha * sum(bmm(batch1, batch2))``."""
-    return _mixed("addbmm", input, bmm(batch1, batch2).sum(0), beta, alpha, out)
+    return _mixed("addbmm", input, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha, out)
 
 
 def _in_place(function: Any) -> Any:

@@ -210,6 +210,11 @@ def aminmax(
     dims = None if dim is None else dims_of(wrap_dim(dim, ndim), ndim)
     if not input._array.size:
         refuse_empty("aminmax", input, dims, RuntimeError)
+    for o in out or ():
+        if o._array.dtype != input._array.dtype:
+            raise DTypeError(
+                f"aminmax: Expected out tensor to have dtype {input.dtype}, but got {o.dtype}."
+            )
     return named("aminmax", R.Aminmax.bind(input, dim=dims, keepdim=keepdim), out)
 
 

@@ -11,7 +11,14 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import scatter as S
 from rushlight.ops.index import IndexPut
-from rushlight.tensor_api._common import expect_tensor, method, methods, store_out, wrap_dim
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    methods,
+    refuse_overlap,
+    store_out,
+    wrap_dim,
+)
 from rushlight.tensor_api.indexing import spread
 
 __all__ = [
@@ -56,6 +63,7 @@ def gather(
     result = S.Gather.bind(
         input, expect_tensor(index, "gather", "index"), dim=wrap_dim(dim, input._array.ndim)
     )
+    refuse_overlap(out, input, index)
     return result if out is None else store_out(out, result, exact=True)
 
 
@@ -189,6 +197,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     result = S.IndexSelect.bind(
         input, expect_tensor(index, "index_select", "index"), dim=wrap_dim(dim, input._array.ndim)
     )
+    refuse_overlap(out, input, index)
     return result if out is None else store_out(out, result)
 
 
@@ -387,6 +396,7 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where ``mask`` is True, as a vector."""
     result = S.MaskedSelect.bind(input, expect_tensor(mask, "masked_select", "mask"))
+    refuse_overlap(out, input, mask)
     return result if out is None else store_out(out, result)
 
 
@@ -420,6 +430,7 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Elements ``index`` of ``input`` seen as a vector. Shape: that of ``index``."""
     result = S.Take.bind(input, index)
+    refuse_overlap(out, input, index)
     return result if out is None else store_out(out, result)
 
 

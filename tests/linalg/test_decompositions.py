@@ -197,3 +197,14 @@ def test_singular_matrices():
                 call(zero)
         assert fw.linalg.det(zero).item() == 0
         assert fw.linalg.matrix_rank(zero).item() == 0
+
+
+def test_nuclear_norm_of_equal_singular_values_has_a_subgradient():
+    for values in (np.zeros((3, 3)), np.eye(3), np.diag([2.0, 0.0, 0.0])):
+        x, y = (
+            torch.tensor(values, requires_grad=True),
+            rushlight.tensor(values, requires_grad=True),
+        )
+        torch.linalg.matrix_norm(x, "nuc").backward()
+        rushlight.linalg.matrix_norm(y, "nuc").backward()
+        np.testing.assert_allclose(y.grad.numpy(), x.grad.numpy(), atol=1e-12)

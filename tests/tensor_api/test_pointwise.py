@@ -175,3 +175,20 @@ def test_no_bits_and_no_order():
         rl.ones(2) & rl.ones(2)
     with pytest.raises(NotImplementedError, match="not implemented for 'ComplexFloat'"):
         _ = rl.ones(2, dtype=rl.complex64) < 1
+
+
+@pytest.mark.parametrize("name", ["add", "mul", "and", "or", "xor"])
+def test_reversed_operators_are_methods_of_tensors(name):
+    with pytest.raises(TypeError):
+        getattr(torch.Tensor, f"__r{name}__")(2, torch.tensor([1, 2]))
+    with pytest.raises(TypeError):
+        getattr(rl.Tensor, f"__r{name}__")(2, rl.tensor([1, 2]))
+    assert getattr(rl.Tensor, f"__r{name}__")(rl.tensor(3), 2).item() == {
+        "add": 5, "mul": 6, "and": 2, "or": 3, "xor": 1
+    }[name]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64"])
+def test_floats_out_of_an_integers_range(dtype):
+    t, r = pair([float("nan"), float("inf"), -float("inf"), 1e20, -1e20, -1.5, 300.7, 3e9] * 16)
+    same(r.to(getattr(rl, dtype)), t.to(getattr(torch, dtype)))

@@ -61,7 +61,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     left = T.matmul(
         input1.reshape(-1, x[-1]), weight.permute(1, 0, 2).reshape(w[1], -1)
     )  # (n, out * in2)
-    out = (left.reshape(-1, w[0], w[2]) * input2.reshape(-1, 1, w[2])).sum(-1)
+    out = (left.reshape(-1, w[0], w[2]) * input2.reshape(-1, 1, w[2])).sum(-1, dtype=input1.dtype)
     if bias is not None:
         out = out + bias
     return out.reshape(*x[:-1], w[0])

@@ -62,6 +62,7 @@ from rushlight.nn.functional.sparse import renormalise
 from rushlight.ops.bits import from_bits
 from rushlight.ops.distance import Cdist
 from rushlight.ops.norm import BatchNorm
+from rushlight.tensor_api._common import store_out
 
 __all__ = [
     "adaptive_avg_pool1d", "avg_pool1d", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d",
@@ -179,15 +180,21 @@ def native_batch_norm(
     training: bool,
     momentum: float,
     eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+    *,
+    out: Any = None,
+) -> tuple[Tensor, ...]:
     """``batch_norm``, and the means and ``1 / sqrt(var + eps)`` that it used (empty unless
     training).
     """
-    out = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    if not training:
-        return out, input.new_empty(0), input.new_empty(0)
-    _, mean, scale = BatchNorm.bind(input.detach(), None, None, eps=eps)
-    return out, wrap(from_bits(mean._array)), wrap(from_bits(scale._array))
+    result = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    if training:
+        _, mean, scale = BatchNorm.bind(input.detach(), None, None, eps=eps)
+        parts = result, wrap(from_bits(mean._array)), wrap(from_bits(scale._array))
+    else:
+        parts = result, input.new_empty(0), input.new_empty(0)
+    if running_mean is not None:  # the moments have the dtype of those that are kept
+        parts = (result, *[p.to(running_mean.dtype) for p in parts[1:]])
+    return parts if out is None else tuple(map(store_out, out, parts))
 
 
 def dropout(input: Tensor, p: float, train: bool) -> Tensor:

@@ -137,8 +137,7 @@ def interpolate(
     else:
         matrices = [(R.cubic if mode == "bicubic" else R.linear)(*p, align_corners) for p in plans]  # type: ignore[arg-type]
     if input._array.dtype == dtypes.uint8:
-        wide = Along.bind(input.to(dtypes.of[dtypes.float32]), matrices=tuple(matrices))
-        return wide.round().clamp(0, 255).to(input.dtype)  # type: ignore[no-any-return]
+        return R.ResampleBytes.bind(input, matrices=tuple(matrices))  # type: ignore[no-any-return]
     return Along.bind(
         input,
         matrices=tuple(

@@ -44,8 +44,8 @@ def P(*shape: int, **options: Any) -> Tensor:
 
 
 def I(*shape: int, high: int, low: int = 0, **options: Any) -> Tensor:  # noqa: E743
-    """An int64 tensor with elements in [low, high)."""
-    return Tensor(shape, low=low, high=high - 1, dtype="int64", **options)
+    """An int64 tensor (another with `dtype`) with elements in [low, high)."""
+    return Tensor(shape, low=low, high=high - 1, **{"dtype": "int64", **options})
 
 
 def B(*shape: int) -> Tensor:

@@ -16,7 +16,9 @@ op("Tensor.new_zeros Tensor.new_ones", S(T(2), 2, 3), S(T(2), (2,), dtype=DType(
 op("Tensor.new_full", S(T(2), (2, 3), 1.5), **rules)
 op("Tensor.new_tensor", S(T(2), [1, 2]), **rules)
 op("arange", S(5), S(1, 5), S(0, 1, 0.25), S(5.0), S(5, 0, -2), S(1, 2.5, 0.5),
-   S(3, dtype=DType("float64")), S(0), errors=[S(0, 5, -1), S(0, 5, 0)], **rules)
+   S(3, dtype=DType("float64")), S(0), S(0.5, 5.7, dtype=DType("int32")),
+   S(0.0, -8.001, -4.0, dtype=DType("int32")), S(0.5, 5.7, dtype=DType("int64")),
+   errors=[S(0, 5, -1), S(0, 5, 0), S(0.0, 3.0, 0.7, dtype=DType("int64"))], **rules)
 op("range", S(0, 3), S(0.0, 1.0, 0.5), **rules)
 op("linspace", S(0, 1, 5), S(-1.0, 2.0, 4, dtype=DType("float64")), S(0, 1, 1), S(0, 1, 0),
    errors=[S(0, 1, -1)], **rules)

@@ -110,7 +110,9 @@ f("unfold", S(T(1, 2, 4, 4), 2), S(T(1, 2, 4, 4), 3, padding=1, stride=2), **lay
 f("fold", S(T(1, 8, 9), (4, 4), 2), **layers)
 f("interpolate", S(T(1, 2, 3, 3), scale_factor=2), S(T(1, 2, 3, 3), size=(5, 4), mode="bilinear"),
    S(T(1, 2, 3, 3), size=5, mode="bilinear", align_corners=True),
-   S(T(1, 2, 4), size=6, mode="linear"), **layers)
+   S(T(1, 2, 4), size=6, mode="linear"),
+   S(I(1, 1, 6, 7, high=256, dtype="uint8"), size=(4, 9), mode="bilinear"),
+   S(I(1, 5, 6, 7, high=256, dtype="uint8"), size=4, mode="bicubic", antialias=True), **layers)
 f("pixel_shuffle", S(T(1, 4, 2, 2), 2), **layers)
 f("pixel_unshuffle", S(T(1, 1, 4, 4), 2), **layers)
 f("scaled_dot_product_attention", S(T(2, 3, 4), T(2, 5, 4), T(2, 5, 4)),

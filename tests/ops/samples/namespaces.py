@@ -98,7 +98,7 @@ op("masked.softmax masked.softmin", S(T(3, 4), 1, mask=V([True, True, False, Tru
 op("masked.log_softmax", S(T(3, 4), 1, mask=V([True, True, False, True], "bool")), S(T(3, 4), 0),
    differences=False, **masked)
 op("masked.cumsum masked.cumprod", S(T(3, 4), 1, mask=V([True, True, False, True], "bool")),
-   S(T(3, 4), 0), dtypes=("float32",), rtol=10)
+   S(T(3, 4), 0), dtypes=("int32", "float32"), rtol=10)
 op("masked.normalize", S(T(3, 4), 2.0, 1, mask=V([True, True, False, True], "bool")),
    dtypes=("float32",), rtol=10)
 op("masked.logaddexp", S(T(3), T(3), input_mask=V([True, True, False], "bool")),

@@ -26,7 +26,7 @@ op("addr", S(T(2, 3), T(2), T(3)), S(T(2, 3), T(2), T(3), beta=0.5, alpha=2.0), 
 op("baddbmm", S(T(2, 2, 2), T(2, 2, 3), T(2, 3, 2)),
    S(T(2), T(2, 2, 3), T(2, 3, 2), beta=0.5, alpha=2.0), dtypes=FLOATS)
 op("addbmm", S(T(2, 2), T(2, 2, 3), T(2, 3, 2)),
-   S(T(2), T(2, 2, 3), T(2, 3, 2), beta=0.5, alpha=2.0), dtypes=FLOATS)
+   S(T(2), T(2, 2, 3), T(2, 3, 2), beta=0.5, alpha=2.0), dtypes=("int32", "int64", *FLOATS))
 op("einsum", S("ij,jk->ik", T(2, 3), T(3, 4)), S("ij->ji", T(2, 3)), S("ii->i", T(3, 3)),
    S("ii", T(3, 3)), S("bij,bjk->bik", T(2, 2, 3), T(2, 3, 2)), S("i,j->ij", T(2), T(3)),
    S("ij,ij->", T(2, 3), T(2, 3)), S("...ij,...jk->...ik", T(2, 2, 3), T(3, 2)),

@@ -40,7 +40,8 @@ op("scatter_add", S(T(2, 3), 1, V([[0, 0], [1, 0]]), T(2, 2)), S(T(3), 0, rows, 
 op("scatter_reduce", S(T(3), 0, rows, T(3), "sum"), S(T(3), 0, rows, T(3), "prod"),
    S(T(3), 0, rows, T(3), "mean"),
    S(T(3), 0, rows, T(3, distinct=True), "amax", include_self=False),
-   errors=[S(T(3), 0, rows, T(3), "median")], complex_grad=False, second=False,
+   S(V([0.0, 3.0], "float64"), 0, V([0, 0, 1, 1]), V([0.0, 2.0, 0.0, 5.0], "float64"), "prod"),
+   errors=[S(T(3), 0, rows, T(3), "median")], complex_grad=False,
    dtypes=("int64", "float32"))
 op("index_reduce", S(T(3, 2), 0, once, T(2, 2), "prod"), S(T(3, 2), 0, rows, T(3, 2), "mean"),
    S(T(3, 2), 0, rows, T(3, 2), "amax"), complex_grad=False, second=False, dtypes=("float32",))

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler import pipeline
-from rushlight.compiler.graph import Graph
 from rushlight.compiler.trace import Number, Trace
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap, written
@@ -129,12 +128,29 @@ class Variant:
     """
 
     def __init__(
-        self, trace: Trace, graph: Graph, fresh: list[Tensor], structure: Any, guards: list[Any]
+        self,
+        trace: Trace,
+        fresh: list[Tensor],
+        structure: Any,
+        guards: list[Any],
+        arguments: list[Any],
     ) -> None:
+        self.graph = graph = trace.graph
         self.program = pipeline.build(graph)
-        self.graph, self.structure, self.leaves = graph, structure, fresh
-        self.guards = [*guards, *trace.watch]
-        grads = {id(g): leaf for leaf, g in trace.leaves.values() if g is not None}
+        self.structure = structure
+        at_call = {id(t): i for i, t in enumerate(arguments)}
+        self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]  # arguments by position
+        self.guards = [*guards, *trace.watch, *flags_of_tensors(trace, at_call)]
+        self.no_grads, self.cleared = [], []  # leaves without a gradient before, or after, a call
+        grads = {}
+        for leaf, g in trace.leaves.values():
+            leaf_at = at_call.get(id(leaf), leaf)
+            if g is None:
+                self.no_grads.append(leaf_at)
+            else:
+                grads[id(g)] = leaf_at
+                if leaf._grad is None:
+                    self.cleared.append(leaf_at)
         self.sources: list[tuple[int, str, Any]] = []
         self.inputs: list[Any] = [None] * len(graph.inputs)  # of the last call
         self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]
@@ -171,9 +187,10 @@ class Variant:
                 inputs[k] = source()
                 continue
             else:
-                if source._grad is None:
+                g = leaf_of(source, arguments)._grad
+                if g is None:
                     return False
-                a = source._grad._array
+                a = g._array
             if a is not inputs[k]:
                 if (a.shape, a.dtype) != self.specs[k]:
                     return False
@@ -182,6 +199,8 @@ class Variant:
 
     def run(self, arguments: list[Any]) -> Any:
         """Run the program on this call's arguments; NotImplemented when it does not fit."""
+        if any([leaf_of(leaf, arguments)._grad is not None for leaf in self.no_grads]):
+            return NotImplemented
         if not self.fetch(arguments):
             return NotImplemented
         inputs, outputs = self.inputs, self.outputs
@@ -192,10 +211,13 @@ class Variant:
             place = inputs[n]
             outputs[at] = place if place.flags.c_contiguous else np.empty(place.shape, place.dtype)
             at += 1
-        self.free_grads(at)
+        leaves = [leaf_of(leaf, arguments) for leaf in self.leaves]
+        self.free_grads(at, leaves)
         self.program.run(inputs, outputs)
         self.finish_updates(arguments, results)
-        for i, leaf in enumerate(self.leaves):
+        for leaf in self.cleared:
+            leaf_of(leaf, arguments)._grad = None
+        for i, leaf in enumerate(leaves):
             if leaf._grad is not self.grads[i]:
                 leaf._grad = self.grads[i]
                 self.grad_counts[i] = getrefcount(self.grads[i])
@@ -220,10 +242,10 @@ class Variant:
             if getrefcount(outputs[i]) != counts[i]:
                 outputs[i] = np.empty(outputs[i].shape, outputs[i].dtype)
 
-    def free_grads(self, at: int) -> None:
+    def free_grads(self, at: int, leaves: list[Tensor]) -> None:
         """Make sure that gradient buffers are nobody else's, but their leaf's."""
         outputs, grads = self.outputs, self.grads
-        for i, leaf in enumerate(self.leaves):
+        for i, leaf in enumerate(leaves):
             g = grads[i]
             if (
                 g is None
@@ -246,8 +268,20 @@ class Variant:
                 if kind == "state"
                 else arguments[source]
                 if kind == "argument"
-                else source._grad
+                else leaf_of(source, arguments)._grad
             )
+
+
+def leaf_of(leaf: Any, arguments: list[Any]) -> Any:
+    """A tensor whose gradient a program reads or writes: itself, or an argument's position."""
+    return arguments[leaf] if leaf.__class__ is int else leaf
+
+
+def flags_of_tensors(trace: Trace, at_call: dict[int, int]) -> list[Any]:
+    """A guard: tensors from outside still require gradients, or not, as they did."""
+    known = [(t, wants) for t, wants in trace.tensors.values() if id(t) not in at_call]
+    tensors, outcome = [t for t, _ in known], [wants for _, wants in known]
+    return [(lambda: [t._wants_grad for t in tensors], outcome)] if known else []
 
 
 class Compiled:
@@ -319,7 +353,8 @@ class Compiled:
             self.stay_eager(trace.failure)
             return out
         try:
-            variant = Variant(trace, trace.graph, fresh, structure, self.surroundings.guards())
+            guards = self.surroundings.guards()
+            variant = Variant(trace, fresh, structure, guards, arguments)
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.core.op import Elementwise, Op
 from rushlight.core.state import modes, state
@@ -114,10 +113,10 @@ class Trace:
         self.keep: list[Any] = list(arguments)  # ids stay unique as long as the arrays live
         self.leaves: dict[
             int, tuple[Tensor, Tensor | None]
-        ] = {}  # leaf, its gradient before the call
+        ] = {}  # whose gradient was looked at or changed, with its gradient before
+        self.tensors: dict[int, tuple[Tensor, bool]] = {}  # eager ones, whether they require grad
         self.numbers: dict[int, Value] = {}
         self.watch: list[Any] = []
-        self.start_values: dict[int, float] = {}
 
     def __enter__(self) -> Trace:
         state.busy += 1
@@ -197,20 +196,58 @@ class Trace:
         storage.value, storage.writes = new, storage.writes + 1
         storage.seen.clear()
 
-    def reached(self, leaf: Tensor) -> None:
-        """A gradient is about to be accumulated into a leaf."""
+    def touched(self, leaf: Tensor) -> None:
+        """A leaf's gradient is about to be looked at, replaced or accumulated into."""
         self.leaves.setdefault(id(leaf), (leaf, leaf._grad))
 
     def number(self, t: Tensor) -> Number:
         """A 0-dim tensor that an optimizer counts steps with, as a number of the call."""
-        self.operand(t)
-        storage, chain = self.windows[id(t._array)]
-        now = float(t._array)
-        if storage.input is None or chain:
+        value, now = self.operand(t), float(t._array)
+        source = self._scalar_source(value)
+        if source is None:
             self.refuse("a computed number")
             return Number(now, lambda: now, self.watch)
-        ahead = now - self.start_values[id(t._array)]
-        return Number(now, lambda: float(t._array) + ahead, self.watch)
+        return Number(now, source, self.watch)
+
+    def _scalar_source(self, value: Value) -> Callable[[], float] | None:
+        """A function that computes a 0-dim value from inputs, before a call; None where that takes
+        more than numbers.
+        """
+        if value.shape:
+            return None
+        entry = next((i for i in self.graph.inputs if i.value is value), None)
+        if entry is not None:
+            if entry.kind == "argument":
+                return None
+            if entry.kind == "number":
+                return entry.source
+            held = entry.source
+            if entry.kind == "constant":
+                return lambda: float(held)
+            return lambda: float(held._array)
+        node = next((n for n in self.graph.nodes if n.outputs[0] is value), None)
+        if node is None or not isinstance(node.op, Elementwise):
+            return None
+        sources = [self._scalar_source(v) if isinstance(v, Value) else v for v in node.inputs]
+        if any([s is None for s in sources]):
+            return None
+        return self._scalar_function(node, sources)
+
+    def _scalar_function(self, node: Node, sources: list[Any]) -> Callable[[], float]:
+        """What a node of numbers computes, its operands given as functions or numbers."""
+        first, *rest = sources
+        if type(node.op).__name__ == "Add" and len(rest) == 1 and not callable(rest[0]):
+            return lambda: first() + rest[0]  # counting steps, the usual case
+        kinds = [v.dtype if isinstance(v, Value) else None for v in node.inputs]
+
+        def compute() -> float:
+            operands = [
+                s if d is None else np.asarray(s(), d) for s, d in zip(sources, kinds, strict=True)
+            ]
+            out = np.asarray(node.op.forward(operands, node.params))
+            return float(out.astype(node.outputs[0].dtype))
+
+        return compute
 
     # Arrays and values
 
@@ -233,6 +270,8 @@ class Trace:
         if id(a) not in self.windows:
             self._enter(t, a)
         storage, chain = self.windows[id(a)]
+        if storage.input is not None and t._node is None:
+            self.tensors.setdefault(id(t), (t, t._wants_grad))
         if not chain:
             return storage.value
         found = storage.seen.get(id(a))
@@ -272,8 +311,6 @@ class Trace:
         else:
             at = self.arguments.get(id(a))
             entry = Input(value, "state", t) if at is None else Input(value, "argument", at)
-            if a.size == 1 and a.dtype in dtypes.FLOATS:
-                self.start_values[id(a)] = float(a.reshape(()))
         self.graph.inputs.append(entry)
         storage = Storage(value, entry if entry.kind != "constant" else None)
         if entry.kind != "constant":
@@ -314,6 +351,7 @@ class Trace:
             if storage is not None and storage.writes:
                 graph.updates.append((entry, storage.value))
         fresh = []
+        self.leaves = {k: v for k, v in self.leaves.items() if self._from_outside(v[0])}
         for leaf, before in self.leaves.values():
             g = leaf._grad
             if g is not None and g is not before:
@@ -321,6 +359,11 @@ class Trace:
                 graph.fresh.append(self.operand(g))
         self._check_survivors(results, fresh)
         return fresh
+
+    def _from_outside(self, leaf: Tensor) -> bool:
+        """Whether a tensor was there before the call."""
+        storage, _ = self.windows.get(id(leaf._array), (None, ()))
+        return storage is None or storage.input is not None
 
     def _check_survivors(self, results: list[Tensor], fresh: list[Tensor]) -> None:
         """Tensors made in the call that outlive it would be stale after the next one."""

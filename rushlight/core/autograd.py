@@ -749,7 +749,7 @@ def zero_like_spec(spec: Any) -> Tensor | None:
 def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> None:
     """Add g to leaf's ``.grad``; recorded if ``create_graph``, which grad mode says too."""
     if state.busy and modes.trace is not None:
-        modes.trace.reached(leaf)
+        modes.trace.touched(leaf)
     if leaf._grad is None:
         leaf._grad = g if own and not create_graph else g.clone()
     elif create_graph:

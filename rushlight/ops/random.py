@@ -69,6 +69,13 @@ class Random(Draw):
         return sampling.integers(engine, x.size, x.dtype, low, high)
 
 
+class Permutation(Draw):
+    """The integers from 0 on, in random order."""
+
+    def values(self, x, *, engine):
+        return sampling.permutation(engine, x.size)
+
+
 class Bernoulli(Draw):
     """One with probability ``p``, else zero."""
 

@@ -427,7 +427,7 @@ def maximum(x: Any, y: Any) -> Any:
 
 def copied(x: Any) -> Any:
     """A copy of a tensor (without its history) or array."""
-    return x.copy() if isinstance(x, ndarray) else x.detach().clone()
+    return x.detach().clone() if isinstance(x, Tensor) else np.array(x)  # may be a NumPy number
 
 
 def counter() -> Tensor:

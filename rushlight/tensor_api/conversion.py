@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import devices, dtypes, formats
 from rushlight.core.size import make_size
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.errors import GraphError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill
@@ -504,11 +505,25 @@ def _set_grad(self: Tensor, value: Any) -> None:
                 f"assigned grad has data of a different type: {value._array.dtype} for "
                 f"{self._array.dtype}."
             )
+    _note_grad(self)
     self._grad = value
 
 
+def _get_grad(self: Tensor) -> Tensor | None:
+    if state.busy:
+        _note_grad(self)
+    return self._grad
+
+
 def _del_grad(self: Tensor) -> None:
+    _note_grad(self)
     self._grad = None
+
+
+def _note_grad(leaf: Tensor) -> None:
+    """Tell a trace that the gradient matters."""
+    if modes.trace is not None:
+        modes.trace.touched(leaf)
 
 
 methods(
@@ -528,9 +543,7 @@ methods(
     names=property(
         lambda self: (None,) * self._array.ndim, doc="Dim names are not supported: all None."
     ),
-    grad=property(
-        lambda self: self._grad, _set_grad, _del_grad, doc="The accumulated gradient, or None."
-    ),
+    grad=property(_get_grad, _set_grad, _del_grad, doc="The accumulated gradient, or None."),
     output_nr=property(
         lambda self: getattr(self.grad_fn, "index", 0), doc="Which output of its node it is."
     ),

@@ -15,7 +15,8 @@ import numpy as np
 from rushlight import dtypes, formats
 from rushlight.core import sampling
 from rushlight.core.generator import Generator, default_generator, engine_of
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import UNSHARED, Tensor, constant, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops import random as R
 from rushlight.tensor_api._common import (
@@ -147,6 +148,8 @@ def rand(
         floating(expect_tensor(out, "rand", "out")._array.dtype, "rand")
         return into(out, shape, dtype, R.Uniform, engine=engine, low=0.0, high=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "rand")
+    if state.busy:
+        return drawn(np.empty(shape, d), R.Uniform, requires_grad, engine=engine, low=0.0, high=1.0)
     if d.kind == "c":
         parts = sampling.uniform(engine, 2 * math.prod(shape), dtypes.REAL_OF[d])
         return finish(parts.view(d).reshape(shape), requires_grad)
@@ -186,10 +189,22 @@ def randn(
         floating(expect_tensor(out, "randn", "out")._array.dtype, "randn")
         return into(out, shape, dtype, R.Normal, engine=engine, mean=0.0, std=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "randn")
+    if state.busy:
+        return drawn(np.empty(shape, d), R.Normal, requires_grad, engine=engine, mean=0.0, std=1.0)
     values = sampling.normal(engine, math.prod(shape), d)
     return finish(
         fresh(values, shape) if values.base is None else values.reshape(shape), requires_grad
     )
+
+
+def drawn(x: Any, op: Any, requires_grad: bool, **params: Any) -> Tensor:
+    """A new leaf on x's memory, filled with draws, which a trace writes down."""
+    if modes.trace is None:
+        op.instance.store(x, [], params)
+        return finish(x, requires_grad)
+    t: Tensor = op.update(constant(x), **params)
+    t._counter = UNSHARED  # as nothing has seen it before
+    return t.requires_grad_() if requires_grad else t
 
 
 def fresh(values: Any, shape: tuple[int, ...]) -> Any:
@@ -242,6 +257,8 @@ def randint(
     low, high = integer_bounds(low, high, d)
     if out is not None:
         return into(out, shape, dtype, R.Random, engine=engine, low=low, high=high)
+    if state.busy:
+        return drawn(np.empty(shape, d), R.Random, requires_grad, engine=engine, low=low, high=high)
     values = sampling.integers(engine, math.prod(shape), d, low, high)
     return finish(
         fresh(values, shape) if values.base is None else values.reshape(shape), requires_grad
@@ -311,7 +328,10 @@ def randperm(
             f"randperm: n is {n}, but {dtypes.of[d].name} holds no more than {largest} without "
             "overflow."
         )
-    values = sampling.permutation(engine_of(generator), n).astype(d, copy=False)
+    engine = engine_of(generator)
+    if out is None and state.busy:
+        return drawn(np.empty(n, d), R.Permutation, requires_grad, engine=engine)
+    values = sampling.permutation(engine, n).astype(d, copy=False)
     if out is None:
         return finish(values, requires_grad)
     if out._array.shape != (n,):
@@ -350,8 +370,7 @@ def rand_like(
     """Uniform values on [0, 1) with the shape and dtype of ``input``."""
     x = like(input, "rand_like", dtype, layout, device, memory_format)
     floating(x.dtype, "rand_like")
-    R.Uniform.instance.store(x, [], {"engine": engine_of(generator), "low": 0.0, "high": 1.0})
-    return finish(x, requires_grad)
+    return drawn(x, R.Uniform, requires_grad, engine=engine_of(generator), low=0.0, high=1.0)
 
 
 def randn_like(
@@ -368,8 +387,7 @@ def randn_like(
     """Normal values with the shape and dtype of ``input``."""
     x = like(input, "randn_like", dtype, layout, device, memory_format)
     floating(x.dtype, "randn_like")
-    R.Normal.instance.store(x, [], {"engine": engine_of(generator), "mean": 0.0, "std": 1.0})
-    return finish(x, requires_grad)
+    return drawn(x, R.Normal, requires_grad, engine=engine_of(generator), mean=0.0, std=1.0)
 
 
 def randint_like(
@@ -392,5 +410,4 @@ def randint_like(
     low, high, _ = _randint_arguments((*args, ()), low, high, None)
     x = like(input, "randint_like", dtype, layout, device, memory_format)
     low, high = integer_bounds(low, high, x.dtype)
-    R.Random.instance.store(x, [], {"engine": engine_of(generator), "low": low, "high": high})
-    return finish(x, requires_grad)
+    return drawn(x, R.Random, requires_grad, engine=engine_of(generator), low=low, high=high)

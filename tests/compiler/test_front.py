@@ -290,3 +290,143 @@ def test_a_graph_too_large_to_pay_stays_eager():
     run(rl.zeros(1))
     with pytest.warns(UserWarning, match="1600 operations"):
         assert run(rl.zeros(1)).item() == 1600
+
+
+def agree(make, calls, between=None):
+    """Run what ``make`` makes eagerly and compiled, and compare after each call.
+
+    make: returns the step, and a function of no arguments that returns what to compare.
+    between: what happens before call k, given k and what ``make`` returned third, if anything.
+    """
+    seen = []
+    for wrap in (lambda f: f, lambda f: rl.compile(f, fullgraph=True)):
+        rl.manual_seed(0)
+        step, look, *rest = make()
+        run = wrap(step)
+        mine = []
+        for k, arguments in enumerate(calls):
+            if between is not None:
+                between(k, *rest)
+            run(*arguments)
+            mine.append([None if t is None else t.detach().clone() for t in look()])
+        seen.append(mine)
+    for k, (x, y) in enumerate(zip(*seen, strict=True)):
+        for a, b in zip(x, y, strict=True):
+            assert (a is None) == (b is None), k
+            if a is not None:
+                rl.testing.assert_close(b, a, msg=f"call {k}")
+    return run._compiled
+
+
+def weighted():
+    w = rl.ones(3, requires_grad=True)
+    v = rl.ones(3, requires_grad=True)
+
+    def step(x):
+        (w * v * x).sum().backward()
+
+    return step, lambda: [w, v, w.grad, v.grad], w
+
+
+ONES = [(rl.ones(3),)] * 6
+
+
+def test_frozen_parameters_are_another_variant():
+    def between(k, w):
+        w.requires_grad_(k < 3)
+
+    assert agree(weighted, ONES, between).traces == 2
+
+
+def test_gradients_that_were_dropped_are_not_accumulated_into():
+    def between(k, w):
+        if k in (1, 3):
+            w.grad = None
+
+    agree(weighted, ONES, between)
+
+
+def test_gradients_of_arguments():
+    def step(x):
+        (x * x).sum().backward()
+
+    run = rl.compile(step, fullgraph=True)
+    for k in range(4):
+        x = rl.full((2,), float(k), requires_grad=True)
+        run(x)
+        assert x.grad.tolist() == [2 * k, 2 * k]
+    for _ in range(3):
+        run(x)
+    assert x.grad.tolist() == [24, 24]
+
+
+def test_gradients_dropped_within_a_step():
+    def make():
+        w = rl.ones(3, requires_grad=True)
+
+        def step(x):
+            (w * x).sum().backward()
+            with rl.no_grad():
+                w.sub_(0.1 * w.grad)
+            w.grad = None
+
+        return step, lambda: [w, w.grad], w
+
+    def between(k, w):
+        w.grad = rl.ones(3) if k % 2 else None
+
+    agree(make, ONES, between)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda x: rl.rand(3),
+        lambda x: rl.randn(3),
+        lambda x: rl.randint(0, 100, (3,)),
+        lambda x: rl.randperm(3),
+        lambda x: rl.rand_like(x),
+        lambda x: rl.randn_like(x),
+        lambda x: rl.randint_like(x, 100),
+        lambda x: rl.rand(3, dtype=rl.complex64).real,
+        lambda x: rl.normal(0.0, 1.0, (3,)),
+    ],
+    ids=[
+        "rand",
+        "randn",
+        "randint",
+        "randperm",
+        "rand_like",
+        "randn_like",
+        "randint_like",
+        "complex",
+        "normal",
+    ],
+)
+def test_draws_differ_from_call_to_call_as_in_eager_code(draw):
+    def make():
+        out = rl.zeros(3)
+
+        def step(x):
+            out.copy_(x + draw(x))
+
+        return step, lambda: [out, rl.get_rng_state()]
+
+    agree(make, ONES)
+
+
+def test_numbers_that_an_optimizer_computes():
+    """NAdam keeps a product of numbers that change with the step."""
+
+    def make():
+        w = rl.ones(3, requires_grad=True)
+        optimizer = rl.optim.NAdam([w], lr=0.01)
+
+        def step(x):
+            optimizer.zero_grad()
+            (w * x).square().sum().backward()
+            optimizer.step()
+
+        return step, lambda: [w, optimizer.state[w]["mu_product"]]
+
+    agree(make, ONES)

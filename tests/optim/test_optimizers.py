@@ -416,3 +416,15 @@ def test_swapped_parameters():
     assert (p.tolist(), q.tolist()) == ([0.0, 0.0], [-1.5, -1.5])
     assert optimizer.state[p]["momentum_buffer"].tolist() == [1.0, 1.0]
     assert state["state"][0]["momentum_buffer"].tolist() == [1.5, 1.5]
+
+
+def test_parameters_without_dims_may_decay():
+    p = rl.nn.Parameter(rl.tensor(2.0))
+    q = torch.nn.Parameter(torch.tensor(2.0))
+    for lib, x in ((rl, p), (torch, q)):
+        o = lib.optim.SGD([x], lr=0.1, momentum=0.9, weight_decay=0.1, maximize=True)
+        for _ in range(3):
+            o.zero_grad()
+            (x * x).backward()
+            o.step()
+    assert p.item() == pytest.approx(q.item())

@@ -1,0 +1,205 @@
+"""Two observations of one program: where do they first differ? And one graph on three backends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import rushlight as rl
+from rushlight.compiler import pipeline
+from rushlight.compiler.graph import Graph
+from rushlight.compiler.program import empty_outputs
+from tests.compiler.fuzz.observe import Observation, observe
+from tests.compiler.fuzz.program import Program
+
+ROUNDING = {"float16": 2e-2, "float32": 2e-4, "float64": 1e-9}
+JITTER = (8.0, -8.0, 20.0)
+
+
+@dataclass
+class Mismatch:
+    """A difference: its class, for counting, what exactly, and why it is accepted, if it is."""
+
+    kind: str
+    detail: str
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+
+class Recorded:
+    """Keeps the graphs that are built, with their native programs."""
+
+    def __init__(self) -> None:
+        self.built: list[tuple[Graph, Any]] = []
+        self.build = pipeline.build
+
+    def __enter__(self) -> Recorded:
+        def build(graph: Graph, backend: str | None = None) -> Any:
+            program = self.build(graph, backend)
+            self.built.append((graph, program))
+            return program
+
+        pipeline.build = build
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pipeline.build = self.build
+
+
+@dataclass
+class Outcome:
+    """What a check found, and whether the program was compiled at all."""
+
+    mismatch: Mismatch | None
+    eager: str | None = None
+    captured: int = 0
+
+
+def check(program: Program) -> Outcome:
+    """Compare compiled and eager, then the captured graphs on all backends."""
+    expected = observe(program)
+    with Recorded() as recorded:
+        got = observe(program, rl.compile)
+    compiled = getattr(got.compiled, "_compiled", None)
+    eager = None if compiled is None else compiled.eager
+    found = difference(program, expected, got)
+    if found is None:
+        for graph, native in recorded.built:
+            found = found or backends(graph, native, got.arguments)
+    return Outcome(found, eager, len(recorded.built))
+
+
+def difference(program: Program, expected: Observation, got: Observation) -> Mismatch | None:
+    """The first difference that rounding does not explain."""
+    for text in got.warned:
+        if "compiler failed" in text:
+            return Mismatch("compiler error", text)
+    found = first(expected, got)
+    if found is not None and found.kind == "value":
+        for jitter in JITTER:
+            again = first(expected, observe(program, jitter=jitter))
+            if again is not None and where(again) <= where(found):
+                found.reason = "ill-conditioned"
+    return found
+
+
+def where(m: Mismatch) -> int:
+    """The call of a difference."""
+    return int(m.detail.partition("call ")[2].partition(",")[0])
+
+
+def first(a: Observation, b: Observation) -> Mismatch | None:
+    """The first difference."""
+    for k, (x, y) in enumerate(zip(a.calls, b.calls, strict=False)):
+        coarse = coarsest(x)
+        for name in [*x, *[n for n in y if n not in x]]:
+            problem = unlike(x.get(name), y.get(name), coarse)
+            if problem:
+                kind = "value" if problem[0] == "v" else "kind of value"
+                return Mismatch(kind, f"call {k}, {name}: {problem[1:]}")
+    if len(a.calls) != len(b.calls) or type(a.error) is not type(b.error):
+        at = min(len(a.calls), len(b.calls))
+        return Mismatch("outcome", f"call {at}, eager {a.error!r} | compiled {b.error!r}")
+    if a.error is not None and str(a.error) != str(b.error):
+        return Mismatch("message", f"call {len(a.calls)}, eager {a.error} | compiled {b.error}")
+    if a.stale is None and b.stale is not None:
+        return Mismatch("stale", f"{b.stale} was overwritten")
+    return None
+
+
+def unlike(x: Any, y: Any, coarse: float) -> str | None:
+    """How two facts differ; "v..." where only numbers do."""
+    if x is None or y is None:
+        return None if x is y else f"keager {x} | compiled {y}"
+    if (x.shape, x.dtype) != (y.shape, y.dtype):
+        return f"keager {x.dtype}{x.shape} | compiled {y.dtype}{y.shape}"
+    if close(x, y, coarse):
+        return None
+    return f"veager {brief(x)} | compiled {brief(y)}"
+
+
+def brief(x: np.ndarray) -> str:
+    return np.array2string(x.ravel()[:6], precision=6, separator=",").replace("\n", "")
+
+
+def coarsest(facts: Any) -> float:
+    """The rounding of the least precise dtype in sight."""
+    return max([ROUNDING.get(a.dtype.name, 0.0) for a in facts.values() if a is not None])
+
+
+def close(x: np.ndarray, y: np.ndarray, rtol: float) -> bool:
+    """Equal up to what a different order of summation may change."""
+    if x.dtype.kind in "biu":
+        return bool((x == y).all())
+    finite = np.abs(x[np.isfinite(x)])
+    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    return bool(np.allclose(x, y, rtol=rtol, atol=rtol * 0.1 * scale, equal_nan=True))
+
+
+# The backends
+
+
+def backends(graph: Graph, native: Any, arguments: list[Any]) -> Mismatch | None:
+    """Native code, the loops and the ops on the same inputs."""
+    inputs = [current(i, arguments) for i in graph.inputs]
+    if any(a is None for a in inputs):
+        return None
+    state, results = rl.get_rng_state(), {}
+    programs = {"reference": pipeline.build(graph, "reference"), "native": native,
+                "loops": pipeline.build(graph, "loops")}  # fmt: skip
+    for name, program in programs.items():
+        rl.set_rng_state(state)
+        outputs = empty_outputs(graph)
+        try:
+            program.run([a.copy() if isinstance(a, np.ndarray) else a for a in inputs], outputs)
+        except (IndexError, ValueError, RuntimeError) as error:
+            outputs = error
+        results[name] = outputs
+    return disagreement(graph, inputs, results)
+
+
+def current(entry: Any, arguments: list[Any]) -> Any:
+    """An input's array or number now; None where a call has other shapes."""
+    if entry.kind == "constant":
+        return entry.source
+    if entry.kind == "number":
+        return entry.source()
+    t = arguments[entry.source] if entry.kind == "argument" else entry.source
+    a = t._array
+    return a if (a.shape, a.dtype) == (entry.value.shape, entry.value.dtype) else None
+
+
+def disagreement(graph: Graph, inputs: list[Any], results: dict[str, Any]) -> Mismatch | None:
+    """Where a backend differs from the reference."""
+    expected = results.pop("reference")
+    for name, outputs in results.items():
+        if isinstance(outputs, Exception) or isinstance(expected, Exception):
+            if type(outputs) is not type(expected):
+                return Mismatch(f"{name} outcome", f"{expected!r} | {outputs!r}")
+            continue
+        arrays = [a for a in (*inputs, *expected) if isinstance(a, np.ndarray)]
+        coarse = max([ROUNDING.get(a.dtype.name, 0.0) for a in arrays], default=0.0)
+        for v, x, y in zip(graph.ends(), expected, outputs, strict=True):
+            if not close(x, y, coarse):
+                text = f"{v}: reference {brief(x)} | {name} {brief(y)}"
+                return Mismatch(name, text, unstable(graph, inputs, expected))
+    return None
+
+
+def unstable(graph: Graph, inputs: list[Any], expected: list[Any]) -> str | None:
+    """Whether the reference itself changes as much when inputs do in the last digits."""
+    from tests.compiler.fuzz.program import jittered
+
+    for jitter in JITTER:
+        outputs, state = empty_outputs(graph), rl.get_rng_state()
+        moved = [jittered(a.copy(), jitter) if isinstance(a, np.ndarray) else a for a in inputs]
+        pipeline.build(graph, "reference").run(moved, outputs)
+        rl.set_rng_state(state)
+        coarse = max([ROUNDING.get(a.dtype.name, 0.0) for a in outputs], default=0.0)
+        if not all(close(x, y, coarse) for x, y in zip(expected, outputs, strict=True)):
+            return "ill-conditioned"
+    return None

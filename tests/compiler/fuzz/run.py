@@ -1,0 +1,151 @@
+"""Compare many random programs, compiled and eager.
+
+python -m tests.compiler.fuzz.run --start 0 --count 1000         figures, seeds of what differs
+python -m tests.compiler.fuzz.run --start 17 --count 1 --show    the program of a seed
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import select
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from typing import Any
+
+from tests.compiler.fuzz.growth import generate
+from tests.compiler.fuzz.program import Program
+from tests.compiler.fuzz.shrink import shrink
+from tests.compiler.fuzz.worker import checked
+
+TIMEOUT = 120.0  # seconds for one program
+FRESH = 500  # programs that one process checks
+
+
+class Worker:
+    """A process that checks programs."""
+
+    def __init__(self) -> None:
+        self.process: Any = None
+        self.left = 0
+
+    def ask(self, seed: int) -> dict[str, Any]:
+        """The answer for a seed; a crash or a hang is one too."""
+        if self.left == 0:
+            self.start()
+        self.left -= 1
+        self.process.stdin.write(f"{seed}\n")
+        self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], TIMEOUT)
+        line = self.process.stdout.readline() if ready else ""
+        if line:
+            return json.loads(line)
+        code = self.process.poll() if ready else None
+        self.stop()
+        kind = "died" if ready else "hang"
+        detail = f"exit status {code}" if ready else f"more than {TIMEOUT:.0f} s"
+        return {"seed": seed, "eager": None, "captured": 0, "seconds": 0.0,
+                "mismatch": {"kind": kind, "detail": detail, "reason": None}}  # fmt: skip
+
+    def start(self) -> None:
+        """A new process."""
+        self.stop()
+        command = [sys.executable, "-m", "tests.compiler.fuzz.worker"]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.left = FRESH
+
+    def stop(self) -> None:
+        """End the process."""
+        self.left = 0
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.process = None
+
+
+class Report:
+    """What a run has seen."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.eager: Counter[str] = Counter()
+        self.accepted: dict[str, list[int]] = defaultdict(list)
+        self.found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+
+    def add(self, answer: dict[str, Any]) -> str | None:
+        """Note an answer; the text of a mismatch that is not accepted."""
+        self.counts["programs"] += 1
+        self.counts["captured"] += answer["captured"]
+        if answer["eager"] is not None:
+            self.eager[re.sub(r"fuzz|\S+:\d+|\d+", "#", answer["eager"])[:110]] += 1
+        mismatch = answer.get("mismatch")
+        if mismatch is None:
+            self.counts["agree"] += 1
+            return None
+        seed, text = answer["seed"], f"{mismatch['kind']}: {mismatch['detail']}"
+        if mismatch["reason"]:
+            self.accepted[mismatch["reason"]].append(seed)
+            return None
+        self.found[mismatch["kind"]].append((seed, text))
+        return text
+
+    def __str__(self) -> str:
+        lines = [", ".join([f"{n} {name}" for name, n in self.counts.items()])]
+        lines += [f"{n:5d} eager: {why}" for why, n in self.eager.most_common()]
+        for reason, seeds in self.accepted.items():
+            lines.append(f"{len(seeds):5d} accepted: {reason}, such as {seeds[:6]}")
+        for kind, cases in sorted(self.found.items(), key=lambda item: -len(item[1])):
+            lines.append(f"{len(cases):5d} DIFFER: {kind}, seeds {[s for s, _ in cases[:12]]}")
+        return "\n".join(lines)
+
+
+def shortest(program: Program, kind: str) -> Program:
+    """The program, cut to what shows the same kind of mismatch."""
+
+    def shows(p: Program) -> bool:
+        found = checked(p).mismatch
+        return found is not None and found.kind == kind and not found.reason
+
+    return shrink(program, shows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--start", type=int, default=0, help="first seed")
+    parser.add_argument("--count", type=int, default=1000, help="number of programs")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
+    parser.add_argument("--show", action="store_true", help="print the programs")
+    parser.add_argument("--shrink", type=int, default=3, help="how many mismatches to shrink")
+    options = parser.parse_args()
+    report, worker, begin, to_shrink = Report(), Worker(), time.perf_counter(), options.shrink
+    for seed in range(options.start, options.start + options.count):
+        if options.show:
+            print(f"# seed {seed}\n{generate(seed).source()}\n")
+        answer = worker.ask(seed)
+        text = report.add(answer)
+        if text is None:
+            continue
+        print(f"seed {seed}: {text}", flush=True)
+        kind = answer["mismatch"]["kind"]
+        if to_shrink and kind not in ("died", "hang"):  # in this process, which must survive
+            to_shrink -= 1
+            small = shortest(generate(seed), kind)
+            print(f"\n# seed {seed}\n{small.source()}\n# {checked(small).mismatch}\n", flush=True)
+        if time.perf_counter() - begin > options.seconds:
+            break
+    worker.stop()
+    print(f"{report}\n{time.perf_counter() - begin:.0f} s")
+    sys.exit(bool(report.found))
+
+
+if __name__ == "__main__":
+    main()

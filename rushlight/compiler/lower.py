@@ -461,7 +461,7 @@ def fusible(node: Node, numbers: set[int]) -> bool:
 
 
 def is_product(node: Node) -> bool:
-    """Whether a node is a matrix product that BLAS computes."""
+    """Whether a node is a matrix product that has kernels."""
     if type(node.op).__name__ != "Matmul":
         return False
     a, b = node.inputs
@@ -492,7 +492,7 @@ def is_whole(windows: Windows, v: Value) -> bool:
     return True
 
 
-def suits_blas(windows: Windows, v: Value) -> bool:
+def suits_product(windows: Windows, v: Value) -> bool:
     """Whether the last two dims of a window are rows or columns that lie one after another."""
     _, strides, _ = windows.layout(v)
     (m, n), (s, t) = v.shape[-2:], strides[-2:]
@@ -531,7 +531,7 @@ def settled(graph: Graph) -> Graph:
         node = Node(node.op, list(node.inputs), node.params, node.outputs, node.line)
         if is_product(node):
             node.inputs = [
-                v if suits_blas(settler.windows, v) else settler.copy(v) for v in node.inputs
+                v if suits_product(settler.windows, v) else settler.copy(v) for v in node.inputs
             ]
         if has_template(node):
             node.inputs = [

@@ -70,6 +70,20 @@ class Code(Function):
             return min(a, b)
         return self.intrinsic("smin", "i64", "i64", [("i64", str(a)), ("i64", str(b))])
 
+    def larger(self, a: Number, b: Number) -> Number:
+        """The larger of two positions."""
+        if isinstance(a, int) and isinstance(b, int):
+            return max(a, b)
+        return self.intrinsic("smax", "i64", "i64", [("i64", str(a)), ("i64", str(b))])
+
+    def parted(self, a: Number, n: int) -> tuple[Number, Number]:
+        """A position, >= 0, divided by n, and what remains."""
+        if isinstance(a, int):
+            return divmod(a, n)
+        if n == 1:
+            return a, 0
+        return self(f"udiv i64 {a}, {n}"), self(f"urem i64 {a}, {n}")
+
     def span(
         self,
         start: Number,

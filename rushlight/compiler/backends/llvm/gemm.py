@@ -1,22 +1,42 @@
-"""Matrix products in tiles: the right operand is packed in panels, the left one read in place."""
+"""Matrix products: how the work is divided, and the kernel that does one part after another.
+
+The result is cut into blocks that fit the registers (see micro.py): panels of columns, and rows. A
+unit of work is some panels of some rows of one matrix of a batch. Operands are read where they lie
+as far as that is quick; otherwise each unit copies what it needs to scratch memory first, in the
+order of reading.
+
+There are three ways to fill vectors: with elements of a row of the result; of a column, where that
+wastes fewer lanes (the product is then ``turned``: it is the transposed result that is computed);
+and with elements of the depth, where both operands have these side by side (``dots``).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
+from rushlight.compiler.backends.llvm import jit, micro, packing
 from rushlight.compiler.backends.llvm.code import Code, Number
-from rushlight.compiler.backends.llvm.conv import by_rows
-from rushlight.compiler.backends.llvm.tiles import Tile, balanced, tile, tile_rows
-from rushlight.core import threads
 
-DEPTH = 256  # rows of a panel: it should stay in the first-level cache
-SHARED = 10_000_000  # multiplications that are worth a second thread
+DEPTH = 1024  # rows of a panel: one should stay in the second-level cache
+FAR = 4096  # bytes: elements so far apart are in pages, and maybe lines of the cache, of their own
+SMALL = 1 << 19  # multiplications: a smaller unit is not worth it
+COPIED_ROWS = 128  # a unit should have so many rows for each copy of b
+# cycles, if a vector of products takes one
+TURN = 6.3  # to turn a vector of b
+TOTAL = 5.0  # to add the lanes of a sum
+SCATTER = 8.0  # to store a vector of a turned result
 
 
 @dataclass(frozen=True)
 class Matrices:
-    """``c = a b``: c is (m, n), contiguous; operands lie by rows, or by columns, so far apart."""
+    """``c = a b`` at each point of ``batch``: c is (*batch, m, n), contiguous.
+
+    Operands lie by rows, or else by columns, which are ``lda`` and ``ldb`` elements apart. Points
+    of the batch are ``a_batch`` and ``b_batch`` apart.
+    """
 
     m: int
     n: int
@@ -25,6 +45,32 @@ class Matrices:
     a_rows: bool
     ldb: int
     b_rows: bool
+    batch: tuple[int, ...] = ()
+    a_batch: tuple[int, ...] = ()
+    b_batch: tuple[int, ...] = ()
+    operands: tuple[int, int] = (0, 1)  # which of the kernel's operands a and b are
+
+    def work(self) -> int:
+        """Multiplications for one point of the batch."""
+        return self.m * self.n * self.k
+
+    def turned(self) -> Matrices:
+        """The transposed product."""
+        return Matrices(
+            *(self.n, self.m, self.k, self.ldb, not self.b_rows, self.lda, not self.a_rows),
+            *(self.batch, self.b_batch, self.a_batch, self.operands[::-1]),
+        )
+
+    def simple(self) -> Matrices:
+        """The same product: one column is one row, and vectors without gaps lie along the depth."""
+        if self.n == 1 and self.m > 1:
+            return self.turned().simple()
+        s = self
+        if s.m == 1 and not s.a_rows and s.lda == 1:
+            s = replace(s, a_rows=True, lda=s.k)
+        if s.n == 1 and s.b_rows and s.ldb == 1:
+            s = replace(s, b_rows=False, ldb=s.k)
+        return s
 
 
 def ceil(a: int, b: int) -> int:
@@ -32,163 +78,286 @@ def ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def suits(s: Matrices, lanes: int) -> bool:
-    """Whether tiles are at least as quick as BLAS, by measurements."""
-    if threads.count() > 1 and s.m * s.n * s.k > SHARED:
-        return False  # BLAS uses the other threads
-    thin = not s.a_rows and s.n <= lanes < 4 * s.m  # BLAS lays vectors along the rows there
-    return s.m >= 4 and not thin
+@dataclass(frozen=True)
+class Parts:
+    """``count`` things in ``parts`` of ``size``, the first ``longer`` of which have one more."""
+
+    count: int
+    parts: int
+
+    @property
+    def size(self) -> int:
+        return self.count // self.parts
+
+    @property
+    def longer(self) -> int:
+        return self.count % self.parts
+
+    @property
+    def largest(self) -> int:
+        return self.size + (self.longer > 0)
+
+    def kinds(self) -> Iterator[tuple[int, int, int, int]]:
+        """(first part, last + 1, things in each, things that are missing before it) of equal parts:
+        part i begins at thing ``i * size + shift``.
+        """
+        if self.longer:
+            yield 0, self.longer, self.size + 1, 0
+        if self.longer < self.parts:
+            yield self.longer, self.parts, self.size, self.longer
 
 
-def write(
-    f: Code,
-    s: Matrices,
-    batch: tuple[int, ...],
-    operands: list[tuple[str, list[int]]],
-    scratch: str,
-) -> int:
-    """All products of a batch. Returns the elements of scratch memory that it needs.
+class Plan:
+    """How a product is cut, from its shape alone.
 
-    ``operands``: (pointer, strides of the batch) of a, b and c.
+    Panels are parts of ``columns`` things of ``lanes`` columns.
     """
-    g = Gemm(f, s)
 
-    def loops(dim: int, at: list[str]) -> None:
-        if dim == len(batch):
-            g.write(at[0], at[1], at[2], scratch)
-            return
+    def __init__(self, s: Matrices, f: Code, turned: bool = False, dots: bool = False) -> None:
+        self.s, self.turned, self.dots = s, turned, dots
+        registers = 16 if f.module.width < 512 and jit.on_x86() else 32
+        self.lanes = 1 if dots else f.lanes
+        if dots:
+            self.panels, self.blocks = self.cut(f.lanes, registers, micro.most_dots)
+        else:
+            self.panels, self.blocks = self.cut(16, registers, micro.most_rows)
+        self.turn = not s.b_rows and not dots
+        self.pack = not s.a_rows and s.lda * f.size >= FAR and self.blocks.parts > 1
+        self.depth = s.k if dots or (self.blocks.parts == 1 and not self.turn) else self.slice(f)
+        self.cycles = self.guess(f.lanes)
+        self.divide()
 
-        def body(i: Number, _: list[str]) -> None:
-            steps = [steps[dim] for _, steps in operands]
-            loops(dim + 1, [f.at(p, f.mul(i, n)) for p, n in zip(at, steps, strict=True)])
+    def slice(self, f: Code) -> int:
+        """The depth that is done at a time; what remains is not less than a vector."""
+        share = ceil(self.s.k, ceil(self.s.k, DEPTH))
+        depth = ceil(share, f.lanes) * f.lanes
+        while 0 < self.s.k % depth < f.lanes < self.s.k:
+            depth += f.lanes
+        return min(self.s.k, depth)
 
-        f.span(0, batch[dim], 1, body)
+    def cut(
+        self, most: int, registers: int, most_rows: Callable[[int, int], int]
+    ) -> tuple[Parts, Parts]:
+        """Panels and blocks: many sums, few loads, and few kinds of blocks."""
+        best, found = None, None
+        columns = ceil(self.s.n, self.lanes)
+        for wide in range(1, min(columns, most) + 1):
+            rows = most_rows(wide, registers)
+            if self.turned:
+                rows = min(rows, self.lanes)
+            if rows < 1:
+                break
+            panels = Parts(columns, ceil(columns, wide))
+            blocks = Parts(self.s.m, ceil(self.s.m, rows))
+            sums = panels.largest * blocks.largest
+            kinds = len(list(panels.kinds())) * len(list(blocks.kinds()))
+            loads = 1 / panels.largest + 1 / blocks.largest
+            key = (-min(sums, registers // 2), loads > 0.55, kinds, loads)
+            if best is None or key < best:
+                best, found = key, (panels, blocks)
+        assert found is not None
+        return found
 
-    loops(0, [p for p, _ in operands])
-    return g.scratch()
+    def guess(self, lanes: int) -> float:
+        """Cycles for one matrix, if a vector of products takes one."""
+        s = self.s
+        if self.dots:
+            return s.m * s.n * (ceil(s.k, lanes) + TOTAL)
+        vectors = ceil(s.n, lanes)
+        cycles = s.m * vectors * s.k + self.turn * TURN * vectors * s.k
+        return cycles + self.turned * SCATTER * s.n * self.blocks.parts
 
+    def divide(self) -> None:
+        """Units: panels first, unless a is copied; then rows."""
+        s, batch = self.s, math.prod(self.s.batch)
+        most = 8 if self.turn else 32 if self.pack else 64
+        wanted = max(1, s.work() // max(SMALL, s.work() * batch // most))
+        panels, blocks = self.panels.parts, self.blocks.parts
+        if self.pack:
+            rows = min(wanted, ceil(s.m, COPIED_ROWS))
+            across = min(ceil(panels, 8), ceil(wanted, rows))
+        else:
+            across = min(panels, wanted)
+            most = max(1, s.m // COPIED_ROWS) if self.turn else blocks
+            rows = min(most, ceil(wanted, across))
+        self.across = ceil(panels, across)  # panels of a unit
+        self.down = ceil(blocks, min(rows, blocks))  # blocks of a unit
+        self.units_across, self.units_down = ceil(panels, self.across), ceil(blocks, self.down)
+        self.units = batch * self.units_across * self.units_down
 
-class Gemm:
-    """Code for one product."""
+    def copy_size(self) -> int:
+        """Elements of a block's copy of a."""
+        return ceil(self.blocks.largest * self.depth, self.lanes) * self.lanes + self.lanes
 
-    def __init__(self, f: Code, s: Matrices) -> None:
-        self.f, self.s = f, s
-        self.limits = tile_rows(f.module)
-        vectors = ceil(s.n, f.lanes)
-        self.most = min(3, max(self.limits))
-        self.panels = ceil(vectors, self.most)
-        self.width, self.wider = balanced(vectors, self.most)
-        share = ceil(s.k, ceil(s.k, DEPTH))
-        self.depth = min(s.k, ceil(share, f.lanes) * f.lanes)
+    def a_size(self) -> int:
+        """Elements of a unit's copy of a."""
+        return self.down * self.copy_size() if self.pack else 0
 
     def scratch(self) -> int:
         """Elements of scratch memory."""
-        return (self.depth + self.f.lanes) * self.most * self.f.lanes
+        panel = self.depth * self.panels.largest * self.lanes if self.turn else 0
+        return self.a_size() + panel + self.lanes
 
-    def write(self, a: str, b: str, c: str, panel: str) -> None:
-        """The product."""
-        s = self.s
-        self.a, self.b, self.c, self.panel = a, b, c, panel
-        self.f.span(0, s.k, self.depth, lambda k, _: self.block(k))
 
-    def block(self, k: Number) -> None:
-        """All columns, for some of the depth."""
-        f, s = self.f, self.s
-        first = f(f"icmp eq i64 {k}, 0")
-        if isinstance(k, int):
-            depth: Number = min(self.depth, s.k - k)
-        else:
-            depth = f.smaller(self.depth, f(f"sub nsw i64 {s.k}, {k}"))
-        done = 0
-        for vectors, count in (
-            (self.width + 1, self.wider),
-            (self.width, self.panels - self.wider),
-        ):
-            if not count:
-                continue
-            end = done + vectors * count
-            tail = s.n - (end - vectors) * f.lanes
-            full = count if tail >= vectors * f.lanes else count - 1
-            if full:
-                body = partial(self.one, vectors, vectors * f.lanes, k, depth, first)
-                f.span(done, done + full * vectors, vectors, body)
-            if full < count:
-                self.one(vectors, tail, k, depth, first, end - vectors)
-            done = end
+def plan(s: Matrices, f: Code) -> Plan:
+    """The way that is probably the quickest."""
+    s = s.simple()
+    ways = [Plan(s, f)]
+    if s.m > 1:
+        ways.append(Plan(s.turned(), f, turned=True))
+    if s.a_rows and not s.b_rows:
+        ways.append(Plan(s, f, dots=True))
+    return min(ways, key=lambda p: p.cycles)
 
-    def one(
-        self,
-        vectors: int,
-        width: int,
-        k: Number,
-        depth: Number,
-        first: str,
-        v: Number,
-        _: object = None,
+
+class Writer:
+    """Code of one product, in a kernel's function."""
+
+    def __init__(self, f: Code, p: Plan) -> None:
+        self.f, self.s, self.plan = f, p.s, p
+
+    def write(self) -> None:
+        """Units ``%lo`` to ``%hi``; operands are a, b and c."""
+        f, p = self.f, self.plan
+        bases = [f.operand(i) for i in (*p.s.operands, 2)]
+        f.span(0 if p.units == 1 else "%lo", 1 if p.units == 1 else "%hi", 1, self.unit(bases))
+        f.end()
+
+    def unit(self, bases: list[str]) -> Callable[[Number, Any], None]:
+        """One unit. Rows are the first to change, then columns, then the point of the batch."""
+        f, p, s = self.f, self.plan, self.s
+
+        def body(u: Number, _: Any) -> None:
+            u, down = f.parted(u, p.units_down)
+            u, across = f.parted(u, p.units_across)
+            self.a, self.b = bases[:2]
+            self.c = f.at(bases[2], f.mul(u, s.m * s.n))
+            for size, a, b in reversed(list(zip(s.batch, s.a_batch, s.b_batch, strict=True))):
+                u, i = f.parted(u, size)
+                self.a, self.b = f.at(self.a, f.mul(i, a)), f.at(self.b, f.mul(i, b))
+            self.blocks = self.share(down, p.down, p.blocks)
+            self.panels = self.share(across, p.across, p.panels)
+            f.span(0, s.k, p.depth, lambda k, _: self.slice(k))
+
+        return body
+
+    def share(self, i: Number, size: int, parts: Parts) -> tuple[Number, Number]:
+        """The first and last + 1 of the parts that unit i has."""
+        first = self.f.mul(i, size)
+        return first, self.f.smaller(self.f.add(first, size), parts.parts)
+
+    def each(
+        self, parts: Parts, mine: tuple[Number, Number], body: Callable[[int, Number, Number], None]
     ) -> None:
-        """One panel of ``width`` columns, from vector v on."""
-        f, s = self.f, self.s
-        column = f.mul(v, f.lanes)
-        if s.b_rows:
-            b, pack = f.at(self.b, f.add(f.mul(k, s.ldb), column)), self.copier(vectors, width)
-        else:
-            b, pack = f.at(self.b, f.add(f.mul(column, s.ldb), k)), self.turner(vectors, width)
-        f.do(f"call void @{pack}(ptr {b}, ptr {self.panel}, i64 {depth})")
-        lda, step = (s.lda, 1) if s.a_rows else (1, s.lda)
-        a = f.at(self.a, f.mul(k, step))
-        c = f.at(self.c, column)
-        runs = [(j * f.lanes, min(f.lanes, width - j * f.lanes)) for j in range(vectors)]
+        """``body(size, part, first thing)`` for each of my parts."""
+        f = self.f
+        for start, stop, size, shift in parts.kinds():
+            first, last = f.larger(mine[0], start), f.smaller(mine[1], stop)
 
-        def rows(m: Number, count: int) -> None:
-            name = tile(f.module, f.dtype, Tile(count, lda, s.n, tuple(runs), step=step))
-            f.do(
-                f"call void @{name}(ptr {f.at(a, f.mul(m, lda))}, ptr {self.panel}, "
-                f"ptr {f.at(c, f.mul(m, s.n))}, i64 {depth}, i1 {first}, ptr null)"
+            def one(i: Number, _: Any, size: int = size, shift: int = shift) -> None:
+                body(size, i, f.add(f.mul(i, size), shift))
+
+            f.span(first, last, 1, one, empty=True)
+
+    def slice(self, k: Number) -> None:
+        """Some of the depth, from k on."""
+        f, p, s = self.f, self.plan, self.s
+        self.k = k
+        if isinstance(k, int):
+            self.length: Number = min(p.depth, s.k - k)
+        else:
+            self.length = f.smaller(p.depth, f(f"sub nsw i64 {s.k}, {k}"))
+        self.first = f(f"icmp eq i64 {k}, 0")
+        if p.pack:
+            f.span(0, self.length, 1, lambda i, _: self.each(p.blocks, self.blocks, self.copy(i)))
+        self.each(p.panels, self.panels, self.panel)
+
+    def copied(self, block: Number) -> str:
+        """Where a block's copy of a is."""
+        i = block if self.blocks[0] == 0 else self.f(f"sub nsw i64 {block}, {self.blocks[0]}")
+        return self.f.at("%scratch", self.f.mul(i, self.plan.copy_size()))
+
+    def copy(self, i: Number) -> Callable[[int, Number, Number], None]:
+        """Copies row ``k + i`` of a, where it is stored by columns, for one block after another."""
+        f, s = self.f, self.s
+        source = f.at(self.a, f.mul(f.add(self.k, i), s.lda))
+
+        def block(rows: int, block: Number, row: Number) -> None:
+            target = f.at(self.copied(block), f.mul(i, rows))
+            for v in range(0, rows, f.lanes):
+                x = f.load(f.at(f.at(source, row), v), min(f.lanes, rows - v))
+                f.store(f.at(target, v), x)  # what is too much is written over later
+
+        return block
+
+    def panel(self, count: int, _: Number, start: Number) -> None:
+        """One panel of ``count`` vectors (or columns, for dots), from one on."""
+        f, p, s = self.f, self.plan, self.s
+        width, column = count * p.lanes, f.mul(start, p.lanes)
+        over = ceil(s.n, p.lanes) * p.lanes - s.n
+        if not over or count != p.panels.size:
+            self.columns(width, width, column)
+        elif isinstance(column, int):
+            self.columns(min(width, s.n - column), width, column)
+        elif p.panels.parts - p.panels.longer == 1:
+            self.columns(width - over, width, column)
+        else:
+            f.when(
+                f(f"icmp eq i64 {column}, {s.n + over - width}"),
+                lambda: self.columns(width - over, width, column),
+                lambda: self.columns(width, width, column),
             )
 
-        by_rows(f, s.m, self.limits[vectors], rows)
+    def columns(self, columns: int, width: int, column: Number) -> None:
+        """The blocks of a panel."""
+        f, p, s = self.f, self.plan, self.s
+        b_k, b_column = (s.ldb, 1) if s.b_rows else (1, s.ldb)
+        b = f.at(self.b, f.add(f.mul(column, b_column), f.mul(self.k, b_k)))
+        if p.turn:
+            panel, b_k = f.at("%scratch", p.a_size()), width
+            most = min(s.k, p.depth)
+            self.call(
+                f"turn{columns}",
+                packing.SIGNATURE,
+                lambda g: packing.write_turned(g, columns, s.ldb, width, most),
+                f"ptr {b}, ptr {panel}, i64 {self.length}",
+            )
+            b = panel
+        c_row, c_column = (1, s.m) if p.turned else (s.n, 1)
+        c = f.at(self.c, f.mul(column, c_column))
 
-    def copier(self, vectors: int, width: int) -> str:
-        """The function ``(b, panel, depth)`` that copies rows."""
-        name = f"copy{vectors}_{width}_{self.s.ldb}_{self.f.element}"
-        if name in self.f.module.functions:
-            return name
-        f = Code(self.f.module, name, "ptr noalias %b, ptr noalias %p, i64 %depth", self.f.dtype)
+        def block(rows: int, i: Number, row: Number) -> None:
+            if p.pack:
+                a, a_row, a_k = self.copied(i), 1, rows
+            else:
+                a_row, a_k = (s.lda, 1) if s.a_rows else (1, s.lda)
+                a = f.at(self.a, f.add(f.mul(row, a_row), f.mul(self.k, a_k)))
 
-        def row(k: Number, _: list[str]) -> None:
-            b, p = f.at("%b", f.mul(k, self.s.ldb)), f.at("%p", f.mul(k, vectors * f.lanes))
-            for v in range(vectors):
-                lanes = min(f.lanes, width - v * f.lanes)
-                f.prefetch(f.at(b, 8 * self.s.ldb + v * f.lanes))
-                f.store(f.at(p, v * f.lanes), f.load(f.at(b, v * f.lanes), lanes))
+            def write(g: Code) -> None:
+                if p.dots:
+                    dots = micro.Dots(rows, columns, s.k, s.lda, s.ldb, s.n)
+                    micro.write_dots(g, dots)
+                    return
+                step = s.m if p.turned else s.n
+                flags = p.turned, p.turn, p.depth == s.k
+                micro.write_block(g, micro.Block(rows, columns, a_row, a_k, b_k, step, *flags))
 
-        f.span(0, "%depth", 1, row)
-        f.end()
-        return name
+            self.call(
+                f"block{rows}x{columns}",
+                micro.SIGNATURE,
+                write,
+                f"ptr {a}, ptr {b}, ptr {f.at(c, f.mul(row, c_row))}, i64 {self.length}, "
+                f"i1 {self.first}, i1 false",
+            )
 
-    def turner(self, vectors: int, width: int) -> str:
-        """The function ``(b, panel, depth)`` that transposes columns."""
-        name = f"turn{vectors}_{width}_{self.s.ldb}_{self.f.element}"
-        if name in self.f.module.functions:
-            return name
-        f = Code(self.f.module, name, "ptr noalias %b, ptr noalias %p, i64 %depth", self.f.dtype)
-        tails = sorted({self.s.k % f.lanes, self.depth % f.lanes} - {0})
+        self.each(p.blocks, self.blocks, block)
 
-        def squares(k: Number, lanes: int) -> None:
-            for v in range(vectors):
-                rows = []
-                for j in range(f.lanes):
-                    column = v * f.lanes + j
-                    b = f.at(f.at("%b", k), column * self.s.ldb)
-                    rows.append(f.load(b, lanes) if column < width else "zeroinitializer")
-                p = f.at(f.at("%p", f.mul(k, vectors * f.lanes)), v * f.lanes)
-                for j, x in enumerate(f.transposed(rows)[:lanes]):
-                    f.store(f.at(p, j * vectors * f.lanes), x)
-
-        whole = f(f"and i64 %depth, {-f.lanes}")
-        f.span(0, whole, f.lanes, lambda k, _: squares(k, f.lanes), empty=True)
-        rest = f(f"and i64 %depth, {f.lanes - 1}")
-        for n in tails:
-            f.when(f(f"icmp eq i64 {rest}, {n}"), partial(squares, whole, n))
-        f.end()
-        return name
+    def call(
+        self, name: str, signature: str, write: Callable[[Code], None], arguments: str
+    ) -> None:
+        """Call a function, which is written at the first call."""
+        if name not in self.f.module.functions:
+            g = Code(self.f.module, name, signature, self.f.dtype)
+            write(g)
+            g.end()
+        self.f.do(f"call void @{name}({arguments})")

@@ -125,8 +125,6 @@ class Native:
 
     def place(self, key: Any, offset: int) -> tuple[int, int]:
         """A buffer's slot, and an offset from the slot's address."""
-        if key in products.BLAS.values():
-            return -1, products.blas_address(key)
         slot, start = self.places[key]
         return slot, start + offset
 

@@ -1,0 +1,207 @@
+"""The inner kernels of matrix products: a block of the result stays in registers.
+
+Their functions are ``(a, b, c, depth, first, last)``: sums over ``depth`` are stored in c, or
+added to it where it is not the ``first`` time. A ``finish`` takes the values of the ``last`` time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rushlight.compiler.backends.llvm.code import Code, Number
+
+SIGNATURE = "ptr noalias %a, ptr noalias %b, ptr noalias %c, i64 %depth, i1 %first, i1 %last"
+# what to do with values of c that lie side by side: (function, row, column, vector, lanes)
+Finish = Callable[[Code, int, int, str, int], None]
+
+
+def most_rows(vectors: int, registers: int) -> int:
+    """Rows of a block so many vectors wide: sums, a row of vectors and a factor fill registers."""
+    return min(14, 24 * registers // 32 // vectors, (registers - 1 - vectors) // vectors)
+
+
+@dataclass(frozen=True)
+class Block:
+    """``rows`` of a, read element by element, times ``columns`` of b, in vectors.
+
+    Neighbours in a column of a, a row of a, and a column of b are ``a_row``, ``a_k`` and ``b_k``
+    elements apart; rows of c, or its columns if it is ``turned``, are ``c_row`` apart, and nothing
+    lies between elements of a row of b. ``padded``: b has whole vectors. ``once``: always first.
+    """
+
+    rows: int
+    columns: int
+    a_row: int
+    a_k: int
+    b_k: int
+    c_row: int
+    turned: bool
+    padded: bool
+    once: bool
+
+
+def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
+    """The body of a block's function."""
+    vectors = -(-s.columns // f.lanes)
+    lanes = [min(f.lanes, s.columns - v * f.lanes) for v in range(vectors)]
+
+    def step(k: Number, ahead: int, sums: list[str]) -> list[str]:
+        a = f.at(f.at("%a", f.mul(k, s.a_k)), ahead * s.a_k)
+        b = f.at(f.at("%b", f.mul(k, s.b_k)), ahead * s.b_k)
+        row = [f.load(f.at(b, v * f.lanes), 0 if s.padded else lanes[v]) for v in range(vectors)]
+        new = []
+        for i in range(s.rows):
+            x = f.splat(f.scalar(f.at(a, i * s.a_row)))
+            new += [f.fma(x, row[v], sums[i * vectors + v]) for v in range(vectors)]
+        return new
+
+    def ask(i: int, j: int) -> None:
+        f.prefetch(f.at("%c", i * s.c_row + j), 1)
+
+    if s.turned:
+        for j in range(s.columns):
+            ask(j, 0)
+    else:
+        for i in range(s.rows):
+            for v in range(vectors):
+                ask(i, v * f.lanes)
+    sums = over_depth(f, step, s.rows * vectors)
+    found = []
+    for v in range(vectors):
+        if not s.turned:
+            found += [(i, v * f.lanes, sums[i * vectors + v], lanes[v]) for i in range(s.rows)]
+            continue
+        square = [sums[i * vectors + v] for i in range(s.rows)]
+        square += ["zeroinitializer"] * (f.lanes - s.rows)
+        for j, x in enumerate(f.transposed(square)[: lanes[v]]):
+            found.append((v * f.lanes + j, 0, x, s.rows))
+    leave(f, s.c_row, found, s.once, finish)
+
+
+def over_depth(
+    f: Code, step: Callable[[Number, int, list[str]], list[str]], count: int
+) -> list[str]:
+    """``count`` sums over ``%depth``; two steps at a time where one is short."""
+    zero = [(f.vector, "zeroinitializer")] * count
+    if count >= 12:
+        return f.span(0, "%depth", 1, lambda k, p: step(k, 0, p), zero)
+    even = f("and i64 %depth, -2")
+    sums = f.span(0, even, 2, lambda k, p: step(k, 1, step(k, 0, p)), zero, True)
+    carried = [(f.vector, x) for x in sums]
+    return f.span(even, "%depth", 1, lambda k, p: step(k, 0, p), carried, True)
+
+
+def leave(
+    f: Code,
+    c_row: int,
+    found: list[tuple[int, int, str, int]],
+    once: bool,
+    finish: Finish | None,
+) -> None:
+    """Store values, (row, column, vector, lanes) each, or add them to c, or finish them."""
+
+    def c_at(i: int, j: int) -> str:
+        return f.at("%c", i * c_row + j)
+
+    def store() -> None:
+        for i, j, x, lanes in found:
+            f.store(c_at(i, j), x, lanes)
+
+    def hand_over(add: bool) -> None:
+        assert finish is not None
+        for i, j, x, lanes in found:
+            finish(f, i, j, f.plus(f.load(c_at(i, j), lanes), x) if add else x, lanes)
+
+    def more() -> None:
+        for i, j, x, lanes in found:
+            f.store(c_at(i, j), f.plus(f.load(c_at(i, j), lanes), x), lanes)
+
+    if once:
+        store() if finish is None else hand_over(False)
+    elif finish is None:
+        f.when("%first", store, more)
+    else:
+        f.when("%first", store, lambda: f.when("%last", lambda: hand_over(True), more))
+
+
+@dataclass(frozen=True)
+class Dots:
+    """``rows`` of a times ``columns`` of b, all of ``depth`` elements that lie side by side, in
+    vectors along the depth. They are ``a_row`` and ``b_column`` apart, rows of c ``c_row``.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    a_row: int
+    b_column: int
+    c_row: int
+
+
+def most_dots(columns: int, registers: int) -> int:
+    """Rows of a block of dot products: sums, and a vector of each row of a, fill registers."""
+    return min(24 * registers // 32 // columns, (registers - 1) // (columns + 1))
+
+
+def write_dots(f: Code, s: Dots, finish: Finish | None = None) -> None:
+    """The body of the function of a block of dot products."""
+    count = s.rows * s.columns
+    ways = max(1, 8 // count)  # additions to different sums overlap
+
+    def step(k: Number, sums: list[str], lanes: int = 0) -> list[str]:
+        a = [f.load(f.at(f.at("%a", k), i * s.a_row), lanes) for i in range(s.rows)]
+        new: list[str] = [""] * count
+        for j in range(s.columns):
+            b = f.load(f.at(f.at("%b", k), j * s.b_column), lanes)
+            for i in range(s.rows):
+                new[i * s.columns + j] = f.fma(a[i], b, sums[i * s.columns + j])
+        return new
+
+    def several(k: Number, sums: list[str]) -> list[str]:
+        new = []
+        for w in range(ways):
+            new += step(f.add(k, w * f.lanes), sums[w * count : (w + 1) * count])
+        return new
+
+    zero = [(f.vector, "zeroinitializer")] * (count * ways)
+    whole = s.depth // (f.lanes * ways) * f.lanes * ways
+    sums = f.span(0, whole, f.lanes * ways, several, zero)
+    for w, k in enumerate(range(whole, s.depth, f.lanes)):
+        mine = slice(w % ways * count, (w % ways + 1) * count)
+        sums[mine] = step(k, sums[mine], min(f.lanes, s.depth - k))
+    while len(sums) > count:
+        half = len(sums) // 2 // count * count
+        sums = [f.plus(x, y) for x, y in zip(sums[:half], sums[half:], strict=True)]
+    found = []
+    for i in range(s.rows):
+        x = totals(f, sums[i * s.columns : (i + 1) * s.columns])
+        found.append((i, 0, x, s.columns))
+    leave(f, s.c_row, found, True, finish)
+
+
+def totals(f: Code, vectors: list[str]) -> str:
+    """The sums of all lanes of some vectors, side by side in the first lanes of one."""
+    n = f.lanes
+    vectors = vectors + ["zeroinitializer"] * (
+        (1 << (len(vectors) - 1).bit_length()) - len(vectors)
+    )
+
+    def halves(x: str, y: str) -> str:
+        even, odd = [
+            f(
+                f"shufflevector {f.vector} {x}, {f.vector} {y}, <{n} x i32> "
+                f"<{', '.join([f'i32 {2 * k + side}' for k in range(n)])}>"
+            )
+            for side in (0, 1)
+        ]
+        return f.plus(even, odd)
+
+    left = n.bit_length() - 1
+    while len(vectors) > 1:
+        vectors = [halves(*vectors[i : i + 2]) for i in range(0, len(vectors), 2)]
+        left -= 1
+    x = vectors[0]
+    for _ in range(left):
+        x = halves(x, x)
+    return x

@@ -7,6 +7,7 @@ import pytest
 
 import rushlight as rl
 from rushlight.compiler import pipeline
+from rushlight.compiler.backends.llvm import templates, transformed
 from rushlight.compiler.graph import Graph, Input, Node
 from rushlight.compiler.program import empty_outputs
 from rushlight.nn import functional as F
@@ -35,7 +36,23 @@ CONVOLUTIONS = {
     "wide": (3, 5, 1, 2, (6, 70), (2, 3), (1, 1), ((0, 0), (3, 0)), (1, 1)),
     "many positions": (2, 3, 1, 1, (40, 41), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "line": (4, 6, 1, 3, (50,), (5,), (2,), ((2, 2),), (1,)),
+    "tiles": (16, 48, 1, 3, (12, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "odd tiles": (32, 16, 1, 5, (9, 11), (3, 3), (1, 1), ((1, 0), (0, 2)), (1, 1)),
+    "one tile": (64, 32, 1, 70, (4, 4), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "many channels": (256, 32, 1, 5, (8, 7), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "strips of tiles": (16, 32, 1, 1, (50, 45), (3, 3), (1, 1), ((2, 2), (2, 2)), (1, 1)),
 }
+# those that are made of transforms, with vectors of either width
+TRANSFORMED = ("tiles", "odd tiles", "one tile", "many channels", "strips of tiles")
+
+
+@pytest.fixture
+def threads():
+    before = rl.get_num_threads()
+    yield rl.set_num_threads
+    rl.set_num_threads(before)
+
+
 RNG = np.random.default_rng(0)
 
 
@@ -60,6 +77,48 @@ def both(op, inputs, params, outputs):
     native.run(arrays, got)
     pipeline.build(g, "reference").run(arrays, want)
     return list(zip(got, want, strict=True))
+
+
+def three(x, w, y, options):
+    """The op, inputs, options and result's shape of the three kernels of a convolution."""
+    yield C.Conv, [x, w, None], options, y.shape
+    yield C.ConvInput, [y, w, None], {"space": x.shape[2:], **options}, x.shape
+    yield C.ConvWeight, [x, y], {"kernel": w.shape[2:], **options}, w.shape
+
+
+@pytest.mark.parametrize("case", TRANSFORMED)
+def test_transforms_are_nearly_as_accurate_as_direct_sums(case, monkeypatch):
+    """Errors against float64, relative to the results' size."""
+    (x, w, y), options = convolution(case, np.float32)
+    for op, inputs, params, shape in three(x, w, y, options):
+        errors = []
+        wide = [None if a is None else a.astype(np.float64) for a in inputs]
+        exact = op.instance.forward(wide, params)
+        for suits in (transformed.suits, lambda *_: False):
+            monkeypatch.setattr(transformed, "suits", suits)
+            templates._written.clear()
+            g = graph_of(op, inputs, params, [(shape, np.float32)])
+            native, found = pipeline.build(g, "llvm"), empty_outputs(g)
+            native.run([a for a in inputs if a is not None], found)
+            errors.append(np.sqrt(np.mean((found[0] - exact) ** 2)) / exact.std())
+        monkeypatch.undo()
+        templates._written.clear()
+        assert errors[1] < errors[0] < 6 * errors[1] < 3e-6, (op, errors)
+
+
+@pytest.mark.parametrize("case", TRANSFORMED)
+def test_threads_give_the_same_bits(case, threads):
+    (x, w, y), options = convolution(case, np.float32)
+    for op, inputs, params, shape in three(x, w, y, options):
+        g = graph_of(op, inputs, params, [(shape, np.float32)])
+        native, found = pipeline.build(g, "llvm"), empty_outputs(g)
+        bits = set()
+        for count in (1, 2, 3):
+            threads(count)
+            for _ in range(5):
+                native.run([a for a in inputs if a is not None], found)
+                bits.add(found[0].tobytes())
+        assert len(bits) == 1
 
 
 def draw(shape, d):
@@ -113,7 +172,7 @@ def test_forced_avx2(monkeypatch):
     monkeypatch.setenv(jit.CPU_VARIABLE, "x86-64-v3")
     jit.target.cache_clear()
     try:
-        for case in ("lenet2", "stride", "small planes", "groups"):
+        for case in ("lenet2", "stride", "small planes", "groups", *TRANSFORMED):
             test_forward(case, np.float32)
             test_gradients(case, np.float32)
         test_max("overlapping")

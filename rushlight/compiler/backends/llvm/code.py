@@ -53,6 +53,12 @@ class Code(Function):
             return a
         return b if a == 0 else self(f"add nsw i64 {a}, {b}")
 
+    def sub(self, a: Number, b: Number) -> Number:
+        """The difference of two positions."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a - b
+        return a if b == 0 else self(f"sub nsw i64 {a}, {b}")
+
     def mul(self, a: Number, b: int) -> Number:
         """A multiple of a position."""
         if isinstance(a, int):
@@ -83,6 +89,17 @@ class Code(Function):
         if n == 1:
             return a, 0
         return self(f"udiv i64 {a}, {n}"), self(f"urem i64 {a}, {n}")
+
+    def grid(self, rows: Number, columns: Number, body: Callable[[Number, Number], Any]) -> None:
+        """All pairs of a row and a column; there is one at least."""
+
+        def row(i: Number, _: list[str]) -> None:
+            def column(j: Number, _: list[str]) -> None:
+                body(i, j)
+
+            self.span(0, columns, 1, column)
+
+        self.span(0, rows, 1, row)
 
     def span(
         self,
@@ -127,6 +144,12 @@ class Code(Function):
             for (kind, first), value in zip(carried, new, strict=True)
         ]
 
+    def call(self, name: str, *arguments: Number) -> None:
+        """Call a function of the module."""
+        kinds = self.module.signatures[name]
+        given = [f"{k} {a}" for k, a in zip(kinds, arguments, strict=True)]
+        self.do(f"call void @{name}({', '.join(given)})")
+
     def when(
         self, condition: str, then: Callable[[], Any], otherwise: Callable[[], Any] | None = None
     ) -> None:
@@ -168,6 +191,21 @@ class Code(Function):
         self.do(
             f"call void {name}({self.vector} {value}, ptr {p}, i32 {self.size}, "
             f"{self.bits} {self.mask(0, lanes)})"
+        )
+
+    def store_first(self, p: str, value: str, count: Number) -> None:
+        """Write the first ``count`` lanes."""
+        ramp = ", ".join([f"i64 {i}" for i in range(self.lanes)])
+        kind = f"<{self.lanes} x i64>"
+        one = self(f"insertelement {kind} poison, i64 {count}, i64 0")
+        wide = self(
+            f"shufflevector {kind} {one}, {kind} poison, <{self.lanes} x i32> zeroinitializer"
+        )
+        on = self(f"icmp slt {kind} <{ramp}>, {wide}")
+        name = f"@llvm.masked.store.{self.suffix}.p0"
+        self.module.declarations.add(f"declare void {name}({self.vector}, ptr, i32, {self.bits})")
+        self.do(
+            f"call void {name}({self.vector} {value}, ptr {p}, i32 {self.size}, {self.bits} {on})"
         )
 
     def pointers(self, p: str, step: int) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import conv, pool
+from rushlight.compiler.backends.llvm import conv, pool, transformed
 from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
 
+Launches = Callable[[Node, int], list[Launch]]
 
-def alone(write: Any) -> Any:
+
+def alone(write: Any) -> Launches:
     """The writer of a single launch of one unit: ``write(f, node, addresses, scratch)`` fills the
     function in, and returns the elements of scratch memory that it needs.
     """
@@ -31,11 +34,24 @@ def alone(write: Any) -> Any:
     return launches
 
 
+def convolution(write: Any) -> Launches:
+    """The writer of a convolution: by transforms where they suit, else in a single launch."""
+    usual = alone(write)
+
+    def launches(node: Node, width: int) -> list[Launch]:
+        s = conv.shape_of(node)
+        if transformed.suits(s, node, width):
+            return transformed.launches(s, node, width)
+        return usual(node, width)
+
+    return launches
+
+
 # what fits, and the launches of a node for vectors of some bits
 WRITERS = {
-    "Conv": (conv.fits, alone(conv.write_forward)),
-    "ConvInput": (conv.fits, alone(conv.write_input)),
-    "ConvWeight": (conv.fits, alone(conv.write_weight)),
+    "Conv": (conv.fits, convolution(conv.write_forward)),
+    "ConvInput": (conv.fits, convolution(conv.write_input)),
+    "ConvWeight": (conv.fits, convolution(conv.write_weight)),
     "MaxPool": (pool.fits, alone(pool.write_max)),
     "MaxPoolValues": (pool.fits, alone(pool.write_max)),
     "MaxPoolSpread": (pool.fits, alone(pool.write_spread)),

@@ -62,6 +62,7 @@ class Module:
         self.width = width  # bits of a vector register
         self.declarations: set[str] = set()
         self.functions: dict[str, str] = {}
+        self.signatures: dict[str, list[str]] = {}  # types of the arguments
 
     def text(self) -> str:
         """All of it."""
@@ -89,6 +90,7 @@ class Function:
         linkage: str = "private",
     ) -> None:
         self.module, self.name = module, name
+        module.signatures[name] = [a.split()[0] for a in signature.split(", ") if a]
         self.head = f"define {linkage} {result} @{name}({signature}) #0 {{"
         self.root: Lines = ["entry:"]
         self.here = self.root

@@ -52,7 +52,7 @@ def literal(value: Any, element: str) -> str:
 def splat_literal(value: Any, element: str, lanes: int) -> str:
     """A constant in all lanes."""
     one = literal(value, element)
-    return "<" + ", ".join([f"{element} {one}"] * lanes) + ">" if lanes else one
+    return f"splat ({element} {one})" if lanes else one
 
 
 class Module:

@@ -78,7 +78,7 @@ def special(node: Node, table: Table, x: list[Any]) -> Scalar | None:
     name, d = type(node.op).__name__, node.outputs[0].dtype
     if name in ("Cast", "Settle"):
         return x[0].astype(d)
-    if name == "Fill":
+    if name in ("Fill", "Full"):
         return constant(table, node.params["value"], d)
     if name == "Where":
         a, b = [lifted(table, v, d) for v in x[1:]]

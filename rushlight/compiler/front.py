@@ -23,7 +23,6 @@ from rushlight.errors import GraphError
 
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
 VARIANTS = 8  # programs per function; beyond, new signatures run eagerly
-LARGEST = 1500  # nodes: making native code takes some 10 ms for each, which must pay off
 _functions: list[Any] = []
 
 
@@ -344,11 +343,6 @@ class Compiled:
                 )
             if trace.failure is None:
                 fresh = trace.finish(results)
-        if len(trace.graph.nodes) > LARGEST and not self.fullgraph and trace.failure is None:
-            trace.failure = (
-                f"its graph has {len(trace.graph.nodes)} operations, and more than {LARGEST} take "
-                "too long to compile yet (fullgraph=True compiles it all the same)"
-            )
         if trace.failure is not None:
             self.stay_eager(trace.failure)
             return out

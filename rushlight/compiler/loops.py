@@ -87,8 +87,8 @@ def unflatten(flat: Affine, shape: tuple[int, ...], sizes: dict[int, int]) -> In
 
 
 class Expr:
-    """One operation on elements. ``op`` is "const", "number", "load", "axis", "reduce", or the name
-    of a function of ``args``.
+    """One operation on elements. ``op`` is "const", "number", "load", "axis", "gather" (a load so
+    many elements behind where ``data`` says), "reduce", or the name of a function of ``args``.
     """
 
     __slots__ = ("op", "dtype", "args", "data", "number")

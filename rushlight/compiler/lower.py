@@ -1,24 +1,26 @@
 """A graph becomes steps: fused kernels, products, and calls of ops that have no native form.
 
 Nodes are taken in order. A node joins the kernel of one of its inputs when it runs over the same
-axes and reads the kernel's values
-only at the point being computed; kernels that a node connects are merged. Views are no steps: they
-say where elements lie.
+axes and reads the kernel's values only at the point being computed; kernels that a node connects
+are merged. Views are no steps: they say where elements lie; nor are Assemble nodes, whose parts are
+written where they belong by the steps that make them.
 """
 
 from __future__ import annotations
 
 import heapq
-import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.fits import fusible, has_template, is_free, is_product
 from rushlight.compiler.formulas import formula, is_reduction, reduced_element
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import (
     ZERO,
+    Affine,
     Index,
     Kernel,
     Store,
@@ -26,24 +28,26 @@ from rushlight.compiler.loops import (
     axis_index,
     unflatten,
 )
-from rushlight.compiler.passes.rewrite import pure, substituted
-from rushlight.compiler.primitives import OneHot, Settle
-from rushlight.compiler.scalars import NATIVE, Scalar, UnsupportedError, constant
-from rushlight.compiler.windows import Windows, broadcast, is_view
+from rushlight.compiler.passes.rewrite import pure
+from rushlight.compiler.primitives import Assemble, Lookup, OneHot, Position
+from rushlight.compiler.scalars import NATIVE, Scalar, ScalarMath, constant
+from rushlight.compiler.settle import settled
+from rushlight.compiler.windows import Windows, broadcast
 
 LARGEST_GROUP = 64  # nodes: more would need too many registers, and time to compile
 
 
 @dataclass(eq=False)
 class Step:
-    """Something to run. ``reads`` and ``writes`` are roots; ``place`` orders steps where data does
-    not.
+    """Something to run. ``reads`` and ``buffers`` are memory: the roots of what it reads and
+    writes; ``place`` orders steps where data does not.
     """
 
     nodes: list[Node]
     place: int
     reads: set[int] = field(default_factory=set)
     writes: list[Value] = field(default_factory=list)
+    buffers: list[Value] = field(default_factory=list)
 
 
 class Group(Step):
@@ -98,31 +102,113 @@ class Check(Step):
     """Stops the program where a value is False."""
 
 
+class Precedence:
+    """Which steps need which others, directly or not; sets are bits of numbers, kept complete."""
+
+    def __init__(self) -> None:
+        self.own: dict[int, int] = {}  # a step's bits: one, and those of steps merged into it
+        self.all: dict[int, int] = {}  # of everything that it needs
+        self.direct: dict[int, set[Step]] = {}
+        self.users: dict[int, set[Step]] = {}
+        self.count = 0
+
+    def add(self, step: Step) -> None:
+        """A new step, which needs nothing yet."""
+        self.own[id(step)], self.all[id(step)] = 1 << self.count, 0
+        self.direct[id(step)], self.users[id(step)] = set(), set()
+        self.count += 1
+
+    def needs(self, step: Step, others: list[Step]) -> None:
+        """The step runs after the others."""
+        new = 0
+        for other in others:
+            if other is not step:
+                self.direct[id(step)].add(other)
+                self.users[id(other)].add(step)
+                new |= self.own[id(other)] | self.all[id(other)]
+        self.spread(step, new)
+
+    def spread(self, step: Step, new: int) -> None:
+        """Let a step, and all that need it, know what else it needs."""
+        work = [(step, new)]
+        while work:
+            step, new = work.pop()
+            before = self.all[id(step)]
+            if before | new != before:
+                self.all[id(step)] = before | new
+                work += [(user, new) for user in self.users[id(step)]]
+
+    def merge(self, step: Step, other: Step) -> None:
+        """The step takes the other's place."""
+        self.own[id(step)] |= self.own.pop(id(other))
+        for user in self.users.pop(id(other)):
+            self.direct[id(user)].discard(other)
+            if user is not step:
+                self.direct[id(user)].add(step)
+                self.users[id(step)].add(user)
+        for needed in self.direct.pop(id(other)):
+            self.users[id(needed)].discard(other)
+            if needed is not step:
+                self.direct[id(step)].add(needed)
+                self.users[id(needed)].add(step)
+        new = self.all.pop(id(other))
+        self.spread(step, new)
+        for user in self.users[id(step)]:
+            self.spread(user, self.own[id(step)] | self.all[id(step)])
+
+    def reaches(self, start: Step, end: Step) -> bool:
+        """Whether ``end`` needs ``start``, through any steps."""
+        return bool(self.all[id(end)] & self.own[id(start)])
+
+
 class Lowering:
-    """The steps of one graph, in an order that respects data and writes to inputs."""
+    """The steps of one graph, in an order that respects data and writes to inputs.
+
+    ``views`` know the value that each view looks at, ``windows`` its place in memory: these differ
+    for values that are parts of others.
+    """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = settled(graph)
-        self.windows = Windows(self.graph)
+        self.graph, self.places = settled(graph)
+        self.views, self.windows = Windows(self.graph), Windows(self.graph, self.places)
         self.numbers = {i.value.number for i in graph.inputs if i.kind == "number"}
         self.constants = {i.value.number: i.source for i in graph.inputs if i.kind == "constant"}
         self.unit: dict[int, Step] = {}  # of each root value
         self.steps: list[Step] = []
+        self.precedence = Precedence()
         self.at = {id(n): k for k, n in enumerate(self.graph.nodes)}
         self.written = {
             v.number: i.value.number for i, v in self.graph.updates
         }  # inputs, by their new values
+        self.writer = {entry: number for number, entry in self.written.items()}
         self.readers: dict[int, list[Node]] = {}
-        for node in self.graph.nodes:
-            for v in [] if is_view(node) else node.inputs:
-                if isinstance(v, Value):
-                    self.readers.setdefault(self.windows.root(v).number, []).append(node)
+        self.parts: dict[int, list[Value]] = {}  # of each value that is made in parts
+        self.beneath: dict[int, list[Value]] = {}  # parts that another one lies over
+        self.prepare()
         for place, node in enumerate(self.graph.nodes):
-            if not is_view(node):
+            if not is_free(node):
                 self.assign(node, place)
         self.find_uses()
         self.build_kernels()
         self.order()
+
+    def prepare(self) -> None:
+        """Note who reads what, and which values are parts of which."""
+        for node in self.graph.nodes:
+            if isinstance(node.op, Assemble):
+                self.parts[node.outputs[0].number] = node.inputs
+                if not node.params["chains"][0]:
+                    for v in node.inputs[1:]:
+                        self.beneath[v.number] = node.inputs[:1]
+            for v in [] if is_free(node) else node.inputs:
+                if isinstance(v, Value):
+                    self.readers.setdefault(self.views.root(v).number, []).append(node)
+
+    def whole(self, v: Value) -> list[Value]:
+        """The root of v, or the values that it was assembled of."""
+        root = self.views.root(v)
+        parts = self.parts.get(root.number)
+        return [root] if parts is None else [r for p in parts for r in self.whole(p)]
 
     # Grouping
 
@@ -130,41 +216,75 @@ class Lowering:
         """Put a node into a step."""
         step: Step | None = None
         if type(node.op).__name__ == "Require":
-            step = Check([node], place)
+            step = self.new(Check([node], place))
         elif is_product(node):
-            step = Product([node], place)
+            step = self.new(Product([node], place))
         elif has_template(node):
-            step = Template([node], place)
+            step = self.new(Template([node], place))
         elif fusible(node, self.numbers):
             step = self.joined(node, place)
         if step is None:
-            step = Call([node], place)
-        if step.nodes == [node] and step not in self.steps:
-            self.steps.append(step)
+            step = self.new(Call([node], place))
         for v in node.outputs:
             self.unit[v.number] = step
+        self.precede(step, node)
+
+    def new(self, step: Step) -> Step:
+        """A step more."""
+        self.steps.append(step)
+        self.precedence.add(step)
+        return step
+
+    def precede(self, step: Step, node: Node) -> None:
+        """Note what a node's step waits for, and what waits for it."""
+        self.precedence.needs(step, self.before(node))
+        for v in node.inputs:
+            if isinstance(v, Value):
+                writer = self.unit.get(self.writer.get(self.views.root(v).number, -1))
+                if writer is not None and writer is not step:
+                    self.precedence.needs(writer, [step])
+
+    def before(self, node: Node) -> list[Step]:
+        """Steps that a node waits for: those that make what it reads, or what it lies over, and
+        those that read what it overwrites.
+        """
+        found = self.producers(node)
+        for v in node.outputs:
+            for under in self.beneath.get(v.number, ()):
+                found += [self.unit[p.number] for p in self.whole(under)]
+            entry = self.written.get(v.number)
+            for reader in () if entry is None else self.readers.get(entry, ()):
+                step = self.unit.get(reader.outputs[0].number)
+                found += [] if step is None else [step]
+        return found
 
     def producers(self, node: Node) -> list[Step]:
         """Steps that make a node's inputs."""
         found = []
         for v in node.inputs:
-            if isinstance(v, Value):
-                step = self.unit.get(self.windows.root(v).number)
+            for root in self.whole(v) if isinstance(v, Value) else ():
+                step = self.unit.get(root.number)
                 if step is not None and step not in found:
                     found.append(step)
         return found
 
+    def reaches(self, start: Step, end: Step) -> bool:
+        """Whether ``end`` needs ``start``, through any steps."""
+        return self.precedence.reaches(start, end)
+
     def joined(self, node: Node, place: int) -> Group:
         """The group that takes the node: one of its producers', or a new one."""
-        made_by = self.producers(node)
-        groups = [g for g in made_by if isinstance(g, Group)]
+        groups = [g for g in self.producers(node) if isinstance(g, Group)]
+        waits = self.before(node)
         for group in sorted(groups, key=lambda g: -g.place):
             if len(group.nodes) >= LARGEST_GROUP:
                 continue
-            if any([step is not group and self.reaches(group, step) for step in made_by]):
+            if any([step is not group and self.reaches(group, step) for step in waits]):
                 continue
             if self.enter(group, node):
                 group.place = place
+                self.unit[node.outputs[0].number] = group
+                self.precede(group, node)
                 for other in groups:
                     if other is not group:
                         self.merge(group, other)
@@ -177,11 +297,15 @@ class Lowering:
         group = Group(shape, place)
         if not self.enter(group, node):
             raise AssertionError(f"a node does not fit its own shape: {node}")
+        self.new(group)
         return group
 
     def enter(self, group: Group, node: Node) -> bool:
         """Add a node to a group if its axes fit."""
         out = node.outputs[0]
+        under = [p for v in self.beneath.get(out.number, ()) for p in self.whole(v)]
+        if any([p.number in group.index for p in under]):
+            return False
         if is_reduction(node):
             return self.enter_reduction(group, node)
         for index in group.candidates(out.shape):
@@ -200,46 +324,42 @@ class Lowering:
                 return False
         return True
 
-    def in_place(self, group: Group, v: Value, index: Index) -> bool:
-        root, flat = self.windows.position(v, index)
+    def in_place(self, group: Group, v: Value, index: Index | None) -> bool:
+        root = self.views.root(v)
         own = group.index.get(root.number)
-        return own is None or unflatten(flat, root.shape, group.sizes) == own
+        if own is None:
+            return root.number not in self.parts or not any(
+                [p.number in group.index for p in self.whole(root)]
+            )
+        if index is None:
+            return False
+        return unflatten(self.views.position(v, index)[1], root.shape, group.sizes) == own
 
     def may_write(self, group: Group, out: Value, index: Index) -> bool:
         """Whether the group may write ``out``: if that goes to an input's memory, all others must
-        have read it before, and the group
-        reads only what it is about to write.
+        have read it before, and the group reads only what it is about to write.
         """
         entry = self.written.get(out.number)
         if entry is None or not group.nodes:
             return True
-        where = self.windows.position(out, index)[1]
+        where = self.views.position(out, index)[1]
         for node in self.readers.get(entry, ()):
-            step = self.unit[node.outputs[0].number]
+            step = self.unit.get(node.outputs[0].number)
+            if step is None:
+                continue
             if step is not group:
                 if self.reaches(group, step):
                     return False
                 continue
             own = group.inner.get(node.outputs[0].number, group.index[node.outputs[0].number])
             for at, v in enumerate(node.inputs):
-                if isinstance(v, Value) and self.windows.root(v).number == entry:
-                    if self.windows.position(v, operand_index(node, at, own))[1] != where:
+                if isinstance(v, Value) and self.views.root(v).number == entry:
+                    read = operand_index(node, at, own)
+                    if read is None or self.views.position(v, read)[1] != where:
                         return False
             if group.cols is not None and any([a in group.cols for a, _ in where.terms]):
                 return False
         return True
-
-    def before(self, step: Step) -> list[Step]:
-        """Steps that a step waits for: those that make what it reads, and those that read what it
-        overwrites.
-        """
-        found = [s for node in step.nodes for s in self.producers(node)]
-        for node in step.nodes:
-            entry = self.written.get(node.outputs[0].number) if node.outputs else None
-            if entry is not None:
-                readers = [self.unit.get(n.outputs[0].number) for n in self.readers.get(entry, ())]
-                found += [s for s in readers if s is not None and s is not step]
-        return found
 
     def enter_reduction(self, group: Group, node: Node) -> bool:
         x, dims = node.inputs[0], reduced_dims(node)
@@ -260,18 +380,6 @@ class Lowering:
             return True
         return False
 
-    def reaches(self, start: Step, end: Step) -> bool:
-        """Whether ``end`` needs ``start``, through any steps."""
-        seen, work = {id(end)}, [end]
-        while work:
-            for other in self.before(work.pop()):
-                if other is start:
-                    return True
-                if id(other) not in seen:
-                    seen.add(id(other))
-                    work.append(other)
-        return False
-
     def merge(self, group: Group, other: Group) -> None:
         """Take in another group over the same axes, if neither then waits for itself."""
         if other.shape != group.shape or len(other.nodes) + len(group.nodes) > LARGEST_GROUP:
@@ -280,41 +388,49 @@ class Lowering:
             return
         if any([n.outputs[0].number in self.written for n in other.nodes]):
             return
-        between = [s for s in self.before(group) if s is not other and s is not group]
+        direct = self.precedence.direct
+        between = [s for s in direct[id(group)] if s is not other]
         if any([self.reaches(other, s) for s in between]) or self.reaches(group, other):
             return
         merged = Group(group.shape, group.place)
         merged.cols = group.cols if group.cols is not None else other.cols
         merged.index = {**other.index, **group.index}
         merged.inner = {**other.inner, **group.inner}
-        for node in (*other.nodes, *group.nodes):
-            index = merged.inner.get(node.outputs[0].number)
-            if index is not None:
-                fits = self.in_place(merged, node.inputs[0], index)
-            else:
-                fits = self.reads_in_place(merged, node, merged.index[node.outputs[0].number])
-            if not fits:
-                return
+        if not all([self.fits(merged, n) for n in (*other.nodes, *group.nodes)]):
+            return
         group.cols, group.index, group.inner = merged.cols, merged.index, merged.inner
         group.nodes = sorted([*other.nodes, *group.nodes], key=lambda n: self.at[id(n)])
         for n in other.nodes:
             self.unit[n.outputs[0].number] = group
         self.steps.remove(other)
+        self.precedence.merge(group, other)
+
+    def fits(self, merged: Group, node: Node) -> bool:
+        """Whether a node of one group may run in the merged one."""
+        number = node.outputs[0].number
+        under = [p for v in self.beneath.get(number, ()) for p in self.whole(v)]
+        if any([p.number in merged.index for p in under]):
+            return False
+        index = merged.inner.get(number)
+        if index is not None:
+            return self.in_place(merged, node.inputs[0], index)
+        return self.reads_in_place(merged, node, merged.index[number])
 
     # Buffers
 
     def find_uses(self) -> None:
-        """Which values need memory: those read by another step, and ends."""
+        """Which values need memory: those read by another step, parts of others, and ends."""
         ends = {v.number for v in self.graph.ends()}
-        stored: set[int] = set(ends)
+        stored: set[int] = ends | {p.number for parts in self.parts.values() for p in parts}
         for step in self.steps:
             for node in step.nodes:
                 for v in node.inputs:
-                    if isinstance(v, Value):
-                        root = self.windows.root(v)
-                        if self.unit.get(root.number) is not step:
-                            step.reads.add(root.number)
-                            stored.add(root.number)
+                    if not isinstance(v, Value):
+                        continue
+                    root = self.views.root(v)
+                    if self.unit.get(root.number) is not step:
+                        step.reads.add(self.windows.root(v).number)
+                        stored.add(root.number)
         for step in self.steps:
             step.writes = [
                 v
@@ -322,6 +438,8 @@ class Lowering:
                 for v in n.outputs
                 if v.number in stored or not isinstance(step, Group)
             ]
+            roots = {r.number: r for r in [self.windows.root(v) for v in step.writes]}
+            step.buffers = list(roots.values())
 
     def build_kernels(self) -> None:
         """Write each group's loops down."""
@@ -346,32 +464,52 @@ class Lowering:
             index = group.index[out.number]
             made[out.number] = self.element(group, table, made, node, index)
         for v in group.writes:
-            where = self.windows.position(v, group.index[v.number])[1]
-            kernel.stores.append(Store(v, where, made[v.number].expr))
+            root, where = self.windows.position(v, group.index[v.number])
+            kernel.stores.append(Store(root, where, made[v.number].expr))
         return kernel
 
     def element(
         self, group: Group, table: Table, made: dict[int, Scalar], node: Node, index: Index
     ) -> Scalar:
+        if isinstance(node.op, Position):
+            i = index[node.params["dim"]]
+            return Scalar(table, table.make("axis", np.int64, (), i))
         if isinstance(node.op, OneHot):
-            dim = node.params["dim"]
             target = self.operand(group, table, made, node.inputs[0], operand_index(node, 0, index))
-            return target.astype(np.int64) == Scalar(
-                table, table.make("axis", np.int64, (), index[dim])
-            )
+            i = index[node.params["dim"]]
+            return target.astype(np.int64) == Scalar(table, table.make("axis", np.int64, (), i))
         operands = [
             self.operand(group, table, made, v, operand_index(node, at, index))
-            if isinstance(v, Value)
+            if isinstance(v, Value) and not (isinstance(node.op, Lookup) and at == 0)
             else v
             for at, v in enumerate(node.inputs)
         ]
+        if isinstance(node.op, Lookup):
+            return self.lookup(table, node, operands, index)
         return formula(node, table, operands, self.numbers)
 
+    def lookup(self, table: Table, node: Node, operands: list[Any], index: Index) -> Scalar:
+        """An element of the first operand, at a place that the others say."""
+        x, given = operands[0], iter(operands[1:])
+        root, strides, offset = self.windows.layout(x)
+        where, extra = Affine(offset), constant(table, 0, np.int64)
+        for n, stride, d in zip(x.shape, strides, node.params["dims"], strict=True):
+            if d is not None:
+                where = where.plus(index[d], stride) if n > 1 else where
+                continue
+            s = ScalarMath(table)
+            i = s.minimum(s.maximum(next(given).astype(np.int64), 0), n - 1)
+            extra = i * stride if extra.expr.op == "const" else extra + i * stride
+        if extra.expr.op == "const":
+            return Scalar(table, table.make("load", root.dtype, (), (root.number, where)))
+        return Scalar(table, table.make("gather", root.dtype, (extra.expr,), (root.number, where)))
+
     def operand(
-        self, group: Group, table: Table, made: dict[int, Scalar], v: Value, index: Index
+        self, group: Group, table: Table, made: dict[int, Scalar], v: Value, index: Index | None
     ) -> Scalar:
         """An element of v: computed here, or loaded."""
-        root, flat = self.windows.position(v, index)
+        assert index is not None
+        root = self.views.root(v)
         if root.number in made:
             return made[root.number]
         if root.number in self.numbers:
@@ -379,22 +517,21 @@ class Lowering:
         source = self.constants.get(root.number)
         if source is not None and source.size == 1 and root.dtype in NATIVE:
             return constant(table, source.reshape(())[()], root.dtype)
+        root, flat = self.windows.position(v, index)
         return Scalar(table, table.make("load", root.dtype, (), (root.number, flat)))
 
     # Order
 
     def order(self) -> None:
         """Sort steps; each as early as its place allows."""
-        waits = {id(s): {id(o) for o in self.before(s)} - {id(s)} for s in self.steps}
         checks = [s for s in self.steps if isinstance(s, Check)]
-        drawn: Step | None = None
+        drawing = [s for s in self.steps if s not in checks and not all(map(pure, s.nodes))]
+        for earlier, later in pairwise(drawing):
+            self.precedence.needs(later, [earlier])
+        waits = {id(s): {id(o) for o in self.precedence.direct[id(s)]} for s in self.steps}
         for step in self.steps:
-            if any([v.number in self.written for v in step.writes]):
+            if step in drawing or any([v.number in self.written for v in step.writes]):
                 waits[id(step)] |= {id(c) for c in checks if not self.reaches(step, c)}
-            if not all([pure(n) for n in step.nodes]) and not isinstance(step, Check):
-                if drawn is not None:
-                    waits[id(step)].add(id(drawn))
-                drawn = step
         ready = [(s.place, k) for k, s in enumerate(self.steps) if not waits[id(s)]]
         heapq.heapify(ready)
         waiters: dict[int, list[int]] = {}
@@ -415,8 +552,10 @@ class Lowering:
         self.steps = done
 
 
-def operand_index(node: Node, at: int, index: Index) -> Index:
-    """Where input ``at`` is read for the result's element at ``index``."""
+def operand_index(node: Node, at: int, index: Index) -> Index | None:
+    """Where input ``at`` is read for the result's element at ``index``; None: at any place."""
+    if isinstance(node.op, Lookup) and at == 0:
+        return None
     if isinstance(node.op, OneHot):
         dim = node.params["dim"]
         index = (*index[:dim], *index[dim + 1 :])
@@ -431,143 +570,3 @@ def reduced_dims(node: Node) -> tuple[int, ...]:
     if not rank:
         return ()
     return tuple([d % rank for d in (dim if isinstance(dim, (tuple, list)) else (dim,))])
-
-
-def fusible(node: Node, numbers: set[int]) -> bool:
-    """Whether a node's formula can be written down."""
-    table = Table()
-    if len(node.outputs) > 1 or any(
-        [n == 0 for v in node.inputs if isinstance(v, Value) for n in v.shape]
-    ):
-        return False
-    if any([n == 0 for n in node.outputs[0].shape]):
-        return False
-    try:
-        if isinstance(node.op, OneHot):
-            return True
-        operands: list[Any] = [
-            Scalar(table, table.make("load", v.dtype, (), (v.number, ZERO)))
-            if isinstance(v, Value)
-            else v
-            for v in node.inputs
-        ]
-        if is_reduction(node):
-            reduced_element(node, operands[0])
-        else:
-            formula(node, table, operands, numbers)
-    except UnsupportedError:
-        return False
-    return True
-
-
-def is_product(node: Node) -> bool:
-    """Whether a node is a matrix product that has kernels."""
-    if type(node.op).__name__ != "Matmul":
-        return False
-    a, b = node.inputs
-    floats = a.dtype == b.dtype and a.dtype in (np.float32, np.float64)
-    return bool(
-        floats
-        and len(a.shape) >= 2
-        and len(b.shape) >= 2
-        and math.prod(node.outputs[0].shape)
-        and a.shape[-1]
-    )
-
-
-def has_template(node: Node) -> bool:
-    """Whether a node has a kernel of its own."""
-    from rushlight.compiler.backends.llvm.templates import supported
-
-    return supported(node)
-
-
-def is_whole(windows: Windows, v: Value) -> bool:
-    """Whether a window's elements lie one after another."""
-    steps, step = windows.layout(v)[1], 1
-    for n, own in zip(reversed(v.shape), reversed(steps), strict=True):
-        if n > 1 and own != step:
-            return False
-        step *= n
-    return True
-
-
-def suits_product(windows: Windows, v: Value) -> bool:
-    """Whether the last two dims of a window are rows or columns that lie one after another."""
-    _, strides, _ = windows.layout(v)
-    (m, n), (s, t) = v.shape[-2:], strides[-2:]
-    by_rows = (t == 1 or n == 1) and (s >= n or m == 1)
-    by_columns = (s == 1 or m == 1) and (t >= m or n == 1)
-    return by_rows or by_columns
-
-
-class Settler:
-    """Copies values where the steps need them in memory of their own."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.out = substituted(graph, [], {})
-        self.windows = Windows(graph)
-        self.windows.producer.clear()
-
-    def add(self, node: Node) -> None:
-        """Append a node."""
-        self.out.nodes.append(node)
-        for v in node.outputs:
-            self.windows.producer[v.number] = node
-
-    def copy(self, v: Value) -> Value:
-        """v in memory of its own."""
-        new = self.out.value(v.shape, v.dtype)
-        self.add(Node(Settle.instance, [v], {}, [new]))
-        return new
-
-
-def settled(graph: Graph) -> Graph:
-    """The graph with copies of: windows that views or products cannot use, and ends that are views,
-    inputs, or ends twice.
-    """
-    settler = Settler(graph)
-    for node in graph.nodes:
-        node = Node(node.op, list(node.inputs), node.params, node.outputs, node.line)
-        if is_product(node):
-            node.inputs = [
-                v if suits_product(settler.windows, v) else settler.copy(v) for v in node.inputs
-            ]
-        if has_template(node):
-            node.inputs = [
-                v if v is None or is_whole(settler.windows, v) else settler.copy(v)
-                for v in node.inputs
-            ]
-        settler.add(node)
-        if is_view(node):
-            try:
-                settler.windows.window(node.outputs[0])
-            except ValueError:
-                settler.out.nodes.pop()
-                node.inputs = [settler.copy(node.inputs[0])]
-                settler.add(node)
-    return settled_ends(settler)
-
-
-def settled_ends(settler: Settler) -> Graph:
-    """Each end becomes a value that a kernel or an op makes, and no other end."""
-    out = settler.out
-    taken: set[int] = set()
-    numbers = {i.value.number for i in out.inputs}
-
-    def own(v: Value) -> Value:
-        direct = settler.windows.root(v) is v and v.number not in taken and v.number not in numbers
-        if not direct:
-            v = settler.copy(v)
-        taken.add(v.number)
-        return v
-
-    out.results = [own(v) for v in out.results]
-    out.fresh = [own(v) for v in out.fresh]
-    # an update's value is copied to the input, last; the copy mostly joins the kernel that computes
-    # the value
-    held = [
-        settler.copy(v) if settler.windows.root(v).number in numbers else v for _, v in out.updates
-    ]
-    out.updates = [(i, settler.copy(v)) for (i, _), v in zip(out.updates, held, strict=True)]
-    return out

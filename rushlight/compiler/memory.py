@@ -65,7 +65,7 @@ def plan(steps: list[Step], elsewhere: set[int]) -> tuple[dict[int, int], int]:
     ending: dict[int, list[int]] = {}
     for at, step in enumerate(steps):
         over = reusable(step, at, last, offsets, sizes)
-        for v in step.writes:
+        for v in step.buffers:
             if v.number in elsewhere or v.number in offsets:
                 continue
             size = math.prod(v.shape) * v.dtype.itemsize
@@ -112,6 +112,8 @@ def step_loads(step: Group) -> list[tuple[Any, int]]:
         work.extend(e.args)
         if e.op == "load":
             found.append((e.data[1], e.data[0]))
+        if e.op == "gather":
+            found.append((None, e.data[0]))
     return found
 
 

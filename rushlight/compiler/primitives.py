@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.op import Op
+from rushlight.ops.view import look
 
 
 class OneHot(Op):
@@ -34,3 +35,69 @@ class Settle(Op):
 
     def eager(self, xp: Any, input: Any) -> Any:
         return np.array(input, order="C")
+
+
+class Full(Op):
+    """One ``value`` everywhere."""
+
+    def eager(self, xp: Any, *, shape: Any, value: Any, dtype: Any) -> Any:
+        return np.full(shape, value, dtype)
+
+
+class Position(Op):
+    """Each element's index along ``dim``."""
+
+    def eager(self, xp: Any, *, shape: Any, dim: int) -> Any:
+        along = np.arange(shape[dim]).reshape([-1 if d == dim else 1 for d in range(len(shape))])
+        return np.array(np.broadcast_to(along, shape))
+
+
+class Lookup(Op):
+    """Elements of ``x``: dim d of it is indexed by dim ``dims[d]`` of the result, or, where that is
+    None, by the next of ``indices``, which broadcast to the result's shape.
+
+    Indices that are out of range count as the nearest that is not; a Require beside says so.
+    """
+
+    variadic = True
+    names = ("x",)
+
+    def eager(self, xp: Any, x: Any, *indices: Any, shape: Any, dims: Any) -> Any:
+        given, where = iter(indices), []
+        for n, d in zip(x.shape, dims, strict=True):
+            if d is None:
+                where.append(np.clip(next(given), 0, n - 1))
+            else:
+                where.append(np.arange(n).reshape([-1 if k == d else 1 for k in range(len(shape))]))
+        return np.array(np.broadcast_to(x[tuple(where)] if where else x, shape), order="C")
+
+
+class Assemble(Op):
+    """A value of ``shape`` in parts: each lies where the views of its chain look, over those before
+    it. Together they cover everything.
+    """
+
+    variadic = True
+    names = ()
+
+    def eager(self, xp: Any, *parts: Any, shape: Any, chains: Any) -> Any:
+        out = np.empty(shape, parts[0].dtype)
+        for part, chain in zip(parts, chains, strict=True):
+            look(out, chain)[...] = part
+        return out
+
+
+class PlaceRows(Op):
+    """``base`` (A, R, D), or zeros where it is None, with rows ``source`` (A, M, D) added at, or
+    written to, rows ``where`` (M) of it, one after another.
+    """
+
+    def eager(self, xp: Any, base: Any, where: Any, source: Any, *, shape: Any, add: bool) -> Any:
+        out = np.zeros(shape, source.dtype) if base is None else np.array(base, order="C")
+        where = np.clip(where, 0, shape[1] - 1)
+        for m, row in enumerate(where.tolist()):
+            if add:
+                out[:, row] += source[:, m]
+            else:
+                out[:, row] = source[:, m]
+        return out

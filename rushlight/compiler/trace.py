@@ -346,8 +346,9 @@ class Trace:
         """
         graph = self.graph
         graph.results = [self.operand(t) for t in results]
+        storages = {id(s.input): s for s, _ in self.windows.values() if s.input is not None}
         for entry in graph.inputs:
-            storage = next((s for s, c in self.windows.values() if s.input is entry), None)
+            storage = storages.get(id(entry))
             if storage is not None and storage.writes:
                 graph.updates.append((entry, storage.value))
         fresh = []
@@ -373,38 +374,17 @@ class Trace:
         known = {id(t._array) for t in results} | {
             id(t._grad._array) for t in fresh if t._grad is not None
         }
-        counts: dict[int, int] = {}
-        for a in self.keep:
-            counts[id(a)] = counts.get(id(a), 0) + 1
-        for a in self.keep:
+        for t in [o for o in gc.get_objects() if issubclass(type(o), Tensor)]:
+            a = t._array
             storage, _ = self.windows.get(id(a), (None, ()))
-            if (
-                storage is None
-                or storage.input is not None
-                or id(a) in known
-                or id(a) in self.constants
-            ):
+            if storage is None or storage.input is not None:
                 continue
-            # a view keeps its base alive, so only tensors' own references count
-            if sys.getrefcount(a) > counts[id(a)] + 2 and any(
-                isinstance(r, Tensor) for r in _holders(a)
-            ):
+            if id(a) not in known and id(a) not in self.constants:
                 self.failure = (
                     "a tensor made inside it is kept outside, and would be stale "
                     "after the next call"
                 )
                 return
-
-
-def _holders(a: Any) -> list[Any]:
-    """Tensors that hold array a."""
-    found = []
-    for r in gc.get_referrers(a):
-        if isinstance(r, dict):
-            found += [o for o in gc.get_referrers(r) if isinstance(o, Tensor) and o.__dict__ is r]
-        elif isinstance(r, Tensor):
-            found.append(r)
-    return found
 
 
 _HERE = __file__.rsplit("compiler", 1)[0]

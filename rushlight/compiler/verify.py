@@ -13,7 +13,7 @@ import numpy as np
 from rushlight.compiler.loops import Affine, Expr, Kernel, Store
 from rushlight.compiler.lower import Check, Group, Lowering, Step
 
-BOOL = np.dtype(bool)
+BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
 SAME = ("add", "sub", "mul", "div", "neg", "abs", "max", "min", "pow", "atan2", "hypot", "copysign")
 BITS = ("and", "or", "xor", "not")
 COMPARE = ("lt", "le", "gt", "ge", "eq", "ne")
@@ -47,8 +47,8 @@ def verify_kernel(low: Lowering, step: Group) -> None:
         varying = columns_of(kernel, s.expr) - {a for a, _ in s.where.terms}
         assert not varying, f"{s.buffer} is stored per row, but differs by column:\n{kernel}"
     for stores in written.values():
-        verify_cover(kernel, stores)
-    assert set(written) == {v.number for v in step.writes}, f"stores of other values:\n{kernel}"
+        verify_cover(kernel, stores, stores[0].buffer.number in low.parts)
+    assert set(written) == {v.number for v in step.buffers}, f"stores of other values:\n{kernel}"
     verify_overwriting(low, step, kernel)
 
 
@@ -82,7 +82,9 @@ def flaw(kernel: Kernel, e: Expr, values: dict[int, Any]) -> str | None:
     kinds = [a.dtype for a in e.args]
     if e.op in LEAVES and e.args:
         return "a leaf with arguments"
-    if e.op == "load":
+    if e.op == "gather" and kinds != [INT64]:
+        return f"a distance of {kinds}"
+    if e.op in ("load", "gather"):
         number, where = e.data
         if number not in values:
             return "a load of nothing"
@@ -105,14 +107,14 @@ def columns_of(kernel: Kernel, e: Expr) -> set[int]:
     """The columns that an expression differs along."""
     if e.op == "reduce":
         return set()
-    where = e.data[1] if e.op == "load" else e.data if e.op == "axis" else None
+    where = e.data[1] if e.op in ("load", "gather") else e.data if e.op == "axis" else None
     found = set() if where is None else {a for a, _ in where.terms}
     found = {a for a in found if a in kernel.cols}
     return found.union(*[columns_of(kernel, a) for a in e.args])
 
 
-def verify_cover(kernel: Kernel, stores: list[Store]) -> None:
-    """Stores into one value write each of its elements exactly once."""
+def verify_cover(kernel: Kernel, stores: list[Store], partly: bool) -> None:
+    """Stores into one value write each of its elements exactly once, or, ``partly``, at most."""
     value = stores[0].buffer
     count = np.zeros(math.prod(value.shape), np.int64)
     for s in stores:
@@ -120,7 +122,8 @@ def verify_cover(kernel: Kernel, stores: list[Store]) -> None:
         assert low >= 0 and high < count.size, f"{value} is written at [{low}, {high}]:\n{kernel}"
         axes = set(kernel.rows) | {a for a, _ in s.where.terms}
         np.add.at(count, positions(kernel, s.where, sorted(axes)).reshape(-1), 1)
-    assert (count == 1).all(), f"{value} is not written once in each place:\n{kernel}"
+    good = count <= 1 if partly else count == 1
+    assert good.all(), f"{value} is not written once in each place:\n{kernel}"
 
 
 def positions(kernel: Kernel, where: Affine, axes: list[int]) -> Any:
@@ -135,9 +138,13 @@ def verify_overwriting(low: Lowering, step: Group, kernel: Kernel) -> None:
     """A kernel that writes to an input's memory reads that input only where it writes, and once."""
     for s in kernel.stores:
         source = low.written.get(s.buffer.number)
-        loads = [e for e in all_expressions(kernel) if e.op == "load" and e.data[0] == source]
-        for e in loads:
-            fits = e.data[1] == s.where and not any([a in kernel.cols for a, _ in s.where.terms])
+        found = [e for e in all_expressions(kernel) if e.op in ("load", "gather")]
+        for e in [e for e in found if e.data[0] == source]:
+            fits = (
+                e.op == "load"
+                and e.data[1] == s.where
+                and not any([a in kernel.cols for a, _ in s.where.terms])
+            )
             assert fits, f"%{source} is read elsewhere while it is overwritten:\n{kernel}"
 
 
@@ -149,6 +156,7 @@ def verify_order(low: Lowering) -> None:
     after all else has read them and every check has passed.
     """
     there = {i.value.number for i in low.graph.inputs}
+    made = set(there)
     overwritten: set[int] = set()
     for step in low.steps:
         reads = reads_of(low, step)
@@ -157,9 +165,15 @@ def verify_order(low: Lowering) -> None:
         assert not gone, f"reads {gone} after it was overwritten:\n{text(step)}"
         assert not (isinstance(step, Check) and overwritten), f"checked too late:\n{text(step)}"
         overwritten |= set(mine)
-        for v in step.writes:
-            assert v.number not in there, f"writes {v} again:\n{text(step)}"
+        for v in step.buffers:
+            again = v.number in there and v.number not in low.parts
+            assert not again, f"writes {v} again:\n{text(step)}"
             there.add(v.number)
+        made |= {v.number for n in step.nodes for v in n.outputs}
+        for node in step.nodes:
+            roots = [r for v in node.inputs if hasattr(v, "number") for r in low.whole(v)]
+            early = [r for r in roots if r.number not in made]
+            assert not early, f"reads {early} before all of it is made:\n{text(step)}"
     for v in low.graph.ends():
         assert v.number in there, f"the end {v} is never written"
 
@@ -170,7 +184,9 @@ def reads_of(low: Lowering, step: Step) -> set[int]:
     if isinstance(step, Group) and step.kernel is not None:
         found = all_expressions(step.kernel)
         return {
-            e.data[0] if e.op == "load" else e.data for e in found if e.op in ("load", "number")
+            e.data if e.op == "number" else e.data[0]
+            for e in found
+            if e.op in ("load", "gather", "number")
         }
     values = [v for n in step.nodes for v in n.inputs if hasattr(v, "number")]
     return {low.windows.root(v).number for v in values} - made
@@ -197,8 +213,9 @@ def verify_plan(low: Lowering, offsets: dict[int, int], size: int) -> None:
     last: dict[int, int] = {}
     sizes: dict[int, int] = {}
     for at, step in enumerate(low.steps):
-        for v in step.writes:
-            first[v.number] = last[v.number] = at
+        for v in step.buffers:
+            first.setdefault(v.number, at)
+            last[v.number] = at
             sizes[v.number] = math.prod(v.shape) * v.dtype.itemsize
         for number in reads_of(low, step):
             last[number] = at
@@ -220,6 +237,7 @@ def overlays(step: Step, before: int, after: int) -> bool:
     if not isinstance(step, Group) or step.kernel is None or step.kernel.cols:
         return False
     target = [s.where for s in step.kernel.stores if s.buffer.number == after]
-    loads = [e.data[1] for e in all_expressions(step.kernel) if e.op == "load"
-             and e.data[0] == before]  # fmt: skip
-    return len(target) == 1 and all([where == target[0] for where in loads])
+    found = [e for e in all_expressions(step.kernel) if e.op in ("load", "gather")]
+    loads = [e for e in found if e.data[0] == before]
+    same = [e.op == "load" and e.data[1] == target[0] for e in loads]
+    return len(target) == 1 and all(same)

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import ZERO, Affine, Index
 from rushlight.core.op import View
+from rushlight.ops.view import look
 
 OTHER_BYTES = ("ViewDtype", "Real", "Imag", "ViewAsReal", "ViewAsComplex")
 
@@ -19,14 +20,19 @@ def is_view(node: Node) -> bool:
     return isinstance(op, View) and not op.multi and type(op).__name__ not in OTHER_BYTES
 
 
+Places = dict[int, tuple[Value, Any]]  # parts of other values, by number: of which, and the chain
+
+
 class Windows:
     """For each value its root, which is not a view, and a window on the root's memory.
 
     Windows are found by letting the view ops look at arrays of bytes, which are never touched.
+    ``places``: values that have no memory of their own, but are parts of others.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, places: Places | None = None) -> None:
         self.producer = {v.number: n for n in graph.nodes for v in n.outputs}
+        self.places = places or {}
         self.known: dict[int, tuple[Value, Any]] = {}
         self.bases: dict[int, int] = {}
 
@@ -38,7 +44,11 @@ class Windows:
         if found is not None:
             return found
         node = self.producer.get(value.number)
-        if node is None or not is_view(node):
+        if value.number in self.places:
+            whole, chain = self.places[value.number]
+            root, memory = self.window(whole)
+            found = root, look(memory, chain)
+        elif node is None or not is_view(node):
             memory = np.empty(value.shape, np.int8)
             self.bases[value.number] = memory.__array_interface__["data"][0]
             found = value, memory

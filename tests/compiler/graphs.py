@@ -31,9 +31,11 @@ class Builder:
         return value
 
     def op(self, op: Any, *inputs: Any, **params: Any) -> Any:
-        """A node; its outputs' shapes and dtypes are those that the op gives for ones."""
+        """A node; its outputs' shapes and dtypes are those that the op gives for ones,
+        or for zeros that may be indices.
+        """
         arrays = [
-            (1.0 if v.number in self.numbers else np.ones(v.shape, v.dtype))
+            (1.0 if v.number in self.numbers else np.full(v.shape, v.dtype.kind != "i", v.dtype))
             if isinstance(v, Value)
             else v
             for v in inputs

@@ -18,7 +18,6 @@ from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import Affine, Expr, Kernel
 from rushlight.compiler.lower import Check, Group, Lowering, Step
-from rushlight.compiler.windows import is_view
 
 Array = Any
 Read = Callable[[int], Array]  # a value's elements, row by row, by the value's number
@@ -116,6 +115,8 @@ class Points:
             return np.asarray(e.data, e.dtype)
         if e.op == "load":
             return self.read(e.data[0])[self.position(e.data[1])]
+        if e.op == "gather":
+            return self.read(e.data[0])[self.position(e.data[1]) + self.value(e.args[0])]
         if e.op == "number":
             return np.asarray(self.read(e.data)[0], np.float64)
         if e.op == "axis":
@@ -159,7 +160,6 @@ class LoopsReference:
         self.eager = Reference(graph, given)
         self.lowering = Lowering(expanded)
         self.inputs = self.lowering.graph.inputs
-        self.views = {n.outputs[0].number for n in self.lowering.graph.nodes if is_view(n)}
 
     def run(self, inputs: list[Any], outputs: list[Array]) -> None:
         """Run the steps in order; where a check fails, run the ops, which say why."""
@@ -175,7 +175,7 @@ class LoopsReference:
 
     def step(self, step: Step) -> bool:
         """Run one step; False where a check fails."""
-        for v in step.writes:
+        for v in step.buffers:
             self.memory.setdefault(v.number, np.empty(math.prod(v.shape), v.dtype))
         if isinstance(step, Check):
             return bool(np.all(self.array(step.nodes[0].inputs[0])))
@@ -190,8 +190,7 @@ class LoopsReference:
         """Run an op's own code."""
         operands = [self.array(v) if isinstance(v, Value) else v for v in node.inputs]
         for v, array in zip(node.outputs, apply(node, operands), strict=True):
-            out = self.memory.setdefault(v.number, np.empty(math.prod(v.shape), v.dtype))
-            out[:] = stored(array, v).reshape(-1)
+            self.array(v)[...] = stored(array, v)
 
     def array(self, v: Value) -> Array:
         """A value's array, or its number."""
@@ -200,7 +199,7 @@ class LoopsReference:
         root, strides, offset = self.lowering.windows.layout(v)
         flat = self.memory[root.number]
         steps = tuple([s * root.dtype.itemsize for s in strides])
-        return as_strided(flat[offset:], v.shape, steps)
+        return as_strided(flat[offset:], v.shape, steps, writeable=True)
 
     def describe(self) -> str:
         """The steps, in order."""

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
+from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.rewrite import substituted
+from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import OneHot, Require, Settle
+from rushlight.compiler.scalars import FLOATS, NATIVE
 from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Sub
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Lt, Maximum, Ne
 from rushlight.ops.copy import Cast
@@ -20,53 +23,10 @@ from rushlight.ops.math import Exp, Log, Log1p, Rsqrt, Sqrt
 from rushlight.ops.matmul import Matmul
 from rushlight.ops.reduce import AllTrue, Amax, Sum
 from rushlight.ops.select import Abs, Where
-from rushlight.ops.view import BasicIndex, Expand, Reshape, T
+from rushlight.ops.view import BasicIndex, Expand, T
 
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 BOOL = np.dtype(bool)
 SMALL_PRODUCT = 4096  # multiplications: below, a product is written as loops
-
-
-class Writer:
-    """Collects the nodes that replace one."""
-
-    def __init__(self, graph: Graph, line: str, used: set[int]) -> None:
-        self.graph, self.line, self.used = graph, line, used
-        self.nodes: list[Node] = []
-
-    def node(self, op: Any, inputs: list[Any], shape: Any, d: Any, /, **params: Any) -> Value:
-        """A node of one output."""
-        out = self.graph.value(tuple(shape), d)
-        self.nodes.append(Node(op.instance, inputs, params, [out], self.line))
-        return out
-
-    def map(self, op: Any, *inputs: Any, dtype: Any = None) -> Value:
-        """An elementwise node; its dtype is the first value's unless given."""
-        values = [v for v in inputs if isinstance(v, Value)]
-        shape = np.broadcast_shapes(*[v.shape for v in values])
-        return self.node(op, list(inputs), shape, values[0].dtype if dtype is None else dtype)
-
-    def reduce(
-        self, op: Any, x: Value, dim: tuple[int, ...], keepdim: bool = False, dtype: Any = None
-    ) -> Value:
-        """A reduction over dims."""
-        if keepdim:
-            shape = [1 if i in dim else n for i, n in enumerate(x.shape)]
-        else:
-            shape = [n for i, n in enumerate(x.shape) if i not in dim]
-        return self.node(op, [x], shape, dtype or x.dtype, dim=dim, keepdim=keepdim)
-
-    def shaped(self, x: Value, shape: Any) -> Value:
-        """The same elements in another shape."""
-        return (
-            x
-            if tuple(shape) == x.shape
-            else self.node(Reshape, [x], shape, x.dtype, shape=tuple(shape))
-        )
-
-    def sum_all(self, x: Value) -> Value:
-        """The sum of all elements."""
-        return self.reduce(Sum, x, tuple(range(len(x.shape))))
 
 
 Rule = Callable[[Writer, Node], "list[Value] | None"]
@@ -371,19 +331,24 @@ RULES: dict[str, Rule] = {
     "AvgPool": avg_pool,
     "AvgPoolSpread": avg_pool_spread,
 }
+EVERY = {**RULES, **INDEX_RULES}
 SAME = ("Clone", "Contiguous", "Alias")
 
 
 def applies(node: Node) -> bool:
-    """Whether a rule may rewrite a node: real floating-point values with dims."""
-    name = type(node.op).__name__
-    if name not in RULES or not type(node.op).__module__.startswith("rushlight.ops"):
+    """Whether a rule may rewrite a node: native values, and for arithmetic floats with dims."""
+    name, module = type(node.op).__name__, type(node.op).__module__
+    if name in INDEX_RULES and module.startswith("rushlight."):
+        values = [v for v in (*node.inputs, *node.outputs) if isinstance(v, Value)]
+        return all([v.dtype in NATIVE and 0 not in v.shape for v in values])
+    if name not in RULES or not module.startswith("rushlight.ops"):
         return False
     if name == "Copy":
         return True
     floats = [v for v in node.inputs if isinstance(v, Value) and v.dtype.kind not in "iub"]
     plain = all([v.dtype in FLOATS for v in (*floats, node.outputs[0])])
-    return plain and len({v.dtype for v in floats}) == 1 and any([v.shape for v in floats])
+    some = any([v.shape for v in (*floats, *node.outputs)])
+    return plain and len({v.dtype for v in floats}) == 1 and some
 
 
 def expand(graph: Graph) -> Graph:
@@ -391,6 +356,7 @@ def expand(graph: Graph) -> Graph:
     out = substituted(graph, [], {})
     replace: dict[int, Value] = {}
     nodes: list[Node] = []
+    constants = {i.value.number: i.source for i in graph.inputs if i.kind == "constant"}
     used = {v.number for v in graph.ends()}
     used |= {v.number for n in graph.nodes for v in n.inputs if isinstance(v, Value)}
     work = graph.nodes[::-1]
@@ -410,8 +376,8 @@ def expand(graph: Graph) -> Graph:
         ):
             replace[node.outputs[0].number] = node.inputs[0]
             continue
-        writer = Writer(out, node.line, used)
-        made = RULES[type(node.op).__name__](writer, node) if applies(node) else None
+        writer = Writer(out, node.line, used, constants)
+        made = EVERY[type(node.op).__name__](writer, node) if applies(node) else None
         if made is None or any(
             [a.shape != b.shape for a, b in zip(made, node.outputs, strict=True)]
         ):

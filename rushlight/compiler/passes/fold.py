@@ -21,7 +21,7 @@ def fold_constants(graph: Graph) -> Graph:
     for node in graph.nodes:
         size = sum([math.prod(v.shape) for v in node.outputs])
         constant = all([not isinstance(v, Value) or v.number in known for v in node.inputs])
-        if not constant or not pure(node) or size > LARGEST:
+        if not node.inputs or not constant or not pure(node) or size > LARGEST:
             kept.append(node)
             continue
         arrays = apply(node, [known[v.number] if isinstance(v, Value) else v for v in node.inputs])

@@ -47,7 +47,7 @@ def collapse(kernel: Kernel) -> Kernel:
     affines = {
         e.data if e.op == "axis" else e.data[1]
         for e in expressions(kernel)
-        if e.op in ("load", "axis")
+        if e.op in ("load", "gather", "axis")
     }
     affines |= {s.where for s in kernel.stores}
     # an index needs its axis for itself
@@ -80,7 +80,7 @@ def _joined(kernel: Kernel, pairs: set[tuple[int, int]]) -> Kernel:
         if e.number not in known:
             data = (
                 (e.data[0], less(e.data[1]))
-                if e.op == "load"
+                if e.op in ("load", "gather")
                 else less(e.data)
                 if e.op == "axis"
                 else e.data
@@ -149,7 +149,8 @@ class Writer:
         """Which axis runs through lanes, and the order of the loops."""
         k = self.kernel
         votes = dict.fromkeys([*k.rows, *k.cols], 0.0)
-        accesses = [e.data[1] for e in self.exprs if e.op == "load"] + [s.where for s in k.stores]
+        accesses = [e.data[1] for e in self.exprs if e.op in ("load", "gather")]
+        accesses += [s.where for s in k.stores]
         for f in accesses:
             often = 1.0 if not k.cols or any([a in k.cols for a, _ in f.terms]) else 0.1
             for axis in votes:
@@ -186,7 +187,8 @@ class Writer:
         position = {axis: d + 1 for d, axis in enumerate(self.nest)}
         for e in self.exprs:
             n = e.number
-            axes = e.data[1].terms if e.op == "load" else e.data.terms if e.op == "axis" else ()
+            affine = where(e)
+            axes = () if affine is None else affine.terms
             self.depth[n] = max(
                 [position[a] for a, _ in axes] + [self.depth[a.number] for a in e.args], default=0
             )
@@ -438,6 +440,8 @@ class Writer:
         lanes = self.lanes if varies else 0
         if e.op == "load":
             return self.load(e, chunk, varies, depth)
+        if e.op == "gather":
+            return self.gather(e, chunk, varies, depth)
         if e.op == "number":
             self.operand_of(e.data, 0, 8)
             return self.f(f"load double, ptr {self.pointer(e.data)}", self.room[0])
@@ -516,6 +520,20 @@ class Writer:
         v = Vectors(self.f, self.lanes if varies else 0, self.room[depth])
         return v.load(p, e.dtype, where.of(self.lane_axis) if varies else 1, chunk[2])
 
+    def gather(self, e: Expr, chunk: Any, varies: bool, depth: int) -> str:
+        """A load behind a place, where the distance is computed."""
+        (buffer, where), distance, room = e.data, e.args[0], self.room[depth]
+        apart = self.varies[distance.number] and self.lanes > 0
+        further = self.operand(distance, chunk, apart)
+        p, _ = self.address(buffer, where, e.dtype.itemsize, chunk)
+        v = Vectors(self.f, self.lanes if varies else 0, room)
+        step = where.of(self.lane_axis) if varies else 1
+        if apart:
+            return v.gather(p, e.dtype, step, further, chunk[2])
+        far = self.f(f"mul nsw i64 {further}, {e.dtype.itemsize}", room)
+        p = self.f(f"getelementptr inbounds i8, ptr {p}, i64 {far}", room)
+        return v.load(p, e.dtype, step, chunk[2])
+
     def store(self, s: Store, value: str, chunk: Any) -> None:
         """Write a value where the store says."""
         d = s.expr.dtype
@@ -544,6 +562,14 @@ class Writer:
         ramp = "<" + ", ".join([f"i64 {c * k}" for k in range(self.lanes)]) + ">"
         wide = Vectors(f, self.lanes, room).splat(total, np.dtype(np.int64))
         return f(f"add nsw <{self.lanes} x i64> {wide}, {ramp}", room)
+
+
+def where(e: Expr) -> Affine | None:
+    """What of an expression's value depends on the axes directly."""
+    if e.op in ("load", "gather"):
+        affine: Affine = e.data[1]
+        return affine
+    return e.data if e.op == "axis" else None
 
 
 COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}

@@ -135,6 +135,28 @@ class Vectors:
                 x = self.op(f"insertelement {t} {x}, {e} {one}, i64 {lane}")
         return self.op(f"icmp ne {t} {x}, {splat_literal(0, e, self.lanes)}") if d == BOOL else x
 
+    def gather(self, p: str, d: np.dtype[Any], step: int, further: str, on: int) -> str:
+        """Elements ``step`` apart, each so many elements further on as ``further`` says."""
+        e, n, size = "i8" if d == BOOL else scalar_type(d), self.lanes, d.itemsize
+        t, places, addresses = vector_type(e, n), f"<{n} x i64>", f"<{n} x ptr>"
+        ramp = ", ".join([f"i64 {i * step}" for i in range(n)])
+        far = self.op(f"add nsw {places} {further}, <{ramp}>")
+        far = self.op(f"mul nsw {places} {far}, {splat_literal(size, 'i64', n)}")
+        q = self.op(f"getelementptr inbounds i8, ptr {p}, {places} {far}")
+        bits = f"<{n} x i1>"
+        x = self.intrinsic(
+            "masked.gather",
+            f"{mangled(e, n)}.v{n}p0",
+            t,
+            [
+                (addresses, q),
+                ("i32", str(size)),
+                (bits, self.mask(on or n)),
+                (t, "zeroinitializer"),
+            ],
+        )
+        return self.op(f"icmp ne {t} {x}, {splat_literal(0, e, n)}") if d == BOOL else x
+
     def store(self, p: str, x: str, d: np.dtype[Any], step: int, on: int) -> None:
         """The reverse of ``load``."""
         e = "i8" if d == BOOL else scalar_type(d)

@@ -38,10 +38,11 @@ def launches(windows: Windows, node: Node, width: int) -> list[Launch]:
     (a, b), out = node.inputs, node.outputs[0]
     x, y = [Operand(windows, v, out.shape[:-2]) for v in (a, b)]
     size = out.dtype.itemsize
+    target, _, start = windows.layout(out)
     operands: tuple[tuple[Any, int], ...] = (
         (x.root.number, x.offset * size),
         (y.root.number, y.offset * size),
-        (out.number, 0),
+        (target.number, start * size),
     )
     (m, k), n = a.shape[-2:], b.shape[-1]
     sizes = joined(m, n, k, out.shape[:-2], x, y)

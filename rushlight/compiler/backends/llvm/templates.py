@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import conv, pool, transformed
+from rushlight.compiler.backends.llvm import conv, pool, rows, transformed
 from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
@@ -55,6 +55,9 @@ WRITERS = {
     "MaxPool": (pool.fits, alone(pool.write_max)),
     "MaxPoolValues": (pool.fits, alone(pool.write_max)),
     "MaxPoolSpread": (pool.fits, alone(pool.write_spread)),
+    "PlaceRows": (rows.fits_place, rows.write_place),
+    "Cumsum": (rows.fits_scan, rows.write_scan),
+    "Cumprod": (rows.fits_scan, rows.write_scan),
 }
 _written: dict[Any, list[Launch]] = {}
 
@@ -62,7 +65,8 @@ _written: dict[Any, list[Launch]] = {}
 def supported(node: Node) -> bool:
     """Whether a node has a template that fits it."""
     op = type(node.op)
-    found = WRITERS.get(op.__name__) if op.__module__.startswith("rushlight.ops") else None
+    ours = op.__module__.startswith(("rushlight.ops", "rushlight.compiler"))
+    found = WRITERS.get(op.__name__) if ours else None
     return found is not None and found[0](node)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ NAMES = {
 MANGLED = {"float": "f32", "double": "f64"}
 
 
+@functools.cache
 def scalar_type(d: np.dtype[Any]) -> str:
     """The IR type of one element in a register."""
     return NAMES[d.name]

@@ -1,0 +1,188 @@
+"""Kernels that go through rows one after another: writes by index, running sums and products."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm.code import Number, kernel
+from rushlight.compiler.backends.llvm.launch import Launch
+from rushlight.compiler.backends.llvm.text import scalar_type
+from rushlight.compiler.graph import Node, Value
+from rushlight.compiler.scalars import FLOATS, NATIVE
+
+BLOCK = 16  # vectors of a row in a unit
+BOOL = np.dtype(bool)
+
+
+class Rows:
+    """Code over matrices: the columns of a unit, vector by vector.
+
+    Unit ``u`` works on matrix ``u // blocks``, and on block ``u % blocks`` of its columns.
+    """
+
+    def __init__(self, width: int, d: np.dtype[Any], matrices: int, columns: int) -> None:
+        self.f = kernel(width, np.dtype(np.uint8) if d == BOOL else d)
+        self.columns = columns
+        self.single = columns < self.f.lanes // 2  # few columns: element by element
+        self.step = 1 if self.single else self.f.lanes
+        self.whole, self.tail = divmod(columns, self.step)
+        self.blocks = 1 if self.single else max(1, -(-self.whole // BLOCK))
+        self.units = matrices * self.blocks
+
+    def each_unit(self, body: Callable[[Number], None]) -> None:
+        """``body(matrix)`` for the units of a call; ``each_vector`` then goes through its block."""
+        f = self.f
+
+        def unit(u: Number, _: list[str]) -> None:
+            self.first: Number = 0
+            self.last: Number = self.whole
+            if self.blocks == 1:
+                body(u)
+                return
+            block = f(f"urem i64 {u}, {self.blocks}")
+            self.first = f.mul(block, BLOCK)
+            self.last = f.smaller(f.add(self.first, BLOCK), self.whole)
+            body(f(f"udiv i64 {u}, {self.blocks}"))
+
+        f.span("%lo", "%hi", 1, unit)
+
+    def each_vector(self, body: Callable[[Number, int], None]) -> None:
+        """``body(column, lanes)`` for the vectors of a unit's block; the row's tail is the last
+        block's.
+        """
+        f = self.f
+        empty = not isinstance(self.last, int)
+        f.span(
+            self.first, self.last, 1, lambda v, _: body(f.mul(v, self.step), self.step), empty=empty
+        )
+        if not self.tail:
+            return
+        tail = partial(body, self.whole * self.step, self.tail)
+        if self.blocks == 1:
+            tail()
+        else:
+            f.when(f(f"icmp eq i64 {self.last}, {self.whole}"), tail)
+
+    def load(self, p: str, lanes: int) -> str:
+        """Some lanes of a row."""
+        return self.f.scalar(p) if self.single else self.f.load(p, lanes)
+
+    def store(self, p: str, x: str, lanes: int) -> None:
+        """The reverse."""
+        f = self.f
+        if self.single:
+            f.do(f"store {f.element} {x}, ptr {p}, align {f.size}")
+        else:
+            f.store(p, x, lanes)
+
+    def binary(self, op: str, a: str, b: str) -> str:
+        """Two vectors, or elements, combined: "add" or "mul"."""
+        f = self.f
+        name = "f" + op if f.dtype in FLOATS else op
+        return f(f"{name} {f.element if self.single else f.vector} {a}, {b}")
+
+
+def fits_place(node: Node) -> bool:
+    """Whether rows can be placed natively."""
+    where, source = node.inputs[1:]
+    out = node.outputs[0]
+    plain = out.dtype in NATIVE and not (out.dtype == BOOL and node.params["add"])
+    whole = where.dtype in (np.dtype(np.int64), np.dtype(np.int32))
+    return plain and whole and source.dtype == out.dtype and 0 not in (*out.shape, *source.shape)
+
+
+def write_place(node: Node, width: int) -> list[Launch]:
+    """PlaceRows: the rows are gone through in order, so that sums are the same each time."""
+    base, where, source = node.inputs
+    (a, r, d), m, add = node.params["shape"], where.shape[0], node.params["add"]
+    rows = Rows(width, source.dtype, a, d)
+    f = rows.f
+    given = [v for v in (0, 1, 2, 3) if v != 0 or base is not None]
+    at = {k: f.operand(i) for i, k in enumerate(given)}
+    kind, size = scalar_type(where.dtype), where.dtype.itemsize
+
+    def start(out: str, old: str, i: Number, _: Any) -> None:
+        p, q = f.at(out, f.mul(i, d)), f.at(old, f.mul(i, d)) if old else ""
+
+        def vector(c: Number, lanes: int) -> None:
+            zero = "zeroinitializer" if not rows.single else "0.0" if f.dtype in FLOATS else "0"
+            rows.store(f.at(p, c), rows.load(f.at(q, c), lanes) if old else zero, lanes)
+
+        rows.each_vector(vector)
+
+    def place(out: str, new: str, i: Number, _: Any) -> None:
+        row = f(f"load {kind}, ptr {f.at(at[1], i, size)}, align {size}")
+        if kind != "i64":
+            row = f(f"sext {kind} {row} to i64")
+        row = str(f.smaller(row, r - 1))
+        row = f.intrinsic("smax", "i64", "i64", [("i64", row), ("i64", "0")])
+        p, q = f.at(out, f.mul(row, d)), f.at(new, f.mul(i, d))
+
+        def vector(c: Number, lanes: int) -> None:
+            x = rows.load(f.at(q, c), lanes)
+            if add:
+                x = rows.binary("add", rows.load(f.at(p, c), lanes), x)
+            rows.store(f.at(p, c), x, lanes)
+
+        rows.each_vector(vector)
+
+    def unit(matrix: Number) -> None:
+        out = f.at(at[3], f.mul(matrix, r * d))
+        old = f.at(at[0], f.mul(matrix, r * d)) if base is not None else ""
+        f.span(0, r, 1, partial(start, out, old))
+        f.span(0, m, 1, partial(place, out, f.at(at[2], f.mul(matrix, m * d))))
+
+    rows.each_unit(unit)
+    f.end()
+    cost = (0.05 * r + 0.2 * m) * a * d + 2 * m
+    operands = tuple([(k, 0) for k in given])
+    return [Launch(f.module.text(), operands, rows.units, cost=cost)]
+
+
+def fits_scan(node: Node) -> bool:
+    """Whether a running sum or product is native."""
+    x, out = node.inputs[0], node.outputs[0]
+    fine = isinstance(x, Value) and x.dtype == out.dtype and x.dtype in NATIVE
+    return fine and x.dtype != BOOL and bool(x.shape) and 0 not in x.shape
+
+
+def write_scan(node: Node, width: int) -> list[Launch]:
+    """Cumsum and Cumprod along a dim: each row is combined with the one before it."""
+    x, dim = node.inputs[0], node.params["dim"] % len(node.inputs[0].shape)
+    n, d = x.shape[dim], math.prod(x.shape[dim + 1 :])
+    op = "add" if type(node.op).__name__ == "Cumsum" else "mul"
+    back = node.params.get("reverse", False)
+    rows = Rows(width, x.dtype, math.prod(x.shape[:dim]), d)
+    f = rows.f
+    source, target = f.operand(0), f.operand(1)
+
+    def unit(matrix: Number) -> None:
+        start = f.mul(matrix, n * d)
+        p, q = f.at(source, start), f.at(target, start)
+
+        def column(c: Number, lanes: int) -> None:
+            def row(i: Number, totals: list[str]) -> list[str]:
+                if back:
+                    i = f.add(f.mul(i, -1), n - 1)
+                here = f.add(f.mul(i, d), c)
+                total = rows.binary(op, totals[0], rows.load(f.at(p, here), lanes))
+                rows.store(f.at(q, here), total, lanes)
+                return [total]
+
+            first = f.mul(n - 1 if back else 0, d)
+            total = rows.load(f.at(p, f.add(first, c)), lanes)
+            rows.store(f.at(q, f.add(first, c)), total, lanes)
+            kind = f.element if rows.single else f.vector
+            f.span(1, n, 1, row, [(kind, total)])
+
+        rows.each_vector(column)
+
+    rows.each_unit(unit)
+    f.end()
+    cost = (1.2 if rows.single else 0.1) * math.prod(x.shape)
+    return [Launch(f.module.text(), ((0, 0), (1, 0)), rows.units, cost=cost)]

@@ -1,0 +1,236 @@
+"""Joins, windows, and reading and writing by index, natively."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rushlight.compiler.trace import WriteWindow
+from rushlight.ops import arithmetic, join, math, order, pad, reduce, scan, scatter, shaping, view
+from rushlight.ops.embedding import Embedding, EmbeddingGrad
+from rushlight.ops.index import Index, IndexPut
+from rushlight.ops.matmul import Matmul
+from rushlight.ops.resample import Gathered, Pick
+
+from .graphs import Builder, check, outputs_of
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
+
+
+def normal(*shape, dtype=np.float32):
+    scale = 1 if np.dtype(dtype).kind == "f" else 4
+    return np.asarray(RNG.standard_normal(shape) * scale).astype(dtype).reshape(shape)
+
+
+def whole(n, *shape):
+    return RNG.integers(0, n, shape)
+
+
+DTYPES = [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_parts_of_any_dtype(dtype):
+    b = Builder()
+    x, y = b.input(normal(3, 5, dtype=dtype)), b.input(normal(3, 2, dtype=dtype))
+    b.returns(b.op(join.Cat, x, y, x, dim=1), b.op(join.Stack, x, x, dim=1))
+    check(b)
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_joined_values_are_made_in_place(dim):
+    """What a kernel or product makes is written where it belongs, and read from there."""
+    b = Builder()
+    x, y = b.input(normal(4, 6, 5)), b.input(normal(5, 5))
+    parts = [b.op(math.Exp, x), b.op(Matmul, x, y), b.op(math.Tanh, x)]
+    out = b.op(join.Cat, *parts, dim=dim)
+    later = b.op(arithmetic.Add, parts[0], parts[1])
+    turned = b.op(view.Transpose, parts[2], dim0=0, dim1=1)
+    b.returns(b.op(math.Sin, out), later, b.op(reduce.Sum, turned, dim=(1,), keepdim=False), out)
+    program = check(b, 1e-4)
+    copies = [n for s in program.lowering.steps for n in s.nodes if type(n.op).__name__ == "Settle"]
+    assert len(copies) == (0 if dim == 0 else 1)  # a product writes to contiguous memory
+
+
+def test_joins_within_joins():
+    b = Builder()
+    x = b.input(normal(3, 4))
+    inner = b.op(join.Cat, b.op(math.Exp, x), b.op(math.Sin, x), dim=1)
+    flat = b.op(view.Reshape, inner, shape=(24,))  # a view that needs whole memory
+    outer = b.op(join.Stack, b.op(math.Exp, inner), inner, dim=1)
+    b.returns(outer, b.op(math.Cos, flat), inner)
+    check(b)
+
+
+def slot(*index):
+    return ((view.BasicIndex.instance, {"index": index}),)
+
+
+def test_writes_into_windows():
+    b = Builder()
+    x, y = b.input(normal(4, 6)), b.input(normal(4))
+    base = b.op(math.Exp, x)
+    first = b.op(WriteWindow, base, b.op(math.Sin, y), chain=slot(slice(None), 2))
+    second = b.op(WriteWindow, first, y, chain=slot(slice(None), 2))
+    third = b.op(WriteWindow, x, y, chain=slot(slice(None), slice(4, 5)) + (
+        (view.Squeeze.instance, {"dim": (1,)}),))  # fmt: skip
+    again = b.op(WriteWindow, third, b.op(arithmetic.Add, y, 1.0), chain=slot(..., 0))
+    b.returns(second, again, b.op(math.Tanh, first), base)
+    check(b)
+
+
+def test_a_window_computed_from_what_it_replaces():
+    b = Builder()
+    x = b.input(normal(5, 4))
+    base = b.op(math.Exp, x)
+    row = b.op(view.BasicIndex, base, index=(1,))
+    for _ in range(3):
+        base = b.op(WriteWindow, base, b.op(arithmetic.Mul, row, 2.0), chain=slot(1))
+        row = b.op(view.BasicIndex, base, index=(2,))
+    check(b.returns(base))
+
+
+def test_windows_of_zeros():
+    b = Builder()
+    g, h = b.input(normal(4)), b.input(normal(3, 2, 4))
+    options = {"shape": (4, 6), "overlaps": False}
+    b.returns(
+        b.op(view.Embed, g, chain=slot(slice(None), 3), **options),
+        b.op(view.Embed, h, shape=(2, 4, 3), overlaps=False,
+             chain=((view.Permute.instance, {"dims": (2, 0, 1)}),)),
+        b.op(pad.ConstantPad, h, pads=((1, 0), (0, 2), (-1, 1)), value=2.5),
+    )  # fmt: skip
+    check(b)
+
+
+def test_rearrangements():
+    b = Builder()
+    x = b.input(normal(3, 4, 5))
+    b.returns(
+        b.op(shaping.Flip, x, dims=(0, 2)),
+        b.op(shaping.Roll, x, shifts=(2, -1), dims=(2, 1)),
+        b.op(shaping.Tril, x, diagonal=1),
+        b.op(shaping.Triu, x, diagonal=-1),
+        b.op(shaping.Repeat, x, repeats=(2, 1, 3, 2)),
+        b.op(shaping.RepeatInterleave, x, repeats=2, dim=1),
+        b.op(Pick, x, indices=(np.repeat(np.arange(4), 2), np.array([0, 2, 2, 4]))),
+        b.op(Pick, x, indices=(np.repeat(np.arange(4), 2), np.repeat(np.arange(5), 3))),
+        b.op(Gathered, b.op(Pick, x, indices=(np.repeat(np.arange(5), 3),)),
+             indices=(np.repeat(np.arange(5), 3),), space=(5,)),
+    )  # fmt: skip
+    check(b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.bool_])
+@pytest.mark.parametrize("width", [1, 3, 40])
+def test_reading_by_index(dtype, width):
+    b = Builder()
+    x = b.input(normal(7, width, dtype=dtype))
+    i, j = b.input(whole(7, 3, 5)), b.input(whole(width, 4, width))
+    k = b.input(whole(width, 5) - width // 2)
+    b.returns(
+        b.op(Embedding, x, i, padding_idx=None, by_frequency=False),
+        b.op(scatter.IndexSelect, x, b.input(whole(7, 9)), dim=0),
+        b.op(scatter.IndexSelect, x, b.input(whole(width, 9)), dim=1),
+        b.op(scatter.Gather, x, j, dim=1),
+        b.op(scatter.Take, x, b.input(whole(14 * width, 6) - 7 * width)),
+        b.op(Index, x, i, k, pattern=(True, True)),
+        b.op(Index, x, k, pattern=(False, True)),
+    )
+    check(b)
+
+
+def test_index_tensors_with_dims_between():
+    b = Builder()
+    x = b.input(normal(4, 5, 6, 7))
+    i, j = b.input(whole(4, 3, 1)), b.input(whole(6, 2))
+    b.returns(
+        b.op(Index, x, i, j, pattern=(True, False, True)),
+        b.op(Index, x, i, j, pattern=(False, True, True)),
+        b.op(Index, b.op(math.Exp, x), i, pattern=(False, False, True)),
+    )
+    check(b)
+
+
+@pytest.mark.parametrize("op, index", [("embedding", 7), ("index", -8), ("select", -1)])
+def test_an_index_out_of_range_is_an_error(op, index):
+    b = Builder()
+    x, i = b.input(normal(7, 3)), b.input(whole(7, 4))
+    made = {
+        "embedding": lambda: b.op(Embedding, x, i, padding_idx=None, by_frequency=False),
+        "index": lambda: b.op(Index, x, i, pattern=(True,)),
+        "select": lambda: b.op(scatter.IndexSelect, x, i, dim=0),
+    }[op]()
+    program = check(b.returns(made))
+    b.arrays[1] = np.array([0, index, 1, 2])
+    with pytest.raises(IndexError):
+        program.run(b.arrays, outputs_of(b.graph))
+
+
+@pytest.mark.parametrize("width", [1, 5, 16, 33, 300])
+def test_rows_added_by_index(width):
+    b = Builder()
+    g, i = b.input(normal(3, 20, width)), b.input(whole(6, 3, 20))
+    p = {"rows": 6, "by_frequency": False}
+    x = b.input(normal(4, 6, width))
+    b.returns(
+        b.op(EmbeddingGrad, g, i, padding_idx=None, **p),
+        b.op(EmbeddingGrad, g, i, padding_idx=2, **p),
+        b.op(scatter.IndexAdd, x, b.input(whole(6, 9) - 3), b.input(normal(4, 9, width)), dim=1),
+        b.op(scatter.IndexCopy, x, b.input(whole(6, 9)), b.input(normal(4, 9, width)), dim=1),
+    )
+    check(b, 1e-4)
+
+
+def test_elements_written_by_index():
+    b = Builder()
+    x, i = b.input(normal(5, 6)), b.input(whole(5, 3, 4))
+    source, k = b.input(normal(4, 6)), b.input(whole(6, 2, 3))
+    values, many = b.input(normal(5, 2, 3)), b.input(normal(6))
+    b.returns(
+        b.op(scatter.ScatterAdd, x, i, source, dim=0),
+        b.op(scatter.Scatter, x, i, source, dim=0),
+        b.op(scatter.Scatter, x, i, 2.5, dim=1),
+        b.op(IndexPut, x, values, k, pattern=(False, True), accumulate=True),
+        b.op(IndexPut, x, many, b.input(whole(5, 3) - 5), pattern=(True, False), accumulate=True),
+        b.op(IndexPut, x, b.input(normal(3)), b.input(whole(5, 3)), b.input(whole(6, 3)),
+             pattern=(True, True), accumulate=False),
+    )  # fmt: skip
+    check(b)
+
+
+@pytest.mark.parametrize("shape, dim", [((7,), 0), ((3, 40), 1), ((40, 3), 0), ((2, 9, 37), 1)])
+def test_running_sums_and_products(shape, dim):
+    b = Builder()
+    x, n = b.input(normal(*shape) / 4), b.input(whole(5, *shape))
+    b.returns(
+        b.op(scan.Cumsum, x, dim=dim),
+        b.op(scan.Cumsum, x, dim=dim, reverse=True),
+        b.op(scan.Cumsum, n, dim=dim),
+        b.op(scan.Cumprod, x, dim=dim),
+    )
+    check(b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.parametrize("shape, dim", [((7,), 0), ((3, 40), 1), ((40, 3), 0), ((2, 9, 37), 1)])
+def test_indices_of_extremes(shape, dim, dtype):
+    b = Builder()
+    a = np.round(normal(*shape)).astype(dtype)
+    if dtype is np.float32:
+        a.reshape(-1)[[1, 5]] = np.nan
+    x = b.input(a)
+    b.returns(
+        *b.op(order.MaxDim, x, dim=dim, keepdim=False),
+        *b.op(order.MinDim, x, dim=dim, keepdim=True),
+        b.op(order.MaxDim, x, dim=dim, keepdim=False)[0],
+        b.op(reduce.Argmax, x, dim=dim, keepdim=False),
+        b.op(reduce.Argmin, x, dim=None, keepdim=False),
+    )
+    check(b)

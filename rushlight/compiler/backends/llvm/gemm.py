@@ -20,8 +20,12 @@ from typing import Any
 from rushlight.compiler.backends.llvm import jit, micro, packing
 from rushlight.compiler.backends.llvm.code import Code, Number
 
-DEPTH = 1024  # rows of a panel: one should stay in the second-level cache
-FAR = 4096  # bytes: elements so far apart are in pages, and maybe lines of the cache, of their own
+# by the number of registers: rows of a panel, which should stay in the second-level cache, or the
+# first where panels are narrow; sums that suffice; and loads for each of their additions
+DEPTH, ENOUGH, LOADS = {16: 256, 32: 1024}, {16: 10, 32: 16}, {16: 0.7, 32: 0.55}
+FAR = 4096  # bytes: elements so far apart are in pages, and maybe places of the cache, of their own
+FEW = 4  # columns that are FAR apart, and used once, to read at a time
+LARGE = 1 << 22  # bytes that no cache but the last has room for
 SMALL = 1 << 19  # multiplications: a smaller unit is not worth it
 COPIED_ROWS = 128  # a unit should have so many rows for each copy of b
 # cycles, if a vector of products takes one
@@ -115,34 +119,36 @@ class Plan:
 
     def __init__(self, s: Matrices, f: Code, turned: bool = False, dots: bool = False) -> None:
         self.s, self.turned, self.dots = s, turned, dots
-        registers = 16 if f.module.width < 512 and jit.on_x86() else 32
+        self.registers = 16 if f.module.width < 512 and jit.on_x86() else 32
         self.lanes = 1 if dots else f.lanes
         if dots:
-            self.panels, self.blocks = self.cut(f.lanes, registers, micro.most_dots)
+            near = s.ldb * f.size % FAR or s.n * s.ldb * f.size > LARGE
+            most = f.lanes if near or s.m > 2 else FEW
+            self.panels, self.blocks = self.cut(most, micro.most_dots)
         else:
-            self.panels, self.blocks = self.cut(16, registers, micro.most_rows)
+            self.panels, self.blocks = self.cut(16, micro.most_rows)
         self.turn = not s.b_rows and not dots
+        narrow = self.registers == 16 and s.m >= COPIED_ROWS // 2
+        self.panel = self.turn or (narrow and not dots)  # whether b is copied
         self.pack = not s.a_rows and s.lda * f.size >= FAR and self.blocks.parts > 1
-        self.depth = s.k if dots or (self.blocks.parts == 1 and not self.turn) else self.slice(f)
+        self.depth = s.k if dots or (self.blocks.parts == 1 and not self.panel) else self.slice(f)
         self.cycles = self.guess(f.lanes)
         self.divide()
 
     def slice(self, f: Code) -> int:
         """The depth that is done at a time; what remains is not less than a vector."""
-        share = ceil(self.s.k, ceil(self.s.k, DEPTH))
+        share = ceil(self.s.k, ceil(self.s.k, DEPTH[self.registers]))
         depth = ceil(share, f.lanes) * f.lanes
         while 0 < self.s.k % depth < f.lanes < self.s.k:
             depth += f.lanes
         return min(self.s.k, depth)
 
-    def cut(
-        self, most: int, registers: int, most_rows: Callable[[int, int], int]
-    ) -> tuple[Parts, Parts]:
+    def cut(self, most: int, most_rows: Callable[[int, int], int]) -> tuple[Parts, Parts]:
         """Panels and blocks: many sums, few loads, and few kinds of blocks."""
         best, found = None, None
         columns = ceil(self.s.n, self.lanes)
         for wide in range(1, min(columns, most) + 1):
-            rows = most_rows(wide, registers)
+            rows = most_rows(wide, self.registers)
             if self.turned:
                 rows = min(rows, self.lanes)
             if rows < 1:
@@ -152,7 +158,7 @@ class Plan:
             sums = panels.largest * blocks.largest
             kinds = len(list(panels.kinds())) * len(list(blocks.kinds()))
             loads = 1 / panels.largest + 1 / blocks.largest
-            key = (-min(sums, registers // 2), loads > 0.55, kinds, loads)
+            key = (-min(sums, ENOUGH[self.registers]), loads > LOADS[self.registers], kinds, loads)
             if best is None or key < best:
                 best, found = key, (panels, blocks)
         assert found is not None
@@ -170,7 +176,7 @@ class Plan:
     def divide(self) -> None:
         """Units: panels first, unless a is copied; then rows."""
         s, batch = self.s, math.prod(self.s.batch)
-        most = 8 if self.turn else 32 if self.pack else 64
+        most = 16 if self.panel else 32 if self.pack else 64
         wanted = max(1, s.work() // max(SMALL, s.work() * batch // most))
         panels, blocks = self.panels.parts, self.blocks.parts
         if self.pack:
@@ -178,8 +184,9 @@ class Plan:
             across = min(ceil(panels, 8), ceil(wanted, rows))
         else:
             across = min(panels, wanted)
-            most = max(1, s.m // COPIED_ROWS) if self.turn else blocks
-            rows = min(most, ceil(wanted, across))
+            rows = min(blocks, ceil(wanted, across))
+            if self.panel:
+                rows = min(ceil(rows, 2), max(1, s.m // COPIED_ROWS))
         self.across = ceil(panels, across)  # panels of a unit
         self.down = ceil(blocks, min(rows, blocks))  # blocks of a unit
         self.units_across, self.units_down = ceil(panels, self.across), ceil(blocks, self.down)
@@ -195,7 +202,7 @@ class Plan:
 
     def scratch(self) -> int:
         """Elements of scratch memory."""
-        panel = self.depth * self.panels.largest * self.lanes if self.turn else 0
+        panel = self.depth * self.panels.largest * self.lanes if self.panel else 0
         return self.a_size() + panel + self.lanes
 
 
@@ -313,15 +320,17 @@ class Writer:
         f, p, s = self.f, self.plan, self.s
         b_k, b_column = (s.ldb, 1) if s.b_rows else (1, s.ldb)
         b = f.at(self.b, f.add(f.mul(column, b_column), f.mul(self.k, b_k)))
-        if p.turn:
+        if p.panel:
             panel, b_k = f.at("%scratch", p.a_size()), width
-            most = min(s.k, p.depth)
-            self.call(
-                f"turn{columns}",
-                packing.SIGNATURE,
-                lambda g: packing.write_turned(g, columns, s.ldb, width, most),
-                f"ptr {b}, ptr {panel}, i64 {self.length}",
-            )
+
+            def copy(g: Code) -> None:
+                if p.turn:
+                    packing.write_turned(g, columns, s.ldb, width, s.k)
+                else:
+                    packing.write_rows(g, columns, s.ldb, width)
+
+            places = f"ptr {b}, ptr {panel}, i64 {self.length}"
+            self.call(f"copy{columns}", packing.SIGNATURE, copy, places)
             b = panel
         c_row, c_column = (1, s.m) if p.turned else (s.n, 1)
         c = f.at(self.c, f.mul(column, c_column))
@@ -339,7 +348,7 @@ class Writer:
                     micro.write_dots(g, dots)
                     return
                 step = s.m if p.turned else s.n
-                flags = p.turned, p.turn, p.depth == s.k
+                flags = p.turned, p.panel, p.depth == s.k
                 micro.write_block(g, micro.Block(rows, columns, a_row, a_k, b_k, step, *flags))
 
             self.call(

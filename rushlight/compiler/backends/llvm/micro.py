@@ -56,16 +56,6 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
             new += [f.fma(x, row[v], sums[i * vectors + v]) for v in range(vectors)]
         return new
 
-    def ask(i: int, j: int) -> None:
-        f.prefetch(f.at("%c", i * s.c_row + j), 1)
-
-    if s.turned:
-        for j in range(s.columns):
-            ask(j, 0)
-    else:
-        for i in range(s.rows):
-            for v in range(vectors):
-                ask(i, v * f.lanes)
     sums = over_depth(f, step, s.rows * vectors)
     found = []
     for v in range(vectors):

@@ -7,6 +7,19 @@ from rushlight.compiler.backends.llvm.code import Code, Number
 SIGNATURE = "ptr noalias %from, ptr noalias %to, i64 %depth"
 
 
+def write_rows(f: Code, columns: int, distance: int, step: int) -> None:
+    """The body of a function ``(from, to, depth)``: rows of ``columns`` elements, ``distance``
+    apart, become rows ``step``, whole vectors, apart.
+    """
+
+    def row(k: Number, _: list[str]) -> None:
+        source, target = f.at("%from", f.mul(k, distance)), f.at("%to", f.mul(k, step))
+        for v in range(0, columns, f.lanes):
+            f.store(f.at(target, v), f.load(f.at(source, v), min(f.lanes, columns - v)))
+
+    f.span(0, "%depth", 1, row)
+
+
 def write_turned(f: Code, columns: int, distance: int, step: int, most: int) -> None:
     """The body of a function ``(from, to, depth)``: columns, ``distance`` apart, become rows
     ``step`` apart. The depth is at least a vector, or else ``most``.

@@ -112,13 +112,15 @@ def object_code(ir: str) -> bytes:
     return body
 
 
-def load(body: bytes, names: Sequence[str]) -> list[int]:
-    """Load machine code for the rest of the process; the addresses of functions in it."""
+def load(body: bytes, names: Sequence[str], symbols: Sequence[tuple[str, int]] = ()) -> list[int]:
+    """Load machine code, which may call ``symbols``, for the rest of the process; the addresses of
+    functions in it.
+    """
     llvm = target()[0]
     library = llvm.JITLibraryBuilder().add_object_img(body)
     for name in names:
         library.export_symbol(name)
-    for name, place in library_functions():
+    for name, place in (*library_functions(), *symbols):
         library.import_symbol(name, place)
     loaded = library.link(linker(), f"part{next(_count)}")
     _loaded.append(loaded)

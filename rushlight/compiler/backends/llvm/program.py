@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from rushlight.compiler import memory
-from rushlight.compiler.backends.llvm import jit, products, runtime, templates, workers
+from rushlight.compiler import layout, memory
+from rushlight.compiler.backends.llvm import entry, jit, products, runtime, templates, workers
 from rushlight.compiler.backends.llvm.kernels import Writer
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
 from rushlight.compiler.lower import Call, Group, Lowering, Product, Step, Template
 from rushlight.compiler.memory import address, aligned
-
-FREELY = 200_000.0  # nanoseconds: longer programs run without the interpreter's lock
 
 
 class Native:
@@ -29,6 +27,8 @@ class Native:
     and the scratch memory that a step's launches share. A value's place is a slot of the block and
     an offset in bytes.
     """
+
+    FREELY = 200_000.0  # nanoseconds: longer programs run without the interpreter's lock
 
     def __init__(self, graph: Graph, expanded: Graph, given: int) -> None:
         self.graph, self.given = graph, given
@@ -59,14 +59,12 @@ class Native:
             if v.number in low.numbers:
                 self.places[v.number] = (slots + 1, 8 * k)
         self.places[SHARED] = (slots + 2, 0)
-        self.block = np.zeros(slots + 3, np.int64)
+        self.block = np.zeros(slots + 4, np.int64)  # the last is for arguments that nothing reads
         self.block[slots], self.block[slots + 1] = address(self.arena), address(self.numbers)
-        self.held: list[Any] = [None] * slots
         self.is_number = [v.number in low.numbers for v in self.inputs]
         self.temporary: dict[int, Any] = {}  # contiguous copies of inputs
-        for k, entry in enumerate(low.graph.inputs[self.given :], self.given):
-            array = np.ascontiguousarray(entry.source)
-            self.held[k] = array
+        self.constants = [np.ascontiguousarray(i.source) for i in low.graph.inputs[self.given :]]
+        for k, array in enumerate(self.constants, self.given):
             self.block[k] = address(array)
 
     def build(self) -> None:
@@ -92,7 +90,7 @@ class Native:
         self.scratch_size = max([x.scratch for x in known], default=0)
         self.scratch = aligned(self.scratch_size)
         self.shared = aligned(max([x.shared for x in known], default=0))
-        self.block[-1] = address(self.shared)
+        self.block[-2] = address(self.shared)
         self.write_table(
             dict(zip([x.ir for x in known], jit.kernels([x.ir for x in known]), strict=True))
         )
@@ -156,7 +154,7 @@ class Native:
         self.record_address = ctypes.c_void_p(address(self.record))
         functions = runtime.functions()
         self.prepare = functions["prepare"]
-        self.go = functions["run freely" if self.cost > FREELY else "run"]
+        self.go = functions["run freely" if self.cost > self.FREELY else "run"]
 
     def caller(self, step: Call) -> Any:
         """A function of the inputs and outputs that runs an op's own code."""
@@ -218,7 +216,7 @@ class Native:
 
     def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
         """Run launches and calls in turn; whether a check failed."""
-        whole = [*inputs[: self.given], *self.held[self.given : len(self.inputs)]]
+        whole = [*inputs[: self.given], *self.constants]
         for part in self.parts:
             if type(part) is not tuple:
                 part(whole, outputs)
@@ -240,11 +238,8 @@ class Native:
 
     def bind(self, inputs: list[Any], outputs: list[Any]) -> None:
         """Put addresses and numbers into the block."""
-        block, held = self.block, self.held
         for k in range(self.given):
             a = inputs[k]
-            if a is held[k]:
-                continue
             if self.is_number[k]:
                 self.numbers[k] = a
                 continue
@@ -255,23 +250,27 @@ class Native:
                     f"input {k} is {a.dtype}{a.shape}, not {self.inputs[k].describe()}"
                 )
             if not (a.flags.c_contiguous and a.flags.aligned):
-                block[k] = address(a := np.ascontiguousarray(a).copy())
-                self.temporary[k] = a
-                held[k] = None
-                continue
-            block[k], held[k] = address(a), a
-        base = len(self.inputs)
-        for k, a in enumerate(outputs, base):
-            if a is not held[k]:
-                block[k], held[k] = address(a), a
+                a = self.temporary[k] = np.ascontiguousarray(a).copy()
+            self.block[k] = address(a)
+        for k, a in enumerate(outputs, len(self.inputs)):
+            self.block[k] = address(a)
         self.prepare(self.record_address)
+
+    def entry(self, variant: Any, args: tuple[Any, ...]) -> Any:
+        """A shorter way in for calls like this one, see entry.py; None where there can be none."""
+        if not layout.available():
+            return None
+        try:
+            return entry.Entry(self, variant, args)
+        except ValueError:
+            return None
 
     def times(self, inputs: list[Any], outputs: list[Any]) -> list[float]:
         """Run once, launch by launch: the seconds that each took."""
         with self.lock:
             self.bind(inputs, outputs)
             found = []
-            whole = [*inputs[: self.given], *self.held[self.given : len(self.inputs)]]
+            whole = [*inputs[: self.given], *self.constants]
             for part in self.parts:
                 if type(part) is not tuple:
                     part(whole, outputs)

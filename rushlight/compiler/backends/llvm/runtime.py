@@ -222,12 +222,17 @@ DECLARED = (
 
 
 @functools.cache
-def functions() -> dict[str, Any]:
-    """The runtime's functions; "run" keeps the interpreter's lock, "run freely" does not."""
+def addresses() -> dict[str, int]:
+    """Where the runtime's functions are."""
     text = IR if jit.on_x86() else IR.replace(*DECLARED).replace("@llvm.x86.sse2.pause", "@pause")
     names = ("prepare", "run", "work")
-    at = dict(zip(names, jit.load(jit.object_code(text), names), strict=True))
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    return dict(zip(names, jit.load(jit.object_code(text), names), strict=True))
+
+
+@functools.cache
+def functions() -> dict[str, Any]:
+    """The runtime's functions; "run" keeps the interpreter's lock, "run freely" does not."""
+    at, pointer, number = addresses(), ctypes.c_void_p, ctypes.c_int64
     return {
         "prepare": ctypes.PYFUNCTYPE(None, pointer)(at["prepare"]),
         "run": ctypes.PYFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),

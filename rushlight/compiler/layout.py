@@ -1,0 +1,75 @@
+"""Where CPython and NumPy keep what guards look at, and whether they do so here.
+
+All of this is checked once, on objects made for it. Where something lies elsewhere (another
+interpreter, another version), or threads run without the interpreter's lock, nothing here is used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sysconfig
+
+import numpy as np
+
+from rushlight.compiler.memory import address
+from rushlight.core.tensor import Tensor, wrap
+
+# bytes from the start of an object: any, a tuple, an array, a dict, a closure's cell
+TYPE_AT, TUPLE_SIZE, TUPLE_ITEMS = 8, 16, 24
+DATA_AT, RANK_AT, DIMS_AT, DTYPE_AT, FLAGS_AT = 16, 24, 32, 56, 64
+VERSION_AT, CELL_AT = 24, 16
+CONTIGUOUS = 0x0001 | 0x0100  # an array's flags: by rows, and aligned
+
+
+def word(at: int) -> int:
+    """The 8 bytes at an address."""
+    return ctypes.c_int64.from_address(at).value
+
+
+@functools.cache
+def slots() -> dict[str, int]:
+    """Where a Tensor keeps its fields: bytes from its start. Empty where that cannot be found."""
+    a = np.zeros((2, 3), np.float32)
+    t = wrap(a)
+    marks = {"_array": a, "_wants_grad": object(), "_grad": object(), "_counter": object()}
+    for name, mark in marks.items():
+        setattr(t, name, mark)
+    words = range(16, Tensor.__basicsize__, 8)
+    found = {n: [at for at in words if word(id(t) + at) == id(m)] for n, m in marks.items()}
+    return {n: at[0] for n, at in found.items()} if all(found.values()) else {}
+
+
+@functools.cache
+def dicts_have_versions() -> bool:
+    """Whether a word of a dict says if it was written to, as in CPython up to 3.12."""
+    d, other = {"a": 1, "b": 2.5}, {"a": 1}
+    place = id(d) + VERSION_AT
+    before = word(place)
+    if d.get("a") != 1 or word(place) != before or before == word(id(other) + VERSION_AT):
+        return False
+    seen = {before}
+    for value in (2.0, 3.5, 4.5):
+        d["a"] = value
+        seen.add(word(place))
+    return len(seen) == 4
+
+
+@functools.cache
+def available() -> bool:
+    """Whether objects lie in memory as this file expects. See Note [Entry]."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED") or not slots():
+        return False
+    a, pair = np.zeros((2, 3), np.float32), ("a", "b")
+    dims = word(id(a) + DIMS_AT)
+    flags = ctypes.c_int32.from_address(id(a) + FLAGS_AT).value
+    return (
+        word(id(a) + TYPE_AT) == id(np.ndarray)
+        and word(id(a) + DATA_AT) == address(a)
+        and ctypes.c_int32.from_address(id(a) + RANK_AT).value == 2
+        and (word(dims), word(dims + 8)) == (2, 3)
+        and word(id(a) + DTYPE_AT) == id(a.dtype)
+        and flags & CONTIGUOUS == CONTIGUOUS
+        and word(id(pair) + TUPLE_SIZE) == 2
+        and word(id(pair) + TUPLE_ITEMS + 8) == id(pair[1])
+    )

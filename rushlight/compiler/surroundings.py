@@ -1,0 +1,241 @@
+"""What a compiled function reaches besides its arguments, and what of it must stay as it is.
+
+A trace takes Python values for granted: the options of optimizers, ``training`` flags and other
+plain attributes of modules, numbers in closures and globals, and which tensors are a module's
+parameters. Each is a guard. A guard can be checked in Python (``holds``), and where CPython keeps
+what it depends on in one word of memory, by looking at that word (``words``; see Note [Entry] in
+backends/llvm/entry.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rushlight.compiler.layout import CELL_AT, VERSION_AT, dicts_have_versions, slots, word
+from rushlight.compiler.trace import Number, Trace
+from rushlight.core.tensor import Tensor
+
+PLAIN = (int, float, bool, str, bytes, tuple, type(None))
+
+Words = list[tuple[int, int]]  # address, content
+
+
+def version_words(*dicts: dict[str, Any]) -> Words | None:
+    """The words that say whether dicts were written to; None where there are none."""
+    if not dicts_have_versions():
+        return None
+    return [(id(d) + VERSION_AT, word(id(d) + VERSION_AT)) for d in dicts]
+
+
+class Plain:
+    """The plain values of a dict: a module's attributes, an optimizer's options."""
+
+    def __init__(self, what: str, d: dict[str, Any], without: tuple[str, ...] = ()) -> None:
+        self.what, self.d, self.without = what, d, without
+        self.values = self.read()
+
+    def read(self) -> dict[str, Any]:
+        """The plain values now."""
+        return {k: v for k, v in self.d.items() if type(v) in PLAIN and k not in self.without}
+
+    def holds(self) -> bool:
+        """Whether they are as they were."""
+        return self.read() == self.values
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        return version_words(self.d)
+
+    def changed(self) -> str:
+        """Which value is another now."""
+        now = self.read()
+        both = {**self.values, **now}
+        names = [k for k in both if now.get(k, self) != self.values.get(k, self)]
+        return ", ".join([f"{self.what}{k}" for k in names])
+
+
+class Members:
+    """Which parameters, buffers and children a module has."""
+
+    def __init__(self, what: str, tables: list[dict[str, Any]]) -> None:
+        self.what, self.tables = what, tables
+        self.values = [dict(table) for table in tables]
+
+    def holds(self) -> bool:
+        """Whether they are the same objects."""
+        return all(
+            [
+                len(now) == len(then) and all([now.get(k) is v for k, v in then.items()])
+                for now, then in zip(self.tables, self.values, strict=True)
+            ]
+        )
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        return version_words(*self.tables)
+
+    def changed(self) -> str:
+        """Whose members are others."""
+        return f"a parameter, buffer or child of {self.what}"
+
+
+class Variable:
+    """A plain value in a closure (``cell``) or among a function's globals."""
+
+    def __init__(self, name: str, place: Any) -> None:
+        self.name, self.place = name, place
+        self.value = self.read()
+
+    def read(self) -> Any:
+        """The value now."""
+        if isinstance(self.place, dict):
+            return self.place.get(self.name)
+        return contents(self.place)
+
+    def holds(self) -> bool:
+        """Whether it is what it was."""
+        now = self.read()
+        return now is self.value or (type(now) is type(self.value) and now == self.value)
+
+    def words(self) -> Words | None:
+        """A closure's cell holds the address of its content."""
+        if isinstance(self.place, dict) or word(id(self.place) + CELL_AT) != id(self.read()):
+            return None
+        return [(id(self.place) + CELL_AT, id(self.read()))]
+
+    def changed(self) -> str:
+        """Its name."""
+        return f"the variable {self.name}"
+
+
+class Flags:
+    """Whether tensors from outside require gradients."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.tensors = tensors
+        self.values = [t._wants_grad for t in tensors]
+
+    def holds(self) -> bool:
+        """Whether they still do."""
+        return [t._wants_grad for t in self.tensors] == self.values
+
+    def words(self) -> Words | None:
+        """Each tensor holds True or False."""
+        at = slots().get("_wants_grad")
+        return None if at is None else [(id(t) + at, id(t._wants_grad)) for t in self.tensors]
+
+    def changed(self) -> str:
+        """What was set."""
+        return "a tensor's requires_grad"
+
+
+def contents(cell: Any) -> Any:
+    """What a closure's cell holds; None while it is empty."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+Guard = Plain | Members | Variable | Flags
+
+
+class Surroundings:
+    """Modules, optimizers and plain values that a function reaches: through its closure, its
+    globals, or as what it is bound to.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.modules: list[Any] = []
+        self.optimizers: list[Any] = []
+        self.objects: list[Any] = []
+        self.variables: list[tuple[str, Any]] = []
+        self.seen: set[int] = set()
+        self.visit(function)
+
+    def visit(self, x: Any) -> None:
+        """Collect from x, once."""
+        if id(x) in self.seen or (
+            isinstance(x, (Tensor, type, *PLAIN)) and not isinstance(x, tuple)
+        ):
+            return
+        self.seen.add(id(x))
+        if hasattr(x, "param_groups") and hasattr(x, "step"):
+            self.optimizers.append(x)
+        elif hasattr(x, "named_modules") and hasattr(x, "training"):
+            self.modules.extend([m for m in x.modules() if m not in self.modules])
+        elif isinstance(x, (list, tuple)):
+            for item in x:
+                self.visit(item)
+        elif isinstance(x, dict):
+            for item in list(x.values()):
+                self.visit(item)
+        elif hasattr(x, "__self__"):
+            self.visit(x.__self__)
+            self.visit(getattr(x, "__func__", None))  # a built-in function has none
+        elif hasattr(x, "__code__"):
+            self.visit_function(x)
+        elif isinstance(getattr(x, "__dict__", None), dict):
+            if type(x).__module__.partition(".")[0] not in ("builtins", "numpy", "rushlight"):
+                self.objects.append(x)
+                for item in list(vars(x).values()):
+                    self.visit(item)
+
+    def visit_function(self, f: Any) -> None:
+        """Collect from a function's closure and globals."""
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            if type(contents(cell)) in PLAIN:
+                self.variables.append((name, cell))
+            self.visit(contents(cell))
+        for name in f.__code__.co_names:
+            if name in f.__globals__:
+                if type(f.__globals__[name]) in PLAIN:
+                    self.variables.append((name, f.__globals__))
+                self.visit(f.__globals__[name])
+
+    def guards(self) -> list[Guard]:
+        """What must not change. Learning rates may."""
+        found: list[Guard] = []
+        for m in self.modules:
+            found.append(Plain(f"{type(m).__name__}.", m.__dict__))
+            found.append(Members(type(m).__name__, [m._parameters, m._buffers, m._modules]))
+        for o in self.optimizers:
+            for g in o.param_groups:
+                found.append(Plain(f"{type(o).__name__}'s ", g, ("lr",)))
+        found += [Plain(f"{type(x).__name__}.", vars(x)) for x in self.objects]
+        found += [Variable(name, place) for name, place in self.variables]
+        return found
+
+    def numbers(self, trace: Trace) -> LearningRates:
+        """While tracing, learning rates are Numbers."""
+        return LearningRates([g for o in self.optimizers for g in o.param_groups], trace)
+
+
+class Rate:
+    """Reads a group's learning rate."""
+
+    def __init__(self, group: dict[str, Any]) -> None:
+        self.group = group
+
+    def __call__(self) -> float:
+        rate: float = self.group["lr"]
+        return rate
+
+
+class LearningRates:
+    """Puts Numbers in the place of learning rates, and back."""
+
+    def __init__(self, groups: Iterable[dict[str, Any]], trace: Trace) -> None:
+        self.groups = [g for g in groups if type(g.get("lr")) is float]
+        self.trace = trace
+
+    def __enter__(self) -> None:
+        self.values = [g["lr"] for g in self.groups]
+        for g, value in zip(self.groups, self.values, strict=True):
+            g["lr"] = Number(value, Rate(g), self.trace.watch)
+
+    def __exit__(self, *exc: object) -> None:
+        for g, value in zip(self.groups, self.values, strict=True):
+            if isinstance(g["lr"], Number):
+                g["lr"] = value

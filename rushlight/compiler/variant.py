@@ -1,0 +1,276 @@
+"""One program of a function: where its inputs come from, what must hold, what becomes of outputs.
+
+Note [Free buffers]
+A call's results and gradients are new tensors. If, at the next call, nobody but this variant (and
+the leaf whose gradient it is) refers to one, its memory is free to be written again. NumPy views
+and other Tensors on the memory count too, as both keep the array alive. Results have two sets of
+buffers, because a loop that binds a result to a name holds one while it asks for the next.
+"""
+
+from __future__ import annotations
+
+import threading
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler import pipeline
+from rushlight.compiler.layout import dicts_have_versions
+from rushlight.compiler.surroundings import Flags, Guard, Plain, Rate
+from rushlight.compiler.trace import Trace
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, wrap, written
+from rushlight.ops.view import owner
+
+HELD = 2  # references to a buffer that only a list and getrefcount's argument refer to
+TENSOR = object()  # marks a tensor in a structure
+
+
+class Variant:
+    """A program with its guards, and the memory that it writes to."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        fresh: list[Tensor],
+        structure: Any,
+        guards: list[Guard],
+        arguments: list[Tensor],
+    ) -> None:
+        self.graph, self.structure, self.watch = trace.graph, structure, trace.watch
+        self.program: Any = pipeline.build(trace.graph)
+        at_call = {id(t): i for i, t in enumerate(arguments)}
+        # leaves that are arguments stand as their positions
+        self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]
+        outside = [t for t, _ in trace.tensors.values() if id(t) not in at_call]
+        self.guards = [*guards, Flags(outside)]
+        self.find_sources(trace, at_call)
+        self.sets = [[np.empty(v.shape, v.dtype) for v in self.graph.results] for _ in range(2)]
+        self.grads: list[Any] = [None] * len(fresh)
+        self.gradients: list[Any] = [None] * len(fresh)  # their arrays
+        self.entry: Any = None
+        self.lock = threading.Lock()  # from checks to results: buffers belong to one call
+        touched = [
+            *self.leaves,
+            *self.no_grads,
+            *[s for _, kind, s in self.sources if kind == "grad"],
+        ]
+        self.may_enter = (
+            hasattr(self.program, "entry")
+            and not self.cleared
+            and not any([type(leaf) is int for leaf in touched])
+            and not any([kind == "argument" for _, kind, _ in self.updates])
+        )
+
+    def find_sources(self, trace: Trace, at_call: dict[int, int]) -> None:
+        """Where each input comes from, and which are updated."""
+        graph, grads = self.graph, {}
+        self.no_grads, self.cleared = [], []  # leaves without a gradient before, or after, a call
+        for leaf, g in trace.leaves.values():
+            place = at_call.get(id(leaf), leaf)
+            if g is None:
+                self.no_grads.append(place)
+            else:
+                grads[id(g)] = place
+                if leaf._grad is None:
+                    self.cleared.append(place)
+        self.sources: list[tuple[int, str, Any]] = []
+        self.inputs: list[Any] = [None] * len(graph.inputs)  # of the last call
+        self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]
+        for k, entry in enumerate(graph.inputs):
+            kind, source = entry.kind, entry.source
+            if kind == "constant":
+                self.inputs[k] = source
+            elif kind == "state" and id(source) in grads:
+                self.sources.append((k, "grad", grads[id(source)]))
+            else:
+                self.sources.append((k, kind, source))
+        at = {id(i): n for n, i in enumerate(graph.inputs)}
+        kinds = {k: (kind, source) for k, kind, source in self.sources}
+        self.updates = [(at[id(i)], *kinds[at[id(i)]]) for i, _ in graph.updates]
+
+    def changed(self) -> str:
+        """What of that which the trace took for granted is no longer so; empty if nothing."""
+        for guard in self.guards:
+            if not guard.holds():
+                return guard.changed()
+        if not all([check() == outcome for check, outcome in self.watch]):
+            return "a comparison of the learning rate"
+        return ""
+
+    def fetch(self, arguments: list[Tensor]) -> bool:
+        """Collect this call's inputs; False when one no longer fits."""
+        inputs = self.inputs
+        for k, kind, source in self.sources:
+            if kind == "state":
+                a = source._array
+            elif kind == "argument":
+                inputs[k] = arguments[source]._array
+                continue
+            elif kind == "number":
+                inputs[k] = source()
+                continue
+            else:
+                g = leaf_of(source, arguments)._grad
+                if g is None:
+                    return False
+                a = g._array
+            if a is not inputs[k]:
+                if (a.shape, a.dtype) != self.specs[k]:
+                    return False
+                inputs[k] = a
+        return self.apart(arguments)
+
+    def apart(self, arguments: list[Tensor]) -> bool:
+        """Whether no argument shares memory with what the call writes to besides."""
+        state = [
+            tensor_of(kind, source, arguments)
+            for _, kind, source in self.updates
+            if kind != "argument"
+        ]
+        owners = {id(owner(t._array)) for t in state}
+        return not owners or all([id(owner(t._array)) not in owners for t in arguments])
+
+    def run(self, arguments: list[Tensor]) -> Any:
+        """Run the program on this call's arguments; NotImplemented when it does not fit."""
+        with self.lock:
+            return self.run_alone(arguments)
+
+    def run_alone(self, arguments: list[Tensor]) -> Any:
+        """As ``run``, while no other thread does."""
+        if any([leaf_of(leaf, arguments)._grad is not None for leaf in self.no_grads]):
+            return NotImplemented
+        if not self.fetch(arguments):
+            return NotImplemented
+        results = self.free_results()
+        places = [
+            a if a.flags.c_contiguous else np.empty(a.shape, a.dtype)
+            for a in [self.inputs[n] for n, _, _ in self.updates]
+        ]
+        leaves = [leaf_of(leaf, arguments) for leaf in self.leaves]
+        self.free_grads(leaves)
+        self.program.run(self.inputs, [*results, *places, *self.gradients])
+        for (n, kind, source), place in zip(self.updates, places, strict=True):
+            if place is not self.inputs[n]:
+                self.inputs[n][...] = place
+            written(tensor_of(kind, source, arguments))
+        for leaf in self.cleared:
+            leaf_of(leaf, arguments)._grad = None
+        for leaf, g in zip(leaves, self.grads, strict=True):
+            leaf._grad = g
+        return self.results(results)
+
+    def results(self, arrays: list[Any]) -> Any:
+        """What the call returns."""
+        if self.structure is TENSOR:
+            return wrap(arrays[0])
+        return rebuild(self.structure, iter([wrap(a) for a in arrays]))
+
+    # See Note [Free buffers]
+
+    def free_results(self) -> list[Any]:
+        """Buffers for results, which nobody else holds."""
+        for arrays in self.sets:
+            if all([getrefcount(arrays[i]) == HELD for i in range(len(arrays))]):
+                return arrays
+        arrays = self.sets[0]
+        arrays[:] = [np.empty(a.shape, a.dtype) for a in arrays]
+        self.entry = None
+        return arrays
+
+    def free_grads(self, leaves: list[Tensor]) -> None:
+        """Make sure that gradient buffers are nobody else's, but their leaf's."""
+        grads, arrays = self.grads, self.gradients
+        for i, leaf in enumerate(leaves):
+            # the tensor: leaf, list; its array: tensor, list
+            if (
+                grads[i] is None
+                or leaf._grad is not grads[i]
+                or getrefcount(grads[i]) != HELD + 1
+                or getrefcount(arrays[i]) != HELD + 1
+            ):
+                v = self.graph.fresh[i]
+                arrays[i] = np.empty(v.shape, v.dtype)
+                grads[i] = wrap(arrays[i])
+
+    # See Note [Entry] in backends/llvm/entry.py
+
+    def arm(self, args: tuple[Any, ...], mode: Any) -> None:
+        """Let calls like this one go straight to the program."""
+        if not self.may_enter:
+            return
+        self.mode = mode
+        self.counters = [t._counter for t in self.updated()]
+        versions = dicts_have_versions()
+        numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
+        self.rates = [(k, s) for k, s in numbers if versions and type(s) is Rate]
+        self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Rate]
+        self.options = [g for g in self.guards if type(g) is Plain and g.without]
+        self.slow_guards = [g for g in self.guards if g.words() is None]
+        self.entry = self.program.entry(self, args)
+        self.may_enter = self.entry is not None
+
+    def updated(self) -> list[Tensor]:
+        """The tensors that a call writes to, where it may be entered directly."""
+        return [tensor_of(kind, source, []) for _, kind, source in self.updates]
+
+    def enter(self, args: tuple[Any, ...]) -> Any:
+        """Run the program if this call is like the last one; else NotImplemented."""
+        if not self.lock.acquire(False):
+            return NotImplemented
+        try:
+            return self.enter_alone(args)
+        finally:
+            self.lock.release()
+
+    def enter_alone(self, args: tuple[Any, ...]) -> Any:
+        """As ``enter``, while no other thread does."""
+        entry = self.entry
+        if (modes.grad, modes.inference, modes.autocast) != self.mode:
+            return NotImplemented
+        for guard in self.slow_guards:
+            if not guard.holds():
+                return NotImplemented
+        for check, outcome in self.watch:
+            if check() != outcome:
+                return NotImplemented
+        for k, source in self.dynamic:
+            entry.numbers[k] = source()
+        number = entry(args)
+        if number < 0:
+            if not entry.renew():
+                return NotImplemented
+            for k, source in self.rates:
+                entry.numbers[k] = source()
+            number = entry(args)
+            if number < 0:
+                return NotImplemented
+        for c in self.counters:
+            c.value += 1
+        return self.results(self.sets[number])
+
+
+def leaf_of(leaf: Any, arguments: list[Tensor]) -> Any:
+    """A tensor whose gradient a program reads or writes: itself, or an argument's position."""
+    return arguments[leaf] if leaf.__class__ is int else leaf
+
+
+def tensor_of(kind: str, source: Any, arguments: list[Tensor]) -> Any:
+    """The tensor behind an input: an argument, state itself, or a leaf's gradient."""
+    if kind == "argument":
+        return arguments[source]
+    return source if kind == "state" else leaf_of(source, arguments)._grad
+
+
+def rebuild(structure: Any, tensors: Any) -> Any:
+    """The result of a structure and its tensors."""
+    if structure is TENSOR:
+        return next(tensors)
+    kind, items = structure
+    if kind is None:
+        return items
+    if kind is dict:
+        return {k: rebuild(v, tensors) for k, v in items}
+    parts = [rebuild(v, tensors) for v in items]
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)

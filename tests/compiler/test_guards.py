@@ -1,0 +1,224 @@
+"""What a program takes for granted is checked before each call, also on the short way in."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+from rushlight import nn
+from rushlight.compiler import layout
+
+pytest.importorskip("llvmlite")
+F = nn.functional
+
+
+def settled(run, *args, times=4):
+    """Call until the program is entered directly."""
+    for _ in range(times):
+        out = run(*args)
+    return out
+
+
+def is_direct(run):
+    """Whether the last call would be entered directly again."""
+    last = run._compiled.last
+    return last is not None and last.entry is not None
+
+
+def training(lr=0.1, make=lambda: nn.Linear(3, 1), make_optimizer=rl.optim.SGD):
+    rl.manual_seed(0)
+    model = make()
+    optimizer = make_optimizer(model.parameters(), lr=lr)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, optimizer, step
+
+
+X, Y = rl.arange(12.0).reshape(4, 3) / 10, rl.ones(4, 1)
+
+
+def test_the_layout_of_objects_is_known_here():
+    """Otherwise nothing else in this file tests the short way."""
+    assert layout.available()
+    assert set(layout.slots()) == {"_array", "_wants_grad", "_grad", "_counter"}
+
+
+@pytest.mark.parametrize("make_optimizer", [rl.optim.SGD, rl.optim.Adam])
+def test_many_steps_equal_eager(make_optimizer):
+    a, _, plain = training(make_optimizer=make_optimizer)
+    b, _, step = training(make_optimizer=make_optimizer)
+    run = rl.compile(step, fullgraph=True)
+    for _ in range(50):
+        expected, found = plain(X, Y), run(X, Y)
+        assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert is_direct(run)
+    rl.testing.assert_close(b.weight, a.weight)
+    rl.testing.assert_close(b.weight.grad, a.weight.grad, rtol=1e-3, atol=1e-5)
+    assert b.weight._version == a.weight._version
+
+
+def test_learning_rates_change_without_another_way_in():
+    model, optimizer, step = training()
+    run = rl.compile(step, fullgraph=True)
+    settled(run, X, Y)
+    way = run._compiled.last.entry
+    for lr in (0.5, 0.0, 0.0):
+        optimizer.param_groups[0]["lr"] = lr
+        before = model.weight.detach().clone()
+        run(X, Y)
+        moved = (model.weight - before).abs().sum().item()
+        assert moved == pytest.approx((lr * model.weight.grad).abs().sum().item(), rel=1e-4)
+        assert run._compiled.last.entry is way
+    optimizer.param_groups[0]["momentum"] = 0.9
+    settled(run, X, Y)
+    assert run._compiled.traces == 2
+    assert "momentum" in run._compiled.reasons[-1]
+
+
+def test_results_and_gradients_that_are_kept_stay_as_they_are():
+    model, _, step = training()
+    run = rl.compile(step, fullgraph=True)
+    kept = [(run(X, Y), model.weight.grad) for _ in range(12)]
+    values = [(loss.item(), g.tolist()) for loss, g in kept]
+    other, _, plain = training()
+    for loss, g in values:
+        assert plain(X, Y).item() == pytest.approx(loss, rel=1e-5)
+        assert other.weight.grad.tolist() == [pytest.approx(g[0], rel=1e-4)]
+
+
+def test_views_of_results_keep_them():
+    run = rl.compile(lambda x: x * 2, fullgraph=True)
+    seen = [settled(run, X).numpy()[0]]
+    first = seen[0].copy()
+    for k in range(5):
+        seen.append(run(X + k)[1:].numpy())
+    np.testing.assert_array_equal(seen[0], first)
+
+
+def test_other_shapes_dtypes_and_layouts():
+    run = rl.compile(lambda x, y: x + y, fullgraph=True)
+    settled(run, X, X)
+    wide = rl.arange(24.0).reshape(4, 6)
+    for x, y in ((X, wide[:, ::2]), (X.double(), X), (X[:2], X[:2]), (X.t(), X.t()), (X, X * 2)):
+        for _ in range(3):
+            rl.testing.assert_close(run(x, y), x + y)
+
+
+def test_one_tensor_for_two_arguments():
+    def f(x, y):
+        return x * 2 + y
+
+    run = rl.compile(f, fullgraph=True)
+    for pair in ((X, X), (X, X + 1), (X + 1, X)) * 4:
+        rl.testing.assert_close(run(*pair), f(*pair))
+
+
+def test_an_argument_that_is_the_state_itself():
+    w = rl.ones(3)
+
+    def f(x):
+        w.mul_(2)
+        return x + 1
+
+    run = rl.compile(f)
+    x = rl.zeros(3)
+    settled(run, x)
+    with pytest.warns(UserWarning):  # it runs eagerly from then on
+        for _ in range(3):
+            before = w.clone()
+            rl.testing.assert_close(run(w.detach()[:3]), before * 2 + 1)
+
+
+def test_numbers_in_closures_globals_and_modules():
+    factor = 2.0
+
+    def f(x):
+        return x * factor + OFFSET[0]
+
+    run = rl.compile(f, fullgraph=True)
+    global OFFSET
+    for factor in (2.0, 3.0, 2.0):
+        for offset in (1.0, 5.0):
+            OFFSET = (offset,)
+            for _ in range(4):
+                rl.testing.assert_close(run(X), X * factor + offset)
+    drop = nn.Dropout(0.5)
+    drop_all = rl.compile(lambda x: drop(x), fullgraph=True)
+    settled(drop_all, X)
+    drop.p = 1.0
+    assert settled(drop_all, X).abs().sum() == 0
+
+
+OFFSET = (0.0,)
+
+
+def test_a_parameter_replaced_by_another():
+    model = nn.Linear(3, 2)
+    run = rl.compile(rl.no_grad()(lambda x: model(x)), fullgraph=True)
+    settled(run, X)
+    model.weight = nn.Parameter(rl.ones(2, 3))
+    rl.testing.assert_close(settled(run, X), model(X).detach())
+    model.weight.data = rl.zeros(2, 3)
+    rl.testing.assert_close(settled(run, X), model(X).detach())
+    model.bias = None
+    rl.testing.assert_close(settled(run, X), model(X).detach())
+
+
+def test_gradient_mode_and_autocast():
+    run = rl.compile(lambda x, y: (x @ y).detach(), fullgraph=True)
+    settled(run, X, X.t())
+    with rl.autocast("cpu", rl.bfloat16):
+        assert settled(run, X, X.t()).dtype == rl.bfloat16
+    assert settled(run, X, X.t()).dtype == rl.float32
+
+
+def test_a_gradient_removed_between_calls():
+    model, _, step = training()
+    run = rl.compile(step, fullgraph=True)
+    settled(run, X, Y)
+    model.zero_grad()
+    run(X, Y)
+    held = model.weight.grad
+    value = held.clone()
+    run(X, Y)
+    assert held.tolist() == value.tolist()
+    assert model.weight.grad is not held
+
+
+def test_out_of_range_targets_raise_on_the_short_way_too():
+    run = rl.compile(lambda x, y: F.cross_entropy(x, y), fullgraph=True)
+    settled(run, X, rl.tensor([0, 1, 2, 0]))
+    assert is_direct(run)
+    with pytest.raises(IndexError, match="3"):
+        run(X, rl.tensor([0, 1, 3, 0]))
+    run(X, rl.tensor([0, 1, 2, 0]))
+
+
+def test_two_threads_with_one_function():
+    model = nn.Sequential(nn.Linear(40, 300), nn.Tanh(), nn.Linear(300, 300))
+    run = rl.compile(rl.no_grad()(lambda x: model(x)), fullgraph=True)
+    inputs = [rl.randn(200, 40) for _ in range(2)]
+    with rl.no_grad():
+        expected = [model(x) for x in inputs]
+        settled(run, inputs[0])
+    wrong = []
+
+    def work(x, y):
+        with rl.no_grad():
+            for _ in range(30):
+                if not rl.allclose(run(x), y, atol=1e-5):
+                    wrong.append(x)
+
+    threads = [threading.Thread(target=work, args=a) for a in zip(inputs, expected, strict=True)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong

@@ -1,7 +1,7 @@
 """Convolution with 3x3 taps as products of Winograd's transforms: see ``winograd``.
 
 A unit of work is a block of tiles: some images, or some rows of tiles of one. Its transforms are
-kept in scratch memory as (point, tile, channel), and 36 small products are made of them, a panel of
+kept in scratch memory as (point, tile, channel), and each point becomes a small product, a panel of
 outputs at a time.
 """
 
@@ -19,19 +19,25 @@ from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.llvm.text import Module
 from rushlight.compiler.backends.llvm.tiles import Tile, tile, tile_rows
 from rushlight.compiler.backends.llvm.winograd import (
-    POINTS,
-    TILE,
+    BACK,
+    KINDS,
+    ONE,
+    TWO,
     Plane,
+    Scheme,
+    Transform,
     Turn,
     flat,
     points,
     squared,
     taps,
+    taps_six,
     weigh,
+    weigh_nine,
 )
 from rushlight.compiler.graph import Node
 
-MOST = 64  # tiles of a block: their transforms should stay in the second-level cache
+MOST = {6: 64, 9: 32}  # tiles of a block, by the points of a dim: they should stay in the cache
 UNITS = 4  # of a launch, if there are as many
 SUM = 64  # channels that are added up in one go: longer sums lose digits
 PART = 128  # outputs of a unit at least: each transforms its inputs again
@@ -44,13 +50,14 @@ class Block:
     images: int
     high: int  # rows of tiles of an image
     wide: int
+    limit: int  # tiles
 
     @property
     def most(self) -> int:
         """Rows of tiles of a block that is less than an image, or 0."""
-        if self.high * self.wide <= MOST:
+        if self.high * self.wide <= self.limit:
             return 0
-        fitting = range(1, max(1, MOST // self.wide) + 1)
+        fitting = range(1, max(1, self.limit // self.wide) + 1)
         return min(fitting, key=lambda r: (-(-self.high // r) * r, -r))
 
     @property
@@ -61,7 +68,7 @@ class Block:
     @property
     def together(self) -> int:
         """Images of a block."""
-        return 1 if self.most else max(1, min(self.images, MOST // (self.high * self.wide)))
+        return 1 if self.most else max(1, min(self.images, self.limit // (self.high * self.wide)))
 
     @property
     def count(self) -> int:
@@ -125,11 +132,19 @@ class Layout:
 class Reader:
     """Transforms blocks of images."""
 
-    def __init__(self, f: Code, plane: Plane, block: Block, to: Layout, scratch: Scratch) -> None:
+    def __init__(
+        self,
+        f: Code,
+        plane: Plane,
+        block: Block,
+        kind: Transform,
+        to: Layout,
+        scratch: Scratch,
+    ) -> None:
         self.f, self.plane, self.block, self.to = f, plane, block, to
         turn = Turn(f, plane)
-        self.turn, self.transform = turn.copy(), turn.transform(to.row, to.step)
-        self.size = (TILE * block.rows + plane.tile - TILE) * plane.row * f.lanes
+        self.turn, self.transform = turn.copy(), turn.transform(kind, to.row, to.step)
+        self.size = (plane.step * (block.rows - 1) + plane.tile) * plane.row * f.lanes
         self.copy = scratch.take(f, self.size, f.lanes * plane.row * f.lanes)
 
     def write(
@@ -139,7 +154,7 @@ class Reader:
         f, plane = self.f, self.plane
         f.clear(self.copy, self.size)
         p0, p1 = plane.pixels(f, place.first, place.high)
-        shift = f.mul(place.first, TILE * plane.row * f.lanes)
+        shift = f.mul(place.first, plane.step * plane.row * f.lanes)
         tiles = self.block.high * self.block.wide * self.to.row
 
         def some(i: Number, c: Number) -> None:
@@ -168,17 +183,19 @@ class Sizes:
     source: Plane
     outputs: int
     out: tuple[int, int]
+    scheme: Scheme
     lanes: int
 
     @property
     def block(self) -> Block:
         """How tiles are cut."""
-        return Block(self.images, self.source.high, self.source.wide)
+        return Block(self.images, self.source.high, self.source.wide, MOST[self.scheme.side])
 
     @property
     def result(self) -> Plane:
         """The output."""
-        return Plane(self.outputs, self.out, (0, 0), self.source.high, self.source.wide, TILE)
+        tile, source = self.scheme.result, self.source
+        return Plane(self.outputs, self.out, (0, 0), source.high, source.wide, tile, tile)
 
     @property
     def vectors(self) -> int:
@@ -237,14 +254,14 @@ class Forward:
         self.parts = s.parts(s.block.count)
         self.units = s.block.count * self.parts
         self.together = s.block.count == 1
-        self.shared = 0 if self.together else s.panels * POINTS * self.u.step
+        self.shared = 0 if self.together else s.panels * KINDS * KINDS * self.u.step
 
     def weights(self, f: Code, w: str, u: str) -> None:
         """Transform the weights of panels lo to hi."""
         one = self.panel_weights(f)
 
         def panel(j: Number, _: list[str]) -> None:
-            self.call_weights(f, one, w, j, f.at(u, f.mul(j, POINTS * self.u.step)))
+            self.call_weights(f, one, w, j, f.at(u, f.mul(j, KINDS * KINDS * self.u.step)))
 
         f.span("%lo", "%hi", 1, panel)
 
@@ -266,7 +283,7 @@ class Forward:
                 square += f.transposed(lines)[:n]
             if self.w.flipped:
                 square.reverse()
-            found = squared(f, weigh, [square[i : i + 3] for i in (0, 3, 6)])
+            found = squared(f, self.s.scheme.weigh, [square[i : i + 3] for i in (0, 3, 6)])
             u = f.at("%u", f.mul(k, self.u.row))
             for at, value in enumerate(flat(found)):
                 f.store(f.at(u, at * self.u.step), value)
@@ -278,12 +295,12 @@ class Forward:
     def write(self, f: Code, x: str, w: str, bias: str, y: str) -> int:
         """Units lo to hi; w: the weights, transformed or not. Returns the elements of scratch."""
         s, block, scratch = self.s, self.s.block, Scratch("%scratch", f.lanes)
-        reader = Reader(f, s.source, block, self.v, scratch)
-        v, m = [scratch.take(f, POINTS * a.step) for a in (self.v, self.m)]
+        reader = Reader(f, s.source, block, s.scheme.spread, self.v, scratch)
+        v, m = [scratch.take(f, s.scheme.points * a.step) for a in (self.v, self.m)]
         u, weigh_panel = w, ""
         if self.together:
-            u, weigh_panel = scratch.take(f, POINTS * self.u.step), self.panel_weights(f)
-        writer = Writer(f, s.result, block, self.m, scratch, bool(bias))
+            u, weigh_panel = scratch.take(f, KINDS * KINDS * self.u.step), self.panel_weights(f)
+        writer = Writer(f, s, self.m, scratch, bool(bias))
         runs = tuple([(k * f.lanes, f.lanes) for k in range(s.vectors)])
         product = tile(f.module, f.dtype, Tile(self.rows, self.v.row, s.width, runs))
 
@@ -298,7 +315,7 @@ class Forward:
                 if self.together:
                     self.call_weights(f, weigh_panel, w, j, u)
                 else:
-                    here = f.at(u, f.mul(j, POINTS * self.u.step))
+                    here = f.at(u, f.mul(j, KINDS * KINDS * self.u.step))
                 products(here, place.tiles)
                 for h in range(s.vectors):
                     c = f.add(f.mul(j, s.width), h * f.lanes)
@@ -309,7 +326,7 @@ class Forward:
         def products(u: str, tiles: Number) -> None:
             def some(k: Number, i: Number, r: Number) -> None:
                 a = f.at(v, f.add(f.add(f.mul(k, self.v.step), f.mul(r, self.v.row)), i))
-                b = f.at(u, f.add(f.mul(k, self.u.step), f.mul(i, self.u.row)))
+                b = f.at(u, f.add(f.mul(kind(f, s.scheme, k), self.u.step), f.mul(i, self.u.row)))
                 c = f.at(m, f.add(f.mul(k, self.m.step), f.mul(r, self.m.row)))
                 depth = f.smaller(SUM, f.sub(s.source.channels, i))
                 first = f(f"icmp eq i64 {i}, 0")
@@ -324,7 +341,7 @@ class Forward:
 
                 f.span(0, s.source.channels, SUM, channels)
 
-            f.span(0, POINTS, 1, point)
+            f.span(0, s.scheme.points, 1, point)
 
         f.span("%lo", "%hi", 1, unit)
         return scratch.size
@@ -333,20 +350,18 @@ class Forward:
 class Writer:
     """Puts products back into planes."""
 
-    def __init__(
-        self, f: Code, plane: Plane, block: Block, m: Layout, scratch: Scratch, bias: bool
-    ) -> None:
-        self.f, self.plane, self.block, self.m = f, plane, block, m
-        turn = Turn(f, plane)
-        self.inverse, self.put = turn.inverse(m.row, m.step), turn.put(bias)
-        size = TILE * block.rows * plane.row * f.lanes
-        self.pixels = scratch.take(f, size, f.lanes * plane.row * f.lanes)
+    def __init__(self, f: Code, s: Sizes, m: Layout, scratch: Scratch, bias: bool) -> None:
+        self.f, self.plane, self.block, self.m = f, s.result, s.block, m
+        turn = Turn(f, self.plane)
+        self.inverse, self.put = turn.inverse(s.scheme, m.row, m.step), turn.put(bias)
+        size = self.plane.step * self.block.rows * self.plane.row * f.lanes
+        self.pixels = scratch.take(f, size, f.lanes * self.plane.row * f.lanes)
 
     def write(self, m: str, y: str, place: Place, c: Number, bias: str) -> None:
         """One vector of outputs, from c on."""
         f, plane = self.f, self.plane
         p0, p1 = plane.pixels(f, place.first, place.high)
-        shift = f.mul(place.first, TILE * plane.row * f.lanes)
+        shift = f.mul(place.first, plane.step * plane.row * f.lanes)
         tiles = self.block.high * self.block.wide * self.m.row
         extra = f.at(bias, c) if bias else "null"
 
@@ -379,17 +394,20 @@ class Gradient:
         self.v = Layout(channels + n, tiles * (channels + n) + n)
         self.g = Layout(s.width, -(-s.panels // self.parts) * tiles * s.width + n)
         self.c = Layout(s.width, padded * s.width + n)
-        self.sums = s.panels * POINTS * self.c.step  # of a group
+        self.sums = s.panels * KINDS * KINDS * self.c.step  # of a group
         self.shared = self.groups * self.sums
 
     def write(self, f: Code, x: str, g: str, sums: str) -> int:
         """Sums of units lo to hi. Returns the elements of scratch memory."""
         s, block, scratch = self.s, self.s.block, Scratch("%scratch", f.lanes)
         readers = [
-            Reader(f, plane, block, to, scratch)
-            for plane, to in ((s.source, self.v), (s.result, self.g))
+            Reader(f, plane, block, kind, to, scratch)
+            for plane, kind, to in (
+                (s.source, s.scheme.spread, self.v),
+                (s.result, weigh if s.scheme is ONE else weigh_nine, self.g),
+            )
         ]
-        v, h = [scratch.take(f, POINTS * a.step) for a in (self.v, self.g)]
+        v, h = [scratch.take(f, s.scheme.points * a.step) for a in (self.v, self.g)]
         runs = tuple([(k * f.lanes, f.lanes) for k in range(s.vectors)])
         product = tile(f.module, f.dtype, Tile(self.rows, 1, s.width, runs, step=self.v.row))
         panel_size = block.tiles * s.width
@@ -417,22 +435,25 @@ class Gradient:
             f.span(start, stop, 1, one)
 
         def products(sums: str, panels: tuple[Number, Number], tiles: Number, fresh: str) -> None:
-            def some(k: Number, j: Number, r: Number) -> None:
+            def some(k: Number, first: str, j: Number, r: Number) -> None:
                 a = f.at(v, f.add(f.mul(k, self.v.step), r))
                 b = f.add(f.mul(k, self.g.step), f.mul(f.sub(j, panels[0]), panel_size))
-                c = f.add(f.mul(f.add(f.mul(j, POINTS), k), self.c.step), f.mul(r, s.width))
-                f.call(product, a, f.at(h, b), f.at(sums, c), tiles, fresh, "null")
+                c = f.add(f.mul(j, KINDS * KINDS), kind(f, s.scheme, k))
+                c = f.add(f.mul(c, self.c.step), f.mul(r, s.width))
+                f.call(product, a, f.at(h, b), f.at(sums, c), tiles, first, "null")
 
             def point(k: Number, _: list[str]) -> None:
+                first = f(f"and i1 {fresh}, {is_first(f, s.scheme, k)}")
+
                 def panel(j: Number, _: list[str]) -> None:
                     def rows(r: Number, _: list[str]) -> None:
-                        some(k, j, r)
+                        some(k, first, j, r)
 
                     f.span(0, s.source.channels, self.rows, rows)
 
                 f.span(*panels, 1, panel)
 
-            f.span(0, POINTS, 1, point)
+            f.span(0, s.scheme.points, 1, point)
 
         f.span("%lo", "%hi", 1, unit)
         return scratch.size
@@ -442,17 +463,17 @@ class Gradient:
         s, channels = self.s, self.s.source.channels
 
         def one(j: Number, c: Number) -> None:
-            at = f.add(f.mul(j, POINTS * self.c.step), f.mul(c, s.width))
+            at = f.add(f.mul(j, KINDS * KINDS * self.c.step), f.mul(c, s.width))
             for h in range(s.vectors):
                 here = f.at(sums, f.add(at, h * f.lanes))
-                total = points(f, here, self.c.step)
+                total = points(f, here, KINDS, self.c.step)
                 for g in range(1, self.groups):
-                    more = points(f, f.at(here, g * self.sums), self.c.step)
+                    more = points(f, f.at(here, g * self.sums), KINDS, self.c.step)
                     total = [
                         [f.plus(a, b) for a, b in zip(p, q, strict=True)]
                         for p, q in zip(total, more, strict=True)
                     ]
-                found = flat(squared(f, taps, total))
+                found = flat(squared(f, taps if s.scheme is ONE else taps_six, total))
                 row = f.add(f.mul(j, s.width), h * f.lanes)
                 to = f.at(w, f.mul(f.add(f.mul(row, channels), c), 9))
                 for first in range(0, 9, f.lanes):
@@ -470,43 +491,83 @@ class Gradient:
         f.span("%lo", "%hi", 1, panel)
 
 
-def sizes(s: Shape, kind: str, lanes: int) -> Sizes:
-    """The sizes of a convolution of stride 1, or of one of its gradients."""
-    if kind == "ConvInput":
-        source = plane(s.outer, s.out, (2 - s.before[0], 2 - s.before[1]), s.space)
-        return Sizes(s.n, source, s.inner, s.space, lanes)
-    return Sizes(s.n, plane(s.inner, s.space, s.before, s.out), s.outer, s.out, lanes)
+def kind(f: Code, s: Scheme, k: Number) -> Number:
+    """Which kind of weights point k has."""
+    if s.side == KINDS:
+        return k
+    i, j = [f.smaller(a, KINDS - 1) for a in f.parted(k, s.side)]
+    return f.add(f.mul(i, KINDS), j)
 
 
-def plane(channels: int, space: Pair, before: Pair, out: Pair) -> Plane:
+def is_first(f: Code, s: Scheme, k: Number) -> str:
+    """Whether point k is the first of its kind."""
+    if s.side == KINDS:
+        return "true"
+    i, j = f.parted(k, s.side)
+    return f(f"icmp slt i64 {f.larger(i, j)}, {KINDS}")
+
+
+def sizes(s: Shape, op: str, lanes: int) -> Sizes:
+    """The sizes of a convolution, or of one of its gradients."""
+    stride = s.stride[0]
+    if op != "ConvInput":
+        scheme = ONE if stride == 1 else TWO
+        return Sizes(
+            s.n, plane(s.inner, s.space, s.before, s.out, scheme), s.outer, s.out, scheme, lanes
+        )
+    scheme, before = ONE, (2 - s.before[0], 2 - s.before[1])
+    if stride == 2:
+        scheme = BACK[s.before[0] % 2]
+        before = ((2 - s.before[0]) // 2, (2 - s.before[1]) // 2)
+    return Sizes(
+        s.n, plane(s.outer, s.out, before, s.space, scheme), s.inner, s.space, scheme, lanes
+    )
+
+
+def plane(channels: int, space: Pair, before: Pair, out: Pair, s: Scheme) -> Plane:
     """An input in as many tiles as the output needs."""
-    return Plane(channels, space, before, -(-out[0] // TILE), -(-out[1] // TILE))
+    high, wide = [-(-n // s.result) for n in out]
+    return Plane(channels, space, before, high, wide, s.tile, s.step)
 
 
 def suits(s: Shape, node: Node, width: int) -> bool:
     """Whether a convolution is one of 3x3 taps that has enough of everything."""
-    d = node.outputs[0].dtype
-    if (s.kernel, s.stride, s.dilation, s.groups) != ((3, 3), (1, 1), (1, 1), 1) or d != np.float32:
+    d, op = node.outputs[0].dtype, type(node.op).__name__
+    if (s.kernel, s.dilation, s.groups) != ((3, 3), (1, 1), 1) or d != np.float32:
+        return False
+    if s.stride not in ((1, 1), (2, 2)):
+        return False
+    if s.stride == (2, 2) and op == "ConvInput" and (s.before[0] - s.before[1]) % 2:
         return False
     lanes = width // 32
-    z = sizes(s, type(node.op).__name__, lanes)
-    after = [z.out[i] + 2 - z.source.space[i] - z.source.before[i] for i in (0, 1)]
-    if min(*after, *z.source.before) < 0 or min(z.source.size, z.out[0] * z.out[1]) < lanes:
+    z = sizes(s, op, lanes)
+    source, rows = z.source, (z.source.high, z.source.wide)
+    over = [(n - 1) * source.step + source.tile for n in rows]  # rows and columns between zeros
+    ends = [a + n for a, n in zip(source.before, source.space, strict=True)]
+    if min(source.before) < 0 or any([e > n for e, n in zip(ends, over, strict=True)]):
         return False
-    return not (z.source.channels % lanes or z.outputs % lanes) and pays(z, node)
+    if min(source.size, z.out[0] * z.out[1]) < lanes:
+        return False
+    return not (source.channels % lanes or z.outputs % lanes) and pays(z, op)
 
 
-def pays(s: Sizes, node: Node) -> bool:
+def pays(s: Sizes, op: str) -> bool:
     """Whether transforms cost less than what they save, in nanoseconds for each weight.
 
-    Measured: a direct product takes 0.02, transforms 3 for a tile and channel, and 2 for a weight,
-    more if weights are too many for the caches; twice that for their gradient.
+    Measured: a direct product takes 0.02, or 0.03 with stride 2, transforms 3 for a tile and
+    channel, and 2 for a weight, more if weights are too many for the caches; twice that for their
+    gradient.
     """
     tiles = s.images * s.source.high * s.source.wide
-    saved = 0.02 * (9 * s.images * s.out[0] * s.out[1] - POINTS * tiles)
-    images = 3 * tiles * (1 / s.source.channels + 1 / s.outputs)
+    places = s.images * s.out[0] * s.out[1]
+    if s.scheme is ONE:
+        direct = 0.02 * 9 * places
+    else:
+        direct = 0.03 * 9 * (places if s.scheme is TWO else places / 4)
+    saved = direct - 0.02 * s.scheme.points * tiles
+    images = s.scheme.points / 12 * tiles * (1 / s.source.channels + 1 / s.outputs)
     weights = 2 + s.source.channels * s.outputs / 25_000
-    return saved - images > weights * (2 if type(node.op).__name__ == "ConvWeight" else 1)
+    return saved - images > weights * (2 if op == "ConvWeight" else 1)
 
 
 def launches(s: Shape, node: Node, width: int) -> list[Launch]:
@@ -514,7 +575,7 @@ def launches(s: Shape, node: Node, width: int) -> list[Launch]:
     kind = type(node.op).__name__
     z = sizes(s, kind, width // 32)
     given = [k for k, v in enumerate((*node.inputs, *node.outputs)) if v is not None]
-    cost = 0.02 * POINTS * s.n * z.source.high * z.source.wide * s.inner * s.outer
+    cost = 0.02 * z.scheme.points * s.n * z.source.high * z.source.wide * s.inner * s.outer
     if kind == "ConvWeight":
         return gradient_launches(z, width, cost)
     weights = Weights(9, s.inner * 9, True) if kind == "ConvInput" else Weights(s.inner * 9, 9)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from rushlight.core import sampling
 from rushlight.core.op import Op
 from rushlight.ops.view import look
 
@@ -85,6 +87,22 @@ class Assemble(Op):
         for part, chain in zip(parts, chains, strict=True):
             look(out, chain)[...] = part
         return out
+
+
+class Truths(Op):
+    """Each True with probability ``p``, drawn from the engine whose desk ``desk`` is."""
+
+    def eager(self, xp: Any, desk: Any, *, engine: Any, shape: Any, p: float) -> Any:
+        return sampling.bernoulli(engine, math.prod(shape), p).reshape(shape)
+
+
+class Uniforms(Op):
+    """Uniform on [low, high), drawn from the engine whose desk ``desk`` is."""
+
+    def eager(
+        self, xp: Any, desk: Any, *, engine: Any, shape: Any, dtype: Any, low: float, high: float
+    ) -> Any:
+        return sampling.uniform(engine, math.prod(shape), dtype, low, high).reshape(shape)
 
 
 class PlaceRows(Op):

@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.core import sampling
 from rushlight.core.op import Elementwise, Op
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.ops.copy import Cast
-from rushlight.ops.view import look, owner
+from rushlight.ops.random import Draw
+from rushlight.ops.view import Permute, look, owner
 
 
 class WriteWindow(Op):
@@ -327,6 +329,8 @@ class Trace:
     ) -> Value:
         """The content of x after ``op_``: the op's own result, converted to x's dtype."""
         d = x.dtype
+        if isinstance(op, Draw) and not x.flags.c_contiguous:
+            return self._drawn(op, x, params)
         if isinstance(op, Elementwise) and type(op).store in (Op.store, Elementwise.store):
             arrays = [t._array if isinstance(t, Tensor) else t for t in tensors]
             d = np.dtype(bool) if op.out_dtype is not None else op.compute_dtype(arrays)
@@ -336,6 +340,20 @@ class Trace:
             cast = self.graph.value(x.shape, x.dtype)
             self.graph.nodes.append(Node(Cast.instance, [out], {"dtype": x.dtype}, [cast], _line()))
             out = cast
+        return out
+
+    def _drawn(self, op: Op, x: Any, params: dict[str, Any]) -> Value:
+        """Draws for an array, in the order of its elements in memory."""
+        dims = tuple(sampling.memory_order(x))
+        like = np.zeros([x.shape[d] for d in dims], x.dtype)
+        turned = [self.graph.value(like.shape, x.dtype) for _ in range(2)]
+        out = self.graph.value(x.shape, x.dtype)
+        self.graph.inputs.append(Input(turned[0], "constant", like))
+        back = tuple(np.argsort(dims).tolist())
+        self.graph.nodes += [
+            Node(op, [turned[0]], params, [turned[1]], _line()),
+            Node(Permute.instance, [turned[1]], {"dims": back}, [out], _line()),
+        ]
         return out
 
     # The end

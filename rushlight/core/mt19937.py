@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 DEFAULT_SEED = 67280421310721  # torch's, for a generator that nobody seeded
 BLOCK = 624  # words that one twist of the state yields
 STATE_BYTES = 5056
+DESK = 3  # what native code needs to know, see Engine.desk
+UNFILLED = BLOCK + 1  # used-up words of a block that holds none
 
 # Note [Saved state]
 # torch's bytes are a C struct: uint64 seed, int32 words left plus one, int32 seeded, uint64 next
@@ -52,6 +54,8 @@ class Engine:
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         self._lock = threading.Lock()
         self._twister: tuple[Any, Any] | None = None
+        self._block = np.empty(BLOCK, np.uint32)
+        self._desk = np.zeros(DESK, np.int64)
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
@@ -60,7 +64,7 @@ class Engine:
         self.cached_normal: float | None = None
         # seeding proper waits for the first word
         self._pending: int | None = self.seed_value & 0xFFFFFFFF
-        self._block = _NO_WORDS
+        self._filled = False  # whether the block holds words
         self._next = 0
 
     def words(self, count: int) -> NDArray[np.uint32]:
@@ -70,7 +74,7 @@ class Engine:
         with self._lock:
             start = self._next
             end = start + count
-            if end <= self._block.size:
+            if end <= BLOCK and self._filled:
                 self._next = end
                 return self._block[start:end]
             return self._words_across_blocks(count)
@@ -99,12 +103,35 @@ class Engine:
         doubles *= _ULP_53
         return doubles
 
+    @property
+    def desk(self) -> NDArray[np.int64]:
+        """Where native code finds the stream between ``lend`` and ``take_back``: the addresses of
+        the twister's words and of the block of words that it yielded last, and how many of these
+        are used up. Always the same array, shape (3,).
+        """
+        if not self._desk[0]:
+            self._desk[0] = self._source()[1].ctypes.state_address
+            self._desk[1] = self._block.ctypes.data
+        return self._desk
+
+    def lend(self) -> None:
+        """Let native code draw, and nobody else, until ``take_back``."""
+        self._lock.acquire()
+        self._source()
+        self._desk[2] = self._next if self._filled else UNFILLED
+
+    def take_back(self) -> None:
+        """Go on where native code stopped."""
+        if self._desk[2] != UNFILLED:
+            self._next, self._filled = int(self._desk[2]), True
+        self._lock.release()
+
     def save(self) -> NDArray[np.uint8]:
         """The state as torch's 5056 bytes, see Note [Saved state]."""
         with self._lock:
             legacy, _ = self._source()
             key = legacy.get_state(legacy=True)[1]
-            fresh = self._block.size == 0
+            fresh = not self._filled
             left, position = (1, 0) if fresh else (BLOCK + 1 - self._next, self._next)
             cached = self.cached_normal
         data = bytearray(STATE_BYTES)
@@ -133,7 +160,9 @@ class Engine:
             _, twister = self._source()
             fresh = left == 1 and position == 0
             self._load(key, BLOCK if fresh else 0)
-            self._block = _NO_WORDS if fresh else twister.random_raw(BLOCK).astype(np.uint32)
+            self._filled = not fresh
+            if not fresh:
+                self._block[:] = twister.random_raw(BLOCK)
             self._next = 0 if fresh else position
             self.seed_value = seed
             self.cached_normal = cached if is_cached else None
@@ -141,10 +170,13 @@ class Engine:
     def _words_across_blocks(self, count: int) -> NDArray[np.uint32]:
         """Serves what the buffer cannot; again the twister ends where the new buffer does."""
         _, twister = self._source()
-        rest = self._block[self._next :]
+        rest = self._block[self._next :].copy() if self._filled else _NO_WORDS
         missing = count - rest.size
+        if not missing:
+            return rest
         raw = twister.random_raw(-(-missing // BLOCK) * BLOCK)
-        self._block = raw[-BLOCK:].astype(np.uint32)
+        self._block[:] = raw[-BLOCK:]
+        self._filled = True
         self._next = missing - (raw.size - BLOCK)
         if not rest.size and missing <= BLOCK:
             return self._block[:missing]

@@ -12,6 +12,7 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.index_rules import INDEX_RULES
+from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
 from rushlight.compiler.passes.rewrite import substituted
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import OneHot, Require, Settle
@@ -331,7 +332,7 @@ RULES: dict[str, Rule] = {
     "AvgPool": avg_pool,
     "AvgPoolSpread": avg_pool_spread,
 }
-EVERY = {**RULES, **INDEX_RULES}
+EVERY = {**RULES, **INDEX_RULES, **RANDOM_RULES}
 SAME = ("Clone", "Contiguous", "Alias")
 
 
@@ -341,6 +342,8 @@ def applies(node: Node) -> bool:
     if name in INDEX_RULES and module.startswith("rushlight."):
         values = [v for v in (*node.inputs, *node.outputs) if isinstance(v, Value)]
         return all([v.dtype in NATIVE and 0 not in v.shape for v in values])
+    if name in RANDOM_RULES and module == "rushlight.ops.random":
+        return native(node)
     if name not in RULES or not module.startswith("rushlight.ops"):
         return False
     if name == "Copy":

@@ -263,7 +263,8 @@ class Entry:
             table(rows) for rows in (self.argument_rows(variant, args), words, counts, sets, ranges)
         ]
         self.words = self.tables[1]
-        self.whole = program.native_only and program.cost <= program.FREELY
+        quick = program.cost <= program.FREELY and not program.engines
+        self.whole = program.native_only and quick
         record = self.record = np.zeros(RECORD_WORDS, np.int64)
         record[[ARGUMENTS, WORDS, COUNTS, SETS, RANGES]] = [address(t) for t in self.tables]
         record[[ARGUMENT_COUNT, WORD_COUNT, COUNT_COUNT, SET_COUNT, RANGE_COUNT]] = [

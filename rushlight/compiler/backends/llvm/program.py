@@ -83,6 +83,9 @@ class Native:
                 self.launches += [(step, x) for x in self.launches_of(step, width)]
         if len(self.launches) > start:
             self.parts.append((start, len(self.launches)))
+        nodes = [n for s in self.lowering.steps if isinstance(s, Template) for n in s.nodes]
+        engines = [n.params["engine"] for n in nodes if "engine" in n.params]
+        self.engines = list({id(e): e for e in engines}.values())
         self.native_only = all([type(part) is tuple for part in self.parts])
         known = [x for _, x in self.launches if x is not None]
         self.cost = sum([x.cost for x in known])
@@ -225,6 +228,18 @@ class Native:
         return False
 
     def launch(self, start: int, stop: int) -> bool:
+        """Run some launches, which may draw from the engines' streams."""
+        if not self.engines:
+            return self.launch_all(start, stop)
+        for engine in self.engines:
+            engine.lend()
+        try:
+            return self.launch_all(start, stop)
+        finally:
+            for engine in self.engines:
+                engine.take_back()
+
+    def launch_all(self, start: int, stop: int) -> bool:
         """Run some launches, with the workers if they are worth it and free."""
         pool = workers.acquire(self.scratch_size) if self.parallel else None
         if pool is None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import conv, pool, rows, transformed
+from rushlight.compiler.backends.llvm import conv, draws, pool, rows, transformed
 from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
@@ -55,6 +55,8 @@ WRITERS = {
     "MaxPool": (pool.fits, alone(pool.write_max)),
     "MaxPoolValues": (pool.fits, alone(pool.write_max)),
     "MaxPoolSpread": (pool.fits, alone(pool.write_spread)),
+    "Truths": (draws.fits, draws.write_truths),
+    "Uniforms": (draws.fits, draws.write_uniforms),
     "PlaceRows": (rows.fits_place, rows.write_place),
     "Cumsum": (rows.fits_scan, rows.write_scan),
     "Cumprod": (rows.fits_scan, rows.write_scan),
@@ -76,7 +78,8 @@ def launches(node: Node, width: int) -> list[Launch]:
     """
     values = [*node.inputs, *node.outputs]
     specs = [None if v is None else (v.shape, v.dtype) for v in values]
-    key = (type(node.op), repr(node.params), repr(specs), width)
+    params = {k: v for k, v in node.params.items() if k != "engine"}
+    key = (type(node.op), repr(params), repr(specs), width)
     if key not in _written:
         _written[key] = WRITERS[type(node.op).__name__][1](node, width)
     return _written[key]

@@ -1,0 +1,144 @@
+"""Random numbers drawn by native code: what eager code draws, from the same place in the stream."""
+
+from __future__ import annotations
+
+import pytest
+
+import rushlight as rl
+from rushlight import nn
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
+
+
+def calls_of(run):
+    """Ops that the programs of a compiled function call."""
+    programs = [v.program for vs in run._compiled.variants.values() for v in vs]
+    assert programs, run._compiled.eager
+    steps = [s for p in programs for s in p.lowering.steps]
+    return [type(s.nodes[0].op).__name__ for s in steps if type(s).__name__ == "Call"]
+
+
+def agree(f, *arguments, skip=(0, 1, 623, 624, 1000)):
+    """Compiled equals eager bit for bit from many places of the stream, which then go on alike."""
+    run = rl.compile(f, fullgraph=True)
+    for _ in range(2):
+        run(*arguments)
+    for seed, used in enumerate(skip):
+        found = []
+        for g in (f, run):
+            rl.manual_seed(seed)
+            if used:
+                rl.randint(0, 5, (used,))
+            first = g(*arguments)
+            state = rl.get_rng_state()
+            found.append([*first, state, rl.rand(700), *g(*arguments), rl.get_rng_state()])
+        for x, y in zip(*found, strict=True):
+            assert x.dtype == y.dtype and x.equal(y)
+    return run
+
+
+@pytest.mark.parametrize("count", [1, 7, 16, 311, 1024, 5000])
+def test_draws_are_those_of_eager_code(count):
+    x = rl.zeros(count)
+
+    def f(x):
+        return (
+            rl.empty_like(x).bernoulli_(0.3),
+            rl.rand(count),
+            rl.rand(count, dtype=rl.float64),
+            rl.empty(count).uniform_(-2.5, 0.7),
+            rl.empty(count, dtype=rl.float64).uniform_(-2.5, 0.7),
+            rl.bernoulli(rl.sigmoid(x)),
+            rl.empty(count, dtype=rl.int64).bernoulli_(0.8),
+        )
+
+    assert not calls_of(agree(f, x))
+
+
+def test_the_first_words_of_a_seed():
+    """A stream that has not begun stays so until something is drawn."""
+    run = rl.compile(lambda x: (rl.empty_like(x).bernoulli_(0.5),), fullgraph=True)
+    for _ in range(2):
+        run(rl.zeros(312))  # exactly one block
+    for seed in range(3):
+        rl.manual_seed(seed)
+        expected = rl.empty(312).bernoulli_(0.5), rl.get_rng_state(), rl.rand(3)
+        rl.manual_seed(seed)
+        found = *run(rl.zeros(312)), rl.get_rng_state(), rl.rand(3)
+        for x, y in zip(found, expected, strict=True):
+            assert x.equal(y)
+
+
+def test_draws_follow_memory():
+    x = rl.zeros(5, 6).t()
+    agree(lambda x: (rl.empty_like(x).bernoulli_(0.5), rl.empty_like(x).uniform_()), x)
+
+
+def test_draws_of_several_generators_and_of_calls_between():
+    g = rl.Generator()
+
+    def f(x):
+        a = rl.empty_like(x).bernoulli_(0.5, generator=g)
+        b = rl.empty_like(x).bernoulli_(0.5)
+        c = rl.empty_like(x).exponential_()  # a call of the op
+        return a, b, c, rl.empty_like(x).uniform_(generator=g)
+
+    g.manual_seed(3)
+    run = rl.compile(f, fullgraph=True)
+    run(rl.zeros(50)), run(rl.zeros(50))
+    states = []
+    for h in (f, run):
+        rl.manual_seed(1), g.manual_seed(2)
+        states.append([*h(rl.zeros(50)), rl.get_rng_state(), g.get_state()])
+    for x, y in zip(*states, strict=True):
+        assert x.equal(y)
+
+
+def test_a_failed_call_draws_what_eager_code_draws():
+    """The stream is at the same place when an index is out of range."""
+    w, i = rl.ones(4, 3), rl.tensor([0, 3])
+
+    def f(w, i):
+        return nn.functional.dropout(w[i] * rl.rand(2, 3), 0.5)
+
+    run = rl.compile(f, fullgraph=True)
+    run(w, i), run(w, i)
+    states = []
+    for g in (f, run):
+        rl.manual_seed(0)
+        with pytest.raises(IndexError):
+            g(w, rl.tensor([0, 4]))
+        states.append(rl.get_rng_state())
+    assert states[0].equal(states[1])
+
+
+def test_training_with_dropout_is_the_same_bit_for_bit_in_its_masks():
+    def make():
+        rl.manual_seed(0)
+        net = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 4))
+        optimizer = rl.optim.Adam(net.parameters())
+        x, y = rl.randn(16, 20), rl.randint(0, 4, (16,))
+
+        def step():
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    losses = []
+    for wrap in (lambda f: f, lambda f: rl.compile(f, fullgraph=True)):
+        run = wrap(make())
+        losses.append([run().item() for _ in range(20)])
+        state = rl.get_rng_state()
+        losses.append(state)
+    assert losses[0] == pytest.approx(losses[2], rel=1e-4)
+    assert losses[1].equal(losses[3])
+    assert not calls_of(run)

@@ -11,6 +11,7 @@ from typing import Any
 
 import rushlight.ops
 from rushlight import dtypes as _dtypes
+from rushlight.core import native as _native
 from rushlight.core.size import Size as Size
 from rushlight.core.state import (
     enable_grad as enable_grad,
@@ -88,6 +89,9 @@ __version__ = "0.1.0"
 
 globals().update(_dtypes.by_name)
 globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASES.items()})
+
+# the first large array loads it
+_native.provide(lambda: importlib.import_module("rushlight.compiler.eager").finder())
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 

@@ -4,7 +4,9 @@ longer read.
 
 from __future__ import annotations
 
+import ctypes
 import math
+import platform
 from typing import Any
 
 import numpy as np
@@ -124,7 +126,18 @@ def aligned(size: int) -> np.ndarray[Any, Any]:
     return storage[start : start + size]
 
 
-def address(a: np.ndarray[Any, Any]) -> int:
-    """Where an array's elements begin."""
+def stated_address(a: np.ndarray[Any, Any]) -> int:
+    """Where an array's elements begin, as NumPy tells it, which takes two microseconds."""
     where: int = a.__array_interface__["data"][0]
     return where
+
+
+def address(a: np.ndarray[Any, Any]) -> int:
+    """Where an array's elements begin: NumPy's arrays are objects whose first field says so."""
+    return _word_at(id(a) + _HEADER).value
+
+
+_word_at, _HEADER = ctypes.c_int64.from_address, object.__basicsize__
+_probe = np.zeros(3)
+if platform.python_implementation() != "CPython" or address(_probe) != stated_address(_probe):
+    address = stated_address

@@ -8,6 +8,7 @@ the closures abbreviate: they handle the common case and otherwise call it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from numpy import asarray, empty, ndarray
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, new_node, record, required
 from rushlight.core.inplace import has_self_overlap, write
+from rushlight.core.native import LEAST, kernels
 from rushlight.core.scalar import NUMPY
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import (
@@ -287,10 +289,14 @@ class Elementwise(Op, abstract=True):
 
     ``s`` supplies the functions (``s.exp``, ``s.where``), so that NumPy and compiled backends read
     the same formula. ``ufunc`` is a faster NumPy callable for arrays of one dtype in ``fast``;
-    other dtypes take the general path, halves through float32.
+    other dtypes take the general path, halves through float32. Large arrays are offered to a
+    compiled kernel where ``compiled``: by default where the ufunc is not a single one of NumPy's.
     """
 
     ufunc: Any = None
+    plain: Any  # what serves all dtypes, without kernels: the ufunc, or an own ``eager``
+    compute: Any  # the same, large arrays offered
+    compiled: bool | None = None
     fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
     out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
@@ -300,6 +306,13 @@ class Elementwise(Op, abstract=True):
         if self.ufunc is None:
             scalar = self.scalar  # type: ignore[attr-defined]
             self.ufunc = lambda *elements, **params: scalar(NUMPY, *elements, **params)
+        own = type(self).eager is not Elementwise.eager
+        self.plain = self.compute = functools.partial(self.eager, np) if own else self.ufunc
+        if self.compiled is None:
+            self.compiled = not isinstance(self.ufunc, np.ufunc)
+        if self.compiled:
+            self.compute = offered(self, self.plain)
+            self.ufunc = offered(self, self.ufunc) if own else self.compute
         super().plan()
         if self.result_dtype is not None:
             self.fast = self.fast & FLOATS
@@ -319,7 +332,7 @@ class Elementwise(Op, abstract=True):
         if half and self.out_dtype is not None:
             arrays = [as_operand(a, d) for a in arrays]  # 0.1 is compared as the half nearest to it
         try:
-            out = self.eager(np, *[as_operand(a, work) for a in arrays], **params)
+            out = self.compute(*[as_operand(a, work) for a in arrays], **params)
         except ValueError as error:
             raise broadcast_error(type(self).__name__, arrays) from error
         except TypeError as error:  # NumPy has no loop for the dtype
@@ -346,6 +359,19 @@ class Elementwise(Op, abstract=True):
         if len(self.names) == 2 and isinstance(self.ufunc, np.ufunc) and self.out_dtype is None:
             return make_binary_update(self)
         return make_update_by_copy(self)
+
+
+def offered(op: Elementwise, ufunc: Any) -> Callable[..., Any]:
+    """A ufunc that leaves large arrays to a compiled kernel, if there is one."""
+
+    def compute(x: Any, *others: Any, **params: Any) -> Any:
+        if x.__class__ is ndarray and x.size >= LEAST and kernels.on:
+            out = kernels.find(op, (x, *others), params)
+            if out is not None:
+                return out
+        return ufunc(x, *others, **params)
+
+    return compute
 
 
 def as_operand(a: Any, d: Any) -> Any:
@@ -586,7 +612,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
     """``update`` of any other elementwise op: computes, then copies, without detours when nothing
     is recorded or shared.
     """
-    eager, fast = op.eager, op.fast & FLOATS
+    compute, fast = op.compute, op.fast & FLOATS
 
     def update(a: Tensor, *others: Any, **params: Any) -> Any:
         x = a._array
@@ -605,7 +631,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
             else:
                 return write(op, a, others, params)
         try:
-            out = eager(np, x, *arrays, **params)
+            out = compute(x, *arrays, **params)
             if out.shape != x.shape or out.dtype is not d:
                 return write(op, a, others, params)
             x[...] = out

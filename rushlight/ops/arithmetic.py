@@ -163,6 +163,7 @@ def power(x: Any, p: Any) -> Any:
 class Pow(Elementwise):
     """``input ** exponent``. Shape: broadcast of both. Integers to negative powers raise."""
 
+    compiled = False
     ufunc = staticmethod(power)
     fast = dtypes.FLOATS
 

@@ -546,6 +546,8 @@ class Rad2deg(Analytic):
 class Sinc(Analytic):
     """``sin(pi input) / (pi input)``, 1 at 0."""
 
+    compiled = False
+
     def scalar(self, s, input):
         x = math.pi * s.where(input == 0, 1, input)
         return s.where(input == 0, 1, s.sin(x) / x)

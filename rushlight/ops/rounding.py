@@ -69,6 +69,8 @@ class Round(Step):
     -decimals``.
     """
 
+    compiled = False
+
     def scalar(self, s, input, *, decimals):
         if not decimals:
             return s.rint(input)

@@ -114,6 +114,7 @@ class Clamp(Elementwise):
     Gradient 1 between the bounds, inclusive.
     """
 
+    compiled = False
     fast = dtypes.FLOATS
 
     ufunc = staticmethod(

@@ -110,6 +110,42 @@ out:
   ret i32 0
 }}
 
+; a kernel on arrays of n elements, at least one unit of them: see calls.py
+define void @flat(ptr %block) {{
+entry:
+{_read("%block", 0, "%n")}
+{_read("%block", 1, "%operands")}
+{_read("%block", 2, "%f", "ptr")}
+{_read("%block", 3, "%size")}
+{_word("%block", 4, "%at")}
+{_word("%at", "%operands", "%steps")}
+  %units = udiv i64 %n, %size
+  call void %f(ptr %at, i64 0, i64 %units, ptr null)
+  %done = mul i64 %units, %size
+  %rest = icmp ult i64 %done, %n
+  br i1 %rest, label %shift, label %out
+shift:
+  %ahead = sub i64 %n, %size
+  br label %loop
+loop:
+  %i = phi i64 [0, %shift], [%next, %loop]
+{_word("%at", "%i", "%place")}
+{_word("%steps", "%i", "%from")}
+  %start = load i64, ptr %place
+  %step = load i64, ptr %from
+  %bytes = mul i64 %step, %ahead
+  %moved = add i64 %start, %bytes
+  store i64 %moved, ptr %place
+  %next = add i64 %i, 1
+  %more = icmp ult i64 %next, %operands
+  br i1 %more, label %loop, label %last
+last:
+  call void %f(ptr %at, i64 0, i64 1, ptr null)
+  br label %out
+out:
+  ret void
+}}
+
 ; one chunk of a launch
 define internal void @chunk(ptr %launch, i64 %number, i64 %chunks, ptr %scratch) {{
 {_read("%launch", FUNCTION, "%f", "ptr")}
@@ -225,7 +261,7 @@ DECLARED = (
 def addresses() -> dict[str, int]:
     """Where the runtime's functions are."""
     text = IR if jit.on_x86() else IR.replace(*DECLARED).replace("@llvm.x86.sse2.pause", "@pause")
-    names = ("prepare", "run", "work")
+    names = ("prepare", "run", "work", "flat")
     return dict(zip(names, jit.load(jit.object_code(text), names), strict=True))
 
 
@@ -237,5 +273,6 @@ def functions() -> dict[str, Any]:
         "prepare": ctypes.PYFUNCTYPE(None, pointer)(at["prepare"]),
         "run": ctypes.PYFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),
         "run freely": ctypes.CFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),
+        "flat": ctypes.PYFUNCTYPE(None, pointer)(at["flat"]),
         "work": ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, number)(at["work"]),
     }

@@ -1,0 +1,109 @@
+"""Launches called one by one, outside of a program: kernels whose first axis may have any size.
+
+The writer of kernels cuts their first axis into units. A kernel written for an axis of HUGE
+elements is therefore one for any number of units.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy import array, float64, ndarray
+
+from rushlight.compiler.backends.llvm import jit, runtime, workers
+from rushlight.compiler.backends.llvm.kernels import Writer
+from rushlight.compiler.backends.llvm.launch import CHUNK, MOST_CHUNKS
+from rushlight.compiler.backends.llvm.program import Native
+from rushlight.compiler.loops import Kernel
+from rushlight.compiler.memory import address
+
+HUGE = 1 << 40
+FREELY = Native.FREELY
+SIGNATURE = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+Word = ctypes.c_int64
+
+
+class Units:
+    """A compiled kernel over an axis of HUGE elements.
+
+    ``size``: elements of that axis in a unit. ``operands``: the buffers, in the order in which
+    their addresses are passed.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        launch = Writer(kernel, jit.vector_bits()).launch()
+        (self.code,) = jit.kernels([launch.ir])
+        self.size = HUGE // launch.units
+        self.cost = launch.cost / launch.units
+        self.operands = [buffer for buffer, _ in launch.operands]
+        self.block = Word * len(self.operands)
+        self.alone = ctypes.PYFUNCTYPE(None, *SIGNATURE)(self.code)
+        self.freely = ctypes.CFUNCTYPE(None, *SIGNATURE)(self.code)
+
+    def __call__(self, at: Any, units: int) -> None:
+        """Do so many units, on the addresses ``at``, with the workers if they are worth it."""
+        cost = self.cost * units
+        if cost < FREELY:
+            self.alone(at, 0, units, None)
+            return
+        pool = workers.acquire(0)
+        if pool is None:
+            self.freely(at, 0, units, None)
+            return
+        try:
+            self.share(pool, at, units, min(units, MOST_CHUNKS, int(cost / CHUNK)))
+        finally:
+            pool.release()
+
+    def share(self, pool: workers.Pool, at: Any, units: int, chunks: int) -> None:
+        """Do the units as the only launch of a program, see runtime.py."""
+        line = np.zeros(runtime.LAUNCH_WORDS, np.int64)
+        line[runtime.FUNCTION], line[runtime.OPERANDS] = self.code, ctypes.addressof(at)
+        line[runtime.UNITS], line[runtime.CHUNKS] = units, chunks
+        record = np.zeros(runtime.RECORD_WORDS, np.int64)
+        record[runtime.LAUNCHES], record[runtime.POOL] = address(line), pool.address
+        runtime.functions()["run freely"](address(record), 0, 1)
+
+
+class Flat:
+    """A kernel of an elementwise op: ``flat(elements, out)`` for arrays whose elements lie one
+    after another in the same order, at least ``units.size`` of them, and numbers.
+
+    The last unit ends with the arrays: it may do elements of the one before again.
+    """
+
+    def __init__(self, kernel: Kernel, names: dict[Any, int], sizes: list[int]) -> None:
+        """``names``: which element each buffer is. ``sizes``: bytes of one, 0 for numbers."""
+        self.units = units = Units(kernel)
+        self.order = [names[buffer] for buffer in units.operands]
+        steps = [sizes[k] for k in self.order]
+        self.numbers = 0 in sizes
+        self.steps = steps
+        self.head = (len(steps), units.code, units.size)
+        self.block = ctypes.c_int64 * (4 + 2 * len(steps))
+        self.most = int(FREELY / units.cost * units.size)  # elements that are done at once
+        self.at_once = runtime.functions()["flat"]
+
+    def __call__(self, elements: tuple[Any, ...], out: ndarray[Any, Any]) -> None:
+        n = out.size
+        everything = (*elements, out)
+        if self.numbers:  # which stay alive until the end
+            everything = tuple(
+                [x if x.__class__ is ndarray else array(x, float64) for x in everything]
+            )
+        places = [address(everything[k]) for k in self.order]
+        if n <= self.most:
+            self.at_once(self.block(n, *self.head, *places, *self.steps))
+        else:
+            self.shared(n, places)
+
+    def shared(self, n: int, places: list[int]) -> None:
+        """The same with the workers."""
+        units = self.units
+        units(units.block(*places), n // units.size)
+        if n % units.size:
+            ahead = n - units.size
+            last = [p + ahead * step for p, step in zip(places, self.steps, strict=True)]
+            units(units.block(*last), 1)

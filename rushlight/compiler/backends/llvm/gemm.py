@@ -23,6 +23,7 @@ from rushlight.compiler.backends.llvm.code import Code, Number
 # by the number of registers: rows of a panel, which should stay in the second-level cache, or the
 # first where panels are narrow; sums that suffice; and loads for each of their additions
 DEPTH, ENOUGH, LOADS = {16: 256, 32: 1024}, {16: 10, 32: 16}, {16: 0.7, 32: 0.55}
+COLUMN_DEPTH = 256  # the same where a lies by columns, of which a block reads a few elements each
 FAR = 4096  # bytes: elements so far apart are in pages, and maybe places of the cache, of their own
 FEW = 4  # columns that are FAR apart, and used once, to read at a time
 LARGE = 1 << 22  # bytes that no cache but the last has room for
@@ -137,7 +138,8 @@ class Plan:
 
     def slice(self, f: Code) -> int:
         """The depth that is done at a time; what remains is not less than a vector."""
-        share = ceil(self.s.k, ceil(self.s.k, DEPTH[self.registers]))
+        most = DEPTH[self.registers] if self.s.a_rows else COLUMN_DEPTH
+        share = ceil(self.s.k, ceil(self.s.k, most))
         depth = ceil(share, f.lanes) * f.lanes
         while 0 < self.s.k % depth < f.lanes < self.s.k:
             depth += f.lanes

@@ -17,6 +17,7 @@ from rushlight.ops.math import Exp
 from rushlight.ops.matmul import Linear
 from rushlight.ops.random import Uniform
 from rushlight.ops.softmax import LogSoftmax, Softmax
+from rushlight.ops.view import Expand
 
 from .graphs import Builder
 
@@ -64,6 +65,20 @@ def test_constants_are_folded():
     verify(after)
     assert body(after) == ["%4 = Add(%1, %3)"]
     assert isinstance(after.inputs[-1], Input) and after.inputs[-1].source == 6
+
+
+def test_constants_without_dims_are_folded_further():
+    b = Builder()
+    c = b.input(np.float32(3).reshape(()), "constant")
+    y = b.op(Expand, b.op(Mul, c, 2.0), shape=())
+    after = fold_constants(b.returns(y).graph)
+    assert body(after) == [] and after.inputs[-1].source.shape == ()
+
+
+def test_composites_of_nothing_stay():
+    b = Builder()
+    out = b.op(Softmax, b.input(X[:, :0]), dim=1)
+    assert body(expand(b.returns(out).graph)) == ["%2 = Softmax(%1)"]
 
 
 def test_equal_nodes_are_merged_and_numbers_told_apart():

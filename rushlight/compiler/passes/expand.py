@@ -348,6 +348,9 @@ def applies(node: Node) -> bool:
         return False
     if name == "Copy":
         return True
+    values = [v for v in (*node.inputs, *node.outputs) if isinstance(v, Value)]
+    if any([0 in v.shape for v in values]):  # ops know what of nothing is
+        return False
     floats = [v for v in node.inputs if isinstance(v, Value) and v.dtype.kind not in "iub"]
     plain = all([v.dtype in FLOATS for v in (*floats, node.outputs[0])])
     some = any([v.shape for v in (*floats, *node.outputs)])

@@ -26,7 +26,7 @@ def fold_constants(graph: Graph) -> Graph:
             continue
         arrays = apply(node, [known[v.number] if isinstance(v, Value) else v for v in node.inputs])
         for value, array in zip(node.outputs, arrays, strict=True):
-            known[value.number] = array = np.ascontiguousarray(stored(array, value))
-            array = array.reshape(value.shape)
+            array = np.ascontiguousarray(stored(array, value)).reshape(value.shape)  # not 1-dim
+            known[value.number] = array
             folded.inputs.append(Input(value, "constant", array))
     return Graph(folded.inputs, kept, folded.results, folded.updates, folded.fresh, folded.count)

@@ -78,10 +78,11 @@ def difference(program: Program, expected: Observation, got: Observation) -> Mis
     for text in got.warned:
         if "compiler failed" in text:
             return Mismatch("compiler error", text)
-    found = first(expected, got)
+    coarse = coarsest(program)
+    found = first(expected, got, coarse)
     if found is not None and found.kind == "value":
         for jitter in JITTER:
-            again = first(expected, observe(program, jitter=jitter))
+            again = first(expected, observe(program, jitter=jitter), coarse)
             if again is not None and where(again) <= where(found):
                 found.reason = "ill-conditioned"
     return found
@@ -92,10 +93,9 @@ def where(m: Mismatch) -> int:
     return int(m.detail.partition("call ")[2].partition(",")[0])
 
 
-def first(a: Observation, b: Observation) -> Mismatch | None:
+def first(a: Observation, b: Observation, coarse: float) -> Mismatch | None:
     """The first difference."""
     for k, (x, y) in enumerate(zip(a.calls, b.calls, strict=False)):
-        coarse = coarsest(x)
         for name in [*x, *[n for n in y if n not in x]]:
             problem = unlike(x.get(name), y.get(name), coarse)
             if problem:
@@ -126,9 +126,13 @@ def brief(x: np.ndarray) -> str:
     return np.array2string(x.ravel()[:6], precision=6, separator=",").replace("\n", "")
 
 
-def coarsest(facts: Any) -> float:
-    """The rounding of the least precise dtype in sight."""
-    return max([ROUNDING.get(a.dtype.name, 0.0) for a in facts.values() if a is not None])
+def coarsest(program: Program) -> float:
+    """The rounding of the least precise dtype that the program may compute in."""
+    text = program.source()
+    if "half()" in text:
+        return ROUNDING["float16"]
+    single = ("float32", "float()", "torch.tensor", "torch.zeros(", "torch.eye", "one_hot")
+    return ROUNDING["float32" if any(word in text for word in single) else "float64"]
 
 
 def close(x: np.ndarray, y: np.ndarray, rtol: float) -> bool:
@@ -181,13 +185,18 @@ def disagreement(graph: Graph, inputs: list[Any], results: dict[str, Any]) -> Mi
             if type(outputs) is not type(expected):
                 return Mismatch(f"{name} outcome", f"{expected!r} | {outputs!r}")
             continue
-        arrays = [a for a in (*inputs, *expected) if isinstance(a, np.ndarray)]
-        coarse = max([ROUNDING.get(a.dtype.name, 0.0) for a in arrays], default=0.0)
+        coarse = coarsest_of(graph)
         for v, x, y in zip(graph.ends(), expected, outputs, strict=True):
             if not close(x, y, coarse):
                 text = f"{v}: reference {brief(x)} | {name} {brief(y)}"
                 return Mismatch(name, text, unstable(graph, inputs, expected))
     return None
+
+
+def coarsest_of(graph: Graph) -> float:
+    """The rounding of the least precise dtype of a graph."""
+    values = [i.value for i in graph.inputs] + [v for n in graph.nodes for v in n.outputs]
+    return max([ROUNDING.get(v.dtype.name, 0.0) for v in values], default=0.0)
 
 
 def unstable(graph: Graph, inputs: list[Any], expected: list[Any]) -> str | None:
@@ -199,7 +208,6 @@ def unstable(graph: Graph, inputs: list[Any], expected: list[Any]) -> str | None
         moved = [jittered(a.copy(), jitter) if isinstance(a, np.ndarray) else a for a in inputs]
         pipeline.build(graph, "reference").run(moved, outputs)
         rl.set_rng_state(state)
-        coarse = max([ROUNDING.get(a.dtype.name, 0.0) for a in outputs], default=0.0)
-        if not all(close(x, y, coarse) for x, y in zip(expected, outputs, strict=True)):
+        if not all(close(x, y, coarsest_of(graph)) for x, y in zip(expected, outputs, strict=True)):
             return "ill-conditioned"
     return None

@@ -1,0 +1,136 @@
+"""A bounded sample of random training steps; `python -m tests.compiler.fuzz.run` takes more."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+from rushlight.compiler.backends.llvm import math
+from rushlight.ops import arithmetic
+from tests.compiler.fuzz.compare import check
+from tests.compiler.fuzz.growth import generate
+from tests.compiler.fuzz.observe import observe
+from tests.compiler.fuzz.program import Call, Input, Line, Program
+from tests.compiler.fuzz.run import Report, Worker, shortest
+from tests.compiler.fuzz.worker import checked
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+pytestmark = pytest.mark.fuzz
+PER_TEST, TESTS = 20, 8
+
+
+@pytest.mark.parametrize("start", range(0, PER_TEST * TESTS, PER_TEST))
+def test_compiled_programs_agree_with_eager_ones(start):
+    captured = 0
+    for seed in range(start, start + PER_TEST):
+        program = generate(seed)
+        outcome = checked(program)
+        captured += outcome.captured
+        found = outcome.mismatch
+        if found is not None and not found.reason:
+            small = shortest(program, found.kind)
+            pytest.fail(f"seed {seed}: {found}\n{small.source()}", pytrace=False)
+    assert captured > PER_TEST / 2  # else little was compared
+
+
+def test_excuses_are_rare():
+    """An excuse that covers much would hide mistakes."""
+    outcomes = [checked(generate(seed)).mismatch for seed in range(10_000, 10_030)]
+    assert sum(m is not None for m in outcomes) <= 1, [str(m) for m in outcomes if m]
+
+
+def test_programs_do_what_training_steps_do():
+    """The sample is of use: most differentiate, many update, some write, all say how often."""
+    texts = [generate(seed).source() for seed in range(200)]
+    for word, least in {"backward": 100, ".step()": 60, "_(": 40, "nn.": 80, "no_grad": 8}.items():
+        assert sum(word in text for text in texts) >= least, word
+
+
+STEP = Program(
+    1,
+    setup=(
+        Line("p0 = torch.ones(3, requires_grad=True)", ("p0",)),
+        Line("o0 = torch.optim.SGD([p0], lr=0.1, momentum=0.9)", ("o0",)),
+    ),
+    inputs=(Input("x0", (3,), "float32"), Input("x1", (2, 3), "float32")),
+    body=(
+        Line("v0 = torch.tanh(x0 * p0)", ("v0",)),
+        Line("v1 = x1 + 1", ("v1",)),
+        Line("l0 = (v0 ** 2).sum()", ("l0",)),
+        Line("o0.zero_grad()"),
+        Line("l0.backward()"),
+        Line("o0.step()"),
+    ),
+    returns=("v0", "v1", "l0"),
+)
+
+
+def test_a_right_program_agrees():
+    outcome = check(STEP)
+    assert outcome.mismatch is None and outcome.eager is None and outcome.captured == 1
+
+
+def test_wrong_native_code_is_noticed(monkeypatch):
+    monkeypatch.setitem(math.FLOAT_OPS, "add", "fsub")
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", "")
+    found = check(STEP).mismatch
+    assert found is not None and found.kind == "value" and not found.reason
+
+
+def test_wrong_formulas_are_noticed(monkeypatch):
+    monkeypatch.setattr(arithmetic.Mul, "scalar", lambda self, s, input, other: input + other)
+    found = check(STEP).mismatch
+    assert found is not None and found.kind == "value"
+
+
+def test_stale_state_is_noticed():
+    """A compiled function that forgets an update."""
+    expected = observe(STEP)
+
+    def forgetful(step):
+        run = rl.compile(step)
+
+        def wrapped(*arguments):
+            p = step.__globals__["p0"]
+            before = p.detach().clone()
+            out = run(*arguments)
+            p.data.copy_(before)
+            return out
+
+        return wrapped
+
+    from tests.compiler.fuzz.compare import difference
+
+    found = difference(STEP, expected, observe(STEP, forgetful))
+    assert found is not None and "p0" in found.detail
+
+
+def test_programs_shrink_to_what_matters(monkeypatch):
+    monkeypatch.setattr(arithmetic.Mul, "scalar", lambda self, s, input, other: input + other)
+    long = replace(STEP, calls=(Call(),) * 5)
+    small = shortest(long, "value")
+    assert len(small.body) < 4 and len(small.calls) == 3
+    assert "x1 + 1" not in small.source()
+
+
+def test_a_worker_answers_and_its_death_is_an_answer():
+    worker = Worker()
+    assert worker.ask(3)["seed"] == 3
+    os.kill(worker.process.pid, 9)
+    answer = worker.ask(4)
+    assert answer["mismatch"]["kind"] == "died"
+    report = Report()
+    report.add(json.loads(json.dumps(answer)))
+    assert "DIFFER: died, seeds [4]" in str(report)
+    assert worker.ask(5)["seed"] == 5  # by another process
+    worker.stop()
+
+
+def test_arguments_may_lie_column_by_column():
+    a = Input("x0", (3, 2), "float32", turned=True).values(np.random.default_rng(0), None)
+    assert a.flags.f_contiguous and not a.flags.c_contiguous

@@ -109,11 +109,20 @@ def test_windows_of_zeros():
     check(b)
 
 
+def test_a_part_of_no_elements():
+    """An op writes it, to its place in the whole."""
+    b = Builder()
+    y = b.op(math.Exp, b.input(normal(4, 1)))
+    b.returns(b.op(pad.ConstantPad, y, pads=((0, 0), (-1, 1)), value=2.5))
+    check(b, native=False)
+
+
 def test_rearrangements():
     b = Builder()
     x = b.input(normal(3, 4, 5))
     b.returns(
         b.op(shaping.Flip, x, dims=(0, 2)),
+        b.op(shaping.Flip, b.input(normal()), dims=()),
         b.op(shaping.Roll, x, shifts=(2, -1), dims=(2, 1)),
         b.op(shaping.Tril, x, diagonal=1),
         b.op(shaping.Triu, x, diagonal=-1),

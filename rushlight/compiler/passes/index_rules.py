@@ -101,6 +101,8 @@ def pad(w: Writer, node: Node) -> Made:
 
 def flip(w: Writer, node: Node) -> Made:
     """Elements read backwards."""
+    if not node.inputs[0].shape:
+        return [node.inputs[0]]
     x, dims = node.inputs[0], [d % len(node.inputs[0].shape) for d in node.params["dims"]]
     index = tuple([slice(None, None, -1 if d in dims else 1) for d in range(len(x.shape))])
     return [w.node(BasicIndex, [x], x.shape, x.dtype, index=index)]

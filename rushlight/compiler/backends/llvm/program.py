@@ -165,7 +165,10 @@ class Native:
         readers = [
             self.reader(v) if isinstance(v, Value) else (lambda i, o, v=v: v) for v in node.inputs
         ]
-        writers = [(v, self.array_of(v)) for v in node.outputs]
+        writers = [
+            (v, self.array_of(v) if v.number in self.places else self.reader(v))
+            for v in node.outputs
+        ]
 
         def call(inputs: list[Any], outputs: list[Any]) -> None:
             operands = [read(inputs, outputs) for read in readers]

@@ -184,8 +184,30 @@ class Op:
     def make_bind(self) -> Callable[..., Any]:
         """The function that applies the op."""
 
+        op, forward, differentiable = self, self.forward, self.differentiable
+
         def bind(*inputs: Any, **params: Any) -> Any:
-            return run(self, inputs, params)
+            if state.busy:
+                return run(op, inputs, params)
+            arrays, tracked = [], False
+            for t in inputs:
+                if isinstance(t, Tensor):
+                    arrays.append(t._array)
+                    tracked = tracked or t._tracked
+                else:
+                    arrays.append(t)
+            out = forward(arrays, params)
+            result: Any
+            if out.__class__ is ndarray:
+                result = wrap(out)
+            elif out.__class__ is tuple or out.__class__ is list:
+                result = [wrap(o if o.__class__ is ndarray else asarray(o)) for o in out]
+            else:
+                result = wrap(asarray(out))
+            if tracked and differentiable and modes.grad:
+                if result.__class__ is list or result._array.dtype in DIFFERENTIABLE:
+                    record(op, inputs, result, params)
+            return result
 
         return bind
 
@@ -685,6 +707,8 @@ def packed(a: Any) -> np.ndarray[Any, Any]:
     """C-contiguous: everything but elementwise results is, as in torch (NumPy keeps the input's
     order).
     """
+    if a.__class__ is ndarray and a.flags.c_contiguous:
+        return a
     return np.array(a, order="C", copy=None)
 
 

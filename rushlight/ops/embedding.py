@@ -8,16 +8,17 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import Op
+from rushlight.ops.places import add_rows, inside
 
 
 def look_up(weight: Any, index: Any) -> Any:
     """Rows of weight, after checking the indices."""
-    if index.size and (index.min() < 0 or index.max() >= len(weight)):
+    if not inside(index, 0, len(weight)):
         bad = index.min() if index.min() < 0 else index.max()
         raise IndexError(
             f"index out of range in self: index {bad} of a table with {len(weight)} rows."
         )
-    return np.take(weight, index, 0)
+    return weight.take(index, 0)
 
 
 class Embedding(Op):
@@ -46,7 +47,8 @@ class EmbeddingGrad(Op):
         flat = index.reshape(-1)
         g = g.reshape(len(flat), g.shape[-1])
         g = g.astype(dtypes.float32) if d in dtypes.HALVES else g
-        out = add_rows(g, flat, rows)
+        out = np.zeros((rows, g.shape[1]), g.dtype)
+        add_rows(out, flat, g)
         if by_frequency:
             out /= np.maximum(np.bincount(flat, minlength=rows), 1).astype(out.dtype)[:, None]
         if padding_idx is not None and padding_idx >= 0:
@@ -63,21 +65,3 @@ class EmbeddingGrad(Op):
             )
             gg = gg / gg.new_tensor(counts).unsqueeze(1)
         return Embedding.bind(gg, index, padding_idx=None, by_frequency=False)
-
-
-def add_rows(g: np.ndarray, index: np.ndarray, rows: int) -> np.ndarray:
-    """Rows of g (M, D) added into zeros (rows, D) at index (M); a sparse product, which is many
-    times faster than ``add.at``.
-    """
-    if len(index) < 64 or g.dtype not in dtypes.FLOATS:
-        out = np.zeros((rows, g.shape[1]), g.dtype)
-        np.add.at(out, index, g)
-        return out
-    from scipy.sparse import csr_matrix
-
-    order = np.argsort(index, kind="stable")
-    starts = np.zeros(rows + 1, np.int64)
-    np.cumsum(np.bincount(index, minlength=rows), out=starts[1:])
-    return np.asarray(
-        csr_matrix((np.ones(len(index), g.dtype), order, starts), shape=(rows, len(index))) @ g
-    )

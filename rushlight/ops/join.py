@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.core.op import Op
+from rushlight.core.op import Op, packed
 
 
 class Cat(Op):
@@ -11,8 +11,7 @@ class Cat(Op):
     variadic = True
 
     def eager(self, xp, *tensors, dim):
-        # several transposed tensors would stay so
-        return xp.ascontiguousarray(xp.concatenate(tensors, dim))
+        return packed(xp.concatenate(tensors, dim))  # several transposed tensors would stay so
 
     def grads(self, g, needs, specs, dim):
         out, at = [], 0
@@ -28,8 +27,11 @@ class Stack(Op):
     variadic = True
 
     def eager(self, xp, *tensors, dim):
-        lead = (slice(None),) * dim
-        return xp.ascontiguousarray(xp.concatenate([t[(*lead, None, ...)] for t in tensors], dim))
+        shape = tensors[0].shape
+        if dim < len(shape):  # neighbours along dim, which is then divided
+            joined = packed(xp.concatenate(tensors, dim))
+            return joined.reshape(*shape[:dim], len(tensors), *shape[dim:])
+        return packed(xp.concatenate([t[..., None] for t in tensors], dim))
 
     def grads(self, g, needs, dim):
         return [g.select(dim, i) if need else None for i, need in enumerate(needs)]

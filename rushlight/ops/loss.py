@@ -18,6 +18,7 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.activation import LogSigmoid
+from rushlight.ops.sums import summed
 
 
 def wide(x: Any) -> Any:
@@ -29,7 +30,7 @@ def reduce(loss: np.ndarray, reduction: str) -> Any:
     """The reduction of an array of losses."""
     if reduction == "none":
         return loss
-    total = np.add.reduce(loss, None)
+    total = summed(loss)
     return total if reduction == "sum" else total / (loss.size or loss.dtype.type(np.nan))
 
 
@@ -306,7 +307,7 @@ class Classes:
 
     def total(self, weights: np.ndarray | None) -> Any:
         """What a mean divides by."""
-        return float(self.safe.size) if weights is None else np.add.reduce(weights, None)
+        return float(self.safe.size) if weights is None else summed(weights)
 
 
 def size_error(logp: np.ndarray, target: np.ndarray, want: Any) -> Exception:
@@ -337,7 +338,7 @@ def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_inde
     if w is not None:
         loss = np.where(w == 0, 0, loss * w).astype(loss.dtype, copy=False)
     if reduction != "none":
-        loss = np.add.reduce(loss, None)
+        loss = summed(loss)
         if reduction == "mean":
             total = classes.total(w)
             loss = loss / total if total else loss * np.nan

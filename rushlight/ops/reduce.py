@@ -12,6 +12,7 @@ from rushlight.core.op import Op, Reduction, packed
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.join import Cat
+from rushlight.ops.sums import summed
 
 
 def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
@@ -26,6 +27,11 @@ def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
 def count_of(shape: tuple[int, ...], dim: Any) -> int:
     """How many elements become one."""
     return math.prod(shape if dim is None else [shape[d] for d in dim])
+
+
+def remaining(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
+    """The sizes of the dims that are not reduced."""
+    return () if dim is None else tuple([n for i, n in enumerate(shape) if i not in dim])
 
 
 def widened(x: Any) -> Any:
@@ -49,18 +55,15 @@ def no_complex(name: str, d: Any) -> None:
 class Sum(Reduction):
     """Sum over ``dim``; integers and bool add up as int64."""
 
-    reducer = np.add.reduce
+    reducer = staticmethod(summed)
+    fast = dtypes.FLOATS | {dtypes.int64}
 
     def eager(self, xp, input, *, dim, keepdim):
         d = input.dtype
         if d in dtypes.HALVES:
-            return packed(
-                xp.add.reduce(input.astype(dtypes.float32), dim, None, None, keepdim).astype(d)
-            )
+            return packed(summed(input.astype(dtypes.float32), dim, None, None, keepdim).astype(d))
         return packed(
-            xp.add.reduce(
-                input, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim
-            )
+            summed(input, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim)
         )
 
     def backward_name(self, params):
@@ -76,7 +79,7 @@ class Mean(Reduction):
 
     @staticmethod
     def reducer(x, dim, dtype=None, out=None, keepdim=False):
-        total = np.add.reduce(x, dim, dtype, out, keepdim)
+        total = summed(x, dim, dtype, out, keepdim)
         total /= x.size if dim is None else count_of(x.shape, dim)
         return total
 
@@ -88,7 +91,7 @@ class Mean(Reduction):
                 f"{dtypes.of[input.dtype].name}; convert with .float(), or pass dtype=."
             )
         wide = widened(input)
-        total = np.asarray(np.add.reduce(wide, dim, None, None, keepdim))
+        total = np.asarray(summed(wide, dim, None, None, keepdim))
         return narrowed(
             total / np.asarray(count_of(input.shape, dim), total.real.dtype), input.dtype
         )
@@ -110,7 +113,7 @@ class Nansum(Reduction):
             return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
         wide = widened(input)
         return narrowed(
-            np.add.reduce(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim), input.dtype
+            summed(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim), input.dtype
         )
 
     def grad(self, g, input, dim, keepdim):
@@ -123,6 +126,7 @@ class Prod(Reduction):
     """Product over ``dim``, None or one dim; integers and bool multiply as int64."""
 
     reducer = np.multiply.reduce
+    fast = dtypes.FLOATS | {dtypes.int64}
 
     def eager(self, xp, input, *, dim, keepdim):
         d = input.dtype
@@ -178,6 +182,8 @@ def shared_among_equal(g: Tensor, input: Tensor, out: Tensor, dim: Any, keepdim:
 class Extremum(Reduction, abstract=True):
     """The largest or smallest; NaN if any is. Equal elements share the gradient."""
 
+    fast = dtypes.FLOATS | dtypes.INTEGER_TYPES
+
     def eager(self, xp, input, *, dim, keepdim):
         no_complex(type(self).__name__.lower(), input.dtype)
         return narrowed(self.reducer(widened(input), dim, None, None, keepdim), input.dtype)
@@ -230,6 +236,9 @@ class Aminmax(Op):
 class AnyTrue(Reduction):
     """Whether any element over ``dim`` is nonzero; uint8 answers in uint8."""
 
+    reducer = np.logical_or.reduce
+    fast = frozenset({dtypes.bool_})
+
     def eager(self, xp, input, *, dim, keepdim):
         out = packed(np.logical_or.reduce(widened(input), dim, None, None, keepdim))
         return out.astype(np.uint8) if input.dtype == np.uint8 else out
@@ -237,6 +246,9 @@ class AnyTrue(Reduction):
 
 class AllTrue(Reduction):
     """Whether all elements over ``dim`` are nonzero; uint8 answers in uint8."""
+
+    reducer = np.logical_and.reduce
+    fast = frozenset({dtypes.bool_})
 
     def eager(self, xp, input, *, dim, keepdim):
         out = packed(np.logical_and.reduce(widened(input), dim, None, None, keepdim))

@@ -13,24 +13,18 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.copy import cast_array
 from rushlight.ops.create import zeros
-
-
-def grid(index: Any, dim: int) -> tuple[Any, ...]:
-    """NumPy index that reads or writes element ``index`` of ``dim`` at each place."""
-    where = list(np.ogrid[tuple([slice(n) for n in index.shape])])
-    where[dim] = index
-    return tuple(where)
+from rushlight.ops.places import add_rows, combine_at, flat_places, inside
 
 
 def check_index(name: str, x: Any, index: Any, dim: int) -> None:
     """Index tensors hold int64 in range; a negative index is an error, unlike in ``x[index]``."""
-    if index.dtype not in (dtypes.int64, dtypes.int32):
+    if index.dtype is not dtypes.int64 and index.dtype is not dtypes.int32:
         raise DTypeError(
             f"{name}(): Expected dtype int64 for index, but got {dtypes.of[index.dtype].name}; "
             "convert it with .long()."
         )
     n = x.shape[dim] if x.ndim else 1
-    if index.size and (int(index.min()) < 0 or int(index.max()) >= n):
+    if not inside(index, 0, n):
         bad = int(index.max()) if int(index.max()) >= n else int(index.min())
         kind = IndexError if name in ("index_select", "take") else RuntimeError
         raise kind(f"{name}(): index {bad} is out of bounds for dimension {dim} with size {n}")
@@ -62,9 +56,7 @@ class Gather(Op):
         check_index("gather", input, index, dim)
         if not input.ndim:
             return np.broadcast_to(input, index.shape).copy()
-        if not index.ndim:
-            return input.reshape(-1)[index]
-        return input[grid(index, dim)]
+        return input.reshape(-1).take(flat_places(index, dim, input.shape))
 
     def grad_input(self, g, index, input_spec, dim):
         return ScatterAdd.bind(zeros(*input_spec), index, g, dim=dim)
@@ -72,11 +64,9 @@ class Gather(Op):
 
 def trimmed(src: Any, index: Any) -> Any:
     """The part of src that index covers."""
-    return (
-        src[tuple([slice(n) for n in index.shape])]
-        if isinstance(src, np.ndarray) and src.ndim
-        else src
-    )
+    if src.shape == index.shape or not src.ndim:
+        return src
+    return src[tuple([slice(n) for n in index.shape])]
 
 
 class Scatter(Op):
@@ -95,12 +85,14 @@ class Scatter(Op):
         index, src, dim = others[0], others[1], params["dim"]
         check_scatter("scatter", x, index, src, dim)
         if index.size:
-            values = trimmed(src, index)
-            at(x)[grid(at(index), dim)] = (
-                at(values)
-                if isinstance(values, np.ndarray)
-                else cast_array(np.asarray(values), x.dtype)
-            )
+            if isinstance(src, np.ndarray):
+                values = trimmed(src, index).reshape(-1)
+            else:
+                values = cast_array(np.asarray(src), x.dtype)
+            flat = x.reshape(-1)
+            flat[flat_places(index, dim, x.shape).reshape(-1)] = values
+            if not x.flags.c_contiguous:
+                x[...] = flat.reshape(x.shape)
 
     def grad_input(self, g, index, dim):
         return Scatter.bind(g, index, 0, dim=dim)
@@ -152,7 +144,7 @@ class ScatterAdd(Op):
         index, src, dim = others[0], others[1], params["dim"]
         check_scatter("scatter_add", x, index, src, dim)
         if index.size:
-            np.add.at(at(x), grid(at(index), dim), at(trimmed(src, index)))
+            combine_at(np.add, x, flat_places(index, dim, x.shape), trimmed(src, index))
 
     def grad_input(self, g):
         return g
@@ -170,11 +162,8 @@ class IndexSelect(Op):
                 f"index_select(): Index is supposed to be a vector, but it has shape {index.shape}."
             )
         check_index("index_select", input, index, dim)
-        return (
-            np.take(at(input), at(index), dim)
-            if input.ndim
-            else np.take(at(input), at(index), 0).reshape(())
-        )
+        out = at(input).take(at(index), dim)
+        return out if input.ndim else out.reshape(())
 
     def grad_input(self, g, index, input_spec, dim):
         return IndexAdd.bind(zeros(*input_spec), index, g, dim=dim)
@@ -200,8 +189,15 @@ def check_slices(name: str, x: Any, index: Any, source: Any, dim: int) -> None:
                 f"{dim} of {x.shape} need {expected}."
             )
     n = x.shape[dim] if x.ndim else 1
-    if index.size and (int(index.min()) < -n or int(index.max()) >= n):
+    if not inside(index, -n, n):
         raise IndexError(f"{name}(): index out of range for dimension {dim} with size {n}")
+
+
+def slice_places(index: Any, dim: int, shape: tuple[int, ...]) -> Any:
+    """The places of slices ``index`` of ``dim`` in contiguous memory of ``shape``."""
+    index = (at(index) % shape[dim]).reshape((-1,) + (1,) * (len(shape) - 1 - dim))
+    whole = (*shape[:dim], len(index), *shape[dim + 1 :])
+    return flat_places(np.broadcast_to(index, whole), dim, shape)
 
 
 class IndexAdd(Op):
@@ -217,7 +213,11 @@ class IndexAdd(Op):
     def store(self, x, others, params):
         index, source, dim = others[0], others[1], params["dim"]
         check_slices("index_add", x, index, source, dim)
-        np.add.at(at(x), (slice(None),) * dim + (at(index),), at(source))
+        if dim == 0:
+            add_rows(at(x), at(index), at(source))
+        else:
+            where = slice_places(index, dim, x.shape)
+            combine_at(np.add, x, where, source)
 
     def grad_input(self, g):
         return g
@@ -416,11 +416,13 @@ class Put(Op):
                 "as many."
             )
         check_flat("put_", x, index)
-        where = np.unravel_index(index.reshape(-1) % max(x.size, 1), x.shape) if x.ndim else ()
         if params["accumulate"]:
-            np.add.at(x, where, source.reshape(-1) if x.ndim else source.sum())
+            combine_at(np.add, x, index, source)
         elif source.size:
-            x[where] = source.reshape(-1) if x.ndim else source.reshape(-1)[-1]
+            flat = x.reshape(-1)
+            flat[index.reshape(-1)] = source.reshape(-1)
+            if not x.flags.c_contiguous:
+                x[...] = flat.reshape(x.shape)
 
     def grad_input(self, g, index, source_spec, accumulate):
         return g if accumulate else Put.bind(g, index, zeros(*source_spec), accumulate=False)
@@ -436,7 +438,7 @@ def check_flat(name: str, x: Any, index: Any) -> None:
             f"{name}(): Expected a long tensor for index, but got {dtypes.of[index.dtype].name}; "
             "convert it with .long()."
         )
-    if index.size and (not x.size or int(index.min()) < -x.size or int(index.max()) >= x.size):
+    if not inside(index, -x.size, x.size):
         raise IndexError(f"{name}(): index out of range for a tensor of {x.size} elements.")
 
 
@@ -445,9 +447,7 @@ class Take(Op):
 
     def eager(self, xp, input, index):
         check_flat("take", input, index)
-        return (
-            np.take(input.reshape(-1), index) if input.size else np.empty(index.shape, input.dtype)
-        )
+        return input.reshape(-1).take(index) if input.size else np.empty(index.shape, input.dtype)
 
     def grad_input(self, g, index, input_spec):
         return Put.bind(zeros(*input_spec), index, g, accumulate=True)
@@ -478,8 +478,8 @@ class ScatterReduce(Op):
         index, src, dim = others[0], others[1], params["dim"]
         check_scatter("scatter_reduce", x, index, src, dim)
         if index.size:
-            where = grid(at(index), dim)
-            combine(at(x), where, at(trimmed(src, index)), params["reduce"], params["include_self"])
+            places = flat_places(index, dim, x.shape)
+            combine(x, places, trimmed(src, index), params["reduce"], params["include_self"])
 
     def grads(self, g, needs, input, index, src, out, dim, reduce, include_self):
         if reduce == "sum":
@@ -537,22 +537,18 @@ def without_one(factor: Any, zero: Any, count: Any, total: Any, rest: Any, out: 
     ) * zero.logical_not().to(rest)
 
 
-def combine(x: Any, where: Any, values: Any, reduce: str, include_self: bool) -> None:
-    """Reduce values into x at the given places."""
-    ufunc = REDUCERS[reduce]
+def combine(x: Any, places: Any, values: Any, reduce: str, include_self: bool) -> None:
+    """Reduce values into x at places that count along its elements."""
+    wide = x.astype(np.float32) if x.dtype in dtypes.HALVES else x
+    flat, places = wide.reshape(-1), places.reshape(-1)
     if not include_self:
-        x[where] = {"sum": 0, "mean": 0, "prod": 1}.get(reduce, extreme(x.dtype, reduce))
-    if x.dtype in dtypes.HALVES:
-        wide = x.astype(np.float32)
-        ufunc.at(wide, where, values.astype(np.float32))
-        x[...] = wide
-    else:
-        ufunc.at(x, where, values)
+        flat[places] = {"sum": 0, "mean": 0, "prod": 1}.get(reduce, extreme(x.dtype, reduce))
+    REDUCERS[reduce].at(flat, places, values.reshape(-1).astype(flat.dtype, copy=False))
     if reduce == "mean":
-        n = np.full(x.shape, 1 if include_self else 0)
-        np.add.at(n, where, 1)
-        n = np.maximum(n, 1)
-        x[...] = x // n if x.dtype in dtypes.INTEGER_TYPES else x / n
+        n = np.maximum(np.bincount(places, minlength=flat.size) + include_self, 1)
+        flat = flat // n if x.dtype in dtypes.INTEGER_TYPES else flat / n.astype(flat.real.dtype)
+    if reduce == "mean" or wide is not x or not x.flags.c_contiguous:
+        x[...] = flat.reshape(x.shape)
 
 
 def extreme(d: Any, reduce: str) -> Any:
@@ -580,8 +576,9 @@ class IndexReduce(Op):
     def store(self, x, others, params):
         index, source, dim = others[0], others[1], params["dim"]
         check_slices("index_reduce", x, index, source, dim)
-        where = (slice(None),) * dim + (at(index),)
-        combine(at(x), where, at(source), params["reduce"], params["include_self"])
+        if source.size:
+            places = slice_places(index, dim, at(x).shape)
+            combine(x, places, source, params["reduce"], params["include_self"])
 
     def grads(self, g, needs, input, index, source, out, dim, reduce, include_self):
         shape = [1] * max(source.ndim, 1)

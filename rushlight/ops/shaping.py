@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import wrap
+
+FORWARD, BACKWARD = slice(None), slice(None, None, -1)
 
 
 class Flip(Op):
     """The order of the elements reversed along ``dims``."""
 
     def eager(self, xp, input, *, dims):
-        return np.array(np.flip(input, dims) if dims else input, order="C")  # always a copy
+        index = [FORWARD] * input.ndim
+        for d in dims:
+            index[d] = BACKWARD
+        return input[tuple(index)].copy()
 
     def grad(self, g, dims):
         return Flip.bind(g, dims=dims)
@@ -22,21 +30,44 @@ class Roll(Op):
     """Elements moved ``shifts`` places along ``dims``; what leaves at one end enters the other."""
 
     def eager(self, xp, input, *, shifts, dims):
-        return packed(np.roll(input, shifts, dims))
+        for shift, dim in zip(shifts, dims, strict=True):
+            n = input.shape[dim]
+            at = n - shift % n if n else 0
+            lead = (FORWARD,) * dim
+            parts = input[(*lead, slice(at, None))], input[(*lead, slice(0, at))]
+            input = np.concatenate(parts, dim)
+        return packed(input) if dims else input.copy()
 
     def grad(self, g, shifts, dims):
         return Roll.bind(g, shifts=tuple([-s for s in shifts]), dims=dims)
+
+
+@functools.lru_cache(maxsize=16)
+def triangle(rows: int, columns: int, diagonal: int, lower: bool, itemsize: int) -> Any:
+    """All bits where a triangle is, none elsewhere; not to be written to."""
+    mask = np.tri(rows, columns, diagonal if lower else diagonal - 1, bool)
+    return np.negative(mask if lower else ~mask, dtype=f"i{itemsize}")
+
+
+def keep_triangle(x: Any, diagonal: int, lower: bool) -> Any:
+    """x with zeros outside of a triangle of its last two dims."""
+    rows, columns = x.shape[-2:]
+    if rows * columns <= 2**18 and x.itemsize <= 8:
+        bits = triangle(rows, columns, diagonal, lower, x.itemsize)
+        return packed(np.bitwise_and(x.view(bits.dtype), bits).view(x.dtype))
+    out = np.zeros(x.shape, x.dtype)
+    for i in range(rows):
+        edge = max(i + diagonal + lower, 0)
+        where = slice(0, edge) if lower else slice(edge, None)
+        out[..., i, where] = x[..., i, where]
+    return out
 
 
 class Tril(Op):
     """The lower triangle of the last two dims up to ``diagonal``; the rest is zero."""
 
     def eager(self, xp, input, *, diagonal):
-        return packed(
-            np.where(
-                np.tri(*input.shape[-2:], k=diagonal, dtype=bool), input, np.zeros((), input.dtype)
-            )
-        )
+        return keep_triangle(input, diagonal, True)
 
     def grad(self, g, diagonal):
         return Tril.bind(g, diagonal=diagonal)
@@ -46,13 +77,7 @@ class Triu(Op):
     """The upper triangle of the last two dims from ``diagonal``; the rest is zero."""
 
     def eager(self, xp, input, *, diagonal):
-        return packed(
-            np.where(
-                np.tri(*input.shape[-2:], k=diagonal - 1, dtype=bool),
-                np.zeros((), input.dtype),
-                input,
-            )
-        )
+        return keep_triangle(input, diagonal, False)
 
     def grad(self, g, diagonal):
         return Triu.bind(g, diagonal=diagonal)
@@ -63,9 +88,12 @@ class DiagEmbed(Op):
 
     def eager(self, xp, input, *, offset, dim1, dim2):
         n = input.shape[-1] + abs(offset)
-        out = np.zeros((*input.shape[:-1], n, n), input.dtype)
-        i = np.arange(input.shape[-1])
-        out[..., i + max(-offset, 0), i + max(offset, 0)] = input
+        out = np.zeros((*input.shape[:-1], n * n), input.dtype)
+        start = offset if offset >= 0 else -offset * n
+        out[..., start :: n + 1][..., : input.shape[-1]] = input
+        out = out.reshape(*input.shape[:-1], n, n)
+        if (dim1, dim2) == (input.ndim - 1, input.ndim):
+            return out
         return packed(np.moveaxis(out, (-2, -1), (dim1, dim2)))
 
     def grad(self, g, offset, dim1, dim2):

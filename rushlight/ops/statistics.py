@@ -11,7 +11,8 @@ from rushlight import dtypes
 from rushlight.core.op import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
-from rushlight.ops.reduce import Mean, Sum, count_of, kept, narrowed, widened
+from rushlight.ops.reduce import Mean, Sum, count_of, kept, narrowed, remaining, widened
+from rushlight.ops.sums import summed
 
 
 class Variance(Reduction, abstract=True):
@@ -29,9 +30,14 @@ class Variance(Reduction, abstract=True):
             )
         wide = widened(input)
         n = count_of(input.shape, dim)
-        off = wide - np.add.reduce(wide, dim, None, None, True) / n
+        if wide.dtype is dtypes.float32 and wide.size < 2048:  # exact enough to need no more
+            off = wide.astype(np.float64)
+            off -= np.add.reduce(off, dim, None, None, True) / n
+            off *= off
+            return np.add.reduce(off, dim, None, None, keepdim) / max(n - correction, 0)
+        off = wide - summed(wide, dim, None, None, True) / n
         # What the mean's rounding adds to every element; without it equal values have no variance.
-        rest = abs(np.add.reduce(off, dim, None, None, keepdim)) ** 2 / n
+        rest = abs(summed(off, dim, None, None, keepdim)) ** 2 / n
         if wide.dtype in dtypes.COMPLEX_TYPES:
             square = off.real**2 + off.imag**2
         elif dim is None and not keepdim:
@@ -39,7 +45,7 @@ class Variance(Reduction, abstract=True):
             return np.maximum(flat.dot(flat) - rest, 0) / max(n - correction, 0)
         else:
             square = np.multiply(off, off, off)
-        total = np.add.reduce(square, dim, None, None, keepdim) - rest
+        total = summed(square, dim, None, None, keepdim) - rest
         return np.maximum(total, 0) / max(n - correction, 0)
 
 
@@ -82,14 +88,12 @@ class Logsumexp(Reduction):
     def eager(self, xp, input, *, dim, keepdim):
         wide = widened(input)
         if not input.size:
-            return narrowed(
-                np.log(np.add.reduce(np.exp(wide), dim, None, None, keepdim)), input.dtype
-            )
+            return narrowed(np.log(summed(np.exp(wide), dim, None, None, keepdim)), input.dtype)
         top = np.maximum.reduce(wide.real, dim, None, None, True)
         top = np.where(np.isinf(top), 0, top)
-        out = np.log(np.add.reduce(np.exp(wide - top), dim, None, None, True)) + top
+        out = np.log(summed(np.exp(wide - top), dim, None, None, True)) + top
         return narrowed(
-            out if keepdim else out.reshape(np.add.reduce(wide, dim, None, None, False).shape),
+            out if keepdim else out.reshape(remaining(input.shape, dim)),
             input.dtype,
         )
 
@@ -111,7 +115,7 @@ class VectorNorm(Reduction):
             if dim is None and not keepdim:
                 flat = input.ravel("K")
                 return np.sqrt(flat.dot(flat))
-            return narrowed(np.sqrt(np.add.reduce(input * input, dim, None, None, keepdim)), d)
+            return narrowed(np.sqrt(summed(input * input, dim, None, None, keepdim)), d)
         size = np.abs(widened(input))
         return narrowed(vector_norm(size, dim, keepdim, ord), dtypes.REAL_OF.get(d, d))
 
@@ -125,15 +129,15 @@ class VectorNorm(Reduction):
 def vector_norm(size: Any, dim: Any, keepdim: bool, ord: float) -> Any:
     """The norm from absolute values."""
     if ord == 2:
-        return np.sqrt(np.add.reduce(size * size, dim, None, None, keepdim))
+        return np.sqrt(summed(size * size, dim, None, None, keepdim))
     if ord == 1:
-        return np.add.reduce(size, dim, None, None, keepdim)
+        return summed(size, dim, None, None, keepdim)
     if ord == 0:
-        return np.add.reduce(size != 0, dim, size.dtype, None, keepdim)
+        return summed(size != 0, dim, size.dtype, None, keepdim)
     if math.isinf(ord):
         reducer, start = (np.maximum, 0) if ord > 0 else (np.minimum, math.inf)
         return reducer.reduce(size, dim, None, None, keepdim, start)
-    return np.add.reduce(size**ord, dim, None, None, keepdim) ** (1 / ord)
+    return summed(size**ord, dim, None, None, keepdim) ** (1 / ord)
 
 
 def vector_norm_gradient(g: Tensor, x: Tensor, norm: Tensor, dim: Any, ord: float) -> Tensor:

@@ -34,6 +34,8 @@ def wrap_dim(dim: Any, ndim: int) -> int:
     """dim in [-ndim, ndim) as one in [0, ndim); a 0-dim tensor counts as one dim. IndexError
     otherwise.
     """
+    if dim.__class__ is int and -ndim <= dim < ndim:
+        return dim if dim >= 0 else dim + ndim  # type: ignore[no-any-return]
     d = dim.__index__()
     n = ndim or 1
     if not -n <= d < n:

@@ -29,6 +29,8 @@ BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 def getitem(self: Tensor, key: Any) -> Tensor:
     """``self[key]``."""
     x = self._array
+    if key.__class__ is Tensor and key._array.dtype is dtypes.int64 and key._array.ndim and x.ndim:
+        return Index.bind(self, key, pattern=(True,))
     index = plain(x, key)
     if index is not None:
         try:

@@ -26,6 +26,14 @@ def promoted(tensors: Any, name: str) -> list[Tensor]:
     return [cast(t, d) for t in found]
 
 
+def alike(tensors: Any) -> bool:
+    """Whether these are tensors of one dtype, in a list or tuple that is not empty."""
+    if not tensors or tensors.__class__ not in (list, tuple):
+        return False
+    d = tensors[0]._array.dtype if isinstance(tensors[0], Tensor) else None
+    return all([isinstance(t, Tensor) and t._array.dtype is d for t in tensors])
+
+
 def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Tensors one after another along ``dim``; the other sizes must agree. Empty vectors are
     skipped.
@@ -35,6 +43,13 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         >>> torch.cat([torch.zeros(2), torch.ones(1)])
         tensor([0., 0., 1.])
     """
+    if out is None and alike(tensors):
+        n = tensors[0]._array.ndim
+        if -n <= dim < n:
+            try:
+                return J.Cat.bind(*tensors, dim=dim if dim >= 0 else dim + n)
+            except ValueError:
+                pass  # sizes that do not fit, or empty vectors
     parts = promoted(tensors, "cat")
     for i, t in enumerate(parts):
         if not t._array.ndim:
@@ -72,7 +87,7 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         tensor([[0., 0.],
                 [1., 1.]])
     """
-    parts = promoted(tensors, "stack")
+    parts = tensors if alike(tensors) else promoted(tensors, "stack")
     first = parts[0]._array.shape
     d = wrap_dim(dim, len(first) + 1)
     for i, t in enumerate(parts):

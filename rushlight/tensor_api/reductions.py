@@ -336,12 +336,12 @@ def any(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
     """Whether any element is nonzero, of all or over ``dim``."""
-    return finished(
-        R.AnyTrue.bind(
-            input, dim=dims_of(dim, expect_tensor(input, "any")._array.ndim), keepdim=keepdim
-        ),
-        out,
+    if not isinstance(input, Tensor):
+        expect_tensor(input, "any")
+    result = R.AnyTrue.bind(
+        input, None if dim is None else dims_of(dim, input._array.ndim), keepdim
     )
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
 @method
@@ -349,12 +349,12 @@ def all(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
     """Whether all elements are nonzero, of all or over ``dim``."""
-    return finished(
-        R.AllTrue.bind(
-            input, dim=dims_of(dim, expect_tensor(input, "all")._array.ndim), keepdim=keepdim
-        ),
-        out,
+    if not isinstance(input, Tensor):
+        expect_tensor(input, "all")
+    result = R.AllTrue.bind(
+        input, None if dim is None else dims_of(dim, input._array.ndim), keepdim
     )
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
 @method

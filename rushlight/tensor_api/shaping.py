@@ -74,6 +74,8 @@ def flip(input: Tensor, *args: Any, dims: Any = ()) -> Tensor:
         tensor([2, 1, 0])
     """
     n = input._array.ndim
+    if len(args) == 1 and args[0].__class__ is int and n:
+        return H.Flip.bind(input, dims=(wrap_dim(args[0], n),))
     asked = [wrap_dim(d, n) for d in shape_of(args or (dims,), "flip")]
     if len(set(asked)) != len(asked):
         raise RuntimeError(f"flip: dim appears multiple times in the list of dims {dims}.")
@@ -105,6 +107,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if dims is None or dims == ():
         if len(steps) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:0")
+        if input._array.ndim == 1:
+            return H.Roll.bind(input, shifts=steps, dims=(0,))
         return H.Roll.bind(input.reshape(-1), shifts=steps, dims=(0,)).reshape(input._array.shape)
     where = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(steps) != len(where):
@@ -134,9 +138,7 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     k %= 4
     if k == 2:
         return flip(input, a, b)
-    if k == 1:
-        return flip(input, b).transpose(a, b).contiguous()
-    return flip(input, a).transpose(a, b).contiguous() if k == 3 else input.clone()
+    return flip(input.transpose(a, b), a if k == 1 else b) if k else input.clone()
 
 
 @method
@@ -175,7 +177,13 @@ def _triangle(name: str, find: Any) -> Any:
         requires_grad: bool = False,
     ) -> Tensor:
         check_factory(device, layout)
-        out = np.stack(find(row, offset, col)).astype(numpy_dtype(dtype, dtypes.int64))
+        for n in (row, col):
+            if n < 0:
+                raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")
+        flat = np.flatnonzero(find((row, col), offset))
+        out = np.empty((2, len(flat)), numpy_dtype(dtype, dtypes.int64))
+        np.floor_divide(flat, col, out[0], casting="unsafe") if col else None
+        np.subtract(flat, out[0].astype(np.int64) * col, out[1], casting="unsafe")
         return finish(out, requires_grad)
 
     indices.__name__ = indices.__qualname__ = name
@@ -186,8 +194,8 @@ def _triangle(name: str, find: Any) -> Any:
 
 
 tril_indices, triu_indices = (
-    _triangle("tril_indices", np.tril_indices),
-    _triangle("triu_indices", np.triu_indices),
+    _triangle("tril_indices", lambda shape, k: np.tri(*shape, k, bool)),
+    _triangle("triu_indices", lambda shape, k: ~np.tri(*shape, k - 1, bool)),
 )
 
 
@@ -441,7 +449,12 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if r < 0:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    index = np.array(list(choose(builtins.range(input._array.size), r)), np.int64).reshape(-1, r)
+    n = input._array.size
+    if r == 2:
+        mask = np.tri(n, n, 0 if with_replacement else -1, bool).T
+        index = np.stack(np.divmod(np.flatnonzero(mask), max(n, 1)), 1)
+    else:
+        index = np.array(list(choose(builtins.range(n), r)), np.int64).reshape(-1, r)
     return input[wrap(index)] if r else input.new_empty(0)
 
 

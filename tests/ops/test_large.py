@@ -1,0 +1,184 @@
+"""Arrays that are large enough for the blocked and sorted paths, against torch."""
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight
+
+SHAPES = [
+    (5000,),
+    (100_000,),
+    (70, 80),
+    (3000, 3),
+    (3, 3000),
+    (2, 130, 40),
+    (4, 5, 6, 70),
+    (1031, 7),
+]
+
+
+def numbers(shape, dtype="float32", seed=0):
+    r = np.random.default_rng(seed)
+    x = r.standard_normal(shape)
+    return (x + 1j * r.standard_normal(shape) if "complex" in dtype else x).astype(dtype)
+
+
+def dims_of(shape):
+    n = len(shape)
+    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    return [None, *[(i,) for i in range(n)], *pairs]
+
+
+def worst(got, exact):
+    """The largest error, in units of the largest value."""
+    return float(np.abs(got.numpy().astype(exact.dtype) - exact).max() / np.abs(exact).max())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_sums(shape, dtype):
+    """float32 is as exact as torch's, along every dim, in any layout."""
+    x = numbers(shape, dtype) + 1
+    wide = x.astype("complex128" if "complex" in dtype else "float64")
+    for array, exact in ((x, wide), (x.T, wide.T)):
+        ours, theirs = rushlight.from_numpy(array), torch.from_numpy(array)
+        for dim in dims_of(array.shape):
+            for name in ("sum", "mean"):
+                got, expected = (getattr(t, name)(dim) for t in (ours, theirs))
+                assert tuple(got.shape) == tuple(expected.shape)
+                reference = getattr(exact, name)(dim)
+                limit = 2 * worst(expected, reference) + 4 * np.finfo(dtype).eps
+                assert worst(got, reference) <= limit, (name, dim)
+
+
+@pytest.mark.parametrize("rows, columns", [(200_000, 10), (20_000, 1), (10, 200_000), (1, 300_000)])
+def test_long_sums_of_float32_are_exact(rows, columns):
+    """Added up one by one, a column of 200,000 would be off by more than 1e-5."""
+    x = np.random.default_rng(0).random((rows, columns), np.float32)
+    ours, theirs = rushlight.from_numpy(x), torch.from_numpy(x)
+    for dim in (0, 1, (0, 1)):
+        exact = x.astype(np.float64).sum(dim)
+        assert worst(ours.sum(dim), exact) <= max(2 * worst(theirs.sum(dim), exact), 2e-7)
+        assert worst(ours.cumsum(0), x.astype(np.float64).cumsum(0)) <= 3e-7
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_sums_with_infinities(value):
+    x = numbers((5000,))
+    x[1234] = value
+    ours, theirs = rushlight.from_numpy(x), torch.from_numpy(x)
+    for function in ("sum", "cumsum", "logcumsumexp", "nansum", "mean"):
+        args = (0,) if "cum" in function else ()
+        np.testing.assert_allclose(
+            getattr(ours, function)(*args).numpy(),
+            getattr(theirs, function)(*args).numpy(),
+            rtol=1e-4,
+        )
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_running_sums(shape, dtype):
+    x = numbers(shape, dtype)
+    for dim in range(len(shape)):
+        exact = x.astype(np.longdouble).cumsum(dim)
+        for array in (x, np.asfortranarray(x)):
+            got = rushlight.from_numpy(array).cumsum(dim)
+            assert worst(got, exact) <= 32 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("name", ["cummax", "cummin"])
+def test_running_extremes(name):
+    x = np.round(numbers((40, 100)) * 4) / 4  # with ties, and zeros of both signs
+    x[3, 5:9] = [0.0, -0.0, 0.0, -0.0]
+    spoiled = x.copy()
+    spoiled[7, 50] = np.nan
+    for array in (x, spoiled, x.astype(np.int64)):
+        for dim in (0, 1):
+            got = getattr(rushlight.from_numpy(array), name)(dim)
+            expected = getattr(torch.from_numpy(array), name)(dim)
+            for a, b in zip(got, expected, strict=True):
+                np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def pair(*arrays):
+    return [rushlight.from_numpy(a) for a in arrays], [torch.from_numpy(a) for a in arrays]
+
+
+CALLS = {
+    "gather": lambda x, i, s, r: [x.gather(d, i) for d in (0, 1)],
+    "scatter": lambda x, i, s, r: [x.scatter(0, i.sort(dim=0, stable=True)[1], s)],
+    "scatter number": lambda x, i, s, r: [x.scatter(1, i, 2.5)],
+    "scatter_add": lambda x, i, s, r: [x.scatter_add(d, i, s) for d in (0, 1)],
+    "scatter_reduce": lambda x, i, s, r: [
+        x.scatter_reduce(d, i, s, how, include_self=own)
+        for d in (0, 1)
+        for how in ("sum", "mean", "amax", "amin", "prod")
+        for own in (True, False)
+    ],
+    "index_add": lambda x, i, s, r: [x.index_add(d, r, s) for d in (0, 1)],
+    "index_reduce": lambda x, i, s, r: [x.index_reduce(d, r, s, "mean") for d in (0, 1)],
+    "index_copy": lambda x, i, s, r: [x.index_copy(0, r.sort(stable=True)[1], s)],
+    "index_fill": lambda x, i, s, r: [x.index_fill(d, r, 1.0) for d in (0, 1)],
+    "index_select": lambda x, i, s, r: [x.index_select(d, r) for d in (0, 1)],
+    "take": lambda x, i, s, r: [x.take(i)],
+    "put": lambda x, i, s, r: [x.put(i, s, accumulate=True)],
+    "index": lambda x, i, s, r: [x[r], x[:, r], x[r, r], x[i, 0], x[-1 - r]],
+    "index_put": lambda x, i, s, r: [
+        x.index_put((r,), s, accumulate=True),
+        x.index_put((r - 80,), s[0], accumulate=True),
+        x.index_put((r, r), s[0], accumulate=True),
+        x.index_put((i, i), s, accumulate=True),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "window"])
+@pytest.mark.filterwarnings("ignore:index_reduce")
+def test_indexed(name, layout):
+    r = np.random.default_rng(0)
+    x = numbers((160, 160), "float64")
+    x = {"contiguous": x[:80, :80].copy(), "transposed": x[:80, :80].T, "window": x[::2, 40:120]}[
+        layout
+    ]
+    i, rows = r.integers(0, 80, (80, 80)), r.integers(0, 80, 80)
+    ours, theirs = pair(x, i, numbers((80, 80), "float64", 1), rows)
+    for a, b in zip(CALLS[name](*ours), CALLS[name](*theirs), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["scatter_add_", "index_add_", "index_put_", "scatter_", "put_"])
+def test_writing_through_a_view(name):
+    r = np.random.default_rng(0)
+    i, rows = r.integers(0, 80, (80, 80)), r.permutation(80)
+    results = []
+    for fw in (rushlight, torch):
+        base = fw.from_numpy(numbers((160, 160), "float64"))
+        x, src = base[::2, 40:120], fw.from_numpy(numbers((80, 80), "float64", 1))
+        at = fw.from_numpy(rows if name in ("index_add_", "index_put_") else i)
+        if name == "index_put_":
+            x.index_put_((at,), src, accumulate=True)
+        elif name == "put_":
+            x.put_(at, src, accumulate=True)
+        elif name == "scatter_":
+            x.scatter_(0, at.sort(dim=0, stable=True)[1], src)
+        else:
+            getattr(x, name)(0, at, src)
+        results.append(base.numpy())
+    np.testing.assert_allclose(*results, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [-1, 80])
+@pytest.mark.parametrize("name", ["gather", "scatter", "scatter_add", "index_select"])
+def test_indices_out_of_range(name, bad):
+    index = np.zeros((80, 80), np.int64)
+    index[40, 40] = bad
+    for fw in (rushlight, torch):
+        x, i = fw.zeros(80, 80), fw.from_numpy(index)
+        with pytest.raises((RuntimeError, IndexError)):
+            if name == "index_select":
+                x.index_select(0, i[40])
+            else:
+                getattr(x, name)(0, i, *[fw.ones(80, 80)] * (name != "gather"))

@@ -31,6 +31,7 @@ from rushlight.core.state import (
 from rushlight.core.state import (
     set_grad_enabled as set_grad_enabled,
 )
+from rushlight.core.state import state as _state
 from rushlight.core.tensor import Tensor as Tensor
 from rushlight.devices import device as device
 from rushlight.dtypes import (
@@ -138,6 +139,13 @@ _IN_NAMESPACE = {
 _ELSEWHERE = {
     name: namespace for namespace, names in _IN_NAMESPACE.items() for name in names.split()
 }
+
+
+def _compile(*args: Any, **kwargs: Any) -> Any:
+    return importlib.import_module("rushlight.compiler").compile(*args, **kwargs)
+
+
+_state.compile = _compile
 
 
 def __getattr__(name: str) -> Any:

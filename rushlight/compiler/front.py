@@ -8,12 +8,16 @@ the same ``training`` flags, option numbers the same values, and gradient mode i
 from __future__ import annotations
 
 import functools
+import random
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes
 from rushlight.compiler import pipeline
+from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.surroundings import Surroundings
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import TENSOR, Variant
@@ -90,14 +94,17 @@ def compile(
         raise RuntimeError(
             f"compile: expected a function or a module, but got {type(model).__name__}"
         )
-    if hasattr(model, "state_dict"):
-        if not disable and backend != "eager":
-            model.compile(fullgraph=fullgraph)
-        return model
     if disable or backend == "eager":
+        if hasattr(model, "_call_impl"):
+            return model
         return functools.wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))
     if not pipeline.has_llvm():
         warn_once()
+    if hasattr(model, "_call_impl"):  # a module
+        compiled = Compiled(model._call_impl, fullgraph)
+        _functions.append(compiled)
+        model._compiled_call_impl = compiled.bound()
+        return model
     compiled = Compiled(model, fullgraph)
     _functions.append(compiled)
     return functools.wraps(model)(compiled.bound())
@@ -193,25 +200,37 @@ class Compiled:
         self.traces += 1
         self.surroundings = Surroundings(self.function)
         guards = self.surroundings.guards()
+        hooked = [m for m in self.surroundings.modules if any((m._hooks or {}).values())]
+        if hooked:
+            self.stay_eager(f"{type(hooked[0]).__name__} has hooks, which may do more than compute")
+            return self.function(*args, **kwargs)
         trace = Trace([t._array for t in arguments])
+        before = draws()
+        gradients: Gradients | None = None
         with self.surroundings.numbers(trace), trace:
             out = self.function(*args, **kwargs)
-            results: list[Any] = []
+            results: list[Tensor] = []
             structure = flatten(out, results)
-            if trace.failure is None and any(is_live(t) for t in results):
-                trace.failure = (
-                    "it returns a tensor that still has to be differentiated; "
-                    "compile the whole training step"
-                )
+            if trace.failure is None and any([is_live(t) for t in results]):
+                gradients = Gradients(trace, results, arguments)
             if trace.failure is None:
                 fresh = trace.finish(results)
+        if trace.failure is None and gradients is not None:
+            trace.failure = unfit(trace, fresh)
+        if draws() != before:
+            trace.failure = (
+                "it draws random numbers from Python or NumPy, which rushlight cannot see"
+            )
         if trace.failure is None and any([not g.holds() for g in guards]):
             trace.failure = "it changes " + next(g.changed() for g in guards if not g.holds())
         if trace.failure is not None:
             self.stay_eager(trace.failure)
             return out
         try:
-            variant = Variant(trace, fresh, structure, guards, arguments)
+            if gradients is not None:
+                variant: Variant = Live(trace, structure, guards, arguments, gradients)
+            else:
+                variant = Variant(trace, fresh, structure, guards, arguments)
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out
@@ -229,17 +248,12 @@ class Compiled:
         warnings.warn(text, UserWarning, stacklevel=5)
 
 
-def is_live(t: Tensor) -> bool:
-    """Whether t can still be differentiated: its graph was not freed by a backward pass."""
-    return t.requires_grad and (t._node is None or t._node.saved is not None)
-
-
 def signature(x: Any, arguments: list[Any]) -> Any:
     """What a program depends on in an argument; tensors are appended to ``arguments``."""
     if isinstance(x, Tensor):
         arguments.append(x)
         a = x._array
-        return a.shape, a.dtype, x._wants_grad
+        return a.shape, a.dtype, x.requires_grad
     if isinstance(x, (list, tuple)):
         return (type(x), *[signature(v, arguments) for v in x])
     if isinstance(x, dict):
@@ -249,6 +263,21 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     except TypeError:
         return id(x)
     return (type(x), x)
+
+
+def draws() -> Any:
+    """The state of Python's and NumPy's own random numbers."""
+    state: Any = np.random.get_state(legacy=False)
+    return random.getstate(), state["state"]["key"].tobytes(), state["state"]["pos"]
+
+
+def unfit(trace: Trace, fresh: list[Tensor]) -> str | None:
+    """Why a call that returns tensors to be differentiated cannot be cut in two; None if it can."""
+    if fresh:
+        return "it runs a backward pass, and returns a tensor that still has to be differentiated"
+    if trace.outer_graph:
+        return "it reads a tensor from outside that still has to be differentiated"
+    return None
 
 
 def aliases(arguments: list[Any]) -> tuple[int, ...]:

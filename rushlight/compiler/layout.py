@@ -32,7 +32,13 @@ def slots() -> dict[str, int]:
     """Where a Tensor keeps its fields: bytes from its start. Empty where that cannot be found."""
     a = np.zeros((2, 3), np.float32)
     t = wrap(a)
-    marks = {"_array": a, "_wants_grad": object(), "_grad": object(), "_counter": object()}
+    marks = {
+        "_array": a,
+        "_wants_grad": object(),
+        "_tracked": object(),
+        "_grad": object(),
+        "_counter": object(),
+    }
     for name, mark in marks.items():
         setattr(t, name, mark)
     words = range(16, Tensor.__basicsize__, 8)

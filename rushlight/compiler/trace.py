@@ -117,6 +117,7 @@ class Trace:
             int, tuple[Tensor, Tensor | None]
         ] = {}  # whose gradient was looked at or changed, with its gradient before
         self.tensors: dict[int, tuple[Tensor, bool]] = {}  # eager ones, whether they require grad
+        self.outer_graph = False  # whether it read a tensor from outside that has a history
         self.numbers: dict[int, Value] = {}
         self.watch: list[Any] = []
 
@@ -251,6 +252,12 @@ class Trace:
 
         return compute
 
+    def expect(self, t: Tensor, position: int) -> None:
+        """A tensor made for the trace stands for an argument that later calls bring."""
+        self.unexplained.discard(id(t._array))
+        self.arguments[id(t._array)] = position
+        self.keep.append(t._array)
+
     # Arrays and values
 
     def _own(self, array: Any) -> Value:
@@ -312,6 +319,7 @@ class Trace:
             entry = Input(value, "constant", a)
         else:
             at = self.arguments.get(id(a))
+            self.outer_graph |= at is None and t._node is not None and t.requires_grad
             entry = Input(value, "state", t) if at is None else Input(value, "argument", at)
         self.graph.inputs.append(entry)
         storage = Storage(value, entry if entry.kind != "constant" else None)
@@ -392,6 +400,7 @@ class Trace:
         known = {id(t._array) for t in results} | {
             id(t._grad._array) for t in fresh if t._grad is not None
         }
+        known |= saved_arrays(results)
         for t in [o for o in gc.get_objects() if issubclass(type(o), Tensor)]:
             a = t._array
             storage, _ = self.windows.get(id(a), (None, ()))
@@ -403,6 +412,21 @@ class Trace:
                     "after the next call"
                 )
                 return
+
+
+def saved_arrays(results: list[Tensor]) -> set[int]:
+    """The ids of arrays that the graphs of live results keep."""
+    found: set[int] = set()
+    seen: set[int] = set()
+    work: list[Any] = [t._node for t in results]
+    while work:
+        node = work.pop()
+        if node is None or isinstance(node, Tensor) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        work += node.edges
+        found |= {id(t._array) for t in node.saved or () if isinstance(t, Tensor)}
+    return found
 
 
 _HERE = __file__.rsplit("compiler", 1)[0]

@@ -10,6 +10,7 @@ buffers, because a loop that binds a result to a name holds one while it asks fo
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any
 
@@ -165,7 +166,11 @@ class Variant:
         """What the call returns."""
         if self.structure is TENSOR:
             return wrap(arrays[0])
-        return rebuild(self.structure, iter([wrap(a) for a in arrays]))
+        return self.structured([wrap(a) for a in arrays])
+
+    def structured(self, tensors: Sequence[Tensor]) -> Any:
+        """Tensors in the structure that the function gave them."""
+        return rebuild(self.structure, iter(tensors))
 
     # See Note [Free buffers]
 

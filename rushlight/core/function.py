@@ -362,7 +362,7 @@ def once_differentiable(rule: Callable[..., Any]) -> Callable[..., Any]:
             return out
         outs = out if isinstance(out, tuple) else (out,)
         edges = tuple([edge(g) if isinstance(g, Tensor) else None for g in gs])
-        refused = tuple([_refusing(o, edges) if isinstance(o, Tensor) else o for o in outs])
+        refused = tuple([refusing(o, edges) if isinstance(o, Tensor) else o for o in outs])
         return refused if isinstance(out, tuple) else refused[0]
 
     return wrapper
@@ -376,11 +376,12 @@ class Refusal(Node):
 
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
         raise GraphError(
-            "trying to differentiate twice a function that was marked with @once_differentiable"
+            "trying to differentiate twice a function that was marked with @once_differentiable, "
+            "or a compiled call; let the part that needs second derivatives run eagerly."
         )
 
 
-def _refusing(t: Tensor, edges: tuple[Any, ...]) -> Tensor:
+def refusing(t: Tensor, edges: tuple[Any, ...]) -> Tensor:
     out = alias(t)
     out._node, out._tracked = new_node(None, edges, None, Refusal), True
     return out

@@ -9,15 +9,20 @@ from collections.abc import Callable
 from typing import Any
 
 
+def _nothing_compiles(*args: Any, **kwargs: Any) -> Any:
+    raise RuntimeError("compile is not available before rushlight is imported as a whole.")
+
+
 class State:
     """``busy`` counts everything, in any thread, that fast paths must make way for (anomaly mode, a
     trace, a profiler).
     """
 
-    __slots__ = ("busy",)
+    __slots__ = ("busy", "compile")
 
     def __init__(self) -> None:
         self.busy = 0
+        self.compile: Callable[..., Any] = _nothing_compiles  # given by the package, which is above
 
 
 state = State()

@@ -187,17 +187,6 @@ def test_fullgraph_raises_instead():
         f(rl.ones(2))
 
 
-def test_a_result_that_is_to_be_differentiated_stays_eager():
-    model = nn.Linear(6, 3)
-    run = rl.compile(lambda x: model(x).sum())
-    x, _ = data()
-    run(x)
-    with pytest.warns(UserWarning, match="still has to be differentiated"):
-        run(x)
-    run(x).backward()
-    assert model.weight.grad is not None
-
-
 def test_a_tensor_that_outlives_the_call_stays_eager():
     kept = []
 
@@ -278,6 +267,7 @@ def test_arguments_of_compile():
     assert rl.compile(backend="eager")(lambda x: x + 1)(rl.ones(1)).item() == 2
     net = nn.Linear(2, 1)
     assert rl.compile(net) is net
+    assert rl.compile(net, backend="eager") is net
 
 
 def test_a_graph_of_many_operations():

@@ -47,7 +47,7 @@ X, Y = rl.arange(12.0).reshape(4, 3) / 10, rl.ones(4, 1)
 def test_the_layout_of_objects_is_known_here():
     """Otherwise nothing else in this file tests the short way."""
     assert layout.available()
-    assert set(layout.slots()) == {"_array", "_wants_grad", "_grad", "_counter"}
+    assert set(layout.slots()) == {"_array", "_wants_grad", "_tracked", "_grad", "_counter"}
 
 
 @pytest.mark.parametrize("make_optimizer", [rl.optim.SGD, rl.optim.Adam])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from rushlight import devices, dtypes
-from rushlight.core.state import no_grad
+from rushlight.core.state import no_grad, state
 from rushlight.core.tensor import Tensor
 from rushlight.nn.modules._hooks import (
     TABLES,
@@ -60,6 +60,9 @@ def _table(name: str) -> Any:
     return property(read, write)
 
 
+NOT_KEPT = ("_hooks", "_compiled_call_impl")  # attributes that files and copies do without
+
+
 class Module(Traversable, Stateful):
     """Base of layers and networks: parameters, buffers and other modules, and a `forward` that uses
     them.
@@ -107,11 +110,17 @@ class Module(Traversable, Stateful):
     # -- calling ---------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._compiled_call_impl is not None:
+            return self._compiled_call_impl(*args, **kwargs)
         if self._hooks is None and not calls:
             return self.forward(*args, **kwargs)
         return call_with_hooks(self, args, kwargs)
 
-    _call_impl = __call__
+    def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
+        """A call of the module as it is, compiled or not."""
+        if self._hooks is None and not calls:
+            return self.forward(*args, **kwargs)
+        return call_with_hooks(self, args, kwargs)
 
     def forward(self, *input: Any) -> Any:
         """Compute the output. Every subclass writes its own."""
@@ -120,8 +129,9 @@ class Module(Traversable, Stateful):
         )
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Accepted for PyTorch's programs; the module goes on running eagerly, with the same
-        results."""
+        """Run calls of this module as compiled programs from now on; see `torch.compile`, whose
+        arguments these are."""
+        state.compile(self, *args, **kwargs)
 
     # -- registration ----------------------------------------------------------------------------
 
@@ -480,7 +490,7 @@ class Module(Traversable, Stateful):
         hooks."""
         attributes = self.__dict__
         mirrored = {name for kind in KINDS for name in attributes[kind]}
-        state = {n: v for n, v in attributes.items() if n not in mirrored and n != "_hooks"}
+        state = {n: v for n, v in attributes.items() if n not in mirrored and n not in NOT_KEPT}
         state.update((kind, dict(attributes[kind])) for kind in KINDS)
         state["_is_full_backward_hook"] = self._is_full_backward_hook
         state.update((name, (self._hooks or {}).get(name, OrderedDict())) for name in TABLES)

@@ -41,7 +41,7 @@ ARGUMENTS, ARGUMENT_COUNT, WORDS, WORD_COUNT, COUNTS, COUNT_COUNT = range(6)
 SETS, SET_COUNT, RESULTS, BLOCK, RESULT_SLOT, PROGRAM, LAUNCHES = range(6, 13)
 ARRAY_TYPE, RANGES, RANGE_COUNT, RECORD_WORDS = range(13, 17)
 # words of an argument: OBJECT is the argument itself, or zero for a tensor like the one described
-OBJECT, TYPE, WANTS_GRAD, RANK, DIMS, DTYPE, SLOT, BYTES, ARGUMENT_WORDS = range(9)
+OBJECT, TYPE, WANTS_GRAD, TRACKED, RANK, DIMS, DTYPE, SLOT, BYTES, ARGUMENT_WORDS = range(10)
 
 
 def read(pointer: str, offset: int | str, name: str, kind: str = "i64") -> str:
@@ -97,7 +97,11 @@ known:
 {read("%item", at["_array"], "%array", "ptr")}
 {read("%array", TYPE_AT, "%kind")}
   %t3 = icmp eq i64 %kind, %ndarray
-  %t4 = and i1 %t2, %t3
+{read("%item", at["_tracked"], "%tracked")}
+{read("%row", 8 * TRACKED, "%tracked.then")}
+  %t5 = icmp eq i64 %tracked, %tracked.then
+  %t6 = and i1 %t2, %t5
+  %t4 = and i1 %t6, %t3
   br i1 %t4, label %shape, label %miss
 shape:
 {read("%array", DTYPE_AT, "%dtype")}
@@ -290,18 +294,19 @@ class Entry:
             if not isinstance(a, Tensor):
                 if isinstance(a, (list, dict, tuple)):
                     raise ValueError("tensors within a structure")
-                rows.append((id(a), *[0] * 7))
+                rows.append((id(a), *[0] * (ARGUMENT_WORDS - 1)))
                 continue
             x = a._array
             check_array(x)
+            if a._tracked and not a._wants_grad:  # a view, or something with a history
+                raise ValueError("an argument that may need a gradient")
             dims, d = np.array(x.shape, np.int64), x.dtype
             self.kept += [dims, d]
             slot = slot_of.get(
                 tensors, len(self.program.block) - 1
             )  # the last is for what is unused
-            rows.append(
-                (0, id(type(a)), id(a._wants_grad), x.ndim, address(dims), id(d), slot, x.nbytes)
-            )
+            flags = id(a._wants_grad), id(a._tracked)
+            rows.append((0, id(type(a)), *flags, x.ndim, address(dims), id(d), slot, x.nbytes))
             tensors += 1
         return rows
 

@@ -1,0 +1,153 @@
+"""Calls whose results are still to be differentiated, such as a compiled module's in training.
+
+The call is captured together with the gradients of its results, which makes one graph. It is cut in
+two: a program for the call, which also returns what the gradients need, and a program for the
+gradients, which runs when a backward pass reaches the results.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler import pipeline
+from rushlight.compiler.graph import Graph, Input, Value
+from rushlight.compiler.surroundings import Guard
+from rushlight.compiler.trace import Trace
+from rushlight.compiler.variant import Variant
+from rushlight.core import autograd
+from rushlight.core.function import Function, refusing
+from rushlight.core.state import GradMode, modes
+from rushlight.core.tensor import Tensor, edge, wrap
+
+
+def is_live(t: Tensor) -> bool:
+    """Whether t can still be differentiated: its graph was not freed by a backward pass."""
+    return t.requires_grad and (t._node is None or t._node.saved is not None)
+
+
+class Gradients:
+    """The second half of a traced call: gradients of its live results, traced as well.
+
+    ``inputs``: whose gradients they are, tensors from outside or positions of arguments; ``saved``:
+    values of the first half that the second one reads; ``graph``: the second half, whose first
+    inputs are those and the gradients of the live results.
+    """
+
+    def __init__(self, trace: Trace, results: list[Tensor], arguments: list[Tensor]) -> None:
+        values = [trace.operand(t) for t in results]
+        first = len(trace.graph.nodes)
+        self.live = [is_live(t) for t in results]
+        roots = [t for t, live in zip(results, self.live, strict=True) if live]
+        seeds = [wrap(np.ones(t._array.shape, t._array.dtype)) for t in roots]
+        for k, seed in enumerate(seeds):
+            trace.expect(seed, len(arguments) + k)
+        tensors = [*arguments, *[t for t, _ in trace.tensors.values()]]
+        wanted = {id(edge(t)): (t, edge(t)) for t in tensors if t.requires_grad}
+        with GradMode(False):
+            where = [e for _, e in wanted.values()]
+            found = autograd.run_backward(*autograd.start(roots, seeds), True, False, where)
+        place = {id(t): k for k, t in enumerate(arguments)}
+        reached = [(t, found[e]) for t, e in wanted.values() if found.get(e) is not None]
+        self.inputs = [place.get(id(t), t) for t, _ in reached]
+        ends = [trace.operand(g) for _, g in reached]
+        self.cut(trace.graph, first, values, ends, len(arguments))
+
+    def cut(
+        self, graph: Graph, first: int, results: list[Value], ends: list[Value], given: int
+    ) -> None:
+        """Take the nodes from ``first`` on out of the graph."""
+        back, graph.nodes = graph.nodes[first:], graph.nodes[:first]
+        made = {v.number for n in back for v in n.outputs}
+        read = {v.number: v for n in back for v in n.inputs if isinstance(v, Value)}
+        read.update({v.number: v for v in ends})
+        entries = {i.value.number: i for i in graph.inputs}
+        inside = [v for k, v in read.items() if k not in made and k not in entries]
+        used = [entries[k] for k in read if k in entries]
+        seeds = [i for i in graph.inputs if i.kind == "argument" and i.source >= given]
+        # arguments may be written to before the backward pass, so their values are saved too
+        argued = [i.value for i in used if i.kind == "argument" and i.source < given]
+        self.saved = [*inside, *argued]
+        self.state = [i for i in used if i.kind == "state"]
+        inputs = [Input(v, "argument", k) for k, v in enumerate(self.saved)]
+        known = {i.value.number for i in seeds}
+        inputs += [Input(i.value, "argument", 0) for i in seeds]
+        self.seeds = [i.source - given for i in seeds]
+        inputs += [i for i in used if i.kind != "argument" and i.value.number not in known]
+        self.rest = inputs[len(self.saved) + len(seeds) :]
+        self.graph = Graph(inputs, back, ends, [], [], graph.count)
+        graph.inputs = [i for i in graph.inputs if i.value.number not in known]
+
+
+class Live(Variant):
+    """A program for the call, and one for its gradients."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        structure: Any,
+        guards: list[Guard],
+        arguments: list[Tensor],
+        gradients: Gradients,
+    ) -> None:
+        self.count = len(trace.graph.results)
+        trace.graph.results += gradients.saved
+        super().__init__(trace, [], structure, guards, arguments)
+        self.gradients_of = gradients
+        self.back = pipeline.build(gradients.graph)
+        self.may_enter = False
+        self.arguments: list[Tensor] = []
+
+    def run_alone(self, arguments: list[Tensor]) -> Any:
+        self.arguments = arguments
+        return super().run_alone(arguments)
+
+    def results(self, arrays: list[Any]) -> Any:
+        places = self.gradients_of.inputs
+        inputs = [self.arguments[p] if type(p) is int else p for p in places]
+        self.arguments = []
+        return self.structured(CompiledFunction.apply(self, list(arrays), *inputs))
+
+    def backward(self, saved: list[Any], gs: list[Any]) -> list[Any]:
+        """The gradients of inputs, from what was saved and the gradients of results."""
+        g = self.gradients_of
+        live = [x for x, is_live in zip(gs, g.live, strict=True) if is_live]
+        rest = [held(i) for i in g.rest]
+        arrays = [np.asarray(live[k]._array, order="C") for k in g.seeds]
+        outs = [np.empty(v.shape, v.dtype) for v in g.graph.results]
+        with self.lock:
+            self.back.run([*saved, *arrays, *rest], outs)
+        return [wrap(a) for a in outs]
+
+
+def held(entry: Input) -> Any:
+    """The array or number behind an input that is no argument, now."""
+    if entry.kind == "constant":
+        return entry.source
+    return entry.source() if entry.kind == "number" else entry.source._array
+
+
+class CompiledFunction(Function):
+    """The node of a compiled call in the graph of gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, variant: Live, arrays: list[Any], *inputs: Tensor) -> Any:
+        ctx.variant, count = variant, variant.count
+        outs = tuple([wrap(a) for a in arrays[:count]])
+        live = variant.gradients_of.live
+        ctx.mark_non_differentiable(*[t for t, on in zip(outs, live, strict=True) if not on])
+        # state is saved as it is, so that writes to it before the backward pass are noticed
+        ctx.save_for_backward(
+            *[wrap(a) for a in arrays[count:]], *[i.source for i in variant.gradients_of.state]
+        )
+        return outs
+
+    @staticmethod
+    def backward(ctx: Any, *gs: Tensor) -> Any:
+        variant: Live = ctx.variant
+        saved = [t._array for t in ctx.saved_tensors[: len(variant.gradients_of.saved)]]
+        found = variant.backward(saved, list(gs))
+        if modes.grad:  # with create_graph=True; what follows from here cannot be known
+            found = [refusing(g, ctx.edges) for g in found]
+        return (None, None, *found)

@@ -1,0 +1,158 @@
+"""Compiled modules and functions whose results are differentiated outside."""
+
+import copy
+import pickle
+
+import pytest
+
+import rushlight as rl
+from rushlight import nn
+
+F = nn.functional
+MAKERS = {
+    "mlp": lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)),
+    "norms": lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Linear(8, 3)),
+    "dropout": lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 3)),
+}
+
+
+def trained(make, compiled, steps=6):
+    rl.manual_seed(0)
+    model = make()
+    optimizer = rl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    run = rl.compile(model, fullgraph=True) if compiled else model
+    x, y = rl.randn(16, 6), rl.randint(0, 3, (16,))
+    losses = []
+    for _ in range(steps):
+        loss = F.cross_entropy(run(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, model
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_compiled_module_trains_as_eager(name):
+    eager, a = trained(MAKERS[name], False)
+    found, b = trained(MAKERS[name], True)
+    assert found == pytest.approx(eager, rel=1e-4)
+    rl.testing.assert_close(dict(b.state_dict()), dict(a.state_dict()), rtol=1e-4, atol=1e-5)
+    assert b(rl.randn(16, 6)).grad_fn.name() == "CompiledFunctionBackward"
+
+
+def test_in_place_compilation_and_evaluation():
+    model = MAKERS["dropout"]()
+    model.compile(fullgraph=True)
+    x = rl.randn(4, 6)
+    for _ in range(3):
+        model(x).sum().backward()
+    model.eval()
+    with rl.no_grad():
+        for _ in range(3):
+            out = model(x)
+    rl.testing.assert_close(out, model._call_impl(x))
+
+
+def test_gradients_reach_arguments():
+    w = rl.randn(3, requires_grad=True)
+
+    def f(x, y):
+        return x * w + y, (x * x).sum()
+
+    run = rl.compile(f, fullgraph=True)
+    for _ in range(4):
+        x, y = rl.randn(2, 3, requires_grad=True), rl.randn(2, 3)
+        for g in (f, run):
+            w.grad = x.grad = None
+            z = x * 2  # with a history of its own
+            a, b = g(z, y)
+            (a.sum() * 2 + b).backward()
+            if g is f:
+                expected = w.grad, x.grad
+        rl.testing.assert_close((w.grad, x.grad), expected)
+
+
+def test_two_calls_before_the_backward_pass():
+    model = MAKERS["mlp"]()
+    run = rl.compile(model._call_impl, fullgraph=True)
+    inputs = [rl.randn(4, 6) for _ in range(3)]
+    for _ in range(3):
+        model.zero_grad()
+        sum([(run(x) ** 2).sum() for x in inputs]).backward()
+    grads = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    sum([(model(x) ** 2).sum() for x in inputs]).backward()
+    rl.testing.assert_close([p.grad for p in model.parameters()], grads, rtol=1e-4, atol=1e-5)
+
+
+def test_only_some_results_are_used():
+    w = rl.ones(2, requires_grad=True)
+    run = rl.compile(lambda x: (w * x, w.exp(), x + 1), fullgraph=True)
+    for _ in range(4):
+        a, b, c = run(rl.ones(2))
+        w.grad = None
+        b.sum().backward()
+    assert not c.requires_grad
+    assert a.requires_grad
+    rl.testing.assert_close(w.grad, w.detach().exp())
+
+
+def test_errors_of_the_graph():
+    w = rl.ones(2, requires_grad=True)
+    run = rl.compile(lambda x: (w * w * x).sum(), fullgraph=True)
+    for _ in range(3):
+        out = run(rl.ones(2))
+    out.backward(retain_graph=True)
+    out.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        out.backward()
+    out = run(rl.ones(2))
+    with rl.no_grad():
+        w.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.backward()
+    out = run(rl.ones(2))
+    (g,) = rl.autograd.grad(out, w, create_graph=True)
+    with pytest.raises(RuntimeError, match="twice"):
+        g.sum().backward()
+
+
+def test_a_frozen_parameter_is_another_capture():
+    model = nn.Linear(3, 2)
+    run = rl.compile(model, fullgraph=True)
+    x = rl.randn(4, 3)
+    for frozen in (False, True, False):
+        model.weight.requires_grad_(not frozen)
+        for _ in range(3):
+            model.zero_grad()
+            run(x).sum().backward()
+        assert (model.weight.grad is None) == frozen
+        assert model.bias.grad.tolist() == [4, 4]
+
+
+def test_hooks_and_draws_from_elsewhere_stay_eager():
+    import random
+
+    model = nn.Linear(3, 2)
+    seen = []
+    model.register_forward_hook(lambda *_: seen.append(1))
+    run = rl.compile(model)
+    with pytest.warns(UserWarning, match="hooks"):
+        for _ in range(4):
+            run(rl.ones(1, 3))
+    assert len(seen) == 4
+    noisy = rl.compile(lambda x: x * random.random())
+    with pytest.warns(UserWarning, match="random numbers"):
+        values = {noisy(rl.ones(1)).item() for _ in range(5)}
+    assert len(values) == 5
+
+
+def test_copies_and_files_are_of_the_module_itself():
+    model = rl.compile(nn.Linear(3, 2))
+    x = rl.ones(1, 3)
+    for _ in range(3):
+        y = model(x)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert other._compiled_call_impl is None
+        rl.testing.assert_close(other(x), y)

@@ -87,6 +87,8 @@ def batch_norm(
     count = shape[0] * math.prod(shape[2:])
     if training and eps <= 0:
         raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    if eps < 0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     if training and count == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {input.size()}"

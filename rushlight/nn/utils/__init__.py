@@ -9,6 +9,7 @@ from rushlight.nn.utils import init as init
 from rushlight.nn.utils import memory_format as memory_format
 from rushlight.nn.utils import parametrizations as parametrizations
 from rushlight.nn.utils import parametrize as parametrize
+from rushlight.nn.utils import prune as prune
 from rushlight.nn.utils import rnn as rnn
 from rushlight.nn.utils import stateless as stateless
 from rushlight.nn.utils.clip_grad import *

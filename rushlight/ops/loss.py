@@ -77,6 +77,12 @@ class Pointwise(Op, abstract=True):
         )
 
 
+def reduced_name(params: Any, unreduced: str) -> str:
+    """The node's name of a loss that torch composes: its last operation's."""
+    names = {"mean": "Mean", "sum": "Sum"}
+    return names.get(params["reduction"] if params else "none", unreduced) + "Backward0"
+
+
 class MseLoss(Pointwise):
     """``(x - y)^2``."""
 
@@ -108,6 +114,9 @@ class MseLoss(Pointwise):
 
 class L1Loss(Pointwise):
     """``|x - y|``."""
+
+    def backward_name(self, params):
+        return reduced_name(params, "Abs")
 
     def value(self, x, y):
         return np.abs(x - y)
@@ -224,6 +233,9 @@ class BinaryCrossEntropyWithLogits(Op):
 
 class KlDiv(Pointwise):
     """``y (log y - x)``, or ``exp(y) (y - x)`` when the target is a logarithm too."""
+
+    def backward_name(self, params):
+        return reduced_name(params, "Mul" if params and params["log_target"] else "Sub")
 
     def value(self, x, y, *, log_target):
         if log_target:
@@ -365,12 +377,24 @@ def at_class_dim(c: Any, ndim: int) -> Any:
     return c[:, None] if ndim > 1 else c
 
 
+def nll_name(params: Any, specs: Any) -> str:
+    """torch has an operation of its own for images, to which it reshapes other inputs."""
+    dims = len(specs[0][0]) if specs else 2
+    if dims <= 2:
+        return "NllLossBackward0"
+    reshaped = dims != 4 and params["reduction"] == "none"
+    return "ViewBackward0" if reshaped else "NllLoss2DBackward0"
+
+
 class NllLoss(Op):
     """``-weight[target] * input[target]`` for log-probabilities ``(N, C, ...)`` and classes
     ``(N, ...)``.
     """
 
     precision = "float32"
+
+    def node_name(self, params, specs):
+        return nll_name(params, specs)
 
     def eager(self, xp, input, target, weight, *, reduction, ignore_index):
         return picked_loss(input, target, weight, reduction, ignore_index)
@@ -403,7 +427,9 @@ class CrossEntropy(Op):
     """
 
     precision = "float32"
-    label = "NllLoss"
+
+    def node_name(self, params, specs):
+        return nll_name(params, specs)
 
     def eager(self, xp, logp, input, target, weight, *, reduction, ignore_index):
         return picked_loss(logp, target, weight, reduction, ignore_index)

@@ -148,7 +148,7 @@ class profile:
         ...     y = torch.ones(3).exp().sum()
         >>> table = prof.key_averages().table(sort_by="cpu_time_total")
         >>> [event.key for event in prof.key_averages()]
-        ['exp', 'sum']
+        ['aten::exp', 'aten::sum']
     """
 
     def __init__(

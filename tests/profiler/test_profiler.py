@@ -30,8 +30,8 @@ def test_counts_and_nesting():
         step()
         step()
     averages = {a.key: a for a in prof.key_averages()}
-    assert averages["linear"].count == 4
-    assert averages["relu"].count == 2
+    assert averages["aten::linear"].count == 4
+    assert averages["aten::relu"].count == 2
     assert averages["ReluBackward0"].count == 2
     assert averages["Optimizer.step#SGD.step"].count == 2
     outer = averages["two steps"]
@@ -41,7 +41,7 @@ def test_counts_and_nesting():
     assert inside == events[0].cpu_children
     assert outer.cpu_time_total >= sum(e.cpu_time_total for e in inside)
     assert all(e.self_cpu_time_total >= 0 for e in events)
-    linear = next(e for e in events if e.name == "linear")
+    linear = next(e for e in events if e.name == "aten::linear")
     assert linear.input_shapes == [[2, 8], [16, 8], [16]]
     assert linear.cpu_memory_usage == 2 * 16 * 4
 
@@ -82,10 +82,10 @@ def test_table():
     rule, header, _, row = table.splitlines()[:4]
     assert len(rule) == len(header) == len(row)
     assert header.split("  ")[-2].strip() == "# of Calls"
-    assert row.split()[0] in ("exp", "sum")
+    assert row.split()[0] in ("aten::exp", "aten::sum")
     assert table.splitlines()[-1].startswith("Self CPU time total: ")
     everything = prof.key_averages().table(sort_by="count", row_limit=-1)
-    assert all(name in everything for name in ("exp", "sum", "CPU Mem"))
+    assert all(name in everything for name in ("aten::exp", "aten::sum", "CPU Mem"))
     assert prof.key_averages().total_average().count == len(prof.events())
 
 
@@ -97,7 +97,7 @@ def test_chrome_trace(name, tmp_path):
     opener = gzip.open if name.endswith("gz") else open
     with opener(tmp_path / name, "rt") as file:
         (event,) = json.load(file)["traceEvents"]
-    assert event["name"] == "exp"
+    assert event["name"] == "aten::exp"
     assert event["ph"] == "X"
     assert event["dur"] > 0
     assert event["args"] == {"Input Dims": [[3]]}
@@ -129,8 +129,8 @@ def test_steps_of_a_schedule(tmp_path):
             rl.ones(i + 1).exp()
             prof.step()
     assert ready == [
-        (4, ["ProfilerStep#2", "exp", "ProfilerStep#3", "exp"]),
-        (8, ["ProfilerStep#6", "exp", "ProfilerStep#7", "exp"]),
+        (4, ["ProfilerStep#2", "aten::exp", "ProfilerStep#3", "aten::exp"]),
+        (8, ["ProfilerStep#6", "aten::exp", "ProfilerStep#7", "aten::exp"]),
     ]
     assert prof.current_action is ProfilerAction.NONE
     handler = rl.profiler.tensorboard_trace_handler(str(tmp_path), "worker")
@@ -143,8 +143,8 @@ def test_steps_of_a_schedule(tmp_path):
 def test_the_older_profile():
     with rl.autograd.profiler.profile(record_shapes=True) as prof:
         rl.ones(3).exp()
-    assert [a.key for a in prof.key_averages()] == ["exp"]
-    assert "exp" in str(prof)
+    assert [a.key for a in prof.key_averages()] == ["aten::exp"]
+    assert "aten::exp" in str(prof)
     with rl.autograd.profiler.profile(enabled=False) as prof:
         rl.ones(3).exp()
     assert not prof.function_events

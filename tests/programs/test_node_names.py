@@ -22,6 +22,25 @@ EXPRESSIONS = {
     "linear of a batch": lambda t, x: t.nn.functional.linear(
         t.ones(2, 2, 3), x, t.ones(3, requires_grad=True)
     ),
+    **{
+        f"{loss} {reduction}": lambda t, x, loss=loss, reduction=reduction: getattr(
+            t.nn.functional, loss
+        )(x, t.ones(3, 3), reduction=reduction)
+        for loss in ("l1_loss", "kl_div", "mse_loss")
+        for reduction in ("mean", "sum", "none")
+    },
+    **{
+        f"nll_loss of {shape} {how}": lambda t, x, shape=shape, how=how: t.nn.functional.nll_loss(
+            x[0].view(1, 3, *[1] * len(shape)).expand(2, 3, *shape),
+            t.zeros(2, *shape, dtype=t.int64),
+            reduction=how,
+        )
+        for shape in ((), (2,), (2, 2), (2, 2, 2))
+        for how in ("mean", "none")
+    },
+    "cross_entropy of images": lambda t, x: t.nn.functional.cross_entropy(
+        x.view(1, 3, 3, 1), t.zeros(1, 3, 1, dtype=t.int64)
+    ),
     "linear without bias": lambda t, x: t.nn.functional.linear(t.ones(2, 2, 3), x),
 }
 

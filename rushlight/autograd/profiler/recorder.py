@@ -138,9 +138,9 @@ class Recorder:
 
 @functools.cache
 def op_name(op: Any) -> str:
-    """An op's class name in torch's spelling: ``LogSoftmax`` is ``log_softmax``."""
+    """An op's class name in torch's spelling: ``LogSoftmax`` is ``aten::log_softmax``."""
     name = type(op).__name__
-    return "".join(
+    return "aten::" + "".join(
         ["_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name)]
     )
 
@@ -179,7 +179,7 @@ class record_function:
         ...     with torch.profiler.record_function("forward"):
         ...         y = torch.ones(3).exp()
         >>> [event.key for event in prof.key_averages()]
-        ['forward', 'exp']
+        ['forward', 'aten::exp']
     """
 
     def __init__(self, name: str, args: str | None = None) -> None:

@@ -251,9 +251,7 @@ def normal(
         return parts.view(dtype)
     if count < 16 or not contiguous:
         return scaled_pairs(engine, count, dtype, float(mean), float(std))
-    work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
-    values = normal_blocks(engine, count, work, whole_blocks=dtype in dtypes.HALVES)
-    return in_chunks_of(values, dtype, work, mean, std)
+    return normal_blocks(engine, count, dtype, float(mean), float(std))
 
 
 def scaled_pairs(engine: Engine, count: int, dtype: Any, mean: float, std: float) -> Array:
@@ -269,38 +267,28 @@ def scaled_pairs(engine: Engine, count: int, dtype: Any, mean: float, std: float
     return rounded(values, dtype)
 
 
-def in_chunks_of(values: Array, dtype: Any, work: Any, mean: float, std: float) -> Array:
-    """``values * std + mean`` in `work`, as `dtype`."""
-    if mean == 0 and std == 1:
-        return values if dtype is work else values.astype(dtype)
-    starts = iter(range(0, values.size, CHUNK)) if values.size > CHUNK else iter((0,))
+def normal_blocks(engine: Engine, count: int, dtype: Any, mean: float, std: float) -> Array:
+    """`count` >= 16 normals. A block pairs uniform j with j + 8; the last 16 values are drawn anew
+    when blocks do not fit.
+    """
+    double = dtype is dtypes.float64
+    source, blocks = (engine.doubles, _blocks_64) if double else (engine.floats, _blocks_32)
+    work = dtypes.float64 if double else dtypes.float32
+    standard = mean == 0 and std == 1
 
     def draw(n: int) -> Array:
-        start = next(starts)
-        return fused(values[start : start + n], std, mean, work)
+        values = blocks(source(n))
+        return rounded(values if standard else fused(values, std, mean, work), dtype)
 
-    return in_chunks(values.size, dtype, draw)
-
-
-def normal_blocks(engine: Engine, count: int, work: Any, whole_blocks: bool) -> Array:
-    """Standard normals, `count` >= 16. A block pairs uniform j with j + 8; the last 16 values are
-    drawn anew when blocks do not fit.
-
-    `whole_blocks`: the uniforms of the part that is drawn anew were not drawn before (halves),
-    instead of dropped.
-    """
-    source, transform = (
-        (engine.doubles, _blocks_64) if work is dtypes.float64 else (engine.floats, _blocks_32)
-    )
     whole = count - count % 16
-    values = in_chunks(whole, work, lambda n: transform(source(n)))
+    values = in_chunks(whole, dtype, draw)
     if whole == count:
         return values
-    out = np.empty(count, work)
+    out = np.empty(count, dtype)
     out[:whole] = values
-    if not whole_blocks:
+    if dtype not in dtypes.HALVES:  # the uniforms that it replaces; halves never drew them
         source(count - whole)
-    out[-16:] = transform(source(16))
+    out[-16:] = draw(16)
     return out
 
 

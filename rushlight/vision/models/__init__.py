@@ -1,0 +1,15 @@
+"""Networks for images, by torchvision's names: the same layers, state_dict keys and, from the same
+seed, initial weights. Pretrained weights are not included; `load_state_dict` takes torchvision's.
+"""
+
+from rushlight.vision.models.alexnet import *
+from rushlight.vision.models.densenet import *
+from rushlight.vision.models.googlenet import *
+from rushlight.vision.models.mobilenetv2 import *
+from rushlight.vision.models.registry import get_model as get_model
+from rushlight.vision.models.registry import get_model_builder as get_model_builder
+from rushlight.vision.models.registry import list_models as list_models
+from rushlight.vision.models.resnet import *
+from rushlight.vision.models.squeezenet import *
+from rushlight.vision.models.vgg import *
+from rushlight.vision.models.vision_transformer import *

@@ -1,0 +1,89 @@
+"""Boxes and blocks of torchvision.ops."""
+
+import numpy as np
+import pytest
+
+import rushlight as torch
+from rushlight.vision import ops
+
+
+def random_boxes(count, seed):
+    corners = np.random.RandomState(seed).rand(count, 2, 2).astype(np.float32) * 50
+    return torch.from_numpy(np.sort(corners, axis=1).reshape(count, 4))
+
+
+def test_areas_and_overlaps():
+    a = torch.tensor([[0.0, 0, 2, 2], [1, 1, 3, 3]])
+    b = torch.tensor([[1.0, 1, 2, 2], [5, 5, 6, 7]])
+    assert ops.box_area(a).tolist() == [4, 4]
+    assert ops.box_iou(a, b).tolist() == [[0.25, 0], [0.25, 0]]
+    assert ops.box_iou(ops.box_convert(a, "xyxy", "xywh"), b, fmt="xywh")[0, 0] != 0
+    hull = 6 * 7
+    generalized = ops.generalized_box_iou(a, b)
+    assert generalized[0, 1].item() == pytest.approx(-(hull - 6) / hull)
+    assert (ops.complete_box_iou(a, b) <= ops.distance_box_iou(a, b)).all()
+    assert (ops.distance_box_iou(a, b) <= ops.box_iou(a, b)).all()
+
+
+def test_conversions_return():
+    boxes = random_boxes(9, 0)
+    for other in ("xyxy", "xywh", "cxcywh"):
+        there = ops.box_convert(boxes, "xyxy", other)
+        assert torch.allclose(ops.box_convert(there, other, "xyxy"), boxes, atol=1e-4)
+    with pytest.raises(ValueError, match="Unsupported"):
+        ops.box_convert(boxes, "xyxy", "yxyx")
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.7])
+def test_nms_is_greedy(threshold):
+    boxes, scores = random_boxes(60, 1), torch.from_numpy(np.random.RandomState(2).rand(60))
+    overlap, kept = ops.box_iou(boxes, boxes), []
+    for i in scores.argsort(descending=True).tolist():
+        if all(overlap[i, j] <= threshold for j in kept):
+            kept.append(i)
+    assert ops.nms(boxes, scores, threshold).tolist() == kept
+    kinds = torch.arange(60) % 2
+    both = ops.batched_nms(boxes, scores, kinds, threshold)
+    for kind in (0, 1):
+        own = torch.where(kinds == kind)[0]
+        expected = own[ops.nms(boxes[own], scores[own], threshold)]
+        assert sorted(expected.tolist()) == sorted(i for i in both.tolist() if i % 2 == kind)
+
+
+def test_borders_sizes_and_masks():
+    boxes = torch.tensor([[-3.0, 2, 5, 40], [1, 1, 2, 2]])
+    assert ops.clip_boxes_to_image(boxes, (30, 4)).tolist() == [[0, 2, 4, 30], [1, 1, 2, 2]]
+    assert ops.remove_small_boxes(boxes, 2).tolist() == [0]
+    masks = torch.zeros(1, 6, 6)
+    masks[0, 2:4, 1:5] = 1
+    assert ops.masks_to_boxes(masks).tolist() == [[1, 2, 4, 3]]
+    assert ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5).shape == (0,)
+    with pytest.raises(RuntimeError, match=r"\(N, 4\)"):
+        ops.nms(torch.zeros(3), torch.zeros(3), 0.5)
+
+
+def test_focal_loss():
+    x, y = torch.tensor([0.0, 2.0]), torch.tensor([1.0, 0.0])
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none")
+    assert torch.allclose(ops.sigmoid_focal_loss(x, y, alpha=-1, gamma=0), plain)
+    right = torch.tensor([0.5, 1 - torch.tensor(2.0).sigmoid().item()])
+    expected = torch.tensor([0.25, 0.75]) * plain * (1 - right) ** 2
+    assert torch.allclose(ops.sigmoid_focal_loss(x, y), expected)
+    assert torch.allclose(ops.sigmoid_focal_loss(x, y, reduction="mean"), expected.mean())
+
+
+def test_blocks():
+    block = ops.Conv2dNormActivation(3, 4, kernel_size=5, dilation=2)
+    assert [type(m).__name__ for m in block] == ["Conv2d", "BatchNorm2d", "ReLU"]
+    assert block(torch.rand(1, 3, 9, 9)).shape == (1, 4, 9, 9) and block[0].bias is None
+    mlp = ops.MLP(3, [4, 2], norm_layer=torch.nn.LayerNorm)
+    names = [type(m).__name__ for m in mlp]
+    assert names == ["Linear", "LayerNorm", "ReLU", "Dropout", "Linear", "Dropout"]
+    x = torch.rand(2, 4, 3, 3)
+    assert (ops.SqueezeExcitation(4, 2)(x) <= x).all()
+    assert torch.allclose(ops.FrozenBatchNorm2d(4)(x), x / (1 + 1e-5) ** 0.5)
+    assert torch.equal(ops.Permute([0, 2, 3, 1])(x), x.permute(0, 2, 3, 1))
+    torch.manual_seed(0)
+    dropped = ops.StochasticDepth(0.5, "row")(torch.ones(100, 2))
+    assert set(dropped.flatten().tolist()) == {0.0, 2.0} and (dropped[:, 0] == dropped[:, 1]).all()
+    assert torch.equal(ops.StochasticDepth(0.5, "batch").eval()(x), x)

@@ -45,6 +45,7 @@ EXPRESSIONS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_grad_fn_is_named_as_in_torch(name):
     names = [

@@ -143,6 +143,12 @@ class Trace:
         self.constants.add(id(array))
         self.keep.append(array)
 
+    def is_fixed(self, t: Tensor) -> bool:
+        """Whether a tensor holds what sizes and Python numbers alone decided."""
+        a = t._array
+        storage = self.windows.get(id(a), (None,))[0]
+        return id(a) in self.constants and (storage is None or not storage.writes)
+
     def refuse(self, what: str) -> None:
         """Python needs a value."""
         if self.failure is None:

@@ -219,9 +219,11 @@ def constant(array: Any) -> Tensor:
     return t
 
 
-def value_needed(what: str) -> None:
-    """Tell a trace that Python is about to look at a value, which the trace cannot follow."""
-    if state.busy and modes.trace is not None:
+def value_needed(what: str, t: Tensor | None = None) -> None:
+    """Tell a trace that Python is about to look at a value, which the trace cannot follow unless
+    it is that of a tensor ``t`` which is the same in every call.
+    """
+    if state.busy and modes.trace is not None and not (t is not None and modes.trace.is_fixed(t)):
         modes.trace.refuse(what)
 
 

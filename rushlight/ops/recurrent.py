@@ -22,7 +22,8 @@ from rushlight import dtypes
 from rushlight.core.autograd import run_backward, start
 from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes
-from rushlight.core.tensor import Tensor, edge, wrap
+from rushlight.core.tensor import Tensor, edge
+from rushlight.ops.copy import Cast
 from rushlight.ops.join import Cat
 
 State = tuple[Tensor, ...]
@@ -147,29 +148,40 @@ class Recurrent(Op, abstract=True):
         found = run_backward(*roots, True, modes.grad, [e for e in where if e is not None])
         return [None if e is None else found.get(e) for e in where]
 
-    def finished(self, needs: Any, inputs: list[Any], grads: list[Any]) -> list[Any]:
-        """The gradients as tensors of the inputs' dtypes."""
-        return [
-            wrap(g.astype(t._array.dtype, copy=False)) if need and t is not None else None
-            for need, t, g in zip(needs, inputs, grads, strict=True)
-        ]
-
-
-def weight_gradients(dz: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of weight and bias, from the gradients of all gates and the states before each step."""
-    return dz.T.dot(before), np.add.reduce(dz, 0)
+    def finished(
+        self,
+        needs: Any,
+        inputs: list[Any],
+        dz: Tensor,
+        inner: Tensor,
+        before: Tensor,
+        states: list[Tensor],
+    ) -> list[Any]:
+        """The gradients in the inputs' dtypes, from those of the gates (of what the input and the
+        state contribute) and of the first states. That of the weight is one product for all steps.
+        """
+        grads: list[Any] = [dz, None, None, *states]
+        if needs[1]:
+            grads[1] = inner.t() @ before
+        if needs[2] and inputs[2] is not None:
+            grads[2] = inner.sum(0)
+        out: list[Any] = []
+        for need, t, g in zip(needs, inputs, grads, strict=True):
+            if not need or g is None:
+                out.append(None)
+            else:
+                d = t._array.dtype
+                out.append(g if g._array.dtype == d else Cast.bind(g, dtype=d))
+        return out
 
 
 class _Simple(Recurrent, abstract=True):
     """``h' = f(x + W h + b)``. Outputs: the states row by row, the last, those before each step."""
 
     outputs = ("out", "last", "before")
+    gradient: Any
 
     def activate(self, z: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def slope(self, h: np.ndarray) -> Any:
-        """The activation's derivative, from its result."""
         raise NotImplementedError
 
     def eager(self, xp, input, weight, bias, h, *, sizes, reverse):
@@ -191,42 +203,63 @@ class _Simple(Recurrent, abstract=True):
 
     def grads(self, g, needs, input, weight, bias, h, out, before, params):
         inputs = [input, weight, bias, h]
-        if modes.grad or modes.trace is not None:
+        if modes.grad:
             return self.recorded(g, inputs, params)
-        g_out, g_last, w = wide(g[0]._array), wide(g[1]._array), wide(weight._array)
-        dz = self.slope(wide(out._array))
-        dh = g_last.copy()
-        for _, begin, end in windows(params["sizes"], not params["reverse"]):
+        dz, dh = self.gradient.bind(*g[:2], weight, out, **params)
+        return self.finished(needs, inputs, dz, dz, before, [dh])
+
+
+class _SimpleGrad(Op, abstract=True):
+    """Gradients of the gates and of the first state."""
+
+    outputs = ("dz", "dh")
+
+    def slope(self, h: np.ndarray) -> Any:
+        """The activation's derivative, from its result."""
+        raise NotImplementedError
+
+    def eager(self, xp, g_out, g_last, weight, out, *, sizes, reverse):
+        g_out, w, dz, dh = wide(g_out), wide(weight), self.slope(wide(out)), wide(g_last).copy()
+        for _, begin, end in windows(sizes, not reverse):
             now = dh[: end - begin]
             now += g_out[begin:end]
             dz[begin:end] *= now
             now[:] = dz[begin:end].dot(w)
-        gw, gb = weight_gradients(dz, before._array)
-        return self.finished(needs, inputs, [dz, gw, gb, dh])
+        return dz, dh
+
+
+class RNNTanhGrad(_SimpleGrad):
+    """The gradient of ``RNNTanh``."""
+
+    def slope(self, h):
+        return 1 - h * h
+
+
+class RNNReluGrad(_SimpleGrad):
+    """The gradient of ``RNNRelu``."""
+
+    def slope(self, h):
+        return (h > 0).astype(h.dtype)
 
 
 class RNNTanh(_Simple):
     """``h' = tanh(x + W h + b)``."""
 
     step = staticmethod(tanh_step)
+    gradient = RNNTanhGrad
 
     def activate(self, z):
         return np.tanh(z, z)
-
-    def slope(self, h):
-        return 1 - h * h
 
 
 class RNNRelu(_Simple):
     """``h' = relu(x + W h + b)``."""
 
     step = staticmethod(relu_step)
+    gradient = RNNReluGrad
 
     def activate(self, z):
         return np.maximum(z, 0, out=z)
-
-    def slope(self, h):
-        return (h > 0).astype(h.dtype)
 
 
 class GRU(Recurrent):
@@ -269,10 +302,19 @@ class GRU(Recurrent):
 
     def grads(self, g, needs, input, weight, bias, h, before, gates, new, params):
         inputs = [input, weight, bias, h]
-        if modes.grad or modes.trace is not None:
+        if modes.grad:
             return self.recorded(g, inputs, params)
-        g_out, g_last, w = wide(g[0]._array), wide(g[1]._array), wide(weight._array)
-        gates, before, new = gates._array, before._array, new._array
+        dz, inner, dh = GRUGrad.bind(*g[:2], weight, before, gates, new, **params)
+        return self.finished(needs, inputs, dz, inner, before, [dh])
+
+
+class GRUGrad(Op):
+    """The gradient of ``GRU``: of the gates by the input, by the state, and of the first state."""
+
+    outputs = ("dz", "inner", "dh")
+
+    def eager(self, xp, g_out, g_last, weight, before, gates, new, *, sizes, reverse):
+        g_out, w, dh = wide(g_out), wide(weight), wide(g_last).copy()
         H = new.shape[1]
         r, z, n = gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H :]
         # the gates' gradients are these factors times dh
@@ -282,8 +324,7 @@ class GRU(Recurrent):
         dz[:, :H] = dz[:, 2 * H :] * new * r * (1 - r)
         inner = dz.copy()  # of what the state contributes: n's passes through r
         inner[:, 2 * H :] *= r
-        dh = g_last.copy()
-        for _, begin, end in windows(params["sizes"], not params["reverse"]):
+        for _, begin, end in windows(sizes, not reverse):
             now = dh[: end - begin]
             now += g_out[begin:end]
             every = np.tile(now, 3)
@@ -291,8 +332,7 @@ class GRU(Recurrent):
             inner[begin:end] *= every
             now *= z[begin:end]
             now += inner[begin:end].dot(w)
-        gw, gb = weight_gradients(inner, before)
-        return self.finished(needs, inputs, [dz, gw, gb, dh])
+        return dz, inner, dh
 
 
 class LSTM(Recurrent):
@@ -334,21 +374,30 @@ class LSTM(Recurrent):
 
     def grads(self, g, needs, input, weight, bias, h, c, before, cells, gates, squashed, params):
         inputs = [input, weight, bias, h, c]
-        if modes.grad or modes.trace is not None:
+        if modes.grad:
             return self.recorded(g, inputs, params)
-        g_out, w = wide(g[0]._array), wide(weight._array)
-        dh, dc = wide(g[1]._array).copy(), wide(g[2]._array).copy()
-        gates, s = gates._array, squashed._array
+        dz, dh, dc = LSTMGrad.bind(*g[:3], weight, cells, gates, squashed, **params)
+        return self.finished(needs, inputs, dz, dz, before, [dh, dc])
+
+
+class LSTMGrad(Op):
+    """The gradient of ``LSTM``: of the gates and of the first states."""
+
+    outputs = ("dz", "dh", "dc")
+
+    def eager(self, xp, g_out, g_h, g_c, weight, cells, gates, squashed, *, sizes, reverse):
+        g_out, w, s = wide(g_out), wide(weight), squashed
+        dh, dc = wide(g_h).copy(), wide(g_c).copy()
         H = s.shape[1]
         i, f, n, o = (gates[:, k * H : (k + 1) * H] for k in range(4))
         # the gates' gradients are these factors times dc, and dh for o
         dz = gates * (1 - gates)
         dz[:, :H] *= n
-        dz[:, H : 2 * H] *= cells._array
+        dz[:, H : 2 * H] *= cells
         dz[:, 2 * H : 3 * H] = i * (1 - n * n)
         dz[:, 3 * H :] *= s
         through = o * (1 - s * s)
-        for _, begin, end in windows(params["sizes"], not params["reverse"]):
+        for _, begin, end in windows(sizes, not reverse):
             now, cell, a = dh[: end - begin], dc[: end - begin], dz[begin:end]
             now += g_out[begin:end]
             cell += now * through[begin:end]
@@ -356,8 +405,7 @@ class LSTM(Recurrent):
             a[:, 3 * H :] *= now
             cell *= f[begin:end]
             now[:] = a.dot(w)
-        gw, gb = weight_gradients(dz, before._array)
-        return self.finished(needs, inputs, [dz, gw, gb, dh, dc])
+        return dz, dh, dc
 
 
 LAYERS: dict[str, Any] = {"RNN_TANH": RNNTanh, "RNN_RELU": RNNRelu, "GRU": GRU, "LSTM": LSTM}

@@ -113,7 +113,7 @@ def item(self: Tensor) -> Any:
         >>> torch.tensor([2.5]).item()
         2.5
     """
-    value_needed("item()")
+    value_needed("item()", self)
     x = self._array
     if x.size != 1:
         raise RuntimeError(
@@ -126,7 +126,7 @@ def item(self: Tensor) -> Any:
 @method
 def tolist(self: Tensor) -> Any:
     """Nested lists of Python numbers; a number for a 0-dim tensor."""
-    value_needed("tolist()")
+    value_needed("tolist()", self)
     x = self._array
     return (x.astype(np.float32) if x.dtype == dtypes.bfloat16 else x).tolist()
 
@@ -162,7 +162,7 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
 
 
 def _truth(self: Tensor) -> bool:
-    value_needed("bool(tensor), for instance in an if")
+    value_needed("bool(tensor), for instance in an if", self)
     x = self._array
     if x.size == 1:
         return bool(x.reshape(())[()])
@@ -181,7 +181,7 @@ def is_nonzero(input: Tensor) -> bool:
 
 
 def _index(self: Tensor) -> int:
-    value_needed("a tensor used as a Python index")
+    value_needed("a tensor used as a Python index", self)
     x = self._array
     if x.size != 1 or (x.dtype not in dtypes.INTEGER_TYPES and x.dtype != np.bool_):
         raise TypeError("only integer tensors of a single element can be converted to an index")

@@ -6,23 +6,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.index_rules import INDEX_RULES
+from rushlight.compiler.passes.loss_rules import LOSS_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
 from rushlight.compiler.passes.rewrite import substituted
 from rushlight.compiler.passes.writer import Writer
-from rushlight.compiler.primitives import OneHot, Require, Settle
+from rushlight.compiler.primitives import Settle
 from rushlight.compiler.scalars import FLOATS, NATIVE
-from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Sub
-from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Lt, Maximum, Ne
+from rushlight.ops.arithmetic import Add, Div, Mul, Pow, Sub
+from rushlight.ops.compare import Eq, Ne
 from rushlight.ops.copy import Cast
-from rushlight.ops.math import Exp, Log, Log1p, Rsqrt, Sqrt
+from rushlight.ops.math import Exp, Log, Rsqrt, Sqrt
 from rushlight.ops.matmul import Matmul
-from rushlight.ops.reduce import AllTrue, Amax, Sum
+from rushlight.ops.reduce import Amax, Amin, Sum
 from rushlight.ops.select import Abs, Where
 from rushlight.ops.view import BasicIndex, Expand, T
 
@@ -87,6 +87,46 @@ def variance(w: Writer, node: Node) -> list[Value] | None:
     return [w.map(Div, total, float(n - node.params["correction"]))]
 
 
+def deviation(w: Writer, node: Node) -> list[Value] | None:
+    """The root of the variance."""
+    made = variance(w, node)
+    return None if made is None else [w.map(Sqrt, made[0])]
+
+
+def vector_norm(w: Writer, node: Node) -> list[Value] | None:
+    """The root of the sum of powers, an extreme, or a count."""
+    x, dims, keepdim = node.inputs[0], dims_of(node), node.params["keepdim"]
+    ord = float(node.params["ord"])
+    if ord == 2:
+        return [w.map(Sqrt, w.reduce(Sum, w.map(Mul, x, x), dims, keepdim))]
+    size = w.map(Abs, x)
+    if ord == 1:
+        return [w.reduce(Sum, size, dims, keepdim)]
+    if math.isinf(ord):
+        return [w.reduce(Amax if ord > 0 else Amin, size, dims, keepdim)]
+    if ord == 0:
+        some = w.map(Ne, x, 0.0, dtype=BOOL)
+        return [w.reduce(Sum, w.node(Cast, [some], x.shape, x.dtype, dtype=x.dtype), dims, keepdim)]
+    return [w.map(Pow, w.reduce(Sum, w.map(Pow, size, ord), dims, keepdim), 1 / ord)]
+
+
+def logsumexp(w: Writer, node: Node) -> list[Value] | None:
+    """Shifted by the largest, unless that is infinite."""
+    x, dims = node.inputs[0], dims_of(node)
+    top = w.reduce(Amax, x, dims, True)
+    infinite = w.map(Eq, w.map(Abs, top), math.inf, dtype=BOOL)
+    top = w.node(Where, [infinite, 0.0, top], top.shape, x.dtype)
+    total = w.reduce(Sum, w.map(Exp, w.map(Sub, x, top)), dims, True)
+    return [w.shaped(w.map(Add, w.map(Log, total), top), node.outputs[0].shape)]
+
+
+def nansum(w: Writer, node: Node) -> list[Value] | None:
+    """The sum of what is a number."""
+    x, dims = node.inputs[0], dims_of(node)
+    kept = w.node(Where, [w.map(Eq, x, x, dtype=BOOL), x, 0.0], x.shape, x.dtype)
+    return [w.reduce(Sum, kept, dims, node.params["keepdim"])]
+
+
 def softmax(w: Writer, node: Node) -> list[Value] | None:
     """Exponentials over their sum."""
     x, dim = node.inputs[0], (node.params["dim"] % len(node.inputs[0].shape),)
@@ -115,102 +155,6 @@ def log_softmax_grad(w: Writer, node: Node) -> list[Value] | None:
     g, y = node.inputs
     total = w.reduce(Sum, g, (node.params["dim"] % len(g.shape),), True)
     return [w.map(Sub, g, w.map(Mul, w.map(Exp, y), total))]
-
-
-def targets(w: Writer, node: Node, logp: Value, target: Value) -> tuple[Value, Value, int]:
-    """Which target counts, where each target is, and the dim of classes; out-of-range targets stop
-    the program.
-    """
-    dim = 1 if len(logp.shape) > 1 else 0
-    classes, ignore = logp.shape[dim], node.params["ignore_index"]
-    valid = w.map(Ne, target, ignore, dtype=BOOL)
-    inside = w.map(
-        BitwiseAnd, w.map(Ge, target, 0, dtype=BOOL), w.map(Lt, target, classes, dtype=BOOL)
-    )
-    fine = w.map(BitwiseOr, inside, w.map(Eq, target, ignore, dtype=BOOL))
-    w.node(Require, [w.reduce(AllTrue, fine, tuple(range(len(target.shape))))], (), BOOL)
-    return valid, w.node(OneHot, [target], logp.shape, BOOL, classes=classes, dim=dim), dim
-
-
-def count(w: Writer, valid: Value, d: Any) -> Value:
-    """How many targets count."""
-    return w.sum_all(w.node(Cast, [valid], valid.shape, d, dtype=d))
-
-
-def cross_entropy(w: Writer, node: Node) -> list[Value] | None:
-    """Minus the log-probabilities at the targets."""
-    logp, target, weight = node.inputs[0], *node.inputs[-2:]
-    if weight is not None:
-        return None
-    valid, hot, dim = targets(w, node, logp, target)
-    picked = w.reduce(Sum, w.node(Where, [hot, logp, 0.0], logp.shape, logp.dtype), (dim,))
-    loss = w.node(Where, [valid, w.map(Neg, picked), 0.0], target.shape, logp.dtype)
-    if node.params["reduction"] != "none":
-        loss = w.sum_all(loss)
-    if node.params["reduction"] == "mean":
-        loss = w.map(Div, loss, count(w, valid, logp.dtype))
-    return [loss]
-
-
-def factor(w: Writer, node: Node, g: Value, valid: Value, shape: Any, dim: int) -> Value:
-    """Each position's share of the gradient, ready to broadcast over the classes."""
-    if node.params["reduction"] == "mean":
-        g = w.map(Div, g, count(w, valid, g.dtype))
-    c = w.node(Where, [valid, g, 0.0], valid.shape, g.dtype)
-    return w.shaped(c, [1 if i == dim else n for i, n in enumerate(shape)])
-
-
-def cross_entropy_grad(w: Writer, node: Node) -> list[Value] | None:
-    """``c (exp(logp) - one_hot(target))``."""
-    g, logp, target, weight = node.inputs
-    if weight is not None:
-        return None
-    valid, hot, dim = targets(w, node, logp, target)
-    e = w.map(Exp, logp)
-    difference = w.node(Where, [hot, w.map(Sub, e, 1.0), e], logp.shape, logp.dtype)
-    return [w.map(Mul, difference, factor(w, node, g, valid, logp.shape, dim))]
-
-
-def nll_grad(w: Writer, node: Node) -> list[Value] | None:
-    """``-c`` at the targets."""
-    g, target, weight = node.inputs
-    if weight is not None:
-        return None
-    out = node.outputs[0]
-    valid, hot, dim = targets(w, node, out, target)
-    c = w.map(Neg, factor(w, node, g, valid, out.shape, dim))
-    return [w.node(Where, [hot, c, 0.0], out.shape, out.dtype)]
-
-
-def reduced(w: Writer, loss: Value, reduction: str) -> list[Value]:
-    """A loss's reduction."""
-    if reduction == "none":
-        return [loss]
-    total = w.sum_all(loss)
-    if reduction == "sum":
-        return [total]
-    return [w.map(Div, total, float(math.prod(loss.shape)))]
-
-
-def mse(w: Writer, node: Node) -> list[Value] | None:
-    """Squares of differences."""
-    d = w.map(Sub, *node.inputs)
-    return reduced(w, w.map(Mul, d, d), node.params["reduction"])
-
-
-def l1(w: Writer, node: Node) -> list[Value] | None:
-    """Magnitudes of differences."""
-    return reduced(w, w.map(Abs, w.map(Sub, *node.inputs)), node.params["reduction"])
-
-
-def binary_cross_entropy_with_logits(w: Writer, node: Node) -> list[Value] | None:
-    """``max(x, 0) - x y + log(1 + exp(-|x|))``."""
-    x, y, p = node.inputs
-    if p is not None:
-        return None
-    low = w.map(Log1p, w.map(Exp, w.map(Neg, w.map(Abs, x))))
-    loss = w.map(Add, w.map(Sub, w.map(Maximum, x, 0.0), w.map(Mul, x, y)), low)
-    return reduced(w, loss, node.params["reduction"])
 
 
 def layer_norm(w: Writer, node: Node) -> list[Value] | None:
@@ -304,28 +248,26 @@ def copy(w: Writer, node: Node) -> list[Value] | None:
     """The source, converted and broadcast."""
     x, src = node.inputs
     if not isinstance(src, Value):
-        return None
+        return [w.full(x.shape, src, x.dtype)]
     if src.dtype != x.dtype:
         src = w.node(Cast, [src], src.shape, x.dtype, dtype=x.dtype)
     return [src if src.shape == x.shape else w.node(Expand, [src], x.shape, x.dtype, shape=x.shape)]
 
 
 RULES: dict[str, Rule] = {
+    **LOSS_RULES,
     "Linear": linear,
     "Matmul": small_matmul,
     "Mean": mean,
     "Var": variance,
+    "Std": deviation,
+    "VectorNorm": vector_norm,
+    "Logsumexp": logsumexp,
+    "Nansum": nansum,
     "Softmax": softmax,
     "SoftmaxGrad": softmax_grad,
     "LogSoftmax": log_softmax,
     "LogSoftmaxGrad": log_softmax_grad,
-    "CrossEntropy": cross_entropy,
-    "NllLoss": cross_entropy,
-    "CrossEntropyGrad": cross_entropy_grad,
-    "NllGrad": nll_grad,
-    "MseLoss": mse,
-    "L1Loss": l1,
-    "BinaryCrossEntropyWithLogits": binary_cross_entropy_with_logits,
     "LayerNorm": layer_norm,
     "BatchNorm": batch_norm,
     "Copy": copy,

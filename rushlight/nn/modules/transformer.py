@@ -10,7 +10,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.state import is_grad_enabled
+from rushlight.core.state import is_grad_enabled, modes
 from rushlight.core.tensor import Tensor
 from rushlight.nn import functional as F
 from rushlight.nn.init import xavier_uniform_
@@ -41,8 +41,8 @@ def _square_subsequent_mask(size: int, device: Any = None, dtype: Any = None) ->
 
 def _is_causal(mask: Tensor | None, is_causal: bool | None) -> bool:
     """Whether the mask is the causal one; the caller may say so."""
-    if is_causal is not None or mask is None:
-        return bool(is_causal)
+    if is_causal is not None or mask is None or modes.trace is not None:
+        return bool(is_causal)  # a trace cannot look at the mask; which is used in any case
     if mask.size(-1) != mask.size(-2):
         return False
     causal = _square_subsequent_mask(mask.size(-1), mask.device, dtypes.get_default_dtype())

@@ -15,7 +15,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, constant
 
 __all__ = [
     "PackedSequence",
@@ -132,7 +132,7 @@ def _lengths_array(lengths: Any) -> np.ndarray[Any, Any]:
 
 
 def _index(values: np.ndarray[Any, Any], like: Tensor) -> Tensor:
-    return T.from_numpy(np.ascontiguousarray(values)).to(like.device)
+    return constant(np.ascontiguousarray(values)).to(like.device)
 
 
 def pack_padded_sequence(
@@ -166,7 +166,7 @@ def pack_padded_sequence(
     rows = np.flatnonzero(inside)
     flat = steps_first[:longest].reshape(longest * batch, *steps_first.shape[2:])
     data = flat.index_select(0, _index(rows, input))
-    return PackedSequence(data, T.from_numpy(inside.sum(1).astype(np.int64)), order)
+    return PackedSequence(data, constant(inside.sum(1).astype(np.int64)), order)
 
 
 def _check_lengths(sizes: np.ndarray[Any, Any], batch: int) -> None:
@@ -221,7 +221,7 @@ def pad_packed_sequence(
     padding = data.new_full((1, *data.shape[1:]), padding_value)
     padded = T.cat([data, padding]).index_select(0, _index(rows.reshape(-1), data))
     padded = padded.reshape(longest, batch, *data.shape[1:])
-    counts = T.from_numpy(lengths.astype(np.int64))
+    counts = constant(lengths.astype(np.int64))
     back = sequence.unsorted_indices
     if back is not None:
         padded = padded.index_select(1, back)

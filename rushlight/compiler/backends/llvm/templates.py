@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import conv, draws, pool, rows, transformed
+from rushlight.compiler.backends.llvm import conv, draws, pool, recurrent, rows, transformed
 from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
@@ -55,6 +55,8 @@ WRITERS = {
     "MaxPool": (pool.fits, alone(pool.write_max)),
     "MaxPoolValues": (pool.fits, alone(pool.write_max)),
     "MaxPoolSpread": (pool.fits, alone(pool.write_spread)),
+    **dict.fromkeys(recurrent.GATES, (recurrent.fits, recurrent.write_forward)),
+    **{f"{name}Grad": (recurrent.fits, recurrent.write_backward) for name in recurrent.GATES},
     "Truths": (draws.fits, draws.write_truths),
     "Uniforms": (draws.fits, draws.write_uniforms),
     "PlaceRows": (rows.fits_place, rows.write_place),

@@ -1,0 +1,97 @@
+"""Reductions and losses written out, against the ops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from rushlight.ops import loss, statistics
+from rushlight.ops.reduce import Nansum
+
+from .graphs import Builder, check, outputs_of
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("dim", [None, (1,), (0, 2)])
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_statistics(dim, keepdim):
+    b = Builder()
+    a = normal(3, 5, 7)
+    a[0, 0, 0] = 0
+    x = b.input(a)
+    p = {"dim": dim, "keepdim": keepdim}
+    gaps = np.where(normal(3, 5, 7) > 1, np.nan, a).astype(np.float32)
+    ends = a.copy()
+    ends[:, :, 1] = -np.inf
+    ends[1, :, 2] = np.inf
+    results = [
+        b.op(statistics.Std, x, correction=1, **p),
+        b.op(statistics.Logsumexp, b.input(ends), **p),
+        b.op(statistics.Logsumexp, x, **p),
+        b.op(Nansum, b.input(gaps), **p),
+    ]
+    for order in (2, 1, 0, math.inf, -math.inf, 3.0, 0.5):
+        results.append(b.op(statistics.VectorNorm, x, ord=order, **p))
+    check(b.returns(*results), 3e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_of_elements(reduction):
+    b = Builder()
+    x, y = b.input(normal(4, 9)), b.input(normal(4, 9))
+    shares = np.clip(np.abs(normal(4, 9)), 0, 1)
+    shares[0, :3], shares[1, :3] = 0, 1
+    s, t = b.input(shares), b.input(shares[::-1].copy())
+    p = {"reduction": reduction}
+    b.returns(
+        b.op(loss.MseLoss, x, y, **p),
+        b.op(loss.L1Loss, x, y, **p),
+        b.op(loss.SmoothL1Loss, x, y, beta=0.7, **p),
+        b.op(loss.HuberLoss, x, y, delta=0.7, **p),
+        b.op(loss.SoftMarginLoss, x, y, **p),
+        b.op(loss.BinaryCrossEntropy, s, t, **p),
+        b.op(loss.BinaryCrossEntropyWithLogits, x, t, b.input(np.abs(normal(9))), **p),
+        b.op(loss.KlDiv, x, t, log_target=False, **p),
+        b.op(loss.KlDiv, x, y, log_target=True, **p),
+    )
+    program = check(b, 2e-5)
+    b.arrays[2] = shares + 0.5
+    with pytest.raises(RuntimeError, match="between 0 and 1"):
+        program.run(b.arrays, outputs_of(b.graph))
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (4, 5, 3), (5,)])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_weighted_classes(shape, reduction):
+    b = Builder()
+    places = (*shape[:1], *shape[2:]) if len(shape) > 1 else ()
+    classes = shape[1] if len(shape) > 1 else shape[0]
+    target = np.asarray(RNG.integers(0, classes, places))
+    if target.ndim:
+        target.reshape(-1)[1] = 2
+    weight = np.abs(normal(classes))
+    weight[3] = 0
+    x, t, w = b.input(normal(*shape)), b.input(target), b.input(weight)
+    p = {"reduction": reduction, "ignore_index": 2}
+    g = b.input(np.asarray(normal(*places) if reduction == "none" else np.float32(1.3)))
+    b.returns(
+        b.op(loss.NllLoss, x, t, w, **p),
+        b.op(loss.CrossEntropy, x, x, t, w, **p),
+        b.op(loss.CrossEntropyGrad, g, x, t, w, **p),
+        b.op(loss.NllGrad, g, t, w, shape=shape, **p),
+        b.op(loss.NllGrad, g, t, None, shape=shape, **p),
+    )
+    check(b)

@@ -131,7 +131,8 @@ class Plan:
         self.turn = not s.b_rows and not dots
         narrow = self.registers == 16 and s.m >= COPIED_ROWS // 2
         self.panel = self.turn or (narrow and not dots)  # whether b is copied
-        self.pack = not s.a_rows and s.lda * f.size >= FAR and self.blocks.parts > 1
+        far = FAR if s.k <= COLUMN_DEPTH else FAR * 3 // 4
+        self.pack = not s.a_rows and s.lda * f.size >= far and self.blocks.parts > 1
         self.depth = s.k if dots or (self.blocks.parts == 1 and not self.panel) else self.slice(f)
         self.cycles = self.guess(f.lanes)
         self.divide()

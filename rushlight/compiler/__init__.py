@@ -5,14 +5,12 @@ to Graph) -> ``program`` (kernels, buffers, launch order) -> ``backends``. ``pip
 place that knows the order of the passes.
 """
 
+from rushlight.compiler.explain import explain as explain
 from rushlight.compiler.front import (
     compile as compile,
 )
 from rushlight.compiler.front import (
     disable as disable,
-)
-from rushlight.compiler.front import (
-    explain as explain,
 )
 from rushlight.compiler.front import (
     is_compiling as is_compiling,

@@ -305,26 +305,6 @@ def disable(
     return fn if fn is not None else lambda f: f
 
 
-def explain(function: Callable[..., Any]) -> str:
-    """What a compiled function has become: for each signature its graph and the program's steps, or
-    why it runs eagerly.
-
-    Args:
-        function: what ``compile`` returned, after it was called a few times.
-    """
-    compiled = getattr(function, "_compiled", None)
-    if compiled is None:
-        raise TypeError("explain: expected a function that compile() returned.")
-    if compiled.eager is not None:
-        return f"runs eagerly, because {compiled.eager}."
-    parts = []
-    for variants in compiled.variants.values():
-        for v in variants:
-            steps = v.program.describe() if hasattr(v.program, "describe") else "one op at a time"
-            parts.append(f"graph\n{v.graph}\n\nprogram\n{steps}")
-    return "\n\n".join(parts) or "not captured yet: that happens at the second call."
-
-
 def is_compiling() -> bool:
     """Whether a function is being captured in this thread."""
     return modes.trace is not None

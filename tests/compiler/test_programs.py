@@ -425,3 +425,18 @@ def test_what_all_rows_share_is_loaded_before_the_loops():
     x, w = b.input(normal(16, 8)), b.input(normal(8))
     y = b.op(BatchNorm, x, w, w, eps=1e-5)[0]
     check(b.returns(b.op(activation.Gelu, y)))
+
+
+def test_the_cache_is_bounded(tmp_path, monkeypatch):
+    """What was not read for longest is removed."""
+    import os
+
+    from rushlight.compiler.backends.llvm import jit
+
+    for k in range(6):
+        path = tmp_path / f"{k}"
+        path.write_bytes(bytes(100))
+        os.utime(path, (k, k))
+    monkeypatch.setattr(jit, "LARGEST", 350)
+    jit.prune(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["3", "4", "5"]

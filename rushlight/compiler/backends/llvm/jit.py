@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
 import functools
@@ -16,6 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+LARGEST = 256 << 20  # bytes of cached files
+PRUNING = 64  # files written between two looks at the cache's size
+_saves = itertools.count()
 CPU_VARIABLE = "RUSHLIGHT_CPU"  # "x86-64-v3" makes AVX2 code, for tests
 
 
@@ -81,11 +85,17 @@ def load_file(path: Path) -> bytes | None:
     except OSError:
         return None
     body, seal = data[:-32], data[-32:]
-    return body if hashlib.sha256(body).digest() == seal else None
+    if hashlib.sha256(body).digest() != seal:
+        return None
+    with contextlib.suppress(OSError):  # the time of the last use, for `prune`
+        os.utime(path)
+    return body
 
 
 def save(path: Path, body: bytes) -> None:
     """Write a cached object at once; failures do not matter."""
+    if next(_saves) % PRUNING == 0:
+        prune(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent)
@@ -93,6 +103,24 @@ def save(path: Path, body: bytes) -> None:
             file.write(body + hashlib.sha256(body).digest())
         os.replace(name, path)
     except OSError:
+        pass
+
+
+def prune(folder: Path) -> None:
+    """Keep the cache within LARGEST bytes: files that were not read for longest go first."""
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                about = entry.stat()
+                found.append((about.st_mtime, about.st_size, entry.path))
+        total = sum([size for _, size, _ in found])
+        for _, size, name in sorted(found):
+            if total <= LARGEST:
+                return
+            os.remove(name)
+            total -= size
+    except OSError:  # another process may be pruning too
         pass
 
 

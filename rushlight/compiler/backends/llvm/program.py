@@ -18,6 +18,7 @@ from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
 from rushlight.compiler.lower import Call, Group, Lowering, Product, Step, Template
 from rushlight.compiler.memory import address, aligned
+from rushlight.core import threads
 
 
 class Native:
@@ -298,6 +299,15 @@ class Native:
                     self.launch(k, k + 1)
                     found.append(time.perf_counter() - start)
         return found
+
+    def memory(self) -> dict[str, int]:
+        """The bytes that the program itself allocates, by what they are for."""
+        return {
+            "values": self.arena.nbytes,
+            f"scratch of {threads.count()} threads": self.scratch.nbytes * threads.count(),
+            "scratch that threads share": self.shared.nbytes,
+            "constants": sum([a.nbytes for a in self.constants]),
+        }
 
     def describe(self) -> str:
         """The steps, in order."""

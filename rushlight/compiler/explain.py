@@ -1,0 +1,105 @@
+"""What a compiled function has become, for people: captures, graph, launches with times, memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.variant import Variant
+
+RUNS = 5  # of each launch; the shortest counts
+
+
+def explain(function: Any, *args: Any, **kwargs: Any) -> str:
+    """What a compiled function has become: for each signature its graph, and its launches with the
+    time that each takes and the memory that the program needs; or why it runs eagerly.
+
+    Args:
+        function: what ``compile`` returned, or a compiled module.
+        args, kwargs: with arguments, the function is called until it is captured, which takes two
+            calls the first time; a training step trains.
+
+    Times are of runs on copies, in microseconds. Memory is in bytes, beside that of parameters,
+    buffers, optimizer state and arguments: the program allocates exactly this.
+
+    Example:
+        >>> import rushlight as torch
+        >>> double = torch.compile(lambda x: x * 2)
+        >>> print(torch.compiler.explain(double))
+        not captured yet: that happens at the second call of a signature.
+    """
+    compiled = getattr(function, "_compiled", None)
+    if compiled is None:
+        compiled = getattr(getattr(function, "_compiled_call_impl", None), "_compiled", None)
+    if compiled is None:
+        raise TypeError(
+            f"explain: expected a function or module that compile() returned, but got "
+            f"{type(function).__name__}."
+        )
+    for _ in range(3 if args or kwargs else 0):
+        function(*args, **kwargs)
+    if compiled.eager is not None:
+        return f"runs eagerly, because {compiled.eager}."
+    variants = [v for group in compiled.variants.values() for v in group]
+    if not variants:
+        return "not captured yet: that happens at the second call of a signature."
+    reasons = [f"capture {k}: {reason}" for k, reason in enumerate(compiled.reasons, 1)]
+    return "\n".join([*reasons, *[part for v in variants for part in described(v)]])
+
+
+def described(v: Variant) -> list[str]:
+    """One variant: its signature, graph, launches and memory; both programs where there are two."""
+    arguments = [i.value.describe() for i in v.graph.inputs if i.kind == "argument"]
+    lines = ["", f"for arguments {', '.join(arguments) or '(none)'}", "", "graph", str(v.graph)]
+    programs: list[tuple[str, Any, Any]] = [("program", v.program, v.inputs)]
+    back = getattr(v, "back", None)
+    if back is not None:
+        programs.append(("program of the gradients", back, None))
+    for title, program, inputs in programs:
+        lines += ["", title]
+        if not hasattr(program, "launches"):
+            lines.append("one op at a time, by NumPy")
+            continue
+        lines += launches(program, inputs)
+        lines += memory(program, v if program is v.program else None)
+    return lines
+
+
+def launches(program: Any, inputs: list[Any] | None) -> list[str]:
+    """A line for each launch, in order."""
+    if inputs is None:
+        inputs = [np.ones(x.shape, x.dtype) for x in program.inputs[: program.given]]
+    copies = [np.copy(a) if isinstance(a, np.ndarray) else a for a in inputs[: program.given]]
+    outputs = [np.empty(v.shape, v.dtype) for v in program.ends]
+    times = np.min([program.times(copies, outputs) for _ in range(RUNS)], axis=0) * 1e6
+    lines = ["      us  units  what"]
+    for (step, launch), time in zip(program.launches, times, strict=True):
+        units = 1 if launch is None else launch.units
+        lines.append(f"{time:8.1f}  {units:5d}  {summary(step)}")
+    known = [launch for _, launch in program.launches if launch is not None]
+    lines.append(
+        f"{sum(times):8.1f}         {len(known)} launches of {len({x.ir for x in known})} kernels"
+    )
+    return lines
+
+
+def summary(step: Any) -> str:
+    """The ops of a step, its shape, and where the user wrote it."""
+    counts = Counter(type(n.op).__name__ for n in step.nodes)
+    ops = " ".join([name if n == 1 else f"{name}*{n}" for name, n in counts.items()])
+    line = next((n.line for n in step.nodes if n.line), "")
+    shape = getattr(step, "shape", None) or step.nodes[0].outputs[0].shape
+    return f"{type(step).__name__.lower()} {tuple(shape)}: {ops}" + (f"  [{line}]" if line else "")
+
+
+def memory(program: Any, v: Variant | None) -> list[str]:
+    """What the program allocates."""
+    parts = program.memory()
+    if v is not None:
+        parts["results, twice"] = sum([a.nbytes for arrays in v.sets for a in arrays])
+        parts["gradients"] = sum([x.nbytes for x in v.gradients if x is not None])
+    lines = ["", "memory in bytes"]
+    lines += [f"{size:14,d}  {name}" for name, size in parts.items()]
+    return [*lines, f"{sum(parts.values()):14,d}  in all"]

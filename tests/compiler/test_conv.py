@@ -7,7 +7,7 @@ import pytest
 
 import rushlight as rl
 from rushlight.compiler import pipeline
-from rushlight.compiler.backends.llvm import conv, templates, transformed
+from rushlight.compiler.backends.llvm import batched, conv, templates, transformed
 from rushlight.compiler.graph import Graph, Input, Node
 from rushlight.compiler.program import empty_outputs
 from rushlight.nn import functional as F
@@ -36,6 +36,11 @@ CONVOLUTIONS = {
     "wide": (3, 5, 1, 2, (6, 70), (2, 3), (1, 1), ((0, 0), (3, 0)), (1, 1)),
     "many positions": (2, 3, 1, 1, (40, 41), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "line": (4, 6, 1, 3, (50,), (5,), (2,), ((2, 2),), (1,)),
+    "images": (6, 16, 1, 32, (14, 14), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "more images": (1, 6, 1, 67, (9, 10), (5, 5), (1, 1), ((2, 2), (2, 1)), (1, 1)),
+    "images, stride": (5, 7, 2, 70, (11, 10), (4, 5), (3, 2), ((1, 2), (2, 0)), (1, 1)),
+    "images, dilation": (9, 13, 1, 32, (12, 13), (3, 9), (1, 1), ((4, 4), (0, 8)), (3, 1)),
+    "images, depthwise": (1, 1, 10, 32, (9, 8), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
     "tiles": (16, 48, 1, 3, (12, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "odd tiles": (32, 16, 1, 5, (9, 11), (3, 3), (1, 1), ((1, 0), (0, 2)), (1, 1)),
     "one tile": (64, 32, 1, 70, (4, 4), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
@@ -55,6 +60,14 @@ TRANSFORMED = (
     "tiles, stride",
     "odd tiles, stride",
     "strips, stride",
+)
+# vectors hold images
+BATCHED = (
+    "images",
+    "more images",
+    "images, stride",
+    "images, dilation",
+    "images, depthwise",
 )
 
 
@@ -98,13 +111,15 @@ def three(x, w, y, options):
     yield C.ConvWeight, [x, y], {"kernel": w.shape[2:], **options}, w.shape
 
 
-@pytest.mark.parametrize("case", TRANSFORMED)
-def test_what_is_transformed(case):
+@pytest.mark.parametrize("case", TRANSFORMED + BATCHED)
+def test_what_is_chosen(case):
     (x, w, y), options = convolution(case, np.float32)
     for op, inputs, params, shape in three(x, w, y, options):
         node = graph_of(op, inputs, params, [(shape, np.float32)]).nodes[0]
         for width in (256, 512):
-            assert transformed.suits(conv.shape_of(node), node, width)
+            s = conv.shape_of(node)
+            assert transformed.suits(s, node, width) == (case in TRANSFORMED)
+            assert case in TRANSFORMED or batched.suits(s, node, width)
 
 
 @pytest.mark.parametrize("case", TRANSFORMED)
@@ -117,6 +132,7 @@ def test_transforms_are_nearly_as_accurate_as_direct_sums(case, monkeypatch):
         exact = op.instance.forward(wide, params)
         for suits in (transformed.suits, lambda *_: False):
             monkeypatch.setattr(transformed, "suits", suits)
+            monkeypatch.setattr(batched, "suits", lambda *_: False)
             templates._written.clear()
             g = graph_of(op, inputs, params, [(shape, np.float32)])
             native, found = pipeline.build(g, "llvm"), empty_outputs(g)
@@ -128,7 +144,7 @@ def test_transforms_are_nearly_as_accurate_as_direct_sums(case, monkeypatch):
         assert errors[0] < 6 * errors[1] < 3e-6, (op, errors)
 
 
-@pytest.mark.parametrize("case", TRANSFORMED)
+@pytest.mark.parametrize("case", TRANSFORMED + BATCHED)
 def test_threads_give_the_same_bits(case, threads):
     (x, w, y), options = convolution(case, np.float32)
     for op, inputs, params, shape in three(x, w, y, options):
@@ -194,7 +210,7 @@ def test_forced_avx2(monkeypatch):
     monkeypatch.setenv(jit.CPU_VARIABLE, "x86-64-v3")
     jit.target.cache_clear()
     try:
-        for case in ("lenet2", "stride", "small planes", "groups", *TRANSFORMED):
+        for case in ("lenet2", "stride", "small planes", "groups", *TRANSFORMED, *BATCHED):
             test_forward(case, np.float32)
             test_gradients(case, np.float32)
         test_max("overlapping")

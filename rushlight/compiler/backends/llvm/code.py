@@ -193,19 +193,30 @@ class Code(Function):
             f"{self.bits} {self.mask(0, lanes)})"
         )
 
-    def store_first(self, p: str, value: str, count: Number) -> None:
-        """Write the first ``count`` lanes."""
+    def lanes_below(self, count: Number) -> str:
+        """A mask of the first ``count`` lanes."""
         ramp = ", ".join([f"i64 {i}" for i in range(self.lanes)])
         kind = f"<{self.lanes} x i64>"
         one = self(f"insertelement {kind} poison, i64 {count}, i64 0")
         wide = self(
             f"shufflevector {kind} {one}, {kind} poison, <{self.lanes} x i32> zeroinitializer"
         )
-        on = self(f"icmp slt {kind} <{ramp}>, {wide}")
+        return self(f"icmp slt {kind} <{ramp}>, {wide}")
+
+    def store_first(self, p: str, value: str, count: Number) -> None:
+        """Write the first ``count`` lanes."""
+        on = self.lanes_below(count)
         name = f"@llvm.masked.store.{self.suffix}.p0"
         self.module.declarations.add(f"declare void {name}({self.vector}, ptr, i32, {self.bits})")
         self.do(
             f"call void {name}({self.vector} {value}, ptr {p}, i32 {self.size}, {self.bits} {on})"
+        )
+
+    def first(self, value: str, count: Number) -> str:
+        """The first ``count`` lanes, and zeros."""
+        on = self.lanes_below(count)
+        return self(
+            f"select {self.bits} {on}, {self.vector} {value}, {self.vector} zeroinitializer"
         )
 
     def pointers(self, p: str, step: int) -> str:
@@ -326,6 +337,19 @@ class Code(Function):
     def mask_kind(self) -> str:
         """The type of a mask's entry in a table."""
         return "i16" if self.lanes == 16 else "i8"
+
+
+class Scratch:
+    """Places in scratch memory, in elements."""
+
+    def __init__(self, base: str, lanes: int) -> None:
+        self.base, self.lanes, self.size = base, lanes, 0
+
+    def take(self, f: Code, count: int, slack: int = 0) -> str:
+        """A place for ``count`` elements with some more on both sides."""
+        at = self.size + slack
+        self.size = -(-(at + count + slack) // self.lanes) * self.lanes
+        return f.at(self.base, at)
 
 
 def kernel(width: int, d: np.dtype[Any]) -> Code:

@@ -15,7 +15,7 @@ import numpy as np
 from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.columns import Columns, Pair, Source, void
 from rushlight.compiler.backends.llvm.direct import Direct, suits, write_depthwise_weight
-from rushlight.compiler.backends.llvm.tiles import Tile, balanced, tile, tile_rows
+from rushlight.compiler.backends.llvm.tiles import Tile, balanced, by_rows, tile, tile_rows
 from rushlight.compiler.graph import Node
 
 DEPTH = 192  # rows of a panel: it should stay in the first-level cache
@@ -314,14 +314,6 @@ class Forward:
             )
 
         by_rows(f, p.rows, self.limits[vectors], rows)
-
-
-def by_rows(f: Code, count: int, most: int, rows: Any) -> None:
-    """Cut rows into blocks of nearly equal sizes."""
-    size, longer = balanced(count, most)
-    if longer:
-        f.span(0, longer * (size + 1), size + 1, lambda m, _: rows(m, size + 1))
-    f.span(longer * (size + 1), count, size, lambda m, _: rows(m, size))
 
 
 class Weights:

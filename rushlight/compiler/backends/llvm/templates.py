@@ -6,7 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import conv, draws, pool, recurrent, rows, transformed
+from rushlight.compiler.backends.llvm import (
+    batched,
+    conv,
+    draws,
+    pool,
+    recurrent,
+    rows,
+    transformed,
+)
 from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
@@ -42,6 +50,8 @@ def convolution(write: Any) -> Launches:
         s = conv.shape_of(node)
         if transformed.suits(s, node, width):
             return transformed.launches(s, node, width)
+        if batched.suits(s, node, width):
+            return batched.launches(s, node, width)
         return usual(node, width)
 
     return launches

@@ -6,12 +6,13 @@ right one is a panel, packed as [depth][vectors * lanes].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Code
+from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.text import Module
 
 # vectors of a tile -> most rows; with a row of the panel and a broadcast they fill the registers
@@ -28,6 +29,14 @@ def balanced(count: int, most: int) -> tuple[int, int]:
     """``count`` in as few parts of at most ``most`` as can be: size, and how many have one more."""
     parts = -(-count // most)
     return count // parts, count % parts
+
+
+def by_rows(f: Code, count: int, most: int, rows: Callable[[Number, int], None]) -> None:
+    """Cut rows into blocks of nearly equal sizes."""
+    size, longer = balanced(count, most)
+    if longer:
+        f.span(0, longer * (size + 1), size + 1, lambda m, _: rows(m, size + 1))
+    f.span(longer * (size + 1), count, size, lambda m, _: rows(m, size))
 
 
 @dataclass(frozen=True)

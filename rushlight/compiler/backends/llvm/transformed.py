@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Code, Number, kernel
+from rushlight.compiler.backends.llvm.code import Code, Number, Scratch, kernel
 from rushlight.compiler.backends.llvm.columns import Pair
 from rushlight.compiler.backends.llvm.conv import Shape
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.llvm.text import Module
 from rushlight.compiler.backends.llvm.tiles import Tile, tile, tile_rows
+from rushlight.compiler.backends.llvm.turn import write_copy, write_put
 from rushlight.compiler.backends.llvm.winograd import (
     BACK,
     KINDS,
@@ -25,8 +26,8 @@ from rushlight.compiler.backends.llvm.winograd import (
     TWO,
     Plane,
     Scheme,
+    Tiles,
     Transform,
-    Turn,
     flat,
     points,
     squared,
@@ -108,19 +109,6 @@ class Place:
     tiles: Number
 
 
-class Scratch:
-    """Places in scratch memory, in elements."""
-
-    def __init__(self, base: str, lanes: int) -> None:
-        self.base, self.lanes, self.size = base, lanes, 0
-
-    def take(self, f: Code, count: int, slack: int = 0) -> str:
-        """A place for ``count`` elements with some more on both sides."""
-        at = self.size + slack
-        self.size = -(-(at + count + slack) // self.lanes) * self.lanes
-        return f.at(self.base, at)
-
-
 @dataclass(frozen=True)
 class Layout:
     """Transforms: point k of row r is at ``k * step + r * row``."""
@@ -142,10 +130,10 @@ class Reader:
         scratch: Scratch,
     ) -> None:
         self.f, self.plane, self.block, self.to = f, plane, block, to
-        turn = Turn(f, plane)
-        self.turn, self.transform = turn.copy(), turn.transform(kind, to.row, to.step)
+        self.turn = write_copy(f, plane.frame, plane.size)
+        self.transform = Tiles(f, plane).transform(kind, to.row, to.step)
         self.size = (plane.step * (block.rows - 1) + plane.tile) * plane.row * f.lanes
-        self.copy = scratch.take(f, self.size, f.lanes * plane.row * f.lanes)
+        self.copy = scratch.take(f, self.size, plane.frame.slack(f.lanes))
 
     def write(
         self, x: str, place: Place, channels: tuple[Number, Number], target: Callable[[Number], str]
@@ -159,7 +147,7 @@ class Reader:
 
         def some(i: Number, c: Number) -> None:
             at = f.add(f.mul(f.add(place.image, i), plane.channels), c)
-            f.call(self.turn, f.at(x, f.mul(at, plane.size)), self.copy, p0, p1, shift)
+            f.call(self.turn, f.at(x, f.mul(at, plane.size)), self.copy, p0, p1, shift, 0)
             f.call(self.transform, self.copy, f.at(target(c), f.mul(i, tiles)), place.high)
 
         def image(i: Number, _: list[str]) -> None:
@@ -352,10 +340,11 @@ class Writer:
 
     def __init__(self, f: Code, s: Sizes, m: Layout, scratch: Scratch, bias: bool) -> None:
         self.f, self.plane, self.block, self.m = f, s.result, s.block, m
-        turn = Turn(f, self.plane)
-        self.inverse, self.put = turn.inverse(s.scheme, m.row, m.step), turn.put(bias)
+        frame = self.plane.frame
+        self.inverse = Tiles(f, self.plane).inverse(s.scheme, m.row, m.step)
+        self.put = write_put(f, frame, frame.size, bias)
         size = self.plane.step * self.block.rows * self.plane.row * f.lanes
-        self.pixels = scratch.take(f, size, f.lanes * self.plane.row * f.lanes)
+        self.pixels = scratch.take(f, size, frame.slack(f.lanes))
 
     def write(self, m: str, y: str, place: Place, c: Number, bias: str) -> None:
         """One vector of outputs, from c on."""
@@ -369,7 +358,7 @@ class Writer:
             f.call(self.inverse, f.at(m, f.mul(i, tiles)), self.pixels, place.high)
             at = f.add(f.mul(f.add(place.image, i), plane.channels), c)
             to = f.at(y, f.mul(at, plane.size))
-            f.call(self.put, self.pixels, to, p0, p1, shift, extra)
+            f.call(self.put, self.pixels, to, p0, p1, shift, 0, extra)
 
         f.span(0, place.images, 1, image)
 

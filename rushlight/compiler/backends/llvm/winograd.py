@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.text import splat_literal
+from rushlight.compiler.backends.llvm.turn import Frame
 
 # Note [Points]
 # The transforms evaluate polynomials at 0, a, -a, b, -b and infinity, those of stride 2 at 0, c,
@@ -254,26 +255,14 @@ class Plane:
         stop = f.add(f.mul(f.add(first, high), self.step), self.tile - self.step - top)
         return f.mul(start, width), f.mul(f.smaller(height, stop), width)
 
-    def offsets(self, f: Code, p: Number) -> list[Number]:
-        """Where ``lanes`` pixels from p on lie between zeros, in elements."""
-        width, n = self.space[1], f.lanes
-        i, j = f.parted(p, width)
-        at = f.mul(f.add(i, self.before[0]), self.row)
-        at = f.mul(f.add(at, f.add(j, self.before[1])), n)
-        if width % n == 0 or n % width == 0:
-            return [f.add(at, (k // width * self.row + k % width) * n) for k in range(n)]
-        found = [at]
-        for _ in range(n - 1):
-            j = f.add(j, 1)
-            ends = f(f"icmp eq i64 {j}, {width}")
-            j = f(f"select i1 {ends}, i64 0, i64 {j}")
-            step = f(f"select i1 {ends}, i64 {(self.row - width + 1) * n}, i64 {n}")
-            found.append(f.add(found[-1], step))
-        return found
+    @property
+    def frame(self) -> Frame:
+        """Where pixels lie between zeros."""
+        return Frame(self.space, self.before, self.row)
 
 
-class Turn:
-    """Functions that turn planes to pixels of ``lanes`` channels, and transform tiles of these."""
+class Tiles:
+    """Functions that transform tiles of pixels."""
 
     def __init__(self, f: Code, plane: Plane) -> None:
         self.f, self.plane = f, plane
@@ -281,58 +270,6 @@ class Turn:
     def function(self, kind: str, signature: str) -> Code:
         """A function in the making."""
         return Code(self.f.module, f"{kind}{self.plane.tile}", signature, self.f.dtype)
-
-    def copy(self) -> str:
-        """The function ``(x, to, p0, p1, shift)``: pixels p0 to p1 of some channels, and a few
-        more; ``shift``: where ``to`` lies between zeros.
-        """
-        plane, signature = (
-            self.plane,
-            "ptr noalias %x, ptr noalias %to, i64 %p0, i64 %p1, i64 %shift",
-        )
-        f = self.function("copy", signature)
-
-        def some(p: Number, _: list[str]) -> None:
-            p = f.smaller(
-                p, plane.size - f.lanes
-            )  # never beyond the plane: rather some pixels again
-            x = f.at("%x", p)
-            lines = f.transposed([f.load(f.at(x, k * plane.size)) for k in range(f.lanes)])
-            for at, line in zip(plane.offsets(f, p), lines, strict=True):
-                f.store(f.at("%to", f.sub(at, "%shift")), line)
-
-        f.span("%p0", "%p1", f.lanes, some)
-        f.end()
-        return f.name
-
-    def put(self, bias: bool) -> str:
-        """The function ``(from, y, p0, p1, shift, bias)``: the reverse of ``copy``."""
-        plane = self.plane
-        signature = "ptr noalias %from, ptr noalias %y, i64 %p0, i64 %p1, i64 %shift, ptr %bias"
-        f = self.function("put", signature)
-        extra = f.load("%bias") if bias else ""
-
-        def some(p: Number, _: list[str]) -> None:
-            lines = []
-            for at in plane.offsets(f, p):
-                line = f.load(f.at("%from", f.sub(at, "%shift")))
-                lines.append(f.plus(line, extra) if bias else line)
-            lines, y = f.transposed(lines), f.at("%y", p)
-            rest = f.sub("%p1", p)
-
-            def all_lanes() -> None:
-                for k, v in enumerate(lines):
-                    f.store(f.at(y, k * plane.size), v)
-
-            def some_lanes() -> None:
-                for k, v in enumerate(lines):
-                    f.store_first(f.at(y, k * plane.size), v, rest)
-
-            f.when(f(f"icmp sge i64 {rest}, {f.lanes}"), all_lanes, some_lanes)
-
-        f.span("%p0", "%p1", f.lanes, some)
-        f.end()
-        return f.name
 
     def transform(self, kind: Transform, row: int, step: int) -> str:
         """The function ``(from, v, high)``: transforms of ``high`` rows of tiles, point k of tile t

@@ -19,6 +19,7 @@ from rushlight.tensor_api import matrices as M
 from rushlight.tensor_api import products as P
 from rushlight.tensor_api import reductions
 from rushlight.tensor_api._common import store_out, wrap_dim, wrap_dims
+from rushlight.tensor_api.casting import in_float32, in_lower_precision
 from rushlight.tensor_api.factors import orgqr
 from rushlight.tensor_api.named import named
 
@@ -43,11 +44,13 @@ def slogdet(A: Tensor, *, out: Any = None) -> Any:
     return named("linalg_slogdet", L.Slogdet.bind(A), out)
 
 
+@in_float32
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The inverse of square matrices. Raises LinAlgError when one is singular."""
     return M.inverse(A, out=out)
 
 
+@in_float32
 def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:
     """X with ``A @ X = B`` (or ``X @ A = B`` when ``left`` is False). B may be vectors.
 
@@ -63,6 +66,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
     return _store(out, result.squeeze(-1) if vector else result)
 
 
+@in_float32
 def solve_ex(
     A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
 ) -> Any:
@@ -71,6 +75,7 @@ def solve_ex(
     return named("linalg_solve_ex", (solve(A, B, left=left), info), out)
 
 
+@in_float32
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     """(inverse, info): like ``inv``."""
     return named("linalg_inv_ex", (inv(A), wrap(np.zeros(A.shape[:-2], np.int32))), out)
@@ -93,11 +98,13 @@ def solve_triangular(
     )
 
 
+@in_float32
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """The triangular factor of positive definite matrices. Raises LinAlgError when one is not."""
     return M.cholesky(A, upper, out=out)
 
 
+@in_float32
 def cholesky_ex(
     A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
 ) -> Any:
@@ -112,6 +119,7 @@ def cholesky_ex(
         return named("linalg_cholesky_ex", (A.clone(), info), out)
 
 
+@in_float32
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     """``A = Q @ R``; mode "reduced", "complete", or "r" (Q empty)."""
     if mode not in ("reduced", "complete", "r"):
@@ -124,6 +132,7 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
     return named("linalg_qr", L.Qr.bind(A, mode=mode), out)
 
 
+@in_float32
 def svd(
     A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
 ) -> Any:
@@ -131,6 +140,7 @@ def svd(
     return named("linalg_svd", L.Svd.bind(A, full_matrices=full_matrices), out)
 
 
+@in_float32
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
     """Singular values, descending."""
     if modes.grad and A.requires_grad:
@@ -138,6 +148,7 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
     return _store(out, L.Svdvals.bind(A))
 
 
+@in_float32
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; only the triangle ``UPLO`` is
     read.
@@ -145,16 +156,19 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     return named("linalg_eigh", L.Eigh.bind(A, UPLO=UPLO.upper()), out)
 
 
+@in_float32
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """Eigenvalues of Hermitian matrices, ascending."""
     return _store(out, L.Eigh.bind(A, UPLO=UPLO.upper())[0])
 
 
+@in_float32
 def eig(A: Tensor, *, out: Any = None) -> Any:
     """Eigenvalues and eigenvectors of square matrices, complex."""
     return named("linalg_eig", L.Eig.bind(A), out)
 
 
+@in_float32
 def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Eigenvalues of square matrices, complex."""
     return _store(out, L.Eig.bind(A)[0])
@@ -172,6 +186,7 @@ def pinv(
     return _store(out, M.pinv(A, rtol, atol, hermitian))
 
 
+@in_float32
 def matrix_rank(
     A: Tensor,
     tol: Any = None,
@@ -197,6 +212,7 @@ def matrix_rank(
     return _store(out, wrap(np.asarray((s > np.maximum(least, eps * top)).sum(-1))))
 
 
+@in_float32
 def lstsq(
     A: Tensor,
     B: Tensor,
@@ -431,6 +447,7 @@ def norm(
     )
 
 
+@in_float32
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Condition numbers: the norm of A times that of its inverse."""
     if p is None or p == 2:
@@ -449,6 +466,7 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = N
     return _store(out, P.cross_along(input, other, dim, "linalg.cross"))
 
 
+@in_lower_precision
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
     """Dot products along ``dim``, the first vector conjugated."""
     return _store(out, (x.conj() * y).sum(dim))
@@ -466,6 +484,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     return x.unsqueeze(-1) ** wrap(np.arange(n))
 
 
+@in_float32
 def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The first columns of a product of Householder reflections, as LAPACK stores them."""
     return orgqr(A, tau, out=out)
@@ -505,6 +524,7 @@ def ldl_solve(
     return _store(out, LdlSolve.bind(LD, pivots, B, hermitian=hermitian))
 
 
+@in_float32
 def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     """The inverse of A seen as a matrix from its last dims to its first ``ind``."""
     if ind <= 0:
@@ -518,6 +538,7 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
     return _store(out, inv(A.reshape(math.prod(left), -1)).reshape(*right, *left))
 
 
+@in_float32
 def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:
     """X with ``tensordot(A, X, X.ndim) = B``."""
     if dims is not None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight.amp.grad_scaler import GradScaler as GradScaler
-from rushlight.core.state import Mode, modes, state
+from rushlight.core.state import Mode, modes
 from rushlight.dtypes import dtype as DType
+from rushlight.tensor_api.casting import switch
 
 
 class autocast(Mode):
@@ -54,7 +55,7 @@ class autocast(Mode):
 
     def __enter__(self) -> autocast:
         self.previous.append(modes.autocast)
-        self._set(
+        switch(
             self.dtype.numpy
             if self.enabled and self.device == "cpu"
             else None
@@ -64,13 +65,7 @@ class autocast(Mode):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._set(self.previous.pop())
-
-    @staticmethod
-    def _set(d: Any) -> None:
-        """Fast paths make way as long as some thread casts."""
-        state.busy += (d is not None) - (modes.autocast is not None)
-        modes.autocast = d
+        switch(self.previous.pop())
 
 
 _lower: dict[str, DType] = {}  # what set_autocast_dtype chose, by device type
@@ -96,7 +91,7 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
 def set_autocast_enabled(device_type: str, enabled: bool) -> None:
     """Switch autocast in this thread; prefer ``with autocast(...)``."""
     if device_type == "cpu":
-        autocast._set(get_autocast_dtype("cpu").numpy if enabled else None)
+        switch(get_autocast_dtype("cpu").numpy if enabled else None)
 
 
 def get_autocast_cpu_dtype() -> DType:

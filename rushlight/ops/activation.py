@@ -361,6 +361,7 @@ class Prelu(Elementwise):
     """``x`` where positive, else ``weight * x``; weight broadcasts."""
 
     label = "PreluKernel"
+    precision = "lower"
 
     def scalar(self, s, input, weight):
         return s.maximum(input, 0) + s.minimum(input, 0) * weight

@@ -125,6 +125,8 @@ class Nansum(Reduction):
 class Prod(Reduction):
     """Product over ``dim``, None or one dim; integers and bool multiply as int64."""
 
+    precision = "float32"
+
     reducer = np.multiply.reduce
     fast = dtypes.FLOATS | {dtypes.int64}
 

@@ -13,6 +13,7 @@ from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import matmul as M
 from rushlight.ops.arithmetic import conj
 from rushlight.tensor_api._common import expect_tensor, method, methods, store_out, wrap_dim
+from rushlight.tensor_api.casting import as_given, in_float32, in_lower_precision
 
 __all__ = [
     "addbmm",
@@ -96,6 +97,7 @@ def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | Non
 
 
 @method
+@as_given
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Product of a matrix and a vector."""
     need_dims("mv", (input, 2), (vec, 1))
@@ -103,6 +105,7 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 @method
+@as_given
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Sum of the products of two vectors' elements.
 
@@ -116,6 +119,7 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 @method
+@as_given
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``dot`` with the first vector conjugated."""
     need_dims("vdot", (input, 1), (other, 1))
@@ -174,6 +178,7 @@ def _mixed(
 
 
 @method
+@in_lower_precision
 def addmm(
     input: Tensor,
     mat1: Tensor,
@@ -189,6 +194,7 @@ def addmm(
 
 
 @method
+@as_given
 def addmv(
     input: Tensor,
     mat: Tensor,
@@ -221,6 +227,7 @@ def addr(
 
 
 @method
+@in_lower_precision
 def baddbmm(
     input: Tensor,
     batch1: Tensor,
@@ -236,6 +243,7 @@ def baddbmm(
 
 
 @method
+@in_lower_precision
 def addbmm(
     input: Tensor,
     batch1: Tensor,
@@ -328,6 +336,7 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
 
 
 @method
+@in_float32
 def trace(input: Tensor) -> Tensor:
     """Sum of a matrix's diagonal."""
     need_dims("trace", (input, 2))

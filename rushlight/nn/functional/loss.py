@@ -18,6 +18,7 @@ from rushlight.nn.functional.linear import linear
 from rushlight.ops import loss as L
 from rushlight.ops.ctc import CtcLoss
 from rushlight.ops.softmax import LogSoftmax
+from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.conversion import cast
 
 __all__ = [
@@ -163,6 +164,7 @@ def huber_loss(
     return L.HuberLoss.bind(input, target, reduction=reduction, delta=delta)  # type: ignore[no-any-return]
 
 
+@in_float32
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -383,6 +385,7 @@ def kl_div(
     return out / input._array.shape[0] if batchmean and input._array.ndim else out
 
 
+@in_float32
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

@@ -15,6 +15,7 @@ from rushlight.nn.functional.activation import logsigmoid
 from rushlight.nn.functional.distance import pairwise_distance
 from rushlight.nn.functional.loss import matched, reduced, reduction_of
 from rushlight.ops import loss as L
+from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
     "soft_margin_loss", "hinge_embedding_loss", "margin_ranking_loss", "cosine_embedding_loss",
@@ -37,6 +38,7 @@ def soft_margin_loss(
     )  # type: ignore[no-any-return]
 
 
+@in_float32
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -52,6 +54,7 @@ def hinge_embedding_loss(
     return reduced(loss, reduction_of(size_average, reduce, reduction))
 
 
+@in_float32
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -71,6 +74,7 @@ def margin_ranking_loss(
     return reduced((-target * (input1 - input2) + float(margin)).clamp(min=0), reduction)
 
 
+@in_float32
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -102,6 +106,7 @@ def cosine_embedding_loss(
     return reduced(loss, reduction)
 
 
+@in_float32
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

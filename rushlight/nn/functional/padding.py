@@ -9,6 +9,7 @@ import numpy as np
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad
+from rushlight.tensor_api.casting import in_float32
 
 __all__ = ["pad", "constant_pad_nd"]
 
@@ -66,6 +67,11 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         )
     if value is not None and value != 0:
         raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    return gathered(input, pad, mode) if mode == "circular" else mirrored(input, pad, mode)
+
+
+def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:
+    """Padding with elements of the input."""
     pairs = by_dim(pad, input._array.ndim)
     rank = len(pad) // 2
     if input._array.ndim not in (rank + 1, rank + 2) or not 1 <= rank <= 3:
@@ -90,6 +96,9 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
                 )
             input = input.index_select(dim, constant(index))
     return input
+
+
+mirrored = in_float32(gathered)
 
 
 def reflected(n: int, a: int, b: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from rushlight.errors import ShapeError
 from rushlight.nn.functional.activation import stored
 from rushlight.nn.functional.conv import expanded
 from rushlight.ops import pool as P
+from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
     "max_pool1d", "max_pool2d", "max_pool3d", "max_pool1d_with_indices",
@@ -177,8 +178,8 @@ max_pool1d, max_pool1d_with_indices = with_indices(1, MAX_POOL.format(dims="one 
 max_pool2d, max_pool2d_with_indices = with_indices(
     2, MAX_POOL.format(dims="two dims", letters="H, W")
 )
-max_pool3d, max_pool3d_with_indices = with_indices(
-    3, MAX_POOL.format(dims="three dims", letters="D, H, W")
+max_pool3d, max_pool3d_with_indices = map(
+    in_float32, with_indices(3, MAX_POOL.format(dims="three dims", letters="D, H, W"))
 )
 
 
@@ -242,6 +243,7 @@ def avg_pool2d(
     )
 
 
+@in_float32
 def avg_pool3d(
     input: Tensor,
     kernel_size: Any,
@@ -316,6 +318,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     return adaptive_avg_pool(2, input, output_size)
 
 
+@in_float32
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Means of ``output_size`` bins over three dims; a size of None keeps the input's."""
     return adaptive_avg_pool(3, input, output_size)
@@ -348,7 +351,7 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 adaptive_max_pool1d, adaptive_max_pool1d_with_indices = adaptive_max(1)
 adaptive_max_pool2d, adaptive_max_pool2d_with_indices = adaptive_max(2)
-adaptive_max_pool3d, adaptive_max_pool3d_with_indices = adaptive_max(3)
+adaptive_max_pool3d, adaptive_max_pool3d_with_indices = map(in_float32, adaptive_max(3))
 
 
 def lp_pool(
@@ -427,6 +430,7 @@ def unpool(
     return zero.scatter(-1, index, input.reshape(*lead, -1)).reshape(*lead, *sizes)
 
 
+@in_float32
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -439,6 +443,7 @@ def max_unpool1d(
     return unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@in_float32
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
@@ -451,6 +456,7 @@ def max_unpool2d(
     return unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
+@in_float32
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,
@@ -536,5 +542,5 @@ def fractional_windows(
     return values, index.gather(2 + rank, best.unsqueeze(-1)).squeeze(-1)
 
 
-fractional_max_pool2d, fractional_max_pool2d_with_indices = fractional(2)
-fractional_max_pool3d, fractional_max_pool3d_with_indices = fractional(3)
+fractional_max_pool2d, fractional_max_pool2d_with_indices = map(in_float32, fractional(2))
+fractional_max_pool3d, fractional_max_pool3d_with_indices = map(in_float32, fractional(3))

@@ -17,6 +17,7 @@ from rushlight.nn.functional.pooling import adaptive_avg_pool
 from rushlight.ops import resample as R
 from rushlight.ops.fold import Fold, Unfold, window_counts
 from rushlight.ops.pool import Along
+from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
     "interpolate", "upsample", "upsample_nearest", "upsample_bilinear", "affine_grid",
@@ -239,6 +240,7 @@ def line(n: int, align_corners: bool) -> np.ndarray:
     return np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n)
 
 
+@in_float32
 def grid_sample(
     input: Tensor,
     grid: Tensor,

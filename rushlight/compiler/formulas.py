@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,9 @@ from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.loops import Table
 from rushlight.compiler.scalars import (
     BOOL,
+    F32,
     FLOATS,
+    HALVES,
     NATIVE,
     Scalar,
     ScalarMath,
@@ -21,42 +24,7 @@ from rushlight.compiler.scalars import (
     constant,
 )
 from rushlight.core.op import Elementwise
-
-# ops whose formula is right for integers too; others round or check them in ways of their own
-INTEGRAL = frozenset(
-    [
-        "Add",
-        "Sub",
-        "Mul",
-        "Neg",
-        "Eq",
-        "Ne",
-        "Lt",
-        "Le",
-        "Gt",
-        "Ge",
-        "Maximum",
-        "Minimum",
-        "Bitwise",
-        "BitwiseAnd",
-        "BitwiseOr",
-        "BitwiseXor",
-        "BitwiseNot",
-        "LogicalAnd",
-        "LogicalOr",
-        "LogicalXor",
-        "LogicalNot",
-        "AddScaled",
-        "Square",
-        "Relu",
-        "ReluGrad",
-        "ClampMin",
-        "ClampMax",
-        "Isnan",
-        "Addcmul",
-    ]
-)
-OPAQUE = frozenset(("Frexp", "Nextafter", "Conj", "Angle", "Prelu"))
+from rushlight.ops.rounding import Step
 
 
 @functools.lru_cache(4096)
@@ -76,8 +44,10 @@ def standins(node: Node, numbers: set[int]) -> list[Any]:
 def special(node: Node, table: Table, x: list[Any]) -> Scalar | None:
     """Formulas of ops that are no formulas in the framework."""
     name, d = type(node.op).__name__, node.outputs[0].dtype
-    if name in ("Cast", "Settle"):
+    if name in ("Cast", "Settle", "Conj"):
         return x[0].astype(d)
+    if (isinstance(node.op, Step) or name == "NanToNum") and d not in (*FLOATS, *HALVES):
+        return x[0]
     if name in ("Fill", "Full"):
         return constant(table, node.params["value"], d)
     if name == "Where":
@@ -86,9 +56,14 @@ def special(node: Node, table: Table, x: list[Any]) -> Scalar | None:
     if name == "MaskedFill":
         return ScalarMath(table).where(x[1], lifted(table, node.params["value"], d), x[0].astype(d))
     if name == "Clamp":
-        limits = {k: None if v is None else lifted(table, v, d) for k, v in node.params.items()}
-        result: Scalar = node.op.scalar(ScalarMath(table), x[0].astype(d), **limits)
+        work = F32 if d in HALVES else d
+        limits = {k: None if v is None else lifted(table, v, work) for k, v in node.params.items()}
+        result: Scalar = node.op.scalar(ScalarMath(table), x[0].astype(work), **limits)
         return result
+    if name == "Angle":
+        v = x[0].astype(F32 if d in HALVES else d)
+        s = ScalarMath(table)
+        return s.where(v < 0, math.pi, s.where(v != v, v, 0))
     return None
 
 
@@ -121,12 +96,15 @@ def formula(node: Node, table: Table, operands: list[Any], numbers: set[int]) ->
 def general(node: Node, table: Table, operands: list[Any], numbers: set[int]) -> Any:
     """An elementwise op's own formula."""
     op = node.op
-    name = type(op).__name__
-    if not isinstance(op, Elementwise) or name in OPAQUE or len(node.outputs) > 1:
-        raise UnsupportedError(name)
-    work = np.dtype(op.compute_dtype(standins(node, numbers)))
-    if work not in NATIVE or (work not in FLOATS and name not in INTEGRAL):
-        raise UnsupportedError(f"{name} of {work}")
+    if not isinstance(op, Elementwise) or len(node.outputs) > 1:
+        raise UnsupportedError(type(op).__name__)
+    d = work = np.dtype(op.compute_dtype(standins(node, numbers)))
+    if d not in NATIVE:
+        raise UnsupportedError(f"{type(op).__name__} of {d}")
+    if d in HALVES:
+        work = F32
+        if op.out_dtype is not None:  # numbers are compared as the halves nearest to them
+            operands = [lifted(table, o, d) for o in operands]
     scalar: Callable[..., Any] = op.scalar  # type: ignore[attr-defined]
     return scalar(ScalarMath(table), *[lifted(table, o, work) for o in operands], **node.params)
 
@@ -155,7 +133,7 @@ def reduced_element(node: Node, x: Scalar) -> tuple[str, Scalar]:
         return kind, x if x.dtype == BOOL else x != 0
     if kind == "count":
         return "sum", (x if x.dtype == BOOL else x != 0).astype(d)
-    return kind, x.astype(d)
+    return kind, x.astype(F32 if d in HALVES else d)  # lower.py rounds halves after the last
 
 
 def is_reduction(node: Node) -> bool:

@@ -457,9 +457,8 @@ class Lowering:
             if is_reduction(node):
                 x = self.operand(group, table, made, node.inputs[0], group.inner[out.number])
                 kind, element = reduced_element(node, x)
-                made[out.number] = Scalar(
-                    table, table.make("reduce", element.dtype, (element.expr,), kind)
-                )
+                total = table.make("reduce", element.dtype, (element.expr,), kind)
+                made[out.number] = Scalar(table, total).astype(out.dtype)
                 continue
             index = group.index[out.number]
             made[out.number] = self.element(group, table, made, node, index)

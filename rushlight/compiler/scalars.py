@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight.compiler.loops import Expr, Table
 
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-NATIVE = (*FLOATS, BOOL, *[np.dtype(t) for t in ("i1", "u1", "i2", "i4", "i8")])
+F32 = FLOATS[0]
+HALVES = (dtypes.float16, dtypes.bfloat16)  # kept so in memory, computed in float32
+INTEGERS = tuple([np.dtype(t) for t in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")])
+NATIVE = (*FLOATS, *HALVES, BOOL, *INTEGERS)
 
 
 class UnsupportedError(Exception):
@@ -45,6 +49,8 @@ class Scalar:
             raise UnsupportedError(f"conversion to {d}")
         if self.expr.op == "const":
             return constant(self.table, self.expr.data, d)
+        if d != F32 and self.dtype != F32 and (d in HALVES or self.dtype in HALVES):
+            return self.astype(F32).astype(d)
         return Scalar(self.table, self.table.make("cast", d, (self.expr,)))
 
     def call(self, op: str, *others: Any, dtype: Any = None) -> Scalar:
@@ -79,7 +85,7 @@ class Scalar:
     def __truediv__(self, o: Any) -> Any:
         a, b = together(self.table, self, o)
         if a.dtype not in FLOATS:
-            raise UnsupportedError("division of integers")
+            raise UnsupportedError("true division of integers")
         return a.call("div", b)
 
     def __rtruediv__(self, o: Any) -> Any:
@@ -87,6 +93,37 @@ class Scalar:
 
     def __pow__(self, o: Any) -> Any:
         return ScalarMath(self.table).pow(self, o)
+
+    def __lshift__(self, o: Any) -> Any:
+        """Bits moved up, as in torch: a shift by the width or more leaves none."""
+        a, b, inside = self.shifted(o)
+        s = ScalarMath(self.table)
+        return s.where(inside, a.call("shl", s.where(inside, b, 0)), 0)
+
+    def __rshift__(self, o: Any) -> Any:
+        """Bits moved down; a shift by the width or more leaves the sign."""
+        a, b, inside = self.shifted(o)
+        s = ScalarMath(self.table)
+        y = a.call("shr", s.where(inside, b, 8 * a.dtype.itemsize - 1))
+        return y if a.dtype.kind == "i" else s.where(inside, y, 0)
+
+    def shifted(self, o: Any) -> tuple[Scalar, Scalar, Scalar]:
+        """Both operands, and whether the second is a number of bits that the first has."""
+        a, b = together(self.table, self, o)
+        if a.dtype not in INTEGERS:
+            raise UnsupportedError("bits of a float")
+        inside = b < 8 * a.dtype.itemsize
+        return a, b, inside & (b >= 0) if b.dtype.kind == "i" else inside
+
+    @property
+    def imag(self) -> Scalar:
+        """Of a real number."""
+        return constant(self.table, 0, self.dtype)
+
+    @property
+    def real(self) -> Scalar:
+        """Of a real number."""
+        return self
 
     def __neg__(self) -> Any:
         return self.call("neg")
@@ -135,6 +172,9 @@ def constant(table: Table, value: Any, d: Any) -> Scalar:
     d = np.dtype(d)
     if d == BOOL:
         value = bool(value)
+    elif d in HALVES:
+        single = table.make("const", F32, (), float(d.type(value)))
+        return Scalar(table, table.make("cast", d, (single,)))
     elif d in FLOATS:
         value = float(d.type(value))
     else:
@@ -199,6 +239,9 @@ UNARY = [
 ]
 
 
+WHOLE = ("floor", "ceil", "trunc", "rint")
+
+
 class ScalarMath:
     """``s`` of a formula: functions of elements."""
 
@@ -211,7 +254,9 @@ class ScalarMath:
         raise UnsupportedError(f"function {name}")
 
     def floating(self, name: str, x: Any) -> Scalar:
-        """A function of a real number."""
+        """A function of a real number; integers are whole."""
+        if name in WHOLE and isinstance(x, Scalar) and x.dtype not in FLOATS:
+            return x
         if not isinstance(x, Scalar) or x.dtype not in FLOATS:
             raise UnsupportedError(f"{name} of a number or an integer")
         return x.call(name)
@@ -259,7 +304,7 @@ class ScalarMath:
         if a.dtype not in FLOATS:
             if b.expr.op == "const" and b.expr.data in (1, 2, 3):
                 return a if b.expr.data == 1 else a * a if b.expr.data == 2 else a * a * a
-            raise UnsupportedError("integer power")
+            return self.integer_power(a, b)
         if b.expr.op == "const":
             simple: dict[Any, Callable[[], Any]] = {
                 1: lambda: a,
@@ -274,6 +319,71 @@ class ScalarMath:
                 root = (a + 0.0).call("sqrt")
                 return self.where(a == -math.inf, math.inf, root)
         return a.call("pow", b)
+
+    def integer_power(self, a: Scalar, b: Scalar) -> Scalar:
+        """Powers wrap; to a negative power only 1 and -1 have a value, the rest give 0."""
+        if a.dtype == BOOL:
+            raise UnsupportedError("power of truth values")
+        if a.dtype.kind == "u":
+            return a.call("pow", b)
+        sign = self.where((b & 1) == 0, 1, a)
+        below = self.where(a == 1, 1, self.where(a == -1, sign, 0))
+        return self.where(b < 0, below, a.call("pow", self.maximum(b, 0)))
+
+    def quotient(self, a: Scalar, b: Scalar) -> Scalar:
+        """Integer quotient, towards 0. Division by 0 gives anything: a check stops the program."""
+        if b.expr.op == "const" and b.expr.data == 0:
+            raise UnsupportedError("division by 0")
+        if b.expr.op == "const" and b.expr.data != -1:
+            return a.call("quotient", b)
+        if a.dtype.kind == "u":
+            return a.call("quotient", self.where(b == 0, 1, b))
+        safe = self.where((b == 0) | (b == -1), 1, b)  # the smallest by -1 would be a trap
+        return self.where(b == -1, -a, a.call("quotient", safe))
+
+    def trunc_divide(self, x: Any, y: Any) -> Scalar:
+        """Quotient rounded towards 0."""
+        a, b = together(self.table, x, y)
+        return self.trunc(a / b) if a.dtype in FLOATS else self.quotient(a, b)
+
+    def fmod(self, x: Any, y: Any) -> Scalar:
+        """Remainder with the first's sign."""
+        a, b = together(self.table, x, y)
+        return a.call("fmod", b) if a.dtype in FLOATS else a - self.quotient(a, b) * b
+
+    def remainder(self, x: Any, y: Any) -> Scalar:
+        """Remainder with the second's sign; a zero has the first's."""
+        a, b = together(self.table, x, y)
+        r = self.fmod(a, b)
+        return self.where((r != 0) & ((r < 0) != (b < 0)), r + b, r)
+
+    def floor_divide(self, x: Any, y: Any) -> Scalar:
+        """Quotient rounded down; of floats the one that belongs to their remainder."""
+        a, b = together(self.table, x, y)
+        if a.dtype not in FLOATS:
+            q = self.quotient(a, b)
+            return self.where((q * b != a) & ((a < 0) != (b < 0)), q - 1, q)
+        r = self.fmod(a, b)
+        q = (a - r) / b
+        q = self.where((r != 0) & ((r < 0) != (b < 0)), q - 1.0, q)
+        low = self.floor(q)
+        low = self.where(q - low > 0.5, low + 1.0, low)
+        exact = a / b
+        low = self.where(q == 0, self.copysign(0.0 * low, exact), low)
+        return self.where(b == 0, exact, low)
+
+    def nextafter(self, a: Any, b: Any) -> Scalar:
+        """The neighbour of a on the way to b."""
+        return self.two("nextafter", a, b)
+
+    def ndtr(self, x: Scalar) -> Scalar:
+        """Area under the bell curve up to x."""
+        return self.erfc(x * -math.sqrt(0.5)) * 0.5
+
+    def entr(self, x: Scalar) -> Scalar:
+        """``-x log x``."""
+        low = self.where(x == 0, 0.0, self.where(x < 0, -math.inf, -x * self.log(x)))
+        return self.where(x != x, x, low)
 
     def two(self, name: str, a: Any, b: Any) -> Scalar:
         """A function of two reals."""

@@ -14,7 +14,25 @@ from rushlight.compiler.loops import Affine, Expr, Kernel, Store
 from rushlight.compiler.lower import Check, Group, Lowering, Step
 
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
-SAME = ("add", "sub", "mul", "div", "neg", "abs", "max", "min", "pow", "atan2", "hypot", "copysign")
+SAME = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "neg",
+    "abs",
+    "max",
+    "min",
+    "pow",
+    "atan2",
+    "hypot",
+    "copysign",
+    "fmod",
+    "nextafter",
+    "quotient",
+    "shl",
+    "shr",
+)
 BITS = ("and", "or", "xor", "not")
 COMPARE = ("lt", "le", "gt", "ge", "eq", "ne")
 LEAVES = ("const", "load", "number", "axis")

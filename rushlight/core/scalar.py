@@ -63,14 +63,16 @@ class NumpyScalars:
         np.arccosh,
         np.arctanh,
     )
-    maximum, minimum, pow, atan2, copysign, hypot = (
+    maximum, minimum, pow, atan2, copysign, hypot, nextafter = (
         np.maximum,
         np.minimum,
         np.power,
         np.arctan2,
         np.copysign,
         np.hypot,
+        np.nextafter,
     )
+    floor_divide, remainder, fmod = np.floor_divide, np.remainder, np.fmod
     where = staticmethod(np.where)
     isnan, isinf, isfinite, conj, logical_and, logical_or = (
         np.isnan,
@@ -80,6 +82,11 @@ class NumpyScalars:
         np.logical_and,
         np.logical_or,
     )
+
+    @staticmethod
+    def trunc_divide(x: Any, y: Any) -> Any:
+        """Quotient rounded towards 0."""
+        return np.trunc(np.true_divide(x, y))
 
     @staticmethod
     def erf(x: Any) -> Any:

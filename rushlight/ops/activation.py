@@ -292,7 +292,7 @@ class Hardtanh(Tunable):
     integers = True
 
     def scalar(self, s, input, *, low, high):
-        if s is NUMPY and input.dtype in dtypes.INTEGER_TYPES:
+        if input.dtype in dtypes.INTEGER_TYPES:
             low, high = int(low), int(high)
         if low > high:
             return s.minimum(s.maximum(input, low), high)

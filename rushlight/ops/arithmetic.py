@@ -10,7 +10,7 @@ from rushlight import dtypes
 from rushlight.core.op import NUMBER_FIRST, Elementwise, as_operand
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import COMPLEX_TYPES
-from rushlight.errors import DTypeError
+from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.copy import zeros_like
 
 
@@ -179,6 +179,10 @@ class Pow(Elementwise):
             raise DTypeError(
                 "pow: Integers to negative integer powers are not allowed; convert the base to a "
                 "float first."
+            )
+        if d is dtypes.bool_:
+            raise NotSupportedError(
+                "\"pow\" not implemented for 'Bool': a truth value has no powers; convert it first."
             )
         return d
 

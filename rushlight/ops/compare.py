@@ -148,6 +148,18 @@ class Bits(Elementwise, abstract=True):
         return d
 
 
+class Shift(Bits, abstract=True):
+    """On the bits of integers alone."""
+
+    fast = dtypes.INTEGER_TYPES
+
+    def compute_dtype(self, arrays):
+        d = super().compute_dtype(arrays)
+        if d is dtypes.bool_:
+            raise unsupported(self, d, "a truth value has no bits to shift; convert it first.")
+        return d
+
+
 class BitwiseAnd(Bits):
     """Bits set in both; for bool the logical and. Shape: broadcast of both."""
 
@@ -184,27 +196,25 @@ class BitwiseNot(Bits):
         return ~input
 
 
-class LeftShift(Bits):
+class LeftShift(Shift):
     """``input * 2 ** other`` by shifting bits; shifts of the width or more give 0.
 
     Shape: broadcast of both.
     """
 
     ufunc, spell = np.left_shift, "lshift_cpu"
-    fast = dtypes.INTEGER_TYPES
 
     def scalar(self, s, input, other):
         return input << other
 
 
-class RightShift(Bits):
+class RightShift(Shift):
     """``floor(input / 2 ** other)`` by shifting bits, keeping the sign.
 
     Shape: broadcast of both.
     """
 
     ufunc, spell = np.right_shift, "rshift_cpu"
-    fast = dtypes.INTEGER_TYPES
 
     def scalar(self, s, input, other):
         return input >> other

@@ -745,6 +745,9 @@ class Nextafter(Elementwise):
 
     ufunc = np.nextafter
 
+    def compute_dtype(self, arrays):
+        return floating_only(super().compute_dtype(arrays), "nextafter")
+
     def scalar(self, s, input, other):
         return s.nextafter(input, other)
 

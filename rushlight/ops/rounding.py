@@ -189,7 +189,7 @@ class FloorDivide(Rounded):
     ufunc = staticmethod(floor_divide)
 
     def scalar(self, s, input, other):
-        return s.floor(input / other)
+        return s.floor_divide(input, other)
 
     def grad_input(self, g):
         raise GraphError(
@@ -219,7 +219,7 @@ class DivTrunc(Rounded):
     ufunc = staticmethod(lambda a, b: np.trunc(np.true_divide(a, b)))
 
     def scalar(self, s, input, other):
-        return s.trunc(input / other)
+        return s.trunc_divide(input, other)
 
     def integers(self, a, b):
         return integer_trunc_divide(a, b)
@@ -243,7 +243,7 @@ class Remainder(Rounded):
         return np.remainder(a, b)
 
     def scalar(self, s, input, other):
-        return input - s.floor(input / other) * other
+        return s.remainder(input, other)
 
     def grad_input(self, g):
         return g
@@ -261,7 +261,7 @@ class Fmod(Rounded):
     ufunc = staticmethod(fmod)
 
     def scalar(self, s, input, other):
-        return input - s.trunc(input / other) * other
+        return s.fmod(input, other)
 
     def grad_input(self, g):
         return g

@@ -269,7 +269,7 @@ class Sgn(Elementwise):
     """``input / |input|``, 0 at 0: the sign, for complex numbers too."""
 
     def scalar(self, s, input):
-        return s.where(input == 0, 0, input / s.abs(input))
+        return (input > 0) * 1 - (input < 0) * 1
 
     def forward(self, arrays, params):
         x = arrays[0]
@@ -354,7 +354,7 @@ class Heaviside(Elementwise):
     fast = frozenset()
 
     def scalar(self, s, input, values):
-        return s.where(input == 0, values, (input > 0) * 1)
+        return s.where(input == 0, values, (input > 0).astype(input.dtype))
 
     def eager(self, xp, input, values):
         d = getattr(input, "dtype", None) or values.dtype

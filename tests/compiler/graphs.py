@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Node, Value, verify
+from rushlight.core.op import Elementwise
 
 
 class Builder:
@@ -34,8 +35,13 @@ class Builder:
         """A node; its outputs' shapes and dtypes are those that the op gives for ones,
         or for zeros that may be indices.
         """
+        index = not isinstance(op.instance, Elementwise)
         arrays = [
-            (1.0 if v.number in self.numbers else np.full(v.shape, v.dtype.kind != "i", v.dtype))
+            (
+                1.0
+                if v.number in self.numbers
+                else np.full(v.shape, not (index and v.dtype.kind == "i"), v.dtype)
+            )
             if isinstance(v, Value)
             else v
             for v in inputs

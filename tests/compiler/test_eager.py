@@ -35,8 +35,8 @@ MASKS = {"Where": 0, "MaskedFill": 1}  # the input that is a mask
 # what kernels have no formula for
 NUMPY_ONLY = frozenset(
     """
-    Prelu Angle Isreal Erfinv Erfcx Lgamma Digamma Polygamma I0 I1 I0e I1e Igamma Igammac Entr Ndtr
-    LogNdtr Ndtri Zeta Frexp BesselJ0 BesselJ1 BesselY0 BesselY1 BesselI0 BesselI1 BesselK0 BesselK1
+    Erfinv Erfcx Lgamma Digamma Polygamma I0 I1 I0e I1e Igamma Igammac LogNdtr
+    Ndtri Zeta Frexp BesselJ0 BesselJ1 BesselY0 BesselY1 BesselI0 BesselI1 BesselK0 BesselK1
     ScaledBesselK0 ScaledBesselK1 AiryAi ChebyshevT ChebyshevU ChebyshevV ChebyshevW
     ShiftedChebyshevT ShiftedChebyshevU ShiftedChebyshevV ShiftedChebyshevW HermiteH HermiteHe
     LaguerreL LegendreP

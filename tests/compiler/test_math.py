@@ -8,6 +8,7 @@ import pytest
 from rushlight.compiler import pipeline
 from rushlight.ops import math, special
 from rushlight.ops.arithmetic import Pow
+from rushlight.ops.rounding import Fmod
 
 from .graphs import Builder, outputs_of
 
@@ -29,7 +30,7 @@ NUMPY = {
     **{f"a{n}": f"arc{n}" for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "tan2")},
     "pow": "power",
 }
-TWO = ("pow", "atan2", "hypot")
+TWO = ("pow", "atan2", "hypot", "fmod", "nextafter")
 EDGES = [
     *(0.0, 1.0, np.inf, np.nan, 0.5, 2.0, 3.0, np.pi / 2, np.pi, 1e-40, 1e-320, 0.75, 1e5, 1e30),
     *(88.7, 88.8, 89.5, 87.3, 103.9, 104.1, 127.9, 128.0, 149.0, 150.1, 9.1, 10.06, 4.0),
@@ -132,7 +133,22 @@ def units(found: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def test_every_function_is_tested():
-    assert set(FUNCTIONS) == set(OPS)
+    assert set(FUNCTIONS) == set(OPS) | {"fmod", "nextafter"}
+
+
+@pytest.mark.parametrize("d", [np.float32, np.float64])
+@pytest.mark.parametrize("op, name", [(Fmod, "fmod"), (math.Nextafter, "nextafter")])
+def test_exact_functions(op, name, d, cpu):
+    x = operands(name, d, np.random.default_rng(1))
+    b = Builder()
+    b.returns(b.op(op, *[b.input(a) for a in x]))
+    (out,) = outputs_of(b.graph)
+    pipeline.build(b.graph).run(b.arrays, [out])
+    with np.errstate(all="ignore"):
+        right = getattr(np, name)(*x)
+    np.testing.assert_array_equal(out, right)
+    zero = right == 0
+    assert (np.signbit(out) == np.signbit(right))[zero].all()
 
 
 @pytest.mark.parametrize("d", [np.float32, np.float64])

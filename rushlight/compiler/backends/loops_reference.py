@@ -35,6 +35,11 @@ def _erfc(x: Array) -> Array:
     return erfc(x)
 
 
+def _quotient(x: Array, y: Array) -> Array:
+    q = np.floor_divide(x, y)
+    return q + ((q < 0) & (q * y != x))
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -65,6 +70,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "asinh": np.arcsinh,
     "acosh": np.arccosh,
     "atanh": np.arctanh,
+    "fmod": np.fmod,
+    "nextafter": np.nextafter,
+    "quotient": _quotient,
+    "shl": np.left_shift,
+    "shr": np.right_shift,
     "erf": _erf,
     "erfc": _erfc,
     **{

@@ -23,6 +23,7 @@ from rushlight.ops.copy import Cast
 from rushlight.ops.math import Exp, Log, Rsqrt, Sqrt
 from rushlight.ops.matmul import Matmul
 from rushlight.ops.reduce import Amax, Amin, Sum
+from rushlight.ops.rounding import Rounded
 from rushlight.ops.select import Abs, Where
 from rushlight.ops.view import BasicIndex, Expand, T
 
@@ -278,6 +279,13 @@ EVERY = {**RULES, **INDEX_RULES, **RANDOM_RULES}
 SAME = ("Clone", "Contiguous", "Alias")
 
 
+def divisor(node: Node) -> Value | None:
+    """The integers that a node divides by, none of which may be 0."""
+    if not isinstance(node.op, Rounded) or node.outputs[0].dtype.kind not in "iu":
+        return None
+    return node.inputs[1] if isinstance(node.inputs[1], Value) else None
+
+
 def applies(node: Node) -> bool:
     """Whether a rule may rewrite a node: native values, and for arithmetic floats with dims."""
     name, module = type(node.op).__name__, type(node.op).__module__
@@ -325,6 +333,11 @@ def expand(graph: Graph) -> Graph:
             replace[node.outputs[0].number] = node.inputs[0]
             continue
         writer = Writer(out, node.line, used, constants)
+        divides = divisor(node)
+        if divides is not None:
+            writer.require(writer.map(Ne, divides, 0, dtype=BOOL))
+            nodes += [*writer.nodes, node]
+            continue
         made = EVERY[type(node.op).__name__](writer, node) if applies(node) else None
         if made is None or any(
             [a.shape != b.shape for a, b in zip(made, node.outputs, strict=True)]

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight.compiler.backends.llvm.angles import Angles
 from rushlight.compiler.backends.llvm.exponentials import Exponentials
 from rushlight.compiler.backends.llvm.gauss import Gauss
 from rushlight.compiler.backends.llvm.lanes import Formulas, Wide
+from rushlight.compiler.backends.llvm.remainders import Remainders, write_power
 from rushlight.compiler.backends.llvm.text import (
     Function,
     mangled,
@@ -37,7 +39,8 @@ INTRINSIC = {
 }
 FLOAT_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 BITS = {"and": "and", "or": "or", "xor": "xor"}
-LIBRARY = ("sin", "cos", "tan")  # what Note [Huge angles] asks the C library for
+INTEGER_OPS = {"quotient": ("udiv", "sdiv"), "shl": ("shl", "shl"), "shr": ("lshr", "ashr")}
+LIBRARY = ("fmod", "sin", "cos", "tan")  # what Note [Huge angles] asks the C library for
 FAMILIES: tuple[tuple[type[Formulas], tuple[str, ...]], ...] = (
     (
         Exponentials,
@@ -48,6 +51,7 @@ FAMILIES: tuple[tuple[type[Formulas], tuple[str, ...]], ...] = (
     ),
     (Angles, ("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "hypot")),
     (Gauss, ("erf", "erfc")),
+    (Remainders, ("fmod", "nextafter")),
 )
 FUNCTIONS = {name: family for family, names in FAMILIES for name in names}
 
@@ -260,6 +264,10 @@ class Vectors:
             return self.op(f"xor {t} {x[0]}, {self.c(1 if d == BOOL else -1, d)}")
         if op in BITS:
             return self.op(f"{op} {t} {x[0]}, {x[1]}")
+        if op in INTEGER_OPS:
+            return self.op(f"{INTEGER_OPS[op][d.kind == 'i']} {t} {x[0]}, {x[1]}")
+        if op == "pow":
+            return self.integer_power(d, x)
         if op in ("max", "min"):
             if d == BOOL:
                 return self.op(f"{'or' if op == 'max' else 'and'} {t} {x[0]}, {x[1]}")
@@ -274,6 +282,8 @@ class Vectors:
     def cast(self, x: str, a: np.dtype[Any], d: np.dtype[Any]) -> str:
         """Conversion between dtypes."""
         s, t = self.type(a), self.type(d)
+        if a in dtypes.HALVES or d in dtypes.HALVES:
+            return self.cast_half(x, a, d)
         if d == BOOL:
             return self.compare("ne", [x, self.c(0, a)], a)
         if a.kind == "f" and d.kind == "f":
@@ -290,6 +300,25 @@ class Vectors:
             return self.op(f"trunc {s} {x} to {t}")
         return self.op(f"{'sext' if a.kind == 'i' else 'zext'} {s} {x} to {t}")
 
+    def cast_half(self, x: str, a: np.dtype[Any], d: np.dtype[Any]) -> str:
+        """Between float32 and halves, rounded to the nearest, halfway to even."""
+        bits, single, whole = self.type(d if a == F32 else a), self.type(F32), self.type(I32)
+        half = vector_type("half", self.lanes)
+        if a == dtypes.float16:
+            return self.op(f"fpext {half} {self.op(f'bitcast {bits} {x} to {half}')} to {single}")
+        if d == dtypes.float16:
+            y = self.op(f"fptrunc {single} {x} to {half}")
+            return self.op(f"bitcast {half} {y} to {bits}")
+        if a == dtypes.bfloat16:
+            wide = Wide(self, I32, self.op(f"zext {bits} {x} to {whole}")) << 16
+            return self.op(f"bitcast {whole} {wide.name} to {single}")
+        f = Formulas(self, F32)
+        value = Wide(self, F32, x)
+        own = f.bits(value)
+        up = ((own >> 16) & 1) + 0x7FFF  # halfway to even
+        rounded = f.where(f.isnan(value), own | 0x400000, own + up) >> 16
+        return self.op(f"trunc {whole} {rounded.name} to {bits}")
+
     def function(self, op: str, d: np.dtype[Any], x: list[str]) -> str:
         """A function of the module, which is written where it is first needed."""
         t = self.type(d)
@@ -300,6 +329,14 @@ class Vectors:
             operands = [Wide(v, d, f"%a{k}") for k in range(len(x))]
             g.end(f"ret {t} {getattr(FUNCTIONS[op](v, d), op)(*operands).name}")
         return self.op(f"call {t} @{name}({', '.join([f'{t} {a}' for a in x])})")
+
+    def integer_power(self, d: np.dtype[Any], x: list[str]) -> str:
+        """``x ** y`` of integers, y >= 0, by squaring."""
+        t = self.type(d)
+        name = f"pow_{mangled(scalar_type(d), self.lanes)}"
+        if name not in self.f.module.functions:
+            write_power(self.f.module, name, scalar_type(d), self.lanes)
+        return self.op(f"call {t} @{name}({t} {x[0]}, {t} {x[1]})")
 
     def library(self, name: str, d: np.dtype[Any], x: list[str]) -> str:
         """The C library's function of each lane."""

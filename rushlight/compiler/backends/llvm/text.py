@@ -16,6 +16,11 @@ NAMES = {
     "int8": "i8",
     "uint8": "i8",
     "int16": "i16",
+    "uint16": "i16",
+    "uint32": "i32",
+    "uint64": "i64",
+    "float16": "i16",  # halves are bits: all that is done with them is converting
+    "bfloat16": "i16",
     "int32": "i32",
     "int64": "i64",
 }

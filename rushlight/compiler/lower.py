@@ -9,6 +9,7 @@ written where they belong by the steps that make them.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,7 @@ from rushlight.compiler.loops import (
     Store,
     Table,
     axis_index,
+    flatten,
     unflatten,
 )
 from rushlight.compiler.passes.rewrite import pure
@@ -70,7 +72,7 @@ class Group(Step):
 
     def candidates(self, shape: tuple[int, ...]) -> list[Index]:
         """Ways in which a value of ``shape`` may lie on the axes."""
-        result = [self.full()] if shape == self.shape else []
+        result = [self.full()] if shape == self.shape else self.reshaped(self.full(), shape)
         if self.cols is not None:
             kept = [k not in self.cols for k in range(len(self.shape))]
             if shape == tuple([n if keep else 1 for n, keep in zip(self.shape, kept, strict=True)]):
@@ -80,6 +82,13 @@ class Group(Step):
             if shape == tuple([n for n, keep in zip(self.shape, kept, strict=True) if keep]):
                 result.append(tuple([i for i, keep in zip(self.full(), kept, strict=True) if keep]))
         return result
+
+    def reshaped(self, index: Index, shape: tuple[int, ...]) -> list[Index]:
+        """The index of the same elements in another shape, where it is affine."""
+        if math.prod(shape) != math.prod(self.shape):
+            return []
+        found = unflatten(flatten(index, self.shape), shape, self.sizes)
+        return [] if found is None else [found]
 
 
 @dataclass(eq=False)

@@ -40,7 +40,8 @@ def linear(w: Writer, node: Node) -> list[Value] | None:
     rows = w.shaped(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     turned = w.node(T, [weight], weight.shape[::-1], weight.dtype)
     out = w.node(Matmul, [rows, turned], (rows.shape[0], weight.shape[0]), x.dtype)
-    return [w.shaped(w.map(Add, out, bias), node.outputs[0].shape)]
+    out = w.shaped(out, node.outputs[0].shape)  # what follows has that shape
+    return [w.map(Add, out, bias)]
 
 
 def small_matmul(w: Writer, node: Node) -> list[Value] | None:

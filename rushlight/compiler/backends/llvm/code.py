@@ -185,13 +185,8 @@ class Code(Function):
         """Write a vector, or its first ``lanes``."""
         if not lanes or lanes >= self.lanes:
             self.do(f"store {self.vector} {value}, ptr {p}, align {self.size}")
-            return
-        name = f"@llvm.masked.store.{self.suffix}.p0"
-        self.module.declarations.add(f"declare void {name}({self.vector}, ptr, i32, {self.bits})")
-        self.do(
-            f"call void {name}({self.vector} {value}, ptr {p}, i32 {self.size}, "
-            f"{self.bits} {self.mask(0, lanes)})"
-        )
+        else:
+            self.masked_store(p, value, self.mask(0, lanes))
 
     def lanes_below(self, count: Number) -> str:
         """A mask of the first ``count`` lanes."""
@@ -205,12 +200,7 @@ class Code(Function):
 
     def store_first(self, p: str, value: str, count: Number) -> None:
         """Write the first ``count`` lanes."""
-        on = self.lanes_below(count)
-        name = f"@llvm.masked.store.{self.suffix}.p0"
-        self.module.declarations.add(f"declare void {name}({self.vector}, ptr, i32, {self.bits})")
-        self.do(
-            f"call void {name}({self.vector} {value}, ptr {p}, i32 {self.size}, {self.bits} {on})"
-        )
+        self.masked_store(p, value, self.lanes_below(count))
 
     def first(self, value: str, count: Number) -> str:
         """The first ``count`` lanes, and zeros."""
@@ -224,8 +214,30 @@ class Code(Function):
         ramp = ", ".join([f"i64 {i * step * self.size}" for i in range(self.lanes)])
         return self(f"getelementptr i8, ptr {p}, <{self.lanes} x i64> <{ramp}>")
 
+    def shuffle(self, a: str, b: str, order: Sequence[int]) -> str:
+        """Lanes of two vectors, by their numbers; those below 0 may be anything."""
+        lanes = ", ".join([f"i32 {k}" if k >= 0 else "i32 poison" for k in order])
+        v = self.vector
+        return self(f"shufflevector {v} {a}, {v} {b}, <{len(order)} x i32> <{lanes}>")
+
     def gather(self, p: str, step: int, lanes: int) -> str:
-        """Every ``step``-th element from p on."""
+        """Every ``step``-th element from p on; for small steps, by loads of all and shuffles."""
+        n, count = self.lanes, (lanes - 1) * step + 1
+        if step > 4:
+            return self.gathered(p, step, lanes)
+        parts = [self.load(self.at(p, k), min(n, count - k)) for k in range(0, count, n)]
+        found, done = parts[0], [k * step if k * step < n else -1 for k in range(n)]
+        for k, part in enumerate(parts[1:], 1):
+            new = [i * step - k * n for i in range(n)]
+            order = [
+                d if d >= 0 else n + x if 0 <= x < n else -1 for d, x in zip(done, new, strict=True)
+            ]
+            found = self.shuffle(found, part, order)
+            done = [i if o >= 0 else -1 for i, o in enumerate(order)]
+        return self.shuffle(found, "poison", done) if len(parts) == 1 else found
+
+    def gathered(self, p: str, step: int, lanes: int) -> str:
+        """Every ``step``-th element from p on, one by one."""
         kind = f"<{self.lanes} x ptr>"
         return self.intrinsic(
             "masked.gather",
@@ -240,7 +252,28 @@ class Code(Function):
         )
 
     def scatter(self, p: str, value: str, step: int, lanes: int) -> None:
-        """The reverse of ``gather``."""
+        """The reverse of ``gather``; what lies between is left alone."""
+        n, count = self.lanes, (lanes - 1) * step + 1
+        if step > 4 or self.module.width < 512:
+            self.scattered(p, value, step, lanes)
+            return
+        for k in range(0, count, n):
+            inside = [i for i in range(k, min(k + n, count)) if i % step == 0]
+            order = [i // step if i in inside else -1 for i in range(k, k + n)]
+            spread = self.shuffle(value, "poison", order)
+            on = ", ".join(["i1 true" if o >= 0 else "i1 false" for o in order])
+            self.masked_store(self.at(p, k), spread, f"<{on}>")
+
+    def masked_store(self, p: str, value: str, mask: str) -> None:
+        """Write the lanes of a mask."""
+        name = f"@llvm.masked.store.{self.suffix}.p0"
+        self.module.declarations.add(f"declare void {name}({self.vector}, ptr, i32, {self.bits})")
+        self.do(
+            f"call void {name}({self.vector} {value}, ptr {p}, i32 {self.size}, {self.bits} {mask})"
+        )
+
+    def scattered(self, p: str, value: str, step: int, lanes: int) -> None:
+        """The reverse of ``gathered``."""
         kind = f"<{self.lanes} x ptr>"
         name = f"@llvm.masked.scatter.{self.suffix}.v{self.lanes}p0"
         self.module.declarations.add(

@@ -7,7 +7,7 @@ import pytest
 
 import rushlight as rl
 from rushlight.compiler import pipeline
-from rushlight.compiler.backends.llvm import batched, conv, templates, transformed
+from rushlight.compiler.backends.llvm import batched, conv, launch, templates, transformed
 from rushlight.compiler.graph import Graph, Input, Node
 from rushlight.compiler.program import empty_outputs
 from rushlight.nn import functional as F
@@ -144,19 +144,26 @@ def test_transforms_are_nearly_as_accurate_as_direct_sums(case, monkeypatch):
         assert errors[0] < 6 * errors[1] < 3e-6, (op, errors)
 
 
-@pytest.mark.parametrize("case", TRANSFORMED + BATCHED)
-def test_threads_give_the_same_bits(case, threads):
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_threads_give_the_same_bits(case, threads, monkeypatch):
     (x, w, y), options = convolution(case, np.float32)
     for op, inputs, params, shape in three(x, w, y, options):
-        g = graph_of(op, inputs, params, [(shape, np.float32)])
-        native, found = pipeline.build(g, "llvm"), empty_outputs(g)
-        bits = set()
-        for count in (1, 2, 3):
-            threads(count)
-            for _ in range(5):
-                native.run([a for a in inputs if a is not None], found)
-                bits.add(found[0].tobytes())
-        assert len(bits) == 1
+        same_bits(op, inputs, params, [(shape, np.float32)], threads, monkeypatch)
+
+
+def same_bits(op, inputs, params, outputs, threads, monkeypatch):
+    """Run with one to three threads, which share even the least work."""
+    monkeypatch.setattr(launch, "PATIENT", 0.0)
+    monkeypatch.setattr(launch, "CHUNK", 1e-3)
+    g = graph_of(op, inputs, params, outputs)
+    native, found = pipeline.build(g, "llvm"), empty_outputs(g)
+    bits = set()
+    for count in (1, 2, 3):
+        threads(count)
+        for _ in range(3):
+            native.run([a for a in inputs if a is not None], found)
+            bits.add(b"".join([a.tobytes() for a in found]))
+    assert len(bits) == 1
 
 
 def draw(shape, d):
@@ -213,7 +220,8 @@ def test_forced_avx2(monkeypatch):
         for case in ("lenet2", "stride", "small planes", "groups", *TRANSFORMED, *BATCHED):
             test_forward(case, np.float32)
             test_gradients(case, np.float32)
-        test_max("overlapping")
+        for case in ("overlapping", "rows of three", "many halves"):
+            test_max(case)
     finally:
         monkeypatch.delenv(jit.CPU_VARIABLE)
         jit.target.cache_clear()
@@ -231,6 +239,8 @@ POOLS = {
     "none": ((2, 5), (3, 7), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "huge": ((1, 1), (40, 40), (17, 17), (3, 3), ((0, 0), (0, 0)), (1, 1)),
     "line": ((3, 4), (21,), (3,), (2,), ((1, 1),), (1,)),
+    "rows of three": ((2, 3), (11, 37), (3, 2), (3, 2), ((0, 0), (0, 0)), (1, 1)),
+    "many halves": ((5, 4), (6, 64), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
 }
 
 
@@ -266,6 +276,17 @@ def test_max(case):
         spread = {"space": shape, **options}
         for got, want in both(P.MaxPoolSpread, [g, taps], spread, [(shape, d)]):
             close(got, want, d)
+
+
+@pytest.mark.parametrize("case", POOLS)
+def test_threads_give_the_same_maxima(case, threads, monkeypatch):
+    shape, out, options = pooling(case)
+    codes = np.uint8 if np.prod(options["kernel"]) <= 256 else np.int32
+    x = draw(shape, np.float32)
+    outputs = [(out, np.float32), (out, codes)]
+    same_bits(P.MaxPool, [x], options, outputs, threads, monkeypatch)
+    inputs, spread = [draw(out, np.float32), want_taps(x, options)], {"space": shape, **options}
+    same_bits(P.MaxPoolSpread, inputs, spread, [(shape, np.float32)], threads, monkeypatch)
 
 
 def want_taps(x, options):

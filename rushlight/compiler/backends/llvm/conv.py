@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Code, Number
+from rushlight.compiler.backends.llvm.code import Code, Number, kernel
 from rushlight.compiler.backends.llvm.columns import Columns, Pair, Source, void
 from rushlight.compiler.backends.llvm.direct import Direct, suits, write_depthwise_weight
+from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.llvm.tiles import Tile, balanced, by_rows, tile, tile_rows
 from rushlight.compiler.graph import Node
 
@@ -160,19 +161,27 @@ class Product:
     y_image: int
     y_row: int
     bias: str = ""
+    own: bool = False  # y holds one block of one group only
+
+
+def images_together(f: Code, source: Source, rows: int, n: int) -> int:
+    """Images of a panel."""
+    if suits(f, rows, source):
+        return 1
+    return max(1, min(n, max(tile_rows(f.module)) // source.vectors(f.lanes)))
 
 
 class Forward:
-    """Writes a ``Product``."""
+    """Writes a ``Product``, a block of ``together`` images at a time."""
 
-    def __init__(self, f: Code, p: Product, scratch: str, places: Scratch) -> None:
+    def __init__(self, f: Code, p: Product, scratch: str, places: Scratch, together: int) -> None:
         self.f, self.p, self.s = f, p, p.source
         self.columns = Columns(f, p.source)
         self.taps = len(self.s.taps)
         self.limits = tile_rows(f.module)
         self.most = max(self.limits)
         self.vectors = self.s.vectors(f.lanes)
-        self.together = max(1, min(p.n, self.most // self.vectors))  # images of a panel
+        self.together = together
         blocks = -(-p.channels // max(1, DEPTH // self.taps))
         self.block = -(-p.channels // blocks)  # channels at a time
         self.scratch = scratch
@@ -183,6 +192,7 @@ class Forward:
             self.direct = Direct(f, self.s, p.rows, p.channels, p.y_row, bool(p.bias))
             self.copies = p.channels * self.s.plane
             self.image = places.take(self.copies + 2 * slack) + slack
+            self.together = 1
             return
         if not self.s.direct:
             copies = self.together * self.block * self.s.plane
@@ -190,25 +200,41 @@ class Forward:
             self.copies = copies
         self.panel = places.take(self.block * self.taps * self.most * f.lanes)
 
-    def write(self) -> None:
-        """All images of all groups."""
-        f, p = self.f, self.p
+    @property
+    def blocks(self) -> int:
+        """Blocks of images."""
+        return -(-self.p.n // self.together)
+
+    def clear(self) -> None:
+        """Write the zeros around copies."""
         if not self.s.direct:
-            f.clear(f.at(self.scratch, self.image), self.copies)
+            self.f.clear(self.f.at(self.scratch, self.image), self.copies)
+
+    def write(self, g: Number, b: Number) -> None:
+        """Block b of the images, of group g."""
+        f, n = self.f, self.f.mul(b, self.together)
+        rest = self.p.n % self.together
         if self.direct is not None:
-            f.span(0, p.groups, 1, lambda g, _: void(f.span(0, p.n, 1, partial(self.one, g))))
-            return
-        whole = p.n - p.n % self.together
+            self.one(g, n)
+        elif not rest:
+            self.unit(g, n, self.together)
+        elif rest == self.p.n:
+            self.unit(g, n, rest)
+        else:
+            f.when(
+                f(f"icmp slt i64 {b}, {self.blocks - 1}"),
+                lambda: self.unit(g, n, self.together),
+                lambda: self.unit(g, n, rest),
+            )
 
-        def group(g: Number, _: list[str]) -> None:
-            if whole:
-                f.span(0, whole, self.together, lambda n, _: self.unit(g, n, self.together))
-            if whole < p.n:
-                self.unit(g, whole, p.n - whole)
+    def target(self, g: Number, n: Number) -> str:
+        """Where image n of group g goes, the first of a block."""
+        f, p = self.f, self.p
+        if p.own:
+            return p.y
+        return f.at(f.at(p.y, f.mul(n, p.y_image)), f.mul(g, p.rows * p.y_row))
 
-        f.span(0, p.groups, 1, group)
-
-    def one(self, g: Number, n: Number, _: list[str]) -> None:
+    def one(self, g: Number, n: Number) -> None:
         """One image of a group, without panels."""
         f, p, s = self.f, self.p, self.s
         assert self.direct is not None
@@ -219,7 +245,7 @@ class Forward:
             x = image
         m = f.mul(g, p.rows)
         w = f.at(p.w, f.mul(m, p.channels * self.taps))
-        y = f.at(f.at(p.y, f.mul(n, p.y_image)), f.mul(m, p.y_row))
+        y = self.target(g, n)
         self.direct.write(x, w, y, f.at(p.bias, m) if p.bias else "")
 
     def unit(self, g: Number, n: Number, images: int) -> None:
@@ -301,17 +327,15 @@ class Forward:
         depth = f.mul(count, self.taps)
         first = f(f"icmp eq i64 {c}, 0")
         lda = p.channels * self.taps
-        y = f.at(f.at(p.y, f.mul(n, p.y_image)), f.mul(v, f.lanes))
+        y = f.at(self.target(g, n), f.mul(v, f.lanes))
         a = f.at(p.w, f.mul(c, self.taps))
 
         def rows(m: Number, count: int) -> None:
             name = tile(f.module, f.dtype, Tile(count, lda, p.y_row, runs, bool(p.bias)))
+            here = f.at(y, f.mul(m, p.y_row))
             m = f.add(f.mul(g, p.rows), m)
             bias = f.at(p.bias, m) if p.bias else "null"
-            f.do(
-                f"call void @{name}(ptr {f.at(a, f.mul(m, lda))}, ptr {panel}, "
-                f"ptr {f.at(y, f.mul(m, p.y_row))}, i64 {depth}, i1 {first}, ptr {bias})"
-            )
+            f.call(name, f.at(a, f.mul(m, lda)), panel, here, depth, first, bias)
 
         by_rows(f, p.rows, self.limits[vectors], rows)
 
@@ -341,20 +365,31 @@ class Weights:
         self.panel = places.take(depth * self.most * f.lanes)
         self.scratch = scratch
 
-    def write(self, x: str, g: str, out: str) -> None:
-        """All groups."""
-        f, s = self.f, self.s
-        if not self.source.direct:
-            f.clear(f.at(self.scratch, self.image), self.copies)
+    @property
+    def blocks(self) -> int:
+        """Blocks of images."""
+        return -(-self.s.n // self.together)
+
+    def write(self, x: str, g: str, out: str, k: Number, blocks: tuple[Number, Number]) -> None:
+        """Sums over some blocks of images of group k."""
+        f, n, rest = self.f, self.s.n, self.s.n % self.together
         self.x, self.g, self.out = x, g, out
-        whole = s.n - s.n % self.together
+        self.start = f.mul(blocks[0], self.together)
 
-        def group(k: Number, _: list[str]) -> None:
-            f.span(0, whole, self.together, lambda n, _: self.unit(k, n, self.together))
-            if whole < s.n:
-                self.unit(k, whole, s.n - whole)
+        def block(b: Number, _: list[str]) -> None:
+            image = f.mul(b, self.together)
+            if not rest:
+                self.unit(k, image, self.together)
+            elif rest == n:
+                self.unit(k, image, rest)
+            else:
+                f.when(
+                    f(f"icmp slt i64 {b}, {self.blocks - 1}"),
+                    lambda: self.unit(k, image, self.together),
+                    lambda: self.unit(k, image, rest),
+                )
 
-        f.span(0, s.groups, 1, group)
+        f.span(*blocks, 1, block)
 
     def unit(self, k: Number, n: Number, images: int) -> None:
         """Images n to ``n + images`` of a group."""
@@ -373,7 +408,7 @@ class Weights:
         g = f.at(self.g, f.mul(f.add(f.mul(n, s.groups * s.outer), f.mul(k, s.outer)), p))
         if images > 1:
             g = self.side_by_side(g, images)
-        first = f(f"icmp eq i64 {n}, 0")
+        first = f(f"icmp eq i64 {n}, {self.start}")
         if images > 1 or self.vectors <= self.chunk:
             self.panels(k, g, copies, distance, images, 0, self.vectors, first, images * p)
             return
@@ -491,59 +526,115 @@ def turned_weights(f: Code, s: Shape, w: str, met: list[int], target: str) -> No
     f.span(0, s.groups, 1, lambda g, _: void(f.span(0, s.inner, 16, lambda i, _: some(g, i))))
 
 
-def write_forward(f: Code, node: Node, p: list[str], scratch: str) -> int:
-    """Conv; p: input, weight, bias or "", output. Returns the elements of scratch memory."""
-    s, places = shape_of(node), Scratch(f.dtype)
+def forward_launches(node: Node, width: int) -> list[Launch]:
+    """Conv; operands: input, weight, bias or None, output."""
+    s, f = shape_of(node), kernel(width, node.outputs[0].dtype)
     source = Source(s.space, s.before, s.stride, tuple(s.taps), s.out)
-    size = source.places
+    given = [k for k, v in enumerate((*node.inputs, *node.outputs)) if v is not None]
+    x, w, y = f.operand(0), f.operand(1), f.operand(len(given) - 1)
+    size, places = source.places, Scratch(f.dtype)
     product = Product(
-        s.n, s.groups, s.inner, s.outer, source, p[0],
-        s.groups * s.inner * s.space[0] * s.space[1], p[1], p[3],
-        s.groups * s.outer * size, size, p[2],
+        s.n, s.groups, s.inner, s.outer, source, x,
+        s.groups * s.inner * s.space[0] * s.space[1], w, y,
+        s.groups * s.outer * size, size, f.operand(2) if len(given) == 4 else "",
     )  # fmt: skip
-    Forward(f, product, scratch, places).write()
-    return places.size
+    together = images_together(f, source, s.outer, s.n)
+    forward = Forward(f, product, "%scratch", places, together)
+    forward.clear()
+
+    def unit(k: Number, _: list[str]) -> None:
+        forward.write(*f.parted(k, forward.blocks))
+
+    f.span("%lo", "%hi", 1, unit)
+    f.end()
+    operands = tuple([(k, 0) for k in given])
+    units = s.groups * forward.blocks
+    return [Launch(f.module.text(), operands, units, places.size * f.size, 0, cost_of(s))]
 
 
-def write_input(f: Code, node: Node, p: list[str], scratch: str) -> int:
-    """ConvInput; p: output's gradient, weight, bias or "", result."""
-    s, places = shape_of(node), Scratch(f.dtype)
-    size, out = s.space[0] * s.space[1], s.out[0] * s.out[1]
-    pieces = parts(s)
-    weights = places.take(s.groups * s.outer * s.inner * s.kernel[0] * s.kernel[1])
-    dense = s.stride == (1, 1)
-    channels = s.groups * s.inner
-    if any([part.source is None for part in pieces]):
-        f.clear(p[3], s.n * channels * size)
-    begin, most = places.size, places.size
+def cost_of(s: Shape) -> float:
+    """Nanoseconds of a convolution."""
+    return 0.02 * s.n * s.groups * s.outer * s.inner * s.out[0] * s.out[1] * len(s.taps)
+
+
+def input_launches(node: Node, width: int) -> list[Launch]:
+    """ConvInput; operands: output's gradient, weight, bias or None, result.
+
+    The first launch turns the weights, as (part, group, input, output, tap).
+    """
+    s, d = shape_of(node), node.outputs[0].dtype
+    pieces, begins, count = parts(s), [], 0
+    f, turn = kernel(width, d), kernel(width, d)
+    w, target = turn.operand(0), turn.operand(1)
     for part in pieces:
-        if part.source is None:
-            continue
-        places.size = begin
-        turned = f.at(scratch, weights)
-        turned_weights(f, s, p[1], part.taps, turned)
-        count = part.source.places
-        y, image, row = p[3], channels * size, size
-        if not dense:
-            y, image, row = (
-                f.at(scratch, places.take(s.n * channels * count)),
-                channels * count,
-                count,
-            )
-        product = Product(
-            s.n, s.groups, s.outer, s.inner, part.source, p[0],
-            s.groups * s.outer * out, turned, y, image, row, p[2],
-        )  # fmt: skip
-        Forward(f, product, scratch, places).write()
-        if not dense:
-            spread(f, s, part, y, p[3])
-        most = max(most, places.size)
-    places.size = most
-    return places.size
+        begins.append(count)
+        if part.source is not None:
+            turned_weights(turn, s, w, part.taps, turn.at(target, count))
+            count += s.groups * s.outer * s.inner * len(part.taps)
+    turn.end()
+    shared = count * f.size
+    given = [k for k, v in enumerate((*node.inputs, *node.outputs)) if v is not None]
+    x, weights, y = f.operand(0), f.operand(1), f.operand(len(given) - 1)
+    bias = f.operand(2) if len(given) == 4 else ""
+    units, size = write_input(f, s, [x, weights, bias, y], pieces, begins)
+    f.end()
+    operands = tuple([(k, 0) for k in (0, SHARED, *given[2:])])
+    return [
+        Launch(turn.module.text(), ((1, 0), (SHARED, 0)), 1, 0, shared, 0.25 * shared),
+        Launch(f.module.text(), operands, units, size * f.size, shared, cost_of(s)),
+    ]
+
+
+def write_input(
+    f: Code, s: Shape, p: list[str], pieces: list[Part], begins: list[int]
+) -> tuple[int, int]:
+    """The second launch of ConvInput. Returns its units, and the elements of scratch memory."""
+    places, out = Scratch(f.dtype), s.out[0] * s.out[1]
+    size, channels, dense = s.space[0] * s.space[1], s.groups * s.inner, s.stride == (1, 1)
+    met = [(part, b) for part, b in zip(pieces, begins, strict=True) if part.source is not None]
+    sources = [part.source for part, _ in met if part.source is not None]
+    together = min([images_together(f, source, s.inner, s.n) for source in sources])
+    blocks, result = -(-s.n // together), p[3]
+    if not dense:
+        most = max([source.places for source in sources])
+        result = f.at("%scratch", places.take(together * s.inner * most))
+    begin, end = places.size, places.size
+
+    def unit(k: Number, _: list[str]) -> None:
+        nonlocal end
+        g, b = f.parted(k, blocks)
+        n = f.mul(b, together)
+        if len(met) < len(pieces):
+            for i in range(together):
+                inside = f.smaller(f.add(n, i), s.n - 1)
+                to = f.mul(f.add(f.mul(inside, s.groups), g), s.inner * size)
+                f.clear(f.at(p[3], to), s.inner * size)
+        for (part, first), source in zip(met, sources, strict=True):
+            places.size, y, image, row = begin, p[3], channels * size, size
+            if not dense:
+                y, image, row = result, s.inner * source.places, source.places
+            product = Product(
+                s.n, s.groups, s.outer, s.inner, source, p[0],
+                s.groups * s.outer * out, f.at(p[1], first), y, image, row, p[2],
+                not dense,
+            )  # fmt: skip
+            forward = Forward(f, product, "%scratch", places, together)
+            forward.clear()
+            forward.write(g, b)
+            if not dense:
+                for i in range(together):
+                    inside = f.smaller(i, f.sub(s.n - 1, n))
+                    a = f.at(result, f.mul(inside, image))
+                    at = f.mul(f.add(f.mul(f.add(n, inside), s.groups), g), s.inner * size)
+                    spread(f, s, part, a, f.at(p[3], at))
+            end = max(end, places.size)
+
+    f.span("%lo", "%hi", 1, unit)
+    return s.groups * blocks, end
 
 
 def spread(f: Code, s: Shape, part: Part, y: str, target: str) -> None:
-    """Put the positions of one remainder where they belong."""
+    """Put one image's positions of one remainder where they belong."""
     assert part.source is not None
     height, width = part.source.out
 
@@ -563,18 +654,73 @@ def spread(f: Code, s: Shape, part: Part, y: str, target: str) -> None:
 
         f.span(0, height, 1, row)
 
-    f.span(0, s.n * s.groups * s.inner, 1, plane)
+    f.span(0, s.inner, 1, plane)
 
 
-def write_weight(f: Code, node: Node, p: list[str], scratch: str) -> int:
-    """ConvWeight; p: input, output's gradient, result."""
-    s, places = shape_of(node), Scratch(f.dtype)
+PARTS = 8  # sums of parts of the images, if they are no more than so many bytes together
+MOST = 1 << 23
+
+
+def weight_launches(node: Node, width: int) -> list[Launch]:
+    """ConvWeight; operands: input, output's gradient, result."""
+    s, f = shape_of(node), kernel(width, node.outputs[0].dtype)
+    x, g, out = [f.operand(k) for k in range(3)]
+    places, operands = Scratch(f.dtype), ((0, 0), (1, 0), (2, 0))
     if s.inner == s.outer == 1 and s.groups > 1:
         source = Source(s.space, s.before, s.stride, tuple(s.taps), s.out)
         slack = Columns(f, source).slack()
-        copy = f.at(scratch, places.take(source.plane + 2 * slack) + slack)
+        copy = f.at("%scratch", places.take(source.plane + 2 * slack) + slack)
         f.clear(copy, source.plane)
-        write_depthwise_weight(f, source, s.n, s.groups, p[0], p[1], p[2], copy)
-    else:
-        Weights(f, s, scratch, places).write(p[0], p[1], p[2])
-    return places.size
+        write_depthwise_weight(f, source, s.n, s.groups, x, g, out, copy)
+        f.end()
+        size = places.size * f.size
+        return [Launch(f.module.text(), operands, s.groups, size, 0, cost_of(s))]
+    weights = Weights(f, s, "%scratch", places)
+    total, blocks = s.groups * s.outer * s.inner * len(s.taps), weights.blocks
+    wanted = max(1, min(PARTS // s.groups, blocks, MOST // (total * f.size)))
+    each = -(-blocks // wanted)
+    parts = -(-blocks // each)
+    if not weights.source.direct:
+        f.clear(f.at("%scratch", weights.image), weights.copies)
+
+    def unit(k: Number, _: list[str]) -> None:
+        group, part = f.parted(k, parts)
+        start = f.mul(part, each)
+        stop = f.smaller(f.add(start, each), blocks)
+        weights.write(x, g, f.at(out, f.mul(part, total)), group, (start, stop))
+
+    f.span("%lo", "%hi", 1, unit)
+    f.end()
+    units, size = s.groups * parts, places.size * f.size
+    if parts == 1:
+        return [Launch(f.module.text(), operands, units, size, 0, cost_of(s))]
+    shared = parts * total * f.size
+    operands = ((0, 0), (1, 0), (SHARED, 0))  # type: ignore[assignment]
+    first = Launch(f.module.text(), operands, units, size, shared, cost_of(s))
+    last, count = write_sums(width, f.dtype, total, parts)
+    some = 0.1 * parts * total
+    return [first, Launch(last, ((SHARED, 0), (2, 0)), count, 0, shared, some)]
+
+
+def write_sums(width: int, d: np.dtype[Any], total: int, parts: int) -> tuple[str, int]:
+    """A kernel that adds up parts of ``total`` elements, and its units."""
+    f = kernel(width, d)
+    a, b, each = f.operand(0), f.operand(1), 256 * f.lanes
+
+    def unit(k: Number, _: list[str]) -> None:
+        start = f.mul(k, each)
+        stop = f.smaller(f.add(start, each), total)
+
+        def vector(i: Number, _: list[str]) -> None:
+            rest = f.sub(stop, i)
+            on = f.lanes_below(rest)
+            value = f.load(f.at(a, i), mask=on)
+            for part in range(1, parts):
+                value = f.plus(value, f.load(f.at(a, f.add(i, part * total)), mask=on))
+            f.store_first(f.at(b, i), value, rest)
+
+        f.span(start, stop, f.lanes, vector)
+
+    f.span("%lo", "%hi", 1, unit)
+    f.end()
+    return f.module.text(), -(-total // each)

@@ -134,7 +134,9 @@ class Direct:
 def write_depthwise_weight(
     f: Code, s: Source, images: int, channels: int, x: str, g: str, out: str, copy: str
 ) -> None:
-    """The weights' gradient where each channel has one output: sums of products over positions."""
+    """The weights' gradient where each channel has one output: sums of products over positions.
+    A unit is a channel.
+    """
     columns, taps = Columns(f, s), len(s.taps)
     offsets, masks = columns.tables(1, 0)
     size, count = s.space[0] * s.space[1], s.places
@@ -176,4 +178,4 @@ def write_depthwise_weight(
         accs = f.span(0, whole, 1, lambda v, p: vector(v, p, f.lanes), carried)
         return vector(whole, accs, count % f.lanes) if count % f.lanes else accs
 
-    f.span(0, channels, 1, channel)
+    f.span("%lo", "%hi", 1, channel)

@@ -33,7 +33,7 @@ def source_of(node: Node, space: tuple[int, ...]) -> Source:
 
 
 def write_max(f: Code, node: Node, p: list[str], scratch: str) -> int:
-    """MaxPool and MaxPoolValues; p: input, values, and taps where wanted."""
+    """MaxPool and MaxPoolValues; p: input, values, and taps where wanted. A unit is a plane."""
     shape, rank = node.inputs[0].shape, len(node.params["kernel"])
     source, places = source_of(node, shape[-rank:]), Scratch(f.dtype)
     columns = Columns(f, source)
@@ -67,8 +67,14 @@ def write_max(f: Code, node: Node, p: list[str], scratch: str) -> int:
         if count % f.lanes:
             vector(whole, count % f.lanes)
 
-    f.span(0, math.prod(shape[:-rank]), 1, plane)
+    f.span("%lo", "%hi", 1, plane)
     return places.size
+
+
+def units(node: Node) -> int:
+    """Planes of a pooling node."""
+    x = node.outputs[0] if type(node.op).__name__ == "MaxPoolSpread" else node.inputs[0]
+    return math.prod(x.shape[: -len(node.params["kernel"])])
 
 
 def maximum(
@@ -123,14 +129,17 @@ def store_codes(f: Code, p: str, code: str, d: np.dtype[Any], lanes: int) -> Non
 
 
 def write_spread(f: Code, node: Node, p: list[str], scratch: str) -> int:
-    """MaxPoolSpread; p: gradient, taps, result."""
+    """MaxPoolSpread; p: gradient, taps, result. A unit is a plane."""
     taps = node.inputs[1]
     rank = len(node.params["kernel"])
     shape = node.outputs[0].shape
     s = source_of(node, shape[-rank:])
     (height, width), (oh, ow) = s.space, s.out
-    planes = math.prod(shape[:-rank])
-    f.clear(p[2], planes * height * width)
+    if apart(s) and (pair(node.params["kernel"], 1)[1], s.before) == (2, (0, 0)):
+        write_pairs(f, s, taps.dtype, p)
+        return 0
+    begin = f.at(p[2], f.mul("%lo", height * width))
+    f.clear(begin, f.mul(f.sub("%hi", "%lo"), height * width))
     rows, cols = f.table([t[0] for t in s.taps]), f.table([t[1] for t in s.taps])
     last = [(s.out[i] - 1) * s.stride[i] + s.taps[-1][i] - s.before[i] for i in (0, 1)]
     safe = max(s.before) <= 0 and last[0] < height and last[1] < width
@@ -160,5 +169,54 @@ def write_spread(f: Code, node: Node, p: list[str], scratch: str) -> int:
     def plane(c: Number, _: list[str]) -> None:
         f.span(0, oh, 1, lambda i, _: row(c, i))
 
-    f.span(0, planes, 1, plane)
+    f.span("%lo", "%hi", 1, plane)
     return 0
+
+
+def apart(s: Source) -> bool:
+    """Whether windows are whole, and lie side by side."""
+    last = [s.taps[-1][i] + 1 for i in (0, 1)]
+    return tuple(last) == s.stride and len(s.taps) == last[0] * last[1]
+
+
+def write_pairs(f: Code, s: Source, d: np.dtype[Any], p: list[str]) -> None:
+    """Windows of two columns side by side: each element of the result is written once."""
+    (height, width), (oh, ow), high = s.space, s.out, s.stride[0]
+    kind, ints, n = scalar_type(d), f"<{f.lanes} x i32>", f.lanes
+    zero = "zeroinitializer"
+
+    def codes(at: str, lanes: int) -> str:
+        """Some taps as numbers of 32 bits."""
+        narrow = f"<{lanes} x {kind}>"
+        v = f(f"load {narrow}, ptr {at}, align {d.itemsize}")
+        order = ", ".join([f"i32 {min(k, lanes - 1)}" for k in range(n)])
+        v = f(f"shufflevector {narrow} {v}, {narrow} poison, <{n} x i32> <{order}>")
+        return v if kind == "i32" else f(f"zext <{n} x {kind}> {v} to {ints}")
+
+    def some(c: Number, i: Number, j: Number, lanes: int) -> None:
+        at = f.add(f.mul(f.add(f.mul(c, oh), i), ow), j)
+        g, code = f.load(f.at(p[0], at), lanes), codes(f.at(p[1], at, d.itemsize), lanes)
+        row = f.add(f.mul(c, height), f.mul(i, high))
+        to = f.at(p[2], f.add(f.mul(row, width), f.mul(j, 2)))
+        for r in range(high):
+            pieces = []
+            for k in (2 * r, 2 * r + 1):
+                same = f(f"icmp eq {ints} {code}, {splat_literal(k, 'i32', n)}")
+                pieces.append(f(f"select {f.bits} {same}, {f.vector} {g}, {f.vector} {zero}"))
+            for half in range(0, 2 * lanes, n):
+                order = [k // 2 + n * (k % 2) for k in range(half, half + n)]
+                both = f.shuffle(pieces[0], pieces[1], order)
+                f.store(f.at(to, r * width + half), both, min(n, 2 * lanes - half))
+
+    def row(c: Number, i: Number) -> None:
+        whole = ow - ow % n
+        f.span(0, whole, n, lambda j, _: some(c, i, j, n))
+        if whole < ow:
+            some(c, i, whole, ow - whole)
+
+    def plane(c: Number, _: list[str]) -> None:
+        if (oh * high, 2 * ow) != (height, width):
+            f.clear(f.at(p[2], f.mul(c, height * width)), height * width)
+        f.span(0, oh, 1, lambda i, _: row(c, i))
+
+    f.span("%lo", "%hi", 1, plane)

@@ -22,9 +22,9 @@ from rushlight.compiler.graph import Node
 Launches = Callable[[Node, int], list[Launch]]
 
 
-def alone(write: Any) -> Launches:
-    """The writer of a single launch of one unit: ``write(f, node, addresses, scratch)`` fills the
-    function in, and returns the elements of scratch memory that it needs.
+def alone(write: Any, units: Callable[[Node], int]) -> Launches:
+    """The writer of a single launch: ``write(f, node, addresses, scratch)`` fills the function in,
+    and returns the elements of scratch memory that it needs.
     """
 
     def launches(node: Node, width: int) -> list[Launch]:
@@ -37,14 +37,13 @@ def alone(write: Any) -> Launches:
         f.end()
         cost = 0.05 * math.prod(node.outputs[0].shape)
         operands = tuple([(k, 0) for k in given])
-        return [Launch(f.module.text(), operands, scratch=size * f.size, cost=cost)]
+        return [Launch(f.module.text(), operands, units(node), size * f.size, 0, cost)]
 
     return launches
 
 
-def convolution(write: Any) -> Launches:
-    """The writer of a convolution: by transforms where they suit, else in a single launch."""
-    usual = alone(write)
+def convolution(usual: Launches) -> Launches:
+    """The writer of a convolution: with transforms, or images in vectors, where these suit."""
 
     def launches(node: Node, width: int) -> list[Launch]:
         s = conv.shape_of(node)
@@ -59,12 +58,12 @@ def convolution(write: Any) -> Launches:
 
 # what fits, and the launches of a node for vectors of some bits
 WRITERS = {
-    "Conv": (conv.fits, convolution(conv.write_forward)),
-    "ConvInput": (conv.fits, convolution(conv.write_input)),
-    "ConvWeight": (conv.fits, convolution(conv.write_weight)),
-    "MaxPool": (pool.fits, alone(pool.write_max)),
-    "MaxPoolValues": (pool.fits, alone(pool.write_max)),
-    "MaxPoolSpread": (pool.fits, alone(pool.write_spread)),
+    "Conv": (conv.fits, convolution(conv.forward_launches)),
+    "ConvInput": (conv.fits, convolution(conv.input_launches)),
+    "ConvWeight": (conv.fits, convolution(conv.weight_launches)),
+    "MaxPool": (pool.fits, alone(pool.write_max, pool.units)),
+    "MaxPoolValues": (pool.fits, alone(pool.write_max, pool.units)),
+    "MaxPoolSpread": (pool.fits, alone(pool.write_spread, pool.units)),
     **dict.fromkeys(recurrent.GATES, (recurrent.fits, recurrent.write_forward)),
     **{f"{name}Grad": (recurrent.fits, recurrent.write_backward) for name in recurrent.GATES},
     "Truths": (draws.fits, draws.write_truths),

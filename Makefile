@@ -3,7 +3,7 @@
 #   make demo    train two networks on 7,000 bundled images, with pictures, in under two minutes
 #   make test    the test suite (installs torch, which tests compare with)
 #   make lint    ruff, mypy, import-linter
-#   make bench   times of small operations beside torch's, into benchmarks/results.json
+#   make bench   times of small operations and of whole steps beside torch's, into benchmarks/ and README
 #   make docs    check the pages and build them, with an API reference, into build/docs
 #   make clean   remove .venv and everything generated
 #
@@ -37,7 +37,8 @@ format: $(STAMPS)/lint
 	$(BIN)/ruff format .
 
 bench: $(STAMPS)/test
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/eager.py $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/eager.py --out benchmarks/results.json
+	$(BIN)/python benchmarks/steps.py --out benchmarks/steps.json $(ARGS)
 	$(BIN)/python benchmarks/table.py
 
 docs: $(STAMPS)/docs

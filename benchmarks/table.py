@@ -1,22 +1,33 @@
-"""Write the table of eager times in README.md and README.zh.md from benchmarks/results.json."""
+"""Write the tables of times in README.md and README.zh.md from the figures beside this file."""
 
 import json
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BETWEEN = re.compile(r"(<!-- eager table -->\n).*?(<!-- end -->)", re.DOTALL)
-HEADS = {
+from workloads import ALL
+
+HERE = Path(__file__).resolve().parent
+EAGER_HEADS = {
     "README.md": ("operation", "time / torch's", "goal"),
     "README.zh.md": ("运算", "耗时 / torch 耗时", "目标"),
 }
+STEPS_HEADS = {
+    "README.md": (
+        "step", "eager", "compiled", "goal", "eager, 2 threads", "compiled, 2 threads",
+        "first steps", "with a cache", "memory",
+    ),
+    "README.zh.md": (
+        "训练步或推理", "即时执行", "编译后", "目标", "即时执行，2 线程", "编译后，2 线程",
+        "最初几步", "有缓存时", "内存",
+    ),
+}  # fmt: skip
 
 
-def table(results, heads):
+def eager_table(record, heads):
     """Return a Markdown table with two operations a row."""
     cells = [
         (f"`{name}`", f"{row['ratio']:.2f}", f"{row['target'] or '':}")
-        for name, row in results.items()
+        for name, row in record["eager"].items()
     ]
     half = (len(cells) + 1) // 2
     left, right = cells[:half], [*cells[half:], ("", "", "")][:half]
@@ -25,18 +36,44 @@ def table(results, heads):
     return "\n".join(lines) + "\n"
 
 
+def steps_table(record, heads):
+    """Return a Markdown table with a workload a row."""
+    one, two = record["threads"]["1"], record["threads"]["2"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    for name, rows in one.items():
+        own, memory = rows["rushlight compile"], rows["torch"]["memory"]
+        cells = [
+            f"`{name}`",
+            *[f"{rows[e]['ratio']:.2f}" for e in ("rushlight", "rushlight compile")],
+            f"{ALL[name][1]:g}",
+            *[f"{two[name][e]['ratio']:.2f}" for e in ("rushlight", "rushlight compile")],
+            f"{own['first']:.1f} s",
+            f"{own['warm']:.1f} s",
+            f"{own['memory'] / max(1, memory):.2f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def fill(page, mark, rows):
+    """Put a table between a page's marks."""
+    between = re.compile(rf"(<!-- {mark} table -->\n).*?(<!-- end -->)", re.DOTALL)
+    text = page.read_text(encoding="utf-8")
+    if not between.search(text):
+        raise SystemExit(f"{page.name}: no <!-- {mark} table --> ... <!-- end --> to fill")
+    page.write_text(between.sub(lambda m: m[1] + rows + m[2], text), encoding="utf-8")
+    print(f"Updated the {mark} table in {page.name}")
+
+
 def main():
-    record = json.loads((ROOT / "benchmarks/results.json").read_text(encoding="utf-8"))
-    for name, heads in HEADS.items():
-        page = ROOT / name
-        text = page.read_text(encoding="utf-8")
-        if not BETWEEN.search(text):
-            raise SystemExit(f"{name}: no <!-- eager table --> ... <!-- end --> to fill")
-        rows = table(record["eager"], heads)
-        page.write_text(
-            BETWEEN.sub(lambda m, rows=rows: m[1] + rows + m[2], text), encoding="utf-8"
-        )
-        print(f"Updated the table in {name}")
+    tables = (
+        ("eager", "results.json", eager_table, EAGER_HEADS),
+        ("steps", "steps.json", steps_table, STEPS_HEADS),
+    )
+    for mark, file, make, pages in tables:
+        record = json.loads((HERE / file).read_text(encoding="utf-8"))
+        for name, heads in pages.items():
+            fill(HERE.parent / name, mark, make(record, heads))
 
 
 if __name__ == "__main__":

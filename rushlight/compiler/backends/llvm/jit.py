@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import ctypes.util
 import functools
 import hashlib
 import itertools
@@ -193,7 +192,8 @@ def library_functions() -> list[tuple[str, int]]:
     """The C library's functions that kernels may call, and where they are."""
     from rushlight.compiler.backends.llvm.math import LIBRARY
 
-    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    # what this process has loaded: NumPy needs all of them too
+    library = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
     symbols = [symbol for name in sorted(LIBRARY) for symbol in (name, name + "f")]
     places = [ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value for symbol in symbols]
     return [(symbol, place or 0) for symbol, place in zip(symbols, places, strict=True)]

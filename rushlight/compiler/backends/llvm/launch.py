@@ -10,7 +10,8 @@ calling thread's own memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 SHARED = "shared"  # the operand that all launches of a step share as scratch memory
@@ -34,6 +35,10 @@ class Launch:
     scratch: int = 0
     shared: int = 0
     cost: float = 0.0
+
+    def with_operands(self, operands: Sequence[tuple[Any, int]]) -> Launch:
+        """The same on other memory."""
+        return replace(self, operands=tuple(operands))
 
     def chunks(self) -> int:
         """In how many parts threads share the work."""

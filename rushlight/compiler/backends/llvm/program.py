@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler import layout, memory
 from rushlight.compiler.backends.llvm import entry, jit, products, runtime, templates, workers
-from rushlight.compiler.backends.llvm.kernels import Writer
+from rushlight.compiler.backends.llvm.canonical import launch_of
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
@@ -103,7 +103,7 @@ class Native:
         """The launches of a step that is no call; None is a check."""
         node = step.nodes[0]
         if isinstance(step, Group):
-            return [Writer(step.kernel, width).launch()]  # type: ignore[arg-type]
+            return [launch_of(step.kernel, width)]  # type: ignore[arg-type]
         if isinstance(step, Product):
             return [*products.launches(self.lowering.windows, node, width)]
         if isinstance(step, Template):

@@ -87,6 +87,15 @@ def is_whole(windows: Windows, v: Value) -> bool:
     return True
 
 
+def suits_template(windows: Windows, node: Node, v: Value) -> bool:
+    """Whether a node's template can read or write a window where it is."""
+    from rushlight.compiler.backends.llvm.templates import strided
+
+    if strided(node):
+        return v.shape[-1] == 1 or windows.layout(v)[1][-1] == 1
+    return is_whole(windows, v)
+
+
 def suits_product(windows: Windows, v: Value) -> bool:
     """Whether the last two dims of a window are rows or columns that lie one after another."""
     _, strides, _ = windows.layout(v)

@@ -211,11 +211,11 @@ class Lowering:
                         self.beneath[v.number] = node.inputs[:1]
             for v in [] if is_free(node) else node.inputs:
                 if isinstance(v, Value):
-                    self.readers.setdefault(self.views.root(v).number, []).append(node)
+                    self.readers.setdefault(self.views.source(v).number, []).append(node)
 
     def whole(self, v: Value) -> list[Value]:
         """The root of v, or the values that it was assembled of."""
-        root = self.views.root(v)
+        root = self.views.source(v)
         parts = self.parts.get(root.number)
         return [root] if parts is None else [r for p in parts for r in self.whole(p)]
 
@@ -249,7 +249,7 @@ class Lowering:
         self.precedence.needs(step, self.before(node))
         for v in node.inputs:
             if isinstance(v, Value):
-                writer = self.unit.get(self.writer.get(self.views.root(v).number, -1))
+                writer = self.unit.get(self.writer.get(self.views.source(v).number, -1))
                 if writer is not None and writer is not step:
                     self.precedence.needs(writer, [step])
 
@@ -334,7 +334,7 @@ class Lowering:
         return True
 
     def in_place(self, group: Group, v: Value, index: Index | None) -> bool:
-        root = self.views.root(v)
+        root = self.views.source(v)
         own = group.index.get(root.number)
         if own is None:
             return root.number not in self.parts or not any(
@@ -342,7 +342,11 @@ class Lowering:
             )
         if index is None:
             return False
-        return unflatten(self.views.position(v, index)[1], root.shape, group.sizes) == own
+        try:
+            flat = self.views.position(v, index)[1]
+        except ValueError:  # it would be a copy, were v not part of another value
+            return False
+        return unflatten(flat, root.shape, group.sizes) == own
 
     def may_write(self, group: Group, out: Value, index: Index) -> bool:
         """Whether the group may write ``out``: if that goes to an input's memory, all others must
@@ -362,7 +366,7 @@ class Lowering:
                 continue
             own = group.inner.get(node.outputs[0].number, group.index[node.outputs[0].number])
             for at, v in enumerate(node.inputs):
-                if isinstance(v, Value) and self.views.root(v).number == entry:
+                if isinstance(v, Value) and self.views.source(v).number == entry:
                     read = operand_index(node, at, own)
                     if read is None or self.views.position(v, read)[1] != where:
                         return False
@@ -430,13 +434,14 @@ class Lowering:
     def find_uses(self) -> None:
         """Which values need memory: those read by another step, parts of others, and ends."""
         ends = {v.number for v in self.graph.ends()}
-        stored: set[int] = ends | {p.number for parts in self.parts.values() for p in parts}
+        parts = [r for whole in self.parts.values() for p in whole for r in self.whole(p)]
+        stored: set[int] = ends | {r.number for r in parts}
         for step in self.steps:
             for node in step.nodes:
                 for v in node.inputs:
                     if not isinstance(v, Value):
                         continue
-                    root = self.views.root(v)
+                    root = self.views.source(v)
                     if self.unit.get(root.number) is not step:
                         step.reads.add(self.windows.root(v).number)
                         stored.add(root.number)
@@ -517,7 +522,7 @@ class Lowering:
     ) -> Scalar:
         """An element of v: computed here, or loaded."""
         assert index is not None
-        root = self.views.root(v)
+        root = self.views.source(v)
         if root.number in made:
             return made[root.number]
         if root.number in self.numbers:

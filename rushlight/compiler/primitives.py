@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight.core import sampling
 from rushlight.core.op import Op
+from rushlight.ops.attention import array_gradients, attention_weights
 from rushlight.ops.view import look
 
 
@@ -103,6 +104,27 @@ class Uniforms(Op):
         self, xp: Any, desk: Any, *, engine: Any, shape: Any, dtype: Any, low: float, high: float
     ) -> Any:
         return sampling.uniform(engine, math.prod(shape), dtype, low, high).reshape(shape)
+
+
+class FlashAttention(Op):
+    """Attention of one batch; see ops/attention.py."""
+
+    def eager(
+        self, xp: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: Any, is_causal: Any
+    ) -> Any:
+        return np.matmul(attention_weights(q, k, mask, scale, is_causal), v)
+
+
+class FlashAttentionGrad(Op):
+    """Its gradients by query, key and value."""
+
+    outputs = ("query", "key", "value")
+
+    def eager(
+        self, xp: Any, g: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: Any, is_causal: Any
+    ) -> Any:
+        p = attention_weights(q, k, mask, scale, is_causal)
+        return tuple(array_gradients(g, q, k, v, p, scale, False))
 
 
 class PlaceRows(Op):

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.fits import (
     has_template,
     is_fusible,
     is_product,
     is_whole,
     suits_product,
+    suits_template,
 )
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.rewrite import substituted
 from rushlight.compiler.primitives import Assemble, Settle
 from rushlight.compiler.windows import Places, Windows, is_view
+from rushlight.ops.view import Reshape
 
 
 class Placing:
@@ -32,6 +36,7 @@ class Placing:
         self.readers: dict[int, list[Node]] = {}
         self.parts: dict[int, list[Value]] = {}  # placed in each value
         self.at = {id(n): k for k, n in enumerate(graph.nodes)}
+        self.seen_as: dict[int, Value] = {}  # views of parts that lie where these should
         for node in graph.nodes:
             for v in node.inputs:
                 if isinstance(v, Value):
@@ -44,12 +49,25 @@ class Placing:
         """Place what parts of a node can be."""
         out, chains = node.outputs[0], node.params["chains"]
         layered = len(chains) > 1 and not chains[0]
-        for v, chain in zip(node.inputs, chains, strict=True):
-            if node.inputs.count(v) > 1 or v.number in self.windows.places or v.number in self.ends:
+        for part, chain in zip(node.inputs, chains, strict=True):
+            v, back = self.source(part)
+            if node.inputs.count(part) > 1 or v.number in self.windows.places:
                 continue
-            if layered and not self.may_lie(node, v):
+            if v.number in self.ends or (layered and (back or not self.may_lie(node, v))):
                 continue
-            self.place(v, out, chain)
+            if self.place(v, out, (*chain, *back)) and back:
+                self.seen_as[part.number] = out
+
+    def source(self, v: Value) -> tuple[Value, list[Any]]:
+        """What a view that only reorders elements looks at, and the views that lead back to it."""
+        back: list[Any] = []
+        while (maker := self.windows.producer.get(v.number)) is not None:
+            inverse = undone(maker)
+            if inverse is None:
+                break
+            back.append(inverse)
+            v = maker.inputs[0]
+        return v, back
 
     def may_lie(self, node: Node, v: Value) -> bool:
         """Whether a part of a node whose first part lies beneath the others can be made in place:
@@ -65,11 +83,11 @@ class Placing:
         maker = self.windows.producer.get(v.number)
         return -1 if maker is None else self.at[id(maker)]
 
-    def place(self, v: Value, out: Value, chain: Any) -> None:
+    def place(self, v: Value, out: Value, chain: Any) -> bool:
         """Make v a part of out, if its maker and its readers allow that."""
         maker = self.windows.producer.get(v.number)
         if maker is None or is_view(maker) or v.dtype != out.dtype or by_place(chain):
-            return
+            return False
         self.windows.places[v.number] = out, chain
         around = self.dependents(v)
         fine = not any([by_place([(n.op, n.params)]) for n in around])
@@ -79,8 +97,9 @@ class Placing:
             free = isinstance(maker.op, Assemble) or (
                 not has_template(maker) and is_fusible(maker, self.numbers)
             )
-            own = has_template(maker) or is_product(maker)
-            fine = fine and (free or (own and is_whole(self.windows, v)))
+            own = is_product(maker) and is_whole(self.windows, v)
+            own = own or (has_template(maker) and suits_template(self.windows, maker, v))
+            fine = fine and (free or own)
         except ValueError:
             fine = False
         if fine:
@@ -88,6 +107,7 @@ class Placing:
         else:
             del self.windows.places[v.number]
             self.dependents(v)
+        return fine
 
     def dependents(self, v: Value) -> list[Node]:
         """Views of v and of its parts, whose windows are forgotten."""
@@ -102,6 +122,20 @@ class Placing:
         return found
 
 
+def undone(node: Node) -> Any:
+    """The view that leads back from one that only reorders elements; else None."""
+    if not is_view(node):
+        return None
+    name, p, shape = type(node.op).__name__, node.params, node.inputs[0].shape
+    if name in ("Transpose", "T"):
+        return node.op, p
+    if name in ("Reshape", "Squeeze", "Unsqueeze"):
+        return Reshape.instance, {"shape": shape}
+    if name == "Permute":
+        return node.op, {"dims": tuple(np.argsort(p["dims"]).tolist())}
+    return None
+
+
 def by_place(chain: Any) -> bool:
     """Whether a view names places in memory."""
     return any([op.by_place for op, _ in chain])
@@ -112,7 +146,8 @@ class Settler:
 
     def __init__(self, graph: Graph) -> None:
         self.out = substituted(graph, [], {})
-        self.windows = Windows(graph, Placing(graph).windows.places)
+        placing = Placing(graph)
+        self.windows, self.seen_as = Windows(graph, placing.windows.places), placing.seen_as
         self.windows.producer.clear()
 
     def add(self, node: Node) -> None:
@@ -130,6 +165,8 @@ class Settler:
     def part(self, node: Node, v: Value, chain: Any) -> Value:
         """v in its place in the node's result."""
         place = self.windows.places.get(v.number)
+        if self.seen_as.get(v.number) is node.outputs[0]:
+            return v
         if place is None or place[0] is not node.outputs[0]:
             v = self.copy(v)
             self.windows.places[v.number] = node.outputs[0], chain
@@ -152,7 +189,7 @@ def settled(graph: Graph) -> tuple[Graph, Places]:
             ]
         elif has_template(node):
             node.inputs = [
-                v if v is None or is_whole(settler.windows, v) else settler.copy(v)
+                v if v is None or suits_template(settler.windows, node, v) else settler.copy(v)
                 for v in node.inputs
             ]
         settler.add(node)

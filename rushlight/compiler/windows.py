@@ -69,6 +69,14 @@ class Windows:
         offset = seen.__array_interface__["data"][0] - self.bases[root.number] if seen.size else 0
         return root, seen.strides, offset
 
+    def source(self, value: Value) -> Value:
+        """What the value looks at, through views alone."""
+        node = self.producer.get(value.number)
+        while node is not None and is_view(node):
+            value = node.inputs[0]
+            node = self.producer.get(value.number)
+        return value
+
     def root(self, value: Value) -> Value:
         """What the value looks at."""
         return self.window(value)[0]

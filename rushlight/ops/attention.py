@@ -71,6 +71,9 @@ class Attention(Op):
 
     def grads(self, g, needs, query, key, value, mask, weights, scale, is_causal, specs):
         g = g[0]
+        if modes.trace is not None and not modes.grad and not needs[3]:
+            made = AttentionGrad.bind(g, query, key, value, mask, scale=scale, is_causal=is_causal)
+            return [p if need else None for p, need in zip((*made, None), needs, strict=True)]
         if modes.grad or modes.trace is not None:
             weights = tensor_weights(query, key, mask, scale, is_causal)
             parts = differentiate(g, query, key, value, weights, scale)
@@ -82,6 +85,20 @@ class Attention(Op):
                 for x in array_gradients(gq, q, k, v, p, scale, needs[3])
             ]
         return [p if need else None for p, need in zip((*parts, None)[:4], needs, strict=True)]
+
+
+class AttentionGrad(Op):
+    """The gradients of ``Attention`` by query, key and value, from the weights made again: for
+    traces, so that a program need not keep them.
+    """
+
+    outputs = ("query", "key", "value")
+
+    def eager(self, xp, g, query, key, value, mask, *, scale, is_causal):
+        gq, q, k, v = (wide(x) for x in (g, query, key, value))
+        p = attention_weights(q, k, wide(mask), scale, is_causal)
+        made = array_gradients(gq, q, k, v, p, scale, False)
+        return tuple([packed(x).astype(query.dtype, copy=False) for x in made])
 
 
 def array_gradients(g: Any, q: Any, k: Any, v: Any, p: Any, scale: float, mask: bool) -> list[Any]:

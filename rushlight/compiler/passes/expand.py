@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
+from rushlight.compiler.passes.attention_rules import ATTENTION_RULES
 from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.loss_rules import LOSS_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
@@ -258,6 +259,7 @@ def copy(w: Writer, node: Node) -> list[Value] | None:
 
 RULES: dict[str, Rule] = {
     **LOSS_RULES,
+    **ATTENTION_RULES,
     "Linear": linear,
     "Matmul": small_matmul,
     "Mean": mean,

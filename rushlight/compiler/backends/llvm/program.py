@@ -107,7 +107,7 @@ class Native:
         if isinstance(step, Product):
             return [*products.launches(self.lowering.windows, node, width)]
         if isinstance(step, Template):
-            return [*templates.launches(node, width)]
+            return [*templates.launches(node, width, self.lowering.windows)]
         return [None]
 
     def operands(self, step: Step, launch: Launch | None) -> list[tuple[int, int]]:

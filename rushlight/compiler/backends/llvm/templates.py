@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.compiler.backends.llvm import (
+    attention,
     batched,
     conv,
     draws,
@@ -18,6 +19,7 @@ from rushlight.compiler.backends.llvm import (
 from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
+from rushlight.compiler.windows import Windows
 
 Launches = Callable[[Node, int], list[Launch]]
 
@@ -72,6 +74,11 @@ WRITERS = {
     "Cumsum": (rows.fits_scan, rows.write_scan),
     "Cumprod": (rows.fits_scan, rows.write_scan),
 }
+# those that read and write rows which lie anywhere, given the strides of their operands
+STRIDED = {
+    "FlashAttention": (attention.fits, attention.write_forward),
+    "FlashAttentionGrad": (attention.fits, attention.write_backward),
+}
 _written: dict[Any, list[Launch]] = {}
 
 
@@ -79,18 +86,30 @@ def supported(node: Node) -> bool:
     """Whether a node has a template that fits it."""
     op = type(node.op)
     ours = op.__module__.startswith(("rushlight.ops", "rushlight.compiler"))
-    found = WRITERS.get(op.__name__) if ours else None
+    found = (WRITERS.get(op.__name__) or STRIDED.get(op.__name__)) if ours else None
     return found is not None and found[0](node)
 
 
-def launches(node: Node, width: int) -> list[Launch]:
-    """The launches of a node. Their operands are positions among its inputs and outputs, whose
-    elements lie one after another. Equal nodes are written once.
+def strided(node: Node) -> bool:
+    """Whether a node's operands need not lie one element after another, but in their rows."""
+    return type(node.op).__name__ in STRIDED
+
+
+def launches(node: Node, width: int, windows: Windows) -> list[Launch]:
+    """The launches of a node. Their operands are positions among its inputs and outputs. Equal
+    nodes are written once.
     """
     values = [*node.inputs, *node.outputs]
     specs = [None if v is None else (v.shape, v.dtype) for v in values]
     params = {k: v for k, v in node.params.items() if k != "engine"}
-    key = (type(node.op), repr(params), repr(specs), width)
+    steps: Any = ()
+    if strided(node):
+        steps = tuple([() if v is None else windows.layout(v)[1] for v in values])
+    key = (type(node.op), repr(params), repr(specs), steps, width)
     if key not in _written:
-        _written[key] = WRITERS[type(node.op).__name__][1](node, width)
+        name = type(node.op).__name__
+        if strided(node):
+            _written[key] = STRIDED[name][1](node, width, steps)
+        else:
+            _written[key] = WRITERS[name][1](node, width)
     return _written[key]

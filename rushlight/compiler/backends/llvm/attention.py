@@ -1,0 +1,532 @@
+"""Attention and its gradient: weights are never in memory but for a block of queries.
+
+A unit is one point of the batch (a head of a sample). It packs the transposed keys (and, for the
+gradient, values) once and goes through the queries in blocks: products with the keys, softmax, and
+products with the values, all in the thread's scratch memory. With a causal mask a block looks at
+no key behind its last query. The gradient makes the weights again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm import jit, micro, packing
+from rushlight.compiler.backends.llvm.code import Code, Number, kernel
+from rushlight.compiler.backends.llvm.gemm import Parts, ceil
+from rushlight.compiler.backends.llvm.launch import Launch
+from rushlight.compiler.backends.llvm.math import Vectors
+from rushlight.compiler.backends.llvm.text import literal, splat_literal
+from rushlight.compiler.graph import Node
+from rushlight.compiler.scalars import FLOATS
+
+QUERIES = 64  # of a block
+CAUSAL = 32  # of a block where less than all keys may do
+EVEN = 8  # keys of a block of gradients, where less than all may do
+ROOM = 1 << 16  # elements of a block's weights
+Strides = tuple[int, ...]
+
+
+def fits(node: Node) -> bool:
+    """Whether attention is native."""
+    q, k, v, mask = node.inputs[-4:]
+    kinds = {x.dtype for x in (q, k, v)}
+    plain = mask is None or mask.dtype in (q.dtype, np.dtype(bool))
+    return len(kinds) == 1 and kinds <= set(FLOATS) and plain
+
+
+class Shape:
+    """Sizes: a batch, L queries and S keys of E elements, values of V."""
+
+    def __init__(self, node: Node, lanes: int) -> None:
+        q, k, v = node.inputs[-4:-1]
+        self.batch, (self.queries, self.depth) = q.shape[:-2], q.shape[-2:]
+        self.keys, self.width = k.shape[-2], v.shape[-1]
+        self.causal, self.scale = node.params["is_causal"], node.params["scale"]
+        self.vectors = ceil(self.keys, lanes)
+        self.row = self.vectors * lanes  # of weights
+        most = CAUSAL if self.causal else QUERIES
+        self.block = min(self.queries, most, max(EVEN, ROOM // self.row // EVEN * EVEN))
+        self.units = math.prod(self.batch)
+
+
+class Even:
+    """``count`` things in parts of ``size``, and one of what remains."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self.count, self.size = count, size
+
+    def kinds(self) -> Iterator[tuple[int, int, int, int]]:
+        """As ``Parts.kinds``."""
+        whole, rest = divmod(self.count, self.size)
+        if whole:
+            yield 0, whole, self.size, 0
+        if rest:
+            yield whole, whole + 1, rest, whole * (self.size - rest)
+
+
+class Matrix:
+    """Where the rows of an operand are, at one point of the batch."""
+
+    def __init__(self, p: str, strides: Strides) -> None:
+        self.p, self.row = p, strides[-2]
+
+
+class Attention:
+    """Code of one unit."""
+
+    def __init__(self, node: Node, width: int, strides: tuple[Strides, ...]) -> None:
+        self.node, self.strides = node, strides
+        d = node.inputs[0].dtype
+        f = self.f = kernel(width, d)
+        self.s = Shape(node, f.lanes)
+        values = [*node.inputs, *node.outputs]
+        self.given = [k for k, v in enumerate(values) if v is not None]
+        self.base = {k: f.operand(i) for i, k in enumerate(self.given)}
+        self.registers = 16 if width < 512 and jit.on_x86() else 32
+        self.used = 0
+
+    # Memory
+
+    def take(self, elements: int) -> str:
+        """Some of the scratch memory."""
+        place = self.f.at("%scratch", self.used)
+        self.used += ceil(elements, self.f.lanes) * self.f.lanes
+        return place
+
+    def matrices(self, u: Number) -> dict[int, Matrix]:
+        """All operands at point u of the batch."""
+        f, found = self.f, {}
+        index: list[Number] = []
+        for n in reversed(self.s.batch):
+            u, i = f.parted(u, n)
+            index.insert(0, i)
+        values = [*self.node.inputs, *self.node.outputs]
+        for k in self.given:
+            steps = self.strides[k]
+            p, size = self.base[k], values[k].dtype.itemsize
+            for i, step in zip(index, steps, strict=False):
+                p = f.at(p, f.mul(i, step), size)
+            found[k] = Matrix(p, steps)
+        return found
+
+    # Products
+
+    def cut(self, rows: int, vectors: int) -> tuple[Parts, Parts]:
+        """Blocks of rows, and panels of vectors, that fill the registers."""
+        best, found = None, None
+        for wide in range(1, min(vectors, 8) + 1):
+            most = micro.most_rows(wide, self.registers)
+            if most < 1:
+                break
+            panels, blocks = Parts(vectors, ceil(vectors, wide)), Parts(rows, ceil(rows, most))
+            sums = panels.largest * blocks.largest
+            kinds = len(list(panels.kinds())) * len(list(blocks.kinds()))
+            key = (-min(sums, self.registers // 2), kinds, 1 / panels.largest + 1 / blocks.largest)
+            if best is None or key < best:
+                best, found = key, (blocks, panels)
+        assert found is not None
+        return found
+
+    def each(
+        self, parts: Parts | Even, limit: Number, unit: int, body: Callable[[int, Number], None]
+    ) -> None:
+        """``body(size, first)`` for the parts that begin before ``limit``; things are ``unit``
+        long.
+        """
+        f = self.f
+        for start, stop, size, shift in parts.kinds():
+            if isinstance(limit, int):
+                last: Number = min(stop, max(start, ceil(limit - shift * unit, size * unit)))
+            else:
+                ahead = f.add(limit, size * unit - 1 - shift * unit)
+                last = f.smaller(f(f"sdiv i64 {ahead}, {size * unit}"), stop)
+
+            def one(i: Number, _: Any, size: int = size, shift: int = shift) -> None:
+                body(size, f.add(f.mul(i, size), shift))
+
+            f.span(start, last, 1, one, empty=True)
+
+    def product(
+        self,
+        sizes: tuple[int, int],
+        a: tuple[str, int, int],
+        b: tuple[str, int],
+        c: tuple[str, int],
+        depth: Number,
+        add: bool = False,
+        limit: Number = 0,
+    ) -> None:
+        """``c (+)= a b`` of some rows and columns. a: address, distance of rows, and of elements
+        of a row; b, c: address, distance of rows. ``limit``: how many rows matter, where less than
+        all may do.
+        """
+        f, (rows, columns) = self.f, sizes
+        if isinstance(limit, int):
+            rows = limit or rows
+        vectors = ceil(columns, f.lanes)
+        blocks: Parts | Even
+        blocks, panels = self.cut(rows, vectors)
+        over = vectors * f.lanes - columns
+        if isinstance(limit, str):  # it is a multiple of EVEN, or all rows
+            blocks = Even(rows, EVEN)
+
+        def panel(wide: int, start: Number) -> None:
+            column, width = f.mul(start, f.lanes), wide * f.lanes
+            strip = partial(
+                self.strip, blocks, a, (f.at(b[0], column), b[1]), padded=False,
+                c=(f.at(c[0], column), c[1]), depth=depth, add=add, limit=limit or rows,
+            )  # fmt: skip
+            if not over or wide != panels.size:
+                strip(columns=width)
+            elif panels.parts == 1 or isinstance(column, int):
+                short = isinstance(column, str) or column + width > columns
+                strip(columns=width - over if short else width)
+            else:
+                f.when(
+                    f(f"icmp eq i64 {column}, {columns + over - width}"),
+                    partial(strip, columns=width - over),
+                    partial(strip, columns=width),
+                )
+
+        self.each(panels, vectors, 1, panel)
+
+    def strip(
+        self,
+        blocks: Parts | Even,
+        a: tuple[str, int, int],
+        b: tuple[str, int],
+        columns: int,
+        padded: bool,
+        c: tuple[str, int],
+        depth: Number,
+        add: bool,
+        limit: Number,
+    ) -> None:
+        """All rows of a panel."""
+        f = self.f
+
+        def block(rows: int, row: Number) -> None:
+            shape = micro.Block(
+                *(rows, columns, a[1], a[2], b[1], c[1]), turned=False, padded=padded, once=not add
+            )
+            name = f"block_{Code.module_key(repr(shape))}"
+            if name not in f.module.functions:
+                g = Code(f.module, name, micro.SIGNATURE, f.dtype)
+                micro.write_block(g, shape)
+                g.end()
+            p, q = f.at(a[0], f.mul(row, a[1])), f.at(c[0], f.mul(row, c[1]))
+            first = "false" if add else "true"
+            given = f"ptr {p}, ptr {b[0]}, ptr {q}, i64 {depth}, i1 {first}, i1 false"
+            f.do(f"call void @{name}({given})")
+
+        self.each(blocks, limit, 1, block)
+
+    def pack(self, m: Matrix, rows: int, depth: int, panels: Parts, to: str) -> None:
+        """Rows of a matrix become columns of panels; what is missing are zeros."""
+        f = self.f
+        over = panels.count * f.lanes - rows
+
+        def panel(columns: int, width: int, start: Number) -> None:
+            column, name = f.mul(start, f.lanes), f"turn{columns}_{m.row}_{width}_{depth}"
+            if name not in f.module.functions:
+                g = Code(f.module, name, packing.SIGNATURE, f.dtype)
+                packing.write_turned(g, columns, m.row, width, depth)
+                g.end()
+            source, target = f.at(m.p, f.mul(column, m.row)), f.at(to, f.mul(column, depth))
+            f.do(f"call void @{name}(ptr {source}, ptr {target}, i64 {depth})")
+
+        def one(wide: int, start: Number) -> None:
+            width = wide * f.lanes
+            if not over or wide != panels.size:
+                panel(width, width, start)
+            elif isinstance(start, int):
+                panel(width - over if start + wide == panels.count else width, width, start)
+            else:
+                f.when(
+                    f(f"icmp eq i64 {start}, {panels.count - wide}"),
+                    partial(panel, width - over, width, start),
+                    partial(panel, width, width, start),
+                )
+
+        self.each(panels, panels.count, 1, one)
+
+    # Rows of weights
+
+    def apply(self, op: str, *x: str) -> str:
+        """A function of vectors."""
+        d = self.f.dtype
+        return Vectors(self.f, self.f.lanes, self.f.here).apply(op, d, [*x], [d] * len(x))
+
+    def c(self, value: float) -> str:
+        """A constant vector."""
+        return splat_literal(value, self.f.element, self.f.lanes)
+
+    def total(self, kind: str, x: str) -> str:
+        """All lanes combined."""
+        f = self.f
+        if kind == "sum":
+            return f.total(x)
+        return f.intrinsic("vector.reduce.fmax", f.suffix, f.element, [(f.vector, x)])
+
+    def keys_of(self, first: Number, rows: int) -> Number:
+        """How many keys a block of queries looks at."""
+        if not self.s.causal:
+            return self.s.keys
+        return self.f.smaller(self.f.add(first, rows), self.s.keys)
+
+    def allowed(self, i: Number, first: Number, v: Number) -> str:
+        """Which lanes of vector v query ``first + i`` may look at; empty for all."""
+        f, s = self.f, self.s
+        if not s.causal and s.keys % f.lanes == 0:
+            return ""
+        end: Number = s.keys
+        if s.causal:
+            end = f.smaller(f.add(f.add(first, i), 1), s.keys)
+        left = f.sub(end, f.mul(v, f.lanes))
+        kind = f"<{f.lanes} x i64>"
+        ramp = ", ".join([f"i64 {k}" for k in range(f.lanes)])
+        one = f(f"insertelement {kind} poison, i64 {left}, i64 0")
+        wide = f(f"shufflevector {kind} {one}, {kind} poison, <{f.lanes} x i32> zeroinitializer")
+        return f(f"icmp slt {kind} <{ramp}>, {wide}")
+
+    def masked(self, x: str, mask: Matrix | None, row: Number, v: Number, on: str) -> str:
+        """Scores with a mask; those that may not be looked at are -inf."""
+        f, low = self.f, self.c(-math.inf)
+        if mask is not None:
+            given = self.node.inputs[-1]
+            size = given.dtype.itemsize
+            p = f.at(f.at(mask.p, f.mul(row, mask.row), size), f.mul(v, f.lanes), size)
+            guard = on or f.mask(0, f.lanes)
+            if given.dtype == np.dtype(bool):
+                kind = f"<{f.lanes} x i8>"
+                name = f"v{f.lanes}i8.p0"
+                rest = [("ptr", p), ("i32", "1"), (f.bits, guard), (kind, "zeroinitializer")]
+                truth = f.intrinsic("masked.load", name, kind, rest)
+                truth = f(f"icmp ne {kind} {truth}, zeroinitializer")
+                x = f(f"select {f.bits} {truth}, {f.vector} {x}, {f.vector} {low}")
+            else:
+                x = f.plus(x, f.load(p, mask=guard))
+        return f(f"select {f.bits} {on}, {f.vector} {x}, {f.vector} {low}") if on else x
+
+    def softmax(
+        self, scores: str, rows: int, first: Number, mask: Matrix | None, factors: str
+    ) -> None:
+        """Scores of a block become exponentials; ``factors`` get one over each row's sum."""
+        f, s = self.f, self.s
+        vectors = self.vectors_of(self.keys_of(first, rows))
+
+        def row(i: Number, _: Any) -> None:
+            p = f.at(scores, f.mul(i, s.row))
+
+            def largest(v: Number, best: list[str]) -> list[str]:
+                q = f.at(p, f.mul(v, f.lanes))
+                x = self.apply("mul", f.load(q), self.c(s.scale))
+                x = self.masked(x, mask, f.add(first, i), v, self.allowed(i, first, v))
+                f.store(q, x)
+                more = f(f"fcmp ogt {f.vector} {x}, {best[0]}")
+                return [f(f"select {f.bits} {more}, {f.vector} {x}, {f.vector} {best[0]}")]
+
+            top = self.total(
+                "max", f.span(0, vectors, 1, largest, [(f.vector, self.c(-math.inf))])[0]
+            )
+            low = f"{f.element} {literal(-math.inf, f.element)}"
+            none = f(f"fcmp oeq {low}, {top}")
+            top = f(f"select i1 {none}, {f.element} {literal(0, f.element)}, {f.element} {top}")
+            wide = f.splat(top)
+
+            def exponential(v: Number, sums: list[str]) -> list[str]:
+                q = f.at(p, f.mul(v, f.lanes))
+                e = self.apply("exp", self.apply("sub", f.load(q), wide))
+                f.store(q, e)
+                return [f.plus(sums[0], e)]
+
+            start = [(f.vector, "zeroinitializer")]
+            total = self.total("sum", f.span(0, vectors, 1, exponential, start)[0])
+            one, zero = literal(1, f.element), literal(0, f.element)
+            if mask is not None:
+                empty = f(f"fcmp oeq {f.element} {total}, {zero}")
+                total = f(f"select i1 {empty}, {f.element} {one}, {f.element} {total}")
+            factor = f(f"fdiv {f.element} {one}, {total}")
+            f.do(f"store {f.element} {factor}, ptr {f.at(factors, i)}, align {f.size}")
+
+        f.span(0, rows, 1, row)
+
+    def vectors_of(self, keys: Number) -> Number:
+        """Vectors that so many keys take."""
+        if isinstance(keys, int):
+            return ceil(keys, self.f.lanes)
+        return self.f(f"sdiv i64 {self.f.add(keys, self.f.lanes - 1)}, {self.f.lanes}")
+
+    def each_block(self, body: Callable[[Number, int], None]) -> None:
+        """``body(first query, queries)``, block by block."""
+        f, s = self.f, self.s
+        whole = s.queries // s.block * s.block
+        f.span(0, whole, s.block, lambda i, _: body(i, s.block))
+        if s.queries % s.block:
+            body(whole, s.queries % s.block)
+
+    def scale_rows(self, m: Matrix, first: Number, rows: int, factors: str) -> None:
+        """Multiply rows of the result."""
+        f, width = self.f, self.s.width
+
+        def row(i: Number, _: Any) -> None:
+            p = f.at(m.p, f.mul(f.add(first, i), m.row))
+            factor = f.splat(f.scalar(f.at(factors, i)))
+
+            def some(j: Number, lanes: int) -> None:
+                q = f.at(p, j)
+                f.store(q, self.apply("mul", f.load(q, lanes), factor), lanes)
+
+            whole = width // f.lanes * f.lanes
+            f.span(0, whole, f.lanes, lambda j, _: some(j, f.lanes))
+            if width % f.lanes:
+                some(whole, width % f.lanes)
+
+        f.span(0, rows, 1, row)
+
+    # Units
+
+    def forward(self) -> list[Launch]:
+        """The result."""
+        f, s = self.f, self.s
+        _, panels = self.cut(s.block, s.vectors)
+        packed = self.take(s.row * s.depth)
+        scores, factors = self.take(s.block * s.row), self.take(s.block)
+        self.packed_depth = s.depth
+
+        def unit(u: Number, _: Any) -> None:
+            m = self.matrices(u)
+            q, k, v, mask, out = m[0], m[1], m[2], m.get(3), m[4]
+            self.pack(k, s.keys, s.depth, panels, packed)
+
+            def block(first: Number, rows: int) -> None:
+                limit = self.keys_of(first, rows)
+                self.scores(q, first, rows, packed, scores, limit, panels)
+                self.softmax(scores, rows, first, mask, factors)
+                self.product((rows, s.width), (scores, s.row, 1), (v.p, v.row),
+                             (f.at(out.p, f.mul(first, out.row)), out.row), limit)  # fmt: skip
+                self.scale_rows(out, first, rows, factors)
+
+            self.each_block(block)
+
+        f.span("%lo", "%hi", 1, unit)
+        return self.launch(2 + 8 / s.depth)
+
+    def scores(
+        self,
+        q: Matrix,
+        first: Number,
+        rows: int,
+        packed: str,
+        to: str,
+        limit: Number,
+        panels: Parts,
+    ) -> None:
+        """Products of queries (or gradients) with all keys (or values)."""
+        f, s = self.f, self.s
+        a = (f.at(q.p, f.mul(first, q.row)), q.row, 1)
+        blocks = Parts(rows, ceil(rows, micro.most_rows(panels.largest, self.registers)))
+
+        def panel(wide: int, start: Number) -> None:
+            column, width = f.mul(start, f.lanes), wide * f.lanes
+            here = f.at(packed, f.mul(column, self.packed_depth))
+            self.strip(blocks, a, (here, width), width, True, (f.at(to, column), s.row),
+                       self.packed_depth, False, rows)  # fmt: skip
+
+        self.each(panels, limit, f.lanes, panel)
+
+    def backward(self) -> list[Launch]:
+        """Gradients of queries, keys and values."""
+        f, s = self.f, self.s
+        _, panels = self.cut(s.block, s.vectors)
+        packed_keys, packed_values = self.take(s.row * s.depth), self.take(s.row * s.width)
+        weights, slopes = self.take(s.block * s.row), self.take(s.block * s.row)
+        factors = self.take(s.block)
+
+        def unit(u: Number, _: Any) -> None:
+            m = self.matrices(u)
+            g, q, k, v, mask = m[0], m[1], m[2], m[3], m.get(4)
+            gq, gk, gv = m[5], m[6], m[7]
+            self.pack(k, s.keys, s.depth, panels, packed_keys)
+            self.pack(v, s.keys, s.width, panels, packed_values)
+            for target, width in ((gk, s.depth), (gv, s.width)):
+                self.clear_rows(target, s.keys, width)
+
+            def block(first: Number, rows: int) -> None:
+                limit = self.keys_of(first, rows)
+                self.packed_depth = s.depth
+                self.scores(q, first, rows, packed_keys, weights, limit, panels)
+                self.softmax(weights, rows, first, mask, factors)
+                self.packed_depth = s.width
+                self.scores(g, first, rows, packed_values, slopes, limit, panels)
+                self.slope(weights, slopes, rows, first, factors)
+                at = [f.at(x.p, f.mul(first, x.row)) for x in (q, g, gq)]
+                self.product((rows, s.depth), (slopes, s.row, 1), (k.p, k.row), (at[2], gq.row),
+                             limit)  # fmt: skip
+                self.product((s.keys, s.depth), (slopes, 1, s.row), (at[0], q.row),
+                             (gk.p, gk.row), rows, True, limit)  # fmt: skip
+                self.product((s.keys, s.width), (weights, 1, s.row), (at[1], g.row),
+                             (gv.p, gv.row), rows, True, limit)  # fmt: skip
+
+            self.each_block(block)
+
+        f.span("%lo", "%hi", 1, unit)
+        return self.launch(5 + 16 / s.depth)
+
+    def clear_rows(self, m: Matrix, rows: int, width: int) -> None:
+        """Zeros."""
+        self.f.span(
+            0, rows, 1, lambda i, _: self.f.clear(self.f.at(m.p, self.f.mul(i, m.row)), width)
+        )
+
+    def slope(self, weights: str, slopes: str, rows: int, first: Number, factors: str) -> None:
+        """Weights are divided by their sum; their gradients become those of the products."""
+        f, s = self.f, self.s
+        vectors = self.vectors_of(self.keys_of(first, rows))
+
+        def row(i: Number, _: Any) -> None:
+            p, d = [f.at(x, f.mul(i, s.row)) for x in (weights, slopes)]
+            factor = f.splat(f.scalar(f.at(factors, i)))
+
+            def dot(v: Number, sums: list[str]) -> list[str]:
+                at = f.mul(v, f.lanes)
+                return [f.fma(f.load(f.at(p, at)), f.load(f.at(d, at)), sums[0])]
+
+            total = f.total(f.span(0, vectors, 1, dot, [(f.vector, "zeroinitializer")])[0])
+            mean = self.apply("mul", f.splat(total), factor)
+
+            def some(v: Number, _: Any) -> None:
+                at = f.mul(v, f.lanes)
+                w = self.apply("mul", f.load(f.at(p, at)), factor)
+                f.store(f.at(p, at), w)
+                x = self.apply("mul", self.apply("sub", f.load(f.at(d, at)), mean), w)
+                f.store(f.at(d, at), self.apply("mul", x, self.c(s.scale)))
+
+            f.span(0, vectors, 1, some)
+
+        f.span(0, rows, 1, row)
+
+    def launch(self, products: float) -> list[Launch]:
+        """The kernel; it makes so many products of queries and keys."""
+        f, s = self.f, self.s
+        f.end()
+        share = 0.6 if s.causal and s.queries > s.block else 1.0
+        work = s.units * s.queries * s.keys * max(s.depth, s.width) * products * share
+        operands = tuple([(k, 0) for k in self.given])
+        scratch = (self.used + f.lanes) * f.size
+        return [Launch(f.module.text(), operands, s.units, scratch, cost=work / 160 * f.size)]
+
+
+def write_forward(node: Node, width: int, strides: tuple[Strides, ...]) -> list[Launch]:
+    """FlashAttention: query, key, value, mask or None; the result."""
+    return Attention(node, width, strides).forward()
+
+
+def write_backward(node: Node, width: int, strides: tuple[Strides, ...]) -> list[Launch]:
+    """FlashAttentionGrad: the gradient before those; gradients of query, key and value."""
+    return Attention(node, width, strides).backward()

@@ -108,7 +108,7 @@ class Case:
         rows = [letter == "N" for letter in layouts]
         shape = gemm.Matrices(m, n, k, distances[0], rows[0], distances[1], rows[1], batch, *steps)
         start = time.perf_counter()
-        ir, units, scratch, _ = products.written(shape, np.dtype(dtype), jit.vector_bits())
+        ir, units, scratch, *_ = products.written(shape, np.dtype(dtype), jit.vector_bits())
         (code,) = jit.kernels([ir])
         self.compile_ms = (time.perf_counter() - start) * 1e3
         self.at = np.array([address(x) for x in self.memory], np.int64)

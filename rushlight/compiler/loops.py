@@ -154,3 +154,18 @@ class Kernel:
             show(s.expr)
             lines.append(f"  {s.buffer}[{s.where}] = e{s.expr.number}")
         return "\n".join(lines)
+
+
+def expressions(kernel: Kernel) -> list[Expr]:
+    """All expressions of a kernel, arguments first."""
+    seen: dict[int, Expr] = {}
+
+    def visit(e: Expr) -> None:
+        if e.number not in seen:
+            for a in e.args:
+                visit(a)
+            seen[e.number] = e
+
+    for s in kernel.stores:
+        visit(s.expr)
+    return list(seen.values())

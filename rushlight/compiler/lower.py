@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.epilogues import epilogue
 from rushlight.compiler.fits import fusible, has_template, is_free, is_product
 from rushlight.compiler.formulas import formula, is_reduction, reduced_element
 from rushlight.compiler.graph import Graph, Node, Value
@@ -93,7 +94,11 @@ class Group(Step):
 
 @dataclass(eq=False)
 class Product(Step):
-    """A (batched) matrix product of two windows."""
+    """A (batched) matrix product of two windows, whose node is the first. The others are those of
+    ``kernel``, which runs on its results, see epilogues.py.
+    """
+
+    kernel: Kernel | None = None
 
 
 @dataclass(eq=False)
@@ -199,6 +204,7 @@ class Lowering:
                 self.assign(node, place)
         self.find_uses()
         self.build_kernels()
+        self.finish_products()
         self.order()
 
     def prepare(self) -> None:
@@ -460,6 +466,47 @@ class Lowering:
         for step in self.steps:
             if isinstance(step, Group):
                 step.kernel = self.kernel_of(step)
+
+    def finish_products(self) -> None:
+        """Let products run the elementwise kernels that read them at the point."""
+        kept = {v.number for v in self.graph.ends()}
+        for step in [s for s in self.steps if isinstance(s, Product)]:
+            product = step.writes[0]
+            readers = [s for s in self.steps if product.number in s.reads]
+            if [product] != step.buffers:
+                continue
+            for group in readers:
+                other = len(readers) > 1 or product.number in kept
+                kernel = self.epilogue(step, group, other)
+                if kernel is not None:
+                    self.finish(step, group, kernel)
+                    break
+
+    def epilogue(self, step: Product, group: Step, kept: bool) -> Kernel | None:
+        """A group's kernel as an epilogue of a product, if it can be one."""
+        if not isinstance(group, Group) or group.kernel is None:
+            return None
+        between = [s for s in self.precedence.direct[id(group)] if s is not step]
+        if any([self.reaches(step, s) for s in between]):
+            return None
+        operands = {self.windows.root(v).number for v in step.nodes[0].inputs}
+        if any([self.written.get(v.number) in operands for v in group.writes]):
+            return None
+        return epilogue(group.kernel, step.writes[0], kept)
+
+    def finish(self, step: Product, group: Step, kernel: Kernel) -> None:
+        """Put a group into a product's step."""
+        product, step.kernel = step.writes[0], kernel
+        stored = any([s.buffer is product for s in kernel.stores])
+        step.nodes = [*step.nodes, *group.nodes]
+        step.reads |= group.reads - {product.number}
+        step.writes = [product] * stored + group.writes
+        step.buffers = [product] * stored + group.buffers
+        step.place = group.place
+        for n in group.nodes:
+            self.unit[n.outputs[0].number] = step
+        self.steps.remove(group)
+        self.precedence.merge(step, group)
 
     def kernel_of(self, group: Group) -> Kernel:
         cols = list(group.cols or ())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.loops import Affine, Expr, Kernel, Store
-from rushlight.compiler.lower import Check, Group, Lowering, Step
+from rushlight.compiler.lower import Check, Group, Lowering, Product, Step
 
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
 SAME = (
@@ -41,7 +41,7 @@ LEAVES = ("const", "load", "number", "axis")
 def verify_lowering(low: Lowering) -> None:
     """All of a lowered graph."""
     for step in low.steps:
-        if isinstance(step, Group):
+        if isinstance(step, (Group, Product)) and (isinstance(step, Group) or step.kernel):
             verify_kernel(low, step)
     verify_order(low)
 
@@ -49,7 +49,7 @@ def verify_lowering(low: Lowering) -> None:
 # Kernels
 
 
-def verify_kernel(low: Lowering, step: Group) -> None:
+def verify_kernel(low: Lowering, step: Group | Product) -> None:
     """Loads stay within values, stores write each element once, and dtypes agree."""
     kernel = step.kernel
     assert kernel is not None, f"a group without a kernel: {step.nodes}"
@@ -152,7 +152,7 @@ def positions(kernel: Kernel, where: Affine, axes: list[int]) -> Any:
     return total
 
 
-def verify_overwriting(low: Lowering, step: Group, kernel: Kernel) -> None:
+def verify_overwriting(low: Lowering, step: Group | Product, kernel: Kernel) -> None:
     """A kernel that writes to an input's memory reads that input only where it writes, and once."""
     for s in kernel.stores:
         source = low.written.get(s.buffer.number)
@@ -199,13 +199,17 @@ def verify_order(low: Lowering) -> None:
 def reads_of(low: Lowering, step: Step) -> set[int]:
     """Roots that a step reads and does not make itself."""
     made = {v.number for n in step.nodes for v in n.outputs}
-    if isinstance(step, Group) and step.kernel is not None:
+    if isinstance(step, (Group, Product)) and step.kernel is not None:
         found = all_expressions(step.kernel)
-        return {
+        read = {
             e.data if e.op == "number" else e.data[0]
             for e in found
             if e.op in ("load", "gather", "number")
         }
+        if isinstance(step, Group):
+            return read
+        factors = {low.windows.root(v).number for v in step.nodes[0].inputs}
+        return factors | (read - {step.nodes[0].outputs[0].number})
     values = [v for n in step.nodes for v in n.inputs if hasattr(v, "number")]
     return {low.windows.root(v).number for v in values} - made
 

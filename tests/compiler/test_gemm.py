@@ -81,7 +81,7 @@ def laid(rng, shape, by_rows, gap, d):
 
 def compiled(s, d, width):
     """A kernel's function, units, and bytes of scratch memory."""
-    ir, units, scratch, _ = products.written(s, np.dtype(d), width)
+    ir, units, scratch, *_ = products.written(s, np.dtype(d), width)
     signature = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
     return ctypes.CFUNCTYPE(None, *signature)(jit.kernels([ir])[0]), units, scratch
 

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import Affine, Expr, Kernel
-from rushlight.compiler.lower import Check, Group, Lowering, Step
+from rushlight.compiler.lower import Check, Group, Lowering, Product, Step
 
 Array = Any
 Read = Callable[[int], Array]  # a value's elements, row by row, by the value's number
@@ -190,6 +190,14 @@ class LoopsReference:
         if isinstance(step, Check):
             return bool(np.all(self.array(step.nodes[0].inputs[0])))
         if isinstance(step, Group) and step.kernel is not None:
+            run_kernel(step.kernel, self.memory.__getitem__)
+            return True
+        if isinstance(step, Product) and step.kernel is not None:
+            product = step.nodes[0].outputs[0]
+            self.memory.setdefault(
+                product.number, np.empty(math.prod(product.shape), product.dtype)
+            )
+            self.call(step.nodes[0])
             run_kernel(step.kernel, self.memory.__getitem__)
             return True
         for node in step.nodes:

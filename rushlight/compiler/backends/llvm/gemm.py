@@ -19,6 +19,7 @@ from typing import Any
 
 from rushlight.compiler.backends.llvm import jit, micro, packing
 from rushlight.compiler.backends.llvm.code import Code, Number
+from rushlight.compiler.backends.llvm.finish import PLACE, Finish
 
 # by the number of registers: rows of a panel, which should stay in the second-level cache, or the
 # first where panels are narrow; sums that suffice; and loads for each of their additions
@@ -223,13 +224,16 @@ def plan(s: Matrices, f: Code) -> Plan:
 class Writer:
     """Code of one product, in a kernel's function."""
 
-    def __init__(self, f: Code, p: Plan) -> None:
-        self.f, self.s, self.plan = f, p.s, p
+    def __init__(self, f: Code, p: Plan, finish: Finish | None = None) -> None:
+        self.f, self.s, self.plan, self.finish = f, p.s, p, finish
 
     def write(self) -> None:
-        """Units ``%lo`` to ``%hi``; operands are a, b and c."""
+        """Units ``%lo`` to ``%hi``; operands are a, b and c, then those of the epilogue. With an
+        epilogue, c holds sums over a part of the depth.
+        """
         f, p = self.f, self.plan
         bases = [f.operand(i) for i in (*p.s.operands, 2)]
+        self.block = "" if self.finish is None else self.finish.begin(f, 3)
         f.span(0 if p.units == 1 else "%lo", 1 if p.units == 1 else "%hi", 1, self.unit(bases))
         f.end()
 
@@ -242,6 +246,7 @@ class Writer:
             u, across = f.parted(u, p.units_across)
             self.a, self.b = bases[:2]
             self.c = f.at(bases[2], f.mul(u, s.m * s.n))
+            self.row = f.mul(u, s.n if p.turned else s.m)
             for size, a, b in reversed(list(zip(s.batch, s.a_batch, s.b_batch, strict=True))):
                 u, i = f.parted(u, size)
                 self.a, self.b = f.at(self.a, f.mul(i, a)), f.at(self.b, f.mul(i, b))
@@ -278,6 +283,7 @@ class Writer:
         else:
             self.length = f.smaller(p.depth, f(f"sub nsw i64 {s.k}, {k}"))
         self.first = f(f"icmp eq i64 {k}, 0")
+        self.last = f(f"icmp eq i64 {f.add(k, self.length)}, {s.k}")
         if p.pack:
             f.span(0, self.length, 1, lambda i, _: self.each(p.blocks, self.blocks, self.copy(i)))
         self.each(p.panels, self.panels, self.panel)
@@ -338,28 +344,35 @@ class Writer:
         c_row, c_column = (1, s.m) if p.turned else (s.n, 1)
         c = f.at(self.c, f.mul(column, c_column))
 
-        def block(rows: int, i: Number, row: Number) -> None:
+        def block(rows: int, number: Number, row: Number) -> None:
             if p.pack:
-                a, a_row, a_k = self.copied(i), 1, rows
+                a, a_row, a_k = self.copied(number), 1, rows
             else:
                 a_row, a_k = (s.lda, 1) if s.a_rows else (1, s.lda)
                 a = f.at(self.a, f.add(f.mul(row, a_row), f.mul(self.k, a_k)))
 
             def write(g: Code) -> None:
+                finish = None if self.finish is None else self.finish.function()
                 if p.dots:
                     dots = micro.Dots(rows, columns, s.k, s.lda, s.ldb, s.n)
-                    micro.write_dots(g, dots)
+                    micro.write_dots(g, dots, finish)
                     return
                 step = s.m if p.turned else s.n
                 flags = p.turned, p.panel, p.depth == s.k
-                micro.write_block(g, micro.Block(rows, columns, a_row, a_k, b_k, step, *flags))
+                shape = micro.Block(rows, columns, a_row, a_k, b_k, step, *flags)
+                micro.write_block(g, shape, finish)
 
+            signature, place = micro.SIGNATURE, ""
+            if self.finish is not None:
+                signature = f"{signature.replace('noalias %c', '%c')}, {PLACE}"
+                i, j = (column, row) if p.turned else (row, column)
+                place = f", ptr {self.block}, i64 {f.add(self.row, i)}, i64 {j}"
             self.call(
                 f"block{rows}x{columns}",
-                micro.SIGNATURE,
+                signature,
                 write,
                 f"ptr {a}, ptr {b}, ptr {f.at(c, f.mul(row, c_row))}, i64 {self.length}, "
-                f"i1 {self.first}, i1 false",
+                f"i1 {self.first}, i1 {self.last}{place}",
             )
 
         self.each(p.blocks, self.blocks, block)

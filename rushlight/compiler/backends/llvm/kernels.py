@@ -31,7 +31,7 @@ from rushlight.compiler.backends.llvm.text import (
     splat_literal,
     vector_type,
 )
-from rushlight.compiler.loops import Affine, Expr, Kernel, Store, Table
+from rushlight.compiler.loops import Affine, Expr, Kernel, Store, Table, expressions
 
 BOOL = np.dtype(bool)
 CHEAP = frozenset(
@@ -94,21 +94,6 @@ def _joined(kernel: Kernel, pairs: set[tuple[int, int]]) -> Kernel:
         [a for a in kernel.cols if a not in gone],
         [Store(s.buffer, less(s.where), again(s.expr)) for s in kernel.stores],
     )
-
-
-def expressions(kernel: Kernel) -> list[Expr]:
-    """All expressions of a kernel, arguments first."""
-    seen: dict[int, Expr] = {}
-
-    def visit(e: Expr) -> None:
-        if e.number not in seen:
-            for a in e.args:
-                visit(a)
-            seen[e.number] = e
-
-    for s in kernel.stores:
-        visit(s.expr)
-    return list(seen.values())
 
 
 BLOCK = 4096  # elements of a unit, where units are parts of one axis

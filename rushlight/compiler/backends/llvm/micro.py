@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rushlight.compiler.backends.llvm.code import Code, Number
+from rushlight.compiler.backends.llvm.finish import Finish
 
 SIGNATURE = "ptr noalias %a, ptr noalias %b, ptr noalias %c, i64 %depth, i1 %first, i1 %last"
-# what to do with values of c that lie side by side: (function, row, column, vector, lanes)
-Finish = Callable[[Code, int, int, str, int], None]
 
 
 def most_rows(vectors: int, registers: int) -> int:
@@ -56,6 +55,11 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
             new += [f.fma(x, row[v], sums[i * vectors + v]) for v in range(vectors)]
         return new
 
+    if finish is not None:
+        across = [(0, v * f.lanes) for v in range(vectors)]
+        rows = s.columns if s.turned else s.rows
+        for i, j in [(i, j) for i in range(rows) for _, j in ([(0, 0)] if s.turned else across)]:
+            finish.ask(f, i, j)
     sums = over_depth(f, step, s.rows * vectors)
     found = []
     for v in range(vectors):
@@ -101,7 +105,7 @@ def leave(
     def hand_over(add: bool) -> None:
         assert finish is not None
         for i, j, x, lanes in found:
-            finish(f, i, j, f.plus(f.load(c_at(i, j), lanes), x) if add else x, lanes)
+            finish.vector(f, i, j, f.plus(f.load(c_at(i, j), lanes), x) if add else x, lanes)
 
     def more() -> None:
         for i, j, x, lanes in found:

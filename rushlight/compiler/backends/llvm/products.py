@@ -10,8 +10,10 @@ import numpy as np
 
 from rushlight.compiler.backends.llvm import gemm
 from rushlight.compiler.backends.llvm.code import kernel
-from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.graph import Node, Value
+from rushlight.compiler.backends.llvm.finish import Finish
+from rushlight.compiler.backends.llvm.launch import SHARED, Launch
+from rushlight.compiler.graph import Value
+from rushlight.compiler.lower import Product
 from rushlight.compiler.windows import Windows
 
 CYCLE = 0.3  # nanoseconds
@@ -33,21 +35,24 @@ class Operand:
         ]
 
 
-def launches(windows: Windows, node: Node, width: int) -> list[Launch]:
-    """The launches that compute the product of a node's inputs."""
+def launches(windows: Windows, step: Product, width: int) -> list[Launch]:
+    """The launches that compute the product of a node's inputs, and what is made of it."""
+    node = step.nodes[0]
     (a, b), out = node.inputs, node.outputs[0]
     x, y = [Operand(windows, v, out.shape[:-2]) for v in (a, b)]
-    size = out.dtype.itemsize
-    target, _, start = windows.layout(out)
-    operands: tuple[tuple[Any, int], ...] = (
-        (x.root.number, x.offset * size),
-        (y.root.number, y.offset * size),
-        (target.number, start * size),
-    )
     (m, k), n = a.shape[-2:], b.shape[-1]
     sizes = joined(m, n, k, out.shape[:-2], x, y)
-    ir, units, scratch, nanoseconds = written(sizes, out.dtype, width)
-    return [Launch(ir, operands, units, scratch, cost=nanoseconds)]
+    size = out.dtype.itemsize
+    factors = (x.root.number, x.offset * size), (y.root.number, y.offset * size)
+    if step.kernel is None:
+        ir, units, scratch, _, cost = written(sizes, out.dtype, width)
+        target, _, start = windows.layout(out)
+        return [Launch(ir, (*factors, (target.number, start * size)), units, scratch, cost=cost)]
+    finish = Finish(step.kernel, out.number)
+    ir, units, scratch, parts, cost = finished(sizes, out.dtype, width, finish)
+    sums: tuple[Any, int] = (out.number, 0) if out in step.buffers else (SHARED, 0)
+    shared = math.prod(out.shape) * size if parts and sums[0] == SHARED else 0
+    return [Launch(ir, (*factors, sums, *finish.operands()), units, scratch, shared, cost)]
 
 
 def joined(m: int, n: int, k: int, batch: tuple[int, ...], x: Operand, y: Operand) -> gemm.Matrices:
@@ -68,11 +73,32 @@ def joined(m: int, n: int, k: int, batch: tuple[int, ...], x: Operand, y: Operan
     return gemm.Matrices(m, n, k, lda, x.by_rows, y.distance, y.by_rows, sizes, p_steps, q_steps)
 
 
+Written = tuple[str, int, int, bool, float]
+
+
 @functools.lru_cache(1024)
-def written(s: gemm.Matrices, d: np.dtype[Any], width: int) -> tuple[str, int, int, float]:
-    """A kernel, its units, the bytes of scratch memory, and nanoseconds on one thread."""
+def written(s: gemm.Matrices, d: np.dtype[Any], width: int) -> Written:
+    """A kernel, its units, the bytes of scratch memory, whether c holds sums over parts of the
+    depth, and nanoseconds on one thread.
+    """
+    return write(s, d, width, None)
+
+
+def finished(s: gemm.Matrices, d: np.dtype[Any], width: int, finish: Finish) -> Written:
+    """As ``written``, with an epilogue."""
+    key = s, d, width, finish.key()
+    if key not in _finished:
+        _finished[key] = write(s, d, width, finish)
+    return _finished[key]
+
+
+_finished: dict[Any, Written] = {}
+
+
+def write(s: gemm.Matrices, d: np.dtype[Any], width: int, finish: Finish | None) -> Written:
+    """As ``written``, anew."""
     f = kernel(width, d)
     plan = gemm.plan(s, f)
-    gemm.Writer(f, plan).write()
-    nanoseconds = plan.cycles * math.prod(s.batch) * CYCLE
-    return f.module.text(), plan.units, plan.scratch() * f.size, nanoseconds
+    gemm.Writer(f, plan, finish).write()
+    cost = plan.cycles * math.prod(s.batch) * CYCLE
+    return f.module.text(), plan.units, plan.scratch() * f.size, plan.depth < plan.s.k, cost

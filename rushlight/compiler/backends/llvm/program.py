@@ -105,7 +105,7 @@ class Native:
         if isinstance(step, Group):
             return [launch_of(step.kernel, width)]  # type: ignore[arg-type]
         if isinstance(step, Product):
-            return [*products.launches(self.lowering.windows, node, width)]
+            return [*products.launches(self.lowering.windows, step, width)]
         if isinstance(step, Template):
             return [*templates.launches(node, width, self.lowering.windows)]
         return [None]
@@ -315,6 +315,8 @@ class Native:
         for step in self.lowering.steps:
             if isinstance(step, Group):
                 lines.append(f"kernel of {len(step.nodes)} nodes: {step.kernel}")
+            elif isinstance(step, Product) and step.kernel is not None:
+                lines.append(f"product {step.nodes[0]}, then {step.kernel}")
             else:
                 lines.append(f"{type(step).__name__.lower()} {step.nodes[0]}")
         return "\n".join(lines)

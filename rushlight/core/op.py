@@ -323,6 +323,7 @@ class Elementwise(Op, abstract=True):
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
     out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
     fits = True
+    direct = False  # floats of one dtype need nothing of what an own `forward` does
 
     def plan(self) -> None:
         if self.ufunc is None:
@@ -375,6 +376,8 @@ class Elementwise(Op, abstract=True):
             return make_unary_with_params(self) if has_params else make_unary(self)
         if len(self.names) == 2 and not has_params:
             return make_binary(self)
+        if type(self).forward is Elementwise.forward or self.direct:
+            return make_several(self)
         return super().make_bind()
 
     def make_update(self) -> Callable[..., Any]:
@@ -467,6 +470,39 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
         if a._tracked and differentiable and modes.grad:
             record_unary(op, a, t, params)
         return t
+
+    return bind
+
+
+def make_several(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of three inputs, or of two and parameters."""
+    eager, fast, differentiable = op.eager, op.fast & FLOATS, op.differentiable
+
+    def bind(*inputs: Any, **params: Any) -> Any:
+        d, arrays, tracked = None, [], False
+        for t in inputs:
+            if isinstance(t, Tensor):
+                x = t._array
+                if d is None and x.dtype in fast:
+                    d = x.dtype
+                if x.dtype is not d:
+                    return run(op, inputs, params)
+                arrays.append(x)
+                tracked = tracked or t._tracked
+            elif t.__class__ in NUMBERS:
+                arrays.append(t)
+            else:
+                return run(op, inputs, params)
+        if state.busy or d is None or complex in map(type, params.values()):
+            return run(op, inputs, params)
+        try:
+            out = eager(np, *arrays, **params)
+        except ValueError:
+            return run(op, inputs, params)  # raises with the reason
+        result = wrap(out if out.__class__ is ndarray else asarray(out))
+        if tracked and differentiable and modes.grad:
+            record(op, inputs, result, params)
+        return result
 
     return bind
 

@@ -4,6 +4,7 @@ the same names.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,14 @@ def erf_float32(x: Any) -> Any:
         y *= t
         np.tanh(y, y)
     return out.reshape(x.shape)
+
+
+@functools.cache
+def special() -> Any:
+    """``scipy.special``, loaded on first use."""
+    import scipy.special
+
+    return scipy.special
 
 
 class NumpyScalars:
@@ -93,14 +102,10 @@ class NumpyScalars:
         """Error function: SciPy's, but our own for large float32 arrays, where it is slow."""
         if isinstance(x, np.ndarray) and x.dtype == np.float32 and x.size >= 512:
             return erf_float32(x)
-        import scipy.special
-
-        return scipy.special.erf(x)
+        return special().erf(x)
 
     def __getattr__(self, name: str) -> Any:
-        import scipy.special
-
-        function = getattr(scipy.special, name)
+        function = getattr(special(), name)
         setattr(self, name, function)
         return function
 

@@ -11,7 +11,7 @@ from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.matmul import same_dtype
 
-CHUNK = 1 << 20  # differences made at a time
+CHUNK = 1 << 16  # distances made at a time
 
 
 class Cdist(Op):
@@ -29,12 +29,11 @@ class Cdist(Op):
             square -= 2 * np.matmul(x1, x2.swapaxes(-1, -2))
             return packed(np.sqrt(np.maximum(square, 0)))
         lead = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
-        out = np.empty((*lead, x1.shape[-2], x2.shape[-2]), x1.dtype)
-        step = max(1, CHUNK // max(1, math.prod(lead) * x2.shape[-2] * x2.shape[-1]))
+        out = np.zeros((*lead, x1.shape[-2], x2.shape[-2]), x1.dtype)
+        step = max(1, CHUNK // max(1, math.prod(lead) * x2.shape[-2]))
+        columns = np.ascontiguousarray(x2.swapaxes(-1, -2))  # (*, M, R)
         for i in range(0, x1.shape[-2], step):
-            out[..., i : i + step, :] = norms(
-                np.abs(x1[..., i : i + step, None, :] - x2[..., None, :, :]), p
-            )
+            add_norms(out[..., i : i + step, :], x1[..., i : i + step, :], columns, p)
         return out
 
     def grads(self, g, needs, x1, x2, out, p):
@@ -51,17 +50,25 @@ class Cdist(Op):
         return [each.sum(-2) if needs[0] else None, -each.sum(-3) if needs[1] else None]
 
 
-def norms(d: np.ndarray, p: float) -> Any:
-    """p-norms over the last dim of absolute values."""
+def add_norms(out: Any, rows: Any, columns: Any, p: float) -> None:
+    """p-norms of the differences of rows (*, P, M) and columns (*, M, R), into zeros (*, P, R): a
+    coordinate at a time, so that what is added up stays in the cache.
+    """
+    for k in range(rows.shape[-1]):
+        d = rows[..., k, None] - columns[..., k, None, :]
+        if p == 2:
+            out += np.multiply(d, d, d)
+        elif p == 0:
+            out += d != 0
+        elif p == math.inf:
+            np.maximum(out, np.abs(d, d), out=out)
+        else:
+            np.abs(d, d)
+            out += d if p == 1 else np.power(d, p, d)
     if p == 2:
-        return np.sqrt(np.vecdot(d, d))
-    if p == 1:
-        return np.add.reduce(d, -1)
-    if p == 0:
-        return np.add.reduce((d != 0).astype(d.dtype), -1)
-    if p == math.inf:
-        return d.max(-1, initial=0)
-    return np.add.reduce(d**p, -1) ** (1 / p)
+        np.sqrt(out, out)
+    elif p not in (0, 1, math.inf):
+        np.power(out, 1 / p, out)
 
 
 def pairwise_slopes(g: Tensor, d: Tensor, out: Tensor, p: float) -> Tensor:

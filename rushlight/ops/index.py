@@ -15,7 +15,7 @@ from rushlight import dtypes
 from rushlight.core.op import Op, packed
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.create import zeros
-from rushlight.ops.places import add_rows, combine_at, inside
+from rushlight.ops.places import FEW, add_rows, combine_at, inside
 from rushlight.ops.reduce import sum_to
 
 
@@ -28,7 +28,7 @@ def fill_pattern(pattern: Any, indices: Any) -> tuple[Any, ...]:
 def add_up(x: Any, where: tuple[Any, ...], values: Any) -> None:
     """``x[where] += values``, also where an element is met several times."""
     first, rest = where[0], where[1:]
-    if is_place(first) and x.flags.c_contiguous:
+    if is_place(first) and x.flags.c_contiguous and values.size > FEW:
         if all([w.__class__ is slice for w in rest]):
             if not inside(first, -len(x), len(x)):
                 raise IndexError(f"index out of range for dimension 0 with size {len(x)}")

@@ -642,6 +642,8 @@ class Addcmul(Elementwise):
         product = tensor1 * tensor2
         return input + (product if value == 1 else value * product)
 
+    direct = True
+
     def forward(self, arrays, params):
         value = number_for(self.compute_dtype(arrays), params["value"])
         return super().forward(arrays, {"value": value})

@@ -33,8 +33,18 @@ def product(x: Any, y: Any) -> Any:
     d = x.dtype
     if d in dtypes.HALVES:
         return (x.astype(dtypes.float32) @ y.astype(dtypes.float32)).astype(d)
+    if d in dtypes.INTEGER_TYPES and x.size * y.shape[-1] > 4096 and y.size:
+        return whole_product(x, y)
     if x.ndim == 2 and y.ndim == 2:
         return x.dot(y)
+    return x @ y
+
+
+def whole_product(x: Any, y: Any) -> Any:
+    """``x @ y`` of integers: by BLAS where float64 holds every sum exactly."""
+    bound = float(np.abs(x.astype(np.float64)).max()) * float(np.abs(y.astype(np.float64)).max())
+    if bound * x.shape[-1] < 2**53:
+        return (x.astype(np.float64) @ y.astype(np.float64)).astype(np.int64).astype(x.dtype)
     return x @ y
 
 

@@ -13,6 +13,7 @@ from rushlight.ops.create import zeros
 from rushlight.ops.places import flat_places
 from rushlight.ops.reduce import kept, narrowed, no_complex, shared_among_equal, widened
 from rushlight.ops.scatter import Scatter, ScatterAdd
+from rushlight.ops.sorting import largest_few, ordered_bits, stable_argsort
 
 
 def along(g: Tensor, indices: Tensor, spec: Any, dim: int, unique: bool = True) -> Tensor:
@@ -24,33 +25,11 @@ def along(g: Tensor, indices: Tensor, spec: Any, dim: int, unique: bool = True) 
     )
 
 
-def ordered_bits(x: Any) -> Any:
-    """Integers in the order of the floats x, which NumPy compares much faster; None if any is NaN,
-    or x holds no floats.
-    """
-    if x.dtype not in dtypes.FLOATS or np.isnan(x).any():
-        return None
-    whole = np.dtype(f"i{x.itemsize}")
-    bits = (x + 0).view(whole)  # -0 becomes 0, which it equals
-    sign = np.right_shift(bits, 8 * x.itemsize - 1)
-    return np.bitwise_xor(bits, np.bitwise_and(sign, np.iinfo(whole).max), bits)
-
-
 def take(x: Any, indices: Any, dim: int) -> Any:
     """x at ``indices`` along ``dim``."""
     if x.ndim == 1:
         return x[indices]
     return x.reshape(-1).take(flat_places(indices, dim, x.shape))
-
-
-def argsort(x: Any, dim: int, descending: bool) -> Any:
-    """Stable order of x along ``dim``; NaN counts as largest."""
-    x = widened(x)
-    if not descending:
-        return x.argsort(dim, kind="stable")
-    reverse = (slice(None),) * dim + (slice(None, None, -1),)
-    order = x[reverse].argsort(dim, kind="stable")[reverse]
-    return x.shape[dim] - 1 - order
 
 
 class Sort(Op):
@@ -60,7 +39,7 @@ class Sort(Op):
 
     def eager(self, xp, input, *, dim, descending):
         no_complex("sort", input.dtype)
-        indices = np.ascontiguousarray(argsort(input, dim, descending))
+        indices = packed(stable_argsort(widened(input), dim, descending))
         return take(input, indices, dim), indices
 
     def grad(self, g, indices, input_spec, dim):
@@ -76,16 +55,19 @@ class Topk(Op):
         no_complex("topk", input.dtype)
         first: Any = tuple([slice(None)] * dim + [slice(k)])
         n = input.shape[dim]
-        if n <= 64 or 4 * k > n or input.dtype not in dtypes.FLOATS:
-            indices = argsort(input, dim, largest)[first]
+        indices = None
+        if n > 64 and k and input.dtype in dtypes.FLOATS and not np.isnan(input).any():
+            rows = input.swapaxes(dim, -1) if largest else -input.swapaxes(dim, -1)
+            indices = largest_few(rows, k)
+            if indices is None and 4 * k <= n:
+                found = rows.argpartition(n - k, -1)[..., n - k :]
+                order = stable_argsort(np.take_along_axis(rows, found, -1), input.ndim - 1, True)
+                indices = np.take_along_axis(found, order, -1)
+        if indices is None:
+            indices = stable_argsort(widened(input), dim, largest)[first]
         else:
-            key = -input if largest else input
-            if largest and np.isnan(key).any():
-                key = np.where(np.isnan(key), -np.inf, key)
-            candidates = np.argpartition(key, k - 1, dim)[first]
-            order = np.argsort(take(key, candidates, dim), dim, kind="stable")
-            indices = take(candidates, order, dim)
-        indices = np.ascontiguousarray(indices)
+            indices = indices.swapaxes(dim, -1)
+        indices = packed(indices)
         return take(input, indices, dim), indices
 
     def grad(self, g, indices, input_spec, dim):
@@ -184,7 +166,7 @@ class Median(Pick):
         if not nan.any():
             return middle
         if skip_nan:
-            order = x.argsort(dim, kind="stable")
+            order = stable_argsort(x, dim, False)
             valid = n - np.add.reduce(nan, dim, np.int64, None, True)
             return take(order, np.maximum(valid - 1, 0) // 2, dim)
         return np.where(
@@ -214,17 +196,19 @@ class Mode(Pick):
 
     def where(self, x, dim):
         rows = np.moveaxis(x, dim, -1)
-        flat = rows.reshape(-1, x.shape[dim])
-        found = np.array([last_of_mode(row) for row in flat], np.int64).reshape(*rows.shape[:-1], 1)
-        return np.moveaxis(found, -1, dim)
-
-
-def last_of_mode(row: Any) -> int:
-    """Index of the last occurrence of the most frequent value."""
-    values, counts = np.unique(row, return_counts=True)
-    value = values[np.argmax(counts)]
-    same = np.isnan(row) if value != value else row == value
-    return int(np.flatnonzero(same)[-1])
+        n, shape = rows.shape[-1], rows.shape[:-1]
+        order = stable_argsort(packed(rows), rows.ndim - 1, False).reshape(-1, n)
+        values = np.take_along_axis(rows.reshape(-1, n), order, 1)
+        first = np.ones(values.shape, bool)  # of a run of equal elements
+        first[:, 1:] = (values[:, 1:] != values[:, :-1]) & (values[:, :-1] == values[:, :-1])
+        row, start = np.nonzero(first)
+        lengths = np.diff(np.append(row * n + start, len(values) * n))
+        by_row = np.searchsorted(row, np.arange(len(values)))
+        most = np.maximum.reduceat(lengths, by_row)
+        best = np.flatnonzero(lengths == most[row])  # the first of a row is its smallest element
+        best = best[np.searchsorted(row[best], np.arange(len(values)))]
+        found = order[np.arange(len(values)), start[best] + lengths[best] - 1]
+        return np.moveaxis(found.reshape(*shape, 1), -1, dim)
 
 
 class Cumulative(Op, abstract=True):
@@ -236,7 +220,9 @@ class Cumulative(Op, abstract=True):
     def eager(self, xp, input, *, dim):
         no_complex(type(self).__name__.lower(), input.dtype)
         x = widened(input)
-        key = ordered_bits(x) if x.size > 1024 else None
+        key = None
+        if x.size > 1024 and x.dtype in dtypes.FLOATS and not np.isnan(x).any():
+            key = ordered_bits(x)
         if key is None:
             running = self.ufunc.accumulate(x, dim)
             here = (x == running) | (x != x)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from rushlight import dtypes
 
@@ -36,15 +38,25 @@ def flat_places(index: Any, dim: int, shape: tuple[int, ...]) -> Any:
     """
     if index.ndim <= 1:
         return index
+    step, offsets = offsets_of(index.shape, dim, shape)
+    places = index if step == 1 else index * step
+    return places + offsets
+
+
+@functools.lru_cache(maxsize=64)
+def offsets_of(
+    sizes: tuple[int, ...], dim: int, shape: tuple[int, ...]
+) -> tuple[int, ndarray[Any, Any]]:
+    """How far apart neighbours along ``dim`` are in contiguous memory of ``shape``, and where the
+    slices of the other dims begin; these have size 1 in ``dim``.
+    """
     strides = strides_of(shape)
-    places = index if strides[dim] == 1 else index * strides[dim]
-    offsets = None
-    for d, n in enumerate(index.shape):
-        if d != dim and n > 1:
-            part = np.arange(0, n * strides[d], strides[d]) if strides[d] else np.zeros(n, np.int64)
-            part = part.reshape((n,) + (1,) * (index.ndim - 1 - d))
-            offsets = part if offsets is None else offsets + part
-    return places if offsets is None else places + offsets
+    offsets = np.zeros((1,) * len(sizes), np.int64)
+    for d, n in enumerate(sizes):
+        if d != dim:
+            starts = np.arange(n) * strides[d]
+            offsets = offsets + starts.reshape((n,) + (1,) * (len(sizes) - 1 - d))
+    return strides[dim], offsets
 
 
 def combine_at(ufunc: Any, x: Any, places: Any, values: Any) -> None:
@@ -63,7 +75,9 @@ def add_rows(x: Any, index: Any, rows: Any) -> None:
     if not rows.size:
         return
     size = rows.size // len(index)  # elements in a row
-    if x.ndim == 1 or size == 1:
+    if rows.size <= 2 * FEW:
+        np.add.at(x, index, rows)
+    elif x.ndim == 1 or size == 1:
         np.add.at(x.reshape(-1) if x.flags.c_contiguous else x, index, rows.reshape(len(index)))
     elif x.dtype in dtypes.FLOATS and rows.size >= 4096:
         from scipy.sparse import csc_array

@@ -12,7 +12,7 @@ from rushlight.core.op import Op, Reduction, packed
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.join import Cat
-from rushlight.ops.sums import summed
+from rushlight.ops.sums import multiplied, summed
 
 
 def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
@@ -112,9 +112,10 @@ class Nansum(Reduction):
         if input.dtype not in dtypes.FLOATING_TYPES:
             return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
         wide = widened(input)
-        return narrowed(
-            summed(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim), input.dtype
-        )
+        total = summed(wide, dim, None, None, keepdim)
+        if np.isnan(total).any():
+            total = summed(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim)
+        return narrowed(total, input.dtype)
 
     def grad(self, g, input, dim, keepdim):
         return kept(g, input._array.shape, dim, keepdim).expand(input._array.shape) * (
@@ -127,15 +128,13 @@ class Prod(Reduction):
 
     precision = "float32"
 
-    reducer = np.multiply.reduce
+    reducer = staticmethod(multiplied)
     fast = dtypes.FLOATS | {dtypes.int64}
 
     def eager(self, xp, input, *, dim, keepdim):
         d = input.dtype
         wide = widened(input)
-        out = np.multiply.reduce(
-            wide, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim
-        )
+        out = multiplied(wide, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim)
         return narrowed(out, d if d in dtypes.HALVES else out.dtype)
 
     def backward_name(self, params):

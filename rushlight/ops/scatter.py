@@ -37,6 +37,8 @@ def check_inside(name: str, index: Any, limit: Any, skip: int | None, what: str)
             f"{name}(): Index tensor must have the same number of dimensions as {what} tensor: "
             f"{index.shape}, {limit.shape}."
         )
+    if index.shape == limit.shape:
+        return
     for d, (a, b) in enumerate(zip(index.shape, limit.shape, strict=False)):
         if d != skip and a > b:
             raise ShapeError(

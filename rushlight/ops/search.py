@@ -45,6 +45,10 @@ def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     often.
     """
     half = x.dtype in dtypes.HALVES
+    if dim is None and x.dtype in dtypes.INTEGER_TYPES and x.size > 64:
+        low = int(x.min())
+        if int(x.max()) - low < 2 * x.size:
+            return unique_by_counting(x, low)
     if dim is None:
         values, inverse, counts = np.unique(
             widened(x), return_inverse=True, return_counts=True, equal_nan=False
@@ -63,6 +67,15 @@ def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     return np.ascontiguousarray(np.take(x, first, dim)), inverse, np.bincount(group)
 
 
+def unique_by_counting(x: Any, low: int) -> tuple[Any, Any, Any]:
+    """``unique`` of integers from ``low`` on that are not much larger than many."""
+    places = (x - x.dtype.type(low)).astype(np.int64).reshape(-1)
+    counts = np.bincount(places)
+    found = np.flatnonzero(counts)
+    rank = np.cumsum(counts > 0) - 1
+    return (found + low).astype(x.dtype), rank[places].reshape(x.shape), counts[found]
+
+
 def check_slices(x: Any, dim: int) -> None:
     """Slices without elements cannot be told apart."""
     if 0 in x.shape and x.shape[dim]:
@@ -75,7 +88,10 @@ def check_slices(x: Any, dim: int) -> None:
 def starts(rows: Any) -> Any:
     """Where a row differs from the one before it."""
     out = np.ones(len(rows), bool)
-    out[1:] = (rows[1:] != rows[:-1]).any(-1)
+    if rows.shape[1] == 1:
+        np.not_equal(rows[1:, 0], rows[:-1, 0], out[1:])
+    else:
+        out[1:] = (rows[1:] != rows[:-1]).any(-1)
     return out
 
 
@@ -99,7 +115,7 @@ def unique_consecutive(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
         )
     start = starts(flat)
     group = np.cumsum(start) - 1
-    counts = np.bincount(group)
+    counts = np.diff(np.flatnonzero(start), append=len(flat))
     if dim is None:
         return x.reshape(-1)[start], group.reshape(x.shape), counts
     return (np.ascontiguousarray(np.compress(start, x, dim)) if x.ndim else x.copy()), group, counts

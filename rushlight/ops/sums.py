@@ -102,3 +102,29 @@ def along_columns(x: Any) -> Any:
     parts = x[:, : k * size].reshape(x.shape[0], k, size, x.shape[2])
     total = along_columns(ones(size, x.dtype) @ parts)
     return total if k * size == n else total + along_columns(x[:, k * size :])
+
+
+def multiplied(
+    x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False
+) -> Any:
+    """``np.multiply.reduce`` with the same arguments. Long rows of floats are halved: NumPy
+    multiplies their elements one by one.
+    """
+    last = axis is None or axis in (x.ndim - 1, (x.ndim - 1,))
+    if x.size < LEAST or x.dtype not in dtypes.FLOATS or not last:
+        return np.multiply.reduce(x, axis, dtype, out, keepdims)
+    rows = x.reshape(1, -1) if axis is None else x.reshape(-1, x.shape[-1])
+    while rows.shape[1] > 16:
+        half, odd = divmod(rows.shape[1], 2)
+        shorter = rows[:, :half] * rows[:, half : 2 * half]
+        if odd:
+            shorter[:, 0] *= rows[:, -1]
+        rows = shorter
+    total = np.multiply.reduce(rows, 1)
+    total = total.reshape(() if axis is None else x.shape[:-1])
+    if keepdims:
+        total = total.reshape([1 if axis is None else n for n in x.shape[:-1]] + [1])
+    if out is None:
+        return total
+    out[...] = total
+    return out

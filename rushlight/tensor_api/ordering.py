@@ -408,4 +408,10 @@ def isin(
             raise DTypeError(
                 f"Unsupported input type encountered for isin(): {dtypes.of[t.dtype].name}"
             )
-    return finished(wrap(np.asarray(np.isin(O.widened(a), O.widened(b), invert=invert))), out)
+    a, b = O.widened(a), O.widened(b)
+    if b.size <= 8:
+        found = (a[..., None] == b.reshape(-1)).any(-1)
+        found = np.asarray(~found if invert else found)
+    else:
+        found = np.asarray(np.isin(a, b, invert=invert))
+    return finished(wrap(found), out)

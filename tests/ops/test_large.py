@@ -182,3 +182,122 @@ def test_indices_out_of_range(name, bad):
                 x.index_select(0, i[40])
             else:
                 getattr(x, name)(0, i, *[fw.ones(80, 80)] * (name != "gather"))
+
+
+def sortable(kind, shape, seed=0):
+    """Numbers with ties; of floats also zeros of both signs, infinities and NaN."""
+    r = np.random.default_rng(seed)
+    if kind == "few":
+        return r.integers(-500, 500, shape)
+    if kind == "wide":
+        return r.integers(-(2**62), 2**62, shape) | 1
+    if kind == "medium":
+        return r.integers(-(2**40), 2**40, shape) // 2**30 * 2**30
+    if kind in ("int32", "int16", "uint8"):
+        return r.integers(0, 120, shape).astype(kind)
+    x = np.round(r.standard_normal(shape) * 20).astype(kind)
+    flat = x.reshape(-1)
+    flat[:6] = [0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan]
+    flat[60:64] = [np.nan, -0.0, 0.0, np.inf]
+    return x
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["float32", "float64", "few", "wide", "medium", "int32", "int16", "uint8"]
+)
+def test_stable_sorts(kind, descending):
+    for shape in ((300,), (20_000,), (100, 120), (3, 70, 5)):
+        x = sortable(kind, shape)
+        for dim in range(len(shape)):
+            ours, theirs = (
+                fw.from_numpy(x).sort(dim, descending, stable=True)
+                if fw is rushlight
+                else fw.sort(fw.from_numpy(x), dim=dim, descending=descending, stable=True)
+                for fw in (rushlight, torch)
+            )
+            np.testing.assert_array_equal(ours[0].numpy(), theirs[0].numpy())
+            np.testing.assert_array_equal(ours[1].numpy(), theirs[1].numpy())
+
+
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("kind", ["normal", "float32", "few", "infinite"])
+def test_topk(kind, largest):
+    r = np.random.default_rng(0)
+    for shape in ((20_000,), (50, 400)):
+        if kind == "infinite":
+            x = np.where(r.random(shape) < 0.999, -np.inf, r.standard_normal(shape))
+        else:
+            x = r.standard_normal(shape) if kind == "normal" else sortable(kind, shape)
+        for k in (1, 3, 40, 300):
+            for dim in range(len(shape)):
+                if k <= shape[dim]:
+                    ours, theirs = pair(x)
+                    a = ours[0].topk(k, dim, largest)
+                    b = theirs[0].topk(k, dim, largest)
+                    np.testing.assert_array_equal(a[0].numpy(), b[0].numpy())
+                    picked = np.take_along_axis(x, a[1].numpy(), dim)
+                    np.testing.assert_array_equal(picked, a[0].numpy())
+                    assert all(
+                        len(set(i)) == k for i in np.moveaxis(a[1].numpy(), dim, -1).reshape(-1, k)
+                    )
+
+
+@pytest.mark.parametrize("kind", ["few", "float64", "wide", "uint8"])
+def test_ranks(kind):
+    x = sortable(kind, (60, 200))
+    ours, theirs = pair(x if kind != "float64" else np.nan_to_num(x))
+    for name, args in (("mode", (1,)), ("mode", (0,)), ("median", (1,)), ("kthvalue", (7, 1))):
+        a, b = getattr(ours[0], name)(*args), getattr(theirs[0], name)(*args)
+        np.testing.assert_array_equal(a[0].numpy(), b[0].numpy())
+        where = np.expand_dims(a[1].numpy(), args[-1])
+        picked = np.take_along_axis(ours[0].numpy(), where, args[-1])
+        np.testing.assert_array_equal(picked.squeeze(args[-1]), a[0].numpy())
+    for options in ({}, {"dim": 0}):
+        a = ours[0].unique(return_inverse=True, return_counts=True, **options)
+        b = theirs[0].unique(return_inverse=True, return_counts=True, **options)
+        for s, t in zip(a, b, strict=True):
+            np.testing.assert_array_equal(s.numpy(), t.numpy())
+
+
+@pytest.mark.parametrize("shape", [(5000,), (40, 301), (3001, 2), (2, 3, 1000)], ids=str)
+def test_products(shape):
+    x = 1 + 0.01 * numbers(shape, "float64")
+    ours, theirs = pair(x)
+    np.testing.assert_allclose(ours[0].prod().numpy(), theirs[0].prod().numpy(), rtol=1e-10)
+    for dim in range(len(shape)):
+        for keepdim in (True, False):
+            a, b = ours[0].prod(dim, keepdim), theirs[0].prod(dim, keepdim)
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-10)
+
+
+def test_integer_products():
+    r = np.random.default_rng(0)
+    for high in (10, 2**31, 2**62):
+        x, y = r.integers(-high, high, (70, 80)), r.integers(-high, high, (80, 90))
+        ours, theirs = pair(x, y)
+        np.testing.assert_array_equal((ours[0] @ ours[1]).numpy(), (theirs[0] @ theirs[1]).numpy())
+    small = r.integers(0, 255, (70, 80)).astype(np.uint8)
+    ours, theirs = pair(small)
+    np.testing.assert_array_equal((ours[0] @ ours[0].T).numpy(), (theirs[0] @ theirs[0].T).numpy())
+
+
+def test_histograms():
+    x = numbers((20_000,))
+    ours, theirs = pair(x)
+    for args in ((50,), (7, -1, 2), (100, -0.5, 0.25)):
+        np.testing.assert_array_equal(ours[0].histc(*args).numpy(), theirs[0].histc(*args).numpy())
+
+
+@pytest.mark.parametrize("p", [0, 1, 2, 2.5, float("inf")])
+def test_distances(p):
+    ours, theirs = pair(numbers((300, 7), "float64"), numbers((400, 7), "float64", 1))
+    mode = "donot_use_mm_for_euclid_dist"
+    np.testing.assert_allclose(
+        rushlight.cdist(*ours, p, mode).numpy(), torch.cdist(*theirs, p, mode).numpy(), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        rushlight.nn.functional.pdist(ours[0], p).numpy(),
+        torch.nn.functional.pdist(theirs[0], p).numpy(),
+        rtol=1e-9,
+    )

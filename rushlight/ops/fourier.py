@@ -4,6 +4,7 @@ ours. A transform's gradient is the transform of the other direction.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from rushlight.core.tensor import Tensor, constant
 from rushlight.ops.join import Cat
 
 
+@functools.cache
 def library() -> Any:
     """``scipy.fft``, loaded on first use."""
     import scipy.fft
@@ -23,8 +25,13 @@ def library() -> Any:
 
 def transform(x: Any, dims: Any, inverse: bool) -> Any:
     """Complex transform without any scaling."""
-    fft = library()
-    out = fft.ifftn(x, axes=dims, norm="forward") if inverse else fft.fftn(x, axes=dims)
+    if len(dims) == 1:  # 3 us less than the call for several
+        fft = library().ifft if inverse else library().fft
+        out = fft(x, None, dims[0], "forward" if inverse else None)
+    elif inverse:
+        out = library().ifftn(x, axes=dims, norm="forward")
+    else:
+        out = library().fftn(x, axes=dims)
     return out.astype(x.dtype, copy=False)
 
 
@@ -47,7 +54,11 @@ class FftR2c(Op):
     label = "FftR2C"
 
     def eager(self, xp, input, *, dims, scale):
-        out = library().rfftn(input, axes=dims).astype(dtypes.COMPLEX_OF[input.dtype], copy=False)
+        out = (
+            library().rfft(input, None, dims[0])
+            if len(dims) == 1
+            else library().rfftn(input, axes=dims)
+        ).astype(dtypes.COMPLEX_OF[input.dtype], copy=False)
         return out if scale == 1 else out * out.dtype.type(scale)
 
     def grad(self, g, input_spec, dims, scale):
@@ -72,7 +83,11 @@ class FftC2r(Op):
     def eager(self, xp, input, *, dims, n, scale):
         real: Any = dtypes.REAL_OF[input.dtype]
         shape = [input.shape[d] for d in dims[:-1]] + [n]
-        out = library().irfftn(input, shape, axes=dims, norm="forward").astype(real, copy=False)
+        out = (
+            library().irfft(input, n, dims[0], "forward")
+            if len(dims) == 1
+            else library().irfftn(input, shape, axes=dims, norm="forward")
+        ).astype(real, copy=False)
         return out if scale == 1 else out * real.type(scale)
 
     def grad(self, g, input_spec, dims, n, scale):

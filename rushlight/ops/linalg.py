@@ -8,7 +8,6 @@ decomposition"; Walter and Lehmann 2012 for QR.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -440,7 +439,7 @@ class Lu(Op):
     outputs = ("LU", "pivots")
 
     def eager(self, xp, input, *, pivot):
-        import scipy.linalg
+        from scipy.linalg.lapack import get_lapack_funcs
 
         matrix("linalg.lu_factor", input)
         if not pivot:
@@ -449,12 +448,12 @@ class Lu(Op):
             )
         k = min(input.shape[-2:])
         data, pivots = input.copy(), np.empty((*input.shape[:-2], k), np.int32)
-        for i in np.ndindex(input.shape[:-2]):
-            if input[i].size:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # singular: torch says nothing either
-                    data[i], found = scipy.linalg.lu_factor(input[i])
-                pivots[i] = found[:k] + 1
+        if input.size:
+            (factor,) = get_lapack_funcs(("getrf",), dtype=input.dtype)
+            flat = data.reshape(-1, *input.shape[-2:])
+            for a, found in zip(flat, pivots.reshape(-1, k), strict=True):
+                a[...], at, _ = factor(a)  # of a singular one too: torch says nothing either
+                found[:] = at[:k] + 1
         return data, pivots
 
     def grad(self, g, LU, pivots):

@@ -8,6 +8,7 @@ cut off by ``ceil_mode``'s rule.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Op
+from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.conv import in_float32
 
@@ -192,6 +193,13 @@ class MaxPoolPick(Op):
 def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:
     """Sums of windows."""
     v = padded(x, padding, 0)
+    if v.size < 4096 and all(k == s for k, s in zip(kernel, stride, strict=True)):
+        whole = tuple([o * k for o, k in zip(out, kernel, strict=True)])
+        if v.shape[-len(kernel) :] == whole:
+            lead = v.ndim - len(kernel)
+            pairs = [n for pair in zip(out, kernel, strict=True) for n in pair]
+            dims = tuple(range(lead + 1, lead + len(pairs), 2))
+            return packed(np.add.reduce(v.reshape(*v.shape[:lead], *pairs), dims))
     for dim in range(-1, -len(kernel) - 1, -1):
         parts = [along(dim, tap_slices(t, out[dim], stride[dim], 1)) for t in range(kernel[dim])]
         total = v[parts[0]]
@@ -222,6 +230,7 @@ def spread_windows(g: Any, space: Any, out: Any, kernel: Any, stride: Any, paddi
     return np.array(v, order="C", copy=None)
 
 
+@functools.lru_cache(maxsize=64)
 def counts(
     space: Any,
     out: Any,
@@ -300,6 +309,18 @@ class AvgPoolSpread(Op):
         return AvgPool.bind(g, **{k: v for k, v in params.items() if k != "space"})
 
 
+_transposed: dict[int, tuple[Any, Any]] = {}
+
+
+def transposed(m: Any) -> Any:
+    """m.T: the same array every time, so that what is kept about it is found again."""
+    if id(m) not in _transposed:
+        if len(_transposed) > 32:
+            _transposed.clear()
+        _transposed[id(m)] = m, m.T
+    return _transposed[id(m)][1]
+
+
 class Along(Op):
     """Each trailing dim i of the input multiplied by ``matrices[i]`` (old size, new size), a NumPy
     array or None to leave it.
@@ -311,13 +332,36 @@ class Along(Op):
         return in_float32(multiply_along, (input,), matrices)
 
     def grad(self, g, matrices):
-        return Along.bind(g, matrices=tuple([None if m is None else m.T for m in matrices]))
+        return Along.bind(
+            g, matrices=tuple([None if m is None else transposed(m) for m in matrices])
+        )
+
+
+SPARSE = 2**13  # elements from which a matrix of interpolation is not multiplied with its zeros
+_sparse: dict[int, tuple[Any, Any]] = {}  # by the id of the matrix, which is kept alive
+
+
+def sparse_along(x: Any, m: Any, dim: int) -> Any:
+    """The trailing ``dim`` of x (old size) to the new one by the matrix m (old, new)."""
+    from scipy.sparse import csr_array
+
+    if id(m) not in _sparse:
+        if len(_sparse) > 32:
+            _sparse.clear()
+        _sparse[id(m)] = m, csr_array(m.T)
+    s = _sparse[id(m)][1].astype(x.dtype)
+    moved = np.ascontiguousarray(np.moveaxis(x, dim, 0))
+    out = (s @ moved.reshape(len(moved), -1)).reshape(-1, *moved.shape[1:])
+    return np.moveaxis(out, 0, dim)
 
 
 def multiply_along(x: Any, matrices: Any) -> Any:
     """Products with a matrix for each trailing dim."""
     for dim, m in enumerate(matrices, -len(matrices)):
         if m is None:
+            continue
+        if m.size > SPARSE:
+            x = sparse_along(x, m, dim)
             continue
         m = m.astype(x.dtype, copy=False)
         if dim == -1:
@@ -335,6 +379,7 @@ def bin_edges(n: int, out: int) -> list[tuple[int, int]]:
     return [((i * n) // out, -(-(i + 1) * n // out)) for i in range(out)]
 
 
+@functools.lru_cache(maxsize=64)
 def bin_means(n: int, out: int) -> np.ndarray:
     """Matrix (n, out) that averages each bin."""
     m = np.zeros((n, out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.op import Op
+from rushlight.ops.places import add_rows
 
 
 def step(n: int, out: int, scale: float | None, align_corners: bool) -> float:
@@ -18,12 +20,14 @@ def step(n: int, out: int, scale: float | None, align_corners: bool) -> float:
     return 1.0 / scale if scale is not None and scale > 0 else n / out
 
 
+@functools.lru_cache(maxsize=64)
 def nearest(n: int, out: int, scale: float | None, exact: bool) -> np.ndarray:
     """Index of the input for each output."""
     i = np.arange(out, dtype=np.float32) + np.float32(0.5 if exact else 0)
     return np.minimum((i * np.float32(step(n, out, scale, False))).astype(np.int64), n - 1)
 
 
+@functools.lru_cache(maxsize=64)
 def linear(n: int, out: int, scale: float | None, align_corners: bool) -> np.ndarray:
     """Matrix (n, out) of linear interpolation."""
     s = step(n, out, scale, align_corners)
@@ -45,6 +49,7 @@ def cubic_weight(x: np.ndarray, a: float) -> np.ndarray:
     return np.where(x <= 1, near, np.where(x < 2, far, 0))
 
 
+@functools.lru_cache(maxsize=64)
 def cubic(n: int, out: int, scale: float | None, align_corners: bool) -> np.ndarray:
     """Matrix (n, out) of cubic interpolation; beyond the edge the edge's value counts."""
     s = step(n, out, scale, align_corners)
@@ -57,6 +62,7 @@ def cubic(n: int, out: int, scale: float | None, align_corners: bool) -> np.ndar
     return m
 
 
+@functools.lru_cache(maxsize=64)
 def smoothed(n: int, out: int, scale: float | None, align_corners: bool, kind: str) -> np.ndarray:
     """Matrix (n, out) of interpolation whose kernel widens when the size shrinks (antialias)."""
     s = step(n, out, scale, align_corners)
@@ -126,8 +132,8 @@ class Gathered(Op):
         for dim, (index, n) in enumerate(zip(indices, space, strict=True), -len(indices)):
             if not len(index):
                 return np.zeros((*g.shape[: g.ndim - len(space)], *space), g.dtype)
-            places, starts = np.unique(index, return_index=True)
-            sums = np.add.reduceat(g, starts, dim)
+            places, starts, counts = np.unique(index, return_index=True, return_counts=True)
+            sums = add_runs(g, starts, counts, dim)
             if len(places) == n:
                 g = sums
             else:
@@ -139,6 +145,51 @@ class Gathered(Op):
         return Pick.bind(gg, indices=indices)
 
 
+def add_runs(g: Any, starts: Any, counts: Any, dim: int) -> Any:
+    """Sums of the runs of so many neighbours along the negative ``dim``."""
+    lead: Any = (...,)
+    tail = (slice(None),) * (-1 - dim)
+    most = int(counts[0])
+    if (counts == most).all():  # the usual case: every place was read as often
+        total = g[(*lead, slice(0, None, most), *tail)]
+        for i in range(1, most):
+            total = total + g[(*lead, slice(i, None, most), *tail)]
+        return total
+    return np.add.reduceat(g, starts, dim)
+
+
 def output_size(n: int, scale: float) -> int:
     """Size after scaling."""
     return math.floor(n * scale)
+
+
+class TakeEach(Op):
+    """Each sample's elements at its own places: (N, C, M) and places (N, P) give (N, C, P)."""
+
+    label = "Gather"
+
+    def eager(self, xp, input, *, places):
+        if len(input) == 1:
+            return input[0].take(places[0], 1)[None]
+        out = np.empty((*input.shape[:2], places.shape[1]), input.dtype)
+        for x, at, y in zip(input, places, out, strict=True):
+            x.take(at, 1, y, "clip")  # they are in range; only this way needs no copy
+        return out
+
+    def grad(self, g, input_spec, places):
+        return AddEach.bind(g, places=places, size=input_spec[0][2])
+
+
+class AddEach(Op):
+    """The transpose of TakeEach: elements added up where they were read, in zeros (N, C, size)."""
+
+    label = "ScatterAdd"
+
+    def eager(self, xp, g, *, places, size):
+        out = np.zeros((len(g), size, g.shape[1]), g.dtype)
+        for x, at, part in zip(out, places, g, strict=True):
+            add_rows(x, at, np.ascontiguousarray(part.T))
+        return np.ascontiguousarray(out.swapaxes(1, 2))
+
+    def grad(self, gg, places):
+        return TakeEach.bind(gg, places=places)

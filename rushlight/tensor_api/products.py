@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -396,9 +397,10 @@ def einsum(*args: Any) -> Tensor:
                 [2, 4]])
     """
     equation, operands = parse_einsum(args)
-    terms, output = einsum_terms(equation, operands)
+    terms, output = einsum_terms(equation, tuple([t._array.ndim for t in operands]))
+    check_sizes(terms, operands)
     tensors = [einsum_diagonal(t, term) for t, term in zip(operands, terms, strict=True)]
-    letters = [sorted(set(term), key=term.index) for term in terms]
+    letters = [list(dict.fromkeys(term)) for term in terms]
     result, have = tensors[0], letters[0]
     result, have = einsum_sum(
         result, have, set(output).union(*map(set, letters[1:])) if len(letters) > 1 else set(output)
@@ -409,7 +411,14 @@ def einsum(*args: Any) -> Tensor:
         )
         other, others = einsum_sum(tensors[i], letters[i], needed | set(have))
         result, have = einsum_pair(result, have, other, others, needed)
-    return result.permute([have.index(c) for c in output])
+    return arranged(result, [have.index(c) for c in output])
+
+
+def arranged(t: Tensor, order: list[int], shape: Any = None) -> Tensor:
+    """t permuted and reshaped, as far as that changes anything."""
+    if order != list(range(len(order))):
+        t = t.permute(order)
+    return t if shape is None or tuple(shape) == t._array.shape else t.reshape(shape)
 
 
 def parse_einsum(args: tuple[Any, ...]) -> tuple[str, list[Tensor]]:
@@ -436,19 +445,22 @@ def parse_einsum(args: tuple[Any, ...]) -> tuple[str, list[Tensor]]:
     return equation, list(pairs[::2])
 
 
-def einsum_terms(equation: str, operands: list[Tensor]) -> tuple[list[str], str]:
-    """One letter per dim for every operand and the output, ellipses replaced by digits."""
+@functools.lru_cache(maxsize=256)
+def einsum_terms(equation: str, dims: tuple[int, ...]) -> tuple[list[str], str]:
+    """One letter per dim for every operand and the output, ellipses replaced by digits. ``dims``:
+    how many each operand has.
+    """
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
-    if not operands:
+    if not dims:
         raise RuntimeError("einsum(): must provide at least one operand")
-    if len(terms) != len(operands):
+    if len(terms) != len(dims):
         raise RuntimeError(
-            f"einsum(): {'more' if len(terms) < len(operands) else 'fewer'} operands were "
+            f"einsum(): {'more' if len(terms) < len(dims) else 'fewer'} operands were "
             "provided than specified in the equation"
         )
     widths = []
-    for term, t in zip(terms, operands, strict=True):
+    for term, ndim in zip(terms, dims, strict=True):
         named = len(term.replace("...", ""))
         bad = [c for c in term.replace("...", "") if not (c.isalpha() and c.isascii())]
         if bad:
@@ -456,12 +468,12 @@ def einsum_terms(equation: str, operands: list[Tensor]) -> tuple[list[str], str]
                 f"einsum(): invalid subscript given: {bad[0]!r} in {equation!r}; subscripts must "
                 "be in [a-zA-Z]"
             )
-        if named > t._array.ndim or (named != t._array.ndim and "..." not in term):
+        if named > ndim or (named != ndim and "..." not in term):
             raise RuntimeError(
                 f"einsum(): the number of subscripts in the equation ({named}) does not match "
-                f"the number of dimensions ({t._array.ndim}) for {term!r}"
+                f"the number of dimensions ({ndim}) for {term!r}"
             )
-        widths.append(t._array.ndim - named)
+        widths.append(ndim - named)
     width = max([w for w, term in zip(widths, terms, strict=True) if "..." in term], default=0)
     dots = "".join([chr(0x100 + i) for i in range(width)])
     full = [
@@ -485,7 +497,6 @@ def einsum_terms(equation: str, operands: list[Tensor]) -> tuple[list[str], str]
         output = dots + "".join(
             sorted(c for c in set(joined) if joined.count(c) == 1 and c not in dots)
         )
-    check_sizes(full, operands)
     return full, output
 
 
@@ -548,22 +559,31 @@ def einsum_pair(
     summed = [c for c in la if c in lb and c not in needed]
     fa, fb = [c for c in la if c not in lb], [c for c in lb if c not in la]
     if not summed:
-        left = a.permute([la.index(c) for c in batch + fa]).reshape(
-            [size[c] for c in batch + fa] + [1] * len(fb)
+        left = arranged(
+            a,
+            [la.index(c) for c in batch + fa],
+            [size[c] for c in batch + fa] + [1] * len(fb),
         )
-        right = b.permute([lb.index(c) for c in batch + fb]).reshape(
-            [size[c] for c in batch] + [1] * len(fa) + [size[c] for c in fb]
+        right = arranged(
+            b,
+            [lb.index(c) for c in batch + fb],
+            [size[c] for c in batch] + [1] * len(fa) + [size[c] for c in fb],
         )
         return left * right, batch + fa + fb
     shape = [size[c] for c in batch]
     k = math.prod([size[c] for c in summed])
-    left = a.permute([la.index(c) for c in batch + fa + summed]).reshape(
-        [*shape, math.prod([size[c] for c in fa]), k]
+    left = arranged(
+        a,
+        [la.index(c) for c in batch + fa + summed],
+        [*shape, math.prod([size[c] for c in fa]), k],
     )
-    right = b.permute([lb.index(c) for c in batch + summed + fb]).reshape(
-        [*shape, k, math.prod([size[c] for c in fb])]
+    right = arranged(
+        b,
+        [lb.index(c) for c in batch + summed + fb],
+        [*shape, k, math.prod([size[c] for c in fb])],
     )
-    return matmul(left, right).reshape([size[c] for c in batch + fa + fb]), batch + fa + fb
+    out, free = matmul(left, right), batch + fa + fb
+    return arranged(out, list(range(out._array.ndim)), [size[c] for c in free]), free
 
 
 @method

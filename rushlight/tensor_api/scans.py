@@ -271,9 +271,8 @@ def histc(
     x = _numbers(input)
     low, high = _range(x, float(min), float(max), "torch.histc", 1.0)
     x = x[(x >= low) & (x <= high)]
-    place = ((x - x.dtype.type(low)) * (x.dtype.type(bins) / x.dtype.type(high - low))).astype(
-        np.intp
-    )
+    one = x.dtype.type
+    place = ((x - one(low)) * one(bins) / one(high - low)).astype(np.intp)
     counts = np.bincount(np.minimum(place, bins - 1), minlength=bins)
     return finished(wrap(counts.astype(d)), out)
 

@@ -26,9 +26,15 @@ HAMMING, BLACKMAN = (0.54, 0.46), (0.42, 0.5, 0.08)
 
 def cosines(n: int, span: float, weights: Sequence[float]) -> np.ndarray[Any, Any]:
     """``a0 - a1 cos(t) + a2 cos(2 t) - ...`` with t from 0 to 2 pi in ``span`` steps; n points."""
-    t = np.arange(n) * (2 * math.pi / span)
-    terms = [(-1) ** i * a * np.cos(i * t) for i, a in enumerate(weights)]
-    return np.sum(terms, axis=0)
+    k = np.arange(n)
+    half = np.cos(np.arange(int(span) // 2 + 1) * (2 * math.pi / span))
+    whole = half[np.minimum(k, int(span) - k)]  # the second half mirrors the first
+    total = np.full(n, float(weights[0]))
+    before, now = np.ones(n), whole  # cosines of multiples, by Chebyshev's recurrence
+    for i, a in enumerate(weights[1:], 1):
+        total += (-1) ** i * a * now
+        before, now = now, 2 * whole * now - before
+    return total
 
 
 def triangle(n: int, span: float) -> np.ndarray[Any, Any]:

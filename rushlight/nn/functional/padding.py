@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,7 @@ def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:
 mirrored = in_float32(gathered)
 
 
+@functools.lru_cache(maxsize=64)
 def reflected(n: int, a: int, b: int) -> np.ndarray:
     """Places to read from for padding by reflection."""
     if a >= n or b >= n:
@@ -112,11 +114,13 @@ def reflected(n: int, a: int, b: int) -> np.ndarray:
     return np.where(i >= n, 2 * (n - 1) - i, i)
 
 
+@functools.lru_cache(maxsize=64)
 def replicated(n: int, a: int, b: int) -> np.ndarray:
     """Places to read from for padding with the edge."""
     return np.clip(np.arange(-a, n + b), 0, n - 1)
 
 
+@functools.lru_cache(maxsize=64)
 def wrapped(n: int, a: int, b: int) -> np.ndarray:
     """Places to read from for padding with the other end."""
     if a > n or b > n:

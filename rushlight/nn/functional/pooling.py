@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -54,6 +55,23 @@ def windows(
 ) -> dict[str, Any]:
     """The geometry that the pooling ops take."""
     check_dims(name, input, rank)
+    given = kernel_size, stride, padding, dilation
+    hashable = [tuple(v) if v.__class__ is list else v for v in given]
+    return dict(geometry(name, input._array.shape, rank, *hashable, ceil_mode))
+
+
+@functools.lru_cache(maxsize=128, typed=True)
+def geometry(
+    name: str,
+    shape: tuple[int, ...],
+    rank: int,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+) -> dict[str, Any]:
+    """``windows`` for an input of this shape."""
     kernel = expanded(kernel_size, rank, "kernel_size", name)
     none = stride is None or (hasattr(stride, "__len__") and not len(stride))
     steps = kernel if none else expanded(stride, rank, "stride", name)
@@ -68,9 +86,7 @@ def windows(
     if min(dilations) < 1:
         raise RuntimeError(f"{name}: dilation should be greater than zero, but got {dilations}.")
     out, around, after = [], [], []
-    for n, k, s, p, d in zip(
-        input._array.shape[-rank:], kernel, steps, pads, dilations, strict=True
-    ):
+    for n, k, s, p, d in zip(shape[-rank:], kernel, steps, pads, dilations, strict=True):
         if p < 0:
             raise RuntimeError(f"{name}: pad must be non-negative, but got pad: {p}.")
         if p > ((k - 1) * d + 1) // 2:
@@ -84,8 +100,7 @@ def windows(
             o -= 1  # the last window has to start inside the input or the padding before it
         if o < 1:
             raise ShapeError(
-                f"{name}: Given input size {tuple(input._array.shape)}, the calculated output size"
-                f" {o} is too small."
+                f"{name}: Given input size {shape}, the calculated output size {o} is too small."
             )
         out.append(o)
         around.append((p, max(p, (o - 1) * s + d * (k - 1) + 1 - n - p)))

@@ -137,6 +137,9 @@ def embedding_bag(
         rows = rows * factors.unsqueeze(1)
     if mode == "max":
         return bag_maxima(rows, bag, bags)
+    if input._array.ndim == 2 and input._array.shape[1] and padding_idx is None:
+        even = rows.reshape(*input._array.shape, -1)
+        return even.sum(1) if mode == "sum" else even.mean(1)  # type: ignore[no-any-return]
     total = rows.new_zeros((bags, weight._array.shape[1])).index_add(0, wrap(bag), rows)
     if mode == "sum":
         return total

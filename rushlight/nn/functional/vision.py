@@ -17,6 +17,7 @@ from rushlight.nn.functional.pooling import adaptive_avg_pool
 from rushlight.ops import resample as R
 from rushlight.ops.fold import Fold, Unfold, window_counts
 from rushlight.ops.pool import Along
+from rushlight.ops.resample import TakeEach
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
@@ -294,8 +295,9 @@ def grid_sample(
         return bicubic_sample(input, axes, padding_mode, align_corners)
     axes = [outside(a, x[2 + i], padding_mode, align_corners) for i, a in enumerate(axes)]
     if mode == "nearest":
-        index = [wrap(np.rint(a._array).astype(np.int64)) for a in axes]
-        return read(input, index)
+        values, valid = read(input, [np.rint(a._array).astype(np.int64) for a in axes])
+        inside = valid[:, None].astype(input._array.dtype)
+        return values if valid.all() else values * wrap(inside)  # type: ignore[no-any-return]
     return linear_sample(input, axes)
 
 
@@ -327,34 +329,41 @@ def reflect(a: Tensor, low: int, high: int) -> Tensor:
     return T.where(even, rest + start, span - rest + start)
 
 
-def read(input: Tensor, index: list[Tensor]) -> Tensor:
-    """Input (N, C, *space) at integer places (N, *out); zeros outside. (N, C, *out)."""
+def read(input: Tensor, index: list[Any]) -> tuple[Tensor, Any]:
+    """Input (N, C, *space) at integer places (N, *out), and which of these are inside."""
     shape = input._array.shape
     flat: Any = 0
     valid: Any = True
-    for i, n in zip(index, shape[2:], strict=True):
-        a = i._array
+    for a, n in zip(index, shape[2:], strict=True):
         valid = valid & (a >= 0) & (a < n)
-        flat = flat * n + np.clip(a, 0, n - 1)
+        flat = flat * n + np.minimum(np.maximum(a, 0), n - 1)
     out = flat.shape[1:]
-    places = np.broadcast_to(flat.reshape(shape[0], 1, -1), (shape[0], shape[1], math.prod(out)))
-    values = input.reshape(shape[0], shape[1], -1).gather(2, wrap(np.ascontiguousarray(places)))
-    values = values.reshape(shape[0], shape[1], *out)
-    return values if valid.all() else values * wrap(valid[:, None].astype(input._array.dtype))  # type: ignore[no-any-return]
+    values = TakeEach.bind(input.reshape(shape[0], shape[1], -1), places=flat.reshape(shape[0], -1))
+    return values.reshape(shape[0], shape[1], *out), valid
+
+
+def weighted(input: Tensor, index: list[Any], weight: Any) -> Tensor:
+    """``read`` times a weight (N, *out); zero outside."""
+    values, valid = read(input, index)
+    if not valid.all():
+        weight = weight * wrap(valid.astype(input._array.dtype))
+    return values * weight.unsqueeze(1)  # type: ignore[no-any-return]
 
 
 def linear_sample(input: Tensor, axes: list[Tensor]) -> Tensor:
     """Weighted means of the neighbours of each place."""
     lows = [np.floor(a._array) for a in axes]
     shares = [a - wrap(low) for a, low in zip(axes, lows, strict=True)]
+    whole = [low.astype(np.int64) for low in lows]
+    ends = [(1 - share, share) for share in shares]
     total: Any = None
     for corner in np.ndindex(*(2,) * len(axes)):
-        index = [wrap(low.astype(np.int64) + c) for low, c in zip(lows, corner, strict=True)]
         weight: Any = None
-        for share, c in zip(shares, corner, strict=True):
-            w = share if c else 1 - share
-            weight = w if weight is None else weight * w
-        part = read(input, index) * weight.unsqueeze(1)
+        for pair, c in zip(ends, corner, strict=True):
+            weight = pair[c] if weight is None else weight * pair[c]
+        part = weighted(
+            input, [w + c if c else w for w, c in zip(whole, corner, strict=True)], weight
+        )
         total = part if total is None else total + part
     return total  # type: ignore[no-any-return]
 
@@ -371,9 +380,8 @@ def bicubic_sample(
             outside(wrap(low + (t - 1)), n, padding_mode, align_corners)
             for low, t, n in zip(lows, taps, input._array.shape[2:], strict=True)
         ]
-        index = [wrap(p._array.astype(np.int64)) for p in places]
-        weight = weights[0][taps[0]] * weights[1][taps[1]]
-        part = read(input, index) * weight.unsqueeze(1)
+        index = [p._array.astype(np.int64) for p in places]
+        part = weighted(input, index, weights[0][taps[0]] * weights[1][taps[1]])
         total = part if total is None else total + part
     return total  # type: ignore[no-any-return]
 

@@ -52,7 +52,7 @@ class Engine:
     """
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._twister: tuple[Any, Any] | None = None
         self._block = np.empty(BLOCK, np.uint32)
         self._desk = np.zeros(DESK, np.int64)
@@ -125,6 +125,19 @@ class Engine:
         if self._desk[2] != UNFILLED:
             self._next, self._filled = int(self._desk[2]), True
         self._lock.release()
+
+    def mark(self) -> tuple[Any, ...]:
+        """The place in the stream, for `rewind`; the cached normal is no part of it."""
+        _, twister = self._source()
+        return twister.state, self._block.copy(), self._filled, self._next
+
+    def rewind(self, mark: tuple[Any, ...]) -> None:
+        """Goes back to a place. The caller holds the engine since: see `holding`."""
+        self._source()[1].state, self._block[:], self._filled, self._next = mark
+
+    def holding(self) -> Any:
+        """A context in which no other thread draws."""
+        return self._lock
 
     def save(self) -> NDArray[np.uint8]:
         """The state as torch's 5056 bytes, see Note [Saved state]."""

@@ -2,7 +2,7 @@
 values: Poisson, binomial, gamma.
 
 They run element by element in Python, as torch's do in C, with every uniform taken in the same
-order.
+order; gamma values of many elements also in bulk.
 
 References: Hoermann, 1993, "The transformed rejection method for generating Poisson random
 variables" (PTRS) and "The generation of binomial random variates" (BTRS); Marsaglia and Tsang,
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rushlight import dtypes
 from rushlight.core.mt19937 import Engine
+from rushlight.core.sampling import libm
 
 Array = NDArray[Any]
 
@@ -28,22 +29,31 @@ _SQUEEZE = float(np.float32(0.0331))
 
 
 class Uniforms:
-    """Uniform doubles one by one, taken from the engine in advance as far as they are sure to be
-    used.
-
-    Args:
-        engine: where they come from.
-        owed: how many the caller will surely still take; the caller lowers it as it goes.
+    """Uniform doubles one by one. They are drawn from the engine many at a time; leaving the
+    context gives back those that were not taken.
     """
 
-    def __init__(self, engine: Engine, owed: int) -> None:
-        self.engine, self.owed = engine, owed
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self._values: list[float] = []
+        self._drawn, self._next = 0, 64
+
+    def __enter__(self) -> Uniforms:
+        self.engine.holding().acquire()
+        self._mark = self.engine.mark()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._values:
+            self.engine.rewind(self._mark)
+            self.engine.doubles(self._drawn - len(self._values))
+        self.engine.holding().release()
 
     def __call__(self) -> float:
         if not self._values:
-            take = min(max(self.owed, 1), _AHEAD)
-            self._values = self.engine.doubles(take)[::-1].tolist()
+            self._values = self.engine.doubles(self._next)[::-1].tolist()
+            self._drawn += self._next
+            self._next = min(2 * self._next, _AHEAD)
         return self._values.pop()
 
     def normal(self) -> float:
@@ -61,18 +71,18 @@ class Uniforms:
 
 def poisson(engine: Engine, rates: Array) -> NDArray[np.float64]:
     """Poisson counts for flat non-negative `rates`."""
-    values = rates.astype(np.float64).tolist()
-    uniforms = Uniforms(engine, sum(rate > 0 for rate in values))
-    out = np.empty(len(values))
-    for i, rate in enumerate(values):
-        if rate > 0:
-            out[i] = (
-                _poisson_large(rate, uniforms) if rate >= 10 else _poisson_small(rate, uniforms)
-            )
-            uniforms.owed -= 1
-        else:
-            out[i] = 0.0
-    return out
+    with Uniforms(engine) as uniforms:
+        return np.array(
+            [
+                0
+                if not rate > 0
+                else _poisson_large(rate, uniforms)
+                if rate >= 10
+                else _poisson_small(rate, uniforms)
+                for rate in rates.tolist()
+            ],
+            np.float64,
+        )
 
 
 def _poisson_small(rate: float, uniform: Uniforms) -> int:
@@ -106,26 +116,17 @@ def _poisson_large(rate: float, uniform: Uniforms) -> int:
 
 def binomial(engine: Engine, counts: Array, probabilities: Array) -> NDArray[np.float64]:
     """Successes out of flat `counts` trials with flat `probabilities`, one by one."""
-    pairs = list(
-        zip(
-            counts.astype(np.float64).tolist(),
-            probabilities.astype(np.float64).tolist(),
-            strict=True,
-        )
-    )
-    uniforms = Uniforms(engine, sum(n > 0 and 0 < p < 1 for n, p in pairs))
-    out = np.empty(len(pairs))
-    for i, (n, p) in enumerate(pairs):
-        if n <= 0 or p <= 0:
-            out[i] = 0.0
-        elif p >= 1:
-            out[i] = n
-        elif p != p:
-            out[i] = p
-        else:
-            out[i] = _successes(n, p, uniforms) if p <= 0.5 else n - _successes(n, 1 - p, uniforms)
-            uniforms.owed -= 1
-    return out
+    pairs = zip(counts.tolist(), probabilities.tolist(), strict=True)
+    with Uniforms(engine) as uniforms:
+        return np.array([_binomial(n, p, uniforms) for n, p in pairs], np.float64)
+
+
+def _binomial(n: float, p: float, uniforms: Uniforms) -> float:
+    if n <= 0 or p <= 0:
+        return 0.0
+    if not p < 1:
+        return n if p >= 1 else p  # p is nan
+    return _successes(n, p, uniforms) if p <= 0.5 else n - _successes(n, 1 - p, uniforms)
 
 
 def _successes(n: float, p: float, uniform: Uniforms) -> int:
@@ -196,21 +197,27 @@ def stirling_error(k: float) -> float:
 
 def standard_gamma(engine: Engine, shapes: Array) -> NDArray[np.float64]:
     """Gamma values of scale 1 for flat shapes >= 0; float32 ones are prepared in float32."""
-    uniforms = Uniforms(engine, 0)
-    single = shapes.dtype is dtypes.float32
-    return np.array([_gamma(alpha, single, uniforms) for alpha in shapes.tolist()], np.float64)
+    work = np.float32 if shapes.dtype is dtypes.float32 else np.float64
+    shapes = shapes.astype(work, copy=False)
+    small = shapes < 1
+    with np.errstate(divide="ignore"):
+        powers = np.where(small, work(1) / shapes, 0).tolist()
+    d = np.where(small, shapes + work(1), shapes) - work(_THIRD)
+    d = d.astype(np.float64)
+    c = 1 / np.sqrt(9 * d)
+    # nearer to shape 1 too many trials take no uniform
+    if d.size >= 32 and d.min() >= 1 and not small.any():
+        return _gammas(engine, d, c)
+    pairs = zip(powers, d.tolist(), c.tolist(), strict=True)
+    with Uniforms(engine) as uniforms:
+        return np.array([_gamma(power, d, c, uniforms) for power, d, c in pairs], np.float64)
 
 
-def _gamma(alpha: float, single: bool, uniforms: Uniforms) -> float:
-    scale = 1.0
-    if alpha < 1:
-        if alpha == 0:
-            return 0.0
-        power = float(np.float32(1) / np.float32(alpha)) if single else 1 / alpha
-        scale = float((1 - uniforms()) ** power)
-        alpha = float(np.float32(alpha) + np.float32(1)) if single else alpha + 1
-    d = float(np.float32(alpha) - np.float32(_THIRD)) if single else alpha - _THIRD
-    c = 1 / math.sqrt(9 * d)
+def _gamma(power: float, d: float, c: float, uniforms: Uniforms) -> float:
+    """A value of shape d + 1/3; unless `power` is 0, one of shape 1 / power, that much below."""
+    if power == math.inf:
+        return 0.0
+    scale = (1 - uniforms()) ** power if power else 1.0
     while True:
         x = uniforms.normal()
         y = 1 + c * x
@@ -221,6 +228,72 @@ def _gamma(alpha: float, single: bool, uniforms: Uniforms) -> float:
         square = x * x
         if u < 1 - _SQUEEZE * square * square or _log(u) < 0.5 * square + d * (1 - v + math.log(v)):
             return scale * d * v
+
+
+# Note [Gamma values in bulk]
+# A trial takes a normal and a uniform; it is accepted or not. As long as normals do not make y
+# negative, which takes no uniform, the trials' places in the stream are known: one double each, and
+# two more in front of every other one, for a pair of normals. Only whose trial one is depends on
+# which before it were accepted. That is guessed and corrected until it holds: a trial's element is
+# right as soon as all before it are, and few verdicts depend on the element.
+
+
+def _gammas(engine: Engine, d: Array, c: Array) -> NDArray[np.float64]:
+    """`_gamma` of many elements whose shapes are all above 1."""
+    out = np.empty(d.size)
+    done, size = 0, _AHEAD if d.min() == d.max() else _AHEAD // 4
+    with engine.holding():
+        while done < d.size:
+            part = slice(done, done + size)
+            done += _gamma_trials(engine, d[part], c[part], out[part])
+    return out
+
+
+def _gamma_trials(engine: Engine, d: Array, c: Array, out: Array) -> int:
+    """Fills `out` as far as trials in known places go, see Note [Gamma values in bulk]; how far."""
+    count = d.size + d.size // 16 + 8
+    mark, cached = engine.mark(), engine.cached_normal
+    fresh = np.arange(count) % 2 == (cached is not None)  # whether a trial draws two normals
+    ends = np.cumsum(np.where(fresh, 3, 1))
+    stream = engine.doubles(int(ends[-1]))
+    x, second = np.empty(count), np.empty(count)
+    angle, radius = stream[ends[fresh] - 3], stream[ends[fresh] - 2]
+    angle *= 2 * math.pi
+    radius = np.sqrt(-2.0 * libm(math.log1p, -radius))
+    x[fresh], second[fresh] = radius * libm(math.cos, angle), radius * libm(math.sin, angle)
+    x[1:][fresh[:-1]] = second[:-1][fresh[:-1]]
+    if cached is not None:
+        x[0] = cached
+    v, y, accepted, element = _verdicts(x, 1 - stream[ends - 1], d, c)
+    # where to stop: the trial that fills the last place, or one without a uniform
+    full = np.flatnonzero(accepted.cumsum() == d.size)[:1]
+    short = np.flatnonzero(y <= 0)[:1]
+    last = int(min([*full, *short, count - 1]))
+    taken = accepted[: last + 1]
+    values = (d[element] * v)[: last + 1][taken]
+    out[: values.size] = values
+    engine.rewind(mark)
+    engine.doubles(int(ends[last]) - int(y[last] <= 0))
+    engine.cached_normal = float(second[last]) if fresh[last] else None
+    return values.size
+
+
+def _verdicts(x: Array, u: Array, d: Array, c: Array) -> tuple[Array, Array, Array, Array]:
+    """For each trial v and y, whether it is accepted, and whose it is."""
+    square = x * x
+    sure = u < 1 - _SQUEEZE * square * square
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_u = np.log(u)
+        element = np.minimum(np.arange(x.size), d.size - 1)
+        while True:
+            y = 1 + c[element] * x
+            v = y * y * y
+            bound = 0.5 * square + d[element] * (1 - v + np.log(v))
+            accepted = (y > 0) & (sure | (log_u < bound))
+            found = np.minimum(accepted.cumsum() - accepted, d.size - 1)
+            if np.array_equal(found, element):
+                return v, y, accepted, element
+            element = found
 
 
 def dirichlet(engine: Engine, shapes: Array) -> NDArray[np.float64]:

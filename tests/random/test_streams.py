@@ -232,6 +232,25 @@ def test_gamma_and_dirichlet(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("before", ["t.rand(1)", "t.randn(3)"])
+@pytest.mark.parametrize("low", [0.4, 1.0, 1.4, 5.0])
+@pytest.mark.parametrize("width", [0, 3, 100])
+def test_gamma_in_bulk(width, low, before, dtype):
+    from rushlight.tensor_api.random_samples import _standard_gamma
+
+    for count in (31, 32, 5000):
+        shapes = (low + np.random.RandomState(count).rand(count) * width).astype(dtype)
+        results = []
+        for t, sample in ((torch, torch._standard_gamma), (rl, _standard_gamma)):
+            t.manual_seed(count)
+            eval(before, {"t": t})
+            values = sample(t.from_numpy(shapes)).numpy()
+            results.append((values, t.get_rng_state().numpy(), t.randn(1).numpy()))
+        for expected, found in zip(*results, strict=True):
+            np.testing.assert_array_equal(expected, found)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("replacement", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 10])
 def test_multinomial(count, replacement, dtype):

@@ -301,8 +301,32 @@ def flatten(x: Any, tensors: list[Any]) -> Any:
 def disable(
     fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None
 ) -> Any:
-    """Keep a function out of compilation: it runs eagerly."""
-    return fn if fn is not None else lambda f: f
+    """Keep a function out of compilation. A compiled function that calls it runs eagerly as a
+    whole.
+
+    Args:
+        fn: the function; when left out, a decorator is returned.
+        recursive: accepted for programs that pass it.
+        reason: why, for the warning of the compiled function.
+
+    Example:
+        >>> import rushlight as torch
+        >>> @torch.compiler.disable
+        ... def log(x):
+        ...     print(x.shape)
+    """
+    if fn is None:
+        return lambda f: disable(f, recursive, reason=reason)
+    because = "" if reason is None else f" ({reason})"
+
+    @functools.wraps(fn)
+    def kept_out(*args: Any, **kwargs: Any) -> Any:
+        if state.busy and modes.trace is not None:
+            name = getattr(fn, "__qualname__", repr(fn))
+            modes.trace.fail(f"it calls {name}, which is kept out of compilation{because}")
+        return fn(*args, **kwargs)
+
+    return kept_out
 
 
 def is_compiling() -> bool:

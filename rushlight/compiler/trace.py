@@ -151,11 +151,15 @@ class Trace:
 
     def refuse(self, what: str) -> None:
         """Python needs a value."""
+        self.fail(
+            f"{what} at {_users_line()} needs a value while tracing; return the "
+            "tensor and read it outside"
+        )
+
+    def fail(self, why: str) -> None:
+        """The call cannot be captured; the first reason counts."""
         if self.failure is None:
-            self.failure = (
-                f"{what} at {_users_line()} needs a value while tracing; return the "
-                "tensor and read it outside"
-            )
+            self.failure = why
 
     def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
         """An op made new tensors."""

@@ -420,3 +420,18 @@ def test_numbers_that_an_optimizer_computes():
         return step, lambda: [w, optimizer.state[w]["mu_product"]]
 
     agree(make, ONES)
+
+
+def test_a_disabled_function_keeps_its_caller_eager():
+    seen = []
+
+    @rl.compiler.disable(reason="it takes notes")
+    def note(x):
+        seen.append(x.shape)
+        return x
+
+    run = rl.compile(lambda x: note(x) * 2)
+    with pytest.warns(UserWarning, match="note, which is kept out of compilation .it takes notes"):
+        for _ in range(5):
+            run(rl.ones(2))
+    assert len(seen) == 5

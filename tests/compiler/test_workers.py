@@ -1,7 +1,10 @@
 """Programs on several threads: the same bits, none left running, none lost by a fork."""
 
 import os
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -94,3 +97,29 @@ def test_workers_are_ended_when_fewer_are_asked_for(threads):
     threads(2)
     result(b, native)
     assert alive() == 1
+
+
+def test_idle_workers_sleep(threads):
+    from rushlight.compiler.backends.llvm import workers
+
+    threads(2)
+    b, native = program((257, 1000))
+    result(b, native)
+    (worker,) = workers.pool().workers
+    deadline = time.monotonic() + 20
+    while not worker.asleep and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert worker.asleep
+    used = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - used < 0.15
+
+
+def test_a_process_with_workers_ends_by_itself():
+    code = (
+        "import rushlight as rl; rl.set_num_threads(2)\n"
+        "f = rl.compile(lambda x: (x.exp(), x.sin()))\n"
+        "x = rl.ones(300, 1000)\n[f(x) for _ in range(4)]\nprint('done')"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (out.returncode, out.stdout.strip(), out.stderr) == (0, "done", "")

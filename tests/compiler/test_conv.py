@@ -49,6 +49,8 @@ CONVOLUTIONS = {
     "tiles, stride": (16, 48, 1, 3, (16, 16), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
     "odd tiles, stride": (32, 16, 1, 9, (13, 21), (3, 3), (2, 2), ((2, 2), (0, 1)), (1, 1)),
     "strips, stride": (32, 32, 1, 1, (70, 81), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    "tiles, 5x5": (16, 48, 1, 3, (12, 8), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
+    "strips, 5x5": (32, 16, 1, 1, (31, 40), (5, 5), (1, 1), ((0, 4), (1, 2)), (1, 1)),
 }
 # those that are made of transforms, with vectors of either width
 TRANSFORMED = (
@@ -60,6 +62,8 @@ TRANSFORMED = (
     "tiles, stride",
     "odd tiles, stride",
     "strips, stride",
+    "tiles, 5x5",
+    "strips, 5x5",
 )
 # vectors hold images
 BATCHED = (

@@ -1,4 +1,4 @@
-"""Convolution with 3x3 taps as products of Winograd's transforms: see ``winograd``.
+"""Convolution with 3x3 or 5x5 taps as products of Winograd's transforms: see ``winograd``.
 
 A unit of work is a block of tiles: some images, or some rows of tiles of one. Its transforms are
 kept in scratch memory as (point, tile, channel), and each point becomes a small product, a panel of
@@ -21,6 +21,7 @@ from rushlight.compiler.backends.llvm.tiles import Tile, tile, tile_rows
 from rushlight.compiler.backends.llvm.turn import write_copy, write_put
 from rushlight.compiler.backends.llvm.winograd import (
     BACK,
+    FIVE,
     KINDS,
     ONE,
     TWO,
@@ -31,10 +32,6 @@ from rushlight.compiler.backends.llvm.winograd import (
     flat,
     points,
     squared,
-    taps,
-    taps_six,
-    weigh,
-    weigh_nine,
 )
 from rushlight.compiler.graph import Node
 
@@ -214,7 +211,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the 3x3 weights of row m and channel k lie: at ``m * row + k * channel``. ``flipped``:
+    """Where the weights of row m and channel k lie: at ``m * row + k * channel``. ``flipped``:
     the last tap is the first.
     """
 
@@ -265,13 +262,16 @@ class Forward:
 
         def channel(k: Number, _: list[str]) -> None:
             w, square = f.at("%w", f.mul(k, self.w.channel)), []
-            for first in range(0, 9, f.lanes):
-                n = min(f.lanes, 9 - first)
+            side = self.s.scheme.kernel
+            for first in range(0, side * side, f.lanes):
+                n = min(f.lanes, side * side - first)
                 lines = [f.load(f.at(w, r * self.w.row + first), n) for r in range(f.lanes)]
                 square += f.transposed(lines)[:n]
             if self.w.flipped:
                 square.reverse()
-            found = squared(f, self.s.scheme.weigh, [square[i : i + 3] for i in (0, 3, 6)])
+            found = squared(
+                f, self.s.scheme.weigh, [square[i * side : (i + 1) * side] for i in range(side)]
+            )
             u = f.at("%u", f.mul(k, self.u.row))
             for at, value in enumerate(flat(found)):
                 f.store(f.at(u, at * self.u.step), value)
@@ -393,7 +393,7 @@ class Gradient:
             Reader(f, plane, block, kind, to, scratch)
             for plane, kind, to in (
                 (s.source, s.scheme.spread, self.v),
-                (s.result, weigh if s.scheme is ONE else weigh_nine, self.g),
+                (s.result, s.scheme.weigh_outputs, self.g),
             )
         ]
         v, h = [scratch.take(f, s.scheme.points * a.step) for a in (self.v, self.g)]
@@ -462,14 +462,14 @@ class Gradient:
                         [f.plus(a, b) for a, b in zip(p, q, strict=True)]
                         for p, q in zip(total, more, strict=True)
                     ]
-                found = flat(squared(f, taps if s.scheme is ONE else taps_six, total))
+                found = flat(squared(f, s.scheme.taps, total))
                 row = f.add(f.mul(j, s.width), h * f.lanes)
-                to = f.at(w, f.mul(f.add(f.mul(row, channels), c), 9))
-                for first in range(0, 9, f.lanes):
+                to = f.at(w, f.mul(f.add(f.mul(row, channels), c), len(found)))
+                for first in range(0, len(found), f.lanes):
                     some = found[first : first + f.lanes]
                     lines = f.transposed(some + ["zeroinitializer"] * (f.lanes - len(some)))
                     for r, line in enumerate(lines):
-                        f.store(f.at(to, r * channels * 9 + first), line, len(some))
+                        f.store(f.at(to, r * channels * len(found) + first), line, len(some))
 
         def panel(j: Number, _: list[str]) -> None:
             def channel(c: Number, _: list[str]) -> None:
@@ -498,14 +498,13 @@ def is_first(f: Code, s: Scheme, k: Number) -> str:
 
 def sizes(s: Shape, op: str, lanes: int) -> Sizes:
     """The sizes of a convolution, or of one of its gradients."""
-    stride = s.stride[0]
+    scheme = TWO if s.stride[0] == 2 else FIVE if s.kernel[0] == 5 else ONE
     if op != "ConvInput":
-        scheme = ONE if stride == 1 else TWO
         return Sizes(
             s.n, plane(s.inner, s.space, s.before, s.out, scheme), s.outer, s.out, scheme, lanes
         )
-    scheme, before = ONE, (2 - s.before[0], 2 - s.before[1])
-    if stride == 2:
+    before = scheme.kernel - 1 - s.before[0], scheme.kernel - 1 - s.before[1]
+    if scheme is TWO:
         scheme = BACK[s.before[0] % 2]
         before = ((2 - s.before[0]) // 2, (2 - s.before[1]) // 2)
     return Sizes(
@@ -520,11 +519,13 @@ def plane(channels: int, space: Pair, before: Pair, out: Pair, s: Scheme) -> Pla
 
 
 def suits(s: Shape, node: Node, width: int) -> bool:
-    """Whether a convolution is one of 3x3 taps that has enough of everything."""
+    """Whether there are transforms for a convolution, and it has enough of everything."""
     d, op = node.outputs[0].dtype, type(node.op).__name__
-    if (s.kernel, s.dilation, s.groups) != ((3, 3), (1, 1), 1) or d != np.float32:
+    if (s.dilation, s.groups) != ((1, 1), 1) or d != np.float32:
         return False
-    if s.stride not in ((1, 1), (2, 2)):
+    if (s.kernel[0], s.stride[0]) not in ((3, 1), (3, 2), (5, 1)):
+        return False
+    if s.kernel[0] != s.kernel[1] or s.stride[0] != s.stride[1]:
         return False
     if s.stride == (2, 2) and op == "ConvInput" and (s.before[0] - s.before[1]) % 2:
         return False
@@ -549,10 +550,8 @@ def pays(s: Sizes, op: str) -> bool:
     """
     tiles = s.images * s.source.high * s.source.wide
     places = s.images * s.out[0] * s.out[1]
-    if s.scheme is ONE:
-        direct = 0.02 * 9 * places
-    else:
-        direct = 0.03 * 9 * (places if s.scheme is TWO else places / 4)
+    products = s.scheme.kernel**2 * (places / 4 if s.scheme in BACK else places)
+    direct = (0.02 if s.scheme.side == KINDS else 0.03) * products
     saved = direct - 0.02 * s.scheme.points * tiles
     images = s.scheme.points / 12 * tiles * (1 / s.source.channels + 1 / s.outputs)
     weights = 2 + s.source.channels * s.outputs / 25_000
@@ -567,7 +566,10 @@ def launches(s: Shape, node: Node, width: int) -> list[Launch]:
     cost = 0.02 * z.scheme.points * s.n * z.source.high * z.source.wide * s.inner * s.outer
     if kind == "ConvWeight":
         return gradient_launches(z, width, cost)
-    weights = Weights(9, s.inner * 9, True) if kind == "ConvInput" else Weights(s.inner * 9, 9)
+    taps = len(s.taps)
+    weights = Weights(taps, s.inner * taps, True)
+    if kind == "Conv":
+        weights = Weights(s.inner * taps, taps)
     return forward_launches(z, weights, width, given, cost)
 
 

@@ -1,8 +1,9 @@
-"""Winograd's convolution with 3x3 taps: tiles of 4x4 outputs by products of transforms.
+"""Winograd's convolution: tiles of outputs by products of transforms.
 
 ``y = A' [(G w G') * (B' x B)] A`` for each tile of stride 1, where transforms have 6x6 points: a
-sum over channels is 36 matrix products, with a fourth of the multiplications. The gradient of the
-weights is the same with the parts of taps and outputs exchanged.
+sum over channels is 36 matrix products. Tiles have 4x4 outputs of 3x3 taps, a fourth of the
+multiplications, or 2x2 outputs of 5x5 taps, 36 for 100. The gradient of the weights is the same
+with the parts of taps and outputs exchanged.
 
 With stride 2, the outer taps of each dim meet every other input, which takes 5 points for 4
 outputs, and the middle tap meets the rest, which are points as they are: 9x9 points, 81
@@ -66,20 +67,24 @@ def spread(f: Code, x: Vectors) -> Vectors:
 
 
 def weigh(f: Code, w: Vectors) -> Vectors:
-    """``G w``: 6 points of 3 taps, or of 4 outputs' gradients."""
+    """``G w``: 6 points of taps, or of outputs' gradients."""
+
+    def total(p: float, scale: float, some: range) -> str:
+        value = times(f, p ** some[0] * scale, w[some[0]])
+        for i in some[1:]:
+            value = plus_times(f, p**i * scale, w[i], value)
+        return value
+
     result = [times(f, 1 / (A * A * B * B), w[0])]
     for p, q in ((A, B), (B, A)):
         scale = 1 / (2 * p * p * (p * p - q * q))
-        even = plus_times(f, p * p * scale, w[2], times(f, scale, w[0]))
-        odd = times(f, p * scale, w[1])
-        if len(w) == 4:
-            odd = plus_times(f, p**3 * scale, w[3], odd)
+        even, odd = [total(p, scale, range(i, len(w), 2)) for i in (0, 1)]
         result += [f.plus(even, odd), minus(f, even, odd)]
     return [*result, w[-1]]
 
 
 def collect(f: Code, m: Vectors, count: int) -> Vectors:
-    """``A' m``: 4 outputs, or 3 taps."""
+    """``A' m``: outputs, or taps."""
     sums = [f.plus(m[1], m[2]), f.plus(m[3], m[4])]
     gaps = [minus(f, m[1], m[2]), minus(f, m[3], m[4])]
     result = [f.plus(f.plus(sums[0], sums[1]), m[0])]
@@ -90,14 +95,9 @@ def collect(f: Code, m: Vectors, count: int) -> Vectors:
     return result
 
 
-def outputs(f: Code, m: Vectors) -> Vectors:
-    """4 outputs."""
-    return collect(f, m, 4)
-
-
-def taps(f: Code, m: Vectors) -> Vectors:
-    """3 taps."""
-    return collect(f, m, 3)
+def collecting(count: int) -> Transform:
+    """``collect`` of so many."""
+    return lambda f, m: collect(f, m, count)
 
 
 # Stride 2. Five points are those of two taps.
@@ -183,12 +183,18 @@ def inputs_even(f: Code, m: Vectors) -> Vectors:
     return [x for pair in zip(collect_five(f, m[:5], 4), m[5:], strict=True) for x in pair]
 
 
+THREE_TAPS = collecting(3)
+
+
 @dataclass(frozen=True)
 class Scheme:
     """A way to compute tiles: ``side`` points in each dim, from tiles of ``tile`` rows that begin
-    ``step`` rows apart, to tiles of ``result`` rows.
+    ``step`` rows apart, to tiles of ``result`` rows, with ``kernel`` taps.
+
+    ``weigh_outputs`` and ``taps`` belong to the gradient of the weights.
     """
 
+    kernel: int
     side: int
     tile: int
     step: int
@@ -196,23 +202,22 @@ class Scheme:
     spread: Transform
     weigh: Transform
     collect: Transform
+    weigh_outputs: Transform = weigh
+    taps: Transform = THREE_TAPS
 
     @property
     def points(self) -> int:
         """Points of a tile."""
         return self.side * self.side
 
-    def kind(self, i: int) -> int:
-        """Which kind of weights a point of one dim has."""
-        return min(i, KINDS - 1)
 
-
-ONE = Scheme(6, 6, 4, 4, spread, weigh, outputs)
-TWO = Scheme(9, 9, 8, 4, spread_nine, weigh_six, outputs_nine)
-# the gradient of the input, by the padding's last bit
+ONE = Scheme(3, 6, 6, 4, 4, spread, weigh, collecting(4))
+FIVE = Scheme(5, 6, 6, 2, 2, spread, weigh, collecting(2), weigh, collecting(5))
+TWO = Scheme(3, 9, 9, 8, 4, spread_nine, weigh_six, outputs_nine, weigh_nine, taps_six)
+# the gradient of the input with stride 2, by the padding's last bit
 BACK = (
-    Scheme(9, 5, 4, 8, spread_even, weigh_six, inputs_even),
-    Scheme(9, 5, 4, 8, spread_odd, weigh_six, inputs_odd),
+    Scheme(3, 9, 5, 4, 8, spread_even, weigh_six, inputs_even),
+    Scheme(3, 9, 5, 4, 8, spread_odd, weigh_six, inputs_odd),
 )
 
 

@@ -1,11 +1,13 @@
 """Kernels for eager code: what ``core.native`` offers, and who computes it.
 
-A kernel serves all arrays of some dtypes, of whatever size. It is made at the first call that can
-use it; what has none is remembered too.
+An elementwise kernel serves all arrays of some dtypes, of whatever size. Any other op becomes a
+program for its inputs' shapes. Both are made at the first call that can use them; what has none is
+remembered too.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,18 +15,24 @@ from numpy import ndarray
 
 from rushlight.compiler import pipeline
 from rushlight.compiler.formulas import formula
-from rushlight.compiler.graph import Graph, Node
-from rushlight.compiler.loops import Kernel, Store, Table, axis_index
+from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.compiler.loops import Affine, Kernel, Store, Table, axis_index
+from rushlight.compiler.memory import CommonRoom, address
+from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, NATIVE, Scalar, UnsupportedError
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.op import Elementwise, Op
+from rushlight.ops.reduce import Mean, Sum
+from rushlight.ops.view import Permute
 
 MOST = 1024  # kernels in the table
+PROGRAMS = 512  # of one op
 VARIANTS = 8  # kernels of one op and dtypes: they differ in parameters, which are constants in them
 PLAIN = frozenset((float, int, bool, str, type(None)))
 NUMBERS = frozenset((float, int, bool))
 EXACT = 2**53  # integers up to here are float64 numbers
 
+room = CommonRoom()
 _table: dict[Any, Any] = {}
 _variants: dict[Any, int] = {}
 
@@ -38,7 +46,9 @@ def find(op: Op, arrays: Any, params: dict[str, Any]) -> Any:
     """What ``op.eager`` would return for the arrays, in new memory; or None."""
     if isinstance(op, Elementwise):
         return elementwise(op, arrays, params)
-    return None
+    if op is Sum.instance or op is Mean.instance:
+        return total(op, arrays[0], **params)
+    return whole(op, arrays, params)
 
 
 def frozen(value: Any) -> Any:
@@ -55,14 +65,10 @@ def frozen(value: Any) -> Any:
     raise TypeError(f"{kind} in a kernel's parameters")
 
 
-def made(key: Any, family: Any, make: Any) -> Any:
-    """The table's entry for a key; made if it is new and its family is not too large."""
-    try:
-        return _table[key]
-    except KeyError:
-        pass
+def made(key: Any, family: Any, most: int, make: Any) -> Any:
+    """A new entry of the table, None if its family has ``most`` already."""
     count = _variants[family] = _variants.get(family, 0) + 1
-    entry = make() if count <= VARIANTS else None
+    entry = make() if count <= most else None
     while len(_table) >= MOST:
         del _table[next(iter(_table))]
     _table[key] = entry
@@ -98,7 +104,7 @@ def elementwise(op: Elementwise, elements: Any, params: dict[str, Any]) -> Any:
         key = family
     entry = _table.get(key, key)
     if entry is key:
-        entry = made(key, family, lambda: flat_kernel(op, kinds, params))
+        entry = made(key, family, VARIANTS, lambda: flat_kernel(op, kinds, params))
     if entry is None:
         return None
     kernel, d = entry
@@ -157,3 +163,119 @@ def flat_kernel(op: Elementwise, kinds: list[Any], params: dict[str, Any]) -> An
     names = {v.number: k for k, v in enumerate((*values, out))}
     sizes = [0 if k is None else k.itemsize for k in kinds]
     return Flat(kernel, names, [*sizes, d.itemsize]), d
+
+
+# Other ops
+
+ROW = 4096  # elements that are added up in one go
+LONGEST = 1 << 16  # elements along the last dims: sums of more lose digits
+
+
+def total(op: Op, x: ndarray[Any, Any], dim: Any, keepdim: bool) -> Any:
+    """Sums and means: those of everything as the sum of sums of rows, so that digits are kept."""
+    dims = range(x.ndim) if dim is None else dim
+    if math.prod([x.shape[d] for d in dims]) < x.size:
+        last = [n for d, n in enumerate(x.shape) if d in dims and d >= x.ndim - len(dims)]
+        short = math.prod(last) <= LONGEST
+        return whole(op, (x,), {"dim": dim, "keepdim": keepdim}) if short else None
+    whole_rows = x.size >= ROW and (x.flags.c_contiguous or x.flags.f_contiguous)
+    if x.dtype not in FLOATS or not whole_rows:
+        return None
+    flat = x.reshape(-1, order="A")
+    add = _table.get((op, x.dtype)) or _table.setdefault((op, x.dtype), row_sums(x.dtype))
+    count = x.size // ROW
+    sums = np.empty(count + 1, x.dtype)
+    sums[count] = np.add.reduce(flat[count * ROW :])
+    add(add.block(*[address((flat, sums)[k]) for k in add.operands]), count)
+    kept = [1 for d in range(x.ndim) if keepdim or d not in dims]
+    out = np.empty(kept, x.dtype)
+    out[...] = np.add.reduce(sums)
+    if op is Mean.instance:
+        out /= x.size
+    return out
+
+
+def row_sums(d: np.dtype[Any]) -> Any:
+    """The kernel that adds up rows of an array: operand 0 to operand 1."""
+    from rushlight.compiler.backends.llvm.calls import HUGE, Units
+
+    table = Table()
+    x = table.make("load", d, (), (0, Affine(0, ((0, ROW), (1, 1)))))
+    graph = Graph()
+    out = graph.value((), d)
+    kernel = Kernel({0: HUGE, 1: ROW}, [0], [1])
+    kernel.stores.append(Store(out, axis_index(0), table.make("reduce", d, (x,), "sum")))
+    return Units(kernel)
+
+
+def by_memory(x: ndarray[Any, Any]) -> tuple[ndarray[Any, Any], tuple[int, ...] | None]:
+    """The array with its dims in the order in which they lie in memory, and how to turn it back;
+    None for what is as it was, or has gaps.
+    """
+    if x.flags.c_contiguous:
+        return x, None
+    strides = x.strides
+    order = sorted(range(x.ndim), key=lambda d: -strides[d])
+    turned = x.transpose(order)
+    if not turned.flags.c_contiguous:
+        return x, None
+    return turned, tuple([order.index(d) for d in range(x.ndim)])
+
+
+def whole(op: Op, operands: Any, params: dict[str, Any]) -> Any:
+    """The result, or results, of an op for arrays and None."""
+    arrays: list[Any] = []
+    specs: list[Any] = []
+    for x in operands:
+        if x is None:
+            specs.append(None)
+            continue
+        y, order = by_memory(x)
+        arrays.append(y)
+        specs.append((x.shape, x.dtype, order))
+    try:
+        key = (op, *specs, frozen(params))
+    except TypeError:
+        return None
+    entry = _table.get(key, key)
+    if entry is key:
+        entry = made(key, op, PROGRAMS, lambda: program(op, operands, specs, params))
+    if entry is None:
+        return None
+    outputs = empty_outputs(entry.graph)
+    if not entry.attempt(arrays, outputs):
+        return None
+    return outputs if len(outputs) > 1 else outputs[0]
+
+
+def program(op: Op, operands: Any, specs: list[Any], params: dict[str, Any]) -> Any:
+    """A program of one op; None where some of it would be left to NumPy."""
+    if not all([x is None or x.dtype in NATIVE for x in operands]):
+        return None
+    results = op.eager(np, *operands, **params)
+    results = results if results.__class__ in (tuple, list) else (np.asarray(results),)
+    graph = Graph()
+    values: list[Any] = []
+    for spec in specs:
+        if spec is None:
+            values.append(None)
+            continue
+        shape, d, order = spec
+        if order is None:
+            values.append(argument(graph, shape, d))
+            continue
+        back = [order.index(k) for k in range(len(order))]
+        given = argument(graph, tuple([shape[k] for k in back]), d)
+        values.append(graph.value(shape, d))
+        graph.nodes.append(Node(Permute.instance, [given], {"dims": order}, [values[-1]]))
+    graph.results = [graph.value(r.shape, r.dtype) for r in results]
+    graph.nodes.append(Node(op, values, params, list(graph.results)))
+    built = pipeline.build(graph, room=room)
+    return built if built.native_only else None  # type: ignore[attr-defined]
+
+
+def argument(graph: Graph, shape: tuple[int, ...], d: Any) -> Value:
+    """One more input."""
+    value = graph.value(shape, d)
+    graph.inputs.append(Input(value, "argument", len(graph.inputs)))
+    return value

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import math
 import platform
+import threading
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,37 @@ def aligned(size: int) -> np.ndarray[Any, Any]:
     storage = np.zeros(size + ALIGNMENT, np.uint8)
     start = -address(storage) % ALIGNMENT
     return storage[start : start + size]
+
+
+class Room:
+    """Where a program's own memory comes from: its arena, each thread's scratch memory, and what
+    the launches of a step share.
+    """
+
+    def take(self, purpose: str, size: int) -> np.ndarray[Any, Any]:
+        """So many bytes that begin at a cache line."""
+        return aligned(size)
+
+    def lock(self) -> threading.Lock:
+        """What is held while a program runs in this memory."""
+        return threading.Lock()
+
+
+class CommonRoom(Room):
+    """The same memory for programs that run one at a time."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, np.ndarray[Any, Any]] = {}
+        self.common = threading.Lock()
+
+    def take(self, purpose: str, size: int) -> np.ndarray[Any, Any]:
+        block = self.blocks.get(purpose)
+        if block is None or len(block) < size:
+            block = self.blocks[purpose] = aligned(2 * size)  # those before keep a smaller one
+        return block[:size]
+
+    def lock(self) -> threading.Lock:
+        return self.common
 
 
 def stated_address(a: np.ndarray[Any, Any]) -> int:

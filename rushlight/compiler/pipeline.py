@@ -7,6 +7,7 @@ import importlib.util
 from rushlight.compiler.backends.loops_reference import LoopsReference
 from rushlight.compiler.backends.reference import Reference
 from rushlight.compiler.graph import Graph, verify
+from rushlight.compiler.memory import Room
 from rushlight.compiler.passes.dead import drop_dead
 from rushlight.compiler.passes.expand import expand
 from rushlight.compiler.passes.fold import fold_constants
@@ -45,12 +46,13 @@ def has_llvm() -> bool:
     return importlib.util.find_spec("llvmlite") is not None
 
 
-def build(graph: Graph, backend: str | None = None) -> Program:
+def build(graph: Graph, backend: str | None = None, room: Room | None = None) -> Program:
     """A program for the graph.
 
     Args:
         backend: "llvm"; "loops", which interprets the kernels' loops; "reference", which runs the
             graph's ops; or None for the best there is.
+        room: where native code takes its memory from; None for memory of its own.
     """
     given = len(graph.inputs)
     if checking:
@@ -65,7 +67,7 @@ def build(graph: Graph, backend: str | None = None) -> Program:
         return Reference(simple, given)
     from rushlight.compiler.backends.llvm.program import Native
 
-    native = Native(simple, expanded(simple), given)
+    native = Native(simple, expanded(simple), given, room)
     if checking:
         verify_lowering(native.lowering)
         verify_plan(native.lowering, native.offsets, native.arena.size)

@@ -73,6 +73,9 @@ class Op:
     label: str | None = None  # name in the graph where it differs from the class's
     # under autocast: "lower" computes in its dtype, "float32" in float32
     precision: str | None = None
+    # whether a first input of ``least`` elements or more is offered to a compiled kernel
+    compiled: bool | None = None
+    least = LEAST
 
     bind: ClassVar[Callable[..., Any]]
     update: ClassVar[Callable[..., Any]]
@@ -219,8 +222,12 @@ class Op:
 
         return update
 
-    def forward(self, arrays: list[Any], params: dict[str, Any]) -> Any:
+    def forward(self, arrays: Any, params: dict[str, Any]) -> Any:
         """``eager`` with what the kind does around it."""
+        if self.compiled and arrays[0].size >= self.least and kernels.on:
+            out = kernels.find(self, arrays, params)
+            if out is not None:
+                return out
         return self.eager(np, *arrays, **params)
 
     def store(self, x: Any, others: list[Any], params: dict[str, Any]) -> None:
@@ -318,7 +325,6 @@ class Elementwise(Op, abstract=True):
     ufunc: Any = None
     plain: Any  # what serves all dtypes, without kernels: the ufunc, or an own ``eager``
     compute: Any  # the same, large arrays offered
-    compiled: bool | None = None
     fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
     out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
@@ -717,6 +723,7 @@ class Reduction(Op, abstract=True):
 
     def make_bind(self) -> Callable[..., Any]:
         op, reducer, fast, differentiable = self, self.reducer, self.fast, self.differentiable
+        compiled = self.compiled
         if reducer is None:
             return super().make_bind()
 
@@ -725,7 +732,9 @@ class Reduction(Op, abstract=True):
             d = x.dtype
             if state.busy or d not in fast or type(x) is not ndarray:
                 return run(op, (a,), {"dim": dim, "keepdim": keepdim})
-            if dim is None and not keepdim:
+            if compiled and x.size >= op.least:
+                out = op.forward((x,), {"dim": dim, "keepdim": keepdim})
+            elif dim is None and not keepdim:
                 out = reducer(x, None, None, empty((), d))  # cheaper than to wrap a NumPy scalar
             else:
                 out = reducer(x, dim, None, None, keepdim)

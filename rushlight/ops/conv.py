@@ -357,6 +357,8 @@ class Conv(Op):
     bias ``(O)`` or None.
     """
 
+    compiled = True
+    least = 512
     precision = "lower"
     label = "Convolution"
 
@@ -381,6 +383,8 @@ class ConvInput(Op):
     ``(N, C, *space)``, plus a bias.
     """
 
+    compiled = True
+    least = 512
     precision = "lower"
     label = "Convolution"
 
@@ -419,6 +423,8 @@ class ConvWeight(Op):
     ``(N, O, *out)``.
     """
 
+    compiled = True
+    least = 512
     label = "ConvolutionBackward"
 
     def eager(self, xp, input, g, *, kernel, stride, padding, dilation, groups):

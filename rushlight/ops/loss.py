@@ -41,6 +41,7 @@ class Pointwise(Op, abstract=True):
     and ``target_slope`` by target.
     """
 
+    compiled = True
     precision = "float32"
 
     def value(self, x: Any, y: Any, **options: Any) -> Any:
@@ -195,6 +196,7 @@ class BinaryCrossEntropyWithLogits(Op):
     broadcast or None.
     """
 
+    compiled = True
     precision = "float32"
 
     def eager(self, xp, input, target, pos_weight, *, reduction):
@@ -391,6 +393,7 @@ class NllLoss(Op):
     ``(N, ...)``.
     """
 
+    compiled = True
     precision = "float32"
 
     def node_name(self, params, specs):
@@ -406,6 +409,7 @@ class NllLoss(Op):
 class NllGrad(Op):
     """The gradient of NllLoss: zero but at the targets."""
 
+    compiled = True
     label = "NllLossBackward"
 
     def eager(self, xp, g, target, weight, *, shape, reduction, ignore_index):
@@ -426,6 +430,7 @@ class CrossEntropy(Op):
     none.
     """
 
+    compiled = True
     precision = "float32"
 
     def node_name(self, params, specs):
@@ -473,6 +478,7 @@ def cross_entropy_gradient(
 class CrossEntropyGrad(Op):
     """``c (exp(logp) - one_hot(target))`` with the factor c of each position."""
 
+    compiled = True
     label = "NllLossBackward"
 
     def eager(self, xp, g, logp, target, weight, *, reduction, ignore_index):

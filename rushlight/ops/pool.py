@@ -108,6 +108,7 @@ def flat_indices(
 class MaxPool(Op):
     """Maxima of windows, and their taps."""
 
+    compiled = True
     outputs = ("values", "taps")
     label = "MaxPool2DWithIndices"
 
@@ -126,6 +127,8 @@ class MaxPool(Op):
 class MaxPoolValues(Op):
     """Maxima of windows, when nobody needs to know where they were."""
 
+    compiled = True
+
     def eager(self, xp, input, *, out, kernel, stride, padding, dilation):
         if input.dtype in dtypes.HALVES:
             wide = input.astype(dtypes.float32)
@@ -138,6 +141,7 @@ class MaxPoolValues(Op):
 class MaxPoolSpread(Op):
     """Values g put back where the maxima were: the gradient of MaxPool."""
 
+    compiled = True
     label = "MaxPool2DWithIndicesBackward"
 
     def eager(self, xp, g, taps, *, space, out, kernel, stride, padding, dilation):
@@ -269,6 +273,7 @@ def counts(
 class AvgPool(Op):
     """Means of windows."""
 
+    compiled = True
     label = "AvgPool2D"
 
     def eager(self, xp, input, *, out, kernel, stride, padding, include_pad, divisor, after):
@@ -294,6 +299,7 @@ def averages(x: Any, out: Any, kernel: Any, stride: Any, padding: Any, n: Any) -
 class AvgPoolSpread(Op):
     """The transpose of AvgPool."""
 
+    compiled = True
     label = "AvgPool2DBackward"
 
     def eager(self, xp, g, *, space, out, kernel, stride, padding, include_pad, divisor, after):

@@ -119,6 +119,7 @@ def sigmoid_(x: np.ndarray) -> np.ndarray:
 class Recurrent(Op, abstract=True):
     """What the layers share. Inputs: input, weight (gates, H), bias or None, the first state."""
 
+    compiled = True
     precision = "lower"
     step: Any
 
@@ -212,6 +213,7 @@ class _Simple(Recurrent, abstract=True):
 class _SimpleGrad(Op, abstract=True):
     """Gradients of the gates and of the first state."""
 
+    compiled = True
     outputs = ("dz", "dh")
 
     def slope(self, h: np.ndarray) -> Any:
@@ -311,6 +313,7 @@ class GRU(Recurrent):
 class GRUGrad(Op):
     """The gradient of ``GRU``: of the gates by the input, by the state, and of the first state."""
 
+    compiled = True
     outputs = ("dz", "inner", "dh")
 
     def eager(self, xp, g_out, g_last, weight, before, gates, new, *, sizes, reverse):
@@ -383,6 +386,7 @@ class LSTM(Recurrent):
 class LSTMGrad(Op):
     """The gradient of ``LSTM``: of the gates and of the first states."""
 
+    compiled = True
     outputs = ("dz", "dh", "dc")
 
     def eager(self, xp, g_out, g_h, g_c, weight, cells, gates, squashed, *, sizes, reverse):

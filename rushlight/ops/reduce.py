@@ -55,6 +55,7 @@ def no_complex(name: str, d: Any) -> None:
 class Sum(Reduction):
     """Sum over ``dim``; integers and bool add up as int64."""
 
+    compiled = True
     reducer = staticmethod(summed)
     fast = dtypes.FLOATS | {dtypes.int64}
 
@@ -76,6 +77,8 @@ class Sum(Reduction):
 
 class Mean(Reduction):
     """Sum over ``dim`` divided by the number of elements that went into it."""
+
+    compiled = True
 
     @staticmethod
     def reducer(x, dim, dtype=None, out=None, keepdim=False):
@@ -127,7 +130,7 @@ class Prod(Reduction):
     """Product over ``dim``, None or one dim; integers and bool multiply as int64."""
 
     precision = "float32"
-
+    compiled = True
     reducer = staticmethod(multiplied)
     fast = dtypes.FLOATS | {dtypes.int64}
 

@@ -69,6 +69,8 @@ def triangle(n: int, d: Any) -> Any:
 class Cumsum(Op):
     """``out[i] = input[0] + ... + input[i]`` along ``dim``; with ``reverse`` from the end."""
 
+    compiled = True
+
     def eager(self, xp, input, *, dim, reverse=False):
         if reverse:
             return np.ascontiguousarray(np.flip(running_sum(np.flip(input, dim), dim), dim))
@@ -80,6 +82,8 @@ class Cumsum(Op):
 
 class Cumprod(Op):
     """``out[i] = input[0] * ... * input[i]`` along ``dim``."""
+
+    compiled = True
 
     def eager(self, xp, input, *, dim):
         return accumulate(np.multiply, input, dim)

@@ -41,7 +41,10 @@ class OfItsResult(Op, abstract=True):
             x = a._array
             if state.busy or x.dtype not in FLOATS or type(x) is not np.ndarray:
                 return run(op, (a,), {"dim": dim})
-            t = wrap(eager(np, x, dim=dim))
+            if x.size < op.least:
+                t = wrap(eager(np, x, dim=dim))
+            else:
+                t = wrap(op.forward((x,), {"dim": dim}))
             if a._tracked and modes.grad:
                 record_unary(op, a, t, {"dim": dim})
             return t
@@ -51,6 +54,8 @@ class OfItsResult(Op, abstract=True):
 
 class Softmax(OfItsResult):
     """``exp(x)`` scaled to sum to 1 along ``dim``."""
+
+    compiled = True
 
     def eager(self, xp, input, *, dim):
         e = shifted("softmax", input, dim)
@@ -66,6 +71,7 @@ class Softmax(OfItsResult):
 class SoftmaxGrad(Op):
     """``(g - sum(g * y)) * y``."""
 
+    compiled = True
     label = "SoftmaxBackward"
 
     def eager(self, xp, g, y, *, dim):
@@ -91,6 +97,8 @@ class SoftmaxGrad(Op):
 class LogSoftmax(OfItsResult):
     """``x - log(sum(exp(x)))`` along ``dim``."""
 
+    compiled = True
+
     def eager(self, xp, input, *, dim):
         y = shifted("log_softmax", input, dim)
         if y.ndim:
@@ -104,6 +112,7 @@ class LogSoftmax(OfItsResult):
 class LogSoftmaxGrad(Op):
     """``g - exp(y) * sum(g)``."""
 
+    compiled = True
     label = "LogSoftmaxBackward"
 
     def eager(self, xp, g, y, *, dim):

@@ -21,6 +21,8 @@ class Variance(Reduction, abstract=True):
     ``correction``: subtracted from the number of elements before dividing.
     """
 
+    compiled = True
+
     def variance(self, input: Any, dim: Any, keepdim: bool, correction: float) -> Any:
         """The variance in at least float32, of each slice over ``dim``."""
         if input.dtype not in dtypes.DIFFERENTIABLE:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ import pytest
 import rushlight as rl
 from rushlight.compiler import eager
 from rushlight.core.native import LEAST, kernels, without_kernels
-from rushlight.core.op import Elementwise
+from rushlight.core.op import Elementwise, Op
 from rushlight.ops.activation import Gelu, LeakyRelu, Relu, Silu, Slope
+from rushlight.ops.reduce import Mean, Sum
+from rushlight.ops.softmax import SoftmaxGrad
+from tests.ops.calls import array_of, perform
+from tests.ops.samples import DType, load
 
 N = LEAST + 4096 + 77  # more than two units, and a rest
 FLOATS = ("float32", "float64")
@@ -74,14 +79,14 @@ def values(shape, dtype="float32", salt=0):
     return x
 
 
-def close(a, b):
+def close(a, b, through="float64"):
     """Equal up to rounding; NaN and infinities in the same places."""
     assert a.dtype == b.dtype
     assert a.shape == b.shape
     if a.dtype.kind != "f":
         np.testing.assert_array_equal(a, b)
         return
-    eps = np.finfo(a.dtype).eps
+    eps = max(np.finfo(a.dtype).eps, np.finfo(through).eps)
     np.testing.assert_allclose(a, b, rtol=64 * eps, atol=128 * eps)
 
 
@@ -324,3 +329,163 @@ def test_loading(hide):
     with without_kernels():
         expected = float(rl.nn.functional.gelu(x).sum())
     assert abs(float(done.stdout) - expected) < 1e-2
+
+
+# Programs: ops of fixed shapes
+
+
+def classes():
+    """All ops that become programs."""
+    return [c for c in below(Op) if not issubclass(c, Elementwise)]
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """However small, arrays are offered; returns the names of the ops that kernels computed."""
+    used = set()
+    find = eager.find
+
+    def note(op, arrays, params):
+        out = find(op, arrays, params)
+        if out is not None:
+            used.add(type(op).__name__)
+        return out
+
+    monkeypatch.setattr(Op, "least", 1)
+    for c in classes():
+        if "least" in c.__dict__:
+            monkeypatch.setattr(c, "least", 1)
+    monkeypatch.setattr(kernels, "find", note)
+    return used
+
+
+SAMPLES = load()
+FAMILIES = {
+    "softmax": {"Softmax", "SoftmaxGrad"},
+    "log_softmax": {"LogSoftmax", "LogSoftmaxGrad"},
+    "sum": {"Sum"},
+    "mean": {"Mean"},
+    "prod": {"Prod"},
+    "var": {"Var"},
+    "std": {"Std"},
+    "cumsum": {"Cumsum"},
+    "cumprod": {"Cumprod"},
+    "nn.functional.conv1d": {"Conv", "ConvInput", "ConvWeight", "Sum"},
+    "nn.functional.conv2d": {"Conv", "ConvInput", "ConvWeight", "Sum"},
+    "nn.functional.conv_transpose2d": {"Conv", "ConvInput", "ConvWeight", "Sum"},
+    "nn.functional.max_pool2d": {"MaxPool", "MaxPoolSpread"},
+    "nn.functional.avg_pool2d": {"AvgPool", "AvgPoolSpread"},
+    "nn.functional.cross_entropy": {"LogSoftmax", "NllLoss", "NllGrad"},
+    "nn.functional.nll_loss": {"NllLoss", "NllGrad"},
+    "nn.functional.mse_loss": {"MseLoss"},
+    "nn.functional.l1_loss": {"L1Loss"},
+    "nn.functional.smooth_l1_loss": {"SmoothL1Loss"},
+    "nn.functional.binary_cross_entropy_with_logits": {"BinaryCrossEntropyWithLogits"},
+}
+
+
+def outcome(name, sample):
+    """Results, and gradients of order 1, of a sample."""
+    result = perform(rl, name, sample, "float64", track=True)
+    assert result.error is None, result.error
+    tracked = [t for t in result.tensors() if t.requires_grad]
+    found = [array_of(t.detach()) for t in result.tensors()]
+    if tracked:
+        inputs = [t for t in result.call.tensors if t.requires_grad]
+        grads = rl.autograd.grad([t.sum() for t in tracked], inputs, allow_unused=True)
+        found += [None if g is None else array_of(g) for g in grads]
+    return found
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_samples(name, always):
+    for sample in SAMPLES[name].samples:
+        given = any(isinstance(v, DType) for v in (*sample.args, *sample.kwargs.values()))
+        with without_kernels():
+            expected = outcome(name, sample)
+        for a, b in zip(outcome(name, sample), expected, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                assert a.strides == b.strides
+                close(a, b, "float32" if given else "float64")
+    assert always >= FAMILIES[name]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", [4096, 8192 + 77, 300_000])
+def test_totals(n, dtype):
+    """Sums of everything are as exact as NumPy's, for each layout."""
+    x = np.random.default_rng(0).random((2, n // 2)).astype(dtype)
+    eps = np.finfo(dtype).eps
+    for keepdim in (False, True):
+        for a in (x, x.T, x[None]):
+            out = eager.find(Sum.instance, (a,), {"dim": None, "keepdim": keepdim})
+            assert out.shape == ((1,) * a.ndim if keepdim else ())
+            np.testing.assert_allclose(out, a.astype("f8").sum(), rtol=2 * eps)
+            mean = eager.find(Mean.instance, (a,), {"dim": None, "keepdim": keepdim})
+            np.testing.assert_allclose(mean, a.astype("f8").mean(), rtol=2 * eps)
+    out = eager.find(Sum.instance, (x[None],), {"dim": (1, 2), "keepdim": False})
+    assert out.shape == (1,)
+    assert eager.find(Sum.instance, (x[:, ::2],), {"dim": None, "keepdim": False}) is None
+    long = np.ones((2, eager.LONGEST + 1), dtype)
+    assert eager.find(Sum.instance, (long,), {"dim": (1,), "keepdim": False}) is None
+
+
+PRODUCTS = {
+    "rows": lambda x: x,
+    "columns": lambda x: np.asfortranarray(x),
+    "every second": lambda x: np.repeat(x, 2, 1)[:, ::2],
+    "expanded": lambda x: np.broadcast_to(x[:1], x.shape),
+}
+
+
+@pytest.mark.parametrize("layout", PRODUCTS)
+def test_layouts_of_programs(layout):
+    g, y = (PRODUCTS[layout](values((150, 70))) for _ in range(2))
+    y = np.nan_to_num(y, posinf=1, neginf=-1)
+    g = np.nan_to_num(g, posinf=1, neginf=-1)
+    for dim in (0, 1):
+        out = eager.find(SoftmaxGrad.instance, (g, y), {"dim": dim})
+        expected = SoftmaxGrad.instance.eager(np, g, y, dim=dim)
+        np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-4)
+        assert out.flags.c_contiguous
+
+
+def test_a_check_that_fails():
+    """NumPy says what is wrong."""
+    x, target = rl.randn(2000, 10), rl.randint(0, 10, (2000,))
+    rl.nn.functional.cross_entropy(x, target)
+    target[7] = 10
+    with pytest.raises(IndexError, match="10"):
+        rl.nn.functional.cross_entropy(x, target)
+
+
+def test_empty_and_wrong(always):
+    """What NumPy refuses is refused with its text, and empty arrays stay with it."""
+    assert rl.zeros(0, 3).softmax(1).shape == (0, 3)
+    with pytest.raises(RuntimeError, match="conv"):
+        rl.nn.functional.conv2d(rl.zeros(1, 2, 5, 5), rl.zeros(1, 3, 2, 2))
+
+
+def test_programs_share_memory():
+    x, w = rl.randn(8, 16, 16, 16), rl.randn(16, 16, 3, 3)
+    for _ in range(2):
+        with without_kernels():
+            expected = rl.nn.functional.conv2d(x, w, padding=1)
+        assert rl.allclose(rl.nn.functional.conv2d(x, w, padding=1), expected, atol=1e-3)
+        x = rl.nn.functional.conv2d(x, w, padding=1)
+    built = [p for p in eager._table.values() if hasattr(p, "scratch")]
+    assert all(p.lock is built[0].lock for p in built)
+
+
+def test_threads_at_once():
+    """Several Python threads may ask at the same time."""
+    x, w = rl.randn(8, 16, 16, 16), rl.randn(16, 16, 3, 3)
+    expected = rl.nn.functional.conv2d(x, w), rl.nn.functional.gelu(x), x.softmax(1)
+
+    def work(_):
+        return rl.nn.functional.conv2d(x, w), rl.nn.functional.gelu(x), x.softmax(1)
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(work, range(16)):
+            assert all(rl.equal(a, b) for a, b in zip(found, expected, strict=True))

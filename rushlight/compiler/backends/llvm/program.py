@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 import time
 from typing import Any
 
@@ -17,7 +16,7 @@ from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
 from rushlight.compiler.lower import Call, Group, Lowering, Product, Step, Template
-from rushlight.compiler.memory import address, aligned
+from rushlight.compiler.memory import address
 from rushlight.core import threads
 
 
@@ -31,15 +30,18 @@ class Native:
 
     FREELY = 200_000.0  # nanoseconds: longer programs run without the interpreter's lock
 
-    def __init__(self, graph: Graph, expanded: Graph, given: int) -> None:
+    def __init__(
+        self, graph: Graph, expanded: Graph, given: int, room: memory.Room | None = None
+    ) -> None:
         self.graph, self.given = graph, given
+        self.room = room or memory.Room()
         self.eager = Reference(graph, given)
         self.lowering = low = Lowering(expanded)
         self.inputs = [i.value for i in low.graph.inputs]
         self.ends = list(low.graph.ends())
         self.layout()
         self.build()
-        self.lock = threading.Lock()
+        self.lock = self.room.lock()
 
     # Build
 
@@ -48,7 +50,7 @@ class Native:
         low, n = self.lowering, len(self.inputs)
         own = {v.number for v in (*self.inputs, *self.ends)}
         self.offsets, size = memory.plan(low.steps, own)
-        self.arena = aligned(size)
+        self.arena = self.room.take("arena", size)
         slots = n + len(self.ends)
         self.places: dict[Any, tuple[int, int]] = {
             v.number: (k, 0) for k, v in enumerate(self.inputs)
@@ -92,8 +94,8 @@ class Native:
         self.cost = sum([x.cost for x in known])
         self.parallel = any([x.chunks() > 1 for x in known])
         self.scratch_size = max([x.scratch for x in known], default=0)
-        self.scratch = aligned(self.scratch_size)
-        self.shared = aligned(max([x.shared for x in known], default=0))
+        self.scratch = self.room.take("scratch", self.scratch_size)
+        self.shared = self.room.take("shared", max([x.shared for x in known], default=0))
         self.block[-2] = address(self.shared)
         self.write_table(
             dict(zip([x.ir for x in known], jit.kernels([x.ir for x in known]), strict=True))
@@ -215,11 +217,17 @@ class Native:
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         """Run the program; where a check fails, run the ops, which say why."""
+        if not self.attempt(inputs, outputs):
+            self.eager.run(inputs, outputs)
+
+    def attempt(self, inputs: list[Any], outputs: list[Any]) -> bool:
+        """Run the program; False where a check fails."""
         with self.lock:
             self.bind(inputs, outputs)
-            failed = self.run_parts(inputs, outputs)
-        if failed:
-            self.eager.run(inputs, outputs)
+            try:
+                return not self.run_parts(inputs, outputs)
+            finally:
+                self.temporary.clear()
 
     def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
         """Run launches and calls in turn; whether a check failed."""

@@ -174,9 +174,10 @@ def write_spread(f: Code, node: Node, p: list[str], scratch: str) -> int:
 
 
 def apart(s: Source) -> bool:
-    """Whether windows are whole, and lie side by side."""
+    """Whether windows are whole, and lie side by side in the image."""
     last = [s.taps[-1][i] + 1 for i in (0, 1)]
-    return tuple(last) == s.stride and len(s.taps) == last[0] * last[1]
+    inside = all([n * o <= size for n, o, size in zip(last, s.out, s.space, strict=True)])
+    return inside and tuple(last) == s.stride and len(s.taps) == last[0] * last[1]
 
 
 def write_pairs(f: Code, s: Source, d: np.dtype[Any], p: list[str]) -> None:

@@ -106,7 +106,8 @@ def general(node: Node, table: Table, operands: list[Any], numbers: set[int]) ->
         if op.out_dtype is not None:  # numbers are compared as the halves nearest to them
             operands = [lifted(table, o, d) for o in operands]
     scalar: Callable[..., Any] = op.scalar  # type: ignore[attr-defined]
-    return scalar(ScalarMath(table), *[lifted(table, o, work) for o in operands], **node.params)
+    s = ScalarMath(table, work if work in FLOATS else None)
+    return scalar(s, *[lifted(table, o, work) for o in operands], **node.params)
 
 
 REDUCTIONS = {

@@ -106,6 +106,22 @@ class Uniforms(Op):
         return sampling.uniform(engine, math.prod(shape), dtype, low, high).reshape(shape)
 
 
+class Normals(Op):
+    """Float32 normal values, drawn from the engine whose desk ``desk`` is."""
+
+    def eager(self, xp: Any, desk: Any, *, engine: Any, shape: Any, mean: float, std: float) -> Any:
+        d = np.dtype(np.float32)
+        return sampling.normal(engine, math.prod(shape), d, mean, std).reshape(shape)
+
+
+class Integers(Op):
+    """Integers on [low, high), drawn from the engine whose desk ``desk`` is."""
+
+    def eager(self, xp: Any, desk: Any, *, engine: Any, shape: Any, low: int, high: int) -> Any:
+        d = np.dtype(np.int64)
+        return sampling.integers(engine, math.prod(shape), d, low, high).reshape(shape)
+
+
 class FlashAttention(Op):
     """Attention of one batch; see ops/attention.py."""
 

@@ -245,8 +245,9 @@ WHOLE = ("floor", "ceil", "trunc", "rint")
 class ScalarMath:
     """``s`` of a formula: functions of elements."""
 
-    def __init__(self, table: Table) -> None:
-        self.table = table
+    def __init__(self, table: Table, real: Any = None) -> None:
+        """``real``: the dtype of results that numbers alone decide."""
+        self.table, self.real = table, real
 
     def __getattr__(self, name: str) -> Any:
         if name in UNARY:
@@ -281,8 +282,11 @@ class ScalarMath:
             raise UnsupportedError("where of a number")
         if not isinstance(a, Scalar) and not isinstance(b, Scalar):
             if isinstance(a, float) or isinstance(b, float):
-                raise UnsupportedError("where of two numbers")
-            a = constant(self.table, a, INT64)
+                if self.real is None:
+                    raise UnsupportedError("where of two numbers")
+                a = constant(self.table, a, self.real)
+            else:
+                a = constant(self.table, a, INT64)
         x, y = together(self.table, a, b)
         if c.dtype != BOOL:
             c = c != 0

@@ -26,7 +26,7 @@ from rushlight.core.op import Elementwise, Op
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.ops.copy import Cast
-from rushlight.ops.random import Draw
+from rushlight.ops.random import Draw, Normal
 from rushlight.ops.view import Permute, look, owner
 
 
@@ -347,7 +347,9 @@ class Trace:
     ) -> Value:
         """The content of x after ``op_``: the op's own result, converted to x's dtype."""
         d = x.dtype
-        if isinstance(op, Draw) and not x.flags.c_contiguous:
+        if isinstance(op, Normal) and not x.flags.c_contiguous:
+            self.failure = "it draws normal values into memory with gaps, which come in pairs"
+        elif isinstance(op, Draw) and not x.flags.c_contiguous:
             return self._drawn(op, x, params)
         if isinstance(op, Elementwise) and type(op).store in (Op.store, Elementwise.store):
             arrays = [t._array if isinstance(t, Tensor) else t for t in tensors]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.op import Op, packed
-from rushlight.core.tensor import wrap
+from rushlight.core.tensor import constant
 
 FORWARD, BACKWARD = slice(None), slice(None, None, -1)
 
@@ -108,7 +108,7 @@ class RepeatInterleave(Op):
 
     def grad(self, g, input_spec, repeats, dim):
         index = np.repeat(np.arange(input_spec[0][dim]), repeats)
-        return g.new_zeros(input_spec[0]).index_add(dim, wrap(index), g)
+        return g.new_zeros(input_spec[0]).index_add(dim, constant(index), g)
 
 
 class Repeat(Op):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rushlight.ops import loss, statistics
+from rushlight.ops import activation, fold, loss, pool, statistics
 from rushlight.ops.reduce import Nansum
 
 from .graphs import Builder, check, outputs_of
@@ -95,3 +95,42 @@ def test_weighted_classes(shape, reduction):
         b.op(loss.NllGrad, g, t, None, shape=shape, **p),
     )
     check(b)
+
+
+POOLS = [
+    ((8, 9), (2, 3), (2, 3), (0, 0), True),
+    ((9, 8), (3, 3), (1, 1), (1, 1), True),
+    ((9, 8), (3, 2), (2, 2), (1, 0), False),
+    ((11, 7), (4, 3), (3, 2), (2, 1), True),
+]
+
+
+@pytest.mark.parametrize("space, kernel, stride, padding, include", POOLS)
+def test_average_pools(space, kernel, stride, padding, include):
+    out = [(n + 2 * p - k) // s + 1 for n, k, s, p in zip(space, kernel, stride, padding)]  # noqa: B905
+    options = {
+        "out": tuple(out),
+        "kernel": kernel,
+        "stride": stride,
+        "padding": tuple((p, p) for p in padding),
+        "include_pad": include,
+        "divisor": None,
+        "after": (0, 0),
+    }
+    b = Builder()
+    x, g = b.input(normal(2, 3, *space)), b.input(normal(2, 3, *out))
+    b.returns(b.op(pool.AvgPool, x, **options), b.op(pool.AvgPoolSpread, g, space=space, **options))
+    check(b)
+
+
+def test_windows_and_matrices():
+    b = Builder()
+    x = b.input(normal(2, 3, 7, 6))
+    m, n = RNG.standard_normal((7, 5)), RNG.standard_normal((6, 9))
+    b.returns(
+        b.op(pool.Along, x, matrices=(m, n)),
+        b.op(pool.Along, x, matrices=(m, None)),
+        b.op(fold.Unfold, x, kernel=(3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)),
+        b.op(activation.Glu, x, dim=-1),
+    )
+    check(b, 2e-5)

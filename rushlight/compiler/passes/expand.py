@@ -15,10 +15,10 @@ from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.loss_rules import LOSS_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
 from rushlight.compiler.passes.rewrite import substituted
+from rushlight.compiler.passes.window_rules import WINDOW_RULES
 from rushlight.compiler.passes.writer import Writer
-from rushlight.compiler.primitives import Settle
 from rushlight.compiler.scalars import FLOATS, NATIVE
-from rushlight.ops.arithmetic import Add, Div, Mul, Pow, Sub
+from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Pow, Sub
 from rushlight.ops.compare import Eq, Ne
 from rushlight.ops.copy import Cast
 from rushlight.ops.math import Exp, Log, Rsqrt, Sqrt
@@ -26,7 +26,7 @@ from rushlight.ops.matmul import Matmul
 from rushlight.ops.reduce import Amax, Amin, Sum
 from rushlight.ops.rounding import Rounded
 from rushlight.ops.select import Abs, Where
-from rushlight.ops.view import BasicIndex, Expand, T
+from rushlight.ops.view import Expand, T
 
 BOOL = np.dtype(bool)
 SMALL_PRODUCT = 4096  # multiplications: below, a product is written as loops
@@ -201,50 +201,13 @@ def batch_norm(w: Writer, node: Node) -> list[Value] | None:
     return [y, *node.outputs[1:]]
 
 
-def avg_pool(w: Writer, node: Node) -> list[Value] | None:
-    """Windows side by side: sums of slices."""
-    p, x, out = node.params, node.inputs[0], node.outputs[0]
-    rank = len(p["kernel"])
-    if any([a or b for a, b in p["padding"]]) or any(p["after"]) or math.prod(p["kernel"]) > 16:
-        return None
-    if any(
-        [
-            (o - 1) * s + k > n
-            for o, s, k, n in zip(p["out"], p["stride"], p["kernel"], x.shape[-rank:], strict=True)
-        ]
-    ):
-        return None
-    total = None
-    for tap in np.ndindex(*p["kernel"]):
-        index = (
-            ...,
-            *[
-                slice(t, t + (o - 1) * s + 1, s)
-                for t, o, s in zip(tap, p["out"], p["stride"], strict=True)
-            ],
-        )
-        part = w.node(BasicIndex, [x], out.shape, x.dtype, index=index)
-        total = part if total is None else w.map(Add, total, part)
-    return [w.map(Mul, total, 1.0 / float(p["divisor"] or math.prod(p["kernel"])))]
-
-
-def avg_pool_spread(w: Writer, node: Node) -> list[Value] | None:
-    """Windows that tile the input: each element repeated."""
-    p, g, out = node.params, node.inputs[0], node.outputs[0]
-    tiled = all(
-        [
-            o * k == n and k == s
-            for o, k, s, n in zip(p["out"], p["kernel"], p["stride"], p["space"], strict=True)
-        ]
-    )
-    if not tiled or any([a or b for a, b in p["padding"]]):
-        return None
-    lead = g.shape[: len(g.shape) - len(p["out"])]
-    g = w.map(Mul, g, 1.0 / float(p["divisor"] or math.prod(p["kernel"])))
-    g = w.shaped(g, (*lead, *[n for o in p["out"] for n in (o, 1)]))
-    wide = (*lead, *[n for o, k in zip(p["out"], p["kernel"], strict=True) for n in (o, k)])
-    g = w.node(Expand, [g], wide, g.dtype, shape=wide)
-    return [w.shaped(w.node(Settle, [g], wide, g.dtype), out.shape)]
+def glu(w: Writer, node: Node) -> list[Value] | None:
+    """One half times the sigmoid of the other."""
+    x = node.inputs[0]
+    dim = node.params["dim"] % len(x.shape)
+    n = x.shape[dim] // 2
+    a, b = w.part(x, dim, 0, n), w.part(x, dim, n, 2 * n)
+    return [w.map(Div, a, w.map(Add, w.map(Exp, w.map(Neg, b)), 1.0))]
 
 
 def copy(w: Writer, node: Node) -> list[Value] | None:
@@ -275,8 +238,8 @@ RULES: dict[str, Rule] = {
     "LayerNorm": layer_norm,
     "BatchNorm": batch_norm,
     "Copy": copy,
-    "AvgPool": avg_pool,
-    "AvgPoolSpread": avg_pool_spread,
+    "Glu": glu,
+    **WINDOW_RULES,
 }
 EVERY = {**RULES, **INDEX_RULES, **RANDOM_RULES}
 SAME = ("Clone", "Contiguous", "Alias")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
-from rushlight.compiler.primitives import Truths, Uniforms
+from rushlight.compiler.primitives import Integers, Normals, Truths, Uniforms
 from rushlight.compiler.scalars import FLOATS, NATIVE
 from rushlight.ops.compare import Lt
 from rushlight.ops.copy import Cast
@@ -42,6 +43,23 @@ def uniform(w: Writer, node: Node) -> Made:
     return [uniforms(w, node, d, p["low"], p["high"])] if d in FLOATS else None
 
 
+def normal(w: Writer, node: Node) -> Made:
+    """Normal values in blocks; fewer than one come in pairs, from the op."""
+    out, p = node.outputs[0], node.params
+    if out.dtype != FLOATS[0] or math.prod(out.shape) < 16:
+        return None
+    return [drawn(w, node, Normals, out.dtype, mean=float(p["mean"]), std=float(p["std"]))]
+
+
+def integers(w: Writer, node: Node) -> Made:
+    """Integers of one word each."""
+    out, p = node.outputs[0], node.params
+    if p["high"] is None or p["high"] - p["low"] >= 2**28:
+        return None
+    x = drawn(w, node, Integers, np.dtype(np.int64), low=p["low"], high=p["high"])
+    return [w.node(Cast, [x], out.shape, out.dtype, dtype=out.dtype)]
+
+
 def bernoulli_each(w: Writer, node: Node) -> Made:
     """Uniform values compared with probabilities."""
     p, out = node.inputs[-1], node.outputs[0]
@@ -61,6 +79,8 @@ def native(node: Node) -> bool:
 RANDOM_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "Bernoulli": bernoulli,
     "Uniform": uniform,
+    "Normal": normal,
+    "Random": integers,
     "BernoulliEach": bernoulli_each,
     "BernoulliSample": bernoulli_each,
 }

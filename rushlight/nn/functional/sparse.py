@@ -7,7 +7,9 @@ import warnings
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, bump, wrap
+from rushlight import tensor_api as T
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, bump, value_needed, wrap
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.embedding import Embedding
 
@@ -231,6 +233,11 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             "one_hot is only applicable to index tensor of type LongTensor, but got"
             f" {dtypes.of[x.dtype].name}; convert with .long()."
         )
+    if modes.trace is not None and num_classes > 0:
+        out = T.zeros((*x.shape, num_classes), dtype=tensor.dtype)
+        return out.scatter(-1, tensor.unsqueeze(-1), 1)
+    if num_classes == -1:
+        value_needed("one_hot() without num_classes", tensor)
     if not x.size and num_classes <= 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
     if x.size and x.min() < 0:

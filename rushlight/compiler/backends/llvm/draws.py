@@ -16,6 +16,7 @@ from rushlight.compiler.backends.llvm.code import Code, Number, kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.text import literal
 from rushlight.compiler.graph import Node
+from rushlight.core import vector_math
 from rushlight.core.mt19937 import BLOCK
 
 WORD = np.dtype(np.int32)
@@ -236,3 +237,164 @@ def scaled(f: Code, x: str, factor: float, term: float, double: bool) -> str:
     operands = [(wide, x), (wide, c(factor)), (wide, c(term))]
     x = f.intrinsic("fma", f"v{f.lanes}f64", wide, operands)
     return x if double else f(f"fptrunc {wide} {x} to {f.vector}")
+
+
+def write_integers(node: Node, width: int) -> list[Launch]:
+    """Integers: words modulo the count of values, from the lowest on."""
+    low, count = node.params["low"], node.params["high"] - node.params["low"]
+
+    def some(f: Code, source: str, target: str, lanes: int) -> None:
+        words = f"<{f.lanes} x i32>"
+        x = f(f"load {words}, ptr {source}, align 4")
+        modulus = "<" + ", ".join([f"i32 {count}"] * f.lanes) + ">"
+        x = f(f"zext {words} {f(f'urem {words} {x}, {modulus}')} to {f.vector}")
+        f.store(target, f(f"add {f.vector} {x}, {splat(f, low)}"), lanes)
+
+    return chunks(node, width, 1, some, LONG)
+
+
+class Eight:
+    """Arithmetic with eight float32 elements, each step rounded as in core/vector_math.py."""
+
+    kind, ints = "<8 x float>", "<8 x i32>"
+
+    def __init__(self, f: Code) -> None:
+        self.f = f
+
+    def c(self, value: float) -> str:
+        """A constant."""
+        return "<" + ", ".join([f"float {literal(value, 'float')}"] * 8) + ">"
+
+    def i(self, value: int) -> str:
+        """A constant integer."""
+        return "<" + ", ".join([f"i32 {value}"] * 8) + ">"
+
+    def op(self, name: str, x: str, y: str | float) -> str:
+        """``fadd``, ``fsub`` or ``fmul``."""
+        return self.f(f"{name} {self.kind} {x}, {y if isinstance(y, str) else self.c(y)}")
+
+    def whole(self, name: str, x: str, y: str | int) -> str:
+        """An operation on integers."""
+        return self.f(f"{name} {self.ints} {x}, {y if isinstance(y, str) else self.i(y)}")
+
+    def cast(self, name: str, x: str) -> str:
+        """From integers to floats ("sitofp"), or back ("fptosi"), or of bits ("bits", "number")."""
+        back = name in ("fptosi", "bits")
+        a, b = (self.kind, self.ints) if back else (self.ints, self.kind)
+        return self.f(f"{'bitcast' if name in ('bits', 'number') else name} {a} {x} to {b}")
+
+    def fma(self, x: str, y: str, z: str) -> str:
+        """``x y + z``, rounded once."""
+        v = self.kind
+        return self.f.intrinsic("fma", "v8f32", v, [(v, x), (v, y), (v, z)])
+
+    def polynomial(self, coefficients: tuple[float, ...], x: str) -> str:
+        """Horner's rule."""
+        y = self.c(coefficients[0])
+        for c in coefficients[1:]:
+            y = self.fma(y, x, self.c(c))
+        return y
+
+    def fraction(self, p: str) -> str:
+        """Uniform numbers of eight words."""
+        x = self.f(f"load {self.ints}, ptr {p}, align 4")
+        return self.op("fmul", self.cast("sitofp", self.whole("and", x, 2**24 - 1)), 2.0**-24)
+
+    def log(self, x: str) -> str:
+        """``vector_math.log``."""
+        bits = self.cast("bits", x)
+        power = self.cast("sitofp", self.whole("sub", self.whole("lshr", bits, 23), 126))
+        m = self.whole("or", self.whole("and", bits, 0x7FFFFF), 0x3F000000)
+        m = self.cast("number", m)
+        is_small = self.f(f"fcmp olt {self.kind} {m}, {self.c(float(vector_math._ROOT_HALF))}")
+        small = self.f(f"uitofp <8 x i1> {is_small} to {self.kind}")
+        power = self.op("fsub", power, small)
+        rest = self.op("fadd", self.op("fsub", m, 1.0), self.op("fmul", m, small))
+        square = self.op("fmul", rest, rest)
+        y = self.op("fmul", self.polynomial(vector_math._LOG, rest), rest)
+        y = self.fma(y, square, self.op("fmul", power, float(vector_math._LN2_LOW)))
+        y = self.op("fsub", y, self.op("fmul", square, 0.5))
+        rest = self.op("fadd", rest, y)
+        return self.op("fadd", rest, self.op("fmul", power, float(vector_math._LN2_HIGH)))
+
+    def sin_cos(self, x: str) -> tuple[str, str]:
+        """``vector_math.sin_cos``."""
+        octant = self.cast("fptosi", self.op("fmul", x, float(vector_math._FOUR_OVER_PI)))
+        octant = self.whole("and", self.whole("add", octant, 1), -2)
+        multiple = self.cast("sitofp", octant)
+        a, b, c = [float(q) for q in vector_math._QUARTER_PI]
+        rest = self.op("fsub", x, self.op("fmul", multiple, a))
+        rest = self.op("fsub", rest, self.op("fmul", multiple, b))
+        rest = self.fma(multiple, self.c(-c), rest)
+        square = self.op("fmul", rest, rest)
+        sine = self.op("fmul", self.polynomial(vector_math._SIN, square), square)
+        sine = self.fma(sine, rest, rest)
+        cosine = self.op("fmul", self.polynomial(vector_math._COS, square), square)
+        cosine = self.fma(cosine, square, self.op("fmul", square, -0.5))
+        cosine = self.op("fadd", cosine, 1.0)
+        odd = self.whole("and", octant, 2)
+        swap = self.f(f"icmp ne {self.ints} {odd}, zeroinitializer")
+        pair = [
+            self.f(f"select <8 x i1> {swap}, {self.kind} {p}, {self.kind} {q}")
+            for p, q in ((cosine, sine), (sine, cosine))
+        ]
+        turned = self.whole("shl", octant, 29)
+        signs = [turned, self.whole("add", turned, 2**30)]
+        out = []
+        for x, sign in zip(pair, signs, strict=True):
+            sign = self.whole("and", sign, -(2**31))
+            out.append(self.cast("number", self.whole("xor", self.cast("bits", x), sign)))
+        return out[0], out[1]
+
+
+def fits_normals(node: Node) -> bool:
+    """Whether normal values come in blocks."""
+    return math.prod(node.outputs[0].shape) >= 16
+
+
+def write_normals(node: Node, width: int) -> list[Launch]:
+    """Normals: blocks of 16, of which eight uniforms give the radius and eight the angle. Where
+    blocks do not fit, the last 16 are drawn anew.
+    """
+    count, d = math.prod(node.outputs[0].shape), node.outputs[0].dtype
+    f = kernel(width, d)
+    desk, target = f.operand(0), f.operand(1)
+    draw, e = drawing(f), Eight(f)
+    mean, std = [np.float32(node.params[k]) for k in ("mean", "std")]
+
+    def finished(x: str) -> str:
+        if mean == 0:
+            return x if std == 1 else e.op("fmul", x, float(std))
+        wide = "<8 x double>"
+        factor, term = [
+            "<" + ", ".join([f"double {literal(float(c), 'double')}"] * 8) + ">"
+            for c in (std, mean)
+        ]
+        x = f(f"fpext {e.kind} {x} to {wide}")
+        x = f.intrinsic("fma", "v8f64", wide, [(wide, x), (wide, factor), (wide, term)])
+        return f(f"fptrunc {wide} {x} to {e.kind}")
+
+    def block(source: str, to: str) -> None:
+        radius = e.log(e.op("fsub", e.c(1.0), e.fraction(source)))
+        radius = e.op("fmul", radius, -2.0)
+        radius = f.intrinsic("sqrt", "v8f32", e.kind, [(e.kind, radius)])
+        angle = e.op("fmul", e.fraction(f.at(source, 8, 4)), float(np.float32(2 * math.pi)))
+        for k, x in enumerate(reversed(e.sin_cos(angle))):
+            x = finished(e.op("fmul", x, radius))
+            f.do(f"store {e.kind} {x}, ptr {f.at(to, 8 * k)}, align 4")
+
+    def blocks(start: Number, n: int) -> None:
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {n})")
+        to = f.at(target, start)
+        f.span(0, n, 16, lambda i, _: block(f.at("%scratch", i, 4), f.at(to, i)))
+
+    whole = count // 16 * 16
+    most = whole // CHUNK * CHUNK
+    f.span(0, most, CHUNK, lambda i, _: blocks(i, CHUNK))
+    if whole % CHUNK:
+        blocks(most, whole % CHUNK)
+    if count > whole:
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {count - whole})")
+        blocks(count - 16, 16)
+    f.end()
+    return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=CHUNK * 4 + 64, cost=4.0 * count)]

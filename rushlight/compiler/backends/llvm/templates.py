@@ -70,6 +70,8 @@ WRITERS = {
     **{f"{name}Grad": (recurrent.fits, recurrent.write_backward) for name in recurrent.GATES},
     "Truths": (draws.fits, draws.write_truths),
     "Uniforms": (draws.fits, draws.write_uniforms),
+    "Integers": (draws.fits, draws.write_integers),
+    "Normals": (draws.fits_normals, draws.write_normals),
     "PlaceRows": (rows.fits_place, rows.write_place),
     "Cumsum": (rows.fits_scan, rows.write_scan),
     "Cumprod": (rows.fits_scan, rows.write_scan),

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
+import rushlight as rl
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Node
 from rushlight.compiler.memory import address, aligned
@@ -248,6 +249,40 @@ def test_equal_products_have_equal_kernels():
         program = pipeline.build(g, "llvm")
         texts |= {launch.ir for _, launch in program.launches}
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("turned", TURNED)
+def test_threads_give_the_same_bits(turned):
+    g, arrays = product((), 300, 260, 200, turned, np.float32)
+    program = pipeline.build(g, "llvm")
+    assert program.parallel
+    before, found = rl.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            rl.set_num_threads(threads)
+            found.append(np.full((300, 260), np.nan, np.float32))
+            program.run(arrays, found[-1:])
+    finally:
+        rl.set_num_threads(before)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_processors_without_fused_additions(monkeypatch):
+    """Their code multiplies and adds, and calls no function for that."""
+    monkeypatch.setenv(jit.CPU_VARIABLE, "x86-64-v2")
+    jit.target.cache_clear()
+    try:
+        assert jit.vector_bits() == 128
+        for turned in TURNED:
+            test_programs((33, 47, 50), turned)
+        g, _ = product((), 33, 47, 50, (False, False), np.float32)
+        (ir,) = [launch.ir for _, launch in pipeline.build(g, "llvm").launches]
+        text = jit.machine().emit_assembly(jit.target()[0].parse_assembly(ir))
+        assert "mulps" in text and "fma" not in text
+    finally:
+        monkeypatch.delenv(jit.CPU_VARIABLE)
+        jit.target.cache_clear()
 
 
 def test_forced_avx2(monkeypatch):

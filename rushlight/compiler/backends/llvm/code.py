@@ -295,9 +295,9 @@ class Code(Function):
         return self(f"shufflevector {self.vector} {one}, {self.vector} poison, {zeros}")
 
     def fma(self, a: str, b: str, c: str) -> str:
-        """``a b + c``."""
+        """``a b + c``, rounded once where the processor has an instruction for that."""
         v = self.vector
-        return self.intrinsic("fma", self.suffix, v, [(v, a), (v, b), (v, c)])
+        return self.intrinsic("fmuladd", self.suffix, v, [(v, a), (v, b), (v, c)])
 
     def plus(self, a: str, b: str) -> str:
         """``a + b``."""

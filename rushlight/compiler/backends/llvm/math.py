@@ -362,9 +362,17 @@ class Vectors:
         """A function that calls ``symbol`` for each lane."""
         t = vector_type(e, self.lanes)
         g = Function(self.f.module, name, ", ".join([f"{t} %a{k}" for k in range(count)]), t)
-        out = "poison"
-        for lane in range(self.lanes):
-            parts = [g(f"extractelement {t} %a{k}, i64 {lane}") for k in range(count)]
-            one = g(f"call {e} @{symbol}({', '.join([f'{e} {p}' for p in parts])})")
-            out = g(f"insertelement {t} {out}, {e} {one}, i64 {lane}")
+        places = [g(f"alloca {t}") for _ in range(count)]  # a loop: 16 calls take long to compile
+        for k, p in enumerate(places):
+            g.do(f"store {t} %a{k}, ptr {p}")
+
+        def lane(i: str, carried: list[str]) -> list[str]:
+            at = [g(f"getelementptr inbounds {e}, ptr {p}, i64 {i}") for p in places]
+            parts = [g(f"load {e}, ptr {p}") for p in at]
+            one = g(f"call {e} @{symbol}({', '.join([f'{e} {x}' for x in parts])})")
+            g.do(f"store {e} {one}, ptr {at[0]}")
+            return []
+
+        g.loop(self.lanes, 1, [], lane)
+        out = g(f"load {t}, ptr {places[0]}")
         g.end(f"ret {t} {out}")

@@ -198,6 +198,7 @@ class Lowering:
         self.readers: dict[int, list[Node]] = {}
         self.parts: dict[int, list[Value]] = {}  # of each value that is made in parts
         self.beneath: dict[int, list[Value]] = {}  # parts that another one lies over
+        self.checked: set[int] = set()  # nodes that a check needs
         self.prepare()
         for place, node in enumerate(self.graph.nodes):
             if not is_free(node):
@@ -218,6 +219,20 @@ class Lowering:
             for v in [] if is_free(node) else node.inputs:
                 if isinstance(v, Value):
                     self.readers.setdefault(self.views.source(v).number, []).append(node)
+        needed: set[int] = set()
+        for node in reversed(self.graph.nodes):
+            if type(node.op).__name__ == "Require" or any(
+                [v.number in needed for v in node.outputs]
+            ):
+                self.checked.add(id(node))
+                needed |= {v.number for v in node.inputs if isinstance(v, Value)}
+
+    def clash(self, nodes: list[Node]) -> bool:
+        """Whether one of the nodes writes to an input, which waits for all checks, and one is
+        needed by a check.
+        """
+        written = any([n.outputs[0].number in self.written for n in nodes])
+        return written and any([id(n) in self.checked for n in nodes])
 
     def whole(self, v: Value) -> list[Value]:
         """The root of v, or the values that it was assembled of."""
@@ -318,6 +333,8 @@ class Lowering:
     def enter(self, group: Group, node: Node) -> bool:
         """Add a node to a group if its axes fit."""
         out = node.outputs[0]
+        if group.nodes and self.clash([*group.nodes, node]):
+            return False
         under = [p for v in self.beneath.get(out.number, ()) for p in self.whole(v)]
         if any([p.number in group.index for p in under]):
             return False
@@ -406,6 +423,8 @@ class Lowering:
         if other.cols is not None and group.cols is not None and other.cols != group.cols:
             return
         if any([n.outputs[0].number in self.written for n in other.nodes]):
+            return
+        if self.clash([*group.nodes, *other.nodes]):
             return
         direct = self.precedence.direct
         between = [s for s in direct[id(group)] if s is not other]

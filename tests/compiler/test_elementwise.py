@@ -15,7 +15,7 @@ from rushlight.compiler import pipeline
 from rushlight.core.op import Elementwise
 from rushlight.ops import rounding
 from rushlight.ops.activation import Silu
-from rushlight.ops.arithmetic import Mul
+from rushlight.ops.arithmetic import Add, Mul
 from rushlight.ops.compare import Lt
 from rushlight.ops.copy import Cast
 from rushlight.ops.math import Exp
@@ -213,3 +213,22 @@ def test_halves_in_one_kernel(d):
             got.astype(np.float32), right.astype(np.float32), rtol=0.008, atol=0.008
         )
     assert not [s for s in program.lowering.steps if type(s).__name__ == "Call"]
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_a_failed_check_leaves_states_as_they_were(n):
+    """What a check needs runs before it, and writes nothing that the program was given."""
+    b = Builder()
+    count, z = b.input(np.arange(n), "state"), b.input(np.full(n, 100))
+    new = b.op(Add, count, 1)
+    b.returns(b.op(rounding.FloorDivide, z, b.op(Mul, new, 2)))
+    b.graph.updates = [(b.graph.inputs[0], new)]
+    program = pipeline.build(b.graph)
+    state, out = np.arange(n), np.zeros(n, np.int64)
+    program.run([state, np.full(n, 100)], [out, state])
+    np.testing.assert_array_equal(out, 100 // (2 * np.arange(1, n + 1)))
+    np.testing.assert_array_equal(state, np.arange(1, n + 1))
+    state -= 2
+    with pytest.raises(RuntimeError, match="an integer divisor is zero"):
+        program.run([state, np.full(n, 100)], [out, state])
+    np.testing.assert_array_equal(state, np.arange(-1, n - 1))

@@ -1,13 +1,23 @@
 """Transforms of images. `functional` decides between `pil` and `tensor`, which hold the work; the
-classes (`containers`, `convert`, `crops`, `geometry`, `color`) hold options and draw random
-numbers; `batch` does whole batches.
+classes (`containers`, `convert`, `crops`, `geometry`, `color`, `autoaugment`) hold options and draw
+random numbers; `batch` does whole batches.
 """
 
 from rushlight.vision.transforms import functional
+from rushlight.vision.transforms.autoaugment import (
+    AugMix,
+    AutoAugment,
+    AutoAugmentPolicy,
+    RandAugment,
+    TrivialAugmentWide,
+)
 from rushlight.vision.transforms.color import (
     ColorJitter,
     GaussianBlur,
     Grayscale,
+    RandomAdjustSharpness,
+    RandomAutocontrast,
+    RandomEqualize,
     RandomGrayscale,
     RandomInvert,
     RandomPosterize,
@@ -42,11 +52,15 @@ from rushlight.vision.transforms.geometry import (
     RandomAffine,
     RandomErasing,
     RandomHorizontalFlip,
+    RandomPerspective,
     RandomRotation,
     RandomVerticalFlip,
 )
 
 __all__ = [
+    "AugMix",
+    "AutoAugment",
+    "AutoAugmentPolicy",
     "CenterCrop",
     "ColorJitter",
     "Compose",
@@ -60,15 +74,20 @@ __all__ = [
     "Normalize",
     "PILToTensor",
     "Pad",
+    "RandAugment",
+    "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
+    "RandomAutocontrast",
     "RandomChoice",
     "RandomCrop",
+    "RandomEqualize",
     "RandomErasing",
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomOrder",
+    "RandomPerspective",
     "RandomPosterize",
     "RandomResizedCrop",
     "RandomRotation",
@@ -78,6 +97,7 @@ __all__ = [
     "TenCrop",
     "ToPILImage",
     "ToTensor",
+    "TrivialAugmentWide",
     "functional",
 ]
 

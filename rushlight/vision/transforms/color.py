@@ -183,3 +183,46 @@ class RandomPosterize(Module):
 
     def __repr__(self) -> str:
         return f"RandomPosterize(bits={self.bits},p={self.p})"
+
+
+class RandomAdjustSharpness(Module):
+    """Sharpness changed by a factor, with probability ``p``."""
+
+    def __init__(self, sharpness_factor: float, p: float = 0.5) -> None:
+        super().__init__()
+        self.sharpness_factor = sharpness_factor
+        self.p = p
+
+    def forward(self, img: Any) -> Any:
+        return F.adjust_sharpness(img, self.sharpness_factor) if chance() < self.p else img
+
+    def __repr__(self) -> str:
+        return f"RandomAdjustSharpness(sharpness_factor={self.sharpness_factor},p={self.p})"
+
+
+class RandomAutocontrast(Module):
+    """The whole range of values used, with probability ``p``."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, img: Any) -> Any:
+        return F.autocontrast(img) if chance() < self.p else img
+
+    def __repr__(self) -> str:
+        return f"RandomAutocontrast(p={self.p})"
+
+
+class RandomEqualize(Module):
+    """Values made equally frequent, with probability ``p``."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, img: Any) -> Any:
+        return F.equalize(img) if chance() < self.p else img
+
+    def __repr__(self) -> str:
+        return f"RandomEqualize(p={self.p})"

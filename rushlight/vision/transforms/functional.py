@@ -419,6 +419,33 @@ def affine(
     return _on(img, pil.affine, tensor.affine, matrix(middle), mode, fill)
 
 
+def perspective(
+    img: Any,
+    startpoints: Sequence[Sequence[int]],
+    endpoints: Sequence[Sequence[int]],
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+    fill: Any = None,
+) -> Any:
+    """Moves four corners, and what lies between them as on a plane in space.
+
+    Args:
+        img: Pillow image, array, or tensor (..., C, H, W).
+        startpoints: four points (x, y): top left, top right, bottom right, bottom left.
+        endpoints: where they go.
+        interpolation: NEAREST or BILINEAR (Pillow: also BICUBIC).
+        fill: value of what lay outside; default 0.
+    """
+    rows = []
+    for (x, y), (u, v) in zip(endpoints, startpoints, strict=True):
+        rows.append([x, y, 1, 0, 0, 0, -u * x, -u * y])
+        rows.append([0, 0, 0, x, y, 1, -v * x, -v * y])
+    target = np.array(startpoints, np.float64).reshape(8)
+    coefficients = np.linalg.lstsq(np.array(rows, np.float64), target, rcond=None)[0]
+    mode = interpolation_mode(interpolation).value
+    places = coefficients.astype(np.float32).tolist()
+    return _on(img, pil.perspective, tensor.perspective, places, mode, fill)
+
+
 def inverse_affine_matrix(
     center: Sequence[float],
     angle: float,
@@ -542,3 +569,19 @@ def solarize(img: Any, threshold: float) -> Any:
 def posterize(img: Any, bits: int) -> Any:
     """Keeps the ``bits`` highest bits of each byte."""
     return _on(img, pil.posterize, tensor.posterize, bits)
+
+
+def adjust_sharpness(img: Any, sharpness_factor: float) -> Any:
+    """Blurred at 0, unchanged at 1, sharper above."""
+    factor = _factor(sharpness_factor, "sharpness_factor")
+    return _on(img, pil.sharpness, tensor.sharpness, factor)
+
+
+def autocontrast(img: Any) -> Any:
+    """Each channel stretched so that its darkest value is black and its lightest white."""
+    return _on(img, pil.autocontrast, tensor.autocontrast)
+
+
+def equalize(img: Any) -> Any:
+    """Each channel's values spread until all are about as frequent; bytes only."""
+    return _on(img, pil.equalize, tensor.equalize)

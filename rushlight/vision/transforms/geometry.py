@@ -263,3 +263,53 @@ class RandomErasing(Module):
             f"RandomErasing(p={self.p}, scale={self.scale}, ratio={self.ratio}, "
             f"value={self.value}, inplace={self.inplace})"
         )
+
+
+class RandomPerspective(Module):
+    """The image seen from another side, with probability ``p``.
+
+    Args:
+        distortion_scale: how far the corners move at most, as a share of half the image, in [0, 1].
+        p: probability.
+        interpolation: NEAREST or BILINEAR (Pillow: also BICUBIC).
+        fill: value of what lay outside.
+    """
+
+    def __init__(
+        self,
+        distortion_scale: float = 0.5,
+        p: float = 0.5,
+        interpolation: F.InterpolationMode = F.InterpolationMode.BILINEAR,
+        fill: Any = 0,
+    ) -> None:
+        super().__init__()
+        self.p = p
+        self.interpolation = F.interpolation_mode(interpolation)
+        self.distortion_scale = distortion_scale
+        self.fill = 0 if fill is None else fill
+
+    def forward(self, img: Any) -> Any:
+        channels, height, width = F.get_dimensions(img)
+        if chance() >= self.p:
+            return img
+        fill = self.fill
+        if isinstance(img, Tensor):
+            fill = [float(fill)] * channels if isinstance(fill, int | float) else list(fill)
+        start, end = self.get_params(width, height, self.distortion_scale)
+        return F.perspective(img, start, end, self.interpolation, fill)
+
+    @staticmethod
+    def get_params(
+        width: int, height: int, distortion_scale: float
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """The corners, and where they go."""
+        across, down = (int(distortion_scale * (n // 2)) for n in (width, height))
+        left, right = (0, across + 1), (width - across - 1, width)
+        top, bottom = (0, down + 1), (height - down - 1, height)
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        end = [[integer(*x), integer(*y)] for x, y in corners]
+        start = [[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]
+        return start, end
+
+    def __repr__(self) -> str:
+        return f"RandomPerspective(p={self.p})"

@@ -166,3 +166,23 @@ def posterize(image: Any, bits: int) -> Any:
     from PIL import ImageOps
 
     return ImageOps.posterize(image, bits)
+
+
+def sharpness(image: Any, factor: float) -> Any:
+    return _enhanced("Sharpness", image, factor)
+
+
+def autocontrast(image: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.autocontrast(image)
+
+
+def equalize(image: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.equalize(image)
+
+
+def perspective(image: Any, coefficients: Any, mode: str, fill: Any) -> Any:
+    return image.transform(image.size, 2, coefficients, RESAMPLING[mode], **_fill(image, fill))

@@ -154,15 +154,31 @@ def _sampled(
     """New pixel (x, y), from the middle, is the old one at ``matrix @ (x, y, 1)``, from the
     middle.
     """
-    if mode not in ("nearest", "bilinear"):
-        raise ValueError(
-            f"interpolation {mode!r} is not supported for tensors; nearest and bilinear are."
-        )
     height, width = image.shape[-2:]
     y, x = np.meshgrid(*((np.arange(n) + (0.5 - n * 0.5)) for n in size), indexing="ij")
     a, b, c, d, e, f = matrix
     column = a * x + b * y + (c + width * 0.5 - 0.5)
     row = d * x + e * y + (f + height * 0.5 - 0.5)
+    return _at(image, row, column, mode, fill)
+
+
+def perspective(image: Tensor, coefficients: Sequence[float], mode: str, fill: Any) -> Tensor:
+    """New pixel (x, y), from the corner, is the old one at ``(a x + b y + c, d x + e y + f)`` over
+    ``g x + h y + 1``.
+    """
+    y, x = np.meshgrid(*(np.arange(n) + 0.5 for n in image.shape[-2:]), indexing="ij")
+    a, b, c, d, e, f, g, h = coefficients
+    scale = g * x + h * y + 1
+    row, column = (d * x + e * y + f) / scale - 0.5, (a * x + b * y + c) / scale - 0.5
+    return _at(image, row, column, mode, fill)
+
+
+def _at(image: Tensor, row: np.ndarray, column: np.ndarray, mode: str, fill: Any) -> Tensor:
+    """New pixels that are old ones at fractional places; outside they are ``fill``."""
+    if mode not in ("nearest", "bilinear"):
+        raise ValueError(
+            f"interpolation {mode!r} is not supported for tensors; nearest and bilinear are."
+        )
     old = image.numpy().astype(image.numpy().dtype if image.is_floating_point() else np.float32)
     new, inside = (_nearest if mode == "nearest" else _bilinear)(old, row, column)
     if fill is not None:
@@ -290,3 +306,51 @@ def posterize(image: Tensor, bits: int) -> Tensor:
     if image.dtype != UINT8:
         raise TypeError(f"Only torch.uint8 image tensors are supported, but found {image.dtype}")
     return image & (256 - (1 << (8 - bits)))
+
+
+def sharpness(image: Tensor, factor: float) -> Tensor:
+    if min(image.shape[-2:]) <= 2:
+        return image
+    return blend(image, _smoothed(image), factor)
+
+
+def _smoothed(image: Tensor) -> Tensor:
+    """Each inner pixel averaged with its neighbours, itself counting five times."""
+    wide = as_float(image)
+    height, width = image.shape[-2:]
+    total: Any = 0
+    for i in range(3):
+        for j in range(3):
+            part = wide[..., i : height - 2 + i, j : width - 2 + j]
+            total = total + part * ((5.0 if i == j == 1 else 1.0) / 13.0)
+    out = image.clone()
+    out[..., 1:-1, 1:-1] = rounded_to(total, image.dtype)
+    return out
+
+
+def autocontrast(image: Tensor) -> Tensor:
+    bound = largest(image.dtype)
+    wide = as_float(image)
+    low, high = wide.amin((-2, -1), keepdim=True), wide.amax((-2, -1), keepdim=True)
+    scale = bound / (high - low)
+    flat = ~scale.isfinite()
+    low, scale = low.masked_fill(flat, 0.0), scale.masked_fill(flat, 1.0)
+    return ((wide - low) * scale).clamp(0, bound).to(image.dtype)
+
+
+def equalize(image: Tensor) -> Tensor:
+    if image.dtype != UINT8:
+        raise TypeError(f"Only torch.uint8 image tensors are supported, but found {image.dtype}")
+    planes = image.numpy().reshape(-1, *image.shape[-2:])
+    return rl.from_numpy(np.stack([_equalized(p) for p in planes]).reshape(image.shape))
+
+
+def _equalized(plane: np.ndarray) -> np.ndarray:
+    """Values spread so that each is as frequent, as far as whole steps allow."""
+    counts = np.bincount(plane.reshape(-1), minlength=256)
+    step = (plane.size - counts[counts > 0][-1]) // 255
+    if step == 0:
+        return plane
+    below = np.append(0, counts.cumsum()[:-1])
+    table = np.where(np.arange(256) > 0, (below + step // 2) // step, 0).clip(0, 255)
+    return table.astype(np.uint8)[plane]

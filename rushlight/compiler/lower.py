@@ -505,6 +505,8 @@ class Lowering:
         """A group's kernel as an epilogue of a product, if it can be one."""
         if not isinstance(group, Group) or group.kernel is None:
             return None
+        if self.clash([*step.nodes, *group.nodes]):
+            return None
         between = [s for s in self.precedence.direct[id(group)] if s is not step]
         if any([self.reaches(step, s) for s in between]):
             return None

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from rushlight.compiler import pipeline
 from rushlight.compiler.lower import Group, Product
+from rushlight.compiler.primitives import Require
 from rushlight.ops.activation import Relu
 from rushlight.ops.arithmetic import Add, Mul, Sub
-from rushlight.ops.compare import Gt, Maximum
+from rushlight.ops.compare import Gt, LogicalNot, Maximum
 from rushlight.ops.math import Exp, Tanh
 from rushlight.ops.matmul import Matmul
-from rushlight.ops.reduce import Sum
+from rushlight.ops.reduce import AllTrue, Sum
 from rushlight.ops.view import Reshape, Transpose
 
 from .graphs import Builder, check
@@ -164,6 +166,24 @@ def test_what_a_product_reads_is_not_overwritten():
     for y in want:
         np.testing.assert_allclose(run(x).detach().numpy(), y, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(w.detach().numpy(), last.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_what_a_check_needs_does_not_update():
+    """An update of an input waits for all checks; the product that one needs cannot."""
+    x = Made(24, 40, 50)
+    b = x.b
+    b.input(x.array(24, 40), "state")
+    large = b.op(Gt, x.out, 1e6)
+    b.op(Require, b.op(AllTrue, b.op(LogicalNot, large), dim=(0, 1), keepdim=False))
+    new = b.op(Mul, x.out, 0.5)
+    b.graph.updates = [(b.graph.inputs[-1], new)]
+    program = pipeline.build(b.graph)
+    (product,) = [s for s in program.lowering.steps if isinstance(s, Product)]
+    assert product.kernel is None
+    got = b.arrays[-1].copy()
+    program.run([*b.arrays[:-1], got], [got])
+    a, w = b.arrays[0], b.arrays[1].T
+    np.testing.assert_allclose(got, a @ w / 2, rtol=1e-4, atol=1e-4)
 
 
 def test_equal_epilogues_have_equal_kernels():

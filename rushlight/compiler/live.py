@@ -20,11 +20,20 @@ from rushlight.core import autograd
 from rushlight.core.function import Function, refusing
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor, edge, wrap
+from rushlight.errors import GraphError
 
 
 def is_live(t: Tensor) -> bool:
     """Whether t can still be differentiated: its graph was not freed by a backward pass."""
     return t.requires_grad and (t._node is None or t._node.saved is not None)
+
+
+def edge_of(t: Tensor) -> Any:
+    """Where gradients of t go; None for a view that may not take part, which nothing used."""
+    try:
+        return edge(t)
+    except GraphError:
+        return None
 
 
 class Gradients:
@@ -44,7 +53,8 @@ class Gradients:
         for k, seed in enumerate(seeds):
             trace.expect(seed, len(arguments) + k)
         tensors = [*arguments, *[t for t, _ in trace.tensors.values()]]
-        wanted = {id(edge(t)): (t, edge(t)) for t in tensors if t.requires_grad}
+        edges = [(t, edge_of(t)) for t in tensors if t.requires_grad]
+        wanted = {id(e): (t, e) for t, e in edges if e is not None}
         with GradMode(False):
             where = [e for _, e in wanted.values()]
             found = autograd.run_backward(*autograd.start(roots, seeds), True, False, where)

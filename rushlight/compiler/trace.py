@@ -27,15 +27,18 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.ops.copy import Cast
 from rushlight.ops.random import Draw, Normal
-from rushlight.ops.view import Permute, look, owner
+from rushlight.ops.view import Permute, look, look_or_copy, owner
 
 
 class WriteWindow(Op):
     """``base`` with the part that the views of ``chain`` look at replaced by ``value``."""
 
     def eager(self, xp: Any, base: Any, value: Any, *, chain: Any) -> Any:
-        out = base.copy()
-        look(out, chain)[...] = value
+        out = np.array(base, order="C")
+        try:
+            look(out, chain)[...] = value
+        except ValueError:  # the views were made of memory in another order
+            out.reshape(-1)[look_or_copy(np.arange(out.size).reshape(out.shape), chain)] = value
         return out
 
 
@@ -137,6 +140,16 @@ class Trace:
         if id(array) not in self.windows:
             self.unexplained.add(id(array))
             self.keep.append(array)
+
+    def aliased(self, made: Tensor, of: Tensor) -> None:
+        """A new tensor has another's array: what the call sees of it belongs to the other."""
+        if self._from_outside(of):
+            made.__dict__["_original"] = self.original(of)  # here, so that it lives no longer
+
+    def original(self, t: Tensor) -> Tensor:
+        """The tensor from outside that an alias stands for; others stand for themselves."""
+        original: Tensor = t.__dict__.get("_original", t)
+        return original
 
     def constant(self, array: Any) -> None:
         """An array was made from sizes and Python numbers alone."""
@@ -251,11 +264,15 @@ class Trace:
         first, *rest = sources
         if type(node.op).__name__ == "Add" and len(rest) == 1 and not callable(rest[0]):
             return lambda: first() + rest[0]  # counting steps, the usual case
-        kinds = [v.dtype if isinstance(v, Value) else None for v in node.inputs]
+        plain = {i.value.number for i in self.graph.inputs if i.kind == "number"}
+        kinds = [  # of operands that are arrays; Python numbers do not decide the result's dtype
+            v.dtype if isinstance(v, Value) and v.number not in plain else None for v in node.inputs
+        ]
 
         def compute() -> float:
+            numbers = [s() if callable(s) else s for s in sources]
             operands = [
-                s if d is None else np.asarray(s(), d) for s, d in zip(sources, kinds, strict=True)
+                n if d is None else np.asarray(n, d) for n, d in zip(numbers, kinds, strict=True)
             ]
             out = np.asarray(node.op.forward(operands, node.params))
             return float(out.astype(node.outputs[0].dtype))
@@ -286,6 +303,7 @@ class Trace:
         if not isinstance(t, Tensor):
             return t
         a = t._array
+        t = self.original(t)
         if id(a) not in self.windows:
             self._enter(t, a)
         storage, chain = self.windows[id(a)]
@@ -301,7 +319,7 @@ class Trace:
     def _look(self, value: Value, chain: tuple[Any, ...]) -> Value:
         like = np.zeros(value.shape, value.dtype)
         for op, params in chain:
-            like = op.eager(np, like, **params)
+            like = look_or_copy(like, ((op, params),))
             out = self.graph.value(like.shape, like.dtype)
             self.graph.nodes.append(Node(op, [value], params, [out], _line()))
             value = out

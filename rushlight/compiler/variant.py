@@ -73,7 +73,7 @@ class Variant:
             if g is None:
                 self.no_grads.append(place)
             else:
-                grads[id(g)] = place
+                grads[id(g._array)] = place
                 if leaf._grad is None:
                     self.cleared.append(place)
         self.sources: list[tuple[int, str, Any]] = []
@@ -83,8 +83,8 @@ class Variant:
             kind, source = entry.kind, entry.source
             if kind == "constant":
                 self.inputs[k] = source
-            elif kind == "state" and id(source) in grads:
-                self.sources.append((k, "grad", grads[id(source)]))
+            elif kind == "state" and id(source._array) in grads:
+                self.sources.append((k, "grad", grads[id(source._array)]))
             else:
                 self.sources.append((k, kind, source))
         at = {id(i): n for n, i in enumerate(graph.inputs)}

@@ -255,6 +255,8 @@ def alias(t: Tensor) -> Tensor:
     """The same memory and counter outside the graph: what ``detach`` returns."""
     out: Tensor = instance(Tensor, t._array)
     out._counter = counter_of(t)
+    if state.busy and modes.trace is not None:
+        modes.trace.aliased(out, t)
     return out
 
 

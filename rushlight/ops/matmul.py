@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -162,7 +163,8 @@ class Linear(Op):
         if input.dtype in dtypes.HALVES:
             wide = [a.astype(dtypes.float32) for a in (input, weight, bias)]
             return self.eager(xp, *wide).astype(input.dtype)
-        out = input.reshape(-1, input.shape[-1]).dot(weight.T)
+        rows = math.prod(input.shape[:-1])
+        out = input.reshape(rows, input.shape[-1]).dot(weight.T)
         out += bias
         return out.reshape(*input.shape[:-1], weight.shape[0])
 
@@ -171,7 +173,8 @@ class Linear(Op):
 
     def grad_weight(self, g, input):
         if input.ndim != 2:
-            input, g = input.reshape(-1, input.shape[-1]), g.reshape(-1, g.shape[-1])
+            rows = math.prod(input.shape[:-1])
+            input, g = input.reshape(rows, input.shape[-1]), g.reshape(rows, g.shape[-1])
         return Matmul.bind(g.t(), conj(input))
 
     def grad_bias(self, g):

@@ -22,6 +22,18 @@ def look(x: Any, chain: Any) -> Any:
     return x
 
 
+def look_or_copy(x: Any, chain: Any) -> Any:
+    """What the view ops of ``chain`` see in x, in memory of its own where x lies otherwise than the
+    array that the views were made of.
+    """
+    for op, params in chain:
+        try:
+            x = op.eager(np, x, **params)
+        except ValueError:
+            x = op.eager(np, np.ascontiguousarray(x), **params)
+    return x
+
+
 class Embed(Op):
     """Zeros of ``shape`` with g placed (overlaps: added) where ``chain`` looks: the gradient of a
     view.

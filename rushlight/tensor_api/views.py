@@ -737,7 +737,10 @@ def matrix_t(x: Tensor, name: str) -> Tensor:
 
 def same_memory(x: Tensor) -> Tensor:
     """Another tensor on x's memory, unknown to autograd."""
-    return instance(Tensor, x._array)
+    out: Tensor = instance(Tensor, x._array)
+    if state.busy and modes.trace is not None:
+        modes.trace.aliased(out, x)
+    return out
 
 
 def _set_data(self: Tensor, value: Tensor) -> None:

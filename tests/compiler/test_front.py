@@ -405,11 +405,99 @@ def test_draws_differ_from_call_to_call_as_in_eager_code(draw):
     agree(make, ONES)
 
 
-def test_numbers_that_an_optimizer_computes():
+def test_memory_that_is_exchanged_under_a_tensor_seen_through_data():
+    def make():
+        w, seen = rl.ones(3), rl.zeros(3)
+
+        def step(x):
+            w.data.mul_(2)
+            seen.copy_(w.detach() + x)
+
+        return step, lambda: [w, seen], w
+
+    def between(k, w):
+        if k in (3, 4):
+            w.data = rl.full((3,), float(k))
+
+    agree(make, ONES, between)
+
+
+def test_views_of_arguments_that_lie_column_by_column():
+    """What is a view of such memory would be a copy of rows."""
+
+    def f(x):
+        y = x.t().view(2, 6)
+        y[0, 1:4] = 0.5
+        x.t().reshape(-1)[-1:].add_(1)
+        return x * 1, y.sum(1)
+
+    run = rl.compile(f, fullgraph=True)
+    for _ in range(4):
+        columns = rl.arange(12.0).view(4, 3)
+        a, b = columns.t(), columns.clone().t()
+        for got, expected in zip(run(a), f(b), strict=True):
+            rl.testing.assert_close(got, expected)
+        rl.testing.assert_close(a, b)
+
+
+def test_a_failing_check_comes_before_any_write():
+    """The kernel that computes what is checked does not accumulate the gradient as well."""
+    w = rl.full((1,), 2.0, requires_grad=True)
+
+    @rl.compile(fullgraph=True)
+    def step(x, y):
+        loss = nn.functional.binary_cross_entropy(rl.xlogy(x, w), y)
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        step(rl.full((1,), 0.5), rl.ones(1))
+    before = w.grad.item()
+    with pytest.raises(RuntimeError, match="between 0 and 1"):
+        w.data.fill_(9)
+        step(rl.ones(1), rl.ones(1))
+    assert w.grad.item() == before
+
+
+def test_gradients_zeroed_or_missing():
+    def make():
+        w, v = rl.ones(3, requires_grad=True), rl.ones(3, requires_grad=True)
+        optimizer = rl.optim.SGD([w, v], lr=0.1)
+
+        def step(x):
+            optimizer.zero_grad(set_to_none=False)
+            (v * x).sum().backward()
+
+        return step, lambda: [w.grad, v.grad], w
+
+    def between(k, w):
+        w.grad = None if k in (0, 4) else rl.full((3,), float(k))
+
+    agree(make, ONES, between)
+
+
+@pytest.mark.parametrize("write", ["uniform_", "bernoulli_", "exponential_"])
+def test_draws_into_memory_of_any_order(write):
+    def make():
+        out = rl.zeros(2, 10, 4)
+
+        def step(x):
+            columns = rl.zeros(4, 10).t() + 0
+            out[0].copy_(getattr(columns, write)())
+            getattr(out[1, :, ::2], write)()
+            getattr(out[1, :, 1], write)()
+
+        return step, lambda: [out, rl.get_rng_state()]
+
+    agree(make, ONES)
+
+
+@pytest.mark.parametrize("dtype", [rl.float32, rl.float64])
+def test_numbers_that_an_optimizer_computes(dtype):
     """NAdam keeps a product of numbers that change with the step."""
 
     def make():
-        w = rl.ones(3, requires_grad=True)
+        w = rl.ones(3, dtype=dtype, requires_grad=True)
         optimizer = rl.optim.NAdam([w], lr=0.01)
 
         def step(x):

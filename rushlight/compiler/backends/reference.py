@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
+from rushlight.core.op import View
+from rushlight.ops.view import look_or_copy
 
 
 def apply(node: Node, operands: list[Any]) -> list[Any]:
     """The arrays that a node's op makes of its operands."""
+    if isinstance(node.op, View) and not node.op.multi:
+        return [look_or_copy(operands[0], ((node.op, node.params),))]
     out = node.op.forward(operands, node.params)
     return list(out) if len(node.outputs) > 1 or out.__class__ in (tuple, list) else [out]
 

@@ -66,7 +66,10 @@ def over(w: Writer, base: Value | None, value: Value, chain: Any, out: Value) ->
     for op, params in chain:
         if op.by_place:
             return None
-        places = op.eager(np, places, **params)
+        try:
+            places = op.eager(np, places, **params)
+        except ValueError:  # a view of memory in another order than ours
+            return None
     if places.size == math.prod(out.shape):
         return [w.assemble([(value, chain)], out.shape)]
     if base is None:

@@ -16,6 +16,7 @@ import time
 from collections import Counter, defaultdict
 from typing import Any
 
+from rushlight.compiler import pipeline
 from tests.compiler.fuzz.growth import generate
 from tests.compiler.fuzz.program import Program
 from tests.compiler.fuzz.shrink import shrink
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the programs")
     parser.add_argument("--shrink", type=int, default=3, help="how many mismatches to shrink")
     options = parser.parse_args()
+    pipeline.checking = True
     report, worker, begin, to_shrink = Report(), Worker(), time.perf_counter(), options.shrink
     for seed in range(options.start, options.start + options.count):
         if options.show:

@@ -106,7 +106,7 @@ def test_stale_state_is_noticed():
 
     from tests.compiler.fuzz.compare import difference
 
-    found = difference(STEP, expected, observe(STEP, forgetful))
+    found = difference(STEP, expected, observe(STEP, forgetful), 1e-4)
     assert found is not None and "p0" in found.detail
 
 

@@ -43,13 +43,14 @@ TITLES = {
 }
 HEAD = """# Operators
 
-Every public function, as `scripts/operators.py` found it by calling it with the samples of its
-tests (`tests/ops/samples`). The same samples are compared with PyTorch: values, dtypes, shared
-memory, methods, in-place and `out=` forms, gradients.
+Every public function, found by calling it with the samples of its tests (`tests/ops/samples`).
+`python scripts/operators.py` writes this page again.
 
-- **gradient**: 1 is a gradient that agrees with finite differences, 2 one whose own gradient does
-  too; (1) and (2) are compared with PyTorch's only, as differences do not exist there (jumps,
-  elements that are not read). Empty: no derivative, or none is sampled.
+- **eager**: all samples run; the tests compare them with PyTorch: values, dtypes, shared memory,
+  methods, in-place and `out=` forms, errors, gradients.
+- **gradient**, **second order**: "yes" agrees with finite differences; "torch" is compared with
+  PyTorch's only, as differences do not exist there (jumps, elements that are not read). Empty: no
+  derivative, or none is sampled.
 - **compiled**: `torch.compile(..., fullgraph=True)` captures the call and gives the same result.
   Empty: it needs values while tracing (`item`, data-dependent shapes), or takes no tensor.
 - **dtypes** in which the first sample runs; a group is named when all its members do.
@@ -74,20 +75,25 @@ def operands(name, op):
     return function, inputs
 
 
-def gradient(name, op):
-    """Return the order up to which gradients hold: "2", "(1)", ""."""
+def gradients(name, op):
+    """Return what is known of the gradient and of its gradient: "yes", "torch" or "" each."""
     if not op.grad or name.endswith("_"):  # in place: leaves cannot be written to
-        return ""
+        return "", ""
     function, inputs = operands(name, op)
     if not inputs or not any(t.requires_grad for t in function(*inputs)):
-        return ""
+        return "", ""
     if not op.differences:
-        return "(2)" if op.second else "(1)"
+        return "torch", "torch" if op.second else ""
     with quiet():
         gradcheck(function, inputs, fast_mode=True)
         if op.second:
             gradgradcheck(function, inputs, fast_mode=True)
-    return "2" if op.second else "1"
+    return "yes", "yes" if op.second else ""
+
+
+def eager(name, op):
+    """Whether every sample runs."""
+    return all(perform(rushlight, name, sample, op.base).error is None for sample in op.samples)
 
 
 def compiled(name, op):
@@ -155,9 +161,10 @@ def specs_of(sample):
 def row(name, op):
     """Return a function's line of the table."""
     with quiet():
-        state = "yes" if compiled(name, op) else ""
         short = name.rpartition(".")[2] if not name.startswith("_") else name
-        return f"| `{short}` | {gradient(name, op)} | {state} | {dtypes(name, op)} |"
+        runs, captured = ("yes" if f(name, op) else "" for f in (eager, compiled))
+        cells = f"`{short}`", runs, *gradients(name, op), captured, dtypes(name, op)
+        return f"| {' | '.join(cells)} |"
 
 
 def sections(ops):
@@ -175,7 +182,9 @@ def page(ops):
     parts, count = [HEAD], 0
     for space, members in sections(ops).items():
         parts.append(
-            f"## {TITLES[space]}\n\n| function | gradient | compiled | dtypes |\n|---|---|---|---|"
+            f"## {TITLES[space]}\n\n"
+            "| function | eager | gradient | second order | compiled | dtypes |\n"
+            "|---|---|---|---|---|---|"
         )
         for name, op in members.items():
             parts.append(row(name, op))

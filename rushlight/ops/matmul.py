@@ -112,19 +112,23 @@ class Matmul(Op):
             x, y = a._array, b._array
             if (
                 state.busy
-                or x.ndim != 2
-                or y.ndim != 2
+                or not 0 < x.ndim < 3
+                or not 0 < y.ndim < 3
                 or x.dtype is not y.dtype
                 or x.dtype not in FLOATS
                 or type(x) is not ndarray
             ):
                 return run(op, (a, b), {})
             try:
-                t = wrap(x.dot(y))  # a third of the overhead of @
+                out = x.dot(y)  # a third of the overhead of @
             except ValueError:
                 return run(op, (a, b), {})
+            t = wrap(out if type(out) is ndarray else np.asarray(out))
             if (a._tracked or b._tracked) and modes.grad:
-                record_binary(op, a, b, t)
+                if x.ndim == y.ndim == 2:
+                    record_binary(op, a, b, t)
+                else:
+                    record(op, (a, b), t, {})
             return t
 
         return bind

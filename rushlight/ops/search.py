@@ -40,15 +40,20 @@ def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor
     return left.lerp(right, share)
 
 
-def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
+def unique(x: Any, dim: int | None, places: bool = True) -> tuple[Any, Any, Any]:
     """Distinct elements (slices along ``dim``) in order, where each input is among them, and how
-    often.
+    often; None for these when ``places`` is False.
     """
     half = x.dtype in dtypes.HALVES
     if dim is None and x.dtype in dtypes.INTEGER_TYPES and x.size > 64:
         low = int(x.min())
         if int(x.max()) - low < 2 * x.size:
-            return unique_by_counting(x, low)
+            return unique_by_counting(x, low, places)
+    if dim is None and not places:
+        values = np.sort(widened(x), None)
+        if len(values):
+            values = values[starts(values[:, None])]
+        return values.astype(x.dtype) if half else values, None, None
     if dim is None:
         values, inverse, counts = np.unique(
             widened(x), return_inverse=True, return_counts=True, equal_nan=False
@@ -58,7 +63,7 @@ def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     if not x.size:
         return x.copy(), np.zeros(x.shape[dim], np.int64), np.zeros(x.shape[dim], np.int64)
     rows = np.ascontiguousarray(np.moveaxis(widened(x), dim, 0)).reshape(x.shape[dim], -1)
-    order = np.lexsort(rows.T[::-1])
+    order = row_order(rows)
     start = starts(rows[order])
     group = np.cumsum(start) - 1
     inverse = np.empty(len(order), np.int64)
@@ -67,13 +72,28 @@ def unique(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     return np.ascontiguousarray(np.take(x, first, dim)), inverse, np.bincount(group)
 
 
-def unique_by_counting(x: Any, low: int) -> tuple[Any, Any, Any]:
+def row_order(rows: Any) -> Any:
+    """The order of rows by their first element, then their second, as far as it takes to tell all
+    of them apart.
+    """
+    rank, column = np.unique(rows[:, 0], return_inverse=True)[1], 1
+    while column < rows.shape[1] and rank.max() < len(rows) - 1:
+        finer = np.unique(rows[:, column], return_inverse=True)[1]
+        rank = np.unique(rank * len(rows) + finer, return_inverse=True)[1]
+        column += 1
+    return rank.argsort(kind="stable")
+
+
+def unique_by_counting(x: Any, low: int, places: bool) -> tuple[Any, Any, Any]:
     """``unique`` of integers from ``low`` on that are not much larger than many."""
-    places = (x - x.dtype.type(low)).astype(np.int64).reshape(-1)
-    counts = np.bincount(places)
+    above = (x - x.dtype.type(low)).astype(np.int64).reshape(-1)
+    counts = np.bincount(above)
     found = np.flatnonzero(counts)
+    values = (found + low).astype(x.dtype)
+    if not places:
+        return values, None, None
     rank = np.cumsum(counts > 0) - 1
-    return (found + low).astype(x.dtype), rank[places].reshape(x.shape), counts[found]
+    return values, rank[above].reshape(x.shape), counts[found]
 
 
 def check_slices(x: Any, dim: int) -> None:
@@ -132,6 +152,19 @@ def searchsorted(edges: Any, values: Any, side: Any) -> Any:
     return out
 
 
+def cells_of(x: Any, edges: Any) -> Any:
+    """Between which edges each of x lies. Even ones are found by dividing, and then set right."""
+    gaps = np.diff(edges)
+    if len(x) < 1024 or not len(gaps) or not 0 < gaps.max() < 1.01 * gaps.min():
+        return np.searchsorted(edges, x, "right") - 1
+    most = len(gaps) - 1
+    scaled = (x - edges[0]) * (len(gaps) / float(edges[-1] - edges[0]))
+    cells = np.clip(np.nan_to_num(scaled), 0, most).astype(np.intp)
+    cells -= (x < edges[cells]) & (cells > 0)
+    cells += (x >= edges[cells + 1]) & (cells < most)
+    return cells
+
+
 def histogramdd(points: Any, edges: list[Any], weights: Any, density: bool) -> Any:
     """How many rows of ``points`` (or how much weight) each cell between ``edges`` holds; the last
     edge belongs to its cell.
@@ -140,7 +173,7 @@ def histogramdd(points: Any, edges: list[Any], weights: Any, density: bool) -> A
     cells = []
     for x, e in zip(points.T, edges, strict=True):
         inside &= (x >= e[0]) & (x <= e[-1])
-        cells.append(np.clip(np.searchsorted(e, x, "right") - 1, 0, len(e) - 2))
+        cells.append(np.clip(cells_of(x, e), 0, len(e) - 2))
     shape = tuple([len(e) - 1 for e in edges])
     flat = (
         np.ravel_multi_index([c[inside] for c in cells], shape)

@@ -540,11 +540,14 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
     )
     if d in dtypes.INTEGER_TYPES:
         start, end = int(start), int(end)
-    i = np.arange(steps)
     a, b = np.asarray(start).astype(work), np.asarray(end).astype(work)
     step = ((b - a) / np.asarray(steps - 1).astype(work)).astype(work)
-    low, high = a + step * i.astype(work), b - step * (steps - 1 - i).astype(work)
-    return np.where(i < steps // 2, low, high).astype(d)
+    wide = np.float64 if work is dtypes.float32 else work  # torch rounds only once, as this does
+    half, last = steps // 2, steps - 1
+    out = np.empty(steps, wide)
+    out[:half] = np.arange(half) * step.astype(wide) + a
+    out[half:] = b - np.arange(last - half, -1, -1) * step.astype(wide)
+    return out.astype(d)
 
 
 def check_steps(steps: Any, name: str) -> None:

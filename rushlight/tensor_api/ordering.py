@@ -283,7 +283,8 @@ def unique(
         dim = wrap_dim(dim, x.ndim)
         if not x.ndim:
             dim = None
-    return _answer(*F.unique(x, dim), return_inverse, return_counts)
+    places = return_inverse or return_counts
+    return _answer(*F.unique(x, dim, places), return_inverse, return_counts)
 
 
 @method

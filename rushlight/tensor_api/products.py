@@ -173,7 +173,8 @@ def _mixed(
     if beta == 0:
         result = scaled
     else:
-        extended = input.expand(product._array.shape)
+        same = input._array.shape == product._array.shape
+        extended = input if same else input.expand(product._array.shape)
         result = (extended if beta == 1 else extended * beta) + scaled
     return _store(out, result)
 

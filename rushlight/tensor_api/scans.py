@@ -18,6 +18,7 @@ from rushlight.ops import scan as S
 from rushlight.ops import search as F
 from rushlight.tensor_api._common import expect_tensor, method, methods, wrap_dim
 from rushlight.tensor_api.conversion import cast
+from rushlight.tensor_api.creation import spaced
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.ordering import _like, rows
@@ -33,6 +34,8 @@ __all__ = [
 def _scan(name: str, op: Any, input: Tensor, dim: Any, dtype: Any, out: Any) -> Tensor:
     input = prepared(input, dtype, name)
     d = wrap_dim(dim, input._array.ndim)
+    if dtype is None and out is None and input._array.ndim:
+        return op.bind(input, dim=d)  # type: ignore[no-any-return]
     result = _like(input, [op.bind(rows(input), dim=d)])[0]
     return finished(in_dtype(result, dtype), out)
 
@@ -314,7 +317,7 @@ def histogram(
         edges = bins._array
     else:
         low, high = _range(x, *(range if range is not None else (0.0, 0.0)), "torch.histogram")
-        edges = np.linspace(low, high, bins + 1).astype(d)
+        edges = spaced(low, high, bins + 1, d)
     w = None if weight is None else weight._array.reshape(-1)
     hist = F.histogramdd(x.reshape(-1, 1), [edges], w, density).astype(d)
     return named("histogram", [wrap(hist), wrap(edges.copy())], out)
@@ -343,9 +346,7 @@ def histogramdd(
             limits = (
                 (float(range[2 * i]), float(range[2 * i + 1])) if range is not None else (0.0, 0.0)
             )
-            edges.append(
-                np.linspace(*_range(points[:, i], *limits, "torch.histogramdd"), b + 1).astype(d)
-            )
+            edges.append(spaced(*_range(points[:, i], *limits, "torch.histogramdd"), b + 1, d))
     w = None if weight is None else weight._array.reshape(-1)
     hist = F.histogramdd(points, edges, w, density).astype(d)
     return named("histogramdd", [wrap(hist), tuple([wrap(e.copy()) for e in edges])])

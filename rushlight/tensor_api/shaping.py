@@ -11,9 +11,10 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.size import make_size
-from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import shaping as H
+from rushlight.ops.pad import ConstantPad
 from rushlight.ops.reduce import sum_to
 from rushlight.ops.view import Expand
 from rushlight.tensor_api._common import (
@@ -425,8 +426,8 @@ def block_diag(*tensors: Tensor) -> Tensor:
     width = builtins.sum([t._array.shape[1] for t in items])
     rows, at = [], 0
     for t in items:
-        h, w = t._array.shape
-        rows.append(cat([t.new_zeros(h, at), t, t.new_zeros(h, width - at - w)], 1))
+        w = t._array.shape[1]
+        rows.append(ConstantPad.bind(t, pads=((0, 0), (at, width - at - w)), value=0))
         at += w
     return cat(rows, 0)
 
@@ -461,8 +462,11 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """The Vandermonde matrix: powers of the elements of a vector as columns."""
     n = x._array.size if N is None else N
-    powers = np.arange(n) if increasing else np.arange(n)[::-1].copy()
-    return x.unsqueeze(-1) ** constant(powers)
+    if n < 2:
+        return x.new_ones((x._array.size, n))
+    x = x if x._array.dtype in dtypes.DIFFERENTIABLE else x.to(dtypes.of[dtypes.int64])
+    columns = cat([x.new_ones((x._array.size, 1)), x.unsqueeze(-1).expand(-1, n - 1)], 1).cumprod(1)
+    return columns if increasing else flip(columns, 1)
 
 
 @method

@@ -301,3 +301,26 @@ def test_distances(p):
         torch.nn.functional.pdist(theirs[0], p).numpy(),
         rtol=1e-9,
     )
+
+
+def test_even_and_uneven_histograms():
+    x = np.concatenate([numbers((20_000,)), np.linspace(-2, 2, 81, dtype=np.float32)])
+    ours, theirs = pair(x)
+    for args in ((50,), (16,)):
+        a, b = ours[0].histogram(*args, range=(-2, 2)), theirs[0].histogram(*args, range=(-2, 2))
+        np.testing.assert_array_equal(a[0].numpy(), b[0].numpy())
+    edges = np.array([-2, -1, 0, 0.25, 3], np.float32)
+    a = ours[0].histogram(rushlight.from_numpy(edges))
+    b = theirs[0].histogram(torch.from_numpy(edges))
+    np.testing.assert_array_equal(a[0].numpy(), b[0].numpy())
+
+
+@pytest.mark.parametrize("increasing", [True, False])
+def test_vander(increasing):
+    for x in (numbers((300,), "float64"), np.arange(-3, 4)):
+        ours, theirs = pair(x)
+        for n in (0, 1, 2, 5):
+            a = rushlight.vander(ours[0], n, increasing)
+            b = torch.vander(theirs[0], n, increasing)
+            assert str(a.dtype) == str(b.dtype)
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)

@@ -66,6 +66,11 @@ def scaled_dot_product_attention(
             "scaled_dot_product_attention: Expected query, key, and value to have the same dtype,"
             f" but got {', '.join(names)}."
         )
+    if query._array.dtype not in dtypes.FLOATING_TYPES:
+        raise NotImplementedError(
+            "scaled_dot_product_attention: not implemented for "
+            f"{dtypes.of[query._array.dtype].name}; softmax needs floats."
+        )
     if attn_mask is not None and attn_mask._array.dtype not in (
         dtypes.bool_,
         query._array.dtype,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rushlight import tensor_api as T
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.distance import Cdist
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "normalize"]
@@ -52,9 +54,11 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    i, j = T.triu_indices(input.shape[0], input.shape[0], 1).unbind(0)
+    n = input.shape[0]
     if not (input.requires_grad and modes.grad):
-        return Cdist.bind(input, input, p=p, products=False)[i, j]  # type: ignore[no-any-return]
+        upper = wrap(np.flatnonzero(~np.tri(n, n, 0, bool)))
+        return Cdist.bind(input, input, p=p, products=False).reshape(-1)[upper]  # type: ignore[no-any-return]
+    i, j = T.triu_indices(n, n, 1).unbind(0)
     return T.norm(input[i] - input[j], p, -1)
 
 

@@ -29,6 +29,14 @@ def count_of(shape: tuple[int, ...], dim: Any) -> int:
     return math.prod(shape if dim is None else [shape[d] for d in dim])
 
 
+COLUMN = 128  # terms that may be added one by one
+
+
+def nearest(x: Any) -> int:
+    """The dim along which neighbours lie next to each other in memory."""
+    return min(range(x.ndim), key=lambda d: (x.shape[d] == 1, abs(x.strides[d])))
+
+
 def remaining(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
     """The sizes of the dims that are not reduced."""
     return () if dim is None else tuple([n for i, n in enumerate(shape) if i not in dim])
@@ -52,7 +60,17 @@ def no_complex(name: str, d: Any) -> None:
         raise NotSupportedError(f"{name}: complex numbers have no order; reduce abs() or real.")
 
 
-class Sum(Reduction):
+class Summing(Reduction, abstract=True):
+    """What adds up: kernels add long columns one by one, where blocks lose less."""
+
+    def forward(self, arrays, params):
+        x, dim = arrays[0], params["dim"]
+        if dim is not None and count_of(x.shape, dim) > COLUMN and nearest(x) not in dim:
+            return self.eager(np, x, **params)
+        return super().forward(arrays, params)
+
+
+class Sum(Summing):
     """Sum over ``dim``; integers and bool add up as int64."""
 
     compiled = True
@@ -75,7 +93,7 @@ class Sum(Reduction):
         return kept(g, shape, dim, keepdim).expand(shape)
 
 
-class Mean(Reduction):
+class Mean(Summing):
     """Sum over ``dim`` divided by the number of elements that went into it."""
 
     compiled = True

@@ -15,6 +15,8 @@ from rushlight.ops.join import Cat
 from rushlight.ops.reduce import narrowed, widened
 from rushlight.ops.select import Where
 
+SHORT = 128  # terms
+
 
 def accumulate(ufunc: Any, input: Any, dim: int) -> Any:
     """``ufunc`` along ``dim``: integers as int64, floats through float64, so that long runs keep
@@ -66,10 +68,22 @@ def triangle(n: int, d: Any) -> Any:
     return np.triu(np.ones((n, n), d))
 
 
-class Cumsum(Op):
-    """``out[i] = input[0] + ... + input[i]`` along ``dim``; with ``reverse`` from the end."""
+class Running(Op, abstract=True):
+    """What carries a value along a dim: kernels do so in the input's dtype, which is exact enough
+    for short rows only.
+    """
 
     compiled = True
+
+    def forward(self, arrays, params):
+        x = arrays[0]
+        if x.ndim and x.shape[params["dim"]] > SHORT:
+            return self.eager(np, x, **params)
+        return super().forward(arrays, params)
+
+
+class Cumsum(Running):
+    """``out[i] = input[0] + ... + input[i]`` along ``dim``; with ``reverse`` from the end."""
 
     def eager(self, xp, input, *, dim, reverse=False):
         if reverse:
@@ -80,10 +94,8 @@ class Cumsum(Op):
         return Cumsum.bind(g, dim=dim, reverse=not params.get("reverse", False))
 
 
-class Cumprod(Op):
+class Cumprod(Running):
     """``out[i] = input[0] * ... * input[i]`` along ``dim``."""
-
-    compiled = True
 
     def eager(self, xp, input, *, dim):
         return accumulate(np.multiply, input, dim)

@@ -11,11 +11,11 @@ from rushlight import dtypes
 from rushlight.core.op import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
-from rushlight.ops.reduce import Mean, Sum, count_of, kept, narrowed, remaining, widened
+from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, narrowed, remaining, widened
 from rushlight.ops.sums import summed
 
 
-class Variance(Reduction, abstract=True):
+class Variance(Summing, abstract=True):
     """What ``Var`` and ``Std`` share.
 
     ``correction``: subtracted from the number of elements before dividing.

@@ -1,5 +1,6 @@
 """Tools around training: ``data`` loads, ``checkpoint`` recomputes activations, ``tensorboard``
-writes what its pages show, ``benchmark`` measures, ``dlpack`` shares memory, ``hooks``.
+writes what its pages show, ``benchmark`` measures, ``summary`` lists layers, ``dlpack`` shares
+memory, ``hooks``.
 """
 
 import importlib
@@ -7,7 +8,7 @@ from typing import Any
 
 from rushlight.core.tensor import Tensor
 
-_LAZY = ("benchmark", "checkpoint", "data", "dlpack", "hooks", "tensorboard")
+_LAZY = ("benchmark", "checkpoint", "data", "dlpack", "hooks", "summary", "tensorboard")
 
 
 def swap_tensors(t1: Tensor, t2: Tensor) -> None:

@@ -147,3 +147,10 @@ def test_gradients_of_a_layer_used_twice_are_summed(twin):
         return layer.weight.grad, len(list(net.parameters())), list(net.state_dict())
 
     twin(program)
+
+
+def test_distributed_data_parallel_needs_a_process_group(twin):
+    def program(t, nn):
+        return nn.parallel.DistributedDataParallel(nn.Linear(1, 1))
+
+    assert isinstance(twin(program), ValueError)

@@ -14,6 +14,7 @@ from rushlight.compiler.passes.fold import fold_constants
 from rushlight.compiler.passes.merge import merge_equal
 from rushlight.compiler.passes.rewrite import Pass
 from rushlight.compiler.passes.sums import gather_sums
+from rushlight.compiler.passes.tables import use_tables
 from rushlight.compiler.program import Program
 from rushlight.compiler.verify import verify_lowering, verify_plan
 
@@ -29,7 +30,7 @@ def simplified(graph: Graph) -> Graph:
 
 def expanded(graph: Graph) -> Graph:
     """The graph as native code wants it: long sums gathered, composites written out."""
-    return through((gather_sums, expand, fold_constants, merge_equal, drop_dead), graph)
+    return through((gather_sums, expand, fold_constants, merge_equal, use_tables, drop_dead), graph)
 
 
 def through(passes: tuple[Pass, ...], graph: Graph) -> Graph:

@@ -222,6 +222,23 @@ class Trace:
         storage.value, storage.writes = new, storage.writes + 1
         storage.seen.clear()
 
+    def plain(self, arrays: list[Any]) -> list[Any]:
+        """Operands for NumPy, which takes only Python's own floats for numbers without a dtype."""
+        return [float(a) if isinstance(a, Number) else a for a in arrays]
+
+    def fixed(self, x: Any) -> Any:
+        """x with the present values of Numbers in it: where those are not operands, a change means
+        another capture.
+        """
+        if isinstance(x, Number):
+            self.watch.append((x.source, float(x)))
+            return float(x)
+        if type(x) in (list, tuple):
+            return type(x)([self.fixed(v) for v in x])
+        if type(x) is dict:
+            return {k: self.fixed(v) for k, v in x.items()}
+        return x
+
     def touched(self, leaf: Tensor) -> None:
         """A leaf's gradient is about to be looked at, replaced or accumulated into."""
         self.leaves.setdefault(id(leaf), (leaf, leaf._grad))

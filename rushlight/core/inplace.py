@@ -17,6 +17,8 @@ from rushlight.errors import MemoryOverlapError
 
 def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
     """x <- op(x, *others), in x's memory."""
+    if state.busy and modes.trace is not None:
+        params = modes.trace.fixed(params)
     node, had_grad = None, False
     if (
         modes.grad
@@ -36,6 +38,7 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         check_memory(op, x._array, arrays)
         if state.busy and modes.trace is not None:
             modes.trace.wrote(op, x, others, params)
+            arrays = modes.trace.plain(arrays)
         if state.busy and modes.profiler is not None:
             modes.profiler.call(op, op.store, x._array, arrays, params)
         else:

@@ -280,6 +280,8 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
             inputs, modes.autocast if op.precision == "lower" else dtypes.float32
         )
     arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
+    if state.busy and modes.trace is not None:
+        arrays, params = modes.trace.plain(arrays), modes.trace.fixed(params)
     if state.busy and modes.profiler is not None:
         out = modes.profiler.call(op, op.forward, arrays, params)
     else:

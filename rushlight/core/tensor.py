@@ -219,6 +219,11 @@ def constant(array: Any) -> Tensor:
     return t
 
 
+def fixed_number(x: Any) -> Any:
+    """Numbers that new tensors are made of. A trace has to begin again when they change."""
+    return modes.trace.fixed(x) if state.busy and modes.trace is not None else x
+
+
 def value_needed(what: str, t: Tensor | None = None) -> None:
     """Tell a trace that Python is about to look at a value, which the trace cannot follow unless
     it is that of a tensor ``t`` which is the same in every call.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
-from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import Cast, cast_array
 from rushlight.ops.create import Complex
@@ -180,7 +180,7 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
-    return finish(array_from(data, numpy_dtype(dtype)), requires_grad)
+    return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -368,7 +368,7 @@ def full(
         tensor([7, 7])
     """
     check_factory(device, layout)
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     default = dtypes.of_number(value) if out is None else out._array.dtype
     a = cast_array(np.asarray(value), numpy_dtype(dtype, default))
     result = np.full(_sizes((size,), "full"), a, a.dtype)
@@ -424,7 +424,7 @@ def full_like(
 ) -> Tensor:
     """``fill_value`` everywhere, with the shape and dtype of ``input``."""
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     out._array[...] = cast_array(np.asarray(value), out._array.dtype)
     return out.requires_grad_() if requires_grad else out
 

@@ -243,3 +243,10 @@ def test_indices_of_extremes(shape, dim, dtype):
         b.op(reduce.Argmin, x, dim=None, keepdim=False),
     )
     check(b)
+
+
+def test_windows_along_a_dim():
+    """A view with the name of another op, which takes images apart."""
+    b = Builder()
+    x = b.input(normal(3, 7))
+    check(b.returns(b.op(view.Unfold, x, dim=1, size=3, step=2)))

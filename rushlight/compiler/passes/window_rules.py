@@ -11,6 +11,7 @@ import numpy as np
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Settle
+from rushlight.compiler.windows import is_view
 from rushlight.ops.arithmetic import Add, Div, Mul
 from rushlight.ops.matmul import Matmul
 from rushlight.ops.pool import counts
@@ -136,6 +137,8 @@ def along(w: Writer, node: Node) -> Made:
 def unfold(w: Writer, node: Node) -> Made:
     """Slices, one for each tap."""
     p, x, result = node.params, node.inputs[0], node.outputs[0]
+    if is_view(node):  # windows along one dim are an op of the same name
+        return None
     taps = list(np.ndindex(*p["kernel"]))
     if len(taps) > MOST_TAPS:
         return None

@@ -1,0 +1,169 @@
+"""How often a function is captured when what surrounds it changes, and that it stays right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import rushlight as rl
+from rushlight import nn
+from rushlight.nn import functional as F
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+
+
+class Setting:
+    """A model with dropout turned off, batch norm, an optimizer and a schedule; and its data."""
+
+    def __init__(self) -> None:
+        rl.manual_seed(0)
+        self.model = nn.Sequential(
+            nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6), nn.Dropout(0.0), nn.Linear(6, 3)
+        )
+        self.optimizer = rl.optim.AdamW(self.model.parameters(), lr=0.05)
+        self.schedule = rl.optim.lr_scheduler.CosineAnnealingWarmRestarts(self.optimizer, 5)
+        self.size, self.dtype, self.scale = 8, rl.float32, 1.0
+
+    def step(self, x: Any, y: Any, scale: float) -> Any:
+        """One step of training; without gradients, the loss."""
+        loss = F.cross_entropy(self.model(x.to(rl.float32)), y) * scale
+        if rl.is_grad_enabled():
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        return loss.detach()
+
+    def arguments(self, call: int) -> tuple[Any, ...]:
+        """New data."""
+        g = rl.Generator().manual_seed(call)
+        x = rl.randn(self.size, 4, generator=g).to(self.dtype)
+        return x, rl.randint(0, 3, (self.size,), generator=g), self.scale
+
+
+def smaller(s: Setting, k: int) -> None:
+    s.size = 5 if k % 4 == 3 else 8  # the last batch of an epoch of four
+
+
+def sizes(s: Setting, k: int) -> None:
+    s.size = 4 + 4 * (k // 4)
+
+
+def other_dtype(s: Setting, k: int) -> None:
+    s.dtype = rl.float64 if k >= 6 else rl.float32
+
+
+def learning_rate(s: Setting, k: int) -> None:
+    s.optimizer.param_groups[0]["lr"] = 0.1 / (k + 1)
+
+
+def scheduled(s: Setting, k: int) -> None:
+    if k:
+        s.schedule.step()
+
+
+def decay(s: Setting, k: int) -> None:
+    s.optimizer.param_groups[0]["weight_decay"] = 0.01 if k < 6 else 0.1
+
+
+def evaluation(s: Setting, k: int) -> None:
+    s.model.train(k < 4 or k >= 8)
+
+
+def argument(s: Setting, k: int) -> None:
+    s.scale = 1.0 if k < 6 else 0.5
+
+
+def frozen(s: Setting, k: int) -> None:
+    s.model[0].weight.requires_grad_(k < 6)
+
+
+def loaded(s: Setting, k: int) -> None:
+    s.model.load_state_dict({n: t * 0.9 for n, t in s.model.state_dict().items()})
+
+
+def cleared(s: Setting, k: int) -> None:
+    if k == 6:
+        s.optimizer.zero_grad()
+
+
+def nothing(s: Setting, k: int) -> None:
+    pass
+
+
+CASES: dict[str, tuple[Callable[[Setting, int], None], int]] = {
+    "nothing changes": (nothing, 1),
+    "new data in a smaller last batch": (smaller, 2),
+    "three sizes": (sizes, 3),
+    "another dtype": (other_dtype, 2),
+    "a learning rate set by hand": (learning_rate, 1),
+    "a schedule": (scheduled, 1),
+    "another option of the optimizer": (decay, 2),
+    "evaluation in between": (evaluation, 2),
+    "a number among the arguments": (argument, 2),
+    "a frozen parameter": (frozen, 2),
+    "parameters loaded before each call": (loaded, 1),
+    "gradients cleared once, before a step that clears them": (cleared, 1),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_captures(name):
+    change, expected = CASES[name]
+    eager, compiled = Setting(), Setting()
+    run = rl.compile(compiled.step, fullgraph=True)
+    for k in range(12):
+        for setting in (eager, compiled):
+            change(setting, k)
+        got, want = run(*compiled.arguments(k)), eager.step(*eager.arguments(k))
+        rl.testing.assert_close(got, want, rtol=1e-4, atol=1e-5, msg=f"call {k}")
+    for (n, a), b in zip(
+        eager.model.state_dict().items(), compiled.model.state_dict().values(), strict=True
+    ):
+        rl.testing.assert_close(b, a, rtol=1e-3, atol=1e-4, msg=n)
+    assert run._compiled.traces == expected, run._compiled.reasons
+
+
+def test_gradient_mode_is_part_of_the_signature():
+    setting = Setting()
+    run = rl.compile(setting.step, fullgraph=True)
+    for k in range(9):
+        with rl.set_grad_enabled(k % 3 != 2):
+            run(*setting.arguments(k))
+    assert run._compiled.traces == 2
+
+
+USES = {
+    "an operand": lambda x, lr: x * lr + lr,
+    "a power": lambda x, lr: x**lr,
+    "alpha": lambda x, lr: rl.add(x, x, alpha=lr),
+    "a weight": lambda x, lr: rl.lerp(x, x * 2, lr),
+    "a value": lambda x, lr: rl.addcmul(x, x, x, value=lr),
+    "a limit": lambda x, lr: x.clamp(max=lr),
+    "a slope": lambda x, lr: F.leaky_relu(-x, lr),
+    "a choice": lambda x, lr: rl.where(x > 0, x, lr),
+    "a mask's value": lambda x, lr: x.masked_fill(x > 0, lr),
+    "a fill": lambda x, lr: x.clone().fill_(lr),
+    "a written number": lambda x, lr: x.clone().index_fill_(0, rl.tensor([0]), lr),
+    "a new tensor": lambda x, lr: x + rl.tensor(lr),
+    "a list of numbers": lambda x, lr: x + rl.tensor([lr, 2 * lr, 0.0]),
+    "a full tensor": lambda x, lr: x + rl.full((3,), lr),
+    "one like another": lambda x, lr: x + rl.full_like(x, lr),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_learning_rate_wherever_it_is_used(use):
+    """As an operand it may change; anywhere else its value is guarded."""
+    optimizer = rl.optim.SGD([rl.zeros(1, requires_grad=True)], lr=0.5)
+
+    def step(x):
+        return USES[use](x, optimizer.param_groups[0]["lr"])
+
+    run, x = rl.compile(step, fullgraph=True), rl.tensor([0.25, 1.0, 2.0])
+    for lr in (0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.5):
+        optimizer.param_groups[0]["lr"] = lr
+        rl.testing.assert_close(run(x), step(x))
+    operands = ("an operand", "a power", "a weight", "a choice")
+    assert run._compiled.traces == (1 if use in operands else 2)

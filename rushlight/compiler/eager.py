@@ -245,7 +245,7 @@ def whole(op: Op, operands: Any, params: dict[str, Any]) -> Any:
     outputs = empty_outputs(entry.graph)
     if not entry.attempt(arrays, outputs):
         return None
-    return outputs if len(outputs) > 1 else outputs[0]
+    return outputs if entry.several else outputs[0]
 
 
 def program(op: Op, operands: Any, specs: list[Any], params: dict[str, Any]) -> Any:
@@ -253,7 +253,8 @@ def program(op: Op, operands: Any, specs: list[Any], params: dict[str, Any]) -> 
     if not all([x is None or x.dtype in NATIVE for x in operands]):
         return None
     results = op.eager(np, *operands, **params)
-    results = results if results.__class__ in (tuple, list) else (np.asarray(results),)
+    several = results.__class__ in (tuple, list)
+    results = results if several else (np.asarray(results),)
     graph = Graph()
     values: list[Any] = []
     for spec in specs:
@@ -270,8 +271,9 @@ def program(op: Op, operands: Any, specs: list[Any], params: dict[str, Any]) -> 
         graph.nodes.append(Node(Permute.instance, [given], {"dims": order}, [values[-1]]))
     graph.results = [graph.value(r.shape, r.dtype) for r in results]
     graph.nodes.append(Node(op, values, params, list(graph.results)))
-    built = pipeline.build(graph, room=room)
-    return built if built.native_only else None  # type: ignore[attr-defined]
+    built: Any = pipeline.build(graph, room=room)
+    built.several = several
+    return built if built.native_only else None
 
 
 def argument(graph: Graph, shape: tuple[int, ...], d: Any) -> Value:

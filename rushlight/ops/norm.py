@@ -96,6 +96,27 @@ def channel_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: boo
     return out.reshape(shape), slope, total
 
 
+class ChannelNorm(Op):
+    """``normalise_channels`` of (N, C, P)."""
+
+    compiled = True
+    outputs = ("out", "mean", "scale")
+
+    def eager(self, xp, x, w, b, *, eps):
+        return normalise_channels(x, w, b, eps)
+
+
+class ChannelNormGrad(Op):
+    """``channel_gradients`` of (N, C, P): by the input if ``needed``, the weight and the bias."""
+
+    compiled = True
+    variadic = True
+
+    def eager(self, xp, g, x, w, mean, scale, *, needed):
+        found = channel_gradients(g, x, w, mean, scale, needed)
+        return found if needed else found[1:]
+
+
 class BatchNorm(Op):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` with the statistics of each channel of the
     batch.
@@ -107,18 +128,23 @@ class BatchNorm(Op):
     label = "NativeBatchNorm"
 
     def eager(self, xp, input, weight, bias, *, eps):
-        out, mean, scale = normalise_channels(wide(input), wide(weight), wide(bias), eps)
-        return out.astype(input.dtype, copy=False), as_bits(mean), as_bits(scale)
+        arrays = flattened(wide(input)), wide(weight), wide(bias)
+        out, mean, scale = ChannelNorm.instance.forward(arrays, {"eps": eps})
+        out = out.reshape(input.shape).astype(input.dtype, copy=False)
+        return out, as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params):
         if modes.grad or modes.trace is not None:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
-        gy, x, w = [None if t is None else wide(t._array) for t in (g[0], input, weight)]
+        gy, x = wide(g[0]._array), wide(input._array)
+        w = None if weight is None else wide(weight._array)
         kept = from_bits(mean._array), from_bits(scale._array)
-        gx, gw, gb = channel_gradients(gy, x, w, *kept, needs[0])
+        arrays = flattened(gy), flattened(x), w, *kept
+        found = ChannelNormGrad.instance.forward(arrays, {"needed": needs[0]})
+        gx, gw, gb = found if needs[0] else (None, *found)
         d, dw = input._array.dtype, None if weight is None else weight._array.dtype
         return [
-            wrap(gx.astype(d, copy=False)) if needs[0] else None,
+            wrap(gx.reshape(x.shape).astype(d, copy=False)) if needs[0] else None,
             wrap(gw.astype(dw or gw.dtype, copy=False)) if needs[1] else None,
             wrap(gb.astype(dw or gb.dtype, copy=False)) if needs[2] else None,
         ]
@@ -192,6 +218,27 @@ def row_gradients(
     return out, gw, many.dot(g) if needs[2] else None
 
 
+class RowNorm(Op):
+    """``normalise_rows``."""
+
+    compiled = True
+    outputs = ("out", "mean", "scale")
+
+    def eager(self, xp, x, w, b, *, eps, center):
+        return normalise_rows(x, w, b, eps, center)
+
+
+class RowNormGrad(Op):
+    """``row_gradients``, those that are needed."""
+
+    compiled = True
+    variadic = True
+
+    def eager(self, xp, g, x, w, mean, scale, *, center, needs):
+        found = row_gradients(g, x, w, mean, scale, center, needs)
+        return [r for r, need in zip(found, needs, strict=True) if need]
+
+
 class LayerNorm(Op):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last ``rank`` dims; without
     ``center``, of ``x / sqrt(mean(x^2) + eps)``.
@@ -204,8 +251,8 @@ class LayerNorm(Op):
     label = "NativeLayerNorm"
 
     def eager(self, xp, input, weight, bias, *, rank, eps, center):
-        x, w, b = rows(wide(input), rank), flat(wide(weight)), flat(wide(bias))
-        out, mean, scale = normalise_rows(x, w, b, eps, center)
+        arrays = rows(wide(input), rank), flat(wide(weight)), flat(wide(bias))
+        out, mean, scale = RowNorm.instance.forward(arrays, {"eps": eps, "center": center})
         out = out.reshape(input.shape).astype(input.dtype, copy=False)
         return out, as_bits(mean), as_bits(scale)
 
@@ -216,10 +263,11 @@ class LayerNorm(Op):
         x, gy = rows(wide(input._array), rank), rows(wide(g[0]._array), rank)
         w = None if weight is None else flat(wide(weight._array))
         kept = from_bits(mean._array), from_bits(scale._array)
-        found = row_gradients(gy, x, w, *kept, params["center"], needs)
+        options = {"center": params["center"], "needs": tuple(needs)}
+        found = iter(RowNormGrad.instance.forward((gy, x, w, *kept), options))
         return [
-            wrap(r.reshape(spec[0]).astype(spec[1], copy=False)) if need else None
-            for r, need, spec in zip(found, needs, specs, strict=True)
+            wrap(next(found).reshape(spec[0]).astype(spec[1], copy=False)) if need else None
+            for need, spec in zip(needs, specs, strict=True)
         ]
 
 

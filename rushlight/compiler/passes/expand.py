@@ -13,6 +13,7 @@ from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.attention_rules import ATTENTION_RULES
 from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.loss_rules import LOSS_RULES
+from rushlight.compiler.passes.norm_rules import NORM_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
 from rushlight.compiler.passes.rewrite import substituted
 from rushlight.compiler.passes.window_rules import WINDOW_RULES
@@ -21,7 +22,7 @@ from rushlight.compiler.scalars import FLOATS, NATIVE
 from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Pow, Sub
 from rushlight.ops.compare import Eq, Ne
 from rushlight.ops.copy import Cast
-from rushlight.ops.math import Exp, Log, Rsqrt, Sqrt
+from rushlight.ops.math import Exp, Log, Sqrt
 from rushlight.ops.matmul import Matmul
 from rushlight.ops.reduce import Amax, Amin, Sum
 from rushlight.ops.rounding import Rounded
@@ -160,47 +161,6 @@ def log_softmax_grad(w: Writer, node: Node) -> list[Value] | None:
     return [w.map(Sub, g, w.map(Mul, w.map(Exp, y), total))]
 
 
-def layer_norm(w: Writer, node: Node) -> list[Value] | None:
-    """Rows less their mean, over their deviation. The other outputs, for the eager gradient, are
-    not made.
-    """
-    x, weight, bias = node.inputs
-    if any([v.number in w.used for v in node.outputs[1:]]):
-        return None
-    rank, eps = node.params["rank"], node.params["eps"]
-    lead = len(x.shape) - rank
-    dims, n = tuple(range(lead, len(x.shape))), float(math.prod(x.shape[lead:]))
-    if node.params["center"]:
-        y = w.map(Sub, x, w.map(Div, w.reduce(Sum, x, dims, True), n))
-    else:
-        y = x
-    square = w.map(Div, w.reduce(Sum, w.map(Mul, y, y), dims, True), n)
-    scale = w.map(Rsqrt, w.map(Add, square, eps))
-    y = w.map(Mul, y, scale)
-    for op, v in ((Mul, weight), (Add, bias)):
-        if v is not None:
-            y = w.map(op, y, v)
-    return [y, *node.outputs[1:]]
-
-
-def batch_norm(w: Writer, node: Node) -> list[Value] | None:
-    """Channels less their mean, over their deviation. The other outputs are not made."""
-    x, weight, bias = node.inputs
-    if any([v.number in w.used for v in node.outputs[1:]]):
-        return None
-    dims = (0, *range(2, len(x.shape)))
-    n = float(math.prod([x.shape[d] for d in dims]))
-    column = (x.shape[1], *[1] * (len(x.shape) - 2))
-    mean = w.map(Div, w.reduce(Sum, x, dims), n)
-    y = w.map(Sub, x, w.shaped(mean, column))
-    square = w.map(Div, w.reduce(Sum, w.map(Mul, y, y), dims), n)
-    scale = w.map(Div, 1.0, w.map(Sqrt, w.map(Add, square, node.params["eps"])))
-    y = w.map(Mul, y, w.shaped(scale if weight is None else w.map(Mul, scale, weight), column))
-    if bias is not None:
-        y = w.map(Add, y, w.shaped(bias, column))
-    return [y, *node.outputs[1:]]
-
-
 def glu(w: Writer, node: Node) -> list[Value] | None:
     """One half times the sigmoid of the other."""
     x = node.inputs[0]
@@ -223,6 +183,7 @@ def copy(w: Writer, node: Node) -> list[Value] | None:
 RULES: dict[str, Rule] = {
     **LOSS_RULES,
     **ATTENTION_RULES,
+    **NORM_RULES,
     "Linear": linear,
     "Matmul": small_matmul,
     "Mean": mean,
@@ -235,8 +196,6 @@ RULES: dict[str, Rule] = {
     "SoftmaxGrad": softmax_grad,
     "LogSoftmax": log_softmax,
     "LogSoftmaxGrad": log_softmax_grad,
-    "LayerNorm": layer_norm,
-    "BatchNorm": batch_norm,
     "Copy": copy,
     "Glu": glu,
     **WINDOW_RULES,

@@ -1,0 +1,126 @@
+"""How norms and their gradients are written out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.compiler.graph import Node, Value
+from rushlight.compiler.passes.writer import Writer
+from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Sub
+from rushlight.ops.math import Rsqrt, Sqrt
+from rushlight.ops.reduce import Sum
+
+Dims = tuple[int, ...]
+
+
+def average(w: Writer, x: Value, dims: Dims, keepdim: bool = True) -> Value:
+    """The mean over dims."""
+    count = float(math.prod([x.shape[d] for d in dims]))
+    return w.map(Div, w.reduce(Sum, x, dims, keepdim), count)
+
+
+def scaled(w: Writer, y: Value, weight: Value | None, bias: Value | None) -> Value:
+    """Times a weight, plus a bias, where there are such."""
+    for op, v in ((Mul, weight), (Add, bias)):
+        if v is not None:
+            y = w.map(op, y, v)
+    return y
+
+
+def by_rows(w: Writer, node: Node, dims: Dims) -> list[Value]:
+    """The norm over the last dims; the means, None without ``center``, and the scales."""
+    x, weight, bias = node.inputs
+    mean = average(w, x, dims) if node.params["center"] else None
+    y = x if mean is None else w.map(Sub, x, mean)
+    scale = w.map(Rsqrt, w.map(Add, average(w, w.map(Mul, y, y), dims), node.params["eps"]))
+    return [scaled(w, w.map(Mul, y, scale), weight, bias), mean, scale]  # type: ignore[list-item]
+
+
+def layer_norm(w: Writer, node: Node) -> list[Value] | None:
+    """Rows less their mean, over their deviation. The other outputs, for the eager gradient, are
+    not made.
+    """
+    if any([v.number in w.used for v in node.outputs[1:]]):
+        return None
+    rank = len(node.inputs[0].shape)
+    dims = tuple(range(rank - node.params["rank"], rank))
+    return [by_rows(w, node, dims)[0], *node.outputs[1:]]
+
+
+def row_norm(w: Writer, node: Node) -> list[Value] | None:
+    """``layer_norm`` of a matrix, with means and scales."""
+    y, mean, scale = by_rows(w, node, (1,))
+    return [y, w.full((1, 1), 0.0, y.dtype) if mean is None else mean, scale]
+
+
+def row_norm_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``(gy - y mean(gy y) - mean(gy)) scale`` for gy = g weight; sums of g y and g."""
+    g, x, weight, mean, scale = node.inputs
+    y = w.map(Mul, w.map(Sub, x, mean) if node.params["center"] else x, scale)
+    found = []
+    by_x, by_weight, by_bias = node.params["needs"]
+    if by_x:
+        gy = g if weight is None else w.map(Mul, g, weight)
+        r = w.map(Sub, gy, w.map(Mul, y, average(w, w.map(Mul, gy, y), (1,))))
+        if node.params["center"]:
+            r = w.map(Sub, r, average(w, gy, (1,)))
+        found.append(w.map(Mul, r, scale))
+    if by_weight:
+        found.append(w.reduce(Sum, w.map(Mul, g, y), (0,)))
+    if by_bias:
+        found.append(w.reduce(Sum, g, (0,)))
+    return found
+
+
+def by_channels(w: Writer, node: Node) -> list[Value]:
+    """Channels less their mean, over their deviation; the means and scales."""
+    x, weight, bias = node.inputs
+    dims = (0, *range(2, len(x.shape)))
+    column = (x.shape[1], *[1] * (len(x.shape) - 2))
+    mean = average(w, x, dims, False)
+    y = w.map(Sub, x, w.shaped(mean, column))
+    square = average(w, w.map(Mul, y, y), dims, False)
+    scale = w.map(Div, 1.0, w.map(Sqrt, w.map(Add, square, node.params["eps"])))
+    y = w.map(Mul, y, w.shaped(scale if weight is None else w.map(Mul, scale, weight), column))
+    return [y if bias is None else w.map(Add, y, w.shaped(bias, column)), mean, scale]
+
+
+def batch_norm(w: Writer, node: Node) -> list[Value] | None:
+    """``by_channels``. The other outputs are not made."""
+    if any([v.number in w.used for v in node.outputs[1:]]):
+        return None
+    return [by_channels(w, node)[0], *node.outputs[1:]]
+
+
+def channel_norm(w: Writer, node: Node) -> list[Value] | None:
+    """``batch_norm`` of (N, C, P), with means and scales."""
+    return by_channels(w, node)
+
+
+def channel_norm_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``(g - mean(g) - y mean(g y)) scale weight``, the sums of g y and of g."""
+    g, x, weight, mean, scale = node.inputs
+    column, dims = (x.shape[1], 1), (0, 2)
+    y = w.map(Sub, x, w.shaped(mean, column))
+    slope = w.map(Mul, w.reduce(Sum, w.map(Mul, g, y), dims), scale)
+    total = w.reduce(Sum, g, dims)
+    if not node.params["needed"]:
+        return [slope, total]
+    factor = scale if weight is None else w.map(Mul, scale, weight)
+    count = float(x.shape[0] * x.shape[2])
+    along = w.map(Div, w.map(Mul, w.map(Neg, slope), scale), count)
+    gx = w.map(Add, w.map(Mul, y, w.shaped(along, column)), g)
+    gx = w.map(Sub, gx, w.shaped(w.map(Div, total, count), column))
+    return [w.map(Mul, gx, w.shaped(factor, column)), slope, total]
+
+
+NORM_RULES: dict[str, Callable[[Writer, Node], Any]] = {
+    "LayerNorm": layer_norm,
+    "RowNorm": row_norm,
+    "RowNormGrad": row_norm_grad,
+    "BatchNorm": batch_norm,
+    "ChannelNorm": channel_norm,
+    "ChannelNormGrad": channel_norm_grad,
+}

@@ -8,6 +8,7 @@ import pytest
 import rushlight as torch
 from rushlight.vision import transforms as T
 from rushlight.vision.transforms import functional as F
+from rushlight.vision.transforms import v2
 
 # torchvision 0.28: crc32 of twenty results for the image below, seeds 0 to 19
 RECORDED = {
@@ -99,3 +100,30 @@ def test_perspective_of_a_shift_is_a_shift():
     out = F.perspective(picture(), corners, moved, fill=[9.0, 9.0, 9.0])
     assert torch.equal(out[:, 3:, 5:], picture()[:, :-3, :-5])
     assert (out[:, :2] == 9).all() and (out[:, :, :4] == 9).all()
+
+
+# torchvision 0.28 with seed 0 and alpha 1: the shares of labels 0 and 1, and a sum of pixels
+@pytest.mark.parametrize(
+    ("name", "shares", "total"),
+    [
+        ("MixUp", (0.86376160, 0.13623840), 23358.294921875),
+        ("CutMix", (0.93750000, 0.06250000), 20640.0),
+    ],
+)
+def test_mixtures_equal_torchvisions(name, shares, total):
+    images = torch.arange(2 * 3 * 8 * 8.0).view(2, 3, 8, 8)
+    torch.manual_seed(0)
+    mixed, labels = getattr(v2, name)(num_classes=2)(images, torch.tensor([0, 1]))
+    assert labels[0].tolist() == pytest.approx(shares, abs=1e-6)
+    assert mixed[0].sum().item() == pytest.approx(total)
+    assert torch.allclose(labels.sum(1), torch.ones(2))
+
+
+def test_mixtures_take_shares_and_refuse_single_images():
+    pair = [torch.rand(4, 1, 5, 5), torch.eye(4)]
+    out = v2.CutMix()(pair)
+    assert isinstance(out, list) and torch.allclose(out[1].sum(1), torch.ones(4))
+    with pytest.raises(ValueError, match="batched"):
+        v2.MixUp(num_classes=3)(torch.rand(1, 5, 5), torch.tensor([1]))
+    with pytest.raises(ValueError, match="num_classes"):
+        v2.MixUp()(torch.rand(2, 1, 5, 5), torch.tensor([1, 0]))

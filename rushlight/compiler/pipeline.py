@@ -21,6 +21,9 @@ from rushlight.compiler.verify import verify_lowering, verify_plan
 checking = False  # whether each stage's result is verified, as in all tests
 
 PASSES: tuple[Pass, ...] = (drop_dead, fold_constants, merge_equal, drop_dead)
+EXPANSION: tuple[Pass, ...] = (
+    gather_sums, expand, fold_constants, merge_equal, use_tables, drop_dead
+)  # fmt: skip
 
 
 def simplified(graph: Graph) -> Graph:
@@ -30,7 +33,7 @@ def simplified(graph: Graph) -> Graph:
 
 def expanded(graph: Graph) -> Graph:
     """The graph as native code wants it: long sums gathered, composites written out."""
-    return through((gather_sums, expand, fold_constants, merge_equal, use_tables, drop_dead), graph)
+    return through(EXPANSION, graph)
 
 
 def through(passes: tuple[Pass, ...], graph: Graph) -> Graph:

@@ -1,0 +1,54 @@
+"""utils._pytree flattens and maps as torch's."""
+
+from collections import OrderedDict, defaultdict, deque, namedtuple
+
+import pytest
+import torch.utils._pytree as theirs
+
+import rushlight.utils._pytree as ours
+
+Pair = namedtuple("Pair", "a b")
+TREES = [
+    3,
+    [],
+    {"b": [1, (2, None)], "a": 4},
+    (Pair(1, [2]), OrderedDict(z=1, y=2), deque([1, 2], maxlen=5)),
+    defaultdict(list, x=[1, 2]),
+]
+
+
+@pytest.mark.parametrize("tree", TREES, ids=str)
+def test_flatten_map_and_back(tree):
+    leaves, spec = ours.tree_flatten(tree)
+    assert leaves == theirs.tree_flatten(tree)[0]
+    back = ours.tree_unflatten(leaves, spec)
+    assert back == tree and type(back) is type(tree)
+    assert spec.num_leaves == len(leaves) and spec == ours.tree_structure(tree)
+
+    def double(x):
+        return None if x is None else 2 * x
+
+    assert ours.tree_map(double, tree) == theirs.tree_map(double, tree)
+    assert ours.tree_map_only(int, str, tree) == theirs.tree_map_only(int, str, tree)
+
+
+def test_several_trees_leaves_and_predicates():
+    a, b = {"x": [1, 2]}, {"x": [10, 20]}
+    assert ours.tree_map(lambda p, q: p + q, a, b) == {"x": [11, 22]}
+    assert ours.tree_leaves(a, is_leaf=lambda x: isinstance(x, list)) == [[1, 2]]
+    assert ours.tree_all(bool, a) and not ours.tree_any(lambda x: x > 2, a)
+    seen = []
+    assert ours.tree_map_(seen.append, a) is a and seen == [1, 2]
+    with pytest.raises(ValueError, match="holds 2 items"):
+        ours.tree_unflatten([1], ours.tree_structure(a))
+
+
+def test_registered_classes():
+    class Box:
+        def __init__(self, content):
+            self.content = content
+
+    ours.register_pytree_node(Box, lambda x: ([x.content], None), lambda v, _: Box(*v))
+    assert ours.tree_map(lambda x: x + 1, [Box(1)])[0].content == 2
+    with pytest.raises(ValueError, match="already registered"):
+        ours.register_pytree_node(Box, list, list)

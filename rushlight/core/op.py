@@ -697,16 +697,45 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
             else:
                 return write(op, a, others, params)
         try:
-            out = compute(x, *arrays, **params)
-            if out.shape != x.shape or out.dtype is not d:
+            if x.size > 2 * PIECE and all([flat_like(y, x) for y in (x, *arrays)]):
+                stored = write_in_pieces(compute, x, arrays, params)
+            else:
+                out = compute(x, *arrays, **params)
+                stored = out.shape == x.shape and out.dtype is d
+                if stored:
+                    x[...] = out
+            if not stored:
                 return write(op, a, others, params)
-            x[...] = out
         except (ValueError, TypeError):
             return write(op, a, others, params)  # raises with the reason
         written(a)
         return a
 
     return update
+
+
+PIECE = 1 << 16  # elements whose results stay in the cache until they are written back
+
+
+def flat_like(y: Any, x: Any) -> bool:
+    """Whether y is a number, or lies in memory as x does, without gaps."""
+    return type(y) is not ndarray or (y.shape == x.shape and y.flags.c_contiguous)
+
+
+def write_in_pieces(compute: Any, x: Any, arrays: list[Any], params: dict[str, Any]) -> bool:
+    """``x[...] = compute(x, *arrays)``, a piece at a time; False, and nothing is written, if the
+    dtypes differ.
+    """
+    flat = x.reshape(-1)
+    others = [y.reshape(-1) if type(y) is ndarray else y for y in arrays]
+    for start in range(0, x.size, PIECE):
+        part = slice(start, start + PIECE)
+        pieces = [y[part] if type(y) is ndarray else y for y in others]
+        out = compute(flat[part], *pieces, **params)
+        if not start and out.dtype is not x.dtype:
+            return False
+        flat[part] = out
+    return True
 
 
 def lone(t: Tensor, x: Any) -> bool:

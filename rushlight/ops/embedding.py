@@ -13,12 +13,17 @@ from rushlight.ops.places import add_rows, inside
 
 def look_up(weight: Any, index: Any) -> Any:
     """Rows of weight, after checking the indices."""
+    check_rows(weight, index)
+    return weight.take(index, 0)
+
+
+def check_rows(weight: Any, index: Any) -> None:
+    """IndexError for a row that is not there."""
     if not inside(index, 0, len(weight)):
         bad = index.min() if index.min() < 0 else index.max()
         raise IndexError(
             f"index out of range in self: index {bad} of a table with {len(weight)} rows."
         )
-    return weight.take(index, 0)
 
 
 class Embedding(Op):
@@ -33,6 +38,25 @@ class Embedding(Op):
         return EmbeddingGrad.bind(
             g, index, rows=weight_spec[0][0], padding_idx=padding_idx, by_frequency=by_frequency
         )
+
+
+class Bags(Op):
+    """Sums of rows, ``each`` of them a bag: a sparse product, without the rows as such."""
+
+    label = "EmbeddingBag"
+
+    def eager(self, xp, weight, index, *, each):
+        if index.size < 1024 or weight.dtype not in dtypes.FLOATS:
+            rows = look_up(weight, index).reshape(-1, each, weight.shape[1])
+            return np.add.reduce(
+                rows, 1, dtypes.float32 if rows.dtype in dtypes.HALVES else None
+            ).astype(rows.dtype)
+        from scipy.sparse import csr_array
+
+        check_rows(weight, index)
+        starts = np.arange(0, index.size + 1, each)
+        shape = len(starts) - 1, len(weight)
+        return csr_array((np.ones(index.size, weight.dtype), index, starts), shape=shape) @ weight
 
 
 class EmbeddingGrad(Op):

@@ -117,6 +117,9 @@ class VectorNorm(Reduction):
             if dim is None and not keepdim:
                 flat = input.ravel("K")
                 return np.sqrt(flat.dot(flat))
+            if dim == (input.ndim - 1,) and input.flags.c_contiguous:
+                total = np.vecdot(input, input)
+                return narrowed(np.sqrt(total[..., None] if keepdim else total), d)
             return narrowed(np.sqrt(summed(input * input, dim, None, None, keepdim)), d)
         size = np.abs(widened(input))
         return narrowed(vector_norm(size, dim, keepdim, ord), dtypes.REAL_OF.get(d, d))

@@ -324,3 +324,32 @@ def test_vander(increasing):
             b = torch.vander(theirs[0], n, increasing)
             assert str(a.dtype) == str(b.dtype)
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "transposed"])
+def test_in_place_in_pieces(layout):
+    calls = {
+        "relu_": lambda x, y: x.relu_(),
+        "clamp_": lambda x, y: x.clamp_(-1, 0.5),
+        "sigmoid_": lambda x, y: x.sigmoid_(),
+        "hypot_": lambda x, y: x.hypot_(y),
+        "lerp_": lambda x, y: x.lerp_(y, 0.3),
+        "add_": lambda x, y: x.add_(y, alpha=0.5),
+        "hypot_ of a row": lambda x, y: x.hypot_(y[:1]),
+    }
+    x, y = numbers((500, 301)), numbers((500, 301), seed=1)
+    for name, call in calls.items():
+        a, b = pair(*((x, y) if layout == "contiguous" else (x.T.copy().T, y)))
+        call(*a), call(*b)
+        np.testing.assert_allclose(a[0].numpy(), b[0].numpy(), rtol=2e-6, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_bags(mode):
+    table, index = numbers((50, 9)), np.random.default_rng(0).integers(0, 50, (300, 7))
+    ours, theirs = pair(index, table)
+    a = rushlight.nn.functional.embedding_bag(*ours, mode=mode)
+    b = torch.nn.functional.embedding_bag(*theirs, mode=mode)
+    np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-6)
+    with pytest.raises(IndexError):
+        rushlight.nn.functional.embedding_bag(ours[0] + 1, ours[1])

@@ -11,9 +11,14 @@ from rushlight import tensor_api as T
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump, value_needed, wrap
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
-from rushlight.ops.embedding import Embedding
+from rushlight.ops.embedding import Bags, Embedding
 
 __all__ = ["embedding", "embedding_bag", "one_hot"]
+
+
+def tracked(t: Tensor) -> bool:
+    """Whether what is computed from t may need its gradient."""
+    return t._tracked and modes.grad
 
 
 def renormalise(weight: Tensor, index: Tensor, max_norm: float, norm_type: float) -> None:
@@ -132,6 +137,10 @@ def embedding_bag(
         kept = wrap(np.flatnonzero(index._array != padding_idx))
         index, bag = index[kept], bag[kept._array]
         factors = None if factors is None else factors[kept]
+    even_bags = input._array.ndim == 2 and input._array.shape[1] and padding_idx is None
+    if even_bags and factors is None and mode != "max" and not tracked(weight):
+        total = Bags.bind(weight, index, each=input._array.shape[1])
+        return total if mode == "sum" else total / input._array.shape[1]  # type: ignore[no-any-return]
     rows = Embedding.bind(
         weight, index, padding_idx=None, by_frequency=scale_grad_by_freq
     )  # (M, D)
@@ -139,7 +148,7 @@ def embedding_bag(
         rows = rows * factors.unsqueeze(1)
     if mode == "max":
         return bag_maxima(rows, bag, bags)
-    if input._array.ndim == 2 and input._array.shape[1] and padding_idx is None:
+    if even_bags:
         even = rows.reshape(*input._array.shape, -1)
         return even.sum(1) if mode == "sum" else even.mean(1)  # type: ignore[no-any-return]
     total = rows.new_zeros((bags, weight._array.shape[1])).index_add(0, wrap(bag), rows)

@@ -1,8 +1,12 @@
-"""What the pages promise: their programs run, and their links lead somewhere."""
+"""What the pages promise: their programs run, and their links lead somewhere.
+
+Where what a program prints has changed for good: python -m tests.test_pages docs/compiler.md
+"""
 
 import contextlib
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +46,23 @@ def test_links(page):
         if not target.startswith(("http:", "https:", "#", "mailto:")):
             path = (page.parent / target.split("#")[0]).resolve()
             assert path.exists(), f"{relative(page)} links to {target}, which is not there"
+
+
+def rewrite(page):
+    """Replace the output blocks of a page by what its programs print now."""
+    text, names, out, at = page.read_text(encoding="utf-8"), {"__name__": "page"}, [], 0
+    for match in PROGRAM.finditer(text):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(match[1], relative(page), "exec"), names)
+        block = re.compile(r"\n+```text\n(.*?)^```", re.MULTILINE | re.DOTALL).match(
+            text, match.end()
+        )
+        if block:
+            out += [text[at : block.start(1)], printed.getvalue().strip() + "\n"]
+            at = block.end(1)
+    page.write_text("".join([*out, text[at:]]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        rewrite(ROOT / name)

@@ -89,6 +89,11 @@ def test_registry_and_weights():
     assert models.squeezenet1_1(weights=None, progress=False, num_classes=2).num_classes == 2
     with pytest.raises(NotImplementedError, match="pretrained weights are not included"):
         models.resnet18(weights="DEFAULT")
+    with pytest.raises(NotImplementedError, match="pretrained weights are not included"):
+        models.resnet50(weights=models.ResNet50_Weights.DEFAULT)
+    assert models.ResNet50_Weights.DEFAULT is models.ResNet50_Weights.IMAGENET1K_V2
+    names = "ResNeXt50_32X4D Wide_ResNet50_2 VGG16_BN MobileNet_V2 SqueezeNet1_1 ViT_B_16 AlexNet"
+    assert all(hasattr(models, f"{name}_Weights") for name in names.split())
     with pytest.raises(NotImplementedError, match="load_state_dict"):
         models.resnet18(pretrained=True)
     with pytest.raises(ValueError, match="Unknown model"):

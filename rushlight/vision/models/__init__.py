@@ -13,3 +13,9 @@ from rushlight.vision.models.resnet import *
 from rushlight.vision.models.squeezenet import *
 from rushlight.vision.models.vgg import *
 from rushlight.vision.models.vision_transformer import *
+from rushlight.vision.models.weights import WeightsEnum as WeightsEnum
+from rushlight.vision.models.weights import weights_of
+
+for _name in list_models():
+    _weights = weights_of(_name)
+    globals()[_weights.__name__] = _weights

@@ -136,6 +136,7 @@ def test_random_layouts(seed):
 # (m, n, k) and the gap of a: each way to cut a product, with several units
 CUTS = {
     "panels and rows": (300, 260, 40, 0),
+    "far rows": (260, 520, 40, 0),
     "deep": (40, 70, 2100, 0),
     "far columns": (300, 200, 30, 2000),
     "far and deep": (150, 60, 1100, 2000),

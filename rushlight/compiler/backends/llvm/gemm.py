@@ -130,13 +130,19 @@ class Plan:
         else:
             self.panels, self.blocks = self.cut(16, micro.most_rows)
         self.turn = not s.b_rows and not dots
-        narrow = self.registers == 16 and s.m >= COPIED_ROWS // 2
-        self.panel = self.turn or (narrow and not dots)  # whether b is copied
+        self.panel = self.turn or (s.b_rows and self.far_rows(f) and not dots)  # b is copied
         far = FAR if s.k <= COLUMN_DEPTH else FAR * 3 // 4
         self.pack = not s.a_rows and s.lda * f.size >= far and self.blocks.parts > 1
         self.depth = s.k if dots or (self.blocks.parts == 1 and not self.panel) else self.slice(f)
         self.cycles = self.guess(f.lanes)
         self.divide()
+
+    def far_rows(self, f: Code) -> bool:
+        """Whether rows of b are so far apart that many rows of a are worth a copy."""
+        s = self.s
+        if self.registers == 16:  # panels are narrow
+            return s.m >= COPIED_ROWS // 2
+        return s.a_rows and s.m >= 2 * COPIED_ROWS and s.ldb * f.size >= FAR // 2
 
     def slice(self, f: Code) -> int:
         """The depth that is done at a time; what remains is not less than a vector."""

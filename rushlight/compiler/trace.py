@@ -413,9 +413,9 @@ class Trace:
 
     # The end
 
-    def finish(self, results: list[Tensor]) -> list[Tensor]:
+    def finish(self, results: list[Tensor], survivors: bool = True) -> list[Tensor]:
         """Close the graph: its results, updates and fresh gradients. Returns the leaves that get a
-        new gradient, in order.
+        new gradient, in order. ``survivors``: tensors of the call may have been kept.
         """
         graph = self.graph
         graph.results = [self.operand(t) for t in results]
@@ -431,7 +431,8 @@ class Trace:
             if g is not None and g is not before:
                 fresh.append(leaf)
                 graph.fresh.append(self.operand(g))
-        self._check_survivors(results, fresh)
+        if survivors:
+            self._check_survivors(results, fresh)
         return fresh
 
     def _from_outside(self, leaf: Tensor) -> bool:

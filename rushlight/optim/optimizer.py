@@ -21,6 +21,7 @@ from rushlight.core.state import enable_grad, modes, set_grad_enabled
 from rushlight.core.state import state as run_state
 from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.dtypes import FLOATS
+from rushlight.optim import fused
 from rushlight.optim.hooks import (
     HookedMixin,
     hooked,
@@ -131,17 +132,20 @@ class Optimizer(HookedMixin):
                 with enable_grad():
                     loss = closure()
             for group in self.param_groups:
-                self._update_group(group, differentiable)
+                if differentiable or not fused.update(self, group):
+                    self._update_params(group, group["params"], differentiable)
         return loss
 
-    def _update_group(self, group: dict[str, Any], differentiable: bool) -> None:
+    def _update_params(
+        self, group: dict[str, Any], params: list[Tensor], differentiable: bool
+    ) -> None:
         options = {name: group[name] for name in self._options}
         if not (differentiable or isinstance(options.get("lr", 0.0), float)):
             options["lr"] = float(options["lr"])
         maximize = group.get("maximize", False)
         plain = self._on_arrays and not differentiable and not run_state.busy
         states = self.state
-        for p in group["params"]:
+        for p in params:
             g = p.grad
             if g is None:
                 continue

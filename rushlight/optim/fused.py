@@ -1,0 +1,156 @@
+"""An optimizer's updates as compiled programs.
+
+Note [Fused updates]
+The second step of a group with many elements is traced while it runs, some parameters at a time;
+later steps run the programs. A program holds what the trace took for granted: the group's options
+but for the learning rate, which parameters have gradients, and which tensors their state is. When
+any of it is another, the step is made by the update rule as before, and the next one traced again,
+a few times at most.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numpy import ndarray
+
+from rushlight.core.native import kernels
+from rushlight.core.state import state as run_state
+from rushlight.core.tensor import Tensor, written
+
+if TYPE_CHECKING:
+    from rushlight.optim.optimizer import Optimizer
+
+LEAST = 1 << 17  # elements of a group: with fewer, a program takes long to pay
+TOGETHER = 32  # parameters of a program
+MOST = 8  # times that a group is traced
+PLAIN = (int, float, bool, str, type(None), tuple)
+
+
+class Part:
+    """The update of some parameters. Making it makes a step; ``program`` is None if that cannot be
+    repeated.
+    """
+
+    def __init__(self, optimizer: Optimizer, group: dict[str, Any], params: list[Tensor]) -> None:
+        from rushlight.compiler import eager, pipeline
+        from rushlight.compiler.surroundings import LearningRates
+        from rushlight.compiler.trace import Trace
+
+        self.states = [(p, optimizer.state.get(p)) for p in params]
+        before = self.names()
+        gradients = {id(p._grad): p for p in params}
+        trace = Trace([])
+        with LearningRates([group], trace), trace:
+            optimizer._update_params(group, params, False)
+        self.program: Any = None
+        self.watch = trace.watch
+        if trace.failure is not None or self.names() != before:
+            return
+        trace.finish([], survivors=False)
+        self.find_sources(trace.graph, gradients)
+        if self.known:
+            self.program = pipeline.build(trace.graph, room=eager.room)
+
+    def names(self) -> list[Any]:
+        """Which tensors the state is."""
+        return [None if s is None else [id(t) for t in s.values()] for _, s in self.states]
+
+    def find_sources(self, graph: Any, gradients: dict[int, Tensor]) -> None:
+        """Where each input of the program comes from."""
+        own = {id(p) for p, _ in self.states}
+        own |= {id(t) for _, s in self.states for t in (s or {}).values()}
+        self.sources = [
+            ("grad", gradients[id(i.source)]) if id(i.source) in gradients else (i.kind, i.source)
+            for i in graph.inputs
+        ]
+        self.known = all(
+            [id(source) in own for kind, source in self.sources if kind == "state"]
+        ) and not any([kind == "argument" for kind, _ in self.sources])
+        self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]
+        at = {id(i): n for n, i in enumerate(graph.inputs)}
+        self.targets = [at[id(i)] for i, _ in graph.updates]
+        self.state_names = self.names()
+
+    def fetch(self, optimizer: Optimizer) -> bool:
+        """Collect the inputs of this step; False where something is not as it was traced."""
+        states = optimizer.state
+        if any([states.get(p) is not s for p, s in self.states]):
+            return False
+        if self.names() != self.state_names or not all([c() == out for c, out in self.watch]):
+            return False
+        self.inputs: list[Any] = []
+        for (kind, source), spec in zip(self.sources, self.specs, strict=True):
+            if kind == "number":
+                self.inputs.append(source())
+                continue
+            t = source._grad if kind == "grad" else source
+            a = t if kind == "constant" else None if t is None else t._array
+            if type(a) is not ndarray or (a.shape, a.dtype) != spec:
+                return False
+            self.inputs.append(a)
+        return all([self.inputs[k].flags.c_contiguous for k in self.targets])
+
+    def run(self) -> None:
+        """Update parameters and state."""
+        self.program.run(self.inputs, [self.inputs[k] for k in self.targets])
+        for k in self.targets:
+            written(self.sources[k][1])
+        self.inputs = []
+
+
+class Plan:
+    """The programs of a group of parameters."""
+
+    def __init__(self, group: dict[str, Any]) -> None:
+        self.parts: list[Part] | None = []  # None: never again
+        self.calls = self.traces = 0
+        if sum([p._array.size for p in group["params"]]) < LEAST:
+            self.parts = None
+
+    def key(self, group: dict[str, Any]) -> Any:
+        """What the programs take for granted of a group."""
+        options = [(k, v) for k, v in group.items() if k not in ("params", "param_names", "lr")]
+        return options, [(id(p), p._grad is None) for p in group["params"]]
+
+    def step(self, optimizer: Optimizer, group: dict[str, Any]) -> bool:
+        """Make a step; False: nothing was done."""
+        self.calls += 1
+        if self.parts is None or self.calls == 1 or type(group.get("lr")) is not float:
+            return False
+        if not self.parts:
+            return self.trace(optimizer, group)
+        if self.key(group) == self.made_for and all([p.fetch(optimizer) for p in self.parts]):
+            for part in self.parts:
+                part.run()
+            return True
+        self.parts = [] if self.traces < MOST else None
+        return False
+
+    def trace(self, optimizer: Optimizer, group: dict[str, Any]) -> bool:
+        """Make a step that later ones repeat."""
+        if not all(
+            [type(v) in PLAIN for k, v in group.items() if k not in ("params", "param_names")]
+        ):
+            return False
+        params = [p for p in group["params"] if p._grad is not None]
+        self.traces += 1
+        self.made_for = self.key(group)
+        self.parts = [
+            Part(optimizer, group, params[k : k + TOGETHER])
+            for k in range(0, len(params), TOGETHER)
+        ]
+        if any([part.program is None for part in self.parts]):
+            self.parts = None
+        return True
+
+
+def update(optimizer: Optimizer, group: dict[str, Any]) -> bool:
+    """Update a group's parameters by compiled programs; False: there are none, nothing was done."""
+    if not kernels.on or run_state.busy or not type(optimizer).__module__.startswith("rushlight."):
+        return False
+    plans = optimizer.__dict__.setdefault("_plans", {})
+    plan = plans.get(id(group))
+    if plan is None:
+        plan = plans[id(group)] = Plan(group)
+    return plan.step(optimizer, group)

@@ -40,3 +40,8 @@ def test_axis_is_dim_and_keepdims_is_keepdim(name):
 def test_missing_and_unknown_arguments_are_type_errors(call):
     with pytest.raises(TypeError):
         call(rl.ones(3))
+
+
+def test_what_libraries_on_torch_call():
+    assert rl._C._log_api_usage_once("torchmetrics.metric.Metric") is None
+    assert rl.__config__.show().startswith("rushlight ")

@@ -378,6 +378,8 @@ class Lowering:
         entry = self.written.get(out.number)
         if entry is None or not group.nodes:
             return True
+        if self.precedes_check(group):
+            return False
         where = self.views.position(out, index)[1]
         for node in self.readers.get(entry, ()):
             step = self.unit.get(node.outputs[0].number)
@@ -396,6 +398,12 @@ class Lowering:
             if group.cols is not None and any([a in group.cols for a, _ in where.terms]):
                 return False
         return True
+
+    def precedes_check(self, group: Group) -> bool:
+        """Whether a check needs a group, if only because it needs another part of a group that
+        does.
+        """
+        return any([self.reaches(group, s) for s in self.steps if isinstance(s, Check)])
 
     def enter_reduction(self, group: Group, node: Node) -> bool:
         x, dims = node.inputs[0], reduced_dims(node)
@@ -423,6 +431,9 @@ class Lowering:
         if other.cols is not None and group.cols is not None and other.cols != group.cols:
             return
         if any([n.outputs[0].number in self.written for n in other.nodes]):
+            return
+        writes = any([n.outputs[0].number in self.written for n in group.nodes])
+        if writes and self.precedes_check(other):
             return
         if self.clash([*group.nodes, *other.nodes]):
             return

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from rushlight.ops import activation, fold, loss, pool, statistics
-from rushlight.ops.reduce import Nansum
+from rushlight.ops.arithmetic import Add, Mul
+from rushlight.ops.math import Exp
+from rushlight.ops.reduce import Mean, Nansum
+from rushlight.ops.view import Unfold
 
 from .graphs import Builder, check, outputs_of
 
@@ -134,3 +137,27 @@ def test_windows_and_matrices():
         b.op(activation.Glu, x, dim=-1),
     )
     check(b, 2e-5)
+
+
+def test_nothing_is_overwritten_before_a_check_of_computed_values():
+    """A failed call leaves state unchanged, also where the state's new value leads to the check."""
+    b = Builder()
+    x, state = b.input(normal(5, 4)), b.input(normal(4), "state")
+    mean = b.op(Mean, x, dim=(0,), keepdim=False)
+    new = b.op(Add, b.op(Mul, state, 0.9), mean)
+    shares = b.op(Mul, x, mean)
+    b.returns(b.op(loss.BinaryCrossEntropy, shares, shares, reduction="mean"))
+    b.graph.updates = [(b.graph.inputs[1], new)]
+    b.arrays[0] = np.full((5, 4), 0.5, np.float32)
+    program = check(b)
+    old = b.arrays[1].copy()
+    b.arrays[0] = np.full((5, 4), 2, np.float32)
+    with pytest.raises(RuntimeError, match="between 0 and 1"):
+        program.run(b.arrays, [np.empty((), np.float32), b.arrays[1]])
+    assert (b.arrays[1] == old).all()
+
+
+def test_the_view_called_unfold():
+    b = Builder()
+    x = b.input(normal(17))
+    check(b.returns(b.op(Exp, b.op(Unfold, x, dim=0, size=2, step=1))))

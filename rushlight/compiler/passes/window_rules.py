@@ -135,7 +135,9 @@ def along(w: Writer, node: Node) -> Made:
 
 
 def unfold(w: Writer, node: Node) -> Made:
-    """Slices, one for each tap."""
+    """Slices, one for each tap; the view of the same name is none of these."""
+    if "kernel" not in node.params:
+        return None
     p, x, result = node.params, node.inputs[0], node.outputs[0]
     if is_view(node):  # windows along one dim are an op of the same name
         return None

@@ -459,6 +459,25 @@ def test_a_failing_check_comes_before_any_write():
     assert w.grad.item() == before
 
 
+def test_a_check_behind_a_kernel_that_reads_what_is_written():
+    """The kernel of the lookup makes what is checked, and reads what the update is made of."""
+
+    table = rl.zeros(16, 1)
+
+    @rl.compile(fullgraph=True)
+    def step(x, index):
+        y = x * x + 1
+        table.lerp_(y, 0.5)
+        return nn.functional.embedding(index.clamp(max=20), y)
+
+    for k in range(3):
+        step(rl.full((16, 1), float(k)), rl.tensor([1, 2, 3]))
+    before = table.clone()
+    with pytest.raises(IndexError):
+        step(rl.ones(16, 1), rl.tensor([1, 2, 18]))
+    assert rl.equal(table, before)
+
+
 def test_gradients_zeroed_or_missing():
     def make():
         w, v = rl.ones(3, requires_grad=True), rl.ones(3, requires_grad=True)

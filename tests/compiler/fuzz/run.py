@@ -134,6 +134,8 @@ def main() -> None:
             print(f"# seed {seed}\n{generate(seed).source()}\n")
         answer = worker.ask(seed)
         text = report.add(answer)
+        if report.counts["programs"] % 1000 == 0:
+            print(f"{report.counts['programs']} programs", flush=True)
         if text is None:
             continue
         print(f"seed {seed}: {text}", flush=True)

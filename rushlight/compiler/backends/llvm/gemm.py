@@ -25,6 +25,8 @@ from rushlight.compiler.backends.llvm.finish import PLACE, Finish
 # first where panels are narrow; sums that suffice; and loads for each of their additions
 DEPTH, ENOUGH, LOADS = {16: 256, 32: 1024}, {16: 10, 32: 16}, {16: 0.7, 32: 0.55}
 COLUMN_DEPTH = 256  # the same where a lies by columns, of which a block reads a few elements each
+SHALLOW = 4  # products for an element of the result: few
+LEAST_DEPTH = 16  # less of a matrix is not worth a copy
 FAR = 4096  # bytes: elements so far apart are in pages, and maybe places of the cache, of their own
 FEW = 4  # columns that are FAR apart, and used once, to read at a time
 LARGE = 1 << 22  # bytes that no cache but the last has room for
@@ -132,7 +134,8 @@ class Plan:
         self.turn = not s.b_rows and not dots
         self.panel = self.turn or (s.b_rows and self.far_rows(f) and not dots)  # b is copied
         far = FAR if s.k <= COLUMN_DEPTH else FAR * 3 // 4
-        self.pack = not s.a_rows and s.lda * f.size >= far and self.blocks.parts > 1
+        far_columns = not s.a_rows and s.lda * f.size >= far and s.k >= LEAST_DEPTH
+        self.pack = far_columns and self.blocks.parts > 1
         self.depth = s.k if dots or (self.blocks.parts == 1 and not self.panel) else self.slice(f)
         self.cycles = self.guess(f.lanes)
         self.divide()
@@ -140,6 +143,8 @@ class Plan:
     def far_rows(self, f: Code) -> bool:
         """Whether rows of b are so far apart that many rows of a are worth a copy."""
         s = self.s
+        if s.k < LEAST_DEPTH:
+            return False
         if self.registers == 16:  # panels are narrow
             return s.m >= COPIED_ROWS // 2
         return s.a_rows and s.m >= 2 * COPIED_ROWS and s.ldb * f.size >= FAR // 2
@@ -168,7 +173,10 @@ class Plan:
             sums = panels.largest * blocks.largest
             kinds = len(list(panels.kinds())) * len(list(blocks.kinds()))
             loads = 1 / panels.largest + 1 / blocks.largest
-            key = (-min(sums, ENOUGH[self.registers]), loads > LOADS[self.registers], kinds, loads)
+            key: tuple[Any, ...] = -min(sums, ENOUGH[self.registers]), loads > LOADS[self.registers]
+            if self.s.k <= SHALLOW and not self.dots:  # storing takes longest: in long rows
+                key = -min(sums, 8), -panels.largest
+            key = *key, kinds, loads
             if best is None or key < best:
                 best, found = key, (panels, blocks)
         assert found is not None

@@ -222,3 +222,36 @@ def test_two_threads_with_one_function():
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_programs_that_let_go_of_the_lock_are_entered_too(monkeypatch):
+    """Long programs hold no reference of their own to gradients and results."""
+    from rushlight.compiler.backends.llvm.entry import Entry
+    from rushlight.compiler.backends.llvm.program import Native
+
+    numbers, plain = [], Entry.__call__
+
+    def noted(self, args):
+        numbers.append(plain(self, args))
+        return numbers[-1]
+
+    monkeypatch.setattr(Native, "FREELY", 0.0)
+    monkeypatch.setattr(Entry, "__call__", noted)
+    w = rl.ones(5, requires_grad=True)
+    optimizer = rl.optim.SGD([w], lr=0.1)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = (w * x).square().sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = rl.compile(step, fullgraph=True)
+    places = set()
+    for k in range(8):
+        loss = run(rl.full((5,), float(k)))
+        places.add(w.grad.data_ptr())
+        assert loss.item() >= 0
+    assert len(numbers) >= 4 and min(numbers) >= 0
+    assert len(places) <= 3

@@ -282,9 +282,9 @@ class Entry:
         self.enter = function()
         self.arguments = [(k, s) for k, kind, s in variant.sources if kind == "argument"]
         self.where = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
-        self.inputs, self.outputs = list(variant.inputs), []
-        if not self.whole:
-            self.outputs = [[*arrays, *updated, *variant.gradients] for arrays in variant.sets]
+        self.inputs = list(variant.inputs)
+        # the lists, not what is in them: references to results and gradients are counted
+        self.sets, self.updated, self.gradients = variant.sets, updated, variant.gradients
 
     def argument_rows(self, variant: Any, args: tuple[Any, ...]) -> list[tuple[int, ...]]:
         """What arguments must be like."""
@@ -357,7 +357,8 @@ class Entry:
             return number
         for k, source in self.arguments:
             self.inputs[k] = args[self.where[source]]._array
-        return FAILED if self.program.run_parts(self.inputs, self.outputs[number]) else number
+        outputs = [*self.sets[number], *self.updated, *self.gradients]
+        return FAILED if self.program.run_parts(self.inputs, outputs) else number
 
 
 def check_array(x: Any) -> None:

@@ -82,11 +82,13 @@ from rushlight.formats import (
     strided as strided,
 )
 from rushlight.tensor_api import *
+from rushlight.torch_version import TorchVersion
+from rushlight.version import __version__ as _version
 
 # inf and nan are results here, as in PyTorch; NumPy would warn. Nobody else's warnings are touched.
 _warnings.filterwarnings("ignore", ".* encountered in", RuntimeWarning, r"rushlight\b")
 
-__version__ = "0.1.0"
+__version__ = TorchVersion(_version)
 
 globals().update(_dtypes.by_name)
 globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASES.items()})

@@ -1,6 +1,7 @@
 """The version, and those of libraries that rushlight does not have."""
 
-__version__ = "0.1.0"
+# programs ask for PyTorch's version to know what they may call: its part comes first, ours follows
+__version__ = "2.13.0+rushlight.0.1.0"
 cuda = None
 hip = None
 debug = False

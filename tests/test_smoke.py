@@ -49,3 +49,11 @@ def test_training_saving_and_loading():
     fresh = make()
     fresh.load_state_dict(torch.load(file))
     assert torch.equal(fresh(x), net(x))
+
+
+def test_the_version_says_which_torch_this_follows_and_is_the_packages():
+    from importlib.metadata import version
+
+    assert torch.__version__ >= "2.13"
+    assert torch.__version__ >= (2, 9)
+    assert str(torch.__version__).partition("+rushlight.")[2] == version("rushlight")

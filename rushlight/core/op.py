@@ -484,7 +484,7 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
 
 def make_several(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of three inputs, or of two and parameters."""
-    eager, fast, differentiable = op.eager, op.fast & FLOATS, op.differentiable
+    compute, fast, differentiable = op.compute, op.fast & FLOATS, op.differentiable
 
     def bind(*inputs: Any, **params: Any) -> Any:
         d, arrays, tracked = None, [], False
@@ -504,7 +504,7 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
         if state.busy or d is None or complex in map(type, params.values()):
             return run(op, inputs, params)
         try:
-            out = eager(np, *arrays, **params)
+            out = compute(*arrays, **params)
         except ValueError:
             return run(op, inputs, params)  # raises with the reason
         result = wrap(out if out.__class__ is ndarray else asarray(out))

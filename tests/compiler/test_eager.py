@@ -38,6 +38,8 @@ PARAMS = {
     "Slope": {"curve": Gelu.instance, "options": {}},
 }
 MASKS = {"Where": 0, "MaskedFill": 1}  # the input that is a mask
+# what computes as it sees fit, in NumPy
+OWN_WAY = frozenset(("Where", "Sign", "Sgn", "MaskedFill"))
 # what kernels have no formula for
 NUMPY_ONLY = frozenset(
     """
@@ -174,6 +176,18 @@ def test_who_computes(monkeypatch):
     rl.randn(N).relu()
     rl.nn.functional.gelu(rl.randn(N))
     assert asked == ["Relu", "Gelu"]
+
+
+@pytest.mark.parametrize("name", [n for n in OFFERED if n not in NUMPY_ONLY])
+def test_every_way_in_asks(name, monkeypatch):
+    """Applying an op offers its arrays, whichever closure does it."""
+    op, asked = OFFERED[name], []
+    monkeypatch.setattr(kernels, "find", lambda *call: asked.append(call[0]))
+    tensors = [rl.rand(N) for _ in op.names]
+    if name in MASKS:
+        tensors[MASKS[name]] = tensors[MASKS[name]] > 0.5
+    type(op).bind(*tensors, **PARAMS.get(name, {}))
+    assert (op in asked) == (name not in OWN_WAY)
 
 
 @pytest.mark.parametrize("dtype", ["int64", "complex64", "bool"])

@@ -91,15 +91,21 @@ class Batch:
         """Whether all blocks are full."""
         return self.images % lanes == 0
 
-    def bounds(self, p: Piece) -> list[int]:
-        """For each row of a piece's outputs, the first of the taps' rows that lie in the image, and
-        the last one + 1.
+    def bounds(self, p: Piece, dim: int, many: int = 1) -> list[tuple[int, int]]:
+        """For ``many`` rows or columns of a piece's outputs from each on, the first of the taps'
+        rows or columns that lie in the image, and the last one + 1.
         """
-        found, height = [], self.space[0]
-        for i in range(p.source.out[0]):
-            at = [i * p.source.stride[0] + r - p.source.before[0] for r in p.rows]
-            inside = [k for k, row in enumerate(at) if 0 <= row < height] or [0]
-            found += [inside[0], inside[-1] + 1]
+        found, taps = [], (p.rows, p.columns)[dim]
+        for i in range(p.source.out[dim] - many + 1):
+            inside = []
+            for k, tap in enumerate(taps):
+                at = [
+                    j * p.source.stride[dim] + tap - p.source.before[dim]
+                    for j in range(i, i + many)
+                ]
+                if any([0 <= place < self.space[dim] for place in at]):
+                    inside.append(k)
+            found.append((inside[0], inside[-1] + 1) if inside else (0, 1))
         return found
 
     def offset(self, p: Piece) -> int:
@@ -189,7 +195,8 @@ class Forward:
         x = f.at(x, s.offset(p) * f.lanes)
         y = f.at(y, (p.start[0] * s.out[1] + p.start[1]) * f.lanes)
 
-        table = f.table(s.bounds(p))
+        table = f.table([k for pair in s.bounds(p, 0) for k in pair])
+        across = f.table([k for pair in s.bounds(p, 1, self.v) for k in pair])
 
         def row(i: Number, _: list[str]) -> None:
             a = f.at(x, f.mul(i, p.source.stride[0] * s.extent[1] * f.lanes))
@@ -199,23 +206,30 @@ class Forward:
             def some(j: Number, _: list[str]) -> None:
                 j = f.smaller(j, width - self.v)
                 here = f.at(a, f.mul(j, p.source.stride[1] * f.lanes))
-                f.call(tile, here, w, f.at(b, f.mul(j, p.step[1] * f.lanes)), bias, r0, r1)
+                t0, t1 = [f.entry(across, f.add(f.mul(j, 2), k)) for k in (0, 1)]
+                to = f.at(b, f.mul(j, p.step[1] * f.lanes))
+                f.call(tile, here, w, to, bias, r0, r1, t0, t1)
 
             f.span(0, width, self.v, some)
 
         f.span(0, height, 1, row)
 
     def tile(self, number: int, p: Piece) -> str:
-        """The function ``(x, w, y, bias, r0, r1)`` for some outputs and positions of a piece, and
-        rows r0 to r1 of taps.
+        """The function ``(x, w, y, bias, r0, r1, t0, t1)`` for some outputs and positions of a
+        piece, rows r0 to r1 of taps, and, if many meet only zeros, columns t0 to t1.
         """
         s, q, v = self.s, self.q, self.v
-        signature = "ptr noalias %x, ptr noalias %w, ptr noalias %y, ptr %bias, i64 %r0, i64 %r1"
+        signature = (
+            "ptr noalias %x, ptr noalias %w, ptr noalias %y, ptr %bias, "
+            "i64 %r0, i64 %r1, i64 %t0, i64 %t1"
+        )
         f = Code(self.f.module, f"tile{number}", signature, self.f.dtype)
         rows, columns = p.rows, p.columns
         lda, step = s.channels * len(p.source.taps), p.source.stride[1]
         down = (rows[1] - rows[0]) * s.extent[1] if len(rows) > 1 else 0
         across = columns[1] - columns[0] if len(columns) > 1 else 0
+        inside = [last - first for first, last in s.bounds(p, 1, v)]
+        outside = sum(inside) < 0.85 * len(columns) * len(inside)  # many taps meet only zeros
 
         def tap(x: str, w: str, t: Number, sums: list[str]) -> list[str]:
             x, w = f.at(x, f.mul(t, across * f.lanes)), f.at(w, t)
@@ -227,9 +241,9 @@ class Forward:
             return new
 
         def row(x: str, w: str, sums: list[str]) -> list[str]:
-            if len(columns) > UNROLLED:
+            if len(columns) > UNROLLED or outside:
                 carried = [(f.vector, a) for a in sums]
-                return f.span(0, len(columns), 1, lambda t, a: tap(x, w, t, a), carried)
+                return f.span("%t0", "%t1", 1, lambda t, a: tap(x, w, t, a), carried)
             for t in range(len(columns)):
                 sums = tap(x, w, t, sums)
             return sums

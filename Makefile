@@ -4,6 +4,7 @@
 #   make test    the test suite (installs torch, which tests compare with)
 #   make lint    ruff, mypy, import-linter
 #   make bench   times of small operations and of whole steps beside torch's, into benchmarks/ and README
+#   make bench-ops   every kind of operation from 10 to 10^7 elements beside torch's, into benchmarks/ops.json; 15 minutes
 #   make docs    check the pages and build them, with an API reference, into build/docs
 #   make clean   remove .venv and everything generated
 #
@@ -18,7 +19,7 @@ STAMPS := $(VENV)/.stamps
 # The oracle of the tests; its numbers are what ours are compared with, so the version is exact.
 TORCH := torch==2.13.0
 
-.PHONY: demo test lint format bench docs clean
+.PHONY: demo test lint format bench bench-ops docs clean
 
 demo: $(STAMPS)/demo
 	$(BIN)/python examples/demo.py $(ARGS)
@@ -40,6 +41,9 @@ bench: $(STAMPS)/test
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/eager.py --out benchmarks/results.json
 	$(BIN)/python benchmarks/steps.py --out benchmarks/steps.json $(ARGS)
 	$(BIN)/python benchmarks/table.py
+
+bench-ops: $(STAMPS)/test
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/ops.py --out benchmarks/ops.json $(ARGS)
 
 docs: $(STAMPS)/docs
 	$(BIN)/python scripts/build_docs.py build/docs

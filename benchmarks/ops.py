@@ -192,12 +192,13 @@ def save(path, rows):
     old = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     merged = {(r["family"], r["case"], r["n"]): r for r in [*old, *map(rounded, rows)]}
     kept = [r for key, r in sorted(merged.items()) if key[:2] in known]
-    record = {"environment": environment(), "summary": summary(kept), "rows": kept}
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    head = json.dumps({"environment": environment(), "summary": summary(kept)}, indent=1)
+    lines = ",\n".join("  " + json.dumps(row) for row in kept)  # a line each, to be read by people
+    path.write_text(f'{head[:-2]},\n "rows": [\n{lines}\n ]\n}}\n', encoding="utf-8")
 
 
 def rounded(row):
-    return {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
+    return {k: round(v, 2) if isinstance(v, float) else v for k, v in row.items() if v is not None}
 
 
 if __name__ == "__main__":

@@ -14,26 +14,17 @@ import numpy as np
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Value
 from rushlight.compiler.surroundings import Guard
-from rushlight.compiler.trace import Trace
+from rushlight.compiler.trace import Trace, graph_of
 from rushlight.compiler.variant import Variant
 from rushlight.core import autograd
 from rushlight.core.function import Function, refusing
 from rushlight.core.state import GradMode, modes
-from rushlight.core.tensor import Tensor, edge, wrap
-from rushlight.errors import GraphError
+from rushlight.core.tensor import Tensor, wrap
 
 
 def is_live(t: Tensor) -> bool:
-    """Whether t can still be differentiated: its graph was not freed by a backward pass."""
-    return t.requires_grad and (t._node is None or t._node.saved is not None)
-
-
-def edge_of(t: Tensor) -> Any:
-    """Where gradients of t go; None for a view that may not take part, which nothing used."""
-    try:
-        return edge(t)
-    except GraphError:
-        return None
+    """Whether t can still be differentiated: no part of its graph was freed by a backward pass."""
+    return t.requires_grad and all([node.saved is not None for node in graph_of(t)])
 
 
 class Gradients:

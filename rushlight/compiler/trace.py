@@ -462,19 +462,30 @@ class Trace:
                 return
 
 
-def saved_arrays(results: list[Tensor]) -> set[int]:
-    """The ids of arrays that the graphs of live results keep."""
-    found: set[int] = set()
-    seen: set[int] = set()
-    work: list[Any] = [t._node for t in results]
+def graph_of(*tensors: Tensor) -> list[Any]:
+    """The nodes that tensors were computed by."""
+    seen: dict[int, Any] = {}
+    work: list[Any] = [t._node for t in tensors]
     while work:
         node = work.pop()
-        if node is None or isinstance(node, Tensor) or id(node) in seen:
-            continue
-        seen.add(id(node))
-        work += node.edges
-        found |= {id(t._array) for t in node.saved or () if isinstance(t, Tensor)}
-    return found
+        if node is not None and not isinstance(node, Tensor) and id(node) not in seen:
+            seen[id(node)] = node
+            work += node.edges
+    return list(seen.values())
+
+
+def edge_of(t: Tensor) -> Any:
+    """Where gradients of t go; None for a view that may not take part, which nothing used."""
+    try:
+        return edge(t)
+    except GraphError:
+        return None
+
+
+def saved_arrays(results: list[Tensor]) -> set[int]:
+    """The ids of arrays that the graphs of live results keep."""
+    saved = [x for node in graph_of(*results) for x in node.saved or ()]
+    return {id(x._array) for x in saved if isinstance(x, Tensor)}
 
 
 _HERE = __file__.rsplit("compiler", 1)[0]

@@ -156,3 +156,19 @@ def test_copies_and_files_are_of_the_module_itself():
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert other._compiled_call_impl is None
         rl.testing.assert_close(other(x), y)
+
+
+def test_results_of_a_graph_that_backward_freed_need_no_gradients():
+    w = rl.ones(3, requires_grad=True)
+
+    @rl.compile(fullgraph=True)
+    def step(x):
+        w.grad = None
+        out = w * x
+        loss = (out**2).sum()
+        loss.backward()
+        return loss * 2, out + 1
+
+    for _ in range(4):
+        loss, out = step(rl.ones(3))
+        assert (loss.item(), out.tolist(), w.grad.tolist()) == (6, [2, 2, 2], [2, 2, 2])

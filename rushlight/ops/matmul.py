@@ -11,12 +11,15 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import new_node, record
+from rushlight.core.native import kernels
 from rushlight.core.op import FLOATS, Op, packed, record_binary, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.reduce import Sum
+
+LARGE = 1 << 16  # elements of the first operand, from which on kernels compute products
 
 
 def same_dtype(name: str, x: Any, y: Any) -> None:
@@ -55,6 +58,8 @@ class Matmul(Op):
     fits = True
     label = "Mm"
     precision = "lower"
+    compiled = True
+    least = LARGE
 
     def node_name(self, params, specs):
         """As torch's decomposition ends: a vector, a matrix, a batch, or a folded batch."""
@@ -149,6 +154,8 @@ class Linear(Op):
 
     label = "Addmm"
     precision = "lower"
+    compiled = True
+    least = LARGE
 
     def node_name(self, params, specs):
         """A batch is folded into a matrix, and viewed as a batch again."""
@@ -197,6 +204,7 @@ class Linear(Op):
                 or d is not c.dtype
                 or d not in FLOATS
                 or type(a) is not ndarray
+                or (a.size >= op.least and kernels.on)
             ):
                 return run(op, (x, w, b), {})
             try:

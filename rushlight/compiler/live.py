@@ -19,12 +19,21 @@ from rushlight.compiler.variant import Variant
 from rushlight.core import autograd
 from rushlight.core.function import Function, refusing
 from rushlight.core.state import GradMode, modes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, edge, wrap
+from rushlight.errors import GraphError
 
 
 def is_live(t: Tensor) -> bool:
     """Whether t can still be differentiated: no part of its graph was freed by a backward pass."""
     return t.requires_grad and all([node.saved is not None for node in graph_of(t)])
+
+
+def edge_of(t: Tensor) -> Any:
+    """Where gradients of t go; None for a view that may not take part, which nothing used."""
+    try:
+        return edge(t)
+    except GraphError:
+        return None
 
 
 class Gradients:

@@ -474,14 +474,6 @@ def graph_of(*tensors: Tensor) -> list[Any]:
     return list(seen.values())
 
 
-def edge_of(t: Tensor) -> Any:
-    """Where gradients of t go; None for a view that may not take part, which nothing used."""
-    try:
-        return edge(t)
-    except GraphError:
-        return None
-
-
 def saved_arrays(results: list[Tensor]) -> set[int]:
     """The ids of arrays that the graphs of live results keep."""
     saved = [x for node in graph_of(*results) for x in node.saved or ()]

@@ -243,6 +243,9 @@ class Variant:
         for k, source in self.dynamic:
             entry.numbers[k] = source()
         number = entry(args)
+        if number == entry.TAKEN:  # all results are held by somebody
+            entry.refill()
+            number = entry(args)
         if number < 0:
             if not entry.renew():
                 return NotImplemented

@@ -255,3 +255,14 @@ def test_programs_that_let_go_of_the_lock_are_entered_too(monkeypatch):
         assert loss.item() >= 0
     assert len(numbers) >= 4 and min(numbers) >= 0
     assert len(places) <= 3
+
+
+def test_results_that_are_all_kept_need_no_other_way_in():
+    run = rl.compile(lambda x: (x * 2, x.sum()), fullgraph=True)
+    settled(run, X)
+    way, kept = run._compiled.last.entry, []
+    for k in range(20):
+        kept.append(run(X + k))
+    assert run._compiled.last.entry is way
+    for k, (double, total) in enumerate(kept):
+        rl.testing.assert_close((double, total), ((X + k) * 2, (X + k).sum()))

@@ -254,6 +254,8 @@ class Entry:
     Raises ValueError where such calls must be checked in Python.
     """
 
+    TAKEN = TAKEN
+
     def __init__(self, program: Any, variant: Any, args: tuple[Any, ...]) -> None:
         self.program, self.numbers = program, program.numbers
         self.kept: list[Any] = [args]  # objects whose addresses are compared
@@ -337,6 +339,12 @@ class Entry:
                 self.options.append((guard, len(words)))
             words += found
         return words, counts
+
+    def refill(self) -> None:
+        """New buffers for the results of the first set."""
+        arrays = self.sets[0]
+        arrays[:] = [np.empty(a.shape, a.dtype) for a in arrays]
+        self.tables[3][0] = [(id(a), address(a)) for a in arrays]
 
     def renew(self) -> bool:
         """Whether only learning rates changed since the last call; they are then known anew."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import Op, Reduction, packed
-from rushlight.core.tensor import Tensor
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, value_needed
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.join import Cat
 from rushlight.ops.sums import multiplied, summed
@@ -166,8 +167,11 @@ class Prod(Reduction):
         if not shape:
             return g
         g, out = kept(g, shape, dim, keepdim), kept(out, shape, dim, keepdim)
-        if input._array.all():
+        traced = modes.trace is not None  # other calls may bring zeros
+        if not traced and input._array.all():
             return g * (out / input).conj()
+        if traced and input._array.size > 256:
+            value_needed("the gradient of a long product")
         return (
             g
             * (
@@ -195,7 +199,7 @@ def shared_among_equal(g: Tensor, input: Tensor, out: Tensor, dim: Any, keepdim:
     g, out = kept(g, shape, dim, keepdim), kept(out.detach(), shape, dim, keepdim)
     x = input.detach()
     mask = x == out
-    if np.isnan(widened(out._array)).any():
+    if modes.trace is not None or np.isnan(widened(out._array)).any():
         mask = mask | (x.isnan() & out.isnan())
     mask = mask.to(g.dtype)
     return g / Sum.bind(mask, dim, True) * mask

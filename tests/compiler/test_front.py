@@ -550,7 +550,7 @@ def test_gradient_rules_do_not_depend_on_the_values_that_were_traced():
 
     def step(x):
         w.grad = None
-        ((w * x).prod(0) + (w * x).amax(0)).backward()
+        ((w * x).prod(0) + (w * x).amax(0) + (w * x).cumprod(0).sum()).backward()
         return w.grad.clone()
 
     run = rl.compile(step, fullgraph=True)

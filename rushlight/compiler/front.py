@@ -141,6 +141,7 @@ class Compiled:
         self.eager: str | None = None  # why it stays eager
         self.reasons: list[str] = []  # why it was captured again
         self.surroundings: Surroundings | None = None
+        self.read_anew = frozenset(["lr"])  # options that schedules change
         self.last: Variant | None = None  # which calls try first, without looking at signatures
 
     def bound(self) -> Callable[..., Any]:
@@ -180,6 +181,7 @@ class Compiled:
                         self.last = variant if variant.entry is not None else None
                     return out
                 reason = "a parameter, buffer or gradient has other memory, shape or dtype"
+            self.read_anew |= variant.moved()
         reason = reason or "first call of its signature"
         if self.seen.get(key) != reason:  # once as it is: optimizers and modules make their state
             self.seen[key] = reason
@@ -198,7 +200,7 @@ class Compiled:
             )
             return self.function(*args, **kwargs)
         self.traces += 1
-        self.surroundings = Surroundings(self.function)
+        self.surroundings = Surroundings(self.function, self.read_anew)
         guards = self.surroundings.guards()
         hooked = [m for m in self.surroundings.modules if any((m._hooks or {}).values())]
         if hooked:

@@ -9,7 +9,7 @@ backends/llvm/entry.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from rushlight.compiler.layout import CELL_AT, VERSION_AT, dicts_have_versions, slots, word
@@ -53,6 +53,26 @@ class Plain:
         both = {**self.values, **now}
         names = [k for k in both if now.get(k, self) != self.values.get(k, self)]
         return ", ".join([f"{self.what}{k}" for k in names])
+
+
+class Options(Plain):
+    """The options of a parameter group, without those that programs read anew at each call."""
+
+    def __init__(self, what: str, group: dict[str, Any], read_anew: frozenset[str]) -> None:
+        super().__init__(what, group, tuple(read_anew))
+
+    def moved(self) -> set[str]:
+        """Options that are numbers, or tuples of them, and others now."""
+        now = self.read()
+        both = {k for k in self.values if k in now and now[k] != self.values[k]}
+        return {k for k in both if are_numbers(now[k]) and are_numbers(self.values[k])}
+
+
+def are_numbers(value: Any) -> bool:
+    """Whether a value is a float, or some in a tuple."""
+    return type(value) is float or (
+        type(value) is tuple and bool(value) and all([type(v) is float for v in value])
+    )
 
 
 class Members:
@@ -146,7 +166,8 @@ class Surroundings:
     globals, or as what it is bound to.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], read_anew: frozenset[str]) -> None:
+        self.read_anew = read_anew
         self.modules: list[Any] = []
         self.optimizers: list[Any] = []
         self.objects: list[Any] = []
@@ -195,47 +216,53 @@ class Surroundings:
                 self.visit(f.__globals__[name])
 
     def guards(self) -> list[Guard]:
-        """What must not change. Learning rates may."""
+        """What must not change. Learning rates, and other options that did before, may."""
         found: list[Guard] = []
         for m in self.modules:
             found.append(Plain(f"{type(m).__name__}.", m.__dict__))
             found.append(Members(type(m).__name__, [m._parameters, m._buffers, m._modules]))
         for o in self.optimizers:
             for g in o.param_groups:
-                found.append(Plain(f"{type(o).__name__}'s ", g, ("lr",)))
+                found.append(Options(f"{type(o).__name__}'s ", g, self.read_anew))
         found += [Plain(f"{type(x).__name__}.", vars(x)) for x in self.objects]
         found += [Variable(name, place) for name, place in self.variables]
         return found
 
-    def numbers(self, trace: Trace) -> LearningRates:
-        """While tracing, learning rates are Numbers."""
-        return LearningRates([g for o in self.optimizers for g in o.param_groups], trace)
+    def numbers(self, trace: Trace) -> ReadAnew:
+        """While tracing, options that programs read anew are Numbers."""
+        groups = [g for o in self.optimizers for g in o.param_groups]
+        return ReadAnew([(g, name) for g in groups for name in sorted(self.read_anew)], trace)
 
 
-class Rate:
-    """Reads a group's learning rate."""
+class Option:
+    """Reads an option of a parameter group, or a part of one that is a tuple."""
 
-    def __init__(self, group: dict[str, Any]) -> None:
-        self.group = group
+    def __init__(self, group: dict[str, Any], name: str, part: int | None = None) -> None:
+        self.group, self.name, self.part = group, name, part
 
     def __call__(self) -> float:
-        rate: float = self.group["lr"]
-        return rate
+        value: Any = self.group[self.name]
+        return float(value if self.part is None else value[self.part])
 
 
-class LearningRates:
-    """Puts Numbers in the place of learning rates, and back."""
+class ReadAnew:
+    """Puts Numbers in the place of options, and back."""
 
-    def __init__(self, groups: Iterable[dict[str, Any]], trace: Trace) -> None:
-        self.groups = [g for g in groups if type(g.get("lr")) is float]
+    def __init__(self, places: list[tuple[dict[str, Any], str]], trace: Trace) -> None:
+        self.places = [(g, name, g[name]) for g, name in places if are_numbers(g.get(name))]
         self.trace = trace
 
     def __enter__(self) -> None:
-        self.values = [g["lr"] for g in self.groups]
-        for g, value in zip(self.groups, self.values, strict=True):
-            g["lr"] = Number(value, Rate(g), self.trace.watch)
+        for g, name, value in self.places:
+            parts = value if type(value) is tuple else (value,)
+            numbers = [
+                Number(v, Option(g, name, k if parts is value else None), self.trace.watch)
+                for k, v in enumerate(parts)
+            ]
+            g[name] = tuple(numbers) if parts is value else numbers[0]
 
     def __exit__(self, *exc: object) -> None:
-        for g, value in zip(self.groups, self.values, strict=True):
-            if isinstance(g["lr"], Number):
-                g["lr"] = value
+        for g, name, value in self.places:
+            now = g[name]
+            if isinstance(now[0] if type(now) is tuple and now else now, Number):
+                g[name] = value

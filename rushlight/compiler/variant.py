@@ -18,7 +18,7 @@ import numpy as np
 
 from rushlight.compiler import pipeline
 from rushlight.compiler.layout import dicts_have_versions
-from rushlight.compiler.surroundings import Flags, Guard, Plain, Rate
+from rushlight.compiler.surroundings import Flags, Guard, Option, Options
 from rushlight.compiler.trace import Trace
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap, written
@@ -99,6 +99,10 @@ class Variant:
         if not all([check() == outcome for check, outcome in self.watch]):
             return "a comparison of the learning rate"
         return ""
+
+    def moved(self) -> set[str]:
+        """Names of optimizers' options that are other numbers now."""
+        return {name for g in self.guards if type(g) is Options for name in g.moved()}
 
     def fetch(self, arguments: list[Tensor]) -> bool:
         """Collect this call's inputs; False when one no longer fits."""
@@ -209,9 +213,9 @@ class Variant:
         self.counters = [t._counter for t in self.updated()]
         versions = dicts_have_versions()
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
-        self.rates = [(k, s) for k, s in numbers if versions and type(s) is Rate]
-        self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Rate]
-        self.options = [g for g in self.guards if type(g) is Plain and g.without]
+        self.rates = [(k, s) for k, s in numbers if versions and type(s) is Option]
+        self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Option]
+        self.options = [g for g in self.guards if type(g) is Options]
         self.slow_guards = [g for g in self.guards if g.words() is None]
         self.entry = self.program.entry(self, args)
         self.may_enter = self.entry is not None

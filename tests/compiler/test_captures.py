@@ -167,3 +167,36 @@ def test_a_learning_rate_wherever_it_is_used(use):
         rl.testing.assert_close(run(x), step(x))
     operands = ("an operand", "a power", "a weight", "a choice")
     assert run._compiled.traces == (1 if use in operands else 2)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "SGD"])
+def test_cycles_of_momentum_are_captured_once_more(kind):
+    """OneCycleLR changes the learning rate and the momentum, or the first beta, at each step."""
+
+    def losses(wrap):
+        rl.manual_seed(0)
+        model = rl.nn.Linear(4, 2)
+        options = {"momentum": 0.9} if kind == "SGD" else {}
+        optimizer = getattr(rl.optim, kind)(model.parameters(), lr=0.01, **options)
+        schedule = rl.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=30)
+        x, y = rl.randn(8, 4), rl.randn(8, 2)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = ((model(x) - y) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = wrap(step)
+        found = []
+        for _ in range(30):
+            found.append(run(x, y).item())
+            schedule.step()
+        return found, run
+
+    eager, _ = losses(lambda f: f)
+    compiled, run = losses(lambda f: rl.compile(f, fullgraph=True))
+    assert compiled == pytest.approx(eager, rel=1e-4)
+    assert run._compiled.traces <= 2
+    assert run._compiled.last is not None

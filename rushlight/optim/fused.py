@@ -34,14 +34,14 @@ class Part:
 
     def __init__(self, optimizer: Optimizer, group: dict[str, Any], params: list[Tensor]) -> None:
         from rushlight.compiler import eager, pipeline
-        from rushlight.compiler.surroundings import LearningRates
+        from rushlight.compiler.surroundings import ReadAnew
         from rushlight.compiler.trace import Trace
 
         self.states = [(p, optimizer.state.get(p)) for p in params]
         before = self.names()
         gradients = {id(p._grad): p for p in params}
         trace = Trace([])
-        with LearningRates([group], trace), trace:
+        with ReadAnew([(group, "lr")], trace), trace:
             optimizer._update_params(group, params, False)
         self.program: Any = None
         self.watch = trace.watch

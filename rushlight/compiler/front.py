@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.compiler import pipeline
+from rushlight.compiler import memory, pipeline
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.surroundings import Surroundings
 from rushlight.compiler.trace import Trace
@@ -142,6 +142,7 @@ class Compiled:
         self.reasons: list[str] = []  # why it was captured again
         self.surroundings: Surroundings | None = None
         self.read_anew = frozenset(["lr"])  # options that schedules change
+        self.captured = False  # by the last call
         self.last: Variant | None = None  # which calls try first, without looking at signatures
 
     def bound(self) -> Callable[..., Any]:
@@ -176,6 +177,9 @@ class Compiled:
             if not reason:
                 out = variant.run(arguments)
                 if out is not NotImplemented:
+                    if self.captured:  # by the call before; its trace is gone now
+                        self.captured = False
+                        memory.trim()
                     if not kwargs:
                         variant.arm(args, mode)
                         self.last = variant if variant.entry is not None else None
@@ -237,6 +241,7 @@ class Compiled:
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out
         self.variants.setdefault(key, []).append(variant)
+        self.captured = True
         return out
 
     def stay_eager(self, why: str) -> None:

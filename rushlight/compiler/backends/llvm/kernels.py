@@ -97,6 +97,7 @@ def _joined(kernel: Kernel, pairs: set[tuple[int, int]]) -> Kernel:
 
 
 BLOCK = 4096  # elements of a unit, where units are parts of one axis
+AHEAD = 8  # rows
 
 
 class Writer:
@@ -285,7 +286,9 @@ class Writer:
 
     def part(self, vectors: int, unroll: int) -> tuple[str, str]:
         """The positions that units lo to hi - 1 cover, of an axis of so many vectors."""
-        block = max(unroll, BLOCK // (self.lanes * unroll) * unroll)
+        # where each element is a sum over columns, fewer of them are as much work
+        each = math.prod([self.kernel.sizes[a] for a in self.kernel.cols])
+        block = max(unroll, BLOCK // each // (self.lanes * unroll) * unroll)
         self.units = max(1, vectors // block)
         if self.units == 1:
             return "0", str(vectors * self.lanes)
@@ -502,8 +505,20 @@ class Writer:
     def load(self, e: Expr, chunk: Any, varies: bool, depth: int) -> str:
         buffer, where = e.data
         p, _ = self.address(buffer, where, e.dtype.itemsize, chunk)
+        self.prefetch(p, where, e.dtype.itemsize, depth)
         v = Vectors(self.f, self.lanes if varies else 0, self.room[depth])
         return v.load(p, e.dtype, where.of(self.lane_axis) if varies else 1, chunk[2])
+
+    def prefetch(self, p: str, where: Affine, size: int, depth: int) -> None:
+        """Ask for a row some turns ahead, where a reduction steps from row to row."""
+        if not self.across or depth <= self.row_depth:
+            return
+        step = where.of(self.nest[depth - 1]) * size
+        if abs(step) >= 64:
+            room = self.room[depth]
+            q = self.f(f"getelementptr i8, ptr {p}, i64 {AHEAD * step}", room)
+            self.f.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+            room.append(f"  call void @llvm.prefetch.p0(ptr {q}, i32 0, i32 3, i32 1)")
 
     def gather(self, e: Expr, chunk: Any, varies: bool, depth: int) -> str:
         """A load behind a place, where the distance is computed."""

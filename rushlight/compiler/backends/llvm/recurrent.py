@@ -20,7 +20,7 @@ from rushlight.compiler.backends.llvm.math import Vectors
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.scalars import FLOATS
 
-ROWS = 32  # of a unit: each reads the whole weight at each step
+ROWS = 16  # of a unit: each reads the whole weight at each step
 WIDE = 3  # vectors of a panel
 GATES = {"RNNTanh": 1, "RNNRelu": 1, "GRU": 3, "LSTM": 4}
 

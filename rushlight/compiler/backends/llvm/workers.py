@@ -77,7 +77,10 @@ class Worker:
         def live() -> None:
             while not work(words, place, PATIENCE):
                 self.asleep = True
-                self.wake.acquire()
+                # while this thread waited for the interpreter's lock, a program may have begun
+                if not pool.words[runtime.ACTIVE]:
+                    self.wake.acquire()
+                self.asleep = False
 
         self.thread = threading.Thread(target=live, name="rushlight-worker", daemon=True)
         self.thread.start()

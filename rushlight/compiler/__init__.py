@@ -1,8 +1,10 @@
 """From a Python function to native code, in order of flow.
 
-``front`` (what the user calls, guards) -> ``trace`` (a call becomes a Graph) -> ``passes`` (Graph
-to Graph) -> ``program`` (kernels, buffers, launch order) -> ``backends``. ``pipeline`` is the only
-place that knows the order of the passes.
+``front`` (what the user calls; ``surroundings``: its guards) -> ``trace`` (a call becomes a Graph)
+-> ``passes`` (Graph to Graph) -> ``lower`` (kernels, ``memory``, launch order) -> ``backends``.
+``variant`` runs a program with a call's memory, and ``live`` two of them where results are
+differentiated outside. ``pipeline`` is the only place that knows the order of the passes. ``eager``
+gives single operations on large arrays programs of their own.
 """
 
 from rushlight.compiler.explain import explain as explain

@@ -1,8 +1,9 @@
 """``compile``: what the user calls, and what decides whether a captured program fits a call.
 
 A new signature first runs once as it is (optimizers make their state), then once traced; from then
-on its program runs. A program is used when the arguments have the same shapes and dtypes, modules
-the same ``training`` flags, option numbers the same values, and gradient mode is the same.
+on its program runs. Signatures are the arguments' shapes, dtypes and shared memory, numbers, and
+the modes of gradients and autocast; what else a program takes for granted are guards, see
+surroundings.py. A call like the last one skips all this, see ``Variant.enter``.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def compile(
     What a call of the function does to tensors is captured the second time a signature is seen, and
     run as a program from then on. Parameters, buffers, gradients and optimizer state are found by
     the trace and updated in place. Learning rates may change between calls. A function that reads
-    values (``.item()``, ``if tensor``) runs eagerly, with one warning.
+    values (``.item()``, ``if tensor``) runs eagerly, with one warning. Results that are to be
+    differentiated outside, such as a module's in training, come from a program for the call, and a
+    backward pass runs another for their gradients. A module is compiled in place and returned.
 
     Args:
         model: a function, a method or a module; when left out, a decorator is returned.

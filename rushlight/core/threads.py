@@ -1,4 +1,4 @@
-"""How many threads the BLAS libraries behind NumPy and SciPy use for matrix products."""
+"""How many threads compiled programs use, and the BLAS libraries behind NumPy and SciPy."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import numpy as np
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import FlashAttention, FlashAttentionGrad
-from rushlight.ops.copy import Cast
 from rushlight.ops.view import Expand
 
 Made = list[Value] | None
@@ -29,7 +28,7 @@ def mask_of(w: Writer, mask: Value | None, shape: tuple[int, ...], d: np.dtype) 
     if mask is None:
         return None
     if mask.dtype not in (d, np.dtype(bool)):
-        mask = w.node(Cast, [mask], mask.shape, d, dtype=d)
+        mask = w.cast(mask, d)
     return mask if mask.shape == shape else w.node(Expand, [mask], shape, mask.dtype, shape=shape)
 
 

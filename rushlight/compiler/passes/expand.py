@@ -9,21 +9,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rushlight.compiler.fits import fusible, has_template, is_free, is_product
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.attention_rules import ATTENTION_RULES
 from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.loss_rules import LOSS_RULES
 from rushlight.compiler.passes.norm_rules import NORM_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
-from rushlight.compiler.passes.rewrite import substituted
+from rushlight.compiler.passes.rewrite import pure, substituted
 from rushlight.compiler.passes.window_rules import WINDOW_RULES
 from rushlight.compiler.passes.writer import Writer
-from rushlight.compiler.scalars import FLOATS, NATIVE
+from rushlight.compiler.scalars import F32, FLOATS, HALVES, NATIVE
 from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Pow, Sub
 from rushlight.ops.compare import Eq, Ne
-from rushlight.ops.copy import Cast
 from rushlight.ops.math import Exp, Log, Sqrt
-from rushlight.ops.matmul import Matmul
 from rushlight.ops.reduce import Amax, Amin, Sum
 from rushlight.ops.rounding import Rounded
 from rushlight.ops.select import Abs, Where
@@ -41,14 +40,22 @@ def linear(w: Writer, node: Node) -> list[Value] | None:
     x, weight, bias = node.inputs
     rows = w.shaped(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     turned = w.node(T, [weight], weight.shape[::-1], weight.dtype)
-    out = w.node(Matmul, [rows, turned], (rows.shape[0], weight.shape[0]), x.dtype)
-    out = w.shaped(out, node.outputs[0].shape)  # what follows has that shape
+    out = w.shaped(w.product(rows, turned), node.outputs[0].shape)  # what follows has that shape
     return [w.map(Add, out, bias)]
 
 
-def small_matmul(w: Writer, node: Node) -> list[Value] | None:
-    """Few multiplications: sums of products."""
-    a, b = node.inputs
+def matrix(w: Writer, v: Value) -> Value:
+    """A vector as a column; others as they are."""
+    return w.shaped(v, (*v.shape, 1)) if len(v.shape) == 1 else v
+
+
+def matmul(w: Writer, node: Node) -> list[Value] | None:
+    """Vectors become matrices; few multiplications are sums of products."""
+    (a, b), out = node.inputs, node.outputs[0]
+    if len(a.shape) == 1:
+        return [w.shaped(w.product(w.shaped(a, (1, *a.shape)), matrix(w, b)), out.shape)]
+    if len(b.shape) == 1:
+        return [w.shaped(w.product(a, matrix(w, b)), out.shape)]
     if (
         len(a.shape) != 2
         or len(b.shape) != 2
@@ -110,7 +117,7 @@ def vector_norm(w: Writer, node: Node) -> list[Value] | None:
         return [w.reduce(Amax if ord > 0 else Amin, size, dims, keepdim)]
     if ord == 0:
         some = w.map(Ne, x, 0.0, dtype=BOOL)
-        return [w.reduce(Sum, w.node(Cast, [some], x.shape, x.dtype, dtype=x.dtype), dims, keepdim)]
+        return [w.reduce(Sum, w.cast(some, x.dtype), dims, keepdim)]
     return [w.map(Pow, w.reduce(Sum, w.map(Pow, size, ord), dims, keepdim), 1 / ord)]
 
 
@@ -170,13 +177,32 @@ def glu(w: Writer, node: Node) -> list[Value] | None:
     return [w.map(Div, a, w.map(Add, w.map(Exp, w.map(Neg, b)), 1.0))]
 
 
+def widened(w: Writer, node: Node) -> list[Value] | None:
+    """The node on float32 copies of its halves, where only that has a native form."""
+    values = [v for v in (*node.inputs, *node.outputs) if isinstance(v, Value)]
+    floats = {v.dtype for v in values if v.dtype in HALVES or v.dtype in FLOATS}
+    known = type(node.op).__module__.startswith("rushlight.ops") and pure(node)
+    if not (known and floats & set(HALVES) and floats <= {*HALVES, F32}):
+        return None
+    if applies(node) or is_free(node) or has_template(node) or fusible(node, set()):
+        return None
+    inputs = [w.cast(v, F32) if isinstance(v, Value) and v.dtype in HALVES else v
+              for v in node.inputs]  # fmt: skip
+    outputs = [w.graph.value(v.shape, F32) if v.dtype in HALVES else v for v in node.outputs]
+    wide = Node(node.op, inputs, node.params, outputs, node.line)
+    if not (applies(wide) or is_product(wide) or has_template(wide)):
+        return None
+    w.used |= {o.number for o, v in zip(outputs, node.outputs, strict=True) if v.number in w.used}
+    w.nodes.append(wide)
+    return [w.cast(o, v.dtype) for o, v in zip(outputs, node.outputs, strict=True)]
+
+
 def copy(w: Writer, node: Node) -> list[Value] | None:
     """The source, converted and broadcast."""
     x, src = node.inputs
     if not isinstance(src, Value):
         return [w.full(x.shape, src, x.dtype)]
-    if src.dtype != x.dtype:
-        src = w.node(Cast, [src], src.shape, x.dtype, dtype=x.dtype)
+    src = w.cast(src, x.dtype)
     return [src if src.shape == x.shape else w.node(Expand, [src], x.shape, x.dtype, shape=x.shape)]
 
 
@@ -185,7 +211,7 @@ RULES: dict[str, Rule] = {
     **ATTENTION_RULES,
     **NORM_RULES,
     "Linear": linear,
-    "Matmul": small_matmul,
+    "Matmul": matmul,
     "Mean": mean,
     "Var": variance,
     "Std": deviation,
@@ -263,7 +289,9 @@ def expand(graph: Graph) -> Graph:
             writer.require(writer.map(Ne, divides, 0, dtype=BOOL))
             nodes += [*writer.nodes, node]
             continue
-        made = EVERY[type(node.op).__name__](writer, node) if applies(node) else None
+        made = (
+            EVERY[type(node.op).__name__](writer, node) if applies(node) else widened(writer, node)
+        )
         if made is None or any(
             [a.shape != b.shape for a, b in zip(made, node.outputs, strict=True)]
         ):

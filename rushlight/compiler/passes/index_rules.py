@@ -18,7 +18,6 @@ from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Lookup, PlaceRows, Settle
 from rushlight.ops.arithmetic import Add, Mul
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Le, Lt, Ne
-from rushlight.ops.copy import Cast
 from rushlight.ops.reduce import Amax, Amin, Sum
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex, Expand
@@ -369,8 +368,7 @@ def positions(w: Writer, out: Any, shape: Any, given: dict[int, Value]) -> Value
     for d, n in enumerate(shape):
         step //= n
         i = given[d] if d in given else w.position(out, d)
-        if i.dtype != INT64:
-            i = w.node(Cast, [i], i.shape, INT64, dtype=INT64)
+        i = w.cast(i, INT64)
         part = i if step == 1 else w.map(Mul, i, step)
         total = part if total is None else w.map(Add, total, part)
     assert total is not None

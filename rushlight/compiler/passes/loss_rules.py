@@ -13,7 +13,6 @@ from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Lookup, OneHot
 from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Sub
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Gt, Le, Lt, Maximum, Minimum, Ne
-from rushlight.ops.copy import Cast
 from rushlight.ops.math import Exp, Log, Log1p
 from rushlight.ops.reduce import Sum
 from rushlight.ops.select import Abs, Where
@@ -146,7 +145,7 @@ class Targets:
         w = self.w
         if self.weight is not None:
             return w.sum_all(self.weight)
-        return w.sum_all(w.node(Cast, [self.valid], self.shape, self.d, dtype=self.d))
+        return w.sum_all(w.cast(self.valid, self.d))
 
     def counted(self, x: Value) -> Value:
         """x, which broadcasts to the positions, times their weights; zero where there is none."""

@@ -12,7 +12,6 @@ from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Integers, Normals, Truths, Uniforms
 from rushlight.compiler.scalars import FLOATS, NATIVE
 from rushlight.ops.compare import Lt
-from rushlight.ops.copy import Cast
 
 BOOL = np.dtype(bool)
 Made = list[Value] | None
@@ -29,7 +28,7 @@ def bernoulli(w: Writer, node: Node) -> Made:
     """Truths as numbers."""
     out = node.outputs[0]
     truths = drawn(w, node, Truths, BOOL, p=float(node.params["p"]))
-    return [w.node(Cast, [truths], out.shape, out.dtype, dtype=out.dtype)]
+    return [w.cast(truths, out.dtype)]
 
 
 def uniforms(w: Writer, node: Node, d: np.dtype, low: float = 0.0, high: float = 1.0) -> Value:
@@ -57,7 +56,7 @@ def integers(w: Writer, node: Node) -> Made:
     if p["high"] is None or p["high"] - p["low"] >= 2**28:
         return None
     x = drawn(w, node, Integers, np.dtype(np.int64), low=p["low"], high=p["high"])
-    return [w.node(Cast, [x], out.shape, out.dtype, dtype=out.dtype)]
+    return [w.cast(x, out.dtype)]
 
 
 def bernoulli_each(w: Writer, node: Node) -> Made:
@@ -68,7 +67,7 @@ def bernoulli_each(w: Writer, node: Node) -> Made:
     truths = w.map(Lt, uniforms(w, node, p.dtype), p, dtype=BOOL)
     if truths.shape != out.shape:
         return None
-    return [w.node(Cast, [truths], out.shape, out.dtype, dtype=out.dtype)]
+    return [w.cast(truths, out.dtype)]
 
 
 def native(node: Node) -> bool:

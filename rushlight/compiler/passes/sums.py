@@ -154,7 +154,7 @@ class Sums:
         """All products as one."""
         x, y = [stacked(w, [p[k] for p in products]) for k in (1, 2)]
         turned = w.node(T, [x], x.shape[::-1], x.dtype)
-        return w.node(Matmul, [turned, y], (x.shape[1], y.shape[1]), x.dtype)
+        return w.product(turned, y)
 
 
 def is_sum(node: Node | None) -> bool:

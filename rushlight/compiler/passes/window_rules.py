@@ -13,7 +13,6 @@ from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Settle
 from rushlight.compiler.windows import is_view
 from rushlight.ops.arithmetic import Add, Div, Mul
-from rushlight.ops.matmul import Matmul
 from rushlight.ops.pool import counts
 from rushlight.ops.view import BasicIndex, Expand
 
@@ -125,11 +124,11 @@ def along(w: Writer, node: Node) -> Made:
         rest, (_, out), d = x.shape[dim + 1 :], m.shape, x.dtype
         if tail == 1:
             rows = w.shaped(x, (math.prod(lead), n))
-            y = w.node(Matmul, [rows, w.array(np.ascontiguousarray(m, d))], (rows.shape[0], out), d)
+            y = w.product(rows, w.array(np.ascontiguousarray(m, d)))
         else:
             turned = w.array(np.ascontiguousarray(m.T, d))
             y = w.shaped(x, (math.prod(lead), n, tail))
-            y = w.node(Matmul, [turned, y], (math.prod(lead), out, tail), d)
+            y = w.product(turned, y)
         x = w.shaped(y, (*lead, out, *rest))
     return [x]
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.primitives import Assemble, Full, Position, Require
+from rushlight.ops.copy import Cast
+from rushlight.ops.matmul import Matmul
 from rushlight.ops.reduce import AllTrue, Sum
 from rushlight.ops.view import BasicIndex, Reshape
 
@@ -41,6 +43,15 @@ class Writer:
         else:
             shape = [n for i, n in enumerate(x.shape) if i not in dim]
         return self.node(op, [x], shape, dtype or x.dtype, dim=dim, keepdim=keepdim)
+
+    def cast(self, x: Value, d: Any) -> Value:
+        """The same elements in another dtype."""
+        return x if x.dtype == d else self.node(Cast, [x], x.shape, d, dtype=np.dtype(d))
+
+    def product(self, a: Value, b: Value) -> Value:
+        """A matrix product."""
+        shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+        return self.node(Matmul, [a, b], shape, a.dtype)
 
     def shaped(self, x: Value, shape: Any) -> Value:
         """The same elements in another shape; one size may be -1."""

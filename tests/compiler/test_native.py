@@ -1,0 +1,109 @@
+"""Steps that run without a call of Python: kernels only, which give what eager code gives."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+import rushlight as torch
+import rushlight.nn.functional as F
+from rushlight.compiler.lower import Call
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
+    torch.manual_seed(0)
+
+
+def step_of(function):
+    """A function's result and its gradients by floating arguments."""
+
+    def step(*tensors):
+        inputs = [t.detach().requires_grad_(t.is_floating_point()) for t in tensors]
+        out = function(*inputs)
+        if out.requires_grad:
+            (out * (out.detach() * 0.3 + 1)).sum().backward()
+        return out.detach(), *[t.grad for t in inputs if t.requires_grad and t.grad is not None]
+
+    return step
+
+
+def calls_of(run):
+    """The ops that the programs of a compiled function call."""
+    assert run._compiled.eager is None, run._compiled.eager
+    programs = [v.program for many in run._compiled.variants.values() for v in many]
+    return [str(s.nodes[0]) for p in programs for s in p.lowering.steps if isinstance(s, Call)]
+
+
+def check(function, *tensors, rtol=1e-5, native=True):
+    """Compiled equals eager, in every call, and the random state after it; no op is called."""
+    step = step_of(function)
+    run = torch.compile(step)
+    for _ in range(4):
+        state = torch.get_rng_state()
+        expected, after = step(*tensors), torch.get_rng_state()
+        torch.set_rng_state(state)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            got = run(*tensors)
+        assert torch.equal(torch.get_rng_state(), after)
+        for x, y in zip(got, expected, strict=True):
+            torch.testing.assert_close(x, y, rtol=rtol, atol=rtol, equal_nan=True)
+    assert not native or not calls_of(run), calls_of(run)
+
+
+HALVES = {
+    "sum": lambda x: x.sum(-1),
+    "mean": lambda x: x.mean(-1),
+    "std": lambda x: x.std(0),
+    "logsumexp": lambda x: x.logsumexp(-1),
+    "softmax": lambda x: x.softmax(-1),
+    "log_softmax": lambda x: x.log_softmax(-1),
+    "layer_norm": lambda x: F.layer_norm(x, x.shape[-1:]),
+    "rms_norm": lambda x: F.rms_norm(x, x.shape[-1:]),
+    "batch_norm": lambda x: F.batch_norm(x, None, None, training=True),
+    "cross_entropy": lambda x: F.cross_entropy(x, torch.zeros(len(x), dtype=torch.int64)),
+    "mse_loss": lambda x: F.mse_loss(x, x * 0.5),
+    "gelu": F.gelu,
+    "glu": F.glu,
+    "product": lambda x: x @ x.mT,
+    "vectors": lambda x: (x @ x[0]) @ x,
+    "linear": lambda x: F.linear(x, x * 0.5, x[:, 0]),
+    "convolution": lambda x: F.conv1d(x.reshape(1, 2, -1), x[:2, :6].reshape(2, 2, 3)),
+    "max_pool": lambda x: F.max_pool1d(x, 2),
+    "avg_pool": lambda x: F.avg_pool1d(x, 2),
+    "attention": lambda x: F.scaled_dot_product_attention(
+        *[x.reshape(1, 2, -1, x.shape[-1]) for _ in range(3)]
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", HALVES)
+def test_halves_are_computed_in_float32(name, dtype):
+    x = torch.randn(6, 12).to(dtype)
+    check(HALVES[name], x, rtol=4e-2 if dtype == torch.bfloat16 else 4e-3)
+
+
+def test_steps_under_autocast():
+    w = torch.randn(16, 12)
+
+    def loss(x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            h = F.gelu(F.linear(F.layer_norm(x, (12,)), w))
+            return F.cross_entropy(h, torch.zeros(len(x), dtype=torch.int64))
+
+    check(loss, torch.randn(6, 12), rtol=2e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shapes", [((5,), (5,)), ((5,), (5, 3)), ((5,), (2, 5, 3)), ((2, 4, 5), (5,))]
+)
+def test_products_of_vectors(shapes, dtype):
+    a, b = (torch.randn(s, dtype=dtype) for s in shapes)
+    check(torch.matmul, a, b)

@@ -38,6 +38,7 @@ format: $(STAMPS)/lint
 	$(BIN)/ruff format .
 
 bench: $(STAMPS)/test
+	$(BIN)/python -m compileall -q rushlight
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/eager.py --out benchmarks/results.json
 	$(BIN)/python benchmarks/steps.py --out benchmarks/steps.json $(ARGS)
 	$(BIN)/python benchmarks/table.py
@@ -60,6 +61,7 @@ $(STAMPS)/base: pyproject.toml
 	  echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Installing into $(VENV): rushlight and what it stands on"
 	@$(PIP) --editable .
+	@$(BIN)/python -m compileall -q rushlight
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: $(STAMPS)/base

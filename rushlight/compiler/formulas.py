@@ -105,7 +105,7 @@ def general(node: Node, table: Table, operands: list[Any], numbers: set[int]) ->
         work = F32
         if op.out_dtype is not None:  # numbers are compared as the halves nearest to them
             operands = [lifted(table, o, d) for o in operands]
-    scalar: Callable[..., Any] = op.scalar  # type: ignore[attr-defined]
+    scalar: Callable[..., Any] = op.scalar
     s = ScalarMath(table, work if work in FLOATS else None)
     return scalar(s, *[lifted(table, o, work) for o in operands], **node.params)
 

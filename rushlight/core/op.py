@@ -41,6 +41,7 @@ from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 NUMBERS = frozenset((int, float, bool))
 FLOATS = dtypes.FLOATS
 DIFFERENTIABLE = dtypes.DIFFERENTIABLE
+OTHERS: tuple[Any, ...] = (*dtypes.COMPLEX_TYPES, dtypes.uint8, dtypes.int8, dtypes.int16)
 
 
 def parameters(function: Any) -> tuple[tuple[str, ...], bool]:
@@ -325,19 +326,22 @@ class Elementwise(Op, abstract=True):
     """
 
     ufunc: Any = None
+    scalar: Any = None
     plain: Any  # what serves all dtypes, without kernels: the ufunc, or an own ``eager``
     compute: Any  # the same, large arrays offered
     fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
+    remembered: dict[Any, Any]  # what compute_dtype says of arrays that all have this dtype
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
     out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
     fits = True
     direct = False  # floats of one dtype need nothing of what an own `forward` does
 
     def plan(self) -> None:
-        if self.ufunc is None:
-            scalar = self.scalar  # type: ignore[attr-defined]
-            self.ufunc = lambda *elements, **params: scalar(NUMPY, *elements, **params)
         own = type(self).eager is not Elementwise.eager
+        if self.ufunc is None and own:
+            self.ufunc = functools.partial(self.eager, np)
+        elif self.ufunc is None:
+            self.ufunc = functools.partial(self.scalar, NUMPY)
         self.plain = self.compute = functools.partial(self.eager, np) if own else self.ufunc
         if self.compiled is None:
             self.compiled = not isinstance(self.ufunc, np.ufunc)
@@ -345,19 +349,46 @@ class Elementwise(Op, abstract=True):
             self.compute = offered(self, self.plain)
             self.ufunc = offered(self, self.ufunc) if own else self.compute
         super().plan()
+        self.remembered = {}
+        if isinstance(self.ufunc, np.ufunc) and not own and self._is_plain("fast", "forward"):
+            self.fast |= self._other_dtypes()
         if self.result_dtype is not None:
-            self.fast = self.fast & FLOATS
+            self.fast = self.fast & DIFFERENTIABLE
+
+    def _is_plain(self, *names: str) -> bool:
+        """Whether the class leaves these as they are here."""
+        return all([getattr(type(self), name) is getattr(Elementwise, name) for name in names])
+
+    def _other_dtypes(self) -> frozenset[Any]:
+        """What the ufunc computes in its own dtype, besides the usual ones."""
+        if not self._is_plain("compute_dtype", "out_dtype"):
+            return frozenset()
+        loops, n = self.ufunc.types, len(self.names)
+        return frozenset([d for d in OTHERS if f"{d.char * n}->{d.char}" in loops])
 
     def compute_dtype(self, arrays: list[Any]) -> Any:
         """The dtype that the inputs are brought to."""
         d = dtypes.result_type(arrays)
         return d if self.result_dtype is None else type(self).result_dtype(d)
 
+    def dtype_for(self, arrays: list[Any]) -> Any:
+        """``compute_dtype``, remembered for arrays of one dtype that can be differentiated."""
+        d = arrays[0].dtype if arrays[0].__class__ is ndarray else None
+        if d not in DIFFERENTIABLE:
+            return self.compute_dtype(arrays)
+        for a in arrays:
+            if a.__class__ is not ndarray or a.dtype is not d:
+                return self.compute_dtype(arrays)
+        found = self.remembered.get(d)
+        if found is None:
+            found = self.remembered[d] = self.compute_dtype(arrays)
+        return found
+
     def eager(self, xp: Any, *arrays: Any, **params: Any) -> Any:
         return self.ufunc(*arrays, **params)
 
     def forward(self, arrays: list[Any], params: dict[str, Any]) -> Any:
-        d = self.compute_dtype(arrays)
+        d = self.dtype_for(arrays)
         half = d in dtypes.HALVES
         work = dtypes.float32 if half else d
         if half and self.out_dtype is not None:
@@ -378,7 +409,7 @@ class Elementwise(Op, abstract=True):
         return out
 
     def make_bind(self) -> Callable[..., Any]:
-        scalar = getattr(self, "scalar", None)
+        scalar = self.scalar
         has_params = scalar is not None and parameters(scalar.__func__)[1]
         if len(self.names) == 1:
             return make_unary_with_params(self) if has_params else make_unary(self)
@@ -410,7 +441,9 @@ def offered(op: Elementwise, ufunc: Any) -> Callable[..., Any]:
 def as_operand(a: Any, d: Any) -> Any:
     """An array or a Python number, ready to meet operands of dtype d."""
     if isinstance(a, ndarray):
-        return a if a.dtype is d else a.astype(d, "C" if has_self_overlap(a) else "K")
+        if a.dtype is d:
+            return a
+        return a.astype(d, "C" if 0 in a.strides and has_self_overlap(a) else "K")
     if d in FLOATS and a.__class__ in NUMBERS:
         return a
     if d in dtypes.INTEGER_TYPES:
@@ -553,7 +586,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
         elif other.__class__ in NUMBERS:
             if (
                 d not in fast
-                or (d not in FLOATS and other.__class__ is not int)
+                or (d not in DIFFERENTIABLE and other.__class__ is not int)
                 or type(x) is not ndarray
             ):
                 return run(op, (a, other), {})
@@ -589,7 +622,7 @@ NUMBER_FIRST: dict[str, Any] = {}
 
 def make_reversed(op: Elementwise) -> Callable[..., Any]:
     """``bind`` for a number on the left: ``2.0 - other``."""
-    ufunc, fast, differentiable = op.ufunc, op.fast & FLOATS, op.differentiable
+    ufunc, fast, differentiable = op.ufunc, op.fast & DIFFERENTIABLE, op.differentiable
 
     def bind(self: Tensor, other: Any) -> Any:
         y = self._array if isinstance(self, Tensor) else self

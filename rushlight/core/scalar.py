@@ -5,6 +5,7 @@ the same names.
 from __future__ import annotations
 
 import functools
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,16 @@ def erf_float32(x: Any) -> Any:
         y *= t
         np.tanh(y, y)
     return out.reshape(x.shape)
+
+
+def with_numbers_of(formula: Any, d: Any) -> Any:
+    """A formula whose constants are 0-dim arrays of dtype d: with one of them NumPy takes half the
+    time that it takes with a Python number.
+    """
+    code = formula.__func__.__code__
+    numbers = [np.array(c, d) if type(c) in (int, float) else c for c in code.co_consts]
+    made = FunctionType(code.replace(co_consts=tuple(numbers)), formula.__func__.__globals__)
+    return functools.partial(made, formula.__self__, NUMPY)
 
 
 @functools.cache

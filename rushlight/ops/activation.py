@@ -11,8 +11,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.generator import default_generator
-from rushlight.core.op import Elementwise, Op
-from rushlight.core.scalar import NUMPY
+from rushlight.core.op import Elementwise, Op, parameters
+from rushlight.core.scalar import NUMPY, with_numbers_of
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import NotSupportedError
 from rushlight.ops.join import Cat
@@ -73,6 +73,17 @@ class ReluGrad(Elementwise):
         return None
 
 
+def quick(formula: Any) -> Any:
+    """A formula of arrays, with constants of their dtype."""
+    known = {d: with_numbers_of(formula, d) for d in dtypes.FLOATS}
+
+    def ufunc(x: Any) -> Any:
+        typed = known.get(x.dtype)
+        return formula(NUMPY, x) if typed is None else typed(x)
+
+    return ufunc
+
+
 class Activation(Elementwise, abstract=True):
     """A curve: its value is ``scalar(s, x)``, its derivative ``slope(s, x)``, and its second
     derivative ``bend(x)``, in Tensor.
@@ -82,6 +93,14 @@ class Activation(Elementwise, abstract=True):
 
     fast = dtypes.FLOATS
     integers = False  # whether integers may be passed
+    quick_slope: Any = None  # ``slope`` of an array, where there are no parameters
+
+    def plan(self):
+        scalar = self.scalar
+        if not parameters(scalar.__func__)[1]:
+            self.ufunc = quick(scalar)
+            self.quick_slope = quick(self.slope)
+        super().plan()
 
     def compute_dtype(self, arrays):
         d = arrays[0].dtype
@@ -119,7 +138,8 @@ class Slope(Elementwise):
         return g * curve.slope(s, x, **options)
 
     def eager(self, xp, g, x, *, curve, options):
-        d = curve.slope(NUMPY, x, **options)
+        quick_slope = curve.quick_slope
+        d = quick_slope(x) if quick_slope is not None else curve.slope(NUMPY, x, **options)
         if d.dtype == np.bool_:
             return where_not(~d, g)
         return g * d.astype(g.dtype, copy=False)
@@ -166,6 +186,19 @@ class Elu(Tunable):
         high = s.maximum(input, 0) if scale == 1 else s.maximum(input, 0) * scale
         return high + s.expm1(low) * (alpha * scale)
 
+    def eager(self, xp, input, *, alpha, scale, input_scale):
+        zero = ZEROS[input.dtype]
+        low = np.minimum(input, zero)
+        high = np.maximum(input, zero)
+        if input_scale != 1:
+            low = low * input_scale
+        low = np.expm1(low)
+        if scale != 1:
+            high = high * scale
+        if alpha * scale != 1:
+            low = low * (alpha * scale)
+        return high + low
+
     def slope(self, s, x, *, alpha, scale, input_scale):
         below = s.exp(s.minimum(x, 0) * input_scale) * (alpha * scale * input_scale)
         return below if alpha * input_scale == 1 else s.where(x > 0, scale, below)
@@ -174,19 +207,20 @@ class Elu(Tunable):
         return ((x * input_scale).exp() * (alpha * scale * input_scale**2)).masked_fill(x > 0, 0)
 
 
+ROOT_HALF, PEAK = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+
+
 class Gelu(Activation):
     """``x * P(X <= x)`` of a standard normal X."""
 
     def scalar(self, s, input):
-        return input * (0.5 * (1 + s.erf(input * math.sqrt(0.5))))
+        return input * (0.5 * (1 + s.erf(input * ROOT_HALF)))
 
     def slope(self, s, x):
-        return 0.5 * (1 + s.erf(x * math.sqrt(0.5))) + x * s.exp(x * x * -0.5) * (
-            1 / math.sqrt(2 * math.pi)
-        )
+        return 0.5 * (1 + s.erf(x * ROOT_HALF)) + x * s.exp(x * x * -0.5) * PEAK
 
     def bend(self, x):
-        return (2 - x * x) * (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
+        return (2 - x * x) * (x * x * -0.5).exp() * PEAK
 
 
 BETA, KAPPA = math.sqrt(2 / math.pi), 0.044715
@@ -262,6 +296,15 @@ class Softplus(Tunable):
     def scalar(self, s, input, *, beta, threshold):
         z = input if beta == 1 else input * beta
         return s.where(z > threshold, input, s.log1p(s.exp(s.minimum(z, threshold))) / beta)
+
+    def eager(self, xp, input, *, beta, threshold):
+        z = input if beta == 1 else input * beta
+        limit = np.array(threshold, z.dtype)
+        out = np.asarray(np.log1p(np.exp(np.minimum(z, limit))))
+        if beta != 1:
+            out /= beta
+        np.copyto(out, input, where=z > limit)
+        return out
 
     def slope(self, s, x, *, beta, threshold):
         z = x * beta

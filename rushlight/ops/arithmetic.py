@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import NUMBER_FIRST, Elementwise, as_operand
+from rushlight.core.op import NUMBER_FIRST, OTHERS, Elementwise, as_operand
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import COMPLEX_TYPES
 from rushlight.errors import DTypeError, NotSupportedError
@@ -49,6 +49,7 @@ class Sub(Elementwise):
     """Difference ``input - other``. Shape: broadcast of both."""
 
     ufunc = np.subtract
+    fast = Elementwise.fast | frozenset(OTHERS)
 
     def backward_name(self, params):
         return "RsubBackward1" if params is NUMBER_FIRST else "SubBackward0"

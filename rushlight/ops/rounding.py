@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import Elementwise
+from rushlight.core.scalar import NUMPY
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError, NotSupportedError
 from rushlight.formats import copy_in
@@ -22,7 +23,7 @@ class Step(Elementwise, abstract=True):
     def eager(self, xp, input, **params):
         if input.dtype not in dtypes.FLOATS:
             return copy_in(input, None)
-        return self.ufunc(input, **params)
+        return self.scalar(NUMPY, input, **params)
 
     def compute_dtype(self, arrays):
         d = arrays[0].dtype
@@ -91,9 +92,9 @@ class Frac(Elementwise):
         return g
 
 
-def check_divisor(other: Any, d: Any) -> None:
+def check_divisor(other: Any) -> None:
     """Integers cannot be divided by zero."""
-    if d in dtypes.INTEGER_TYPES and not np.all(other):
+    if not other if other.__class__ is int else np.count_nonzero(other) < np.size(other):
         raise RuntimeError(
             "ZeroDivisionError: an integer divisor is zero; convert to float first to get inf or "
             "nan."
@@ -159,9 +160,13 @@ def integer_trunc_divide(a: Any, b: Any) -> Any:
 
 
 class Rounded(Elementwise, abstract=True):
-    """A division of two reals whose rounding has no gradient."""
+    """A division of two reals whose rounding has no gradient: ``floats`` and ``integers``."""
 
-    fast = dtypes.FLOATS
+    fast = dtypes.FLOATS | {dtypes.int64, dtypes.int32}
+
+    def floats(self, a: Any, b: Any) -> Any:
+        """For arrays of floats."""
+        raise NotImplementedError
 
     def compute_dtype(self, arrays):
         d = super().compute_dtype(arrays)
@@ -173,20 +178,23 @@ class Rounded(Elementwise, abstract=True):
 
     def eager(self, xp, input, other):
         d = (input if isinstance(input, np.ndarray) else other).dtype
-        check_divisor(other, d)
-        return (
-            self.integers(input, other) if d in dtypes.INTEGER_TYPES else self.ufunc(input, other)
-        )
+        if d in dtypes.INTEGER_TYPES:
+            check_divisor(other)
+            return self.integers(input, other)
+        return self.floats(input, other)
 
     def integers(self, a: Any, b: Any) -> Any:
-        """For integer arrays."""
-        return self.ufunc(a, b)
+        """For integer arrays, or one and a number."""
+        raise NotImplementedError
 
 
 class FloorDivide(Rounded):
     """``floor(input / other)``. Shape: broadcast of both."""
 
-    ufunc = staticmethod(floor_divide)
+    floats = staticmethod(floor_divide)
+
+    def integers(self, a, b):
+        return np.floor_divide(a, b)
 
     def scalar(self, s, input, other):
         return s.floor_divide(input, other)
@@ -216,7 +224,7 @@ class DivTrunc(Rounded):
     """``input / other`` rounded towards 0; the gradient is zero. Shape: broadcast of both."""
 
     label = "Div"
-    ufunc = staticmethod(lambda a, b: np.trunc(np.true_divide(a, b)))
+    floats = staticmethod(lambda a, b: np.trunc(np.true_divide(a, b)))
 
     def scalar(self, s, input, other):
         return s.trunc_divide(input, other)
@@ -237,7 +245,7 @@ class Remainder(Rounded):
     Shape: broadcast of both.
     """
 
-    ufunc = staticmethod(remainder)
+    floats = staticmethod(remainder)
 
     def integers(self, a, b):
         return np.remainder(a, b)
@@ -258,7 +266,10 @@ class Fmod(Rounded):
     Shape: broadcast of both.
     """
 
-    ufunc = staticmethod(fmod)
+    floats = staticmethod(fmod)
+
+    def integers(self, a, b):
+        return np.fmod(a, b)
 
     def scalar(self, s, input, other):
         return s.fmod(input, other)

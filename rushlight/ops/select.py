@@ -108,6 +108,9 @@ def as_operand_any(a: Any, d: Any) -> Any:
     return a if isinstance(a, np.ndarray) else np.asarray(a).astype(d)
 
 
+WHOLE = frozenset((int, type(None)))
+
+
 class Clamp(Elementwise):
     """``min(max(input, lower), upper)`` for numbers or None; NaN stays.
 
@@ -135,12 +138,16 @@ class Clamp(Elementwise):
         return input if max is None else s.minimum(input, max)
 
     def forward(self, arrays, params):
-        d = clamp_dtype(arrays[0], params["min"], params["max"])
+        x, low, high = arrays[0], params["min"], params["max"]
+        if x.dtype is dtypes.int64 and low.__class__ in WHOLE and high.__class__ in WHOLE:
+            try:
+                return np.asarray(self.eager(np, x, **params))
+            except OverflowError:
+                pass  # bounds that wrap around
+        d = clamp_dtype(x, low, high)
         work = dtypes.float32 if d in dtypes.HALVES else d
         bounds = {k: None if v is None else as_operand(v, work) for k, v in params.items()}
-        return np.asarray(self.eager(np, as_operand(arrays[0], work), **bounds)).astype(
-            d, copy=False
-        )
+        return np.asarray(self.eager(np, as_operand(x, work), **bounds)).astype(d, copy=False)
 
     def grad(self, g, input, min, max):
         inside = input >= min if min is not None else input <= max
@@ -261,6 +268,10 @@ def sign(x: Any) -> Any:
         return copy_in(x, None)
     if x.dtype in dtypes.INTEGER_TYPES:
         return np.sign(x)
+    if 0 < x.size < 2048:
+        out = np.asarray(np.sign(x))
+        if out.item(out.argmax()) <= 1:  # nothing is NaN
+            return out
     above, below = np.asarray(x > 0), np.asarray(x < 0)
     return np.subtract(above.view(np.int8), below.view(np.int8)).astype(x.dtype)
 
@@ -299,7 +310,8 @@ class Sgn(Elementwise):
 def replaced(x: Any, nan: float, posinf: float, neginf: float) -> Any:
     """A copy of floats x with finite numbers for what is not finite."""
     out = np.array(x)
-    if not np.isfinite(out).all():
+    finite = np.isfinite(out)
+    if np.count_nonzero(finite) < out.size:
         for mask, number in ((x != x, nan), (x == np.inf, posinf), (x == -np.inf, neginf)):
             np.copyto(out, number, where=mask)
     return out
@@ -358,6 +370,10 @@ class Heaviside(Elementwise):
 
     def eager(self, xp, input, values):
         d = getattr(input, "dtype", None) or values.dtype
+        if input.__class__ is np.ndarray and d in dtypes.FLOATS and input.ndim:
+            out = np.heaviside(input, values)
+            if not out.size or out.item(out.argmax()) <= 1:
+                return out
         return xp.where(input == 0, values, (input > 0)).astype(d)
 
 

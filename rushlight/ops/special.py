@@ -21,6 +21,11 @@ class Special(Analytic, abstract=True):
 
     fast = frozenset()
 
+    def plan(self):
+        super().plan()
+        if len(self.names) == 1:
+            self.fast = dtypes.FLOATS
+
     def compute_dtype(self, arrays):
         d = super().compute_dtype(arrays)
         if d in dtypes.COMPLEX_TYPES:
@@ -32,7 +37,16 @@ class Special(Analytic, abstract=True):
     def eager(self, xp, *arrays, **params):
         if len(arrays) == 2:
             arrays = same_dtype(*arrays)
-        return np.asarray(self.ufunc(*arrays, **params)).astype(arrays[0].dtype, copy=False)
+        out = self.scalar(NUMPY, *arrays, **params)
+        d = arrays[0].dtype
+        if out.__class__ is np.ndarray and out.dtype is d:
+            return out
+        return np.asarray(out).astype(d, copy=False)
+
+
+def above(x, bound):
+    """Whether all elements are larger than a number."""
+    return x.item(x.argmin()) > bound
 
 
 class Erf(Special):
@@ -84,7 +98,10 @@ class Lgamma(Special):
         return s.gammaln(input)
 
     def eager(self, xp, input):
-        return np.where(np.isinf(input), np.inf, NUMPY.gammaln(input)).astype(input.dtype)
+        out = NUMPY.gammaln(input)
+        if input.size and above(input, -np.inf):
+            return out
+        return np.where(np.isinf(input), np.inf, out).astype(input.dtype)
 
     def grad(self, g, input):
         return g * input.digamma()
@@ -98,6 +115,8 @@ class Digamma(Special):
 
     def eager(self, xp, input):
         out = np.asarray(NUMPY.psi(input.astype(np.float64)))
+        if input.size and above(input, 0):
+            return out.astype(input.dtype)
         poles = (input < 0) & (input == np.floor(input))
         return np.where(
             poles, np.nan, np.where(input == 0, np.copysign(np.inf, -input), out)

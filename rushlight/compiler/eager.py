@@ -17,7 +17,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.formulas import formula
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import Affine, Kernel, Store, Table, axis_index
-from rushlight.compiler.memory import CommonRoom, address
+from rushlight.compiler.memory import address, common
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, NATIVE, Scalar, UnsupportedError
 from rushlight.core.inplace import has_self_overlap
@@ -32,7 +32,6 @@ PLAIN = frozenset((float, int, bool, str, type(None)))
 NUMBERS = frozenset((float, int, bool))
 EXACT = 2**53  # integers up to here are float64 numbers
 
-room = CommonRoom()
 _table: dict[Any, Any] = {}
 _variants: dict[Any, int] = {}
 
@@ -252,7 +251,7 @@ def program(op: Op, operands: Any, specs: list[Any], params: dict[str, Any]) -> 
     """A program of one op; None where some of it would be left to NumPy."""
     if not all([x is None or x.dtype in NATIVE for x in operands]):
         return None
-    results = op.eager(np, *operands, **params)
+    results = op.outline(*operands, **params)
     several = results.__class__ in (tuple, list)
     results = results if several else (np.asarray(results),)
     graph = Graph()
@@ -271,7 +270,7 @@ def program(op: Op, operands: Any, specs: list[Any], params: dict[str, Any]) -> 
         graph.nodes.append(Node(Permute.instance, [given], {"dims": order}, [values[-1]]))
     graph.results = [graph.value(r.shape, r.dtype) for r in results]
     graph.nodes.append(Node(op, values, params, list(graph.results)))
-    built: Any = pipeline.build(graph, room=room)
+    built: Any = pipeline.build(graph, room=common)
     built.several = several
     return built if built.native_only else None
 

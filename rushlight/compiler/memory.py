@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import math
+import mmap
 import platform
 import threading
 from typing import Any
@@ -148,16 +148,28 @@ class CommonRoom(Room):
 
     def __init__(self) -> None:
         self.blocks: dict[str, np.ndarray[Any, Any]] = {}
+        self.outgrown: list[np.ndarray[Any, Any]] = []  # which earlier programs still use
         self.common = threading.Lock()
 
     def take(self, purpose: str, size: int) -> np.ndarray[Any, Any]:
         block = self.blocks.get(purpose)
         if block is None or len(block) < size:
-            block = self.blocks[purpose] = aligned(2 * size)  # those before keep a smaller one
+            if block is not None:
+                self.outgrown.append(block)
+            block = self.blocks[purpose] = aligned(2 * size)
         return block[:size]
+
+    def release(self) -> None:
+        """Return the memory to the system until a program needs it again."""
+        with self.common:
+            for block in (*self.blocks.values(), *self.outgrown):
+                drop_pages(block)
 
     def lock(self) -> threading.Lock:
         return self.common
+
+
+common = CommonRoom()  # of programs that eager code runs
 
 
 def stated_address(a: np.ndarray[Any, Any]) -> int:
@@ -177,10 +189,23 @@ if platform.python_implementation() != "CPython" or address(_probe) != stated_ad
     address = stated_address
 
 
-def trim() -> None:
-    """Return what a capture used to the system: it holds all values of a step at once, which the
-    C library otherwise keeps for later.
+def drop_pages(block: np.ndarray[Any, Any]) -> None:
+    """Return the memory of a block, whose content is not needed, to the system; reads then find
+    zeros, or what was there.
     """
-    gc.collect()
+    start = -(-address(block) // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (address(block) + block.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if start < end:
+        with contextlib.suppress(AttributeError, TypeError):  # only POSIX systems have this
+            ctypes.CDLL(None).madvise(
+                ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED
+            )
+
+
+def trim() -> None:
+    """Return to the system what eager code used before a capture, and the C library and ``common``
+    keep for later.
+    """
+    common.release()
     with contextlib.suppress(AttributeError, TypeError):  # only the GNU library has this
         ctypes.CDLL(None).malloc_trim(0)

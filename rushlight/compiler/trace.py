@@ -7,7 +7,8 @@ then stays eager.
 
 Aliasing is resolved here: an array is a window (a chain of views) on a storage, and a storage holds
 one graph value at a time. Reading applies the chain to the present value; writing replaces the
-value.
+value. Arrays are known only as long as they live, so that a capture needs no more memory than the
+call.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import gc
 import sys
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -94,14 +96,54 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
 Number.__hash__ = float.__hash__  # type: ignore[method-assign]
 
 
+class Facts:
+    """What is known of each of some arrays, as long as the array lives."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, tuple[weakref.ref[Any], Any]] = {}
+
+    def __setitem__(self, array: Any, fact: Any) -> None:
+        key, entries = id(array), self.entries
+        entries[key] = weakref.ref(array, lambda _: entries.pop(key, None)), fact
+
+    def get(self, array: Any) -> Any:
+        """What is known of an array; None for nothing."""
+        entry = self.entries.get(id(array))
+        return None if entry is None else entry[1]
+
+    def __contains__(self, array: Any) -> bool:
+        return id(array) in self.entries
+
+    def discard(self, array: Any) -> None:
+        """Forget an array."""
+        self.entries.pop(id(array), None)
+
+    def items(self) -> list[tuple[Any, Any]]:
+        """Living arrays, with what is known of them."""
+        found = [(ref(), fact) for ref, fact in list(self.entries.values())]
+        return [(array, fact) for array, fact in found if array is not None]
+
+
 class Storage:
     """Memory while traced: its present value, how often written, and the Input it began as."""
 
-    __slots__ = ("value", "writes", "input", "seen")
+    __slots__ = ("value", "writes", "input")
 
     def __init__(self, value: Value, input: Input | None = None) -> None:
         self.value, self.writes, self.input = value, 0, input
-        self.seen: dict[Any, Value] = {}
+
+
+class Window:
+    """What an array looks at: a storage, through a chain of views; ``seen`` is what it last saw
+    there, after so many ``writes``.
+    """
+
+    __slots__ = ("storage", "chain", "seen", "writes")
+
+    def __init__(self, storage: Storage, chain: tuple[Any, ...]) -> None:
+        self.storage, self.chain = storage, chain
+        self.seen: Value | None = None
+        self.writes = 0
 
 
 class Trace:
@@ -110,14 +152,15 @@ class Trace:
     def __init__(self, arguments: list[Any]) -> None:
         self.graph = Graph()
         self.failure: str | None = None
-        self.windows: dict[int, tuple[Storage, tuple[Any, ...]]] = {}
+        self.windows = Facts()
         self.arguments = {id(a): i for i, a in reversed(list(enumerate(arguments)))}
-        self.unexplained: set[int] = set()  # arrays born outside of ops
-        self.constants: set[int] = set()
+        self.unexplained = Facts()  # arrays born outside of ops
+        self.constants = Facts()
+        self.entered: list[Storage] = []  # of inputs
         self.owners: dict[int, list[Storage]] = {}
-        self.keep: list[Any] = list(arguments)  # ids stay unique as long as the arrays live
+        self.keep: list[Any] = list(arguments)  # from outside: their ids stay theirs
         self.leaves: dict[
-            int, tuple[Tensor, Tensor | None]
+            int, tuple[Tensor, weakref.ref[Tensor] | None]
         ] = {}  # whose gradient was looked at or changed, with its gradient before
         self.tensors: dict[int, tuple[Tensor, bool]] = {}  # eager ones, whether they require grad
         self.outer_graph = False  # whether it read a tensor from outside that has a history
@@ -137,9 +180,8 @@ class Trace:
 
     def born(self, array: Any) -> None:
         """An array became a tensor; unless an op explains it, nothing may be computed from it."""
-        if id(array) not in self.windows:
-            self.unexplained.add(id(array))
-            self.keep.append(array)
+        if array not in self.windows:
+            self.unexplained[array] = True
 
     def aliased(self, made: Tensor, of: Tensor) -> None:
         """A new tensor has another's array: what the call sees of it belongs to the other."""
@@ -153,14 +195,12 @@ class Trace:
 
     def constant(self, array: Any) -> None:
         """An array was made from sizes and Python numbers alone."""
-        self.constants.add(id(array))
-        self.keep.append(array)
+        self.constants[array] = True
 
     def is_fixed(self, t: Tensor) -> bool:
         """Whether a tensor holds what sizes and Python numbers alone decided."""
-        a = t._array
-        storage = self.windows.get(id(a), (None,))[0]
-        return id(a) in self.constants and (storage is None or not storage.writes)
+        window = self.windows.get(t._array)
+        return t._array in self.constants and (window is None or not window.storage.writes)
 
     def refuse(self, what: str) -> None:
         """Python needs a value."""
@@ -183,9 +223,9 @@ class Trace:
         made = []
         for t in outs:
             a = t._array
-            if id(a) in self.windows:  # the op handed an input through
+            if a in self.windows:  # the op handed an input through
                 return
-            self.unexplained.discard(id(a))
+            self.unexplained.discard(a)
             made.append(self._own(a))
         self.graph.nodes.append(Node(op, values, params, made, _line()))
 
@@ -194,7 +234,8 @@ class Trace:
         if self.failure is not None:
             return
         self.operand(t)
-        storage, chain = self.windows[id(t._array)]
+        window = self.windows.get(t._array)
+        storage, chain = window.storage, window.chain
         if isinstance(arrays, list):
             pick = op.pick.instance  # type: ignore[attr-defined]
             for i, a in enumerate(arrays):
@@ -207,7 +248,8 @@ class Trace:
         if self.failure is not None:
             return
         old = self.operand(x)
-        storage, chain = self.windows[id(x._array)]
+        window = self.windows.get(x._array)
+        storage, chain = window.storage, window.chain
         if storage.input is not None and len(self.owners.get(id(owner(x._array)), ())) > 1:
             self.failure = "it writes to memory that it also reads through another array"
             return
@@ -220,7 +262,6 @@ class Trace:
             )
             new = base
         storage.value, storage.writes = new, storage.writes + 1
-        storage.seen.clear()
 
     def plain(self, arrays: list[Any]) -> list[Any]:
         """Operands for NumPy, which takes only Python's own floats for numbers without a dtype."""
@@ -241,7 +282,8 @@ class Trace:
 
     def touched(self, leaf: Tensor) -> None:
         """A leaf's gradient is about to be looked at, replaced or accumulated into."""
-        self.leaves.setdefault(id(leaf), (leaf, leaf._grad))
+        g = leaf._grad
+        self.leaves.setdefault(id(leaf), (leaf, None if g is None else weakref.ref(g)))
 
     def number(self, t: Tensor) -> Number:
         """A 0-dim tensor that an optimizer counts steps with, as a number of the call."""
@@ -298,7 +340,7 @@ class Trace:
 
     def expect(self, t: Tensor, position: int) -> None:
         """A tensor made for the trace stands for an argument that later calls bring."""
-        self.unexplained.discard(id(t._array))
+        self.unexplained.discard(t._array)
         self.arguments[id(t._array)] = position
         self.keep.append(t._array)
 
@@ -310,8 +352,7 @@ class Trace:
         return value
 
     def _window(self, array: Any, storage: Storage, chain: tuple[Any, ...]) -> None:
-        self.windows[id(array)] = storage, chain
-        self.keep.append(array)
+        self.windows[array] = Window(storage, chain)
 
     def operand(self, t: Any) -> Any:
         """The graph's value of a tensor now; numbers stay, or become inputs."""
@@ -321,17 +362,16 @@ class Trace:
             return t
         a = t._array
         t = self.original(t)
-        if id(a) not in self.windows:
-            self._enter(t, a)
-        storage, chain = self.windows[id(a)]
+        window = self.windows.get(a) or self._enter(t, a)
+        storage = window.storage
         if storage.input is not None and t._node is None:
             self.tensors.setdefault(id(t), (t, t._wants_grad))
-        if not chain:
+        if not window.chain:
             return storage.value
-        found = storage.seen.get(id(a))
-        if found is None:
-            found = storage.seen[id(a)] = self._look(storage.value, chain)
-        return found
+        if window.seen is None or window.writes != storage.writes:
+            window.seen = self._look(storage.value, window.chain)
+            window.writes = storage.writes
+        return window.seen
 
     def _look(self, value: Value, chain: tuple[Any, ...]) -> Value:
         like = np.zeros(value.shape, value.dtype)
@@ -344,19 +384,18 @@ class Trace:
 
     def _number_input(self, n: Number) -> Value:
         found = self.numbers.get(id(n))
-        if found is None:
+        if found is None:  # kept, so that its id stays its own
             found = self.numbers[id(n)] = self.graph.value((), np.dtype(np.float64))
             self.graph.inputs.append(Input(found, "number", n.source))
             self.keep.append(n)
         return found
 
-    def _enter(self, t: Tensor, a: Any) -> None:
+    def _enter(self, t: Tensor, a: Any) -> Window:
         """An array that no op of this trace made: an argument, a constant, or state."""
-        self.keep.append(a)
         value = self.graph.value(a.shape, a.dtype)
-        if id(a) in self.constants:
+        if a in self.constants:
             entry = Input(value, "constant", a.copy())
-        elif id(a) in self.unexplained:
+        elif a in self.unexplained:
             self.failure = (
                 f"a tensor at {_users_line()} was made from values outside of "
                 "rushlight's operations"
@@ -369,13 +408,17 @@ class Trace:
         self.graph.inputs.append(entry)
         storage = Storage(value, entry if entry.kind != "constant" else None)
         if entry.kind != "constant":
+            self.keep.append(a)
+            self.entered.append(storage)
             family = self.owners.setdefault(id(owner(a)), [])
             if any(s.writes for s in family):
                 self.failure = (
                     "it reads memory through one array after writing to it through another"
                 )
             family.append(storage)
-        self.windows[id(a)] = storage, ()
+        self._window(a, storage, ())
+        window: Window = self.windows.get(a)
+        return window
 
     def _written(
         self, op: Op, x: Any, values: list[Any], params: dict[str, Any], tensors: list[Any]
@@ -419,16 +462,14 @@ class Trace:
         """
         graph = self.graph
         graph.results = [self.operand(t) for t in results]
-        storages = {id(s.input): s for s, _ in self.windows.values() if s.input is not None}
-        for entry in graph.inputs:
-            storage = storages.get(id(entry))
-            if storage is not None and storage.writes:
-                graph.updates.append((entry, storage.value))
+        for storage in self.entered:
+            if storage.writes and storage.input is not None:
+                graph.updates.append((storage.input, storage.value))
         fresh = []
         self.leaves = {k: v for k, v in self.leaves.items() if self._from_outside(v[0])}
         for leaf, before in self.leaves.values():
             g = leaf._grad
-            if g is not None and g is not before:
+            if g is not None and (before is None or g is not before()):
                 fresh.append(leaf)
                 graph.fresh.append(self.operand(g))
         if survivors:
@@ -437,29 +478,34 @@ class Trace:
 
     def _from_outside(self, leaf: Tensor) -> bool:
         """Whether a tensor was there before the call."""
-        storage, _ = self.windows.get(id(leaf._array), (None, ()))
-        return storage is None or storage.input is not None
+        window = self.windows.get(leaf._array)
+        return window is None or window.storage.input is not None
 
     def _check_survivors(self, results: list[Tensor], fresh: list[Tensor]) -> None:
         """Tensors made in the call that outlive it would be stale after the next one."""
-        if self.failure is not None:
-            return
-        gc.collect()
         known = {id(t._array) for t in results} | {
             id(t._grad._array) for t in fresh if t._grad is not None
         }
         known |= saved_arrays(results)
-        for t in [o for o in gc.get_objects() if issubclass(type(o), Tensor)]:
-            a = t._array
-            storage, _ = self.windows.get(id(a), (None, ()))
-            if storage is None or storage.input is not None:
-                continue
-            if id(a) not in known and id(a) not in self.constants:
-                self.failure = (
-                    "a tensor made inside it is kept outside, and would be stale "
-                    "after the next call"
-                )
-                return
+        if self.failure is not None or not self._outliving(known):
+            return
+        gc.collect()  # some may be held by each other only, or by what is no tensor
+        outliving = {id(a) for a in self._outliving(known)}
+        if any([id(t._array) in outliving for t in living_tensors()]):
+            self.failure = (
+                "a tensor made inside it is kept outside, and would be stale after the next call"
+            )
+
+    def _outliving(self, known: set[int]) -> list[Any]:
+        """Living arrays that ops of the call made, other than those known and their memory."""
+        made = [a for a, w in self.windows.items() if w.storage.input is None]
+        known = known | {id(owner(a)) for a in made if id(a) in known}
+        return [a for a in made if id(a) not in known and a not in self.constants]
+
+
+def living_tensors() -> list[Tensor]:
+    """All tensors that there are."""
+    return [o for o in gc.get_objects() if issubclass(type(o), Tensor)]
 
 
 def graph_of(*tensors: Tensor) -> list[Any]:

@@ -68,14 +68,15 @@ class Variant:
         """Where each input comes from, and which are updated."""
         graph, grads = self.graph, {}
         self.no_grads, self.cleared = [], []  # leaves without a gradient before, or after, a call
-        for leaf, g in trace.leaves.values():
+        for leaf, before in trace.leaves.values():
             place = at_call.get(id(leaf), leaf)
-            if g is None:
+            if before is None:
                 self.no_grads.append(place)
-            else:
+                continue
+            if (g := before()) is not None:  # which the graph may read
                 grads[id(g._array)] = place
-                if leaf._grad is None:
-                    self.cleared.append(place)
+            if leaf._grad is None:
+                self.cleared.append(place)
         self.sources: list[tuple[int, str, Any]] = []
         self.inputs: list[Any] = [None] * len(graph.inputs)  # of the last call
         self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]

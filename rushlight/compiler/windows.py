@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ Places = dict[int, tuple[Value, Any]]  # parts of other values, by number: of wh
 class Windows:
     """For each value its root, which is not a view, and a window on the root's memory.
 
-    Windows are found by letting the view ops look at arrays of bytes, which are never touched.
+    Windows are found by letting the view ops look at arrays of bytes, which are never touched and
+    all begin at the same place.
     ``places``: values that have no memory of their own, but are parts of others.
     """
 
@@ -34,6 +36,7 @@ class Windows:
         self.producer = {v.number: n for n in graph.nodes for v in n.outputs}
         self.places = places or {}
         self.known: dict[int, tuple[Value, Any]] = {}
+        self.memory = np.empty(0, np.int8)
         self.bases: dict[int, int] = {}
 
     def window(self, value: Value) -> tuple[Value, Any]:
@@ -49,7 +52,7 @@ class Windows:
             root, memory = self.window(whole)
             found = root, look(memory, chain)
         elif node is None or not is_view(node):
-            memory = np.empty(value.shape, np.int8)
+            memory = self.untouched(value.shape)
             self.bases[value.number] = memory.__array_interface__["data"][0]
             found = value, memory
         else:
@@ -62,6 +65,13 @@ class Windows:
             found = root, seen
         self.known[value.number] = found
         return found
+
+    def untouched(self, shape: tuple[int, ...]) -> Any:
+        """An array of bytes, which nobody may read or write."""
+        size = math.prod(shape)
+        if size > len(self.memory):
+            self.memory = np.empty(size, np.int8)
+        return self.memory[:size].reshape(shape)
 
     def layout(self, value: Value) -> tuple[Value, tuple[int, ...], int]:
         """The root, and the strides and offset in elements of the value on the root."""

@@ -231,6 +231,10 @@ class Op:
                 return out
         return self.eager(np, *arrays, **params)
 
+    def outline(self, *arrays: Any, **params: Any) -> Any:
+        """Arrays of the shapes and dtypes of ``eager``'s results, whose content does not matter."""
+        return self.eager(np, *arrays, **params)
+
     def store(self, x: Any, others: list[Any], params: dict[str, Any]) -> None:
         """Write the result into array x. All checks come before the first element is written."""
         r = self.forward([x, *others], params)

@@ -368,6 +368,13 @@ class Conv(Op):
             same_dtype("conv", input, bias)
         return in_float32(forward, (input, packed(weight), bias), stride, padding, dilation, groups)
 
+    def outline(self, input, weight, bias, *, stride, padding, dilation, groups):
+        same_dtype("conv", input, weight)
+        if bias is not None:
+            same_dtype("conv", input, bias)
+        s = geometry(input.shape, weight.shape, stride, padding, dilation, groups)
+        return np.empty((s.n, groups * s.outer, *s.out), input.dtype)
+
     def grad_input(self, g, weight, input_spec, params):
         return ConvInput.bind(g, conj(weight), None, space=input_spec[0][2:], **params)
 
@@ -396,6 +403,10 @@ class ConvInput(Op):
         if bias is not None:
             out += bias.reshape(-1, *[1] * len(space)).astype(out.dtype)
         return out
+
+    def outline(self, input, weight, bias, *, space, groups, **params):
+        same_dtype("conv_transpose", input, weight)
+        return np.empty((input.shape[0], weight.shape[1] * groups, *space), input.dtype)
 
     def grad_input(self, g, weight, input_spec, stride, padding, dilation, groups):
         out = Conv.bind(
@@ -429,6 +440,9 @@ class ConvWeight(Op):
 
     def eager(self, xp, input, g, *, kernel, stride, padding, dilation, groups):
         return in_float32(to_weight, (input, g), kernel, stride, padding, dilation, groups)
+
+    def outline(self, input, g, *, kernel, groups, **params):
+        return np.empty((g.shape[1], input.shape[1] // groups, *kernel), input.dtype)
 
     def grad_input(self, gw, g, input_spec, stride, padding, dilation, groups):
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}

@@ -33,7 +33,7 @@ class Part:
     """
 
     def __init__(self, optimizer: Optimizer, group: dict[str, Any], params: list[Tensor]) -> None:
-        from rushlight.compiler import eager, pipeline
+        from rushlight.compiler import memory, pipeline
         from rushlight.compiler.surroundings import ReadAnew
         from rushlight.compiler.trace import Trace
 
@@ -50,7 +50,7 @@ class Part:
         trace.finish([], survivors=False)
         self.find_sources(trace.graph, gradients)
         if self.known:
-            self.program = pipeline.build(trace.graph, room=eager.room)
+            self.program = pipeline.build(trace.graph, room=memory.common)
 
     def names(self) -> list[Any]:
         """Which tensors the state is."""
@@ -64,6 +64,9 @@ class Part:
             ("grad", gradients[id(i.source)]) if id(i.source) in gradients else (i.kind, i.source)
             for i in graph.inputs
         ]
+        for entry in graph.inputs:
+            if id(entry.source) in gradients:
+                entry.source = None  # the next step brings others
         self.known = all(
             [id(source) in own for kind, source in self.sources if kind == "state"]
         ) and not any([kind == "argument" for kind, _ in self.sources])

@@ -1,0 +1,141 @@
+"""A call is traced without keeping what it drops; later arrays are not taken for dropped ones."""
+
+import weakref
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+from rushlight.compiler import memory
+
+CALLS = 4  # the second is traced
+
+
+def calls(function, *args):
+    """What some calls of a compiled function return."""
+    run = rl.compile(function, fullgraph=True)
+    return [run(*args) for _ in range(CALLS)]
+
+
+def test_a_trace_drops_what_the_call_drops():
+    alive = []
+
+    def f(x):
+        made = x * 2
+        view = made[1:]
+        arrays = [weakref.ref(t._array) for t in (made, view)]
+        out = view + 1
+        del made, view
+        alive.append([a() is not None for a in arrays])
+        return out
+
+    calls(f, rl.ones(3))
+    assert alive == 2 * [[False, False]]  # the first call and the trace
+
+
+def test_a_trace_drops_gradients_as_the_call_does():
+    w = rl.ones(3, requires_grad=True)
+    optimizer = rl.optim.SGD([w], lr=0.1)
+    alive = []
+
+    def step(x):
+        before = None if w.grad is None else weakref.ref(w.grad._array)
+        optimizer.zero_grad()
+        alive.append(before is not None and before() is not None)
+        (w * x).sum().backward()
+        optimizer.step()
+
+    run = rl.compile(step, fullgraph=True)
+    for _ in range(CALLS):
+        run(rl.ones(3))
+    assert alive == [False, False]
+
+
+def test_views_that_come_and_go_are_told_apart():
+    def f(x):
+        y = x + 0
+        total = y[0] * 0
+        for k in range(20):
+            total = total + y[k] * k  # each view may lie where the one before was
+            y[k] = total
+        return total, y
+
+    x = rl.arange(20.0)
+    expected = f(x)
+    for total, y in calls(f, x):
+        assert total.tolist() == expected[0].tolist()
+        assert y.tolist() == expected[1].tolist()
+
+
+def test_a_view_sees_writes_between_its_uses():
+    def f(x):
+        y = x * 1
+        view = y[:2]
+        a = view * 2
+        y += 1
+        b = view * 2
+        view.mul_(3)
+        return a, b, view * 1, y
+
+    x = rl.arange(4.0)
+    expected = [t.tolist() for t in f(x)]
+    for found in calls(f, x):
+        assert [t.tolist() for t in found] == expected
+
+
+def test_results_that_are_views_of_what_was_made_are_no_leftovers():
+    def f(x):
+        return (x * 2)[1:].reshape(-1)
+
+    for found in calls(f, rl.arange(3.0)):
+        assert found.tolist() == [2, 4]
+
+
+class Link:
+    """Part of a cycle that holds a tensor."""
+
+
+def test_what_only_a_cycle_holds_does_not_outlive_the_call():
+    def f(x):
+        link = Link()
+        link.itself, link.tensor = link, x * 2
+        return link.tensor + 1
+
+    for found in calls(f, rl.ones(2)):
+        assert found.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("what", ["tensor", "view", "gradient"])
+def test_what_is_kept_outside_is_noticed(what):
+    kept = {}
+    w = rl.ones(3, requires_grad=True)
+
+    def f(x):
+        y = x * w
+        if what == "gradient":
+            kept["it"] = rl.autograd.grad(y.sum(), w)[0]
+        else:
+            kept["it"] = y if what == "tensor" else y.detach()[1:]
+        return y.detach().sum()
+
+    run = rl.compile(f)
+    run(rl.ones(3))
+    with pytest.warns(UserWarning, match="kept outside"):
+        run(rl.ones(3))
+    run(rl.full((3,), 2.0))
+    assert kept["it"].tolist()[0] == 2
+
+
+def test_memory_given_back_serves_again():
+    x, w = rl.randn(8, 16, 16, 16), rl.randn(16, 16, 3, 3)
+    expected = rl.nn.functional.conv2d(x, w, padding=1)
+    memory.trim()
+    assert rl.equal(rl.nn.functional.conv2d(x, w, padding=1), expected)
+
+
+def test_pages_around_a_block_are_left_alone():
+    whole = np.ones(5 * 4096 + 100, np.uint8)
+    memory.drop_pages(whole[50:-50])
+    assert whole[:50].all() and whole[-50:].all()
+    memory.drop_pages(whole[:7])
+    assert whole[:7].all()

@@ -19,8 +19,9 @@ from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import Affine, Kernel, Store, Table, axis_index
 from rushlight.compiler.memory import address, common
 from rushlight.compiler.program import empty_outputs
-from rushlight.compiler.scalars import FLOATS, NATIVE, Scalar, UnsupportedError
+from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.core.inplace import has_self_overlap
+from rushlight.core.native import kernels
 from rushlight.core.op import Elementwise, Op
 from rushlight.ops.reduce import Mean, Sum
 from rushlight.ops.view import Permute
@@ -41,10 +42,10 @@ def finder() -> Any:
     return find if pipeline.has_llvm() else None
 
 
-def find(op: Op, arrays: Any, params: dict[str, Any]) -> Any:
-    """What ``op.eager`` would return for the arrays, in new memory; or None."""
-    if isinstance(op, Elementwise):
-        return elementwise(op, arrays, params)
+def find(op: Op, arrays: Any, params: dict[str, Any], out: Any = None) -> Any:
+    """What ``op.eager`` would return for the arrays, in new memory or in ``out``; or None."""
+    if isinstance(op, Elementwise) or op is kernels.cast:
+        return elementwise(op, arrays, params, out)
     if op is Sum.instance or op is Mean.instance:
         return total(op, arrays[0], **params)
     return whole(op, arrays, params)
@@ -59,7 +60,7 @@ def frozen(value: Any) -> Any:
         return tuple([frozen(v) for v in value])
     if kind is dict:
         return tuple([(k, frozen(v)) for k, v in value.items()])
-    if isinstance(value, Op):
+    if isinstance(value, (Op, np.dtype)):
         return value
     raise TypeError(f"{kind} in a kernel's parameters")
 
@@ -77,7 +78,7 @@ def made(key: Any, family: Any, most: int, make: Any) -> Any:
 # Elementwise ops
 
 
-def elementwise(op: Elementwise, elements: Any, params: dict[str, Any]) -> Any:
+def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     """The result of an elementwise op for arrays of one shape and numbers."""
     kinds: list[Any] = []
     shape = None
@@ -93,30 +94,62 @@ def elementwise(op: Elementwise, elements: Any, params: dict[str, Any]) -> Any:
             kinds.append(None)
         else:
             return None
-    family = (op, *kinds)
-    if params:
-        try:
-            key: Any = (family, frozen(params))
-        except TypeError:
-            return None
-    else:
-        key = family
-    entry = _table.get(key, key)
-    if entry is key:
-        entry = made(key, family, VARIANTS, lambda: flat_kernel(op, kinds, params))
+    entry = flat(op, (op, *kinds), kinds, params) if params else plain_flat(op, kinds)
     if entry is None:
         return None
-    kernel, d = entry
+    kernel, d, names = entry
     for x in elements:
         if x.__class__ is ndarray and not x.flags.c_contiguous:
-            elements = in_one_order(elements)
+            elements = None if out is not None else in_one_order(elements)
             if elements is None:
                 return None
             break
+    if names:
+        elements = (*elements, *[params[k] for k in names])
+    if out is not None:
+        return kernel.write(elements, out) if d is out.dtype and shape == out.shape else None
     like = next(x for x in elements if x.__class__ is ndarray)
     out = np.empty_like(like, d)
     kernel(elements, out)
     return out
+
+
+def is_operand(v: Any) -> bool:
+    """Whether a kernel can take a parameter as a float64 number."""
+    kind = v.__class__
+    return kind is float or (kind is int and -EXACT <= v <= EXACT)
+
+
+def plain_flat(op: Op, kinds: list[Any]) -> Any:
+    """The kernel of an op without parameters."""
+    key = (op, *kinds)
+    entry = _table.get(key, key)
+    if entry is key:
+        entry = made(key, key, VARIANTS, lambda: flat_kernel(op, kinds, {}, ()))
+    return entry
+
+
+def flat(op: Op, family: Any, kinds: list[Any], params: dict[str, Any]) -> Any:
+    """The kernel for parameters: numbers are operands of it, or, where the formula depends on them
+    in other ways, constants in it.
+    """
+    names = tuple([k for k, v in params.items() if is_operand(v)])
+    try:
+        key: Any = (family, names)
+        if len(names) < len(params):
+            key = (*key, frozen({k: v for k, v in params.items() if k not in names}))
+        entry = _table.get(key, key)
+        if entry is key:
+            entry = made(key, key, VARIANTS, lambda: flat_kernel(op, kinds, params, names))
+        if entry is not None or not names:
+            return entry
+        key = (family, frozen(params))
+    except TypeError:
+        return None
+    entry = _table.get(key, key)
+    if entry is key:
+        entry = made(key, family, VARIANTS, lambda: flat_kernel(op, kinds, params, ()))
+    return entry
 
 
 def in_one_order(elements: Any) -> Any:
@@ -135,33 +168,39 @@ def in_one_order(elements: Any) -> Any:
     return [x.copy(order) if x.__class__ is ndarray else x for x in elements]
 
 
-def flat_kernel(op: Elementwise, kinds: list[Any], params: dict[str, Any]) -> Any:
-    """(the kernel, the result's dtype) of an elementwise op; None where there is none."""
+def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) -> Any:
+    """(the kernel, the result's dtype, the parameters that are operands: ``names``) of an
+    elementwise op; None where there is none.
+    """
     from rushlight.compiler.backends.llvm.calls import HUGE, Flat
 
-    if not any([d in FLOATS for d in kinds]) or not all([d is None or d in NATIVE for d in kinds]):
+    if not any([d in FLOATS or d in HALVES for d in kinds]):
         return None
-    one = [1.0 if d is None else np.ones(1, d) for d in kinds]
-    d = np.asarray(op.plain(*one, **params)).dtype
+    if not all([d is None or d in NATIVE for d in kinds]):
+        return None
+    d = op.forward([1.0 if k is None else np.ones(1, k) for k in kinds], params).dtype
     graph, table = Graph(), Table()
     values = [graph.value((1,) if k is not None else (), k or np.float64) for k in kinds]
+    given = [graph.value((), np.float64) for _ in names]
     out = graph.value((1,), d)
-    operands: list[Any] = []
-    for v, kind in zip(values, kinds, strict=True):
-        if kind is None:
-            element = table.make("number", v.dtype, (), v.number)
-        else:
-            element = table.make("load", v.dtype, (), (v.number, axis_index(0)))
-        operands.append(Scalar(table, element))
-    node = Node(op, list(values), params, [out])
+    operands = [element(table, v, k is None) for v, k in zip(values, kinds, strict=True)]
+    numbers = {k: element(table, v, True) for k, v in zip(names, given, strict=True)}
+    node = Node(op, list(values), {**params, **numbers}, [out])
     try:
         result = formula(node, table, operands, {v.number for v in values if not v.shape})
     except UnsupportedError:
         return None
     kernel = Kernel({0: HUGE}, [0], [], [Store(out, axis_index(0), result.expr)])
-    names = {v.number: k for k, v in enumerate((*values, out))}
-    sizes = [0 if k is None else k.itemsize for k in kinds]
-    return Flat(kernel, names, [*sizes, d.itemsize]), d
+    order = {v.number: k for k, v in enumerate((*values, *given, out))}
+    sizes = [0 if k is None else k.itemsize for k in kinds] + [0] * len(names)
+    return Flat(kernel, order, [*sizes, d.itemsize]), d, names
+
+
+def element(table: Table, v: Value, is_number: bool) -> Scalar:
+    """An operand of a formula."""
+    if is_number:
+        return Scalar(table, table.make("number", v.dtype, (), v.number))
+    return Scalar(table, table.make("load", v.dtype, (), (v.number, axis_index(0))))
 
 
 # Other ops
@@ -178,32 +217,33 @@ def total(op: Op, x: ndarray[Any, Any], dim: Any, keepdim: bool) -> Any:
         short = math.prod(last) <= LONGEST
         return whole(op, (x,), {"dim": dim, "keepdim": keepdim}) if short else None
     whole_rows = x.size >= ROW and (x.flags.c_contiguous or x.flags.f_contiguous)
-    if x.dtype not in FLOATS or not whole_rows:
+    if not whole_rows or (x.dtype not in FLOATS and x.dtype not in HALVES):
         return None
+    work = np.dtype(np.float32) if x.dtype in HALVES else x.dtype
     flat = x.reshape(-1, order="A")
-    add = _table.get((op, x.dtype)) or _table.setdefault((op, x.dtype), row_sums(x.dtype))
+    add = _table.get((op, x.dtype)) or _table.setdefault((op, x.dtype), row_sums(x.dtype, work))
     count = x.size // ROW
-    sums = np.empty(count + 1, x.dtype)
-    sums[count] = np.add.reduce(flat[count * ROW :])
+    sums = np.empty(count + 1, work)
+    sums[count] = np.add.reduce(flat[count * ROW :].astype(work, copy=False))
     add(add.block(*[address((flat, sums)[k]) for k in add.operands]), count)
     kept = [1 for d in range(x.ndim) if keepdim or d not in dims]
-    out = np.empty(kept, x.dtype)
+    out = np.empty(kept, work)
     out[...] = np.add.reduce(sums)
     if op is Mean.instance:
         out /= x.size
-    return out
+    return out.astype(x.dtype, copy=False)
 
 
-def row_sums(d: np.dtype[Any]) -> Any:
-    """The kernel that adds up rows of an array: operand 0 to operand 1."""
+def row_sums(d: np.dtype[Any], work: np.dtype[Any]) -> Any:
+    """The kernel that adds up rows of an array in dtype ``work``: operand 0 to operand 1."""
     from rushlight.compiler.backends.llvm.calls import HUGE, Units
 
     table = Table()
-    x = table.make("load", d, (), (0, Affine(0, ((0, ROW), (1, 1)))))
+    x = Scalar(table, table.make("load", d, (), (0, Affine(0, ((0, ROW), (1, 1)))))).astype(work)
     graph = Graph()
-    out = graph.value((), d)
+    out = graph.value((), work)
     kernel = Kernel({0: HUGE, 1: ROW}, [0], [1])
-    kernel.stores.append(Store(out, axis_index(0), table.make("reduce", d, (x,), "sum")))
+    kernel.stores.append(Store(out, axis_index(0), table.make("reduce", work, (x.expr,), "sum")))
     return Units(kernel)
 
 

@@ -107,7 +107,8 @@ def general(node: Node, table: Table, operands: list[Any], numbers: set[int]) ->
             operands = [lifted(table, o, d) for o in operands]
     scalar: Callable[..., Any] = op.scalar
     s = ScalarMath(table, work if work in FLOATS else None)
-    return scalar(s, *[lifted(table, o, work) for o in operands], **node.params)
+    params = {k: p.astype(work) if isinstance(p, Scalar) else p for k, p in node.params.items()}
+    return scalar(s, *[lifted(table, o, work) for o in operands], **params)
 
 
 REDUCTIONS = {

@@ -17,16 +17,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rushlight import dtypes
+
 LEAST = 8192  # elements: with fewer, finding and calling a kernel costs more than it saves
-Finder = Callable[[Any, Any, dict[str, Any]], Any]
+Finder = Callable[..., Any]  # (op, arrays, params), or with the array to write to as fourth
 
 
 class Kernels:
-    """``find``, and whether it is asked."""
+    """``find``, whether it is asked, and ``cast``: the op that converts to another dtype, which
+    ``ops`` provides.
+    """
 
-    __slots__ = ("find", "on")
+    __slots__ = ("find", "on", "cast")
 
     find: Finder
+    cast: Any
 
     def __init__(self) -> None:
         self.on = False
@@ -38,15 +43,32 @@ kernels = Kernels()
 def provide(load: Callable[[], Finder | None]) -> None:
     """Let ``load()`` give the finder, when the first op asks; None: there are no kernels here."""
 
-    def first(op: Any, arrays: Any, params: dict[str, Any]) -> Any:
+    def first(*call: Any) -> Any:
         found = load()
         if found is None:
             kernels.on = False
             return None
         kernels.find = found
-        return found(op, arrays, params)
+        return found(*call)
 
     kernels.find, kernels.on = first, True
+
+
+EXCHANGED = dtypes.HALVES | {dtypes.float32}  # what kernels convert to each other
+
+
+def converted(x: Any, d: Any, order: Any = "K") -> Any:
+    """Array x in dtype d, in new memory. NumPy converts halves one by one: kernels do if large."""
+    if x.size >= LEAST and kernels.on and d in EXCHANGED and x.dtype in EXCHANGED and d != x.dtype:
+        out = kernels.find(kernels.cast, (x,), {"dtype": d})
+        if out is not None:
+            return out
+    return x.astype(d, order)
+
+
+def widened(x: Any) -> Any:
+    """Halves as float32, in which they are computed; others, and None, as they are."""
+    return converted(x, dtypes.float32) if x is not None and x.dtype in dtypes.HALVES else x
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from numpy import asarray, empty, ndarray
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, new_node, record, required
 from rushlight.core.inplace import has_self_overlap, write
-from rushlight.core.native import LEAST, kernels
+from rushlight.core.native import LEAST, converted, kernels
 from rushlight.core.scalar import NUMPY
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import (
@@ -395,6 +395,10 @@ class Elementwise(Op, abstract=True):
         d = self.dtype_for(arrays)
         half = d in dtypes.HALVES
         work = dtypes.float32 if half else d
+        if kernels.on and (half or not all([getattr(a, "dtype", d) is d for a in arrays])):
+            out = self.offer(arrays, params)
+            if out is not None:
+                return out
         if half and self.out_dtype is not None:
             arrays = [as_operand(a, d) for a in arrays]  # 0.1 is compared as the half nearest to it
         try:
@@ -409,8 +413,14 @@ class Elementwise(Op, abstract=True):
         if type(out) is not ndarray:
             out = np.asarray(out)
         if half and out.dtype is dtypes.float32 and self.out_dtype is None:
-            return out.astype(d)
+            return converted(out, d)
         return out
+
+    def offer(self, arrays: list[Any], params: dict[str, Any]) -> Any:
+        """The result of a kernel for large operands of any dtypes, or None."""
+        if max([getattr(a, "size", 0) for a in arrays]) < LEAST:
+            return None
+        return kernels.find(self, arrays, params)
 
     def make_bind(self) -> Callable[..., Any]:
         scalar = self.scalar
@@ -447,7 +457,7 @@ def as_operand(a: Any, d: Any) -> Any:
     if isinstance(a, ndarray):
         if a.dtype is d:
             return a
-        return a.astype(d, "C" if 0 in a.strides and has_self_overlap(a) else "K")
+        return converted(a, d, "C" if 0 in a.strides and has_self_overlap(a) else "K")
     if d in FLOATS and a.__class__ in NUMBERS:
         return a
     if d in dtypes.INTEGER_TYPES:
@@ -715,7 +725,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
     """``update`` of any other elementwise op: computes, then copies, without detours when nothing
     is recorded or shared.
     """
-    compute, fast = op.compute, op.fast & FLOATS
+    compute, fast, compiled = op.compute, op.fast & FLOATS, op.compiled
 
     def update(a: Tensor, *others: Any, **params: Any) -> Any:
         x = a._array
@@ -733,6 +743,10 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
                 arrays.append(t)
             else:
                 return write(op, a, others, params)
+        if compiled and x.size >= LEAST and kernels.on:
+            if kernels.find(op, (x, *arrays), params, x) is not None:
+                written(a)
+                return a
         try:
             if x.size > 2 * PIECE and all([flat_like(y, x) for y in (x, *arrays)]):
                 stored = write_in_pieces(compute, x, arrays, params)

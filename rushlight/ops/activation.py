@@ -11,6 +11,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.generator import default_generator
+from rushlight.core.native import widened
 from rushlight.core.op import Elementwise, Op, parameters
 from rushlight.core.scalar import NUMPY, with_numbers_of
 from rushlight.core.tensor import Tensor, wrap
@@ -446,7 +447,7 @@ class Glu(Op):
 
     def eager(self, xp, input, *, dim):
         d = input.dtype
-        a, b = np.split(input.astype(dtypes.float32) if d in dtypes.HALVES else input, 2, dim)
+        a, b = np.split(widened(input), 2, dim)
         out = np.exp(-b)
         out += 1
         return np.divide(a, out).astype(d, order="C", copy=False)

@@ -6,17 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.ops.bits import as_bits, from_bits
 from rushlight.ops.matmul import same_dtype
-
-
-def wide(x: Any) -> Any:
-    """Halves as float32."""
-    return x.astype(dtypes.float32) if x is not None and x.dtype in dtypes.HALVES else x
 
 
 def causal(length: int, source: int) -> np.ndarray:
@@ -66,8 +61,8 @@ class Attention(Op):
     def eager(self, xp, query, key, value, mask, *, scale, is_causal):
         same_dtype("scaled_dot_product_attention", query, key)
         same_dtype("scaled_dot_product_attention", query, value)
-        p = attention_weights(wide(query), wide(key), wide(mask), scale, is_causal)
-        return packed(np.matmul(p, wide(value))).astype(query.dtype, copy=False), as_bits(p)
+        p = attention_weights(widened(query), widened(key), widened(mask), scale, is_causal)
+        return packed(np.matmul(p, widened(value))).astype(query.dtype, copy=False), as_bits(p)
 
     def grads(self, g, needs, query, key, value, mask, weights, scale, is_causal, specs):
         g = g[0]
@@ -78,7 +73,7 @@ class Attention(Op):
             weights = tensor_weights(query, key, mask, scale, is_causal)
             parts = differentiate(g, query, key, value, weights, scale)
         else:
-            gq, q, k, v = (wide(t._array) for t in (g, query, key, value))
+            gq, q, k, v = (widened(t._array) for t in (g, query, key, value))
             p = from_bits(weights._array)
             parts = [
                 wrap(packed(x).astype(query._array.dtype, copy=False))
@@ -95,8 +90,8 @@ class AttentionGrad(Op):
     outputs = ("query", "key", "value")
 
     def eager(self, xp, g, query, key, value, mask, *, scale, is_causal):
-        gq, q, k, v = (wide(x) for x in (g, query, key, value))
-        p = attention_weights(q, k, wide(mask), scale, is_causal)
+        gq, q, k, v = (widened(x) for x in (g, query, key, value))
+        p = attention_weights(q, k, widened(mask), scale, is_causal)
         made = array_gradients(gq, q, k, v, p, scale, False)
         return tuple([packed(x).astype(query.dtype, copy=False) for x in made])
 

@@ -96,6 +96,7 @@ class Ge(Ordered):
 class LogicalAnd(Elementwise):
     """Whether both are nonzero. Shape: broadcast of both."""
 
+    compiled = True
     ufunc, fast, out_dtype = np.logical_and, PLAIN, np.bool_
 
     def scalar(self, s, input, other):
@@ -105,6 +106,7 @@ class LogicalAnd(Elementwise):
 class LogicalOr(Elementwise):
     """Whether one or both are nonzero. Shape: broadcast of both."""
 
+    compiled = True
     ufunc, fast, out_dtype = np.logical_or, PLAIN, np.bool_
 
     def scalar(self, s, input, other):
@@ -114,6 +116,7 @@ class LogicalOr(Elementwise):
 class LogicalXor(Elementwise):
     """Whether exactly one is nonzero. Shape: broadcast of both."""
 
+    compiled = True
     ufunc, fast, out_dtype = np.logical_xor, PLAIN, np.bool_
 
     def scalar(self, s, input, other):
@@ -123,6 +126,7 @@ class LogicalXor(Elementwise):
 class LogicalNot(Elementwise):
     """Whether ``input`` is zero."""
 
+    compiled = True
     ufunc, fast, out_dtype = np.logical_not, PLAIN, np.bool_
 
     def scalar(self, s, input):

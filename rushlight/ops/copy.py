@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.inplace import has_self_overlap
+from rushlight.core.native import converted
 from rushlight.core.op import NUMBERS, Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
@@ -53,7 +54,7 @@ def cast_array(x: Any, d: Any) -> Any:
     order: Any = "C" if has_self_overlap(x) else "K"  # expanded memory becomes contiguous
     if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 4:
         x = x.astype(dtypes.int32, order)  # what does not fit wraps, as torch's does
-    return x.astype(d, order)
+    return converted(x, d, order)
 
 
 class Cast(Op):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Op
 
 
@@ -80,7 +80,7 @@ class CtcLoss(Op):
     precision = "float32"
 
     def eager(self, xp, log_probs, targets, *, input_lengths, target_lengths, blank):
-        x = log_probs.astype(dtypes.float32) if log_probs.dtype in dtypes.HALVES else log_probs
+        x = widened(log_probs)
         check(x, targets, input_lengths, target_lengths, blank)
         labels, exists, skips = with_blanks(targets_of(targets, target_lengths), blank)
         alpha = forward_pass(emissions(x, labels), exists, skips)
@@ -101,7 +101,7 @@ class CtcLossGrad(Op):
 
     def eager(self, xp, g, log_probs, targets, *, input_lengths, target_lengths, blank):
         d = log_probs.dtype
-        x = log_probs.astype(dtypes.float32) if d in dtypes.HALVES else log_probs
+        x = widened(log_probs)
         labels, exists, skips = with_blanks(targets_of(targets, target_lengths), blank)
         emit = emissions(x, labels)
         alpha = forward_pass(emit, exists, skips)

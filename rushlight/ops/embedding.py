@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Op
 from rushlight.ops.places import add_rows, inside
 
@@ -70,7 +71,7 @@ class EmbeddingGrad(Op):
         d = g.dtype
         flat = index.reshape(-1)
         g = g.reshape(len(flat), g.shape[-1])
-        g = g.astype(dtypes.float32) if d in dtypes.HALVES else g
+        g = widened(g)
         out = np.zeros((rows, g.shape[1]), g.dtype)
         add_rows(out, flat, g)
         if by_frequency:

@@ -13,17 +13,13 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
+from rushlight.core.native import widened
 from rushlight.core.op import Op, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.activation import LogSigmoid
 from rushlight.ops.sums import summed
-
-
-def wide(x: Any) -> Any:
-    """Halves as float32, anything else as it is."""
-    return x.astype(dtypes.float32) if x is not None and x.dtype in dtypes.HALVES else x
 
 
 def reduce(loss: np.ndarray, reduction: str) -> Any:
@@ -58,7 +54,7 @@ class Pointwise(Op, abstract=True):
 
     def eager(self, xp, input, target, *, reduction, **options):
         d = input.dtype
-        out = reduce(self.value(wide(input), wide(target), **options), reduction)
+        out = reduce(self.value(widened(input), widened(target), **options), reduction)
         return out if out.dtype == d else out.astype(d)
 
     def share(self, g: Tensor, count: int, reduction: str) -> Tensor:
@@ -201,7 +197,7 @@ class BinaryCrossEntropyWithLogits(Op):
 
     def eager(self, xp, input, target, pos_weight, *, reduction):
         d = input.dtype
-        x, y, p = wide(input), wide(target), wide(pos_weight)
+        x, y, p = widened(input), widened(target), widened(pos_weight)
         low = np.log1p(np.exp(-np.abs(x)))
         if p is None:
             loss = np.maximum(x, 0) - x * y + low
@@ -345,7 +341,7 @@ def size_error(logp: np.ndarray, target: np.ndarray, want: Any) -> Exception:
 
 def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
     """``-weight[target] * logp[target]``, reduced."""
-    d, logp, weight = logp.dtype, wide(logp), wide(weight)
+    d, logp, weight = logp.dtype, widened(logp), widened(weight)
     classes = Classes(logp, target, ignore_index)
     loss = np.negative(logp[classes.index])
     w = classes.weights(logp, weight)
@@ -413,9 +409,9 @@ class NllGrad(Op):
     label = "NllLossBackward"
 
     def eager(self, xp, g, target, weight, *, shape, reduction, ignore_index):
-        d, g = g.dtype, wide(g)
+        d, g = g.dtype, widened(g)
         out = np.zeros(shape, g.dtype)
-        c, classes = coefficients(g, out, target, wide(weight), reduction, ignore_index)
+        c, classes = coefficients(g, out, target, widened(weight), reduction, ignore_index)
         out[classes.index] = -c
         return out.astype(d, copy=False)
 
@@ -467,8 +463,8 @@ def cross_entropy_gradient(
     g: Any, logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int
 ) -> Any:
     """``CrossEntropyGrad`` of arrays."""
-    d, g, logp = logp.dtype, wide(g), wide(logp)
-    c, classes = coefficients(g, logp, target, wide(weight), reduction, ignore_index)
+    d, g, logp = logp.dtype, widened(g), widened(logp)
+    c, classes = coefficients(g, logp, target, widened(weight), reduction, ignore_index)
     out = np.exp(logp)
     out[classes.index] -= 1
     out *= at_class_dim(c, logp.ndim)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import LEAST, kernels, widened
 from rushlight.core.op import NUMBERS, Elementwise
 from rushlight.core.scalar import NUMPY
 from rushlight.core.state import modes, state
@@ -77,6 +78,7 @@ class Log(Analytic):
 class Log2(Analytic):
     """Logarithm to base 2."""
 
+    compiled = True
     ufunc = np.log2
 
     def scalar(self, s, input):
@@ -89,6 +91,7 @@ class Log2(Analytic):
 class Log10(Analytic):
     """Logarithm to base 10."""
 
+    compiled = True
     ufunc = np.log10
 
     def scalar(self, s, input):
@@ -101,6 +104,7 @@ class Log10(Analytic):
 class Log1p(Analytic):
     """``log(1 + input)``, accurate near 0."""
 
+    compiled = True
     ufunc = np.log1p
 
     def scalar(self, s, input):
@@ -202,6 +206,7 @@ class Tan(Analytic):
 class Asin(Analytic):
     """Inverse sine, in radians; NaN outside [-1, 1]."""
 
+    compiled = True
     ufunc = np.arcsin
 
     def scalar(self, s, input):
@@ -214,6 +219,7 @@ class Asin(Analytic):
 class Acos(Analytic):
     """Inverse cosine, in radians; NaN outside [-1, 1]."""
 
+    compiled = True
     ufunc = np.arccos
 
     def scalar(self, s, input):
@@ -306,6 +312,7 @@ class Asinh(Analytic):
 class Acosh(Analytic):
     """Inverse hyperbolic cosine; NaN below 1."""
 
+    compiled = True
     ufunc = np.arccosh
 
     def scalar(self, s, input):
@@ -320,6 +327,7 @@ class Acosh(Analytic):
 class Atanh(Analytic):
     """Inverse hyperbolic tangent; NaN outside [-1, 1]."""
 
+    compiled = True
     ufunc = np.arctanh
 
     def scalar(self, s, input):
@@ -416,6 +424,7 @@ def same_dtype(a: Any, b: Any) -> tuple[Any, Any]:
 class Hypot(Analytic):
     """``sqrt(input ** 2 + other ** 2)`` without overflow. Shape: broadcast of both."""
 
+    compiled = True
     ufunc = np.hypot
 
     def scalar(self, s, input, other):
@@ -459,6 +468,7 @@ def log(x: Any) -> Any:
 class Logaddexp(Elementwise):
     """``log(exp(input) + exp(other))`` without overflow. Shape: broadcast of both."""
 
+    compiled = True
     ufunc = np.logaddexp
 
     def scalar(self, s, input, other):
@@ -489,6 +499,7 @@ class Logaddexp(Elementwise):
 class Logaddexp2(Elementwise):
     """``log2(2 ** input + 2 ** other)`` without overflow. Shape: broadcast of both."""
 
+    compiled = True
     ufunc = np.logaddexp2
 
     def scalar(self, s, input, other):
@@ -563,8 +574,8 @@ class Sinc(Analytic):
 def fast_update(general: Any, store: Any) -> Any:
     """``update`` when no operand broadcasts or differs in dtype and nothing is recorded or shared.
 
-    ``store(x, *others, **params)`` writes into array x, or returns False; then, and for all other
-    operands, ``general`` is called.
+    ``store(x, *others, **params)`` writes into small arrays x, or returns False; then, and for all
+    other operands, ``general`` is called.
     """
 
     def update(x: Tensor, *others: Any, **params: Any) -> Any:
@@ -584,6 +595,8 @@ def fast_update(general: Any, store: Any) -> Any:
                     return general(x, *others, **params)
                 t = b
             arrays.append(t)
+        if a.size >= LEAST and kernels.on:
+            return general(x, *others, **params)
         if arrays[0].__class__ is not np.ndarray or not store(a, *arrays, **params):
             return general(x, *others, **params)
         bump(x)
@@ -736,7 +749,7 @@ class Frexp(Elementwise):
                 f"frexp is defined for floating-point tensors, not {dtypes.of[x.dtype].name}; "
                 "convert with .float()."
             )
-        mantissa, exponent = np.frexp(x.astype(np.float32) if x.dtype in dtypes.HALVES else x)
+        mantissa, exponent = np.frexp(widened(x))
         return np.asarray(mantissa).astype(x.dtype), np.asarray(exponent).astype(np.int32)
 
     def grad(self, g, exponent):
@@ -746,6 +759,7 @@ class Frexp(Elementwise):
 class Nextafter(Elementwise):
     """The next representable number after ``input`` towards ``other``."""
 
+    compiled = True
     ufunc = np.nextafter
 
     def compute_dtype(self, arrays):

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import new_node, record
-from rushlight.core.native import kernels
+from rushlight.core.native import converted, kernels, widened
 from rushlight.core.op import FLOATS, Op, packed, record_binary, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge, wrap
@@ -36,7 +36,7 @@ def product(x: Any, y: Any) -> Any:
     """``x @ y`` for arrays of one dtype; halves are computed in float32."""
     d = x.dtype
     if d in dtypes.HALVES:
-        return (x.astype(dtypes.float32) @ y.astype(dtypes.float32)).astype(d)
+        return converted(widened(x) @ widened(y), d)
     if d in dtypes.INTEGER_TYPES and x.size * y.shape[-1] > 4096 and y.size:
         return whole_product(x, y)
     if x.ndim == 2 and y.ndim == 2:
@@ -172,8 +172,8 @@ class Linear(Op):
                 f"{weight.shape[-1]}."
             )
         if input.dtype in dtypes.HALVES:
-            wide = [a.astype(dtypes.float32) for a in (input, weight, bias)]
-            return self.eager(xp, *wide).astype(input.dtype)
+            wide = [widened(a) for a in (input, weight, bias)]
+            return converted(self.eager(xp, *wide), input.dtype)
         rows = math.prod(input.shape[:-1])
         out = input.reshape(rows, input.shape[-1]).dot(weight.T)
         out += bias

@@ -12,17 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Op
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.bits import as_bits, from_bits
-
-
-def wide(x: Any) -> Any:
-    """Halves as float32."""
-    return x.astype(dtypes.float32) if x is not None and x.dtype in dtypes.HALVES else x
-
 
 BLOCK = 1 << 15  # elements that a norm works on at a time, so that its steps stay in the cache
 
@@ -128,7 +122,7 @@ class BatchNorm(Op):
     label = "NativeBatchNorm"
 
     def eager(self, xp, input, weight, bias, *, eps):
-        arrays = flattened(wide(input)), wide(weight), wide(bias)
+        arrays = flattened(widened(input)), widened(weight), widened(bias)
         out, mean, scale = ChannelNorm.instance.forward(arrays, {"eps": eps})
         out = out.reshape(input.shape).astype(input.dtype, copy=False)
         return out, as_bits(mean), as_bits(scale)
@@ -136,8 +130,8 @@ class BatchNorm(Op):
     def grads(self, g, needs, input, weight, mean, scale, params):
         if modes.grad or modes.trace is not None:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
-        gy, x = wide(g[0]._array), wide(input._array)
-        w = None if weight is None else wide(weight._array)
+        gy, x = widened(g[0]._array), widened(input._array)
+        w = None if weight is None else widened(weight._array)
         kept = from_bits(mean._array), from_bits(scale._array)
         arrays = flattened(gy), flattened(x), w, *kept
         found = ChannelNormGrad.instance.forward(arrays, {"needed": needs[0]})
@@ -251,7 +245,7 @@ class LayerNorm(Op):
     label = "NativeLayerNorm"
 
     def eager(self, xp, input, weight, bias, *, rank, eps, center):
-        arrays = rows(wide(input), rank), flat(wide(weight)), flat(wide(bias))
+        arrays = rows(widened(input), rank), flat(widened(weight)), flat(widened(bias))
         out, mean, scale = RowNorm.instance.forward(arrays, {"eps": eps, "center": center})
         out = out.reshape(input.shape).astype(input.dtype, copy=False)
         return out, as_bits(mean), as_bits(scale)
@@ -260,8 +254,8 @@ class LayerNorm(Op):
         rank = params["rank"]
         if modes.grad or modes.trace is not None:
             return layer_norm_gradients(g[0], input, weight, rank, params["eps"], params["center"])
-        x, gy = rows(wide(input._array), rank), rows(wide(g[0]._array), rank)
-        w = None if weight is None else flat(wide(weight._array))
+        x, gy = rows(widened(input._array), rank), rows(widened(g[0]._array), rank)
+        w = None if weight is None else flat(widened(weight._array))
         kept = from_bits(mean._array), from_bits(scale._array)
         options = {"center": params["center"], "needs": tuple(needs)}
         found = iter(RowNormGrad.instance.forward((gy, x, w, *kept), options))

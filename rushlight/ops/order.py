@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
 from rushlight.ops.places import flat_places
-from rushlight.ops.reduce import kept, narrowed, no_complex, shared_among_equal, widened
+from rushlight.ops.reduce import kept, narrowed, no_complex, shared_among_equal
 from rushlight.ops.scatter import Scatter, ScatterAdd
 from rushlight.ops.sorting import largest_few, ordered_bits, stable_argsort
 

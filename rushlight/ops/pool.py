@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.conv import in_float32
@@ -405,7 +406,7 @@ class BinMax(Op):
 
     def eager(self, xp, input, *, bins):
         d = input.dtype
-        v = input.astype(dtypes.float32) if d in dtypes.HALVES else input
+        v = widened(input)
         index, unit = None, 1
         for dim in range(-1, -len(bins) - 1, -1):
             values, places = [], []

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
 from rushlight.core.autograd import run_backward, start
+from rushlight.core.native import widened
 from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor, edge
@@ -103,11 +103,6 @@ def windows(sizes: list[int], reverse: bool) -> Iterator[tuple[int, int, int]]:
 # -- whole layers, on arrays ---------------------------------------------------------------------
 
 
-def wide(x: Any) -> Any:
-    """Halves as float32."""
-    return x.astype(dtypes.float32) if x is not None and x.dtype in dtypes.HALVES else x
-
-
 def sigmoid_(x: np.ndarray) -> np.ndarray:
     """The logistic sigmoid, in place."""
     np.negative(x, x)
@@ -133,8 +128,8 @@ class Recurrent(Op, abstract=True):
         self, input: Any, weight: Any, bias: Any, states: Any, sizes: Any, reverse: Any
     ) -> Any:
         d = input.dtype
-        first = [wide(s) for s in states]
-        made = self.kernel(wide(input), wide(weight), wide(bias), first, sizes, reverse)
+        first = [widened(s) for s in states]
+        made = self.kernel(widened(input), widened(weight), widened(bias), first, sizes, reverse)
         count = 1 + len(states)  # what the user sees
         return (*[a.astype(d, copy=False) for a in made[:count]], *made[count:])
 
@@ -221,7 +216,12 @@ class _SimpleGrad(Op, abstract=True):
         raise NotImplementedError
 
     def eager(self, xp, g_out, g_last, weight, out, *, sizes, reverse):
-        g_out, w, dz, dh = wide(g_out), wide(weight), self.slope(wide(out)), wide(g_last).copy()
+        g_out, w, dz, dh = (
+            widened(g_out),
+            widened(weight),
+            self.slope(widened(out)),
+            widened(g_last).copy(),
+        )
         for _, begin, end in windows(sizes, not reverse):
             now = dh[: end - begin]
             now += g_out[begin:end]
@@ -317,7 +317,7 @@ class GRUGrad(Op):
     outputs = ("dz", "inner", "dh")
 
     def eager(self, xp, g_out, g_last, weight, before, gates, new, *, sizes, reverse):
-        g_out, w, dh = wide(g_out), wide(weight), wide(g_last).copy()
+        g_out, w, dh = widened(g_out), widened(weight), widened(g_last).copy()
         H = new.shape[1]
         r, z, n = gates[:, :H], gates[:, H : 2 * H], gates[:, 2 * H :]
         # the gates' gradients are these factors times dh
@@ -390,8 +390,8 @@ class LSTMGrad(Op):
     outputs = ("dz", "dh", "dc")
 
     def eager(self, xp, g_out, g_h, g_c, weight, cells, gates, squashed, *, sizes, reverse):
-        g_out, w, s = wide(g_out), wide(weight), squashed
-        dh, dc = wide(g_h).copy(), wide(g_c).copy()
+        g_out, w, s = widened(g_out), widened(weight), squashed
+        dh, dc = widened(g_h).copy(), widened(g_c).copy()
         H = s.shape[1]
         i, f, n, o = (gates[:, k * H : (k + 1) * H] for k in range(4))
         # the gates' gradients are these factors times dc, and dh for o

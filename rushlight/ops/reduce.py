@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import converted, widened
 from rushlight.core.op import Op, Reduction, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed
@@ -43,16 +44,11 @@ def remaining(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
     return () if dim is None else tuple([n for i, n in enumerate(shape) if i not in dim])
 
 
-def widened(x: Any) -> Any:
-    """Halves as float32, in which they are reduced; others as they are."""
-    return x.astype(np.float32) if x.dtype in dtypes.HALVES else x
-
-
 def narrowed(out: Any, d: Any) -> Any:
     """A result in dtype d, C-contiguous."""
     if type(out) is not np.ndarray or not out.flags.c_contiguous:
         out = packed(out)
-    return out if out.dtype is d else out.astype(d, copy=False)
+    return out if out.dtype is d else converted(out, d)
 
 
 def no_complex(name: str, d: Any) -> None:
@@ -81,7 +77,7 @@ class Sum(Summing):
     def eager(self, xp, input, *, dim, keepdim):
         d = input.dtype
         if d in dtypes.HALVES:
-            return packed(summed(input.astype(dtypes.float32), dim, None, None, keepdim).astype(d))
+            return packed(summed(widened(input), dim, None, None, keepdim).astype(d))
         return packed(
             summed(input, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim)
         )

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.ops.join import Cat
-from rushlight.ops.reduce import narrowed, widened
+from rushlight.ops.reduce import narrowed
 from rushlight.ops.select import Where
 
 SHORT = 128  # terms

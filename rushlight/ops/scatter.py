@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Elementwise, Op, broadcast_error
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
@@ -541,7 +542,7 @@ def without_one(factor: Any, zero: Any, count: Any, total: Any, rest: Any, out: 
 
 def combine(x: Any, places: Any, values: Any, reduce: str, include_self: bool) -> None:
     """Reduce values into x at places that count along its elements."""
-    wide = x.astype(np.float32) if x.dtype in dtypes.HALVES else x
+    wide = widened(x)
     flat, places = wide.reshape(-1), places.reshape(-1)
     if not include_self:
         flat[places] = {"sum": 0, "mean": 0, "prod": 1}.get(reduce, extreme(x.dtype, reduce))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops.order import Sort
-from rushlight.ops.reduce import widened
 from rushlight.ops.scatter import Gather
 
 

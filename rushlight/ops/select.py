@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
+from rushlight.core.native import kernels
 from rushlight.core.op import NUMBERS, Elementwise, as_operand, broadcast_error
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
@@ -117,7 +118,6 @@ class Clamp(Elementwise):
     Gradient 1 between the bounds, inclusive.
     """
 
-    compiled = False
     fast = dtypes.FLOATS
 
     ufunc = staticmethod(
@@ -245,7 +245,7 @@ class Sign(Elementwise):
     """-1, 0 or 1 as the element is negative, zero or positive; NaN gives 0."""
 
     def scalar(self, s, input):
-        return (input > 0) * 1 - (input < 0) * 1
+        return s.where(input > 0, 1, s.where(input < 0, -1, s.where(input == 0, s.abs(input), 0)))
 
     def forward(self, arrays, params):
         x = arrays[0]
@@ -253,7 +253,7 @@ class Sign(Elementwise):
             raise NotSupportedError(
                 "sign: unlike NumPy, sign() is not defined for complex tensors; use sgn()."
             )
-        return sign(x)
+        return sign(self, x)
 
     def make_bind(self):
         return super(Elementwise, self).make_bind()
@@ -262,8 +262,11 @@ class Sign(Elementwise):
         return zeros_like(g)
 
 
-def sign(x: Any) -> Any:
+def sign(op: Elementwise, x: Any) -> Any:
     """The sign of real x in its dtype; NaN gives 0."""
+    out = op.offer([x], {}) if kernels.on else None
+    if out is not None:
+        return out
     if x.dtype is dtypes.bool_:
         return copy_in(x, None)
     if x.dtype in dtypes.INTEGER_TYPES:
@@ -280,12 +283,12 @@ class Sgn(Elementwise):
     """``input / |input|``, 0 at 0: the sign, for complex numbers too."""
 
     def scalar(self, s, input):
-        return (input > 0) * 1 - (input < 0) * 1
+        return s.where(input > 0, 1, s.where(input < 0, -1, s.where(input == 0, s.abs(input), 0)))
 
     def forward(self, arrays, params):
         x = arrays[0]
         if x.dtype not in dtypes.COMPLEX_TYPES:
-            return np.asarray(sign(x))
+            return np.asarray(sign(self, x))
         size = np.abs(x)
         return np.where(size == 0, 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
 
@@ -347,6 +350,7 @@ class NanToNum(Elementwise):
 class Copysign(Elementwise):
     """``|input|`` with the sign of ``other``; integers become the default float."""
 
+    compiled = True
     ufunc = np.copysign
     result_dtype = dtypes.to_float
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import FLOATS, Op, record_unary, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import wrap
@@ -23,7 +24,7 @@ def floating(name: str, x: np.ndarray) -> None:
 def shifted(name: str, x: np.ndarray, dim: int) -> np.ndarray:
     """A fresh C-contiguous copy of x, at least float32, less its maximum along dim."""
     floating(name, x)
-    wide = x.astype(dtypes.float32) if x.dtype in dtypes.HALVES else x
+    wide = widened(x)
     if not wide.ndim:
         return np.asarray(wide - wide)
     if not wide.shape[dim]:
@@ -76,8 +77,7 @@ class SoftmaxGrad(Op):
 
     def eager(self, xp, g, y, *, dim):
         d = g.dtype
-        if d in dtypes.HALVES:
-            g, y = g.astype(dtypes.float32), y.astype(dtypes.float32)
+        g, y = widened(g), widened(y)
         if not g.ndim:
             return np.zeros((), d)
         r = g * y
@@ -117,8 +117,7 @@ class LogSoftmaxGrad(Op):
 
     def eager(self, xp, g, y, *, dim):
         d = g.dtype
-        if d in dtypes.HALVES:
-            g, y = g.astype(dtypes.float32), y.astype(dtypes.float32)
+        g, y = widened(g), widened(y)
         if not g.ndim:
             return np.zeros((), d)
         r = np.exp(y, order="C")

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import widened
 from rushlight.core.op import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
-from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, narrowed, remaining, widened
+from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, narrowed, remaining
 from rushlight.ops.sums import summed
 
 

@@ -10,18 +10,22 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from rushlight import dtypes
 from rushlight.compiler import eager
 from rushlight.core.native import LEAST, kernels, without_kernels
 from rushlight.core.op import Elementwise, Op
 from rushlight.ops.activation import Gelu, LeakyRelu, Relu, Silu, Slope
 from rushlight.ops.reduce import Mean, Sum
+from rushlight.ops.rounding import Round
 from rushlight.ops.softmax import SoftmaxGrad
 from tests.ops.calls import array_of, perform
 from tests.ops.samples import DType, load
 
 N = LEAST + 4096 + 77  # more than two units, and a rest
 FLOATS = ("float32", "float64")
+NUMPY = {"float16": dtypes.float16, "bfloat16": dtypes.bfloat16}
 PARAMS = {
+    "Clamp": {"min": -0.5, "max": 1.5},
     "LeakyRelu": {"negative_slope": 0.1},
     "Elu": {"alpha": 1.5, "scale": 1.1, "input_scale": 1.0},
     "Softplus": {"beta": 2.0, "threshold": 20.0},
@@ -39,7 +43,7 @@ PARAMS = {
 }
 MASKS = {"Where": 0, "MaskedFill": 1}  # the input that is a mask
 # what computes as it sees fit, in NumPy
-OWN_WAY = frozenset(("Where", "Sign", "Sgn", "MaskedFill"))
+OWN_WAY = frozenset(("Where", "MaskedFill"))
 # what kernels have no formula for
 NUMPY_ONLY = frozenset(
     """
@@ -102,8 +106,8 @@ def test_elementwise(name, dtype):
         arrays[MASKS[name]] = arrays[MASKS[name]] > 0
     out = eager.find(op, tuple(arrays), params)
     assert out is not None, f"{name} has no kernel"
-    with np.errstate(all="ignore"):
-        close(out, np.asarray(op.plain(*arrays, **params)))
+    with np.errstate(all="ignore"), without_kernels():
+        close(out, op.forward(arrays, params))
 
 
 @pytest.mark.parametrize("name", [n for n in OFFERED if n in NUMPY_ONLY])
@@ -207,6 +211,68 @@ def test_halves(dtype):
     assert ((out - expected).float().abs() <= eps * expected.float().abs()).all()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", [n for n in OFFERED if n not in NUMPY_ONLY])
+def test_elementwise_halves(name, dtype):
+    """Kernels read and write halves as they are; between, all is float32, as in NumPy's way."""
+    op, params = OFFERED[name], PARAMS.get(name, {})
+    arrays = [values(N, NUMPY[dtype], salt) for salt in range(len(op.names))]
+    if name in MASKS:
+        arrays[MASKS[name]] = np.arange(N) % 3 == 0
+    out = eager.find(op, tuple(arrays), params)
+    assert out is not None, f"{name} has no kernel"
+    with np.errstate(all="ignore"), without_kernels():
+        expected = op.forward(list(arrays), params)
+    assert out.dtype == expected.dtype
+    eps = float(rl.finfo(getattr(rl, dtype)).eps)
+    a, b = out.astype(np.float32), expected.astype(np.float32)
+    np.testing.assert_allclose(a, b, rtol=eps, atol=eps * 1e-3)
+
+
+PLAIN = ("a + b", "a * 0.1", "2.0 / a", "a < b", "a == 0.1", "a.exp()", "a + k", "k * a", "a + f")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("code", PLAIN)
+def test_operands_are_converted_on_the_way(code, dtype):
+    scope = {
+        "a": rl.from_numpy(values((200, 150))).to(getattr(rl, dtype)),
+        "b": rl.from_numpy(values((200, 150), salt=1)).to(getattr(rl, dtype)),
+        "f": rl.from_numpy(values((200, 150), "float64", salt=2)),
+        "k": rl.arange(30000).reshape(200, 150) % 1000 - 500,
+    }
+    with without_kernels():
+        expected = eval(code, scope)
+    out = eval(code, scope)
+    assert out.dtype is expected.dtype
+    assert rl.allclose(out, expected, rtol=2 * rl.finfo(scope["a"].dtype).eps, equal_nan=True)
+
+
+@pytest.mark.parametrize("to", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("of", ["float16", "bfloat16", "float32"])
+def test_conversions(of, to):
+    """Of every half, in all roundings, infinities and NaN, to the bit."""
+    bits = np.arange(1 << 16, dtype=np.uint16).view(np.int16)
+    if of == "float32":
+        bits = np.concatenate([(bits.astype(np.int32) << 16) + k for k in (0, 1, 0x7FFF, 0x8001)])
+    t = rl.from_numpy(bits).view(getattr(rl, of))
+    with without_kernels():
+        expected = t.to(getattr(rl, to))
+    out = t.to(getattr(rl, to))
+    assert rl.equal(out.isnan(), expected.isnan())
+    assert rl.equal(out.nan_to_num(), expected.nan_to_num())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_sums_of_halves(dtype):
+    x = rl.rand(50, 1000).to(getattr(rl, dtype))
+    for f in (rl.sum, rl.mean):
+        for dim in (None, 0, 1):
+            with without_kernels():
+                expected = f(x, dim)
+            assert rl.allclose(f(x, dim), expected, rtol=rl.finfo(x.dtype).eps)
+
+
 def test_numbers():
     """Numbers beside arrays are operands of the kernel, not constants in it."""
     x = rl.randn(N)
@@ -230,13 +296,13 @@ def test_parameters_are_told_apart():
 
 
 def test_bounded(monkeypatch):
-    """One-off parameters stop being compiled; the table forgets the oldest."""
+    """Parameters that are constants stop being compiled; the table forgets the oldest."""
     monkeypatch.setattr(eager, "_table", {})
     monkeypatch.setattr(eager, "_variants", {})
     monkeypatch.setattr(eager, "MOST", 5)
     x = np.ones(N, np.float64)
     found = [
-        eager.find(LeakyRelu.instance, (x,), {"negative_slope": k / 64}) is not None
+        eager.find(Round.instance, (x,), {"decimals": k + 1}) is not None
         for k in range(eager.VARIANTS + 2)
     ]
     assert found == [True] * eager.VARIANTS + [False] * 2
@@ -256,6 +322,23 @@ def test_in_place():
         x[::2].sigmoid_()
         assert rl.allclose(x[::2], expected[::2].sigmoid())
         assert rl.allclose(x[1::2], expected[1::2])
+
+
+IN_PLACE = (
+    "a.relu_()", "a.clamp_(-1, 1)", "a.add_(b, alpha=0.1)", "a.lerp_(b, 0.3)", "a.hypot_(a)",
+    "a.addcmul_(b, a, value=0.5)", "a.addcdiv_(b, c, value=2)", "a.sigmoid_()",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [LEAST, N, 5 * 4096 - 1, 3 * 65536 + 5])
+@pytest.mark.parametrize("code", IN_PLACE)
+def test_in_place_is_out_of_place(code, n):
+    """To the bit, the last elements too, which a unit of their own might do twice."""
+    scope = {k: rl.from_numpy(values(n, salt=i)) for i, k in enumerate("abc")}
+    expected = eval(code.replace("_(", "("), dict(scope))
+    a = scope["a"]
+    assert eval(code, scope) is a
+    assert rl.equal(a.nan_to_num(), expected.nan_to_num())
 
 
 def test_out():

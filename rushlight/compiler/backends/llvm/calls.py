@@ -99,6 +99,28 @@ class Flat:
         else:
             self.shared(n, places)
 
+    def write(self, elements: tuple[Any, ...], x: ndarray[Any, Any]) -> ndarray[Any, Any]:
+        """The same into the first of the elements, which must be contiguous, as all others.
+
+        The last unit is done first, elsewhere: elements must not be done again.
+        """
+        n, units = x.size, self.units
+        everything = [e if e.__class__ is ndarray else array(e, float64) for e in (*elements, x)]
+        places = [address(everything[k]) for k in self.order]
+        rest = n % units.size
+        if rest:
+            last = np.empty(units.size, x.dtype)
+            everything[-1], ahead = last, n - units.size
+            at = [address(everything[k]) for k in self.order]
+            target = len(elements)
+            for k, (name, step) in enumerate(zip(self.order, self.steps, strict=True)):
+                at[k] += ahead * step if name != target else 0
+            units(units.block(*at), 1)
+        units(units.block(*places), n // units.size)
+        if rest:
+            x.reshape(-1)[n - rest :] = last[units.size - rest :]
+        return x
+
     def shared(self, n: int, places: list[int]) -> None:
         """The same with the workers."""
         units = self.units

@@ -11,6 +11,7 @@ from typing import Any
 
 import rushlight.ops
 from rushlight import dtypes as _dtypes
+from rushlight.absent import reason as _reason
 from rushlight.core import native as _native
 from rushlight.core.size import Size as Size
 from rushlight.core.state import (
@@ -167,7 +168,7 @@ def __getattr__(name: str) -> Any:
             globals()[name] = value = getattr(module, name)
             return value
     raise AttributeError(
-        f"module 'rushlight' has no attribute {name!r}",
+        f"module 'rushlight' has no attribute {name!r}{_reason(name)}",
         name=name,
         obj=importlib.import_module("rushlight"),
     )

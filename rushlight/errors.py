@@ -3,29 +3,37 @@ catch torch's errors still do.
 """
 
 
-class ShapeError(RuntimeError):
+class Explained(Exception):
+    """Says all there is to say: a traceback leaves out NumPy's refusal, during which it arose."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.__suppress_context__ = True
+
+
+class ShapeError(Explained, RuntimeError):
     """Sizes that do not fit together."""
 
 
-class DTypeError(RuntimeError):
+class DTypeError(Explained, RuntimeError):
     """An element type that an operation does not accept."""
 
 
-class DeviceError(RuntimeError):
+class DeviceError(Explained, RuntimeError):
     """Tensors on different devices, or a device that is not there."""
 
 
-class GraphError(RuntimeError):
+class GraphError(Explained, RuntimeError):
     """A gradient that cannot be computed: a freed graph, an overwritten value, a tensor without
     history.
     """
 
 
-class MemoryOverlapError(RuntimeError):
+class MemoryOverlapError(Explained, RuntimeError):
     """A write whose result would depend on the order in which elements are written."""
 
 
-class NotSupportedError(NotImplementedError, RuntimeError):
+class NotSupportedError(Explained, NotImplementedError, RuntimeError):
     """Something PyTorch has and rushlight does not; the text says what to do instead."""
 
 

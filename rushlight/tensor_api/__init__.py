@@ -26,6 +26,7 @@ from rushlight.tensor_api.random import *
 from rushlight.tensor_api.rarities import *
 from rushlight.tensor_api.reductions import *
 from rushlight.tensor_api.scans import *
+from rushlight.tensor_api.segments import *
 from rushlight.tensor_api.selection import *
 from rushlight.tensor_api.shaping import *
 from rushlight.tensor_api.spectral import *

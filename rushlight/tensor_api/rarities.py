@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.absent import Absent
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import NotSupportedError
 from rushlight.tensor_api._common import finish, methods, numpy_dtype
@@ -160,6 +161,20 @@ def _torch_function(
     return func(*args, **(kwargs or {}))
 
 
+ABSENT = """
+    ccol_indices chalf coalesce col_indices crow_indices dense_dim dequantize indices int_repr
+    is_coalesced q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale
+    q_zero_point qscheme resize_as_sparse_ row_indices smm sparse_dim sparse_mask sparse_resize_
+    sparse_resize_and_clear_ sspaddmm to_mkldnn to_padded_tensor to_sparse to_sparse_bsc
+    to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values
+"""
+
+
+def _to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None) -> Tensor:
+    """The tensor itself, in ``dtype`` if given: all tensors are dense."""
+    return self if dtype is None else self.to(dtype)
+
+
 methods(
     as_subclass=_as_subclass,
     const_data_ptr=lambda self: self.data_ptr(),
@@ -170,9 +185,11 @@ methods(
     reinforce=_reinforce,
     resize=_resize,
     resize_as=_resize_as,
+    to_dense=_to_dense,
     unsafe_split_with_sizes=unsafe_split_with_sizes,
     volatile=property(_volatile, doc="Always False: gone since PyTorch 0.4."),
     __array_ufunc__=_array_ufunc,
     __array_wrap__=_array_wrap,
     __torch_function__=classmethod(_torch_function),
+    **{name: Absent(name) for name in ABSENT.split()},
 )

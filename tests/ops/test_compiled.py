@@ -62,6 +62,7 @@ EAGER = frozenset(
         "nonzero_static",
         "quantile",
         "searchsorted",
+        "segment_reduce",
         "unique",
         "unique_consecutive",
         "where",

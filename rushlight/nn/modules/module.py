@@ -60,6 +60,24 @@ def _table(name: str) -> Any:
     return property(read, write)
 
 
+def say_where(error: Exception, module: Module) -> None:
+    """Note in an error from which module it came: its name in the outermost one that was called.
+
+    Each module that the error passes through says it anew, and replaces what an inner one said.
+    """
+    culprit, said = getattr(error, "_raised_in", (module, None))
+    name = next((name for name, m in module.named_modules() if m is culprit), None)
+    if name is None:  # the modules in between are not registered with each other
+        return
+    what = type(culprit).__name__ if culprit._modules else repr(culprit)
+    note = f"In {what}" + (f", which is {name!r} of {type(module).__name__}." if name else ".")
+    if said is None:
+        error.add_note(note)
+    else:
+        error.__notes__[error.__notes__.index(said)] = note
+    error._raised_in = culprit, note  # type: ignore[attr-defined]
+
+
 NOT_KEPT = ("_hooks", "_compiled_call_impl")  # attributes that files and copies do without
 
 
@@ -110,11 +128,15 @@ class Module(Traversable, Stateful):
     # -- calling ---------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._compiled_call_impl is not None:
-            return self._compiled_call_impl(*args, **kwargs)
-        if self._hooks is None and not calls:
-            return self.forward(*args, **kwargs)
-        return call_with_hooks(self, args, kwargs)
+        try:
+            if self._compiled_call_impl is not None:
+                return self._compiled_call_impl(*args, **kwargs)
+            if self._hooks is None and not calls:
+                return self.forward(*args, **kwargs)
+            return call_with_hooks(self, args, kwargs)
+        except Exception as error:
+            say_where(error, self)
+            raise
 
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
         """A call of the module as it is, compiled or not."""

@@ -43,6 +43,14 @@ op("scatter_reduce", S(T(3), 0, rows, T(3), "sum"), S(T(3), 0, rows, T(3), "prod
    S(V([0.0, 3.0], "float64"), 0, V([0, 0, 1, 1]), V([0.0, 2.0, 0.0, 5.0], "float64"), "prod"),
    errors=[S(T(3), 0, rows, T(3), "median")], complex_grad=False,
    dtypes=("int64", "float32"))
+op("segment_reduce", *[S(T(4, 2, distinct=True), kind, lengths=V([1, 0, 3]))
+   for kind in ("sum", "mean", "prod", "max", "min")],
+   S(T(2, 3, 2, distinct=True), "max", lengths=V([[2, 1], [0, 3]]), axis=1),
+   S(T(3), "sum", offsets=V([0, 1, 3])), S(T(3), "mean", lengths=V([0, 3]), initial=1.0),
+   S(T(3), "sum", lengths=V([1, 1]), unsafe=True),
+   errors=[S(T(3), "sum"), S(T(3), "median", lengths=V([3])), S(T(3), "sum", lengths=V([2])),
+   S(T(3), "sum", lengths=V([4, -1])), S(T(3, 2), "sum", lengths=V([2]), axis=1),
+   S(I(3, high=9), "sum", lengths=V([3]))], complex_grad=False, second=False, dtypes=("float32",))
 op("index_reduce", S(T(3, 2), 0, once, T(2, 2), "prod"), S(T(3, 2), 0, rows, T(3, 2), "mean"),
    S(T(3, 2), 0, rows, T(3, 2), "amax"), complex_grad=False, second=False, dtypes=("float32",))
 op("put", S(T(2, 3), V([0, 4]), T(2)), S(T(2, 3), V([0, 0]), T(2), accumulate=True), inplace=False)

@@ -1,0 +1,58 @@
+"""What PyTorch has and rushlight has not: texts that say so, and what to do instead."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+SPARSE = r"""
+    sparse|_?(cs|bs)[rc]$|(ccol|col|crow|row)_indices|coalesce|dense_dim|^(indices|values)
+    |^(ds|hs|s|sspadd|sadd|sp|hsp)mm$
+"""
+QUANTIZED = "quant|^q_|^quint|^qint|qscheme|int_repr|^per_(tensor|channel)|fbgemm|observer"
+NESTED = "nested|jagged|to_padded_tensor"
+TYPES = r"chalf|complex32|float8|float4|bits\d|^u?int[1-7]$"
+BACKENDS = "cudnn|miopen|mkldnn|mtia|vulkan|^ipu|xla"
+GRAPHS = "^(fx|export|library|package|classes)$|Script|^sym_|^Sym"
+FAMILIES = {
+    SPARSE: "sparse tensors are not supported: use dense ones, with a mask, index_add or "
+    "scatter_add.",
+    QUANTIZED: "quantized tensors are not supported: keep weights in float16 or bfloat16, or as "
+    "int8 with a scale of your own.",
+    NESTED: "nested tensors are not supported: pad with nn.utils.rnn.pad_sequence, and mask.",
+    TYPES: "there is no such dtype: the smallest are complex64, float16, bfloat16, int8 and uint8.",
+    BACKENDS: "there is no such backend: the functions of nn.functional do the same on every "
+    "device.",
+    GRAPHS: "there is no graph of Python code, nor TorchScript: torch.compile captures a program "
+    "as it runs, and save keeps a state_dict.",
+    "^_": "the name is PyTorch's own; look for a public function that does the same.",
+}
+
+
+def reason(name: str) -> str:
+    """Why there is no such name, and what to do instead; empty where it is unknown in PyTorch.
+
+    Example:
+        >>> from rushlight.absent import reason
+        >>> reason("to_mkldnn")
+        ': there is no such backend: the functions of nn.functional do the same on every device.'
+    """
+    if name.startswith("__"):
+        return ""
+    return next(
+        (f": {text}" for family, text in FAMILIES.items() if re.search(family, name, re.X)), ""
+    )
+
+
+class Absent:
+    """An attribute that is not there: asking for it raises AttributeError and says why."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> NoReturn:
+        raise AttributeError(
+            f"'{owner.__name__}' object has no attribute {self.name!r}{reason(self.name)}",
+            name=self.name,
+            obj=instance,
+        )

@@ -1,0 +1,96 @@
+"""What errors say: of names that are not there, and where in a model they arose."""
+
+import pickle
+import traceback
+
+import pytest
+
+import rushlight
+from rushlight import errors, nn
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("sparse_coo_tensor", "use dense"),
+        ("quantize_per_tensor", "int8"),
+        ("nested", "pad_sequence"),
+        ("float8_e5m2", "smallest"),
+        ("fx", "torch.compile"),
+        ("_foreach_nonsense", "public function"),
+    ],
+)
+def test_functions(name, says):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'.*{says}"):
+        getattr(rushlight, name)
+    assert not hasattr(rushlight, name)
+
+
+@pytest.mark.parametrize(("name", "says"), [("to_sparse", "use dense"), ("q_scale", "int8")])
+def test_methods(name, says):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'.*{says}"):
+        getattr(rushlight.ones(2), name)
+    assert not hasattr(rushlight.ones(2), name)
+    assert not hasattr(rushlight.Tensor, name)
+
+
+def test_a_name_that_pytorch_lacks_too_gets_no_advice():
+    with pytest.raises(AttributeError, match=r"no attribute 'relue'$"):
+        rushlight.relue
+
+
+def test_dense_tensors_are_dense():
+    t = rushlight.ones(2)
+    assert t.to_dense() is t
+    assert t.to_dense(rushlight.float64).dtype == rushlight.float64
+
+
+def text_of(call):
+    try:
+        call()
+    except Exception as error:
+        return "".join(traceback.format_exception(error))
+    raise AssertionError("no error")
+
+
+class Net(nn.Module):
+    def __init__(self, inner=5):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.Linear(inner, 3)))
+
+    def forward(self, x):
+        return self.body(x)
+
+
+def test_errors_say_where_in_the_model():
+    text = text_of(lambda: Net()(rushlight.ones(2, 4)))
+    assert text.splitlines()[-1] == (
+        "In Linear(in_features=5, out_features=3, bias=True), which is 'body.1.1' of Net."
+    )
+    assert "not aligned" not in text  # NumPy's own error
+
+
+def test_errors_of_a_module_itself_and_of_one_that_is_not_registered():
+    class Outer(nn.Module):
+        def forward(self, x):
+            return Net()(x)
+
+    class Broken(Net):
+        def forward(self, x):
+            return self.body[0](x)["nothing"]
+
+    assert text_of(lambda: Broken()(rushlight.ones(2, 4))).splitlines()[-1] == "In Broken."
+    said = text_of(lambda: Outer()(rushlight.ones(2, 4))).splitlines()[-1]
+    assert said.endswith("which is 'body.1.1' of Net.")
+
+
+def test_errors_of_compiled_modules_say_where_too():
+    net = rushlight.compile(Net())
+    for _ in range(3):
+        assert "'body.1.1' of Net" in text_of(lambda: net(rushlight.ones(2, 4)))
+
+
+def test_own_errors_can_be_pickled():
+    error = pickle.loads(pickle.dumps(errors.ShapeError("sizes")))
+    assert str(error) == "sizes"
+    assert isinstance(error, RuntimeError)

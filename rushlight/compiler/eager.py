@@ -174,9 +174,10 @@ def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) ->
     """
     from rushlight.compiler.backends.llvm.calls import HUGE, Flat
 
-    if not any([d in FLOATS or d in HALVES for d in kinds]):
+    of_arrays = [d for d in kinds if d is not None]  # for NumPy, None is float64
+    if not any([d in FLOATS or d in HALVES for d in of_arrays]):
         return None
-    if not all([d is None or d in NATIVE for d in kinds]):
+    if not all([d in NATIVE for d in of_arrays]):
         return None
     d = op.forward([1.0 if k is None else np.ones(1, k) for k in kinds], params).dtype
     graph, table = Graph(), Table()

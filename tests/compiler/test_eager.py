@@ -16,7 +16,7 @@ from rushlight.core.native import LEAST, kernels, without_kernels
 from rushlight.core.op import Elementwise, Op
 from rushlight.ops.activation import Gelu, LeakyRelu, Relu, Silu, Slope
 from rushlight.ops.reduce import Mean, Sum
-from rushlight.ops.rounding import Round
+from rushlight.ops.rounding import Remainder, Round
 from rushlight.ops.softmax import SoftmaxGrad
 from tests.ops.calls import array_of, perform
 from tests.ops.samples import DType, load
@@ -198,6 +198,17 @@ def test_every_way_in_asks(name, monkeypatch):
 def test_other_dtypes(dtype):
     x = np.ones(N, dtype)
     assert eager.find(Relu.instance, (x,), {}) is None
+    assert eager.find(Remainder.instance, (x, 3), {}) is None
+
+
+@pytest.mark.parametrize(
+    "code", ["k % 3", "k // 3", "k + 3", "k * 2 == 4", "k.clamp(1, 5)", "k ** 2"]
+)
+def test_integers_stay_integers(code):
+    k = rl.arange(N)
+    out, small = eval(code, {"k": k}), eval(code, {"k": k[:100]})
+    assert out.dtype is small.dtype
+    assert rl.equal(out[:100], small)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rushlight import dtypes, tensor_api
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor
+from rushlight.errors import NotSupportedError
 from rushlight.masked._filled import INF, all_dims, counts, filled, highest, lowest, prepared
 
 Dims = int | tuple[int, ...] | None
@@ -195,6 +194,10 @@ def logaddexp(
     """``log(exp(a) + exp(b))`` of two tensors, leaving out what their masks do."""
     a, input_mask = prepared(input, input_mask, dtype)
     b, other_mask = prepared(other, other_mask, dtype)
+    if not (a.is_floating_point() and b.is_floating_point()):
+        raise NotSupportedError(
+            f"masked.logaddexp is not there for {a.dtype} and {b.dtype}; pass dtype=torch.float32."
+        )
     return tensor_api.logaddexp(filled(a, input_mask, -INF), filled(b, other_mask, -INF))
 
 
@@ -245,7 +248,7 @@ def var(
     off = filled(x - center, mask, 0)
     square = off * off.conj()
     total = square.sum(dims, keepdim) if dims else square
-    return total / wrap(np.maximum((n - correction)._array, 0)).to(total.dtype)
+    return total / (n - correction).clamp(min=0).to(total.dtype)
 
 
 def std(

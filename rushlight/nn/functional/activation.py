@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
-from rushlight.errors import ShapeError
+from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import activation as A
 from rushlight.tensor_api._common import store_out, wrap_dim
 
@@ -143,6 +143,10 @@ def hardtanh(
         raise ValueError(
             f"hardtanh: min_val cannot be greater than max_val, but they are {min_val} and"
             f" {max_val}."
+        )
+    if min_val < 0 and input._array.dtype.kind == "u":
+        raise DTypeError(
+            f"hardtanh: {input.dtype} has no negative numbers, but min_val is {min_val}."
         )
     return _apply(A.Hardtanh, input, inplace, low=min_val, high=max_val)
 

@@ -10,7 +10,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.state import no_grad, state
 from rushlight.core.tensor import Tensor, bump
-from rushlight.errors import DTypeError, ShapeError
+from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
@@ -19,6 +19,15 @@ from rushlight.ops.norm import BatchNorm, LayerNorm
 __all__ = [
     "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm",
 ]  # fmt: skip
+
+
+def check_floating(name: str, input: Tensor, allowed: Any = dtypes.FLOATING_TYPES) -> None:
+    """The input is of a dtype that can be normalised."""
+    if input._array.dtype not in allowed:
+        raise NotSupportedError(
+            f"{name}: not implemented for {dtypes.of[input._array.dtype].name}; convert the input"
+            " with .float()."
+        )
 
 
 def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
@@ -108,11 +117,7 @@ def batch_norm(
                 " training=False."
             )
         return affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
-    if input._array.dtype not in dtypes.FLOATING_TYPES:
-        raise DTypeError(
-            f"batch_norm: not implemented for {dtypes.of[input._array.dtype].name}; convert the"
-            " input with .float()."
-        )
+    check_floating("batch_norm", input)
     if not count:
         return input.clone()
     out, mean, scale = BatchNorm.bind(input, weight, bias, eps=eps)
@@ -164,14 +169,6 @@ def check_normalized_shape(
                 f"{name}: Expected {argument} to be of same shape as normalized_shape, but got"
                 f" {argument} of shape {list(t._array.shape)} and normalized_shape = {list(shape)}."
             )
-    if (
-        input._array.dtype not in dtypes.FLOATING_TYPES
-        and input._array.dtype not in dtypes.COMPLEX_TYPES
-    ):
-        raise DTypeError(
-            f"{name}: not implemented for {dtypes.of[input._array.dtype].name}; convert the input"
-            " with .float()."
-        )
     return rank
 
 
@@ -193,6 +190,7 @@ def layer_norm(
     Reference: Ba et al., 2016, arXiv:1607.06450.
     """
     rank = check_normalized_shape("layer_norm", input, normalized_shape, weight, bias)
+    check_floating("layer_norm", input)
     if not input._array.size:
         return input.clone()
     return LayerNorm.bind(input, weight, bias, rank=rank, eps=eps, center=True)[0]  # type: ignore[no-any-return]
@@ -211,6 +209,7 @@ def rms_norm(
     Reference: Zhang and Sennrich, 2019, arXiv:1910.07467.
     """
     rank = check_normalized_shape("rms_norm", input, normalized_shape, weight, None)
+    check_floating("rms_norm", input, dtypes.DIFFERENTIABLE)
     if eps is None:
         d = input._array.dtype
         eps = float(
@@ -253,6 +252,7 @@ def group_norm(
             f" got input of shape {list(shape)} and num_groups={num_groups}"
         )
     check_channels("group_norm", c, weight=weight, bias=bias)
+    check_floating("group_norm", input)
     if n * c // num_groups * math.prod(shape[2:]) == 1:
         raise ValueError(
             "Expected more than 1 value per channel when training, got input size"
@@ -309,6 +309,7 @@ def instance_norm(
                 " use_input_stats=False"
             )
         return affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
+    check_floating("instance_norm", input)
     if not input._array.size:
         return input.clone()
     out, mean, scale = LayerNorm.bind(input, None, None, rank=len(shape) - 2, eps=eps, center=True)

@@ -13,7 +13,8 @@ def f(names: str, *samples, **options) -> None:
 
 plain = [S(T(2, 3)), S(T()), S(T(0, 3))]
 f("relu relu6 elu selu celu leaky_relu gelu silu mish softplus softsign tanhshrink "
-   "softshrink hardshrink hardtanh hardswish logsigmoid tanh sigmoid", *plain)
+   "softshrink hardshrink hardswish logsigmoid tanh sigmoid", *plain)
+f("hardtanh", *plain, errors=[S(V([1, 2], "uint8"))])
 f("hardsigmoid", *plain, second=False)
 f("softmax log_softmax softmin", S(T(2, 3), 1), S(T(2, 3), dim=0), S(T(3), -1))
 f("glu", S(T(2, 4)), S(T(2, 4), 0), errors=[S(T(3))])
@@ -102,9 +103,12 @@ f("batch_norm", S(T(4, 2), None, None, P(2), T(2), True),
    S(T(4, 2, 3), T(2, grad=False), P(2, grad=False)),
    S(T(2, 2, 3, 3), None, None, training=True, eps=0.1), **layers)
 f("layer_norm", S(T(2, 3), (3,)), S(T(2, 2, 3), (2, 3), T(2, 3), T(2, 3)),
-   S(T(2, 3), (3,), T(3), eps=0.1), errors=[S(T(2, 3), (2,))], **layers)
-f("group_norm", S(T(2, 4, 3), 2), S(T(2, 4, 3), 4, T(4), T(4)), **layers)
-f("instance_norm", S(T(2, 2, 4)), S(T(2, 2, 4), weight=T(2), bias=T(2)), **layers)
+   S(T(2, 3), (3,), T(3), eps=0.1),
+   errors=[S(T(2, 3), (2,)), S(V([1j, 2], "complex64"), (2,)), S(V([1, 2]), (2,))], **layers)
+f("group_norm", S(T(2, 4, 3), 2), S(T(2, 4, 3), 4, T(4), T(4)),
+   errors=[S(V([[[1j, 2]]], "complex64"), 1)], **layers)
+f("instance_norm", S(T(2, 2, 4)), S(T(2, 2, 4), weight=T(2), bias=T(2)),
+   errors=[S(V([[[1j, 2]]], "complex64"))], **layers)
 f("local_response_norm", S(T(1, 4, 3), 2), **layers)
 f("unfold", S(T(1, 2, 4, 4), 2), S(T(1, 2, 4, 4), 3, padding=1, stride=2), **layers)
 f("fold", S(T(1, 8, 9), (4, 4), 2), **layers)

@@ -216,6 +216,8 @@ class Trace:
 
     def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
         """An op made new tensors."""
+        if any([not self.is_fixed(t) for t in op.counting(inputs)]):
+            self.refuse(f"the size of what {type(op).__name__} gives")
         if self.failure is not None:
             return
         outs = result if isinstance(result, list) else [result]

@@ -92,6 +92,10 @@ class Op:
             cls.bind = staticmethod(op.make_bind())
             cls.update = staticmethod(op.make_update())
 
+    def counting(self, inputs: Any) -> tuple[Tensor, ...]:
+        """Those inputs whose values decide the result's shape: a trace cannot follow them."""
+        return ()
+
     def eager(self, xp: Any, *arrays: Any, **params: Any) -> Any:
         """The result for arrays of the module ``xp``, in new memory (a view op: in the same)."""
         raise NotImplementedError(f"{type(self).__name__} defines no eager")

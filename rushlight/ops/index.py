@@ -61,6 +61,9 @@ class Index(Op):
     variadic = True
     names = ("input",)
 
+    def counting(self, inputs):
+        return tuple([t for t in inputs[1:] if t._array.dtype == np.bool_])
+
     def eager(self, xp, input, *indices, pattern):
         first = indices[0]
         if pattern[-1] and not any(pattern[:-1]) and first.dtype is dtypes.int64:

@@ -344,6 +344,9 @@ def check_mask(name: str, mask: Any) -> None:
 class MaskedSelect(Op):
     """The elements where ``mask`` is True, as a vector."""
 
+    def counting(self, inputs):
+        return (inputs[1],)
+
     def eager(self, xp, input, mask):
         check_mask("masked_select", mask)
         try:
@@ -390,10 +393,20 @@ class MaskedScatter(Op):
         return MaskedFill.bind(g, mask, value=0).sum_to_size(input_spec[0])
 
     def grad_source(self, g, mask, source_spec):
-        chosen = MaskedSelect.bind(g, mask)
-        flat = zeros((int(np.prod(source_spec[0], dtype=np.int64)),), source_spec[1])
-        flat[: chosen._array.size] = chosen
-        return flat.reshape(source_spec[0])
+        return MaskedGather.bind(g, mask, shape=source_spec[0])
+
+
+class MaskedGather(Op):
+    """The elements where ``mask`` is True, in order, and then zeros, as a tensor of ``shape``."""
+
+    def eager(self, xp, input, mask, *, shape):
+        out = np.zeros(shape, input.dtype)
+        chosen = input[np.broadcast_to(mask, input.shape)]
+        out.reshape(-1)[: chosen.size] = chosen
+        return out
+
+    def grad_input(self, g, mask, input_spec):
+        return MaskedScatter.bind(zeros(*input_spec), mask, g)
 
 
 class Put(Op):

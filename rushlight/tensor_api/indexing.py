@@ -14,10 +14,11 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, bump, constant, value_needed, wrap
+from rushlight.core.tensor import Tensor, bump, constant, fixed_number, value_needed, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops.copy import Copy
 from rushlight.ops.index import Index, IndexPut
+from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex
 from rushlight.tensor_api._common import methods
 from rushlight.tensor_api.views import reshape
@@ -73,6 +74,14 @@ def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
     """Split an index into a basic one (None: nothing to do) and (pattern, index tensors) for what
     it leaves.
     """
+    basic, advanced = split(x, index)
+    return basic, spread(advanced) if advanced else None
+
+
+def split(x: Tensor, index: Any) -> tuple[Any, dict[int, Tensor]]:
+    """Split an index into a basic one (None: nothing to do) and the tensors that stand in dims of
+    what it leaves; a mask of several dims stands in the first of them.
+    """
     if index.__class__ is int and not x._array.ndim:
         raise IndexError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number."
@@ -125,8 +134,8 @@ def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
             at, dim = at + n, dim + n
     plain = all([i.__class__ is slice and i == slice(None) for i in basic])
     if not advanced:
-        return (*basic, ...), None
-    return None if plain else (*basic, ...), spread(advanced)
+        return (*basic, ...), {}
+    return None if plain else (*basic, ...), advanced
 
 
 def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
@@ -240,6 +249,8 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
             bump(self)
             return
     basic, tensors = plain(self._array, key), None
+    if basic is None and modes.trace is not None and fill_mask(self, key, value):
+        return
     if basic is None:
         basic, tensors = parse(self, key)
     if basic is None or is_everything(basic, self._array.shape):
@@ -259,6 +270,30 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     if isinstance(value, Tensor):
         value = drop_leading_ones(value, part)
     Copy.update(part, value)
+
+
+def fill_mask(self: Tensor, key: Any, value: Any) -> bool:
+    """``self[mask] = value`` without counting, for one mask and a value of a shape that does not
+    depend on the count; False where it is something else.
+    """
+    basic, tensors = split(self, key)
+    if len(tensors) != 1:
+        return False
+    ((dim, mask),) = tensors.items()
+    part = self if basic is None else BasicIndex.bind(self, index=basic)
+    value = as_value(value, part)
+    rest = part._array.ndim - dim - mask._array.ndim
+    shape = value._array.shape
+    if mask._array.dtype != np.bool_ or not mask._array.ndim or value.dtype != part.dtype:
+        return False
+    if len(shape) > rest:
+        if shape[-1 - rest] != 1:
+            return False
+        lead, tail = shape[: -1 - rest], shape[len(shape) - rest :]
+        value = reshape(value, (*lead, *[1] * mask._array.ndim, *tail))
+    mask = reshape(mask, (*mask._array.shape, *[1] * rest))
+    Copy.update(part, Where.bind(mask, value, part))
+    return True
 
 
 def is_everything(basic: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
@@ -283,7 +318,7 @@ def as_value(value: Any, part: Tensor) -> Tensor:
     if isinstance(value, np.ndarray):
         return wrap(value.astype(part._array.dtype))
     if isinstance(value, (int, float, bool, complex, np.generic)):
-        return wrap(np.asarray(value).astype(part._array.dtype))
+        return constant(np.asarray(fixed_number(value)).astype(part._array.dtype))
     raise TypeError(
         f"can't assign a {type(value).__name__} to a {dtypes.of[part._array.dtype]} tensor; use "
         "a number or a tensor."

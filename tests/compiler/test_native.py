@@ -107,3 +107,72 @@ def test_steps_under_autocast():
 def test_products_of_vectors(shapes, dtype):
     a, b = (torch.randn(s, dtype=dtype) for s in shapes)
     check(torch.matmul, a, b)
+
+
+# Masks
+
+
+def written(mask_of, value_of):
+    """A function that writes where a mask says."""
+
+    def function(x):
+        y = x * 1.5
+        y[mask_of(x)] = value_of(x)
+        return y
+
+    return function
+
+
+MASKS = {
+    "number": written(lambda x: x > 0, lambda x: 0.5),
+    "element": written(lambda x: x > 0, lambda x: x[0, 0]),
+    "vector of one": written(lambda x: x > 0, lambda x: x[0, :1]),
+    "rows": written(lambda x: x[:, 0] > 0, lambda x: x[1]),
+    "rows, kept dim": written(lambda x: x[:, 0] > 0, lambda x: x[1:2]),
+    "columns": written(lambda x: (slice(None), x[0] > 0), lambda x: 2.0),
+    "part of a column": written(lambda x: (x[:, 0] > 0, 1), lambda x: 2.0),
+    "none": written(lambda x: x > 100, lambda x: 0.5),
+    "masked_scatter": lambda x: x.masked_scatter(x > 0, x.flip(0) * 2),
+    "masked_scatter of rows": lambda x: x.masked_scatter(x[:, :1] > 0, x * 3),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_that_decide_no_shape(name):
+    check(MASKS[name], torch.randn(5, 7))
+
+
+def test_a_mask_selects_more_than_there_is():
+    def function(x, mask):
+        return torch.zeros(4).masked_scatter(mask, x)
+
+    run = torch.compile(function)
+    for _ in range(4):
+        run(torch.ones(2), torch.tensor([True, False, True, False]))
+    with pytest.raises(RuntimeError, match="3 elements, but source has only 2"):
+        run(torch.ones(2), torch.tensor([True, True, True, False]))
+
+
+@pytest.mark.parametrize(
+    "select", [lambda x: x[x > 0], lambda x: x.masked_select(x > 0), lambda x: x[:, 0][x[:, 0] > 0]]
+)
+def test_results_whose_size_depends_on_values_are_not_captured(select):
+    run = torch.compile(lambda x: select(x).sum())
+    with pytest.warns(UserWarning, match="value while tracing"):
+        for _ in range(6):
+            x = torch.randn(3, 5)
+            assert run(x) == select(x).sum()
+
+
+def test_fixed_masks_are_captured():
+    check(lambda x: x[[True, False, True]] * 2, torch.randn(3, 4), native=False)
+
+
+def test_numbers_written_by_index():
+    def function(x):
+        y = x * 1
+        y[torch.tensor([0, 2])] = 0.25
+        y[[1, 1], [0, 2]] = 3
+        return y
+
+    check(function, torch.randn(4, 3))

@@ -16,9 +16,10 @@ import numpy as np
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Lookup, PlaceRows, Settle
-from rushlight.ops.arithmetic import Add, Mul
+from rushlight.ops.arithmetic import Add, Mul, Sub
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Le, Lt, Ne
 from rushlight.ops.reduce import Amax, Amin, Sum
+from rushlight.ops.scan import Cumsum
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex, Expand
 
@@ -394,6 +395,45 @@ def index_put(w: Writer, node: Node) -> Made:
     return [w.shaped(placed(w, x, where, values, shape, p["accumulate"]), x.shape)]
 
 
+def ranks(w: Writer, mask: Value, shape: Any) -> tuple[Value, Value]:
+    """The mask of a shape as a vector, and how many before each element are chosen."""
+    if mask.shape != tuple(shape):
+        mask = w.node(Expand, [mask], shape, BOOL, shape=tuple(shape))
+        mask = w.node(Settle, [mask], shape, BOOL)
+    mask = w.shaped(mask, (math.prod(shape),))
+    ones = w.cast(mask, INT64)
+    return mask, w.map(Sub, w.node(Cumsum, [ones], ones.shape, INT64, dim=0), ones)
+
+
+def masked_scatter(w: Writer, node: Node) -> Made:
+    """The next element of the source where the mask is True."""
+    (x, mask, source), out = node.inputs, node.outputs[0]
+    if source.dtype != x.dtype or mask.dtype != BOOL:
+        return None
+    n = math.prod(source.shape)
+    chosen, before = ranks(w, mask, out.shape)
+    place = w.node(Where, [chosen, before, 0], before.shape, INT64)
+    where = checked(w, place, n)
+    if where is None:
+        return None
+    picked = looked_up(w, w.shaped(source, (n,)), where, 0)
+    picked, chosen = w.shaped(picked, out.shape), w.shaped(chosen, out.shape)
+    return [w.node(Where, [chosen, picked, x], out.shape, x.dtype)]
+
+
+def masked_gather(w: Writer, node: Node) -> Made:
+    """Elements written at their rank; others behind the end."""
+    (x, mask), out = node.inputs, node.outputs[0]
+    if mask.dtype != BOOL:
+        return None
+    n = math.prod(out.shape)
+    chosen, before = ranks(w, mask, x.shape)
+    where = w.node(Where, [chosen, before, n], before.shape, INT64)
+    x = w.shaped(x, (1, math.prod(x.shape), 1))
+    made = placed(w, None, where, x, (1, n + 1, 1), False)
+    return [w.shaped(w.part(made, 1, 0, n), out.shape)]
+
+
 # Indices of extremes
 
 
@@ -504,6 +544,8 @@ INDEX_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "Take": take,
     "Index": index,
     "IndexPut": index_put,
+    "MaskedScatter": masked_scatter,
+    "MaskedGather": masked_gather,
     "Argmax": arg_extreme(Amax),
     "Argmin": arg_extreme(Amin),
     "MaxDim": extreme(Amax),

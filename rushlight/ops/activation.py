@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.generator import default_generator
 from rushlight.core.native import widened
 from rushlight.core.op import Elementwise, Op, parameters
 from rushlight.core.scalar import NUMPY, with_numbers_of
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor
 from rushlight.errors import NotSupportedError
 from rushlight.ops.join import Cat
 
@@ -418,28 +417,18 @@ class Prelu(Elementwise):
         return g * Hardtanh.bind(input, low=-math.inf, high=0.0)
 
 
-class Rrelu(Op):
+class Rrelu(Elementwise):
     """``x`` where positive, else x times its own slope from ``noise`` (which is 1 where x is
     positive).
     """
 
     label = "RreluWithNoise"
 
-    def eager(self, xp, input, noise):
+    def scalar(self, s, input, noise):
         return input * noise
 
     def grad_input(self, g, noise):
         return g * noise
-
-
-def rrelu_noise(input: Tensor, lower: float, upper: float) -> Tensor:
-    """Slopes for Rrelu: drawn where the input is not positive, else 1."""
-    x = input._array
-    noise = np.ones(x.shape, x.dtype)
-    low = x <= 0
-    start, stop = (float(x.dtype.type(bound)) for bound in (lower, upper))
-    noise[low] = default_generator.doubles(int(np.count_nonzero(low))) * (stop - start) + start
-    return wrap(noise)
 
 
 class Glu(Op):

@@ -10,7 +10,7 @@ from rushlight.core.native import widened
 from rushlight.core.op import Op
 
 
-def targets_of(targets: np.ndarray, lengths: tuple[int, ...]) -> list[np.ndarray]:
+def targets_of(targets: np.ndarray, lengths: list[int]) -> list[np.ndarray]:
     """Each sample's labels, from padded rows or from one row after another."""
     if targets.ndim == 2:
         return [row[:n] for row, n in zip(targets, lengths, strict=True)]
@@ -79,7 +79,8 @@ class CtcLoss(Op):
 
     precision = "float32"
 
-    def eager(self, xp, log_probs, targets, *, input_lengths, target_lengths, blank):
+    def eager(self, xp, log_probs, targets, input_lengths, target_lengths, *, blank):
+        input_lengths, target_lengths = input_lengths.tolist(), target_lengths.tolist()
         x = widened(log_probs)
         check(x, targets, input_lengths, target_lengths, blank)
         labels, exists, skips = with_blanks(targets_of(targets, target_lengths), blank)
@@ -88,8 +89,8 @@ class CtcLoss(Op):
             log_probs.dtype, copy=False
         )
 
-    def grad_log_probs(self, g, log_probs, targets, params):
-        return CtcLossGrad.bind(g, log_probs, targets, **params)
+    def grad_log_probs(self, g, log_probs, targets, input_lengths, target_lengths, blank):
+        return CtcLossGrad.bind(g, log_probs, targets, input_lengths, target_lengths, blank=blank)
 
 
 class CtcLossGrad(Op):
@@ -99,7 +100,8 @@ class CtcLossGrad(Op):
 
     label = "CtcLossBackward"
 
-    def eager(self, xp, g, log_probs, targets, *, input_lengths, target_lengths, blank):
+    def eager(self, xp, g, log_probs, targets, input_lengths, target_lengths, *, blank):
+        input_lengths, target_lengths = input_lengths.tolist(), target_lengths.tolist()
         d = log_probs.dtype
         x = widened(log_probs)
         labels, exists, skips = with_blanks(targets_of(targets, target_lengths), blank)

@@ -60,6 +60,39 @@ class Bags(Op):
         return csr_array((np.ones(index.size, weight.dtype), index, starts), shape=shape) @ weight
 
 
+class BagOf(Op):
+    """The bag of each of ``total`` indices, when bag b starts at ``offsets[b]``."""
+
+    def eager(self, xp, offsets, *, total, bags):
+        if offsets.size and offsets[0] != 0:
+            raise RuntimeError(
+                "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start"
+                f" from position 0. However, got {offsets[0]}"
+            )
+        if offsets.size and offsets[-1] > total:
+            raise RuntimeError(
+                f"offsets[-1] can not be greater than input's length {total} but got offsets[-1]"
+                f" of {offsets[-1]}"
+            )
+        ends = offsets[1:] if bags < offsets.size else np.append(offsets[1:], total)
+        return np.repeat(np.arange(bags), ends - offsets[:bags])
+
+
+class BagMaxima(Op):
+    """Which row is the greatest of its bag, by column, or -1 for none: ``rows`` (M, D), the bag of
+    each, ascending, and which of them are ``absent`` (M, 1) give (bags, D).
+    """
+
+    def eager(self, xp, rows, bag, absent, *, bags):
+        found = np.full((bags, rows.shape[1]), -1, np.int64)
+        kept = np.arange(len(rows)) if absent is None else np.flatnonzero(~absent[:, 0])
+        bag, ends = bag[kept], np.cumsum(np.bincount(bag[kept], minlength=bags))
+        for b in np.unique(bag).tolist():
+            part = kept[ends[b - 1] if b else 0 : ends[b]]
+            found[b] = part[rows[part].argmax(0)]
+        return found
+
+
 class EmbeddingGrad(Op):
     """Rows of g added up by index, into ``rows`` rows; divided by how often an index occurs when
     ``by_frequency``.

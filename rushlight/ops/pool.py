@@ -89,21 +89,21 @@ def max_windows(
     return np.array(v, order="C", copy=True if v is x or v.base is not None else None), codes
 
 
-def flat_indices(
-    codes: Any, space: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
-) -> np.ndarray:
-    """Places of the maxima in the flattened unpadded dims, from their taps."""
-    index = np.zeros(codes.shape, np.int64)
-    rest = codes.astype(np.int64)
-    unit = 1
-    for dim in range(-1, -len(kernel) - 1, -1):
-        tap = rest % kernel[dim]
-        rest //= kernel[dim]
-        start = np.arange(codes.shape[dim]) * stride[dim] - padding[dim][0]
-        place = tap * dilation[dim] + start.reshape(-1, *[1] * (-1 - dim))
-        index += place * unit
-        unit *= space[dim]
-    return index
+class FlatIndices(Op):
+    """Places of the maxima in the flattened unpadded dims ``space``, from their taps."""
+
+    def eager(self, xp, taps, *, space, kernel, stride, padding, dilation):
+        index = np.zeros(taps.shape, np.int64)
+        rest = taps.astype(np.int64)
+        unit = 1
+        for dim in range(-1, -len(kernel) - 1, -1):
+            tap = rest % kernel[dim]
+            rest //= kernel[dim]
+            start = np.arange(taps.shape[dim]) * stride[dim] - padding[dim][0]
+            place = tap * dilation[dim] + start.reshape(-1, *[1] * (-1 - dim))
+            index += place * unit
+            unit *= space[dim]
+        return index
 
 
 class MaxPool(Op):
@@ -183,7 +183,9 @@ class MaxPoolPick(Op):
     def eager(self, xp, x, taps, *, out, kernel, stride, padding, dilation):
         rank = len(kernel)
         space = x.shape[-rank:]
-        index = flat_indices(taps, space, kernel, stride, padding, dilation)
+        index = FlatIndices.instance.eager(
+            np, taps, space=space, kernel=kernel, stride=stride, padding=padding, dilation=dilation
+        )
         lead = x.shape[:-rank]
         picked = np.take_along_axis(x.reshape(*lead, -1), index.reshape(*lead, -1), -1)
         return picked.reshape(*lead, *out)

@@ -160,6 +160,17 @@ class BernoulliSample(Op):
         return zeros_like(g)
 
 
+class RreluNoise(Op):
+    """Slopes for Rrelu: uniform on [lower, upper) where the input is not positive, else 1."""
+
+    def eager(self, xp, input, *, engine, lower, upper):
+        noise = np.ones(input.shape, input.dtype)
+        low = input <= 0
+        start, stop = (float(input.dtype.type(bound)) for bound in (lower, upper))
+        noise[low] = engine.doubles(int(np.count_nonzero(low))) * (stop - start) + start
+        return noise
+
+
 class NormalSample(Op):
     """Normal values with tensors for mean or deviation; product and sum are each rounded."""
 

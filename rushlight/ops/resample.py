@@ -168,7 +168,7 @@ class TakeEach(Op):
 
     label = "Gather"
 
-    def eager(self, xp, input, *, places):
+    def eager(self, xp, input, places):
         if len(input) == 1:
             return input[0].take(places[0], 1)[None]
         out = np.empty((*input.shape[:2], places.shape[1]), input.dtype)
@@ -176,8 +176,8 @@ class TakeEach(Op):
             x.take(at, 1, y, "clip")  # they are in range; only this way needs no copy
         return out
 
-    def grad(self, g, input_spec, places):
-        return AddEach.bind(g, places=places, size=input_spec[0][2])
+    def grad_input(self, g, input_spec, places):
+        return AddEach.bind(g, places, size=input_spec[0][2])
 
 
 class AddEach(Op):
@@ -185,11 +185,11 @@ class AddEach(Op):
 
     label = "ScatterAdd"
 
-    def eager(self, xp, g, *, places, size):
+    def eager(self, xp, g, places, *, size):
         out = np.zeros((len(g), size, g.shape[1]), g.dtype)
         for x, at, part in zip(out, places, g, strict=True):
             add_rows(x, at, np.ascontiguousarray(part.T))
         return np.ascontiguousarray(out.swapaxes(1, 2))
 
-    def grad(self, gg, places):
-        return TakeEach.bind(gg, places=places)
+    def grad_g(self, gg, places):
+        return TakeEach.bind(gg, places)

@@ -8,7 +8,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.native import widened
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.op import Op
+from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops.order import Sort
 from rushlight.ops.scatter import Gather
@@ -16,28 +17,21 @@ from rushlight.ops.scatter import Gather
 
 def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor:
     """Quantiles ``q``, a vector, along the last dim, which they replace."""
-    values = Sort.bind(x, dim=x._array.ndim - 1, descending=False)[0]
-    a = values._array
-    nan = np.isnan(a)
-    count = (
-        a.shape[-1] - np.add.reduce(nan, -1, np.int64, None, True)
-        if skip_nan
-        else np.full((*a.shape[:-1], 1), a.shape[-1])
-    )
-    place = q * wrap(np.maximum(count - 1, 0).astype(a.dtype))  # (..., q)
-    at = np.rint(place._array) if interpolation == "nearest" else place._array
-    low, high = np.floor(at).astype(np.int64), np.ceil(at).astype(np.int64)
+    dim, n = x._array.ndim - 1, x._array.shape[-1]
+    values = Sort.bind(x, dim=dim, descending=False)[0]
+    count: Any = n
+    if skip_nan:
+        count = (n - values.isnan().sum(-1, keepdim=True)).clamp(min=1).to(values.dtype)
+    place = (q * (count - 1)).expand(*values._array.shape[:-1], q._array.size)  # (..., q)
+    at = place.round() if interpolation == "nearest" else place
+    low, high = at.floor().long(), at.ceil().long()
     if not skip_nan:  # NaN comes last, so it is what every quantile of its row picks
-        some = nan.any(-1, keepdims=True)
-        low, high = np.where(some, a.shape[-1] - 1, low), np.where(some, a.shape[-1] - 1, high)
-    dim = a.ndim - 1
+        some = values.isnan().any(-1, keepdim=True)
+        low, high = low.masked_fill(some, n - 1), high.masked_fill(some, n - 1)
     if interpolation in ("lower", "higher", "nearest"):
-        return Gather.bind(values, wrap(high if interpolation == "higher" else low), dim=dim)
-    share = (
-        wrap(np.full_like(at, 0.5)) if interpolation == "midpoint" else place - wrap(np.floor(at))
-    )
-    left, right = Gather.bind(values, wrap(low), dim=dim), Gather.bind(values, wrap(high), dim=dim)
-    return left.lerp(right, share)
+        return Gather.bind(values, high if interpolation == "higher" else low, dim=dim)
+    left, right = Gather.bind(values, low, dim=dim), Gather.bind(values, high, dim=dim)
+    return left.lerp(right, 0.5 if interpolation == "midpoint" else place - place.floor())
 
 
 def unique(x: Any, dim: int | None, places: bool = True) -> tuple[Any, Any, Any]:
@@ -141,15 +135,30 @@ def unique_consecutive(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
     return (np.ascontiguousarray(np.compress(start, x, dim)) if x.ndim else x.copy()), group, counts
 
 
-def searchsorted(edges: Any, values: Any, side: Any) -> Any:
-    """``np.searchsorted`` for each row; one row of edges serves all values."""
-    edges, values = widened(edges), widened(values)
-    if edges.ndim == 1:
-        return np.asarray(np.searchsorted(edges, values, side))
-    out = np.empty(values.shape, np.int64)
-    for place in np.ndindex(*edges.shape[:-1]):
-        out[place] = np.searchsorted(edges[place], values[place], side)
-    return out
+class Searchsorted(Op):
+    """Where in the last dim of ``edges`` each of ``values`` would keep it sorted: before equal
+    elements, or behind them for the side "right". One row of edges serves all values.
+    """
+
+    def eager(self, xp, edges, values, *, side):
+        edges, values = widened(edges), widened(np.asarray(values))
+        if edges.ndim == 1:
+            return np.asarray(np.searchsorted(edges, values, side))
+        out = np.empty(values.shape, np.int64)
+        for place in np.ndindex(*edges.shape[:-1]):
+            out[place] = np.searchsorted(edges[place], values[place], side)
+        return out
+
+
+class IsIn(Op):
+    """Whether each element is one of ``few``, or, with ``invert``, whether it is none."""
+
+    def eager(self, xp, input, few, *, invert):
+        a, b = widened(np.asarray(input)), widened(np.asarray(few))
+        if b.size <= 8:
+            found = (a[..., None] == b.reshape(-1)).any(-1)
+            return np.asarray(~found if invert else found)
+        return np.asarray(np.isin(a, b, invert=invert))
 
 
 def cells_of(x: Any, edges: Any) -> Any:

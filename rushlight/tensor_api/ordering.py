@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, constant, fixed_number, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import search as F
 from rushlight.tensor_api._common import expect_tensor, method, own, refuse_overlap, wrap_dim
+from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.reductions import _with_index, finished
 
@@ -180,7 +181,8 @@ def _quantile(
         raise RuntimeError(
             f"{name}() interpolation must be one of {INTERPOLATIONS}, but got {interpolation!r}"
         )
-    places = q if isinstance(q, Tensor) else wrap(np.asarray(q, d))
+    places = q if isinstance(q, Tensor) else constant(np.asarray(fixed_number(q), d))
+    value_needed(f"{name}()'s q", places)
     at = places._array
     if at.ndim > 1:
         raise ShapeError(f"{name}() q must be a scalar or 1D tensor, but has shape {at.shape}")
@@ -360,14 +362,11 @@ def searchsorted(
                 "torch.searchsorted(): sorter must be a tensor of long dtype but got "
                 f"{dtypes.of[sorter._array.dtype]}"
             )
-        if (
-            sorter._array.size
-            and not ((sorter._array >= 0) & (sorter._array < edges.shape[-1])).all()
-        ):
-            raise RuntimeError("torch.searchsorted(): sorter index out of range")
-        edges = np.take_along_axis(edges, sorter._array, -1)
-    found = F.searchsorted(edges, values, "right" if right or side == "right" else "left")
-    return finished(wrap(found.astype(np.int32 if out_int32 else np.int64)), out)
+        sorted_sequence = sorted_sequence.gather(-1, sorter)
+    found = F.Searchsorted.bind(
+        sorted_sequence, input, side="right" if right or side == "right" else "left"
+    )
+    return finished(cast(found, dtypes.int32) if out_int32 else found, out)
 
 
 def bucketize(
@@ -409,10 +408,4 @@ def isin(
             raise DTypeError(
                 f"Unsupported input type encountered for isin(): {dtypes.of[t.dtype].name}"
             )
-    a, b = O.widened(a), O.widened(b)
-    if b.size <= 8:
-        found = (a[..., None] == b.reshape(-1)).any(-1)
-        found = np.asarray(~found if invert else found)
-    else:
-        found = np.asarray(np.isin(a, b, invert=invert))
-    return finished(wrap(found), out)
+    return finished(F.IsIn.bind(elements, test_elements, invert=invert), out)

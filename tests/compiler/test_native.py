@@ -48,7 +48,7 @@ def check(function, *tensors, rtol=1e-5, native=True):
         expected, after = step(*tensors), torch.get_rng_state()
         torch.set_rng_state(state)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.filterwarnings("error", message="compile")
             got = run(*tensors)
         assert torch.equal(torch.get_rng_state(), after)
         for x, y in zip(got, expected, strict=True):
@@ -176,3 +176,120 @@ def test_numbers_written_by_index():
         return y
 
     check(function, torch.randn(4, 3))
+
+
+# What is read, written or summed at places that values decide
+
+
+def bags(mode, **options):
+    """A sum, mean or maxima of bags."""
+
+    def function(table, *index):
+        return F.embedding_bag(index[0], table, *index[1:], mode=mode, **options)
+
+    return function
+
+
+def whole(high, *shape):
+    return torch.randint(0, high, shape)
+
+
+PLACES = {
+    "embedding_bag": (bags("sum"), (9, 4), whole(9, 5, 3)),
+    "embedding_bag, padded": (bags("mean", padding_idx=2), (9, 4), whole(9, 5, 3)),
+    "embedding_bag of offsets": (bags("mean"), (9, 4), whole(9, 11), torch.tensor([0, 3, 3, 8])),
+    "embedding_bag of all offsets": (
+        bags("sum", include_last_offset=True), (9, 4), whole(9, 11), torch.tensor([0, 3, 8, 11])),
+    "grid_sample": (lambda x, g: F.grid_sample(x, g, align_corners=False),
+                    (2, 3, 5, 6), torch.rand(2, 4, 3, 2) * 2.4 - 1.2),
+    "grid_sample, border": (lambda x, g: F.grid_sample(x, g, padding_mode="border",
+                            align_corners=True), (2, 3, 5, 6), torch.rand(2, 4, 3, 2) * 3 - 1.5),
+    "grid_sample, nearest": (lambda x, g: F.grid_sample(x, g, "nearest", "reflection",
+                             align_corners=False), (1, 2, 5, 6), torch.rand(1, 4, 3, 2) * 3 - 1.5),
+    "adaptive_max_pool2d": (lambda x: F.adaptive_max_pool2d(x, (3, 2)), (2, 3, 7, 6)),
+    "adaptive_max_pool1d": (lambda x: F.adaptive_max_pool1d(x, 3), (2, 3, 6)),
+    "adaptive_max_pool2d, indices": (
+        lambda x: F.adaptive_max_pool2d(x, 2, return_indices=True)[1] * 1.0, (2, 3, 5, 5)),
+    "max_unpool2d": (lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+                     (2, 3, 6, 6)),
+    "max_pool2d, indices": (
+        lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True)[1] * 1.0, (2, 3, 7, 6)),
+    "fold": (lambda x: F.fold(x, (5, 6), (2, 3), stride=(2, 1), padding=1), (2, 12, 18)),
+    "fold, dilated": (lambda x: F.fold(x, (7, 7), 2, dilation=3, padding=2), (1, 8, 64)),
+    "unfold": (lambda x: F.unfold(x, (2, 3), stride=2, padding=1), (2, 3, 5, 6)),
+    "cdist": (lambda x, y: torch.cdist(x, y), (5, 4), torch.randn(3, 4)),
+    "cdist, products": (lambda x, y: torch.cdist(x, y), (2, 30, 4), torch.randn(2, 26, 4)),
+    "cdist, absolute": (lambda x, y: torch.cdist(x, y, 1.0), (2, 5, 4), torch.randn(2, 3, 4)),
+    "cdist, largest": (lambda x, y: torch.cdist(x, y, float("inf")), (5, 4), torch.randn(3, 4)),
+    "diag_embed": (lambda x: torch.diag_embed(x, 1), (3, 4)),
+    "diag_embed of dims": (lambda x: torch.diag_embed(x, -1, 0, 2), (3, 4)),
+    "searchsorted": (lambda x, e: torch.searchsorted(e, x) * 1.0, (4, 6),
+                     torch.tensor([-1.0, 0.0, 0.5, float("nan")])),
+    "bucketize": (lambda x, e: torch.bucketize(x, e, right=True) * 1.0, (4, 6),
+                  torch.tensor([-1.0, 0.0, 0.5])),
+    "isin": (lambda x, i: torch.isin(i, torch.tensor([1, 4]), invert=True) * 1.0, (1,),
+             whole(6, 9)),
+    "gaussian_nll_loss": (lambda x, v: F.gaussian_nll_loss(x, x.detach() * 0.3, v),
+                          (4, 6), torch.rand(4, 6)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_places(name):
+    function, shape, *others = PLACES[name]
+    check(function, torch.randn(*shape), *others)
+
+
+def test_rows_that_are_too_long_are_shortened():
+    table = torch.randn(9, 4)
+    tables = [table.clone().requires_grad_() for _ in range(2)]
+
+    def step(table):
+        def run(i):
+            table.grad = None
+            out = F.embedding(i, table, max_norm=0.9)
+            out.pow(2).sum().backward()
+            return out.detach()
+
+        return run
+
+    eager, run = step(tables[0]), torch.compile(step(tables[1]))
+    for _ in range(4):
+        i = whole(9, 3, 2)
+        torch.testing.assert_close(run(i), eager(i))
+        torch.testing.assert_close(tables[0].detach(), tables[1].detach())
+        torch.testing.assert_close(tables[0].grad, tables[1].grad)
+    assert not calls_of(run)
+
+
+def test_errors_of_values_are_those_of_eager_code():
+    x = torch.randn(3)
+    run = torch.compile(lambda v: F.gaussian_nll_loss(x, x, v))
+    for _ in range(4):
+        run(torch.ones(3))
+    with pytest.raises(ValueError, match="var has negative"):
+        run(-torch.ones(3))
+    table, run = torch.randn(4, 2), torch.compile(F.embedding_bag)
+    for _ in range(4):
+        run(whole(4, 5), table, torch.tensor([0, 2]))
+    with pytest.raises(RuntimeError, match=r"offsets\[0\] has to be 0"):
+        run(whole(4, 5), table, torch.tensor([1, 2]))
+
+
+CALLED = {
+    "ctc_loss": (lambda x, *y: F.ctc_loss(x.log_softmax(-1), *y), (12, 3, 5), whole(4, 3, 4) + 1,
+                 torch.tensor([12, 10, 9]), torch.tensor([4, 3, 0])),
+    "ctc_loss, lengths": (lambda x, y: F.ctc_loss(x.log_softmax(-1), y, (12, 9, 12), (2, 4, 3)),
+                          (12, 3, 5), whole(4, 9) + 1),
+    "embedding_bag, max": (bags("max", padding_idx=1), (9, 4), whole(9, 5, 3)),
+    "rrelu": (lambda x: F.rrelu(x, training=True), (4, 6)),
+    "quantile": (lambda x: torch.quantile(x, 0.3, dim=1), (4, 7)),
+    "nanquantile": (lambda x: torch.nanquantile(x.masked_fill(x > 0.5, float("nan")), 0.3, dim=1),
+                    (4, 7)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_ops_that_programs_call(name):
+    function, shape, *others = CALLED[name]
+    check(function, torch.randn(*shape), *others, native=False)

@@ -16,17 +16,19 @@ from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.loss_rules import LOSS_RULES
 from rushlight.compiler.passes.norm_rules import NORM_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
+from rushlight.compiler.passes.rank_rules import RANK_RULES
 from rushlight.compiler.passes.rewrite import pure, substituted
 from rushlight.compiler.passes.window_rules import WINDOW_RULES
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.scalars import F32, FLOATS, HALVES, NATIVE
 from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Pow, Sub
-from rushlight.ops.compare import Eq, Ne
+from rushlight.ops.compare import Eq, Maximum, Ne
 from rushlight.ops.math import Exp, Log, Sqrt
 from rushlight.ops.reduce import Amax, Amin, Sum
 from rushlight.ops.rounding import Rounded
 from rushlight.ops.select import Abs, Where
-from rushlight.ops.view import Expand, T
+from rushlight.ops.statistics import VectorNorm
+from rushlight.ops.view import Expand, T, Transpose
 
 BOOL = np.dtype(bool)
 SMALL_PRODUCT = 4096  # multiplications: below, a product is written as loops
@@ -119,6 +121,22 @@ def vector_norm(w: Writer, node: Node) -> list[Value] | None:
         some = w.map(Ne, x, 0.0, dtype=BOOL)
         return [w.reduce(Sum, w.cast(some, x.dtype), dims, keepdim)]
     return [w.map(Pow, w.reduce(Sum, w.map(Pow, size, ord), dims, keepdim), 1 / ord)]
+
+
+def cdist(w: Writer, node: Node) -> list[Value] | None:
+    """Norms of the differences of rows, or, from products, what their squares leave."""
+    a, b = node.inputs
+    if not node.params["products"]:
+        left = w.shaped(a, (*a.shape[:-1], 1, a.shape[-1]))
+        right = w.shaped(b, (*b.shape[:-2], 1, *b.shape[-2:]))
+        gaps = w.map(Sub, left, right)
+        p = {"ord": node.params["p"], "dim": (len(gaps.shape) - 1,), "keepdim": False}
+        return [w.node(VectorNorm, [gaps], node.outputs[0].shape, a.dtype, **p)]
+    rows, columns = [w.reduce(Sum, w.map(Mul, v, v), (len(v.shape) - 1,), True) for v in (a, b)]
+    turned = (*b.shape[:-2], b.shape[-1], b.shape[-2])
+    product = w.product(a, w.node(Transpose, [b], turned, b.dtype, dim0=-2, dim1=-1))
+    square = w.map(Add, rows, w.shaped(columns, (*columns.shape[:-2], 1, columns.shape[-2])))
+    return [w.map(Sqrt, w.map(Maximum, w.map(Sub, square, w.map(Mul, product, 2.0)), 0.0))]
 
 
 def logsumexp(w: Writer, node: Node) -> list[Value] | None:
@@ -216,6 +234,7 @@ RULES: dict[str, Rule] = {
     "Var": variance,
     "Std": deviation,
     "VectorNorm": vector_norm,
+    "Cdist": cdist,
     "Logsumexp": logsumexp,
     "Nansum": nansum,
     "Softmax": softmax,
@@ -226,7 +245,8 @@ RULES: dict[str, Rule] = {
     "Glu": glu,
     **WINDOW_RULES,
 }
-EVERY = {**RULES, **INDEX_RULES, **RANDOM_RULES}
+MOVING = {**INDEX_RULES, **RANK_RULES}  # of any dtype
+EVERY = {**RULES, **MOVING, **RANDOM_RULES}
 SAME = ("Clone", "Contiguous", "Alias")
 
 
@@ -240,7 +260,7 @@ def divisor(node: Node) -> Value | None:
 def applies(node: Node) -> bool:
     """Whether a rule may rewrite a node: native values, and for arithmetic floats with dims."""
     name, module = type(node.op).__name__, type(node.op).__module__
-    if name in INDEX_RULES and module.startswith("rushlight."):
+    if name in MOVING and module.startswith("rushlight."):
         values = [v for v in (*node.inputs, *node.outputs) if isinstance(v, Value)]
         return all([v.dtype in NATIVE and 0 not in v.shape for v in values])
     if name in RANDOM_RULES and module == "rushlight.ops.random":

@@ -16,12 +16,11 @@ import numpy as np
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Lookup, PlaceRows, Settle
-from rushlight.ops.arithmetic import Add, Mul, Sub
+from rushlight.ops.arithmetic import Add, Mul
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Le, Lt, Ne
 from rushlight.ops.reduce import Amax, Amin, Sum
-from rushlight.ops.scan import Cumsum
 from rushlight.ops.select import Where
-from rushlight.ops.view import BasicIndex, Expand
+from rushlight.ops.view import BasicIndex, Diagonal, Expand
 
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
 Made = list[Value] | None
@@ -87,6 +86,11 @@ def write_window(w: Writer, node: Node) -> Made:
     """A base but for a window."""
     base, value = node.inputs
     return over(w, base, value, node.params["chain"], node.outputs[0])
+
+
+def diag_embed(w: Writer, node: Node) -> Made:
+    """Zeros but for a diagonal."""
+    return over(w, None, node.inputs[0], [(Diagonal.instance, node.params)], node.outputs[0])
 
 
 def pad(w: Writer, node: Node) -> Made:
@@ -223,6 +227,13 @@ def gather(w: Writer, node: Node) -> Made:
         return None
     dims = tuple([None if d == dim else d for d in range(len(x.shape))])
     return [w.node(Lookup, [x, where], index.shape, x.dtype, shape=index.shape, dims=dims)]
+
+
+def take_each(w: Writer, node: Node) -> Made:
+    """Each sample's elements at its own places, which are in range."""
+    (x, places), out = node.inputs, node.outputs[0]
+    places = w.shaped(places, (places.shape[0], 1, places.shape[1]))
+    return [w.node(Lookup, [x, places], out.shape, x.dtype, shape=out.shape, dims=(0, 1, None))]
 
 
 def take(w: Writer, node: Node) -> Made:
@@ -363,6 +374,14 @@ def scattered(add: bool) -> Callable[[Writer, Node], Made]:
     return rule
 
 
+def add_each(w: Writer, node: Node) -> Made:
+    """Elements added up at each sample's own places."""
+    (g, places), out = node.inputs, node.outputs[0]
+    where = w.shaped(places, (places.shape[0], 1, places.shape[1]))
+    flat = positions(w, g.shape, out.shape, {2: where})
+    return [w.shaped(placed(w, None, flat, g, (1, math.prod(out.shape), 1), True), out.shape)]
+
+
 def positions(w: Writer, out: Any, shape: Any, given: dict[int, Value]) -> Value:
     """Row-major positions in ``shape``: along dim d ``given[d]``, or the index itself."""
     total, step = None, math.prod(shape)
@@ -393,45 +412,6 @@ def index_put(w: Writer, node: Node) -> Made:
     lead, rest = (math.prod([x.shape[d] for d in dims]) for dims in (pattern.lead, pattern.rest))
     shape = (lead, math.prod(sizes), rest)
     return [w.shaped(placed(w, x, where, values, shape, p["accumulate"]), x.shape)]
-
-
-def ranks(w: Writer, mask: Value, shape: Any) -> tuple[Value, Value]:
-    """The mask of a shape as a vector, and how many before each element are chosen."""
-    if mask.shape != tuple(shape):
-        mask = w.node(Expand, [mask], shape, BOOL, shape=tuple(shape))
-        mask = w.node(Settle, [mask], shape, BOOL)
-    mask = w.shaped(mask, (math.prod(shape),))
-    ones = w.cast(mask, INT64)
-    return mask, w.map(Sub, w.node(Cumsum, [ones], ones.shape, INT64, dim=0), ones)
-
-
-def masked_scatter(w: Writer, node: Node) -> Made:
-    """The next element of the source where the mask is True."""
-    (x, mask, source), out = node.inputs, node.outputs[0]
-    if source.dtype != x.dtype or mask.dtype != BOOL:
-        return None
-    n = math.prod(source.shape)
-    chosen, before = ranks(w, mask, out.shape)
-    place = w.node(Where, [chosen, before, 0], before.shape, INT64)
-    where = checked(w, place, n)
-    if where is None:
-        return None
-    picked = looked_up(w, w.shaped(source, (n,)), where, 0)
-    picked, chosen = w.shaped(picked, out.shape), w.shaped(chosen, out.shape)
-    return [w.node(Where, [chosen, picked, x], out.shape, x.dtype)]
-
-
-def masked_gather(w: Writer, node: Node) -> Made:
-    """Elements written at their rank; others behind the end."""
-    (x, mask), out = node.inputs, node.outputs[0]
-    if mask.dtype != BOOL:
-        return None
-    n = math.prod(out.shape)
-    chosen, before = ranks(w, mask, x.shape)
-    where = w.node(Where, [chosen, before, n], before.shape, INT64)
-    x = w.shaped(x, (1, math.prod(x.shape), 1))
-    made = placed(w, None, where, x, (1, n + 1, 1), False)
-    return [w.shaped(w.part(made, 1, 0, n), out.shape)]
 
 
 # Indices of extremes
@@ -526,6 +506,7 @@ INDEX_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "Stack": stack,
     "Embed": embed,
     "WriteWindow": write_window,
+    "DiagEmbed": diag_embed,
     "ConstantPad": pad,
     "Flip": flip,
     "Roll": roll,
@@ -542,10 +523,10 @@ INDEX_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "Scatter": scattered(add=False),
     "ScatterAdd": scattered(add=True),
     "Take": take,
+    "TakeEach": take_each,
+    "AddEach": add_each,
     "Index": index,
     "IndexPut": index_put,
-    "MaskedScatter": masked_scatter,
-    "MaskedGather": masked_gather,
     "Argmax": arg_extreme(Amax),
     "Argmin": arg_extreme(Amin),
     "MaxDim": extreme(Amax),

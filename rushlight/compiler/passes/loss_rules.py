@@ -32,6 +32,14 @@ def reduced(w: Writer, loss: Value, reduction: str) -> list[Value]:
     return [w.map(Div, total, float(math.prod(loss.shape)))]
 
 
+def variance(w: Writer, node: Node) -> Made:
+    """At least ``eps``, of what is not negative."""
+    x = node.inputs[0]
+    some, nan = w.map(Ge, x, 0.0, dtype=BOOL), w.map(Ne, x, x, dtype=BOOL)
+    w.require(w.map(BitwiseOr, some, nan))
+    return [w.map(Maximum, x, float(node.params["eps"]))]
+
+
 # Corresponding elements
 
 
@@ -195,6 +203,7 @@ def nll_grad(w: Writer, node: Node) -> Made:
 
 
 LOSS_RULES: dict[str, Rule] = {
+    "Variance": variance,
     "MseLoss": pointwise(square),
     "L1Loss": pointwise(magnitude),
     "SmoothL1Loss": pointwise(smooth_l1),

@@ -13,6 +13,7 @@ from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Settle
 from rushlight.compiler.windows import is_view
 from rushlight.ops.arithmetic import Add, Div, Mul
+from rushlight.ops.fold import window_counts
 from rushlight.ops.pool import counts
 from rushlight.ops.view import BasicIndex, Expand
 
@@ -159,7 +160,44 @@ def unfold(w: Writer, node: Node) -> Made:
     return [w.shaped(w.assemble(parts, shape), result.shape)]
 
 
+def fold(w: Writer, node: Node) -> Made:
+    """Each element is the sum of the columns' elements that were read from it: the window of each
+    tap, spread and moved.
+    """
+    p, x = node.params, node.inputs[0]
+    kernel, taps = p["kernel"], math.prod(p["kernel"])
+    if taps > MOST_TAPS:
+        return None
+    out = window_counts(p["space"], kernel, p["stride"], p["padding"], p["dilation"])
+    x = w.shaped(x, (x.shape[0], x.shape[1] // taps, taps, *out))
+    total = None
+    for i, t in enumerate(np.ndindex(*kernel)):
+        part = w.shaped(w.part(x, 2, i, i + 1), (*x.shape[:2], *out))
+        placed = moved(w, part, p, t)
+        if placed is not None:
+            total = placed if total is None else w.map(Add, total, placed)
+    return None if total is None else [w.shaped(total, node.outputs[0].shape)]
+
+
+def moved(w: Writer, x: Value, p: dict[str, Any], t: Any) -> Value | None:
+    """The elements that tap t reads, where it reads them, among zeros; None if there are none."""
+    places = []
+    sizes = zip(p["space"], p["stride"], p["padding"], p["dilation"], strict=True)
+    for dim, (n, s, a, d) in enumerate(sizes, 2):
+        start = t[dim - 2] * d - a  # of the first window's element
+        first = max(0, -(start // s))  # the first window whose element is inside
+        last = min(x.shape[dim] - 1, (n - 1 - start) // s)
+        if first > last:
+            return None
+        x = w.part(x, dim, first, last + 1)
+        places.append(slice(start + first * s, start + last * s + 1, s))
+    shape = (*x.shape[:2], *p["space"])
+    chain = [(BasicIndex.instance, {"index": (..., *places)})]
+    return w.assemble([(w.full(shape, 0, x.dtype), []), (x, chain)], shape)
+
+
 WINDOW_RULES: dict[str, Callable[[Writer, Node], Made]] = {
+    "Fold": fold,
     "AvgPool": avg_pool,
     "AvgPoolSpread": avg_pool_spread,
     "Along": along,

@@ -6,9 +6,11 @@ import warnings
 from typing import Any
 
 from rushlight import tensor_api as T
+from rushlight.core.generator import engine_of
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import activation as A
+from rushlight.ops.random import RreluNoise
 from rushlight.tensor_api._common import store_out, wrap_dim
 
 __all__ = [
@@ -221,7 +223,7 @@ def rrelu(
         )
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
-    noise = A.rrelu_noise(input, lower, upper)
+    noise = RreluNoise.bind(input.detach(), engine=engine_of(None), lower=lower, upper=upper)
     return A.Rrelu.update(input, noise) if inplace else A.Rrelu.bind(input, noise)  # type: ignore[no-any-return]
 
 

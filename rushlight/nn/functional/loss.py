@@ -8,15 +8,17 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.state import no_grad
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, constant, fixed_number
 from rushlight.errors import ShapeError
 from rushlight.nn._reduction import legacy_get_string
 from rushlight.nn.functional.linear import linear
 from rushlight.ops import loss as L
 from rushlight.ops.ctc import CtcLoss
+from rushlight.ops.loss import Variance
 from rushlight.ops.softmax import LogSoftmax
 from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.conversion import cast
@@ -429,8 +431,6 @@ def gaussian_nll_loss(
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = T.full_like(input.detach(), var)
-    elif bool((var < 0).any()):
-        raise ValueError("var has negative entry/entries")
     x, v = input._array.shape, var._array.shape
     if v != x:
         if x[:-1] == v:
@@ -443,9 +443,7 @@ def gaussian_nll_loss(
                 " of 1."
             )
     reduction = reduction_of(None, None, reduction)
-    safe = var.clone()
-    with no_grad():
-        safe.clamp_(min=eps)
+    safe = Variance.bind(var, eps=eps)
     loss = (safe.log() + (input - target) ** 2 / safe) * 0.5
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
@@ -481,25 +479,27 @@ def ctc_loss(
     x = log_probs if batched else log_probs.unsqueeze(1)
     y = targets if batched or targets.dim() != 1 else targets.unsqueeze(0)
     lengths = [_lengths(v, x.shape[1]) for v in (input_lengths, target_lengths)]
-    loss = CtcLoss.bind(x, y, input_lengths=lengths[0], target_lengths=lengths[1], blank=blank)
+    loss = CtcLoss.bind(x, y, *lengths, blank=blank)
     if zero_infinity:
         loss = T.where(loss == math.inf, T.zeros_like(loss), loss)
     if reduction == "mean":
-        return (loss / T.tensor([max(n, 1) for n in lengths[1]], dtype=loss.dtype)).mean()
+        return (loss / lengths[1].clamp(min=1).to(loss.dtype)).mean()
     return loss.sum() if reduction == "sum" else loss if batched else loss.squeeze(0)
 
 
-def _lengths(given: Any, count: int) -> tuple[int, ...]:
-    """Lengths as a tuple of ints."""
+def _lengths(given: Any, count: int) -> Tensor:
+    """Lengths as a vector of integers."""
     if isinstance(given, Tensor):
         if given._array.dtype not in dtypes.INTEGER_TYPES:
             raise RuntimeError("ctc_loss: input_lengths and target_lengths must be integral")
-        given = given.reshape(-1).tolist()
+        given = given.reshape(-1)
+    else:
+        given = constant(np.array([int(fixed_number(n)) for n in given], np.int64))
     if len(given) != count:
         raise RuntimeError(
             f"ctc_loss: Expected lengths of the {count} samples of the batch, but got {len(given)}."
         )
-    return tuple(int(n) for n in given)
+    return given
 
 
 def linear_cross_entropy(

@@ -134,7 +134,7 @@ def max_pool(
     if not return_indices:
         return values
     del w["out"]
-    return values, wrap(P.flat_indices(taps._array, input._array.shape[-rank:], **w))
+    return values, P.FlatIndices.bind(taps, space=input._array.shape[-rank:], **w)
 
 
 def with_indices(rank: int, doc: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -436,10 +436,10 @@ def unpool(
     lead = tuple(input._array.shape[:-rank])
     index = indices.reshape(*lead, -1)
     limit = math.prod(sizes)
-    if index._array.size and (index._array.min() < 0 or index._array.max() >= limit):
+    x = index._array
+    if modes.trace is None and x.size and (x.min() < 0 or x.max() >= limit):
         raise RuntimeError(
-            f"{name}: found an invalid max index: {index._array.max()} (output volumes are of size"
-            f" {sizes})"
+            f"{name}: found an invalid max index: {x.max()} (output volumes are of size {sizes})"
         )
     zero = input.new_zeros((*lead, limit))
     return zero.scatter(-1, index, input.reshape(*lead, -1)).reshape(*lead, *sizes)

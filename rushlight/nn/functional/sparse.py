@@ -8,10 +8,12 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, bump, value_needed, wrap
+from rushlight.core.state import modes, no_grad
+from rushlight.core.tensor import Tensor, constant, value_needed, wrap
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
-from rushlight.ops.embedding import Bags, Embedding
+from rushlight.ops.embedding import BagMaxima, BagOf, Bags, Embedding
+from rushlight.ops.scatter import IndexCopy
+from rushlight.ops.statistics import VectorNorm
 
 __all__ = ["embedding", "embedding_bag", "one_hot"]
 
@@ -25,13 +27,12 @@ def renormalise(weight: Tensor, index: Tensor, max_norm: float, norm_type: float
     """Scale the rows of ``weight`` that are looked up down to ``max_norm``, in place, outside the
     graph.
     """
-    rows = np.unique(index._array)
-    w = weight._array
-    norms = np.linalg.norm(w[rows].astype(np.float64), norm_type, axis=1)
-    big = norms > max_norm
-    if big.any():
-        w[rows[big]] *= (max_norm / (norms[big] + 1e-7)).astype(w.dtype)[:, None]
-    bump(weight)
+    with no_grad():
+        flat = index.reshape(-1)
+        rows = Embedding.bind(weight, flat, padding_idx=None, by_frequency=False)
+        norm = VectorNorm.bind(rows, ord=norm_type, dim=(1,), keepdim=True)
+        scale = T.where(norm > max_norm, max_norm / (norm + 1e-7), 1.0)
+        IndexCopy.update(weight, flat, (rows * scale).to(weight.dtype), dim=0)
 
 
 def check_padding(padding_idx: int | None, rows: int) -> int | None:
@@ -133,10 +134,6 @@ def embedding_bag(
     padding_idx = check_padding(padding_idx, weight._array.shape[0])
     if max_norm is not None:
         renormalise(weight, index, max_norm, norm_type)
-    if padding_idx is not None:
-        kept = wrap(np.flatnonzero(index._array != padding_idx))
-        index, bag = index[kept], bag[kept._array]
-        factors = None if factors is None else factors[kept]
     even_bags = input._array.ndim == 2 and input._array.shape[1] and padding_idx is None
     if even_bags and factors is None and mode != "max" and not tracked(weight):
         total = Bags.bind(weight, index, each=input._array.shape[1])
@@ -146,21 +143,25 @@ def embedding_bag(
     )  # (M, D)
     if factors is not None:
         rows = rows * factors.unsqueeze(1)
+    absent = None if padding_idx is None else (index == padding_idx).unsqueeze(1)  # (M, 1)
     if mode == "max":
-        return bag_maxima(rows, bag, bags)
+        return bag_maxima(rows, bag, absent, bags)
     if even_bags:
         even = rows.reshape(*input._array.shape, -1)
         return even.sum(1) if mode == "sum" else even.mean(1)  # type: ignore[no-any-return]
-    total = rows.new_zeros((bags, weight._array.shape[1])).index_add(0, wrap(bag), rows)
+    if absent is not None:
+        rows = rows.masked_fill(absent, 0)
+    total = rows.new_zeros((bags, weight._array.shape[1])).index_add(0, bag, rows)
     if mode == "sum":
         return total
-    counts = np.maximum(np.bincount(bag, minlength=bags), 1).astype(total._array.dtype)
-    return total / wrap(counts[:, None])
+    one = rows.new_ones((len(bag), 1))
+    one = one if absent is None else one.masked_fill(absent, 0)
+    return total / rows.new_zeros((bags, 1)).index_add(0, bag, one).clamp(min=1)
 
 
 def bags_of(
     input: Tensor, offsets: Tensor | None, factors: Tensor | None, include_last: bool, mode: str
-) -> tuple[Tensor, np.ndarray, int, Tensor | None]:
+) -> tuple[Tensor, Tensor, int, Tensor | None]:
     """Flat indices, the bag of each, how many bags there are, and flat factors."""
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
@@ -184,7 +185,7 @@ def bags_of(
                 " of fixed length sequences."
             )
         b, n = input._array.shape
-        return input.reshape(-1), np.repeat(np.arange(b), n), b, factors
+        return input.reshape(-1), constant(np.repeat(np.arange(b), n)), b, factors
     if input._array.ndim != 1:
         raise ValueError(
             f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input._array.ndim}"
@@ -193,34 +194,17 @@ def bags_of(
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if offsets._array.ndim != 1:
         raise ValueError("offsets has to be a 1D Tensor")
-    starts, total = offsets._array, input._array.size
-    if starts.size and starts[0] != 0:
-        raise RuntimeError(
-            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from"
-            f" position 0. However, got {starts[0]}"
-        )
-    if starts.size and starts[-1] > total:
-        raise RuntimeError(
-            f"offsets[-1] can not be greater than input's length {total} but got offsets[-1] of"
-            f" {starts[-1]}"
-        )
-    ends = starts[1:] if include_last else np.append(starts[1:], total)
-    starts = starts[: len(ends)]
-    return input, np.repeat(np.arange(len(ends)), ends - starts), len(ends), factors
+    bags = offsets._array.size - include_last
+    bag = BagOf.bind(offsets, total=input._array.size, bags=bags)
+    return input, bag, bags, factors
 
 
-def bag_maxima(rows: Tensor, bag: np.ndarray, bags: int) -> Tensor:
+def bag_maxima(rows: Tensor, bag: Tensor, absent: Tensor | None, bags: int) -> Tensor:
     """The greatest of each bag's rows, by column; zeros for an empty bag."""
-    x = rows._array
-    index = np.zeros((bags, x.shape[1]), np.int64)
-    filled = np.bincount(bag, minlength=bags) > 0
-    ends = np.cumsum(np.bincount(bag, minlength=bags))
-    for b in np.flatnonzero(filled):
-        start = ends[b - 1] if b else 0
-        index[b] = x[start : ends[b]].argmax(0) + start
-    if not len(x):
-        return rows.new_zeros((bags, x.shape[1]))
-    return rows.gather(0, wrap(index)).masked_fill(wrap(~filled[:, None]), 0)
+    if not rows._array.size:
+        return rows.new_zeros((bags, rows._array.shape[1]))
+    index = BagMaxima.bind(rows.detach(), bag, absent, bags=bags)
+    return rows.gather(0, index.clamp(min=0)).masked_fill(index < 0, 0)  # type: ignore[no-any-return]
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

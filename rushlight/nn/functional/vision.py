@@ -10,7 +10,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.conv import expanded
 from rushlight.nn.functional.pooling import adaptive_avg_pool
@@ -229,7 +230,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     axes = [line(n, align_corners) for n in size[2:]]
     mesh = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
     base = np.stack([*mesh, np.ones(size[2:])], -1).reshape(-1, rank + 1).astype(theta._array.dtype)
-    return T.matmul(wrap(base).unsqueeze(0), theta.transpose(1, 2)).reshape(
+    return T.matmul(constant(base).unsqueeze(0), theta.transpose(1, 2)).reshape(
         size[0], *size[2:], rank
     )
 
@@ -295,9 +296,7 @@ def grid_sample(
         return bicubic_sample(input, axes, padding_mode, align_corners)
     axes = [outside(a, x[2 + i], padding_mode, align_corners) for i, a in enumerate(axes)]
     if mode == "nearest":
-        values, valid = read(input, [np.rint(a._array).astype(np.int64) for a in axes])
-        inside = valid[:, None].astype(input._array.dtype)
-        return values if valid.all() else values * wrap(inside)  # type: ignore[no-any-return]
+        return weighted(input, [a.round().long() for a in axes], None)
     return linear_sample(input, axes)
 
 
@@ -325,36 +324,36 @@ def reflect(a: Tensor, low: int, high: int) -> Tensor:
     moved = moved * sign
     flips = (moved.detach() / span).floor()
     rest = moved - flips * span
-    even = wrap(np.asarray(flips._array % 2 == 0))
-    return T.where(even, rest + start, span - rest + start)
+    return T.where(flips % 2 == 0, rest + start, span - rest + start)
 
 
-def read(input: Tensor, index: list[Any]) -> tuple[Tensor, Any]:
+def read(input: Tensor, index: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Input (N, C, *space) at integer places (N, *out), and which of these are inside."""
     shape = input._array.shape
     flat: Any = 0
     valid: Any = True
     for a, n in zip(index, shape[2:], strict=True):
         valid = valid & (a >= 0) & (a < n)
-        flat = flat * n + np.minimum(np.maximum(a, 0), n - 1)
+        flat = flat * n + a.clamp(0, n - 1)
     out = flat.shape[1:]
-    values = TakeEach.bind(input.reshape(shape[0], shape[1], -1), places=flat.reshape(shape[0], -1))
-    return values.reshape(shape[0], shape[1], *out), valid
+    values = TakeEach.bind(input.reshape(*shape[:2], -1), flat.reshape(shape[0], -1))
+    return values.reshape(*shape[:2], *out), valid
 
 
-def weighted(input: Tensor, index: list[Any], weight: Any) -> Tensor:
+def weighted(input: Tensor, index: list[Tensor], weight: Tensor | None) -> Tensor:
     """``read`` times a weight (N, *out); zero outside."""
     values, valid = read(input, index)
-    if not valid.all():
-        weight = weight * wrap(valid.astype(input._array.dtype))
-    return values * weight.unsqueeze(1)  # type: ignore[no-any-return]
+    if modes.trace is None and valid._array.all():
+        return values if weight is None else values * weight.unsqueeze(1)
+    inside = valid.to(input.dtype)
+    return values * (inside if weight is None else weight * inside).unsqueeze(1)
 
 
 def linear_sample(input: Tensor, axes: list[Tensor]) -> Tensor:
     """Weighted means of the neighbours of each place."""
-    lows = [np.floor(a._array) for a in axes]
-    shares = [a - wrap(low) for a, low in zip(axes, lows, strict=True)]
-    whole = [low.astype(np.int64) for low in lows]
+    lows = [a.detach().floor() for a in axes]
+    shares = [a - low for a, low in zip(axes, lows, strict=True)]
+    whole = [low.long() for low in lows]
     ends = [(1 - share, share) for share in shares]
     total: Any = None
     for corner in np.ndindex(*(2,) * len(axes)):
@@ -372,15 +371,15 @@ def bicubic_sample(
     input: Tensor, axes: list[Tensor], padding_mode: str, align_corners: bool
 ) -> Tensor:
     """Cubic interpolation over the 4 by 4 neighbours of each place."""
-    lows = [np.floor(a._array) for a in axes]
-    weights = [cubic_weights(a - wrap(low)) for a, low in zip(axes, lows, strict=True)]
+    lows = [a.detach().floor() for a in axes]
+    weights = [cubic_weights(a - low) for a, low in zip(axes, lows, strict=True)]
     total: Any = None
     for taps in np.ndindex(4, 4):
         places = [
-            outside(wrap(low + (t - 1)), n, padding_mode, align_corners)
+            outside(low + (t - 1), n, padding_mode, align_corners)
             for low, t, n in zip(lows, taps, input._array.shape[2:], strict=True)
         ]
-        index = [p._array.astype(np.int64) for p in places]
+        index = [p.long() for p in places]
         part = weighted(input, index, weights[0][taps[0]] * weights[1][taps[1]])
         total = part if total is None else total + part
     return total  # type: ignore[no-any-return]

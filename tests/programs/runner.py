@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
-import importlib.abc
-import importlib.util
 import os
 import re
 import runpy
@@ -23,30 +21,8 @@ import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = {"torch": "rushlight", "torchvision": "rushlight.vision"}
 NUMBER = re.compile(r"[-+]?(?:\d+\.\d*(?:e[-+]?\d+)?|\.\d+|\d+e[-+]?\d+|\d+)")
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
-
-
-class Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds ``torch.x`` as ``rushlight.x`` and ``torchvision.x`` as ``rushlight.vision.x``: the
-    same module objects.
-    """
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname.partition(".")[0] in NAMES:
-            return importlib.util.spec_from_loader(fullname, self)
-        return None
-
-    def create_module(self, spec):
-        top, dot, rest = spec.name.partition(".")
-        module = importlib.import_module(NAMES[top] + dot + rest)
-        self.own = {name: getattr(module, name) for name in ("__spec__", "__loader__")}
-        return module
-
-    def exec_module(self, module):
-        """Undo what the import system wrote into the module."""
-        vars(module).update(self.own)
 
 
 def run(path, output):
@@ -67,7 +43,9 @@ def run(path, output):
 def serve(framework, paths, folder):
     """Run every program in a fork of this process, which has imported the framework."""
     if framework == "rushlight":
-        sys.meta_path.insert(0, Alias())
+        from rushlight import alias
+
+        alias.install()
     import torch
 
     torch.set_num_threads(1)

@@ -1,0 +1,67 @@
+"""Programs run as they are: ``import torch`` gives rushlight."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import sys
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision import transforms
+import rushlight
+import helper
+
+assert torch is rushlight and F is rushlight.nn.functional and helper.torch is torch
+assert nn.Linear is rushlight.nn.Linear and torch.__spec__.name == "rushlight"
+print(__name__, sys.argv[1:], torch.ones(2).tolist())
+"""
+
+
+def run(folder, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", "-m", "rushlight", *arguments]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "program.py").write_text(PROGRAM)
+    (tmp_path / "code" / "helper.py").write_text("import torch\n")
+    return tmp_path
+
+
+def test_a_file(folder):
+    done = run(folder, "code/program.py", "--epochs", "3")
+    assert done.stdout == "__main__ ['--epochs', '3'] [1.0, 1.0]\n", done.stderr
+
+
+def test_a_module(folder):
+    done = run(folder / "code", "-m", "program", "x")
+    assert done.stdout == "__main__ ['x'] [1.0, 1.0]\n", done.stderr
+
+
+def test_what_goes_wrong_is_said(folder):
+    assert "no file 'none.py'" in run(folder, "none.py").stderr
+    done = run(folder)
+    assert done.returncode == 2 and "usage:" in done.stdout
+    (folder / "bad.py").write_text("import torch.nothing\n")
+    assert "No module named 'torch.nothing': rushlight" in run(folder, "bad.py").stderr
+
+
+def test_torch_itself_is_not_replaced_once_it_is_there():
+    import torch
+
+    from rushlight import alias
+
+    finders = list(sys.meta_path)
+    with pytest.raises(ImportError, match="already"):
+        alias.install()
+    assert sys.meta_path == finders and torch.__name__ == "torch"

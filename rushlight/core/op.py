@@ -201,7 +201,8 @@ class Op:
             for t in inputs:
                 if isinstance(t, Tensor):
                     arrays.append(t._array)
-                    tracked = tracked or t._tracked
+                    if t._tracked and not tracked:
+                        tracked = needs_grad(t)
                 else:
                     arrays.append(t)
             out = forward(arrays, params)
@@ -223,8 +224,17 @@ class Op:
         """The function that applies the op in place, to its first input."""
 
         def update(x: Tensor, *others: Any, **params: Any) -> Tensor:
-            return write(self, x, others, params)
+            a = x._array
+            if others or state.busy or not lone(x, a):
+                return write(self, x, others, params)
+            try:
+                store(a, [], params)
+            except ValueError:
+                return write(self, x, others, params)  # raises with the reason
+            written(x)
+            return x
 
+        store = self.store
         return update
 
     def forward(self, arrays: Any, params: dict[str, Any]) -> Any:

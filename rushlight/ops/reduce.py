@@ -31,6 +31,7 @@ def count_of(shape: tuple[int, ...], dim: Any) -> int:
     return math.prod(shape if dim is None else [shape[d] for d in dim])
 
 
+FEW = 2048  # elements among which a search is faster than a reduction
 COLUMN = 128  # terms that may be added one by one
 
 
@@ -62,6 +63,8 @@ class Summing(Reduction, abstract=True):
 
     def forward(self, arrays, params):
         x, dim = arrays[0], params["dim"]
+        if x.size < self.least:
+            return self.eager(np, x, **params)
         if dim is not None and count_of(x.shape, dim) > COLUMN and nearest(x) not in dim:
             return self.eager(np, x, **params)
         return super().forward(arrays, params)
@@ -131,7 +134,7 @@ class Nansum(Reduction):
             return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
         wide = widened(input)
         total = summed(wide, dim, None, None, keepdim)
-        if np.isnan(total).any():
+        if np.count_nonzero(total != total):
             total = summed(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim)
         return narrowed(total, input.dtype)
 
@@ -214,16 +217,32 @@ class Extremum(Reduction, abstract=True):
         return shared_among_equal(g, input, out, dim, keepdim)
 
 
+def largest(x: Any, dim: Any = None, dtype: Any = None, out: Any = None, keep: bool = False) -> Any:
+    """``np.maximum.reduce`` with the same arguments; of all of few elements by a search."""
+    if dim is None and not keep and 0 < x.size < FEW:
+        return np.array(x.item(x.argmax()), x.dtype)
+    return np.maximum.reduce(x, dim, dtype, out, keep)
+
+
+def smallest(
+    x: Any, dim: Any = None, dtype: Any = None, out: Any = None, keep: bool = False
+) -> Any:
+    """``np.minimum.reduce`` with the same arguments; of all of few elements by a search."""
+    if dim is None and not keep and 0 < x.size < FEW:
+        return np.array(x.item(x.argmin()), x.dtype)
+    return np.minimum.reduce(x, dim, dtype, out, keep)
+
+
 class Amax(Extremum):
     """The largest element over ``dim``; NaN if any is. Equal elements share the gradient."""
 
-    reducer = np.maximum.reduce
+    reducer = staticmethod(largest)
 
 
 class Amin(Extremum):
     """The smallest element over ``dim``; NaN if any is. Equal elements share the gradient."""
 
-    reducer = np.minimum.reduce
+    reducer = staticmethod(smallest)
 
 
 class Max(Amax):
@@ -246,9 +265,10 @@ class Aminmax(Op):
     outputs = ("min", "max")
 
     def eager(self, xp, input, *, dim, keepdim):
-        return Amin.instance.eager(xp, input, dim=dim, keepdim=keepdim), Amax.instance.eager(
-            xp, input, dim=dim, keepdim=keepdim
-        )
+        no_complex("aminmax", input.dtype)
+        wide = widened(input)
+        low, high = [f(wide, dim, None, None, keepdim) for f in (smallest, largest)]
+        return narrowed(low, input.dtype), narrowed(high, input.dtype)
 
     def grad(self, g, input, min, max, dim, keepdim):
         low = shared_among_equal(g[0], input, min, dim, keepdim)

@@ -27,9 +27,8 @@ def accumulate(ufunc: Any, input: Any, dim: int) -> Any:
     d = input.dtype
     if d not in dtypes.DIFFERENTIABLE:
         return packed(ufunc.accumulate(input, dim, np.int64))
-    wide = packed(input.astype(np.complex128 if d in dtypes.COMPLEX_TYPES else np.float64))
-    ufunc.accumulate(wide, dim, None, wide)
-    return wide.astype(d, copy=False)
+    wide = np.complex128 if d in dtypes.COMPLEX_TYPES else np.float64
+    return ufunc.accumulate(packed(input), dim, wide).astype(d, copy=False)
 
 
 def running_sum(x: Any, dim: int) -> Any:

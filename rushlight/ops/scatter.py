@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.native import widened
-from rushlight.core.op import Elementwise, Op, broadcast_error
+from rushlight.core.op import NUMBERS, Elementwise, Op, broadcast_error
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.copy import cast_array
@@ -309,9 +309,15 @@ class MaskedFill(Elementwise):
         return MaskedFill.bind(g, mask, value=0)
 
 
+ORDINARY = 1e38  # numbers up to here fit into all floats
+
+
 def filler(x: Any, value: Any) -> Any:
     """A number as an array of x's dtype, truncated to it; one that is out of its range raises."""
-    if not fits(value, x.dtype):
+    d = x.dtype
+    if d in dtypes.FLOATS and value.__class__ in NUMBERS and -ORDINARY < value < ORDINARY:
+        return np.array(value, d)
+    if not fits(value, d):
         raise DTypeError(
             f"value cannot be converted to type {dtypes.of[x.dtype].name} without overflow: it "
             f"is {value!r}."

@@ -13,7 +13,7 @@ from rushlight.core.op import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
 from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, narrowed, remaining
-from rushlight.ops.sums import summed
+from rushlight.ops.sums import number, ones, summed
 
 
 class Variance(Summing, abstract=True):
@@ -34,6 +34,8 @@ class Variance(Summing, abstract=True):
         wide = widened(input)
         n = count_of(input.shape, dim)
         if wide.dtype is dtypes.float32 and wide.size < 2048:  # exact enough to need no more
+            if dim == (wide.ndim - 1,) and not keepdim and n > correction:
+                return of_rows(wide, n, correction)
             off = wide.astype(np.float64)
             off -= np.add.reduce(off, dim, None, None, True) / n
             off *= off
@@ -50,6 +52,19 @@ class Variance(Summing, abstract=True):
             square = np.multiply(off, off, off)
         total = summed(square, dim, None, None, keepdim) - rest
         return np.maximum(total, 0) / max(n - correction, 0)
+
+
+def of_rows(x: Any, n: int, correction: float) -> Any:
+    """The variance of each row of n elements, in float64."""
+    d = dtypes.float64
+    off, one = x.astype(d), ones(n, d)
+    mean = np.asarray(off.dot(one))
+    mean /= number(n, d)
+    off -= mean[..., None]
+    off *= off
+    out = np.asarray(off.dot(one))
+    out /= number(n - correction, d)
+    return out
 
 
 class Var(Variance):

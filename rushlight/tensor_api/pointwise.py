@@ -131,6 +131,10 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
     """``input + sign * alpha * other`` for an alpha that is not 1; ``apply`` is AddScaled's bind or
     update.
     """
+    if alpha.__class__ is float and isinstance(input, Tensor) and isinstance(other, Tensor):
+        d = input._array.dtype
+        if d in dtypes.FLOATS and other._array.dtype is d:
+            return apply(input, other, alpha=sign * alpha)
     if isinstance(alpha, Tensor) and alpha._array.size == 1:
         alpha = alpha.item()
     if not isinstance(alpha, (int, float, complex)):

@@ -219,7 +219,13 @@ def aminmax(
 
 
 def _with_index(
-    name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any, **params: Any
+    name: str,
+    op: Any,
+    input: Tensor,
+    dim: Any,
+    keepdim: bool = False,
+    out: Any = None,
+    **params: Any,
 ) -> Any:
     """An op that picks one element along a dim; a 0-dim tensor counts as one row."""
     d = wrap_dim(dim, input._array.ndim)
@@ -277,6 +283,8 @@ def max(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """
     if not args and not kwargs and isinstance(input, Tensor) and input._array.size:
         return R.Max.bind(input)
+    if args and not kwargs and args[0].__class__ is int and isinstance(input, Tensor):
+        return _with_index("max", O.MaxDim, input, *args)
     return _max_or_min("max", R.Max, O.MaxDim, Maximum, (input, *args), kwargs)
 
 
@@ -288,6 +296,8 @@ def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """
     if not args and not kwargs and isinstance(input, Tensor) and input._array.size:
         return R.Min.bind(input)
+    if args and not kwargs and args[0].__class__ is int and isinstance(input, Tensor):
+        return _with_index("min", O.MinDim, input, *args)
     return _max_or_min("min", R.Min, O.MinDim, Minimum, (input, *args), kwargs)
 
 

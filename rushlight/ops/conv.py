@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import LEAST
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.matmul import same_dtype
+from rushlight.ops.windows import windows_of
 
 CHUNK = 1 << 17  # elements of columns made at a time: what the second-level cache holds
 
@@ -87,6 +89,7 @@ class Geometry:
             and self.kernel[0] > 1
             and self.inner * self.taps // self.kernel[0] >= 16
         )
+        self.few = windows_of(shape, self.out, self.kernel, stride, padding, dilation)
         self.plan()
 
     def plan(self) -> None:
@@ -189,6 +192,12 @@ def forward(
 ) -> Any:
     """The convolution of arrays."""
     s = geometry(x.shape, w.shape, stride, padding, dilation, groups)
+    if s.few is not None and not s.pointwise:
+        columns = s.few.taken(x, 0).reshape(s.n, groups, s.inner * s.taps, s.places)
+        out = np.matmul(w.reshape(groups, s.outer, s.inner * s.taps), columns)
+        if bias is not None:
+            out += bias.reshape(groups, s.outer, 1)
+        return out.reshape(s.n, groups * s.outer, *s.out)
     out = np.empty((s.n, groups, s.outer, s.places), x.dtype)
     if s.depthwise:
         depthwise(s, x, w, out)
@@ -272,6 +281,10 @@ def to_input(
     g = np.ascontiguousarray(g).reshape(s.n, groups, s.outer, s.places)
     if s.pointwise:
         return np.matmul(w.reshape(groups, s.outer, s.inner).swapaxes(1, 2), g).reshape(shape)
+    if s.few is not None and g.dtype in dtypes.FLOATS:
+        weights = w.reshape(groups, s.outer, s.inner * s.taps).swapaxes(1, 2)
+        columns = np.matmul(weights, g)
+        return s.few.added(columns.reshape(s.n, groups * s.inner, s.taps, s.places), s.few.where)
     out = np.zeros((s.n, groups * s.inner, *s.size), g.dtype)
     if s.depthwise:
         depthwise_input(s, g, w, out)
@@ -315,6 +328,10 @@ def to_weight(
     shape = (g.shape[1], x.shape[1] // groups, *kernel)
     s = geometry(x.shape, shape, stride, padding, dilation, groups, g.shape[2:])
     g = np.ascontiguousarray(g).reshape(s.n, groups, s.outer, s.places)
+    if s.few is not None and not s.pointwise:
+        columns = s.few.taken(x, 0).reshape(s.n, groups, s.inner * s.taps, s.places)
+        products = np.matmul(g, columns.swapaxes(2, 3))
+        return (products[0] if s.n == 1 else np.add.reduce(products, 0)).reshape(shape)
     if s.depthwise:
         return depthwise_weight(s, x, g).reshape(shape)
     if s.pointwise:
@@ -374,6 +391,12 @@ class Conv(Op):
             same_dtype("conv", input, bias)
         s = geometry(input.shape, weight.shape, stride, padding, dilation, groups)
         return np.empty((s.n, groups * s.outer, *s.out), input.dtype)
+
+    def forward(self, arrays, params):
+        x, w = arrays[:2]
+        if x.size < LEAST and w.size == w.shape[0] * w.shape[1]:  # a product alone
+            return self.eager(np, *arrays, **params)
+        return super().forward(arrays, params)
 
     def grad_input(self, g, weight, input_spec, params):
         return ConvInput.bind(g, conj(weight), None, space=input_spec[0][2:], **params)

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight.core.op import Op
 from rushlight.ops.conv import in_float32
 from rushlight.ops.pool import inside, padded, tap_slices
+from rushlight.ops.windows import windows_of
 
 
 def window_counts(
@@ -32,7 +34,12 @@ class Unfold(Op):
 
     def eager(self, xp, input, *, kernel, stride, padding, dilation):
         out = window_counts(input.shape[2:], kernel, stride, padding, dilation)
-        x = padded(input, [(p, p) for p in padding], 0)
+        pairs = tuple([(p, p) for p in padding])
+        few = windows_of(input.shape, out, kernel, stride, pairs, dilation)
+        if few is not None:
+            n, c = input.shape[:2]
+            return few.taken(input, 0).reshape(n, c * math.prod(kernel), math.prod(out))
+        x = padded(input, pairs, 0)
         columns: Any = np.empty((*x.shape[:2], math.prod(kernel), *out), x.dtype)
         for i, tap in enumerate(itertools.product(*map(range, kernel))):
             where: Any = [tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)]
@@ -60,8 +67,11 @@ def fold(columns: Any, space: Any, kernel: Any, stride: Any, padding: Any, dilat
     taps = math.prod(kernel)
     out = window_counts(space, kernel, stride, padding, dilation)
     n, c = columns.shape[0], columns.shape[1] // taps
+    pairs = tuple([(p, p) for p in padding])
+    few = windows_of((n, c, *space), out, kernel, stride, pairs, dilation)
+    if few is not None and columns.dtype in dtypes.FLOATS:
+        return few.added(columns.reshape(n, c, taps, -1), few.where)
     columns = columns.reshape(n, c, taps, *out)
-    pairs = [(p, p) for p in padding]
     x = np.zeros((n, c, *[m + 2 * p for m, p in zip(space, padding, strict=True)]), columns.dtype)
     for i, tap in enumerate(itertools.product(*map(range, kernel))):
         where: Any = [tap_slices(*a) for a in zip(tap, out, stride, dilation, strict=True)]

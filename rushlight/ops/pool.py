@@ -17,9 +17,10 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.native import widened
-from rushlight.core.op import Op, packed
+from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.ops.conv import in_float32
+from rushlight.ops.windows import FEW, places, windows_of
 
 
 def lowest(d: np.dtype) -> Any:
@@ -63,8 +64,13 @@ def max_windows(
     """Maxima of windows, and which tap they are (numbered in row-major order), or None unless
     ``coded``.
     """
+    few = windows_of(x.shape, out, kernel, stride, padding, dilation)
+    if few is not None:
+        found = few_maxima(few.taken(x, lowest(x.dtype)), few.shape, coded)
+        if found is not None:
+            return found
     v = padded(x, padding, lowest(x.dtype))
-    kind: Any = np.uint8 if math.prod(kernel) <= 256 else np.int32
+    kind: Any = tap_type(math.prod(kernel))
     codes, unit = None, 1
     for dim in range(-1, -len(kernel) - 1, -1):
         k, n, s, d = kernel[dim], out[dim], stride[dim], dilation[dim]
@@ -89,10 +95,46 @@ def max_windows(
     return np.array(v, order="C", copy=True if v is x or v.base is not None else None), codes
 
 
+def few_maxima(taken: Any, shape: Any, coded: bool) -> Any:
+    """``max_windows`` of few elements; None if NaN is among them, which is its window's maximum."""
+    values = np.maximum.reduce(taken, -2)
+    if values.size and not values.item(values.argmax()) < math.inf:
+        return None
+    if not coded:
+        return values.reshape(shape), None
+    codes = taken.argmax(-2).astype(tap_type(taken.shape[-2]))
+    return values.reshape(shape), codes.reshape(shape)
+
+
+def tap_type(taps: int) -> Any:
+    """What so many taps are numbered in."""
+    return np.uint8 if taps <= 256 else np.int32
+
+
+@functools.lru_cache(maxsize=64)
+def table_of_places(
+    space: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The places of each tap, in all windows, in the flattened unpadded dims, as a vector; and the
+    windows' numbers.
+    """
+    shift, step = 0, 1
+    for n, (a, _) in zip(space[::-1], padding[::-1], strict=True):
+        shift, step = shift + a * step, step * n
+    table = places(space, out, kernel, stride, dilation) - shift
+    return table.reshape(-1), np.arange(table.shape[1])
+
+
 class FlatIndices(Op):
     """Places of the maxima in the flattened unpadded dims ``space``, from their taps."""
 
     def eager(self, xp, taps, *, space, kernel, stride, padding, dilation):
+        if taps.size <= FEW:
+            out = taps.shape[taps.ndim - len(kernel) :]
+            table, number = table_of_places(space, out, kernel, stride, padding, dilation)
+            at = taps.reshape(-1, number.size) * np.int64(number.size)
+            at += number
+            return table.take(at).reshape(taps.shape)
         index = np.zeros(taps.shape, np.int64)
         rest = taps.astype(np.int64)
         unit = 1
@@ -147,6 +189,11 @@ class MaxPoolSpread(Op):
 
     def eager(self, xp, g, taps, *, space, out, kernel, stride, padding, dilation):
         rank = len(kernel)
+        few = windows_of(space, out, kernel, stride, padding, dilation)
+        if few is not None and g.dtype in dtypes.FLOATS:
+            rows = few.where.reshape(-1)
+            number = np.arange(few.where.shape[1]).reshape(out)
+            return few.added(g, rows.take(taps * np.int64(number.size) + number))
         size = [n + a + b for n, (a, b) in zip(space[-rank:], padding, strict=True)]
         disjoint = all(
             s >= (k - 1) * d + 1 and d == 1
@@ -197,16 +244,15 @@ class MaxPoolPick(Op):
         return None
 
 
+ONES = [(1,) * rank for rank in range(4)]
+
+
 def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:
     """Sums of windows."""
+    few = windows_of(x.shape, out, kernel, stride, padding, ONES[len(kernel)])
+    if few is not None:
+        return np.add.reduce(few.taken(x, 0), -2).reshape(few.shape)
     v = padded(x, padding, 0)
-    if v.size < 4096 and all(k == s for k, s in zip(kernel, stride, strict=True)):
-        whole = tuple([o * k for o, k in zip(out, kernel, strict=True)])
-        if v.shape[-len(kernel) :] == whole:
-            lead = v.ndim - len(kernel)
-            pairs = [n for pair in zip(out, kernel, strict=True) for n in pair]
-            dims = tuple(range(lead + 1, lead + len(pairs), 2))
-            return packed(np.add.reduce(v.reshape(*v.shape[:lead], *pairs), dims))
     for dim in range(-1, -len(kernel) - 1, -1):
         parts = [along(dim, tap_slices(t, out[dim], stride[dim], 1)) for t in range(kernel[dim])]
         total = v[parts[0]]
@@ -389,12 +435,45 @@ def bin_edges(n: int, out: int) -> list[tuple[int, int]]:
 
 
 @functools.lru_cache(maxsize=64)
+def bins_of(space: Any, out: Any) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """``bin_edges`` for each dim."""
+    return tuple([tuple(bin_edges(n, o)) for n, o in zip(space, out, strict=True)])
+
+
+@functools.lru_cache(maxsize=64)
 def bin_means(n: int, out: int) -> np.ndarray:
     """Matrix (n, out) that averages each bin."""
     m = np.zeros((n, out))
     for j, (a, b) in enumerate(bin_edges(n, out)):
         m[a:b, j] = 1 / (b - a)
     return m
+
+
+@functools.lru_cache(maxsize=64)
+def bin_places(space: Any, bins: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The places of bins in flattened dims, (taps, bins), where bins of fewer elements repeat
+    their last; and the bins' numbers.
+    """
+    found = np.zeros((1, 1), np.int64)
+    for n, parts in zip(space, bins, strict=True):
+        most = max([b - a for a, b in parts])
+        along_dim = np.array([[min(a + i, b - 1) for a, b in parts] for i in range(most)])
+        grid = found[:, None, :, None] * n + along_dim[None, :, None, :]
+        found = grid.reshape(len(found) * most, found.shape[1] * len(parts))
+    return found, np.arange(found.shape[1])
+
+
+def few_bin_maxima(x: Any, bins: Any) -> tuple[Any, Any]:
+    """``BinMax`` of few elements."""
+    lead, space = x.shape[: -len(bins)], x.shape[-len(bins) :]
+    where, number = bin_places(space, bins)
+    planes = x.reshape(*lead, -1)
+    at = planes.take(where, -1).argmax(-2)
+    at *= number.size
+    at += number
+    index = where.take(at)
+    shape = (*lead, *[len(parts) for parts in bins])
+    return np.take_along_axis(planes, index, -1).reshape(shape), index.reshape(shape)
 
 
 class BinMax(Op):
@@ -409,6 +488,9 @@ class BinMax(Op):
     def eager(self, xp, input, *, bins):
         d = input.dtype
         v = widened(input)
+        if input.size <= FEW:
+            values, index = few_bin_maxima(v, bins)
+            return values.astype(d, copy=False), index
         index, unit = None, 1
         for dim in range(-1, -len(bins) - 1, -1):
             values, places = [], []

@@ -315,7 +315,7 @@ ORDINARY = 1e38  # numbers up to here fit into all floats
 def filler(x: Any, value: Any) -> Any:
     """A number as an array of x's dtype, truncated to it; one that is out of its range raises."""
     d = x.dtype
-    if d in dtypes.FLOATS and value.__class__ in NUMBERS and -ORDINARY < value < ORDINARY:
+    if d in dtypes.FLOATS and value.__class__ in NUMBERS and -ORDINARY < value < ORDINARY:  # type: ignore[operator]
         return np.array(value, d)
     if not fits(value, d):
         raise DTypeError(

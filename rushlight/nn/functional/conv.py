@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from rushlight import dtypes
@@ -31,27 +33,22 @@ def expanded(value: Any, rank: int, name: str, function: str) -> tuple[int, ...]
     return sizes
 
 
-def check(
-    function: str,
-    rank: int,
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    groups: int,
-    transposed: bool,
-) -> bool:
-    """Refuse shapes that do not go together; whether the input has a batch dim."""
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: what a function of shapes and options returns is kept; lists count as tuples."""
+    cached = functools.lru_cache(maxsize=256, typed=True)(function)
+
+    def call(*args: Any) -> Any:
+        try:
+            return cached(*args)
+        except TypeError:  # a list is no key
+            return cached(*[tuple(a) if a.__class__ is list else a for a in args])
+
+    return call
+
+
+def check_dtypes(function: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Refuse tensors of several dtypes."""
     x, w = input._array, weight._array
-    if w.ndim != rank + 2:
-        raise ShapeError(
-            f"{function}: expected a {rank + 2}-dim weight, (out, in / groups) and {rank} kernel"
-            f" sizes, but it has shape {w.shape}."
-        )
-    if x.ndim not in (rank + 1, rank + 2):
-        raise ShapeError(
-            f"{function}: Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to"
-            f" {function}, but got input of size: {list(x.shape)}"
-        )
     dtypes_agree = x.dtype is w.dtype and (bias is None or bias._array.dtype is x.dtype)
     if not dtypes_agree and modes.autocast is None:
         names = [dtypes.of[a.dtype].name for a in (x, w) if a is not None]
@@ -61,32 +58,48 @@ def check(
             f" bias's{'' if bias is None else ' (' + dtypes.of[bias._array.dtype].name + ')'} too;"
             " convert one with .to()."
         )
+
+
+def check(
+    function: str, rank: int, x: Any, w: Any, bias: Any, groups: int, transposed: bool
+) -> bool:
+    """Refuse shapes that do not go together; whether the input has a batch dim."""
+    if len(w) != rank + 2:
+        raise ShapeError(
+            f"{function}: expected a {rank + 2}-dim weight, (out, in / groups) and {rank} kernel"
+            f" sizes, but it has shape {w}."
+        )
+    if len(x) not in (rank + 1, rank + 2):
+        raise ShapeError(
+            f"{function}: Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to"
+            f" {function}, but got input of size: {list(x)}"
+        )
     if groups <= 0:
         raise ShapeError(f"{function}: non-positive groups is not supported, but groups={groups}.")
-    channels = x.shape[-rank - 1]
-    expected = w.shape[0] if transposed else w.shape[1] * groups
+    channels = x[-rank - 1]
+    expected = w[0] if transposed else w[1] * groups
     if channels != expected:
         raise ShapeError(
-            f"{function}: Given groups={groups}, weight of size {list(w.shape)}, expected"
-            f" input{list(x.shape)} to have {expected} channels, but got {channels} channels"
+            f"{function}: Given groups={groups}, weight of size {list(w)}, expected"
+            f" input{list(x)} to have {expected} channels, but got {channels} channels"
             " instead."
         )
-    if w.shape[0] % groups or w.shape[0] < groups:
+    if w[0] % groups or w[0] < groups:
         raise ShapeError(
             f"{function}: Given groups={groups}, expected weight to be divisible by {groups} at"
-            f" dimension 0, but got weight of size {list(w.shape)} instead."
+            f" dimension 0, but got weight of size {list(w)} instead."
         )
-    out = w.shape[1] * groups if transposed else w.shape[0]
-    if bias is not None and bias._array.shape != (out,):
+    out = w[1] * groups if transposed else w[0]
+    if bias is not None and bias != (out,):
         raise ShapeError(
-            f"{function}: Given weight of size {list(w.shape)}, expected bias to be 1-dimensional"
-            f" with {out} elements, but got bias of size {list(bias._array.shape)} instead."
+            f"{function}: Given weight of size {list(w)}, expected bias to be 1-dimensional"
+            f" with {out} elements, but got bias of size {list(bias)} instead."
         )
-    return x.ndim == rank + 2
+    return len(x) == rank + 2
 
 
 def pads(
-    padding: Any, rank: int, weight: Tensor, stride: Any, dilation: Any, function: str
+    padding: Any, rank: int, weight: Any, stride: Any, dilation: Any, function: str
 ) -> tuple[tuple[int, int], ...]:
     """(before, after) for each dim, from sizes, "valid" or "same"."""
     if isinstance(padding, str):
@@ -101,7 +114,7 @@ def pads(
                 f"{function}: padding='same' is not supported for strided convolutions, but stride"
                 f" is {stride}."
             )
-        totals = [d * (k - 1) for d, k in zip(dilation, weight._array.shape[2:], strict=True)]
+        totals = [d * (k - 1) for d, k in zip(dilation, weight[2:], strict=True)]
         return tuple([(t // 2, t - t // 2) for t in totals])
     sizes = expanded(padding, rank, "padding", function)
     if min(sizes) < 0:
@@ -122,8 +135,28 @@ def convolve(
     groups: int,
 ) -> Tensor:
     """A convolution over ``rank`` dims."""
+    shapes = input._array.shape, weight._array.shape, None if bias is None else bias._array.shape
+    batched, options = conv_options(rank, *shapes, stride, padding, dilation, groups)
+    check_dtypes(f"conv{rank}d", input, weight, bias)
+    x = input if batched else input.unsqueeze(0)
+    out = Conv.bind(x, weight, bias, **options)
+    return out if batched else out.squeeze(0)
+
+
+@remembered
+def conv_options(
+    rank: int,
+    shape: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> tuple[bool, dict[str, Any]]:
+    """Whether an input of this shape has a batch dim, and the options of ``Conv``."""
     name = f"conv{rank}d"
-    batched = check(name, rank, input, weight, bias, groups, False)
+    batched = check(name, rank, shape, weight, bias, groups, False)
     stride, dilation = (
         expanded(stride, rank, "stride", name),
         expanded(dilation, rank, "dilation", name),
@@ -133,20 +166,15 @@ def convolve(
     if min(dilation) < 1:
         raise RuntimeError(f"{name}: dilation should be greater than zero, but is {dilation}.")
     around = pads(padding, rank, weight, stride, dilation, name)
-    for n, (a, b), k, d in zip(
-        input._array.shape[-rank:], around, weight._array.shape[2:], dilation, strict=True
-    ):
+    for n, (a, b), k, d in zip(shape[-rank:], around, weight[2:], dilation, strict=True):
         if n + a + b < d * (k - 1) + 1:
             raise ShapeError(
                 f"{name}: Calculated padded input size per channel: ({n + a + b}). Kernel size:"
                 f" ({d * (k - 1) + 1}). Kernel size can't be greater than actual input size; pad"
                 " the input, or use a smaller kernel."
             )
-    x = input if batched else input.unsqueeze(0)
-    out = Conv.bind(
-        x, weight, bias, stride=stride, padding=around, dilation=dilation, groups=groups
-    )
-    return out if batched else out.squeeze(0)
+    options = {"stride": stride, "padding": around, "dilation": dilation, "groups": groups}
+    return batched, options
 
 
 def conv1d(
@@ -227,8 +255,31 @@ def transposed(
     dilation: Any,
 ) -> Tensor:
     """A transposed convolution over ``rank`` dims."""
+    shapes = input._array.shape, weight._array.shape, None if bias is None else bias._array.shape
+    batched, options = transposed_options(
+        rank, *shapes, stride, padding, output_padding, groups, dilation
+    )
+    check_dtypes(f"conv_transpose{rank}d", input, weight, bias)
+    x = input if batched else input.unsqueeze(0)
+    out = ConvInput.bind(x, weight, bias, **options)
+    return out if batched else out.squeeze(0)  # type: ignore[no-any-return]
+
+
+@remembered
+def transposed_options(
+    rank: int,
+    shape: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+) -> tuple[bool, dict[str, Any]]:
+    """Whether an input of this shape has a batch dim, and the options of ``ConvInput``."""
     name = f"conv_transpose{rank}d"
-    batched = check(name, rank, input, weight, bias, groups, True)
+    batched = check(name, rank, shape, weight, bias, groups, True)
     stride, dilation = (
         expanded(stride, rank, "stride", name),
         expanded(dilation, rank, "dilation", name),
@@ -252,11 +303,11 @@ def transposed(
         [
             (n - 1) * s - 2 * p + d * (k - 1) + e + 1
             for n, s, p, d, k, e in zip(
-                input._array.shape[-rank:],
+                shape[-rank:],
                 stride,
                 padding,
                 dilation,
-                weight._array.shape[2:],
+                weight[2:],
                 extra,
                 strict=True,
             )
@@ -267,19 +318,13 @@ def transposed(
             f"{name}: the calculated output size {space} is too small; use less padding or a larger"
             " kernel."
         )
-    x = input if batched else input.unsqueeze(0)
-    around = tuple([(p, p) for p in padding])
-    out = ConvInput.bind(
-        x,
-        weight,
-        bias,
-        space=space,
-        stride=stride,
-        padding=around,
-        dilation=dilation,
-        groups=groups,
-    )
-    return out if batched else out.squeeze(0)  # type: ignore[no-any-return]
+    return batched, {
+        "space": space,
+        "stride": stride,
+        "padding": tuple([(p, p) for p in padding]),
+        "dilation": dilation,
+        "groups": groups,
+    }
 
 
 def conv_transpose1d(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.activation import stored
-from rushlight.nn.functional.conv import expanded
+from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
 from rushlight.tensor_api.casting import in_float32
 
@@ -30,7 +29,7 @@ __all__ = [
 
 def check_dims(name: str, input: Tensor, rank: int) -> None:
     """The input has ``rank`` dims to pool, channels, and perhaps samples."""
-    n, shape = input._array.ndim, tuple(input._array.shape)
+    n, shape = input._array.ndim, input._array.shape
     if n not in (rank + 1, rank + 2):
         raise ShapeError(
             f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor expected for input,"
@@ -55,12 +54,12 @@ def windows(
 ) -> dict[str, Any]:
     """The geometry that the pooling ops take."""
     check_dims(name, input, rank)
-    given = kernel_size, stride, padding, dilation
-    hashable = [tuple(v) if v.__class__ is list else v for v in given]
-    return dict(geometry(name, input._array.shape, rank, *hashable, ceil_mode))
+    shape = input._array.shape
+    found = geometry(name, shape, rank, kernel_size, stride, padding, dilation, ceil_mode)
+    return found.copy()
 
 
-@functools.lru_cache(maxsize=128, typed=True)
+@remembered
 def geometry(
     name: str,
     shape: tuple[int, ...],
@@ -348,9 +347,7 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
     def indexed(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         out = target_sizes(f"adaptive_max_pool{rank}d", input, rank, output_size)
-        bins = tuple(
-            [tuple(P.bin_edges(n, o)) for n, o in zip(input._array.shape[-rank:], out, strict=True)]
-        )
+        bins = P.bins_of(input._array.shape[-rank:], out)
         if 0 in out:
             shape = (*input._array.shape[:-rank], *out)
             return input.new_zeros(shape), T.zeros(shape, dtype=T.arange(0).dtype)

@@ -95,7 +95,7 @@ globals().update(_dtypes.by_name)
 globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASES.items()})
 
 # the first large array loads it
-_native.provide(lambda: importlib.import_module("rushlight.compiler.eager").finder())
+_native.provide(lambda: importlib.import_module("rushlight.compiler.eager").offers())
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 

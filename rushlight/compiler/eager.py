@@ -37,9 +37,9 @@ _table: dict[Any, Any] = {}
 _variants: dict[Any, int] = {}
 
 
-def finder() -> Any:
-    """``find``, where native code can be made."""
-    return find if pipeline.has_llvm() else None
+def offers() -> Any:
+    """``find`` and ``loop``, where native code can be made."""
+    return (find, loop) if pipeline.has_llvm() else None
 
 
 def find(op: Op, arrays: Any, params: dict[str, Any], out: Any = None) -> Any:
@@ -321,3 +321,60 @@ def argument(graph: Graph, shape: tuple[int, ...], d: Any) -> Value:
     value = graph.value(shape, d)
     graph.inputs.append(Input(value, "argument", len(graph.inputs)))
     return value
+
+
+# Loops that are no ops
+
+_loops: dict[Any, Any] = {}
+
+
+def loop(name: str, *operands: Any) -> Any:
+    """Run a loop of backends/llvm/serial.py.
+
+    "normals" (engine, n): n standard normal values, None where n is no multiple of a unit.
+    "shuffle" (words, order): swaps elements of ``order``, as the words say.
+    "sum", "product", "max", "min" (x, dim): running values of floats; with the places of extremes.
+    """
+    if name == "normals":
+        return normals(*operands)
+    if name == "shuffle":
+        words, order = operands
+        run_loop(name, None, (words, order), len(words))
+        return order
+    return scan(name, *operands)
+
+
+def run_loop(name: str, d: Any, arrays: tuple[Any, ...], units: int) -> None:
+    """Run a loop over units, on arrays without gaps."""
+    from rushlight.compiler.backends.llvm.calls import Serial
+
+    entry = _loops.get((name, d)) or _loops.setdefault((name, d), Serial(name, d))
+    entry([address(a) for a in arrays], units)
+
+
+def normals(engine: Any, n: int) -> Any:
+    """Standard normal values, drawn from an engine."""
+    from rushlight.compiler.backends.llvm.serial import NORMALS
+
+    if n % NORMALS:
+        return None
+    out = np.empty(n, np.float32)
+    engine.lend()
+    try:
+        run_loop("normals", None, (engine.desk, out), n // NORMALS)
+    finally:
+        engine.take_back()
+    return out
+
+
+def scan(name: str, x: ndarray[Any, Any], dim: int) -> Any:
+    """Running values along a dim, and the places of extremes."""
+    if x.dtype not in FLOATS:
+        return None
+    x = np.ascontiguousarray(x)
+    n, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
+    out = np.empty(x.shape, x.dtype)
+    extreme = name in ("max", "min")
+    third = np.empty(x.shape, np.int64) if extreme else np.empty(inner, np.float64)
+    run_loop(name, x.dtype, (x, out, third, np.array([n, inner])), x.size // (n * inner))
+    return (out, third) if extreme else out

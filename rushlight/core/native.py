@@ -21,16 +21,18 @@ from rushlight import dtypes
 
 LEAST = 8192  # elements: with fewer, finding and calling a kernel costs more than it saves
 Finder = Callable[..., Any]  # (op, arrays, params), or with the array to write to as fourth
+Loops = Callable[..., Any]  # (name, arrays ...)
 
 
 class Kernels:
-    """``find``, whether it is asked, and ``cast``: the op that converts to another dtype, which
-    ``ops`` provides.
+    """``find``, whether it is asked, ``loop``, which runs a loop that is no op, and ``cast``: the
+    op that converts to another dtype, which ``ops`` provides.
     """
 
-    __slots__ = ("find", "on", "cast")
+    __slots__ = ("find", "loop", "on", "cast")
 
     find: Finder
+    loop: Loops
     cast: Any
 
     def __init__(self) -> None:
@@ -40,18 +42,22 @@ class Kernels:
 kernels = Kernels()
 
 
-def provide(load: Callable[[], Finder | None]) -> None:
-    """Let ``load()`` give the finder, when the first op asks; None: there are no kernels here."""
+def provide(load: Callable[[], tuple[Finder, Loops] | None]) -> None:
+    """Let ``load()`` give ``find`` and ``loop``, when the first op asks; None: there are no kernels
+    here.
+    """
 
-    def first(*call: Any) -> Any:
+    def loaded() -> bool:
         found = load()
         if found is None:
             kernels.on = False
-            return None
-        kernels.find = found
-        return found(*call)
+            return False
+        kernels.find, kernels.loop = found
+        return True
 
-    kernels.find, kernels.on = first, True
+    kernels.find = lambda *call: kernels.find(*call) if loaded() else None
+    kernels.loop = lambda *call: kernels.loop(*call) if loaded() else None
+    kernels.on = True
 
 
 EXCHANGED = dtypes.HALVES | {dtypes.float32}  # what kernels convert to each other

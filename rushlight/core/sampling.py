@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rushlight import dtypes
 from rushlight.core import vector_math
 from rushlight.core.mt19937 import Engine
+from rushlight.core.native import LEAST, kernels
 
 Array = NDArray[Any]
 
@@ -144,7 +145,9 @@ def integers(engine: Engine, count: int, dtype: Any, low: int, high: int) -> Arr
         )
 
     def draw(n: int) -> Array:
-        values = (engine.words(n) % np.uint32(width)).astype(np.int64)
+        words = engine.words(n)  # NumPy divides by one number fast, but takes remainders slowly
+        words = words - words // np.uint32(width) * np.uint32(width)
+        values = words.astype(np.int64)
         if low:
             values += low
         return values
@@ -185,6 +188,10 @@ def permutation(engine: Engine, count: int) -> Array:
         return np.arange(count)
     wide = count >= (2**32 - 1) // 20
     draws: Array = engine.longs(count - 1) if wide else engine.words(count - 1)
+    if count > LEAST and kernels.on and not wide:
+        order: Array | None = kernels.loop("shuffle", draws, np.arange(count))
+        if order is not None:
+            return order
     remaining = np.arange(count, 1, -1, dtype=draws.dtype)
     targets = (draws % remaining).astype(np.int64)
     targets += np.arange(count - 1)
@@ -272,12 +279,12 @@ def normal_blocks(engine: Engine, count: int, dtype: Any, mean: float, std: floa
     when blocks do not fit.
     """
     double = dtype is dtypes.float64
-    source, blocks = (engine.doubles, _blocks_64) if double else (engine.floats, _blocks_32)
+    source = engine.doubles if double else engine.floats
     work = dtypes.float64 if double else dtypes.float32
     standard = mean == 0 and std == 1
 
     def draw(n: int) -> Array:
-        values = blocks(source(n))
+        values = _blocks_64(source(n)) if double else standard_32(engine, n)
         return rounded(values if standard else fused(values, std, mean, work), dtype)
 
     whole = count - count % 16
@@ -290,6 +297,15 @@ def normal_blocks(engine: Engine, count: int, dtype: Any, mean: float, std: floa
         source(count - whole)
     out[-16:] = draw(16)
     return out
+
+
+def standard_32(engine: Engine, count: int) -> Array:
+    """`count` standard normals, a multiple of 16, as float32."""
+    if count >= LEAST and kernels.on:
+        values: Array | None = kernels.loop("normals", engine, count)
+        if values is not None:
+            return values
+    return _blocks_32(engine.floats(count))
 
 
 def _blocks_32(uniforms: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import widened
+from rushlight.core.native import LEAST, kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
@@ -221,6 +221,10 @@ class Cumulative(Op, abstract=True):
     def eager(self, xp, input, *, dim):
         no_complex(type(self).__name__.lower(), input.dtype)
         x = widened(input)
+        if x.size >= LEAST and kernels.on and x.dtype in dtypes.FLOATS:
+            found = kernels.loop("max" if self.ufunc is np.maximum else "min", x, dim)
+            if found is not None:
+                return narrowed(found[0], input.dtype), found[1]
         key = None
         if x.size > 1024 and x.dtype in dtypes.FLOATS and not np.isnan(x).any():
             key = ordered_bits(x)

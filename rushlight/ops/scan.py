@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import widened
+from rushlight.core.native import LEAST, kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
@@ -25,6 +25,10 @@ def accumulate(ufunc: Any, input: Any, dim: int) -> Any:
     their digits.
     """
     d = input.dtype
+    if input.size >= LEAST and kernels.on and d in dtypes.FLOATS:
+        out = kernels.loop("sum" if ufunc is np.add else "product", input, dim)
+        if out is not None:
+            return out
     if d not in dtypes.DIFFERENTIABLE:
         return packed(ufunc.accumulate(input, dim, np.int64))
     wide = np.complex128 if d in dtypes.COMPLEX_TYPES else np.float64
@@ -38,7 +42,8 @@ def running_sum(x: Any, dim: int) -> Any:
     """
     d = x.dtype
     n, size = x.shape[dim], 16 if dim == x.ndim - 1 else 32
-    if x.size < 4096 or n < 4 * size or d not in dtypes.FLOATS:
+    by_loop = d is dtypes.float32 and x.size >= LEAST and kernels.on
+    if by_loop or x.size < 4096 or n < 4 * size or d not in dtypes.FLOATS:
         return accumulate(np.add, x, dim)
     inner, whole = math.prod(x.shape[dim + 1 :]), n - n % size
     rows = np.ascontiguousarray(x).reshape(-1, n, inner)

@@ -618,3 +618,50 @@ def test_threads_at_once():
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(work, range(16)):
             assert all(rl.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+# Loops whose steps depend on each other
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("shape", [(N,), (100, 101), (3, 4001), (4001, 3), (20, 21, 22)])
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "cummax", "cummin"])
+def test_running_values(name, shape, dtype):
+    x = rl.from_numpy(np.random.default_rng(0).standard_normal(shape)).to(getattr(rl, dtype))
+    if name in ("cummax", "cummin"):
+        x.view(-1)[:200] = x.view(-1)[:200].round()  # equal ones
+        x.view(-1)[[3, 4, N // 2]] = rl.nan
+    else:
+        x = 1 + x * 0.01
+    for dim in range(x.ndim):
+        for y in (x, x.flip(0), x.transpose(0, -1)):
+            with without_kernels():
+                expected = getattr(y, name)(dim)
+            out = getattr(y, name)(dim)
+            if name in ("cummax", "cummin"):
+                assert rl.equal(out.indices, expected.indices)
+                assert rl.equal(out.values.nan_to_num(), expected.values.nan_to_num())
+            else:
+                close = {"float32": 1e-5, "float64": 1e-13, "bfloat16": 1e-2}[dtype]
+                assert rl.allclose(out, expected, rtol=close, atol=0)
+
+
+DRAWS = (
+    "rl.randn(n)", "rl.empty(n).normal_(3, 2)", "rl.randn(n, dtype=rl.bfloat16)",
+    "rl.randperm(n)", "rl.randperm(n, dtype=rl.int32)", "rl.randint(-5, 1000, (n,))",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [LEAST, 20000, 19968, 2 * 19968 + 16, 100007])
+@pytest.mark.parametrize("code", DRAWS)
+def test_draws(code, n):
+    """To the bit, and the engine goes on at the same place."""
+
+    def drawn():
+        rl.manual_seed(n)
+        return [eval(code, {"rl": rl, "n": n}) for _ in range(2)] + [rl.randn(5)]
+
+    with without_kernels():
+        expected = drawn()
+    for a, b in zip(drawn(), expected, strict=True):
+        assert rl.equal(a, b)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import array, float64, ndarray
 
-from rushlight.compiler.backends.llvm import jit, runtime, workers
+from rushlight.compiler.backends.llvm import jit, runtime, serial, workers
 from rushlight.compiler.backends.llvm.kernels import Writer
 from rushlight.compiler.backends.llvm.launch import CHUNK, MOST_CHUNKS
 from rushlight.compiler.backends.llvm.program import Native
@@ -129,3 +129,15 @@ class Flat:
             ahead = n - units.size
             last = [p + ahead * step for p, step in zip(places, self.steps, strict=True)]
             units(units.block(*last), 1)
+
+
+class Serial:
+    """A loop of serial.py: ``serial(addresses, units)``."""
+
+    def __init__(self, name: str, d: Any) -> None:
+        (code,) = jit.kernels([serial.write(name, d, jit.vector_bits())])
+        self.code = ctypes.CFUNCTYPE(None, *SIGNATURE)(code)
+
+    def __call__(self, addresses: list[int], units: int) -> None:
+        scratch = np.empty(serial.SCRATCH, np.uint8)
+        self.code((Word * len(addresses))(*addresses), 0, units, address(scratch))

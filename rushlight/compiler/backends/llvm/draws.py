@@ -352,49 +352,65 @@ def fits_normals(node: Node) -> bool:
     return math.prod(node.outputs[0].shape) >= 16
 
 
-def write_normals(node: Node, width: int) -> list[Launch]:
-    """Normals: blocks of 16, of which eight uniforms give the radius and eight the angle. Where
-    blocks do not fit, the last 16 are drawn anew.
+class Blocks:
+    """Code that draws normal values in blocks of 16, of which eight uniforms give the radius and
+    eight the angle. Operand 0 is the desk, operand 1 the target.
     """
-    count, d = math.prod(node.outputs[0].shape), node.outputs[0].dtype
-    f = kernel(width, d)
-    desk, target = f.operand(0), f.operand(1)
-    draw, e = drawing(f), Eight(f)
-    mean, std = [np.float32(node.params[k]) for k in ("mean", "std")]
 
-    def finished(x: str) -> str:
-        if mean == 0:
-            return x if std == 1 else e.op("fmul", x, float(std))
+    def __init__(self, f: Code, mean: float, std: float) -> None:
+        self.f, self.mean, self.std = f, np.float32(mean), np.float32(std)
+        self.desk, self.target = f.operand(0), f.operand(1)
+        self.e, self.draw = Eight(f), drawing(f)
+
+    def finished(self, x: str) -> str:
+        """With mean and deviation, rounded once."""
+        f, e = self.f, self.e
+        if self.mean == 0:
+            return x if self.std == 1 else e.op("fmul", x, float(self.std))
         wide = "<8 x double>"
         factor, term = [
             "<" + ", ".join([f"double {literal(float(c), 'double')}"] * 8) + ">"
-            for c in (std, mean)
+            for c in (self.std, self.mean)
         ]
         x = f(f"fpext {e.kind} {x} to {wide}")
         x = f.intrinsic("fma", "v8f64", wide, [(wide, x), (wide, factor), (wide, term)])
         return f(f"fptrunc {wide} {x} to {e.kind}")
 
-    def block(source: str, to: str) -> None:
+    def block(self, source: str, to: str) -> None:
+        """One block, of the words at ``source``."""
+        f, e = self.f, self.e
         radius = e.log(e.op("fsub", e.c(1.0), e.fraction(source)))
         radius = e.op("fmul", radius, -2.0)
         radius = f.intrinsic("sqrt", "v8f32", e.kind, [(e.kind, radius)])
         angle = e.op("fmul", e.fraction(f.at(source, 8, 4)), float(np.float32(2 * math.pi)))
         for k, x in enumerate(reversed(e.sin_cos(angle))):
-            x = finished(e.op("fmul", x, radius))
+            x = self.finished(e.op("fmul", x, radius))
             f.do(f"store {e.kind} {x}, ptr {f.at(to, 8 * k)}, align 4")
 
-    def blocks(start: Number, n: int) -> None:
-        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {n})")
-        to = f.at(target, start)
-        f.span(0, n, 16, lambda i, _: block(f.at("%scratch", i, 4), f.at(to, i)))
+    def words(self, n: int) -> None:
+        """Draw words to the scratch memory."""
+        self.f.do(f"call void @{self.draw}(ptr {self.desk}, ptr %scratch, i64 {n})")
 
+    def __call__(self, start: Number, n: int) -> None:
+        """n values, a multiple of 16, from ``start`` on."""
+        f = self.f
+        self.words(n)
+        to = f.at(self.target, start)
+        f.span(0, n, 16, lambda i, _: self.block(f.at("%scratch", i, 4), f.at(to, i)))
+
+
+def write_normals(node: Node, width: int) -> list[Launch]:
+    """Normals: in blocks of 16. Where they do not fit, the last 16 are drawn anew."""
+    count, d = math.prod(node.outputs[0].shape), node.outputs[0].dtype
+    f = kernel(width, d)
+    blocks = Blocks(f, node.params["mean"], node.params["std"])
     whole = count // 16 * 16
     most = whole // CHUNK * CHUNK
     f.span(0, most, CHUNK, lambda i, _: blocks(i, CHUNK))
     if whole % CHUNK:
         blocks(most, whole % CHUNK)
     if count > whole:
-        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {count - whole})")
+        blocks.words(count - whole)
         blocks(count - 16, 16)
     f.end()
     return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=CHUNK * 4 + 64, cost=4.0 * count)]

@@ -13,7 +13,7 @@ from rushlight.compiler.backends.llvm.code import Number, kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.text import scalar_type
 from rushlight.compiler.graph import Node, Value
-from rushlight.compiler.scalars import FLOATS, NATIVE
+from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE
 
 BLOCK = 16  # vectors of a row in a unit
 BOOL = np.dtype(bool)
@@ -91,7 +91,7 @@ def fits_place(node: Node) -> bool:
     """Whether rows can be placed natively."""
     where, source = node.inputs[1:]
     out = node.outputs[0]
-    plain = out.dtype in NATIVE and not (out.dtype == BOOL and node.params["add"])
+    plain = out.dtype in NATIVE and not (out.dtype in (BOOL, *HALVES) and node.params["add"])
     whole = where.dtype in (np.dtype(np.int64), np.dtype(np.int32))
     return plain and whole and source.dtype == out.dtype and 0 not in (*out.shape, *source.shape)
 
@@ -148,7 +148,7 @@ def fits_scan(node: Node) -> bool:
     """Whether a running sum or product is native."""
     x, out = node.inputs[0], node.outputs[0]
     fine = isinstance(x, Value) and x.dtype == out.dtype and x.dtype in NATIVE
-    return fine and x.dtype != BOOL and bool(x.shape) and 0 not in x.shape
+    return fine and x.dtype not in (BOOL, *HALVES) and bool(x.shape) and 0 not in x.shape
 
 
 def write_scan(node: Node, width: int) -> list[Launch]:

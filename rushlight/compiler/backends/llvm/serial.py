@@ -1,0 +1,210 @@
+"""Loops whose steps depend on each other, for arrays of any sizes: running values, random streams.
+
+Each is the text of a kernel, see launch.py. Its operands are addresses; sizes are in memory too, or
+are the range of units that a call is for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm.code import Number, kernel
+from rushlight.compiler.backends.llvm.draws import Blocks
+from rushlight.compiler.backends.llvm.text import literal
+
+F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+LANES = 8  # columns that are worked on together
+NORMALS = 512  # values of a unit
+SCRATCH = 4 * NORMALS + 64  # bytes
+SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
+EXTREMES = {"max": "oge", "min": "ole"}
+
+
+def write(name: str, d: Any, width: int) -> str:
+    """The text of a loop."""
+    if name == "normals":
+        return normals(width)
+    if name == "shuffle":
+        return shuffle(width)
+    return Scan(name, d, width).text()
+
+
+def normals(width: int) -> str:
+    """Standard normal values drawn from the engine whose desk is operand 0, to operand 1."""
+    f = kernel(width, F32)
+    blocks = Blocks(f, 0.0, 1.0)
+    f.span("%lo", "%hi", 1, lambda u, _: blocks(f.mul(u, NORMALS), NORMALS))
+    f.end()
+    return f.module.text()
+
+
+def shuffle(width: int) -> str:
+    """Step i of ``%hi`` swaps elements i and i + w[i] % (%hi + 1 - i) of operand 1, where w are the
+    32-bit words of operand 0.
+    """
+    f = kernel(width, LONG)
+    words, order = f.operand(0), f.operand(1)
+    count = f("add i64 %hi, 1")
+
+    def step(i: Number, _: list[str]) -> None:
+        word = f(f"load i32, ptr {f.at(words, i, 4)}, align 4")
+        left = f(f"trunc i64 {f.sub(count, i)} to i32")
+        j = f.add(i, f(f"zext i32 {f(f'urem i32 {word}, {left}')} to i64"))
+        here, there = f.at(order, i), f.at(order, j)
+        x, y = f.scalar(here), f.scalar(there)
+        f.do(f"store i64 {y}, ptr {here}, align 8")
+        f.do(f"store i64 {x}, ptr {there}, align 8")
+
+    f.span("%lo", "%hi", 1, step)
+    f.end()
+    return f.module.text()
+
+
+class Scan:
+    """Running values along the middle of (units, n, inner): operand 0 to operand 1.
+
+    Sums and products are carried in float64, for which operand 2 has room of inner elements.
+    Extremes are the last of equal ones; NaN stays; operand 2 takes the places where they were.
+    Operand 3 holds n and inner.
+    """
+
+    def __init__(self, kind: str, d: Any, width: int) -> None:
+        self.f = f = kernel(width, d)
+        self.kind = kind
+        self.source, self.target, self.third, sizes = [f.operand(k) for k in range(4)]
+        self.n = f(f"load i64, ptr {sizes}, align 8")
+        self.inner = f(f"load i64, ptr {f.at(sizes, 1, 8)}, align 8")
+        f.span("%lo", "%hi", 1, self.unit)
+        f.end()
+
+    def text(self) -> str:
+        return self.f.module.text()
+
+    def unit(self, u: Number, _: list[str]) -> None:
+        f = self.f
+        size = f(f"mul nsw i64 {self.n}, {self.inner}")
+        self.start = f(f"mul nsw i64 {u}, {size}")
+        f.when(f(f"icmp eq i64 {self.inner}, 1"), self.row, self.matrix)
+
+    def row(self) -> None:
+        """Where inner is 1, the running value stays in a register."""
+        f = self.f
+        kinds = ["double"] if self.kind in SUMS else [f.element, "i64"]
+        first = [literal(SUMS[self.kind][1], "double")] if self.kind in SUMS else self.lowest()
+
+        def step(i: Number, state: list[str]) -> list[str]:
+            at = f.add(self.start, i)
+            new = self.combined(self.load(self.source, at, 1), state, str(i), 1)
+            self.save(at, new, 1)
+            return new
+
+        f.span(0, self.n, 1, step, list(zip(kinds, first, strict=True)))
+
+    def lowest(self) -> list[str]:
+        """What any element is at least as extreme as."""
+        end = -np.inf if self.kind == "max" else np.inf
+        return [literal(end, self.f.element), "0"]
+
+    def matrix(self) -> None:
+        """Rows, one after another, are combined with what is in memory."""
+        f = self.f
+        end = f(f"sub i64 {self.inner}, {LANES - 1}")
+        whole = f(f"and i64 {self.inner}, {-LANES}")
+
+        def step(i: Number, _: list[str]) -> None:
+            at = f.add(self.start, f(f"mul nsw i64 {i}, {self.inner}"))
+
+            def column(c: Number, lanes: int) -> None:
+                self.column(i, at, c, lanes)
+
+            f.span(0, end, LANES, lambda c, _: column(c, LANES), empty=True)
+            f.span(whole, self.inner, 1, lambda c, _: column(c, 1), empty=True)
+
+        f.span(0, self.n, 1, step)
+
+    def column(self, i: Number, at: Number, c: Number, lanes: int) -> None:
+        """Some columns of row i, which begins at ``at``."""
+        f = self.f
+        here = f.add(at, c)
+        first = f(f"icmp eq i64 {i}, 0")
+        x = self.load(self.source, here, lanes)
+        if self.kind in SUMS:
+            kind, place = vector("double", lanes), f.at(self.third, c, 8)
+            old = f(f"load {kind}, ptr {place}, align 8")
+            start = splat(literal(SUMS[self.kind][1], "double"), "double", lanes)
+            old = f(f"select i1 {first}, {kind} {start}, {kind} {old}")
+            new = self.combined(x, [old], "", lanes)
+            f.do(f"store {kind} {new[0]}, ptr {place}, align 8")
+        else:
+            before = f(f"select i1 {first}, i64 {here}, i64 {f.sub(here, self.inner)}")
+            kind = vector("i64", lanes)
+            old = self.load(self.target, before, lanes)
+            place = f(f"load {kind}, ptr {f.at(self.third, before, 8)}, align 8")
+            lowest = splat(self.lowest()[0], f.element, lanes)
+            e = vector(f.element, lanes)
+            old = f(f"select i1 {first}, {e} {lowest}, {e} {old}")
+            new = self.combined(x, [old, place], self.splat_index(str(i), lanes), lanes)
+        self.save(here, new, lanes)
+
+    def splat_index(self, i: str, lanes: int) -> str:
+        if lanes == 1:
+            return i
+        f, kind = self.f, vector("i64", lanes)
+        one = f(f"insertelement {kind} poison, i64 {i}, i64 0")
+        return f(f"shufflevector {kind} {one}, {kind} poison, <{lanes} x i32> zeroinitializer")
+
+    def combined(self, x: str, state: list[str], i: str, lanes: int) -> list[str]:
+        """The running value, and its place, after x at i."""
+        f = self.f
+        if self.kind in SUMS:
+            if f.dtype == F32:
+                x = f(f"fpext {vector('float', lanes)} {x} to {vector('double', lanes)}")
+            return [f(f"{SUMS[self.kind][0]} {vector('double', lanes)} {state[0]}, {x}")]
+        e, bits = vector(f.element, lanes), vector("i1", lanes)
+        more = f(f"fcmp {EXTREMES[self.kind]} {e} {x}, {state[0]}")
+        take = f(f"or {bits} {more}, {f(f'fcmp uno {e} {x}, {x}')}")
+        if lanes == 1:
+            return self.taken(take, [(e, x, state[0]), ("i64", i, state[1])])
+        best = f(f"select {bits} {take}, {e} {x}, {e} {state[0]}")
+        kind = vector("i64", lanes)
+        return [best, f(f"select {bits} {take}, {kind} {i}, {kind} {state[1]}")]
+
+    def taken(self, take: str, values: list[tuple[str, str, str]]) -> list[str]:
+        """The first of each two where ``take``, by a branch: running extremes change rarely, and
+        then a step need not wait for the one before.
+        """
+        f = self.f
+        before, yes, after = f.block, f.name_of("T"), f.name_of("J")
+        f.do(f"br i1 {take}, label %{yes}, label %{after}")
+        f.label(yes)
+        f.do(f"br label %{after}")
+        f.label(after)
+        return [f(f"phi {t} [ {new}, %{yes} ], [ {old}, %{before} ]") for t, new, old in values]
+
+    def load(self, p: str, at: Number, lanes: int) -> str:
+        f = self.f
+        return f(f"load {vector(f.element, lanes)}, ptr {f.at(p, at)}, align {f.size}")
+
+    def save(self, at: Number, state: list[str], lanes: int) -> None:
+        """Write the running value, and its place."""
+        f, value = self.f, state[0]
+        if self.kind in EXTREMES:
+            kind = vector("i64", lanes)
+            f.do(f"store {kind} {state[1]}, ptr {f.at(self.third, at, 8)}, align 8")
+        elif f.dtype == F32:
+            value = f(f"fptrunc {vector('double', lanes)} {value} to {vector('float', lanes)}")
+        f.do(
+            f"store {vector(f.element, lanes)} {value}, ptr {f.at(self.target, at)}, align {f.size}"
+        )
+
+
+def vector(element: str, lanes: int) -> str:
+    """The type of some elements."""
+    return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
+def splat(value: str, element: str, lanes: int) -> str:
+    """A constant of some elements."""
+    return value if lanes == 1 else f"splat ({element} {value})"

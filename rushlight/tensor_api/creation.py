@@ -76,6 +76,7 @@ def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
 
 
 complex_type = complex
+NUMBERS = frozenset([bool, int, float, complex])
 
 
 def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
@@ -133,6 +134,8 @@ def unwrap(data: Any, kinds: set[Any]) -> Any:
     """Nested sequences with tensors replaced by arrays; notes in ``kinds`` when a NumPy value fixes
     the dtype.
     """
+    if NUMBERS.issuperset(map(type, data)):
+        return list(data)
     out = []
     for item in data:
         if isinstance(item, Tensor):

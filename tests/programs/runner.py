@@ -118,4 +118,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--serve":
         serve(sys.argv[2], sys.argv[4:], sys.argv[3])
     else:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main([Path(path).resolve() for path in sys.argv[1:]]))

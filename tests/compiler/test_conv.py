@@ -7,9 +7,17 @@ import pytest
 
 import rushlight as rl
 from rushlight.compiler import pipeline
-from rushlight.compiler.backends.llvm import batched, conv, launch, templates, transformed
+from rushlight.compiler.backends.llvm import (
+    batched,
+    conv,
+    launch,
+    recall,
+    templates,
+    transformed,
+)
 from rushlight.compiler.graph import Graph, Input, Node
 from rushlight.compiler.program import empty_outputs
+from rushlight.compiler.windows import Windows
 from rushlight.nn import functional as F
 from rushlight.ops import conv as C
 from rushlight.ops import pool as P
@@ -126,6 +134,39 @@ def test_what_is_chosen(case):
             assert case in TRANSFORMED or batched.suits(s, node, width)
 
 
+def test_kernels_that_another_process_wrote_are_read(tmp_path, monkeypatch):
+    """They are those that would be written; another compiler writes its own."""
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path))
+    (x, w, y), options = convolution("tiles", np.float32)
+    nodes = [
+        graph_of(op, inputs, params, [(shape, np.float32)]).nodes[0]
+        for op, inputs, params, shape in three(x, w, y, options)
+    ]
+    asked = []
+
+    def written(node, width, steps):
+        asked.append(node)
+        return write(node, width, steps)
+
+    write = templates.written
+    monkeypatch.setattr(templates, "written", written)
+
+    def launches():
+        monkeypatch.setattr(templates, "_written", {})
+        return [templates.launches(node, 256, Windows(Graph())) for node in nodes]
+
+    first = launches()
+    assert asked == nodes
+    assert launches() == first
+    assert asked == nodes
+    monkeypatch.setattr(recall, "compiler", lambda: "another")
+    assert launches() == first
+    assert asked == [*nodes, *nodes]
+    monkeypatch.setattr(recall, "compiler", lambda: "")  # without sources, nothing is kept
+    assert launches() == launches() == first
+    assert asked == 4 * nodes
+
+
 @pytest.mark.parametrize("case", TRANSFORMED)
 def test_transforms_are_nearly_as_accurate_as_direct_sums(case, monkeypatch):
     """Errors against float64, relative to the results' size."""
@@ -137,6 +178,7 @@ def test_transforms_are_nearly_as_accurate_as_direct_sums(case, monkeypatch):
         for suits in (transformed.suits, lambda *_: False):
             monkeypatch.setattr(transformed, "suits", suits)
             monkeypatch.setattr(batched, "suits", lambda *_: False)
+            monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", "")  # written here, not read from there
             templates._written.clear()
             g = graph_of(op, inputs, params, [(shape, np.float32)])
             native, found = pipeline.build(g, "llvm"), empty_outputs(g)

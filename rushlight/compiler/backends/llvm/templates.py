@@ -18,6 +18,7 @@ from rushlight.compiler.backends.llvm import (
 )
 from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
+from rushlight.compiler.backends.llvm.recall import recalled
 from rushlight.compiler.graph import Node
 from rushlight.compiler.windows import Windows
 
@@ -109,9 +110,13 @@ def launches(node: Node, width: int, windows: Windows) -> list[Launch]:
         steps = tuple([() if v is None else windows.layout(v)[1] for v in values])
     key = (type(node.op), repr(params), repr(specs), steps, width)
     if key not in _written:
-        name = type(node.op).__name__
-        if strided(node):
-            _written[key] = STRIDED[name][1](node, width, steps)
-        else:
-            _written[key] = WRITERS[name][1](node, width)
+        _written[key] = recalled(key, lambda: written(node, width, steps))
     return _written[key]
+
+
+def written(node: Node, width: int, steps: Any) -> list[Launch]:
+    """Write the launches of a node, whose operands have ``steps`` if these matter."""
+    name = type(node.op).__name__
+    if strided(node):
+        return STRIDED[name][1](node, width, steps)
+    return WRITERS[name][1](node, width)

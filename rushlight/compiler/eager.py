@@ -23,6 +23,7 @@ from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, Unsupport
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import kernels
 from rushlight.core.op import Elementwise, Op
+from rushlight.core.scalar import OWN_ERF
 from rushlight.ops.reduce import Mean, Sum
 from rushlight.ops.view import Permute
 
@@ -179,7 +180,8 @@ def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) ->
         return None
     if not all([d in NATIVE for d in of_arrays]):
         return None
-    d = op.forward([1.0 if k is None else np.ones(1, k) for k in kinds], params).dtype
+    some = [1.0 if k is None else np.ones(OWN_ERF, k) for k in kinds]  # which need no SciPy
+    d = op.forward(some, params).dtype
     graph, table = Graph(), Table()
     values = [graph.value((1,) if k is not None else (), k or np.float64) for k in kinds]
     given = [graph.value((), np.float64) for _ in names]

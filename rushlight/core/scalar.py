@@ -43,6 +43,9 @@ def with_numbers_of(formula: Any, d: Any) -> Any:
     return functools.partial(made, formula.__self__, NUMPY)
 
 
+OWN_ERF = 512  # elements from which on float32's error function is our own
+
+
 @functools.cache
 def special() -> Any:
     """``scipy.special``, loaded on first use."""
@@ -111,7 +114,7 @@ class NumpyScalars:
     @staticmethod
     def erf(x: Any) -> Any:
         """Error function: SciPy's, but our own for large float32 arrays, where it is slow."""
-        if isinstance(x, np.ndarray) and x.dtype == np.float32 and x.size >= 512:
+        if isinstance(x, np.ndarray) and x.dtype == np.float32 and x.size >= OWN_ERF:
             return erf_float32(x)
         return special().erf(x)
 

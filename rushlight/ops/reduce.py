@@ -167,7 +167,7 @@ class Prod(Reduction):
             return g
         g, out = kept(g, shape, dim, keepdim), kept(out, shape, dim, keepdim)
         traced = modes.trace is not None  # other calls may bring zeros
-        if not traced and input._array.all():
+        if not input._array.size or (not traced and input._array.all()):
             return g * (out / input).conj()
         if traced and input._array.size > 256:
             value_needed("the gradient of a long product")

@@ -557,3 +557,17 @@ def test_gradient_rules_do_not_depend_on_the_values_that_were_traced():
     for last in (3.0, 3.0, 0.0, float("nan"), 1.0):
         x = rl.tensor([1.0, 2.0, last])
         rl.testing.assert_close(run(x), step(x), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["prod", "cumprod"])
+def test_gradients_of_products_of_nothing(name):
+    w = rl.ones(0, 2, requires_grad=True)
+
+    def step(x):
+        w.grad = None
+        getattr(w * x, name)(0).sum().backward()
+        return w.grad.clone()
+
+    run = rl.compile(step, fullgraph=True)
+    for _ in range(4):
+        assert run(rl.ones(2)).shape == (0, 2)

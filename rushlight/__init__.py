@@ -102,7 +102,7 @@ inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 # namespaces that are imported when first asked for
 _LAZY = frozenset(
     """
-    _C __config__
+    _C __config__ _dynamo
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
     functional hub jit linalg masked mps multiprocessing nn onnx optim overrides profiler random
     return_types serialization signal special storage testing torch_version types utils version

@@ -15,3 +15,23 @@ class PrintOptions:
 
 
 print_options = PrintOptions()
+
+
+@dataclass(slots=True)
+class CompileOptions:
+    """Options of ``compile``, also known as ``torch._dynamo.config``."""
+
+    recompile_limit: int = 8  # captures of a function; other signatures then run eagerly
+    suppress_errors: bool = False  # errors of the compiler never stop a program, either way
+
+    @property
+    def cache_size_limit(self) -> int:
+        """The older name of ``recompile_limit``."""
+        return self.recompile_limit
+
+    @cache_size_limit.setter
+    def cache_size_limit(self, limit: int) -> None:
+        self.recompile_limit = limit
+
+
+compile_options = CompileOptions()

@@ -22,13 +22,13 @@ from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.surroundings import Surroundings
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import TENSOR, Variant
+from rushlight.config import compile_options
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError
 from rushlight.ops.view import owner
 
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
-VARIANTS = 8  # programs per function; beyond, new signatures run eagerly
 _functions: list[Any] = []
 
 
@@ -60,8 +60,10 @@ def compile(
         fullgraph: raise instead of running eagerly when the function cannot be captured.
         backend: "eager" runs the function as it is; other names of torch are accepted.
         disable: return the function as it is.
-        dynamic, mode, options, name, recompile_limit, isolate_recompiles, shapes_spec: accepted for
-            programs that pass them.
+        recompile_limit: how often the function is captured, at most; signatures beyond run eagerly,
+            with one warning. None: ``torch._dynamo.config.recompile_limit``, which is 8.
+        dynamic, mode, options, name, isolate_recompiles, shapes_spec: accepted for programs that
+            pass them.
 
     Example:
         >>> import rushlight as torch
@@ -92,6 +94,12 @@ def compile(
             mode=mode,
             options=options,
             disable=disable,
+            recompile_limit=recompile_limit,
+        )
+    if recompile_limit is not None and not isinstance(recompile_limit, int):
+        raise TypeError(
+            "compile: recompile_limit is a number of captures, or None, but got "
+            f"{recompile_limit!r}"
         )
     if not callable(model):
         raise RuntimeError(
@@ -104,11 +112,11 @@ def compile(
     if not pipeline.has_llvm():
         warn_once()
     if hasattr(model, "_call_impl"):  # a module
-        compiled = Compiled(model._call_impl, fullgraph)
+        compiled = Compiled(model._call_impl, fullgraph, recompile_limit)
         _functions.append(compiled)
         model._compiled_call_impl = compiled.bound()
         return model
-    compiled = Compiled(model, fullgraph)
+    compiled = Compiled(model, fullgraph, recompile_limit)
     _functions.append(compiled)
     return functools.wraps(model)(compiled.bound())
 
@@ -132,8 +140,10 @@ def warn_once() -> None:
 class Compiled:
     """The programs of one function."""
 
-    def __init__(self, function: Callable[..., Any], fullgraph: bool) -> None:
-        self.function, self.fullgraph = function, fullgraph
+    def __init__(
+        self, function: Callable[..., Any], fullgraph: bool, limit: int | None = None
+    ) -> None:
+        self.function, self.fullgraph, self.own_limit = function, fullgraph, limit
         self.forget()
 
     def forget(self) -> None:
@@ -142,7 +152,9 @@ class Compiled:
         self.seen: dict[Any, str] = {}  # why a signature was last run as it is
         self.traces = 0
         self.eager: str | None = None  # why it stays eager
-        self.reasons: list[str] = []  # why it was captured again
+        self.warned = False  # that it is captured no more
+        self.reasons: list[str] = []  # why it was captured, each time
+        self.reason = ""  # why it is to be captured now
         self.surroundings: Surroundings | None = None
         self.read_anew = frozenset(["lr"])  # options that schedules change
         self.captured = False  # by the last call
@@ -193,20 +205,18 @@ class Compiled:
         if self.seen.get(key) != reason:  # once as it is: optimizers and modules make their state
             self.seen[key] = reason
             return self.function(*args, **kwargs)
-        self.reasons.append(reason)
+        self.reason = reason
         return self.capture(key, arguments, args, kwargs)
 
     def capture(
         self, key: Any, arguments: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Trace this call; keep its program for the next."""
-        if self.traces >= VARIANTS:
-            self.stay_eager(
-                f"it was captured {VARIANTS} times already, the last time because of: "
-                f"{self.reasons[-1]}"
-            )
+        if self.traces >= self.limit():
+            self.refuse()
             return self.function(*args, **kwargs)
         self.traces += 1
+        self.reasons.append(self.reason)
         self.surroundings = Surroundings(self.function, self.read_anew)
         guards = self.surroundings.guards()
         hooked = [m for m in self.surroundings.modules if any((m._hooks or {}).values())]
@@ -246,6 +256,24 @@ class Compiled:
         self.variants.setdefault(key, []).append(variant)
         self.captured = True
         return out
+
+    def limit(self) -> int:
+        """How often it may be captured."""
+        return compile_options.recompile_limit if self.own_limit is None else self.own_limit
+
+    def refuse(self) -> None:
+        """It was captured too often; programs that fit a call still run."""
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        text = (
+            f"compile: this call of {name} runs eagerly, and others for which it would have to be "
+            f"captured again, because it was captured {self.traces} times already. The reason this "
+            f"time: {self.reason}. See recompile_limit of torch.compile."
+        )
+        if self.fullgraph:
+            raise GraphError(text)
+        if not self.warned:
+            self.warned = True
+            warnings.warn(text, UserWarning, stacklevel=5)
 
     def stay_eager(self, why: str) -> None:
         """The function cannot be captured."""

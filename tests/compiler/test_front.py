@@ -270,6 +270,61 @@ def test_arguments_of_compile():
     assert rl.compile(net, backend="eager") is net
 
 
+class Signatures:
+    """Calls of a compiled function with vectors of several lengths."""
+
+    def __init__(self, **options):
+        def double(x):
+            eagerly.append(not rl.compiler.is_compiling())
+            return x * 2
+
+        self.eagerly = eagerly = []
+        self.run = rl.compile(double, **options)
+
+    def eager(self, n, calls=4):
+        """How many of some calls ran the function as it is."""
+        before = sum(self.eagerly)
+        for _ in range(calls):
+            assert self.run(rl.ones(n)).tolist() == [2.0] * n
+        return sum(self.eagerly) - before
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_function_is_captured_as_often_as_its_limit_says(limit):
+    f = Signatures(recompile_limit=limit)
+    assert [f.eager(n) for n in range(1, limit + 1)] == [1] * limit
+    with pytest.warns(UserWarning, match=f"captured {limit} times already"):
+        assert f.eager(limit + 1) == 4
+    assert f.eager(limit + 2) == 4  # without another warning
+    assert f.eager(limit) == 0  # programs still run
+    rl.compiler.reset()
+    assert f.eager(limit + 1) == 1
+
+
+def test_the_limit_of_all_functions(monkeypatch):
+    config = rl._dynamo.config
+    assert config.recompile_limit == config.cache_size_limit == 8
+    monkeypatch.setattr(config, "cache_size_limit", 1)
+    f, own = Signatures(), Signatures(recompile_limit=2)
+    assert f.eager(1) == 1
+    with pytest.warns(UserWarning, match="captured 1 times already"):
+        assert f.eager(2) == 4
+    config.recompile_limit = 2
+    assert f.eager(2) == 0  # the reason is known: it is captured at once
+    assert [own.eager(n) for n in (1, 2)] == [1, 1]
+    with pytest.raises(AttributeError):
+        config.nonsense = 1
+    with pytest.raises(TypeError, match="recompile_limit"):
+        rl.compile(lambda x: x, recompile_limit="many")
+
+
+def test_beyond_the_limit_a_full_graph_is_an_error():
+    f = Signatures(recompile_limit=0, fullgraph=True)
+    f.eager(1, calls=1)
+    with pytest.raises(RuntimeError, match="captured 0 times already"):
+        f.eager(1)
+
+
 def test_a_graph_of_many_operations():
     def f(x):
         for _ in range(1600):

@@ -7,14 +7,8 @@ import pytest
 
 import rushlight as rl
 from rushlight.compiler import pipeline
-from rushlight.compiler.backends.llvm import (
-    batched,
-    conv,
-    launch,
-    recall,
-    templates,
-    transformed,
-)
+from rushlight.compiler.backends.llvm import launch, recall, templates
+from rushlight.compiler.backends.llvm.convolution import batched, shapes, transformed
 from rushlight.compiler.graph import Graph, Input, Node
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.windows import Windows
@@ -129,7 +123,7 @@ def test_what_is_chosen(case):
     for op, inputs, params, shape in three(x, w, y, options):
         node = graph_of(op, inputs, params, [(shape, np.float32)]).nodes[0]
         for width in (256, 512):
-            s = conv.shape_of(node)
+            s = shapes.shape_of(node)
             assert transformed.suits(s, node, width) == (case in TRANSFORMED)
             assert case in TRANSFORMED or batched.suits(s, node, width)
 

@@ -7,7 +7,6 @@ never before). In the order in which to read it:
 - how code is written: ``text``, ``code``, ``math`` and ``lanes`` (vectors); functions of vectors
   are in ``exponentials``, ``angles``, ``gauss`` and ``remainders``, with ``coefficients``
 - matrix products: ``products``, ``gemm``, ``micro``, ``packing``, ``finish``
-- other ops with kernels of their own (``templates``): convolution in ``conv``, ``columns``,
-  ``tiles``, ``direct``, ``batched``, ``winograd``, ``transformed`` and ``turn``; ``pool``,
-  ``attention``, ``recurrent``, ``rows``, ``draws``
+- other ops with kernels of their own (``templates``): ``convolution``, ``attention``,
+  ``recurrent``, ``rows``, ``draws``, and ``serial`` for eager code
 """

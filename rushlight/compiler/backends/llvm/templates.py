@@ -6,17 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import (
-    attention,
-    batched,
-    conv,
-    draws,
-    pool,
-    recurrent,
-    rows,
-    transformed,
-)
+from rushlight.compiler.backends.llvm import attention, draws, recurrent, rows
 from rushlight.compiler.backends.llvm.code import kernel
+from rushlight.compiler.backends.llvm.convolution import batched, conv, pool, shapes, transformed
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.recall import recalled
 from rushlight.compiler.graph import Node
@@ -49,7 +41,7 @@ def convolution(usual: Launches) -> Launches:
     """The writer of a convolution: with transforms, or images in vectors, where these suit."""
 
     def launches(node: Node, width: int) -> list[Launch]:
-        s = conv.shape_of(node)
+        s = shapes.shape_of(node)
         if transformed.suits(s, node, width):
             return transformed.launches(s, node, width)
         if batched.suits(s, node, width):
@@ -61,9 +53,9 @@ def convolution(usual: Launches) -> Launches:
 
 # what fits, and the launches of a node for vectors of some bits
 WRITERS = {
-    "Conv": (conv.fits, convolution(conv.forward_launches)),
-    "ConvInput": (conv.fits, convolution(conv.input_launches)),
-    "ConvWeight": (conv.fits, convolution(conv.weight_launches)),
+    "Conv": (shapes.fits, convolution(conv.forward_launches)),
+    "ConvInput": (shapes.fits, convolution(conv.input_launches)),
+    "ConvWeight": (shapes.fits, convolution(conv.weight_launches)),
     "MaxPool": (pool.fits, alone(pool.write_max, pool.units)),
     "MaxPoolValues": (pool.fits, alone(pool.write_max, pool.units)),
     "MaxPoolSpread": (pool.fits, alone(pool.write_spread, pool.units)),

@@ -7,7 +7,6 @@ the output; each row's part is one *piece*, loaded over the pieces before it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -255,8 +254,3 @@ class Columns:
 
 def void(_: object) -> None:
     """Forget a result."""
-
-
-def size_of(shape: tuple[int, ...]) -> int:
-    """Elements of a shape."""
-    return math.prod(shape)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rushlight.compiler.backends.llvm.code import Code, Number, Scratch, kernel
-from rushlight.compiler.backends.llvm.columns import Pair, Source
-from rushlight.compiler.backends.llvm.conv import Shape, parts, turned_weights
+from rushlight.compiler.backends.llvm.convolution.columns import Pair, Source
+from rushlight.compiler.backends.llvm.convolution.conv import turned_weights
+from rushlight.compiler.backends.llvm.convolution.shapes import Shape, parts
+from rushlight.compiler.backends.llvm.convolution.tiles import balanced, by_rows
+from rushlight.compiler.backends.llvm.convolution.turn import Frame, write_copy, write_put
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
-from rushlight.compiler.backends.llvm.tiles import balanced, by_rows
-from rushlight.compiler.backends.llvm.turn import Frame, write_copy, write_put
 from rushlight.compiler.graph import Node
 
 UNROLLED = 8  # taps of a row

@@ -1,0 +1,8 @@
+"""Convolution, its gradients, and maxima of windows. In the order in which to read it:
+
+- ``shapes``: sizes, and which convolutions the gradient of an input is made of
+- products of weights and columns: ``columns``, ``tiles``, ``panels``, ``weights``, ``conv``
+- few outputs (``direct``), or few channels and many images (``batched``, ``turn``)
+- Winograd's transforms: ``winograd``, ``blocks``, ``transformed``
+- ``pool``
+"""

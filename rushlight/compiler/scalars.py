@@ -12,6 +12,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.loops import Expr, Table
+from rushlight.compiler.special import SPECIAL
 
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -252,6 +253,8 @@ class ScalarMath:
     def __getattr__(self, name: str) -> Any:
         if name in UNARY:
             return lambda x: self.floating(name, x)
+        if name in SPECIAL:
+            return lambda x: self.special(name, x)
         raise UnsupportedError(f"function {name}")
 
     def floating(self, name: str, x: Any) -> Scalar:
@@ -261,6 +264,13 @@ class ScalarMath:
         if not isinstance(x, Scalar) or x.dtype not in FLOATS:
             raise UnsupportedError(f"{name} of a number or an integer")
         return x.call(name)
+
+    def special(self, name: str, x: Any) -> Scalar:
+        """A special function of a float32 element, computed in float64."""
+        if not isinstance(x, Scalar) or x.dtype != F32:
+            raise UnsupportedError(f"{name} of other than float32")
+        y: Scalar = SPECIAL[name](self, x.astype(FLOATS[1]))
+        return y.astype(F32)
 
     def abs(self, x: Scalar) -> Scalar:
         """Magnitude."""

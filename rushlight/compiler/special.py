@@ -1,0 +1,77 @@
+"""Special functions of float32 elements: computed in float64, by polynomials, and rounded once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.compiler.special_coefficients import COEFFICIENTS
+
+STIRLING = (1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12)  # of 1 / z, by powers of 1 / z^2
+
+
+def polynomial(name: str, x: Any) -> Any:
+    """A polynomial of the table at x."""
+    middle, (first, *rest) = COEFFICIENTS[name]
+    t, p = x - middle, first
+    for c in rest:
+        p = p * t + c
+    return p
+
+
+def erfinv(s: Any, x: Any) -> Any:
+    """x times a function of ``w = -log(1 - x^2)``; of its root, where w is large."""
+    w = -s.log(1.0 - x * x)
+    low, high = polynomial("erfinv_low", w), polynomial("erfinv_high", s.sqrt(w))
+    y = x * s.where(w < 5.0, low, high)
+    return s.where(s.abs(x) == 1.0, s.copysign(math.inf + 0.0 * x, x), y)
+
+
+def gammaln(s: Any, x: Any) -> Any:
+    """Stirling's series from 8 on, to which smaller numbers are lifted; a polynomial around the
+    zeros at 1 and 2; the reflection of ``|x|`` for negative numbers.
+    """
+    a = s.abs(x)
+    low, product = a < 8.0, a
+    for k in range(1, 8):
+        product = product * (a + float(k))
+    z = s.where(low, a + 8.0, a)
+    r = 1.0 / z
+    q, series = r * r, STIRLING[0]
+    for c in STIRLING[1:]:
+        series = series * q + c
+    y = (z - 0.5) * s.log(z) - z + (0.5 * math.log(2 * math.pi) + series * r)
+    y = y - s.where(low, s.log(s.where(low, product, 1.0)), 0.0)
+    near = (a > 0.75) & (a < 2.5)
+    y = s.where(near, (a - 1.0) * (a - 2.0) * polynomial("lgamma", a) + 0.0, y)
+    y = s.where(a == math.inf, a, y)
+    angle = math.pi * (a - s.rint(a))
+    other = math.log(math.pi) - s.log(a * s.abs(s.sin(angle))) - y
+    return s.where((x < 0.0) & (a < math.inf), other, y)
+
+
+def bessel(s: Any, x: Any, name: str, scaled: bool) -> Any:
+    """``I_0`` or ``I_1``, times ``exp(-|x|)`` if scaled."""
+    a = s.abs(x)
+    small = a < 8.0
+    low = polynomial(f"{name}_low", a * a)
+    if name == "i1":
+        low = low * a
+    b = s.where(small, 8.0, a)
+    high = polynomial(f"{name}_high", 1.0 / b) / s.sqrt(b)
+    if scaled:
+        y = s.where(small, low * s.exp(-a), high)
+    else:
+        y = s.where(small, low, high * s.exp(b))  # NaN at infinity, as in torch
+    return s.where(x < 0.0, -y, y) if name == "i1" else y
+
+
+SPECIAL: dict[str, Callable[[Any, Any], Any]] = {
+    "erfinv": erfinv,
+    "gammaln": gammaln,
+    "i0": lambda s, x: bessel(s, x, "i0", False),
+    "i0e": lambda s, x: bessel(s, x, "i0", True),
+    "i1": lambda s, x: bessel(s, x, "i1", False),
+    "i1e": lambda s, x: bessel(s, x, "i1", True),
+}

@@ -12,6 +12,7 @@ from typing import Any
 import rushlight.ops
 from rushlight import dtypes as _dtypes
 from rushlight.absent import reason as _reason
+from rushlight.core import allocator as _allocator
 from rushlight.core import native as _native
 from rushlight.core.size import Size as Size
 from rushlight.core.state import (
@@ -93,6 +94,8 @@ __version__ = TorchVersion(_version)
 
 globals().update(_dtypes.by_name)
 globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASES.items()})
+
+_allocator.keep_freed()
 
 # the first large array loads it
 _native.provide(lambda: importlib.import_module("rushlight.compiler.eager").offers())

@@ -8,6 +8,8 @@ remembered too.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from rushlight.core.native import kernels
 from rushlight.core.op import Elementwise, Op
 from rushlight.core.scalar import OWN_ERF
 from rushlight.ops.reduce import Mean, Sum
-from rushlight.ops.view import Permute
+from rushlight.ops.view import BasicIndex, Expand, Permute, Reshape
 
 MOST = 1024  # kernels in the table
 PROGRAMS = 512  # of one op
@@ -250,72 +252,124 @@ def row_sums(d: np.dtype[Any], work: np.dtype[Any]) -> Any:
     return Units(kernel)
 
 
-def by_memory(x: ndarray[Any, Any]) -> tuple[ndarray[Any, Any], tuple[int, ...] | None]:
-    """The array with its dims in the order in which they lie in memory, and how to turn it back;
-    None for what is as it was, or has gaps.
+@dataclass
+class Part:
+    """Where the elements of an array lie: they are the ``corner`` of an imagined array of shape
+    ``whole`` without gaps, with dims in another order (``turn``), those of size 1 back (``once``).
     """
-    if x.flags.c_contiguous:
-        return x, None
-    strides = x.strides
-    order = sorted(range(x.ndim), key=lambda d: -strides[d])
-    turned = x.transpose(order)
-    if not turned.flags.c_contiguous:
-        return x, None
-    return turned, tuple([order.index(d) for d in range(x.ndim)])
+
+    whole: tuple[int, ...]
+    corner: tuple[int, ...]
+    turn: tuple[int, ...]
+    once: tuple[int, ...]
+
+    @classmethod
+    def of(cls, x: ndarray[Any, Any]) -> Part | None:
+        """None where rows lie across each other."""
+        shape, steps = x.shape, [s / x.itemsize for s in x.strides]
+        moving = [d for d, n in enumerate(shape) if n > 1 and steps[d]]
+        order = sorted(moving, key=lambda d: -steps[d])
+        far = [shape[d] * steps[d] for d in order[:1]] + [steps[d] for d in order]
+        if order and far[-1] != 1:
+            far.append(1)
+        whole = [a / b for a, b in pairwise(far)]
+        corner = [shape[d] for d in order] + [1] * (len(whole) - len(order))
+        if not all([s > 0 and r.is_integer() for s, r in zip(far[1:], whole, strict=True)]):
+            return None
+        if any([n > most for n, most in zip(corner, whole, strict=True)]):
+            return None
+        turn = tuple([order.index(d) for d in moving])
+        once = tuple([n if d in moving else 1 for d, n in enumerate(shape)])
+        return cls(tuple([int(n) for n in whole]), tuple(corner), turn, once)
+
+
+def lies(x: ndarray[Any, Any]) -> Any:
+    """What a program depends on of an array's place in memory: strides, or None for rows in order,
+    or True where it needs a copy.
+    """
+    flags = x.flags
+    if not flags.aligned:
+        return True
+    return None if flags.c_contiguous else x.strides
 
 
 def whole(op: Op, operands: Any, params: dict[str, Any]) -> Any:
     """The result, or results, of an op for arrays and None."""
-    arrays: list[Any] = []
-    specs: list[Any] = []
-    for x in operands:
-        if x is None:
-            specs.append(None)
-            continue
-        y, order = by_memory(x)
-        arrays.append(y)
-        specs.append((x.shape, x.dtype, order))
     try:
-        key = (op, *specs, frozen(params))
+        key = (
+            op,
+            *[None if x is None else (x.shape, x.dtype, lies(x)) for x in operands],
+            frozen(params),
+        )
     except TypeError:
         return None
     entry = _table.get(key, key)
     if entry is key:
-        entry = made(key, op, PROGRAMS, lambda: program(op, operands, specs, params))
+        entry = made(key, op, PROGRAMS, lambda: program(op, operands, params))
     if entry is None:
         return None
+    arrays = [x for x in operands if x is not None]
+    for k in entry.copied:
+        arrays[k] = arrays[k].copy("C")
     outputs = empty_outputs(entry.graph)
-    if not entry.attempt(arrays, outputs):
+    if not entry.attempt_at([address(x) for x in arrays], outputs):
         return None
+    for k, order in enumerate(entry.orders):
+        outputs[k] = outputs[k].transpose(order)
     return outputs if entry.several else outputs[0]
 
 
-def program(op: Op, operands: Any, specs: list[Any], params: dict[str, Any]) -> Any:
+def program(op: Op, operands: Any, params: dict[str, Any]) -> Any:
     """A program of one op; None where some of it would be left to NumPy."""
     if not all([x is None or x.dtype in NATIVE for x in operands]):
         return None
     results = op.outline(*operands, **params)
     several = results.__class__ in (tuple, list)
     results = results if several else (np.asarray(results),)
-    graph = Graph()
-    values: list[Any] = []
-    for spec in specs:
-        if spec is None:
-            values.append(None)
-            continue
-        shape, d, order = spec
-        if order is None:
-            values.append(argument(graph, shape, d))
-            continue
-        back = [order.index(k) for k in range(len(order))]
-        given = argument(graph, tuple([shape[k] for k in back]), d)
-        values.append(graph.value(shape, d))
-        graph.nodes.append(Node(Permute.instance, [given], {"dims": order}, [values[-1]]))
-    graph.results = [graph.value(r.shape, r.dtype) for r in results]
-    graph.nodes.append(Node(op, values, params, list(graph.results)))
+    graph, copied = Graph(), list[int]()
+    values = [None if x is None else seen(graph, x, copied) for x in operands]
+    made = [graph.value(r.shape, r.dtype) for r in results]
+    graph.nodes.append(Node(op, values, params, list(made)))
+    orders = [memory_order(operands[k]) for k in op.laid_out_as]
+    if any([len(order) != len(v.shape) for order, v in zip(orders, made, strict=False)]):
+        orders = []
+    for k, order in enumerate(orders):
+        made[k] = viewed(graph, Permute, made[k], dims=order)
+    graph.results = made
     built: Any = pipeline.build(graph, room=common)
-    built.several = several
+    built.several, built.copied = several, copied
+    built.orders = [np.argsort(order) for order in orders]
     return built if built.native_only else None
+
+
+def seen(graph: Graph, x: ndarray[Any, Any], copied: list[int]) -> Value:
+    """An array as a view of one more input; ``copied`` gets the inputs that need a copy."""
+    where = lies(x)
+    part = Part.of(x) if where.__class__ is tuple else None
+    if part is None:
+        if where is not None:
+            copied.append(len(graph.inputs))
+        return argument(graph, x.shape, x.dtype)
+    v = argument(graph, part.whole, x.dtype)
+    if part.corner != part.whole:
+        v = viewed(graph, BasicIndex, v, index=tuple([slice(n) for n in part.corner]))
+    v = viewed(graph, Reshape, v, shape=part.corner[: len(part.turn)])
+    v = viewed(graph, Permute, v, dims=part.turn)
+    v = viewed(graph, Reshape, v, shape=part.once)
+    return v if part.once == x.shape else viewed(graph, Expand, v, shape=x.shape)
+
+
+def viewed(graph: Graph, op: type[Op], v: Value, **params: Any) -> Value:
+    """A view of a value."""
+    looked = op.instance.eager(np, np.empty(v.shape, np.int8), **params)
+    out = graph.value(looked.shape, v.dtype)
+    graph.nodes.append(Node(op.instance, [v], params, [out]))
+    return out
+
+
+def memory_order(x: ndarray[Any, Any]) -> tuple[int, ...]:
+    """Dims in the order in which they lie in memory."""
+    return tuple(sorted(range(x.ndim), key=lambda d: -x.strides[d]))
 
 
 def argument(graph: Graph, shape: tuple[int, ...], d: Any) -> Value:

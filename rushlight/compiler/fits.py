@@ -87,10 +87,15 @@ def is_whole(windows: Windows, v: Value) -> bool:
     return True
 
 
+def strided(node: Node) -> bool:
+    """Whether a node's template reads and writes rows that lie anywhere."""
+    from rushlight.compiler.backends.llvm import templates
+
+    return templates.strided(node) and has_template(node)
+
+
 def suits_template(windows: Windows, node: Node, v: Value) -> bool:
     """Whether a node's template can read or write a window where it is."""
-    from rushlight.compiler.backends.llvm.templates import strided
-
     if strided(node):
         return v.shape[-1] == 1 or windows.layout(v)[1][-1] == 1
     return is_whole(windows, v)

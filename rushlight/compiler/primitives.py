@@ -140,7 +140,7 @@ class FlashAttentionGrad(Op):
         self, xp: Any, g: Any, q: Any, k: Any, v: Any, mask: Any, *, scale: Any, is_causal: Any
     ) -> Any:
         p = attention_weights(q, k, mask, scale, is_causal)
-        return tuple(array_gradients(g, q, k, v, p, scale, False))
+        return tuple(array_gradients(g, q, k, v, p, scale))
 
 
 class PlaceRows(Op):

@@ -16,6 +16,7 @@ from rushlight.compiler.fits import (
     is_fusible,
     is_product,
     is_whole,
+    strided,
     suits_product,
     suits_template,
 )
@@ -173,10 +174,39 @@ class Settler:
         return v
 
 
+def reordered(graph: Graph) -> Graph:
+    """The graph where what strided templates make and is then needed in another order is an
+    Assemble of one part, which may be made in that order.
+    """
+    windows, out = Windows(graph), substituted(graph, [], {})
+
+    def placed(x: Value) -> Value:
+        maker = windows.producer.get(windows.source(x).number)
+        if maker is None or not strided(maker):
+            return x
+        v = out.value(x.shape, x.dtype)
+        out.nodes.append(Node(Assemble.instance, [x], {"shape": x.shape, "chains": ((),)}, [v]))
+        windows.producer[v.number] = out.nodes[-1]
+        return v
+
+    for node in graph.nodes:
+        if is_view(node):
+            try:
+                windows.window(node.outputs[0])
+            except ValueError:
+                given = [placed(node.inputs[0])]
+                node = Node(node.op, given, node.params, node.outputs, node.line)
+                windows.producer[node.outputs[0].number] = node
+        out.nodes.append(node)
+    out.results = [v if windows.source(v) is v else placed(v) for v in graph.results]
+    return out
+
+
 def settled(graph: Graph) -> tuple[Graph, Places]:
     """The graph with copies of: windows that views or products cannot use, parts that cannot be
     made in place, and ends that are views, inputs, or ends twice; and the parts' places.
     """
+    graph = reordered(graph)
     settler = Settler(graph)
     for node in graph.nodes:
         node = Node(node.op, list(node.inputs), node.params, node.outputs, node.line)

@@ -77,6 +77,8 @@ class Op:
     # whether a first input of ``least`` elements or more is offered to a compiled kernel
     compiled: bool | None = None
     least = LEAST
+    # for each output, the input whose order in memory a kernel gives it; none: rows in order
+    laid_out_as: tuple[int, ...] = ()
 
     bind: ClassVar[Callable[..., Any]]
     update: ClassVar[Callable[..., Any]]

@@ -9,8 +9,7 @@ import numpy as np
 from rushlight.core.native import widened
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, constant, wrap
-from rushlight.ops.bits import as_bits, from_bits
+from rushlight.core.tensor import Tensor, constant
 from rushlight.ops.matmul import same_dtype
 
 
@@ -47,64 +46,57 @@ def attention_weights(q: Any, k: Any, mask: Any, scale: float, is_causal: bool) 
 
 
 class Attention(Op):
-    """``softmax(q k^T scale + mask) v``, and the weights.
+    """``softmax(q k^T scale + mask) v``.
 
     Shape: query ``(*, L, E)``, key ``(*, S, E)``, value ``(*, S, V)``, mask ``(*, L, S)``; result
     ``(*, L, V)``; leading dims broadcast.
     """
 
     precision = "lower"
-    outputs = ("out", "weights")
     label = "ScaledDotProductFlashAttentionForCpu"
     fits = True
+    compiled = True
+    laid_out_as = (0,)
 
     def eager(self, xp, query, key, value, mask, *, scale, is_causal):
         same_dtype("scaled_dot_product_attention", query, key)
         same_dtype("scaled_dot_product_attention", query, value)
         p = attention_weights(widened(query), widened(key), widened(mask), scale, is_causal)
-        return packed(np.matmul(p, widened(value))).astype(query.dtype, copy=False), as_bits(p)
+        return packed(np.matmul(p, widened(value))).astype(query.dtype, copy=False)
 
-    def grads(self, g, needs, query, key, value, mask, weights, scale, is_causal, specs):
-        g = g[0]
-        if modes.trace is not None and not modes.grad and not needs[3]:
-            made = AttentionGrad.bind(g, query, key, value, mask, scale=scale, is_causal=is_causal)
-            return [p if need else None for p, need in zip((*made, None), needs, strict=True)]
-        if modes.grad or modes.trace is not None:
+    def grads(self, g, needs, query, key, value, mask, scale, is_causal):
+        if modes.grad or needs[3]:
             weights = tensor_weights(query, key, mask, scale, is_causal)
             parts = differentiate(g, query, key, value, weights, scale)
         else:
-            gq, q, k, v = (widened(t._array) for t in (g, query, key, value))
-            p = from_bits(weights._array)
-            parts = [
-                wrap(packed(x).astype(query._array.dtype, copy=False))
-                for x in array_gradients(gq, q, k, v, p, scale, needs[3])
-            ]
+            parts = AttentionGrad.bind(g, query, key, value, mask, scale=scale, is_causal=is_causal)
         return [p if need else None for p, need in zip((*parts, None)[:4], needs, strict=True)]
 
 
 class AttentionGrad(Op):
-    """The gradients of ``Attention`` by query, key and value, from the weights made again: for
-    traces, so that a program need not keep them.
+    """The gradients of ``Attention`` by query, key and value, from the weights made again: they
+    are many, and not kept.
     """
 
     outputs = ("query", "key", "value")
+    compiled = True
+    laid_out_as = (1, 2, 3)
 
     def eager(self, xp, g, query, key, value, mask, *, scale, is_causal):
         gq, q, k, v = (widened(x) for x in (g, query, key, value))
         p = attention_weights(q, k, widened(mask), scale, is_causal)
-        made = array_gradients(gq, q, k, v, p, scale, False)
+        made = array_gradients(gq, q, k, v, p, scale)
         return tuple([packed(x).astype(query.dtype, copy=False) for x in made])
 
 
-def array_gradients(g: Any, q: Any, k: Any, v: Any, p: Any, scale: float, mask: bool) -> list[Any]:
-    """Gradients by query, key, value (and mask) of arrays."""
+def array_gradients(g: Any, q: Any, k: Any, v: Any, p: Any, scale: float) -> list[Any]:
+    """Gradients by query, key and value of arrays."""
     gv = np.matmul(p.swapaxes(-1, -2), g)
     s = np.matmul(g, v.swapaxes(-1, -2))
     s -= np.vecdot(s, p)[..., None]
     s *= p
-    gm = [s.copy()] if mask else []
     s *= s.dtype.type(scale)
-    return [np.matmul(s, k), np.matmul(s.swapaxes(-1, -2), q), gv, *gm]
+    return [np.matmul(s, k), np.matmul(s.swapaxes(-1, -2), q), gv]
 
 
 def tensor_weights(
@@ -123,7 +115,7 @@ def tensor_weights(
 def differentiate(
     g: Tensor, q: Tensor, k: Tensor, v: Tensor, p: Tensor, scale: float
 ) -> list[Tensor]:
-    """``array_gradients`` in Tensor."""
+    """``array_gradients`` in Tensor, and that by the mask."""
     s = g.matmul(v.transpose(-1, -2))
     s = (s - (s * p).sum(-1, keepdim=True)) * p
     return [

@@ -122,6 +122,7 @@ class Matmul(Op):
                 or x.dtype is not y.dtype
                 or x.dtype not in FLOATS
                 or type(x) is not ndarray
+                or (x.size >= op.least and kernels.on)
             ):
                 return run(op, (a, b), {})
             try:

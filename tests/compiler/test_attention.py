@@ -57,7 +57,7 @@ def test_attention_and_its_gradient(batch, queries, keys, depth, width, kind):
     if kind == "float":
         mask = b.input(normal(*batch[:1], *[1] * (len(batch) - 1), 1, keys, dtype=dtype))
     p = {"scale": depth**-0.5, "is_causal": kind == "causal"}
-    made = b.op(Attention, q, k, v, mask, **p)[0]
+    made = b.op(Attention, q, k, v, mask, **p)
     b.returns(made, *b.op(AttentionGrad, g, q, k, v, mask, **p))
     check(b, 2e-5)
 

@@ -16,6 +16,7 @@ from rushlight.compiler import eager
 from rushlight.core.native import LEAST, kernels, without_kernels
 from rushlight.core.op import Elementwise, Op
 from rushlight.ops.activation import Gelu, LeakyRelu, Relu, Silu, Slope
+from rushlight.ops.attention import Attention, AttentionGrad
 from rushlight.ops.reduce import Mean, Sum
 from rushlight.ops.rounding import Remainder, Round
 from rushlight.ops.softmax import SoftmaxGrad
@@ -539,6 +540,7 @@ FAMILIES = {
     "nn.functional.max_pool2d": {"MaxPool", "MaxPoolSpread"},
     "nn.functional.avg_pool2d": {"AvgPool", "AvgPoolSpread"},
     "nn.functional.cross_entropy": {"LogSoftmax", "NllLoss", "NllGrad"},
+    "nn.functional.scaled_dot_product_attention": {"Attention", "AttentionGrad"},
     "matmul": {"Matmul"},
     "bmm": {"Matmul"},
     "nn.functional.linear": {"Linear", "Matmul"},
@@ -605,7 +607,44 @@ PRODUCTS = {
     "columns": lambda x: np.asfortranarray(x),
     "every second": lambda x: np.repeat(x, 2, 1)[:, ::2],
     "expanded": lambda x: np.broadcast_to(x[:1], x.shape),
+    "of wider rows": lambda x: np.concatenate([x, x], 1)[:, 70:],
+    "of taller columns": lambda x: np.concatenate([x, x]).T.copy().T[:150],
+    "backwards": lambda x: x[::-1],
+    "across each other": lambda x: np.lib.stride_tricks.sliding_window_view(x.ravel(), 70)[:150],
+    "not aligned": lambda x: unaligned(x),
 }
+
+
+def unaligned(x):
+    """The same, not where elements may begin."""
+    memory = np.zeros(x.nbytes + 1, np.uint8)[1:]
+    y = memory.view(x.dtype).reshape(x.shape)
+    y[...] = x
+    return y
+
+
+def heads(batch, time, count, width, part):
+    """Vectors of each head, within wider rows."""
+    x = values((batch, time, 3 * count * width), salt=part)
+    x = np.nan_to_num(x, posinf=1, neginf=-1) / 4
+    mine = x[..., part * count * width : (part + 1) * count * width]
+    return mine.reshape(batch, time, count, width).transpose(0, 2, 1, 3)
+
+
+def test_attention_reads_and_writes_heads_where_they_lie():
+    q, k, v = (heads(3, 64, 4, 16, part) for part in range(3))
+    g = np.broadcast_to(np.float32(0.5), q.shape)
+    params = {"scale": 0.25, "is_causal": True}
+    for op, given in ((Attention.instance, (q, k, v)), (AttentionGrad.instance, (g, q, k, v))):
+        out = eager.find(op, (*given, None), params)
+        expected = op.eager(np, *given, None, **params)
+        for a, b in zip(
+            *[x if type(x) in (list, tuple) else [x] for x in (out, expected)], strict=True
+        ):
+            np.testing.assert_allclose(a, b, atol=1e-5)
+            assert a.transpose(0, 2, 1, 3).flags.c_contiguous
+    entries = [e for e in eager._table.values() if hasattr(e, "copied")]
+    assert not any(e.copied for e in entries if "Attention" in e.describe())
 
 
 @pytest.mark.parametrize("layout", PRODUCTS)
@@ -618,6 +657,14 @@ def test_layouts_of_programs(layout):
         expected = SoftmaxGrad.instance.eager(np, g, y, dim=dim)
         np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-4)
         assert out.flags.c_contiguous
+
+
+def test_products_of_gradients_ask(monkeypatch):
+    asked = []
+    monkeypatch.setattr(kernels, "find", lambda op, *call: asked.append(type(op).__name__))
+    x, w = rl.randn(256, 300), rl.randn(280, 300, requires_grad=True)
+    (x @ w.t()).sum().backward()
+    assert asked.count("Matmul") == 2
 
 
 def test_a_check_that_fails():

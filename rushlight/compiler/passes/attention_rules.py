@@ -1,4 +1,4 @@
-"""Rules for attention: operands are brought to one batch, and weights are not kept."""
+"""Rules for attention: operands are brought to one batch."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def mask_of(w: Writer, mask: Value | None, shape: tuple[int, ...], d: np.dtype) 
 
 
 def attention(w: Writer, node: Node) -> Made:
-    """The result alone."""
+    """The result."""
     q, k, v, mask = node.inputs
-    out, weights = node.outputs
-    if weights.number in w.used or 0 in (*q.shape, *k.shape, *v.shape):
+    (out,) = node.outputs
+    if 0 in (*q.shape, *k.shape, *v.shape):
         return None
     batch = out.shape[:-2]
     shape = (*batch, q.shape[-2], k.shape[-2])
     given = [*together(w, [q, k, v], batch), mask_of(w, mask, shape, q.dtype)]
-    return [w.node(FlashAttention, given, out.shape, out.dtype, **node.params), weights]
+    return [w.node(FlashAttention, given, out.shape, out.dtype, **node.params)]
 
 
 def attention_grad(w: Writer, node: Node) -> Made:

@@ -86,7 +86,7 @@ def scaled_dot_product_attention(
         key = key.repeat_interleave(query._array.shape[-3] // key._array.shape[-3], -3)
         value = value.repeat_interleave(query._array.shape[-3] // value._array.shape[-3], -3)
     if not dropout_p:
-        return Attention.bind(query, key, value, attn_mask, scale=scale, is_causal=is_causal)[0]  # type: ignore[no-any-return]
+        return Attention.bind(query, key, value, attn_mask, scale=scale, is_causal=is_causal)
     return T.matmul(
         dropout(tensor_weights(query, key, attn_mask, scale, is_causal), dropout_p), value
     )

@@ -229,6 +229,17 @@ class Native:
             finally:
                 self.temporary.clear()
 
+    def attempt_at(self, at: list[int], outputs: list[Any]) -> bool:
+        """As ``attempt``, for a program of launches alone: inputs are addresses of arrays whose
+        elements lie in order.
+        """
+        with self.lock:
+            self.block[: self.given] = at
+            first = len(self.inputs)
+            self.block[first : first + len(outputs)] = [address(a) for a in outputs]
+            self.prepare(self.record_address)
+            return not self.launch(0, len(self.launches))
+
     def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
         """Run launches and calls in turn; whether a check failed."""
         whole = [*inputs[: self.given], *self.constants]
@@ -277,7 +288,7 @@ class Native:
                     f"input {k} is {a.dtype}{a.shape}, not {self.inputs[k].describe()}"
                 )
             if not (a.flags.c_contiguous and a.flags.aligned):
-                a = self.temporary[k] = np.ascontiguousarray(a).copy()
+                a = self.temporary[k] = a.copy("C")
             self.block[k] = address(a)
         for k, a in enumerate(outputs, len(self.inputs)):
             self.block[k] = address(a)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from typing import Any
@@ -10,13 +11,14 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.state import modes
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.conv import expanded
 from rushlight.nn.functional.pooling import adaptive_avg_pool
 from rushlight.ops import resample as R
 from rushlight.ops.fold import Fold, Unfold, window_counts
+from rushlight.ops.grid import GridSample
 from rushlight.ops.pool import Along
 from rushlight.ops.resample import TakeEach
 from rushlight.tensor_api.casting import in_float32
@@ -289,6 +291,19 @@ def grid_sample(
             "grid_sampler(): expected input to have non-empty spatial dimensions, but input has"
             f" sizes {tuple(x)}."
         )
+    flat = padding_mode == "reflection" and align_corners and 1 in x[2:]
+    d = input._array.dtype
+    if mode == "bicubic" or flat or state.busy or not d is grid._array.dtype in dtypes.FLOATS:
+        return sample(input, grid, mode, padding_mode, align_corners)
+    options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+    return GridSample.bind(input, grid, formula=functools.partial(sample, **options), **options)
+
+
+def sample(
+    input: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool
+) -> Tensor:
+    """``grid_sample`` as a formula."""
+    x, rank = input._array.shape, input._array.ndim - 2
     axes = [
         unnormalised(grid.select(-1, rank - 1 - i), x[2 + i], align_corners) for i in range(rank)
     ]  # slowest dim first

@@ -1,0 +1,155 @@
+"""Images sampled at the places of a grid, and the gradients, by one op.
+
+``nn.functional`` has the same as a formula of several ops, which is captured, and differentiated
+any number of times. Computing all corners of all places at once needs a fraction of the calls.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight.core import autograd
+from rushlight.core.op import Op
+from rushlight.core.state import enable_grad, modes
+from rushlight.core.tensor import alias, edge, wrap
+
+
+def place(a: Any, n: int, padding_mode: str, align_corners: bool) -> tuple[Any, Any]:
+    """Numbers from -1 to 1 as places in pixels along a dim of size n, and their derivatives."""
+    if align_corners:
+        at, slope = (a + 1) * ((n - 1) / 2), (n - 1) / 2
+    else:
+        at, slope = ((a + 1) * n - 1) / 2, n / 2
+    if padding_mode == "zeros":
+        return at, slope
+    if padding_mode == "reflection":
+        start, span = (0, n - 1) if align_corners else (-0.5, n)
+        at -= start
+        sign = np.copysign(at.dtype.type(1), at)
+        at *= sign
+        flips = np.floor(at / span)
+        at -= flips * span
+        odd = flips % 2 == 1
+        np.subtract(span, at, at, where=odd)
+        at += start
+        slope = slope * sign
+        np.negative(slope, slope, where=odd)
+    near = np.minimum(np.maximum(at, 0), n - 1)
+    return near, slope * (near == at)
+
+
+def cell(at: Any, n: int, nearest: bool) -> tuple[Any, Any, Any]:
+    """The neighbours of places along a dim of size n, each of shape (K, *): their index, limited to
+    what is inside; their weight, 0 outside; the derivative of the weight.
+    """
+    if nearest:
+        index = np.rint(at).astype(np.int64)[None]
+        near = np.minimum(np.maximum(index, 0), n - 1)
+        weight = (near == index).astype(at.dtype)
+        return near, weight, np.zeros_like(weight)
+    low = np.floor(at)
+    index = np.empty((2, *at.shape), np.int64)
+    index[0] = low
+    np.add(index[0], 1, index[1])
+    weight = np.empty(index.shape, at.dtype)
+    np.subtract(at, low, weight[1])
+    np.subtract(1, weight[1], weight[0])
+    near = np.minimum(np.maximum(index, 0), n - 1)
+    inside = near == index
+    slope = inside.astype(at.dtype)
+    np.negative(slope[0], slope[0])
+    weight *= inside
+    return near, weight, slope
+
+
+def combined(parts: Any) -> Any:
+    """Products of all combinations: arrays of (2, *) each to (K, *)."""
+    out = parts[0]
+    for part in parts[1:]:
+        out = (out[:, None] * part).reshape(-1, *out.shape[1:])
+    return out
+
+
+class Cells:
+    """What a grid reads from an input: at K corners around each of P places in N samples.
+
+    Fields: places in the flattened input, (K, N, C, P); weights, by dim, (2, N, P) each; weight,
+    their products (K, N, P); slopes, derivatives of the weights and of the places in pixels.
+    """
+
+    def __init__(
+        self, input: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool
+    ) -> None:
+        samples, channels, *space = input.shape
+        flat: Any = None
+        self.weights, self.slopes = list[Any](), list[Any]()
+        for i, n in enumerate(space):
+            a = grid[..., len(space) - 1 - i].reshape(samples, -1)  # (N, P)
+            at, by_grid = place(a, n, padding_mode, align_corners)
+            near, weight, slope = cell(at, n, mode == "nearest")
+            flat = near if flat is None else (flat[:, None] * n + near).reshape(-1, *at.shape)
+            self.weights.append(weight)
+            self.slopes.append((slope, by_grid))
+        self.weight = combined(self.weights)
+        starts = np.arange(samples * channels) * math.prod(space)
+        self.places = flat[:, :, None] + starts.reshape(samples, channels, 1)
+
+
+class GridSample(Op):
+    """Input (N, C, *space) at the places of a grid (N, *out, rank) of numbers from -1 to 1.
+
+    ``formula(input, grid)`` computes the same as Tensors.
+    """
+
+    label = "GridSampler2D"
+
+    def eager(self, xp, input, grid, *, formula, **options):
+        cells = Cells(input, grid, **options)
+        values = input.reshape(-1).take(cells.places)
+        values *= cells.weight[:, :, None]
+        return np.add.reduce(values, 0).reshape(*input.shape[:2], *grid.shape[1:-1])
+
+    def grads(self, g, needs, input, grid, params):
+        if modes.grad or modes.trace is not None:
+            return gradients_of_formula(params["formula"], (input, grid), g, needs)
+        options = {k: v for k, v in params.items() if k != "formula"}
+        x, where, gy = input._array, grid._array, g._array
+        cells = Cells(x, where, **options)
+        gy = gy.reshape(*gy.shape[:2], -1)  # (N, C, P)
+        gx = ggrid = None
+        if needs[0]:
+            parts = gy * cells.weight[:, :, None]
+            total = np.bincount(cells.places.reshape(-1), parts.reshape(-1), x.size)
+            gx = wrap(total.reshape(x.shape).astype(x.dtype))
+        if needs[1] and options["mode"] != "nearest":
+            values = x.reshape(-1).take(cells.places)
+            ggrid = wrap(by_places(cells, values, gy).reshape(where.shape))
+        return [gx, ggrid]
+
+
+def by_places(cells: Cells, values: Any, g: Any) -> Any:
+    """The gradient by the grid, (N, P, rank), for values (K, N, C, P) and g (N, C, P)."""
+    along = np.add.reduce(values * g, 2)  # (K, N, P)
+    rank = len(cells.weights)
+    out = np.empty((*along.shape[1:], rank), g.dtype)
+    for i, (slope, by_grid) in enumerate(cells.slopes):
+        weight = combined([*cells.weights[:i], slope, *cells.weights[i + 1 :]])
+        out[..., rank - 1 - i] = np.add.reduce(along * weight, 0) * by_grid
+    return out
+
+
+def gradients_of_formula(formula: Any, inputs: Any, g: Any, needs: Any) -> list[Any]:
+    """The gradients of ``formula(*inputs)``, recorded if grad mode is on."""
+    record = modes.grad
+    leaves = inputs if record else [alias(t).requires_grad_() for t in inputs]
+    with enable_grad():
+        out = formula(*leaves)
+    wanted = [t for t, need in zip(leaves, needs, strict=True) if need]
+    roots, gs = autograd.start([out], [g])
+    edges = [edge(t) for t in wanted]
+    found = autograd.run_backward(roots, gs, True, record, edges)
+    grads = iter([found[e] for e in edges])
+    return [next(grads) if need else None for need in needs]

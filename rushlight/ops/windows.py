@@ -67,14 +67,14 @@ class Windows:
 def windows_of(
     shape: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
 ) -> Windows | None:
-    """The windows of an input of this shape; None where they have many elements.
+    """The windows of an input of this shape; None where there are none, or many elements.
 
     Args:
         out: how many windows there are along each trailing dim.
         padding: (before, after) for each of them.
     """
     count = math.prod(shape[: len(shape) - len(out)]) * math.prod(out) * math.prod(kernel)
-    return Windows(shape, out, kernel, stride, padding, dilation) if count <= FEW else None
+    return Windows(shape, out, kernel, stride, padding, dilation) if 0 < count <= FEW else None
 
 
 def places(size: Any, out: Any, kernel: Any, stride: Any, dilation: Any) -> np.ndarray:

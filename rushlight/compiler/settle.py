@@ -52,7 +52,8 @@ class Placing:
         layered = len(chains) > 1 and not chains[0]
         for part, chain in zip(node.inputs, chains, strict=True):
             v, back = self.source(part)
-            if node.inputs.count(part) > 1 or v.number in self.windows.places:
+            repeated = node.inputs.count(part) > 1 or node.inputs.count(v) > 1
+            if repeated or v.number in self.windows.places:
                 continue
             if v.number in self.ends or (layered and (back or not self.may_lie(node, v))):
                 continue

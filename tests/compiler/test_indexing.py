@@ -250,3 +250,18 @@ def test_windows_along_a_dim():
     b = Builder()
     x = b.input(normal(3, 7))
     check(b.returns(b.op(view.Unfold, x, dim=1, size=3, step=2)))
+
+
+def test_a_part_that_is_also_there_as_a_view_of_itself():
+    b = Builder()
+    x = b.input(normal(4, 6))
+    y = b.op(math.Exp, x)
+    turned = b.op(view.Permute, y, dims=(0, 1))
+    check(b.returns(b.op(join.Stack, y, y, turned, dim=2)))
+
+
+def test_a_write_to_a_window_that_shows_elements_twice():
+    b = Builder()
+    x, y = b.input(normal(2, 5)), b.input(np.ones((2, 4, 2), np.float32))
+    chain = [(view.Unfold.instance, {"dim": 1, "size": 2, "step": 1})]
+    check(b.returns(b.op(WriteWindow, x, y, chain=chain)), native=False)

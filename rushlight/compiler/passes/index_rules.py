@@ -63,7 +63,7 @@ def over(w: Writer, base: Value | None, value: Value, chain: Any, out: Value) ->
     """A value in a window of a base, or of zeros."""
     places = np.zeros(out.shape, bool)
     for op, params in chain:
-        if op.by_place:
+        if op.by_place or op.overlaps:
             return None
         try:
             places = op.eager(np, places, **params)

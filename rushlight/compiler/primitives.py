@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.core import sampling
 from rushlight.core.op import Op
 from rushlight.ops.attention import array_gradients, attention_weights
+from rushlight.ops.sorting import stable_argsort
 from rushlight.ops.view import look
 
 
@@ -73,6 +74,18 @@ class Lookup(Op):
             else:
                 where.append(np.arange(n).reshape([-1 if k == d else 1 for k in range(len(shape))]))
         return np.array(np.broadcast_to(x[tuple(where)] if where else x, shape), order="C")
+
+
+class Ranked(Op):
+    """The first ``k`` elements of each row (R, N) in order, and their indices: equal elements keep
+    their order, and NaN is the largest.
+    """
+
+    outputs = ("values", "indices")
+
+    def eager(self, xp: Any, x: Any, *, k: int, descending: bool) -> Any:
+        indices = stable_argsort(x, 1, descending)[:, :k].astype(np.int64)
+        return np.take_along_axis(x, indices, 1), indices
 
 
 class Assemble(Op):

@@ -15,6 +15,7 @@ from rushlight.compiler.passes.attention_rules import ATTENTION_RULES
 from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.loss_rules import LOSS_RULES
 from rushlight.compiler.passes.norm_rules import NORM_RULES
+from rushlight.compiler.passes.order_rules import ORDER_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
 from rushlight.compiler.passes.rank_rules import RANK_RULES
 from rushlight.compiler.passes.rewrite import pure, substituted
@@ -245,7 +246,7 @@ RULES: dict[str, Rule] = {
     "Glu": glu,
     **WINDOW_RULES,
 }
-MOVING = {**INDEX_RULES, **RANK_RULES}  # of any dtype
+MOVING = {**INDEX_RULES, **RANK_RULES, **ORDER_RULES}  # of any dtype
 EVERY = {**RULES, **MOVING, **RANDOM_RULES}
 SAME = ("Clone", "Contiguous", "Alias")
 

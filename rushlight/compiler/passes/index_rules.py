@@ -16,6 +16,7 @@ import numpy as np
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Lookup, PlaceRows, Settle
+from rushlight.compiler.scalars import F32, HALVES
 from rushlight.ops.arithmetic import Add, Mul
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Le, Lt, Ne
 from rushlight.ops.reduce import Amax, Amin, Sum
@@ -301,6 +302,10 @@ def placed(
         base = None
     a, _, d = shape
     count = math.prod(where.shape)
+    if add and source.dtype in HALVES:  # sums are rounded once
+        base = None if base is None else w.cast(base, F32)
+        made = placed(w, base, where, w.cast(source, F32), shape, True)
+        return w.cast(made, source.dtype)
     return w.node(
         PlaceRows,
         [

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import attention, draws, recurrent, rows
+from rushlight.compiler.backends.llvm import attention, draws, order, recurrent, rows
 from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.convolution import batched, conv, pool, shapes, transformed
 from rushlight.compiler.backends.llvm.launch import Launch
@@ -65,6 +65,7 @@ WRITERS = {
     "Uniforms": (draws.fits, draws.write_uniforms),
     "Integers": (draws.fits, draws.write_integers),
     "Normals": (draws.fits_normals, draws.write_normals),
+    "Ranked": (order.fits, order.write),
     "PlaceRows": (rows.fits_place, rows.write_place),
     "Cumsum": (rows.fits_scan, rows.write_scan),
     "Cumprod": (rows.fits_scan, rows.write_scan),

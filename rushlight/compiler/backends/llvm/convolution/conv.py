@@ -122,9 +122,9 @@ def write_input(
     size, channels, dense = s.space[0] * s.space[1], s.groups * s.inner, s.stride == (1, 1)
     met = [(part, b) for part, b in zip(pieces, begins, strict=True) if part.source is not None]
     sources = [part.source for part, _ in met if part.source is not None]
-    together = min([images_together(f, source, s.inner, s.n) for source in sources])
+    together = min([images_together(f, source, s.inner, s.n) for source in sources], default=1)
     blocks, result = -(-s.n // together), p[3]
-    if not dense:
+    if sources and not dense:
         most = max([source.places for source in sources])
         result = f.at("%scratch", places.take(together * s.inner * most))
     begin, end = places.size, places.size

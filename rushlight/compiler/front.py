@@ -219,7 +219,7 @@ class Compiled:
         self.reasons.append(self.reason)
         self.surroundings = Surroundings(self.function, self.read_anew)
         guards = self.surroundings.guards()
-        hooked = [m for m in self.surroundings.modules if any((m._hooks or {}).values())]
+        hooked = [m for m in self.surroundings.modules if any((m._hook_tables or {}).values())]
         if hooked:
             self.stay_eager(f"{type(hooked[0]).__name__} has hooks, which may do more than compute")
             return self.function(*args, **kwargs)

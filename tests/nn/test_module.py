@@ -477,3 +477,33 @@ def test_uninitialized(twin):
     for use in (lambda p: p + 1, lambda p: p.sum()):
         assert isinstance(twin(lambda t, nn, use=use: use(nn.UninitializedParameter())), ValueError)
     assert isinstance(twin(lambda t, nn: nn.UninitializedParameter().shape), RuntimeError)
+
+
+# -- names that subclasses may use ---------------------------------------------------------------
+
+
+def test_a_module_has_no_names_of_its_own():
+    extra = set(dir(rl.nn.Module)) - set(dir(torch.nn.Module()))
+    assert extra == {"_hook_tables"}
+
+
+def test_attributes_called_like_parts_of_the_machinery():
+    def build(t, nn):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self._persistent = {"a": False}
+                self._hooks = [1]
+                self._unknown = 0
+                self.inner = nn.Linear(2, 1)
+
+            def forward(self, x):
+                return self.inner(x)
+
+        net = Net()
+        t.nn.init.ones_(net.inner.weight)
+        t.nn.init.zeros_(net.inner.bias)
+        net.load_state_dict(net.state_dict())
+        return net(t.ones(2)).tolist(), sorted(copy.deepcopy(net).state_dict()), net._hooks
+
+    assert build(rl, rl.nn) == build(torch, torch.nn)

@@ -161,7 +161,7 @@ def registered(kind: str, module: Any, name: str, member: Any) -> Any:
 
 def table_of(module: Any, name: str) -> Table:
     """A module's table of hooks to read from; use the attribute to register, which makes it."""
-    hooks = module._hooks
+    hooks = module._hook_tables
     return (hooks and hooks.get(name)) or EMPTY
 
 
@@ -219,7 +219,7 @@ def _both(module: Any, name: str) -> list[tuple[int, Any]]:
 
 
 def _forward_hooks(module: Any) -> Iterator[tuple[int, Any, bool, bool]]:
-    for tables in (everywhere.tables, module._hooks or {}):
+    for tables in (everywhere.tables, module._hook_tables or {}):
         kwargs = tables.get("_forward_hooks_with_kwargs", EMPTY)
         always = tables.get("_forward_hooks_always_called", EMPTY)
         for key, hook in list(tables.get("_forward_hooks", EMPTY).items()):

@@ -90,17 +90,11 @@ class Stateful:
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         """Put this module's own parameters and buffers into `destination`, without its
         submodules'."""
-        for name, tensor in self._persistent():
+        for name, tensor in persistent(self):
             if tensor is not None:
                 destination[prefix + name] = tensor if keep_vars else tensor.detach()
         if _overrides(self, "get_extra_state"):
             destination[prefix + EXTRA] = self.get_extra_state()
-
-    def _persistent(self) -> Any:
-        """This module's own names that belong in a state dict, with their tensors or None."""
-        temporary = self._non_persistent_buffers_set
-        buffers = ((n, b) for n, b in self._buffers.items() if n not in temporary)
-        return itertools.chain(self._parameters.items(), buffers)
 
     def get_extra_state(self) -> Any:
         """Return what else the state dict should hold; a module that needs this overrides it and
@@ -173,78 +167,18 @@ class Stateful:
         for hook in list(table_of(self, "_load_state_dict_pre_hooks").values()):
             lists = missing_keys, unexpected_keys, error_msgs
             hook(self, state_dict, prefix, local_metadata, strict, *lists)
-        for name, own in list(self._persistent()):
+        for name, own in list(persistent(self)):
             key = prefix + name
             if own is None:
                 continue
             if key in state_dict:
                 assign = local_metadata.get("assign_to_params_buffers", False)
-                self._load_one(name, own, key, state_dict[key], assign, error_msgs)
+                _load_one(self, name, own, key, state_dict[key], assign, error_msgs)
             elif strict:
                 missing_keys.append(key)
-        self._load_extra(state_dict, prefix, strict, missing_keys, unexpected_keys)
+        _load_extra(self, state_dict, prefix, strict, missing_keys, unexpected_keys)
         if strict:
-            unexpected_keys.extend(self._unknown(state_dict, prefix))
-
-    def _load_one(
-        self, name: str, own: Any, key: str, given: Any, assign: bool, error_msgs: list[str]
-    ) -> None:
-        if not isinstance(given, Tensor):
-            error_msgs.append(
-                f'While copying the parameter named "{key}", '
-                "expected torch.Tensor or Tensor-like object from checkpoint but "
-                f"received {type(given)}"
-            )
-            return
-        if not is_lazy(own):
-            if own.dim() == 0 and given.dim() == 1 and len(given) == 1:
-                given = given[0]  # scalars were once saved with one element
-            if given.shape != own.shape:
-                error_msgs.append(
-                    f"size mismatch for {key}: copying a param with shape {given.shape} from "
-                    f"checkpoint, the shape in current model is {own.shape}."
-                )
-                return
-        try:
-            with no_grad():
-                if not assign:
-                    own.copy_(given)
-                    return
-                if isinstance(own, Parameter) and not isinstance(given, Parameter):
-                    given = Parameter(given, requires_grad=own.requires_grad)
-                elif isinstance(own, Parameter):
-                    given.requires_grad_(own.requires_grad)
-                setattr(self, name, given)
-        except Exception as error:
-            error_msgs.append(
-                f'While copying the parameter named "{key}", '
-                f"whose dimensions in the model are {own.size()} and "
-                f"whose dimensions in the checkpoint are {given.size()}, "
-                f"an exception occurred : {error.args}."
-            )
-
-    def _load_extra(
-        self, state_dict: Any, prefix: str, strict: bool, missing: list[str], unexpected: list[str]
-    ) -> None:
-        key = prefix + EXTRA
-        if _overrides(self, "set_extra_state"):
-            if key in state_dict:
-                self.set_extra_state(state_dict[key])
-            elif strict:
-                missing.append(key)
-        elif strict and key in state_dict:
-            unexpected.append(key)
-
-    def _unknown(self, state_dict: Any, prefix: str) -> list[str]:
-        """The keys under `prefix` that neither this module nor a submodule of it has."""
-        own = {name for name, tensor in self._persistent() if tensor is not None}
-        unknown = []
-        for key in state_dict:
-            if key.startswith(prefix) and key != prefix + EXTRA:
-                first, *rest = key[len(prefix) :].split(".", 1)
-                if first not in self._modules if rest else first not in own:
-                    unknown.append(key)
-        return unknown
+            unexpected_keys.extend(_unknown(self, state_dict, prefix))
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -281,6 +215,81 @@ class Stateful:
         """Call ``hook(module, incompatible_keys)`` after loading; it may edit the lists of names in
         place."""
         return add(self._load_state_dict_post_hooks, hook)
+
+
+def persistent(module: Any) -> Any:
+    """This module's own names that belong in a state dict, with their tensors or None."""
+    temporary = module._non_persistent_buffers_set
+    buffers = ((n, b) for n, b in module._buffers.items() if n not in temporary)
+    return itertools.chain(module._parameters.items(), buffers)
+
+
+def _load_one(
+    module: Any, name: str, own: Any, key: str, given: Any, assign: bool, error_msgs: list[str]
+) -> None:
+    if not isinstance(given, Tensor):
+        error_msgs.append(
+            f'While copying the parameter named "{key}", '
+            "expected torch.Tensor or Tensor-like object from checkpoint but "
+            f"received {type(given)}"
+        )
+        return
+    if not is_lazy(own):
+        if own.dim() == 0 and given.dim() == 1 and len(given) == 1:
+            given = given[0]  # scalars were once saved with one element
+        if given.shape != own.shape:
+            error_msgs.append(
+                f"size mismatch for {key}: copying a param with shape {given.shape} from "
+                f"checkpoint, the shape in current model is {own.shape}."
+            )
+            return
+    try:
+        with no_grad():
+            if not assign:
+                own.copy_(given)
+                return
+            if isinstance(own, Parameter) and not isinstance(given, Parameter):
+                given = Parameter(given, requires_grad=own.requires_grad)
+            elif isinstance(own, Parameter):
+                given.requires_grad_(own.requires_grad)
+            setattr(module, name, given)
+    except Exception as error:
+        error_msgs.append(
+            f'While copying the parameter named "{key}", '
+            f"whose dimensions in the model are {own.size()} and "
+            f"whose dimensions in the checkpoint are {given.size()}, "
+            f"an exception occurred : {error.args}."
+        )
+
+
+def _load_extra(
+    module: Any,
+    state_dict: Any,
+    prefix: str,
+    strict: bool,
+    missing: list[str],
+    unexpected: list[str],
+) -> None:
+    key = prefix + EXTRA
+    if _overrides(module, "set_extra_state"):
+        if key in state_dict:
+            module.set_extra_state(state_dict[key])
+        elif strict:
+            missing.append(key)
+    elif strict and key in state_dict:
+        unexpected.append(key)
+
+
+def _unknown(module: Any, state_dict: Any, prefix: str) -> list[str]:
+    """The keys under `prefix` that neither this module nor a submodule of it has."""
+    own = {name for name, tensor in persistent(module) if tensor is not None}
+    unknown = []
+    for key in state_dict:
+        if key.startswith(prefix) and key != prefix + EXTRA:
+            first, *rest = key[len(prefix) :].split(".", 1)
+            if first not in module._modules if rest else first not in own:
+                unknown.append(key)
+    return unknown
 
 
 class _WithoutModule:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.nn.modules._state import persistent
 from rushlight.nn.parameter import is_lazy
 
 __all__ = ["LazyModuleMixin"]
@@ -29,7 +30,7 @@ class LazyModuleMixin:
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         """Parameters without a shape are stored as they are: they have no values to detach."""
-        for name, tensor in self._persistent():
+        for name, tensor in persistent(self):
             if tensor is not None:
                 as_is = is_lazy(tensor) or keep_vars
                 destination[prefix + name] = tensor if as_is else tensor.detach()
@@ -45,7 +46,7 @@ class LazyModuleMixin:
         error_msgs: list[str],
     ) -> None:
         """Give parameters the shapes that the state dict has for them."""
-        for name, tensor in self._persistent():
+        for name, tensor in persistent(self):
             given = state_dict.get(prefix + name)
             if tensor is not None and given is not None and is_lazy(tensor) and not is_lazy(given):
                 tensor.materialize(given.shape)

@@ -49,13 +49,13 @@ def _table(name: str) -> Any:
     """An attribute of Module: its table of hooks called `name`, made when it is first asked for."""
 
     def read(self: Module) -> OrderedDict[int, Any]:
-        if self._hooks is None:
-            self.__dict__["_hooks"] = {}
-        return self._hooks.setdefault(name, OrderedDict())
+        if self._hook_tables is None:
+            self.__dict__["_hook_tables"] = {}
+        return self._hook_tables.setdefault(name, OrderedDict())
 
     def write(self: Module, hooks: OrderedDict[int, Any]) -> None:
         read(self)
-        self._hooks[name] = hooks
+        self._hook_tables[name] = hooks
 
     return property(read, write)
 
@@ -78,7 +78,7 @@ def say_where(error: Exception, module: Module) -> None:
     error._raised_in = culprit, note  # type: ignore[attr-defined]
 
 
-NOT_KEPT = ("_hooks", "_compiled_call_impl")  # attributes that files and copies do without
+NOT_KEPT = ("_hook_tables", "_compiled_call_impl")  # attributes that files and copies do without
 
 
 class Module(Traversable, Stateful):
@@ -105,7 +105,8 @@ class Module(Traversable, Stateful):
     dump_patches: bool = False
     training: bool
     call_super_init: bool = False
-    _hooks: dict[str, OrderedDict[int, Any]] | None = None  # None: a call goes straight to forward
+    # None: a call goes straight to forward
+    _hook_tables: dict[str, OrderedDict[int, Any]] | None = None
     _is_full_backward_hook: bool | None = None
     _compiled_call_impl: Any = None
 
@@ -131,7 +132,7 @@ class Module(Traversable, Stateful):
         try:
             if self._compiled_call_impl is not None:
                 return self._compiled_call_impl(*args, **kwargs)
-            if self._hooks is None and not calls:
+            if self._hook_tables is None and not calls:
                 return self.forward(*args, **kwargs)
             return call_with_hooks(self, args, kwargs)
         except Exception as error:
@@ -140,7 +141,7 @@ class Module(Traversable, Stateful):
 
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
         """A call of the module as it is, compiled or not."""
-        if self._hooks is None and not calls:
+        if self._hook_tables is None and not calls:
             return self.forward(*args, **kwargs)
         return call_with_hooks(self, args, kwargs)
 
@@ -165,7 +166,7 @@ class Module(Traversable, Stateful):
             param: the parameter; None for one that is absent, which state dicts then leave out.
         """
         table = registry(self, "_parameters")
-        self._check_name("parameter", name, table)
+        _check_name(self, "parameter", name, table)
         if param is not None:
             if not isinstance(param, Parameter):
                 raise TypeError(
@@ -191,7 +192,7 @@ class Module(Traversable, Stateful):
             persistent: whether it belongs in the state dict.
         """
         table = registry(self, "_buffers")
-        self._check_name("buffer", name, table)
+        _check_name(self, "buffer", name, table)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
                 f"cannot assign '{_type_name(tensor)}' object to buffer '{name}' "
@@ -209,75 +210,36 @@ class Module(Traversable, Stateful):
         table = registry(self, "_modules")
         if not isinstance(module, Module) and module is not None:
             raise TypeError(f"{_type_name(module)} is not a Module subclass")
-        self._check_name("module", name, table)
+        _check_name(self, "module", name, table)
         table[name] = registered("_modules", self, name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """The same as `add_module`."""
         self.add_module(name, module)
 
-    def _check_name(self, noun: str, name: Any, table: Registry) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"{noun} name should be a string. Got {_type_name(name)}")
-        if "." in name:
-            raise KeyError(f'{noun} name can\'t contain "."')
-        if name == "":
-            raise KeyError(f'{noun} name can\'t be empty string ""')
-        if hasattr(self, name) and name not in table:
-            raise KeyError(f"attribute '{name}' already exists")
-
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
             registry(self, "_parameters")
-            self._forget(name, "_buffers", "_modules")
+            _forget(self, name, "_buffers", "_modules")
             self.register_parameter(name, value)
             return
         attributes = self.__dict__
         if name in attributes.get("_parameters", ()):
-            self._set_none("_parameters", name, value, "parameter", "torch.nn.Parameter")
+            _set_none(self, "_parameters", name, value, "parameter", "torch.nn.Parameter")
         elif isinstance(value, Module):
             table = registry(self, "_modules")
-            self._forget(name, "_parameters", "_buffers")
+            _forget(self, name, "_parameters", "_buffers")
             table[name] = registered("_modules", self, name, value)
         elif name in attributes.get("_modules", ()):
-            self._set_none("_modules", name, value, "child module", "torch.nn.Module")
+            _set_none(self, "_modules", name, value, "child module", "torch.nn.Module")
         elif name in attributes.get("_buffers", ()):
-            self._set_buffer(name, value)
+            _set_buffer(self, name, value)
         elif is_buffer(value):
             registry(self, "_buffers")
-            self._forget(name)
+            _forget(self, name)
             self.register_buffer(name, value, getattr(value, "persistent", True))
         else:
             object.__setattr__(self, name, value)
-
-    def _set_none(self, kind: str, name: str, value: Any, noun: str, needed: str) -> None:
-        if value is not None:
-            raise TypeError(
-                f"cannot assign '{_type_name(value)}' as {noun} '{name}' "
-                f"({needed} or None expected)"
-            )
-        registry(self, kind)[name] = None
-
-    def _set_buffer(self, name: str, value: Any) -> None:
-        if value is not None and not isinstance(value, Tensor):
-            raise TypeError(
-                f"cannot assign '{_type_name(value)}' as buffer '{name}' "
-                "(torch.nn.Buffer, torch.Tensor or None expected)"
-            )
-        if is_buffer(value):
-            change = self._non_persistent_buffers_set
-            (change.discard if value.persistent else change.add)(name)
-        registry(self, "_buffers")[name] = registered("_buffers", self, name, value)
-
-    def _forget(self, name: str, *kinds: str) -> None:
-        """Free `name` for another kind of member."""
-        attributes = self.__dict__
-        for kind in kinds:
-            if name in attributes[kind]:
-                del attributes[kind][name]
-        if name not in attributes["_parameters"] and name not in attributes["_modules"]:
-            attributes.pop(name, None)
-        self._non_persistent_buffers_set.discard(name)
 
     def __getattr__(self, name: str) -> Any:
         # Everything is found before this is called. It exists for subclasses that call
@@ -393,24 +355,21 @@ class Module(Traversable, Stateful):
         """Convert all parameters and buffers to `dst_type`."""
         return self._apply(lambda t: t.type(dst_type))
 
-    def _convert_floating(self, dtype: Any) -> Self:
-        return self._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
-
     def float(self) -> Self:
         """Convert floating point parameters and buffers to float32."""
-        return self._convert_floating(dtypes.by_name["float32"])
+        return _convert_floating(self, dtypes.by_name["float32"])
 
     def double(self) -> Self:
         """Convert floating point parameters and buffers to float64."""
-        return self._convert_floating(dtypes.by_name["float64"])
+        return _convert_floating(self, dtypes.by_name["float64"])
 
     def half(self) -> Self:
         """Convert floating point parameters and buffers to float16."""
-        return self._convert_floating(dtypes.by_name["float16"])
+        return _convert_floating(self, dtypes.by_name["float16"])
 
     def bfloat16(self) -> Self:
         """Convert floating point parameters and buffers to bfloat16."""
-        return self._convert_floating(dtypes.by_name["bfloat16"])
+        return _convert_floating(self, dtypes.by_name["bfloat16"])
 
     def cuda(self, device: Any = None) -> Self:
         """Move to a CUDA device."""
@@ -482,21 +441,12 @@ class Module(Traversable, Stateful):
         Both are tuples, with None for what is not a tensor; a result other than None replaces
         ``grad_input``.
         """
-        return self._add_backward_hook(True, hook, prepend)
+        return _add_backward_hook(self, True, hook, prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> Any:
         """Deprecated: use `register_full_backward_hook`, whose gradients are those of the module's
         own inputs."""
-        return self._add_backward_hook(False, hook, False)
-
-    def _add_backward_hook(self, full: bool, hook: Callable[..., Any], prepend: bool) -> Any:
-        if self._is_full_backward_hook is not None and self._is_full_backward_hook is not full:
-            raise RuntimeError(
-                "Cannot use both regular backward hooks and full backward hooks on a "
-                "single Module. Please use only one of them."
-            )
-        self._is_full_backward_hook = full
-        return add(self._backward_hooks, hook, prepend=prepend)
+        return _add_backward_hook(self, False, hook, False)
 
     def register_full_backward_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
@@ -515,7 +465,7 @@ class Module(Traversable, Stateful):
         state = {n: v for n, v in attributes.items() if n not in mirrored and n not in NOT_KEPT}
         state.update((kind, dict(attributes[kind])) for kind in KINDS)
         state["_is_full_backward_hook"] = self._is_full_backward_hook
-        state.update((name, (self._hooks or {}).get(name, OrderedDict())) for name in TABLES)
+        state.update((name, (self._hook_tables or {}).get(name, OrderedDict())) for name in TABLES)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -523,7 +473,7 @@ class Module(Traversable, Stateful):
         hooks = {name: state.pop(name) for name in TABLES if name in state}
         hooks = {name: table for name, table in hooks.items() if table}
         if hooks:
-            state["_hooks"] = hooks
+            state["_hook_tables"] = hooks
         attributes = self.__dict__
         attributes.update(state)
         attributes.setdefault("_non_persistent_buffers_set", set())
@@ -549,6 +499,62 @@ class Module(Traversable, Stateful):
 
 for _name in TABLES:
     setattr(Module, _name, _table(_name))
+
+
+def _check_name(module: Any, noun: str, name: Any, table: Registry) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"{noun} name should be a string. Got {_type_name(name)}")
+    if "." in name:
+        raise KeyError(f'{noun} name can\'t contain "."')
+    if name == "":
+        raise KeyError(f'{noun} name can\'t be empty string ""')
+    if hasattr(module, name) and name not in table:
+        raise KeyError(f"attribute '{name}' already exists")
+
+
+def _set_none(module: Any, kind: str, name: str, value: Any, noun: str, needed: str) -> None:
+    if value is not None:
+        raise TypeError(
+            f"cannot assign '{_type_name(value)}' as {noun} '{name}' ({needed} or None expected)"
+        )
+    registry(module, kind)[name] = None
+
+
+def _set_buffer(module: Any, name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, Tensor):
+        raise TypeError(
+            f"cannot assign '{_type_name(value)}' as buffer '{name}' "
+            "(torch.nn.Buffer, torch.Tensor or None expected)"
+        )
+    if is_buffer(value):
+        change = module._non_persistent_buffers_set
+        (change.discard if value.persistent else change.add)(name)
+    registry(module, "_buffers")[name] = registered("_buffers", module, name, value)
+
+
+def _forget(module: Any, name: str, *kinds: str) -> None:
+    """Free `name` for another kind of member."""
+    attributes = module.__dict__
+    for kind in kinds:
+        if name in attributes[kind]:
+            del attributes[kind][name]
+    if name not in attributes["_parameters"] and name not in attributes["_modules"]:
+        attributes.pop(name, None)
+    module._non_persistent_buffers_set.discard(name)
+
+
+def _convert_floating(module: Any, dtype: Any) -> Self:
+    return module._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
+
+
+def _add_backward_hook(module: Any, full: bool, hook: Callable[..., Any], prepend: bool) -> Any:
+    if module._is_full_backward_hook is not None and module._is_full_backward_hook is not full:
+        raise RuntimeError(
+            "Cannot use both regular backward hooks and full backward hooks on a "
+            "single Module. Please use only one of them."
+        )
+    module._is_full_backward_hook = full
+    return add(module._backward_hooks, hook, prepend=prepend)
 
 
 def _indent(text: str) -> str:

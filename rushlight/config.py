@@ -23,6 +23,17 @@ class CompileOptions:
 
     recompile_limit: int = 8  # captures of a function; other signatures then run eagerly
     suppress_errors: bool = False  # errors of the compiler never stop a program, either way
+    # what PyTorch's programs set, without effect: sizes are always part of a captured program
+    accumulated_recompile_limit: int = 256
+    assume_static_by_default: bool = True
+    automatic_dynamic_shapes: bool = True
+    capture_dynamic_output_shape_ops: bool = False
+    capture_scalar_outputs: bool = False
+    dynamic_shapes: bool = True
+    error_on_recompile: bool = False
+    guard_nn_modules: bool = True
+    optimize_ddp: bool = True
+    verbose: bool = False
 
     @property
     def cache_size_limit(self) -> int:

@@ -9,7 +9,16 @@ gives single operations on large arrays programs of their own.
 
 from rushlight.compiler.explain import explain as explain
 from rushlight.compiler.front import (
+    allow_in_graph as allow_in_graph,
+)
+from rushlight.compiler.front import (
+    assume_constant_result as assume_constant_result,
+)
+from rushlight.compiler.front import (
     compile as compile,
+)
+from rushlight.compiler.front import (
+    cudagraph_mark_step_begin as cudagraph_mark_step_begin,
 )
 from rushlight.compiler.front import (
     disable as disable,
@@ -19,6 +28,9 @@ from rushlight.compiler.front import (
 )
 from rushlight.compiler.front import (
     is_dynamo_compiling as is_dynamo_compiling,
+)
+from rushlight.compiler.front import (
+    is_exporting as is_exporting,
 )
 from rushlight.compiler.front import (
     list_backends as list_backends,

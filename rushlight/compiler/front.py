@@ -367,6 +367,25 @@ def disable(
     return kept_out
 
 
+def allow_in_graph(fn: Any) -> Any:
+    """The function, or each in a list or tuple, as it is: what a captured function calls is
+    captured with it.
+    """
+    return fn
+
+
+assume_constant_result = allow_in_graph
+
+
+def cudagraph_mark_step_begin() -> None:
+    """Nothing: results are not overwritten by the next call."""
+
+
+def is_exporting() -> bool:
+    """Always False: there is no export."""
+    return False
+
+
 def is_compiling() -> bool:
     """Whether a function is being captured in this thread."""
     return modes.trace is not None

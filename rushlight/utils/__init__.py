@@ -8,7 +8,16 @@ from typing import Any
 
 from rushlight.core.tensor import Tensor
 
-_LAZY = ("benchmark", "checkpoint", "data", "dlpack", "hooks", "summary", "tensorboard")
+_LAZY = (
+    "benchmark",
+    "checkpoint",
+    "data",
+    "dlpack",
+    "hooks",
+    "model_zoo",
+    "summary",
+    "tensorboard",
+)
 
 
 def swap_tensors(t1: Tensor, t2: Tensor) -> None:

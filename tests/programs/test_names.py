@@ -1,5 +1,7 @@
 """NumPy's argument names, which textbook programs use: axis for dim and keepdims for keepdim."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -45,3 +47,26 @@ def test_missing_and_unknown_arguments_are_type_errors(call):
 def test_what_libraries_on_torch_call():
     assert rl._C._log_api_usage_once("torchmetrics.metric.Metric") is None
     assert rl.__config__.show().startswith("rushlight ")
+
+
+def test_the_capture_can_be_set_up_as_in_torch():
+    import torch._dynamo
+
+    ours = dataclasses.asdict(rl._dynamo.config)
+    assert {name: getattr(torch._dynamo.config, name) for name in ours} == ours
+    rl._dynamo.config.verbose = False
+    rl._dynamo.mark_dynamic(rl.ones(3), 0, min=2)
+    assert rl._dynamo.reset is rl.compiler.reset and rl.compiler.allow_in_graph(len) is len
+    assert rl.compiler.is_exporting() is torch.compiler.is_exporting() is False
+    assert rl.compiler.cudagraph_mark_step_begin() is None
+
+
+def test_older_and_inner_places_of_names(monkeypatch):
+    from rushlight.distributed import nn as distributed_nn
+    from rushlight.utils.data._utils.collate import default_collate
+
+    assert default_collate is rl.utils.data.default_collate
+    with pytest.raises(NotImplementedError, match="is_available"):
+        distributed_nn.all_reduce(rl.ones(1))
+    monkeypatch.setattr(rl.hub, "load_state_dict_from_url", lambda url, **kwargs: (url, kwargs))
+    assert rl.utils.model_zoo.load_url("a", progress=False) == ("a", {"progress": False})

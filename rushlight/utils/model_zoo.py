@@ -1,0 +1,12 @@
+"""The older name of what downloads weights, for programs that use it; see `torch.hub`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def load_url(*args: Any, **kwargs: Any) -> Any:
+    """The same as ``torch.hub.load_state_dict_from_url``."""
+    # by name: hub stands above this folder
+    return importlib.import_module("rushlight.hub").load_state_dict_from_url(*args, **kwargs)

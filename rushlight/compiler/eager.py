@@ -387,7 +387,7 @@ _loops: dict[Any, Any] = {}
 def loop(name: str, *operands: Any) -> Any:
     """Run a loop of backends/llvm/serial.py.
 
-    "normals" (engine, n): n standard normal values, None where n is no multiple of a unit.
+    "normals" (engine, n): n standard normal values, a multiple of 16.
     "shuffle" (words, order): swaps elements of ``order``, as the words say.
     "sum", "product", "max", "min" (x, dim): running values of floats; with the places of extremes.
     """
@@ -410,14 +410,10 @@ def run_loop(name: str, d: Any, arrays: tuple[Any, ...], units: int) -> None:
 
 def normals(engine: Any, n: int) -> Any:
     """Standard normal values, drawn from an engine."""
-    from rushlight.compiler.backends.llvm.serial import NORMALS
-
-    if n % NORMALS:
-        return None
     out = np.empty(n, np.float32)
     engine.lend()
     try:
-        run_loop("normals", None, (engine.desk, out), n // NORMALS)
+        run_loop("normals", None, (engine.desk, out), n)
     finally:
         engine.take_back()
     return out

@@ -20,6 +20,7 @@ from typing import Any
 from rushlight import dtypes
 
 LEAST = 8192  # elements: with fewer, finding and calling a kernel costs more than it saves
+PATIENCE = 1000  # small loops by NumPy, which take about as long as loading the kernels
 Finder = Callable[..., Any]  # (op, arrays, params), or with the array to write to as fourth
 Loops = Callable[..., Any]  # (name, arrays ...)
 
@@ -29,14 +30,24 @@ class Kernels:
     op that converts to another dtype, which ``ops`` provides.
     """
 
-    __slots__ = ("find", "loop", "on", "cast")
+    __slots__ = ("find", "loop", "on", "loaded", "small", "cast")
 
     find: Finder
     loop: Loops
     cast: Any
 
     def __init__(self) -> None:
-        self.on = False
+        self.on = self.loaded = False
+        self.small = 0
+
+    def worth(self, count: int) -> bool:
+        """Whether to ask for a loop over so many elements whose results are NumPy's to the bit: a
+        long one, any once kernels are loaded, or the last of many.
+        """
+        if not self.on or self.loaded or count >= LEAST:
+            return self.on
+        self.small += 1
+        return self.small >= PATIENCE
 
 
 kernels = Kernels()
@@ -53,11 +64,12 @@ def provide(load: Callable[[], tuple[Finder, Loops] | None]) -> None:
             kernels.on = False
             return False
         kernels.find, kernels.loop = found
+        kernels.loaded = True
         return True
 
     kernels.find = lambda *call: kernels.find(*call) if loaded() else None
     kernels.loop = lambda *call: kernels.loop(*call) if loaded() else None
-    kernels.on = True
+    kernels.on, kernels.loaded, kernels.small = True, False, 0
 
 
 EXCHANGED = dtypes.HALVES | {dtypes.float32}  # what kernels convert to each other

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rushlight import dtypes
 from rushlight.core import vector_math
 from rushlight.core.mt19937 import Engine
-from rushlight.core.native import LEAST, kernels
+from rushlight.core.native import kernels
 
 Array = NDArray[Any]
 
@@ -188,7 +188,7 @@ def permutation(engine: Engine, count: int) -> Array:
         return np.arange(count)
     wide = count >= (2**32 - 1) // 20
     draws: Array = engine.longs(count - 1) if wide else engine.words(count - 1)
-    if count > LEAST and kernels.on and not wide:
+    if count > 32 and not wide and kernels.worth(count):
         order: Array | None = kernels.loop("shuffle", draws, np.arange(count))
         if order is not None:
             return order
@@ -301,7 +301,7 @@ def normal_blocks(engine: Engine, count: int, dtype: Any, mean: float, std: floa
 
 def standard_32(engine: Engine, count: int) -> Array:
     """`count` standard normals, a multiple of 16, as float32."""
-    if count >= LEAST and kernels.on:
+    if kernels.worth(count):
         values: Array | None = kernels.loop("normals", engine, count)
         if values is not None:
             return values

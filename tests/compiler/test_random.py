@@ -6,6 +6,8 @@ import pytest
 
 import rushlight as rl
 from rushlight import nn
+from rushlight.compiler.eager import offers
+from rushlight.core.native import LEAST, PATIENCE, kernels, provide, without_kernels
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
 
@@ -146,3 +148,37 @@ def test_training_with_dropout_is_the_same_bit_for_bit_in_its_masks():
     assert losses[0] == pytest.approx(losses[2], rel=1e-4)
     assert losses[1].equal(losses[3])
     assert not calls_of(run)
+
+
+@pytest.mark.parametrize("count", [16, 17, 31, 527, 640, 2063, 20_000, 100_001])
+@pytest.mark.parametrize("dtype", [rl.float32, rl.float16])
+def test_normals_and_shuffles_of_eager_code_are_numpys(count, dtype):
+    """From many places of the stream, which then goes on alike; short ones too, once loaded."""
+    kernels.find, kernels.loop = offers()
+    kernels.loaded = True
+
+    def drawn(used):
+        rl.manual_seed(count)
+        rl.randint(0, 5, (used,))
+        values = rl.randn(count, dtype=dtype), rl.empty(count, dtype=dtype).normal_(1.5, 0.3)
+        return *values, rl.randperm(count), rl.get_rng_state(), rl.rand(700)
+
+    for used in (1, 600, 623, 624):
+        with without_kernels():
+            expected = drawn(used)
+        assert all(x.equal(y) for x, y in zip(drawn(used), expected, strict=True))
+
+
+def test_loops_are_loaded_by_a_long_one_or_many_short_ones():
+    before = {name: getattr(kernels, name) for name in ("find", "loop", "on", "loaded", "small")}
+    try:
+        provide(lambda: (len, len))
+        assert not any(kernels.worth(16) for _ in range(PATIENCE - 1)) and kernels.worth(16)
+        provide(lambda: (len, len))
+        assert kernels.worth(LEAST) and not kernels.worth(16)
+        assert kernels.loop("four") == 4 and kernels.worth(16)
+        with without_kernels():
+            assert not kernels.worth(LEAST)
+    finally:
+        for name, value in before.items():
+            setattr(kernels, name, value)

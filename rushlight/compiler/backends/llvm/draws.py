@@ -387,11 +387,11 @@ class Blocks:
             x = self.finished(e.op("fmul", x, radius))
             f.do(f"store {e.kind} {x}, ptr {f.at(to, 8 * k)}, align 4")
 
-    def words(self, n: int) -> None:
+    def words(self, n: Number) -> None:
         """Draw words to the scratch memory."""
         self.f.do(f"call void @{self.draw}(ptr {self.desk}, ptr %scratch, i64 {n})")
 
-    def __call__(self, start: Number, n: int) -> None:
+    def __call__(self, start: Number, n: Number) -> None:
         """n values, a multiple of 16, from ``start`` on."""
         f = self.f
         self.words(n)

@@ -16,7 +16,7 @@ from rushlight.compiler.backends.llvm.text import literal
 
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
-NORMALS = 512  # values of a unit
+NORMALS = 512  # values that are drawn at a time
 SCRATCH = 4 * NORMALS + 64  # bytes
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "oge", "min": "ole"}
@@ -32,10 +32,12 @@ def write(name: str, d: Any, width: int) -> str:
 
 
 def normals(width: int) -> str:
-    """Standard normal values drawn from the engine whose desk is operand 0, to operand 1."""
+    """``%hi`` standard normal values, a multiple of 16, drawn from the engine whose desk is operand
+    0, to operand 1.
+    """
     f = kernel(width, F32)
     blocks = Blocks(f, 0.0, 1.0)
-    f.span("%lo", "%hi", 1, lambda u, _: blocks(f.mul(u, NORMALS), NORMALS))
+    f.span("%lo", "%hi", NORMALS, lambda i, _: blocks(i, f.smaller(NORMALS, f.sub("%hi", i))))
     f.end()
     return f.module.text()
 

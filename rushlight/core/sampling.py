@@ -121,13 +121,16 @@ def uniform(engine: Engine, count: int, dtype: Any, low: float = 0.0, high: floa
     if low == 0 and high == 1 and dtype is work:
         return in_chunks(count, dtype, source)
     start, stop = work.type(low), work.type(high)
-    width, top, bottom = stop - start, stop.astype(dtype), start.astype(dtype)
+    own = dtype is work
+    width = stop - start
+    top, bottom = (stop, start) if own else (stop.astype(dtype), start.astype(dtype))
 
     def draw(n: int) -> Array:
         values = fused(source(n), width, start, work)
-        if dtype is not work:
+        if not own:
             values = values.astype(dtype)
-        np.putmask(values, values == top, bottom)
+        if not own or (n and values.item(values.argmax()) == top):
+            np.putmask(values, values == top, bottom)
         return values
 
     return in_chunks(count, dtype, draw)

@@ -213,7 +213,11 @@ def start_afresh(t: Tensor) -> None:
 
 def constant(array: Any) -> Tensor:
     """A tensor on new memory whose content no tensor decided: a trace may keep it."""
-    t: Tensor = instance(Tensor, array)
+    t = blank()
+    t._array = array
+    t._tracked = t._wants_grad = False
+    t._node = t._link = t._grad = None
+    t._counter = UNSHARED
     if state.busy and modes.trace is not None:
         modes.trace.constant(array)
     return t

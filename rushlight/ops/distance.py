@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.matmul import same_dtype
+from rushlight.ops.sums import ones
 
 CHUNK = 1 << 16  # distances made at a time
+FEW = 1 << 15  # differences that are made at once
 
 
 class Cdist(Op):
@@ -28,6 +31,8 @@ class Cdist(Op):
             square = np.vecdot(x1, x1)[..., :, None] + np.vecdot(x2, x2)[..., None, :]
             square -= 2 * np.matmul(x1, x2.swapaxes(-1, -2))
             return packed(np.sqrt(np.maximum(square, 0)))
+        if x1.size * x2.shape[-2] <= FEW and x1.shape[-1]:
+            return norms(x1[..., :, None, :] - x2[..., None, :, :], p)
         lead = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
         out = np.zeros((*lead, x1.shape[-2], x2.shape[-2]), x1.dtype)
         step = max(1, CHUNK // max(1, math.prod(lead) * x2.shape[-2]))
@@ -48,6 +53,27 @@ class Cdist(Op):
             return [g1, g2]
         each = pairwise_slopes(g, x1.unsqueeze(-2) - x2.unsqueeze(-3), out, p)  # (*, P, R, M)
         return [each.sum(-2) if needs[0] else None, -each.sum(-3) if needs[1] else None]
+
+
+def norms(d: Any, p: float) -> Any:
+    """p-norms along the last dim, in memory of its own."""
+    if p == 2:
+        out = np.vecdot(d, d)
+        return np.sqrt(out, out) if out.ndim else np.asarray(np.sqrt(out))
+    if p == 0:
+        return np.add.reduce(d != 0, -1, d.dtype)
+    size = np.abs(d)
+    if p == math.inf:
+        return np.maximum.reduce(size, -1)
+    if p == 1:
+        return size.dot(ones(d.shape[-1], d.dtype))
+    return np.power(np.add.reduce(np.power(size, p), -1), 1 / p)
+
+
+@functools.lru_cache(maxsize=64)
+def upper_places(n: int) -> Any:
+    """The places above the diagonal in a flattened (n, n); not to be written to."""
+    return np.flatnonzero(~np.tri(n, n, 0, bool))
 
 
 def add_norms(out: Any, rows: Any, columns: Any, p: float) -> None:

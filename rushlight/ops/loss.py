@@ -19,7 +19,8 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.activation import LogSigmoid
-from rushlight.ops.sums import summed
+from rushlight.ops.places import inside
+from rushlight.ops.sums import LEAST, number, ones, summed
 
 
 def reduce(loss: np.ndarray, reduction: str) -> Any:
@@ -264,8 +265,7 @@ def is_plain(logp: np.ndarray, target: np.ndarray, ignore: int) -> bool:
         and target.shape == logp.shape[:1]
         and ignore < 0
         and target.size > 0
-        and target.flags.c_contiguous
-        and bool(np.maximum.reduce(target.view(np.uint64)) < logp.shape[1])  # -1 is the largest
+        and inside(target, 0, logp.shape[1])
     )
 
 
@@ -345,6 +345,10 @@ def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_inde
     classes = Classes(logp, target, ignore_index)
     loss = np.negative(logp[classes.index])
     w = classes.weights(logp, weight)
+    if w is None and reduction == "mean" and 0 < loss.size < LEAST:
+        n = loss.size
+        mean = np.asarray(loss.reshape(-1).dot(ones(n, loss.dtype)) / number(n, loss.dtype))
+        return mean if mean.dtype == d else mean.astype(d)
     if w is not None:
         loss = np.where(w == 0, 0, loss * w).astype(loss.dtype, copy=False)
     if reduction != "none":

@@ -17,6 +17,7 @@ from rushlight.core.op import Op
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.bits import as_bits, from_bits
+from rushlight.ops.sums import LEAST, number, ones
 
 BLOCK = 1 << 15  # elements that a norm works on at a time, so that its steps stay in the cache
 
@@ -51,6 +52,8 @@ def normalise_channels(x: Any, w: Any, b: Any, eps: float) -> tuple[Any, Any, An
     """``BatchNorm`` of arrays."""
     shape, x = x.shape, flattened(x)
     n, c, p = x.shape
+    if x.size < LEAST:
+        return few_channels(x, w, b, eps, shape)
     count = x.dtype.type(n * p)
     mean = channel_sum(x) / count
     squares: Any = 0
@@ -66,6 +69,25 @@ def normalise_channels(x: Any, w: Any, b: Any, eps: float) -> tuple[Any, Any, An
         y = np.multiply(x[part], factor[:, None], out[part])
         y += shift[:, None]
     return out.reshape(shape), mean, scale
+
+
+def few_channels(x: Any, w: Any, b: Any, eps: float, shape: Any) -> tuple[Any, Any, Any]:
+    """``normalise_channels`` of few elements (N, C, P)."""
+    n, _, p = x.shape
+    d = x.dtype
+    count, samples, positions = number(n * p, d), ones(n, d), ones(p, d)
+    mean = samples.dot(x.dot(positions))
+    mean /= count
+    y = x - mean[:, None]
+    scale = samples.dot(np.vecdot(y, y))
+    scale /= count
+    scale += number(eps, d)
+    np.sqrt(scale, scale)
+    np.reciprocal(scale, scale)
+    y *= (scale if w is None else scale * w)[:, None]
+    if b is not None:
+        y += b[:, None]
+    return y.reshape(shape), mean, scale
 
 
 def channel_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: bool) -> Any:
@@ -171,6 +193,8 @@ def flat(w: Any) -> Any:
 def normalise_rows(x: Any, w: Any, b: Any, eps: float, center: bool) -> tuple[Any, Any, Any]:
     """``LayerNorm`` of the rows of a matrix; the means and scales are columns."""
     n, k = x.shape
+    if x.size < LEAST:
+        return few_rows(x, w, b, eps, center)
     count, one = x.dtype.type(k), np.ones(k, x.dtype)
     out, scale = np.empty_like(x), np.empty((n, 1), x.dtype)
     mean = x.dot(one)[:, None] / count if center else np.zeros((1, 1), x.dtype)
@@ -187,12 +211,37 @@ def normalise_rows(x: Any, w: Any, b: Any, eps: float, center: bool) -> tuple[An
     return out, mean, scale
 
 
+def few_rows(x: Any, w: Any, b: Any, eps: float, center: bool) -> tuple[Any, Any, Any]:
+    """``normalise_rows`` of few elements."""
+    k, d = x.shape[1], x.dtype
+    count = number(k, d)
+    if center:
+        mean = x.dot(ones(k, d))
+        mean /= count
+        mean = mean[:, None]
+        y = source = x - mean
+    else:
+        mean, y, source = np.zeros((1, 1), d), None, x
+    scale = np.vecdot(source, source)
+    scale /= count
+    scale += number(eps, d)
+    np.sqrt(scale, scale)
+    np.reciprocal(scale, scale)
+    scale = scale[:, None]
+    y = np.multiply(source, scale, y)
+    if w is not None:
+        y *= w
+    if b is not None:
+        y += b
+    return y, mean, scale
+
+
 def row_gradients(
     g: Any, x: Any, w: Any, mean: Any, scale: Any, center: bool, needs: Any
 ) -> tuple[Any, Any, Any]:
     """Gradients of ``normalise_rows`` by the matrix, the weight and the bias, where needed."""
     n, k = x.shape
-    one, many = np.ones(k, x.dtype), np.ones(n, x.dtype)
+    one, many = ones(k, x.dtype), ones(n, x.dtype)
     out, gw = np.empty_like(x) if needs[0] else None, np.zeros(k, x.dtype)
     for part in blocks(n, k):
         y = (x[part] - mean[part] if center else x[part]) * scale[part]

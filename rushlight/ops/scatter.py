@@ -55,7 +55,8 @@ class Gather(Op):
     def eager(self, xp, input, index, *, dim):
         if not index.size:
             return np.empty(index.shape, input.dtype)
-        check_inside("gather", index, input, dim, "input")
+        if index.shape != input.shape:
+            check_inside("gather", index, input, dim, "input")
         check_index("gather", input, index, dim)
         if not input.ndim:
             return np.broadcast_to(input, index.shape).copy()
@@ -127,8 +128,9 @@ def check_scatter(name: str, x: Any, index: Any, src: Any, dim: int) -> None:
         )
     if not index.size:
         return
-    check_inside(name, index, x, dim, "self")
-    if isinstance(src, np.ndarray):
+    if index.shape != x.shape:
+        check_inside(name, index, x, dim, "self")
+    if isinstance(src, np.ndarray) and index.shape != src.shape:
         check_inside(name, index, src, None, "src")
     check_index(name, x, index, dim)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rushlight import dtypes
@@ -10,6 +12,7 @@ from rushlight.core.op import FLOATS, Op, record_unary, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import wrap
 from rushlight.errors import NotSupportedError
+from rushlight.ops.sums import LEAST, ones
 
 
 def floating(name: str, x: np.ndarray) -> None:
@@ -30,6 +33,22 @@ def shifted(name: str, x: np.ndarray, dim: int) -> np.ndarray:
     if not wide.shape[dim]:
         return wide.copy()
     return np.subtract(wide, np.maximum.reduce(wide, dim, None, None, True), order="C")
+
+
+def moderate(x: np.ndarray) -> bool:
+    """Whether few numbers x are floats so close to zero that their exponentials, and the sums of
+    these, lose nothing; so they need not be shifted.
+    """
+    if not 0 < x.size < LEAST or x.dtype not in FLOATS or not x.ndim:
+        return False
+    return x.item(x.argmin()) > -30 and x.item(x.argmax()) < 30
+
+
+def along_dim(x: np.ndarray, dim: int) -> Any:
+    """Sums of floats along a dim, which stays with size 1."""
+    if dim == x.ndim - 1 and x.size < LEAST:
+        return x.dot(ones(x.shape[dim], x.dtype))[..., None]
+    return np.add.reduce(x, dim, None, None, True)
 
 
 class OfItsResult(Op, abstract=True):
@@ -59,10 +78,13 @@ class Softmax(OfItsResult):
     compiled = True
 
     def eager(self, xp, input, *, dim):
-        e = shifted("softmax", input, dim)
-        np.exp(e, e)
+        if moderate(input):
+            e = np.exp(input, order="C")
+        else:
+            e = shifted("softmax", input, dim)
+            np.exp(e, e)
         if e.ndim:
-            e /= np.add.reduce(e, dim, None, None, True)
+            e /= along_dim(e, dim)
         return e if e.dtype == input.dtype else e.astype(input.dtype)
 
     def grad(self, g, out, dim):
@@ -102,7 +124,7 @@ class LogSoftmax(OfItsResult):
     def eager(self, xp, input, *, dim):
         y = shifted("log_softmax", input, dim)
         if y.ndim:
-            y -= np.log(np.add.reduce(np.exp(y), dim, None, None, True))
+            y -= np.log(along_dim(np.exp(y), dim))
         return y if y.dtype is input.dtype else y.astype(input.dtype)
 
     def grad(self, g, out, dim):

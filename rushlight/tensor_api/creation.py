@@ -293,7 +293,7 @@ def frombuffer(
 
 def _sizes(size: tuple[Any, ...], name: str) -> tuple[int, ...]:
     shape = shape_of(size, name)
-    if any([n < 0 for n in shape]):
+    if shape and min(shape) < 0:
         raise RuntimeError(f"{name}: Trying to create tensor with negative dimension in {shape}.")
     return shape
 
@@ -317,6 +317,8 @@ def _maker(name: str, make: Any, doc: str) -> Any:
         return finish(make(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
 
     def with_size(*size: Any, **options: Any) -> Tensor:
+        if not options:
+            return constant(make(_sizes(size, name), dtypes.default.float))
         if "size" in options:
             size = (options.pop("size"),)
         return factory(*size, **options)
@@ -324,6 +326,13 @@ def _maker(name: str, make: Any, doc: str) -> Any:
     with_size.__name__ = with_size.__qualname__ = name
     with_size.__doc__ = doc
     return with_size
+
+
+def filled(shape: Any, d: Any, value: Any) -> np.ndarray[Any, Any]:
+    """A new array of one value."""
+    a = np.empty(shape, d)
+    a.fill(value)
+    return a
 
 
 zeros = _maker(
@@ -339,7 +348,7 @@ zeros = _maker(
 )
 ones = _maker(
     "ones",
-    np.ones,
+    lambda shape, d: filled(shape, d, 1),
     """Ones of the given sizes: ``ones(2, 3)`` or ``ones((2, 3), dtype=..., requires_grad=...)``.
 
     Example:
@@ -374,11 +383,13 @@ def full(
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     default = dtypes.of_number(value) if out is None else out._array.dtype
     a = cast_array(np.asarray(value), numpy_dtype(dtype, default))
-    result = np.full(_sizes((size,), "full"), a, a.dtype)
+    result = filled(_sizes((size,), "full"), a.dtype, a)
     return finish(result, requires_grad) if out is None else store_out(out, wrap(result))
 
 
-def _like(make: Any, name: str, doc: str) -> Any:
+def _like(make: Any, in_order: Any, name: str, doc: str) -> Any:
+    """``make(like, dtype, order)``; ``in_order(shape, dtype)`` is the same in C order."""
+
     def like(
         input: Tensor,
         *,
@@ -389,14 +400,16 @@ def _like(make: Any, name: str, doc: str) -> Any:
         pin_memory: bool = False,
         memory_format: Any = None,
     ) -> Tensor:
-        check_factory(device, layout)
+        if device is not None or layout is not None:
+            check_factory(device, layout)
         x = input._array
         contiguous = (
             x.flags.c_contiguous
             or formats.expanded(x)
             or memory_format is formats.contiguous_format
         )
-        out = make(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
+        d = numpy_dtype(dtype, x.dtype)
+        out = in_order(x.shape, d) if contiguous else make(x, d, "K")
         return finish(
             formats.copy_in(out, memory_format) if memory_format in formats.CHANNELS_LAST else out,
             requires_grad,
@@ -407,10 +420,20 @@ def _like(make: Any, name: str, doc: str) -> Any:
     return like
 
 
-zeros_like = _like(np.zeros_like, "zeros_like", "Zeros with the shape and dtype of ``input``.")
-ones_like = _like(np.ones_like, "ones_like", "Ones with the shape and dtype of ``input``.")
+zeros_like = _like(
+    np.zeros_like, np.zeros, "zeros_like", "Zeros with the shape and dtype of ``input``."
+)
+ones_like = _like(
+    np.ones_like,
+    lambda shape, d: filled(shape, d, 1),
+    "ones_like",
+    "Ones with the shape and dtype of ``input``.",
+)
 empty_like = _like(
-    np.empty_like, "empty_like", "Uninitialised memory with the shape and dtype of ``input``."
+    np.empty_like,
+    np.empty,
+    "empty_like",
+    "Uninitialised memory with the shape and dtype of ``input``.",
 )
 
 
@@ -543,13 +566,18 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
     )
     if d in dtypes.INTEGER_TYPES:
         start, end = int(start), int(end)
-    a, b = np.asarray(start).astype(work), np.asarray(end).astype(work)
-    step = ((b - a) / np.asarray(steps - 1).astype(work)).astype(work)
-    wide = np.float64 if work is dtypes.float32 else work  # torch rounds only once, as this does
-    half, last = steps // 2, steps - 1
-    out = np.empty(steps, wide)
-    out[:half] = np.arange(half) * step.astype(wide) + a
-    out[half:] = b - np.arange(last - half, -1, -1) * step.astype(wide)
+    a, b = np.array(start, work), np.array(end, work)
+    wide = (
+        dtypes.float64 if work is dtypes.float32 else work
+    )  # torch rounds only once, as this does
+    step = np.array((b - a) / np.array(steps - 1, work), work).astype(wide)
+    half = steps // 2
+    out = np.arange(steps, dtype=wide)
+    tail = out[half:]
+    np.subtract(steps - 1, tail, tail)
+    out *= step
+    out[:half] += a
+    np.subtract(b, tail, tail)
     return out.astype(d)
 
 

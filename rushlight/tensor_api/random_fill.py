@@ -130,6 +130,8 @@ def _from_to(
     args: tuple[Any, ...], named: dict[str, Any], function: str, low: Any, high: Any
 ) -> tuple[Any, Any]:
     """``from`` and ``to``; the first is a Python keyword, so it can only be named in a dict."""
+    if not named and len(args) == 2:
+        return args  # type: ignore[return-value]
     if len(args) > 2:
         raise TypeError(f"{function}() takes from and to, but got {len(args)} numbers.")
     names = ("from", "to")

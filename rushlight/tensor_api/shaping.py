@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import itertools
 import math
 from typing import Any
@@ -165,6 +166,16 @@ def matrices(x: Tensor, name: str) -> Tensor:
     return x
 
 
+FEW = 4096  # elements of a matrix whose triangles are remembered
+
+
+@functools.lru_cache(maxsize=64)
+def few_in(name: str, row: int, col: int, offset: int) -> np.ndarray[Any, Any]:
+    """Row and column indices of the triangle ``name``."""
+    find = np.tril_indices if name == "tril_indices" else np.triu_indices
+    return np.array(find(row, offset, col))
+
+
 def _triangle(name: str, find: Any) -> Any:
     def indices(
         row: int,
@@ -181,6 +192,9 @@ def _triangle(name: str, find: Any) -> Any:
         for n in (row, col):
             if n < 0:
                 raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")
+        if row * col <= FEW:
+            out = few_in(name, row, col, offset).astype(numpy_dtype(dtype, dtypes.int64))
+            return finish(out, requires_grad)
         flat = np.flatnonzero(find((row, col), offset))
         out = np.empty((2, len(flat)), numpy_dtype(dtype, dtypes.int64))
         np.floor_divide(flat, col, out[0], casting="unsafe") if col else None

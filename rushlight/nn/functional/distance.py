@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from rushlight import tensor_api as T
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, wrap
-from rushlight.ops.distance import Cdist
+from rushlight.core.tensor import Tensor, constant
+from rushlight.ops.distance import Cdist, upper_places
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "normalize"]
 
@@ -56,7 +54,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError("pdist only supports non-negative p values")
     n = input.shape[0]
     if not (input.requires_grad and modes.grad):
-        upper = wrap(np.flatnonzero(~np.tri(n, n, 0, bool)))
+        upper = constant(upper_places(n))
         return Cdist.bind(input, input, p=p, products=False).reshape(-1)[upper]  # type: ignore[no-any-return]
     i, j = T.triu_indices(n, n, 1).unbind(0)
     return T.norm(input[i] - input[j], p, -1)

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.state import no_grad, state
-from rushlight.core.tensor import Tensor, bump
+from rushlight.core.autograd import any_needs_grad
+from rushlight.core.state import modes, no_grad, state
+from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
 from rushlight.ops.norm import BatchNorm, LayerNorm
+from rushlight.ops.sums import number
 
 __all__ = [
     "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm",
@@ -134,6 +136,11 @@ def affine_by_statistics(
     input: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """Normalisation by given statistics, as one product and one sum."""
+    given = (input, mean, var, weight, bias)
+    arrays = [None if t is None else t._array for t in given]
+    recorded = modes.grad and any_needs_grad(given)
+    if not state.busy and not recorded and all_alike(arrays):
+        return wrap(affine_of_arrays(*arrays, eps))
     shape = (1, -1, *[1] * (input._array.ndim - 2)) if input._array.ndim > 2 else (-1,)
     scale = (var.detach() + eps).rsqrt()
     factor = scale if weight is None else scale * weight
@@ -143,6 +150,27 @@ def affine_by_statistics(
     d = input.dtype
     out = input * factor.reshape(shape) + shift.reshape(shape)
     return out if out._array.dtype is input._array.dtype else out.to(d)  # type: ignore[no-any-return]
+
+
+def all_alike(arrays: Any) -> bool:
+    """Whether the arrays that are given are floats of one dtype."""
+    d = arrays[0].dtype
+    return d in dtypes.FLOATS and all([a is None or a.dtype is d for a in arrays])
+
+
+def affine_of_arrays(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """``affine_by_statistics`` of arrays."""
+    factor = var + number(eps, var.dtype)
+    np.sqrt(factor, factor)
+    np.reciprocal(factor, factor)
+    if weight is not None:
+        factor *= weight
+    shift = mean * factor
+    shift = np.negative(shift, shift) if bias is None else np.subtract(bias, shift, shift)
+    at_channels = (..., *[None] * (x.ndim - 2))
+    out = x * factor[at_channels]
+    out += shift[at_channels]
+    return out
 
 
 def check_normalized_shape(

@@ -38,6 +38,7 @@ EXACT = 2**53  # integers up to here are float64 numbers
 
 _table: dict[Any, Any] = {}
 _variants: dict[Any, int] = {}
+_recent: dict[Any, Any] = {}  # programs of the table by ``recent_key``
 
 
 def offers() -> Any:
@@ -49,9 +50,26 @@ def find(op: Op, arrays: Any, params: dict[str, Any], out: Any = None) -> Any:
     """What ``op.eager`` would return for the arrays, in new memory or in ``out``; or None."""
     if isinstance(op, Elementwise) or op is kernels.cast:
         return elementwise(op, arrays, params, out)
-    if op is Sum.instance or op is Mean.instance:
-        return total(op, arrays[0], **params)
-    return whole(op, arrays, params)
+    summing = op is Sum.instance or op is Mean.instance
+    if len(arrays) == 1 and not (summing and params["dim"] is None):
+        entry = _recent.get(recent_key(op, arrays[0], params))
+        if entry is not None:
+            return computed(entry, list(arrays))
+    return total(op, arrays[0], **params) if summing else whole(op, arrays, params)
+
+
+def recent_key(op: Op, x: Any, params: dict[str, Any]) -> Any:
+    """What tells a program of one contiguous array quickly; None where that takes a closer look:
+    0.0 equals -0.0.
+    """
+    values = (*params.values(),)
+    if not (x.flags.c_contiguous and x.flags.aligned) or float in map(type, values):
+        return None
+    try:
+        hash(values)
+    except TypeError:
+        return None
+    return op, x.shape, x.dtype, (*params,), values
 
 
 def frozen(value: Any) -> Any:
@@ -210,20 +228,22 @@ def element(table: Table, v: Value, is_number: bool) -> Scalar:
 
 # Other ops
 
-ROW = 4096  # elements that are added up in one go
+ROW = 4096  # elements that are added up in one go, as in backends/llvm/serial.py
 LONGEST = 1 << 16  # elements along the last dims: sums of more lose digits
 
 
 def total(op: Op, x: ndarray[Any, Any], dim: Any, keepdim: bool) -> Any:
     """Sums and means: those of everything as the sum of sums of rows, so that digits are kept."""
     dims = range(x.ndim) if dim is None else dim
-    if math.prod([x.shape[d] for d in dims]) < x.size:
+    if dim is not None and math.prod([x.shape[d] for d in dims]) < x.size:
         last = [n for d, n in enumerate(x.shape) if d in dims and d >= x.ndim - len(dims)]
         short = math.prod(last) <= LONGEST
         return whole(op, (x,), {"dim": dim, "keepdim": keepdim}) if short else None
     whole_rows = x.size >= ROW and (x.flags.c_contiguous or x.flags.f_contiguous)
     if not whole_rows or (x.dtype not in FLOATS and x.dtype not in HALVES):
         return None
+    if x.size <= AT_ONCE and x.dtype.itemsize < 8:
+        return total_at_once(op, x, x.ndim if keepdim else x.ndim - len(dims))
     work = np.dtype(np.float32) if x.dtype in HALVES else x.dtype
     flat = x.reshape(-1, order="A")
     add = _table.get((op, x.dtype)) or _table.setdefault((op, x.dtype), row_sums(x.dtype, work))
@@ -237,6 +257,18 @@ def total(op: Op, x: ndarray[Any, Any], dim: Any, keepdim: bool) -> Any:
     if op is Mean.instance:
         out /= x.size
     return out.astype(x.dtype, copy=False)
+
+
+AT_ONCE = 1 << 19  # elements: more are worth several threads
+
+
+def total_at_once(op: Op, x: ndarray[Any, Any], ones: int) -> Any:
+    """The sum or mean of float32 or halves: rows are added in float64. ``ones`` dims have size 1."""
+    out, n = np.empty((1,) * ones, np.float64), x.size
+    run_loop("total", x.dtype, (x, out, np.array(n % ROW)), n // ROW)
+    if op is Mean.instance:
+        out /= n
+    return out.astype(x.dtype)
 
 
 def row_sums(d: np.dtype[Any], work: np.dtype[Any]) -> Any:
@@ -308,7 +340,17 @@ def whole(op: Op, operands: Any, params: dict[str, Any]) -> Any:
         entry = made(key, op, PROGRAMS, lambda: program(op, operands, params))
     if entry is None:
         return None
-    arrays = [x for x in operands if x is not None]
+    if len(operands) == 1:
+        if len(_recent) >= MOST:
+            _recent.clear()
+        quick = recent_key(op, operands[0], params)
+        if quick is not None:
+            _recent[quick] = entry
+    return computed(entry, [x for x in operands if x is not None])
+
+
+def computed(entry: Any, arrays: list[Any]) -> Any:
+    """The result, or results, of a program; None where a check fails."""
     for k in entry.copied:
         arrays[k] = arrays[k].copy("C")
     outputs = empty_outputs(entry.graph)
@@ -382,12 +424,14 @@ def argument(graph: Graph, shape: tuple[int, ...], d: Any) -> Value:
 # Loops that are no ops
 
 _loops: dict[Any, Any] = {}
+BRIEF = 1 << 16  # elements: loops over more let other threads run
 
 
 def loop(name: str, *operands: Any) -> Any:
     """Run a loop of backends/llvm/serial.py.
 
     "normals" (engine, n): n standard normal values, a multiple of 16.
+    "total": see ``total_at_once``.
     "shuffle" (words, order): swaps elements of ``order``, as the words say.
     "sum", "product", "max", "min" (x, dim): running values of floats; with the places of extremes.
     """
@@ -402,10 +446,12 @@ def loop(name: str, *operands: Any) -> Any:
 
 def run_loop(name: str, d: Any, arrays: tuple[Any, ...], units: int) -> None:
     """Run a loop over units, on arrays without gaps."""
-    from rushlight.compiler.backends.llvm.calls import Serial
+    entry = _loops.get((name, d))
+    if entry is None:
+        from rushlight.compiler.backends.llvm.calls import Serial
 
-    entry = _loops.get((name, d)) or _loops.setdefault((name, d), Serial(name, d))
-    entry([address(a) for a in arrays], units)
+        entry = _loops[name, d] = Serial(name, d)
+    entry([address(a) for a in arrays], units, arrays[0].size < BRIEF)
 
 
 def normals(engine: Any, n: int) -> Any:

@@ -136,8 +136,11 @@ class Serial:
 
     def __init__(self, name: str, d: Any) -> None:
         (code,) = jit.kernels([serial.write(name, d, jit.vector_bits())])
-        self.code = ctypes.CFUNCTYPE(None, *SIGNATURE)(code)
+        self.freely = ctypes.CFUNCTYPE(None, *SIGNATURE)(code)
+        self.alone = ctypes.PYFUNCTYPE(None, *SIGNATURE)(code)  # keeps the interpreter's lock
+        self.scratch = serial.SCRATCH if name == "normals" else 0
 
-    def __call__(self, addresses: list[int], units: int) -> None:
-        scratch = np.empty(serial.SCRATCH, np.uint8)
-        self.code((Word * len(addresses))(*addresses), 0, units, address(scratch))
+    def __call__(self, addresses: list[int], units: int, briefly: bool = False) -> None:
+        scratch = np.empty(self.scratch, np.uint8)
+        run = self.alone if briefly else self.freely
+        run((Word * len(addresses))(*addresses), 0, units, address(scratch))

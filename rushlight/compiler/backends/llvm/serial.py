@@ -12,10 +12,12 @@ import numpy as np
 
 from rushlight.compiler.backends.llvm.code import Number, kernel
 from rushlight.compiler.backends.llvm.draws import Blocks
+from rushlight.compiler.backends.llvm.math import Vectors
 from rushlight.compiler.backends.llvm.text import literal
 
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
+ROW = 4096  # elements whose sum is made in float32
 NORMALS = 512  # values that are drawn at a time
 SCRATCH = 4 * NORMALS + 64  # bytes
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
@@ -28,6 +30,8 @@ def write(name: str, d: Any, width: int) -> str:
         return normals(width)
     if name == "shuffle":
         return shuffle(width)
+    if name == "total":
+        return total(d, width)
     return Scan(name, d, width).text()
 
 
@@ -60,6 +64,53 @@ def shuffle(width: int) -> str:
         f.do(f"store i64 {x}, ptr {there}, align 8")
 
     f.span("%lo", "%hi", 1, step)
+    f.end()
+    return f.module.text()
+
+
+def total(d: Any, width: int) -> str:
+    """The sum of operand 0 to operand 1, a float64: of ``%hi`` rows, and as many elements more as
+    operand 2 says. A row is added up in float32, with 64 sums at a time.
+    """
+    f = kernel(width, d)
+    source, target, rest = [f.operand(k) for k in range(3)]
+    kind, ways = "<16 x float>", 4
+
+    def single(at: Number, lanes: int) -> str:
+        v = Vectors(f, lanes, f.here)
+        x = f(f"load {v.type(d)}, ptr {f.at(source, at)}, align {f.size}")
+        return x if d == F32 else v.cast(x, d, F32)
+
+    def added(start: Number, blocks: Number, before: str) -> str:
+        """``before``, and the sum of so many times 64 elements."""
+
+        def block(i: Number, sums: list[str]) -> list[str]:
+            at = f.add(start, f.mul(i, 16 * ways))
+            return [
+                f(f"fadd {kind} {s}, {single(f.add(at, 16 * k), 16)}") for k, s in enumerate(sums)
+            ]
+
+        a = f.span(0, blocks, 1, block, [(kind, "zeroinitializer")] * ways, empty=True)
+        left, right = f(f"fadd {kind} {a[0]}, {a[1]}"), f(f"fadd {kind} {a[2]}, {a[3]}")
+        both = f(f"fadd {kind} {left}, {right}")
+        name = "@llvm.vector.reduce.fadd.v16f32"
+        f.module.declarations.add(f"declare float {name}(float, {kind})")
+        one = f(f"call reassoc float {name}(float 0.0, {kind} {both})")
+        return f(f"fadd double {before}, {f(f'fpext float {one} to double')}")
+
+    def row(u: Number, sums: list[str]) -> list[str]:
+        return [added(f.mul(u, ROW), ROW // (16 * ways), sums[0])]
+
+    def element(i: Number, sums: list[str]) -> list[str]:
+        x = f(f"fpext float {single(f.add(start, i), 0)} to double")
+        return [f(f"fadd double {sums[0]}, {x}")]
+
+    (whole,) = f.span("%lo", "%hi", 1, row, [("double", "0.0")])
+    start, more = f.mul("%hi", ROW), f(f"load i64, ptr {rest}, align 8")
+    whole = added(start, f(f"udiv i64 {more}, {16 * ways}"), whole)
+    blocks = f(f"and i64 {more}, {-16 * ways}")
+    (whole,) = f.span(blocks, more, 1, element, [("double", whole)], empty=True)
+    f.do(f"store double {whole}, ptr {target}, align 8")
     f.end()
     return f.module.text()
 

@@ -263,7 +263,7 @@ AT_ONCE = 1 << 19  # elements: more are worth several threads
 
 
 def total_at_once(op: Op, x: ndarray[Any, Any], ones: int) -> Any:
-    """The sum or mean of float32 or halves: rows are added in float64. ``ones`` dims have size 1."""
+    """The sum or mean of float32 or halves, of float64 sums of rows. ``ones`` dims have size 1."""
     out, n = np.empty((1,) * ones, np.float64), x.size
     run_loop("total", x.dtype, (x, out, np.array(n % ROW)), n // ROW)
     if op is Mean.instance:
@@ -433,6 +433,7 @@ def loop(name: str, *operands: Any) -> Any:
     "normals" (engine, n): n standard normal values, a multiple of 16.
     "total": see ``total_at_once``.
     "shuffle" (words, order): swaps elements of ``order``, as the words say.
+    "read rows", "write each" ... (x, index, y, dim): see moves.py; False where that cannot be.
     "sum", "product", "max", "min" (x, dim): running values of floats; with the places of extremes.
     """
     if name == "normals":
@@ -441,7 +442,29 @@ def loop(name: str, *operands: Any) -> Any:
         words, order = operands
         run_loop(name, None, (words, order), len(words))
         return order
-    return scan(name, *operands)
+    return move(name, *operands) if " " in name else scan(name, *operands)
+
+
+MOVED = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}  # by their bytes
+
+
+def move(name: str, x: Any, index: Any, y: Any, dim: int) -> bool:
+    """Read or write elements along a dim; False where shapes, dtypes or gaps need other ways."""
+    d = x.dtype
+    if name.startswith("add"):
+        fine = d in FLOATS or d.kind in "iu"
+    else:
+        d = MOVED.get(d.itemsize)
+        fine = d is not None
+    fits = x.shape[:dim] == y.shape[:dim] and x.shape[dim + 1 :] == y.shape[dim + 1 :]
+    flat = x.flags.c_contiguous and y.flags.c_contiguous and index.flags.c_contiguous
+    if not (fine and fits and flat and index.dtype == np.int64 and x.dtype == y.dtype):
+        return False
+    sizes = np.array([x.shape[dim], y.shape[dim], math.prod(x.shape[dim + 1 :])])
+    units = math.prod(x.shape[:dim])
+    if units and sizes.all():
+        run_loop(name, d, (x, index, y, sizes), units)
+    return True
 
 
 def run_loop(name: str, d: Any, arrays: tuple[Any, ...], units: int) -> None:

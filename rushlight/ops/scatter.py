@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import widened
+from rushlight.core.native import LEAST, kernels, widened
 from rushlight.core.op import NUMBERS, Elementwise, Op, broadcast_error
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
@@ -60,10 +62,23 @@ class Gather(Op):
         check_index("gather", input, index, dim)
         if not input.ndim:
             return np.broadcast_to(input, index.shape).copy()
+        if index.size >= LEAST and kernels.on:
+            out = np.empty(index.shape, input.dtype)
+            if moved("read each", input, index, out, dim):
+                return out
         return input.reshape(-1).take(flat_places(index, dim, input.shape))
 
     def grad_input(self, g, index, input_spec, dim):
         return ScatterAdd.bind(zeros(*input_spec), index, g, dim=dim)
+
+
+def moved(name: str, x: Any, index: Any, y: Any, dim: int) -> bool:
+    """Whether a loop has read or written the elements, see compiler/eager.py."""
+    if y.size < LEAST or not kernels.on or not x.ndim or x.ndim != y.ndim:
+        return False
+    if name.endswith("each") and index.shape != y.shape:
+        return False
+    return kernels.loop(name, x, index, y, dim) is True
 
 
 def trimmed(src: Any, index: Any) -> Any:
@@ -90,6 +105,8 @@ class Scatter(Op):
         check_scatter("scatter", x, index, src, dim)
         if index.size:
             if isinstance(src, np.ndarray):
+                if moved("write each", x, index, src, dim):
+                    return
                 values = trimmed(src, index).reshape(-1)
             else:
                 values = cast_array(np.asarray(src), x.dtype)
@@ -148,7 +165,7 @@ class ScatterAdd(Op):
     def store(self, x, others, params):
         index, src, dim = others[0], others[1], params["dim"]
         check_scatter("scatter_add", x, index, src, dim)
-        if index.size:
+        if index.size and not moved("add each", x, index, src, dim):
             combine_at(np.add, x, flat_places(index, dim, x.shape), trimmed(src, index))
 
     def grad_input(self, g):
@@ -167,11 +184,34 @@ class IndexSelect(Op):
                 f"index_select(): Index is supposed to be a vector, but it has shape {index.shape}."
             )
         check_index("index_select", input, index, dim)
+        inner = math.prod(input.shape[dim + 1 :])
+        if inner < ROW and index.size > 1 and input.size > ROW * index.size:
+            out = np.empty((*input.shape[:dim], index.size, *input.shape[dim + 1 :]), input.dtype)
+            if copied_in_runs(input, index, out, dim) or moved("read rows", input, index, out, dim):
+                return out
         out = at(input).take(at(index), dim)
         return out if input.ndim else out.reshape(())
 
     def grad_input(self, g, index, input_spec, dim):
         return IndexAdd.bind(zeros(*input_spec), index, g, dim=dim)
+
+
+ROW = 32  # elements from which on NumPy is fast at copying rows
+RUNS = 8  # most runs that are copied one by one
+
+
+def copied_in_runs(x: Any, index: Any, out: Any, dim: int) -> bool:
+    """Whether an index along ``dim`` consists of few runs of neighbours, as that of padding; if so
+    they have been copied to ``out``.
+    """
+    cuts = np.flatnonzero(index[1:] != index[:-1] + 1) + 1
+    if len(cuts) >= RUNS:
+        return False
+    lead = (slice(None),) * dim
+    for start, stop in pairwise([0, *cuts.tolist(), index.size]):
+        first = int(index[start])
+        out[(*lead, slice(start, stop))] = x[(*lead, slice(first, first + stop - start))]
+    return True
 
 
 def check_slices(name: str, x: Any, index: Any, source: Any, dim: int) -> None:
@@ -218,6 +258,10 @@ class IndexAdd(Op):
     def store(self, x, others, params):
         index, source, dim = others[0], others[1], params["dim"]
         check_slices("index_add", x, index, source, dim)
+        if source.size >= LEAST and kernels.on and index.ndim and x.ndim:
+            low = np.where(index < 0, index + x.shape[dim], index)
+            if moved("add rows", x, low, source, dim):
+                return
         if dim == 0:
             add_rows(at(x), at(index), at(source))
         else:
@@ -291,6 +335,9 @@ class MaskedFill(Elementwise):
     def forward(self, arrays, params):
         x, mask = arrays
         check_mask("masked_fill", mask)
+        out = self.offer(arrays, params) if kernels.on and x.dtype in dtypes.FLOATS else None
+        if out is not None:
+            return out
         try:
             return np.where(mask, filler(x, params["value"]), x)
         except ValueError:

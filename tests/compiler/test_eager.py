@@ -45,7 +45,7 @@ PARAMS = {
 }
 MASKS = {"Where": 0, "MaskedFill": 1}  # the input that is a mask
 # what computes as it sees fit, in NumPy
-OWN_WAY = frozenset(("Where", "MaskedFill"))
+OWN_WAY = frozenset(("Where",))
 # what kernels have no formula for
 NUMPY_ONLY = frozenset(
     """
@@ -752,3 +752,37 @@ def test_draws(code, n):
         expected = drawn()
     for a, b in zip(drawn(), expected, strict=True):
         assert rl.equal(a, b)
+
+
+MOVES = (
+    "x.gather(d, each)", "x.gather(d, each.flip(0))", "x.index_select(d, some)",
+    "x.index_select(d, some.sort().values)", "x.scatter(d, order, y)", "x.scatter_add(d, each, y)",
+    "x.index_add(d, some, y)", "x.scatter(d, order, 1)", "x.masked_fill(y > 0, 2)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "float16", "complex64"])
+@pytest.mark.parametrize("shape", [(N,), (100, 101), (3, 4001), (4001, 3), (20, 21, 22)])
+@pytest.mark.parametrize("code", MOVES)
+def test_moves(code, shape, dtype):
+    """Reads and writes by index, to the bit; sums of integers too."""
+    r = np.random.default_rng(0)
+    x, y = [rl.from_numpy(r.standard_normal(shape) * 20).to(getattr(rl, dtype)) for _ in "xy"]
+    if dtype == "complex64" and "mask" in code:
+        return
+    for d, n in enumerate(shape):
+        scope = {
+            "x": x,
+            "y": y,
+            "d": d,
+            "each": rl.from_numpy(r.integers(0, n, shape)),
+            "some": rl.from_numpy(r.integers(0, n, n)),
+            "order": rl.from_numpy(np.argsort(r.random(shape), d)),
+        }
+        with without_kernels():
+            expected = eval(code, dict(scope))
+        out = eval(code, dict(scope))
+        if "add" in code and dtype not in ("int64", "uint8"):
+            assert rl.allclose(out, expected, rtol=1e-2 if dtype == "float16" else 1e-4, atol=1e-3)
+        else:
+            assert rl.equal(out, expected)

@@ -13,6 +13,7 @@ import numpy as np
 from rushlight.compiler.backends.llvm.code import Number, kernel
 from rushlight.compiler.backends.llvm.draws import Blocks
 from rushlight.compiler.backends.llvm.math import Vectors
+from rushlight.compiler.backends.llvm.moves import Move
 from rushlight.compiler.backends.llvm.text import literal
 
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
@@ -32,7 +33,7 @@ def write(name: str, d: Any, width: int) -> str:
         return shuffle(width)
     if name == "total":
         return total(d, width)
-    return Scan(name, d, width).text()
+    return Move(name, d, width).text() if " " in name else Scan(name, d, width).text()
 
 
 def normals(width: int) -> str:

@@ -1,6 +1,7 @@
 """Recurrent layers: one kernel goes through all steps of some sequences.
 
-Sequences do not depend on each other, so a unit is ``ROWS`` of them. At each step a block of rows
+Sequences do not depend on each other, so a unit is ``ROWS`` of them; two units that are one call's
+are done together, since each pass reads the whole weight at each step. At each step a block of rows
 of the state is multiplied with the weight, in the blocks that matrix products use (micro.py), and a
 loop over the state's elements does the rest. Later steps may have fewer rows, see ops/recurrent.py.
 """
@@ -20,7 +21,8 @@ from rushlight.compiler.backends.llvm.math import Vectors
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.scalars import FLOATS
 
-ROWS = 16  # of a unit: each reads the whole weight at each step
+ROWS = 16  # of a unit
+TOGETHER = 2 * ROWS  # rows that are done at once, if they are one call's
 WIDE = 3  # vectors of a panel
 GATES = {"RNNTanh": 1, "RNNRelu": 1, "GRU": 3, "LSTM": 4}
 
@@ -94,16 +96,22 @@ class Layer:
         return [sum(self.sizes[:t]) for t in range(len(self.sizes))]
 
     def counts(self) -> set[int]:
-        """How many rows a unit may have at a step."""
+        """How many rows may be done at once."""
         starts = range(0, self.rows, ROWS)
-        return {min(max(n - r, 0), ROWS) for n in set(self.sizes) for r in starts}
+        left = {max(n - r, 0) for n in set(self.sizes) for r in starts}
+        return {min(n, most) for n in left for most in (ROWS, TOGETHER)}
 
     def steps(
-        self, f: Code, body: Callable[[Number, Number], None], first: Number, turn: bool
+        self,
+        f: Code,
+        body: Callable[[Number, Number], None],
+        rows: tuple[Number, Number],
+        turn: bool,
     ) -> None:
-        """``body(row, count)`` for each step, in order of time or against it: a unit's first row at
-        the step and how many it has.
+        """``body(row, count)`` for each step, in order of time or against it, for ``rows``, the
+        first and how many: the first row at the step, and how many there are.
         """
+        first, most = rows
         n = len(self.sizes)
         same = len(set(self.sizes)) == 1
         begins, sizes = ("", "") if same else (f.table(self.begins), f.table(self.sizes))
@@ -116,7 +124,7 @@ class Layer:
                 size: Number = self.rows
             else:
                 begin, size = f.entry(begins, t), f.entry(sizes, t)
-            count = f.larger(f.smaller(f.sub(size, first), ROWS), 0)
+            count = f.larger(f.smaller(f.sub(size, first), most), 0)
             body(f.add(begin, first), count)
 
         f.span(0, n, 1, step)
@@ -286,14 +294,14 @@ class Unit:
         f.span(0, count, 1, row, empty=True)
 
     def units(self, body: Callable[[Number, Number], None]) -> None:
-        """``body(first row, rows)`` for each unit of the call."""
+        """``body(first row, rows)`` for the units of the call."""
         f = self.f
+        end = f.smaller(f.mul("%hi", ROWS), self.layer.rows)
 
-        def unit(u: Number, _: Any) -> None:
-            first = f.mul(u, ROWS)
-            body(first, f.smaller(f.sub(self.layer.rows, first), ROWS))
+        def some(first: Number, _: Any) -> None:
+            body(first, f.smaller(f.sub(end, first), TOGETHER))
 
-        f.span("%lo", "%hi", 1, unit)
+        f.span(f.mul("%lo", ROWS), end, TOGETHER, some)
 
     def copy(
         self, source: str, source_row: int, target: str, target_row: int, rows: Number
@@ -366,7 +374,7 @@ def write_forward(node: Node, width: int) -> list[Launch]:
     def body(start: Number, rows: Number) -> None:
         for source, target in zip(first, last, strict=True):
             unit.copy(f.at(source, f.mul(start, h)), h, f.at(target, f.mul(start, h)), h, rows)
-        layer.steps(f, lambda begin, count: rows_of(begin, count, start), start, turn=False)
+        layer.steps(f, lambda begin, count: rows_of(begin, count, start), (start, rows), turn=False)
 
     unit.units(body)
     f.end()
@@ -374,7 +382,7 @@ def write_forward(node: Node, width: int) -> list[Launch]:
     work = sum(layer.sizes) * gates * h * (h * 2 / 80 + 3)
     places = (*[(k, 0) for k in given], (SHARED, 0))
     main = Launch(
-        f.module.text(), places, layer.units, scratch=(ROWS * z_row + f.lanes) * f.size,
+        f.module.text(), places, layer.units, scratch=(TOGETHER * z_row + f.lanes) * f.size,
         shared=pack.shared, cost=work / (4 / f.size),
     )  # fmt: skip
     return [pack, main]
@@ -442,7 +450,7 @@ def write_backward(node: Node, width: int) -> list[Launch]:
     g_out, g_last, w = p[0], p[1 : 1 + states], p[1 + states]
     kept, made = p[2 + states : len(node.inputs)], p[len(node.inputs) :]
     wides, firsts = made[:-states], made[-states:]
-    held = [f.at("%scratch", s * ROWS * row_size) for s in range(states)]
+    held = [f.at("%scratch", s * TOGETHER * row_size) for s in range(states)]
 
     def rows_of(begin: Number, count: Number) -> None:
         """One step."""
@@ -476,14 +484,14 @@ def write_backward(node: Node, width: int) -> list[Launch]:
     def body(start: Number, rows: Number) -> None:
         for source, target in zip(g_last, held, strict=True):
             unit.copy(f.at(source, f.mul(start, h)), h, target, row_size, rows)
-        layer.steps(f, rows_of, start, turn=True)
+        layer.steps(f, rows_of, (start, rows), turn=True)
         for source, target in zip(held, firsts, strict=True):
             unit.copy(source, row_size, f.at(target, f.mul(start, h)), h, rows)
 
     unit.units(body)
     f.end()
     work = sum(layer.sizes) * gates * h * (h * 2 / 80 + 2)
-    scratch = (states * ROWS * row_size + f.lanes) * f.size
+    scratch = (states * TOGETHER * row_size + f.lanes) * f.size
     places = tuple([(k, 0) for k in given])
     return [Launch(f.module.text(), places, layer.units, scratch, cost=work / (4 / f.size))]
 

@@ -37,6 +37,7 @@ from rushlight.compiler.scalars import NATIVE, Scalar, ScalarMath, constant
 from rushlight.compiler.settle import settled
 from rushlight.compiler.windows import Windows, broadcast
 
+SMALL = 4096  # elements that a step writes: they are not in the way
 LARGEST_GROUP = 64  # nodes: more would need too many registers, and time to compile
 
 
@@ -615,7 +616,9 @@ class Lowering:
     # Order
 
     def order(self) -> None:
-        """Sort steps; each as early as its place allows."""
+        """Sort steps; each as early as its place allows, and as soon as it can be what nobody needs
+        or is small: what it reads is then near.
+        """
         checks = [s for s in self.steps if isinstance(s, Check)]
         drawing = [s for s in self.steps if s not in checks and not all(map(pure, s.nodes))]
         for earlier, later in pairwise(drawing):
@@ -632,16 +635,24 @@ class Lowering:
                 waiters.setdefault(other, []).append(k)
         done: list[Step] = []
         while ready:
-            step = self.steps[heapq.heappop(ready)[1]]
+            place, number = heapq.heappop(ready)
+            step = self.steps[number]
             done.append(step)
             for k in waiters.get(id(step), ()):
-                rest = waits[id(self.steps[k])]
-                rest.discard(id(step))
-                if not rest:
-                    heapq.heappush(ready, (self.steps[k].place, k))
+                waiter = self.steps[k]
+                waits[id(waiter)].discard(id(step))
+                if not waits[id(waiter)]:
+                    soon = self.may_be_soon(waiter)
+                    heapq.heappush(ready, (min(place, waiter.place) if soon else waiter.place, k))
         if len(done) != len(self.steps):
             raise AssertionError("steps wait for each other")
         self.steps = done
+
+    def may_be_soon(self, step: Step) -> bool:
+        """Whether a step makes nothing that takes up memory until others read it."""
+        if not self.precedence.users[id(step)]:
+            return True
+        return sum([math.prod(v.shape) for v in step.writes]) <= SMALL
 
 
 def operand_index(node: Node, at: int, index: Index) -> Index | None:

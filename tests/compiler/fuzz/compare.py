@@ -14,7 +14,7 @@ from rushlight.compiler.program import empty_outputs
 from tests.compiler.fuzz.observe import Observation, observe
 from tests.compiler.fuzz.program import Program
 
-ROUNDING = {"float16": 2e-2, "float32": 2e-4, "float64": 1e-9}
+ROUNDING = {"bfloat16": 8e-2, "float16": 2e-2, "float32": 2e-4, "float64": 1e-9}
 SCALING = ("Adam", "RMSprop", "Adagrad", "Adadelta", "Rprop")
 JITTER = (8.0, -8.0, 20.0)
 

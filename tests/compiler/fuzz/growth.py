@@ -207,7 +207,11 @@ def fit(t: Any) -> bool:
 
 def generate(seed: int) -> Program:
     """The program of a seed. Where writes make backward fail, without them."""
-    from tests.compiler.fuzz import makers_state, makers_values  # noqa: F401  (they register)
+    from tests.compiler.fuzz import (  # noqa: F401  (they register)
+        makers_layers,
+        makers_state,
+        makers_values,
+    )
     from tests.compiler.fuzz.makers_ends import finish
 
     for attempt in range(4):

@@ -83,7 +83,13 @@ def loss(m: Grower, tracked: list[str]) -> str | None:
                   f"F.binary_cross_entropy({x}.sigmoid(), {y}.sigmoid())",
                   f"F.kl_div(F.log_softmax({x}, -1), F.softmax({y}, -1), reduction='sum')",
                   f"F.poisson_nll_loss({x}, {y}.abs())", f"F.soft_margin_loss({x}, {y}.sign())",
-                  f"F.cross_entropy({x}, F.softmax({y}, -1))"]
+                  f"F.cross_entropy({x}, F.softmax({y}, -1))",
+                  f"F.gaussian_nll_loss({x}, {y}, {y}.abs() + 0.1)",
+                  f"F.cosine_embedding_loss({x}, {y}, {y}.reshape(-1)[0].sign())",
+                  f"F.margin_ranking_loss({x}, {y}, {y}.sign(), margin=0.1)",
+                  f"F.triplet_margin_loss({x}, {y}, {y}.flip(-1))",
+                  f"F.hinge_embedding_loss({x}, {y}.sign())",
+                  f"F.multilabel_soft_margin_loss({x}, {y}.sigmoid())"]
     if m.ndim > 1 and m.shape[1] and m.kind == m.dtype and m.chance(0.6):
         t = m.input((m.shape[0], *m.shape[2:]), "index", "int64", m.shape[1])
         w = m.buffer((m.shape[1],))

@@ -256,9 +256,25 @@ class Multinomial(Op):
     """Categories drawn by their weights along the last dim of ``input``, which has 1 or 2 dims."""
 
     def eager(self, xp, input, *, engine, count, replacement):
+        check_weights(input)
         if replacement and count > 1:
             rows = input.reshape(-1, input.shape[-1])
             return rejection.with_replacement(engine, rows, count).reshape(*input.shape[:-1], count)
         clocks = np.empty_like(input)
         sampling.put(clocks, sampling.exponential(engine, input.size, input.dtype))
         return rejection.without_replacement(clocks, input, count)
+
+
+def check_weights(x: Any) -> None:
+    """Weights are finite and not negative, and some of each row are positive."""
+    x = x.astype(np.float32) if x.dtype in dtypes.HALVES else x
+    if not bool((np.isfinite(x) & (x >= 0)).all()):
+        raise RuntimeError(
+            "multinomial: probability tensor contains either `inf`, `nan` or element < 0, "
+            "so it is an invalid multinomial distribution."
+        )
+    if not bool((x.sum(-1) > 0).all()):
+        raise RuntimeError(
+            "invalid multinomial distribution (sum of probabilities <= 0): some weight must be "
+            "positive."
+        )

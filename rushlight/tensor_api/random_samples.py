@@ -237,16 +237,3 @@ def _check_multinomial(x: Any, count: int, replacement: bool) -> None:
             "multinomial: cannot sample n_sample > prob_dist.size(-1) samples without "
             f"replacement: {count} of {x.shape[-1]}."
         )
-    if x.ndim == 2 and not x.shape[0]:
-        return
-    x = x.astype(np.float32) if x.dtype in dtypes.HALVES else x
-    if not bool((np.isfinite(x) & (x >= 0)).all()):
-        raise RuntimeError(
-            "multinomial: probability tensor contains either `inf`, `nan` or element < 0, "
-            "so it is an invalid multinomial distribution."
-        )
-    if not bool((x.sum(-1) > 0).all()):
-        raise RuntimeError(
-            "invalid multinomial distribution (sum of probabilities <= 0): some weight must be "
-            "positive."
-        )

@@ -91,7 +91,7 @@ def test_draws_of_several_generators_and_of_calls_between():
     def f(x):
         a = rl.empty_like(x).bernoulli_(0.5, generator=g)
         b = rl.empty_like(x).bernoulli_(0.5)
-        c = rl.empty_like(x).exponential_()  # a call of the op
+        c = rl.empty_like(x).cauchy_()  # a call of the op
         return a, b, c, rl.empty_like(x).uniform_(generator=g)
 
     g.manual_seed(3)
@@ -182,3 +182,30 @@ def test_loops_are_loaded_by_a_long_one_or_many_short_ones():
     finally:
         for name, value in before.items():
             setattr(kernels, name, value)
+
+
+SAMPLES = {
+    "waiting times": lambda x: rl.empty_like(x).exponential_(2.5),
+    "waiting times, halves": lambda x: rl.empty(70, dtype=rl.bfloat16).exponential_(),
+    "gumbel": lambda x: nn.functional.gumbel_softmax(x, tau=0.7, hard=True),
+    "a category": lambda x: rl.multinomial(x.softmax(-1), 1),
+    "some categories": lambda x: rl.multinomial(x.softmax(-1), 5),
+    "all categories": lambda x: rl.multinomial(x[0].abs(), 40),
+    "categories put back": lambda x: rl.multinomial(x.abs(), 9, replacement=True),
+    "categories put back, a row": lambda x: rl.multinomial(x[0].abs(), 9, replacement=True),
+    "the likeliest tokens": lambda x: rl.multinomial(rl.topk(x, 5, -1)[0].softmax(-1), 1),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_are_kernels(name):
+    assert not calls_of(agree(lambda x: (SAMPLES[name](x),), rl.randn(20, 40)))
+
+
+def test_weights_that_are_none_are_refused():
+    run = rl.compile(lambda p: rl.multinomial(p, 2))
+    for _ in range(4):
+        run(rl.ones(2, 3))
+    for bad in (rl.tensor([[1.0, -1.0, 2.0]] * 2), rl.zeros(2, 3), rl.full((2, 3), float("nan"))):
+        with pytest.raises(RuntimeError, match="invalid multinomial distribution"):
+            run(bad)

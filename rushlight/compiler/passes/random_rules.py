@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from rushlight.compiler.graph import Node, Value
+from rushlight.compiler.passes.index_rules import first_at
+from rushlight.compiler.passes.order_rules import ranked
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Integers, Normals, Truths, Uniforms
 from rushlight.compiler.scalars import FLOATS, NATIVE
-from rushlight.ops.compare import Lt
+from rushlight.ops.arithmetic import Div, Mul, Neg
+from rushlight.ops.compare import BitwiseAnd, Eq, Ge, Gt, Lt
+from rushlight.ops.math import Log1p
+from rushlight.ops.reduce import Amax, Sum
+from rushlight.ops.scan import Cumsum
+from rushlight.ops.select import Where
 
-BOOL = np.dtype(bool)
+BOOL, F32, F64 = np.dtype(bool), *FLOATS
+MOST_COMPARISONS = 1 << 24
 Made = list[Value] | None
 
 
-def drawn(w: Writer, node: Node, op: type, d: np.dtype, **params: object) -> Value:
+def drawn(
+    w: Writer, node: Node, op: type, d: np.dtype, shape: Any = None, **params: object
+) -> Value:
     """A node that draws."""
-    engine, shape = node.params["engine"], node.outputs[0].shape
+    engine = node.params["engine"]
+    shape = node.outputs[0].shape if shape is None else shape
     desk = w.array(engine.desk)
     return w.node(op, [desk], shape, d, engine=engine, shape=shape, **params)
 
@@ -70,6 +82,56 @@ def bernoulli_each(w: Writer, node: Node) -> Made:
     return [w.cast(truths, out.dtype)]
 
 
+def waiting(w: Writer, node: Node, shape: Any, rate: float) -> Value:
+    """Exponential values in float64."""
+    u = drawn(w, node, Uniforms, F64, shape, dtype=F64, low=0.0, high=1.0)
+    return w.map(Mul, w.map(Log1p, w.map(Neg, u)), -1.0 / rate)
+
+
+def exponential(w: Writer, node: Node) -> Made:
+    """Logarithms of uniform values, computed in float64; where they stay so, the C library's."""
+    out = node.outputs[0]
+    if out.dtype == F64 or out.dtype.kind in "iub":
+        return None
+    return [w.cast(w.cast(waiting(w, node, out.shape, node.params["rate"]), F32), out.dtype)]
+
+
+def multinomial(w: Writer, node: Node) -> Made:
+    """The categories whose exponential clocks, sped up by their weights, ring first; or, put back
+    after each draw, where uniform values lie in running sums.
+    """
+    x, p, out = node.inputs[0], node.params, node.outputs[0]
+    if x.dtype != F32:
+        return None
+    last = len(x.shape) - 1
+    fine = w.map(Ge, x, 0.0, dtype=BOOL)
+    w.require(w.map(BitwiseAnd, fine, w.map(Lt, x, math.inf, dtype=BOOL)))
+    w.require(w.map(Gt, w.reduce(Sum, x, (last,)), 0.0, dtype=BOOL))
+    if p["replacement"] and p["count"] > 1:
+        return put_back(w, node)
+    speed = w.map(Div, x, w.cast(waiting(w, node, x.shape, 1.0), F32))
+    if p["count"] == 1:
+        return [first_at(w, speed, last, Amax, True)[1]]
+    return [w.shaped(ranked(w, speed, p["count"], True)[1], out.shape)]
+
+
+def put_back(w: Writer, node: Node) -> Made:
+    """How many running sums of the weights, as shares, lie below each uniform value."""
+    x, count = node.inputs[0], node.params["count"]
+    *lead, n = x.shape
+    if math.prod(lead) * count * n > MOST_COMPARISONS:
+        return None
+    x = w.shaped(x, (math.prod(lead), n))
+    sums = w.node(Cumsum, [x], x.shape, F32, dim=1)
+    shares = w.map(Div, sums, w.part(sums, 1, n - 1, n))
+    end = w.map(Eq, w.position(x.shape, 1), n - 1, dtype=BOOL)
+    shares = w.cast(w.node(Where, [end, 1.0, shares], x.shape, F32), F64)
+    u = drawn(w, node, Uniforms, F64, (x.shape[0], count), dtype=F64, low=0.0, high=1.0)
+    below = w.map(Lt, w.shaped(shares, (x.shape[0], 1, n)), w.shaped(u, (*u.shape, 1)), dtype=BOOL)
+    found = w.reduce(Sum, w.cast(below, np.dtype(np.int64)), (2,))
+    return [w.shaped(found, node.outputs[0].shape)]
+
+
 def native(node: Node) -> bool:
     """Whether kernels can hold what a node draws."""
     return all([v.dtype in NATIVE and 0 not in v.shape for v in node.outputs])
@@ -82,4 +144,6 @@ RANDOM_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "Random": integers,
     "BernoulliEach": bernoulli_each,
     "BernoulliSample": bernoulli_each,
+    "Exponential": exponential,
+    "Multinomial": multinomial,
 }

@@ -157,7 +157,6 @@ class Compiled:
         self.reason = ""  # why it is to be captured now
         self.surroundings: Surroundings | None = None
         self.read_anew = frozenset(["lr"])  # options that schedules change
-        self.captured = False  # by the last call
         self.last: Variant | None = None  # which calls try first, without looking at signatures
 
     def bound(self) -> Callable[..., Any]:
@@ -192,9 +191,6 @@ class Compiled:
             if not reason:
                 out = variant.run(arguments)
                 if out is not NotImplemented:
-                    if self.captured:  # by the call before; its trace is gone now
-                        self.captured = False
-                        memory.trim()
                     if not kwargs:
                         variant.arm(args, mode)
                         self.last = variant if variant.entry is not None else None
@@ -254,7 +250,7 @@ class Compiled:
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out
         self.variants.setdefault(key, []).append(variant)
-        self.captured = True
+        memory.trim()
         return out
 
     def limit(self) -> int:

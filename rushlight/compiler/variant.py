@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler import pipeline
+from rushlight.compiler.graph import Value
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.surroundings import Flags, Guard, Option, Options
 from rushlight.compiler.trace import Trace
@@ -193,6 +194,8 @@ class Variant:
         """Make sure that gradient buffers are nobody else's, but their leaf's."""
         grads, arrays = self.grads, self.gradients
         for i, leaf in enumerate(leaves):
+            if grads[i] is None and may_adopt(leaf, self.graph.fresh[i]):
+                grads[i], arrays[i] = leaf._grad, leaf._grad._array  # type: ignore[union-attr]
             # the tensor: leaf, list; its array: tensor, list
             if (
                 grads[i] is None
@@ -262,6 +265,18 @@ class Variant:
         for c in self.counters:
             c.value += 1
         return self.results(self.sets[number])
+
+
+def may_adopt(leaf: Tensor, value: Value) -> bool:
+    """Whether a program can write over the gradient that eager code left, as nobody has it but its
+    leaf.
+    """
+    g = leaf._grad
+    if type(g) is not Tensor or getrefcount(g) != HELD + 1 or getrefcount(g._array) != HELD:
+        return False
+    a, plain = g._array, not g._wants_grad and g._node is None and g._link is None
+    fits = type(a) is np.ndarray and (a.shape, a.dtype) == (value.shape, value.dtype)
+    return plain and fits and a.base is None and bool(a.flags.carray)
 
 
 def leaf_of(leaf: Any, arguments: list[Tensor]) -> Any:

@@ -1,5 +1,9 @@
 """A call is traced without keeping what it drops; later arrays are not taken for dropped ones."""
 
+import os
+import platform
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -91,6 +95,27 @@ def test_results_that_are_views_of_what_was_made_are_no_leftovers():
         assert found.tolist() == [2, 4]
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_the_first_run_writes_over_gradients_that_nobody_holds(held):
+    w = rl.ones(3, requires_grad=True)
+    optimizer = rl.optim.SGD([w], lr=0.0)
+
+    def step(x):
+        optimizer.zero_grad()
+        (w * x).sum().backward()
+        optimizer.step()
+
+    run = rl.compile(step, fullgraph=True)
+    run(rl.ones(3))
+    run(rl.ones(3))
+    before = memory.address(w.grad._array)
+    kept = w.grad.numpy() if held else None
+    run(rl.full((3,), 2.0))
+    assert (memory.address(w.grad._array) == before) is not held
+    assert w.grad.tolist() == [2, 2, 2]
+    assert not held or kept.tolist() == [1, 1, 1]
+
+
 class Link:
     """Part of a cycle that holds a tensor."""
 
@@ -139,3 +164,39 @@ def test_pages_around_a_block_are_left_alone():
     assert whole[:50].all() and whole[-50:].all()
     memory.drop_pages(whole[:7])
     assert whole[:7].all()
+
+
+KEPT = """
+import resource
+import numpy as np
+from rushlight.compiler import memory
+
+def step():
+    arrays = [np.empty(1 << 18, np.float32) for _ in range(24)]  # of 1 MB, which are all freed
+    for a in arrays:
+        a[:] = 1
+
+memory.keep_freed()
+for _ in range(2):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def page_faults(**environment):
+    """Of steps that allocate and free the same memory."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", KEPT]
+    run = subprocess.run(
+        command, env={**kept, **environment}, capture_output=True, text=True, check=True
+    )
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of the GNU C library")
+def test_freed_memory_is_kept_for_the_next_step():
+    assert page_faults() < 100
+    assert page_faults(MALLOC_MMAP_THRESHOLD_="65536") > 1000  # the user's own setting

@@ -67,6 +67,19 @@ def is_in(x: Any, wanted: memory_format | None) -> bool:
     return bool(x.flags.c_contiguous)
 
 
+def suggested(x: Any) -> memory_format | None:
+    """The channels-last format whose order the strides of array x follow, gaps or not; or None."""
+    strides, least = x.strides, 1
+    n = len(strides)
+    if n not in (4, 5) or strides[-1] < strides[1]:
+        return None
+    for d in (1, *range(n - 1, 1, -1), 0):
+        if strides[d] < least or (d == 0 and least == strides[1]):
+            return None
+        least = strides[d] * max(x.shape[d], 1)
+    return channels_last if n == 4 else channels_last_3d
+
+
 def expanded(x: Any) -> bool:
     """Whether several elements share a place. A stride of 0 over a dim of size 1 means nothing."""
     if 0 not in x.strides:

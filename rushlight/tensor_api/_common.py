@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import devices, dtypes
+from rushlight import devices, dtypes, formats
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump, constant
@@ -218,3 +218,13 @@ def with_out(function: Callable[..., Tensor], *args: Any, out: Any, **kwargs: An
 def same_shape_error(name: str, a: Any, b: Any) -> ShapeError:
     """Two shapes that had to be equal."""
     return ShapeError(f"{name}: the shapes must be equal, but are {tuple(a)} and {tuple(b)}.")
+
+
+def in_order_of(out: Tensor, *inputs: Tensor) -> Tensor:
+    """``out`` with its channels last in memory if those of all inputs are: what works on images
+    keeps their order, in which random numbers are drawn afterwards.
+    """
+    wanted = formats.suggested(inputs[0]._array)
+    if wanted is None or any([formats.suggested(t._array) is not wanted for t in inputs[1:]]):
+        return out
+    return out.contiguous(memory_format=wanted)

@@ -8,7 +8,7 @@ from rushlight import dtypes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import join as J
-from rushlight.tensor_api._common import expect_tensor, store_out, wrap_dim
+from rushlight.tensor_api._common import expect_tensor, in_order_of, store_out, wrap_dim
 from rushlight.tensor_api.conversion import cast
 
 __all__ = ["cat", "concat", "concatenate", "stack"]
@@ -50,7 +50,8 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         n = tensors[0]._array.ndim
         if -n <= dim < n:
             try:
-                return J.Cat.bind(*tensors, dim=dim if dim >= 0 else dim + n)
+                joined = J.Cat.bind(*tensors, dim=dim if dim >= 0 else dim + n)
+                return joined if n < 4 else in_order_of(joined, *tensors)
             except ValueError:
                 pass  # sizes that do not fit, or empty vectors
     parts = promoted(tensors, "cat")
@@ -74,7 +75,7 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"Sizes of tensors must match except in dimension {d}. Got {first} and {s} "
                 f"(tensor {i} in the list)."
             )
-    result = J.Cat.bind(*kept, dim=d)
+    result = in_order_of(J.Cat.bind(*kept, dim=d), *kept)
     return result if out is None else store_out(out, result)
 
 

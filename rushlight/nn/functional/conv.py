@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
@@ -124,6 +124,12 @@ def pads(
     return tuple([(p, p) for p in sizes])
 
 
+def in_order(out: Tensor, input: Tensor, weight: Tensor) -> Tensor:
+    """The result with its channels last if those of either operand are."""
+    wanted = formats.suggested(input._array) or formats.suggested(weight._array)
+    return out if wanted is None else out.contiguous(memory_format=wanted)
+
+
 def convolve(
     rank: int,
     input: Tensor,
@@ -139,7 +145,7 @@ def convolve(
     batched, options = conv_options(rank, *shapes, stride, padding, dilation, groups)
     check_dtypes(f"conv{rank}d", input, weight, bias)
     x = input if batched else input.unsqueeze(0)
-    out = Conv.bind(x, weight, bias, **options)
+    out = in_order(Conv.bind(x, weight, bias, **options), x, weight)
     return out if batched else out.squeeze(0)
 
 
@@ -261,7 +267,7 @@ def transposed(
     )
     check_dtypes(f"conv_transpose{rank}d", input, weight, bias)
     x = input if batched else input.unsqueeze(0)
-    out = ConvInput.bind(x, weight, bias, **options)
+    out = in_order(ConvInput.bind(x, weight, bias, **options), x, weight)
     return out if batched else out.squeeze(0)  # type: ignore[no-any-return]
 
 

@@ -17,6 +17,7 @@ from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
 from rushlight.ops.norm import BatchNorm, LayerNorm
 from rushlight.ops.sums import number
+from rushlight.tensor_api._common import in_order_of
 
 __all__ = [
     "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm",
@@ -129,7 +130,7 @@ def batch_norm(
         for running, new in zip((running_mean, running_var), found, strict=True):
             if running is not None:
                 blend(running, new, momentum)
-    return out  # type: ignore[no-any-return]
+    return in_order_of(out, input)
 
 
 def affine_by_statistics(
@@ -294,7 +295,7 @@ def group_norm(
     per_channel = (-1, *[1] * (len(shape) - 2))
     if weight is not None:
         out = out * weight.reshape(per_channel)
-    return out if bias is None else out + bias.reshape(per_channel)  # type: ignore[no-any-return]
+    return in_order_of(out if bias is None else out + bias.reshape(per_channel), input)
 
 
 def instance_norm(

@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad
+from rushlight.tensor_api._common import in_order_of
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = ["pad", "constant_pad_nd"]
@@ -60,7 +61,7 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         tensor([0., 1., 2., 3., 0., 0.])
     """
     if mode == "constant":
-        return constant_pad_nd(input, pad, 0 if value is None else value)
+        return in_order_of(constant_pad_nd(input, pad, 0 if value is None else value), input)
     if mode not in INDICES:
         raise NotSupportedError(
             f"Unrecognised padding mode {mode}; it is 'constant', 'reflect', 'replicate' or"
@@ -68,7 +69,8 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         )
     if value is not None and value != 0:
         raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
-    return gathered(input, pad, mode) if mode == "circular" else mirrored(input, pad, mode)
+    out = gathered(input, pad, mode) if mode == "circular" else mirrored(input, pad, mode)
+    return in_order_of(out, input)
 
 
 def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:

@@ -13,6 +13,7 @@ from rushlight.errors import ShapeError
 from rushlight.nn.functional.activation import stored
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
+from rushlight.tensor_api._common import in_order_of
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
@@ -128,8 +129,9 @@ def max_pool(
     w = windows(f"max_pool{rank}d", input, rank, kernel_size, stride, padding, dilation, ceil_mode)
     del w["after"]
     if not return_indices and not (input._tracked and modes.grad):
-        return P.MaxPoolValues.bind(input, **w)
+        return in_order_of(P.MaxPoolValues.bind(input, **w), input)
     values, taps = P.MaxPool.bind(input, **w)
+    values = in_order_of(values, input)
     if not return_indices:
         return values
     del w["out"]
@@ -212,7 +214,7 @@ def avg_pool(
         raise RuntimeError(f"avg_pool{rank}d: divisor must be not zero.")
     w = windows(f"avg_pool{rank}d", input, rank, kernel_size, stride, padding, 1, ceil_mode)
     del w["dilation"]
-    return P.AvgPool.bind(input, include_pad=include_pad, divisor=divisor, **w)  # type: ignore[no-any-return]
+    return in_order_of(P.AvgPool.bind(input, include_pad=include_pad, divisor=divisor, **w), input)
 
 
 def avg_pool1d(
@@ -305,7 +307,7 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
         if max(out) == 1:
             return input.mean(tuple(range(-rank, 0)), keepdim=True)
         zero = ((0, 0),) * rank
-        return P.AvgPool.bind(
+        found = P.AvgPool.bind(
             input,
             out=out,
             kernel=kernel,
@@ -314,10 +316,11 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
             include_pad=True,
             divisor=None,
             after=(0,) * rank,
-        )  # type: ignore[no-any-return]
-    return P.Along.bind(
-        input, matrices=tuple([P.bin_means(n, o) for n, o in zip(space, out, strict=True)])
-    )  # type: ignore[no-any-return]
+        )
+    else:
+        matrices = [P.bin_means(n, o) for n, o in zip(space, out, strict=True)]
+        found = P.Along.bind(input, matrices=tuple(matrices))
+    return in_order_of(found, input)
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
@@ -351,7 +354,8 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         if 0 in out:
             shape = (*input._array.shape[:-rank], *out)
             return input.new_zeros(shape), T.zeros(shape, dtype=T.arange(0).dtype)
-        return tuple(P.BinMax.bind(input, bins=bins))
+        values, places = P.BinMax.bind(input, bins=bins)
+        return in_order_of(values, input), places
 
     def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         result = indexed(input, output_size)

@@ -21,6 +21,7 @@ from rushlight.ops.fold import Fold, Unfold, window_counts
 from rushlight.ops.grid import GridSample
 from rushlight.ops.pool import Along
 from rushlight.ops.resample import TakeEach
+from rushlight.tensor_api._common import in_order_of
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
@@ -133,6 +134,13 @@ def interpolate(
             f"Got {input._array.ndim}D input, but {mode} mode needs {RANKS[mode] + 2}D input"
         )
     plans = list(zip(space, sizes, scales, strict=True))
+    return in_order_of(resampled(input, plans, mode, align_corners, antialias), input)
+
+
+def resampled(
+    input: Tensor, plans: list[Any], mode: str, align_corners: bool | None, antialias: bool
+) -> Tensor:
+    """The input with each spatial dim taken from one size to another."""
     if mode.startswith("nearest"):
         return R.Pick.bind(
             input, indices=tuple([R.nearest(*p, mode == "nearest-exact") for p in plans])
@@ -437,9 +445,10 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         )
     x = input.reshape(*lead, c // (r * r), r, r, h, w)
     n = len(lead)
-    return x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2).reshape(
+    out = x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2).reshape(
         *lead, c // (r * r), h * r, w * r
     )
+    return in_order_of(out, input)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -462,9 +471,10 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
         )
     x = input.reshape(*lead, c, h // r, r, w // r, r)
     n = len(lead)
-    return x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3).reshape(
+    out = x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3).reshape(
         *lead, c * r * r, h // r, w // r
     )
+    return in_order_of(out, input)
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:

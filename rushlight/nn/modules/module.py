@@ -328,13 +328,14 @@ class Module(Traversable, Stateful):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move to a device, or convert floating point parameters and buffers: ``to(device)``,
         ``to(dtype)``,
-        ``to(device, dtype)`` or ``to(tensor)``, with ``non_blocking`` as in `Tensor.to`. In place.
+        ``to(device, dtype)`` or ``to(tensor)``, with ``non_blocking`` as in `Tensor.to`, or lay
+        those of rank 4 or 5 out in another ``memory_format``. In place.
 
         Example:
             >>> nn.Linear(2, 1).to(torch.float64).weight.dtype
             torch.float64
         """
-        device, dtype, non_blocking = _parse_to(*args, **kwargs)
+        device, dtype, non_blocking, memory_format = _parse_to(*args, **kwargs)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(
                 "nn.Module.to only accepts floating point or complex dtypes, "
@@ -343,7 +344,8 @@ class Module(Traversable, Stateful):
 
         def convert(t: Tensor) -> Tensor:
             floating = t.is_floating_point() or t.is_complex()
-            return t.to(device, dtype if floating else None, non_blocking)
+            order = memory_format if t.dim() in (4, 5) else None
+            return t.to(device, dtype if floating else None, non_blocking, memory_format=order)
 
         return self._apply(convert)
 
@@ -578,7 +580,7 @@ def _parse_to(
     copy: bool = False,
     memory_format: Any = None,
     tensor: Tensor | None = None,
-) -> tuple[Any, Any, bool]:
+) -> tuple[Any, Any, bool, Any]:
     """Sort the arguments of `to` by what they are: a tensor, a device, a dtype, a flag."""
     flags = []
     for value in args:
@@ -594,4 +596,4 @@ def _parse_to(
         device, dtype = tensor.device, tensor.dtype
     if device is not None:
         device = devices.device(device)
-    return device, dtype, flags[0] if flags else non_blocking
+    return device, dtype, flags[0] if flags else non_blocking, memory_format

@@ -1,0 +1,94 @@
+"""What works on images keeps their channels last in memory, as in torch: dropout afterwards draws
+in that order, so that the numbers depend on it.
+"""
+
+import pytest
+import torch
+
+import rushlight as rl
+
+
+def images(t, *shape):
+    """Images as NumPy has them, with the channels moved to the front."""
+    n, c, *space = shape
+    x = t.arange(1.0, 1 + n * c * (space[0] ** len(space))).sin().reshape(n, *space, c)
+    return x.permute(0, len(space) + 1, *range(1, len(space) + 1))
+
+
+def same(f, t, *shape):
+    """f of such images and of contiguous ones, then dropout."""
+    t.manual_seed(0)
+    out = f(t, images(t, *shape))
+    dropped = t.nn.functional.dropout(t.ones_like(out) + 0 * out.detach())
+    return out.detach(), dropped
+
+
+LAYERS = {
+    "conv": lambda t, x: t.nn.Conv2d(4, 6, 3)(x),
+    "conv of strided rows": lambda t, x: t.nn.Conv2d(3, 6, 3)(x[:, :3]),
+    "depthwise": lambda t, x: t.nn.Conv2d(4, 4, 3, groups=4, padding=1)(x),
+    "weights": lambda t, x: t.nn.Conv2d(4, 6, 3).to(memory_format=t.channels_last)(x.contiguous()),
+    "transposed": lambda t, x: t.nn.ConvTranspose2d(4, 6, 3)(x),
+    "batch norm": lambda t, x: t.nn.BatchNorm2d(4)(x),
+    "evaluated": lambda t, x: t.nn.BatchNorm2d(4).eval()(x),
+    "group norm": lambda t, x: t.nn.GroupNorm(2, 4)(x),
+    "max pool": lambda t, x: t.nn.MaxPool2d(2)(x),
+    "average pool": lambda t, x: t.nn.AvgPool2d(2)(x),
+    "bins": lambda t, x: t.nn.AdaptiveAvgPool2d(3)(x),
+    "uneven bins": lambda t, x: t.nn.AdaptiveAvgPool2d(4)(x),
+    "extremes of bins": lambda t, x: t.nn.AdaptiveMaxPool2d(3)(x),
+    "nearest": lambda t, x: t.nn.functional.interpolate(x, scale_factor=2),
+    "bilinear": lambda t, x: t.nn.functional.interpolate(x, scale_factor=2, mode="bilinear"),
+    "pixels": lambda t, x: t.nn.PixelUnshuffle(2)(x),
+    "padding": lambda t, x: t.nn.functional.pad(x, (1, 1, 1, 1)),
+    "mirrors": lambda t, x: t.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "joined": lambda t, x: t.cat([x, x], 1),
+    "joined with others": lambda t, x: t.cat([x, x.contiguous()], 1),
+    "transposed planes": lambda t, x: t.nn.Conv2d(4, 6, 3)(x.contiguous().transpose(2, 3)),
+    "a row of layers": lambda t, x: t.nn.Sequential(
+        t.nn.Conv2d(4, 6, 3), t.nn.BatchNorm2d(6), t.nn.ReLU(), t.nn.Dropout(0.5)
+    )(x),
+}
+
+
+def check(f, *shape):
+    (expected, drawn), (got, our_drawn) = same(f, torch, *shape), same(f, rl, *shape)
+    assert got.stride() == expected.stride()
+    torch.testing.assert_close(torch.from_numpy(got.numpy()), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(torch.from_numpy(our_drawn.numpy()), drawn)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_images(name):
+    check(LAYERS[name], 2, 4, 6, 6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_first_layer(channels):
+    """One channel: only the strides of the input tell."""
+    check(lambda t, x: t.nn.Conv2d(channels, 6, 3)(x), 2, channels, 6, 6)
+
+
+def test_volumes():
+    check(lambda t, x: t.nn.Conv3d(3, 4, 2)(x), 2, 3, 4, 4, 4)
+
+
+def test_contiguous_images_stay_so():
+    for shape in ((2, 1, 5, 5), (2, 3, 5, 5), (2, 3, 5, 1), (1, 3, 5, 5)):
+        assert rl.nn.Conv2d(shape[1], 6, 1)(rl.ones(shape)).is_contiguous()
+
+
+def test_captured():
+    layers = rl.nn.Sequential(rl.nn.Conv2d(4, 6, 3), rl.nn.ReLU(), rl.nn.Dropout(0.5))
+    x = images(rl, 2, 4, 6, 6)
+
+    def f(x):
+        return layers(x)
+
+    run = rl.compile(f, fullgraph=True)
+    for seed in range(3):
+        found = []
+        for g in (f, run):
+            rl.manual_seed(seed)
+            found.append(g(x))
+        assert rl.allclose(*found, rtol=1e-4, atol=1e-5)

@@ -43,7 +43,7 @@ def test_rows_in_order(d, n):
     x = b.input(rows(d, 5, n))
     made = []
     for descending in (False, True):
-        for k in {1, n // 2 or 1, n}:
+        for k in {1, min(n, 40), n // 2 or 1, n}:
             made += b.op(Ranked, x, k=k, descending=descending)
     check(b.returns(*made), 0)
 
@@ -52,7 +52,8 @@ def test_rows_in_order(d, n):
 def test_dims_in_order(shape, dim):
     b = Builder()
     dim %= len(shape)
-    x, whole = b.input(rows(np.float32, *shape)), b.input(rows(np.int64, *shape))
+    x = b.input(RNG.standard_normal(shape).astype(np.float32))  # which of equal ones is not said
+    whole = b.input(rows(np.int64, *shape))
     made = []
     for v in (x, whole):
         made += b.op(order.Sort, v, dim=dim, descending=True)

@@ -1,8 +1,9 @@
 """The first elements of each row in order, and where they were.
 
 Elements become unsigned integers, their keys, which are in the same order. In a short row, an
-element's place is the number of elements before it, which is counted by vectors. A long row is
-sorted by the digits of its keys, the last digit first.
+element's place is the number of elements before it, which is counted by vectors. Of a long row, a
+few are kept while all are looked at by vectors; or it is sorted by the digits of its keys, the last
+digit first.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rushlight.compiler.graph import Node
 from rushlight.compiler.scalars import BOOL, FLOATS, INTEGERS
 
 SHORT = 128  # elements of a row up to which places are counted
+FEW = 64  # elements of a long row that are kept in order
 DIGITS = 256
 
 
@@ -39,7 +41,7 @@ class Order:
         self.kind = scalar_type(self.d)
         wide = self.d.itemsize == 8
         self.f = f = kernel(width, np.dtype(np.int64 if wide else np.int32))
-        self.key, self.bits = f.element, 8 * f.size
+        self.key, self.bits, self.pair = f.element, 8 * f.size, f"i{16 * f.size}"
         self.source, self.values, self.indices = [f.operand(i) for i in range(3)]
 
     def element(self, row: str, i: Number) -> str:
@@ -47,23 +49,31 @@ class Order:
         p = self.f.at(row, i, self.d.itemsize)
         return self.f(f"load {self.kind}, ptr {p}, align {self.d.itemsize}")
 
-    def key_of(self, x: str) -> str:
-        """The key of an element; NaN is the largest, and zeros are equal."""
-        f, kind, key, lowest = self.f, self.kind, self.key, -(2 ** (self.bits - 1))
+    def key_of(self, x: str, lanes: int = 1) -> str:
+        """The key of an element, or of a vector's; NaN is the largest, and zeros are equal."""
+        f, lowest = self.f, -(2 ** (self.bits - 1))
+        kind, key, truth = [
+            e if lanes == 1 else f"<{lanes} x {e}>" for e in (self.kind, self.key, "i1")
+        ]
+
+        def c(value: int | str, e: str) -> str:
+            return str(value) if lanes == 1 else "<" + ", ".join([f"{e} {value}"] * lanes) + ">"
+
         if self.d.kind == "f":
-            x = f(f"fadd {kind} {x}, 0.0")
+            x = f(f"fadd {kind} {x}, {c('0.0', self.kind)}")
             b = f(f"bitcast {kind} {x} to {key}")
-            sign = f(f"ashr {key} {b}, {self.bits - 1}")
-            turned = f(f"or {key} {sign}, {lowest}")  # all bits of negative numbers, else the sign
-            nan = f(f"fcmp uno {kind} {x}, 0.0")
-            b = f(f"select i1 {nan}, {key} -1, {key} {f(f'xor {key} {b}, {turned}')}")
+            sign = f(f"ashr {key} {b}, {c(self.bits - 1, self.key)}")
+            turned = f(f"or {key} {sign}, {c(lowest, self.key)}")  # all bits, or the sign alone
+            nan = f(f"fcmp uno {kind} {x}, {c('0.0', self.kind)}")
+            b = f(f"xor {key} {b}, {turned}")
+            b = f(f"select {truth} {nan}, {key} {c(-1, self.key)}, {key} {b}")
         elif self.d.itemsize == f.size:
             b = x
         else:
             b = f(f"{'sext' if self.d.kind == 'i' else 'zext'} {kind} {x} to {key}")
         if self.d.kind == "i":
-            b = f(f"xor {key} {b}, {lowest}")
-        return f(f"xor {key} {b}, -1") if self.descending else b
+            b = f(f"xor {key} {b}, {c(lowest, self.key)}")
+        return f(f"xor {key} {b}, {c(-1, self.key)}") if self.descending else b
 
     def finish(self, r: Number, row: str, place: str, i: str) -> None:
         """Element i of a row has this place in the result."""
@@ -130,10 +140,64 @@ class Order:
 
     # Long rows: pairs of a key, in the high bits, and an index
 
+    def write_few(self) -> int:
+        """The least pairs met so far are kept in order; returns the bytes of scratch memory."""
+        f, size = self.f, 2 * self.f.size
+        last = f.at("%scratch", self.k - 1, size)
+        kind = f"<{f.lanes} x {self.kind}>"
+
+        def offer(row: str, i: Number) -> None:
+            pair = self.pair_of(row, i)
+            most = f(f"load {self.pair}, ptr {last}, align 8")
+            better = f(f"icmp ult {self.pair} {pair}, {most}")
+            f.when(better, lambda: f.span(0, self.k, 1, sink, [(self.pair, pair)]))
+
+        def sink(j: Number, carried: list[str]) -> list[str]:
+            p = f.at("%scratch", j, size)
+            here = f(f"load {self.pair}, ptr {p}, align 8")
+            arguments = [(self.pair, here), (self.pair, carried[0])]
+            less, more = [f.intrinsic(m, self.pair, self.pair, arguments) for m in ("umin", "umax")]
+            f.do(f"store {self.pair} {less}, ptr {p}, align 8")
+            return [more]
+
+        def vector(row: str, start: Number) -> None:
+            p = f.at(row, start, self.d.itemsize)
+            x = f(f"load {kind}, ptr {p}, align {self.d.itemsize}")
+            most = f(f"load {self.pair}, ptr {last}, align 8")
+            most = f(f"lshr {self.pair} {most}, {self.bits}")
+            most = f.splat(f(f"trunc {self.pair} {most} to {self.key}"))
+            fine = f(f"icmp ule {f.vector} {self.key_of(x, f.lanes)}, {most}")
+            some = f"llvm.vector.reduce.or.v{f.lanes}i1"
+            f.module.declarations.add(f"declare i1 @{some}({f.bits})")
+            f.when(
+                f(f"call i1 @{some}({f.bits} {fine})"),
+                lambda: f.span(0, f.lanes, 1, lambda i, _: offer(row, f.add(start, i))),
+            )
+
+        def row(r: Number, p: str) -> None:
+            for j in range(self.k):
+                to = f.at("%scratch", j, size)
+                f.do(f"store {self.pair} -1, ptr {to}, align 8")
+            whole = self.n // f.lanes * f.lanes
+            f.span(0, whole, f.lanes, lambda i, _: vector(p, i))
+            f.span(whole, self.n, 1, lambda i, _: offer(p, i))
+            f.span(0, self.k, 1, lambda j, _: self.take(r, p, "%scratch", j))
+
+        self.each_row(row)
+        return size * self.k
+
+    def pair_of(self, row: str, i: Number) -> str:
+        """The pair of an element."""
+        f = self.f
+        key = f(f"zext {self.key} {self.key_of(self.element(row, i))} to {self.pair}")
+        index = str(i)
+        if self.pair != "i64" and not isinstance(i, int):
+            index = f(f"zext i64 {i} to {self.pair}")
+        return f(f"or {self.pair} {f(f'shl {self.pair} {key}, {self.bits}')}, {index}")
+
     def write_long(self) -> int:
         """Pairs are sorted by digits; returns the bytes of scratch memory."""
         f, size = self.f, 2 * self.f.size
-        self.pair = f"i{2 * self.bits}"
         passes = self.bits // 8
         count_bytes = 4 * DIGITS * passes
         pairs = f.at("%scratch", 16 + count_bytes, 1)
@@ -164,12 +228,7 @@ class Order:
 
     def note(self, row: str, pairs: str, i: Number, passes: int) -> None:
         """Write the pair of an element, and count its digits."""
-        f = self.f
-        key = f(f"zext {self.key} {self.key_of(self.element(row, i))} to {self.pair}")
-        index = str(i)
-        if self.pair != "i64":
-            index = f(f"zext i64 {i} to {self.pair}")
-        both = f(f"or {self.pair} {f(f'shl {self.pair} {key}, {self.bits}')}, {index}")
+        f, both = self.f, self.pair_of(row, i)
         f.do(f"store {self.pair} {both}, ptr {f.at(pairs, i, 2 * f.size)}, align 8")
         for digit in range(passes):
             p = f.at(f.at(self.counts, DIGITS * digit, 4), self.digit(both, digit), 4)
@@ -224,9 +283,13 @@ class Order:
 def write(node: Node, width: int) -> list[Launch]:
     """Ranked."""
     order = Order(node, width)
-    scratch = order.write_short() if order.n <= SHORT else order.write_long()
+    if order.n <= SHORT:
+        scratch, each = order.write_short(), 1.0 + 0.06 * order.n
+    elif order.k <= FEW and 4 * order.k <= order.n:
+        scratch, each = order.write_few(), 0.2 + order.k**2 / order.n
+    else:
+        scratch, each = order.write_long(), 0.3 * order.bits
     order.f.end()
-    each = 1.0 + 0.06 * order.n if order.n <= SHORT else 2.5 * order.bits / 8
     cost = each * order.rows * order.n
     operands = ((0, 0), (1, 0), (2, 0))
     return [Launch(order.f.module.text(), operands, order.rows, scratch, cost=cost)]

@@ -434,6 +434,7 @@ def loop(name: str, *operands: Any) -> Any:
     "normals" (engine, n): n standard normal values, a multiple of 16.
     "total": see ``total_at_once``.
     "shuffle" (words, order): swaps elements of ``order``, as the words say.
+    "lu", "solve", "upper" ... (a, b): see ``small``.
     "read rows", "write each" ... (x, index, y, dim): see moves.py; False where that cannot be.
     "sum", "product", "max", "min" (x, dim): running values of floats; with the places of extremes.
     """
@@ -443,7 +444,35 @@ def loop(name: str, *operands: Any) -> Any:
         words, order = operands
         run_loop(name, None, (words, order), len(words))
         return order
-    return move(name, *operands) if " " in name else scan(name, *operands)
+    if len(operands) == 4:
+        return move(name, *operands)
+    return scan(name, *operands) if operands[1].__class__ is int else small(name, *operands)
+
+
+SMALL = 64  # rows and columns of matrices that fit into the cache nearest to the processor
+
+
+def small(name: str, a: Any, b: Any) -> Any:
+    """(The result, the row exchanges, whether there was a pivot of 0) of elimination in matrices a
+    (..., n, n), with right sides b (..., n, r), or None for "lu"; None for other matrices.
+    """
+    from rushlight.compiler.backends.llvm.small import PAD
+
+    n, batch = a.shape[-1], a.shape[:-2]
+    r = 0 if b is None else b.shape[-1]
+    if a.dtype not in FLOATS or a.shape[-2] != n or not 0 < n <= SMALL or r > SMALL or not a.size:
+        return None
+    if b is not None and (b.dtype != a.dtype or b.shape[:-1] != (*batch, n) or not r):
+        return None
+    a = np.ascontiguousarray(a)
+    b = a if b is None else np.ascontiguousarray(b)
+    middle = -(-n // PAD) * PAD
+    width = middle + -(-r // PAD) * PAD
+    out = np.empty(b.shape, a.dtype)
+    pivots, info = np.empty((*batch, n), np.int32), np.zeros(1, np.int64)
+    sizes, work = np.array([n, r, middle, width]), np.empty((n + 1, width), a.dtype)
+    run_loop(name, a.dtype, (a, b, out, pivots, sizes, work, info), a.size // (n * n))
+    return out, pivots, bool(info[0])
 
 
 MOVED = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}  # by their bytes

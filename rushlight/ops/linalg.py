@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
@@ -66,6 +67,24 @@ def eye_like(x: Tensor) -> Tensor:
     return constant(np.eye(x._array.shape[-1], dtype=x._array.dtype))
 
 
+def by_loop(name: str, a: Any, b: Any) -> Any:
+    """What a loop over many small matrices gives, see compiler/eager.py, or None."""
+    if a.ndim < 3 or a.size < LEAST or not kernels.on:
+        return None
+    return kernels.loop(name, a, b)
+
+
+def diagonal_factors(x: Any) -> Any:
+    """(Factors of the determinants, whether an odd number of rows was exchanged) of many small
+    matrices, or None.
+    """
+    found = by_loop("lu", x, None)
+    if found is None:
+        return None
+    odd = np.count_nonzero(found[1] != np.arange(1, x.shape[-1] + 1), -1) % 2
+    return np.diagonal(found[0], 0, -2, -1), odd
+
+
 class Inverse(Op):
     """The inverse of square matrices."""
 
@@ -93,6 +112,9 @@ class Solve(Op):
 
     def eager(self, xp, input, other):
         square("linalg.solve", input)
+        found = by_loop("solve", input, other)
+        if found is not None and not found[2]:
+            return found[0]
         try:
             return np.linalg.solve(input, other)
         except np.linalg.LinAlgError:
@@ -102,11 +124,9 @@ class Solve(Op):
 
     fits = True
 
-    def grad_input(self, g, input, out):
-        return -(Solve.bind(H(input), g) @ H(out))
-
-    def grad_other(self, g, input):
-        return Solve.bind(H(input), g)
+    def grads(self, g, needs, input, out):
+        other = Solve.bind(H(input), g)
+        return -(other @ H(out)) if needs[0] else None, other
 
 
 class Det(Op):
@@ -116,6 +136,9 @@ class Det(Op):
 
     def eager(self, xp, input):
         square("linalg.det", input)
+        found = diagonal_factors(input)
+        if found is not None:
+            return (np.multiply.reduce(found[0], -1) * (1 - 2 * found[1])).astype(input.dtype)
         return np.linalg.det(input).astype(input.dtype)
 
     def grad(self, g, input, out):
@@ -155,6 +178,11 @@ class Slogdet(Op):
 
     def eager(self, xp, input):
         square("linalg.slogdet", input)
+        found = diagonal_factors(input)
+        if found is not None:
+            factors, odd = found
+            sign = np.multiply.reduce(np.sign(factors), -1) * (1 - 2 * odd)
+            return sign.astype(input.dtype), np.add.reduce(np.log(np.abs(factors)), -1)
         sign, log = np.linalg.slogdet(input)
         return np.asarray(sign, input.dtype), np.asarray(
             log, dtypes.REAL_OF.get(input.dtype, input.dtype)
@@ -365,6 +393,10 @@ class SolveTriangular(Op):
 
     def eager(self, xp, input, other, *, upper, unitriangular):
         square("linalg.solve_triangular", input)
+        name = ("upper" if upper else "lower") + (" unit" if unitriangular else "")
+        found = by_loop(name, input, other)
+        if found is not None:
+            return found[0]
         a = np.triu(input) if upper else np.tril(input)
         if unitriangular:
             n = a.shape[-1]
@@ -446,6 +478,9 @@ class Lu(Op):
             raise NotSupportedError(
                 "linalg.lu: pivot=False is only available on CUDA in PyTorch too; use pivot=True."
             )
+        found = by_loop("lu", input, None)
+        if found is not None:
+            return found[:2]
         k = min(input.shape[-2:])
         data, pivots = input.copy(), np.empty((*input.shape[:-2], k), np.int32)
         if input.size:

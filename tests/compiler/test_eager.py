@@ -786,3 +786,45 @@ def test_moves(code, shape, dtype):
             assert rl.allclose(out, expected, rtol=1e-2 if dtype == "float16" else 1e-4, atol=1e-3)
         else:
             assert rl.equal(out, expected)
+
+
+ELIMINATIONS = (
+    "L.solve(a, b)", "L.det(a)", "L.slogdet(a).sign", "L.slogdet(a).logabsdet",
+    "L.lu_factor(a).LU", "L.lu_factor(a).pivots",
+    "L.solve_triangular(a, b, upper=True)", "L.solve_triangular(a, b, upper=False)",
+    "L.solve_triangular(a.mT, b, upper=True, unitriangular=True)",
+    "L.solve_triangular(a, b, upper=False, unitriangular=True)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "batch, n, r", [((N,), 1, 2), ((2, 900), 3, 1), ((90,), 17, 33), ((3,), 64, 64)]
+)
+@pytest.mark.parametrize("code", ELIMINATIONS)
+def test_elimination(code, batch, n, r, dtype):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((*batch, n, n)) / n + np.eye(n)[::-1] * 3
+    if "triangular" in code:
+        a = a[..., ::-1]
+    b = rng.standard_normal((*batch, n, r))
+    scope = {
+        "L": rl.linalg,
+        "a": rl.tensor(a.astype(dtype)),
+        "b": rl.tensor(b.astype(dtype)),
+    }
+    with without_kernels():
+        expected = eval(code, scope)
+    out = eval(code, scope)
+    close = {"float32": 1e-4, "float64": 1e-11}[dtype]
+    assert out.dtype is expected.dtype
+    assert rl.allclose(out.double(), expected.double(), rtol=close, atol=close)
+
+
+def test_singular_matrices():
+    a = rl.zeros(1000, 4, 4)
+    with pytest.raises(RuntimeError, match="singular"):
+        rl.linalg.solve(a, a)
+    assert rl.equal(rl.linalg.lu_factor(a).LU, a)
+    assert rl.equal(rl.linalg.det(a), rl.zeros(1000))
+    assert rl.equal(rl.linalg.slogdet(a).logabsdet, rl.full((1000,), -rl.inf))

@@ -14,6 +14,7 @@ from rushlight.compiler.backends.llvm.code import Number, kernel
 from rushlight.compiler.backends.llvm.draws import Blocks
 from rushlight.compiler.backends.llvm.math import Vectors
 from rushlight.compiler.backends.llvm.moves import Move
+from rushlight.compiler.backends.llvm.small import Elimination
 from rushlight.compiler.backends.llvm.text import literal
 
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
@@ -33,7 +34,11 @@ def write(name: str, d: Any, width: int) -> str:
         return shuffle(width)
     if name == "total":
         return total(d, width)
-    return Move(name, d, width).text() if " " in name else Scan(name, d, width).text()
+    if name in SUMS or name in EXTREMES:
+        return Scan(name, d, width).text()
+    if name.split()[0] in ("read", "write", "add"):
+        return Move(name, d, width).text()
+    return Elimination(name, d, width).text()
 
 
 def normals(width: int) -> str:

@@ -12,7 +12,6 @@ import platform
 import tempfile
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +124,39 @@ def prune(folder: Path) -> None:
 
 def object_code(ir: str) -> bytes:
     """Machine code for IR, from the cache if it is there."""
+    return cached(ir) or compiled(ir)
+
+
+def object_codes(irs: Sequence[str]) -> list[bytes]:
+    """Machine code for several modules. What the cache lacks is compiled on all processors."""
+    found = [cached(ir) for ir in irs]
+    missing = [ir for ir, body in zip(irs, found, strict=True) if body is None]
+    if len(missing) > 1:
+        from concurrent.futures import ThreadPoolExecutor  # takes time to load
+
+        with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as threads:
+            made = list(threads.map(compiled, missing))
+    else:
+        made = [compiled(ir) for ir in missing]
+    new = iter(made)
+    return [body or next(new) for body in found]
+
+
+def place_of(ir: str) -> Path | None:
+    """Where the machine code for IR is kept."""
     folder = cache_folder()
-    path = None if folder is None else folder / key_of(ir)
-    found = None if path is None else load_file(path)
-    if found is not None:
-        return found
+    return None if folder is None else folder / key_of(ir)
+
+
+def cached(ir: str) -> bytes | None:
+    """Machine code for IR from the cache, if it is there."""
+    path = place_of(ir)
+    return None if path is None else load_file(path)
+
+
+def compiled(ir: str) -> bytes:
+    """Machine code for IR, which is added to the cache."""
+    path = place_of(ir)
     llvm = target()[0]
     module = llvm.parse_assembly(ir, llvm.create_context())  # contexts are not for several threads
     module.verify()
@@ -175,9 +202,7 @@ def kernels(irs: Sequence[str]) -> list[int]:
         new = {key: ir for key, ir in zip(keys, irs, strict=True) if key not in _kernels}
         if new:
             texts = [ir.replace("@kernel(", f"@k{key}(") for key, ir in new.items()]
-            with ThreadPoolExecutor(min(len(texts), os.cpu_count() or 1)) as threads:
-                bodies = list(threads.map(object_code, texts))
-            for key, body in zip(new, bodies, strict=True):
+            for key, body in zip(new, object_codes(texts), strict=True):
                 (_kernels[key],) = load(body, [f"k{key}"])
         return [_kernels[key] for key in keys]
 

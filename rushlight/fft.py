@@ -30,6 +30,8 @@ def _real(x: Tensor, name: str) -> Tensor:
         raise RuntimeError(
             f"{name} expects a real input tensor, but got {x.dtype}; use fft for complex input."
         )
+    if x._array.dtype in dtypes.FLOATS:
+        return x
     return x.to(dtypes.of[dtypes.to_float(x._array.dtype)])
 
 
@@ -54,6 +56,9 @@ def _scale(norm: str | None, n: int, inverse: bool) -> float:
 
 def _dims(x: Tensor, s: Any, dim: Any) -> tuple[list[int], list[int]]:
     """Dims to transform and their sizes."""
+    if s is None and dim.__class__ is int:
+        d = wrap_dim(dim, x._array.ndim)
+        return [d], [x._array.shape[d]]
     if dim is None:
         dims = list(range(x.ndim)) if s is None else list(range(x.ndim - len(s), x.ndim))
     else:

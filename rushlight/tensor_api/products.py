@@ -398,28 +398,30 @@ def einsum(*args: Any) -> Tensor:
                 [2, 4]])
     """
     equation, operands = parse_einsum(args)
-    terms, output = einsum_terms(equation, tuple([t._array.ndim for t in operands]))
-    check_sizes(terms, operands)
-    tensors = [einsum_diagonal(t, term) for t, term in zip(operands, terms, strict=True)]
-    letters = [list(dict.fromkeys(term)) for term in terms]
-    result, have = tensors[0], letters[0]
-    result, have = einsum_sum(
-        result, have, set(output).union(*map(set, letters[1:])) if len(letters) > 1 else set(output)
-    )
-    for i in range(1, len(tensors)):
-        needed = (
-            set(output).union(*map(set, letters[i + 1 :])) if i + 1 < len(letters) else set(output)
-        )
-        other, others = einsum_sum(tensors[i], letters[i], needed | set(have))
+    terms, output, later = einsum_plan(equation, tuple([t._array.shape for t in operands]))
+    result, have = einsum_sum(*einsum_diagonal(operands[0], terms[0]), later[0])
+    for operand, term, needed in zip(operands[1:], terms[1:], later[1:], strict=True):
+        other, others = einsum_sum(*einsum_diagonal(operand, term), needed.union(have))
         result, have = einsum_pair(result, have, other, others, needed)
-    return arranged(result, [have.index(c) for c in output])
+    return result if have == output else result.permute([have.index(c) for c in output])
 
 
-def arranged(t: Tensor, order: list[int], shape: Any = None) -> Tensor:
-    """t permuted and reshaped, as far as that changes anything."""
-    if order != list(range(len(order))):
+@functools.lru_cache(maxsize=256)
+def einsum_plan(equation: str, shapes: Any) -> tuple[list[str], str, list[frozenset[str]]]:
+    """The terms and the output as in ``einsum_terms``, for operands of these shapes; and for each
+    term the letters that the later terms and the output need.
+    """
+    terms, output = einsum_terms(equation, tuple([len(s) for s in shapes]))
+    check_sizes(terms, shapes)
+    later = [frozenset(output).union(*terms[i + 1 :]) for i in range(len(terms))]
+    return terms, output, later
+
+
+def arranged(t: Tensor, order: Any, shape: Any) -> Tensor:
+    """t permuted, unless order is None, and reshaped, as far as that changes anything."""
+    if order is not None:
         t = t.permute(order)
-    return t if shape is None or tuple(shape) == t._array.shape else t.reshape(shape)
+    return t if shape == t._array.shape else t.reshape(shape)
 
 
 def parse_einsum(args: tuple[Any, ...]) -> tuple[str, list[Tensor]]:
@@ -501,11 +503,11 @@ def einsum_terms(equation: str, dims: tuple[int, ...]) -> tuple[list[str], str]:
     return full, output
 
 
-def check_sizes(terms: list[str], operands: list[Tensor]) -> None:
+def check_sizes(terms: list[str], shapes: Any) -> None:
     """A letter has one size, or 1."""
     sizes: dict[str, int] = {}
-    for term, t in zip(terms, operands, strict=True):
-        for c, n in zip(term, t._array.shape, strict=True):
+    for term, shape in zip(terms, shapes, strict=True):
+        for c, n in zip(term, shape, strict=True):
             if sizes.setdefault(c, n) not in (n, 1) and n != 1:
                 raise RuntimeError(
                     f"einsum(): subscript {c} has size {n} for one operand which does not "
@@ -515,8 +517,10 @@ def check_sizes(terms: list[str], operands: list[Tensor]) -> None:
                 sizes[c] = n
 
 
-def einsum_diagonal(t: Tensor, term: str) -> Tensor:
+def einsum_diagonal(t: Tensor, term: str) -> tuple[Tensor, str]:
     """Letters that repeat within a term: their diagonal, at the first one's place."""
+    if len(set(term)) == len(term):
+        return t, term
     letters = list(term)
     for c in dict.fromkeys(term):
         while letters.count(c) > 1:
@@ -529,62 +533,63 @@ def einsum_diagonal(t: Tensor, term: str) -> Tensor:
                 )
             t = t.diagonal(0, i, j).movedim(-1, i)
             del letters[j]
-    return t
+    return t, "".join(letters)
 
 
-def einsum_sum(t: Tensor, letters: list[str], needed: set[str]) -> tuple[Tensor, list[str]]:
+def einsum_sum(t: Tensor, letters: str, needed: frozenset[str]) -> tuple[Tensor, str]:
     """Sum over letters that nothing else needs."""
+    if needed.issuperset(letters):
+        return t, letters
     gone = [i for i, c in enumerate(letters) if c not in needed]
-    if gone:
-        t = t.sum(gone)
-    return t, [c for c in letters if c in needed]
+    return t.sum(gone), "".join([c for c in letters if c in needed])
 
 
 def einsum_pair(
-    a: Tensor, la: list[str], b: Tensor, lb: list[str], needed: set[str]
-) -> tuple[Tensor, list[str]]:
+    a: Tensor, la: str, b: Tensor, lb: str, needed: frozenset[str]
+) -> tuple[Tensor, str]:
     """Contract two terms as one batched matrix product."""
-    size = dict(zip(la, a._array.shape, strict=True))
-    for c, n in zip(lb, b._array.shape, strict=True):
-        if c in size and size[c] != n:  # one of them is 1: it broadcasts
-            if n == 1:
-                b, lb = b.squeeze(lb.index(c)), [k for k in lb if k != c]
-            else:
-                a, la = a.squeeze(la.index(c)), [k for k in la if k != c]
-                size[c] = n
-        else:
-            size[c] = n
-    a, la = einsum_sum(a, la, needed | set(lb))  # a letter that broadcast is now in one term only
-    b, lb = einsum_sum(b, lb, needed | set(la))
-    batch = [c for c in la if c in lb and c in needed]
-    summed = [c for c in la if c in lb and c not in needed]
-    fa, fb = [c for c in la if c not in lb], [c for c in lb if c not in la]
-    if not summed:
-        left = arranged(
-            a,
-            [la.index(c) for c in batch + fa],
-            [size[c] for c in batch + fa] + [1] * len(fb),
-        )
-        right = arranged(
-            b,
-            [lb.index(c) for c in batch + fb],
-            [size[c] for c in batch] + [1] * len(fa) + [size[c] for c in fb],
-        )
-        return left * right, batch + fa + fb
-    shape = [size[c] for c in batch]
-    k = math.prod([size[c] for c in summed])
-    left = arranged(
-        a,
-        [la.index(c) for c in batch + fa + summed],
-        [*shape, math.prod([size[c] for c in fa]), k],
-    )
-    right = arranged(
-        b,
-        [lb.index(c) for c in batch + summed + fb],
-        [*shape, k, math.prod([size[c] for c in fb])],
-    )
-    out, free = matmul(left, right), batch + fa + fb
-    return arranged(out, list(range(out._array.ndim)), [size[c] for c in free]), free
+    for c in la:
+        if c in lb:
+            m, n = a._array.shape[la.index(c)], b._array.shape[lb.index(c)]
+            if m != n:  # one of them is 1: it broadcasts
+                if n == 1:
+                    b, lb = b.squeeze(lb.index(c)), lb.replace(c, "")
+                else:
+                    a, la = a.squeeze(la.index(c)), la.replace(c, "")
+    a, la = einsum_sum(a, la, needed.union(lb))  # a letter that broadcast is now in one term only
+    b, lb = einsum_sum(b, lb, needed.union(la))
+    layout = pair_layout(la, a._array.shape, lb, b._array.shape, needed)
+    multiply, left, right, shape, letters = layout
+    x, y = arranged(a, *left), arranged(b, *right)
+    out = matmul(x, y) if multiply else x * y
+    return arranged(out, None, shape), letters
+
+
+@functools.lru_cache(maxsize=256)
+def pair_layout(la: str, sa: Any, lb: str, sb: Any, needed: frozenset[str]) -> Any:
+    """Whether two terms are a matrix product (or else elementwise); for both the order and the
+    shape to bring them to, for the result its shape and letters.
+    """
+    size = dict(zip(la + lb, sa + sb, strict=True))
+    batch = "".join([c for c in la if c in lb and c in needed])
+    summed = "".join([c for c in la if c in lb and c not in needed])
+    fa, fb = "".join([c for c in la if c not in lb]), "".join([c for c in lb if c not in la])
+
+    def sizes(letters: str) -> list[int]:
+        return [size[c] for c in letters]
+
+    def order(letters: str, of: str) -> list[int] | None:
+        return None if letters == of else [of.index(c) for c in letters]
+
+    if summed:
+        k = math.prod(sizes(summed))
+        left = order(batch + fa + summed, la), (*sizes(batch), math.prod(sizes(fa)), k)
+        right = order(batch + summed + fb, lb), (*sizes(batch), k, math.prod(sizes(fb)))
+    else:
+        left = order(batch + fa, la), (*sizes(batch + fa), *[1] * len(fb))
+        right = order(batch + fb, lb), (*sizes(batch), *[1] * len(fa), *sizes(fb))
+    letters = batch + fa + fb
+    return bool(summed), left, right, tuple(sizes(letters)), letters
 
 
 @method

@@ -71,6 +71,12 @@ def norms(d: Any, p: float) -> Any:
 
 
 @functools.lru_cache(maxsize=64)
+def pairs(n: int) -> tuple[Any, Any]:
+    """The first and the second of all pairs of n rows; not to be written to."""
+    return np.triu_indices(n, 1)
+
+
+@functools.lru_cache(maxsize=64)
 def upper_places(n: int) -> Any:
     """The places above the diagonal in a flattened (n, n); not to be written to."""
     return np.flatnonzero(~np.tri(n, n, 0, bool))

@@ -117,8 +117,8 @@ class Matmul(Op):
             x, y = a._array, b._array
             if (
                 state.busy
-                or not 0 < x.ndim < 3
-                or not 0 < y.ndim < 3
+                or not 0 < x.ndim < 4
+                or not 0 < y.ndim < 4
                 or x.dtype is not y.dtype
                 or x.dtype not in FLOATS
                 or type(x) is not ndarray
@@ -126,7 +126,10 @@ class Matmul(Op):
             ):
                 return run(op, (a, b), {})
             try:
-                out = x.dot(y)  # a third of the overhead of @
+                if x.ndim < 3 and y.ndim < 3:
+                    out = x.dot(y)  # a third of the overhead of @
+                else:
+                    out = packed(np.matmul(x, y))
             except ValueError:
                 return run(op, (a, b), {})
             t = wrap(out if type(out) is ndarray else np.asarray(out))

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 
 from rushlight.core.op import Op
+
+
+@functools.lru_cache(maxsize=128)
+def layout(have: Any, pads: Any) -> tuple[Any, Any, Any]:
+    """The padded shape, where the input lies in it, and which part of the input (None for all)."""
+    shape = tuple([n + a + b for n, (a, b) in zip(have, pads, strict=True)])
+    target = [slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, pads, strict=True)]
+    source = [slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(have, pads, strict=True)]
+    whole = all(a >= 0 and b >= 0 for a, b in pads)
+    return shape, tuple(target), None if whole else tuple(source)
 
 
 class ConstantPad(Op):
@@ -15,15 +28,9 @@ class ConstantPad(Op):
     label = "ConstantPadNd"
 
     def eager(self, xp, input, *, pads, value):
-        shape = tuple([n + a + b for n, (a, b) in zip(input.shape, pads, strict=True)])
+        shape, target, source = layout(input.shape, pads)
         out = np.zeros(shape, input.dtype) if value == 0 else np.full(shape, value, input.dtype)
-        target = tuple(
-            [slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(shape, pads, strict=True)]
-        )
-        source = tuple(
-            [slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(input.shape, pads, strict=True)]
-        )
-        out[target] = input[source]
+        out[target] = input if source is None else input[source]
         return out
 
     def grad(self, g, pads):

@@ -410,8 +410,36 @@ def sparse_along(x: Any, m: Any, dim: int) -> Any:
     return np.moveaxis(out, 0, dim)
 
 
+_whole: dict[Any, Any] = {}  # by the ids of the matrices, which are kept alive
+
+
+def whole_matrix(matrices: Any, d: Any, space: Any) -> tuple[np.ndarray, tuple[int, ...]] | None:
+    """One matrix for all trailing dims at once, flattened, and their new sizes; None where it would
+    be large.
+    """
+    key = (tuple([id(m) for m in matrices]), d, space)
+    found = _whole.get(key, key)
+    if found is not key:
+        return found[1] if found is not None else None
+    if len(_whole) > 64:
+        _whole.clear()
+    out = tuple([n if m is None else m.shape[1] for m, n in zip(matrices, space, strict=True)])
+    _whole[key] = None
+    if math.prod(space) * math.prod(out) <= SPARSE:
+        total = np.ones((1, 1))
+        for m, n in zip(matrices, space, strict=True):
+            total = np.kron(total, np.eye(n) if m is None else m)
+        _whole[key] = matrices, (np.ascontiguousarray(total, d), out)
+    return whole_matrix(matrices, d, space)
+
+
 def multiply_along(x: Any, matrices: Any) -> Any:
     """Products with a matrix for each trailing dim."""
+    if x.size <= FEW:
+        whole = whole_matrix(matrices, x.dtype, x.shape[x.ndim - len(matrices) :])
+        if whole is not None:
+            m, out = whole
+            return x.reshape(-1, len(m)).dot(m).reshape(*x.shape[: x.ndim - len(matrices)], *out)
     for dim, m in enumerate(matrices, -len(matrices)):
         if m is None:
             continue

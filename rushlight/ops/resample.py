@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.op import Op
+from rushlight.core.op import Op, packed
 from rushlight.ops.places import add_rows
 
 
@@ -116,8 +116,8 @@ class Pick(Op):
 
     def eager(self, xp, input, *, indices):
         for dim, index in enumerate(indices, -len(indices)):
-            input = np.take(input, index, dim)
-        return np.array(input, order="C", copy=None)
+            input = input.take(index, dim)
+        return packed(input)
 
     def grad(self, g, input_spec, indices):
         return Gathered.bind(g, indices=indices, space=input_spec[0][-len(indices) :])

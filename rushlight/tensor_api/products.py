@@ -15,6 +15,7 @@ from rushlight.ops import matmul as M
 from rushlight.ops.arithmetic import conj
 from rushlight.tensor_api._common import expect_tensor, method, methods, store_out, wrap_dim
 from rushlight.tensor_api.casting import as_given, in_float32, in_lower_precision
+from rushlight.tensor_api.views import expanded_shape
 
 __all__ = [
     "addbmm",
@@ -173,9 +174,8 @@ def _mixed(
     if beta == 0:
         result = scaled
     else:
-        same = input._array.shape == product._array.shape
-        extended = input if same else input.expand(product._array.shape)
-        result = (extended if beta == 1 else extended * beta) + scaled
+        expanded_shape(product._array.shape, input._array.shape)  # refuses what does not fit
+        result = (input if beta == 1 else input * beta) + scaled
     return _store(out, result)
 
 

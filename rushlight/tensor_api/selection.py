@@ -11,6 +11,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import scatter as S
 from rushlight.ops.index import IndexPut
+from rushlight.ops.places import inside
 from rushlight.tensor_api._common import (
     expect_tensor,
     method,
@@ -452,6 +453,8 @@ def take_along_dim(
             "take_along_dim(): input and indices should have the same number of dimensions: "
             f"{input._array.ndim}, {indices._array.ndim}."
         )
+    if input._array.shape == indices._array.shape and inside(indices._array, 0, 2**63):
+        return gather(input, d, indices, out=out)
     a, b = list(input._array.shape), list(indices._array.shape)
     a[d] = b[d] = 1
     common = list(np.broadcast_shapes(a, b))

@@ -279,6 +279,8 @@ def repeat_interleave(
         return wrap(np.repeat(np.arange(len(counts)), counts))
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else wrap_dim(dim, input._array.ndim)
+    if repeats.__class__ is int and repeats >= 0 and x._array.ndim:
+        return H.RepeatInterleave.bind(x, repeats=np.full(x._array.shape[d], repeats), dim=d)
     counts = repeats._array if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.size and int(counts.min()) < 0:
         raise RuntimeError("repeats can not be negative")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 from typing import Any
 
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 
+@functools.lru_cache(maxsize=256)
 def infer_shape(size: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     """``shape`` with a single -1 replaced by what makes it hold ``size`` elements."""
     known, unknown = 1, 0
@@ -287,10 +289,16 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
     """A view with dims of size 1 repeated, without copying; -1 keeps a size, and new dims may be
     added in front.
     """
-    shape, have = shape_of(sizes if size is None else (size,), "expand"), self._array.shape
+    shape = shape_of(sizes if size is None else (size,), "expand")
+    return V.Expand.bind(self, shape=expanded_shape(shape, self._array.shape))
+
+
+@functools.lru_cache(maxsize=256)
+def expanded_shape(shape: tuple[int, ...], have: tuple[int, ...]) -> tuple[int, ...]:
+    """``shape`` for a tensor of the shape ``have``, each -1 replaced by the size that is kept."""
     extra = len(shape) - len(have)
     if not have and min(shape, default=0) >= 0:
-        return V.Expand.bind(self, shape=shape)
+        return shape
     if extra < 0:
         raise ShapeError(
             f"expand: the number of sizes provided ({len(shape)}) must be at least the number of "
@@ -308,7 +316,7 @@ def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) 
                 "non-singleton dimension; "
                 f"expand {tuple(have)} to {shape}: only dims of size 1 can be repeated."
             )
-    return V.Expand.bind(self, shape=full)
+    return full
 
 
 @method

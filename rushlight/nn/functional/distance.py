@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, constant
-from rushlight.ops.distance import Cdist, upper_places
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.ops.distance import FEW, Cdist, norms, pairs, upper_places
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "normalize"]
 
@@ -54,6 +55,10 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         raise RuntimeError("pdist only supports non-negative p values")
     n = input.shape[0]
     if not (input.requires_grad and modes.grad):
+        x = input._array
+        if not state.busy and x.dtype in dtypes.FLOATS and n * x.size <= FEW and x.shape[1]:
+            i, j = pairs(n)
+            return wrap(norms(x.take(i, 0) - x.take(j, 0), p))
         upper = constant(upper_places(n))
         return Cdist.bind(input, input, p=p, products=False).reshape(-1)[upper]  # type: ignore[no-any-return]
     i, j = T.triu_indices(n, n, 1).unbind(0)

@@ -23,17 +23,19 @@ from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.errors import GraphError
 
 
-def is_live(t: Tensor) -> bool:
-    """Whether t can still be differentiated: no part of its graph was freed by a backward pass."""
-    return t.requires_grad and all([node.saved is not None for node in graph_of(t)])
-
-
 def edge_of(t: Tensor) -> Any:
     """Where gradients of t go; None for a view that may not take part, which nothing used."""
     try:
         return edge(t)
     except GraphError:
         return None
+
+
+def is_live(t: Tensor) -> bool:
+    """Whether t can still be differentiated: it leads to a graph, which a view made under no_grad()
+    does not, and no part of that was freed by a backward pass.
+    """
+    return edge_of(t) is not None and all([node.saved is not None for node in graph_of(t)])
 
 
 class Gradients:

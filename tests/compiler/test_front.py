@@ -202,6 +202,31 @@ def test_a_tensor_that_outlives_the_call_stays_eager():
     assert kept[-1].tolist() == [10, 10]
 
 
+def test_a_view_of_a_tensor_that_nothing_else_keeps_is_captured():
+    def f(x):
+        y = (x * 2).view(-1)
+        y += 1
+        return y, (x + 1).t()
+
+    run = rl.compile(f, fullgraph=True)
+    for k in range(4):
+        x = rl.randn(3, 2) + k
+        rl.testing.assert_close(run(x), f(x), rtol=0, atol=0)
+
+
+def test_a_base_that_outlives_the_call_stays_eager():
+    kept = []
+
+    @rl.compile
+    def f(x):
+        kept.append(x * 2)
+        return kept[-1].view(-1)
+
+    f(rl.ones(2, 3))
+    with pytest.warns(UserWarning, match="kept outside"):
+        f(rl.ones(2, 3))
+
+
 def test_views_and_writes():
     def f(x, y):
         z = x.clone()

@@ -54,6 +54,17 @@ def test_in_place_compilation_and_evaluation():
     rl.testing.assert_close(out, model._call_impl(x))
 
 
+def test_views_of_what_requires_gradients_under_no_grad():
+    def f(x):
+        return x.view(-1), x.t() * 2
+
+    run = rl.compile(f, fullgraph=True)
+    x = rl.randn(2, 3, requires_grad=True)
+    with rl.no_grad():
+        for _ in range(3):
+            rl.testing.assert_close(run(x), f(x), rtol=0, atol=0)
+
+
 def test_gradients_reach_arguments():
     w = rl.randn(3, requires_grad=True)
 

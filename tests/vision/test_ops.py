@@ -87,3 +87,61 @@ def test_blocks():
     dropped = ops.StochasticDepth(0.5, "row")(torch.ones(100, 2))
     assert set(dropped.flatten().tolist()) == {0.0, 2.0} and (dropped[:, 0] == dropped[:, 1]).all()
     assert torch.equal(ops.StochasticDepth(0.5, "batch").eval()(x), x)
+
+
+def naive_deform_conv2d(x, offset, weight, stride, padding, dilation, mask):
+    """One output at a time, in plain numbers."""
+    n, c, h, w = x.shape
+    made, per_group, kh, kw = weight.shape
+    rows, columns = offset.shape[2:]
+    sets, groups = offset.shape[1] // (2 * kh * kw), c // per_group
+    out = np.zeros((n, made, rows, columns))
+    for b, o, r, s in np.ndindex(out.shape):
+        for p, i, j in np.ndindex(per_group, kh, kw):
+            channel = o // (made // groups) * per_group + p
+            tap = channel // (c // sets) * kh * kw + i * kw + j
+            y = r * stride - padding + i * dilation + offset[b, 2 * tap, r, s]
+            z = s * stride - padding + j * dilation + offset[b, 2 * tap + 1, r, s]
+            top, left = int(np.floor(y)), int(np.floor(z))
+            value = sum(
+                x[b, channel, v, u] * (1 - abs(y - v)) * (1 - abs(z - u))
+                for v in (top, top + 1)
+                for u in (left, left + 1)
+                if 0 <= v < h and 0 <= u < w
+            )
+            out[b, o, r, s] += weight[o, p, i, j] * value * mask[b, tap, r, s]
+    return out
+
+
+@pytest.mark.parametrize(
+    "stride, padding, dilation, groups, sets", [(1, 1, 1, 1, 2), (2, 0, 2, 2, 1)]
+)
+def test_deform_conv2d(stride, padding, dilation, groups, sets):
+    torch.manual_seed(0)
+    layer = ops.DeformConv2d(4, 6, (3, 2), stride, padding, dilation, groups, bias=False).double()
+    x = torch.randn(2, 4, 7, 6, dtype=torch.float64)
+    size = [(v + 2 * padding - dilation * (k - 1) - 1) // stride + 1 for v, k in ((7, 3), (6, 2))]
+    offset = torch.randn(2, 2 * sets * 6, *size, dtype=torch.float64) * 2
+    mask = torch.rand(2, sets * 6, *size, dtype=torch.float64)
+    expected = naive_deform_conv2d(
+        *[t.detach().numpy() for t in (x, offset, layer.weight)],
+        stride, padding, dilation, mask.numpy(),
+    )  # fmt: skip
+    np.testing.assert_allclose(layer(x, offset, mask).detach().numpy(), expected, atol=1e-12)
+    inputs = [t.requires_grad_() for t in (x, offset, mask)]
+    assert torch.autograd.gradcheck(layer, inputs, fast_mode=True)
+    with pytest.raises(RuntimeError, match="multiple of 12"):
+        layer(x, offset[:, 1:], mask)
+
+
+def test_deform_conv2d_of_no_moves_is_a_convolution():
+    torch.manual_seed(1)
+    layer = ops.DeformConv2d(2, 3, 3, padding=1)
+    torch.manual_seed(1)
+    same = torch.nn.Conv2d(2, 3, 3, padding=1)
+    x = torch.randn(1, 2, 5, 5)
+    torch.testing.assert_close(layer(x, torch.zeros(1, 18, 5, 5)), same(x))
+    text = "DeformConv2d(2, 3, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"
+    assert repr(layer) == text
+    with pytest.raises(ValueError, match="divisible"):
+        ops.DeformConv2d(3, 4, 1, groups=2)

@@ -6,5 +6,6 @@ Boxes are ``(N, 4)`` tensors of corners ``x1, y1, x2, y2`` with ``x1 <= x2`` and
 from rushlight.vision.ops import boxes as boxes
 from rushlight.vision.ops import misc as misc
 from rushlight.vision.ops.boxes import *
+from rushlight.vision.ops.deformable import *
 from rushlight.vision.ops.losses import sigmoid_focal_loss as sigmoid_focal_loss
 from rushlight.vision.ops.misc import *

@@ -243,7 +243,10 @@ class Module(Traversable, Stateful):
 
     def __getattr__(self, name: str) -> Any:
         # Everything is found before this is called. It exists for subclasses that call
-        # super().__getattr__.
+        # super().__getattr__, and for programs that call it by its name.
+        for kind in KINDS:
+            if name in self.__dict__.get(kind, ()):
+                return self.__dict__[kind][name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __delattr__(self, name: str) -> None:

@@ -101,13 +101,14 @@ _allocator.keep_freed()
 _native.provide(lambda: importlib.import_module("rushlight.compiler.eager").offers())
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
+torch = importlib.import_module(__name__)  # programs write torch.torch, which is torch
 
 # namespaces that are imported when first asked for
 _LAZY = frozenset(
     """
     _C __config__ _dynamo
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
-    functional hub jit linalg masked mps multiprocessing nn onnx optim overrides profiler random
+    functional fx hub jit linalg masked mps multiprocessing nn onnx optim overrides profiler random
     return_types serialization signal special storage testing torch_version types utils version
     vision xpu
     """.split()  # noqa: SIM905
@@ -128,6 +129,7 @@ _IN_NAMESPACE = {
     "cpu": "get_device_module",
     "func": "vmap",
     "serialization": "load save",
+    "tensor_api.rarities": "_assert _assert_async _check",
     "nn.functional.toplevel": """
         adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_
         avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits cdist celu celu_
@@ -165,8 +167,9 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             if error.name != f"rushlight.{name}":
                 raise
-    elif name in _ELSEWHERE:
-        module = importlib.import_module(f"rushlight.{_ELSEWHERE[name]}")
+    elif name in _ELSEWHERE or name.startswith("_foreach_"):
+        place = _ELSEWHERE.get(name, "tensor_api.foreach")
+        module = importlib.import_module(f"rushlight.{place}")
         if hasattr(module, name):
             globals()[name] = value = getattr(module, name)
             return value

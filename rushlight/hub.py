@@ -12,10 +12,10 @@ import importlib.util
 import os
 import re
 import sys
-import urllib.parse
 import urllib.request
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlparse
 
 from rushlight.errors import NotSupportedError
 from rushlight.serialization import load as _load
@@ -24,6 +24,8 @@ __all__ = [
     "download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url",
     "set_dir",
 ]  # fmt: skip
+
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")  # how a file's name says how its SHA-256 begins
 
 _folder: builtins.list[str] = []
 
@@ -89,10 +91,10 @@ def load_state_dict_from_url(
     """
     model_dir = os.path.join(get_dir(), "checkpoints") if model_dir is None else model_dir
     os.makedirs(model_dir, exist_ok=True)
-    name = file_name or os.path.basename(urllib.parse.urlparse(url).path)
+    name = file_name or os.path.basename(urlparse(url).path)
     path = os.path.join(model_dir, name)
     if not os.path.exists(path):
-        match = re.search(r"-([a-f0-9]*)\.", name) if check_hash else None
+        match = HASH_REGEX.search(name) if check_hash else None
         download_url_to_file(url, path, match[1] if match else None, progress)
     result: dict[str, Any] = _load(path, map_location=map_location, weights_only=weights_only)
     return result

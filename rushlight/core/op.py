@@ -709,6 +709,10 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
     recorded or shared.
     """
     ufunc, fast = op.ufunc, op.fast
+    if ufunc in (np.maximum, np.minimum):  # NumPy wants the word `out` for these
+
+        def ufunc(x: Any, y: Any, out: Any, of: Any = ufunc) -> Any:
+            return of(x, y, out=out)
 
     def update(a: Tensor, other: Any) -> Any:
         if not state.busy and not (a._tracked and modes.grad):

@@ -9,6 +9,8 @@ from typing import Any
 
 from rushlight import devices
 
+_initialized = False  # read by code that saves the random state of GPUs in use
+
 
 def is_available() -> bool:
     """Whether a GPU can be used.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,27 @@ from rushlight.tensor_api._common import finish, methods, numpy_dtype
 from rushlight.tensor_api.views import split_with_sizes, view_as
 
 __all__ = ["from_file", "unsafe_split_with_sizes"]
+
+
+def _assert(condition: Any, message: str) -> None:
+    """AssertionError with ``message`` unless ``condition``."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def _assert_async(input: Tensor, assert_msg: str = "the condition is zero") -> None:
+    """RuntimeError with ``assert_msg`` where the only element of ``input`` is zero."""
+    if not input:
+        raise RuntimeError(assert_msg)
+
+
+def _check(cond: bool, message: Callable[[], str] | str | None = None) -> None:
+    """RuntimeError with ``message``, or what it returns, unless ``cond``."""
+    if not isinstance(cond, bool):
+        raise TypeError(f"_check: cond is a {type(cond).__name__}; pass a bool.")
+    if not cond:
+        text = message() if callable(message) else message
+        raise RuntimeError(text or "_check: the condition is False.")
 
 
 def unsafe_split_with_sizes(

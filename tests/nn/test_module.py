@@ -479,7 +479,6 @@ def test_uninitialized(twin):
     assert isinstance(twin(lambda t, nn: nn.UninitializedParameter().shape), RuntimeError)
 
 
-<<<<<<< HEAD
 # -- names that subclasses may use ---------------------------------------------------------------
 
 
@@ -508,7 +507,8 @@ def test_attributes_called_like_parts_of_the_machinery():
         return net(t.ones(2)).tolist(), sorted(copy.deepcopy(net).state_dict()), net._hooks
 
     assert build(rl, rl.nn) == build(torch, torch.nn)
-=======
+
+
 @pytest.mark.parametrize("nn", [torch.nn, rl.nn])
 def test_members_are_read_by_calling_getattr(nn):
     layer = nn.Sequential(nn.BatchNorm1d(2))
@@ -517,4 +517,3 @@ def test_members_are_read_by_calling_getattr(nn):
     assert layer[0].__getattr__("running_mean") is layer[0].running_mean
     with pytest.raises(AttributeError):
         layer.__getattr__("1")
->>>>>>> 28deaba (Module.__getattr__ finds members for programs that call it by its name)

@@ -70,3 +70,54 @@ def test_older_and_inner_places_of_names(monkeypatch):
         distributed_nn.all_reduce(rl.ones(1))
     monkeypatch.setattr(rl.hub, "load_state_dict_from_url", lambda url, **kwargs: (url, kwargs))
     assert rl.utils.model_zoo.load_url("a", progress=False) == ("a", {"progress": False})
+
+
+def test_checks_that_libraries_write():
+    rl._assert(True, "fine"), rl._assert_async(rl.tensor(True), "fine"), rl._check(True)
+    for lib in (torch, rl):
+        with pytest.raises(AssertionError, match="wrong"):
+            lib._assert(lib.tensor(0), "wrong")
+        with pytest.raises(RuntimeError, match="wrong"):
+            lib._assert_async(lib.tensor(0), "wrong")
+        with pytest.raises(RuntimeError, match="wrong"):
+            lib._check(False, lambda: "wrong")
+        with pytest.raises(TypeError):
+            lib._check(lib.tensor(True))
+
+
+def test_modules_that_libraries_import():
+    from rushlight import fx, hub
+    from rushlight.jit.annotations import List
+    from rushlight.utils._python_dispatch import TorchDispatchMode
+
+    assert rl.torch is rl and List[int] and not rl.cuda._initialized
+    assert hub.HASH_REGEX.search("net-0123abcd.pth")[1] == "0123abcd"
+    assert fx.wrap(len) is len and not isinstance(rl.ones(1), fx.Proxy)
+    for absent in (
+        lambda: fx.symbolic_trace(rl.nn.ReLU()),
+        lambda: fx.Tracer(),
+        lambda: TorchDispatchMode().__enter__(),
+    ):
+        with pytest.raises(NotImplementedError):
+            absent()
+
+
+def test_tensors_are_grouped_as_in_torch():
+    from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype as theirs
+
+    from rushlight.utils._foreach_utils import _group_tensors_by_device_and_dtype as ours
+
+    groups = []
+    for lib, group in ((torch, theirs), (rl, ours)):
+        dtypes = [lib.float32, lib.float64, lib.float32]
+        lists = [[lib.full((1,), k, dtype=d) for k, d in enumerate(dtypes)], [None] * 3, []]
+        groups.append(
+            {
+                (str(device), str(dtype)): (
+                    [[t if t is None else t.item() for t in column] for column in columns],
+                    places,
+                )
+                for (device, dtype), (columns, places) in group(lists, True).items()
+            }
+        )
+    assert groups[0] == groups[1]

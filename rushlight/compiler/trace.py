@@ -18,6 +18,7 @@ import sys
 import traceback
 import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.core import sampling
 from rushlight.core.op import Elementwise, Op
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, ViewLink
 from rushlight.ops.copy import Cast
 from rushlight.ops.random import Draw, Normal
 from rushlight.ops.view import Permute, look, look_or_copy, owner
@@ -493,21 +494,27 @@ class Trace:
             return
         gc.collect()  # some may be held by each other only, or by what is no tensor
         outliving = {id(a) for a in self._outliving(known)}
-        if any([id(t._array) in outliving for t in living_tensors()]):
+        kept = [t for t in living_tensors() if id(t._array) in outliving]
+        if kept and not only_viewed(kept):
             self.failure = (
                 "a tensor made inside it is kept outside, and would be stale after the next call"
             )
 
     def _outliving(self, known: set[int]) -> list[Any]:
-        """Living arrays that ops of the call made, other than those known and their memory."""
+        """Living arrays that ops of the call made, other than those known."""
         made = [a for a, w in self.windows.items() if w.storage.input is None]
-        known = known | {id(owner(a)) for a in made if id(a) in known}
         return [a for a in made if id(a) not in known and a not in self.constants]
 
 
 def living_tensors() -> list[Tensor]:
     """All tensors that there are."""
     return [o for o in gc.get_objects() if issubclass(type(o), Tensor)]
+
+
+def only_viewed(tensors: list[Tensor]) -> bool:
+    """Whether nothing but their own views keeps these tensors."""
+    holders = [o for o in gc.get_referrers(*tensors) if o is not tensors]
+    return all([type(o) in (ViewLink, FrameType) for o in holders])
 
 
 def graph_of(*tensors: Tensor) -> list[Any]:

@@ -9,7 +9,24 @@ import rushlight as rl
 from rushlight import nn
 
 F = nn.functional
+
+
+class Heads(nn.Module):
+    """Attention whose queries, keys and values are parts of one product: views that are saved."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts, self.out = nn.Linear(6, 24), nn.Linear(8, 3)
+
+    def forward(self, x):
+        q, k, v = self.parts(x.view(2, 8, 6)).split(8, -1)
+        q, k, v = [t.view(2, 8, 2, 4).transpose(1, 2) for t in (q, k, v)]
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(y.transpose(1, 2).reshape(16, 8))
+
+
 MAKERS = {
+    "parts": Heads,
     "mlp": lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)),
     "norms": lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Linear(8, 3)),
     "dropout": lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 3)),

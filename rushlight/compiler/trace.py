@@ -530,7 +530,7 @@ def graph_of(*tensors: Tensor) -> list[Any]:
 
 
 def saved_arrays(results: list[Tensor]) -> set[int]:
-    """The ids of arrays that the graphs of live results keep, those that saved views look at too."""
+    """The ids of arrays that the graphs of live results keep, and that saved views look at."""
     saved = [x for node in graph_of(*results) for x in node.saved or () if isinstance(x, Tensor)]
     saved += [x._link.base for x in saved if x._link is not None]
     return {id(x._array) for x in saved}

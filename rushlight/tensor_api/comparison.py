@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight.core.op import make_binary, make_reversed
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError
@@ -70,8 +71,18 @@ methods(
     __ilshift__=C.LeftShift.update,
     __rshift__=C.RightShift.bind, __rrshift__=make_reversed(C.RightShift.instance),
     __irshift__=C.RightShift.update,
-    __invert__=C.BitwiseNot.bind,
 )  # fmt: skip
+
+
+@method
+def __invert__(self: Tensor) -> Tensor:
+    """``bitwise_not``; TypeError for what is neither integers nor bool."""
+    if self._array.dtype.kind not in "iub":
+        raise TypeError(
+            f"~ is defined for integers and bool, not for {dtypes.of[self._array.dtype].name}: "
+            "compare or convert the tensor first."
+        )
+    return C.BitwiseNot.bind(self)
 
 
 @method

@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+import torch
 
 import rushlight as rl
 
@@ -158,3 +159,18 @@ def test_sdpa_kernel():
         assert rl.nn.functional.scaled_dot_product_attention(q, q, q).shape == (1, 2, 3, 4)
     with pytest.raises(AssertionError), sdpa_kernel("math"):
         pass
+
+
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"dropout_p": 0.5}])
+def test_results_lie_in_memory_as_queries_do(split, options):
+    """So programs join heads by a view."""
+
+    def call(t):
+        parts = [t.ones(2, 5, 3, 8) if split else t.ones(2, 3, 5, 8) for _ in range(3)]
+        heads = [p.transpose(1, 2) if split else p for p in parts]
+        return t.nn.functional.scaled_dot_product_attention(*heads, **options)
+
+    assert call(rl).stride() == call(torch).stride()
+    if split and not options.get("dropout_p"):
+        assert call(rl).transpose(1, 2).view(2, 5, 24).shape == (2, 5, 24)

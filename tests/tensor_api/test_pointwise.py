@@ -192,3 +192,11 @@ def test_reversed_operators_are_methods_of_tensors(name):
 def test_floats_out_of_an_integers_range(dtype):
     t, r = pair([float("nan"), float("inf"), -float("inf"), 1e20, -1e20, -1.5, 300.7, 3e9] * 16)
     same(r.to(getattr(rl, dtype)), t.to(getattr(torch, dtype)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_not_of_numbers_is_a_type_error(dtype):
+    for t in (torch, rl):
+        with pytest.raises(TypeError, match="integer"):
+            ~t.ones(2, dtype=getattr(t, dtype))
+    assert (~rl.tensor([True, False])).tolist() == [False, True]

@@ -86,10 +86,23 @@ def scaled_dot_product_attention(
         key = key.repeat_interleave(query._array.shape[-3] // key._array.shape[-3], -3)
         value = value.repeat_interleave(query._array.shape[-3] // value._array.shape[-3], -3)
     if not dropout_p:
-        return Attention.bind(query, key, value, attn_mask, scale=scale, is_causal=is_causal)
+        out = Attention.bind(query, key, value, attn_mask, scale=scale, is_causal=is_causal)
+        return heads_inside(out) if split_in_heads(query._array) else out
     return T.matmul(
         dropout(tensor_weights(query, key, attn_mask, scale, is_causal), dropout_p), value
     )
+
+
+def split_in_heads(x: Any) -> bool:
+    """Whether array x, ``(N, heads, L, E)``, has the heads of a position side by side in memory: so
+    do queries that are the heads of longer vectors, and then, in torch, results.
+    """
+    return x.ndim == 4 and x.strides[1] < x.strides[2] and not x.flags.c_contiguous
+
+
+def heads_inside(x: Tensor) -> Tensor:
+    """x in the order of ``split_in_heads``: joining its heads copies nothing."""
+    return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def additive(

@@ -293,3 +293,21 @@ CALLED = {
 def test_ops_that_programs_call(name):
     function, shape, *others = CALLED[name]
     check(function, torch.randn(*shape), *others, native=False)
+
+
+@pytest.mark.parametrize("shape", [(64, 4096), (512, 17, 33), (2, 3, 50_000), (300_000,)])
+def test_long_sums_are_shared_by_threads(shape):
+    x = torch.randn(shape)
+    run = torch.compile(lambda x: (x.tanh().sum(), (x * x).mean(), F.mse_loss(x, x * 0.5)))
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 1, 1, 3):
+        torch.set_num_threads(threads)
+        found.append([t.item() for t in run(x)])
+    torch.set_num_threads(before)
+    assert found[2] == found[3]
+    want = x.double().tanh().sum(), (x.double() ** 2).mean(), (x.double() ** 2 / 4).mean()
+    assert found[2] == pytest.approx([t.item() for t in want], rel=1e-5, abs=1e-2)
+    (variant,) = next(iter(run._compiled.variants.values()))
+    shared = [launch.units > 1 for _, launch in variant.program.launches]
+    assert any(shared) == (shape[0] < 1000)

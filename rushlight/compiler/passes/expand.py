@@ -33,6 +33,8 @@ from rushlight.ops.view import Expand, T, Transpose
 
 BOOL = np.dtype(bool)
 SMALL_PRODUCT = 4096  # multiplications: below, a product is written as loops
+LONG_SUM = 1 << 17  # elements: more may be worth a second thread
+LEAST_ROWS, MOST_ROWS = 4, 1 << 14  # of a long sum
 
 
 Rule = Callable[[Writer, Node], "list[Value] | None"]
@@ -88,6 +90,18 @@ def mean(w: Writer, node: Node) -> list[Value] | None:
     x, dims = node.inputs[0], dims_of(node)
     count = math.prod([x.shape[d] for d in dims])
     return [w.map(Div, w.reduce(Sum, x, dims, node.params["keepdim"]), float(count))]
+
+
+def long_sum(w: Writer, node: Node) -> list[Value] | None:
+    """A long sum of everything by rows, which threads share, and then of these."""
+    x, rank = node.inputs[0], len(node.inputs[0].shape)
+    if len(dims_of(node)) < rank or math.prod(x.shape) < LONG_SUM:
+        return None
+    for lead in range(1, rank):
+        if MOST_ROWS >= math.prod(x.shape[:lead]) >= LEAST_ROWS:
+            rows = w.reduce(Sum, x, tuple(range(lead, rank)))
+            return [w.shaped(w.sum_all(rows), node.outputs[0].shape)]
+    return None
 
 
 def variance(w: Writer, node: Node) -> list[Value] | None:
@@ -231,6 +245,7 @@ RULES: dict[str, Rule] = {
     **NORM_RULES,
     "Linear": linear,
     "Matmul": matmul,
+    "Sum": long_sum,
     "Mean": mean,
     "Var": variance,
     "Std": deviation,

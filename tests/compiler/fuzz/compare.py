@@ -107,7 +107,7 @@ def scales_rounding(program: Program, seen: Observation, call: int) -> bool:
         return False
     grads = [g for facts in seen.calls[: call + 1] for name, g in facts.items()
              if name.endswith(".grad") and g is not None]  # fmt: skip
-    return any([bool(((g != 0) & (np.abs(g) < 1e-6)).any()) for g in grads])
+    return any([bool(((g != 0) & (np.abs(g) < 4e-6)).any()) for g in grads])
 
 
 def where(m: Mismatch) -> int:

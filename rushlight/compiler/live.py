@@ -59,7 +59,11 @@ class Gradients:
         wanted = {id(e): (t, e) for t, e in edges if e is not None}
         with GradMode(False):
             where = [e for _, e in wanted.values()]
-            found = autograd.run_backward(*autograd.start(roots, seeds), True, False, where)
+            # what arguments were computed from may be other calls, on the same parameters
+            given = {edge_of(t) for t in arguments}
+            found = autograd.run_backward(
+                *autograd.start(roots, seeds), True, False, where, ends=given
+            )
         place = {id(t): k for k, t in enumerate(arguments)}
         reached = [(t, found[e]) for t, e in wanted.values() if found.get(e) is not None]
         self.inputs = [place.get(id(t), t) for t, _ in reached]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -567,12 +567,14 @@ def run_backward(
     create_graph: bool,
     inputs: list[Any] | None = None,
     accumulate: bool = False,
+    ends: Container[Any] = (),
 ) -> dict[Any, Any]:
     """Send ``grads`` from the graph positions ``roots`` to the leaves, into ``.grad``; or only to
     the positions ``inputs``.
 
     With ``inputs`` the gradients are returned by position, and also accumulated into leaves when
-    ``accumulate``.
+    ``accumulate``. The pass does not go on from those inputs that are among ``ends``, even where
+    others lie behind them.
     """
     order, leaves = reachable(roots)
     captured: dict[Any, Any] = {}
@@ -620,7 +622,7 @@ def run_backward(
                 if node not in needed:
                     g = None
                 if node in captured:
-                    if needed.isdisjoint(node.edges):
+                    if node in ends or needed.isdisjoint(node.edges):
                         captured[node], g = g, None
                     else:  # as torch has it: before the hooks if the pass goes on
                         captured[node] = arrived

@@ -200,3 +200,29 @@ def test_results_of_a_graph_that_backward_freed_need_no_gradients():
     for _ in range(4):
         loss, out = step(rl.ones(3))
         assert (loss.item(), out.tolist(), w.grad.tolist()) == (6, [2, 2, 2], [2, 2, 2])
+
+
+@pytest.mark.parametrize("fed", ["state", "parts of states", "written into a row"])
+def test_a_call_on_what_another_call_made(fed):
+    """The gradients of one call end at its arguments, though the same weights lie behind them."""
+
+    def trained(compiled):
+        rl.manual_seed(0)
+        cell, x = nn.RNNCell(3, 4), rl.randn(5, 2, 3)
+        step = rl.compile(cell, fullgraph=True) if compiled else cell
+        found = []
+        for _ in range(3):
+            h, row = rl.zeros(2, 4), rl.zeros(6, 2, 4)
+            for k in range(5):
+                if fed == "written into a row":
+                    row[k + 1] = step(x[k], row[k].clone())
+                    h = row[k + 1]
+                else:
+                    given = h if fed == "state" else rl.cat(h.chunk(2, 1), 1)
+                    h = step(x[k], given)
+            cell.zero_grad()
+            h.square().sum().backward()
+            found.append(cell.weight_hh.grad.clone())
+        return rl.stack(found)
+
+    rl.testing.assert_close(trained(True), trained(False))

@@ -13,7 +13,7 @@ from rushlight.core import threads
 from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.tensor_api._common import finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
-from rushlight.tensor_api.creation import array_from
+from rushlight.tensor_api.creation import array_from, from_numpy
 
 __all__ = [
     "typename",
@@ -58,12 +58,17 @@ def construct(d: Any, args: tuple[Any, ...]) -> Any:
                 "convert with .to() instead."
             )
         return args[0]._array
-    if (
-        len(args) == 1
-        and not hasattr(args[0], "__index__")
-        and args[0].__class__.__name__ != "Size"
-    ):
-        return array_from(args[0], d)
+    if len(args) == 1 and args[0].__class__.__name__ != "Size":
+        data = args[0]
+        if isinstance(data, bool | np.bool_ | float | np.floating):
+            raise TypeError(
+                f"Tensor: data must be a sequence of numbers or sizes, but got {data!r}; "
+                "torch.tensor makes a tensor of one number."
+            )
+        # NumPy's arrays claim to be indices; those without dims are
+        if not hasattr(data, "__index__") or getattr(data, "ndim", 0):
+            same = isinstance(data, np.ndarray) and data.dtype == d
+            return from_numpy(data)._array if same else array_from(data, d)
     return np.empty(shape_of(args, "Tensor") if args else 0, d)
 
 

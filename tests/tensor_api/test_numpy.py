@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 import pytest
+import torch
 
 import rushlight as rl
 
@@ -41,3 +42,30 @@ def test_in_place_on_an_array():
 def test_methods_of_ufuncs_give_arrays():
     assert isinstance(np.add.reduce(rl.ones(3)), np.floating)
     assert np.multiply.outer(np.ones(2), rl.ones(3)).shape == (2, 3)
+
+
+ARRAYS = [
+    np.arange(3), np.arange(6.0).reshape(2, 3), np.array([True, False]), np.ones(1, np.float32),
+    np.ones((2, 0)), [np.ones(2), np.zeros(2)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Tensor", "FloatTensor", "LongTensor", "DoubleTensor"])
+def test_older_constructors_take_arrays(name):
+    for a in ARRAYS:
+        expected, got = getattr(torch, name)(a), getattr(rl, name)(a)
+        assert tuple(got.shape) == tuple(expected.shape) and str(got.dtype) == str(expected.dtype)
+        np.testing.assert_array_equal(got.numpy(), expected.numpy())
+    memory = np.zeros(2, getattr(rl, name)().numpy().dtype)
+    shared = [getattr(t, name)(memory) for t in (torch, rl)]
+    memory[0] = 1
+    assert [t.tolist() for t in shared] == [[1, 0], [1, 0]]
+    for size in (3, np.int64(3), np.array(3)):
+        assert getattr(rl, name)(size).shape == getattr(torch, name)(size).shape == (3,)
+
+
+@pytest.mark.parametrize("data", [True, np.bool_(True), 2.0, np.float32(2)])
+def test_older_constructors_refuse_single_numbers(data):
+    for t in (torch, rl):
+        with pytest.raises(TypeError, match="data must be a sequence"):
+            t.Tensor(data)

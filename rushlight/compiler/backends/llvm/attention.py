@@ -27,6 +27,8 @@ from rushlight.compiler.scalars import FLOATS
 QUERIES = 64  # of a block
 CAUSAL = 32  # of a block where less than all keys may do
 EVEN = 8  # keys of a block of gradients, where less than all may do
+FEW = 4  # blocks of queries that are written out one by one
+SHORT = 8  # vectors of a row of weights that stay in registers
 ROOM = 1 << 16  # elements of a block's weights
 Strides = tuple[int, ...]
 
@@ -116,10 +118,10 @@ class Attention:
 
     # Products
 
-    def cut(self, rows: int, vectors: int) -> tuple[Parts, Parts]:
+    def cut(self, rows: int, vectors: int, widest: int = 8) -> tuple[Parts, Parts]:
         """Blocks of rows, and panels of vectors, that fill the registers."""
         best, found = None, None
-        for wide in range(1, min(vectors, 8) + 1):
+        for wide in range(1, min(vectors, widest) + 1):
             most = micro.most_rows(wide, self.registers)
             if most < 1:
                 break
@@ -279,18 +281,30 @@ class Attention:
             return self.s.keys
         return self.f.smaller(self.f.add(first, rows), self.s.keys)
 
+    def panels(self) -> Parts:
+        """Panels of keys: of a block's, where there are others."""
+        s = self.s
+        fewer = s.causal and s.queries > s.block
+        return self.cut(s.block, s.vectors, max(1, s.block // self.f.lanes) if fewer else 8)[1]
+
     def allowed(self, i: Number, first: Number, v: Number) -> str:
         """Which lanes of vector v query ``first + i`` may look at; empty for all."""
         f, s = self.f, self.s
+        last = first if s.causal else s.keys - 1
+        known = isinstance(last, int) and isinstance(v, int)
+        if known and (v + 1) * f.lanes <= min(last + 1, s.keys):  # type: ignore[operator]
+            return ""
         if not s.causal and s.keys % f.lanes == 0:
             return ""
         end: Number = s.keys
         if s.causal:
             end = f.smaller(f.add(f.add(first, i), 1), s.keys)
         left = f.sub(end, f.mul(v, f.lanes))
-        kind = f"<{f.lanes} x i64>"
-        ramp = ", ".join([f"i64 {k}" for k in range(f.lanes)])
-        one = f(f"insertelement {kind} poison, i64 {left}, i64 0")
+        if isinstance(left, str):
+            left = f(f"trunc i64 {left} to i32")
+        kind = f"<{f.lanes} x i32>"
+        ramp = ", ".join([f"i32 {k}" for k in range(f.lanes)])
+        one = f(f"insertelement {kind} poison, i32 {left}, i64 0")
         wide = f(f"shufflevector {kind} {one}, {kind} poison, <{f.lanes} x i32> zeroinitializer")
         return f(f"icmp slt {kind} <{ramp}>, {wide}")
 
@@ -321,19 +335,18 @@ class Attention:
         vectors = self.vectors_of(self.keys_of(first, rows))
 
         def row(i: Number, _: Any) -> None:
-            p = f.at(scores, f.mul(i, s.row))
+            p, kept = f.at(scores, f.mul(i, s.row)), dict[Number, str]()
 
             def largest(v: Number, best: list[str]) -> list[str]:
                 q = f.at(p, f.mul(v, f.lanes))
                 x = self.apply("mul", f.load(q), self.c(s.scale))
-                x = self.masked(x, mask, f.add(first, i), v, self.allowed(i, first, v))
-                f.store(q, x)
+                x = kept[v] = self.masked(x, mask, f.add(first, i), v, self.allowed(i, first, v))
+                if not self.short(vectors):
+                    f.store(q, x)
                 more = f(f"fcmp ogt {f.vector} {x}, {best[0]}")
                 return [f(f"select {f.bits} {more}, {f.vector} {x}, {f.vector} {best[0]}")]
 
-            top = self.total(
-                "max", f.span(0, vectors, 1, largest, [(f.vector, self.c(-math.inf))])[0]
-            )
+            top = self.total("max", self.along(vectors, largest, self.c(-math.inf)))
             low = f"{f.element} {literal(-math.inf, f.element)}"
             none = f(f"fcmp oeq {low}, {top}")
             top = f(f"select i1 {none}, {f.element} {literal(0, f.element)}, {f.element} {top}")
@@ -341,12 +354,12 @@ class Attention:
 
             def exponential(v: Number, sums: list[str]) -> list[str]:
                 q = f.at(p, f.mul(v, f.lanes))
-                e = self.apply("exp", self.apply("sub", f.load(q), wide))
+                x = kept[v] if self.short(vectors) else f.load(q)
+                e = self.apply("exp", self.apply("sub", x, wide))
                 f.store(q, e)
                 return [f.plus(sums[0], e)]
 
-            start = [(f.vector, "zeroinitializer")]
-            total = self.total("sum", f.span(0, vectors, 1, exponential, start)[0])
+            total = self.total("sum", self.along(vectors, exponential, "zeroinitializer"))
             one, zero = literal(1, f.element), literal(0, f.element)
             if mask is not None:
                 empty = f(f"fcmp oeq {f.element} {total}, {zero}")
@@ -355,6 +368,20 @@ class Attention:
             f.do(f"store {f.element} {factor}, ptr {f.at(factors, i)}, align {f.size}")
 
         f.span(0, rows, 1, row)
+
+    def short(self, vectors: Number) -> bool:
+        """Whether a row's vectors are written out one by one."""
+        return isinstance(vectors, int) and vectors <= SHORT
+
+    def along(
+        self, vectors: Number, body: Callable[[Number, list[str]], list[str]], start: str
+    ) -> str:
+        """What ``body(vector, [so far])`` makes of a row."""
+        if not self.short(vectors):
+            return self.f.span(0, vectors, 1, body, [(self.f.vector, start)])[0]
+        for v in range(int(vectors)):
+            (start,) = body(v, [start])
+        return start
 
     def vectors_of(self, keys: Number) -> Number:
         """Vectors that so many keys take."""
@@ -366,7 +393,11 @@ class Attention:
         """``body(first query, queries)``, block by block."""
         f, s = self.f, self.s
         whole = s.queries // s.block * s.block
-        f.span(0, whole, s.block, lambda i, _: body(i, s.block))
+        if whole > FEW * s.block:
+            f.span(0, whole, s.block, lambda i, _: body(i, s.block))
+        else:
+            for i in range(0, whole, s.block):
+                body(i, s.block)
         if s.queries % s.block:
             body(whole, s.queries % s.block)
 
@@ -394,7 +425,7 @@ class Attention:
     def forward(self) -> list[Launch]:
         """The result."""
         f, s = self.f, self.s
-        _, panels = self.cut(s.block, s.vectors)
+        panels = self.panels()
         packed = self.take(s.row * s.depth)
         scores, factors = self.take(s.block * s.row), self.take(s.block)
         self.packed_depth = s.depth
@@ -443,7 +474,7 @@ class Attention:
     def backward(self) -> list[Launch]:
         """Gradients of queries, keys and values."""
         f, s = self.f, self.s
-        _, panels = self.cut(s.block, s.vectors)
+        panels = self.panels()
         packed_keys, packed_values = self.take(s.row * s.depth), self.take(s.row * s.width)
         weights, slopes = self.take(s.block * s.row), self.take(s.block * s.row)
         factors = self.take(s.block)
@@ -493,21 +524,29 @@ class Attention:
             p, d = [f.at(x, f.mul(i, s.row)) for x in (weights, slopes)]
             factor = f.splat(f.scalar(f.at(factors, i)))
 
-            def dot(v: Number, sums: list[str]) -> list[str]:
-                at = f.mul(v, f.lanes)
-                return [f.fma(f.load(f.at(p, at)), f.load(f.at(d, at)), sums[0])]
+            kept: dict[Number, tuple[str, str]] = {}
 
-            total = f.total(f.span(0, vectors, 1, dot, [(f.vector, "zeroinitializer")])[0])
+            def pair(v: Number) -> tuple[str, str]:
+                at = f.mul(v, f.lanes)
+                return f.load(f.at(p, at)), f.load(f.at(d, at))
+
+            def dot(v: Number, sums: list[str]) -> list[str]:
+                kept[v] = pair(v)
+                return [f.fma(*kept[v], sums[0])]
+
+            total = f.total(self.along(vectors, dot, "zeroinitializer"))
             mean = self.apply("mul", f.splat(total), factor)
 
-            def some(v: Number, _: Any) -> None:
+            def some(v: Number, sums: list[str]) -> list[str]:
                 at = f.mul(v, f.lanes)
-                w = self.apply("mul", f.load(f.at(p, at)), factor)
+                weight, slope = kept[v] if self.short(vectors) else pair(v)
+                w = self.apply("mul", weight, factor)
                 f.store(f.at(p, at), w)
-                x = self.apply("mul", self.apply("sub", f.load(f.at(d, at)), mean), w)
+                x = self.apply("mul", self.apply("sub", slope, mean), w)
                 f.store(f.at(d, at), self.apply("mul", x, self.c(s.scale)))
+                return sums
 
-            f.span(0, vectors, 1, some)
+            self.along(vectors, some, "zeroinitializer")
 
         f.span(0, rows, 1, row)
 

@@ -74,7 +74,8 @@ class Module:
     def text(self) -> str:
         """All of it."""
         widths = " ".join([f'"{k}-vector-width"="{self.width}"' for k in ("prefer", "min-legal")])
-        attributes = f"attributes #0 = {{ nounwind {widths} }}"
+        # with a frame pointer the stack is aligned for spilled vectors: they cross no cache lines
+        attributes = f'attributes #0 = {{ nounwind "frame-pointer"="all" {widths} }}'
         notes = ["!0 = distinct !{!0, !1}", '!1 = !{!"llvm.loop.unroll.disable"}', "!2 = !{}"]
         return (
             "\n".join([*sorted(self.declarations), *self.functions.values(), attributes, *notes])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mpmath as mp
+import numpy as np
 
 mp.mp.dps = 40
 Real = Any
@@ -28,6 +29,26 @@ def interpolated(f: Callable[[Real], Real], low: Real, high: Real, degree: int) 
     rows = mp.matrix([[(x - middle) ** j for j in range(n)] for x in points])
     found = mp.lu_solve(rows, mp.matrix([f(x) for x in points]))
     return [float(c) for c in reversed(found)]
+
+
+def weighted(
+    f: Callable[[Real], Real], weight: Callable[[Real], Real], low: Real, high: Real, degree: int
+) -> list[float]:
+    """As ``interpolated``, with the least error times ``weight``: least squares, in which points
+    count the more the larger their errors were.
+    """
+    u = np.cos(np.linspace(0, np.pi, 1000))
+    middle, half = float(low + high) / 2, float(high - low) / 2
+    points = [mp.mpf(x) for x in middle + half * u]
+    y, w = [np.array([float(g(x)) for x in points]) for g in (f, weight)]
+    basis, share = np.polynomial.chebyshev.chebvander(u, degree), np.ones(len(u))
+    for _ in range(200):
+        c = np.linalg.lstsq(basis * (w * share)[:, None], y * w * share, rcond=None)[0]
+        errors = np.abs(basis @ c - y) * w
+        share *= np.sqrt(errors / errors.max() + 1e-3)
+        share /= share.max()
+    plain = np.polynomial.chebyshev.cheb2poly(c) / half ** np.arange(degree + 1)
+    return [float(x) for x in plain[::-1]]
 
 
 def erfinv_over_x(w: Real) -> Real:
@@ -68,6 +89,13 @@ FITS = {
     "i1_high": (bessel_high(1), 0, mp.mpf(1) / 8, 7),
     "lgamma": (lgamma_between, mp.mpf(3) / 4, mp.mpf(5) / 2, 19),
 }
+WEIGHTED = {
+    # the area under the bell curve beyond a, over exp(-a^2 / 2)
+    "beyond": (
+        lambda a: mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2, lambda a: mp.exp(-a * a / 2),
+        0, 6, 11,
+    ),
+}  # fmt: skip
 
 HEAD = '''"""Coefficients of polynomials in the distance from a number, highest power first.
 
@@ -78,12 +106,12 @@ COEFFICIENTS: dict[str, tuple[float, tuple[float, ...]]] = {'''
 
 if __name__ == "__main__":
     print(HEAD)
-    for name, (f, low, high, degree) in FITS.items():
+    for name, (*given, low, high, degree) in {**FITS, **WEIGHTED}.items():
         low, high = mp.mpf(low), mp.mpf(high)
         print(f'    "{name}": (')
         print(f"        {float((low + high) / 2)!r},")
         print("        (")
-        for c in interpolated(f, low, high, degree):
+        for c in (weighted if name in WEIGHTED else interpolated)(*given, low, high, degree):
             print(f"            {c!r},")
         print("        ),\n    ),")
     print("}")

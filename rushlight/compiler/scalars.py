@@ -12,7 +12,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.loops import Expr, Table
-from rushlight.compiler.special import SPECIAL
+from rushlight.compiler.special import SPECIAL, bell
 
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -393,6 +393,12 @@ class ScalarMath:
     def ndtr(self, x: Scalar) -> Scalar:
         """Area under the bell curve up to x."""
         return self.erfc(x * -math.sqrt(0.5)) * 0.5
+
+    def bell(self, x: Scalar) -> tuple[Scalar, Scalar]:
+        """Area under the bell curve up to x, and ``exp(-x^2 / 2)``."""
+        if x.dtype == F32:
+            return bell(self, x)
+        return (self.erf(x * math.sqrt(0.5)) + 1) * 0.5, self.exp(x * x * -0.5)
 
     def entr(self, x: Scalar) -> Scalar:
         """``-x log x``."""

@@ -1,4 +1,6 @@
-"""Special functions of float32 elements: computed in float64, by polynomials, and rounded once."""
+"""Special functions of float32 elements, by polynomials: those of SPECIAL are computed in float64
+and rounded once.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +67,15 @@ def bessel(s: Any, x: Any, name: str, scaled: bool) -> Any:
     else:
         y = s.where(small, low, high * s.exp(b))  # NaN at infinity, as in torch
     return s.where(x < 0.0, -y, y) if name == "i1" else y
+
+
+def bell(s: Any, x: Any) -> tuple[Any, Any]:
+    """The area under the bell curve up to x, as exactly as is needed beside 1, and
+    ``exp(-x^2 / 2)``, for float32.
+    """
+    height = s.exp(x * x * -0.5)
+    beyond = height * polynomial("beyond", s.minimum(s.abs(x), 6.0))
+    return s.where(x < 0.0, beyond, 1.0 - beyond), height
 
 
 SPECIAL: dict[str, Callable[[Any, Any], Any]] = {

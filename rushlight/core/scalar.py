@@ -5,6 +5,7 @@ the same names.
 from __future__ import annotations
 
 import functools
+import math
 from types import FunctionType
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 # erf(x) = tanh(x p(x ** 2)); p fitted for the smallest relative error, 1e-7, where x ** 2 <= 16.
 ERF = (1.1283792743710, 0.10276905489154, -1.9182810070525e-4, -6.1978751277050e-4,
        8.7638581575787e-5, -5.6687074045060e-6, 1.4186687951354e-7)  # fmt: skip
+ROOT_HALF = math.sqrt(0.5)
 BLOCK = 16384  # elements whose steps stay in the cache
 
 
@@ -117,6 +119,10 @@ class NumpyScalars:
         if isinstance(x, np.ndarray) and x.dtype == np.float32 and x.size >= OWN_ERF:
             return erf_float32(x)
         return special().erf(x)
+
+    def bell(self, x: Any) -> tuple[Any, Any]:
+        """Area under the bell curve up to x, and ``exp(-x^2 / 2)``."""
+        return 0.5 * (1 + self.erf(x * ROOT_HALF)), np.exp(x * x * -0.5)
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(special(), name)

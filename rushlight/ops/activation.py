@@ -218,7 +218,8 @@ class Gelu(Activation):
         return input * (0.5 * (1 + s.erf(input * ROOT_HALF)))
 
     def slope(self, s, x):
-        return 0.5 * (1 + s.erf(x * ROOT_HALF)) + x * s.exp(x * x * -0.5) * PEAK
+        area, height = s.bell(x)
+        return area + x * height * PEAK
 
     def bend(self, x):
         return (2 - x * x) * (x * x * -0.5).exp() * PEAK

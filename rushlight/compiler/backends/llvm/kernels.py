@@ -260,7 +260,8 @@ class Writer:
         outermost = at == 0 and self.row_depth > 0
         if vectors + bool(tail) > STRAIGHT:
             unroll = 4 if carried or self.across else 2
-            unroll = min(unroll, max(1, 48 // max(1, len(self.exprs)) * 2))
+            # a vector alone of each row would be a cache line amid others
+            unroll = min(unroll, max(4 if self.across else 1, 48 // max(1, len(self.exprs)) * 2))
             done = vectors // unroll * unroll
             turn = [(f"{u}", ("loop", u * lanes), 0) for u in range(unroll)]
             start, stop = self.part(done, unroll) if outermost else ("0", str(done * lanes))

@@ -745,13 +745,19 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
     """``update`` of any other elementwise op: computes, then copies, without detours when nothing
     is recorded or shared.
     """
-    compute, fast, compiled = op.compute, op.fast & FLOATS, op.compiled
+    compute, fast, compiled, ufunc = op.compute, op.fast & FLOATS, op.compiled, op.ufunc
+    # one function of NumPy that may write where it reads
+    single = isinstance(ufunc, np.ufunc) and ufunc.nin == 1 and op.out_dtype is None
 
     def update(a: Tensor, *others: Any, **params: Any) -> Any:
         x = a._array
         d = x.dtype
         if state.busy or d not in fast or not lone(a, x):
             return write(op, a, others, params)
+        if single and x.flags.writeable:
+            ufunc(x, x)
+            written(a)
+            return a
         arrays = []
         for t in others:
             if isinstance(t, Tensor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -32,21 +33,18 @@ def with_blanks(targets: list[np.ndarray], blank: int) -> tuple[np.ndarray, np.n
     return labels, exists, skips
 
 
+FEW = 512  # elements for which fewer calls are faster
+
+
 def log_add(*terms: np.ndarray) -> np.ndarray:
     """Logarithm of the sum of exponentials, -inf for no path."""
+    if terms[0].size <= FEW:
+        return functools.reduce(np.logaddexp, terms)
     top = terms[0]
     for t in terms[1:]:
         top = np.maximum(top, t)
     safe = np.where(np.isneginf(top), 0, top)
     return np.log(sum([np.exp(t - safe) for t in terms])) + safe
-
-
-def shifted(a: np.ndarray, by: int) -> np.ndarray:
-    """Columns moved to the right, -inf coming in."""
-    out = np.full_like(a, -np.inf)
-    if by < a.shape[1]:
-        out[:, by:] = a[:, : a.shape[1] - by]
-    return out
 
 
 def emissions(logp: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -56,13 +54,18 @@ def emissions(logp: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def forward_pass(emit: np.ndarray, exists: np.ndarray, skips: np.ndarray) -> np.ndarray:
     """Log-probabilities (T, N, S) of all paths up to each step and label."""
-    alpha = np.full(emit.shape, -np.inf, emit.dtype)
-    alpha[0, :, :2] = np.where(exists[:, :2], emit[0, :, :2], -np.inf)
-    for t in range(1, len(emit)):
-        a = alpha[t - 1]
-        total = log_add(a, shifted(a, 1), np.where(skips, shifted(a, 2), -np.inf))
-        alpha[t] = np.where(exists, total + emit[t], -np.inf)
-    return alpha
+    steps, samples, labels = emit.shape
+    d = emit.dtype
+    # before the labels stand two columns that no path reaches, for what moves to the right
+    padded = np.full((steps, samples, labels + 2), -np.inf, d)
+    alpha, far = padded[:, :, 2:], np.where(skips, 0, -np.inf).astype(d)
+    emit = np.where(exists, emit, -np.inf).astype(d, copy=False)
+    alpha[0, :, :2] = emit[0, :, :2]
+    for t in range(1, steps):
+        a = padded[t - 1]
+        total = log_add(a[:, 2:], a[:, 1:-1], a[:, :-2] + far)
+        np.add(total, emit[t], alpha[t])
+    return np.ascontiguousarray(alpha)
 
 
 def sample_losses(alpha: np.ndarray, steps: Any, lengths: Any) -> np.ndarray:

@@ -11,7 +11,8 @@ class Cat(Op):
     variadic = True
 
     def eager(self, xp, *tensors, dim):
-        return packed(xp.concatenate(tensors, dim))  # several transposed tensors would stay so
+        out = xp.concatenate(tensors, dim)  # several transposed tensors would stay so
+        return out if out.flags.c_contiguous else packed(out)
 
     def grads(self, g, needs, specs, dim):
         out, at = [], 0
@@ -29,7 +30,9 @@ class Stack(Op):
     def eager(self, xp, *tensors, dim):
         shape = tensors[0].shape
         if dim < len(shape):  # neighbours along dim, which is then divided
-            joined = packed(xp.concatenate(tensors, dim))
+            joined = xp.concatenate(tensors, dim)
+            if not joined.flags.c_contiguous:
+                joined = packed(joined)
             return joined.reshape(*shape[:dim], len(tensors), *shape[dim:])
         return packed(xp.concatenate([t[..., None] for t in tensors], dim))
 

@@ -20,7 +20,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.activation import LogSigmoid
 from rushlight.ops.places import inside
-from rushlight.ops.sums import LEAST, number, ones, summed
+from rushlight.ops.sums import LEAST, ones, summed
 
 
 def reduce(loss: np.ndarray, reduction: str) -> Any:
@@ -347,8 +347,7 @@ def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_inde
     w = classes.weights(logp, weight)
     if w is None and reduction == "mean" and 0 < loss.size < LEAST:
         n = loss.size
-        mean = np.asarray(loss.reshape(-1).dot(ones(n, loss.dtype)) / number(n, loss.dtype))
-        return mean if mean.dtype == d else mean.astype(d)
+        return np.array(loss.reshape(-1).dot(ones(n, loss.dtype)).item() / n, d)
     if w is not None:
         loss = np.where(w == 0, 0, loss * w).astype(loss.dtype, copy=False)
     if reduction != "none":

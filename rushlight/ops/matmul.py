@@ -148,7 +148,14 @@ BATCHED: dict[str, Any] = {}  # the params of a product by bmm: its node has ano
 
 def batched_product(input: Tensor, mat2: Tensor) -> Any:
     """``Matmul`` of two batches of matrices, as ``bmm``."""
-    return run(Matmul.instance, (input, mat2), BATCHED)
+    x, y, op = input._array, mat2._array, Matmul.instance
+    small = x.size < op.least and x.dtype is y.dtype and x.dtype in FLOATS
+    if state.busy or not small or x.shape[2] != y.shape[1]:
+        return run(op, (input, mat2), BATCHED)
+    t = wrap(packed(np.matmul(x, y)))
+    if (input._tracked or mat2._tracked) and modes.grad:
+        record(op, (input, mat2), t, BATCHED)
+    return t
 
 
 class Linear(Op):

@@ -180,6 +180,8 @@ def batch_norm_gradients(g: Tensor, x: Tensor, weight: Any, eps: float) -> list[
 
 def rows(x: np.ndarray, rank: int) -> np.ndarray:
     """x with its last ``rank`` dims as one, the others as one."""
+    if rank == 1 and x.size:
+        return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
     return np.ascontiguousarray(x).reshape(
         math.prod(x.shape[: x.ndim - rank]), math.prod(x.shape[x.ndim - rank :])
     )

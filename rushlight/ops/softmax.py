@@ -35,13 +35,13 @@ def shifted(name: str, x: np.ndarray, dim: int) -> np.ndarray:
     return np.subtract(wide, np.maximum.reduce(wide, dim, None, None, True), order="C")
 
 
-def moderate(x: np.ndarray) -> bool:
-    """Whether few numbers x are floats so close to zero that their exponentials, and the sums of
-    these, lose nothing; so they need not be shifted.
+def moderate(x: np.ndarray, limit: float) -> bool:
+    """Whether x are few floats between ``-limit`` and ``limit``, which need not be shifted: 30 is
+    small enough for their exponentials, 4 for the logarithm of the sum of these.
     """
     if not 0 < x.size < LEAST or x.dtype not in FLOATS or not x.ndim:
         return False
-    return x.item(x.argmin()) > -30 and x.item(x.argmax()) < 30
+    return x.item(x.argmin()) > -limit and x.item(x.argmax()) < limit
 
 
 def along_dim(x: np.ndarray, dim: int) -> Any:
@@ -78,7 +78,7 @@ class Softmax(OfItsResult):
     compiled = True
 
     def eager(self, xp, input, *, dim):
-        if moderate(input):
+        if moderate(input, 30):
             e = np.exp(input, order="C")
         else:
             e = shifted("softmax", input, dim)
@@ -122,6 +122,8 @@ class LogSoftmax(OfItsResult):
     compiled = True
 
     def eager(self, xp, input, *, dim):
+        if moderate(input, 4):
+            return np.subtract(input, np.log(along_dim(np.exp(input), dim)), order="C")
         y = shifted("log_softmax", input, dim)
         if y.ndim:
             y -= np.log(along_dim(np.exp(y), dim))

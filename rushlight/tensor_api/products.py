@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import matmul as M
@@ -342,6 +343,9 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
 def trace(input: Tensor) -> Tensor:
     """Sum of a matrix's diagonal."""
     need_dims("trace", (input, 2))
+    x = input._array
+    if x.dtype in dtypes.FLOATS and not state.busy and not (input._tracked and modes.grad):
+        return wrap(np.asarray(x.trace()))
     return input.diagonal().sum()
 
 

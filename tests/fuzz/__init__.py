@@ -1,5 +1,6 @@
 """Random programs that torch and rushlight must agree on.
 
+common.py       what is shared with the fuzzer of the compiler: drawing, counts of what was found
 program.py      a step, and how it is performed on a library
 growth.py       growing a program while it runs on torch
 makers_*.py     where its steps come from: what makes tensors, what changes them

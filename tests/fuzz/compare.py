@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tests.fuzz.common import Mismatch
 from tests.fuzz.footguns import accepted
 from tests.fuzz.observe import Observation, attempt, observe, quiet
 from tests.fuzz.program import Machine, Ref, Step
 from tests.fuzz.watch import Watch
 
 ROUNDING = {"float16": 8e-2, "bfloat16": 8e-2, "float32": 1e-4, "complex64": 1e-4}
-
-
-@dataclass
-class Mismatch:
-    """A difference: its class (for counting), what exactly, and why it is accepted, if it is."""
-
-    kind: str
-    detail: str
-    step: int | None = None
-    reason: str | None = None
 
 
 def difference(

@@ -6,7 +6,6 @@ use for it. About one step in nine is wrong in shape, dtype or state: both libra
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tests.fuzz.common import Drawn, Makers
 from tests.fuzz.footguns import KERNEL, avoided
 from tests.fuzz.observe import Observation, attempt
 from tests.fuzz.program import Array, Machine, Ref, Step
@@ -23,20 +23,10 @@ Draft = tuple[str, str, list[Any], dict[str, Any]] | None
 ARGUMENTS = re.compile(
     "does not require grad|can't retain_grad|appears to not have been used|implicitly"
 )
-makers: list[tuple[float, Callable[[Maker], Draft]]] = []
+maker = Makers()
 
 
-def maker(weight: float) -> Callable[[Any], Any]:
-    """Register a function as a source of steps, drawn in proportion to `weight`."""
-
-    def register(function: Callable[[Maker], Draft]) -> Callable[[Maker], Draft]:
-        makers.append((weight, function))
-        return function
-
-    return register
-
-
-class Maker:
+class Maker(Drawn):
     """The random source, and the tensor in hand: `x`, its reference `X`, its `shape` and `ndim`."""
 
     def __init__(self, seed: int, lib: Any = torch) -> None:
@@ -49,15 +39,6 @@ class Maker:
         self.seen = Observation()
 
     # -- choosing ----------------------------------------------------------------------------
-
-    def chance(self, p: float) -> bool:
-        return bool(self.r.random() < p)
-
-    def pick(self, options: Any) -> Any:
-        return options[int(self.r.integers(len(options)))]
-
-    def whole(self, low: int, high: int) -> int:
-        return int(self.r.integers(low, high))
 
     def take(self) -> None:
         """Choose a tensor, more likely a recent one."""
@@ -189,7 +170,7 @@ class Maker:
                 return
 
     def pick_maker(self) -> Callable[[Maker], Draft]:
-        return makers[int(np.searchsorted(_edges(), self.r.random()))][1]
+        return maker.drawn(self.r)
 
     def _explodes(self) -> bool:
         """Large numbers tell rounding from mistakes badly; they are left alone."""
@@ -200,13 +181,6 @@ class Maker:
         if 0 < largest < 1e4 * torch.finfo(x.dtype).eps:  # what is left of numbers that cancel
             return True
         return not largest <= 1e4  # nor nan, which as an integer is undefined
-
-
-@functools.cache
-def _edges() -> np.ndarray:
-    """Where one maker's share of [0, 1) ends and the next one's begins."""
-    weights = np.array([weight for weight, _ in makers])
-    return np.cumsum(weights / weights.sum())[:-1]
 
 
 def partial(error: BaseException | None) -> bool:

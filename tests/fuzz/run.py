@@ -11,12 +11,12 @@ import importlib
 import re
 import time
 import traceback
-from collections import Counter, defaultdict
 from typing import Any
 
 import torch
 
-from tests.fuzz.compare import Mismatch, difference
+from tests.fuzz.common import Findings, Mismatch
+from tests.fuzz.compare import difference
 from tests.fuzz.generate import generate
 from tests.fuzz.observe import observe
 from tests.fuzz.shrink import shrink, source
@@ -25,14 +25,12 @@ from tests.fuzz.watch import Watch
 NUMBERS = re.compile(r"\(?-?\d[\d., )]*")
 
 
-class Report:
+class Report(Findings):
     """What a run has seen."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        super().__init__()
         self.missing: set[str] = set()
-        self.accepted: dict[str, list[int]] = defaultdict(list)
-        self.found: dict[str, list[tuple[int, Mismatch]]] = defaultdict(list)
 
     def add(self, seed: int, lib: Any, length: int) -> Mismatch | None:
         """Generate the program of `seed`, run it on `lib`, and note what differs."""
@@ -52,24 +50,12 @@ class Report:
             mismatch = Mismatch(
                 "crash", f"{type(error).__name__}: {error} at {where.name}:{where.lineno}"
             )
-        if mismatch is None:
-            self.counts["agree"] += 1
-        elif mismatch.reason:
-            self.accepted[mismatch.reason].append(seed)
-        else:
-            self.found[group(mismatch)].append((seed, mismatch))
+        self.note(seed, mismatch, "" if mismatch is None else group(mismatch))
         return mismatch
 
-    def __str__(self) -> str:
-        lines = [", ".join(f"{n} {name}" for name, n in self.counts.items())]
-        if self.missing:
-            lines.append(f"not there, so not used: {', '.join(sorted(self.missing))}")
-        for reason, seeds in sorted(self.accepted.items(), key=lambda item: -len(item[1])):
-            lines.append(f"{len(seeds):5d} accepted: {reason}, such as {seeds[:4]}")
-        for name, cases in sorted(self.found.items(), key=lambda item: -len(item[1])):
-            lines.append(f"{len(cases):5d} DIFFER: {name}, seeds {[seed for seed, _ in cases[:5]]}")
-            lines.append(f"        {cases[0][1].detail}")
-        return "\n".join(lines)
+    def remarks(self) -> list[str]:
+        """Operations that a library lacks."""
+        return [f"not there, so not used: {', '.join(sorted(self.missing))}"] * bool(self.missing)
 
 
 def group(mismatch: Mismatch) -> str:

@@ -13,22 +13,11 @@ from rushlight.compiler.graph import Graph
 from rushlight.compiler.program import empty_outputs
 from tests.compiler.fuzz.observe import Observation, observe
 from tests.compiler.fuzz.program import Program
+from tests.fuzz.common import Mismatch
 
 ROUNDING = {"bfloat16": 8e-2, "float16": 2e-2, "float32": 2e-4, "float64": 1e-9}
 SCALING = ("Adam", "RMSprop", "Adagrad", "Adadelta", "Rprop")
 JITTER = (8.0, -8.0, 20.0)
-
-
-@dataclass
-class Mismatch:
-    """A difference: its class, for counting, what exactly, and why it is accepted, if it is."""
-
-    kind: str
-    detail: str
-    reason: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.detail}"
 
 
 class Recorded:
@@ -202,7 +191,7 @@ def disagreement(graph: Graph, inputs: list[Any], results: dict[str, Any]) -> Mi
         for v, x, y in zip(graph.ends(), expected, outputs, strict=True):
             if not close(x, y, coarse):
                 text = f"{v}: reference {brief(x)} | {name} {brief(y)}"
-                return Mismatch(name, text, unstable(graph, inputs, expected))
+                return Mismatch(name, text, reason=unstable(graph, inputs, expected))
     return None
 
 

@@ -6,9 +6,7 @@ whose values are no longer fit to compare, is dropped.
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,33 +14,17 @@ import numpy as np
 
 import rushlight as rl
 from tests.compiler.fuzz.program import HEAD, Call, Input, Line, Program
+from tests.fuzz.common import Drawn, Makers
 
 ERRORS = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError)
 SIZES = (1, 2, 3, 4, 5, 7, 8, 16, 17, 33)
 LARGEST = 3000  # elements of a tensor
 FLOATS = ("float32", "float64")
 
-makers: list[tuple[float, Callable[[Grower], Any]]] = []
+maker = Makers()
 
 
-def maker(weight: float) -> Callable[[Any], Any]:
-    """Register a source of lines, drawn in proportion to ``weight``."""
-
-    def register(function: Callable[[Grower], Any]) -> Callable[[Grower], Any]:
-        makers.append((weight, function))
-        return function
-
-    return register
-
-
-@functools.cache
-def edges() -> np.ndarray:
-    """Where one maker's share of [0, 1) ends and the next one's begins."""
-    weights = np.array([w for w, _ in makers])
-    return np.cumsum(weights / weights.sum())[:-1]
-
-
-class Grower:
+class Grower(Drawn):
     """The random source, the program so far, and its names' values."""
 
     def __init__(self, seed: int) -> None:
@@ -63,15 +45,6 @@ class Grower:
         exec(HEAD, self.names)
 
     # Choosing
-
-    def chance(self, p: float) -> bool:
-        return bool(self.r.random() < p)
-
-    def pick(self, options: Any) -> Any:
-        return options[int(self.r.integers(len(options)))]
-
-    def whole(self, low: int, high: int) -> int:
-        return int(self.r.integers(low, high))
 
     def number(self) -> Any:
         value = float(np.round(self.r.uniform(-2, 2), 1))
@@ -229,7 +202,7 @@ def generate(seed: int) -> Program:
             if len(m.body) >= wanted:
                 break
             m.take()
-            makers[int(np.searchsorted(edges(), m.r.random()))][1](m)
+            maker.drawn(m.r)(m)
         calls = finish(m)
         if calls is not None:
             inputs, calls = batched(m, calls)

@@ -13,7 +13,7 @@ import select
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
 
 from rushlight.compiler import pipeline
@@ -21,6 +21,7 @@ from tests.compiler.fuzz.growth import generate
 from tests.compiler.fuzz.program import Program
 from tests.compiler.fuzz.shrink import shrink
 from tests.compiler.fuzz.worker import checked
+from tests.fuzz.common import Findings, Mismatch
 
 TIMEOUT = 120.0  # seconds for one program
 FRESH = 500  # programs that one process checks
@@ -71,40 +72,27 @@ class Worker:
             self.process = None
 
 
-class Report:
+class Report(Findings):
     """What a run has seen."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        super().__init__()
         self.eager: Counter[str] = Counter()
-        self.accepted: dict[str, list[int]] = defaultdict(list)
-        self.found: dict[str, list[tuple[int, str]]] = defaultdict(list)
 
-    def add(self, answer: dict[str, Any]) -> str | None:
-        """Note an answer; the text of a mismatch that is not accepted."""
+    def add(self, answer: dict[str, Any]) -> Mismatch | None:
+        """Note an answer; a mismatch that is not accepted."""
         self.counts["programs"] += 1
         self.counts["captured"] += answer["captured"]
         if answer["eager"] is not None:
             self.eager[re.sub(r"fuzz|\S+:\d+|\d+", "#", answer["eager"])[:110]] += 1
-        mismatch = answer.get("mismatch")
-        if mismatch is None:
-            self.counts["agree"] += 1
-            return None
-        seed, text = answer["seed"], f"{mismatch['kind']}: {mismatch['detail']}"
-        if mismatch["reason"]:
-            self.accepted[mismatch["reason"]].append(seed)
-            return None
-        self.found[mismatch["kind"]].append((seed, text))
-        return text
+        found = answer.get("mismatch")
+        mismatch = None if found is None else Mismatch(**found)
+        self.note(answer["seed"], mismatch)
+        return None if mismatch is None or mismatch.reason else mismatch
 
-    def __str__(self) -> str:
-        lines = [", ".join([f"{n} {name}" for name, n in self.counts.items()])]
-        lines += [f"{n:5d} eager: {why}" for why, n in self.eager.most_common()]
-        for reason, seeds in self.accepted.items():
-            lines.append(f"{len(seeds):5d} accepted: {reason}, such as {seeds[:6]}")
-        for kind, cases in sorted(self.found.items(), key=lambda item: -len(item[1])):
-            lines.append(f"{len(cases):5d} DIFFER: {kind}, seeds {[s for s, _ in cases[:12]]}")
-        return "\n".join(lines)
+    def remarks(self) -> list[str]:
+        """Why programs ran eagerly."""
+        return [f"{n:5d} eager: {why}" for why, n in self.eager.most_common()]
 
 
 def shortest(program: Program, kind: str) -> Program:
@@ -133,16 +121,15 @@ def main() -> None:
         if options.show:
             print(f"# seed {seed}\n{generate(seed).source()}\n")
         answer = worker.ask(seed)
-        text = report.add(answer)
+        found = report.add(answer)
         if report.counts["programs"] % 1000 == 0:
             print(f"{report.counts['programs']} programs", flush=True)
-        if text is None:
+        if found is None:
             continue
-        print(f"seed {seed}: {text}", flush=True)
-        kind = answer["mismatch"]["kind"]
-        if to_shrink and kind not in ("died", "hang"):  # in this process, which must survive
+        print(f"seed {seed}: {found}", flush=True)
+        if to_shrink and found.kind not in ("died", "hang"):  # in this process, which must survive
             to_shrink -= 1
-            small = shortest(generate(seed), kind)
+            small = shortest(generate(seed), found.kind)
             print(f"\n# seed {seed}\n{small.source()}\n# {checked(small).mismatch}\n", flush=True)
         if time.perf_counter() - begin > options.seconds:
             break

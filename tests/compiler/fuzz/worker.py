@@ -11,9 +11,10 @@ import traceback
 
 import rushlight as rl
 from rushlight.compiler import pipeline
-from tests.compiler.fuzz.compare import Mismatch, Outcome, check
+from tests.compiler.fuzz.compare import Outcome, check
 from tests.compiler.fuzz.growth import generate
 from tests.compiler.fuzz.program import Program
+from tests.fuzz.common import Mismatch
 
 
 def checked(program: Program) -> Outcome:

@@ -435,6 +435,7 @@ def loop(name: str, *operands: Any) -> Any:
     "total": see ``total_at_once``.
     "shuffle" (words, order): swaps elements of ``order``, as the words say.
     "lu", "solve", "upper" ... (a, b): see ``small``.
+    "order" (keys, bits): see ``order_of``.
     "read rows", "write each" ... (x, index, y, dim): see moves.py; False where that cannot be.
     "sum", "product", "max", "min" (x, dim): running values of floats; with the places of extremes.
     """
@@ -444,9 +445,28 @@ def loop(name: str, *operands: Any) -> Any:
         words, order = operands
         run_loop(name, None, (words, order), len(words))
         return order
+    if name == "order":
+        return order_of(*operands)
     if len(operands) == 4:
         return move(name, *operands)
     return scan(name, *operands) if operands[1].__class__ is int else small(name, *operands)
+
+
+def order_of(keys: Any, bits: int) -> Any:
+    """The stable order, along the last dim, of uint64 keys of so many bits. Overwrites them."""
+    from rushlight.compiler.backends.llvm.serial import DIGIT
+
+    n = keys.shape[-1]
+    places, keys = np.empty(keys.shape, np.int64), np.ascontiguousarray(keys)
+    places[...] = np.arange(n)
+    more_keys, more_places = np.empty_like(keys), np.empty_like(places)
+    counts = np.empty(1 << DIGIT, np.int64)
+    for shift in range(0, bits, DIGIT):
+        sizes = np.array([n, shift])
+        arrays = (keys, places, more_keys, more_places, counts, sizes)
+        run_loop("digit", None, arrays, keys.size // n)
+        keys, more_keys, places, more_places = more_keys, keys, more_places, places
+    return places
 
 
 SMALL = 64  # rows and columns of matrices that fit into the cache nearest to the processor

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import widened
+from rushlight.core.native import kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops.order import Sort
 from rushlight.ops.scatter import Gather
+from rushlight.ops.sorting import LONG, stable_argsort
 
 
 def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor:
@@ -43,6 +44,8 @@ def unique(x: Any, dim: int | None, places: bool = True) -> tuple[Any, Any, Any]
         low = int(x.min())
         if int(x.max()) - low < 2 * x.size:
             return unique_by_counting(x, low, places)
+    if dim is None and x.size >= LONG and kernels.on:
+        return unique_by_order(widened(x).reshape(-1), x, places)
     if dim is None and not places:
         values = np.sort(widened(x), None)
         if len(values):
@@ -64,6 +67,20 @@ def unique(x: Any, dim: int | None, places: bool = True) -> tuple[Any, Any, Any]
     inverse[order] = group
     first = order[start]
     return np.ascontiguousarray(np.take(x, first, dim)), inverse, np.bincount(group)
+
+
+def unique_by_order(flat: Any, x: Any, places: bool) -> tuple[Any, Any, Any]:
+    """``unique`` of many elements, ``flat`` in a dtype that is sorted."""
+    order = stable_argsort(flat, 0, False)
+    flat = flat[order]
+    start = starts(flat[:, None])
+    values = flat[start].astype(x.dtype, copy=False)
+    if not places:
+        return values, None, None
+    group = np.cumsum(start) - 1
+    inverse = np.empty(x.size, np.int64)
+    inverse[order] = group
+    return values, inverse.reshape(x.shape), np.bincount(group)
 
 
 def row_order(rows: Any) -> Any:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import kernels
 
 LEAST = 64  # elements in a row from which it pays
+LONG = 4096  # elements from which a loop over digits pays
 
 
 def ordered_bits(x: Any) -> Any:
@@ -44,6 +46,10 @@ def stable_argsort(x: Any, dim: int, descending: bool) -> Any:
 def by_keys(x: Any, descending: bool) -> Any:
     """The order along the last dim by integer keys; None where that is not possible."""
     d = x.dtype
+    if x.shape[-1] >= LONG and kernels.on:
+        order = by_loop(x, descending)
+        if order is not None:
+            return order
     if d is dtypes.float32:
         bits = ordered_bits(x)
         return packed_order((~bits if descending else bits).astype(np.int64), 32)
@@ -59,6 +65,27 @@ def by_keys(x: Any, descending: bool) -> Any:
     return packed_order(
         high - x.astype(np.int64) if descending else x.astype(np.int64) - low, width
     )
+
+
+def by_loop(x: Any, descending: bool) -> Any:
+    """The order of long rows by a loop over digits of their keys, or None."""
+    d = x.dtype
+    if d in dtypes.FLOATS:
+        bits, width = ordered_bits(x), 8 * d.itemsize
+        low = -1 << (width - 1)
+        if descending:
+            bits = ~bits
+    elif d in (dtypes.int64, dtypes.int32):
+        low, high = int(x.min()), int(x.max())
+        width = (high - low).bit_length()
+        if width <= 16:
+            return None
+        bits = ~x if descending else x
+        low = ~high if descending else low
+    else:
+        return None
+    keys = bits.astype(np.int64).view(np.uint64) - np.uint64(low % 2**64)
+    return kernels.loop("order", keys, width)
 
 
 def packed_order(keys: Any, width: int) -> Any:

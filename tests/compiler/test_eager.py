@@ -828,3 +828,32 @@ def test_singular_matrices():
     assert rl.equal(rl.linalg.lu_factor(a).LU, a)
     assert rl.equal(rl.linalg.det(a), rl.zeros(1000))
     assert rl.equal(rl.linalg.slogdet(a).logabsdet, rl.full((1000,), -rl.inf))
+
+
+def unordered(kind, shape):
+    """Elements of some kind, with equal ones among them."""
+    r = np.random.default_rng(0)
+    if kind == "wide":
+        return r.integers(-(2**63), 2**63 - 1, shape)
+    if kind == "narrow":
+        return r.integers(-70000, 70000, shape)
+    if kind == "int32":
+        return r.integers(-(2**31), 2**31 - 1, shape).astype(np.int32)
+    x = values(shape, kind)
+    x[..., ::3] = np.round(x[..., ::3])
+    return x
+
+
+@pytest.mark.parametrize("kind", ["wide", "narrow", "int32", "float32", "float64"])
+def test_orders(kind):
+    """Sorts of long rows are stable; unique elements are the same."""
+    codes = ["x.argsort(0, stable=True)", "x.argsort(0, descending=True, stable=True)"]
+    codes += [f"x.unique(return_inverse=True, return_counts=True)[{k}]" for k in range(3)]
+    for shape in ((N,), (N, 2)):
+        x = rl.from_numpy(unordered(kind, shape))
+        for code in [*codes, "x.unique()", "x.sort(0, stable=True).values"]:
+            with without_kernels():
+                expected = eval(code, {"x": x})
+            out = eval(code, {"x": x})
+            assert out.dtype is expected.dtype
+            assert np.array_equal(out.numpy(), expected.numpy(), equal_nan=out.is_floating_point())

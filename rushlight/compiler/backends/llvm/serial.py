@@ -34,6 +34,8 @@ def write(name: str, d: Any, width: int) -> str:
         return shuffle(width)
     if name == "total":
         return total(d, width)
+    if name == "digit":
+        return digit(width)
     if name in SUMS or name in EXTREMES:
         return Scan(name, d, width).text()
     if name.split()[0] in ("read", "write", "add"):
@@ -70,6 +72,54 @@ def shuffle(width: int) -> str:
         f.do(f"store i64 {x}, ptr {there}, align 8")
 
     f.span("%lo", "%hi", 1, step)
+    f.end()
+    return f.module.text()
+
+
+DIGIT = 11  # bits by which a pass of a sort orders
+
+
+def digit(width: int) -> str:
+    """A stable pass of a sort of rows: 64-bit keys, operand 0, and their places, operand 1, to
+    operands 2 and 3, ordered by some bits of the keys. Operand 4 has room for counts, operand 5
+    holds the length of a row and the number of the lowest bit.
+    """
+    f = kernel(width, LONG)
+    keys, places, new_keys, new_places, counts, sizes = [f.operand(k) for k in range(6)]
+    n, shift = [f.scalar(f.at(sizes, k)) for k in range(2)]
+
+    def unit(u: Number, _: list[str]) -> None:
+        start = f(f"mul nsw i64 {u}, {n}")
+        f.clear(counts, 1 << DIGIT)
+
+        def counter(i: Number) -> tuple[str, str]:
+            key = f.scalar(f.at(keys, f.add(start, i)))
+            bits = f(f"and i64 {f(f'lshr i64 {key}, {shift}')}, {(1 << DIGIT) - 1}")
+            return key, f.at(counts, bits)
+
+        def count(i: Number, _: list[str]) -> None:
+            p = counter(i)[1]
+            f.do(f"store i64 {f.add(f.scalar(p), 1)}, ptr {p}, align 8")
+
+        def begin(d: Number, before: list[str]) -> list[str]:
+            p = f.at(counts, d)
+            here = f.scalar(p)
+            f.do(f"store i64 {before[0]}, ptr {p}, align 8")
+            return [str(f.add(before[0], here))]
+
+        def move(i: Number, _: list[str]) -> None:
+            key, p = counter(i)
+            next_place = f.scalar(p)
+            f.do(f"store i64 {f.add(next_place, 1)}, ptr {p}, align 8")
+            to, place = f.add(start, next_place), f.scalar(f.at(places, f.add(start, i)))
+            f.do(f"store i64 {key}, ptr {f.at(new_keys, to)}, align 8")
+            f.do(f"store i64 {place}, ptr {f.at(new_places, to)}, align 8")
+
+        f.span(0, n, 1, count)
+        f.span(0, 1 << DIGIT, 1, begin, [("i64", "0")])
+        f.span(0, n, 1, move)
+
+    f.span("%lo", "%hi", 1, unit)
     f.end()
     return f.module.text()
 

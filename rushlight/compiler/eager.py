@@ -139,7 +139,7 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
 def is_operand(v: Any) -> bool:
     """Whether a kernel can take a parameter as a float64 number."""
     kind = v.__class__
-    return kind is float or (kind is int and -EXACT <= v <= EXACT)
+    return (kind is float and v == v) or (kind is int and -EXACT <= v <= EXACT)
 
 
 def plain_flat(op: Op, kinds: list[Any]) -> Any:

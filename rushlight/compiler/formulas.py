@@ -56,6 +56,8 @@ def special(node: Node, table: Table, x: list[Any]) -> Scalar | None:
     if name == "MaskedFill":
         return ScalarMath(table).where(x[1], lifted(table, node.params["value"], d), x[0].astype(d))
     if name == "Clamp":
+        if any([v.__class__ is float and v != v for v in node.params.values()]):
+            raise UnsupportedError("a limit that is NaN, and makes all elements NaN")
         work = F32 if d in HALVES else d
         limits = {k: None if v is None else lifted(table, v, work) for k, v in node.params.items()}
         result: Scalar = node.op.scalar(ScalarMath(table), x[0].astype(work), **limits)

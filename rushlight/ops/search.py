@@ -126,9 +126,9 @@ def starts(rows: Any) -> Any:
     return out
 
 
-def unique_consecutive(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
-    """Elements (slices along ``dim``) that differ from the one before, where each input went, and
-    the lengths of the runs.
+def unique_consecutive(x: Any, dim: int | None, inverse: bool) -> tuple[Any, Any, Any]:
+    """Elements (slices along ``dim``) that differ from the one before, where each input went, if
+    ``inverse``, and the lengths of the runs.
     """
     if dim is not None and x.ndim:
         check_slices(x, dim)
@@ -145,11 +145,13 @@ def unique_consecutive(x: Any, dim: int | None) -> tuple[Any, Any, Any]:
             np.zeros(0, np.int64),
         )
     start = starts(flat)
-    group = np.cumsum(start) - 1
-    counts = np.diff(np.flatnonzero(start), append=len(flat))
+    begins = np.flatnonzero(start)
+    counts = np.diff(begins, append=len(flat))
+    group = np.cumsum(start) - 1 if inverse else None
     if dim is None:
-        return x.reshape(-1)[start], group.reshape(x.shape), counts
-    return (np.ascontiguousarray(np.compress(start, x, dim)) if x.ndim else x.copy()), group, counts
+        values = x.reshape(-1)[begins]
+        return values, group if group is None else group.reshape(x.shape), counts
+    return (np.ascontiguousarray(np.take(x, begins, dim)) if x.ndim else x.copy()), group, counts
 
 
 class Searchsorted(Op):

@@ -134,8 +134,8 @@ class Clamp(Elementwise):
 
     def scalar(self, s, input, *, min, max):
         if min is not None:
-            input = s.maximum(input, min)
-        return input if max is None else s.minimum(input, max)
+            input = s.where(input < min, min, input)
+        return input if max is None else s.where(input > max, max, input)
 
     def forward(self, arrays, params):
         x, low, high = arrays[0], params["min"], params["max"]

@@ -297,7 +297,7 @@ def unique_consecutive(
     x = expect_tensor(input, "unique_consecutive")._array
     if dim is not None:
         dim = wrap_dim(dim, x.ndim)
-    return _answer(*F.unique_consecutive(x, dim), return_inverse, return_counts)
+    return _answer(*F.unique_consecutive(x, dim, return_inverse), return_inverse, return_counts)
 
 
 def searchsorted(

@@ -347,6 +347,15 @@ def test_parameters_are_told_apart():
     assert eager.find(LeakyRelu.instance, (x,), {"negative_slope": np.ones(2)}) is None
 
 
+def test_clamp_by_nan():
+    """A limit that is NaN makes all elements NaN; NaN stays between others."""
+    x = rl.from_numpy(values(N))
+    for limits in ((rl.nan, 1.0), (None, rl.nan), (-0.5, 0.5), (1.0, -1.0)):
+        with without_kernels():
+            expected = x.clamp(*limits)
+        assert np.array_equal(x.clamp(*limits).numpy(), expected.numpy(), equal_nan=True)
+
+
 def test_bounded(monkeypatch):
     """Parameters that are constants stop being compiled; the table forgets the oldest."""
     monkeypatch.setattr(eager, "_table", {})

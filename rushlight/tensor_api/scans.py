@@ -296,7 +296,7 @@ def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> t
 @method
 def histogram(
     input: Tensor,
-    bins: Any,
+    bins: Any = 100,
     *,
     range: Any = None,
     weight: Tensor | None = None,
@@ -306,7 +306,7 @@ def histogram(
     """Histogram (hist, bin_edges) of all elements.
 
     Args:
-        bins: the number of equal bins, or a 1-D tensor of ascending edges.
+        bins: the number of equal bins, 100 unless given, or a 1-D tensor of ascending edges.
         range: (low, high) for equal bins; by default the range of the data.
         weight: how much each element counts.
         density: scale so that the integral over the bins is 1.

@@ -238,3 +238,11 @@ def test_halves_are_summed_in_float32():
         t, r = both(a, dtype=dtype)
         for name in ("sum", "mean", "var", "norm"):
             assert getattr(r, name)().item() == pytest.approx(getattr(t, name)().item(), rel=2e-2)
+
+
+def test_a_histogram_has_a_hundred_bins():
+    values = [0.0, 0.5, 3.0]
+    for call in (lambda t: t.histogram(t.tensor(values)), lambda t: t.tensor(values).histogram()):
+        expected, got = call(torch), call(rl)
+        assert got.hist.tolist() == expected.hist.tolist()
+        assert got.bin_edges.tolist() == pytest.approx(expected.bin_edges.tolist())

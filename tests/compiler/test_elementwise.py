@@ -49,6 +49,8 @@ CALLED = {
     *("Ndtri", "Erfcx", "LogNdtr", "Frexp"),
     *("BesselK0", "BesselK1", "Gcd", "Lcm"),
 }
+# formulas in float64 serve float32 and what is narrower; float64 itself is left to SciPy
+CALLED_IN_FLOAT64 = {"BesselI0", "BesselI1", "Erfinv", "I0", "I0e", "I1", "I1e", "Lgamma"}
 PARAMS = {
     "alpha": 2,
     "value": 3,
@@ -149,7 +151,8 @@ def test_compiled_is_eager(op, d):
                 got.astype(np.float64), right.astype(np.float64), rtol=e, atol=e
             )
     called = any([type(s).__name__ == "Call" for s in program.lowering.steps])
-    assert called == (op.__name__ in CALLED)
+    names = CALLED | CALLED_IN_FLOAT64 if d == np.float64 else CALLED
+    assert called == (op.__name__ in names)
 
 
 @pytest.mark.parametrize("name", ["FloorDivide", "DivTrunc", "Remainder", "Fmod"])

@@ -410,6 +410,35 @@ def sparse_along(x: Any, m: Any, dim: int) -> Any:
     return np.moveaxis(out, 0, dim)
 
 
+_taps: dict[Any, Any] = {}  # by the id of the matrix, which is kept alive
+
+
+def taps_of(m: Any, d: Any) -> Any:
+    """The rows of m whose columns have four elements other than zero at most: for each of these the
+    places and the values in dtype d; None for other matrices.
+    """
+    if (id(m), d) not in _taps:
+        if len(_taps) > 64:
+            _taps.clear()
+        most, taps = int(np.count_nonzero(m, 0).max(initial=0)), None
+        if most <= 4:
+            order = np.argsort(m == 0, 0, kind="stable")[:most]
+            values = np.take_along_axis(m, order, 0).astype(d)
+            taps = list(zip(order, values, strict=True))
+        _taps[id(m), d] = m, taps
+    return _taps[id(m), d][1]
+
+
+def along_taps(x: Any, taps: Any, dim: int) -> Any:
+    """What ``sparse_along`` gives, for few elements."""
+    total: Any = None
+    for place, value in taps:
+        part = x.take(place, dim)
+        part *= value.reshape(-1, *[1] * (-1 - dim))
+        total = part if total is None else np.add(total, part, total)
+    return total
+
+
 _whole: dict[Any, Any] = {}  # by the ids of the matrices, which are kept alive
 
 
@@ -444,7 +473,8 @@ def multiply_along(x: Any, matrices: Any) -> Any:
         if m is None:
             continue
         if m.size > SPARSE:
-            x = sparse_along(x, m, dim)
+            taps = taps_of(m, x.dtype) if x.size <= FEW else None
+            x = sparse_along(x, m, dim) if taps is None else along_taps(x, taps, dim)
             continue
         m = m.astype(x.dtype, copy=False)
         if dim == -1:

@@ -123,6 +123,18 @@ class Pick(Op):
         return Gathered.bind(g, indices=indices, space=input_spec[0][-len(indices) :])
 
 
+_runs: dict[int, Any] = {}  # by the id of the indices, which are kept alive
+
+
+def runs_of(index: Any) -> tuple[Any, Any, Any]:
+    """The different indices of a row that never decreases, where each begins, and how many."""
+    if id(index) not in _runs:
+        if len(_runs) > 64:
+            _runs.clear()
+        _runs[id(index)] = index, np.unique(index, return_index=True, return_counts=True)
+    return _runs[id(index)][1]
+
+
 class Gathered(Op):
     """The transpose of Pick: sums of the elements that were read from the same place."""
 
@@ -132,7 +144,7 @@ class Gathered(Op):
         for dim, (index, n) in enumerate(zip(indices, space, strict=True), -len(indices)):
             if not len(index):
                 return np.zeros((*g.shape[: g.ndim - len(space)], *space), g.dtype)
-            places, starts, counts = np.unique(index, return_index=True, return_counts=True)
+            places, starts, counts = runs_of(index)
             sums = add_runs(g, starts, counts, dim)
             if len(places) == n:
                 g = sums

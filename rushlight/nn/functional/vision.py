@@ -14,7 +14,7 @@ from rushlight import tensor_api as T
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import ShapeError
-from rushlight.nn.functional.conv import expanded
+from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.nn.functional.pooling import adaptive_avg_pool
 from rushlight.ops import resample as R
 from rushlight.ops.fold import Fold, Unfold, window_counts
@@ -35,10 +35,10 @@ MODES = ("nearest", "nearest-exact", "area", *RANKS)
 
 
 def target_size(
-    input: Tensor, size: Any, scale_factor: Any, recompute: bool | None
+    shape: Any, size: Any, scale_factor: Any, recompute: bool | None
 ) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
     """Sizes of the result, and the scale factors to compute places with (None: from the sizes)."""
-    space = tuple(input._array.shape[2:])
+    space = tuple(shape[2:])
     rank = len(space)
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
@@ -97,6 +97,33 @@ def interpolate(
         >>> torch.nn.functional.interpolate(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
         tensor([[[1., 1., 2., 2.]]])
     """
+    shape = input._array.shape
+    given = size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
+    sizes, indices, matrices = resampling(shape, *given)
+    if indices is not None:
+        out = R.Pick.bind(input, indices=indices)
+    elif matrices is None:
+        return adaptive_avg_pool(len(shape) - 2, input, sizes)
+    elif input._array.dtype == dtypes.uint8:
+        out = R.ResampleBytes.bind(input, matrices=matrices[0])
+    else:
+        out = Along.bind(input, matrices=matrices[1])
+    return in_order_of(out, input)
+
+
+@remembered
+def resampling(
+    shape: Any,
+    size: Any,
+    scale_factor: Any,
+    mode: str,
+    align_corners: bool | None,
+    recompute: bool | None,
+    antialias: bool,
+) -> tuple[Any, Any, Any]:
+    """The sizes of the result of ``interpolate`` for an input of this shape; the indices of the
+    nearest neighbours, or None; the matrices for bytes and for other elements, or None.
+    """
     if mode not in MODES:
         raise NotImplementedError(
             f"interpolate: mode is one of {', '.join(MODES)}, but is {mode!r}."
@@ -109,57 +136,42 @@ def interpolate(
             )
     elif align_corners is None:
         align_corners = False
-    rank = input._array.ndim - 2
+    rank = len(shape) - 2
     if not 1 <= rank <= 3:
         raise NotImplementedError(
-            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input._array.ndim}D)"
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {len(shape)}D)"
             f" for the modes: {' | '.join(MODES)} (got {mode})"
         )
-    sizes, scales = target_size(input, size, scale_factor, recompute_scale_factor)
+    sizes, scales = target_size(shape, size, scale_factor, recompute)
     if antialias and not (mode in ("bilinear", "bicubic") and rank == 2):
         raise ValueError(
             "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D"
             " tensor as input"
         )
-    space = tuple(input._array.shape[2:])
-    if min(sizes) < 1 or 0 in space or not input._array.shape[1]:
+    space = tuple(shape[2:])
+    if min(sizes) < 1 or 0 in space or not shape[1]:
         raise RuntimeError(
             f"Input and output sizes should be greater than 0, but got input (H, W, ...): {space}"
             f" output: {sizes}"
         )
     if mode == "area":
-        return adaptive_avg_pool(rank, input, sizes)
+        return sizes, None, None
     if RANKS.get(mode, rank) != rank:
         raise NotImplementedError(
-            f"Got {input._array.ndim}D input, but {mode} mode needs {RANKS[mode] + 2}D input"
+            f"Got {len(shape)}D input, but {mode} mode needs {RANKS[mode] + 2}D input"
         )
     plans = list(zip(space, sizes, scales, strict=True))
-    return in_order_of(resampled(input, plans, mode, align_corners, antialias), input)
-
-
-def resampled(
-    input: Tensor, plans: list[Any], mode: str, align_corners: bool | None, antialias: bool
-) -> Tensor:
-    """The input with each spatial dim taken from one size to another."""
     if mode.startswith("nearest"):
-        return R.Pick.bind(
-            input, indices=tuple([R.nearest(*p, mode == "nearest-exact") for p in plans])
-        )  # type: ignore[no-any-return]
+        return sizes, tuple([R.nearest(*p, mode == "nearest-exact") for p in plans]), None
     if antialias:
         matrices = [R.smoothed(*p, align_corners, mode) for p in plans]  # type: ignore[arg-type]
     else:
         matrices = [(R.cubic if mode == "bicubic" else R.linear)(*p, align_corners) for p in plans]  # type: ignore[arg-type]
-    if input._array.dtype == dtypes.uint8:
-        return R.ResampleBytes.bind(input, matrices=tuple(matrices))  # type: ignore[no-any-return]
-    return Along.bind(
-        input,
-        matrices=tuple(
-            [
-                None if n == s and np.array_equal(m, np.eye(n)) else m
-                for m, (n, s, _) in zip(matrices, plans, strict=True)
-            ]
-        ),
-    )  # type: ignore[no-any-return]
+    needed = [
+        None if n == s and np.array_equal(m, np.eye(n)) else m
+        for m, (n, s, _) in zip(matrices, plans, strict=True)
+    ]
+    return sizes, None, (tuple(matrices), tuple(needed))
 
 
 def upsample(

@@ -123,3 +123,22 @@ def test_a_process_with_workers_ends_by_itself():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (out.returncode, out.stdout.strip(), out.stderr) == (0, "done", "")
+
+
+@pytest.mark.parametrize("cell", ["GRU", "LSTM", "RNN"])
+def test_recurrent_units_together_and_apart(cell, threads):
+    """One thread does two units of sequences at once, several threads one each: bits are equal."""
+    rl.manual_seed(0)
+    layer, x = getattr(rl.nn, cell)(24, 64), rl.randn(20, 56, 24)
+
+    def step(x):
+        y, _ = layer(x)
+        return y, *rl.autograd.grad(y.square().sum(), list(layer.parameters()))
+
+    run = rl.compile(step, fullgraph=True)
+    threads(1)
+    for _ in range(3):
+        alone = [t.detach().clone() for t in run(x)]
+    threads(3)
+    for _ in range(3):
+        assert all(rl.equal(a, b) for a, b in zip(alone, run(x), strict=True))

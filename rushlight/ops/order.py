@@ -62,8 +62,10 @@ class Topk(Op):
             indices = largest_few(rows, k)
             if indices is None and 4 * k <= n:
                 found = rows.argpartition(n - k, -1)[..., n - k :]
-                order = stable_argsort(np.take_along_axis(rows, found, -1), input.ndim - 1, True)
-                indices = np.take_along_axis(found, order, -1)
+                top = np.take_along_axis(rows, found, -1)
+                if alone(rows, top[..., :1], -1):  # else the first of those that are equal count
+                    order = stable_argsort(top, input.ndim - 1, True)
+                    indices = np.take_along_axis(found, order, -1)
         if indices is None:
             indices = stable_argsort(widened(input), dim, largest)[first]
         else:
@@ -143,8 +145,15 @@ class Kthvalue(Pick):
 def ranked(x: Any, rank: int, dim: int) -> Any:
     """Index along ``dim`` of the element with this rank; NaN ranks last."""
     if x.shape[dim] > 64 and x.dtype in dtypes.FLOATS:
-        return nth(x.argpartition(rank, dim), rank, dim)
-    return nth(x.argsort(dim, kind="stable"), rank, dim)
+        found = nth(x.argpartition(rank, dim), rank, dim)
+        if alone(x, np.take_along_axis(x, found, dim), dim):
+            return found
+    return nth(stable_argsort(x, dim, False), rank, dim)
+
+
+def alone(x: Any, values: Any, dim: int) -> bool:
+    """Whether each of ``values``, one along ``dim``, is there but once."""
+    return bool((np.count_nonzero(x == values, dim, keepdims=True) == 1).all())
 
 
 def nth(order: Any, i: int, dim: int) -> Any:

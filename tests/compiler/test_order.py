@@ -52,8 +52,7 @@ def test_rows_in_order(d, n):
 def test_dims_in_order(shape, dim):
     b = Builder()
     dim %= len(shape)
-    x = b.input(RNG.standard_normal(shape).astype(np.float32))  # which of equal ones is not said
-    whole = b.input(rows(np.int64, *shape))
+    x, whole = b.input(rows(np.float32, *shape)), b.input(rows(np.int64, *shape))
     made = []
     for v in (x, whole):
         made += b.op(order.Sort, v, dim=dim, descending=True)

@@ -77,8 +77,7 @@ def difference(
             again = first(expected, observe(program, jitter=jitter), coarse)
             if again is not None and where(again) <= where(found):
                 found.reason = "ill-conditioned"
-        noise = any([scales_rounding(program, seen, where(found)) for seen in (expected, got)])
-        if found.reason is None and noise:
+        if found.reason is None and scales_rounding(program, expected, got, where(found)):
             found.reason = "an optimizer scales a gradient that is rounding"
     if found is not None and found.kind == "outcome" and got.error is None:
         every = tuple([n for line in program.body for n in line.defines])
@@ -88,15 +87,21 @@ def difference(
     return found
 
 
-def scales_rounding(program: Program, seen: Observation, call: int) -> bool:
+def scales_rounding(program: Program, a: Observation, b: Observation, call: int) -> bool:
     """Whether an optimizer that divides gradients by their size met one that would be zero but for
-    rounding.
+    rounding: one so small, or so small that the two do not agree even about its size.
     """
     if not any(name in program.source() for name in SCALING):
         return False
-    grads = [g for facts in seen.calls[: call + 1] for name, g in facts.items()
-             if name.endswith(".grad") and g is not None]  # fmt: skip
-    return any([bool(((g != 0) & (np.abs(g) < 4e-6)).any()) for g in grads])
+    for x, y in zip(a.calls[: call + 1], b.calls, strict=False):
+        for name in [n for n in x if n.endswith(".grad")]:
+            g, h = x[name], y.get(name)
+            if g is None or h is None or g.shape != h.shape:
+                continue
+            size, gap = np.maximum(np.abs(g), np.abs(h)), np.abs(g - h)
+            if ((size > 0) & ((size < 1e-6) | ((size < 1e-4) & (gap > 0.2 * size)))).any():
+                return True
+    return False
 
 
 def where(m: Mismatch) -> int:

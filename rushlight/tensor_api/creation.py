@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 import warnings
 from typing import Any
@@ -542,7 +543,7 @@ def arange(
         if d in dtypes.INTEGER_TYPES:  # as many as of floats, but counted in integers
             a = (int(start) + int(step) * np.arange(n)).astype(d)
         else:
-            a = (start + step * np.arange(n, dtype=np.float64)).astype(d)
+            a = in_pieces(n, d, lambda i, j: start + step * np.arange(i, j, dtype=np.float64))
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 
 
@@ -551,6 +552,18 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Ten
     n = math.floor((end - start) / step) + 1
     d = numpy_dtype(options.get("dtype"), dtypes.default.float)
     return constant((start + step * np.arange(n, dtype=np.float64)).astype(d))
+
+
+PIECE = 1 << 14  # elements that are made at a time, so that they stay in the cache
+
+
+def in_pieces(n: int, d: Any, values: Any) -> np.ndarray[Any, Any]:
+    """``values(i, j)``, elements i to j - 1 of n, as one array of dtype d."""
+    out = np.empty(n, d)
+    for i in builtins.range(0, n, PIECE):
+        j = min(i + PIECE, n)
+        out[i:j] = values(i, j)
+    return out
 
 
 def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]:
@@ -571,14 +584,18 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
         dtypes.float64 if work is dtypes.float32 else work
     )  # torch rounds only once, as this does
     step = np.array((b - a) / np.array(steps - 1, work), work).astype(wide)
-    half = steps // 2
-    out = np.arange(steps, dtype=wide)
-    tail = out[half:]
-    np.subtract(steps - 1, tail, tail)
-    out *= step
-    out[:half] += a
-    np.subtract(b, tail, tail)
-    return out.astype(d)
+
+    def values(i: int, j: int) -> np.ndarray[Any, Any]:
+        part = np.arange(i, j, dtype=wide)
+        head = max(0, steps // 2 - i)
+        tail = part[head:]
+        np.subtract(steps - 1, tail, tail)
+        part *= step
+        part[:head] += a
+        np.subtract(b, tail, tail)
+        return part
+
+    return in_pieces(steps, d, values)
 
 
 def check_steps(steps: Any, name: str) -> None:

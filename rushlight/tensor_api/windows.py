@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import LEAST, kernels
 from rushlight.core.scalar import NUMPY
 from rushlight.core.tensor import Tensor
+from rushlight.ops.math import Cos
 from rushlight.tensor_api._common import check_factory, finish, numpy_dtype
 
 __all__ = [
@@ -24,11 +26,19 @@ __all__ = [
 HAMMING, BLACKMAN = (0.54, 0.46), (0.42, 0.5, 0.08)
 
 
+def cosine(x: np.ndarray[Any, Any]) -> Any:
+    """The cosine of each element; large arrays are left to a kernel."""
+    out = kernels.find(Cos.instance, (x,), {}) if kernels.on and x.size >= LEAST else None
+    return np.cos(x) if out is None else out
+
+
 def cosines(n: int, span: float, weights: Sequence[float]) -> np.ndarray[Any, Any]:
     """``a0 - a1 cos(t) + a2 cos(2 t) - ...`` with t from 0 to 2 pi in ``span`` steps; n points."""
-    k = np.arange(n)
-    half = np.cos(np.arange(int(span) // 2 + 1) * (2 * math.pi / span))
-    whole = half[np.minimum(k, int(span) - k)]  # the second half mirrors the first
+    last = int(span)
+    half = cosine(np.arange(last // 2 + 1) * (2 * math.pi / span))
+    whole = np.empty(n)  # the second half mirrors the first
+    whole[: len(half)] = half[:n]
+    whole[len(half) :] = half[last - n + 1 : last - len(half) + 1][::-1]
     total = np.full(n, float(weights[0]))
     before, now = np.ones(n), whole  # cosines of multiples, by Chebyshev's recurrence
     for i, a in enumerate(weights[1:], 1):

@@ -6,7 +6,9 @@ torch's; docs/differences.md lists what differs. Reading order: docs/architectur
 
 import importlib
 import math as _math
+import sys as _sys
 import warnings as _warnings
+from types import FunctionType as _FunctionType
 from typing import Any
 
 import rushlight.ops
@@ -102,6 +104,19 @@ _native.provide(lambda: importlib.import_module("rushlight.compiler.eager").offe
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 torch = importlib.import_module(__name__)  # programs write torch.torch, which is torch
+
+
+def _let_pickle_find_functions() -> None:
+    """Functions made by factories and decorators are saved as ``rushlight.tanh``."""
+    for name, value in globals().items():
+        if type(value) is _FunctionType and not name.startswith("_"):
+            home = _sys.modules[value.__module__]
+            if getattr(home, value.__qualname__, None) is not value:
+                own = globals().get(value.__name__) is value
+                value.__module__, value.__qualname__ = __name__, value.__name__ if own else name
+
+
+_let_pickle_find_functions()
 
 # namespaces that are imported when first asked for
 _LAZY = frozenset(

@@ -204,3 +204,19 @@ def test_dropout_draws_as_torch_does(name, twin):
 @pytest.mark.parametrize("p", [-0.1, 1.5])
 def test_dropout_probability(name, p, twin):
     assert isinstance(twin(lambda t, nn: getattr(nn, name)(p)), ValueError)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_convolutions_with_another_weight(dims):
+    results = []
+    for lib in (torch, rl):
+        base = getattr(lib.nn, f"Conv{dims}d")
+
+        class Standardised(base):
+            def forward(self, x):
+                return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
+
+        lib.manual_seed(0)
+        layer = Standardised(2, 3, 3, padding=1, padding_mode="reflect")
+        results.append(layer(lib.ones(1, 2, *[4] * dims)).tolist())
+    torch.testing.assert_close(torch.tensor(results[1]), torch.tensor(results[0]))

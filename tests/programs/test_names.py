@@ -1,6 +1,7 @@
 """NumPy's argument names, which textbook programs use: axis for dim and keepdims for keepdim."""
 
 import dataclasses
+import pickle
 
 import pytest
 import torch
@@ -121,3 +122,11 @@ def test_tensors_are_grouped_as_in_torch():
             }
         )
     assert groups[0] == groups[1]
+
+
+def test_functions_are_saved_by_name():
+    for function in (rl.tanh, rl.relu, rl.add, rl.sum, rl.abs_, rl.matmul, rl.nn.functional.silu):
+        assert pickle.loads(pickle.dumps(function)) is function
+    layer = rl.nn.Linear(2, 2)
+    layer.activation = rl.tanh
+    assert pickle.loads(pickle.dumps(layer)).activation is rl.tanh

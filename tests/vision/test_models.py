@@ -107,3 +107,10 @@ def test_options_of_resnet():
     assert zero.layer1[0].bn2.weight.abs().sum() == 0
     with pytest.raises(ValueError, match="3-element"):
         models.resnet50(replace_stride_with_dilation=[True])
+
+
+def test_layers_of_vgg_from_a_list():
+    layers = models.vgg.make_layers([8, "M", 4], batch_norm=True)
+    kinds = ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Conv2d", "BatchNorm2d", "ReLU"]
+    assert [type(layer).__name__ for layer in layers] == kinds
+    assert models.vgg.cfgs["A"][:5] == [64, "M", 128, "M", 256] and len(models.vgg.cfgs["E"]) == 21

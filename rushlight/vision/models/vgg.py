@@ -70,24 +70,39 @@ def initialise(m: nn.Module) -> None:
         nn.init.zeros_(m.bias)
 
 
-def stages(depth: int, batch_norm: bool) -> nn.Sequential:
-    """The convolutions of the network of so many weighted layers."""
+def make_layers(cfg: list[int | str], batch_norm: bool = False) -> nn.Sequential:
+    """Convolutions of so many channels; ``"M"`` halves the size.
+
+    Example:
+        >>> len(make_layers([8, "M"], batch_norm=True))
+        4
+    """
     layers: list[nn.Module] = []
     before = 3
-    for channels, count in zip(CHANNELS, DEPTHS[depth], strict=True):
-        for _ in range(count):
-            layers.append(nn.Conv2d(before, channels, kernel_size=3, padding=1))
-            if batch_norm:
-                layers.append(nn.BatchNorm2d(channels))
-            layers.append(nn.ReLU(inplace=True))
-            before = channels
-        layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
+    for channels in cfg:
+        if not isinstance(channels, int):
+            layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
+            continue
+        layers.append(nn.Conv2d(before, channels, kernel_size=3, padding=1))
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(channels))
+        layers.append(nn.ReLU(inplace=True))
+        before = channels
     return nn.Sequential(*layers)
+
+
+def stages(depth: int) -> list[int | str]:
+    """What `make_layers` makes the network of so many weighted layers of."""
+    counts = zip(CHANNELS, DEPTHS[depth], strict=True)
+    return [c for channels, count in counts for c in (*[channels] * count, "M")]
+
+
+cfgs = {letter: stages(depth) for letter, depth in zip("ABDE", DEPTHS, strict=True)}
 
 
 def _builder(depth: int, batch_norm: bool) -> Any:
     def build(**kwargs: Any) -> VGG:
-        return VGG(stages(depth, batch_norm), **kwargs)
+        return VGG(make_layers(stages(depth), batch_norm), **kwargs)
 
     build.__name__ = build.__qualname__ = f"vgg{depth}" + "_bn" * batch_norm
     build.__doc__ = f"VGG of {depth} weighted layers{', with batch norm' * batch_norm}."

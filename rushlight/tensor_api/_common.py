@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -228,3 +229,48 @@ def in_order_of(out: Tensor, *inputs: Tensor) -> Tensor:
     if wanted is None or any([formats.suggested(t._array) is not wanted for t in inputs[1:]]):
         return out
     return out.contiguous(memory_format=wanted)
+
+
+# Note [Numbers first]
+# Programs from before PyTorch 1.5 put factors before what they multiply: ``x.add_(2, y)`` for
+# ``x.add_(y, alpha=2)``. PyTorch still takes that, and warns once.
+
+
+def reordered(function: Any, args: tuple[Any, ...], options: tuple[str, ...], named: Any) -> Any:
+    """A call in the older order, see Note [Numbers first]; ``options``: what the numbers are."""
+    name = function.__name__.lstrip("_")
+    numbers = [a for a in args if isinstance(a, (int, float, complex))]
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    fits = 0 < len(numbers) <= len(options) and len(numbers) + len(tensors) == len(args)
+    if not fits or args[-1] is not tensors[-1]:
+        raise TypeError(
+            f"{name}() takes tensors, and {' and '.join(options)} by name, but got "
+            f"({', '.join([type(a).__name__ for a in args])})"
+        )
+    if name not in _warned:
+        _warned.add(name)
+        warnings.warn(
+            f"{name} with {' and '.join(options)} before the tensors is deprecated: "
+            "give them by name.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return function(*tensors, **dict(zip(options, numbers, strict=False)), **named)
+
+
+_warned: set[str] = set()  # functions that were called in the older order
+
+
+def numbers_first(*options: str) -> Callable[[Any], Any]:
+    """Decorator for functions of three tensors: they take the older order too."""
+
+    def decorate(function: Any) -> Any:
+        @functools.wraps(function)
+        def either(*args: Any, **named: Any) -> Any:
+            if len(args) > 3 and any([isinstance(a, (int, float)) for a in args[:3]]):
+                return reordered(function, args, options, named)
+            return function(*args, **named)
+
+        return either
+
+    return decorate

@@ -17,7 +17,7 @@ from rushlight.ops import select as S
 from rushlight.ops import special as Sp
 from rushlight.ops.activation import Threshold
 from rushlight.tensor_api import pointwise
-from rushlight.tensor_api._common import expect_tensor, method, methods, store_out
+from rushlight.tensor_api._common import expect_tensor, method, methods, numbers_first, store_out
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.pointwise import binary, pow, unary
@@ -389,6 +389,7 @@ def _lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 
 @method
+@numbers_first("value")
 def addcmul(
     input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -397,6 +398,7 @@ def addcmul(
 
 
 @method
+@numbers_first("value")
 def addcdiv(
     input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
@@ -404,13 +406,21 @@ def addcdiv(
     return finished(M.Addcdiv.bind(input, tensor1, tensor2, value=value), out)
 
 
-methods(
-    logit_=_logit_, lerp_=_lerp_,
-    addcmul_=lambda self, tensor1, tensor2, *, value=1: M.Addcmul.update(
-        self, tensor1, tensor2, value=value),
-    addcdiv_=lambda self, tensor1, tensor2, *, value=1: M.Addcdiv.update(
-        self, tensor1, tensor2, value=value),
-)  # fmt: skip
+methods(logit_=_logit_, lerp_=_lerp_)
+
+
+@method
+@numbers_first("value")
+def addcmul_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+    """In-place form of ``addcmul``."""
+    return M.Addcmul.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
+
+
+@method
+@numbers_first("value")
+def addcdiv_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+    """In-place form of ``addcdiv``."""
+    return M.Addcdiv.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
 
 
 @method

@@ -15,7 +15,7 @@ from rushlight.core.op import make_binary, make_reversed, operand
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
-from rushlight.tensor_api._common import expect_tensor, method, methods, store_out
+from rushlight.tensor_api._common import expect_tensor, method, methods, reordered, store_out
 
 __all__ = [
     "add",
@@ -191,7 +191,7 @@ def _pow_(input: Tensor, exponent: Any) -> Tensor:
     return result  # type: ignore[no-any-return]
 
 
-def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def add(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """``input + alpha * other``, broadcast.
 
     Example:
@@ -199,6 +199,8 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
         >>> torch.add(torch.ones(2), torch.ones(2), alpha=2)
         tensor([3., 3.])
     """
+    if older:
+        return reordered(add, (input, other, *older), ("alpha",), {"out": out})  # type: ignore[no-any-return]
     result = (
         A.Add.bind(lifted(input, other), other)
         if _is_one(alpha)
@@ -209,8 +211,10 @@ def add(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) ->
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
-def sub(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def sub(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
     """``input - alpha * other``, broadcast."""
+    if older:
+        return reordered(sub, (input, other, *older), ("alpha",), {"out": out})  # type: ignore[no-any-return]
     result = (
         A.Sub.bind(lifted(input, other), other)
         if _is_one(alpha)
@@ -247,7 +251,9 @@ def div(
 ROUNDED: dict[str, Any] = {}  # rounding mode -> bind of the division op that rounds so
 
 
-def _add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+def _add_(self: Tensor, other: Any, *older: Any, alpha: Any = 1) -> Tensor:
+    if older:
+        return reordered(Tensor.add_, (self, other, *older), ("alpha",), {})  # type: ignore[no-any-return]
     if _is_one(alpha):
         result = A.Add.update(self, other)
     else:
@@ -257,7 +263,9 @@ def _add_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     return result  # type: ignore[no-any-return]
 
 
-def _sub_(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+def _sub_(self: Tensor, other: Any, *older: Any, alpha: Any = 1) -> Tensor:
+    if older:
+        return reordered(Tensor.sub_, (self, other, *older), ("alpha",), {})  # type: ignore[no-any-return]
     if _is_one(alpha):
         result = A.Sub.update(self, other)
     else:

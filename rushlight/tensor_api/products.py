@@ -14,7 +14,14 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import matmul as M
 from rushlight.ops.arithmetic import conj
-from rushlight.tensor_api._common import expect_tensor, method, methods, store_out, wrap_dim
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    methods,
+    numbers_first,
+    store_out,
+    wrap_dim,
+)
 from rushlight.tensor_api.casting import as_given, in_float32, in_lower_precision
 from rushlight.tensor_api.views import expanded_shape
 
@@ -181,6 +188,7 @@ def _mixed(
 
 
 @method
+@numbers_first("beta", "alpha")
 @in_lower_precision
 def addmm(
     input: Tensor,
@@ -197,6 +205,7 @@ def addmm(
 
 
 @method
+@numbers_first("beta", "alpha")
 @as_given
 def addmv(
     input: Tensor,
@@ -212,6 +221,7 @@ def addmv(
 
 
 @method
+@numbers_first("beta", "alpha")
 def addr(
     input: Tensor,
     vec1: Tensor,
@@ -230,6 +240,7 @@ def addr(
 
 
 @method
+@numbers_first("beta", "alpha")
 @in_lower_precision
 def baddbmm(
     input: Tensor,
@@ -246,6 +257,7 @@ def baddbmm(
 
 
 @method
+@numbers_first("beta", "alpha")
 @in_lower_precision
 def addbmm(
     input: Tensor,
@@ -270,8 +282,9 @@ def _in_place(function: Any) -> Any:
             )
         return self.copy_(result)
 
+    change.__name__ = f"{function.__name__}_"
     change.__doc__ = f"In-place form of ``{function.__name__}``."
-    return change
+    return numbers_first("beta", "alpha")(change)
 
 
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import rushlight as rl
+from rushlight.tensor_api import _common
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-30, 3e8, float("inf"), -float("inf"), float("nan")]
 UNARY = """
@@ -200,3 +201,48 @@ def test_not_of_numbers_is_a_type_error(dtype):
         with pytest.raises(TypeError, match="integer"):
             ~t.ones(2, dtype=getattr(t, dtype))
     assert (~rl.tensor([True, False])).tolist() == [False, True]
+
+
+def grids(t):
+    a = t.arange(1.0, 5.0).reshape(2, 2)
+    return a.clone(), a * 2, a + 3, t.ones(2)
+
+
+OLDER = {
+    "add": lambda t, a, x, y, v: [t.add(a, 0.5, x), a.add(2, x), a.add_(0.5, x)],
+    "sub": lambda t, a, x, y, v: [t.sub(a, 0.5, x), a.sub(2, x), a.sub_(0.5, x)],
+    "addcmul": lambda t, a, x, y, v: [t.addcmul(a, 0.5, x, y), a.addcmul_(2, x, y)],
+    "addcdiv": lambda t, a, x, y, v: [t.addcdiv(a, 0.5, x, y), a.addcdiv_(-2, x, y)],
+    "addmm": lambda t, a, x, y, v: [
+        t.addmm(0.5, a, 2, x, y), a.addmm(0.5, x, y), a.addmm_(0.5, 2, x, y)
+    ],
+    "addmv": lambda t, a, x, y, v: [t.addmv(0.5, v, 2, x, v), v.clone().addmv_(0.5, x, v)],
+    "addr": lambda t, a, x, y, v: [t.addr(0.5, a, 2, v, v), a.addr(0.5, v, v)],
+    "baddbmm": lambda t, a, x, y, v: [t.baddbmm(0.5, a[None], 2, x[None], y[None])],
+    "addbmm": lambda t, a, x, y, v: [a.addbmm(0.5, 2, x[None], y[None])],
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", OLDER)
+def test_numbers_before_the_tensors(name):
+    expected, got = [OLDER[name](t, *grids(t)) for t in (torch, rl)]
+    assert [x.tolist() for x in got] == [x.tolist() for x in expected]
+
+
+def test_numbers_before_the_tensors_are_deprecated():
+    a = rl.ones(2)
+    _common._warned.discard("add_")
+    with pytest.warns(UserWarning, match="add_ with alpha before the tensors is deprecated"):
+        a.add_(2, a)
+    a.add_(2, a)  # warns once
+
+
+@pytest.mark.parametrize("call", [
+    lambda t, a: t.add(a, a, a), lambda t, a: a.add_(a, 2), lambda t, a: a.sub(1, 2, a),
+    lambda t, a: a.addcmul_(1, 2, a, a), lambda t, a: t.addmm(1, a, 2, 3, a, a),
+])  # fmt: skip
+def test_other_orders_are_type_errors(call):
+    for t in (torch, rl):
+        with pytest.raises(TypeError):
+            call(t, t.ones(2, 2))

@@ -25,6 +25,9 @@ KINDS = (
 )
 
 
+NONE: Hooks = OrderedDict()
+
+
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Calls ``hook(optimizer, args, kwargs)`` before every step of every optimizer."""
     return RemovableHandle(_global_before_step, hook)
@@ -44,7 +47,8 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             return step(self, *args, **kwargs)
         self._stepping = self._opt_called = True
         try:
-            before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
+            # an optimizer around another one may have skipped our __init__
+            before, after = [self.__dict__.get(kind, NONE) for kind in KINDS[:2]]
             if not (before or after or _global_before_step or _global_after_step):
                 return step(self, *args, **kwargs)
             for hook in itertools.chain(_global_before_step.values(), before.values()):

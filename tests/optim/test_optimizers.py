@@ -428,3 +428,26 @@ def test_parameters_without_dims_may_decay():
             (x * x).backward()
             o.step()
     assert p.item() == pytest.approx(q.item())
+
+
+def test_an_optimizer_around_another_need_not_initialise_itself():
+    """It has parameters and state of the inner one, and no hooks."""
+
+    def trained(t):
+        class Around(t.optim.Optimizer):
+            def __init__(self, inner):
+                self.inner, self.param_groups, self.state = inner, inner.param_groups, inner.state
+                self.defaults = inner.defaults
+
+            def step(self, closure=None):
+                return self.inner.step(closure)
+
+        x = t.ones(2, requires_grad=True)
+        optimizer = Around(t.optim.SGD([x], lr=0.1, momentum=0.5))
+        for _ in range(3):
+            optimizer.inner.zero_grad()
+            x.square().sum().backward()
+            optimizer.step()
+        return x.tolist()
+
+    assert trained(rl) == pytest.approx(trained(torch))

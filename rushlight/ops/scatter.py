@@ -185,7 +185,7 @@ class IndexSelect(Op):
             )
         check_index("index_select", input, index, dim)
         inner = math.prod(input.shape[dim + 1 :])
-        if inner < ROW and index.size > 1 and input.size > ROW * index.size:
+        if inner < ROW and index.size > 1 and input.size > max(ROW * index.size, LEAST):
             out = np.empty((*input.shape[:dim], index.size, *input.shape[dim + 1 :]), input.dtype)
             if copied_in_runs(input, index, out, dim) or moved("read rows", input, index, out, dim):
                 return out

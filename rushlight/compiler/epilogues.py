@@ -10,6 +10,7 @@ import math
 
 from rushlight.compiler.graph import Value
 from rushlight.compiler.loops import Affine, Expr, Kernel, Store, Table, expressions
+from rushlight.compiler.scalars import HALVES
 
 PLAIN = frozenset(
     ("add", "sub", "mul", "div", "neg", "abs", "max", "min", "lt", "le", "gt", "ge", "eq", "ne")
@@ -27,6 +28,8 @@ def epilogue(kernel: Kernel, product: Value, kept: bool) -> Kernel | None:
     rows = math.prod(product.shape[:-1])
     axes = sorted(kernel.sizes)
     if kernel.cols or n == 1 or not axes or kernel.sizes[axes[-1]] != n:
+        return None
+    if any([e.dtype in HALVES for e in expressions(kernel)]):  # whose tails are stored whole
         return None
     if math.prod(kernel.sizes.values()) != rows * n:
         return None

@@ -131,6 +131,7 @@ def reduced_element(node: Node, x: Scalar) -> tuple[str, Scalar]:
     kind, d = REDUCTIONS[type(node.op).__name__], node.outputs[0].dtype
     if d not in NATIVE or x.dtype not in NATIVE:
         raise UnsupportedError(str(d))
+    x = x.astype(F32) if x.dtype in HALVES else x
     if kind in ("any", "all"):
         if d != BOOL:
             raise UnsupportedError("truth as uint8")

@@ -311,3 +311,13 @@ def test_long_sums_are_shared_by_threads(shape):
     (variant,) = next(iter(run._compiled.variants.values()))
     shared = [launch.units > 1 for _, launch in variant.program.launches]
     assert any(shared) == (shape[0] < 1000)
+
+
+@pytest.mark.parametrize("n", [17, 33, 40])
+def test_products_that_become_halves_keep_to_their_columns(n):
+    x, y = torch.randn(4, 4, 5), torch.randn(4, 5, n)
+    check(lambda x, y: x.bfloat16() @ y.bfloat16(), x, y, rtol=2e-2)
+
+
+def test_halves_that_are_not_zero():
+    check(lambda x: x.half().count_nonzero(0) * 1.0 + x.half().any(0), torch.tensor([[0.0, 1.0]]))

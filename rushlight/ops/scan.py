@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, kernels, widened
+from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.ops.join import Cat
-from rushlight.ops.reduce import narrowed
 from rushlight.ops.select import Where
 
 SHORT = 128  # terms
@@ -149,7 +148,7 @@ class Logcumsumexp(Op):
     def eager(self, xp, input, *, dim):
         if input.dtype in dtypes.COMPLEX_TYPES:
             return complex_logcumsumexp(input, dim)
-        return narrowed(np.logaddexp.accumulate(widened(input), dim), input.dtype)
+        return running_logsumexp(input, dim)
 
     def grad(self, g, input, out, dim):
         n = out._array.shape[dim] - 1
@@ -163,6 +162,24 @@ def safe_exp(a: Tensor, b: Tensor) -> Tensor:
     """``exp(a - b)``, 0 where a is -inf."""
     zero = a.real == -float("inf") if a._array.dtype in dtypes.COMPLEX_TYPES else a == -float("inf")
     return Where.bind(zero, 0, (Where.bind(zero, 0, a) - Where.bind(zero, 0, b)).exp())
+
+
+NEAR = 600.0  # exponentials of differences up to here are normal numbers of float64
+
+
+def running_logsumexp(x: Any, dim: int) -> Any:
+    """Of real numbers, in float64: in narrower types a long sum stops growing too early."""
+    if x.dtype != dtypes.float64 and x.size:
+        top, low = float(x.max()), float(x.min())
+        if top - low < NEAR:  # no extremes, infinities or nan
+            shifted = x.astype(dtypes.float64)
+            shifted -= top
+            np.exp(shifted, shifted)
+            sums = np.cumsum(shifted, dim, out=shifted)
+            np.log(sums, sums)
+            sums += top
+            return sums.astype(x.dtype)
+    return np.logaddexp.accumulate(x.astype(dtypes.float64), dim).astype(x.dtype)
 
 
 def complex_logcumsumexp(x: Any, dim: int) -> Any:

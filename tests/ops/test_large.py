@@ -102,6 +102,13 @@ def test_running_extremes(name):
                 np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+@pytest.mark.parametrize("spread", [1.0, 300.0])
+def test_running_logsumexp_of_float32_is_exact(spread):
+    x = numbers((1_000_000,)) * np.float32(spread)
+    exact = np.logaddexp.accumulate(x.astype(np.float64))
+    assert worst(rushlight.from_numpy(x).logcumsumexp(0), exact) < 1e-7
+
+
 def pair(*arrays):
     return [rushlight.from_numpy(a) for a in arrays], [torch.from_numpy(a) for a in arrays]
 

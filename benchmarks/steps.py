@@ -23,7 +23,7 @@ from pathlib import Path
 import workloads
 
 FIRST = 5  # steps whose losses are compared, and which the time of the first call includes
-TOLERANCE = 2e-3  # relative, between engines
+TOLERANCE = 5e-3  # between engines: torch's own fifth loss of resnet18 is 1e-3 from that of float64
 
 
 def status(name):

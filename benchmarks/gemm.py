@@ -29,7 +29,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from rushlight.compiler.backends.llvm import gemm, jit, products  # noqa: E402
+from rushlight.compiler.backends.llvm import jit  # noqa: E402
+from rushlight.compiler.backends.llvm.products import gemm, product  # noqa: E402
 from rushlight.compiler.memory import address, aligned  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -108,7 +109,7 @@ class Case:
         rows = [letter == "N" for letter in layouts]
         shape = gemm.Matrices(m, n, k, distances[0], rows[0], distances[1], rows[1], batch, *steps)
         start = time.perf_counter()
-        ir, units, scratch, *_ = products.written(shape, np.dtype(dtype), jit.vector_bits())
+        ir, units, scratch, *_ = product.written(shape, np.dtype(dtype), jit.vector_bits())
         (code,) = jit.kernels([ir])
         self.compile_ms = (time.perf_counter() - start) * 1e3
         self.at = np.array([address(x) for x in self.memory], np.int64)

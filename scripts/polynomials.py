@@ -1,6 +1,6 @@
 """Fit the polynomials of the compiler's vector math, and write their coefficients down.
 
-    python scripts/polynomials.py > rushlight/compiler/backends/llvm/coefficients.py
+    python scripts/polynomials.py > rushlight/compiler/backends/llvm/ir/coefficients.py
 
 needs mpmath. Each is a minimax fit (Remez's exchange on a grid, in 60 digits) of a function's tail:
 what is left after the leading terms that the code in ``backends/llvm`` adds exactly.

@@ -16,8 +16,9 @@ from rushlight.ops.view import Transpose
 
 pytest.importorskip("llvmlite")
 
-from rushlight.compiler.backends.llvm import gemm, jit, products
-from rushlight.compiler.backends.llvm.code import kernel
+from rushlight.compiler.backends.llvm import jit
+from rushlight.compiler.backends.llvm.ir.code import kernel
+from rushlight.compiler.backends.llvm.products import gemm, product
 
 SHAPES = [
     (4, 1, 1030), (5, 7, 900), (17, 16, 31), (14, 33, 40), (33, 47, 513), (96, 10, 256),
@@ -28,7 +29,7 @@ TURNED = [(False, False), (False, True), (True, False), (True, True)]
 GAP = 777.0  # what lies around the result, and must stay
 
 
-def product(batch, m, n, k, turned, d):
+def a_product(batch, m, n, k, turned, d):
     """A graph of one product, whose operands may be transposed views, and its inputs."""
     g, arrays, values = Graph(), [], []
     rng = np.random.default_rng(m + n + k)
@@ -58,7 +59,7 @@ def close(got, want, depth):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_programs(shape, turned):
     for d, batch in ((np.float32, ()), (np.float64, ()), (np.float32, (2, 3))):
-        g, arrays = product(batch, *shape, turned, d)
+        g, arrays = a_product(batch, *shape, turned, d)
         got, want = empty_outputs(g), empty_outputs(g)
         native = pipeline.build(g, "llvm")
         assert native.native_only
@@ -82,7 +83,7 @@ def laid(rng, shape, by_rows, gap, d):
 
 def compiled(s, d, width):
     """A kernel's function, units, and bytes of scratch memory."""
-    ir, units, scratch, *_ = products.written(s, np.dtype(d), width)
+    ir, units, scratch, *_ = product.written(s, np.dtype(d), width)
     signature = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
     return ctypes.CFUNCTYPE(None, *signature)(jit.kernels([ir])[0]), units, scratch
 
@@ -192,15 +193,15 @@ def test_batches(d):
 
 
 def test_batch_of_rows_is_one_matrix():
-    g, _ = product((4, 5), 6, 8, 7, (False, False), np.float32)
+    g, _ = a_product((4, 5), 6, 8, 7, (False, False), np.float32)
     from rushlight.compiler.windows import Windows
 
     windows = Windows(g)
-    x = products.Operand(windows, g.inputs[0].value, (4, 5))
-    y = products.Operand(windows, g.inputs[1].value, (4, 5))
-    assert products.joined(6, 8, 7, (4, 5), x, y).batch == (20,)
+    x = product.Operand(windows, g.inputs[0].value, (4, 5))
+    y = product.Operand(windows, g.inputs[1].value, (4, 5))
+    assert product.joined(6, 8, 7, (4, 5), x, y).batch == (20,)
     y.batch = [0, 0]
-    s = products.joined(6, 8, 7, (4, 5), x, y)
+    s = product.joined(6, 8, 7, (4, 5), x, y)
     assert (s.m, s.batch) == (120, ())
 
 
@@ -244,7 +245,7 @@ def test_each_way_is_taken():
 def test_equal_products_have_equal_kernels():
     texts = set()
     for shift in (0, 3):
-        g, _ = product((), 20, 30, 40, (False, True), np.float32)
+        g, _ = a_product((), 20, 30, 40, (False, True), np.float32)
         for v in [i.value for i in g.inputs] * bool(shift):
             v.number += 100
         program = pipeline.build(g, "llvm")
@@ -254,7 +255,7 @@ def test_equal_products_have_equal_kernels():
 
 @pytest.mark.parametrize("turned", TURNED)
 def test_threads_give_the_same_bits(turned):
-    g, arrays = product((), 300, 260, 200, turned, np.float32)
+    g, arrays = a_product((), 300, 260, 200, turned, np.float32)
     program = pipeline.build(g, "llvm")
     assert program.parallel
     before, found = rl.get_num_threads(), []
@@ -277,7 +278,7 @@ def test_processors_without_fused_additions(monkeypatch):
         assert jit.vector_bits() == 128
         for turned in TURNED:
             test_programs((33, 47, 50), turned)
-        g, _ = product((), 33, 47, 50, (False, False), np.float32)
+        g, _ = a_product((), 33, 47, 50, (False, False), np.float32)
         (ir,) = [launch.ir for _, launch in pipeline.build(g, "llvm").launches]
         text = jit.machine().emit_assembly(jit.target()[0].parse_assembly(ir))
         assert "mulps" in text and "fma" not in text

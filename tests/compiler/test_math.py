@@ -14,7 +14,7 @@ from .graphs import Builder, outputs_of
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
 from rushlight.compiler.backends.llvm import jit
-from rushlight.compiler.backends.llvm.math import FUNCTIONS
+from rushlight.compiler.backends.llvm.ir.math import FUNCTIONS
 
 OPS = {
     op.__name__.lower(): op

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.compiler.backends.llvm import canonical, math
+from rushlight.compiler.backends.llvm import canonical
+from rushlight.compiler.backends.llvm.ir import math
 from rushlight.ops import arithmetic
 from tests.compiler.fuzz.compare import check
 from tests.compiler.fuzz.growth import generate

@@ -2,11 +2,10 @@
 never before). In the order in which to read it:
 
 - a program and how it runs: ``program``, ``launch`` (what a kernel is), ``runtime``, ``workers``,
-  ``entry``, ``calls`` (kernels of eager code), ``jit`` (machine code and its cache)
+  ``entry``, ``jit`` (machine code and its cache), ``recall`` (kernels kept as they were written)
 - kernels from loops: ``kernels``, ``canonical``
-- how code is written: ``text``, ``code``, ``math`` and ``lanes`` (vectors); functions of vectors
-  are in ``exponentials``, ``angles``, ``gauss`` and ``remainders``, with ``coefficients``
-- matrix products: ``products``, ``gemm``, ``micro``, ``packing``, ``finish``
-- other ops with kernels of their own (``templates``): ``convolution``, ``attention``,
-  ``recurrent``, ``rows``, ``draws``, and ``serial`` for eager code
+- ``ir``: how code is written, and functions of vectors
+- ops with kernels of their own (``templates``): ``products``, ``convolution``, ``attention``,
+  ``recurrent``, ``rows``, ``order``, ``draws``
+- kernels of eager code (``calls``), and its loops for any sizes: ``serial``, ``moves``, ``small``
 """

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm import jit, micro, packing
-from rushlight.compiler.backends.llvm.code import Code, Number, kernel
-from rushlight.compiler.backends.llvm.gemm import Parts, ceil
+from rushlight.compiler.backends.llvm import jit
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
+from rushlight.compiler.backends.llvm.ir.math import Vectors
+from rushlight.compiler.backends.llvm.ir.text import literal, splat_literal
 from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.backends.llvm.math import Vectors
-from rushlight.compiler.backends.llvm.text import literal, splat_literal
+from rushlight.compiler.backends.llvm.products import micro, packing
+from rushlight.compiler.backends.llvm.products.gemm import Parts, ceil
 from rushlight.compiler.graph import Node
 from rushlight.compiler.scalars import FLOATS
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Code, Number, kernel
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
+from rushlight.compiler.backends.llvm.ir.text import literal
 from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.backends.llvm.text import literal
 from rushlight.compiler.graph import Node
 from rushlight.core import vector_math
 from rushlight.core.mt19937 import BLOCK

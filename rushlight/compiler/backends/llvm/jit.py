@@ -215,7 +215,7 @@ def forget() -> None:
 @functools.cache
 def library_functions() -> list[tuple[str, int]]:
     """The C library's functions that kernels may call, and where they are."""
-    from rushlight.compiler.backends.llvm.math import LIBRARY
+    from rushlight.compiler.backends.llvm.ir.math import LIBRARY
 
     # what this process has loaded: NumPy needs all of them too
     library = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)

@@ -20,10 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import SIGNATURE
-from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.backends.llvm.math import Vectors
-from rushlight.compiler.backends.llvm.text import (
+from rushlight.compiler.backends.llvm.ir.code import SIGNATURE
+from rushlight.compiler.backends.llvm.ir.math import Vectors
+from rushlight.compiler.backends.llvm.ir.text import (
     Function,
     Module,
     literal,
@@ -31,6 +30,7 @@ from rushlight.compiler.backends.llvm.text import (
     splat_literal,
     vector_type,
 )
+from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.loops import Affine, Expr, Kernel, Store, Table, expressions
 
 BOOL = np.dtype(bool)

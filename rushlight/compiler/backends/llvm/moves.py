@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from rushlight.compiler.backends.llvm.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 
 LANES = 8  # elements of a row that are moved together
 

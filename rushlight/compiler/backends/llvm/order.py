@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.text import scalar_type
 from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.backends.llvm.text import scalar_type
 from rushlight.compiler.graph import Node
 from rushlight.compiler.scalars import BOOL, FLOATS, INTEGERS
 

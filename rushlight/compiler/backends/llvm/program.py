@@ -10,9 +10,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler import layout, memory
-from rushlight.compiler.backends.llvm import entry, jit, products, runtime, templates, workers
+from rushlight.compiler.backends.llvm import entry, jit, runtime, templates, workers
 from rushlight.compiler.backends.llvm.canonical import launch_of
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
+from rushlight.compiler.backends.llvm.products import product
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
 from rushlight.compiler.lower import Call, Group, Lowering, Product, Step, Template
@@ -107,7 +108,7 @@ class Native:
         if isinstance(step, Group):
             return [launch_of(step.kernel, width)]  # type: ignore[arg-type]
         if isinstance(step, Product):
-            return [*products.launches(self.lowering.windows, step, width)]
+            return [*product.launches(self.lowering.windows, step, width)]
         if isinstance(step, Template):
             return [*templates.launches(node, width, self.lowering.windows)]
         return [None]

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rushlight.compiler.backends.llvm import jit, micro, packing
-from rushlight.compiler.backends.llvm.code import Code, Number, kernel
-from rushlight.compiler.backends.llvm.gemm import Parts, ceil
+from rushlight.compiler.backends.llvm import jit
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
+from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
-from rushlight.compiler.backends.llvm.math import Vectors
+from rushlight.compiler.backends.llvm.products import micro, packing
+from rushlight.compiler.backends.llvm.products.gemm import Parts, ceil
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.scalars import FLOATS
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.text import scalar_type
 from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.backends.llvm.text import scalar_type
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Number, kernel
 from rushlight.compiler.backends.llvm.draws import Blocks
-from rushlight.compiler.backends.llvm.math import Vectors
+from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.math import Vectors
+from rushlight.compiler.backends.llvm.ir.text import literal
 from rushlight.compiler.backends.llvm.moves import Move
 from rushlight.compiler.backends.llvm.small import Elimination
-from rushlight.compiler.backends.llvm.text import literal
 
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm.code import Number, kernel
-from rushlight.compiler.backends.llvm.text import literal
+from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.text import literal
 
 PAD = 16  # columns: a multiple of the lanes of any vector
 

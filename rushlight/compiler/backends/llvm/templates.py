@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.compiler.backends.llvm import attention, draws, order, recurrent, rows
-from rushlight.compiler.backends.llvm.code import kernel
 from rushlight.compiler.backends.llvm.convolution import batched, conv, pool, shapes, transformed
+from rushlight.compiler.backends.llvm.ir.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.recall import recalled
 from rushlight.compiler.graph import Node

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rushlight.compiler.backends.llvm.code import Code, Number, Scratch, kernel
 from rushlight.compiler.backends.llvm.convolution.columns import Pair, Source
 from rushlight.compiler.backends.llvm.convolution.conv import turned_weights
 from rushlight.compiler.backends.llvm.convolution.shapes import Shape, parts
 from rushlight.compiler.backends.llvm.convolution.tiles import balanced, by_rows
 from rushlight.compiler.backends.llvm.convolution.turn import Frame, write_copy, write_put
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, kernel
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rushlight.compiler.backends.llvm.code import Code, Number, Scratch
 from rushlight.compiler.backends.llvm.convolution.columns import Pair
 from rushlight.compiler.backends.llvm.convolution.shapes import Shape
 from rushlight.compiler.backends.llvm.convolution.turn import write_copy
@@ -19,6 +18,7 @@ from rushlight.compiler.backends.llvm.convolution.winograd import (
     Tiles,
     Transform,
 )
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch
 
 MOST = {6: 64, 9: 32}  # tiles of a block, by the points of a dim: they should stay in the cache
 UNITS = 4  # of a launch, if there are as many

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from rushlight.compiler.backends.llvm.code import Code, Number
-from rushlight.compiler.backends.llvm.text import Module
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
+from rushlight.compiler.backends.llvm.ir.text import Module
 
 Pair = tuple[int, int]
 

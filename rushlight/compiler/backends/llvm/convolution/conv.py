@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Code, Number, kernel
 from rushlight.compiler.backends.llvm.convolution.columns import Columns, Source, void
 from rushlight.compiler.backends.llvm.convolution.direct import write_depthwise_weight
 from rushlight.compiler.backends.llvm.convolution.panels import Forward, Product, images_together
@@ -23,6 +22,7 @@ from rushlight.compiler.backends.llvm.convolution.shapes import (
     shape_of,
 )
 from rushlight.compiler.backends.llvm.convolution.weights import Weights
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
 

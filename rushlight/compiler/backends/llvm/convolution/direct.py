@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.convolution.columns import Columns, Source
 from rushlight.compiler.backends.llvm.convolution.tiles import balanced, tile_rows
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
 
 REGISTERS = {True: 24, False: 12}  # accumulators, by whether there are 32 registers
 UNROLLED = 9  # taps

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.convolution.columns import Columns, Source
 from rushlight.compiler.backends.llvm.convolution.direct import Direct, suits
 from rushlight.compiler.backends.llvm.convolution.shapes import Scratch
@@ -17,6 +16,7 @@ from rushlight.compiler.backends.llvm.convolution.tiles import (
     tile,
     tile_rows,
 )
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
 
 DEPTH = 192  # rows of a panel: it should stay in the first-level cache
 

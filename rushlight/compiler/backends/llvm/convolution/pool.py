@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.convolution.columns import Columns, Source
 from rushlight.compiler.backends.llvm.convolution.shapes import Scratch, pair
-from rushlight.compiler.backends.llvm.text import scalar_type, splat_literal
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
+from rushlight.compiler.backends.llvm.ir.text import scalar_type, splat_literal
 from rushlight.compiler.graph import Node, Value
 
 

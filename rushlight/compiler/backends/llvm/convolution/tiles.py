@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Code, Number
-from rushlight.compiler.backends.llvm.text import Module
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
+from rushlight.compiler.backends.llvm.ir.text import Module
 
 # vectors of a tile -> most rows; with a row of the panel and a broadcast they fill the registers
 WIDE = {1: 14, 2: 12, 3: 8, 4: 6}  # 32 registers

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.code import Code, Number, Scratch, kernel
 from rushlight.compiler.backends.llvm.convolution.blocks import (
     UNITS,
     Layout,
@@ -32,8 +31,9 @@ from rushlight.compiler.backends.llvm.convolution.winograd import (
     points,
     squared,
 )
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, kernel
+from rushlight.compiler.backends.llvm.ir.text import Module
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
-from rushlight.compiler.backends.llvm.text import Module
 from rushlight.compiler.graph import Node
 
 SUM = 64  # channels that are added up in one go: longer sums lose digits

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rushlight.compiler.backends.llvm.code import Code, Number
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.convolution.columns import Columns, Source
 from rushlight.compiler.backends.llvm.convolution.shapes import Scratch, Shape
 from rushlight.compiler.backends.llvm.convolution.tiles import Tile, by_rows, tile, tile_rows
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
 
 CHUNK = 512  # positions of a panel of the weights' gradient
 

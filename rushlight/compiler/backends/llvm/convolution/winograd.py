@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rushlight.compiler.backends.llvm.code import Code, Number
 from rushlight.compiler.backends.llvm.convolution.turn import Frame
-from rushlight.compiler.backends.llvm.text import splat_literal
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
+from rushlight.compiler.backends.llvm.ir.text import splat_literal
 
 # Note [Points]
 # The transforms evaluate polynomials at 0, a, -a, b, -b and infinity, those of stride 2 at 0, c,

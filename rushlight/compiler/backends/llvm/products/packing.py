@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.compiler.backends.llvm.code import Code, Number
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
 
 SIGNATURE = "ptr noalias %from, ptr noalias %to, i64 %depth"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rushlight.compiler.backends.llvm.lanes import Formulas, Wide
-from rushlight.compiler.backends.llvm.text import (
+from rushlight.compiler.backends.llvm.ir.lanes import Formulas, Wide
+from rushlight.compiler.backends.llvm.ir.text import (
     Function,
     Module,
     mangled,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rushlight.compiler.backends.llvm.lanes import Formulas, Pair, Wide
+from rushlight.compiler.backends.llvm.ir.lanes import Formulas, Pair, Wide
 
 HALF_PI = "1.570796326794896619231321691639751442098584699687552910487472296"
 QUARTER_PI = "0.785398163397448309615660845819875721049292349843776455243736148"

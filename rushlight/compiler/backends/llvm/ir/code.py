@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.text import (
+from rushlight.compiler.backends.llvm.ir.text import (
     Function,
     Module,
     mangled,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rushlight.compiler.backends.llvm.exponentials import Exponentials
-from rushlight.compiler.backends.llvm.lanes import Pair, Wide
+from rushlight.compiler.backends.llvm.ir.exponentials import Exponentials
+from rushlight.compiler.backends.llvm.ir.lanes import Pair, Wide
 
 
 class Gauss(Exponentials):

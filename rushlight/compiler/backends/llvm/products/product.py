@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm import gemm
-from rushlight.compiler.backends.llvm.code import kernel
-from rushlight.compiler.backends.llvm.finish import Finish
+from rushlight.compiler.backends.llvm.ir.code import kernel
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
+from rushlight.compiler.backends.llvm.products import gemm
+from rushlight.compiler.backends.llvm.products.finish import Finish
 from rushlight.compiler.graph import Value
 from rushlight.compiler.lower import Product
 from rushlight.compiler.windows import Windows

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.coefficients import COEFFICIENTS
-from rushlight.compiler.backends.llvm.text import mangled, scalar_type, vector_type
+from rushlight.compiler.backends.llvm.ir.coefficients import COEFFICIENTS
+from rushlight.compiler.backends.llvm.ir.text import mangled, scalar_type, vector_type
 
 if TYPE_CHECKING:
-    from rushlight.compiler.backends.llvm.math import Vectors
+    from rushlight.compiler.backends.llvm.ir.math import Vectors
 
 BOOL, F32, F64 = np.dtype(bool), np.dtype(np.float32), np.dtype(np.float64)
 # integers of the size of a float

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.compiler.backends.llvm.angles import Angles
-from rushlight.compiler.backends.llvm.exponentials import Exponentials
-from rushlight.compiler.backends.llvm.gauss import Gauss
-from rushlight.compiler.backends.llvm.lanes import Formulas, Wide
-from rushlight.compiler.backends.llvm.remainders import Remainders, write_power
-from rushlight.compiler.backends.llvm.text import (
+from rushlight.compiler.backends.llvm.ir.angles import Angles
+from rushlight.compiler.backends.llvm.ir.exponentials import Exponentials
+from rushlight.compiler.backends.llvm.ir.gauss import Gauss
+from rushlight.compiler.backends.llvm.ir.lanes import Formulas, Wide
+from rushlight.compiler.backends.llvm.ir.remainders import Remainders, write_power
+from rushlight.compiler.backends.llvm.ir.text import (
     Function,
     mangled,
     scalar_type,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.compiler.backends.llvm.code import Code
-from rushlight.compiler.backends.llvm.math import Vectors
+from rushlight.compiler.backends.llvm.ir.code import Code
+from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.loops import Affine, Expr, Kernel, expressions
 
 PLACE = "ptr %block, i64 %row, i64 %column"  # what a function needs to know to finish vectors

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from rushlight.compiler.backends.llvm.lanes import Formulas, Pair, Wide
+from rushlight.compiler.backends.llvm.ir.lanes import Formulas, Pair, Wide
 
 LN2 = "0.693147180559945309417232121458176568075500134360255254120680009"
 LOG2E = "1.442695040888963407359924681001892137426645954152985934135449407"

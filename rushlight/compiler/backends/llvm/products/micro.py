@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rushlight.compiler.backends.llvm.code import Code, Number
-from rushlight.compiler.backends.llvm.finish import Finish
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
+from rushlight.compiler.backends.llvm.products.finish import Finish
 
 SIGNATURE = "ptr noalias %a, ptr noalias %b, ptr noalias %c, i64 %depth, i1 %first, i1 %last"
 

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rushlight.compiler.backends.llvm import jit, micro, packing
-from rushlight.compiler.backends.llvm.code import Code, Number
-from rushlight.compiler.backends.llvm.finish import PLACE, Finish
+from rushlight.compiler.backends.llvm import jit
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
+from rushlight.compiler.backends.llvm.products import micro, packing
+from rushlight.compiler.backends.llvm.products.finish import PLACE, Finish
 
 # by the number of registers: rows of a panel, which should stay in the second-level cache, or the
 # first where panels are narrow; sums that suffice; and loads for each of their additions

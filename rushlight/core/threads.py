@@ -1,15 +1,31 @@
-"""How many threads compiled programs use, and the BLAS libraries behind NumPy and SciPy."""
+"""How many threads compiled programs use, and the BLAS libraries behind NumPy and SciPy.
+
+Note [BLAS beside workers]
+A BLAS thread that has finished waits for more to do for some milliseconds, and does not sleep. The
+workers of compiled programs then wait for a processor: a step that used both took longer on two
+threads than on one. So BLAS has one thread once there are workers, which do all large products,
+but for decompositions of large matrices.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LARGE = 256  # rows of a matrix whose decomposition is worth several threads
 
 
 class _Setting:
     """What was asked for; None leaves the libraries' own choice."""
 
     threads: int | None = None
+    workers = False  # see Note [BLAS beside workers]
 
 
 def count() -> int:
@@ -23,9 +39,17 @@ def limit(threads: int) -> None:
     apply()
 
 
+def leave_to_workers() -> None:
+    """Have BLAS use one thread, see Note [BLAS beside workers]."""
+    if not _Setting.workers:
+        _Setting.workers = True
+        apply()
+
+
 def apply() -> None:
     """Tell the libraries that are loaded by now; SciPy brings its own BLAS, with its first use."""
-    if _Setting.threads is None:
+    threads = 1 if _Setting.workers else _Setting.threads
+    if threads is None:
         return
     try:
         import threadpoolctl
@@ -37,4 +61,31 @@ def apply() -> None:
             stacklevel=4,
         )
         return
-    threadpoolctl.threadpool_limits(_Setting.threads, user_api="blas")
+    threadpoolctl.threadpool_limits(threads, user_api="blas")
+
+
+class Decompositions:
+    """The functions of ``numpy.linalg``; those of large matrices use all threads."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = getattr(np.linalg, name)
+
+        @functools.wraps(function)
+        def call(a: Any, *args: Any, **options: Any) -> Any:
+            with all_threads(a.shape[-1]):
+                return function(a, *args, **options)
+
+        setattr(self, name, call)
+        return call
+
+
+def all_threads(rows: int) -> Any:
+    """A block in which BLAS has all threads, if a matrix of so many rows is worth them."""
+    if rows < LARGE or not _Setting.workers or count() == 1:
+        return contextlib.nullcontext()
+    import threadpoolctl
+
+    return threadpoolctl.threadpool_limits(count(), user_api="blas")
+
+
+decompositions = Decompositions()

@@ -16,6 +16,7 @@ from rushlight import dtypes
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor, constant
+from rushlight.core.threads import decompositions
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.join import Cat
 
@@ -93,7 +94,7 @@ class Inverse(Op):
     def eager(self, xp, input):
         square("linalg.inv", input)
         try:
-            return np.linalg.inv(input)
+            return decompositions.inv(input)
         except np.linalg.LinAlgError:
             raise LinAlgError(
                 "linalg.inv: The diagonal element is zero, the inversion could not be completed "
@@ -116,7 +117,7 @@ class Solve(Op):
         if found is not None and not found[2]:
             return found[0]
         try:
-            return np.linalg.solve(input, other)
+            return decompositions.solve(input, other)
         except np.linalg.LinAlgError:
             raise LinAlgError(
                 "linalg.solve: The solver failed because the input matrix is singular."
@@ -139,7 +140,7 @@ class Det(Op):
         found = diagonal_factors(input)
         if found is not None:
             return (np.multiply.reduce(found[0], -1) * (1 - 2 * found[1])).astype(input.dtype)
-        return np.linalg.det(input).astype(input.dtype)
+        return decompositions.det(input).astype(input.dtype)
 
     def grad(self, g, input, out):
         """Through the cofactors where the matrix is (nearly) singular, as det * inverse fails
@@ -153,17 +154,17 @@ class Det(Op):
 def invertible(x: Tensor) -> bool:
     """Whether every matrix is far from singular."""
     a = x._array
-    return not a.size or bool((np.linalg.cond(a) < 1 / np.finfo(a.dtype).eps).all())
+    return not a.size or bool((decompositions.cond(a) < 1 / np.finfo(a.dtype).eps).all())
 
 
 class Adjugate(Op):
     """The transposed cofactors: det(A) times the inverse, also where there is none."""
 
     def eager(self, xp, input):
-        u, s, vh = np.linalg.svd(input)
+        u, s, vh = decompositions.svd(input)
         n = s.shape[-1]
         cofactors = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1)
-        sign = np.linalg.det(u) * np.linalg.det(vh)
+        sign = decompositions.det(u) * decompositions.det(vh)
         out = (np.swapaxes(vh.conj(), -1, -2) * cofactors[..., None, :]) @ np.swapaxes(
             u.conj(), -1, -2
         )
@@ -183,7 +184,7 @@ class Slogdet(Op):
             factors, odd = found
             sign = np.multiply.reduce(np.sign(factors), -1) * (1 - 2 * odd)
             return sign.astype(input.dtype), np.add.reduce(np.log(np.abs(factors)), -1)
-        sign, log = np.linalg.slogdet(input)
+        sign, log = decompositions.slogdet(input)
         return np.asarray(sign, input.dtype), np.asarray(
             log, dtypes.REAL_OF.get(input.dtype, input.dtype)
         )
@@ -204,7 +205,7 @@ class Cholesky(Op):
     def eager(self, xp, input):
         square("linalg.cholesky", input)
         try:
-            return np.linalg.cholesky(input)
+            return decompositions.cholesky(input)
         except np.linalg.LinAlgError:
             raise LinAlgError(
                 "linalg.cholesky: The factorization could not be completed because the input is "
@@ -229,8 +230,10 @@ class CholeskySolve(Op):
     def eager(self, xp, input, factor, *, upper):
         square("cholesky_solve", factor)
         low = np.swapaxes(np.triu(factor).conj(), -1, -2) if upper else np.tril(factor)
-        inner = lapack("cholesky_solve", np.linalg.solve, low, input)
-        return lapack("cholesky_solve", np.linalg.solve, np.swapaxes(low.conj(), -1, -2), inner)
+        inner = lapack("cholesky_solve", decompositions.solve, low, input)
+        return lapack(
+            "cholesky_solve", decompositions.solve, np.swapaxes(low.conj(), -1, -2), inner
+        )
 
     def grad_input(self, g, factor, upper):
         return CholeskySolve.bind(g, factor, upper=upper)
@@ -251,7 +254,7 @@ class Qr(Op):
 
     def eager(self, xp, input, *, mode):
         matrix("linalg.qr", input)
-        q, r = lapack("linalg.qr", np.linalg.qr, input, mode)
+        q, r = lapack("linalg.qr", decompositions.qr, input, mode)
         return q, r
 
     def grad(self, g, Q, R, mode):
@@ -296,7 +299,7 @@ class Eigh(Op):
 
     def eager(self, xp, input, *, UPLO):
         square("linalg.eigh", input)
-        w, v = lapack("linalg.eigh", np.linalg.eigh, input, UPLO)
+        w, v = lapack("linalg.eigh", decompositions.eigh, input, UPLO)
         return w, v
 
     def grad(self, g, eigenvalues, eigenvectors):
@@ -317,7 +320,7 @@ class Eig(Op):
 
     def eager(self, xp, input):
         square("linalg.eig", input)
-        w, v = lapack("linalg.eig", np.linalg.eig, input)
+        w, v = lapack("linalg.eig", decompositions.eig, input)
         d = dtypes.COMPLEX_OF.get(input.dtype, input.dtype)
         return w.astype(d), v.astype(d)
 
@@ -340,7 +343,7 @@ class Svd(Op):
 
     def eager(self, xp, input, *, full_matrices):
         matrix("linalg.svd", input)
-        return tuple(lapack("linalg.svd", np.linalg.svd, input, full_matrices))
+        return tuple(lapack("linalg.svd", decompositions.svd, input, full_matrices))
 
     def grad(self, g, U, S, Vh, full_matrices):
         k = S.shape[-1]
@@ -360,7 +363,7 @@ class Svdvals(Op):
 
     def eager(self, xp, input):
         matrix("linalg.svd", input)
-        return lapack("linalg.svd", np.linalg.svd, input, False, False)
+        return lapack("linalg.svd", decompositions.svd, input, False, False)
 
 
 def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
@@ -402,7 +405,7 @@ class SolveTriangular(Op):
             n = a.shape[-1]
             a = a * (1 - np.eye(n, dtype=a.dtype)) + np.eye(n, dtype=a.dtype)
         try:
-            return np.linalg.solve(a, other)
+            return decompositions.solve(a, other)
         except np.linalg.LinAlgError:
             return np.full(
                 np.broadcast_shapes(a.shape[:-2], other.shape[:-2]) + other.shape[-2:],
@@ -451,7 +454,7 @@ class Pinv(Op):
 
     def eager(self, xp, input, *, rtol, atol):
         matrix("linalg.pinv", input)
-        u, s, vh = lapack("linalg.pinv", np.linalg.svd, input, False)
+        u, s, vh = lapack("linalg.pinv", decompositions.svd, input, False)
         cut = np.maximum(atol, rtol * s.max(-1, keepdims=True, initial=0))
         scale = np.where(s > cut, 1 / np.where(s > cut, s, 1), 0).astype(s.dtype)
         out = (np.swapaxes(vh.conj(), -1, -2) * scale[..., None, :]) @ np.swapaxes(u.conj(), -1, -2)

@@ -8,15 +8,17 @@ import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import rushlight as rl
 from rushlight.compiler import pipeline
+from rushlight.core import threads as core_threads
 from rushlight.ops import arithmetic, math, reduce
 from tests.compiler.graphs import Builder, outputs_of
 
 pytest.importorskip("llvmlite")
 
-SHAPES = [(3, 70_001), (257, 1000), (1, 131_072), (40, 40, 65)]
+SHAPES = [(3, 170_001), (257, 1000), (1, 1_310_720), (40, 160, 65)]
 
 
 @pytest.fixture
@@ -142,3 +144,22 @@ def test_recurrent_units_together_and_apart(cell, threads):
     threads(3)
     for _ in range(3):
         assert all(rl.equal(a, b) for a, b in zip(alone, run(x), strict=True))
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_blas_leaves_the_processors_to_the_workers(threads):
+    """Its threads wait without sleeping; decompositions of large matrices have them all."""
+    threads(2)
+    result(*program((257, 1000)))
+    assert blas_threads() == {1}
+    threads(3)
+    assert blas_threads() == {1}
+    for rows, expected in ((core_threads.LARGE, {3}), (10, {1})):
+        with core_threads.all_threads(rows):
+            assert blas_threads() == expected
+        assert blas_threads() == {1}
+    a = np.eye(300) * 2
+    np.testing.assert_array_equal(core_threads.decompositions.inv(a), np.eye(300) / 2)

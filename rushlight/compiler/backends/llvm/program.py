@@ -29,7 +29,8 @@ class Native:
     an offset in bytes.
     """
 
-    FREELY = 200_000.0  # nanoseconds: longer programs run without the interpreter's lock
+    # nanoseconds: longer programs run without the interpreter's lock, which workers need to wake
+    FREELY = 200_000.0
 
     def __init__(
         self, graph: Graph, expanded: Graph, given: int, room: memory.Room | None = None
@@ -93,7 +94,7 @@ class Native:
         self.native_only = all([type(part) is tuple for part in self.parts])
         known = [x for _, x in self.launches if x is not None]
         self.cost = sum([x.cost for x in known])
-        self.parallel = any([x.chunks() > 1 for x in known])
+        self.parallel = self.cost > self.FREELY and any([x.chunks() > 1 for x in known])
         self.scratch_size = max([x.scratch for x in known], default=0)
         self.scratch = self.room.take("scratch", self.scratch_size)
         self.shared = self.room.take("shared", max([x.shared for x in known], default=0))

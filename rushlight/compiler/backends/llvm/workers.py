@@ -50,6 +50,7 @@ class Pool:
 
     def resize(self, count: int, scratch_size: int) -> None:
         """Have that many workers, each with so much scratch memory."""
+        threads.leave_to_workers()
         self.stop()
         self.scratch_size = scratch_size
         self.workers = [Worker(self, scratch_size) for _ in range(count)]

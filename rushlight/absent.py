@@ -13,7 +13,7 @@ QUANTIZED = "quant|^q_|^quint|^qint|qscheme|int_repr|^per_(tensor|channel)|fbgem
 NESTED = "nested|jagged|to_padded_tensor"
 TYPES = r"chalf|complex32|float8|float4|bits\d|^u?int[1-7]$"
 BACKENDS = "cudnn|miopen|mkldnn|mtia|vulkan|^ipu|xla"
-GRAPHS = "^(fx|export|library|package|classes)$|Script|^sym_|^Sym"
+GRAPHS = "^(export|library|package|classes)$|Script|^sym_|^Sym"
 FAMILIES = {
     SPARSE: "sparse tensors are not supported: use dense ones, with a mask, index_add or "
     "scatter_add.",

@@ -16,7 +16,7 @@ from rushlight import errors, nn
         ("quantize_per_tensor", "int8"),
         ("nested", "pad_sequence"),
         ("float8_e5m2", "smallest"),
-        ("fx", "torch.compile"),
+        ("export", "torch.compile"),
         ("_foreach_nonsense", "public function"),
     ],
 )

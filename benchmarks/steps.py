@@ -23,7 +23,9 @@ from pathlib import Path
 import workloads
 
 FIRST = 5  # steps whose losses are compared, and which the time of the first call includes
-TOLERANCE = 5e-3  # between engines: torch's own fifth loss of resnet18 is 1e-3 from that of float64
+TOLERANCE = 2e-3  # between engines
+# resnet18 amplifies rounding: torch's own fifth loss is 1e-3 from that of float64
+TOLERANCES = {"resnet18": 5e-3}
 
 
 def status(name):
@@ -136,10 +138,10 @@ def measure(name, engines, threads, cache, rounds, seconds):
 
 def check(name, rows):
     """Engines must compute the same losses."""
-    expected = rows["torch"]["losses"]
+    expected, tolerance = rows["torch"]["losses"], TOLERANCES.get(name, TOLERANCE)
     for engine, row in rows.items():
         for step, (a, b) in enumerate(zip(row["losses"], expected, strict=True)):
-            if abs(a - b) > TOLERANCE * max(1, abs(b)):
+            if abs(a - b) > tolerance * max(1, abs(b)):
                 raise SystemExit(f"{name}: step {step} of {engine} gives {a}, but torch {b}.")
 
 

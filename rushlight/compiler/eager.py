@@ -19,7 +19,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.formulas import formula
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import Affine, Kernel, Store, Table, axis_index
-from rushlight.compiler.memory import address, common, keep_freed
+from rushlight.compiler.memory import address, common
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.core.inplace import has_self_overlap
@@ -43,7 +43,6 @@ _recent: dict[Any, Any] = {}  # programs of the table by ``recent_key``
 
 def offers() -> Any:
     """``find`` and ``loop``, where native code can be made."""
-    keep_freed()
     return (find, loop) if pipeline.has_llvm() else None
 
 

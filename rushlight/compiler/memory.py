@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import math
 import mmap
-import os
 import platform
 import threading
 from typing import Any
@@ -188,24 +187,6 @@ _word_at, _HEADER = ctypes.c_int64.from_address, object.__basicsize__
 _probe = np.zeros(3)
 if platform.python_implementation() != "CPython" or address(_probe) != stated_address(_probe):
     address = stated_address
-
-
-KEPT = 256 << 20  # bytes of freed memory that the C library keeps for the next arrays
-SHARED = 32 << 20  # bytes of an array, above which it asks the system for each; its limit
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # numbers of options in the GNU library
-
-
-def keep_freed() -> None:
-    """Let the C library keep what eager steps free. They allocate as much again, and new memory
-    costs more than it costs to compute what it is for. Settings of the user's own stand.
-    """
-    own = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
-    if any([name in os.environ for name in own]):
-        return
-    with contextlib.suppress(AttributeError, TypeError):  # only the GNU library has this
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, SHARED)
-        mallopt(_TRIM_THRESHOLD, KEPT)
 
 
 def drop_pages(block: np.ndarray[Any, Any]) -> None:

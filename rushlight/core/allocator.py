@@ -11,7 +11,7 @@ import contextlib
 import ctypes
 import os
 
-KEPT = 1 << 29  # bytes at the end of the heap that may stay free
+KEPT = 1 << 28  # bytes at the end of the heap that may stay free
 LARGE = 1 << 25  # bytes: larger arrays still come and go by themselves; the library allows no more
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the library's names for these two
 

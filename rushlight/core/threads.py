@@ -47,7 +47,7 @@ def leave_to_workers() -> None:
 
 
 def apply() -> None:
-    """Tell the libraries that are loaded by now; SciPy brings its own BLAS, with its first use."""
+    """Tell the libraries that are loaded by now. SciPy brings its own BLAS, with its first use."""
     threads = 1 if _Setting.workers else _Setting.threads
     if threads is None:
         return
@@ -55,7 +55,7 @@ def apply() -> None:
         import threadpoolctl
     except ImportError:
         warnings.warn(
-            "set_num_threads: threadpoolctl is not installed, so BLAS keeps its own number of "
+            "threadpoolctl is not installed, so BLAS keeps its own number of "
             "threads; pip install threadpoolctl, or set OMP_NUM_THREADS before starting Python.",
             UserWarning,
             stacklevel=4,

@@ -151,12 +151,12 @@ class _Settings:
 
 
 def get_num_threads() -> int:
-    """The number of threads that matrix products use."""
+    """The number of threads that kernels and matrix products use."""
     return threads.count()
 
 
 def set_num_threads(num: int) -> None:
-    """Use ``num`` threads, >= 1, for matrix products; other eager operations use one."""
+    """Use ``num`` threads, >= 1, for compiled kernels, matrix products and decompositions."""
     if not isinstance(num, int) or num < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, but got {num!r}")
     threads.limit(num)

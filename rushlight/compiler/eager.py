@@ -22,9 +22,10 @@ from rushlight.compiler.loops import Affine, Kernel, Store, Table, axis_index
 from rushlight.compiler.memory import address, common
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import kernels
-from rushlight.core.op import Elementwise, Op
+from rushlight.core.op import Op
 from rushlight.core.scalar import OWN_ERF
 from rushlight.ops.reduce import Mean, Sum
 from rushlight.ops.view import BasicIndex, Expand, Permute, Reshape

@@ -23,7 +23,7 @@ from rushlight.compiler.scalars import (
     UnsupportedError,
     constant,
 )
-from rushlight.core.op import Elementwise
+from rushlight.core.elementwise import Elementwise
 from rushlight.ops.rounding import Step
 
 

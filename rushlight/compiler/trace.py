@@ -25,7 +25,8 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.core import sampling
-from rushlight.core.op import Elementwise, Op
+from rushlight.core.elementwise import Elementwise
+from rushlight.core.op import Op
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, ViewLink
 from rushlight.ops.copy import Cast

@@ -2,6 +2,6 @@
 Knows no particular op.
 
 Reading order: ``state`` (modes), ``tensor`` (what a tensor is), ``autograd`` (nodes and the
-engine), ``inplace`` (writes), ``op`` (the kinds of op and how each runs), ``function``
-(user-defined ops), ``mt19937`` (random numbers).
+engine), ``inplace`` (writes), ``op`` (what an op is, and how it runs), ``elementwise`` (the most
+common kind), ``function`` (user-defined ops), ``mt19937`` (random numbers).
 """

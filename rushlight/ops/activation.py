@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import widened
-from rushlight.core.op import Elementwise, Op, parameters
+from rushlight.core.op import Op, parameters
 from rushlight.core.scalar import NUMPY, with_numbers_of
 from rushlight.core.tensor import Tensor
 from rushlight.errors import NotSupportedError

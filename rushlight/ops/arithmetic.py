@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import NUMBER_FIRST, OTHERS, Elementwise, as_operand
+from rushlight.core.elementwise import NUMBER_FIRST, OTHERS, Elementwise, as_operand
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import COMPLEX_TYPES
 from rushlight.errors import DTypeError, NotSupportedError

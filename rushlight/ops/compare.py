@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import TITLES, Elementwise
+from rushlight.core.elementwise import Elementwise
+from rushlight.core.op import TITLES
 from rushlight.errors import NotSupportedError
 from rushlight.ops.select import Where
 

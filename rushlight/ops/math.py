@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import LEAST, kernels, widened
-from rushlight.core.op import NUMBERS, Elementwise
+from rushlight.core.op import NUMBERS
 from rushlight.core.scalar import NUMPY
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump

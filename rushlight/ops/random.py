@@ -13,7 +13,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core import rejection, sampling
-from rushlight.core.op import Op, broadcast_error
+from rushlight.core.elementwise import broadcast_error
+from rushlight.core.op import Op
 from rushlight.ops.copy import zeros_like
 from rushlight.ops.implicit import DirichletGrad, StandardGammaGrad
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import Elementwise
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.scalar import NUMPY
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError, NotSupportedError

@@ -10,8 +10,9 @@ import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.elementwise import Elementwise, broadcast_error
 from rushlight.core.native import LEAST, kernels, widened
-from rushlight.core.op import NUMBERS, Elementwise, Op, broadcast_error
+from rushlight.core.op import NUMBERS, Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.copy import cast_array

@@ -8,8 +8,9 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
+from rushlight.core.elementwise import Elementwise, as_operand, broadcast_error
 from rushlight.core.native import kernels
-from rushlight.core.op import NUMBERS, Elementwise, as_operand, broadcast_error
+from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, NotSupportedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import make_binary, make_reversed
+from rushlight.core.elementwise import make_binary, make_reversed
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import compare as C

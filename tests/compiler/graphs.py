@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Node, Value, verify
-from rushlight.core.op import Elementwise
+from rushlight.core.elementwise import Elementwise
 
 
 class Builder:

@@ -13,8 +13,9 @@ import scipy.special
 import rushlight as rl
 from rushlight import dtypes
 from rushlight.compiler import eager
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import LEAST, kernels, without_kernels
-from rushlight.core.op import Elementwise, Op
+from rushlight.core.op import Op
 from rushlight.ops.activation import Gelu, LeakyRelu, Relu, Silu, Slope
 from rushlight.ops.attention import Attention, AttentionGrad
 from rushlight.ops.reduce import Mean, Sum

@@ -12,7 +12,7 @@ import pytest
 
 from rushlight import dtypes, ops
 from rushlight.compiler import pipeline
-from rushlight.core.op import Elementwise
+from rushlight.core.elementwise import Elementwise
 from rushlight.ops import rounding
 from rushlight.ops.activation import Silu
 from rushlight.ops.arithmetic import Add, Mul

@@ -1,0 +1,468 @@
+"""Ops of independent elements: broadcasting, promotion, and their way into memory in place.
+
+``make_...`` are the closures behind ``bind`` and ``update``: the common case, in as few steps as
+Python allows, and ``run`` or ``write`` for everything else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import asarray, ndarray
+
+from rushlight import dtypes
+from rushlight.core.autograd import record
+from rushlight.core.inplace import has_self_overlap, write
+from rushlight.core.native import LEAST, converted, kernels
+from rushlight.core.op import (
+    DIFFERENTIABLE,
+    FLOATS,
+    NUMBERS,
+    Op,
+    lone,
+    parameters,
+    record_binary,
+    record_unary,
+    run,
+)
+from rushlight.core.scalar import NUMPY
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, wrap, written
+from rushlight.errors import DTypeError, ShapeError
+
+OTHERS: tuple[Any, ...] = (*dtypes.COMPLEX_TYPES, dtypes.uint8, dtypes.int8, dtypes.int16)
+
+
+class Elementwise(Op, abstract=True):
+    """Broadcasting and promoting, defined for one element by ``scalar(s, *elements, **params)``.
+
+    ``s`` supplies the functions (``s.exp``, ``s.where``), so that NumPy and compiled backends read
+    the same formula. ``ufunc`` is a faster NumPy callable for arrays of one dtype in ``fast``;
+    other dtypes take the general path, halves through float32. Large arrays are offered to a
+    compiled kernel where ``compiled``: by default where the ufunc is not a single one of NumPy's.
+    """
+
+    ufunc: Any = None
+    scalar: Any = None
+    plain: Any  # what serves all dtypes, without kernels: the ufunc, or an own ``eager``
+    compute: Any  # the same, large arrays offered
+    fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
+    remembered: dict[Any, Any]  # what compute_dtype says of arrays that all have this dtype
+    result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
+    out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
+    fits = True
+    direct = False  # floats of one dtype need nothing of what an own `forward` does
+
+    def plan(self) -> None:
+        own = type(self).eager is not Elementwise.eager
+        if self.ufunc is None and own:
+            self.ufunc = functools.partial(self.eager, np)
+        elif self.ufunc is None:
+            self.ufunc = functools.partial(self.scalar, NUMPY)
+        self.plain = self.compute = functools.partial(self.eager, np) if own else self.ufunc
+        if self.compiled is None:
+            self.compiled = not isinstance(self.ufunc, np.ufunc)
+        if self.compiled:
+            self.compute = offered(self, self.plain)
+            self.ufunc = offered(self, self.ufunc) if own else self.compute
+        super().plan()
+        self.remembered = {}
+        if isinstance(self.ufunc, np.ufunc) and not own and self._is_plain("fast", "forward"):
+            self.fast |= self._other_dtypes()
+        if self.result_dtype is not None:
+            self.fast = self.fast & DIFFERENTIABLE
+
+    def _is_plain(self, *names: str) -> bool:
+        """Whether the class leaves these as they are here."""
+        return all([getattr(type(self), name) is getattr(Elementwise, name) for name in names])
+
+    def _other_dtypes(self) -> frozenset[Any]:
+        """What the ufunc computes in its own dtype, besides the usual ones."""
+        if not self._is_plain("compute_dtype", "out_dtype"):
+            return frozenset()
+        loops, n = self.ufunc.types, len(self.names)
+        return frozenset([d for d in OTHERS if f"{d.char * n}->{d.char}" in loops])
+
+    def compute_dtype(self, arrays: list[Any]) -> Any:
+        """The dtype that the inputs are brought to."""
+        d = dtypes.result_type(arrays)
+        return d if self.result_dtype is None else type(self).result_dtype(d)
+
+    def dtype_for(self, arrays: list[Any]) -> Any:
+        """``compute_dtype``, remembered for arrays of one dtype that can be differentiated."""
+        d = arrays[0].dtype if arrays[0].__class__ is ndarray else None
+        if d not in DIFFERENTIABLE:
+            return self.compute_dtype(arrays)
+        for a in arrays:
+            if a.__class__ is not ndarray or a.dtype is not d:
+                return self.compute_dtype(arrays)
+        found = self.remembered.get(d)
+        if found is None:
+            found = self.remembered[d] = self.compute_dtype(arrays)
+        return found
+
+    def eager(self, xp: Any, *arrays: Any, **params: Any) -> Any:
+        return self.ufunc(*arrays, **params)
+
+    def forward(self, arrays: list[Any], params: dict[str, Any]) -> Any:
+        d = self.dtype_for(arrays)
+        half = d in dtypes.HALVES
+        work = dtypes.float32 if half else d
+        if kernels.on and (half or not all([getattr(a, "dtype", d) is d for a in arrays])):
+            out = self.offer(arrays, params)
+            if out is not None:
+                return out
+        if half and self.out_dtype is not None:
+            arrays = [as_operand(a, d) for a in arrays]  # 0.1 is compared as the half nearest to it
+        try:
+            out = self.compute(*[as_operand(a, work) for a in arrays], **params)
+        except ValueError as error:
+            raise broadcast_error(type(self).__name__, arrays) from error
+        except TypeError as error:  # NumPy has no loop for the dtype
+            raise DTypeError(
+                f"{type(self).__name__.lower()} is not defined for {dtypes.of[d].name} tensors: "
+                f"{error}"
+            ) from error
+        if type(out) is not ndarray:
+            out = np.asarray(out)
+        if half and out.dtype is dtypes.float32 and self.out_dtype is None:
+            return converted(out, d)
+        return out
+
+    def offer(self, arrays: list[Any], params: dict[str, Any]) -> Any:
+        """The result of a kernel for large operands of any dtypes, or None."""
+        if max([getattr(a, "size", 0) for a in arrays]) < LEAST:
+            return None
+        return kernels.find(self, arrays, params)
+
+    def make_bind(self) -> Callable[..., Any]:
+        scalar = self.scalar
+        has_params = scalar is not None and parameters(scalar.__func__)[1]
+        if len(self.names) == 1:
+            return make_unary_with_params(self) if has_params else make_unary(self)
+        if len(self.names) == 2 and not has_params:
+            return make_binary(self)
+        if type(self).forward is Elementwise.forward or self.direct:
+            return make_several(self)
+        return super().make_bind()
+
+    def make_update(self) -> Callable[..., Any]:
+        if len(self.names) == 2 and isinstance(self.ufunc, np.ufunc) and self.out_dtype is None:
+            return make_binary_update(self)
+        return make_update_by_copy(self)
+
+
+def offered(op: Elementwise, ufunc: Any) -> Callable[..., Any]:
+    """A ufunc that leaves large arrays to a compiled kernel, if there is one."""
+
+    def compute(x: Any, *others: Any, **params: Any) -> Any:
+        if x.__class__ is ndarray and x.size >= LEAST and kernels.on:
+            out = kernels.find(op, (x, *others), params)
+            if out is not None:
+                return out
+        return ufunc(x, *others, **params)
+
+    return compute
+
+
+def as_operand(a: Any, d: Any) -> Any:
+    """An array or a Python number, ready to meet operands of dtype d."""
+    if isinstance(a, ndarray):
+        if a.dtype is d:
+            return a
+        return converted(a, d, "C" if 0 in a.strides and has_self_overlap(a) else "K")
+    if d in FLOATS and a.__class__ in NUMBERS:
+        return a
+    if d in dtypes.INTEGER_TYPES:
+        return np.asarray(int(a) & 0xFFFFFFFFFFFFFFFF, np.uint64).astype(d)  # wraps, as C does
+    return np.asarray(a).astype(d)
+
+
+def broadcast_error(name: str, arrays: list[Any]) -> ShapeError:
+    """The error for shapes that do not broadcast; names the first dim that clashes."""
+    shapes = [a.shape for a in arrays if isinstance(a, ndarray)]
+    text = " and ".join(str(s) for s in shapes)
+    for at in range(1, max(len(s) for s in shapes) + 1):
+        sizes = {s[-at] for s in shapes if len(s) >= at} - {1}
+        if len(sizes) > 1:
+            a, b = sorted(sizes)[:2]
+            dim = max(len(s) for s in shapes) - at
+            return ShapeError(
+                f"{name.lower()}: shapes {text} cannot be broadcast: the size of tensor a ({b}) "
+                "must match the size of tensor b "
+                f"({a}) at non-singleton dimension {dim}."
+            )
+    return ShapeError(f"{name.lower()}: shapes {text} do not fit together.")
+
+
+def operand(b: Any) -> Any:
+    """What may stand beside a tensor in arithmetic: a number, a NumPy scalar or array; else
+    NotImplemented.
+    """
+    if isinstance(b, (int, float, complex)):
+        return b
+    if isinstance(b, np.generic):
+        return b.item() if b.dtype != dtypes.bfloat16 else float(b)
+    if isinstance(b, ndarray):
+        return wrap(b)
+    return NotImplemented
+
+
+def make_unary(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of one input."""
+    ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+
+    def bind(a: Tensor) -> Tensor:
+        x = a._array
+        if state.busy or x.dtype not in fast or type(x) is not ndarray:
+            return run(op, (a,), {})
+        out = ufunc(x)
+        t = wrap(out if type(out) is ndarray else asarray(out))
+        if a._tracked and differentiable and modes.grad:
+            record_unary(op, a, t)
+        return t
+
+    return bind
+
+
+def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of one input and keyword parameters."""
+    ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+
+    def bind(a: Tensor, **params: Any) -> Tensor:
+        x = a._array
+        if state.busy or x.dtype not in fast or type(x) is not ndarray:
+            return run(op, (a,), params)
+        out = ufunc(x, **params)
+        t = wrap(out if type(out) is ndarray else asarray(out))
+        if a._tracked and differentiable and modes.grad:
+            record_unary(op, a, t, params)
+        return t
+
+    return bind
+
+
+def make_several(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of three inputs, or of two and parameters."""
+    compute, fast, differentiable = op.compute, op.fast & FLOATS, op.differentiable
+
+    def bind(*inputs: Any, **params: Any) -> Any:
+        d, arrays, tracked = None, [], False
+        for t in inputs:
+            if isinstance(t, Tensor):
+                x = t._array
+                if d is None and x.dtype in fast:
+                    d = x.dtype
+                if x.dtype is not d:
+                    return run(op, inputs, params)
+                arrays.append(x)
+                tracked = tracked or t._tracked
+            elif t.__class__ in NUMBERS:
+                arrays.append(t)
+            else:
+                return run(op, inputs, params)
+        if state.busy or d is None or complex in map(type, params.values()):
+            return run(op, inputs, params)
+        try:
+            out = compute(*arrays, **params)
+        except ValueError:
+            return run(op, inputs, params)  # raises with the reason
+        result = wrap(out if out.__class__ is ndarray else asarray(out))
+        if tracked and differentiable and modes.grad:
+            record(op, inputs, result, params)
+        return result
+
+    return bind
+
+
+def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any]:
+    """``bind`` of an elementwise op of two inputs, the second of which may be a number. As a
+    ``method`` it refuses a number as the first.
+    """
+    ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+
+    def bind(a: Any, other: Any) -> Any:
+        if state.busy or not isinstance(a, Tensor):
+            return general(a, other)
+        x = a._array
+        d = x.dtype
+        if isinstance(other, Tensor):
+            y = other._array
+            if d is not y.dtype or d not in fast or type(x) is not ndarray:
+                return run(op, (a, other), {})
+            tracked = a._tracked or other._tracked
+        elif other.__class__ in NUMBERS:
+            if (
+                d not in fast
+                or (d not in DIFFERENTIABLE and other.__class__ is not int)
+                or type(x) is not ndarray
+            ):
+                return run(op, (a, other), {})
+            y, tracked = other, a._tracked
+        else:
+            return general(a, other)
+        try:
+            out = ufunc(x, y)
+        except (ValueError, OverflowError):
+            return run(op, (a, other), {})  # raises with the reason
+        t = wrap(out if type(out) is ndarray else asarray(out))
+        if tracked and differentiable and modes.grad:
+            record_binary(op, a, other, t)
+        return t
+
+    def general(a: Any, other: Any) -> Any:
+        if not isinstance(a, Tensor):
+            if method is not None:
+                raise TypeError(f"{method} is a method of tensors, but was given {a!r}")
+            a = operand(a)
+        if not isinstance(other, Tensor):
+            other = operand(other)
+        if a is NotImplemented or other is NotImplemented:
+            return NotImplemented
+        return run(op, (a, other), {})
+
+    return bind
+
+
+# the params of an elementwise op whose first operand is a number: its node has another name then
+NUMBER_FIRST: dict[str, Any] = {}
+
+
+def make_reversed(op: Elementwise) -> Callable[..., Any]:
+    """``bind`` for a number on the left: ``2.0 - other``."""
+    ufunc, fast, differentiable = op.ufunc, op.fast & DIFFERENTIABLE, op.differentiable
+
+    def bind(self: Tensor, other: Any) -> Any:
+        y = self._array if isinstance(self, Tensor) else self
+        if (
+            state.busy
+            or other.__class__ not in NUMBERS
+            or y.dtype not in fast
+            or type(y) is not ndarray
+        ):
+            if not isinstance(other, Tensor):
+                other = operand(other)
+            return (
+                NotImplemented if other is NotImplemented else run(op, (other, self), NUMBER_FIRST)
+            )
+        out = ufunc(other, y)
+        t = wrap(out if type(out) is ndarray else asarray(out))
+        if self._tracked and differentiable and modes.grad:
+            record(op, (other, self), t, NUMBER_FIRST)
+        return t
+
+    return bind
+
+
+def make_binary_update(op: Elementwise) -> Callable[..., Any]:
+    """``update`` of an elementwise op of two inputs: writes straight into memory when nothing is
+    recorded or shared.
+    """
+    ufunc, fast = op.ufunc, op.fast
+    if ufunc in (np.maximum, np.minimum):  # NumPy wants the word `out` for these
+
+        def ufunc(x: Any, y: Any, out: Any, of: Any = ufunc) -> Any:
+            return of(x, y, out=out)
+
+    def update(a: Tensor, other: Any) -> Any:
+        if not state.busy and not (a._tracked and modes.grad):
+            x = a._array
+            if isinstance(other, Tensor):
+                y = other._array
+                plain = x.dtype is y.dtype and x.dtype in fast and x.base is None and y.base is None
+                plain = plain and not (other._tracked and modes.grad)
+            elif other.__class__ in NUMBERS:
+                y, plain = other, x.dtype in FLOATS and x.base is None
+            else:
+                plain = False
+            if plain and type(x) is ndarray:
+                try:
+                    ufunc(x, y, x)
+                except ValueError:
+                    return write(op, a, (other,), {})  # raises with the reason
+                written(a)
+                return a
+        if not isinstance(other, Tensor):
+            other = operand(other)
+            if other is NotImplemented:
+                return NotImplemented
+        return write(op, a, (other,), {})
+
+    return update
+
+
+def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
+    """``update`` of any other elementwise op: computes, then copies, without detours when nothing
+    is recorded or shared.
+    """
+    compute, fast, compiled, ufunc = op.compute, op.fast & FLOATS, op.compiled, op.ufunc
+    # one function of NumPy that may write where it reads
+    single = isinstance(ufunc, np.ufunc) and ufunc.nin == 1 and op.out_dtype is None
+
+    def update(a: Tensor, *others: Any, **params: Any) -> Any:
+        x = a._array
+        d = x.dtype
+        if state.busy or d not in fast or not lone(a, x):
+            return write(op, a, others, params)
+        if single and x.flags.writeable:
+            ufunc(x, x)
+            written(a)
+            return a
+        arrays = []
+        for t in others:
+            if isinstance(t, Tensor):
+                y = t._array
+                if y.dtype is not d or not lone(t, y):
+                    return write(op, a, others, params)
+                arrays.append(y)
+            elif t.__class__ in NUMBERS:
+                arrays.append(t)
+            else:
+                return write(op, a, others, params)
+        if compiled and x.size >= LEAST and kernels.on:
+            if kernels.find(op, (x, *arrays), params, x) is not None:
+                written(a)
+                return a
+        try:
+            if x.size > 2 * PIECE and all([flat_like(y, x) for y in (x, *arrays)]):
+                stored = write_in_pieces(compute, x, arrays, params)
+            else:
+                out = compute(x, *arrays, **params)
+                stored = out.shape == x.shape and out.dtype is d
+                if stored:
+                    x[...] = out
+            if not stored:
+                return write(op, a, others, params)
+        except (ValueError, TypeError):
+            return write(op, a, others, params)  # raises with the reason
+        written(a)
+        return a
+
+    return update
+
+
+PIECE = 1 << 16  # elements whose results stay in the cache until they are written back
+
+
+def flat_like(y: Any, x: Any) -> bool:
+    """Whether y is a number, or lies in memory as x does, without gaps."""
+    return type(y) is not ndarray or (y.shape == x.shape and y.flags.c_contiguous)
+
+
+def write_in_pieces(compute: Any, x: Any, arrays: list[Any], params: dict[str, Any]) -> bool:
+    """``x[...] = compute(x, *arrays)``, a piece at a time; False, and nothing is written, if the
+    dtypes differ.
+    """
+    flat = x.reshape(-1)
+    others = [y.reshape(-1) if type(y) is ndarray else y for y in arrays]
+    for start in range(0, x.size, PIECE):
+        part = slice(start, start + PIECE)
+        pieces = [y[part] if type(y) is ndarray else y for y in others]
+        out = compute(flat[part], *pieces, **params)
+        if not start and out.dtype is not x.dtype:
+            return False
+        flat[part] = out
+    return True

@@ -13,7 +13,7 @@ import rushlight as rl
 from rushlight.compiler.backends.llvm import canonical
 from rushlight.compiler.backends.llvm.ir import math
 from rushlight.ops import arithmetic
-from tests.compiler.fuzz.compare import check
+from tests.compiler.fuzz.compare import ROUNDED, check, difference
 from tests.compiler.fuzz.growth import generate
 from tests.compiler.fuzz.observe import observe
 from tests.compiler.fuzz.program import Call, Input, Line, Program
@@ -90,6 +90,30 @@ def test_wrong_formulas_are_noticed(monkeypatch):
     assert found is not None and found.kind == "value"
 
 
+ZERO = Program(
+    1,
+    setup=(Line("p0 = torch.randn(1, 8, requires_grad=True)", ("p0",)),),
+    body=(
+        Line("v0 = F.rms_norm(p0.bfloat16(), (8,))", ("v0",)),
+        Line("l0 = (v0.float() ** 2).sum()", ("l0",)),
+        Line("l0.backward()"),
+    ),
+)
+
+
+def test_a_gradient_that_is_zero_but_for_rounding_agrees():
+    """The norm of a normalised vector does not depend on the vector."""
+    found = check(ZERO).mismatch
+    assert found is not None and found.reason == ROUNDED
+
+
+def test_a_gradient_that_rounding_does_not_explain_is_noticed():
+    expected, got = observe(ZERO), observe(ZERO, rl.compile)
+    got.calls[1]["p0.grad"] = expected.calls[1]["p0.grad"] + 0.5
+    found = difference(ZERO, expected, got, 8e-2)
+    assert found is not None and not found.reason
+
+
 def test_stale_state_is_noticed():
     """A compiled function that forgets an update."""
     expected = observe(STEP)
@@ -105,8 +129,6 @@ def test_stale_state_is_noticed():
             return out
 
         return wrapped
-
-    from tests.compiler.fuzz.compare import difference
 
     found = difference(STEP, expected, observe(STEP, forgetful), 1e-4)
     assert found is not None and "p0" in found.detail

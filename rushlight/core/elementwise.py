@@ -336,13 +336,16 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
     ufunc, fast, differentiable = op.ufunc, op.fast & DIFFERENTIABLE, op.differentiable
 
     def bind(self: Tensor, other: Any) -> Any:
-        y = self._array if isinstance(self, Tensor) else self
+        y = self._array if isinstance(self, Tensor) else None
         if (
             state.busy
+            or y is None
             or other.__class__ not in NUMBERS
             or y.dtype not in fast
             or type(y) is not ndarray
         ):
+            if not isinstance(self, Tensor):
+                return NotImplemented
             if not isinstance(other, Tensor):
                 other = operand(other)
             return (

@@ -489,7 +489,7 @@ class Put(Op):
             )
         check_flat("put_", x, index)
         if params["accumulate"]:
-            combine_at(np.add, x, index, source)
+            combine_at(np.add, x, index.reshape(-1), source.reshape(-1))
         elif source.size:
             flat = x.reshape(-1)
             flat[index.reshape(-1)] = source.reshape(-1)

@@ -213,11 +213,17 @@ def gamma_slope(a, x):
     return slope.masked_fill(x == 0, 0)
 
 
+def with_ends(s, value, a, x, low, high):
+    """P or Q where one argument alone decides it, and the other may be NaN."""
+    value = s.where((s.isnan(a) & (x == 0)) | ((a == math.inf) & s.isnan(x)), low, value)
+    return s.where(s.isnan(a) & (x == math.inf), high, value)
+
+
 class Igamma(Special):
     """Regularised lower incomplete gamma function P(input, other)."""
 
     def scalar(self, s, input, other):
-        return s.gammainc(input, other)
+        return with_ends(s, s.gammainc(input, other), input, other, 0, 1)
 
     def grad_input(self, g, input, other):
         return -g * gamma_slope(input, other)
@@ -230,7 +236,7 @@ class Igammac(Special):
     """Regularised upper incomplete gamma function Q(input, other) = 1 - P."""
 
     def scalar(self, s, input, other):
-        return s.gammaincc(input, other)
+        return with_ends(s, s.gammaincc(input, other), input, other, 1, 0)
 
     def grad_input(self, g, input, other):
         return g * gamma_slope(input, other)

@@ -187,7 +187,7 @@ def refuse_overlap(out: Any, *inputs: Tensor) -> None:
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location; clone() it first."
         )
-    if any([np.may_share_memory(x, t._array) for t in inputs]):
+    if any([t is out or np.may_share_memory(x, t._array) for t in inputs]):
         raise RuntimeError(
             "unsupported operation: some elements of the input tensor and the written-to tensor "
             "refer to a single memory location; clone() one of them first."

@@ -30,7 +30,16 @@ def _copying(name: str, view: Any) -> Any:
     return function
 
 
-for _view in (
+def _view(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:
+    """``view``, which a copy can give in any shape."""
+    if isinstance(size, (list, tuple)):
+        return V.reshape(input, *size)
+    return V.view(input, size if dtype is None else dtype)
+
+
+_view.__name__ = "view"
+
+for _function in (
     V.as_strided,
     V.detach,
     V.diagonal,
@@ -45,13 +54,13 @@ for _view in (
     V.unbind,
     V.unfold,
     V.unsqueeze,
-    V.view,
+    _view,
     V.narrow,
     V.view_as_real,
     V.view_as_complex,
 ):
-    _name = _view.__name__ + "_copy"
-    globals()[_name] = _copying(_name, _view)
+    _name = _function.__name__ + "_copy"
+    globals()[_name] = _copying(_name, _function)
     __all__.append(_name)
 
 

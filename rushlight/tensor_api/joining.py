@@ -8,15 +8,31 @@ from rushlight import dtypes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import join as J
-from rushlight.tensor_api._common import expect_tensor, in_order_of, store_out, wrap_dim
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    in_order_of,
+    refuse_overlap,
+    store_out,
+    wrap_dim,
+)
 from rushlight.tensor_api.conversion import cast
 
 __all__ = ["cat", "concat", "concatenate", "stack"]
 
 
+def several(tensors: Any, name: str) -> list[Tensor]:
+    """The tensors of a list or tuple. TypeError for one tensor, whose rows may have been meant."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor; put "
+            "it into a list, or use unbind() for its rows."
+        )
+    return [expect_tensor(t, name, "tensors") for t in tensors]
+
+
 def promoted(tensors: Any, name: str) -> list[Tensor]:
     """A non-empty list of tensors, brought to one dtype."""
-    found = [expect_tensor(t, name, "tensors") for t in tensors]
+    found = several(tensors, name)
     if not found:
         kind = ValueError if name == "cat" else RuntimeError
         raise kind(f"{name}: expected a non-empty list of Tensors")
@@ -28,7 +44,7 @@ def promoted(tensors: Any, name: str) -> list[Tensor]:
 
 def alike(tensors: Any) -> bool:
     """Whether these are tensors of one dtype, in a list or tuple that is not empty."""
-    if not tensors or tensors.__class__ not in (list, tuple):
+    if tensors.__class__ not in (list, tuple) or not tensors:
         return False
     d = tensors[0]._array.dtype if isinstance(tensors[0], Tensor) else None
     for t in tensors:  # noqa: SIM110  a loop is faster than all()
@@ -76,7 +92,12 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"(tensor {i} in the list)."
             )
     result = in_order_of(J.Cat.bind(*kept, dim=d), *kept)
-    return result if out is None else store_out(out, result)
+    return result if out is None else _stored(out, result, tensors)
+
+
+def _stored(out: Tensor, result: Tensor, tensors: Any) -> Tensor:
+    refuse_overlap(out, *tensors)
+    return store_out(out, result)
 
 
 concat = concatenate = cat
@@ -101,4 +122,4 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"{t._array.shape} at entry {i}."
             )
     result = J.Stack.bind(*parts, dim=d)
-    return result if out is None else store_out(out, result)
+    return result if out is None else _stored(out, result, tensors)

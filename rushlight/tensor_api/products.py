@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import check_write
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import matmul as M
 from rushlight.ops.arithmetic import conj
@@ -272,10 +273,12 @@ def addbmm(
     return _mixed("addbmm", input, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha, out)
 
 
-def _in_place(function: Any) -> Any:
+def _in_place(function: Any, grows: bool = False) -> Any:
     def change(self: Tensor, *args: Tensor, beta: Any = 1, alpha: Any = 1, **named: Any) -> Tensor:
         result = function(self, *args, beta=beta, alpha=alpha, **named)
         if result._array.shape != self._array.shape:
+            if grows and self._link is None:
+                return _become(self, result)
             raise ShapeError(
                 f"{function.__name__}_: the result {result._array.shape} does not fit in place "
                 f"into {self._array.shape}."
@@ -285,6 +288,16 @@ def _in_place(function: Any) -> Any:
     change.__name__ = f"{function.__name__}_"
     change.__doc__ = f"In-place form of ``{function.__name__}``."
     return numbers_first("beta", "alpha")(change)
+
+
+def _become(self: Tensor, result: Tensor) -> Tensor:
+    """Give a tensor that is no view the result's memory, and history."""
+    if state.busy and modes.trace is not None:
+        modes.trace.fail("it writes a result into a tensor of another shape")
+    check_write(self)
+    bump(self)
+    self._array, self._node, self._tracked = result._array, result._node, result._tracked
+    return self
 
 
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
@@ -384,8 +397,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     for i, j in zip(da, db, strict=True):
         if sa[i] == 1 or sb[j] == 1:
             a, b = (
-                (a.sum(i, keepdim=True) if sb[j] == 1 else a),
-                (b.sum(j, keepdim=True) if sa[i] == 1 and sb[j] != 1 else b),
+                (a.sum(i, keepdim=True, dtype=a.dtype) if sb[j] == 1 else a),
+                (b.sum(j, keepdim=True, dtype=b.dtype) if sa[i] == 1 and sb[j] != 1 else b),
             )
             sa, sb = a._array.shape, b._array.shape
         if sa[i] != sb[j]:
@@ -657,5 +670,5 @@ methods(
     addmv_=_in_place(addmv),
     addr_=_in_place(addr),
     baddbmm_=_in_place(baddbmm),
-    addbmm_=_in_place(addbmm),
+    addbmm_=_in_place(addbmm, grows=True),
 )

@@ -20,7 +20,6 @@ from rushlight.ops.reduce import sum_to
 from rushlight.ops.view import Expand
 from rushlight.tensor_api._common import (
     check_factory,
-    expect_tensor,
     finish,
     method,
     methods,
@@ -30,7 +29,7 @@ from rushlight.tensor_api._common import (
     store_out,
     wrap_dim,
 )
-from rushlight.tensor_api.joining import cat, stack
+from rushlight.tensor_api.joining import cat, several, stack
 
 __all__ = [
     "atleast_1d",
@@ -396,7 +395,7 @@ atleast_3d = _at_least(3, _to_3d)
 
 
 def _checked(tensors: Any, name: str) -> list[Tensor]:
-    items = [expect_tensor(t, name, "tensors") for t in tensors]
+    items = several(tensors, name)
     if not items:
         raise RuntimeError(f"{name} expects a non-empty TensorList")
     return items

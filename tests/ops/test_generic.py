@@ -28,6 +28,7 @@ KERNEL = (
     "does not support",
     "isn't implemented",
     "not yet implemented",
+    "not resizable",  # memory of NumPy's, which rushlight replaces
 )
 
 

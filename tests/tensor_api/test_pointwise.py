@@ -246,3 +246,16 @@ def test_other_orders_are_type_errors(call):
     for t in (torch, rl):
         with pytest.raises(TypeError):
             call(t, t.ones(2, 2))
+
+
+@pytest.mark.parametrize("name", ["igamma", "igammac"])
+def test_incomplete_gamma_functions_of_special_values(name):
+    numbers = [0.0, 1.0, 2.5, -1.0, 100.0, float("inf"), float("nan")]
+    for dtype in ("float32", "float64"):
+        t, r = pair(numbers, dtype)
+        same(getattr(rl, name)(r[:, None], r), getattr(torch, name)(t[:, None], t))
+
+
+def test_a_number_is_no_tensor_to_subtract_from():
+    assert torch.Tensor.__rsub__(5.0, torch.ones(2)) is NotImplemented
+    assert rl.Tensor.__rsub__(5.0, rl.ones(2)) is NotImplemented

@@ -1,6 +1,6 @@
 """Matrix and vector products, and the rest of linear algebra at the top level."""
 
-from tests.ops.samples import FLOATS, P, S, T, op
+from tests.ops.samples import FLOATS, I, P, S, T, op
 
 # fmt: off
 
@@ -34,7 +34,9 @@ op("einsum", S("ij,jk->ik", T(2, 3), T(3, 4)), S("ij->ji", T(2, 3)), S("ii->i", 
    S("ij->j", T(2, 3)), errors=[S("ij,jk->il", T(2, 3), T(3, 4)), S("ij,jk->ik", T(2, 3), T(4, 4)),
    S("ijk->i", T(2, 3)), S("ij,jk->ik", T(2, 3))], dtypes=FLOATS)
 op("tensordot", S(T(2, 3), T(3, 4), 1), S(T(2, 3, 4), T(4, 3, 2), ([1, 2], [1, 0])),
-   S(T(2, 3), T(3, 2), 0), errors=[S(T(2, 3), T(4, 2), 1)], dtypes=FLOATS)
+   S(T(2, 3), T(3, 2), 0), S(T(1, 1), T(2, 1, 2), ((0, 1), (2, 1))),
+   S(I(1, 1, high=4), I(2, 1, 2, high=4), ((0, 1), (2, 0))),
+   errors=[S(T(2, 3), T(4, 2), 1)], dtypes=FLOATS)
 op("kron", S(T(2, 2), T(2, 3)), S(T(2), T(3)))
 op("cross", S(T(2, 3), T(2, 3), 1), S(T(3), T(3)), errors=[S(T(2), T(2), 0)], dtypes=FLOATS)
 op("chain_matmul", S(T(2, 3), T(3, 4), T(4, 2)), dtypes=())

@@ -53,7 +53,9 @@ op("segment_reduce", *[S(T(4, 2, distinct=True), kind, lengths=V([1, 0, 3]))
    S(I(3, high=9), "sum", lengths=V([3]))], complex_grad=False, second=False, dtypes=("float32",))
 op("index_reduce", S(T(3, 2), 0, once, T(2, 2), "prod"), S(T(3, 2), 0, rows, T(3, 2), "mean"),
    S(T(3, 2), 0, rows, T(3, 2), "amax"), complex_grad=False, second=False, dtypes=("float32",))
-op("put", S(T(2, 3), V([0, 4]), T(2)), S(T(2, 3), V([0, 0]), T(2), accumulate=True), inplace=False)
+op("put", S(T(2, 3), V([0, 4]), T(2)), S(T(2, 3), V([0, 0]), T(2), accumulate=True),
+   S(T(3), V(1), T(1)), S(T(3), V(1), T(1), accumulate=True),
+   S(T(3), V([[0, 2]]), T(2), accumulate=True), inplace=False)
 op("select_scatter", S(T(2, 3), T(3), 0, 1), S(T(2, 3), T(2), 1, -1))
 op("slice_scatter", S(T(4, 2), T(2, 2), 0, 1, 3), S(T(4, 2), T(2, 2), 0, 0, 4, 2))
 op("diagonal_scatter", S(T(3, 3), T(3)), S(T(2, 3), T(2), 1))

@@ -56,11 +56,12 @@ op("detach", S(T(2, 3)), grad=False, inplace=False)
 op("cat concat concatenate", S([T(2, 3), T(1, 3)]), S([T(2, 3), T(2, 1)], 1),
    S([T(2), T(0)], dim=-1), S([T(2, 3)]), S([T(2), T(2, dtype="float32")]),
    S([T(2), I(2, high=3)]),
-   errors=[S([T(2, 3), T(2, 2)]), S([]), S([T(), T()]), S([T(2), T(2, 3)])], inplace=False)
+   errors=[S([T(2, 3), T(2, 2)]), S([]), S([T(), T()]), S([T(2), T(2, 3)]), S(T(2, 3))],
+   inplace=False)
 op("stack", S([T(2, 3), T(2, 3)]), S([T(2), T(2), T(2)], 1), S([T(), T()], -1),
-   errors=[S([T(2), T(3)]), S([])])
+   errors=[S([T(2), T(3)]), S([]), S(T(2, 3))])
 op("hstack vstack dstack row_stack column_stack", S([T(2, 3), T(2, 3)]), S([T(3), T(3)]),
-   S([T(), T()]))
+   S([T(), T()]), errors=[S(T(2, 3))])
 op("meshgrid", S(T(2), T(3), indexing="ij"), S(T(2), T(3), indexing="xy"))
 op("tile", S(T(2, 3), (2,)), S(T(2), (2, 2)))
 op("repeat_interleave", S(T(2, 3), 2), S(T(2, 3), 2, 1), S(T(2, 3), I(2, low=1, high=3), 0))
@@ -93,7 +94,7 @@ op("argwhere nonzero", S(T(2, 3)), S(B(2, 3)), S(T()), grad=False)
 
 # Views that copy: like the view, but sharing nothing.
 op("expand_copy", S(T(2, 1), (2, 3)))
-op("view_copy", S(T(2, 3), (3, 2)))
+op("view_copy", S(T(2, 3), (3, 2)), S(T(4, 3, transposed=True), (2, -1)))
 op("permute_copy", S(T(2, 3), (1, 0)))
 op("transpose_copy", S(T(2, 3), 0, 1))
 op("alias_copy", S(T(2, 3)))

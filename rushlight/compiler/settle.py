@@ -7,6 +7,7 @@ own.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,10 @@ class Placing:
         """Place what parts of a node can be."""
         out, chains = node.outputs[0], node.params["chains"]
         layered = len(chains) > 1 and not chains[0]
-        for part, chain in zip(node.inputs, chains, strict=True):
-            v, back = self.source(part)
-            repeated = node.inputs.count(part) > 1 or node.inputs.count(v) > 1
-            if repeated or v.number in self.windows.places:
+        sources = [self.source(part) for part in node.inputs]
+        uses = Counter([v.number for v, _ in sources])
+        for part, chain, (v, back) in zip(node.inputs, chains, sources, strict=True):
+            if uses[v.number] > 1 or v.number in self.windows.places:
                 continue
             if v.number in self.ends or (layered and (back or not self.may_lie(node, v))):
                 continue

@@ -125,3 +125,19 @@ def test_recurrent_step():
         compiled(x)
     for p, g in zip(net.parameters(), want, strict=True):
         np.testing.assert_allclose(p.grad.numpy(), g, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("turned_first", [False, True])
+def test_a_matrix_and_its_transpose_in_one_sum_of_products(turned_first):
+    """Two parts of one value, of which each is the other seen in another order."""
+    p, q, s = [rl.from_numpy(matrix(2, 2)) for _ in range(3)]
+
+    def step(p, q, s):
+        r = p.abs()
+        products = [r.t() @ q, r.t().t() @ q]
+        a, b = products[::-1] if turned_first else products
+        return (a + s) + b
+
+    compiled = rl.compile(step)
+    for _ in range(3):
+        rl.testing.assert_close(compiled(p, q, s), step(p, q, s))

@@ -33,6 +33,10 @@ def test_a_training_step():
     before = model.weight.tolist()
     rl.compiler.explain(step)  # runs on copies
     assert model.weight.tolist() == before
+    for _ in range(2):  # calls then go on with the model, not with the copies
+        step(rl.randn(5, 4), rl.tensor([0, 1, 2, 0, 1]))
+        assert model.weight.tolist() != before
+        before = model.weight.tolist()
 
 
 def test_memory_is_what_is_allocated():

@@ -88,8 +88,8 @@ def compiled(s, d, width):
     return ctypes.CFUNCTYPE(None, *signature)(jit.kernels([ir])[0]), units, scratch
 
 
-def run(s, d, width, a, b, order=None):
-    """The result of a kernel, in one call or unit by unit in an order."""
+def run(s, d, width, a, b, cut=None):
+    """The result of a kernel, in one call, or in those into which units are cut."""
     function, units, scratch = compiled(s, d, width)
     batch = int(np.prod(s.batch, dtype=int))
     edge = 64
@@ -98,8 +98,7 @@ def run(s, d, width, a, b, order=None):
     own[scratch:] = 7
     c = memory[edge:-edge]
     at = np.array([address(a), address(b), memory.ctypes.data + edge * c.itemsize], np.int64)
-    calls = [(0, units)] if order is None else [(u, u + 1) for u in order(units)]
-    for lo, hi in calls:
+    for lo, hi in [(0, units)] if cut is None else cut(units):
         function(address(at), lo, hi, address(own))
     assert (memory[:edge] == GAP).all() and (memory[-edge:] == GAP).all()
     assert (own[scratch:] == 7).all()
@@ -138,6 +137,7 @@ def test_random_layouts(seed):
 CUTS = {
     "panels and rows": (300, 260, 40, 0),
     "far rows": (260, 520, 40, 0),
+    "shared panels": (300, 100, 300, 0),
     "deep": (40, 70, 2100, 0),
     "far columns": (300, 200, 30, 2000),
     "far and deep": (150, 60, 1100, 2000),
@@ -150,14 +150,22 @@ CUTS = {
 @pytest.mark.parametrize("d", [np.float32, np.float64])
 @pytest.mark.parametrize("cut", CUTS)
 def test_units(cut, d):
-    """Units give the same bits in any order, one at a time."""
+    """Units give the same bits in any order, one at a time or some together."""
+
+    def backwards(units):
+        return [(u, u + 1) for u in range(units)][::-1]
+
+    def thirds(units):
+        ends = [units * part // 3 for part in range(4)]
+        return [(lo, hi) for lo, hi in itertools.pairwise(ends) if lo < hi]
+
     m, n, k, gap = CUTS[cut]
     rng = np.random.default_rng(0)
     several = False
     for rows in itertools.product([True, False], repeat=2):
         s, a, b, got = check(rng, m, n, k, rows, (gap, 0), d, jit.vector_bits())
-        backwards = run(s, d, jit.vector_bits(), a, b, lambda units: range(units)[::-1])
-        np.testing.assert_array_equal(backwards, got)
+        for calls in (backwards, thirds):
+            np.testing.assert_array_equal(run(s, d, jit.vector_bits(), a, b, calls), got)
         several |= compiled(s, d, jit.vector_bits())[1] > 1
     assert several or cut in ("one row", "one column")
 

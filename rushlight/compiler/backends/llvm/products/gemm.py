@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rushlight.compiler.backends.llvm import jit
@@ -257,7 +258,9 @@ class Writer:
         f, p, s = self.f, self.plan, self.s
 
         def body(u: Number, _: Any) -> None:
+            unit = u
             u, down = f.parted(u, p.units_down)
+            self.fresh = self.other_panel(unit, down)
             u, across = f.parted(u, p.units_across)
             self.a, self.b = bases[:2]
             self.c = f.at(bases[2], f.mul(u, s.m * s.n))
@@ -270,6 +273,15 @@ class Writer:
             f.span(0, s.k, p.depth, lambda k, _: self.slice(k))
 
         return body
+
+    def other_panel(self, u: Number, down: Number) -> str:
+        """Whether a unit needs another copy of b than the one before it in this call, which is
+        there yet; empty if each does.
+        """
+        f, p = self.f, self.plan
+        if not p.panel or p.units_down == 1 or p.across > 1 or p.depth < p.s.k:
+            return ""
+        return f(f"or i1 {f(f'icmp eq i64 {u}, %lo')}, {f(f'icmp eq i64 {down}, 0')}")
 
     def share(self, i: Number, size: int, parts: Parts) -> tuple[Number, Number]:
         """The first and last + 1 of the parts that unit i has."""
@@ -354,7 +366,11 @@ class Writer:
                     packing.write_rows(g, columns, s.ldb, width)
 
             places = f"ptr {b}, ptr {panel}, i64 {self.length}"
-            self.call(f"copy{columns}", packing.SIGNATURE, copy, places)
+            call = partial(self.call, f"copy{columns}", packing.SIGNATURE, copy, places)
+            if self.fresh:
+                f.when(self.fresh, call)
+            else:
+                call()
             b = panel
         c_row, c_column = (1, s.m) if p.turned else (s.n, 1)
         c = f.at(self.c, f.mul(column, c_column))

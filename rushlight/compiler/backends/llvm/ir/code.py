@@ -311,20 +311,39 @@ class Code(Function):
         return self(f"call reassoc {e} {name}({e} 0.0, {self.vector} {v})")
 
     def transposed(self, rows: list[str]) -> list[str]:
-        """The columns of a square of vectors."""
+        """The columns of a square of vectors: squares within each 16 bytes first, then these as
+        the elements of a square.
+        """
+        n, inner = self.lanes, min(self.lanes, 16 // self.size)
+        starts = range(0, n, inner)
+        squares = [self.turned_inside(rows[k : k + inner], inner) for k in starts]
+        columns = [self.turned_across([s[j] for s in squares], inner) for j in range(inner)]
+        return [columns[k % inner][k // inner] for k in range(n)]
+
+    def turned_inside(self, rows: list[str], inner: int) -> list[str]:
+        """The columns of ``inner`` rows, of each part of ``inner`` lanes by itself."""
         n = self.lanes
-        low = [i // 2 + n * (i % 2) for i in range(n)]
-        high = [i + n // 2 for i in low]
-        for _ in range(n.bit_length() - 1):
-            rows = [
-                self(
-                    f"shufflevector {self.vector} {rows[i]}, {self.vector} {rows[i + n // 2]}, "
-                    f"<{n} x i32> <{', '.join([f'i32 {k}' for k in order])}>"
-                )
-                for i in range(n // 2)
-                for order in (low, high)
-            ]
+        low = [p + k // 2 + n * (k % 2) for p in range(0, n, inner) for k in range(inner)]
+        high = [k + inner // 2 for k in low]
+        half = inner // 2
+        for _ in range(inner.bit_length() - 1):
+            pairs = [(rows[k], rows[k + half]) for k in range(half)]
+            rows = [self.shuffle(a, b, order) for a, b in pairs for order in (low, high)]
         return rows
+
+    def turned_across(self, rows: list[str], inner: int) -> list[str]:
+        """The columns of a square whose elements are parts of ``inner`` lanes."""
+        if len(rows) == 1:
+            return rows
+        n = self.lanes
+        even = [p + k for p in range(0, 2 * n, 2 * inner) for k in range(inner)]
+        odd = [k + inner for k in even]
+        pairs = [(rows[k], rows[k + 1]) for k in range(0, len(rows), 2)]
+        halves = [
+            self.turned_across([self.shuffle(a, b, order) for a, b in pairs], inner)
+            for order in (even, odd)
+        ]
+        return [x for both in zip(*halves, strict=True) for x in both]
 
     def prefetch(self, p: str, write: int = 0) -> None:
         """Ask for a cache line."""

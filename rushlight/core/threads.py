@@ -47,7 +47,7 @@ def leave_to_workers() -> None:
 
 
 def apply() -> None:
-    """Tell the libraries that are loaded by now. SciPy brings its own BLAS, with its first use."""
+    """Tell the libraries that are loaded by now."""
     threads = 1 if _Setting.workers else _Setting.threads
     if threads is None:
         return
@@ -62,6 +62,15 @@ def apply() -> None:
         )
         return
     threadpoolctl.threadpool_limits(threads, user_api="blas")
+
+
+@functools.cache
+def scipy_linalg() -> Any:
+    """SciPy's linear algebra, which brings a BLAS of its own: that too does as it was told."""
+    import scipy.linalg
+
+    apply()
+    return scipy.linalg
 
 
 class Decompositions:

@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import Op
+from rushlight.core.threads import scipy_linalg
 from rushlight.ops.linalg import square
 
 
@@ -24,11 +25,9 @@ class LdlFactor(Op):
     outputs = ("LD", "pivots", "info")
 
     def eager(self, xp, input, *, hermitian):
-        import scipy.linalg.lapack
-
         square("linalg.ldl_factor", input)
         name = "hetrf" if hermitian and input.dtype in dtypes.COMPLEX_TYPES else "sytrf"
-        factor = scipy.linalg.get_lapack_funcs(name, dtype=input.dtype)
+        factor = scipy_linalg().get_lapack_funcs(name, dtype=input.dtype)
         data = np.tril(input)
         pivots = np.empty(input.shape[:-1], np.int32)
         info = np.zeros(input.shape[:-2], np.int32)

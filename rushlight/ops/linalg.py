@@ -16,7 +16,7 @@ from rushlight import dtypes
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor, constant
-from rushlight.core.threads import decompositions
+from rushlight.core.threads import all_threads, decompositions, scipy_linalg
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.join import Cat
 
@@ -428,12 +428,14 @@ class MatrixExp(Op):
     """The exponential of square matrices: Padé approximation with scaling and squaring (SciPy)."""
 
     def eager(self, xp, input):
-        import scipy.linalg
-
         half = input.dtype in dtypes.HALVES
         x = input.astype(np.float32) if half else input
         square("linalg.matrix_exp", x)
-        return np.asarray(scipy.linalg.expm(x), input.dtype) if x.size else input.copy()
+        if not x.size:
+            return input.copy()
+        expm = scipy_linalg().expm
+        with all_threads(x.shape[-1]):
+            return np.asarray(expm(x), input.dtype)
 
     def grad(self, g, input):
         """The exponential of [[A^H, G], [0, A^H]] holds the gradient in its upper right block."""
@@ -474,8 +476,6 @@ class Lu(Op):
     outputs = ("LU", "pivots")
 
     def eager(self, xp, input, *, pivot):
-        from scipy.linalg.lapack import get_lapack_funcs
-
         matrix("linalg.lu_factor", input)
         if not pivot:
             raise NotSupportedError(
@@ -487,11 +487,12 @@ class Lu(Op):
         k = min(input.shape[-2:])
         data, pivots = input.copy(), np.empty((*input.shape[:-2], k), np.int32)
         if input.size:
-            (factor,) = get_lapack_funcs(("getrf",), dtype=input.dtype)
+            factor = scipy_linalg().get_lapack_funcs("getrf", dtype=input.dtype)
             flat = data.reshape(-1, *input.shape[-2:])
-            for a, found in zip(flat, pivots.reshape(-1, k), strict=True):
-                a[...], at, _ = factor(a)  # of a singular one too: torch says nothing either
-                found[:] = at[:k] + 1
+            with all_threads(k):
+                for a, found in zip(flat, pivots.reshape(-1, k), strict=True):
+                    a[...], at, _ = factor(a)  # of a singular one too: torch says nothing either
+                    found[:] = at[:k] + 1
         return data, pivots
 
     def grad(self, g, LU, pivots):

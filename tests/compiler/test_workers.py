@@ -163,3 +163,5 @@ def test_blas_leaves_the_processors_to_the_workers(threads):
         assert blas_threads() == {1}
     a = np.eye(300) * 2
     np.testing.assert_array_equal(core_threads.decompositions.inv(a), np.eye(300) / 2)
+    core_threads.scipy_linalg()  # with a BLAS of its own
+    assert blas_threads() == {1}

@@ -429,30 +429,19 @@ BRIEF = 1 << 16  # elements: loops over more let other threads run
 
 
 def loop(name: str, *operands: Any) -> Any:
-    """Run a loop of backends/llvm/serial.py.
-
-    "normals" (engine, n): n standard normal values, a multiple of 16.
-    "total": see ``total_at_once``.
-    "shuffle" (words, order): swaps elements of ``order``, as the words say.
-    "lu", "solve", "upper" ... (a, b): see ``small``.
-    "order" (keys, bits): see ``order_of``.
-    "read rows", "write each" ... (x, index, y, dim): see moves.py; False where that cannot be.
-    "sum", "product", "max", "min" (x, dim): running values of floats; with the places of extremes.
+    """Run a loop of backends/llvm/serial.py, see LOOPS; what it makes, or None where shapes, dtypes
+    or gaps need other ways.
     """
-    if name == "normals":
-        return normals(*operands)
-    if name == "shuffle":
-        words, order = operands
-        run_loop(name, None, (words, order), len(words))
-        return order
-    if name == "order":
-        return order_of(*operands)
-    if len(operands) == 4:
-        return move(name, *operands)
-    return scan(name, *operands) if operands[1].__class__ is int else small(name, *operands)
+    return LOOPS[name](name, *operands)
 
 
-def order_of(keys: Any, bits: int) -> Any:
+def shuffle(name: str, words: Any, order: Any) -> Any:
+    """``order``, whose elements are swapped as the words say."""
+    run_loop(name, None, (words, order), len(words))
+    return order
+
+
+def order_of(name: str, keys: Any, bits: int) -> Any:
     """The stable order, along the last dim, of uint64 keys of so many bits. Overwrites them."""
     from rushlight.compiler.backends.llvm.serial import DIGIT
 
@@ -527,25 +516,36 @@ def run_loop(name: str, d: Any, arrays: tuple[Any, ...], units: int) -> None:
     entry([address(a) for a in arrays], units, arrays[0].size < BRIEF)
 
 
-def normals(engine: Any, n: int) -> Any:
-    """Standard normal values, drawn from an engine."""
+def normals(name: str, engine: Any, n: int) -> Any:
+    """Standard normal values, a multiple of 16, drawn from an engine."""
     out = np.empty(n, np.float32)
     engine.lend()
     try:
-        run_loop("normals", None, (engine.desk, out), n)
+        run_loop(name, None, (engine.desk, out), n)
     finally:
         engine.take_back()
     return out
 
 
 def scan(name: str, x: ndarray[Any, Any], dim: int) -> Any:
-    """Running values along a dim, and the places of extremes."""
+    """Running values of floats along a dim, and the places of extremes."""
     if x.dtype not in FLOATS:
         return None
     x = np.ascontiguousarray(x)
     n, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
     out = np.empty(x.shape, x.dtype)
     extreme = name in ("max", "min")
-    third = np.empty(x.shape, np.int64) if extreme else np.empty(inner, np.float64)
+    third = np.empty(x.shape, np.int64) if extreme else np.empty(2 * inner, np.float64)
     run_loop(name, x.dtype, (x, out, third, np.array([n, inner])), x.size // (n * inner))
     return (out, third) if extreme else out
+
+
+LOOPS: dict[str, Any] = {
+    "normals": normals,
+    "shuffle": shuffle,
+    "order": order_of,
+    **dict.fromkeys(("sum", "product", "log sum", "max", "min"), scan),
+    **dict.fromkeys(("read rows", "read each", "write rows", "write each"), move),
+    **dict.fromkeys(("add rows", "add each"), move),
+    **dict.fromkeys(("lu", "solve", "upper", "lower", "upper unit", "lower unit"), small),
+}

@@ -126,6 +126,8 @@ class Recurrence(Op):
     shorter.
     """
 
+    compiled = True
+
     def eager(self, xp, input, factor, *, dim):
         out = input.copy()
         r, a = np.moveaxis(out, dim, 0), np.moveaxis(factor, dim, 0)
@@ -169,6 +171,10 @@ NEAR = 600.0  # exponentials of differences up to here are normal numbers of flo
 
 def running_logsumexp(x: Any, dim: int) -> Any:
     """Of real numbers, in float64: in narrower types a long sum stops growing too early."""
+    if x.size >= LEAST and kernels.on and x.dtype in dtypes.FLOATS:
+        out = kernels.loop("log sum", x, dim)
+        if out is not None:
+            return out
     if x.dtype != dtypes.float64 and x.size:
         top, low = float(x.max()), float(x.min())
         if top - low < NEAR:  # no extremes, infinities or nan

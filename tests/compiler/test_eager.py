@@ -722,7 +722,7 @@ def test_threads_at_once():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("shape", [(N,), (100, 101), (3, 4001), (4001, 3), (20, 21, 22)])
-@pytest.mark.parametrize("name", ["cumsum", "cumprod", "cummax", "cummin"])
+@pytest.mark.parametrize("name", ["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"])
 def test_running_values(name, shape, dtype):
     x = rl.from_numpy(np.random.default_rng(0).standard_normal(shape)).to(getattr(rl, dtype))
     if name in ("cummax", "cummin"):

@@ -223,8 +223,20 @@ def test_running_sums_and_products(shape, dim):
         b.op(scan.Cumsum, x, dim=dim, reverse=True),
         b.op(scan.Cumsum, n, dim=dim),
         b.op(scan.Cumprod, x, dim=dim),
+        b.op(scan.Logcumsumexp, x, dim=dim),
+        b.op(scan.Logcumsumexp, b.input(normal(*shape).astype(np.float64) * 900), dim=dim),
+        b.op(scan.Recurrence, x, b.input(np.delete(normal(*shape), 0, dim)), dim=dim),
     )
     check(b)
+
+
+def test_running_logarithms_of_infinities():
+    inf, nan = np.inf, np.nan
+    for values in ([-inf, -inf, 1, 2, inf, 3, inf, -inf], [-inf, -1e3, nan, inf], [0, -1e4, 1e4]):
+        for shape in ((-1,), (-1, 1), (-1, 1, 1)):
+            b = Builder()
+            x = b.input(np.float32(values).reshape(shape).repeat(9, -1)[..., :9])
+            check(b.returns(b.op(scan.Logcumsumexp, x, dim=0)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])

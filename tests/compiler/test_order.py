@@ -76,6 +76,18 @@ def test_medians_with_and_without_nan():
     check(b.returns(*made), 0)
 
 
+@pytest.mark.parametrize("d", [d for d in DTYPES if d is not np.bool_])
+@pytest.mark.parametrize("shape, dim", [((7,), 0), ((1,), 0), ((4, 5, 3), 1), ((2, 70), 1)])
+def test_modes_and_running_extremes(d, shape, dim):
+    b = Builder()
+    x, made = b.input(rows(d, *shape)), []
+    for keepdim in (False, True):
+        made += b.op(order.Mode, x, dim=dim, keepdim=keepdim)
+    for op in (order.Cummax, order.Cummin):
+        made += b.op(op, x, dim=dim)
+    check(b.returns(*made), 0)
+
+
 def test_results_do_not_depend_on_threads():
     b = Builder()
     x = b.input(rows(np.float32, 64, 700))

@@ -8,12 +8,14 @@ from collections.abc import Callable
 import numpy as np
 
 from rushlight.compiler.graph import Node, Value
+from rushlight.compiler.passes.index_rules import first_at
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Lookup, Ranked
 from rushlight.compiler.scalars import F32, HALVES
 from rushlight.ops.arithmetic import Sub
-from rushlight.ops.compare import Eq, Maximum, Ne
-from rushlight.ops.reduce import Sum
+from rushlight.ops.compare import BitwiseAnd, Eq, Maximum, Ne
+from rushlight.ops.order import Cummax
+from rushlight.ops.reduce import Amax, Sum
 from rushlight.ops.rounding import FloorDivide
 from rushlight.ops.select import Where
 from rushlight.ops.view import Transpose
@@ -111,10 +113,35 @@ def median_all(w: Writer, node: Node) -> Made:
     return [w.shaped(middle(w, x, node.params["skip_nan"])[0], ())]
 
 
+def mode(w: Writer, node: Node) -> Made:
+    """In order, the element that most equal ones come before, the first of several: there the
+    longest run ends.
+    """
+    x, dim = node.inputs[0], node.params["dim"] % len(node.inputs[0].shape)
+    x, last = turned(w, x, dim), len(x.shape) - 1
+    values, indices = ranked(w, x, x.shape[last], False)
+    dims = (*range(last), None)
+
+    def at(v: Value, where: Value) -> Value:
+        return w.node(Lookup, [v, where], where.shape, v.dtype, shape=where.shape, dims=dims)
+
+    place = w.position(x.shape, last)
+    before = at(values, w.map(Maximum, w.map(Sub, place, 1), 0))
+    starts = w.map(Ne, before, values, dtype=BOOL)
+    if x.dtype.kind == "f" or x.dtype in HALVES:  # NaN, which come last, are one run
+        starts = w.map(BitwiseAnd, starts, w.map(Eq, before, before, dtype=BOOL))
+    start = w.node(Where, [starts, place, 0], x.shape, INT64)
+    latest, where = [w.graph.value(x.shape, INT64) for _ in range(2)]
+    w.nodes.append(Node(Cummax.instance, [start], {"dim": last}, [latest, where], w.line))
+    end = first_at(w, w.map(Sub, place, latest), last, Amax, True)[1]
+    return picked(w, node, at(values, end), at(indices, end))
+
+
 ORDER_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "Sort": sort,
     "Topk": topk,
     "Kthvalue": kthvalue,
     "Median": median,
     "MedianAll": median_all,
+    "Mode": mode,
 }

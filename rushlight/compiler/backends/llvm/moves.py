@@ -8,6 +8,7 @@ from typing import Any
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 
 LANES = 8  # elements of a row that are moved together
+MOVES = [f"{kind} {which}" for kind in ("read", "write", "add") for which in ("rows", "each")]
 
 
 class Move:

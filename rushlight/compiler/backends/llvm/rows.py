@@ -186,3 +186,46 @@ def write_scan(node: Node, width: int) -> list[Launch]:
     f.end()
     cost = (1.2 if rows.single else 0.1) * math.prod(x.shape)
     return [Launch(f.module.text(), ((0, 0), (1, 0)), rows.units, cost=cost)]
+
+
+def fits_recurrence(node: Node) -> bool:
+    """Whether a linear recurrence is native."""
+    x, factor = node.inputs
+    fine = x.dtype in FLOATS and factor.dtype == x.dtype == node.outputs[0].dtype
+    return fine and bool(x.shape) and 0 not in (*x.shape, *factor.shape)
+
+
+def write_recurrence(node: Node, width: int) -> list[Launch]:
+    """Recurrence along a dim: each row is the one after it, times a factor, and something more."""
+    x, dim = node.inputs[0], node.params["dim"] % len(node.inputs[0].shape)
+    n, d = x.shape[dim], math.prod(x.shape[dim + 1 :])
+    rows = Rows(width, x.dtype, math.prod(x.shape[:dim]), d)
+    f = rows.f
+    source, factor, target = [f.operand(k) for k in range(3)]
+
+    def unit(matrix: Number) -> None:
+        start = f.mul(matrix, n * d)
+        p, q = f.at(source, start), f.at(target, start)
+        a = f.at(factor, f.mul(matrix, (n - 1) * d))
+
+        def column(c: Number, lanes: int) -> None:
+            def row(i: Number, after: list[str]) -> list[str]:
+                here = f.add(f.mul(f.sub(n - 2, i), d), c)
+                grown = rows.binary("mul", after[0], rows.load(f.at(a, here), lanes))
+                out = rows.binary("add", rows.load(f.at(p, here), lanes), grown)
+                rows.store(f.at(q, here), out, lanes)
+                return [out]
+
+            last = f.add((n - 1) * d, c)
+            out = rows.load(f.at(p, last), lanes)
+            rows.store(f.at(q, last), out, lanes)
+            kind = f.element if rows.single else f.vector
+            f.span(0, n - 1, 1, row, [(kind, out)])
+
+        rows.each_vector(column)
+
+    rows.each_unit(unit)
+    f.end()
+    cost = (1.5 if rows.single else 0.15) * math.prod(x.shape)
+    operands = ((0, 0), (1, 0), (2, 0))
+    return [Launch(f.module.text(), operands, rows.units, cost=cost)]

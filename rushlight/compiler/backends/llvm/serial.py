@@ -6,6 +6,8 @@ are the range of units that a call is for.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,11 @@ from rushlight.compiler.backends.llvm.draws import Blocks
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.ir.text import literal
-from rushlight.compiler.backends.llvm.moves import Move
-from rushlight.compiler.backends.llvm.small import Elimination
+from rushlight.compiler.backends.llvm.launch import Launch
+from rushlight.compiler.backends.llvm.moves import MOVES, Move
+from rushlight.compiler.backends.llvm.small import ELIMINATIONS, Elimination
+from rushlight.compiler.graph import Node
+from rushlight.compiler.scalars import FLOATS, INTEGERS
 
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
@@ -23,24 +28,10 @@ ROW = 4096  # elements whose sum is made in float32
 NORMALS = 512  # values that are drawn at a time
 SCRATCH = 4 * NORMALS + 64  # bytes
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
-EXTREMES = {"max": "oge", "min": "ole"}
-
-
-def write(name: str, d: Any, width: int) -> str:
-    """The text of a loop."""
-    if name == "normals":
-        return normals(width)
-    if name == "shuffle":
-        return shuffle(width)
-    if name == "total":
-        return total(d, width)
-    if name == "digit":
-        return digit(width)
-    if name in SUMS or name in EXTREMES:
-        return Scan(name, d, width).text()
-    if name.split()[0] in ("read", "write", "add"):
-        return Move(name, d, width).text()
-    return Elimination(name, d, width).text()
+EXTREMES = {"max": "ge", "min": "le"}
+LOGS = "log sum"
+# what is carried in float64, and its first values
+CARRIED = {**{kind: [first] for kind, (_, first) in SUMS.items()}, LOGS: [-np.inf, 0.0]}
 
 
 def normals(width: int) -> str:
@@ -174,17 +165,23 @@ def total(d: Any, width: int) -> str:
 class Scan:
     """Running values along the middle of (units, n, inner): operand 0 to operand 1.
 
-    Sums and products are carried in float64, for which operand 2 has room of inner elements.
+    Sums and products are carried in float64, for which operand 2 has room of inner elements; so are
+    logarithms of sums of exponentials, as the largest element and the sum beside it (2, inner).
     Extremes are the last of equal ones; NaN stays; operand 2 takes the places where they were.
-    Operand 3 holds n and inner.
+    Operand 3 holds n and inner, unless these are given; then what is carried is in scratch memory.
     """
 
-    def __init__(self, kind: str, d: Any, width: int) -> None:
+    def __init__(self, kind: str, d: Any, width: int, sizes: tuple[int, int] | None = None) -> None:
         self.f = f = kernel(width, d)
         self.kind = kind
-        self.source, self.target, self.third, sizes = [f.operand(k) for k in range(4)]
-        self.n = f(f"load i64, ptr {sizes}, align 8")
-        self.inner = f(f"load i64, ptr {f.at(sizes, 1, 8)}, align 8")
+        self.carried = CARRIED.get(kind, [])
+        self.source, self.target = f.operand(0), f.operand(1)
+        if sizes is not None:
+            self.n, self.inner = [str(size) for size in sizes]
+        else:
+            self.n, self.inner = [f.scalar64(f.at(f.operand(3), k, 8)) for k in range(2)]
+        in_scratch = sizes is not None and self.carried
+        self.third = "%scratch" if in_scratch else f.operand(2)
         f.span("%lo", "%hi", 1, self.unit)
         f.end()
 
@@ -200,8 +197,8 @@ class Scan:
     def row(self) -> None:
         """Where inner is 1, the running value stays in a register."""
         f = self.f
-        kinds = ["double"] if self.kind in SUMS else [f.element, "i64"]
-        first = [literal(SUMS[self.kind][1], "double")] if self.kind in SUMS else self.lowest()
+        kinds = ["double"] * len(self.carried) or [f.element, "i64"]
+        first = [literal(x, "double") for x in self.carried] or self.lowest()
 
         def step(i: Number, state: list[str]) -> list[str]:
             at = f.add(self.start, i)
@@ -213,8 +210,9 @@ class Scan:
 
     def lowest(self) -> list[str]:
         """What any element is at least as extreme as."""
-        end = -np.inf if self.kind == "max" else np.inf
-        return [literal(end, self.f.element), "0"]
+        d = self.f.dtype
+        low, high = (-np.inf, np.inf) if d in (F32, F64) else (np.iinfo(d).min, np.iinfo(d).max)
+        return [literal(low if self.kind == "max" else high, self.f.element), "0"]
 
     def matrix(self) -> None:
         """Rows, one after another, are combined with what is in memory."""
@@ -239,23 +237,31 @@ class Scan:
         here = f.add(at, c)
         first = f(f"icmp eq i64 {i}, 0")
         x = self.load(self.source, here, lanes)
-        if self.kind in SUMS:
-            kind, place = vector("double", lanes), f.at(self.third, c, 8)
-            old = f(f"load {kind}, ptr {place}, align 8")
-            start = splat(literal(SUMS[self.kind][1], "double"), "double", lanes)
-            old = f(f"select i1 {first}, {kind} {start}, {kind} {old}")
-            new = self.combined(x, [old], "", lanes)
-            f.do(f"store {kind} {new[0]}, ptr {place}, align 8")
+        if self.carried:
+            kind = vector("double", lanes)
+            places = [f.at(self.room(k), c, 8) for k in range(len(self.carried))]
+            old = []
+            for begin, place in zip(self.carried, places, strict=True):
+                start = splat(literal(begin, "double"), "double", lanes)
+                before = f(f"load {kind}, ptr {place}, align 8")
+                old.append(f(f"select i1 {first}, {kind} {start}, {kind} {before}"))
+            new = self.combined(x, old, "", lanes)
+            for value, place in zip(new, places, strict=True):
+                f.do(f"store {kind} {value}, ptr {place}, align 8")
         else:
-            before = f(f"select i1 {first}, i64 {here}, i64 {f.sub(here, self.inner)}")
-            kind = vector("i64", lanes)
-            old = self.load(self.target, before, lanes)
-            place = f(f"load {kind}, ptr {f.at(self.third, before, 8)}, align 8")
+            last = f(f"select i1 {first}, i64 {here}, i64 {f.sub(here, self.inner)}")
+            kind, e = vector("i64", lanes), vector(f.element, lanes)
+            best = self.load(self.target, last, lanes)
+            where = f(f"load {kind}, ptr {f.at(self.third, last, 8)}, align 8")
             lowest = splat(self.lowest()[0], f.element, lanes)
-            e = vector(f.element, lanes)
-            old = f(f"select i1 {first}, {e} {lowest}, {e} {old}")
-            new = self.combined(x, [old, place], self.splat_index(str(i), lanes), lanes)
+            best = f(f"select i1 {first}, {e} {lowest}, {e} {best}")
+            new = self.combined(x, [best, where], self.splat_index(str(i), lanes), lanes)
         self.save(here, new, lanes)
+
+    def room(self, k: int) -> str:
+        """Where the k-th of the carried values of all columns are."""
+        f = self.f
+        return f.at(self.third, f(f"mul nsw i64 {self.inner}, {k}"), 8) if k else self.third
 
     def splat_index(self, i: str, lanes: int) -> str:
         if lanes == 1:
@@ -267,18 +273,47 @@ class Scan:
     def combined(self, x: str, state: list[str], i: str, lanes: int) -> list[str]:
         """The running value, and its place, after x at i."""
         f = self.f
-        if self.kind in SUMS:
+        if self.carried:
+            kind = vector("double", lanes)
             if f.dtype == F32:
-                x = f(f"fpext {vector('float', lanes)} {x} to {vector('double', lanes)}")
-            return [f(f"{SUMS[self.kind][0]} {vector('double', lanes)} {state[0]}, {x}")]
+                x = f(f"fpext {vector('float', lanes)} {x} to {kind}")
+            if self.kind == LOGS:
+                return self.with_exponential(x, state, lanes)
+            return [f(f"{SUMS[self.kind][0]} {kind} {state[0]}, {x}")]
         e, bits = vector(f.element, lanes), vector("i1", lanes)
-        more = f(f"fcmp {EXTREMES[self.kind]} {e} {x}, {state[0]}")
-        take = f(f"or {bits} {more}, {f(f'fcmp uno {e} {x}, {x}')}")
+        test = EXTREMES[self.kind]
+        if f.dtype in (F32, F64):
+            more = f(f"fcmp o{test} {e} {x}, {state[0]}")
+            take = f(f"or {bits} {more}, {f(f'fcmp uno {e} {x}, {x}')}")
+        else:
+            take = f(f"icmp {'s' if f.dtype.kind == 'i' else 'u'}{test} {e} {x}, {state[0]}")
         if lanes == 1:
             return self.taken(take, [(e, x, state[0]), ("i64", i, state[1])])
         best = f(f"select {bits} {take}, {e} {x}, {e} {state[0]}")
         kind = vector("i64", lanes)
         return [best, f(f"select {bits} {take}, {kind} {i}, {kind} {state[1]}")]
+
+    def with_exponential(self, x: str, state: list[str], lanes: int) -> list[str]:
+        """The largest element, and the sum of exponentials of the distances from it, after x. Equal
+        infinities have no distance.
+        """
+        f, kind, bits = self.f, vector("double", lanes), vector("i1", lanes)
+        top, total = state
+        zero, one = [splat(literal(v, "double"), "double", lanes) for v in (0.0, 1.0)]
+        v = Vectors(f, 0 if lanes == 1 else lanes, f.here)
+        more = f(f"fcmp ogt {kind} {x}, {top}")
+        high, low = [
+            f(f"select {bits} {more}, {kind} {a}, {kind} {b}") for a, b in ((x, top), (top, x))
+        ]
+        apart = f(f"select {bits} {f(f'fcmp oeq {kind} {x}, {top}')}, {kind} {zero}, {kind} "
+                  f"{f(f'fsub {kind} {low}, {high}')}")  # fmt: skip
+        e = v.function("exp", F64, [apart])
+        both = [
+            f(f"select {bits} {more}, {kind} {a}, {kind} {b}")
+            for a, b in ((total, one), (one, total))
+        ]
+        grown = f(f"fadd {kind} {f(f'fmul {kind} {both[0]}, {e}')}, {both[1]}")
+        return [high, grown]
 
     def taken(self, take: str, values: list[tuple[str, str, str]]) -> list[str]:
         """The first of each two where ``take``, by a branch: running extremes change rarely, and
@@ -302,7 +337,10 @@ class Scan:
         if self.kind in EXTREMES:
             kind = vector("i64", lanes)
             f.do(f"store {kind} {state[1]}, ptr {f.at(self.third, at, 8)}, align 8")
-        elif f.dtype == F32:
+        if self.kind == LOGS:
+            log = Vectors(f, 0 if lanes == 1 else lanes, f.here).function("log", F64, [state[1]])
+            value = f(f"fadd {vector('double', lanes)} {value}, {log}")
+        if self.carried and f.dtype == F32:
             value = f(f"fptrunc {vector('double', lanes)} {value} to {vector('float', lanes)}")
         f.do(
             f"store {vector(f.element, lanes)} {value}, ptr {f.at(self.target, at)}, align {f.size}"
@@ -317,3 +355,49 @@ def vector(element: str, lanes: int) -> str:
 def splat(value: str, element: str, lanes: int) -> str:
     """A constant of some elements."""
     return value if lanes == 1 else f"splat ({element} {value})"
+
+
+RUNNING = {"Cummax": "max", "Cummin": "min", "Logcumsumexp": LOGS}
+
+
+def fits_scan(node: Node) -> bool:
+    """Whether running values of a node are native."""
+    x = node.inputs[0]
+    fine = x.dtype in FLOATS or (
+        x.dtype in INTEGERS and type(node.op).__name__ in ("Cummax", "Cummin")
+    )
+    return fine and bool(x.shape) and 0 not in x.shape
+
+
+def write_scan(node: Node, width: int) -> list[Launch]:
+    """Cummax, Cummin and Logcumsumexp."""
+    x, dim = node.inputs[0], node.params["dim"] % len(node.inputs[0].shape)
+    n, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
+    scan = Scan(RUNNING[type(node.op).__name__], x.dtype, width, (n, inner))
+    count, operands = math.prod(x.shape), (0, 1, 2)[: 1 + len(node.outputs)]
+    return [
+        Launch(
+            scan.text(),
+            tuple([(k, 0) for k in operands]),
+            count // (n * inner),
+            scratch=8 * inner * len(scan.carried),
+            cost=count * (10.0 if scan.kind == LOGS else 1.5),
+        )
+    ]
+
+
+# the texts of loops, for a dtype and vectors of some bits
+WRITERS: dict[str, Callable[[str, Any, int], str]] = {
+    "normals": lambda _, d, width: normals(width),
+    "shuffle": lambda _, d, width: shuffle(width),
+    "total": lambda _, d, width: total(d, width),
+    "digit": lambda _, d, width: digit(width),
+    **dict.fromkeys((*SUMS, *EXTREMES, LOGS), lambda *given: Scan(*given).text()),
+    **dict.fromkeys(MOVES, lambda *given: Move(*given).text()),
+    **dict.fromkeys(ELIMINATIONS, lambda *given: Elimination(*given).text()),
+}
+
+
+def write(name: str, d: Any, width: int) -> str:
+    """The text of a loop."""
+    return WRITERS[name](name, d, width)

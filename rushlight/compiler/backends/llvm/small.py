@@ -9,6 +9,7 @@ from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.text import literal
 
 PAD = 16  # columns: a multiple of the lanes of any vector
+ELIMINATIONS = ("lu", "solve", "upper", "lower", "upper unit", "lower unit")
 
 
 class Elimination:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import attention, draws, order, recurrent, rows
+from rushlight.compiler.backends.llvm import attention, draws, order, recurrent, rows, serial
 from rushlight.compiler.backends.llvm.convolution import batched, conv, pool, shapes, transformed
 from rushlight.compiler.backends.llvm.ir.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
@@ -69,6 +69,8 @@ WRITERS = {
     "PlaceRows": (rows.fits_place, rows.write_place),
     "Cumsum": (rows.fits_scan, rows.write_scan),
     "Cumprod": (rows.fits_scan, rows.write_scan),
+    "Recurrence": (rows.fits_recurrence, rows.write_recurrence),
+    **dict.fromkeys(serial.RUNNING, (serial.fits_scan, serial.write_scan)),
 }
 # those that read and write rows which lie anywhere, given the strides of their operands
 STRIDED = {

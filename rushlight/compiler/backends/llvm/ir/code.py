@@ -288,6 +288,10 @@ class Code(Function):
         """One element."""
         return self(f"load {self.element}, ptr {p}, align {self.size}")
 
+    def scalar64(self, p: str) -> str:
+        """One int64."""
+        return self(f"load i64, ptr {p}, align 8")
+
     def splat(self, value: str) -> str:
         """An element in all lanes."""
         one = self(f"insertelement {self.vector} poison, {self.element} {value}, i64 0")

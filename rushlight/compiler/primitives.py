@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.core import sampling
 from rushlight.core.op import Op
 from rushlight.ops.attention import array_gradients, attention_weights
+from rushlight.ops.random import RreluNoise
 from rushlight.ops.sorting import stable_argsort
 from rushlight.ops.view import look
 
@@ -120,11 +121,38 @@ class Uniforms(Op):
 
 
 class Normals(Op):
-    """Float32 normal values, drawn from the engine whose desk ``desk`` is."""
+    """Normal values, drawn from the engine whose desk ``desk`` is."""
 
-    def eager(self, xp: Any, desk: Any, *, engine: Any, shape: Any, mean: float, std: float) -> Any:
-        d = np.dtype(np.float32)
-        return sampling.normal(engine, math.prod(shape), d, mean, std).reshape(shape)
+    def eager(
+        self, xp: Any, desk: Any, *, engine: Any, shape: Any, dtype: Any, mean: float, std: float
+    ) -> Any:
+        return sampling.normal(engine, math.prod(shape), dtype, mean, std).reshape(shape)
+
+
+class Waits(Op):
+    """Float64 exponential values, drawn from the engine whose desk ``desk`` is."""
+
+    def eager(self, xp: Any, desk: Any, *, engine: Any, shape: Any, rate: float) -> Any:
+        d = np.dtype(np.float64)
+        return sampling.exponential(engine, math.prod(shape), d, rate).reshape(shape)
+
+
+class Shuffled(Op):
+    """The integers from 0 on in random order, drawn from the engine whose desk ``desk`` is."""
+
+    def eager(self, xp: Any, desk: Any, *, engine: Any, shape: Any) -> Any:
+        return sampling.permutation(engine, math.prod(shape)).reshape(shape)
+
+
+class Slopes(Op):
+    """Uniform on [lower, upper) where x is not positive, else 1, drawn from the engine whose desk
+    ``desk`` is.
+    """
+
+    def eager(
+        self, xp: Any, desk: Any, x: Any, *, engine: Any, shape: Any, lower: float, upper: float
+    ) -> Any:
+        return RreluNoise.instance.eager(xp, x, engine=engine, lower=lower, upper=upper)
 
 
 class Integers(Op):

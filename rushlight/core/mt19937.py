@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 DEFAULT_SEED = 67280421310721  # torch's, for a generator that nobody seeded
 BLOCK = 624  # words that one twist of the state yields
 STATE_BYTES = 5056
-DESK = 3  # what native code needs to know, see Engine.desk
+DESK = 5  # what native code needs to know, see Engine.desk
+CACHED, IS_CACHED = 3, 4  # the places of the cached normal at the desk
 UNFILLED = BLOCK + 1  # used-up words of a block that holds none
 
 # Note [Saved state]
@@ -56,6 +57,7 @@ class Engine:
         self._twister: tuple[Any, Any] | None = None
         self._block = np.empty(BLOCK, np.uint32)
         self._desk = np.zeros(DESK, np.int64)
+        self._desk_floats = self._desk.view(np.float64)
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
@@ -106,8 +108,9 @@ class Engine:
     @property
     def desk(self) -> NDArray[np.int64]:
         """Where native code finds the stream between ``lend`` and ``take_back``: the addresses of
-        the twister's words and of the block of words that it yielded last, and how many of these
-        are used up. Always the same array, shape (3,).
+        the twister's words and of the block of words that it yielded last, how many of these are
+        used up, the cached normal as a float64, and whether there is one. Always the same array,
+        shape (5,).
         """
         if not self._desk[0]:
             self._desk[0] = self._source()[1].ctypes.state_address
@@ -119,11 +122,16 @@ class Engine:
         self._lock.acquire()
         self._source()
         self._desk[2] = self._next if self._filled else UNFILLED
+        cached = self.cached_normal
+        self._desk[IS_CACHED] = cached is not None
+        if cached is not None:
+            self._desk_floats[CACHED] = cached
 
     def take_back(self) -> None:
         """Go on where native code stopped."""
         if self._desk[2] != UNFILLED:
             self._next, self._filled = int(self._desk[2]), True
+        self.cached_normal = float(self._desk_floats[CACHED]) if self._desk[IS_CACHED] else None
         self._lock.release()
 
     def mark(self) -> tuple[Any, ...]:

@@ -12,7 +12,15 @@ from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.index_rules import first_at
 from rushlight.compiler.passes.order_rules import ranked
 from rushlight.compiler.passes.writer import Writer
-from rushlight.compiler.primitives import Integers, Normals, Truths, Uniforms
+from rushlight.compiler.primitives import (
+    Integers,
+    Normals,
+    Shuffled,
+    Slopes,
+    Truths,
+    Uniforms,
+    Waits,
+)
 from rushlight.compiler.scalars import FLOATS, NATIVE
 from rushlight.ops.arithmetic import Div, Mul, Neg
 from rushlight.ops.compare import BitwiseAnd, Eq, Ge, Gt, Lt
@@ -21,7 +29,9 @@ from rushlight.ops.reduce import Amax, Sum
 from rushlight.ops.scan import Cumsum
 from rushlight.ops.select import Where
 
-BOOL, F32, F64 = np.dtype(bool), *FLOATS
+BOOL, INT64, F32, F64 = np.dtype(bool), np.dtype(np.int64), *FLOATS
+MOST_SCALED = 1e290  # deviations up to here have products that do not overflow
+FEWER_THAN = (2**32 - 1) // 20  # elements of a permutation that are drawn by single words
 MOST_COMPARISONS = 1 << 24
 Made = list[Value] | None
 
@@ -55,11 +65,28 @@ def uniform(w: Writer, node: Node) -> Made:
 
 
 def normal(w: Writer, node: Node) -> Made:
-    """Normal values in blocks; fewer than one come in pairs, from the op."""
-    out, p = node.outputs[0], node.params
-    if out.dtype != FLOATS[0] or math.prod(out.shape) < 16:
+    """Normal values."""
+    d, mean, std = node.outputs[0].dtype, float(node.params["mean"]), float(node.params["std"])
+    if d not in FLOATS or abs(std) > MOST_SCALED:
         return None
-    return [drawn(w, node, Normals, out.dtype, mean=float(p["mean"]), std=float(p["std"]))]
+    return [drawn(w, node, Normals, d, dtype=d, mean=mean, std=std)]
+
+
+def permutation(w: Writer, node: Node) -> Made:
+    """Integers in random order, of one word each."""
+    out = node.outputs[0]
+    if math.prod(out.shape) >= FEWER_THAN:
+        return None
+    return [w.cast(drawn(w, node, Shuffled, INT64), out.dtype)]
+
+
+def slopes(w: Writer, node: Node) -> Made:
+    """Uniform values where the input is not positive."""
+    x, p = node.inputs[0], node.params
+    if x.dtype not in FLOATS:
+        return None
+    desk, shape = w.array(p["engine"].desk), node.outputs[0].shape
+    return [w.node(Slopes, [desk, x], shape, x.dtype, shape=shape, **p)]
 
 
 def integers(w: Writer, node: Node) -> Made:
@@ -82,18 +109,22 @@ def bernoulli_each(w: Writer, node: Node) -> Made:
     return [w.cast(truths, out.dtype)]
 
 
-def waiting(w: Writer, node: Node, shape: Any, rate: float) -> Value:
-    """Exponential values in float64."""
+def waiting(w: Writer, node: Node, shape: Any, d: np.dtype, rate: float = 1.0) -> Value:
+    """Exponential values: logarithms of uniform values, computed in float64; where they stay so,
+    the C library's.
+    """
+    if d == F64:
+        return drawn(w, node, Waits, F64, shape, rate=float(rate))
     u = drawn(w, node, Uniforms, F64, shape, dtype=F64, low=0.0, high=1.0)
-    return w.map(Mul, w.map(Log1p, w.map(Neg, u)), -1.0 / rate)
+    return w.cast(w.cast(w.map(Mul, w.map(Log1p, w.map(Neg, u)), -1.0 / rate), F32), d)
 
 
 def exponential(w: Writer, node: Node) -> Made:
-    """Logarithms of uniform values, computed in float64; where they stay so, the C library's."""
+    """Waiting times."""
     out = node.outputs[0]
-    if out.dtype == F64 or out.dtype.kind in "iub":
+    if out.dtype.kind in "iub":
         return None
-    return [w.cast(w.cast(waiting(w, node, out.shape, node.params["rate"]), F32), out.dtype)]
+    return [waiting(w, node, out.shape, out.dtype, node.params["rate"])]
 
 
 def multinomial(w: Writer, node: Node) -> Made:
@@ -101,7 +132,7 @@ def multinomial(w: Writer, node: Node) -> Made:
     after each draw, where uniform values lie in running sums.
     """
     x, p, out = node.inputs[0], node.params, node.outputs[0]
-    if x.dtype != F32:
+    if x.dtype not in FLOATS:
         return None
     last = len(x.shape) - 1
     fine = w.map(Ge, x, 0.0, dtype=BOOL)
@@ -109,7 +140,7 @@ def multinomial(w: Writer, node: Node) -> Made:
     w.require(w.map(Gt, w.reduce(Sum, x, (last,)), 0.0, dtype=BOOL))
     if p["replacement"] and p["count"] > 1:
         return put_back(w, node)
-    speed = w.map(Div, x, w.cast(waiting(w, node, x.shape, 1.0), F32))
+    speed = w.map(Div, x, waiting(w, node, x.shape, x.dtype))
     if p["count"] == 1:
         return [first_at(w, speed, last, Amax, True)[1]]
     return [w.shaped(ranked(w, speed, p["count"], True)[1], out.shape)]
@@ -122,10 +153,10 @@ def put_back(w: Writer, node: Node) -> Made:
     if math.prod(lead) * count * n > MOST_COMPARISONS:
         return None
     x = w.shaped(x, (math.prod(lead), n))
-    sums = w.node(Cumsum, [x], x.shape, F32, dim=1)
+    sums = w.node(Cumsum, [x], x.shape, x.dtype, dim=1)
     shares = w.map(Div, sums, w.part(sums, 1, n - 1, n))
     end = w.map(Eq, w.position(x.shape, 1), n - 1, dtype=BOOL)
-    shares = w.cast(w.node(Where, [end, 1.0, shares], x.shape, F32), F64)
+    shares = w.cast(w.node(Where, [end, 1.0, shares], x.shape, x.dtype), F64)
     u = drawn(w, node, Uniforms, F64, (x.shape[0], count), dtype=F64, low=0.0, high=1.0)
     below = w.map(Lt, w.shaped(shares, (x.shape[0], 1, n)), w.shaped(u, (*u.shape, 1)), dtype=BOOL)
     found = w.reduce(Sum, w.cast(below, np.dtype(np.int64)), (2,))
@@ -145,5 +176,7 @@ RANDOM_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "BernoulliEach": bernoulli_each,
     "BernoulliSample": bernoulli_each,
     "Exponential": exponential,
+    "Permutation": permutation,
+    "RreluNoise": slopes,
     "Multinomial": multinomial,
 }

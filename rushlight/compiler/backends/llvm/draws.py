@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
-from rushlight.compiler.backends.llvm.ir.text import literal
+from rushlight.compiler.backends.llvm.ir.text import literal, scalar_type
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
 from rushlight.core import vector_math
-from rushlight.core.mt19937 import BLOCK
+from rushlight.core.mt19937 import BLOCK, CACHED, IS_CACHED
 
 WORD = np.dtype(np.int32)
 AHEAD = 397  # words between one and that which it is combined with
@@ -347,11 +347,6 @@ class Eight:
         return out[0], out[1]
 
 
-def fits_normals(node: Node) -> bool:
-    """Whether normal values come in blocks."""
-    return math.prod(node.outputs[0].shape) >= 16
-
-
 class Blocks:
     """Code that draws normal values in blocks of 16, of which eight uniforms give the radius and
     eight the angle. Operand 0 is the desk, operand 1 the target.
@@ -400,17 +395,214 @@ class Blocks:
 
 
 def write_normals(node: Node, width: int) -> list[Launch]:
-    """Normals: in blocks of 16. Where they do not fit, the last 16 are drawn anew."""
+    """Normals: in pairs when there are fewer than 16, else in blocks of 16. Where those do not fit,
+    the last 16 are drawn anew.
+    """
     count, d = math.prod(node.outputs[0].shape), node.outputs[0].dtype
+    if count < 16:
+        return write_pairs(node, width)
     f = kernel(width, d)
-    blocks = Blocks(f, node.params["mean"], node.params["std"])
-    whole = count // 16 * 16
-    most = whole // CHUNK * CHUNK
-    f.span(0, most, CHUNK, lambda i, _: blocks(i, CHUNK))
-    if whole % CHUNK:
-        blocks(most, whole % CHUNK)
+    kind, words = (Blocks, 1) if d == np.dtype(np.float32) else (DoubleBlocks, 2)
+    blocks = kind(f, node.params["mean"], node.params["std"])
+    whole, step = count // 16 * 16, CHUNK // words
+    most = whole // step * step
+    f.span(0, most, step, lambda i, _: blocks(i, step))
+    if whole % step:
+        blocks(most, whole % step)
     if count > whole:
-        blocks.words(count - whole)
+        blocks.words((count - whole) * words)
         blocks(count - 16, 16)
     f.end()
-    return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=CHUNK * 4 + 64, cost=4.0 * count)]
+    cost = 4.0 * count if words == 1 else 40.0 * count
+    return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=CHUNK * 4 + 64, cost=cost)]
+
+
+class Exact:
+    """Code of single float64 values, to the bit as Python and the C library compute them."""
+
+    def __init__(self, f: Code) -> None:
+        self.f = f
+
+    def op(self, name: str, x: str, y: str | float) -> str:
+        """``fadd``, ``fsub`` or ``fmul``."""
+        y = y if isinstance(y, str) else literal(y, "double")
+        return self.f(f"{name} double {x}, {y}")
+
+    def call(self, name: str, x: str) -> str:
+        """The C library's function. LLVM knows nothing of it: it would join sine and cosine."""
+        self.f.module.declarations.add(f"declare double @{name}(double)")
+        return self.f(f"call double @{name}(double {x})")
+
+    def root(self, x: str) -> str:
+        """The square root."""
+        return self.f.intrinsic("sqrt", "f64", "double", [("double", x)])
+
+    def fraction(self, p: str) -> str:
+        """The uniform number of two words."""
+        x = self.f(f"load i64, ptr {p}, align 4")
+        x = self.f.intrinsic("fshl", "i64", "i64", [("i64", x), ("i64", x), ("i64", "32")])
+        x = self.f(f"uitofp i64 {self.f(f'and i64 {x}, {2**53 - 1}')} to double")
+        return self.op("fmul", x, 2.0**-53)
+
+    def scaled(self, x: str, factor: float, term: float) -> str:
+        """``x factor + term``, rounded once."""
+        if term == 0:
+            return x if factor == 1 else self.op("fmul", x, factor)
+        given = [("double", x), *[("double", literal(v, "double")) for v in (factor, term)]]
+        return self.f.intrinsic("fma", "f64", "double", given)
+
+    def store(self, p: str, x: str, d: np.dtype[Any]) -> None:
+        """Write a value as d."""
+        kind = scalar_type(d)
+        if kind != "double":
+            x = self.f(f"fptrunc double {x} to {kind}")
+        self.f.do(f"store {kind} {x}, ptr {p}, align {d.itemsize}")
+
+
+class DoubleBlocks:
+    """As Blocks, in float64."""
+
+    def __init__(self, f: Code, mean: float, std: float) -> None:
+        self.f, self.mean, self.std, self.e = f, mean, std, Exact(f)
+        self.desk, self.target, self.draw = f.operand(0), f.operand(1), drawing(f)
+
+    def words(self, n: Number) -> None:
+        """Draw words to the scratch memory."""
+        self.f.do(f"call void @{self.draw}(ptr {self.desk}, ptr %scratch, i64 {n})")
+
+    def __call__(self, start: Number, n: Number) -> None:
+        """n values, a multiple of 16, from ``start`` on."""
+        f, e = self.f, self.e
+        self.words(f.mul(n, 2))
+
+        def pair(block: Number, k: Number) -> None:
+            here = f.add(f.mul(block, 16), k)
+            source, to = f.at("%scratch", here, 8), f.at(self.target, f.add(start, here))
+            left = e.op("fsub", literal(1.0, "double"), e.fraction(source))
+            radius = e.root(e.op("fmul", e.call("log", left), -2.0))
+            angle = e.op("fmul", e.fraction(f.at(source, 64, 1)), 2 * math.pi)
+            for name, at in (("cos", to), ("sin", f.at(to, 8))):
+                x = e.op("fmul", radius, e.call(name, angle))
+                e.store(at, e.scaled(x, self.std, self.mean), f.dtype)
+
+        f.grid(f.parted(n, 16)[0], 8, pair)
+
+
+def write_pairs(node: Node, width: int) -> list[Launch]:
+    """Normals, fewer than 16: in pairs, the first of which may be left over from the last call, as
+    the last may be for the next.
+    """
+    out, p = node.outputs[0], node.params
+    count, d = math.prod(out.shape), out.dtype
+    f = kernel(width, np.dtype(np.float64))
+    e, desk, target, draw = Exact(f), f.operand(0), f.operand(1), drawing(f)
+    cached, is_cached = f.at(desk, CACHED), f.at(desk, IS_CACHED)
+
+    def finish(i: Number, x: str) -> None:
+        if d == np.dtype(np.float64):
+            x = e.scaled(x, p["std"], p["mean"])
+        elif p["mean"] != 0 or p["std"] != 1:  # rounded twice
+            x = e.op("fadd", e.op("fmul", x, p["std"]), p["mean"])
+        e.store(f.at(target, i, d.itemsize), x, d)
+
+    first = f.scalar64(is_cached)
+    f.when(f(f"icmp ne i64 {first}, 0"), lambda: finish(0, f.scalar(cached)))
+    f.do(f"store i64 0, ptr {is_cached}, align 8")
+
+    def pair(k: Number, _: list[str]) -> None:
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 4)")
+        angle = e.op("fmul", e.fraction("%scratch"), 2 * math.pi)
+        u = e.fraction(f.at("%scratch", 8, 1))
+        radius = e.root(e.op("fmul", e.call("log1p", f(f"fneg double {u}")), -2.0))
+        here = f.add(first, f.mul(k, 2))
+        finish(here, e.op("fmul", radius, e.call("cos", angle)))
+        other = e.op("fmul", radius, e.call("sin", angle))
+
+        def keep() -> None:
+            f.do(f"store double {other}, ptr {cached}, align 8")
+            f.do(f"store i64 1, ptr {is_cached}, align 8")
+
+        after = f.add(here, 1)
+        f.when(f(f"icmp slt i64 {after}, {count}"), lambda: finish(after, other), keep)
+
+    pairs = f(f"lshr i64 {f.sub(count + 1, first)}, 1")
+    f.span(0, pairs, 1, pair, empty=True)
+    f.end()
+    return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=64, cost=60.0 * count)]
+
+
+def write_waits(node: Node, width: int) -> list[Launch]:
+    """Waits: a logarithm of each uniform number."""
+    factor = -1.0 / node.params["rate"]
+
+    def some(f: Code, source: str, target: str, lanes: int) -> None:
+        e = Exact(f)
+
+        def one(i: Number, _: list[str]) -> None:
+            u = e.fraction(f.at(source, i))
+            x = e.op("fmul", e.call("log1p", f(f"fneg double {u}")), factor)
+            e.store(f.at(target, i), x, f.dtype)
+
+        f.span(0, lanes, 1, one)
+
+    return chunks(node, width, 2, some, np.dtype(np.float64))
+
+
+def write_shuffled(node: Node, width: int) -> list[Launch]:
+    """Shuffled: each element changes places with one that is not before it."""
+    count = math.prod(node.outputs[0].shape)
+    f = kernel(width, LONG)
+    desk, target, draw = f.operand(0), f.operand(1), drawing(f)
+    f.span(0, count, 1, lambda i, _: f.do(f"store i64 {i}, ptr {f.at(target, i)}, align 8"))
+
+    def chunk(start: Number, n: Number) -> None:
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {n})")
+
+        def step(k: Number, _: list[str]) -> None:
+            i = f.add(start, k)
+            word = f(f"load i32, ptr {f.at('%scratch', k, 4)}, align 4")
+            word = f(f"zext i32 {word} to i64")
+            j = f.add(i, f(f"urem i64 {word}, {f.sub(count, i)}"))
+            here, there = f.at(target, i), f.at(target, j)
+            x, y = f.scalar(here), f.scalar(there)
+            f.do(f"store i64 {y}, ptr {here}, align 8")
+            f.do(f"store i64 {x}, ptr {there}, align 8")
+
+        f.span(0, n, 1, step)
+
+    whole = (count - 1) // CHUNK * CHUNK
+    f.span(0, whole, CHUNK, lambda i, _: chunk(i, CHUNK))
+    if (count - 1) % CHUNK:
+        chunk(whole, (count - 1) % CHUNK)
+    f.end()
+    return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=CHUNK * 4 + 64, cost=8.0 * count)]
+
+
+def write_slopes(node: Node, width: int) -> list[Launch]:
+    """Slopes: a uniform number is drawn where it is needed."""
+    out, p = node.outputs[0], node.params
+    d = out.dtype
+    low, high = [float(d.type(p[name])) for name in ("lower", "upper")]
+    f = kernel(width, d)
+    desk, source, target = [f.operand(k) for k in range(3)]
+    e, draw = Exact(f), drawing(f)
+
+    def element(i: Number, _: list[str]) -> None:
+        to = f.at(target, i)
+
+        def drawn() -> None:
+            f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 2)")
+            u = e.fraction("%scratch")
+            e.store(to, e.op("fadd", e.op("fmul", u, high - low), low), d)
+
+        def one() -> None:
+            f.do(f"store {f.element} {literal(1.0, f.element)}, ptr {to}, align {f.size}")
+
+        zero = literal(0.0, f.element)
+        f.when(f(f"fcmp ole {f.element} {f.scalar(f.at(source, i))}, {zero}"), drawn, one)
+
+    count = math.prod(out.shape)
+    f.span(0, count, 1, element)
+    f.end()
+    operands = ((0, 0), (1, 0), (2, 0))
+    return [Launch(f.module.text(), operands, scratch=64, cost=8.0 * count)]

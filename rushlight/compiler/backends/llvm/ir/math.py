@@ -40,7 +40,8 @@ INTRINSIC = {
 FLOAT_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 BITS = {"and": "and", "or": "or", "xor": "xor"}
 INTEGER_OPS = {"quotient": ("udiv", "sdiv"), "shl": ("shl", "shl"), "shr": ("lshr", "ashr")}
-LIBRARY = ("fmod", "sin", "cos", "tan")  # what Note [Huge angles] asks the C library for
+# what Note [Huge angles] asks the C library for, and random numbers
+LIBRARY = ("fmod", "sin", "cos", "tan", "log", "log1p")
 FAMILIES: tuple[tuple[type[Formulas], tuple[str, ...]], ...] = (
     (
         Exponentials,

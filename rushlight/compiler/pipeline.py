@@ -82,18 +82,24 @@ def built(graph: Graph, backend: str | None, room: Room | None) -> Program:
     given = len(graph.inputs)
     if checking:
         verify(graph)
-    simple = simplified(graph)
     if backend == "loops":
+        simple = simplified(graph)
         interpreted = LoopsReference(simple, expanded(simple), given)
         if checking:
             verify_lowering(interpreted.lowering)
         return interpreted
     if backend == "reference" or not has_llvm():
-        return Reference(simple, given)
-    from rushlight.compiler.backends.llvm.program import Native
+        return Reference(simplified(graph), given)
+    from rushlight.compiler.backends.llvm import program
+    from rushlight.compiler.backends.llvm.plan import Planner
 
-    native = Native(simple, expanded(simple), given, room)
+    def write() -> Planner:
+        with collector_paused():
+            simple = simplified(graph)
+            return Planner(simple, expanded(simple), given)
+
+    native = program.build(graph, write, room, kept=not checking)
     if checking:
         verify_lowering(native.lowering)
-        verify_plan(native.lowering, native.offsets, native.arena.size)
+        verify_plan(native.lowering, native.offsets, native.planner.arena)
     return native

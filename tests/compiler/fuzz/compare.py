@@ -14,6 +14,7 @@ from rushlight.compiler.program import empty_outputs
 from tests.compiler.fuzz.exact import Exact, no_farther
 from tests.compiler.fuzz.observe import Observation, observe
 from tests.compiler.fuzz.program import Program
+from tests.compiler.graphs import copied
 from tests.fuzz.common import Mismatch
 
 ROUNDING = {"bfloat16": 8e-2, "float16": 2e-2, "float32": 2e-4, "float64": 1e-9}
@@ -181,6 +182,8 @@ def backends(graph: Graph, native: Any, arguments: list[Any]) -> Mismatch | None
     state, results = rl.get_rng_state(), {}
     programs = {"reference": pipeline.build(graph, "reference"), "native": native,
                 "loops": pipeline.build(graph, "loops")}  # fmt: skip
+    if native.native_only:
+        programs["kept on disk"] = copied(native)
     for name, program in programs.items():
         rl.set_rng_state(state)
         outputs = empty_outputs(graph)

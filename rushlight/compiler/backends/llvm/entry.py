@@ -244,7 +244,7 @@ def function() -> Any:
     """``enter(record, address of the arguments)``, which keeps the interpreter's lock."""
     known = runtime.addresses()
     body = jit.object_code(text())
-    (where,) = jit.load(body, ["enter"], [(n, known[n]) for n in ("prepare", "run")])
+    (where,) = jit.load([body], ["enter"], [(n, known[n]) for n in ("prepare", "run")])
     return ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(where)
 
 
@@ -261,7 +261,7 @@ class Entry:
         self.kept: list[Any] = [args]  # objects whose addresses are compared
         self.options: list[tuple[Any, int]] = []  # guards of options, and the rows of their words
         words, counts = self.conditions(variant)
-        first = len(program.inputs)
+        first = program.first_end
         sets = [[(id(a), address(a)) for a in arrays] for arrays in variant.sets]
         updated = [variant.inputs[n] for n, _, _ in variant.updates]
         ranges = [(address(a), address(a) + a.nbytes) for a in updated]
@@ -278,7 +278,7 @@ class Entry:
         ]  # fmt: skip
         record[RESULTS], record[RESULT_SLOT] = len(variant.sets[0]), first
         record[BLOCK], record[PROGRAM] = address(program.block), address(program.record)
-        record[LAUNCHES] = len(program.launches) if self.whole else 0
+        record[LAUNCHES] = program.count if self.whole else 0
         record[ARRAY_TYPE] = id(np.ndarray)
         self.address = ctypes.c_void_p(address(record))
         self.enter = function()

@@ -166,12 +166,15 @@ def compiled(ir: str) -> bytes:
     return body
 
 
-def load(body: bytes, names: Sequence[str], symbols: Sequence[tuple[str, int]] = ()) -> list[int]:
+def load(
+    bodies: Sequence[bytes], names: Sequence[str], symbols: Sequence[tuple[str, int]] = ()
+) -> list[int]:
     """Load machine code, which may call ``symbols``, for the rest of the process; the addresses of
     functions in it.
     """
-    llvm = target()[0]
-    library = llvm.JITLibraryBuilder().add_object_img(body)
+    library = target()[0].JITLibraryBuilder()
+    for body in bodies:
+        library.add_object_img(body)
     for name in names:
         library.export_symbol(name)
     for name, place in (*library_functions(), *symbols):
@@ -193,18 +196,36 @@ _kernels: dict[str, int] = {}  # the address of each kernel loaded, by its key
 _lock = threading.Lock()
 
 
+def kernel_key(ir: str) -> str:
+    """What a kernel's machine code is known by."""
+    return key_of(ir)[:32]
+
+
 def kernels(irs: Sequence[str]) -> list[int]:
     """The address of ``@kernel`` in each module. Equal modules are compiled once, different ones on
     all processors.
     """
-    keys = [key_of(ir)[:32] for ir in irs]
+    keys = [kernel_key(ir) for ir in irs]
+    new = {key: ir for key, ir in zip(keys, irs, strict=True) if key not in _kernels}
+    link(machine_code(new))
+    return [_kernels[key] for key in keys]
+
+
+def machine_code(irs: dict[str, str]) -> dict[str, bytes]:
+    """The machine code of ``@kernel`` in modules, by their keys."""
+    texts = [ir.replace("@kernel(", f"@k{key}(") for key, ir in irs.items()]
+    return dict(zip(irs, object_codes(texts), strict=True))
+
+
+def link(bodies: dict[str, bytes]) -> list[int]:
+    """The addresses of kernels, which are loaded if they are not yet there."""
     with _lock:
-        new = {key: ir for key, ir in zip(keys, irs, strict=True) if key not in _kernels}
+        new = {key: body for key, body in bodies.items() if key not in _kernels}
         if new:
-            texts = [ir.replace("@kernel(", f"@k{key}(") for key, ir in new.items()]
-            for key, body in zip(new, object_codes(texts), strict=True):
-                (_kernels[key],) = load(body, [f"k{key}"])
-        return [_kernels[key] for key in keys]
+            _kernels.update(
+                zip(new, load([*new.values()], [f"k{key}" for key in new]), strict=True)
+            )
+        return [_kernels[key] for key in bodies]
 
 
 def forget() -> None:

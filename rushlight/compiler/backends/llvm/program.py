@@ -3,156 +3,137 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler import layout, memory
-from rushlight.compiler.backends.llvm import entry, jit, runtime, templates, workers
-from rushlight.compiler.backends.llvm.canonical import launch_of
-from rushlight.compiler.backends.llvm.launch import SHARED, Launch
-from rushlight.compiler.backends.llvm.products import product
+from rushlight.compiler.backends.llvm import entry, jit, recall, runtime, workers
+from rushlight.compiler.backends.llvm.launch import Launch
+from rushlight.compiler.backends.llvm.plan import Plan, Planner, engines_of
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
-from rushlight.compiler.lower import Call, Group, Lowering, Product, Step, Template
+from rushlight.compiler.lower import Call, Group, Lowering, Product, Step
 from rushlight.compiler.memory import address
 from rushlight.core import threads
 
 
-class Native:
-    """Launches, buffers and the order to run them in.
+def build(
+    graph: Graph, write: Callable[[], Planner], room: memory.Room | None, kept: bool
+) -> Native:
+    """A graph's program, of the plan that ``write`` makes, or that was kept on disk."""
+    engines = engines_of(graph)
+    found = recall.program(graph, engines) if kept else None
+    if found is not None:
+        return Native(graph, *found, write, room)
+    planner = write()
+    kernels = planner.kernels()
+    plan, bodies = planner.plan(kernels, engines), jit.machine_code(kernels)
+    if kept:
+        recall.keep_program(graph, engines, plan, bodies)
+    return Native(graph, plan, jit.link(bodies), lambda: planner, room)
 
-    The block holds, in order, the addresses of the inputs, the outputs, the arena, the numbers,
-    and the scratch memory that a step's launches share. A value's place is a slot of the block and
-    an offset in bytes.
+
+class Native:
+    """The memory of a plan, see plan.py, and the order to run its machine code in.
+
+    ``code``: the addresses of the plan's kernels. ``write`` makes the graph's planner, when someone
+    asks how the graph was lowered.
     """
 
     # nanoseconds: longer programs run without the interpreter's lock, which workers need to wake
     FREELY = 200_000.0
 
     def __init__(
-        self, graph: Graph, expanded: Graph, given: int, room: memory.Room | None = None
+        self,
+        graph: Graph,
+        plan: Plan,
+        code: list[int],
+        write: Callable[[], Planner],
+        room: memory.Room | None = None,
     ) -> None:
-        self.graph, self.given = graph, given
-        self.room = room or memory.Room()
-        self.eager = Reference(graph, given)
-        self.lowering = low = Lowering(expanded)
-        self.inputs = [i.value for i in low.graph.inputs]
-        self.ends = list(low.graph.ends())
-        self.layout()
-        self.build()
+        self.graph, self.given, self.write = graph, len(graph.inputs), write
+        self.plan, self.room = plan, room or memory.Room()
+        engines = engines_of(graph)
+        self.engines = [engines[k] for k in plan.engines]
+        self.native_only = all([type(part) is tuple for part in plan.parts])
+        self.count, self.cost = len(plan.launches), plan.cost
+        self.parallel = plan.cost > self.FREELY and plan.divided
+        self.inputs, self.ends = [i.value for i in graph.inputs], list(graph.ends())
+        self.is_number = [i.kind == "number" for i in graph.inputs]
+        self.first_end = self.given + len(plan.constants)  # the slots before are inputs
+        self.allocate(plan, engines)
+        self.write_table(plan, code)
+        self.parts: list[Any] = [
+            part if type(part) is tuple else self.caller(self.lowering.steps[part])
+            for part in plan.parts
+        ]
         self.lock = self.room.lock()
 
     # Build
 
-    def layout(self) -> None:
-        """Give every value a place."""
-        low, n = self.lowering, len(self.inputs)
-        own = {v.number for v in (*self.inputs, *self.ends)}
-        self.offsets, size = memory.plan(low.steps, own)
-        self.arena = self.room.take("arena", size)
-        slots = n + len(self.ends)
-        self.places: dict[Any, tuple[int, int]] = {
-            v.number: (k, 0) for k, v in enumerate(self.inputs)
-        }
-        self.places.update({v.number: (n + k, 0) for k, v in enumerate(self.ends)})
-        self.places.update({number: (slots, offset) for number, offset in self.offsets.items()})
-        self.numbers = np.zeros(max(1, n))
-        for k, v in enumerate(self.inputs):
-            if v.number in low.numbers:
-                self.places[v.number] = (slots + 1, 8 * k)
-        self.places[SHARED] = (slots + 2, 0)
-        self.block = np.zeros(slots + 4, np.int64)  # the last is for arguments that nothing reads
-        self.block[slots], self.block[slots + 1] = address(self.arena), address(self.numbers)
-        self.is_number = [v.number in low.numbers for v in self.inputs]
+    @functools.cached_property
+    def planner(self) -> Planner:
+        """How the graph became a plan."""
+        return self.write()
+
+    @functools.cached_property
+    def eager(self) -> Reference:
+        """The ops."""
+        return Reference(self.planner.graph, self.given)
+
+    @property
+    def lowering(self) -> Lowering:
+        """The steps."""
+        return self.planner.lowering
+
+    @property
+    def launches(self) -> list[tuple[Step, Launch | None]]:
+        """The launches, with the steps that they belong to; None is a check."""
+        return self.planner.launches
+
+    @property
+    def offsets(self) -> dict[int, int]:
+        """Where in the arena values lie."""
+        return self.planner.offsets
+
+    def allocate(self, plan: Plan, engines: list[Any]) -> None:
+        """Take memory, and write down where it is."""
+        sizes, slots = plan.sizes, self.first_end + len(self.ends)
+        self.arena, self.scratch, self.shared = [
+            self.room.take(purpose, sizes[purpose]) for purpose in ("arena", "scratch", "shared")
+        ]
+        self.scratch_size = sizes["scratch"]
+        self.numbers = np.zeros(max(1, self.given))
         self.temporary: dict[int, Any] = {}  # contiguous copies of inputs
-        self.constants = [np.ascontiguousarray(i.source) for i in low.graph.inputs[self.given :]]
+        self.constants = [
+            engines[x].desk if type(x) is int else np.ascontiguousarray(x) for x in plan.constants
+        ]
+        self.block = np.zeros(slots + 4, np.int64)  # the last is for arguments that nothing reads
         for k, array in enumerate(self.constants, self.given):
             self.block[k] = address(array)
+        own = (self.arena, self.numbers, self.shared)
+        self.block[slots : slots + 3] = [address(array) for array in own]
 
-    def build(self) -> None:
-        """Write and compile the kernels, and the table of launches."""
-        self.launches: list[tuple[Step, Launch | None]] = []
-        self.parts: list[Any] = []  # of a run: (first launch, last + 1), or a call
-        start = 0
-        width = jit.vector_bits()
-        for step in self.lowering.steps:
-            if isinstance(step, Call):
-                if len(self.launches) > start:
-                    self.parts.append((start, len(self.launches)))
-                self.parts.append(self.caller(step))
-                start = len(self.launches)
-            else:
-                self.launches += [(step, x) for x in self.launches_of(step, width)]
-        if len(self.launches) > start:
-            self.parts.append((start, len(self.launches)))
-        nodes = [n for s in self.lowering.steps if isinstance(s, Template) for n in s.nodes]
-        engines = [n.params["engine"] for n in nodes if "engine" in n.params]
-        self.engines = list({id(e): e for e in engines}.values())
-        self.native_only = all([type(part) is tuple for part in self.parts])
-        known = [x for _, x in self.launches if x is not None]
-        self.cost = sum([x.cost for x in known])
-        self.parallel = self.cost > self.FREELY and any([x.chunks() > 1 for x in known])
-        self.scratch_size = max([x.scratch for x in known], default=0)
-        self.scratch = self.room.take("scratch", self.scratch_size)
-        self.shared = self.room.take("shared", max([x.shared for x in known], default=0))
-        self.block[-2] = address(self.shared)
-        self.write_table(
-            dict(zip([x.ir for x in known], jit.kernels([x.ir for x in known]), strict=True))
-        )
-
-    def launches_of(self, step: Step, width: int) -> list[Launch | None]:
-        """The launches of a step that is no call; None is a check."""
-        node = step.nodes[0]
-        if isinstance(step, Group):
-            return [launch_of(step.kernel, width)]  # type: ignore[arg-type]
-        if isinstance(step, Product):
-            return [*product.launches(self.lowering.windows, step, width)]
-        if isinstance(step, Template):
-            return [*templates.launches(node, width, self.lowering.windows)]
-        return [None]
-
-    def operands(self, step: Step, launch: Launch | None) -> list[tuple[int, int]]:
-        """The places of a launch's operands."""
-        if launch is None:
-            return [self.places[self.lowering.windows.root(step.nodes[0].inputs[0]).number]]
-        if not isinstance(step, Template):
-            return [self.place(key, offset) for key, offset in launch.operands]
-        values, found = [*step.nodes[0].inputs, *step.nodes[0].outputs], []
-        for key, offset in launch.operands:
-            if key == SHARED:
-                found.append(self.place(SHARED, offset))
-                continue
-            root, _, start = self.lowering.windows.layout(values[key])
-            found.append(self.place(root.number, offset + start * root.dtype.itemsize))
-        return found
-
-    def place(self, key: Any, offset: int) -> tuple[int, int]:
-        """A buffer's slot, and an offset from the slot's address."""
-        slot, start = self.places[key]
-        return slot, start + offset
-
-    def write_table(self, code: dict[str, int]) -> None:
+    def write_table(self, plan: Plan, code: list[int]) -> None:
         """Write down the launches for the runtime, see runtime.py."""
-        rows = [self.operands(step, launch) for step, launch in self.launches]
-        self.targets = np.zeros(max(1, sum([len(row) for row in rows])), np.int64)
-        self.table = np.zeros((max(1, len(rows)), runtime.LAUNCH_WORDS), np.int64)
-        fixed, patches, at = len(self.inputs) + len(self.ends), [], address(self.targets)
-        used = 0
-        for line, row, (_, launch) in zip(self.table, rows, self.launches, strict=False):
-            line[runtime.OPERANDS] = at + 8 * used
-            if launch is not None:
-                line[runtime.FUNCTION] = code[launch.ir]
-                line[runtime.UNITS], line[runtime.CHUNKS] = launch.units, launch.chunks()
-            for slot, offset in row:
-                if 0 <= slot < fixed:
-                    patches.append((slot, offset, at + 8 * used))
-                else:
-                    self.targets[used] = offset + (int(self.block[slot]) if slot >= 0 else 0)
-                used += 1
-        self.patches = np.array(patches or [(0, 0, 0)], np.int64)
+        slots, offsets = plan.places.T
+        kernels, units, chunks, counts = plan.launches.T
+        self.targets = np.zeros(max(1, len(slots)), np.int64)
+        where = address(self.targets) + 8 * np.arange(len(slots))
+        self.table = np.zeros((max(1, self.count), runtime.LAUNCH_WORDS), np.int64)
+        lines = self.table[: self.count]
+        lines[:, runtime.FUNCTION] = np.array([*code, 0], np.int64)[kernels]  # 0 where CHECK
+        lines[:, runtime.UNITS], lines[:, runtime.CHUNKS] = units, chunks
+        lines[:, runtime.OPERANDS] = address(self.targets) + 8 * (np.cumsum(counts) - counts)
+        moving = slots < self.first_end + len(self.ends)  # which lie elsewhere at each call
+        self.targets[: len(slots)] = np.where(moving, 0, offsets + self.block[slots])
+        patches = np.stack([slots, offsets, where], 1)[moving]
+        self.patches = np.ascontiguousarray(patches) if len(patches) else np.zeros((1, 3), np.int64)
         self.record = np.zeros(runtime.RECORD_WORDS, np.int64)
         self.record[runtime.LAUNCHES] = address(self.table)
         self.record[runtime.PATCHES] = address(self.patches)
@@ -171,7 +152,7 @@ class Native:
             self.reader(v) if isinstance(v, Value) else (lambda i, o, v=v: v) for v in node.inputs
         ]
         writers = [
-            (v, self.array_of(v) if v.number in self.places else self.reader(v))
+            (v, self.array_of(v) if v.number in self.planner.places else self.reader(v))
             for v in node.outputs
         ]
 
@@ -184,8 +165,8 @@ class Native:
 
     def array_of(self, v: Value) -> Any:
         """A function of the inputs and outputs that returns the array of a root."""
-        n = len(self.inputs)
-        slot, offset = self.places[v.number]
+        n = self.first_end
+        slot, offset = self.planner.places[v.number]
         if slot < n:
             return lambda i, o: i[slot]
         if slot < n + len(self.ends):
@@ -200,7 +181,7 @@ class Native:
         """As ``array_of``, for any value; views look at their root."""
         low = self.lowering
         if v.number in low.numbers:
-            k = self.places[v.number][1] // 8
+            k = self.planner.places[v.number][1] // 8
             return lambda i, o: i[k]
         root, strides, offset = low.windows.layout(v)
         whole = self.array_of(root)
@@ -237,10 +218,10 @@ class Native:
         """
         with self.lock:
             self.block[: self.given] = at
-            first = len(self.inputs)
+            first = self.first_end
             self.block[first : first + len(outputs)] = [address(a) for a in outputs]
             self.prepare(self.record_address)
-            return not self.launch(0, len(self.launches))
+            return not self.launch(0, self.count)
 
     def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
         """Run launches and calls in turn; whether a check failed."""
@@ -292,7 +273,7 @@ class Native:
             if not (a.flags.c_contiguous and a.flags.aligned):
                 a = self.temporary[k] = a.copy("C")
             self.block[k] = address(a)
-        for k, a in enumerate(outputs, len(self.inputs)):
+        for k, a in enumerate(outputs, self.first_end):
             self.block[k] = address(a)
         self.prepare(self.record_address)
 

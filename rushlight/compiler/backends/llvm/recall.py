@@ -1,25 +1,54 @@
-"""Launches of templates, kept on disk: convolutions take longer to write than to read."""
+"""What took long to write is kept on disk: launches of templates, and whole programs.
+
+Note [Programs on disk]
+A program's plan and its machine code are one file, whose name is a hash of all that they depend on:
+the graph as it came from the trace, the source code of the compiler and of the ops, the processor,
+and the versions of what helps. A process that traces the same graph again loads the file and
+neither lowers the graph nor reads kernels one by one. Files are sealed with a hash of their content
+and take their names when they are whole, so that other processes may write them too. Programs of
+ops that are not rushlight's, and those that call ops, are not kept.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
+import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from rushlight import dtypes
 from rushlight.compiler.backends.llvm import jit
 from rushlight.compiler.backends.llvm.launch import Launch
+from rushlight.compiler.graph import Graph, Value
+from rushlight.core.op import Op
+
+if TYPE_CHECKING:
+    from rushlight.compiler.backends.llvm.plan import Plan
+
+SOURCES = ("*.py", "core/**/*.py", "ops/**/*.py", "compiler/**/*.py")
+OURS = ("rushlight.core.", "rushlight.ops.", "rushlight.compiler.")
+PLAIN = frozenset((int, float, bool, complex, str, type(None), type(...), bytes))
+FILLING = ("Fill", "Copy")  # ops that write over their first input
+LARGEST = 1 << 22  # bytes of constants in a program that is kept
 
 
 @functools.cache
 def compiler() -> str:
-    """What the compiler's source is, as a hash; empty where that is not at hand."""
-    files = sorted(Path(__file__).parents[2].rglob("*.py"))
+    """The hash of the source of the compiler and the ops; empty where that is not at hand."""
+    root = Path(__file__).parents[3]
+    files = sorted([path for pattern in SOURCES for path in root.glob(pattern)])
     sources = [path.read_bytes() for path in files]
     return hashlib.sha256(b"\0".join(sources)).hexdigest() if files else ""
+
+
+# Templates
 
 
 def recalled(key: Any, write: Callable[[], list[Launch]]) -> list[Launch]:
@@ -42,3 +71,93 @@ def launch(fields: dict[str, Any]) -> Launch:
     """A launch that was read from disk."""
     operands = tuple([tuple(operand) for operand in fields.pop("operands")])
     return Launch(operands=operands, **fields)
+
+
+# Programs, see Note [Programs on disk]
+
+
+def program(graph: Graph, engines: list[Any]) -> tuple[Plan, list[int]] | None:
+    """The plan of a graph and the addresses of its kernels, if they are on disk."""
+    path = program_path(graph, engines)
+    found = None if path is None else jit.load_file(path)
+    if found is None:
+        return None
+    plan, bodies = pickle.loads(found)
+    return plan, jit.link(dict(zip(plan.kernels, bodies, strict=True)))
+
+
+def keep_program(graph: Graph, engines: list[Any], plan: Plan, bodies: dict[str, bytes]) -> None:
+    """Keep a graph's plan, with the machine code of its kernels."""
+    calls = any([type(part) is not tuple for part in plan.parts])
+    constants = sum([x.nbytes for x in plan.constants if type(x) is not int])
+    if calls or constants > LARGEST:
+        return
+    path = program_path(graph, engines)
+    if path is not None:
+        jit.save(path, pickle.dumps((plan, [*bodies.values()]), pickle.HIGHEST_PROTOCOL))
+
+
+def program_path(graph: Graph, engines: list[Any]) -> Path | None:
+    """Where a graph's program is kept; None for nowhere."""
+    folder = jit.cache_folder()
+    if folder is None or not compiler():
+        return None
+    try:
+        text = described(graph, engines)
+    except TypeError:
+        return None
+    about = (compiler(), jit.vector_bits(), sys.version, np.__version__, dtypes.get_default_dtype())
+    return folder / jit.key_of(f"program {about} {text}")
+
+
+def described(graph: Graph, engines: list[Any]) -> str:
+    """All that programs of a graph depend on; TypeError if that cannot be told."""
+    numbers = {id(e): k for k, e in enumerate(engines)}
+
+    def spelled(x: Any) -> str:
+        kind = x.__class__
+        if kind is Value:
+            return f"%{x.number}"
+        if kind in PLAIN:
+            return repr(x)
+        if kind is tuple or kind is list:
+            return f"{kind.__name__}({','.join([spelled(v) for v in x])})"
+        if kind is slice:
+            return f"slice({spelled(x.start)},{spelled(x.stop)},{spelled(x.step)})"
+        if kind is dict:
+            return f"{{{','.join([f'{spelled(k)}:{spelled(v)}' for k, v in x.items()])}}}"
+        if isinstance(x, (np.dtype, np.generic)):
+            return repr(x)
+        if kind is np.ndarray and not x.dtype.hasobject:
+            return f"{x.dtype}{x.shape}{hashlib.sha256(x.tobytes()).hexdigest()}"
+        if id(x) in numbers:
+            return f"engine {numbers[id(x)]}"
+        if isinstance(x, Op) and kind.__module__.startswith(OURS) and kind.instance is x:
+            return f"{kind.__module__}.{kind.__qualname__}"
+        raise TypeError(f"{kind} in a graph")
+
+    told = contents(graph)
+    lines = [
+        f"{i.value.describe()} {i.kind} {spelled(i.source) if i.value.number in told else ''}"
+        for i in graph.inputs
+    ]
+    lines += [
+        f"{[v.describe() for v in n.outputs]} {spelled(n.op)} {spelled(n.inputs)}"
+        f"{spelled(n.params)}"
+        for n in graph.nodes
+    ]
+    positions = {id(i): k for k, i in enumerate(graph.inputs)}
+    updates = [(positions[id(i)], v) for i, v in graph.updates]
+    lines.append(f"{graph.results} {updates} {graph.fresh} {graph.count}")
+    return "\n".join(lines)
+
+
+def contents(graph: Graph) -> set[int]:
+    """The constants whose elements are read. Others are memory that the first op fills, in which
+    anything may be.
+    """
+    read = {v.number for v in graph.ends()}
+    for n in graph.nodes:
+        fills = "engine" in n.params or type(n.op).__name__ in FILLING
+        read |= {v.number for v in n.inputs[fills:] if isinstance(v, Value)}
+    return read & {i.value.number for i in graph.inputs if i.kind == "constant"}

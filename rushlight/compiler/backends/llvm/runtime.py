@@ -262,7 +262,7 @@ def addresses() -> dict[str, int]:
     """Where the runtime's functions are."""
     text = IR if jit.on_x86() else IR.replace(*DECLARED).replace("@llvm.x86.sse2.pause", "@pause")
     names = ("prepare", "run", "work", "flat")
-    return dict(zip(names, jit.load(jit.object_code(text), names), strict=True))
+    return dict(zip(names, jit.load([jit.object_code(text)], names), strict=True))
 
 
 @functools.cache

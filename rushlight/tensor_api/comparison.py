@@ -6,7 +6,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.elementwise import make_binary, make_reversed
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import compare as C
 from rushlight.tensor_api._common import expect_tensor, method, methods
@@ -95,6 +95,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
         True
     """
     a, b = expect_tensor(input, "equal")._array, expect_tensor(other, "equal", "other")._array
+    value_needed("equal()")
     return a.shape == b.shape and bool((a == b).all())
 
 
@@ -151,4 +152,5 @@ def allclose(
         >>> torch.allclose(torch.ones(2), torch.ones(2) + 1e-9)
         True
     """
+    value_needed("allclose()")
     return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())

@@ -208,6 +208,7 @@ def _contains(self: Tensor, element: Any) -> bool:
             "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
             f"{type(element)}."
         )
+    value_needed("'in' a tensor", self)
     return bool((self._array == element).any())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 import warnings
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from rushlight import dtypes, formats
 from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.errors import DTypeError
-from rushlight.ops.copy import Cast, cast_array
+from rushlight.ops.copy import Cast, Clone, cast_array
 from rushlight.ops.create import Complex
 from rushlight.tensor_api._common import (
     check_factory,
@@ -51,11 +52,9 @@ __all__ = [
 
 
 def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
-    """A new array from numbers, nested sequences, arrays or tensors, of NumPy dtype ``dtype`` or
-    the inferred one.
+    """A new array from numbers, nested sequences or arrays, of NumPy dtype ``dtype`` or the
+    inferred one.
     """
-    if isinstance(data, Tensor):
-        return cast_array(data._array, dtype or data._array.dtype)
     if isinstance(data, np.ndarray):
         d = dtype or dtypes.from_numpy(data.dtype).numpy
         return cast_array(data, d) if data.dtype != d else data.astype(d, order="C")
@@ -97,15 +96,22 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if a.dtype.kind in "US":
         kind = TypeError if isinstance(data, (str, bytes)) else ValueError
         raise kind(f"new(): invalid data type {a.dtype.type.__name__!r}; tensors hold numbers.")
-    if dtype is not None:
-        return cast_array(a, dtype) if a.dtype != dtype else a
-    if a.dtype == dtypes.float64 and (not kinds or not a.size):
-        return a.astype(dtypes.default.float)
-    if a.dtype == dtypes.complex128 and not kinds:
-        return a.astype(dtypes.default.complex)
+    d = dtype or inferred(a, kinds, data)
+    return cast_array(a, d) if a.dtype != d else a
+
+
+def inferred(a: np.ndarray[Any, Any], kinds: set[Any], data: Any) -> np.dtype[Any]:
+    """The dtype of a nested sequence ``data``, in which there are tensors, arrays and NumPy's
+    numbers of dtypes ``kinds``.
+    """
     if not a.size:
-        return a.astype(dtypes.default.float)
-    return a.astype(dtypes.from_numpy(a.dtype).numpy, copy=False)
+        return dtypes.default.float
+    if kinds:
+        numbers = {*map(type, leaves(data))} & NUMBERS
+        return functools.reduce(dtypes.promote, [*kinds, *[dtypes.of_number(k()) for k in numbers]])
+    if a.dtype.kind in "fc":
+        return dtypes.default.float if a.dtype.kind == "f" else dtypes.default.complex
+    return dtypes.from_numpy(a.dtype).numpy
 
 
 def type_error(plain: Any) -> Exception:
@@ -132,23 +138,33 @@ def leaves(data: Any) -> Any:
 
 
 def unwrap(data: Any, kinds: set[Any]) -> Any:
-    """Nested sequences with tensors replaced by arrays; notes in ``kinds`` when a NumPy value fixes
-    the dtype.
+    """Nested sequences with tensors replaced by numbers; notes in ``kinds`` the dtypes of tensors,
+    arrays and NumPy's numbers.
     """
     if NUMBERS.issuperset(map(type, data)):
         return list(data)
     out = []
     for item in data:
         if isinstance(item, Tensor):
-            kinds.add("tensor")
-            out.append(item._array)
+            kinds.add(item._array.dtype)
+            out.append(number_in(item))
         elif isinstance(item, (list, tuple)):
             out.append(unwrap(item, kinds))
         else:
             if isinstance(item, (np.ndarray, np.generic)):
-                kinds.add("numpy")
+                kinds.add(dtypes.from_numpy(item.dtype).numpy)
             out.append(item)
     return out
+
+
+def number_in(item: Tensor) -> Any:
+    """The value of a tensor in a sequence, where it stands for a number, whatever its shape."""
+    if item._array.size != 1:
+        raise ValueError(
+            "only one element tensors can be converted to Python scalars: a sequence that a tensor "
+            f"is made of has a tensor of shape {item._array.shape}. torch.stack joins tensors."
+        )
+    return item.item()
 
 
 def tensor(
@@ -184,7 +200,14 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
+        return copied(data.detach(), numpy_dtype(dtype), requires_grad)
     return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad)
+
+
+def copied(x: Tensor, d: Any, requires_grad: bool = False) -> Tensor:
+    """A copy of a tensor, of NumPy dtype ``d`` or of its own."""
+    copy = Clone.bind(x) if d is None or x._array.dtype == d else Cast.bind(x, dtype=d)
+    return copy.requires_grad_() if requires_grad else copy
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -221,7 +244,7 @@ def asarray(
 
 def tensor_of(obj: Any, d: Any) -> Tensor:
     """A copy of ``obj``."""
-    return wrap(array_from(obj, d))
+    return copied(obj, d) if isinstance(obj, Tensor) else wrap(array_from(obj, d))
 
 
 def from_numpy(ndarray: Any) -> Tensor:
@@ -732,7 +755,10 @@ def new_tensor(
     **options: Any,
 ) -> Tensor:
     """A copy of ``data``, by default with this tensor's dtype."""
-    return finish(array_from(data, numpy_dtype(dtype, self._array.dtype)), requires_grad)
+    d = numpy_dtype(dtype, self._array.dtype)
+    if isinstance(data, Tensor):
+        return copied(data.detach(), d, requires_grad)
+    return finish(array_from(data, d), requires_grad)
 
 
 @method

@@ -118,7 +118,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
     x = expect_tensor(input, "bernoulli")._array
     if p is not None:
         if isinstance(p, Tensor) and not p._array.ndim:
-            p = p._array.item()
+            p = p.item()
         return bernoulli_(constant(np.empty(x.shape, x.dtype)), p, generator=generator)
     if out is not None:
         if out._array.shape != x.shape:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.size import make_size
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.pad import ConstantPad
@@ -274,13 +274,13 @@ def repeat_interleave(
         tensor([1, 1, 2, 2])
     """
     if repeats is None:
-        counts = input._array
+        counts = numbers_of(input)
         return wrap(np.repeat(np.arange(len(counts)), counts))
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else wrap_dim(dim, input._array.ndim)
     if repeats.__class__ is int and repeats >= 0 and x._array.ndim:
         return H.RepeatInterleave.bind(x, repeats=np.full(x._array.shape[d], repeats), dim=d)
-    counts = repeats._array if isinstance(repeats, Tensor) else np.asarray(repeats)
+    counts = numbers_of(repeats) if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.size and int(counts.min()) < 0:
         raise RuntimeError("repeats can not be negative")
     if counts.ndim > 1 or (counts.size not in (1, x._array.shape[d] if x._array.ndim else 1)):
@@ -291,6 +291,12 @@ def repeat_interleave(
         x = x.reshape(1)
     many = np.broadcast_to(counts.reshape(-1), (x._array.shape[d],))
     return H.RepeatInterleave.bind(x, repeats=many, dim=d)
+
+
+def numbers_of(repeats: Tensor) -> Any:
+    """How often each slice is repeated."""
+    value_needed("repeat_interleave() by a tensor", repeats)
+    return repeats._array
 
 
 def broadcast_shapes(*shapes: Any) -> Any:

@@ -199,3 +199,29 @@ def page_faults(**environment):
 def test_freed_memory_is_kept_for_the_next_step():
     assert page_faults() < 100
     assert page_faults(MALLOC_MMAP_THRESHOLD_="65536") > 1000  # the user's own setting
+
+
+READERS = {
+    "tensor": lambda x: rl.tensor(x) * 2,
+    "tensor of another dtype": lambda x: rl.tensor(x, dtype=rl.float64) * 2,
+    "new_tensor": lambda x: x.new_tensor(x) * 2,
+    "a sequence of tensors": lambda x: rl.tensor([x[0], 1.0]) * 2,
+    "asarray": lambda x: rl.asarray(x, copy=True) * 2,
+    "equal": lambda x: x * rl.equal(x, rl.tensor([1.0, 2.0])),
+    "allclose": lambda x: x * rl.allclose(x, rl.tensor([1.0, 2.0])),
+    "in": lambda x: x * (1.0 in x),
+    "repeats": lambda x: rl.repeat_interleave(x, x.long()),
+    "repeats alone": lambda x: rl.repeat_interleave(x.long()),
+    "bernoulli": lambda x: rl.bernoulli(x, x[0] - 1),
+}
+
+
+@pytest.mark.filterwarnings("ignore:compile", "ignore:To copy construct")
+@pytest.mark.parametrize("name", READERS)
+def test_what_a_value_decides_is_decided_anew_in_each_call(name):
+    function = READERS[name]
+    run = rl.compile(function)
+    for values in [1.0, 2.0], [1.0, 2.0], [1.0, 2.0], [2.0, 1.0]:
+        expected, got = function(rl.tensor(values)), run(rl.tensor(values))
+        assert got.dtype is expected.dtype
+        assert got.tolist() == expected.tolist()

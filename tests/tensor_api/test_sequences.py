@@ -1,0 +1,73 @@
+"""Tensors from sequences in which numbers, NumPy's numbers, arrays and tensors are mixed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight
+
+MIXED = {
+    "tensors": lambda lib: [lib.tensor(1.0), lib.tensor(2.5)],
+    "of one element": lambda lib: (lib.tensor([0]), lib.tensor([3])),
+    "of several dims": lambda lib: [[lib.tensor([[1.5]])], [lib.tensor(2)]],
+    "two kinds": lambda lib: [lib.tensor(1), lib.tensor(2.5)],
+    "tensor and float": lambda lib: [lib.tensor(1.0), 2.5],
+    "float and tensor": lambda lib: [[2.5, 1], [lib.tensor(1.0), lib.tensor(True)]],
+    "tensor and int": lambda lib: [lib.tensor(1, dtype=lib.int8), 3],
+    "half and float": lambda lib: [lib.tensor(1.0, dtype=lib.float16), 2.0],
+    "bfloat16 and half": lambda lib: [
+        lib.tensor(1.0, dtype=lib.bfloat16),
+        lib.tensor(2.0, dtype=lib.float16),
+    ],
+    "double and int": lambda lib: [1, lib.tensor(1.0, dtype=lib.float64)],
+    "int32 and float": lambda lib: [lib.tensor(1, dtype=lib.int32), 2.5],
+    "complex": lambda lib: [lib.tensor(1j), 1.0],
+    "int8 and uint8": lambda lib: [lib.tensor(1, dtype=d) for d in (lib.int8, lib.uint8)],
+    "NumPy's float32 and float": lambda lib: [np.float32(1), 2.5],
+    "NumPy's float64 and tensor": lambda lib: [np.float64(1), lib.tensor(1.0)],
+    "NumPy's int64 and float": lambda lib: [np.int64(1), 2.5],
+    "NumPy's int32 and tensor": lambda lib: [lib.tensor(1.0), np.int32(2)],
+    "arrays": lambda lib: [np.array([1, 2]), [3, 4]],
+    "numbers": lambda lib: [[1, 2.5], [True, 3]],
+    "parameters": lambda lib: [lib.nn.Parameter(lib.tensor(2.0)), 1],
+    "refused: several elements": lambda lib: [lib.ones(2), lib.ones(2)],
+    "refused: no element": lambda lib: [lib.ones(0)],
+}
+MAKERS = {
+    "tensor": lambda lib, v: lib.tensor(v),
+    "as_tensor": lambda lib, v: lib.as_tensor(v),
+    "new_tensor": lambda lib, v: lib.zeros(1).new_tensor(v),
+    "Tensor": lambda lib, v: lib.Tensor(v),
+}
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Converting a tensor with requires_grad", "ignore:Creating a tensor from a list of"
+)
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("name", MIXED)
+def test_mixed_sequences(name, maker):
+    if name == "complex" and maker in ("new_tensor", "Tensor"):
+        pytest.skip("complex values for a real tensor are an error in torch, a cast here")
+    if name.startswith("refused"):
+        for lib in (torch, rushlight):
+            with pytest.raises(ValueError, match="only one element tensors"):
+                MAKERS[maker](lib, MIXED[name](lib))
+        return
+    expected, got = (MAKERS[maker](lib, MIXED[name](lib)) for lib in (torch, rushlight))
+    assert str(got.dtype) == str(expected.dtype)
+    assert got.tolist() == expected.tolist()
+
+
+def test_copies_of_tensors_keep_their_strides():
+    for lib in (torch, rushlight):
+        x = lib.arange(6.0).view(2, 3).T.requires_grad_()
+        with pytest.warns(UserWarning, match="copy construct"):
+            copy = lib.tensor(x, dtype=lib.float64)
+        assert (copy.stride(), copy.requires_grad) == ((1, 3), False)
+
+
+def test_asarray_keeps_the_graph():
+    assert rushlight.asarray(rushlight.ones(2, requires_grad=True), copy=True).requires_grad

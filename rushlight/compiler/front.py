@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import random
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +20,8 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.live import Gradients, Live, is_live
-from rushlight.compiler.surroundings import Surroundings
-from rushlight.compiler.trace import Trace
+from rushlight.compiler.surroundings import Surroundings, Unhooked
+from rushlight.compiler.trace import HERE, Trace
 from rushlight.compiler.variant import TENSOR, Variant
 from rushlight.config import compile_options
 from rushlight.core.state import modes, state
@@ -152,6 +153,7 @@ class Compiled:
         self.seen: dict[Any, str] = {}  # why a signature was last run as it is
         self.traces = 0
         self.eager: str | None = None  # why it stays eager
+        self.hooks: Unhooked | None = None  # of modules of which some had hooks: eager meanwhile
         self.warned = False  # that it is captured no more
         self.reasons: list[str] = []  # why it was captured, each time
         self.reason = ""  # why it is to be captured now
@@ -176,6 +178,10 @@ class Compiled:
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.eager is not None or state.busy:
             return self.function(*args, **kwargs)
+        if self.hooks is not None:
+            if not self.hooks.holds():
+                return self.function(*args, **kwargs)
+            self.hooks = None
         arguments: list[Any] = []
         mode = modes.grad, modes.inference, modes.autocast
         key = (
@@ -211,14 +217,16 @@ class Compiled:
         if self.traces >= self.limit():
             self.refuse()
             return self.function(*args, **kwargs)
+        self.surroundings = Surroundings(self.function, self.read_anew)
+        hooks = Unhooked(self.surroundings.modules)
+        if not hooks.holds():
+            name = type(hooks.hooked()).__name__
+            self.stay_eager(f"{name} has hooks, which may do more than compute")
+            self.eager, self.hooks = None, hooks
+            return self.function(*args, **kwargs)
         self.traces += 1
         self.reasons.append(self.reason)
-        self.surroundings = Surroundings(self.function, self.read_anew)
         guards = self.surroundings.guards()
-        hooked = [m for m in self.surroundings.modules if any((m._hook_tables or {}).values())]
-        if hooked:
-            self.stay_eager(f"{type(hooked[0]).__name__} has hooks, which may do more than compute")
-            return self.function(*args, **kwargs)
         trace = Trace([t._array for t in arguments])
         before = draws()
         gradients: Gradients | None = None
@@ -259,27 +267,40 @@ class Compiled:
 
     def refuse(self) -> None:
         """It was captured too often; programs that fit a call still run."""
-        name = getattr(self.function, "__qualname__", repr(self.function))
         text = (
-            f"compile: this call of {name} runs eagerly, and others for which it would have to be "
-            f"captured again, because it was captured {self.traces} times already. The reason this "
-            f"time: {self.reason}. See recompile_limit of torch.compile."
+            f"compile: this call of {self.name()} runs eagerly, and others for which it would "
+            f"have to be captured again, because it was captured {self.traces} times already. The "
+            f"reason this time: {self.reason}. See recompile_limit of torch.compile."
         )
         if self.fullgraph:
             raise GraphError(text)
         if not self.warned:
             self.warned = True
-            warnings.warn(text, UserWarning, stacklevel=5)
+            warn(text)
 
     def stay_eager(self, why: str) -> None:
         """The function cannot be captured."""
         self.eager = why
-        name = getattr(self.function, "__qualname__", repr(self.function))
-        text = f"compile: {name} runs eagerly, because {why}."
+        text = f"compile: {self.name()} runs eagerly, because {why}."
         if self.fullgraph:
             self.eager = None
             raise GraphError(text)
-        warnings.warn(text, UserWarning, stacklevel=5)
+        warn(text)
+
+    def name(self) -> str:
+        """What the user compiled: a function's name, or a module's class."""
+        if getattr(self.function, "__name__", "") == "_call_impl":
+            return type(self.function.__self__).__name__  # type: ignore[attr-defined]
+        return getattr(self.function, "__qualname__", repr(self.function))
+
+
+def warn(text: str) -> None:
+    """Warn at the user's line."""
+    frame: Any = sys._getframe(1)
+    level = 2
+    while frame is not None and frame.f_code.co_filename.startswith(HERE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UserWarning, stacklevel=level)
 
 
 def signature(x: Any, arguments: list[Any]) -> Any:

@@ -100,6 +100,34 @@ class Members:
         return f"a parameter, buffer or child of {self.what}"
 
 
+class Unhooked:
+    """That modules have no hooks that a call runs."""
+
+    def __init__(self, modules: list[Any]) -> None:
+        self.modules = modules
+
+    def tables(self) -> list[dict[Any, Any]]:
+        """Where hooks are."""
+        return [table for m in self.modules for table in m._tables_of_calls()]
+
+    def hooked(self) -> Any:
+        """The first module with hooks; None where there is none."""
+        return next((m for m in self.modules if any(m._tables_of_calls())), None)
+
+    def holds(self) -> bool:
+        """Whether there are none."""
+        return not any(self.tables())
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        own = [m._hook_tables for m in self.modules if m._hook_tables is not None]
+        return version_words(*[m.__dict__ for m in self.modules], *own, *self.tables())
+
+    def changed(self) -> str:
+        """Whose hooks."""
+        return f"the hooks of {type(self.hooked()).__name__}"
+
+
 class Variable:
     """A plain value in a closure (``cell``) or among a function's globals."""
 
@@ -158,7 +186,7 @@ def contents(cell: Any) -> Any:
         return None
 
 
-Guard = Plain | Members | Variable | Flags
+Guard = Plain | Members | Unhooked | Variable | Flags
 
 
 class Surroundings:
@@ -217,7 +245,7 @@ class Surroundings:
 
     def guards(self) -> list[Guard]:
         """What must not change. Learning rates, and other options that did before, may."""
-        found: list[Guard] = []
+        found: list[Guard] = [Unhooked(self.modules)] if self.modules else []
         for m in self.modules:
             found.append(Plain(f"{type(m).__name__}.", m.__dict__))
             found.append(Members(type(m).__name__, [m._parameters, m._buffers, m._modules]))

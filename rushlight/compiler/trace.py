@@ -537,13 +537,13 @@ def saved_arrays(results: list[Tensor]) -> set[int]:
     return {id(x._array) for x in saved}
 
 
-_HERE = __file__.rsplit("compiler", 1)[0]
+HERE = __file__.rsplit("compiler", 1)[0]
 
 
 def _users_line() -> str:
     """The innermost line outside of rushlight, as ``file:line``."""
     for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith(_HERE):
+        if not frame.filename.startswith(HERE):
             return f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
     return "?"
 
@@ -551,7 +551,7 @@ def _users_line() -> str:
 def _line() -> str:
     """The user's line of the op being traced."""
     frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_HERE):
+    while frame is not None and frame.f_code.co_filename.startswith(HERE):
         frame = frame.f_back
     return (
         "" if frame is None else f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}"

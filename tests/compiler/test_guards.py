@@ -266,3 +266,34 @@ def test_results_that_are_all_kept_need_no_other_way_in():
     assert run._compiled.last.entry is way
     for k, (double, total) in enumerate(kept):
         rl.testing.assert_close((double, total), ((X + k) * 2, (X + k).sum()))
+
+
+def hooked(model, what, seen):
+    """Hook a part of a model that has been compiled; the handle."""
+    hook = lambda *args: seen.append(1)  # noqa: E731
+    if what == "everywhere":
+        return nn.modules.module.register_module_forward_hook(hook)
+    if what == "before":
+        return model[1].register_forward_pre_hook(hook)
+    return (model if what == "whole" else model[1]).register_forward_hook(hook)
+
+
+@pytest.mark.parametrize("what", ["whole", "part", "before", "everywhere"])
+def test_hooks_run_as_long_as_they_are_there(what):
+    model = rl.compile(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)))
+    model.requires_grad_(False)
+    x, seen = rl.ones(4, 2), []
+    expected = [model(x) for _ in range(3)].pop()
+    handle = hooked(model, what, seen)
+    with pytest.warns(UserWarning, match="has hooks, which may do more than compute") as caught:
+        results = [model(x) for _ in range(4)]
+    assert caught[0].filename == __file__
+    assert len(seen) == 4 * (4 if what == "everywhere" else 1)
+    assert "as long as the hooks of" in rl.compiler.explain(model)
+    handle.remove()
+    seen.clear()
+    results += [model(x) for _ in range(3)]
+    assert not seen
+    assert model._compiled_call_impl._compiled.last is not None
+    for r in results:
+        np.testing.assert_allclose(r.numpy(), expected.numpy(), rtol=1e-6)

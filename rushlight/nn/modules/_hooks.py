@@ -27,6 +27,8 @@ TABLES = (
     "_load_state_dict_post_hooks",
 )
 
+CALLED = [name for name in TABLES if name.startswith(("_forward", "_backward"))]
+
 Table = dict[int, Any]
 
 
@@ -166,6 +168,12 @@ def table_of(module: Any, name: str) -> Table:
 
 
 EMPTY: Table = OrderedDict()
+
+
+def tables_of_calls(module: Any) -> list[dict[Any, Any]]:
+    """The tables whose content decides which hooks a call of the module runs."""
+    own = module._hook_tables or {}
+    return [calls, *[own[name] for name in CALLED if name in own]]
 
 
 def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

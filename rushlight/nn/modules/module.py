@@ -25,6 +25,7 @@ from rushlight.nn.modules._hooks import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
     registered,
+    tables_of_calls,
 )
 from rushlight.nn.modules._registry import KINDS, Registry, registry
 from rushlight.nn.modules._state import Stateful
@@ -144,6 +145,10 @@ class Module(Traversable, Stateful):
         if self._hook_tables is None and not calls:
             return self.forward(*args, **kwargs)
         return call_with_hooks(self, args, kwargs)
+
+    def _tables_of_calls(self) -> list[dict[Any, Any]]:
+        """See `tables_of_calls`: for the compiler, which sees modules but not this package."""
+        return tables_of_calls(self)
 
     def forward(self, *input: Any) -> Any:
         """Compute the output. Every subclass writes its own."""

@@ -49,6 +49,7 @@ class Elementwise(Op, abstract=True):
     scalar: Any = None
     plain: Any  # what serves all dtypes, without kernels: the ufunc, or an own ``eager``
     compute: Any  # the same, large arrays offered
+    small: Any  # the ufunc without the offer
     fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
     remembered: dict[Any, Any]  # what compute_dtype says of arrays that all have this dtype
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
@@ -57,18 +58,19 @@ class Elementwise(Op, abstract=True):
     direct = False  # floats of one dtype need nothing of what an own `forward` does
 
     def plan(self) -> None:
+        super().plan()
         own = type(self).eager is not Elementwise.eager
         if self.ufunc is None and own:
             self.ufunc = functools.partial(self.eager, np)
         elif self.ufunc is None:
             self.ufunc = functools.partial(self.scalar, NUMPY)
         self.plain = self.compute = functools.partial(self.eager, np) if own else self.ufunc
+        self.small = self.ufunc
         if self.compiled is None:
             self.compiled = not isinstance(self.ufunc, np.ufunc)
         if self.compiled:
             self.compute = offered(self, self.plain)
             self.ufunc = offered(self, self.ufunc) if own else self.compute
-        super().plan()
         self.remembered = {}
         if isinstance(self.ufunc, np.ufunc) and not own and self._is_plain("fast", "forward"):
             self.fast |= self._other_dtypes()
@@ -139,8 +141,7 @@ class Elementwise(Op, abstract=True):
         return kernels.find(self, arrays, params)
 
     def make_bind(self) -> Callable[..., Any]:
-        scalar = self.scalar
-        has_params = scalar is not None and parameters(scalar.__func__)[1]
+        has_params = takes_params(self)
         if len(self.names) == 1:
             return make_unary_with_params(self) if has_params else make_unary(self)
         if len(self.names) == 2 and not has_params:
@@ -155,6 +156,11 @@ class Elementwise(Op, abstract=True):
         return make_update_by_copy(self)
 
 
+def takes_params(op: Elementwise) -> bool:
+    """Whether the formula has keyword parameters."""
+    return op.scalar is not None and parameters(op.scalar.__func__)[1]
+
+
 def offered(op: Elementwise, ufunc: Any) -> Callable[..., Any]:
     """A ufunc that leaves large arrays to a compiled kernel, if there is one."""
 
@@ -165,7 +171,15 @@ def offered(op: Elementwise, ufunc: Any) -> Callable[..., Any]:
                 return out
         return ufunc(x, *others, **params)
 
-    return compute
+    def compute_one(x: Any) -> Any:  # these two spare the packing of arguments
+        return ufunc(x) if x.__class__ is ndarray and x.size < LEAST else compute(x)
+
+    def compute_two(x: Any, y: Any) -> Any:
+        return ufunc(x, y) if x.__class__ is ndarray and x.size < LEAST else compute(x, y)
+
+    if takes_params(op) or len(op.names) > 2:
+        return compute
+    return compute_one if len(op.names) == 1 else compute_two
 
 
 def as_operand(a: Any, d: Any) -> Any:
@@ -230,13 +244,13 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
 
 def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of one input and keyword parameters."""
-    ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+    ufunc, small, fast, differentiable = op.ufunc, op.small, op.fast, op.differentiable
 
     def bind(a: Tensor, **params: Any) -> Tensor:
         x = a._array
         if state.busy or x.dtype not in fast or type(x) is not ndarray:
             return run(op, (a,), params)
-        out = ufunc(x, **params)
+        out = (small if x.size < LEAST else ufunc)(x, **params)
         t = wrap(out if type(out) is ndarray else asarray(out))
         if a._tracked and differentiable and modes.grad:
             record_unary(op, a, t, params)
@@ -247,7 +261,8 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
 
 def make_several(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of three inputs, or of two and parameters."""
-    compute, fast, differentiable = op.compute, op.fast & FLOATS, op.differentiable
+    compute, plain, fast = op.compute, op.plain, op.fast & FLOATS
+    differentiable = op.differentiable
 
     def bind(*inputs: Any, **params: Any) -> Any:
         d, arrays, tracked = None, [], False
@@ -267,7 +282,10 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
         if state.busy or d is None or complex in map(type, params.values()):
             return run(op, inputs, params)
         try:
-            out = compute(*arrays, **params)
+            x = arrays[0]
+            out = (plain if x.__class__ is ndarray and x.size < LEAST else compute)(
+                *arrays, **params
+            )
         except ValueError:
             return run(op, inputs, params)  # raises with the reason
         result = wrap(out if out.__class__ is ndarray else asarray(out))
@@ -401,7 +419,8 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
     """``update`` of any other elementwise op: computes, then copies, without detours when nothing
     is recorded or shared.
     """
-    compute, fast, compiled, ufunc = op.compute, op.fast & FLOATS, op.compiled, op.ufunc
+    compute, plain, fast, compiled = op.compute, op.plain, op.fast & FLOATS, op.compiled
+    ufunc = op.ufunc
     # one function of NumPy that may write where it reads
     single = isinstance(ufunc, np.ufunc) and ufunc.nin == 1 and op.out_dtype is None
 
@@ -433,7 +452,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
             if x.size > 2 * PIECE and all([flat_like(y, x) for y in (x, *arrays)]):
                 stored = write_in_pieces(compute, x, arrays, params)
             else:
-                out = compute(x, *arrays, **params)
+                out = (plain if x.size < LEAST else compute)(x, *arrays, **params)
                 stored = out.shape == x.shape and out.dtype is d
                 if stored:
                     x[...] = out

@@ -190,8 +190,10 @@ class Op:
 
     def make_bind(self) -> Callable[..., Any]:
         """The function that applies the op."""
-
-        op, forward, differentiable = self, self.forward, self.differentiable
+        if len(self.names) == 1 and not self.variadic:
+            return make_single(self)
+        op, forward, eager, differentiable = self, self.forward, self.eager, self.differentiable
+        plain, compiled = type(self).forward is Op.forward, self.compiled
 
         def bind(*inputs: Any, **params: Any) -> Any:
             if state.busy:
@@ -204,14 +206,11 @@ class Op:
                         tracked = needs_grad(t)
                 else:
                     arrays.append(t)
-            out = forward(arrays, params)
-            result: Any
-            if out.__class__ is ndarray:
-                result = wrap(out)
-            elif out.__class__ is tuple or out.__class__ is list:
-                result = [wrap(o if o.__class__ is ndarray else asarray(o)) for o in out]
+            if plain and not (compiled and arrays[0].size >= op.least):
+                out = eager(np, *arrays, **params)
             else:
-                result = wrap(asarray(out))
+                out = forward(arrays, params)
+            result = wrap(out) if out.__class__ is ndarray else wrap_all(out)
             if tracked and differentiable and modes.grad:
                 if result.__class__ is list or result._array.dtype in DIFFERENTIABLE:
                     record(op, inputs, result, params)
@@ -304,11 +303,7 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         out = modes.profiler.call(op, op.forward, arrays, params)
     else:
         out = op.forward(arrays, params)
-    result: Any
-    if out.__class__ is tuple or out.__class__ is list:
-        result = [wrap(o if type(o) is ndarray else np.asarray(o)) for o in out]
-    else:
-        result = wrap(out if type(out) is ndarray else np.asarray(out))
+    result = wrap_all(out)
     if state.busy and modes.trace is not None:
         modes.trace.computed(op, inputs, params, result)
     if op.differentiable:
@@ -322,6 +317,13 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     return result
 
 
+def wrap_all(out: Any) -> Any:
+    """A tensor on what an op computed, or a list of them."""
+    if out.__class__ is tuple or out.__class__ is list:
+        return [wrap(o if o.__class__ is ndarray else asarray(o)) for o in out]
+    return wrap(out if out.__class__ is ndarray else asarray(out))
+
+
 def autocast_inputs(inputs: Any, d: Any) -> list[Any]:
     """Floating-point inputs in the dtype that autocast chose for the op; float64 stays."""
     wide = (dtypes.float32, dtypes.float16, dtypes.bfloat16)
@@ -331,6 +333,30 @@ def autocast_inputs(inputs: Any, d: Any) -> list[Any]:
         else t
         for t in inputs
     ]
+
+
+def make_single(op: Op) -> Callable[..., Any]:
+    """``bind`` of an op of one input."""
+    forward, eager, differentiable = op.forward, op.eager, op.differentiable
+    plain, compiled = type(op).forward is Op.forward, op.compiled
+
+    def bind(a: Tensor, /, **params: Any) -> Any:
+        if state.busy or not isinstance(a, Tensor):
+            return run(op, (a,), params)
+        x = a._array
+        if plain and not (compiled and x.size >= op.least):
+            out = eager(np, x, **params)
+        else:
+            out = forward([x], params)
+        result = wrap(out) if out.__class__ is ndarray else wrap_all(out)
+        if a._tracked and differentiable and modes.grad:
+            if result.__class__ is list:
+                record(op, (a,), result, params)
+            elif result._array.dtype in DIFFERENTIABLE:
+                record_unary(op, a, result, params)
+        return result
+
+    return bind
 
 
 def record_unary(op: Op, a: Tensor, t: Tensor, params: dict[str, Any] | None = None) -> None:

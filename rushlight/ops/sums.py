@@ -18,11 +18,12 @@ from rushlight import dtypes
 COLUMNS = 128  # terms added one after another
 FOLDED = 64  # elements: shorter rows are folded
 ROWS = 512  # in a row BLAS keeps at least eight sums at a time
-LEAST = 2048  # elements from which it pays
+LEAST = 2048  # elements from which blocks pay
+PRODUCTS = dtypes.DIFFERENTIABLE - dtypes.HALVES  # what BLAS multiplies
 CACHED = 2**19  # elements up to which rows are faster by BLAS; beyond, memory decides
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def ones(n: int, d: Any) -> Any:
     """n ones, not to be written to."""
     return np.ones(n, d)
@@ -39,8 +40,10 @@ def summed(
 ) -> Any:
     """``np.add.reduce`` with the same arguments; ``axis`` is None or a tuple of dims >= 0."""
     d = x.dtype
-    if x.size < LEAST or d not in dtypes.DIFFERENTIABLE or d in dtypes.HALVES:
+    if d not in PRODUCTS:
         return np.add.reduce(x, axis, dtype, out, keepdims)
+    if x.size < LEAST:
+        return few_summed(x, axis, dtype, out, keepdims)
     reduced = range(x.ndim) if axis is None else (axis,) if axis.__class__ is int else axis
     total = sum_over(x, frozenset(reduced))
     if keepdims:
@@ -49,6 +52,20 @@ def summed(
         return total
     out[...] = total
     return out
+
+
+def few_summed(x: Any, axis: Any, dtype: Any, out: Any, keepdims: bool) -> Any:
+    """``summed`` of few elements: by one product, which is cheaper, where that is enough."""
+    if x.flags.c_contiguous and not keepdims and dtype is None:
+        if axis is None:
+            total = (x if x.ndim == 1 else x.reshape(-1)).dot(ones(x.size, x.dtype), out)
+            return total if out is None else out  # NumPy returns a scalar
+        dim = axis[0] if axis.__class__ is tuple and len(axis) == 1 else axis
+        if dim == x.ndim - 1:
+            return x.dot(ones(x.shape[dim], x.dtype))
+        if dim == 0 and x.ndim == 2:
+            return ones(x.shape[0], x.dtype).dot(x)
+    return np.add.reduce(x, axis, dtype, out, keepdims)
 
 
 def sum_over(x: Any, reduced: frozenset[int]) -> Any:

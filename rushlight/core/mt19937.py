@@ -37,11 +37,12 @@ _WORDS_AT = _HEAD.size
 _TAIL_AT = _WORDS_AT + 8 * BLOCK
 
 _NO_WORDS = np.empty(0, np.uint32)
-_LOW_24 = np.int32(2**24 - 1)
-_LOW_53 = np.uint64(2**53 - 1)
-_HALF_WORD = np.uint64(32)
-_ULP_24 = np.float32(2.0**-24)
-_ULP_53 = np.float64(2.0**-53)
+# 0-dim arrays, which NumPy takes faster than its scalars
+_LOW_24 = np.array(2**24 - 1, np.int32)
+_LOW_53 = np.array(2**53 - 1, np.uint64)
+_HALF_WORD = np.array(32, np.uint64)
+_ULP_24 = np.array(2.0**-24, np.float32)
+_ULP_53 = np.array(2.0**-53, np.float64)
 
 
 class Engine:

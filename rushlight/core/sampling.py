@@ -24,11 +24,10 @@ from rushlight.core.native import kernels
 Array = NDArray[Any]
 
 CHUNK = 32 * 624  # elements transformed at a time, so that all of them stay in the cache
-_LOW_53 = np.uint64(2**53 - 1)
 _TWO_PI = 2 * math.pi
-_TWO_PI_32 = np.float32(_TWO_PI)
-_MINUS_TWO_32 = np.float32(-2)
-_ONE_32 = np.float32(1)
+# 0-dim arrays, which NumPy takes faster than its scalars
+_LOW_53 = np.array(2**53 - 1, np.uint64)
+_TWO_PI_32, _MINUS_TWO_32, _ONE_32 = vector_math.constants(np.float32, _TWO_PI, -2, 1)
 DIGITS = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24, dtypes.float64: 53}
 
 
@@ -71,8 +70,8 @@ def fused(x: Array, factor: Any, term: Any, dtype: Any) -> Array:
         return x
     if dtype is dtypes.float32:
         wide = x.astype(np.float64)
-        wide *= np.float32(factor)
-        wide += np.float32(term)
+        wide *= np.array(np.float32(factor), np.float64)
+        wide += np.array(np.float32(term), np.float64)
         return wide.astype(np.float32)
     if abs(factor) > 1e290:  # the parts of the product would overflow
         x *= factor
@@ -281,34 +280,45 @@ def normal_blocks(engine: Engine, count: int, dtype: Any, mean: float, std: floa
     """`count` >= 16 normals. A block pairs uniform j with j + 8; the last 16 values are drawn anew
     when blocks do not fit.
     """
-    double = dtype is dtypes.float64
-    source = engine.doubles if double else engine.floats
-    work = dtypes.float64 if double else dtypes.float32
+    work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
     standard = mean == 0 and std == 1
+    whole = count - count % 16
 
-    def draw(n: int) -> Array:
-        values = _blocks_64(source(n)) if double else standard_32(engine, n)
+    def draw(n: int, passed: int = 0, more: int = 0) -> Array:
+        values = standard_blocks(engine, n, work, passed, more)
         return rounded(values if standard else fused(values, std, mean, work), dtype)
 
-    whole = count - count % 16
-    values = in_chunks(whole, dtype, draw)
     if whole == count:
-        return values
+        return in_chunks(count, dtype, draw)
+    # the uniforms that the last values replace; halves never drew them
+    passed = 0 if dtype in dtypes.HALVES else count - whole
     out = np.empty(count, dtype)
-    out[:whole] = values
-    if dtype not in dtypes.HALVES:  # the uniforms that it replaces; halves never drew them
-        source(count - whole)
-    out[-16:] = draw(16)
+    if count <= CHUNK:
+        values = draw(whole, passed, 16)
+        out[:whole], out[-16:] = values[:whole], values[whole:]
+    else:
+        out[: whole - 16] = in_chunks(whole - 16, dtype, draw)
+        values = draw(16, passed, 16)
+        out[whole - 16 : whole], out[-16:] = values[:16], values[16:]
     return out
 
 
-def standard_32(engine: Engine, count: int) -> Array:
-    """`count` standard normals, a multiple of 16, as float32."""
-    if kernels.worth(count):
+def standard_blocks(engine: Engine, count: int, dtype: Any, passed: int, more: int) -> Array:
+    """`count` standard normals, `passed` uniforms that nobody sees, and `more` normals; both are
+    multiples of 16.
+    """
+    if dtype is dtypes.float32 and kernels.worth(count):
         values: Array | None = kernels.loop("normals", engine, count)
         if values is not None:
-            return values
-    return _blocks_32(engine.floats(count))
+            if not more:
+                return values
+            engine.words(passed)
+            return np.concatenate((values, standard_blocks(engine, more, dtype, 0, 0)))
+    source = engine.doubles if dtype is dtypes.float64 else engine.floats
+    uniforms = source(count + passed + more)
+    if passed:
+        uniforms = np.concatenate((uniforms[:count], uniforms[count + passed :]))
+    return (_blocks_64 if dtype is dtypes.float64 else _blocks_32)(uniforms)
 
 
 def _blocks_32(uniforms: Array) -> Array:

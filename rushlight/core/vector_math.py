@@ -22,22 +22,30 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-_LOG = (
+
+def constants(d: Any, *numbers: float) -> tuple[NDArray[Any], ...]:
+    """Numbers as 0-dim arrays, which NumPy takes faster than its scalars."""
+    return tuple([np.array(n, d) for n in numbers])
+
+
+def coefficients(*numbers: float) -> tuple[NDArray[Any], ...]:
+    """float32 numbers as float64."""
+    return constants(np.float64, *[float(np.float32(n)) for n in numbers])
+
+
+_LOG = coefficients(
     7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
     -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
-_SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-_COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
-_ROOT_HALF = np.float32(0.70710678)
-_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-_QUARTER_PI = tuple(
-    np.float32(x) for x in (0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8)
-)
-_FOUR_OVER_PI = np.float32(1.27323954473516)
-_ATANH = (0.3027294874, 0.3996108174, 0.6666694880)
-_LN2, _LN2_REST = np.float32(0.69314718246459960938), np.float32(-1.904654323148236017e-09)
-_SIGN, _QUARTER = np.int32(-(2**31)), np.int32(2**30)
-_HALF, _ONE, _TWO = np.float32(0.5), np.float32(1), np.float32(2)
+_SIN = coefficients(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+_COS = coefficients(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+_ROOT_HALF, _LN2_HIGH, _LN2_LOW = constants(np.float32, 0.70710678, 0.693359375, -2.12194440e-4)
+_QUARTER_PI = constants(np.float32, 0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8)
+(_FOUR_OVER_PI,) = constants(np.float32, 1.27323954473516)
+_ATANH = coefficients(0.3027294874, 0.3996108174, 0.6666694880)
+_LN2, _LN2_REST = constants(np.float32, 0.69314718246459960938, -1.904654323148236017e-09)
+_SIGN, _QUARTER, _ONE_INT, _EVEN = constants(np.int32, -(2**31), 2**30, 1, -2)
+_HALF, _ONE, _TWO, _MINUS_HALF = constants(np.float32, 0.5, 1, 2, -0.5)
 
 
 def log(x: Array) -> Array:
@@ -64,8 +72,8 @@ def log(x: Array) -> Array:
 def sin_cos(x: Array) -> tuple[Array, Array]:
     """Sine and cosine of float32 numbers from 0 to 2 pi."""
     octant = (x * _FOUR_OVER_PI).astype(np.int32)
-    octant += 1
-    octant &= -2
+    octant += _ONE_INT
+    octant &= _EVEN
     multiple = octant.astype(np.float32)
     rest = x - multiple * _QUARTER_PI[0]  # these products are exact, up to the last
     rest -= multiple * _QUARTER_PI[1]
@@ -76,7 +84,7 @@ def sin_cos(x: Array) -> tuple[Array, Array]:
     sine = _fused(sine, rest, rest)
     cosine = _polynomial(_COS, square)
     cosine *= square
-    cosine = _fused(cosine, square, square * -_HALF)
+    cosine = _fused(cosine, square, square * _MINUS_HALF)
     cosine += _ONE
     # on bits, since selecting by a mask is slow: swap where bit 1 is set, then set the signs
     sine_bits, cosine_bits = sine.view(np.int32), cosine.view(np.int32)
@@ -128,22 +136,22 @@ def _quotient(x: Array, y: Array, y_rest: Array) -> tuple[Array, Array]:
 
 def _fused(x: Array, y: Any, z: Any) -> Array:
     """``x * y + z`` rounded once, see Note [Fused steps in float64]."""
-    wide = x.astype(np.float64)
-    wide *= y
-    wide += z
+    wide = x.astype(np.float64)  # operands of two dtypes would take several times as long
+    wide *= y.astype(np.float64)
+    wide += z.astype(np.float64)
     return wide.astype(np.float32)
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+def _polynomial(numbers: tuple[NDArray[Any], ...], x: Array) -> Array:
     """Horner's rule in fused steps; the coefficient of the highest power comes first."""
-    first, *others = (np.float64(np.float32(c)) for c in coefficients)
+    first, *others, last = numbers
     wide_x = x.astype(np.float64)
     y = np.empty_like(x)
     wide = wide_x * first
-    for c in others[:-1]:
+    for c in others:
         wide += c
-        np.copyto(y, wide, casting="same_kind")
-        np.copyto(wide, y)
+        y[...] = wide
+        wide[...] = y
         wide *= wide_x
-    wide += others[-1]
+    wide += last
     return wide.astype(np.float32)

@@ -7,6 +7,7 @@ ml_dtypes; its NumPy ``kind`` is ``V``: ask ``is_floating``.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import ml_dtypes
@@ -172,6 +173,13 @@ class finfo:
         fields = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
         numbers = ", ".join(f"{n}={getattr(self, n):g}" for n in fields)
         return f"finfo({numbers}, dtype={self.dtype})"
+
+
+@functools.cache
+def integer_range(d: Any) -> tuple[int, int]:
+    """The smallest and the largest number of a NumPy integer dtype."""
+    info = np.iinfo(d)
+    return int(info.min), int(info.max)
 
 
 class iinfo:

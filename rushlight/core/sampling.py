@@ -122,13 +122,14 @@ def uniform(engine: Engine, count: int, dtype: Any, low: float = 0.0, high: floa
     start, stop = work.type(low), work.type(high)
     own = dtype is work
     width = stop - start
+    highest = float(stop)
     top, bottom = (stop, start) if own else (stop.astype(dtype), start.astype(dtype))
 
     def draw(n: int) -> Array:
         values = fused(source(n), width, start, work)
         if not own:
             values = values.astype(dtype)
-        if not own or (n and values.item(values.argmax()) == top):
+        if not own or (n and values.item(values.argmax()) == highest):
             np.putmask(values, values == top, bottom)
         return values
 
@@ -146,9 +147,11 @@ def integers(engine: Engine, count: int, dtype: Any, low: int, high: int) -> Arr
             count, dtype, lambda n: (engine.longs(n) % modulus + offset).view(np.int64)
         )
 
+    divisor = np.array(width, np.uint32)
+
     def draw(n: int) -> Array:
         words = engine.words(n)  # NumPy divides by one number fast, but takes remainders slowly
-        words = words - words // np.uint32(width) * np.uint32(width)
+        words = words - words // divisor * divisor
         values = words.astype(np.int64)
         if low:
             values += low
@@ -167,7 +170,7 @@ def raw(engine: Engine, count: int, dtype: Any) -> Array:
         if dtype in DIGITS
         else 2
         if dtype is dtypes.bool_
-        else int(np.iinfo(dtype).max) + 1
+        else dtypes.integer_range(dtype)[1] + 1
     )
     if size > 2**32:
         return in_chunks(
@@ -194,15 +197,19 @@ def permutation(engine: Engine, count: int) -> Array:
         order: Array | None = kernels.loop("shuffle", draws, np.arange(count))
         if order is not None:
             return order
+    if count <= 512:
+        return _swap_one_by_one(draws.tolist())
     remaining = np.arange(count, 1, -1, dtype=draws.dtype)
     targets = (draws % remaining).astype(np.int64)
     targets += np.arange(count - 1)
-    return _swap_vectorised(targets) if count > 512 else _swap_one_by_one(targets)
+    return _swap_vectorised(targets)
 
 
-def _swap_one_by_one(targets: Array) -> Array:
-    order = list(range(targets.size + 1))
-    for i, j in enumerate(targets.tolist()):
+def _swap_one_by_one(draws: list[int]) -> Array:
+    count = len(draws) + 1
+    order = list(range(count))
+    for i, n in enumerate(draws):
+        j = i + n % (count - i)
         order[i], order[j] = order[j], order[i]
     return np.array(order)
 
@@ -315,7 +322,7 @@ def standard_blocks(engine: Engine, count: int, dtype: Any, passed: int, more: i
             engine.words(passed)
             return np.concatenate((values, standard_blocks(engine, more, dtype, 0, 0)))
     source = engine.doubles if dtype is dtypes.float64 else engine.floats
-    uniforms = source(count + passed + more)
+    uniforms: Array = source(count + passed + more)
     if passed:
         uniforms = np.concatenate((uniforms[:count], uniforms[count + passed :]))
     return (_blocks_64 if dtype is dtypes.float64 else _blocks_32)(uniforms)
@@ -401,7 +408,7 @@ def bernoulli_each(engine: Engine, p: Array) -> NDArray[np.bool_]:
     """True with each flat element's probability; float64 takes two words each, others one."""
     if p.dtype is dtypes.float64:
         return engine.doubles(p.size) < p
-    return engine.floats(p.size) < p.astype(np.float32)
+    return engine.floats(p.size) < p.astype(np.float32, copy=False)
 
 
 def of_doubles(
@@ -418,7 +425,7 @@ def of_doubles(
 
 def exponential(engine: Engine, count: int, dtype: Any, rate: float = 1.0) -> Array:
     """Density rate * exp(-rate x) for x >= 0; an infinite rate gives zeros."""
-    scale = -1.0 / rate
+    scale = np.array(-1.0 / rate)
     return of_doubles(engine, count, dtype, "log1p", lambda log1p, u: scale * log1p(-u))
 
 

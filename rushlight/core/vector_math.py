@@ -15,6 +15,7 @@ Petrogalli, 2020, "SLEEF: a portable vectorized library of C standard mathematic
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -23,26 +24,21 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 
-def constants(d: Any, *numbers: float) -> tuple[NDArray[Any], ...]:
+def constants(d: Any, *numbers: float) -> tuple[Any, ...]:
     """Numbers as 0-dim arrays, which NumPy takes faster than its scalars."""
     return tuple([np.array(n, d) for n in numbers])
 
 
-def coefficients(*numbers: float) -> tuple[NDArray[Any], ...]:
-    """float32 numbers as float64."""
-    return constants(np.float64, *[float(np.float32(n)) for n in numbers])
-
-
-_LOG = coefficients(
+_LOG = (
     7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
     -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
-_SIN = coefficients(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-_COS = coefficients(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+_SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+_COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 _ROOT_HALF, _LN2_HIGH, _LN2_LOW = constants(np.float32, 0.70710678, 0.693359375, -2.12194440e-4)
 _QUARTER_PI = constants(np.float32, 0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8)
 (_FOUR_OVER_PI,) = constants(np.float32, 1.27323954473516)
-_ATANH = coefficients(0.3027294874, 0.3996108174, 0.6666694880)
+_ATANH = (0.3027294874, 0.3996108174, 0.6666694880)
 _LN2, _LN2_REST = constants(np.float32, 0.69314718246459960938, -1.904654323148236017e-09)
 _SIGN, _QUARTER, _ONE_INT, _EVEN = constants(np.int32, -(2**31), 2**30, 1, -2)
 _HALF, _ONE, _TWO, _MINUS_HALF = constants(np.float32, 0.5, 1, 2, -0.5)
@@ -142,9 +138,15 @@ def _fused(x: Array, y: Any, z: Any) -> Array:
     return wide.astype(np.float32)
 
 
-def _polynomial(numbers: tuple[NDArray[Any], ...], x: Array) -> Array:
+@functools.cache
+def _widened(numbers: tuple[float, ...]) -> tuple[NDArray[Any], ...]:
+    """float32 numbers as float64."""
+    return constants(np.float64, *[float(np.float32(n)) for n in numbers])
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     """Horner's rule in fused steps; the coefficient of the highest power comes first."""
-    first, *others, last = numbers
+    first, *others, last = _widened(coefficients)
     wide_x = x.astype(np.float64)
     y = np.empty_like(x)
     wide = wide_x * first

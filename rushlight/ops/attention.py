@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -11,19 +13,29 @@ from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant
 from rushlight.ops.matmul import same_dtype
+from rushlight.ops.softmax import along_dim
+from rushlight.ops.sums import LEAST, number
 
 
-def causal(length: int, source: int) -> np.ndarray:
-    """True where position i may look at position j: j <= i."""
-    return np.tri(length, source, dtype=bool)
+def later(length: int, source: int) -> np.ndarray:
+    """True where position i may not look at position j: j > i."""
+    return (
+        few_later(length, source) if length * source < LEAST else ~np.tri(length, source, 0, bool)
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def few_later(length: int, source: int) -> np.ndarray:
+    """``later`` for few positions, not to be written to."""
+    return ~np.tri(length, source, 0, bool)
 
 
 def attention_weights(q: Any, k: Any, mask: Any, scale: float, is_causal: bool) -> np.ndarray:
     """``softmax(q k^T scale + mask)``; rows that may look at nothing are zeros."""
     s = np.matmul(q, k.swapaxes(-1, -2))
-    s *= s.dtype.type(scale)
+    s *= number(scale, s.dtype)
     if is_causal:
-        np.copyto(s, -np.inf, where=~causal(s.shape[-2], s.shape[-1]))
+        np.copyto(s, number(-math.inf, s.dtype), where=later(s.shape[-2], s.shape[-1]))
     if mask is not None:
         if mask.dtype == np.bool_:
             s = np.where(mask, s, s.dtype.type(-np.inf))
@@ -35,10 +47,10 @@ def attention_weights(q: Any, k: Any, mask: Any, scale: float, is_causal: bool) 
         else np.zeros((*s.shape[:-1], 1), s.dtype)
     )
     if is_causal or mask is not None:
-        top[np.isneginf(top)] = 0
+        top[top == number(-math.inf, top.dtype)] = 0
     s -= top
     np.exp(s, s)
-    total = np.add.reduce(s, -1, None, None, True)
+    total = along_dim(s, s.ndim - 1)
     if mask is not None:
         total[total == 0] = 1
     s /= total
@@ -105,7 +117,7 @@ def tensor_weights(
     """``attention_weights`` in Tensor."""
     s = q.matmul(k.transpose(-1, -2)) * scale
     if is_causal:
-        s = s.masked_fill(constant(~causal(*s._array.shape[-2:])), float("-inf"))
+        s = s.masked_fill(constant(later(*s._array.shape[-2:])), float("-inf"))
     if mask is not None:
         s = s.masked_fill(~mask, float("-inf")) if mask._array.dtype == np.bool_ else s + mask
     nothing = s.isneginf().all(-1, keepdim=True)

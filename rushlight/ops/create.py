@@ -27,7 +27,9 @@ class Complex(Op):
     fits = True
 
     def eager(self, xp, real, imag):
-        shape = np.broadcast_shapes(real.shape, imag.shape)
+        shape = real.shape
+        if shape != imag.shape:
+            shape = np.broadcast_shapes(shape, imag.shape)
         out = np.empty(shape, dtypes.COMPLEX_OF[real.dtype])
         out.real, out.imag = real, imag
         return out

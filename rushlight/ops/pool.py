@@ -25,7 +25,7 @@ from rushlight.ops.windows import FEW, places, windows_of
 
 def lowest(d: np.dtype) -> Any:
     """What a maximum starts from."""
-    return -np.inf if d in dtypes.FLOATING_TYPES else np.iinfo(d).min
+    return -np.inf if d in dtypes.FLOATING_TYPES else dtypes.integer_range(d)[0]
 
 
 def padded(x: np.ndarray, padding: Any, value: Any) -> np.ndarray:
@@ -525,13 +525,13 @@ def few_bin_maxima(x: Any, bins: Any) -> tuple[Any, Any]:
     """``BinMax`` of few elements."""
     lead, space = x.shape[: -len(bins)], x.shape[-len(bins) :]
     where, number = bin_places(space, bins)
-    planes = x.reshape(*lead, -1)
-    at = planes.take(where, -1).argmax(-2)
+    taken = x.reshape(*lead, -1).take(where, -1)
+    at = taken.argmax(-2)
     at *= number.size
     at += number
     index = where.take(at)
     shape = (*lead, *[len(parts) for parts in bins])
-    return np.take_along_axis(planes, index, -1).reshape(shape), index.reshape(shape)
+    return np.maximum.reduce(taken, -2).reshape(shape), index.reshape(shape)
 
 
 class BinMax(Op):

@@ -176,12 +176,12 @@ def running_logsumexp(x: Any, dim: int) -> Any:
         if out is not None:
             return out
     if x.dtype != dtypes.float64 and x.size:
-        top, low = float(x.max()), float(x.min())
+        top, low = float(x.item(x.argmax())), float(x.item(x.argmin()))
         if top - low < NEAR:  # no extremes, infinities or nan
             shifted = x.astype(dtypes.float64)
             shifted -= top
             np.exp(shifted, shifted)
-            sums = np.cumsum(shifted, dim, out=shifted)
+            sums = np.add.accumulate(shifted, dim, None, shifted)
             np.log(sums, sums)
             sums += top
             return sums.astype(x.dtype)

@@ -382,7 +382,8 @@ def fits(value: Any, d: Any) -> bool:
     if isinstance(value, complex) and d not in dtypes.COMPLEX_TYPES:
         return d == np.bool_ or value.imag == 0
     if d in dtypes.INTEGER_TYPES:
-        return bool(np.isfinite(value)) and np.iinfo(d).min <= int(value) <= np.iinfo(d).max
+        low, high = dtypes.integer_range(d)
+        return math.isfinite(value) and low <= int(value) <= high
     if d in dtypes.FLOATING_TYPES and np.isfinite(value):
         return abs(value) <= float(ml_dtypes.finfo(d).max)
     return True

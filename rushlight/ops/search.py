@@ -15,6 +15,8 @@ from rushlight.ops.order import Sort
 from rushlight.ops.scatter import Gather
 from rushlight.ops.sorting import LONG, stable_argsort
 
+FEW = 4096  # elements up to which what a call of NumPy costs decides
+
 
 def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor:
     """Quantiles ``q``, a vector, along the last dim, which they replace."""
@@ -52,32 +54,29 @@ def unique(x: Any, dim: int | None, places: bool = True) -> tuple[Any, Any, Any]
             values = values[starts(values[:, None])]
         return values.astype(x.dtype) if half else values, None, None
     if dim is None:
-        values, inverse, counts = np.unique(
-            widened(x), return_inverse=True, return_counts=True, equal_nan=False
-        )
-        return values.astype(x.dtype) if half else values, inverse.reshape(x.shape), counts
+        return unique_by_order(widened(x).reshape(-1), x, True)
     check_slices(x, dim)
     if not x.size:
         return x.copy(), np.zeros(x.shape[dim], np.int64), np.zeros(x.shape[dim], np.int64)
     rows = np.ascontiguousarray(np.moveaxis(widened(x), dim, 0)).reshape(x.shape[dim], -1)
     order = row_order(rows)
     start = starts(rows[order])
-    group = np.cumsum(start) - 1
+    group = numbered(start)
     inverse = np.empty(len(order), np.int64)
     inverse[order] = group
     first = order[start]
-    return np.ascontiguousarray(np.take(x, first, dim)), inverse, np.bincount(group)
+    return np.ascontiguousarray(x.take(first, dim)), inverse, np.bincount(group)
 
 
 def unique_by_order(flat: Any, x: Any, places: bool) -> tuple[Any, Any, Any]:
-    """``unique`` of many elements, ``flat`` in a dtype that is sorted."""
+    """``unique`` of elements, ``flat`` in a dtype that is sorted."""
     order = stable_argsort(flat, 0, False)
     flat = flat[order]
     start = starts(flat[:, None])
     values = flat[start].astype(x.dtype, copy=False)
     if not places:
         return values, None, None
-    group = np.cumsum(start) - 1
+    group = numbered(start)
     inverse = np.empty(x.size, np.int64)
     inverse[order] = group
     return values, inverse.reshape(x.shape), np.bincount(group)
@@ -87,6 +86,8 @@ def row_order(rows: Any) -> Any:
     """The order of rows by their first element, then their second, as far as it takes to tell all
     of them apart.
     """
+    if rows.size < FEW:
+        return np.lexsort(rows.T[::-1])
     rank, column = np.unique(rows[:, 0], return_inverse=True)[1], 1
     while column < rows.shape[1] and rank.max() < len(rows) - 1:
         finer = np.unique(rows[:, column], return_inverse=True)[1]
@@ -118,12 +119,20 @@ def check_slices(x: Any, dim: int) -> None:
 
 def starts(rows: Any) -> Any:
     """Where a row differs from the one before it."""
-    out = np.ones(len(rows), bool)
+    out = np.empty(len(rows), bool)
+    out[:1] = True
     if rows.shape[1] == 1:
         np.not_equal(rows[1:, 0], rows[:-1, 0], out[1:])
     else:
-        out[1:] = (rows[1:] != rows[:-1]).any(-1)
+        np.logical_or.reduce(rows[1:] != rows[:-1], 1, None, out[1:])
     return out
+
+
+def numbered(start: Any) -> Any:
+    """The number of the run that each element belongs to."""
+    group = np.add.accumulate(start, 0, np.int64)
+    group -= 1
+    return group
 
 
 def unique_consecutive(x: Any, dim: int | None, inverse: bool) -> tuple[Any, Any, Any]:
@@ -145,9 +154,11 @@ def unique_consecutive(x: Any, dim: int | None, inverse: bool) -> tuple[Any, Any
             np.zeros(0, np.int64),
         )
     start = starts(flat)
-    begins = np.flatnonzero(start)
-    counts = np.diff(begins, append=len(flat))
-    group = np.cumsum(start) - 1 if inverse else None
+    begins = start.nonzero()[0]
+    counts = np.empty_like(begins)
+    np.subtract(begins[1:], begins[:-1], counts[:-1])
+    counts[-1] = len(flat) - begins[-1]
+    group = numbered(start) if inverse else None
     if dim is None:
         values = x.reshape(-1)[begins]
         return values, group if group is None else group.reshape(x.shape), counts
@@ -162,7 +173,7 @@ class Searchsorted(Op):
     def eager(self, xp, edges, values, *, side):
         edges, values = widened(edges), widened(np.asarray(values))
         if edges.ndim == 1:
-            return np.asarray(np.searchsorted(edges, values, side))
+            return np.asarray(edges.searchsorted(values, side))
         out = np.empty(values.shape, np.int64)
         for place in np.ndindex(*edges.shape[:-1]):
             out[place] = np.searchsorted(edges[place], values[place], side)
@@ -174,16 +185,18 @@ class IsIn(Op):
 
     def eager(self, xp, input, few, *, invert):
         a, b = widened(np.asarray(input)), widened(np.asarray(few))
-        if b.size <= 8:
-            found = (a[..., None] == b.reshape(-1)).any(-1)
+        if b.size <= 8 or a.size * b.size < FEW:
+            found = np.logical_or.reduce(a[..., None] == b.reshape(-1), -1)
             return np.asarray(~found if invert else found)
         return np.asarray(np.isin(a, b, invert=invert))
 
 
 def cells_of(x: Any, edges: Any) -> Any:
     """Between which edges each of x lies. Even ones are found by dividing, and then set right."""
+    if len(x) < 1024:
+        return edges.searchsorted(x, "right") - 1
     gaps = np.diff(edges)
-    if len(x) < 1024 or not len(gaps) or not 0 < gaps.max() < 1.01 * gaps.min():
+    if not len(gaps) or not 0 < gaps.max() < 1.01 * gaps.min():
         return np.searchsorted(edges, x, "right") - 1
     most = len(gaps) - 1
     scaled = (x - edges[0]) * (len(gaps) / float(edges[-1] - edges[0]))
@@ -201,7 +214,7 @@ def histogramdd(points: Any, edges: list[Any], weights: Any, density: bool) -> A
     cells = []
     for x, e in zip(points.T, edges, strict=True):
         inside &= (x >= e[0]) & (x <= e[-1])
-        cells.append(np.clip(cells_of(x, e), 0, len(e) - 2))
+        cells.append(np.minimum(np.maximum(cells_of(x, e), 0), len(e) - 2))
     shape = tuple([len(e) - 1 for e in edges])
     flat = (
         np.ravel_multi_index([c[inside] for c in cells], shape)

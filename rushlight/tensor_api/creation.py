@@ -15,6 +15,7 @@ from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import Cast, Clone, cast_array
 from rushlight.ops.create import Complex
+from rushlight.ops.sums import number
 from rushlight.tensor_api._common import (
     check_factory,
     finish,
@@ -582,6 +583,8 @@ PIECE = 1 << 14  # elements that are made at a time, so that they stay in the ca
 
 def in_pieces(n: int, d: Any, values: Any) -> np.ndarray[Any, Any]:
     """``values(i, j)``, elements i to j - 1 of n, as one array of dtype d."""
+    if n <= PIECE:
+        return np.asarray(values(0, n)).astype(d, copy=False)
     out = np.empty(n, d)
     for i in builtins.range(0, n, PIECE):
         j = min(i + PIECE, n)
@@ -612,7 +615,7 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
         part = np.arange(i, j, dtype=wide)
         head = max(0, steps // 2 - i)
         tail = part[head:]
-        np.subtract(steps - 1, tail, tail)
+        np.subtract(number(steps - 1, wide), tail, tail)
         part *= step
         part[:head] += a
         np.subtract(b, tail, tail)

@@ -24,6 +24,7 @@ from rushlight.tensor_api._common import methods
 from rushlight.tensor_api.views import reshape
 
 __all__: list[str] = []
+ALL = slice(None)
 BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
@@ -40,6 +41,9 @@ def getitem(self: Tensor, key: Any) -> Tensor:
             return BasicIndex.linked(self, x[index], {"index": index})
         except IndexError:
             pass  # parse says what is wrong
+    found = among_whole_dims(x, key)
+    if found is not None:
+        return Index.bind(self, *found[1], pattern=found[0])
     basic, tensors = parse(self, key)
     part = BasicIndex.bind(self, index=basic) if basic is not None else self
     if not tensors:
@@ -50,7 +54,7 @@ def getitem(self: Tensor, key: Any) -> Tensor:
 
 def plain(x: Any, key: Any) -> tuple[Any, ...] | None:
     """An index that means the same to NumPy as a tuple, with an Ellipsis so that the result is an
-    array; None if it has tensors or steps, or array x has no dims.
+    array; None if it has tensors or steps that are no numbers, or array x has no dims.
     """
     kind = key.__class__
     if kind is int:
@@ -61,13 +65,36 @@ def plain(x: Any, key: Any) -> tuple[Any, ...] | None:
     complete = False
     for i in key if kind is tuple else (key,):
         kind = i.__class__
-        if kind is int or i is None or (kind is slice and i.step is None):
+        if kind is int or i is None:
+            continue
+        if kind is slice and (i.step is None or (i.step.__class__ is int and i.step > 0)):
             continue
         if i is not Ellipsis or complete:
             return None
         complete = True
     items: tuple[Any, ...] = key if key.__class__ is tuple else (key,)
     return items if complete else (*items, ...)
+
+
+def among_whole_dims(x: Any, key: Any) -> tuple[tuple[bool, ...], list[Tensor]] | None:
+    """What ``spread`` finds in a tuple of int64 tensors and ``:``, the usual case; None for other
+    keys.
+    """
+    if key.__class__ is not tuple or len(key) > x.ndim:
+        return None
+    pattern: list[bool] = []
+    indices: list[Tensor] = []
+    for dim, i in enumerate(key):
+        if i.__class__ is Tensor:
+            a = i._array
+            if a.dtype is not dtypes.int64 or not a.ndim:
+                return None
+            pattern += [False] * (dim - len(pattern))
+            pattern.append(True)
+            indices.append(i)
+        elif i.__class__ is not slice or i != ALL:
+            return None
+    return (tuple(pattern), indices) if indices else None
 
 
 def parse(x: Tensor, index: Any) -> tuple[Any, Any]:

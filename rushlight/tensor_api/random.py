@@ -322,7 +322,9 @@ def randperm(
         raise NotSupportedError(
             f"randperm is not implemented for {dtypes.of[d].name}; use an integer dtype."
         )
-    largest = int(np.iinfo(d).max) if d in dtypes.INTEGER_TYPES else 2 ** (sampling.DIGITS[d]) + 1
+    largest = (
+        dtypes.integer_range(d)[1] if d in dtypes.INTEGER_TYPES else 2 ** (sampling.DIGITS[d]) + 1
+    )
     if n > largest:
         raise RuntimeError(
             f"randperm: n is {n}, but {dtypes.of[d].name} holds no more than {largest} without "

@@ -204,7 +204,9 @@ def integer_bounds(low: int, high: int | None, d: Any) -> tuple[int, int]:
     if high is None:
         if digits:
             _warn_if_inexact(low, 0, digits, d)
-        high = 2**digits + 1 if digits else 2 if d is dtypes.bool_ else int(np.iinfo(d).max) + 1
+        high = (
+            2**digits + 1 if digits else 2 if d is dtypes.bool_ else dtypes.integer_range(d)[1] + 1
+        )
         if low >= high:
             raise RuntimeError(
                 f"random_ expects 'from' to be less than or equal to {high - 1}, but got from={low}"
@@ -238,8 +240,7 @@ def _integer_limits(d: Any) -> tuple[Any, Any]:
     if d is dtypes.bool_:
         return 0, 1
     if d in dtypes.INTEGER_TYPES:
-        info = np.iinfo(d)
-        return int(info.min), int(info.max)
+        return dtypes.integer_range(d)
     return limits(d)
 
 
@@ -314,7 +315,7 @@ def check_probabilities(x: Any) -> None:
         raise NotSupportedError(
             f"bernoulli is not implemented for probabilities of dtype {name}; use a float."
         )
-    if x.size and not bool(((x >= 0) & (x <= 1)).all()):
+    if x.size and not (x.item(x.argmin()) >= 0 and x.item(x.argmax()) <= 1):  # nor NaN
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1: probabilities must lie in [0, 1].")
 
 

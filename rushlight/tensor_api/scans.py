@@ -5,6 +5,7 @@ and covariances.
 from __future__ import annotations
 
 import builtins
+import math
 import warnings
 from typing import Any
 
@@ -283,10 +284,12 @@ def histc(
 def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> tuple[float, float]:
     """The range to divide into bins; a single point gets a margin on both sides."""
     if low == high:
-        low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
+        low, high = 0.0, 1.0
+        if x.size:
+            low, high = float(x.item(x.argmin())), float(x.item(x.argmax()))
     if low == high:
         low, high = low - margin, high + margin
-    if not (np.isfinite(low) and np.isfinite(high)):
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"{name}: range of [{low}, {high}] is not finite")
     if low > high:
         raise RuntimeError(f"{name}: max must be larger than min, but they are {high} and {low}")

@@ -49,8 +49,8 @@ def blend(running: Tensor, new: Any, momentum: float) -> None:
         running.mul_(1 - momentum).add_(new * momentum)
         return
     a = running._array
-    a *= a.dtype.type(1 - momentum)
-    a += np.asarray(new * momentum).astype(a.dtype)
+    a *= number(1 - momentum, a.dtype)
+    a += (new * number(momentum, new.dtype)).astype(a.dtype, copy=False)
     bump(running)
 
 
@@ -59,8 +59,12 @@ def statistics(mean: Tensor, scale: Tensor, x: Tensor, dims: Any, eps: float, co
     if state.busy:
         with no_grad():
             return x.mean(dims), x.var(dims, correction=1)
-    variance = 1 / np.square(from_bits(scale._array), dtype=np.float64) - eps
-    return from_bits(mean._array), variance * (count / (count - 1))
+    variance = from_bits(scale._array).astype(np.float64)  # a copy
+    variance *= variance
+    np.reciprocal(variance, variance)
+    variance -= number(eps, dtypes.float64)
+    variance *= number(count / (count - 1), dtypes.float64)
+    return from_bits(mean._array), variance
 
 
 def batch_norm(

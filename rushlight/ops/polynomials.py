@@ -98,6 +98,22 @@ class AiryAi(Special):
         return s.airy(input)[0]
 
 
+HIGHEST = 2.0**63  # degrees are 64-bit integers
+NEXT_LOOK = 16  # degrees until results are looked at again
+
+
+def fused(a, b, c):
+    """``a b - c``; in float32 rounded once, as the difference of large numbers is to be precise."""
+    if a.dtype == np.float32:
+        return (a.astype(np.float64) * b - c).astype(np.float32)
+    return a * b - c
+
+
+def shifted(x, n):
+    """``2 x - 1``, a number in the dtype of n."""
+    return np.asarray(2 * same_dtype(x, n)[0] - 1)
+
+
 class Polynomial(Special, abstract=True):
     """The polynomial of degree ``n`` (truncated to an integer; 0 below degree 0) at ``input``.
 
@@ -117,12 +133,15 @@ class Polynomial(Special, abstract=True):
 
     def eager(self, xp, input, n):
         x, n = np.broadcast_arrays(*same_dtype(input, n))
-        d, n = x.dtype, np.trunc(np.where(np.isfinite(n), n, -1))
+        d, n = x.dtype, np.trunc(np.where(np.abs(n) < HIGHEST, n, -1))
         out = np.where(n < 0, 0, np.ones(x.shape, d))
         before, now = np.ones(x.shape, d), self.first(x)
         for k in range(1, int(n.max(initial=0)) + 1):
             out = np.where(n == k, now, out)
             before, now = now, self.step(x, k, now, before)
+            if k % NEXT_LOOK == 0 and np.isnan(now[n > k]).all():  # and so it will be for ever
+                out = np.where(n > k, np.nan, out)
+                break
         return out.astype(d)
 
 
@@ -136,7 +155,7 @@ class ChebyshevT(Polynomial):
         return x
 
     def step(self, x, k, p, q):
-        return 2 * x * p - q
+        return fused(2 * x, p, q)
 
 
 class ChebyshevU(ChebyshevT):
@@ -164,28 +183,28 @@ class ShiftedChebyshevT(ChebyshevT):
     """Chebyshev polynomial of the first kind at ``2 input - 1``."""
 
     def eager(self, xp, input, n):
-        return super().eager(xp, np.asarray(2 * input - 1), n)
+        return super().eager(xp, shifted(input, n), n)
 
 
 class ShiftedChebyshevU(ChebyshevU):
     """Chebyshev polynomial of the second kind at ``2 input - 1``."""
 
     def eager(self, xp, input, n):
-        return super().eager(xp, np.asarray(2 * input - 1), n)
+        return super().eager(xp, shifted(input, n), n)
 
 
 class ShiftedChebyshevV(ChebyshevV):
     """Chebyshev polynomial of the third kind at ``2 input - 1``."""
 
     def eager(self, xp, input, n):
-        return super().eager(xp, np.asarray(2 * input - 1), n)
+        return super().eager(xp, shifted(input, n), n)
 
 
 class ShiftedChebyshevW(ChebyshevW):
     """Chebyshev polynomial of the fourth kind at ``2 input - 1``."""
 
     def eager(self, xp, input, n):
-        return super().eager(xp, np.asarray(2 * input - 1), n)
+        return super().eager(xp, shifted(input, n), n)
 
 
 class HermiteH(Polynomial):
@@ -198,7 +217,7 @@ class HermiteH(Polynomial):
         return 2 * x
 
     def step(self, x, k, p, q):
-        return 2 * x * p - 2 * k * q
+        return fused(2 * x, p, 2 * k * q)
 
 
 class HermiteHe(Polynomial):
@@ -211,7 +230,7 @@ class HermiteHe(Polynomial):
         return x
 
     def step(self, x, k, p, q):
-        return x * p - k * q
+        return fused(x, p, k * q)
 
 
 class LaguerreL(Polynomial):
@@ -224,7 +243,7 @@ class LaguerreL(Polynomial):
         return 1 - x
 
     def step(self, x, k, p, q):
-        return ((2 * k + 1 - x) * p - k * q) / (k + 1)
+        return fused(2 * k + 1 - x, p, k * q) / (k + 1)
 
 
 class LegendreP(Polynomial):
@@ -237,4 +256,4 @@ class LegendreP(Polynomial):
         return x
 
     def step(self, x, k, p, q):
-        return ((2 * k + 1) * x * p - k * q) / (k + 1)
+        return fused((2 * k + 1) * x, p, k * q) / (k + 1)

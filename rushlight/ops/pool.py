@@ -582,7 +582,8 @@ def fractional_starts(sample: np.ndarray, n: int, out: int, kernel: int) -> np.n
     alpha = sample.dtype.type((n - kernel) / (out - 1))
     steps = np.arange(out - 1).astype(sample.dtype)
     starts = np.trunc((steps + sample[..., None]) * alpha) - np.trunc(sample[..., None] * alpha)
-    return np.concatenate((starts, np.full((*sample.shape, 1), n - kernel)), -1).astype(np.int64)
+    last = np.full((*sample.shape, 1), n - kernel)
+    return np.concatenate((starts.astype(np.int64), last), -1)
 
 
 def fractional_places(samples: np.ndarray, space: Any, out: Any, kernel: Any) -> np.ndarray:

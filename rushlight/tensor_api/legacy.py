@@ -302,13 +302,13 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
-    """Positions in a flattened array of ``shape`` as one index tensor per dim."""
+    """Positions in a flattened array of ``shape`` as one int64 index tensor per dim."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if indices._array.dtype not in dtypes.INTEGER_TYPES:
         raise ValueError(f"unravel_index: expected integer indices, but got {indices.dtype}")
     if any(n < 0 for n in sizes):
         raise ValueError(f"unravel_index: sizes must be >= 0, but are {sizes}")
-    rest, out = indices, []
+    rest, out = indices.long(), []
     for n in reversed(sizes):
         out.append(rest % n)
         rest = rest // n

@@ -32,6 +32,8 @@ EAGER = frozenset(
         "bincount",
         "combinations",
         "gradient",
+        "nn.functional.fractional_max_pool2d",
+        "nn.functional.fractional_max_pool2d_with_indices",
         "histc",
         "histogram",
         "histogramdd",

@@ -192,8 +192,9 @@ def native_batch_norm(
         parts = result, wrap(from_bits(mean._array)), wrap(from_bits(scale._array))
     else:
         parts = result, input.new_empty(0), input.new_empty(0)
-    if running_mean is not None:  # the moments have the dtype of those that are kept
-        parts = (result, *[p.to(running_mean.dtype) for p in parts[1:]])
+    # the moments have the dtype of those that are kept, or of the weight
+    like = next(t for t in (running_mean, weight, input) if t is not None)
+    parts = (result, *[p.to(like.dtype) for p in parts[1:]])
     return parts if out is None else tuple(map(store_out, out, parts))
 
 

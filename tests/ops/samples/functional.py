@@ -1,6 +1,6 @@
 """torch.nn.functional: activations, losses, layers."""
 
-from tests.ops.samples import I, P, S, T, V, op
+from tests.ops.samples import FLOATS, I, P, S, T, V, op
 
 # fmt: off
 
@@ -98,6 +98,11 @@ f("avg_pool2d", S(T(1, 2, 4, 4), 2), S(T(1, 2, 5, 5), 3, 2, 1),
    **layers)
 f("adaptive_avg_pool1d", S(T(1, 2, 6), 3), S(T(1, 2, 5), 2), **layers)
 f("adaptive_avg_pool2d", S(T(1, 2, 5, 4), 2), S(T(1, 2, 4, 4), (1, None)), **layers)
+thirds = T(1, 2, 2, grad=False, low=0.1, high=0.9)
+f("fractional_max_pool2d fractional_max_pool2d_with_indices",
+   S(T(1, 2, 7, 8, distinct=True), 2, (3, 4), _random_samples=thirds),
+   S(T(2, 7, 8, distinct=True), (2, 3), None, (0.5, 0.4), True, thirds),
+   errors=[S(T(1, 2, 4, 4), 2), S(T(1, 2, 4, 4), 3, 4)], dtypes=FLOATS)
 f("adaptive_max_pool2d", S(T(1, 2, 5, 4, distinct=True), 2), **layers)
 f("batch_norm", S(T(4, 2), None, None, P(2), T(2), True),
    S(T(4, 2, 3), T(2, grad=False), P(2, grad=False)),

@@ -49,6 +49,8 @@ op("special.chebyshev_polynomial_t special.chebyshev_polynomial_u special.chebys
    "special.shifted_chebyshev_polynomial_t special.shifted_chebyshev_polynomial_u "
    "special.shifted_chebyshev_polynomial_v special.shifted_chebyshev_polynomial_w",
    S(T(4, low=-0.9, high=0.9), I(4, high=5, low=1)), S(T(3, low=0.1, high=0.9), 3),
+   S(V([501.0, -501.0, 2.0], "float64"), V([2000.0, 1e20, 3.0], "float64")),
+   S(0.7, T(3, low=1, high=4)),
    dtypes=("float32",), grad=False, rtol=100)
 op("special.gammainc special.gammaincc", S(P(3), P(3, grad=False)), dtypes=("float32",), rtol=100,
    grad=False)

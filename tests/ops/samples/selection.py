@@ -73,4 +73,4 @@ op("Tensor.__getitem__", S(T(3, 2), 1), S(T(3, 2), -1), S(T(3, 2), slice(1, None
 op("fill Tensor.fill_", S(T(2, 3), 1.5), S(T(2, 3), T()), S(T(2, 3), 2), errors=[S(T(2), T(2))])
 op("zero_", S(T(2, 3)), grad=False, inplace=False)
 op("nonzero_static", S(T(2, 3), size=4), grad=False, dtypes=())
-op("unravel_index", S(I(3, high=6), (2, 3)), grad=False, dtypes=())
+op("unravel_index", S(I(3, high=6), (2, 3)), S(V([250], "uint8"), (2, 300)), grad=False, dtypes=())

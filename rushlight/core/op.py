@@ -16,7 +16,7 @@ from numpy import asarray, empty, ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, new_node, record, required
-from rushlight.core.inplace import write
+from rushlight.core.inplace import has_self_overlap, write
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import (
@@ -76,6 +76,7 @@ class Op:
     least = LEAST
     # for each output, the input whose order in memory a kernel gives it; none: rows in order
     laid_out_as: tuple[int, ...] = ()
+    keeps_order = False  # results lie in memory as the first input does, see `eager_in_order`
 
     bind: ClassVar[Callable[..., Any]]
     update: ClassVar[Callable[..., Any]]
@@ -88,6 +89,8 @@ class Op:
         if not abstract:
             op = cls.instance = cls()
             op.plan()
+            if op.keeps_order:
+                op.eager = op.eager_in_order  # type: ignore[method-assign]
             cls.bind = staticmethod(op.make_bind())
             cls.update = staticmethod(op.make_update())
 
@@ -242,6 +245,17 @@ class Op:
             if out is not None:
                 return out
         return self.eager(np, *arrays, **params)
+
+    def eager_in_order(self, xp: Any, *arrays: Any, **params: Any) -> Any:
+        """``eager``, its results turned into the order of the first input, unless that is expanded:
+        images with their channels last stay so.
+        """
+        out, x = type(self).eager(self, xp, *arrays, **params), arrays[0]
+        if x.flags.c_contiguous or has_self_overlap(x):
+            return out
+        if out.__class__ is ndarray:
+            return in_order_of(out, x)
+        return [in_order_of(o, x) for o in out]
 
     def outline(self, *arrays: Any, **params: Any) -> Any:
         """Arrays of the shapes and dtypes of ``eager``'s results, whose content does not matter."""
@@ -445,6 +459,14 @@ class Reduction(Op, abstract=True):
             return t
 
         return bind
+
+
+def in_order_of(a: Any, x: Any) -> Any:
+    """Array a with its dims in memory in the order of x's, if it has as many."""
+    if a.ndim != x.ndim:
+        return a
+    order = sorted(range(x.ndim), key=lambda d: (-x.strides[d], d))
+    return packed(a.transpose(order)).transpose(np.argsort(order))
 
 
 def packed(a: Any) -> np.ndarray[Any, Any]:

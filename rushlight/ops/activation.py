@@ -437,6 +437,8 @@ class Rrelu(Elementwise):
 class Glu(Op):
     """The first half along ``dim`` times the sigmoid of the second."""
 
+    keeps_order = True
+
     def eager(self, xp, input, *, dim):
         d = input.dtype
         x, half = widened(input).swapaxes(dim, 0), input.shape[dim] // 2

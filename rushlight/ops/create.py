@@ -24,6 +24,7 @@ def ones(shape: Any, dtype: Any) -> Tensor:
 class Complex(Op):
     """Complex numbers from real and imaginary parts, broadcast; parts may be infinite or nan."""
 
+    keeps_order = True
     fits = True
 
     def eager(self, xp, real, imag):

@@ -82,6 +82,7 @@ class IndexPut(Op):
     ``values``.
     """
 
+    keeps_order = True
     variadic = True
     names = ("input", "values")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight import formats
 from rushlight.core.op import Op, packed
 
 
@@ -31,7 +32,10 @@ class Stack(Op):
         shape = tensors[0].shape
         if dim < len(shape):  # neighbours along dim, which is then divided
             joined = xp.concatenate(tensors, dim)
-            if not joined.flags.c_contiguous:
+            wanted = formats.suggested(tensors[0])
+            if wanted and all([formats.suggested(t) is wanted for t in tensors]):
+                joined = formats.copy_in(joined, wanted)
+            elif not joined.flags.c_contiguous:
                 joined = packed(joined)
             return joined.reshape(*shape[:dim], len(tensors), *shape[dim:])
         return packed(xp.concatenate([t[..., None] for t in tensors], dim))

@@ -36,6 +36,7 @@ def take(x: Any, indices: Any, dim: int) -> Any:
 class Sort(Op):
     """Elements in order along ``dim``, and their indices; equal elements keep their order."""
 
+    keeps_order = True
     outputs = ("values", "indices")
 
     def eager(self, xp, input, *, dim, descending):

@@ -301,6 +301,7 @@ class IndexCopy(Op):
 class IndexFill(Op):
     """``input`` with slices ``index`` of ``dim`` set to ``value``."""
 
+    keeps_order = True
     overlap = "none"
 
     def eager(self, xp, input, index, *, dim, value):
@@ -470,6 +471,8 @@ class Put(Op):
     """``input`` seen as a vector, with elements ``index`` replaced by (or with ``accumulate``
     increased by) ``source``.
     """
+
+    keeps_order = True
 
     def eager(self, xp, input, index, source, *, accumulate):
         out = input.copy()

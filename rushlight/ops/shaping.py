@@ -16,6 +16,8 @@ FORWARD, BACKWARD = slice(None), slice(None, None, -1)
 class Flip(Op):
     """The order of the elements reversed along ``dims``."""
 
+    keeps_order = True
+
     def eager(self, xp, input, *, dims):
         index = [FORWARD] * input.ndim
         for d in dims:

@@ -21,6 +21,7 @@ from rushlight.ops.view import Expand
 from rushlight.tensor_api._common import (
     check_factory,
     finish,
+    in_order_of,
     method,
     methods,
     numpy_dtype,
@@ -118,8 +119,11 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         )
     if not input._array.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    return H.Roll.bind(
-        input, shifts=steps, dims=tuple([wrap_dim(d, input._array.ndim) for d in where])
+    return in_order_of(
+        H.Roll.bind(
+            input, shifts=steps, dims=tuple([wrap_dim(d, input._array.ndim) for d in where])
+        ),
+        input,
     )
 
 

@@ -152,10 +152,19 @@ def view_dtype(x: Tensor, d: Any) -> Tensor:
 
 
 def strides(x: Tensor) -> tuple[int, ...]:
-    """Strides in elements."""
+    """Strides in elements. Where a stride never matters, over one element or none, NumPy may say 0,
+    and we what elements in order would have.
+    """
     a = x._array
     size = a.itemsize
-    return tuple([s // size for s in a.strides])
+    steps = [s // size for s in a.strides]
+    if 0 in steps:
+        step = 1
+        for d in range(a.ndim - 1, -1, -1):
+            if not steps[d] and (a.shape[d] < 2 or not a.size):
+                steps[d] = step
+            step = steps[d] * max(a.shape[d], 1)
+    return tuple(steps)
 
 
 @method

@@ -44,6 +44,23 @@ LAYERS = {
     "mirrors": lambda t, x: t.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"),
     "joined": lambda t, x: t.cat([x, x], 1),
     "joined with others": lambda t, x: t.cat([x, x.contiguous()], 1),
+    "stacked": lambda t, x: t.stack([x, x]),
+    "stacked channels": lambda t, x: t.stack([x, x], 1),
+    "rolled": lambda t, x: x.roll((1, 2), (2, 3)),
+    "flipped": lambda t, x: x.flip(3),
+    "turned": lambda t, x: x.rot90(1, (2, 3)),
+    "sorted": lambda t, x: x.sort(1).values,
+    "sorted parts": lambda t, x: x[:, 1:3].sort(1, descending=True).values,
+    "places of sorted ones": lambda t, x: x.argsort(2).double(),
+    "gated": lambda t, x: t.nn.functional.glu(x, 2),
+    "filled": lambda t, x: x.index_fill(1, t.tensor([0]), 1.0),
+    "put": lambda t, x: x.index_put((t.tensor([0]),), t.tensor(1.0)),
+    "complex": lambda t, x: t.complex(x, x.contiguous()).real.clone(),
+    "places of extremes": lambda t, x: t.nn.functional.max_pool2d(x, 2, return_indices=True)[
+        1
+    ].double(),
+    "root mean squares": lambda t, x: t.nn.functional.rms_norm(x, (6,)),
+    "neighbours": lambda t, x: t.nn.LocalResponseNorm(2)(x),
     "transposed planes": lambda t, x: t.nn.Conv2d(4, 6, 3)(x.contiguous().transpose(2, 3)),
     "a row of layers": lambda t, x: t.nn.Sequential(
         t.nn.Conv2d(4, 6, 3), t.nn.BatchNorm2d(6), t.nn.ReLU(), t.nn.Dropout(0.5)
@@ -92,3 +109,12 @@ def test_captured():
             rl.manual_seed(seed)
             found.append(g(x))
         assert rl.allclose(*found, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "of", ["x[:0]", "x[None]", "x.sum(0, keepdim=True)", "x[:, :1].squeeze(1)"]
+)
+def test_strides_over_one_element_or_none(of):
+    """NumPy says 0 for some, which nobody can step along."""
+    expected, got = (eval(of, {"x": t.ones(3, 4)}).relu().stride() for t in (torch, rl))
+    assert got == expected

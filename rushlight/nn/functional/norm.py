@@ -253,7 +253,9 @@ def rms_norm(
         return out if weight is None else out * weight
     if not input._array.size:
         return input.clone()
-    return LayerNorm.bind(input, weight, None, rank=rank, eps=eps, center=False)[0]  # type: ignore[no-any-return]
+    return in_order_of(
+        LayerNorm.bind(input, weight, None, rank=rank, eps=eps, center=False)[0], input
+    )
 
 
 def group_norm(
@@ -385,4 +387,4 @@ def local_response_norm(
             .squeeze(1)
             .reshape(shape)
         )
-    return input / (mean * alpha + k).pow(beta)  # type: ignore[no-any-return]
+    return in_order_of(input / (mean * alpha + k).pow(beta), input)

@@ -135,7 +135,8 @@ def max_pool(
     if not return_indices:
         return values
     del w["out"]
-    return values, P.FlatIndices.bind(taps, space=input._array.shape[-rank:], **w)
+    places = P.FlatIndices.bind(taps, space=input._array.shape[-rank:], **w)
+    return values, in_order_of(places, input)
 
 
 def with_indices(rank: int, doc: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -355,7 +356,7 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
             shape = (*input._array.shape[:-rank], *out)
             return input.new_zeros(shape), T.zeros(shape, dtype=T.arange(0).dtype)
         values, places = P.BinMax.bind(input, bins=bins)
-        return in_order_of(values, input), places
+        return in_order_of(values, input), in_order_of(places, input)
 
     def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         result = indexed(input, output_size)

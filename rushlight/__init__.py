@@ -80,6 +80,9 @@ from rushlight.formats import (
     sparse_coo as sparse_coo,
 )
 from rushlight.formats import (
+    sparse_csc as sparse_csc,
+)
+from rushlight.formats import (
     sparse_csr as sparse_csr,
 )
 from rushlight.formats import (
@@ -124,8 +127,8 @@ _LAZY = frozenset(
     _C __config__ _dynamo
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
     functional fx hub jit linalg masked mps multiprocessing nn onnx optim overrides profiler random
-    return_types serialization signal special storage testing torch_version types utils version
-    vision xpu
+    return_types serialization signal sparse special storage testing torch_version types utils
+    version vision xpu
     """.split()  # noqa: SIM905
 )
 # functions that live in such a namespace: namespace -> names

@@ -6,8 +6,7 @@ import re
 from typing import Any, NoReturn
 
 SPARSE = r"""
-    sparse|_?(cs|bs)[rc]$|(ccol|col|crow|row)_indices|coalesce|dense_dim|^(indices|values)
-    |^(ds|hs|s|sspadd|sadd|sp|hsp)mm$
+    sparse|_?bs[rc]$|^sspaddmm$
 """
 QUANTIZED = "quant|^q_|^quint|^qint|qscheme|int_repr|^per_(tensor|channel)|fbgemm|observer"
 NESTED = "nested|jagged|to_padded_tensor"
@@ -15,8 +14,8 @@ TYPES = r"chalf|complex32|float8|float4|bits\d|^u?int[1-7]$"
 BACKENDS = "cudnn|miopen|mkldnn|mtia|vulkan|^ipu|xla"
 GRAPHS = "^(export|library|package|classes)$|Script|^sym_|^Sym"
 FAMILIES = {
-    SPARSE: "sparse tensors are not supported: use dense ones, with a mask, index_add or "
-    "scatter_add.",
+    SPARSE: "of sparse layouts there are sparse_coo, sparse_csr and sparse_csc, without blocks: "
+    "see torch.sparse, or use .to_dense().",
     QUANTIZED: "quantized tensors are not supported: keep weights in float16 or bfloat16, or as "
     "int8 with a scale of your own.",
     NESTED: "nested tensors are not supported: pad with nn.utils.rnn.pad_sequence, and mask.",

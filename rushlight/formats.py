@@ -41,6 +41,7 @@ contiguous_format, preserve_format = (
 )
 channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
 strided, sparse_coo, sparse_csr = layout("strided"), layout("sparse_coo"), layout("sparse_csr")
+sparse_csc = layout("sparse_csc")
 CHANNELS_LAST = {channels_last: 4, channels_last_3d: 5}
 
 

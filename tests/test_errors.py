@@ -12,7 +12,7 @@ from rushlight import errors, nn
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("sparse_coo_tensor", "use dense"),
+        ("sparse_bsr_tensor", "without blocks"),
         ("quantize_per_tensor", "int8"),
         ("nested", "pad_sequence"),
         ("float8_e5m2", "smallest"),
@@ -26,7 +26,9 @@ def test_functions(name, says):
     assert not hasattr(rushlight, name)
 
 
-@pytest.mark.parametrize(("name", "says"), [("to_sparse", "use dense"), ("q_scale", "int8")])
+@pytest.mark.parametrize(
+    ("name", "says"), [("to_sparse_bsr", "without blocks"), ("q_scale", "int8")]
+)
 def test_methods(name, says):
     with pytest.raises(AttributeError, match=f"no attribute '{name}'.*{says}"):
         getattr(rushlight.ones(2), name)

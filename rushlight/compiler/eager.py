@@ -540,6 +540,17 @@ def scan(name: str, x: ndarray[Any, Any], dim: int) -> Any:
     return (out, third) if extreme else out
 
 
+def sparse(name: str, rows: Any, x: Any, y: Any, out: Any) -> bool:
+    """Products of a sparse matrix, given by its rows; False for dtypes that have no kernel."""
+    if out.dtype not in FLOATS or not out.size or x.dtype != out.dtype or y.dtype != out.dtype:
+        return False
+    x = np.ascontiguousarray(x)
+    n = np.array([math.prod(y.shape[1:])])
+    arrays = (rows.starts, rows.columns, x, y, out, n)
+    run_loop(name, out.dtype, arrays, len(rows.starts) - 1)
+    return True
+
+
 LOOPS: dict[str, Any] = {
     "normals": normals,
     "shuffle": shuffle,
@@ -547,5 +558,6 @@ LOOPS: dict[str, Any] = {
     **dict.fromkeys(("sum", "product", "log sum", "max", "min"), scan),
     **dict.fromkeys(("read rows", "read each", "write rows", "write each"), move),
     **dict.fromkeys(("add rows", "add each"), move),
+    **dict.fromkeys(("sparse product", "sparse dots"), sparse),
     **dict.fromkeys(("lu", "solve", "upper", "lower", "upper unit", "lower unit"), small),
 }

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from rushlight import dtypes
+from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import (
     Counter,
@@ -754,7 +755,7 @@ def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> N
         modes.trace.touched(leaf)
     if leaf._grad is None:
         leaf._grad = g if own and not create_graph else g.clone()
-    elif create_graph:
+    elif create_graph or leaf._grad._array.__class__ is SparseArray:
         leaf._grad = leaf._grad + g
     else:
         leaf._grad.add_(g)

@@ -29,6 +29,7 @@ from rushlight.core.op import (
     run,
 )
 from rushlight.core.scalar import NUMPY
+from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap, written
 from rushlight.errors import DTypeError, ShapeError
@@ -286,7 +287,7 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
             out = (plain if x.__class__ is ndarray and x.size < LEAST else compute)(
                 *arrays, **params
             )
-        except ValueError:
+        except (ValueError, SparseOperand):
             return run(op, inputs, params)  # raises with the reason
         result = wrap(out if out.__class__ is ndarray else asarray(out))
         if tracked and differentiable and modes.grad:
@@ -324,7 +325,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
             return general(a, other)
         try:
             out = ufunc(x, y)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, SparseOperand):
             return run(op, (a, other), {})  # raises with the reason
         t = wrap(out if type(out) is ndarray else asarray(out))
         if tracked and differentiable and modes.grad:

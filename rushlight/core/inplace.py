@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, check_write, edges_of, rebase, record
+from rushlight.core.sparse import SparseOperand, rules
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, alias, layout_dense, written
 from rushlight.errors import MemoryOverlapError
@@ -43,6 +44,8 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
             modes.profiler.call(op, op.store, x._array, arrays, params)
         else:
             op.store(x._array, arrays, params)
+    except SparseOperand:
+        return rules.write(op, x, others, params)
     except ValueError as error:
         if "read-only" in str(error):
             raise RuntimeError(

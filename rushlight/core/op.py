@@ -18,6 +18,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, new_node, record, required
 from rushlight.core.inplace import has_self_overlap, write
 from rushlight.core.native import LEAST, kernels
+from rushlight.core.sparse import SparseArray, SparseOperand, rules
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import (
     MULTI,
@@ -209,10 +210,13 @@ class Op:
                         tracked = needs_grad(t)
                 else:
                     arrays.append(t)
-            if plain and not (compiled and arrays[0].size >= op.least):
-                out = eager(np, *arrays, **params)
-            else:
-                out = forward(arrays, params)
+            try:
+                if plain and not (compiled and arrays[0].size >= op.least):
+                    out = eager(np, *arrays, **params)
+                else:
+                    out = forward(arrays, params)
+            except SparseOperand:  # see Note [Sparse operands]
+                return rules.apply(op, inputs, params)
             result = wrap(out) if out.__class__ is ndarray else wrap_all(out)
             if tracked and differentiable and modes.grad:
                 if result.__class__ is list or result._array.dtype in DIFFERENTIABLE:
@@ -313,10 +317,13 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
     if state.busy and modes.trace is not None:
         arrays, params = modes.trace.plain(arrays), modes.trace.fixed(params)
-    if state.busy and modes.profiler is not None:
-        out = modes.profiler.call(op, op.forward, arrays, params)
-    else:
-        out = op.forward(arrays, params)
+    try:
+        if state.busy and modes.profiler is not None:
+            out = modes.profiler.call(op, op.forward, arrays, params)
+        else:
+            out = op.forward(arrays, params)
+    except SparseOperand:
+        return rules.apply(op, inputs, params)
     result = wrap_all(out)
     if state.busy and modes.trace is not None:
         modes.trace.computed(op, inputs, params, result)
@@ -331,11 +338,14 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     return result
 
 
+ARRAYS = (ndarray, SparseArray)
+
+
 def wrap_all(out: Any) -> Any:
     """A tensor on what an op computed, or a list of them."""
     if out.__class__ is tuple or out.__class__ is list:
         return [wrap(o if o.__class__ is ndarray else asarray(o)) for o in out]
-    return wrap(out if out.__class__ is ndarray else asarray(out))
+    return wrap(out if out.__class__ in ARRAYS else asarray(out))
 
 
 def autocast_inputs(inputs: Any, d: Any) -> list[Any]:
@@ -358,10 +368,13 @@ def make_single(op: Op) -> Callable[..., Any]:
         if state.busy or not isinstance(a, Tensor):
             return run(op, (a,), params)
         x = a._array
-        if plain and not (compiled and x.size >= op.least):
-            out = eager(np, x, **params)
-        else:
-            out = forward([x], params)
+        try:
+            if plain and not (compiled and x.size >= op.least):
+                out = eager(np, x, **params)
+            else:
+                out = forward([x], params)
+        except SparseOperand:
+            return rules.apply(op, (a,), params)
         result = wrap(out) if out.__class__ is ndarray else wrap_all(out)
         if a._tracked and differentiable and modes.grad:
             if result.__class__ is list:
@@ -494,10 +507,13 @@ class View(Op, abstract=True):
         type(self).linked = staticmethod(linked)
 
         def bind(a: Tensor, **params: Any) -> Any:
-            if state.busy and modes.profiler is not None:
-                array = modes.profiler.call(op, eager, np, a._array, **params)
-            else:
-                array = eager(np, a._array, **params)
+            try:
+                if state.busy and modes.profiler is not None:
+                    array = modes.profiler.call(op, eager, np, a._array, **params)
+                else:
+                    array = eager(np, a._array, **params)
+            except SparseOperand:
+                return rules.apply(op, (a,), params)
             return bind_many(op, a, array, params) if multi else linked(a, array, params)
 
         return bind

@@ -13,6 +13,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import new_node, record
 from rushlight.core.native import converted, kernels, widened
 from rushlight.core.op import FLOATS, Op, packed, record_binary, run
+from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.errors import DTypeError, ShapeError
@@ -130,7 +131,7 @@ class Matmul(Op):
                     out = x.dot(y)  # a third of the overhead of @
                 else:
                     out = packed(np.matmul(x, y))
-            except ValueError:
+            except (ValueError, SparseOperand):
                 return run(op, (a, b), {})
             t = wrap(out if type(out) is ndarray else np.asarray(out))
             if (a._tracked or b._tracked) and modes.grad:
@@ -152,7 +153,10 @@ def batched_product(input: Tensor, mat2: Tensor) -> Any:
     small = x.size < op.least and x.dtype is y.dtype and x.dtype in FLOATS
     if state.busy or not small or x.shape[2] != y.shape[1]:
         return run(op, (input, mat2), BATCHED)
-    t = wrap(packed(np.matmul(x, y)))
+    try:
+        t = wrap(packed(np.matmul(x, y)))
+    except SparseOperand:
+        return run(op, (input, mat2), BATCHED)
     if (input._tracked or mat2._tracked) and modes.grad:
         record(op, (input, mat2), t, BATCHED)
     return t
@@ -220,7 +224,7 @@ class Linear(Op):
                 return run(op, (x, w, b), {})
             try:
                 out = a.dot(v.T)
-            except ValueError:
+            except (ValueError, SparseOperand):
                 return run(op, (x, w, b), {})
             out += c
             t = wrap(out)

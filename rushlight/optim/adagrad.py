@@ -95,3 +95,25 @@ class Adagrad(Optimizer):
         s = state["sum"]
         s += g * g
         p -= lr / (1 + (t - 1) * lr_decay) * g / (s**0.5 + eps)
+
+    def update_sparse(
+        self,
+        p: Tensor,
+        g: Tensor,
+        state: dict[str, Any],
+        *,
+        lr: float,
+        lr_decay: float,
+        eps: float,
+        weight_decay: float,
+    ) -> None:
+        if weight_decay != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        state["step"] += 1
+        t = number(state["step"])
+        g = g.coalesce()
+        s = state["sum"]
+        s += g * g
+        std = s.sparse_mask(g).values().sqrt() + eps
+        step = T.sparse_coo_tensor(g.indices(), g.values() / std, g.shape, is_coalesced=True)
+        p.add_(step, alpha=-lr / (1 + (t - 1) * lr_decay))

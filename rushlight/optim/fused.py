@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from numpy import ndarray
 
 from rushlight.core.native import kernels
+from rushlight.core.sparse import SparseArray
 from rushlight.core.state import state as run_state
 from rushlight.core.tensor import Tensor, written
 
@@ -137,6 +138,9 @@ class Plan:
         ):
             return False
         params = [p for p in group["params"] if p._grad is not None]
+        if any([p._grad._array.__class__ is SparseArray for p in params]):
+            self.parts = None
+            return False
         self.traces += 1
         self.made_for = self.key(group)
         self.parts = [

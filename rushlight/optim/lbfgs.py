@@ -67,7 +67,10 @@ class LBFGS(Optimizer):
         return self.param_groups[0]["params"]
 
     def _gradient(self) -> Tensor:
-        parts = [(T.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in self._params]
+        parts = [
+            (T.zeros_like(p) if p.grad is None else p.grad.to_dense()).reshape(-1)
+            for p in self._params
+        ]
         return T.cat([T.view_as_real(v).reshape(-1) if v.is_complex() else v for v in parts], 0)
 
     def _move(self, t: Any, d: Tensor) -> None:

@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.sparse import SparseArray
 from rushlight.core.state import enable_grad, modes, set_grad_enabled
 from rushlight.core.state import state as run_state
 from rushlight.core.tensor import Tensor, bump, wrap
@@ -79,6 +80,7 @@ class Optimizer(HookedMixin):
     param_groups: list[dict[str, Any]]
     _options: tuple[str, ...] = ()
     _on_arrays = True
+    _step_is_tensor = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -113,6 +115,14 @@ class Optimizer(HookedMixin):
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any]) -> None:
         """Changes ``p`` and ``state`` in place, given the gradient. See Note [Update rules]."""
         raise NotImplementedError(f"{type(self).__name__} defines neither update() nor step().")
+
+    def update_sparse(self, p: Tensor, g: Tensor, state: dict[str, Any], **options: Any) -> None:
+        """``update`` for a sparse gradient."""
+        name = type(self).__name__
+        raise RuntimeError(
+            f"{name} does not support sparse gradients, please consider SparseAdam instead, or"
+            " layers with sparse=False"
+        )
 
     @hooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -155,6 +165,8 @@ class Optimizer(HookedMixin):
             x, y = p._array, g._array
             if plain and x.dtype in FLOATS and type(x) is ndarray and type(y) is ndarray:
                 self._update_array(p, -y if maximize else y, state, options)
+            elif y.__class__ is SparseArray:
+                self.update_sparse(p, -g if maximize else g, state, **options)
             elif p.is_complex():
                 self._update_complex(p, -g if maximize else g, state, options)
             else:
@@ -334,7 +346,7 @@ class Optimizer(HookedMixin):
         for group in self.param_groups:
             for name, default in self._later_options().items():
                 group.setdefault(name, default)
-        for values in self.state.values():  # older files hold the step as a number
+        for values in self.state.values() if self._step_is_tensor else ():  # older files: a number
             if isinstance(values, dict) and isinstance(values.get("step"), int | float):
                 values["step"] = T.tensor(float(values["step"]), dtype=FLOAT32)
 

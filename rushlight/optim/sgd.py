@@ -90,3 +90,11 @@ class SGD(Optimizer):
                 b += g if dampening == 0 else (1 - dampening) * g
             g = g + momentum * b if nesterov else b
         p -= lr * g
+
+    def update_sparse(self, p: Tensor, g: Tensor, state: dict[str, Any], **options: Any) -> None:
+        if options["weight_decay"] != 0:
+            raise RuntimeError(
+                "SGD: weight_decay is not compatible with sparse gradients, since it would change"
+                " every element; use layers with sparse=False, or no weight_decay."
+            )
+        self.update(p, g, state, **options)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from rushlight.core.tensor import Tensor
+import numpy as np
+
+from rushlight import tensor_api as T
+from rushlight.core.tensor import Tensor, bump
 from rushlight.optim.checks import check_betas, check_lr
 from rushlight.optim.optimizer import Optimizer, Params
 
 
 class SparseAdam(Optimizer):
-    """Adam that updates only the entries that a sparse gradient holds.
+    r"""Adam that updates only the entries that a sparse gradient holds, of the parameter as of the
+    means. Gradients are those of ``nn.Embedding(..., sparse=True)``; dense ones raise RuntimeError.
 
-    Gradients here are dense, so a step raises RuntimeError: use ``Adam``.
+        m <- b1 m + (1 - b1) g      v <- b2 v + (1 - b2) g^2
+        p <- p - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)
 
     Args:
         params: tensors to update, or dicts that each group tensors with their own options.
@@ -22,7 +28,7 @@ class SparseAdam(Optimizer):
         maximize: step along the gradient.
     """
 
-    _on_arrays = False
+    _on_arrays = _step_is_tensor = False
 
     def __init__(
         self,
@@ -41,7 +47,44 @@ class SparseAdam(Optimizer):
         if any(p.is_complex() for group in self.param_groups for p in group["params"]):
             raise ValueError("SparseAdam does not support complex parameters; use Adam.")
 
-    def update(self, p: Tensor, g: Tensor, state: dict[str, Any]) -> None:
+    def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        return {"step": 0, "exp_avg": T.zeros_like(p), "exp_avg_sq": T.zeros_like(p)}
+
+    def update(
+        self,
+        p: Tensor,
+        g: Tensor,
+        state: dict[str, Any],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+    ) -> None:
         raise RuntimeError(
             "SparseAdam does not support dense gradients, please consider Adam instead"
         )
+
+    def update_sparse(
+        self,
+        p: Tensor,
+        g: Tensor,
+        state: dict[str, Any],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+    ) -> None:
+        state["step"] += 1
+        (b1, b2), t = betas, state["step"]
+        entries = g.coalesce()._array
+        if not entries.values.size:
+            return
+        at, new = tuple(entries.pattern.coordinates), entries.values
+        x, m, v = [a._array for a in (p, state["exp_avg"], state["exp_avg_sq"])]
+        mean, square = m[at], v[at]
+        mean += (new - mean) * (1 - b1)
+        square += (new * new - square) * (1 - b2)
+        m[at], v[at] = mean, square
+        x[at] -= lr * math.sqrt(1 - b2**t) / (1 - b1**t) * (mean / (np.sqrt(square) + eps))
+        for changed in (p, state["exp_avg"], state["exp_avg_sq"]):
+            bump(changed)

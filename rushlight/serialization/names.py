@@ -29,6 +29,8 @@ MOVED = {
     ("torch._utils", "_rebuild_tensor"): _REBUILD,
     ("torch._utils", "_rebuild_tensor_v2"): _REBUILD,
     ("torch._utils", "_rebuild_tensor_v3"): _REBUILD,
+    ("torch._utils", "_rebuild_sparse_tensor"): _REBUILD,
+    ("torch.serialization", "_get_layout"): _REBUILD,
     ("torch._utils", "_rebuild_parameter"): _PARAMETER,
     ("torch._utils", "_rebuild_parameter_with_state"): _PARAMETER,
     ("torch.optim.adamw", "AdamW"): "rushlight.optim.adam",

@@ -9,7 +9,7 @@ import sys
 from types import FunctionType
 from typing import IO, Any, BinaryIO
 
-from rushlight import devices, dtypes
+from rushlight import devices, dtypes, formats
 from rushlight.core.tensor import Tensor
 from rushlight.serialization import names
 from rushlight.serialization.atomic import replacing
@@ -178,6 +178,8 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
             return pickling.reduced(obj, self.keys.class_of)
         if isinstance(obj, dtypes.dtype):
             return obj.name
+        if isinstance(obj, formats.layout):
+            return pickling._get_layout, (str(obj),)
         if isinstance(obj, devices.device):
             return type(obj), (obj.type,) if obj.index is None else (obj.type, obj.index)
         return NotImplemented

@@ -14,6 +14,7 @@ from rushlight.tensor_api.gradients import *
 from rushlight.tensor_api.graph import *
 from rushlight.tensor_api.indexing import *
 from rushlight.tensor_api.joining import *
+from rushlight.tensor_api.layouts import *
 from rushlight.tensor_api.legacy import *
 from rushlight.tensor_api.mathematics import *
 from rushlight.tensor_api.matrices import *

@@ -107,7 +107,8 @@ def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> N
         devices.check(device)
     if layout is not None and str(layout) != "torch.strided":
         raise RuntimeError(
-            f"layout {layout} is not supported; tensors are dense: use torch.strided."
+            f"layout {layout} is not supported here; make the tensor dense, and convert it with "
+            ".to_sparse()."
         )
 
 

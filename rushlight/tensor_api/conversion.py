@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import devices, dtypes, formats
 from rushlight.core.size import make_size
+from rushlight.core.sparse import SparseArray, SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.errors import GraphError
@@ -65,7 +66,10 @@ def data_ptr(self: Tensor) -> int:
 @method
 def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
     """Whether the elements lie in memory in order."""
-    return formats.is_in(self._array, memory_format)
+    try:
+        return formats.is_in(self._array, memory_format)
+    except SparseOperand:
+        return False
 
 
 @method
@@ -146,6 +150,11 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
     value_needed("numpy()")
+    if self._array.__class__ is SparseArray:
+        raise TypeError(
+            "can't convert a sparse tensor to numpy. Use Tensor.to_dense() first, or take its "
+            "indices() and values()."
+        )
     if self._array.dtype == dtypes.bfloat16 and not force:
         raise TypeError(
             "Got unsupported ScalarType BFloat16: NumPy has no bfloat16; convert with .float() "
@@ -289,7 +298,8 @@ def to(
 def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The legacy type name (``torch.FloatTensor``), or the tensor converted to ``dtype``."""
     if dtype is None:
-        return "torch." + LEGACY[PUBLIC[self._array.dtype].name] + "Tensor"
+        sparse = "sparse." if self.is_sparse else ""
+        return f"torch.{sparse}" + LEGACY[PUBLIC[self._array.dtype].name] + "Tensor"
     if isinstance(dtype, str):
         name = next((n for n, legacy in LEGACY.items() if dtype == f"torch.{legacy}Tensor"), None)
         if name is None:
@@ -538,7 +548,6 @@ methods(
     is_cpu=property(lambda self: True, doc="Whether the memory is the CPU's."),
     is_mps=property(lambda self: False, doc="Always False."),
     is_meta=property(lambda self: False, doc="Always False."),
-    is_sparse=property(lambda self: False, doc="Always False: tensors are dense."),
     is_quantized=property(lambda self: False, doc="Always False."),
     is_mkldnn=property(lambda self: False, doc="Always False."),
     names=property(
@@ -554,8 +563,6 @@ methods(
     is_maia=property(lambda self: False, doc="Always False."),
     is_mtia=property(lambda self: False, doc="Always False."),
     is_nested=property(lambda self: False, doc="Always False."),
-    is_sparse_csr=property(lambda self: False, doc="Always False."),
-    layout=property(lambda self: formats.strided, doc="Always ``torch.strided``."),
     is_nonzero=_truth,
     is_shared=lambda self: False,
     share_memory_=lambda self: self,

@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import NUMBERS
+from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump, constant, fixed_number, value_needed, wrap
 from rushlight.errors import ShapeError
@@ -39,6 +40,8 @@ def getitem(self: Tensor, key: Any) -> Tensor:
             if state.busy:
                 return BasicIndex.bind(self, index=index)
             return BasicIndex.linked(self, x[index], {"index": index})
+        except SparseOperand:
+            return BasicIndex.bind(self, index=index)
         except IndexError:
             pass  # parse says what is wrong
     found = among_whole_dims(x, key)

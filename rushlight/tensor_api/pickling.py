@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
+from rushlight.core.size import make_size
+from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.dtypes import dtype
 from rushlight.errors import GraphError
+from rushlight.tensor_api.layouts import TITLES, sparse_compressed_tensor, sparse_coo_tensor
 from rushlight.tensor_api.storage import UntypedStorage, offset_in, tensor_on
 from rushlight.tensor_api.typed_storage import NAME_OF, TypedStorage
 
@@ -78,6 +81,8 @@ def reduced(self: Tensor, class_of: Callable[[UntypedStorage], Any]) -> tuple[An
 
     ``class_of`` gives the dtype under which a storage is known already; None when it is not.
     """
+    if self._array.__class__ is SparseArray:
+        return reduced_sparse(self)
     memory, *rest = layout(self)
     d = dtypes.of[self._array.dtype]
     known = class_of(memory)
@@ -161,6 +166,32 @@ def _rebuild_from_type_v2(func: Any, new_type: Any, args: Any, state: Any) -> Te
     return t  # type: ignore[no-any-return]
 
 
+def reduced_sparse(t: Tensor) -> tuple[Any, ...]:
+    """How to rebuild a sparse tensor: its layout, indices, values and size."""
+    x = t._array
+    pattern, values, size = x.pattern, wrap(x.values), make_size(x.shape)
+    if pattern.layout is formats.sparse_coo:
+        parts = (wrap(pattern.coordinates), values, size, pattern.coalesced)
+    else:
+        parts = (wrap(pattern.starts), wrap(pattern.others), values, size)
+    return _rebuild_sparse_tensor, (pattern.layout, parts)
+
+
+def _get_layout(name: str) -> Any:
+    found = {str(known): known for known in TITLES}
+    if name not in found:
+        raise ValueError(f"a pickled layout is unknown: {name!r}")
+    return found[name]
+
+
+def _rebuild_sparse_tensor(layout: Any, data: Any) -> Tensor:
+    if layout is formats.sparse_coo:
+        indices, values, size, *known = data
+        out = sparse_coo_tensor(indices, values, size, is_coalesced=bool(known and known[0]))
+        return out.coalesce() if known and known[0] else out
+    return sparse_compressed_tensor(*data, layout=layout)
+
+
 def copy_memory(memory: UntypedStorage, memo: dict[int, Any]) -> UntypedStorage:
     """The storage's copy of this deepcopy; made by the first tensor on it that asks."""
     made = memo.get(id(memory))
@@ -182,6 +213,8 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
         )
     from copy import deepcopy
 
+    if self._array.__class__ is SparseArray:
+        return copied_sparse(self, memo)
     memory, offset, size, stride = layout(self)
     copied = copy_memory(memory, memo)
     out = on_same_class(tensor_on(copied, self._array.dtype, offset, size, stride), type(self))
@@ -194,6 +227,13 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     for name, value in user_state(self).items():
         setattr(out, name, deepcopy(value, memo))
     return out  # type: ignore[no-any-return]
+
+
+def copied_sparse(t: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A sparse leaf with values of its own."""
+    x = t._array
+    out = memo[id(t)] = instance(type(t), SparseArray(x.pattern, x.values.copy()))
+    return out.requires_grad_() if t.requires_grad else out  # type: ignore[no-any-return]
 
 
 Tensor.__reduce_ex__ = _reduce_ex  # type: ignore[method-assign, assignment]

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
 from rushlight.config import PrintOptions, print_options
+from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor
 from rushlight.tensor_api._common import methods
 
@@ -216,9 +217,13 @@ def _body(array: Any, indent: int, options: PrintOptions) -> str:
     return _nest(iter(texts), shown.shape, gaps, indent, width, options)
 
 
-def _append(text: str, suffixes: Sequence[str], indent: int, linewidth: int) -> str:
-    """`text` and its suffixes, each on a new line if the last one would grow too long."""
-    parts, used = [text], len(text) - text.rfind("\n") + 1
+def _append(
+    text: str, suffixes: Sequence[str], indent: int, linewidth: int, apart: bool = False
+) -> str:
+    """`text` and its suffixes, each on a new line if the last one would grow too long; the first
+    in any case if `apart`.
+    """
+    parts, used = [text], linewidth if apart else len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
         if used + len(suffix) + 2 > linewidth:
             parts.append(",\n" + " " * indent + suffix)
@@ -286,6 +291,34 @@ def _history(t: Tensor) -> str | None:
     return "requires_grad=True" if t.requires_grad else None
 
 
+def sparse_repr(t: Tensor, prefix: str) -> str:
+    """A sparse tensor: its parts, one below the other."""
+    x, options, indent = t._array, print_options, len(prefix)
+    pattern, coo = x.pattern, x.pattern.layout is formats.sparse_coo
+    near, far = ("ccol", "row") if pattern.layout is formats.sparse_csc else ("crow", "col")
+    parts = (
+        {"indices": pattern.coordinates}
+        if coo
+        else {f"{near}_indices": pattern.starts, f"{far}_indices": pattern.others}
+    )
+    lines = []
+    for name, array in {**parts, "values": x.values}.items():
+        head = f"{name}=tensor("
+        body = _body(array, indent + len(head), options) if array.size else "[]"
+        size = "" if array.size else f", size={tuple(array.shape)}"
+        lines.append(f"{head}{body}{size})")
+    suffixes = [f"size={tuple(x.shape)}", f"nnz={pattern.count}"]
+    usual = [dtypes.default.float, dtypes.int64, dtypes.bool_]
+    if x.dtype not in [*usual, dtypes.COMPLEX_OF[dtypes.default.float]]:
+        suffixes.append(f"dtype={dtypes.from_numpy(x.dtype)}")
+    suffixes.append(f"layout={pattern.layout}")
+    history = _history(t)
+    if history is not None:
+        suffixes.append(history)
+    text = prefix + (",\n" + " " * indent).join(lines)
+    return _append(text, suffixes, indent, options.linewidth, apart=coo)
+
+
 def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | None = None) -> str:
     """`t` as it is printed.
 
@@ -297,6 +330,8 @@ def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | No
     if name is None:
         own = type(t).__name__
         name = "tensor" if own in ("Tensor", "Parameter") else own
+    if t._array.__class__ is SparseArray:
+        return sparse_repr(t, f"{name}(")
     device = t.device
     return format_array(
         t._array,

@@ -184,17 +184,10 @@ def _torch_function(
 
 
 ABSENT = """
-    ccol_indices chalf coalesce col_indices crow_indices dense_dim dequantize indices int_repr
-    is_coalesced q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale
-    q_zero_point qscheme resize_as_sparse_ row_indices smm sparse_dim sparse_mask sparse_resize_
-    sparse_resize_and_clear_ sspaddmm to_mkldnn to_padded_tensor to_sparse to_sparse_bsc
-    to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values
+    chalf dequantize int_repr q_per_channel_axis q_per_channel_scales q_per_channel_zero_points
+    q_scale q_zero_point qscheme resize_as_sparse_ sparse_resize_ sparse_resize_and_clear_ sspaddmm
+    to_mkldnn to_padded_tensor to_sparse_bsc to_sparse_bsr
 """
-
-
-def _to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None) -> Tensor:
-    """The tensor itself, in ``dtype`` if given: all tensors are dense."""
-    return self if dtype is None else self.to(dtype)
 
 
 methods(
@@ -207,7 +200,6 @@ methods(
     reinforce=_reinforce,
     resize=_resize,
     resize_as=_resize_as,
-    to_dense=_to_dense,
     unsafe_split_with_sizes=unsafe_split_with_sizes,
     volatile=property(_volatile, doc="Always False: gone since PyTorch 0.4."),
     __array_ufunc__=_array_ufunc,

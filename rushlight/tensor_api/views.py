@@ -9,6 +9,7 @@ from typing import Any
 
 from rushlight import dtypes, formats
 from rushlight.core.autograd import check_write
+from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, alias, bump, edge, instance
 from rushlight.errors import GraphError, ShapeError
@@ -214,7 +215,11 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
         return V.BasicIndex.bind(input, index=(...,))
     if state.busy or not (-n <= dim0 < n and -n <= dim1 < n):
         return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))
-    return V.Transpose.linked(input, x.swapaxes(dim0, dim1), {"dim0": dim0, "dim1": dim1})
+    try:
+        out = x.swapaxes(dim0, dim1)
+    except SparseOperand:
+        return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))
+    return V.Transpose.linked(input, out, {"dim0": dim0, "dim1": dim1})
 
 
 swapdims = transpose

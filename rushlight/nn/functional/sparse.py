@@ -13,6 +13,7 @@ from rushlight.core.tensor import Tensor, constant, value_needed, wrap
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.embedding import BagMaxima, BagOf, Bags, Embedding
 from rushlight.ops.scatter import IndexCopy
+from rushlight.ops.sparse.embedding import SparseEmbedding
 from rushlight.ops.statistics import VectorNorm
 
 __all__ = ["embedding", "embedding_bag", "one_hot"]
@@ -72,7 +73,8 @@ def embedding(
         max_norm: rows that are looked up with a greater norm are scaled down to it, in place.
         norm_type: the p of that norm.
         scale_grad_by_freq: divide a row's gradient by how often its index occurs.
-        sparse: accepted; gradients are dense.
+        sparse: the gradient is a sparse tensor with a row for each index. Optimizers that take it:
+            SGD, Adagrad and SparseAdam.
 
     Shape: ``(*), (V, D) -> (*, D)``.
 
@@ -92,7 +94,21 @@ def embedding(
     padding_idx = check_padding(padding_idx, weight._array.shape[0])
     if max_norm is not None:
         renormalise(weight, input, max_norm, norm_type)
-    return Embedding.bind(weight, input, padding_idx=padding_idx, by_frequency=scale_grad_by_freq)  # type: ignore[no-any-return]
+    return look_up(weight, input, padding_idx, scale_grad_by_freq, sparse)
+
+
+def look_up(
+    weight: Tensor, index: Tensor, padding_idx: int | None, by_frequency: bool, sparse: bool
+) -> Tensor:
+    """Rows of a table, of which ``padding_idx`` gets no gradient."""
+    if sparse and tracked(weight):
+        if by_frequency:
+            raise RuntimeError(
+                "embedding: scale_grad_by_freq is not supported with sparse gradients; leave one"
+                " of them out."
+            )
+        return SparseEmbedding.bind(weight, index, padding_idx=padding_idx)  # type: ignore[no-any-return]
+    return Embedding.bind(weight, index, padding_idx=padding_idx, by_frequency=by_frequency)  # type: ignore[no-any-return]
 
 
 def embedding_bag(
@@ -115,6 +131,7 @@ def embedding_bag(
         weight: the table, ``(V, D)``.
         offsets: where each bag starts in a 1-D input.
         mode: "sum", "mean" or "max".
+        sparse: the gradient is a sparse tensor; not for "max".
         per_sample_weights: factor of each row, of input's shape; for "sum" only.
         include_last_offset: offsets also hold the end of the last bag.
         padding_idx: an index that counts as absent.
@@ -128,6 +145,8 @@ def embedding_bag(
             " `embedding_bag(input, weight, ...)`."
         )
         input, weight = weight, input
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
     index, bag, bags, factors = bags_of(
         input, offsets, per_sample_weights, include_last_offset, mode
     )
@@ -138,9 +157,8 @@ def embedding_bag(
     if even_bags and factors is None and mode != "max" and not tracked(weight):
         total = Bags.bind(weight, index, each=input._array.shape[1])
         return total if mode == "sum" else total / input._array.shape[1]  # type: ignore[no-any-return]
-    rows = Embedding.bind(
-        weight, index, padding_idx=None, by_frequency=scale_grad_by_freq
-    )  # (M, D)
+    absent_row = padding_idx if sparse else None  # else it gets zeros, from the mask below
+    rows = look_up(weight, index, absent_row, scale_grad_by_freq, sparse)  # (M, D)
     if factors is not None:
         rows = rows * factors.unsqueeze(1)
     absent = None if padding_idx is None else (index == padding_idx).unsqueeze(1)  # (M, 1)

@@ -19,6 +19,7 @@ from rushlight.compiler.backends.llvm.ir.text import literal
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.moves import MOVES, Move
 from rushlight.compiler.backends.llvm.small import ELIMINATIONS, Elimination
+from rushlight.compiler.backends.llvm.sparse import PRODUCTS, Sparse
 from rushlight.compiler.graph import Node
 from rushlight.compiler.scalars import FLOATS, INTEGERS
 
@@ -394,6 +395,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     "digit": lambda _, d, width: digit(width),
     **dict.fromkeys((*SUMS, *EXTREMES, LOGS), lambda *given: Scan(*given).text()),
     **dict.fromkeys(MOVES, lambda *given: Move(*given).text()),
+    **dict.fromkeys(PRODUCTS, lambda *given: Sparse(*given).text()),
     **dict.fromkeys(ELIMINATIONS, lambda *given: Elimination(*given).text()),
 }
 

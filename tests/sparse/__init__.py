@@ -1,0 +1,1 @@
+"""Sparse tensors, compared with PyTorch's."""

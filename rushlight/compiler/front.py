@@ -21,7 +21,7 @@ from rushlight import dtypes
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.surroundings import Surroundings, Unhooked
-from rushlight.compiler.trace import HERE, Trace
+from rushlight.compiler.trace import HERE, Trace, order_in_memory
 from rushlight.compiler.variant import TENSOR, Variant
 from rushlight.config import compile_options
 from rushlight.core.state import modes, state
@@ -308,7 +308,9 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     if isinstance(x, Tensor):
         arguments.append(x)
         a = x._array
-        return a.shape, a.dtype, x.requires_grad
+        if a.flags.c_contiguous:
+            return a.shape, a.dtype, x.requires_grad
+        return a.shape, a.dtype, x.requires_grad, order_in_memory(a)
     if isinstance(x, (list, tuple)):
         return (type(x), *[signature(v, arguments) for v in x])
     if isinstance(x, dict):

@@ -15,7 +15,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Value
 from rushlight.compiler.surroundings import Guard
 from rushlight.compiler.trace import Trace, graph_of
-from rushlight.compiler.variant import Variant
+from rushlight.compiler.variant import Variant, turned
 from rushlight.core import autograd
 from rushlight.core.function import Function, refusing
 from rushlight.core.state import GradMode, modes
@@ -123,6 +123,8 @@ class Live(Variant):
         places = self.gradients_of.inputs
         inputs = [self.arguments[p] if type(p) is int else p for p in places]
         self.arguments = []
+        if self.turns is not None:
+            arrays = turned(arrays, self.turns)
         return self.structured(CompiledFunction.apply(self, list(arrays), *inputs))
 
     def backward(self, saved: list[Any], gs: list[Any]) -> list[Any]:

@@ -26,6 +26,7 @@ import numpy as np
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.core import sampling
 from rushlight.core.elementwise import Elementwise
+from rushlight.core.inplace import has_self_overlap
 from rushlight.core.op import Op
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, ViewLink
@@ -168,6 +169,7 @@ class Trace:
         self.outer_graph = False  # whether it read a tensor from outside that has a history
         self.numbers: dict[int, Value] = {}
         self.watch: list[Any] = []
+        self.turns: list[tuple[int, ...] | None] = []
 
     def __enter__(self) -> Trace:
         state.busy += 1
@@ -465,7 +467,7 @@ class Trace:
         new gradient, in order. ``survivors``: tensors of the call may have been kept.
         """
         graph = self.graph
-        graph.results = [self.operand(t) for t in results]
+        graph.results = [self._turned(t) for t in results]
         for storage in self.entered:
             if storage.writes and storage.input is not None:
                 graph.updates.append((storage.input, storage.value))
@@ -479,6 +481,18 @@ class Trace:
         if survivors:
             self._check_survivors(results, fresh)
         return fresh
+
+    def _turned(self, t: Tensor) -> Value:
+        """A result's value, with its dims in the order in which eager code has them in memory;
+        ``turns`` gets how to turn them back.
+        """
+        value, order = self.operand(t), order_in_memory(t._array)
+        self.turns.append(None if order is None else tuple(np.argsort(order).tolist()))
+        if order is None:
+            return value
+        out = self.graph.value(tuple([value.shape[d] for d in order]), value.dtype)
+        self.graph.nodes.append(Node(Permute.instance, [value], {"dims": order}, [out], _line()))
+        return out
 
     def _from_outside(self, leaf: Tensor) -> bool:
         """Whether a tensor was there before the call."""
@@ -505,6 +519,16 @@ class Trace:
         """Living arrays that ops of the call made, other than those known."""
         made = [a for a, w in self.windows.items() if w.storage.input is None]
         return [a for a in made if id(a) not in known and a not in self.constants]
+
+
+def order_in_memory(x: Any) -> tuple[int, ...] | None:
+    """The dims of an array from the outermost in memory to the innermost; None for rows in order,
+    with gaps or not, and for memory that is expanded.
+    """
+    if x.flags.c_contiguous or has_self_overlap(x):
+        return None
+    order = tuple(sampling.memory_order(x))
+    return None if order == tuple(range(x.ndim)) else order
 
 
 def living_tensors() -> list[Tensor]:

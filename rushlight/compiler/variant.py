@@ -49,6 +49,7 @@ class Variant:
         self.guards = [*guards, Flags(outside)]
         self.find_sources(trace, at_call)
         self.sets = [[np.empty(v.shape, v.dtype) for v in self.graph.results] for _ in range(2)]
+        self.turns = trace.turns if any(trace.turns) else None  # of results, see Trace._turned
         self.grads: list[Any] = [None] * len(fresh)
         self.gradients: list[Any] = [None] * len(fresh)  # their arrays
         self.entry: Any = None
@@ -170,6 +171,8 @@ class Variant:
 
     def results(self, arrays: list[Any]) -> Any:
         """What the call returns."""
+        if self.turns is not None:
+            arrays = turned(arrays, self.turns)
         if self.structure is TENSOR:
             return wrap(arrays[0])
         return self.structured([wrap(a) for a in arrays])
@@ -277,6 +280,14 @@ def may_adopt(leaf: Tensor, value: Value) -> bool:
     a, plain = g._array, not g._wants_grad and g._node is None and g._link is None
     fits = type(a) is np.ndarray and (a.shape, a.dtype) == (value.shape, value.dtype)
     return plain and fits and a.base is None and bool(a.flags.carray)
+
+
+def turned(arrays: list[Any], turns: list[tuple[int, ...] | None]) -> list[Any]:
+    """Results with their dims turned back; there may be more arrays than results."""
+    made = [
+        a if turn is None else a.transpose(turn) for a, turn in zip(arrays, turns, strict=False)
+    ]
+    return made + arrays[len(made) :]
 
 
 def leaf_of(leaf: Any, arguments: list[Tensor]) -> Any:

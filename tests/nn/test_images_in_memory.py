@@ -109,6 +109,25 @@ def test_captured():
             rl.manual_seed(seed)
             found.append(g(x))
         assert rl.allclose(*found, rtol=1e-4, atol=1e-5)
+        assert found[0].stride() == found[1].stride()
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_captured_results_lie_in_memory_as_eager_ones(grad):
+    layer = rl.nn.Conv2d(4, 6, 3)
+
+    def f(x):
+        return layer(x), x * 2, x[0].transpose(0, 1), x.sum((2, 3))
+
+    run, x = rl.compile(f, fullgraph=True), images(rl, 2, 4, 6, 6)
+    for argument in [x] * 4 + [x.contiguous()] * 3 + [x]:
+        with rl.set_grad_enabled(grad):
+            for expected, got in zip(f(argument), run(argument), strict=True):
+                assert got.stride() == expected.stride()
+                assert rl.allclose(got, expected, rtol=1e-4, atol=1e-5)
+                if got.requires_grad:
+                    g = [rl.autograd.grad(t.sin().sum(), layer.weight)[0] for t in (got, expected)]
+                    assert rl.allclose(*g, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

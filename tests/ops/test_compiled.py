@@ -163,12 +163,13 @@ def weights_for(case: Case) -> dict[int, Any]:
 
 
 def observed(case: Case, step: Any, turned: bool = False) -> list[Any]:
-    """Results, arguments and gradients after one call."""
+    """Results, the order of their dims in memory, arguments and gradients after one call."""
     rushlight.manual_seed(0)
     call, args, kwargs = case.make(turned)
     with quiet():
         results = step(args, kwargs)
     found = [array_of(t) for t in results]
+    found += [np.asarray(rushlight.empty_like(t).stride()) for t in results]
     found += [array_of(t) for t in call.tensors]
     found += [None if t.grad is None else array_of(t.grad) for t in call.tensors if t.is_leaf]
     return found

@@ -9,8 +9,10 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight import dtypes
+from rushlight.core.native import kernels
 
 SOME = 2048  # elements among which a search is faster than a reduction
+MANY = 4096  # elements of rows that NumPy adds slowly
 FEW = 32  # elements up to which a list is faster than an array
 
 
@@ -84,11 +86,13 @@ def add_rows(x: Any, index: Any, rows: Any) -> None:
         np.add.at(x, index, rows)
     elif x.ndim == 1 or size == 1:
         np.add.at(x.reshape(-1) if x.flags.c_contiguous else x, index, rows.reshape(len(index)))
-    elif x.dtype in dtypes.FLOATS and rows.size >= 4096:
-        from scipy.sparse import csc_array
-
+    elif x.dtype in dtypes.FLOATS and rows.size >= MANY:
         m, n = len(index), len(x)
-        index = np.where(index < 0, index + n, index)
+        index = np.where(index < 0, index + n, index).astype(np.int64, copy=False)
+        if kernels.on and kernels.loop("add rows", x, index, rows, 0) is True:
+            return
+        from scipy.sparse import csc_array  # takes long to load
+
         ones = np.ones(m, x.dtype)
         places = csc_array((ones, index, np.arange(m + 1)), shape=(n, m))
         x += (places @ rows.reshape(m, size)).reshape(x.shape)

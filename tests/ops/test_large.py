@@ -1,10 +1,14 @@
 """Arrays that are large enough for the blocked and sorted paths, against torch."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 
 import rushlight
+from rushlight.core.native import without_kernels
+from rushlight.ops.places import add_rows
 
 SHAPES = [
     (5000,),
@@ -360,3 +364,20 @@ def test_bags(mode):
     np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-6)
     with pytest.raises(IndexError):
         rushlight.nn.functional.embedding_bag(ours[0] + 1, ours[1])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_gradients_of_tables(dtype):
+    """Rows are added by a kernel and without one, from places that count from the end too."""
+    index = np.random.default_rng(0).integers(0, 50, (300, 7)).astype(dtype)
+    (i, w), (there, theirs) = pair(index, numbers((50, 9)))
+    torch.nn.functional.embedding(there, theirs.requires_grad_()).square().sum().backward()
+    rushlight.nn.functional.embedding(i, w.requires_grad_()).square().sum().backward()
+    np.testing.assert_allclose(w.grad.numpy(), theirs.grad.numpy(), rtol=1e-5)
+    found = []
+    for context in (contextlib.nullcontext, without_kernels):
+        x = np.zeros((50, 9), np.float32)
+        with context():
+            add_rows(x, index.reshape(-1) - 50, numbers((2100, 9)))
+        found.append(x)
+    np.testing.assert_array_equal(*found)

@@ -121,6 +121,9 @@ class ChannelNorm(Op):
     def eager(self, xp, x, w, b, *, eps):
         return normalise_channels(x, w, b, eps)
 
+    def outline(self, x, w, b, *, eps):
+        return np.empty_like(x), *np.empty((2, x.shape[1]), x.dtype)
+
 
 class ChannelNormGrad(Op):
     """``channel_gradients`` of (N, C, P): by the input if ``needed``, the weight and the bias."""
@@ -131,6 +134,10 @@ class ChannelNormGrad(Op):
     def eager(self, xp, g, x, w, mean, scale, *, needed):
         found = channel_gradients(g, x, w, mean, scale, needed)
         return found if needed else found[1:]
+
+    def outline(self, g, x, w, mean, scale, *, needed):
+        sums = np.empty((2, x.shape[1]), x.dtype)
+        return (np.empty_like(x), *sums) if needed else (*sums,)
 
 
 class BatchNorm(Op):
@@ -150,20 +157,37 @@ class BatchNorm(Op):
         return out, as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params):
-        if modes.grad or modes.trace is not None:
+        if modes.grad:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
-        gy, x = widened(g[0]._array), widened(input._array)
-        w = None if weight is None else widened(weight._array)
+        if modes.trace is not None:
+            return BatchNormGrad.bind(g[0], input, weight, eps=params["eps"])
+        w = None if weight is None else weight._array
         kept = from_bits(mean._array), from_bits(scale._array)
-        arrays = flattened(gy), flattened(x), w, *kept
-        found = ChannelNormGrad.instance.forward(arrays, {"needed": needs[0]})
-        gx, gw, gb = found if needs[0] else (None, *found)
-        d, dw = input._array.dtype, None if weight is None else weight._array.dtype
-        return [
-            wrap(gx.reshape(x.shape).astype(d, copy=False)) if needs[0] else None,
-            wrap(gw.astype(dw or gw.dtype, copy=False)) if needs[1] else None,
-            wrap(gb.astype(dw or gb.dtype, copy=False)) if needs[2] else None,
-        ]
+        found = batch_gradients(g[0]._array, input._array, w, *kept, needs[0])
+        return [wrap(a) if need else None for a, need in zip(found, needs, strict=True)]
+
+
+class BatchNormGrad(Op):
+    """The gradients of ``BatchNorm`` in a captured call, which finds mean and scale again."""
+
+    outputs = ("by_input", "by_weight", "by_bias")
+
+    def eager(self, xp, g, input, weight, *, eps):
+        w = widened(weight)  # as the bias, which does not matter here: that kernel is there
+        arrays = flattened(widened(input)), w, w
+        _, mean, scale = ChannelNorm.instance.forward(arrays, {"eps": eps})
+        return batch_gradients(g, input, weight, mean, scale, True)
+
+
+def batch_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: bool) -> list[Any]:
+    """The gradients of ``BatchNorm``, by x if that is needed: arrays in the inputs' dtypes."""
+    arrays = flattened(widened(g)), flattened(widened(x)), widened(w), mean, scale
+    found = ChannelNormGrad.instance.forward(arrays, {"needed": needed})
+    gx, gw, gb = found if needed else (None, *found)
+    dw = gw.dtype if w is None else w.dtype
+    if needed:
+        gx = gx.reshape(x.shape).astype(x.dtype, copy=False)
+    return [gx, gw.astype(dw, copy=False), gb.astype(dw, copy=False)]
 
 
 def batch_norm_gradients(g: Tensor, x: Tensor, weight: Any, eps: float) -> list[Any]:

@@ -14,7 +14,7 @@ from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.attention_rules import ATTENTION_RULES
 from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.loss_rules import LOSS_RULES
-from rushlight.compiler.passes.norm_rules import NORM_RULES
+from rushlight.compiler.passes.norm_rules import NORM_RULES, centred
 from rushlight.compiler.passes.order_rules import ORDER_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
 from rushlight.compiler.passes.rank_rules import RANK_RULES
@@ -110,9 +110,10 @@ def variance(w: Writer, node: Node) -> list[Value] | None:
     n = math.prod([x.shape[d] for d in dims])
     if n <= node.params["correction"]:
         return None
-    d = w.map(Sub, x, w.map(Div, w.reduce(Sum, x, dims, True), float(n)))
-    total = w.reduce(Sum, w.map(Mul, d, d), dims, node.params["keepdim"])
-    return [w.map(Div, total, float(n - node.params["correction"]))]
+    d, _ = centred(w, x, dims)
+    total = w.reduce(Sum, w.map(Mul, d, d), dims)
+    found = w.map(Div, total, float(n - node.params["correction"]))
+    return [w.shaped(found, node.outputs[0].shape)]
 
 
 def deviation(w: Writer, node: Node) -> list[Value] | None:

@@ -74,17 +74,39 @@ def row_norm_grad(w: Writer, node: Node) -> list[Value] | None:
     return found
 
 
+def centred(w: Writer, x: Value, dims: Dims) -> tuple[Value, Value]:
+    """x less its means over dims, and these, without the dims. Written in one way everywhere, so
+    that a norm, its gradient and its running statistics share them.
+    """
+    mean = average(w, x, dims, False)
+    return w.map(Sub, x, along(w, mean, x, dims)), mean
+
+
+def along(w: Writer, v: Value, x: Value, dims: Dims) -> Value:
+    """What a reduction of x over dims left, in the shape in which it meets x."""
+    return w.shaped(v, [1 if d in dims else n for d, n in enumerate(x.shape)])
+
+
+def channel_dims(x: Value) -> Dims:
+    """All dims but that of channels."""
+    return (0, *range(2, len(x.shape)))
+
+
 def by_channels(w: Writer, node: Node) -> list[Value]:
     """Channels less their mean, over their deviation; the means and scales."""
     x, weight, bias = node.inputs
-    dims = (0, *range(2, len(x.shape)))
-    column = (x.shape[1], *[1] * (len(x.shape) - 2))
-    mean = average(w, x, dims, False)
-    y = w.map(Sub, x, w.shaped(mean, column))
+    y, mean, scale = deviations(w, x, node.params["eps"])
+    factor = scale if weight is None else w.map(Mul, scale, weight)
+    y = w.map(Mul, y, along(w, factor, x, channel_dims(x)))
+    return [y if bias is None else w.map(Add, y, along(w, bias, x, channel_dims(x))), mean, scale]
+
+
+def deviations(w: Writer, x: Value, eps: float) -> tuple[Value, Value, Value]:
+    """Channels less their mean; the means, and one over the deviations."""
+    dims = channel_dims(x)
+    y, mean = centred(w, x, dims)
     square = average(w, w.map(Mul, y, y), dims, False)
-    scale = w.map(Div, 1.0, w.map(Sqrt, w.map(Add, square, node.params["eps"])))
-    y = w.map(Mul, y, w.shaped(scale if weight is None else w.map(Mul, scale, weight), column))
-    return [y if bias is None else w.map(Add, y, w.shaped(bias, column)), mean, scale]
+    return y, mean, w.map(Div, 1.0, w.map(Sqrt, w.map(Add, square, eps)))
 
 
 def batch_norm(w: Writer, node: Node) -> list[Value] | None:
@@ -100,20 +122,39 @@ def channel_norm(w: Writer, node: Node) -> list[Value] | None:
 
 
 def channel_norm_grad(w: Writer, node: Node) -> list[Value] | None:
-    """``(g - mean(g) - y mean(g y)) scale weight``, the sums of g y and of g."""
+    """``channel_gradients``."""
     g, x, weight, mean, scale = node.inputs
-    column, dims = (x.shape[1], 1), (0, 2)
-    y = w.map(Sub, x, w.shaped(mean, column))
+    y = w.map(Sub, x, along(w, mean, x, (0, 2)))
+    return channel_gradients(w, g, y, weight, scale, node.params["needed"])
+
+
+def batch_norm_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``channel_gradients``. Mean and scale are values of the forward pass, y is computed again: as
+    the difference of that pass, it would be a value as large as x that has to be kept.
+    """
+    g, x, weight = node.inputs
+    _, mean, scale = deviations(w, x, node.params["eps"])
+    y = w.map(Add, x, along(w, w.map(Neg, mean), x, channel_dims(x)))
+    return channel_gradients(w, g, y, weight, scale, True)
+
+
+def channel_gradients(
+    w: Writer, g: Value, y: Value, weight: Value | None, scale: Value, needed: bool
+) -> list[Value]:
+    """For y, an input without its mean: ``(g - mean(g) - y scale^2 mean(g y)) scale weight`` if that
+    is needed, the sums of g y scale and of g.
+    """
+    dims = channel_dims(y)
     slope = w.map(Mul, w.reduce(Sum, w.map(Mul, g, y), dims), scale)
     total = w.reduce(Sum, g, dims)
-    if not node.params["needed"]:
+    if not needed:
         return [slope, total]
     factor = scale if weight is None else w.map(Mul, scale, weight)
-    count = float(x.shape[0] * x.shape[2])
-    along = w.map(Div, w.map(Mul, w.map(Neg, slope), scale), count)
-    gx = w.map(Add, w.map(Mul, y, w.shaped(along, column)), g)
-    gx = w.map(Sub, gx, w.shaped(w.map(Div, total, count), column))
-    return [w.map(Mul, gx, w.shaped(factor, column)), slope, total]
+    count = float(math.prod([y.shape[d] for d in dims]))
+    by_y = w.map(Div, w.map(Mul, w.map(Neg, slope), scale), count)
+    gx = w.map(Add, w.map(Mul, y, along(w, by_y, y, dims)), g)
+    gx = w.map(Sub, gx, along(w, w.map(Div, total, count), y, dims))
+    return [w.map(Mul, gx, along(w, factor, y, dims)), slope, total]
 
 
 NORM_RULES: dict[str, Callable[[Writer, Node], Any]] = {
@@ -121,6 +162,7 @@ NORM_RULES: dict[str, Callable[[Writer, Node], Any]] = {
     "RowNorm": row_norm,
     "RowNormGrad": row_norm_grad,
     "BatchNorm": batch_norm,
+    "BatchNormGrad": batch_norm_grad,
     "ChannelNorm": channel_norm,
     "ChannelNormGrad": channel_norm_grad,
 }

@@ -327,8 +327,10 @@ class LayerNorm(Op):
 
     def grads(self, g, needs, input, weight, mean, scale, params, specs):
         rank = params["rank"]
-        if modes.grad or modes.trace is not None:
+        if modes.grad:
             return layer_norm_gradients(g[0], input, weight, rank, params["eps"], params["center"])
+        if modes.trace is not None:
+            return LayerNormGrad.bind(g[0], input, weight, **params)
         x, gy = rows(widened(input._array), rank), rows(widened(g[0]._array), rank)
         w = None if weight is None else flat(widened(weight._array))
         kept = from_bits(mean._array), from_bits(scale._array)
@@ -338,6 +340,23 @@ class LayerNorm(Op):
             wrap(next(found).reshape(spec[0]).astype(spec[1], copy=False)) if need else None
             for need, spec in zip(needs, specs, strict=True)
         ]
+
+
+class LayerNormGrad(Op):
+    """The gradients of ``LayerNorm`` in a captured call, which finds mean and scale again."""
+
+    outputs = ("by_input", "by_weight", "by_bias")
+
+    def eager(self, xp, g, input, weight, *, rank, eps, center):
+        x, w = rows(widened(input), rank), flat(widened(weight))
+        options = {"eps": eps, "center": center}
+        _, mean, scale = RowNorm.instance.forward((x, w, w if center else None), options)
+        arrays = rows(widened(g), rank), x, w, mean, scale
+        options = {"center": center, "needs": (True, True, True)}
+        gx, gw, gb = RowNormGrad.instance.forward(arrays, options)
+        shape, dw = input.shape[-rank:], gw.dtype if weight is None else weight.dtype
+        sums = [s.reshape(shape).astype(dw, copy=False) for s in (gw, gb)]
+        return gx.reshape(input.shape).astype(input.dtype, copy=False), *sums
 
 
 def layer_norm_gradients(

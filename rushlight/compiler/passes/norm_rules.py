@@ -32,10 +32,17 @@ def scaled(w: Writer, y: Value, weight: Value | None, bias: Value | None) -> Val
 def by_rows(w: Writer, node: Node, dims: Dims) -> list[Value]:
     """The norm over the last dims; the means, None without ``center``, and the scales."""
     x, weight, bias = node.inputs
-    mean = average(w, x, dims) if node.params["center"] else None
-    y = x if mean is None else w.map(Sub, x, mean)
-    scale = w.map(Rsqrt, w.map(Add, average(w, w.map(Mul, y, y), dims), node.params["eps"]))
+    y, mean, scale = rows_apart(w, x, dims, node.params["center"], node.params["eps"])
     return [scaled(w, w.map(Mul, y, scale), weight, bias), mean, scale]  # type: ignore[list-item]
+
+
+def rows_apart(
+    w: Writer, x: Value, dims: Dims, center: bool, eps: float
+) -> tuple[Value, Value | None, Value]:
+    """x less its means over dims, if these are wanted; the means, and one over the deviations."""
+    mean = average(w, x, dims) if center else None
+    y = x if mean is None else w.map(Sub, x, mean)
+    return y, mean, w.map(Rsqrt, w.map(Add, average(w, w.map(Mul, y, y), dims), eps))
 
 
 def layer_norm(w: Writer, node: Node) -> list[Value] | None:
@@ -56,22 +63,39 @@ def row_norm(w: Writer, node: Node) -> list[Value] | None:
 
 
 def row_norm_grad(w: Writer, node: Node) -> list[Value] | None:
-    """``(gy - y mean(gy y) - mean(gy)) scale`` for gy = g weight; sums of g y and g."""
+    """``row_gradients`` of matrices, those that are needed."""
     g, x, weight, mean, scale = node.inputs
-    y = w.map(Mul, w.map(Sub, x, mean) if node.params["center"] else x, scale)
-    found = []
-    by_x, by_weight, by_bias = node.params["needs"]
-    if by_x:
-        gy = g if weight is None else w.map(Mul, g, weight)
-        r = w.map(Sub, gy, w.map(Mul, y, average(w, w.map(Mul, gy, y), (1,))))
-        if node.params["center"]:
-            r = w.map(Sub, r, average(w, gy, (1,)))
-        found.append(w.map(Mul, r, scale))
-    if by_weight:
-        found.append(w.reduce(Sum, w.map(Mul, g, y), (0,)))
-    if by_bias:
-        found.append(w.reduce(Sum, g, (0,)))
-    return found
+    center = node.params["center"]
+    y = w.map(Mul, w.map(Sub, x, mean) if center else x, scale)
+    found = row_gradients(w, g, y, weight, scale, (1,), center)
+    return [v for v, need in zip(found, node.params["needs"], strict=True) if need]
+
+
+def layer_norm_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``row_gradients``. Mean and scale are values of the forward pass; y is computed again, as in
+    ``batch_norm_grad``.
+    """
+    g, x, weight = node.inputs
+    rank, center = len(x.shape), node.params["center"]
+    dims = tuple(range(rank - node.params["rank"], rank))
+    y, mean, scale = rows_apart(w, x, dims, center, node.params["eps"])
+    if mean is not None:
+        y = w.map(Add, x, w.map(Neg, mean))
+    found = row_gradients(w, g, w.map(Mul, y, scale), weight, scale, dims, center)
+    return [w.shaped(v, o.shape) for v, o in zip(found, node.outputs, strict=True)]
+
+
+def row_gradients(
+    w: Writer, g: Value, y: Value, weight: Value | None, scale: Value, dims: Dims, center: bool
+) -> list[Value]:
+    """``(gy - y mean(gy y) - mean(gy)) scale`` for gy = g weight; sums of g y and g."""
+    gy = g if weight is None else w.map(Mul, g, weight)
+    r = w.map(Sub, gy, w.map(Mul, y, average(w, w.map(Mul, gy, y), dims)))
+    if center:
+        r = w.map(Sub, r, average(w, gy, dims))
+    lead = tuple(range(dims[0]))
+    sums = [w.reduce(Sum, v, lead) if lead else v for v in (w.map(Mul, g, y), g)]
+    return [w.map(Mul, r, scale), *sums]
 
 
 def centred(w: Writer, x: Value, dims: Dims) -> tuple[Value, Value]:
@@ -141,8 +165,8 @@ def batch_norm_grad(w: Writer, node: Node) -> list[Value] | None:
 def channel_gradients(
     w: Writer, g: Value, y: Value, weight: Value | None, scale: Value, needed: bool
 ) -> list[Value]:
-    """For y, an input without its mean: ``(g - mean(g) - y scale^2 mean(g y)) scale weight`` if that
-    is needed, the sums of g y scale and of g.
+    """For y, an input without its mean: ``(g - mean(g) - y scale^2 mean(g y)) scale weight``, if
+    that is needed, the sums of g y scale and of g.
     """
     dims = channel_dims(y)
     slope = w.map(Mul, w.reduce(Sum, w.map(Mul, g, y), dims), scale)
@@ -159,6 +183,7 @@ def channel_gradients(
 
 NORM_RULES: dict[str, Callable[[Writer, Node], Any]] = {
     "LayerNorm": layer_norm,
+    "LayerNormGrad": layer_norm_grad,
     "RowNorm": row_norm,
     "RowNormGrad": row_norm_grad,
     "BatchNorm": batch_norm,

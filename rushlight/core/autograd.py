@@ -13,6 +13,8 @@ from collections.abc import Callable, Container, Sequence
 from operator import attrgetter
 from typing import Any
 
+from numpy import array, ndarray
+
 from rushlight import dtypes
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
@@ -22,9 +24,11 @@ from rushlight.core.tensor import (
     alias,
     edge,
     instance,
+    layout_dense,
     needs_grad,
     refuse,
     replay,
+    wrap,
 )
 from rushlight.errors import GraphError, ShapeError
 
@@ -753,6 +757,8 @@ def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> N
     """Add g to leaf's ``.grad``; recorded if ``create_graph``, which grad mode says too."""
     if state.busy and modes.trace is not None:
         modes.trace.touched(leaf)
+    elif leaf._grad is None and leaf._array.ndim > 3:
+        g, own = in_layout_of(leaf, g, own, create_graph)
     if leaf._grad is None:
         leaf._grad = g if own and not create_graph else g.clone()
     elif create_graph or leaf._grad._array.__class__ is SparseArray:
@@ -762,6 +768,21 @@ def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> N
     if leaf._after_hooks is not None:
         for hook in list(leaf._after_hooks.values()):
             hook(leaf)
+
+
+def in_layout_of(leaf: Tensor, g: Tensor, own: bool, recorded: bool) -> tuple[Tensor, bool]:
+    """g as leaf lies in memory, images and kernels their channels last, if that is dense, else in
+    rows; and whether nobody else has it.
+    """
+    x, y = leaf._array, g._array
+    if y.__class__ is not ndarray or y.strides == x.strides:
+        return g, own
+    dense = not x.flags.c_contiguous and layout_dense(x)
+    order = sorted(range(x.ndim), key=lambda d: -x.strides[d]) if dense else list(range(x.ndim))
+    if recorded:
+        return clone_in_order(g, tuple(order)), False
+    back = sorted(range(x.ndim), key=order.__getitem__)
+    return wrap(array(y.transpose(order), order="C").transpose(back)), True
 
 
 def start(tensors: Sequence[Tensor], grads: Sequence[Any]) -> tuple[list[Any], list[Any]]:

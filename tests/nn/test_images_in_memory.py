@@ -137,3 +137,24 @@ def test_strides_over_one_element_or_none(of):
     """NumPy says 0 for some, which nobody can step along."""
     expected, got = (eval(of, {"x": t.ones(3, 4)}).relu().stride() for t in (torch, rl))
     assert got == expected
+
+
+@pytest.mark.parametrize("name", ["conv", "weights", "batch norm", "max pool", "joined", "sorted"])
+@pytest.mark.parametrize("order", ["channels last", "in order", "parts"])
+@pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
+def test_gradients_lie_in_memory_as_what_they_are_of(name, order):
+    def strides(t):
+        x = images(t, 2, 4, 6, 6)
+        x = {"channels last": x, "in order": x.contiguous(), "parts": x[:, :, :, :5]}[order]
+        x = x.detach().requires_grad_()
+        layer = t.nn.Conv2d(4, 4, 3).to(memory_format=t.channels_last)
+        found = []
+        for create_graph in (False, True):
+            x.grad = layer.weight.grad = None
+            out = LAYERS[name](t, layer(x))
+            t.autograd.backward((out * out).sum(), create_graph=create_graph)
+            found += [x.grad.stride(), layer.weight.grad.stride(), x.grad._is_view()]
+        x.grad = layer.weight.grad = None
+        return found
+
+    assert strides(rl) == strides(torch)

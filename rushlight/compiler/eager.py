@@ -428,11 +428,11 @@ _loops: dict[Any, Any] = {}
 BRIEF = 1 << 16  # elements: loops over more let other threads run
 
 
-def loop(name: str, *operands: Any) -> Any:
+def loop(name: str, *operands: Any, **params: Any) -> Any:
     """Run a loop of backends/llvm/serial.py, see LOOPS; what it makes, or None where shapes, dtypes
     or gaps need other ways.
     """
-    return LOOPS[name](name, *operands)
+    return LOOPS[name](name, *operands, **params)
 
 
 def shuffle(name: str, words: Any, order: Any) -> Any:
@@ -551,10 +551,46 @@ def sparse(name: str, rows: Any, x: Any, y: Any, out: Any) -> bool:
     return True
 
 
+def ctc(name: str, x: Any, targets: Any, *others: Any, blank: int) -> Any:
+    """Losses of connectionist temporal classification, or their gradients, where ``others`` end
+    with those by the losses; None for labels out of range.
+    """
+    from rushlight.compiler.backends.llvm.ctc import room, sizes_of
+
+    losses = name == "ctc loss"
+    x, targets = np.ascontiguousarray(x), np.ascontiguousarray(targets, np.int64)
+    sizes = sizes_of(x, targets, blank)
+    bytes = room(0 if losses else sizes[0], sizes[4], x.itemsize)
+    n = sizes[1]
+    left = np.empty(n, x.dtype) if losses else np.ascontiguousarray(others[2])
+    right = np.empty(n, np.int64) if losses else np.empty(x.shape, x.dtype)
+    lengths = [np.ascontiguousarray(a, np.int64) for a in others[:2]]
+    work, given = np.empty(bytes, np.uint8), np.array(sizes)
+    run_loop(name, x.dtype, (x, targets, *lengths, left, right, work, given), n)
+    if not losses:
+        return right
+    return left if right.all() else None
+
+
+def bag_maxima(name: str, rows: Any, bag: Any, absent: Any, bags: int) -> Any:
+    """Which row is the greatest of its bag, by column."""
+    if rows.dtype not in FLOATS:
+        return None
+    rows, bag = np.ascontiguousarray(rows), np.ascontiguousarray(bag)
+    if absent is None:
+        absent = np.zeros(len(rows), np.uint8)
+    out, sizes = np.empty((bags, rows.shape[1]), np.int64), np.array([*rows.shape, bags])
+    if out.size:
+        run_loop(name, rows.dtype, (rows, bag, np.ascontiguousarray(absent), out, sizes), 1)
+    return out
+
+
 LOOPS: dict[str, Any] = {
+    "bag maxima": bag_maxima,
     "normals": normals,
     "shuffle": shuffle,
     "order": order_of,
+    **dict.fromkeys(("ctc loss", "ctc gradient"), ctc),
     **dict.fromkeys(("sum", "product", "log sum", "max", "min"), scan),
     **dict.fromkeys(("read rows", "read each", "write rows", "write each"), move),
     **dict.fromkeys(("add rows", "add each"), move),

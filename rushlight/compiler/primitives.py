@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.core import sampling
 from rushlight.core.op import Op
 from rushlight.ops.attention import array_gradients, attention_weights
+from rushlight.ops.ctc import CtcLoss, CtcLossGrad
 from rushlight.ops.random import RreluNoise
 from rushlight.ops.sorting import stable_argsort
 from rushlight.ops.view import look
@@ -161,6 +162,28 @@ class Integers(Op):
     def eager(self, xp: Any, desk: Any, *, engine: Any, shape: Any, low: int, high: int) -> Any:
         d = np.dtype(np.int64)
         return sampling.integers(engine, math.prod(shape), d, low, high).reshape(shape)
+
+
+class CtcLosses(Op):
+    """CtcLoss for lengths and labels that may be wrong, and whether they are right."""
+
+    outputs = ("losses", "fine")
+
+    def eager(self, xp: Any, x: Any, targets: Any, steps: Any, counts: Any, *, blank: int) -> Any:
+        try:
+            losses = CtcLoss.instance.eager(xp, x, targets, steps, counts, blank=blank)
+        except (RuntimeError, IndexError):
+            return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], np.int64)
+        return losses, np.ones(x.shape[1], np.int64)
+
+
+class CtcGradients(Op):
+    """CtcLossGrad, whose lengths and labels the loss has checked."""
+
+    def eager(
+        self, xp: Any, g: Any, x: Any, targets: Any, steps: Any, counts: Any, *, blank: int
+    ) -> Any:
+        return CtcLossGrad.instance.eager(xp, g, x, targets, steps, counts, blank=blank)
 
 
 class FlashAttention(Op):

@@ -68,7 +68,7 @@ def provide(load: Callable[[], tuple[Finder, Loops] | None]) -> None:
         return True
 
     kernels.find = lambda *call: kernels.find(*call) if loaded() else None
-    kernels.loop = lambda *call: kernels.loop(*call) if loaded() else None
+    kernels.loop = lambda *call, **more: kernels.loop(*call, **more) if loaded() else None
     kernels.on, kernels.loaded, kernels.small = True, False, 0
 
 

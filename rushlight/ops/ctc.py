@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.native import widened
+from rushlight.core.native import kernels, widened
 from rushlight.core.op import Op
 
 
@@ -34,6 +34,7 @@ def with_blanks(targets: list[np.ndarray], blank: int) -> tuple[np.ndarray, np.n
 
 
 FEW = 512  # elements for which fewer calls are faster
+LOOPED = 512  # log-probabilities from which a loop is faster than many calls
 
 
 def log_add(*terms: np.ndarray) -> np.ndarray:
@@ -77,15 +78,25 @@ def sample_losses(alpha: np.ndarray, steps: Any, lengths: Any) -> np.ndarray:
     return np.where(steps == 0, np.where(ends == 0, 0, np.inf), losses)
 
 
+def suits_loop(x: np.ndarray, targets: np.ndarray) -> bool:
+    """Whether a loop is offered the work."""
+    return kernels.on and x.size >= LOOPED and targets.size > 0
+
+
 class CtcLoss(Op):
     """Minus the log-probability of all alignments. Shape: ``(T, N, C), targets -> (N)``."""
 
     precision = "float32"
 
     def eager(self, xp, log_probs, targets, input_lengths, target_lengths, *, blank):
+        lengths = input_lengths, target_lengths
         input_lengths, target_lengths = input_lengths.tolist(), target_lengths.tolist()
         x = widened(log_probs)
         check(x, targets, input_lengths, target_lengths, blank)
+        if suits_loop(x, targets):
+            losses = kernels.loop("ctc loss", x, targets, *lengths, blank=blank)
+            if losses is not None:
+                return losses.astype(log_probs.dtype, copy=False)
         labels, exists, skips = with_blanks(targets_of(targets, target_lengths), blank)
         alpha = forward_pass(emissions(x, labels), exists, skips)
         return sample_losses(alpha, input_lengths, target_lengths).astype(
@@ -104,16 +115,21 @@ class CtcLossGrad(Op):
     label = "CtcLossBackward"
 
     def eager(self, xp, g, log_probs, targets, input_lengths, target_lengths, *, blank):
+        lengths = input_lengths, target_lengths
         input_lengths, target_lengths = input_lengths.tolist(), target_lengths.tolist()
         d = log_probs.dtype
-        x = widened(log_probs)
+        x, g = widened(log_probs), widened(g)
+        if suits_loop(x, targets):
+            out = kernels.loop("ctc gradient", x, targets, *lengths, g, blank=blank)
+            if out is not None:
+                return out.astype(d, copy=False)
         labels, exists, skips = with_blanks(targets_of(targets, target_lengths), blank)
         emit = emissions(x, labels)
         alpha = forward_pass(emit, exists, skips)
         losses = sample_losses(alpha, input_lengths, target_lengths)
         out = np.zeros(x.shape, x.dtype)
         for i, (steps, n) in enumerate(zip(input_lengths, target_lengths, strict=True)):
-            if g[i] == 0:  # also where an infinite loss was replaced
+            if g[i] == 0 or not steps:  # also where an infinite loss was replaced
                 continue
             out[:steps, i] = g[i] * sample_gradient(
                 x[:steps, i],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import widened
+from rushlight.core.native import kernels, widened
 from rushlight.core.op import Op
 from rushlight.ops.places import add_rows, inside
 
@@ -84,6 +84,10 @@ class BagMaxima(Op):
     """
 
     def eager(self, xp, rows, bag, absent, *, bags):
+        if rows.size and kernels.worth(rows.size):
+            found = kernels.loop("bag maxima", widened(rows), bag, absent, bags)
+            if found is not None:
+                return found
         found = np.full((bags, rows.shape[1]), -1, np.int64)
         kept = np.arange(len(rows)) if absent is None else np.flatnonzero(~absent[:, 0])
         bag, ends = bag[kept], np.cumsum(np.bincount(bag[kept], minlength=bags))

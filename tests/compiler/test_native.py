@@ -276,23 +276,45 @@ def test_errors_of_values_are_those_of_eager_code():
         run(whole(4, 5), table, torch.tensor([1, 2]))
 
 
-CALLED = {
+OTHERS = {
     "ctc_loss": (lambda x, *y: F.ctc_loss(x.log_softmax(-1), *y), (12, 3, 5), whole(4, 3, 4) + 1,
                  torch.tensor([12, 10, 9]), torch.tensor([4, 3, 0])),
     "ctc_loss, lengths": (lambda x, y: F.ctc_loss(x.log_softmax(-1), y, (12, 9, 12), (2, 4, 3)),
                           (12, 3, 5), whole(4, 9) + 1),
-    "embedding_bag, max": (bags("max", padding_idx=1), (9, 4), whole(9, 5, 3)),
+    "ctc_loss, paths that do not exist": (
+        lambda x, y: F.ctc_loss(x.log_softmax(-1), y, (2, 0, 3), (2, 4, 3), blank=4,
+                                reduction="none", zero_infinity=True), (12, 3, 5), whole(4, 9)),
+    "embedding_bag, max": (bags("max"), (9, 4), whole(9, 5, 3)),
+    "embedding_bag, max, padding": (bags("max", padding_idx=1), (9, 4), whole(9, 5, 3)),
+    "embedding_bag, max, offsets": (bags("max", padding_idx=1), (9, 4), whole(9, 8),
+                                    torch.tensor([0, 3, 3, 7])),
     "rrelu": (lambda x: F.rrelu(x, training=True), (4, 6)),
     "quantile": (lambda x: torch.quantile(x, 0.3, dim=1), (4, 7)),
     "nanquantile": (lambda x: torch.nanquantile(x.masked_fill(x > 0.5, float("nan")), 0.3, dim=1),
                     (4, 7)),
+    "logcumsumexp": (lambda x: x.logcumsumexp(1), (4, 7)),
+    "cummax": (lambda x: x.cummax(0)[0] + x.cummin(1)[0], (4, 7)),
+    "mode": (lambda x: x.mul(2).round().mode(1)[0] + x, (4, 4)),
+    "cumprod": (lambda x: x.cumprod(1), (4, 7)),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CALLED)
-def test_ops_that_programs_call(name):
-    function, shape, *others = CALLED[name]
-    check(function, torch.randn(*shape), *others, native=False)
+@pytest.mark.parametrize("name", OTHERS)
+def test_loops_whose_steps_depend_on_each_other(name):
+    function, shape, *others = OTHERS[name]
+    check(function, torch.randn(*shape), *others)
+
+
+def test_errors_of_labels_are_those_of_eager_code():
+    x, lengths = torch.randn(6, 2, 5).log_softmax(-1), torch.tensor([6, 6])
+    run = torch.compile(lambda *given: F.ctc_loss(x, *given))
+    for _ in range(4):
+        run(torch.tensor([[1, 2], [3, 4]]), lengths, torch.tensor([2, 2]))
+    with pytest.raises(RuntimeError, match="input_lengths"):
+        run(torch.tensor([[1, 2], [3, 4]]), lengths + 1, torch.tensor([2, 2]))
+    with pytest.raises(IndexError):
+        run(torch.tensor([[1, 2], [3, 5]]), lengths, torch.tensor([2, 2]))
+    run(torch.tensor([[1, 2], [3, 5]]), lengths, torch.tensor([2, 1]))  # which nobody reads
 
 
 @pytest.mark.parametrize("shape", [(64, 4096), (512, 17, 33), (2, 3, 50_000), (300_000,)])

@@ -179,6 +179,26 @@ def test_ctc(same, seed):
     same(function, x, y, orders=1)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_ctc_of_many_samples(same, seed):
+    """By a loop: labels in rows or joined, inputs of any length, paths that do not exist."""
+    r = np.random.default_rng(seed)
+    steps, n, c, longest = 40, 9, 30, 12
+    x, blank = r.standard_normal((steps, n, c)), (c - 1) * (seed % 2)
+    y = np.setdiff1d(np.arange(c), blank)[r.integers(0, 5, (n, longest))]
+    lengths, targets = r.integers(0, steps + 1, n), r.integers(0, longest + 1, n)
+    lengths[:2] = 0
+    if seed < 2:
+        y = np.concatenate([row[:k] for row, k in zip(y, targets, strict=True)])
+
+    def function(F, lib, x, y):
+        options = {"blank": blank, "reduction": "none", "zero_infinity": True}
+        given = lib.from_numpy(lengths), lib.from_numpy(targets)
+        return F.ctc_loss(F.log_softmax(x, -1), y, *given, **options)
+
+    same(function, x, y, orders=1)
+
+
 def test_ctc_of_targets_that_do_not_fit(same):
     x, y = scores(2, 2, 4), np.array([[1, 1, 2], [1, 2, 3]])
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
-from rushlight.compiler.primitives import Lookup, OneHot
+from rushlight.compiler.primitives import CtcGradients, CtcLosses, Lookup, OneHot
 from rushlight.ops.arithmetic import Add, Div, Mul, Neg, Sub
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Gt, Le, Lt, Maximum, Minimum, Ne
 from rushlight.ops.math import Exp, Log, Log1p
@@ -202,6 +202,30 @@ def nll_grad(w: Writer, node: Node) -> Made:
     return [w.node(Where, [t.hot, c, 0.0], out.shape, out.dtype)]
 
 
+def ctc_inputs(w: Writer, node: Node) -> list[Value]:
+    """Labels and lengths, the last inputs, as int64."""
+    return [w.cast(v, np.dtype(np.int64)) for v in node.inputs[-3:]]
+
+
+def ctc_loss(w: Writer, node: Node) -> Made:
+    """Losses, if labels and lengths are in range."""
+    x, blank, n = node.inputs[0], node.params["blank"], node.inputs[0].shape[1]
+    integers = ctc_inputs(w, node)
+    if not 0 <= blank < x.shape[2] or any([v.shape != (n,) for v in integers[1:]]):
+        return None
+    made = [w.graph.value((n,), d) for d in (x.dtype, np.dtype(np.int64))]
+    w.nodes.append(Node(CtcLosses.instance, [x, *integers], {"blank": blank}, made, w.line))
+    w.require(w.map(Ne, made[1], 0, dtype=BOOL))
+    return made[:1]
+
+
+def ctc_grad(w: Writer, node: Node) -> Made:
+    """Gradients by log-probabilities."""
+    g, x = node.inputs[:2]
+    integers = ctc_inputs(w, node)
+    return [w.node(CtcGradients, [g, x, *integers], x.shape, x.dtype, **node.params)]
+
+
 LOSS_RULES: dict[str, Rule] = {
     "Variance": variance,
     "MseLoss": pointwise(square),
@@ -216,4 +240,6 @@ LOSS_RULES: dict[str, Rule] = {
     "NllLoss": cross_entropy,
     "CrossEntropyGrad": cross_entropy_grad,
     "NllGrad": nll_grad,
+    "CtcLoss": ctc_loss,
+    "CtcLossGrad": ctc_grad,
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.backends.llvm import bags, ctc
 from rushlight.compiler.backends.llvm.draws import Blocks
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
@@ -31,6 +32,7 @@ SCRATCH = 4 * NORMALS + 64  # bytes
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "ge", "min": "le"}
 LOGS = "log sum"
+NEAR = 600.0  # exponentials of differences up to here are normal numbers of float64
 # what is carried in float64, and its first values
 CARRIED = {**{kind: [first] for kind, (_, first) in SUMS.items()}, LOGS: [-np.inf, 0.0]}
 
@@ -193,7 +195,60 @@ class Scan:
         f = self.f
         size = f(f"mul nsw i64 {self.n}, {self.inner}")
         self.start = f(f"mul nsw i64 {u}, {size}")
-        f.when(f(f"icmp eq i64 {self.inner}, 1"), self.row, self.matrix)
+        row = self.log_row if self.kind == LOGS else self.row
+        f.when(f(f"icmp eq i64 {self.inner}, 1"), row, self.matrix)
+
+    def log_row(self) -> None:
+        """Where inner is 1: some elements together, where the largest is not too far above."""
+        f = self.f
+        places = [self.room(k) for k in range(2)]
+        for place, x in zip(places, self.carried, strict=True):
+            f.do(f"store double {literal(x, 'double')}, ptr {place}, align 8")
+
+        def single(i: Number) -> None:
+            at = f.add(self.start, i)
+            state = [f(f"load double, ptr {place}, align 8") for place in places]
+            new = self.combined(self.load(self.source, at, 1), state, "", 1)
+            self.save(at, new, 1)
+            for place, value in zip(places, new, strict=True):
+                f.do(f"store double {value}, ptr {place}, align 8")
+
+        def some(i: Number, _: list[str]) -> None:
+            at, v, one = f.add(self.start, i), Vectors(f, LANES, f.here), Vectors(f, 0, f.here)
+            kind = vector("double", LANES)
+            x = self.load(self.source, at, LANES)
+            x = x if f.dtype == F64 else v.cast(x, F32, F64)
+            top, total = [f(f"load double, ptr {place}, align 8") for place in places]
+            new = one.real("max", F64, [top, v.horizontal("max", F64, x)])
+            first = one.real("max", F64, [top, f(f"extractelement {kind} {x}, i64 0")])
+            near = f(
+                f"fcmp olt double {f(f'fsub double {new}, {first}')}, {literal(NEAR, 'double')}"
+            )
+
+            def together() -> None:
+                e = v.function("exp", F64, [f(f"fsub {kind} {x}, {v.splat(new, F64)}")])
+                for k in (1, 2, 4):
+                    order = [LANES + j - k if j >= k else j for j in range(LANES)]
+                    lanes = ", ".join([f"i32 {j}" for j in order])
+                    two = f"{kind} zeroinitializer, {kind} {e}"
+                    moved = f(f"shufflevector {two}, <{LANES} x i32> <{lanes}>")
+                    e = f(f"fadd {kind} {e}, {moved}")
+                before = one.function("exp", F64, [f(f"fsub double {top}, {new}")])
+                before = f(f"fmul double {total}, {before}")
+                sums = f(f"fadd {kind} {e}, {v.splat(before, F64)}")
+                self.save(at, [v.splat(new, F64), sums], LANES)
+                last = f(f"extractelement {kind} {sums}, i64 {LANES - 1}")
+                for place, value in zip(places, (new, last), strict=True):
+                    f.do(f"store double {value}, ptr {place}, align 8")
+
+            def apart() -> None:
+                f.span(0, LANES, 1, lambda k, _: single(f.add(i, k)))
+
+            f.when(near, together, apart)
+
+        whole = f(f"and i64 {self.n}, {-LANES}")
+        f.span(0, whole, LANES, some, empty=True)
+        f.span(whole, self.n, 1, lambda i, _: single(i), empty=True)
 
     def row(self) -> None:
         """Where inner is 1, the running value stays in a register."""
@@ -396,6 +451,8 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys((*SUMS, *EXTREMES, LOGS), lambda *given: Scan(*given).text()),
     **dict.fromkeys(MOVES, lambda *given: Move(*given).text()),
     **dict.fromkeys(PRODUCTS, lambda *given: Sparse(*given).text()),
+    bags.NAME: lambda _, d, width: bags.text(d, width),
+    **dict.fromkeys(ctc.NAMES, lambda *given: ctc.Ctc(*given).text()),
     **dict.fromkeys(ELIMINATIONS, lambda *given: Elimination(*given).text()),
 }
 

@@ -6,7 +6,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm import attention, draws, order, recurrent, rows, serial
+from rushlight.compiler.backends.llvm import (
+    attention,
+    bags,
+    ctc,
+    draws,
+    order,
+    recurrent,
+    rows,
+    serial,
+)
 from rushlight.compiler.backends.llvm.convolution import batched, conv, pool, shapes, transformed
 from rushlight.compiler.backends.llvm.ir.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
@@ -68,6 +77,9 @@ WRITERS = {
     "Waits": (draws.fits, draws.write_waits),
     "Shuffled": (draws.fits, draws.write_shuffled),
     "Slopes": (draws.fits, draws.write_slopes),
+    "CtcLosses": (ctc.fits, ctc.write),
+    "CtcGradients": (ctc.fits, ctc.write),
+    "BagMaxima": (bags.fits, bags.write),
     "Ranked": (order.fits, order.write),
     "PlaceRows": (rows.fits_place, rows.write_place),
     "Cumsum": (rows.fits_scan, rows.write_scan),

@@ -37,6 +37,12 @@ class NotSupportedError(Explained, NotImplementedError, RuntimeError):
     """Something PyTorch has and rushlight does not; the text says what to do instead."""
 
 
+class UnforeseenError(RuntimeError):
+    """A call of a compiled function has a result of another shape than the calls before, so the
+    function itself has to be called.
+    """
+
+
 class AcceleratorError(RuntimeError):
     """A failure on a device."""
 

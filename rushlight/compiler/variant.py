@@ -23,6 +23,7 @@ from rushlight.compiler.surroundings import Flags, Guard, Option, Options
 from rushlight.compiler.trace import Trace
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap, written
+from rushlight.errors import UnforeseenError
 from rushlight.ops.view import owner
 
 HELD = 2  # references to a buffer that only a list and getrefcount's argument refer to
@@ -158,7 +159,10 @@ class Variant:
         ]
         leaves = [leaf_of(leaf, arguments) for leaf in self.leaves]
         self.free_grads(leaves)
-        self.program.run(self.inputs, [*results, *places, *self.gradients])
+        try:
+            self.program.run(self.inputs, [*results, *places, *self.gradients])
+        except UnforeseenError:
+            return NotImplemented
         for (n, kind, source), place in zip(self.updates, places, strict=True):
             if place is not self.inputs[n]:
                 self.inputs[n][...] = place

@@ -573,32 +573,3 @@ def scatter_flat(g: Tensor, indices: Tensor, shape: Any, rank: int) -> Tensor:
     lead = shape[: len(shape) - rank]
     zero = g.new_zeros((*lead, math.prod(shape[len(lead) :])))
     return zero.scatter_add(-1, indices.reshape(*lead, -1), g.reshape(*lead, -1)).reshape(shape)
-
-
-def fractional_starts(sample: np.ndarray, n: int, out: int, kernel: int) -> np.ndarray:
-    """Starts of ``out`` windows, by samples of any shape in [0, 1): (*, out)."""
-    if out == 1:
-        return np.full((*sample.shape, 1), n - kernel)
-    alpha = sample.dtype.type((n - kernel) / (out - 1))
-    steps = np.arange(out - 1).astype(sample.dtype)
-    starts = np.trunc((steps + sample[..., None]) * alpha) - np.trunc(sample[..., None] * alpha)
-    last = np.full((*sample.shape, 1), n - kernel)
-    return np.concatenate((starts.astype(np.int64), last), -1)
-
-
-def fractional_places(samples: np.ndarray, space: Any, out: Any, kernel: Any) -> np.ndarray:
-    """Flat places (N, C, *out, taps) of the elements of fractional pooling's windows; samples (N,
-    C, rank), last dim first.
-    """
-    rank = len(out)
-    total: Any = 0
-    for i, (n, o, k) in enumerate(zip(space, out, kernel, strict=True)):
-        starts = fractional_starts(
-            samples[..., rank - 1 - i if rank == 2 else i], n, o, k
-        )  # (N, C, o)
-        places = starts[..., None] + np.arange(k)  # (N, C, o, k)
-        lead = places.shape[:2]
-        shape = [1] * (2 * rank)
-        shape[i], shape[rank + i] = o, k
-        total = total * n + places.reshape(*lead, *shape)
-    return total.reshape(*total.shape[: 2 + rank], math.prod(kernel))

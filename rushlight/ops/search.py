@@ -10,7 +10,7 @@ from rushlight import dtypes
 from rushlight.core.native import kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
-from rushlight.errors import ShapeError
+from rushlight.errors import ShapeError, UnforeseenError
 from rushlight.ops.order import Sort
 from rushlight.ops.scatter import Gather
 from rushlight.ops.sorting import LONG, stable_argsort
@@ -232,3 +232,32 @@ def histogramdd(points: Any, edges: list[Any], weights: Any, density: bool) -> A
         for i, e in enumerate(edges):
             hist = hist / np.diff(e).reshape([-1 if d == i else 1 for d in range(len(edges))])
     return hist
+
+
+class Bincount(Op):
+    """How often each integer below ``bins`` occurs, or the sum of the weights where it does."""
+
+    differentiable = False
+
+    def eager(self, xp, input, weights, *, bins):
+        if input.size and input.min() < 0:
+            raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+        out = np.bincount(input, weights, bins)
+        if len(out) > bins:
+            raise UnforeseenError(f"bincount: there are {len(out)} bins, not {bins}.")
+        single = weights is not None and weights.dtype == np.float32
+        return out.astype(np.float32 if single else np.int64 if weights is None else np.float64)
+
+
+class Shares(Op):
+    """``input``, which must lie in [0, 1]; ``name`` is whose argument q it is."""
+
+    def eager(self, xp, input, *, name):
+        if not ((input >= 0) & (input <= 1)).all():
+            raise RuntimeError(
+                f"{name}() q values must be in the range [0, 1], but got {input.tolist()}"
+            )
+        return input.copy()
+
+    def grad(self, g):
+        return g

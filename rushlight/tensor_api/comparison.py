@@ -6,9 +6,10 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.elementwise import make_binary, make_reversed
-from rushlight.core.tensor import Tensor, value_needed, wrap
+from rushlight.core.tensor import Tensor, value_needed
 from rushlight.errors import DTypeError
 from rushlight.ops import compare as C
+from rushlight.ops.copy import Cast
 from rushlight.tensor_api._common import expect_tensor, method, methods
 from rushlight.tensor_api.pointwise import binary, unary
 
@@ -115,10 +116,11 @@ def isclose(
         >>> torch.isclose(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
         tensor([ True, False])
     """
-    a, b = expect_tensor(input, "isclose")._array, expect_tensor(other, "isclose", "other")._array
-    if a.dtype != b.dtype:
+    a, b = expect_tensor(input, "isclose"), expect_tensor(other, "isclose", "other")
+    d = a._array.dtype
+    if d != b._array.dtype:
         raise DTypeError(
-            f"isclose: the element types must be equal, but are {a.dtype} and {b.dtype}; convert "
+            f"isclose: the element types must be equal, but are {d} and {b._array.dtype}; convert "
             "one of them."
         )
     if rtol < 0 or atol < 0:
@@ -126,19 +128,18 @@ def isclose(
             f"rtol must be greater than or equal to zero, and atol too, but they are {rtol} and "
             f"{atol}"
         )
+    a, b = a.detach(), b.detach()
     close = a == b
     if equal_nan:
         close = close | ((a != a) & (b != b))
-    if a.dtype.kind == "b":
-        return wrap(np.asarray(close))
-    if a.dtype.kind in "iu":
-        a, b = a.astype(np.float64), b.astype(np.float64)
-    elif a.dtype.kind not in "fc":
-        a, b = a.astype(np.float32), b.astype(np.float32)
-    with np.errstate(all="ignore"):
-        distance = np.abs(a - b)
-        close = close | (np.isfinite(distance) & (distance <= atol + np.abs(rtol * b)))
-    return wrap(np.asarray(close))
+    if d == np.bool_:
+        return close  # type: ignore[no-any-return]
+    if d.kind in "iu" or d in dtypes.HALVES:
+        wide = np.dtype(np.float64 if d.kind in "iu" else np.float32)
+        a, b = Cast.bind(a, dtype=wide), Cast.bind(b, dtype=wide)
+    distance = (a - b).abs()
+    near = distance.isfinite() & (distance <= (b * rtol).abs() + atol)
+    return close | near  # type: ignore[no-any-return]
 
 
 @method

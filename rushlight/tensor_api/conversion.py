@@ -468,6 +468,7 @@ def _dlpack(
 ) -> Any:
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    value_needed("__dlpack__()")
     return self._array.__dlpack__()
 
 

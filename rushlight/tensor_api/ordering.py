@@ -182,7 +182,6 @@ def _quantile(
             f"{name}() interpolation must be one of {INTERPOLATIONS}, but got {interpolation!r}"
         )
     places = q if isinstance(q, Tensor) else constant(np.asarray(fixed_number(q), d))
-    value_needed(f"{name}()'s q", places)
     at = places._array
     if at.ndim > 1:
         raise ShapeError(f"{name}() q must be a scalar or 1D tensor, but has shape {at.shape}")
@@ -191,8 +190,7 @@ def _quantile(
             f"{name}() q tensor must be same dtype as the input tensor, but they are {at.dtype} "
             f"and {d}"
         )
-    if not ((at >= 0) & (at <= 1)).all():
-        raise RuntimeError(f"{name}() q values must be in the range [0, 1], but got {at.tolist()}")
+    places = F.Shares.bind(places, name=name)
     flat = input.reshape(-1) if dim is None else rows(input)
     if not flat._array.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
@@ -281,6 +279,7 @@ def unique(
         tensor([1, 3])
     """
     x = expect_tensor(input, "unique")._array
+    value_needed("unique()", input)
     if dim is not None:
         dim = wrap_dim(dim, x.ndim)
         if not x.ndim:
@@ -295,6 +294,7 @@ def unique_consecutive(
 ) -> Any:
     """The input without elements (or slices along ``dim``) that repeat the one before."""
     x = expect_tensor(input, "unique_consecutive")._array
+    value_needed("unique_consecutive()", input)
     if dim is not None:
         dim = wrap_dim(dim, x.ndim)
     return _answer(*F.unique_consecutive(x, dim, return_inverse), return_inverse, return_counts)

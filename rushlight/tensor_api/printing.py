@@ -17,7 +17,7 @@ import numpy as np
 from rushlight import dtypes, formats
 from rushlight.config import PrintOptions, print_options
 from rushlight.core.sparse import SparseArray
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, value_needed
 from rushlight.tensor_api._common import methods
 
 __all__ = ["get_printoptions", "set_printoptions"]
@@ -327,6 +327,7 @@ def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | No
         tensor_contents: written instead of the values.
         name: what stands before the parenthesis; None takes ``tensor``, or a subclass's own name.
     """
+    value_needed("printing a tensor", t)
     if name is None:
         own = type(t).__name__
         name = "tensor" if own in ("Tensor", "Parameter") else own

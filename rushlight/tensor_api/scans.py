@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, constant, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import scan as S
@@ -239,7 +240,7 @@ def _derivative(y: Tensor, d: int, step: Any, edge_order: int) -> Tensor:
     if isinstance(step, Tensor) and step._array.ndim:
         h = cast(step[1:] - step[:-1], y._array.dtype)
     else:
-        h = wrap(np.full(n - 1, float(step), y._array.real.dtype))
+        h = constant(np.full(n - 1, float(step), y._array.real.dtype))
     slope = (y[..., 1:] - y[..., :-1]) / h
     if n > 2:
         a, b = h[:-1], h[1:]
@@ -273,12 +274,28 @@ def histc(
     if bins <= 0:
         raise RuntimeError(f"torch.histc(): bins must be > 0, but is {bins}")
     x = _numbers(input)
+    if modes.trace is not None and min < max:
+        return finished(_counted(input, bins, float(min), float(max)), out)
+    value_needed("histc() without a range", input)
     low, high = _range(x, float(min), float(max), "torch.histc", 1.0)
     x = x[(x >= low) & (x <= high)]
     one = x.dtype.type
     place = ((x - one(low)) * one(bins) / one(high - low)).astype(np.intp)
     counts = np.bincount(np.minimum(place, bins - 1), minlength=bins)
     return finished(wrap(counts.astype(d)), out)
+
+
+def _counted(input: Tensor, bins: int, low: float, high: float) -> Tensor:
+    """``histc`` by operations: what lies outside is counted in a bin more."""
+    x = input.detach().reshape(-1)
+    if x._array.dtype in dtypes.HALVES:
+        x = x.float()
+    one = x._array.dtype.type
+    inside = (x >= low) & (x <= high)
+    place = (x - float(one(low))) * float(bins) / float(one(high - low))
+    place = place.long().clamp(max=bins - 1).masked_fill(~inside, bins)
+    counts = x.new_zeros(bins + 1).index_add(0, place, x.new_ones(x._array.size))
+    return counts[:bins].to(input.dtype)  # type: ignore[no-any-return]
 
 
 def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> tuple[float, float]:
@@ -315,6 +332,7 @@ def histogram(
         density: scale so that the integral over the bins is 1.
     """
     d = expect_tensor(input, "histogram")._array.dtype
+    value_needed("histogram()", input)
     x = _numbers(input).reshape(-1)
     if isinstance(bins, Tensor):
         edges = bins._array
@@ -338,6 +356,7 @@ def histogramdd(
     dim.
     """
     d = expect_tensor(input, "histogramdd")._array.dtype
+    value_needed("histogramdd()", input)
     n = input._array.shape[-1]
     points = _numbers(input).reshape(-1, n)
     counts = [bins] * n if isinstance(bins, int) else list(bins)
@@ -365,20 +384,20 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         tensor([1, 0, 2])
     """
     x = expect_tensor(input, "bincount")._array
-    if x.ndim != 1 or (x.size and x.min() < 0) or x.dtype not in dtypes.INTEGER_TYPES:
+    if x.ndim != 1 or x.dtype not in dtypes.INTEGER_TYPES:
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
         raise RuntimeError(f"minlength should be >= 0, but is {minlength}")
+    bins = builtins.max(int(x.max()) + 1 if x.size else 0, minlength)
+    if bins > minlength:
+        value_needed("bincount() without a minlength that is large enough", input)
     w = None if weights is None else weights._array
     if w is not None and w.shape != x.shape:
         raise ShapeError(
             "bincount: weights should be 1-d and have the same length as input, but they are "
             f"{w.shape} and {x.shape}."
         )
-    out = np.bincount(x, w, minlength)
-    return wrap(
-        out.astype(np.int64 if w is None else np.float32 if w.dtype == np.float32 else np.float64)
-    )
+    return F.Bincount.bind(input, weights, bins=bins)  # type: ignore[no-any-return]
 
 
 @method

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import scatter as S
 from rushlight.ops.index import IndexPut
@@ -480,6 +480,7 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         tensor([[1],
                 [3]])
     """
+    value_needed("nonzero()", input)
     x = input._array
     if as_tuple:
         return tuple([wrap(i) for i in np.nonzero(x if x.ndim else x.reshape(1))])

@@ -12,7 +12,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.size import make_size
-from rushlight.core.tensor import Tensor, value_needed, wrap
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor, constant, value_needed, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.pad import ConstantPad
@@ -277,6 +278,8 @@ def repeat_interleave(
         >>> torch.tensor([1, 2]).repeat_interleave(2)
         tensor([1, 1, 2, 2])
     """
+    if modes.trace is not None and output_size is not None:
+        return repeated(input, repeats, dim, output_size)
     if repeats is None:
         counts = numbers_of(input)
         return wrap(np.repeat(np.arange(len(counts)), counts))
@@ -301,6 +304,20 @@ def numbers_of(repeats: Tensor) -> Any:
     """How often each slice is repeated."""
     value_needed("repeat_interleave() by a tensor", repeats)
     return repeats._array
+
+
+def repeated(input: Tensor, repeats: Any, dim: int | None, size: int) -> Tensor:
+    """``repeat_interleave`` of a known size, whatever the repeats are: slice i of the result is the
+    first that those up to it cover.
+    """
+    if repeats is None:
+        input, repeats = constant(np.arange(input._array.size)), input
+    x = input.reshape(-1) if dim is None else input
+    d = 0 if dim is None else wrap_dim(dim, x._array.ndim)
+    counts = repeats if isinstance(repeats, Tensor) else constant(np.asarray(repeats))
+    ends = counts.reshape(-1).expand(x._array.shape[d]).cumsum(0)
+    index = (constant(np.arange(size))[:, None] >= ends).sum(1)
+    return x.index_select(d, index)  # type: ignore[no-any-return]
 
 
 def broadcast_shapes(*shapes: Any) -> Any:
@@ -481,7 +498,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         index = np.stack(np.divmod(np.flatnonzero(mask), max(n, 1)), 1)
     else:
         index = np.array(list(choose(builtins.range(n), r)), np.int64).reshape(-1, r)
-    return input[wrap(index)] if r else input.new_empty(0)
+    return input[constant(index)] if r else input.new_empty(0)
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from rushlight import devices
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.dtypes import dtype
 from rushlight.errors import NotSupportedError
 
@@ -117,6 +117,7 @@ class UntypedStorage:
 
     @property
     def _bytes(self) -> np.ndarray[Any, Any]:
+        value_needed("the memory of a tensor")
         if self._view is None:
             self._allocate((self._nbytes,), np.dtype(np.uint8))
         return self._view  # type: ignore[return-value]

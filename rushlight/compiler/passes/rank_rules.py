@@ -83,6 +83,27 @@ def masked_gather(w: Writer, node: Node) -> Made:
     return [w.shaped(w.part(made, 1, 0, n), out.shape)]
 
 
+def bincount(w: Writer, node: Node) -> Made:
+    """Ones, or weights, added up by index."""
+    (x, weights), bins, out = node.inputs, node.params["bins"], node.outputs[0]
+    if weights is None:
+        weights = w.full(x.shape, 1, INT64)
+    where = checked(w, w.cast(x, INT64), bins)
+    if where is None:
+        return None
+    return [
+        w.shaped(placed(w, None, where, w.cast(weights, out.dtype), (1, bins, 1), True), (bins,))
+    ]
+
+
+def shares(w: Writer, node: Node) -> Made:
+    """The input, if it lies in range."""
+    x = node.inputs[0]
+    low, high = w.map(Le, 0.0, x, dtype=BOOL), w.map(Le, x, 1.0, dtype=BOOL)
+    w.require(w.map(BitwiseAnd, low, high, dtype=BOOL))
+    return [x]
+
+
 def searchsorted(w: Writer, node: Node) -> Made:
     """How many of a few edges lie before each value; NaN lies behind everything."""
     edges, x = node.inputs
@@ -148,6 +169,8 @@ def bin_max(w: Writer, node: Node) -> Made:
 
 RANK_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "BagOf": bag_of,
+    "Bincount": bincount,
+    "Shares": shares,
     "MaskedScatter": masked_scatter,
     "MaskedGather": masked_gather,
     "Searchsorted": searchsorted,

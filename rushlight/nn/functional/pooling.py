@@ -8,7 +8,7 @@ from typing import Any
 
 from rushlight import tensor_api as T
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.activation import stored
 from rushlight.nn.functional.conv import expanded, remembered
@@ -552,11 +552,37 @@ def fractional_windows(
     """Maxima of windows whose starts the samples (N, C, rank) choose, and their flat places."""
     rank = len(out)
     n, c, *space = x._array.shape
-    places = P.fractional_places(samples._array[:n, :c], space, out, kernel)  # (N, C, *out, taps)
-    index, flat = wrap(places), wrap(places.reshape(n, c, math.prod(places.shape[2:])))
-    taps = x.reshape(n, c, math.prod(space)).gather(2, flat).reshape(places.shape)
-    values, best = taps.max(-1)
+    index = fractional_places(samples[:n, :c], space, out, kernel)  # (N, C, *out, taps)
+    taps = x.reshape(n, c, math.prod(space)).gather(2, index.reshape(n, c, -1))
+    values, best = taps.reshape(index._array.shape).max(-1)
     return values, index.gather(2 + rank, best.unsqueeze(-1)).squeeze(-1)
+
+
+def fractional_places(samples: Tensor, space: Any, out: Any, kernel: Any) -> Tensor:
+    """Flat places (N, C, *out, taps) of the elements of windows; samples (N, C, rank), of two dims
+    the last first.
+    """
+    rank = len(out)
+    total: Any = 0
+    for i, (n, o, k) in enumerate(zip(space, out, kernel, strict=True)):
+        starts = fractional_starts(samples[..., rank - 1 - i if rank == 2 else i], n, o, k)
+        places = starts.unsqueeze(-1) + T.arange(k)  # (N, C, o, k)
+        shape = [1] * (2 * rank)
+        shape[i], shape[rank + i] = o, k
+        total = total * n + places.reshape(*places._array.shape[:2], *shape)
+    return total.reshape(*total._array.shape[: 2 + rank], math.prod(kernel))  # type: ignore[no-any-return]
+
+
+def fractional_starts(sample: Tensor, n: int, out: int, kernel: int) -> Tensor:
+    """Starts of ``out`` windows, by samples of any shape in [0, 1): (*, out)."""
+    sample = sample.unsqueeze(-1)
+    last = sample.new_full(sample._array.shape, n - kernel).long()
+    if out == 1:
+        return last  # type: ignore[no-any-return]
+    alpha = float(sample._array.dtype.type((n - kernel) / (out - 1)))
+    steps = T.arange(out - 1, dtype=sample.dtype)
+    starts = ((steps + sample) * alpha).trunc() - (sample * alpha).trunc()
+    return T.cat([starts.long(), last], -1)
 
 
 fractional_max_pool2d, fractional_max_pool2d_with_indices = map(in_float32, fractional(2))

@@ -108,7 +108,7 @@ class Adam(Optimizer):
         v += (1 - b2) * g * g
         if amsgrad:
             state["max_exp_avg_sq"][...] = v = maximum(state["max_exp_avg_sq"], v)
-        p -= lr / (1 - b1**t) * m / (v**0.5 / (1 - b2**t) ** 0.5 + eps)
+        p -= lr / (1 - b1**t) * m / (v**0.5 * (1 - b2**t) ** -0.5 + eps)
 
 
 class AdamW(Adam):

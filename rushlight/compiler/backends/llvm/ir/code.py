@@ -349,6 +349,10 @@ class Code(Function):
         ]
         return [x for both in zip(*halves, strict=True) for x in both]
 
+    def past(self, p: str, bytes_: int) -> str:
+        """An address, which may be outside of the memory that p is in: to be asked for only."""
+        return self(f"getelementptr i8, ptr {p}, i64 {bytes_}")
+
     def prefetch(self, p: str, write: int = 0) -> None:
         """Ask for a cache line."""
         self.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")

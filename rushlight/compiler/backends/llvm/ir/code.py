@@ -349,14 +349,14 @@ class Code(Function):
         ]
         return [x for both in zip(*halves, strict=True) for x in both]
 
-    def past(self, p: str, bytes_: int) -> str:
+    def past(self, p: str, bytes_: Number) -> str:
         """An address, which may be outside of the memory that p is in: to be asked for only."""
         return self(f"getelementptr i8, ptr {p}, i64 {bytes_}")
 
-    def prefetch(self, p: str, write: int = 0) -> None:
-        """Ask for a cache line."""
+    def prefetch(self, p: str, write: int = 0, near: int = 3) -> None:
+        """Ask for a cache line: in the first-level cache (3), or the second (2)."""
         self.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.do(f"call void @llvm.prefetch.p0(ptr {p}, i32 {write}, i32 3, i32 1)")
+        self.do(f"call void @llvm.prefetch.p0(ptr {p}, i32 {write}, i32 {near}, i32 1)")
 
     def clear(self, p: str, count: Number) -> None:
         """Fill elements with zeros."""

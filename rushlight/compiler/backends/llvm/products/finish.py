@@ -100,11 +100,14 @@ class Finish:
         return Finish(self.kernel, self.product)
 
     def ask(self, f: Code, i: int, j: int) -> None:
-        """Prefetch what is read at one place of a matrix: it will be needed after the products."""
+        """Prefetch one place of the matrices: they will be needed after the products."""
         for e in self.exprs:
             if e.op == "load" and e.data[0] != self.product and len(e.data[1].terms) == 2:
                 buffer, where = e.data
                 f.prefetch(self.address(f, buffer, where, i, j))
+        for s in self.kernel.stores:
+            if len(s.where.terms) == 2:
+                f.prefetch(self.address(f, s.buffer.number, s.where, i, j), 1)
 
     def vector(self, f: Code, i: int, j: int, x: str, lanes: int) -> None:
         """Finish x, whose first ``lanes`` begin ``i`` rows and ``j`` columns behind the place."""

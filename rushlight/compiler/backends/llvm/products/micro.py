@@ -2,6 +2,9 @@
 
 Their functions are ``(a, b, c, depth, first, last)``: sums over ``depth`` are stored in c, or
 added to it where it is not the ``first`` time. A ``finish`` takes the values of the ``last`` time.
+
+Operands may be far away: what a block needs later, and the next block of a needs, is asked for
+along with its products, which hide that. Warm operands lose nothing by it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,11 @@ from rushlight.compiler.backends.llvm.ir.code import Code, Number
 from rushlight.compiler.backends.llvm.products.finish import Finish
 
 SIGNATURE = "ptr noalias %a, ptr noalias %b, ptr noalias %c, i64 %depth, i1 %first, i1 %last"
+
+
+LINE = 64  # bytes that come from memory together
+MANY = 12  # sums of a block that hides what else is done
+FAR = 2048  # bytes
 
 
 def most_rows(vectors: int, registers: int) -> int:
@@ -49,17 +57,21 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
         a = f.at(f.at("%a", f.mul(k, s.a_k)), ahead * s.a_k)
         b = f.at(f.at("%b", f.mul(k, s.b_k)), ahead * s.b_k)
         row = [f.load(f.at(b, v * f.lanes), 0 if s.padded else lanes[v]) for v in range(vectors)]
+        if len(sums) >= MANY:
+            ask(f, s, k, a, b)
         new = []
         for i in range(s.rows):
             x = f.splat(f.scalar(f.at(a, i * s.a_row)))
             new += [f.fma(x, row[v], sums[i * vectors + v]) for v in range(vectors)]
         return new
 
-    if finish is not None:
-        across = [(0, v * f.lanes) for v in range(vectors)]
-        rows = s.columns if s.turned else s.rows
-        for i, j in [(i, j) for i in range(rows) for _, j in ([(0, 0)] if s.turned else across)]:
-            finish.ask(f, i, j)
+    rows = s.columns if s.turned else s.rows
+    for i in range(rows):
+        for j in [0] if s.turned else range(0, s.columns, f.lanes):
+            if finish is not None:
+                finish.ask(f, i, j)
+            else:
+                f.prefetch(f.at("%c", i * s.c_row + j), 1)
     sums = over_depth(f, step, s.rows * vectors)
     found = []
     for v in range(vectors):
@@ -73,12 +85,29 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
     leave(f, s.c_row, found, s.once, finish)
 
 
+def ask(f: Code, s: Block, k: Number, a: str, b: str) -> None:
+    """Ask for what the next panel needs of this row of b, unless b is a copy; and for one line of
+    what the next block needs of a: in as many steps as a line has elements, for all of these.
+    """
+    if not s.padded and f.module.width == 512:  # on 16 registers, b has fewer uses
+        for v in range(0, s.columns, f.lanes):
+            f.prefetch(f.past(b, (s.columns + v) * f.size), near=2)
+    if s.a_row == 1 and s.a_k > s.rows:
+        f.prefetch(f.past(a, LINE), near=2)
+    elif s.a_k == 1:
+        # rows at such distances have few places in the first-level cache
+        near = 2 if f.module.width < 512 or s.a_row * f.size % FAR == 0 else 3
+        i = f(f"and i64 {k}, {LINE // f.size - 1}")
+        place = f.add(f.mul(i, s.a_row), f(f"sub i64 {k}, {i}"))
+        f.prefetch(f.past("%a", f.mul(f.add(place, s.rows * s.a_row), f.size)), near=near)
+
+
 def over_depth(
     f: Code, step: Callable[[Number, int, list[str]], list[str]], count: int
 ) -> list[str]:
     """``count`` sums over ``%depth``; two steps at a time where one is short."""
     zero = [(f.vector, "zeroinitializer")] * count
-    if count >= 12:
+    if count >= MANY:
         return f.span(0, "%depth", 1, lambda k, p: step(k, 0, p), zero)
     even = f("and i64 %depth, -2")
     sums = f.span(0, even, 2, lambda k, p: step(k, 1, step(k, 0, p)), zero, True)

@@ -12,6 +12,7 @@ import numpy as np
 from rushlight.compiler.fits import fusible, has_template, is_free, is_product
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.attention_rules import ATTENTION_RULES
+from rushlight.compiler.passes.conv_rules import CONV_RULES
 from rushlight.compiler.passes.index_rules import INDEX_RULES
 from rushlight.compiler.passes.loss_rules import LOSS_RULES
 from rushlight.compiler.passes.norm_rules import NORM_RULES, centred
@@ -261,6 +262,7 @@ RULES: dict[str, Rule] = {
     "Copy": copy,
     "Glu": glu,
     **WINDOW_RULES,
+    **CONV_RULES,
 }
 MOVING = {**INDEX_RULES, **RANK_RULES, **ORDER_RULES}  # of any dtype
 EVERY = {**RULES, **MOVING, **RANDOM_RULES}

@@ -1,0 +1,184 @@
+"""Rules that write convolutions of three dims as convolutions of two.
+
+Dims in which nothing happens, of kernel 1, are merged with their neighbours. Otherwise the depth
+goes to the images and to the channels: an image for each depth of the result, whose channels are
+those of the slices that the kernel reads there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.compiler.graph import Node, Value
+from rushlight.compiler.passes.window_rules import bordered
+from rushlight.compiler.passes.writer import Writer
+from rushlight.ops.arithmetic import Add
+from rushlight.ops.conv import Conv, ConvInput, ConvWeight
+from rushlight.ops.view import BasicIndex, Permute
+
+Made = list[Value] | None
+PER_DIM = ("stride", "padding", "dilation", "kernel", "space")  # parameters with a value each
+
+
+def flat(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
+    """The convolution with two dims merged, in which nothing happens."""
+    p = node.params
+    still = [
+        k == 1 and s == 1 and tuple(a) == (0, 0)
+        for k, s, a in zip(kernel, p["stride"], p["padding"], strict=True)
+    ]
+    if still[1] and still[2]:
+        first, kept = 1, (0, 1)
+    elif still[0] and still[1]:
+        first, kept = 0, (1, 2)
+    else:
+        return None
+
+    def merged(shape: tuple[int, ...]) -> tuple[int, ...]:
+        at = len(shape) - 3 + first
+        return (*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :])
+
+    options = {k: tuple([v[d] for d in kept]) if k in PER_DIM else v for k, v in p.items()}
+    if "space" in p:
+        options["space"] = merged(p["space"])
+    inputs = [
+        w.shaped(v, merged(v.shape)) if v is not None and len(v.shape) == 5 else v
+        for v in node.inputs
+    ]
+    out = node.outputs[0]
+    y = w.node(type(node.op), inputs, merged(out.shape), out.dtype, **options)
+    return [w.shaped(y, out.shape)]
+
+
+def slices(
+    w: Writer, x: Value, starts: list[int], count: int, step: int, groups: int | None = None
+) -> Value:
+    """Images (N * count, C * K, H, W) of x (N, C, D, H, W), whose depth is zeros where it ends:
+    image i holds depth ``start + i * step`` for each of K ``starts``. K is the last of the
+    channels' dims, or, with ``groups``, the one behind those.
+    """
+    n, c, depth, *plane = x.shape
+    last = (count - 1) * step
+    before, behind = max(0, -min(starts)), max(0, max(starts) + last + 1 - depth)
+    x = bordered(w, x, [(before, behind), (0, 0), (0, 0)])
+    k, parts = len(starts), []
+    shape = (n, count, groups or c, k, c // (groups or c), *plane)
+    for i, start in enumerate(starts):
+        at = start + before
+        index: Any = (slice(None), slice(None), slice(at, at + last + 1, step))
+        part = w.node(BasicIndex, [x], (n, c, count, *plane), x.dtype, index=index)
+        part = w.shaped(part, (n, shape[2], shape[4], count, *plane))
+        chain = [
+            (BasicIndex.instance, {"index": (slice(None), slice(None), slice(None), i)}),
+            (Permute.instance, {"dims": (0, 2, 3, 1, 4, 5)}),
+        ]
+        parts.append((part, chain))
+    return w.shaped(w.assemble(parts, shape), (n * count, c * k, *plane))
+
+
+def turned(w: Writer, x: Value, n: int) -> Value:
+    """Images (N * D, C, H, W) as (N, C, D, H, W)."""
+    depth, (_, c, *plane) = x.shape[0] // n, x.shape
+    y = w.shaped(x, (n, depth, c, *plane))
+    return w.node(Permute, [y], (n, c, depth, *plane), x.dtype, dims=(0, 2, 1, 3, 4))
+
+
+def images(w: Writer, x: Value) -> Value:
+    """(N, C, D, H, W) as images (N * D, C, H, W)."""
+    n, c, depth, *plane = x.shape
+    y = w.node(Permute, [x], (n, depth, c, *plane), x.dtype, dims=(0, 2, 1, 3, 4))
+    return w.shaped(y, (n * depth, c, *plane))
+
+
+def in_plane(p: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of the last two dims."""
+    return {k: v[1:] if k in PER_DIM else v for k, v in p.items()}
+
+
+def depths(p: dict[str, Any], taps: int) -> list[int]:
+    """The depths that the first window reads."""
+    return [k * p["dilation"][0] - p["padding"][0][0] for k in range(taps)]
+
+
+def convolution(w: Writer, node: Node) -> Made:
+    """An image for each depth of the result."""
+    (x, weight, bias), out, p = node.inputs, node.outputs[0], node.params
+    if len(x.shape) != 5:
+        return None
+    found = flat(w, node, weight.shape[2:])
+    if found is not None:
+        return found
+    n, outer, depth, *plane = out.shape
+    taps = weight.shape[2]
+    folded = slices(w, x, depths(p, taps), depth, p["stride"][0])
+    rows = w.shaped(weight, (outer, weight.shape[1] * taps, *weight.shape[3:]))
+    shape = (n * depth, outer, *plane)
+    return [turned(w, w.node(Conv, [folded, rows, bias], shape, x.dtype, **in_plane(p)), n)]
+
+
+def weight_gradient(w: Writer, node: Node) -> Made:
+    """As ``convolution``. Channels come in another order, since the slices would otherwise be kept
+    from the forward pass on.
+    """
+    (x, g), out, p = node.inputs, node.outputs[0], node.params
+    if len(x.shape) != 5:
+        return None
+    found = flat(w, node, p["kernel"])
+    if found is not None:
+        return found
+    outer, inner, taps, *kernel = out.shape
+    folded = slices(w, x, depths(p, taps), g.shape[2], p["stride"][0], p["groups"])
+    shape = (outer, taps * inner, *kernel)
+    y = w.node(ConvWeight, [folded, images(w, g)], shape, x.dtype, **in_plane(p))
+    y = w.shaped(y, (outer, taps, inner, *kernel))
+    return [w.node(Permute, [y], out.shape, x.dtype, dims=(0, 2, 1, 3, 4))]
+
+
+def input_gradient(w: Writer, node: Node) -> Made:
+    """For each remainder of depths modulo the stride, the taps that meet it."""
+    (g, weight, bias), out, p = node.inputs, node.outputs[0], node.params
+    if len(g.shape) != 5:
+        return None
+    found = flat(w, node, weight.shape[2:])
+    if found is not None:
+        return found
+    step, parts = p["stride"][0], []
+    for rest in range(min(step, out.shape[2])):
+        part = remainder(w, node, rest)
+        chain = [
+            (BasicIndex.instance, {"index": (..., slice(rest, None, step), *[slice(None)] * 2)})
+        ]
+        parts.append((part, chain))
+    y = parts[0][0] if step == 1 else w.assemble(parts, out.shape)
+    return [y if bias is None else w.map(Add, y, w.shaped(bias, (math.prod(bias.shape), 1, 1, 1)))]
+
+
+def remainder(w: Writer, node: Node, first: int) -> Value:
+    """The result of ``input_gradient`` at every stride-th depth from ``first`` on."""
+    (g, weight, _), out, p = node.inputs, node.outputs[0], node.params
+    n, inner, depth, *plane = out.shape
+    step, (outer, each, taps, *kernel) = p["stride"][0], weight.shape
+    count = len(range(first, depth, step))
+    at = [first - d for d in depths(p, taps)]  # where taps read, in strides
+    met = [k for k in range(taps) if at[k] % step == 0]
+    if not met:
+        return w.full((n, inner, count, *plane), 0, g.dtype)
+    folded = slices(w, g, [at[k] // step for k in met], count, 1)
+    parts = []
+    for i, k in enumerate(met):
+        tap = w.shaped(w.part(weight, 2, k, k + 1), (outer, each, *kernel))
+        parts.append((tap, [(BasicIndex.instance, {"index": (slice(None), i)})]))
+    rows = w.assemble(parts, (outer, len(met), each, *kernel))
+    rows = w.shaped(rows, (outer * len(met), each, *kernel))
+    shape = (n * count, inner, *plane)
+    options = {**in_plane(p), "space": tuple(plane)}
+    return turned(w, w.node(ConvInput, [folded, rows, None], shape, g.dtype, **options), n)
+
+
+CONV_RULES: dict[str, Callable[[Writer, Node], Made]] = {
+    "Conv": convolution,
+    "ConvInput": input_gradient,
+    "ConvWeight": weight_gradient,
+}

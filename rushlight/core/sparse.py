@@ -16,19 +16,20 @@ from rushlight.errors import NotSupportedError
 
 
 class SparseOperand(NotSupportedError):
-    """A sparse array was used where only a dense one will do."""
+    """A sparse array was used where only a dense one will do: it lacks what its argument names."""
 
+    __init__ = Exception.__init__  # it is raised and caught often
 
-def refuse(what: str) -> NoReturn:
-    raise SparseOperand(
-        f"sparse tensors have no {what}: the function has no version for their layout. Convert the "
-        "tensor with .to_dense(), or compute with its .coalesce().values()."
-    )
+    def __str__(self) -> str:
+        return (
+            f"sparse tensors have no {self.args[0]}: the function has no version for their layout. "
+            "Convert the tensor with .to_dense(), or compute with its .coalesce().values()."
+        )
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:
     def method(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        refuse(name)
+        raise SparseOperand(name)
 
     return method
 
@@ -77,7 +78,7 @@ class SparseArray:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__") and name != "__array_interface__":
             raise AttributeError(name)
-        refuse(name)
+        raise SparseOperand(name)
 
     __array__ = _refusing("dense memory")
     __array_ufunc__ = __array_function__ = _refusing("dense memory")

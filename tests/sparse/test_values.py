@@ -214,3 +214,12 @@ def test_large_products(columns, dtype):
         (out * out.detach().cos()).sum().backward()
         grads.append((out, v.grad, d.grad))
     same(*grads, rtol=1e-4, atol=1e-3 if dtype is np.float32 else 1e-10)
+
+
+@pytest.mark.parametrize("columns", [1, 40, 4000])
+def test_what_has_no_entry_is_not_multiplied(columns):
+    """Infinity times what is not there is nothing."""
+    s = rushlight.sparse_coo_tensor([[0, 1], [0, 2]], [1.0, 2.0], (2, 3))
+    dense = rushlight.ones(3, columns)
+    dense[1] = np.inf
+    assert plain(s @ dense).tolist() == [[1.0] * columns, [2.0] * columns]

@@ -4,6 +4,7 @@ the transposed matrix.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from rushlight import dtypes
 from rushlight.core.native import LEAST, converted, kernels, widened
 from rushlight.core.op import Op
 from rushlight.ops.arithmetic import conj
+from rushlight.ops.places import add_rows
 from rushlight.ops.sparse.pattern import Pattern, Rows
+
+FEW = 2048  # products for which SciPy takes longer to call than NumPy to add them up
 
 
 def rows_of(pattern: Pattern, flip: bool) -> Rows:
@@ -36,13 +40,19 @@ class Product(Op):
         n = len(rows.starts) - 1
         values, dense = rows.ordered(values), np.ascontiguousarray(dense)
         out = np.empty((n, *dense.shape[1:]), dense.dtype)
-        if pattern.count * (dense.size // max(len(dense), 1)) >= LEAST and kernels.on:
+        width = math.prod(dense.shape[1:])
+        if pattern.count * width >= LEAST and kernels.on:
             if kernels.loop("sparse product", rows, values, dense, out):
                 return out
+        if pattern.count * width <= FEW:
+            near = np.repeat(np.arange(n), np.diff(rows.starts))
+            out[...] = 0
+            scaled = dense[rows.columns] * values.reshape(-1, *[1] * (dense.ndim - 1))
+            add_rows(out, near, scaled)
+            return out
         from scipy.sparse import csr_array
 
-        matrix = csr_array((values, rows.columns, rows.starts), shape=(n, len(dense)))
-        return matrix @ dense
+        return csr_array((values, rows.columns, rows.starts), shape=(n, len(dense))) @ dense
 
     def grad_values(self, g, dense, pattern, flip):
         return Dots.bind(g, conj(dense), pattern=pattern, flip=flip)
@@ -60,7 +70,7 @@ class Dots(Op):
         if left.dtype in dtypes.HALVES:
             wide = self.eager(xp, widened(left), widened(right), pattern=pattern, flip=flip)
             return converted(wide, left.dtype)
-        if pattern.count * (left.size // max(len(left), 1)) >= LEAST and kernels.on:
+        if pattern.count * math.prod(left.shape[1:]) >= LEAST and kernels.on:
             rows = rows_of(pattern, flip)
             out = np.empty(pattern.count, left.dtype)
             left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)

@@ -13,8 +13,7 @@ from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant
 from rushlight.ops.create import zeros
-from rushlight.ops.places import add_rows
-from rushlight.ops.scatter import IndexAdd, IndexSelect
+from rushlight.ops.scatter import IndexAdd, IndexSelect, moved
 from rushlight.ops.sparse.pattern import Pattern
 
 
@@ -92,13 +91,17 @@ def flat(x: Any, pattern: Pattern) -> Any:
 
 def spread(x: Any, pattern: Pattern, values: Any) -> None:
     """Add values to a contiguous array at the places of a pattern."""
-    rows = flat(x, pattern)
-    if pattern.merged.firsts is None and values.dtype == x.dtype:
-        rows[pattern.keys] += values
-    elif x.dtype == np.bool_:
-        np.logical_or.at(rows, pattern.keys, values)
-    else:
-        add_rows(rows, pattern.keys, values.astype(x.dtype, copy=False))
+    rows, keys = flat(x, pattern), pattern.keys
+    if x.dtype == np.bool_:
+        np.logical_or.at(rows, keys, values)
+        return
+    values = np.ascontiguousarray(values, x.dtype)
+    if pattern.coalesced:
+        rows[keys] += values
+    elif not moved("add rows", rows, keys, values, 0):
+        size = math.prod(values.shape[1:])
+        places = keys[:, None] * size + np.arange(size)
+        np.add.at(rows.reshape(-1), places.reshape(-1), values.reshape(-1))
 
 
 # Functions of tensors, in graph mode or not

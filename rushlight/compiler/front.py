@@ -24,9 +24,11 @@ from rushlight.compiler.surroundings import Surroundings, Unhooked
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
 from rushlight.compiler.variant import TENSOR, Variant
 from rushlight.config import compile_options
+from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError
+from rushlight.ops.sparse.entries import held_values
 from rushlight.ops.view import owner
 
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
@@ -234,6 +236,8 @@ class Compiled:
             out = self.function(*args, **kwargs)
             results: list[Tensor] = []
             structure = flatten(out, results)
+            if any([t._array.__class__ is SparseArray for t in results]):
+                trace.fail("it returns a sparse tensor")
             if trace.failure is None and any([is_live(t) for t in results]):
                 gradients = Gradients(trace, results, arguments)
             if trace.failure is None:
@@ -306,8 +310,11 @@ def warn(text: str) -> None:
 def signature(x: Any, arguments: list[Any]) -> Any:
     """What a program depends on in an argument; tensors are appended to ``arguments``."""
     if isinstance(x, Tensor):
-        arguments.append(x)
         a = x._array
+        if a.__class__ is SparseArray:
+            arguments.append(held_values(x))
+            return a.pattern, a.shape, a.dtype, x.requires_grad
+        arguments.append(x)
         if a.flags.c_contiguous:
             return a.shape, a.dtype, x.requires_grad
         return a.shape, a.dtype, x.requires_grad, order_in_memory(a)

@@ -156,6 +156,7 @@ class Trace:
         self.graph = Graph()
         self.failure: str | None = None
         self.windows = Facts()
+        self.passed = arguments
         self.arguments = {id(a): i for i, a in reversed(list(enumerate(arguments)))}
         self.unexplained = Facts()  # arrays born outside of ops
         self.constants = Facts()
@@ -205,6 +206,15 @@ class Trace:
         """Whether a tensor holds what sizes and Python numbers alone decided."""
         window = self.windows.get(t._array)
         return t._array in self.constants and (window is None or not window.storage.writes)
+
+    def is_state(self, t: Tensor) -> bool:
+        """Whether a tensor was there before the call, and is no argument: later calls have it."""
+        a = t._array
+        window, own = self.windows.get(a), id(owner(a))
+        if a in self.unexplained or any([id(owner(x)) == own for x in self.passed]):
+            return False
+        storage = None if window is None else window.storage
+        return storage is None or (storage.input is not None and not storage.writes)
 
     def refuse(self, what: str) -> None:
         """Python needs a value."""

@@ -21,6 +21,7 @@ from rushlight.compiler.graph import Value
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.surroundings import Flags, Guard, Option, Options
 from rushlight.compiler.trace import Trace
+from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap, written
 from rushlight.errors import UnforeseenError
@@ -218,7 +219,7 @@ class Variant:
 
     def arm(self, args: tuple[Any, ...], mode: Any) -> None:
         """Let calls like this one go straight to the program."""
-        if not self.may_enter:
+        if not self.may_enter or any([type(getattr(a, "_array", a)) is SparseArray for a in args]):
             return
         self.mode = mode
         self.counters = [t._counter for t in self.updated()]

@@ -41,6 +41,8 @@ class SparseArray:
     """
 
     base = "others"  # who gave the values may own the memory
+    held: Any = None  # the values as a tensor, where a trace needs the same one again
+    made_of: Any = None  # the tensor of values that a trace saw it made of
 
     def __init__(self, pattern: Any, values: Any) -> None:
         self.pattern, self.values = pattern, values
@@ -48,6 +50,9 @@ class SparseArray:
     def become(self, other: SparseArray) -> None:
         """Take over another's entries: everyone who holds this array sees them."""
         self.pattern, self.values = other.pattern, other.values
+        self.made_of = None
+        if self.held is not None:
+            self.held._array = other.values
 
     @property
     def shape(self) -> tuple[int, ...]:

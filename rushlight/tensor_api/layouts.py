@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight.core.sparse import SparseArray
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant, value_needed, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.sparse import entries as E
@@ -148,7 +149,10 @@ def pattern_of(indices: Any, v: tuple[int, ...], size: Any) -> Coordinates:
     """The pattern of indices, checked, for values of the shape v."""
     known = isinstance(indices, Tensor)
     if known:
-        value_needed("the indices of a sparse tensor", indices)
+        if modes.trace is not None and modes.trace.is_state(indices):
+            modes.trace.watch.append((lambda: indices._version, indices._version))
+        else:
+            value_needed("the indices of a sparse tensor", indices)
         kept = indices._pattern
         if kept is not None and kept[0] == indices._version and kept[1] == (size, v[1:]):
             return kept[2]  # type: ignore[no-any-return]

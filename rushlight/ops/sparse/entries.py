@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import record
 from rushlight.core.op import Op
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, constant
+from rushlight.core.tensor import Tensor, constant, instance
 from rushlight.ops.create import zeros
 from rushlight.ops.scatter import IndexAdd, IndexSelect, moved
 from rushlight.ops.sparse.pattern import Pattern
@@ -22,7 +23,7 @@ class Boundary(Op, abstract=True):
 
     def forward(self, arrays, params):
         if modes.trace is not None:
-            modes.trace.fail("it computes with sparse tensors, which run eagerly")
+            modes.trace.fail("it computes gradients of sparse tensors, or sparse ones of tables")
         return super().forward(arrays, params)
 
 
@@ -107,14 +108,46 @@ def spread(x: Any, pattern: Pattern, values: Any) -> None:
 # Functions of tensors, in graph mode or not
 
 
+# Note [Capturing sparse tensors]
+# Under a trace a sparse tensor is its values, a dense tensor, and a pattern that every call must
+# have again. One from outside that does not require grad keeps a tensor of its values, which is
+# then what the call reads; one made in the call remembers what it was made of, so that values and
+# gradients need not pass through it.
+
+
 def values_of(x: Tensor) -> Tensor:
     """The values of a sparse tensor."""
+    if modes.trace is not None:
+        made_of = x._array.made_of
+        if made_of is None and not x._tracked:
+            return held_values(x)
+        if made_of is not None and x._node is not None and not x._node.special:
+            return made_of
+        if made_of is not None and not x._tracked:
+            return made_of.detach()
     return Values.bind(x, pattern=x._array.pattern)
+
+
+def held_values(x: Tensor) -> Tensor:
+    """The values of a sparse tensor as a tensor that stays the same."""
+    a = x._array
+    if a.held is None:
+        a.held = instance(Tensor, a.values)
+    if modes.trace is not None:
+        modes.trace.watch.append((lambda: a.pattern, a.pattern))
+    return a.held
 
 
 def assembled(values: Tensor, pattern: Pattern, name: str) -> Tensor:
     """The sparse tensor of these values."""
-    return Assemble.bind(values, pattern=pattern, name=name)
+    if modes.trace is None:
+        return Assemble.bind(values, pattern=pattern, name=name)
+    a = SparseArray(pattern, values._array)
+    a.made_of = values
+    out: Tensor = instance(Tensor, a)
+    if values._tracked and modes.grad:
+        record(Assemble.instance, (values,), out, {"pattern": pattern, "name": name})
+    return out
 
 
 def dense_of(x: Tensor) -> Tensor:

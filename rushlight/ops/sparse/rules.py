@@ -39,8 +39,6 @@ def rule(*ops: type[Op]) -> Callable[[Any], Any]:
 
 def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """An op some of whose inputs are sparse."""
-    if modes.trace is not None:
-        modes.trace.fail("it computes with sparse tensors, which run eagerly")
     found = RULES.get(type(op))
     if found is None:
         unsupported(op, inputs)
@@ -92,7 +90,7 @@ def same_shape(name: str, a: Tensor, b: Tensor) -> None:
 def write(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
     """x <- op(x, *others), where x or others are sparse; ``core.inplace.write`` has checked x."""
     if modes.trace is not None:
-        modes.trace.fail("it computes with sparse tensors, which run eagerly")
+        modes.trace.fail("it writes to sparse tensors, or adds them in place")
     if not is_sparse(x):
         return write_dense(op, x, others, params)
     if isinstance(op, copy.Fill):

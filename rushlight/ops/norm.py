@@ -75,11 +75,11 @@ def few_channels(x: Any, w: Any, b: Any, eps: float, shape: Any) -> tuple[Any, A
     """``normalise_channels`` of few elements (N, C, P)."""
     n, _, p = x.shape
     d = x.dtype
-    count, samples, positions = number(n * p, d), ones(n, d), ones(p, d)
-    mean = samples.dot(x.dot(positions))
+    count, samples = number(n * p, d), ones(n, d)
+    mean = samples.dot(x[:, :, 0] if p == 1 else x.dot(ones(p, d)))
     mean /= count
     y = x - mean[:, None]
-    scale = samples.dot(np.vecdot(y, y))
+    scale = samples.dot((y * y)[:, :, 0] if p == 1 else np.vecdot(y, y))
     scale /= count
     scale += number(eps, d)
     np.sqrt(scale, scale)

@@ -12,7 +12,7 @@ from rushlight.core.op import FLOATS, Op, record_unary, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import wrap
 from rushlight.errors import NotSupportedError
-from rushlight.ops.sums import LEAST, ones
+from rushlight.ops.sums import LEAST, ones, row_sums
 
 
 def floating(name: str, x: np.ndarray) -> None:
@@ -47,7 +47,8 @@ def moderate(x: np.ndarray, limit: float) -> bool:
 def along_dim(x: np.ndarray, dim: int) -> Any:
     """Sums of floats along a dim, which stays with size 1."""
     if dim == x.ndim - 1 and x.size < LEAST:
-        return x.dot(ones(x.shape[dim], x.dtype))[..., None]
+        total = x.dot(ones(x.shape[dim], x.dtype)) if x.ndim <= 2 else row_sums(x)
+        return total[..., None]
     return np.add.reduce(x, dim, None, None, True)
 
 
@@ -103,7 +104,7 @@ class SoftmaxGrad(Op):
         if not g.ndim:
             return np.zeros((), d)
         r = g * y
-        r -= y * np.add.reduce(r, dim, None, None, True)
+        r -= y * along_dim(r, dim)
         return r.astype(d, copy=False)
 
     def grad_g(self, gg, y, dim):
@@ -145,7 +146,7 @@ class LogSoftmaxGrad(Op):
         if not g.ndim:
             return np.zeros((), d)
         r = np.exp(y, order="C")
-        r *= np.add.reduce(g, dim, None, None, True)
+        r *= along_dim(g, dim)
         np.subtract(g, r, r)
         return r.astype(d, copy=False)
 

@@ -43,7 +43,16 @@ def summed(
     if d not in PRODUCTS:
         return np.add.reduce(x, axis, dtype, out, keepdims)
     if x.size < LEAST:
-        return few_summed(x, axis, dtype, out, keepdims)
+        if dtype is None and not keepdims and x.flags.c_contiguous:
+            if axis is None:
+                total = (x if x.ndim == 1 else x.reshape(-1)).dot(ones(x.size, d), out)
+                return total if out is None else out  # NumPy returns a scalar
+            dim = axis[0] if axis.__class__ is tuple and len(axis) == 1 else axis
+            if dim == x.ndim - 1:  # a product takes half the time
+                return x.dot(ones(x.shape[dim], d)) if x.ndim <= 2 else row_sums(x)
+            if dim == 0 and x.ndim == 2:
+                return ones(x.shape[0], d).dot(x)
+        return np.add.reduce(x, axis, dtype, out, keepdims)
     reduced = range(x.ndim) if axis is None else (axis,) if axis.__class__ is int else axis
     total = sum_over(x, frozenset(reduced))
     if keepdims:
@@ -54,18 +63,12 @@ def summed(
     return out
 
 
-def few_summed(x: Any, axis: Any, dtype: Any, out: Any, keepdims: bool) -> Any:
-    """``summed`` of few elements: by one product, which is cheaper, where that is enough."""
-    if x.flags.c_contiguous and not keepdims and dtype is None:
-        if axis is None:
-            total = (x if x.ndim == 1 else x.reshape(-1)).dot(ones(x.size, x.dtype), out)
-            return total if out is None else out  # NumPy returns a scalar
-        dim = axis[0] if axis.__class__ is tuple and len(axis) == 1 else axis
-        if dim == x.ndim - 1:
-            return x.dot(ones(x.shape[dim], x.dtype))
-        if dim == 0 and x.ndim == 2:
-            return ones(x.shape[0], x.dtype).dot(x)
-    return np.add.reduce(x, axis, dtype, out, keepdims)
+def row_sums(x: Any) -> Any:
+    """Sums over the last dim of few floats."""
+    one = ones(x.shape[-1], x.dtype)
+    if x.ndim <= 2:
+        return x.dot(one)
+    return x.reshape(math.prod(x.shape[:-1]), one.size).dot(one).reshape(x.shape[:-1])
 
 
 def sum_over(x: Any, reduced: frozenset[int]) -> Any:

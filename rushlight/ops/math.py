@@ -466,11 +466,27 @@ def log(x: Any) -> Any:
     return math.log(x) if x > 0 else -math.inf if x == 0 else math.nan
 
 
+def logaddexp(x: Any, y: Any) -> Any:
+    """``np.logaddexp`` of floats, by its formula where there are some: that takes a third of the
+    time.
+    """
+    if x.size < 64:
+        return np.logaddexp(x, y)
+    out = np.subtract(x, y)
+    np.abs(out, out)
+    np.negative(out, out)
+    np.exp(out, out)
+    np.log1p(out, out)
+    out += np.maximum(x, y)
+    # NaN, which counts as largest here, may come from equal infinities
+    return np.logaddexp(x, y) if math.isnan(out.item(out.argmax())) else out
+
+
 class Logaddexp(Elementwise):
     """``log(exp(input) + exp(other))`` without overflow. Shape: broadcast of both."""
 
     compiled = True
-    ufunc = np.logaddexp
+    ufunc = staticmethod(logaddexp)
 
     def scalar(self, s, input, other):
         top = s.maximum(input, other)

@@ -15,7 +15,7 @@ from rushlight import dtypes
 from rushlight.core.op import Op, packed
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.create import zeros
-from rushlight.ops.places import FEW, add_rows, combine_at, inside
+from rushlight.ops.places import FEW, add_rows, combine_at, inside, spread
 from rushlight.ops.reduce import sum_to
 
 
@@ -32,12 +32,12 @@ def add_up(x: Any, where: tuple[Any, ...], values: Any) -> None:
         if all([w.__class__ is slice for w in rest]):
             if not inside(first, -len(x), len(x)):
                 raise IndexError(f"index out of range for dimension 0 with size {len(x)}")
-            whole = np.broadcast_to(values, (*first.shape, *x.shape[1:]))
+            whole = spread(values, (*first.shape, *x.shape[1:]))
             add_rows(x, first.reshape(-1), whole.reshape(first.size, *x.shape[1:]))
             return
         if len(where) == x.ndim and all([is_place(w) for w in rest]):
             places = np.ravel_multi_index(wrapped(where, x.shape), x.shape)
-            combine_at(np.add, x, places, np.broadcast_to(values, places.shape))
+            combine_at(np.add, x, places, spread(values, places.shape))
             return
     np.add.at(x, where, values)
 

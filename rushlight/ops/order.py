@@ -12,7 +12,7 @@ from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
 from rushlight.ops.places import flat_places
-from rushlight.ops.reduce import kept, narrowed, no_complex, shared_among_equal
+from rushlight.ops.reduce import has_nan, kept, narrowed, no_complex, shared_among_equal
 from rushlight.ops.scatter import Scatter, ScatterAdd
 from rushlight.ops.sorting import largest_few, ordered_bits, stable_argsort
 
@@ -58,7 +58,7 @@ class Topk(Op):
         first: Any = tuple([slice(None)] * dim + [slice(k)])
         n = input.shape[dim]
         indices = None
-        if n > 64 and k and input.dtype in dtypes.FLOATS and not np.isnan(input).any():
+        if n > 64 and k and input.dtype in dtypes.FLOATS and not has_nan(input):
             rows = input.swapaxes(dim, -1) if largest else -input.swapaxes(dim, -1)
             indices = largest_few(rows, k)
             if indices is None and 4 * k <= n:
@@ -147,14 +147,17 @@ def ranked(x: Any, rank: int, dim: int) -> Any:
     """Index along ``dim`` of the element with this rank; NaN ranks last."""
     if x.shape[dim] > 64 and x.dtype in dtypes.FLOATS:
         found = nth(x.argpartition(rank, dim), rank, dim)
-        if alone(x, np.take_along_axis(x, found, dim), dim):
+        if alone(x, take(x, found, dim), dim):
             return found
     return nth(stable_argsort(x, dim, False), rank, dim)
 
 
 def alone(x: Any, values: Any, dim: int) -> bool:
     """Whether each of ``values``, one along ``dim``, is there but once."""
-    return bool((np.count_nonzero(x == values, dim, keepdims=True) == 1).all())
+    same = x == values
+    if x.ndim == 1:
+        return bool(np.count_nonzero(same) == 1)
+    return bool((np.count_nonzero(same, dim, keepdims=True) == 1).all())
 
 
 def nth(order: Any, i: int, dim: int) -> Any:
@@ -173,9 +176,9 @@ class Median(Pick):
         middle = ranked(x, (n - 1) // 2, dim)
         if x.dtype not in dtypes.FLOATS:
             return middle
-        nan = np.isnan(x)
-        if not nan.any():
+        if not has_nan(x):
             return middle
+        nan = np.isnan(x)
         if skip_nan:
             order = stable_argsort(x, dim, False)
             valid = n - np.add.reduce(nan, dim, np.int64, None, True)
@@ -194,7 +197,12 @@ class MedianAll(Op):
     def eager(self, xp, input, *, skip_nan):
         no_complex("median", input.dtype)
         flat = input.reshape(-1)
-        return flat[Median.instance.where(widened(flat), 0, skip_nan)[0]]
+        x = widened(flat)
+        if not x.size or (x.dtype in dtypes.FLOATS and has_nan(x)):
+            return flat[Median.instance.where(x, 0, skip_nan)[0]]
+        middle, x = (x.size - 1) // 2, x.copy()
+        x.partition(middle)
+        return np.array(x.item(middle), input.dtype)
 
     def grad(self, g, input, out):
         return shared_among_equal(g, input, out, None, False)
@@ -236,7 +244,7 @@ class Cumulative(Op, abstract=True):
             if found is not None:
                 return narrowed(found[0], input.dtype), found[1]
         key = None
-        if x.size > 1024 and x.dtype in dtypes.FLOATS and not np.isnan(x).any():
+        if x.size > 1024 and x.dtype in dtypes.FLOATS and not has_nan(x):
             key = ordered_bits(x)
         if key is None:
             running = self.ufunc.accumulate(x, dim)

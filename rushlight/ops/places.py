@@ -63,6 +63,21 @@ def offsets_of(
     return strides[dim], offsets
 
 
+def spread(x: Any, shape: tuple[int, ...]) -> Any:
+    """``np.broadcast_to``, in a tenth of its time: a view that is not to be written to."""
+    if x.shape == shape:
+        return x
+    extra = len(shape) - x.ndim
+    if extra < 0 or not x.size or not x.flags.c_contiguous:
+        return np.broadcast_to(x, shape)
+    strides = [0] * extra
+    for n, have, step in zip(shape[extra:], x.shape, x.strides, strict=True):
+        if have != n and have != 1:
+            return np.broadcast_to(x, shape)  # raises with the reason
+        strides.append(step if have == n else 0)
+    return ndarray(shape, x.dtype, x, 0, strides)
+
+
 def combine_at(ufunc: Any, x: Any, places: Any, values: Any) -> None:
     """``x[place] = ufunc(x[place], value)`` one after another, places counting along x's elements.
 

@@ -17,6 +17,7 @@ from rushlight.core.elementwise import broadcast_error
 from rushlight.core.op import Op
 from rushlight.ops.copy import zeros_like
 from rushlight.ops.implicit import DirichletGrad, StandardGammaGrad
+from rushlight.ops.places import spread
 
 
 class Draw(Op, abstract=True):
@@ -134,7 +135,7 @@ class BernoulliEach(Op):
 
     def store(self, x, others, params):
         (p,) = others
-        p = np.broadcast_to(p, x.shape)
+        p = spread(p, x.shape)
         order = sampling.memory_order(x) if not x.flags.c_contiguous else range(x.ndim)
         sampling.put(x, sampling.bernoulli_each(params["engine"], p.transpose(order).reshape(-1)))
 

@@ -52,6 +52,11 @@ def narrowed(out: Any, d: Any) -> Any:
     return out if out.dtype is d else converted(out, d)
 
 
+def has_nan(x: Any) -> bool:
+    """Whether any of the floats x is NaN, which a search for the largest finds."""
+    return x.size > 0 and math.isnan(x.item(x.argmax()))
+
+
 def no_complex(name: str, d: Any) -> None:
     """Refuse complex numbers, which have no order."""
     if d in dtypes.COMPLEX_TYPES:

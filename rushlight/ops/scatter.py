@@ -17,7 +17,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.copy import cast_array
 from rushlight.ops.create import zeros
-from rushlight.ops.places import add_rows, combine_at, flat_places, inside
+from rushlight.ops.places import add_rows, combine_at, flat_places, inside, spread
 
 
 def check_index(name: str, x: Any, index: Any, dim: int) -> None:
@@ -243,7 +243,7 @@ def slice_places(index: Any, dim: int, shape: tuple[int, ...]) -> Any:
     """The places of slices ``index`` of ``dim`` in contiguous memory of ``shape``."""
     index = (at(index) % shape[dim]).reshape((-1,) + (1,) * (len(shape) - 1 - dim))
     whole = (*shape[:dim], len(index), *shape[dim + 1 :])
-    return flat_places(np.broadcast_to(index, whole), dim, shape)
+    return flat_places(spread(index, whole), dim, shape)
 
 
 class IndexAdd(Op):
@@ -426,8 +426,10 @@ class MaskedScatter(Op):
     """
 
     def eager(self, xp, input, mask, source):
-        shape = np.broadcast_shapes(input.shape, mask.shape)
-        out = np.array(np.broadcast_to(input, shape), order="C")
+        shape = input.shape
+        if shape != mask.shape:
+            shape = np.broadcast_shapes(shape, mask.shape)
+        out = np.array(spread(input, shape), order="C")
         self.store(out, [mask, source], {})
         return out
 
@@ -439,7 +441,7 @@ class MaskedScatter(Op):
                 f"masked_scatter: expected self and source to have same dtypes but got {x.dtype} "
                 f"and {source.dtype}"
             )
-        where = np.broadcast_to(mask, x.shape)
+        where = spread(mask, x.shape)
         n = int(np.count_nonzero(where))
         if n > source.size:
             raise ShapeError(
@@ -459,7 +461,7 @@ class MaskedGather(Op):
 
     def eager(self, xp, input, mask, *, shape):
         out = np.zeros(shape, input.dtype)
-        chosen = input[np.broadcast_to(mask, input.shape)]
+        chosen = input[spread(mask, input.shape)]
         out.reshape(-1)[: chosen.size] = chosen
         return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -221,7 +222,7 @@ def histogramdd(points: Any, edges: list[Any], weights: Any, density: bool) -> A
         if len(points)
         else np.zeros(0, np.int64)
     )
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     hist = (
         np.bincount(flat, None if weights is None else weights[inside], size)
         .reshape(shape)

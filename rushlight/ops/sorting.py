@@ -118,8 +118,8 @@ def largest_few(x: Any, k: int) -> Any:
     if x.ndim == 1 and k <= 64 and n >= 64 * k:
         size = 64
         blocks = np.maximum.reduce(x[: n - n % size].reshape(-1, size), 1)
-        least = np.partition(blocks, len(blocks) - k)[len(blocks) - k]
-        found = np.flatnonzero(x >= least)  # k elements at least, and few more
+        blocks.partition(len(blocks) - k)
+        found = (x >= blocks[len(blocks) - k]).nonzero()[0]  # k elements at least, and few more
         return found[stable_argsort(x[found], 0, True)[:k]]
     if k > 4 or x.ndim == 1:
         return None

@@ -80,7 +80,8 @@ class AddScaled(Elementwise):
 
     def eager(self, xp, input, other, *, alpha):
         d = (input if isinstance(input, np.ndarray) else other).dtype
-        return input + other * as_operand(alpha, d)
+        number = np.array(alpha, d) if d in dtypes.FLOATS else as_operand(alpha, d)
+        return input + other * number
 
     def grad_input(self, g):
         return g

@@ -688,7 +688,7 @@ class Addcmul(Elementwise):
             return False
         step = tensor1 * tensor2
         if value != 1:
-            step *= value
+            step *= np.array(value, step.dtype)
         np.add(x, step, x)
         return True
 
@@ -723,7 +723,7 @@ class Addcdiv(Elementwise):
             return False
         step = tensor1 / tensor2
         if value != 1:
-            step *= value
+            step *= np.array(value, step.dtype)
         np.add(x, step, x)
         return True
 

@@ -444,7 +444,7 @@ class Xlogy(Analytic):
     Shape: broadcast of both.
     """
 
-    fast = frozenset()
+    fast = dtypes.FLOATS
 
     def scalar(self, s, input, other):
         return s.where(s.isnan(other), other, s.where(input == 0, 0, input * s.log(other)))

@@ -367,7 +367,7 @@ class Copysign(Elementwise):
 class Heaviside(Elementwise):
     """0 for negative, 1 for positive ``input``, and ``values`` at 0."""
 
-    fast = frozenset()
+    fast = dtypes.FLOATS
 
     def scalar(self, s, input, values):
         return s.where(input == 0, values, (input > 0).astype(input.dtype))

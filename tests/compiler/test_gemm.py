@@ -162,11 +162,13 @@ def test_units(cut, d):
     m, n, k, gap = CUTS[cut]
     rng = np.random.default_rng(0)
     several = False
-    for rows in itertools.product([True, False], repeat=2):
-        s, a, b, got = check(rng, m, n, k, rows, (gap, 0), d, jit.vector_bits())
+    # few registers call for copies that many do without
+    ways = itertools.product([True, False], [True, False], widths()[-2:])
+    for *rows, width in ways:
+        s, a, b, got = check(rng, m, n, k, rows, (gap, 0), d, width)
         for calls in (backwards, thirds):
-            np.testing.assert_array_equal(run(s, d, jit.vector_bits(), a, b, calls), got)
-        several |= compiled(s, d, jit.vector_bits())[1] > 1
+            np.testing.assert_array_equal(run(s, d, width, a, b, calls), got)
+        several |= compiled(s, d, width)[1] > 1
     assert several or cut in ("one row", "one column")
 
 
@@ -236,16 +238,18 @@ def test_infinite_elements_stay_where_they_are():
 
 def test_each_way_is_taken():
     """Shapes that fit each way to compute a product choose it."""
-    f = kernel(512, np.dtype(np.float32))
 
-    def way(m, n, k, a_rows, b_rows):
+    def way(m, n, k, a_rows, b_rows, width=512):
+        f = kernel(width, np.dtype(np.float32))
         s = gemm.Matrices(m, n, k, k if a_rows else m, a_rows, n if b_rows else k, b_rows)
         p = gemm.plan(s, f)
         return [w for w in ("turned", "dots", "turn", "pack") if getattr(p, w)]
 
     assert way(256, 256, 256, True, True) == []
     assert way(256, 256, 256, True, False) == ["turn"]
-    assert way(2048, 256, 256, False, True) == ["pack"]
+    assert way(2048, 256, 256, False, True) == []
+    if jit.on_x86():
+        assert way(2048, 256, 256, False, True, 256) == ["pack"]
     assert way(256, 10, 256, True, False) == ["dots"]
     assert way(256, 10, 256, False, True) == ["turned"]
 

@@ -135,9 +135,7 @@ class Plan:
             self.panels, self.blocks = self.cut(16, micro.most_rows)
         self.turn = not s.b_rows and not dots
         self.panel = self.turn or (s.b_rows and self.far_rows(f) and not dots)  # b is copied
-        far = FAR if s.k <= COLUMN_DEPTH else FAR * 3 // 4
-        far_columns = not s.a_rows and s.lda * f.size >= far and s.k >= LEAST_DEPTH
-        self.pack = far_columns and self.blocks.parts > 1
+        self.pack = self.blocks.parts > 1 and self.far_columns(f)  # a is copied
         self.depth = s.k if dots or (self.blocks.parts == 1 and not self.panel) else self.slice(f)
         self.cycles = self.guess(f.lanes)
         self.divide()
@@ -150,6 +148,15 @@ class Plan:
         if self.registers == 16:  # panels are narrow
             return s.m >= COPIED_ROWS // 2
         return s.a_rows and s.m >= 2 * COPIED_ROWS and s.ldb * f.size >= FAR // 2
+
+    def far_columns(self, f: Code) -> bool:
+        """Whether rows of a, which lies by columns, are too far apart to be asked for in time: each
+        is used by few registers.
+        """
+        s = self.s
+        far = FAR if s.k <= COLUMN_DEPTH else FAR * 3 // 4
+        few = self.registers == 16
+        return few and not s.a_rows and s.lda * f.size >= far and s.k >= LEAST_DEPTH
 
     def slice(self, f: Code) -> int:
         """The depth that is done at a time; what remains is not less than a vector."""

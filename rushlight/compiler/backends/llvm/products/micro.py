@@ -93,7 +93,7 @@ def ask(f: Code, s: Block, k: Number, a: str, b: str) -> None:
         for v in range(0, s.columns, f.lanes):
             f.prefetch(f.past(b, (s.columns + v) * f.size), near=2)
     if s.a_row == 1 and s.a_k > s.rows:
-        f.prefetch(f.past(a, LINE), near=2)
+        f.prefetch(f.past(a, max(LINE, (2 * s.rows - 1) * f.size)), near=2)  # its last element
     elif s.a_k == 1:
         # rows at such distances have few places in the first-level cache
         near = 2 if f.module.width < 512 or s.a_row * f.size % FAR == 0 else 3

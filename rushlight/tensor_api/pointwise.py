@@ -279,7 +279,8 @@ def _divide_by(self: Tensor, other: Any) -> Any:
     """``other / self`` with the reciprocal's gradient: it keeps the result, so that ``self`` may be
     overwritten.
     """
-    other = operand(other)
+    if not isinstance(other, Tensor):
+        other = operand(other)
     return NotImplemented if other is NotImplemented else self.reciprocal() * other
 
 

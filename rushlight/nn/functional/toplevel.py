@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.nn import functional as F
@@ -59,9 +60,7 @@ from rushlight.nn.functional.rnn import (
     rnn_tanh_cell,
 )
 from rushlight.nn.functional.sparse import renormalise
-from rushlight.ops.bits import from_bits
 from rushlight.ops.distance import Cdist
-from rushlight.ops.norm import BatchNorm
 from rushlight.tensor_api._common import store_out
 
 __all__ = [
@@ -152,7 +151,7 @@ def native_layer_norm(
     """``layer_norm``, and the means and ``1 / sqrt(var + eps)`` that it used."""
     rank = check_normalized_shape("layer_norm", input, normalized_shape, weight, bias)
     out = F.layer_norm(input, normalized_shape, weight, bias, eps)
-    return out, *moments(input, tuple(range(-rank, 0)), eps)
+    return out, *moments(input.detach(), tuple(range(-rank, 0)), eps)
 
 
 def native_group_norm(
@@ -188,8 +187,9 @@ def native_batch_norm(
     """
     result = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if training:
-        _, mean, scale = BatchNorm.bind(input.detach(), None, None, eps=eps)
-        parts = result, wrap(from_bits(mean._array)), wrap(from_bits(scale._array))
+        x, dims = input.detach(), [d for d in range(input._array.ndim) if d != 1]
+        x = x.float() if x._array.dtype in dtypes.HALVES else x
+        parts = result, x.mean(dims), (x.var(dims, correction=0) + eps).rsqrt()
     else:
         parts = result, input.new_empty(0), input.new_empty(0)
     # the moments have the dtype of those that are kept, or of the weight
@@ -211,9 +211,9 @@ def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
 def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
     """``dropout``, and the mask of what was kept."""
     if train is False or p == 0:
-        return input, T.ones_like(input.detach(), dtype=T.bool)
+        return input.clone(), T.ones_like(input.detach()).bool()
     mask = T.empty_like(input.detach()).bernoulli_(1 - p)
-    return input * mask * (1 / (1 - p) if p < 1 else 0.0), mask.to(T.bool)
+    return input * mask * (1 / (1 - p) if p < 1 else 0.0), mask.bool()
 
 
 def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:

@@ -9,9 +9,11 @@ surroundings.py. A call like the last one skips all this, see ``Variant.enter``.
 from __future__ import annotations
 
 import functools
+import hashlib
 import random
 import sys
 import warnings
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler import memory, pipeline
+from rushlight.compiler.code import Code
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.surroundings import Surroundings, Unhooked
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
@@ -160,6 +163,7 @@ class Compiled:
         self.reasons: list[str] = []  # why it was captured, each time
         self.reason = ""  # why it is to be captured now
         self.surroundings: Surroundings | None = None
+        self.code = Code()
         self.read_anew = frozenset(["lr"])  # options that schedules change
         self.last: Variant | None = None  # which calls try first, without looking at signatures
 
@@ -208,7 +212,7 @@ class Compiled:
         reason = reason or "first call of its signature"
         if self.seen.get(key) != reason:  # once as it is: optimizers and modules make their state
             self.seen[key] = reason
-            return self.function(*args, **kwargs)
+            return self.code.watch(self.function, args, kwargs)
         self.reason = reason
         return self.capture(key, arguments, args, kwargs)
 
@@ -219,7 +223,8 @@ class Compiled:
         if self.traces >= self.limit():
             self.refuse()
             return self.function(*args, **kwargs)
-        self.surroundings = Surroundings(self.function, self.read_anew)
+        given = (*args, *kwargs.values())
+        self.surroundings = Surroundings(self.function, given, self.read_anew, self.code)
         hooks = Unhooked(self.surroundings.modules)
         if not hooks.holds():
             name = type(hooks.hooked()).__name__
@@ -230,10 +235,11 @@ class Compiled:
         self.reasons.append(self.reason)
         guards = self.surroundings.guards()
         trace = Trace([t._array for t in arguments])
-        before = draws()
+        before, known = draws(), self.code.known()
         gradients: Gradients | None = None
+        self.code.prints = ""
         with self.surroundings.numbers(trace), trace:
-            out = self.function(*args, **kwargs)
+            out = self.code.watch(self.function, args, kwargs)
             results: list[Tensor] = []
             structure = flatten(out, results)
             if any([t._array.__class__ is SparseArray for t in results]):
@@ -244,6 +250,14 @@ class Compiled:
                 fresh = trace.finish(results)
         if trace.failure is None and gradients is not None:
             trace.failure = unfit(trace, fresh)
+        if trace.failure is None and self.code.known() != known:
+            self.traces -= 1  # there is more to look at, which the next call guards
+            self.reasons.pop()
+            return out
+        if self.surroundings.iterators:
+            trace.fail(f"it may move the iterator {self.surroundings.iterators[0]} on")
+        if self.code.prints:
+            trace.fail(self.code.prints)
         if draws() != before:
             trace.failure = (
                 "it draws random numbers from Python or NumPy, which rushlight cannot see"
@@ -318,10 +332,14 @@ def signature(x: Any, arguments: list[Any]) -> Any:
         if a.flags.c_contiguous:
             return a.shape, a.dtype, x.requires_grad
         return a.shape, a.dtype, x.requires_grad, order_in_memory(a)
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple, deque)):
         return (type(x), *[signature(v, arguments) for v in x])
     if isinstance(x, dict):
         return (dict, *[(k, signature(v, arguments)) for k, v in x.items()])
+    if isinstance(x, set):
+        return set, frozenset(x)
+    if isinstance(x, np.ndarray):
+        return x.shape, x.dtype.str, hashlib.sha1(x.tobytes()).digest()
     try:
         hash(x)
     except TypeError:

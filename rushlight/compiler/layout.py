@@ -18,7 +18,7 @@ from rushlight.core.tensor import Tensor, wrap
 # bytes from the start of an object: any, a tuple, an array, a dict, a closure's cell
 TYPE_AT, TUPLE_SIZE, TUPLE_ITEMS = 8, 16, 24
 DATA_AT, RANK_AT, DIMS_AT, DTYPE_AT, FLAGS_AT = 16, 24, 32, 56, 64
-VERSION_AT, CELL_AT = 24, 16
+VERSION_AT, CELL_AT, LIST_SIZE, LIST_ITEMS = 24, 16, 16, 24
 CONTIGUOUS = 0x0001 | 0x0100  # an array's flags: by rows, and aligned
 
 
@@ -59,6 +59,14 @@ def dicts_have_versions() -> bool:
         d["a"] = value
         seen.add(word(place))
     return len(seen) == 4
+
+
+@functools.cache
+def lists_are_known() -> bool:
+    """Whether a list keeps its size and the place of its items where this file says."""
+    x = ["a", object()]
+    items = word(id(x) + LIST_ITEMS)
+    return word(id(x) + LIST_SIZE) == 2 and word(items + 8) == id(x[1])
 
 
 @functools.cache

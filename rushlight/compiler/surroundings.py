@@ -1,35 +1,30 @@
 """What a compiled function reaches besides its arguments, and what of it must stay as it is.
 
 A trace takes Python values for granted: the options of optimizers, ``training`` flags and other
-plain attributes of modules, numbers in closures and globals, and which tensors are a module's
-parameters. Each is a guard. A guard can be checked in Python (``holds``), and where CPython keeps
-what it depends on in one word of memory, by looking at that word (``words``; see Note [Entry] in
-backends/llvm/entry.py).
+plain attributes of modules, what closures, globals and attributes hold that the function's code
+names (see code.py), and which tensors are a module's parameters. Each is a guard. A guard can be
+checked in Python (``holds``), and where CPython keeps what it depends on in words of memory, by
+looking at these (``words``; see Note [Entry] in backends/llvm/entry.py).
 """
 
 from __future__ import annotations
 
+import io
+import sys
+from collections import deque
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
-from rushlight.compiler.layout import CELL_AT, VERSION_AT, dicts_have_versions, slots, word
+from rushlight.compiler.code import Code
+from rushlight.compiler.held import PLAIN, Words, alike, held, version_words, words_within
+from rushlight.compiler.layout import CELL_AT, slots, word
 from rushlight.compiler.trace import Number, Trace
 from rushlight.core.tensor import Tensor
 
-PLAIN = (int, float, bool, str, bytes, tuple, type(None))
-
-Words = list[tuple[int, int]]  # address, content
-
-
-def version_words(*dicts: dict[str, Any]) -> Words | None:
-    """The words that say whether dicts were written to; None where there are none."""
-    if not dicts_have_versions():
-        return None
-    return [(id(d) + VERSION_AT, word(id(d) + VERSION_AT)) for d in dicts]
-
 
 class Plain:
-    """The plain values of a dict: a module's attributes, an optimizer's options."""
+    """The plain values of a dict: an optimizer's options."""
 
     def __init__(self, what: str, d: dict[str, Any], without: tuple[str, ...] = ()) -> None:
         self.what, self.d, self.without = what, d, without
@@ -73,6 +68,54 @@ def are_numbers(value: Any) -> bool:
     return type(value) is float or (
         type(value) is tuple and bool(value) and all([type(v) is float for v in value])
     )
+
+
+class Attributes:
+    """What attributes of an object, class or module hold: those chosen by name, and of a neural
+    network's module all that are plain. ``d`` is where they are.
+    """
+
+    def __init__(self, what: str, d: Any, code: Code, plain: bool = False) -> None:
+        self.what, self.d, self.code, self.plain = what, d, code, plain
+        self.values = {k: held(v) for k, v in d.items() if self.counts(k, v)}
+
+    def counts(self, name: str, value: Any) -> bool:
+        """Whether the function may depend on an attribute."""
+        if name in ITS_OWN:
+            return False
+        return (self.plain and type(value) in PLAIN) or self.code.names_attribute(name, value)
+
+    def holds(self) -> bool:
+        """Whether they hold what they held."""
+        return not self.others()
+
+    def others(self) -> list[str]:
+        """Names of those that changed, came or went."""
+        found = [k for k, v in self.values.items() if not alike(self.d.get(k, self), v)]
+        if len(self.d) != len(self.values):
+            found += [k for k, v in self.d.items() if k not in self.values and self.counts(k, v)]
+        return found
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        if not isinstance(self.d, dict):
+            return None  # what classes have cannot be got at
+        found = version_words(self.d)
+        for name in self.values:
+            more = words_within(self.d.get(name))
+            if found is None or more is None:
+                return None
+            found += more
+        return found
+
+    def changed(self) -> str:
+        """Which are others now."""
+        return ", ".join([f"{self.what}{k}" for k in self.others()])
+
+
+ITS_OWN = frozenset(  # of a module, with guards of their own
+    ["_parameters", "_buffers", "_modules", "_hook_tables", "_compiled_call_impl"]
+)
 
 
 class Members:
@@ -129,32 +172,48 @@ class Unhooked:
 
 
 class Variable:
-    """A plain value in a closure (``cell``) or among a function's globals."""
+    """What the cell of a closure holds."""
 
-    def __init__(self, name: str, place: Any) -> None:
-        self.name, self.place = name, place
-        self.value = self.read()
-
-    def read(self) -> Any:
-        """The value now."""
-        if isinstance(self.place, dict):
-            return self.place.get(self.name)
-        return contents(self.place)
+    def __init__(self, name: str, cell: Any) -> None:
+        self.name, self.cell = name, cell
+        self.value = held(contents(cell))
 
     def holds(self) -> bool:
-        """Whether it is what it was."""
-        now = self.read()
-        return now is self.value or (type(now) is type(self.value) and now == self.value)
+        """Whether it is what was there."""
+        return alike(contents(self.cell), self.value)
 
     def words(self) -> Words | None:
-        """A closure's cell holds the address of its content."""
-        if isinstance(self.place, dict) or word(id(self.place) + CELL_AT) != id(self.read()):
+        """A cell holds the address of its content."""
+        now = contents(self.cell)
+        inner = words_within(now)
+        if inner is None or word(id(self.cell) + CELL_AT) != id(now):
             return None
-        return [(id(self.place) + CELL_AT, id(self.read()))]
+        return [(id(self.cell) + CELL_AT, id(now)), *inner]
 
     def changed(self) -> str:
         """Its name."""
         return f"the variable {self.name}"
+
+
+class Globals:
+    """What some of a module's globals are. Others change all the time, so there are no words."""
+
+    def __init__(self, d: dict[str, Any], names: list[str]) -> None:
+        self.d = d
+        self.values = {name: held(d.get(name)) for name in names}
+
+    def holds(self) -> bool:
+        """Whether they are what they were."""
+        d = self.d
+        return all([d.get(k) is v or alike(d.get(k), v) for k, v in self.values.items()])
+
+    def words(self) -> None:
+        """There are none."""
+
+    def changed(self) -> str:
+        """Which are others now."""
+        found = [k for k, v in self.values.items() if not alike(self.d.get(k), v)]
+        return "the variable " + ", ".join(found)
 
 
 class Flags:
@@ -186,80 +245,138 @@ def contents(cell: Any) -> Any:
         return None
 
 
-Guard = Plain | Members | Unhooked | Variable | Flags
+Guard = Plain | Attributes | Members | Unhooked | Variable | Globals | Flags
+OURS = ("builtins", "numpy", "rushlight")  # packages whose objects are not looked into
 
 
 class Surroundings:
-    """Modules, optimizers and plain values that a function reaches: through its closure, its
-    globals, or as what it is bound to.
+    """Modules, optimizers and other things that a function reaches: through its closure, its
+    globals, its arguments (``given``), or as what it is bound to.
     """
 
-    def __init__(self, function: Callable[..., Any], read_anew: frozenset[str]) -> None:
-        self.read_anew = read_anew
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        given: Any,
+        read_anew: frozenset[str],
+        code: Code,
+    ) -> None:
+        self.read_anew, self.code = read_anew, code
         self.modules: list[Any] = []
         self.optimizers: list[Any] = []
         self.objects: list[Any] = []
-        self.variables: list[tuple[str, Any]] = []
+        self.cells: dict[int, tuple[str, Any]] = {}  # of closures, by identity
+        self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
+        self.iterators: list[str] = []  # which the function may move on
         self.seen: set[int] = set()
         self.visit(function)
+        for x in given:
+            self.visit(x, "among the arguments")
+        for executed, names in code.globals():
+            self.visit_names(executed, names)
 
-    def visit(self, x: Any) -> None:
+    def visit(self, x: Any, name: str = "") -> None:
         """Collect from x, once."""
-        if id(x) in self.seen or (
-            isinstance(x, (Tensor, type, *PLAIN)) and not isinstance(x, tuple)
-        ):
+        if id(x) in self.seen or (isinstance(x, (Tensor, *PLAIN)) and not isinstance(x, tuple)):
             return
         self.seen.add(id(x))
-        if hasattr(x, "param_groups") and hasattr(x, "step"):
+        if isinstance(x, (type, ModuleType)):
+            if not ours(x):
+                self.visit_attributes(x)
+        elif has(x, "param_groups") and has(x, "step"):
             self.optimizers.append(x)
-        elif hasattr(x, "named_modules") and hasattr(x, "training"):
-            self.modules.extend([m for m in x.modules() if m not in self.modules])
-        elif isinstance(x, (list, tuple)):
-            for item in x:
+        elif has(x, "named_modules") and has(x, "training"):
+            for m in x.modules():
+                if m not in self.modules:
+                    self.modules.append(m)
+                    self.visit_named(m)
+        elif isinstance(x, (list, tuple, set, frozenset, deque)):
+            for item in list(x):
                 self.visit(item)
         elif isinstance(x, dict):
             for item in list(x.values()):
                 self.visit(item)
-        elif hasattr(x, "__self__"):
+        elif has(x, "__next__"):
+            if name and not isinstance(x, io.IOBase):
+                self.iterators.append(name)
+        elif has(x, "__self__"):
             self.visit(x.__self__)
             self.visit(getattr(x, "__func__", None))  # a built-in function has none
-        elif hasattr(x, "__code__"):
+        elif has(x, "__code__"):
             self.visit_function(x)
-        elif isinstance(getattr(x, "__dict__", None), dict):
-            if type(x).__module__.partition(".")[0] not in ("builtins", "numpy", "rushlight"):
-                self.objects.append(x)
-                for item in list(vars(x).values()):
-                    self.visit(item)
+        elif not ours(x) and attributes(x):
+            self.visit_attributes(x)
+
+    def visit_attributes(self, x: Any) -> None:
+        """Note an object and collect from its attributes."""
+        self.objects.append(x)
+        self.visit_named(x)
+
+    def visit_named(self, x: Any) -> None:
+        """Collect from the attributes that the function may look at."""
+        for k, item in list(attributes(x).items()):
+            if k not in ITS_OWN and self.code.names_attribute(k, item):
+                self.visit(item, k)
 
     def visit_function(self, f: Any) -> None:
         """Collect from a function's closure and globals."""
+        runs = self.code.has(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            if type(contents(cell)) in PLAIN:
-                self.variables.append((name, cell))
-            self.visit(contents(cell))
-        for name in f.__code__.co_names:
-            if name in f.__globals__:
-                if type(f.__globals__[name]) in PLAIN:
-                    self.variables.append((name, f.__globals__))
-                self.visit(f.__globals__[name])
+            if runs:
+                self.cells[id(cell)] = name, cell
+            self.visit(contents(cell), name if runs else "")
+        if not runs:
+            self.visit_names(f.__globals__, f.__code__.co_names, guarded=False)
+
+    def visit_names(self, d: dict[str, Any], names: Any, guarded: bool = True) -> None:
+        """Collect from globals."""
+        for name in names:
+            if name in d:
+                if guarded and not isinstance(d[name], ModuleType):
+                    self.globals.setdefault(id(d), (d, []))[1].append(name)
+                self.visit(d[name], name if guarded else "")
 
     def guards(self) -> list[Guard]:
         """What must not change. Learning rates, and other options that did before, may."""
         found: list[Guard] = [Unhooked(self.modules)] if self.modules else []
         for m in self.modules:
-            found.append(Plain(f"{type(m).__name__}.", m.__dict__))
+            found.append(Attributes(f"{type(m).__name__}.", m.__dict__, self.code, plain=True))
             found.append(Members(type(m).__name__, [m._parameters, m._buffers, m._modules]))
         for o in self.optimizers:
             for g in o.param_groups:
                 found.append(Options(f"{type(o).__name__}'s ", g, self.read_anew))
-        found += [Plain(f"{type(x).__name__}.", vars(x)) for x in self.objects]
-        found += [Variable(name, place) for name, place in self.variables]
-        return found
+        for x in self.objects:
+            what = x if isinstance(x, (type, ModuleType)) else type(x)
+            found.append(Attributes(f"{what.__name__}.", attributes(x), self.code))
+        found += [Variable(name, cell) for name, cell in self.cells.values()]
+        found += [Globals(d, names) for d, names in self.globals.values()]
+        return [g for g in found if not isinstance(g, Attributes) or g.values or g.plain]
 
     def numbers(self, trace: Trace) -> ReadAnew:
         """While tracing, options that programs read anew are Numbers."""
         groups = [g for o in self.optimizers for g in o.param_groups]
         return ReadAnew([(g, name) for g in groups for name in sorted(self.read_anew)], trace)
+
+
+def attributes(x: Any) -> Any:
+    """An object's own attributes; an object may answer to any name, so it is not asked."""
+    try:
+        return object.__getattribute__(x, "__dict__")
+    except AttributeError:
+        return {}
+
+
+def has(x: Any, name: str) -> bool:
+    """Whether an object or its class has an attribute."""
+    return hasattr(type(x), name) or name in attributes(x)
+
+
+def ours(x: Any) -> bool:
+    """Whether an object or class is of a package that is not looked into."""
+    if isinstance(x, ModuleType):
+        module = x.__name__
+        return module.partition(".")[0] in (*OURS, *sys.stdlib_module_names)
+    return (x if isinstance(x, type) else type(x)).__module__.partition(".")[0] in OURS
 
 
 class Option:

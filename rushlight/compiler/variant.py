@@ -19,7 +19,7 @@ import numpy as np
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Value
 from rushlight.compiler.layout import dicts_have_versions
-from rushlight.compiler.surroundings import Flags, Guard, Option, Options
+from rushlight.compiler.surroundings import Attributes, Flags, Guard, Option, Options
 from rushlight.compiler.trace import Trace
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
@@ -227,7 +227,7 @@ class Variant:
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
         self.rates = [(k, s) for k, s in numbers if versions and type(s) is Option]
         self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Option]
-        self.options = [g for g in self.guards if type(g) is Options]
+        self.options = [g for g in self.guards if type(g) in (Options, Attributes) and g.words()]
         self.slow_guards = [g for g in self.guards if g.words() is None]
         self.entry = self.program.entry(self, args)
         self.may_enter = self.entry is not None

@@ -299,11 +299,12 @@ class Signatures:
     """Calls of a compiled function with vectors of several lengths."""
 
     def __init__(self, **options):
-        def double(x):
-            eagerly.append(not rl.compiler.is_compiling())
+        self.eagerly = []
+
+        def double(x, note=self.eagerly.append):  # captures do not look into defaults
+            note(not rl.compiler.is_compiling())
             return x * 2
 
-        self.eagerly = eagerly = []
         self.run = rl.compile(double, **options)
 
     def eager(self, n, calls=4):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,6 @@ from rushlight.compiler.layout import (
     TUPLE_SIZE,
     TYPE_AT,
     slots,
-    word,
 )
 from rushlight.compiler.memory import address
 from rushlight.core.tensor import Tensor
@@ -259,7 +259,7 @@ class Entry:
     def __init__(self, program: Any, variant: Any, args: tuple[Any, ...]) -> None:
         self.program, self.numbers = program, program.numbers
         self.kept: list[Any] = [args]  # objects whose addresses are compared
-        self.options: list[tuple[Any, int]] = []  # guards of options, and the rows of their words
+        self.options: list[tuple[Any, int, int]] = []  # guards that may hold with other words
         words, counts = self.conditions(variant)
         first = program.first_end
         sets = [[(id(a), address(a)) for a in arrays] for arrays in variant.sets]
@@ -294,8 +294,8 @@ class Entry:
         rows, tensors = [], 0
         for a in args:
             if not isinstance(a, Tensor):
-                if isinstance(a, (list, dict, tuple)):
-                    raise ValueError("tensors within a structure")
+                if isinstance(a, (list, dict, tuple, set, deque, np.ndarray)):
+                    raise ValueError("there may be tensors in it, or other content the next time")
                 rows.append((id(a), *[0] * (ARGUMENT_WORDS - 1)))
                 continue
             x = a._array
@@ -336,7 +336,7 @@ class Entry:
         for guard in variant.guards:
             found = guard.words() or []
             if guard in variant.options:
-                self.options.append((guard, len(words)))
+                self.options.append((guard, len(words), len(found)))
             words += found
         return words, counts
 
@@ -347,15 +347,17 @@ class Entry:
         self.tables[3][0] = [(id(a), address(a)) for a in arrays]
 
     def renew(self) -> bool:
-        """Whether only learning rates changed since the last call; they are then known anew."""
+        """Whether only learning rates changed since the last call, or what the function does not
+        look at; they are then known anew."""
         changed = False
-        for guard, row in self.options:
-            place, then = self.words[row].tolist()
-            now = word(place)
-            if now != then:
+        for guard, row, count in self.options:
+            now = guard.words()
+            if now is None or len(now) != count or not count:
+                return False
+            if (self.words[row : row + count] != now).any():
                 if not guard.holds():
                     return False
-                self.words[row, 1], changed = now, True
+                self.words[row : row + count], changed = now, True
         return changed
 
     def __call__(self, args: tuple[Any, ...]) -> int:

@@ -1,0 +1,96 @@
+"""Which of the user's code a function runs, and so what it may look at.
+
+The calls of a function that run as they are get watched: each piece of Python code that they enter,
+outside of rushlight, is noted with its globals. What no such code names, a later call does not see:
+an attribute that only the training loop counts up is no reason to capture again.
+"""
+
+from __future__ import annotations
+
+import dis
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType
+from typing import Any
+
+BY_TEXT = frozenset(["getattr", "setattr", "hasattr", "vars", "__dict__", "eval", "exec"])
+
+
+OTHERS = ("rushlight", "numpy", "scipy", "llvmlite")
+
+
+class Code:
+    """The code that calls of one function ran."""
+
+    def __init__(self) -> None:
+        self.entered: dict[int, tuple[CodeType, dict[str, Any]] | None] = {}  # None: not the user's
+        self.names: set[str] = set()
+        self.methods: set[str] = set()  # names of attributes that are called on the spot
+        self.prints = ""  # what says something to the user
+        self.all = False  # another profiler is at work: nothing can be noted
+
+    def has(self, code: CodeType) -> bool:
+        """Whether it was entered."""
+        return self.all or self.entered.get(id(code)) is not None
+
+    def known(self) -> tuple[int, int]:
+        """How much there is to look at, as far as is known."""
+        return len(self.names), len(self.methods)
+
+    def names_attribute(self, name: str, value: Any) -> bool:
+        """Whether the code may look at an attribute of this name and value."""
+        if self.all or name in self.names or not self.names.isdisjoint(BY_TEXT):
+            return True
+        return name in self.methods and callable(value)
+
+    def globals(self) -> Iterator[tuple[dict[str, Any], list[str]]]:
+        """The globals of each piece, and the names in them that it uses."""
+        for entry in list(self.entered.values()):
+            if entry is not None:
+                code, found = entry
+                yield found, [n for op, n in named(code) if op.endswith(("_GLOBAL", "_NAME"))]
+
+    def watch(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call a function and note what code it enters."""
+        if sys.getprofile() is not None:
+            self.all = True
+            return function(*args, **kwargs)
+        sys.setprofile(self.note)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            sys.setprofile(None)
+
+    def note(self, frame: Any, event: str, what: Any) -> None:
+        """What ``sys.setprofile`` calls."""
+        if event == "c_call" and what is print:
+            self.prints = "it prints"
+        if event != "call" or id(frame.f_code) in self.entered:
+            return
+        code = frame.f_code
+        if code.co_filename == logging.__file__:
+            self.prints = "it logs"
+        if not of_the_user(frame.f_globals.get("__name__", "")):
+            self.entered[id(code)] = None
+            return
+        self.entered[id(code)] = code, frame.f_globals
+        for kind, name in named(code):
+            (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
+
+
+def named(code: CodeType) -> Iterator[tuple[str, str]]:
+    """What instructions do by name: how, and the name. LOAD_METHOD looks up what is called next, as
+    in ``optimizer.step()``.
+    """
+    for step in dis.get_instructions(code):
+        if step.opcode in dis.hasname and isinstance(step.argval, str):
+            newer = step.opname == "LOAD_ATTR" and sys.version_info >= (3, 12)
+            method = newer and (step.arg or 0) % 2 == 1
+            yield "LOAD_METHOD" if method else step.opname, step.argval
+
+
+def of_the_user(module: str) -> bool:
+    """Whether code of a module is neither rushlight's, nor Python's own, nor NumPy's."""
+    top = module.partition(".")[0]
+    return top not in OTHERS and top not in sys.stdlib_module_names and top != ""

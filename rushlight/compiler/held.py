@@ -1,0 +1,111 @@
+"""What a place in a program held: numbers and strings by value, lists, dicts and the like by what
+is in them, all else by identity. A trace takes it for granted, so later calls compare.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from operator import is_
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.layout import (
+    LIST_ITEMS,
+    LIST_SIZE,
+    VERSION_AT,
+    dicts_have_versions,
+    lists_are_known,
+    word,
+)
+
+PLAIN = (int, float, bool, str, bytes, tuple, type(None))
+SMALL = 4096  # bytes of a NumPy array whose content is compared
+
+Words = list[tuple[int, int]]  # address, content
+
+
+def parts(x: Any) -> Any:
+    """What decides the content of something that can change; None where only identity counts."""
+    if isinstance(x, dict):
+        return dict(x)
+    if isinstance(x, (list, tuple, deque)):
+        return list(x)
+    if isinstance(x, (set, frozenset)):
+        return set(x)
+    if isinstance(x, np.ndarray):
+        return x.tobytes() if x.nbytes <= SMALL and x.dtype != object else None
+    if isinstance(x, random.Random):
+        return x.getstate()
+    if isinstance(x, np.random.Generator):
+        return repr(x.bit_generator.state)
+    return repr(x.get_state()) if isinstance(x, np.random.RandomState) else None
+
+
+class Held:
+    """What an object that can change held."""
+
+    def __init__(self, x: Any, content: Any, within: tuple[int, ...]) -> None:
+        self.kind, self.content = type(x), content
+        within = (*within, id(x))
+        if type(content) is list:
+            self.content = [held(v, within) for v in content]
+        elif type(content) is dict:
+            self.content = {k: held(v, within) for k, v in content.items()}
+
+    def fits(self, x: Any) -> bool:
+        """Whether x holds the same."""
+        if type(x) is not self.kind:
+            return False
+        now, then = parts(x), self.content
+        if type(then) is list:
+            return len(now) == len(then) and (
+                all(map(is_, now, then)) or all(map(alike, now, then))
+            )
+        if type(then) is dict:
+            return now.keys() == then.keys() and all([alike(now[k], v) for k, v in then.items()])
+        return bool(now == then)
+
+
+def held(x: Any, within: tuple[int, ...] = ()) -> Any:
+    """What to compare x with later; ``within`` are the objects around it."""
+    content = None if id(x) in within else parts(x)
+    return x if content is None else Held(x, content, within)
+
+
+def alike(now: Any, then: Any) -> bool:
+    """Whether what is there now is what ``held`` said."""
+    if type(then) is Held:
+        return then.fits(now)
+    return now is then or (type(now) is type(then) and isinstance(now, PLAIN) and now == then)
+
+
+def version_words(*dicts: dict[str, Any]) -> Words | None:
+    """The words that say whether dicts were written to; None where there are none."""
+    if not dicts_have_versions():
+        return None
+    return [(id(d) + VERSION_AT, word(id(d) + VERSION_AT)) for d in dicts]
+
+
+def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
+    """The words that say whether what x holds is what it was; None where there are none."""
+    if id(x) in within or parts(x) is None:
+        return []
+    if isinstance(x, dict):
+        found, inner = version_words(x), list(x.values())
+    elif isinstance(x, tuple):
+        found, inner = [], list(x)
+    elif isinstance(x, list) and lists_are_known():
+        items = word(id(x) + LIST_ITEMS)
+        found = [(id(x) + LIST_SIZE, len(x)), (id(x) + LIST_ITEMS, items)]
+        found += [(items + 8 * k, id(v)) for k, v in enumerate(x)]
+        inner = x
+    else:
+        return None
+    for v in inner:
+        more = words_within(v, (*within, id(x)))
+        if found is None or more is None:
+            return None
+        found += more
+    return found

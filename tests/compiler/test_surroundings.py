@@ -1,0 +1,278 @@
+"""A compiled function sees what changes around it, and changes it, as the function itself does."""
+
+from __future__ import annotations
+
+import collections
+import io
+import logging
+import random
+import types
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+from rushlight import nn
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+X = rl.ones(4, 3)
+CALLS = 12
+SCALE, LAYERS, OBJECT = 1.0, [nn.Identity()], None
+
+
+def plain(f):
+    """In place of ``compile``."""
+    return f
+
+
+@dataclass
+class Settings:
+    """Some of a user's."""
+
+    scale: float = 1.0
+    parts: list = field(default_factory=lambda: [1.0])
+
+    kind = 1.0
+
+
+class Keeper:
+    """An object with memory."""
+
+    def __init__(self):
+        self.count, self.history, self.table, self.state = 0, [], {}, rl.zeros(4, 3)
+        self.inner = Settings()
+
+
+# what a function reads, changed before each call
+
+READS = {
+    "an item of a list": (lambda o: X * o[0], lambda: [1.0], lambda o, i: o.__setitem__(0, i)),
+    "a list that grows": (lambda o: X * len(o), list, lambda o, i: o.append(i)),
+    "an item of a dict": (lambda o: X * o["a"], lambda: {"a": 1}, lambda o, i: o.update(a=i)),
+    "a dict of lists": (
+        lambda o: X * o["a"][0],
+        lambda: {"a": [1]},
+        lambda o, i: o["a"].__setitem__(0, i),
+    ),
+    "a set": (lambda o: X * (2 if "on" in o else 1), set, lambda o, i: o.add(["off", "on"][i > 1])),
+    "an attribute": (lambda o: X * o.scale, Settings, lambda o, i: setattr(o, "scale", i)),
+    "an inner attribute": (
+        lambda o: X * o.inner.scale,
+        Keeper,
+        lambda o, i: setattr(o.inner, "scale", i),
+    ),
+    "a list in an attribute": (
+        lambda o: X * o.parts[0],
+        Settings,
+        lambda o, i: o.parts.__setitem__(0, i),
+    ),
+    "a class": (lambda o: X * o.kind, lambda: Settings, lambda o, i: setattr(o, "kind", i)),
+    "a namespace": (
+        lambda o: X * o.a,
+        lambda: types.SimpleNamespace(a=1),
+        lambda o, i: setattr(o, "a", i),
+    ),
+    "a module of Python": (
+        lambda o: X * o.a,
+        lambda: types.ModuleType("settings"),
+        lambda o, i: setattr(o, "a", i),
+    ),
+    "an array": (lambda o: X * float(o[0]), lambda: np.ones(2), lambda o, i: o.fill(i)),
+    "a function in a list": (
+        lambda o: o[0](X),
+        lambda: [None],
+        lambda o, i: o.__setitem__(0, lambda x: x * i),
+    ),
+    "a tensor in a list": (
+        lambda o: X * o[0],
+        lambda: [None],
+        lambda o, i: o.__setitem__(0, rl.full((3,), float(i))),
+    ),
+    "an option of a module": (
+        lambda o: o(X),
+        lambda: nn.Threshold(0.5, 1.0),
+        lambda o, i: setattr(o, "threshold", i - 3.0),
+    ),
+    "whether it is training": (
+        lambda o: o(X),
+        lambda: nn.Dropout(1.0),
+        lambda o, i: o.train(i % 2 == 0),
+    ),
+}
+
+
+def read(name, how, compile):
+    """The results of calls before which what the function reads changes."""
+    use, make, change = READS[name]
+    thing = make()
+    if how == "closure":
+        run = compile(lambda: use(thing))
+    elif how == "argument":
+        inner = compile(lambda x: use(x))
+        run = lambda: inner(thing)  # noqa: E731
+    else:
+        global OBJECT
+        OBJECT = thing
+        run = compile(lambda: use(OBJECT))
+    results = []
+    for i in range(CALLS):
+        change(thing, i // 4)
+        results.append(run().tolist())
+    return results
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("how", ["closure", "argument", "global"])
+@pytest.mark.parametrize("name", READS)
+def test_what_a_function_reads(name, how):
+    assert read(name, how, rl.compile) == read(name, how, plain)
+
+
+# what a function changes in each call
+
+CHANGES = {
+    "a list": (list, lambda o: o.append(len(o))),
+    "a dict": (dict, lambda o: o.update(n=o.get("n", 0) + 1)),
+    "a counter": (collections.Counter, lambda o: o.update(["a"])),
+    "a set": (set, lambda o: o.add(len(o))),
+    "a deque": (lambda: collections.deque(maxlen=2), lambda o: o.append(len(o))),
+    "an attribute": (Keeper, lambda o: setattr(o, "count", o.count + 1)),
+    "a list in an attribute": (Keeper, lambda o: o.history.append(len(o.history))),
+    "a dict in an attribute": (Keeper, lambda o: o.table.update({len(o.table): 1})),
+    "an iterator": (lambda: iter(range(99)), lambda o: next(o)),
+    "a generator": (lambda: (i for i in range(99)), lambda o: next(o)),
+    "random numbers": (lambda: random.Random(0), lambda o: o.random()),
+    "NumPy's random numbers": (lambda: np.random.default_rng(0), lambda o: o.random()),
+    "what is printed": (io.StringIO, lambda o: print("called", file=o)),
+    "what is logged": (lambda: logging.getLogger("rushlight.test"), lambda o: o.warning("called")),
+}
+
+
+def content(o):
+    """What there is to see of an object."""
+    if isinstance(o, Keeper):
+        return [o.count, o.history, o.table]
+    if isinstance(o, io.StringIO):
+        return o.getvalue()
+    if hasattr(o, "__next__"):
+        return next(o)
+    if hasattr(o, "random"):
+        return o.random()
+    return list(o) if isinstance(o, collections.deque) else str(o)
+
+
+def changed(name, compile, caplog):
+    """What calls of a function leave behind."""
+    make, change = CHANGES[name]
+    thing = make()
+    caplog.clear()
+
+    def f(x):
+        change(thing)
+        return x * 2
+
+    run = compile(f)
+    for _ in range(CALLS):
+        run(X)
+    return content(thing), len(caplog.records)
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_function_changes(name, caplog):
+    assert changed(name, rl.compile, caplog) == changed(name, plain, caplog)
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_result_that_is_kept_as_well(grad):
+    def states(compile):
+        keeper, model = Keeper(), nn.Linear(3, 3)
+        model.load_state_dict({"weight": rl.eye(3) * 0.5, "bias": rl.ones(3)})
+        model.requires_grad_(grad)
+
+        def f(x):
+            keeper.state = model(keeper.state.detach()) + x
+            keeper.history.append(keeper.state.detach())
+            return keeper.state
+
+        run = compile(f)
+        results = [run(X).tolist() for _ in range(CALLS)]
+        return results, keeper.state.tolist(), [h.tolist() for h in keeper.history]
+
+    assert states(rl.compile) == states(plain)
+
+
+class Scaled(nn.Module):
+    """A module with Python values in its forward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.settings, self.options = Settings(), {"factor": 1.0}
+
+    def forward(self, x):
+        return x * SCALE * self.settings.scale * self.options["factor"]
+
+
+@pytest.mark.parametrize("what", ["global", "object", "dict"])
+def test_what_a_modules_forward_reads(what, monkeypatch):
+    model = rl.compile(Scaled())
+    for value in (1.0, 2.0, 3.0):
+        if what == "global":
+            monkeypatch.setitem(globals(), "SCALE", value)
+        elif what == "object":
+            model.settings.scale = value
+        else:
+            model.options["factor"] = value
+        for _ in range(3):
+            assert model(X)[0, 0].item() == value
+
+
+def test_another_model_under_the_same_name():
+    def step(x):
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    def losses(step):
+        nonlocal model, optimizer
+        found = []
+        for fold in range(3):
+            rl.manual_seed(fold)
+            model = nn.Linear(3, 1)
+            optimizer = rl.optim.Adam(model.parameters(), 0.1)
+            found += [step(X).item() for _ in range(4)]
+        return found
+
+    model = optimizer = None
+    assert losses(rl.compile(step, fullgraph=True)) == pytest.approx(losses(step), rel=1e-5)
+
+
+class Trainer:
+    """Counts its steps outside of the step that is compiled."""
+
+    def __init__(self):
+        self.model = nn.Linear(3, 1)
+        self.optimizer = rl.optim.SGD(self.model.parameters(), 0.1)
+        self.step, self.losses = 0, []
+
+    def training_step(self, x):
+        self.optimizer.zero_grad()
+        loss = self.model(x).square().mean()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+
+def test_what_the_function_does_not_look_at_may_change():
+    trainer = Trainer()
+    run = rl.compile(trainer.training_step, fullgraph=True)
+    for _ in range(2 * CALLS):
+        trainer.losses.append(run(X).item())
+        trainer.step += 1
+    assert run._compiled.traces == 1
+    assert run._compiled.last is not None
+    assert sorted(trainer.losses, reverse=True) == trainer.losses

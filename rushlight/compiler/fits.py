@@ -44,6 +44,14 @@ def has_template(node: Node) -> bool:
     return supported(node)
 
 
+def has_transforms(node: Node) -> bool:
+    """Whether a convolution has transforms that save work."""
+    from rushlight.compiler.backends.llvm import jit
+    from rushlight.compiler.backends.llvm.convolution import shapes, transformed
+
+    return transformed.suits(shapes.shape_of(node), node, jit.vector_bits())
+
+
 def is_fusible(node: Node, numbers: set[int]) -> bool:
     """Whether a node becomes part of a kernel."""
     return not is_free(node) and not is_product(node) and fusible(node, numbers)

@@ -53,6 +53,8 @@ CONVOLUTIONS = {
     "odd tiles, stride": (32, 16, 1, 9, (13, 21), (3, 3), (2, 2), ((2, 2), (0, 1)), (1, 1)),
     "strips, stride": (32, 32, 1, 1, (70, 81), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
     "tiles, 5x5": (16, 48, 1, 3, (12, 8), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
+    "apart": (64, 64, 1, 2, (17, 25), (3, 3), (1, 1), ((2, 2), (3, 1)), (2, 3)),
+    "apart, 5x5": (48, 80, 1, 2, (9, 25), (5, 5), (1, 1), ((0, 2), (2, 2)), (1, 2)),
     "cube": (3, 5, 1, 2, (5, 6, 7), (3, 3, 3), (1, 1, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1)),
     "cube, tiles": (16, 16, 1, 2, (3, 8, 8), (2, 3, 3), (1, 1, 1), ((1, 1),) * 3, (1, 1, 1)),
     "cube, stride": (
@@ -197,6 +199,17 @@ def test_what_is_chosen(case):
             s = shapes.shape_of(node)
             assert transformed.suits(s, node, width) == (case in TRANSFORMED)
             assert case in TRANSFORMED or batched.suits(s, node, width)
+
+
+@pytest.mark.parametrize("case", ["apart", "apart, 5x5"])
+def test_dilated_images_are_taken_apart(case):
+    (x, w, y), options = convolution(case, np.float32)
+    count = np.prod(options["dilation"])
+    for op, inputs, params, shape in three(x, w, y, options):
+        program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
+        (node,) = [s.nodes[0] for s in program.lowering.steps if type(s).__name__ == "Template"]
+        assert node.inputs[0].shape[0] == count * len(x)
+        assert node.params["dilation"] == (1, 1)
 
 
 def test_kernels_that_another_process_wrote_are_read(tmp_path, monkeypatch):

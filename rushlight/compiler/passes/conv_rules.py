@@ -1,8 +1,12 @@
-"""Rules that write convolutions of three dims as convolutions of two.
+"""Rules that write convolutions of three dims as convolutions of two, and those of large images
+with dilation as convolutions of small ones without.
 
-Dims in which nothing happens, of kernel 1, are merged with their neighbours. Otherwise the depth
-goes to the images and to the channels: an image for each depth of the result, whose channels are
-those of the slices that the kernel reads there.
+Of three dims, those in which nothing happens, of kernel 1, are merged with their neighbours.
+Otherwise the depth goes to the images and to the channels: an image for each depth of the result,
+whose channels are those of the slices that the kernel reads there.
+
+With dilation d, every d-th row of the result comes from every d-th row of the input: d images
+instead of one, which can be transformed.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.compiler.fits import has_transforms
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.window_rules import bordered
 from rushlight.compiler.passes.writer import Writer
@@ -19,6 +24,7 @@ from rushlight.ops.conv import Conv, ConvInput, ConvWeight
 from rushlight.ops.view import BasicIndex, Permute
 
 Made = list[Value] | None
+MOVES = 150.0  # products for each element in and out from which on it pays to rearrange images
 PER_DIM = ("stride", "padding", "dilation", "kernel", "space")  # parameters with a value each
 
 
@@ -106,7 +112,7 @@ def convolution(w: Writer, node: Node) -> Made:
     """An image for each depth of the result."""
     (x, weight, bias), out, p = node.inputs, node.outputs[0], node.params
     if len(x.shape) != 5:
-        return None
+        return dilated(w, node, weight.shape[2:])
     found = flat(w, node, weight.shape[2:])
     if found is not None:
         return found
@@ -124,7 +130,7 @@ def weight_gradient(w: Writer, node: Node) -> Made:
     """
     (x, g), out, p = node.inputs, node.outputs[0], node.params
     if len(x.shape) != 5:
-        return None
+        return dilated(w, node, p["kernel"])
     found = flat(w, node, p["kernel"])
     if found is not None:
         return found
@@ -140,7 +146,7 @@ def input_gradient(w: Writer, node: Node) -> Made:
     """For each remainder of depths modulo the stride, the taps that meet it."""
     (g, weight, bias), out, p = node.inputs, node.outputs[0], node.params
     if len(g.shape) != 5:
-        return None
+        return dilated(w, node, weight.shape[2:])
     found = flat(w, node, weight.shape[2:])
     if found is not None:
         return found
@@ -175,6 +181,67 @@ def remainder(w: Writer, node: Node, first: int) -> Value:
     shape = (n * count, inner, *plane)
     options = {**in_plane(p), "space": tuple(plane)}
     return turned(w, w.node(ConvInput, [folded, rows, None], shape, g.dtype, **options), n)
+
+
+# Dilation
+
+
+def dilated(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
+    """The convolution of images whose rows and columns are ``dilation`` apart in the given ones."""
+    p, op, out, (a, b) = node.params, type(node.op), node.outputs[0], node.inputs[:2]
+    if len(kernel) != 2 or p["stride"] != (1, 1) or max(p["dilation"]) == 1 or p["groups"] != 1:
+        return None
+    x, weight, y = {Conv: (a, b, out), ConvInput: (out, b, a), ConvWeight: (a, out, b)}[op]
+    apart, starts = p["dilation"], tuple([before for before, _ in p["padding"]])
+    small = tuple([-(-n // d) for n, d in zip(y.shape[2:], apart, strict=True)])
+    large = tuple([n + k - 1 for n, k in zip(small, kernel, strict=True)])
+    count = x.shape[0] * math.prod(apart)
+    xs, ys = [Value(0, (count, v.shape[1], *n), v.dtype) for v, n in ((x, large), (y, small))]
+    inputs, result = {
+        Conv: ([xs, *node.inputs[1:]], ys),
+        ConvInput: ([ys, *node.inputs[1:]], xs),
+        ConvWeight: ([xs, ys], weight),
+    }[op]
+    options = {**p, "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
+    if op is ConvInput:
+        options["space"] = large
+    some = math.prod(weight.shape) / (weight.shape[0] + weight.shape[1])  # work for each element
+    if some < MOVES or not has_transforms(Node(node.op, inputs, options, [result])):
+        return None
+    again = op is ConvWeight
+    given = [
+        sampled(w, x, starts, large, apart, again) if v is xs
+        else sampled(w, y, (0, 0), small, apart, again) if v is ys else v
+        for v in inputs
+    ]  # fmt: skip
+    made = w.node(op, given, result.shape, out.dtype, **options)
+    return [made if again else joined(w, made, apart, (0, 0) if op is Conv else starts, out.shape)]
+
+
+def sampled(w: Writer, x: Value, starts: Any, size: Any, apart: Any, again: bool) -> Value:
+    """Images (N * D, C, *size) of those rows and columns of x that are ``apart``, from ``starts``
+    before its first on. ``again``: in another order of images, so that what the forward pass made
+    is not kept for the gradient of the weight.
+    """
+    spans = [n * d for n, d in zip(size, apart, strict=True)]
+    borders = [(s, n - s - m) for s, n, m in zip(starts, spans, x.shape[2:], strict=True)]
+    x = bordered(w, x, borders)
+    n, c, (h, v), (dh, dv) = *x.shape[:2], size, apart
+    x = w.shaped(x, (n, c, h, dh, v, dv))
+    dims, (first, second) = ((0, 5, 3), (dv, dh)) if again else ((0, 3, 5), (dh, dv))
+    shape = (n, first, second, c, h, v)
+    x = w.node(Permute, [x], shape, x.dtype, dims=(*dims, 1, 2, 4))
+    return w.shaped(x, (n * dh * dv, c, h, v))
+
+
+def joined(w: Writer, x: Value, apart: Any, starts: Any, shape: Any) -> Value:
+    """The images whose samples x is, from ``starts`` on."""
+    (_, c, h, v), (dh, dv), n = x.shape, apart, shape[0]
+    x = w.shaped(x, (n, dh, dv, c, h, v))
+    x = w.node(Permute, [x], (n, c, h, dh, v, dv), x.dtype, dims=(0, 3, 4, 1, 5, 2))
+    x = w.shaped(x, (n, c, h * dh, v * dv))
+    index: Any = (..., *[slice(s, s + m) for s, m in zip(starts, shape[2:], strict=True)])
+    return w.node(BasicIndex, [x], shape, x.dtype, index=index)
 
 
 CONV_RULES: dict[str, Callable[[Writer, Node], Made]] = {

@@ -25,6 +25,7 @@ from rushlight.ops.sparse.products import Dots
 from rushlight.ops.sparse.rules import is_sparse
 from rushlight.tensor_api import layouts as S
 from rushlight.tensor_api._common import wrap_dim, wrap_dims
+from rushlight.tensor_api.casting import in_lower_precision
 from rushlight.tensor_api.conversion import LEGACY
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 
+@in_lower_precision
 def mm(mat1: Tensor, mat2: Tensor, reduce: str | None = None) -> Tensor:
     """Product of two matrices, of which one at least is sparse; sparse if both are.
 

@@ -93,10 +93,9 @@ class GradScaler:
         for group in optimizer.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    p.grad.detach().mul_(1.0 / self._scale)
-                    bad = bad or not bool(
-                        np.isfinite(p.grad.detach()._array.astype(np.float32)).all()
-                    )
+                    g = p.grad.detach().mul_(1.0 / self._scale)
+                    g = g.coalesce().values() if g.is_sparse else g
+                    bad = bad or not bool(np.isfinite(g._array.astype(np.float32)).all())
         self._found[id(optimizer)] = bad
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:

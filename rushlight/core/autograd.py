@@ -694,12 +694,18 @@ def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
                 out = list(r) if isinstance(r, (tuple, list)) else [r]
     if modes.anomaly and modes.check_nan:
         for i, r in enumerate(out):
-            if isinstance(r, Tensor) and bool((r._array != r._array).any()):
+            if isinstance(r, Tensor) and has_nan(r._array):
                 where = f" The forward call that made it was:\n{node.stack}" if node.stack else ""
                 raise GraphError(
                     f"Function '{node.name()}' returned nan values in its {i}th output.{where}"
                 )
     return out
+
+
+def has_nan(x: Any) -> bool:
+    """Whether an element is NaN."""
+    x = x.values if x.__class__ is SparseArray else x
+    return bool((x != x).any())
 
 
 def run_hooks(hooks: dict[int, Any], g: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
+from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import Cast, Clone, cast_array
@@ -428,6 +429,9 @@ def _like(make: Any, in_order: Any, name: str, doc: str) -> Any:
         if device is not None or layout is not None:
             check_factory(device, layout)
         x = input._array
+        if x.__class__ is SparseArray and name != "ones_like":
+            none = np.zeros((0, *x.values.shape[1:]), numpy_dtype(dtype, x.dtype))
+            return finish(SparseArray(x.pattern.without_entries(), none), requires_grad)
         contiguous = (
             x.flags.c_contiguous
             or formats.expanded(x)

@@ -104,6 +104,9 @@ def tensor_difference(
     check_stride: bool,
 ) -> str | None:
     """``difference`` of two tensors."""
+    if a.layout is not b.layout:
+        return f"The values for attribute 'layout' do not match: {a.layout} != {b.layout}."
+    a, b = a.to_dense(), b.to_dense()  # dense ones are themselves
     x, y = a._array, b._array
     where = f" (item {at})" if at else ""
     if x.shape != y.shape:

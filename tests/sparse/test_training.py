@@ -194,3 +194,25 @@ def test_hooks_see_the_sparse_gradient():
         e.weight.register_hook(lambda g, seen=seen: seen.append(g.is_sparse))
         loss(lib, e).backward()
         assert seen == [True]
+
+
+def test_anomaly_mode():
+    for lib in LIBRARIES:
+        e = table(lib)
+        with lib.autograd.set_detect_anomaly(True):
+            loss(lib, e).backward()
+        assert e.weight.grad.is_sparse
+
+
+def test_scaled_gradients():
+    found = []
+    for lib in LIBRARIES:
+        e = table(lib)
+        optimizer, scaler = lib.optim.SGD(e.parameters(), 0.1), lib.amp.GradScaler("cpu")
+        for factor in (1.0, float("inf"), 2.0):  # the second step is left out
+            optimizer.zero_grad()
+            scaler.scale(loss(lib, e) * factor).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        found.append(e.weight)
+    same(*found)

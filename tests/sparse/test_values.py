@@ -94,6 +94,8 @@ CALLS = {
         o.lib.arange(9.0).reshape(3, 3), o.lib.tensor([0, 2, -1]), (4, 3)
     ),
     "linear": lambda o: o.lib.nn.functional.linear(o.s, o.m.t(), o.bias[0]),
+    "zeros_like": lambda o: (o.lib.zeros_like(o.s), o.lib.empty_like(o.h, dtype=o.lib.float32)),
+    "any": lambda o: (o.s.any(), (o.s * 0).any()),
     "zero_": lambda o: o.s.clone().zero_(),
     "in place": lambda o: (
         o.s.clone().add_(o.other), o.s.clone().mul_(2), o.s.clone().div_(2), o.s.clone().neg_(),
@@ -223,3 +225,19 @@ def test_what_has_no_entry_is_not_multiplied(columns):
     dense = rushlight.ones(3, columns)
     dense[1] = np.inf
     assert plain(s @ dense).tolist() == [[1.0] * columns, [2.0] * columns]
+
+
+def test_assert_close():
+    o = operands(rushlight)
+    close = rushlight.testing.assert_close
+    close(o.s, o.u.clone())
+    for other in (o.s * 2, o.s.to_dense(), o.csr):
+        with pytest.raises(AssertionError):
+            close(o.s, other)
+
+
+def test_autocast():
+    for lib in (rushlight, torch):
+        o = operands(lib, dtype="float32")
+        with lib.autocast("cpu", dtype=lib.bfloat16):
+            assert o.lib.sparse.mm(o.s, o.m).dtype == (o.s @ o.m).dtype == lib.bfloat16

@@ -204,6 +204,14 @@ def sums(op: Op, x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return assembled(values, merged, "SparseSum")
 
 
+@rule(reduce.AnyTrue)
+def any_true(op: Op, x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Of all values."""
+    if dim is not None:
+        unsupported(op, (x,))
+    return op.bind(values_of(distinct(x)), dim=None, keepdim=False)
+
+
 @rule(statistics.VectorNorm)
 def norm(op: Op, x: Tensor, **params: Any) -> Tensor:
     """Of all values."""

@@ -102,6 +102,10 @@ class Pattern:
     def _flip(self) -> Pattern:
         return Coordinates(np.ascontiguousarray(self.coordinates[::-1]), self.shape[::-1])
 
+    def without_entries(self) -> Pattern:
+        """No entries in the same shape and layout."""
+        return empty_pattern(self.shape)
+
     def find(self, other: Pattern) -> Indices:
         """The entry of this coalesced pattern at each place of ``other``, or -1."""
         mine, wanted = self.keys, other.keys
@@ -152,6 +156,10 @@ class Compressed(Pattern):
     def merged(self) -> Merged:
         """In order of coordinates, which that of columns is not."""
         return Coordinates(self.coordinates, self.shape).merged
+
+    def without_entries(self) -> Pattern:
+        none = np.zeros(0, self.others.dtype)
+        return Compressed(np.zeros_like(self.starts), none, self.shape, self.axis)
 
     def _flip(self) -> Pattern:
         return Compressed(self.starts, self.others, self.shape[::-1], 1 - self.axis)

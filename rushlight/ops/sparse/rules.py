@@ -22,7 +22,7 @@ from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops import arithmetic, copy
 from rushlight.ops.create import zeros
 from rushlight.ops.sparse.entries import assembled, coalesced, dense_of, spread
-from rushlight.ops.sparse.pattern import Coordinates, empty_pattern
+from rushlight.ops.sparse.pattern import Coordinates
 
 RULES: dict[type[Op], Callable[..., Any]] = {}
 
@@ -119,7 +119,7 @@ def filled(op: Op, x: Tensor, value: Any) -> Tensor:
         unsupported(op, (x,))
     a = x._array
     values = zeros((0, *a.values.shape[1:]), a.dtype)
-    return assembled(values, empty_pattern(a.pattern.shape), "Zero")
+    return assembled(values, a.pattern.without_entries(), "Zero")
 
 
 def refuse_copy(x: Tensor, src: Any) -> None:

@@ -232,6 +232,8 @@ class Trace:
         """An op made new tensors."""
         if any([not self.is_fixed(t) for t in op.counting(inputs)]):
             self.refuse(f"the size of what {type(op).__name__} gives")
+        if op.by_order:
+            self._check_order(op, inputs[0]._array)
         if self.failure is not None:
             return
         outs = result if isinstance(result, list) else [result]
@@ -445,6 +447,7 @@ class Trace:
             self.failure = "it draws normal values into memory with gaps, which come in pairs"
         elif isinstance(op, Draw) and not x.flags.c_contiguous:
             return self._drawn(op, x, params)
+        self._check_order(op, x)
         if isinstance(op, Elementwise) and type(op).store in (Op.store, Elementwise.store):
             arrays = [t._array if isinstance(t, Tensor) else t for t in tensors]
             d = np.dtype(bool) if op.out_dtype is not None else op.compute_dtype(arrays)
@@ -455,6 +458,13 @@ class Trace:
             self.graph.nodes.append(Node(Cast.instance, [out], {"dtype": x.dtype}, [cast], _line()))
             out = cast
         return out
+
+    def _check_order(self, op: Op, x: Any) -> None:
+        """Refuse what goes through x in another order than row by row."""
+        if op.by_order and not x.flags.c_contiguous:
+            self.failure = (
+                f"{type(op).__name__} draws in the order of memory, which is not that of the rows"
+            )
 
     def _drawn(self, op: Op, x: Any, params: dict[str, Any]) -> Value:
         """Draws for an array, in the order of its elements in memory."""

@@ -75,6 +75,8 @@ class Op:
     # whether a first input of ``least`` elements or more is offered to a compiled kernel
     compiled: bool | None = None
     least = LEAST
+    # whether it goes through its first input in the order of memory; in a graph that is row by row
+    by_order = False
     # for each output, the input whose order in memory a kernel gives it; none: rows in order
     laid_out_as: tuple[int, ...] = ()
     keeps_order = False  # results lie in memory as the first input does, see `eager_in_order`

@@ -27,6 +27,8 @@ class Draw(Op, abstract=True):
     ``values(x, engine=..., ...)`` gives the flat values for an array ``x``.
     """
 
+    by_order = True
+
     def eager(self, xp, input, **params):
         out = np.empty_like(input)
         self.store(out, [], params)
@@ -127,6 +129,7 @@ class BernoulliEach(Op):
 
     label = "Bernoulli"
     fits = True
+    by_order = True
 
     def eager(self, xp, input, p, *, engine):
         out = np.empty_like(input)
@@ -256,6 +259,8 @@ class Dirichlet(Op):
 
 class Multinomial(Op):
     """Categories drawn by their weights along the last dim of ``input``, which has 1 or 2 dims."""
+
+    by_order = True
 
     def eager(self, xp, input, *, engine, count, replacement):
         check_weights(input)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight import nn
+from rushlight import dtypes, nn
+from rushlight.compiler.backends.reference import apply
 from rushlight.compiler.eager import offers
+from rushlight.compiler.graph import Node, Value
+from rushlight.core.generator import engine_of
 from rushlight.core.native import LEAST, PATIENCE, kernels, provide, without_kernels
+from rushlight.nn import functional as F
+from rushlight.ops.random import Normal, Uniform
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
 
@@ -235,3 +241,42 @@ def test_weights_that_are_none_are_refused():
     for bad in (rl.tensor([[1.0, -1.0, 2.0]] * 2), rl.zeros(2, 3), rl.full((2, 3), float("nan"))):
         with pytest.raises(RuntimeError, match="invalid multinomial distribution"):
             run(bad)
+
+
+def test_draws_go_through_memory_in_order():
+    """Memory that eager code has column by column, and a program row by row."""
+    x = rl.arange(9.0).view(3, 3)
+
+    def written(x):
+        turned = F.dropout(x.t(), 0.4).t()  # whose memory lies as x's does
+        return [turned.normal_()]
+
+    def drawn(x):
+        turned = F.dropout(x.t(), 0.4).t()
+        return [rl.bernoulli(turned.sigmoid()), turned.uniform_()]
+
+    for f in (written, drawn):
+        agree(f, x)
+    v, w = [Value(n, (3, 3), dtypes.float32) for n in range(2)]
+    for op, params in ((Normal, {"mean": 0.0, "std": 1.0}), (Uniform, {"low": 0.0, "high": 1.0})):
+        node = Node(op.instance, [v], {"engine": engine_of(None), **params}, [w])
+        found = []
+        for order in "CF":
+            rl.manual_seed(0)
+            found += apply(node, [np.zeros((3, 3), np.float32, order)])
+        np.testing.assert_array_equal(*found)
+
+
+def test_draws_by_the_order_of_memory_that_a_program_does_not_know():
+    p = rl.rand(3, 3)
+
+    def f(p):
+        return [rl.multinomial(p.t(), 3), rl.empty(3, 3).t().bernoulli_(p)]
+
+    with pytest.warns(UserWarning, match="draws in the order of memory"):
+        run = rl.compile(f)
+        for seed in range(3):
+            rl.manual_seed(seed)
+            found = run(p)
+            rl.manual_seed(seed)
+            assert all(a.equal(b) for a, b in zip(found, f(p), strict=True))

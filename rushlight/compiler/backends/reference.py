@@ -15,6 +15,8 @@ def apply(node: Node, operands: list[Any]) -> list[Any]:
     """The arrays that a node's op makes of its operands."""
     if isinstance(node.op, View) and not node.op.multi:
         return [look_or_copy(operands[0], ((node.op, node.params),))]
+    if node.op.by_order:
+        operands = [np.asarray(operands[0], order="C"), *operands[1:]]
     out = node.op.forward(operands, node.params)
     return list(out) if len(node.outputs) > 1 or out.__class__ in (tuple, list) else [out]
 

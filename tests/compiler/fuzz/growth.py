@@ -17,8 +17,9 @@ from tests.compiler.fuzz.program import HEAD, Call, Input, Line, Program
 from tests.fuzz.common import Drawn, Makers
 
 ERRORS = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError)
-SIZES = (1, 2, 3, 4, 5, 7, 8, 16, 17, 33)
-LARGEST = 3000  # elements of a tensor
+# sizes of dims, of which the first seven are the most common, and elements of a tensor at the most
+SMALL = (1, 2, 3, 4, 5, 7, 8, 16, 17, 33), 3000
+LARGE = (1, 3, 8, 17, 33, 64, 100, 31, 65, 96, 130, 257), 150_000  # tiles, panels, chunks, workers
 FLOATS = ("float32", "float64")
 
 maker = Makers()
@@ -27,7 +28,8 @@ maker = Makers()
 class Grower(Drawn):
     """The random source, the program so far, and its names' values."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, large: bool = False) -> None:
+        self.sizes, self.largest = LARGE if large else SMALL
         self.seed, self.r = seed, np.random.default_rng((seed, 2026))
         self.setup: list[Line] = []
         self.body: list[Line] = []
@@ -51,7 +53,9 @@ class Grower(Drawn):
         return self.pick([value, value, self.whole(-2, 4)])
 
     def size(self) -> int:
-        return 0 if self.chance(0.015) else self.pick(SIZES[:7] if self.chance(0.7) else SIZES)
+        if self.chance(0.015):
+            return 0
+        return self.pick(self.sizes[:7] if self.chance(0.7) else self.sizes)
 
     def take(self) -> None:
         """Choose a tensor, more likely a recent one."""
@@ -161,15 +165,15 @@ class Grower(Drawn):
         except ERRORS:
             return False
         made = [self.names[n] for n in defines]
-        if not all(isinstance(t, rl.Tensor) and fit(t) for t in made):
+        if not all(isinstance(t, rl.Tensor) and fit(t, self.largest) for t in made):
             return False
         self.body.append(Line(text, tuple(defines)))
         return True
 
 
-def fit(t: Any) -> bool:
+def fit(t: Any, most: int) -> bool:
     """Whether a tensor is worth comparing: not large, in no sense."""
-    if t.numel() > LARGEST or t.is_complex():
+    if t.numel() > most or t.is_complex():
         return False
     x = t.detach()
     if not t.numel() or not t.is_floating_point():
@@ -178,8 +182,10 @@ def fit(t: Any) -> bool:
     return largest <= 1e3 and (largest == 0 or largest > 1e-3)
 
 
-def generate(seed: int) -> Program:
-    """The program of a seed. Where writes make backward fail, without them."""
+def generate(seed: int, large: bool = False) -> Program:
+    """The program of a seed, of small tensors or large ones. Where writes make backward fail,
+    without them.
+    """
     from tests.compiler.fuzz import (  # noqa: F401  (they register)
         makers_layers,
         makers_state,
@@ -188,7 +194,7 @@ def generate(seed: int) -> Program:
     from tests.compiler.fuzz.makers_ends import finish
 
     for attempt in range(4):
-        m = Grower(seed + attempt * 10_000_000)
+        m = Grower(seed + attempt * 10_000_000, large)
         m.writes = m.writes and not attempt
         m.seed = seed
         for _ in range(m.whole(1, 3)):

@@ -2,6 +2,7 @@
 
 python -m tests.compiler.fuzz.run --start 0 --count 1000         figures, seeds of what differs
 python -m tests.compiler.fuzz.run --start 17 --count 1 --show    the program of a seed
+python -m tests.compiler.fuzz.run --large                        programs of larger tensors
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ FRESH = 500  # programs that one process checks
 class Worker:
     """A process that checks programs."""
 
-    def __init__(self) -> None:
+    def __init__(self, large: bool = False) -> None:
         self.process: Any = None
         self.left = 0
+        self.large = " large" if large else ""
 
     def ask(self, seed: int) -> dict[str, Any]:
         """The answer for a seed; a crash or a hang is one too."""
         if self.left == 0:
             self.start()
         self.left -= 1
-        self.process.stdin.write(f"{seed}\n")
+        self.process.stdin.write(f"{seed}{self.large}\n")
         self.process.stdin.flush()
         ready, _, _ = select.select([self.process.stdout], [], [], TIMEOUT)
         line = self.process.stdout.readline() if ready else ""
@@ -111,15 +113,17 @@ def main() -> None:
     )
     parser.add_argument("--start", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=1000, help="number of programs")
+    parser.add_argument("--large", action="store_true", help="tensors of up to 150,000 elements")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
     parser.add_argument("--show", action="store_true", help="print the programs")
     parser.add_argument("--shrink", type=int, default=3, help="how many mismatches to shrink")
     options = parser.parse_args()
     pipeline.checking = True
-    report, worker, begin, to_shrink = Report(), Worker(), time.perf_counter(), options.shrink
+    report, worker = Report(), Worker(options.large)
+    begin, to_shrink = time.perf_counter(), options.shrink
     for seed in range(options.start, options.start + options.count):
         if options.show:
-            print(f"# seed {seed}\n{generate(seed).source()}\n")
+            print(f"# seed {seed}\n{generate(seed, options.large).source()}\n")
         answer = worker.ask(seed)
         found = report.add(answer)
         if report.counts["programs"] % 1000 == 0:
@@ -129,7 +133,7 @@ def main() -> None:
         print(f"seed {seed}: {found}", flush=True)
         if to_shrink and found.kind not in ("died", "hang"):  # in this process, which must survive
             to_shrink -= 1
-            small = shortest(generate(seed), found.kind)
+            small = shortest(generate(seed, options.large), found.kind)
             print(f"\n# seed {seed}\n{small.source()}\n# {checked(small).mismatch}\n", flush=True)
         if time.perf_counter() - begin > options.seconds:
             break

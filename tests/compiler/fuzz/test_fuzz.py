@@ -39,6 +39,12 @@ def test_compiled_programs_agree_with_eager_ones(start):
     assert captured > PER_TEST / 2  # else little was compared
 
 
+def test_compiled_programs_of_large_tensors_agree_with_eager_ones():
+    for seed in range(12):
+        found = checked(generate(seed, large=True)).mismatch
+        assert found is None or found.reason, f"seed {seed}: {found}"
+
+
 def test_excuses_are_rare():
     """An excuse that covers much would hide mistakes."""
     outcomes = [checked(generate(seed)).mismatch for seed in range(10_000, 10_030)]

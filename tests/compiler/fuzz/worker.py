@@ -1,4 +1,6 @@
-"""Checks the seeds that it reads from its input, one a line; answers with one line of JSON each."""
+"""Checks the seeds that it reads from its input, one a line, perhaps with the word "large"; answers
+with one line of JSON each.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,9 @@ def main() -> None:
     pipeline.checking = True
     gc.freeze()  # captures look through all objects for tensors: these are none
     for line in sys.stdin:
-        seed, start = int(line), time.perf_counter()
-        outcome = checked(generate(seed))
-        answer = {"seed": seed, "eager": outcome.eager, "captured": outcome.captured}
+        start, (seed, *large) = time.perf_counter(), line.split()
+        outcome = checked(generate(int(seed), bool(large)))
+        answer = {"seed": int(seed), "eager": outcome.eager, "captured": outcome.captured}
         answer["seconds"] = time.perf_counter() - start
         if outcome.mismatch is not None:
             answer["mismatch"] = vars(outcome.mismatch)

@@ -343,3 +343,17 @@ def test_products_that_become_halves_keep_to_their_columns(n):
 
 def test_halves_that_are_not_zero():
     check(lambda x: x.half().count_nonzero(0) * 1.0 + x.half().any(0), torch.tensor([[0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("n", [33, 65])
+def test_a_single_lane_at_the_end_of_rows_is_stored_alone(n):
+    """Nothing is written behind it, where the next row begins."""
+
+    def f(x):
+        y = x.cos().bfloat16()
+        return y, y.mean(0)
+
+    run = torch.compile(f)
+    x = torch.rand(6, n, dtype=torch.float64) + 1
+    for _ in range(3):
+        torch.testing.assert_close(run(x), f(x))

@@ -107,17 +107,13 @@ ZERO = Program(
 )
 
 
-def test_a_gradient_that_is_zero_but_for_rounding_agrees():
-    """The norm of a normalised vector does not depend on the vector."""
-    found = check(ZERO).mismatch
-    assert found is not None and found.reason == ROUNDED
-
-
-def test_a_gradient_that_rounding_does_not_explain_is_noticed():
+@pytest.mark.parametrize("gap, reason", [(0.015, ROUNDED), (0.5, None)])
+def test_rounding_explains_little_gradients_where_there_should_be_none(gap, reason):
+    """The norm of a normalised vector does not depend on the vector; bfloat16 makes it seem so."""
     expected, got = observe(ZERO), observe(ZERO, rl.compile)
-    got.calls[1]["p0.grad"] = expected.calls[1]["p0.grad"] + 0.5
+    got.calls[2]["p0.grad"] = expected.calls[2]["p0.grad"] + gap
     found = difference(ZERO, expected, got, 8e-2)
-    assert found is not None and not found.reason
+    assert found is not None and found.reason == reason
 
 
 def test_stale_state_is_noticed():

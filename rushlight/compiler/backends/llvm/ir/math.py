@@ -170,9 +170,7 @@ class Vectors:
             x = self.op(f"zext {self.type(d)} {x} to {t}")
         if not self.lanes or (step == 1 and not on):
             self.into.append(f"  store {t} {x}, ptr {p}, align {size}")
-        elif (
-            step == 1 and on > 1
-        ):  # LLVM 22 stores too much of a single lane
+        elif step == 1 and on > 1:  # LLVM 22 stores too much of a single lane
             name = f"@llvm.masked.store.{mangled(e, self.lanes)}.p0"
             self.f.module.declarations.add(
                 f"declare void {name}({t}, ptr, i32, <{self.lanes} x i1>)"

@@ -133,7 +133,7 @@ class Targets:
 
     def __init__(self, w: Writer, node: Node, logp: Value, target: Value, weight: Any) -> None:
         """Targets that are out of range stop the program."""
-        self.w, self.dim = w, 1 if len(logp.shape) > 1 else 0
+        self.w, self.target, self.dim = w, target, 1 if len(logp.shape) > 1 else 0
         classes, ignore = logp.shape[self.dim], node.params["ignore_index"]
         inside = w.map(
             BitwiseAnd, w.map(Ge, target, 0, dtype=BOOL), w.map(Lt, target, classes, dtype=BOOL)
@@ -147,6 +147,17 @@ class Targets:
                 Lookup, [weight, target], target.shape, self.d, shape=target.shape, dims=(None,)
             )
             self.weight = w.node(Where, [self.valid, own, 0.0], target.shape, self.d)
+
+    def of_made(self, x: Value) -> Value:
+        """The elements of x at the targets, by a look at all: the kernel that makes x has them."""
+        w = self.w
+        return w.reduce(Sum, w.node(Where, [self.hot, x, 0.0], x.shape, x.dtype), (self.dim,))
+
+    def of_input(self, x: Value) -> Value:
+        """The elements of x, which is in memory, at the targets."""
+        dims = [d - (d > self.dim) if d != self.dim else None for d in range(len(x.shape))]
+        inputs, shape = [x, self.target], self.shape
+        return self.w.node(Lookup, inputs, shape, x.dtype, shape=shape, dims=tuple(dims))
 
     def total(self) -> Value:
         """What a mean divides by."""
@@ -175,7 +186,7 @@ def cross_entropy(w: Writer, node: Node) -> Made:
     """Minus the log-probabilities at the targets."""
     logp, target, weight = node.inputs[0], *node.inputs[-2:]
     t = Targets(w, node, logp, target, weight)
-    picked = w.reduce(Sum, w.node(Where, [t.hot, logp, 0.0], logp.shape, logp.dtype), (t.dim,))
+    picked = t.of_input(logp) if any([i.value is logp for i in w.graph.inputs]) else t.of_made(logp)
     loss = t.counted(w.map(Neg, picked))
     if node.params["reduction"] != "none":
         loss = w.sum_all(loss)

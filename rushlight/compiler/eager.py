@@ -103,7 +103,7 @@ def made(key: Any, family: Any, most: int, make: Any) -> Any:
 def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     """The result of an elementwise op for arrays of one shape and numbers."""
     kinds: list[Any] = []
-    shape = None
+    shape, in_rows = None, True
     x: Any
     for x in elements:
         if x.__class__ is ndarray:
@@ -111,6 +111,7 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
                 shape = x.shape
             elif x.shape != shape:
                 return None
+            in_rows = in_rows and x.flags.c_contiguous
             kinds.append(x.dtype)
         elif x.__class__ in NUMBERS and -EXACT <= x <= EXACT:  # type: ignore[operator]
             kinds.append(None)
@@ -120,18 +121,17 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     if entry is None:
         return None
     kernel, d, names = entry
-    for x in elements:
-        if x.__class__ is ndarray and not x.flags.c_contiguous:
-            elements = None if out is not None else in_one_order(elements)
-            if elements is None:
-                return None
-            break
+    like = None
+    if not in_rows:
+        elements = None if out is not None else in_one_order(elements)
+        if elements is None:
+            return None
+        like = next(x for x in elements if x.__class__ is ndarray)
     if names:
         elements = (*elements, *[params[k] for k in names])
     if out is not None:
         return kernel.write(elements, out) if d is out.dtype and shape == out.shape else None
-    like = next(x for x in elements if x.__class__ is ndarray)
-    out = np.empty_like(like, d)
+    out = np.empty(shape, d) if like is None else np.empty_like(like, d)
     kernel(elements, out)
     return out
 

@@ -79,46 +79,56 @@ class Flat:
         self.units = units = Units(kernel)
         self.order = [names[buffer] for buffer in units.operands]
         steps = [sizes[k] for k in self.order]
-        self.numbers = 0 in sizes
+        self.numbers = {k: 8 * i for i, k in enumerate([k for k, n in enumerate(sizes) if not n])}
         self.steps = steps
         self.head = (len(steps), units.code, units.size)
         self.block = ctypes.c_int64 * (4 + 2 * len(steps))
         self.most = int(FREELY / units.cost * units.size)  # elements that are done at once
-        self.at_once = runtime.functions()["flat"]
+        self.at_once, self.writing = [runtime.functions()[name] for name in ("flat", "write")]
+        self.write_block = ctypes.c_int64 * (7 + 3 * len(steps))
+        written = len(sizes) - 1  # the element that is the result has no step of its own
+        self.write_steps = [-1 if k == written else sizes[k] for k in self.order]
 
     def __call__(self, elements: tuple[Any, ...], out: ndarray[Any, Any]) -> None:
         n = out.size
-        everything = (*elements, out)
-        if self.numbers:  # which stay alive until the end
-            everything = tuple(
-                [x if x.__class__ is ndarray else array(x, float64) for x in everything]
-            )
-        places = [address(everything[k]) for k in self.order]
+        places, _alive = self.places(elements, out)
         if n <= self.most:
             self.at_once(self.block(n, *self.head, *places, *self.steps))
         else:
             self.shared(n, places)
+
+    def places(self, elements: tuple[Any, ...], out: ndarray[Any, Any]) -> tuple[list[int], Any]:
+        """The addresses of the operands, and what has to stay alive until the end."""
+        everything = (*elements, out)
+        if not self.numbers:
+            return [address(everything[k]) for k in self.order], None
+        numbers = array([everything[k] for k in self.numbers], float64)
+        start, steps = address(numbers), self.numbers
+        found = [address(everything[k]) if k not in steps else start + steps[k] for k in self.order]
+        return found, numbers
 
     def write(self, elements: tuple[Any, ...], x: ndarray[Any, Any]) -> ndarray[Any, Any]:
         """The same into the first of the elements, which must be contiguous, as all others.
 
         The last unit is done first, elsewhere: elements must not be done again.
         """
-        n, units = x.size, self.units
-        everything = [e if e.__class__ is ndarray else array(e, float64) for e in (*elements, x)]
-        places = [address(everything[k]) for k in self.order]
-        rest = n % units.size
+        n, size = x.size, self.units.size
+        places, _alive = self.places(elements, x)
+        whole, rest = divmod(n, size)
+        last = np.empty(size, x.dtype) if rest else x
+        if n <= self.most:
+            more = x.itemsize, address(x), address(last)
+            self.writing(self.write_block(n, *self.head, *more, *places, *self.write_steps))
+            return x
         if rest:
-            last = np.empty(units.size, x.dtype)
-            everything[-1], ahead = last, n - units.size
-            at = [address(everything[k]) for k in self.order]
-            target = len(elements)
-            for k, (name, step) in enumerate(zip(self.order, self.steps, strict=True)):
-                at[k] += ahead * step if name != target else 0
-            units(units.block(*at), 1)
-        units(units.block(*places), n // units.size)
+            ahead = [
+                address(last) if step < 0 else place + (n - size) * step
+                for place, step in zip(places, self.write_steps, strict=True)
+            ]
+            self.units(self.units.block(*ahead), 1)
+        self.units(self.units.block(*places), whole)
         if rest:
-            x.reshape(-1)[n - rest :] = last[units.size - rest :]
+            x.reshape(-1)[n - rest :] = last[size - rest :]
         return x
 
     def shared(self, n: int, places: list[int]) -> None:

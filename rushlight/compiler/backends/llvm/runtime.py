@@ -39,6 +39,7 @@ def _read(pointer: str, index: int, name: str, kind: str = "i64") -> str:
 
 IR = f"""
 declare void @llvm.x86.sse2.pause()
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
 ; addresses that may differ from call to call: *target = block[slot] + offset
 define void @prepare(ptr %record) {{
@@ -141,6 +142,64 @@ loop:
   br i1 %more, label %loop, label %last
 last:
   call void %f(ptr %at, i64 0, i64 1, ptr null)
+  br label %out
+out:
+  ret void
+}}
+
+; a kernel on n elements of arrays, of which it writes to the one that has no step: the last unit
+; goes elsewhere first, since elements must not be done again, and is copied to its place at the end
+define void @write(ptr %block) {{
+entry:
+{_read("%block", 0, "%n")}
+{_read("%block", 1, "%operands")}
+{_read("%block", 2, "%f", "ptr")}
+{_read("%block", 3, "%size")}
+{_read("%block", 4, "%bytes")}
+{_read("%block", 5, "%to")}
+{_read("%block", 6, "%aside")}
+{_word("%block", 7, "%at")}
+{_word("%at", "%operands", "%steps")}
+{_word("%steps", "%operands", "%ahead")}
+  %units = udiv i64 %n, %size
+  %rest = urem i64 %n, %size
+  %some = icmp ne i64 %rest, 0
+  br i1 %some, label %shift, label %whole
+shift:
+  %further = sub i64 %n, %size
+  br label %loop
+loop:
+  %i = phi i64 [0, %shift], [%next, %loop]
+{_word("%at", "%i", "%place")}
+{_word("%steps", "%i", "%from")}
+{_word("%ahead", "%i", "%there")}
+  %start = load i64, ptr %place
+  %step = load i64, ptr %from
+  %distance = mul i64 %step, %further
+  %moved = add i64 %start, %distance
+  %written = icmp slt i64 %step, 0
+  %address = select i1 %written, i64 %aside, i64 %moved
+  store i64 %address, ptr %there
+  %next = add i64 %i, 1
+  %more = icmp ult i64 %next, %operands
+  br i1 %more, label %loop, label %last
+last:
+  call void %f(ptr %ahead, i64 0, i64 1, ptr null)
+  br label %whole
+whole:
+  call void %f(ptr %at, i64 0, i64 %units, ptr null)
+  br i1 %some, label %copy, label %out
+copy:
+  %skipped = sub i64 %size, %rest
+  %skipped.bytes = mul i64 %skipped, %bytes
+  %source.address = add i64 %aside, %skipped.bytes
+  %source = inttoptr i64 %source.address to ptr
+  %done = mul i64 %units, %size
+  %done.bytes = mul i64 %done, %bytes
+  %target.address = add i64 %to, %done.bytes
+  %target = inttoptr i64 %target.address to ptr
+  %length = mul i64 %rest, %bytes
+  call void @llvm.memcpy.p0.p0.i64(ptr %target, ptr %source, i64 %length, i1 false)
   br label %out
 out:
   ret void
@@ -261,7 +320,7 @@ DECLARED = (
 def addresses() -> dict[str, int]:
     """Where the runtime's functions are."""
     text = IR if jit.on_x86() else IR.replace(*DECLARED).replace("@llvm.x86.sse2.pause", "@pause")
-    names = ("prepare", "run", "work", "flat")
+    names = ("prepare", "run", "work", "flat", "write")
     return dict(zip(names, jit.load([jit.object_code(text)], names), strict=True))
 
 
@@ -274,5 +333,6 @@ def functions() -> dict[str, Any]:
         "run": ctypes.PYFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),
         "run freely": ctypes.CFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),
         "flat": ctypes.PYFUNCTYPE(None, pointer)(at["flat"]),
+        "write": ctypes.PYFUNCTYPE(None, pointer)(at["write"]),
         "work": ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, number)(at["work"]),
     }

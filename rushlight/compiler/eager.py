@@ -585,7 +585,27 @@ def bag_maxima(name: str, rows: Any, bag: Any, absent: Any, bags: int) -> Any:
     return out
 
 
+def reverse(name: str, x: Any, dims: tuple[int, ...]) -> Any:
+    """An array without gaps in reverse order along dims that are neighbours in memory, or None."""
+    if not x.flags.c_contiguous:
+        order = memory_order(x)
+        turned = x.transpose(order)
+        if not turned.flags.c_contiguous:
+            return None
+        found = reverse(name, turned, tuple([order.index(d) for d in dims]))
+        return None if found is None else found.transpose(np.argsort(order))
+    first, last = min(dims), max(dims)
+    d = MOVED.get(x.dtype.itemsize)
+    if d is None or last - first >= len(dims):
+        return None
+    shape, out = x.shape, np.empty(x.shape, x.dtype)
+    n, inner = math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])
+    run_loop(name, d, (x, out, np.array([n, inner])), x.size // (n * inner))
+    return out
+
+
 LOOPS: dict[str, Any] = {
+    "reverse": reverse,
     "bag maxima": bag_maxima,
     "normals": normals,
     "shuffle": shuffle,

@@ -767,7 +767,8 @@ def test_draws(code, n):
 MOVES = (
     "x.gather(d, each)", "x.gather(d, each.flip(0))", "x.index_select(d, some)",
     "x.index_select(d, some.sort().values)", "x.scatter(d, order, y)", "x.scatter_add(d, each, y)",
-    "x.index_add(d, some, y)", "x.scatter(d, order, 1)", "x.masked_fill(y > 0, 2)",
+    "x.index_add(d, some, y)", "x.scatter(d, order, 1)", "x.masked_fill(y > 0, 2)", "x.flip(d)",
+    "x.flip(*range(x.ndim))", "x.flip(*{0, x.ndim - 1})", "x.transpose(0, -1).flip(d)",
 )  # fmt: skip
 
 

@@ -103,3 +103,43 @@ class Move:
             add = "fadd" if f.dtype.kind == "f" else "add"
             value = f(f"{add} {kind} {f(f'load {kind}, ptr {target}, align {f.size}')}, {value}")
         f.do(f"store {kind} {value}, ptr {target}, align {f.size}")
+
+
+def reverse(d: Any, width: int) -> str:
+    """(units, n, inner), operand 0, in reverse order along the middle, to operand 1. Operand 2
+    holds n and inner.
+    """
+    f = kernel(width, d)
+    source, target, sizes = [f.operand(k) for k in range(3)]
+    n, inner = [f.scalar64(f.at(sizes, k, 8)) for k in range(2)]
+    f.module.declarations.add("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+    back = list(range(f.lanes - 1, -1, -1))
+
+    def unit(u: Number, _: list[str]) -> None:
+        start = f(f"mul nsw i64 {u}, {f(f'mul nsw i64 {n}, {inner}')}")
+        p, q = f.at(source, start), f.at(target, start)
+
+        def vector(i: Number, _: list[str]) -> None:
+            x = f.load(f.at(p, f.sub(f.sub(n, i), f.lanes)))
+            f.store(f.at(q, i), f.shuffle(x, "poison", back))
+
+        def single(i: Number, _: list[str]) -> None:
+            x = f.scalar(f.at(p, f.sub(f.sub(n, i), 1)))
+            f.do(f"store {f.element} {x}, ptr {f.at(q, i)}, align {f.size}")
+
+        def elements() -> None:
+            whole = f(f"and i64 {n}, {-f.lanes}")
+            f.span(0, whole, f.lanes, vector, empty=True)
+            f.span(whole, n, 1, single, empty=True)
+
+        def row(j: Number, _: list[str]) -> None:
+            here = f(f"mul nsw i64 {f.sub(f.sub(n, 1), j)}, {inner}")
+            there = f(f"mul nsw i64 {j}, {inner}")
+            given = f"ptr {f.at(q, there)}, ptr {f.at(p, here)}, i64 {f.mul(inner, f.size)}"
+            f.do(f"call void @llvm.memcpy.p0.p0.i64({given}, i1 false)")
+
+        f.when(f(f"icmp eq i64 {inner}, 1"), elements, lambda: f.span(0, n, 1, row))
+
+    f.span("%lo", "%hi", 1, unit)
+    f.end()
+    return f.module.text()

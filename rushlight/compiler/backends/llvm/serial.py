@@ -18,7 +18,7 @@ from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.ir.text import literal
 from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.backends.llvm.moves import MOVES, Move
+from rushlight.compiler.backends.llvm.moves import MOVES, Move, reverse
 from rushlight.compiler.backends.llvm.small import ELIMINATIONS, Elimination
 from rushlight.compiler.backends.llvm.sparse import PRODUCTS, Sparse
 from rushlight.compiler.graph import Node
@@ -449,6 +449,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     "total": lambda _, d, width: total(d, width),
     "digit": lambda _, d, width: digit(width),
     **dict.fromkeys((*SUMS, *EXTREMES, LOGS), lambda *given: Scan(*given).text()),
+    "reverse": lambda _, d, width: reverse(d, width),
     **dict.fromkeys(MOVES, lambda *given: Move(*given).text()),
     **dict.fromkeys(PRODUCTS, lambda *given: Sparse(*given).text()),
     bags.NAME: lambda _, d, width: bags.text(d, width),

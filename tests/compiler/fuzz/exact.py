@@ -52,7 +52,7 @@ class Exact:
     def moved(self, node: Node, v: Value, array: Any) -> Any:
         """The array as what it is in the graph, but in float64, and with noise."""
         array = np.asarray(array).astype(wide_dtype(v.dtype))
-        if not self.noise or v.dtype not in NARROW or isinstance(node.op, View):
+        if not self.noise or v.dtype not in (*NARROW, dtypes.float64) or isinstance(node.op, View):
             return array
         sign = self.random.choice([-1.0, 1.0], v.shape)
         return array * (1 + sign * self.noise * dtypes.finfo(dtypes.of[v.dtype]).eps)

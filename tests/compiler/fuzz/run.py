@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import queue
 import re
 import select
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rushlight.compiler import pipeline
@@ -97,6 +100,29 @@ class Report(Findings):
         return [f"{n:5d} eager: {why}" for why, n in self.eager.most_common()]
 
 
+def answers(options: Any) -> Iterator[dict[str, Any]]:
+    """Those of all seeds, in order."""
+    free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    workers = [Worker(options.large) for _ in range(options.jobs)]
+    for worker in workers:
+        free.put(worker)
+
+    def ask(seed: int) -> dict[str, Any]:
+        worker = free.get()
+        try:
+            return worker.ask(seed)
+        finally:
+            free.put(worker)
+
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        yield from pool.map(ask, range(options.start, options.start + options.count))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for worker in workers:
+            worker.stop()
+
+
 def shortest(program: Program, kind: str) -> Program:
     """The program, cut to what shows the same kind of mismatch."""
 
@@ -114,20 +140,22 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=1000, help="number of programs")
     parser.add_argument("--large", action="store_true", help="tensors of up to 150,000 elements")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
     parser.add_argument("--show", action="store_true", help="print the programs")
     parser.add_argument("--shrink", type=int, default=3, help="how many mismatches to shrink")
     options = parser.parse_args()
     pipeline.checking = True
-    report, worker = Report(), Worker(options.large)
-    begin, to_shrink = time.perf_counter(), options.shrink
-    for seed in range(options.start, options.start + options.count):
+    report, begin, to_shrink = Report(), time.perf_counter(), options.shrink
+    for answer in answers(options):
+        seed = answer["seed"]
         if options.show:
             print(f"# seed {seed}\n{generate(seed, options.large).source()}\n")
-        answer = worker.ask(seed)
         found = report.add(answer)
         if report.counts["programs"] % 1000 == 0:
             print(f"{report.counts['programs']} programs", flush=True)
+        if time.perf_counter() - begin > options.seconds:
+            break
         if found is None:
             continue
         print(f"seed {seed}: {found}", flush=True)
@@ -135,9 +163,6 @@ def main() -> None:
             to_shrink -= 1
             small = shortest(generate(seed, options.large), found.kind)
             print(f"\n# seed {seed}\n{small.source()}\n# {checked(small).mismatch}\n", flush=True)
-        if time.perf_counter() - begin > options.seconds:
-            break
-    worker.stop()
     print(f"{report}\n{time.perf_counter() - begin:.0f} s")
     sys.exit(bool(report.found))
 

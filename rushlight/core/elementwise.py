@@ -56,6 +56,7 @@ class Elementwise(Op, abstract=True):
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
     out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
     fits = True
+    into: Any = None  # ``into(x, **params)`` writes the results of few elements over them
     direct = False  # floats of one dtype need nothing of what an own `forward` does
 
     def plan(self) -> None:
@@ -422,6 +423,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
     """
     compute, plain, fast, compiled = op.compute, op.plain, op.fast & FLOATS, op.compiled
     ufunc = op.ufunc
+    into = op.into
     # one function of NumPy that may write where it reads
     single = isinstance(ufunc, np.ufunc) and ufunc.nin == 1 and op.out_dtype is None
 
@@ -432,6 +434,10 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
             return write(op, a, others, params)
         if single and x.flags.writeable:
             ufunc(x, x)
+            written(a)
+            return a
+        if into is not None and not others and x.size < LEAST and x.flags.writeable:
+            into(x, **params)
             written(a)
             return a
         arrays = []

@@ -41,6 +41,7 @@ class Relu(Elementwise):
     """``max(0, x)``."""
 
     ufunc = staticmethod(lambda x: np.maximum(x, ZEROS[x.dtype]))
+    into = staticmethod(lambda x: np.maximum(x, ZEROS[x.dtype], out=x))
 
     def scalar(self, s, input):
         return s.maximum(input, 0)

@@ -358,17 +358,22 @@ ONES = {d: np.ones((), d) for d in (*dtypes.FLOATS, *dtypes.COMPLEX_TYPES)}
 
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))`` in one new array."""
-    e = np.exp(np.negative(x))
-    if type(e) is not np.ndarray:
-        return 1 / (1 + e)
-    np.add(e, ONES[e.dtype], e)
-    return np.reciprocal(e, e)
+    e = np.negative(x)
+    return sigmoid_of_negative(e) if type(e) is np.ndarray else 1 / (1 + np.exp(e))
+
+
+def sigmoid_of_negative(x: Any) -> Any:
+    """``1 / (1 + exp(x))`` in the place of x."""
+    np.exp(x, x)
+    np.add(x, ONES[x.dtype], x)
+    return np.reciprocal(x, x)
 
 
 class Sigmoid(Analytic):
     """Logistic sigmoid ``1 / (1 + exp(-input))``. Shape: ``(*) -> (*)``."""
 
     ufunc = staticmethod(sigmoid)
+    into = staticmethod(lambda x: sigmoid_of_negative(np.negative(x, x)))
 
     def scalar(self, s, input):
         return 1 / (1 + s.exp(-input))

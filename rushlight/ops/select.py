@@ -122,6 +122,14 @@ def clamped(x: Any, min: Any, max: Any) -> Any:
     return x if max is None else np.minimum(x, np.array(max, x.dtype))
 
 
+def clamp_into(x: Any, min: Any, max: Any) -> None:
+    """``clamped`` in the place of x."""
+    if min is not None:
+        np.maximum(x, np.array(min, x.dtype), out=x)
+    if max is not None:
+        np.minimum(x, np.array(max, x.dtype), out=x)
+
+
 class Clamp(Elementwise):
     """``min(max(input, lower), upper)`` for numbers or None; NaN stays.
 
@@ -131,6 +139,7 @@ class Clamp(Elementwise):
     fast = dtypes.FLOATS
 
     ufunc = staticmethod(clamped)
+    into = staticmethod(clamp_into)
 
     def scalar(self, s, input, *, min, max):
         if min is not None:

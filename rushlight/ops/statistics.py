@@ -34,8 +34,9 @@ class Variance(Summing, abstract=True):
         wide = widened(input)
         n = count_of(input.shape, dim)
         if wide.dtype is dtypes.float32 and wide.size < 2048:  # exact enough to need no more
-            if dim == (wide.ndim - 1,) and not keepdim and n > correction:
-                return of_rows(wide, n, correction)
+            if not keepdim and n > correction and dim is not None:
+                if dim == (wide.ndim - 1,) or (dim == (0,) and wide.ndim == 2):
+                    return few_variances(wide, dim[0], n, correction)
             off = wide.astype(np.float64)
             off -= np.add.reduce(off, dim, None, None, True) / n
             off *= off
@@ -54,15 +55,15 @@ class Variance(Summing, abstract=True):
         return np.maximum(total, 0) / max(n - correction, 0)
 
 
-def of_rows(x: Any, n: int, correction: float) -> Any:
-    """The variance of each row of n elements, in float64."""
+def few_variances(x: Any, dim: int, n: int, correction: float) -> Any:
+    """The variances, in float64, of the rows of x, or (dim 0) of the columns of a matrix."""
     d = dtypes.float64
-    off, one = x.astype(d), ones(n, d)
-    mean = np.asarray(off.dot(one))
+    off, one, columns = x.astype(d), ones(n, d), dim < x.ndim - 1
+    mean = np.asarray(one.dot(off) if columns else off.dot(one))
     mean /= number(n, d)
-    off -= mean[..., None]
+    off -= mean if columns else mean[..., None]
     off *= off
-    out = np.asarray(off.dot(one))
+    out = np.asarray(one.dot(off) if columns else off.dot(one))
     out /= number(n - correction, d)
     return out
 

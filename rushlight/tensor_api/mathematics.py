@@ -9,8 +9,9 @@ import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.op import NUMBERS
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.errors import DTypeError
+from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops import math as M
 from rushlight.ops import rounding as R
 from rushlight.ops import select as S
@@ -236,9 +237,22 @@ def _clamping(input: Tensor, min: Any, max: Any) -> tuple[Any, tuple[Any, ...], 
     return S.ClampBoth, (_as_bound(min), _as_bound(max)), {}
 
 
-def plain(number: Any) -> Any:
-    """A NumPy number as Python's."""
-    return number.item() if isinstance(number, np.generic) else number
+def plain(bound: Any) -> Any:
+    """A bound, with a NumPy number as Python's."""
+    if bound is None or bound.__class__ in NUMBERS or isinstance(bound, Tensor):
+        return bound
+    if isinstance(bound, np.generic):
+        bound = bound.item()
+    if isinstance(bound, complex):
+        raise NotSupportedError(
+            f"clamp is not supported for complex types, but a bound is {bound}; complex numbers "
+            "have no order."
+        )
+    if not isinstance(bound, (int, float)):
+        raise TypeError(
+            f"clamp(): bounds must be numbers or tensors, not {type(bound).__name__}: {bound!r}"
+        )
+    return bound
 
 
 def _as_bound(bound: Any) -> Tensor:

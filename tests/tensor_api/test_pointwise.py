@@ -137,6 +137,12 @@ def test_clamp_forms():
     same(rl.tensor([1, 5]).clamp(0.5, 2.5), torch.tensor([1, 5]).clamp(0.5, 2.5))
     with pytest.raises(RuntimeError):
         r.clamp()
+    for error, bound in ((RuntimeError, 1j), (TypeError, "0.5"), (TypeError, [0.5])):
+        for x in (r, t):
+            with pytest.raises(error):
+                x.clamp(bound)
+            with pytest.raises(error):
+                x.clone().clamp_(max=bound)
 
 
 def test_in_place_updates_of_optimizers():

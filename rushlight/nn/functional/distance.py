@@ -28,7 +28,9 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
                 f"expected common dtype to be floating point, yet common dtype is {d}"
             )
     d = T.result_type(x1, x2)
-    x1, x2 = T.broadcast_tensors(x1.to(d), x2.to(d))
+    x1, x2 = x1.to(d), x2.to(d)
+    if x1._array.shape != x2._array.shape:
+        x1, x2 = T.broadcast_tensors(x1, x2)
     return (unit(x1, dim, eps) * unit(x2, dim, eps)).sum(dim)
 
 

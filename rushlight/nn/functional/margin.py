@@ -201,7 +201,7 @@ def multi_margin_loss(
     if weight is not None and weight.dim() != 1:
         raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions.")
     x = input if input.dim() > 1 else input.reshape(1, -1)
-    y = target.reshape(-1)
+    y = target.reshape(-1, 1)  # (N, 1)
     if x.dim() != 2 or not x.shape[1]:
         raise ShapeError(
             "multi_margin_loss: Expected non-empty vector or matrix with optional 0-dim batch"
@@ -212,13 +212,12 @@ def multi_margin_loss(
             f"multi_margin_loss: inconsistent target size, expected {x.shape[0]} but got"
             f" {y.shape[0]}"
         )
-    place = T.arange(x.shape[1]).unsqueeze(0) == y.unsqueeze(1)
-    excess = (x - x.gather(1, y.unsqueeze(1)) + margin).clamp(min=0)
+    excess = (x - x.gather(1, y) + margin).clamp(min=0)
     if p == 2:
         excess = excess * excess
     if weight is not None:
-        excess = excess * weight[y].unsqueeze(1)
-    loss = excess.masked_fill(place, 0).sum(1) / x.shape[1]
+        excess = excess * weight[y]
+    loss = excess.scatter(1, y, 0.0).sum(1) / x.shape[1]
     return reduced(
         loss if input.dim() > 1 or reduction != "none" else loss.reshape(target._array.shape),
         reduction,

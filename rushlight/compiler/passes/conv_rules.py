@@ -25,19 +25,23 @@ from rushlight.ops.view import BasicIndex, Permute
 
 Made = list[Value] | None
 MOVES = 150.0  # products for each element in and out from which on it pays to rearrange images
+TURNS = 8  # elements that are turned in a product in the time that one of its result takes
 PER_DIM = ("stride", "padding", "dilation", "kernel", "space")  # parameters with a value each
+
+
+def still(p: dict[str, Any], kernel: tuple[int, ...]) -> list[bool]:
+    """The dims in which nothing happens."""
+    sizes = zip(kernel, p["stride"], p["padding"], strict=True)
+    return [k == 1 and s == 1 and tuple(a) == (0, 0) for k, s, a in sizes]
 
 
 def flat(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
     """The convolution with two dims merged, in which nothing happens."""
     p = node.params
-    still = [
-        k == 1 and s == 1 and tuple(a) == (0, 0)
-        for k, s, a in zip(kernel, p["stride"], p["padding"], strict=True)
-    ]
-    if still[1] and still[2]:
+    quiet = still(p, kernel)
+    if quiet[1] and quiet[2]:
         first, kept = 1, (0, 1)
-    elif still[0] and still[1]:
+    elif quiet[0] and quiet[1]:
         first, kept = 0, (1, 2)
     else:
         return None
@@ -130,7 +134,7 @@ def weight_gradient(w: Writer, node: Node) -> Made:
     """
     (x, g), out, p = node.inputs, node.outputs[0], node.params
     if len(x.shape) != 5:
-        return dilated(w, node, p["kernel"])
+        return exchanged(w, node) or dilated(w, node, p["kernel"])
     found = flat(w, node, p["kernel"])
     if found is not None:
         return found
@@ -140,6 +144,23 @@ def weight_gradient(w: Writer, node: Node) -> Made:
     y = w.node(ConvWeight, [folded, images(w, g)], shape, x.dtype, **in_plane(p))
     y = w.shaped(y, (outer, taps, inner, *kernel))
     return [w.node(Permute, [y], out.shape, x.dtype, dims=(0, 2, 1, 3, 4))]
+
+
+def exchanged(w: Writer, node: Node) -> Made:
+    """Where a place is a product alone, the gradient with input and result exchanged, if these are
+    fewer channels: columns of the second are turned, once for all rows of the first.
+    """
+    (x, g), out, p = node.inputs, node.outputs[0], node.params
+    if math.prod(p["kernel"]) > 1 or not all(still(p, p["kernel"])) or p["groups"] > 1:
+        return None
+    fewer = (x.shape[1] - g.shape[1]) * math.prod(x.shape) // x.shape[1]
+    if fewer < TURNS * math.prod(out.shape):
+        return None
+    y = w.node(
+        ConvWeight, [g, x], (x.shape[1], g.shape[1], *out.shape[2:]), out.dtype, **node.params
+    )
+    dims = (1, 0, *range(2, len(out.shape)))
+    return [w.node(Permute, [y], out.shape, out.dtype, dims=dims)]
 
 
 def input_gradient(w: Writer, node: Node) -> Made:

@@ -18,7 +18,7 @@ from rushlight.compiler.backends.llvm.convolution.tiles import (
 )
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
 
-DEPTH = 192  # rows of a panel: it should stay in the first-level cache
+DEPTH = 256  # rows of a panel: it should mostly stay in the first-level cache
 
 
 @dataclass

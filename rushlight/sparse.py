@@ -67,6 +67,8 @@ def addmm(mat: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any 
     """``beta mat + alpha (mat1 @ mat2)``, where ``mat1`` is sparse and ``mat`` dense."""
     product = mm(mat1, mat2)
     product = product if alpha == 1 else product * alpha
+    if beta == 0:  # whatever mat holds
+        return product
     return (mat if beta == 1 else mat * beta) + product
 
 

@@ -56,7 +56,7 @@ Every public function, found by calling it with the samples of its tests (`tests
 - **dtypes** in which the first sample runs; a group is named when all its members do.
 
 Layers, optimizers and distributions are built from these. Random functions are not listed: their
-streams are compared in `tests/random`.
+streams are compared in `tests/random`, functions of sparse tensors in `tests/sparse`.
 """
 
 

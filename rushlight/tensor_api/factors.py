@@ -183,7 +183,10 @@ def pca_lowrank(
         )
     if not niter >= 0:
         raise ValueError(f"niter(={niter}) must be non-negative integer")
-    return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
+    if not center:
+        return svd_lowrank(A, q, niter)
+    A = A.to_dense()  # a sparse one has hardly a zero left once it is centred
+    return svd_lowrank(A - A.mean(-2, keepdim=True), q, niter)
 
 
 def removed(name: str, advice: str) -> Any:

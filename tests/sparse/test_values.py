@@ -85,6 +85,7 @@ CALLS = {
     "addmm": lambda o: (
         o.lib.addmm(o.bias, o.s, o.m), o.lib.sparse.addmm(o.bias, o.s, o.m, beta=2, alpha=3)
     ),
+    "addmm without the matrix": lambda o: o.lib.sparse.addmm(o.bias * o.lib.nan, o.s, o.m, beta=0),
     "bmm": lambda o: o.lib.bmm(o.lib.stack([o.s, o.other]), o.lib.stack([o.m, o.m * 2])),
     "smm": lambda o: (o.lib.smm(o.s, o.m), o.lib.hspmm(o.s, o.m)),
     "sampled_addmm": lambda o: o.lib.sparse.sampled_addmm(
@@ -241,3 +242,12 @@ def test_autocast():
         o = operands(lib, dtype="float32")
         with lib.autocast("cpu", dtype=lib.bfloat16):
             assert o.lib.sparse.mm(o.s, o.m).dtype == (o.s @ o.m).dtype == lib.bfloat16
+
+
+def test_low_rank_factors():
+    found = []
+    for lib in (rushlight, torch):
+        lib.manual_seed(0)
+        s = operands(lib).s
+        found.append((lib.svd_lowrank(s, q=2)[1], lib.pca_lowrank(s, q=2)[1]))
+    same(*found)

@@ -381,6 +381,8 @@ class Writer:
             b = panel
         c_row, c_column = (1, s.m) if p.turned else (s.n, 1)
         c = f.at(self.c, f.mul(column, c_column))
+        lines = ceil(columns * f.size, micro.LINE)
+        asks = 0 if p.panel or p.dots else ceil(lines, p.blocks.parts)
 
         def block(rows: int, number: Number, row: Number) -> None:
             if p.pack:
@@ -397,14 +399,19 @@ class Writer:
                     return
                 step = s.m if p.turned else s.n
                 flags = p.turned, p.panel, p.depth == s.k
-                shape = micro.Block(rows, columns, a_row, a_k, b_k, step, *flags)
+                shape = micro.Block(rows, columns, a_row, a_k, b_k, step, *flags, asks)
                 micro.write_block(g, shape, finish)
 
             signature, place = micro.SIGNATURE, ""
+            if asks:  # the first blocks of a panel ask for the next panel, each for some columns
+                _, turn = f.parted(number, ceil(lines, asks))
+                signature += ", ptr %next"
+                far = f.add(f.mul(turn, asks * micro.LINE), columns * f.size)
+                place = f", ptr {f.past(b, far)}"
             if self.finish is not None:
                 signature = f"{signature.replace('noalias %c', '%c')}, {PLACE}"
                 i, j = (column, row) if p.turned else (row, column)
-                place = f", ptr {self.block}, i64 {f.add(self.row, i)}, i64 {j}"
+                place += f", ptr {self.block}, i64 {f.add(self.row, i)}, i64 {j}"
             self.call(
                 f"block{rows}x{columns}",
                 signature,

@@ -3,8 +3,8 @@
 Their functions are ``(a, b, c, depth, first, last)``: sums over ``depth`` are stored in c, or
 added to it where it is not the ``first`` time. A ``finish`` takes the values of the ``last`` time.
 
-Operands may be far away: what a block needs later, and the next block of a needs, is asked for
-along with its products, which hide that. Warm operands lose nothing by it.
+Operands may be far away: what the next block, or panel, needs is asked for along with products,
+which hide that. Warm operands lose nothing by it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Block:
     Neighbours in a column of a, a row of a, and a column of b are ``a_row``, ``a_k`` and ``b_k``
     elements apart; rows of c, or its columns if it is ``turned``, are ``c_row`` apart, and nothing
     lies between elements of a row of b. ``padded``: b has whole vectors. ``once``: always first.
+    ``asks``: lines of each row of b to ask for, for later; the first row's are at ``%next``.
     """
 
     rows: int
@@ -46,6 +47,7 @@ class Block:
     turned: bool
     padded: bool
     once: bool
+    asks: int = 0
 
 
 def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
@@ -58,7 +60,7 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
         b = f.at(f.at("%b", f.mul(k, s.b_k)), ahead * s.b_k)
         row = [f.load(f.at(b, v * f.lanes), 0 if s.padded else lanes[v]) for v in range(vectors)]
         if len(sums) >= MANY:
-            ask(f, s, k, a, b)
+            ask(f, s, k, a)
         new = []
         for i in range(s.rows):
             x = f.splat(f.scalar(f.at(a, i * s.a_row)))
@@ -85,13 +87,12 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
     leave(f, s.c_row, found, s.once, finish)
 
 
-def ask(f: Code, s: Block, k: Number, a: str, b: str) -> None:
-    """Ask for what the next panel needs of this row of b, unless b is a copy; and for one line of
-    what the next block needs of a: in as many steps as a line has elements, for all of these.
+def ask(f: Code, s: Block, k: Number, a: str) -> None:
+    """Ask for some lines of b for later; and for one line of what the next block needs of a: in as
+    many steps as a line has elements, for all of these.
     """
-    if not s.padded and f.module.width == 512:  # on 16 registers, b has fewer uses
-        for v in range(0, s.columns, f.lanes):
-            f.prefetch(f.past(b, (s.columns + v) * f.size), near=2)
+    for line in range(s.asks):
+        f.prefetch(f.past(f.past("%next", f.mul(k, s.b_k * f.size)), line * LINE), near=2)
     if s.a_row == 1 and s.a_k > s.rows:
         f.prefetch(f.past(a, max(LINE, (2 * s.rows - 1) * f.size)), near=2)  # its last element
     elif s.a_k == 1:

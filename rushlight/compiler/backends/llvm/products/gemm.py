@@ -362,7 +362,7 @@ class Writer:
         """The blocks of a panel."""
         f, p, s = self.f, self.plan, self.s
         b_k, b_column = (s.ldb, 1) if s.b_rows else (1, s.ldb)
-        b = f.at(self.b, f.add(f.mul(column, b_column), f.mul(self.k, b_k)))
+        b = source = f.at(self.b, f.add(f.mul(column, b_column), f.mul(self.k, b_k)))
         if p.panel:
             panel, b_k = f.at("%scratch", p.a_size()), width
 
@@ -381,8 +381,8 @@ class Writer:
             b = panel
         c_row, c_column = (1, s.m) if p.turned else (s.n, 1)
         c = f.at(self.c, f.mul(column, c_column))
-        lines = ceil(columns * f.size, micro.LINE)
-        asks = 0 if p.panel or p.dots else ceil(lines, p.blocks.parts)
+        lines = ceil(columns * f.size, micro.LINE)  # of the next panel; each block asks for some
+        asks = 0 if p.dots or p.panels.parts == 1 else ceil(lines, p.blocks.parts)
 
         def block(rows: int, number: Number, row: Number) -> None:
             if p.pack:
@@ -399,15 +399,16 @@ class Writer:
                     return
                 step = s.m if p.turned else s.n
                 flags = p.turned, p.panel, p.depth == s.k
-                shape = micro.Block(rows, columns, a_row, a_k, b_k, step, *flags, asks)
+                shape = micro.Block(rows, columns, a_row, a_k, b_k, step, *flags)
+                shape = replace(shape, asks=asks, next_row=s.ldb, across=not s.b_rows)
                 micro.write_block(g, shape, finish)
 
             signature, place = micro.SIGNATURE, ""
-            if asks:  # the first blocks of a panel ask for the next panel, each for some columns
+            if asks:
                 _, turn = f.parted(number, ceil(lines, asks))
                 signature += ", ptr %next"
-                far = f.add(f.mul(turn, asks * micro.LINE), columns * f.size)
-                place = f", ptr {f.past(b, far)}"
+                far = f.add(f.mul(turn, asks * micro.LINE // f.size), columns)
+                place = f", ptr {f.past(source, f.mul(far, b_column * f.size))}"
             if self.finish is not None:
                 signature = f"{signature.replace('noalias %c', '%c')}, {PLACE}"
                 i, j = (column, row) if p.turned else (row, column)

@@ -35,7 +35,8 @@ class Block:
     Neighbours in a column of a, a row of a, and a column of b are ``a_row``, ``a_k`` and ``b_k``
     elements apart; rows of c, or its columns if it is ``turned``, are ``c_row`` apart, and nothing
     lies between elements of a row of b. ``padded``: b has whole vectors. ``once``: always first.
-    ``asks``: lines of each row of b to ask for, for later; the first row's are at ``%next``.
+    ``asks``: lines to ask for at each step, for later: of rows at ``%next``, ``next_row`` elements
+    apart; a row at each step, or, ``across``, a part of all of them along with the depth.
     """
 
     rows: int
@@ -48,6 +49,8 @@ class Block:
     padded: bool
     once: bool
     asks: int = 0
+    next_row: int = 0
+    across: bool = False
 
 
 def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
@@ -88,19 +91,28 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
 
 
 def ask(f: Code, s: Block, k: Number, a: str) -> None:
-    """Ask for some lines of b for later; and for one line of what the next block needs of a: in as
-    many steps as a line has elements, for all of these.
-    """
+    """Ask for some lines of b for later; and for one line of what the next block needs of a."""
     for line in range(s.asks):
-        f.prefetch(f.past(f.past("%next", f.mul(k, s.b_k * f.size)), line * LINE), near=2)
+        if s.across:
+            place = f.add(walk(f, k, s.next_row), line * LINE // f.size * s.next_row)
+        else:
+            place = f.add(f.mul(k, s.next_row), line * LINE // f.size)
+        f.prefetch(f.past("%next", f.mul(place, f.size)), near=2)
     if s.a_row == 1 and s.a_k > s.rows:
         f.prefetch(f.past(a, max(LINE, (2 * s.rows - 1) * f.size)), near=2)  # its last element
     elif s.a_k == 1:
         # rows at such distances have few places in the first-level cache
         near = 2 if f.module.width < 512 or s.a_row * f.size % FAR == 0 else 3
-        i = f(f"and i64 {k}, {LINE // f.size - 1}")
-        place = f.add(f.mul(i, s.a_row), f(f"sub i64 {k}, {i}"))
-        f.prefetch(f.past("%a", f.mul(f.add(place, s.rows * s.a_row), f.size)), near=near)
+        place = f.add(walk(f, k, s.a_row), s.rows * s.a_row)
+        f.prefetch(f.past("%a", f.mul(place, f.size)), near=near)
+
+
+def walk(f: Code, k: Number, row: int) -> Number:
+    """The place of step k on a way through some rows line by line: as many rows as a line has
+    elements, so that the way is as long as the rows are.
+    """
+    i = f(f"and i64 {k}, {LINE // f.size - 1}")
+    return f.add(f.mul(i, row), f(f"sub i64 {k}, {i}"))
 
 
 def over_depth(

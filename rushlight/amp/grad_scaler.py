@@ -73,6 +73,30 @@ class GradScaler:
         """The present factor; 1 when disabled."""
         return self._scale if self._enabled else 1.0
 
+    def get_growth_factor(self) -> float:
+        """What the scale is multiplied by after ``growth_interval`` good steps."""
+        return self._growth_factor
+
+    def set_growth_factor(self, new_factor: float) -> None:
+        """Replace the growth factor, > 1."""
+        self._growth_factor = new_factor
+
+    def get_backoff_factor(self) -> float:
+        """What the scale is multiplied by after a step that was left out."""
+        return self._backoff_factor
+
+    def set_backoff_factor(self, new_factor: float) -> None:
+        """Replace the backoff factor, in (0, 1)."""
+        self._backoff_factor = new_factor
+
+    def get_growth_interval(self) -> int:
+        """Good steps in a row, before the scale grows."""
+        return self._growth_interval
+
+    def set_growth_interval(self, new_interval: int) -> None:
+        """Replace the growth interval, in steps, >= 1."""
+        self._growth_interval = new_interval
+
     def scale(self, outputs: Any) -> Any:
         """A tensor, or a sequence of them, times the factor."""
         if not self._enabled:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from rushlight.core.autograd import GradientEdge as GradientEdge
 from rushlight.core.autograd import Node as Node
 from rushlight.core.autograd import RemovableHandle
 from rushlight.core.state import Mode, modes, state
-from rushlight.core.tensor import Tensor, edge
+from rushlight.core.tensor import Tensor, bump, edge
 
 
 class saved_tensors_hooks(Mode):
@@ -32,6 +33,8 @@ class saved_tensors_hooks(Mode):
         self.hooks = pack_hook, unpack_hook
 
     def __enter__(self) -> None:
+        if modes.refuse_saved_hooks is not None:
+            raise RuntimeError(modes.refuse_saved_hooks)
         self.previous = modes.saved_hooks
         modes.saved_hooks = self.hooks
         state.busy += 1
@@ -51,9 +54,55 @@ class save_on_cpu(saved_tensors_hooks):
         super().__init__(lambda t: t, lambda t: t)
 
 
-def get_gradient_edge(tensor: Tensor) -> tuple[Any, int]:
-    """The place in the graph where the tensor's gradient arrives: (node or leaf, output number)."""
-    return edge(tensor), getattr(tensor.grad_fn, "index", 0)
+class disable_saved_tensors_hooks(Mode):
+    """Within it ``saved_tensors_hooks`` raises RuntimeError with this message, as it does itself
+    within those.
+
+    Args:
+        error_message: what the error says.
+    """
+
+    def __init__(self, error_message: str) -> None:
+        self.message = error_message
+
+    def __enter__(self) -> None:
+        if modes.saved_hooks is not None:
+            raise RuntimeError(self.message)
+        self.previous, modes.refuse_saved_hooks = modes.refuse_saved_hooks, self.message
+
+    def __exit__(self, *exc: object) -> None:
+        modes.refuse_saved_hooks = self.previous
+
+    def clone(self) -> disable_saved_tensors_hooks:
+        return disable_saved_tensors_hooks(self.message)
+
+
+def get_gradient_edge(tensor: Tensor) -> GradientEdge:
+    """The place in the graph where the tensor's gradient arrives, for ``torch.autograd.grad``: it
+    keeps no tensor alive.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor(2.0, requires_grad=True)
+        >>> y = x * x
+        >>> place, z = torch.autograd.graph.get_gradient_edge(y), y * 3
+        >>> torch.autograd.grad(z, place)
+        (tensor(3.),)
+    """
+    if not tensor.requires_grad:
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require "
+            "gradients; call requires_grad_() before computing with it."
+        )
+    return GradientEdge(edge(tensor), getattr(tensor.grad_fn, "index", 0))
+
+
+def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
+    """Say that tensors were written to by other means, so that a backward pass which reads their
+    old values raises.
+    """
+    for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
+        bump(t)
 
 
 def register_multi_grad_hook(

@@ -11,7 +11,7 @@ import itertools
 import traceback
 from collections.abc import Callable, Container, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy import array, ndarray
 
@@ -245,14 +245,34 @@ def _describe_edge(e: Any) -> tuple[Any, int]:
     return (e.edges[0], e.index) if isinstance(e, Output) else (e, 0)
 
 
+class GradientEdge(NamedTuple):
+    """A place in the graph, which stands for the tensor that was there: output ``output_nr`` of a
+    node, or a leaf.
+    """
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+
 class RemovableHandle:
-    """Removes the hook it was returned for: call ``remove()`` or use it with ``with``."""
+    """Removes the hook it was returned for: call ``remove()`` or use it with ``with``.
+
+    A program with hooks of its own makes one from its dict, and puts its hook there under ``id``;
+    entries of ``extra_dict``, one dict or several, are removed with it.
+    """
 
     next_id = 0
 
-    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
+    def __init__(
+        self, hooks_dict: Any, hook: Any = None, prepend: bool = False, *, extra_dict: Any = None
+    ) -> None:
+        hooks = hooks_dict
         self.hooks, self.id = hooks, RemovableHandle.next_id
         RemovableHandle.next_id += 1
+        self.extra = () if extra_dict is None else extra_dict
+        if hook is None:
+            return
         if prepend:
             rest = dict(hooks)
             hooks.clear()
@@ -264,6 +284,8 @@ class RemovableHandle:
     def remove(self) -> None:
         """Remove the hook; again is harmless."""
         self.hooks.pop(self.id, None)
+        for extra in (self.extra,) if isinstance(self.extra, dict) else self.extra:
+            extra.pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:
         return self

@@ -39,6 +39,7 @@ class Modes(threading.local):
     autocast: Any = None  # the NumPy dtype that "lower" ops compute in
     check_nan = True
     saved_hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+    refuse_saved_hooks: str | None = None  # why there may be none
 
 
 modes = Modes()

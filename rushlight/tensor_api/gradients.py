@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 def as_tuple(x: Any) -> tuple[Any, ...]:
     """One tensor, or a sequence of them, as a tuple."""
-    return (x,) if isinstance(x, Tensor) or x is None else tuple(x)
+    return (x,) if isinstance(x, (Tensor, autograd.GradientEdge)) or x is None else tuple(x)
 
 
 def paired_gradients(outputs: tuple[Any, ...], grads: Any) -> tuple[Any, ...]:
@@ -61,7 +61,8 @@ def grad(
 
     Args:
         outputs: tensors to differentiate.
-        inputs: tensors to differentiate with respect to; they must require grad.
+        inputs: tensors to differentiate with respect to; they must require grad. An edge of
+            ``torch.autograd.graph.get_gradient_edge`` stands for its tensor.
         grad_outputs: the gradient of each output; may be None for outputs of one element.
         retain_graph: keep what was saved; by default as ``create_graph``.
         create_graph: record this pass, so that its results can be differentiated.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.core import autograd
-from rushlight.core.autograd import RemovableHandle
+from rushlight.core.autograd import GradientEdge, RemovableHandle
 from rushlight.core.tensor import Tensor, edge
 from rushlight.errors import GraphError
 from rushlight.tensor_api._common import method
@@ -18,6 +18,9 @@ def positions(inputs: Any) -> list[Any]:
     """Where the gradients of ``inputs`` arrive in the graph."""
     found = []
     for t in inputs:
+        if isinstance(t, GradientEdge):
+            found.append(t.node)
+            continue
         if not t.requires_grad:
             raise GraphError(
                 "One of the differentiated Tensors does not require grad; call requires_grad_() "

@@ -132,3 +132,14 @@ def test_register_and_ambiguity():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         D.kl_divergence(Mine(0.0, 1.0), Mine(0.0, 1.0))
+
+
+def test_what_is_said_of_gamma_holds_for_its_special_cases():
+    def divergences(D, tensor):
+        p = D.Chi2(tensor(A))
+        others = D.Gumbel(tensor(A), tensor(B)), D.Normal(tensor(A), tensor(B)), D.Gamma(1.0, 2.0)
+        return [D.kl_divergence(p, q).numpy() for q in others]
+
+    found = divergences(rl.distributions, rl.tensor), divergences(torch.distributions, torch.tensor)
+    for got, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)

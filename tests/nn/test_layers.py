@@ -179,7 +179,7 @@ def test_lazy_layers_become_ordinary(case):
     assert repr(ours) == repr(theirs)
     for key, value in theirs.state_dict().items():
         close(ours.state_dict()[key], value, key, 1e-6)
-    fresh = built(case, rl.nn)
+    fresh = built(case, rl.nn).to(rl.float64).to("cpu").float()
     fresh.load_state_dict(ours.state_dict())
     for key, value in ours.state_dict().items():
         assert bool((fresh.state_dict()[key] == value).all())

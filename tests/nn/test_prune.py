@@ -23,6 +23,8 @@ METHODS = {
     "l1_unstructured by scores": lambda p, m: p.l1_unstructured(
         m, "weight", 0.5, importance_scores=-m.weight.abs()
     ),
+    "its class": lambda p, m: p.L1Unstructured.apply(m, "weight", 0.5, -m.weight.abs()),
+    "class of slices": lambda p, m: p.LnStructured.apply(m, "weight", 2, 2, 0, -m.weight.abs()),
     "random_structured": lambda p, m: p.random_structured(m, "weight", 2, dim=0),
     "ln_structured": lambda p, m: p.ln_structured(m, "weight", 0.5, n=2, dim=0),
     "ln_structured infinity": lambda p, m: p.ln_structured(m, "weight", 1, n=float("inf"), dim=-1),

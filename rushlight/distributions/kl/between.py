@@ -74,9 +74,14 @@ _LOWEST: dict[type, Any] = {Pareto: lambda p: p.scale, Uniform: lambda p: p.low}
 _HIGHEST: dict[type, Any] = {Uniform: lambda p: p.high}
 
 
+def _of(table: dict[type, Any], p: Any) -> Any:
+    """What a table says of p: as what it is, or as what it is a special case of."""
+    return next((table[kind] for kind in type(p).__mro__ if kind in table), None)
+
+
 def _range(p: Any) -> tuple[Any, Any]:
     """Bounds of the values of p that may lie outside those of q."""
-    lowest, highest = _LOWEST.get(type(p)), _HIGHEST.get(type(p))
+    lowest, highest = _of(_LOWEST, p), _of(_HIGHEST, p)
     return 0.0 if lowest is None else lowest(p), 1.0 if highest is None else highest(p)
 
 
@@ -94,14 +99,14 @@ def _log_exponential(p: Any, q: Exponential) -> Tensor:
 
 def _log_gamma(p: Any, q: Gamma) -> Tensor:
     a = q.concentration
-    value = a * q.rate.log() - a.lgamma() + (a - 1) * _LOG[type(p)](p) - q.rate * p.mean
+    value = a * q.rate.log() - a.lgamma() + (a - 1) * _of(_LOG, p)(p) - q.rate * p.mean
     return _unless(_range(p)[0] < 0, value)
 
 
 def _log_beta(p: Any, q: Beta) -> Tensor:
     a, b = q.concentration1, q.concentration0
     value = (a + b).lgamma() - a.lgamma() - b.lgamma()
-    value = value + (a - 1) * _LOG[type(p)](p) + (b - 1) * _LOG_REST[type(p)](p)
+    value = value + (a - 1) * _of(_LOG, p)(p) + (b - 1) * _of(_LOG_REST, p)(p)
     return _unless(_outside(p, 0.0, 1.0), value)
 
 
@@ -115,17 +120,17 @@ def _log_uniform(p: Any, q: Uniform) -> Tensor:
 
 
 def _log_pareto(p: Any, q: Pareto) -> Tensor:
-    value = q.alpha.log() + q.alpha * q.scale.log() - (q.alpha + 1) * _LOG[type(p)](p)
+    value = q.alpha.log() + q.alpha * q.scale.log() - (q.alpha + 1) * _of(_LOG, p)(p)
     return _unless(_range(p)[0] < q.scale, value)
 
 
 def _log_gumbel(p: Any, q: Gumbel) -> Tensor:
     t = q.scale.reciprocal()
-    return t * (q.loc - p.mean) - (t * q.loc).exp() * _EXP[type(p)](p, t) - q.scale.log()
+    return t * (q.loc - p.mean) - (t * q.loc).exp() * _of(_EXP, p)(p, t) - q.scale.log()
 
 
 def _log_laplace(p: Any, q: Laplace) -> Tensor:
-    return -_DISTANCE[type(p)](p, q.loc) / q.scale - (2 * q.scale).log()
+    return -_of(_DISTANCE, p)(p, q.loc) / q.scale - (2 * q.scale).log()
 
 
 def _log_poisson(p: Bernoulli, q: Poisson) -> Tensor:

@@ -352,7 +352,7 @@ class Module(Traversable, Stateful):
 
         def convert(t: Tensor) -> Tensor:
             floating = t.is_floating_point() or t.is_complex()
-            order = memory_format if t.dim() in (4, 5) else None
+            order = memory_format if memory_format and t.dim() in (4, 5) else None
             return t.to(device, dtype if floating else None, non_blocking, memory_format=order)
 
         return self._apply(convert)

@@ -226,6 +226,13 @@ class RandomUnstructured(_Unstructured):
 class L1Unstructured(_Unstructured):
     """Prunes the entries of least absolute value."""
 
+    @classmethod
+    def apply(  # type: ignore[override]
+        cls, module: Module, name: str, amount: float, importance_scores: Tensor | None = None
+    ) -> BasePruningMethod:
+        """Prune ``amount`` of ``module.name``, by ``importance_scores`` where given."""
+        return super().apply(module, name, amount, importance_scores=importance_scores)
+
     def chosen(self, t: Tensor, count: int) -> Tensor:
         indices: Tensor = T.topk(t.abs().view(-1), k=count, largest=False).indices
         return indices
@@ -269,6 +276,19 @@ class RandomStructured(_Structured):
 
 class LnStructured(_Structured):
     """Prunes the slices of least L``n`` norm."""
+
+    @classmethod
+    def apply(  # type: ignore[override]
+        cls,
+        module: Module,
+        name: str,
+        amount: float,
+        n: Any,
+        dim: int,
+        importance_scores: Tensor | None = None,
+    ) -> BasePruningMethod:
+        """Prune ``amount`` slices of ``module.name``, by ``importance_scores`` where given."""
+        return super().apply(module, name, amount, n, dim, importance_scores=importance_scores)
 
     def __init__(self, amount: float, n: Any, dim: int = -1) -> None:
         super().__init__(amount, dim)

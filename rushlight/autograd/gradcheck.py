@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.errors import NotSupportedError
 from rushlight.tensor_api.gradients import grad
 
 
@@ -56,9 +56,12 @@ def gradcheck(
         check_undefined_grad: accepted for compatibility: rules never meet an undefined gradient
             here.
         check_grad_dtypes: also require that a gradient has its input's dtype.
-        check_batched_grad, check_batched_forward_grad, check_forward_ad: need vmap and forward-mode
-            derivatives, which rushlight does not have; True raises NotImplementedError.
-        check_backward_ad: False checks nothing.
+        check_batched_grad: also compare gradients of several vectors at once, by
+            ``grad(..., is_grads_batched=True)``, with those of one at a time.
+        check_batched_forward_grad: accepted for compatibility: derivatives in several directions
+            are those of one direction at a time.
+        check_forward_ad: also compare forward-mode derivatives with the differences.
+        check_backward_ad: False leaves ``backward`` out.
         fast_mode: compare one random projection of each Jacobian instead of every element.
         masked: accepted for compatibility; it concerns sparse tensors.
 
@@ -72,17 +75,16 @@ def gradcheck(
         >>> torch.autograd.gradcheck(torch.sin, x)
         True
     """
-    _refuse(
-        check_batched_grad=check_batched_grad,
-        check_batched_forward_grad=check_batched_forward_grad,
-        check_forward_ad=check_forward_ad,
-    )
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     check = _Check(func, given, eps, atol, rtol, nondet_tol)
     try:
         check.inputs_fit()
         if check_backward_ad:
             check.run(fast_mode, check_grad_dtypes)
+        if check_forward_ad:
+            check.forward_mode()
+        if check_batched_grad:
+            check.batches()
     except GradcheckError:
         if raise_exception:
             raise
@@ -115,7 +117,7 @@ def gradgradcheck(
         func, inputs: as for `gradcheck`.
         grad_outputs: the vectors that the outputs' gradients are taken with; None draws them.
         gen_non_contig_grad_outputs: draw them in non-contiguous memory.
-        check_fwd_over_rev: needs forward-mode derivatives; True raises NotImplementedError.
+        check_fwd_over_rev: also compare forward-mode derivatives of the gradient.
         check_rev_over_rev: False checks nothing.
         eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, check_grad_dtypes,
             check_batched_grad, fast_mode, masked: as for `gradcheck`.
@@ -126,7 +128,6 @@ def gradgradcheck(
         >>> torch.autograd.gradgradcheck(torch.sin, x)
         True
     """
-    _refuse(check_fwd_over_rev=check_fwd_over_rev)
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if grad_outputs is None:
         outputs = _differentiable(func(*given))
@@ -152,6 +153,7 @@ def gradgradcheck(
         check_undefined_grad=check_undefined_grad,
         check_grad_dtypes=check_grad_dtypes,
         check_batched_grad=check_batched_grad,
+        check_forward_ad=check_fwd_over_rev,
         check_backward_ad=check_rev_over_rev,
         fast_mode=fast_mode,
         masked=masked,
@@ -308,6 +310,59 @@ class _Check:
             )
         return g
 
+    # -- other ways to the same derivatives ------------------------------------------------------
+
+    def forward_mode(self) -> None:
+        """Compare forward-mode derivatives by each element with differences."""
+        for i, t in self.checked:
+            steps = list(_unit_vectors(t._array))
+            for vector, differences in zip(steps, self._differences(t), strict=True):
+                for number, (a, n) in enumerate(
+                    zip(self._tangents(i, vector), differences, strict=True)
+                ):
+                    if not np.allclose(a, n, rtol=self.rtol, atol=self.atol, equal_nan=True):
+                        raise GradcheckError(
+                            f"gradcheck: forward-mode derivatives of output {number} by an element "
+                            f"of input {i} are\n{a}\nand differences\n{n}"
+                        )
+
+    def _tangents(self, i: int, vector: np.ndarray) -> list[np.ndarray]:
+        """How each output changes with input `i` along `vector`."""
+        with dual_level():
+            inputs = list(self.inputs)
+            inputs[i] = make_dual(inputs[i], wrap(vector))
+            pairs = [unpack_dual(o) for o in _differentiable(self.func(*inputs))]
+        zeros = [np.zeros_like(_real_parts(p.primal)) for p in pairs]
+        return [
+            z if p.tangent is None else _real_parts(p.tangent)
+            for p, z in zip(pairs, zeros, strict=True)
+        ]
+
+    def batches(self) -> None:
+        """Compare gradients of two vectors at once with those of each."""
+        r, sought = np.random.default_rng(0), [t for _, t in self.checked]
+        for number, out in enumerate(_differentiable(self.func(*self.inputs))):
+            vectors = [_random_array(r, out._array.shape, out._array.dtype) for _ in range(2)]
+            together = grad(
+                [out],
+                sought,
+                [wrap(np.stack(vectors))],
+                retain_graph=True,
+                allow_unused=True,
+                is_grads_batched=True,
+            )
+            for k, vector in enumerate(vectors):
+                alone = self._backward(out, vector)
+                for (i, _), a, b in zip(self.checked, alone, together, strict=True):
+                    fits = a is None or np.allclose(
+                        a._array, b._array[k], rtol=self.rtol, atol=self.atol, equal_nan=True
+                    )
+                    if not fits:
+                        raise GradcheckError(
+                            f"gradcheck: gradients of input {i} for several vectors of output "
+                            f"{number} at once are not those for one at a time."
+                        )
+
     # -- one number per Jacobian -------------------------------------------------------------------
 
     def _compare_projection(self, number: int, out: Tensor) -> None:
@@ -327,16 +382,6 @@ class _Check:
                     f"a random direction the slope is {numerical}, and by backward {analytical}. "
                     "fast_mode=False shows the elements."
                 )
-
-
-def _refuse(**options: bool) -> None:
-    for name, value in options.items():
-        if value:
-            raise NotSupportedError(
-                f"gradcheck: {name} needs vmap or forward-mode derivatives, which rushlight does "
-                "not "
-                "have; leave it False."
-            )
 
 
 def _is_checked(t: Any) -> bool:

@@ -136,8 +136,35 @@ def test_what_cannot_be_checked_is_refused():
         gradcheck(rl.sin, leaf(1.0).expand(3))
     with pytest.warns(UserWarning, match="float64"):
         gradcheck(rl.sin, leaf(1.0, dtype=rl.float32), eps=1e-2, atol=1e-2)
-    with pytest.raises(NotImplementedError, match="check_forward_ad"):
-        gradcheck(rl.sin, leaf(1.0), check_forward_ad=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"check_batched_grad": True}])
+def test_forward_mode_and_batches(options):
+    x = rl.randn(2, 3, dtype=rl.float64, requires_grad=True)
+    w = rl.randn(4, 3, dtype=rl.float64, requires_grad=True)
+    z = rl.randn(2, dtype=rl.complex128, requires_grad=True)
+    assert gradcheck(rl.nn.functional.linear, (x, w), check_forward_ad=True, **options)
+    assert gradcheck(lambda x: (x.sin(), x.sum(0)), x, check_forward_ad=True, **options)
+    assert gradcheck(rl.abs, z, check_forward_ad=True, **options)
+    assert gradgradcheck(lambda x: (x**3).sum(), x, check_fwd_over_rev=True)
+
+
+class Halved(rl.autograd.Function):
+    """A sine with half of its gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.sin()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0].cos() / 2
+
+
+def test_forward_mode_that_disagrees():
+    with pytest.raises(GradcheckError, match="forward-mode derivatives of output 0"):
+        gradcheck(Halved.apply, leaf(1.0), check_forward_ad=True, check_backward_ad=False)
 
 
 @pytest.mark.parametrize(

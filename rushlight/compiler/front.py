@@ -23,7 +23,7 @@ from rushlight import dtypes
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.code import Code
 from rushlight.compiler.live import Gradients, Live, is_live
-from rushlight.compiler.surroundings import Surroundings, Unhooked
+from rushlight.compiler.surroundings import Kept, Surroundings, Unhooked
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
 from rushlight.compiler.variant import TENSOR, Variant
 from rushlight.config import compile_options
@@ -262,6 +262,9 @@ class Compiled:
             trace.failure = (
                 "it draws random numbers from Python or NumPy, which rushlight cannot see"
             )
+        for guard in guards:
+            if type(guard) is Kept:
+                guard.narrow(trace.tensors)
         if trace.failure is None and any([not g.holds() for g in guards]):
             trace.failure = "it changes " + next(g.changed() for g in guards if not g.holds())
         if trace.failure is not None:
@@ -276,6 +279,7 @@ class Compiled:
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out
         self.variants.setdefault(key, []).append(variant)
+        self.seen[key] = ""
         memory.trim()
         return out
 

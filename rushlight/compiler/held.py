@@ -88,6 +88,15 @@ def version_words(*dicts: dict[str, Any]) -> Words | None:
     return [(id(d) + VERSION_AT, word(id(d) + VERSION_AT)) for d in dicts]
 
 
+def list_words(x: list[Any]) -> Words | None:
+    """The words that say whether a list holds the same objects; None where there are none."""
+    if not lists_are_known():
+        return None
+    items = word(id(x) + LIST_ITEMS)
+    found = [(id(x) + LIST_SIZE, len(x)), (id(x) + LIST_ITEMS, items)]
+    return found + [(items + 8 * k, id(v)) for k, v in enumerate(x)]
+
+
 def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
     """The words that say whether what x holds is what it was; None where there are none."""
     if id(x) in within or parts(x) is None:
@@ -96,11 +105,8 @@ def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
         found, inner = version_words(x), list(x.values())
     elif isinstance(x, tuple):
         found, inner = [], list(x)
-    elif isinstance(x, list) and lists_are_known():
-        items = word(id(x) + LIST_ITEMS)
-        found = [(id(x) + LIST_SIZE, len(x)), (id(x) + LIST_ITEMS, items)]
-        found += [(items + 8 * k, id(v)) for k, v in enumerate(x)]
-        inner = x
+    elif isinstance(x, list):
+        found, inner = list_words(x), x
     else:
         return None
     for v in inner:

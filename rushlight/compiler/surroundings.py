@@ -17,7 +17,15 @@ from types import ModuleType
 from typing import Any
 
 from rushlight.compiler.code import Code
-from rushlight.compiler.held import PLAIN, Words, alike, held, version_words, words_within
+from rushlight.compiler.held import (
+    PLAIN,
+    Words,
+    alike,
+    held,
+    list_words,
+    version_words,
+    words_within,
+)
 from rushlight.compiler.layout import CELL_AT, slots, word
 from rushlight.compiler.trace import Number, Trace
 from rushlight.core.tensor import Tensor
@@ -68,6 +76,48 @@ def are_numbers(value: Any) -> bool:
     return type(value) is float or (
         type(value) is tuple and bool(value) and all([type(v) is float for v in value])
     )
+
+
+class Kept:
+    """Which parameters an optimizer has, and what it keeps for each: loaded state is other tensors,
+    and a group may be added.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.optimizer, self.with_state = optimizer, True
+        self.values = held(self.read())
+
+    def read(self) -> list[Any]:
+        """What there is now."""
+        groups = [g["params"] for g in self.optimizer.param_groups]
+        return [groups, self.optimizer.state] if self.with_state else [groups]
+
+    def narrow(self, used: Any) -> None:
+        """Look at the state no longer, unless it is among the tensors that the trace used."""
+        state = [v for kept in self.optimizer.state.values() for v in kept.values()]
+        if not any([id(v) in used for v in state]):
+            self.with_state = False
+            self.values = held(self.read())
+
+    def holds(self) -> bool:
+        """Whether it is the same."""
+        return alike(self.read(), self.values)
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        o = self.optimizer
+        found: Words = []
+        lists = [list_words(o.param_groups), *[words_within(g["params"]) for g in o.param_groups]]
+        state = words_within(o.state) if self.with_state else []
+        for more in (version_words(attributes(o)), state, *lists):
+            if more is None:
+                return None
+            found += more
+        return found
+
+    def changed(self) -> str:
+        """Whose it is."""
+        return f"the parameters or the state of {type(self.optimizer).__name__}"
 
 
 class Attributes:
@@ -245,7 +295,7 @@ def contents(cell: Any) -> Any:
         return None
 
 
-Guard = Plain | Attributes | Members | Unhooked | Variable | Globals | Flags
+Guard = Plain | Kept | Attributes | Members | Unhooked | Variable | Globals | Flags
 OURS = ("builtins", "numpy", "rushlight")  # packages whose objects are not looked into
 
 
@@ -265,6 +315,7 @@ class Surroundings:
         self.modules: list[Any] = []
         self.optimizers: list[Any] = []
         self.objects: list[Any] = []
+        self.counters: list[Any] = []  # objects of rushlight that change with each of their steps
         self.cells: dict[int, tuple[str, Any]] = {}  # of closures, by identity
         self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
         self.iterators: list[str] = []  # which the function may move on
@@ -306,6 +357,8 @@ class Surroundings:
             self.visit_function(x)
         elif not ours(x) and attributes(x):
             self.visit_attributes(x)
+        elif hasattr(type(x), "step") and attributes(x):  # a schedule, or what scales gradients
+            self.counters.append(x)
 
     def visit_attributes(self, x: Any) -> None:
         """Note an object and collect from its attributes."""
@@ -345,9 +398,12 @@ class Surroundings:
         for o in self.optimizers:
             for g in o.param_groups:
                 found.append(Options(f"{type(o).__name__}'s ", g, self.read_anew))
+            found.append(Kept(o))
         for x in self.objects:
             what = x if isinstance(x, (type, ModuleType)) else type(x)
             found.append(Attributes(f"{what.__name__}.", attributes(x), self.code))
+        for x in self.counters:
+            found.append(Attributes(f"{type(x).__name__}.", attributes(x), self.code, plain=True))
         found += [Variable(name, cell) for name, cell in self.cells.values()]
         found += [Globals(d, names) for d, names in self.globals.values()]
         return [g for g in found if not isinstance(g, Attributes) or g.values or g.plain]
@@ -407,7 +463,8 @@ class ReadAnew:
             g[name] = tuple(numbers) if parts is value else numbers[0]
 
     def __exit__(self, *exc: object) -> None:
-        for g, name, value in self.places:
+        for g, name, _ in self.places:
             now = g[name]
-            if isinstance(now[0] if type(now) is tuple and now else now, Number):
-                g[name] = value
+            first = now[0] if type(now) is tuple and now else now
+            if isinstance(first, Number):  # as it was, or what a schedule made of it
+                g[name] = float(now) if first is now else tuple([float(v) for v in now])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copy
 import io
 import logging
 import random
@@ -276,3 +277,37 @@ def test_what_the_function_does_not_look_at_may_change():
     assert run._compiled.traces == 1
     assert run._compiled.last is not None
     assert sorted(trainer.losses, reverse=True) == trainer.losses
+
+
+def training(change, compile):
+    """Losses of some steps, with a change of the optimizer in between, and its options."""
+    rl.manual_seed(0)
+    model, late = nn.Linear(3, 2), nn.Linear(2, 1)
+    optimizer = rl.optim.Adam(model.parameters(), 0.1)
+    schedule = rl.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = (late(model(x)) - 1).square().mean()
+        loss.backward()
+        optimizer.step()
+        if change == "a schedule":
+            schedule.step()
+        return loss
+
+    run, found = compile(step), []
+    for i in range(CALLS):
+        if i == 4:
+            saved = copy.deepcopy(optimizer.state_dict())
+        if i == 8 and change == "loaded state":
+            optimizer.load_state_dict(saved)
+        if i == 8 and change == "a group":
+            optimizer.add_param_group({"params": late.parameters()})
+        found.append(run(X).item())
+    return [*found, *optimizer.param_groups[0]["betas"], optimizer.param_groups[0]["lr"]]
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("change", ["a schedule", "loaded state", "a group"])
+def test_what_becomes_of_an_optimizer(change):
+    assert training(change, rl.compile) == pytest.approx(training(change, plain), rel=1e-4)

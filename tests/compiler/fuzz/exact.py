@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.compiler import pipeline
 from rushlight.compiler.backends.reference import apply
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.core.op import View
@@ -25,11 +26,14 @@ class Exact:
     """
 
     def __init__(self, graph: Graph, noise: float = 0.0) -> None:
-        self.graph, self.noise = graph, noise
+        # noise moves what composites are made of, too
+        self.graph = pipeline.expanded(pipeline.simplified(graph)) if noise else graph
+        self.noise = noise
         self.random = np.random.default_rng(0)
 
     def run(self, inputs: list[Any], outputs: list[np.ndarray]) -> None:
-        arrays = zip(self.graph.inputs, inputs, strict=True)
+        constants = [i.source for i in self.graph.inputs[len(inputs) :]]
+        arrays = zip(self.graph.inputs, [*inputs, *constants], strict=True)
         values = {i.value.number: wide(a) for i, a in arrays}
         for node in self.graph.nodes:
             for v, array in zip(node.outputs, self.computed(node, values), strict=True):

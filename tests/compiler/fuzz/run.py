@@ -8,6 +8,7 @@ python -m tests.compiler.fuzz.run --large                        programs of lar
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import queue
 import re
@@ -44,8 +45,9 @@ class Worker:
         if self.left == 0:
             self.start()
         self.left -= 1
-        self.process.stdin.write(f"{seed}{self.large}\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has died already, and says nothing
+            self.process.stdin.write(f"{seed}{self.large}\n")
+            self.process.stdin.flush()
         ready, _, _ = select.select([self.process.stdout], [], [], TIMEOUT)
         line = self.process.stdout.readline() if ready else ""
         if line:
@@ -72,7 +74,8 @@ class Worker:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-            self.process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
             self.process.stdout.close()
             self.process = None
 

@@ -148,6 +148,7 @@ def test_a_worker_answers_and_its_death_is_an_answer():
     worker = Worker()
     assert worker.ask(3)["seed"] == 3
     os.kill(worker.process.pid, 9)
+    os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
     answer = worker.ask(4)
     assert answer["mismatch"]["kind"] == "died"
     report = Report()

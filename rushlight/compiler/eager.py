@@ -604,7 +604,39 @@ def reverse(name: str, x: Any, dims: tuple[int, ...]) -> Any:
     return out
 
 
+def pairs(name: str, x: Any, p: float) -> Any:
+    """Distances of all pairs of rows (n, m), or None."""
+    from rushlight.compiler.backends.llvm.pairs import NAMES
+
+    if x.dtype not in FLOATS or p not in NAMES:
+        return None
+    n, m = x.shape
+    turned = np.zeros(n * m + 16, x.dtype)  # and room for a vector
+    turned[: n * m].reshape(m, n)[...] = x.T
+    out = np.empty(n * (n - 1) // 2, x.dtype)
+    arrays = (np.ascontiguousarray(x), turned, out, np.array([n, m]))
+    run_loop(NAMES[p], x.dtype, arrays, n)
+    return out
+
+
+def bin_maxima(name: str, x: Any, bins: Any) -> Any:
+    """Maxima of bins along the last one or two dims of floats, and their flat places, or None."""
+    if x.dtype not in FLOATS or len(bins) > 2:
+        return None
+    x = np.ascontiguousarray(x)
+    along = bins if len(bins) == 2 else [[(0, 1)], *bins]
+    lead, space = x.shape[: -len(bins)], (1, *x.shape[-len(bins) :])[-2:]
+    shape = (*lead, *[len(b) for b in bins])
+    values, places = np.empty(shape, x.dtype), np.empty(shape, np.int64)
+    table = np.array([end for b in along for pair in b for end in pair])
+    sizes = np.array([*space, len(along[0]), len(along[1])])
+    run_loop(name, x.dtype, (x, values, places, table, sizes), math.prod(lead))
+    return values, places
+
+
 LOOPS: dict[str, Any] = {
+    "bin maxima": bin_maxima,
+    "pairs": pairs,
     "reverse": reverse,
     "bag maxima": bag_maxima,
     "normals": normals,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import widened
+from rushlight.core.native import LEAST, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.ops.conv import in_float32
@@ -541,7 +541,6 @@ class BinMax(Op):
     """
 
     outputs = ("values", "indices")
-    compiled = True
     label = "AdaptiveMaxPool2D"
 
     def eager(self, xp, input, *, bins):
@@ -550,6 +549,10 @@ class BinMax(Op):
         if input.size <= FEW:
             values, index = few_bin_maxima(v, bins)
             return values.astype(d, copy=False), index
+        if kernels.on and v.size >= LEAST:
+            found = kernels.loop("bin maxima", v, bins)
+            if found is not None:
+                return found[0].astype(d, copy=False), found[1]
         index, unit = None, 1
         for dim in range(-1, -len(bins) - 1, -1):
             values, places = [], []

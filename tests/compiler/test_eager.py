@@ -764,6 +764,36 @@ def test_draws(code, n):
         assert rl.equal(a, b)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("bins", [1, 3, 7, (5, 1), (None, 2)])
+def test_maxima_of_bins(bins, dtype):
+    x = rl.randn(2, 3, 40, 50).mul(2).round().to(getattr(rl, dtype))
+    x[0, 0, 3, 4] = x[0, 0, 30, 4] = rl.nan
+    for y in (x, x.mT):
+        with without_kernels():
+            expected = rl.nn.functional.adaptive_max_pool2d(y, bins, return_indices=True)
+        out = rl.nn.functional.adaptive_max_pool2d(y, bins, return_indices=True)
+        assert rl.equal(out[0].nan_to_num(), expected[0].nan_to_num())
+        assert rl.equal(out[1], expected[1])
+    vector, planes = x.flatten(2), x.reshape(2, 3, 8, 10, 25)
+    for pool, y in (("adaptive_max_pool1d", vector), ("adaptive_max_pool3d", planes)):
+        pool = getattr(rl.nn.functional, pool)
+        with without_kernels():
+            expected = pool(y, 3, return_indices=True)[1]
+        assert rl.equal(pool(y, 3, return_indices=True)[1], expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("p", [0, 1, 2, 3, float("inf")])
+@pytest.mark.parametrize("shape", [(120, 5), (33, 40), (2, 5000), (3000, 1)])
+def test_distances_of_pairs(shape, p, dtype):
+    x = rl.randn(shape, dtype=getattr(rl, dtype))
+    with without_kernels():
+        expected = rl.nn.functional.pdist(x[:400], p)
+    close = {"float32": 1e-5, "float64": 1e-12}[dtype]
+    assert rl.allclose(rl.nn.functional.pdist(x[:400], p), expected, rtol=close, atol=close)
+
+
 MOVES = (
     "x.gather(d, each)", "x.gather(d, each.flip(0))", "x.index_select(d, some)",
     "x.index_select(d, some.sort().values)", "x.scatter(d, order, y)", "x.scatter_add(d, each, y)",

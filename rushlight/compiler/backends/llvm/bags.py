@@ -77,3 +77,57 @@ def write(node: Node, width: int) -> list[Launch]:
     ir = text(x.dtype, width, sizes, absent is not None)
     operands = tuple([(k, 0) for k in (0, 1, 2, 3) if k != 2 or absent is not None])
     return [Launch(ir, operands, cost=2.0 * math.prod(x.shape))]
+
+
+BINS = "bin maxima"
+
+
+def bins_text(d: Any, width: int) -> str:
+    """Of (units, rows, columns), operand 0, the maxima of bins (units, m, n), to operand 1, and
+    their flat places, to operand 2: the first of several, NaN before all others. Operand 3 holds
+    where m bins of rows begin and end, and n bins of columns; operand 4 rows, columns, m and n.
+    """
+    f = kernel(width, d)
+    source, values, places, table, sizes = [f.operand(k) for k in range(5)]
+    rows, columns, m, n = [f.scalar64(f.at(sizes, k, 8)) for k in range(4)]
+    e = f.element
+
+    def times(a: Number, b: Number) -> str:
+        return f(f"mul nsw i64 {a}, {b}")
+
+    def ends(at: Number) -> tuple[str, str]:
+        p = f.at(table, f.mul(at, 2), 8)
+        return f.scalar64(p), f.scalar64(f.at(p, 1, 8))
+
+    def unit(u: Number, _: list[str]) -> None:
+        x = f.at(source, times(u, times(rows, columns)))
+
+        def bin(i: Number, j: Number) -> None:
+            (top, bottom), (left, right) = ends(i), ends(f.add(m, j))
+            first = f.add(times(top, columns), left)
+
+            def row(r: Number, state: list[str]) -> list[str]:
+                start = times(r, columns)
+
+                def element(c: Number, state: list[str]) -> list[str]:
+                    here = f.add(start, c)
+                    y = f.scalar(f.at(x, here))
+                    # larger, or NaN where there was none
+                    more = f(f"fcmp ugt {e} {y}, {state[0]}")
+                    more = f(f"and i1 {more}, {f(f'fcmp ord {e} {state[0]}, {state[0]}')}")
+                    return f.taken(more, [(e, y, state[0]), ("i64", str(here), state[1])])
+
+                kinds = list(zip((e, "i64"), state, strict=True))
+                return f.span(left, right, 1, element, kinds)
+
+            carried = [(e, f.scalar(f.at(x, first))), ("i64", str(first))]
+            best, place = f.span(top, bottom, 1, row, carried)
+            to = f.add(times(f.add(times(u, m), i), n), j)
+            f.do(f"store {e} {best}, ptr {f.at(values, to)}, align {f.size}")
+            f.do(f"store i64 {place}, ptr {f.at(places, to, 8)}, align 8")
+
+        f.grid(m, n, bin)
+
+    f.span("%lo", "%hi", 1, unit)
+    f.end()
+    return f.module.text()

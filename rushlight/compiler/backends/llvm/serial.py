@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm import bags, ctc
+from rushlight.compiler.backends.llvm import bags, ctc, pairs
 from rushlight.compiler.backends.llvm.draws import Blocks
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
@@ -344,7 +344,7 @@ class Scan:
         else:
             take = f(f"icmp {'s' if f.dtype.kind == 'i' else 'u'}{test} {e} {x}, {state[0]}")
         if lanes == 1:
-            return self.taken(take, [(e, x, state[0]), ("i64", i, state[1])])
+            return f.taken(take, [(e, x, state[0]), ("i64", i, state[1])])
         best = f(f"select {bits} {take}, {e} {x}, {e} {state[0]}")
         kind = vector("i64", lanes)
         return [best, f(f"select {bits} {take}, {kind} {i}, {kind} {state[1]}")]
@@ -370,18 +370,6 @@ class Scan:
         ]
         grown = f(f"fadd {kind} {f(f'fmul {kind} {both[0]}, {e}')}, {both[1]}")
         return [high, grown]
-
-    def taken(self, take: str, values: list[tuple[str, str, str]]) -> list[str]:
-        """The first of each two where ``take``, by a branch: running extremes change rarely, and
-        then a step need not wait for the one before.
-        """
-        f = self.f
-        before, yes, after = f.block, f.name_of("T"), f.name_of("J")
-        f.do(f"br i1 {take}, label %{yes}, label %{after}")
-        f.label(yes)
-        f.do(f"br label %{after}")
-        f.label(after)
-        return [f(f"phi {t} [ {new}, %{yes} ], [ {old}, %{before} ]") for t, new, old in values]
 
     def load(self, p: str, at: Number, lanes: int) -> str:
         f = self.f
@@ -452,6 +440,8 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     "reverse": lambda _, d, width: reverse(d, width),
     **dict.fromkeys(MOVES, lambda *given: Move(*given).text()),
     **dict.fromkeys(PRODUCTS, lambda *given: Sparse(*given).text()),
+    **dict.fromkeys(pairs.NAMES.values(), pairs.text),
+    bags.BINS: lambda _, d, width: bags.bins_text(d, width),
     bags.NAME: lambda _, d, width: bags.text(d, width),
     **dict.fromkeys(ctc.NAMES, lambda *given: ctc.Ctc(*given).text()),
     **dict.fromkeys(ELIMINATIONS, lambda *given: Elimination(*given).text()),

@@ -165,6 +165,17 @@ class Code(Function):
             self.do(f"br label %{after}")
         self.label(after)
 
+    def taken(self, take: str, values: list[tuple[str, str, str]]) -> list[str]:
+        """The first of each two where ``take``, by a branch: running extremes change rarely, and
+        then a step need not wait for the one before.
+        """
+        before, yes, after = self.block, self.name_of("T"), self.name_of("J")
+        self.do(f"br i1 {take}, label %{yes}, label %{after}")
+        self.label(yes)
+        self.do(f"br label %{after}")
+        self.label(after)
+        return [self(f"phi {t} [ {new}, %{yes} ], [ {old}, %{before} ]") for t, new, old in values]
+
     # Vectors
 
     def mask(self, start: int, stop: int) -> str:

@@ -142,32 +142,43 @@ def no_entries(shape: tuple[int, ...], d: Any, requires_grad: bool = False) -> T
 
 # Note [Patterns of an index tensor]
 # Graph programs make a sparse matrix of the same indices in every step. The tensor of indices keeps
-# the pattern that was made of it, with all that was computed from that, until it is written to.
+# the pattern that was made of it, with all that was computed from that, as long as it holds the
+# same numbers: to compare them takes less time than to put them in order.
 
 
 def pattern_of(indices: Any, v: tuple[int, ...], size: Any) -> Coordinates:
     """The pattern of indices, checked, for values of the shape v."""
-    known = isinstance(indices, Tensor)
-    if known:
-        if modes.trace is not None and modes.trace.is_state(indices):
-            modes.trace.watch.append((lambda: indices._version, indices._version))
-        else:
-            value_needed("the indices of a sparse tensor", indices)
-        kept = indices._pattern
-        if kept is not None and kept[0] == indices._version and kept[1] == (size, v[1:]):
-            return kept[2]  # type: ignore[no-any-return]
-    given = indices._array if known else array_from(indices)
+    if not isinstance(indices, Tensor):
+        return new_pattern(array_from(indices), v, size)
+    kept = indices._pattern
+    if kept is None or kept[0] != (size, v[1:]) or not holds(indices, kept[1]):
+        pattern = new_pattern(indices._array, v, size)
+        kept = indices._pattern = (size, v[1:]), pattern
+    pattern = kept[1]
+    if modes.trace is not None and modes.trace.is_state(indices):
+        modes.trace.watch.append((lambda: holds(indices, pattern), True))
+    else:
+        value_needed("the indices of a sparse tensor", indices)
+    return pattern
+
+
+def holds(indices: Tensor, pattern: Coordinates) -> bool:
+    """Whether a tensor still has a pattern's coordinates."""
+    a, b = indices._array, pattern.coordinates
+    return a.size == b.size and bool(np.array_equal(a.reshape(b.shape), b))
+
+
+def new_pattern(given: Any, v: tuple[int, ...], size: Any) -> Coordinates:
+    """See ``pattern_of``."""
     if given.__class__ is SparseArray or given.dtype.kind == "c":
         raise TypeError("indices must be an int64 tensor of indices")
     where = np.array(given, np.int64, order="C", ndmin=2)
     if where.ndim != 2:
-        raise ShapeError("indices must be sparse_dim x nnz, but got: " + str(list(np.shape(given))))
+        raise ShapeError(f"indices must be sparse_dim x nnz, but got: {list(given.shape)}")
     if given.ndim == 1:  # as torch reads a vector: one entry
         where = np.ascontiguousarray(where.T)
     pattern = Coordinates(where, shape_for(where, v, size))
     where.flags.writeable = False
-    if known:
-        indices._pattern = indices._version, (size, v[1:]), pattern
     return pattern
 
 

@@ -175,6 +175,23 @@ def test_values_share_memory_and_indices_do_not():
         s._indices().add_(1)
 
 
+def test_indices_on_an_array_of_numpy():
+    """Whose elements may change without rushlight's knowing."""
+    array = np.array([[0, 1], [1, 0]])
+    i, x = rushlight.from_numpy(array), rushlight.arange(6.0).reshape(3, 2)
+
+    def call(x):
+        return rushlight.sparse_coo_tensor(i, x[:2, 1], (3, 3)) @ x
+
+    compiled = rushlight.compile(call, fullgraph=True)
+    for k in range(6):
+        array[0, 1], array[1, 0] = k // 3 + 1, k // 2
+        expected = np.zeros((3, 3))
+        np.add.at(expected, tuple(array), plain(x)[:2, 1])
+        for function in (call, compiled):
+            np.testing.assert_allclose(plain(function(x)), expected @ plain(x))
+
+
 def test_a_write_is_seen_by_who_shares_the_tensor():
     s = operands(rushlight).s
     other = s.detach()

@@ -394,7 +394,7 @@ def _pairs_by_numpy(uniforms: Array) -> Array:
 
 def bernoulli(engine: Engine, count: int, p: float) -> NDArray[np.bool_]:
     """True with probability `p`: 53 bits of a 64-bit word against it, compared as integers."""
-    limit = np.uint64(math.ceil(p * 2.0**53))  # u * 2**-53 < p exactly when u < p * 2**53
+    limit = np.array(math.ceil(p * 2.0**53), np.uint64)  # u * 2**-53 < p exactly when u < p * 2**53
 
     def draw(n: int) -> Array:
         bits = engine.longs(n)

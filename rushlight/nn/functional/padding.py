@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad
+from rushlight.ops.scatter import IndexSelect
 from rushlight.tensor_api._common import in_order_of
 from rushlight.tensor_api.casting import in_float32
 
@@ -97,7 +98,7 @@ def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:
                     f"pad: padding ({a}, {b}) of dimension {dim} with size {shape[dim]} leaves"
                     " nothing."
                 )
-            input = input.index_select(dim, constant(index))
+            input = IndexSelect.bind(input, constant(index), dim=dim)
     return input
 
 

@@ -17,7 +17,7 @@ from typing import Any
 BY_TEXT = frozenset(["getattr", "setattr", "hasattr", "vars", "__dict__", "eval", "exec"])
 
 
-OTHERS = ("rushlight", "numpy", "scipy", "llvmlite")
+OTHERS = ("rushlight", "numpy", "scipy", "llvmlite", "ml_dtypes", "threadpoolctl", "")
 
 
 class Code:
@@ -71,7 +71,7 @@ class Code:
         code = frame.f_code
         if code.co_filename == logging.__file__:
             self.prints = "it logs"
-        if not of_the_user(frame.f_globals.get("__name__", "")):
+        if code.co_name == "<module>" or not of_the_user(frame.f_globals.get("__name__", "")):
             self.entered[id(code)] = None
             return
         self.entered[id(code)] = code, frame.f_globals
@@ -91,6 +91,9 @@ def named(code: CodeType) -> Iterator[tuple[str, str]]:
 
 
 def of_the_user(module: str) -> bool:
-    """Whether code of a module is neither rushlight's, nor Python's own, nor NumPy's."""
+    """Whether code of a module is neither rushlight's, nor Python's own, nor of a package that
+    rushlight calls.
+    """
     top = module.partition(".")[0]
-    return top not in OTHERS and top not in sys.stdlib_module_names and top != ""
+    own = top in OTHERS or top in sys.stdlib_module_names or top.startswith("namedtuple_")
+    return not own

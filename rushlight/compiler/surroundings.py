@@ -164,7 +164,14 @@ class Attributes:
 
 
 ITS_OWN = frozenset(  # of a module, with guards of their own
-    ["_parameters", "_buffers", "_modules", "_hook_tables", "_compiled_call_impl"]
+    [
+        "_parameters",
+        "_buffers",
+        "_modules",
+        "_hook_tables",
+        "_compiled_call_impl",
+        "_non_persistent_buffers_set",
+    ]
 )
 
 

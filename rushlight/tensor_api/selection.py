@@ -47,6 +47,7 @@ __all__ = [
     "take",
     "take_along_dim",
 ]
+FEW = 1000  # elements for which fewer calls are faster
 
 
 @method
@@ -483,9 +484,29 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
     value_needed("nonzero()", input)
     x = input._array
     if as_tuple:
-        return tuple([wrap(i) for i in np.nonzero(x if x.ndim else x.reshape(1))])
-    result = wrap(np.argwhere(x) if x.ndim else np.empty((int(bool(x)), 0), np.int64))
+        return tuple([wrap(i) for i in nonzero_places(x if x.ndim else x.reshape(1))])
+    if not x.ndim:
+        result = wrap(np.empty((int(bool(x)), 0), np.int64))
+    elif x.size < FEW:
+        result = wrap(np.argwhere(x))
+    else:
+        places = nonzero_places(x)
+        result = wrap(places[0][:, None] if x.ndim == 1 else np.stack(places, 1))
     return result if out is None else store_out(out, result)
+
+
+def nonzero_places(x: Any) -> Any:
+    """The index along each dim of the elements that are not zero. Of truths NumPy finds the flat
+    places several times as fast as those by dim, or of numbers.
+    """
+    if x.size < FEW:
+        return np.nonzero(x)
+    flat = np.flatnonzero(x if x.dtype == np.bool_ else x != 0)
+    found = []
+    for n in x.shape[:0:-1]:
+        flat, along = np.divmod(flat, n)
+        found.append(along)
+    return [flat, *found[::-1]]
 
 
 @method

@@ -381,3 +381,16 @@ def test_gradients_of_tables(dtype):
             add_rows(x, index.reshape(-1) - 50, numbers((2100, 9)))
         found.append(x)
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 4), (0, 7)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool", "complex64"])
+def test_places_of_what_is_not_zero(shape, dtype):
+    x = numbers(shape, seed=1).round().astype(dtype)
+    if dtype == "float32" and x.size:
+        x.reshape(-1)[[0, -1]] = np.nan, -0.0
+    for array in (x, x.T):
+        ours, theirs = rushlight.from_numpy(array), torch.from_numpy(array)
+        assert np.array_equal(ours.nonzero().numpy(), theirs.nonzero().numpy())
+        pairs = zip(ours.nonzero(as_tuple=True), theirs.nonzero(as_tuple=True), strict=True)
+        assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)

@@ -24,7 +24,8 @@ class Code:
     """The code that calls of one function ran."""
 
     def __init__(self) -> None:
-        self.entered: dict[int, tuple[CodeType, dict[str, Any]] | None] = {}  # None: not the user's
+        # by identity, with the globals of the user's
+        self.entered: dict[int, tuple[CodeType, dict[str, Any] | None]] = {}
         self.names: set[str] = set()
         self.methods: set[str] = set()  # names of attributes that are called on the spot
         self.prints = ""  # what says something to the user
@@ -32,7 +33,7 @@ class Code:
 
     def has(self, code: CodeType) -> bool:
         """Whether it was entered."""
-        return self.all or self.entered.get(id(code)) is not None
+        return self.all or self.entered.get(id(code), (code, None))[1] is not None
 
     def known(self) -> tuple[int, int]:
         """How much there is to look at, as far as is known."""
@@ -46,9 +47,8 @@ class Code:
 
     def globals(self) -> Iterator[tuple[dict[str, Any], list[str]]]:
         """The globals of each piece, and the names in them that it uses."""
-        for entry in list(self.entered.values()):
-            if entry is not None:
-                code, found = entry
+        for code, found in list(self.entered.values()):
+            if found is not None:
                 yield found, [n for op, n in named(code) if op.endswith(("_GLOBAL", "_NAME"))]
 
     def watch(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -56,25 +56,30 @@ class Code:
         if sys.getprofile() is not None:
             self.all = True
             return function(*args, **kwargs)
-        sys.setprofile(self.note)
+        entered = self.entered
+
+        def note(frame: Any, event: str, what: Any) -> None:  # called very often
+            if event == "call":
+                if id(frame.f_code) not in entered:
+                    self.enter(frame.f_code, frame.f_globals)
+            elif event == "c_call" and what is print:
+                self.prints = "it prints"
+
+        sys.setprofile(note)
         try:
             return function(*args, **kwargs)
         finally:
             sys.setprofile(None)
 
-    def note(self, frame: Any, event: str, what: Any) -> None:
-        """What ``sys.setprofile`` calls."""
-        if event == "c_call" and what is print:
-            self.prints = "it prints"
-        if event != "call" or id(frame.f_code) in self.entered:
-            return
-        code = frame.f_code
-        if code.co_filename == logging.__file__:
+    def enter(self, code: CodeType, found: dict[str, Any]) -> None:
+        """Note code that is entered for the first time, and its globals."""
+        if code.co_filename == logging.__file__:  # not entered, so that it is noticed each time
             self.prints = "it logs"
-        if code.co_name == "<module>" or not of_the_user(frame.f_globals.get("__name__", "")):
-            self.entered[id(code)] = None
             return
-        self.entered[id(code)] = code, frame.f_globals
+        if code.co_name == "<module>" or not of_the_user(found.get("__name__", "")):
+            self.entered[id(code)] = code, None
+            return
+        self.entered[id(code)] = code, found
         for kind, name in named(code):
             (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
 

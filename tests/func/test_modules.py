@@ -146,3 +146,18 @@ def test_rearrange_refuses():
             rl.func.rearrange(x, pattern, **sizes)
     stacked = rl.func.rearrange([x, x], "k a b -> a (k b)")
     assert stacked.shape == (6, 8)
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+def test_functional_call_sets_other_attributes_for_as_long_as_it_lasts(lib):
+    class Scaled(lib.nn.Module):
+        def forward(self, x):
+            return x * self.k
+
+    m, call = Scaled(), lib.func.functional_call
+    assert call(m, {"k": lib.tensor(3.0)}, lib.ones(2)).tolist() == [3.0, 3.0]
+    m.k = lib.tensor(2.0)
+    assert call(m, {"k": lib.tensor(3.0), "unknown": m.k}, lib.ones(2)).tolist() == [3.0, 3.0]
+    assert m.k.item() == 2.0 and not hasattr(m, "unknown")
+    with pytest.raises(RuntimeError):
+        call(m, {"unknown": m.k}, lib.ones(2), strict=True)

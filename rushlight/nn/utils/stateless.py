@@ -12,6 +12,8 @@ from rushlight.nn.modules.module import Module
 
 __all__ = ["functional_call"]
 
+ABSENT = object()
+
 
 def functional_call(
     module: Module,
@@ -27,7 +29,8 @@ def functional_call(
 
     Args:
         module: what to call.
-        parameters_and_buffers: dotted names and tensors; gradients flow to them.
+        parameters_and_buffers: dotted names and tensors; gradients flow to them. Other names are
+            attributes for as long as the call lasts.
         args: positional arguments; one that is not a tuple is taken as the only one.
         kwargs: keyword arguments.
         tie_weights: let a tensor given under one name stand for all names of a shared parameter.
@@ -53,17 +56,18 @@ def replaced(
     for name, tensor in tensors.items():
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
-        kind = "_parameters" if leaf in owner._parameters else "_buffers"
-        table = registry(owner, kind)
-        if leaf not in table:
-            raise AttributeError(f"{type(owner).__name__} has no attribute `{leaf}`")
-        before.append((table, leaf, table[leaf]))
+        kinds = [k for k in ("_parameters", "_buffers") if leaf in getattr(owner, k)]
+        table = registry(owner, kinds[0]) if kinds else vars(owner)  # or any other attribute
+        before.append((table, leaf, table.get(leaf, ABSENT)))
         table[leaf] = tensor
     try:
         yield
     finally:
         for table, leaf, old in reversed(before):
-            table[leaf] = old
+            if old is ABSENT:
+                del table[leaf]
+            else:
+                table[leaf] = old
 
 
 def _check_names(named: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:

@@ -62,6 +62,15 @@ def test_the_capture_can_be_set_up_as_in_torch():
     assert rl.compiler.cudagraph_mark_step_begin() is None
 
 
+def test_settings_of_the_code_generator():
+    import torch._inductor.config
+
+    ours = {k: v for k, v in vars(rl._inductor.config).items() if type(v) in (bool, int)}
+    assert len(ours) > 10
+    assert {name: getattr(torch._inductor.config, name) for name in ours} == ours
+    rl._inductor.config.triton.unique_kernel_names = True
+
+
 def test_older_and_inner_places_of_names(monkeypatch):
     from rushlight.distributed import nn as distributed_nn
     from rushlight.utils.data._utils.collate import default_collate

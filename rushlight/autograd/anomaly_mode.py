@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.core.autograd import begin_anomaly, end_anomaly
+from rushlight.core.engine import begin_anomaly, end_anomaly
 from rushlight.core.state import Mode, modes
 
 

@@ -16,7 +16,7 @@ from rushlight.compiler.graph import Graph, Input, Value
 from rushlight.compiler.surroundings import Guard
 from rushlight.compiler.trace import Trace, graph_of
 from rushlight.compiler.variant import Variant, turned
-from rushlight.core import autograd
+from rushlight.core import engine
 from rushlight.core.function import Function, refusing
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor, edge, wrap
@@ -61,9 +61,7 @@ class Gradients:
             where = [e for _, e in wanted.values()]
             # what arguments were computed from may be other calls, on the same parameters
             given = {edge_of(t) for t in arguments}
-            found = autograd.run_backward(
-                *autograd.start(roots, seeds), True, False, where, ends=given
-            )
+            found = engine.run_backward(*engine.start(roots, seeds), True, False, where, ends=given)
         place = {id(t): k for k, t in enumerate(arguments)}
         reached = [(t, found[e]) for t, e in wanted.values() if found.get(e) is not None]
         self.inputs = [place.get(id(t), t) for t, _ in reached]

@@ -16,8 +16,8 @@ from rushlight.core.autograd import (
     next_seq,
     output_of,
     required,
-    zero_like_spec,
 )
+from rushlight.core.engine import zero_like_spec
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import CUSTOM, Tensor, alias, bump, counter_of, edge, new_link
 from rushlight.errors import GraphError

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.core.autograd import reachable
+from rushlight.core.engine import reachable
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, edge
 from rushlight.func.trees import flatten, tree_map, unflatten

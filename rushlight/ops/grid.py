@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core import autograd
+from rushlight.core import engine
 from rushlight.core.op import Op
 from rushlight.core.state import enable_grad, modes
 from rushlight.core.tensor import alias, edge, wrap
@@ -148,8 +148,8 @@ def gradients_of_formula(formula: Any, inputs: Any, g: Any, needs: Any) -> list[
     with enable_grad():
         out = formula(*leaves)
     wanted = [t for t, need in zip(leaves, needs, strict=True) if need]
-    roots, gs = autograd.start([out], [g])
+    roots, gs = engine.start([out], [g])
     edges = [edge(t) for t in wanted]
-    found = autograd.run_backward(roots, gs, True, record, edges)
+    found = engine.run_backward(roots, gs, True, record, edges)
     grads = iter([found[e] for e in edges])
     return [next(grads) if need else None for need in needs]

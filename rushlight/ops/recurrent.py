@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.autograd import run_backward, start
+from rushlight.core.engine import run_backward, start
 from rushlight.core.native import widened
 from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes

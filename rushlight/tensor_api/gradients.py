@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.core import autograd
+from rushlight.core import engine
+from rushlight.core.autograd import GradientEdge
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError
 from rushlight.ops.create import zeros
@@ -16,7 +17,7 @@ __all__: list[str] = []
 
 def as_tuple(x: Any) -> tuple[Any, ...]:
     """One tensor, or a sequence of them, as a tuple."""
-    return (x,) if isinstance(x, (Tensor, autograd.GradientEdge)) or x is None else tuple(x)
+    return (x,) if isinstance(x, (Tensor, GradientEdge)) or x is None else tuple(x)
 
 
 def paired_gradients(outputs: tuple[Any, ...], grads: Any) -> tuple[Any, ...]:
@@ -92,7 +93,7 @@ def grad(
         return batched(
             outs, ins, given, retain, create_graph, bool(allow_unused), materialize_grads
         )
-    found = autograd.run_backward(*autograd.start(outs, given), retain, create_graph, where)
+    found = engine.run_backward(*engine.start(outs, given), retain, create_graph, where)
     result = [found.get(e) for e in where]
     if materialize_grads:
         return tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.core import autograd
+from rushlight.core import engine
 from rushlight.core.autograd import GradientEdge, RemovableHandle
 from rushlight.core.tensor import Tensor, edge
 from rushlight.errors import GraphError
@@ -66,9 +66,9 @@ def backward_from(
 ) -> None:
     """``backward`` of several tensors at once."""
     retain = create_graph if retain_graph is None else retain_graph
-    roots, gs = autograd.start(tensors, grads)
+    roots, gs = engine.start(tensors, grads)
     if inputs is None:
-        autograd.run_backward(roots, gs, retain, create_graph)
+        engine.run_backward(roots, gs, retain, create_graph)
         return
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if not wanted:
@@ -79,7 +79,7 @@ def backward_from(
     for t in wanted:
         where += positions([t])
         retain_grad(t)
-    autograd.run_backward(roots, gs, retain, create_graph, where, accumulate=True)
+    engine.run_backward(roots, gs, retain, create_graph, where, accumulate=True)
 
 
 @method

@@ -1,0 +1,313 @@
+"""The engine: sends gradients through the graph, from the outputs back to the leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any
+
+from numpy import array, ndarray
+
+from rushlight import dtypes
+from rushlight.core.autograd import Node, Output, by_seq, clone_in_order, required
+from rushlight.core.sparse import SparseArray
+from rushlight.core.state import GradMode, modes, state
+from rushlight.core.tensor import Tensor, edge, layout_dense, wrap
+from rushlight.errors import GraphError, ShapeError
+
+
+def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
+    """Nodes from which gradients flow, latest first, and how many edges end in each leaf."""
+    leaves: dict[Any, int] = {}
+    order = [r for r in dict.fromkeys(roots) if isinstance(r, Node)]
+    seen = set(order)
+    for node in order:  # grows meanwhile
+        for e in node.edges:
+            if isinstance(e, Node):
+                if e not in seen:
+                    seen.add(e)
+                    order.append(e)
+            elif e is not None:
+                leaves[e] = leaves.get(e, 0) + 1
+    order.sort(key=by_seq, reverse=True)
+    return order, leaves
+
+
+def run_backward(
+    roots: list[Any],
+    grads: list[Any],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: list[Any] | None = None,
+    accumulate: bool = False,
+    ends: Container[Any] = (),
+) -> dict[Any, Any]:
+    """Send ``grads`` from the graph positions ``roots`` to the leaves, into ``.grad``; or only to
+    the positions ``inputs``.
+
+    With ``inputs`` the gradients are returned by position, and also accumulated into leaves when
+    ``accumulate``. The pass does not go on from those inputs that are among ``ends``, even where
+    others lie behind them.
+    """
+    order, leaves = reachable(roots)
+    captured: dict[Any, Any] = {}
+    needed = None
+    if inputs is not None:
+        captured = dict.fromkeys(inputs)
+        needed = set(captured) - {None}  # None: a view made under no_grad has no place in the graph
+        shared = {e.edges[0] for e in needed if isinstance(e, Output)}
+        for node in reversed(order):
+            if not needed.isdisjoint(node.edges) or (
+                node.__class__ is Output and node.edges[0] in shared
+            ):
+                needed.add(node)  # the latter only for its hooks, as its sibling's node is reached
+    pending: dict[Any, Any] = {}
+
+    def finish(leaf: Tensor, g: Any, own: bool) -> None:
+        """g is all that reaches ``leaf`` in this pass. own: nobody else holds g, so it may become
+        .grad without a copy.
+        """
+        if leaf._hooks is not None and (needed is None or leaf in captured or leaf in roots):
+            own = False
+            g = run_hooks(leaf._hooks, g)
+        if needed is not None:
+            if leaf not in captured:
+                return
+            captured[leaf] = g
+            if not accumulate:
+                return
+        if leaf._wants_grad:
+            accumulate_into(leaf, g, own, create_graph)
+
+    with GradMode(create_graph):
+        for r, g in zip(roots, grads, strict=True):
+            sofar = pending.get(r)
+            pending[r] = g if sofar is None else sofar + g
+        for r in roots:
+            if not r._is_node and not leaves.get(r, 0) and r in pending:
+                finish(r, pending.pop(r), False)
+        for node in order:
+            g = pending.pop(node, None)
+            arrived = g
+            if g is not None and node.special:
+                g = prepare(node, g)
+            if needed is not None:
+                if node not in needed:
+                    g = None
+                if node in captured:
+                    if node in ends or needed.isdisjoint(node.edges):
+                        captured[node], g = g, None
+                    else:  # as torch has it: before the hooks if the pass goes on
+                        captured[node] = arrived
+            if node.__class__ is Output:
+                if g is not None:  # it waits in its place in the gradient of the whole node
+                    slots = pending.setdefault(node.edges[0], {})
+                    sofar = slots.get(node.index)
+                    slots[node.index] = g if sofar is None else sofar + g
+                continue
+            out: Sequence[Any]
+            if g is None:
+                out = (None,) * len(node.edges)
+            elif node.special or state.busy:
+                out = run_special(node, g, needed)
+            else:
+                out = node.backward(g, needed)
+            if not retain_graph and (g is not None or needed is None):
+                node.saved = None
+            for i, e in enumerate(node.edges):
+                r = out[i]
+                if isinstance(e, Node):
+                    if r is not None:
+                        sofar = pending.get(e)
+                        pending[e] = r if sofar is None else sofar + r
+                elif e is not None:
+                    left = leaves[e] = leaves[e] - 1
+                    sofar = pending.get(e)
+                    if left:
+                        if r is not None:
+                            pending[e] = r if sofar is None else sofar + r
+                    elif sofar is not None:
+                        del pending[e]
+                        finish(e, sofar if r is None else sofar + r, False)
+                    elif r is not None:
+                        finish(e, r, r is not g and unshared(r, out))
+    return captured
+
+
+def unshared(r: Any, out: Sequence[Any]) -> bool:
+    """Whether a rule's result r owns its memory, and is not also the gradient of another input."""
+    return (
+        r._array.base is None
+        and r._link is None
+        and (len(out) == 1 or sum([r is other for other in out]) == 1)
+    )
+
+
+def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
+    """Run a node that has hooks of its own, or that anomaly mode watches."""
+    try:
+        if modes.profiler is None:
+            out = node.backward(g, needed)
+        else:
+            out = modes.profiler.call(node, node.backward, g, needed)
+    except Exception as error:
+        if modes.anomaly and node.stack is not None:
+            error.add_note(f"The forward call that made {node.name()} was:\n{node.stack}")
+        raise
+    if node.post_hooks and not isinstance(node, Output):
+        given = tuple(g) if isinstance(g, list) else (g,)
+        for hook in list(node.post_hooks.values()):
+            r = hook(tuple(out), given)
+            if r is not None:
+                out = list(r) if isinstance(r, (tuple, list)) else [r]
+    if modes.anomaly and modes.check_nan:
+        for i, r in enumerate(out):
+            if isinstance(r, Tensor) and has_nan(r._array):
+                where = f" The forward call that made it was:\n{node.stack}" if node.stack else ""
+                raise GraphError(
+                    f"Function '{node.name()}' returned nan values in its {i}th output.{where}"
+                )
+    return out
+
+
+def has_nan(x: Any) -> bool:
+    """Whether an element is NaN."""
+    x = x.values if x.__class__ is SparseArray else x
+    return bool((x != x).any())
+
+
+def run_hooks(hooks: dict[int, Any], g: Any) -> Any:
+    """Pass g through hooks; each may replace it."""
+    for hook in list(hooks.values()):
+        r = hook(g)
+        if r is not None:
+            if not isinstance(r, Tensor):
+                raise TypeError(
+                    f"a hook must return None or a Tensor, but returned {type(r).__name__}"
+                )
+            if r._array.shape != g._array.shape:
+                raise ShapeError(
+                    f"a hook has changed the size of the gradient from {g._array.shape} to "
+                    f"{r._array.shape}; "
+                    "it must keep the tensor's shape."
+                )
+            g = r
+    return g
+
+
+def prepare(node: Node, g: Any) -> Any:
+    """Hooks on the arriving gradient, then the tensors that retain it; or the slots of a node with
+    several outputs.
+    """
+    if node.out_specs is not None:
+        g = [g[i] if i in g else zero_like_spec(s) for i, s in enumerate(node.out_specs)]
+        if node.pre_hooks:
+            g = list(run_pre_hooks(node, tuple(g)))
+        return g
+    if node.hooks is not None:
+        g = run_hooks(node.hooks, g)
+    for t in node.keepers:
+        t._grad = g.clone() if t._grad is None else t._grad + g
+    if node.pre_hooks:
+        (g,) = run_pre_hooks(node, (g,))
+    return g
+
+
+def run_pre_hooks(node: Node, gs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The user's hooks on a node's incoming gradients."""
+    for hook in list((node.pre_hooks or {}).values()):
+        r = hook(gs)
+        if r is not None:
+            gs = r if isinstance(r, tuple) else (r,)
+    return gs
+
+
+def zero_like_spec(spec: Any) -> Tensor | None:
+    """The gradient of an output that nothing used; None when the output carries none."""
+    return required.zeros(*spec) if spec[1] in dtypes.DIFFERENTIABLE else None
+
+
+def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> None:
+    """Add g to leaf's ``.grad``; recorded if ``create_graph``, which grad mode says too."""
+    if state.busy and modes.trace is not None:
+        modes.trace.touched(leaf)
+    elif leaf._grad is None and leaf._array.ndim > 3:
+        g, own = in_layout_of(leaf, g, own, create_graph)
+    if leaf._grad is None:
+        leaf._grad = g if own and not create_graph else g.clone()
+    elif create_graph or leaf._grad._array.__class__ is SparseArray:
+        leaf._grad = leaf._grad + g
+    else:
+        leaf._grad.add_(g)
+    if leaf._after_hooks is not None:
+        for hook in list(leaf._after_hooks.values()):
+            hook(leaf)
+
+
+def in_layout_of(leaf: Tensor, g: Tensor, own: bool, recorded: bool) -> tuple[Tensor, bool]:
+    """g as leaf lies in memory, images and kernels their channels last, if that is dense, else in
+    rows; and whether nobody else has it.
+    """
+    x, y = leaf._array, g._array
+    if y.__class__ is not ndarray or y.strides == x.strides:
+        return g, own
+    dense = not x.flags.c_contiguous and layout_dense(x)
+    order = sorted(range(x.ndim), key=lambda d: -x.strides[d]) if dense else list(range(x.ndim))
+    if recorded:
+        return clone_in_order(g, tuple(order)), False
+    back = sorted(range(x.ndim), key=order.__getitem__)
+    return wrap(array(y.transpose(order), order="C").transpose(back)), True
+
+
+def start(tensors: Sequence[Tensor], grads: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The graph positions and gradients to begin with, checked."""
+    roots, gs = [], []
+    for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
+        e = edge(t)
+        if e is None:
+            raise GraphError(
+                f"element {i} of tensors does not require grad and does not have a grad_fn; "
+                "nothing it was computed from "
+                "requires grad, or it was computed under no_grad() or detached."
+            )
+        roots.append(e)
+        gs.append(initial_gradient(t, g))
+    return roots, gs
+
+
+def initial_gradient(t: Tensor, g: Any) -> Tensor:
+    """The gradient to start from: ones for a tensor of one element, else what was given."""
+    x = t._array
+    if g is None:
+        if x.size != 1:
+            raise GraphError(
+                "grad can be implicitly created only for scalar outputs, but the output has "
+                f"shape {x.shape}; "
+                "reduce it first (for example with sum()), or pass a gradient of its shape."
+            )
+        if x.dtype in dtypes.COMPLEX_TYPES:
+            raise GraphError(
+                "grad can be implicitly created only for real scalar outputs, but this one is "
+                f"{dtypes.of[x.dtype].name}; "
+                "take its real, imag or abs first, or pass a gradient."
+            )
+        return required.ones(x.shape, x.dtype)
+    if not isinstance(g, Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+    if g._array.shape != x.shape:
+        raise ShapeError(
+            f"Mismatch in shape: the gradient has {g._array.shape} and the output {x.shape}; "
+            "they must be equal."
+        )
+    if g._array.dtype in dtypes.COMPLEX_TYPES and x.dtype not in dtypes.COMPLEX_TYPES:
+        raise GraphError("For real outputs the gradient must be real, but a complex one was given.")
+    return g if g._array.dtype == x.dtype else required.cast(g, x.dtype)
+
+
+def begin_anomaly() -> None:
+    """Send every op through the general path, which notes the forward line."""
+    state.busy += 1
+
+
+def end_anomaly() -> None:
+    """Undo ``begin_anomaly``."""
+    state.busy -= 1

@@ -480,8 +480,9 @@ def in_order_of(a: Any, x: Any) -> Any:
     """Array a with its dims in memory in the order of x's, if it has as many."""
     if a.ndim != x.ndim:
         return a
-    order = sorted(range(x.ndim), key=lambda d: (-x.strides[d], d))
-    return packed(a.transpose(order)).transpose(np.argsort(order))
+    strides, dims = x.strides, range(x.ndim)
+    order = sorted(dims, key=lambda d: -strides[d])
+    return packed(a.transpose(order)).transpose(sorted(dims, key=order.__getitem__))
 
 
 def packed(a: Any) -> np.ndarray[Any, Any]:

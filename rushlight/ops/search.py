@@ -241,13 +241,14 @@ class Bincount(Op):
     differentiable = False
 
     def eager(self, xp, input, weights, *, bins):
-        if input.size and input.min() < 0:
+        if input.size and input.item(input.argmin()) < 0:
             raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
         out = np.bincount(input, weights, bins)
         if len(out) > bins:
             raise UnforeseenError(f"bincount: there are {len(out)} bins, not {bins}.")
         single = weights is not None and weights.dtype == np.float32
-        return out.astype(np.float32 if single else np.int64 if weights is None else np.float64)
+        d = np.float32 if single else np.int64 if weights is None else np.float64
+        return out.astype(d, copy=False)
 
 
 class Shares(Op):

@@ -388,7 +388,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
         raise RuntimeError(f"minlength should be >= 0, but is {minlength}")
-    bins = builtins.max(int(x.max()) + 1 if x.size else 0, minlength)
+    bins = builtins.max(x.item(x.argmax()) + 1 if x.size else 0, minlength)
     if bins > minlength:
         value_needed("bincount() without a minlength that is large enough", input)
     w = None if weights is None else weights._array

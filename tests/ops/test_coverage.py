@@ -15,8 +15,7 @@ WITHOUT_SAMPLES = {
     RANDOM: """
         bernoulli binomial multinomial normal poisson rand rand_like randint randint_like
         randn randn_like randperm dropout dropout1d dropout2d dropout3d alpha_dropout
-        feature_alpha_dropout rrelu rrelu_ gumbel_softmax fractional_max_pool3d
-        fractional_max_pool3d_with_indices
+        feature_alpha_dropout rrelu rrelu_ gumbel_softmax
     """,
     STATE: """
         clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype

@@ -553,8 +553,9 @@ def fractional_windows(
     rank = len(out)
     n, c, *space = x._array.shape
     index = fractional_places(samples[:n, :c], space, out, kernel)  # (N, C, *out, taps)
-    taps = x.reshape(n, c, math.prod(space)).gather(2, index.reshape(n, c, -1))
-    values, best = taps.reshape(index._array.shape).max(-1)
+    shape = index._array.shape
+    flat = index.reshape(n, c, math.prod(shape[2:]))
+    values, best = x.reshape(n, c, math.prod(space)).gather(2, flat).reshape(shape).max(-1)
     return values, index.gather(2 + rank, best.unsqueeze(-1)).squeeze(-1)
 
 

@@ -103,6 +103,10 @@ f("fractional_max_pool2d fractional_max_pool2d_with_indices",
    S(T(1, 2, 7, 8, distinct=True), 2, (3, 4), _random_samples=thirds),
    S(T(2, 7, 8, distinct=True), (2, 3), None, (0.5, 0.4), True, thirds),
    errors=[S(T(1, 2, 4, 4), 2), S(T(1, 2, 4, 4), 3, 4)], dtypes=FLOATS)
+f("fractional_max_pool3d fractional_max_pool3d_with_indices",
+   S(T(1, 1, 4, 5, 4, distinct=True), (2, 2, 1), (2, 3, 2),
+     _random_samples=T(1, 1, 3, grad=False, low=0.1, high=0.9)),
+   S(T(0, 1, 4, 5, 4), (2, 2, 1), output_size=(2, 3, 2)), dtypes=FLOATS)
 f("adaptive_max_pool2d", S(T(1, 2, 5, 4, distinct=True), 2), **layers)
 f("batch_norm", S(T(4, 2), None, None, P(2), T(2), True),
    S(T(4, 2, 3), T(2, grad=False), P(2, grad=False)),

@@ -87,7 +87,15 @@ class Scalar:
         a, b = together(self.table, self, o)
         if a.dtype not in FLOATS:
             raise UnsupportedError("true division of integers")
+        if a.expr.op == "cast" and a.expr.args[0].dtype == BOOL and b.is_moderate():
+            truth = Scalar(self.table, a.expr.args[0])  # of two quotients; 0 / b is 0
+            one = a.dtype.type(1) / a.dtype.type(b.expr.data)
+            return ScalarMath(self.table).where(truth, constant(self.table, one, a.dtype), 0.0)
         return a.call("div", b)
+
+    def is_moderate(self) -> bool:
+        """Whether this is a number that has a reciprocal, and is above 0."""
+        return self.expr.op == "const" and 1e-30 < self.expr.data < 1e30
 
     def __rtruediv__(self, o: Any) -> Any:
         return lift(self.table, o, self) / self

@@ -15,7 +15,7 @@ from rushlight.compiler import pipeline
 from rushlight.core.elementwise import Elementwise
 from rushlight.ops import rounding
 from rushlight.ops.activation import Silu
-from rushlight.ops.arithmetic import Add, Mul
+from rushlight.ops.arithmetic import Add, Div, Mul
 from rushlight.ops.compare import Lt
 from rushlight.ops.copy import Cast
 from rushlight.ops.math import Exp
@@ -170,6 +170,22 @@ def test_integers_are_not_divided_by_zero(name):
     program, found = pipeline.build(b.graph), outputs_of(b.graph)
     program.run([x], found)
     np.testing.assert_array_equal(found[0], op.instance.forward([x, -7], {}))
+
+
+@pytest.mark.parametrize("d", [np.float32, np.float64, np.float16])
+def test_truth_values_are_divided_as_numbers_are(d):
+    """The masks of dropout are quotients, to the last bit, also by what has no reciprocal."""
+    x = np.arange(37) % 3 == 0
+    divisors = [0.9, 0.3, 1e-40, 0.0, -0.7, np.inf]
+    b = Builder()
+    number = b.op(Cast, b.input(x), dtype=np.dtype(d))
+    b.returns(*[b.op(Div, number, by) for by in divisors])
+    found, expected = outputs_of(b.graph), outputs_of(b.graph)
+    pipeline.build(b.graph).run(b.arrays, found)
+    pipeline.build(b.graph, "reference").run(b.arrays, expected)
+    for got, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(got, right)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(right))
 
 
 def test_halves_are_rounded_to_nearest_even():

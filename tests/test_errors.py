@@ -3,6 +3,7 @@
 import pickle
 import traceback
 
+import numpy as np
 import pytest
 
 import rushlight
@@ -96,3 +97,12 @@ def test_own_errors_can_be_pickled():
     error = pickle.loads(pickle.dumps(errors.ShapeError("sizes")))
     assert str(error) == "sizes"
     assert isinstance(error, RuntimeError)
+
+
+@pytest.mark.parametrize("given", [np.ones((2, 5), np.float32), [1.0, 2.0], 3])
+@pytest.mark.parametrize("name", ["Linear", "ReLU", "LSTM", "CrossEntropyLoss"])
+def test_what_is_no_tensor_for_a_module(name, given):
+    module = getattr(nn, name)(*((5, 2) if name in ("Linear", "LSTM") else ()))
+    arguments = (rushlight.ones(2, 5), given) if name == "CrossEntropyLoss" else (given,)
+    with pytest.raises(TypeError, match="expected a Tensor, but got"):
+        module(*arguments)

@@ -79,6 +79,22 @@ def say_where(error: Exception, module: Module) -> None:
     error._raised_in = culprit, note  # type: ignore[attr-defined]
 
 
+OF_TENSORS = ("_array", "dim")  # what functions ask of a tensor first
+
+
+def no_tensor(error: AttributeError, module: Module) -> TypeError | None:
+    """What to raise where a list or a NumPy array was taken for a tensor; None if it was not."""
+    kind = type(error.obj).__name__
+    if not isinstance(error.obj, (list, tuple, int, float)) and kind != "ndarray":
+        return None
+    better = TypeError(
+        f"{type(module).__name__}: expected a Tensor, but got {kind}: make one of it with "
+        "torch.as_tensor()."
+    )
+    say_where(better, module)
+    return better
+
+
 NOT_KEPT = ("_hook_tables", "_compiled_call_impl")  # attributes that files and copies do without
 
 
@@ -137,6 +153,10 @@ class Module(Traversable, Stateful):
                 return self.forward(*args, **kwargs)
             return call_with_hooks(self, args, kwargs)
         except Exception as error:
+            if isinstance(error, AttributeError) and error.name in OF_TENSORS:
+                better = no_tensor(error, self)
+                if better is not None:
+                    raise better from None
             say_where(error, self)
             raise
 

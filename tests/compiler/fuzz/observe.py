@@ -13,7 +13,7 @@ import rushlight as rl
 from rushlight import nn
 from tests.compiler.fuzz.program import HEAD, Program, jittered
 
-ERRORS = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError)
+ERRORS = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError, AssertionError)
 Facts = dict[str, Any]  # a name and its array, dtype included; None for a missing gradient
 
 

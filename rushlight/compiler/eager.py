@@ -16,6 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight.compiler import pipeline
+from rushlight.compiler.eager_loops import loop, run_loop
 from rushlight.compiler.formulas import formula
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import Affine, Kernel, Store, Table, axis_index
@@ -26,6 +27,7 @@ from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import kernels
 from rushlight.core.op import Op
+from rushlight.core.sampling import memory_order
 from rushlight.core.scalar import OWN_ERF
 from rushlight.ops.reduce import Mean, Sum
 from rushlight.ops.view import BasicIndex, Expand, Permute, Reshape
@@ -373,7 +375,7 @@ def program(op: Op, operands: Any, params: dict[str, Any]) -> Any:
     values = [None if x is None else seen(graph, x, copied) for x in operands]
     made = [graph.value(r.shape, r.dtype) for r in results]
     graph.nodes.append(Node(op, values, params, list(made)))
-    orders = [memory_order(operands[k]) for k in op.laid_out_as]
+    orders = [tuple(memory_order(operands[k])) for k in op.laid_out_as]
     if any([len(order) != len(v.shape) for order, v in zip(orders, made, strict=False)]):
         orders = []
     for k, order in enumerate(orders):
@@ -410,242 +412,8 @@ def viewed(graph: Graph, op: type[Op], v: Value, **params: Any) -> Value:
     return out
 
 
-def memory_order(x: ndarray[Any, Any]) -> tuple[int, ...]:
-    """Dims in the order in which they lie in memory."""
-    return tuple(sorted(range(x.ndim), key=lambda d: -x.strides[d]))
-
-
 def argument(graph: Graph, shape: tuple[int, ...], d: Any) -> Value:
     """One more input."""
     value = graph.value(shape, d)
     graph.inputs.append(Input(value, "argument", len(graph.inputs)))
     return value
-
-
-# Loops that are no ops
-
-_loops: dict[Any, Any] = {}
-BRIEF = 1 << 16  # elements: loops over more let other threads run
-
-
-def loop(name: str, *operands: Any, **params: Any) -> Any:
-    """Run a loop of backends/llvm/serial.py, see LOOPS; what it makes, or None where shapes, dtypes
-    or gaps need other ways.
-    """
-    return LOOPS[name](name, *operands, **params)
-
-
-def shuffle(name: str, words: Any, order: Any) -> Any:
-    """``order``, whose elements are swapped as the words say."""
-    run_loop(name, None, (words, order), len(words))
-    return order
-
-
-def order_of(name: str, keys: Any, bits: int) -> Any:
-    """The stable order, along the last dim, of uint64 keys of so many bits. Overwrites them."""
-    from rushlight.compiler.backends.llvm.serial import DIGIT
-
-    n = keys.shape[-1]
-    places, keys = np.empty(keys.shape, np.int64), np.ascontiguousarray(keys)
-    places[...] = np.arange(n)
-    more_keys, more_places = np.empty_like(keys), np.empty_like(places)
-    counts = np.empty(1 << DIGIT, np.int64)
-    for shift in range(0, bits, DIGIT):
-        sizes = np.array([n, shift])
-        arrays = (keys, places, more_keys, more_places, counts, sizes)
-        run_loop("digit", None, arrays, keys.size // n)
-        keys, more_keys, places, more_places = more_keys, keys, more_places, places
-    return places
-
-
-SMALL = 64  # rows and columns of matrices that fit into the cache nearest to the processor
-
-
-def small(name: str, a: Any, b: Any) -> Any:
-    """(The result, the row exchanges, whether there was a pivot of 0) of elimination in matrices a
-    (..., n, n), with right sides b (..., n, r), or None for "lu"; None for other matrices.
-    """
-    from rushlight.compiler.backends.llvm.small import PAD
-
-    n, batch = a.shape[-1], a.shape[:-2]
-    r = 0 if b is None else b.shape[-1]
-    if a.dtype not in FLOATS or a.shape[-2] != n or not 0 < n <= SMALL or r > SMALL or not a.size:
-        return None
-    if b is not None and (b.dtype != a.dtype or b.shape[:-1] != (*batch, n) or not r):
-        return None
-    a = np.ascontiguousarray(a)
-    b = a if b is None else np.ascontiguousarray(b)
-    middle = -(-n // PAD) * PAD
-    width = middle + -(-r // PAD) * PAD
-    out = np.empty(b.shape, a.dtype)
-    pivots, info = np.empty((*batch, n), np.int32), np.zeros(1, np.int64)
-    sizes, work = np.array([n, r, middle, width]), np.empty((n + 1, width), a.dtype)
-    run_loop(name, a.dtype, (a, b, out, pivots, sizes, work, info), a.size // (n * n))
-    return out, pivots, bool(info[0])
-
-
-MOVED = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}  # by their bytes
-
-
-def move(name: str, x: Any, index: Any, y: Any, dim: int) -> bool:
-    """Read or write elements along a dim; False where shapes, dtypes or gaps need other ways."""
-    d = x.dtype
-    if name.startswith("add"):
-        fine = d in FLOATS or d.kind in "iu"
-    else:
-        d = MOVED.get(d.itemsize)
-        fine = d is not None
-    fits = x.shape[:dim] == y.shape[:dim] and x.shape[dim + 1 :] == y.shape[dim + 1 :]
-    flat = x.flags.c_contiguous and y.flags.c_contiguous and index.flags.c_contiguous
-    if not (fine and fits and flat and index.dtype == np.int64 and x.dtype == y.dtype):
-        return False
-    sizes = np.array([x.shape[dim], y.shape[dim], math.prod(x.shape[dim + 1 :])])
-    units = math.prod(x.shape[:dim])
-    if units and sizes.all():
-        run_loop(name, d, (x, index, y, sizes), units)
-    return True
-
-
-def run_loop(name: str, d: Any, arrays: tuple[Any, ...], units: int) -> None:
-    """Run a loop over units, on arrays without gaps."""
-    entry = _loops.get((name, d))
-    if entry is None:
-        from rushlight.compiler.backends.llvm.calls import Serial
-
-        entry = _loops[name, d] = Serial(name, d)
-    entry([address(a) for a in arrays], units, arrays[0].size < BRIEF)
-
-
-def normals(name: str, engine: Any, n: int) -> Any:
-    """Standard normal values, a multiple of 16, drawn from an engine."""
-    out = np.empty(n, np.float32)
-    engine.lend()
-    try:
-        run_loop(name, None, (engine.desk, out), n)
-    finally:
-        engine.take_back()
-    return out
-
-
-def scan(name: str, x: ndarray[Any, Any], dim: int) -> Any:
-    """Running values of floats along a dim, and the places of extremes."""
-    if x.dtype not in FLOATS:
-        return None
-    x = np.ascontiguousarray(x)
-    n, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
-    out = np.empty(x.shape, x.dtype)
-    extreme = name in ("max", "min")
-    third = np.empty(x.shape, np.int64) if extreme else np.empty(2 * inner, np.float64)
-    run_loop(name, x.dtype, (x, out, third, np.array([n, inner])), x.size // (n * inner))
-    return (out, third) if extreme else out
-
-
-def sparse(name: str, rows: Any, x: Any, y: Any, out: Any) -> bool:
-    """Products of a sparse matrix, given by its rows; False for dtypes that have no kernel."""
-    if out.dtype not in FLOATS or not out.size or x.dtype != out.dtype or y.dtype != out.dtype:
-        return False
-    x = np.ascontiguousarray(x)
-    n = np.array([math.prod(y.shape[1:])])
-    arrays = (rows.starts, rows.columns, x, y, out, n)
-    run_loop(name, out.dtype, arrays, len(rows.starts) - 1)
-    return True
-
-
-def ctc(name: str, x: Any, targets: Any, *others: Any, blank: int) -> Any:
-    """Losses of connectionist temporal classification, or their gradients, where ``others`` end
-    with those by the losses; None for labels out of range.
-    """
-    from rushlight.compiler.backends.llvm.ctc import room, sizes_of
-
-    losses = name == "ctc loss"
-    x, targets = np.ascontiguousarray(x), np.ascontiguousarray(targets, np.int64)
-    sizes = sizes_of(x, targets, blank)
-    bytes = room(0 if losses else sizes[0], sizes[4], x.itemsize)
-    n = sizes[1]
-    left = np.empty(n, x.dtype) if losses else np.ascontiguousarray(others[2])
-    right = np.empty(n, np.int64) if losses else np.empty(x.shape, x.dtype)
-    lengths = [np.ascontiguousarray(a, np.int64) for a in others[:2]]
-    work, given = np.empty(bytes, np.uint8), np.array(sizes)
-    run_loop(name, x.dtype, (x, targets, *lengths, left, right, work, given), n)
-    if not losses:
-        return right
-    return left if right.all() else None
-
-
-def bag_maxima(name: str, rows: Any, bag: Any, absent: Any, bags: int) -> Any:
-    """Which row is the greatest of its bag, by column."""
-    if rows.dtype not in FLOATS:
-        return None
-    rows, bag = np.ascontiguousarray(rows), np.ascontiguousarray(bag)
-    if absent is None:
-        absent = np.zeros(len(rows), np.uint8)
-    out, sizes = np.empty((bags, rows.shape[1]), np.int64), np.array([*rows.shape, bags])
-    if out.size:
-        run_loop(name, rows.dtype, (rows, bag, np.ascontiguousarray(absent), out, sizes), 1)
-    return out
-
-
-def reverse(name: str, x: Any, dims: tuple[int, ...]) -> Any:
-    """An array without gaps in reverse order along dims that are neighbours in memory, or None."""
-    if not x.flags.c_contiguous:
-        order = memory_order(x)
-        turned = x.transpose(order)
-        if not turned.flags.c_contiguous:
-            return None
-        found = reverse(name, turned, tuple([order.index(d) for d in dims]))
-        return None if found is None else found.transpose(np.argsort(order))
-    first, last = min(dims), max(dims)
-    d = MOVED.get(x.dtype.itemsize)
-    if d is None or last - first >= len(dims):
-        return None
-    shape, out = x.shape, np.empty(x.shape, x.dtype)
-    n, inner = math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])
-    run_loop(name, d, (x, out, np.array([n, inner])), x.size // (n * inner))
-    return out
-
-
-def pairs(name: str, x: Any, p: float) -> Any:
-    """Distances of all pairs of rows (n, m), or None."""
-    from rushlight.compiler.backends.llvm.pairs import NAMES
-
-    if x.dtype not in FLOATS or p not in NAMES:
-        return None
-    n, m = x.shape
-    turned = np.zeros(n * m + 16, x.dtype)  # and room for a vector
-    turned[: n * m].reshape(m, n)[...] = x.T
-    out = np.empty(n * (n - 1) // 2, x.dtype)
-    arrays = (np.ascontiguousarray(x), turned, out, np.array([n, m]))
-    run_loop(NAMES[p], x.dtype, arrays, n)
-    return out
-
-
-def bin_maxima(name: str, x: Any, bins: Any) -> Any:
-    """Maxima of bins along the last one or two dims of floats, and their flat places, or None."""
-    if x.dtype not in FLOATS or len(bins) > 2:
-        return None
-    x = np.ascontiguousarray(x)
-    along = bins if len(bins) == 2 else [[(0, 1)], *bins]
-    lead, space = x.shape[: -len(bins)], (1, *x.shape[-len(bins) :])[-2:]
-    shape = (*lead, *[len(b) for b in bins])
-    values, places = np.empty(shape, x.dtype), np.empty(shape, np.int64)
-    table = np.array([end for b in along for pair in b for end in pair])
-    sizes = np.array([*space, len(along[0]), len(along[1])])
-    run_loop(name, x.dtype, (x, values, places, table, sizes), math.prod(lead))
-    return values, places
-
-
-LOOPS: dict[str, Any] = {
-    "bin maxima": bin_maxima,
-    "pairs": pairs,
-    "reverse": reverse,
-    "bag maxima": bag_maxima,
-    "normals": normals,
-    "shuffle": shuffle,
-    "order": order_of,
-    **dict.fromkeys(("ctc loss", "ctc gradient"), ctc),
-    **dict.fromkeys(("sum", "product", "log sum", "max", "min"), scan),
-    **dict.fromkeys(("read rows", "read each", "write rows", "write each"), move),
-    **dict.fromkeys(("add rows", "add each"), move),
-    **dict.fromkeys(("sparse product", "sparse dots"), sparse),
-    **dict.fromkeys(("lu", "solve", "upper", "lower", "upper unit", "lower unit"), small),
-}

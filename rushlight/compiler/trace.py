@@ -26,7 +26,7 @@ import numpy as np
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.core import sampling
 from rushlight.core.elementwise import Elementwise
-from rushlight.core.inplace import has_self_overlap
+from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, ViewLink
@@ -265,6 +265,9 @@ class Trace:
         """An op changed x's memory."""
         if self.failure is not None:
             return
+        source = others[0] if op.overlap == "itself" else None
+        if isinstance(source, Tensor) and same_window(x._array, source._array):
+            return  # a tensor copied to itself
         old = self.operand(x)
         window = self.windows.get(x._array)
         storage, chain = window.storage, window.chain

@@ -225,3 +225,16 @@ def test_what_a_value_decides_is_decided_anew_in_each_call(name):
         expected, got = function(rl.tensor(values)), run(rl.tensor(values))
         assert got.dtype is expected.dtype
         assert got.tolist() == expected.tolist()
+
+
+def test_a_tensor_copied_to_itself_is_not_written():
+    """An expanded one, too, which nothing else may be copied to."""
+
+    def step(x, y):
+        x.expand(3, 5).copy_(x.expand(3, 5))
+        y.copy_(y)
+        return x * 2 + y
+
+    run, x, y = rl.compile(step, fullgraph=True), rl.randn(5), rl.randn(5)
+    for _ in range(3):
+        assert run(x, y).equal(x * 2 + y)

@@ -268,6 +268,9 @@ class Trace:
         source = others[0] if op.overlap == "itself" else None
         if isinstance(source, Tensor) and same_window(x._array, source._array):
             return  # a tensor copied to itself
+        if has_self_overlap(x._array):
+            self.failure = "it writes to an expanded tensor, whose elements share their memory"
+            return
         old = self.operand(x)
         window = self.windows.get(x._array)
         storage, chain = window.storage, window.chain

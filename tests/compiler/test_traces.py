@@ -238,3 +238,15 @@ def test_a_tensor_copied_to_itself_is_not_written():
     run, x, y = rl.compile(step, fullgraph=True), rl.randn(5), rl.randn(5)
     for _ in range(3):
         assert run(x, y).equal(x * 2 + y)
+
+
+def test_writes_to_elements_that_share_their_memory_are_not_captured():
+    def step(x):
+        y = (x * 2).expand(3, 3)
+        y.diagonal().zero_()
+        return y * 1
+
+    run, x = rl.compile(step), rl.ones(1)
+    with pytest.warns(UserWarning, match="elements share their memory"):
+        for _ in range(3):
+            assert run(x).equal(step(x))

@@ -116,6 +116,21 @@ def _copy_with_progress(answer: Any, file: Any, name: str) -> None:
         raise OSError(f"the connection ended after {done} of {total} bytes")
 
 
+def _extract(tar: tarfile.TarFile, target: Path) -> None:
+    """Unpack a tar archive, or refuse it."""
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(target, filter="data")
+        return
+    inside = target.resolve()  # Python before 3.11.4 has no filters
+    for member in tar.getmembers():
+        lands = (inside / member.name).resolve()
+        if not lands.is_relative_to(inside) or not (member.isfile() or member.isdir()):
+            raise tarfile.ExtractError(
+                f"{tar.name}: {member.name!r} would land outside of {inside}, or is no plain file"
+            )
+    tar.extractall(target)
+
+
 def extract_archive(
     from_path: str | Path, to_path: str | Path | None = None, remove_finished: bool = False
 ) -> str:
@@ -127,7 +142,7 @@ def extract_archive(
             archive.extractall(target)
     elif tarfile.is_tarfile(source):
         with tarfile.open(source) as tar:
-            tar.extractall(target, filter="data")
+            _extract(tar, target)
     elif source.suffix == ".gz":
         if target.is_dir():
             target = target / source.stem

@@ -106,3 +106,18 @@ def test_what_is_no_tensor_for_a_module(name, given):
     arguments = (rushlight.ones(2, 5), given) if name == "CrossEntropyLoss" else (given,)
     with pytest.raises(TypeError, match="expected a Tensor, but got"):
         module(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda a, b: a(2, 3) + b(4), "tensor a \\(3\\).*tensor b \\(4\\).*dimension 1"),
+        (lambda a, b: a(4) * b(2, 3), "tensor a \\(4\\).*tensor b \\(3\\).*dimension 1"),
+        (lambda a, b: a(2, 1, 3) - b(5, 4, 3), "tensor a \\(2\\).*tensor b \\(5\\).*dimension 0"),
+        (lambda a, b: a(2, 3) @ b(2, 3), "last size \\(3\\).*first \\(2\\)"),
+        (lambda a, b: a(2, 3, 4) @ b(3, 4, 5), "batches \\(2,\\) and \\(3,\\)"),
+    ],
+)
+def test_errors_of_shapes_name_what_clashes(call, says):
+    with pytest.raises(RuntimeError, match=says):
+        call(rushlight.ones, rushlight.ones)

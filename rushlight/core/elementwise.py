@@ -202,14 +202,14 @@ def broadcast_error(name: str, arrays: list[Any]) -> ShapeError:
     shapes = [a.shape for a in arrays if isinstance(a, ndarray)]
     text = " and ".join(str(s) for s in shapes)
     for at in range(1, max(len(s) for s in shapes) + 1):
-        sizes = {s[-at] for s in shapes if len(s) >= at} - {1}
+        sizes = dict.fromkeys(s[-at] for s in shapes if len(s) >= at and s[-at] != 1)
         if len(sizes) > 1:
-            a, b = sorted(sizes)[:2]
+            a, b = list(sizes)[:2]
             dim = max(len(s) for s in shapes) - at
             return ShapeError(
-                f"{name.lower()}: shapes {text} cannot be broadcast: the size of tensor a ({b}) "
+                f"{name.lower()}: shapes {text} cannot be broadcast: the size of tensor a ({a}) "
                 "must match the size of tensor b "
-                f"({a}) at non-singleton dimension {dim}."
+                f"({b}) at non-singleton dimension {dim}."
             )
     return ShapeError(f"{name.lower()}: shapes {text} do not fit together.")
 

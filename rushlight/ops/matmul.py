@@ -53,6 +53,21 @@ def whole_product(x: Any, y: Any) -> Any:
     return x @ y
 
 
+def unfit(a: tuple[int, ...], b: tuple[int, ...]) -> ShapeError:
+    """Why a product of these shapes does not exist."""
+    k, n = a[-1], b[-2] if len(b) > 1 else b[0]
+    if k != n:
+        reason = (
+            f"the first's last size ({k}) must equal the second's "
+            f"{'first' if len(b) < 3 else 'second last'} ({n}). Transpose one?"
+        )
+    else:
+        reason = f"their batches {a[:-2]} and {b[:-2]} cannot be broadcast."
+    return ShapeError(
+        f"matmul: cannot multiply {a} by {b} (mat1 and mat2 shapes cannot be multiplied); {reason}"
+    )
+
+
 class Matmul(Op):
     """Matrix product of the last two dims, broadcasting the others; vectors as ``torch.matmul``."""
 
@@ -86,13 +101,7 @@ class Matmul(Op):
         try:
             return packed(product(input, other))
         except ValueError as error:
-            k, n = input.shape[-1], other.shape[-2] if other.ndim > 1 else other.shape[0]
-            raise ShapeError(
-                f"matmul: cannot multiply {input.shape} by {other.shape} (mat1 and mat2 shapes "
-                "cannot be multiplied); the first's "
-                f"last size ({k}) must equal the second's "
-                f"{'first' if other.ndim < 3 else 'second last'} ({n}). Transpose one?"
-            ) from error
+            raise unfit(input.shape, other.shape) from error
 
     def grad_input(self, g, other, input_spec):
         other = conj(other)

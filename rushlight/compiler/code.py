@@ -29,6 +29,7 @@ class Code:
         self.names: set[str] = set()
         self.methods: set[str] = set()  # names of attributes that are called on the spot
         self.prints = ""  # what says something to the user
+        self.handles = False  # whether errors may be caught
         self.all = False  # another profiler is at work: nothing can be noted
 
     def has(self, code: CodeType) -> bool:
@@ -80,6 +81,7 @@ class Code:
             self.entered[id(code)] = code, None
             return
         self.entered[id(code)] = code, found
+        self.handles |= bool(code.co_exceptiontable)
         for kind, name in named(code):
             (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
 

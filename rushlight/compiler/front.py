@@ -22,8 +22,9 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.code import Code
+from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
-from rushlight.compiler.surroundings import Kept, Surroundings, Unhooked
+from rushlight.compiler.surroundings import Kept, Surroundings, Unhooked, ours
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
 from rushlight.compiler.variant import TENSOR, Variant
 from rushlight.config import compile_options
@@ -34,6 +35,7 @@ from rushlight.errors import GraphError
 from rushlight.ops.sparse.entries import held_values
 from rushlight.ops.view import owner
 
+MOST_SEEN = 64  # signatures that were run once as they are
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
 _functions: list[Any] = []
 
@@ -189,19 +191,23 @@ class Compiled:
                 return self.function(*args, **kwargs)
             self.hooks = None
         arguments: list[Any] = []
-        mode = modes.grad, modes.inference, modes.autocast
+        mode = present_mode()
         key = (
             signature(args, arguments),
             signature(kwargs, arguments) if kwargs else None,
             aliases(arguments),
             mode,
-            dtypes.get_default_dtype(),
         )
         self.last, reason = None, ""
         for variant in self.variants.get(key, ()):
             reason = variant.changed()
             if not reason:
-                out = variant.run(arguments)
+                try:
+                    out = variant.run(arguments)
+                except Exception:  # before anything is written
+                    if not self.code.handles:
+                        raise
+                    return self.function(*args, **kwargs)
                 if out is not NotImplemented:
                     if not kwargs:
                         variant.arm(args, mode)
@@ -212,6 +218,8 @@ class Compiled:
         reason = reason or "first call of its signature"
         if self.seen.get(key) != reason:  # once as it is: optimizers and modules make their state
             self.seen[key] = reason
+            if len(self.seen) > MOST_SEEN:  # keys keep objects
+                del self.seen[next(iter(self.seen))]
             return self.code.watch(self.function, args, kwargs)
         self.reason = reason
         return self.capture(key, arguments, args, kwargs)
@@ -235,7 +243,8 @@ class Compiled:
         self.reasons.append(self.reason)
         guards = self.surroundings.guards()
         trace = Trace([t._array for t in arguments])
-        before, known = draws(), self.code.known()
+        before, known = (draws(), present_mode()), self.code.known()
+        passed, contents = [args, kwargs], content([args, kwargs])
         gradients: Gradients | None = None
         self.code.prints = ""
         with self.surroundings.numbers(trace), trace:
@@ -258,10 +267,14 @@ class Compiled:
             trace.fail(f"it may move the iterator {self.surroundings.iterators[0]} on")
         if self.code.prints:
             trace.fail(self.code.prints)
-        if draws() != before:
+        if draws() != before[0]:
             trace.failure = (
                 "it draws random numbers from Python or NumPy, which rushlight cannot see"
             )
+        if present_mode() != before[1]:
+            trace.fail("it leaves another gradient mode, autocast or default dtype behind")
+        if content(passed) != contents:
+            trace.fail("it changes what is in its arguments")
         for guard in guards:
             if type(guard) is Kept:
                 guard.narrow(trace.tensors)
@@ -336,19 +349,54 @@ def signature(x: Any, arguments: list[Any]) -> Any:
         if a.flags.c_contiguous:
             return a.shape, a.dtype, x.requires_grad
         return a.shape, a.dtype, x.requires_grad, order_in_memory(a)
+    kind = type(x)
+    if kind is float or kind is complex:
+        return kind, repr(x)  # -0.0 is another number than 0.0
     if isinstance(x, (list, tuple, deque)):
-        return (type(x), *[signature(v, arguments) for v in x])
+        return (kind, *[signature(v, arguments) for v in x])
     if isinstance(x, dict):
-        return (dict, *[(k, signature(v, arguments)) for k, v in x.items()])
-    if isinstance(x, set):
-        return set, frozenset(x)
+        return (kind, *[(k, signature(v, arguments)) for k, v in x.items()])
+    if isinstance(x, (set, frozenset)):
+        return kind, frozenset([(type(v), v) for v in x])
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype.str, hashlib.sha1(x.tobytes()).digest()
-    try:
-        hash(x)
-    except TypeError:
-        return id(x)
-    return (type(x), x)
+    return (kind, x) if ours(x) and kind.__hash__ is not None else Same(x)
+
+
+class Same:
+    """An object as a key: no other is equal to it, whatever it says itself."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def __hash__(self) -> int:
+        return id(self.x)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Same and other.x is self.x
+
+
+def content(x: Any) -> Any:
+    """What is in lists, dicts, sets, arrays and the like, and in those therein; all else is
+    itself.
+    """
+    if isinstance(x, np.ndarray) and x.dtype != object:
+        return x.tobytes()
+    inner = parts(x)
+    if isinstance(inner, list):
+        return [content(v) for v in inner]
+    if isinstance(inner, dict):
+        return [(Same(k), content(v)) for k, v in inner.items()]
+    if isinstance(inner, set):
+        return {Same(v) for v in inner}
+    return Same(x) if inner is None else inner
+
+
+def present_mode() -> Any:
+    """What a call depends on besides its arguments."""
+    return modes.grad, modes.inference, modes.autocast, dtypes.default.float
 
 
 def draws() -> Any:

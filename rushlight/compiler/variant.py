@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Value
 from rushlight.compiler.layout import dicts_have_versions
@@ -248,7 +249,7 @@ class Variant:
     def enter_alone(self, args: tuple[Any, ...]) -> Any:
         """As ``enter``, while no other thread does."""
         entry = self.entry
-        if (modes.grad, modes.inference, modes.autocast) != self.mode:
+        if (modes.grad, modes.inference, modes.autocast, dtypes.default.float) != self.mode:
             return NotImplemented
         for guard in self.slow_guards:
             if not guard.holds():

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rushlight.core.state import modes
+
 DEFAULT_SEED = 67280421310721  # torch's, for a generator that nobody seeded
 BLOCK = 624  # words that one twist of the state yields
 STATE_BYTES = 5056
@@ -63,6 +65,8 @@ class Engine:
 
     def reseed(self, seed: int) -> None:
         """Starts the stream of `seed`; a cached normal is dropped."""
+        if modes.trace is not None:
+            modes.trace.fail("it makes or seeds a generator of random numbers")
         self.seed_value = wrap_seed(seed)
         self.cached_normal: float | None = None
         # seeding proper waits for the first word
@@ -175,6 +179,8 @@ class Engine:
             raise RuntimeError(
                 "Invalid mt19937 state: these bytes were not written by get_state()."
             )
+        if modes.trace is not None and raw != self.save().tobytes():
+            modes.trace.fail("it sets the state of a generator of random numbers")
         _, cached, _, is_cached = _TAIL.unpack_from(raw, _TAIL_AT)
         key = np.frombuffer(raw, "<u8", BLOCK, _WORDS_AT).astype(np.uint32)
         with self._lock:

@@ -10,14 +10,51 @@ from __future__ import annotations
 import dis
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 BY_TEXT = frozenset(["getattr", "setattr", "hasattr", "vars", "__dict__", "eval", "exec"])
 
 
 OTHERS = ("rushlight", "numpy", "scipy", "llvmlite", "ml_dtypes", "threadpoolctl", "")
+
+
+CLOCKS = [
+    n for n in dir(time) if n.endswith(("_ns", "_counter", "_time")) or n in ("time", "monotonic")
+]
+EFFECTS = {  # functions of Python's own whose calls cannot be captured, by name: what they do
+    "print": "it prints",
+    "sleep": "it waits",
+    **dict.fromkeys(["write", "writelines", "writerow", "writerows"], "it writes to a file"),
+    **dict.fromkeys(["open", "read", "readline", "input"], "it reads a file"),
+    **dict.fromkeys(["urandom", "getrandom"], "it draws random numbers from the system"),
+    **dict.fromkeys(["globals", "eval", "exec"], "it calls globals(), eval() or exec()"),
+    **dict.fromkeys(["now", "utcnow", "today", *CLOCKS], "it reads the clock"),
+}
+HOMES = ("time", "datetime", "posix", "nt", "builtins", "io", "_io", "_csv")
+
+
+def effect(frame: Any, what: Any) -> str:
+    """What a function of Python's own does for the user's code; empty where it is called for
+    rushlight's.
+    """
+    owner = getattr(what, "__self__", None)
+    if isinstance(owner, type):
+        home = owner.__module__
+    else:
+        home = owner.__name__ if isinstance(owner, ModuleType) else type(owner).__module__
+    if home not in HOMES:
+        return ""
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] in OTHERS:
+            return ""
+        if of_the_user(module):
+            return EFFECTS[what.__name__]
+        frame = frame.f_back
+    return ""
 
 
 class Code:
@@ -35,6 +72,11 @@ class Code:
     def has(self, code: CodeType) -> bool:
         """Whether it was entered."""
         return self.all or self.entered.get(id(code), (code, None))[1] is not None
+
+    def ran(self, x: Any) -> bool:
+        """Whether x is a function, or what a class makes of one, that was entered."""
+        x = getattr(x, "__func__", getattr(x, "fget", x))
+        return hasattr(x, "__code__") and self.has(x.__code__)
 
     def known(self) -> tuple[int, int]:
         """How much there is to look at, as far as is known."""
@@ -63,8 +105,8 @@ class Code:
             if event == "call":
                 if id(frame.f_code) not in entered:
                     self.enter(frame.f_code, frame.f_globals)
-            elif event == "c_call" and what is print:
-                self.prints = "it prints"
+            elif event == "c_call" and what.__name__ in EFFECTS and not self.prints:
+                self.prints = effect(frame, what)
 
         sys.setprofile(note)
         try:

@@ -22,9 +22,11 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.code import Code
+from rushlight.compiler.guards import Hooks, Kept, Unhooked
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
-from rushlight.compiler.surroundings import Kept, Surroundings, Unhooked, ours
+from rushlight.compiler.objects import ours
+from rushlight.compiler.surroundings import Surroundings, hooks_of
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
 from rushlight.compiler.variant import TENSOR, Variant
 from rushlight.config import compile_options
@@ -275,6 +277,11 @@ class Compiled:
             trace.fail("it leaves another gradient mode, autocast or default dtype behind")
         if content(passed) != contents:
             trace.fail("it changes what is in its arguments")
+        if any([id(h) not in self.surroundings.seen for h in hooks_met(trace)]):
+            trace.fail("a tensor has hooks")
+        if any([self.code.names_attribute(*v) for t in arguments for v in t.__dict__.items()]):
+            trace.fail("it reads what was put on a tensor among its arguments")
+        guards.append(Hooks("a tensor", tables_of_hooks(trace)))
         for guard in guards:
             if type(guard) is Kept:
                 guard.narrow(trace.tensors)
@@ -403,6 +410,18 @@ def draws() -> Any:
     """The state of Python's and NumPy's own random numbers."""
     state: Any = np.random.get_state(legacy=False)
     return random.getstate(), state["state"]["key"].tobytes(), state["state"]["pos"]
+
+
+def hooks_met(trace: Trace) -> list[Any]:
+    """Hooks of the tensors whose gradients a call computed."""
+    return [h for leaf, _ in trace.leaves.values() for h in hooks_of(leaf)]
+
+
+def tables_of_hooks(trace: Trace) -> list[Callable[[], Any]]:
+    """Where hooks of the tensors are whose gradients a call computed."""
+    names = ("_hooks", "_after_hooks")
+    leaves = [leaf for leaf, _ in trace.leaves.values()]
+    return [functools.partial(getattr, leaf, name) for leaf in leaves for name in names]
 
 
 def unfit(trace: Trace, fresh: list[Tensor]) -> str | None:

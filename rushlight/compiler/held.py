@@ -4,6 +4,7 @@ is in them, all else by identity. A trace takes it for granted, so later calls c
 
 from __future__ import annotations
 
+import ctypes
 import random
 from collections import deque
 from operator import is_
@@ -21,7 +22,9 @@ from rushlight.compiler.layout import (
 )
 
 PLAIN = (int, float, bool, str, bytes, tuple, type(None))
-SMALL = 4096  # bytes of a NumPy array whose content is compared
+SMALL = 1 << 20  # bytes of a NumPy array whose content is compared
+SHORT = 16  # items of a list or dict that are as soon looked at
+LONG = 1024  # items of a list that are compared at once, in Python
 
 Words = list[tuple[int, int]]  # address, content
 
@@ -47,18 +50,33 @@ class Held:
     """What an object that can change held."""
 
     def __init__(self, x: Any, content: Any, within: tuple[int, ...]) -> None:
-        self.kind, self.content = type(x), content
+        self.kind, self.content, self.x = type(x), content, x
         within = (*within, id(x))
+        inner: Any = ()
         if type(content) is list:
-            self.content = [held(v, within) for v in content]
+            inner = self.content = [held(v, within) for v in content]
         elif type(content) is dict:
             self.content = {k: held(v, within) for k, v in content.items()}
+            inner = self.content.values()
+        self.flat = not any([type(v) is Held for v in inner])
+        self.mark = mark_of(x) if self.flat else None
 
     def fits(self, x: Any) -> bool:
         """Whether x holds the same."""
+        if x is self.x and self.mark is not None and mark_of(x) == self.mark:
+            return True
+        if not self.same(x):
+            return False
+        if x is self.x and self.flat:
+            self.mark = mark_of(x)
+        return True
+
+    def same(self, x: Any) -> bool:
+        """As ``fits``, looking at all that x holds."""
         if type(x) is not self.kind:
             return False
-        now, then = parts(x), self.content
+        then = self.content
+        now: Any = x if type(x) is list else parts(x)
         if type(then) is list:
             return len(now) == len(then) and (
                 all(map(is_, now, then)) or all(map(alike, now, then))
@@ -66,6 +84,19 @@ class Held:
         if type(then) is dict:
             return now.keys() == then.keys() and all([alike(now[k], v) for k, v in then.items()])
         return bool(now == then)
+
+
+def mark_of(x: Any) -> Any:
+    """What differs once x holds other objects, where that is told sooner than by looking at all;
+    None elsewhere.
+    """
+    if type(x) is tuple:
+        return True
+    if type(x) is list and len(x) >= SHORT and lists_are_known():
+        return ctypes.string_at(word(id(x) + LIST_ITEMS), 8 * len(x))
+    if type(x) is dict and len(x) >= SHORT and dicts_have_versions():
+        return word(id(x) + VERSION_AT)
+    return None
 
 
 def held(x: Any, within: tuple[int, ...] = ()) -> Any:
@@ -78,7 +109,10 @@ def alike(now: Any, then: Any) -> bool:
     """Whether what is there now is what ``held`` said."""
     if type(then) is Held:
         return then.fits(now)
-    return now is then or (type(now) is type(then) and isinstance(now, PLAIN) and now == then)
+    if now is then:
+        return True
+    equal = type(now) is type(then) and isinstance(now, PLAIN) and now == then
+    return equal and (now != 0 or repr(now) == repr(then))  # -0.0 is another number than 0.0
 
 
 def version_words(*dicts: dict[str, Any]) -> Words | None:
@@ -105,7 +139,7 @@ def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
         found, inner = version_words(x), list(x.values())
     elif isinstance(x, tuple):
         found, inner = [], list(x)
-    elif isinstance(x, list):
+    elif isinstance(x, list) and len(x) < LONG:
         found, inner = list_words(x), x
     else:
         return None

@@ -70,6 +70,54 @@ def lists_are_known() -> bool:
 
 
 @functools.cache
+def class_places() -> tuple[int, ...]:
+    """Where a class has words that say if it, or a base, was written to: bytes from its start."""
+
+    class Base:
+        mark = 1
+
+    class Derived(Base):
+        pass
+
+    places = range(16, int(type.__dict__["__basicsize__"].__get__(type)), 8)
+
+    def look() -> list[int]:
+        return [word(id(Derived) + at) for at in places]
+
+    seen = []
+    for value in (1, 2, 3):
+        Base.mark = value
+        unread = look()
+        if Derived.mark != value:
+            return ()
+        seen += [unread, look(), look()]
+    found = [k for k, at in enumerate(places) if len({row[k] for row in seen}) > 1]
+    states = [tuple([row[k] for k in found]) for row in seen]
+    once = all([states[k] == states[k + 1] for k in (1, 4, 7)])
+    told = all([a not in states[k + 2 :] for k, a in enumerate(states) if k % 3])
+    return tuple([places[k] for k in found]) if found and once and told else ()
+
+
+def class_words(x: type) -> list[tuple[int, int]] | None:
+    """The words that say whether a class was written to; None where there are none."""
+    at = class_places()
+    found = [(id(x) + k, word(id(x) + k)) for k in at]
+    return found if found and all([content for _, content in found]) else None
+
+
+@functools.cache
+def function_slots() -> tuple[int, ...]:
+    """Where a function keeps its code, its defaults, and those by name: bytes from its start."""
+
+    def f(a: int = 1, *, b: int = 2) -> None: ...
+
+    parts = [f.__code__, f.__defaults__, f.__kwdefaults__]
+    places = range(16, type(f).__basicsize__, 8)
+    found = [[at for at in places if word(id(f) + at) == id(p)] for p in parts]
+    return tuple([at[0] for at in found]) if all(found) else ()
+
+
+@functools.cache
 def available() -> bool:
     """Whether objects lie in memory as this file expects. See Note [Entry]."""
     if sysconfig.get_config_var("Py_GIL_DISABLED") or not slots():

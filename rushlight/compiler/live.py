@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Value
-from rushlight.compiler.surroundings import Guard
+from rushlight.compiler.guards import Guard
 from rushlight.compiler.trace import Trace, graph_of
 from rushlight.compiler.variant import Variant, turned
 from rushlight.core import engine

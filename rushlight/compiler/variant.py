@@ -19,8 +19,9 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Value
+from rushlight.compiler.guards import Attributes, Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
-from rushlight.compiler.surroundings import Attributes, Flags, Guard, Option, Options
+from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes

@@ -47,8 +47,7 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
             return step(self, *args, **kwargs)
         self._stepping = self._opt_called = True
         try:
-            # an optimizer around another one may have skipped our __init__
-            before, after = [self.__dict__.get(kind, NONE) for kind in KINDS[:2]]
+            before, after = self._tables_of_steps()[:2]
             if not (before or after or _global_before_step or _global_after_step):
                 return step(self, *args, **kwargs)
             for hook in itertools.chain(_global_before_step.values(), before.values()):
@@ -79,6 +78,12 @@ class HookedMixin:
 
     _stepping = False
     _opt_called = False
+
+    def _tables_of_steps(self) -> list[Hooks]:
+        """Hooks around steps, of this optimizer and of all."""
+        # an optimizer around another one may have skipped our __init__
+        own = [self.__dict__.get(kind, NONE) for kind in KINDS[:2]]
+        return [*own, _global_before_step, _global_after_step]
 
     def _make_hooks(self) -> None:
         for kind in KINDS:

@@ -5,6 +5,9 @@ without ``compile``: each case runs both ways and says what there was to see.
 from __future__ import annotations
 
 import collections
+import datetime
+import os
+import time
 
 import numpy as np
 import pytest
@@ -25,7 +28,7 @@ def case(f):
 def seen(x):
     """What there is to see of a value."""
     if isinstance(x, rl.Tensor):
-        return str(x.dtype), x.detach().tolist()
+        return str(x.dtype), np.vectorize(lambda v: f"{v:.4g}")(x.detach().numpy()).tolist()
     if isinstance(x, (list, tuple, collections.deque)):
         return type(x).__name__, [seen(v) for v in x]
     if isinstance(x, dict):
@@ -212,6 +215,70 @@ def a_checkpoint_that_draws(compile):
 
     f = compile(step)
     yield from [f(rl.ones(4, 3)) for _ in range(CALLS)]
+
+
+# Hooks, clocks and the system
+
+
+def hooked(register):
+    """A case: steps of training, with hooks from the fourth on, and without from the seventh."""
+
+    def run(compile):
+        weight, calls = rl.ones(3, requires_grad=True), []
+        optimizer = rl.optim.SGD([weight], lr=0.1)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = (weight * x).square().sum()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        f = compile(step)
+        for k in range(12):
+            if k == 4:
+                handle = register(weight, optimizer, calls)
+            if k == 8:
+                handle.remove()
+            yield f(rl.ones(3))
+            yield weight
+            yield len(calls)
+
+    return run
+
+
+CASES["a hook that only computes"] = hooked(lambda w, o, calls: w.register_hook(lambda g: g * 2))
+CASES["a hook that counts"] = hooked(lambda w, o, calls: w.register_hook(lambda g: calls.append(1)))
+CASES["a hook behind the gradient"] = hooked(
+    lambda w, o, calls: w.register_post_accumulate_grad_hook(lambda p: calls.append(1))
+)
+CASES["a hook of an optimizer"] = hooked(
+    lambda w, o, calls: o.register_step_post_hook(lambda *args: calls.append(1))
+)
+
+
+@case
+def clocks_and_the_system(compile):
+    f = compile(lambda x: (x * 2, time.perf_counter(), datetime.datetime.now(), os.urandom(8)))
+    found = [f(rl.ones(2))[1:] for _ in range(CALLS)]
+    yield len({t for t, _, _ in found}), len({r for _, _, r in found})
+
+
+@case
+def globals_by_name(compile):
+    f = compile(lambda x: x * globals()["COUNT"])
+    for k in range(CALLS):
+        globals()["COUNT"] = float(k // 3)
+        yield f(rl.ones(2))
+
+
+@case
+def what_was_put_on_an_argument(compile):
+    f = compile(lambda x: x * x.scale)
+    for k in range(CALLS):
+        x = rl.ones(2)
+        x.scale = float(k // 2)
+        yield f(x)
 
 
 # Errors

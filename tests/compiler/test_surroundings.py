@@ -37,6 +37,69 @@ class Settings:
     kind = 1.0
 
 
+class Slotted:
+    """Settings in slots."""
+
+    __slots__ = ("scale", "table")
+
+    def __init__(self):
+        self.scale, self.table = 1.0, rl.ones(3)
+
+
+class Base:
+    """What another class inherits from."""
+
+    kind = 1.0
+
+    def factor(self, by=1.0):
+        """What a method computes."""
+        return by * self.kind
+
+
+class Heir(Base):
+    """It inherits all that it has."""
+
+    @property
+    def inner(self):
+        """An attribute that is computed."""
+        return self._inner
+
+    _inner = 1.0
+
+
+class Doubled(nn.Module):
+    """A module of the user's."""
+
+    scale = 2.0
+
+    def forward(self, x):
+        return x * self.scale
+
+
+def scaled(x, by=1.0, *, plus=0.0, table=(1.0,)):
+    """A function with defaults."""
+    return x * by + plus + table[0]
+
+
+def fresh(cls):
+    """A class like another, whose attributes a test may change."""
+    own = {k: v for k, v in cls.__dict__.items() if k not in ("__dict__", "__weakref__")}
+    return type(cls.__name__, cls.__bases__, own)
+
+
+def heir():
+    """An object whose class and base class a test may change."""
+    return type("Heir", (fresh(Base),), {"inner": Heir.inner, "_inner": 1.0})()
+
+
+def function():
+    """A function that a test may change."""
+    made = types.FunctionType(scaled.__code__, globals(), "scaled", scaled.__defaults__)
+    made.__kwdefaults__ = {"plus": 0.0, "table": [1.0]}
+    made.factor = 1.0
+    return made
+
+
 class Keeper:
     """An object with memory."""
 
@@ -78,6 +141,89 @@ READS = {
         lambda o: X * o.a,
         lambda: types.ModuleType("settings"),
         lambda o, i: setattr(o, "a", i),
+    ),
+    "an attribute in a slot": (lambda o: X * o.scale, Slotted, lambda o, i: setattr(o, "scale", i)),
+    "a tensor in a slot": (
+        lambda o: X * o.table,
+        Slotted,
+        lambda o, i: setattr(o, "table", rl.full((3,), float(i))),
+    ),
+    "a base class": (
+        lambda o: X * o.kind,
+        heir,
+        lambda o, i: setattr(type(o).__base__, "kind", float(i)),
+    ),
+    "an attribute that hides that of a class": (
+        lambda o: X * o.kind,
+        heir,
+        lambda o, i: i and setattr(o if i > 1 else type(o), "kind", float(i)),
+    ),
+    "a property": (lambda o: X * o.inner, heir, lambda o, i: setattr(o, "_inner", float(i))),
+    "a method that is replaced": (
+        lambda o: X * o.factor(),
+        heir,
+        lambda o, i: i and setattr(type(o).__base__, "factor", lambda self: float(i)),
+    ),
+    "a class attribute of a module": (
+        lambda o: o(X),
+        lambda: fresh(Doubled)(),
+        lambda o, i: setattr(type(o), "scale", float(i)),
+    ),
+    "the forward of a module": (
+        lambda o: o(X),
+        lambda: fresh(Doubled)(),
+        lambda o, i: i and setattr(o, "forward", lambda x: x * float(i)),
+    ),
+    "the forward of a module's class": (
+        lambda o: o(X),
+        lambda: fresh(Doubled)(),
+        lambda o, i: i and setattr(type(o), "forward", lambda self, x: x * float(i)),
+    ),
+    "a default": (lambda o: o(X), function, lambda o, i: setattr(o, "__defaults__", (float(i),))),
+    "a default by name": (
+        lambda o: o(X),
+        function,
+        lambda o, i: setattr(o, "__kwdefaults__", {"plus": i, "table": [0]}),
+    ),
+    "a list that is a default": (
+        lambda o: o(X),
+        function,
+        lambda o, i: o.__kwdefaults__["table"].__setitem__(0, i),
+    ),
+    "an attribute of a function": (
+        lambda o: X * o.factor,
+        function,
+        lambda o, i: setattr(o, "factor", float(i)),
+    ),
+    "an attribute of a tensor": (
+        lambda o: X * o.scale,
+        lambda: rl.ones(3),
+        lambda o, i: setattr(o, "scale", float(i)),
+    ),
+    "a long list": (
+        lambda o: X * o[2000],
+        lambda: list(range(3000)),
+        lambda o, i: o.__setitem__(2000, float(i)),
+    ),
+    "a long dict": (
+        lambda o: X * o[2000],
+        lambda: {k: k for k in range(3000)},
+        lambda o, i: o.update({2000: float(i)}),
+    ),
+    "a list of lists": (
+        lambda o: X * o[20][0],
+        lambda: [[1.0] for _ in range(30)],
+        lambda o, i: o[20].__setitem__(0, float(i)),
+    ),
+    "the sign of zero": (
+        lambda o: X / (X * o[0]),
+        lambda: [0.0],
+        lambda o, i: o.__setitem__(0, -0.0 if i else 0.0),
+    ),
+    "a larger array": (
+        lambda o: X * float(o[7]),
+        lambda: np.ones(5000),
+        lambda o, i: o.__setitem__(7, i),
     ),
     "an array": (lambda o: X * float(o[0]), lambda: np.ones(2), lambda o, i: o.fill(i)),
     "a function in a list": (
@@ -145,6 +291,11 @@ CHANGES = {
     "a generator": (lambda: (i for i in range(99)), lambda o: next(o)),
     "random numbers": (lambda: random.Random(0), lambda o: o.random()),
     "NumPy's random numbers": (lambda: np.random.default_rng(0), lambda o: o.random()),
+    "an attribute in a slot": (Slotted, lambda o: setattr(o, "scale", o.scale + 1)),
+    "an attribute of a class": (heir, lambda o: setattr(type(o), "kind", o.kind + 1)),
+    "an attribute of a function": (function, lambda o: setattr(o, "factor", o.factor + 1)),
+    "a larger array": (lambda: np.zeros(5000), lambda o: o.__setitem__(0, o[0] + 1)),
+    "what is written": (io.StringIO, lambda o: o.write("called")),
     "what is printed": (io.StringIO, lambda o: print("called", file=o)),
     "what is logged": (lambda: logging.getLogger("rushlight.test"), lambda o: o.warning("called")),
 }
@@ -154,6 +305,12 @@ def content(o):
     """What there is to see of an object."""
     if isinstance(o, Keeper):
         return [o.count, o.history, o.table]
+    if isinstance(o, Slotted):
+        return o.scale
+    if type(o).__name__ == "Heir":
+        return o.kind
+    if isinstance(o, types.FunctionType):
+        return o.factor
     if isinstance(o, io.StringIO):
         return o.getvalue()
     if hasattr(o, "__next__"):

@@ -1,0 +1,368 @@
+"""What a program takes for granted besides its arguments, and whether it is still so.
+
+Each guard can be checked in Python (``holds``), and where CPython keeps what it depends on in words
+of memory, by looking at these (``words``; see Note [Entry] in backends/llvm/entry.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+from rushlight.compiler.code import Code
+from rushlight.compiler.held import (
+    PLAIN,
+    Words,
+    alike,
+    held,
+    list_words,
+    version_words,
+    words_within,
+)
+from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
+from rushlight.compiler.objects import attributes, has
+from rushlight.core.autograd import RemovableHandle
+from rushlight.core.tensor import Tensor
+
+
+class Plain:
+    """The plain values of a dict: an optimizer's options."""
+
+    def __init__(self, what: str, d: dict[str, Any], without: tuple[str, ...] = ()) -> None:
+        self.what, self.d, self.without = what, d, without
+        self.values = self.read()
+
+    def read(self) -> dict[str, Any]:
+        """The plain values now."""
+        return {k: v for k, v in self.d.items() if type(v) in PLAIN and k not in self.without}
+
+    def holds(self) -> bool:
+        """Whether they are as they were."""
+        return self.read() == self.values
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        return version_words(self.d)
+
+    def changed(self) -> str:
+        """Which value is another now."""
+        now = self.read()
+        both = {**self.values, **now}
+        names = [k for k in both if now.get(k, self) != self.values.get(k, self)]
+        return ", ".join([f"{self.what}{k}" for k in names])
+
+
+class Options(Plain):
+    """The options of a parameter group, without those that programs read anew at each call."""
+
+    def __init__(self, what: str, group: dict[str, Any], read_anew: frozenset[str]) -> None:
+        super().__init__(what, group, tuple(read_anew))
+
+    def moved(self) -> set[str]:
+        """Options that are numbers, or tuples of them, and others now."""
+        now = self.read()
+        both = {k for k in self.values if k in now and now[k] != self.values[k]}
+        return {k for k in both if are_numbers(now[k]) and are_numbers(self.values[k])}
+
+
+def are_numbers(value: Any) -> bool:
+    """Whether a value is a float, or some in a tuple."""
+    return type(value) is float or (
+        type(value) is tuple and bool(value) and all([type(v) is float for v in value])
+    )
+
+
+class Kept:
+    """Which parameters an optimizer has, and what it keeps for each: loaded state is other tensors,
+    and a group may be added.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.optimizer, self.with_state = optimizer, True
+        self.values = held(self.read())
+
+    def read(self) -> list[Any]:
+        """What there is now."""
+        groups = [g["params"] for g in self.optimizer.param_groups]
+        return [groups, self.optimizer.state] if self.with_state else [groups]
+
+    def narrow(self, used: Any) -> None:
+        """Look at the state no longer, unless it is among the tensors that the trace used."""
+        state = [v for kept in self.optimizer.state.values() for v in kept.values()]
+        if not any([id(v) in used for v in state]):
+            self.with_state = False
+            self.values = held(self.read())
+
+    def holds(self) -> bool:
+        """Whether it is the same."""
+        return alike(self.read(), self.values)
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        o = self.optimizer
+        found: Words = []
+        lists = [list_words(o.param_groups), *[words_within(g["params"]) for g in o.param_groups]]
+        state = words_within(o.state) if self.with_state else []
+        for more in (version_words(attributes(o)), state, *lists):
+            if more is None:
+                return None
+            found += more
+        return found
+
+    def changed(self) -> str:
+        """Whose it is."""
+        return f"the parameters or the state of {type(self.optimizer).__name__}"
+
+
+class Attributes:
+    """What attributes of an object, class or module hold: those chosen by name, of a neural
+    network's module all that are plain, and of a class what the function ran.
+    """
+
+    def __init__(self, x: Any, code: Code, plain: bool = False) -> None:
+        self.x, self.d, self.code, self.plain = x, attributes(x), code, plain
+        self.what = (x if isinstance(x, (type, ModuleType, FunctionType)) else type(x)).__name__
+        self.values = {k: held(v) for k, v in self.d.items() if self.counts(k, v)}
+
+    def counts(self, name: str, value: Any) -> bool:
+        """Whether the function may depend on an attribute."""
+        if name in ITS_OWN or (name in OF_OPTIMIZERS and has(self.x, "param_groups")):
+            return False
+        if name == "forward" or (isinstance(self.x, type) and self.code.ran(value)):
+            return True
+        return (self.plain and type(value) in PLAIN) or self.code.names_attribute(name, value)
+
+    def holds(self) -> bool:
+        """Whether they hold what they held."""
+        return not self.others()
+
+    def others(self) -> list[str]:
+        """Names of those that changed, came or went."""
+        found = [k for k, v in self.values.items() if not alike(self.d.get(k, self), v)]
+        if len(self.d) != len(self.values):
+            found += [k for k, v in self.d.items() if k not in self.values and self.counts(k, v)]
+        return found
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        if isinstance(self.x, type):
+            found = class_words(self.x)
+        elif isinstance(self.d, dict):
+            found = version_words(self.d)
+        else:
+            return None
+        for name in self.values:
+            more = words_within(self.d.get(name))
+            if found is None or more is None:
+                return None
+            found += more
+        return found
+
+    def changed(self) -> str:
+        """Which are others now."""
+        return ", ".join([f"{self.what}.{k}" for k in self.others()])
+
+
+ITS_OWN = frozenset(  # of a module, with guards of their own
+    [
+        "_parameters",
+        "_buffers",
+        "_modules",
+        "_hook_tables",
+        "_compiled_call_impl",
+        "_non_persistent_buffers_set",
+    ]
+)
+
+
+OF_OPTIMIZERS = frozenset(["param_groups", "state", "defaults"])
+
+
+class Members:
+    """Which parameters, buffers and children a module has."""
+
+    def __init__(self, what: str, tables: list[dict[str, Any]]) -> None:
+        self.what, self.tables = what, tables
+        self.values = [dict(table) for table in tables]
+
+    def holds(self) -> bool:
+        """Whether they are the same objects."""
+        return all(
+            [
+                len(now) == len(then) and all([now.get(k) is v for k, v in then.items()])
+                for now, then in zip(self.tables, self.values, strict=True)
+            ]
+        )
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        return version_words(*self.tables)
+
+    def changed(self) -> str:
+        """Whose members are others."""
+        return f"a parameter, buffer or child of {self.what}"
+
+
+class Unhooked:
+    """That modules have no hooks that a call runs."""
+
+    def __init__(self, modules: list[Any]) -> None:
+        self.modules = modules
+
+    def tables(self) -> list[dict[Any, Any]]:
+        """Where hooks are."""
+        return [table for m in self.modules for table in m._tables_of_calls()]
+
+    def hooked(self) -> Any:
+        """The first module with hooks; None where there is none."""
+        return next((m for m in self.modules if any(m._tables_of_calls())), None)
+
+    def holds(self) -> bool:
+        """Whether there are none."""
+        return not any(self.tables())
+
+    def words(self) -> Words | None:
+        """See ``version_words``."""
+        own = [m._hook_tables for m in self.modules if m._hook_tables is not None]
+        return version_words(*[m.__dict__ for m in self.modules], *own, *self.tables())
+
+    def changed(self) -> str:
+        """Whose hooks."""
+        return f"the hooks of {type(self.hooked()).__name__}"
+
+
+class Variable:
+    """What the cell of a closure holds."""
+
+    def __init__(self, name: str, cell: Any) -> None:
+        self.name, self.cell = name, cell
+        self.value = held(contents(cell))
+
+    def holds(self) -> bool:
+        """Whether it is what was there."""
+        return alike(contents(self.cell), self.value)
+
+    def words(self) -> Words | None:
+        """A cell holds the address of its content."""
+        now = contents(self.cell)
+        inner = words_within(now)
+        if inner is None or word(id(self.cell) + CELL_AT) != id(now):
+            return None
+        return [(id(self.cell) + CELL_AT, id(now)), *inner]
+
+    def changed(self) -> str:
+        """Its name."""
+        return f"the variable {self.name}"
+
+
+class Globals:
+    """What some of a module's globals are. Others change all the time, so there are no words."""
+
+    def __init__(self, d: dict[str, Any], names: list[str]) -> None:
+        self.d = d
+        self.values = {name: held(d.get(name)) for name in names}
+
+    def holds(self) -> bool:
+        """Whether they are what they were."""
+        d = self.d
+        return all([d.get(k) is v or alike(d.get(k), v) for k, v in self.values.items()])
+
+    def words(self) -> None:
+        """There are none."""
+
+    def changed(self) -> str:
+        """Which are others now."""
+        found = [k for k, v in self.values.items() if not alike(self.d.get(k), v)]
+        return "the variable " + ", ".join(found)
+
+
+class Flags:
+    """Whether tensors from outside require gradients."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.tensors = tensors
+        self.values = [t._wants_grad for t in tensors]
+
+    def holds(self) -> bool:
+        """Whether they still do."""
+        return [t._wants_grad for t in self.tensors] == self.values
+
+    def words(self) -> Words | None:
+        """Each tensor holds True or False."""
+        at = slots().get("_wants_grad")
+        return None if at is None else [(id(t) + at, id(t._wants_grad)) for t in self.tensors]
+
+    def changed(self) -> str:
+        """What was set."""
+        return "a tensor's requires_grad"
+
+
+def contents(cell: Any) -> Any:
+    """What a closure's cell holds; None while it is empty."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+class Defaults:
+    """What a function takes for parameters that are not given."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+        self.values = held(self.read())
+
+    def read(self) -> tuple[Any, Any]:
+        """What it takes now."""
+        return self.function.__defaults__, self.function.__kwdefaults__
+
+    def holds(self) -> bool:
+        """Whether it is the same."""
+        return alike(self.read(), self.values)
+
+    def words(self) -> Words | None:
+        """A function holds the addresses of its tuple and its dict."""
+        places, found = function_slots(), words_within(self.read())
+        if not places or found is None:
+            return None
+        at = id(self.function)
+        return [(at + place, word(at + place)) for place in places] + found
+
+    def changed(self) -> str:
+        """Whose they are."""
+        return f"what {self.function.__name__} takes for parameters that are not given"
+
+
+class Hooks:
+    """Hooks of tensors and optimizers, in ``tables``: those that were there ran while tracing."""
+
+    def __init__(self, what: str, tables: list[Callable[[], Any]]) -> None:
+        self.what, self.tables, self.made = what, tables, RemovableHandle.next_id
+        self.values = self.read()
+
+    def read(self) -> list[dict[int, Any]]:
+        """Those that there are now."""
+        return [dict(table() or {}) for table in self.tables]
+
+    def holds(self) -> bool:
+        """Whether they are the same: none, where there were none and no hook was made since."""
+        made = RemovableHandle.next_id
+        if made == self.made and not any(self.values):
+            return True
+        if self.read() != self.values:
+            return False
+        self.made = made
+        return True
+
+    def words(self) -> None:
+        """There are none."""
+
+    def changed(self) -> str:
+        """Whose they are."""
+        return f"the hooks of {self.what}"
+
+
+Guard = (
+    Plain | Kept | Attributes | Members | Unhooked | Variable | Globals | Flags | Defaults | Hooks
+)

@@ -1,0 +1,76 @@
+"""Where objects keep their attributes, and whose code they belong to."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import MemberDescriptorType, ModuleType
+from typing import Any
+
+OURS = ("builtins", "numpy", "rushlight")  # packages whose objects are not looked into
+
+
+class Slots:
+    """The attributes of an object that has slots, as a dict has its items."""
+
+    def __init__(self, x: Any, places: dict[str, Any], others: dict[str, Any]) -> None:
+        self.x, self.places, self.others = x, places, others
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """What an attribute holds, or a default."""
+        if name not in self.places:
+            return self.others.get(name, default)
+        try:
+            return self.places[name].__get__(self.x)
+        except AttributeError:  # nothing yet
+            return default
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """The attributes that there are."""
+        for name in self.places:
+            value = self.get(name, self)
+            if value is not self:
+                yield name, value
+        yield from self.others.items()
+
+    def __contains__(self, name: str) -> bool:
+        return self.get(name, self) is not self
+
+    def __len__(self) -> int:
+        return len(list(self.items()))
+
+
+def attributes(x: Any) -> Any:
+    """An object's own attributes; an object may answer to any name, so it is not asked."""
+    try:
+        own = object.__getattribute__(x, "__dict__")
+    except AttributeError:
+        own = {}
+    if isinstance(x, (type, ModuleType)) or ours(x):
+        return own
+    places = {
+        name: place
+        for c in reversed(type(x).__mro__)
+        for name, place in c.__dict__.items()
+        if type(place) is MemberDescriptorType
+    }
+    return Slots(x, places, own) if places else own
+
+
+def classes(x: Any) -> list[type]:
+    """An object's classes, or a class and its bases, that users wrote."""
+    mro = x.__mro__ if isinstance(x, type) else type(x).__mro__
+    return [c for c in mro if not ours(c) and c.__module__ not in sys.stdlib_module_names]
+
+
+def has(x: Any, name: str) -> bool:
+    """Whether an object or its class has an attribute."""
+    return hasattr(type(x), name) or name in attributes(x)
+
+
+def ours(x: Any) -> bool:
+    """Whether an object or class is of a package that is not looked into."""
+    if isinstance(x, ModuleType):
+        module = x.__name__
+        return module.partition(".")[0] in (*OURS, *sys.stdlib_module_names)
+    return (x if isinstance(x, type) else type(x)).__module__.partition(".")[0] in OURS

@@ -5,11 +5,22 @@ installed.
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any
 
 from rushlight.errors import DeviceError
 
-KNOWN = ("cpu", "cuda")
+KNOWN = ("cpu", "cuda", "meta")
+
+
+class Current(threading.local):
+    """The device of new tensors that name none; None means the CPU."""
+
+    device: device | None = None
+    outer: tuple[device | None, ...] = ()  # those of the blocks around
+
+
+current = Current()
 
 
 class device:
@@ -20,10 +31,16 @@ class device:
             the index of a GPU.
         index: which GPU, >= 0; None means the current one.
 
+    On the device ``"meta"`` tensors have a shape and a dtype, but no memory. As a context manager a
+    device is that of the tensors made inside that name none.
+
     Example:
         >>> import rushlight as torch
         >>> torch.device("cuda:0")
         device(type='cuda', index=0)
+        >>> with torch.device("meta"):
+        ...     torch.ones(2, 3)
+        tensor(..., device='meta', size=(2, 3))
     """
 
     __slots__ = ("type", "index")
@@ -68,7 +85,26 @@ class device:
     def __reduce__(self) -> tuple[Any, ...]:
         return device, (self.type, self.index)
 
+    def __enter__(self) -> device:
+        current.outer, current.device = (*current.outer, current.device), self
+        return self
 
+    def __exit__(self, *exception: object) -> None:
+        *outer, current.device = current.outer
+        current.outer = tuple(outer)
+
+    def __call__(self, function: Any) -> Any:
+        """Decorator: what the function makes is on this device."""
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return inside
+
+
+META = device("meta")
 CPU = device("cpu")
 
 
@@ -95,11 +131,19 @@ def is_cuda_available() -> bool:
         return False
 
 
-def check(where: Any) -> device:
-    """``where`` as a device that tensors can be made on: None means the CPU."""
+def check(where: Any, meta: bool = False) -> device:
+    """``where`` as a device that tensors can be made on, meta only if ``meta``; None means that of
+    new tensors.
+    """
     if where is None:
-        return CPU
+        where = current.device
+        if where is None:
+            return CPU
     found = where if isinstance(where, device) else device(where)
+    if found.type == "meta":
+        if not meta:
+            raise DeviceError("this cannot be on the device meta; use device='cpu'")
+        return META
     if found.type != "cpu":
         cupy()
         raise DeviceError(f"tensors on {found} are not supported yet; use device='cpu'")

@@ -297,7 +297,7 @@ def result_type(operands: Any) -> np.dtype[Any]:
     """
     dims = zeros = numbers = None
     for o in operands:
-        if isinstance(o, np.ndarray):
+        if isinstance(o, np.ndarray) or (hasattr(o, "itemsize") and not isinstance(o, np.generic)):
             if o.ndim:
                 dims = o.dtype if dims is None else promote(dims, o.dtype)
             else:

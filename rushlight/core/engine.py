@@ -9,6 +9,7 @@ from numpy import array, ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import Node, Output, by_seq, clone_in_order, required
+from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, edge, layout_dense, wrap
@@ -290,6 +291,8 @@ def initial_gradient(t: Tensor, g: Any) -> Tensor:
                 f"{dtypes.of[x.dtype].name}; "
                 "take its real, imag or abs first, or pass a gradient."
             )
+        if x.__class__ is MetaArray:
+            return wrap(MetaArray(x.shape, x.dtype))
         return required.ones(x.shape, x.dtype)
     if not isinstance(g, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")

@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, check_write, edges_of, rebase, record
+from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseOperand, rules
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, alias, layout_dense, written
@@ -32,6 +33,8 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         had_grad = edges[0] is not None
         out = alias(x)
         node = record(op, (kept_input(op, x, edges), *others), out, params, edges)
+    if x._array.__class__ is MetaArray:  # before random numbers are drawn for it
+        return rules.write(op, x, others, params)
     try:
         arrays = []
         for t in others:

@@ -17,6 +17,7 @@ from numpy import asarray, empty, ndarray
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, new_node, record, required
 from rushlight.core.inplace import has_self_overlap, write
+from rushlight.core.meta import MetaArray
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.sparse import SparseArray, SparseOperand, rules
 from rushlight.core.state import modes, state
@@ -340,7 +341,7 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     return result
 
 
-ARRAYS = (ndarray, SparseArray)
+ARRAYS = (ndarray, SparseArray, MetaArray)
 
 
 def wrap_all(out: Any) -> Any:

@@ -27,14 +27,36 @@ class SparseOperand(NotSupportedError):
         )
 
 
-def _refusing(name: str) -> Callable[..., NoReturn]:
+def _refusing(name: str) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        raise SparseOperand(name)
+        raise self.operand(name)
 
     return method
 
 
-class SparseArray:
+class Foreign:
+    """What a tensor may have in the place of an array that NumPy can read."""
+
+    operand: type[SparseOperand] = SparseOperand  # what it answers with
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__") and name != "__array_interface__":
+            raise AttributeError(name)
+        raise self.operand(name)
+
+    __array__ = _refusing("dense memory")
+    __array_ufunc__ = __array_function__ = _refusing("dense memory")
+    __getitem__ = __setitem__ = __iter__ = __contains__ = _refusing("places to index")
+    __bool__ = __int__ = __float__ = __complex__ = __index__ = _refusing("single value")
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refusing("dense memory")
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = _refusing("dense memory")
+    __lt__ = __le__ = __gt__ = __ge__ = __and__ = __or__ = __xor__ = _refusing("dense memory")
+    __eq__ = __ne__ = _refusing("dense memory")
+    __hash__ = object.__hash__
+    __neg__ = __abs__ = __invert__ = __rmatmul__ = _refusing("dense memory")
+
+
+class SparseArray(Foreign):
     """The entries of an array that are not zero: ``values[k]`` lies where ``pattern`` says.
 
     The pattern is never changed; an in-place operation gives the array another one.
@@ -79,22 +101,6 @@ class SparseArray:
 
     def __len__(self) -> int:
         return self.shape[0]
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__") and name != "__array_interface__":
-            raise AttributeError(name)
-        raise SparseOperand(name)
-
-    __array__ = _refusing("dense memory")
-    __array_ufunc__ = __array_function__ = _refusing("dense memory")
-    __getitem__ = __setitem__ = __iter__ = __contains__ = _refusing("places to index")
-    __bool__ = __int__ = __float__ = __complex__ = __index__ = _refusing("single value")
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refusing("dense memory")
-    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = _refusing("dense memory")
-    __lt__ = __le__ = __gt__ = __ge__ = __and__ = __or__ = __xor__ = _refusing("dense memory")
-    __eq__ = __ne__ = _refusing("dense memory")
-    __hash__ = object.__hash__
-    __neg__ = __abs__ = __invert__ = __rmatmul__ = _refusing("dense memory")
 
 
 class Rules:

@@ -7,6 +7,7 @@ share memory. Rules speak Tensor and use its public methods, which ``tensor_api`
 from rushlight.core.autograd import required
 from rushlight.core.native import kernels
 from rushlight.ops import create
+from rushlight.ops import meta as meta
 from rushlight.ops.copy import Cast
 from rushlight.ops.reduce import sum_to
 

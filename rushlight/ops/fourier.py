@@ -38,7 +38,7 @@ def kernels() -> Any:
 def complex_transform(x: Any, dims: Any, inverse: bool) -> Any:
     """Complex transform without any scaling."""
     if x.size and kernels() is not None:
-        return kernels().c2c(x, dims, not inverse, 0, None, 1)
+        return kernels().c2c(np.asarray(x), dims, not inverse, 0, None, 1)
     if len(dims) == 1:
         fft = library().ifft if inverse else library().fft
         out = fft(x, None, dims[0], "forward" if inverse else None)
@@ -52,7 +52,7 @@ def complex_transform(x: Any, dims: Any, inverse: bool) -> Any:
 def of_real(x: Any, dims: Any) -> Any:
     """The first frequencies of real x, without any scaling."""
     if x.size and kernels() is not None:
-        return kernels().r2c(x, dims, True, 0, None, 1)
+        return kernels().r2c(np.asarray(x), dims, True, 0, None, 1)
     one = len(dims) == 1
     out = library().rfft(x, None, dims[0]) if one else library().rfftn(x, axes=dims)
     return out.astype(dtypes.COMPLEX_OF[x.dtype], copy=False)
@@ -61,7 +61,7 @@ def of_real(x: Any, dims: Any) -> Any:
 def to_real(x: Any, dims: Any, n: int) -> Any:
     """The inverse of ``of_real``, n being the size of the last of ``dims``."""
     if x.size and kernels() is not None:
-        return kernels().c2r(x, dims, n, False, 0, None, 1)
+        return kernels().c2r(np.asarray(x), dims, n, False, 0, None, 1)
     shape = [x.shape[d] for d in dims[:-1]] + [n]
     out = library().irfftn(x, shape, axes=dims, norm="forward")
     return out.astype(dtypes.REAL_OF[x.dtype], copy=False)

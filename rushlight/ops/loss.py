@@ -443,7 +443,8 @@ class CrossEntropy(Op):
 
         def bind(logp, input, target, weight, **params):
             arrays = (logp._array, target._array, None if weight is None else weight._array)
-            if state.busy or arrays[0].dtype not in dtypes.FLOATS:
+            plain = arrays[0].__class__ is np.ndarray and arrays[0].dtype in dtypes.FLOATS
+            if state.busy or not plain:
                 return run(op, (logp, input, target, weight), params)
             t = wrap(np.asarray(picked_loss(*arrays, **params)))
             if logp._tracked and modes.grad:

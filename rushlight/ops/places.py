@@ -10,6 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight import dtypes
+from rushlight.core.meta import MetaArray
 from rushlight.core.native import kernels
 
 SOME = 2048  # elements among which a search is faster than a reduction
@@ -18,7 +19,9 @@ FEW = 32  # elements up to which a list is faster than an array
 
 
 def inside(index: Any, low: int, high: int) -> bool:
-    """Whether every index is in [low, high)."""
+    """Whether every index is in [low, high); those that are not there are."""
+    if index.__class__ is MetaArray:
+        return True
     if index.size <= SOME:
         if not index.size:
             return True
@@ -71,7 +74,7 @@ def spread(x: Any, shape: tuple[int, ...]) -> Any:
     if x.shape == shape:
         return x
     extra = len(shape) - x.ndim
-    if extra < 0 or not x.size or not x.flags.c_contiguous:
+    if extra < 0 or x.__class__ is not ndarray or not x.size or not x.flags.c_contiguous:
         return np.broadcast_to(x, shape)
     strides = [0] * extra
     for n, have, step in zip(shape[extra:], x.shape, x.strides, strict=True):

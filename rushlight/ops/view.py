@@ -115,7 +115,7 @@ class Expand(Movement):
     """Dims of size 1 repeated, and new leading dims, without copying."""
 
     def eager(self, xp, input, *, shape):
-        if not input.ndim:
+        if not input.ndim and input.__class__ is np.ndarray:
             return np.ndarray(shape, input.dtype, input, 0, (0,) * len(shape))
         extra = len(shape) - input.ndim
         strides = [

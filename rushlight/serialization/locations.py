@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight import devices
 from rushlight.errors import DeviceError
-from rushlight.tensor_api.storage import UntypedStorage
+from rushlight.tensor_api.storage import MetaStorage, UntypedStorage
 from rushlight.tensor_api.typed_storage import TypedStorage
 
 Restore = Callable[[UntypedStorage, str], UntypedStorage]
@@ -56,7 +56,18 @@ def _from_cuda(storage: Any, location: str) -> Any:
 
 
 register_package(10, _cpu_tag, _from_cpu)
+
+
+def _meta_tag(storage: Any) -> str | None:
+    return "meta" if storage.device.type == "meta" else None
+
+
+def _to_meta(storage: Any, location: str) -> Any:
+    return MetaStorage._of_size(storage.nbytes()) if location == "meta" else None
+
+
 register_package(20, _cuda_tag, _from_cuda)
+register_package(22, _meta_tag, _to_meta)
 
 
 def location_tag(storage: Any) -> str:
@@ -76,7 +87,7 @@ def default_restore_location(storage: Any, location: str) -> Any:
             return result
     raise RuntimeError(
         f"load: don't know how to restore a storage tagged with location {location!r}; "
-        "known are 'cpu' and 'cuda'. Use map_location='cpu' to put it on the CPU."
+        "known are 'cpu', 'cuda' and 'meta'. Use map_location='cpu' to put it on the CPU."
     )
 
 

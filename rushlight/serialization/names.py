@@ -29,6 +29,7 @@ MOVED = {
     ("torch._utils", "_rebuild_tensor"): _REBUILD,
     ("torch._utils", "_rebuild_tensor_v2"): _REBUILD,
     ("torch._utils", "_rebuild_tensor_v3"): _REBUILD,
+    ("torch._utils", "_rebuild_meta_tensor_no_storage"): _REBUILD,
     ("torch._utils", "_rebuild_sparse_tensor"): _REBUILD,
     ("torch.serialization", "_get_layout"): _REBUILD,
     ("torch._utils", "_rebuild_parameter"): _PARAMETER,

@@ -54,6 +54,7 @@ def _table() -> dict[str, Any]:
         "torch._utils._rebuild_tensor": pickling._rebuild_tensor,
         "torch._utils._rebuild_tensor_v2": pickling._rebuild_tensor_v2,
         "torch._utils._rebuild_tensor_v3": pickling._rebuild_tensor_v3,
+        "torch._utils._rebuild_meta_tensor_no_storage": pickling._rebuild_meta_tensor_no_storage,
         "torch._utils._rebuild_sparse_tensor": pickling._rebuild_sparse_tensor,
         "torch.serialization._get_layout": pickling._get_layout,
     }

@@ -12,6 +12,7 @@ import numpy as np
 
 from rushlight import devices, dtypes, formats
 from rushlight.core.inplace import has_self_overlap
+from rushlight.core.meta import without_memory
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump, constant
 from rushlight.dtypes import dtype as DType
@@ -95,21 +96,21 @@ def numpy_dtype(dtype: Any, default: Any = None) -> Any:
     return found
 
 
-def finish(array: Any, requires_grad: bool = False) -> Tensor:
-    """A new leaf on ``array``."""
-    t = constant(array)
+def finish(array: Any, requires_grad: bool = False, meta: bool = False) -> Tensor:
+    """A new leaf on ``array``, or on a meta array like it."""
+    t = constant(without_memory(array) if meta else array)
     return t.requires_grad_() if requires_grad else t
 
 
-def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> None:
-    """Refuse what a new tensor cannot have."""
-    if device is not None:
-        devices.check(device)
+def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> bool:
+    """Refuse what a new tensor cannot have. Whether it is to be a meta tensor."""
+    meta = devices.check(device, meta=True) is devices.META
     if layout is not None and str(layout) != "torch.strided":
         raise RuntimeError(
             f"layout {layout} is not supported here; make the tensor dense, and convert it with "
             ".to_sparse()."
         )
+    return meta
 
 
 def own(t: Tensor) -> Tensor:

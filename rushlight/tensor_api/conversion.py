@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes, formats
+from rushlight.core.meta import MetaArray
 from rushlight.core.size import make_size
 from rushlight.core.sparse import SparseArray, SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
-from rushlight.errors import GraphError
+from rushlight.errors import GraphError, NotSupportedError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill
+from rushlight.ops.meta import NO_DATA, ToMeta
 from rushlight.ops.view import offset_of
 from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype, wrap_dim
 from rushlight.tensor_api.views import strides
@@ -59,8 +61,10 @@ def storage_offset(self: Tensor) -> int:
 
 @method
 def data_ptr(self: Tensor) -> int:
-    """The address of the first element; 0 for an empty tensor."""
-    return int(self._array.__array_interface__["data"][0]) if self._array.size else 0
+    """The address of the first element; 0 for an empty or a meta tensor."""
+    if not self._array.size or self.is_meta:
+        return 0
+    return int(self._array.__array_interface__["data"][0])
 
 
 @method
@@ -150,6 +154,11 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
     value_needed("numpy()")
+    if self._array.__class__ is MetaArray:
+        raise TypeError(
+            "can't convert meta device type tensor to numpy: it has no elements; make it on the "
+            "CPU."
+        )
     if self._array.__class__ is SparseArray:
         raise TypeError(
             "can't convert a sparse tensor to numpy. Use Tensor.to_dense() first, or take its "
@@ -246,6 +255,16 @@ def cast(x: Tensor, d: Any, copy: bool = False) -> Tensor:
     return Clone.bind(x) if copy else x
 
 
+def moved(x: Tensor, device: Any) -> Tensor:
+    """x on a device: itself, or its shape and dtype on meta."""
+    here = x._array.__class__ is MetaArray
+    if here is (device is devices.META):
+        return x
+    if here:
+        raise NotSupportedError(NO_DATA)
+    return ToMeta.bind(x)  # type: ignore[no-any-return]
+
+
 @method
 def to(
     self: Tensor,
@@ -284,7 +303,7 @@ def to(
     if isinstance(other, Tensor):
         dtype = PUBLIC[other._array.dtype]
     if device is not None:
-        devices.check(device)
+        self = moved(self, devices.check(device, meta=True))
     copy = copy or (len(flags) > 1 and flags[1])
     out = cast(self, numpy_dtype(dtype, self._array.dtype), copy)
     return (
@@ -365,7 +384,7 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 @method
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor in CPU memory; itself when it is there."""
-    return self
+    return moved(self, devices.CPU)
 
 
 @method
@@ -404,6 +423,8 @@ def fill_(input: Tensor, value: Any) -> Tensor:
                 "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{value._array.ndim} dimensions."
             )
+        if input.is_meta or value.is_meta:
+            return Copy.update(input, value)
         if np.may_share_memory(input._array, value._array):
             value = value.clone()
         return Copy.update(input, value)
@@ -538,17 +559,26 @@ def _note_grad(leaf: Tensor) -> None:
         modes.trace.touched(leaf)
 
 
+def _device(self: Tensor) -> Any:
+    return devices.META if self._array.__class__ is MetaArray else devices.CPU
+
+
 methods(
     shape=property(_shape, doc="The sizes of the dims."),
     dtype=property(lambda self: PUBLIC[self._array.dtype], doc="The element type."),
-    device=property(lambda self: devices.CPU, doc="Where the memory is."),
+    device=property(_device, doc="Where the memory is."),
     ndim=property(lambda self: self._array.ndim, doc="The number of dims."),
     itemsize=property(lambda self: self._array.itemsize, doc="Bytes per element."),
     nbytes=property(lambda self: self._array.nbytes, doc="Bytes of all elements."),
     is_cuda=property(lambda self: False, doc="Whether the memory is on a GPU."),
-    is_cpu=property(lambda self: True, doc="Whether the memory is the CPU's."),
+    is_cpu=property(
+        lambda self: self.device is devices.CPU, doc="Whether the memory is the CPU's."
+    ),
     is_mps=property(lambda self: False, doc="Always False."),
-    is_meta=property(lambda self: False, doc="Always False."),
+    is_meta=property(
+        lambda self: self.device is devices.META,
+        doc="Whether it has a shape and a dtype only.",
+    ),
     is_quantized=property(lambda self: False, doc="Always False."),
     is_mkldnn=property(lambda self: False, doc="Always False."),
     names=property(

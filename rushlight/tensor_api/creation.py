@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes, formats
+from rushlight import devices, dtypes, formats
+from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.errors import DTypeError
@@ -192,7 +193,7 @@ def tensor(
         tensor([[1, 2],
                 [3, 4]])
     """
-    check_factory(device)
+    meta = check_factory(device)
     if isinstance(data, Tensor):
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use "
@@ -202,8 +203,9 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
-        return copied(data.detach(), numpy_dtype(dtype), requires_grad)
-    return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad)
+        source = data.detach().to(devices.META) if meta else data.detach()
+        return copied(source, numpy_dtype(dtype), requires_grad)
+    return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad, meta)
 
 
 def copied(x: Tensor, d: Any, requires_grad: bool = False) -> Tensor:
@@ -214,13 +216,14 @@ def copied(x: Tensor, d: Any, requires_grad: bool = False) -> Tensor:
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` as a tensor, sharing memory with a tensor or array of the right dtype."""
-    check_factory(device)
+    meta = check_factory(device)
     d = numpy_dtype(dtype)
     if isinstance(data, Tensor):
+        data = data if device is None else data.to(device)
         return data if d is None or data._array.dtype == d else Cast.bind(data, dtype=d)
-    if isinstance(data, np.ndarray) and (d is None or data.dtype == d):
+    if isinstance(data, np.ndarray) and (d is None or data.dtype == d) and not meta:
         return from_numpy(data)
-    return wrap(array_from(data, d))
+    return finish(array_from(data, d), meta=meta)
 
 
 def asarray(
@@ -335,15 +338,18 @@ def _maker(name: str, make: Any, doc: str) -> Any:
         pin_memory: bool = False,
         memory_format: Any = None,
     ) -> Tensor:
-        if device is not None or layout is not None:
-            check_factory(device, layout)
+        meta = False
+        if device is not None or layout is not None or devices.current.device is not None:
+            meta = check_factory(device, layout)
         shape = _sizes(size, name)
         if out is not None:
             return store_out(out, wrap(make(shape, numpy_dtype(dtype, out._array.dtype))))
+        if meta:
+            return finish(MetaArray(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
         return finish(make(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
 
     def with_size(*size: Any, **options: Any) -> Tensor:
-        if not options:
+        if not options and devices.current.device is None:
             return constant(make(_sizes(size, name), dtypes.default.float))
         if "size" in options:
             size = (options.pop("size"),)
@@ -405,10 +411,12 @@ def full(
         >>> torch.full((2,), 7)
         tensor([7, 7])
     """
-    check_factory(device, layout)
+    meta = check_factory(device, layout)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     default = dtypes.of_number(value) if out is None else out._array.dtype
     a = cast_array(np.asarray(value), numpy_dtype(dtype, default))
+    if meta and out is None:
+        return finish(MetaArray(_sizes((size,), "full"), a.dtype), requires_grad)
     result = filled(_sizes((size,), "full"), a.dtype, a)
     return finish(result, requires_grad) if out is None else store_out(out, wrap(result))
 
@@ -426,9 +434,15 @@ def _like(make: Any, in_order: Any, name: str, doc: str) -> Any:
         pin_memory: bool = False,
         memory_format: Any = None,
     ) -> Tensor:
-        if device is not None or layout is not None:
-            check_factory(device, layout)
         x = input._array
+        meta = x.__class__ is MetaArray and device is None
+        if device is not None or layout is not None:
+            meta = check_factory(device or input.device, layout)
+        if meta:
+            strides = x.strides if dtype is None else None
+            return finish(MetaArray(x.shape, numpy_dtype(dtype, x.dtype), strides), requires_grad)
+        if x.__class__ is MetaArray:
+            x = x.memory()
         if x.__class__ is SparseArray and name != "ones_like":
             none = np.zeros((0, *x.values.shape[1:]), numpy_dtype(dtype, x.dtype))
             return finish(SparseArray(x.pattern.without_entries(), none), requires_grad)
@@ -480,7 +494,8 @@ def full_like(
     """``fill_value`` everywhere, with the shape and dtype of ``input``."""
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
-    out._array[...] = cast_array(np.asarray(value), out._array.dtype)
+    if out._array.__class__ is not MetaArray:
+        out._array[...] = cast_array(np.asarray(value), out._array.dtype)
     return out.requires_grad_() if requires_grad else out
 
 
@@ -497,6 +512,8 @@ def empty_strided(
     """Uninitialised memory with given strides, in elements."""
     d = numpy_dtype(dtype, dtypes.default.float)
     shape, steps = tuple(size), tuple(stride)
+    if check_factory(device, layout):
+        return finish(MetaArray(shape, d, tuple([s * d.itemsize for s in steps])), requires_grad)
     extent = 1 + sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) if all(shape) else 0
     memory = np.empty(extent, d)
     return finish(
@@ -515,9 +532,8 @@ def scalar_tensor(
     requires_grad: bool = False,
 ) -> Tensor:
     """A 0-dim tensor of the default dtype."""
-    return finish(
-        cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float)), requires_grad
-    )
+    a = cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float))
+    return finish(a, requires_grad, check_factory(device, layout))
 
 
 def _number(x: Any) -> Any:
@@ -544,7 +560,7 @@ def arange(
         >>> torch.arange(4), torch.arange(1, 2, 0.5)
         (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
     """
-    check_factory(device, layout)
+    meta = check_factory(device, layout)
     start, end, step = (
         (0, _number(start), _number(step))
         if end is None
@@ -572,7 +588,7 @@ def arange(
             a = (int(start) + int(step) * np.arange(n)).astype(d)
         else:
             a = in_pieces(n, d, lambda i, j: start + step * np.arange(i, j, dtype=np.float64))
-    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+    return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
 
 
 def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
@@ -655,7 +671,7 @@ def linspace(
         >>> torch.linspace(0, 1, 3)
         tensor([0.0000, 0.5000, 1.0000])
     """
-    check_factory(device, layout)
+    meta = check_factory(device, layout)
     start, end = _number(start), _number(end)
     check_steps(steps, "linspace")
     kind = (
@@ -668,7 +684,7 @@ def linspace(
         if steps
         else np.empty(0, numpy_dtype(dtype, kind))
     )
-    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+    return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
 
 
 def logspace(
@@ -685,6 +701,7 @@ def logspace(
     pin_memory: bool = False,
 ) -> Tensor:
     """``base`` to the powers ``linspace(start, end, steps)``."""
+    meta = check_factory(device, layout)
     d = numpy_dtype(dtype, dtypes.default.float)
     check_steps(steps, "logspace")
     first, last = (
@@ -692,7 +709,7 @@ def logspace(
     )
     exponents = spaced(first, last, steps, dtypes.float64) if steps else np.empty(0)
     a = np.power(float(base), exponents).astype(d)
-    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+    return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
 
 
 def eye(
@@ -707,11 +724,11 @@ def eye(
     pin_memory: bool = False,
 ) -> Tensor:
     """The identity matrix ``(n, m)``; m defaults to n."""
-    check_factory(device, layout)
+    meta = check_factory(device, layout)
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"eye: n and m must be greater or equal to 0, got {n} and {m}.")
     a = np.eye(n, m, dtype=numpy_dtype(dtype, dtypes.default.float))
-    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+    return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
 
 
 def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
@@ -742,6 +759,8 @@ def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
 def _new(make: Any) -> Any:
     def new(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
         options.pop("layout", None), options.pop("pin_memory", None)
+        if self._array.__class__ is MetaArray or devices.current.device is not None:
+            options["device"] = options.get("device") or self.device
         if "size" in options:
             size = (options.pop("size"),)
         return make(
@@ -763,9 +782,10 @@ def new_tensor(
 ) -> Tensor:
     """A copy of ``data``, by default with this tensor's dtype."""
     d = numpy_dtype(dtype, self._array.dtype)
+    meta = check_factory(device or self.device)
     if isinstance(data, Tensor):
-        return copied(data.detach(), d, requires_grad)
-    return finish(array_from(data, d), requires_grad)
+        return copied(data.detach().to(device or self.device), d, requires_grad)
+    return finish(array_from(data, d), requires_grad, meta)
 
 
 @method
@@ -785,6 +805,7 @@ def new_full(
         size,
         fill_value,
         dtype=dtypes.of[self._array.dtype] if dtype is None else dtype,
+        device=device or self.device,
         requires_grad=requires_grad,
     )
 
@@ -793,7 +814,5 @@ methods(
     new_zeros=_new(zeros),
     new_ones=_new(ones),
     new_empty=_new(empty),
-    new_empty_strided=lambda self, size, stride, dtype=None, **options: empty_strided(
-        size, stride, dtype=dtypes.of[self._array.dtype] if dtype is None else dtype, **options
-    ),
+    new_empty_strided=_new(empty_strided),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes, formats
+from rushlight import devices, dtypes, formats
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant, value_needed, wrap
@@ -24,7 +24,6 @@ from rushlight.ops.sparse.pattern import (
 )
 from rushlight.ops.sparse.rules import is_sparse, layout_of
 from rushlight.tensor_api._common import (
-    check_factory,
     method,
     methods,
     numpy_dtype,
@@ -98,7 +97,7 @@ def sparse_coo_tensor(
                values=tensor([3., 4.]),
                size=(2, 3), nnz=2, layout=torch.sparse_coo)
     """
-    check_factory(device)
+    devices.check(device)
     if values is None:
         shape = shape_of((indices if size is None else size,), "sparse_coo_tensor")
         return no_entries(shape, numpy_dtype(dtype, dtypes.default.float), requires_grad)
@@ -248,7 +247,7 @@ def sparse_compressed_tensor(
     Raises:
         RuntimeError: sizes do not fit, or an index is out of range.
     """
-    check_factory(device)
+    devices.check(device)
     if layout not in (formats.sparse_csr, formats.sparse_csc):
         raise ShapeError(
             f"sparse_compressed_tensor: the layout must be torch.sparse_csr or torch.sparse_csc, "

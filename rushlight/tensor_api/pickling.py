@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
+from rushlight.core.meta import MetaArray
 from rushlight.core.size import make_size
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, instance, wrap
@@ -81,8 +82,14 @@ def reduced(self: Tensor, class_of: Callable[[UntypedStorage], Any]) -> tuple[An
 
     ``class_of`` gives the dtype under which a storage is known already; None when it is not.
     """
+    args: tuple[Any, ...]
     if self._array.__class__ is SparseArray:
         return reduced_sparse(self)
+    if self._array.__class__ is MetaArray:
+        d = dtypes.of[self._array.dtype]
+        steps = tuple([s // self._array.itemsize for s in self._array.strides])
+        args = (d, tuple(self._array.shape), steps, self.requires_grad)
+        return finished(self, _rebuild_meta_tensor_no_storage, args)
     memory, *rest = layout(self)
     d = dtypes.of[self._array.dtype]
     known = class_of(memory)
@@ -91,7 +98,7 @@ def reduced(self: Tensor, class_of: Callable[[UntypedStorage], Any]) -> tuple[An
             f"backward hooks on a tensor are not saved with it: {list(self._hooks.values())}",
             stacklevel=2,
         )
-    args: tuple[Any, ...] = (*rest, self.requires_grad, OrderedDict())
+    args = (*rest, self.requires_grad, OrderedDict())
     if d.name in NAME_OF and known in (None, d):
         rebuild: Any = _rebuild_tensor_v2
         args = (TypedStorage(wrap_storage=memory, dtype=d), *args)
@@ -101,10 +108,15 @@ def reduced(self: Tensor, class_of: Callable[[UntypedStorage], Any]) -> tuple[An
             TypedStorage(wrap_storage=memory, dtype=known) if isinstance(known, dtype) else memory
         )
         args = (whole, *args, d)
-    state = user_state(self)
-    if type(self) is Tensor and not state:
+    return finished(self, rebuild, args)
+
+
+def finished(t: Tensor, rebuild: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``rebuild(*args)``, and what t has besides: its class and attributes."""
+    state = user_state(t)
+    if type(t) is Tensor and not state:
         return rebuild, args
-    return _rebuild_from_type_v2, (rebuild, type(self), args, state)
+    return _rebuild_from_type_v2, (rebuild, type(t), args, state)
 
 
 def _reduce_ex(self: Tensor, proto: Any) -> tuple[Any, ...]:
@@ -156,8 +168,21 @@ def _rebuild_tensor_v3(
     return _rebuild(storage, dtype, storage_offset, size, stride, requires_grad, metadata)
 
 
+def _rebuild_meta_tensor_no_storage(
+    dtype: dtype, size: Any, stride: Any, requires_grad: bool
+) -> Tensor:
+    strides = tuple([s * dtype.numpy.itemsize for s in stride])
+    t = wrap(MetaArray(size, dtype.numpy, strides))
+    return t.requires_grad_() if requires_grad else t
+
+
+REBUILDING: Any = (
+    _rebuild_tensor, _rebuild_tensor_v2, _rebuild_tensor_v3, _rebuild_meta_tensor_no_storage,
+)  # fmt: skip
+
+
 def _rebuild_from_type_v2(func: Any, new_type: Any, args: Any, state: Any) -> Tensor:
-    if func not in (_rebuild_tensor, _rebuild_tensor_v2, _rebuild_tensor_v3):
+    if func not in REBUILDING:
         raise ValueError(f"a pickled tensor cannot be rebuilt by {func!r}")
     if not (isinstance(new_type, type) and issubclass(new_type, Tensor)):
         raise ValueError(f"a pickled tensor cannot become a {new_type!r}")
@@ -215,6 +240,9 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
 
     if self._array.__class__ is SparseArray:
         return copied_sparse(self, memo)
+    if self._array.__class__ is MetaArray:
+        out = memo[id(self)] = instance(type(self), self._array)
+        return out.requires_grad_() if self.requires_grad else out  # type: ignore[no-any-return]
     memory, offset, size, stride = layout(self)
     copied = copy_memory(memory, memo)
     out = on_same_class(tensor_on(copied, self._array.dtype, offset, size, stride), type(self))

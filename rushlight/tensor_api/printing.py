@@ -319,6 +319,18 @@ def sparse_repr(t: Tensor, prefix: str) -> str:
     return _append(text, suffixes, indent, options.linewidth, apart=coo)
 
 
+def meta_repr(t: Tensor, prefix: str) -> str:
+    """A meta tensor: all but elements."""
+    x = t._array
+    suffixes = ["device='meta'", f"size={tuple(x.shape)}"]
+    if x.dtype != dtypes.default.float:
+        suffixes.append(f"dtype={dtypes.from_numpy(x.dtype)}")
+    history = _history(t)
+    if history is not None:
+        suffixes.append(history)
+    return _append(prefix + "...", suffixes, len(prefix), print_options.linewidth)
+
+
 def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | None = None) -> str:
     """`t` as it is printed.
 
@@ -334,6 +346,8 @@ def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | No
     if t._array.__class__ is SparseArray:
         return sparse_repr(t, f"{name}(")
     device = t.device
+    if device.type == "meta":
+        return meta_repr(t, f"{name}(")
     return format_array(
         t._array,
         device=None if device.type == "cpu" else str(device),

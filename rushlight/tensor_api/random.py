@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes, formats
+from rushlight import devices, dtypes, formats
 from rushlight.core import sampling
 from rushlight.core.generator import Generator, default_generator, engine_of
+from rushlight.core.meta import MetaArray
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import UNSHARED, Tensor, constant, wrap
 from rushlight.errors import NotSupportedError, ShapeError
@@ -142,12 +143,15 @@ def rand(
     """
     shape = sizes_of(_size(size, named, "rand"), "rand")
     engine = engine_of(generator)
-    if device is not None or layout is not None:
-        check_factory(device, layout)
+    meta = False
+    if device is not None or layout is not None or devices.current.device is not None:
+        meta = check_factory(device, layout)
     if out is not None:
         floating(expect_tensor(out, "rand", "out")._array.dtype, "rand")
         return into(out, shape, dtype, R.Uniform, engine=engine, low=0.0, high=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "rand")
+    if meta:
+        return finish(MetaArray(shape, d), requires_grad)
     if state.busy:
         return drawn(np.empty(shape, d), R.Uniform, requires_grad, engine=engine, low=0.0, high=1.0)
     if d.kind == "c":
@@ -183,12 +187,15 @@ def randn(
     """
     shape = sizes_of(_size(size, named, "randn"), "randn")
     engine = engine_of(generator)
-    if device is not None or layout is not None:
-        check_factory(device, layout)
+    meta = False
+    if device is not None or layout is not None or devices.current.device is not None:
+        meta = check_factory(device, layout)
     if out is not None:
         floating(expect_tensor(out, "randn", "out")._array.dtype, "randn")
         return into(out, shape, dtype, R.Normal, engine=engine, mean=0.0, std=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "randn")
+    if meta:
+        return finish(MetaArray(shape, d), requires_grad)
     if state.busy:
         return drawn(np.empty(shape, d), R.Normal, requires_grad, engine=engine, mean=0.0, std=1.0)
     values = sampling.normal(engine, math.prod(shape), d)
@@ -199,6 +206,8 @@ def randn(
 
 def drawn(x: Any, op: Any, requires_grad: bool, **params: Any) -> Tensor:
     """A new leaf on x's memory, filled with draws, which a trace writes down."""
+    if x.__class__ is MetaArray:
+        return finish(x, requires_grad)
     if modes.trace is None:
         op.instance.store(x, [], params)
         return finish(x, requires_grad)
@@ -249,7 +258,7 @@ def randint(
         >>> torch.manual_seed(0) and torch.randint(10, (5,))
         tensor([4, 9, 3, 0, 3])
     """
-    check_factory(device, layout)
+    meta = check_factory(device, layout)
     low, high, size = _randint_arguments(args, low, high, size)
     shape = sizes_of((size,), "randint")
     engine = engine_of(generator)
@@ -257,6 +266,8 @@ def randint(
     low, high = integer_bounds(low, high, d)
     if out is not None:
         return into(out, shape, dtype, R.Random, engine=engine, low=low, high=high)
+    if meta:
+        return finish(MetaArray(shape, d), requires_grad)
     if state.busy:
         return drawn(np.empty(shape, d), R.Random, requires_grad, engine=engine, low=low, high=high)
     values = sampling.integers(engine, math.prod(shape), d, low, high)
@@ -311,7 +322,7 @@ def randperm(
         >>> torch.manual_seed(0) and torch.randperm(4)
         tensor([0, 1, 3, 2])
     """
-    check_factory(device, layout)
+    meta = check_factory(device, layout)
     n = as_int(n, "randperm", "n")
     if n < 0:
         raise ShapeError(
@@ -331,6 +342,8 @@ def randperm(
             "overflow."
         )
     engine = engine_of(generator)
+    if meta and out is None:
+        return finish(MetaArray((n,), d), requires_grad)
     if out is None and state.busy:
         return drawn(np.empty(n, d), R.Permutation, requires_grad, engine=engine)
     values = sampling.permutation(engine, n).astype(d, copy=False)
@@ -349,7 +362,9 @@ def like(
 ) -> Any:
     """Uninitialised memory of ``input``'s shape; its strides too where they are dense."""
     x = expect_tensor(input, function)._array
-    check_factory(device, layout)
+    if check_factory(device or input.device, layout):
+        return MetaArray(x.shape, numpy_dtype(dtype, x.dtype))
+    x = x.memory() if x.__class__ is MetaArray else x
     contiguous = (
         x.flags.c_contiguous
         or formats.expanded(x)

@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.generator import engine_of
+from rushlight.core.meta import MetaArray
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops import random as R
@@ -76,14 +77,15 @@ def normal(
 
 def _to_be_filled(size: tuple[int, ...], out: Any, dtype: Any, layout: Any, device: Any) -> Tensor:
     """Memory to be filled: ``out``, or new."""
-    check_factory(device, layout)
+    meta = check_factory(device, layout)
     shape = sizes_of((size,), "normal")
     if out is not None:
         floating(expect_tensor(out, "normal", "out")._array.dtype, "normal")
         if out._array.shape != shape:
             resize(out, shape)
         return out
-    return constant(np.empty(shape, floating(numpy_dtype(dtype, dtypes.default.float), "normal")))
+    d = floating(numpy_dtype(dtype, dtypes.default.float), "normal")
+    return constant(MetaArray(shape, d) if meta else np.empty(shape, d))
 
 
 def _check_std(std: Any) -> None:

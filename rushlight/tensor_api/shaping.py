@@ -192,18 +192,18 @@ def _triangle(name: str, find: Any) -> Any:
         pin_memory: bool = False,
         requires_grad: bool = False,
     ) -> Tensor:
-        check_factory(device, layout)
+        meta = check_factory(device, layout)
         for n in (row, col):
             if n < 0:
                 raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")
         if row * col <= FEW:
             out = few_in(name, row, col, offset).astype(numpy_dtype(dtype, dtypes.int64))
-            return finish(out, requires_grad)
+            return finish(out, requires_grad, meta)
         flat = np.flatnonzero(find((row, col), offset))
         out = np.empty((2, len(flat)), numpy_dtype(dtype, dtypes.int64))
         np.floor_divide(flat, col, out[0], casting="unsafe") if col else None
         np.subtract(flat, out[0].astype(np.int64) * col, out[1], casting="unsafe")
-        return finish(out, requires_grad)
+        return finish(out, requires_grad, meta)
 
     indices.__name__ = indices.__qualname__ = name
     indices.__doc__ = (

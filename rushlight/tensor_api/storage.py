@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from rushlight import devices
+from rushlight.core.meta import MetaArray
 from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.dtypes import dtype
 from rushlight.errors import NotSupportedError
@@ -285,8 +286,29 @@ def listed(values: list[Any], last: str) -> str:
     return "\n".join([*lines, f"[{last} of size {len(values)}]"])
 
 
+class MetaStorage(UntypedStorage):
+    """The memory that meta tensors do not have: how many bytes it would be."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _of_size(cls, nbytes: int) -> UntypedStorage:
+        return cls._later(nbytes, None)
+
+    @property
+    def device(self) -> devices.device:
+        return devices.META
+
+    def _array(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, kind: np.dtype[Any]
+    ) -> Any:
+        return MetaArray(shape, kind, tuple([s * kind.itemsize for s in strides]))
+
+
 def untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory of the tensor's elements, as bytes. Tensors that share it return one object."""
+    if self._array.__class__ is MetaArray:
+        return MetaStorage._of_size(self._array.extent)
     return UntypedStorage._of(self._array)
 
 

@@ -55,8 +55,10 @@ def blend(running: Tensor, new: Any, momentum: float) -> None:
 
 
 def statistics(mean: Tensor, scale: Tensor, x: Tensor, dims: Any, eps: float, count: int) -> Any:
-    """Means and unbiased variances that a norm found; computed anew, in Tensor, under a trace."""
-    if state.busy:
+    """Means and unbiased variances that a norm found; computed anew, in Tensor, under a trace
+    and where there are no elements.
+    """
+    if state.busy or scale.is_meta:
         with no_grad():
             return x.mean(dims), x.var(dims, correction=1)
     variance = from_bits(scale._array).astype(np.float64)  # a copy
@@ -158,8 +160,10 @@ def affine_by_statistics(
 
 
 def all_alike(arrays: Any) -> bool:
-    """Whether the arrays that are given are floats of one dtype."""
+    """Whether what is given are arrays of floats of one dtype."""
     d = arrays[0].dtype
+    if any([a is not None and a.__class__ is not np.ndarray for a in arrays]):
+        return False
     return d in dtypes.FLOATS and all([a is None or a.dtype is d for a in arrays])
 
 

@@ -124,7 +124,7 @@ _let_pickle_find_functions()
 # namespaces that are imported when first asked for
 _LAZY = frozenset(
     """
-    _C __config__ _dynamo _inductor
+    _C __config__ __future__ _dynamo _inductor
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
     functional fx hub jit linalg masked mps multiprocessing nn onnx optim overrides profiler random
     return_types serialization signal sparse special storage testing torch_version types utils

@@ -517,3 +517,23 @@ def test_members_are_read_by_calling_getattr(nn):
     assert layer[0].__getattr__("running_mean") is layer[0].running_mean
     with pytest.raises(AttributeError):
         layer.__getattr__("1")
+
+
+def test_conversions_may_make_new_parameters():
+    for lib in (torch, rl):
+        layer = lib.nn.Linear(2, 3)
+        layer(lib.ones(1, 2)).sum().backward()
+        weight = layer.weight
+        assert layer.double().weight is weight
+        lib.__future__.set_overwrite_module_params_on_conversion(True)
+        try:
+            assert layer.float().weight is not weight
+            assert isinstance(layer.weight, lib.nn.Parameter) and layer.weight.grad is not None
+            assert layer.weight.dtype is layer.weight.grad.dtype is lib.float32
+            weight = layer.weight
+            lib.__future__.set_swap_module_params_on_conversion(True)
+            layer.weight.grad = None
+            assert layer.double().weight is weight
+        finally:
+            lib.__future__.set_overwrite_module_params_on_conversion(False)
+            lib.__future__.set_swap_module_params_on_conversion(False)

@@ -98,6 +98,13 @@ def no_tensor(error: AttributeError, module: Module) -> TypeError | None:
 NOT_KEPT = ("_hook_tables", "_compiled_call_impl")  # attributes that files and copies do without
 
 
+class Conversion:
+    """What ``__future__`` sets."""
+
+    overwrite = False  # conversions make new parameters
+    swap = False  # parameters stay the same objects all the same
+
+
 class Module(Traversable, Stateful):
     """Base of layers and networks: parameters, buffers and other modules, and a `forward` that uses
     them.
@@ -336,14 +343,17 @@ class Module(Traversable, Stateful):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Replace the data of every parameter, gradient and buffer by `fn` of it. Parameters stay
-        the same objects."""
+        the same objects, unless ``__future__`` says otherwise."""
         if recurse:
             for child in self.children():
                 child._apply(fn)
-        for parameter in self._parameters.values():
+        for name, parameter in self._parameters.items():
             if parameter is None:
                 continue
             with no_grad():
+                if Conversion.overwrite and not Conversion.swap:
+                    old, parameter = parameter, Parameter(parameter, parameter.requires_grad)
+                    parameter.grad, self._parameters[name] = old.grad, parameter
                 parameter.data = fn(parameter)
                 if parameter.grad is not None:
                     parameter.grad.data = fn(parameter.grad)

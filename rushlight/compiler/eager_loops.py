@@ -107,12 +107,14 @@ def run_loop(name: str, d: Any, arrays: tuple[Any, ...], units: int) -> None:
     entry([address(a) for a in arrays], units, arrays[0].size < BRIEF)
 
 
-def normals(name: str, engine: Any, n: int) -> Any:
-    """Standard normal values, a multiple of 16, drawn from an engine."""
-    out = np.empty(n, np.float32)
+def drawn(name: str, engine: Any, n: int, *limits: Any) -> Any:
+    """float32 values drawn from an engine: standard normal ones, a multiple of 16, or uniform ones
+    between limits.
+    """
+    out, more = np.empty(n, np.float32), [np.array(limits, np.float32)] if limits else []
     engine.lend()
     try:
-        run_loop(name, None, (engine.desk, out), n)
+        run_loop(name, None, (engine.desk, out, *more), n)
     finally:
         engine.take_back()
     return out
@@ -230,7 +232,8 @@ LOOPS: dict[str, Any] = {
     "pairs": pairs,
     "reverse": reverse,
     "bag maxima": bag_maxima,
-    "normals": normals,
+    "normals": drawn,
+    "uniforms": drawn,
     "shuffle": shuffle,
     "order": order_of,
     **dict.fromkeys(("ctc loss", "ctc gradient"), ctc),

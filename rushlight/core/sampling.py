@@ -117,11 +117,15 @@ def uniform(engine: Engine, count: int, dtype: Any, low: float = 0.0, high: floa
     """
     work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
     source = engine.doubles if dtype is dtypes.float64 else engine.floats
-    if low == 0 and high == 1 and dtype is work:
-        return in_chunks(count, dtype, source)
     start, stop = work.type(low), work.type(high)
     own = dtype is work
     width = stop - start
+    if dtype is dtypes.float32 and kernels.worth(count):
+        found: Array | None = kernels.loop("uniforms", engine, count, width, start, stop)
+        if found is not None:
+            return found
+    if low == 0 and high == 1 and own:
+        return in_chunks(count, dtype, source)
     highest = float(stop)
     top, bottom = (stop, start) if own else (stop.astype(dtype), start.astype(dtype))
 

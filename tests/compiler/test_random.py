@@ -184,7 +184,7 @@ def test_training_with_dropout_is_the_same_bit_for_bit_in_its_masks():
 
 @pytest.mark.parametrize("count", [16, 17, 31, 527, 640, 2063, 20_000, 100_001])
 @pytest.mark.parametrize("dtype", [rl.float32, rl.float16])
-def test_normals_and_shuffles_of_eager_code_are_numpys(count, dtype):
+def test_draws_and_shuffles_of_eager_code_are_numpys(count, dtype):
     """From many places of the stream, which then goes on alike; short ones too, once loaded."""
     kernels.find, kernels.loop = offers()
     kernels.loaded = True
@@ -193,7 +193,9 @@ def test_normals_and_shuffles_of_eager_code_are_numpys(count, dtype):
         rl.manual_seed(count)
         rl.randint(0, 5, (used,))
         values = rl.randn(count, dtype=dtype), rl.empty(count, dtype=dtype).normal_(1.5, 0.3)
-        return *values, rl.randperm(count), rl.get_rng_state(), rl.rand(700)
+        flat = [rl.empty(count, dtype=dtype).uniform_(a, b) for a, b in ((0, 1), (-0.3, 0.2))]
+        flat.append(rl.empty(count, dtype=dtype).uniform_(1, 1 + 2**-23))  # rounding meets the end
+        return *values, *flat, rl.randperm(count), rl.get_rng_state(), rl.rand(700)
 
     for used in (1, 600, 623, 624):
         with without_kernels():

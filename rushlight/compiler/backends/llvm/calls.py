@@ -148,7 +148,7 @@ class Serial:
         (code,) = jit.kernels([serial.write(name, d, jit.vector_bits())])
         self.freely = ctypes.CFUNCTYPE(None, *SIGNATURE)(code)
         self.alone = ctypes.PYFUNCTYPE(None, *SIGNATURE)(code)  # keeps the interpreter's lock
-        self.scratch = serial.SCRATCH if name == "normals" else 0
+        self.scratch = serial.SCRATCH if name in ("normals", "uniforms") else 0
 
     def __call__(self, addresses: list[int], units: int, briefly: bool = False) -> None:
         scratch = np.empty(self.scratch, np.uint8)

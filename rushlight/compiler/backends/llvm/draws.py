@@ -217,24 +217,28 @@ def write_uniforms(node: Node, width: int) -> list[Launch]:
         x = f(f"uitofp {whole} {x} to {f.vector}")
         x = f(f"fmul {f.vector} {x}, {c(2.0**-bits)}")
         if (low, high) != (0, 1):
-            x = scaled(f, x, float(high - low), float(low), double)
-            top = f(f"fcmp oeq {f.vector} {x}, {c(float(high))}")
-            x = f(f"select {f.bits} {top}, {f.vector} {c(float(low))}, {f.vector} {x}")
+            factor, term = [c(float(value), "double") for value in (high - low, low)]
+            x = scaled(f, x, factor, term, double)
+            x = below(f, x, c(float(low)), c(float(high)))
         f.store(target, x, lanes)
 
     return chunks(node, width, words, some, d)
 
 
-def scaled(f: Code, x: str, factor: float, term: float, double: bool) -> str:
-    """``x factor + term``, rounded once: in float64 by one instruction, else through float64."""
+def below(f: Code, x: str, low: str, high: str) -> str:
+    """x, where rounding made no limit of it that is never reached, else the lower one."""
+    top = f(f"fcmp oeq {f.vector} {x}, {high}")
+    return f(f"select {f.bits} {top}, {f.vector} {low}, {f.vector} {x}")
+
+
+def scaled(f: Code, x: str, factor: str, term: str, double: bool) -> str:
+    """``x factor + term``, rounded once: in float64 by one instruction, else through float64, which
+    ``factor`` and ``term`` are vectors of.
+    """
     wide = f"<{f.lanes} x double>"
-
-    def c(value: float) -> str:
-        return "<" + ", ".join([f"double {literal(value, 'double')}"] * f.lanes) + ">"
-
     if not double:
         x = f(f"fpext {f.vector} {x} to {wide}")
-    operands = [(wide, x), (wide, c(factor)), (wide, c(term))]
+    operands = [(wide, x), (wide, factor), (wide, term)]
     x = f.intrinsic("fma", f"v{f.lanes}f64", wide, operands)
     return x if double else f(f"fptrunc {wide} {x} to {f.vector}")
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.backends.llvm import bags, ctc, pairs
-from rushlight.compiler.backends.llvm.draws import Blocks
+from rushlight.compiler.backends.llvm.draws import Blocks, below, drawing, scaled
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.ir.text import literal
@@ -27,8 +27,8 @@ from rushlight.compiler.scalars import FLOATS, INTEGERS
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
 ROW = 4096  # elements whose sum is made in float32
-NORMALS = 512  # values that are drawn at a time
-SCRATCH = 4 * NORMALS + 64  # bytes
+DRAWN = 512  # values that are drawn at a time
+SCRATCH = 4 * DRAWN + 64  # bytes
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "ge", "min": "le"}
 LOGS = "log sum"
@@ -43,7 +43,38 @@ def normals(width: int) -> str:
     """
     f = kernel(width, F32)
     blocks = Blocks(f, 0.0, 1.0)
-    f.span("%lo", "%hi", NORMALS, lambda i, _: blocks(i, f.smaller(NORMALS, f.sub("%hi", i))))
+    f.span("%lo", "%hi", DRAWN, lambda i, _: blocks(i, f.smaller(DRAWN, f.sub("%hi", i))))
+    f.end()
+    return f.module.text()
+
+
+def uniforms(width: int) -> str:
+    """``%hi`` uniform values, drawn from the engine whose desk is operand 0, to operand 1; operand
+    2 holds the width of their range, its lower limit and the upper one, which becomes the lower.
+    """
+    f = kernel(width, F32)
+    desk, target, limits = [f.operand(k) for k in range(3)]
+    size, low, high = [f.splat(f.scalar(f.at(limits, k))) for k in range(3)]
+    ints, wide = f"<{f.lanes} x i32>", f"<{f.lanes} x double>"
+    factor, term = [f(f"fpext {f.vector} {x} to {wide}") for x in (size, low)]
+    bits = "<" + ", ".join([f"i32 {2**24 - 1}"] * f.lanes) + ">"
+    unit = f.splat(literal(2.0**-24, "float"))
+    draw = drawing(f)
+
+    def chunk(start: Number, _: list[str]) -> None:
+        n = f.smaller(DRAWN, f.sub("%hi", start))
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {n})")
+
+        def vector(i: Number, _: list[str]) -> None:
+            x = f(f"load {ints}, ptr {f.at('%scratch', i)}, align 4")
+            x = f(f"and {ints} {x}, {bits}")
+            x = f(f"fmul {f.vector} {f(f'sitofp {ints} {x} to {f.vector}')}, {unit}")
+            x = below(f, scaled(f, x, factor, term, False), low, high)
+            f.store_first(f.at(target, f.add(start, i)), x, f.sub(n, i))
+
+        f.span(0, n, f.lanes, vector)
+
+    f.span("%lo", "%hi", DRAWN, chunk)
     f.end()
     return f.module.text()
 
@@ -433,6 +464,7 @@ def write_scan(node: Node, width: int) -> list[Launch]:
 # the texts of loops, for a dtype and vectors of some bits
 WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     "normals": lambda _, d, width: normals(width),
+    "uniforms": lambda _, d, width: uniforms(width),
     "shuffle": lambda _, d, width: shuffle(width),
     "total": lambda _, d, width: total(d, width),
     "digit": lambda _, d, width: digit(width),

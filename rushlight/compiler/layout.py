@@ -46,9 +46,18 @@ def slots() -> dict[str, int]:
     return {n: at[0] for n, at in found.items()} if all(found.values()) else {}
 
 
+class Owner:
+    """An object with an attribute."""
+
+    def __init__(self) -> None:
+        self.a: float = 1.0
+
+
 @functools.cache
 def dicts_have_versions() -> bool:
-    """Whether a word of a dict says if it was written to, as in CPython up to 3.12."""
+    """Whether a word of a dict says if it was written to, as in CPython up to 3.12. In 3.13 it says
+    nothing of attributes that are set on the object whose ``__dict__`` it is.
+    """
     d, other = {"a": 1, "b": 2.5}, {"a": 1}
     place = id(d) + VERSION_AT
     before = word(place)
@@ -58,7 +67,12 @@ def dicts_have_versions() -> bool:
     for value in (2.0, 3.5, 4.5):
         d["a"] = value
         seen.add(word(place))
-    return len(seen) == 4
+    owner = Owner()
+    place = id(owner.__dict__) + VERSION_AT
+    seen.add(word(place))
+    for owner.a in (2.0, 3.5, 4.5):
+        seen.add(word(place))
+    return len(seen) == 8
 
 
 @functools.cache

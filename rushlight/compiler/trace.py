@@ -564,7 +564,8 @@ def living_tensors() -> list[Tensor]:
 
 def only_viewed(tensors: list[Tensor]) -> bool:
     """Whether nothing but their own views keeps these tensors."""
-    holders = [o for o in gc.get_referrers(*tensors) if o is not tensors]
+    given = (*tensors,)  # newer Pythons count this one among the holders
+    holders = [o for o in gc.get_referrers(*given) if o is not tensors and o is not given]
     return all([type(o) in (ViewLink, FrameType) for o in holders])
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numpy import asarray, ndarray
+from numpy import array, asarray, ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
@@ -51,6 +52,7 @@ class Elementwise(Op, abstract=True):
     plain: Any  # what serves all dtypes, without kernels: the ufunc, or an own ``eager``
     compute: Any  # the same, large arrays offered
     small: Any  # the ufunc without the offer
+    formulas: dict[Any, Any]  # what computes few elements of some dtypes faster than ``small``
     fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
     remembered: dict[Any, Any]  # what compute_dtype says of arrays that all have this dtype
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
@@ -78,6 +80,7 @@ class Elementwise(Op, abstract=True):
             self.fast |= self._other_dtypes()
         if self.result_dtype is not None:
             self.fast = self.fast & DIFFERENTIABLE
+        self.formulas = {}
 
     def _is_plain(self, *names: str) -> bool:
         """Whether the class leaves these as they are here."""
@@ -229,13 +232,15 @@ def operand(b: Any) -> Any:
 
 def make_unary(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of one input."""
-    ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+    ufunc, differentiable = op.ufunc, op.differentiable
+    formulas = {d: op.formulas.get(d, op.small) for d in op.fast}
+    offering = isinstance(ufunc, FunctionType)
 
     def bind(a: Tensor) -> Tensor:
         x = a._array
-        if state.busy or x.dtype not in fast or type(x) is not ndarray:
+        if state.busy or x.dtype not in formulas or type(x) is not ndarray:
             return run(op, (a,), {})
-        out = ufunc(x)
+        out = formulas[x.dtype](x) if offering and x.size < LEAST else ufunc(x)
         t = wrap(out if type(out) is ndarray else asarray(out))
         if a._tracked and differentiable and modes.grad:
             record_unary(op, a, t)
@@ -246,13 +251,14 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
 
 def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of one input and keyword parameters."""
-    ufunc, small, fast, differentiable = op.ufunc, op.small, op.fast, op.differentiable
+    ufunc, differentiable = op.ufunc, op.differentiable
+    formulas = {d: op.formulas.get(d, op.small) for d in op.fast}
 
     def bind(a: Tensor, **params: Any) -> Tensor:
         x = a._array
-        if state.busy or x.dtype not in fast or type(x) is not ndarray:
+        if state.busy or x.dtype not in formulas or type(x) is not ndarray:
             return run(op, (a,), params)
-        out = (small if x.size < LEAST else ufunc)(x, **params)
+        out = (formulas[x.dtype] if x.size < LEAST else ufunc)(x, **params)
         t = wrap(out if type(out) is ndarray else asarray(out))
         if a._tracked and differentiable and modes.grad:
             record_unary(op, a, t, params)
@@ -303,6 +309,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
     ``method`` it refuses a number as the first.
     """
     ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
+    as_array = isinstance(ufunc, np.ufunc)  # which takes twice as long with a Python number
 
     def bind(a: Any, other: Any) -> Any:
         if state.busy or not isinstance(a, Tensor):
@@ -325,6 +332,8 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
         else:
             return general(a, other)
         try:
+            if as_array and y is other:
+                y = array(other, d)
             out = ufunc(x, y)
         except (ValueError, OverflowError, SparseOperand):
             return run(op, (a, other), {})  # raises with the reason
@@ -354,6 +363,7 @@ NUMBER_FIRST: dict[str, Any] = {}
 def make_reversed(op: Elementwise) -> Callable[..., Any]:
     """``bind`` for a number on the left: ``2.0 - other``."""
     ufunc, fast, differentiable = op.ufunc, op.fast & DIFFERENTIABLE, op.differentiable
+    as_array = isinstance(ufunc, np.ufunc)
 
     def bind(self: Tensor, other: Any) -> Any:
         y = self._array if isinstance(self, Tensor) else None
@@ -371,7 +381,7 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
             return (
                 NotImplemented if other is NotImplemented else run(op, (other, self), NUMBER_FIRST)
             )
-        out = ufunc(other, y)
+        out = ufunc(array(other, y.dtype) if as_array else other, y)
         t = wrap(out if type(out) is ndarray else asarray(out))
         if self._tracked and differentiable and modes.grad:
             record(op, (other, self), t, NUMBER_FIRST)
@@ -397,8 +407,8 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
                 y = other._array
                 plain = x.dtype is y.dtype and x.dtype in fast and x.base is None and y.base is None
                 plain = plain and not (other._tracked and modes.grad)
-            elif other.__class__ in NUMBERS:
-                y, plain = other, x.dtype in FLOATS and x.base is None
+            elif other.__class__ in NUMBERS and x.dtype in FLOATS:
+                y, plain = array(other, x.dtype), x.base is None
             else:
                 plain = False
             if plain and type(x) is ndarray:

@@ -30,6 +30,7 @@ from rushlight.core.tensor import (
     blank,
     counter_of,
     edge,
+    idle,
     link_view,
     needs_grad,
     new_counter,
@@ -233,10 +234,19 @@ class Op:
 
         def update(x: Tensor, *others: Any, **params: Any) -> Tensor:
             a = x._array
-            if others or state.busy or not lone(x, a):
+            if state.busy or not lone(x, a):
                 return write(self, x, others, params)
+            arrays = []
+            for t in others:
+                if isinstance(t, Tensor):
+                    b = t._array
+                    if b is a or not lone(t, b):
+                        return write(self, x, others, params)
+                    arrays.append(b)
+                else:
+                    arrays.append(t)
             try:
-                store(a, [], params)
+                store(a, arrays, params)
             except ValueError:
                 return write(self, x, others, params)  # raises with the reason
             written(x)
@@ -347,7 +357,10 @@ ARRAYS = (ndarray, SparseArray, MetaArray)
 def wrap_all(out: Any) -> Any:
     """A tensor on what an op computed, or a list of them."""
     if out.__class__ is tuple or out.__class__ is list:
-        return [wrap(o if o.__class__ is ndarray else asarray(o)) for o in out]
+        results = []  # no comprehension, see core/autograd.py
+        for o in out:
+            results.append(wrap(o if o.__class__ is ndarray else asarray(o)))
+        return results
     return wrap(out if out.__class__ in ARRAYS else asarray(out))
 
 
@@ -391,6 +404,8 @@ def make_single(op: Op) -> Callable[..., Any]:
 
 def record_unary(op: Op, a: Tensor, t: Tensor, params: dict[str, Any] | None = None) -> None:
     """``record`` for one input."""
+    if a._link is not None and idle(a):
+        return
     e = edge(a)
     if e is None and not needs_grad(a):
         return
@@ -410,6 +425,8 @@ def record_unary(op: Op, a: Tensor, t: Tensor, params: dict[str, Any] | None = N
 
 def record_binary(op: Op, a: Tensor, b: Any, t: Tensor) -> None:
     """``record`` for two inputs, the second of which may be a number."""
+    if not (a._tracked and a._link is None) and idle(a) and (b.__class__ in NUMBERS or idle(b)):
+        return
     ea = edge(a) if a._tracked else None
     if b.__class__ in NUMBERS:
         eb, number = None, True

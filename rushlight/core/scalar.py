@@ -40,12 +40,13 @@ def erf_float32(x: Any) -> Any:
 
 
 def with_numbers_of(formula: Any, d: Any) -> Any:
-    """A formula whose constants are 0-dim arrays of dtype d: with one of them NumPy takes half the
-    time that it takes with a Python number.
+    """A formula whose constants, its own and those of its module, are 0-dim arrays of dtype d: with
+    one of them NumPy takes half the time that it takes with a Python number.
     """
-    code = formula.__func__.__code__
+    code, known = formula.__func__.__code__, formula.__func__.__globals__
     numbers = [np.array(c, d) if type(c) in (int, float) else c for c in code.co_consts]
-    made = FunctionType(code.replace(co_consts=tuple(numbers)), formula.__func__.__globals__)
+    named = {n: np.array(known[n], d) for n in code.co_names if type(known.get(n)) is float}
+    made = FunctionType(code.replace(co_consts=tuple(numbers)), {**known, **named})
     return functools.partial(made, formula.__self__, NUMPY)
 
 

@@ -298,6 +298,16 @@ def needs_grad(t: Tensor) -> bool:
     )
 
 
+def idle(t: Tensor) -> bool:
+    """Whether t is surely without gradient, as far as that is quickly found: many views are."""
+    if not t._tracked:
+        return True
+    link = t._link
+    if link is None or t._node is not None or t._wants_grad:
+        return False
+    return not link.base._tracked
+
+
 def edge(t: Tensor) -> Any:
     """Where t's gradient goes: a Node, the leaf tensor itself, or None."""
     link = t._link

@@ -100,10 +100,13 @@ class Activation(Elementwise, abstract=True):
 
     def plan(self):
         scalar = self.scalar
-        if not parameters(scalar.__func__)[1]:
-            self.ufunc = quick(scalar)
-            self.quick_slope = quick(self.slope)
+        if parameters(scalar.__func__)[1]:
+            super().plan()
+            return
+        self.ufunc = quick(scalar)
+        self.quick_slope = quick(self.slope)
         super().plan()
+        self.formulas.update({d: with_numbers_of(scalar, d) for d in dtypes.FLOATS})
 
     def compute_dtype(self, arrays):
         d = arrays[0].dtype
@@ -172,6 +175,11 @@ class LeakyRelu(Tunable):
             return s.maximum(input, input * negative_slope)
         return s.where(input > 0, input, input * negative_slope)
 
+    def eager(self, xp, input, *, negative_slope):
+        if 0 <= negative_slope <= 1:
+            return np.maximum(input, input * np.array(negative_slope, input.dtype))
+        return self.scalar(NUMPY, input, negative_slope=negative_slope)
+
     def slope(self, s, x, *, negative_slope):
         if s.__class__.__name__ != "NumpyScalars":
             return s.where(x > 0, 1, negative_slope)
@@ -228,6 +236,7 @@ class Gelu(Activation):
 
 
 BETA, KAPPA = math.sqrt(2 / math.pi), 0.044715
+CUBIC = BETA * KAPPA
 
 
 class GeluTanh(Activation):
@@ -236,7 +245,7 @@ class GeluTanh(Activation):
     label = "Gelu"
 
     def scalar(self, s, input):
-        t = s.tanh((input * input * (BETA * KAPPA) + BETA) * input)
+        t = s.tanh((input * input * CUBIC + BETA) * input)
         return (t + 1) * (input * 0.5)
 
     def slope(self, s, x):
@@ -282,7 +291,7 @@ class Mish(Activation):
     """``x * tanh(log(1 + exp(x)))``."""
 
     def scalar(self, s, input):
-        return input * s.tanh(softplus(s, input))
+        return input * s.tanh(s.maximum(input, 0) + s.log1p(s.exp(-s.abs(input))))
 
     def slope(self, s, x):
         t = s.tanh(softplus(s, x))
@@ -304,7 +313,9 @@ class Softplus(Tunable):
     def eager(self, xp, input, *, beta, threshold):
         z = input if beta == 1 else input * beta
         limit = np.array(threshold, z.dtype)
-        out = np.asarray(np.log1p(np.exp(np.minimum(z, limit))))
+        out = np.asarray(np.minimum(z, limit))
+        np.exp(out, out)
+        np.log1p(out, out)
         if beta != 1:
             out /= beta
         np.copyto(out, input, where=z > limit)
@@ -344,6 +355,14 @@ class Hardtanh(Tunable):
         if low > high:
             return s.minimum(s.maximum(input, low), high)
         return s.maximum(s.minimum(input, high), low)
+
+    def eager(self, xp, input, *, low, high):
+        if low > high:
+            return self.scalar(NUMPY, input, low=low, high=high)
+        d = input.dtype
+        if d in dtypes.INTEGER_TYPES:
+            low, high = int(low), int(high)
+        return np.maximum(np.minimum(input, np.array(high, d)), np.array(low, d))
 
     def slope(self, s, x, *, low, high):
         return (x > low) & (x < high)

@@ -8,9 +8,10 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.inplace import has_self_overlap
-from rushlight.core.native import converted
+from rushlight.core.native import LEAST, converted
 from rushlight.core.op import NUMBERS, Op
-from rushlight.core.tensor import Tensor
+from rushlight.core.state import state
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.formats import copy_in
 from rushlight.ops.create import zeros
@@ -57,10 +58,27 @@ def cast_array(x: Any, d: Any) -> Any:
     return converted(x, d, order)
 
 
+# what NumPy converts to, as torch does, from all but complex numbers
+PLAIN = frozenset((*dtypes.FLOATS, dtypes.float16, dtypes.int32, dtypes.int64, dtypes.bool_))
+
+
 class Cast(Op):
     """``input`` converted to another dtype."""
 
     label = "ToCopy"
+
+    def make_bind(self):
+        general = super().make_bind()
+
+        def bind(a: Tensor, *, dtype: Any) -> Tensor:
+            x = a._array if isinstance(a, Tensor) else None
+            if state.busy or x.__class__ is not np.ndarray or a._tracked or x.size >= LEAST:
+                return general(a, dtype=dtype)
+            if dtype not in PLAIN or x.dtype.kind == "c" or not x.flags.c_contiguous:
+                return general(a, dtype=dtype)
+            return wrap(x.astype(dtype))
+
+        return bind
 
     def eager(self, xp, input, *, dtype):
         return cast_array(input, dtype)

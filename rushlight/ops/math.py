@@ -22,6 +22,10 @@ from rushlight.ops.select import Where
 LN2, LN10 = math.log(2), math.log(10)
 
 
+# NumPy takes twice as long with a Python number
+ONES = {d: np.ones((), d) for d in (*dtypes.FLOATS, *dtypes.COMPLEX_TYPES)}
+
+
 class Analytic(Elementwise, abstract=True):
     """Integers and bool become the default float."""
 
@@ -130,7 +134,7 @@ class Sqrt(Analytic):
 class Rsqrt(Analytic):
     """``1 / sqrt(input)``."""
 
-    ufunc = staticmethod(lambda x: 1 / np.sqrt(x))
+    ufunc = staticmethod(lambda x: ONES[x.dtype] / np.sqrt(x))
 
     def scalar(self, s, input):
         return 1 / s.sqrt(input)
@@ -353,9 +357,6 @@ class Atan2(Analytic):
         return g * -input * (input * input + other * other).reciprocal()
 
 
-ONES = {d: np.ones((), d) for d in (*dtypes.FLOATS, *dtypes.COMPLEX_TYPES)}
-
-
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))`` in one new array."""
     e = np.negative(x)
@@ -411,6 +412,14 @@ class Logit(Analytic):
         if eps is not None:
             input = s.minimum(s.maximum(input, eps), 1 - eps)
         return s.log(input / (1 - input))
+
+    def eager(self, xp, input, *, eps):
+        if input.dtype not in dtypes.FLOATS:
+            return self.scalar(NUMPY, input, eps=eps)
+        if eps is not None:
+            d = input.dtype
+            input = np.minimum(np.maximum(input, np.array(eps, d)), np.array(1 - eps, d))
+        return np.log(input / (ONES[input.dtype] - input))
 
     def grad(self, g, input, eps):
         d = g / (input * (1 - input))
@@ -638,9 +647,11 @@ class Lerp(Elementwise):
     def eager(self, xp, start, end, weight):
         if isinstance(weight, np.ndarray) and weight.ndim:
             return self.scalar(xp, start, end, weight)
-        if abs(weight) < 0.5:
-            return start + weight * (end - start)
-        return end - (end - start) * (1 - weight)
+        step = end - start
+        near = abs(weight) < 0.5
+        factor = weight if near else 1 - weight
+        step = step * factor_of(factor, step)
+        return start + step if near else end - step
 
     def make_update(self):
         return fast_update(super().make_update(), self._write)
@@ -650,11 +661,11 @@ class Lerp(Elementwise):
         if weight.__class__ is not float:
             return False
         step = end - x
-        if abs(weight) < 0.5:
-            step *= weight
+        near = abs(weight) < 0.5
+        step *= np.array(weight if near else 1 - weight, step.dtype)
+        if near:
             np.add(x, step, x)
         else:
-            step *= 1 - weight
             np.subtract(end, step, x)
         return True
 
@@ -676,7 +687,7 @@ class Addcmul(Elementwise):
 
     def eager(self, xp, input, tensor1, tensor2, *, value):
         product = tensor1 * tensor2
-        return input + (product if value == 1 else value * product)
+        return input + (product if value == 1 else product * factor_of(value, product))
 
     direct = True
 
@@ -713,6 +724,10 @@ class Addcdiv(Elementwise):
     def scalar(self, s, input, tensor1, tensor2, *, value):
         return input + value * (tensor1 / tensor2)
 
+    def eager(self, xp, input, tensor1, tensor2, *, value):
+        quotient = tensor1 / tensor2
+        return input + (quotient if value == 1 else quotient * factor_of(value, quotient))
+
     def compute_dtype(self, arrays):
         return floating_only(
             super().compute_dtype(arrays),
@@ -740,6 +755,15 @@ class Addcdiv(Elementwise):
 
     def grad_tensor2(self, g, tensor1, tensor2, value):
         return -g * conj(value * tensor1 / (tensor2 * tensor2))
+
+
+def factor_of(value: Any, x: Any) -> Any:
+    """A number as a 0-dim array of the dtype of floats x: NumPy takes twice as long with a Python
+    number.
+    """
+    if value.__class__ is float and x.dtype in dtypes.FLOATS:
+        return np.array(value, x.dtype)
+    return value
 
 
 def number_for(d: Any, value: Any) -> Any:

@@ -12,7 +12,7 @@ from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
 from rushlight.ops.places import flat_places
-from rushlight.ops.reduce import has_nan, kept, narrowed, no_complex, shared_among_equal
+from rushlight.ops.reduce import has_nan, kept, narrowed, no_complex, ordered, shared_among_equal
 from rushlight.ops.scatter import Scatter, ScatterAdd
 from rushlight.ops.sorting import largest_few, ordered_bits, stable_argsort
 
@@ -40,8 +40,7 @@ class Sort(Op):
     outputs = ("values", "indices")
 
     def eager(self, xp, input, *, dim, descending):
-        no_complex("sort", input.dtype)
-        indices = packed(stable_argsort(widened(input), dim, descending))
+        indices = packed(stable_argsort(ordered("sort", input), dim, descending))
         return take(input, indices, dim), indices
 
     def grad(self, g, indices, input_spec, dim):
@@ -54,8 +53,8 @@ class Topk(Op):
     outputs = ("values", "indices")
 
     def eager(self, xp, input, *, k, dim, largest):
-        no_complex("topk", input.dtype)
-        first: Any = tuple([slice(None)] * dim + [slice(k)])
+        wide = ordered("topk", input)
+        first: Any = (*(slice(None),) * dim, slice(k))
         n = input.shape[dim]
         indices = None
         if n > 64 and k and input.dtype in dtypes.FLOATS and not has_nan(input):
@@ -68,7 +67,7 @@ class Topk(Op):
                     order = stable_argsort(top, input.ndim - 1, True)
                     indices = np.take_along_axis(found, order, -1)
         if indices is None:
-            indices = stable_argsort(widened(input), dim, largest)[first]
+            indices = stable_argsort(wide, dim, largest)[first]
         else:
             indices = indices.swapaxes(dim, -1)
         indices = packed(indices)
@@ -95,12 +94,11 @@ class Pick(Op, abstract=True):
         raise NotImplementedError
 
     def eager(self, xp, input, *, dim, keepdim, **params):
-        no_complex(type(self).__name__.lower(), input.dtype)
-        indices = self.where(widened(input), dim, **params)
+        indices = self.where(ordered(type(self).__name__.lower(), input), dim, **params)
         values = take(input, indices, dim)
         if not keepdim:
             values, indices = values.squeeze(dim), indices.squeeze(dim)
-        return np.ascontiguousarray(values).reshape(values.shape), narrowed(indices, dtypes.int64)
+        return packed(values), narrowed(indices, dtypes.int64)
 
     def grad(self, g, indices, input_spec, dim, keepdim):
         return scattered(g[0], indices, input_spec, dim, keepdim)
@@ -115,8 +113,7 @@ class MaxDim(Pick):
     label = "Max"
 
     def eager(self, xp, input, *, dim, keepdim):
-        no_complex("max", input.dtype)
-        x = widened(input)
+        x = ordered("max", input)
         values = np.maximum.reduce(x, dim, None, None, keepdim)
         return narrowed(values, input.dtype), packed(x.argmax(dim, keepdims=keepdim))
 
@@ -130,8 +127,7 @@ class MinDim(Pick):
     label = "Min"
 
     def eager(self, xp, input, *, dim, keepdim):
-        no_complex("min", input.dtype)
-        x = widened(input)
+        x = ordered("min", input)
         values = np.minimum.reduce(x, dim, None, None, keepdim)
         return narrowed(values, input.dtype), packed(x.argmin(dim, keepdims=keepdim))
 

@@ -57,6 +57,14 @@ def has_nan(x: Any) -> bool:
     return x.size > 0 and math.isnan(x.item(x.argmax()))
 
 
+def ordered(name: str, x: Any) -> Any:
+    """x to look for extremes in: halves are widened, complex numbers refused."""
+    if x.dtype in dtypes.FLOATS:
+        return x
+    no_complex(name, x.dtype)
+    return widened(x)
+
+
 def no_complex(name: str, d: Any) -> None:
     """Refuse complex numbers, which have no order."""
     if d in dtypes.COMPLEX_TYPES:
@@ -86,6 +94,10 @@ class Sum(Summing):
         d = input.dtype
         if d in dtypes.HALVES:
             return packed(summed(widened(input), dim, None, None, keepdim).astype(d))
+        if d not in dtypes.DIFFERENTIABLE and input.size < FEW:
+            if d is dtypes.bool_ and dim is None and not keepdim:
+                return np.array(np.count_nonzero(input))
+            return packed(summed(input.astype(np.int64), dim, None, None, keepdim))
         return packed(
             summed(input, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim)
         )
@@ -134,8 +146,8 @@ class Nansum(Reduction):
     """Sum over ``dim`` of the elements that are not NaN."""
 
     def eager(self, xp, input, *, dim, keepdim):
-        no_complex("nansum", input.dtype)
         if input.dtype not in dtypes.FLOATING_TYPES:
+            no_complex("nansum", input.dtype)
             return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
         wide = widened(input)
         total = summed(wide, dim, None, None, keepdim)
@@ -270,20 +282,33 @@ class Aminmax(Op):
     outputs = ("min", "max")
 
     def eager(self, xp, input, *, dim, keepdim):
-        no_complex("aminmax", input.dtype)
-        wide = widened(input)
-        low, high = [f(wide, dim, None, None, keepdim) for f in (smallest, largest)]
-        return narrowed(low, input.dtype), narrowed(high, input.dtype)
+        wide, d = ordered("aminmax", input), input.dtype
+        low = smallest(wide, dim, None, None, keepdim)
+        high = largest(wide, dim, None, None, keepdim)
+        if dim is None and wide is input and low.__class__ is np.ndarray:
+            return low, high
+        return narrowed(low, d), narrowed(high, d)
 
     def grad(self, g, input, min, max, dim, keepdim):
         low = shared_among_equal(g[0], input, min, dim, keepdim)
         return low + shared_among_equal(g[1], input, max, dim, keepdim)
 
 
+def searching(reduce: Any, find: Any) -> Any:
+    """The reduction of truths; of all of few by a search."""
+
+    def reducer(x, dim=None, dtype=None, out=None, keepdim=False):
+        if dim is None and not keepdim and 0 < x.size < FEW:
+            return np.array(x.item(find(x)))
+        return reduce(x, dim, dtype, out, keepdim)
+
+    return staticmethod(reducer)
+
+
 class AnyTrue(Reduction):
     """Whether any element over ``dim`` is nonzero; uint8 answers in uint8."""
 
-    reducer = np.logical_or.reduce
+    reducer = searching(np.logical_or.reduce, np.ndarray.argmax)
     fast = frozenset({dtypes.bool_})
 
     def eager(self, xp, input, *, dim, keepdim):
@@ -294,7 +319,7 @@ class AnyTrue(Reduction):
 class AllTrue(Reduction):
     """Whether all elements over ``dim`` are nonzero; uint8 answers in uint8."""
 
-    reducer = np.logical_and.reduce
+    reducer = searching(np.logical_and.reduce, np.ndarray.argmin)
     fast = frozenset({dtypes.bool_})
 
     def eager(self, xp, input, *, dim, keepdim):
@@ -307,7 +332,7 @@ class CountNonzero(Reduction):
 
     def eager(self, xp, input, *, dim, keepdim):
         if dim is None and not keepdim:
-            return np.count_nonzero(widened(input))
+            return np.array(np.count_nonzero(widened(input)))
         return packed(np.add.reduce(widened(input) != 0, dim, np.int64, None, keepdim))
 
 
@@ -317,8 +342,7 @@ class Argmax(Op):
     """
 
     def eager(self, xp, input, *, dim, keepdim):
-        no_complex("argmax", input.dtype)
-        return packed(widened(input).argmax(dim, keepdims=keepdim))
+        return packed(ordered("argmax", input).argmax(dim, keepdims=keepdim))
 
 
 class Argmin(Op):
@@ -327,8 +351,7 @@ class Argmin(Op):
     """
 
     def eager(self, xp, input, *, dim, keepdim):
-        no_complex("argmin", input.dtype)
-        return packed(widened(input).argmin(dim, keepdims=keepdim))
+        return packed(ordered("argmin", input).argmin(dim, keepdims=keepdim))
 
 
 def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:

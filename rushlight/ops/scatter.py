@@ -340,8 +340,13 @@ class MaskedFill(Elementwise):
         out = self.offer(arrays, params) if kernels.on and x.dtype in dtypes.FLOATS else None
         if out is not None:
             return out
+        value = filler(x, params["value"])
+        if mask.shape == x.shape and x.size < LEAST and x.flags.c_contiguous:
+            out = x.copy()
+            np.putmask(out, mask, value)
+            return out
         try:
-            return np.where(mask, filler(x, params["value"]), x)
+            return np.where(mask, value, x)
         except ValueError:
             raise broadcast_error("masked_fill", [x, mask]) from None
 
@@ -355,6 +360,9 @@ class MaskedFill(Elementwise):
             raise ShapeError(
                 f"masked_fill_: the mask of shape {mask.shape} does not broadcast to {x.shape}."
             ) from None
+
+    def make_update(self):
+        return super(Elementwise, self).make_update()
 
     def grad_input(self, g, mask):
         return MaskedFill.bind(g, mask, value=0)

@@ -91,6 +91,11 @@ def choose(mask: Any, a: Any, b: Any, d: Any) -> Any:
     Large ones are picked by their bits: NumPy's own is slow for masks without a pattern.
     """
     if mask.size < 2048 or not (isinstance(a, np.ndarray) or isinstance(b, np.ndarray)):
+        if b.__class__ is np.ndarray and mask.shape == b.shape and b.flags.c_contiguous:
+            if a.__class__ is not np.ndarray or a.shape == b.shape:
+                out = b.copy()
+                np.putmask(out, mask, a)
+                return out
         out = np.where(mask, a, b)
         return out if out.dtype is d else out.astype(d)
     whole = BITS[d]
@@ -281,7 +286,7 @@ def sign(op: Elementwise, x: Any) -> Any:
     if x.dtype in dtypes.INTEGER_TYPES:
         return np.sign(x)
     if 0 < x.size < 2048:
-        out = np.asarray(np.sign(x))
+        out = np.sign(x)
         if out.item(out.argmax()) <= 1:  # nothing is NaN
             return out
     above, below = np.asarray(x > 0), np.asarray(x < 0)

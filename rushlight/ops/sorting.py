@@ -40,7 +40,8 @@ def stable_argsort(x: Any, dim: int, descending: bool) -> Any:
     if not descending:
         return x.argsort(dim, kind="stable")
     reverse = (slice(None),) * dim + (slice(None, None, -1),)
-    return x.shape[dim] - 1 - x[reverse].argsort(dim, kind="stable")[reverse]
+    last = np.array(x.shape[dim] - 1)
+    return np.subtract(last, x[reverse].argsort(dim, kind="stable")[reverse])
 
 
 def by_keys(x: Any, descending: bool) -> Any:

@@ -40,7 +40,7 @@ def summed(
 ) -> Any:
     """``np.add.reduce`` with the same arguments; ``axis`` is None or a tuple of dims >= 0."""
     d = x.dtype
-    if d not in PRODUCTS:
+    if d not in PRODUCTS and (d is not dtypes.int64 or x.size >= LEAST):
         return np.add.reduce(x, axis, dtype, out, keepdims)
     if x.size < LEAST:
         if dtype is None and not keepdims and x.flags.c_contiguous:

@@ -205,6 +205,9 @@ def _round_(input: Tensor, *, decimals: int = 0) -> Tensor:
     return R.Round.update(input, decimals=decimals)  # type: ignore[no-any-return]
 
 
+BOUNDS = frozenset((float, int, type(None)))
+
+
 @method
 def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
     """``input`` limited to [min, max]; where min > max the result is max.
@@ -218,6 +221,9 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
         >>> torch.clamp(torch.tensor([-2.0, 0.5, 3.0]), -1, 1)
         tensor([-1.0000,  0.5000,  1.0000])
     """
+    if min.__class__ in BOUNDS and max.__class__ in BOUNDS and not (min is None and max is None):
+        result = S.Clamp.bind(expect_tensor(input, "clamp"), min=min, max=max)
+        return result if out is None else store_out(out, result)
     op, args, kwargs = _clamping(input, min, max)
     return finished(op.bind(input, *args, **kwargs), out)
 
@@ -262,6 +268,8 @@ def _as_bound(bound: Any) -> Tensor:
 @method
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """In-place form of ``clamp``."""
+    if min.__class__ in BOUNDS and max.__class__ in BOUNDS and not (min is None and max is None):
+        return S.Clamp.update(input, min=min, max=max)
     op, args, kwargs = _clamping(input, min, max)
     return op.update(input, *args, **kwargs)  # type: ignore[no-any-return]
 

@@ -45,10 +45,11 @@ def sort(
         >>> torch.sort(torch.tensor([3, 1, 2])).indices
         tensor([1, 2, 0])
     """
-    d = wrap_dim(dim, expect_tensor(input, "sort")._array.ndim)
-    return named(
-        "sort", _like(input, O.Sort.bind(rows(input), dim=d, descending=bool(descending))), out
-    )
+    n = expect_tensor(input, "sort")._array.ndim
+    d, descending = wrap_dim(dim, n), bool(descending)
+    if n:
+        return named("sort", O.Sort.bind(input, dim=d, descending=descending), out)
+    return named("sort", _like(input, O.Sort.bind(rows(input), dim=d, descending=descending)), out)
 
 
 @method

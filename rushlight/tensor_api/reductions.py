@@ -155,16 +155,22 @@ def prod(
     out: Tensor | None = None,
 ) -> Tensor:
     """Product of all elements, or along ``dim``, an int."""
-    input = prepared(input, dtype, "prod")
+    if dtype is not None or not isinstance(input, Tensor):
+        input = prepared(input, dtype, "prod")
     dims = None if dim is None else dims_of(wrap_dim(dim, input._array.ndim), input._array.ndim)
-    return finished(in_dtype(R.Prod.bind(input, dims, keepdim), dtype), out)
+    result = R.Prod.bind(input, dims, keepdim)
+    if dtype is not None:
+        result = in_dtype(result, dtype)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
 def _extremum(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:
-    dims = dims_of(dim, expect_tensor(input, name)._array.ndim)
-    if not input._array.size:
+    x = input._array if isinstance(input, Tensor) else expect_tensor(input, name)._array
+    dims = None if dim == () else dims_of(dim, x.ndim)
+    if not x.size:
         refuse_empty(name, input, dims, RuntimeError)
-    return finished(op.bind(input, dims, keepdim), out)
+    result = op.bind(input, dims, keepdim)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
 def refuse_empty(name: str, input: Tensor, dims: Any, kind: builtins.type = IndexError) -> None:
@@ -228,6 +234,11 @@ def _with_index(
     **params: Any,
 ) -> Any:
     """An op that picks one element along a dim; a 0-dim tensor counts as one row."""
+    shape = input._array.shape
+    n = len(shape)
+    if dim.__class__ is int and -n <= dim < n and shape[dim]:
+        results = op.bind(input, dim=dim if dim >= 0 else dim + n, keepdim=keepdim, **params)
+        return named(name, results, out)
     d = wrap_dim(dim, input._array.ndim)
     if input._array.ndim:
         refuse_empty_dim(name, input, d)
@@ -302,8 +313,8 @@ def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 
 def _arg(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:
-    x = expect_tensor(input, name)._array
-    if x.dtype == dtypes.bool_:
+    x = input._array if isinstance(input, Tensor) else expect_tensor(input, name)._array
+    if x.dtype is dtypes.bool_:
         raise DTypeError(
             f"{name}(): does not support bool input; convert it, for example with .int()."
         )
@@ -316,7 +327,8 @@ def _arg(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -
             refuse_empty_dim(name, input, dim)
         else:
             dim = None
-    return finished(op.bind(input, dim=dim, keepdim=keepdim), out)
+    result = op.bind(input, dim=dim, keepdim=keepdim)
+    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
 @method

@@ -487,11 +487,15 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         return tuple([wrap(i) for i in nonzero_places(x if x.ndim else x.reshape(1))])
     if not x.ndim:
         result = wrap(np.empty((int(bool(x)), 0), np.int64))
-    elif x.size < FEW:
-        result = wrap(np.argwhere(x))
     else:
-        places = nonzero_places(x)
-        result = wrap(places[0][:, None] if x.ndim == 1 else np.stack(places, 1))
+        places = x.nonzero() if x.size < FEW else nonzero_places(x)
+        if x.ndim == 1:
+            result = wrap(places[0].reshape(-1, 1))
+        else:
+            where = np.empty((len(places[0]), x.ndim), np.int64)
+            for d, found in enumerate(places):
+                where[:, d] = found
+            result = wrap(where)
     return result if out is None else store_out(out, result)
 
 
@@ -500,7 +504,7 @@ def nonzero_places(x: Any) -> Any:
     places several times as fast as those by dim, or of numbers.
     """
     if x.size < FEW:
-        return np.nonzero(x)
+        return x.nonzero()
     flat = np.flatnonzero(x if x.dtype == np.bool_ else x != 0)
     found = []
     for n in x.shape[:0:-1]:

@@ -122,12 +122,12 @@ def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None)
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * sigmoid(x)``, also called swish. Shape: ``(*) -> (*)``."""
-    return _apply(A.Silu, input, inplace)
+    return A.Silu.update(input) if inplace else A.Silu.bind(input)  # type: ignore[no-any-return]
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * tanh(softplus(x))``. Shape: ``(*) -> (*)``."""
-    return _apply(A.Mish, input, inplace)
+    return A.Mish.update(input) if inplace else A.Mish.bind(input)  # type: ignore[no-any-return]
 
 
 def softplus(
@@ -160,12 +160,12 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * relu6(x + 3) / 6``. Shape: ``(*) -> (*)``."""
-    return _apply(A.Hardswish, input, inplace)
+    return A.Hardswish.update(input) if inplace else A.Hardswish.bind(input)  # type: ignore[no-any-return]
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``relu6(x + 3) / 6``. Shape: ``(*) -> (*)``."""
-    return _apply(A.Hardsigmoid, input, inplace)
+    return A.Hardsigmoid.update(input) if inplace else A.Hardsigmoid.bind(input)  # type: ignore[no-any-return]
 
 
 def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:

@@ -57,6 +57,15 @@ def effect(frame: Any, what: Any) -> str:
     return ""
 
 
+def importing(frame: Any) -> bool:
+    """Whether an import runs a frame, and not the function that is watched."""
+    while frame is not None and frame.f_code is not Code.watch.__code__:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Code:
     """The code that calls of one function ran."""
 
@@ -78,9 +87,10 @@ class Code:
         x = getattr(x, "__func__", getattr(x, "fget", x))
         return hasattr(x, "__code__") and self.has(x.__code__)
 
-    def known(self) -> tuple[int, int]:
+    def known(self) -> tuple[int, ...]:
         """How much there is to look at, as far as is known."""
-        return len(self.names), len(self.methods)
+        of_users = [1 for _, found in list(self.entered.values()) if found is not None]
+        return len(self.names), len(self.methods), len(of_users)
 
     def names_attribute(self, name: str, value: Any) -> bool:
         """Whether the code may look at an attribute of this name and value."""
@@ -96,23 +106,27 @@ class Code:
 
     def watch(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Call a function and note what code it enters."""
-        if sys.getprofile() is not None:
+        outer: Any = sys.getprofile()
+        if outer is not None and not hasattr(outer, "notes"):
             self.all = True
             return function(*args, **kwargs)
         entered = self.entered
 
         def note(frame: Any, event: str, what: Any) -> None:  # called very often
+            if outer is not None:  # within a call of another function that is watched
+                outer(frame, event, what)
             if event == "call":
-                if id(frame.f_code) not in entered:
+                if id(frame.f_code) not in entered and not importing(frame):
                     self.enter(frame.f_code, frame.f_globals)
             elif event == "c_call" and what.__name__ in EFFECTS and not self.prints:
                 self.prints = effect(frame, what)
 
+        note.notes = True  # type: ignore[attr-defined]
         sys.setprofile(note)
         try:
             return function(*args, **kwargs)
         finally:
-            sys.setprofile(None)
+            sys.setprofile(outer)
 
     def enter(self, code: CodeType, found: dict[str, Any]) -> None:
         """Note code that is entered for the first time, and its globals."""

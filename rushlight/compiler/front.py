@@ -26,9 +26,10 @@ from rushlight.compiler.guards import Hooks, Kept, Unhooked
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import ours
+from rushlight.compiler.results import Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
-from rushlight.compiler.variant import TENSOR, Variant
+from rushlight.compiler.variant import Variant
 from rushlight.config import compile_options
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes, state
@@ -197,7 +198,7 @@ class Compiled:
         key = (
             signature(args, arguments),
             signature(kwargs, arguments) if kwargs else None,
-            aliases(arguments),
+            sharing(arguments),
             mode,
         )
         self.last, reason = None, ""
@@ -251,14 +252,18 @@ class Compiled:
         self.code.prints = ""
         with self.surroundings.numbers(trace), trace:
             out = self.code.watch(self.function, args, kwargs)
-            results: list[Tensor] = []
-            structure = flatten(out, results)
-            if any([t._array.__class__ is SparseArray for t in results]):
+            flat = Flat(out, self.surroundings.seen, containers((args, *kwargs.values())))
+            if any([t._array.__class__ is SparseArray for t in flat.tensors]):
                 trace.fail("it returns a sparse tensor")
-            if trace.failure is None and any([is_live(t) for t in results]):
-                gradients = Gradients(trace, results, arguments)
+            if flat.why:
+                trace.fail(flat.why)
             if trace.failure is None:
-                fresh = trace.finish(results)
+                aliases = aliases_of(trace, flat.tensors, arguments)
+                made = [t for t, a in zip(flat.tensors, aliases, strict=True) if a is None]
+            if trace.failure is None and any([is_live(t) for t in made]):
+                gradients = Gradients(trace, made, arguments)
+            if trace.failure is None:
+                fresh = trace.finish(made, flat.tensors)
         if trace.failure is None and gradients is not None:
             trace.failure = unfit(trace, fresh)
         if trace.failure is None and self.code.known() != known:
@@ -292,9 +297,11 @@ class Compiled:
             return out
         try:
             if gradients is not None:
-                variant: Variant = Live(trace, structure, guards, arguments, gradients)
+                variant: Variant = Live(
+                    trace, flat.structure, aliases, guards, arguments, gradients
+                )
             else:
-                variant = Variant(trace, fresh, structure, guards, arguments)
+                variant = Variant(trace, fresh, flat.structure, aliases, guards, arguments)
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out
@@ -401,6 +408,18 @@ def content(x: Any) -> Any:
     return Same(x) if inner is None else inner
 
 
+def containers(x: Any) -> set[int]:
+    """The identities of lists, dicts, sets and arrays among arguments."""
+    if isinstance(x, (list, tuple, deque)):
+        inner = list(x)
+    elif isinstance(x, dict):
+        inner = list(x.values())
+    else:
+        return {id(x)} if isinstance(x, (set, np.ndarray)) else set()
+    found = set().union(*map(containers, inner))
+    return found if isinstance(x, tuple) else found | {id(x)}
+
+
 def present_mode() -> Any:
     """What a call depends on besides its arguments."""
     return modes.grad, modes.inference, modes.autocast, dtypes.default.float
@@ -433,22 +452,10 @@ def unfit(trace: Trace, fresh: list[Tensor]) -> str | None:
     return None
 
 
-def aliases(arguments: list[Any]) -> tuple[int, ...]:
+def sharing(arguments: list[Any]) -> tuple[int, ...]:
     """Which arguments share memory: for each the first of those it shares with."""
     first: dict[int, int] = {}
     return tuple([first.setdefault(id(owner(t._array)), k) for k, t in enumerate(arguments)])
-
-
-def flatten(x: Any, tensors: list[Any]) -> Any:
-    """The structure of a result, tensors replaced by a mark and appended to ``tensors``."""
-    if isinstance(x, Tensor):
-        tensors.append(x)
-        return TENSOR
-    if isinstance(x, (list, tuple)):
-        return type(x), [flatten(v, tensors) for v in x]
-    if isinstance(x, dict):
-        return dict, [(k, flatten(v, tensors)) for k, v in x.items()]
-    return None, x
 
 
 def disable(

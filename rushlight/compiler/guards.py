@@ -164,13 +164,14 @@ class Attributes:
         return ", ".join([f"{self.what}.{k}" for k in self.others()])
 
 
-ITS_OWN = frozenset(  # of a module, with guards of their own
+ITS_OWN = frozenset(  # of a module, with guards of their own, and what copyreg notes
     [
         "_parameters",
         "_buffers",
         "_modules",
         "_hook_tables",
         "_compiled_call_impl",
+        "__slotnames__",
         "_non_persistent_buffers_set",
     ]
 )

@@ -7,6 +7,8 @@ gradients, which runs when a backward pass reaches the results.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Value
 from rushlight.compiler.guards import Guard
+from rushlight.compiler.results import Alias
 from rushlight.compiler.trace import Trace, graph_of
 from rushlight.compiler.variant import Variant, turned
 from rushlight.core import engine
@@ -38,6 +41,24 @@ def is_live(t: Tensor) -> bool:
     return edge_of(t) is not None and all([node.saved is not None for node in graph_of(t)])
 
 
+@contextlib.contextmanager
+def unhooked(edges: list[Any]) -> Iterator[None]:
+    """Without what runs, or is kept, when a backward pass reaches leaves and nodes: it will do so
+    once the results are differentiated.
+    """
+    leaf, node = {"_hooks": None}, {"hooks": None, "pre_hooks": None, "keepers": ()}
+    kept = []
+    for e in edges:
+        for name, nothing in (leaf if isinstance(e, Tensor) else node).items():
+            kept.append((e, name, getattr(e, name)))
+            setattr(e, name, nothing)
+    try:
+        yield
+    finally:
+        for e, name, value in kept:
+            setattr(e, name, value)
+
+
 class Gradients:
     """The second half of a traced call: gradients of its live results, traced as well.
 
@@ -57,7 +78,7 @@ class Gradients:
         tensors = [*arguments, *[t for t, _ in trace.tensors.values()]]
         edges = [(t, edge_of(t)) for t in tensors if t.requires_grad]
         wanted = {id(e): (t, e) for t, e in edges if e is not None}
-        with GradMode(False):
+        with GradMode(False), unhooked([e for _, e in wanted.values()]):
             where = [e for _, e in wanted.values()]
             # what arguments were computed from may be other calls, on the same parameters
             given = {edge_of(t) for t in arguments}
@@ -101,29 +122,24 @@ class Live(Variant):
         self,
         trace: Trace,
         structure: Any,
+        aliases: list[Alias | None],
         guards: list[Guard],
         arguments: list[Tensor],
         gradients: Gradients,
     ) -> None:
         self.count = len(trace.graph.results)
         trace.graph.results += gradients.saved
-        super().__init__(trace, [], structure, guards, arguments)
+        super().__init__(trace, [], structure, aliases, guards, arguments)
         self.gradients_of = gradients
         self.back = pipeline.build(gradients.graph)
         self.may_enter = False
-        self.arguments: list[Tensor] = []
 
-    def run_alone(self, arguments: list[Tensor]) -> Any:
-        self.arguments = arguments
-        return super().run_alone(arguments)
-
-    def results(self, arrays: list[Any]) -> Any:
+    def results(self, arrays: list[Any], arguments: Any) -> Any:
         places = self.gradients_of.inputs
-        inputs = [self.arguments[p] if type(p) is int else p for p in places]
-        self.arguments = []
+        inputs = [arguments[p] if type(p) is int else p for p in places]
         if self.turns is not None:
             arrays = turned(arrays, self.turns)
-        return self.structured(CompiledFunction.apply(self, list(arrays), *inputs))
+        return self.structured(CompiledFunction.apply(self, list(arrays), *inputs), arguments)
 
     def backward(self, saved: list[Any], gs: list[Any]) -> list[Any]:
         """The gradients of inputs, from what was saved and the gradients of results."""

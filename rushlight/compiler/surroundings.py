@@ -57,7 +57,7 @@ class Surroundings:
         self.cells: dict[int, tuple[str, Any]] = {}  # of closures, by identity
         self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
         self.iterators: list[str] = []  # which the function may move on
-        self.seen: set[int] = set()
+        self.seen: dict[int, Any] = {}  # what was visited, by identity
         self.visit(function)
         for x in given:
             self.visit(x, "among the arguments")
@@ -69,7 +69,7 @@ class Surroundings:
         kind = type(x)  # what x says itself is not asked
         if id(x) in self.seen or (issubclass(kind, PLAIN) and not issubclass(kind, tuple)):
             return
-        self.seen.add(id(x))
+        self.seen[id(x)] = x
         if issubclass(kind, Tensor):
             self.visit_tensor(x)
             return

@@ -190,7 +190,7 @@ class Trace:
 
     def aliased(self, made: Tensor, of: Tensor) -> None:
         """A new tensor has another's array: what the call sees of it belongs to the other."""
-        if self._from_outside(of):
+        if self.from_outside(of):
             made.__dict__["_original"] = self.original(of)  # here, so that it lives no longer
 
     def original(self, t: Tensor) -> Tensor:
@@ -488,9 +488,9 @@ class Trace:
 
     # The end
 
-    def finish(self, results: list[Tensor], survivors: bool = True) -> list[Tensor]:
+    def finish(self, results: list[Tensor], returned: Any = None) -> list[Tensor]:
         """Close the graph: its results, updates and fresh gradients. Returns the leaves that get a
-        new gradient, in order. ``survivors``: tensors of the call may have been kept.
+        new gradient, in order. Where ``returned`` is given, other tensors may not live on.
         """
         graph = self.graph
         graph.results = [self._turned(t) for t in results]
@@ -498,14 +498,14 @@ class Trace:
             if storage.writes and storage.input is not None:
                 graph.updates.append((storage.input, storage.value))
         fresh = []
-        self.leaves = {k: v for k, v in self.leaves.items() if self._from_outside(v[0])}
+        self.leaves = {k: v for k, v in self.leaves.items() if self.from_outside(v[0])}
         for leaf, before in self.leaves.values():
             g = leaf._grad
             if g is not None and (before is None or g is not before()):
                 fresh.append(leaf)
                 graph.fresh.append(self.operand(g))
-        if survivors:
-            self._check_survivors(results, fresh)
+        if returned is not None:
+            self._check_survivors(returned, fresh)
         return fresh
 
     def _turned(self, t: Tensor) -> Value:
@@ -520,7 +520,7 @@ class Trace:
         self.graph.nodes.append(Node(Permute.instance, [value], {"dims": order}, [out], _line()))
         return out
 
-    def _from_outside(self, leaf: Tensor) -> bool:
+    def from_outside(self, leaf: Tensor) -> bool:
         """Whether a tensor was there before the call."""
         window = self.windows.get(leaf._array)
         return window is None or window.storage.input is not None

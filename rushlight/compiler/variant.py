@@ -21,6 +21,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Attributes, Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
+from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
 from rushlight.core.sparse import SparseArray
@@ -30,7 +31,6 @@ from rushlight.errors import UnforeseenError
 from rushlight.ops.view import owner
 
 HELD = 2  # references to a buffer that only a list and getrefcount's argument refer to
-TENSOR = object()  # marks a tensor in a structure
 
 
 class Variant:
@@ -41,9 +41,11 @@ class Variant:
         trace: Trace,
         fresh: list[Tensor],
         structure: Any,
+        aliases: list[Alias | None],
         guards: list[Guard],
         arguments: list[Tensor],
     ) -> None:
+        self.aliases = aliases if any(aliases) else None  # results that are no new memory
         self.graph, self.structure, self.watch = trace.graph, structure, trace.watch
         self.program: Any = pipeline.build(trace.graph)
         at_call = {id(t): i for i, t in enumerate(arguments)}
@@ -174,18 +176,21 @@ class Variant:
             leaf_of(leaf, arguments)._grad = None
         for leaf, g in zip(leaves, self.grads, strict=True):
             leaf._grad = g
-        return self.results(results)
+        return self.results(results, arguments)
 
-    def results(self, arrays: list[Any]) -> Any:
+    def results(self, arrays: list[Any], arguments: Any) -> Any:
         """What the call returns."""
         if self.turns is not None:
             arrays = turned(arrays, self.turns)
-        if self.structure is TENSOR:
+        if self.structure is TENSOR and self.aliases is None:
             return wrap(arrays[0])
-        return self.structured([wrap(a) for a in arrays])
+        return self.structured([wrap(a) for a in arrays], arguments)
 
-    def structured(self, tensors: Sequence[Tensor]) -> Any:
+    def structured(self, tensors: Sequence[Tensor], arguments: Any) -> Any:
         """Tensors in the structure that the function gave them."""
+        if self.aliases is not None:
+            given = [t for t in arguments if isinstance(t, Tensor)]
+            tensors = woven(tensors, self.aliases, given)
         return rebuild(self.structure, iter(tensors))
 
     # See Note [Free buffers]
@@ -274,7 +279,7 @@ class Variant:
                 return NotImplemented
         for c in self.counters:
             c.value += 1
-        return self.results(self.sets[number])
+        return self.results(self.sets[number], args)
 
 
 def may_adopt(leaf: Tensor, value: Value) -> bool:
@@ -307,16 +312,3 @@ def tensor_of(kind: str, source: Any, arguments: list[Tensor]) -> Any:
     if kind == "argument":
         return arguments[source]
     return source if kind == "state" else leaf_of(source, arguments)._grad
-
-
-def rebuild(structure: Any, tensors: Any) -> Any:
-    """The result of a structure and its tensors."""
-    if structure is TENSOR:
-        return next(tensors)
-    kind, items = structure
-    if kind is None:
-        return items
-    if kind is dict:
-        return {k: rebuild(v, tensors) for k, v in items}
-    parts = [rebuild(v, tensors) for v in items]
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)

@@ -48,7 +48,7 @@ class Part:
         self.watch = trace.watch
         if trace.failure is not None or self.names() != before:
             return
-        trace.finish([], survivors=False)
+        trace.finish([])
         self.find_sources(trace.graph, gradients)
         if self.known:
             self.program = pipeline.build(trace.graph, room=memory.common)

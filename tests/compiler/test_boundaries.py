@@ -8,6 +8,7 @@ import collections
 import datetime
 import os
 import time
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -279,6 +280,241 @@ def what_was_put_on_an_argument(compile):
         x = rl.ones(2)
         x.scale = float(k // 2)
         yield f(x)
+
+
+# Results
+
+
+@dataclass
+class Output:
+    """A result of a user's."""
+
+    loss: object
+    notes: list = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A result that nobody changes."""
+
+    loss: object
+    count: int = 3
+
+
+class Named(collections.OrderedDict):
+    """A dict whose items are attributes too."""
+
+    def __init__(self, **items):
+        super().__init__(**items)
+        self.__dict__.update(items)
+
+
+class Tagged(list):
+    """A list with an attribute."""
+
+    tag = 0
+
+
+def tagged(x):
+    made = Tagged([x * 2])
+    made.tag = x.shape[0]
+    return made
+
+
+def grouped(x):
+    made = collections.defaultdict(list)
+    made["x"].append(x * 2)
+    return made
+
+
+def results(f, look):
+    """A case: what there is to see of the results of f."""
+
+    def run(compile):
+        g = compile(f)
+        for k in range(CALLS):
+            out = g(rl.full((2, 3), float(k)))
+            yield type(out).__name__
+            yield look(out)
+
+    return run
+
+
+CASES["a dataclass"] = results(
+    lambda x: Output(x * 2), lambda o: (o.loss, o.notes.append(1), o.notes)
+)
+CASES["a dataclass of the argument"] = results(Output, lambda o: o.loss)
+CASES["a frozen dataclass in slots"] = results(lambda x: Frozen(x * 2), lambda o: (o.loss, o.count))
+CASES["a dict of one's own"] = results(
+    lambda x: Named(a=x * 2), lambda o: (o.a, o["a"], o.a is o["a"])
+)
+CASES["an ordered dict"] = results(lambda x: collections.OrderedDict(a=x * 2), dict)
+CASES["a dict with a default"] = results(grouped, lambda o: (o["x"], o["y"]))
+CASES["a list of one's own"] = results(tagged, lambda o: (list(o), o.tag))
+CASES["a deque"] = results(lambda x: collections.deque([x * 2], 3), lambda o: (o, o.maxlen))
+CASES["an array"] = results(lambda x: (x * 2, np.zeros(2)), lambda o: (o[0], o[1].__iadd__(1)))
+CASES["a set"] = results(lambda x: {1, 2}, lambda o: (o.add(len(o)), sorted(o)))
+CASES["a function"] = results(lambda x: lambda: x + 1, lambda o: o())
+CASES["a generator"] = results(lambda x: (x * k for k in range(3)), list)
+CASES["shapes and dtypes"] = results(lambda x: (x.shape, x.dtype, x.device), lambda o: o)
+
+
+@case
+def a_generator_function(compile):
+    def f(x):
+        for k in range(3):
+            yield x * k
+
+    g = compile(f)
+    yield from [list(g(rl.full((2,), float(k)))) for k in range(CALLS)]
+
+
+@case
+def arguments_and_their_views(compile):
+    f = compile(lambda x: (x, x.view(-1), x.t(), x[0], x * 2))
+    for k in range(CALLS):
+        x = rl.full((2, 3), float(k))
+        itself, flat, turned, row, double = f(x)
+        itself.add_(1)
+        row.mul_(5)
+        yield itself is x
+        yield flat, turned, row, double, x
+
+
+@case
+def gradients_through_views_of_arguments(compile):
+    f = compile(lambda x: (x.view(-1), x.detach(), x, x * 2))
+    for _ in range(CALLS):
+        x = rl.ones(2, 3, requires_grad=True)
+        flat, detached, itself, double = f(x)
+        (flat.sum() + 3 * itself.sum() + 5 * double.sum()).backward()
+        yield x.grad, detached.requires_grad, itself is x
+
+
+@case
+def an_argument_that_was_written(compile):
+    f = compile(lambda x: x.mul_(2))
+    x = rl.ones(3)
+    for _ in range(CALLS):
+        yield f(x) is x
+        yield x
+
+
+@case
+def parameters_and_buffers(compile):
+    model = rl.nn.BatchNorm1d(3)
+    f = compile(
+        lambda x: (model(x).detach(), model.weight, model.weight.data, model.running_mean[1:])
+    )
+    for k in range(CALLS):
+        out, weight, data, mean = f(rl.full((4, 3), float(k)))
+        data.add_(1)
+        yield weight is model.weight
+        yield out, weight, mean, model.running_mean
+
+
+@case
+def gradients(compile):
+    weight = rl.ones(3, requires_grad=True)
+
+    def step(x):
+        weight.grad = None
+        (weight * x).sum().backward()
+        return weight.grad, weight.grad[0], weight.grad.sum()
+
+    f = compile(step)
+    for k in range(CALLS):
+        whole, first, total = f(rl.full((3,), float(k)))
+        yield whole is weight.grad
+        whole.add_(1)
+        yield whole, first, total, weight.grad
+
+
+@case
+def one_result_in_several_places(compile):
+    def f(x):
+        y = x * 2
+        return y[0], y, {"again": y}, y.detach()
+
+    g = compile(f)
+    for k in range(CALLS):
+        row, y, other, detached = g(rl.full((2, 3), float(k)))
+        y.add_(1)
+        yield y is other["again"], detached is y
+        yield row, y, detached
+
+
+@case
+def results_to_be_differentiated_in_several_places(compile):
+    layer = rl.nn.Linear(3, 2)
+
+    def f(x):
+        y = layer(x)
+        return y.detach(), y[0], y, y
+
+    g = compile(f)
+    for _ in range(CALLS):
+        layer.zero_grad()
+        detached, row, y, again = g(rl.ones(4, 3))
+        (row.sum() + 2 * y.sum() + 3 * again.sum()).backward()
+        yield detached.requires_grad, again is y
+        yield layer.weight.grad, row, y
+
+
+@case
+def results_that_overlap(compile):
+    def f(x):
+        y = x * 2
+        return y[:3], y[1:]
+
+    g = compile(f)
+    for k in range(CALLS):
+        a, b = g(rl.full((5,), float(k)))
+        a.add_(1)
+        yield a, b
+
+
+@case
+def containers_from_outside(compile):
+    kept = [1, 2]
+    f = compile(lambda x: (x * 2, kept))
+    yield from [f(rl.ones(2))[1] is kept for _ in range(CALLS)]
+
+
+@case
+def containers_that_were_passed(compile):
+    f = compile(lambda d: d)
+    for k in range(CALLS):
+        d = {"x": rl.full((2,), float(k))}
+        yield f(d) is d
+
+
+@case
+def learning_rates(compile):
+    optimizer = rl.optim.SGD([rl.zeros(1, requires_grad=True)], lr=0.1)
+    f = compile(lambda x: {"y": x * 2, "lr": optimizer.param_groups[0]["lr"]})
+    for k in range(2 * CALLS):
+        optimizer.param_groups[0]["lr"] = 0.1 * (k // 3)
+        yield f(rl.ones(2))
+
+
+@case
+def hooks_and_gradients_of_what_was_passed(compile):
+    f, calls = compile(lambda x: (x**3).sum()), []
+    for leaf in (True, False) * CALLS:
+        w = rl.ones(3, requires_grad=True)
+        x = w if leaf else w * 2
+        x.register_hook(lambda g: calls.append(1) or g * 2)
+        x.retain_grad()
+        f(x).backward()
+        yield w.grad, x.grad, len(calls)
+
+
+@case
+def recursion(compile):
+    made = []
+    made.append(compile(lambda x, n: x if n == 0 else made[0](x * 2, n - 1)))
+    yield from [made[0](rl.ones(2), k % 4) for k in range(3 * CALLS)]
 
 
 # Errors

@@ -50,9 +50,18 @@ CONVOLUTIONS = {
     "many channels": (256, 32, 1, 5, (8, 7), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "strips of tiles": (16, 32, 1, 1, (50, 45), (3, 3), (1, 1), ((2, 2), (2, 2)), (1, 1)),
     "tiles, stride": (16, 48, 1, 3, (16, 16), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
-    "odd tiles, stride": (32, 16, 1, 9, (13, 21), (3, 3), (2, 2), ((2, 2), (0, 1)), (1, 1)),
+    "odd tiles, stride": (32, 16, 1, 15, (15, 23), (3, 3), (2, 2), ((2, 2), (0, 1)), (1, 1)),
     "strips, stride": (32, 32, 1, 1, (70, 81), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
     "tiles, 5x5": (16, 48, 1, 3, (12, 8), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
+    "tiles, 2x2": (16, 48, 1, 13, (14, 9), (2, 2), (1, 1), ((1, 0), (0, 1)), (1, 1)),
+    "tiles, 4x4": (32, 16, 1, 5, (13, 11), (4, 4), (1, 1), ((1, 2), (2, 1)), (1, 1)),
+    "tiles of groups": (16, 32, 3, 3, (17, 13), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "tiles of groups, stride": (32, 32, 2, 15, (16, 24), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    "tiles of few channels": (13, 64, 1, 4, (15, 19), (4, 4), (1, 1), ((0, 1), (2, 0)), (1, 1)),
+    "many weights": (176, 176, 1, 2, (22, 23), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "phases": (16, 64, 1, 2, (25, 30), (7, 7), (2, 2), ((3, 3), (3, 2)), (1, 1)),
+    "phases, borders": (6, 96, 1, 3, (32, 29), (11, 7), (4, 3), ((5, 0), (1, 0)), (1, 1)),
+    "phases of groups": (8, 96, 2, 3, (29, 31), (5, 5), (2, 2), ((0, 0), (0, 1)), (1, 1)),
     "apart": (64, 64, 1, 2, (17, 25), (3, 3), (1, 1), ((2, 2), (3, 1)), (2, 3)),
     "apart, 5x5": (48, 80, 1, 2, (9, 25), (5, 5), (1, 1), ((0, 2), (2, 2)), (1, 2)),
     "pointwise exchanged": (40, 12, 1, 3, (17, 15), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
@@ -140,6 +149,11 @@ TRANSFORMED = (
     "strips, stride",
     "tiles, 5x5",
     "strips, 5x5",
+    "tiles, 2x2",
+    "tiles, 4x4",
+    "tiles of groups",
+    "tiles of groups, stride",
+    "many weights",
 )
 # vectors hold images
 BATCHED = (
@@ -211,6 +225,21 @@ def test_dilated_images_are_taken_apart(case):
         (node,) = [s.nodes[0] for s in program.lowering.steps if type(s).__name__ == "Template"]
         assert node.inputs[0].shape[0] == count * len(x)
         assert node.params["dilation"] == (1, 1)
+
+
+@pytest.mark.parametrize("case", ["phases", "phases, borders", "phases of groups"])
+def test_strided_images_become_channels(case):
+    (x, w, y), options = convolution(case, np.float32)
+    many = np.prod(options["stride"])
+    for op, inputs, params, shape in three(x, w, y, options):
+        program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
+        (node,) = [s.nodes[0] for s in program.lowering.steps if type(s).__name__ == "Template"]
+        if op is C.ConvInput and case == "phases, borders":
+            assert node.params["stride"] == options["stride"]  # its outputs fill no vectors
+            continue
+        channels = node.outputs[0] if op is C.ConvInput else node.inputs[0]
+        assert channels.shape[1] == many * x.shape[1]
+        assert node.params["stride"] == (1, 1)
 
 
 def test_kernels_that_another_process_wrote_are_read(tmp_path, monkeypatch):

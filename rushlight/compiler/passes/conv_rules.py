@@ -1,12 +1,13 @@
-"""Rules that write convolutions of three dims as convolutions of two, and those of large images
-with dilation as convolutions of small ones without.
+"""Rules that write convolutions of three dims as convolutions of two, and those with dilation or
+stride as convolutions without.
 
 Of three dims, those in which nothing happens, of kernel 1, are merged with their neighbours.
 Otherwise the depth goes to the images and to the channels: an image for each depth of the result,
 whose channels are those of the slices that the kernel reads there.
 
 With dilation d, every d-th row of the result comes from every d-th row of the input: d images
-instead of one, which can be transformed.
+instead of one, which can be transformed. With stride s, every s-th row of the input, from each of
+the first s on, becomes a channel of its own, and so do the kernel's rows.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def convolution(w: Writer, node: Node) -> Made:
     """An image for each depth of the result."""
     (x, weight, bias), out, p = node.inputs, node.outputs[0], node.params
     if len(x.shape) != 5:
-        return dilated(w, node, weight.shape[2:])
+        return apart(w, node, weight.shape[2:])
     found = flat(w, node, weight.shape[2:])
     if found is not None:
         return found
@@ -134,7 +135,7 @@ def weight_gradient(w: Writer, node: Node) -> Made:
     """
     (x, g), out, p = node.inputs, node.outputs[0], node.params
     if len(x.shape) != 5:
-        return exchanged(w, node) or dilated(w, node, p["kernel"])
+        return exchanged(w, node) or apart(w, node, p["kernel"])
     found = flat(w, node, p["kernel"])
     if found is not None:
         return found
@@ -167,7 +168,7 @@ def input_gradient(w: Writer, node: Node) -> Made:
     """For each remainder of depths modulo the stride, the taps that meet it."""
     (g, weight, bias), out, p = node.inputs, node.outputs[0], node.params
     if len(g.shape) != 5:
-        return dilated(w, node, weight.shape[2:])
+        return apart(w, node, weight.shape[2:])
     found = flat(w, node, weight.shape[2:])
     if found is not None:
         return found
@@ -204,63 +205,135 @@ def remainder(w: Writer, node: Node, first: int) -> Value:
     return turned(w, w.node(ConvInput, [folded, rows, None], shape, g.dtype, **options), n)
 
 
-# Dilation
+# Dilation and stride
 
 
-def dilated(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
-    """The convolution of images whose rows and columns are ``dilation`` apart in the given ones."""
-    p, op, out, (a, b) = node.params, type(node.op), node.outputs[0], node.inputs[:2]
-    if len(kernel) != 2 or p["stride"] != (1, 1) or max(p["dilation"]) == 1 or p["groups"] != 1:
+def apart(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
+    """The convolution without dilation or stride, if it then has transforms."""
+    p = node.params
+    if len(kernel) != 2 or p["stride"] == p["dilation"] == (1, 1):
         return None
-    x, weight, y = {Conv: (a, b, out), ConvInput: (out, b, a), ConvWeight: (a, out, b)}[op]
-    apart, starts = p["dilation"], tuple([before for before, _ in p["padding"]])
-    small = tuple([-(-n // d) for n, d in zip(y.shape[2:], apart, strict=True)])
-    large = tuple([n + k - 1 for n, k in zip(small, kernel, strict=True)])
-    count = x.shape[0] * math.prod(apart)
-    xs, ys = [Value(0, (count, v.shape[1], *n), v.dtype) for v, n in ((x, large), (y, small))]
+    if p["stride"] == (1, 1):
+        return dilated(w, node)
+    return strided(w, node) if p["dilation"] == (1, 1) and not has_transforms(node) else None
+
+
+def operands(node: Node) -> tuple[Value, Value, Value]:
+    """Input, weight and output of a convolution, whichever of the three it computes."""
+    a, b, c = *node.inputs[:2], node.outputs[0]
+    orders = {Conv: (a, b, c), ConvInput: (c, b, a), ConvWeight: (a, c, b)}
+    return orders[type(node.op)]
+
+
+def other(node: Node, x: Value, weight: Value, y: Value) -> Node:
+    """The same kind of node for other operands, without padding, dilation or stride."""
     inputs, result = {
-        Conv: ([xs, *node.inputs[1:]], ys),
-        ConvInput: ([ys, *node.inputs[1:]], xs),
-        ConvWeight: ([xs, ys], weight),
-    }[op]
-    options = {**p, "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
-    if op is ConvInput:
-        options["space"] = large
+        Conv: ([x, weight, *node.inputs[2:]], y),
+        ConvInput: ([y, weight, *node.inputs[2:]], x),
+        ConvWeight: ([x, y], weight),
+    }[type(node.op)]
+    options = {**node.params, "padding": ((0, 0),) * 2, "dilation": (1, 1), "stride": (1, 1)}
+    for name, shape in (("space", x.shape), ("kernel", weight.shape)):
+        if name in options:
+            options[name] = shape[2:]
+    return Node(node.op, inputs, options, [result])
+
+
+def again(w: Writer, node: Node, inputs: list[Any]) -> Value:
+    """The node with these inputs."""
+    out = node.outputs[0]
+    return w.node(type(node.op), inputs, out.shape, out.dtype, **node.params)
+
+
+def dilated(w: Writer, node: Node) -> Made:
+    """The convolution of images whose rows and columns are ``dilation`` apart in the given ones."""
+    p, op = node.params, type(node.op)
+    x, weight, y = operands(node)
+    steps, starts = p["dilation"], tuple([before for before, _ in p["padding"]])
+    small = tuple([-(-n // d) for n, d in zip(y.shape[2:], steps, strict=True)])
+    large = tuple([n + k - 1 for n, k in zip(small, weight.shape[2:], strict=True)])
+    count = x.shape[0] * math.prod(steps)
+    xs, ys = [Value(0, (count, v.shape[1], *n), v.dtype) for v, n in ((x, large), (y, small))]
+    new = other(node, xs, weight, ys)
     some = math.prod(weight.shape) / (weight.shape[0] + weight.shape[1])  # work for each element
-    if some < MOVES or not has_transforms(Node(node.op, inputs, options, [result])):
+    if p["groups"] > 1 or some < MOVES or not has_transforms(new):
         return None
-    again = op is ConvWeight
+    order = TO_IMAGES[op is ConvWeight]
     given = [
-        sampled(w, x, starts, large, apart, again) if v is xs
-        else sampled(w, y, (0, 0), small, apart, again) if v is ys else v
-        for v in inputs
+        w.shaped(sampled(w, x, starts, large, steps, order), xs.shape) if v is xs
+        else w.shaped(sampled(w, y, (0, 0), small, steps, order), ys.shape) if v is ys else v
+        for v in new.inputs
     ]  # fmt: skip
-    made = w.node(op, given, result.shape, out.dtype, **options)
-    return [made if again else joined(w, made, apart, (0, 0) if op is Conv else starts, out.shape)]
+    made = again(w, new, given)
+    if op is ConvWeight:
+        return [made]
+    made = w.shaped(made, (x.shape[0], *steps, *made.shape[1:]))
+    return [joined(w, made, order, (0, 0) if op is Conv else starts, node.outputs[0].shape)]
 
 
-def sampled(w: Writer, x: Value, starts: Any, size: Any, apart: Any, again: bool) -> Value:
-    """Images (N * D, C, *size) of those rows and columns of x that are ``apart``, from ``starts``
-    before its first on. ``again``: in another order of images, so that what the forward pass made
-    is not kept for the gradient of the weight.
+def strided(w: Writer, node: Node) -> Made:
+    """The convolution of images of more channels: rows and columns that are ``stride`` apart."""
+    p, op = node.params, type(node.op)
+    x, weight, y = operands(node)
+    steps, starts = p["stride"], tuple([before for before, _ in p["padding"]])
+    kernel = tuple([-(-k // s) for k, s in zip(weight.shape[2:], steps, strict=True)])
+    large = tuple([n + k - 1 for n, k in zip(y.shape[2:], kernel, strict=True)])
+    (n, c), (outer, each), many = x.shape[:2], weight.shape[:2], math.prod(steps)
+    xs = Value(0, (n, c * many, *large), x.dtype)
+    ws = Value(0, (outer, each * many, *kernel), weight.dtype)
+    new = other(node, xs, ws, y)
+    taps = math.prod(weight.shape[2:])
+    some = outer * each * taps / (c * many)  # work for each element
+    if some < MOVES or math.prod(kernel) * many > 2 * taps or not has_transforms(new):
+        return None
+    order = TO_CHANNELS[op is ConvWeight]
+    if op is ConvInput:
+        new.inputs[2] = None
+    given = [
+        w.shaped(sampled(w, x, starts, large, steps, order), xs.shape) if v is xs
+        else w.shaped(sampled(w, weight, (0, 0), kernel, steps, order), ws.shape) if v is ws else v
+        for v in new.inputs
+    ]  # fmt: skip
+    made = again(w, new, given)
+    if op is Conv:
+        return [made]
+    between = [steps[k - 3 >> 1] for k in order[2:4]]
+    made = w.shaped(made, (made.shape[0], made.shape[1] // many, *between, *made.shape[2:]))
+    made = joined(w, made, order, (0, 0) if op is ConvWeight else starts, node.outputs[0].shape)
+    bias = node.inputs[2] if op is ConvInput else None
+    return [made if bias is None else w.map(Add, made, w.shaped(bias, (c, 1, 1)))]
+
+
+# Orders of (N, C, rows, steps, columns, steps); the second, for the gradient of the weight, is
+# another one, so that what the forward pass made is not kept for it.
+TO_IMAGES = ((0, 3, 5, 1, 2, 4), (0, 5, 3, 1, 2, 4))
+TO_CHANNELS = ((0, 1, 3, 5, 2, 4), (0, 1, 5, 3, 2, 4))
+
+
+def sampled(w: Writer, x: Value, starts: Any, size: Any, steps: Any, order: Any) -> Value:
+    """The rows and columns of x, ``size`` of those ``steps`` apart, from ``starts`` before its
+    first on, in some order of (N, C, rows, steps, columns, steps).
     """
-    spans = [n * d for n, d in zip(size, apart, strict=True)]
+    spans = [n * d for n, d in zip(size, steps, strict=True)]
+    for dim, (start, span) in enumerate(zip(starts, spans, strict=True), 2):
+        if x.shape[dim] > span - start:  # the last ones meet no tap
+            x = w.part(x, dim, 0, span - start)
     borders = [(s, n - s - m) for s, n, m in zip(starts, spans, x.shape[2:], strict=True)]
     x = bordered(w, x, borders)
-    n, c, (h, v), (dh, dv) = *x.shape[:2], size, apart
-    x = w.shaped(x, (n, c, h, dh, v, dv))
-    dims, (first, second) = ((0, 5, 3), (dv, dh)) if again else ((0, 3, 5), (dh, dv))
-    shape = (n, first, second, c, h, v)
-    x = w.node(Permute, [x], shape, x.dtype, dims=(*dims, 1, 2, 4))
-    return w.shaped(x, (n * dh * dv, c, h, v))
+    n, c, (h, v), (dh, dv) = *x.shape[:2], size, steps
+    sizes = n, c, h, dh, v, dv
+    x = w.shaped(x, sizes)
+    return w.node(Permute, [x], [sizes[k] for k in order], x.dtype, dims=order)
 
 
-def joined(w: Writer, x: Value, apart: Any, starts: Any, shape: Any) -> Value:
-    """The images whose samples x is, from ``starts`` on."""
-    (_, c, h, v), (dh, dv), n = x.shape, apart, shape[0]
-    x = w.shaped(x, (n, dh, dv, c, h, v))
-    x = w.node(Permute, [x], (n, c, h, dh, v, dv), x.dtype, dims=(0, 3, 4, 1, 5, 2))
+def joined(w: Writer, x: Value, order: Any, starts: Any, shape: Any) -> Value:
+    """The reverse of ``sampled``."""
+    back = tuple([order.index(k) for k in range(6)])
+    n, c, h, dh, v, dv = [x.shape[k] for k in back]
+    x = w.node(Permute, [x], (n, c, h, dh, v, dv), x.dtype, dims=back)
     x = w.shaped(x, (n, c, h * dh, v * dv))
+    missing = [max(0, s + m - n) for s, m, n in zip(starts, shape[2:], x.shape[2:], strict=True)]
+    x = bordered(w, x, [(0, n) for n in missing])
     index: Any = (..., *[slice(s, s + m) for s, m in zip(starts, shape[2:], strict=True)])
     return w.node(BasicIndex, [x], shape, x.dtype, index=index)
 

@@ -10,7 +10,7 @@ from rushlight.compiler.backends.llvm.convolution.shapes import Shape
 from rushlight.compiler.backends.llvm.convolution.turn import write_copy
 from rushlight.compiler.backends.llvm.convolution.winograd import (
     BACK,
-    FIVE,
+    KINDS,
     ONE,
     TWO,
     Plane,
@@ -22,6 +22,7 @@ from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch
 
 MOST = {6: 64, 9: 32}  # tiles of a block, by the points of a dim: they should stay in the cache
 UNITS = 4  # of a launch, if there are as many
+NEAR = 1 << 22  # bytes of weights' transforms that stay in a cache
 PART = 128  # outputs of a unit at least: each transforms its inputs again
 
 
@@ -111,7 +112,8 @@ class Reader:
         scratch: Scratch,
     ) -> None:
         self.f, self.plane, self.block, self.to = f, plane, block, to
-        self.turn = write_copy(f, plane.frame, plane.size)
+        last = "%last" if plane.channels % f.lanes else ""
+        self.turn = write_copy(f, plane.frame, plane.size, last)
         self.transform = Tiles(f, plane).transform(kind, to.row, to.step)
         self.size = (plane.step * (block.rows - 1) + plane.tile) * plane.row * f.lanes
         self.copy = scratch.take(f, self.size, plane.frame.slack(f.lanes))
@@ -127,8 +129,9 @@ class Reader:
         tiles = self.block.high * self.block.wide * self.to.row
 
         def some(i: Number, c: Number) -> None:
-            at = f.add(f.mul(f.add(place.image, i), plane.channels), c)
-            f.call(self.turn, f.at(x, f.mul(at, plane.size)), self.copy, p0, p1, shift, 0)
+            at = f.add(f.mul(f.add(place.image, i), plane.groups * plane.channels), c)
+            last = f.sub(f.smaller(f.lanes, f.sub(plane.channels, c)), 1)
+            f.call(self.turn, f.at(x, f.mul(at, plane.size)), self.copy, p0, p1, shift, last)
             f.call(self.transform, self.copy, f.at(target(c), f.mul(i, tiles)), place.high)
 
         def image(i: Number, _: list[str]) -> None:
@@ -144,8 +147,8 @@ class Reader:
 class Sizes:
     """What both kinds of kernels share.
 
-    ``source``: the input. ``outputs``: channels of the output, of space ``out``. A panel is one or
-    two vectors of outputs.
+    ``source``: the input. ``outputs``: channels of the output, of space ``out``, for each group. A
+    panel is one or two vectors of outputs.
     """
 
     images: int
@@ -156,15 +159,26 @@ class Sizes:
     lanes: int
 
     @property
+    def groups(self) -> int:
+        """Groups of channels."""
+        return self.source.groups
+
+    @property
     def block(self) -> Block:
         """How tiles are cut."""
         return Block(self.images, self.source.high, self.source.wide, MOST[self.scheme.side])
 
     @property
+    def near(self) -> bool:
+        """Whether a group's transformed weights stay in a cache."""
+        return 4 * KINDS * KINDS * self.source.channels * self.outputs <= NEAR
+
+    @property
     def result(self) -> Plane:
         """The output."""
         tile, source = self.scheme.result, self.source
-        return Plane(self.outputs, self.out, (0, 0), source.high, source.wide, tile, tile)
+        sizes = self.out, (0, 0), source.high, source.wide, tile, tile
+        return Plane(source.groups, self.outputs, *sizes)
 
     @property
     def vectors(self) -> int:
@@ -183,7 +197,7 @@ class Sizes:
 
     def parts(self, blocks: int) -> int:
         """In how many parts outputs are cut, where there are few blocks."""
-        wanted = max(1, min(-(-UNITS // blocks), self.outputs // PART))
+        wanted = max(1, min(-(-UNITS // (blocks * self.groups)), self.outputs // PART))
         return -(-self.panels // -(-self.panels // wanted))
 
     def part(self, f: Code, k: Number, parts: int) -> tuple[Number, Number]:
@@ -195,21 +209,19 @@ class Sizes:
 
 def sizes(s: Shape, op: str, lanes: int) -> Sizes:
     """The sizes of a convolution, or of one of its gradients."""
-    scheme = TWO if s.stride[0] == 2 else FIVE if s.kernel[0] == 5 else ONE
+    scheme = TWO if s.stride[0] == 2 else ONE[s.kernel[0]]
     if op != "ConvInput":
-        return Sizes(
-            s.n, plane(s.inner, s.space, s.before, s.out, scheme), s.outer, s.out, scheme, lanes
-        )
+        source = plane(s.groups, s.inner, s.space, s.before, s.out, scheme)
+        return Sizes(s.n, source, s.outer, s.out, scheme, lanes)
     before = scheme.kernel - 1 - s.before[0], scheme.kernel - 1 - s.before[1]
     if scheme is TWO:
         scheme = BACK[s.before[0] % 2]
         before = ((2 - s.before[0]) // 2, (2 - s.before[1]) // 2)
-    return Sizes(
-        s.n, plane(s.outer, s.out, before, s.space, scheme), s.inner, s.space, scheme, lanes
-    )
+    source = plane(s.groups, s.outer, s.out, before, s.space, scheme)
+    return Sizes(s.n, source, s.inner, s.space, scheme, lanes)
 
 
-def plane(channels: int, space: Pair, before: Pair, out: Pair, s: Scheme) -> Plane:
+def plane(groups: int, channels: int, space: Pair, before: Pair, out: Pair, s: Scheme) -> Plane:
     """An input in as many tiles as the output needs."""
     high, wide = [-(-n // s.result) for n in out]
-    return Plane(channels, space, before, high, wide, s.tile, s.step)
+    return Plane(groups, channels, space, before, high, wide, s.tile, s.step)

@@ -14,6 +14,7 @@ import numpy as np
 
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
 from rushlight.compiler.backends.llvm.ir.text import Module
+from rushlight.compiler.backends.llvm.products.micro import LINE, walk
 
 # vectors of a tile -> most rows; with a row of the panel and a broadcast they fill the registers
 WIDE = {1: 14, 2: 12, 3: 8, 4: 6}  # 32 registers
@@ -39,6 +40,15 @@ def by_rows(f: Code, count: int, most: int, rows: Callable[[Number, int], None])
     f.span(longer * (size + 1), count, size, lambda m, _: rows(m, size))
 
 
+def ask(f: Code, t: Tile, k: Number, a: str) -> None:
+    """Ask for a line of what the tile of the following rows needs of a, see ``micro``."""
+    if t.step == 1:
+        place = f.add(walk(f, k, t.lda), t.rows * t.lda)
+        f.prefetch(f.past("%a", f.mul(place, f.size)))
+    else:
+        f.prefetch(f.past(a, max(LINE, (2 * t.rows - 1) * f.size)))
+
+
 @dataclass(frozen=True)
 class Tile:
     """``c[i, v] (+)= sum_k a[i, k] b[k, v]``, rows of a and c ``lda`` and ``ldc`` elements apart.
@@ -52,6 +62,7 @@ class Tile:
     runs: tuple[tuple[int, int], ...]
     bias: bool = False
     step: int = 1  # elements between neighbours of a row of a
+    asks: bool = False  # for what the tile of the following rows needs of a
 
     def name(self, d: np.dtype[Any]) -> str:
         """What the function is called."""
@@ -79,6 +90,8 @@ def tile(module: Module, d: np.dtype[Any], t: Tile) -> str:
         b = f.at(f.at("%b", f.mul(k, n * f.lanes)), ahead * n * f.lanes)
         a = f.at(f.at("%a", f.mul(k, t.step)), ahead * t.step)
         row = [f.load(f.at(b, v * f.lanes)) for v in range(n)]
+        if t.asks:
+            ask(f, t, f.add(k, ahead), a)
         new = []
         for i in range(t.rows):
             x = f.splat(f.scalar(f.at(a, i * t.lda)))

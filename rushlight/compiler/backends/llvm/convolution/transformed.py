@@ -25,6 +25,7 @@ from rushlight.compiler.backends.llvm.convolution.turn import write_put
 from rushlight.compiler.backends.llvm.convolution.winograd import (
     BACK,
     KINDS,
+    ONE,
     Scheme,
     Tiles,
     flat,
@@ -37,14 +38,16 @@ from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
 
 SUM = 64  # channels that are added up in one go: longer sums lose digits
+LARGE = 1 << 19  # bytes of a block's transforms that are not all in the second-level cache
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the weights of row m and channel k lie: at ``m * row + k * channel``. ``flipped``:
-    the last tap is the first.
+    """Where the weights of row m and channel k of a group lie: at ``m * row + k * channel``.
+    ``group``: the distance of groups. ``flipped``: the last tap is the first.
     """
 
+    group: int
     row: int
     channel: int
     flipped: bool = False
@@ -53,8 +56,9 @@ class Weights:
 class Forward:
     """``y[n, m] = bias[m] + sum over channels and taps of w[m] x[n]``.
 
-    Transformed weights are (panel, point, channel, output). If there are several blocks of tiles, a
-    launch of its own makes them.
+    Transformed weights are (group, panel, point, channel, output). A launch of its own makes them,
+    unless they are used once or do not stay in a cache: then each panel's are made when it needs
+    them, some channels at a time.
     """
 
     def __init__(self, s: Sizes, w: Weights, module: Module) -> None:
@@ -65,30 +69,38 @@ class Forward:
         channels, n = s.source.channels, s.lanes  # rows of equal sets of the cache would collide
         self.v = Layout(channels + n, padded * (channels + n) + n)
         self.m = Layout(s.width, padded * s.width + n)
-        self.u = Layout(s.width, channels * s.width + n)
+        self.together = s.block.count == 1 or not s.near
+        some = min(channels, SUM) if self.together else channels
+        self.u = Layout(s.width, some * s.width + n)
         self.parts = s.parts(s.block.count)
-        self.units = s.block.count * self.parts
-        self.together = s.block.count == 1
-        self.shared = 0 if self.together else s.panels * KINDS * KINDS * self.u.step
+        self.units = s.groups * s.block.count * self.parts
+        self.shared = 0 if self.together else s.groups * s.panels * KINDS * KINDS * self.u.step
 
     def weights(self, f: Code, w: str, u: str) -> None:
         """Transform the weights of panels lo to hi."""
         one = self.panel_weights(f)
 
-        def panel(j: Number, _: list[str]) -> None:
-            self.call_weights(f, one, w, j, f.at(u, f.mul(j, KINDS * KINDS * self.u.step)))
+        def panel(k: Number, _: list[str]) -> None:
+            here = self.panel_place(f, w, *f.parted(k, self.s.panels))
+            to = f.at(u, f.mul(k, KINDS * KINDS * self.u.step))
+            self.call_weights(f, one, here, to, self.s.source.channels)
 
         f.span("%lo", "%hi", 1, panel)
 
-    def call_weights(self, f: Code, one: str, w: str, j: Number, u: str) -> None:
-        """Transform one panel's weights."""
+    def panel_place(self, f: Code, w: str, g: Number, j: Number) -> str:
+        """Where the weights of panel j of group g lie."""
+        return f.at(w, f.add(f.mul(g, self.w.group), f.mul(j, self.s.width * self.w.row)))
+
+    def call_weights(self, f: Code, one: str, w: str, u: str, count: Number) -> None:
+        """Transform one panel's weights of some channels."""
         for h in range(self.s.vectors):
-            row = f.add(f.mul(j, self.s.width), h * f.lanes)
-            f.call(one, f.at(w, f.mul(row, self.w.row)), f.at(u, h * f.lanes))
+            f.call(one, f.at(w, h * f.lanes * self.w.row), f.at(u, h * f.lanes), count)
 
     def panel_weights(self, f: Code) -> str:
-        """The function ``(w, u)`` that transforms the weights of one vector of outputs."""
-        f = Code(f.module, "weights", "ptr noalias %w, ptr noalias %u", f.dtype)
+        """The function ``(w, u, count)`` that transforms the weights of one vector of outputs and
+        some channels.
+        """
+        f = Code(f.module, "weights", "ptr noalias %w, ptr noalias %u, i64 %count", f.dtype)
 
         def channel(k: Number, _: list[str]) -> None:
             w, square = f.at("%w", f.mul(k, self.w.channel)), []
@@ -106,7 +118,7 @@ class Forward:
             for at, value in enumerate(flat(found)):
                 f.store(f.at(u, at * self.u.step), value)
 
-        f.span(0, self.s.source.channels, 1, channel)
+        f.span(0, "%count", 1, channel)
         f.end()
         return f.name
 
@@ -120,44 +132,53 @@ class Forward:
             u, weigh_panel = scratch.take(f, KINDS * KINDS * self.u.step), self.panel_weights(f)
         writer = Writer(f, s, self.m, scratch, bool(bias))
         runs = tuple([(k * f.lanes, f.lanes) for k in range(s.vectors)])
-        product = tile(f.module, f.dtype, Tile(self.rows, self.v.row, s.width, runs))
+        asks = s.scheme.points * self.v.step * 4 > LARGE
+        shape = Tile(self.rows, self.v.row, s.width, runs, asks=asks)
+        product = tile(f.module, f.dtype, shape)
 
         def unit(k: Number, _: list[str]) -> None:
+            g, k = f.parted(k, block.count * self.parts)
             b, part = f.parted(k, self.parts)
             place = block.place(f, b)
             channels = 0, s.source.channels
-            reader.write(x, place, channels, lambda c: f.at(v, c))
+            here = f.at(x, f.mul(g, s.source.channels * s.source.size))
+            reader.write(here, place, channels, lambda c: f.at(v, c))
+            to = f.at(y, f.mul(g, s.outputs * s.result.size))
+            extra = f.at(bias, f.mul(g, s.outputs)) if bias else ""
 
             def panel(j: Number, _: list[str]) -> None:
-                here = u
-                if self.together:
-                    self.call_weights(f, weigh_panel, w, j, u)
-                else:
-                    here = f.at(u, f.mul(j, KINDS * KINDS * self.u.step))
-                products(here, place.tiles)
+                number = f.add(f.mul(g, s.panels), j)
+                given = self.panel_place(f, w, g, j)
+
+                def some(i: Number, _: list[str]) -> None:
+                    depth, here = f.smaller(SUM, f.sub(s.source.channels, i)), u
+                    if self.together:
+                        place_of_some = f.at(given, f.mul(i, self.w.channel))
+                        self.call_weights(f, weigh_panel, place_of_some, u, depth)
+                    else:
+                        far = f.mul(number, KINDS * KINDS * self.u.step)
+                        here = f.at(u, f.add(far, f.mul(i, self.u.row)))
+                    products(here, i, depth, place.tiles)
+
+                f.span(0, s.source.channels, SUM, some)
                 for h in range(s.vectors):
                     c = f.add(f.mul(j, s.width), h * f.lanes)
-                    writer.write(f.at(m, h * f.lanes), y, place, c, bias)
+                    writer.write(f.at(m, h * f.lanes), to, place, c, extra)
 
             f.span(*s.part(f, part, self.parts), 1, panel)
 
-        def products(u: str, tiles: Number) -> None:
-            def some(k: Number, i: Number, r: Number) -> None:
-                a = f.at(v, f.add(f.add(f.mul(k, self.v.step), f.mul(r, self.v.row)), i))
-                b = f.at(u, f.add(f.mul(kind(f, s.scheme, k), self.u.step), f.mul(i, self.u.row)))
-                c = f.at(m, f.add(f.mul(k, self.m.step), f.mul(r, self.m.row)))
-                depth = f.smaller(SUM, f.sub(s.source.channels, i))
-                first = f(f"icmp eq i64 {i}, 0")
-                f.call(product, a, b, c, depth, first, "null")
+        def products(u: str, i: Number, depth: Number, tiles: Number) -> None:
+            first = f(f"icmp eq i64 {i}, 0")
 
             def point(k: Number, _: list[str]) -> None:
-                def channels(i: Number, _: list[str]) -> None:
-                    def rows(r: Number, _: list[str]) -> None:
-                        some(k, i, r)
+                b = f.at(u, f.mul(kind(f, s.scheme, k), self.u.step))
 
-                    f.span(0, tiles, self.rows, rows)
+                def rows(r: Number, _: list[str]) -> None:
+                    a = f.at(v, f.add(f.add(f.mul(k, self.v.step), f.mul(r, self.v.row)), i))
+                    c = f.at(m, f.add(f.mul(k, self.m.step), f.mul(r, self.m.row)))
+                    f.call(product, a, b, c, depth, first, "null")
 
-                f.span(0, s.source.channels, SUM, channels)
+                f.span(0, tiles, self.rows, rows)
 
             f.span(0, s.scheme.points, 1, point)
 
@@ -186,7 +207,7 @@ class Writer:
 
         def image(i: Number, _: list[str]) -> None:
             f.call(self.inverse, f.at(m, f.mul(i, tiles)), self.pixels, place.high)
-            at = f.add(f.mul(f.add(place.image, i), plane.channels), c)
+            at = f.add(f.mul(f.add(place.image, i), plane.groups * plane.channels), c)
             to = f.at(y, f.mul(at, plane.size))
             f.call(self.put, self.pixels, to, p0, p1, shift, 0, extra)
 
@@ -196,8 +217,8 @@ class Writer:
 class Gradient:
     """``w[m, c] = sum over images and positions of g[n, m] x[n, c]``, for each tap.
 
-    A unit makes the sums over a group of blocks for a part of the outputs, as (panel, point,
-    channel, output). A second launch adds up the groups' sums, and turns points to taps.
+    A unit makes the sums over a share of the blocks for a part of the outputs, as (panel, point,
+    channel, output). A second launch adds up the shares' sums, and turns points to taps.
     """
 
     def __init__(self, s: Sizes, module: Module) -> None:
@@ -207,14 +228,15 @@ class Gradient:
         self.rows = -(-channels // -(-channels // limit))
         padded = -(-channels // self.rows) * self.rows
         self.parts = s.parts(1)
-        self.together = -(-s.block.count // max(1, min(s.block.count, UNITS // self.parts)))
-        self.groups = -(-s.block.count // self.together)
-        self.units = self.groups * self.parts
+        wanted = UNITS // (self.parts * s.groups)
+        self.together = -(-s.block.count // max(1, min(s.block.count, wanted)))
+        self.shares = -(-s.block.count // self.together)
+        self.units = s.groups * self.shares * self.parts
         self.v = Layout(channels + n, tiles * (channels + n) + n)
         self.g = Layout(s.width, -(-s.panels // self.parts) * tiles * s.width + n)
         self.c = Layout(s.width, padded * s.width + n)
-        self.sums = s.panels * KINDS * KINDS * self.c.step  # of a group
-        self.shared = self.groups * self.sums
+        self.sums = s.panels * KINDS * KINDS * self.c.step  # of a share
+        self.shared = s.groups * self.shares * self.sums
 
     def write(self, f: Code, x: str, g: str, sums: str) -> int:
         """Sums of units lo to hi. Returns the elements of scratch memory."""
@@ -228,26 +250,31 @@ class Gradient:
         ]
         v, h = [scratch.take(f, s.scheme.points * a.step) for a in (self.v, self.g)]
         runs = tuple([(k * f.lanes, f.lanes) for k in range(s.vectors)])
-        product = tile(f.module, f.dtype, Tile(self.rows, 1, s.width, runs, step=self.v.row))
+        asks = s.scheme.points * self.v.step * 4 > LARGE
+        shape = Tile(self.rows, 1, s.width, runs, step=self.v.row, asks=asks)
+        product = tile(f.module, f.dtype, shape)
         panel_size = block.tiles * s.width
 
         def unit(k: Number, _: list[str]) -> None:
-            group, part = f.parted(k, self.parts)
+            number, part = f.parted(k, self.parts)
+            group, share = f.parted(number, self.shares)
             panels = s.part(f, part, self.parts)
-            here = f.at(sums, f.mul(group, self.sums))
-            start = f.mul(group, self.together)
+            here = f.at(sums, f.mul(number, self.sums))
+            start = f.mul(share, self.together)
             stop = f.smaller(f.add(start, self.together), block.count)
+            xs = f.at(x, f.mul(group, s.source.channels * s.source.size))
+            gs = f.at(g, f.mul(group, s.outputs * s.result.size))
 
             def one(b: Number, _: list[str]) -> None:
                 place = block.place(f, b)
-                readers[0].write(x, place, (0, s.source.channels), lambda c: f.at(v, c))
+                readers[0].write(xs, place, (0, s.source.channels), lambda c: f.at(v, c))
                 first, last = [f.mul(j, s.width) for j in panels]
 
                 def target(c: Number) -> str:
                     j, rest = f.parted(f.sub(c, first), s.width)
                     return f.at(h, f.add(f.mul(j, panel_size), rest))
 
-                readers[1].write(g, place, (first, last), target)
+                readers[1].write(gs, place, (first, last), target)
                 fresh = f(f"icmp eq i64 {b}, {start}")
                 products(here, panels, place.tiles, fresh)
 
@@ -281,19 +308,21 @@ class Gradient:
         """The taps of panels lo to hi."""
         s, channels = self.s, self.s.source.channels
 
-        def one(j: Number, c: Number) -> None:
+        def one(k: Number, c: Number) -> None:
+            group, j = f.parted(k, s.panels)
             at = f.add(f.mul(j, KINDS * KINDS * self.c.step), f.mul(c, s.width))
+            at = f.add(at, f.mul(group, self.shares * self.sums))
             for h in range(s.vectors):
                 here = f.at(sums, f.add(at, h * f.lanes))
                 total = points(f, here, KINDS, self.c.step)
-                for g in range(1, self.groups):
+                for g in range(1, self.shares):
                     more = points(f, f.at(here, g * self.sums), KINDS, self.c.step)
                     total = [
                         [f.plus(a, b) for a, b in zip(p, q, strict=True)]
                         for p, q in zip(total, more, strict=True)
                     ]
                 found = flat(squared(f, s.scheme.taps, total))
-                row = f.add(f.mul(j, s.width), h * f.lanes)
+                row = f.add(f.mul(k, s.width), h * f.lanes)
                 to = f.at(w, f.mul(f.add(f.mul(row, channels), c), len(found)))
                 for first in range(0, len(found), f.lanes):
                     some = found[first : first + f.lanes]
@@ -329,9 +358,9 @@ def is_first(f: Code, s: Scheme, k: Number) -> str:
 def suits(s: Shape, node: Node, width: int) -> bool:
     """Whether there are transforms for a convolution, and it has enough of everything."""
     d, op = node.outputs[0].dtype, type(node.op).__name__
-    if (s.dilation, s.groups) != ((1, 1), 1) or d != np.float32:
+    if s.dilation != (1, 1) or d != np.float32:
         return False
-    if (s.kernel[0], s.stride[0]) not in ((3, 1), (3, 2), (5, 1)):
+    if (s.kernel[0], s.stride[0]) not in ((3, 2), *[(kernel, 1) for kernel in ONE]):
         return False
     if s.kernel[0] != s.kernel[1] or s.stride[0] != s.stride[1]:
         return False
@@ -346,24 +375,28 @@ def suits(s: Shape, node: Node, width: int) -> bool:
         return False
     if min(source.size, z.out[0] * z.out[1]) < lanes:
         return False
-    return not (source.channels % lanes or z.outputs % lanes) and pays(z, op)
+    return not z.outputs % lanes and pays(z, op)
 
 
 def pays(s: Sizes, op: str) -> bool:
     """Whether transforms cost less than what they save, in nanoseconds for each weight.
 
-    Measured: a direct product takes 0.02, or 0.03 with stride 2, transforms 3 for a tile and
-    channel, and 2 for a weight, more if weights are too many for the caches; twice that for their
-    gradient.
+    Measured: a direct product takes 0.02, or 0.03 with stride 2, short sums more, transforms 3 for
+    a tile and channel, and 4 for a weight each time; for their gradient 4, or more if weights are
+    too many for the caches.
     """
     tiles = s.images * s.source.high * s.source.wide
     places = s.images * s.out[0] * s.out[1]
     products = s.scheme.kernel**2 * (places / 4 if s.scheme in BACK else places)
     direct = (0.02 if s.scheme.side == KINDS else 0.03) * products
-    saved = direct - 0.02 * s.scheme.points * tiles
-    images = s.scheme.points / 12 * tiles * (1 / s.source.channels + 1 / s.outputs)
-    weights = 2 + s.source.channels * s.outputs / 25_000
-    return saved - images > weights * (2 if op == "ConvWeight" else 1)
+    saved = direct - 0.02 * (1 + 8 / s.source.channels) * s.scheme.points * tiles
+    turned = -(-s.source.channels // s.lanes) * s.lanes / s.source.channels
+    images = s.scheme.points / 12 * tiles * (1 / s.source.channels + turned / s.outputs)
+    if op == "ConvWeight":
+        weights = 4 + s.source.channels * s.outputs / 12_500
+    else:
+        weights = 4.0 * (1 if s.near else s.block.count)
+    return saved - images > weights
 
 
 def launches(s: Shape, node: Node, width: int) -> list[Launch]:
@@ -371,13 +404,14 @@ def launches(s: Shape, node: Node, width: int) -> list[Launch]:
     kind = type(node.op).__name__
     z = sizes(s, kind, width // 32)
     given = [k for k, v in enumerate((*node.inputs, *node.outputs)) if v is not None]
-    cost = 0.02 * z.scheme.points * s.n * z.source.high * z.source.wide * s.inner * s.outer
+    tiles = s.n * z.source.high * z.source.wide
+    cost = 0.02 * z.scheme.points * tiles * s.groups * s.inner * s.outer
     if kind == "ConvWeight":
         return gradient_launches(z, width, cost)
     taps = len(s.taps)
-    weights = Weights(taps, s.inner * taps, True)
+    weights = Weights(s.outer * s.inner * taps, taps, s.inner * taps, True)
     if kind == "Conv":
-        weights = Weights(s.inner * taps, taps)
+        weights = Weights(s.outer * s.inner * taps, s.inner * taps, taps)
     return forward_launches(z, weights, width, given, cost)
 
 
@@ -392,8 +426,8 @@ def forward_launches(
         first = kernel(width, f.dtype)
         forward.weights(first, first.operand(0), first.operand(1))
         first.end()
-        some = 5.0 * s.source.channels * s.outputs
-        found = [Launch(first.module.text(), ((1, 0), (SHARED, 0)), s.panels, 0, shared, some)]
+        some, panels = 5.0 * s.groups * s.source.channels * s.outputs, s.groups * s.panels
+        found = [Launch(first.module.text(), ((1, 0), (SHARED, 0)), panels, 0, shared, some)]
     x, u = f.operand(0), f.operand(1)
     bias, y = f.operand(2) if len(given) == 4 else "", f.operand(len(given) - 1)
     size = forward.write(f, x, u, bias, y)
@@ -414,6 +448,6 @@ def gradient_launches(s: Sizes, width: int, cost: float) -> list[Launch]:
     first = Launch(f.module.text(), operands, gradient.units, 4 * size, shared, cost)
     gradient.collect(last, last.operand(0), last.operand(1))
     last.end()
-    some = 5.0 * gradient.groups * s.source.channels * s.outputs
+    some = 5.0 * s.groups * gradient.shares * s.source.channels * s.outputs
     ends = ((SHARED, 0), (2, 0))
-    return [first, Launch(last.module.text(), ends, s.panels, 0, shared, some)]
+    return [first, Launch(last.module.text(), ends, s.groups * s.panels, 0, shared, some)]

@@ -61,7 +61,10 @@ def write_copy(f: Code, frame: Frame, distance: int, last: str = "", zeros: bool
     """
     signature = "ptr noalias %x, ptr noalias %to, i64 %p0, i64 %p1, i64 %shift, i64 %last"
     f = Code(
-        f.module, f"copy_{Code.module_key(repr((frame, distance, zeros)))}", signature, f.dtype
+        f.module,
+        f"copy_{Code.module_key(repr((frame, distance, last, zeros)))}",
+        signature,
+        f.dtype,
     )
     n = min(f.lanes, frame.size)
     where = planes(f, distance, last)

@@ -2,8 +2,8 @@
 
 ``y = A' [(G w G') * (B' x B)] A`` for each tile of stride 1, where transforms have 6x6 points: a
 sum over channels is 36 matrix products. Tiles have 4x4 outputs of 3x3 taps, a fourth of the
-multiplications, or 2x2 outputs of 5x5 taps, 36 for 100. The gradient of the weights is the same
-with the parts of taps and outputs exchanged.
+multiplications, 3x3 outputs of 4x4 taps, or those exchanged, or 5x5 with 2x2, 36 for 100. The
+gradient of the weights is the same with the parts of taps and outputs exchanged.
 
 With stride 2, the outer taps of each dim meet every other input, which takes 5 points for 4
 outputs, and the middle tap meets the rest, which are points as they are: 9x9 points, 81
@@ -183,9 +183,6 @@ def inputs_even(f: Code, m: Vectors) -> Vectors:
     return [x for pair in zip(collect_five(f, m[:5], 4), m[5:], strict=True) for x in pair]
 
 
-THREE_TAPS = collecting(3)
-
-
 @dataclass(frozen=True)
 class Scheme:
     """A way to compute tiles: ``side`` points in each dim, from tiles of ``tile`` rows that begin
@@ -203,7 +200,7 @@ class Scheme:
     weigh: Transform
     collect: Transform
     weigh_outputs: Transform = weigh
-    taps: Transform = THREE_TAPS
+    taps: Transform = taps_six
 
     @property
     def points(self) -> int:
@@ -211,8 +208,14 @@ class Scheme:
         return self.side * self.side
 
 
-ONE = Scheme(3, 6, 6, 4, 4, spread, weigh, collecting(4))
-FIVE = Scheme(5, 6, 6, 2, 2, spread, weigh, collecting(2), weigh, collecting(5))
+def plain(kernel: int) -> Scheme:
+    """That of stride 1."""
+    result = 7 - kernel
+    put, taps = collecting(result), collecting(kernel)
+    return Scheme(kernel, 6, 6, result, result, spread, weigh, put, weigh, taps)
+
+
+ONE = {kernel: plain(kernel) for kernel in (2, 3, 4, 5)}
 TWO = Scheme(3, 9, 9, 8, 4, spread_nine, weigh_six, outputs_nine, weigh_nine, taps_six)
 # the gradient of the input with stride 2, by the padding's last bit
 BACK = (
@@ -232,9 +235,11 @@ class Plane:
     """Images of one side of a convolution, in tiles.
 
     Tile (i, j) begins at row ``step i`` and column ``step j`` of the image between zeros, of which
-    there are ``before`` rows and columns in front; it has ``tile`` rows and columns.
+    there are ``before`` rows and columns in front; it has ``tile`` rows and columns. An image has
+    ``groups`` times as many channels.
     """
 
+    groups: int
     channels: int
     space: tuple[int, int]
     before: tuple[int, int]

@@ -77,6 +77,60 @@ class disable_saved_tensors_hooks(Mode):
         return disable_saved_tensors_hooks(self.message)
 
 
+class Kept:
+    """What ``allow_mutation_on_saved_tensors`` keeps until its end."""
+
+    def __init__(self) -> None:
+        self.open = True
+
+    def clear(self) -> None:
+        """Forget what was kept: a backward pass may no longer read it."""
+        self.open = False
+
+
+class allow_mutation_on_saved_tensors(Mode):
+    """Within it tensors that are saved for backward may be written to: backward passes inside read
+    the values of before. Each is copied as it is saved.
+
+    Example:
+        >>> import rushlight as torch
+        >>> with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        ...     x = torch.ones(2, requires_grad=True)
+        ...     y = x.clone()
+        ...     z = (y**2).sum()
+        ...     _ = y.sin_()
+        ...     z.backward()
+        >>> x.grad
+        tensor([2., 2.])
+    """
+
+    def __enter__(self) -> Kept:
+        self.kept = kept = Kept()
+
+        def pack(t: Tensor) -> Any:
+            return t, t._version, t.detach().clone()
+
+        def unpack(saved: Any) -> Tensor:
+            if not kept.open:
+                raise AssertionError(
+                    "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context "
+                    "in which the graph was originally recorded, or after its clear()."
+                )
+            t, version, copy = saved
+            return t if t._version == version else copy  # type: ignore[no-any-return]
+
+        self.hooks = saved_tensors_hooks(pack, unpack)
+        self.hooks.__enter__()
+        return kept
+
+    def __exit__(self, *exc: object) -> None:
+        self.kept.clear()
+        self.hooks.__exit__(*exc)
+
+    def clone(self) -> allow_mutation_on_saved_tensors:
+        return allow_mutation_on_saved_tensors()
+
+
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     """The place in the graph where the tensor's gradient arrives, for ``torch.autograd.grad``: it
     keeps no tensor alive.
@@ -94,7 +148,7 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
             "It is not possible to get the gradient edge for a Tensor that does not require "
             "gradients; call requires_grad_() before computing with it."
         )
-    return GradientEdge(edge(tensor), getattr(tensor.grad_fn, "index", 0))
+    return GradientEdge(tensor.grad_fn or edge(tensor), getattr(tensor.grad_fn, "index", 0))
 
 
 def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
@@ -119,26 +173,34 @@ def register_multi_grad_hook(
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    found: dict[int, Any] = {}
-    handles = [
-        t.register_hook(_collector(i, len(tensors), found, fn, mode)) for i, t in enumerate(tensors)
-    ]
+    collected = Collected(tuple(tensors), fn, mode == "any")
+    handles = [t.register_hook(collected.hook(i)) for i, t in enumerate(collected.tensors)]
     group = RemovableHandle({}, fn)
     group.remove = lambda: [h.remove() for h in handles]  # type: ignore[method-assign,assignment]
     return group
 
 
-def _collector(
-    i: int, n: int, found: dict[int, Any], fn: Callable[..., None], mode: str
-) -> Callable[[Tensor], None]:
-    def hook(g: Tensor) -> None:
-        found[i] = g
-        if mode == "any":
-            if len(found) == 1:
-                fn(g)
-        elif len(found) == n:
-            fn([found[k] for k in range(n)])
-        if len(found) == n:
-            found.clear()
+class Collected:
+    """The gradients of several tensors in the backward pass that runs."""
 
-    return hook
+    def __init__(self, tensors: tuple[Tensor, ...], fn: Callable[..., None], first: bool) -> None:
+        self.tensors, self.fn, self.first = tensors, fn, first
+        self.walk: Any = None
+        self.expected = 0  # how many of the tensors the pass comes to
+        self.found: dict[int, Tensor] = {}
+
+    def hook(self, i: int) -> Callable[[Tensor], None]:
+        """A hook for tensor i."""
+
+        def arrived(g: Tensor) -> None:
+            if self.walk is not modes.walk:
+                self.walk, self.found = modes.walk, {}
+                self.expected = sum([self.walk.reaches(edge(t)) for t in self.tensors])
+            self.found[i] = g
+            if self.first:
+                if len(self.found) == 1:
+                    self.fn(g)
+            elif len(self.found) == self.expected:
+                self.fn([self.found.get(k) for k in range(len(self.tensors))])
+
+        return arrived

@@ -7,6 +7,7 @@ accumulate node, so no reference cycle), or None.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import traceback
 from collections.abc import Callable, Sequence
@@ -64,6 +65,8 @@ class Node:
     special: bool  # hooks, keepers or out_specs are set
 
     _is_node = True
+    _is_output = False  # of several
+    home = "builtins"  # the module of the class that users see
     hooks: dict[int, Any] | None = None  # on the arriving gradient, from tensors
     pre_hooks: dict[int, Any] | None = None  # from the user, on the node's incoming gradients
     post_hooks: dict[int, Any] | None = None  # on what the node sends on
@@ -80,7 +83,49 @@ class Node:
         return str(self.op.node_name(self.params, self.specs))
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {hex(id(self))}>"
+        home = "" if self.home == "builtins" else f"{self.home}."
+        return f"<{home}{self.name()} object at {hex(id(self))}>"
+
+    def shown(self) -> Node:
+        """This node, of a class that is called like it: users see no other."""
+        if "_shown" not in type(self).__dict__:
+            self.__class__ = shown_class(type(self), self.name())
+        return self
+
+    # Note [Saved values by name]
+    # ``_saved_self``, ``_saved_other`` and ``_saved_result`` are the first two inputs and the
+    # output of an op, whatever its rules call them; other inputs, and parameters, keep their names.
+
+    def saved_places(self) -> dict[str, int]:
+        """By public name, where in ``saved`` a value is."""
+        if self.op is None or self.op.variadic:
+            return {}
+        names = list(self.op.names)
+        if len(names) < 3:
+            names = ["self", *["other" if n in ("b", "y") else n for n in names[1:]]]
+        outs = ["result"] if len(self.op.outputs) == 1 else list(self.op.outputs)
+        saved = self.saved or ()
+        return {n: i for i, n in enumerate([*names, *outs]) if i < len(saved)}
+
+    def __getattr__(self, name: str) -> Any:
+        """``_saved_x``: the value that was saved of x; ``_raw_saved_x``: its place."""
+        raw, _, wanted = name.partition("saved_")
+        if raw in ("_", "_raw_") and wanted:
+            if self.saved is None:
+                self.fetch(0)  # raises with the reason
+            place = self.saved_places().get(wanted)
+            if place is not None and self.saved[place] is not None:
+                return self.fetch(place) if raw == "_" else SavedTensor(self, place)
+            if raw == "_" and self.params is not None and wanted in self.params:
+                return self.params[wanted]
+        raise AttributeError(
+            f"'{self.name()}' object has no attribute {name!r}", name=name, obj=self
+        )
+
+    def __dir__(self) -> list[str]:
+        found = [n for n, i in self.saved_places().items() if self.saved[i] is not None]
+        raw = [f"_raw_saved_{n}" for n in found]
+        return [*super().__dir__(), *[f"_saved_{n}" for n in (*found, *(self.params or {}))], *raw]
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -128,7 +173,7 @@ class Node:
             counter, t, version = version, instance(Tensor, t), 0
             t._counter = counter
         elif version.__class__ is not int:  # packed by saved_tensors_hooks
-            return version(t)
+            return unpacked(version, t)
         if t._counter.value != version:
             raise GraphError(
                 "one of the variables needed for gradient computation has been modified by an "
@@ -196,6 +241,39 @@ class Node:
         ]
 
 
+def unpacked(unpack: Callable[[Any], Any], kept: Any) -> Tensor:
+    """What a hook makes of what another one kept."""
+    t = unpack(kept)
+    if not isinstance(t, Tensor):
+        raise TypeError(
+            "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+            f"{type(t).__name__}"
+        )
+    return t
+
+
+class SavedTensor:
+    """The place of a saved value: ``register_hooks(pack, unpack)`` keeps ``pack(value)`` there."""
+
+    def __init__(self, node: Node, place: int) -> None:
+        self._node, self._place = node, place
+
+    def register_hooks(self, pack: Callable[..., Any], unpack: Callable[..., Any]) -> None:
+        """Keep ``pack(value)``; ``unpack`` of that is what the gradient's rule gets."""
+        n, i = self._node, self._place
+        if n.versions[i].__class__ not in (int, Counter):
+            raise GraphError("this saved value has hooks already, or is no tensor.")
+        packed = pack(n.fetch(i))
+        n.saved = (*n.saved[:i], packed, *n.saved[i + 1 :])
+        n.versions = (*n.versions[:i], unpack, *n.versions[i + 1 :])
+
+
+@functools.cache
+def shown_class(cls: type[Node], name: str) -> Any:
+    """A class of nodes that differs from ``cls`` in its name only."""
+    return type(name, (cls,), {"__slots__": (), "__module__": cls.home, "_shown": True})
+
+
 def new_node(
     op: Any, edges: tuple[Any, ...], params: dict[str, Any] | None = None, cls: Any = Node
 ) -> Any:
@@ -214,6 +292,9 @@ class AccumulateGrad:
     def __init__(self, variable: Tensor) -> None:
         self.variable = variable
         self.next_functions = ()
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {hex(id(self))}>"
 
     def name(self) -> str:
         """``torch::autograd::AccumulateGrad``."""
@@ -237,7 +318,7 @@ def _describe_edge(e: Any) -> tuple[Any, int]:
         return None, 0
     if not e._is_node:
         return AccumulateGrad(e), 0
-    return (e.edges[0], e.index) if isinstance(e, Output) else (e, 0)
+    return (e.edges[0].shown(), e.index) if isinstance(e, Output) else (e.shown(), 0)
 
 
 class GradientEdge(NamedTuple):
@@ -292,6 +373,7 @@ class RemovableHandle:
 class Output(Node):
     """Output ``index`` of a node with several."""
 
+    _is_output = True
     index: int
 
     @property

@@ -33,6 +33,25 @@ def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
     return order, leaves
 
 
+class Walk:
+    """A backward pass: the positions that it comes to. ``modes.walk`` is the current one."""
+
+    __slots__ = ("order", "leaves", "outer")
+
+    def __init__(self, order: list[Node], leaves: dict[Any, int]) -> None:
+        self.order, self.leaves = order, leaves
+
+    def __enter__(self) -> None:
+        self.outer, modes.walk = modes.walk, self
+
+    def __exit__(self, *exc: object) -> None:
+        modes.walk = self.outer
+
+    def reaches(self, position: Any) -> bool:
+        """Whether a gradient may arrive there."""
+        return position in self.leaves or any([n is position for n in self.order])
+
+
 def run_backward(
     roots: list[Any],
     grads: list[Any],
@@ -57,9 +76,7 @@ def run_backward(
         needed = set(captured) - {None}  # None: a view made under no_grad has no place in the graph
         shared = {e.edges[0] for e in needed if isinstance(e, Output)}
         for node in reversed(order):
-            if not needed.isdisjoint(node.edges) or (
-                node.__class__ is Output and node.edges[0] in shared
-            ):
+            if not needed.isdisjoint(node.edges) or (node._is_output and node.edges[0] in shared):
                 needed.add(node)  # the latter only for its hooks, as its sibling's node is reached
     pending: dict[Any, Any] = {}
 
@@ -79,7 +96,7 @@ def run_backward(
         if leaf._wants_grad:
             accumulate_into(leaf, g, own, create_graph)
 
-    with GradMode(create_graph):
+    with GradMode(create_graph), Walk(order, leaves):
         for r, g in zip(roots, grads, strict=True):
             sofar = pending.get(r)
             pending[r] = g if sofar is None else sofar + g
@@ -99,7 +116,7 @@ def run_backward(
                         captured[node], g = g, None
                     else:  # as torch has it: before the hooks if the pass goes on
                         captured[node] = arrived
-            if node.__class__ is Output:
+            if node._is_output:
                 if g is not None:  # it waits in its place in the gradient of the whole node
                     slots = pending.setdefault(node.edges[0], {})
                     sofar = slots.get(node.index)

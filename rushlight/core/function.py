@@ -16,6 +16,7 @@ from rushlight.core.autograd import (
     next_seq,
     output_of,
     required,
+    unpacked,
 )
 from rushlight.core.engine import zero_like_spec
 from rushlight.core.state import GradMode, modes
@@ -28,6 +29,7 @@ class FunctionNode(Node):
     receive.
     """
 
+    home = "rushlight.autograd.function"
     function: Any
     materialize = True
     out_spec: Any = None  # shape and dtype of a single output
@@ -105,7 +107,7 @@ class FunctionNode(Node):
     def _load(self, i: int) -> Any:
         t, version = self.saved[i], self.versions[i]
         if t is None or callable(version):  # packed by saved_tensors_hooks
-            return None if t is None else version(t)
+            return None if t is None else unpacked(version, t)
         index, version = version if isinstance(version, tuple) else (None, version)
         if t._counter.value != version:
             raise GraphError(

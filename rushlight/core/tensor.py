@@ -157,7 +157,7 @@ class Tensor:
         link = self._link
         if link is not None and link.version != self._counter.value:
             refresh(self)
-        return self._node
+        return None if self._node is None else self._node.shown()
 
     @property
     def is_leaf(self) -> bool:

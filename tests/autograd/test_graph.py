@@ -65,3 +65,85 @@ def test_handles_of_hooks_that_a_program_keeps(lib):
     with other:
         pass
     assert not hooks and not more
+
+
+@LIBRARIES
+def test_saved_values_are_attributes_of_the_node(lib):
+    a, b = lib.ones(2, 3, requires_grad=True), lib.full((2, 3), 2.0, requires_grad=True)
+    node = (a * b).grad_fn
+    assert node._saved_self.equal(a) and node._saved_other.equal(b)
+    assert {"_saved_self", "_saved_other", "_raw_saved_self"} <= set(dir(node))
+    out = a.exp()
+    assert out.grad_fn._saved_result.equal(out) and (a**2).grad_fn._saved_exponent == 2
+    with pytest.raises(AttributeError):
+        node._saved_third
+    out.sum().backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        out.grad_fn._saved_result
+
+
+@LIBRARIES
+def test_hooks_of_one_saved_value(lib):
+    x = lib.tensor([1.0, 2.0], requires_grad=True)
+    y = x * x
+    y.grad_fn._raw_saved_self.register_hooks(lambda t: t * 2, lambda t: t / 2 * 3)
+    with pytest.raises(RuntimeError):
+        y.grad_fn._raw_saved_self.register_hooks(lambda t: t, lambda t: t)
+    y.sum().backward()
+    assert (x.grad / x).tolist() == [4.0, 4.0]
+    with lib.autograd.graph.saved_tensors_hooks(lambda t: 4, lambda t: t):
+        z = x.exp()
+    with pytest.raises(TypeError, match="expected to be a Tensor"):
+        z.sum().backward()
+
+
+@LIBRARIES
+def test_nodes_are_of_classes_called_as_they_are(lib):
+    class Twice(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    x = lib.ones(2, 2, requires_grad=True)
+    y = Twice.apply(x)
+    assert type(y.grad_fn).__name__ == y.grad_fn.name() == "TwiceBackward"
+    assert f"{lib.__name__}.autograd.function.TwiceBackward" in repr(y.grad_fn)
+    (above, _), *_ = (y.exp() + 1).grad_fn.next_functions
+    assert type(above).__name__ == "ExpBackward0" and above is not x
+    first, second = y.unbind()
+    assert type(second.grad_fn).__name__ == "UnbindBackward0"
+    (first.sum() + second.sum()).backward()
+    assert x.grad.tolist() == [[2.0, 2.0], [2.0, 2.0]]
+    assert isinstance(first.grad_fn, lib.autograd.graph.Node)
+
+
+@LIBRARIES
+def test_multi_grad_hooks_do_not_wait_for_what_a_pass_leaves_out(lib):
+    a, b, c = (lib.ones(2, requires_grad=True) for _ in range(3))
+    seen = []
+    lib.autograd.graph.register_multi_grad_hook(
+        (a, b, c), lambda gs: seen.append([g is not None for g in gs])
+    )
+    (a + b).sum().backward()
+    (a * b * c).sum().backward()
+    (c * 2).sum().backward()
+    assert seen == [[True, True, False], [True, True, True], [False, False, True]]
+
+
+@LIBRARIES
+def test_mutation_of_saved_tensors_may_be_allowed(lib):
+    with lib.autograd.graph.allow_mutation_on_saved_tensors() as kept:
+        a = lib.full((2,), 0.5, requires_grad=True)
+        b = a.clone()
+        out = (b**2).sum()
+        b.sin_()
+        (g,) = lib.autograd.grad(out, a, create_graph=True)
+        assert g.tolist() == [1.0, 1.0]
+        late = (a.clone() ** 2).sum()
+        kept.clear()
+    with pytest.raises(AssertionError, match="outside of"):
+        late.backward()

@@ -88,6 +88,7 @@ from rushlight.formats import (
 from rushlight.formats import (
     strided as strided,
 )
+from rushlight.ops import operators as _operators
 from rushlight.tensor_api import *
 from rushlight.torch_version import TorchVersion
 from rushlight.version import __version__ as _version
@@ -126,9 +127,9 @@ _LAZY = frozenset(
     """
     _C __config__ __future__ _dynamo _inductor
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
-    functional fx hub jit linalg masked mps multiprocessing nn onnx optim overrides profiler random
-    return_types serialization signal sparse special storage testing torch_version types utils
-    version vision xpu
+    functional futures fx hub jit linalg masked mps multiprocessing nn onnx optim overrides
+    library profiler quasirandom random return_types serialization signal sparse special storage
+    testing torch_version types utils version vision xpu
     """.split()  # noqa: SIM905
 )
 # functions that live in such a namespace: namespace -> names
@@ -147,6 +148,7 @@ _IN_NAMESPACE = {
     "cpu": "get_device_module",
     "func": "vmap",
     "serialization": "load save",
+    "tensor_api.random_samples": "_standard_gamma",
     "tensor_api.rarities": "_assert _assert_async _check",
     "nn.functional.toplevel": """
         adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_
@@ -173,6 +175,18 @@ def _compile(*args: Any, **kwargs: Any) -> Any:
 
 
 _state.compile = _compile
+
+
+def _aten(name: str) -> Any:
+    """The function that PyTorch calls ``aten::name``."""
+    functional = importlib.import_module("rushlight.nn.functional")
+    for home in (importlib.import_module("rushlight"), functional, Tensor):
+        if callable(getattr(home, name, None)):
+            return getattr(home, name)
+    return None
+
+
+_operators.namespaces["aten"] = _operators.Namespace("aten", _aten)
 
 
 def __getattr__(name: str) -> Any:

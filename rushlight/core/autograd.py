@@ -89,7 +89,7 @@ class Node:
     def shown(self) -> Node:
         """This node, of a class that is called like it: users see no other."""
         if "_shown" not in type(self).__dict__:
-            self.__class__ = shown_class(type(self), self.name())
+            self.__class__ = shown_class(type(self), self.name())  # type: ignore[arg-type]
         return self
 
     # Note [Saved values by name]

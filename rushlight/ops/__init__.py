@@ -4,13 +4,23 @@
 share memory. Rules speak Tensor and use its public methods, which ``tensor_api`` attaches.
 """
 
+from typing import Any
+
 from rushlight.core.autograd import required
 from rushlight.core.native import kernels
 from rushlight.ops import create
 from rushlight.ops import meta as meta
 from rushlight.ops.copy import Cast
+from rushlight.ops.operators import namespaces
 from rushlight.ops.reduce import sum_to
 
 required.zeros, required.ones, required.sum_to = create.zeros, create.ones, sum_to
 kernels.cast = Cast.instance
 required.cast = lambda g, dtype: Cast.bind(g, dtype=dtype)
+
+
+def __getattr__(name: str) -> Any:
+    """A namespace of operators that a program has defined, or ``aten``."""
+    if name in namespaces:
+        return namespaces[name]
+    raise AttributeError(f"there is no namespace torch.ops.{name}; library.custom_op makes one.")

@@ -14,7 +14,8 @@ from typing import Any
 
 from rushlight import tensor_api
 
-__all__ = ["Compare", "Measurement", "TaskSpec", "Timer", "select_unit", "timer", "trim_sigfig"]
+__all__ = ["Compare", "Measurement", "TaskSpec", "Timer", "ordered_unique", "select_unit", "timer",
+           "trim_sigfig", "unit_to_english"]  # fmt: skip
 
 timer = timeit.default_timer
 UNITS = ((1e-9, "ns"), (1e-6, "us"), (1e-3, "ms"), (1.0, "s"))
@@ -33,6 +34,16 @@ def trim_sigfig(x: float, n: int) -> float:
     if not x:
         return 0.0
     return round(x, n - 1 - math.floor(math.log10(abs(x))))
+
+
+def unit_to_english(u: str) -> str:
+    """The name of a unit of time."""
+    return {"ns": "nanosecond", "us": "microsecond", "ms": "millisecond", "s": "second"}[u]
+
+
+def ordered_unique(elements: Iterable[Any]) -> list[Any]:
+    """Each element once, in the order of their first places."""
+    return list(dict.fromkeys(elements))
 
 
 @dataclass(frozen=True)
@@ -99,9 +110,17 @@ class Measurement:
         """Whether the middle half is spread over more than a tenth of the median."""
         return self.iqr / self.median > 0.1
 
-    @property
-    def title(self) -> str:
-        return self.task_spec.title
+    # what was measured
+
+    stmt = property(lambda self: self.task_spec.stmt)
+    setup = property(lambda self: self.task_spec.setup)
+    global_setup = property(lambda self: self.task_spec.global_setup)
+    label = property(lambda self: self.task_spec.label)
+    sub_label = property(lambda self: self.task_spec.sub_label)
+    description = property(lambda self: self.task_spec.description)
+    env = property(lambda self: self.task_spec.env)
+    num_threads = property(lambda self: self.task_spec.num_threads)
+    title = property(lambda self: self.task_spec.title)
 
     @property
     def as_row_name(self) -> str:

@@ -1,7 +1,9 @@
 """Attention and transformers: masks, hints, the places that are left out, refused arguments."""
 
+import importlib
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -174,3 +176,20 @@ def test_results_lie_in_memory_as_queries_do(split, options):
     assert call(rl).stride() == call(torch).stride()
     if split and not options.get("dropout_p"):
         assert call(rl).transpose(1, 2).view(2, 5, 24).shape == (2, 5, 24)
+
+
+def test_causal_masks_of_unequal_lengths():
+    q, k, v = (np.random.default_rng(0).normal(size=(2, 2, n, 4)) for n in (3, 5, 5))
+    for name in ("causal_upper_left", "causal_lower_right"):
+        results = []
+        for lib in (torch, rl):
+            bias = importlib.import_module(f"{lib.__name__}.nn.attention.bias")
+            mask = getattr(bias, name)(3, 5)
+            assert isinstance(mask, bias.CausalBias) and mask.seq_len_kv == 5
+            inputs = [lib.from_numpy(x) for x in (q, k, v)]
+            out = lib.nn.functional.scaled_dot_product_attention(*inputs, attn_mask=mask)
+            results.append((out.numpy(), mask._materialize().numpy()))
+            with pytest.raises(AssertionError):
+                getattr(bias, name)(3)
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)

@@ -42,6 +42,19 @@ def functional_call(
 
 
 @contextmanager
+def _reparametrize_module(
+    module: Module,
+    parameters_and_buffers: dict[str, Tensor],
+    tie_weights: bool = False,
+    strict: bool = False,
+    stack_weights: bool = False,
+) -> Iterator[None]:
+    """Within it the module's members are the tensors given; see ``functional_call``."""
+    with replaced(module, parameters_and_buffers, tie_weights, strict):
+        yield
+
+
+@contextmanager
 def replaced(
     module: Module, tensors: dict[str, Tensor], tie_weights: bool, strict: bool
 ) -> Iterator[None]:

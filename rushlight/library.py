@@ -1,0 +1,510 @@
+"""Operators that programs define, with names and gradients of their own.
+
+They are called as ``torch.ops.<namespace>.<name>``. Here they are Python functions within an
+``autograd.Function``: what their kernel does is not recorded, so they have no gradient unless one
+is registered.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rushlight.core.function import Function
+from rushlight.core.state import no_grad
+from rushlight.core.tensor import Tensor, bump
+from rushlight.ops.operators import Namespace, Packet, namespaces
+
+__all__ = [
+    "CustomOpDef", "Library", "custom_op", "define", "impl", "infer_schema", "opcheck",
+    "register_autograd", "register_fake", "register_kernel",
+]  # fmt: skip
+
+KINDS: dict[Any, str] = {
+    Tensor: "Tensor", int: "SymInt", float: "float", bool: "bool", str: "str", complex: "Scalar",
+}  # fmt: skip
+
+
+def _kind(annotation: Any, name: str, signature: Any) -> str:
+    """How a schema writes a type."""
+    if annotation in KINDS:
+        return KINDS[annotation]
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if type(None) in inner and len(inner) == 2:
+        return _kind(next(i for i in inner if i is not type(None)), name, signature) + "?"
+    if inner and (origin is list or (isinstance(origin, type) and issubclass(origin, Iterable))):
+        return _kind(inner[0], name, signature) + "[]"
+    shown = str(annotation)
+    if shown in ("torch.dtype", "<class 'rushlight.dtypes.dtype'>"):
+        return "ScalarType"
+    if "device" in shown:
+        return "Device"
+    raise ValueError(
+        f"infer_schema(func): Parameter {name} has unsupported type {annotation}. The valid types "
+        f"are Tensor, int, float, bool, str, and lists and options of them. Got func with "
+        f"signature {signature}"
+    )
+
+
+def infer_schema(
+    prototype_function: Callable[..., Any], /, *, mutates_args: Any, op_name: str | None = None
+) -> str:
+    """The schema of a function with annotated parameters.
+
+    Args:
+        prototype_function: the function.
+        mutates_args: names of parameters that it writes to, or ``"unknown"``.
+        op_name: put before the schema.
+
+    Example:
+        >>> import rushlight as torch
+        >>> def scaled(x: torch.Tensor, by: float = 2.0) -> torch.Tensor:
+        ...     return x * by
+        >>> torch.library.infer_schema(scaled, mutates_args=())
+        '(Tensor x, float by=2.0) -> Tensor'
+    """
+    signature = inspect.signature(prototype_function)
+    hints = typing.get_type_hints(prototype_function)
+    parts, keyword = [], False
+    for at, (name, p) in enumerate(signature.parameters.items()):
+        if name not in hints:
+            raise ValueError(
+                f"infer_schema(func): Parameter {name} must have a type annotation. Got func with "
+                f"signature {signature})"
+            )
+        if p.kind is p.KEYWORD_ONLY and not keyword:
+            keyword = True
+            parts.append("*")
+        kind = _kind(hints[name], name, signature)
+        if kind.startswith("Tensor") and (mutates_args == "unknown" or name in mutates_args):
+            kind = f"Tensor(a{at}!){kind[6:]}"
+        default = "" if p.default is p.empty else f"={_literal(p.default)}"
+        parts.append(f"{kind} {name}{default}")
+    given = hints.get("return")
+    if given is None or given is type(None):
+        returned = "()"
+    elif typing.get_origin(given) is tuple:
+        returned = f"({', '.join(_kind(g, 'return', signature) for g in typing.get_args(given))})"
+    else:
+        returned = _kind(given, "return", signature)
+    return f"{op_name or ''}({', '.join(parts)}) -> {returned}"
+
+
+def _literal(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+class Parameters:
+    """What a schema says of an operator's arguments: names, defaults, which are written to."""
+
+    def __init__(self, schema: str) -> None:
+        found = re.match(r"\((.*)\)\s*->", schema.strip())
+        if found is None:
+            raise RuntimeError(f"schema {schema!r} is not of the form '(Tensor x) -> Tensor'.")
+        self.names: list[str] = []
+        self.kinds: list[str] = []
+        self.defaults: dict[str, Any] = {}
+        self.written: list[str] = []
+        self.positional: int | None = None  # how many come before those by name only
+        for part in re.split(r",\s*(?![^\[\(]*[\]\)])", found[1]):
+            if part.strip() == "*":
+                self.positional = len(self.names)
+            if part.strip() in ("", "*"):
+                continue
+            kind, _, rest = part.strip().rpartition(" ")
+            name, has_default, default = rest.partition("=")
+            self.names.append(name)
+            self.kinds.append(kind)
+            if has_default:
+                self.defaults[name] = _value(default)
+            if "!" in kind:
+                self.written.append(name)
+
+    def sort(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """One value for each parameter, in order."""
+        if len(args) > len(self.names):
+            raise RuntimeError(
+                f"{name}() expected at most {len(self.names)} argument(s) but received {len(args)}."
+            )
+        values = []
+        for at, (p, kind) in enumerate(zip(self.names, self.kinds, strict=True)):
+            if at < len(args):
+                value = args[at]
+            elif p in kwargs:
+                value = kwargs.pop(p)
+            elif p in self.defaults:
+                value = self.defaults[p]
+            else:
+                raise RuntimeError(f"{name}() is missing value for argument '{p}'.")
+            if re.fullmatch(r"Tensor(\(.*\))?", kind) and not isinstance(value, Tensor):
+                raise RuntimeError(
+                    f"{name}() Expected a value of type 'Tensor' for argument '{p}' but instead "
+                    f"found type '{type(value).__name__}'."
+                )
+            values.append(value)
+        if kwargs:
+            raise RuntimeError(f"{name}(): Unknown keyword argument '{next(iter(kwargs))}'.")
+        return tuple(values)
+
+
+def _value(text: str) -> Any:
+    words = {"None": None, "True": True, "False": False}
+    if text in words:
+        return words[text]
+    if text[:1] in "\"'":
+        return text[1:-1]
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+class CustomOpDef:
+    """An operator, made by ``custom_op``; calling it runs its kernel."""
+
+    def __init__(
+        self, namespace: str, name: str, schema: str, kernel: Callable[..., Any] | None = None
+    ) -> None:
+        self._namespace, self._name, self._schema = namespace, name, schema
+        self._qualname = f"{namespace}::{name}"
+        self._parameters = Parameters(schema)
+        self._kernel, self._fake = kernel, None
+        self._backward: Callable[..., Any] | None = None
+        self._setup: Callable[..., Any] | None = None
+        self._function = self._made()
+        space = namespaces.setdefault(namespace, Namespace(namespace))
+        setattr(space, name, Packet(self, f"{namespace}.{name}"))
+
+    def __repr__(self) -> str:
+        return f"<CustomOpDef({self._qualname})>"
+
+    def _made(self) -> type[Function]:
+        """The Function of which a call is recorded."""
+        op = self
+
+        def forward(ctx: Any, layout: Any, *flat: Any) -> Any:
+            ctx.layout, args = layout, _nested(flat, layout)
+            output = op._run(args)
+            if op._setup is not None:
+                inputs, named = args[: op._parameters.positional], op._by_name(args)
+                extra = {"keyword_only_inputs": named} if named else {}
+                op._setup(ctx=Context(ctx), inputs=inputs, output=output, **extra)
+            return output
+
+        def backward(ctx: Any, *grads: Any) -> Any:
+            if op._backward is None:
+                raise RuntimeError(
+                    f"Trying to backward through {op._namespace}.{op._name}.default but no "
+                    "autograd formula was registered. Please use register_autograd to add one."
+                )
+            found = op._backward(ctx, *grads)
+            found = found if isinstance(found, tuple) else (found,)
+            found += (None,) * (len(ctx.layout) - len(found))  # those by name only
+            return (None, *_flat(found)[0])
+
+        name = f"GeneratedBackwardFor_{self._namespace}_{self._name}_default"
+        members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+        return type(name, (Function,), members)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        values = self._parameters.sort(self._qualname, args, dict(kwargs))
+        flat, layout = _flat(values)
+        return self._function.apply(layout, *flat)
+
+    def _run(self, args: tuple[Any, ...]) -> Any:
+        """Call the kernel for the arguments' device, and count its writes."""
+        flat = [a for a in _flat(args)[0] if isinstance(a, Tensor)]
+        kernel = self._fake if any([t.is_meta for t in flat]) else self._kernel
+        if kernel is None:
+            where = "meta" if any([t.is_meta for t in flat]) else "cpu"
+            raise NotImplementedError(
+                f"Could not run '{self._qualname}' on the device {where}: no kernel was "
+                f"registered for it; see register_{'fake' if where == 'meta' else 'kernel'}."
+            )
+        output = kernel(*args[: self._parameters.positional], **self._by_name(args))
+        for t in self._written(args):
+            bump(t)
+        for out in _flat((output,))[0]:
+            if isinstance(out, Tensor) and any([out is t for t in flat]):
+                raise RuntimeError(
+                    f"{self._qualname}: The output of this custom operator (1) must not also be an "
+                    "input to this custom operator; return a clone()."
+                )
+        return output
+
+    def _by_name(self, args: tuple[Any, ...]) -> dict[str, Any]:
+        """The arguments that are passed by name only."""
+        first = self._parameters.positional
+        names = self._parameters.names if first is None else self._parameters.names[first:]
+        return {} if first is None else dict(zip(names, args[first:], strict=True))
+
+    def _written(self, args: tuple[Any, ...]) -> list[Tensor]:
+        """The arguments that are written to."""
+        written = self._parameters.written
+        pairs = zip(self._parameters.names, args, strict=True)
+        return [a for name, a in pairs if name in written and isinstance(a, Tensor)]
+
+    def register_kernel(self, device_types: Any, fn: Callable[..., Any] | None = None, /) -> Any:
+        """Let fn compute on a device, as a decorator if it is not given. Those of devices that are
+        not there are never called.
+        """
+
+        def register(kernel: Callable[..., Any]) -> Callable[..., Any]:
+            types = [device_types] if isinstance(device_types, str) else device_types
+            if types is None or "cpu" in types:
+                self._kernel = kernel
+            return kernel
+
+        return register if fn is None else register(fn)
+
+    def register_fake(self, fn: Callable[..., Any], /) -> Callable[..., Any]:
+        """Let fn give the shapes of results: it is called for meta tensors."""
+        self._fake = fn  # type: ignore[assignment]
+        return fn
+
+    def register_autograd(
+        self,
+        backward: Callable[..., Any],
+        /,
+        *,
+        setup_context: Callable[..., Any] | None = None,
+    ) -> None:
+        """Let ``backward(ctx, *grads)`` compute the gradient of each argument, from what
+        ``setup_context(ctx, inputs, output)`` saved.
+        """
+        if self._parameters.written:
+            raise RuntimeError(
+                f"Cannot register autograd formula for non-functional operator {self._qualname}: "
+                "it writes to its arguments."
+            )
+        self._backward, self._setup = backward, setup_context
+
+
+class Context:
+    """ctx as ``setup_context`` sees it: with ``needs_input_grad`` of the operator's arguments."""
+
+    def __init__(self, ctx: Any) -> None:
+        self.__dict__["_ctx"] = ctx
+
+    @property
+    def needs_input_grad(self) -> Any:
+        needs = self._ctx.needs_input_grad[1:]
+        return _nested(needs, self._ctx.layout)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ctx, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._ctx, name, value)
+
+
+def _flat(values: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+    """Lists of tensors opened; and for each value how many it became, None for one as it is."""
+    flat: list[Any] = []
+    layout: list[Any] = []
+    for v in values:
+        if isinstance(v, (list, tuple)) and any([isinstance(x, Tensor) for x in v]):
+            flat += v
+            layout.append(len(v))
+        else:
+            flat.append(v)
+            layout.append(None)
+    return flat, layout
+
+
+def _nested(flat: Any, layout: list[Any]) -> tuple[Any, ...]:
+    """The opposite of ``_flat``."""
+    values, at = [], 0
+    for n in layout:
+        values.append(flat[at] if n is None else list(flat[at : at + n]))
+        at += 1 if n is None else n
+    return tuple(values)
+
+
+def _names(qualname: str) -> tuple[str, str]:
+    namespace, colons, name = qualname.partition("::")
+    if not colons or not name:
+        raise ValueError(f"expected an operator's name as 'namespace::name', but got {qualname!r}")
+    return namespace, name
+
+
+def custom_op(
+    name: str,
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    mutates_args: Any,
+    device_types: Any = None,
+    schema: str | None = None,
+    tags: Any = None,
+) -> Any:
+    """Make an operator of a function, or return a decorator that does.
+
+    Args:
+        name: ``"namespace::name"``.
+        fn: its kernel, with annotated parameters.
+        mutates_args: names of the parameters that it writes to.
+        device_types: the devices that the kernel is for; None means all.
+        schema: instead of what the annotations say.
+        tags: accepted.
+
+    Example:
+        >>> import rushlight as torch
+        >>> @torch.library.custom_op("example::double", mutates_args=())
+        ... def double(x: torch.Tensor) -> torch.Tensor:
+        ...     return torch.from_numpy(x.numpy() * 2)
+        >>> double.register_autograd(lambda ctx, g: g * 2)
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> torch.ops.example.double(x.detach())
+        tensor([2., 2.])
+    """
+
+    def make(kernel: Callable[..., Any]) -> CustomOpDef:
+        text = schema or infer_schema(kernel, mutates_args=mutates_args)
+        made = CustomOpDef(*_names(name), text)
+        made.register_kernel(device_types, kernel)
+        return made
+
+    return make if fn is None else make(fn)
+
+
+def _found(op: Any) -> CustomOpDef:
+    """The operator that a name or an object stands for."""
+    if isinstance(op, CustomOpDef):
+        return op
+    if isinstance(op, Packet) and isinstance(op._function, CustomOpDef):
+        return op._function
+    namespace, name = _names(str(op).removesuffix(".default").replace(".", "::"))
+    space = vars(namespaces.get(namespace, Namespace(namespace)))
+    if name not in space:
+        raise RuntimeError(f"operator {namespace}::{name} does not exist; define it first.")
+    return space[name]._function  # type: ignore[no-any-return]
+
+
+def define(qualname: str, schema: str, *, lib: Any = None, tags: Any = ()) -> None:
+    """Make an operator without a kernel, for ``impl``."""
+    CustomOpDef(*_names(qualname), schema)
+
+
+def impl(qualname: Any, types: Any, func: Any = None, *, lib: Any = None) -> Any:
+    """Let func compute an operator on a device, as a decorator if it is not given."""
+
+    def register(kernel: Callable[..., Any]) -> Callable[..., Any]:
+        op, kinds = _found(qualname), [types] if isinstance(types, str) else list(types)
+        kinds = [k.lower() for k in kinds]
+        if "meta" in kinds:
+            op.register_fake(kernel)
+        if {"cpu", "default", "compositeexplicitautograd", "compositeimplicitautograd"} & {*kinds}:
+            op.register_kernel("cpu", kernel)
+        return kernel
+
+    return register if func is None else register(func)
+
+
+def register_kernel(
+    op: Any, device_types: Any, func: Any = None, /, *, lib: Any = None, **options: Any
+) -> Any:
+    """See ``CustomOpDef.register_kernel``."""
+    return _found(op).register_kernel(device_types, func)
+
+
+def register_fake(op: Any, func: Any = None, /, *, lib: Any = None, **options: Any) -> Any:
+    """See ``CustomOpDef.register_fake``; a decorator if func is not given."""
+    return _found(op).register_fake if func is None else _found(op).register_fake(func)
+
+
+def register_autograd(
+    op: Any, backward: Any, /, *, setup_context: Any = None, lib: Any = None
+) -> None:
+    """See ``CustomOpDef.register_autograd``."""
+    _found(op).register_autograd(backward, setup_context=setup_context)
+
+
+class Library:
+    """Operators of one namespace.
+
+    Args:
+        ns: the namespace.
+        kind: "DEF", "FRAGMENT" or "IMPL".
+        dispatch_key: the device that ``impl`` is for.
+    """
+
+    def __init__(self, ns: str, kind: str, dispatch_key: str = "") -> None:
+        if kind not in ("IMPL", "DEF", "FRAGMENT"):
+            raise ValueError(f"Unsupported kind: {kind}")
+        self.ns, self.kind, self.dispatch_key = ns, kind, dispatch_key
+
+    def define(self, schema: str, alias_analysis: str = "", *, tags: Any = ()) -> str:
+        """Make an operator: ``name(Tensor x) -> Tensor``. Returns its name."""
+        name, _, rest = schema.partition("(")
+        define(f"{self.ns}::{name}", f"({rest}")
+        return name
+
+    def impl(
+        self, op_name: Any, fn: Any, dispatch_key: str = "", *, with_keyset: bool = False
+    ) -> None:
+        """Let fn compute the operator on a device."""
+        name = op_name if isinstance(op_name, str) else _found(op_name)._name
+        impl(f"{self.ns}::{name.rpartition('::')[2]}", dispatch_key or self.dispatch_key or "cpu",
+             fn)  # fmt: skip
+
+
+def opcheck(
+    op: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, *,
+    test_utils: Any = None, raise_exception: bool = True, **options: Any,
+) -> dict[str, str]:  # fmt: skip
+    """Call an operator with and without memory, and compare shapes, dtypes and its schema.
+
+    Args:
+        op: the operator.
+        args, kwargs: sample arguments.
+        test_utils: accepted: all is checked.
+        raise_exception: False reports failures instead.
+    """
+    found = _found(op)
+    report = {}
+    for name, check in (("test_schema", _check_schema), ("test_faketensor", _check_fake)):
+        try:
+            check(found, args, dict(kwargs or {}))
+            report[name] = "SUCCESS"
+        except Exception as error:
+            if raise_exception:
+                raise
+            report[name] = f"{type(error).__name__}: {error}"
+    names = ("test_schema", "test_autograd_registration", "test_faketensor",
+             "test_aot_dispatch_dynamic")  # fmt: skip
+    return {name: report.get(name, "SUCCESS") for name in names}
+
+
+def _check_schema(op: CustomOpDef, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """What is not declared as written to stays as it is."""
+    values = op._parameters.sort(op._qualname, args, kwargs)
+    copies = [v.clone() if isinstance(v, Tensor) else v for v in values]
+    with no_grad():
+        op(*copies)
+    for name, value, copy in zip(op._parameters.names, values, copies, strict=True):
+        if isinstance(value, Tensor) and name not in op._parameters.written:
+            if not bool(((value == copy) | (value != value)).all()):
+                raise RuntimeError(
+                    f"{op._qualname}: argument {name} is not defined as mutable but was mutated"
+                )
+
+
+def _check_fake(op: CustomOpDef, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Results without memory have the shapes and dtypes of real ones."""
+    if op._fake is None:
+        return
+    values = op._parameters.sort(op._qualname, args, kwargs)
+    with no_grad():
+        real = _flat((op(*[v.clone() if isinstance(v, Tensor) else v for v in values]),))[0]
+        metas = [v.to("meta") if isinstance(v, Tensor) else v for v in values]
+        fake = _flat((op(*metas),))[0]
+    for a, b in zip(real, fake, strict=True):
+        if isinstance(a, Tensor) and (a.shape, a.dtype) != (b.shape, b.dtype):
+            raise AssertionError(
+                f"{op._qualname}: the kernel returns {a.dtype} {tuple(a.shape)}, but what was "
+                f"registered with register_fake {b.dtype} {tuple(b.shape)}"
+            )

@@ -1,0 +1,126 @@
+"""Operators that programs define, in both libraries."""
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight
+
+LIBRARIES = pytest.mark.parametrize("lib", [torch, rushlight])
+
+
+def sine(lib, name):
+    """An operator that computes with NumPy."""
+
+    def kernel(x):
+        return lib.from_numpy(np.sin(x.numpy(force=True)))
+
+    kernel.__annotations__ = {"x": lib.Tensor, "return": lib.Tensor}
+    return lib.library.custom_op(f"tests::{name}", kernel, mutates_args=())
+
+
+@LIBRARIES
+def test_gradients_are_those_that_are_registered(lib):
+    op = sine(lib, "sine")
+    x = lib.tensor([0.0, 1.0], requires_grad=True)
+    assert lib.allclose(lib.ops.tests.sine(x.detach()), x.detach().sin())
+    assert op(x).requires_grad and "tests_sine" in op(x).grad_fn.name()
+    with pytest.raises(RuntimeError, match="no autograd formula"):
+        op(x).sum().backward()
+
+    needs = []
+
+    def setup_context(ctx, inputs, output):
+        needs.append(ctx.needs_input_grad)
+        ctx.save_for_backward(*inputs)
+
+    op.register_autograd(lambda ctx, g: g * ctx.saved_tensors[0].cos(), setup_context=setup_context)
+    lib.ops.tests.sine.default(x).sum().backward()
+    assert lib.allclose(x.grad, x.detach().cos()) and needs[0][0] is True
+    with pytest.raises(RuntimeError):
+        op(lib.ones(2, device="meta"))
+    op.register_fake(lib.empty_like)
+    assert op(lib.ones(2, device="meta")).is_meta
+    assert set(lib.library.opcheck(op, (lib.rand(3),)).values()) == {"SUCCESS"}
+
+
+@LIBRARIES
+def test_arguments_follow_the_schema(lib):
+    def scale(xs, by=2.0, shift=None):
+        return xs[0] * by + (shift or 0), xs[-1] * 3
+
+    t = lib.Tensor
+    scale.__annotations__ = {
+        "xs": list[t], "by": float, "shift": int | None, "return": tuple[t, t],
+    }  # fmt: skip
+    assert lib.library.infer_schema(scale, mutates_args=()) == (
+        "(Tensor[] xs, float by=2.0, SymInt? shift=None) -> (Tensor, Tensor)"
+    )
+    op = lib.library.custom_op("tests::scale", scale, mutates_args=())
+    x = lib.ones(2, requires_grad=True)
+    op.register_autograd(lambda ctx, g, h: ([g * 2, h * 3], None, None))
+    a, b = op([x, x], shift=1)
+    (a + b).sum().backward()
+    assert a.tolist() == [3.0, 3.0] and x.grad.tolist() == [5.0, 5.0]
+    for wrong in (lambda: op(), lambda: op([x], 1.0, 2, 3), lambda: op([x], nothing=1)):
+        with pytest.raises((RuntimeError, TypeError)):
+            wrong()
+
+    def by_name(x, *, n=2):
+        return x * n
+
+    by_name.__annotations__ = {"x": t, "n": int, "return": t}
+    op = lib.library.custom_op("tests::by_name", by_name, mutates_args=())
+    assert op(lib.ones(1), n=3).item() == 3 and op(lib.ones(1)).item() == 2
+    with pytest.raises(ValueError, match="type annotation"):
+        lib.library.custom_op("tests::bare", lambda x: x, mutates_args=())
+    with pytest.raises(AttributeError):
+        lib.ops.tests.nothing
+
+
+@LIBRARIES
+def test_writes_are_declared(lib):
+    def add_one(x):
+        x.add_(1)
+
+    add_one.__annotations__ = {"x": lib.Tensor, "return": None}
+    op = lib.library.custom_op("tests::add_one", add_one, mutates_args={"x"})
+    x = lib.zeros(2)
+    assert op(x) is None and x.tolist() == [1.0, 1.0] and x._version == 2
+    with pytest.raises(RuntimeError):
+        op.register_autograd(lambda ctx: None)
+
+    def same(x):
+        return x
+
+    same.__annotations__ = {"x": lib.Tensor, "return": lib.Tensor}
+    with pytest.raises(RuntimeError, match="must not also be an input"):
+        lib.library.custom_op("tests::same", same, mutates_args=())(x)
+    quiet = lib.library.custom_op("tests::quiet", add_one, mutates_args=())
+    with pytest.raises(Exception, match="mutated"):
+        lib.library.opcheck(quiet, (x,))
+
+
+@LIBRARIES
+def test_libraries_define_and_implement_apart(lib):
+    made = lib.library.Library("tests_apart", "DEF")
+    made.define("times(Tensor x, int n=2) -> Tensor")
+    made.impl("times", lambda x, n=2: x * n, "CPU")
+    assert lib.ops.tests_apart.times(lib.ones(2), n=3).tolist() == [3.0, 3.0]
+    lib.library.define("tests_apart::sine", "(Tensor x) -> Tensor")
+    lib.library.impl("tests_apart::sine", "cpu")(lambda x: x.sin())
+    lib.library.register_fake("tests_apart::sine", lambda x: lib.empty_like(x))
+    lib.library.register_autograd("tests_apart::sine", lambda ctx, g: g * 5)
+    x = lib.ones(2, requires_grad=True)
+    lib.ops.tests_apart.sine(x).sum().backward()
+    assert x.grad.tolist() == [5.0, 5.0]
+    assert lib.ops.tests_apart.sine(x.to("meta")).is_meta
+
+
+@LIBRARIES
+def test_operators_of_the_library(lib):
+    x = lib.ones(2, 2)
+    assert lib.ops.aten.mm.default(x, x).tolist() == [[2.0, 2.0], [2.0, 2.0]]
+    assert lib.ops.aten.add.Tensor(x, 2).sum() == 12 and lib.ops.aten.relu(-x).sum() == 0
+    with pytest.raises(AttributeError):
+        lib.ops.aten.no_such_thing

@@ -15,9 +15,9 @@ from rushlight.compiler.held import (
     PLAIN,
     Words,
     alike,
+    dict_words,
     held,
     list_words,
-    version_words,
     words_within,
 )
 from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
@@ -42,8 +42,8 @@ class Plain:
         return self.read() == self.values
 
     def words(self) -> Words | None:
-        """See ``version_words``."""
-        return version_words(self.d)
+        """See ``dict_words``."""
+        return dict_words(self.d)
 
     def changed(self) -> str:
         """Which value is another now."""
@@ -99,15 +99,15 @@ class Kept:
         return alike(self.read(), self.values)
 
     def words(self) -> Words | None:
-        """See ``version_words``."""
+        """See ``dict_words``."""
         o = self.optimizer
-        found: Words = []
+        found = Words()
         lists = [list_words(o.param_groups), *[words_within(g["params"]) for g in o.param_groups]]
-        state = words_within(o.state) if self.with_state else []
-        for more in (version_words(attributes(o)), state, *lists):
+        state = words_within(o.state) if self.with_state else Words()
+        for more in (dict_words(attributes(o)), state, *lists):
             if more is None:
                 return None
-            found += more
+            found.take(more)
         return found
 
     def changed(self) -> str:
@@ -145,18 +145,19 @@ class Attributes:
         return found
 
     def words(self) -> Words | None:
-        """See ``version_words``."""
+        """See ``dict_words``."""
         if isinstance(self.x, type):
-            found = class_words(self.x)
+            of_class = class_words(self.x)
+            found = None if of_class is None else Words(of_class)
         elif isinstance(self.d, dict):
-            found = version_words(self.d)
+            found = dict_words(self.d)
         else:
             return None
         for name in self.values:
             more = words_within(self.d.get(name))
             if found is None or more is None:
                 return None
-            found += more
+            found.take(more)
         return found
 
     def changed(self) -> str:
@@ -197,8 +198,8 @@ class Members:
         )
 
     def words(self) -> Words | None:
-        """See ``version_words``."""
-        return version_words(*self.tables)
+        """See ``dict_words``."""
+        return dict_words(*self.tables)
 
     def changed(self) -> str:
         """Whose members are others."""
@@ -224,9 +225,9 @@ class Unhooked:
         return not any(self.tables())
 
     def words(self) -> Words | None:
-        """See ``version_words``."""
+        """See ``dict_words``."""
         own = [m._hook_tables for m in self.modules if m._hook_tables is not None]
-        return version_words(*[m.__dict__ for m in self.modules], *own, *self.tables())
+        return dict_words(*[m.__dict__ for m in self.modules], *own, *self.tables())
 
     def changed(self) -> str:
         """Whose hooks."""
@@ -250,7 +251,9 @@ class Variable:
         inner = words_within(now)
         if inner is None or word(id(self.cell) + CELL_AT) != id(now):
             return None
-        return [(id(self.cell) + CELL_AT, id(now)), *inner]
+        found = Words([(id(self.cell) + CELL_AT, id(now))], [now])
+        found.take(inner)
+        return found
 
     def changed(self) -> str:
         """Its name."""
@@ -292,7 +295,9 @@ class Flags:
     def words(self) -> Words | None:
         """Each tensor holds True or False."""
         at = slots().get("_wants_grad")
-        return None if at is None else [(id(t) + at, id(t._wants_grad)) for t in self.tensors]
+        if at is None:
+            return None
+        return Words([(id(t) + at, id(t._wants_grad)) for t in self.tensors])
 
     def changed(self) -> str:
         """What was set."""
@@ -328,7 +333,9 @@ class Defaults:
         if not places or found is None:
             return None
         at = id(self.function)
-        return [(at + place, word(at + place)) for place in places] + found
+        words = Words([(at + place, word(at + place)) for place in places])
+        words.take(found)
+        return words
 
     def changed(self) -> str:
         """Whose they are."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import random
 from collections import deque
+from collections.abc import Iterable
 from operator import is_
 from typing import Any
 
@@ -16,6 +17,8 @@ from rushlight.compiler.layout import (
     LIST_ITEMS,
     LIST_SIZE,
     VERSION_AT,
+    dict_slots,
+    dicts_are_known,
     dicts_have_versions,
     lists_are_known,
     word,
@@ -26,7 +29,20 @@ SMALL = 1 << 20  # bytes of a NumPy array whose content is compared
 SHORT = 16  # items of a list or dict that are as soon looked at
 LONG = 1024  # items of a list that are compared at once, in Python
 
-Words = list[tuple[int, int]]  # address, content
+
+class Words(list[tuple[int, int]]):
+    """Words of memory: address, content. ``kept`` are objects whose addresses are contents, and no
+    one else's as long as they live.
+    """
+
+    def __init__(self, words: Iterable[tuple[int, int]] = (), kept: Iterable[Any] = ()) -> None:
+        super().__init__(words)
+        self.kept = [*kept]
+
+    def take(self, others: Words) -> None:
+        """Add others."""
+        self.extend(others)
+        self.kept += others.kept
 
 
 def parts(x: Any) -> Any:
@@ -115,11 +131,16 @@ def alike(now: Any, then: Any) -> bool:
     return equal and (now != 0 or repr(now) == repr(then))  # -0.0 is another number than 0.0
 
 
-def version_words(*dicts: dict[str, Any]) -> Words | None:
+def dict_words(*dicts: dict[Any, Any]) -> Words | None:
     """The words that say whether dicts were written to; None where there are none."""
-    if not dicts_have_versions():
+    if dicts_have_versions():
+        return Words([(id(d) + VERSION_AT, word(id(d) + VERSION_AT)) for d in dicts])
+    if not dicts_are_known():
         return None
-    return [(id(d) + VERSION_AT, word(id(d) + VERSION_AT)) for d in dicts]
+    found = Words()
+    for d in dicts:
+        found.take(Words(dict_slots(d), d.values()))
+    return found
 
 
 def list_words(x: list[Any]) -> Words | None:
@@ -127,18 +148,19 @@ def list_words(x: list[Any]) -> Words | None:
     if not lists_are_known():
         return None
     items = word(id(x) + LIST_ITEMS)
-    found = [(id(x) + LIST_SIZE, len(x)), (id(x) + LIST_ITEMS, items)]
-    return found + [(items + 8 * k, id(v)) for k, v in enumerate(x)]
+    found = Words([(id(x) + LIST_SIZE, len(x)), (id(x) + LIST_ITEMS, items)])
+    found.take(Words([(items + 8 * k, id(v)) for k, v in enumerate(x)], x))
+    return found
 
 
 def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
     """The words that say whether what x holds is what it was; None where there are none."""
     if id(x) in within or parts(x) is None:
-        return []
+        return Words()
     if isinstance(x, dict):
-        found, inner = version_words(x), list(x.values())
+        found, inner = dict_words(x), list(x.values())
     elif isinstance(x, tuple):
-        found, inner = [], list(x)
+        found, inner = Words(), list(x)
     elif isinstance(x, list) and len(x) < LONG:
         found, inner = list_words(x), x
     else:
@@ -147,5 +169,5 @@ def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
         more = words_within(v, (*within, id(x)))
         if found is None or more is None:
             return None
-        found += more
+        found.take(more)
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sysconfig
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +17,22 @@ from rushlight.compiler.memory import address
 from rushlight.core.tensor import Tensor, wrap
 
 # bytes from the start of an object: any, a tuple, an array, a dict, a closure's cell
-TYPE_AT, TUPLE_SIZE, TUPLE_ITEMS = 8, 16, 24
+TYPE_AT, TUPLE_SIZE, TUPLE_ITEMS = 8, 16, tuple.__basicsize__
 DATA_AT, RANK_AT, DIMS_AT, DTYPE_AT, FLAGS_AT = 16, 24, 32, 56, 64
-VERSION_AT, CELL_AT, LIST_SIZE, LIST_ITEMS = 24, 16, 16, 24
+CELL_AT, LIST_SIZE, LIST_ITEMS = 16, 16, 24
+USED_AT, VERSION_AT, KEYS_AT, VALUES_AT = 16, 24, 32, 40
+INDEX_BYTES_AT, KIND_AT, ENTRIES_AT, INDICES_AT = 9, 10, 24, 32  # of a dict's keys
 CONTIGUOUS = 0x0001 | 0x0100  # an array's flags: by rows, and aligned
 
 
 def word(at: int) -> int:
     """The 8 bytes at an address."""
     return ctypes.c_int64.from_address(at).value
+
+
+def byte(at: int) -> int:
+    """The byte at an address."""
+    return ctypes.c_uint8.from_address(at).value
 
 
 @functools.cache
@@ -73,6 +81,53 @@ def dicts_have_versions() -> bool:
     for owner.a in (2.0, 3.5, 4.5):
         seen.add(word(place))
     return len(seen) == 8
+
+
+def dict_slots(d: dict[Any, Any]) -> list[tuple[int, int]]:
+    """The words that say which objects a dict holds, in CPython from 3.13 on. The first ones say
+    where the others lie.
+    """
+    keys, values = word(id(d) + KEYS_AT), word(id(d) + VALUES_AT)
+    places = [id(d) + at for at in (USED_AT, KEYS_AT, VALUES_AT)]
+    if values:  # attributes: beside their object, or by the order of their class
+        places += range(values + 8, values + 8 + 8 * byte(values), 8)
+    else:
+        size = 16 if byte(keys + KIND_AT) else 24  # key and value; before them the key's hash
+        first = keys + INDICES_AT + (1 << byte(keys + INDEX_BYTES_AT)) + size - 8
+        places += [keys + ENTRIES_AT, *range(first, first + size * word(keys + ENTRIES_AT), size)]
+    return [(at, word(at)) for at in places]
+
+
+@functools.cache
+def dicts_are_known() -> bool:
+    """Whether ``dict_slots`` finds what dicts hold."""
+    if dicts_have_versions() or dict.__basicsize__ != 48:  # earlier ones lay elsewhere
+        return False
+    owner = Owner()
+    attributes = owner.__dict__
+
+    def differs(words: list[tuple[int, int]]) -> bool:
+        return any(word(at) != content for at, content in words)
+
+    for d, key in ((attributes, "a"), ({"a": 1.5, "b": 2}, "a"), ({1: 1.5, "b": 2}, 1)):
+        for k in range(20):
+            value = k + 0.5
+            if d is attributes:
+                owner.a = value
+            else:
+                d[key] = value
+            found = dict_slots(d)
+            if id(value) not in [content for _, content in found] or differs(found):
+                return False
+            if k % 2:
+                d[key] = 0.5
+                if not differs(found):
+                    return False
+                found = dict_slots(d)
+            d[f"more {k}"] = None
+            if not differs(found):
+                return False
+    return True
 
 
 @functools.cache

@@ -259,7 +259,9 @@ class Entry:
     def __init__(self, program: Any, variant: Any, args: tuple[Any, ...]) -> None:
         self.program, self.numbers = program, program.numbers
         self.kept: list[Any] = [args]  # objects whose addresses are compared
-        self.options: list[tuple[Any, int, int]] = []  # guards that may hold with other words
+        # guards that may hold with other words, and which words they have
+        self.options: list[tuple[Any, int, int]] = []
+        self.kept_by: dict[Any, list[Any]] = {}  # what each guard's words are addresses of
         words, counts = self.conditions(variant)
         first = program.first_end
         sets = [[(id(a), address(a)) for a in arrays] for arrays in variant.sets]
@@ -334,7 +336,10 @@ class Entry:
             counts += [(id(g), 2), (id(a), 2)]
         words += [(id(leaf) + at["_grad"], id(None)) for leaf in variant.no_grads]
         for guard in variant.guards:
-            found = guard.words() or []
+            found = guard.words()
+            if found is None:
+                continue
+            self.kept_by[guard] = found.kept
             if guard in variant.options:
                 self.options.append((guard, len(words), len(found)))
             words += found
@@ -358,6 +363,7 @@ class Entry:
                 if not guard.holds():
                     return False
                 self.words[row : row + count], changed = now, True
+                self.kept_by[guard] = now.kept
         return changed
 
     def __call__(self, args: tuple[Any, ...]) -> int:

@@ -105,11 +105,16 @@ def dicts_are_known() -> bool:
         return False
     owner = Owner()
     attributes = owner.__dict__
+    dicts: list[tuple[dict[Any, Any], Any]] = [
+        (attributes, "a"),
+        ({"a": 1.5, "b": 2}, "a"),
+        ({1: 1.5, "b": 2}, 1),
+    ]
 
     def differs(words: list[tuple[int, int]]) -> bool:
         return any(word(at) != content for at, content in words)
 
-    for d, key in ((attributes, "a"), ({"a": 1.5, "b": 2}, "a"), ({1: 1.5, "b": 2}, 1)):
+    for d, key in dicts:
         for k in range(20):
             value = k + 0.5
             if d is attributes:

@@ -16,7 +16,7 @@ KNOWN = ("cpu", "cuda", "meta")
 class Current(threading.local):
     """The device of new tensors that name none; None means the CPU."""
 
-    device: device | None = None
+    chosen: device | None = None
     outer: tuple[device | None, ...] = ()  # those of the blocks around
 
 
@@ -86,11 +86,11 @@ class device:
         return device, (self.type, self.index)
 
     def __enter__(self) -> device:
-        current.outer, current.device = (*current.outer, current.device), self
+        current.outer, current.chosen = (*current.outer, current.chosen), self
         return self
 
     def __exit__(self, *exception: object) -> None:
-        *outer, current.device = current.outer
+        *outer, current.chosen = current.outer
         current.outer = tuple(outer)
 
     def __call__(self, function: Any) -> Any:
@@ -136,7 +136,7 @@ def check(where: Any, meta: bool = False) -> device:
     new tensors.
     """
     if where is None:
-        where = current.device
+        where = current.chosen
         if where is None:
             return CPU
     found = where if isinstance(where, device) else device(where)

@@ -339,7 +339,7 @@ def _maker(name: str, make: Any, doc: str) -> Any:
         memory_format: Any = None,
     ) -> Tensor:
         meta = False
-        if device is not None or layout is not None or devices.current.device is not None:
+        if device is not None or layout is not None or devices.current.chosen is not None:
             meta = check_factory(device, layout)
         shape = _sizes(size, name)
         if out is not None:
@@ -349,7 +349,7 @@ def _maker(name: str, make: Any, doc: str) -> Any:
         return finish(make(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
 
     def with_size(*size: Any, **options: Any) -> Tensor:
-        if not options and devices.current.device is None:
+        if not options and devices.current.chosen is None:
             return constant(make(_sizes(size, name), dtypes.default.float))
         if "size" in options:
             size = (options.pop("size"),)
@@ -759,7 +759,7 @@ def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
 def _new(make: Any) -> Any:
     def new(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
         options.pop("layout", None), options.pop("pin_memory", None)
-        if self._array.__class__ is MetaArray or devices.current.device is not None:
+        if self._array.__class__ is MetaArray or devices.current.chosen is not None:
             options["device"] = options.get("device") or self.device
         if "size" in options:
             size = (options.pop("size"),)

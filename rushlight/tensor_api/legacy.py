@@ -206,14 +206,14 @@ def is_warn_always_enabled() -> bool:
 
 def get_default_device() -> Any:
     """The device that new tensors are on."""
-    return devices.current.device or devices.CPU
+    return devices.current.chosen or devices.CPU
 
 
 def set_default_device(device: Any) -> None:
     """The device that new tensors are on: the CPU, or meta; None means the CPU."""
     where = None if device is None else devices.device(device)
     devices.check(where, meta=True)
-    devices.current.device = where
+    devices.current.chosen = where
 
 
 def typename(obj: Any) -> str:

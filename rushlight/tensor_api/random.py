@@ -144,7 +144,7 @@ def rand(
     shape = sizes_of(_size(size, named, "rand"), "rand")
     engine = engine_of(generator)
     meta = False
-    if device is not None or layout is not None or devices.current.device is not None:
+    if device is not None or layout is not None or devices.current.chosen is not None:
         meta = check_factory(device, layout)
     if out is not None:
         floating(expect_tensor(out, "rand", "out")._array.dtype, "rand")
@@ -188,7 +188,7 @@ def randn(
     shape = sizes_of(_size(size, named, "randn"), "randn")
     engine = engine_of(generator)
     meta = False
-    if device is not None or layout is not None or devices.current.device is not None:
+    if device is not None or layout is not None or devices.current.chosen is not None:
         meta = check_factory(device, layout)
     if out is not None:
         floating(expect_tensor(out, "randn", "out")._array.dtype, "randn")

@@ -1,7 +1,8 @@
 """Operations on vectors as IR: arithmetic, conversions and memory.
 
-Each works for any number of lanes; 0 lanes are one element. Functions such as exp are IR functions
-of a vector, written once per module by ``exponentials``, ``angles`` and ``gauss``, and called.
+Each works for any number of lanes; 0 lanes are one element. Functions such as exp are written by
+``exponentials``, ``angles`` and ``gauss``: short ones where they are used, others once per module
+as IR functions of a vector, which are called.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ FAMILIES: tuple[tuple[type[Formulas], tuple[str, ...]], ...] = (
     (Gauss, ("erf", "erfc")),
     (Remainders, ("fmod", "nextafter")),
 )
+# without branches; calls, around which nothing stays in registers, would take half as long again
+INLINE = frozenset(("exp", "exp2", "expm1", "tanh", "erf"))
 FUNCTIONS = {name: family for family, names in FAMILIES for name in names}
 
 
@@ -321,15 +324,22 @@ class Vectors:
         return self.op(f"trunc {whole} {rounded.name} to {bits}")
 
     def function(self, op: str, d: np.dtype[Any], x: list[str]) -> str:
-        """A function of the module, which is written where it is first needed."""
+        """A function, written here, or in the module where it is first needed."""
         t = self.type(d)
+        if op in INLINE:
+            return self.written(op, d, x)
         name = f"{op}_{mangled(scalar_type(d), self.lanes)}"
         if name not in self.f.module.functions:
             g = Function(self.f.module, name, ", ".join([f"{t} %a{k}" for k in range(len(x))]), t)
             v = Vectors(g, self.lanes, g.here)
-            operands = [Wide(v, d, f"%a{k}") for k in range(len(x))]
-            g.end(f"ret {t} {getattr(FUNCTIONS[op](v, d), op)(*operands).name}")
+            g.end(f"ret {t} {v.written(op, d, [f'%a{k}' for k in range(len(x))])}")
         return self.op(f"call {t} @{name}({', '.join([f'{t} {a}' for a in x])})")
+
+    def written(self, op: str, d: np.dtype[Any], x: list[str]) -> str:
+        """A function's instructions."""
+        operands = [Wide(self, d, a) for a in x]
+        result: Wide = getattr(FUNCTIONS[op](self, d), op)(*operands)
+        return result.name
 
     def integer_power(self, d: np.dtype[Any], x: list[str]) -> str:
         """``x ** y`` of integers, y >= 0, by squaring."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.compiler.backends.llvm.ir.code import Code
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.loops import Affine, Expr, Kernel, expressions
 
@@ -99,7 +99,7 @@ class Finish:
         """The same epilogue, to be written in another function."""
         return Finish(self.kernel, self.product)
 
-    def ask(self, f: Code, i: int, j: int) -> None:
+    def ask(self, f: Code, i: Number, j: Number) -> None:
         """Prefetch one place of the matrices: they will be needed after the products."""
         for e in self.exprs:
             if e.op == "load" and e.data[0] != self.product and len(e.data[1].terms) == 2:
@@ -144,7 +144,7 @@ class Finish:
         args = [self.value(f, a, i, j, x, on) for a in e.args]
         return v.apply(e.op, e.dtype, args, [a.dtype for a in e.args])
 
-    def address(self, f: Code, buffer: int, where: Affine, i: int, j: int) -> str:
+    def address(self, f: Code, buffer: int, where: Affine, i: Number, j: Number) -> str:
         """The address of an operand's element."""
         number, offset, size = self.places[buffer]
         row, column = where.of(0), where.of(1)
@@ -153,4 +153,5 @@ class Finish:
             p = f(f"load ptr, ptr {f.at('%block', number, 8)}")
             far = f.add(f.mul("%row", row) if row else 0, f.mul("%column", column) if column else 0)
             self.known[key] = f.at(p, far, size)
-        return f.at(self.known[key], where.const - offset + i * row + j * column, size)
+        near = f.add(f.mul(i, row), f.mul(j, column))
+        return f.at(self.known[key], f.add(near, where.const - offset), size)

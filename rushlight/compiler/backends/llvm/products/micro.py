@@ -58,25 +58,31 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
     vectors = -(-s.columns // f.lanes)
     lanes = [min(f.lanes, s.columns - v * f.lanes) for v in range(vectors)]
 
+    patient = s.rows * vectors >= MANY and not s.turned
+
     def step(k: Number, ahead: int, sums: list[str]) -> list[str]:
         a = f.at(f.at("%a", f.mul(k, s.a_k)), ahead * s.a_k)
         b = f.at(f.at("%b", f.mul(k, s.b_k)), ahead * s.b_k)
         row = [f.load(f.at(b, v * f.lanes), 0 if s.padded else lanes[v]) for v in range(vectors)]
         if len(sums) >= MANY:
             ask(f, s, k, a)
+        if patient:
+            ask_result(f, *by_turns(f, s, k))
         new = []
         for i in range(s.rows):
             x = f.splat(f.scalar(f.at(a, i * s.a_row)))
             new += [f.fma(x, row[v], sums[i * vectors + v]) for v in range(vectors)]
         return new
 
-    rows = s.columns if s.turned else s.rows
-    for i in range(rows):
-        for j in [0] if s.turned else range(0, s.columns, f.lanes):
-            if finish is not None:
-                finish.ask(f, i, j)
-            else:
-                f.prefetch(f.at("%c", i * s.c_row + j), 1)
+    def ask_result(f: Code, i: Number, j: Number) -> None:
+        if finish is not None:
+            finish.ask(f, i, j)
+        else:
+            f.prefetch(f.at("%c", f.add(f.mul(i, s.c_row), j)), 1)
+
+    for i in range(1 if patient else s.columns if s.turned else s.rows):
+        for j in [0] if patient or s.turned else range(0, s.columns, f.lanes):
+            ask_result(f, i, j)
     sums = over_depth(f, step, s.rows * vectors)
     found = []
     for v in range(vectors):
@@ -105,6 +111,16 @@ def ask(f: Code, s: Block, k: Number, a: str) -> None:
         near = 2 if f.module.width < 512 or s.a_row * f.size % FAR == 0 else 3
         place = f.add(walk(f, k, s.a_row), s.rows * s.a_row)
         f.prefetch(f.past("%a", f.mul(place, f.size)), near=near)
+
+
+def by_turns(f: Code, s: Block, k: Number) -> tuple[Number, Number]:
+    """The place in c of a line to ask for at step k: all lines in turn, since only so many can be
+    waited for at a time.
+    """
+    bits = (s.rows - 1).bit_length()
+    i = f.smaller(f(f"and i64 {k}, {(1 << bits) - 1}"), s.rows - 1)
+    line = f.smaller(f(f"lshr i64 {k}, {bits}"), (s.columns * f.size - 1) // LINE)
+    return i, f.mul(line, LINE // f.size)
 
 
 def walk(f: Code, k: Number, row: int) -> Number:

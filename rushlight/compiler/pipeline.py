@@ -16,6 +16,7 @@ from rushlight.compiler.passes.expand import expand
 from rushlight.compiler.passes.fold import fold_constants
 from rushlight.compiler.passes.merge import merge_equal
 from rushlight.compiler.passes.rewrite import Pass
+from rushlight.compiler.passes.slopes import keep_slopes
 from rushlight.compiler.passes.sums import gather_sums
 from rushlight.compiler.passes.tables import use_tables
 from rushlight.compiler.program import Program
@@ -25,7 +26,7 @@ checking = False  # whether each stage's result is verified, as in all tests
 
 PASSES: tuple[Pass, ...] = (drop_dead, fold_constants, merge_equal, drop_dead)
 EXPANSION: tuple[Pass, ...] = (
-    gather_sums, expand, fold_constants, merge_equal, use_tables, drop_dead
+    gather_sums, expand, fold_constants, merge_equal, keep_slopes, use_tables, drop_dead
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.core import sampling
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.op import Op
 from rushlight.ops.attention import array_gradients, attention_weights
 from rushlight.ops.ctc import CtcLoss, CtcLossGrad
@@ -56,6 +57,13 @@ class Position(Op):
     def eager(self, xp: Any, *, shape: Any, dim: int) -> Any:
         along = np.arange(shape[dim]).reshape([-1 if d == dim else 1 for d in range(len(shape))])
         return np.array(np.broadcast_to(along, shape))
+
+
+class Derivative(Elementwise):
+    """The derivative of an activation at ``x``."""
+
+    def scalar(self, s: Any, x: Any, *, curve: Any, options: Any) -> Any:
+        return curve.slope(s, x, **options)
 
 
 class Lookup(Op):

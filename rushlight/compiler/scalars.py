@@ -402,8 +402,12 @@ class ScalarMath:
         """Area under the bell curve up to x."""
         return self.erfc(x * -math.sqrt(0.5)) * 0.5
 
+    def area(self, x: Scalar) -> Scalar:
+        """Area under the bell curve up to x, as exactly as is needed beside 1."""
+        return self.bell(x)[0]
+
     def bell(self, x: Scalar) -> tuple[Scalar, Scalar]:
-        """Area under the bell curve up to x, and ``exp(-x^2 / 2)``."""
+        """The same, and ``exp(-x^2 / 2)``."""
         if x.dtype == F32:
             return bell(self, x)
         return (self.erf(x * math.sqrt(0.5)) + 1) * 0.5, self.exp(x * x * -0.5)

@@ -73,7 +73,7 @@ def bell(s: Any, x: Any) -> tuple[Any, Any]:
     """The area under the bell curve up to x, as exactly as is needed beside 1, and
     ``exp(-x^2 / 2)``, for float32.
     """
-    height = s.exp(x * x * -0.5)
+    height = s.exp2(x * x * (-0.5 / math.log(2)))
     beyond = height * polynomial("beyond", s.minimum(s.abs(x), 6.0))
     return s.where(x < 0.0, beyond, 1.0 - beyond), height
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from rushlight.compiler.backends.reference import evaluate
 from rushlight.compiler.graph import Input, verify
@@ -10,6 +11,8 @@ from rushlight.compiler.passes.dead import drop_dead
 from rushlight.compiler.passes.expand import expand
 from rushlight.compiler.passes.fold import fold_constants
 from rushlight.compiler.passes.merge import merge_equal
+from rushlight.compiler.passes.slopes import keep_slopes
+from rushlight.ops.activation import Gelu, LeakyRelu, Silu, Slope
 from rushlight.ops.arithmetic import Add, Mul, Sub
 from rushlight.ops.copy import Clone
 from rushlight.ops.loss import CrossEntropy
@@ -127,3 +130,44 @@ def test_expansion_keeps_values():
     old, new = evaluate(graph, b.arrays), evaluate(after, b.arrays)
     for v, e in zip(graph.ends(), after.ends(), strict=True):
         np.testing.assert_allclose(new[e.number], old[v.number], rtol=1e-5, atol=1e-6)
+
+
+def layer(curve=Gelu, used=False, options=None):
+    """An activation of a sum, and later its gradient."""
+    rng = np.random.default_rng(0)
+    b = Builder()
+    v, w, g = [b.input(rng.standard_normal((4, 33)).astype("f")) for _ in range(3)]
+    x = b.op(Add, v, w)
+    y = b.op(curve, x, **(options or {}))
+    d = b.op(Slope, g, x, curve=curve.instance, options=options or {})
+    return b.returns(y, d, *([b.op(Exp, x)] if used else []))
+
+
+@pytest.mark.parametrize("curve", [Gelu, Silu])
+def test_derivatives_are_kept_instead_of_arguments(curve):
+    b = layer(curve)
+    after = keep_slopes(b.graph)
+    verify(after)
+    name = curve.__name__
+    assert body(after) == [
+        "%4 = Add(%1, %2)",
+        f"%5 = {name}(%4)",
+        "%7 = Derivative(%4)",
+        "%6 = Mul(%3, %7)",
+    ]
+    old, new = evaluate(b.graph, b.arrays), evaluate(after, b.arrays)
+    for v in b.graph.ends():
+        np.testing.assert_array_equal(new[v.number], old[v.number])
+
+
+def test_arguments_that_are_kept_anyway_and_slopes_of_lines_stay():
+    for b in (layer(used=True), layer(LeakyRelu, options={"negative_slope": 0.1})):
+        assert body(keep_slopes(b.graph)) == body(b.graph)
+    b = layer()
+    b.graph.results.append(b.graph.nodes[0].outputs[0])
+    assert body(keep_slopes(b.graph)) == body(b.graph)
+    b = Builder()
+    x, g = b.input(X), b.input(X)
+    y, d = b.op(Gelu, x), b.op(Slope, g, x, curve=Gelu.instance, options={})
+    b.returns(y, d)
+    assert body(keep_slopes(b.graph)) == body(b.graph)

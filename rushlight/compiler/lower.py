@@ -28,6 +28,7 @@ from rushlight.compiler.loops import (
     Store,
     Table,
     axis_index,
+    expressions,
     flatten,
     unflatten,
 )
@@ -416,6 +417,9 @@ class Lowering:
                 group, x, index
             ):
                 continue
+            over_rows = bool(cols) and max(group.sizes) not in cols
+            if group.cols is None and over_rows and self.ends_product(group, x):
+                return False
             group.cols = cols
             keep = node.params["keepdim"]
             out = [ZERO if d in dims else i for d, i in enumerate(index) if keep or d not in dims]
@@ -424,6 +428,28 @@ class Lowering:
             group.nodes.append(node)
             return True
         return False
+
+    def ends_product(self, group: Group, v: Value) -> bool:
+        """Whether a group may become the end of a product, which takes less time than a sum over
+        rows saves by making ``v``, which is stored in any case, itself.
+        """
+        root = self.views.source(v)
+        if root.number not in group.index or not any(
+            [is_product(n) or has_template(n) for n in self.readers[root.number]]
+        ):
+            return False
+        group.writes = [root]
+        kernel = self.kernel_of(group)
+        steps = [
+            self.unit.get(n) for n in {e.data[0] for e in expressions(kernel) if e.op == "load"}
+        ]
+        return any(
+            [
+                isinstance(s, Product)
+                and epilogue(kernel, s.nodes[0].outputs[0], False) is not None
+                for s in steps
+            ]
+        )
 
     def merge(self, group: Group, other: Group) -> None:
         """Take in another group over the same axes, if neither then waits for itself."""
@@ -627,7 +653,11 @@ class Lowering:
         for step in self.steps:
             if step in drawing or any([v.number in self.written for v in step.writes]):
                 waits[id(step)] |= {id(c) for c in checks if not self.reaches(step, c)}
-        ready = [(s.place, k) for k, s in enumerate(self.steps) if not waits[id(s)]]
+        ready = [
+            (0 if is_small(s) else s.place, k)  # what is large may need it soon
+            for k, s in enumerate(self.steps)
+            if not waits[id(s)]
+        ]
         heapq.heapify(ready)
         waiters: dict[int, list[int]] = {}
         for k, s in enumerate(self.steps):
@@ -650,9 +680,12 @@ class Lowering:
 
     def may_be_soon(self, step: Step) -> bool:
         """Whether a step makes nothing that takes up memory until others read it."""
-        if not self.precedence.users[id(step)]:
-            return True
-        return sum([math.prod(v.shape) for v in step.writes]) <= SMALL
+        return not self.precedence.users[id(step)] or is_small(step)
+
+
+def is_small(step: Step) -> bool:
+    """Whether what a step makes takes up next to no memory."""
+    return sum([math.prod(v.shape) for v in step.writes]) <= SMALL
 
 
 def operand_index(node: Node, at: int, index: Index) -> Index | None:

@@ -206,3 +206,33 @@ def test_forced_avx2(monkeypatch):
     finally:
         monkeypatch.delenv(jit.CPU_VARIABLE)
         jit.target.cache_clear()
+
+
+def test_sums_over_rows_leave_the_end_to_the_product():
+    """Where what they add up is stored, for another product, in any case."""
+    m, n, k = SHAPES["several units"]
+    x = Made(m, n, k)
+    b = x.b
+    y = b.op(Mul, x.out, x.input(m, n))
+    z = b.op(Matmul, y, x.input(n, 30))
+    steps = x.check(z, b.op(Sum, y, dim=(0,), keepdim=False))
+    assert [len(s.nodes) for s in steps if isinstance(s, Group)] == [1]
+
+
+def test_sums_of_what_is_not_stored_do_not():
+    m, n, k = SHAPES["several units"]
+    x = Made(m, n, k)
+    y = x.b.op(Mul, x.out, x.input(m, n))
+    steps = x.check(x.b.op(Sum, y, dim=(0,), keepdim=False), fused=False)
+    assert [len(s.nodes) for s in steps if isinstance(s, Group)] == [2]
+
+
+def test_small_steps_that_wait_for_nothing_come_first():
+    """So that what needs them can follow what it needs most."""
+    x = Made(128, 48, 40)
+    b = x.b
+    other = b.op(Matmul, b.op(Transpose, x.w, dim0=0, dim1=1), x.input(40, 500))
+    less = b.op(Mul, x.input(48), 0.9)
+    total = b.op(Add, b.op(Sum, x.out, dim=(0,), keepdim=False), less)
+    kinds = [type(s).__name__ for s in x.check(x.out, other, total, fused=False)]
+    assert kinds == ["Group", "Product", "Group", "Product"]

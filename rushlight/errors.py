@@ -19,8 +19,10 @@ class DTypeError(Explained, RuntimeError):
     """An element type that an operation does not accept."""
 
 
-class DeviceError(Explained, RuntimeError):
-    """Tensors on different devices, or a device that is not there."""
+class DeviceError(Explained, RuntimeError, AssertionError):
+    """Tensors on different devices, or a device that is not there. For the latter, PyTorch raises
+    the one or the other built-in error: without a driver for CUDA, or built without CUDA.
+    """
 
 
 class GraphError(Explained, RuntimeError):

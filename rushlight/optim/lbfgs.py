@@ -83,8 +83,8 @@ class LBFGS(Optimizer):
 
     def _evaluate(self, closure: Callable[[], Any]) -> tuple[float, Tensor]:
         with enable_grad():
-            loss = float(closure())
-        return loss, self._gradient()
+            loss = closure()
+        return float(loss), self._gradient()
 
     # ------------------------------------------------------------ the iteration
 

@@ -249,18 +249,29 @@ def reordered(function: Any, args: tuple[Any, ...], options: tuple[str, ...], na
             f"{name}() takes tensors, and {' and '.join(options)} by name, but got "
             f"({', '.join([type(a).__name__ for a in args])})"
         )
-    if name not in _warned:
-        _warned.add(name)
-        warnings.warn(
-            f"{name} with {' and '.join(options)} before the tensors is deprecated: "
-            "give them by name.",
-            UserWarning,
-            stacklevel=3,
-        )
+    warn_once(
+        f"{name} with {' and '.join(options)} before the tensors is deprecated: give them by name."
+    )
     return function(*tensors, **dict(zip(options, numbers, strict=False)), **named)
 
 
-_warned: set[str] = set()  # functions that were called in the older order
+_warned: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Warn of something that the caller's caller does, the first time in a process."""
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, UserWarning, stacklevel=4)
+
+
+def warn_of_lost_gradient(x: Tensor) -> None:
+    """Say once that the number which x becomes has no gradient, if x has one."""
+    if modes.grad and x.requires_grad:
+        warn_once(
+            "Converting a tensor with requires_grad=True to a scalar leaves its gradient behind; "
+            "say that this is meant: tensor.item(), or tensor.detach()."
+        )
 
 
 def numbers_first(*options: str) -> Callable[[Any], Any]:

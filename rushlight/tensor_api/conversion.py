@@ -16,7 +16,14 @@ from rushlight.errors import GraphError, NotSupportedError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill
 from rushlight.ops.meta import NO_DATA, ToMeta
 from rushlight.ops.view import offset_of
-from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype, wrap_dim
+from rushlight.tensor_api._common import (
+    is_tensor,
+    method,
+    methods,
+    numpy_dtype,
+    warn_of_lost_gradient,
+    wrap_dim,
+)
 from rushlight.tensor_api.views import strides
 
 __all__ = [
@@ -129,6 +136,17 @@ def item(self: Tensor) -> Any:
             "use tolist()."
         )
     return float(x.reshape(())) if x.dtype == dtypes.bfloat16 else x.item()
+
+
+def _converted(kind: Any) -> Any:
+    """A method: the only element as a Python float, or complex."""
+
+    def convert(self: Tensor) -> Any:
+        number = item(self)
+        warn_of_lost_gradient(self)
+        return kind(number)
+
+    return convert
 
 
 @method
@@ -615,8 +633,8 @@ methods(
     __iter__=_iterate,
     __contains__=_contains,
     __int__=lambda self: int(item(self)),
-    __float__=lambda self: float(item(self)),
-    __complex__=lambda self: complex(item(self)),
+    __float__=_converted(float),
+    __complex__=_converted(complex),
     __dlpack__=_dlpack,
     __dlpack_device__=lambda self: (1, 0),
     is_same_size=lambda self, other: self._array.shape == other._array.shape,

@@ -26,6 +26,7 @@ from rushlight.tensor_api._common import (
     numpy_dtype,
     shape_of,
     store_out,
+    warn_of_lost_gradient,
 )
 
 __all__ = [
@@ -167,6 +168,7 @@ def number_in(item: Tensor) -> Any:
             "only one element tensors can be converted to Python scalars: a sequence that a tensor "
             f"is made of has a tensor of shape {item._array.shape}. torch.stack joins tensors."
         )
+    warn_of_lost_gradient(item)
     return item.item()
 
 
@@ -588,7 +590,29 @@ def arange(
             a = (int(start) + int(step) * np.arange(n)).astype(d)
         else:
             a = in_pieces(n, d, lambda i, j: start + step * np.arange(i, j, dtype=np.float64))
+            place_zero(a, start, step)
     return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
+
+
+def place_zero(a: np.ndarray[Any, Any], start: Any, step: Any) -> None:
+    """Give the element of a range that is nearest to zero torch's value, whose rounding shows: the
+    zero of ``arange(-1, 1, 0.1)`` is -2.9802e-09.
+
+    torch fills 64 bytes at a time, as two vectors: the first element of a vector is rounded, the
+    others are counted from it. What fills no 64 bytes is computed one by one.
+    """
+    k, n, lanes = round(-start / step), len(a), 32 // a.dtype.itemsize
+    if not 0 < k < n or a.dtype not in (dtypes.float32, dtypes.float64):
+        return
+    past = k % lanes if k < n - n % (2 * lanes) else 0
+    first = a.dtype.type(multiply_add(k - past, step, start))
+    a[k] = multiply_add(past, step, first)
+
+
+def multiply_add(k: int, x: Any, y: Any) -> float:
+    """``k x + y``, rounded once."""
+    (a, b), (c, d) = float(x).as_integer_ratio(), float(y).as_integer_ratio()
+    return (k * a * d + b * c) / (b * d)
 
 
 def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:

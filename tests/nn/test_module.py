@@ -537,3 +537,12 @@ def test_conversions_may_make_new_parameters():
         finally:
             lib.__future__.set_overwrite_module_params_on_conversion(False)
             lib.__future__.set_swap_module_params_on_conversion(False)
+
+
+def test_methods_print_as_torchs():
+    def printed(lib):
+        net = lib.nn.Linear(2, 3)
+        values = net.parameters(), net.named_modules(), net.children(), net.buffers(), net.apply
+        return [str(v).partition(" at 0x")[0] for v in (*values, net.state_dict, net.to, net.train)]
+
+    assert printed(rl) == printed(torch)

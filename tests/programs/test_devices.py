@@ -43,3 +43,15 @@ def test_mixed_precision_for_a_gpu_does_nothing_without_one():
     assert torch.cuda.get_rng_state_all() == []
     with pytest.raises(RuntimeError):
         torch.cuda.current_stream()
+
+
+def test_what_needs_a_gpu_raises_what_torch_raises():
+    for call in (
+        lambda: torch.ones(2, device="cuda"), lambda: torch.ones(2).cuda(1),
+        lambda: torch.nn.Linear(2, 3).cuda(), lambda: torch.nn.Linear(2, 3).to("cuda:0"),
+        lambda: torch.cuda.synchronize(), lambda: torch.cuda.current_device(),
+        lambda: torch.cuda.get_device_name(0),
+    ):  # fmt: skip
+        for kind in (AssertionError, RuntimeError):
+            with pytest.raises(kind, match="no CUDA device can be used"):
+                call()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import rushlight as rl
 from rushlight.config import PrintOptions
 from rushlight.tensor_api import printing
 
@@ -132,3 +133,14 @@ def test_profiles_and_sci_mode():
         assert printing.get_printoptions()["edgeitems"] == 1
     finally:
         printing.set_printoptions(profile="default")
+
+
+@pytest.mark.parametrize("args", [
+    (-1, 1, 0.1), (-8.0, 8.0, 0.1), (-2.5, 2.5, 0.1), (1, -1, -0.1), (-0.3, 0.4, 0.1),
+    (-3, 3, 0.3), (-0.7, 5, 0.07), (0, 1, 0.1), (-1.5, 1.5, 0.5),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ranges_have_the_zeros_of_torchs(args, dtype):
+    expected, got = [lib.arange(*args, dtype=getattr(lib, dtype)) for lib in (torch, rl)]
+    zero = expected.abs().argmin().item()
+    assert str(got) == str(expected) and got[zero].item() == expected[zero].item()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
 import rushlight
+from rushlight.tensor_api import _common
 
 MIXED = {
     "tensors": lambda lib: [lib.tensor(1.0), lib.tensor(2.5)],
@@ -71,3 +75,40 @@ def test_copies_of_tensors_keep_their_strides():
 
 def test_asarray_keeps_the_graph():
     assert rushlight.asarray(rushlight.ones(2, requires_grad=True), copy=True).requires_grad
+
+
+LOSSES = {
+    "float": (lambda lib, x: float(x), 1),
+    "complex": (lambda lib, x: complex(x), 1),
+    "a function": (lambda lib, x: math.exp(x), 1),
+    "tensor": (lambda lib, x: lib.tensor([[x, 1.0]]), 1),
+    "int": (lambda lib, x: int(x), 0),
+    "item": (lambda lib, x: x.item(), 0),
+    "detached": (lambda lib, x: float(x.detach()), 0),
+    "no_grad": (lambda lib, x: lib.no_grad()(lambda: float(x))(), 0),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_numbers_leave_gradients_behind(name):
+    call, count = LOSSES[name]
+    _common._warned.clear()
+    torch.set_warn_always(True)
+    try:
+        for lib in (torch, rushlight):
+            with warnings.catch_warnings(record=True) as found:
+                warnings.simplefilter("always")
+                call(lib, lib.tensor(2.0, requires_grad=True))
+            assert [str(w.message)[:47] for w in found] == [
+                "Converting a tensor with requires_grad=True to "
+            ] * count
+    finally:
+        torch.set_warn_always(False)
+
+
+def test_numbers_leave_gradients_behind_is_said_once():
+    _common._warned.clear()
+    x = rushlight.ones((), requires_grad=True)
+    with pytest.warns(UserWarning, match="leaves its gradient behind"):
+        float(x)
+    float(x)

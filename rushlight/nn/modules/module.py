@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Self
 
 from rushlight import devices, dtypes
@@ -635,3 +636,9 @@ def _parse_to(
     if device is not None:
         device = devices.device(device)
     return device, dtype, flags[0] if flags else non_blocking, memory_format
+
+
+for part in (Traversable, Stateful):
+    for method in vars(part).values():
+        if isinstance(method, FunctionType):  # print(net.parameters()) shows its name
+            method.__qualname__ = f"Module.{method.__name__}"

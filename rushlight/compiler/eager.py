@@ -268,7 +268,7 @@ AT_ONCE = 1 << 19  # elements: more are worth several threads
 def total_at_once(op: Op, x: ndarray[Any, Any], ones: int) -> Any:
     """The sum or mean of float32 or halves, of float64 sums of rows. ``ones`` dims have size 1."""
     out, n = np.empty((1,) * ones, np.float64), x.size
-    run_loop("total", x.dtype, (x, out, np.array(n % ROW)), n // ROW)
+    run_loop("total", x.dtype, (x, out), n // ROW, (n % ROW,))
     if op is Mean.instance:
         out /= n
     return out.astype(x.dtype)

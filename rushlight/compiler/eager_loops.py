@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from rushlight.compiler.memory import address
 from rushlight.compiler.scalars import FLOATS
+from rushlight.core.native import BRIEF
 from rushlight.core.sampling import memory_order
 
 _loops: dict[Any, Any] = {}
-BRIEF = 1 << 16  # elements: loops over more let other threads run
 
 
 def loop(name: str, *operands: Any, **params: Any) -> Any:
@@ -42,9 +41,8 @@ def order_of(name: str, keys: Any, bits: int) -> Any:
     more_keys, more_places = np.empty_like(keys), np.empty_like(places)
     counts = np.empty(1 << DIGIT, np.int64)
     for shift in range(0, bits, DIGIT):
-        sizes = np.array([n, shift])
-        arrays = (keys, places, more_keys, more_places, counts, sizes)
-        run_loop("digit", None, arrays, keys.size // n)
+        arrays = (keys, places, more_keys, more_places, counts)
+        run_loop("digit", None, arrays, keys.size // n, (n, shift))
         keys, more_keys, places, more_places = more_keys, keys, more_places, places
     return places
 
@@ -78,33 +76,25 @@ def small(name: str, a: Any, b: Any) -> Any:
 MOVED = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}  # by their bytes
 
 
-def move(name: str, x: Any, index: Any, y: Any, dim: int) -> bool:
-    """Read or write elements along a dim; False where shapes, dtypes or gaps need other ways."""
-    d = x.dtype
-    if name.startswith("add"):
-        fine = d in FLOATS or d.kind in "iu"
-    else:
-        d = MOVED.get(d.itemsize)
-        fine = d is not None
-    fits = x.shape[:dim] == y.shape[:dim] and x.shape[dim + 1 :] == y.shape[dim + 1 :]
-    flat = x.flags.c_contiguous and y.flags.c_contiguous and index.flags.c_contiguous
-    if not (fine and fits and flat and index.dtype == np.int64 and x.dtype == y.dtype):
-        return False
-    sizes = np.array([x.shape[dim], y.shape[dim], math.prod(x.shape[dim + 1 :])])
-    units = math.prod(x.shape[:dim])
-    if units and sizes.all():
-        run_loop(name, d, (x, index, y, sizes), units)
-    return True
+def run_loop(
+    name: str, d: Any, arrays: tuple[Any, ...], units: int, numbers: tuple[int, ...] = ()
+) -> None:
+    """Run a loop over units, on arrays without gaps. The numbers are one more operand."""
+    made = entry("entry", name, d, len(arrays))
+    run = made.briefly if arrays[0].size < BRIEF else made.freely
+    run(*arrays, *numbers, units)
 
 
-def run_loop(name: str, d: Any, arrays: tuple[Any, ...], units: int) -> None:
-    """Run a loop over units, on arrays without gaps."""
-    entry = _loops.get((name, d))
-    if entry is None:
-        from rushlight.compiler.backends.llvm.calls import Serial
+def entry(_: str, name: str, d: Any, arrays: int) -> Any:
+    """What runs a loop, see ``Serial``."""
+    found = _loops.get((name, d))
+    if found is None:
+        from rushlight.compiler.backends.llvm.calls import Along, Serial
+        from rushlight.compiler.backends.llvm.moves import MOVES
 
-        entry = _loops[name, d] = Serial(name, d)
-    entry([address(a) for a in arrays], units, arrays[0].size < BRIEF)
+        found = Along(name, d) if name in MOVES else Serial(name, d, arrays)
+        _loops[name, d] = found
+    return found
 
 
 def drawn(name: str, engine: Any, n: int, *limits: Any) -> Any:
@@ -120,17 +110,15 @@ def drawn(name: str, engine: Any, n: int, *limits: Any) -> Any:
     return out
 
 
-def scan(name: str, x: ndarray[Any, Any], dim: int) -> Any:
-    """Running values of floats along a dim, and the places of extremes."""
+def log_sums(name: str, x: ndarray[Any, Any], dim: int) -> Any:
+    """Logarithms of running sums of the exponentials of floats along a dim."""
     if x.dtype not in FLOATS:
         return None
     x = np.ascontiguousarray(x)
     n, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
-    out = np.empty(x.shape, x.dtype)
-    extreme = name in ("max", "min")
-    third = np.empty(x.shape, np.int64) if extreme else np.empty(2 * inner, np.float64)
-    run_loop(name, x.dtype, (x, out, third, np.array([n, inner])), x.size // (n * inner))
-    return (out, third) if extreme else out
+    out, carried = np.empty(x.shape, x.dtype), np.empty(2 * inner, np.float64)
+    run_loop(name, x.dtype, (x, out, carried), x.size // (n * inner), (n, inner))
+    return out
 
 
 def sparse(name: str, rows: Any, x: Any, y: Any, out: Any) -> bool:
@@ -138,9 +126,8 @@ def sparse(name: str, rows: Any, x: Any, y: Any, out: Any) -> bool:
     if out.dtype not in FLOATS or not out.size or x.dtype != out.dtype or y.dtype != out.dtype:
         return False
     x = np.ascontiguousarray(x)
-    n = np.array([math.prod(y.shape[1:])])
-    arrays = (rows.starts, rows.columns, x, y, out, n)
-    run_loop(name, out.dtype, arrays, len(rows.starts) - 1)
+    arrays = (rows.starts, rows.columns, x, y, out)
+    run_loop(name, out.dtype, arrays, len(rows.starts) - 1, (math.prod(y.shape[1:]),))
     return True
 
 
@@ -172,9 +159,9 @@ def bag_maxima(name: str, rows: Any, bag: Any, absent: Any, bags: int) -> Any:
     rows, bag = np.ascontiguousarray(rows), np.ascontiguousarray(bag)
     if absent is None:
         absent = np.zeros(len(rows), np.uint8)
-    out, sizes = np.empty((bags, rows.shape[1]), np.int64), np.array([*rows.shape, bags])
+    out, sizes = np.empty((bags, rows.shape[1]), np.int64), (*rows.shape, bags)
     if out.size:
-        run_loop(name, rows.dtype, (rows, bag, np.ascontiguousarray(absent), out, sizes), 1)
+        run_loop(name, rows.dtype, (rows, bag, np.ascontiguousarray(absent), out), 1, sizes)
     return out
 
 
@@ -193,7 +180,7 @@ def reverse(name: str, x: Any, dims: tuple[int, ...]) -> Any:
         return None
     shape, out = x.shape, np.empty(x.shape, x.dtype)
     n, inner = math.prod(shape[first : last + 1]), math.prod(shape[last + 1 :])
-    run_loop(name, d, (x, out, np.array([n, inner])), x.size // (n * inner))
+    run_loop(name, d, (x, out), x.size // (n * inner), (n, inner))
     return out
 
 
@@ -207,8 +194,7 @@ def pairs(name: str, x: Any, p: float) -> Any:
     turned = np.zeros(n * m + 16, x.dtype)  # and room for a vector
     turned[: n * m].reshape(m, n)[...] = x.T
     out = np.empty(n * (n - 1) // 2, x.dtype)
-    arrays = (np.ascontiguousarray(x), turned, out, np.array([n, m]))
-    run_loop(NAMES[p], x.dtype, arrays, n)
+    run_loop(NAMES[p], x.dtype, (np.ascontiguousarray(x), turned, out), n, (n, m))
     return out
 
 
@@ -222,12 +208,13 @@ def bin_maxima(name: str, x: Any, bins: Any) -> Any:
     shape = (*lead, *[len(b) for b in bins])
     values, places = np.empty(shape, x.dtype), np.empty(shape, np.int64)
     table = np.array([end for b in along for pair in b for end in pair])
-    sizes = np.array([*space, len(along[0]), len(along[1])])
-    run_loop(name, x.dtype, (x, values, places, table, sizes), math.prod(lead))
+    sizes = (*space, len(along[0]), len(along[1]))
+    run_loop(name, x.dtype, (x, values, places, table), math.prod(lead), sizes)
     return values, places
 
 
 LOOPS: dict[str, Any] = {
+    "entry": entry,
     "bin maxima": bin_maxima,
     "pairs": pairs,
     "reverse": reverse,
@@ -237,9 +224,7 @@ LOOPS: dict[str, Any] = {
     "shuffle": shuffle,
     "order": order_of,
     **dict.fromkeys(("ctc loss", "ctc gradient"), ctc),
-    **dict.fromkeys(("sum", "product", "log sum", "max", "min"), scan),
-    **dict.fromkeys(("read rows", "read each", "write rows", "write each"), move),
-    **dict.fromkeys(("add rows", "add each"), move),
+    "log sum": log_sums,
     **dict.fromkeys(("sparse product", "sparse dots"), sparse),
     **dict.fromkeys(("lu", "solve", "upper", "lower", "upper unit", "lower unit"), small),
 }

@@ -20,6 +20,7 @@ from typing import Any
 from rushlight import dtypes
 
 LEAST = 8192  # elements: with fewer, finding and calling a kernel costs more than it saves
+BRIEF = 1 << 16  # elements: loops over more let other threads run
 PATIENCE = 1000  # small loops by NumPy, which take about as long as loading the kernels
 Finder = Callable[..., Any]  # (op, arrays, params), or with the array to write to as fourth
 Loops = Callable[..., Any]  # (name, arrays ...)
@@ -30,7 +31,7 @@ class Kernels:
     op that converts to another dtype, which ``ops`` provides.
     """
 
-    __slots__ = ("find", "loop", "on", "loaded", "small", "cast")
+    __slots__ = ("find", "loop", "on", "loaded", "small", "cast", "entries")
 
     find: Finder
     loop: Loops
@@ -39,6 +40,23 @@ class Kernels:
     def __init__(self) -> None:
         self.on = self.loaded = False
         self.small = 0
+        self.entries: dict[Any, Any] = {}
+
+    def runner(self, name: str, d: Any, arrays: int, size: int) -> Any:
+        """What runs a loop whose results are NumPy's to the bit: ``f(*arrays, *numbers, units)``
+        says whether it could, see backends/llvm/direct.py. None where NumPy is to do it.
+
+        ``size``: how many elements it goes through.
+        """
+        if not self.on:
+            return None
+        entry = self.entries.get((name, d))
+        if entry is None:
+            entry = self.loop("entry", name, d, arrays) if self.worth(size) else None
+            if entry is None:
+                return None
+            self.entries[name, d] = entry
+        return entry.briefly if size < BRIEF else entry.freely
 
     def worth(self, count: int) -> bool:
         """Whether to ask for a loop over so many elements whose results are NumPy's to the bit: a

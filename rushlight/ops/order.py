@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, kernels, widened
+from rushlight.core.native import kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
 from rushlight.ops.places import flat_places
 from rushlight.ops.reduce import has_nan, kept, narrowed, no_complex, ordered, shared_among_equal
+from rushlight.ops.scan import scanned
 from rushlight.ops.scatter import Scatter, ScatterAdd
 from rushlight.ops.sorting import largest_few, ordered_bits, stable_argsort
 
@@ -235,10 +236,12 @@ class Cumulative(Op, abstract=True):
     def eager(self, xp, input, *, dim):
         no_complex(type(self).__name__.lower(), input.dtype)
         x = widened(input)
-        if x.size >= LEAST and kernels.on and x.dtype in dtypes.FLOATS:
-            found = kernels.loop("max" if self.ufunc is np.maximum else "min", x, dim)
-            if found is not None:
-                return narrowed(found[0], input.dtype), found[1]
+        if x.dtype in dtypes.FLOATS and x.size:
+            kind = "max" if self.ufunc is np.maximum else "min"
+            loop = kernels.runner(kind, x.dtype, 3, x.size)
+            if loop is not None:
+                indices = np.empty(x.shape, np.int64)
+                return narrowed(scanned(loop, x, dim, indices), input.dtype), indices
         key = None
         if x.size > 1024 and x.dtype in dtypes.FLOATS and not has_nan(x):
             key = ordered_bits(x)

@@ -98,9 +98,39 @@ def combine_at(ufunc: Any, x: Any, places: Any, values: Any) -> None:
         x[...] = flat.reshape(x.shape)
 
 
+# loops that move elements, see backends/llvm/moves.py, and the dtypes they are written for
+WHOLE = {d: np.dtype(f"i{d.itemsize}") for d in dtypes.of if d.itemsize <= 8}
+SUMMED = {d: d for d in dtypes.FLOATS | dtypes.INTEGER_TYPES}
+MOVED: dict[str, dict[Any, Any]] = {
+    **dict.fromkeys(("read rows", "read each", "write rows", "write each"), WHOLE),
+    **dict.fromkeys(("add rows", "add each"), SUMMED),
+}
+
+
+def moved(kind: str, x: Any, index: Any, y: Any, dim: int, low: int = 0) -> bool:
+    """Whether a loop has read y from x, or written or added it to x, at an index along ``dim`` that
+    it found in range: ``low``, which is 0 or minus the size, at least.
+    """
+    d = MOVED[kind].get(x.dtype)
+    loop = None if d is None else kernels.runner(kind, d, 3, y.size)
+    if loop is None or index.dtype is not dtypes.int64 or x.dtype is not y.dtype:
+        return False
+    return loop(x, index, y, dim, low)
+
+
+def read(kind: str, x: Any, index: Any, shape: tuple[int, ...], dim: int) -> Any:
+    """Elements of x at an index along ``dim``, by a loop; None where that could not be."""
+    d = MOVED[kind].get(x.dtype)
+    loop = None if d is None else kernels.runner(kind, d, 3, index.size)
+    if loop is None or index.dtype is not dtypes.int64:
+        return None
+    y = np.empty(shape, x.dtype)
+    return y if loop(x, index, y, dim, 0) else None
+
+
 def add_rows(x: Any, index: Any, rows: Any) -> None:
     """``x[index[i]] += rows[i]``: x (N, *), index (M) in [-N, N), rows (M, *)."""
-    if not rows.size:
+    if not rows.size or moved("add rows", x, index, rows, 0, -len(x)):
         return
     size = rows.size // len(index)  # elements in a row
     if rows.size <= 2 * FEW:
@@ -110,8 +140,6 @@ def add_rows(x: Any, index: Any, rows: Any) -> None:
     elif x.dtype in dtypes.FLOATS and rows.size >= MANY:
         m, n = len(index), len(x)
         index = np.where(index < 0, index + n, index).astype(np.int64, copy=False)
-        if kernels.on and kernels.loop("add rows", x, index, rows, 0) is True:
-            return
         from scipy.sparse import csc_array  # takes long to load
 
         ones = np.ones(m, x.dtype)

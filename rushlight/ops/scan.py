@@ -24,14 +24,26 @@ def accumulate(ufunc: Any, input: Any, dim: int) -> Any:
     their digits.
     """
     d = input.dtype
-    if input.size >= LEAST and kernels.on and d in dtypes.FLOATS:
-        out = kernels.loop("sum" if ufunc is np.add else "product", input, dim)
-        if out is not None:
-            return out
+    if d in dtypes.FLOATS and input.size:
+        loop = kernels.runner("sum" if ufunc is np.add else "product", d, 3, input.size)
+        if loop is not None:
+            return scanned(loop, input, dim, None)
     if d not in dtypes.DIFFERENTIABLE:
         return packed(ufunc.accumulate(input, dim, np.int64))
     wide = np.complex128 if d in dtypes.COMPLEX_TYPES else np.float64
     return ufunc.accumulate(packed(input), dim, wide).astype(d, copy=False)
+
+
+def scanned(loop: Any, x: Any, dim: int, places: Any) -> Any:
+    """What a loop over elements along a dim leaves at each, see serial.Scan. ``places``: where it
+    found extremes; None for sums.
+    """
+    x = np.ascontiguousarray(x)
+    n, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
+    out = np.empty(x.shape, x.dtype)
+    third = np.empty(inner, np.float64) if places is None else places
+    loop(x, out, third, n, inner, x.size // (n * inner))
+    return out
 
 
 def running_sum(x: Any, dim: int) -> Any:

@@ -17,7 +17,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.copy import cast_array
 from rushlight.ops.create import zeros
-from rushlight.ops.places import add_rows, combine_at, flat_places, inside, spread
+from rushlight.ops.places import add_rows, combine_at, flat_places, inside, moved, read, spread
 
 
 def check_index(name: str, x: Any, index: Any, dim: int) -> None:
@@ -58,28 +58,18 @@ class Gather(Op):
     def eager(self, xp, input, index, *, dim):
         if not index.size:
             return np.empty(index.shape, input.dtype)
+        out = read("read each", input, index, index.shape, dim) if input.ndim else None
+        if out is not None:
+            return out
         if index.shape != input.shape:
             check_inside("gather", index, input, dim, "input")
         check_index("gather", input, index, dim)
         if not input.ndim:
             return np.broadcast_to(input, index.shape).copy()
-        if index.size >= LEAST and kernels.on:
-            out = np.empty(index.shape, input.dtype)
-            if moved("read each", input, index, out, dim):
-                return out
         return input.reshape(-1).take(flat_places(index, dim, input.shape))
 
     def grad_input(self, g, index, input_spec, dim):
         return ScatterAdd.bind(zeros(*input_spec), index, g, dim=dim)
-
-
-def moved(name: str, x: Any, index: Any, y: Any, dim: int) -> bool:
-    """Whether a loop has read or written the elements, see compiler/eager.py."""
-    if y.size < LEAST or not kernels.on or not x.ndim or x.ndim != y.ndim:
-        return False
-    if name.endswith("each") and index.shape != y.shape:
-        return False
-    return kernels.loop(name, x, index, y, dim) is True
 
 
 def trimmed(src: Any, index: Any) -> Any:
@@ -103,11 +93,11 @@ class Scatter(Op):
 
     def store(self, x, others, params):
         index, src, dim = others[0], others[1], params["dim"]
+        if src.__class__ is np.ndarray and x.ndim and moved("write each", x, index, src, dim):
+            return
         check_scatter("scatter", x, index, src, dim)
         if index.size:
             if isinstance(src, np.ndarray):
-                if moved("write each", x, index, src, dim):
-                    return
                 values = trimmed(src, index).reshape(-1)
             else:
                 values = cast_array(np.asarray(src), x.dtype)
@@ -165,8 +155,10 @@ class ScatterAdd(Op):
 
     def store(self, x, others, params):
         index, src, dim = others[0], others[1], params["dim"]
+        if x.ndim and moved("add each", x, index, src, dim):
+            return
         check_scatter("scatter_add", x, index, src, dim)
-        if index.size and not moved("add each", x, index, src, dim):
+        if index.size:
             combine_at(np.add, x, flat_places(index, dim, x.shape), trimmed(src, index))
 
     def grad_input(self, g):
@@ -184,10 +176,15 @@ class IndexSelect(Op):
             raise IndexError(
                 f"index_select(): Index is supposed to be a vector, but it has shape {index.shape}."
             )
+        shape = (*input.shape[:dim], index.size, *input.shape[dim + 1 :])
+        if input.ndim and input.size < LEAST:
+            out = read("read rows", input, index, shape, dim)
+            if out is not None:
+                return out
         check_index("index_select", input, index, dim)
         inner = math.prod(input.shape[dim + 1 :])
         if inner < ROW and index.size > 1 and input.size > max(ROW * index.size, LEAST):
-            out = np.empty((*input.shape[:dim], index.size, *input.shape[dim + 1 :]), input.dtype)
+            out = np.empty(shape, input.dtype)
             if copied_in_runs(input, index, out, dim) or moved("read rows", input, index, out, dim):
                 return out
         out = at(input).take(at(index), dim)
@@ -258,11 +255,10 @@ class IndexAdd(Op):
 
     def store(self, x, others, params):
         index, source, dim = others[0], others[1], params["dim"]
-        check_slices("index_add", x, index, source, dim)
-        if source.size >= LEAST and kernels.on and index.ndim and x.ndim:
-            low = np.where(index < 0, index + x.shape[dim], index)
-            if moved("add rows", x, low, source, dim):
+        if index.ndim == 1 and x.ndim and len(index) == source.shape[dim]:
+            if moved("add rows", x, index, source, dim, -x.shape[dim]):
                 return
+        check_slices("index_add", x, index, source, dim)
         if dim == 0:
             add_rows(at(x), at(index), at(source))
         else:
@@ -288,6 +284,9 @@ class IndexCopy(Op):
 
     def store(self, x, others, params):
         index, source, dim = others[0], others[1], params["dim"]
+        if index.ndim == 1 and x.ndim and source.ndim == x.ndim and len(index) == source.shape[dim]:
+            if moved("write rows", x, index, source, dim, -x.shape[dim]):
+                return
         check_slices("index_copy", x, index, source, dim)
         at(x)[(slice(None),) * dim + (at(index),)] = at(source)
 

@@ -65,8 +65,10 @@ def gather(
     result = S.Gather.bind(
         input, expect_tensor(index, "gather", "index"), dim=wrap_dim(dim, input._array.ndim)
     )
+    if out is None:
+        return result
     refuse_overlap(out, input, index)
-    return result if out is None else store_out(out, result, exact=True)
+    return store_out(out, result, exact=True)
 
 
 def _scatter_call(op: Any, name: str) -> Any:
@@ -199,8 +201,10 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     result = S.IndexSelect.bind(
         input, expect_tensor(index, "index_select", "index"), dim=wrap_dim(dim, input._array.ndim)
     )
+    if out is None:
+        return result
     refuse_overlap(out, input, index)
-    return result if out is None else store_out(out, result)
+    return store_out(out, result)
 
 
 def _scaled(source: Tensor, alpha: Any) -> Tensor:
@@ -398,8 +402,10 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where ``mask`` is True, as a vector."""
     result = S.MaskedSelect.bind(input, expect_tensor(mask, "masked_select", "mask"))
+    if out is None:
+        return result
     refuse_overlap(out, input, mask)
-    return result if out is None else store_out(out, result)
+    return store_out(out, result)
 
 
 @method
@@ -432,8 +438,10 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Elements ``index`` of ``input`` seen as a vector. Shape: that of ``index``."""
     result = S.Take.bind(input, index)
+    if out is None:
+        return result
     refuse_overlap(out, input, index)
-    return result if out is None else store_out(out, result)
+    return store_out(out, result)
 
 
 @method

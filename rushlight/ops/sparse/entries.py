@@ -14,7 +14,8 @@ from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant, instance
 from rushlight.ops.create import zeros
-from rushlight.ops.scatter import IndexAdd, IndexSelect, moved
+from rushlight.ops.places import moved
+from rushlight.ops.scatter import IndexAdd, IndexSelect
 from rushlight.ops.sparse.pattern import Pattern
 
 

@@ -7,12 +7,13 @@ elements is therefore one for any number of units.
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import numpy as np
 from numpy import array, float64, ndarray
 
-from rushlight.compiler.backends.llvm import jit, runtime, serial, workers
+from rushlight.compiler.backends.llvm import direct, jit, runtime, serial, workers
 from rushlight.compiler.backends.llvm.kernels import Writer
 from rushlight.compiler.backends.llvm.launch import CHUNK, MOST_CHUNKS
 from rushlight.compiler.backends.llvm.program import Native
@@ -142,15 +143,46 @@ class Flat:
 
 
 class Serial:
-    """A loop of serial.py: ``serial(addresses, units)``."""
+    """A loop of serial.py on so many arrays: ``briefly(*arrays, *numbers, units)`` keeps the
+    interpreter's lock, ``freely`` does not. Both say whether it could do its work.
+    """
+
+    def __init__(self, name: str, d: Any, arrays: int) -> None:
+        (code,) = jit.kernels([serial.write(name, d, jit.vector_bits())])
+        self.code, self.arrays = ctypes.CFUNCTYPE(None, *SIGNATURE)(code), arrays
+        self.scratch = serial.SCRATCH if name in ("normals", "uniforms") else 0
+        self.briefly = self.quick(code) or self.freely
+
+    def quick(self, code: int) -> Any:
+        """The loop as a built-in function."""
+        return direct.function(code, self.arrays)
+
+    def freely(self, *given: Any) -> bool:
+        """See the class."""
+        scratch, numbers = np.empty(self.scratch, np.uint8), np.zeros(direct.FAILED + 1, np.int64)
+        numbers[: len(given) - self.arrays - 1] = given[self.arrays : -1]
+        at = [address(a) for a in (*given[: self.arrays], numbers)]
+        self.code((Word * len(at))(*at), 0, given[-1], address(scratch))
+        return not numbers[direct.FAILED]
+
+
+class Along(Serial):
+    """A loop of moves.py: ``briefly(x, index, y, dim, low)``."""
 
     def __init__(self, name: str, d: Any) -> None:
-        (code,) = jit.kernels([serial.write(name, d, jit.vector_bits())])
-        self.freely = ctypes.CFUNCTYPE(None, *SIGNATURE)(code)
-        self.alone = ctypes.PYFUNCTYPE(None, *SIGNATURE)(code)  # keeps the interpreter's lock
-        self.scratch = serial.SCRATCH if name in ("normals", "uniforms") else 0
+        self.each = name.endswith("each")
+        super().__init__(name, d, 3)
 
-    def __call__(self, addresses: list[int], units: int, briefly: bool = False) -> None:
-        scratch = np.empty(self.scratch, np.uint8)
-        run = self.alone if briefly else self.freely
-        run((Word * len(addresses))(*addresses), 0, units, address(scratch))
+    def quick(self, code: int) -> Any:
+        return direct.along(code, self.each)
+
+    def freely(self, *given: Any) -> bool:
+        x, index, y, dim, low = given
+        have, want = x.shape, y.shape
+        wide = want if self.each else want[dim : dim + 1]
+        fit = len(have) == len(want) and index.shape == wide and x.size and y.size
+        fit = fit and have[:dim] == want[:dim] and have[dim + 1 :] == want[dim + 1 :]
+        if not fit or not all([a.flags.c_contiguous and a.flags.aligned for a in (x, index, y)]):
+            return False
+        sizes = have[dim], want[dim], math.prod(have[dim + 1 :]), low
+        return super().freely(x, index, y, *sizes, math.prod(have[:dim]))

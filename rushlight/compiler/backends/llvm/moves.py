@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from rushlight.compiler.backends.llvm.direct import FAILED
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 
 LANES = 8  # elements of a row that are moved together
@@ -14,20 +15,38 @@ MOVES = [f"{kind} {which}" for kind in ("read", "write", "add") for which in ("r
 class Move:
     """Between ``x`` (units, n, inner), operand 0, and ``y`` (units, m, inner), operand 2: "read" is
     ``y[u, j, i] = x[u, k, i]``, "write" and "add" the reverse, where k is ``index[j]``, or, for
-    "each", ``index[u, j, i]``. The index, operand 1, holds int64 in range. Operand 3 holds n, m and
-    inner.
+    "each", ``index[u, j, i]``. The index, operand 1, holds int64. Operand 3 holds n, m, inner and
+    the lowest index allowed, 0 or -n; where any is out of range, nothing is moved.
     """
 
     def __init__(self, name: str, d: Any, width: int) -> None:
         self.kind, which = name.split()
         self.f = f = kernel(width, d)
         self.x, self.index, self.y, sizes = [f.operand(k) for k in range(4)]
-        self.n, self.m, self.inner = [
-            f(f"load i64, ptr {f.at(sizes, k, 8)}, align 8") for k in range(3)
-        ]
+        self.n, self.m, self.inner, self.low = [f.scalar64(f.at(sizes, k, 8)) for k in range(4)]
         unit = self.each if which == "each" else self.rows
-        f.span("%lo", "%hi", 1, lambda u, _: unit(u))
+        count = self.m
+        if which == "each":
+            count = self.product(self.product("%hi", self.m), self.inner)
+        failed = f.at(sizes, FAILED, 8)
+        f.when(
+            f(f"icmp eq i64 {self.outside(count)}, 0"),
+            lambda: f.span("%lo", "%hi", 1, lambda u, _: unit(u)),
+            lambda: f.do(f"store i64 1, ptr {failed}, align 8"),
+        )
         f.end()
+
+    def outside(self, count: str) -> str:
+        """Not 0 where any of so many indices is out of range."""
+        f = self.f
+        allowed = f.sub(self.n, self.low)
+
+        def entry(i: Number, before: list[str]) -> list[str]:
+            k = f.sub(f.scalar64(f.at(self.index, i, 8)), self.low)
+            bad = f(f"zext i1 {f(f'icmp uge i64 {k}, {allowed}')} to i64")
+            return [f(f"or i64 {before[0]}, {bad}")]
+
+        return f.span(0, count, 1, entry, [("i64", "0")])[0]
 
     def text(self) -> str:
         return self.f.module.text()
@@ -36,8 +55,11 @@ class Move:
         return self.f(f"mul nsw i64 {a}, {b}")
 
     def place(self, at: Number) -> str:
-        """An entry of the index."""
-        return self.f(f"load i64, ptr {self.f.at(self.index, at, 8)}, align 8")
+        """An entry of the index, counted from the start."""
+        f = self.f
+        k = f.scalar64(f.at(self.index, at, 8))
+        before = f(f"icmp slt i64 {k}, 0")
+        return f(f"select i1 {before}, i64 {f.add(k, self.n)}, i64 {k}")
 
     def each(self, u: Number) -> None:
         """Every element of y has its own place."""

@@ -1,0 +1,280 @@
+"""Loops that Python calls as it calls its own built-in functions, in a tenth of ctypes' time.
+
+``function(code, arrays)`` gives a callable ``f(*arrays, *numbers, units)``. It finds the arrays'
+elements where ``compiler.memory.address`` does, in the first field of NumPy's objects, and passes
+the numbers, sizes mostly, as one more operand. That operand's last word is where a loop says that
+it could not do its work: the answer is False then, else True. The interpreter's lock is kept.
+
+``along(code, each)`` gives ``f(x, index, y, dim, low)`` for the loops of moves.py: it finds the
+sizes, too, and answers False for arrays with gaps and shapes that do not fit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm import jit
+from rushlight.compiler.memory import address, stated_address
+
+MOST = 16  # arrays, and numbers
+SCRATCH = 4096  # bytes
+FASTCALL = 0x80  # METH_FASTCALL: the arguments are a C array
+FAILED = MOST  # the word among the numbers
+CODE, ARRAYS, TO_WORD, INCREF, TRUE, FALSE, WORDS = range(7)  # what ``self`` holds
+HEADER = object.__basicsize__
+# where NumPy's objects have their address, number of dims, sizes and flags
+DATA, DIMS, SIZES, FLAGS = HEADER, HEADER + 8, HEADER + 16, HEADER + 48
+PLAIN = 0x101  # the flags of contiguous and aligned arrays
+
+
+def _word(index: int, name: str, kind: str) -> str:
+    """A word of ``self``."""
+    return f"""  {name}p = getelementptr inbounds i64, ptr %words, i64 {index}
+  {name} = load {kind}, ptr {name}p"""
+
+
+IR = f"""
+define ptr @direct(ptr %self, ptr %args, i64 %count) {{
+entry:
+  %at = alloca [{MOST + 1} x i64], align 64
+  %numbers = alloca [{MOST + 1} x i64], align 64
+  %scratch = alloca [{SCRATCH} x i8], align 64
+  %field = getelementptr inbounds i8, ptr %self, i64 {HEADER}
+  %words = load ptr, ptr %field
+{_word(CODE, "%code", "ptr")}
+{_word(ARRAYS, "%arrays", "i64")}
+{_word(TO_WORD, "%to.word", "ptr")}
+{_word(INCREF, "%incref", "ptr")}
+{_word(TRUE, "%true", "ptr")}
+{_word(FALSE, "%false", "ptr")}
+  %failed = getelementptr inbounds i64, ptr %numbers, i64 {FAILED}
+  store i64 0, ptr %failed
+  br label %array
+array:
+  %i = phi i64 [0, %entry], [%i.next, %array]
+  %i.arg = getelementptr inbounds ptr, ptr %args, i64 %i
+  %object = load ptr, ptr %i.arg
+  %data.field = getelementptr inbounds i8, ptr %object, i64 {HEADER}
+  %data = load i64, ptr %data.field
+  %i.place = getelementptr inbounds i64, ptr %at, i64 %i
+  store i64 %data, ptr %i.place
+  %i.next = add i64 %i, 1
+  %i.more = icmp ult i64 %i.next, %arrays
+  br i1 %i.more, label %array, label %number
+number:
+  %k = phi i64 [%arrays, %array], [%k.next, %number]
+  %k.arg = getelementptr inbounds ptr, ptr %args, i64 %k
+  %integer = load ptr, ptr %k.arg
+  %value = call i64 %to.word(ptr %integer)
+  %which = sub i64 %k, %arrays
+  %k.place = getelementptr inbounds i64, ptr %numbers, i64 %which
+  store i64 %value, ptr %k.place
+  %k.next = add i64 %k, 1
+  %k.more = icmp ult i64 %k.next, %count
+  br i1 %k.more, label %number, label %run
+run:
+  %last = getelementptr inbounds i64, ptr %at, i64 %arrays
+  %numbers.address = ptrtoint ptr %numbers to i64
+  store i64 %numbers.address, ptr %last
+  call void %code(ptr %at, i64 0, i64 %value, ptr %scratch)
+  %reason = load i64, ptr %failed
+  %fine = icmp eq i64 %reason, 0
+  %answer = select i1 %fine, ptr %true, ptr %false
+  call void %incref(ptr %answer)
+  ret ptr %answer
+}}
+"""
+
+
+ARRAYS_ALONG = ("x", "index", "y")
+
+
+def _field(name: str, place: int, result: str, kind: str) -> str:
+    """A field of one of NumPy's objects."""
+    return f"""  {result}p = getelementptr inbounds i8, ptr %{name}, i64 {place}
+  {result} = load {kind}, ptr {result}p"""
+
+
+def _array(k: int, name: str) -> str:
+    """What is known of an argument; ``%ok.<name>`` says whether it is plain and of x's dims."""
+    return f"""  %{name}.arg = getelementptr inbounds ptr, ptr %args, i64 {k}
+  %{name} = load ptr, ptr %{name}.arg
+{_field(name, DATA, f"%{name}.data", "i64")}
+{_field(name, DIMS, f"%{name}.dims", "i32")}
+{_field(name, SIZES, f"%{name}.sizes", "ptr")}
+{_field(name, FLAGS, f"%{name}.flags", "i32")}
+  %{name}.place = getelementptr inbounds i64, ptr %at, i64 {k}
+  store i64 %{name}.data, ptr %{name}.place
+  %{name}.bits = and i32 %{name}.flags, {PLAIN}
+  %{name}.plain = icmp eq i32 %{name}.bits, {PLAIN}"""
+
+
+def _number(k: int, name: str, value: str) -> str:
+    """A number of the loop."""
+    return f"""  %{name}.place = getelementptr inbounds i64, ptr %numbers, i64 {k}
+  store i64 {value}, ptr %{name}.place"""
+
+
+# ``self`` holds in ARRAYS whether the index has an entry for each element
+ALONG = f"""
+define ptr @along(ptr %self, ptr %args, i64 %count) {{
+entry:
+  %at = alloca [4 x i64], align 64
+  %numbers = alloca [{MOST + 1} x i64], align 64
+  %field = getelementptr inbounds i8, ptr %self, i64 {DATA}
+  %words = load ptr, ptr %field
+{_word(CODE, "%code", "ptr")}
+{_word(ARRAYS, "%each.word", "i64")}
+{_word(TO_WORD, "%to.word", "ptr")}
+{_word(INCREF, "%incref", "ptr")}
+{_word(TRUE, "%true", "ptr")}
+{_word(FALSE, "%false", "ptr")}
+  %each = icmp ne i64 %each.word, 0
+{chr(10).join([_array(k, name) for k, name in enumerate(ARRAYS_ALONG)])}
+  %dim.arg = getelementptr inbounds ptr, ptr %args, i64 3
+  %dim.object = load ptr, ptr %dim.arg
+  %dim = call i64 %to.word(ptr %dim.object)
+  %low.arg = getelementptr inbounds ptr, ptr %args, i64 4
+  %low.object = load ptr, ptr %low.arg
+  %low = call i64 %to.word(ptr %low.object)
+  %dims = zext i32 %x.dims to i64
+  %alike = icmp eq i32 %x.dims, %y.dims
+  %index.alike = icmp eq i32 %index.dims, %y.dims
+  %index.vector = icmp eq i32 %index.dims, 1
+  %index.right = select i1 %each, i1 %index.alike, i1 %index.vector
+  %inside = icmp ult i64 %dim, %dims
+  %a = and i1 %x.plain, %index.plain
+  %b = and i1 %y.plain, %alike
+  %c = and i1 %inside, %index.right
+  %ab = and i1 %a, %b
+  %abc = and i1 %ab, %c
+  br i1 %abc, label %size, label %no
+size:
+  %d = phi i64 [0, %entry], [%d.next, %size]
+  %lead = phi i64 [1, %entry], [%lead.next, %size]
+  %inner = phi i64 [1, %entry], [%inner.next, %size]
+  %n = phi i64 [0, %entry], [%n.next, %size]
+  %m = phi i64 [0, %entry], [%m.next, %size]
+  %wrong = phi i1 [false, %entry], [%wrong.next, %size]
+  %x.size.p = getelementptr inbounds i64, ptr %x.sizes, i64 %d
+  %x.size = load i64, ptr %x.size.p
+  %y.size.p = getelementptr inbounds i64, ptr %y.sizes, i64 %d
+  %y.size = load i64, ptr %y.size.p
+  %index.d = select i1 %each, i64 %d, i64 0
+  %index.size.p = getelementptr inbounds i64, ptr %index.sizes, i64 %index.d
+  %index.size = load i64, ptr %index.size.p
+  %here = icmp eq i64 %d, %dim
+  %before = icmp ult i64 %d, %dim
+  %after = icmp ugt i64 %d, %dim
+  %lead.more = mul i64 %lead, %x.size
+  %lead.next = select i1 %before, i64 %lead.more, i64 %lead
+  %inner.more = mul i64 %inner, %x.size
+  %inner.next = select i1 %after, i64 %inner.more, i64 %inner
+  %n.next = select i1 %here, i64 %x.size, i64 %n
+  %m.next = select i1 %here, i64 %y.size, i64 %m
+  %unlike = icmp ne i64 %x.size, %y.size
+  %there = xor i1 %here, true
+  %unlike.there = and i1 %unlike, %there
+  %index.unlike = icmp ne i64 %index.size, %y.size
+  %index.counts = or i1 %each, %here
+  %index.wrong = and i1 %index.unlike, %index.counts
+  %wrong.here = or i1 %unlike.there, %index.wrong
+  %wrong.next = or i1 %wrong, %wrong.here
+  %d.next = add i64 %d, 1
+  %d.more = icmp ult i64 %d.next, %dims
+  br i1 %d.more, label %size, label %check
+check:
+  %all.but = mul i64 %lead.next, %inner.next
+  %both = mul i64 %n.next, %m.next
+  %no.rest = icmp eq i64 %all.but, 0
+  %no.length = icmp eq i64 %both, 0
+  %nothing = or i1 %no.rest, %no.length
+  %unfit = or i1 %wrong.next, %nothing
+  br i1 %unfit, label %no, label %run
+run:
+{_number(0, "n", "%n.next")}
+{_number(1, "m", "%m.next")}
+{_number(2, "inner", "%inner.next")}
+{_number(3, "lowest", "%low")}
+{_number(FAILED, "failed", "0")}
+  %last = getelementptr inbounds i64, ptr %at, i64 3
+  %numbers.address = ptrtoint ptr %numbers to i64
+  store i64 %numbers.address, ptr %last
+  call void %code(ptr %at, i64 0, i64 %lead.next, ptr null)
+  %reason = load i64, ptr %failed.place
+  %fine = icmp eq i64 %reason, 0
+  %answer = select i1 %fine, ptr %true, ptr %false
+  call void %incref(ptr %answer)
+  ret ptr %answer
+no:
+  call void %incref(ptr %false)
+  ret ptr %false
+}}
+"""
+
+
+class Method(ctypes.Structure):
+    """PyMethodDef."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("code", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+_alive: list[Method] = []
+
+
+@functools.cache
+def entries() -> dict[str, int]:
+    """The addresses of what unpacks the arguments."""
+    places = jit.load([jit.object_code(IR), jit.object_code(ALONG)], ["direct", "along"])
+    return dict(zip(("direct", "along"), places, strict=True))
+
+
+@functools.cache
+def is_usable() -> bool:
+    """Whether arrays are objects as described above."""
+    if address is stated_address:
+        return False
+    for x in (np.zeros((2, 3)), np.zeros((4, 5, 6)).T):
+        at = id(x)
+        dims = ctypes.c_int32.from_address(at + DIMS).value
+        if dims != x.ndim:
+            return False
+        sizes = (ctypes.c_int64 * dims).from_address(ctypes.c_int64.from_address(at + SIZES).value)
+        flags = ctypes.c_int32.from_address(at + FLAGS).value
+        if tuple(sizes) != x.shape or flags != x.flags.num:
+            return False
+    return True
+
+
+def function(code: int, arrays: int) -> Any:
+    """The loop at an address, of so many arrays; None where Python's objects are not CPython's."""
+    return built("direct", code, arrays)
+
+
+def along(code: int, each: bool) -> Any:
+    """The same for a loop along a dim, whose index has an entry for each element or row of y."""
+    return built("along", code, int(each))
+
+
+def built(name: str, code: int, arrays: int) -> Any:
+    """A built-in function."""
+    if not is_usable():
+        return None
+    api = ctypes.pythonapi
+    words = np.empty(WORDS, np.int64)
+    words[CODE], words[ARRAYS], words[TRUE], words[FALSE] = code, arrays, id(True), id(False)
+    for word, symbol in ((TO_WORD, api.PyLong_AsSsize_t), (INCREF, api.Py_IncRef)):
+        words[word] = ctypes.cast(symbol, ctypes.c_void_p).value or 0
+    method = Method(b"loop", entries()[name], FASTCALL, None)
+    _alive.append(method)
+    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    return make(("PyCFunction_NewEx", api))(ctypes.addressof(method), words, None)

@@ -1,0 +1,75 @@
+"""Loops that Python calls as built-in functions: what they answer, and what they refuse."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from rushlight.compiler.backends.llvm import direct
+from rushlight.compiler.backends.llvm.calls import Along
+from rushlight.ops import places
+
+LONG = np.dtype(np.int64)
+X, INDEX = np.arange(12).reshape(3, 4), np.array([[2, 0, 1, 2], [0, 0, 2, 1]])
+
+
+def callers(kind):
+    """The two ways to run a loop."""
+    loop = Along(kind, LONG)
+    return [loop.briefly, loop.freely]
+
+
+def test_built_in_functions_are_made_here():
+    assert direct.is_usable()
+    assert type(Along("read each", LONG).briefly) is type(len)
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_elements_are_read_written_and_added_along_a_dim(way):
+    y = np.empty(INDEX.shape, LONG)
+    assert callers("read each")[way](X, INDEX, y, 0, 0) is True
+    np.testing.assert_array_equal(y, np.take_along_axis(X, INDEX, 0))
+    rows = np.empty((3, 2), LONG)
+    assert callers("read rows")[way](X, np.array([3, 1]), rows, 1, 0) is True
+    np.testing.assert_array_equal(rows, X[:, [3, 1]])
+    x = X.copy()
+    assert callers("add rows")[way](x, np.array([-1, 2, 0]), X, 0, -3) is True
+    np.testing.assert_array_equal(x, X + np.stack([X[2], np.zeros(4, LONG), X[0] + X[1]]))
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_nothing_is_moved_where_something_does_not_fit(way):
+    each, rows = callers("read each")[way], callers("read rows")[way]
+    y = np.full((2, 4), 7)
+    refused = [
+        (each, X, INDEX + 1, y, 0, 0),  # out of range
+        (each, X, INDEX - 1, y, 0, 0),
+        (each, X, INDEX.T.copy(), y, 0, 0),  # another shape
+        (each, X, INDEX, y, 1, 0),  # another dim
+        (each, X, INDEX, y, 2, 0),  # no such dim
+        (each, X.T, INDEX, y, 0, 0),  # gaps
+        (each, X[:, ::2], INDEX[:, :2].copy(), y[:, :2], 0, 0),
+        (each, X.reshape(-1), INDEX, y, 0, 0),  # another number of dims
+        (rows, X, INDEX, y, 0, 0),
+        (rows, X, np.array([0, 3]), y, 0, 0),
+        (rows, X, np.array([0, 1, 2]), y, 0, 0),
+        (rows, X, np.empty(0, LONG), np.empty((0, 4), LONG), 0, 0),  # nothing to do
+    ]
+    for loop, *given in refused:
+        assert loop(*given) is False
+    assert (y == 7).all()
+
+
+def test_answers_are_counted_as_references():
+    loop, y = Along("read each", LONG).briefly, np.empty(INDEX.shape, LONG)
+    before = sys.getrefcount(True), sys.getrefcount(y)
+    for _ in range(1000):
+        loop(X, INDEX, y, 0, 0)
+    after = sys.getrefcount(True), sys.getrefcount(y)
+    assert after[1] == before[1] and abs(after[0] - before[0]) < 100
+
+
+def test_moves_leave_to_numpy_what_has_no_loop():
+    x = np.zeros(3, np.complex128)
+    assert not places.moved("add rows", x, np.array([0]), x[:1], 0)
+    assert places.read("read rows", x, np.array([0]), (1,), 0) is None

@@ -43,6 +43,7 @@ PARAMS = {
     "NanToNum": {"nan": 0.5, "posinf": 7.0, "neginf": -7.0},
     "MaskedFill": {"value": 2.0},
     "Slope": {"curve": Gelu.instance, "options": {}},
+    "Derivative": {"curve": Gelu.instance, "options": {}},
 }
 MASKS = {"Where": 0, "MaskedFill": 1}  # the input that is a mask
 # what computes as it sees fit, in NumPy
@@ -228,10 +229,10 @@ def test_who_computes(monkeypatch):
 def test_every_way_in_asks(name, monkeypatch):
     """Applying an op offers its arrays, whichever closure does it."""
     op, asked = OFFERED[name], []
-    monkeypatch.setattr(kernels, "find", lambda *call: asked.append(call[0]))
-    tensors = [rl.rand(N) for _ in op.names]
+    tensors = [rl.rand(N) for _ in op.names]  # by a kernel, too
     if name in MASKS:
         tensors[MASKS[name]] = tensors[MASKS[name]] > 0.5
+    monkeypatch.setattr(kernels, "find", lambda *call: asked.append(call[0]))
     type(op).bind(*tensors, **PARAMS.get(name, {}))
     assert (op in asked) == (name not in OWN_WAY)
 

@@ -1,8 +1,8 @@
 """Element types and how they combine.
 
 A public ``dtype`` wraps one NumPy dtype. Everything below the public functions speaks NumPy dtypes,
-which are unique objects, so ``x.dtype is y.dtype`` decides the common case. bfloat16 comes from
-ml_dtypes; its NumPy ``kind`` is ``V``: ask ``is_floating``.
+which are unique objects, so ``x.dtype is y.dtype`` decides the common case. bfloat16 and the floats of eight
+bits come from ml_dtypes; their NumPy ``kind`` is ``V``: ask ``is_floating``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from rushlight.errors import NotSupportedError
 
 
 class dtype:
@@ -47,7 +49,9 @@ class dtype:
     @property
     def is_signed(self) -> bool:
         """Whether it can hold negative numbers."""
-        return self.category >= FLOATING or self.numpy.kind == "i"
+        if self.category == FLOATING:
+            return self.name != "float8_e8m0fnu"  # powers of two
+        return self.category == COMPLEX or self.numpy.kind == "i"
 
     def to_real(self) -> dtype:
         """The real type of the same precision."""
@@ -55,6 +59,10 @@ class dtype:
 
     def to_complex(self) -> dtype:
         """The complex type of the same precision."""
+        if self.numpy in FLOAT8:
+            raise RuntimeError(
+                f"Unknown Complex ScalarType for {self.name}: convert it to float32."
+            )
         return of[COMPLEX_OF.get(self.numpy, self.numpy)]
 
     def __repr__(self) -> str:
@@ -78,6 +86,11 @@ _names = {
     "uint64": (INTEGER, np.uint64),
     "float16": (FLOATING, np.float16),
     "bfloat16": (FLOATING, ml_dtypes.bfloat16),
+    "float8_e4m3fn": (FLOATING, ml_dtypes.float8_e4m3fn),
+    "float8_e4m3fnuz": (FLOATING, ml_dtypes.float8_e4m3fnuz),
+    "float8_e5m2": (FLOATING, ml_dtypes.float8_e5m2),
+    "float8_e5m2fnuz": (FLOATING, ml_dtypes.float8_e5m2fnuz),
+    "float8_e8m0fnu": (FLOATING, ml_dtypes.float8_e8m0fnu),
     "float32": (FLOATING, np.float32),
     "float64": (FLOATING, np.float64),
     "complex64": (COMPLEX, np.complex64),
@@ -106,7 +119,9 @@ bfloat16 = by_name["bfloat16"].numpy
 complex64, complex128 = np.dtype("c8"), np.dtype("c16")
 FLOATS = frozenset((float32, float64))  # what NumPy computes at full speed
 HALVES = frozenset((float16, bfloat16))  # computed in float32 and rounded once
-FLOATING_TYPES = FLOATS | HALVES
+FLOAT8 = frozenset(d.numpy for d in by_name.values() if d.name.startswith("float8"))
+FOREIGN = FLOAT8 | {bfloat16}  # of ml_dtypes, not NumPy's own
+FLOATING_TYPES = FLOATS | HALVES | FLOAT8
 COMPLEX_TYPES = frozenset((complex64, complex128))
 DIFFERENTIABLE = FLOATING_TYPES | COMPLEX_TYPES
 INTEGER_TYPES = frozenset(d.numpy for d in by_name.values() if d.category == INTEGER)
@@ -167,7 +182,7 @@ class finfo:
         self.bits, self.dtype = real.itemsize * 8, of[real].name
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = 10.0**-info.precision
+        self.resolution = 1.0 if d.numpy in FLOAT8 else 10.0**-info.precision
 
     def __repr__(self) -> str:
         fields = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
@@ -233,7 +248,7 @@ def get_default_dtype() -> dtype:
 
 def set_default_dtype(d: dtype) -> None:
     """Make ``d``, a floating-point dtype, the type that Python floats become."""
-    if not isinstance(d, dtype) or not d.is_floating_point:
+    if not isinstance(d, dtype) or not d.is_floating_point or d.numpy in FLOAT8:
         raise TypeError(
             f"set_default_dtype: only floating-point types can be the default, but got {d}"
         )
@@ -254,6 +269,11 @@ def promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
+    if x in FLOAT8 or y in FLOAT8:
+        raise RuntimeError(
+            "Promotion for Float8 Types is not supported, attempted to promote "
+            f"{of[x].name} and {of[y].name}; convert them to float32 first."
+        )
     cx, cy = CATEGORY[x], CATEGORY[y]
     if cx < cy:
         x, y, cx, cy = y, x, cy, cx
@@ -308,6 +328,15 @@ def result_type(operands: Any) -> np.dtype[Any]:
     result = combine(combine(dims, zeros), numbers)
     assert result is not None
     return result
+
+
+def computed_with(name: str, d: Any) -> None:
+    """Refuse floats of eight bits, which are for keeping numbers."""
+    if d in FLOAT8:
+        raise NotSupportedError(
+            f"{name} is not implemented for {of[d].name}, which is for storage: convert to float32 "
+            "or bfloat16, compute, and convert back."
+        )
 
 
 def to_float(d: np.dtype[Any]) -> np.dtype[Any]:

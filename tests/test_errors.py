@@ -16,7 +16,7 @@ from rushlight import errors, nn
         ("sparse_bsr_tensor", "without blocks"),
         ("quantize_per_tensor", "int8"),
         ("nested", "pad_sequence"),
-        ("float8_e5m2", "smallest"),
+        ("float4_e2m1fn_x2", "smallest"),
         ("export", "torch.compile"),
         ("_foreach_nonsense", "public function"),
     ],

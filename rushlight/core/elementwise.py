@@ -96,6 +96,8 @@ class Elementwise(Op, abstract=True):
     def compute_dtype(self, arrays: list[Any]) -> Any:
         """The dtype that the inputs are brought to."""
         d = dtypes.result_type(arrays)
+        if self.out_dtype is None:
+            dtypes.computed_with(type(self).__name__.lower(), d)
         return d if self.result_dtype is None else type(self).result_dtype(d)
 
     def dtype_for(self, arrays: list[Any]) -> Any:

@@ -46,6 +46,9 @@ class Contiguous(Op):
         return g
 
 
+SATURATED = {dtypes.by_name["float8_e4m3fn"].numpy: 448.0}  # without infinity: torch's stay finite
+
+
 def cast_array(x: Any, d: Any) -> Any:
     """x as dtype d: complex to real drops the imaginary part, floats out of range wrap as int32
     does, anything nonzero is True.
@@ -55,6 +58,8 @@ def cast_array(x: Any, d: Any) -> Any:
     order: Any = "C" if has_self_overlap(x) else "K"  # expanded memory becomes contiguous
     if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 4:
         x = x.astype(dtypes.int32, order)  # what does not fit wraps, as torch's does
+    if d in SATURATED:
+        x = x.astype(dtypes.float32, order).clip(-SATURATED[d], SATURATED[d])
     return converted(x, d, order)
 
 

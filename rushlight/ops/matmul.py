@@ -38,6 +38,7 @@ def product(x: Any, y: Any) -> Any:
     d = x.dtype
     if d in dtypes.HALVES:
         return converted(widened(x) @ widened(y), d)
+    dtypes.computed_with("matmul", d)
     if d in dtypes.INTEGER_TYPES and x.size * y.shape[-1] > 4096 and y.size:
         return whole_product(x, y)
     if x.ndim == 2 and y.ndim == 2:

@@ -76,6 +76,7 @@ class Summing(Reduction, abstract=True):
 
     def forward(self, arrays, params):
         x, dim = arrays[0], params["dim"]
+        dtypes.computed_with(type(self).__name__.lower(), x.dtype)
         if x.size < self.least:
             return self.eager(np, x, **params)
         if dim is not None and count_of(x.shape, dim) > COLUMN and nearest(x) not in dim:

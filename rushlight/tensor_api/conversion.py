@@ -135,7 +135,7 @@ def item(self: Tensor) -> Any:
             f"a Tensor with {x.size} elements cannot be converted to Scalar; reduce it first, or "
             "use tolist()."
         )
-    return float(x.reshape(())) if x.dtype == dtypes.bfloat16 else x.item()
+    return float(x.reshape(())) if x.dtype in dtypes.FOREIGN else x.item()
 
 
 def _converted(kind: Any) -> Any:
@@ -154,7 +154,7 @@ def tolist(self: Tensor) -> Any:
     """Nested lists of Python numbers; a number for a 0-dim tensor."""
     value_needed("tolist()", self)
     x = self._array
-    return (x.astype(np.float32) if x.dtype == dtypes.bfloat16 else x).tolist()
+    return (x.astype(np.float32) if x.dtype in dtypes.FOREIGN else x).tolist()
 
 
 @method
@@ -182,9 +182,10 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
             "can't convert a sparse tensor to numpy. Use Tensor.to_dense() first, or take its "
             "indices() and values()."
         )
-    if self._array.dtype == dtypes.bfloat16 and not force:
+    if self._array.dtype in dtypes.FOREIGN and not force:
+        name = LEGACY[PUBLIC[self._array.dtype].name]
         raise TypeError(
-            "Got unsupported ScalarType BFloat16: NumPy has no bfloat16; convert with .float() "
+            f"Got unsupported ScalarType {name}: NumPy has no such type; convert with .float() "
             "first."
         )
     return self._array
@@ -363,6 +364,7 @@ LEGACY = {
     "uint16": "UInt16",
     "uint32": "UInt32",
     "uint64": "UInt64",
+    **{d.name: d.name.capitalize() for d in map(dtypes.of.get, dtypes.FLOAT8) if d},
 }
 
 

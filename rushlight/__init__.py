@@ -125,7 +125,7 @@ _let_pickle_find_functions()
 # namespaces that are imported when first asked for
 _LAZY = frozenset(
     """
-    _C __config__ __future__ _dynamo _inductor
+    _C __config__ __future__ _dynamo _inductor _subclasses _tensor_str
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
     functional futures fx hub jit linalg masked mps multiprocessing nn onnx optim overrides
     library profiler quasirandom random return_types serialization signal sparse special storage
@@ -145,11 +145,14 @@ _IN_NAMESPACE = {
         is_anomaly_enabled is_anomaly_check_nan_enabled set_anomaly_enabled
         """,
     "compiler": "compile",
-    "cpu": "get_device_module",
+    "cpu": "Event Stream get_device_module",
     "func": "vmap",
     "serialization": "load save",
     "tensor_api.random_samples": "_standard_gamma",
-    "tensor_api.rarities": "_assert _assert_async _check",
+    "tensor_api.rarities": "_assert _assert_async _check _shape_as_tensor _softmax_backward_data",
+    "tensor_api.symbolic": """
+        SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum
+        """,
     "nn.functional.toplevel": """
         adaptive_avg_pool1d adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_
         avg_pool1d batch_norm bilinear binary_cross_entropy_with_logits cdist celu celu_
@@ -179,8 +182,8 @@ _state.compile = _compile
 
 def _aten(name: str) -> Any:
     """The function that PyTorch calls ``aten::name``."""
-    functional = importlib.import_module("rushlight.nn.functional")
-    for home in (importlib.import_module("rushlight"), functional, Tensor):
+    homes = ("rushlight", "rushlight.nn.functional", "rushlight.tensor_api.aten")
+    for home in (*map(importlib.import_module, homes), Tensor):
         if callable(getattr(home, name, None)):
             return getattr(home, name)
     return None

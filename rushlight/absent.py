@@ -19,7 +19,8 @@ FAMILIES = {
     QUANTIZED: "quantized tensors are not supported: keep weights in float16 or bfloat16, or as "
     "int8 with a scale of your own.",
     NESTED: "nested tensors are not supported: pad with nn.utils.rnn.pad_sequence, and mask.",
-    TYPES: "there is no such dtype: the smallest are complex64, float8_e4m3fn and its like (for storage), int8 and uint8.",
+    TYPES: "there is no such dtype: the smallest are complex64, float8_e4m3fn and its like, "
+    "int8 and uint8.",
     BACKENDS: "there is no such backend: the functions of nn.functional do the same on every "
     "device.",
     GRAPHS: "there is no graph of Python code, nor TorchScript: torch.compile captures a program "

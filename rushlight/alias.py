@@ -2,7 +2,8 @@
 
 Note [Aliases]
 ``torch.x.y`` and ``rushlight.x.y`` are one module object under two names in ``sys.modules``, so
-classes, settings and the random engine are shared, whichever name a program uses.
+classes, settings and the random engine are shared, whichever name a program uses. The package's
+own ``__name__`` is torch from then on, for programs that find functions by name.
 """
 
 from __future__ import annotations
@@ -61,11 +62,12 @@ def install() -> None:
         >>> import rushlight.alias
         >>> rushlight.alias.install()  # doctest: +SKIP
         >>> import torch  # doctest: +SKIP
-        >>> torch.__name__  # doctest: +SKIP
-        'rushlight'
+        >>> torch.__spec__.name, torch.__name__  # doctest: +SKIP
+        ('rushlight', 'torch')
     """
-    loaded = sys.modules.get("torch")
-    if loaded is not None and loaded.__name__ != "rushlight":
+    loaded, package = sys.modules.get("torch"), sys.modules["rushlight"]
+    if loaded is not None and loaded is not package:
         raise ImportError("torch has been imported already: call rushlight.alias.install() first.")
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
+    package.__name__ = "torch"

@@ -10,7 +10,10 @@ from typing import Any
 
 from rushlight.errors import DeviceError
 
-KNOWN = ("cpu", "cuda", "meta")
+KNOWN = (
+    "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
+    "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
+)  # fmt: skip
 
 
 class Current(threading.local):
@@ -24,10 +27,11 @@ current = Current()
 
 
 class device:
-    """Where a tensor lives: ``device("cpu")``, ``device("cuda:0")``, ``device("cuda", 1)``.
+    """Where a tensor lives: ``device("cpu")``, ``device("cuda:0")``, ``device("cuda", 1)``. Devices
+    that PyTorch knows can be named and compared.
 
     Args:
-        type: ``"cpu"`` or ``"cuda"``, optionally followed by ``:index``; or a device; or an int,
+        type: a name such as ``"cpu"``, optionally followed by ``:index``; or a device; or an int,
             the index of a GPU.
         index: which GPU, >= 0; None means the current one.
 

@@ -1,8 +1,8 @@
 """Element types and how they combine.
 
 A public ``dtype`` wraps one NumPy dtype. Everything below the public functions speaks NumPy dtypes,
-which are unique objects, so ``x.dtype is y.dtype`` decides the common case. bfloat16 and the floats of eight
-bits come from ml_dtypes; their NumPy ``kind`` is ``V``: ask ``is_floating``.
+which are unique objects, so ``x.dtype is y.dtype`` decides the common case. bfloat16 and the floats
+of eight bits come from ml_dtypes; their NumPy ``kind`` is ``V``: ask ``is_floating``.
 """
 
 from __future__ import annotations

@@ -14,9 +14,25 @@ from rushlight.errors import NotSupportedError
 
 __all__ = [
     "get_ignored_functions", "get_overridable_functions", "get_testing_overrides",
-    "handle_torch_function", "has_torch_function", "resolve_name", "is_tensor_like",
-    "is_tensor_method_or_property", "wrap_torch_function",
+    "TorchFunctionMode", "handle_torch_function", "has_torch_function", "resolve_name",
+    "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function",
 ]  # fmt: skip
+
+
+class TorchFunctionMode:
+    """A class to derive from; entering it raises."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __enter__(self) -> Any:
+        raise NotSupportedError(
+            "TorchFunctionMode: functions cannot be replaced. Use hooks of modules, or give the "
+            "program functions of its own."
+        )
+
+    def __exit__(self, *exception: Any) -> None:
+        pass
 
 
 def is_tensor_like(inp: Any) -> bool:

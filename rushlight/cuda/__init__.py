@@ -89,6 +89,9 @@ def reset_peak_memory_stats(device: Any = None) -> None:
     """Nothing to reset without a GPU."""
 
 
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+
+
 def is_bf16_supported(including_emulation: bool = True) -> bool:
     """Whether the GPU computes in bfloat16."""
     return False
@@ -152,11 +155,37 @@ globals().update(
             "initial_seed",
             "mem_get_info",
             "set_rng_state",
-            "Stream",
-            "Event",
         )
     }
 )
+
+
+class Stream:
+    """A queue of work for a GPU: for annotations and ``isinstance``, making one raises."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _no_gpu()
+
+
+class ExternalStream(Stream):
+    """A queue of another library."""
+
+
+class Event(Stream):
+    """A mark in a queue of work for a GPU: making one raises."""
+
+
+class CUDAGraph(Stream):
+    """Recorded work for a GPU: making one raises. On a CPU, ``torch.compile`` saves calls."""
+
+
+class graph(Stream):
+    """A context that records work for a GPU: making one raises."""
+
+
+def is_current_stream_capturing() -> bool:
+    """Whether work for a GPU is being recorded: never."""
+    return False
 
 
 class device:
@@ -170,9 +199,13 @@ class device:
     def __exit__(self, *exc: object) -> None: ...
 
 
-def stream(stream: Any) -> device:
+class StreamContext(device):
+    """Context in which work goes to a stream; without a GPU nothing changes."""
+
+
+def stream(stream: Any) -> StreamContext:
     """Context in which work goes to ``stream``; without a GPU nothing changes."""
-    return device(None)
+    return StreamContext(None)
 
 
 def __getattr__(name: str) -> Any:

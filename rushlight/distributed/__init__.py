@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.distributed import device_mesh as device_mesh
+from rushlight.distributed.device_mesh import DeviceMesh as DeviceMesh
+from rushlight.distributed.device_mesh import init_device_mesh as init_device_mesh
 from rushlight.errors import NotSupportedError
 
 _COMMUNICATION = [
@@ -17,7 +20,7 @@ _COMMUNICATION = [
     "gather_object", "irecv", "isend", "monitored_barrier", "recv", "recv_object_list", "reduce",
     "reduce_scatter", "reduce_scatter_tensor", "scatter", "scatter_object_list", "send",
     "send_object_list", "get_backend", "get_process_group_ranks", "get_global_rank",
-    "get_group_rank", "init_device_mesh", "split_group",
+    "get_group_rank", "split_group",
 ]  # fmt: skip
 
 

@@ -19,6 +19,14 @@ from rushlight.errors import NotSupportedError
 from rushlight.nn.modules.module import Module
 
 
+class TracerWarning(Warning):
+    """What PyTorch's tracer warns of, for programs that ignore it: here it has nothing to say."""
+
+
+class Error(RuntimeError):
+    """What TorchScript raises, for programs that catch it."""
+
+
 class ScriptModule(Module):
     """What `script` and `trace` make of a module."""
 
@@ -86,6 +94,14 @@ def _under_class(kind: Any, module: Module) -> Any:
     other = object.__new__(kind)
     object.__setattr__(other, "__dict__", module.__dict__)
     return other
+
+
+def _overload(function: Any) -> Any:
+    """``function``: a mark for TorchScript, of which there is none."""
+    return function
+
+
+_overload_method = _overload
 
 
 def script(obj: Any, *args: Any, **kwargs: Any) -> Any:

@@ -10,6 +10,9 @@ the archive).
 from rushlight.serialization.inspection import get_unsafe_globals_in_checkpoint
 from rushlight.serialization.loading import load
 from rushlight.serialization.locations import (
+    MAP_LOCATION as MAP_LOCATION,
+)
+from rushlight.serialization.locations import (
     default_restore_location,
     location_tag,
     register_package,

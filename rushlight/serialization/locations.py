@@ -10,6 +10,8 @@ from rushlight.errors import DeviceError
 from rushlight.tensor_api.storage import MetaStorage, UntypedStorage
 from rushlight.tensor_api.typed_storage import TypedStorage
 
+# what ``load`` takes for map_location, for annotations
+MAP_LOCATION = Callable[[Any, str], Any] | devices.device | str | dict[str, str] | None
 Restore = Callable[[UntypedStorage, str], UntypedStorage]
 
 # (priority, tag of a storage or None, storage at a tagged location or None)

@@ -202,7 +202,7 @@ def _nest(
     return "[" + separator.join(parts) + "]"
 
 
-def _body(array: Any, indent: int, options: PrintOptions) -> str:
+def bracketed(array: Any, indent: int, options: PrintOptions) -> str:
     """The bracketed values of a non-empty array."""
     summarise = array.ndim > 0 and array.size > options.threshold
     gaps = [summarise and size > 2 * options.edgeitems for size in array.shape]
@@ -269,7 +269,7 @@ def format_array(
     else:
         sized = options.edgeitems == 0  # nothing may be shown
         unnamed += [dtypes.int64, dtypes.bool_, dtypes.COMPLEX_OF[default]]
-        body = _body(array, len(prefix), options) if contents is None else ""
+        body = bracketed(array, len(prefix), options) if contents is None else ""
     if sized:
         suffixes.append(f"size={tuple(array.shape)}")
     if dtype not in unnamed:
@@ -304,7 +304,7 @@ def sparse_repr(t: Tensor, prefix: str) -> str:
     lines = []
     for name, array in {**parts, "values": x.values}.items():
         head = f"{name}=tensor("
-        body = _body(array, indent + len(head), options) if array.size else "[]"
+        body = bracketed(array, indent + len(head), options) if array.size else "[]"
         size = "" if array.size else f", size={tuple(array.shape)}"
         lines.append(f"{head}{body}{size})")
     suffixes = [f"size={tuple(x.shape)}", f"nnz={pattern.count}"]

@@ -40,6 +40,20 @@ def _check(cond: bool, message: Callable[[], str] | str | None = None) -> None:
         raise RuntimeError(text or "_check: the condition is False.")
 
 
+def _shape_as_tensor(input: Tensor) -> Tensor:
+    """The sizes of ``input``, int64, (dims)."""
+    return wrap(np.array(input._array.shape, np.int64))
+
+
+def _softmax_backward_data(
+    grad_output: Tensor, output: Tensor, dim: int, input_dtype: Any
+) -> Tensor:
+    """The gradient of a softmax's input, of the gradient of its result and the result."""
+    product: Any = grad_output * output
+    grad = product - output * product.sum(dim, keepdim=True)
+    return grad.to(input_dtype)
+
+
 def unsafe_split_with_sizes(
     input: Tensor, split_sizes: Any, dim: int = 0, *, out: Any = None
 ) -> tuple[Tensor, ...]:

@@ -3,17 +3,90 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque, namedtuple
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-PyTree = Any
+PyTree = Context = Any
 Flatten = Callable[[Any], tuple[list[Any], Any]]
 Unflatten = Callable[[Iterable[Any], Any], Any]
+
+
+@dataclass(frozen=True)
+class SequenceKey:
+    """The place of a child in a list or tuple."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+    def get(self, parent: Any) -> Any:
+        return parent[self.idx]
+
+
+@dataclass(frozen=True)
+class MappingKey:
+    """The place of a child in a dict."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+    def get(self, parent: Any) -> Any:
+        return parent[self.key]
+
+
+@dataclass(frozen=True)
+class GetAttrKey:
+    """The place of a child that is an attribute."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+    def get(self, parent: Any) -> Any:
+        return getattr(parent, self.name)
 
 
 class _Node(NamedTuple):
     flatten: Flatten
     unflatten: Unflatten
+    with_keys: Flatten | None = None
+
+
+def _list_flatten(x: list[Any]) -> tuple[list[Any], Any]:
+    return x, None
+
+
+def _list_flatten_with_keys(x: Any) -> tuple[list[Any], Any]:
+    return [(SequenceKey(i), child) for i, child in enumerate(x)], None
+
+
+def _list_unflatten(values: Iterable[Any], context: Any) -> list[Any]:
+    return list(values)
+
+
+def _dict_flatten(x: Any) -> tuple[list[Any], Any]:
+    return list(x.values()), list(x)
+
+
+def _dict_flatten_with_keys(x: Any) -> tuple[list[Any], Any]:
+    return [(MappingKey(key), child) for key, child in x.items()], list(x)
+
+
+def _dict_unflatten(values: Iterable[Any], context: Any) -> dict[Any, Any]:
+    return dict(zip(context, values, strict=True))
+
+
+def _ordereddict_unflatten(values: Iterable[Any], context: Any) -> OrderedDict[Any, Any]:
+    return OrderedDict(zip(context, values, strict=True))
+
+
+def _namedtuple_flatten_with_keys(x: Any) -> tuple[list[Any], Any]:
+    return [(GetAttrKey(name), getattr(x, name)) for name in x._fields], type(x)
 
 
 class TreeSpec(NamedTuple):
@@ -35,27 +108,38 @@ class TreeSpec(NamedTuple):
 
 LEAF = TreeSpec(None, None, ())
 NODES: dict[type, _Node] = {
-    list: _Node(lambda x: (x, None), lambda values, _: list(values)),
-    tuple: _Node(lambda x: (list(x), None), lambda values, _: tuple(values)),
-    dict: _Node(
-        lambda x: (list(x.values()), list(x)),
-        lambda values, keys: dict(zip(keys, values, strict=True)),
+    list: _Node(_list_flatten, _list_unflatten, _list_flatten_with_keys),
+    tuple: _Node(
+        lambda x: (list(x), None), lambda values, _: tuple(values), _list_flatten_with_keys
     ),
-    OrderedDict: _Node(
-        lambda x: (list(x.values()), list(x)),
-        lambda values, keys: OrderedDict(zip(keys, values, strict=True)),
-    ),
+    dict: _Node(_dict_flatten, _dict_unflatten, _dict_flatten_with_keys),
+    OrderedDict: _Node(_dict_flatten, _ordereddict_unflatten, _dict_flatten_with_keys),
     defaultdict: _Node(
         lambda x: (list(x.values()), (x.default_factory, list(x))),
         lambda values, made: defaultdict(made[0], zip(made[1], values, strict=True)),
+        _dict_flatten_with_keys,
     ),
-    deque: _Node(lambda x: (list(x), x.maxlen), lambda values, most: deque(values, most)),
-    namedtuple: _Node(lambda x: (list(x), type(x)), lambda values, kind: kind(*values)),  # type: ignore[dict-item]
+    deque: _Node(
+        lambda x: (list(x), x.maxlen),
+        lambda values, most: deque(values, most),
+        _list_flatten_with_keys,
+    ),
+    namedtuple: _Node(  # type: ignore[dict-item]
+        lambda x: (list(x), type(x)),
+        lambda values, kind: kind(*values),
+        _namedtuple_flatten_with_keys,
+    ),
 }
+SUPPORTED_NODES = NODES
 
 
 def register_pytree_node(
-    cls: type, flatten_fn: Flatten, unflatten_fn: Unflatten, **kwargs: Any
+    cls: type,
+    flatten_fn: Flatten,
+    unflatten_fn: Unflatten,
+    *,
+    flatten_with_keys_fn: Flatten | None = None,
+    **kwargs: Any,
 ) -> None:
     """Let objects of a class be trees.
 
@@ -63,11 +147,16 @@ def register_pytree_node(
         cls: the class.
         flatten_fn: object -> (list of children, what rebuilding needs).
         unflatten_fn: (children, what rebuilding needs) -> object.
+        flatten_with_keys_fn: as flatten_fn, with (key, child) pairs for children, for functions
+            that tell paths.
         kwargs: names for saved descriptions, not used.
     """
     if cls in NODES:
         raise ValueError(f"{cls} is already registered as pytree node.")
-    NODES[cls] = _Node(flatten_fn, unflatten_fn)
+    NODES[cls] = _Node(flatten_fn, unflatten_fn, flatten_with_keys_fn)
+
+
+_register_pytree_node = register_pytree_node
 
 
 def _kind(tree: Any) -> Any:
@@ -123,6 +212,71 @@ def tree_leaves(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> l
     return tree_flatten(tree, is_leaf)[0]
 
 
+tree_iter = tree_leaves
+
+
+def tree_is_leaf(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Whether the tree is one leaf."""
+    return _kind(tree) is None or (is_leaf is not None and is_leaf(tree))
+
+
+def arg_tree_leaves(*args: Any, **kwargs: Any) -> list[Any]:
+    """Leaves of all arguments of a call."""
+    return tree_leaves((args, kwargs))
+
+
+def _leaves_with_path(
+    tree: PyTree, path: tuple[Any, ...], is_leaf: Callable[[Any], bool] | None
+) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    if tree_is_leaf(tree, is_leaf):
+        yield path, tree
+        return
+    with_keys = NODES[_kind(tree)].with_keys
+    if with_keys is None:
+        raise ValueError(f"{type(tree)} tells no paths: register it with flatten_with_keys_fn.")
+    for key, child in with_keys(tree)[0]:
+        yield from _leaves_with_path(child, (*path, key), is_leaf)
+
+
+def tree_leaves_with_path(
+    tree: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> list[tuple[tuple[Any, ...], Any]]:
+    """(path, leaf) pairs from left to right; a path is a tuple of keys.
+
+    Example:
+        >>> from rushlight.utils._pytree import keystr, tree_leaves_with_path
+        >>> [(keystr(path), leaf) for path, leaf in tree_leaves_with_path({"a": [1, 2]})]
+        [("['a'][0]", 1), ("['a'][1]", 2)]
+    """
+    return list(_leaves_with_path(tree, (), is_leaf))
+
+
+def tree_flatten_with_path(
+    tree: PyTree, is_leaf: Callable[[Any], bool] | None = None
+) -> tuple[list[tuple[tuple[Any, ...], Any]], TreeSpec]:
+    """(path, leaf) pairs from left to right, and the description."""
+    return tree_leaves_with_path(tree, is_leaf), tree_structure(tree, is_leaf)
+
+
+def tree_map_with_path(
+    func: Callable[..., Any],
+    tree: PyTree,
+    *rests: PyTree,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> PyTree:
+    """As `tree_map`, of a function that is given the path of the leaf first."""
+    pairs, spec = tree_flatten_with_path(tree, is_leaf)
+    others = [tree_leaves(rest, is_leaf) for rest in rests]
+    return tree_unflatten(
+        [func(*pair, *row) for pair, *row in zip(pairs, *others, strict=True)], spec
+    )
+
+
+def keystr(kp: Iterable[Any]) -> str:
+    """A path as Python writes it."""
+    return "".join([str(key) for key in kp])
+
+
 def tree_structure(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> TreeSpec:
     """The description."""
     return tree_flatten(tree, is_leaf)[1]
@@ -150,6 +304,12 @@ def tree_map_only(kind: Any, func: Callable[[Any], Any], tree: PyTree) -> PyTree
     """``func`` of the leaves of a class, or of which a predicate is true; others stay."""
     chosen = kind if not isinstance(kind, (type, tuple)) else lambda x: isinstance(x, kind)
     return tree_map(lambda x: func(x) if chosen(x) else x, tree)
+
+
+def tree_map_only_(kind: Any, func: Callable[[Any], Any], tree: PyTree) -> PyTree:
+    """Call ``func`` as `tree_map_only` does, and return the tree as it was."""
+    tree_map_only(kind, func, tree)
+    return tree
 
 
 def tree_all(pred: Callable[[Any], bool], tree: PyTree) -> bool:

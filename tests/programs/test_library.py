@@ -124,3 +124,22 @@ def test_operators_of_the_library(lib):
     assert lib.ops.aten.add.Tensor(x, 2).sum() == 12 and lib.ops.aten.relu(-x).sum() == 0
     with pytest.raises(AttributeError):
         lib.ops.aten.no_such_thing
+
+
+@LIBRARIES
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("alias", ()), ("slice.Tensor", (0, 1, 3)), ("slice.Tensor", (-1, 0, 2, 2)),
+        ("_to_copy", ()), ("_local_scalar_dense", ()), ("relu.default", ()),
+    ],
+)  # fmt: skip
+def test_names_without_a_function(lib, name, arguments):
+    numbers = [[2.0]] if "scalar" in name else [[-1.0, 2.0], [3.0, -4.0], [5.0, 6.0]]
+    results = []
+    for framework in (torch, lib):
+        op = framework.ops.aten
+        for part in name.split("."):
+            op = getattr(op, part)
+        results.append(op(framework.tensor(numbers), *arguments))
+    assert str(results[0]) == str(results[1])

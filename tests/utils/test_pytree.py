@@ -52,3 +52,32 @@ def test_registered_classes():
     assert ours.tree_map(lambda x: x + 1, [Box(1)])[0].content == 2
     with pytest.raises(ValueError, match="already registered"):
         ours.register_pytree_node(Box, list, list)
+
+
+@pytest.mark.parametrize("tree", TREES, ids=str)
+def test_paths(tree):
+    def told(tree_module):
+        pairs, _ = tree_module.tree_flatten_with_path(tree)
+        named = tree_module.tree_map_with_path(lambda path, x: tree_module.keystr(path), tree)
+        return [(str(path), leaf) for path, leaf in pairs], named
+
+    assert told(ours) == told(theirs)
+
+
+def test_keys():
+    class Held:
+        part = 3
+
+    for keys in (ours, theirs):
+        assert keys.MappingKey("a").get({"a": 3}) == 3
+        assert keys.SequenceKey(1).get([2, 3]) == 3
+        assert keys.GetAttrKey("part").get(Held()) == 3
+
+
+def test_a_class_that_tells_no_paths():
+    class Wrapped:
+        pass
+
+    ours.register_pytree_node(Wrapped, lambda x: ([1], None), lambda v, _: Wrapped())
+    with pytest.raises(ValueError, match="flatten_with_keys_fn"):
+        ours.tree_leaves_with_path([Wrapped()])

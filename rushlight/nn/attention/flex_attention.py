@@ -21,6 +21,7 @@ __all__ = [
     "create_mask", "flex_attention", "noop_mask", "or_masks",
 ]  # fmt: skip
 
+_DEFAULT_SPARSE_BLOCK_SIZE = 128
 Mod = Callable[..., Tensor]
 FlexKernelOptions = dict[str, Any]  # accepted, without effect
 

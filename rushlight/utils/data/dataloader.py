@@ -24,6 +24,11 @@ __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"
 T_co = TypeVar("T_co", covariant=True)
 FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"}
 
+# PyTorch's names, by which libraries know them
+_BaseDataLoaderIter = LoaderIterator
+_SingleProcessDataLoaderIter = SingleProcessIterator
+_MultiProcessingDataLoaderIter = WorkerIterator
+
 
 class DataLoader(Generic[T_co]):
     """Batches of a dataset, in order or shuffled, loaded here or by worker processes.

@@ -6,6 +6,8 @@ other settings have no effect.
 
 from typing import Any
 
+from rushlight._dynamo import eval_frame as eval_frame
+from rushlight._dynamo.eval_frame import OptimizedModule as OptimizedModule
 from rushlight.compiler import allow_in_graph as allow_in_graph
 from rushlight.compiler import assume_constant_result as assume_constant_result
 from rushlight.compiler import disable as disable
@@ -17,8 +19,13 @@ from rushlight.config import compile_options as config
 
 __all__ = [
     "allow_in_graph", "assume_constant_result", "config", "disable", "explain", "is_compiling",
-    "list_backends", "mark_dynamic", "mark_static", "maybe_mark_dynamic", "reset",
+    "list_backends", "mark_dynamic", "mark_static", "mark_static_address", "maybe_mark_dynamic",
+    "reset",
 ]  # fmt: skip
+
+
+def mark_static_address(t: Any, guard: bool = False) -> None:
+    """Nothing: a program follows the tensors that it reads."""
 
 
 def mark_dynamic(t: Any, index: int | list[int] | tuple[int, ...], **bounds: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from rushlight.errors import NotSupportedError
+from rushlight.nn.modules.module import Module
 
 __all__ = ["Graph", "GraphModule", "Interpreter", "Node", "Proxy", "Tracer", "symbolic_trace",
            "wrap"]  # fmt: skip
@@ -45,8 +46,11 @@ class Graph(_Absent):
     """A name for ``isinstance``."""
 
 
-class GraphModule(_Absent):
-    """A name for ``isinstance``."""
+class GraphModule(Module):
+    """A name for ``isinstance``: making one raises."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _refuse("GraphModule")
 
 
 class Interpreter(_Absent):

@@ -1,0 +1,1 @@
+"""Questions of libraries that trace themselves: nothing is traced."""

@@ -1,0 +1,136 @@
+"""Names that libraries on top of torch import or ask for when they are loaded."""
+
+import importlib
+import warnings
+
+import pytest
+import torch
+
+import rushlight
+
+NAMES = """
+    _C._disabled_torch_function_impl _C._get_tracing_state _C._jit_set_profiling_mode
+    _dynamo.OptimizedModule _dynamo._trace_wrapped_higher_order_op.TransformGetItemToIndex
+    _dynamo.eval_frame.OptimizedModule _dynamo.mark_static_address _shape_as_tensor
+    _softmax_backward_data _subclasses.FakeTensorMode _subclasses.fake_tensor.is_fake
+    _tensor_str.PRINT_OPTS _tensor_str._tensor_str cuda.CUDAGraph cuda.Event cuda.Stream
+    cuda.StreamContext cuda.graph cuda.is_current_stream_capturing cuda.reset_max_memory_allocated
+    distributed.DeviceMesh distributed.device_mesh.init_device_mesh distributed.rpc.is_available
+    futures.Future fx.GraphModule fx.experimental.proxy_tensor.get_proxy_mode
+    fx.experimental.symbolic_shapes.guard_or_false fx.node.Node fx.proxy.Proxy jit.Error
+    jit.TracerWarning jit._overload library.custom_op
+    nn.attention.flex_attention._DEFAULT_SPARSE_BLOCK_SIZE nn.parallel.scatter_gather.scatter
+    overrides.TorchFunctionMode serialization.MAP_LOCATION Stream Event SymBool SymFloat SymInt
+    utils.data.dataloader._BaseDataLoaderIter utils.data.dataloader._MultiProcessingDataLoaderIter
+""".split()  # noqa: SIM905
+
+
+def find(package, name):
+    found = importlib.import_module(package)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            importlib.import_module(f"{found.__name__}.{part}")
+        found = getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_there(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what PyTorch says of itself
+        theirs = find("torch", name)
+    ours = find("rushlight", name)
+    assert isinstance(ours, type) == isinstance(theirs, type)
+    assert callable(ours) == callable(theirs)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("sym_int", (2.7,)), ("sym_int", (-2.7,)), ("sym_float", (2,)), ("sym_max", (1, 2.0)),
+        ("sym_max", (True, 2)), ("sym_min", (1, 2.0)), ("sym_min", (3, 2)), ("sym_not", (True,)),
+        ("sym_ite", (False, 1, 2)), ("sym_sum", ([1, 2],)), ("sym_sqrt", (4,)),
+    ],
+)  # fmt: skip
+def test_sizes(function, arguments):
+    theirs = getattr(torch, function)(*arguments)
+    ours = getattr(rushlight, function)(*arguments)
+    assert (type(ours), ours) == (type(theirs), theirs)
+
+
+@pytest.mark.parametrize("name", ["mps", "xpu:1", "xla"])
+def test_devices_can_be_named(name):
+    assert repr(rushlight.device(name)) == repr(torch.device(name))
+    assert rushlight.device(name) != rushlight.device("cpu")
+    with pytest.raises(RuntimeError):
+        rushlight.ones(1, device=name)
+    with pytest.raises(RuntimeError, match="Expected one of"):
+        rushlight.device("abacus")
+
+
+def test_what_there_is_not_raises_when_it_is_used():
+    for make in (
+        rushlight.cuda.CUDAGraph,
+        rushlight.cuda.Stream,
+        rushlight.distributed.DeviceMesh,
+        rushlight._subclasses.FakeTensor,
+        rushlight._subclasses.FakeTensorMode().__enter__,
+        rushlight.overrides.TorchFunctionMode().__enter__,
+        rushlight.fx.GraphModule,
+    ):
+        with pytest.raises(RuntimeError):
+            make()
+
+
+def test_gradient_of_softmax():
+    grads = []
+    for framework in (torch, rushlight):
+        g, y = framework.tensor([[1.0, 2.0]]), framework.tensor([[0.3, 0.7]])
+        grads.append(framework._softmax_backward_data(g, y, -1, framework.float32)[0].tolist())
+    assert grads[0] == pytest.approx(grads[1])
+
+
+def test_numbers_without_the_rest():
+    for framework in (torch, rushlight):
+        text = framework._tensor_str._tensor_str(framework.ones(2, 2), 3)
+        assert text == "[[1., 1.],\n    [1., 1.]]"
+        assert str(framework._shape_as_tensor(framework.ones(2, 3))) == "tensor([2, 3])"
+
+
+def test_futures():
+    for framework in (torch, rushlight):
+        first, second = framework.futures.Future(), framework.futures.Future()
+        both = framework.futures.collect_all([first, second])
+        after = first.then(lambda f: f.value() + 1)
+        assert not after.done() and not both.done()
+        with pytest.raises(RuntimeError):
+            first.value()
+        first.set_result(1)
+        with pytest.raises(RuntimeError):
+            first.set_result(2)
+        second.set_exception(ValueError("no"))
+        assert after.wait() == 2 and both.done()
+        with pytest.raises(ValueError, match="no"):
+            framework.futures.wait_all([first, second])
+
+
+def test_kl_of_a_mixin():
+    for framework in (torch, rushlight):
+        D = framework.distributions
+
+        class Mixin:
+            pass
+
+        class Mine(Mixin, D.Distribution):
+            arg_constraints = {}  # noqa: RUF012
+
+        D.register_kl(Mine, Mixin)(lambda p, q: 7.0)
+        with pytest.raises(TypeError):
+            D.register_kl(Mine(), Mine)
+        assert D.kl_divergence(Mine(), Mine()) == 7.0
+
+
+def test_parts_of_a_batch():
+    place = rushlight.nn.parallel.scatter_gather
+    assert place.scatter((1, 2), [0]) == [(1, 2)] and place.gather([3], 0) == 3
+    assert place.scatter_kwargs((1,), None, [0]) == (((1,),), ({},))

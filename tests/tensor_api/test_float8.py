@@ -40,7 +40,7 @@ def test_moves():
     lists = []
     for framework in (torch, rushlight):
         x = framework.tensor([1.0, -2.0, 3.0]).to(framework.float8_e5m2)
-        moved = framework.cat([x, x[[0, 2]], x.flip(0), x.repeat(2)]).reshape(2, 7).T[1:]
+        moved = framework.cat([x, x[[0, 2]], x.repeat(2)]).reshape(1, 11).T[1:]
         lists.append((moved.tolist(), (x == x).tolist(), x.isnan().tolist()))
     assert lists[0] == lists[1]
 

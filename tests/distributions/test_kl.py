@@ -128,7 +128,7 @@ def test_register_and_ambiguity():
 
         _formula_for.cache_clear()
     with pytest.raises(TypeError):
-        D.register_kl(int, D.Normal)
+        D.register_kl(3, D.Normal)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         D.kl_divergence(Mine(0.0, 1.0), Mine(0.0, 1.0))

@@ -21,7 +21,7 @@ from rushlight.compiler.held import (
     words_within,
 )
 from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
-from rushlight.compiler.objects import attributes, has
+from rushlight.compiler.objects import attributes, has, of_python
 from rushlight.core.autograd import RemovableHandle
 from rushlight.core.tensor import Tensor
 
@@ -122,6 +122,8 @@ class Attributes:
 
     def __init__(self, x: Any, code: Code, plain: bool = False) -> None:
         self.x, self.d, self.code, self.plain = x, attributes(x), code, plain
+        # its own code, which is not looked into, may look at all of it
+        self.whole = of_python(type(x)) and not isinstance(x, (type, ModuleType, FunctionType))
         self.what = (x if isinstance(x, (type, ModuleType, FunctionType)) else type(x)).__name__
         self.values = {k: held(v) for k, v in self.d.items() if self.counts(k, v)}
 
@@ -129,7 +131,7 @@ class Attributes:
         """Whether the function may depend on an attribute."""
         if name in ITS_OWN or (name in OF_OPTIMIZERS and has(self.x, "param_groups")):
             return False
-        if name == "forward" or (isinstance(self.x, type) and self.code.ran(value)):
+        if self.whole or name == "forward" or (isinstance(self.x, type) and self.code.ran(value)):
             return True
         return (self.plain and type(value) in PLAIN) or self.code.names_attribute(name, value)
 
@@ -260,6 +262,24 @@ class Variable:
         return f"the variable {self.name}"
 
 
+class Contextual:
+    """What a variable of the context holds."""
+
+    def __init__(self, variable: Any) -> None:
+        self.variable, self.values = variable, held(variable)
+
+    def holds(self) -> bool:
+        """Whether it is what was there."""
+        return alike(self.variable, self.values)
+
+    def words(self) -> None:
+        """There are none."""
+
+    def changed(self) -> str:
+        """Its name."""
+        return f"the variable {self.variable.name} of the context"
+
+
 class Globals:
     """What some of a module's globals are. Others change all the time, so there are no words."""
 
@@ -372,5 +392,15 @@ class Hooks:
 
 
 Guard = (
-    Plain | Kept | Attributes | Members | Unhooked | Variable | Globals | Flags | Defaults | Hooks
+    Plain
+    | Kept
+    | Attributes
+    | Members
+    | Unhooked
+    | Variable
+    | Contextual
+    | Globals
+    | Flags
+    | Defaults
+    | Hooks
 )

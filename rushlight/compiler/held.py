@@ -8,6 +8,7 @@ import ctypes
 import random
 from collections import deque
 from collections.abc import Iterable
+from contextvars import ContextVar
 from operator import is_
 from typing import Any
 
@@ -55,6 +56,8 @@ def parts(x: Any) -> Any:
         return set(x)
     if isinstance(x, np.ndarray):
         return x.tobytes() if x.nbytes <= SMALL and x.dtype != object else None
+    if isinstance(x, ContextVar):
+        return [x.get(None)]
     if isinstance(x, random.Random):
         return x.getstate()
     if isinstance(x, np.random.Generator):
@@ -98,7 +101,7 @@ class Held:
                 all(map(is_, now, then)) or all(map(alike, now, then))
             )
         if type(then) is dict:
-            return now.keys() == then.keys() and all([alike(now[k], v) for k, v in then.items()])
+            return list(now) == list(then) and all([alike(now[k], v) for k, v in then.items()])
         return bool(now == then)
 
 

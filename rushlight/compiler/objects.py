@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from types import MemberDescriptorType, ModuleType
 from typing import Any
@@ -42,6 +43,8 @@ class Slots:
 
 def attributes(x: Any) -> Any:
     """An object's own attributes; an object may answer to any name, so it is not asked."""
+    if issubclass(type(x), threading.local):
+        return x.__dict__  # this thread's
     try:
         own = object.__getattribute__(x, "__dict__")
     except AttributeError:
@@ -57,10 +60,15 @@ def attributes(x: Any) -> Any:
     return Slots(x, places, own) if places else own
 
 
+def of_python(kind: type) -> bool:
+    """Whether a class is one of Python's own library, whose code is not looked into."""
+    return kind.__module__.partition(".")[0] in sys.stdlib_module_names
+
+
 def classes(x: Any) -> list[type]:
     """An object's classes, or a class and its bases, that users wrote."""
     mro = x.__mro__ if isinstance(x, type) else type(x).__mro__
-    return [c for c in mro if not ours(c) and c.__module__ not in sys.stdlib_module_names]
+    return [c for c in mro if not ours(c) and not of_python(c)]
 
 
 def has(x: Any, name: str) -> bool:

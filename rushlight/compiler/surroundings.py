@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import functools
 import io
+import weakref
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
 from rushlight.compiler.code import Code
 from rushlight.compiler.guards import (
     Attributes,
+    Contextual,
     Defaults,
     Globals,
     Guard,
@@ -31,8 +34,8 @@ from rushlight.compiler.guards import (
     contents,
 )
 from rushlight.compiler.held import PLAIN
-from rushlight.compiler.objects import attributes, classes, has, ours
-from rushlight.compiler.trace import Number, Trace
+from rushlight.compiler.objects import attributes, classes, has, of_python, ours
+from rushlight.compiler.trace import Number, Trace, value_of
 from rushlight.core.tensor import Tensor
 
 
@@ -54,6 +57,7 @@ class Surroundings:
         self.objects: list[Any] = []
         self.counters: list[Any] = []  # objects of rushlight that change with each of their steps
         self.functions: list[Any] = []
+        self.variables: list[Any] = []  # of the context
         self.cells: dict[int, tuple[str, Any]] = {}  # of closures, by identity
         self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
         self.iterators: list[str] = []  # which the function may move on
@@ -104,6 +108,13 @@ class Surroundings:
             self.visit_function(x)
         elif issubclass(kind, functools.partial):
             self.visit((x.func, x.args, x.keywords))
+        elif issubclass(kind, weakref.ref):
+            self.visit(x())
+        elif issubclass(kind, ContextVar):
+            self.variables.append(x)
+            self.visit(x.get(None))
+        elif of_python(kind) and attributes(x):
+            self.objects.append(x)
         elif not ours(x):
             self.visit_attributes(x)
         elif hasattr(type(x), "step") and attributes(x):  # a schedule, or what scales gradients
@@ -171,6 +182,7 @@ class Surroundings:
         found += [g for g in others if g.values or not isinstance(g.x, ModuleType)]
         found += [Attributes(x, self.code, plain=True) for x in self.counters]
         found += [Defaults(f) for f in self.functions]
+        found += [Contextual(x) for x in self.variables]
         found += [Variable(name, cell) for name, cell in self.cells.values()]
         found += [Globals(d, names) for d, names in self.globals.values()]
         return found
@@ -221,7 +233,5 @@ class ReadAnew:
 
     def __exit__(self, *exc: object) -> None:
         for g, name, _ in self.places:
-            now = g[name]
-            first = now[0] if type(now) is tuple and now else now
-            if isinstance(first, Number):  # as it was, or what a schedule made of it
-                g[name] = float(now) if first is now else tuple([float(v) for v in now])
+            now = g[name]  # as it was, or what a schedule made of it
+            g[name] = tuple(map(value_of, now)) if type(now) is tuple else value_of(now)

@@ -47,31 +47,56 @@ class WriteWindow(Op):
         return out
 
 
-class Number(float):
+class _Real(float):
+    """What isinstance takes a Number for."""
+
+
+class Number:
     """A Python float whose value may be another at the next call, such as a learning rate:
     ``source()`` gives it then.
 
-    Arithmetic with numbers gives Numbers. Comparing one fixes the outcome in the trace, so
-    ``watch`` notes it for the guards.
+    Arithmetic with numbers gives Numbers. Comparing one fixes the outcome in the trace, and what
+    else looks at it fixes the value: ``watch`` notes it for the guards. It is no float, whose value
+    C code reads without asking.
     """
 
-    source: Callable[[], float]
-    watch: list[Any]
+    __slots__ = ("value", "source", "watch")
+    __class__ = property(lambda self: _Real)
 
-    def __new__(cls, value: float, source: Callable[[], float], watch: list[Any]) -> Number:
-        self = float.__new__(cls, value)
-        self.source, self.watch = source, watch
-        return self
+    def __init__(self, value: float, source: Callable[[], float], watch: list[Any]) -> None:
+        self.value, self.source, self.watch = value, source, watch
+
+    def fixed(self) -> float:
+        """The value, which must be the same in later calls."""
+        self.watch.append((self.source, self.value))
+        return self.value
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.array(self.fixed(), *args, **kwargs)
+
+    def __reduce__(self) -> Any:
+        return float, (self.fixed(),)
+
+
+def value_of(x: Any) -> Any:
+    """A number's value now."""
+    return x.value if type(x) is Number else x
+
+
+def _source(x: Any) -> Callable[[], Any]:
+    return x.source if type(x) is Number else lambda: x
 
 
 def _arithmetic(name: str) -> Any:
     plain = getattr(float, name)
 
     def method(self: Number, *others: Any) -> Any:
+        if any(isinstance(o, complex) for o in others):
+            return getattr(complex, name)(complex(self.fixed()), *others)
         if any(not isinstance(o, (int, float)) for o in others):
             return NotImplemented
-        sources = [o.source if isinstance(o, Number) else (lambda o=o: o) for o in others]
-        value = plain(self, *[float(o) for o in others])
+        sources = [_source(o) for o in others]
+        value = plain(self.value, *[float(value_of(o)) for o in others])
         return Number(
             value, lambda: plain(self.source(), *[float(s()) for s in sources]), self.watch
         )
@@ -82,21 +107,39 @@ def _arithmetic(name: str) -> Any:
 def _comparison(name: str) -> Any:
     plain = getattr(float, name)
 
-    def method(self: Number, other: Any) -> Any:
-        outcome = plain(self, other)
+    def method(self: Number, *others: Any) -> Any:
+        outcome = plain(self.value, *map(value_of, others))
         if outcome is not NotImplemented:
-            self.watch.append((lambda: plain(self.source(), float(other)), outcome))
+            sources = [_source(o) for o in others]
+            now = lambda: plain(self.source(), *[s() for s in sources])  # noqa: E731
+            self.watch.append((now, outcome))
         return outcome
 
     return method
 
 
-for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow"):
+def _look(name: str) -> Any:
+    plain = getattr(float, name)
+
+    def method(self: Number, *others: Any) -> Any:
+        return plain(self.fixed(), *[o.fixed() if type(o) is Number else o for o in others])
+
+    return method
+
+
+for _name in (
+    "add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "floordiv",
+    "rfloordiv", "mod", "rmod", "neg", "pos", "abs",
+):  # fmt: skip
     setattr(Number, f"__{_name}__", _arithmetic(f"__{_name}__"))
-Number.__neg__ = _arithmetic("__neg__")  # type: ignore[method-assign]
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "bool"):
     setattr(Number, f"__{_name}__", _comparison(f"__{_name}__"))
-Number.__hash__ = float.__hash__  # type: ignore[method-assign]
+for _name in (
+    "__float__", "__int__", "__round__", "__trunc__", "__floor__", "__ceil__", "__divmod__",
+    "__rdivmod__", "__str__", "__repr__", "__format__", "__hash__", "hex", "is_integer",
+    "as_integer_ratio", "conjugate",
+):  # fmt: skip
+    setattr(Number, _name, _look(_name))
 
 
 class Facts:
@@ -289,15 +332,14 @@ class Trace:
 
     def plain(self, arrays: list[Any]) -> list[Any]:
         """Operands for NumPy, which takes only Python's own floats for numbers without a dtype."""
-        return [float(a) if isinstance(a, Number) else a for a in arrays]
+        return [value_of(a) for a in arrays]
 
     def fixed(self, x: Any) -> Any:
         """x with the present values of Numbers in it: where those are not operands, a change means
         another capture.
         """
-        if isinstance(x, Number):
-            self.watch.append((x.source, float(x)))
-            return float(x)
+        if type(x) is Number:
+            return x.fixed()
         if type(x) in (list, tuple):
             return type(x)([self.fixed(v) for v in x])
         if type(x) is dict:
@@ -380,7 +422,7 @@ class Trace:
 
     def operand(self, t: Any) -> Any:
         """The graph's value of a tensor now; numbers stay, or become inputs."""
-        if isinstance(t, Number):
+        if type(t) is Number:
             return self._number_input(t)
         if not isinstance(t, Tensor):
             return t
@@ -521,7 +563,9 @@ class Trace:
         return out
 
     def from_outside(self, leaf: Tensor) -> bool:
-        """Whether a tensor was there before the call."""
+        """Whether a tensor was there before the call; one that was detached in it was not."""
+        if self.original(leaf) is not leaf:
+            return False
         window = self.windows.get(leaf._array)
         return window is None or window.storage.input is not None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rushlight as rl
@@ -153,6 +155,40 @@ USES = {
 }
 
 
+LOOKS: dict[str, Callable[[float], Any]] = {  # at a learning rate, from Python
+    "a root": math.sqrt,
+    "a root by NumPy": np.sqrt,
+    "a NumPy number": np.float32,
+    "a float": float,
+    "an integer": lambda lr: int(10 * lr),
+    "the ceiling": math.ceil,
+    "rounded": lambda lr: round(lr, 1),
+    "the larger": lambda lr: max(lr, 0.3),
+    "whole parts": lambda lr: lr // 0.2 + lr % 0.2,
+    "text": lambda lr: len(f"{lr:.3g}") + len(str(lr)),
+    "truth": lambda lr: 1.0 if lr - 0.25 else 3.0,
+    "a key": lambda lr: {0.5: 1.0, 0.25: 2.0}[lr],
+    "a complex number": lambda lr: (1j * lr).imag,
+    "a fraction": lambda lr: lr.as_integer_ratio()[1],
+    "a sum": lambda lr: sum([lr, lr]) + abs(-lr),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_python_makes_of_a_learning_rate(look):
+    optimizer = rl.optim.SGD([rl.zeros(1, requires_grad=True)], lr=0.5)
+
+    def step(x):
+        lr = optimizer.param_groups[0]["lr"]
+        return x * lr + float(LOOKS[look](lr))
+
+    run, x = rl.compile(step, fullgraph=True), rl.tensor([0.25, 1.0, 2.0])
+    for lr in (0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.5, 0.25):
+        optimizer.param_groups[0]["lr"] = lr
+        rl.testing.assert_close(run(x), step(x))
+    assert run._compiled.traces <= 2
+
+
 @pytest.mark.parametrize("use", USES)
 def test_a_learning_rate_wherever_it_is_used(use):
     """As an operand it may change; anywhere else its value is guarded."""
@@ -200,3 +236,17 @@ def test_cycles_of_momentum_are_captured_once_more(kind):
     assert compiled == pytest.approx(eager, rel=1e-4)
     assert run._compiled.traces <= 2
     assert run._compiled.last is not None
+
+
+def test_gradients_of_what_was_detached_within_the_call():
+    """As in training on adversarial examples."""
+
+    def step(x):
+        p = x.detach().requires_grad_()
+        p.square().sum().backward()
+        return p.grad
+
+    run = rl.compile(step, fullgraph=True)
+    for k in range(6):
+        assert run(rl.full((3,), float(k))).tolist() == [2.0 * k] * 3
+    assert run._compiled.traces == 1

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import collections
+import contextvars
 import copy
 import io
 import logging
+import queue
 import random
+import threading
 import types
+import weakref
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -100,6 +104,13 @@ def function():
     return made
 
 
+def queue_of_numbers():
+    """Something of Python's own that has a state."""
+    q = queue.Queue()
+    q.put(1)
+    return q
+
+
 class Keeper:
     """An object with memory."""
 
@@ -107,6 +118,8 @@ class Keeper:
         self.count, self.history, self.table, self.state = 0, [], {}, rl.zeros(4, 3)
         self.inner = Settings()
 
+
+KEPT = Settings()
 
 # what a function reads, changed before each call
 
@@ -215,6 +228,26 @@ READS = {
         lambda: [[1.0] for _ in range(30)],
         lambda o, i: o[20].__setitem__(0, float(i)),
     ),
+    "the order of a dict": (
+        lambda o: X * next(iter(o.values())),
+        lambda: {"a": 1.0, "b": 2.0},
+        lambda o, i: o.update({next(iter(o)): o.pop(next(iter(o)))}) if i == 1 else None,
+    ),
+    "a variable of the context": (
+        lambda o: X * o.get(),
+        lambda: contextvars.ContextVar("scale"),
+        lambda o, i: o.set(float(i)),
+    ),
+    "what a thread has": (
+        lambda o: X * o.scale,
+        threading.local,
+        lambda o, i: setattr(o, "scale", float(i)),
+    ),
+    "what is referred to weakly": (
+        lambda o: X * o().scale,
+        lambda: weakref.ref(KEPT),
+        lambda o, i: setattr(o(), "scale", float(i)),
+    ),
     "the sign of zero": (
         lambda o: X / (X * o[0]),
         lambda: [0.0],
@@ -292,6 +325,7 @@ CHANGES = {
     "random numbers": (lambda: random.Random(0), lambda o: o.random()),
     "NumPy's random numbers": (lambda: np.random.default_rng(0), lambda o: o.random()),
     "an attribute in a slot": (Slotted, lambda o: setattr(o, "scale", o.scale + 1)),
+    "a queue": (queue_of_numbers, lambda o: o.put(o.get() + 1)),
     "an attribute of a class": (heir, lambda o: setattr(type(o), "kind", o.kind + 1)),
     "an attribute of a function": (function, lambda o: setattr(o, "factor", o.factor + 1)),
     "a larger array": (lambda: np.zeros(5000), lambda o: o.__setitem__(0, o[0] + 1)),
@@ -305,6 +339,8 @@ def content(o):
     """What there is to see of an object."""
     if isinstance(o, Keeper):
         return [o.count, o.history, o.table]
+    if isinstance(o, queue.Queue):
+        return list(o.queue)
     if isinstance(o, Slotted):
         return o.scale
     if type(o).__name__ == "Heir":

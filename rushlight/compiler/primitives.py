@@ -216,16 +216,15 @@ class FlashAttentionGrad(Op):
 
 
 class PlaceRows(Op):
-    """``base`` (A, R, D), or zeros where it is None, with rows ``source`` (A, M, D) added at, or
-    written to, rows ``where`` (M) of it, one after another.
+    """``base`` (A, R, D), or zeros where it is None, with rows ``source`` (A, M, D) written to rows
+    ``where`` (M) of it, or combined with them, one after another. ``how``: "write", "add", "mul",
+    "max" or "min".
     """
 
-    def eager(self, xp: Any, base: Any, where: Any, source: Any, *, shape: Any, add: bool) -> Any:
+    def eager(self, xp: Any, base: Any, where: Any, source: Any, *, shape: Any, how: str) -> Any:
         out = np.zeros(shape, source.dtype) if base is None else np.array(base, order="C")
         where = np.clip(where, 0, shape[1] - 1)
+        both = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}.get(how)
         for m, row in enumerate(where.tolist()):
-            if add:
-                out[:, row] += source[:, m]
-            else:
-                out[:, row] = source[:, m]
+            out[:, row] = source[:, m] if both is None else both(out[:, row], source[:, m])
         return out

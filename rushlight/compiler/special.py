@@ -11,6 +11,9 @@ from typing import Any
 from rushlight.compiler.special_coefficients import COEFFICIENTS
 
 STIRLING = (1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12)  # of 1 / z, by powers of 1 / z^2
+# of digamma and of its derivative, alike
+PSI = (-691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12)
+TRIGAMMA = (-691 / 2730, 5 / 66, -1 / 30, 1 / 42, -1 / 30, 1 / 6)
 
 
 def polynomial(name: str, x: Any) -> Any:
@@ -53,6 +56,46 @@ def gammaln(s: Any, x: Any) -> Any:
     return s.where((x < 0.0) & (a < math.inf), other, y)
 
 
+def psi(s: Any, x: Any) -> Any:
+    """Digamma: its asymptotic series from 8 on, to which smaller numbers are lifted; the reflection
+    of negative ones.
+    """
+    low = x < 0.0
+    a = s.where(low, 1.0 - x, x)
+    below, z = s.where(a < 8.0, 1.0, 0.0), s.where(a < 8.0, a + 8.0, a)
+    lifted = 0.0
+    for k in range(8):
+        lifted = 1.0 / (a + float(k)) + lifted
+    r = 1.0 / z
+    q, series = r * r, PSI[0]
+    for c in PSI[1:]:
+        series = series * q + c
+    y = s.log(z) - 0.5 * r - q * series - below * lifted
+    y = s.where(a == math.inf, a, y)
+    part = x - s.rint(x)
+    angle = math.pi * part
+    other = y - math.pi * s.cos(angle) / s.sin(angle)
+    other = s.where(part == 0.0, math.nan, other)
+    return s.where(x == 0.0, s.copysign(math.inf + 0.0 * x, -x), s.where(low, other, y))
+
+
+def trigamma(s: Any, x: Any) -> Any:
+    """The derivative of digamma, in the same way."""
+    low = x < 0.0
+    a = s.where(low, 1.0 - x, x)
+    below, z = s.where(a < 8.0, 1.0, 0.0), s.where(a < 8.0, a + 8.0, a)
+    lifted = 0.0
+    for k in range(8):
+        lifted = 1.0 / ((a + float(k)) * (a + float(k))) + lifted
+    r = 1.0 / z
+    q, series = r * r, TRIGAMMA[0]
+    for c in TRIGAMMA[1:]:
+        series = series * q + c
+    y = r + 0.5 * q + r * q * series + s.where(below > 0.0, lifted, 0.0)
+    wave = math.pi / s.sin(math.pi * (x - s.rint(x)))
+    return s.where(low, wave * wave - y, y)
+
+
 def bessel(s: Any, x: Any, name: str, scaled: bool) -> Any:
     """``I_0`` or ``I_1``, times ``exp(-|x|)`` if scaled."""
     a = s.abs(x)
@@ -81,6 +124,8 @@ def bell(s: Any, x: Any) -> tuple[Any, Any]:
 SPECIAL: dict[str, Callable[[Any, Any], Any]] = {
     "erfinv": erfinv,
     "gammaln": gammaln,
+    "psi": psi,
+    "trigamma": trigamma,
     "i0": lambda s, x: bessel(s, x, "i0", False),
     "i0e": lambda s, x: bessel(s, x, "i0", True),
     "i1": lambda s, x: bessel(s, x, "i1", False),

@@ -132,9 +132,9 @@ class Polygamma(Special):
     """
 
     def scalar(self, s, input, *, n):
-        return (
-            s.psi(input) if n == 0 else (-1.0) ** (n + 1) * s.gamma(n + 1.0) * s.zeta(n + 1, input)
-        )
+        if n < 2:
+            return s.trigamma(input) if n else s.psi(input)
+        return (-1.0) ** (n + 1) * s.gamma(n + 1.0) * s.zeta(n + 1, input)
 
     def eager(self, xp, input, *, n):
         if n == 0:

@@ -197,6 +197,62 @@ def test_rows_added_by_index(width):
     check(b, 1e-4)
 
 
+KINDS = ["sum", "prod", "mean", "amax", "amin"]
+
+
+@pytest.mark.parametrize("include_self", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])
+def test_elements_combined_by_index(dtype, include_self):
+    b = Builder()
+    x, i = b.input(normal(5, 40, dtype=dtype)), b.input(whole(5, 7, 33))
+    source, rows = b.input(normal(8, 40, dtype=dtype)), b.input(whole(5, 8) - 5)
+    kinds = [k for k in KINDS if k != "mean" or np.dtype(dtype).kind == "f"]
+    given = {"dim": 0, "include_self": include_self}
+    b.returns(
+        *[b.op(scatter.ScatterReduce, x, i, source, reduce=k, **given) for k in kinds],
+        *[b.op(scatter.IndexReduce, x, rows, source, reduce=k, **given) for k in kinds[1:]],
+    )
+    check(b, 1e-4)
+
+
+def test_nan_is_the_largest_and_the_smallest_that_meets():
+    b = Builder()
+    x, source = normal(4, 20), normal(6, 20)
+    source[2, 3:], x[1] = np.nan, np.nan
+    x, source, i = b.input(x), b.input(source), b.input(whole(4, 6))
+    b.returns(
+        *[
+            b.op(scatter.IndexReduce, x, i, source, dim=0, reduce=k, include_self=True)
+            for k in ("amax", "amin")
+        ]
+    )
+    check(b)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fills_and_flat_writes(dtype):
+    b = Builder()
+    x, i = b.input(normal(3, 5, 4, dtype=dtype)), b.input(whole(5, 3) - 2)
+    flat, source = b.input(whole(60, 2, 4) - 30), b.input(normal(2, 4, dtype=dtype))
+    b.returns(
+        b.op(scatter.IndexFill, x, i, dim=1, value=True),
+        b.op(scatter.Put, x, flat, source, accumulate=False),
+    )
+    check(b)
+    b = Builder()
+    x, source = b.input(normal(30)), b.input(normal(4, 20))
+    b.returns(b.op(scatter.Put, x, b.input(whole(30, 4, 20)), source, accumulate=True))
+    check(b, 1e-4)
+
+
+def test_gradients_of_overlapping_windows():
+    b = Builder()
+    chain = ((view.Unfold.instance, {"dim": 1, "size": 4, "step": 2}),)
+    g = b.input(normal(3, 5, 4))
+    b.returns(b.op(view.Embed, g, shape=(3, 13), chain=chain, overlaps=True))
+    check(b)
+
+
 def test_elements_written_by_index():
     b = Builder()
     x, i = b.input(normal(5, 6)), b.input(whole(5, 3, 4))

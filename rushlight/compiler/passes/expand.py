@@ -20,6 +20,7 @@ from rushlight.compiler.passes.order_rules import ORDER_RULES
 from rushlight.compiler.passes.random_rules import RANDOM_RULES, native
 from rushlight.compiler.passes.rank_rules import RANK_RULES
 from rushlight.compiler.passes.rewrite import pure, substituted
+from rushlight.compiler.passes.scatter_rules import SCATTER_RULES
 from rushlight.compiler.passes.window_rules import WINDOW_RULES
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.scalars import F32, FLOATS, HALVES, NATIVE
@@ -156,6 +157,12 @@ def cdist(w: Writer, node: Node) -> list[Value] | None:
     return [w.map(Sqrt, w.map(Maximum, w.map(Sub, square, w.map(Mul, product, 2.0)), 0.0))]
 
 
+def aminmax(w: Writer, node: Node) -> list[Value] | None:
+    """Both extremes."""
+    x, dims, keepdim = node.inputs[0], dims_of(node), node.params["keepdim"]
+    return [w.reduce(op, x, dims, keepdim) for op in (Amin, Amax)]
+
+
 def logsumexp(w: Writer, node: Node) -> list[Value] | None:
     """Shifted by the largest, unless that is infinite."""
     x, dims = node.inputs[0], dims_of(node)
@@ -253,6 +260,7 @@ RULES: dict[str, Rule] = {
     "Std": deviation,
     "VectorNorm": vector_norm,
     "Cdist": cdist,
+    "Aminmax": aminmax,
     "Logsumexp": logsumexp,
     "Nansum": nansum,
     "Softmax": softmax,
@@ -264,7 +272,7 @@ RULES: dict[str, Rule] = {
     **WINDOW_RULES,
     **CONV_RULES,
 }
-MOVING = {**INDEX_RULES, **RANK_RULES, **ORDER_RULES}  # of any dtype
+MOVING = {**INDEX_RULES, **SCATTER_RULES, **RANK_RULES, **ORDER_RULES}  # of any dtype
 EVERY = {**RULES, **MOVING, **RANDOM_RULES}
 SAME = ("Clone", "Contiguous", "Alias")
 

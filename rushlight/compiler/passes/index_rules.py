@@ -15,9 +15,8 @@ import numpy as np
 
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
-from rushlight.compiler.primitives import Lookup, PlaceRows, Settle
-from rushlight.compiler.scalars import F32, HALVES
-from rushlight.ops.arithmetic import Add, Mul
+from rushlight.compiler.primitives import Lookup, Settle
+from rushlight.ops.arithmetic import Add
 from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Ge, Le, Lt, Ne
 from rushlight.ops.reduce import Amax, Amin, Sum
 from rushlight.ops.select import Where
@@ -75,12 +74,6 @@ def over(w: Writer, base: Value | None, value: Value, chain: Any, out: Value) ->
     if base is None:
         base = w.full(out.shape, 0, out.dtype)
     return [w.assemble([(base, []), (value, chain)], out.shape)]
-
-
-def embed(w: Writer, node: Node) -> Made:
-    """Zeros but for a window."""
-    p = node.params
-    return None if p["overlaps"] else over(w, None, node.inputs[0], p["chain"], node.outputs[0])
 
 
 def write_window(w: Writer, node: Node) -> Made:
@@ -290,135 +283,6 @@ def index(w: Writer, node: Node) -> Made:
     return [w.node(Lookup, [x, *where], p.out, x.dtype, shape=p.out, dims=p.dims)]
 
 
-# Writing by index
-
-
-def placed(
-    w: Writer, base: Value | None, where: Value, source: Value, shape: Any, add: bool
-) -> Value:
-    """``PlaceRows`` of reshaped operands; ``shape`` is (A, R, D)."""
-    known = None if base is None else w.constant(base)
-    if known is not None and not known.any():
-        base = None
-    a, _, d = shape
-    count = math.prod(where.shape)
-    if add and source.dtype in HALVES:  # sums are rounded once
-        base = None if base is None else w.cast(base, F32)
-        made = placed(w, base, where, w.cast(source, F32), shape, True)
-        return w.cast(made, source.dtype)
-    return w.node(
-        PlaceRows,
-        [
-            None if base is None else w.shaped(base, shape),
-            w.shaped(where, (count,)),
-            w.shaped(source, (a, count, d)),
-        ],
-        shape,
-        source.dtype,
-        shape=tuple(shape),
-        add=add,
-    )
-
-
-def embedding_grad(w: Writer, node: Node) -> Made:
-    """Rows of the gradient added up by index."""
-    (g, index), p, out = node.inputs, node.params, node.outputs[0]
-    rows, width = out.shape
-    where = checked(w, index, rows)
-    if p["by_frequency"] or where is None:
-        return None
-    count, pad = math.prod(index.shape), p["padding_idx"]
-    g = w.shaped(g, (count, width))
-    start = consecutive(w.constant(index))
-    if start is not None and (pad is None or pad < 0):
-        return over(w, None, g, window(0, start, start + count), out)
-    if pad is not None and pad >= 0:
-        padding = w.map(Eq, w.shaped(index, (count, 1)), pad, dtype=BOOL)
-        g = w.node(Where, [padding, 0.0, g], g.shape, g.dtype)
-    return [w.shaped(placed(w, None, where, g, (1, rows, width), True), out.shape)]
-
-
-def split_at(shape: tuple[int, ...], dim: int) -> tuple[int, int, int]:
-    """Elements before a dim, its size, and elements behind it."""
-    return math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
-
-
-def slices(add: bool) -> Callable[[Writer, Node], Made]:
-    """Slices of a dim written or added to, by a vector of indices."""
-
-    def rule(w: Writer, node: Node) -> Made:
-        (x, index, source), dim = node.inputs, node.params["dim"]
-        if not x.shape or not source.shape or len(index.shape) > 1:
-            return None
-        where = checked(w, index, x.shape[dim], negative=True)
-        if where is None or source.dtype != x.dtype:
-            return None
-        return [w.shaped(placed(w, x, where, source, split_at(x.shape, dim), add), x.shape)]
-
-    return rule
-
-
-def scattered(add: bool) -> Callable[[Writer, Node], Made]:
-    """An index for each element that is written or added."""
-
-    def rule(w: Writer, node: Node) -> Made:
-        (x, index, source), dim = node.inputs, node.params["dim"]
-        if not x.shape or len(index.shape) != len(x.shape):
-            return None
-        where = checked(w, index, x.shape[dim])
-        if where is None or (isinstance(source, Value) and source.dtype != x.dtype):
-            return None
-        if not isinstance(source, Value):
-            source = w.full(index.shape, source, x.dtype)
-        for d, n in enumerate(index.shape):
-            source = source if source.shape[d] == n else w.part(source, d, 0, n)
-        flat = positions(w, index.shape, x.shape, {dim: where})
-        shape = (1, math.prod(x.shape), 1)
-        return [w.shaped(placed(w, x, flat, source, shape, add), x.shape)]
-
-    return rule
-
-
-def add_each(w: Writer, node: Node) -> Made:
-    """Elements added up at each sample's own places."""
-    (g, places), out = node.inputs, node.outputs[0]
-    where = w.shaped(places, (places.shape[0], 1, places.shape[1]))
-    flat = positions(w, g.shape, out.shape, {2: where})
-    return [w.shaped(placed(w, None, flat, g, (1, math.prod(out.shape), 1), True), out.shape)]
-
-
-def positions(w: Writer, out: Any, shape: Any, given: dict[int, Value]) -> Value:
-    """Row-major positions in ``shape``: along dim d ``given[d]``, or the index itself."""
-    total, step = None, math.prod(shape)
-    for d, n in enumerate(shape):
-        step //= n
-        i = given[d] if d in given else w.position(out, d)
-        i = w.cast(i, INT64)
-        part = i if step == 1 else w.map(Mul, i, step)
-        total = part if total is None else w.map(Add, total, part)
-    assert total is not None
-    return total
-
-
-def index_put(w: Writer, node: Node) -> Made:
-    """``x[i, :, j] = values``, or ``+=``."""
-    (x, values, *indices), p = node.inputs, node.params
-    found = indices_of(w, x, indices, p["pattern"])
-    if found is None or values.dtype != x.dtype:
-        return None
-    pattern = Pattern(x, indices, p["pattern"])
-    if not pattern.adjacent or any([v.shape != pattern.shape for v in indices]):
-        return None
-    if values.shape != pattern.out:
-        values = w.node(Expand, [values], pattern.out, x.dtype, shape=pattern.out)
-        values = w.node(Settle, [values], pattern.out, x.dtype)
-    sizes = [x.shape[d] for d in pattern.at]
-    where = positions(w, pattern.shape, sizes, dict(enumerate(found)))
-    lead, rest = (math.prod([x.shape[d] for d in dims]) for dims in (pattern.lead, pattern.rest))
-    shape = (lead, math.prod(sizes), rest)
-    return [w.shaped(placed(w, x, where, values, shape, p["accumulate"]), x.shape)]
-
-
 # Indices of extremes
 
 
@@ -509,7 +373,6 @@ def nearest_grad(w: Writer, node: Node) -> Made:
 INDEX_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "Cat": cat,
     "Stack": stack,
-    "Embed": embed,
     "WriteWindow": write_window,
     "DiagEmbed": diag_embed,
     "ConstantPad": pad,
@@ -520,18 +383,11 @@ INDEX_RULES: dict[str, Callable[[Writer, Node], Made]] = {
     "Repeat": repeat,
     "RepeatInterleave": repeat_interleave,
     "Embedding": embedding,
-    "EmbeddingGrad": embedding_grad,
     "IndexSelect": index_select,
-    "IndexAdd": slices(add=True),
-    "IndexCopy": slices(add=False),
     "Gather": gather,
-    "Scatter": scattered(add=False),
-    "ScatterAdd": scattered(add=True),
     "Take": take,
     "TakeEach": take_each,
-    "AddEach": add_each,
     "Index": index,
-    "IndexPut": index_put,
     "Argmax": arg_extreme(Amax),
     "Argmin": arg_extreme(Amin),
     "MaxDim": extreme(Amax),

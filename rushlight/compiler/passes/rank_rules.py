@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Node, Value
-from rushlight.compiler.passes.index_rules import checked, first_at, looked_up, placed
+from rushlight.compiler.passes.index_rules import checked, first_at, looked_up
+from rushlight.compiler.passes.scatter_rules import placed
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Lookup, Settle
 from rushlight.ops.arithmetic import Add, Mul, Sub
@@ -39,7 +40,7 @@ def bag_of(w: Writer, node: Node) -> Made:
         w.require(w.map(Le, before, after, dtype=BOOL))
     ones = w.full((1, p["bags"], 1), 1, INT64)
     where = w.part(offsets, 0, 0, p["bags"])
-    begun = w.shaped(placed(w, None, where, ones, (1, n + 1, 1), True), (n + 1,))
+    begun = w.shaped(placed(w, None, where, ones, (1, n + 1, 1), "add"), (n + 1,))
     running = w.node(Cumsum, [begun], (n + 1,), INT64, dim=0)
     return [w.map(Sub, w.part(running, 0, 0, n), 1)]
 
@@ -79,7 +80,7 @@ def masked_gather(w: Writer, node: Node) -> Made:
     chosen, before = ranks(w, mask, x.shape)
     where = w.node(Where, [chosen, before, n], before.shape, INT64)
     x = w.shaped(x, (1, math.prod(x.shape), 1))
-    made = placed(w, None, where, x, (1, n + 1, 1), False)
+    made = placed(w, None, where, x, (1, n + 1, 1), "write")
     return [w.shaped(w.part(made, 1, 0, n), out.shape)]
 
 
@@ -92,7 +93,7 @@ def bincount(w: Writer, node: Node) -> Made:
     if where is None:
         return None
     return [
-        w.shaped(placed(w, None, where, w.cast(weights, out.dtype), (1, bins, 1), True), (bins,))
+        w.shaped(placed(w, None, where, w.cast(weights, out.dtype), (1, bins, 1), "add"), (bins,))
     ]
 
 

@@ -57,7 +57,7 @@ class Tables:
             m, k = math.prod(index.shape), rows.shape[-1]
             shape = (1, count, k)
             given = [None, w.shaped(index, (m,)), w.shaped(base, (1, m, k))]
-            made = w.node(PlaceRows, given, shape, rows.dtype, shape=shape, add=True)
+            made = w.node(PlaceRows, given, shape, rows.dtype, shape=shape, how="add")
             self.sums[key] = w.shaped(made, (count, k))
         return self.sums[key]
 
@@ -91,7 +91,7 @@ class Tables:
         """Rows of a product that are added up."""
         base, index, source = node.inputs
         shape = node.params["shape"]
-        if base is not None or shape[0] != 1 or not node.params["add"]:
+        if base is not None or shape[0] != 1 or node.params["how"] != "add":
             return None
         v: Value = source
         while self.uses.get(v.number) == 1 and isinstance(self.maker_op(v), Reshape):

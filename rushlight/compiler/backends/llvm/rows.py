@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
-from rushlight.compiler.backends.llvm.ir.text import scalar_type
+from rushlight.compiler.backends.llvm.ir.text import mangled, scalar_type
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE
@@ -81,17 +81,22 @@ class Rows:
             f.store(p, x, lanes)
 
     def binary(self, op: str, a: str, b: str) -> str:
-        """Two vectors, or elements, combined: "add" or "mul"."""
-        f = self.f
-        name = "f" + op if f.dtype in FLOATS else op
-        return f(f"{name} {f.element if self.single else f.vector} {a}, {b}")
+        """Two vectors, or elements, combined: "add", "mul", "max" or "min" (NaN wins)."""
+        f, d = self.f, self.f.dtype
+        kind = f.element if self.single else f.vector
+        if op in ("add", "mul"):
+            return f(f"{'f' * (d in FLOATS)}{op} {kind} {a}, {b}")
+        name = {"f": {"max": "maximum", "min": "minimum"}[op], "i": f"s{op}", "u": f"u{op}"}[d.kind]
+        suffix = mangled(f.element, 0 if self.single else f.lanes)
+        return f.intrinsic(name, suffix, kind, [(kind, a), (kind, b)])
 
 
 def fits_place(node: Node) -> bool:
     """Whether rows can be placed natively."""
     where, source = node.inputs[1:]
     out = node.outputs[0]
-    plain = out.dtype in NATIVE and not (out.dtype in (BOOL, *HALVES) and node.params["add"])
+    written = node.params["how"] == "write"
+    plain = out.dtype in NATIVE and (written or out.dtype not in (BOOL, *HALVES))
     whole = where.dtype in (np.dtype(np.int64), np.dtype(np.int32))
     return plain and whole and source.dtype == out.dtype and 0 not in (*out.shape, *source.shape)
 
@@ -99,7 +104,7 @@ def fits_place(node: Node) -> bool:
 def write_place(node: Node, width: int) -> list[Launch]:
     """PlaceRows: the rows are gone through in order, so that sums are the same each time."""
     base, where, source = node.inputs
-    (a, r, d), m, add = node.params["shape"], where.shape[0], node.params["add"]
+    (a, r, d), m, how = node.params["shape"], where.shape[0], node.params["how"]
     rows = Rows(width, source.dtype, a, d)
     f = rows.f
     given = [v for v in (0, 1, 2, 3) if v != 0 or base is not None]
@@ -125,8 +130,8 @@ def write_place(node: Node, width: int) -> list[Launch]:
 
         def vector(c: Number, lanes: int) -> None:
             x = rows.load(f.at(q, c), lanes)
-            if add:
-                x = rows.binary("add", rows.load(f.at(p, c), lanes), x)
+            if how != "write":
+                x = rows.binary(how, rows.load(f.at(p, c), lanes), x)
             rows.store(f.at(p, c), x, lanes)
 
         rows.each_vector(vector)

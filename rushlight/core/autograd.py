@@ -137,7 +137,9 @@ class Node:
     @property
     def next_functions(self) -> tuple[Any, ...]:
         """Per input: (the node its gradient goes to, which of that node's outputs it is)."""
-        return tuple([_describe_edge(e) for e in self.edges])
+        order = () if self.op is None else self.op.edge_order
+        edges = [self.edges[i] for i in order] or self.edges
+        return tuple([_describe_edge(e) for e in edges])
 
     def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
         """Call ``fn(grad_inputs, grad_outputs)`` after the node ran; it may replace grad_inputs."""

@@ -71,6 +71,8 @@ class Op:
     # memory a write may share with what it reads: "same" elements, "none", "itself" or "any"
     overlap = "same"
     fits = False  # gradients may need to be reduced and cast to the inputs' shape and dtype
+    # inputs in the order that a node shows its edges; none: in theirs
+    edge_order: tuple[int, ...] = ()
     label: str | None = None  # name in the graph where it differs from the class's
     # under autocast: "lower" computes in its dtype, "float32" in float32
     precision: str | None = None

@@ -181,6 +181,7 @@ class Linear(Op):
     precision = "lower"
     compiled = True
     least = LARGE
+    edge_order = (2, 0, 1)
 
     def node_name(self, params, specs):
         """A batch is folded into a matrix, and viewed as a batch again."""

@@ -325,11 +325,12 @@ def to(
         self = moved(self, devices.check(device, meta=True))
     copy = copy or (len(flags) > 1 and flags[1])
     out = cast(self, numpy_dtype(dtype, self._array.dtype), copy)
-    return (
-        out
-        if memory_format is None or memory_format is formats.preserve_format
-        else out.contiguous(memory_format=memory_format)
-    )
+    if memory_format is None or memory_format is formats.preserve_format:
+        return out
+    laid = out.contiguous(memory_format=memory_format)
+    if laid is out and memory_format in formats.CHANNELS_LAST and 1 in out._array.shape:
+        return Clone.bind(out, memory_format=memory_format)  # of sizes of 1 all orders are there
+    return laid  # type: ignore[no-any-return]
 
 
 @method

@@ -348,7 +348,10 @@ def _maker(name: str, make: Any, doc: str) -> Any:
             return store_out(out, wrap(make(shape, numpy_dtype(dtype, out._array.dtype))))
         if meta:
             return finish(MetaArray(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
-        return finish(make(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
+        made = make(shape, numpy_dtype(dtype, dtypes.default.float))
+        if memory_format in formats.CHANNELS_LAST:
+            made = formats.copy_in(made, memory_format)
+        return finish(made, requires_grad)
 
     def with_size(*size: Any, **options: Any) -> Tensor:
         if not options and devices.current.chosen is None:

@@ -147,3 +147,10 @@ def test_mutation_of_saved_tensors_may_be_allowed(lib):
         kept.clear()
     with pytest.raises(AssertionError, match="outside of"):
         late.backward()
+
+
+@LIBRARIES
+def test_edges_of_a_linear_layer_begin_with_its_bias(lib):
+    layer, x = lib.nn.Linear(2, 3), lib.ones(4, 2, requires_grad=True)
+    first, second, _ = layer(x.exp()).grad_fn.next_functions
+    assert first[0].variable is layer.bias and second[0].name() == "ExpBackward0"

@@ -290,3 +290,14 @@ EMPTY = {
 @pytest.mark.parametrize("name", EMPTY)
 def test_of_nothing(same, name):
     same(EMPTY[name], np.zeros((0, 4)), orders=1 if name != "embedding" else 0)
+
+
+@pytest.mark.parametrize("corners", [False, True])
+def test_an_identity_reads_from_the_centres_of_pixels(corners):
+    """The gradient of a place jumps where pixels meet: places have to be PyTorch's to the bit."""
+    identity = [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    grids = [
+        lib.nn.functional.affine_grid(lib.tensor(identity), (1, 1, 28, 27), corners).tolist()
+        for lib in (torch, rushlight)
+    ]
+    assert grids[0] == grids[1]

@@ -158,3 +158,16 @@ def test_gradients_lie_in_memory_as_what_they_are_of(name, order):
         return found
 
     assert strides(rl) == strides(torch)
+
+
+def test_channels_last_is_asked_for_by_name():
+    """Of sizes of 1 every order is there, yet `to` has its own strides."""
+    for lib in (torch, rl):
+        last = lib.channels_last
+        assert lib.empty(2, 3, 4, 5, memory_format=last).stride() == (60, 1, 15, 3)
+        one = lib.empty(4, 1, 4, 4)
+        assert one.to(memory_format=last).stride() == (16, 1, 4, 1)
+        assert one.contiguous(memory_format=last).stride() == (16, 16, 4, 1)
+        assert lib.empty(4, 3, 1, 1).to(memory_format=last).stride() == (3, 1, 3, 3)
+        with pytest.raises(RuntimeError):
+            lib.empty(2, 3, memory_format=last)

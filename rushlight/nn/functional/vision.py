@@ -249,19 +249,21 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
         )
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
-    axes = [line(n, align_corners) for n in size[2:]]
+    d = theta._array.dtype
+    axes = [line(n, align_corners, d) for n in size[2:]]
     mesh = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
-    base = np.stack([*mesh, np.ones(size[2:])], -1).reshape(-1, rank + 1).astype(theta._array.dtype)
+    base = np.stack([*mesh, np.ones(size[2:], d)], -1).reshape(-1, rank + 1)
     return T.matmul(constant(base).unsqueeze(0), theta.transpose(1, 2)).reshape(
         size[0], *size[2:], rank
     )
 
 
-def line(n: int, align_corners: bool) -> np.ndarray:
-    """Places from -1 to 1."""
+def line(n: int, align_corners: bool, d: Any) -> np.ndarray:
+    """Places from -1 to 1, rounded as PyTorch does: an identity reads from centres of pixels."""
     if n == 1:
-        return np.zeros(1)
-    return np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n)
+        return np.zeros(1, d)
+    places: np.ndarray = T.linspace(-1, 1, n, dtype=dtypes.of[d])._array
+    return places if align_corners else places * d.type(n - 1) / d.type(n)
 
 
 @in_float32

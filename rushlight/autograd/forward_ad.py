@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rushlight.core.autograd import record
 from rushlight.core.state import Mode, modes
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, alias
+from rushlight.ops.copy import Clone
 from rushlight.tensor_api import zeros_like
 from rushlight.tensor_api.gradients import grad
 from rushlight.tensor_api.views import view_as
@@ -41,10 +43,12 @@ class Level:
         """A dual on the primal's memory."""
         self.in_graph |= primal.requires_grad or tangent.requires_grad
         if primal.requires_grad:
-            dual = view_as(primal, primal)
+            start = view_as(primal, primal)
         else:
-            dual = primal.detach().requires_grad_()
-        self.duals.append((dual, tangent))
+            start = primal.detach().requires_grad_()
+        self.duals.append((start, tangent))
+        dual = alias(start)  # no leaf, so that it can be written to
+        record(Clone.instance, (start,), dual, {})
         return dual
 
 
@@ -138,7 +142,11 @@ def _tangent(tensor: Tensor, level: Level) -> Tensor | None:
     """The product of the Jacobian with all duals' tangents."""
     inputs = [dual for dual, _ in level.duals]
     v = zeros_like(tensor).requires_grad_()
-    found = grad([tensor], inputs, [v], create_graph=True, allow_unused=True)
+    modes.forward = True
+    try:
+        found = grad([tensor], inputs, [v], create_graph=True, allow_unused=True)
+    finally:
+        modes.forward = False
     pairs = [(g, t) for g, (_, t) in zip(found, level.duals, strict=True) if g is not None]
     if not pairs:
         return None

@@ -1,7 +1,7 @@
 """`Function` under the name of its module in torch."""
 
 from rushlight.core.function import Function as Function
-from rushlight.core.function import FunctionNode as FunctionCtx
+from rushlight.core.function import FunctionCtx as FunctionCtx
 from rushlight.core.function import once_differentiable as once_differentiable
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from rushlight import dtypes
 from rushlight.core.autograd import (
@@ -18,28 +19,87 @@ from rushlight.core.autograd import (
     required,
     unpacked,
 )
-from rushlight.core.engine import zero_like_spec
+from rushlight.core.engine import run_backward, zero_like_spec
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import CUSTOM, Tensor, alias, bump, counter_of, edge, new_link
 from rushlight.errors import GraphError
 
+# Note [What users hang on ctx]
+# Programs set attributes of any name on ctx, so it is no node: internal names would be among them.
+# The node owns its ctx, which only points back weakly, or both would wait for the collector.
+
+
+class FunctionCtx:
+    """``ctx``: what the forward and backward of one call of a Function share."""
+
+    needs_input_grad: tuple[bool, ...] = ()
+    _node: Callable[[], Any] = staticmethod(lambda: None)
+    _materialize = True
+    _dirty: tuple[Tensor, ...] = ()
+    _non_differentiable: tuple[Tensor, ...] = ()
+    _to_save: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for backward; writes to them in between are detected. Call it once, in
+        forward.
+        """
+        for t in tensors:
+            if t is not None and not isinstance(t, Tensor):
+                raise TypeError(
+                    "save_for_backward can only save variables, but argument is of type "
+                    f"{type(t).__name__}; "
+                    "set anything else as an attribute of ctx."
+                )
+        self._to_save = tensors
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Accepted for programs that also define ``jvp``."""
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What ``save_for_backward`` kept."""
+        node = self._node()
+        return () if node is None else node.saved_tensors
+
+    saved_variables = saved_tensors  # its old name
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Name inputs that forward changed in place; forward must return them."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
+        """Name outputs that carry no gradient."""
+        self._non_differentiable = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether missing output gradients reach backward as zeros (True, the default) or None."""
+        self._materialize = value
+
+    def __getattr__(self, name: str) -> Any:
+        """What is known of the node, such as ``name()``."""
+        node = None if name.startswith("__") else self._node()
+        if node is None:
+            raise AttributeError(f"ctx has no attribute {name!r}", name=name, obj=self)
+        return getattr(node, name)
+
 
 class FunctionNode(Node):
-    """The graph node of one call of a Function; also the ``ctx`` that its forward and backward
-    receive.
-    """
+    """The graph node of one call of a Function."""
 
     home = "rushlight.autograd.function"
     function: Any
-    materialize = True
+    context: FunctionCtx
     out_spec: Any = None  # shape and dtype of a single output
-    dirty: tuple[Tensor, ...] = ()
-    non_differentiable: tuple[Tensor, ...] = ()
-    to_save: tuple[Any, ...] = ()
-    needs_input_grad: tuple[bool, ...] = ()
 
     def name(self) -> str:
         return f"{self.function.__name__}Backward"
+
+    def __getattr__(self, name: str) -> Any:
+        """What the user set on ctx."""
+        known = self.__dict__.get("context")
+        if known is not None and name in known.__dict__:
+            return known.__dict__[name]
+        return super().__getattr__(name)
 
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
         gs = g if isinstance(g, list) else [g]
@@ -70,24 +130,6 @@ class FunctionNode(Node):
             r = required.sum_to(r, shape)
         return r if r._array.dtype == d else required.cast(r, d)
 
-    # What user code calls on ctx
-
-    def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for backward; writes to them in between are detected. Call it once, in
-        forward.
-        """
-        for t in tensors:
-            if t is not None and not isinstance(t, Tensor):
-                raise TypeError(
-                    "save_for_backward can only save variables, but argument is of type "
-                    f"{type(t).__name__}; "
-                    "set anything else as an attribute of ctx."
-                )
-        self.to_save = tensors
-
-    def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Accepted for programs that also define ``jvp``."""
-
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What ``save_for_backward`` kept."""
@@ -98,11 +140,6 @@ class FunctionNode(Node):
                 "Pass retain_graph=True to the earlier call."
             )
         return tuple([self._load(i) for i in range(len(self.saved))])
-
-    @property
-    def saved_variables(self) -> tuple[Any, ...]:
-        """Old name of ``saved_tensors``."""
-        return self.saved_tensors
 
     def _load(self, i: int) -> Any:
         t, version = self.saved[i], self.versions[i]
@@ -122,18 +159,6 @@ class FunctionNode(Node):
         output._tracked = True
         return output
 
-    def mark_dirty(self, *tensors: Tensor) -> None:
-        """Name inputs that forward changed in place; forward must return them."""
-        self.dirty = tensors
-
-    def mark_non_differentiable(self, *tensors: Tensor) -> None:
-        """Name outputs that carry no gradient."""
-        self.non_differentiable = tensors
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether missing output gradients reach backward as zeros (True, the default) or None."""
-        self.materialize = value
-
 
 def attach_some(node: Node, outs: list[Any]) -> None:
     """``attach`` for a list in which some outputs are not there."""
@@ -151,13 +176,15 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def run_user_backward(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
     """Call the user's backward and check how many gradients it returned."""
+    if modes.forward and node.function.jvp is not Function.jvp:
+        return transposed(node, gs)
     rule = getattr(node.function, "backward", None)
     if rule is None or rule is Function.backward:
         rule = node.function.vjp
-    if node.materialize:
+    if node.context._materialize:
         specs = node.out_specs or [node.out_spec]
         gs = [zero_like_spec(s) if g is None else g for g, s in zip(gs, specs, strict=True)]
-    out = rule(node, *gs)
+    out = rule(node.context, *gs)
     out = out if isinstance(out, tuple) else tuple(out) if isinstance(out, list) else (out,)
     n = len(node.edges)
     if len(out) > n and all(r is None for r in out[n:]):
@@ -169,6 +196,28 @@ def run_user_backward(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
             "one per argument of forward, None for those that need none."
         )
     return out
+
+
+def transposed(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
+    """What backward would return, from the user's ``jvp``: as that is linear in the directions, its
+    own gradient by them is its transpose.
+    """
+    with GradMode(True):
+        directions = [
+            None if s is None or s[1] not in dtypes.DIFFERENTIABLE
+            else required.zeros(*s).requires_grad_()
+            for s in node.specs
+        ]  # fmt: skip
+        out = node.function.jvp(node.context, *directions)
+        outs = out if isinstance(out, tuple) else (out,)
+        pairs = [
+            (edge(o), g)
+            for o, g in zip(outs, gs, strict=True)
+            if g is not None and isinstance(o, Tensor) and o.requires_grad
+        ]
+        leaves = [d for d in directions if d is not None]
+        found = run_backward([p for p, _ in pairs], [g for _, g in pairs], True, True, leaves)
+    return tuple([None if d is None else found.get(d) for d in directions])
 
 
 class _FunctionMeta(type):
@@ -228,13 +277,24 @@ class Function(metaclass=_FunctionMeta):
 
     vjp = backward
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """The derivative of each output along the directions ``grad_inputs``, one per argument of
+        forward; for forward-mode differentiation. Without it backward is used.
+        """
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the function and record it."""
         tensors = [a if isinstance(a, Tensor) else None for a in args]
         edges = tuple([edge(t) if t is not None and t._tracked else None for t in tensors])
-        ctx: FunctionNode = new_node(None, edges, None, FunctionNode)
-        ctx.function = cls
+        node: FunctionNode = new_node(None, edges, None, FunctionNode)
+        ctx = node.context = FunctionCtx()
+        node.function, ctx._node = cls, ref(node)  # see Note [What users hang on ctx]
         recording = modes.grad and (any(e is not None for e in edges) or any_needs_grad(tensors))
         ctx.needs_input_grad = tuple(
             [t is not None and t.requires_grad and modes.grad for t in tensors]
@@ -245,37 +305,39 @@ class Function(metaclass=_FunctionMeta):
             else:
                 result = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, result)
-        return finish(ctx, tensors, result, recording)
+        return finish(node, tensors, result, recording)
 
 
-def finish(ctx: FunctionNode, tensors: list[Tensor | None], result: Any, recording: bool) -> Any:
+def finish(node: FunctionNode, tensors: list[Tensor | None], result: Any, recording: bool) -> Any:
     """Wrap what forward returned, and attach the node when something needs gradient."""
     many = isinstance(result, (tuple, list))
     results = list(result) if many else [result]
     for r in results:
         if not isinstance(r, Tensor) and r is not None and not many:
             raise TypeError(
-                f"{ctx.name()}: forward must return a Tensor or a tuple of them, but returned "
+                f"{node.name()}: forward must return a Tensor or a tuple of them, but returned "
                 f"{type(r).__name__}"
             )
-    outs = [own_output(ctx, r, tensors, recording) if isinstance(r, Tensor) else r for r in results]
+    outs = [
+        own_output(node, r, tensors, recording) if isinstance(r, Tensor) else r for r in results
+    ]
     if recording:
-        ctx.seq = next_seq()
-        ctx.specs = [None if t is None else (t._array.shape, t._array.dtype) for t in tensors]
-        attach_outputs(ctx, results, outs, many)
-    save(ctx, results, outs)
+        node.seq = next_seq()
+        node.specs = [None if t is None else (t._array.shape, t._array.dtype) for t in tensors]
+        attach_outputs(node, results, outs, many)
+    save(node, results, outs)
     if many:
         return tuple(outs) if isinstance(result, tuple) else outs
     return outs[0]
 
 
 def own_output(
-    ctx: FunctionNode, r: Tensor, tensors: list[Tensor | None], recording: bool
+    node: FunctionNode, r: Tensor, tensors: list[Tensor | None], recording: bool
 ) -> Tensor:
     """The tensor to hand out: a changed input is the input itself; an unchanged one, or one in a
     graph, is an alias.
     """
-    if any(r is d for d in ctx.dirty):
+    if any(r is d for d in node.context._dirty):
         if recording:
             if r._link is None and r._wants_grad and r._node is None:
                 raise GraphError(
@@ -301,38 +363,38 @@ def own_output(
     return r
 
 
-def attach_outputs(ctx: FunctionNode, results: list[Any], outs: list[Any], many: bool) -> None:
+def attach_outputs(node: FunctionNode, results: list[Any], outs: list[Any], many: bool) -> None:
     """Give the outputs their place in the graph."""
     plain = [
         isinstance(o, Tensor)
         and o._array.dtype in dtypes.DIFFERENTIABLE
-        and not any(r is n for n in ctx.non_differentiable)
+        and not any(r is n for n in node.context._non_differentiable)
         for o, r in zip(outs, results, strict=True)
     ]
     for o, r in zip(outs, results, strict=True):
-        if any(r is d for d in ctx.dirty) and isinstance(o, Tensor):
-            move_keepers(o, ctx)
+        if any(r is d for d in node.context._dirty) and isinstance(o, Tensor):
+            move_keepers(o, node)
             o._wants_grad = False
     if not many:
-        ctx.out_spec = (outs[0]._array.shape, outs[0]._array.dtype)
+        node.out_spec = (outs[0]._array.shape, outs[0]._array.dtype)
         if plain[0]:
-            attach(ctx, outs[0])
+            attach(node, outs[0])
         return
-    ctx.special = True
-    ctx.out_specs = [
+    node.special = True
+    node.out_specs = [
         (o._array.shape, o._array.dtype) if isinstance(o, Tensor) else ((), dtypes.bool_)
         for o in outs
     ]
-    attach_some(ctx, [o if p else None for o, p in zip(outs, plain, strict=True)])
+    attach_some(node, [o if p else None for o, p in zip(outs, plain, strict=True)])
 
 
-def save(ctx: FunctionNode, results: list[Any], outs: list[Any]) -> None:
+def save(node: FunctionNode, results: list[Any], outs: list[Any]) -> None:
     """Turn ``to_save`` into saved values with versions; outputs are kept as aliases, or the graph
     would be a cycle.
     """
     saved: list[Any] = []
     versions: list[Any] = []
-    for t in ctx.to_save:
+    for t in node.context._to_save:
         index = next((i for i, r in enumerate(results) if r is t), None)
         if t is None:
             saved.append(None)
@@ -348,7 +410,8 @@ def save(ctx: FunctionNode, results: list[Any], outs: list[Any]) -> None:
         else:
             saved.append(t)
             versions.append(t._counter.value)
-    ctx.saved, ctx.versions, ctx.to_save = tuple(saved), tuple(versions), ()
+    node.saved, node.versions = tuple(saved), tuple(versions)
+    node.context._to_save = ()
 
 
 def once_differentiable(rule: Callable[..., Any]) -> Callable[..., Any]:

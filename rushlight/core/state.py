@@ -38,6 +38,7 @@ class Modes(threading.local):
     profiler: Any = None  # makes calls of ops and nodes, and notes how long they take
     autocast: Any = None  # the NumPy dtype that "lower" ops compute in
     check_nan = True
+    forward = False  # a backward pass that serves forward-mode differentiation runs
     walk: Any = None  # the backward pass that runs, see core/engine.py
     saved_hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = None
     refuse_saved_hooks: str | None = None  # why there may be none

@@ -35,7 +35,11 @@ class _Linear:
         self.level, self.outputs = level, outputs
         self.open = level.open(outputs)
         self.weights = [level.leaf(zeros_like(o).detach()) for o in outputs]
-        self.pulled = slopes(outputs, inputs, self.weights, record=True)
+        modes.forward, outer = True, modes.forward
+        try:
+            self.pulled = slopes(outputs, inputs, self.weights, record=True)
+        finally:
+            modes.forward = outer
 
     def along(self, directions: list[Tensor], last: bool = False) -> list[Tensor]:
         """The derivative of each output along the directions, one per input."""

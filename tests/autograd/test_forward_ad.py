@@ -81,3 +81,44 @@ def test_levels_and_errors():
                 ad.enter_dual_level()
         with pytest.raises(RuntimeError):
             ad.exit_dual_level()
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_functions_with_a_jvp_of_their_own(lib):
+    class Exp(lib.autograd.Function):
+        @staticmethod
+        def forward(x, y):
+            return x.exp() * y, y.sin()
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.saved = (*inputs, output[0])
+
+        @staticmethod
+        def jvp(ctx, dx, dy):
+            x, y, out = ctx.saved
+            return dx * out + dy * x.exp(), dy * y.cos()
+
+    x, y = lib.tensor([0.5, 1.0], dtype=lib.float64), lib.tensor([2.0, 3.0], dtype=lib.float64)
+    dx, dy = lib.ones_like(x), lib.full_like(y, 0.5)
+    fwAD = lib.autograd.forward_ad
+    with fwAD.dual_level():
+        outs = Exp.apply(fwAD.make_dual(x, dx), fwAD.make_dual(y, dy))
+        found = [fwAD.unpack_dual(o).tangent for o in outs]
+    expected = (x.exp() * y * dx + x.exp() * dy, y.cos() * dy)
+    assert all(lib.allclose(a, b) for a, b in zip(found, expected, strict=True))
+    _, found = lib.func.jvp(Exp.apply, (x, y), (dx, dy))
+    assert all(lib.allclose(a, b) for a, b in zip(found, expected, strict=True))
+    with pytest.raises(NotImplementedError):
+        Exp.apply(x.requires_grad_(), y)[0].sum().backward()
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_duals_may_be_written_to(lib):
+    fwAD = lib.autograd.forward_ad
+    with fwAD.dual_level():
+        dual = fwAD.make_dual(lib.ones(2), lib.tensor([1.0, 2.0]))
+        view = dual.view(2, 1)
+        dual.mul_(3)
+        assert fwAD.unpack_dual(view).tangent.flatten().tolist() == [3.0, 6.0]
+        assert fwAD.unpack_dual(dual * 2).tangent.tolist() == [6.0, 12.0]

@@ -154,3 +154,29 @@ def test_edges_of_a_linear_layer_begin_with_its_bias(lib):
     layer, x = lib.nn.Linear(2, 3), lib.ones(4, 2, requires_grad=True)
     first, second, _ = layer(x.exp()).grad_fn.next_functions
     assert first[0].variable is layer.bias and second[0].name() == "ExpBackward0"
+
+
+@LIBRARIES
+def test_ctx_takes_attributes_of_any_name(lib):
+    names = "saved params op edges seq specs versions special function hooks meta out_specs node"
+
+    class Scale(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, by):
+            ctx.save_for_backward(x)
+            for name in names.split():
+                setattr(ctx, name, by)
+            return x * by, x + 1
+
+        @staticmethod
+        def backward(ctx, g, h):
+            assert all(getattr(ctx, name) == 3 for name in names.split())
+            assert ctx.saved_tensors[0].shape == g.shape and ctx.needs_input_grad == (True, False)
+            return g * ctx.saved + h, None
+
+    x = lib.ones(2, requires_grad=True)
+    y, z = Scale.apply(x, 3)
+    assert y.grad_fn.name() == "ScaleBackward"
+    (y + z).sum().backward()
+    assert x.grad.tolist() == [4.0, 4.0]
+    lib.autograd.function.FunctionCtx().mark_dirty(x)

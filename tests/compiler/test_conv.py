@@ -29,6 +29,7 @@ CONVOLUTIONS = {
     "dilation": (4, 7, 1, 2, (15, 14), (3, 2), (1, 1), ((2, 2), (1, 1)), (2, 3)),
     "both": (4, 7, 1, 2, (19, 21), (3, 3), (2, 3), ((2, 2), (1, 1)), (3, 2)),
     "pointwise": (40, 33, 1, 3, (7, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "pointwise groups": (12, 9, 3, 2, (7, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "pointwise stride": (16, 24, 1, 3, (8, 8), (1, 1), (2, 2), ((0, 0), (0, 0)), (1, 1)),
     "groups": (5, 3, 3, 2, (9, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "depthwise": (1, 1, 19, 2, (12, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
@@ -225,6 +226,14 @@ def test_dilated_images_are_taken_apart(case):
         (node,) = [s.nodes[0] for s in program.lowering.steps if type(s).__name__ == "Template"]
         assert node.inputs[0].shape[0] == count * len(x)
         assert node.params["dilation"] == (1, 1)
+
+
+@pytest.mark.parametrize("case", ["pointwise", "pointwise groups", "pointwise stride"])
+def test_single_points_of_small_planes_are_products(case):
+    (x, w, y), options = convolution(case, np.float32)
+    for op, inputs, params, shape in [*three(x, w, y, options)][:2]:
+        program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
+        assert "Product" in [type(s).__name__ for s in program.lowering.steps]
 
 
 @pytest.mark.parametrize("case", ["phases", "phases, borders", "phases of groups"])

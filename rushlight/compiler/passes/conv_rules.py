@@ -1,5 +1,5 @@
-"""Rules that write convolutions of three dims as convolutions of two, and those with dilation or
-stride as convolutions without.
+"""Rules that write convolutions of three dims as convolutions of two, those with dilation or stride
+as convolutions without, and those of single points as matrix products.
 
 Of three dims, those in which nothing happens, of kernel 1, are merged with their neighbours.
 Otherwise the depth goes to the images and to the channels: an image for each depth of the result,
@@ -25,6 +25,8 @@ from rushlight.ops.conv import Conv, ConvInput, ConvWeight
 from rushlight.ops.view import BasicIndex, Permute
 
 Made = list[Value] | None
+LEAST = 8  # channels of a group of products
+SMALL = 64  # pixels of a plane
 MOVES = 150.0  # products for each element in and out from which on it pays to rearrange images
 TURNS = 8  # elements that are turned in a product in the time that one of its result takes
 PER_DIM = ("stride", "padding", "dilation", "kernel", "space")  # parameters with a value each
@@ -116,6 +118,8 @@ def depths(p: dict[str, Any], taps: int) -> list[int]:
 def convolution(w: Writer, node: Node) -> Made:
     """An image for each depth of the result."""
     (x, weight, bias), out, p = node.inputs, node.outputs[0], node.params
+    if pointed(node):
+        return product(w, node)
     if len(x.shape) != 5:
         return apart(w, node, weight.shape[2:])
     found = flat(w, node, weight.shape[2:])
@@ -167,6 +171,8 @@ def exchanged(w: Writer, node: Node) -> Made:
 def input_gradient(w: Writer, node: Node) -> Made:
     """For each remainder of depths modulo the stride, the taps that meet it."""
     (g, weight, bias), out, p = node.inputs, node.outputs[0], node.params
+    if pointed(node):
+        return input_product(w, node)
     if len(g.shape) != 5:
         return apart(w, node, weight.shape[2:])
     found = flat(w, node, weight.shape[2:])
@@ -203,6 +209,68 @@ def remainder(w: Writer, node: Node, first: int) -> Value:
     shape = (n * count, inner, *plane)
     options = {**in_plane(p), "space": tuple(plane)}
     return turned(w, w.node(ConvInput, [folded, rows, None], shape, g.dtype, **options), n)
+
+
+# Single points
+
+
+def pointed(node: Node) -> bool:
+    """Whether a convolution is a product of its weights and pixels, and better as one: if sums are
+    long, or planes small. Otherwise pixels, which many rows of weights meet, are worth a copy.
+    """
+    (outer, inner, *kernel), p = node.inputs[1].shape, node.params
+    if math.prod(kernel) > 1 or any([a or b for a, b in p["padding"]]):
+        return False
+    back = type(node.op) is ConvInput
+    places = math.prod((node.inputs[0] if back else node.outputs[0]).shape[2:])
+    rows, depth = outer // p["groups"], inner
+    if p["groups"] > 1 and min(rows, depth) < LEAST:
+        return False
+    return (depth <= rows if back else rows <= depth) or places < SMALL
+
+
+def pixels(w: Writer, x: Value, groups: int) -> Value:
+    """Images (N, C, *) as (N, groups, channels, pixels)."""
+    n, c, *space = x.shape
+    return w.shaped(x, (n, groups, c // groups, math.prod(space)))
+
+
+def weights(w: Writer, node: Node) -> Value:
+    """Weights (O, C, 1 ...) as (groups, outputs, channels)."""
+    weight, groups = node.inputs[1], node.params["groups"]
+    return w.shaped(weight, (groups, weight.shape[0] // groups, weight.shape[1]))
+
+
+def at_strides(node: Node) -> Any:
+    """The index of the pixels that are read."""
+    return (..., *[slice(None, None, s) for s in node.params["stride"]])
+
+
+def product(w: Writer, node: Node) -> Made:
+    """Weights times pixels."""
+    (x, _, bias), out, p = node.inputs, node.outputs[0], node.params
+    if max(p["stride"]) > 1:
+        x = w.node(BasicIndex, [x], (*x.shape[:2], *out.shape[2:]), x.dtype, index=at_strides(node))
+    y = w.product(weights(w, node), pixels(w, x, p["groups"]))
+    if bias is not None:
+        y = w.map(Add, y, w.shaped(bias, (*y.shape[1:3], 1)))
+    return [w.shaped(y, out.shape)]
+
+
+def input_product(w: Writer, node: Node) -> Made:
+    """Turned weights times pixels."""
+    (g, _, bias), out, p = node.inputs, node.outputs[0], node.params
+    a = weights(w, node)
+    groups, outer, inner = a.shape
+    a = w.node(Permute, [a], (groups, inner, outer), a.dtype, dims=(0, 2, 1))
+    y = w.product(a, pixels(w, g, groups))
+    y = w.shaped(y, (*out.shape[:2], *g.shape[2:]))
+    if max(p["stride"]) > 1:
+        some = [(BasicIndex.instance, {"index": at_strides(node)})]
+        y = w.assemble([(w.full(out.shape, 0, out.dtype), []), (y, some)], out.shape)
+    if bias is not None:
+        y = w.map(Add, y, w.shaped(bias, (-1, *[1] * (len(out.shape) - 2))))
+    return [y]
 
 
 # Dilation and stride

@@ -25,7 +25,7 @@ from rushlight.compiler.code import Code
 from rushlight.compiler.guards import Hooks, Kept, Unhooked
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
-from rushlight.compiler.objects import ours
+from rushlight.compiler.objects import fields, ours
 from rushlight.compiler.results import Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
@@ -39,6 +39,8 @@ from rushlight.ops.sparse.entries import held_values
 from rushlight.ops.view import owner
 
 MOST_SEEN = 64  # signatures that were run once as they are
+FIRST = "first call of its signature"
+MOST_STRANGE = 16  # calls in a row like none before, until a warning
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
 _functions: list[Any] = []
 
@@ -165,6 +167,7 @@ class Compiled:
         self.eager: str | None = None  # why it stays eager
         self.hooks: Unhooked | None = None  # of modules of which some had hooks: eager meanwhile
         self.warned = False  # that it is captured no more
+        self.strange = 0  # calls in a row like none before
         self.reasons: list[str] = []  # why it was captured, each time
         self.reason = ""  # why it is to be captured now
         self.surroundings: Surroundings | None = None
@@ -212,17 +215,19 @@ class Compiled:
                         raise
                     return self.function(*args, **kwargs)
                 if out is not NotImplemented:
+                    self.strange = 0
                     if not kwargs:
                         variant.arm(args, mode)
                         self.last = variant if variant.entry is not None else None
                     return out
                 reason = "a parameter, buffer or gradient has other memory, shape or dtype"
             self.read_anew |= variant.moved()
-        reason = reason or "first call of its signature"
+        reason = reason or FIRST
         if self.seen.get(key) != reason:  # once as it is: optimizers and modules make their state
             self.seen[key] = reason
             if len(self.seen) > MOST_SEEN:  # keys keep objects
                 del self.seen[next(iter(self.seen))]
+            self.note_strange(args, reason)
             return self.code.watch(self.function, args, kwargs)
         self.reason = reason
         return self.capture(key, arguments, args, kwargs)
@@ -305,10 +310,26 @@ class Compiled:
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out
+        self.code.handles |= trace.required
         self.variants.setdefault(key, []).append(variant)
         self.seen[key] = ""
         memory.trim()
         return out
+
+    def note_strange(self, args: tuple[Any, ...], reason: str) -> None:
+        """Say once that too many calls in a row are unlike all before, and so were not captured."""
+        self.strange += reason == FIRST
+        if self.strange != MOST_STRANGE or reason != FIRST:
+            return
+        last, before = [key[0] for key in list(self.seen)[:-3:-1]]
+        places = [k for k in range(len(args)) if last[k + 1 : k + 2] != before[k + 1 : k + 2]]
+        what = " and ".join([f"argument {k} ({type(args[k]).__name__})" for k in places])
+        warn(
+            f"compile: the last {MOST_STRANGE} calls of {self.name()} ran eagerly, as no two had "
+            f"the same arguments; the last two differ in {what or 'keyword arguments'}. A program "
+            "serves calls with tensors of the same shapes, and with the same numbers and objects: "
+            "pass numbers that change as tensors, and pad what varies to a few sizes."
+        )
 
     def limit(self) -> int:
         """How often it may be captured."""
@@ -374,6 +395,9 @@ def signature(x: Any, arguments: list[Any]) -> Any:
         return kind, frozenset([(type(v), v) for v in x])
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype.str, hashlib.sha1(x.tobytes()).digest()
+    inner = fields(x)
+    if inner is not None:
+        return kind, *[(k, signature(v, arguments)) for k, v in inner.items()]
     return (kind, x) if ours(x) and kind.__hash__ is not None else Same(x)
 
 
@@ -398,7 +422,7 @@ def content(x: Any) -> Any:
     """
     if isinstance(x, np.ndarray) and x.dtype != object:
         return x.tobytes()
-    inner = parts(x)
+    inner = parts(x) if fields(x) is None else fields(x)
     if isinstance(inner, list):
         return [content(v) for v in inner]
     if isinstance(inner, dict):
@@ -414,6 +438,8 @@ def containers(x: Any) -> set[int]:
         inner = list(x)
     elif isinstance(x, dict):
         inner = list(x.values())
+    elif fields(x) is not None:
+        inner = [*(fields(x) or {}).values()]
     else:
         return {id(x)} if isinstance(x, (set, np.ndarray)) else set()
     found = set().union(*map(containers, inner))

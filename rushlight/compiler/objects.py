@@ -60,6 +60,11 @@ def attributes(x: Any) -> Any:
     return Slots(x, places, own) if places else own
 
 
+def fields(x: Any) -> dict[str, Any] | None:
+    """The attributes of a dataclass, which stands for what is in it as a dict does; else None."""
+    return dict(attributes(x).items()) if hasattr(type(x), "__dataclass_fields__") else None
+
+
 def of_python(kind: type) -> bool:
     """Whether a class is one of Python's own library, whose code is not looked into."""
     return kind.__module__.partition(".")[0] in sys.stdlib_module_names

@@ -34,7 +34,7 @@ from rushlight.compiler.guards import (
     contents,
 )
 from rushlight.compiler.held import PLAIN
-from rushlight.compiler.objects import attributes, classes, has, of_python, ours
+from rushlight.compiler.objects import attributes, classes, fields, has, of_python, ours
 from rushlight.compiler.trace import Number, Trace, value_of
 from rushlight.core.tensor import Tensor
 
@@ -64,7 +64,7 @@ class Surroundings:
         self.seen: dict[int, Any] = {}  # what was visited, by identity
         self.visit(function)
         for x in given:
-            self.visit(x, "among the arguments")
+            self.visit_given(x)
         for executed, names in code.globals():
             self.visit_names(executed, names)
 
@@ -119,6 +119,20 @@ class Surroundings:
             self.visit_attributes(x)
         elif hasattr(type(x), "step") and attributes(x):  # a schedule, or what scales gradients
             self.counters.append(x)
+
+    def visit_given(self, x: Any) -> None:
+        """Collect from an argument; what is in a dataclass is an argument too, and no attribute."""
+        inner: Any = fields(x)
+        if inner is not None:
+            inner = [*inner.values(), *classes(x)]
+        elif isinstance(x, (list, tuple, dict)):
+            inner = list(x.values() if isinstance(x, dict) else x)
+        if inner is None or id(x) in self.seen:
+            self.visit(x, "among the arguments")
+            return
+        self.seen[id(x)] = x
+        for v in inner:
+            self.visit_given(v)
 
     def visit_attributes(self, x: Any) -> None:
         """Note an object and collect from its attributes."""

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.compiler.primitives import Require
 from rushlight.core import sampling
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
@@ -211,6 +212,7 @@ class Trace:
         ] = {}  # whose gradient was looked at or changed, with its gradient before
         self.tensors: dict[int, tuple[Tensor, bool]] = {}  # eager ones, whether they require grad
         self.outer_graph = False  # whether it read a tensor from outside that has a history
+        self.required = False  # whether there are conditions of which the function says more
         self.numbers: dict[int, Value] = {}
         self.watch: list[Any] = []
         self.turns: list[tuple[int, ...] | None] = []
@@ -265,6 +267,15 @@ class Trace:
             f"{what} at {_users_line()} needs a value while tracing; return the "
             "tensor and read it outside"
         )
+
+    def require(self, condition: Tensor) -> None:
+        """A condition is taken to be True: a call where it is not runs as it is, and raises."""
+        if self.failure is None:
+            value = self.graph.value((), np.dtype(bool))
+            self.graph.nodes.append(
+                Node(Require.instance, [self.operand(condition)], {}, [value], _line())
+            )
+            self.required = True
 
     def fail(self, why: str) -> None:
         """The call cannot be captured; the first reason counts."""

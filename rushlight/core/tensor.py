@@ -236,6 +236,15 @@ def value_needed(what: str, t: Tensor | None = None) -> None:
         modes.trace.refuse(what)
 
 
+def holds(t: Tensor) -> bool:
+    """Whether a condition, a 0-dim tensor, is True; where it is not, the caller raises. So a trace
+    takes it for granted, and its program is left where it finds otherwise.
+    """
+    if state.busy and modes.trace is not None:
+        modes.trace.require(t)
+    return bool(t._array)
+
+
 def counter_of(t: Tensor) -> Counter:
     """The tensor's own counter, made on first need."""
     c = t._counter

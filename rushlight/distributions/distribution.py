@@ -9,7 +9,7 @@ from typing import Any
 
 from rushlight.core.size import Size
 from rushlight.core.state import no_grad
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, holds
 from rushlight.distributions import constraints
 from rushlight.distributions.utils import lazy_property
 
@@ -88,7 +88,7 @@ class Distribution:
                 continue  # it follows from another one, which is checked
             value = getattr(self, name)
             inside = constraint.check(value)
-            if not bool(inside.all()):
+            if not holds(inside.all()):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape "
                     f"{tuple(value.shape)}) of distribution {self!r} to satisfy the constraint "
@@ -263,7 +263,7 @@ class Distribution:
             )
             return
         inside = support.check(value)
-        if not bool(inside.all()):
+        if not holds(inside.all()):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) "
                 f"to be within the support ({support!r}) of the distribution {self!r}, but found "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.core.state import no_grad
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, holds
 from rushlight.distributions import constraints
 from rushlight.distributions._choice import Choice
 from rushlight.distributions.distribution import checked
@@ -41,7 +41,7 @@ class Geometric(Choice):
         else:
             (self.logits,) = broadcast_all(logits)
         super().__init__(self._param.size(), validate_args=validate_args)
-        if self._validate_args and probs is not None and not bool((self.probs > 0).all()):
+        if self._validate_args and probs is not None and not holds((self.probs > 0).all()):
             raise ValueError(
                 f"Expected parameter probs (Tensor of shape {tuple(self.probs.shape)}) of "
                 f"distribution {self!r} to be positive but found invalid values:\n{self.probs}"

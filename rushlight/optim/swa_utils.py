@@ -15,7 +15,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.nn import Module
 from rushlight.nn.modules.batchnorm import _BatchNorm
 from rushlight.optim.lr_scheduler.base import LRScheduler, check_optimizer, per_group
-from rushlight.optim.optimizer import Optimizer
+from rushlight.optim.optimizer import Optimizer, number
 
 INT64 = dtypes.by_name["int64"]
 
@@ -44,7 +44,7 @@ def get_swa_multi_avg_fn() -> Callable[..., None]:
     def swa_update(averaged_params: Any, current_params: Any, num_averaged: Any) -> None:
         for average, current in zip(averaged_params, current_params, strict=True):
             if average.is_floating_point() or average.is_complex():
-                average.lerp_(current, 1.0 / (float(num_averaged) + 1))
+                average.lerp_(current, 1.0 / (number(num_averaged) + 1))
             else:
                 average.add_(((current - average) / (num_averaged + 1)).to(average.dtype))
 
@@ -129,7 +129,7 @@ class AveragedModel(Module):
     def update_parameters(self, model: Module) -> None:
         """Takes the model's present weights into the average."""
         mine, theirs = self._tensors(self.module), self._tensors(model)
-        if self.n_averaged == 0:
+        if number(self.n_averaged) == 0:
             for average, current in zip(mine, theirs, strict=True):
                 average.copy_(current)
         elif self.avg_fn is not None:

@@ -136,6 +136,23 @@ def sets_and_dicts_of_other_kinds(compile):
     yield from [f(kind(a=1)) for kind in kinds * CALLS]
 
 
+@case
+def dataclasses_of_tensors(compile):
+    f = compile(lambda batches, scale: sum([b.loss * scale.count for b in batches]) + scale.loss)
+    for k in range(2 * CALLS):
+        batches = [Output(rl.full((2,), float(k))), Output(rl.ones(2))]
+        yield f(batches, Frozen(rl.ones(2) * k, k // 4))
+
+
+@case
+def a_dataclass_that_is_changed(compile):
+    f = compile(lambda b: setattr(b, "loss", b.loss * 2) or b.loss.sum())
+    for k in range(CALLS):
+        batch = Output(rl.full((2,), float(k)))
+        yield f(batch)
+        yield batch.loss
+
+
 # What a call leaves behind
 
 
@@ -548,3 +565,96 @@ def what_is_done_in_the_end_whatever_happens(compile):
             yield f(rl.ones(3), rl.tensor([k % 5]))
         except IndexError as error:
             yield type(error), calls
+
+
+# Steps of training
+
+
+def steps(make):
+    """A case: some steps, and the parameters after each."""
+
+    def run(compile):
+        model = rl.nn.Linear(3, 2)
+        optimizer = rl.optim.SGD(model.parameters(), lr=0.1)
+        loss_of, extra = make(model)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = loss_of(x)
+            loss.backward()
+            optimizer.step()
+            extra()
+            return loss.detach()
+
+        f = compile(step)
+        for _ in range(2 * CALLS):
+            yield f(rl.ones(4, 3)), model.weight
+
+    return run
+
+
+def normal(model):
+    def loss(x):
+        d = rl.distributions.Normal(model(x), 1.0)
+        return -d.log_prob(d.rsample().detach()).mean()
+
+    return loss, lambda: None
+
+
+def categorical(model):
+    def loss(x):
+        d = rl.distributions.Categorical(logits=model(x))
+        return -d.log_prob(d.sample()).mean() - 0.1 * d.entropy().mean()
+
+    return loss, lambda: None
+
+
+def averaged(**options):
+    def make(model):
+        average = rl.optim.swa_utils.AveragedModel(model, **options)
+        return (
+            lambda x: (model(x) - average(x)).square().sum() + model(x).sum(),
+            lambda: average.update_parameters(model),
+        )
+
+    return make
+
+
+CAPTURED = {
+    "a policy of normal actions": steps(normal),
+    "a policy of choices": steps(categorical),
+    "an averaged model": steps(averaged()),
+    "a moving average": steps(averaged(multi_avg_fn=rl.optim.swa_utils.get_ema_multi_avg_fn(0.9))),
+}
+CASES.update(CAPTURED)
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_steps_that_are_captured_as_a_whole(name):
+    rl.manual_seed(0)
+    list(CAPTURED[name](lambda f: rl.compile(f, fullgraph=True)))
+
+
+def test_parameters_of_distributions_are_checked_in_programs_too():
+    f = rl.compile(lambda scale: rl.distributions.Normal(0.0, scale).log_prob(rl.ones(2)).sum())
+    for _ in range(4):
+        f(rl.ones(2))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Expected parameter scale"):
+            f(-rl.ones(2))
+        assert f(rl.ones(2)).item() == pytest.approx(-2.8379, abs=1e-3)
+    assert f._compiled.traces == 1
+
+
+def test_calls_that_all_differ_are_not_captured_and_say_so():
+    f = rl.compile(lambda x, scale: x * scale)
+    for k in range(15):
+        f(rl.ones(2), float(k))
+    with pytest.warns(UserWarning, match=r"differ in argument 1 \(float\)") as caught:
+        f(rl.ones(2), 15.0)
+    assert len(caught) == 1
+    for k in range(40):
+        f(rl.ones(2), float(k + 20))
+    for _ in range(3):
+        f(rl.ones(2), 0.5)
+    assert f._compiled.traces == 1

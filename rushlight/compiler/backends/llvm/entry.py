@@ -32,6 +32,7 @@ from rushlight.compiler.layout import (
     slots,
 )
 from rushlight.compiler.memory import address
+from rushlight.compiler.objects import fields
 from rushlight.core.tensor import Tensor
 
 MISS, TAKEN, FAILED = -1, -2, -3  # another call, no free result buffers, a check failed
@@ -296,7 +297,8 @@ class Entry:
         rows, tensors = [], 0
         for a in args:
             if not isinstance(a, Tensor):
-                if isinstance(a, (list, dict, tuple, set, deque, np.ndarray)):
+                several = isinstance(a, (list, dict, tuple, set, deque, np.ndarray))
+                if several or fields(a) is not None:
                     raise ValueError("there may be tensors in it, or other content the next time")
                 rows.append((id(a), *[0] * (ARGUMENT_WORDS - 1)))
                 continue

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight.core import engine
+from rushlight.core.native import kernels
 from rushlight.core.op import Op
 from rushlight.core.state import enable_grad, modes
 from rushlight.core.tensor import alias, edge, wrap
@@ -107,6 +109,9 @@ class GridSample(Op):
     label = "GridSampler2D"
 
     def eager(self, xp, input, grid, *, formula, **options):
+        out = sampled(input, grid, **options)
+        if out is not None:
+            return out
         cells = Cells(input, grid, **options)
         values = input.reshape(-1).take(cells.places)
         values *= cells.weight[:, :, None]
@@ -128,6 +133,27 @@ class GridSample(Op):
             values = x.reshape(-1).take(cells.places)
             ggrid = wrap(by_places(cells, values, gy).reshape(where.shape))
         return [gx, ggrid]
+
+
+LARGE = 1 << 22  # sizes up to which halves of them are exact in float32
+
+
+def sampled(input: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
+    """The samples of images by a loop, see backends/llvm/grids.py; or None."""
+    d, places = input.dtype, math.prod(grid.shape[1:-1])
+    if input.ndim != 4 or d not in dtypes.FLOATS or d is not grid.dtype or not input.size:
+        return None
+    samples, *sizes = input.shape
+    if not places or max(sizes) > LARGE:
+        return None
+    name = f"grid {mode} {padding_mode} {bool(align_corners)}"
+    loop = kernels.runner(name, d, 3, samples * sizes[0] * places)
+    if loop is None:
+        return None
+    out = np.empty((samples, sizes[0], *grid.shape[1:-1]), d)
+    x, at = np.ascontiguousarray(input), np.ascontiguousarray(grid)
+    loop(x, at, out, *sizes, places, samples)
+    return out
 
 
 def by_places(cells: Cells, values: Any, g: Any) -> Any:

@@ -7,10 +7,18 @@ import pytest
 
 from rushlight.compiler.backends.llvm import direct
 from rushlight.compiler.backends.llvm.calls import Along
+from rushlight.core.native import kernels, without_kernels
 from rushlight.ops import places
+from rushlight.ops.grid import GridSample, sampled
 
 LONG = np.dtype(np.int64)
 X, INDEX = np.arange(12).reshape(3, 4), np.array([[2, 0, 1, 2], [0, 0, 2, 1]])
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch):
+    """Few elements are worth a loop."""
+    monkeypatch.setattr(kernels, "loaded", True)
 
 
 def callers(kind):
@@ -73,3 +81,20 @@ def test_moves_leave_to_numpy_what_has_no_loop():
     x = np.zeros(3, np.complex128)
     assert not places.moved("add rows", x, np.array([0]), x[:1], 0)
     assert places.read("read rows", x, np.array([0]), (1,), 0) is None
+
+
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_grids_read_what_numpy_reads(dtype, mode, padding, corners):
+    rng = np.random.default_rng(0)
+    options = {"mode": mode, "padding_mode": padding, "align_corners": corners}
+    for shape in ((2, 3, 5, 7), (1, 1, 1, 1), (3, 2, 8, 1)):
+        x = rng.standard_normal(shape).astype(dtype)
+        at = (rng.standard_normal((shape[0], 4, 6, 2)) * 1.5).astype(dtype)
+        at[0, 0, :5] = [[np.nan, 1], [1e30, -1e30], [np.inf, 0], [-1, 1], [0, 0]]
+        found = sampled(x, at, **options)
+        with without_kernels():
+            expected = GridSample.instance.eager(np, x, at, formula=None, **options)
+        np.testing.assert_array_equal(found, expected)

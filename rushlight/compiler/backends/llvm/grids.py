@@ -1,0 +1,139 @@
+"""Images sampled at the places of a grid, step by step as ops/grid.py does it with arrays."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.text import literal
+
+NAMES = {
+    f"grid {mode} {padding} {corners}": (mode, padding, corners)
+    for mode, padding, corners in product(
+        ("bilinear", "nearest"), ("zeros", "border", "reflection"), (False, True)
+    )
+}
+
+
+class Grid:
+    """Operand 0 (units, C, H, W) at the places of operand 1 (units, P, 2) to operand 2 (units, C,
+    P). Operand 3 holds C, H, W and P.
+    """
+
+    def __init__(self, name: str, d: Any, width: int) -> None:
+        self.mode, self.padding, self.corners = NAMES[name]
+        self.f = f = kernel(width, d)
+        self.x, self.grid, self.out, sizes = [f.operand(k) for k in range(4)]
+        self.channels, *self.space, self.places = [f.scalar64(f.at(sizes, k, 8)) for k in range(4)]
+        self.sizes = [f(f"sitofp i64 {n} to {f.element}") for n in self.space]
+        self.limits = [str(f.sub(n, 1)) for n in self.space]
+        f.span("%lo", "%hi", 1, self.unit)
+        f.end()
+
+    def text(self) -> str:
+        return self.f.module.text()
+
+    def real(self, op: str, a: str, b: str | float) -> str:
+        """A step with two elements, the second of which may be a number."""
+        f = self.f
+        b = b if isinstance(b, str) else literal(b, f.element)
+        return f(f"{op} {f.element} {a}, {b}")
+
+    def function(self, name: str, a: str) -> str:
+        """A function of LLVM's, of one element."""
+        f = self.f
+        return str(f.intrinsic(name, f.element, f.element, [(f.element, a)]))
+
+    def choose(self, condition: str, a: str, b: str) -> str:
+        return self.f(f"select i1 {condition}, {self.f.element} {a}, {self.f.element} {b}")
+
+    def compared(self, test: str, a: str, b: str | float) -> str:
+        return self.real(f"fcmp {test}", a, b)
+
+    def product(self, a: Number, b: Number) -> str:
+        return self.f(f"mul nsw i64 {a}, {b}")
+
+    def unit(self, u: Number, _: list[str]) -> None:
+        f = self.f
+        area = self.product(self.space[0], self.space[1])
+        first = self.product(u, self.channels)
+
+        def place(p: Number, _: list[str]) -> None:
+            at = f.mul(f.add(self.product(u, self.places), p), 2)
+            cells = [self.cell(f.scalar(f.at(self.grid, f.add(at, 1 - k))), k) for k in range(2)]
+            corners = [
+                (f.add(self.product(y, self.space[1]), x), self.real("fmul", v, w))
+                for (y, v), (x, w) in product(*cells)
+            ]
+
+            def channel(c: Number, _: list[str]) -> None:
+                image = f.add(first, c)
+                start, total = self.product(image, area), ""
+                for where, weight in corners:
+                    x = f.scalar(f.at(self.x, f.add(start, where)))
+                    part = self.real("fmul", x, weight)
+                    total = self.real("fadd", total, part) if total else part
+                here = f.at(self.out, f.add(self.product(image, self.places), p))
+                f.do(f"store {f.element} {total}, ptr {here}, align {f.size}")
+
+            f.span(0, self.channels, 1, channel)
+
+        f.span(0, self.places, 1, place)
+
+    def pixels(self, a: str, k: int) -> str:
+        """A number from -1 to 1 as a place in pixels along dim k."""
+        n = self.sizes[k]
+        above = self.real("fadd", a, 1.0)
+        if self.corners:
+            at = self.real("fmul", above, self.real("fmul", self.real("fsub", n, 1.0), 0.5))
+        else:
+            at = self.real("fsub", self.real("fmul", above, n), 1.0)
+            at = self.real("fmul", at, 0.5)
+        if self.padding == "zeros":
+            return at
+        if self.padding == "reflection":
+            at = self.reflected(at, k)
+        at = self.choose(self.compared("olt", at, 0.0), literal(0.0, self.f.element), at)
+        last = self.real("fsub", n, 1.0)
+        return self.choose(self.compared("ogt", at, last), last, at)
+
+    def reflected(self, at: str, k: int) -> str:
+        """A place that is thrown back where the image ends."""
+        n = self.sizes[k]
+        start, span = (0.0, self.real("fsub", n, 1.0)) if self.corners else (-0.5, n)
+        at = self.function("fabs", self.real("fsub", at, start))
+        flips = self.function("floor", self.real("fdiv", at, span))
+        at = self.real("fsub", at, self.real("fmul", flips, span))
+        pairs = self.real("fmul", self.function("floor", self.real("fmul", flips, 0.5)), 2.0)
+        odd = self.compared("oeq", self.real("fsub", flips, pairs), 1.0)
+        return self.real("fadd", self.choose(odd, self.real("fsub", span, at), at), start)
+
+    def cell(self, a: str, k: int) -> list[tuple[str, str]]:
+        """The neighbours along dim k, limited to what is inside, and their weights."""
+        at = self.pixels(a, k)
+        if self.mode == "nearest":
+            one = literal(1.0, self.f.element)
+            return [self.inside(self.whole(self.function("rint", at)), one, k)]
+        low = self.function("floor", at)
+        first, after = self.whole(low), self.real("fsub", at, low)
+        before = self.real("fsub", literal(1.0, self.f.element), after)
+        second = self.f(f"add i64 {first}, 1")
+        return [self.inside(first, before, k), self.inside(second, after, k)]
+
+    def whole(self, at: str) -> str:
+        """A place as an index; the smallest integer for what is too far away, as of NumPy."""
+        f = self.f
+        near = self.compared("olt", self.function("fabs", at), 2.0**62)
+        index = f(f"fptosi {f.element} {at} to i64")
+        return f(f"select i1 {near}, i64 {index}, i64 {np.iinfo(np.int64).min}")
+
+    def inside(self, index: str, weight: str, k: int) -> tuple[str, str]:
+        """An index limited to dim k, and the weight, 0 where it was not in it."""
+        f = self.f
+        near = str(f.smaller(f.larger(index, 0), self.limits[k]))
+        same = f(f"icmp eq i64 {near}, {index}")
+        kept = self.choose(same, literal(1.0, f.element), literal(0.0, f.element))
+        return near, self.real("fmul", weight, kept)

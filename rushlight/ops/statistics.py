@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import widened
+from rushlight.core.native import kernels, widened
 from rushlight.core.op import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
 from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, narrowed, remaining
-from rushlight.ops.sums import number, ones, summed
+from rushlight.ops.sums import number, summed
 
 
 class Variance(Summing, abstract=True):
@@ -33,10 +33,10 @@ class Variance(Summing, abstract=True):
             )
         wide = widened(input)
         n = count_of(input.shape, dim)
-        if wide.dtype is dtypes.float32 and wide.size < 2048:  # exact enough to need no more
-            if not keepdim and n > correction and dim is not None:
-                if dim == (wide.ndim - 1,) or (dim == (0,) and wide.ndim == 2):
-                    return few_variances(wide, dim[0], n, correction)
+        if wide.dtype is dtypes.float32 and wide.size < FEW:  # exact enough to need no more
+            along = one_dim(wide.shape, dim, keepdim)
+            if along is not None and n > correction:
+                return few_variances(wide, along, correction)
             off = wide.astype(np.float64)
             off -= np.add.reduce(off, dim, None, None, True) / n
             off *= off
@@ -55,16 +55,41 @@ class Variance(Summing, abstract=True):
         return np.maximum(total, 0) / max(n - correction, 0)
 
 
-def few_variances(x: Any, dim: int, n: int, correction: float) -> Any:
-    """The variances, in float64, of the rows of x, or (dim 0) of the columns of a matrix."""
-    d = dtypes.float64
-    off, one, columns = x.astype(d), ones(n, d), dim < x.ndim - 1
-    mean = np.asarray(one.dot(off) if columns else off.dot(one))
-    mean /= number(n, d)
-    off -= mean if columns else mean[..., None]
+FEW = 2048  # elements whose spread is found in float64, one after another
+
+
+def one_dim(shape: tuple[int, ...], dim: Any, keepdim: bool) -> int | None:
+    """The dim that is reduced, if it is but one, and none stays with size 1."""
+    if keepdim:
+        return None
+    if dim is None:
+        return 0 if len(shape) == 1 else None
+    return dim[0] if len(dim) == 1 else None
+
+
+def few_variances(x: Any, dim: int, correction: float) -> Any:
+    """The variances, in float64, along a dim of few float32."""
+    off, n = x.astype(np.float64), x.shape[dim]
+    last = (*(slice(None),) * dim, slice(n - 1, n))
+    off -= np.add.accumulate(off, dim)[last] / number(n, dtypes.float64)
     off *= off
-    out = np.asarray(one.dot(off) if columns else off.dot(one))
-    out /= number(n - correction, d)
+    total = np.add.accumulate(off, dim)[last].squeeze(dim)
+    return np.asarray(total / number(n - correction, dtypes.float64))
+
+
+def spread(kind: str, x: Any, dim: Any, keepdim: bool, correction: float) -> Any:
+    """The same, or square roots of it, by a loop, in float32; None where it is not for that."""
+    along = one_dim(x.shape, dim, keepdim)
+    if along is None or x.dtype is not dtypes.float32 or not 0 < x.size < FEW:
+        return None
+    shape = x.shape
+    n = shape[along]
+    loop = kernels.runner(kind, x.dtype, 3, x.size) if n > correction else None
+    if loop is None or not x.flags.c_contiguous:
+        return None
+    out = np.empty(shape[:along] + shape[along + 1 :], x.dtype)
+    inner = math.prod(shape[along + 1 :])
+    loop(x, out, number(n - correction, dtypes.float64), n, inner, x.size // (n * inner))
     return out
 
 
@@ -72,6 +97,9 @@ class Var(Variance):
     """``sum(|input - mean| ** 2) / (n - correction)`` over ``dim``."""
 
     def eager(self, xp, input, *, dim, keepdim, correction):
+        found = spread("variance", input, dim, keepdim, correction)
+        if found is not None:
+            return found
         return narrowed(
             self.variance(input, dim, keepdim, correction),
             dtypes.REAL_OF.get(input.dtype, input.dtype),
@@ -85,6 +113,9 @@ class Std(Variance):
     """Square root of the variance over ``dim``."""
 
     def eager(self, xp, input, *, dim, keepdim, correction):
+        found = spread("deviation", input, dim, keepdim, correction)
+        if found is not None:
+            return found
         return narrowed(
             np.sqrt(self.variance(input, dim, keepdim, correction)),
             dtypes.REAL_OF.get(input.dtype, input.dtype),

@@ -10,6 +10,7 @@ from rushlight.compiler.backends.llvm.calls import Along
 from rushlight.core.native import kernels, without_kernels
 from rushlight.ops import places
 from rushlight.ops.grid import GridSample, sampled
+from rushlight.ops.statistics import Std, Var
 
 LONG = np.dtype(np.int64)
 X, INDEX = np.arange(12).reshape(3, 4), np.array([[2, 0, 1, 2], [0, 0, 2, 1]])
@@ -97,4 +98,23 @@ def test_grids_read_what_numpy_reads(dtype, mode, padding, corners):
         found = sampled(x, at, **options)
         with without_kernels():
             expected = GridSample.instance.eager(np, x, at, formula=None, **options)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("op", [Std, Var])
+def test_spreads_are_those_of_numpy(op):
+    rng = np.random.default_rng(0)
+    for shape, dim in (
+        ((40,), None),
+        ((7,), (0,)),
+        ((5, 9), (1,)),
+        ((5, 9), (0,)),
+        ((2, 3, 4), (1,)),
+    ):
+        x = (rng.standard_normal(shape) * 3 + 100).astype(np.float32)
+        given = {"dim": dim, "keepdim": False, "correction": 1}
+        found = op.instance.eager(np, x, **given)
+        with without_kernels():
+            expected = op.instance.eager(np, x, **given)
+        assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)

@@ -51,14 +51,14 @@ OWN_WAY = frozenset(("Where",))
 # what kernels have no formula for
 NUMPY_ONLY = frozenset(
     """
-    Erfcx Digamma Polygamma Igamma Igammac LogNdtr Ndtri Zeta Frexp
+    Erfcx Polygamma Igamma Igammac LogNdtr Ndtri Zeta Frexp
     BesselJ0 BesselJ1 BesselY0 BesselY1 BesselI0 BesselI1 BesselK0 BesselK1
     ScaledBesselK0 ScaledBesselK1 AiryAi ChebyshevT ChebyshevU ChebyshevV ChebyshevW
     ShiftedChebyshevT ShiftedChebyshevU ShiftedChebyshevV ShiftedChebyshevW HermiteH HermiteHe
     LaguerreL LegendreP
     """.split()  # noqa: SIM905
 )
-SINGLE_ONLY = frozenset(("Erfinv", "Lgamma", "I0", "I1", "I0e", "I1e"))  # not of float64
+SINGLE_ONLY = frozenset(("Digamma", "Erfinv", "Lgamma", "I0", "I1", "I0e", "I1e"))  # not of float64
 
 
 def below(kind):

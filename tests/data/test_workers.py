@@ -1,8 +1,10 @@
 """Worker processes: order, seeds, exceptions, deaths, restarts, what travels."""
 
 import functools
+import multiprocessing
 import operator
 import os
+import pickle
 import random
 import signal
 
@@ -16,6 +18,17 @@ import rushlight.utils.data as mine
 
 # Python 3.12 and later warn of fork() in a process with threads; NumPy's BLAS has some.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forked():
+    """Workers are forked where nothing else is said, as is Python's default on Linux up to 3.13:
+    some tests here have datasets that cannot be pickled.
+    """
+    default = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("fork", force=True)
+    yield
+    multiprocessing.set_start_method(default, force=True)
 
 
 class Squares(mine.Dataset):
@@ -33,7 +46,7 @@ def values(loader):
     return [batch[1].tolist() for batch in loader]
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
 def test_batches_arrive_in_order(context):
     loader = mine.DataLoader(Squares(), 3, num_workers=2, multiprocessing_context=context)
     assert values(loader) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
@@ -193,6 +206,15 @@ def test_what_cannot_be_sent_is_an_error():
     loader = mine.DataLoader(Lambdas(None), batch_size=None, num_workers=1)
     with pytest.raises(RuntimeError, match="pickle"):
         next(iter(loader))
+
+
+def test_what_cannot_be_sent_to_a_worker_is_an_error():
+    loader = mine.DataLoader(
+        Squares(), num_workers=1, collate_fn=lambda x: x, multiprocessing_context="spawn"
+    )
+    with pytest.raises((AttributeError, pickle.PicklingError, TypeError)) as caught:
+        next(iter(loader))
+    assert "multiprocessing_context='fork'" in caught.value.__notes__[-1]
 
 
 def leave():

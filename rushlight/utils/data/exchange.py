@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -48,11 +49,10 @@ def pack(value: Any) -> Callable[[Connection], None]:
     message = pickle.dumps((head, spans, size), 5)
 
     def send(connection: Connection) -> None:
-        from multiprocessing.reduction import send_handle
-
         try:
             connection.send_bytes(message)
-            send_handle(connection, file, None)  # type: ignore[arg-type]
+            with socket_of(connection) as s:
+                socket.send_fds(s, [b"\0"], [file])
         finally:
             os.close(file)
 
@@ -73,16 +73,26 @@ def _shared_file(raws: list[memoryview]) -> tuple[int, list[tuple[int, int]], in
     return file, spans, end
 
 
+def socket_of(connection: Connection) -> socket.socket:
+    """The socket that a connection is; multiprocessing's own way to send files waits for answers,
+    which tasks sent meanwhile would be taken for.
+    """
+    return socket.socket(fileno=os.dup(connection.fileno()))
+
+
 def receive(connection: Connection) -> Any:
     """The next object sent by ``pack``; raises EOFError when the other end is gone."""
     head, *rest = pickle.loads(connection.recv_bytes())
     if len(rest) == 1:
         return pickle.loads(head, buffers=rest[0])
     import mmap
-    from multiprocessing.reduction import recv_handle
 
     spans, size = rest
-    file = recv_handle(connection)
+    with socket_of(connection) as s:
+        files = socket.recv_fds(s, 1, 1)[1]
+    if not files:
+        raise EOFError("the other end is gone")
+    (file,) = files
     try:
         flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
         memory = memoryview(mmap.mmap(file, size, flags=flags))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import signal
 import time
 import warnings
@@ -92,7 +93,15 @@ class Worker:
         self.connection, there = context.Pipe(duplex=True)
         _open_connections.add(self.connection)
         self.process = context.Process(target=_run_worker, args=(job, there), daemon=True)
-        self.process.start()
+        try:
+            self.process.start()
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            error.add_note(
+                "A worker process gets the dataset and collate_fn pickled unless it is forked: "
+                "define them at the top of a module, or pass multiprocessing_context='fork' "
+                "(Python's default on Linux up to 3.13)."
+            )
+            raise
         there.close()
 
     def send(self, kind: Message, index: Any = None) -> None:

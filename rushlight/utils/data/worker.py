@@ -178,6 +178,10 @@ def _packed(job: Job, answer: Any) -> Callable[[Any], None]:
     try:
         return pack(answer)
     except Exception as error:
+        error.add_note(
+            "Data must be pickled to leave a worker process: return tensors, arrays or numbers, or "
+            "use num_workers=0."
+        )
         failure = answer if isinstance(answer, Failure) else Failure(error, job.where)
         failure.kind = RuntimeError  # a class that cannot be pickled; its name is in the text
         return pack(failure)

@@ -31,7 +31,6 @@ from rushlight.core.tensor import (
     counter_of,
     edge,
     idle,
-    link_view,
     needs_grad,
     new_counter,
     wrap,
@@ -583,10 +582,16 @@ def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) ->
     """
     if state.busy and modes.trace is not None:
         modes.trace.viewed(op, a, params, arrays)
-    outs = [wrap(o) for o in arrays]
-    grad = modes.grad
-    for i, o in enumerate(outs):
-        link_view(a, o, op.pick.instance, {**params, "index": i}, MULTI if grad else NO_GRAD)
+    outs, grad, pick, link = [], modes.grad, op.pick.instance, a._link
+    c = counter_of(a)
+    base, chain = (a, ()) if link is None else (link.base, link.chain)
+    for i, array in enumerate(arrays):
+        t = wrap(array)
+        t._tracked, t._counter = True, c
+        v = t._link = ViewLink()
+        v.base, v.chain, v.version = base, (*chain, (pick, {**params, "index": i})), c.value
+        v.origin = MULTI if grad else NO_GRAD
+        outs.append(t)
     if grad and a._tracked:
         record(op, (a,), outs, params)
     return outs

@@ -285,19 +285,6 @@ def new_link(base: Tensor, chain: tuple[Any, ...], version: int, origin: str | N
     return v
 
 
-def link_view(
-    parent: Tensor, out: Tensor, op: Any, params: dict[str, Any], origin: str | None = None
-) -> None:
-    """Mark ``out``, whose array is a view of ``parent``'s, as a differentiable view."""
-    link = parent._link
-    out._counter = c = counter_of(parent)
-    if link is None:
-        out._link = new_link(parent, ((op, params),), c.value, origin)
-    else:
-        out._link = new_link(link.base, (*link.chain, (op, params)), c.value, origin or link.origin)
-    out._tracked = True
-
-
 def needs_grad(t: Tensor) -> bool:
     """requires_grad, without making a stale view's node again. A view needs gradient when its base
     does.

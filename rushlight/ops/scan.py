@@ -17,6 +17,7 @@ from rushlight.ops.join import Cat
 from rushlight.ops.select import Where
 
 SHORT = 128  # terms
+FEW = 4096  # elements up to which blocks of a sum do not pay
 
 
 def accumulate(ufunc: Any, input: Any, dim: int) -> Any:
@@ -39,8 +40,9 @@ def scanned(loop: Any, x: Any, dim: int, places: Any) -> Any:
     found extremes; None for sums.
     """
     x = np.ascontiguousarray(x)
-    n, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
-    out = np.empty(x.shape, x.dtype)
+    shape = x.shape
+    n, inner = shape[dim], 1 if dim == len(shape) - 1 else math.prod(shape[dim + 1 :])
+    out = np.empty(shape, x.dtype)
     third = np.empty(inner, np.float64) if places is None else places
     loop(x, out, third, n, inner, x.size // (n * inner))
     return out
@@ -52,9 +54,11 @@ def running_sum(x: Any, dim: int) -> Any:
     That is three times faster, and the sums of blocks are carried on in float64.
     """
     d = x.dtype
+    if x.size < FEW:
+        return accumulate(np.add, x, dim)
     n, size = x.shape[dim], 16 if dim == x.ndim - 1 else 32
     by_loop = d is dtypes.float32 and x.size >= LEAST and kernels.on
-    if by_loop or x.size < 4096 or n < 4 * size or d not in dtypes.FLOATS:
+    if by_loop or n < 4 * size or d not in dtypes.FLOATS:
         return accumulate(np.add, x, dim)
     inner, whole = math.prod(x.shape[dim + 1 :]), n - n % size
     rows = np.ascontiguousarray(x).reshape(-1, n, inner)
@@ -94,7 +98,7 @@ class Running(Op, abstract=True):
 
     def forward(self, arrays, params):
         x = arrays[0]
-        if x.ndim and x.shape[params["dim"]] > SHORT:
+        if x.size < LEAST or (x.ndim and x.shape[params["dim"]] > SHORT):
             return self.eager(np, x, **params)
         return super().forward(arrays, params)
 

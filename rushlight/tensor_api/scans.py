@@ -34,7 +34,8 @@ __all__ = [
 
 
 def _scan(name: str, op: Any, input: Tensor, dim: Any, dtype: Any, out: Any) -> Tensor:
-    input = prepared(input, dtype, name)
+    if dtype is not None or not isinstance(input, Tensor):
+        input = prepared(input, dtype, name)
     d = wrap_dim(dim, input._array.ndim)
     if dtype is None and out is None and input._array.ndim:
         return op.bind(input, dim=d)  # type: ignore[no-any-return]

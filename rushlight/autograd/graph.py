@@ -108,7 +108,7 @@ class allow_mutation_on_saved_tensors(Mode):
         self.kept = kept = Kept()
 
         def pack(t: Tensor) -> Any:
-            return t, t._version, t.detach().clone()
+            return t, t._counter.value, t.detach().clone()
 
         def unpack(saved: Any) -> Tensor:
             if not kept.open:
@@ -117,7 +117,7 @@ class allow_mutation_on_saved_tensors(Mode):
                     "in which the graph was originally recorded, or after its clear()."
                 )
             t, version, copy = saved
-            return t if t._version == version else copy  # type: ignore[no-any-return]
+            return t if t._counter.value == version else copy  # type: ignore[no-any-return]
 
         self.hooks = saved_tensors_hooks(pack, unpack)
         self.hooks.__enter__()

@@ -22,7 +22,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.code import Code
-from rushlight.compiler.guards import Hooks, Kept, Unhooked
+from rushlight.compiler.guards import Hooks, Kept, Kinds, Unhooked
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import fields, ours
@@ -291,7 +291,12 @@ class Compiled:
             trace.fail("a tensor has hooks")
         if any([self.code.names_attribute(*v) for t in arguments for v in t.__dict__.items()]):
             trace.fail("it reads what was put on a tensor among its arguments")
-        guards.append(Hooks("a tensor", tables_of_hooks(trace)))
+        if trace.leaves:
+            guards.append(Hooks("a tensor", tables_of_hooks(trace)))
+        used = {id(i.source) for i in trace.graph.inputs if i.kind == "state"}
+        others = [t for t in self.surroundings.tensors if id(t) not in used]
+        if others:
+            guards.append(Kinds(others))
         for guard in guards:
             if type(guard) is Kept:
                 guard.narrow(trace.tensors)

@@ -324,6 +324,40 @@ class Flags:
         return "a tensor's requires_grad"
 
 
+class Kinds:
+    """Shapes, dtypes and the like of tensors whose elements the function does not read."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        self.tensors = tensors
+        self.values = self.read()
+
+    def read(self) -> list[Any]:
+        """What they are now."""
+        return [
+            (t._array.shape, t._array.dtype, getattr(t._array, "strides", ()), t._wants_grad)
+            for t in self.tensors
+        ]
+
+    def holds(self) -> bool:
+        """Whether they still are."""
+        return self.read() == self.values
+
+    def words(self) -> Words | None:
+        """Each tensor holds its array, and True or False."""
+        at = slots()
+        if not at:
+            return None
+        found = Words(kept=[t._array for t in self.tensors])
+        for t in self.tensors:
+            for name in ("_array", "_wants_grad"):
+                found.append((id(t) + at[name], id(getattr(t, name))))
+        return found
+
+    def changed(self) -> str:
+        """What is another."""
+        return "a tensor's shape, dtype, order or requires_grad"
+
+
 def contents(cell: Any) -> Any:
     """What a closure's cell holds; None while it is empty."""
     try:
@@ -401,6 +435,7 @@ Guard = (
     | Contextual
     | Globals
     | Flags
+    | Kinds
     | Defaults
     | Hooks
 )

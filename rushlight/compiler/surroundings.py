@@ -57,6 +57,7 @@ class Surroundings:
         self.objects: list[Any] = []
         self.counters: list[Any] = []  # objects of rushlight that change with each of their steps
         self.functions: list[Any] = []
+        self.tensors: list[Tensor] = []
         self.variables: list[Any] = []  # of the context
         self.cells: dict[int, tuple[str, Any]] = {}  # of closures, by identity
         self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
@@ -90,7 +91,8 @@ class Surroundings:
             for m in x.modules():
                 if m not in self.modules:
                     self.modules.append(m)
-                    self.visit([t for t in m._parameters.values() if t is not None])
+                    own = [*m._parameters.values(), *m._buffers.values()]
+                    self.visit([t for t in own if t is not None])
                     self.visit_named(m)
         elif issubclass(kind, (list, tuple, set, frozenset, deque)):
             for item in list(x):
@@ -145,12 +147,15 @@ class Surroundings:
         for k, item in list(guard.d.items()):
             method = isinstance(x, type) and hasattr(item, "__get__")
             if guard.counts(k, item) and (self.code.ran(item) or not method):
-                self.visit(getattr(item, "fget", item), k)
+                self.visit(getattr(item, "__func__", getattr(item, "fget", item)), k)
+        if isinstance(x, type) and not ours(type(x)):
+            self.visit(type(x))
         for c in () if isinstance(x, ModuleType) else classes(x):
             self.visit(c)
 
     def visit_tensor(self, t: Tensor) -> None:
         """Collect from a tensor's hooks, and from what else users put there."""
+        self.tensors.append(t)
         if any([self.code.names_attribute(k, v) for k, v in attributes(t).items()]):
             self.visit_attributes(t)
         for hook in hooks_of(t):

@@ -171,6 +171,7 @@ class Tensor:
 
     @property
     def _version(self) -> int:
+        value_needed("_version")
         return self._counter.value
 
     @property

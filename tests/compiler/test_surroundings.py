@@ -111,6 +111,26 @@ def queue_of_numbers():
     return q
 
 
+class Factor(rl.autograd.Function):
+    """A function whose gradient is what a list says."""
+
+    @staticmethod
+    def forward(ctx, x, factors):
+        ctx.factors = factors
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.factors[0], None
+
+
+def gradient_of(factors):
+    """What the list says."""
+    x = X.detach().clone().requires_grad_()
+    Factor.apply(x, factors).sum().backward()
+    return x.grad
+
+
 class Keeper:
     """An object with memory."""
 
@@ -212,6 +232,41 @@ READS = {
         lambda o: X * o.scale,
         lambda: rl.ones(3),
         lambda o, i: setattr(o, "scale", float(i)),
+    ),
+    "whether a tensor requires gradients": (
+        lambda o: X * (2 if o.requires_grad else 3),
+        lambda: rl.ones(3),
+        lambda o, i: o.requires_grad_(i == 1),
+    ),
+    "the shape of a tensor": (
+        lambda o: X * o.shape[0],
+        lambda: rl.ones(3),
+        lambda o, i: setattr(o, "data", rl.ones(3 + i)),
+    ),
+    "the dtype of a tensor": (
+        lambda o: X * (2 if o.dtype == rl.float32 else 3),
+        lambda: rl.ones(3),
+        lambda o, i: setattr(o, "data", rl.ones(3, dtype=(rl.float32, rl.float64)[i % 2])),
+    ),
+    "the order of a tensor": (
+        lambda o: X * (2 if o.is_contiguous() else 3),
+        lambda: rl.ones(2, 3),
+        lambda o, i: setattr(o, "data", rl.ones(2, 3) if i % 2 else rl.ones(3, 2).t()),
+    ),
+    "the version of a tensor": (
+        lambda o: X * o._version,
+        lambda: rl.ones(3),
+        lambda o, i: o.add_(1),
+    ),
+    "a class of classes": (
+        lambda o: X * o.scale,
+        lambda: type("Meta", (type,), {"scale": 1.0})("Made", (), {}),
+        lambda o, i: setattr(type(o), "scale", float(i)),
+    ),
+    "a gradient of the user's": (
+        gradient_of,
+        lambda: [1.0],
+        lambda o, i: o.__setitem__(0, float(i)),
     ),
     "a long list": (
         lambda o: X * o[2000],

@@ -215,7 +215,11 @@ class Attention:
 
         def block(rows: int, row: Number) -> None:
             shape = micro.Block(
-                *(rows, columns, a[1], a[2], b[1], c[1]), turned=False, padded=padded, once=not add
+                *(rows, columns, a[1], a[2], b[1], c[1]),
+                turned=False,
+                padded=padded,
+                once=not add,
+                near=True,
             )
             name = f"block_{Code.module_key(repr(shape))}"
             if name not in f.module.functions:

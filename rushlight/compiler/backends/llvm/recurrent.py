@@ -205,6 +205,7 @@ class Blocks:
                     turned=False,
                     padded=self.packed,
                     once=not add,
+                    near=True,
                 )
                 micro.write_block(g, shape)
                 g.end()

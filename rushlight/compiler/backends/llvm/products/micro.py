@@ -37,6 +37,7 @@ class Block:
     lies between elements of a row of b. ``padded``: b has whole vectors. ``once``: always first.
     ``asks``: lines to ask for at each step, for later: of rows at ``%next``, ``next_row`` elements
     apart; a row at each step, or, ``across``, a part of all of them along with the depth.
+    ``near``: c was written not long ago, and need not be asked for.
     """
 
     rows: int
@@ -51,6 +52,7 @@ class Block:
     asks: int = 0
     next_row: int = 0
     across: bool = False
+    near: bool = False
 
 
 def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
@@ -66,7 +68,7 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
         row = [f.load(f.at(b, v * f.lanes), 0 if s.padded else lanes[v]) for v in range(vectors)]
         if len(sums) >= MANY:
             ask(f, s, k, a)
-        if patient:
+        if patient and not s.near:
             ask_result(f, *by_turns(f, s, k))
         new = []
         for i in range(s.rows):
@@ -80,7 +82,7 @@ def write_block(f: Code, s: Block, finish: Finish | None = None) -> None:
         else:
             f.prefetch(f.at("%c", f.add(f.mul(i, s.c_row), j)), 1)
 
-    for i in range(1 if patient else s.columns if s.turned else s.rows):
+    for i in range(0 if s.near else 1 if patient else s.columns if s.turned else s.rows):
         for j in [0] if patient or s.turned else range(0, s.columns, f.lanes):
             ask_result(f, i, j)
     sums = over_depth(f, step, s.rows * vectors)

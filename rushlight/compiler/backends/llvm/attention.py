@@ -18,7 +18,7 @@ import numpy as np
 from rushlight.compiler.backends.llvm import jit
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
-from rushlight.compiler.backends.llvm.ir.text import literal, splat_literal
+from rushlight.compiler.backends.llvm.ir.text import splat_literal
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.products import micro, packing
 from rushlight.compiler.backends.llvm.products.gemm import Parts, ceil
@@ -273,13 +273,6 @@ class Attention:
         """A constant vector."""
         return splat_literal(value, self.f.element, self.f.lanes)
 
-    def total(self, kind: str, x: str) -> str:
-        """All lanes combined."""
-        f = self.f
-        if kind == "sum":
-            return f.total(x)
-        return f.intrinsic("vector.reduce.fmax", f.suffix, f.element, [(f.vector, x)])
-
     def keys_of(self, first: Number, rows: int) -> Number:
         """How many keys a block of queries looks at."""
         if not self.s.causal:
@@ -335,44 +328,77 @@ class Attention:
     def softmax(
         self, scores: str, rows: int, first: Number, mask: Matrix | None, factors: str
     ) -> None:
-        """Scores of a block become exponentials; ``factors`` get one over each row's sum."""
+        """Scores of a block become exponentials; ``factors`` get one over each row's sum.
+
+        What is combined across lanes is that of many rows at once, with the steps for each row in
+        loops of their own: so they do not wait for each other.
+        """
         f, s = self.f, self.s
         vectors = self.vectors_of(self.keys_of(first, rows))
 
-        def row(i: Number, _: Any) -> None:
-            p, kept = f.at(scores, f.mul(i, s.row)), dict[Number, str]()
+        def scaled(i: Number, _: Any) -> None:
+            p = f.at(scores, f.mul(i, s.row))
 
             def largest(v: Number, best: list[str]) -> list[str]:
                 q = f.at(p, f.mul(v, f.lanes))
                 x = self.apply("mul", f.load(q), self.c(s.scale))
-                x = kept[v] = self.masked(x, mask, f.add(first, i), v, self.allowed(i, first, v))
-                if not self.short(vectors):
-                    f.store(q, x)
-                more = f(f"fcmp ogt {f.vector} {x}, {best[0]}")
-                return [f(f"select {f.bits} {more}, {f.vector} {x}, {f.vector} {best[0]}")]
+                x = self.masked(x, mask, f.add(first, i), v, self.allowed(i, first, v))
+                f.store(q, x)
+                return [self.larger(x, best[0])]
 
-            top = self.total("max", self.along(vectors, largest, self.c(-math.inf)))
-            low = f"{f.element} {literal(-math.inf, f.element)}"
-            none = f(f"fcmp oeq {low}, {top}")
-            top = f(f"select i1 {none}, {f.element} {literal(0, f.element)}, {f.element} {top}")
-            wide = f.splat(top)
+            top = self.along(vectors, largest, self.c(-math.inf))
+            f.store(f.at(self.partial, f.mul(i, f.lanes)), top)
+
+        def exponentials(i: Number, _: Any) -> None:
+            p, top = f.at(scores, f.mul(i, s.row)), f.splat(f.scalar(f.at(factors, i)))
 
             def exponential(v: Number, sums: list[str]) -> list[str]:
                 q = f.at(p, f.mul(v, f.lanes))
-                x = kept[v] if self.short(vectors) else f.load(q)
-                e = self.apply("exp", self.apply("sub", x, wide))
+                e = self.apply("exp", self.apply("sub", f.load(q), top))
                 f.store(q, e)
                 return [f.plus(sums[0], e)]
 
-            total = self.total("sum", self.along(vectors, exponential, "zeroinitializer"))
-            one, zero = literal(1, f.element), literal(0, f.element)
-            if mask is not None:
-                empty = f(f"fcmp oeq {f.element} {total}, {zero}")
-                total = f(f"select i1 {empty}, {f.element} {one}, {f.element} {total}")
-            factor = f(f"fdiv {f.element} {one}, {total}")
-            f.do(f"store {f.element} {factor}, ptr {f.at(factors, i)}, align {f.size}")
+            total = self.along(vectors, exponential, "zeroinitializer")
+            f.store(f.at(self.partial, f.mul(i, f.lanes)), total)
 
-        f.span(0, rows, 1, row)
+        f.span(0, rows, 1, scaled)
+        self.across(rows, factors, self.larger, lambda top: self.replaced(top, -math.inf, 0))
+        f.span(0, rows, 1, exponentials)
+        one = self.c(1)
+        self.across(
+            rows, factors, f.plus,
+            lambda x: self.apply("div", one, x if mask is None else self.replaced(x, 0, 1)),
+        )  # fmt: skip
+
+    def larger(self, x: str, y: str) -> str:
+        """The larger of two; y where x is NaN."""
+        f = self.f
+        more = f(f"fcmp ogt {f.vector} {x}, {y}")
+        return f(f"select {f.bits} {more}, {f.vector} {x}, {f.vector} {y}")
+
+    def replaced(self, x: str, old: float, new: float) -> str:
+        """x with a number in place of another."""
+        f = self.f
+        equal = f(f"fcmp oeq {f.vector} {x}, {self.c(old)}")
+        return f(f"select {f.bits} {equal}, {f.vector} {self.c(new)}, {f.vector} {x}")
+
+    def across(
+        self, rows: int, to: str, join: Callable[[str, str], str], end: Callable[[str], str]
+    ) -> None:
+        """What joining the lanes of each row's vector in ``partial`` and ``end`` make, row by row
+        in ``to``.
+        """
+        f = self.f
+
+        def some(first: Number, count: int) -> None:
+            start = f.at(self.partial, f.mul(first, f.lanes))
+            vectors = [f.load(f.at(start, i * f.lanes)) for i in range(count)]
+            f.store(f.at(to, first), end(micro.totals(f, vectors, join)))
+
+        whole = rows // f.lanes * f.lanes
+        f.span(0, whole, f.lanes, lambda i, _: some(i, f.lanes))
+        if rows % f.lanes:
+            some(whole, rows % f.lanes)
 
     def short(self, vectors: Number) -> bool:
         """Whether a row's vectors are written out one by one."""
@@ -433,6 +459,7 @@ class Attention:
         panels = self.panels()
         packed = self.take(s.row * s.depth)
         scores, factors = self.take(s.block * s.row), self.take(s.block)
+        self.partial = self.take(s.block * f.lanes)
         self.packed_depth = s.depth
 
         def unit(u: Number, _: Any) -> None:
@@ -482,7 +509,7 @@ class Attention:
         panels = self.panels()
         packed_keys, packed_values = self.take(s.row * s.depth), self.take(s.row * s.width)
         weights, slopes = self.take(s.block * s.row), self.take(s.block * s.row)
-        factors = self.take(s.block)
+        factors, self.partial = self.take(s.block), self.take(s.block * f.lanes)
 
         def unit(u: Number, _: Any) -> None:
             m = self.matrices(u)

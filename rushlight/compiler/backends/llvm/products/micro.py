@@ -234,9 +234,11 @@ def write_dots(f: Code, s: Dots, finish: Finish | None = None) -> None:
     leave(f, s.c_row, found, True, finish)
 
 
-def totals(f: Code, vectors: list[str]) -> str:
-    """The sums of all lanes of some vectors, side by side in the first lanes of one."""
-    n = f.lanes
+def totals(f: Code, vectors: list[str], join: Callable[[str, str], str] | None = None) -> str:
+    """The sums of all lanes of some vectors, or what ``join`` makes of them, side by side in the
+    first lanes of one.
+    """
+    n, join = f.lanes, join or f.plus
     vectors = vectors + ["zeroinitializer"] * (
         (1 << (len(vectors) - 1).bit_length()) - len(vectors)
     )
@@ -249,7 +251,7 @@ def totals(f: Code, vectors: list[str]) -> str:
             )
             for side in (0, 1)
         ]
-        return f.plus(even, odd)
+        return join(even, odd)
 
     left = n.bit_length() - 1
     while len(vectors) > 1:

@@ -27,6 +27,7 @@ from rushlight.compiler.scalars import FLOATS
 
 QUERIES = 64  # of a block
 CAUSAL = 32  # of a block where less than all keys may do
+BRIEF = 128  # up to so many, such blocks are half as large
 EVEN = 8  # keys of a block of gradients, where less than all may do
 FEW = 4  # blocks of queries that are written out one by one
 SHORT = 8  # vectors of a row of weights that stay in registers
@@ -51,8 +52,9 @@ class Shape:
         self.keys, self.width = k.shape[-2], v.shape[-1]
         self.causal, self.scale = node.params["is_causal"], node.params["scale"]
         self.vectors = ceil(self.keys, lanes)
-        self.row = self.vectors * lanes  # of weights
-        most = CAUSAL if self.causal else QUERIES
+        # of weights; at round distances columns of them would have few places in the cache
+        self.row = (self.vectors | 1) * lanes
+        most = QUERIES if not self.causal else CAUSAL if self.queries > BRIEF else CAUSAL // 2
         self.block = min(self.queries, most, max(EVEN, ROOM // self.row // EVEN * EVEN))
         self.units = math.prod(self.batch)
 

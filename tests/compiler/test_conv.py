@@ -8,10 +8,11 @@ import pytest
 import rushlight as rl
 from rushlight.compiler import pipeline
 from rushlight.compiler.backends.llvm import launch, recall, templates
-from rushlight.compiler.backends.llvm.convolution import batched, shapes, transformed
+from rushlight.compiler.backends.llvm.convolution import batched, channels, shapes, transformed
 from rushlight.compiler.graph import Graph, Input, Node
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.windows import Windows
+from rushlight.core.native import without_kernels
 from rushlight.nn import functional as F
 from rushlight.ops import conv as C
 from rushlight.ops import pool as P
@@ -34,6 +35,11 @@ CONVOLUTIONS = {
     "groups": (5, 3, 3, 2, (9, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "depthwise": (1, 1, 19, 2, (12, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "depthwise stride": (1, 2, 5, 2, (12, 9), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
+    "narrow planes": (1, 1, 21, 3, (5, 4), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "narrow planes, 7x7": (1, 1, 16, 2, (7, 4), (7, 7), (1, 1), ((3, 3), (3, 3)), (1, 1)),
+    "narrow planes, stride": (1, 1, 35, 2, (9, 8), (5, 3), (2, 2), ((2, 1), (1, 1)), (1, 1)),
+    "narrow planes, dilation": (1, 1, 24, 2, (8, 4), (3, 2), (1, 1), ((0, 1), (0, 0)), (3, 2)),
+    "narrow line": (1, 1, 40, 3, (9,), (5,), (3,), ((2, 2),), (1,)),
     "small planes": (70, 30, 1, 7, (4, 4), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "tiny planes": (8, 8, 1, 9, (2, 2), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "wide": (3, 5, 1, 2, (6, 70), (2, 3), (1, 1), ((0, 0), (3, 0)), (1, 1)),
@@ -156,6 +162,8 @@ TRANSFORMED = (
     "tiles of groups, stride",
     "many weights",
 )
+# vectors hold channels
+NARROW = tuple([case for case in CONVOLUTIONS if case.startswith("narrow")])
 # vectors hold images
 BATCHED = (
     "images",
@@ -195,7 +203,8 @@ def both(op, inputs, params, outputs):
     got, want = empty_outputs(g), empty_outputs(g)
     arrays = [a for a in inputs if a is not None]
     native.run(arrays, got)
-    pipeline.build(g, "reference").run(arrays, want)
+    with without_kernels():
+        pipeline.build(g, "reference").run(arrays, want)
     return list(zip(got, want, strict=True))
 
 
@@ -374,13 +383,22 @@ def test_gradients(case, d):
         close(got, want, d)
 
 
+@pytest.mark.parametrize("case", NARROW)
+def test_channels_of_narrow_planes_fill_vectors(case):
+    (x, w, y), options = convolution(case, np.float32)
+    for op, inputs, params, shape in three(x, w, y, options):
+        node = graph_of(op, inputs, params, [(shape, np.float32)]).nodes[0]
+        for width in (256, 512):
+            assert channels.suits(shapes.shape_of(node), node, width)
+
+
 def test_forced_avx2(monkeypatch):
     from rushlight.compiler.backends.llvm import jit
 
     monkeypatch.setenv(jit.CPU_VARIABLE, "x86-64-v3")
     jit.target.cache_clear()
     try:
-        for case in ("lenet2", "stride", "small planes", "groups", *TRANSFORMED, *BATCHED):
+        for case in ("lenet2", "stride", "small planes", "groups", *TRANSFORMED, *BATCHED, *NARROW):
             test_forward(case, np.float32)
             test_gradients(case, np.float32)
         for case in ("overlapping", "rows of three", "many halves"):

@@ -16,7 +16,14 @@ from rushlight.compiler.backends.llvm import (
     rows,
     serial,
 )
-from rushlight.compiler.backends.llvm.convolution import batched, conv, pool, shapes, transformed
+from rushlight.compiler.backends.llvm.convolution import (
+    batched,
+    channels,
+    conv,
+    pool,
+    shapes,
+    transformed,
+)
 from rushlight.compiler.backends.llvm.ir.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.recall import recalled
@@ -47,12 +54,16 @@ def alone(write: Any, units: Callable[[Node], int]) -> Launches:
 
 
 def convolution(usual: Launches) -> Launches:
-    """The writer of a convolution: with transforms, or images in vectors, where these suit."""
+    """The writer of a convolution: with transforms, or channels or images in vectors, where these
+    suit.
+    """
 
     def launches(node: Node, width: int) -> list[Launch]:
         s = shapes.shape_of(node)
         if transformed.suits(s, node, width):
             return transformed.launches(s, node, width)
+        if channels.suits(s, node, width):
+            return channels.launches(s, node, width)
         if batched.suits(s, node, width):
             return batched.launches(s, node, width)
         return usual(node, width)

@@ -2,7 +2,8 @@
 
 - ``shapes``: sizes, and which convolutions the gradient of an input is made of
 - products of weights and columns: ``columns``, ``tiles``, ``panels``, ``weights``, ``conv``
-- few outputs (``direct``), or few channels and many images (``batched``, ``turn``)
+- few outputs (``direct``); few channels and many images (``batched``, ``turn``); each channel by
+  itself on narrow planes (``channels``)
 - Winograd's transforms: ``winograd``, ``blocks``, ``transformed``
 - ``pool``
 """

@@ -1,7 +1,8 @@
 """Processes: the standard library's ``multiprocessing`` with the names that torch adds.
 
-Tensors travel by pickling, as copies. ``share_memory_()`` therefore does not make a tensor common
-to several processes; ``rushlight.utils.data`` moves batches between its workers by itself.
+Tensors travel by pickling, as copies; after ``share_memory_()`` their memory is common to all
+processes that get them (Linux). ``rushlight.utils.data`` moves batches between its workers by
+itself.
 """
 
 from __future__ import annotations

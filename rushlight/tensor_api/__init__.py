@@ -30,6 +30,7 @@ from rushlight.tensor_api.scans import *
 from rushlight.tensor_api.segments import *
 from rushlight.tensor_api.selection import *
 from rushlight.tensor_api.shaping import *
+from rushlight.tensor_api.sharing import *
 from rushlight.tensor_api.spectral import *
 from rushlight.tensor_api.storage import *
 from rushlight.tensor_api.typed_storage import *

@@ -616,8 +616,6 @@ methods(
     is_mtia=property(lambda self: False, doc="Always False."),
     is_nested=property(lambda self: False, doc="Always False."),
     is_nonzero=_truth,
-    is_shared=lambda self: False,
-    share_memory_=lambda self: self,
     new=lambda self, *args, **options: (
         self.new_tensor(args[0], **options)
         if args and not isinstance(args[0], int)

@@ -208,8 +208,8 @@ class UntypedStorage:
         return self
 
     def is_shared(self) -> bool:
-        """Whether the memory is shared between processes: False."""
-        return False
+        """Whether the memory is shared between processes, see ``share_memory_``."""
+        return hasattr(getattr(self._owner, "base", None), "file")
 
     def is_pinned(self, device: Any = None) -> bool:
         """Whether the memory is page-locked: False."""

@@ -160,8 +160,8 @@ class TypedStorage:
         )
 
     def is_shared(self) -> bool:
-        """Whether the memory is shared between processes: False."""
-        return False
+        """Whether the memory is shared between processes, see ``share_memory_``."""
+        return self._untyped_storage.is_shared()
 
     def is_pinned(self, device: Any = None) -> bool:
         """Whether the memory is page-locked: False."""

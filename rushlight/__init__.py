@@ -125,7 +125,7 @@ _let_pickle_find_functions()
 # namespaces that are imported when first asked for
 _LAZY = frozenset(
     """
-    _C __config__ __future__ _dynamo _inductor _subclasses _tensor_str
+    _C __config__ __future__ _dynamo _higher_order_ops _inductor _logging _subclasses _tensor_str
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
     functional futures fx hub jit linalg masked mps multiprocessing nn onnx optim overrides
     library profiler quasirandom random return_types serialization signal sparse special storage
@@ -134,6 +134,7 @@ _LAZY = frozenset(
 )
 # functions that live in such a namespace: namespace -> names
 _IN_NAMESPACE = {
+    "_higher_order_ops.control_flow": "cond while_loop",
     "amp": """
         autocast GradScaler get_autocast_dtype set_autocast_dtype is_autocast_enabled
         set_autocast_enabled is_autocast_available get_autocast_cpu_dtype set_autocast_cpu_dtype

@@ -46,3 +46,13 @@ class CompileOptions:
 
 
 compile_options = CompileOptions()
+
+
+@dataclass(slots=True)
+class Stance:
+    """What calls of compiled functions do, see ``compiler.set_stance``."""
+
+    name: str = "default"
+
+
+stance = Stance()

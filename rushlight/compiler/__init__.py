@@ -39,3 +39,6 @@ from rushlight.compiler.front import (
 from rushlight.compiler.front import (
     reset as reset,
 )
+from rushlight.compiler.front import (
+    set_stance as set_stance,
+)

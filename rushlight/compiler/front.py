@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import config, dtypes
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.code import Code
 from rushlight.compiler.guards import Hooks, Kept, Kinds, Unhooked
@@ -30,9 +30,9 @@ from rushlight.compiler.results import Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
 from rushlight.compiler.variant import Variant
-from rushlight.config import compile_options
+from rushlight.config import compile_options, stance
 from rushlight.core.sparse import SparseArray
-from rushlight.core.state import modes, state
+from rushlight.core.state import Mode, modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError
 from rushlight.ops.sparse.entries import held_values
@@ -134,6 +134,48 @@ def compile(
     return functools.wraps(model)(compiled.bound())
 
 
+STANCES = ("default", "force_eager", "eager_on_recompile", "fail_on_recompile")
+
+
+class set_stance(Mode):
+    """What calls of compiled functions do from now on; or within a ``with`` block, or as a
+    decorator within a function.
+
+    Args:
+        stance: "default"; "force_eager" runs functions as they are; "eager_on_recompile" does where
+            they would have to be captured, and "fail_on_recompile" raises there.
+        skip_guard_eval_unsafe, force_backend: accepted.
+
+    Example:
+        >>> import rushlight as torch
+        >>> with torch.compiler.set_stance("force_eager"):
+        ...     torch.compile(lambda x: x + 1)(torch.ones(1))
+        tensor([2.])
+    """
+
+    def __init__(
+        self, stance: str = "default", *, skip_guard_eval_unsafe: bool = False,
+        force_backend: Any = None,
+    ) -> None:  # fmt: skip
+        if stance not in STANCES:
+            raise RuntimeError(f"invalid torch.compile stance {stance!r}; it is one of {STANCES}.")
+        self.wanted, self.outer = stance, config.stance.name
+        config.stance.name = stance
+
+    def __enter__(self) -> None:
+        config.stance.name = self.wanted
+
+    def __exit__(self, *exc: object) -> None:
+        config.stance.name = self.outer
+
+    def clone(self) -> set_stance:
+        return set_stance(self.wanted)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        config.stance.name = self.outer  # it holds within the function only
+        return super().__call__(function)
+
+
 _warned = False
 
 
@@ -180,7 +222,7 @@ class Compiled:
 
         def run(*args: Any, **kwargs: Any) -> Any:
             last = self.last
-            if last is not None and not kwargs and not state.busy:
+            if last is not None and not kwargs and not state.busy and stance.name == "default":
                 out = last.enter(args)
                 if out is not NotImplemented:
                     return out
@@ -190,7 +232,7 @@ class Compiled:
         return run
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.eager is not None or state.busy:
+        if self.eager is not None or state.busy or stance.name == "force_eager":
             return self.function(*args, **kwargs)
         if self.hooks is not None:
             if not self.hooks.holds():
@@ -223,6 +265,13 @@ class Compiled:
                 reason = "a parameter, buffer or gradient has other memory, shape or dtype"
             self.read_anew |= variant.moved()
         reason = reason or FIRST
+        if stance.name == "eager_on_recompile":
+            return self.function(*args, **kwargs)
+        if stance.name == "fail_on_recompile" and key not in self.seen:
+            raise RuntimeError(
+                f"Detected recompile when torch.compile stance is 'fail_on_recompile': this call "
+                f"of {self.name()} would have to be captured, because of the {reason}."
+            )
         if self.seen.get(key) != reason:  # once as it is: optimizers and modules make their state
             self.seen[key] = reason
             if len(self.seen) > MOST_SEEN:  # keys keep objects

@@ -1,0 +1,3 @@
+"""Under its name in PyTorch."""
+
+from rushlight._higher_order_ops.control_flow import while_loop as while_loop

@@ -98,7 +98,7 @@ class Running(Op, abstract=True):
 
     def forward(self, arrays, params):
         x = arrays[0]
-        if x.size < LEAST or (x.ndim and x.shape[params["dim"]] > SHORT):
+        if x.size < self.least or (x.ndim and x.shape[params["dim"]] > SHORT):
             return self.eager(np, x, **params)
         return super().forward(arrays, params)
 

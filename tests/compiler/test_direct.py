@@ -5,11 +5,14 @@ import sys
 import numpy as np
 import pytest
 
+from rushlight.compiler import eager
 from rushlight.compiler.backends.llvm import direct
-from rushlight.compiler.backends.llvm.calls import Along
+from rushlight.compiler.backends.llvm.calls import Along, Flat
 from rushlight.core.native import kernels, without_kernels
 from rushlight.ops import places
+from rushlight.ops.activation import Silu, Softplus
 from rushlight.ops.grid import GridSample, sampled
+from rushlight.ops.math import Addcmul
 from rushlight.ops.statistics import Std, Var
 
 LONG = np.dtype(np.int64)
@@ -118,3 +121,25 @@ def test_spreads_are_those_of_numpy(op):
             expected = op.instance.eager(np, x, **given)
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
+
+
+def test_kernels_of_elementwise_ops_do_not_depend_on_how_they_are_called(monkeypatch):
+    x = np.random.default_rng(0).standard_normal(9000).astype(np.float32)
+    softplus = {"beta": 2.0, "threshold": 20.0}
+    for op, others, params in (
+        (Silu, (), {}),
+        (Addcmul, (x, x), {"value": 0.5}),
+        (Softplus, (), softplus),
+    ):
+        results = []
+        for _ in range(2):
+            out = x.copy()
+            eager.find(op.instance, (out, *others), params, out)
+            results += [eager.find(op.instance, (x, *others), params), out]
+            for entry in eager._table.values():
+                if entry.__class__ is tuple and isinstance(entry[0], Flat):
+                    monkeypatch.setattr(entry[0], "flat", None)  # the second time by ctypes
+                    monkeypatch.setattr(entry[0], "write_flat", None)
+        monkeypatch.undo()
+        for other in results[1:]:
+            np.testing.assert_array_equal(other, results[0])

@@ -89,9 +89,26 @@ class Flat:
         self.write_block = ctypes.c_int64 * (7 + 3 * len(steps))
         written = len(sizes) - 1  # the element that is the result has no step of its own
         self.write_steps = [-1 if k == written else sizes[k] for k in self.order]
+        at = runtime.addresses()
+        self.flat = direct.elementwise("flat", at["flat"], self.head, self.steps, 0)
+        self.write_flat = direct.elementwise(
+            "write", at["write"], self.head, self.write_steps, sizes[written]
+        )
+
+    def operands(self, everything: tuple[Any, ...]) -> list[Any]:
+        """The operands as arrays."""
+        if not self.numbers:
+            return [everything[k] for k in self.order]
+        numbers = self.numbers
+        return [
+            array(everything[k], float64) if k in numbers else everything[k] for k in self.order
+        ]
 
     def __call__(self, elements: tuple[Any, ...], out: ndarray[Any, Any]) -> None:
         n = out.size
+        if n <= self.most and self.flat is not None:
+            self.flat(*self.operands((*elements, out)), n)
+            return
         places, _alive = self.places(elements, out)
         if n <= self.most:
             self.at_once(self.block(n, *self.head, *places, *self.steps))
@@ -114,6 +131,10 @@ class Flat:
         The last unit is done first, elsewhere: elements must not be done again.
         """
         n, size = x.size, self.units.size
+        if n <= self.most and self.write_flat is not None:
+            aside = np.empty(size, x.dtype) if n % size else x
+            self.write_flat(*self.operands((*elements, x)), x, aside, n)
+            return x
         places, _alive = self.places(elements, x)
         whole, rest = divmod(n, size)
         last = np.empty(size, x.dtype) if rest else x

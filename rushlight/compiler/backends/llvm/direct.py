@@ -24,7 +24,7 @@ MOST = 16  # arrays, and numbers
 SCRATCH = 4096  # bytes
 FASTCALL = 0x80  # METH_FASTCALL: the arguments are a C array
 FAILED = MOST  # the word among the numbers
-CODE, ARRAYS, TO_WORD, INCREF, TRUE, FALSE, WORDS = range(7)  # what ``self`` holds
+CODE, ARRAYS, TO_WORD, INCREF, TRUE, FALSE = range(6)  # what ``self`` holds
 HEADER = object.__basicsize__
 # where NumPy's objects have their address, number of dims, sizes and flags
 DATA, DIMS, SIZES, FLAGS = HEADER, HEADER + 8, HEADER + 16, HEADER + 48
@@ -217,6 +217,85 @@ no:
 """
 
 
+# what ``self`` holds for elementwise kernels, ahead of how far apart their operands' elements lie
+FN, OPERANDS, TO_INDEX, COUNT, DONE, BYTES, KERNEL, UNIT, STEPS = range(9)
+BLOCK = 64  # words of a block for runtime.py's functions
+
+
+def _elementwise(name: str, head: int, more: str) -> str:
+    """``f(*operands, ..., n)``: writes the block that runtime.py's function wants, with ``head``
+    words ahead of the addresses, and calls it.
+    """
+    return f"""
+define ptr @{name}(ptr %self, ptr %args, i64 %count) {{
+entry:
+  %block = alloca [{BLOCK} x i64], align 64
+  %field = getelementptr inbounds i8, ptr %self, i64 {DATA}
+  %words = load ptr, ptr %field
+{_word(FN, "%fn", "ptr")}
+{_word(OPERANDS, "%operands", "i64")}
+{_word(TO_INDEX, "%to.word", "ptr")}
+{_word(COUNT, "%incref", "ptr")}
+{_word(DONE, "%true", "ptr")}
+{_word(BYTES, "%bytes", "i64")}
+{_word(KERNEL, "%kernel", "i64")}
+{_word(UNIT, "%unit", "i64")}
+  %n.which = sub i64 %count, 1
+  %n.arg = getelementptr inbounds ptr, ptr %args, i64 %n.which
+  %n.object = load ptr, ptr %n.arg
+  %n = call i64 %to.word(ptr %n.object)
+  store i64 %n, ptr %block
+{_entry(1, "%operands")}
+{_entry(2, "%kernel")}
+{_entry(3, "%unit")}
+{more}
+  br label %operand
+operand:
+  %i = phi i64 [0, %entry], [%i.next, %operand]
+  %arg = getelementptr inbounds ptr, ptr %args, i64 %i
+  %object = load ptr, ptr %arg
+  %data.field = getelementptr inbounds i8, ptr %object, i64 {DATA}
+  %data = load i64, ptr %data.field
+  %at = add i64 %i, {head}
+  %place = getelementptr inbounds i64, ptr %block, i64 %at
+  store i64 %data, ptr %place
+  %step.at = add i64 %i, {STEPS}
+  %step.place = getelementptr inbounds i64, ptr %words, i64 %step.at
+  %step = load i64, ptr %step.place
+  %after = add i64 %at, %operands
+  %after.place = getelementptr inbounds i64, ptr %block, i64 %after
+  store i64 %step, ptr %after.place
+  %i.next = add i64 %i, 1
+  %i.more = icmp ult i64 %i.next, %operands
+  br i1 %i.more, label %operand, label %run
+run:
+  call void %fn(ptr %block)
+  call void %incref(ptr %true)
+  ret ptr %true
+}}
+"""
+
+
+def _entry(k: int, value: str) -> str:
+    """A word of the block."""
+    return f"""  %block{k} = getelementptr inbounds i64, ptr %block, i64 {k}
+  store i64 {value}, ptr %block{k}"""
+
+
+def _address(k: int, which: int) -> str:
+    """The address of one of the arguments behind the operands as word k of the block."""
+    return f"""  %which{k} = add i64 %operands, {which}
+  %arg{k} = getelementptr inbounds ptr, ptr %args, i64 %which{k}
+  %object{k} = load ptr, ptr %arg{k}
+  %data.field{k} = getelementptr inbounds i8, ptr %object{k}, i64 {DATA}
+  %data{k} = load i64, ptr %data.field{k}
+{_entry(k, f"%data{k}")}"""
+
+
+FLAT = _elementwise("flat", 4, "")
+WRITE = _elementwise("write", 7, f"{_entry(4, '%bytes')}\n{_address(5, 0)}\n{_address(6, 1)}")
+
+
 class Method(ctypes.Structure):
     """PyMethodDef."""
 
@@ -234,8 +313,9 @@ _alive: list[Method] = []
 @functools.cache
 def entries() -> dict[str, int]:
     """The addresses of what unpacks the arguments."""
-    places = jit.load([jit.object_code(IR), jit.object_code(ALONG)], ["direct", "along"])
-    return dict(zip(("direct", "along"), places, strict=True))
+    texts = {"direct": IR, "along": ALONG, "flat": FLAT, "write": WRITE}
+    places = jit.load([jit.object_code(ir) for ir in texts.values()], [*texts])
+    return dict(zip(texts, places, strict=True))
 
 
 @functools.cache
@@ -265,15 +345,38 @@ def along(code: int, each: bool) -> Any:
     return built("along", code, int(each))
 
 
+def elementwise(
+    name: str, fn: int, head: tuple[int, int, int], steps: list[int], bytes: int
+) -> Any:
+    """``f(*operands, n)`` for runtime.py's "flat", and ``f(*operands, x, aside, n)`` for its
+    "write", at an address. ``head``: how many operands a kernel has, where it is, and its unit.
+    """
+    if not is_usable() or STEPS + 3 * len(steps) > BLOCK:
+        return None
+    to_word, incref = symbols()
+    operands, kernel, unit = head
+    words = [fn, operands, to_word, incref, id(True), bytes, kernel, unit, *steps]
+    return made(name, np.array(words))
+
+
 def built(name: str, code: int, arrays: int) -> Any:
-    """A built-in function."""
+    """A function that runs a loop."""
     if not is_usable():
         return None
+    return made(name, np.array([code, arrays, *symbols(), id(True), id(False)]))
+
+
+@functools.cache
+def symbols() -> tuple[int, int]:
+    """The addresses of Python's functions that are called."""
     api = ctypes.pythonapi
-    words = np.empty(WORDS, np.int64)
-    words[CODE], words[ARRAYS], words[TRUE], words[FALSE] = code, arrays, id(True), id(False)
-    for word, symbol in ((TO_WORD, api.PyLong_AsSsize_t), (INCREF, api.Py_IncRef)):
-        words[word] = ctypes.cast(symbol, ctypes.c_void_p).value or 0
+    found = [ctypes.cast(f, ctypes.c_void_p).value for f in (api.PyLong_AsSsize_t, api.Py_IncRef)]
+    return found[0] or 0, found[1] or 0
+
+
+def made(name: str, words: Any) -> Any:
+    """A built-in function whose ``self`` holds words."""
+    api = ctypes.pythonapi
     method = Method(b"loop", entries()[name], FASTCALL, None)
     _alive.append(method)
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)

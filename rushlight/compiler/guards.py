@@ -26,6 +26,20 @@ from rushlight.core.autograd import RemovableHandle
 from rushlight.core.tensor import Tensor
 
 
+class Itself:
+    """A tensor as a value that is compared: only the tensor itself is equal."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Itself and other.tensor is self.tensor
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Plain:
     """The plain values of a dict: an optimizer's options."""
 
@@ -34,8 +48,10 @@ class Plain:
         self.values = self.read()
 
     def read(self) -> dict[str, Any]:
-        """The plain values now."""
-        return {k: v for k, v in self.d.items() if type(v) in PLAIN and k not in self.without}
+        """The plain values now, and which tensors there are."""
+        plain = {k: v for k, v in self.d.items() if type(v) in PLAIN and k not in self.without}
+        tensors = {k: Itself(v) for k, v in self.d.items() if isinstance(v, Tensor)}
+        return plain | tensors if tensors else plain
 
     def holds(self) -> bool:
         """Whether they are as they were."""

@@ -151,7 +151,7 @@ class Optimizer(HookedMixin):
     ) -> None:
         options = {name: group[name] for name in self._options}
         if not (differentiable or isinstance(options.get("lr", 0.0), float)):
-            options["lr"] = float(options["lr"])
+            options["lr"] = number(options["lr"])
         maximize = group.get("maximize", False)
         plain = self._on_arrays and not differentiable and not run_state.busy
         states = self.state

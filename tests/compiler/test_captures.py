@@ -127,6 +127,24 @@ def test_captures(name):
     assert run._compiled.traces == expected, run._compiled.reasons
 
 
+def test_learning_rates_in_tensors():
+    """Written to, they need no capture; another tensor in their place does."""
+    found = []
+    for compile in (lambda f: f, lambda f: rl.compile(f, fullgraph=True)):
+        setting = Setting()
+        group = setting.optimizer.param_groups[0]
+        group["lr"], run = rl.tensor(0.05), compile(setting.step)
+        for k in range(9):
+            if k in (3, 4):
+                group["lr"].mul_(0.5)
+            if k == 6:
+                group["lr"] = rl.tensor(0.01)
+            run(*setting.arguments(k))
+        found.append(setting.model[3].weight)
+    rl.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+    assert run._compiled.traces == 2
+
+
 def test_gradient_mode_is_part_of_the_signature():
     setting = Setting()
     run = rl.compile(setting.step, fullgraph=True)

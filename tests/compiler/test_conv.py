@@ -27,6 +27,9 @@ CONVOLUTIONS = {
     "padded": (17, 20, 1, 2, (9, 11), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "stride": (5, 9, 1, 3, (13, 10), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
     "stride3": (3, 4, 1, 2, (23, 17), (5, 4), (3, 4), ((2, 2), (0, 1)), (1, 1)),
+    "parts alike": (3, 5, 2, 2, (29, 26), (8, 6), (4, 5), ((3, 2), (1, 1)), (1, 1)),
+    "many parts": (2, 3, 1, 2, (40, 33), (12, 9), (11, 8), ((2, 0), (0, 3)), (1, 1)),
+    "parts without taps": (2, 3, 1, 2, (20, 33), (5, 5), (7, 7), ((2, 0), (0, 3)), (1, 1)),
     "dilation": (4, 7, 1, 2, (15, 14), (3, 2), (1, 1), ((2, 2), (1, 1)), (2, 3)),
     "both": (4, 7, 1, 2, (19, 21), (3, 3), (2, 3), ((2, 2), (1, 1)), (3, 2)),
     "pointwise": (40, 33, 1, 3, (7, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
@@ -527,3 +530,22 @@ def test_transpose():
     for _ in range(3):
         got = run(x, w, b)
     np.testing.assert_allclose(got.numpy(), f(x, w, b).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_large_strides_have_little_code():
+    """Parts that differ only in place share code, and huge kernels are left to NumPy."""
+
+    def text(stride):
+        x = rl.randn(2, 3, 4, 4)
+        spec, w = x.numpy(), draw((3, 5, 2 * stride, 2 * stride), np.float32)
+        size = 5 * stride
+        params = {
+            "space": (size, size), "stride": (stride,) * 2, "padding": ((0, 0),) * 2,
+            "dilation": (1, 1), "groups": 1,
+        }  # fmt: skip
+        g = graph_of(C.ConvInput, [spec, w, None], params, [((2, 5, size, size), np.float32)])
+        (node,) = g.nodes
+        fits, write = templates.WRITERS["ConvInput"]
+        return sum(len(part.ir) for part in write(node, 512)) if fits(node) else None
+
+    assert text(12) < 1.5 * text(4) and text(17) is None

@@ -424,6 +424,7 @@ class Gradient:
         f.span("%lo", "%hi", 1, unit)
 
 
+PIECES = 16  # of a convolution, each of which has its own code
 SCRATCH = 1 << 20  # bytes of an image block that should stay in the second-level cache
 
 
@@ -449,7 +450,8 @@ def suits(s: Shape, node: Node, width: int) -> bool:
     d, op = node.outputs[0].dtype, type(node.op).__name__
     lanes, taps = width // (8 * d.itemsize), len(s.taps)
     z = sizes(s, op)
-    if (s.n % lanes and s.n < 4 * lanes) or s.kernel[1] == 1 or not z.pieces:
+    few = 0 < len(z.pieces) <= PIECES
+    if (s.n % lanes and s.n < 4 * lanes) or s.kernel[1] == 1 or not few:
         return False
     kept = z.outputs if op == "ConvWeight" else min(z.outputs, 8)
     pixels = z.channels * z.plane + kept * z.out[0] * z.out[1]
@@ -480,7 +482,7 @@ def launches(s: Shape, node: Node, width: int) -> list[Launch]:
         turn = kernel(width, d)
         w, target = turn.operand(0), turn.operand(1)
         for piece, part in zip(z.pieces, [p for p in parts(s) if p.taps], strict=True):
-            turned_weights(turn, s, w, part.taps, turn.at(target, piece.weights))
+            turned_weights(turn, s, w, [part.taps], turn.at(target, piece.weights))
         turn.end()
         found = [Launch(turn.module.text(), ((1, 0), (SHARED, 0)), 1, 0, shared, shared / 4)]
     x, w = f.operand(0), f.operand(1)

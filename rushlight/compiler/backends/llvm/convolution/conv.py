@@ -27,37 +27,51 @@ from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
 
 
-def turned_weights(f: Code, s: Shape, w: str, met: list[int], target: str) -> None:
-    """Weights (groups * outer, inner, taps) as (groups, inner, outer, some of the taps)."""
-    taps, every = len(met), s.kernel[0] * s.kernel[1]
-    table = f.table(met)
-    order = ", ".join([f"i32 {t}" for t in met + [0] * (f.lanes - taps)])
+def turned_weights(f: Code, s: Shape, w: str, mets: list[list[int]], target: str) -> None:
+    """Weights (groups * outer, inner, taps) as (groups, inner, outer, some of the taps), for each
+    of ``mets``, which are equally many taps.
+    """
+    taps, every = len(mets[0]), s.kernel[0] * s.kernel[1]
+    size = s.groups * s.inner * s.outer * taps
+    if len(mets) > 1 and every <= f.lanes:  # few: each has an order of its own
+        for p, met in enumerate(mets):
+            turned_weights(f, s, w, [met], f.at(target, p * size))
+        return
+    table = f.table([t for met in mets for t in met])
+    order = ", ".join([f"i32 {t}" for t in mets[0] + [0] * (f.lanes - taps)])
 
-    def move(g: Number, o: Number, i: Number) -> None:
-        a = f.at(w, f.mul(f.add(f.mul(f.add(f.mul(g, s.outer), o), s.inner), i), every))
-        row = f.add(f.mul(g, s.inner), i)
-        b = f.at(target, f.mul(f.add(f.mul(row, s.outer), o), taps))
-        if every <= f.lanes:
-            v, kind = f.load(a, every), f"<{f.lanes} x i32>"
-            v = f(f"shufflevector {f.vector} {v}, {f.vector} poison, {kind} <{order}>")
-            f.store(b, v, taps)
-        else:
-            f.span(0, taps, 1, lambda t, _: tap(a, b, t))
+    def part(p: Number, target: str) -> None:
+        def move(g: Number, o: Number, i: Number) -> None:
+            a = f.at(w, f.mul(f.add(f.mul(f.add(f.mul(g, s.outer), o), s.inner), i), every))
+            row = f.add(f.mul(g, s.inner), i)
+            b = f.at(target, f.mul(f.add(f.mul(row, s.outer), o), taps))
+            if every <= f.lanes:
+                v, kind = f.load(a, every), f"<{f.lanes} x i32>"
+                v = f(f"shufflevector {f.vector} {v}, {f.vector} poison, {kind} <{order}>")
+                f.store(b, v, taps)
+            else:
+                f.span(0, taps, 1, lambda t, _: tap(a, b, t))
 
-    def tap(a: str, b: str, t: Number) -> None:
-        v = f.scalar(f.at(a, met[t] if isinstance(t, int) else f.entry(table, t)))
-        f.do(f"store {f.element} {v}, ptr {f.at(b, t)}, align {f.size}")
+        def tap(a: str, b: str, t: Number) -> None:
+            at = f.add(f.mul(p, taps), t)
+            v = f.scalar(f.at(a, mets[0][at] if isinstance(at, int) else f.entry(table, at)))
+            f.do(f"store {f.element} {v}, ptr {f.at(b, t)}, align {f.size}")
 
-    def some(g: Number, first: Number) -> None:  # few rows at a time: each is a page of its own
-        last = f.smaller(f.add(first, 16), s.inner)
-        f.span(
-            0,
-            s.outer,
-            1,
-            lambda o, _: void(f.span(first, last, 1, lambda i, _: move(g, o, i))),
-        )
+        def some(g: Number, first: Number) -> None:  # few rows at a time: each is its own page
+            last = f.smaller(f.add(first, 16), s.inner)
+            f.span(
+                0,
+                s.outer,
+                1,
+                lambda o, _: void(f.span(first, last, 1, lambda i, _: move(g, o, i))),
+            )
 
-    f.span(0, s.groups, 1, lambda g, _: void(f.span(0, s.inner, 16, lambda i, _: some(g, i))))
+        f.span(0, s.groups, 1, lambda g, _: void(f.span(0, s.inner, 16, lambda i, _: some(g, i))))
+
+    if len(mets) == 1:
+        part(0, target)
+    else:
+        f.span(0, len(mets), 1, lambda p, _: part(p, f.at(target, f.mul(p, size))))
 
 
 def forward_launches(node: Node, width: int) -> list[Launch]:
@@ -92,14 +106,14 @@ def input_launches(node: Node, width: int) -> list[Launch]:
     The first launch turns the weights, as (part, group, input, output, tap).
     """
     s, d = shape_of(node), node.outputs[0].dtype
-    pieces, begins, count = parts(s), [], 0
+    pieces, begins, count = alike(parts(s)), [], 0
     f, turn = kernel(width, d), kernel(width, d)
     w, target = turn.operand(0), turn.operand(1)
-    for part in pieces:
+    for some in pieces:
         begins.append(count)
-        if part.source is not None:
-            turned_weights(turn, s, w, part.taps, turn.at(target, count))
-            count += s.groups * s.outer * s.inner * len(part.taps)
+        if some[0].source is not None:
+            turned_weights(turn, s, w, [part.taps for part in some], turn.at(target, count))
+            count += len(some) * s.groups * s.outer * s.inner * len(some[0].taps)
     turn.end()
     shared = count * f.size
     given = [k for k, v in enumerate((*node.inputs, *node.outputs)) if v is not None]
@@ -114,14 +128,24 @@ def input_launches(node: Node, width: int) -> list[Launch]:
     ]
 
 
+def alike(pieces: list[Part]) -> list[list[Part]]:
+    """Parts, together with those of which only the place and the weights are others: one loop does
+    these, since large strides have many parts.
+    """
+    kinds: dict[Any, list[Part]] = {}
+    for part in pieces:
+        kinds.setdefault(part.source, []).append(part)
+    return list(kinds.values())
+
+
 def write_input(
-    f: Code, s: Shape, p: list[str], pieces: list[Part], begins: list[int]
+    f: Code, s: Shape, p: list[str], pieces: list[list[Part]], begins: list[int]
 ) -> tuple[int, int]:
     """The second launch of ConvInput. Returns its units, and the elements of scratch memory."""
     places, out = Scratch(f.dtype), s.out[0] * s.out[1]
     size, channels, dense = s.space[0] * s.space[1], s.groups * s.inner, s.stride == (1, 1)
-    met = [(part, b) for part, b in zip(pieces, begins, strict=True) if part.source is not None]
-    sources = [part.source for part, _ in met if part.source is not None]
+    met = [(some, b) for some, b in zip(pieces, begins, strict=True) if some[0].source is not None]
+    sources = [some[0].source for some, _ in met if some[0].source is not None]
     together = min([images_together(f, source, s.inner, s.n) for source in sources], default=1)
     blocks, result = -(-s.n // together), p[3]
     if sources and not dense:
@@ -133,45 +157,64 @@ def write_input(
         nonlocal end
         g, b = f.parted(k, blocks)
         n = f.mul(b, together)
-        if len(met) < len(pieces):
+        if len(met) < len(pieces):  # a remainder that no tap meets
             for i in range(together):
                 inside = f.smaller(f.add(n, i), s.n - 1)
                 to = f.mul(f.add(f.mul(inside, s.groups), g), s.inner * size)
                 f.clear(f.at(p[3], to), s.inner * size)
-        for (part, first), source in zip(met, sources, strict=True):
-            places.size, y, image, row = begin, p[3], channels * size, size
-            if not dense:
-                y, image, row = result, s.inner * source.places, source.places
-            product = Product(
-                s.n, s.groups, s.outer, s.inner, source, p[0],
-                s.groups * s.outer * out, f.at(p[1], first), y, image, row, p[2],
-                not dense,
-            )  # fmt: skip
-            forward = Forward(f, product, "%scratch", places, together)
-            forward.clear()
-            forward.write(g, b)
-            if not dense:
-                for i in range(together):
-                    inside = f.smaller(i, f.sub(s.n - 1, n))
-                    a = f.at(result, f.mul(inside, image))
-                    at = f.mul(f.add(f.mul(f.add(n, inside), s.groups), g), s.inner * size)
-                    spread(f, s, part, a, f.at(p[3], at))
-            end = max(end, places.size)
+        for (some, first), source in zip(met, sources, strict=True):
+            weights = s.groups * s.outer * s.inner * len(source.taps)
+            starts = [part.start[0] * s.space[1] + part.start[1] for part in some]
+            table = f.table(starts)
+
+            def write(
+                i: Number, start: Number, source: Source = source, first: int = first,
+                weights: int = weights,
+            ) -> None:  # fmt: skip
+                nonlocal end
+                places.size, y, image, row = begin, p[3], channels * size, size
+                if not dense:
+                    y, image, row = result, s.inner * source.places, source.places
+                w = f.at(p[1], f.add(f.mul(i, weights), first))
+                product = Product(
+                    s.n, s.groups, s.outer, s.inner, source, p[0],
+                    s.groups * s.outer * out, w, y, image, row, p[2], not dense,
+                )  # fmt: skip
+                forward = Forward(f, product, "%scratch", places, together)
+                forward.clear()
+                forward.write(g, b)
+                end = max(end, places.size)
+                if not dense:
+                    place(source, g, n, image, start)
+
+            def each(i: Number, _: list[str], table: str = table, write: Any = write) -> None:
+                write(i, f.entry(table, i))
+
+            if len(some) == 1:
+                write(0, starts[0])
+            else:
+                f.span(0, len(some), 1, each)
+
+    def place(source: Source, g: Number, n: Number, image: int, start: Number) -> None:
+        for i in range(together):
+            inside = f.smaller(i, f.sub(s.n - 1, n))
+            a = f.at(result, f.mul(inside, image))
+            at = f.mul(f.add(f.mul(f.add(n, inside), s.groups), g), s.inner * size)
+            spread(f, s, source, a, f.at(f.at(p[3], at), start))
 
     f.span("%lo", "%hi", 1, unit)
     return s.groups * blocks, end
 
 
-def spread(f: Code, s: Shape, part: Part, y: str, target: str) -> None:
-    """Put one image's positions of one remainder where they belong."""
-    assert part.source is not None
-    height, width = part.source.out
+def spread(f: Code, s: Shape, source: Source, y: str, target: str) -> None:
+    """Put one image's positions of one remainder where they belong, the first at ``target``."""
+    height, width = source.out
 
     def plane(c: Number, _: list[str]) -> None:
         def row(i: Number, _: list[str]) -> None:
             a = f.at(y, f.mul(f.add(f.mul(c, height), i), width))
-            line = f.add(f.mul(c, s.space[0]), f.add(f.mul(i, s.stride[0]), part.start[0]))
-            b = f.at(target, f.add(f.mul(line, s.space[1]), part.start[1]))
+            line = f.add(f.mul(c, s.space[0]), f.mul(i, s.stride[0]))
+            b = f.at(target, f.mul(line, s.space[1]))
             for at in range(0, width, f.lanes):
                 n = min(f.lanes, width - at)
                 here = f.at(b, at * s.stride[1])

@@ -58,13 +58,20 @@ def shape_of(node: Node) -> Shape:
     )
 
 
+TAPS = 1024  # of a kernel: compiling code for more takes many seconds, and NumPy is as fast
+
+
 def fits(node: Node) -> bool:
-    """Whether a convolution node has native code: floats, one or two dims, something to compute."""
+    """Whether a convolution node has native code: floats, one or two dims, something to compute, by
+    kernels that are not huge.
+    """
     values = [v for v in (*node.inputs, *node.outputs) if v is not None]
     d = values[0].dtype
     if d not in (np.float32, np.float64) or any([v.dtype != d for v in values]):
         return False
     if len(node.outputs[0].shape) not in (3, 4) or any([0 in v.shape for v in values]):
+        return False
+    if len(shape_of(node).taps) > TAPS:
         return False
     if type(node.op).__name__ == "ConvInput" and node.inputs[2] is not None:
         return all([part.taps for part in parts(shape_of(node))])

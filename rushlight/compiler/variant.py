@@ -30,7 +30,7 @@ from rushlight.core.tensor import Tensor, wrap, written
 from rushlight.errors import UnforeseenError
 from rushlight.ops.view import owner
 
-HELD = 2  # references to a buffer that only a list and getrefcount's argument refer to
+HELD = 2  # references to what only one place and getrefcount's argument refer to
 
 
 class Variant:
@@ -286,8 +286,10 @@ def may_adopt(leaf: Tensor, value: Value) -> bool:
     """Whether a program can write over the gradient that eager code left, as nobody has it but its
     leaf.
     """
+    if type(leaf._grad) is not Tensor or getrefcount(leaf._grad) != HELD:
+        return False  # counted before there is a variable, which newer Pythons do not count
     g = leaf._grad
-    if type(g) is not Tensor or getrefcount(g) != HELD + 1 or getrefcount(g._array) != HELD:
+    if getrefcount(g._array) != HELD:
         return False
     a, plain = g._array, not g._wants_grad and g._node is None and g._link is None
     fits = type(a) is np.ndarray and (a.shape, a.dtype) == (value.shape, value.dtype)

@@ -45,12 +45,15 @@ CALLED = {
     *("ModifiedBesselK1", "ScaledBesselK0", "ScaledBesselK1"),
     *("ChebyshevT", "ChebyshevU", "ChebyshevV", "ChebyshevW", "HermiteH", "HermiteHe"),
     *("LaguerreL", "LegendreP", "ShiftedChebyshevT", "ShiftedChebyshevU", "ShiftedChebyshevV"),
-    *("ShiftedChebyshevW", "Digamma", "Polygamma", "Zeta", "Igamma", "Igammac"),
+    *("ShiftedChebyshevW", "Zeta", "Igamma", "Igammac"),
     *("Ndtri", "Erfcx", "LogNdtr", "Frexp"),
     *("BesselK0", "BesselK1", "Gcd", "Lcm"),
 }
 # formulas in float64 serve float32 and what is narrower; float64 itself is left to SciPy
-CALLED_IN_FLOAT64 = {"BesselI0", "BesselI1", "Erfinv", "I0", "I0e", "I1", "I1e", "Lgamma"}
+CALLED_IN_FLOAT64 = {
+    *("BesselI0", "BesselI1", "Digamma", "Erfinv", "I0", "I0e", "I1", "I1e", "Lgamma"),
+    "Polygamma",
+}
 PARAMS = {
     "alpha": 2,
     "value": 3,

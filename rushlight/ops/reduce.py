@@ -333,7 +333,10 @@ class CountNonzero(Reduction):
 
     def eager(self, xp, input, *, dim, keepdim):
         if dim is None and not keepdim:
-            return np.array(np.count_nonzero(widened(input)))
+            x = widened(input)
+            if x.size >= FEW and x.dtype is not dtypes.bool_:
+                x = x != 0  # NumPy counts truths several times as fast as numbers
+            return np.array(np.count_nonzero(x))
         return packed(np.add.reduce(widened(input) != 0, dim, np.int64, None, keepdim))
 
 

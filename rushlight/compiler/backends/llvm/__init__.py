@@ -7,5 +7,6 @@ never before). In the order in which to read it:
 - ``ir``: how code is written, and functions of vectors
 - ops with kernels of their own (``templates``): ``products``, ``convolution``, ``attention``,
   ``recurrent``, ``rows``, ``order``, ``draws``
-- kernels of eager code (``calls``), and its loops for any sizes: ``serial``, ``moves``, ``small``
+- kernels of eager code (``calls``), called as Python's built-in functions are (``direct``), and its
+  loops for any sizes: ``serial``, ``moves``, ``grids``, ``spreads``, ``small``
 """

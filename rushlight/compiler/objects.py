@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from types import MemberDescriptorType, ModuleType
+from types import GenericAlias, MemberDescriptorType, ModuleType, UnionType
 from typing import Any
 
-OURS = ("builtins", "numpy", "rushlight")  # packages whose objects are not looked into
+# packages whose objects are not looked into
+OURS = ("builtins", "ml_dtypes", "numpy", "rushlight")
+# what describes types, fields and patterns, which programs do not change
+DESCRIBING = ("dataclasses", "re", "typing")
+ANNOTATIONS = (GenericAlias, UnionType)
 
 
 class Slots:
@@ -51,12 +55,13 @@ def attributes(x: Any) -> Any:
         own = {}
     if isinstance(x, (type, ModuleType)) or ours(x):
         return own
-    places = {
-        name: place
-        for c in reversed(type(x).__mro__)
-        for name, place in c.__dict__.items()
-        if type(place) is MemberDescriptorType
-    }
+    places: dict[str, Any] = {}
+    for c in reversed(type(x).__mro__):
+        for name, place in c.__dict__.items():
+            if type(place) is MemberDescriptorType:
+                places[name] = place
+            else:
+                places.pop(name, None)  # hides the slot of a base
     return Slots(x, places, own) if places else own
 
 
@@ -86,4 +91,7 @@ def ours(x: Any) -> bool:
     if isinstance(x, ModuleType):
         module = x.__name__
         return module.partition(".")[0] in (*OURS, *sys.stdlib_module_names)
-    return (x if isinstance(x, type) else type(x)).__module__.partition(".")[0] in OURS
+    if isinstance(x, type):
+        return x.__module__.partition(".")[0] in OURS
+    kind = type(x)
+    return kind.__module__.partition(".")[0] in (*OURS, *DESCRIBING) or kind in ANNOTATIONS

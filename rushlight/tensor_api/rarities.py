@@ -14,6 +14,7 @@ from rushlight.absent import Absent
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import NotSupportedError
 from rushlight.tensor_api._common import finish, methods, numpy_dtype
+from rushlight.tensor_api.storage import bytes_of_file
 from rushlight.tensor_api.views import split_with_sizes, view_as
 
 __all__ = ["from_file", "unsafe_split_with_sizes"]
@@ -82,20 +83,8 @@ def from_file(
         dtype: their type; the default dtype unless given.
     """
     d = np.dtype(numpy_dtype(dtype, dtypes.default.float))
-    need = (size or 0) * d.itemsize
-    if shared:
-        with open(filename, "ab") as file:
-            if file.tell() < need:
-                file.truncate(need)
-    if not need:
-        return finish(np.empty(0, d), requires_grad)
-    try:
-        memory = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(need,))
-    except ValueError as error:
-        raise RuntimeError(
-            f"from_file: {filename} has fewer than the {need} bytes that {size} elements take."
-        ) from error
-    return finish(np.asarray(memory).view(d), requires_grad)
+    memory = bytes_of_file(filename, bool(shared), (size or 0) * d.itemsize)
+    return finish(memory.view(d), requires_grad)
 
 
 def _as_subclass(self: Tensor, cls: Any) -> Any:

@@ -55,6 +55,22 @@ def bytes_of(owner: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return as_strided(start, (extent,), (1,))
 
 
+def bytes_of_file(filename: Any, shared: bool, need: int) -> np.ndarray[Any, Any]:
+    """The first bytes of a file as an array; where writes are shared, the file is made or grown."""
+    if shared:
+        with open(filename, "ab") as file:
+            if file.tell() < need:
+                file.truncate(need)
+    if not need:
+        return np.empty(0, np.uint8)
+    try:
+        return np.asarray(np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(need,)))
+    except ValueError as error:
+        raise RuntimeError(
+            f"from_file: {filename} has fewer than the {need} bytes that are asked for."
+        ) from error
+
+
 class UntypedStorage:
     """Memory as bytes. ``t.untyped_storage()`` is the one behind a tensor; tensors that share
     memory have the same one.
@@ -77,6 +93,19 @@ class UntypedStorage:
         devices.check(device)
         counted = isinstance(source, (int, np.integer))
         self._adopt(np.zeros(source, np.uint8) if counted else np.array(source, np.uint8))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """The memory of a file, mapped.
+
+        Args:
+            filename: the file.
+            shared: whether writes reach the file, which is then made or grown as needed.
+            nbytes: how many bytes, from the first.
+        """
+        self = cls.__new__(cls)
+        self._adopt(bytes_of_file(filename, shared, nbytes))
+        return self
 
     def _adopt(self, owner: np.ndarray[Any, Any]) -> None:
         self._owner, self._view, self._fill = owner, bytes_of(owner), None

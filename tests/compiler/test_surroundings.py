@@ -9,10 +9,12 @@ import io
 import logging
 import queue
 import random
+import re
 import threading
 import types
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -559,3 +561,45 @@ def training(change, compile):
 @pytest.mark.parametrize("change", ["a schedule", "loaded state", "a group"])
 def test_what_becomes_of_an_optimizer(change):
     assert training(change, rl.compile) == pytest.approx(training(change, plain), rel=1e-4)
+
+
+class Hidden(Slotted):
+    """Its own attribute hides the slot of its base, so that the value lies elsewhere."""
+
+    table = None
+
+    def __init__(self):
+        self.scale = 1.0
+        self.__dict__["table"] = 2.0
+
+
+def test_a_slot_that_is_hidden():
+    one = Hidden()
+
+    @rl.compile(fullgraph=True)
+    def step(x):
+        return x * one.scale * (one.table or 1.0)
+
+    assert [step(X)[0, 0].item() for _ in range(3)] == [2.0] * 3
+    one.__dict__["table"] = 3.0
+    assert [step(X)[0, 0].item() for _ in range(3)] == [3.0] * 3
+
+
+def test_what_describes_types_is_not_guarded():
+    settings = Settings()
+    settings.kinds = [Literal["a", "b"], int | None, list[int], re.compile("a+")]
+    name = ["scale"]
+
+    @rl.compile(fullgraph=True)
+    def step(x):
+        values = [getattr(settings, f.name) for f in fields(settings) if f.name in name]
+        same = getattr(settings.kinds[0], "__args__", None) == ("a", "b")
+        return x * values[0] * (2.0 if same else 1.0)
+
+    assert [step(X)[0, 0].item() for _ in range(3)] == [2.0] * 3
+    settings.scale = 3.0
+    assert [step(X)[0, 0].item() for _ in range(3)] == [6.0] * 3
+    ((variant, *_),) = step._compiled.variants.values()
+    kinds = {type(getattr(guard, "x", None)) for guard in variant.guards}
+    described = {type(k) for k in settings.kinds} | {type(fields(settings)[0])}
+    assert not kinds & described

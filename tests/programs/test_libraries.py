@@ -20,6 +20,7 @@ NAMES = """
     fx.experimental.symbolic_shapes.guard_or_false fx.node.Node fx.proxy.Proxy jit.Error
     jit.TracerWarning jit._overload library.custom_op
     nn.attention.flex_attention._DEFAULT_SPARSE_BLOCK_SIZE nn.parallel.scatter_gather.scatter
+    nn.modules.module._EXTRA_STATE_KEY_SUFFIX nn.modules.module._IncompatibleKeys
     overrides.TorchFunctionMode serialization.MAP_LOCATION Stream Event SymBool SymFloat SymInt
     utils.data.dataloader._BaseDataLoaderIter utils.data.dataloader._MultiProcessingDataLoaderIter
 """.split()  # noqa: SIM905
@@ -139,3 +140,17 @@ def test_parts_of_a_batch():
     place = rushlight.nn.parallel.scatter_gather
     assert place.scatter((1, 2), [0]) == [(1, 2)] and place.gather([3], 0) == 3
     assert place.scatter_kwargs((1,), None, [0]) == (((1,),), ({},))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_memory_of_a_file(tmp_path, shared):
+    for framework in (torch, rushlight):
+        path = tmp_path / framework.__name__
+        path.write_bytes(bytes(range(16)))
+        storage = framework.UntypedStorage.from_file(str(path), shared, 12)
+        part = framework.asarray(storage[4:8], dtype=framework.uint8).view(framework.int32)
+        assert storage.nbytes() == 12 and part.item() == 0x07060504
+        storage[0] = 9
+        assert path.read_bytes()[0] == (9 if shared else 0)
+        with pytest.raises(RuntimeError):
+            framework.UntypedStorage.from_file(str(path), False, 100)

@@ -13,7 +13,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.nn.modules._hooks import add, table_of
 from rushlight.nn.parameter import Parameter, is_lazy
 
-EXTRA = "_extra_state"
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 
 
 class _IncompatibleKeys(NamedTuple):
@@ -94,7 +94,7 @@ class Stateful:
             if tensor is not None:
                 destination[prefix + name] = tensor if keep_vars else tensor.detach()
         if _overrides(self, "get_extra_state"):
-            destination[prefix + EXTRA] = self.get_extra_state()
+            destination[prefix + _EXTRA_STATE_KEY_SUFFIX] = self.get_extra_state()
 
     def get_extra_state(self) -> Any:
         """Return what else the state dict should hold; a module that needs this overrides it and
@@ -270,7 +270,7 @@ def _load_extra(
     missing: list[str],
     unexpected: list[str],
 ) -> None:
-    key = prefix + EXTRA
+    key = prefix + _EXTRA_STATE_KEY_SUFFIX
     if _overrides(module, "set_extra_state"):
         if key in state_dict:
             module.set_extra_state(state_dict[key])
@@ -285,7 +285,7 @@ def _unknown(module: Any, state_dict: Any, prefix: str) -> list[str]:
     own = {name for name, tensor in persistent(module) if tensor is not None}
     unknown = []
     for key in state_dict:
-        if key.startswith(prefix) and key != prefix + EXTRA:
+        if key.startswith(prefix) and key != prefix + _EXTRA_STATE_KEY_SUFFIX:
             first, *rest = key[len(prefix) :].split(".", 1)
             if first not in module._modules if rest else first not in own:
                 unknown.append(key)

@@ -601,5 +601,5 @@ def test_what_describes_types_is_not_guarded():
     assert [step(X)[0, 0].item() for _ in range(3)] == [6.0] * 3
     ((variant, *_),) = step._compiled.variants.values()
     kinds = {type(getattr(guard, "x", None)) for guard in variant.guards}
-    described = {type(k) for k in settings.kinds} | {type(fields(settings)[0])}
+    described = {type(k) for k in settings.kinds[1:]} | {type(fields(settings)[0])}
     assert not kinds & described

@@ -305,7 +305,12 @@ class Compiled:
         gradients: Gradients | None = None
         self.code.prints = ""
         with self.surroundings.numbers(trace), trace:
-            out = self.code.watch(self.function, args, kwargs)
+            try:
+                out = self.code.watch(self.function, args, kwargs)
+            except BaseException:
+                self.traces -= 1  # an error is no capture
+                self.reasons.pop()
+                raise
             flat = Flat(out, self.surroundings.seen, containers((args, *kwargs.values())))
             if any([t._array.__class__ is SparseArray for t in flat.tensors]):
                 trace.fail("it returns a sparse tensor")

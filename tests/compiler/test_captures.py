@@ -268,3 +268,21 @@ def test_gradients_of_what_was_detached_within_the_call():
     for k in range(6):
         assert run(rl.full((3,), float(k))).tolist() == [2.0 * k] * 3
     assert run._compiled.traces == 1
+
+
+def test_calls_that_fail_are_no_captures():
+    failing = [True]
+
+    def f(x):
+        if failing[0]:
+            raise ValueError("not yet")
+        return x * 2
+
+    run = rl.compile(f, fullgraph=True)
+    for _ in range(20):
+        with pytest.raises(ValueError, match="not yet"):
+            run(rl.ones(2))
+    failing[0] = False
+    for _ in range(4):
+        assert run(rl.ones(2)).tolist() == [2, 2]
+    assert run._compiled.traces == 1

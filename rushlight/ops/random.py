@@ -19,6 +19,8 @@ from rushlight.ops.copy import zeros_like
 from rushlight.ops.implicit import DirichletGrad, StandardGammaGrad
 from rushlight.ops.places import spread
 
+PART = 1 << 16  # elements drawn at a time, so that what is on its way stays in the cache
+
 
 class Draw(Op, abstract=True):
     """``input`` filled with values of one distribution, in the order in which its elements lie in
@@ -28,6 +30,7 @@ class Draw(Op, abstract=True):
     """
 
     by_order = True
+    in_parts = False  # values of parts of PART elements are those of the whole
 
     def eager(self, xp, input, **params):
         out = np.empty_like(input)
@@ -35,6 +38,12 @@ class Draw(Op, abstract=True):
         return out
 
     def store(self, x, others, params):
+        if self.in_parts and x.size >= 2 * PART and x.flags.c_contiguous and x.dtype.kind != "c":
+            flat = x.reshape(-1)
+            *starts, _ = range(0, x.size, PART)  # the last part is the longest
+            for start, stop in zip(starts, [*starts[1:], x.size], strict=True):
+                flat[start:stop] = self.values(flat[start:stop], **params)
+            return
         values = self.values(x, **params)
         if values.dtype is not x.dtype and x.dtype in dtypes.COMPLEX_TYPES:
             values = values.view(x.dtype)
@@ -51,6 +60,8 @@ class Draw(Op, abstract=True):
 class Uniform(Draw):
     """Uniform on [low, high)."""
 
+    in_parts = True
+
     def values(self, x, *, engine, low, high):
         if x.dtype.kind == "c":
             return sampling.uniform(engine, 2 * x.size, dtypes.REAL_OF[x.dtype], low, high)
@@ -59,6 +70,8 @@ class Uniform(Draw):
 
 class Normal(Draw):
     """Normal with a mean and a standard deviation."""
+
+    in_parts = True
 
     def values(self, x, *, engine, mean, std):
         return sampling.normal(engine, x.size, x.dtype, mean, std, x.flags.c_contiguous)

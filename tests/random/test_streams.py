@@ -263,3 +263,15 @@ def test_multinomial(count, replacement, dtype):
 
 def test_multinomial_of_no_rows():
     check("t.multinomial(t.zeros(0, 3), 2)")
+
+
+@pytest.mark.parametrize("size", [131072, 131073, 196613])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("method, arguments", [("uniform_", (-2, 3)), ("normal_", (1, 2))])
+def test_large_tensors_are_filled_in_parts(size, dtype, method, arguments):
+    results = []
+    for lib in (torch, rl):
+        lib.manual_seed(3)
+        x = getattr(lib.empty(size, dtype=getattr(lib, dtype)), method)(*arguments)
+        results.append((x.double().numpy().tobytes(), lib.rand(1).item()))
+    assert results[0] == results[1]

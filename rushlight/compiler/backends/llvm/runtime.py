@@ -6,9 +6,14 @@ it ends the run where its operand is False.
 
 Note [Claims]
 A launch is cut into chunks, by its units and cost alone. The main thread writes down the job, then
-the claim word ``generation << 32 | chunks left``. Whoever swaps it for one less may run the chunk
-of that number, and counts it as done afterwards. The main thread returns when all are done, so a
-job does not change while one of its chunks is claimed, and a late worker finds nothing to claim.
+the claim word ``generation << 32 | first << 16 | stop`` of the chunks that are left. Whoever swaps
+it for one with fewer may run those in between, and counts them as done afterwards. The main thread
+returns when all are done, so a job does not change while one of its chunks is claimed, and a late
+worker finds nothing to claim.
+
+A part of what is left is claimed at a time, one in ``WAYS``, twice as many as there are threads:
+claims take time, and threads end together if the last are small. The main thread takes the first
+chunks and workers the last, so that a thread reads what it wrote before as often as can be.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ LAUNCHES, PATCHES, PATCH_COUNT, BLOCK, SCRATCH, POOL, RECORD_WORDS = range(7)
 FUNCTION, OPERANDS, UNITS, CHUNKS, LAUNCH_WORDS = range(5)
 SLOT, OFFSET, TARGET, PATCH_WORDS = range(4)
 # words of the pool, each group in cache lines of its own
-CLAIM, DONE, JOB, ACTIVE, STOP, WORKERS, POOL_WORDS = 0, 16, 32, 48, 49, 50, 64
+CLAIM, DONE, JOB, WAYS, ACTIVE, STOP, POOL_WORDS = 0, 16, 32, 33, 48, 49, 64
 
 
 def _word(pointer: str, index: int | str, name: str) -> str:
@@ -205,15 +210,14 @@ out:
   ret void
 }}
 
-; one chunk of a launch
-define internal void @chunk(ptr %launch, i64 %number, i64 %chunks, ptr %scratch) {{
+; some chunks of a launch
+define internal void @chunk(ptr %launch, i64 %first, i64 %stop, i64 %chunks, ptr %scratch) {{
 {_read("%launch", FUNCTION, "%f", "ptr")}
 {_read("%launch", OPERANDS, "%at", "ptr")}
 {_read("%launch", UNITS, "%units")}
-  %low = mul i64 %units, %number
+  %low = mul i64 %units, %first
   %lo = udiv i64 %low, %chunks
-  %after = add i64 %number, 1
-  %high = mul i64 %units, %after
+  %high = mul i64 %units, %stop
   %hi = udiv i64 %high, %chunks
   call void %f(ptr %at, i64 %lo, i64 %hi, ptr %scratch)
   ret void
@@ -225,6 +229,7 @@ entry:
 {_word("%pool", CLAIM, "%claim")}
 {_word("%pool", DONE, "%done")}
 {_word("%pool", JOB, "%job")}
+{_read("%pool", WAYS, "%ways")}
   store ptr %launch, ptr %job
   store atomic i64 0, ptr %done monotonic, align 8
   %old = load atomic i64, ptr %claim monotonic, align 8
@@ -236,18 +241,25 @@ entry:
   br label %look
 look:
   %now = load atomic i64, ptr %claim acquire, align 8
-  %left = and i64 %now, 4294967295
+  %end = and i64 %now, 65535
+  %upper = lshr i64 %now, 16
+  %begin = and i64 %upper, 65535
+  %left = sub i64 %end, %begin
   %none = icmp eq i64 %left, 0
   br i1 %none, label %wait, label %try
 try:
-  %less = sub i64 %now, 1
+  %more.than = sub i64 %left, 1
+  %share = udiv i64 %more.than, %ways
+  %taken = add i64 %share, 1
+  %after = add i64 %begin, %taken
+  %further = shl i64 %taken, 16
+  %less = add i64 %now, %further
   %swap = cmpxchg ptr %claim, i64 %now, i64 %less acq_rel acquire
   %mine = extractvalue {{ i64, i1 }} %swap, 1
   br i1 %mine, label %work, label %look
 work:
-  %number = sub i64 %left, 1
-  call void @chunk(ptr %launch, i64 %number, i64 %chunks, ptr %scratch)
-  %before = atomicrmw add ptr %done, i64 1 acq_rel
+  call void @chunk(ptr %launch, i64 %begin, i64 %after, i64 %chunks, ptr %scratch)
+  %before = atomicrmw add ptr %done, i64 %taken acq_rel
   br label %look
 wait:
   %count = load atomic i64, ptr %done acquire, align 8
@@ -263,6 +275,7 @@ out:
 ; a worker: runs chunks until the pool has been inactive for a while (0), or is to stop (1)
 define i32 @work(ptr %pool, ptr %scratch, i64 %patience) {{
 entry:
+{_read("%pool", WAYS, "%ways")}
 {_word("%pool", CLAIM, "%claim")}
 {_word("%pool", DONE, "%done")}
 {_word("%pool", JOB, "%job")}
@@ -272,20 +285,26 @@ entry:
 look:
   %idle = phi i64 [0, %entry], [0, %work], [%idle, %try], [%longer, %spin]
   %now = load atomic i64, ptr %claim acquire, align 8
-  %left = and i64 %now, 4294967295
+  %end = and i64 %now, 65535
+  %upper = lshr i64 %now, 16
+  %begin = and i64 %upper, 65535
+  %left = sub i64 %end, %begin
   %none = icmp eq i64 %left, 0
   br i1 %none, label %rest, label %try
 try:
-  %less = sub i64 %now, 1
+  %more.than = sub i64 %left, 1
+  %share = udiv i64 %more.than, %ways
+  %taken = add i64 %share, 1
+  %from = sub i64 %end, %taken
+  %less = sub i64 %now, %taken
   %swap = cmpxchg ptr %claim, i64 %now, i64 %less acq_rel acquire
   %mine = extractvalue {{ i64, i1 }} %swap, 1
   br i1 %mine, label %work, label %look
 work:
-  %number = sub i64 %left, 1
   %launch = load ptr, ptr %job
 {_read("%launch", CHUNKS, "%chunks")}
-  call void @chunk(ptr %launch, i64 %number, i64 %chunks, ptr %scratch)
-  %before = atomicrmw add ptr %done, i64 1 acq_rel
+  call void @chunk(ptr %launch, i64 %from, i64 %end, i64 %chunks, ptr %scratch)
+  %before = atomicrmw add ptr %done, i64 %taken acq_rel
   br label %look
 rest:
   %ends = load atomic i64, ptr %stop acquire, align 8

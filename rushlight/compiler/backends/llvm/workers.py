@@ -53,6 +53,7 @@ class Pool:
         threads.leave_to_workers()
         self.stop()
         self.scratch_size = scratch_size
+        self.words[runtime.WAYS] = 2 * (count + 1)
         self.workers = [Worker(self, scratch_size) for _ in range(count)]
 
     def stop(self) -> None:

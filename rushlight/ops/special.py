@@ -141,9 +141,8 @@ class Polygamma(Special):
             return Digamma.instance.eager(xp, input)
         x = input.astype(np.float64)
         if n == 1:  # also for negative numbers, by reflection
-            reflected = (math.pi / np.sin(math.pi * x)) ** 2 - NUMPY.zeta(
-                2, np.where(x < 0, 1 - x, 1)
-            )
+            sine = np.sin(math.pi * (x - np.round(x)))  # 0 for integers
+            reflected = (math.pi / sine) ** 2 - NUMPY.zeta(2, np.where(x < 0, 1 - x, 1))
             return np.where(x < 0, reflected, NUMPY.zeta(2, np.where(x < 0, 1, x))).astype(
                 input.dtype
             )

@@ -118,7 +118,7 @@ class Code:
             if event == "call":
                 if id(frame.f_code) not in entered and not importing(frame):
                     self.enter(frame.f_code, frame.f_globals)
-            elif event == "c_call" and what.__name__ in EFFECTS and not self.prints:
+            elif event == "c_call" and getattr(what, "__name__", "") in EFFECTS and not self.prints:
                 self.prints = effect(frame, what)
 
         note.notes = True  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 ``front`` (what the user calls; ``surroundings``: its guards, for which ``code`` says what may be
 read, and ``held`` what was there) -> ``trace`` (a call becomes a Graph) -> ``passes`` (Graph to
-Graph) -> ``lower`` (kernels, ``memory``, launch order) -> ``backends``.
+Graph) -> ``lower`` (``steps``, each kernel's ``body``, ``memory``, launch order) -> ``backends``.
 ``variant`` runs a program with a call's memory, and ``live`` two of them where results are
 differentiated outside. ``pipeline`` is the only place that knows the order of the passes. ``eager``
 gives single operations on large arrays programs of their own.

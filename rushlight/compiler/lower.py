@@ -10,171 +10,28 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
-import numpy as np
-
+from rushlight.compiler.body import Body, operand_index
 from rushlight.compiler.epilogues import epilogue
 from rushlight.compiler.fits import fusible, has_template, is_free, is_product
-from rushlight.compiler.formulas import formula, is_reduction, reduced_element
+from rushlight.compiler.formulas import is_reduction
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import (
     ZERO,
-    Affine,
     Index,
     Kernel,
-    Store,
-    Table,
-    axis_index,
     expressions,
-    flatten,
     unflatten,
 )
 from rushlight.compiler.passes.rewrite import pure
-from rushlight.compiler.primitives import Assemble, Lookup, OneHot, Position
-from rushlight.compiler.scalars import NATIVE, Scalar, ScalarMath, constant
+from rushlight.compiler.primitives import Assemble
 from rushlight.compiler.settle import settled
-from rushlight.compiler.windows import Windows, broadcast
+from rushlight.compiler.steps import Call, Check, Group, Precedence, Product, Step, Template
+from rushlight.compiler.windows import Windows
 
 SMALL = 4096  # elements that a step writes: they are not in the way
 LARGEST_GROUP = 64  # nodes: more would need too many registers, and time to compile
-
-
-@dataclass(eq=False)
-class Step:
-    """Something to run. ``reads`` and ``buffers`` are memory: the roots of what it reads and
-    writes; ``place`` orders steps where data does not.
-    """
-
-    nodes: list[Node]
-    place: int
-    reads: set[int] = field(default_factory=set)
-    writes: list[Value] = field(default_factory=list)
-    buffers: list[Value] = field(default_factory=list)
-
-
-class Group(Step):
-    """A fused kernel in the making. Axis k is dim k of ``shape``; ``cols`` are the axes reduced
-    over, once there is a reduction.
-    """
-
-    def __init__(self, shape: tuple[int, ...], place: int) -> None:
-        super().__init__([], place)
-        self.shape = shape
-        self.sizes = {k: n for k, n in enumerate(shape) if n != 1}
-        self.cols: tuple[int, ...] | None = None
-        self.index: dict[int, Index] = {}  # of each value made here
-        self.inner: dict[int, Index] = {}  # of each reduction's input
-        self.kernel: Kernel | None = None
-
-    def full(self) -> Index:
-        """The index of a value of the whole shape."""
-        return tuple([axis_index(k) if n != 1 else ZERO for k, n in enumerate(self.shape)])
-
-    def candidates(self, shape: tuple[int, ...]) -> list[Index]:
-        """Ways in which a value of ``shape`` may lie on the axes."""
-        result = [self.full()] if shape == self.shape else self.reshaped(self.full(), shape)
-        if self.cols is not None:
-            kept = [k not in self.cols for k in range(len(self.shape))]
-            if shape == tuple([n if keep else 1 for n, keep in zip(self.shape, kept, strict=True)]):
-                result.append(
-                    tuple([i if keep else ZERO for i, keep in zip(self.full(), kept, strict=True)])
-                )
-            if shape == tuple([n for n, keep in zip(self.shape, kept, strict=True) if keep]):
-                result.append(tuple([i for i, keep in zip(self.full(), kept, strict=True) if keep]))
-        return result
-
-    def reshaped(self, index: Index, shape: tuple[int, ...]) -> list[Index]:
-        """The index of the same elements in another shape, where it is affine."""
-        if math.prod(shape) != math.prod(self.shape):
-            return []
-        found = unflatten(flatten(index, self.shape), shape, self.sizes)
-        return [] if found is None else [found]
-
-
-@dataclass(eq=False)
-class Product(Step):
-    """A (batched) matrix product of two windows, whose node is the first. The others are those of
-    ``kernel``, which runs on its results, see epilogues.py.
-    """
-
-    kernel: Kernel | None = None
-
-
-@dataclass(eq=False)
-class Template(Step):
-    """An op with a kernel of its own: convolution, pooling."""
-
-
-@dataclass(eq=False)
-class Call(Step):
-    """An op's own NumPy code."""
-
-
-@dataclass(eq=False)
-class Check(Step):
-    """Stops the program where a value is False."""
-
-
-class Precedence:
-    """Which steps need which others, directly or not; sets are bits of numbers, kept complete."""
-
-    def __init__(self) -> None:
-        self.own: dict[int, int] = {}  # a step's bits: one, and those of steps merged into it
-        self.all: dict[int, int] = {}  # of everything that it needs
-        self.direct: dict[int, set[Step]] = {}
-        self.users: dict[int, set[Step]] = {}
-        self.count = 0
-
-    def add(self, step: Step) -> None:
-        """A new step, which needs nothing yet."""
-        self.own[id(step)], self.all[id(step)] = 1 << self.count, 0
-        self.direct[id(step)], self.users[id(step)] = set(), set()
-        self.count += 1
-
-    def needs(self, step: Step, others: list[Step]) -> None:
-        """The step runs after the others."""
-        new = 0
-        for other in others:
-            if other is not step:
-                self.direct[id(step)].add(other)
-                self.users[id(other)].add(step)
-                new |= self.own[id(other)] | self.all[id(other)]
-        self.spread(step, new)
-
-    def spread(self, step: Step, new: int) -> None:
-        """Let a step, and all that need it, know what else it needs."""
-        work = [(step, new)]
-        while work:
-            step, new = work.pop()
-            before = self.all[id(step)]
-            if before | new != before:
-                self.all[id(step)] = before | new
-                work += [(user, new) for user in self.users[id(step)]]
-
-    def merge(self, step: Step, other: Step) -> None:
-        """The step takes the other's place."""
-        self.own[id(step)] |= self.own.pop(id(other))
-        for user in self.users.pop(id(other)):
-            self.direct[id(user)].discard(other)
-            if user is not step:
-                self.direct[id(user)].add(step)
-                self.users[id(step)].add(user)
-        for needed in self.direct.pop(id(other)):
-            self.users[id(needed)].discard(other)
-            if needed is not step:
-                self.direct[id(step)].add(needed)
-                self.users[id(needed)].add(step)
-        new = self.all.pop(id(other))
-        self.spread(step, new)
-        for user in self.users[id(step)]:
-            self.spread(user, self.own[id(step)] | self.all[id(step)])
-
-    def reaches(self, start: Step, end: Step) -> bool:
-        """Whether ``end`` needs ``start``, through any steps."""
-        return bool(self.all[id(end)] & self.own[id(start)])
 
 
 class Lowering:
@@ -524,6 +381,10 @@ class Lowering:
             if isinstance(step, Group):
                 step.kernel = self.kernel_of(step)
 
+    def kernel_of(self, group: Group) -> Kernel:
+        """A group's loops."""
+        return Body(group, self.views, self.windows, self.numbers, self.constants).kernel()
+
     def finish_products(self) -> None:
         """Let products run the elementwise kernels that read them at the point."""
         kept = {v.number for v in self.graph.ends()}
@@ -566,78 +427,6 @@ class Lowering:
             self.unit[n.outputs[0].number] = step
         self.steps.remove(group)
         self.precedence.merge(step, group)
-
-    def kernel_of(self, group: Group) -> Kernel:
-        cols = list(group.cols or ())
-        kernel = Kernel(dict(group.sizes), [a for a in group.sizes if a not in cols], cols)
-        table = Table()
-        made: dict[int, Scalar] = {}
-        for node in group.nodes:
-            out = node.outputs[0]
-            if is_reduction(node):
-                x = self.operand(group, table, made, node.inputs[0], group.inner[out.number])
-                kind, element = reduced_element(node, x)
-                total = table.make("reduce", element.dtype, (element.expr,), kind)
-                made[out.number] = Scalar(table, total).astype(out.dtype)
-                continue
-            index = group.index[out.number]
-            made[out.number] = self.element(group, table, made, node, index)
-        for v in group.writes:
-            root, where = self.windows.position(v, group.index[v.number])
-            kernel.stores.append(Store(root, where, made[v.number].expr))
-        return kernel
-
-    def element(
-        self, group: Group, table: Table, made: dict[int, Scalar], node: Node, index: Index
-    ) -> Scalar:
-        if isinstance(node.op, Position):
-            i = index[node.params["dim"]]
-            return Scalar(table, table.make("axis", np.int64, (), i))
-        if isinstance(node.op, OneHot):
-            target = self.operand(group, table, made, node.inputs[0], operand_index(node, 0, index))
-            i = index[node.params["dim"]]
-            return target.astype(np.int64) == Scalar(table, table.make("axis", np.int64, (), i))
-        operands = [
-            self.operand(group, table, made, v, operand_index(node, at, index))
-            if isinstance(v, Value) and not (isinstance(node.op, Lookup) and at == 0)
-            else v
-            for at, v in enumerate(node.inputs)
-        ]
-        if isinstance(node.op, Lookup):
-            return self.lookup(table, node, operands, index)
-        return formula(node, table, operands, self.numbers)
-
-    def lookup(self, table: Table, node: Node, operands: list[Any], index: Index) -> Scalar:
-        """An element of the first operand, at a place that the others say."""
-        x, given = operands[0], iter(operands[1:])
-        root, strides, offset = self.windows.layout(x)
-        where, extra = Affine(offset), constant(table, 0, np.int64)
-        for n, stride, d in zip(x.shape, strides, node.params["dims"], strict=True):
-            if d is not None:
-                where = where.plus(index[d], stride) if n > 1 else where
-                continue
-            s = ScalarMath(table)
-            i = s.minimum(s.maximum(next(given).astype(np.int64), 0), n - 1)
-            extra = i * stride if extra.expr.op == "const" else extra + i * stride
-        if extra.expr.op == "const":
-            return Scalar(table, table.make("load", root.dtype, (), (root.number, where)))
-        return Scalar(table, table.make("gather", root.dtype, (extra.expr,), (root.number, where)))
-
-    def operand(
-        self, group: Group, table: Table, made: dict[int, Scalar], v: Value, index: Index | None
-    ) -> Scalar:
-        """An element of v: computed here, or loaded."""
-        assert index is not None
-        root = self.views.source(v)
-        if root.number in made:
-            return made[root.number]
-        if root.number in self.numbers:
-            return Scalar(table, table.make("number", np.float64, (), root.number))
-        source = self.constants.get(root.number)
-        if source is not None and source.size == 1 and root.dtype in NATIVE:
-            return constant(table, source.reshape(())[()], root.dtype)
-        root, flat = self.windows.position(v, index)
-        return Scalar(table, table.make("load", root.dtype, (), (root.number, flat)))
 
     # Order
 
@@ -686,16 +475,6 @@ class Lowering:
 def is_small(step: Step) -> bool:
     """Whether what a step makes takes up next to no memory."""
     return sum([math.prod(v.shape) for v in step.writes]) <= SMALL
-
-
-def operand_index(node: Node, at: int, index: Index) -> Index | None:
-    """Where input ``at`` is read for the result's element at ``index``; None: at any place."""
-    if isinstance(node.op, Lookup) and at == 0:
-        return None
-    if isinstance(node.op, OneHot):
-        dim = node.params["dim"]
-        index = (*index[:dim], *index[dim + 1 :])
-    return broadcast(index, node.inputs[at].shape)
 
 
 def reduced_dims(node: Node) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.lower import Group, Step
+from rushlight.compiler.steps import Group, Step
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.loops import Affine, Expr, Kernel, Store
-from rushlight.compiler.lower import Check, Group, Lowering, Product, Step
+from rushlight.compiler.lower import Lowering
+from rushlight.compiler.steps import Check, Group, Product, Step
 
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
 SAME = (

@@ -7,8 +7,8 @@ import pytest
 
 import rushlight as rl
 from rushlight.compiler import pipeline
-from rushlight.compiler.lower import Group, Product
 from rushlight.compiler.primitives import Require
+from rushlight.compiler.steps import Group, Product
 from rushlight.ops.activation import Relu
 from rushlight.ops.arithmetic import Add, Mul, Sub
 from rushlight.ops.compare import Gt, LogicalNot, Maximum

@@ -18,7 +18,8 @@ import rushlight as rl
 from rushlight import nn
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph
-from rushlight.compiler.lower import Group, Lowering
+from rushlight.compiler.lower import Lowering
+from rushlight.compiler.steps import Group
 from rushlight.nn import functional as F
 
 FOLDER = Path(__file__).parent / "golden"

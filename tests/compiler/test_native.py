@@ -8,7 +8,7 @@ import pytest
 
 import rushlight as torch
 import rushlight.nn.functional as F
-from rushlight.compiler.lower import Call
+from rushlight.compiler.steps import Call
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
 

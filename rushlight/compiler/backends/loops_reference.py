@@ -17,7 +17,8 @@ from numpy.lib.stride_tricks import as_strided
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import Affine, Expr, Kernel
-from rushlight.compiler.lower import Check, Group, Lowering, Product, Step
+from rushlight.compiler.lower import Lowering
+from rushlight.compiler.steps import Check, Group, Product, Step
 
 Array = Any
 Read = Callable[[int], Array]  # a value's elements, row by row, by the value's number

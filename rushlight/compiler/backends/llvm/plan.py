@@ -18,7 +18,8 @@ from rushlight.compiler.backends.llvm.canonical import launch_of
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.llvm.products import product
 from rushlight.compiler.graph import Graph
-from rushlight.compiler.lower import Call, Group, Lowering, Product, Step, Template
+from rushlight.compiler.lower import Lowering
+from rushlight.compiler.steps import Call, Group, Product, Step, Template
 
 CHECK = -1  # the kernel of a launch that only looks at a value
 

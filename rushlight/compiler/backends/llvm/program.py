@@ -17,8 +17,9 @@ from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.plan import Plan, Planner, engines_of
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
-from rushlight.compiler.lower import Call, Group, Lowering, Product, Step
+from rushlight.compiler.lower import Lowering
 from rushlight.compiler.memory import address
+from rushlight.compiler.steps import Call, Group, Product, Step
 from rushlight.core import threads
 
 

@@ -13,7 +13,7 @@ from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.backends.llvm.products import gemm
 from rushlight.compiler.backends.llvm.products.finish import Finish
 from rushlight.compiler.graph import Value
-from rushlight.compiler.lower import Product
+from rushlight.compiler.steps import Product
 from rushlight.compiler.windows import Windows
 
 CYCLE = 0.3  # nanoseconds

@@ -57,7 +57,7 @@ class Adam(Optimizer):
         check_at_least(owner, 0.0, weight_decay=weight_decay)
         defaults = {
             "lr": lr,
-            "betas": betas,
+            "betas": tuple(betas),
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,

@@ -451,3 +451,12 @@ def test_an_optimizer_around_another_need_not_initialise_itself():
         return x.tolist()
 
     assert trained(rl) == pytest.approx(trained(torch))
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "NAdam", "Adamax"])
+def test_betas_that_are_a_list_print_as_torchs(name):
+    expected, got = [
+        str(getattr(lib.optim, name)(lib.nn.Linear(2, 1).parameters(), betas=[0.5, 0.9]))
+        for lib in (torch, rl)
+    ]
+    assert got == expected

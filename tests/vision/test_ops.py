@@ -145,3 +145,20 @@ def test_deform_conv2d_of_no_moves_is_a_convolution():
     assert repr(layer) == text
     with pytest.raises(ValueError, match="divisible"):
         ops.DeformConv2d(3, 4, 1, groups=2)
+
+
+def test_roi_pool():
+    """The regions of a book's example, boxes outside of the image, and gradients."""
+    x = torch.arange(16.0).reshape(1, 1, 4, 4).requires_grad_()
+    rois = torch.tensor([[0.0, 0, 0, 20, 20], [0, 0, 10, 30, 30]])
+    expected = [[[[5.0, 6], [9, 10]]], [[[9, 11], [13, 15]]]]
+    y = ops.roi_pool(x, rois, (2, 2), spatial_scale=0.1)
+    assert y.tolist() == expected
+    assert ops.RoIPool(2, 0.1)(x, [rois[:, 1:]]).tolist() == expected
+    assert repr(ops.RoIPool(2, 0.1)) == "RoIPool(output_size=2, spatial_scale=0.1)"
+    y.sum().backward()
+    assert x.grad.sum() == 8 and x.grad[0, 0, 2, 1] == 2
+    assert ops.roi_pool(x, torch.tensor([[0.0, 50, 50, 60, 60]]), 2).tolist() == [[[[0, 0]] * 2]]
+    assert ops.roi_pool(x, torch.ones(0, 5), 3).shape == (0, 1, 3, 3)
+    with pytest.raises(ValueError, match=r"\(K, 5\)"):
+        ops.roi_pool(x, torch.ones(2, 4), 2)

@@ -355,6 +355,8 @@ def test_files(tmp_path):
     vision_io.write_png(tensor(scale=False), tmp_path / "a.png")
     assert vision_io.read_image(tmp_path / "a.png").equal(tensor(scale=False))
     assert vision_io.read_image(tmp_path / "a.png", "GRAY").shape == (1, 17, 23)
+    mode = vision_io.image.ImageReadMode.RGB_ALPHA
+    assert vision_io.image.read_image(tmp_path / "a.png", mode).shape == (4, 17, 23)
     vision_io.write_jpeg(tensor(scale=False), tmp_path / "a.jpg", quality=90)
     assert vision_io.read_image(str(tmp_path / "a.jpg")).shape == (3, 17, 23)
 

@@ -9,3 +9,4 @@ from rushlight.vision.ops.boxes import *
 from rushlight.vision.ops.deformable import *
 from rushlight.vision.ops.losses import sigmoid_focal_loss as sigmoid_focal_loss
 from rushlight.vision.ops.misc import *
+from rushlight.vision.ops.regions import *

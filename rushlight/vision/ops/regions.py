@@ -58,9 +58,9 @@ def roi_pool(input: Tensor, boxes: Any, output_size: Any, spatial_scale: float =
         image = input[int(n)]
         for top, bottom in _spans(y1, y2, height, input.shape[2]):
             for left, right in _spans(x1, x2, width, input.shape[3]):
-                part = image[:, top:bottom, left:right]
-                empty = bottom <= top or right <= left
-                found.append(input.new_zeros(input.shape[1]) if empty else part.flatten(1).max(1)[0])
+                part = image[:, top:bottom, left:right].flatten(1)
+                empty = input.new_zeros(input.shape[1])
+                found.append(part.max(1)[0] if part.shape[1] else empty)
     if not found:
         return input.new_zeros((0, input.shape[1], height, width))
     return T.stack(found).reshape(len(rows), height, width, input.shape[1]).permute(0, 3, 1, 2)

@@ -245,11 +245,20 @@ def test_fills_and_flat_writes(dtype):
     check(b, 1e-4)
 
 
-def test_gradients_of_overlapping_windows():
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_gradients_of_overlapping_windows(dim):
     b = Builder()
-    chain = ((view.Unfold.instance, {"dim": 1, "size": 4, "step": 2}),)
-    g = b.input(normal(3, 5, 4))
-    b.returns(b.op(view.Embed, g, shape=(3, 13), chain=chain, overlaps=True))
+    windows = (view.Unfold.instance, {"dim": dim, "size": 4, "step": 2})
+    turned = (view.Transpose.instance, {"dim0": 0, "dim1": 3})
+    shape = [3, 2, 5]
+    shape[dim] = 13
+    sizes = [*shape, 4]
+    sizes[dim] = 5
+    g, other = b.input(normal(*sizes)), b.input(normal(4, *sizes[1:3], sizes[0]))
+    b.returns(
+        b.op(view.Embed, g, shape=tuple(shape), chain=(windows,), overlaps=True),
+        b.op(view.Embed, other, shape=tuple(shape), chain=(windows, turned), overlaps=True),
+    )
     check(b)
 
 

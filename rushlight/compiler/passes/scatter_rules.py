@@ -27,10 +27,10 @@ from rushlight.ops.compare import Eq, Maximum
 from rushlight.ops.copy import cast_array
 from rushlight.ops.scatter import extreme
 from rushlight.ops.select import Where
-from rushlight.ops.view import Expand, look_or_copy
+from rushlight.ops.view import Expand, Unfold, look_or_copy
 
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
-MOST_PLACES = 1 << 20  # elements whose places are kept with a program
+MOST_PLACES = 1 << 16  # elements whose places are kept with a program
 COMBINED = {"sum": "add", "mean": "add", "prod": "mul", "amax": "max", "amin": "min"}
 Made = list[Value] | None
 
@@ -197,12 +197,23 @@ def embed(w: Writer, node: Node) -> Made:
     p, g, out = node.params, node.inputs[0], node.outputs[0]
     if not p["overlaps"]:
         return over(w, None, g, p["chain"], out)
-    if math.prod(g.shape) > MOST_PLACES:
+    if len(p["chain"]) == 1 and isinstance(p["chain"][0][0], Unfold):
+        where = windowed(w, g, out, p["chain"][0][1])
+    elif math.prod(g.shape) <= MOST_PLACES:
+        places = look_or_copy(np.arange(math.prod(out.shape)).reshape(out.shape), p["chain"])
+        where = w.array(np.ascontiguousarray(places.reshape(-1)))
+    else:
         return None
-    n = math.prod(out.shape)
-    where = look_or_copy(np.arange(n).reshape(out.shape), p["chain"])
-    where = w.array(np.ascontiguousarray(where.reshape(-1)))
-    return [w.shaped(placed(w, None, where, g, (1, n, 1), "add"), out.shape)]
+    shape = (1, math.prod(out.shape), 1)
+    return [w.shaped(placed(w, None, where, g, shape, "add"), out.shape)]
+
+
+def windowed(w: Writer, g: Value, out: Value, p: dict[str, Any]) -> Value:
+    """Where the elements of windows along one dim come from."""
+    dim = p["dim"] % len(out.shape)
+    first = w.map(Mul, w.position(g.shape, dim), p["step"])
+    along = w.map(Add, first, w.position(g.shape, len(g.shape) - 1))
+    return positions(w, g.shape, out.shape, {dim: along})
 
 
 def combined(

@@ -76,6 +76,8 @@ def fetch(urls: Iterable[str], root: Path, filename: str, md5: str | None = None
         except (urllib.error.URLError, OSError) as error:
             reason = getattr(error, "reason", error)
             problems.append(f"  {url}: {reason}")
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
     raise RuntimeError(
         f"could not download {filename}:\n" + "\n".join(problems) + "\n"
         f"Is this machine online? A copy of the file put at {path} is used without downloading."

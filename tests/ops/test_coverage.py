@@ -42,6 +42,9 @@ WITHOUT_SAMPLES = {
         hspmm smm sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor
         sparse_csr_tensor spmm
     """,
+    "of sizes, of functions: programs/test_libraries.py, compiler/test_stance.py": """
+        sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum cond while_loop
+    """,
     OWN: """
         empty empty_like empty_strided from_dlpack from_numpy frombuffer is_storage
         index_put_ relu_ threshold_ typename compile vmap from_file empty_permuted

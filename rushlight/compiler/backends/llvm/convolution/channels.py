@@ -19,6 +19,7 @@ from rushlight.compiler.graph import Node
 
 SUMS = 8  # of weights' gradients at a time, at least: additions to different ones overlap
 WIDE = 4  # positions at a time that share what they read
+NARROW = 7  # positions of a row that are few for vectors of any size
 NEAR = 1 << 17  # bytes of turned planes, which should stay near
 
 
@@ -248,7 +249,7 @@ def suits(s: Shape, node: Node, width: int) -> bool:
     if s.inner != 1 or s.outer != 1 or s.groups < lanes or len(s.taps) == 1:
         return False
     z = batched.sizes(s, op)
-    if not z.pieces or 2 * min([p.source.out[1] for p in z.pieces]) > lanes:
+    if not z.pieces or min([p.source.out[1] for p in z.pieces]) > max(lanes // 2, NARROW):
         return False
     return (z.plane + z.out[0] * z.out[1]) * lanes * d.itemsize <= NEAR
 

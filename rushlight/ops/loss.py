@@ -367,6 +367,8 @@ def coefficients(
     if reduction == "mean":
         g = g / logp.dtype.type(classes.total(w))
     c = g if w is None else g * w
+    if classes.valid is not None:  # none for those ignored, whatever the total
+        c = np.where(classes.valid, c, c.dtype.type(0))
     return c, classes
 
 

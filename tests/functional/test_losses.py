@@ -218,3 +218,32 @@ def test_broadcasting_warns():
     for lib in (torch, rushlight):
         with pytest.warns(UserWarning, match="broadcasting"):
             lib.nn.functional.mse_loss(lib.ones(2, 1), lib.zeros(2))
+
+
+@pytest.mark.parametrize("target", [2, 3])
+@pytest.mark.parametrize("shape", [(5,), (2, 5), (2, 5, 2)])
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_means_over_a_total_weight_of_zero(name, shape, target):
+    """Targets that are ignored get no gradient; those of weight zero get NaN, as in torch."""
+
+    def gradient(lib, compiled):
+        x = lib.zeros(*shape, requires_grad=True)
+        t = lib.full((*shape[:1], *shape[2:]) if len(shape) > 1 else (), target)
+        weight = lib.tensor([1.0, 1.0, 1.0, 0.0, 1.0])
+
+        def step():
+            x.grad = None
+            loss = getattr(lib.nn.functional, name)(x, t, weight, ignore_index=2)
+            loss.backward()
+            return loss
+
+        step = lib.compile(step) if compiled else step
+        for _ in range(3):
+            loss = step()
+        return loss.item(), x.grad.numpy()
+
+    want = gradient(torch, False)
+    for compiled in (False, True):
+        loss, got = gradient(rushlight, compiled)
+        np.testing.assert_equal(loss, want[0])
+        np.testing.assert_array_equal(got, want[1])

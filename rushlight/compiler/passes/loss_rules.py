@@ -166,19 +166,24 @@ class Targets:
             return w.sum_all(self.weight)
         return w.sum_all(w.cast(self.valid, self.d))
 
-    def counted(self, x: Value) -> Value:
-        """x, which broadcasts to the positions, times their weights; zero where there is none."""
+    def counted(self, x: Value, on: Value) -> Value:
+        """x, which broadcasts to the positions, times their weights; zero where they are not on."""
+        w = self.w
+        x = x if self.weight is None else w.map(Mul, x, self.weight)
+        return w.node(Where, [on, x, 0.0], self.shape, self.d)
+
+    def losses(self, picked: Value) -> Value:
+        """Of each position, from what is at its target; none where the weight is zero."""
         w, on = self.w, self.valid
         if self.weight is not None:
-            x = w.map(Mul, x, self.weight)
             on = w.map(Ne, self.weight, 0.0, dtype=BOOL)
-        return w.node(Where, [on, x, 0.0], self.shape, self.d)
+        return self.counted(w.map(Neg, picked), on)
 
     def factor(self, node: Node, g: Value, shape: Any) -> Value:
         """Each position's share of the gradient, ready to broadcast over the classes."""
         if node.params["reduction"] == "mean":
             g = self.w.map(Div, g, self.total())
-        c = self.counted(g)
+        c = self.counted(g, self.valid)
         return self.w.shaped(c, [1 if i == self.dim else n for i, n in enumerate(shape)])
 
 
@@ -187,7 +192,7 @@ def cross_entropy(w: Writer, node: Node) -> Made:
     logp, target, weight = node.inputs[0], *node.inputs[-2:]
     t = Targets(w, node, logp, target, weight)
     picked = t.of_input(logp) if any([i.value is logp for i in w.graph.inputs]) else t.of_made(logp)
-    loss = t.counted(w.map(Neg, picked))
+    loss = t.losses(picked)
     if node.params["reduction"] != "none":
         loss = w.sum_all(loss)
     if node.params["reduction"] == "mean":

@@ -148,6 +148,7 @@ _IN_NAMESPACE = {
     "compiler": "compile",
     "cpu": "Event Stream get_device_module",
     "func": "vmap",
+    "futures": "Future",
     "serialization": "load save",
     "tensor_api.random_samples": "_standard_gamma",
     "tensor_api.rarities": "_assert _assert_async _check _shape_as_tensor _softmax_backward_data",

@@ -87,6 +87,12 @@ def from_file(
     return finish(memory.view(d), requires_grad)
 
 
+def _make_subclass(cls: Any, data: Any, require_grad: bool = False, *args: Any) -> Any:
+    """The memory of ``data`` as a leaf that is an instance of ``cls``."""
+    t = data.detach().as_subclass(cls)
+    return t.requires_grad_() if require_grad else t
+
+
 def _as_subclass(self: Tensor, cls: Any) -> Any:
     """The same memory and graph position as an instance of ``cls``."""
     t = view_as(self, self)
@@ -195,6 +201,7 @@ ABSENT = """
 
 methods(
     as_subclass=_as_subclass,
+    _make_subclass=staticmethod(_make_subclass),
     const_data_ptr=lambda self: self.data_ptr(),
     grad_dtype=property(lambda self: self.dtype, doc="The dtype of gradients: the tensor's."),
     index=_index,

@@ -22,7 +22,8 @@ NAMES = """
     nn.attention.flex_attention._DEFAULT_SPARSE_BLOCK_SIZE nn.parallel.scatter_gather.scatter
     nn.modules.module._EXTRA_STATE_KEY_SUFFIX nn.modules.module._IncompatibleKeys
     overrides.TorchFunctionMode serialization.MAP_LOCATION Stream Event SymBool SymFloat SymInt
-    utils.data.dataloader._BaseDataLoaderIter utils.data.dataloader._MultiProcessingDataLoaderIter
+    Future utils.data.dataloader._BaseDataLoaderIter
+    utils.data.dataloader._MultiProcessingDataLoaderIter
 """.split()  # noqa: SIM905
 
 
@@ -154,3 +155,20 @@ def test_memory_of_a_file(tmp_path, shared):
         assert path.read_bytes()[0] == (9 if shared else 0)
         with pytest.raises(RuntimeError):
             framework.UntypedStorage.from_file(str(path), False, 100)
+
+
+@pytest.mark.parametrize("framework", [torch, rushlight])
+def test_subclasses_made_by_libraries(framework):
+    class Point(framework.Tensor):
+        @staticmethod
+        def __new__(cls, data, grad=False):
+            return framework.Tensor._make_subclass(cls, data, grad)
+
+    data = framework.ones(2)
+    point = Point(data, True)
+    assert type(point) is Point and point.is_leaf and point.requires_grad
+    assert not Point(data).requires_grad
+    (point * 3).sum().backward()
+    assert point.grad.tolist() == [3, 3]
+    data[0] = 7
+    assert point.tolist() == [7, 1]

@@ -36,7 +36,7 @@ class Parameter(Tensor):
             self.requires_grad_()
         return self
 
-    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None: ...
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # subclasses choose their own
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:

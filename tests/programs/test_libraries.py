@@ -172,3 +172,16 @@ def test_subclasses_made_by_libraries(framework):
     assert point.grad.tolist() == [3, 3]
     data[0] = 7
     assert point.tolist() == [7, 1]
+
+
+@pytest.mark.parametrize("framework", [torch, rushlight])
+def test_parameters_of_libraries_with_arguments_of_their_own(framework):
+    class Marked(framework.nn.Parameter):
+        def __new__(cls, data, mark=None):
+            made = framework.Tensor._make_subclass(cls, data, True)
+            made.mark = mark
+            return made
+
+    layer = framework.nn.Module()
+    layer.weight = Marked(framework.ones(2), mark="on a sphere")
+    assert [p.mark for p in layer.parameters()] == ["on a sphere"]

@@ -49,7 +49,7 @@ class Words(list[tuple[int, int]]):
 def parts(x: Any) -> Any:
     """What decides the content of something that can change; None where only identity counts."""
     if isinstance(x, dict):
-        return dict(x)
+        return dict(dict.items(x))  # what is in it, not what a class of the user's makes of it
     if isinstance(x, (list, tuple, deque)):
         return list(x)
     if isinstance(x, (set, frozenset)):
@@ -161,7 +161,7 @@ def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
     if id(x) in within or parts(x) is None:
         return Words()
     if isinstance(x, dict):
-        found, inner = dict_words(x), list(x.values())
+        found, inner = dict_words(x), list(dict.values(x))
     elif isinstance(x, tuple):
         found, inner = Words(), list(x)
     elif isinstance(x, list) and len(x) < LONG:

@@ -98,7 +98,7 @@ class Surroundings:
             for item in list(x):
                 self.visit(item)
         elif issubclass(kind, dict):
-            for item in list(x.values()):
+            for item in list(dict.values(x)):
                 self.visit(item)
         elif has(x, "__next__"):
             if name and not issubclass(kind, io.IOBase):
@@ -128,7 +128,7 @@ class Surroundings:
         if inner is not None:
             inner = [*inner.values(), *classes(x)]
         elif isinstance(x, (list, tuple, dict)):
-            inner = list(x.values() if isinstance(x, dict) else x)
+            inner = list(dict.values(x) if isinstance(x, dict) else x)
         if inner is None or id(x) in self.seen:
             self.visit(x, "among the arguments")
             return

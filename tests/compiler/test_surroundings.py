@@ -603,3 +603,24 @@ def test_what_describes_types_is_not_guarded():
     kinds = {type(getattr(guard, "x", None)) for guard in variant.guards}
     described = {type(k) for k in settings.kinds[1:]} | {type(fields(settings)[0])}
     assert not kinds & described
+
+
+class Lazy(dict):
+    """A table that makes its values when it is asked for them."""
+
+    def __iter__(self):
+        raise ImportError("not installed")
+
+    keys = values = items = __iter__
+
+
+def test_a_table_is_looked_at_as_it_is():
+    table = Lazy(scale=2.0)
+
+    @rl.compile(fullgraph=True)
+    def step(x):
+        return x * table["scale"]
+
+    assert [step(X)[0, 0].item() for _ in range(3)] == [2.0] * 3
+    table["scale"] = 3.0
+    assert step(X)[0, 0].item() == 3.0

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.code import Code
 from rushlight.compiler.held import (
     PLAIN,
@@ -340,6 +342,11 @@ class Flags:
         return "a tensor's requires_grad"
 
 
+def kind(x: Any) -> tuple[Any, ...]:
+    """An array's shape and dtype, and where its elements lie; other layouts have guards."""
+    return x.shape, x.dtype, x.strides if x.__class__ is np.ndarray else ()
+
+
 class Kinds:
     """Shapes, dtypes and the like of tensors whose elements the function does not read."""
 
@@ -349,10 +356,7 @@ class Kinds:
 
     def read(self) -> list[Any]:
         """What they are now."""
-        return [
-            (t._array.shape, t._array.dtype, getattr(t._array, "strides", ()), t._wants_grad)
-            for t in self.tensors
-        ]
+        return [(*kind(t._array), t._wants_grad) for t in self.tensors]
 
     def holds(self) -> bool:
         """Whether they still are."""

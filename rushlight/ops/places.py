@@ -107,12 +107,18 @@ MOVED: dict[str, dict[Any, Any]] = {
 }
 
 
+def are_arrays(*arrays: Any) -> bool:
+    """Whether all are NumPy's, which loops want."""
+    return all([a.__class__ is np.ndarray for a in arrays])
+
+
 def moved(kind: str, x: Any, index: Any, y: Any, dim: int, low: int = 0) -> bool:
     """Whether a loop has read y from x, or written or added it to x, at an index along ``dim`` that
     it found in range: ``low``, which is 0 or minus the size, at least.
     """
     d = MOVED[kind].get(x.dtype)
-    loop = None if d is None else kernels.runner(kind, d, 3, y.size)
+    plain = d is not None and are_arrays(x, index, y)
+    loop = kernels.runner(kind, d, 3, y.size) if plain else None
     if loop is None or index.dtype is not dtypes.int64 or x.dtype is not y.dtype:
         return False
     return loop(x, index, y, dim, low)
@@ -121,7 +127,8 @@ def moved(kind: str, x: Any, index: Any, y: Any, dim: int, low: int = 0) -> bool
 def read(kind: str, x: Any, index: Any, shape: tuple[int, ...], dim: int) -> Any:
     """Elements of x at an index along ``dim``, by a loop; None where that could not be."""
     d = MOVED[kind].get(x.dtype)
-    loop = None if d is None else kernels.runner(kind, d, 3, index.size)
+    plain = d is not None and are_arrays(x, index)
+    loop = kernels.runner(kind, d, 3, index.size) if plain else None
     if loop is None or index.dtype is not dtypes.int64:
         return None
     y = np.empty(shape, x.dtype)

@@ -82,6 +82,8 @@ def spread(kind: str, x: Any, dim: Any, keepdim: bool, correction: float) -> Any
     along = one_dim(x.shape, dim, keepdim)
     if along is None or x.dtype is not dtypes.float32 or not 0 < x.size < FEW:
         return None
+    if x.__class__ is not np.ndarray:
+        return None
     shape = x.shape
     n = shape[along]
     loop = kernels.runner(kind, x.dtype, 3, x.size) if n > correction else None

@@ -5,9 +5,11 @@ import sys
 import numpy as np
 import pytest
 
+import rushlight as rl
 from rushlight.compiler import eager
 from rushlight.compiler.backends.llvm import direct
 from rushlight.compiler.backends.llvm.calls import Along, Flat
+from rushlight.core.meta import MetaArray
 from rushlight.core.native import kernels, without_kernels
 from rushlight.ops import places
 from rushlight.ops.activation import Silu, Softplus
@@ -143,3 +145,45 @@ def test_kernels_of_elementwise_ops_do_not_depend_on_how_they_are_called(monkeyp
         monkeypatch.undo()
         for other in results[1:]:
             np.testing.assert_array_equal(other, results[0])
+
+
+@pytest.mark.parametrize("other", [3, [1.0], np.float64(2), MetaArray((3,), "f8")])
+def test_what_is_no_array_is_refused(other):
+    x, out = np.ones((3, 4), np.float32), np.empty(4, np.float32)
+    spread = kernels.runner("variance", x.dtype, 3, x.size)
+    n = np.array(3.0)
+    for arguments in ((other, out, n), (x, other, n), (x, out, other)):
+        with pytest.raises(TypeError):
+            spread(*arguments, 3, 4, 1)
+    each = callers("read each")[0]
+    for arguments in ((other, INDEX, X), (X, other, X), (X, INDEX, other)):
+        with pytest.raises(TypeError):
+            each(*arguments, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, i: x.gather(0, i),
+        lambda x, i: x.scatter(0, i, x),
+        lambda x, i: x.scatter_add(0, i, x),
+        lambda x, i: x.index_add(0, i[0], x[: i.shape[1]]),
+        lambda x, i: x[i],
+        lambda x, i: x.index_select(0, i[0]),
+        lambda x, i: x.cumsum(0),
+        lambda x, i: x.cumprod(1),
+        lambda x, i: x.cummax(0).indices,
+        lambda x, i: x.var(0),
+        lambda x, i: x.std(1),
+        lambda x, i: rl.nn.functional.silu(x),
+        lambda x, i: rl.nn.functional.grid_sample(
+            x[None, None], x[None, :, :2, None].mT, align_corners=False
+        ),
+    ],
+)
+def test_tensors_without_memory_are_left_alone(use):
+    x, i = rl.rand(4, 4), rl.randint(0, 4, (3, 4))
+    want = use(x, i)
+    got = use(x.to("meta"), i.to("meta"))
+    assert got.device.type == "meta"
+    assert (got.shape, got.dtype) == (want.shape, want.dtype)

@@ -3,7 +3,8 @@
 ``function(code, arrays)`` gives a callable ``f(*arrays, *numbers, units)``. It finds the arrays'
 elements where ``compiler.memory.address`` does, in the first field of NumPy's objects, and passes
 the numbers, sizes mostly, as one more operand. That operand's last word is where a loop says that
-it could not do its work: the answer is False then, else True. The interpreter's lock is kept.
+it could not do its work: the answer is False then, else True. Where an array is expected and
+something else comes, a TypeError is raised. The interpreter's lock is kept.
 
 ``along(code, each)`` gives ``f(x, index, y, dim, low)`` for the loops of moves.py: it finds the
 sizes, too, and answers False for arrays with gaps and shapes that do not fit.
@@ -24,8 +25,10 @@ MOST = 16  # arrays, and numbers
 SCRATCH = 4096  # bytes
 FASTCALL = 0x80  # METH_FASTCALL: the arguments are a C array
 FAILED = MOST  # the word among the numbers
-CODE, ARRAYS, TO_WORD, INCREF, TRUE, FALSE = range(6)  # what ``self`` holds
+# what ``self`` holds; the first ones always
+TO_WORD, INCREF, COMPLAIN, KIND, TRUE, FALSE, CODE, ARRAYS = range(8)
 HEADER = object.__basicsize__
+TYPE = HEADER - 8  # where an object says what it is
 # where NumPy's objects have their address, number of dims, sizes and flags
 DATA, DIMS, SIZES, FLAGS = HEADER, HEADER + 8, HEADER + 16, HEADER + 48
 PLAIN = 0x101  # the flags of contiguous and aligned arrays
@@ -37,27 +40,46 @@ def _word(index: int, name: str, kind: str) -> str:
   {name} = load {kind}, ptr {name}p"""
 
 
+SELF = f"""  %field = getelementptr inbounds i8, ptr %self, i64 {HEADER}
+  %words = load ptr, ptr %field
+{_word(TO_WORD, "%to.word", "ptr")}
+{_word(INCREF, "%incref", "ptr")}
+{_word(COMPLAIN, "%complain", "ptr")}
+{_word(KIND, "%ndarray", "ptr")}
+{_word(TRUE, "%true", "ptr")}
+{_word(FALSE, "%false", "ptr")}"""
+
+NO_ARRAY = """no.array:
+  %told = call i32 %complain()
+  ret ptr null"""
+
+
+def _checked(name: str, then: str) -> str:
+    """Go on only if an object is an array."""
+    return f"""  %{name}.type.p = getelementptr inbounds i8, ptr %{name}, i64 {TYPE}
+  %{name}.type = load ptr, ptr %{name}.type.p
+  %{name}.is = icmp eq ptr %{name}.type, %ndarray
+  br i1 %{name}.is, label %{then}, label %no.array
+{then}:"""
+
+
 IR = f"""
 define ptr @direct(ptr %self, ptr %args, i64 %count) {{
 entry:
   %at = alloca [{MOST + 1} x i64], align 64
   %numbers = alloca [{MOST + 1} x i64], align 64
   %scratch = alloca [{SCRATCH} x i8], align 64
-  %field = getelementptr inbounds i8, ptr %self, i64 {HEADER}
-  %words = load ptr, ptr %field
+{SELF}
 {_word(CODE, "%code", "ptr")}
 {_word(ARRAYS, "%arrays", "i64")}
-{_word(TO_WORD, "%to.word", "ptr")}
-{_word(INCREF, "%incref", "ptr")}
-{_word(TRUE, "%true", "ptr")}
-{_word(FALSE, "%false", "ptr")}
   %failed = getelementptr inbounds i64, ptr %numbers, i64 {FAILED}
   store i64 0, ptr %failed
   br label %array
 array:
-  %i = phi i64 [0, %entry], [%i.next, %array]
+  %i = phi i64 [0, %entry], [%i.next, %known]
   %i.arg = getelementptr inbounds ptr, ptr %args, i64 %i
   %object = load ptr, ptr %i.arg
+{_checked("object", "known")}
   %data.field = getelementptr inbounds i8, ptr %object, i64 {HEADER}
   %data = load i64, ptr %data.field
   %i.place = getelementptr inbounds i64, ptr %at, i64 %i
@@ -66,7 +88,7 @@ array:
   %i.more = icmp ult i64 %i.next, %arrays
   br i1 %i.more, label %array, label %number
 number:
-  %k = phi i64 [%arrays, %array], [%k.next, %number]
+  %k = phi i64 [%arrays, %known], [%k.next, %number]
   %k.arg = getelementptr inbounds ptr, ptr %args, i64 %k
   %integer = load ptr, ptr %k.arg
   %value = call i64 %to.word(ptr %integer)
@@ -86,6 +108,7 @@ run:
   %answer = select i1 %fine, ptr %true, ptr %false
   call void %incref(ptr %answer)
   ret ptr %answer
+{NO_ARRAY}
 }}
 """
 
@@ -103,6 +126,7 @@ def _array(k: int, name: str) -> str:
     """What is known of an argument; ``%ok.<name>`` says whether it is plain and of x's dims."""
     return f"""  %{name}.arg = getelementptr inbounds ptr, ptr %args, i64 {k}
   %{name} = load ptr, ptr %{name}.arg
+{_checked(name, f"known.{name}")}
 {_field(name, DATA, f"%{name}.data", "i64")}
 {_field(name, DIMS, f"%{name}.dims", "i32")}
 {_field(name, SIZES, f"%{name}.sizes", "ptr")}
@@ -125,14 +149,9 @@ define ptr @along(ptr %self, ptr %args, i64 %count) {{
 entry:
   %at = alloca [4 x i64], align 64
   %numbers = alloca [{MOST + 1} x i64], align 64
-  %field = getelementptr inbounds i8, ptr %self, i64 {DATA}
-  %words = load ptr, ptr %field
+{SELF}
 {_word(CODE, "%code", "ptr")}
 {_word(ARRAYS, "%each.word", "i64")}
-{_word(TO_WORD, "%to.word", "ptr")}
-{_word(INCREF, "%incref", "ptr")}
-{_word(TRUE, "%true", "ptr")}
-{_word(FALSE, "%false", "ptr")}
   %each = icmp ne i64 %each.word, 0
 {chr(10).join([_array(k, name) for k, name in enumerate(ARRAYS_ALONG)])}
   %dim.arg = getelementptr inbounds ptr, ptr %args, i64 3
@@ -154,12 +173,12 @@ entry:
   %abc = and i1 %ab, %c
   br i1 %abc, label %size, label %no
 size:
-  %d = phi i64 [0, %entry], [%d.next, %size]
-  %lead = phi i64 [1, %entry], [%lead.next, %size]
-  %inner = phi i64 [1, %entry], [%inner.next, %size]
-  %n = phi i64 [0, %entry], [%n.next, %size]
-  %m = phi i64 [0, %entry], [%m.next, %size]
-  %wrong = phi i1 [false, %entry], [%wrong.next, %size]
+  %d = phi i64 [0, %known.y], [%d.next, %size]
+  %lead = phi i64 [1, %known.y], [%lead.next, %size]
+  %inner = phi i64 [1, %known.y], [%inner.next, %size]
+  %n = phi i64 [0, %known.y], [%n.next, %size]
+  %m = phi i64 [0, %known.y], [%m.next, %size]
+  %wrong = phi i1 [false, %known.y], [%wrong.next, %size]
   %x.size.p = getelementptr inbounds i64, ptr %x.sizes, i64 %d
   %x.size = load i64, ptr %x.size.p
   %y.size.p = getelementptr inbounds i64, ptr %y.sizes, i64 %d
@@ -213,16 +232,17 @@ run:
 no:
   call void %incref(ptr %false)
   ret ptr %false
+{NO_ARRAY}
 }}
 """
 
 
-# what ``self`` holds for elementwise kernels, ahead of how far apart their operands' elements lie
-FN, OPERANDS, TO_INDEX, COUNT, DONE, BYTES, KERNEL, UNIT, STEPS = range(9)
+# what else ``self`` holds for elementwise kernels, and then how far apart operands' elements lie
+FN, OPERANDS, BYTES, KERNEL, UNIT, STEPS = range(FALSE + 1, FALSE + 7)
 BLOCK = 64  # words of a block for runtime.py's functions
 
 
-def _elementwise(name: str, head: int, more: str) -> str:
+def _elementwise(name: str, head: int, more: str, last: str) -> str:
     """``f(*operands, ..., n)``: writes the block that runtime.py's function wants, with ``head``
     words ahead of the addresses, and calls it.
     """
@@ -230,13 +250,9 @@ def _elementwise(name: str, head: int, more: str) -> str:
 define ptr @{name}(ptr %self, ptr %args, i64 %count) {{
 entry:
   %block = alloca [{BLOCK} x i64], align 64
-  %field = getelementptr inbounds i8, ptr %self, i64 {DATA}
-  %words = load ptr, ptr %field
+{SELF}
 {_word(FN, "%fn", "ptr")}
 {_word(OPERANDS, "%operands", "i64")}
-{_word(TO_INDEX, "%to.word", "ptr")}
-{_word(COUNT, "%incref", "ptr")}
-{_word(DONE, "%true", "ptr")}
 {_word(BYTES, "%bytes", "i64")}
 {_word(KERNEL, "%kernel", "i64")}
 {_word(UNIT, "%unit", "i64")}
@@ -251,9 +267,10 @@ entry:
 {more}
   br label %operand
 operand:
-  %i = phi i64 [0, %entry], [%i.next, %operand]
+  %i = phi i64 [0, %{last}], [%i.next, %known]
   %arg = getelementptr inbounds ptr, ptr %args, i64 %i
   %object = load ptr, ptr %arg
+{_checked("object", "known")}
   %data.field = getelementptr inbounds i8, ptr %object, i64 {DATA}
   %data = load i64, ptr %data.field
   %at = add i64 %i, {head}
@@ -272,6 +289,7 @@ run:
   call void %fn(ptr %block)
   call void %incref(ptr %true)
   ret ptr %true
+{NO_ARRAY}
 }}
 """
 
@@ -287,13 +305,16 @@ def _address(k: int, which: int) -> str:
     return f"""  %which{k} = add i64 %operands, {which}
   %arg{k} = getelementptr inbounds ptr, ptr %args, i64 %which{k}
   %object{k} = load ptr, ptr %arg{k}
+{_checked(f"object{k}", f"known{k}")}
   %data.field{k} = getelementptr inbounds i8, ptr %object{k}, i64 {DATA}
   %data{k} = load i64, ptr %data.field{k}
 {_entry(k, f"%data{k}")}"""
 
 
-FLAT = _elementwise("flat", 4, "")
-WRITE = _elementwise("write", 7, f"{_entry(4, '%bytes')}\n{_address(5, 0)}\n{_address(6, 1)}")
+FLAT = _elementwise("flat", 4, "", "entry")
+WRITE = _elementwise(
+    "write", 7, f"{_entry(4, '%bytes')}\n{_address(5, 0)}\n{_address(6, 1)}", "known6"
+)
 
 
 class Method(ctypes.Structure):
@@ -353,31 +374,32 @@ def elementwise(
     """
     if not is_usable() or STEPS + 3 * len(steps) > BLOCK:
         return None
-    to_word, incref = symbols()
     operands, kernel, unit = head
-    words = [fn, operands, to_word, incref, id(True), bytes, kernel, unit, *steps]
-    return made(name, np.array(words))
+    return made(name, [fn, operands, bytes, kernel, unit, *steps])
 
 
 def built(name: str, code: int, arrays: int) -> Any:
     """A function that runs a loop."""
     if not is_usable():
         return None
-    return made(name, np.array([code, arrays, *symbols(), id(True), id(False)]))
+    return made(name, [code, arrays])
 
 
 @functools.cache
-def symbols() -> tuple[int, int]:
-    """The addresses of Python's functions that are called."""
+def common() -> list[int]:
+    """What every ``self`` holds: the addresses of Python's functions and objects."""
     api = ctypes.pythonapi
-    found = [ctypes.cast(f, ctypes.c_void_p).value for f in (api.PyLong_AsSsize_t, api.Py_IncRef)]
-    return found[0] or 0, found[1] or 0
+    functions = (api.PyLong_AsSsize_t, api.Py_IncRef, api.PyErr_BadArgument)
+    found = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions]
+    return [*found, id(np.ndarray), id(True), id(False)]
 
 
-def made(name: str, words: Any) -> Any:
+def made(name: str, words: list[int]) -> Any:
     """A built-in function whose ``self`` holds words."""
     api = ctypes.pythonapi
     method = Method(b"loop", entries()[name], FASTCALL, None)
     _alive.append(method)
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-    return make(("PyCFunction_NewEx", api))(ctypes.addressof(method), words, None)
+    return make(("PyCFunction_NewEx", api))(
+        ctypes.addressof(method), np.array(common() + words), None
+    )

@@ -12,8 +12,10 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
+
+from rushlight.compiler.objects import function_of
 
 BY_TEXT = frozenset(["getattr", "setattr", "hasattr", "vars", "__dict__", "eval", "exec"])
 
@@ -84,8 +86,8 @@ class Code:
 
     def ran(self, x: Any) -> bool:
         """Whether x is a function, or what a class makes of one, that was entered."""
-        x = getattr(x, "__func__", getattr(x, "fget", x))
-        return hasattr(x, "__code__") and self.has(x.__code__)
+        x = function_of(x)
+        return type(x) is FunctionType and self.has(x.__code__)
 
     def known(self) -> tuple[int, ...]:
         """How much there is to look at, as far as is known."""

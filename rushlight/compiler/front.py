@@ -39,6 +39,7 @@ from rushlight.ops.sparse.entries import held_values
 from rushlight.ops.view import owner
 
 MOST_SEEN = 64  # signatures that were run once as they are
+MOST_OBJECTS = 4096  # that are looked at before each call, besides modules
 FIRST = "first call of its signature"
 MOST_STRANGE = 16  # calls in a row like none before, until a warning
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
@@ -289,7 +290,16 @@ class Compiled:
             self.refuse()
             return self.function(*args, **kwargs)
         given = (*args, *kwargs.values())
-        self.surroundings = Surroundings(self.function, given, self.read_anew, self.code)
+        try:
+            self.surroundings = Surroundings(self.function, given, self.read_anew, self.code)
+            guards = self.surroundings.guards()
+        except RecursionError:
+            self.stay_eager("what it may read is nested too deeply to be compared")
+            return self.function(*args, **kwargs)
+        count = len(self.surroundings.objects) + len(self.surroundings.cells)
+        if count > MOST_OBJECTS:
+            self.stay_eager(f"it may read {count} objects, too many to be compared at each call")
+            return self.function(*args, **kwargs)
         hooks = Unhooked(self.surroundings.modules)
         if not hooks.holds():
             name = type(hooks.hooked()).__name__
@@ -298,7 +308,6 @@ class Compiled:
             return self.function(*args, **kwargs)
         self.traces += 1
         self.reasons.append(self.reason)
-        guards = self.surroundings.guards()
         trace = Trace([t._array for t in arguments])
         before, known = (draws(), present_mode()), self.code.known()
         passed, contents = [args, kwargs], content([args, kwargs])

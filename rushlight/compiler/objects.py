@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from types import GenericAlias, MemberDescriptorType, ModuleType, UnionType
+from types import GenericAlias, MemberDescriptorType, MethodType, ModuleType, UnionType
 from typing import Any
 
 # packages whose objects are not looked into
@@ -13,6 +13,16 @@ OURS = ("builtins", "ml_dtypes", "numpy", "rushlight")
 # what describes types, fields and patterns, which programs do not change
 DESCRIBING = ("dataclasses", "re", "typing")
 ANNOTATIONS = (GenericAlias, UnionType)
+
+
+def function_of(x: Any) -> Any:
+    """What a method or a property runs; anything else as it is. Objects are not asked themselves:
+    some answer to every name.
+    """
+    kind = type(x)
+    if issubclass(kind, property):
+        return x.fget
+    return x.__func__ if issubclass(kind, (MethodType, staticmethod, classmethod)) else x
 
 
 class Slots:

@@ -34,7 +34,15 @@ from rushlight.compiler.guards import (
     contents,
 )
 from rushlight.compiler.held import PLAIN
-from rushlight.compiler.objects import attributes, classes, fields, has, of_python, ours
+from rushlight.compiler.objects import (
+    attributes,
+    classes,
+    fields,
+    function_of,
+    has,
+    of_python,
+    ours,
+)
 from rushlight.compiler.trace import Number, Trace, value_of
 from rushlight.core.tensor import Tensor
 
@@ -63,13 +71,22 @@ class Surroundings:
         self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
         self.iterators: list[str] = []  # which the function may move on
         self.seen: dict[int, Any] = {}  # what was visited, by identity
+        self.waiting: deque[tuple[Any, str]] = (
+            deque()
+        )  # to be: objects may be linked in long chains
         self.visit(function)
         for x in given:
             self.visit_given(x)
         for executed, names in code.globals():
             self.visit_names(executed, names)
+        while self.waiting:
+            self.look_at(*self.waiting.popleft())
 
     def visit(self, x: Any, name: str = "") -> None:
+        """Collect from x in its turn."""
+        self.waiting.append((x, name))
+
+    def look_at(self, x: Any, name: str) -> None:
         """Collect from x, once."""
         kind = type(x)  # what x says itself is not asked
         if id(x) in self.seen or (issubclass(kind, PLAIN) and not issubclass(kind, tuple)):
@@ -147,7 +164,7 @@ class Surroundings:
         for k, item in list(guard.d.items()):
             method = isinstance(x, type) and hasattr(item, "__get__")
             if guard.counts(k, item) and (self.code.ran(item) or not method):
-                self.visit(getattr(item, "__func__", getattr(item, "fget", item)), k)
+                self.visit(function_of(item), k)
         if isinstance(x, type) and not ours(type(x)):
             self.visit(type(x))
         for c in () if isinstance(x, ModuleType) else classes(x):

@@ -49,7 +49,8 @@ class Builder:
             else v
             for v in inputs
         ]
-        result = op.instance.forward(arrays, params)
+        with without_kernels():
+            result = op.instance.forward(arrays, params)
         many = isinstance(result, (tuple, list))
         made = [np.asarray(a) for a in (result if many else [result])]
         outputs = [self.graph.value(a.shape, a.dtype) for a in made]

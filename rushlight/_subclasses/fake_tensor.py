@@ -1,4 +1,4 @@
-"""Tensors that have a shape and no data: not available."""
+"""Tensors that have a shape and no data, by a mode: not available; ``device="meta"`` makes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FakeTensor(Tensor):
     """A name for ``isinstance``, which is never true."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        raise NotSupportedError("FakeTensor: every tensor has data here; make one with empty().")
+        raise NotSupportedError('FakeTensor: not made here; empty(..., device="meta") has no data.')
 
 
 class FakeTensorMode:
@@ -25,7 +25,7 @@ class FakeTensorMode:
 
     def __enter__(self) -> Any:
         raise NotSupportedError(
-            "FakeTensorMode: every tensor has data here. To learn shapes, call with small ones."
+            "FakeTensorMode: not available. To learn shapes, use tensors of device 'meta'."
         )
 
     def __exit__(self, *exception: Any) -> None:
@@ -33,5 +33,5 @@ class FakeTensorMode:
 
 
 def is_fake(x: Any) -> bool:
-    """Whether x is a tensor without data: never."""
+    """Whether x is a FakeTensor: never."""
     return False

@@ -35,6 +35,7 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap, written
 from rushlight.errors import DTypeError, ShapeError
 
+TRUTH = np.dtype(np.bool_)
 OTHERS: tuple[Any, ...] = (*dtypes.COMPLEX_TYPES, dtypes.uint8, dtypes.int8, dtypes.int16)
 
 
@@ -334,7 +335,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
         else:
             return general(a, other)
         try:
-            if as_array and y is other:
+            if as_array and y is other and d is not TRUTH:  # 2 is none
                 y = array(other, d)
             out = ufunc(x, y)
         except (ValueError, OverflowError, SparseOperand):

@@ -1,5 +1,7 @@
 """Elementwise functions at their edges, against torch: special values, rounding, large arrays."""
 
+import operator
+
 import numpy as np
 import pytest
 import torch
@@ -265,3 +267,13 @@ def test_incomplete_gamma_functions_of_special_values(name):
 def test_a_number_is_no_tensor_to_subtract_from():
     assert torch.Tensor.__rsub__(5.0, torch.ones(2)) is NotImplemented
     assert rl.Tensor.__rsub__(5.0, rl.ones(2)) is NotImplemented
+
+
+@pytest.mark.parametrize("number", [2, -1, 300, 2**40, 0.5, True, 1])
+@pytest.mark.parametrize("name", ["lt", "le", "eq", "ne", "ge", "gt", "add", "mul"])
+def test_truths_and_numbers(name, number):
+    """Truths are 0 and 1 beside a number, which is none."""
+    found = [
+        getattr(operator, name)(lib.tensor([True, False]), number).tolist() for lib in (torch, rl)
+    ]
+    assert found[0] == found[1]

@@ -347,11 +347,11 @@ def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_inde
     w = classes.weights(logp, weight)
     if w is None and reduction == "mean" and 0 < loss.size < LEAST:
         n = loss.size
-        return np.array(loss.reshape(-1).dot(ones(n, loss.dtype)).item() / n, d)
+        return np.array(loss.reshape(-1).dot(ones(n, loss.dtype)).item() / n + 0.0, d)  # no -0.0
     if w is not None:
         loss = np.where(w == 0, 0, loss * w).astype(loss.dtype, copy=False)
     if reduction != "none":
-        loss = summed(loss)
+        loss = summed(loss) + 0  # no -0.0
         if reduction == "mean":
             total = classes.total(w)
             loss = loss / total if total else loss * np.nan

@@ -247,3 +247,16 @@ def test_means_over_a_total_weight_of_zero(name, shape, target):
         loss, got = gradient(rushlight, compiled)
         np.testing.assert_equal(loss, want[0])
         np.testing.assert_array_equal(got, want[1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_certain_predictions_lose_zero(dtype):
+    """Not almost zero, nor a zero that prints as ``-0.``."""
+    d = getattr(rushlight, dtype)
+    one = rushlight.tensor([[-0.44], [1.7], [2.3]], dtype=d)
+    assert one.log_softmax(1).tolist() == [[0.0]] * 3
+    sure = rushlight.tensor([[60.0, -30.0], [80.0, 0.0]], dtype=d)
+    target = rushlight.tensor([0, 0])
+    for reduction in ("mean", "sum"):
+        loss = rushlight.nn.functional.cross_entropy(sure, target, reduction=reduction)
+        assert repr(loss.item()) == "0.0"

@@ -68,7 +68,9 @@ def wide_dtype(d: Any) -> Any:
 
 
 def wide(a: Any) -> Any:
-    """A floating array in float64."""
+    """A floating array, or a number, as an array of float64."""
+    if isinstance(a, float):
+        return np.asarray(a)
     return a.astype(dtypes.float64) if isinstance(a, np.ndarray) and a.dtype in NARROW else a
 
 

@@ -1,11 +1,12 @@
 """From a Python function to native code, in order of flow.
 
-``front`` (what the user calls; ``surroundings``: its guards, for which ``code`` says what may be
-read, and ``held`` what was there) -> ``trace`` (a call becomes a Graph) -> ``passes`` (Graph to
-Graph) -> ``lower`` (``steps``, each kernel's ``body``, ``memory``, launch order) -> ``backends``.
-``variant`` runs a program with a call's memory, and ``live`` two of them where results are
-differentiated outside. ``pipeline`` is the only place that knows the order of the passes. ``eager``
-gives single operations on large arrays programs of their own.
+``front`` (what the user calls; ``surroundings``: what a function reaches, of which ``code`` says
+what it may read, ``guards`` that it is as it was, and ``held`` what that was) -> ``trace`` (a call
+becomes a Graph; ``results``: what it returns) -> ``passes`` (Graph to Graph) -> ``lower``
+(``steps``, each kernel's ``body``, ``memory``, launch order) -> ``backends``. ``variant`` runs a
+program with a call's memory, and ``live`` two of them where results are differentiated outside.
+``pipeline`` is the only place that knows the order of the passes. ``eager`` gives single operations
+on large arrays programs of their own.
 """
 
 from rushlight.compiler.explain import explain as explain

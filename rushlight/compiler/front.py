@@ -19,17 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import config, dtypes
+from rushlight import config
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.code import Code
 from rushlight.compiler.guards import Hooks, Kept, Kinds, Unhooked
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
-from rushlight.compiler.objects import fields, ours
+from rushlight.compiler.objects import Same, fields, ours
 from rushlight.compiler.results import Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
-from rushlight.compiler.variant import Variant
+from rushlight.compiler.variant import Variant, present_mode
 from rushlight.config import compile_options, stance
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import Mode, modes, state
@@ -469,21 +469,6 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     return (kind, x) if ours(x) and kind.__hash__ is not None else Same(x)
 
 
-class Same:
-    """An object as a key: no other is equal to it, whatever it says itself."""
-
-    __slots__ = ("x",)
-
-    def __init__(self, x: Any) -> None:
-        self.x = x
-
-    def __hash__(self) -> int:
-        return id(self.x)
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Same and other.x is self.x
-
-
 def content(x: Any) -> Any:
     """What is in lists, dicts, sets, arrays and the like, and in those therein; all else is
     itself.
@@ -512,11 +497,6 @@ def containers(x: Any) -> set[int]:
         return {id(x)} if isinstance(x, (set, np.ndarray)) else set()
     found = set().union(*map(containers, inner))
     return found if isinstance(x, tuple) else found | {id(x)}
-
-
-def present_mode() -> Any:
-    """What a call depends on besides its arguments."""
-    return modes.grad, modes.inference, modes.autocast, dtypes.default.float
 
 
 def draws() -> Any:

@@ -23,23 +23,9 @@ from rushlight.compiler.held import (
     words_within,
 )
 from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
-from rushlight.compiler.objects import attributes, has, of_python
+from rushlight.compiler.objects import Same, attributes, has, of_python
 from rushlight.core.autograd import RemovableHandle
 from rushlight.core.tensor import Tensor
-
-
-class Itself:
-    """A tensor as a value that is compared: only the tensor itself is equal."""
-
-    __slots__ = ("tensor",)
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Itself and other.tensor is self.tensor
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 class Plain:
@@ -52,7 +38,7 @@ class Plain:
     def read(self) -> dict[str, Any]:
         """The plain values now, and which tensors there are."""
         plain = {k: v for k, v in self.d.items() if type(v) in PLAIN and k not in self.without}
-        tensors = {k: Itself(v) for k, v in self.d.items() if isinstance(v, Tensor)}
+        tensors = {k: Same(v) for k, v in self.d.items() if isinstance(v, Tensor)}
         return plain | tensors if tensors else plain
 
     def holds(self) -> bool:

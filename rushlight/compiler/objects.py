@@ -15,6 +15,21 @@ DESCRIBING = ("dataclasses", "re", "typing")
 ANNOTATIONS = (GenericAlias, UnionType)
 
 
+class Same:
+    """An object as a key or a value: no other is equal to it, whatever it says itself."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def __hash__(self) -> int:
+        return id(self.x)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Same and other.x is self.x
+
+
 def function_of(x: Any) -> Any:
     """What a method or a property runs; anything else as it is. Objects are not asked themselves:
     some answer to every name.

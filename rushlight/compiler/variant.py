@@ -255,6 +255,7 @@ class Variant:
     def enter_alone(self, args: tuple[Any, ...]) -> Any:
         """As ``enter``, while no other thread does."""
         entry = self.entry
+        # present_mode(), written out: the call would take longer than the comparison
         if (modes.grad, modes.inference, modes.autocast, dtypes.default.float) != self.mode:
             return NotImplemented
         for guard in self.slow_guards:
@@ -280,6 +281,11 @@ class Variant:
         for c in self.counters:
             c.value += 1
         return self.results(self.sets[number], args)
+
+
+def present_mode() -> Any:
+    """What a call depends on besides its arguments."""
+    return modes.grad, modes.inference, modes.autocast, dtypes.default.float
 
 
 def may_adopt(leaf: Tensor, value: Value) -> bool:

@@ -4,5 +4,6 @@ Knows no particular op.
 Reading order: ``state`` (modes), ``tensor`` (what a tensor is), ``autograd`` (nodes and
 recording), ``engine`` (gradients on their way back), ``inplace`` (writes), ``op`` (what an op is,
 and how it runs), ``elementwise`` (the most common kind), ``function`` (user-defined ops),
+``sparse`` and ``meta`` (what stands in the place of an array),
 ``mt19937`` (random numbers).
 """

@@ -80,9 +80,8 @@ def few_variances(x: Any, dim: int, correction: float) -> Any:
 def spread(kind: str, x: Any, dim: Any, keepdim: bool, correction: float) -> Any:
     """The same, or square roots of it, by a loop, in float32; None where it is not for that."""
     along = one_dim(x.shape, dim, keepdim)
-    if along is None or x.dtype is not dtypes.float32 or not 0 < x.size < FEW:
-        return None
-    if x.__class__ is not np.ndarray:
+    plain = x.__class__ is np.ndarray and x.dtype is dtypes.float32
+    if along is None or not plain or not 0 < x.size < FEW:
         return None
     shape = x.shape
     n = shape[along]

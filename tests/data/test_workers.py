@@ -90,6 +90,13 @@ def test_everything_travels():
     assert len(out["s"]) == 70000
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 64, 64)])  # small; in shared memory
+def test_a_network_takes_what_travelled(shape):
+    net = rl.nn.Sequential(rl.nn.Conv2d(3, 2, 3), rl.nn.Flatten())
+    for batch, _ in mine.DataLoader(Squares(4, shape), 2, num_workers=1):
+        assert net(batch).dtype is rl.float32 and batch.numpy().dtype is np.dtype("float32")
+
+
 class Seeds(mine.Dataset, theirs.Dataset):
     def __init__(self, lib, data):
         self.lib, self.data = lib, data

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight.core.tensor import Tensor, wrap
 
 SHARED_FROM = 1 << 15  # bytes of buffers from which shared memory is worth its system calls
@@ -32,7 +33,8 @@ class _Pickler(pickle.Pickler):
 
 
 def _rebuild(array: np.ndarray, requires_grad: bool) -> Tensor:
-    tensor = wrap(array)
+    # NumPy gives what it unpickles a dtype object of its own, and dtypes are compared by identity
+    tensor = wrap(array.view(dtypes.of[array.dtype].numpy))
     return tensor.requires_grad_() if requires_grad else tensor
 
 

@@ -246,10 +246,11 @@ def zero_like_spec(spec: Any) -> Tensor | None:
 
 def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> None:
     """Add g to leaf's ``.grad``; recorded if ``create_graph``, which grad mode says too."""
-    if state.busy and modes.trace is not None:
+    traced = bool(state.busy) and modes.trace is not None
+    if traced:
         modes.trace.touched(leaf)
-    elif leaf._grad is None and leaf._array.ndim > 3:
-        g, own = in_layout_of(leaf, g, own, create_graph)
+    if leaf._grad is None and leaf._array.ndim > 1:
+        g, own = in_layout_of(leaf, g, own, create_graph or traced)
     if leaf._grad is None:
         leaf._grad = g if own and not create_graph else g.clone()
     elif create_graph or leaf._grad._array.__class__ is SparseArray:
@@ -262,8 +263,8 @@ def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> N
 
 
 def in_layout_of(leaf: Tensor, g: Tensor, own: bool, recorded: bool) -> tuple[Tensor, bool]:
-    """g as leaf lies in memory, images and kernels their channels last, if that is dense, else in
-    rows; and whether nobody else has it.
+    """g as leaf lies in memory, if that is dense, else in rows; and whether nobody else has it.
+    ``recorded`` means by operations.
     """
     x, y = leaf._array, g._array
     if y.__class__ is not ndarray or y.strides == x.strides:
@@ -271,7 +272,7 @@ def in_layout_of(leaf: Tensor, g: Tensor, own: bool, recorded: bool) -> tuple[Te
     dense = not x.flags.c_contiguous and layout_dense(x)
     order = sorted(range(x.ndim), key=lambda d: -x.strides[d]) if dense else list(range(x.ndim))
     if recorded:
-        return clone_in_order(g, tuple(order)), False
+        return clone_in_order(g, tuple(order)), True
     back = sorted(range(x.ndim), key=order.__getitem__)
     return wrap(array(y.transpose(order), order="C").transpose(back)), True
 

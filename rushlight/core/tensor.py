@@ -68,7 +68,7 @@ class Tensor:
         "__dict__", "__weakref__",
     )  # fmt: skip
     # See Note [Fields]
-    _array: Any  # numpy.ndarray or cupy.ndarray: aliasing lives at this level
+    _array: Any  # numpy.ndarray: aliasing lives at this level
     _tracked: bool  # False: surely no gradient. True: ask `edge`. Exact but for views
     _wants_grad: bool  # requires_grad_() was called on this leaf
     _node: Node | None  # what made it, when recorded; stale if a view's link is behind

@@ -1,5 +1,5 @@
-"""Devices. Tensors live on the CPU as NumPy arrays, or on a CUDA GPU as CuPy arrays where CuPy is
-installed.
+"""Devices. Tensors live on the CPU as NumPy arrays, or on none: on ``meta`` they are a shape and a
+dtype. Every other device of PyTorch's can be named, and says that it cannot be used.
 """
 
 from __future__ import annotations
@@ -112,29 +112,6 @@ META = device("meta")
 CPU = device("cpu")
 
 
-@functools.cache
-def cupy() -> Any:
-    """The CuPy module; DeviceError when it is not installed or finds no GPU."""
-    try:
-        import cupy
-
-        cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:
-        raise DeviceError(
-            "no CUDA device can be used: CuPy is not installed or finds no GPU. Use "
-            "device='cpu', or install cupy-cuda12x."
-        ) from error
-    return cupy
-
-
-def is_cuda_available() -> bool:
-    """Whether CuPy is installed and finds a GPU."""
-    try:
-        return bool(cupy().cuda.runtime.getDeviceCount())
-    except DeviceError:
-        return False
-
-
 def check(where: Any, meta: bool = False) -> device:
     """``where`` as a device that tensors can be made on, meta only if ``meta``; None means that of
     new tensors.
@@ -149,6 +126,9 @@ def check(where: Any, meta: bool = False) -> device:
             raise DeviceError("this cannot be on the device meta; use device='cpu'")
         return META
     if found.type != "cpu":
-        cupy()
-        raise DeviceError(f"tensors on {found} are not supported yet; use device='cpu'")
+        raise DeviceError(
+            f"no {found.type.upper()} device can be used, so nothing can be on {found}: tensors "
+            "live on the CPU. Use device='cpu', or choose as in "
+            "device = 'cuda' if torch.cuda.is_available() else 'cpu'."
+        )
     return found

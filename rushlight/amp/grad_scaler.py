@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.tensor import Tensor
-from rushlight.devices import is_cuda_available
 
 
 class GradScaler:
@@ -49,7 +48,7 @@ class GradScaler:
             raise AssertionError("The growth factor must be > 1.0.")
         if not 0 < backoff_factor < 1.0:
             raise AssertionError("The backoff factor must be in (0, 1).")
-        if enabled and str(device).startswith("cuda") and not is_cuda_available():
+        if enabled and str(device).startswith("cuda"):  # no GPU can be used
             text = "GradScaler is enabled, but CUDA is not available. Disabling."
             warnings.warn(text, stacklevel=2)
             enabled = False

@@ -1,6 +1,4 @@
-"""CUDA devices, reached through CuPy where it is installed. Without it every question has the
-answer of a machine with no GPU.
-"""
+"""CUDA devices. None can be used so far: all answers are those of a machine without a GPU."""
 
 from __future__ import annotations
 

@@ -48,13 +48,10 @@ def _cuda_tag(storage: Any) -> str | None:
 def _from_cuda(storage: Any, location: str) -> Any:
     if not location.startswith("cuda"):
         return None
-    if not devices.is_cuda_available():
-        raise DeviceError(
-            f"load: the file's tensors were on {location}, but torch.cuda.is_available() is False "
-            "here. Use load(..., map_location=torch.device('cpu')) to put them on the CPU."
-        )
-    devices.check(location)
-    return storage.cuda(location)
+    raise DeviceError(
+        f"load: the file's tensors were on {location}, but torch.cuda.is_available() is False "
+        "here. Use load(..., map_location=torch.device('cpu')) to put them on the CPU."
+    )
 
 
 register_package(10, _cpu_tag, _from_cpu)

@@ -55,6 +55,8 @@ def described(v: Variant) -> list[str]:
     """One variant: its signature, graph, launches and memory; both programs where there are two."""
     arguments = [i.value.describe() for i in v.graph.inputs if i.kind == "argument"]
     lines = ["", f"for arguments {', '.join(arguments) or '(none)'}", "", "graph", str(v.graph)]
+    if v.assumed:
+        lines[1:1] = ["", f"left where Python would decide otherwise, at {v.assumed}"]
     programs: list[tuple[str, Any, Any]] = [("program", v.program, v.inputs)]
     back = getattr(v, "back", None)
     if back is not None:

@@ -26,6 +26,7 @@ from rushlight.compiler.guards import Hooks, Kept, Kinds, Unhooked
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same, fields, ours
+from rushlight.compiler.python_numbers import released
 from rushlight.compiler.results import Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
 from rushlight.compiler.trace import HERE, Trace, order_in_memory
@@ -42,6 +43,7 @@ MOST_SEEN = 64  # signatures that were run once as they are
 MOST_OBJECTS = 4096  # that are looked at before each call, besides modules
 FIRST = "first call of its signature"
 MOST_STRANGE = 16  # calls in a row like none before, until a warning
+MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
 _functions: list[Any] = []
 
@@ -64,10 +66,13 @@ def compile(
 
     What a call of the function does to tensors is captured the second time a signature is seen, and
     run as a program from then on. Parameters, buffers, gradients and optimizer state are found by
-    the trace and updated in place. Learning rates may change between calls. A function that reads
-    values (``.item()``, ``if tensor``) runs eagerly, with one warning. Results that are to be
-    differentiated outside, such as a module's in training, come from a program for the call, and a
-    backward pass runs another for their gradients. A module is compiled in place and returned.
+    the trace and updated in place. Learning rates may change between calls. What Python reads with
+    ``.item()`` is computed by the program, and what it decides by a value (``if tensor``) is a
+    condition there: calls that are decided otherwise run eagerly, or from a capture of their own. A
+    function that needs a value at once (``float(tensor)``, ``.numpy()``) runs eagerly, with one
+    warning. Results that are to be differentiated outside, such as a module's in training, come
+    from a program for the call, and a backward pass runs another for their gradients. A module is
+    compiled in place and returned.
 
     Args:
         model: a function, a method or a module; when left out, a decorator is returned.
@@ -211,6 +216,7 @@ class Compiled:
         self.hooks: Unhooked | None = None  # of modules of which some had hooks: eager meanwhile
         self.warned = False  # that it is captured no more
         self.strange = 0  # calls in a row like none before
+        self.vain = 0  # calls for which a program was run in vain, less those that one served
         self.reasons: list[str] = []  # why it was captured, each time
         self.reason = ""  # why it is to be captured now
         self.surroundings: Surroundings | None = None
@@ -259,12 +265,17 @@ class Compiled:
                     return self.function(*args, **kwargs)
                 if out is not NotImplemented:
                     self.strange = 0
+                    self.vain = max(0, self.vain - 1)
                     if not kwargs:
                         variant.arm(args, mode)
                         self.last = variant if variant.entry is not None else None
                     return out
-                reason = "a parameter, buffer or gradient has other memory, shape or dtype"
+                reason = variant.unfit()
+                self.vain += bool(variant.assumed)
             self.read_anew |= variant.moved()
+        if self.vain > MOST_VAIN:
+            self.stay_eager(f"most calls are left for the {reason}")
+            return self.function(*args, **kwargs)
         reason = reason or FIRST
         if stance.name == "eager_on_recompile":
             return self.function(*args, **kwargs)
@@ -332,6 +343,7 @@ class Compiled:
                 gradients = Gradients(trace, made, arguments)
             if trace.failure is None:
                 fresh = trace.finish(made, flat.tensors)
+        out = released(trace.made, out)
         if trace.failure is None and gradients is not None:
             trace.failure = unfit(trace, fresh)
         if trace.failure is None and self.code.known() != known:

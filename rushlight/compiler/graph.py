@@ -85,6 +85,12 @@ class Graph:
         self.count += 1
         return Value(self.count, tuple(shape), np.dtype(dtype))
 
+    def assumes(self) -> bool:
+        """Whether the program is left where Python would decide otherwise: then nothing may be
+        written before that is known, not even a gradient.
+        """
+        return any([n.params.get("assumed") for n in self.nodes])
+
     def ends(self) -> Iterator[Value]:
         """All values that the outside sees."""
         yield from self.results

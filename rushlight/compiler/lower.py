@@ -53,6 +53,8 @@ class Lowering:
         self.written = {
             v.number: i.value.number for i, v in self.graph.updates
         }  # inputs, by their new values
+        if self.graph.assumes():  # the memory of gradients that were there
+            self.written |= {v.number: -1 - k for k, v in enumerate(self.graph.fresh)}
         self.writer = {entry: number for number, entry in self.written.items()}
         self.readers: dict[int, list[Node]] = {}
         self.parts: dict[int, list[Value]] = {}  # of each value that is made in parts

@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.core import sampling
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.op import Op
+from rushlight.errors import UnforeseenError
 from rushlight.ops.attention import array_gradients, attention_weights
 from rushlight.ops.ctc import CtcLoss, CtcLossGrad
 from rushlight.ops.random import RreluNoise
@@ -28,11 +29,14 @@ class OneHot(Op):
 
 class Require(Op):
     """Stops the program if its input is False: the call is then run by the ops themselves, which
-    say what is wrong.
+    say what is wrong. Where it is ``assumed``, what Python decided by a value, the function itself
+    is run.
     """
 
-    def eager(self, xp: Any, input: Any) -> Any:
+    def eager(self, xp: Any, input: Any, *, assumed: bool = False) -> Any:
         if not input.all():
+            if assumed:
+                raise UnforeseenError("Python would decide otherwise")
             raise IndexError("an index is out of range")
         return input
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 
 from rushlight.compiler.held import PLAIN
 from rushlight.compiler.objects import has, ours
-from rushlight.compiler.trace import Number, Trace
+from rushlight.compiler.python_numbers import Number, Reading
+from rushlight.compiler.trace import Trace
 from rushlight.core.tensor import Tensor, alias, replay
 from rushlight.ops.view import owner
 
@@ -61,7 +63,13 @@ class Flat:
     def __init__(self, result: Any, outside: dict[int, Any], passed: set[int]) -> None:
         self.outside, self.passed, self.why = outside, passed, ""
         self.tensors: list[Tensor] = []
+        self.readings: dict[int, Reading] = {}  # that numbers in the result depend on, by identity
         self.structure = self.part(result, 0)
+        if self.readings:  # the first parts, which are made first
+            found = [*self.readings.values()]
+            self.tensors = [*[r.tensor for r in found], *self.tensors]
+            parts = [Made(r.take, [TENSOR]) for r in found]
+            self.structure = Made(itemgetter(-1), [*parts, self.structure])
 
     def part(self, x: Any, depth: int) -> Any:
         """The structure of a part of the result."""
@@ -69,9 +77,10 @@ class Flat:
         if issubclass(kind, Tensor):
             self.tensors.append(x)
             return TENSOR
-        if kind is Number:
+        if issubclass(kind, Number):
+            self.readings.update({id(r): r for r in x.readings})
             source = x.source
-            return Made(lambda _: float(source()), [])
+            return Made(lambda _: source(), [])
         if issubclass(kind, tuple):
             return Made(getattr(kind, "_make", kind), [self.part(v, depth + 1) for v in x])
         if issubclass(kind, PLAIN) or issubclass(kind, (type, ModuleType, BuiltinFunctionType)):

@@ -249,7 +249,7 @@ def settled_ends(settler: Settler) -> Graph:
         return v
 
     out.results = [own(v) for v in out.results]
-    out.fresh = [own(v) for v in out.fresh]
+    out.fresh = [(settler.copy if out.assumes() else own)(v) for v in out.fresh]
     # an update's value is copied to the input, last; the copy mostly joins the kernel that computes
     # the value
     held = [

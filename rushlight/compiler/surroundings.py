@@ -43,7 +43,8 @@ from rushlight.compiler.objects import (
     of_python,
     ours,
 )
-from rushlight.compiler.trace import Number, Trace, value_of
+from rushlight.compiler.python_numbers import Number, value_of
+from rushlight.compiler.trace import Trace
 from rushlight.core.tensor import Tensor
 
 
@@ -262,7 +263,7 @@ class ReadAnew:
         for g, name, value in self.places:
             parts = value if type(value) is tuple else (value,)
             numbers = [
-                Number(v, Option(g, name, k if parts is value else None), self.trace.watch)
+                Number(v, Option(g, name, k if parts is value else None), self.trace)
                 for k, v in enumerate(parts)
             ]
             g[name] = tuple(numbers) if parts is value else numbers[0]

@@ -23,13 +23,23 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.primitives import Require
+from rushlight.compiler.python_numbers import (
+    Number,
+    Reading,
+    is_late,
+    is_number,
+    python_value,
+    read,
+    value_of,
+)
 from rushlight.core import sampling
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
-from rushlight.core.state import modes, state
+from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, ViewLink
 from rushlight.ops.copy import Cast
 from rushlight.ops.random import Draw, Normal
@@ -46,101 +56,6 @@ class WriteWindow(Op):
         except ValueError:  # the views were made of memory in another order
             out.reshape(-1)[look_or_copy(np.arange(out.size).reshape(out.shape), chain)] = value
         return out
-
-
-class _Real(float):
-    """What isinstance takes a Number for."""
-
-
-class Number:
-    """A Python float whose value may be another at the next call, such as a learning rate:
-    ``source()`` gives it then.
-
-    Arithmetic with numbers gives Numbers. Comparing one fixes the outcome in the trace, and what
-    else looks at it fixes the value: ``watch`` notes it for the guards. It is no float, whose value
-    C code reads without asking.
-    """
-
-    __slots__ = ("value", "source", "watch")
-    __class__ = property(lambda self: _Real)
-
-    def __init__(self, value: float, source: Callable[[], float], watch: list[Any]) -> None:
-        self.value, self.source, self.watch = value, source, watch
-
-    def fixed(self) -> float:
-        """The value, which must be the same in later calls."""
-        self.watch.append((self.source, self.value))
-        return self.value
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        return np.array(self.fixed(), *args, **kwargs)
-
-    def __reduce__(self) -> Any:
-        return float, (self.fixed(),)
-
-
-def value_of(x: Any) -> Any:
-    """A number's value now."""
-    return x.value if type(x) is Number else x
-
-
-def _source(x: Any) -> Callable[[], Any]:
-    return x.source if type(x) is Number else lambda: x
-
-
-def _arithmetic(name: str) -> Any:
-    plain = getattr(float, name)
-
-    def method(self: Number, *others: Any) -> Any:
-        if any(isinstance(o, complex) for o in others):
-            return getattr(complex, name)(complex(self.fixed()), *others)
-        if any(not isinstance(o, (int, float)) for o in others):
-            return NotImplemented
-        sources = [_source(o) for o in others]
-        value = plain(self.value, *[float(value_of(o)) for o in others])
-        return Number(
-            value, lambda: plain(self.source(), *[float(s()) for s in sources]), self.watch
-        )
-
-    return method
-
-
-def _comparison(name: str) -> Any:
-    plain = getattr(float, name)
-
-    def method(self: Number, *others: Any) -> Any:
-        outcome = plain(self.value, *map(value_of, others))
-        if outcome is not NotImplemented:
-            sources = [_source(o) for o in others]
-            now = lambda: plain(self.source(), *[s() for s in sources])  # noqa: E731
-            self.watch.append((now, outcome))
-        return outcome
-
-    return method
-
-
-def _look(name: str) -> Any:
-    plain = getattr(float, name)
-
-    def method(self: Number, *others: Any) -> Any:
-        return plain(self.fixed(), *[o.fixed() if type(o) is Number else o for o in others])
-
-    return method
-
-
-for _name in (
-    "add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "floordiv",
-    "rfloordiv", "mod", "rmod", "neg", "pos", "abs",
-):  # fmt: skip
-    setattr(Number, f"__{_name}__", _arithmetic(f"__{_name}__"))
-for _name in ("eq", "ne", "lt", "le", "gt", "ge", "bool"):
-    setattr(Number, f"__{_name}__", _comparison(f"__{_name}__"))
-for _name in (
-    "__float__", "__int__", "__round__", "__trunc__", "__floor__", "__ceil__", "__divmod__",
-    "__rdivmod__", "__str__", "__repr__", "__format__", "__hash__", "hex", "is_integer",
-    "as_integer_ratio", "conjugate",
-):  # fmt: skip
-    setattr(Number, _name, _look(_name))
 
 
 class Facts:
@@ -213,8 +128,11 @@ class Trace:
         self.tensors: dict[int, tuple[Tensor, bool]] = {}  # eager ones, whether they require grad
         self.outer_graph = False  # whether it read a tensor from outside that has a history
         self.required = False  # whether there are conditions of which the function says more
-        self.numbers: dict[int, Value] = {}
-        self.watch: list[Any] = []
+        self.numbers: dict[int, tuple[Value, Any]] = {}  # by their sources
+        self.watch: list[Any] = []  # what gives a Python value, and the value that it must give
+        self.made: list[Any] = []  # references to Numbers
+        self.readings: list[Reading] = []  # what Python read of tensors
+        self.assumed: list[str] = []  # lines of the user where a value decided what follows
         self.turns: list[tuple[int, ...] | None] = []
 
     def __enter__(self) -> Trace:
@@ -225,6 +143,11 @@ class Trace:
     def __exit__(self, *exc: object) -> None:
         modes.trace = None
         state.busy -= 1
+
+    @property
+    def open(self) -> bool:
+        """Whether this call is being traced."""
+        return modes.trace is self
 
     # What core tells
 
@@ -277,6 +200,36 @@ class Trace:
             )
             self.required = True
 
+    def read(self, t: Tensor) -> Any:
+        """What Python reads of a tensor of one element: a Number."""
+        if self.failure is not None:
+            return python_value(t)
+        if t._array.dtype == np.bool_:  # Python decides by it, if only with "is True"
+            outcome = python_value(t)
+            self.assume(lambda: t.reshape(()), outcome)
+            return outcome
+        with GradMode(False):
+            return read(t, self)
+
+    def assume(self, condition: Callable[[], Tensor], outcome: bool) -> None:
+        """A value decides what follows: a call where it would be decided otherwise is left by the
+        program before anything is written.
+        """
+        if self.failure is not None or not self.open:
+            return
+        with GradMode(False):
+            t = condition() if outcome else condition().logical_not()
+            if self.failure is None:
+                node = Node(Require.instance, [self.operand(t)], {"assumed": True}, [], _line())
+                node.outputs.append(self.graph.value((), np.dtype(bool)))
+                self.graph.nodes.append(node)
+                self.assumed.append(_users_line())
+
+    def watched(self, source: Callable[[], Any], value: Any) -> None:
+        """What later calls must find as well."""
+        if self.open:
+            self.watch.append((source, value))
+
     def fail(self, why: str) -> None:
         """The call cannot be captured; the first reason counts."""
         if self.failure is None:
@@ -291,7 +244,7 @@ class Trace:
         if self.failure is not None:
             return
         outs = result if isinstance(result, list) else [result]
-        values = [self.operand(t) for t in inputs]
+        values = self.operands(inputs, outs[0]._array.dtype)
         made = []
         for t in outs:
             a = t._array
@@ -331,7 +284,7 @@ class Trace:
         if storage.input is not None and len(self.owners.get(id(owner(x._array)), ())) > 1:
             self.failure = "it writes to memory that it also reads through another array"
             return
-        values = [old, *[self.operand(t) for t in others]]
+        values = [old, *self.operands(others, x._array.dtype)]
         new = self._written(op, x._array, values, params, [x, *others])
         if chain:
             base = self.graph.value(storage.value.shape, storage.value.dtype)
@@ -349,7 +302,7 @@ class Trace:
         """x with the present values of Numbers in it: where those are not operands, a change means
         another capture.
         """
-        if type(x) is Number:
+        if is_number(x):
             return x.fixed()
         if type(x) in (list, tuple):
             return type(x)([self.fixed(v) for v in x])
@@ -368,8 +321,8 @@ class Trace:
         source = self._scalar_source(value)
         if source is None:
             self.refuse("a computed number")
-            return Number(now, lambda: now, self.watch)
-        return Number(now, source, self.watch)
+            return Number(now, lambda: now, self)
+        return Number(now, source, self)
 
     def _scalar_source(self, value: Value) -> Callable[[], float] | None:
         """A function that computes a 0-dim value from inputs, before a call; None where that takes
@@ -433,7 +386,7 @@ class Trace:
 
     def operand(self, t: Any) -> Any:
         """The graph's value of a tensor now; numbers stay, or become inputs."""
-        if type(t) is Number:
+        if is_number(t):
             return self._number_input(t)
         if not isinstance(t, Tensor):
             return t
@@ -450,6 +403,21 @@ class Trace:
             window.writes = storage.writes
         return window.seen
 
+    def operands(self, given: Any, out: np.dtype[Any]) -> list[Any]:
+        """The graph's values of what an op is given, whose result is of dtype ``out``."""
+        real = [t._array.dtype for t in given if isinstance(t, Tensor)]
+        real = [d for d in (*real, out) if d in (np.float32, np.float64)]
+        return [self.operand(self._in_graph(x, real) if is_number(x) else x) for x in given]
+
+    def _in_graph(self, x: Any, real: list[np.dtype[Any]]) -> Any:
+        """A number as an operand beside tensors, of which some are of real dtypes."""
+        if not real:
+            return x.fixed()
+        if not is_late(x):
+            return x
+        with GradMode(False):
+            return x.late().to(dtypes.of[real[0]])
+
     def _look(self, value: Value, chain: tuple[Any, ...]) -> Value:
         like = np.zeros(value.shape, value.dtype)
         for op, params in chain:
@@ -460,12 +428,12 @@ class Trace:
         return value
 
     def _number_input(self, n: Number) -> Value:
-        found = self.numbers.get(id(n))
-        if found is None:  # kept, so that its id stays its own
-            found = self.numbers[id(n)] = self.graph.value((), np.dtype(np.float64))
-            self.graph.inputs.append(Input(found, "number", n.source))
-            self.keep.append(n)
-        return found
+        found = self.numbers.get(id(n.source))
+        if found is None:
+            found = self.graph.value((), np.dtype(np.float64)), n.source
+            self.numbers[id(n.source)] = found
+            self.graph.inputs.append(Input(found[0], "number", n.source))
+        return found[0]
 
     def _enter(self, t: Tensor, a: Any) -> Window:
         """An array that no op of this trace made: an argument, a constant, or state."""
@@ -473,7 +441,7 @@ class Trace:
         if a in self.constants:
             entry = Input(value, "constant", a.copy())
         elif a in self.unexplained:
-            self.failure = (
+            self.fail(
                 f"a tensor at {_users_line()} was made from values outside of "
                 "rushlight's operations"
             )
@@ -508,7 +476,7 @@ class Trace:
             return self._drawn(op, x, params)
         self._check_order(op, x)
         if isinstance(op, Elementwise) and type(op).store in (Op.store, Elementwise.store):
-            arrays = [t._array if isinstance(t, Tensor) else t for t in tensors]
+            arrays = [t._array if isinstance(t, Tensor) else value_of(t) for t in tensors]
             d = np.dtype(bool) if op.out_dtype is not None else op.compute_dtype(arrays)
         out = self.graph.value(x.shape, d)
         self.graph.nodes.append(Node(op, values, params, [out], _line()))
@@ -585,7 +553,7 @@ class Trace:
         known = {id(t._array) for t in results} | {
             id(t._grad._array) for t in fresh if t._grad is not None
         }
-        known |= saved_arrays(results)
+        known |= saved_arrays(results) | {id(r.tensor._array) for r in self.readings}
         if self.failure is not None or not self._outliving(known):
             return
         gc.collect()  # some may be held by each other only, or by what is no tensor

@@ -48,6 +48,7 @@ class Variant:
         self.aliases = aliases if any(aliases) else None  # results that are no new memory
         self.graph, self.structure, self.watch = trace.graph, structure, trace.watch
         self.program: Any = pipeline.build(trace.graph)
+        self.assumed = ", ".join(dict.fromkeys(trace.assumed))
         at_call = {id(t): i for i, t in enumerate(arguments)}
         # leaves that are arguments stand as their positions
         self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]
@@ -108,6 +109,12 @@ class Variant:
         if not all([check() == outcome for check, outcome in self.watch]):
             return "a comparison of the learning rate"
         return ""
+
+    def unfit(self) -> str:
+        """Why the program was left, or not begun."""
+        if self.assumed:
+            return f"value of a tensor that decides what follows, at {self.assumed}"
+        return "a parameter, buffer or gradient has other memory, shape or dtype"
 
     def moved(self) -> set[str]:
         """Names of optimizers' options that are other numbers now."""

@@ -119,6 +119,9 @@ def is_signed(self: Tensor) -> bool:
     return PUBLIC[self._array.dtype].is_signed
 
 
+SHORT = 16  # elements that a trace follows into a list
+
+
 @method
 def item(self: Tensor) -> Any:
     """The only element as a Python number. RuntimeError when there are more.
@@ -128,21 +131,28 @@ def item(self: Tensor) -> Any:
         >>> torch.tensor([2.5]).item()
         2.5
     """
-    value_needed("item()", self)
     x = self._array
     if x.size != 1:
         raise RuntimeError(
             f"a Tensor with {x.size} elements cannot be converted to Scalar; reduce it first, or "
             "use tolist()."
         )
+    if state.busy and modes.trace is not None and not modes.trace.is_fixed(self):
+        return modes.trace.read(self)
     return float(x.reshape(())) if x.dtype in dtypes.FOREIGN else x.item()
+
+
+def _fixed_item(self: Tensor, what: str) -> Any:
+    """The only element, for code of Python's own that needs its value at once."""
+    value_needed(f"{what}, other than item(),", self)
+    return item(self)
 
 
 def _converted(kind: Any) -> Any:
     """A method: the only element as a Python float, or complex."""
 
     def convert(self: Tensor) -> Any:
-        number = item(self)
+        number = _fixed_item(self, f"{kind.__name__}(tensor)")
         warn_of_lost_gradient(self)
         return kind(number)
 
@@ -152,8 +162,11 @@ def _converted(kind: Any) -> Any:
 @method
 def tolist(self: Tensor) -> Any:
     """Nested lists of Python numbers; a number for a 0-dim tensor."""
-    value_needed("tolist()", self)
     x = self._array
+    traced = state.busy and modes.trace is not None and not modes.trace.is_fixed(self)
+    if traced and x.size <= SHORT:
+        return [tolist(v) for v in self] if x.ndim else item(self)
+    value_needed("tolist()", self)
     return (x.astype(np.float32) if x.dtype in dtypes.FOREIGN else x).tolist()
 
 
@@ -199,10 +212,12 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
 
 
 def _truth(self: Tensor) -> bool:
-    value_needed("bool(tensor), for instance in an if", self)
     x = self._array
     if x.size == 1:
-        return bool(x.reshape(())[()])
+        outcome = bool(x.reshape(())[()])
+        if state.busy and modes.trace is not None and not modes.trace.is_fixed(self):
+            modes.trace.assume(lambda: self.detach().reshape(()) != 0, outcome)
+        return outcome
     if not x.size:
         raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
     raise RuntimeError(
@@ -633,7 +648,7 @@ methods(
     __len__=_length,
     __iter__=_iterate,
     __contains__=_contains,
-    __int__=lambda self: int(item(self)),
+    __int__=lambda self: int(_fixed_item(self, "int(tensor)")),
     __float__=_converted(float),
     __complex__=_converted(complex),
     __dlpack__=_dlpack,

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
+from rushlight.compiler.streams import engines_of, go_back, marks
 from rushlight.core.op import View
+from rushlight.errors import UnforeseenError
 from rushlight.ops.view import look_or_copy
 
 
@@ -61,10 +63,16 @@ class Reference:
         self.graph = graph
         self.given = len(graph.inputs) if given is None else given
         self.constants = [i.source for i in graph.inputs[self.given :]]
+        self.given_back = engines_of(graph) if graph.assumes() else []
 
     def run(self, inputs: list[Any], outputs: list[np.ndarray[Any, Any]]) -> None:
         """Compute everything, then write the outputs."""
-        values = evaluate(self.graph, [*inputs[: self.given], *self.constants])
+        before = marks(self.given_back)
+        try:
+            values = evaluate(self.graph, [*inputs[: self.given], *self.constants])
+        except UnforeseenError:
+            go_back(before)
+            raise
         found = [values[v.number] for v in self.graph.ends()]
         # an end may be an input itself, which another output's write could change first
         held = [np.copy(a) if n else a for n, a in enumerate(found)] if len(found) > 1 else found

@@ -47,12 +47,6 @@ class Plan:
     divided: bool
 
 
-def engines_of(graph: Graph) -> list[Any]:
-    """The engines that a graph's nodes draw from."""
-    found = [n.params["engine"] for n in graph.nodes if "engine" in n.params]
-    return list({id(e): e for e in found}.values())
-
-
 class Planner:
     """The plan of a graph, with the steps that led to it."""
 

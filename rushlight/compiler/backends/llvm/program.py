@@ -14,13 +14,15 @@ from numpy.lib.stride_tricks import as_strided
 from rushlight.compiler import layout, memory
 from rushlight.compiler.backends.llvm import entry, jit, recall, runtime, workers
 from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.backends.llvm.plan import Plan, Planner, engines_of
+from rushlight.compiler.backends.llvm.plan import Plan, Planner
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
 from rushlight.compiler.lower import Lowering
 from rushlight.compiler.memory import address
 from rushlight.compiler.steps import Call, Group, Product, Step
+from rushlight.compiler.streams import engines_of, go_back, marks
 from rushlight.core import threads
+from rushlight.errors import UnforeseenError
 
 
 def build(
@@ -61,6 +63,8 @@ class Native:
         self.plan, self.room = plan, room or memory.Room()
         engines = engines_of(graph)
         self.engines = [engines[k] for k in plan.engines]
+        self.assumes = graph.assumes()
+        self.given_back = engines if self.assumes else []  # when a check fails
         self.native_only = all([type(part) is tuple for part in plan.parts])
         self.count, self.cost = len(plan.launches), plan.cost
         self.parallel = plan.cost > self.FREELY and plan.divided
@@ -202,6 +206,8 @@ class Native:
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         """Run the program; where a check fails, run the ops, which say why."""
         if not self.attempt(inputs, outputs):
+            if self.assumes:  # the function itself is run
+                raise UnforeseenError("a value, or an index, decides otherwise")
             self.eager.run(inputs, outputs)
 
     def attempt(self, inputs: list[Any], outputs: list[Any]) -> bool:
@@ -227,10 +233,12 @@ class Native:
     def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
         """Run launches and calls in turn; whether a check failed."""
         whole = [*inputs[: self.given], *self.constants]
+        before = marks(self.given_back)
         for part in self.parts:
             if type(part) is not tuple:
                 part(whole, outputs)
             elif self.launch(*part):
+                go_back(before)
                 return True
         return False
 

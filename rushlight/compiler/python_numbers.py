@@ -1,0 +1,314 @@
+"""Python numbers that may be others at the next call.
+
+A learning rate, or a counter that each call moves on, is known before a program runs. What
+``.item()`` reads is known after it. While a call is traced a Number stands for either: Python
+computes with it as with an int or a float, and what comes out is a Number again, which knows how
+the value is come by at a later call. A comparison fixes its outcome, for numbers known before as a
+guard, for those known after as a condition within the program. What else looks at a number fixes
+its value, or, where that is known too late, keeps the call from being captured.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import operator
+import weakref
+from collections import deque
+from collections.abc import Callable
+from types import CellType, FrameType
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.compiler.objects import attributes
+from rushlight.core.tensor import Tensor
+
+
+class _Real(float):
+    """What isinstance takes a Number for."""
+
+
+class _Whole(int):
+    """What isinstance takes a Number for that is an int."""
+
+
+KINDS: dict[type, type] = {float: _Real, int: _Whole, bool: bool}
+
+
+class Reading:
+    """What was read from a tensor: ``tensor`` is a copy of it, and ``value`` what it holds after a
+    later call.
+    """
+
+    __slots__ = ("tensor", "value")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.value = tensor, python_value(tensor)
+
+    def take(self, parts: list[Tensor]) -> None:
+        """Look at the result of a later call."""
+        self.value = python_value(parts[0])
+
+
+def python_value(t: Tensor) -> Any:
+    """What a tensor of one element holds."""
+    x = t._array
+    return float(x) if x.dtype in dtypes.FOREIGN else x.item()
+
+
+class Number:
+    """A Python number, ``value`` now; at a later call ``source()`` gives it, before the program
+    runs, or after it, where it depends on ``readings``. ``late()`` then computes it within the
+    program: a 0-dim tensor, float64 or int64. ``trace`` is the trace that it belongs to.
+
+    It is no float or int, whose value C code reads without asking.
+    """
+
+    __slots__ = ("value", "source", "trace", "readings", "late", "__weakref__")
+    __class__ = property(lambda self: KINDS[type(self.value)])
+
+    def __init__(
+        self,
+        value: Any,
+        source: Callable[[], Any],
+        trace: Any,
+        readings: tuple[Reading, ...] = (),
+        late: Callable[[], Tensor] | None = None,
+    ) -> None:
+        self.value, self.source, self.trace = value, source, trace
+        self.readings, self.late = readings, late
+        trace.made.append(weakref.ref(self))
+
+    def fixed(self) -> Any:
+        """The value, which must be the same in later calls."""
+        if self.readings:
+            self.trace.refuse(
+                "what Python computes or prints, as text or by C code, of a number read from a "
+                "tensor"
+            )
+        else:
+            self.trace.watched(self.source, self.value)
+        return self.value
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return np.array(self.fixed(), *args, **kwargs)
+
+    def __reduce__(self) -> Any:
+        return type(self.value), (self.fixed(),)
+
+    def __getattr__(self, name: str) -> Any:
+        if not hasattr(type(self.value), name):
+            raise AttributeError(f"{type(self.value).__name__!r} object has no attribute {name!r}")
+        return getattr(self.fixed(), name)
+
+
+class Whole(Number):
+    """A Number that is an int or a bool."""
+
+    __slots__ = ()
+
+    def __index__(self) -> int:
+        return int(self.fixed())
+
+
+def number(value: Any, *rest: Any) -> Number:
+    """The Number of a value's kind."""
+    return (Number if type(value) is float else Whole)(value, *rest)
+
+
+def read(t: Tensor, trace: Any) -> Any:
+    """What a tensor of one element holds, which is known after the program."""
+    reading = Reading(t.detach().reshape(()).clone())
+    if type(reading.value) not in KINDS:
+        trace.refuse("item() of a complex tensor")
+        return reading.value
+    trace.readings.append(reading)
+    real = type(reading.value) is float
+
+    def late() -> Tensor:
+        return reading.tensor.double() if real else reading.tensor.long()
+
+    return number(reading.value, lambda: reading.value, trace, (reading,), late)
+
+
+def is_number(x: Any) -> bool:
+    """Whether x is a Number; the class that it shows is another."""
+    return issubclass(type(x), Number)
+
+
+def value_of(x: Any) -> Any:
+    """A number's value now."""
+    return x.value if is_number(x) else x
+
+
+def source_of(x: Any) -> Callable[[], Any]:
+    """How a number, which may be Python's own, is come by later."""
+    return x.source if is_number(x) else lambda: x
+
+
+def is_late(x: Any) -> bool:
+    """Whether x is a number that is known after the program only."""
+    return is_number(x) and bool(x.readings)
+
+
+def within(x: Any) -> Any:
+    """A number within the program: a 0-dim tensor, or itself if it is known before."""
+    return x.late() if is_late(x) else x
+
+
+def alike(operands: Any) -> list[Any]:
+    """Operands of a computation within the program: tensors of one dtype, and numbers."""
+    whole = all([isinstance(x, int) for x in operands])
+    found = [within(x) for x in operands]
+    return [x.double() if isinstance(x, Tensor) and not whole else x for x in found]
+
+
+EXACT: dict[str, Callable[..., Any]] = {  # what tensors compute as Python does
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "neg": operator.neg,
+    "pos": operator.pos,
+    "abs": operator.abs,
+}
+DIVIDING: dict[str, Callable[..., Any]] = {
+    "truediv": operator.truediv,
+    "floordiv": operator.floordiv,
+    "mod": operator.mod,
+}
+IN_PYTHON: dict[str, Callable[..., Any]] = {
+    "pow": operator.pow,
+    "round": round,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "trunc": math.trunc,
+}
+
+
+def arithmetic(name: str, plain: Callable[..., Any], swapped: bool = False) -> Any:
+    """The method of an operation of numbers that gives one."""
+
+    def method(self: Number, *others: Any) -> Any:
+        operands = (*others, self) if swapped else (self, *others)
+        if any([isinstance(o, complex) for o in others]):
+            return plain(*[o.fixed() if is_number(o) else o for o in operands])
+        if any([not isinstance(o, (int, float, type(None))) for o in others]):
+            return NotImplemented
+        value = plain(*map(value_of, operands))
+        if type(value) not in KINDS:  # complex, as a power of a negative number is
+            self.fixed()
+            return value
+        sources = [source_of(o) for o in operands]
+        trace, readings = self.trace, tuple([r for o in operands if is_late(o) for r in o.readings])
+        if name in DIVIDING and is_late(operands[1]):
+            trace.assume(lambda: within(operands[1]) != 0, True)
+
+        def late() -> Tensor:
+            found = alike(operands)
+            whole = all([isinstance(x, int) for x in operands])
+            if not (name in EXACT or name == "truediv" or (name in DIVIDING and whole)):
+                trace.refuse(f"{name} of a number read from a tensor, which decides what follows,")
+            out: Tensor = plain(*found)
+            return out
+
+        return number(value, lambda: plain(*[s() for s in sources]), trace, readings, late)
+
+    return method
+
+
+def comparison(plain: Callable[..., Any]) -> Any:
+    """The method of a comparison, whose outcome later calls must have too."""
+
+    def method(self: Number, *others: Any) -> Any:
+        if any([not isinstance(o, (int, float)) for o in others]):
+            return NotImplemented
+        operands = (self, *others)
+        outcome = plain(*map(value_of, operands))
+        if any(map(is_late, operands)):
+            self.trace.assume(lambda: plain(*alike(operands)), outcome)
+            return outcome
+        sources = [source_of(o) for o in operands]
+        self.trace.watched(lambda: plain(*[s() for s in sources]), outcome)
+        return outcome
+
+    return method
+
+
+def truth(self: Number) -> bool:
+    """Whether it is not zero."""
+    return bool(self.__ne__(0))
+
+
+def look(name: str) -> Any:
+    """A method that fixes the value."""
+
+    def method(self: Number, *others: Any) -> Any:
+        others = tuple([o.fixed() if is_number(o) else o for o in others])
+        return getattr(self.fixed(), name)(*others)
+
+    return method
+
+
+for _name, _plain in {**EXACT, **DIVIDING, **IN_PYTHON}.items():
+    setattr(Number, f"__{_name}__", arithmetic(_name, _plain))
+    if _name in ("add", "sub", "mul", "pow", *DIVIDING):
+        setattr(Number, f"__r{_name}__", arithmetic(_name, _plain, swapped=True))
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Number, f"__{_name}__", comparison(getattr(operator, _name)))
+setattr(Number, "__bool__", truth)  # noqa: B010
+for _name in ("float", "int", "divmod", "rdivmod", "str", "repr", "format", "hash", "complex"):
+    setattr(Number, f"__{_name}__", look(f"__{_name}__"))
+for _name in ("and", "or", "xor", "lshift", "rshift"):
+    setattr(Whole, f"__{_name}__", look(f"__{_name}__"))
+    setattr(Whole, f"__r{_name}__", look(f"__r{_name}__"))
+setattr(Whole, "__invert__", look("__invert__"))  # noqa: B010
+
+
+def released(made: list[Any], out: Any) -> Any:
+    """``out``, with Numbers that a trace made replaced by their values, there and wherever else
+    they are kept.
+    """
+    box = [out]
+    found = [n for n in [ref() for ref in made] if n is not None]
+    values = {id(n): n.value for n in found}
+    for _ in range(DEEPEST):
+        given = (*found,)
+        held = [h for h in gc.get_referrers(*given) if h is not found and h is not given]
+        tuples = [h for h in held if isinstance(h, tuple)]
+        for h in held:
+            if not isinstance(h, tuple):
+                substitute(h, values)
+        parts = [[values.get(id(v), v) for v in h] for h in tuples]
+        made_anew = [
+            getattr(type(h), "_make", type(h))(p) for h, p in zip(tuples, parts, strict=True)
+        ]
+        values, found = {id(h): new for h, new in zip(tuples, made_anew, strict=True)}, tuples
+        if not found:
+            break
+    return box[0]
+
+
+DEEPEST = 5  # tuples within tuples, in which numbers are replaced
+
+
+def substitute(holder: Any, values: dict[int, Any]) -> None:
+    """Put other objects in the place of some, given by identity, in a container or object."""
+    kind = type(holder)
+    if issubclass(kind, (FrameType, Number, weakref.ref)):
+        return
+    if issubclass(kind, CellType):
+        holder.cell_contents = values[id(holder.cell_contents)]
+    elif issubclass(kind, (list, deque)):
+        for k, v in enumerate(holder):
+            if id(v) in values:
+                holder[k] = values[id(v)]
+    elif issubclass(kind, dict):
+        for k, v in list(dict.items(holder)):
+            if id(v) in values:
+                dict.__setitem__(holder, k, values[id(v)])
+    elif not issubclass(kind, (set, frozenset)):
+        for k, v in list(attributes(holder).items()):
+            if id(v) in values:
+                object.__setattr__(holder, k, values[id(v)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from rushlight.core import overrides
+from rushlight.core.state import modes
 
-from rushlight.core.state import Mode
+_disabled_torch_function_impl = overrides.without_overrides
+DisableTorchFunctionSubclass = overrides.AskNoArguments
+DisableTorchFunction = overrides.AskNobody
 
 
 def _log_api_usage_once(name: str) -> None:
@@ -21,28 +24,18 @@ def _are_functorch_transforms_active() -> bool:
 
 
 def _is_torch_function_mode_enabled() -> bool:
-    """Whether there is a mode that replaces functions: never."""
-    return False
+    """Whether there is a mode that functions ask: see rushlight/overrides.py."""
+    return bool(modes.function_modes)
 
 
-def _disabled_torch_function_impl(
-    func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-) -> Any:
-    """``func`` as it is: a ``__torch_function__`` for classes that want none."""
-    return func(*args, **(kwargs or {}))
+def _is_torch_function_enabled() -> bool:
+    """Whether functions ask their arguments."""
+    return modes.asks_arguments
 
 
-class DisableTorchFunctionSubclass(Mode):
-    """Nothing: functions do not ask tensors what to do."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exception: Any) -> None:
-        pass
-
-
-DisableTorchFunction = DisableTorchFunctionSubclass
+def _len_torch_function_stack() -> int:
+    """How many modes functions ask."""
+    return len(modes.function_modes)
 
 
 def _get_privateuse1_backend_name() -> str:

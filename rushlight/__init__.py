@@ -16,6 +16,7 @@ from rushlight import dtypes as _dtypes
 from rushlight.absent import reason as _reason
 from rushlight.core import allocator as _allocator
 from rushlight.core import native as _native
+from rushlight.core import overrides as _overrides
 from rushlight.core.size import Size as Size
 from rushlight.core.state import (
     enable_grad as enable_grad,
@@ -90,6 +91,7 @@ from rushlight.formats import (
 )
 from rushlight.ops import operators as _operators
 from rushlight.tensor_api import *
+from rushlight.tensor_api.own_names import renamed as _renamed
 from rushlight.torch_version import TorchVersion
 from rushlight.version import __version__ as _version
 
@@ -106,8 +108,24 @@ _allocator.keep_freed()
 # the first large array loads it
 _native.provide(lambda: importlib.import_module("rushlight.compiler.eager").offers())
 
+# so do the first tensor that overrides functions, or a mode, its table
+_overrides.switch.functions = lambda: importlib.import_module("rushlight.overrides").table()
+
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
 torch = importlib.import_module(__name__)  # programs write torch.torch, which is torch
+
+
+def _name_aliases() -> None:
+    """``multiply`` is another object than ``mul``: see tensor_api/own_names.py."""
+    seen: set[Any] = set()
+    for name, value in list(globals().items()):
+        if type(value) is _FunctionType and not name.startswith("_"):
+            if value in seen:
+                globals()[name] = _renamed(value, name)
+            seen.add(value)
+
+
+_name_aliases()
 
 
 def _let_pickle_find_functions() -> None:

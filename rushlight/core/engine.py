@@ -36,16 +36,21 @@ def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
 class Walk:
     """A backward pass: the positions that it comes to. ``modes.walk`` is the current one."""
 
-    __slots__ = ("order", "leaves", "outer")
+    __slots__ = ("order", "leaves", "outer", "asked")
 
     def __init__(self, order: list[Node], leaves: dict[Any, int]) -> None:
         self.order, self.leaves = order, leaves
 
     def __enter__(self) -> None:
         self.outer, modes.walk = modes.walk, self
+        if state.asking:  # rules are no calls of the user's
+            self.asked = modes.asks_arguments, modes.function_modes
+            modes.asks_arguments, modes.function_modes = False, ()
 
     def __exit__(self, *exc: object) -> None:
         modes.walk = self.outer
+        if hasattr(self, "asked"):
+            modes.asks_arguments, modes.function_modes = self.asked
 
     def reaches(self, position: Any) -> bool:
         """Whether a gradient may arrive there."""

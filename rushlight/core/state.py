@@ -18,10 +18,11 @@ class State:
     trace, a profiler).
     """
 
-    __slots__ = ("busy", "compile")
+    __slots__ = ("busy", "asking", "compile")
 
     def __init__(self) -> None:
         self.busy = 0
+        self.asking = 0  # how many might answer in the place of functions: core/overrides.py
         self.compile: Callable[..., Any] = _nothing_compiles  # given by the package, which is above
 
 
@@ -42,6 +43,9 @@ class Modes(threading.local):
     walk: Any = None  # the backward pass that runs, see core/engine.py
     saved_hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = None
     refuse_saved_hooks: str | None = None  # why there may be none
+    # see core/overrides.py: whether functions ask their arguments, and modes that they ask first
+    asks_arguments = True
+    function_modes: tuple[Any, ...] = ()
 
 
 modes = Modes()

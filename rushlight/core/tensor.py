@@ -197,8 +197,14 @@ def wrap(array: Any) -> Tensor:
     return t
 
 
+KNOWN_KINDS: set[type] = {Tensor}  # classes of which there were tensors
+meeting: list[Callable[[type], None]] = []  # what to call before the first; core/overrides.py
+
+
 def instance(cls: type[Any], array: Any) -> Any:
     """A tensor of the class ``cls``, Tensor or below it, on ``array``'s memory."""
+    if cls not in KNOWN_KINDS:
+        meeting[0](cls)
     t = object.__new__(cls)
     t._array = array
     start_afresh(t)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+from rushlight.core.overrides import without_overrides
 from rushlight.core.tensor import Tensor, instance, start_afresh
 from rushlight.tensor_api import empty
 from rushlight.tensor_api.pickling import set_user_state, user_state
@@ -37,6 +38,8 @@ class Parameter(Tensor):
         return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # subclasses choose their own
+
+    __torch_function__ = without_overrides  # results of operations are plain tensors
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
@@ -83,6 +86,8 @@ class Buffer(Tensor):
         self = data.detach().requires_grad_(data.requires_grad)
         self.persistent, self._is_buffer = persistent, True
         return self
+
+    __torch_function__ = without_overrides
 
 
 def is_buffer(value: Any) -> bool:
@@ -227,6 +232,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
 
     cls_to_become = Tensor
     persistent = True
+    __torch_function__ = without_overrides
     _is_buffer = True
 
     def __new__(

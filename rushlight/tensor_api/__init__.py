@@ -38,8 +38,9 @@ from rushlight.tensor_api.views import *
 from rushlight.tensor_api.windows import *
 
 # isort: split
-# These two collect what the modules above attached.
-from rushlight.tensor_api import numpy_names
+# These collect what the modules above attached.
+from rushlight.tensor_api import numpy_names, own_names
 from rushlight.tensor_api.inplace_names import *
 
 numpy_names.attach()
+own_names.attach()

@@ -11,7 +11,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.absent import Absent
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.overrides import AskNoArguments, AskNobody, meet
+from rushlight.core.tensor import KNOWN_KINDS, Tensor, wrap
 from rushlight.errors import NotSupportedError
 from rushlight.tensor_api._common import finish, methods, numpy_dtype
 from rushlight.tensor_api.storage import bytes_of_file
@@ -89,13 +90,17 @@ def from_file(
 
 def _make_subclass(cls: Any, data: Any, require_grad: bool = False, *args: Any) -> Any:
     """The memory of ``data`` as a leaf that is an instance of ``cls``."""
-    t = data.detach().as_subclass(cls)
-    return t.requires_grad_() if require_grad else t
+    with AskNobody():
+        t = data.detach().as_subclass(cls)
+        return t.requires_grad_() if require_grad else t
 
 
 def _as_subclass(self: Tensor, cls: Any) -> Any:
     """The same memory and graph position as an instance of ``cls``."""
-    t = view_as(self, self)
+    if cls not in KNOWN_KINDS:
+        meet(cls)
+    with AskNobody():
+        t = view_as(self, self)
     t.__class__ = cls
     return t
 
@@ -188,8 +193,24 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options:
 def _torch_function(
     cls: Any, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
 ) -> Any:
-    """``func(*args, **kwargs)``: for subclasses that call super's. Functions never call it."""
-    return func(*args, **(kwargs or {}))
+    """What subclasses do by default: tensors that ``func`` returns are of the class ``cls``."""
+    if not all([issubclass(cls, t) for t in types]):
+        return NotImplemented
+    with AskNoArguments():
+        result = func(*args, **(kwargs or {}))
+        if cls is Tensor or func in (Tensor.grad.__get__, Tensor._base.__get__):
+            return result
+        return _converted(result, cls)
+
+
+def _converted(result: Any, cls: Any) -> Any:
+    """The tensors in a function's result as ``cls``."""
+    if isinstance(result, Tensor):
+        return result if isinstance(result, cls) else result.as_subclass(cls)
+    if isinstance(result, (tuple, list)) and any([isinstance(r, Tensor) for r in result]):
+        parts = [_converted(r, cls) for r in result]
+        return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)
+    return result
 
 
 ABSENT = """

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.overrides import without_overrides
 from rushlight.core.tensor import Tensor, instance
 
 __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
@@ -42,6 +43,8 @@ class CausalBias(Tensor):
 
     def __init__(self, *arguments: Any) -> None:
         pass
+
+    __torch_function__ = without_overrides
 
     def __repr__(self) -> str:  # type: ignore[override]
         return repr(self._materialize())

@@ -62,6 +62,7 @@ from rushlight.nn.functional.rnn import (
 from rushlight.nn.functional.sparse import renormalise
 from rushlight.ops.distance import Cdist
 from rushlight.tensor_api._common import store_out
+from rushlight.tensor_api.own_names import renamed
 
 __all__ = [
     "adaptive_avg_pool1d", "avg_pool1d", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d",
@@ -492,3 +493,9 @@ def cdist(
         many if compute_mode.endswith("necessary") else compute_mode.startswith("use")
     )
     return Cdist.bind(x1, x2, p=float(p), products=products)  # type: ignore[no-any-return]
+
+
+# other objects than those of nn.functional, as in torch
+_OWN = "celu max_pool1d max_pool1d_with_indices max_pool2d max_pool3d rms_norm rrelu selu threshold"
+for _name in _OWN.split():
+    globals()[_name] = renamed(globals()[_name], _name)

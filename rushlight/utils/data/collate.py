@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as rl
+from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, wrap
 
 FLOAT64 = dtypes.by_name["float64"]
@@ -125,7 +126,8 @@ def collate_tensor_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """``stack(batch)``."""
     arrays = [tensor._array for tensor in batch]
     alike = len({(type(array), array.dtype, array.shape) for array in arrays}) == 1
-    if alike and type(arrays[0]) is np.ndarray and not any(t.requires_grad for t in batch):
+    plain = alike and type(arrays[0]) is np.ndarray and not state.asking
+    if plain and not any(t.requires_grad for t in batch):
         return wrap(np.array(arrays))  # half of stack's time for many small samples
     return rl.stack(tuple(batch), 0)  # records, promotes, or says what does not fit
 

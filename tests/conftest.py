@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import rushlight
-from rushlight.compiler import pipeline
+from rushlight.compiler import eager, pipeline
 
 pipeline.checking = True  # programs are verified while they are built
 torch.set_num_threads(1)
@@ -18,6 +18,8 @@ def fresh_state():
         framework.manual_seed(0)
         framework.set_default_dtype(framework.float32)
     numpy.random.seed(0)
+    eager._families.clear()  # so that no test uses up the programs of the next
+    eager._met.clear()
     yield
     for framework in (rushlight, torch):
         framework.set_default_dtype(framework.float32)

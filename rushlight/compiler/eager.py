@@ -3,6 +3,13 @@
 An elementwise kernel serves all arrays of some dtypes, of whatever size. Any other op becomes a
 program for its inputs' shapes. Both are made at the first call that can use them; what has none is
 remembered too.
+
+Note [Sizes that keep changing]
+A program takes some 50 milliseconds to make, which a text that grows by a word per call, or images
+of all sizes, would pay at every call and never get back. So an op makes programs freely for
+``NEAR`` sizes of its first operand while the others stay alike, as the weights of a layer do (of
+those that share its first size, the second has to), and for ``BROAD`` shapes in all; further shapes
+are NumPy's until they were met ``OFTEN`` times.
 """
 
 from __future__ import annotations
@@ -34,6 +41,8 @@ from rushlight.ops.view import BasicIndex, Expand, Permute, Reshape
 
 MOST = 1024  # kernels in the table
 PROGRAMS = 512  # of one op
+NEAR, BROAD, OFTEN = 6, 24, 64  # see Note [Sizes that keep changing]
+SIZES = frozenset(("space", "sizes", "out", "shape", "size"))  # parameters that follow from shapes
 VARIANTS = 8  # kernels of one op and dtypes: they differ in parameters, which are constants in them
 PLAIN = frozenset((float, int, bool, str, type(None)))
 NUMBERS = frozenset((float, int, bool))
@@ -42,6 +51,8 @@ EXACT = 2**53  # integers up to here are float64 numbers
 _table: dict[Any, Any] = {}
 _variants: dict[Any, int] = {}
 _recent: dict[Any, Any] = {}  # programs of the table by ``recent_key``
+_families: dict[Any, int] = {}  # programs made freely
+_met: dict[Any, int] = {}  # calls of shapes without a program
 
 
 def offers() -> Any:
@@ -340,6 +351,8 @@ def whole(op: Op, operands: Any, params: dict[str, Any]) -> Any:
         return None
     entry = _table.get(key, key)
     if entry is key:
+        if not worthwhile(key):
+            return None
         entry = made(key, op, PROGRAMS, lambda: program(op, operands, params))
     if entry is None:
         return None
@@ -350,6 +363,25 @@ def whole(op: Op, operands: Any, params: dict[str, Any]) -> Any:
         if quick is not None:
             _recent[quick] = entry
     return computed(entry, [x for x in operands if x is not None])
+
+
+def worthwhile(key: Any) -> bool:
+    """Whether to make a program for a key of ``whole``; see Note [Sizes that keep changing]."""
+    op, *operands, params = key
+    kinds = tuple([None if x is None else (len(x[0]), x[1]) for x in operands])
+    broad = (op, kinds, tuple([p for p in params if p[0] not in SIZES]))
+    rows, *others = [() if x is None else x[0] for x in operands]
+    near = (broad, *[s[1:2] if s[:1] == rows[:1] else s for s in others])
+    if _families.get(near, 0) < NEAR and _families.get(broad, 0) < BROAD:
+        for family in {near, broad}:
+            _families[family] = _families.get(family, 0) + 1
+        return True
+    calls = _met.pop(key, 0) + 1
+    if calls < OFTEN:
+        while len(_met) >= MOST:
+            del _met[next(iter(_met))]
+        _met[key] = calls
+    return calls >= OFTEN
 
 
 def computed(entry: Any, arrays: list[Any]) -> Any:

@@ -18,9 +18,10 @@ from rushlight.core.native import LEAST, kernels, without_kernels
 from rushlight.core.op import Op
 from rushlight.ops.activation import Gelu, LeakyRelu, Relu, Silu, Slope
 from rushlight.ops.attention import Attention, AttentionGrad
+from rushlight.ops.matmul import Linear
 from rushlight.ops.reduce import Mean, Sum
 from rushlight.ops.rounding import Remainder, Round
-from rushlight.ops.softmax import SoftmaxGrad
+from rushlight.ops.softmax import Softmax, SoftmaxGrad
 from tests.ops.calls import array_of, perform
 from tests.ops.samples import DType, load
 
@@ -372,6 +373,38 @@ def test_bounded(monkeypatch):
     assert len(eager._table) == 5
 
 
+def scores(t):
+    """Softmax of a table of attention scores of a text of length ``t``, by a program or None."""
+    return eager.find(Softmax.instance, (np.ones((1, 8, t, t), np.float32),), {"dim": 3})
+
+
+def test_sizes_that_keep_changing():
+    """Programs are made for some sizes; further ones have to be met often."""
+    found = [scores(t) is not None for t in range(40, 52)]
+    assert found == [True] * eager.NEAR + [False] * (12 - eager.NEAR)
+    assert scores(40) is not None
+    again = [scores(51) is not None for _ in range(2 * eager.OFTEN)]
+    assert again == [False] * (eager.OFTEN - 2) + [True] * (eager.OFTEN + 2)
+
+
+def test_layers_make_programs_of_their_own():
+    """Other weights are another layer; the sizes of its inputs are counted anew."""
+    x = np.ones((64, 256), np.float32)
+    for n in range(64, 64 + eager.BROAD):
+        w, b = np.ones((n, 256), np.float32), np.ones(n, np.float32)
+        assert eager.find(Linear.instance, (x, w, b), {}) is not None
+    assert eager.find(Linear.instance, (x, np.ones((9, 256), np.float32), b[:9]), {}) is None
+
+
+def test_images_of_all_sizes():
+    """Gradients of a layer for sizes without end: none of their operands stays alike."""
+    conv = rl.nn.Conv2d(3, 4, 3)
+    made = len(eager._table)
+    for n in range(20, 60):
+        conv(rl.randn(2, 3, n, n + 1, requires_grad=True)).sum().backward()
+    assert len(eager._table) - made < 8 * eager.NEAR
+
+
 def test_in_place():
     for size in ((N,), (200, 150)):
         x = rl.randn(*size)
@@ -526,6 +559,8 @@ def always(monkeypatch):
         return out
 
     monkeypatch.setattr(eager, "empty_outputs", lambda graph: fenced(graph, fences))
+    monkeypatch.setattr(eager, "NEAR", eager.PROGRAMS)
+    monkeypatch.setattr(eager, "BROAD", eager.PROGRAMS)
     monkeypatch.setattr(Op, "least", 1)
     for c in classes():
         if "least" in c.__dict__:

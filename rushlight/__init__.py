@@ -95,6 +95,8 @@ from rushlight.tensor_api.own_names import renamed as _renamed
 from rushlight.torch_version import TorchVersion
 from rushlight.version import __version__ as _version
 
+del storage  # noqa: F821 - a module of tensor_api; the namespace is imported when asked for
+
 # inf and nan are results here, as in PyTorch; NumPy would warn. Nobody else's warnings are touched.
 _warnings.filterwarnings("ignore", ".* encountered in", RuntimeWarning, r"rushlight\b")
 
@@ -169,7 +171,11 @@ _IN_NAMESPACE = {
     "futures": "Future",
     "serialization": "load save",
     "tensor_api.random_samples": "_standard_gamma",
-    "tensor_api.rarities": "_assert _assert_async _check _shape_as_tensor _softmax_backward_data",
+    "tensor_api.rarities": """
+        _assert _assert_async _check _check_index _check_is_size _check_not_implemented
+        _check_tensor_all _check_type _check_value _check_with _shape_as_tensor
+        _softmax_backward_data
+        """,
     "tensor_api.symbolic": """
         SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum
         """,

@@ -47,8 +47,16 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Undo what the import system wrote into the module."""
+        """Undo what the import system wrote into the module, and name the modules in it that are
+        loaded. Where a function has its module's name, the package keeps the function: importing
+        a new module would put the module there.
+        """
+        assert module.__spec__ is not None
+        alias = module.__spec__.name
         vars(module).update(self.own)
+        ours = f"{self.own['__spec__'].name}."
+        for name in [n for n in sys.modules if n.startswith(ours)]:
+            sys.modules.setdefault(f"{alias}.{name.removeprefix(ours)}", sys.modules[name])
 
 
 def install() -> None:

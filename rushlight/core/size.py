@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import Any
 
 
@@ -21,13 +22,12 @@ class Size(tuple[int, ...]):
 
     def __new__(cls, iterable: Any = (), /) -> Size:
         """Sizes from any iterable of ints."""
-        self = tuple.__new__(cls, iterable)
-        for n in self:
-            if not hasattr(n, "__index__"):
-                raise TypeError(
-                    f"torch.Size() takes an iterable of 'int' (got {type(n).__name__!r})"
-                )
-        return self
+        sizes = tuple(iterable)
+        try:
+            return tuple.__new__(cls, [n if n.__class__ is int else index(n) for n in sizes])
+        except TypeError as error:
+            wrong = ", ".join([repr(n) for n in sizes if n.__class__ is not int])
+            raise TypeError(f"torch.Size() takes an iterable of 'int' (got {wrong})") from error
 
     def numel(self) -> int:
         """The product of the sizes."""

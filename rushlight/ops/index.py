@@ -55,6 +55,19 @@ def wrapped(where: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
     return tuple([index % n for index, n in zip(where, shape, strict=True)])
 
 
+def outside(shape: tuple[int, ...], where: tuple[Any, ...], refusal: IndexError) -> IndexError:
+    """What is wrong with an index that NumPy refused."""
+    for d, index in enumerate(where):
+        if is_place(index):
+            n = shape[d]
+            wrong = index[(index < -n) | (index >= n)]
+            if wrong.size:
+                return IndexError(
+                    f"index {wrong.flat[0]} is out of bounds for dimension {d} with size {n}"
+                )
+    return IndexError(*refusal.args)
+
+
 class Index(Op):
     """``input[indices]``: a copy."""
 
@@ -66,9 +79,12 @@ class Index(Op):
 
     def eager(self, xp, input, *indices, pattern):
         first = indices[0]
-        if pattern[-1] and not any(pattern[:-1]) and first.dtype is dtypes.int64:
-            return input.take(first, len(pattern) - 1)  # the same, and faster
-        return packed(input[fill_pattern(pattern, indices)])
+        try:
+            if pattern[-1] and not any(pattern[:-1]) and first.dtype is dtypes.int64:
+                return input.take(first, len(pattern) - 1)  # the same, and faster
+            return packed(input[fill_pattern(pattern, indices)])
+        except IndexError as error:
+            raise outside(input.shape, fill_pattern(pattern, indices), error) from None
 
     def grads(self, g, needs, input_spec, tail, pattern):
         return [
@@ -93,6 +109,8 @@ class IndexPut(Op):
 
     def store(self, x, others, params):
         values, where = others[0], fill_pattern(params["pattern"], others[1:])
+        if not where:
+            raise RuntimeError("index_put: there has to be at least one index tensor.")
         if values.dtype != x.dtype:
             raise DTypeError(
                 f"Index put requires the source and destination dtypes match, got {x.dtype} for "
@@ -104,8 +122,13 @@ class IndexPut(Op):
                 add_up(x, where, values)
             else:
                 x[where] = values
-        except ValueError as error:
+        except IndexError as error:
+            raise outside(x.shape, where, error) from None
+        except (ValueError, TypeError) as error:
             shape = x[where].shape
+            extra = values.ndim - len(shape)
+            if extra > 0 and values.shape[:extra] == (1,) * extra:  # NumPy refuses after a mask
+                return self.store(x, [values.reshape(values.shape[extra:]), *others[1:]], params)
             raise ShapeError(
                 f"shape mismatch: values of shape {values.shape} cannot be broadcast to {shape}"
             ) from error

@@ -213,27 +213,56 @@ def copied_in_runs(x: Any, index: Any, out: Any, dim: int) -> bool:
 
 
 def check_slices(name: str, x: Any, index: Any, source: Any, dim: int) -> None:
-    """The checks of ops that write whole slices."""
+    """The checks of ops that write whole slices; ``source`` is None where they write a number."""
+    check_slice_index(name, index)
+    if source is not None:
+        if source.dtype != x.dtype:
+            raise DTypeError(
+                f"{name}(): self ({x.dtype}) and source ({source.dtype}) expected to have the "
+                "same dtype; convert one."
+            )
+        check_source(name, x, index, source, dim)
+    n = x.shape[dim] if x.ndim else 1
+    if not inside(index, -n if source is None else 0, n):
+        rows = x.ndim > 1 and name == "index_add"
+        raise (RuntimeError if rows else IndexError)(
+            f"{name}(): index out of range for dimension {dim} with size {n}"
+        )
+
+
+def check_slice_index(name: str, index: Any) -> None:
+    """An index of slices is a vector of int64, of sums of int32 too."""
     if index.ndim > 1:
         raise IndexError(
             f"{name}(): Index is supposed to be a vector, but it has shape {index.shape}."
         )
-    if source.dtype != x.dtype:
-        raise DTypeError(
-            f"{name}(): self ({x.dtype}) and source ({source.dtype}) expected to have the same "
-            "dtype; convert one."
+    sums = name in ("index_add", "index_reduce")
+    if index.dtype != np.int64 and not (sums and index.dtype == np.int32):
+        raise (IndexError if name == "index_fill" else DTypeError)(
+            f"{name}(): Expected dtype int64 for index, but got {index.dtype}; convert it with "
+            ".long()."
         )
+
+
+def check_source(name: str, x: Any, index: Any, source: Any, dim: int) -> None:
+    """The source has a slice for each index, and these have the shape of the input's."""
     if x.ndim and source.ndim:
         expected = (*x.shape[:dim], index.size, *x.shape[dim + 1 :])
-        if source.shape != expected:
-            short = len(expected) == source.ndim and source.shape[dim] != index.size
-            raise (IndexError if short and name == "index_copy" else ShapeError)(
-                f"{name}(): source has shape {source.shape}, but {index.size} slices of dim "
-                f"{dim} of {x.shape} need {expected}."
-            )
-    n = x.shape[dim] if x.ndim else 1
-    if not inside(index, -n, n):
-        raise IndexError(f"{name}(): index out of range for dimension {dim} with size {n}")
+        fits = source.shape == expected
+    else:
+        expected = x.shape
+        alike = max(source.ndim, x.ndim) <= 1 if name == "index_copy" else source.ndim == x.ndim
+        fits = alike and index.size == source.size == 1
+    if not fits:
+        slices = (
+            index.size != 1
+            if not source.ndim
+            else name == "index_copy" and (source.ndim != x.ndim or source.shape[dim] != index.size)
+        )
+        raise (IndexError if slices else ShapeError)(
+            f"{name}(): source has shape {source.shape}, but {index.size} slices of dim "
+            f"{dim} of {x.shape} need {expected}."
+        )
 
 
 def slice_places(index: Any, dim: int, shape: tuple[int, ...]) -> Any:
@@ -255,8 +284,8 @@ class IndexAdd(Op):
 
     def store(self, x, others, params):
         index, source, dim = others[0], others[1], params["dim"]
-        if index.ndim == 1 and x.ndim and len(index) == source.shape[dim]:
-            if moved("add rows", x, index, source, dim, -x.shape[dim]):
+        if index.ndim == 1 and x.ndim and source.ndim == x.ndim and len(index) == source.shape[dim]:
+            if moved("add rows", x, index, source, dim, 0):
                 return
         check_slices("index_add", x, index, source, dim)
         if dim == 0:
@@ -285,7 +314,7 @@ class IndexCopy(Op):
     def store(self, x, others, params):
         index, source, dim = others[0], others[1], params["dim"]
         if index.ndim == 1 and x.ndim and source.ndim == x.ndim and len(index) == source.shape[dim]:
-            if moved("write rows", x, index, source, dim, -x.shape[dim]):
+            if moved("write rows", x, index, source, dim, 0):
                 return
         check_slices("index_copy", x, index, source, dim)
         at(x)[(slice(None),) * dim + (at(index),)] = at(source)
@@ -310,11 +339,7 @@ class IndexFill(Op):
 
     def store(self, x, others, params):
         index, dim = others[0], params["dim"]
-        if index.ndim > 1:
-            raise IndexError(
-                f"index_fill_(): Index has to be a vector/scalar, but it has shape {index.shape}."
-            )
-        check_slices("index_fill", x, index, np.empty((), x.dtype), dim)
+        check_slices("index_fill", x, index, None, dim)
         if isinstance(params["value"], complex) and x.dtype not in dtypes.COMPLEX_TYPES:
             raise DTypeError(
                 "index_fill_(): Converting complex Scalar to non-complex type is not supported"

@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import devices, dtypes, formats
 from rushlight.core.meta import MetaArray
-from rushlight.core.size import make_size
+from rushlight.core.size import Size, make_size
 from rushlight.core.sparse import SparseArray, SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
@@ -258,7 +258,7 @@ def _contains(self: Tensor, element: Any) -> bool:
     elif not isinstance(element, (int, float, complex, np.generic)):
         raise RuntimeError(
             "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
-            f"{type(element)}."
+            f"{element.__class__}."
         )
     value_needed("'in' a tensor", self)
     return bool((self._array == element).any())
@@ -531,24 +531,83 @@ def _dlpack(
 
 def _apply_(self: Tensor, callable: Any) -> Tensor:
     """Replace each element by ``callable(element)``: slow, for a few elements."""
-    value_needed("apply_()")
-    changed = np.asarray([callable(v) for v in self._array.reshape(-1).tolist()])
-    return copy_(self, wrap(changed.astype(self._array.dtype).reshape(self._array.shape)))
+    return _element_by_element("apply_", callable, self)
 
 
 def _map_(self: Tensor, other: Tensor, callable: Any) -> Tensor:
     """Replace each element by ``callable(element, the other tensor's element)``."""
-    value_needed("map_()")
-    x, y = np.broadcast_arrays(self._array, other._array)
-    pairs = zip(x.reshape(-1).tolist(), y.reshape(-1).tolist(), strict=True)
-    changed = np.asarray([callable(a, b) for a, b in pairs]).astype(self._array.dtype)
-    return copy_(self, wrap(changed.reshape(self._array.shape)))
+    return _element_by_element("map_", callable, self, other)
+
+
+def _map2_(self: Tensor, x: Tensor, y: Tensor, callable: Any) -> Tensor:
+    """Replace each element by ``callable(element, those of x and y)``."""
+    return _element_by_element("map2_", callable, self, x, y)
+
+
+def _element_by_element(name: str, call: Any, self: Tensor, *others: Tensor) -> Tensor:
+    value_needed(f"{name}()")
+    if self.requires_grad or any([t.requires_grad for t in others]):
+        raise GraphError(
+            f"Can't call {name}() on Variable that requires grad; its gradient is not known. "
+            f"Use x.detach().{name}(), or tensor functions."
+        )
+    kind = self._array.dtype
+    for t in others:
+        if t._array.dtype != kind:
+            raise TypeError(f"{name}: expected tensors of {kind}, but got one of {t.dtype}.")
+    arrays = np.broadcast_arrays(self._array, *[t._array for t in others])
+    rows = zip(*[a.reshape(-1).tolist() for a in arrays], strict=True)
+    changed = [call(*row) for row in rows]
+    for v in changed:
+        if isinstance(v, (str, bytes)) or not hasattr(v, "__float__"):
+            if not isinstance(v, complex):
+                raise TypeError(f"{name}: the function has to return numbers, but returned {v!r}.")
+    return copy_(self, wrap(np.asarray(changed).astype(kind).reshape(self._array.shape)))
+
+
+def _new(self: Tensor, *args: Any, **options: Any) -> Tensor:
+    """A tensor of this dtype, of given sizes or with given data."""
+    if not args or isinstance(args[0], (int, Size)):
+        return self.new_empty(*(args or (0,)), **options)  # type: ignore[no-any-return]
+    if isinstance(args[0], float):
+        raise TypeError(
+            f"new(): data must be a sequence, got the number {args[0]}; see new_tensor."
+        )
+    return self.new_tensor(args[0], **options)  # type: ignore[no-any-return]
 
 
 def _dim_order(self: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
-    """The dims from the outermost in memory to the innermost."""
+    """The dims from the outermost in memory to the innermost.
+
+    Args:
+        ambiguity_check: True refuses a tensor whose dims can be ordered in several ways, because
+            some have size 1 or repeat the same memory; a list of memory formats refuses one that
+            lies as more or fewer than one of them.
+    """
+    if ambiguity_check.__class__ is not bool:
+        if not isinstance(ambiguity_check, (list, tuple)) or not all(
+            [isinstance(f, formats.memory_format) for f in ambiguity_check]
+        ):
+            raise TypeError(
+                "The ambiguity_check argument must be a bool or a list of memory formats, but is "
+                f"{ambiguity_check!r}."
+            )
+    if ambiguity_check and _ambiguous(self, ambiguity_check):
+        raise RuntimeError(
+            "The tensor does not have unique dim order: its shape is "
+            f"{self._array.shape} and its strides are {self.stride()}."
+        )
     strides = self._array.strides
     return tuple(sorted(range(self._array.ndim), key=lambda d: -strides[d]))
+
+
+def _ambiguous(t: Tensor, orders: Any) -> bool:
+    """Whether several orders of the dims fit; of the given formats, where there are some."""
+    strides, sizes = t.stride(), t._array.shape
+    several = len(set(strides)) < len(strides) or 1 in sizes or 0 in strides
+    if orders is True or not several:
+        return several
+    return sum([t.is_contiguous(memory_format=f) for f in orders]) != 1
 
 
 def _shape(self: Tensor) -> Any:
@@ -631,13 +690,10 @@ methods(
     is_mtia=property(lambda self: False, doc="Always False."),
     is_nested=property(lambda self: False, doc="Always False."),
     is_nonzero=_truth,
-    new=lambda self, *args, **options: (
-        self.new_tensor(args[0], **options)
-        if args and not isinstance(args[0], int)
-        else self.new_empty(*(args or (0,)), **options)
-    ),
+    new=_new,
     apply_=_apply_,
     map_=_map_,
+    map2_=_map2_,
     __rmatmul__=lambda self, other: other.matmul(self),
     __reversed__=lambda self: self.flip(0) if self._array.ndim else self,
     nelement=numel,

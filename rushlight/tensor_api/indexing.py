@@ -7,6 +7,7 @@ NumPy, which counts an int beside an index array as an array.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,7 @@ def normal(item: Any) -> Any:
         if a.dtype not in dtypes.INTEGER_TYPES:
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         if a.dtype == np.uint8:
-            return wrap(a.astype(np.bool_)) if a.ndim else bool(a)
+            return as_mask(item, 6) if a.ndim else bool(a)
         return item if a.ndim else int(a)
     if isinstance(item, (bool, np.bool_)):
         return bool(item)
@@ -215,6 +216,17 @@ def normal(item: Any) -> Any:
         "only integers, slices (`:`), ellipsis (`...`), None and long or bool tensors are valid "
         f"indices (got {type(item).__name__})"
     )
+
+
+def as_mask(index: Tensor, stacklevel: int) -> Tensor:
+    """An index of type uint8 is a mask, as it was before there was bool."""
+    warnings.warn(
+        "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead, "
+        "as in x[mask.bool()]; for positions, use x[index.long()].",
+        UserWarning,
+        stacklevel=stacklevel,
+    )
+    return wrap(index._array.astype(np.bool_))
 
 
 def index_array(items: Any) -> Any:
@@ -368,4 +380,9 @@ def drop_leading_ones(value: Tensor, part: Tensor) -> Tensor:
     return reshape(value, *value._array.shape[extra:])
 
 
-methods(__getitem__=getitem, __setitem__=setitem)
+def delitem(self: Tensor, key: Any) -> None:
+    """``del self[key]``: TypeError, since tensors keep their shape."""
+    raise TypeError("Tensor does not support deleting items; select what stays: x[keep].")
+
+
+methods(__getitem__=getitem, __setitem__=setitem, __delitem__=delitem)

@@ -145,7 +145,7 @@ class _Settings:
     """Accepted and remembered; results never depend on them."""
 
     interop_threads = 1
-    deterministic = False
+    deterministic, only_warn = False, False
     precision = "highest"
     warn_always = False
 
@@ -174,7 +174,7 @@ def set_num_interop_threads(num: int) -> None:
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Accepted; operations are always deterministic."""
-    _Settings.deterministic = bool(mode)
+    _Settings.deterministic, _Settings.only_warn = bool(mode), bool(warn_only)
 
 
 def are_deterministic_algorithms_enabled() -> bool:
@@ -234,17 +234,31 @@ def set_flush_denormal(mode: bool) -> bool:
 
 
 def get_deterministic_debug_mode() -> int:
-    """0: operations are always deterministic."""
-    return 0
+    """What was asked for: 0 nothing, 1 warnings, 2 errors. Operations are deterministic anyway."""
+    return int(_Settings.deterministic) + int(_Settings.deterministic and not _Settings.only_warn)
 
 
-def set_deterministic_debug_mode(debug_mode: Any) -> None:
-    """Accepted; operations are always deterministic."""
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """Accepted; operations are always deterministic.
+
+    Args:
+        debug_mode: 0 or ``"default"``, 1 or ``"warn"``, 2 or ``"error"``.
+    """
+    names = ("default", "warn", "error")
+    if not isinstance(debug_mode, (int, str)):
+        raise TypeError(f"debug_mode must be str or int, but is {debug_mode!r}")
+    if debug_mode not in (*names, 0, 1, 2):
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected 0, 1, 2 or one of {names}, "
+            f"but got {debug_mode!r}"
+        )
+    mode = names.index(debug_mode) if isinstance(debug_mode, str) else debug_mode
+    use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
-    """Always False."""
-    return False
+    """Whether ``use_deterministic_algorithms`` was called with ``warn_only``."""
+    return _Settings.only_warn
 
 
 def get_device(input: Tensor) -> int:
@@ -305,11 +319,17 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """Positions in a flattened array of ``shape`` as one int64 index tensor per dim."""
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if indices._array.dtype not in dtypes.INTEGER_TYPES:
-        raise ValueError(f"unravel_index: expected integer indices, but got {indices.dtype}")
-    if any(n < 0 for n in sizes):
-        raise ValueError(f"unravel_index: sizes must be >= 0, but are {sizes}")
+        raise TypeError(f"unravel_index: expected integer indices, but got {indices.dtype}")
+    sizes = (shape,) if isinstance(shape, int) else shape
+    if not isinstance(sizes, (tuple, list)) or not all([isinstance(n, int) for n in sizes]):
+        raise TypeError(
+            f"unravel_index: expected 'shape' to be an int or a sequence of ints, but got {shape!r}"
+        )
+    if any([n < 0 for n in sizes]):
+        raise ValueError(f"unravel_index: sizes must be >= 0, but are {tuple(sizes)}")
+    if any([n >= 2**63 for n in sizes]):
+        raise ValueError(f"unravel_index: sizes must be below 2**63, but are {tuple(sizes)}")
     rest, out = indices.long(), []
     for n in reversed(sizes):
         out.append(rest % n)

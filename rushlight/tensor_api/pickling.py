@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -236,8 +237,6 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
             "deepcopy: only tensors created by the user (graph leaves) can be deep-copied, but "
             f"this one was computed by {self.grad_fn}. Use .detach().clone() for its values."
         )
-    from copy import deepcopy
-
     if self._array.__class__ is SparseArray:
         return copied_sparse(self, memo)
     if self._array.__class__ is MetaArray:
@@ -261,7 +260,10 @@ def copied_sparse(t: Tensor, memo: dict[int, Any]) -> Tensor:
     """A sparse leaf with values of its own."""
     x = t._array
     out = memo[id(t)] = instance(type(t), SparseArray(x.pattern, x.values.copy()))
-    return out.requires_grad_() if t.requires_grad else out  # type: ignore[no-any-return]
+    out.requires_grad_(t.requires_grad)
+    if t._grad is not None:
+        out._grad = deepcopy(t._grad, memo)
+    return out  # type: ignore[no-any-return]
 
 
 Tensor.__reduce_ex__ = _reduce_ex  # type: ignore[method-assign, assignment]

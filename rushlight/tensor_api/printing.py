@@ -359,6 +359,8 @@ def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | No
 
 def tensor_format(t: Tensor, format_spec: str) -> str:
     """``f"{t:spec}"``: a single number is formatted as a number, anything else takes no spec."""
+    if t.is_meta:
+        return object.__format__(t, format_spec)
     if t._array.ndim == 0 and type(t).__name__ == "Tensor":  # not a Parameter: it says that it is
         return format(t.item(), format_spec)
     return object.__format__(t, format_spec)

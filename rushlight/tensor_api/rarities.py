@@ -35,11 +35,50 @@ def _assert_async(input: Tensor, assert_msg: str = "the condition is zero") -> N
 
 def _check(cond: bool, message: Callable[[], str] | str | None = None) -> None:
     """RuntimeError with ``message``, or what it returns, unless ``cond``."""
+    _check_with(RuntimeError, cond, message)
+
+
+def _check_with(
+    error_type: Any, cond: bool, message: Callable[[], str] | str | None = None
+) -> None:
+    """An error of a type with ``message``, or what it returns, unless ``cond``."""
     if not isinstance(cond, bool):
         raise TypeError(f"_check: cond is a {type(cond).__name__}; pass a bool.")
     if not cond:
         text = message() if callable(message) else message
-        raise RuntimeError(text or "_check: the condition is False.")
+        raise error_type(text or "_check: the condition is False.")
+
+
+def _check_index(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """IndexError unless ``cond``."""
+    _check_with(IndexError, cond, message)
+
+
+def _check_value(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """ValueError unless ``cond``."""
+    _check_with(ValueError, cond, message)
+
+
+def _check_type(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """TypeError unless ``cond``."""
+    _check_with(TypeError, cond, message)
+
+
+def _check_not_implemented(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """NotImplementedError unless ``cond``."""
+    _check_with(NotImplementedError, cond, message)
+
+
+def _check_is_size(i: int, message: Callable[[], str] | None = None, *, max: Any = None) -> None:
+    """RuntimeError unless ``i`` is a size, in [0, max]."""
+    _check(i >= 0 and (max is None or i <= max), message or f"{i} is not a size.")
+
+
+def _check_tensor_all(cond: Tensor, message: Callable[[], str] | None = None) -> None:
+    """RuntimeError unless all elements of ``cond`` are True."""
+    if not isinstance(cond, Tensor) or cond._array.dtype != np.bool_:
+        raise TypeError("_check_tensor_all: cond must be a tensor of dtype bool.")
+    _check(bool(cond.all()), message)
 
 
 def _shape_as_tensor(input: Tensor) -> Tensor:
@@ -103,14 +142,6 @@ def _as_subclass(self: Tensor, cls: Any) -> Any:
         t = view_as(self, self)
     t.__class__ = cls
     return t
-
-
-def _map2_(self: Tensor, x: Tensor, y: Tensor, callable: Any) -> Tensor:
-    """Replace each element by ``callable(element, x's element, y's element)``."""
-    arrays = np.broadcast_arrays(self._array, x._array, y._array)
-    triples = zip(*[a.reshape(-1).tolist() for a in arrays], strict=True)
-    changed = np.asarray([callable(*v) for v in triples]).astype(self._array.dtype)
-    return self.copy_(wrap(changed.reshape(self._array.shape)))
 
 
 def _resize(self: Tensor, *sizes: Any) -> Tensor:
@@ -226,7 +257,6 @@ methods(
     const_data_ptr=lambda self: self.data_ptr(),
     grad_dtype=property(lambda self: self.dtype, doc="The dtype of gradients: the tensor's."),
     index=_index,
-    map2_=_map2_,
     module_load=_module_load,
     reinforce=_reinforce,
     resize=_resize,

@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor, value_needed, wrap
-from rushlight.errors import ShapeError
+from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import scatter as S
 from rushlight.ops.index import IndexPut
 from rushlight.ops.places import inside
@@ -20,7 +20,8 @@ from rushlight.tensor_api._common import (
     store_out,
     wrap_dim,
 )
-from rushlight.tensor_api.indexing import spread
+from rushlight.tensor_api.indexing import as_mask, spread
+from rushlight.tensor_api.shaping import broadcast_shapes
 
 __all__ = [
     "argwhere",
@@ -334,6 +335,8 @@ def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Te
     found, dim = {}, 0
     for index in indices:
         if index is not None:
+            if index._array.dtype == np.uint8:
+                index = as_mask(index, 4)
             found[dim] = index
             dim += index._array.ndim if index._array.dtype == np.bool_ else 1
         else:
@@ -449,11 +452,6 @@ def take_along_dim(
     input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
     """``gather`` with broadcasting; without ``dim``, from the flattened tensor."""
-    if indices._array.dtype not in dtypes.INTEGER_TYPES:
-        raise RuntimeError(
-            "torch.take_along_dim(): dtype of indices should be Long but got "
-            f"{indices._array.dtype}"
-        )
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1), out=out)
     d = wrap_dim(dim, input._array.ndim)
@@ -462,11 +460,16 @@ def take_along_dim(
             "take_along_dim(): input and indices should have the same number of dimensions: "
             f"{input._array.ndim}, {indices._array.ndim}."
         )
+    if indices._array.dtype is not dtypes.int64:
+        raise DTypeError(
+            f"take_along_dim(): dtype of indices should be Long but got {indices.dtype}; convert "
+            "with .long()."
+        )
     if input._array.shape == indices._array.shape and inside(indices._array, 0, 2**63):
         return gather(input, d, indices, out=out)
     a, b = list(input._array.shape), list(indices._array.shape)
     a[d] = b[d] = 1
-    common = list(np.broadcast_shapes(a, b))
+    common = list(broadcast_shapes(a, b))
     src, idx = list(common), list(common)
     src[d], idx[d] = input._array.shape[d], indices._array.shape[d]
     index = indices._array

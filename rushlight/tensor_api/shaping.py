@@ -5,16 +5,16 @@ from __future__ import annotations
 import builtins
 import functools
 import itertools
-import math
 from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.meta import packed_strides
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, constant, value_needed, wrap
-from rushlight.errors import ShapeError
+from rushlight.core.tensor import Tensor, bump, constant, value_needed, wrap
+from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.pad import ConstantPad
 from rushlight.ops.reduce import sum_to
@@ -32,6 +32,7 @@ from rushlight.tensor_api._common import (
     wrap_dim,
 )
 from rushlight.tensor_api.joining import cat, several, stack
+from rushlight.tensor_api.storage import tensor_on
 
 __all__ = [
     "atleast_1d",
@@ -546,28 +547,27 @@ def resize_as_(input: Tensor, the_template: Tensor, memory_format: Any = None) -
 def set_(
     self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None
 ) -> Tensor:
-    """Use the memory of ``source``: a tensor, or a storage with offset, size and stride in
-    elements.
+    """Use the memory of ``source``: a tensor, or a storage. Offset, size and stride count elements;
+    without a size, it is that of the source.
     """
+    kind = self._array.dtype
     if source is None:
-        self._array = np.empty(0, self._array.dtype)
-    elif isinstance(source, Tensor):
-        self._array = source._array
+        array = np.empty(0, kind)
     else:
-        memory = (
-            np.frombuffer(source._memory(), self._array.dtype)
-            if hasattr(source, "_memory")
-            else source
-        )
-        shape = (math.prod(memory.shape),) if size is None else tuple(size)
-        steps = (
-            stride
-            if stride is not None
-            else [math.prod(shape[i + 1 :]) for i in builtins.range(len(shape))]
-        )
-        self._array = np.lib.stride_tricks.as_strided(
-            memory[storage_offset:], shape, [s * memory.itemsize for s in steps]
-        )
+        if getattr(source, "dtype", dtypes.of[kind]) != dtypes.of[kind]:
+            raise DTypeError(
+                f"set_: the elements of a {source.dtype} tensor or storage cannot be those of a "
+                f"{dtypes.of[kind]} tensor."
+            )
+        if isinstance(source, Tensor) and size is None:
+            array = source._array
+        else:
+            memory = source.untyped_storage() if isinstance(source, Tensor) else source.untyped()
+            shape = (memory.nbytes() // kind.itemsize,) if size is None else tuple(size)
+            steps = [s // kind.itemsize for s in packed_strides(shape, kind.itemsize)]
+            array = tensor_on(memory, kind, storage_offset, shape, stride or tuple(steps))._array
+    self._array = array
+    bump(self)
     return self
 
 

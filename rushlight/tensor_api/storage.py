@@ -9,6 +9,7 @@ NumPy array at the end of the tensor's ``.base`` chain. `UntypedStorage` shows i
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -85,9 +86,10 @@ class UntypedStorage:
         (24, True)
     """
 
-    __slots__ = ("__weakref__", "_fill", "_nbytes", "_owner", "_view")
     _owner: np.ndarray[Any, Any] | None
     _view: np.ndarray[Any, Any] | None
+    _fill: Callable[[np.ndarray[Any, Any]], None] | None
+    _nbytes: int
 
     def __init__(self, source: int | Sequence[int] = 0, *, device: Any = None) -> None:
         devices.check(device)
@@ -106,6 +108,57 @@ class UntypedStorage:
         self = cls.__new__(cls)
         self._adopt(bytes_of_file(filename, shared, nbytes))
         return self
+
+    @classmethod
+    def from_buffer(
+        cls,
+        buffer: Any,
+        byte_order: str | None = None,
+        count: int = -1,
+        offset: int = 0,
+        *,
+        dtype: dtype,
+        device: Any = None,
+    ) -> UntypedStorage:
+        """A copy of the elements of type ``dtype`` in an object that has bytes.
+
+        Args:
+            buffer: bytes, a bytearray or the like.
+            byte_order: ``"native"``, ``"little"`` or ``"big"``; needed where an element has
+                several bytes.
+            count: how many elements, -1 for all.
+            offset: bytes to leave out at the beginning.
+            dtype: type of an element.
+        """
+        devices.check(device)
+        if byte_order not in ("native", "little", "big", None):
+            raise ValueError(
+                f"from_buffer: byte_order is {byte_order!r}; it is 'native', 'little' or 'big'."
+            )
+        if byte_order is None and dtype.itemsize > 1:
+            raise TypeError("from_buffer: elements of several bytes need a byte_order: 'native'?")
+        data = memoryview(buffer).cast("B")
+        if not 0 <= offset <= data.nbytes:
+            raise ValueError(
+                f"from_buffer: offset {offset} must be in [0, {data.nbytes}], the buffer's length."
+            )
+        rest = data.nbytes - offset
+        if count < 0 and rest % dtype.itemsize:
+            raise ValueError(
+                f"from_buffer: the {rest} bytes after offset {offset} must be a multiple of the "
+                f"element size, {dtype.itemsize}."
+            )
+        n = rest // dtype.itemsize if count < 0 else count
+        if n * dtype.itemsize > rest:
+            raise ValueError(
+                f"from_buffer: {n} elements need {n * dtype.itemsize} bytes, but there are {rest} "
+                f"after offset {offset}."
+            )
+        made = cls.__new__(cls)
+        made._adopt(np.frombuffer(data, np.uint8, n * dtype.itemsize, offset).copy())
+        if byte_order in ("little", "big") and byte_order != sys.byteorder:
+            made.byteswap(dtype)
+        return made
 
     def _adopt(self, owner: np.ndarray[Any, Any]) -> None:
         self._owner, self._view, self._fill = owner, bytes_of(owner), None
@@ -185,6 +238,9 @@ class UntypedStorage:
         return self._nbytes
 
     size = __len__ = nbytes
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self._nbytes
 
     def element_size(self) -> int:
         """Bytes per element: 1."""
@@ -317,8 +373,6 @@ def listed(values: list[Any], last: str) -> str:
 
 class MetaStorage(UntypedStorage):
     """The memory that meta tensors do not have: how many bytes it would be."""
-
-    __slots__ = ()
 
     @classmethod
     def _of_size(cls, nbytes: int) -> UntypedStorage:

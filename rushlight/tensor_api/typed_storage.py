@@ -67,6 +67,47 @@ class TypedStorage:
             )
         self._untyped_storage = wrap_storage
 
+    @classmethod
+    def from_buffer(
+        cls,
+        buffer: Any,
+        byte_order: str | None = None,
+        count: int = -1,
+        offset: int = 0,
+        *,
+        dtype: dtype | None = None,
+        device: Any = None,
+    ) -> TypedStorage:
+        """A storage with a copy of the elements in an object that has bytes.
+
+        Args:
+            buffer: bytes, a bytearray or the like.
+            byte_order: ``"native"``, ``"little"`` or ``"big"``; needed where an element has
+                several bytes.
+            count: how many elements, -1 for all.
+            offset: bytes to leave out at the beginning.
+            dtype: type of an element.
+
+        Example:
+            >>> torch.ShortStorage.from_buffer(bytes([1, 0, 2, 0]), "little").tolist()
+            [1, 2]
+        """
+        d = dtype or dtypes.get_default_dtype()
+        memory = UntypedStorage.from_buffer(
+            buffer, byte_order, count, offset, dtype=d, device=device
+        )
+        return cls(wrap_storage=memory, dtype=d)
+
+    @classmethod
+    def from_file(
+        cls, filename: Any, shared: bool = False, size: int = 0, *, dtype: dtype | None = None
+    ) -> TypedStorage:
+        """The memory of a file, mapped: ``size`` elements; writes reach the file if ``shared``."""
+        d = dtype or dtypes.get_default_dtype()
+        return cls(
+            wrap_storage=UntypedStorage.from_file(filename, shared, size * d.itemsize), dtype=d
+        )
+
     @property
     def _values(self) -> np.ndarray[Any, Any]:
         n = len(self)
@@ -79,6 +120,9 @@ class TypedStorage:
 
     is_cuda = False
     is_sparse = False
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
 
     def __len__(self) -> int:
         return self._untyped_storage.nbytes() // self.dtype.itemsize
@@ -218,6 +262,12 @@ class _NamedStorage(type):
     ) -> TypedStorage:
         source = args[0] if len(args) == 1 else args
         return TypedStorage(source or 0, wrap_storage=wrap_storage, dtype=cls._as, **kwargs)
+
+    def from_buffer(cls, buffer: Any, *args: Any, **kwargs: Any) -> TypedStorage:
+        return TypedStorage.from_buffer(buffer, *args, dtype=cls._as, **kwargs)
+
+    def from_file(cls, filename: Any, *args: Any, **kwargs: Any) -> TypedStorage:
+        return TypedStorage.from_file(filename, *args, dtype=cls._as, **kwargs)
 
 
 def _named(name: str) -> Any:

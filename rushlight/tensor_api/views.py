@@ -715,6 +715,11 @@ def imag(input: Tensor) -> Tensor:
     return V.Imag.bind(input)
 
 
+def set_part(part: Tensor, value: Any) -> None:
+    """Write a tensor or a number into the real or imaginary part of a tensor."""
+    part[...] = value  # type: ignore[index]
+
+
 def view_as_real(input: Tensor) -> Tensor:
     """A complex tensor seen as real pairs in a new last dim of size 2."""
     if input._array.dtype not in dtypes.COMPLEX_TYPES:
@@ -816,8 +821,8 @@ methods(
         _set_data,
         doc="The same memory, unknown to autograd; assigning swaps the memory.",
     ),
-    real=property(real, lambda self, v: real(self).copy_(v), doc=real.__doc__),
-    imag=property(imag, lambda self, v: imag(self).copy_(v), doc=imag.__doc__),
+    real=property(real, lambda self, v: set_part(real(self), v), doc=real.__doc__),
+    imag=property(imag, lambda self, v: set_part(imag(self), v), doc=imag.__doc__),
     squeeze_=_in_place(squeeze),
     unsqueeze_=_in_place(unsqueeze),
     t_=_in_place(t),

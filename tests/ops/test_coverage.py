@@ -90,7 +90,7 @@ METHODS = """
     to_sparse_coo to_sparse_csc to_sparse_csr values
 """
 HOOKS = """
-    __array__ __array_wrap__ __bool__ __complex__ __contains__ __deepcopy__ __dlpack__
+    __array__ __array_wrap__ __bool__ __complex__ __contains__ __delitem__ __deepcopy__ __dlpack__
     __dlpack_device__ __float__ __index__ __int__ __iter__ __len__ __reversed__ __setitem__
     __torch_function__
 """

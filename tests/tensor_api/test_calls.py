@@ -1,0 +1,159 @@
+"""Small calls at the edges: the result, or the kind of exception, is PyTorch's."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight as rl
+
+BUILTIN = (TypeError, ValueError, IndexError, NotImplementedError, AttributeError, RuntimeError)
+
+
+def outcome(source, library):
+    """What the last line of a program evaluates to as text, or the built-in type it raises."""
+    names = {"torch": library, "np": np, "copy": copy, "F": library.nn.functional}
+    *lines, last = source.split("; ")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            exec("\n".join(lines), names)
+            return repr(eval(last, names))
+        except BUILTIN as error:
+            return next(kind for kind in BUILTIN if isinstance(error, kind))
+
+
+BYTES = "m = torch.tensor([1, 0, 0, 1], dtype=torch.uint8); a = torch.arange(12.).reshape(4, 3); "
+
+INDEXING = [
+    BYTES + "a[m]",
+    BYTES + "a.index_put_((m,), torch.ones(3))",
+    BYTES + "a.index_put_((m,), torch.ones(2, 3), accumulate=True)",
+    "torch.ones(3).index_put([], torch.ones(1), True)",
+    "a = torch.zeros(4); a[True] = torch.ones(1, 4); a",
+    "a = torch.zeros(4); a[a == 0] = torch.ones(1, 4); a",
+    "torch.ones(3).__delitem__(0)",
+    "torch.take_along_dim(torch.arange(3.), torch.tensor([1], dtype=torch.int32), 0)",
+    "torch.take_along_dim(torch.ones(2, 3), torch.ones(2, 4, dtype=torch.long), 0)",
+    "torch.unravel_index(torch.tensor(0.5), (2, 2))",
+    "torch.unravel_index(torch.tensor([1]), (2, 2.0))",
+    "torch.unravel_index(torch.tensor([1]), 2.0)",
+    "torch.unravel_index(torch.tensor([1]), (2**64, 2))",
+    "torch.unravel_index(torch.tensor([3]), (2, 2))",
+    "torch.empty(0, 5)[[0, 1]]",
+    *[f"torch.zeros(3).{name}({arguments})"
+      for name in ("index_add", "index_copy", "index_fill", "index_reduce")
+      for source in ("torch.ones(1)", "torch.tensor(2.)", "torch.ones(2)")
+      for index in ("torch.tensor([-1])", "torch.tensor([3])", "torch.tensor(1)",
+                    "torch.tensor([0, 1])", "torch.tensor([1.])", "torch.tensor([1]).int()",
+                    "torch.tensor([1]).short()")
+      for arguments in [f"0, {index}, " + {"index_fill": "2.", "index_reduce": source + ", 'prod'"}
+                        .get(name, source)]],
+    "torch.zeros(()).index_add(0, torch.tensor([0]), torch.ones(1))",
+    "torch.zeros(()).index_copy(0, torch.tensor([0]), torch.ones(1))",
+    "torch.zeros(3, 2).index_add(0, torch.tensor([-1]), torch.ones(1, 2))",
+    "torch.zeros(3, 2).index_copy(0, torch.tensor([0]), torch.tensor(1.))",
+]  # fmt: skip
+
+TENSORS = [
+    "torch.Size(torch.ones(3))",
+    "torch.Size(torch.ones(3, dtype=torch.long))",
+    "torch.Size([1.5])",
+    "torch.ones(3).int().apply_(lambda k: 'text')",
+    "torch.ones(3, requires_grad=True).apply_(lambda k: k)",
+    "torch.ones(3).map_(torch.ones(3).long(), lambda a, b: a + b)",
+    "torch.ones(3).map_(torch.ones(3, requires_grad=True), lambda a, b: a + b)",
+    "t = torch.ones(3); t.map2_(t.double(), t, lambda a, b, c: a + b + c)",
+    "t = torch.ones(3); t.map2_(t, t * 2, lambda a, b, c: a + b + c)",
+    "'text' in torch.ones(3)",
+    "None in torch.ones(3)",
+    "torch.ones(3).new(torch.Size([3, 4])).shape",
+    "torch.ones(3).new([3, 4])",
+    "torch.ones(3).new(1.5)",
+    "x = torch.ones(2, dtype=torch.complex64); x.real = 0; x.imag = 3.5; x",
+    "x = torch.ones(2); x.real = 2; x",
+    "torch.ones(1, 3, 1, 5).dim_order(ambiguity_check=True)",
+    "torch.ones(2, 3, 1).expand(2, 3, 4).dim_order(ambiguity_check=True)",
+    "torch.ones(2, 3, 4).mT.dim_order(ambiguity_check=True)",
+    "torch.ones(2, 3, 1, 5).dim_order(ambiguity_check='text')",
+    "torch.ones(2, 3, 1, 5).dim_order(ambiguity_check=[torch.contiguous_format])",
+    "torch.ones(2, 1, 4, 5).dim_order(ambiguity_check=[torch.contiguous_format, "
+    "torch.channels_last])",
+    "x = torch.rand(9, requires_grad=True); x.grad = x.detach().to_sparse(); "
+    "copy.deepcopy(x).grad is None",
+    "x = torch.eye(2).to_sparse().requires_grad_(); x.grad = x.detach() * 2; "
+    "copy.deepcopy(x).grad is None",
+    "format(torch.tensor(1., device='meta'))",
+    "format(torch.tensor(1., device='meta'), '.2f')",
+]
+
+SETTINGS = [
+    f"{call}; r = (torch.is_deterministic_algorithms_warn_only_enabled(), "
+    "torch.are_deterministic_algorithms_enabled(), torch.get_deterministic_debug_mode()); "
+    "torch.use_deterministic_algorithms(False); r"
+    for call in [
+        "torch.use_deterministic_algorithms(True)",
+        "torch.use_deterministic_algorithms(True, warn_only=True)",
+        "torch.use_deterministic_algorithms(False, warn_only=True)",
+        *[f"torch.set_deterministic_debug_mode({m!r})" for m in (0, 1, 2, "warn", "error", 3, "x")],
+        "torch.set_deterministic_debug_mode(1.5)",
+    ]
+] + [
+    *[f"torch._check_{kind}({ok}, lambda: 'text')"
+      for kind in ("index", "value", "type", "not_implemented") for ok in (True, False, 1)],
+    "torch._check_is_size(-1)",
+    "torch._check_is_size(3, max=2)",
+    "torch._check_tensor_all(torch.tensor([True, False]))",
+    "torch._check_tensor_all(torch.tensor([1]))",
+]  # fmt: skip
+
+STORAGES = [
+    "torch.ByteTensor(torch.ByteStorage.from_buffer(b'abc'))",
+    "torch.ShortStorage.from_buffer(bytearray(b'abcd'), 'big').tolist()",
+    "torch.ShortStorage.from_buffer(b'abcd', 'little', 1, 2).tolist()",
+    "torch.ShortStorage.from_buffer(b'abcd', 'native', 2, 1).tolist()",
+    "torch.ShortStorage.from_buffer(b'abcd', 'native', -1, 4).tolist()",
+    "torch.ShortStorage.from_buffer(b'abcde', 'native').tolist()",
+    "torch.ShortStorage.from_buffer(b'abcd', 'other').tolist()",
+    "torch.FloatTensor(torch.FloatStorage([1, 2]))",
+    "a = torch.ones(9).storage(); b = torch.ones(99).storage(); b.__sizeof__() - a.__sizeof__()",
+    "isinstance(torch.ones(1).storage(), torch.storage.TypedStorage)",
+    "isinstance(torch.ones(1).untyped_storage(), torch.storage.UntypedStorage)",
+    "torch.empty(0).set_(torch.ones(3).storage(), 0, torch.Size([3]))",
+    "torch.empty(0).set_(torch.ones(3).untyped_storage())",
+    "torch.empty(0).set_(torch.ones(3).double().storage())",
+    "torch.empty(0).set_(torch.ones(3).double())",
+    "x = torch.arange(6.); y = torch.empty(0).set_(x, 1, (2,), (2,)); y[0] = 9; (x, y)",
+    "x = torch.arange(6.); y = torch.empty(0).set_(x.storage(), 1, (2,), (2,)); y[0] = 9; (x, y, "
+    "y.storage_offset())",
+    "torch.arange(3.).set_()",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", INDEXING + TENSORS + SETTINGS + STORAGES)
+def test_as_in_torch(source):
+    assert outcome(source, rl) == outcome(source, torch)
+
+
+def test_a_mask_of_bytes_warns():
+    with pytest.warns(UserWarning, match="uint8 is now deprecated") as caught:
+        rl.arange(2)[rl.tensor([1, 0], dtype=rl.uint8)]
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="uint8 is now deprecated") as caught:
+        rl.ones(2).index_put((rl.tensor([1, 0], dtype=rl.uint8),), rl.zeros(()))
+    assert caught[0].filename == __file__
+
+
+def test_a_storage_on_a_file(tmp_path):
+    s = rl.FloatStorage.from_file(str(tmp_path / "elements"), True, 4)
+    s[1] = 2.5
+    assert rl.FloatStorage.from_file(str(tmp_path / "elements"), False, 4).tolist() == [
+        0,
+        2.5,
+        0,
+        0,
+    ]

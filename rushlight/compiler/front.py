@@ -13,6 +13,7 @@ import hashlib
 import random
 import sys
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -222,6 +223,8 @@ class Compiled:
         self.surroundings: Surroundings | None = None
         self.code = Code()
         self.read_anew = frozenset(["lr"])  # options that schedules change
+        # tensors that it reached besides its arguments, and their memory, by identity
+        self.standing: dict[int, weakref.ref[Any]] = {}
         self.last: Variant | None = None  # which calls try first, without looking at signatures
 
     def bound(self) -> Callable[..., Any]:
@@ -252,6 +255,7 @@ class Compiled:
             signature(kwargs, arguments) if kwargs else None,
             sharing(arguments),
             mode,
+            self.met(arguments),
         )
         self.last, reason = None, ""
         for variant in self.variants.get(key, ()):
@@ -266,7 +270,7 @@ class Compiled:
                 if out is not NotImplemented:
                     self.strange = 0
                     self.vain = max(0, self.vain - 1)
-                    if not kwargs:
+                    if not kwargs and not key[-1]:
                         variant.arm(args, mode)
                         self.last = variant if variant.entry is not None else None
                     return out
@@ -304,6 +308,10 @@ class Compiled:
         try:
             self.surroundings = Surroundings(self.function, given, self.read_anew, self.code)
             guards = self.surroundings.guards()
+            for t in self.surroundings.standing:
+                for x in (t, t._array, owner(t._array)):
+                    self.standing[id(x)] = weakref.ref(x)
+            key = (*key[:-1], self.met(arguments))
         except RecursionError:
             self.stay_eager("what it may read is nested too deeply to be compared")
             return self.function(*args, **kwargs)
@@ -387,6 +395,7 @@ class Compiled:
                 )
             else:
                 variant = Variant(trace, fresh, flat.structure, aliases, guards, arguments)
+            variant.standing = self.surroundings.standing
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out
@@ -395,6 +404,17 @@ class Compiled:
         self.seen[key] = ""
         memory.trim()
         return out
+
+    def met(self, arguments: list[Any]) -> tuple[tuple[int, int, int], ...]:
+        """Which arguments are tensors that the function reaches besides, or have their memory."""
+        found = []
+        for k, t in enumerate(arguments):
+            for level, x in enumerate((t, t._array, owner(t._array))):
+                known = self.standing.get(id(x))
+                if known is not None and known() is x:
+                    found.append((k, level, id(x)))
+                    break
+        return tuple(found)
 
     def note_strange(self, args: tuple[Any, ...], reason: str) -> None:
         """Say once that too many calls in a row are unlike all before, and so were not captured."""
@@ -539,9 +559,17 @@ def unfit(trace: Trace, fresh: list[Tensor]) -> str | None:
 
 
 def sharing(arguments: list[Any]) -> tuple[int, ...]:
-    """Which arguments share memory: for each the first of those it shares with."""
-    first: dict[int, int] = {}
-    return tuple([first.setdefault(id(owner(t._array)), k) for k, t in enumerate(arguments)])
+    """Which arguments are one tensor, have one array, or share memory: for each the first such."""
+    if len(arguments) < 2:
+        return ()
+    firsts: tuple[dict[int, int], ...] = ({}, {}, {})
+    return tuple(
+        [
+            first.setdefault(id(x), k)
+            for k, t in enumerate(arguments)
+            for first, x in zip(firsts, (t, t._array, owner(t._array)), strict=True)
+        ]
+    )
 
 
 def disable(

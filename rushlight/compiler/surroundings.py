@@ -75,17 +75,26 @@ class Surroundings:
         self.waiting: deque[tuple[Any, str]] = (
             deque()
         )  # to be: objects may be linked in long chains
+        self.arguments: list[Tensor] = []
         self.visit(function)
         for x in given:
             self.visit_given(x)
         for executed, names in code.globals():
             self.visit_names(executed, names)
-        while self.waiting:
-            self.look_at(*self.waiting.popleft())
+        self.look()
+        self.standing = list(self.tensors)  # that are there besides the arguments, or are these too
+        for t in self.arguments:
+            self.visit(t)
+        self.look()
 
     def visit(self, x: Any, name: str = "") -> None:
         """Collect from x in its turn."""
         self.waiting.append((x, name))
+
+    def look(self) -> None:
+        """Collect from all that waits."""
+        while self.waiting:
+            self.look_at(*self.waiting.popleft())
 
     def look_at(self, x: Any, name: str) -> None:
         """Collect from x, once."""
@@ -142,6 +151,9 @@ class Surroundings:
 
     def visit_given(self, x: Any) -> None:
         """Collect from an argument; what is in a dataclass is an argument too, and no attribute."""
+        if isinstance(x, Tensor):
+            self.arguments.append(x)
+            return
         inner: Any = fields(x)
         if inner is not None:
             inner = [*inner.values(), *classes(x)]

@@ -45,6 +45,7 @@ class Variant:
         guards: list[Guard],
         arguments: list[Tensor],
     ) -> None:
+        self.standing: list[Tensor] = []  # which its function reaches besides its arguments
         self.aliases = aliases if any(aliases) else None  # results that are no new memory
         self.graph, self.structure, self.watch = trace.graph, structure, trace.watch
         self.program: Any = pipeline.build(trace.graph)
@@ -144,11 +145,13 @@ class Variant:
         return self.apart(arguments)
 
     def apart(self, arguments: list[Tensor]) -> bool:
-        """Whether no argument shares memory with what the call writes to besides."""
+        """Whether no argument shares memory with what else a call that writes to memory knows."""
+        if not self.updates:
+            return True
         state = [
             tensor_of(kind, source, arguments)
-            for _, kind, source in self.updates
-            if kind != "argument"
+            for _, kind, source in self.sources
+            if kind in ("state", "grad")
         ]
         owners = {id(owner(t._array)) for t in state}
         return not owners or all([id(owner(t._array)) not in owners for t in arguments])

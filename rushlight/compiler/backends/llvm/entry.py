@@ -34,6 +34,7 @@ from rushlight.compiler.layout import (
 from rushlight.compiler.memory import address
 from rushlight.compiler.objects import fields
 from rushlight.core.tensor import Tensor
+from rushlight.ops.view import owner
 
 MISS, TAKEN, FAILED = -1, -2, -3  # another call, no free result buffers, a check failed
 
@@ -87,6 +88,20 @@ same:
   %is = icmp eq ptr %item, %object
   br i1 %is, label %a.next, label %miss
 tensor:
+{
+        loop(
+            "b",
+            "%a.i",
+            "another",
+            f'''
+  %b.at = mul i64 %b.i, 8
+  %b.to = add i64 %b.at, {TUPLE_ITEMS}
+{read("%tuple", "%b.to", "%b.item", "ptr")}
+  %b.eq = icmp eq ptr %b.item, %item
+  br i1 %b.eq, label %miss, label %b.next
+''',
+        )
+    }
 {read("%item", TYPE_AT, "%type")}
 {read("%row", 8 * TYPE, "%type.then")}
   %t1 = icmp eq i64 %type, %type.then
@@ -267,7 +282,8 @@ class Entry:
         first = program.first_end
         sets = [[(id(a), address(a)) for a in arrays] for arrays in variant.sets]
         updated = [variant.inputs[n] for n, _, _ in variant.updates]
-        ranges = [(address(a), address(a) + a.nbytes) for a in updated]
+        known = [owner(a) for a in (*updated, *[t._array for t in variant.standing])]
+        ranges = [(address(a), address(a) + a.nbytes) for a in known if type(a) is np.ndarray]
         self.tables = [
             table(rows) for rows in (self.argument_rows(variant, args), words, counts, sets, ranges)
         ]
@@ -294,7 +310,7 @@ class Entry:
     def argument_rows(self, variant: Any, args: tuple[Any, ...]) -> list[tuple[int, ...]]:
         """What arguments must be like."""
         slot_of = {s: k for k, kind, s in variant.sources if kind == "argument"}
-        rows, tensors = [], 0
+        rows, tensors, owners = [], 0, set()
         for a in args:
             if not isinstance(a, Tensor):
                 several = isinstance(a, (list, dict, tuple, set, deque, np.ndarray))
@@ -304,6 +320,9 @@ class Entry:
                 continue
             x = a._array
             check_array(x)
+            if id(owner(x)) in owners:
+                raise ValueError("arguments that share their memory")
+            owners.add(id(owner(x)))
             if a._tracked and not a._wants_grad:  # a view, or something with a history
                 raise ValueError("an argument that may need a gradient")
             dims, d = np.array(x.shape, np.int64), x.dtype

@@ -1,0 +1,100 @@
+"""Which tensors are one: a program serves only calls whose arguments are as apart, from each other
+and from what the function reaches besides, as those of the call that was captured.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import rushlight as rl
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
+
+
+def world():
+    """Tensors that a function reaches."""
+    return rl.arange(1.0, 5), rl.full((4,), 3.0), rl.full((4,), 5.0)
+
+
+def halves(t):
+    return t[:2], t[2:]
+
+
+PAIRS = [
+    lambda w, y, z: (w, w),
+    lambda w, y, z: (w, y),
+    lambda w, y, z: (y, w),
+    lambda w, y, z: (w, w.view(4)),
+    lambda w, y, z: (w, w.detach()),
+    lambda w, y, z: (y, z),
+    lambda w, y, z: halves(w),
+    lambda w, y, z: halves(w)[::-1],
+    lambda w, y, z: (w[:3], w[1:]),
+    lambda w, y, z: (rl.ones(4), rl.ones(4) * 2),
+]
+
+
+def reads(known, x, y):
+    return x + 2 * y
+
+
+def compares(known, x, y):
+    return x + y if x is y else x - y
+
+
+def writes(known, x, y):
+    x.add_(1)
+    return y * 2
+
+
+def reads_besides(known, x, y):
+    return (x + 2 * known[0][: len(x)]) * y
+
+
+def compares_besides(known, x, y):
+    return x * 2 if x is known[0] else x * 3 + known[0][: len(x)]
+
+
+def writes_besides(known, x, y):
+    known[0].mul_(1.5)
+    return x + y
+
+
+def writes_an_argument(known, x, y):
+    y.mul_(1.5)
+    return x + known[0][: len(x)]
+
+
+FUNCTIONS = [
+    reads, compares, writes, reads_besides, compares_besides, writes_besides, writes_an_argument,
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:compile")  # some are not captured, and say so
+@pytest.mark.parametrize("first", [0, 1, 4, 6])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_calls_with_the_same_and_with_other_tensors(function, first):
+    known, other = world(), world()
+    compiled = rl.compile(lambda x, y: function(known, x, y), recompile_limit=50)
+    for k in [first] * 4 + [*range(len(PAIRS)), first]:
+        found = compiled(*PAIRS[k](*known))
+        assert rl.equal(found, function(other, *PAIRS[k](*other))), k
+        assert all(rl.equal(a, b) for a, b in zip(known, other, strict=True)), k
+
+
+def test_views_of_a_known_tensor_share_a_program():
+    data = rl.arange(12.0)
+    w = rl.ones(3)
+
+    @rl.compile
+    def step(x):
+        return (x * w).sum() + data[0]
+
+    found = [step(data[i : i + 3]).item() for i in (0, 3, 6, 9) * 2]
+    assert found == [3.0, 12.0, 21.0, 30.0] * 2
+    assert step._compiled.traces == 1

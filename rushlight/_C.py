@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from rushlight.core import overrides
 from rushlight.core.state import modes
+from rushlight.ops.operators import Namespace
 
 _disabled_torch_function_impl = overrides.without_overrides
 DisableTorchFunctionSubclass = overrides.AskNoArguments
@@ -59,3 +63,10 @@ def _jit_can_fuse_on_cpu() -> bool:
 
 
 _jit_can_fuse_on_gpu = _jit_can_fuse_on_cpu
+
+
+def _function_of_layers(name: str) -> Any:
+    return getattr(importlib.import_module("rushlight.nn.functional"), name, None)
+
+
+_nn = Namespace("_nn", _function_of_layers)

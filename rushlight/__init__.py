@@ -114,6 +114,7 @@ _native.provide(lambda: importlib.import_module("rushlight.compiler.eager").offe
 _overrides.switch.functions = lambda: importlib.import_module("rushlight.overrides").table()
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
+storage = importlib.import_module("rushlight.storage")  # tensor_api has a module of this name
 torch = importlib.import_module(__name__)  # programs write torch.torch, which is torch
 
 
@@ -145,7 +146,8 @@ _let_pickle_find_functions()
 # namespaces that are imported when first asked for
 _LAZY = frozenset(
     """
-    _C __config__ __future__ _dynamo _higher_order_ops _inductor _logging _subclasses _tensor_str
+    _C _VF __config__ __future__ _dynamo _higher_order_ops _inductor _logging _subclasses
+    _tensor_str _utils
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
     functional futures fx hub jit linalg masked mps multiprocessing nn onnx optim overrides
     library profiler quasirandom random return_types serialization signal sparse special storage

@@ -44,6 +44,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 name=spec.name,
             ) from None
         self.own = {name: getattr(module, name) for name in ("__spec__", "__loader__")}
+        for below in [other for other in sys.modules if other.startswith(name + ".")]:
+            # with the package, so that importing one is not to set it in the place of its function
+            sys.modules.setdefault(spec.name + below.removeprefix(name), sys.modules[below])
         return module
 
     def exec_module(self, module: ModuleType) -> None:

@@ -12,3 +12,5 @@ from rushlight.nn import utils as utils
 from rushlight.nn.modules import *
 from rushlight.nn.parallel import DataParallel as DataParallel
 from rushlight.nn.parameter import *
+
+functional.grad = grad  # type: ignore[attr-defined]  # F.grad.conv2d_input

@@ -7,11 +7,26 @@ from typing import Any
 
 from rushlight.core import overrides
 from rushlight.core.state import modes
-from rushlight.ops.operators import Namespace
 
 _disabled_torch_function_impl = overrides.without_overrides
 DisableTorchFunctionSubclass = overrides.AskNoArguments
 DisableTorchFunction = overrides.AskNobody
+
+
+class _Functions:
+    """Functions under the names that PyTorch's C++ modules have for them, as graphs print them."""
+
+    def __init__(self, place: str, prefix: str = "") -> None:
+        self._place, self._prefix = place, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self._place), name.removeprefix(self._prefix))
+
+
+_nn = _Functions("rushlight.nn.functional")
+_linalg = _Functions("rushlight.linalg", "linalg_")
+_fft = _Functions("rushlight.fft", "fft_")
+_special = _Functions("rushlight.special", "special_")
 
 
 def _log_api_usage_once(name: str) -> None:
@@ -63,10 +78,3 @@ def _jit_can_fuse_on_cpu() -> bool:
 
 
 _jit_can_fuse_on_gpu = _jit_can_fuse_on_cpu
-
-
-def _function_of_layers(name: str) -> Any:
-    return getattr(importlib.import_module("rushlight.nn.functional"), name, None)
-
-
-_nn = Namespace("_nn", _function_of_layers)

@@ -65,6 +65,17 @@ NAMESPACES = (
 )  # fmt: skip
 DEFINED_THERE = ("rushlight.linalg", "rushlight.fft")  # what else is there are helpers
 HELPERS = ("check_lstsq", "largest")
+# functions of nn.functional that PyTorch writes in C++: handlers get their arguments as they are
+NATIVE = """
+    avg_pool2d avg_pool3d elu_ gelu hardtanh_ leaky_relu_ linear logsigmoid one_hot
+    scaled_dot_product_attention softplus softshrink
+""".split()  # noqa: SIM905
+# functions of torch that PyTorch writes in Python
+IN_PYTHON = """
+    atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors cartesian_prod cdist chain_matmul
+    einsum istft lu meshgrid norm pca_lowrank split stft svd_lowrank tensordot unique
+    unique_consecutive unravel_index
+""".split()  # noqa: SIM905
 # what handlers are shown as the function for an operator
 SHOWN = {
     f"__{operator}__": name
@@ -92,27 +103,36 @@ def _functions() -> dict[FunctionType, str]:
             else:
                 helper = name in IGNORED
             if not helper:
-                found.setdefault(function, f"{public}.{name}")
+                home = "torch.functional" if public == "torch" and name in IN_PYTHON else public
+                found.setdefault(function, f"{home}.{name}")
     for name, value in vars(Tensor).items():
         if isinstance(value, FunctionType) and name not in KEPT and value.__name__ == name:
             found[value] = f"torch.Tensor.{name}"
     return found
 
 
-def table() -> list[tuple[FunctionType, Any, bool]]:
-    """See core.overrides.Switch."""
+def table() -> list[tuple[FunctionType, Any, bool, bool]]:
+    """What asks: a function, what handlers are shown as it, whether its arguments are asked, and
+    whether handlers get options by name.
+    """
     factories = {f"torch.{name}" for name in FACTORIES}
-    found: list[tuple[FunctionType, Any, bool]] = []
+    found: list[tuple[FunctionType, Any, bool, bool]] = []
     for function, public in _functions().items():
+        home, _, name = public.rpartition(".")
         shown: Any = function
-        if public.startswith("torch.Tensor."):
-            shown = getattr(Tensor, SHOWN.get(function.__name__, function.__name__))
-        found.append((function, shown, public not in factories))
+        if home == "torch.Tensor":
+            shown = getattr(Tensor, SHOWN.get(name, name))
+        elif public in ("torch.nn.functional.sigmoid", "torch.nn.functional.tanh"):
+            shown = getattr(Tensor, name)
+        by_name = home == "torch.functional" or (
+            home == "torch.nn.functional" and name not in NATIVE and shown is function
+        )
+        found.append((function, shown, public not in factories, by_name))
     for value in vars(Tensor).values():
         if isinstance(value, property):
             for part, shown in ((value.fget, value.__get__), (value.fset, value.__set__)):
                 if isinstance(part, FunctionType):
-                    found.append((part, shown, True))
+                    found.append((part, shown, True, False))
     return found
 
 
@@ -288,7 +308,7 @@ def get_overridable_functions() -> dict[Any, list[Callable[..., Any]]]:
     }
     found: dict[Any, list[Any]] = {place: [] for place in (*places.values(), Tensor)}
     for function, name in _functions().items():
-        home = name.rpartition(".")[0]
+        home = name.rpartition(".")[0].replace("torch.functional", "torch")
         found[places.get(home, Tensor)].append(function)
     for value in vars(Tensor).values():
         if isinstance(value, property):

@@ -12,6 +12,7 @@ before asks too, and get their own code back when nobody is left.
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType
@@ -125,21 +126,23 @@ class Asking:
 
     __slots__ = ("function", "own_code", "code", "defaults")
 
-    def __init__(self, function: FunctionType, shown: Any, arguments: bool) -> None:
+    def __init__(self, function: FunctionType, shown: Any, arguments: bool, by_name: bool) -> None:
         code, self.function = function.__code__, function
         own = FunctionType(
             code, function.__globals__, function.__name__, function.__defaults__,
             function.__closure__,
         )  # fmt: skip
         own.__kwdefaults__ = self.defaults = function.__kwdefaults__
-        self.own_code, self.code = code, asking_code(make_ask(own, shown, arguments), code)
+        own.__dict__.update(function.__dict__)  # what it wraps has its signature
+        self.own_code, self.code = code, asking_code(make_ask(own, shown, arguments, by_name), code)
 
 
-def make_ask(own: Any, shown: Any, arguments: bool) -> Callable[..., Any]:
+def make_ask(own: Any, shown: Any, arguments: bool, by_name: bool) -> Callable[..., Any]:
     """What a function does while somebody may answer. Handlers see it as ``shown``.
 
     Args:
         arguments: whether its arguments are asked, not only modes.
+        by_name: whether handlers get all options, by name, also those that are not given.
     """
 
     def ask(args: Any, kwargs: dict[str, Any]) -> Any:
@@ -153,10 +156,34 @@ def make_ask(own: Any, shown: Any, arguments: bool) -> Callable[..., Any]:
         if arguments and modes.asks_arguments:
             found = overriding((*args, *kwargs.values()) if kwargs else args)
         if found or modes.function_modes:
+            if by_name:
+                args, kwargs = arranged(own, args, kwargs)
             return dispatch(shown, found, args, kwargs)
         return own(*args, **kwargs)
 
     return ask
+
+
+@functools.cache
+def signature(own: Any) -> Any:
+    """A function's signature; None if it takes any number of arguments."""
+    found = inspect.signature(own)
+    any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return None if any([p.kind in any_number for p in found.parameters.values()]) else found
+
+
+def arranged(own: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Arguments as Python functions of PyTorch pass them on: what is required by position, options
+    by name.
+    """
+    accepts = signature(own)
+    if accepts is None:
+        return args, kwargs
+    bound = accepts.bind(*args, **kwargs)
+    bound.apply_defaults()
+    option = {n: p.default is not p.empty for n, p in accepts.parameters.items()}
+    named = {n: value for n, value in bound.arguments.items() if option[n]}
+    return tuple([value for n, value in bound.arguments.items() if not option[n]]), named
 
 
 TEMPLATE = """
@@ -191,8 +218,8 @@ class Switch:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.table: list[Asking] | None = None
-        # (function, what handlers are shown as it, whether its arguments are asked)
-        self.functions: Callable[[], list[tuple[FunctionType, Any, bool]]] = list
+        # what an Asking is made of
+        self.functions: Callable[[], list[tuple[FunctionType, Any, bool, bool]]] = list
 
     def on(self) -> None:
         """Somebody might answer from now on."""

@@ -1,69 +1,26 @@
-"""Programs written down as graphs of Python calls: not available. `torch.compile` sees through what
-runs, so no module has to be rewritten. ``wrap`` is there for libraries that mark their functions;
-the classes are for ``isinstance``.
+"""Programs written down as graphs of Python calls, which can be read, changed and run.
+
+`symbolic_trace` calls a module with proxies, which note what is done with them, and gives a
+`GraphModule`: its ``graph`` is a list of nodes, its ``code`` the Python that they stand for. In the
+order of flow: ``node``, ``graph`` (with ``code``, which prints), ``graph_module``, ``proxy``,
+``tracer``; on top of them ``interpreter``, ``subgraph_rewriter`` and ``passes``.
 """
 
-from __future__ import annotations
+from rushlight.fx import _symbolic_trace as _symbolic_trace
+from rushlight.fx.graph import Graph as Graph
+from rushlight.fx.graph_module import GraphModule as GraphModule
+from rushlight.fx.interpreter import Interpreter as Interpreter
+from rushlight.fx.interpreter import Transformer as Transformer
+from rushlight.fx.node import Node as Node
+from rushlight.fx.node import has_side_effect as has_side_effect
+from rushlight.fx.node import map_arg as map_arg
+from rushlight.fx.proxy import Proxy as Proxy
+from rushlight.fx.subgraph_rewriter import replace_pattern as replace_pattern
+from rushlight.fx.tracer import Tracer as Tracer
+from rushlight.fx.tracer import symbolic_trace as symbolic_trace
+from rushlight.fx.tracer import wrap as wrap
 
-from typing import Any, NoReturn
-
-from rushlight.errors import NotSupportedError
-from rushlight.nn.modules.module import Module
-
-__all__ = ["Graph", "GraphModule", "Interpreter", "Node", "Proxy", "Tracer", "symbolic_trace",
-           "wrap"]  # fmt: skip
-
-
-def wrap(fn_or_name: Any) -> Any:
-    """``fn_or_name`` itself: a mark for a tracer, of which there is none.
-
-    Example:
-        >>> from rushlight import fx
-        >>> fx.wrap("len")
-        'len'
-    """
-    return fn_or_name
-
-
-def _refuse(name: str) -> NoReturn:
-    raise NotSupportedError(
-        f"fx.{name}: there is no symbolic tracing. Use compile for speed, hooks or submodules for "
-        "what is inside a module."
-    )
-
-
-def symbolic_trace(root: Any, concrete_args: Any = None) -> Any:
-    """Raises: there is no symbolic tracing."""
-    _refuse("symbolic_trace")
-
-
-class _Absent:
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        _refuse(type(self).__name__)
-
-
-class Graph(_Absent):
-    """A name for ``isinstance``."""
-
-
-class GraphModule(Module):
-    """A name for ``isinstance``: making one raises."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        _refuse("GraphModule")
-
-
-class Interpreter(_Absent):
-    """A name for ``isinstance``."""
-
-
-class Node(_Absent):
-    """A name for ``isinstance``."""
-
-
-class Proxy(_Absent):
-    """A name for ``isinstance``."""
-
-
-class Tracer(_Absent):
-    """A name for ``isinstance``."""
+__all__ = [
+    "symbolic_trace", "Tracer", "wrap", "Graph", "GraphModule", "Interpreter", "Transformer",
+    "Node", "Proxy", "replace_pattern", "has_side_effect", "map_arg",
+]  # fmt: skip

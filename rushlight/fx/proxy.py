@@ -1,3 +1,132 @@
-"""Where programs import the class from."""
+"""Proxy: stands for a value while a program is traced, and notes what is done with it."""
 
-from rushlight.fx import Proxy as Proxy
+from __future__ import annotations
+
+import dis
+import inspect
+import operator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from rushlight import overrides
+from rushlight.fx.node import Node, map_aggregate
+
+if TYPE_CHECKING:
+    from rushlight.fx.tracer import TracerBase
+
+__all__ = ["Attribute", "Proxy", "TraceError"]
+
+
+class TraceError(ValueError):
+    """A program needs a value that is not known while it is traced."""
+
+
+class Proxy:
+    """A value of a program that is being traced. Operations on it add nodes to the graph.
+
+    Args:
+        node: the node that makes the value.
+        tracer: the tracer at work.
+    """
+
+    def __init__(self, node: Node, tracer: TracerBase | None = None) -> None:
+        if tracer is None:
+            from rushlight.fx.tracer import GraphAppendingTracer
+
+            tracer = GraphAppendingTracer(node.graph)
+        self.tracer, self.node = tracer, node
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.node.name})"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(f"Proxy has no {name}", name=name, obj=self)
+        return Attribute(self, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.tracer.create_proxy("call_method", "__call__", (self, *args), kwargs)
+
+    def __iter__(self) -> Iterator[Proxy]:
+        count = _unpacked(inspect.currentframe().f_back)  # type: ignore[union-attr]
+        if count is not None:
+            return iter([self[i] for i in range(count)])
+        return self.tracer.iter(self)
+
+    def __bool__(self) -> bool:
+        return self.tracer.to_bool(self)
+
+    def __abs__(self) -> Any:
+        return self.tracer.create_proxy("call_function", operator.abs, (self,), {})
+
+    def keys(self) -> Any:
+        """Called where the value is used as ``**kwargs``."""
+        return self.tracer.keys(self)
+
+    def __len__(self) -> int:
+        raise RuntimeError(
+            "'len' is not supported in symbolic tracing by default. If you want this call to be "
+            "recorded, please call torch.fx.wrap('len') at module scope"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Proxy:
+        return Proxy(self.node, self.tracer)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        found: list[Proxy] = []
+        map_aggregate((args, kwargs), lambda a: found.append(a) if isinstance(a, Proxy) else None)
+        tracer = found[0].tracer
+        if overrides.is_tensor_method_or_property(func):
+            return tracer.create_proxy("call_method", func.__name__, args, kwargs)
+        return tracer.create_proxy("call_function", func, args, kwargs)
+
+
+def _unpacked(frame: Any) -> int | None:
+    """Into how many variables the statement at work in ``frame`` unpacks a value, if it does."""
+    for instruction in dis.get_instructions(frame.f_code):
+        if instruction.offset == frame.f_lasti and instruction.opname == "UNPACK_SEQUENCE":
+            return instruction.argval  # type: ignore[no-any-return]
+    return None
+
+
+class Attribute(Proxy):
+    """An attribute of a proxy; called, it is a method."""
+
+    def __init__(self, root: Proxy, attr: str) -> None:
+        self.root, self.attr, self.tracer = root, attr, root.tracer
+        self._node: Node | None = None
+
+    @property
+    def node(self) -> Node:  # type: ignore[override]
+        """The reading of the attribute: made when it is first needed, as methods need none."""
+        if self._node is None:
+            args = (self.root, self.attr)
+            self._node = self.tracer.create_proxy("call_function", getattr, args, {}).node
+        return self._node
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.tracer.create_proxy("call_method", self.attr, (self.root, *args), kwargs)
+
+
+def _operation(function: Callable[..., Any], reflected: bool = False) -> Any:
+    def apply(self: Proxy, *others: Any) -> Any:
+        args = (*others, self) if reflected else (self, *others)
+        return self.tracer.create_proxy("call_function", function, args, {})
+
+    return apply
+
+
+for _name in """
+    add sub mul floordiv truediv mod pow lshift rshift and or xor matmul getitem
+    eq ne lt gt le ge neg pos invert
+""".split():  # noqa: SIM905
+    _function = getattr(operator, _name, None) or getattr(operator, f"{_name}_")
+    setattr(Proxy, f"__{_name}__", _operation(_function))
+for _name in "add sub mul floordiv truediv mod pow lshift rshift and or xor matmul".split():  # noqa: SIM905
+    _function = getattr(operator, _name, None) or getattr(operator, f"{_name}_")
+    setattr(Proxy, f"__r{_name}__", _operation(_function, reflected=True))
+Proxy.__hash__ = object.__hash__  # type: ignore[method-assign]

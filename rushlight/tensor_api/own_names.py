@@ -11,15 +11,15 @@ from typing import Any
 from rushlight.core.tensor import Tensor
 
 
-def renamed(function: Any, name: str, home: str = "") -> Any:
-    """The same function, called ``name``."""
+def renamed(function: Any, name: str, home: str = "", module: str = "rushlight") -> Any:
+    """The same function, called ``name``, of the class ``home`` (with a dot) or the module."""
     own = FunctionType(
         function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
     )
     own.__kwdefaults__ = function.__kwdefaults__
     own.__doc__, own.__annotations__ = function.__doc__, function.__annotations__
     own.__dict__.update(function.__dict__)
-    own.__qualname__, own.__module__ = home + name, "rushlight"
+    own.__qualname__, own.__module__ = home + name, module
     return own
 
 

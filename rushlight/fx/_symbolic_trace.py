@@ -1,0 +1,5 @@
+"""Where programs import these from."""
+
+from rushlight.fx.tracer import Tracer as Tracer
+from rushlight.fx.tracer import symbolic_trace as symbolic_trace
+from rushlight.fx.tracer import wrap as wrap

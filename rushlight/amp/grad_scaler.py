@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
-
 from rushlight.core.tensor import Tensor
 
 
@@ -118,7 +116,7 @@ class GradScaler:
                 if p.grad is not None:
                     g = p.grad.detach().mul_(1.0 / self._scale)
                     g = g.coalesce().values() if g.is_sparse else g
-                    bad = bad or not bool(np.isfinite(g._array.astype(np.float32)).all())
+                    bad = bad or not bool(g.isfinite().all())
         self._found[id(optimizer)] = bad
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:

@@ -23,10 +23,11 @@ import numpy as np
 from rushlight import config
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.code import Code
-from rushlight.compiler.guards import Hooks, Kept, Kinds, Unhooked
+from rushlight.compiler.guards import CHANGING, Guard, Hooks, Kept, Kinds, Options, Unhooked
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same, fields, ours
+from rushlight.compiler.places import Place, are_numbers, signature_of
 from rushlight.compiler.python_numbers import released
 from rushlight.compiler.results import Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
@@ -45,6 +46,7 @@ MOST_OBJECTS = 4096  # that are looked at before each call, besides modules
 FIRST = "first call of its signature"
 MOST_STRANGE = 16  # calls in a row like none before, until a warning
 MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
+MOST_PLACES = 256  # that are looked up at each call
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
 _functions: list[Any] = []
 
@@ -217,10 +219,12 @@ class Compiled:
         self.hooks: Unhooked | None = None  # of modules of which some had hooks: eager meanwhile
         self.warned = False  # that it is captured no more
         self.strange = 0  # calls in a row like none before
+        self.again = False  # whether the next call is traced, whatever its signature
         self.vain = 0  # calls for which a program was run in vain, less those that one served
         self.reasons: list[str] = []  # why it was captured, each time
         self.reason = ""  # why it is to be captured now
         self.surroundings: Surroundings | None = None
+        self.places: list[Place] = []  # whose values are looked up at each call
         self.code = Code()
         self.read_anew = frozenset(["lr"])  # options that schedules change
         # tensors that it reached besides its arguments, and their memory, by identity
@@ -253,6 +257,7 @@ class Compiled:
         key = (
             signature(args, arguments),
             signature(kwargs, arguments) if kwargs else None,
+            *[signature_of(p.get(), arguments, signature) for p in self.places],
             sharing(arguments),
             mode,
             self.met(arguments),
@@ -260,6 +265,8 @@ class Compiled:
         self.last, reason = None, ""
         for variant in self.variants.get(key, ()):
             reason = variant.changed()
+            if reason and self.note_places(variant.guards, numbers=True):
+                return self.function(*args, **kwargs)
             if not reason:
                 try:
                     out = variant.run(arguments)
@@ -271,7 +278,7 @@ class Compiled:
                     self.strange = 0
                     self.vain = max(0, self.vain - 1)
                     if not kwargs and not key[-1]:
-                        variant.arm(args, mode)
+                        variant.arm(args, mode, self.places)
                         self.last = variant if variant.entry is not None else None
                     return out
                 reason = variant.unfit()
@@ -288,13 +295,14 @@ class Compiled:
                 f"Detected recompile when torch.compile stance is 'fail_on_recompile': this call "
                 f"of {self.name()} would have to be captured, because of the {reason}."
             )
-        if self.seen.get(key) != reason:  # once as it is: optimizers and modules make their state
+        known = self.seen.get(key) == reason or self.again
+        if not known:  # once as it is: optimizers and modules make their state
             self.seen[key] = reason
             if len(self.seen) > MOST_SEEN:  # keys keep objects
                 del self.seen[next(iter(self.seen))]
             self.note_strange(args, reason)
             return self.code.watch(self.function, args, kwargs)
-        self.reason = reason
+        self.reason, self.again = reason, False
         return self.capture(key, arguments, args, kwargs)
 
     def capture(
@@ -306,7 +314,9 @@ class Compiled:
             return self.function(*args, **kwargs)
         given = (*args, *kwargs.values())
         try:
-            self.surroundings = Surroundings(self.function, given, self.read_anew, self.code)
+            self.surroundings = Surroundings(
+                self.function, given, self.read_anew, self.code, self.places
+            )
             guards = self.surroundings.guards()
             for t in self.surroundings.standing:
                 for x in (t, t._array, owner(t._array)):
@@ -332,14 +342,16 @@ class Compiled:
         passed, contents = [args, kwargs], content([args, kwargs])
         gradients: Gradients | None = None
         self.code.prints = ""
-        with self.surroundings.numbers(trace), trace:
+        with self.surroundings.planted(trace) as planted, trace:
             try:
                 out = self.code.watch(self.function, args, kwargs)
             except BaseException:
                 self.traces -= 1  # an error is no capture
                 self.reasons.pop()
                 raise
-            flat = Flat(out, self.surroundings.seen, containers((args, *kwargs.values())))
+            changes = planted.changes()
+            whole = (out, *[now for _, now in changes]) if changes else out
+            flat = Flat(whole, self.surroundings.seen, containers((args, *kwargs.values())))
             if any([t._array.__class__ is SparseArray for t in flat.tensors]):
                 trace.fail("it returns a sparse tensor")
             if flat.why:
@@ -383,6 +395,10 @@ class Compiled:
         for guard in guards:
             if type(guard) is Kept:
                 guard.narrow(trace.tensors)
+        if self.note_places(guards):
+            self.traces -= 1  # there is more to look up, or to leave behind
+            self.reasons.pop()
+            return out
         if trace.failure is None and any([not g.holds() for g in guards]):
             trace.failure = "it changes " + next(g.changed() for g in guards if not g.holds())
         if trace.failure is not None:
@@ -399,6 +415,7 @@ class Compiled:
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out
+        variant.changes = [place for place, _ in changes]
         self.code.handles |= trace.required
         self.variants.setdefault(key, []).append(variant)
         self.seen[key] = ""
@@ -415,6 +432,32 @@ class Compiled:
                     found.append((k, level, id(x)))
                     break
         return tuple(found)
+
+    def note_places(self, guards: list[Guard], numbers: bool = False) -> bool:
+        """Know the places, or just those of numbers, whose values changed, where all that guards
+        look at and that changed is such; whether there are new ones. What was captured before took
+        them for granted, and is dropped.
+        """
+        found: list[Place] = []
+        for guard in guards:
+            if type(guard) is Options and (moved := guard.moved() - self.read_anew):
+                self.read_anew |= moved
+                return True
+            if guard.holds():
+                continue
+            places = guard.places() if isinstance(guard, CHANGING) else None
+            if places is None or (numbers and not all([are_numbers(p.get()) for p in places])):
+                return False
+            found += places
+        new = {p.key: p for p in found}
+        for p in self.places:
+            new.pop(p.key, None)
+        if len(self.places) + len(new) > MOST_PLACES:
+            return False
+        self.places += new.values()
+        if new:
+            self.variants, self.seen, self.last, self.again = {}, {}, None, not numbers
+        return bool(new)
 
     def note_strange(self, args: tuple[Any, ...], reason: str) -> None:
         """Say once that too many calls in a row are unlike all before, and so were not captured."""

@@ -14,7 +14,10 @@ import numpy as np
 
 from rushlight.compiler.code import Code
 from rushlight.compiler.held import (
+    ABSENT,
+    ANYTHING,
     PLAIN,
+    Moving,
     Words,
     alike,
     dict_words,
@@ -23,7 +26,8 @@ from rushlight.compiler.held import (
     words_within,
 )
 from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
-from rushlight.compiler.objects import Same, attributes, has, of_python
+from rushlight.compiler.objects import Same, attributes, has, of_python, ours
+from rushlight.compiler.places import Attribute, Cell, Item, Place, within
 from rushlight.core.autograd import RemovableHandle
 from rushlight.core.tensor import Tensor
 
@@ -124,16 +128,22 @@ class Attributes:
     network's module all that are plain, and of a class what the function ran.
     """
 
-    def __init__(self, x: Any, code: Code, plain: bool = False) -> None:
-        self.x, self.d, self.code, self.plain = x, attributes(x), code, plain
+    def __init__(
+        self, x: Any, code: Code, plain: bool = False, moving: Moving = frozenset()
+    ) -> None:
+        self.x, self.d, self.code, self.plain, self.moving = x, attributes(x), code, plain, moving
         # its own code, which is not looked into, may look at all of it
-        self.whole = of_python(type(x)) and not isinstance(x, (type, ModuleType, FunctionType))
+        self.whole = (ours(x) and plain and not has(x, "named_modules")) or (
+            of_python(type(x)) and not isinstance(x, (type, ModuleType, FunctionType))
+        )
         self.what = (x if isinstance(x, (type, ModuleType, FunctionType)) else type(x)).__name__
-        self.values = {k: held(v) for k, v in self.d.items() if self.counts(k, v)}
+        self.values = {k: held(v, (), moving) for k, v in self.d.items() if self.counts(k, v)}
 
     def counts(self, name: str, value: Any) -> bool:
         """Whether the function may depend on an attribute."""
         if name in ITS_OWN or (name in OF_OPTIMIZERS and has(self.x, "param_groups")):
+            return False
+        if self.moving and ("attribute", id(self.x), name) in self.moving:
             return False
         if self.whole or name == "forward" or (isinstance(self.x, type) and self.code.ran(value)):
             return True
@@ -160,7 +170,7 @@ class Attributes:
         else:
             return None
         for name in self.values:
-            more = words_within(self.d.get(name))
+            more = words_within(self.d.get(name), (), self.moving)
             if found is None or more is None:
                 return None
             found.take(more)
@@ -169,6 +179,11 @@ class Attributes:
     def changed(self) -> str:
         """Which are others now."""
         return ", ".join([f"{self.what}.{k}" for k in self.others()])
+
+    def places(self) -> list[Place] | None:
+        """Where what changed is; None where that cannot be said."""
+        both = [(Attribute(self.x, k), self.values.get(k, ABSENT)) for k in self.others()]
+        return joined([within(place, then, place.get()) for place, then in both])
 
 
 ITS_OWN = frozenset(  # of a module, with guards of their own, and what copyreg notes
@@ -190,22 +205,36 @@ OF_OPTIMIZERS = frozenset(["param_groups", "state", "defaults"])
 class Members:
     """Which parameters, buffers and children a module has."""
 
-    def __init__(self, what: str, tables: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, what: str, tables: list[dict[str, Any]], moving: Moving = frozenset()
+    ) -> None:
         self.what, self.tables = what, tables
-        self.values = [dict(table) for table in tables]
+        self.values = [
+            {k: ANYTHING if ("item", id(t), k) in moving else v for k, v in t.items()}
+            for t in tables
+        ]
 
     def holds(self) -> bool:
         """Whether they are the same objects."""
         return all(
             [
-                len(now) == len(then) and all([now.get(k) is v for k, v in then.items()])
+                len(now) == len(then)
+                and all([now.get(k) is v or v is ANYTHING for k, v in then.items()])
                 for now, then in zip(self.tables, self.values, strict=True)
             ]
         )
 
+    def places(self) -> list[Place] | None:
+        """Where what changed is; None where that cannot be said."""
+        if [list(t) for t in self.tables] != [list(t) for t in self.values]:
+            return None
+        both = zip(self.tables, self.values, strict=True)
+        return [Item(t, k) for t, then in both for k, v in then.items() if not alike(t[k], v)]
+
     def words(self) -> Words | None:
         """See ``dict_words``."""
-        return dict_words(*self.tables)
+        moving = any([v is ANYTHING for then in self.values for v in then.values()])
+        return None if moving else dict_words(*self.tables)
 
     def changed(self) -> str:
         """Whose members are others."""
@@ -243,9 +272,9 @@ class Unhooked:
 class Variable:
     """What the cell of a closure holds."""
 
-    def __init__(self, name: str, cell: Any) -> None:
-        self.name, self.cell = name, cell
-        self.value = held(contents(cell))
+    def __init__(self, name: str, cell: Any, moving: Moving = frozenset()) -> None:
+        self.name, self.cell, self.moving = name, cell, moving
+        self.value = held(contents(cell), (), moving)
 
     def holds(self) -> bool:
         """Whether it is what was there."""
@@ -254,7 +283,7 @@ class Variable:
     def words(self) -> Words | None:
         """A cell holds the address of its content."""
         now = contents(self.cell)
-        inner = words_within(now)
+        inner = words_within(now, (), self.moving)
         if inner is None or word(id(self.cell) + CELL_AT) != id(now):
             return None
         found = Words([(id(self.cell) + CELL_AT, id(now))], [now])
@@ -264,6 +293,10 @@ class Variable:
     def changed(self) -> str:
         """Its name."""
         return f"the variable {self.name}"
+
+    def places(self) -> list[Place] | None:
+        """Where what changed is; None where that cannot be said."""
+        return within(Cell(self.cell), self.value, contents(self.cell))
 
 
 class Contextual:
@@ -287,9 +320,10 @@ class Contextual:
 class Globals:
     """What some of a module's globals are. Others change all the time, so there are no words."""
 
-    def __init__(self, d: dict[str, Any], names: list[str]) -> None:
+    def __init__(self, d: dict[str, Any], names: list[str], moving: Moving = frozenset()) -> None:
         self.d = d
-        self.values = {name: held(d.get(name)) for name in names}
+        names = [n for n in names if ("item", id(d), n) not in moving]
+        self.values = {name: held(d.get(name), (), moving) for name in names}
 
     def holds(self) -> bool:
         """Whether they are what they were."""
@@ -301,8 +335,16 @@ class Globals:
 
     def changed(self) -> str:
         """Which are others now."""
-        found = [k for k, v in self.values.items() if not alike(self.d.get(k), v)]
-        return "the variable " + ", ".join(found)
+        return "the variable " + ", ".join(self.others())
+
+    def others(self) -> list[str]:
+        """Which are others now."""
+        return [k for k, v in self.values.items() if not alike(self.d.get(k), v)]
+
+    def places(self) -> list[Place] | None:
+        """Where what changed is; None where that cannot be said."""
+        both = [(Item(self.d, k), self.values[k]) for k in self.others()]
+        return joined([within(place, then, place.get()) for place, then in both])
 
 
 class Flags:
@@ -429,6 +471,15 @@ class Hooks:
     def changed(self) -> str:
         """Whose they are."""
         return f"the hooks of {self.what}"
+
+
+CHANGING = (Attributes, Members, Variable, Globals)  # whose places can be looked up
+
+
+def joined(found: list[list[Place] | None]) -> list[Place] | None:
+    """All places of several lists; None if one could not be made."""
+    lists = [places for places in found if places is not None]
+    return [p for places in lists for p in places] if len(lists) == len(found) else None
 
 
 Guard = (

@@ -28,7 +28,12 @@ from rushlight.compiler.layout import (
 PLAIN = (int, float, bool, str, bytes, tuple, type(None))
 SMALL = 1 << 20  # bytes of a NumPy array whose content is compared
 SHORT = 16  # items of a list or dict that are as soon looked at
+Moving = frozenset[Any]  # keys of places
 LONG = 1024  # items of a list that are compared at once, in Python
+
+
+ABSENT = object()  # where there is nothing
+ANYTHING = object()  # what is not compared, as it is looked up at each call: see places.py
 
 
 class Words(list[tuple[int, int]]):
@@ -68,14 +73,18 @@ def parts(x: Any) -> Any:
 class Held:
     """What an object that can change held."""
 
-    def __init__(self, x: Any, content: Any, within: tuple[int, ...]) -> None:
+    def __init__(self, x: Any, content: Any, within: tuple[int, ...], moving: Moving) -> None:
         self.kind, self.content, self.x = type(x), content, x
         within = (*within, id(x))
+
+        def part(k: Any, v: Any) -> Any:
+            return ANYTHING if ("item", id(x), k) in moving else held(v, within, moving)
+
         inner: Any = ()
         if type(content) is list:
-            inner = self.content = [held(v, within) for v in content]
+            inner = self.content = [part(k, v) for k, v in enumerate(content)]
         elif type(content) is dict:
-            self.content = {k: held(v, within) for k, v in content.items()}
+            self.content = {k: part(k, v) for k, v in content.items()}
             inner = self.content.values()
         self.flat = not any([type(v) is Held for v in inner])
         self.mark = mark_of(x) if self.flat else None
@@ -118,17 +127,19 @@ def mark_of(x: Any) -> Any:
     return None
 
 
-def held(x: Any, within: tuple[int, ...] = ()) -> Any:
-    """What to compare x with later; ``within`` are the objects around it."""
+def held(x: Any, within: tuple[int, ...] = (), moving: Moving = frozenset()) -> Any:
+    """What to compare x with later; ``within`` are the objects around it, ``moving`` the keys of
+    places that are not compared.
+    """
     content = None if id(x) in within else parts(x)
-    return x if content is None else Held(x, content, within)
+    return x if content is None else Held(x, content, within, moving)
 
 
 def alike(now: Any, then: Any) -> bool:
     """Whether what is there now is what ``held`` said."""
     if type(then) is Held:
         return then.fits(now)
-    if now is then:
+    if now is then or then is ANYTHING:
         return True
     equal = type(now) is type(then) and isinstance(now, PLAIN) and now == then
     return equal and (now != 0 or repr(now) == repr(then))  # -0.0 is another number than 0.0
@@ -156,8 +167,12 @@ def list_words(x: list[Any]) -> Words | None:
     return found
 
 
-def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
+def words_within(
+    x: Any, within: tuple[int, ...] = (), moving: Moving = frozenset()
+) -> Words | None:
     """The words that say whether what x holds is what it was; None where there are none."""
+    if any([id(x) == key[1] for key in moving if key[0] == "item"]):
+        return None
     if id(x) in within or parts(x) is None:
         return Words()
     if isinstance(x, dict):
@@ -169,7 +184,7 @@ def words_within(x: Any, within: tuple[int, ...] = ()) -> Words | None:
     else:
         return None
     for v in inner:
-        more = words_within(v, (*within, id(x)))
+        more = words_within(v, (*within, id(x)), moving)
         if found is None or more is None:
             return None
         found.take(more)

@@ -10,13 +10,14 @@ its value, or, where that is known too late, keeps the call from being captured.
 
 from __future__ import annotations
 
+import functools
 import gc
 import math
 import operator
 import weakref
 from collections import deque
 from collections.abc import Callable
-from types import CellType, FrameType
+from types import BuiltinFunctionType, CellType, FrameType
 from typing import Any
 
 import numpy as np
@@ -202,13 +203,20 @@ def arithmetic(name: str, plain: Callable[..., Any], swapped: bool = False) -> A
             return value
         sources = [source_of(o) for o in operands]
         trace, readings = self.trace, tuple([r for o in operands if is_late(o) for r in o.readings])
+        if name == "pow" and readings and trace.handles:  # as in ``applied``
+            return plain(*[o.fixed() if is_number(o) else o for o in operands])
         if name in DIVIDING and is_late(operands[1]):
             trace.assume(lambda: within(operands[1]) != 0, True)
 
         def late() -> Tensor:
             found = alike(operands)
             whole = all([isinstance(x, int) for x in operands])
-            if not (name in EXACT or name == "truediv" or (name in DIVIDING and whole)):
+            fine = name in EXACT or name == "truediv" or (name in DIVIDING and whole)
+            if name == "pow" and not is_late(operands[1]):
+                fine = True
+                if not float(value_of(operands[1])).is_integer():  # complex, of negative numbers
+                    trace.assume(lambda: within(operands[0]) >= 0, True)
+            if not fine:
                 trace.refuse(f"{name} of a number read from a tensor, which decides what follows,")
             out: Tensor = plain(*found)
             return out
@@ -234,6 +242,66 @@ def comparison(plain: Callable[..., Any]) -> Any:
         return outcome
 
     return method
+
+
+def applied(function: Callable[..., Any], *operands: Any) -> Any:
+    """What a function of the module math makes of numbers: a Number, unless it says yes or no."""
+    value = function(*map(value_of, operands))
+    first = next(x for x in operands if is_number(x))
+    trace, sources = first.trace, [source_of(x) for x in operands]
+    readings = tuple([r for x in operands if is_late(x) for r in x.readings])
+    if type(value) is bool and not readings:
+        trace.watched(lambda: function(*[s() for s in sources]), value)
+    elif type(value) is bool and function.__name__ in SAME_NAMES:
+        trace.assume(lambda: getattr(within(first).double(), function.__name__)(), value)
+    elif type(value) not in (int, float) or (readings and trace.handles):
+        for x in operands:  # an error later would come after the writes, and might be caught
+            if is_number(x):
+                x.fixed()
+    else:
+
+        def late() -> Tensor:
+            if function.__name__ not in OF_TENSORS or len(operands) > 1:
+                trace.refuse(f"math.{function.__name__} of a number that decides what follows,")
+            out: Tensor = getattr(within(first).double(), function.__name__, within(first).double)()
+            trace.assume(out.isfinite, True)  # else math raises an error
+            return out
+
+        return number(value, lambda: function(*[s() for s in sources]), trace, readings, late)
+    return value
+
+
+OF_TENSORS = ("exp", "log", "sqrt", "sin", "cos", "tan", "tanh", "log2", "log10", "log1p", "expm1")
+SAME_NAMES = ("isnan", "isinf", "isfinite")  # functions of math that tensors have too
+
+
+class Math:
+    """The module math, or its functions, while a call is traced."""
+
+    def __getattr__(self, name: str) -> Any:
+        x = getattr(math, name)
+        return deferring(x) if callable(x) else x
+
+
+def deferring(function: Any) -> Any:
+    """A function of the module math that takes Numbers."""
+
+    @functools.wraps(function)
+    def call(*operands: Any) -> Any:
+        if any(map(is_number, operands)):
+            return applied(function, *operands)
+        return function(*operands)
+
+    return call
+
+
+def of_math(x: Any) -> Any:
+    """What stands for the module math, or for one of its functions, while a call is traced; None
+    for anything else.
+    """
+    if x is math:
+        return Math()
+    return deferring(x) if type(x) is BuiltinFunctionType and x.__module__ == "math" else None
 
 
 def truth(self: Number) -> bool:
@@ -305,8 +373,12 @@ def substitute(holder: Any, values: dict[int, Any]) -> None:
             if id(v) in values:
                 holder[k] = values[id(v)]
     elif issubclass(kind, dict):
+        classes = [c for c in gc.get_referrers(holder) if isinstance(c, type)]
+        own = next((c for c in classes if c.__dict__ == holder), None)
         for k, v in list(dict.items(holder)):
-            if id(v) in values:
+            if id(v) in values and own is not None:
+                setattr(own, k, values[id(v)])  # classes remember what they looked up
+            elif id(v) in values:
                 dict.__setitem__(holder, k, values[id(v)])
     elif not issubclass(kind, (set, frozenset)):
         for k, v in list(attributes(holder).items()):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -43,7 +44,8 @@ from rushlight.compiler.objects import (
     of_python,
     ours,
 )
-from rushlight.compiler.python_numbers import Number, value_of
+from rushlight.compiler.places import Item, Place, Planted
+from rushlight.compiler.python_numbers import number, of_math
 from rushlight.compiler.trace import Trace
 from rushlight.core.tensor import Tensor
 
@@ -59,8 +61,11 @@ class Surroundings:
         given: Any,
         read_anew: frozenset[str],
         code: Code,
+        places: list[Place] | None = None,
     ) -> None:
         self.read_anew, self.code = read_anew, code
+        self.places = places or []
+        self.moving = frozenset([p.key for p in self.places])
         self.modules: list[Any] = []
         self.optimizers: list[Any] = []
         self.objects: list[Any] = []
@@ -118,15 +123,16 @@ class Surroundings:
             for m in x.modules():
                 if m not in self.modules:
                     self.modules.append(m)
-                    own = [*m._parameters.values(), *m._buffers.values()]
-                    self.visit([t for t in own if t is not None])
+                    for table in (m._parameters, m._buffers):
+                        self.visit_items(table, [k for k, t in table.items() if t is not None])
                     self.visit_named(m)
-        elif issubclass(kind, (list, tuple, set, frozenset, deque)):
+        elif issubclass(kind, list):
+            self.visit_items(x, range(list.__len__(x)))
+        elif issubclass(kind, (tuple, set, frozenset, deque)):
             for item in list(x):
                 self.visit(item)
         elif issubclass(kind, dict):
-            for item in list(dict.values(x)):
-                self.visit(item)
+            self.visit_items(x, [*dict.keys(x)])
         elif has(x, "__next__"):
             if name and not issubclass(kind, io.IOBase):
                 self.iterators.append(name)
@@ -166,6 +172,13 @@ class Surroundings:
         for v in inner:
             self.visit_given(v)
 
+    def visit_items(self, x: Any, keys: Any) -> None:
+        """Collect from the items of a list or dict that are not looked up at each call."""
+        of_list = isinstance(x, list)
+        for k in keys:
+            if ("item", id(x), k) not in self.moving:
+                self.visit(list.__getitem__(x, k) if of_list else dict.__getitem__(x, k))
+
     def visit_attributes(self, x: Any) -> None:
         """Note an object and collect from its attributes."""
         self.objects.append(x)
@@ -173,7 +186,7 @@ class Surroundings:
 
     def visit_named(self, x: Any) -> None:
         """Collect from the attributes that the function may look at, and from the classes."""
-        guard = Attributes(x, self.code)
+        guard = Attributes(x, self.code, moving=self.moving)
         for k, item in list(guard.d.items()):
             method = isinstance(x, type) and hasattr(item, "__get__")
             if guard.counts(k, item) and (self.code.ran(item) or not method):
@@ -197,6 +210,8 @@ class Surroundings:
             self.visit_attributes(f)
         runs = self.code.has(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            if ("cell", id(cell), "") in self.moving:
+                continue
             if runs:
                 self.cells[id(cell)] = name, cell
             self.visit(contents(cell), name if runs else "")
@@ -211,35 +226,46 @@ class Surroundings:
         """Collect from globals."""
         for name in names:
             if name in d:
-                if guarded and not isinstance(d[name], ModuleType):
+                if guarded and (d[name] is math or not isinstance(d[name], ModuleType)):
                     self.globals.setdefault(id(d), (d, []))[1].append(name)
-                self.visit(d[name], name if guarded else "")
+                if ("item", id(d), name) not in self.moving:
+                    self.visit(d[name], name if guarded else "")
 
     def guards(self) -> list[Guard]:
         """What must not change. Learning rates, and other options that did before, may."""
         found: list[Guard] = [Unhooked(self.modules)] if self.modules else []
         for m in self.modules:
-            found.append(Attributes(m, self.code, plain=True))
-            found.append(Members(type(m).__name__, [m._parameters, m._buffers, m._modules]))
+            tables = [m._parameters, m._buffers, m._modules]
+            found.append(Attributes(m, self.code, True, self.moving))
+            found.append(Members(type(m).__name__, tables, self.moving))
         for o in self.optimizers:
             for g in o.param_groups:
                 found.append(Options(f"{type(o).__name__}'s ", g, self.read_anew))
             found.append(Kept(o))
         steps: list[Any] = [functools.partial(hooks_of_steps, o) for o in self.optimizers]
         found += [Hooks("an optimizer", steps)] if steps else []
-        others = [Attributes(x, self.code) for x in self.objects]
+        others = [Attributes(x, self.code, moving=self.moving) for x in self.objects]
         found += [g for g in others if g.values or not isinstance(g.x, ModuleType)]
-        found += [Attributes(x, self.code, plain=True) for x in self.counters]
+        found += [Attributes(x, self.code, True, self.moving) for x in self.counters]
         found += [Defaults(f) for f in self.functions]
         found += [Contextual(x) for x in self.variables]
-        found += [Variable(name, cell) for name, cell in self.cells.values()]
-        found += [Globals(d, names) for d, names in self.globals.values()]
+        found += [Variable(name, cell, self.moving) for name, cell in self.cells.values()]
+        found += [Globals(d, names, self.moving) for d, names in self.globals.values()]
         return found
 
-    def numbers(self, trace: Trace) -> ReadAnew:
-        """While tracing, options that programs read anew are Numbers."""
+    def planted(self, trace: Trace) -> Planted:
+        """While tracing, options that programs read anew are Numbers, and so are numbers in places
+        that change.
+        """
+        planted = Planted(self.places, trace)
+        trace.handles = self.code.handles
+        for d, names in self.globals.values():
+            for name in dict.fromkeys(names):
+                stands = of_math(d[name])
+                if stands is not None:
+                    planted.add(Item(d, name), stands, lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]
-        return ReadAnew([(g, name) for g in groups for name in sorted(self.read_anew)], trace)
+        return with_options(planted, groups, self.read_anew)
 
 
 def hooks_of(t: Tensor) -> list[Any]:
@@ -264,23 +290,18 @@ class Option:
         return float(value if self.part is None else value[self.part])
 
 
-class ReadAnew:
-    """Puts Numbers in the place of options, and back."""
+def with_options(planted: Planted, groups: list[dict[str, Any]], names: Any) -> Planted:
+    """Also numbers among the options of parameter groups."""
+    for g in groups:
+        for name in sorted(names):
+            if are_numbers(g.get(name)):
+                planted.add(Item(g, name), Option(g, name), symbol_of_option)
+    return planted
 
-    def __init__(self, places: list[tuple[dict[str, Any], str]], trace: Trace) -> None:
-        self.places = [(g, name, g[name]) for g, name in places if are_numbers(g.get(name))]
-        self.trace = trace
 
-    def __enter__(self) -> None:
-        for g, name, value in self.places:
-            parts = value if type(value) is tuple else (value,)
-            numbers = [
-                Number(v, Option(g, name, k if parts is value else None), self.trace)
-                for k, v in enumerate(parts)
-            ]
-            g[name] = tuple(numbers) if parts is value else numbers[0]
-
-    def __exit__(self, *exc: object) -> None:
-        for g, name, _ in self.places:
-            now = g[name]  # as it was, or what a schedule made of it
-            g[name] = tuple(map(value_of, now)) if type(now) is tuple else value_of(now)
+def symbol_of_option(value: Any, source: Option, trace: Trace) -> Any:
+    """What stands for an option while a call is traced."""
+    if type(value) is not tuple:
+        return number(value, source, trace)
+    group, name = source.group, source.name
+    return tuple([number(v, Option(group, name, k), trace) for k, v in enumerate(value)])

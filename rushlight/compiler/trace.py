@@ -29,6 +29,7 @@ from rushlight.compiler.primitives import Require
 from rushlight.compiler.python_numbers import (
     Number,
     Reading,
+    applied,
     is_late,
     is_number,
     python_value,
@@ -132,6 +133,7 @@ class Trace:
         self.watch: list[Any] = []  # what gives a Python value, and the value that it must give
         self.made: list[Any] = []  # references to Numbers
         self.readings: list[Reading] = []  # what Python read of tensors
+        self.handles = False  # whether the function may catch errors
         self.assumed: list[str] = []  # lines of the user where a value decided what follows
         self.turns: list[tuple[int, ...] | None] = []
 
@@ -224,6 +226,10 @@ class Trace:
                 node.outputs.append(self.graph.value((), np.dtype(bool)))
                 self.graph.nodes.append(node)
                 self.assumed.append(_users_line())
+
+    def applied(self, function: Callable[..., Any], *numbers: Any) -> Any:
+        """What a function of the module math makes of numbers; Numbers give a Number."""
+        return applied(function, *numbers) if any(map(is_number, numbers)) else function(*numbers)
 
     def watched(self, source: Callable[[], Any], value: Any) -> None:
         """What later calls must find as well."""

@@ -21,6 +21,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Attributes, Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
+from rushlight.compiler.places import Place, is_plain
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
@@ -61,6 +62,7 @@ class Variant:
         self.grads: list[Any] = [None] * len(fresh)
         self.gradients: list[Any] = [None] * len(fresh)  # their arrays
         self.entry: Any = None
+        self.changes: list[Place] = []  # where a call leaves what its last results are
         self.lock = threading.Lock()  # from checks to results: buffers belong to one call
         touched = [
             *self.leaves,
@@ -201,7 +203,12 @@ class Variant:
         if self.aliases is not None:
             given = [t for t in arguments if isinstance(t, Tensor)]
             tensors = woven(tensors, self.aliases, given)
-        return rebuild(self.structure, iter(tensors))
+        made = rebuild(self.structure, iter(tensors))
+        if not self.changes:
+            return made
+        for place, value in zip(self.changes, made[1:], strict=True):
+            place.set(value)
+        return made[0]
 
     # See Note [Free buffers]
 
@@ -234,9 +241,16 @@ class Variant:
 
     # See Note [Entry] in backends/llvm/entry.py
 
-    def arm(self, args: tuple[Any, ...], mode: Any) -> None:
+    def arm(self, args: tuple[Any, ...], mode: Any, places: list[Place]) -> None:
         """Let calls like this one go straight to the program."""
-        if not self.may_enter or any([type(getattr(a, "_array", a)) is SparseArray for a in args]):
+        if not self.may_enter:
+            return
+        self.places, values = places, [p.get() for p in places]
+        self.kinds = [*map(type, values)]
+        args = (*args, *[v for v in values if type(v) is Tensor])
+        if not all(map(is_plain, values)) or any(
+            [type(getattr(a, "_array", a)) is SparseArray for a in args]
+        ):
             return
         self.mode = mode
         self.counters = [t._counter for t in self.updated()]
@@ -274,6 +288,11 @@ class Variant:
         for check, outcome in self.watch:
             if check() != outcome:
                 return NotImplemented
+        if self.places:
+            values = [p.get() for p in self.places]
+            if [*map(type, values)] != self.kinds:
+                return NotImplemented
+            args = (*args, *[v for v in values if type(v) is Tensor])
         for k, source in self.dynamic:
             entry.numbers[k] = source()
         number = entry(args)

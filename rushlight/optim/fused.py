@@ -35,14 +35,15 @@ class Part:
 
     def __init__(self, optimizer: Optimizer, group: dict[str, Any], params: list[Tensor]) -> None:
         from rushlight.compiler import memory, pipeline
-        from rushlight.compiler.surroundings import ReadAnew
+        from rushlight.compiler.places import Planted
+        from rushlight.compiler.surroundings import with_options
         from rushlight.compiler.trace import Trace
 
         self.states = [(p, optimizer.state.get(p)) for p in params]
         before = self.names()
         gradients = {id(p._grad): p for p in params}
         trace = Trace([])
-        with ReadAnew([(group, "lr")], trace), trace:
+        with with_options(Planted([], trace), [group], ["lr"]), trace:
             optimizer._update_params(group, params, False)
         self.program: Any = None
         self.watch = trace.watch

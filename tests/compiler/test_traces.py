@@ -1,5 +1,6 @@
 """A call is traced without keeping what it drops; later arrays are not taken for dropped ones."""
 
+import collections
 import os
 import platform
 import subprocess
@@ -144,11 +145,25 @@ def test_what_is_kept_outside_is_noticed(what):
         return y.detach().sum()
 
     run = rl.compile(f)
+    for k in range(6):
+        run(rl.full((3,), float(k)))
+        assert kept["it"].tolist()[0] == k
+    assert run._compiled.variants
+
+
+def test_what_is_kept_in_a_queue_is_noticed():
+    kept = collections.deque(maxlen=1)
+
+    def f(x):
+        kept.append(x * 2)
+        return x + 1
+
+    run = rl.compile(f)
     run(rl.ones(3))
     with pytest.warns(UserWarning, match="kept outside|changes the variable kept"):
         run(rl.ones(3))
     run(rl.full((3,), 2.0))
-    assert kept["it"].tolist()[0] == 2
+    assert kept[0].tolist()[0] == 4
 
 
 def test_memory_given_back_serves_again():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.optim.optimizer import Optimizer
 
@@ -135,6 +136,14 @@ class LRScheduler:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues where the schedule stood that returned ``state_dict``."""
         self.__dict__.update(state_dict)
+
+
+def computed(function: Any, x: Any) -> Any:
+    """What a function of the module math makes of a number, which may stand for those of later
+    calls of a compiled function.
+    """
+    traced = state.busy and modes.trace is not None
+    return modes.trace.applied(function, x) if traced else function(x)
 
 
 def check_optimizer(optimizer: Any) -> Optimizer:

@@ -12,6 +12,7 @@ from rushlight.optim.lr_scheduler.base import (
     assign,
     check_momentum,
     check_optimizer,
+    computed,
     per_group,
     set_momentum,
 )
@@ -49,12 +50,12 @@ class CosineAnnealingLR(LRScheduler):
         if (epoch - 1 - half) % (2 * half) == 0:  # from the lowest rate no factor leads up
             rise = (1 - math.cos(math.pi / half)) / 2
             return [lr + (base - low) * rise for lr, base in zip(lrs, self.base_lrs, strict=True)]
-        height = 1 + math.cos(math.pi * epoch / half)
-        before = 1 + math.cos(math.pi * (epoch - 1) / half)
+        height = 1 + computed(math.cos, math.pi * epoch / half)
+        before = 1 + computed(math.cos, math.pi * (epoch - 1) / half)
         return [height / before * (lr - low) + low for lr in lrs]
 
     def _get_closed_form_lr(self) -> list[Any]:
-        height = (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+        height = (1 + computed(math.cos, math.pi * self.last_epoch / self.T_max)) / 2
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
 
@@ -96,7 +97,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def get_lr(self) -> list[Any]:
         self._lrs()
-        height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
+        height = (1 + computed(math.cos, math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
     def step(self, epoch: float | None = None) -> None:
@@ -228,7 +229,7 @@ class CyclicLR(LRScheduler):
 
     def get_lr(self) -> list[Any]:
         self._lrs()
-        cycle = math.floor(1 + self.last_epoch / self.total_size)
+        cycle = computed(math.floor, 1 + self.last_epoch / self.total_size)
         x = 1.0 + self.last_epoch / self.total_size - cycle
         up = x <= self.step_ratio
         part = x / self.step_ratio if up else (x - 1) / (self.step_ratio - 1)
@@ -329,7 +330,7 @@ class OneCycleLR(LRScheduler):
 
     def _anneal(self, start: float, end: float, share: float) -> float:
         if self._anneal_func_type == "cos":
-            return end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1)
+            return end + (start - end) / 2.0 * (computed(math.cos, math.pi * share) + 1)
         return (end - start) * share + start
 
     def get_lr(self) -> list[Any]:

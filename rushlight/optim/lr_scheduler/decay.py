@@ -131,9 +131,8 @@ class MultiStepLR(LRScheduler):
 
     def get_lr(self) -> list[Any]:
         lrs = self._lrs()
-        if self.last_epoch not in self.milestones:
-            return lrs
-        return [lr * self.gamma ** self.milestones[self.last_epoch] for lr in lrs]
+        times = sum([n for epoch, n in self.milestones.items() if epoch == self.last_epoch])
+        return [lr * self.gamma**times for lr in lrs] if times else lrs
 
     def _get_closed_form_lr(self) -> list[Any]:
         passed = bisect.bisect_right(sorted(self.milestones.elements()), self.last_epoch)

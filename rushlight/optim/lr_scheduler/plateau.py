@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rushlight.core.tensor import Tensor
 from rushlight.optim.lr_scheduler.base import (
     EPOCH_DEPRECATION_WARNING,
     LRScheduler,
@@ -97,7 +98,8 @@ class ReduceLROnPlateau(LRScheduler):
             metrics: a number, or a tensor with one.
             epoch: deprecated.
         """
-        current = float(metrics)
+        current = metrics.item() if isinstance(metrics, Tensor) else metrics
+        current = current if isinstance(current, float) else float(current)
         if epoch is None:
             epoch = self.last_epoch + 1
         else:
@@ -127,7 +129,7 @@ class ReduceLROnPlateau(LRScheduler):
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, low in zip(groups, self.min_lrs, strict=True):
-            old = float(group["lr"])
+            old = group["lr"].item() if isinstance(group["lr"], Tensor) else group["lr"]
             new = max(old * self.factor, low)
             if old - new > self.eps:
                 assign(group, "lr", new)

@@ -39,6 +39,10 @@ class NotSupportedError(Explained, NotImplementedError, RuntimeError):
     """Something PyTorch has and rushlight does not; the text says what to do instead."""
 
 
+class OutOfTableError(IndexError, RuntimeError):
+    """A row that a table does not have; PyTorch has one type for rows and one for bags of rows."""
+
+
 class UnforeseenError(RuntimeError):
     """A call of a compiled function has a result of another shape than the calls before, so the
     function itself has to be called.

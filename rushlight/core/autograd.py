@@ -359,6 +359,11 @@ class RemovableHandle:
         else:
             hooks[self.id] = hook
 
+    @property
+    def hooks_dict_ref(self) -> Callable[[], Any]:
+        """Gives the dict of hooks, called like the weak reference that PyTorch has here."""
+        return lambda: self.hooks
+
     def remove(self) -> None:
         """Remove the hook; again is harmless."""
         self.hooks.pop(self.id, None)

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.native import kernels, widened
 from rushlight.core.op import Op
+from rushlight.errors import OutOfTableError
 from rushlight.ops.places import add_rows, inside
 
 
@@ -19,10 +20,10 @@ def look_up(weight: Any, index: Any) -> Any:
 
 
 def check_rows(weight: Any, index: Any) -> None:
-    """IndexError for a row that is not there."""
+    """`OutOfTableError` for a row that is not there."""
     if not inside(index, 0, len(weight)):
         bad = index.min() if index.min() < 0 else index.max()
-        raise IndexError(
+        raise OutOfTableError(
             f"index out of range in self: index {bad} of a table with {len(weight)} rows."
         )
 
@@ -63,7 +64,7 @@ class Bags(Op):
 class BagOf(Op):
     """The bag of each of ``total`` indices, when bag b starts at ``offsets[b]``."""
 
-    def eager(self, xp, offsets, *, total, bags):
+    def eager(self, xp, offsets, *, total):
         if offsets.size and offsets[0] != 0:
             raise RuntimeError(
                 "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start"
@@ -74,8 +75,7 @@ class BagOf(Op):
                 f"offsets[-1] can not be greater than input's length {total} but got offsets[-1]"
                 f" of {offsets[-1]}"
             )
-        ends = offsets[1:] if bags < offsets.size else np.append(offsets[1:], total)
-        return np.repeat(np.arange(bags), ends - offsets[:bags])
+        return np.repeat(np.arange(offsets.size), np.append(offsets[1:], total) - offsets)
 
 
 class BagMaxima(Op):

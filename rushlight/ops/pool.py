@@ -464,7 +464,7 @@ def whole_matrix(matrices: Any, d: Any, space: Any) -> tuple[np.ndarray, tuple[i
 
 def multiply_along(x: Any, matrices: Any) -> Any:
     """Products with a matrix for each trailing dim."""
-    if x.size <= FEW:
+    if 0 < x.size <= FEW:
         whole = whole_matrix(matrices, x.dtype, x.shape[x.ndim - len(matrices) :])
         if whole is not None:
             m, out = whole
@@ -478,10 +478,11 @@ def multiply_along(x: Any, matrices: Any) -> Any:
             continue
         m = m.astype(x.dtype, copy=False)
         if dim == -1:
-            x = (x.reshape(-1, x.shape[-1]).dot(m)).reshape(*x.shape[:-1], m.shape[1])
+            rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+            x = rows.dot(m).reshape(*x.shape[:-1], m.shape[1])
         else:
             lead, n, tail = x.shape[:dim], x.shape[dim], math.prod(x.shape[dim + 1 :])
-            x = np.matmul(np.ascontiguousarray(m.T), x.reshape(-1, n, tail)).reshape(
+            x = np.matmul(np.ascontiguousarray(m.T), x.reshape(math.prod(lead), n, tail)).reshape(
                 *lead, m.shape[1], *x.shape[dim + 1 :]
             )
     return np.array(x, order="C", copy=None)
@@ -525,7 +526,7 @@ def few_bin_maxima(x: Any, bins: Any) -> tuple[Any, Any]:
     """``BinMax`` of few elements."""
     lead, space = x.shape[: -len(bins)], x.shape[-len(bins) :]
     where, number = bin_places(space, bins)
-    taken = x.reshape(*lead, -1).take(where, -1)
+    taken = x.reshape(*lead, math.prod(space)).take(where, -1)
     at = taken.argmax(-2)
     at *= number.size
     at += number
@@ -576,4 +577,4 @@ def scatter_flat(g: Tensor, indices: Tensor, shape: Any, rank: int) -> Tensor:
     """g added into zeros of ``shape`` at flat indices of its trailing ``rank`` dims."""
     lead = shape[: len(shape) - rank]
     zero = g.new_zeros((*lead, math.prod(shape[len(lead) :])))
-    return zero.scatter_add(-1, indices.reshape(*lead, -1), g.reshape(*lead, -1)).reshape(shape)
+    return zero.scatter_add(-1, indices.flatten(len(lead)), g.flatten(len(lead))).reshape(shape)

@@ -311,6 +311,9 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         value = value if isinstance(value, (int, float, bool, complex)) else as_value(value, part)
     if isinstance(value, Tensor):
         value = drop_leading_ones(value, part)
+        shape = part._array.shape
+        if part._array.base is value._array.base is not None and value._array.shape != shape:
+            value = value.expand(shape)  # x[1:] = x[0]: what is repeated is read first
     Copy.update(part, value)
 
 

@@ -321,18 +321,18 @@ def multi_head_attention_forward(
         if p > 0:
             weights = dropout(weights, p)
         out = T.matmul(weights, v).transpose(0, 1).reshape(length * n, e)
-        out = linear(out, out_proj_weight, out_proj_bias).view(length, n, -1)
+        out = linear(out, out_proj_weight, out_proj_bias).unflatten(0, (length, n))
         weights = weights.view(n, num_heads, length, source)
         if average_attn_weights:
             weights = weights.mean(1)
         return (out, weights) if batched else (out.squeeze(1), weights.squeeze(0))
     if mask is not None:
         single = mask._array.shape[0] == 1
-        mask = mask.unsqueeze(0) if single else mask.view(n, num_heads, -1, source)
-    q, k, v = (x.reshape(n, num_heads, -1, head) for x in (q, k, v))
+        mask = mask.unsqueeze(0) if single else mask.unflatten(0, (n, num_heads))
+    q, k, v = (x.unflatten(0, (n, num_heads)) for x in (q, k, v))
     out = scaled_dot_product_attention(q, k, v, mask, p, mask_free)
     out = out.permute(2, 0, 1, 3).reshape(n * length, e)
-    out = linear(out, out_proj_weight, out_proj_bias).view(length, n, -1)
+    out = linear(out, out_proj_weight, out_proj_bias).unflatten(0, (length, n))
     return out if batched else out.squeeze(1), None
 
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
-from rushlight.errors import ShapeError
+from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.activation import stored
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
@@ -28,15 +29,26 @@ __all__ = [
 ]  # fmt: skip
 
 
-def check_dims(name: str, input: Tensor, rank: int) -> None:
-    """The input has ``rank`` dims to pool, channels, and perhaps samples."""
+def check_floating(name: str, input: Tensor, *more: Any) -> None:
+    """Refuse elements of dtypes other than the floating ones, and ``more``."""
+    d = input._array.dtype
+    if d not in dtypes.FLOATING_TYPES and d not in more:
+        raise NotSupportedError(
+            f'"{name}" not implemented for {dtypes.of[d].name}; convert the input with .float().'
+        )
+
+
+def check_dims(name: str, input: Tensor, rank: int, channels: bool = True) -> None:
+    """The input has ``rank`` dims to pool, channels, and perhaps samples; if there are none, some
+    ``channels``.
+    """
     n, shape = input._array.ndim, input._array.shape
     if n not in (rank + 1, rank + 2):
         raise ShapeError(
             f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor expected for input,"
             f" but got: {list(shape)}"
         )
-    if 0 in shape[-rank:] or (n == rank + 2 and 0 in shape[1:]) or (n == rank + 1 and not shape[0]):
+    if 0 in shape[-rank - 1 if n == rank + 2 or channels else -rank :]:
         raise ShapeError(
             f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with optional 0 dim"
             f" batch size for input, but got: {list(shape)}"
@@ -213,6 +225,7 @@ def avg_pool(
     """Average pooling over ``rank`` dims."""
     if divisor == 0:
         raise RuntimeError(f"avg_pool{rank}d: divisor must be not zero.")
+    check_floating(f"avg_pool{rank}d", input)
     w = windows(f"avg_pool{rank}d", input, rank, kernel_size, stride, padding, 1, ceil_mode)
     del w["dilation"]
     return in_order_of(P.AvgPool.bind(input, include_pad=include_pad, divisor=divisor, **w), input)
@@ -283,7 +296,7 @@ def avg_pool3d(
 
 def target_sizes(name: str, input: Tensor, rank: int, output_size: Any) -> tuple[int, ...]:
     """``output_size`` with None replaced by the input's sizes."""
-    check_dims(name, input, rank)
+    check_dims(name, input, rank, channels=False)
     given = tuple(output_size) if hasattr(output_size, "__iter__") else (output_size,) * rank
     if len(given) == 1:
         given *= rank
@@ -296,11 +309,14 @@ def target_sizes(name: str, input: Tensor, rank: int, output_size: Any) -> tuple
         raise RuntimeError(
             f"{name}: elements of output_size must be greater than or equal to 0, but are {sizes}."
         )
+    if math.prod(input._array.shape[:-rank] + sizes) >= 1 << 62:
+        raise RuntimeError(f"{name}: a result of output_size {sizes} has no place in memory.")
     return sizes
 
 
 def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     """Means of as many bins as asked for."""
+    check_floating(f"adaptive_avg_pool{rank}d", input)
     out = target_sizes(f"adaptive_avg_pool{rank}d", input, rank, output_size)
     space = tuple(input._array.shape[-rank:])
     if all(o and n % o == 0 for n, o in zip(space, out, strict=True)):
@@ -350,6 +366,7 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     )
 
     def indexed(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+        check_floating(f"adaptive_max_pool{rank}d", input)
         out = target_sizes(f"adaptive_max_pool{rank}d", input, rank, output_size)
         bins = P.bins_of(input._array.shape[-rank:], out)
         if 0 in out:
@@ -436,7 +453,7 @@ def unpool(
                     f" {d + s})"
                 )
     lead = tuple(input._array.shape[:-rank])
-    index = indices.reshape(*lead, -1)
+    index = indices.flatten(len(lead))
     limit = math.prod(sizes)
     x = index._array
     if modes.trace is None and x.size and (x.min() < 0 or x.max() >= limit):
@@ -444,7 +461,8 @@ def unpool(
             f"{name}: found an invalid max index: {x.max()} (output volumes are of size {sizes})"
         )
     zero = input.new_zeros((*lead, limit))
-    return zero.scatter(-1, index, input.reshape(*lead, -1)).reshape(*lead, *sizes)
+    out = zero.scatter(-1, index, input.flatten(len(lead))).reshape(*lead, *sizes)
+    return in_order_of(out, input) if rank == 2 else out
 
 
 @in_float32
@@ -505,7 +523,7 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     ) -> Any:
         if output_size is None and output_ratio is None:
             raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
-        check_dims(name, input, rank)
+        check_dims(name, input, rank, channels=False)
         space = input._array.shape[-rank:]
         if output_size is None:
             ratios = output_ratio if hasattr(output_ratio, "__iter__") else (output_ratio,) * rank
@@ -519,7 +537,7 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
             expanded(kernel_size, rank, "kernel_size", name),
         )
         for n, o, k in zip(space, out, kernel, strict=True):
-            if o + k - 1 > n:
+            if o + k - 1 + (rank == 3) > n:
                 raise ShapeError(
                     f"{name}: pool size {kernel} with output size {out} is too large relative to"
                     f" input size {space}."
@@ -578,6 +596,8 @@ def fractional_starts(sample: Tensor, n: int, out: int, kernel: int) -> Tensor:
     """Starts of ``out`` windows, by samples of any shape in [0, 1): (*, out)."""
     sample = sample.unsqueeze(-1)
     last = sample.new_full(sample._array.shape, n - kernel).long()
+    if not out:
+        return last[..., :0]  # type: ignore[no-any-return]
     if out == 1:
         return last  # type: ignore[no-any-return]
     alpha = float(sample._array.dtype.type((n - kernel) / (out - 1)))

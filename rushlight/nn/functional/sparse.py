@@ -36,12 +36,17 @@ def renormalise(weight: Tensor, index: Tensor, max_norm: float, norm_type: float
         IndexCopy.update(weight, flat, (rows * scale).to(weight.dtype), dim=0)
 
 
-def check_padding(padding_idx: int | None, rows: int) -> int | None:
+def check_padding(
+    padding_idx: int | None, rows: int, error: type[Exception] = AssertionError
+) -> int | None:
     """padding_idx as an index >= 0."""
     if padding_idx is None:
         return None
     if not -rows <= padding_idx < rows:
-        raise AssertionError("Padding_idx must be within num_embeddings")
+        raise error(
+            f"padding_idx must be within the number of embeddings: it is {padding_idx} and they"
+            f" are {rows}."
+        )
     return padding_idx % rows
 
 
@@ -147,10 +152,17 @@ def embedding_bag(
         input, weight = weight, input
     if mode == "max" and sparse:
         raise ValueError("max mode does not support sparse weights")
-    index, bag, bags, factors = bags_of(
-        input, offsets, per_sample_weights, include_last_offset, mode
-    )
-    padding_idx = check_padding(padding_idx, weight._array.shape[0])
+    if include_last_offset and offsets is not None and input._array.ndim == 1:
+        options = max_norm, norm_type, scale_grad_by_freq, mode, sparse, per_sample_weights
+        bags = embedding_bag(input, weight, offsets, *options, False, padding_idx)
+        return bags[:-1]  # the last offset begins what belongs to no bag
+    if per_sample_weights is not None and per_sample_weights.dtype != weight.dtype:
+        raise DTypeError(
+            "embedding_bag: expected weight to have the same type as per_sample_weights, but they"
+            f" are {weight.dtype} and {per_sample_weights.dtype}; convert one of them."
+        )
+    index, bag, bags, factors = bags_of(input, offsets, per_sample_weights, mode)
+    padding_idx = check_padding(padding_idx, weight._array.shape[0], RuntimeError)
     if max_norm is not None:
         renormalise(weight, index, max_norm, norm_type)
     even_bags = input._array.ndim == 2 and input._array.shape[1] and padding_idx is None
@@ -178,7 +190,7 @@ def embedding_bag(
 
 
 def bags_of(
-    input: Tensor, offsets: Tensor | None, factors: Tensor | None, include_last: bool, mode: str
+    input: Tensor, offsets: Tensor | None, factors: Tensor | None, mode: str
 ) -> tuple[Tensor, Tensor, int, Tensor | None]:
     """Flat indices, the bag of each, how many bags there are, and flat factors."""
     if mode not in ("sum", "mean", "max"):
@@ -212,9 +224,8 @@ def bags_of(
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if offsets._array.ndim != 1:
         raise ValueError("offsets has to be a 1D Tensor")
-    bags = offsets._array.size - include_last
-    bag = BagOf.bind(offsets, total=input._array.size, bags=bags)
-    return input, bag, bags, factors
+    bag = BagOf.bind(offsets, total=input._array.size)
+    return input, bag, offsets._array.size, factors
 
 
 def bag_maxima(rows: Tensor, bag: Tensor, absent: Tensor | None, bags: int) -> Tensor:

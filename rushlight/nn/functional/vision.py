@@ -15,7 +15,7 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.conv import expanded, remembered
-from rushlight.nn.functional.pooling import adaptive_avg_pool
+from rushlight.nn.functional.pooling import adaptive_avg_pool, check_floating
 from rushlight.ops import resample as R
 from rushlight.ops.fold import Fold, Unfold, window_counts
 from rushlight.ops.grid import GridSample
@@ -100,6 +100,8 @@ def interpolate(
     shape = input._array.shape
     given = size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
     sizes, indices, matrices = resampling(shape, *given)
+    bytes_too = indices is not None or mode in ("bilinear", "bicubic")
+    check_floating(f"interpolate, mode {mode}", input, *[dtypes.uint8] * bytes_too)
     if indices is not None:
         out = R.Pick.bind(input, indices=indices)
     elif matrices is None:
@@ -249,6 +251,11 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
         )
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    if align_corners and 1 in size[2:]:
+        warnings.warn(
+            "affine_grid: with align_corners=True, places along a dim of size 1 are those of its"
+            " centre. See the documentation of affine_grid for details."
+        )
     d = theta._array.dtype
     axes = [line(n, align_corners, d) for n in size[2:]]
     mesh = np.meshgrid(*axes, indexing="ij")[::-1]  # x first

@@ -47,30 +47,18 @@ everywhere = GlobalHooks()
 calls: dict[int, Any] = {}  # the global hooks that a call has to run; usually none
 
 
-class HookHandle(RemovableHandle):
-    """Takes a hook out of its table, and out of the tables that say how it is called."""
-
-    def __init__(self, table: Table, hook: Any, prepend: bool, marks: tuple[Table, ...]) -> None:
-        super().__init__(table, hook, prepend)
-        self.marks = marks
-        for mark in marks:
-            mark[self.id] = True
-
-    def remove(self) -> None:
-        super().remove()
-        for mark in self.marks:
-            mark.pop(self.id, None)
-
-
 def add(
     table: Table, hook: Any, *, prepend: bool = False, marks: tuple[Table, ...] = ()
-) -> HookHandle:
+) -> RemovableHandle:
     """Put `hook` into `table`, mark it in `marks`, and return the handle that takes it out
     again."""
-    return HookHandle(table, hook, prepend, marks)
+    handle = RemovableHandle(table, hook, prepend, extra_dict=marks)
+    for mark in marks:
+        mark[handle.id] = True
+    return handle
 
 
-def add_everywhere(name: str, hook: Any, *marks: str) -> HookHandle:
+def add_everywhere(name: str, hook: Any, *marks: str) -> RemovableHandle:
     return add(everywhere.tables[name], hook, marks=(calls, *[everywhere.tables[m] for m in marks]))
 
 

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from rushlight.core.size import Size
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.nn.modules._hooks import add, table_of
@@ -243,6 +244,11 @@ def _load_one(
                 f"checkpoint, the shape in current model is {own.shape}."
             )
             return
+    if not assign and not is_lazy(own) and own.is_meta and not given.is_meta:
+        warnings.warn(
+            f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in"
+            " the current model, which does nothing. Pass assign=True to have the checkpoint's."
+        )
     try:
         with no_grad():
             if not assign:
@@ -256,7 +262,7 @@ def _load_one(
     except Exception as error:
         error_msgs.append(
             f'While copying the parameter named "{key}", '
-            f"whose dimensions in the model are {own.size()} and "
+            f"whose dimensions in the model are {Size([0]) if is_lazy(own) else own.size()} and "
             f"whose dimensions in the checkpoint are {given.size()}, "
             f"an exception occurred : {error.args}."
         )

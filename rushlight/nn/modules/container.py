@@ -321,8 +321,7 @@ def _described(value: Any, type_of: Any) -> str:
         return f"Object of type: {type(value).__name__}"
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
     size = "x".join(str(n) for n in value.size())
-    place = "" if value.device.type == "cpu" else f" ({value.device})"
-    return f"{kind} containing: [{type_of(value)} of size {size}{place}]"
+    return f"{kind} containing: [{type_of(value)} of size {size}]"
 
 
 class ParameterList(Module):

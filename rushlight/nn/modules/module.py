@@ -274,7 +274,10 @@ class Module(Traversable, Stateful):
         elif is_buffer(value):
             registry(self, "_buffers")
             _forget(self, name)
-            self.register_buffer(name, value, getattr(value, "persistent", True))
+            if getattr(value, "persistent", True):
+                self.register_buffer(name, value)
+            else:
+                self.register_buffer(name, value, persistent=False)
         else:
             object.__setattr__(self, name, value)
 

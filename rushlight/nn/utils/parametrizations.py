@@ -118,7 +118,7 @@ class _SpectralNorm(Module):
     def _power_method(self, matrix: Tensor, iterations: int) -> None:
         for _ in range(iterations):
             self._u.copy_(F.normalize(matrix.mv(self._v), dim=0, eps=self.eps))
-            self._v.copy_(F.normalize(matrix.t().mv(self._u), dim=0, eps=self.eps))
+            self._v.copy_(F.normalize(matrix.mH.mv(self._u), dim=0, eps=self.eps))
 
     def forward(self, weight: Tensor) -> Tensor:
         if weight.dim() == 1:
@@ -127,7 +127,7 @@ class _SpectralNorm(Module):
         if self.training:
             self._power_method(matrix, self.n_power_iterations)
         u, v = self._u.clone(), self._v.clone()  # the buffers change at the next call
-        return weight / T.dot(u, T.mv(matrix, v))
+        return weight / T.vdot(u, T.mv(matrix, v))
 
     def right_inverse(self, value: Tensor) -> Tensor:
         return value

@@ -24,7 +24,7 @@ class SparseEmbedding(Boundary):
     def grad_weight(self, g, index, weight_spec, padding_idx):
         (rows, size), _ = weight_spec
         where = np.array(index._array.reshape(-1), np.int64)
-        values = g.reshape(-1, size)
+        values = g.reshape(len(where), size)
         if padding_idx is not None and (where == padding_idx).any():
             kept = np.flatnonzero(where != padding_idx)
             where, values = where[kept], IndexSelect.bind(values, constant(kept), dim=0)

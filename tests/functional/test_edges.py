@@ -1,0 +1,168 @@
+"""Layers at the edges: no samples, no channels, empty results, dtypes that have no kernel."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import rushlight
+
+LIBRARIES = pytest.mark.parametrize("lib", [torch, rushlight], ids=["torch", "rushlight"])
+
+
+def outcome(lib, make):
+    """Shapes, values and gradients of what ``make`` gives, or the type of error."""
+    try:
+        out, leaf = make(lib)
+        out.sum().backward()
+    except (RuntimeError, ValueError, IndexError) as error:
+        return [kind for kind in (NotImplementedError, IndexError) if isinstance(error, kind)]
+    return [(tuple(t.shape), t.tolist()) for t in (out, leaf.grad)]
+
+
+def pooled(layer, size, *arguments, **options):
+    def make(lib):
+        x = lib.ones(size, requires_grad=True)
+        return getattr(lib.nn, layer)(*arguments, **options)(x), x
+
+    return make
+
+
+POOLS = {
+    f"{layer}{rank}d of {lead} to {out}": pooled(
+        f"{layer}{rank}d", (*lead, *[4] * rank), *([2] if layer[0] == "F" else []), out
+    )
+    for layer in ("AdaptiveAvgPool", "AdaptiveMaxPool", "FractionalMaxPool")
+    for rank in (1, 2, 3)
+    for lead in ((0, 2), (2, 0), (0,), (1, 1))
+    for out in (0, 2, 3)
+    if (layer[0] != "F" or rank > 1) and (layer[:11], out) != ("AdaptiveAvg", 0)
+}
+
+
+@pytest.mark.parametrize("make", POOLS.values(), ids=POOLS)
+def test_pools(make):
+    torch.manual_seed(0), rushlight.manual_seed(0)
+    assert outcome(rushlight, make) == outcome(torch, make)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@LIBRARIES
+def test_unpooling_nothing(lib, rank):
+    x = lib.ones(0, 2, *[4] * rank)
+    found = getattr(lib.nn, f"MaxPool{rank}d")(2, return_indices=True)(x)
+    assert getattr(lib.nn, f"MaxUnpool{rank}d")(2)(*found).shape == x.shape
+
+
+def test_unpooling_keeps_channels_last():
+    x = rushlight.rand(2, 4, 6, 6).to(memory_format=rushlight.channels_last)
+    found = rushlight.nn.functional.max_pool2d(x, 2, return_indices=True)
+    out = rushlight.nn.functional.max_unpool2d(*found, 2)
+    assert out.is_contiguous(memory_format=rushlight.channels_last)
+
+
+@LIBRARIES
+def test_an_output_without_a_place_in_memory(lib):
+    with pytest.raises(RuntimeError):
+        lib.nn.AdaptiveMaxPool1d(1 << 62)(lib.ones(2, 2, 2))
+
+
+@LIBRARIES
+@pytest.mark.parametrize("sizes", [((2, 0, 4), (3, 0, 4)), ((0, 2, 4), (3, 2, 4))])
+@pytest.mark.parametrize("weights", [True, False])
+def test_attention_of_nothing(lib, sizes, weights):
+    q, k = map(lib.rand, sizes)
+    out = lib.nn.MultiheadAttention(4, 2)(q, k, k, need_weights=weights)[0]
+    assert out.shape == q.shape
+
+
+RESAMPLED = [
+    (mode, rank)
+    for rank, modes in ((1, ["linear"]), (2, ["bilinear", "bicubic"]), (3, ["trilinear"]))
+    for mode in [*modes, "nearest", "nearest-exact", "area"]
+]
+
+
+@pytest.mark.parametrize(("mode", "rank"), RESAMPLED)
+@pytest.mark.parametrize("dtype", ["float64", "uint8", "int32", "int64", "bool"])
+def test_dtypes_of_resampling(mode, rank, dtype):
+    def resample(lib):
+        x = lib.ones(1, 1, *[3] * rank).to(getattr(lib, dtype))
+        return lib.nn.functional.interpolate(x, scale_factor=2, mode=mode).tolist()
+
+    try:
+        expected = resample(torch)
+    except NotImplementedError:
+        with pytest.raises(NotImplementedError, match="not implemented for"):
+            resample(rushlight)
+    else:
+        assert resample(rushlight) == expected
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("name", ["avg_pool", "adaptive_avg_pool", "adaptive_max_pool"])
+@LIBRARIES
+def test_pools_take_floating_points(lib, name, rank):
+    pool = getattr(lib.nn.functional, f"{name}{rank}d")
+    with pytest.raises(NotImplementedError, match="not implemented for"):
+        pool(lib.ones(1, 1, *[4] * rank).int(), 2)
+
+
+def bags(index, offsets, mode, **options):
+    def make(lib):
+        table = lib.arange(12.0).reshape(4, 3).requires_grad_()
+        where = None if offsets is None else lib.tensor(offsets)
+        call = lib.nn.functional.embedding_bag
+        return call(lib.tensor(index), table, where, mode=mode, **options), table
+
+    return make
+
+
+BAGS = [
+    (index, offsets, options)
+    for index, offsets in (([0, 1, 2], [0, 3, 3]), ([0, 1, 2, 3], [0, 2, 4]), ([0, 1], [0, 2]))
+    for options in ({}, {"padding_idx": 1})
+]
+
+
+@pytest.mark.parametrize(("index", "offsets", "options"), BAGS)
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_with_the_last_offset(index, offsets, mode, options):
+    make = bags(index, offsets, mode, include_last_offset=True, **options)
+    assert outcome(rushlight, make) == outcome(torch, make)
+
+
+def test_what_follows_the_last_offset_is_in_no_bag():
+    for mode in ("sum", "mean", "max"):
+        make = bags([0, 1, 2, 3], [0, 2, 3], mode, include_last_offset=True)
+        assert outcome(rushlight, make)[0] == outcome(rushlight, bags([0, 1, 2], [0, 2], mode))[0]
+
+
+@LIBRARIES
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_rows_that_are_not_there(lib, mode):
+    for index, options in (([0, 7], {}), ([0, -1], {}), ([0, 1], {"padding_idx": 7})):
+        with pytest.raises(RuntimeError):
+            bags(index, [0], mode, **options)(lib)
+    with pytest.raises(IndexError):
+        lib.nn.functional.embedding(lib.tensor([7]), lib.ones(4, 2))
+
+
+@LIBRARIES
+def test_factors_of_rows_have_their_dtype(lib):
+    with pytest.raises(RuntimeError, match="same type as"):
+        bags([0, 1], [0], "sum", per_sample_weights=lib.ones(2, dtype=lib.float64))(lib)
+
+
+@LIBRARIES
+@pytest.mark.parametrize("rows", [0, 3])
+def test_sparse_gradient_of_no_columns(lib, rows):
+    table = lib.nn.Embedding(rows, 0, sparse=True)
+    table(lib.zeros(rows, dtype=lib.int64)).sum().backward()
+    assert table.weight.grad.is_sparse and table.weight.grad.shape == (rows, 0)
+
+
+@LIBRARIES
+def test_grids_of_one_place(lib):
+    with pytest.warns(UserWarning, match="documentation of affine_grid"):
+        lib.nn.functional.affine_grid(lib.ones(1, 2, 3), (1, 1, 1, 2), align_corners=True)

@@ -118,6 +118,22 @@ storage = importlib.import_module("rushlight.storage")  # tensor_api has a modul
 torch = importlib.import_module(__name__)  # programs write torch.torch, which is torch
 
 
+def _show_classes_at_home() -> None:
+    """Classes say that they are of this package, as ``type(x)`` prints, unless they are shown in a
+    namespace.
+    """
+    for name, value in globals().items():
+        if isinstance(value, type) and value.__name__ == name:
+            if value.__module__.startswith(_INNER) and name not in _AUTOGRAD:
+                value.__module__ = f"{__name__}.storage" if name in _STORAGES else __name__
+
+
+_INNER = tuple(f"{__name__}.{m}" for m in ("core", "tensor_api", "devices", "dtypes", "formats"))
+_STORAGES = ("TypedStorage", "UntypedStorage")
+_AUTOGRAD = ("no_grad", "enable_grad", "inference_mode", "set_grad_enabled")
+_show_classes_at_home()
+
+
 def _name_aliases() -> None:
     """``multiply`` is another object than ``mul``: see tensor_api/own_names.py."""
     seen: set[Any] = set()

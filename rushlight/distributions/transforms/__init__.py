@@ -56,3 +56,7 @@ __all__ = [
     "Transform",
     "identity_transform",
 ]
+
+for _name in __all__:  # they are shown as of this module, as in PyTorch
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__

@@ -42,3 +42,6 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+for _name in __all__:  # they are shown as of this module, as in PyTorch
+    globals()[_name].__module__ = __name__

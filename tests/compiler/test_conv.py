@@ -7,7 +7,7 @@ import pytest
 
 import rushlight as rl
 from rushlight.compiler import pipeline
-from rushlight.compiler.backends.llvm import launch, recall, templates
+from rushlight.compiler.backends.llvm import jit, launch, recall, templates
 from rushlight.compiler.backends.llvm.convolution import batched, channels, shapes, transformed
 from rushlight.compiler.graph import Graph, Input, Node
 from rushlight.compiler.program import empty_outputs
@@ -79,7 +79,21 @@ CONVOLUTIONS = {
     "phases": (16, 64, 1, 2, (25, 30), (7, 7), (2, 2), ((3, 3), (3, 2)), (1, 1)),
     "phases, borders": (6, 96, 1, 3, (32, 29), (11, 7), (4, 3), ((5, 0), (1, 0)), (1, 1)),
     "phases of groups": (8, 96, 2, 3, (29, 31), (5, 5), (2, 2), ((0, 0), (0, 1)), (1, 1)),
+    "tiny tiles": (64, 64, 1, 70, (3, 2), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "pairs of groups": (8, 8, 4, 3, (21, 14), (3, 3), (1, 1), ((1, 1), (1, 0)), (1, 1)),
+    "pairs of groups, 5x5": (12, 8, 2, 3, (13, 14), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
     "apart": (64, 64, 1, 2, (17, 25), (3, 3), (1, 1), ((2, 2), (3, 1)), (2, 3)),
+    "apart, padding that is no multiple": (
+        64,
+        64,
+        1,
+        2,
+        (27, 26),
+        (3, 3),
+        (1, 1),
+        ((7, 2), (3, 13)),
+        (4, 6),
+    ),
     "apart, 5x5": (48, 80, 1, 2, (9, 25), (5, 5), (1, 1), ((0, 2), (2, 2)), (1, 2)),
     "pointwise exchanged": (40, 12, 1, 3, (17, 15), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "cube": (3, 5, 1, 2, (5, 6, 7), (3, 3, 3), (1, 1, 1), ((1, 1), (1, 1), (1, 1)), (1, 1, 1)),
@@ -178,6 +192,7 @@ TRANSFORMED = (
     "tiles, 2x4",
     "smaller tiles",
     "smaller tiles, stride",
+    "tiny tiles",
 )
 # vectors hold channels
 NARROW = tuple([case for case in CONVOLUTIONS if case.startswith("narrow")])
@@ -243,7 +258,7 @@ def test_what_is_chosen(case):
             assert case in TRANSFORMED or batched.suits(s, node, width)
 
 
-@pytest.mark.parametrize("case", ["apart", "apart, 5x5"])
+@pytest.mark.parametrize("case", ["apart", "apart, 5x5", "apart, padding that is no multiple"])
 def test_dilated_images_are_taken_apart(case):
     (x, w, y), options = convolution(case, np.float32)
     count = np.prod(options["dilation"])
@@ -252,6 +267,17 @@ def test_dilated_images_are_taken_apart(case):
         (node,) = [s.nodes[0] for s in program.lowering.steps if type(s).__name__ == "Template"]
         assert node.inputs[0].shape[0] == count * len(x)
         assert node.params["dilation"] == (1, 1)
+
+
+@pytest.mark.skipif(jit.vector_bits() < 512, reason="8 outputs fill a vector")
+@pytest.mark.parametrize("case", ["pairs of groups", "pairs of groups, 5x5"])
+def test_small_groups_are_joined_in_pairs(case):
+    (x, w, y), options = convolution(case, np.float32)
+    for op, inputs, params, shape in three(x, w, y, options):
+        program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
+        (node,) = [s.nodes[0] for s in program.lowering.steps if type(s).__name__ == "Template"]
+        outputs = w.shape[1] if op is C.ConvInput else w.shape[0] // options["groups"]
+        assert node.params["groups"] == options["groups"] // (2 if outputs == 8 else 1)
 
 
 @pytest.mark.parametrize("case", ["pointwise", "pointwise groups", "pointwise stride"])

@@ -7,7 +7,8 @@ whose channels are those of the slices that the kernel reads there.
 
 With dilation d, every d-th row of the result comes from every d-th row of the input: d images
 instead of one, which can be transformed. With stride s, every s-th row of the input, from each of
-the first s on, becomes a channel of its own, and so do the kernel's rows.
+the first s on, becomes a channel of its own, and so do the kernel's rows. Groups that fill half of
+a vector are joined in pairs.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ Made = list[Value] | None
 LEAST = 8  # channels of a group of products
 SMALL = 64  # pixels of a plane
 MOVES = 150.0  # products for each element in and out from which on it pays to rearrange images
+ROUND = 3  # taps of a dim whose transforms take less than half of the products
 TURNS = 8  # elements that are turned in a product in the time that one of its result takes
 PER_DIM = ("stride", "padding", "dilation", "kernel", "space")  # parameters with a value each
 
@@ -277,10 +279,12 @@ def input_product(w: Writer, node: Node) -> Made:
 
 
 def apart(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
-    """The convolution without dilation or stride, if it then has transforms."""
+    """The convolution without dilation or stride, or of larger groups, if that has transforms."""
     p = node.params
-    if len(kernel) != 2 or p["stride"] == p["dilation"] == (1, 1):
+    if len(kernel) != 2:
         return None
+    if p["stride"] == p["dilation"] == (1, 1):
+        return pairs(w, node) if p["groups"] > 1 and min(kernel) >= ROUND else None
     if p["stride"] == (1, 1):
         return dilated(w, node)
     return strided(w, node) if p["dilation"] == (1, 1) and not has_transforms(node) else None
@@ -293,14 +297,14 @@ def operands(node: Node) -> tuple[Value, Value, Value]:
     return orders[type(node.op)]
 
 
-def other(node: Node, x: Value, weight: Value, y: Value) -> Node:
-    """The same kind of node for other operands, without padding, dilation or stride."""
+def other(node: Node, x: Value, weight: Value, y: Value, padding: Any) -> Node:
+    """The same kind of node for other operands, with other padding, without dilation or stride."""
     inputs, result = {
         Conv: ([x, weight, *node.inputs[2:]], y),
         ConvInput: ([y, weight, *node.inputs[2:]], x),
         ConvWeight: ([x, y], weight),
     }[type(node.op)]
-    options = {**node.params, "padding": ((0, 0),) * 2, "dilation": (1, 1), "stride": (1, 1)}
+    options = {**node.params, "padding": padding, "dilation": (1, 1), "stride": (1, 1)}
     for name, shape in (("space", x.shape), ("kernel", weight.shape)):
         if name in options:
             options[name] = shape[2:]
@@ -313,16 +317,64 @@ def again(w: Writer, node: Node, inputs: list[Any]) -> Value:
     return w.node(type(node.op), inputs, out.shape, out.dtype, **node.params)
 
 
+def pairs(w: Writer, node: Node) -> Made:
+    """The convolution of half as many groups, where half of the weights are zeros."""
+    p, op = node.params, type(node.op)
+    x, weight, y = operands(node)
+    groups, (outer, inner, *kernel) = p["groups"], weight.shape
+    outer //= groups
+    if groups % 2:
+        return None
+    ws = Value(0, (weight.shape[0], 2 * inner, *kernel), weight.dtype)
+    new = other(node, x, ws, y, p["padding"])
+    new.params["groups"] = groups // 2
+    if has_transforms(node) or not has_transforms(new):
+        return None
+    single, double = (groups // 2, 2, outer, inner, *kernel), (groups // 2, 2, outer, 2, inner)
+    where: list[Any] = [(slice(None), a, slice(None), a) for a in (0, 1)]
+    one = (groups // 2, outer, inner, *kernel)
+    if op is ConvWeight:
+        made = w.node(op, node.inputs, ws.shape, ws.dtype, **new.params)
+        made = w.shaped(made, (*double, *kernel))
+        parts = [w.node(BasicIndex, [made], one, ws.dtype, index=index) for index in where]
+        chains = [[(BasicIndex.instance, {"index": (slice(None), a)})] for a in (0, 1)]
+        return [w.shaped(w.assemble([*zip(parts, chains, strict=True)], single), weight.shape)]
+    rows = w.shaped(weight, single)
+    blocks: list[Any] = [(w.full((*double, *kernel), 0, ws.dtype), [])]
+    for a, index in enumerate(where):
+        part = w.node(BasicIndex, [rows], one, ws.dtype, index=(slice(None), a))
+        blocks.append((part, [(BasicIndex.instance, {"index": index})]))
+    rows = w.shaped(w.assemble(blocks, (*double, *kernel)), ws.shape)
+    given = [rows if v is ws else v for v in new.inputs]
+    out = node.outputs[0]
+    return [w.node(op, given, out.shape, out.dtype, **new.params)]
+
+
+def samples(node: Node, small: Any, kernel: Any, steps: Any) -> tuple[Any, Any, Any]:
+    """What is ``sampled`` of the input, so that ``kernel`` taps give ``small`` results: how far
+    before its first row and column that begins, how many there are, and the padding that is left.
+    """
+    found = []
+    space, padding = operands(node)[0].shape[2:], node.params["padding"]
+    for n, m, k, d, (start, _) in zip(space, small, kernel, steps, padding, strict=True):
+        before = min(start // d, k - 1)
+        start -= before * d
+        size = min(-(-(n + start) // d), m + k - 1 - before)
+        found.append((start, size, (before, m + k - 1 - before - size)))
+    starts, sizes, borders = zip(*found, strict=True)
+    return starts, sizes, borders
+
+
 def dilated(w: Writer, node: Node) -> Made:
     """The convolution of images whose rows and columns are ``dilation`` apart in the given ones."""
     p, op = node.params, type(node.op)
     x, weight, y = operands(node)
-    steps, starts = p["dilation"], tuple([before for before, _ in p["padding"]])
+    steps = p["dilation"]
     small = tuple([-(-n // d) for n, d in zip(y.shape[2:], steps, strict=True)])
-    large = tuple([n + k - 1 for n, k in zip(small, weight.shape[2:], strict=True)])
+    starts, large, padding = samples(node, small, weight.shape[2:], steps)
     count = x.shape[0] * math.prod(steps)
     xs, ys = [Value(0, (count, v.shape[1], *n), v.dtype) for v, n in ((x, large), (y, small))]
-    new = other(node, xs, weight, ys)
+    new = other(node, xs, weight, ys, padding)
     some = math.prod(weight.shape) / (weight.shape[0] + weight.shape[1])  # work for each element
     if p["groups"] > 1 or some < MOVES or not has_transforms(new):
         return None
@@ -343,13 +395,13 @@ def strided(w: Writer, node: Node) -> Made:
     """The convolution of images of more channels: rows and columns that are ``stride`` apart."""
     p, op = node.params, type(node.op)
     x, weight, y = operands(node)
-    steps, starts = p["stride"], tuple([before for before, _ in p["padding"]])
+    steps = p["stride"]
     kernel = tuple([-(-k // s) for k, s in zip(weight.shape[2:], steps, strict=True)])
-    large = tuple([n + k - 1 for n, k in zip(y.shape[2:], kernel, strict=True)])
+    starts, large, padding = samples(node, y.shape[2:], kernel, steps)
     (n, c), (outer, each), many = x.shape[:2], weight.shape[:2], math.prod(steps)
     xs = Value(0, (n, c * many, *large), x.dtype)
     ws = Value(0, (outer, each * many, *kernel), weight.dtype)
-    new = other(node, xs, ws, y)
+    new = other(node, xs, ws, y, padding)
     taps = math.prod(weight.shape[2:])
     some = outer * each * taps / (c * many)  # work for each element
     if some < MOVES or math.prod(kernel) * many > 2 * taps or not has_transforms(new):

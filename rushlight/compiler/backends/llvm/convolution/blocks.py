@@ -23,6 +23,7 @@ from rushlight.compiler.backends.llvm.convolution.winograd import (
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch
 
 MOST = 2592  # points of a block: they should stay in the cache
+BLOCKS = 2  # in one, for weights' gradients
 UNITS = 4  # of a launch, if there are as many
 NEAR = 1 << 22  # bytes of weights' transforms that stay in a cache
 PART = 128  # outputs of a unit at least: each transforms its inputs again
@@ -215,6 +216,7 @@ class Sizes:
     outputs: int
     out: tuple[int, int]
     lanes: int
+    limit: int  # tiles of a block
 
     @property
     def groups(self) -> int:
@@ -246,7 +248,7 @@ class Sizes:
     @property
     def block(self) -> Block:
         """How tiles are cut."""
-        return Block(self.images, self.source.rows, self.source.columns, MOST // self.points)
+        return Block(self.images, self.source.rows, self.source.columns, self.limit)
 
     @property
     def near(self) -> bool:
@@ -316,7 +318,10 @@ def sizes(s: Shape, op: str, lanes: int, ways: tuple[Way, Way]) -> Sizes:
         ]
         before = starts[0], starts[1]
     rows, columns = [cut(way, n) for way, n in zip(ways, out, strict=True)]
-    if rows.tiles * columns.tiles > MOST // (rows.way.points * columns.way.points):
+    limit = MOST // (rows.way.points * columns.way.points)
+    if op == "ConvWeight":  # each block goes through all sums
+        limit *= max(1, min(BLOCKS, channels * outputs // (channels + outputs) // limit))
+    if rows.tiles * columns.tiles > limit:
         rows = rows.even()
     source = Plane(s.groups, channels, space, before, rows, columns, False)
-    return Sizes(s.n, source, outputs, out, lanes)
+    return Sizes(s.n, source, outputs, out, lanes, limit)

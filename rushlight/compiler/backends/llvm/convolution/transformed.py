@@ -368,8 +368,6 @@ def suits(s: Shape, node: Node, width: int) -> bool:
     ends = [a + n for a, n in zip(source.before, source.space, strict=True)]
     if min(source.before) < 0 or any([e > n for e, n in zip(ends, over, strict=True)]):
         return False
-    if min(source.size, z.out[0] * z.out[1]) < lanes:
-        return False
     return not z.outputs % lanes and pays(s, z, op)
 
 
@@ -383,8 +381,12 @@ def pays(s: Shape, z: Sizes, op: str) -> bool:
     channels, rows, columns = z.source.channels, z.source.rows, z.source.columns
     points = s.n * rows.points * columns.points
     direct = 0.03 if max(s.stride) > 1 else 0.02
-    steps = s.stride[0] * s.stride[1] if op == "ConvInput" else 1
-    saved = direct * s.n * z.out[0] * z.out[1] / steps * len(s.taps)
+    places = float(z.out[0] * z.out[1])
+    if op == "ConvInput":
+        places /= s.stride[0] * s.stride[1]
+    elif op == "ConvWeight":
+        places = max(places, z.lanes)  # columns are vectors
+    saved = direct * s.n * places * len(s.taps)
     saved -= 0.02 * (1 + 8 / channels) * points
     turned = -(-channels // z.lanes) * z.lanes / channels
     images = points / 12 * (1 / channels + turned / z.outputs)

@@ -1,8 +1,8 @@
 """``torch.func``: functions that transform functions.
 
 levels: which inputs are being differentiated; trees: nested containers of tensors; reverse: grad,
-vjp, jacrev, hessian; forward: jvp, jacfwd, linearize; batching: vmap; modules: modules as
-functions; layout: rearrange.
+vjp, jacrev, hessian; forward: jvp, jacfwd, linearize; batching: vmap; together, rules: all samples
+at once; modules: modules as functions; layout: rearrange.
 
 Gradients of single samples:
     >>> import rushlight as torch

@@ -1,9 +1,9 @@
 """vmap: a function of samples as a function of batches.
 
-How it runs: once per sample, on slices of the batch, and the results are stacked. So anything works
-inside that works outside: data-dependent control flow, ``item()``, printing, custom Functions,
-``grad`` and the other transforms. It is a convenience and not a speed-up: a function that takes
-whole batches itself is faster.
+How it runs: once for the first sample, then each of its ops for all samples at once (together.py).
+What cannot be done so runs once per sample, and the results are stacked: data-dependent control
+flow, ``item()``, random numbers, a handful of samples. So anything works inside that works outside:
+custom Functions, ``grad`` and the other transforms.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from rushlight.core.generator import default_generator
 from rushlight.core.tensor import Tensor
+from rushlight.func import together
 from rushlight.func.trees import describe, flatten, spread, unflatten
 from rushlight.tensor_api.joining import stack
 
@@ -32,8 +33,7 @@ def vmap(
 ) -> Function:
     """A function that applies ``func`` to each slice of its arguments and stacks the results.
 
-    The slices are computed one after the other; gradients flow through, and vmap nests with itself
-    and with the other transforms.
+    Gradients flow through, and vmap nests with itself and with the other transforms.
 
     Args:
         func: takes tensors (in nested containers, if need be) and returns tensors.
@@ -43,7 +43,7 @@ def vmap(
             returns a result once; it must be the same for all slices.
         randomness: "error" refuses random functions inside, "different" lets every slice draw its
             own, "same" gives all slices the same.
-        chunk_size: accepted; slices are computed one by one anyway.
+        chunk_size: accepted and not needed.
 
     Example:
         >>> import rushlight as torch
@@ -64,6 +64,12 @@ def vmap(
         batch = _Batch(name, in_dims, args, kwargs)
         if not batch.size:
             return _empty(batch, func, out_dims, name)
+        if randomness == "error" and batch.size >= together.LEAST:
+            first, whole = batch.together(func)
+            if whole is not None:
+                return _placed(first, whole, out_dims, name)
+            rest = [batch.call(func, at) for at in range(1, batch.size)]
+            return _stacked([first, *rest], out_dims, name)
         results = _run(batch, func, randomness)
         return _stacked(results, out_dims, name)
 
@@ -85,9 +91,11 @@ class _Batch:
         self.kwargs = kwargs
         self.dims = [_check_dim(t, d, where) for t, d in zip(self.leaves, dims, strict=True)]
         self.size = self._common_size()
-        self._slices = [
-            None if d is None else t.unbind(d) for t, d in zip(self.leaves, self.dims, strict=True)
-        ]
+
+    @functools.cached_property
+    def _slices(self) -> list[Any]:
+        pairs = zip(self.leaves, self.dims, strict=True)
+        return [None if d is None else t.unbind(d) for t, d in pairs]
 
     def _common_size(self) -> int:
         pairs = zip(self.leaves, self.dims, strict=True)
@@ -105,6 +113,14 @@ class _Batch:
         """``func`` of the slices at this place."""
         pairs = zip(self.leaves, self._slices, strict=True)
         return self._apply(func, [t if s is None else s[at] for t, s in pairs])
+
+    def together(self, func: Function) -> tuple[Any, Any]:
+        """The result for the first slice, and those for all, stacked along the front, or None."""
+        before = default_generator.save()
+        run = functools.partial(self._apply, func)
+        first, whole = together.mapped(run, self.leaves, self.dims, self.size)
+        _check_draws(before)
+        return first, whole
 
     def call_on_zeros(self, func: Function) -> Any:
         """``func`` of slices full of zeros, to see the shapes of its results."""
@@ -167,17 +183,22 @@ def _run(batch: _Batch, func: Function, randomness: str) -> list[Any]:
     before = default_generator.save()
     results = [batch.call(func, 0)]
     if randomness == "error":
-        if not np.array_equal(before, default_generator.save()):
-            default_generator.restore(before)
-            raise RuntimeError(
-                "vmap: called random operation while in randomness error mode. Pass "
-                "randomness='different' or 'same', or draw outside."
-            )
+        _check_draws(before)
         return results + [batch.call(func, at) for at in range(1, batch.size)]
     for at in range(1, batch.size):
         default_generator.restore(before)
         results.append(batch.call(func, at))
     return results
+
+
+def _check_draws(before: Any) -> None:
+    """Refuse a function that drew random numbers."""
+    if not np.array_equal(before, default_generator.save()):
+        default_generator.restore(before)
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Pass "
+            "randomness='different' or 'same', or draw outside."
+        )
 
 
 def _out_dims(structure: Any, leaves: list[Any], out_dims: Any, name: str) -> list[Any]:
@@ -197,6 +218,19 @@ def _out_dims(structure: Any, leaves: list[Any], out_dims: Any, name: str) -> li
                 "you mean to set out_dims= to None for output?"
             )
     return dims
+
+
+def _placed(first: Any, whole: Any, out_dims: Any, name: str) -> Any:
+    """Results that are stacked along the front, with that dim where it shall be."""
+    one, structure = flatten(first)
+    found = flatten(whole)[0]
+    dims = _out_dims(structure, one, out_dims, name)
+    outs = []
+    for t, o, d in zip(found, one, dims, strict=True):
+        if d is None and isinstance(t, Tensor):
+            _join(t.unbind(0), None, name)
+        outs.append(o if d is None else t.movedim(0, d))
+    return unflatten(structure, outs)
 
 
 def _stacked(results: list[Any], out_dims: Any, name: str) -> Any:

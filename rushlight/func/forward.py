@@ -21,9 +21,9 @@ from rushlight.func.levels import (
     tensors_of,
     with_aux,
 )
+from rushlight.func.together import for_units
 from rushlight.func.trees import LEAF, describe, flatten, unflatten
 from rushlight.tensor_api.creation import zeros_like
-from rushlight.tensor_api.joining import stack
 
 Function = Callable[..., Any]
 
@@ -175,12 +175,8 @@ def _columns(linear: _Linear, inputs: list[Tensor], at: int) -> list[Tensor]:
     """The Jacobian of every output by one input."""
     x = inputs[at]
     zeros = [zeros_like(t).detach() for t in inputs]
-    found = []
-    for i in range(x.numel()):
-        one = zeros_like(x).detach()
-        one.reshape(-1)[i] = 1
-        found.append(linear.along([*zeros[:at], one, *zeros[at + 1 :]]))
-    if not found:
+    if not x.numel():
         return [zeros_like(o).detach().expand((*x.shape, *o.shape)) for o in linear.outputs]
-    per_output = zip(linear.outputs, zip(*found, strict=True), strict=True)
-    return [stack(column, -1).reshape((*o.shape, *x.shape)) for o, column in per_output]
+    found = for_units(lambda one: linear.along([*zeros[:at], one, *zeros[at + 1 :]]), x)
+    pairs = zip(found, linear.outputs, strict=True)
+    return [t.movedim(0, -1).reshape((*o.shape, *x.shape)) for t, o in pairs]

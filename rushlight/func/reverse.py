@@ -8,6 +8,7 @@ from typing import Any
 
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor
+from rushlight.func.forward import jacfwd
 from rushlight.func.levels import (
     Level,
     replaced,
@@ -16,9 +17,9 @@ from rushlight.func.levels import (
     tensors_of,
     with_aux,
 )
+from rushlight.func.together import for_units
 from rushlight.func.trees import LEAF, describe, flatten, unflatten
 from rushlight.tensor_api.creation import zeros_like
-from rushlight.tensor_api.joining import stack
 
 Function = Callable[..., Any]
 
@@ -138,7 +139,7 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Function:
-    """A function that returns the Jacobian of ``func``, by one backward pass per output element.
+    """A function that returns the Jacobian of ``func``, by a backward pass for each output element.
 
     For each output and each differentiated input, a tensor of shape ``output.shape + input.shape``,
     nested as the outputs, and in them as the inputs.
@@ -147,7 +148,7 @@ def jacrev(
         func: returns a tensor or a nested container of them.
         argnums: position of the argument to differentiate by, or a tuple of positions.
         has_aux: ``func`` returns ``(output, aux)``; return ``(jacobian, aux)``.
-        chunk_size: accepted; passes run one by one, so memory is small anyway.
+        chunk_size: accepted and not needed.
 
     Example:
         >>> import rushlight as torch
@@ -183,16 +184,10 @@ def _trim(trees: list[Any], many: bool) -> Any:
 
 def _rows(output: Tensor, inputs: list[Tensor], record: bool) -> list[Tensor]:
     """The Jacobian of one output, by each input."""
-    flat = output.reshape(-1)
-    n = flat.numel()
-    if not n:
+    if not output.numel():
         return [zeros_like(t).expand((*output.shape, *t.shape)) for t in inputs]
-    rows = [slopes([flat[i]], inputs, None, record, i + 1 < n or record) for i in range(n)]
-    columns = zip(*rows, strict=True)
-    return [
-        stack(column).reshape((*output.shape, *t.shape))
-        for column, t in zip(columns, inputs, strict=True)
-    ]
+    found = for_units(lambda one: slopes([output], inputs, [one], record), output)
+    return [g.reshape((*output.shape, *t.shape)) for g, t in zip(found, inputs, strict=True)]
 
 
 def hessian(func: Function, argnums: Any = 0) -> Function:
@@ -204,4 +199,4 @@ def hessian(func: Function, argnums: Any = 0) -> Function:
         tensor([[ 6.,  0.],
                 [ 0., 12.]])
     """
-    return jacrev(jacrev(func, argnums), argnums)
+    return jacfwd(jacrev(func, argnums), argnums)

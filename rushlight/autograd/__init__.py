@@ -15,6 +15,7 @@ from rushlight.autograd import profiler as profiler
 from rushlight.autograd import variable as variable
 from rushlight.autograd.anomaly_mode import detect_anomaly as detect_anomaly
 from rushlight.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly
+from rushlight.autograd.grad_mode import set_multithreading_enabled as set_multithreading_enabled
 from rushlight.autograd.gradcheck import gradcheck as gradcheck
 from rushlight.autograd.gradcheck import gradgradcheck as gradgradcheck
 from rushlight.autograd.variable import Variable as Variable

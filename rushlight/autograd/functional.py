@@ -90,6 +90,15 @@ def gradients(
     return _filled(found, inputs)
 
 
+def refuse_both(strict: bool, vectorize: bool, name: str) -> None:
+    """What is independent of what is not known of many rows at once."""
+    if strict and vectorize:
+        raise RuntimeError(
+            f"torch.autograd.functional.{name}: `strict=True` and `vectorized=True` are not "
+            "supported together; leave one out."
+        )
+
+
 def jacobian(
     func: Callable[..., Any],
     inputs: Any,
@@ -114,6 +123,7 @@ def jacobian(
         tensor([[2., 0.],
                 [0., 4.]])
     """
+    refuse_both(strict, vectorize, "jacobian")
     with GradMode(True):
         ins, many_in = prepare(inputs, create_graph)
         outs, many_out = evaluate(func, ins, "jacobian")
@@ -161,6 +171,7 @@ def hessian(
         scalar(outs, "hessian")
         return gradients(outs[0], xs, None, True, strict, "hessian")
 
+    refuse_both(strict, vectorize, "hessian")
     items, many = tuple_of(inputs, "inputs")
     result = jacobian(gradient_of, items, create_graph, strict)
     return result if many else result[0][0]
@@ -314,6 +325,7 @@ def _hessian_product(
 ) -> Any:
     items, many = tuple_of(inputs, "inputs")
     vs = seeds(v, items, name)
-    output = func(*items)
+    with GradMode(True):
+        output = func(*prepare(items, create_graph)[0])
     _, product = vjp(_gradient_function(func, name, strict), items, tuple(vs), create_graph, strict)
     return settle(output, create_graph), untuple(product, many)

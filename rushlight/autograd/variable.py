@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 
 __all__ = ["Variable"]
@@ -12,6 +14,16 @@ __all__ = ["Variable"]
 class _VariableMeta(type):
     def __instancecheck__(cls, other: object) -> bool:
         return isinstance(other, Tensor)
+
+
+class Engine:
+    """What runs backward passes, for programs that want to act at their end."""
+
+    def queue_callback(self, callback: Callable[[], Any]) -> None:
+        """Call ``callback()`` at the end of the backward pass that runs. RuntimeError outside."""
+        if modes.walk is None:
+            raise RuntimeError("Final callbacks can only be installed during backward pass.")
+        modes.walk.callbacks.append(callback)
 
 
 class Variable(metaclass=_VariableMeta):
@@ -25,6 +37,8 @@ class Variable(metaclass=_VariableMeta):
         >>> v.grad
         tensor([1., 1.])
     """
+
+    _execution_engine = Engine()
 
     def __new__(cls, data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Any:
         """A tensor on the memory of ``data``."""

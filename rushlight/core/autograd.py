@@ -308,6 +308,19 @@ class AccumulateGrad:
             self.variable._after_hooks = {}
         return RemovableHandle(self.variable._after_hooks, lambda t: fn((), (t.grad,)))
 
+    def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call ``fn((grad,))`` before the gradient is accumulated; the tuple that it returns, if
+        any, replaces the gradient.
+        """
+
+        def hook(g: Tensor) -> Tensor | None:
+            r = fn((g,))
+            return r[0] if isinstance(r, tuple) else r
+
+        if self.variable._hooks is None:
+            self.variable._hooks = {}
+        return RemovableHandle(self.variable._hooks, hook)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccumulateGrad) and other.variable is self.variable
 
@@ -323,14 +336,18 @@ def _describe_edge(e: Any) -> tuple[Any, int]:
     return (e.edges[0].shown(), e.index) if isinstance(e, Output) else (e.shown(), 0)
 
 
-class GradientEdge(NamedTuple):
+class _Place(NamedTuple):
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+
+class GradientEdge(_Place):
     """A place in the graph, which stands for the tensor that was there: output ``output_nr`` of a
     node, or a leaf.
     """
 
-    node: Any
-    output_nr: int
-    ownership_token: Any = None
+    spec: Any = None  # shape and dtype of the tensor, where known
 
 
 class RemovableHandle:
@@ -412,9 +429,11 @@ class CopySlices(Node):
 
     order: tuple[int, ...] | None = None
 
-    def __init__(self, base: Tensor, chain: tuple[Any, ...], inner: Node, base_edge: Any) -> None:
-        self.inner, self.chain, self.op = inner, chain, inner.op
-        self.edges = (base_edge, *inner.edges[1:])
+    def __init__(
+        self, base: Tensor, chain: tuple[Any, ...], inner: Node, base_edge: Any, at: int = 0
+    ) -> None:
+        self.inner, self.chain, self.op, self.at = inner, chain, inner.op, at
+        self.edges = (*inner.edges[:at], base_edge, *inner.edges[at + 1 :])
         self.like = (base._array.shape, base._array.dtype)
         if any([op.by_place for op, _ in chain]):  # then the gradient must lie as the base does
             steps = base._array.strides
@@ -450,16 +469,17 @@ class CopySlices(Node):
             self.inner.fetch(0)
         result = g.clone() if self.order is None else clone_in_order(g, self.order)
         part = replay(result, self.chain)
-        inner_needed = None if needed is None else needed | set(self.inner.edges[:1])
+        at = self.at
+        inner_needed = None if needed is None else needed | {self.inner.edges[at]}
         grads = list(self.inner.backward(part.clone(), inner_needed))
-        if self.edges[0] is None or (needed is not None and self.edges[0] not in needed):
-            grads[0] = None
+        if self.edges[at] is None or (needed is not None and self.edges[at] not in needed):
+            grads[at] = None
         else:
-            if grads[0] is None:
+            if grads[at] is None:
                 part.zero_()
             else:
-                part.copy_(grads[0])
-            grads[0] = result
+                part.copy_(grads[at])
+            grads[at] = result
         return grads
 
 
@@ -623,9 +643,9 @@ def check_write(x: Tensor) -> None:
         )
 
 
-def rebase(x: Tensor, node: Node, had_grad: bool) -> None:
+def rebase(x: Tensor, node: Node, had_grad: bool, at: int = 0) -> None:
     """``node`` now describes how x's memory was made; when x is a view, so it does for part of the
-    base's.
+    base's. x was the node's input ``at``.
     """
     link = x._link
     if link is None:
@@ -633,7 +653,7 @@ def rebase(x: Tensor, node: Node, had_grad: bool) -> None:
         x._node, x._tracked, x._wants_grad = node, True, False
         return
     base = link.base
-    slices = CopySlices(base, link.chain, node, edge(base))
+    slices = CopySlices(base, link.chain, node, edge(base), at)
     if had_grad:
         move_keepers(base, slices)
     base._node, base._tracked, base._wants_grad = slices, True, False

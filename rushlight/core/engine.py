@@ -8,7 +8,7 @@ from typing import Any
 from numpy import array, ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import Node, Output, by_seq, clone_in_order, required
+from rushlight.core.autograd import GradientEdge, Node, Output, by_seq, clone_in_order, required
 from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
@@ -36,10 +36,11 @@ def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
 class Walk:
     """A backward pass: the positions that it comes to. ``modes.walk`` is the current one."""
 
-    __slots__ = ("order", "leaves", "outer", "asked")
+    __slots__ = ("order", "leaves", "outer", "asked", "callbacks")
 
     def __init__(self, order: list[Node], leaves: dict[Any, int]) -> None:
         self.order, self.leaves = order, leaves
+        self.callbacks: list[Any] = []  # to be called at the end
 
     def __enter__(self) -> None:
         self.outer, modes.walk = modes.walk, self
@@ -101,7 +102,8 @@ def run_backward(
         if leaf._wants_grad:
             accumulate_into(leaf, g, own, create_graph)
 
-    with GradMode(create_graph), Walk(order, leaves):
+    walk = Walk(order, leaves)
+    with GradMode(create_graph), walk:
         for r, g in zip(roots, grads, strict=True):
             sofar = pending.get(r)
             pending[r] = g if sofar is None else sofar + g
@@ -153,6 +155,8 @@ def run_backward(
                         finish(e, sofar if r is None else sofar + r, False)
                     elif r is not None:
                         finish(e, r, r is not g and unshared(r, out))
+    for call in walk.callbacks:
+        call()
     return captured
 
 
@@ -286,6 +290,10 @@ def start(tensors: Sequence[Tensor], grads: Sequence[Any]) -> tuple[list[Any], l
     """The graph positions and gradients to begin with, checked."""
     roots, gs = [], []
     for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
+        if isinstance(t, GradientEdge):
+            roots.append(t.node)
+            gs.append(initial_gradient_there(t, g))
+            continue
         e = edge(t)
         if e is None:
             raise GraphError(
@@ -296,6 +304,18 @@ def start(tensors: Sequence[Tensor], grads: Sequence[Any]) -> tuple[list[Any], l
         roots.append(e)
         gs.append(initial_gradient(t, g))
     return roots, gs
+
+
+def initial_gradient_there(place: GradientEdge, g: Any) -> Tensor:
+    """The gradient to start from, for the edge that stands for a tensor."""
+    if g is not None:
+        return g  # type: ignore[no-any-return]
+    shape, d = place.spec or ((0,), None)
+    if shape and shape != (1,):
+        raise GraphError(
+            "grad can be implicitly created only for scalar outputs; pass a gradient for this edge."
+        )
+    return required.ones(shape, d)
 
 
 def initial_gradient(t: Tensor, g: Any) -> Tensor:

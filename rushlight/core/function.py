@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
@@ -16,6 +17,7 @@ from rushlight.core.autograd import (
     new_node,
     next_seq,
     output_of,
+    rebase,
     required,
     unpacked,
 )
@@ -90,6 +92,7 @@ class FunctionNode(Node):
     function: Any
     context: FunctionCtx
     out_spec: Any = None  # shape and dtype of a single output
+    many = False  # whether forward returned several
 
     def name(self) -> str:
         return f"{self.function.__name__}Backward"
@@ -290,6 +293,8 @@ class Function(metaclass=_FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the function and record it."""
+        if cls.setup_context is not Function.setup_context:
+            args, kwargs = complete(cls.forward, args, kwargs), {}
         tensors = [a if isinstance(a, Tensor) else None for a in args]
         edges = tuple([edge(t) if t is not None and t._tracked else None for t in tensors])
         node: FunctionNode = new_node(None, edges, None, FunctionNode)
@@ -303,14 +308,24 @@ class Function(metaclass=_FunctionMeta):
             if cls.setup_context is Function.setup_context:
                 result = cls.forward(ctx, *args, **kwargs)
             else:
-                result = cls.forward(*args, **kwargs)
+                result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
         return finish(node, tensors, result, recording)
 
 
+def complete(forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The arguments of a call with those that have defaults, which ``setup_context`` gets too."""
+    code = getattr(forward, "__code__", None)
+    if not kwargs and code is not None and code.co_argcount == len(args):
+        return args
+    bound = inspect.signature(forward).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.args
+
+
 def finish(node: FunctionNode, tensors: list[Tensor | None], result: Any, recording: bool) -> Any:
     """Wrap what forward returned, and attach the node when something needs gradient."""
-    many = isinstance(result, (tuple, list))
+    many = node.many = isinstance(result, (tuple, list))
     results = list(result) if many else [result]
     for r in results:
         if not isinstance(r, Tensor) and r is not None and not many:
@@ -324,7 +339,7 @@ def finish(node: FunctionNode, tensors: list[Tensor | None], result: Any, record
     if recording:
         node.seq = next_seq()
         node.specs = [None if t is None else (t._array.shape, t._array.dtype) for t in tensors]
-        attach_outputs(node, results, outs, many)
+        attach_outputs(node, tensors, results, outs)
     save(node, results, outs)
     if many:
         return tuple(outs) if isinstance(result, tuple) else outs
@@ -363,7 +378,9 @@ def own_output(
     return r
 
 
-def attach_outputs(node: FunctionNode, results: list[Any], outs: list[Any], many: bool) -> None:
+def attach_outputs(
+    node: FunctionNode, tensors: list[Tensor | None], results: list[Any], outs: list[Any]
+) -> None:
     """Give the outputs their place in the graph."""
     plain = [
         isinstance(o, Tensor)
@@ -371,15 +388,25 @@ def attach_outputs(node: FunctionNode, results: list[Any], outs: list[Any], many
         and not any(r is n for n in node.context._non_differentiable)
         for o, r in zip(outs, results, strict=True)
     ]
-    for o, r in zip(outs, results, strict=True):
-        if any(r is d for d in node.context._dirty) and isinstance(o, Tensor):
+    dirty = [any(r is d for d in node.context._dirty) for r in results]
+    if not node.many:
+        out = outs[0]
+        node.out_spec = (out._array.shape, out._array.dtype)
+        if dirty[0] and plain[0]:
+            at = next(i for i, t in enumerate(tensors) if t is results[0])
+            rebase(out, node, node.edges[at] is not None, at)
+        elif plain[0]:
+            attach(node, out)
+        return
+    for o, changed in zip(outs, dirty, strict=True):
+        if changed and isinstance(o, Tensor):
+            if o._link is not None:
+                raise GraphError(
+                    f"{node.name()} changes a view in place, so it must return only that one "
+                    "Tensor; clone() the view first."
+                )
             move_keepers(o, node)
             o._wants_grad = False
-    if not many:
-        node.out_spec = (outs[0]._array.shape, outs[0]._array.dtype)
-        if plain[0]:
-            attach(node, outs[0])
-        return
     node.special = True
     node.out_specs = [
         (o._array.shape, o._array.dtype) if isinstance(o, Tensor) else ((), dtypes.bool_)

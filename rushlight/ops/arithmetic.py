@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -221,12 +222,13 @@ class Pow(Elementwise):
         return g * conj((exponent * input ** (exponent - 1)).masked_fill(exponent == 0, 0))
 
     def grad_exponent(self, g, input, exponent, out):
+        real = exponent.real if exponent._array.dtype in dtypes.COMPLEX_TYPES else exponent
         if not isinstance(input, Tensor):
+            if input == 0:
+                return g * conj((out * -math.inf).masked_fill(real >= 0, 0))
             log = np.log(input) if not isinstance(input, complex) and input > 0 else None
             if log is None:
-                return g * 0 if input == 0 else g * conj(out * (exponent * 0 + input).log())
+                return g * conj(out * (exponent * 0 + input).log())
             return g * conj(out * float(log))
-        zero = (input == 0) & (
-            (exponent.real if exponent._array.dtype in dtypes.COMPLEX_TYPES else exponent) >= 0
-        )
+        zero = (input == 0) & (real >= 0)
         return g * conj((out * input.log()).masked_fill(zero, 0))

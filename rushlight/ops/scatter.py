@@ -473,6 +473,10 @@ class MaskedScatter(Op):
                 f"masked_scatter: expected self and source to have same dtypes but got {x.dtype} "
                 f"and {source.dtype}"
             )
+        if mask.ndim > x.ndim:
+            raise ShapeError(
+                f"masked_scatter: a mask of shape {mask.shape} cannot be expanded to {x.shape}."
+            )
         where = spread(mask, x.shape)
         n = int(np.count_nonzero(where))
         if n > source.size:

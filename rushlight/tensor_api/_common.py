@@ -280,7 +280,7 @@ def numbers_first(*options: str) -> Callable[[Any], Any]:
     def decorate(function: Any) -> Any:
         @functools.wraps(function)
         def either(*args: Any, **named: Any) -> Any:
-            if len(args) > 3 and any([isinstance(a, (int, float)) for a in args[:3]]):
+            if len(args) > 3 and any([isinstance(a, (int, float, complex)) for a in args[:3]]):
                 return reordered(function, args, options, named)
             return function(*args, **named)
 

@@ -178,9 +178,9 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         force: also for tensors that require grad: detach first.
 
     Raises:
-        RuntimeError: the tensor requires grad.
+        RuntimeError: the tensor requires grad, and grad mode is on.
     """
-    if self.requires_grad and not force:
+    if self.requires_grad and modes.grad and not force:
         raise GraphError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
@@ -442,8 +442,8 @@ def get_device(self: Tensor) -> int:
 
 @method
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
-    """Copy ``other``, broadcast and converted, into this tensor's memory."""
-    if not isinstance(other, Tensor):
+    """Copy ``other``, a tensor or a number, broadcast and converted, into this tensor's memory."""
+    if not isinstance(other, (Tensor, int, float, complex)):
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {other.__class__.__name__}"
         )
@@ -555,7 +555,7 @@ def _element_by_element(name: str, call: Any, self: Tensor, *others: Tensor) -> 
     for t in others:
         if t._array.dtype != kind:
             raise TypeError(f"{name}: expected tensors of {kind}, but got one of {t.dtype}.")
-    arrays = np.broadcast_arrays(self._array, *[t._array for t in others])
+    arrays = [self._array, *[t.expand(self._array.shape)._array for t in others]]
     rows = zip(*[a.reshape(-1).tolist() for a in arrays], strict=True)
     changed = [call(*row) for row in rows]
     for v in changed:

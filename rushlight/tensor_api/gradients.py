@@ -98,7 +98,7 @@ def grad(
     if materialize_grads:
         return tuple(
             [
-                zeros(t._array.shape, t._array.dtype) if r is None else r
+                nothing(t).requires_grad_(create_graph) if r is None else r
                 for t, r in zip(ins, result, strict=True)
             ]
         )
@@ -110,6 +110,12 @@ def grad(
             "Set allow_unused=True if this is the desired behavior."
         )
     return tuple(result)
+
+
+def nothing(t: Any) -> Tensor:
+    """The gradient of an input that the outputs do not depend on."""
+    shape, d = t.spec if isinstance(t, GradientEdge) else (t._array.shape, t._array.dtype)
+    return zeros(shape, d)  # type: ignore[no-any-return]
 
 
 def batched(

@@ -70,7 +70,7 @@ def backward_from(
     if inputs is None:
         engine.run_backward(roots, gs, retain, create_graph)
         return
-    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    wanted = [inputs] if isinstance(inputs, (Tensor, GradientEdge)) else list(inputs)
     if not wanted:
         raise GraphError(
             "`inputs` argument to `backward()` cannot be empty; leave it out to reach every leaf."
@@ -78,7 +78,8 @@ def backward_from(
     where = []
     for t in wanted:
         where += positions([t])
-        retain_grad(t)
+        if isinstance(t, Tensor):
+            retain_grad(t)
     engine.run_backward(roots, gs, retain, create_graph, where, accumulate=True)
 
 

@@ -27,6 +27,8 @@ from rushlight.tensor_api.views import reshape
 
 __all__: list[str] = []
 ALL = slice(None)
+MOST_AS_TUPLE = 32  # a longer list is always an array of positions, as in old versions of NumPy
+NO_NUMBERS = (Tensor, list, tuple, range, slice, np.ndarray)
 BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
@@ -117,7 +119,7 @@ def split(x: Tensor, index: Any) -> tuple[Any, dict[int, Tensor]]:
         raise IndexError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number."
         )
-    items = list(index) if isinstance(index, tuple) else [index]
+    items = list(index) if isinstance(index, tuple) or meant_as_tuple(index) else [index]
     for i, item in enumerate(items):
         if item.__class__ not in BASIC:
             items[i] = normal(item)
@@ -167,6 +169,21 @@ def split(x: Tensor, index: Any) -> tuple[Any, dict[int, Tensor]]:
     if not advanced:
         return (*basic, ...), {}
     return None if plain else (*basic, ...), advanced
+
+
+def meant_as_tuple(index: Any) -> bool:
+    """Whether a list is what should have been a tuple: an index per dim."""
+    if not isinstance(index, list) or len(index) >= MOST_AS_TUPLE:
+        return False
+    if not any([i is None or i is Ellipsis or isinstance(i, NO_NUMBERS) for i in index]):
+        return False
+    warnings.warn(
+        "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] "
+        "instead of x[seq], or x[torch.tensor(seq)] for positions in the first dim.",
+        UserWarning,
+        stacklevel=5,
+    )
+    return True
 
 
 def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:

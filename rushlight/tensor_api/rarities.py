@@ -16,7 +16,7 @@ from rushlight.core.tensor import KNOWN_KINDS, Tensor, wrap
 from rushlight.errors import NotSupportedError
 from rushlight.tensor_api._common import finish, methods, numpy_dtype
 from rushlight.tensor_api.storage import bytes_of_file
-from rushlight.tensor_api.views import split_with_sizes, view_as
+from rushlight.tensor_api.views import apart, split_with_sizes, view_as
 
 __all__ = ["from_file", "unsafe_split_with_sizes"]
 
@@ -95,11 +95,7 @@ def _softmax_backward_data(
     return grad.to(input_dtype)
 
 
-def unsafe_split_with_sizes(
-    input: Tensor, split_sizes: Any, dim: int = 0, *, out: Any = None
-) -> tuple[Tensor, ...]:
-    """``split_with_sizes``."""
-    return split_with_sizes(input, split_sizes, dim)
+unsafe_split_with_sizes = apart(split_with_sizes)
 
 
 def from_file(

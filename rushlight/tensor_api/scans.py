@@ -132,6 +132,11 @@ def diff(
     if not n:
         return finished(input.clone(), out)
     parts = [t for t in (prepend, input, append) if t is not None]
+    if any([t._array.ndim != input._array.ndim for t in parts]):
+        raise RuntimeError(
+            "diff expects prepend or append to be the same dimension as input, but they have "
+            f"{[t._array.ndim for t in parts]} dims."
+        )
     result = cat(parts, d) if len(parts) > 1 else input
     for _ in range(builtins.min(n, result._array.shape[d])):
         size = builtins.max(result._array.shape[d] - 1, 0)
@@ -230,9 +235,12 @@ def gradient(
                 "torch.gradient expected each dimension size to be at least edge_order+1 = "
                 f"{edge_order + 1}"
             )
+    if input._array.dtype == np.uint8:
+        raise RuntimeError("torch.gradient does not support uint8 input; convert it to a float.")
     if input._array.dtype not in dtypes.DIFFERENTIABLE:
         input = cast(input, dtypes.default.float)
-    return [_derivative(input, d, step, edge_order) for d, step in zip(dims, steps, strict=True)]
+    pairs = zip(dims, steps, strict=True)
+    return tuple([_derivative(input, d, step, edge_order) for d, step in pairs])
 
 
 def _derivative(y: Tensor, d: int, step: Any, edge_order: int) -> Tensor:
@@ -243,7 +251,9 @@ def _derivative(y: Tensor, d: int, step: Any, edge_order: int) -> Tensor:
     else:
         h = constant(np.full(n - 1, float(step), y._array.real.dtype))
     slope = (y[..., 1:] - y[..., :-1]) / h
-    if n > 2:
+    if n > 2 and not (isinstance(step, Tensor) and step._array.ndim):
+        inner = (y[..., 2:] - y[..., :-2]) / (2 * h[1:])
+    elif n > 2:
         a, b = h[:-1], h[1:]
         inner = (slope[..., :-1] * b + slope[..., 1:] * a) / (a + b)
     else:

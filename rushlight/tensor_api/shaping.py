@@ -533,7 +533,10 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = No
     """
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
-    resize(self, shape_of(sizes if size is None else (size,), "resize_"))
+    shape = shape_of(sizes if size is None else (size,), "resize_")
+    if shape != self._array.shape:
+        resize(self, shape)
+        bump(self)
     return self
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight import devices, dtypes
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import dtype
-from rushlight.tensor_api.storage import UntypedStorage, listed
+from rushlight.tensor_api.storage import UntypedStorage, listed, untyped_storage
 
 NAMES = {
     "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16",
@@ -289,9 +289,7 @@ def is_storage(obj: Any) -> bool:
 
 def storage(self: Tensor) -> TypedStorage:
     """The memory that the tensor's elements live in, as elements of the tensor's dtype."""
-    return TypedStorage(
-        wrap_storage=UntypedStorage._of(self._array), dtype=dtypes.of[self._array.dtype]
-    )
+    return TypedStorage(wrap_storage=untyped_storage(self), dtype=dtypes.of[self._array.dtype])
 
 
 Tensor.storage = storage  # type: ignore[attr-defined]

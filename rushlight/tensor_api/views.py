@@ -11,7 +11,7 @@ from rushlight import dtypes, formats
 from rushlight.core.autograd import check_write
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, alias, bump, edge, instance
+from rushlight.core.tensor import Tensor, alias, bump, edge, instance, new_counter
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
@@ -492,8 +492,23 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return _pieces(input, [min(size, n - i) for i in range(0, n, size)], d)
 
 
-unsafe_chunk = chunk
-unsafe_split = split
+def apart(pieces: Any) -> Any:
+    """A form of a function that returns several views, whose views autograd takes for tensors of
+    their own: they may be written to, if nothing else reads what is overwritten.
+    """
+
+    @functools.wraps(pieces)
+    def alone(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = pieces(*args, **kwargs)
+        for t in found:
+            t._link, t._counter = None, new_counter()
+        return found
+
+    return alone
+
+
+unsafe_chunk = apart(chunk)
+unsafe_split = apart(split)
 
 
 def _one_of(name: str, *given: Any) -> Any:
@@ -773,7 +788,16 @@ def same_memory(x: Tensor) -> Tensor:
 def _set_data(self: Tensor, value: Tensor) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    if self.requires_grad and value._array.dtype not in dtypes.DIFFERENTIABLE:
+        raise RuntimeError(
+            "data set to a tensor that requires gradients must be floating point or complex dtype, "
+            f"but is {value.dtype}."
+        )
     self._array = value._array
+
+
+def _delete_data(self: Tensor) -> None:
+    raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
 
 
 def _reverse_dims(self: Tensor) -> Tensor:
@@ -819,6 +843,7 @@ methods(
     data=property(
         same_memory,
         _set_data,
+        _delete_data,
         doc="The same memory, unknown to autograd; assigning swaps the memory.",
     ),
     real=property(real, lambda self, v: set_part(real(self), v), doc=real.__doc__),
@@ -830,6 +855,6 @@ methods(
     swapaxes_=_in_place(transpose),
     swapdims_=_in_place(transpose),
     as_strided_=_in_place(as_strided),
-    unsafe_chunk=chunk,
-    unsafe_split=lambda self, split_size, dim=0: split(self, split_size, dim),
+    unsafe_chunk=unsafe_chunk,
+    unsafe_split=unsafe_split,
 )

@@ -13,6 +13,7 @@ from typing import Any
 from rushlight.core.function import Function
 from rushlight.core.state import GradMode, Mode, modes, state
 from rushlight.core.tensor import Tensor
+from rushlight.tensor_api.casting import switch
 from rushlight.tensor_api.random import get_rng_state, set_rng_state
 
 
@@ -37,6 +38,17 @@ def restored_rng(state: Any) -> Any:
         yield
     finally:
         set_rng_state(now)
+
+
+@contextlib.contextmanager
+def restored_autocast(d: Any) -> Any:
+    """Run in the precision of the first run, which backward is called outside of."""
+    now = modes.autocast
+    switch(d)
+    try:
+        yield
+    finally:
+        switch(now)
 
 
 def checkpoint(
@@ -82,6 +94,7 @@ class Recomputation:
 
     def __init__(self, function: Callable[..., Any], state: Any, first: Any, second: Any) -> None:
         self.function, self.state, self.first, self.second = function, state, first, second
+        self.autocast = modes.autocast
         self.args: tuple[Any, ...] = ()
         self.count = 0
         self.again: list[Any] = []
@@ -113,6 +126,7 @@ class Recomputation:
         ]
         with (
             restored_rng(self.state),
+            restored_autocast(self.autocast),
             self.second,
             GradMode(True),
             saved_through(lambda t: kept.append(t.detach()), lambda t: t),

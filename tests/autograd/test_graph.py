@@ -180,3 +180,47 @@ def test_ctx_takes_attributes_of_any_name(lib):
     (y + z).sum().backward()
     assert x.grad.tolist() == [4.0, 4.0]
     lib.autograd.function.FunctionCtx().mark_dirty(x)
+
+
+class Doubled(rushlight.autograd.Function):
+    @staticmethod
+    def forward(ctx, other, x):
+        ctx.mark_dirty(x)
+        return x.mul_(2)
+
+    @staticmethod
+    def backward(ctx, g):
+        return None, g * 2
+
+
+def test_a_function_that_writes_to_a_view_is_part_of_the_bases_history():
+    a = rushlight.tensor([1.0, 2.0], requires_grad=True)
+    base = a.clone()
+    view = base[:1]
+    out = Doubled.apply(rushlight.ones(1, requires_grad=True), view)
+    assert out is view
+    (base * rushlight.tensor([3.0, 5.0])).sum().backward()
+    assert a.grad.tolist() == [6, 5]
+
+
+class Power(rushlight.autograd.Function):
+    @staticmethod
+    def forward(x, exponent=2):
+        return x**exponent
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, ctx.exponent = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * ctx.exponent * x ** (ctx.exponent - 1), None
+
+
+def test_setup_context_sees_defaults():
+    for arguments, named, expected in (((), {}, 6), ((3,), {}, 27), ((), {"exponent": 1}, 1)):
+        x = rushlight.tensor(3.0, requires_grad=True)
+        Power.apply(x, *arguments, **named).backward()
+        assert x.grad.item() == expected

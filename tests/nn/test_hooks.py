@@ -4,6 +4,8 @@ import warnings
 
 import pytest
 
+import rushlight
+
 
 def test_forward_hooks(twin):
     def program(t, nn):
@@ -273,3 +275,22 @@ def test_tables_are_visible(twin):
         return empty, one, raised, layer(t.ones(1))
 
     twin(program)
+
+
+def test_full_backward_hooks_and_gradients_that_do_not_come_from_the_output():
+    """A second derivative, and a gradient of something else that a module computes."""
+
+    class Square(rushlight.nn.Module):
+        def forward(self, x):
+            self.other = (x * 2).sum()
+            return (x * x).sum()
+
+    module, seen = Square(), []
+    module.register_full_backward_hook(lambda *given: seen.append(given))
+    x = rushlight.tensor([1.0, 2.0], requires_grad=True)
+    (g,) = rushlight.autograd.grad(module(x), x, create_graph=True)
+    (second,) = rushlight.autograd.grad(g.sum(), x, retain_graph=True)
+    assert second.tolist() == [2, 2] and len(seen) == 1
+    module(x)
+    module.other.backward()
+    assert x.grad.tolist() == [2, 2] and len(seen) == 1

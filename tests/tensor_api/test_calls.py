@@ -45,6 +45,12 @@ INDEXING = [
     "torch.unravel_index(torch.tensor([1]), (2**64, 2))",
     "torch.unravel_index(torch.tensor([3]), (2, 2))",
     "torch.empty(0, 5)[[0, 1]]",
+    *[f"x = torch.arange(12.).reshape(3, 4); x[{key}]"
+      for key in ("[slice(None), [2, 3]]", "[[0, 1], [2, 3]]", "[0, slice(1, 3)]", "[None, 0]",
+                  "[Ellipsis, 0]", "[torch.tensor([0, 1]), torch.tensor([1, 2])]",
+                  "[torch.tensor(0), torch.tensor(1)]", "[[0, 1], 1]", "[[0, 1]]", "[0] * 33",
+                  "[[0]] * 33", "[np.int64(1), 0]", "[True, False, True]", "[]")],
+    "x = torch.zeros(2, 3); x[[slice(None), [2, 0]]] = 1; x",
     *[f"torch.zeros(3).{name}({arguments})"
       for name in ("index_add", "index_copy", "index_fill", "index_reduce")
       for source in ("torch.ones(1)", "torch.tensor(2.)", "torch.ones(2)")
@@ -69,6 +75,19 @@ TENSORS = [
     "torch.ones(3).map_(torch.ones(3, requires_grad=True), lambda a, b: a + b)",
     "t = torch.ones(3); t.map2_(t.double(), t, lambda a, b, c: a + b + c)",
     "t = torch.ones(3); t.map2_(t, t * 2, lambda a, b, c: a + b + c)",
+    "torch.ones(2).map_(torch.ones(3, 2), lambda a, b: a)",
+    "torch.ones(2).masked_scatter_(torch.ones(3, 2, dtype=torch.bool), torch.ones(6))",
+    *[f"torch.ones(3).copy_({value})" for value in ("2.5", "True", "1j", "torch.inf", "[1, 2, 3]")],
+    "torch.ones(3).int().copy_(2)",
+    "torch.gradient(torch.tensor([1, torch.inf, 4, -torch.inf, torch.nan]))",
+    "torch.gradient(torch.tensor([1, 2, 4]), spacing=(torch.tensor([1, 2, 5]),))",
+    "torch.gradient(torch.tensor([1+1j, 2, 3-2j]), spacing=2., edge_order=2)",
+    "torch.gradient(torch.tensor([1, 2, 4], dtype=torch.uint8))",
+    "torch.diff(torch.ones(2, 3), prepend=torch.ones(2))",
+    *[f"x = torch.ones(3); x.resize_({n}); x._version" for n in (2, 3, 4)],
+    "a = torch.ones(2, dtype=torch.complex64); torch.addcdiv(a, 1+2j, a, a)",
+    "F.nll_loss(torch.tensor(1.), torch.tensor(0))",
+    "torch.ones(2, device='meta').storage().nbytes()",
     "'text' in torch.ones(3)",
     "None in torch.ones(3)",
     "torch.ones(3).new(torch.Size([3, 4])).shape",
@@ -134,7 +153,39 @@ STORAGES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("source", INDEXING + TENSORS + SETTINGS + STORAGES)
+GRADIENTS = [
+    "b = torch.tensor([-1., 0., 1.], requires_grad=True); (0 ** b).sum().backward(); b.grad",
+    *[f"x = torch.ones(2, requires_grad=True); torch.set_grad_enabled(False); r = {call}; "
+      "torch.set_grad_enabled(True); r" for call in ("x.numpy()", "np.asarray(x)", "np.sin(x)")],
+    "np.asarray(torch.ones(2, requires_grad=True))",
+    *[f"x = torch.ones(3, 3, requires_grad=True); s, t, u = torch.{call}; s.mul_(t); "
+      "s.sum().backward(); x.grad"
+      for call in ("unsafe_split(x + x, 1)", "unsafe_chunk(x + x, 3)", "split(x + x, 1)",
+                   "unsafe_split_with_sizes(x + x, (1, 1, 1))")],
+    "x = torch.tensor(0.5, requires_grad=True); y = torch.autograd.grad(x * 2, x, "
+    "create_graph=True); torch.autograd.grad(y[0] + x * 0, torch.ones(2, requires_grad=True), "
+    "create_graph=True, materialize_grads=True)",
+    "x = torch.ones(2); x.requires_grad_(); x.__delattr__('data')",
+    "x = torch.ones(2, requires_grad=True); x.__setattr__('data', torch.ones(2).long())",
+    *["x = torch.ones(2, requires_grad=True); y = x * 2; "
+      f"e, l = map(torch.autograd.graph.get_gradient_edge, (y, x)); {call}"
+      for call in ("torch.autograd.backward((y * 3).sum(), inputs=(l,)); x.grad",
+                   "torch.autograd.backward((y * 3).sum(), inputs=l); x.grad",
+                   "torch.autograd.grad(e, x, torch.ones(2))",
+                   "torch.autograd.grad(e, x)",
+                   "torch.autograd.grad((y * 3).sum(), [e, l])")],
+    "x = torch.ones(2, requires_grad=True); a = (x * 2).grad_fn.next_functions[0][0]; "
+    "a.register_prehook(lambda g: (g[0] * 5,)); (x * 2).sum().backward(); x.grad",
+    "torch.autograd.functional.jacobian(torch.exp, torch.ones(2), strict=True, vectorize=True)",
+    "torch.autograd.set_multithreading_enabled(False).__enter__()",
+    "torch.autograd.Variable._execution_engine.queue_callback(print)",
+    "seen = []; x = torch.ones(2, requires_grad=True); y = x * 2; y.register_hook(lambda g: "
+    "torch.autograd.Variable._execution_engine.queue_callback(lambda: seen.append(x.grad))); "
+    "y.sum().backward(); seen",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", INDEXING + TENSORS + SETTINGS + STORAGES + GRADIENTS)
 def test_as_in_torch(source):
     assert outcome(source, rl) == outcome(source, torch)
 

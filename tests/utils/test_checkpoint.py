@@ -87,3 +87,18 @@ def test_small_helpers():
             module.check_backward_validity([fw.ones(1)])
         with module.set_checkpoint_early_stop(False), module.set_checkpoint_debug_enabled(None):
             pass
+
+
+def test_runs_again_in_the_precision_of_the_first_run():
+    seen = []
+
+    def product(x):
+        seen.append(rushlight.mm(x, x).dtype)
+        return rushlight.mm(x, x)
+
+    x = rushlight.ones(3, 3, requires_grad=True)
+    with rushlight.autocast("cpu", dtype=rushlight.bfloat16):
+        y = rushlight.utils.checkpoint.checkpoint(product, x, use_reentrant=False)
+    y.sum().backward()
+    assert set(seen) == {rushlight.bfloat16} and len(seen) == 2
+    assert not rushlight.is_autocast_enabled("cpu") and x.grad.dtype is rushlight.float32

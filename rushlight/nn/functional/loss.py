@@ -289,7 +289,7 @@ def nll_loss(
     """
     reduction = reduction_of(size_average, reduce, reduction)
     if not input._array.ndim:
-        raise ShapeError(
+        raise ValueError(
             "nll_loss: the input must have a class dim, (C), (N, C) or (N, C, ...), but it is"
             " 0-dim."
         )

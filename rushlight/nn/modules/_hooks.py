@@ -333,15 +333,8 @@ class BackwardHook:
         return tuple(grads[i] for i in at)
 
     def _inputs_known(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self.grad_outputs is None:
-            raise RuntimeError(
-                "backward hook for a grad_input is called before the grad_output one. "
-                "This happens because the gradient in your nn.Module flows to the Module's "
-                "input without "
-                "passing through the Module's output. Make sure that the output depends on the "
-                "input and "
-                "that the loss is computed based on the output."
-            )
+        if self.grad_outputs is None:  # the gradient of something else than the outputs
+            return grads
         count, at = self.inputs
         grads = self._spread(grads, count, at)
         for hook in self.hooks:

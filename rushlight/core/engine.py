@@ -286,7 +286,7 @@ def in_layout_of(leaf: Tensor, g: Tensor, own: bool, recorded: bool) -> tuple[Te
     return wrap(array(y.transpose(order), order="C").transpose(back)), True
 
 
-def start(tensors: Sequence[Tensor], grads: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+def start(tensors: Sequence[Any], grads: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """The graph positions and gradients to begin with, checked."""
     roots, gs = [], []
     for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
@@ -306,10 +306,10 @@ def start(tensors: Sequence[Tensor], grads: Sequence[Any]) -> tuple[list[Any], l
     return roots, gs
 
 
-def initial_gradient_there(place: GradientEdge, g: Any) -> Tensor:
+def initial_gradient_there(place: GradientEdge, g: Any) -> Any:
     """The gradient to start from, for the edge that stands for a tensor."""
     if g is not None:
-        return g  # type: ignore[no-any-return]
+        return g
     shape, d = place.spec or ((0,), None)
     if shape and shape != (1,):
         raise GraphError(

@@ -99,7 +99,8 @@ def row_order(rows: Any) -> Any:
 
 def unique_by_counting(x: Any, low: int, places: bool) -> tuple[Any, Any, Any]:
     """``unique`` of integers from ``low`` on that are not much larger than many."""
-    above = (x - x.dtype.type(low)).astype(np.int64).reshape(-1)
+    wide = x if x.itemsize == 8 else x.astype(np.int64)  # a difference may not fit a narrow type
+    above = (wide - wide.dtype.type(low)).astype(np.int64).reshape(-1)
     counts = np.bincount(above)
     found = np.flatnonzero(counts)
     values = (found + low).astype(x.dtype)

@@ -511,8 +511,25 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     """
     if device is not None:
         devices.check(device)
+    if isinstance(ext_tensor, Tensor):  # NumPy has no bfloat16 to pass on
+        return ext_tensor.detach().clone() if copy else ext_tensor.detach()
+    if not hasattr(ext_tensor, "__dlpack__"):
+        ext_tensor = Capsule(ext_tensor)
     array = np.from_dlpack(ext_tensor)
     return wrap(array.copy() if copy else array)
+
+
+class Capsule:
+    """What ``to_dlpack`` returns, as an object that speaks the protocol: memory of the CPU."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
 
 
 def _dlpack(
@@ -523,6 +540,8 @@ def _dlpack(
     dl_device: Any = None,
     copy: Any = None,
 ) -> Any:
+    if not (stream is None or isinstance(stream, int)):
+        raise TypeError(f"stream must be ``int`` or ``none``, but is {stream!r}")
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     value_needed("__dlpack__()")

@@ -494,6 +494,12 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
     """
     value_needed("nonzero()", input)
     x = input._array
+    if out is not None and (as_tuple or out._array.dtype is not dtypes.int64):
+        raise RuntimeError(
+            "nonzero does not support the out kwarg when as_tuple is True."
+            if as_tuple
+            else f"nonzero: out has to be of dtype int64, but is {out.dtype}."
+        )
     if as_tuple:
         return tuple([wrap(i) for i in nonzero_places(x if x.ndim else x.reshape(1))])
     if not x.ndim:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 import functools
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
 from rushlight.core.meta import packed_strides
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
@@ -69,7 +70,7 @@ __all__ = [
 
 
 @method
-def flip(input: Tensor, *args: Any, dims: Any = ()) -> Tensor:
+def flip(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
     """The order of the elements reversed along ``dims``: a copy.
 
     Example:
@@ -80,9 +81,11 @@ def flip(input: Tensor, *args: Any, dims: Any = ()) -> Tensor:
     n = input._array.ndim
     if len(args) == 1 and args[0].__class__ is int and n:
         return H.Flip.bind(input, dims=(wrap_dim(args[0], n),))
+    if not args and dims is None:
+        raise TypeError("flip() needs the dims to reverse, such as x.flip(0).")
     asked = [wrap_dim(d, n) for d in shape_of(args or (dims,), "flip")]
     if len(set(asked)) != len(asked):
-        raise RuntimeError(f"flip: dim appears multiple times in the list of dims {dims}.")
+        raise RuntimeError(f"flip: dim appears multiple times in the list of dims {asked}.")
     return H.Flip.bind(input, dims=tuple(asked) if n else ())
 
 
@@ -530,20 +533,30 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
 def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None) -> Tensor:
     """Another shape in the same memory, or in new memory where that is too small; new elements are
     uninitialised.
+
+    Args:
+        memory_format: how the elements then lie, in rows by default.
     """
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     shape = shape_of(sizes if size is None else (size,), "resize_")
+    if shape and (min(shape) < 0 or math.prod(shape) * self._array.itemsize >= 2**63):
+        raise RuntimeError(f"resize_: there is no tensor of shape {shape}.")
     if shape != self._array.shape:
         resize(self, shape)
         bump(self)
+    if memory_format in formats.CHANNELS_LAST and not formats.is_in(self._array, memory_format):
+        resize(self, tuple([shape[d] for d in (0, *range(2, len(shape)), 1)]))
+        self._array = np.moveaxis(self._array, -1, 1)
     return self
 
 
 @method
 def resize_as_(input: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
     """``resize_`` to the shape of another tensor."""
-    return resize_(input, *the_template._array.shape)
+    if memory_format is formats.preserve_format:
+        memory_format = formats.suggested(the_template._array)
+    return resize_(input, *the_template._array.shape, memory_format=memory_format)
 
 
 @method

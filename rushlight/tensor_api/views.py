@@ -750,6 +750,11 @@ def view_as_complex(input: Tensor) -> Tensor:
             "view_as_complex is only supported for half, float and double tensors, but got "
             f"{x.dtype}."
         )
+    if x.ndim and any([s % (2 * x.itemsize) for s in x.strides[:-1]]):
+        raise RuntimeError(
+            "Tensor must have a stride divisible by 2 for all but last dimension, but its strides "
+            f"are {input.stride()}; clone it first."
+        )
     if not x.ndim or x.shape[-1] != 2:
         raise RuntimeError(
             f"Tensor must have a last dimension of size 2, but its shape is {x.shape}."
@@ -768,12 +773,13 @@ def adjoint(input: Tensor) -> Tensor:
 
 
 def matrix_t(x: Tensor, name: str) -> Tensor:
-    """The last two dims exchanged."""
-    if x._array.ndim < 2:
-        raise ShapeError(
-            f"tensor.{name} is only supported on matrices or batches of matrices. Got "
-            f"{x._array.ndim}D tensor."
-        )
+    """The last two dims exchanged; a 0-dim tensor as it is."""
+    ndim = x._array.ndim
+    if not ndim:
+        return x
+    if ndim < 2 or (name == "H" and ndim > 2):
+        which = "matrices (mH is for batches)" if name == "H" else "matrices or batches of matrices"
+        raise ShapeError(f"tensor.{name} is only supported on {which}. Got {ndim}-D tensor.")
     return V.Transpose.bind(x, dim0=-2, dim1=-1)
 
 
@@ -836,10 +842,12 @@ methods(
     T=property(_reverse_dims, doc="All dims in reverse order; a matrix transposed."),
     mT=property(lambda self: matrix_t(self, "mT"), doc="The last two dims exchanged."),
     H=property(
-        lambda self: adjoint(self) if self._array.ndim else self.conj(),
+        lambda self: matrix_t(self, "H").conj(),
         doc="A matrix transposed and conjugated.",
     ),
-    mH=property(lambda self: adjoint(self), doc="The last two dims exchanged, and conjugated."),
+    mH=property(
+        lambda self: matrix_t(self, "mH").conj(), doc="The last two dims exchanged, and conjugated."
+    ),
     data=property(
         same_memory,
         _set_data,

@@ -88,6 +88,28 @@ TENSORS = [
     "a = torch.ones(2, dtype=torch.complex64); torch.addcdiv(a, 1+2j, a, a)",
     "F.nll_loss(torch.tensor(1.), torch.tensor(0))",
     "torch.ones(2, device='meta').storage().nbytes()",
+    "torch.tensor([-32768, *range(-20000, 30000), 32767], dtype=torch.int16).unique().shape",
+    "torch.ones(2, 3).flip()",
+    "torch.ones(2, 3).flip(())",
+    "torch.nonzero(torch.ones(2), as_tuple=True, out=torch.empty(0, dtype=torch.long))",
+    "torch.nonzero(torch.ones(2), out=torch.empty(0))",
+    *[
+        f"{x}.{name}"
+        for x in ("torch.tensor(1 + 1j)", "torch.ones(2)", "torch.ones(2, 3, 4)")
+        for name in ("H", "mH", "mT", "adjoint()")
+    ],
+    *[
+        f"torch.empty({size}).resize_(2, 3, 4, 5, memory_format=torch.channels_last).stride()"
+        for size in ("120", "2", "2, 3, 4, 5")
+    ],
+    "x = torch.empty(2, 3, 4, 5).to(memory_format=torch.channels_last); torch.empty(120)."
+    "resize_as_(x, memory_format=torch.preserve_format).stride()",
+    "torch.ones(2).resize_(2, -1)",
+    "torch.ones(2).resize_(2, 4, 2**29, 2**29)",
+    "torch.view_as_complex(torch.as_strided(torch.ones(3, 3), (2, 2), (1, 1)))",
+    "torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(torch.arange(3)))",
+    "torch.from_dlpack(torch.ones(2, dtype=torch.bfloat16))",
+    "torch.ones(2).__dlpack__(stream='text')",
     "'text' in torch.ones(3)",
     "None in torch.ones(3)",
     "torch.ones(3).new(torch.Size([3, 4])).shape",

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from rushlight.backends import cudnn
 from rushlight.core import overrides
 from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor
+from rushlight.nn.modules.module import _parse_to
 
 _disabled_torch_function_impl = overrides.without_overrides
 DisableTorchFunctionSubclass = overrides.AskNoArguments
@@ -24,6 +27,7 @@ class _Functions:
 
 
 _nn = _Functions("rushlight.nn.functional")
+_nn._parse_to = _parse_to  # type: ignore[attr-defined]  # how ``to`` reads its arguments
 _linalg = _Functions("rushlight.linalg", "linalg_")
 _fft = _Functions("rushlight.fft", "fft_")
 _special = _Functions("rushlight.special", "special_")
@@ -78,3 +82,15 @@ def _jit_can_fuse_on_cpu() -> bool:
 
 
 _jit_can_fuse_on_gpu = _jit_can_fuse_on_cpu
+
+
+_TensorMeta = type(Tensor)
+
+
+class PyTorchFileReader:
+    """A name for annotations: ``torch.load`` reads files."""
+
+
+def _get_cudnn_enabled() -> bool:
+    """What ``torch.backends.cudnn.enabled`` says."""
+    return bool(cudnn.enabled)

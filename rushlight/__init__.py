@@ -163,7 +163,7 @@ _let_pickle_find_functions()
 _LAZY = frozenset(
     """
     _C _VF __config__ __future__ _dynamo _higher_order_ops _inductor _logging _subclasses
-    _tensor_str _utils
+    _tensor _tensor_str _utils
     accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
     functional futures fx hub jit linalg masked mps multiprocessing nn onnx optim overrides
     library profiler quasirandom random return_types serialization signal sparse special storage
@@ -172,6 +172,8 @@ _LAZY = frozenset(
 )
 # functions that live in such a namespace: namespace -> names
 _IN_NAMESPACE = {
+    "_C": "PyTorchFileReader",
+    "jit": "ScriptModule",
     "_higher_order_ops.control_flow": "cond while_loop",
     "amp": """
         autocast GradScaler get_autocast_dtype set_autocast_dtype is_autocast_enabled

@@ -36,9 +36,20 @@ def get_dir() -> str:
     """
     if _folder:
         return _folder[0]
+    return os.path.join(_get_torch_home(), "hub")
+
+
+def _get_torch_home() -> str:
+    """The folder above ``hub``: ``$TORCH_HOME``, else ``~/.cache/torch``."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return os.path.join(os.path.expanduser(home), "hub")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
+
+
+def __getattr__(name: str) -> Any:
+    """``tqdm`` is the progress bar of the package of that name, where it is installed."""
+    if name == "tqdm" and importlib.util.find_spec("tqdm"):
+        return importlib.import_module("tqdm").tqdm
+    raise AttributeError(f"module 'rushlight.hub' has no attribute {name!r}")
 
 
 def set_dir(d: str | os.PathLike[str]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from rushlight import devices
+from rushlight import devices, dtypes
+from rushlight.errors import OutOfMemoryError as OutOfMemoryError
+from rushlight.tensor_api.conversion import LEGACY
 
 _initialized = False  # read by code that saves the random state of GPUs in use
 
@@ -119,6 +121,11 @@ def get_arch_list() -> list[str]:
     return []
 
 
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """Statistics of GPU memory as a text: an empty one."""
+    return ""
+
+
 def memory_stats(device: Any = None) -> dict[str, Any]:
     """Statistics of GPU memory: none."""
     return {}
@@ -156,6 +163,25 @@ globals().update(
         )
     }
 )
+
+
+class _TypeMeta(type):
+    """``isinstance(t, torch.cuda.FloatTensor)``: never, as there are no tensors on a GPU."""
+
+    def __instancecheck__(cls, other: object) -> bool:
+        return False
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"type torch.cuda.{cls.__name__} not available: there is no GPU. Use torch.tensor "
+            "with a dtype, and a device that is_available()."
+        )
+
+
+for _dtype, _title in LEGACY.items():
+    globals()[f"{_title}Tensor"] = _TypeMeta(
+        f"{_title}Tensor", (), {"dtype": dtypes.by_name[_dtype], "__module__": "torch.cuda"}
+    )
 
 
 class Stream:
@@ -197,6 +223,10 @@ class device:
     def __exit__(self, *exc: object) -> None: ...
 
 
+class device_of(device):
+    """Context in which the GPU of a tensor is the current one; without a GPU nothing changes."""
+
+
 class StreamContext(device):
     """Context in which work goes to a stream; without a GPU nothing changes."""
 
@@ -207,7 +237,7 @@ def stream(stream: Any) -> StreamContext:
 
 
 def __getattr__(name: str) -> Any:
-    """``amp`` is imported when first asked for."""
-    if name == "amp":
-        return importlib.import_module("rushlight.cuda.amp")
+    """``amp`` and ``memory`` are imported when first asked for."""
+    if name in ("amp", "memory"):
+        return importlib.import_module(f"rushlight.cuda.{name}")
     raise AttributeError(f"module 'rushlight.cuda' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rushlight import amp, dtypes
@@ -43,3 +44,7 @@ def custom_fwd(fwd: Any = None, *, cast_inputs: Any = None) -> Any:
 def custom_bwd(bwd: Any = None) -> Any:
     """``torch.amp.custom_bwd(device_type="cuda")``."""
     return amp.custom_bwd(bwd, device_type="cuda")
+
+
+grad_scaler = autocast_mode = sys.modules[__name__]  # modules of PyTorch's, with the same names
+sys.modules.update({f"{__name__}.{name}": grad_scaler for name in ("grad_scaler", "autocast_mode")})

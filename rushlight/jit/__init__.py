@@ -7,15 +7,18 @@ module's class has to be importable.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 from typing import Final as Final
 
 from rushlight import serialization
 from rushlight.errors import NotSupportedError
+from rushlight.futures import Future as Future
 from rushlight.nn.modules.module import Module
 
 
@@ -175,8 +178,21 @@ def annotate(the_type: Any, the_value: Any) -> Any:
 
 
 def isinstance_(obj: Any, target_type: Any) -> bool:
-    """``isinstance`` for annotations."""
-    return isinstance(obj, target_type)
+    """``isinstance`` for annotations: ``jit.isinstance([1], List[int])``."""
+    if isinstance(target_type, tuple):
+        return any(isinstance_(obj, kind) for kind in target_type)
+    kind, parts = get_origin(target_type), get_args(target_type)
+    if kind in (Union, UnionType):
+        return any(isinstance_(obj, part) for part in parts)
+    if not isinstance(obj, kind or (type(None) if target_type is None else target_type)):
+        return False
+    if kind is list:
+        return all(isinstance_(x, parts[0]) for x in obj)
+    if kind is dict:
+        return all(all(map(isinstance_, item, parts)) for item in obj.items())
+    if kind is tuple:
+        return len(obj) == len(parts) and all(map(isinstance_, obj, parts))
+    return True
 
 
 def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
@@ -201,3 +217,38 @@ def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
             "not supported; load a state_dict into a model with load_state_dict."
         ) from error
     return trace(obj) if traced else script(obj)
+
+
+class ScriptFunction:
+    """A name for ``isinstance``: scripted functions are Python's."""
+
+
+def __getattr__(name: str) -> Any:
+    """``isinstance`` is Python's in this file."""
+    if name == "isinstance":
+        return isinstance_
+    raise AttributeError(f"module 'rushlight.jit' has no attribute {name!r}")
+
+
+def trace_module(mod: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """As `trace`, after a run of each method of the module that ``inputs`` names."""
+    for name, values in inputs.items():
+        method = getattr(mod, name)
+        method(*values) if type(values) is tuple else method(values)
+    return trace(mod)
+
+
+def interface(obj: Any) -> Any:
+    """Decorator without effect: the class."""
+    return obj
+
+
+def Attribute(value: Any, type: Any) -> Any:
+    """The value, whose type scripted code would be told."""
+    return value
+
+
+@contextlib.contextmanager
+def optimized_execution(should_optimize: bool) -> Iterator[None]:
+    """Context without effect."""
+    yield

@@ -34,6 +34,8 @@ from rushlight.serialization.safe import (
 )
 from rushlight.serialization.saving import save
 
+DEFAULT_PROTOCOL = 2  # of pickles in files
+
 __all__ = [
     "LoadEndianness",
     "add_safe_globals",

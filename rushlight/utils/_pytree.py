@@ -106,7 +106,16 @@ class TreeSpec(NamedTuple):
         return self.type is None
 
 
-LEAF = TreeSpec(None, None, ())
+class LeafSpec(TreeSpec):
+    """The description of a leaf."""
+
+    def __new__(cls) -> LeafSpec:
+        return super().__new__(cls, None, None, ())
+
+
+LEAF = LeafSpec()
+
+
 NODES: dict[type, _Node] = {
     list: _Node(_list_flatten, _list_unflatten, _list_flatten_with_keys),
     tuple: _Node(
@@ -164,6 +173,17 @@ def _kind(tree: Any) -> Any:
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return namedtuple
     return type(tree) if type(tree) in NODES else None
+
+
+def _get_node_type(tree: Any) -> Any:
+    """The class under which a tree would be registered."""
+    return _kind(tree) or type(tree)
+
+
+def is_structseq_instance(obj: Any) -> bool:
+    """Whether an object is a tuple with named fields that is written in C, such as ``stat``'s."""
+    kind = type(obj)
+    return kind.__bases__ == (tuple,) and isinstance(getattr(kind, "n_fields", None), int)
 
 
 def tree_flatten(
@@ -320,3 +340,13 @@ def tree_all(pred: Callable[[Any], bool], tree: PyTree) -> bool:
 def tree_any(pred: Callable[[Any], bool], tree: PyTree) -> bool:
     """Whether a predicate is true of some leaf."""
     return any(pred(x) for x in tree_leaves(tree))
+
+
+def tree_all_only(kind: Any, pred: Callable[[Any], bool], tree: PyTree) -> bool:
+    """Whether a predicate is true of all leaves of a class."""
+    return all(pred(x) for x in tree_leaves(tree) if isinstance(x, kind))
+
+
+def tree_any_only(kind: Any, pred: Callable[[Any], bool], tree: PyTree) -> bool:
+    """Whether a predicate is true of some leaf of a class."""
+    return any(pred(x) for x in tree_leaves(tree) if isinstance(x, kind))

@@ -24,6 +24,19 @@ NAMES = """
     overrides.TorchFunctionMode serialization.MAP_LOCATION Stream Event SymBool SymFloat SymInt
     Future utils.data.dataloader._BaseDataLoaderIter
     utils.data.dataloader._MultiProcessingDataLoaderIter
+    PyTorchFileReader ScriptModule _C._TensorMeta _C._get_cudnn_enabled _C._nn.gelu
+    _tensor._rebuild_from_type_v2 _utils.ExceptionWrapper _utils._get_all_device_indices
+    _utils._rebuild_parameter _utils._rebuild_tensor_v2 cuda.FloatTensor cuda.OutOfMemoryError
+    cuda.amp.autocast_mode cuda.amp.grad_scaler.GradScaler cuda.device_of
+    cuda.memory.memory_allocated cuda.memory_summary distributed._tensor.DTensor
+    distributed.tensor.Shard hub._get_torch_home jit.Future
+    jit.ScriptFunction jit.interface jit.optimized_execution jit.trace_module
+    serialization.DEFAULT_PROTOCOL storage.TypedStorage storage.UntypedStorage
+    utils._pytree.LeafSpec utils._pytree._get_node_type utils._pytree.is_structseq_instance
+    utils._pytree.tree_all_only utils._pytree.tree_any_only
+    utils.data._utils.collate.default_collate_err_msg_format
+    utils.data._utils.collate.np_str_obj_array_pattern utils.data.dataloader._DatasetKind
+    utils.flop_counter.FlopCounterMode utils.mobile_optimizer.optimize_for_mobile
 """.split()  # noqa: SIM905
 
 
@@ -183,3 +196,77 @@ def test_parameters_of_libraries_with_arguments_of_their_own(framework):
     layer = framework.nn.Module()
     layer.weight = Marked(framework.ones(2), mark="on a sphere")
     assert [p.mark for p in layer.parameters()] == ["on a sphere"]
+
+
+@pytest.mark.parametrize("package", [torch, rushlight])
+def test_tensors_as_one(package):
+    utils = importlib.import_module(f"{package.__name__}._utils")
+    parts = [package.ones(2, 3), package.zeros(1), package.ones(4).double()]
+    flat = utils._flatten_dense_tensors(parts[:2])
+    assert flat.tolist() == [1.0] * 6 + [0.0]
+    assert [t.shape for t in utils._unflatten_dense_tensors(flat, parts[:2])] == [(2, 3), (1,)]
+    groups = [[tuple(t.shape) for t in group] for group in utils._take_tensors(parts, 24)]
+    assert groups == [[(2, 3)], [(1,)], [(4,)]]
+    assert utils._get_device_index("cpu", allow_cpu=True) == -1
+    assert utils._get_device_index(3) == 3
+    with pytest.raises(ValueError, match="specified index"):
+        utils._get_device_index("cpu")
+
+
+@pytest.mark.parametrize("package", [torch, rushlight])
+@pytest.mark.parametrize("error", [KeyError("a"), OSError(2, "none"), ValueError("bad")])
+def test_exceptions_are_raised_anew(package, error):
+    wrapper = importlib.import_module(f"{package.__name__}._utils").ExceptionWrapper
+    try:
+        raise error
+    except Exception:
+        wrapped = wrapper(where="in worker 1")
+    with pytest.raises(type(error), match=f"Caught {type(error).__name__} in worker 1"):
+        wrapped.reraise()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ([1], list[int]), ([1.0], list[int]), ({"a": 1}, dict[str, int]), (None, int | None),
+        ({"a": "b"}, dict[str, int]), ((1, 2.0), tuple[int, float]), (3, (int, float)),
+    ],
+)  # fmt: skip
+def test_types_of_scripts(value, kind):
+    assert rushlight.jit.isinstance(value, kind) == torch.jit.isinstance(value, kind)
+
+
+def test_bytes_of_a_buffer():
+    made = rushlight.UntypedStorage.from_buffer(
+        b"abcdef", "native", dtype=rushlight.int16, offset=2
+    )
+    theirs = torch.UntypedStorage.from_buffer(
+        b"abcdef", byte_order="native", dtype=torch.int16, offset=2
+    )
+    assert made.tolist() == theirs.tolist()
+
+
+def test_leaves_are_described_by_a_class():
+    ours = importlib.import_module("rushlight.utils._pytree")
+    spec = ours.tree_structure([1])
+    assert spec.children == (ours.LeafSpec(),)
+    assert isinstance(spec.children[0], ours.LeafSpec)
+    assert not isinstance(spec, ours.LeafSpec)
+
+
+@pytest.mark.parametrize("package", [torch, rushlight])
+def test_counted_operations(package, capsys):
+    counting = importlib.import_module(f"{package.__name__}.utils.flop_counter")
+    net = package.nn.Sequential(
+        package.nn.Conv2d(3, 4, 3), package.nn.Flatten(), package.nn.Linear(64, 5)
+    )
+    x = package.ones(2, 3, 6, 6)
+    with counting.FlopCounterMode() as counter:
+        (net(x) @ package.ones(5, 2)).sum().backward()
+    assert "Sequential.0" in capsys.readouterr().out
+    counts = counter.get_flop_counts()
+    assert sum(counts["Global"].values()) == counter.get_total_flops()
+    if package is rushlight:
+        products = 2 * 2 * 5 * (64 + 2)
+        assert counter.get_total_flops() == 2 * 2 * 16 * 4 * 27 * 2 + products * 3 - 2 * 2 * 5 * 2
+        assert counts["Sequential.2"] == {rushlight.ops.aten.addmm: 2 * 2 * 5 * 64}

@@ -30,6 +30,12 @@ _SingleProcessDataLoaderIter = SingleProcessIterator
 _MultiProcessingDataLoaderIter = WorkerIterator
 
 
+class _DatasetKind:
+    """What a loader's ``_dataset_kind`` says of its data set."""
+
+    Map, Iterable = 0, 1
+
+
 class DataLoader(Generic[T_co]):
     """Batches of a dataset, in order or shuffled, loaded here or by worker processes.
 

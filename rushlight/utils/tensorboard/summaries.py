@@ -164,7 +164,7 @@ def precision_recall(labels: Any, predictions: Any, thresholds: int, weights: An
 
 
 def hyperparameters(
-    settings: dict[str, Any], metrics: dict[str, Any], domains: dict[str, Any] | None
+    settings: dict[str, Any], metrics: dict[str, Any], domains: dict[str, Any] | None = None
 ) -> list[bytes]:
     """Three summaries: what the columns are, this run's settings, and that the run ended."""
     infos, own = b"", b""

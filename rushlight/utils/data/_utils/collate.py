@@ -1,5 +1,7 @@
 """The functions of `torch.utils.data` that make batches."""
 
+import re
+
 from rushlight.utils.data.collate import collate as collate
 from rushlight.utils.data.collate import collate_float_fn as collate_float_fn
 from rushlight.utils.data.collate import collate_int_fn as collate_int_fn
@@ -10,3 +12,8 @@ from rushlight.utils.data.collate import collate_tensor_fn as collate_tensor_fn
 from rushlight.utils.data.collate import default_collate as default_collate
 from rushlight.utils.data.collate import default_collate_fn_map as default_collate_fn_map
 from rushlight.utils.data.collate import default_convert as default_convert
+
+np_str_obj_array_pattern = re.compile("[SaUO]")  # dtypes of arrays that stay as they are
+default_collate_err_msg_format = (
+    "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+)

@@ -162,3 +162,73 @@ def test_roi_pool():
     assert ops.roi_pool(x, torch.ones(0, 5), 3).shape == (0, 1, 3, 3)
     with pytest.raises(ValueError, match=r"\(K, 5\)"):
         ops.roi_pool(x, torch.ones(2, 4), 2)
+
+
+@pytest.mark.parametrize("ratio", [-1, 1, 3])
+@pytest.mark.parametrize("aligned", [False, True])
+def test_regions_of_a_ramp_are_their_centres(ratio, aligned):
+    y, x = torch.meshgrid(torch.arange(12.0), torch.arange(10.0), indexing="ij")
+    images = torch.stack([x, y]).expand(2, 2, 12, 10).clone().requires_grad_()
+    boxes = torch.tensor([[0, 2.0, 4, 14, 18], [1, 6.0, 4.5, 6.5, 20]])
+    layer = ops.RoIAlign((3, 2), 0.5, ratio, aligned)
+    out = layer(images, boxes)
+    corners = boxes[:, 1:] / 2 - 0.5 * aligned
+    left, top, right, bottom = corners.unbind(1)
+    if not aligned:
+        right, bottom = torch.maximum(right, left + 1), torch.maximum(bottom, top + 1)
+    for row in range(3):
+        for column in range(2):
+            middle = left + (right - left) * (column + 0.5) / 2
+            assert torch.allclose(out[:, 0, row, column], middle)
+            middle = top + (bottom - top) * (row + 0.5) / 3
+            assert torch.allclose(out[:, 1, row, column], middle, atol=1e-5)
+    again = ops.roi_align(images, [boxes[:1, 1:], boxes[1:, 1:]], (3, 2), 0.5, ratio, aligned)
+    assert torch.equal(again, out)
+    out.sum().backward()
+    assert images.grad.sum().item() == pytest.approx(out.numel(), rel=1e-5)
+    assert "sampling_ratio" in repr(layer)
+
+
+def test_regions_outside_and_of_no_size():
+    images = torch.ones(1, 1, 6, 6)
+    outside = torch.tensor([[0, 20.0, 20, 30, 30], [0, 1.0, 1, 3, 3]])
+    assert ops.roi_align(images, outside, 2).flatten(1).tolist() == [[0] * 4, [1] * 4]
+    point = torch.tensor([[0, 2.0, 2, 2, 2]])
+    assert ops.roi_align(images, point, 1, aligned=True).item() == 0
+    assert ops.roi_align(images, point, 1).item() == 1
+    assert ops.roi_align(images, point[:0], 2).shape == (0, 1, 2, 2)
+    with pytest.raises(ValueError, match="roi_align: boxes must be"):
+        ops.roi_align(images, torch.ones(3, 4), 2)
+
+
+def test_pyramids():
+    net = ops.FeaturePyramidNetwork(
+        [4, 8], 6, extra_blocks=ops.feature_pyramid_network.LastLevelMaxPool()
+    )
+    assert next(iter(net.state_dict())) == "inner_blocks.0.0.weight"
+    out = net({"a": torch.rand(1, 4, 9, 8), "b": torch.rand(1, 8, 5, 4)})
+    shapes = {"a": (1, 6, 9, 8), "b": (1, 6, 5, 4), "pool": (1, 6, 3, 2)}
+    assert {name: tuple(x.shape) for name, x in out.items()} == shapes
+    with pytest.raises(ValueError, match="in_channels=0"):
+        ops.FeaturePyramidNetwork([0], 4)
+
+
+def test_regions_choose_features_of_their_size():
+    features = {"0": torch.zeros(1, 1, 100, 100), "1": torch.ones(1, 1, 50, 50)}
+    boxes = [torch.tensor([[10.0, 10, 30, 30], [0, 0, 399, 399]])]
+    pool = ops.MultiScaleRoIAlign(["0", "1"], 2, 2)
+    assert pool(features, boxes, [(400, 400)]).mean((1, 2, 3)).tolist() == [0, 1]
+    only = ops.MultiScaleRoIAlign(["1"], 2, 2)
+    assert only(features, boxes, [(400, 400)]).mean((1, 2, 3)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["generalized", "distance", "complete"])
+def test_losses_of_pairs_are_what_overlaps_lack(kind):
+    a, b = random_boxes(7, 0), random_boxes(7, 1)
+    overlaps = getattr(ops, f"{kind}_box_iou")(a, b).diagonal()
+    loss = getattr(ops, f"{kind}_box_iou_loss")
+    assert torch.allclose(loss(a, b), 1 - overlaps, atol=1e-5)
+    assert torch.allclose(loss(a, b, reduction="mean"), (1 - overlaps).mean(), atol=1e-5)
+    assert loss(a[:0], b[:0], reduction="mean").item() == 0
+    with pytest.raises(ValueError, match="reduction"):
+        loss(a, b, reduction="most")

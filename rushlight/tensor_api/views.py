@@ -80,12 +80,13 @@ def infer_shape(size: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @method
-def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
     """The same memory in another shape, or read as another dtype.
 
     Args:
         shape: sizes, one of which may be -1 (inferred).
         dtype: instead of a shape: the dtype to read the bytes as.
+        size: another name of the shape.
 
     Raises:
         RuntimeError: the sizes do not fit, or the memory order would need a copy; ``reshape``
@@ -102,7 +103,7 @@ def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
     elif dtype is not None or (len(shape) == 1 and shape[0].__class__ is dtypes.dtype):
         return view_dtype(self, numpy_dtype(dtype if dtype is not None else shape[0]))
     else:
-        sizes = shape_of(shape, "view")
+        sizes = shape_of(shape if size is None else (size,), "view")
     t = reshaped(self, sizes)
     if t is None:
         raise ShapeError(
@@ -169,11 +170,11 @@ def strides(x: Tensor) -> tuple[int, ...]:
 
 
 @method
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """``input`` in another shape; a view where possible, else a copy.
 
     Args:
-        shape: sizes, one of which may be -1 (inferred).
+        sizes: one of which may be -1 (inferred); as ints, or in a tuple, which may be named shape.
 
     Example:
         >>> import rushlight as torch
@@ -181,7 +182,8 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
         tensor([[0, 1],
                 [2, 3]])
     """
-    sizes = shape if shape and shape[0].__class__ is int else shape_of(shape, "reshape")
+    if not (sizes and sizes[0].__class__ is int):
+        sizes = shape_of(sizes if shape is None else (shape,), "reshape")
     t = reshaped(input, sizes)
     return own(reshaped(Contiguous.bind(input), sizes)) if t is None else t
 
@@ -250,7 +252,7 @@ def t(input: Tensor) -> Tensor:
 
 
 @method
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """A view with the dims in the given order.
 
     Example:
@@ -259,7 +261,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
         torch.Size([4, 2, 3])
     """
     n = input._array.ndim
-    order = shape_of(dims, "permute")
+    order = shape_of(order if dims is None else (dims,), "permute")
     if len(order) != n:
         raise ShapeError(
             f"permute(dims): number of dimensions in the tensor input ({n}) does not match the "

@@ -230,3 +230,19 @@ def test_a_storage_on_a_file(tmp_path):
         0,
         0,
     ]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "reshape(shape=(3, -1))", "reshape(shape=[6])", "view(size=(3, 2))", "permute(dims=(1, 0))",
+        "repeat(repeats=(2, 1))", "tile(dims=(2,))", "reshape(size=(6,))", "view(shape=(6,))",
+    ],
+)  # fmt: skip
+def test_sizes_by_name(call):
+    source = f"torch.arange(6).view(2, 3).{call}.tolist()"
+    assert outcome(source, rl) == outcome(source, torch)
+    if "permute" in call or "tile" in call or call.startswith("reshape(sh"):
+        name, arguments = call.split("(", 1)
+        source = f"torch.{name}(torch.arange(6).view(2, 3), {arguments}.tolist()"
+        assert outcome(source, rl) == outcome(source, torch)

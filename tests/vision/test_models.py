@@ -114,3 +114,26 @@ def test_layers_of_vgg_from_a_list():
     kinds = ["Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Conv2d", "BatchNorm2d", "ReLU"]
     assert [type(layer).__name__ for layer in layers] == kinds
     assert models.vgg.cfgs["A"][:5] == [64, "M", 128, "M", 256] and len(models.vgg.cfgs["E"]) == 21
+
+
+def test_parts_of_a_network():
+    from rushlight.vision.models._utils import IntermediateLayerGetter, _make_divisible
+
+    net = models.resnet18(num_classes=3)
+    parts = IntermediateLayerGetter(net, {"layer1": "low", "layer3": "high"})
+    out = parts(torch.rand(1, 3, 32, 32))
+    assert {name: tuple(x.shape) for name, x in out.items()} == {
+        "low": (1, 64, 8, 8),
+        "high": (1, 256, 2, 2),
+    }
+    assert "layer4.0.conv1.weight" not in parts.state_dict()
+    with pytest.raises(ValueError, match="not present"):
+        IntermediateLayerGetter(net, {"layer9": "none"})
+    assert [_make_divisible(*x) for x in [(37, 8), (3, 8), (11, 8), (3, 8, 4)]] == [40, 8, 16, 4]
+
+
+def test_names_of_modules():
+    from rushlight.vision.datasets import vision
+    from rushlight.vision.transforms import transforms
+
+    assert transforms.Compose and vision.VisionDataset

@@ -19,9 +19,12 @@ STAGES = [
 ]  # fmt: skip
 
 
-def rounded(channels: float, divisor: int) -> int:
-    """The nearest multiple of ``divisor``, at least that and at least 90 % of ``channels``."""
-    near = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+def rounded(channels: float, divisor: int, least: int | None = None) -> int:
+    """The nearest multiple of ``divisor``, at least that, or ``least``, and at least 90 % of
+    ``channels``.
+    """
+    near = int(channels + divisor / 2) // divisor * divisor
+    near = max(divisor if least is None else least, near)
     return near + divisor if near < 0.9 * channels else near
 
 

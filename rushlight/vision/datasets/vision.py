@@ -1,0 +1,3 @@
+"""The module that torchvision keeps the base class of its data sets in."""
+
+from rushlight.vision.datasets.base import VisionDataset as VisionDataset

@@ -44,17 +44,19 @@ class Kernels:
         self.small = 0
         self.entries: dict[Any, Any] = {}
 
-    def runner(self, name: str, d: Any, arrays: int, size: int) -> Any:
-        """What runs a loop whose results are NumPy's to the bit: ``f(*arrays, *numbers, units)``
-        says whether it could, see backends/llvm/direct.py. None where NumPy is to do it.
+    def runner(self, name: str, d: Any, arrays: int, size: int, exact: bool = True) -> Any:
+        """What runs a loop: ``f(*arrays, *numbers, units)`` says whether it could, see
+        backends/llvm/direct.py. None where NumPy is to do it.
 
-        ``size``: how many elements it goes through.
+        ``size``: how many elements it goes through. ``exact``: its results are NumPy's to the bit,
+        so that it may wait until it is worth loading.
         """
         if not self.on:
             return None
         entry = self.entries.get((name, d))
         if entry is None:
-            entry = self.loop("entry", name, d, arrays) if self.worth(size) else None
+            wanted = self.worth(size) or not exact
+            entry = self.loop("entry", name, d, arrays) if wanted else None
             if entry is None:
                 return None
             self.entries[name, d] = entry

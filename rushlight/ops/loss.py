@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
-from rushlight.core.native import widened
+from rushlight.core.native import kernels, widened
 from rushlight.core.op import Op, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
@@ -339,8 +339,29 @@ def size_error(logp: np.ndarray, target: np.ndarray, want: Any) -> Exception:
     )
 
 
+def quick_loss(logp: Any, target: Any, reduction: str, ignore_index: int) -> Any:
+    """The loss of rows by a loop, or None: for NumPy to find it, or the error."""
+    d, count = logp.dtype, len(target) if target.ndim == 1 else 0
+    fits = count and logp.ndim == 2 and len(logp) == count and logp.shape[1]
+    if not fits or d not in dtypes.FLOATS or target.dtype is not dtypes.int64:
+        return None
+    if not (logp.flags.carray and target.flags.carray):
+        return None
+    run = kernels.runner("picked loss", d, 3, count, exact=False)
+    out = np.empty((), d)
+    if run is None or not run(
+        logp, target, out, logp.shape[1], ignore_index, reduction == "mean", count
+    ):
+        return None
+    return out
+
+
 def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
     """``-weight[target] * logp[target]``, reduced."""
+    if weight is None and reduction != "none":
+        loss = quick_loss(logp, target, reduction, ignore_index)
+        if loss is not None:
+            return loss
     d, logp, weight = logp.dtype, widened(logp), widened(weight)
     classes = Classes(logp, target, ignore_index)
     loss = np.negative(logp[classes.index])

@@ -12,12 +12,53 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.native import widened
-from rushlight.core.op import Op
+from rushlight import dtypes
+from rushlight.core.native import LEAST as LEAST_COMPILED
+from rushlight.core.native import kernels, widened
+from rushlight.core.op import FLOATS, Op
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.ops.bits import as_bits, from_bits
+from rushlight.ops.bits import FORWARD, as_bits, from_bits
 from rushlight.ops.sums import LEAST, number, ones
+
+def by_loop(
+    name: str,
+    x: Any,
+    w: Any,
+    b: Any,
+    eps: float,
+    numbers: Any,
+    units: Any,
+    most: int = LEAST_COMPILED,
+    given: Any = None,
+) -> Any:
+    """[The result, bits of means, bits of scales] of some floats by a loop of
+    backends/llvm/norms.py, which says what the numbers are; or None.
+
+    Args:
+        units: the shape of the means.
+        most: from so many elements on it is None.
+        given: means and variances, for "given norm".
+    """
+    d = x.dtype
+    run = None
+    if d in FLOATS and 0 < x.size < most:
+        run = kernels.runner(name, d, 7, x.size, exact=False)
+    for a in (w, b, *(given or ())):
+        if a is not None and not (a.dtype is d and a.flags.carray):
+            return None
+    if run is None:
+        return None
+    if not x.flags.carray:
+        x = np.array(x, order="C")
+    out = np.empty(x.shape, d)
+    mean, scale = given or (np.empty(units, FORWARD[d]), np.empty(units, FORWARD[d]))
+    weight, bias = x if w is None else w, x if b is None else b
+    which = w is not None, b is not None
+    eps_array = number(eps, dtypes.float64)
+    run(x, weight, bias, out, mean, scale, eps_array, *numbers, *which, mean.size)
+    return [out, mean, scale]
+
 
 BLOCK = 1 << 15  # elements that a norm works on at a time, so that its steps stay in the cache
 
@@ -140,6 +181,13 @@ class ChannelNormGrad(Op):
         return (np.empty_like(x), *sums) if needed else (*sums,)
 
 
+def channels_of(shape: Any) -> tuple[Any, Any]:
+    """The numbers and units for ``by_loop`` of (N, C, ...)."""
+    n, c, *space = shape
+    p = math.prod(space)
+    return (p, n, c * p, p, True, 1, 0, c), (c,)
+
+
 class BatchNorm(Op):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` with the statistics of each channel of the
     batch.
@@ -151,6 +199,9 @@ class BatchNorm(Op):
     label = "NativeBatchNorm"
 
     def eager(self, xp, input, weight, bias, *, eps):
+        found = by_loop("block norm", input, weight, bias, eps, *channels_of(input.shape))
+        if found is not None:
+            return found
         arrays = flattened(widened(input)), widened(weight), widened(bias)
         out, mean, scale = ChannelNorm.instance.forward(arrays, {"eps": eps})
         out = out.reshape(input.shape).astype(input.dtype, copy=False)
@@ -320,6 +371,11 @@ class LayerNorm(Op):
     label = "NativeLayerNorm"
 
     def eager(self, xp, input, weight, bias, *, rank, eps, center):
+        k = input.shape[-1] if rank == 1 else math.prod(input.shape[-rank:])
+        numbers, units = (k, 1, k, k, center, 0, 0, 1), (input.size // k if k else 0, 1)
+        found = by_loop("row norm", input, weight, bias, eps, numbers, units)
+        if found is not None:
+            return found
         arrays = rows(widened(input), rank), flat(widened(weight)), flat(widened(bias))
         out, mean, scale = RowNorm.instance.forward(arrays, {"eps": eps, "center": center})
         out = out.reshape(input.shape).astype(input.dtype, copy=False)
@@ -374,3 +430,74 @@ def layer_norm_gradients(
     if not lead:
         return [scale * gx, g * y, g]
     return [scale * gx, (g * y).sum(lead), g.sum(lead)]
+
+
+ALONE = 1 << 18  # elements: more are worth several threads
+
+
+class GroupNorm(Op):
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over ``groups`` of the channels of each
+    sample.
+
+    Outputs: the result, and the bits of the means and of ``1 / sqrt(var + eps)``.
+    """
+
+    outputs = ("out", "mean", "scale")
+    label = "NativeGroupNorm"
+
+    def eager(self, xp, input, weight, bias, *, groups, eps):
+        n, c, *space = input.shape
+        p, per_group = math.prod(space), c // groups
+        numbers = p, per_group, p, per_group * p, True, per_group, 1, c
+        units = n * groups, 1
+        found = by_loop("block norm", input, weight, bias, eps, numbers, units, ALONE)
+        if found is not None:
+            return found
+        arrays = widened(input).reshape(n * groups, -1), None, None
+        out, mean, scale = RowNorm.instance.forward(arrays, {"eps": eps, "center": True})
+        out = out.reshape(n, c, p)
+        if weight is not None:
+            out *= widened(weight)[:, None]
+        if bias is not None:
+            out += widened(bias)[:, None]
+        out = out.reshape(input.shape).astype(input.dtype, copy=False)
+        return out, as_bits(mean), as_bits(scale)
+
+    def grads(self, g, needs, input, weight, mean, scale, params, specs):
+        if modes.grad:
+            return group_norm_gradients(g[0], input, weight, **params)
+        w = None if weight is None else weight._array
+        kept = from_bits(mean._array), from_bits(scale._array)
+        found = group_gradients(g[0]._array, input._array, w, *kept, needs[0])
+        return [
+            wrap(a.reshape(spec[0]).astype(spec[1], copy=False)) if need else None
+            for a, need, spec in zip(found, needs, specs, strict=True)
+        ]
+
+
+def group_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: bool) -> list[Any]:
+    """The gradients of ``GroupNorm``, by x if that is needed."""
+    x, g = flattened(widened(x)), flattened(widened(g))
+    rows = x.reshape(mean.size, -1)
+    y = ((rows - mean) * scale).reshape(x.shape)
+    sums = [channel_dot(g, y), channel_sum(g)]
+    if not needed:
+        return [None, *sums]
+    if w is not None:
+        g = g * widened(w)[:, None]
+    arrays = g.reshape(rows.shape), rows, None, mean, scale
+    options = {"center": True, "needs": (True, False, False)}
+    return [*RowNormGrad.instance.forward(arrays, options), *sums]
+
+
+def group_norm_gradients(g: Tensor, x: Tensor, weight: Any, groups: int, eps: float) -> list[Any]:
+    """The gradients of GroupNorm, in Tensor."""
+    shape, dims = x.shape, (0, *range(2, x._array.ndim))
+    x = x.reshape(shape[0], groups, -1)
+    y = x - x.mean(-1, keepdim=True)
+    scale = ((y * y).mean(-1, keepdim=True) + eps).rsqrt()
+    y = y * scale
+    gy = g if weight is None else g * weight.reshape(-1, *[1] * (len(shape) - 2))
+    gy = gy.reshape(y.shape)
+    gx = gy - gy.mean(-1, keepdim=True) - y * (gy * y).mean(-1, keepdim=True)
+    return [(scale * gx).reshape(shape), (g * y.reshape(shape)).sum(dims), g.sum(dims)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import widened
+from rushlight.core.native import kernels, widened
 from rushlight.core.op import FLOATS, Op, record_unary, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import wrap
@@ -33,6 +34,22 @@ def shifted(name: str, x: np.ndarray, dim: int) -> np.ndarray:
     if not wide.shape[dim]:
         return wide.copy()
     return np.subtract(wide, np.maximum.reduce(wide, dim, None, None, True), order="C")
+
+
+def few(name: str, x: np.ndarray, dim: int) -> Any:
+    """The result for some floats by a loop, or None where NumPy is to find it."""
+    if x.dtype not in FLOATS or not x.size or not x.ndim or x.size >= LEAST:
+        return None
+    run = kernels.runner(name, x.dtype, 2, x.size, exact=False)
+    if run is None:
+        return None
+    if not x.flags.carray:
+        x = np.array(x, order="C")
+    shape, out = x.shape, np.empty(x.shape, x.dtype)
+    n = shape[dim]
+    inner = 1 if dim == len(shape) - 1 else math.prod(shape[dim + 1 :])
+    run(x, out, n, inner, x.size // (n * inner))
+    return out
 
 
 def moderate(x: np.ndarray, limit: float) -> bool:
@@ -79,6 +96,9 @@ class Softmax(OfItsResult):
     compiled = True
 
     def eager(self, xp, input, *, dim):
+        e = few("softmax", input, dim)
+        if e is not None:
+            return e
         if moderate(input, 30):
             e = np.exp(input, order="C")
         else:
@@ -123,6 +143,9 @@ class LogSoftmax(OfItsResult):
     compiled = True
 
     def eager(self, xp, input, *, dim):
+        y = few("log softmax", input, dim)
+        if y is not None:
+            return y
         if moderate(input, 4) and input.shape[dim] > 1:  # of one element it is exactly 0
             return np.subtract(input, np.log(along_dim(np.exp(input), dim)), order="C")
         y = shifted("log_softmax", input, dim)

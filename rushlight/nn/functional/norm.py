@@ -9,13 +9,14 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad
+from rushlight.core.native import kernels
 from rushlight.core.state import modes, no_grad, state
 from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
-from rushlight.ops.norm import BatchNorm, LayerNorm
+from rushlight.ops.norm import ALONE, BatchNorm, GroupNorm, LayerNorm, by_loop, channels_of
 from rushlight.ops.sums import number
 from rushlight.tensor_api._common import in_order_of
 
@@ -52,6 +53,26 @@ def blend(running: Tensor, new: Any, momentum: float) -> None:
     a *= number(1 - momentum, a.dtype)
     a += (new * number(momentum, new.dtype)).astype(a.dtype, copy=False)
     bump(running)
+
+
+def moved(running: list[Tensor], mean: Tensor, scale: Tensor, numbers: Any) -> bool:
+    """Whether a loop has moved running means and variances towards the statistics of a batch.
+    ``numbers``: eps, what makes variances unbiased, and the weight of the new ones.
+    """
+    arrays = [t._array for t in running]
+    if state.busy or len(arrays) != 2 or not mean._array.size:
+        return False
+    m, s = from_bits(mean._array), from_bits(scale._array)
+    for a in arrays:
+        if a.dtype is not m.dtype or not a.flags.carray or a.size != m.size:
+            return False
+    loop = kernels.runner("running statistics", m.dtype, 5, m.size, exact=False)
+    if loop is None:
+        return False
+    loop(m, s, *arrays, np.array(numbers), m.size)
+    for t in running:
+        bump(t)
+    return True
 
 
 def statistics(mean: Tensor, scale: Tensor, x: Tensor, dims: Any, eps: float, count: int) -> Any:
@@ -130,7 +151,8 @@ def batch_norm(
     if not count:
         return input.clone()
     out, mean, scale = BatchNorm.bind(input, weight, bias, eps=eps)
-    if running_mean is not None or running_var is not None:
+    running = [t for t in (running_mean, running_var) if t is not None]
+    if running and not moved(running, mean, scale, (eps, count / (count - 1), momentum)):
         dims = (0, *range(2, input._array.ndim))
         found = statistics(mean, scale, input, dims, eps, count)
         for running, new in zip((running_mean, running_var), found, strict=True):
@@ -169,6 +191,10 @@ def all_alike(arrays: Any) -> bool:
 
 def affine_of_arrays(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
     """``affine_by_statistics`` of arrays."""
+    numbers, units = channels_of(x.shape)
+    found = by_loop("given norm", x, weight, bias, eps, numbers, units, ALONE, (mean, var))
+    if found is not None:
+        return found[0]
     factor = var + number(eps, var.dtype)
     np.sqrt(factor, factor)
     np.reciprocal(factor, factor)
@@ -299,6 +325,9 @@ def group_norm(
         )
     if not input._array.size:
         return input.clone()
+    if not state.busy:
+        out = GroupNorm.bind(input, weight, bias, groups=num_groups, eps=eps)[0]
+        return in_order_of(out, input)
     out = LayerNorm.bind(
         input.reshape(n, num_groups, -1), None, None, rank=1, eps=eps, center=True
     )[0].reshape(shape)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm import bags, ctc, grids, pairs, spreads
+from rushlight.compiler.backends.llvm import bags, ctc, grids, norms, pairs, picks, softmaxes, spreads
 from rushlight.compiler.backends.llvm.draws import Blocks, below, drawing, scaled
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
@@ -474,6 +474,10 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys(PRODUCTS, lambda *given: Sparse(*given).text()),
     **dict.fromkeys(pairs.NAMES.values(), pairs.text),
     **dict.fromkeys(spreads.NAMES, spreads.text),
+    **dict.fromkeys(softmaxes.NAMES, softmaxes.text),
+    **dict.fromkeys(norms.NAMES, norms.text),
+    norms.RUNNING: norms.running,
+    picks.NAME: picks.text,
     **dict.fromkeys(grids.NAMES, lambda *given: grids.Grid(*given).text()),
     bags.BINS: lambda _, d, width: bags.bins_text(d, width),
     bags.NAME: lambda _, d, width: bags.text(d, width),

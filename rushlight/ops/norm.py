@@ -21,6 +21,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.bits import FORWARD, as_bits, from_bits
 from rushlight.ops.sums import LEAST, number, ones
 
+
 def by_loop(
     name: str,
     x: Any,

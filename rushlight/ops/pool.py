@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from rushlight.core.native import LEAST, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.ops.conv import in_float32
-from rushlight.ops.windows import FEW, places, windows_of
+from rushlight.ops.windows import FEW, Table, places, table_of, windows_of
 
 
 def lowest(d: np.dtype) -> Any:
@@ -64,6 +65,9 @@ def max_windows(
     """Maxima of windows, and which tap they are (numbered in row-major order), or None unless
     ``coded``.
     """
+    found = quick_maxima(x, out, kernel, stride, padding, dilation, coded)
+    if found is not None:
+        return found
     few = windows_of(x.shape, out, kernel, stride, padding, dilation)
     if few is not None:
         found = few_maxima(few.taken(x, lowest(x.dtype)), few.shape, coded)
@@ -93,6 +97,21 @@ def max_windows(
             best = np.maximum(best, candidate) if t == 1 else np.maximum(best, candidate, out=best)
         v, codes, unit = best, code, unit * k
     return np.array(v, order="C", copy=True if v is x or v.base is not None else None), codes
+
+
+def quick_maxima(
+    x: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, coded: bool
+) -> Any:
+    """``max_windows`` by a loop, or None."""
+    if x.size >= LEAST or (coded and math.prod(kernel) > 256):
+        return None
+    table = table_of(x.shape[x.ndim - len(out) :], out, kernel, stride, padding, dilation)
+    if table is None:
+        return None
+    if coded:
+        return table.run("window taps", x, np.uint8)
+    found = table.run("window maxima", x)
+    return None if found is None else (found, None)
 
 
 def few_maxima(taken: Any, shape: Any, coded: bool) -> Any:
@@ -319,6 +338,28 @@ def counts(
     return total.astype(np.float64)
 
 
+MEANS = "window means"
+
+
+@functools.lru_cache(maxsize=256)
+def means_of(
+    space: Any,
+    out: Any,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    include_pad: bool,
+    divisor: int | None,
+    after: Any,
+) -> Table | None:
+    """The table of windows with what their sums are divided by, or None."""
+    table = table_of(space, out, kernel, stride, padding, ONES[len(kernel)])
+    if table is None:
+        return None
+    n = counts(space, out, kernel, stride, padding, include_pad, divisor, after)
+    return replace(table, divisors=np.array(np.broadcast_to(n, out), np.float64).reshape(-1))
+
+
 class AvgPool(Op):
     """Means of windows."""
 
@@ -326,6 +367,12 @@ class AvgPool(Op):
     label = "AvgPool2D"
 
     def eager(self, xp, input, *, out, kernel, stride, padding, include_pad, divisor, after):
+        if input.size < LEAST:
+            space = input.shape[input.ndim - len(out) :]
+            table = means_of(space, out, kernel, stride, padding, include_pad, divisor, after)
+            found = None if table is None else table.run(MEANS, input)
+            if found is not None:
+                return found
         n = counts(
             input.shape[-len(kernel) :], out, kernel, stride, padding, include_pad, divisor, after
         )
@@ -522,6 +569,18 @@ def bin_places(space: Any, bins: Any) -> tuple[np.ndarray, np.ndarray]:
     return found, np.arange(found.shape[1])
 
 
+@functools.lru_cache(maxsize=64)
+def table_of_bins(space: Any, bins: Any) -> Table | None:
+    """The table of bins; None where there are many elements."""
+    shape = tuple([len(parts) for parts in bins])
+    where = bin_places(space, bins)[0].astype(np.int32)
+    if not 0 < where.size <= FEW:
+        return None
+    for k in range(len(where) - 1, 0, -1):  # bins of fewer elements repeat their last
+        where[k, (where[:k] == where[k]).any(0)] = -1
+    return Table(shape, math.prod(space), where, np.float64((where >= 0).sum(0)))
+
+
 def few_bin_maxima(x: Any, bins: Any) -> tuple[Any, Any]:
     """``BinMax`` of few elements."""
     lead, space = x.shape[: -len(bins)], x.shape[-len(bins) :]
@@ -548,7 +607,9 @@ class BinMax(Op):
         d = input.dtype
         v = widened(input)
         if input.size <= FEW:
-            values, index = few_bin_maxima(v, bins)
+            table = table_of_bins(input.shape[input.ndim - len(bins) :], bins)
+            found = None if table is None else table.run("window places", v, np.int64)
+            values, index = found or few_bin_maxima(v, bins)
             return values.astype(d, copy=False), index
         if kernels.on and v.size >= LEAST:
             found = kernels.loop("bin maxima", v, bins)

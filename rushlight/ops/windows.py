@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from rushlight.core.native import kernels
+from rushlight.core.op import FLOATS
 
 FEW = 1 << 14  # elements of all windows up to which they are taken at once
 
@@ -85,3 +89,52 @@ def places(size: Any, out: Any, kernel: Any, stride: Any, dilation: Any) -> np.n
         grid = found[:, None, :, None] * n + along[None, :, None, :]
         found = grid.reshape(len(found) * k, found.shape[1] * o)
     return found
+
+
+@dataclass(frozen=True)
+class Table:
+    """Windows of planes, for the loops of backends/llvm/pools.py.
+
+    Fields: shape, how many there are along each dim; size, the elements of a plane; where, the
+    place of each tap of each window, -1 if that is outside, (taps, windows), int32; divisors, what
+    the windows' sums are divided by, float64.
+    """
+
+    shape: tuple[int, ...]
+    size: int
+    where: np.ndarray
+    divisors: np.ndarray
+
+    def suits(self) -> bool:
+        """Whether several windows at a time are quick: not for a few of many elements."""
+        return len(self.where) <= 32 or self.where.shape[1] >= 16
+
+    def run(self, name: str, x: np.ndarray, named: Any = None) -> Any:
+        """What a loop makes of the windows of an array of floats, or None; if ``named``, with the
+        names of maxima in that dtype.
+        """
+        d, where = x.dtype, self.where
+        if d not in FLOATS or not x.size or not x.flags.carray or not self.suits():
+            return None
+        run = kernels.runner(name, d, 4, x.size, exact=False)
+        if run is None:
+            return None
+        out = np.empty(x.shape[: x.ndim - len(self.shape)] + self.shape, d)
+        second = self.divisors if named is None else np.empty(out.shape, named)
+        run(x, out, second, where, self.size, where.shape[1], len(where), x.size // self.size)
+        return out if named is None else (out, second)
+
+
+@functools.lru_cache(maxsize=256)
+def table_of(
+    space: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> Table | None:
+    """The windows of trailing dims ``space``; None where there are none, or many elements."""
+    if not 0 < math.prod(out) * math.prod(kernel) <= FEW or not math.prod(space):
+        return None
+    size = [n + a + b for n, (a, b) in zip(space, padding, strict=True)]
+    numbers = np.full(size, -1, np.int32)
+    inside = [slice(a, a + n) for n, (a, _) in zip(space, padding, strict=True)]
+    numbers[(*inside,)] = np.arange(math.prod(space)).reshape(space)
+    where = numbers.reshape(-1)[places(size, out, kernel, stride, dilation)]
+    return Table(out, math.prod(space), where, np.ones(1))

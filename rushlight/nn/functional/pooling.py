@@ -6,14 +6,19 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy import ndarray
+
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor
+from rushlight.core.native import LEAST
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.activation import stored
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
+from rushlight.ops.windows import FEW, table_of
 from rushlight.tensor_api._common import in_order_of
 from rushlight.tensor_api.casting import in_float32
 
@@ -38,11 +43,11 @@ def check_floating(name: str, input: Tensor, *more: Any) -> None:
         )
 
 
-def check_dims(name: str, input: Tensor, rank: int, channels: bool = True) -> None:
-    """The input has ``rank`` dims to pool, channels, and perhaps samples; if there are none, some
+def check_dims(name: str, shape: tuple[int, ...], rank: int, channels: bool = True) -> None:
+    """An input has ``rank`` dims to pool, channels, and perhaps samples; if there are none, some
     ``channels``.
     """
-    n, shape = input._array.ndim, input._array.shape
+    n = len(shape)
     if n not in (rank + 1, rank + 2):
         raise ShapeError(
             f"{name}: Expected {rank + 1}D or {rank + 2}D (batch mode) tensor expected for input,"
@@ -55,24 +60,35 @@ def check_dims(name: str, input: Tensor, rank: int, channels: bool = True) -> No
         )
 
 
-def windows(
-    name: str,
-    input: Tensor,
-    rank: int,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: bool,
-) -> dict[str, Any]:
-    """The geometry that the pooling ops take."""
-    check_dims(name, input, rank)
-    shape = input._array.shape
-    found = geometry(name, shape, rank, kernel_size, stride, padding, dilation, ceil_mode)
-    return found.copy()
+@remembered
+def maxima(*given: Any) -> tuple[dict[str, Any], Any]:
+    """``geometry`` as the ops of maxima take it, and the table of windows."""
+    w = geometry(*given)
+    del w["after"]
+    shape = given[1]
+    space = shape[len(shape) - len(w["out"]) :]
+    return w, table_of(space, **w)
 
 
 @remembered
+def averages(include_pad: bool, divisor: int | None, *given: Any) -> tuple[dict[str, Any], Any]:
+    """``geometry`` as the op of means takes it, and the table of windows."""
+    w = geometry(*given)
+    del w["dilation"]
+    w.update(include_pad=include_pad, divisor=divisor)
+    shape = given[1]
+    space = shape[len(shape) - len(w["out"]) :]
+    return w, P.means_of(space, **w)
+
+
+def quickly(name: str, table: Any, input: Tensor, named: Any = None) -> Any:
+    """What a loop makes of few elements, when nobody records or follows what happens; or None."""
+    x = input._array
+    if table is None or state.busy or input._tracked or x.__class__ is not ndarray:
+        return None
+    return table.run(name, x, named) if x.size < LEAST else None
+
+
 def geometry(
     name: str,
     shape: tuple[int, ...],
@@ -83,7 +99,8 @@ def geometry(
     dilation: Any,
     ceil_mode: bool,
 ) -> dict[str, Any]:
-    """``windows`` for an input of this shape."""
+    """The geometry that the pooling ops take, for an input of this shape."""
+    check_dims(name, shape, rank)
     kernel = expanded(kernel_size, rank, "kernel_size", name)
     none = stride is None or (hasattr(stride, "__len__") and not len(stride))
     steps = kernel if none else expanded(stride, rank, "stride", name)
@@ -138,16 +155,22 @@ def max_pool(
     return_indices: bool,
 ) -> Any:
     """Max pooling over ``rank`` dims."""
-    w = windows(f"max_pool{rank}d", input, rank, kernel_size, stride, padding, dilation, ceil_mode)
-    del w["after"]
-    if not return_indices and not (input._tracked and modes.grad):
-        return in_order_of(P.MaxPoolValues.bind(input, **w), input)
+    shape, options = input._array.shape, (kernel_size, stride, padding, dilation, ceil_mode)
+    w, table = maxima(f"max_pool{rank}d", shape, rank, *options)
+    if not return_indices:
+        found = quickly("window maxima", table, input)
+        if found is not None:
+            return in_order_of(wrap(found), input)
+        if not (input._tracked and modes.grad):
+            return in_order_of(P.MaxPoolValues.bind(input, **w), input)
+        return in_order_of(P.MaxPool.bind(input, **w)[0], input)
+    found = quickly("window places", table, input, np.int64)
+    if found is not None:
+        return in_order_of(wrap(found[0]), input), in_order_of(wrap(found[1]), input)
     values, taps = P.MaxPool.bind(input, **w)
     values = in_order_of(values, input)
-    if not return_indices:
-        return values
-    del w["out"]
-    places = P.FlatIndices.bind(taps, space=input._array.shape[-rank:], **w)
+    where = {k: v for k, v in w.items() if k != "out"}
+    places = P.FlatIndices.bind(taps, space=shape[-rank:], **where)
     return values, in_order_of(places, input)
 
 
@@ -226,9 +249,10 @@ def avg_pool(
     if divisor == 0:
         raise RuntimeError(f"avg_pool{rank}d: divisor must be not zero.")
     check_floating(f"avg_pool{rank}d", input)
-    w = windows(f"avg_pool{rank}d", input, rank, kernel_size, stride, padding, 1, ceil_mode)
-    del w["dilation"]
-    return in_order_of(P.AvgPool.bind(input, include_pad=include_pad, divisor=divisor, **w), input)
+    shape, options = input._array.shape, (kernel_size, stride, padding, 1, ceil_mode)
+    w, table = averages(include_pad, divisor, f"avg_pool{rank}d", shape, rank, *options)
+    found = quickly(P.MEANS, table, input)
+    return in_order_of(P.AvgPool.bind(input, **w) if found is None else wrap(found), input)
 
 
 def avg_pool1d(
@@ -294,31 +318,38 @@ def avg_pool3d(
     )
 
 
-def target_sizes(name: str, input: Tensor, rank: int, output_size: Any) -> tuple[int, ...]:
-    """``output_size`` with None replaced by the input's sizes."""
-    check_dims(name, input, rank, channels=False)
+@remembered
+def target_sizes(
+    name: str, shape: tuple[int, ...], rank: int, output_size: Any
+) -> tuple[tuple[int, ...], Any]:
+    """``output_size`` with None replaced by the input's sizes, and the table of bins."""
+    check_dims(name, shape, rank, channels=False)
     given = tuple(output_size) if hasattr(output_size, "__iter__") else (output_size,) * rank
     if len(given) == 1:
         given *= rank
     if len(given) != rank:
         raise ShapeError(f"{name}: output_size must have {rank} elements, but is {output_size}.")
-    sizes = tuple(
-        [n if s is None else int(s) for s, n in zip(given, input._array.shape[-rank:], strict=True)]
-    )
+    space = shape[len(shape) - rank :]
+    sizes = tuple([n if s is None else int(s) for s, n in zip(given, space, strict=True)])
     if min(sizes) < 0:
         raise RuntimeError(
             f"{name}: elements of output_size must be greater than or equal to 0, but are {sizes}."
         )
-    if math.prod(input._array.shape[:-rank] + sizes) >= 1 << 62:
+    if math.prod(shape[:-rank] + sizes) >= 1 << 62:
         raise RuntimeError(f"{name}: a result of output_size {sizes} has no place in memory.")
-    return sizes
+    few = 0 < math.prod(sizes) <= FEW
+    return sizes, P.table_of_bins(space, P.bins_of(space, sizes)) if few else None
 
 
 def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     """Means of as many bins as asked for."""
     check_floating(f"adaptive_avg_pool{rank}d", input)
-    out = target_sizes(f"adaptive_avg_pool{rank}d", input, rank, output_size)
-    space = tuple(input._array.shape[-rank:])
+    shape = input._array.shape
+    out, table = target_sizes(f"adaptive_avg_pool{rank}d", shape, rank, output_size)
+    quick = quickly(P.MEANS, table, input)
+    if quick is not None:
+        return in_order_of(wrap(quick), input)
+    space = tuple(shape[-rank:])
     if all(o and n % o == 0 for n, o in zip(space, out, strict=True)):
         kernel = tuple([n // o for n, o in zip(space, out, strict=True)])
         if max(out) == 1:
@@ -367,7 +398,11 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
     def indexed(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         check_floating(f"adaptive_max_pool{rank}d", input)
-        out = target_sizes(f"adaptive_max_pool{rank}d", input, rank, output_size)
+        shape = input._array.shape
+        out, table = target_sizes(f"adaptive_max_pool{rank}d", shape, rank, output_size)
+        quick = quickly("window places", table, input, np.int64)
+        if quick is not None:
+            return in_order_of(wrap(quick[0]), input), in_order_of(wrap(quick[1]), input)
         bins = P.bins_of(input._array.shape[-rank:], out)
         if 0 in out:
             shape = (*input._array.shape[:-rank], *out)
@@ -435,7 +470,7 @@ def unpool(
             f" ({tuple(input._array.shape)}) but got indices tensor with shape:"
             f" {tuple(indices._array.shape)}"
         )
-    check_dims(name, input, rank)
+    check_dims(name, input._array.shape, rank)
     kernel = expanded(kernel_size, rank, "kernel_size", name)
     steps = kernel if stride is None else expanded(stride, rank, "stride", name)
     pads = expanded(padding, rank, "padding", name)
@@ -523,7 +558,7 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     ) -> Any:
         if output_size is None and output_ratio is None:
             raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
-        check_dims(name, input, rank, channels=False)
+        check_dims(name, input._array.shape, rank, channels=False)
         space = input._array.shape[-rank:]
         if output_size is None:
             ratios = output_ratio if hasattr(output_ratio, "__iter__") else (output_ratio,) * rank

@@ -84,7 +84,7 @@ BINS = "bin maxima"
 
 def bins_text(d: Any, width: int) -> str:
     """Of (units, rows, columns), operand 0, the maxima of bins (units, m, n), to operand 1, and
-    their flat places, to operand 2: the first of several, NaN before all others. Operand 3 holds
+    their flat places, to operand 2: the first of several, but the last NaN. Operand 3 holds
     where m bins of rows begin and end, and n bins of columns; operand 4 rows, columns, m and n.
     """
     f = kernel(width, d)
@@ -112,9 +112,8 @@ def bins_text(d: Any, width: int) -> str:
                 def element(c: Number, state: list[str]) -> list[str]:
                     here = f.add(start, c)
                     y = f.scalar(f.at(x, here))
-                    # larger, or NaN where there was none
-                    more = f(f"fcmp ugt {e} {y}, {state[0]}")
-                    more = f(f"and i1 {more}, {f(f'fcmp ord {e} {state[0]}, {state[0]}')}")
+                    more = f(f"fcmp ogt {e} {y}, {state[0]}")
+                    more = f(f"or i1 {more}, {f(f'fcmp uno {e} {y}, {y}')}")
                     return f.taken(more, [(e, y, state[0]), ("i64", str(here), state[1])])
 
                 kinds = list(zip((e, "i64"), state, strict=True))

@@ -26,9 +26,7 @@ def running(_: str, d: Any, width: int) -> str:
     """
     f = kernel(width, d)
     means, scales, running_means, running_variances, given = [f.operand(k) for k in range(5)]
-    eps, unbiased, weight = [
-        f(f"load double, ptr {f.at(given, k, 8)}, align 8") for k in range(3)
-    ]
+    eps, unbiased, weight = [f(f"load double, ptr {f.at(given, k, 8)}, align 8") for k in range(3)]
     rest = f(f"fsub double 1.0, {weight}")
     wide = f.element == "double"
 

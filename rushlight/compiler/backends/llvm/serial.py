@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm import bags, ctc, grids, norms, pairs, picks, softmaxes, spreads
+from rushlight.compiler.backends.llvm import (
+    bags,
+    ctc,
+    grids,
+    norms,
+    pairs,
+    picks,
+    pools,
+    softmaxes,
+    spreads,
+)
 from rushlight.compiler.backends.llvm.draws import Blocks, below, drawing, scaled
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
@@ -476,6 +486,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys(spreads.NAMES, spreads.text),
     **dict.fromkeys(softmaxes.NAMES, softmaxes.text),
     **dict.fromkeys(norms.NAMES, norms.text),
+    **dict.fromkeys(pools.NAMES, pools.text),
     norms.RUNNING: norms.running,
     picks.NAME: picks.text,
     **dict.fromkeys(grids.NAMES, lambda *given: grids.Grid(*given).text()),

@@ -30,9 +30,9 @@ from rushlight.compiler.loops import Affine, Kernel, Store, Table, axis_index
 from rushlight.compiler.memory import address, common
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
-from rushlight.core.elementwise import Elementwise
+from rushlight.core.elementwise import EXACT, Elementwise, Ready
 from rushlight.core.inplace import has_self_overlap
-from rushlight.core.native import kernels
+from rushlight.core.native import kernels, without_kernels
 from rushlight.core.op import Op
 from rushlight.core.sampling import memory_order
 from rushlight.core.scalar import OWN_ERF
@@ -46,7 +46,7 @@ SIZES = frozenset(("space", "sizes", "out", "shape", "size"))  # parameters that
 VARIANTS = 8  # kernels of one op and dtypes: they differ in parameters, which are constants in them
 PLAIN = frozenset((float, int, bool, str, type(None)))
 NUMBERS = frozenset((float, int, bool))
-EXACT = 2**53  # integers up to here are float64 numbers
+
 
 _table: dict[Any, Any] = {}
 _variants: dict[Any, int] = {}
@@ -134,6 +134,13 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     if entry is None:
         return None
     kernel, d, names = entry
+    key = ready_key(kinds, params, names)
+    if kernel.flat is not None and key is not None:
+        ready = Ready(kernel.flat, kernel.write_flat, d, kernel.units.size, kernel.most)
+        op.ready[key] = ready  # type: ignore[attr-defined]
+    n = math.prod(shape)  # type: ignore[arg-type]
+    if n < kernel.units.size and (kernel.flat is None or not n):
+        return None
     like = None
     if not in_rows:
         elements = None if out is not None else in_one_order(elements)
@@ -147,6 +154,18 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     out = np.empty(shape, d) if like is None else np.empty_like(like, d)
     kernel(elements, out)
     return out
+
+
+def ready_key(kinds: list[Any], params: dict[str, Any], names: Any) -> Any:
+    """Under what ``Elementwise.ready`` has a kernel whose operands are the parameters ``names``,
+    the others being None or all of them constants; None where it cannot: 0.0 equals -0.0.
+    """
+    if not params:
+        return kinds[0] if len(kinds) == 1 else (*kinds,)
+    if all([(k in names) == (v is not None) for k, v in params.items()]):
+        return (*kinds, *[(k, None) if v is None else k for k, v in params.items()])
+    plain = not names and all([v.__class__ in (float, int) and v for v in params.values()])
+    return (*kinds, *params.items()) if plain else None
 
 
 def is_operand(v: Any) -> bool:
@@ -215,7 +234,8 @@ def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) ->
     if not all([d in NATIVE for d in of_arrays]):
         return None
     some = [1.0 if k is None else np.ones(OWN_ERF, k) for k in kinds]  # which need no SciPy
-    d = op.forward(some, params).dtype
+    with without_kernels():
+        d = op.forward(some, params).dtype
     graph, table = Graph(), Table()
     values = [graph.value((1,) if k is not None else (), k or np.float64) for k in kinds]
     given = [graph.value((), np.float64) for _ in names]

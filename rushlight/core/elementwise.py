@@ -12,12 +12,12 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numpy import array, asarray, ndarray
+from numpy import array, asarray, empty, ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
 from rushlight.core.inplace import has_self_overlap, write
-from rushlight.core.native import LEAST, converted, kernels
+from rushlight.core.native import LEAST, SOME, converted, kernels
 from rushlight.core.op import (
     DIFFERENTIABLE,
     FLOATS,
@@ -35,8 +35,95 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap, written
 from rushlight.errors import DTypeError, ShapeError
 
+REALS = frozenset((float, int))
 TRUTH = np.dtype(np.bool_)
 OTHERS: tuple[Any, ...] = (*dtypes.COMPLEX_TYPES, dtypes.uint8, dtypes.int8, dtypes.int16)
+
+
+class Ready:
+    """A kernel for arrays of some dtypes and numbers, and what it makes of them.
+
+    Fields: compute, ``f(*elements, out, n)``; write, ``f(*elements, x, x, aside, n)``, where x is
+    the first element, of a unit at least; dtype, of the result; unit, most, elements that it does
+    at a time and at most.
+    """
+
+    __slots__ = ("compute", "write", "dtype", "unit", "most")
+
+    def __init__(self, compute: Any, write: Any, dtype: Any, unit: int, most: int) -> None:
+        self.compute, self.write, self.dtype = compute, write, dtype
+        self.unit, self.most = unit, most
+
+    def takes(self, x: Any, y: Any) -> bool:
+        """Whether an array lies in memory as it has to, and another, unless that is a number."""
+        if y.__class__ is not ndarray:
+            return bool(x.flags.carray and -EXACT <= y <= EXACT)
+        return bool(x.shape == y.shape and x.flags.carray and y.flags.carray)
+
+
+EXACT = 2**53  # integers up to here are float64 numbers
+
+
+def quick(op: Elementwise, elements: Any, params: dict[str, Any], into: bool = False) -> Any:
+    """What a kernel that is ready makes of contiguous arrays and numbers, or None; ``into``: in
+    the first of them.
+    """
+    first: Any = None
+    shape: Any = None
+    key: Any = []
+    for x in elements:
+        if x.__class__ is ndarray:
+            if shape is None:
+                first, shape = x, x.shape
+            elif x.shape != shape:
+                return None
+            if not x.flags.carray:
+                return None
+            key.append(x.dtype)
+        elif is_number(x):
+            key.append(None)
+        else:
+            return None
+    ready: Any
+    if params:
+        ready, values = ready_for(op.ready, key, params)
+        elements = (*elements, *values)
+    else:
+        ready = op.ready.get(key[0] if len(key) == 1 else (*key,))
+    if ready is None or not 0 < first.size <= ready.most:
+        return None
+    if into and first.dtype is not ready.dtype:
+        return None
+    n = first.size
+    if not into or n < ready.unit:
+        out = first if into else empty(shape, ready.dtype)
+        ready.compute(*elements, out, n)
+        return out
+    aside = empty(ready.unit, ready.dtype) if n % ready.unit else first
+    ready.write(*elements, first, first, aside, n)
+    return first
+
+
+def is_number(x: Any) -> bool:
+    """Whether x is a number that a kernel can take as float64."""
+    return x.__class__ in NUMBERS and bool(-EXACT <= x <= EXACT)  # type: ignore[operator]
+
+
+def ready_for(found: dict[Any, Ready], key: Any, params: dict[str, Any]) -> tuple[Any, Any]:
+    """The kernel for arrays of some dtypes and for parameters, and those that it takes."""
+    names: list[Any] = []
+    values: list[Any] = []
+    v: Any
+    for name, v in params.items():
+        if v is None:
+            names.append((name, None))
+        elif v.__class__ in REALS and -EXACT <= v <= EXACT:  # type: ignore[operator]
+            names.append(name)
+            values.append(v)
+        else:
+            return None, ()
+    ready = found.get((*key, *names))
+    return (ready, values) if ready is not None else (found.get((*key, *params.items())), ())
 
 
 class Elementwise(Op, abstract=True):
@@ -44,8 +131,9 @@ class Elementwise(Op, abstract=True):
 
     ``s`` supplies the functions (``s.exp``, ``s.where``), so that NumPy and compiled backends read
     the same formula. ``ufunc`` is a faster NumPy callable for arrays of one dtype in ``fast``;
-    other dtypes take the general path, halves through float32. Large arrays are offered to a
-    compiled kernel where ``compiled``: by default where the ufunc is not a single one of NumPy's.
+    other dtypes take the general path, halves through float32. Arrays of ``least`` elements are
+    offered to a compiled kernel where ``compiled``: by default where the ufunc is not a single one
+    of NumPy's, and few are enough (``SOME``) where there is only a formula.
     """
 
     ufunc: Any = None
@@ -55,11 +143,14 @@ class Elementwise(Op, abstract=True):
     small: Any  # the ufunc without the offer
     formulas: dict[Any, Any]  # what computes few elements of some dtypes faster than ``small``
     fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
+    # kernels by the dtypes of arrays, None for numbers, and parameters; one alone by its dtype
+    ready: dict[Any, Ready]
     remembered: dict[Any, Any]  # what compute_dtype says of arrays that all have this dtype
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
     out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
     fits = True
     into: Any = None  # ``into(x, **params)`` writes the results of few elements over them
+    least = 0  # for ``SOME`` or ``LEAST``
     direct = False  # floats of one dtype need nothing of what an own `forward` does
 
     def plan(self) -> None:
@@ -73,10 +164,12 @@ class Elementwise(Op, abstract=True):
         self.small = self.ufunc
         if self.compiled is None:
             self.compiled = not isinstance(self.ufunc, np.ufunc)
+        if not self.least:
+            self.least = SOME if type(self).ufunc is None else LEAST
         if self.compiled:
             self.compute = offered(self, self.plain)
             self.ufunc = offered(self, self.ufunc) if own else self.compute
-        self.remembered = {}
+        self.remembered, self.ready = {}, {}
         if isinstance(self.ufunc, np.ufunc) and not own and self._is_plain("fast", "forward"):
             self.fast |= self._other_dtypes()
         if self.result_dtype is not None:
@@ -121,6 +214,10 @@ class Elementwise(Op, abstract=True):
         d = self.dtype_for(arrays)
         half = d in dtypes.HALVES
         work = dtypes.float32 if half else d
+        if half and self.ready and kernels.on and arrays[0].__class__ is ndarray:
+            out = quick(self, arrays, params)
+            if out is not None:
+                return out
         if kernels.on and (half or not all([getattr(a, "dtype", d) is d for a in arrays])):
             out = self.offer(arrays, params)
             if out is not None:
@@ -144,7 +241,8 @@ class Elementwise(Op, abstract=True):
 
     def offer(self, arrays: list[Any], params: dict[str, Any]) -> Any:
         """The result of a kernel for large operands of any dtypes, or None."""
-        if max([getattr(a, "size", 0) for a in arrays]) < LEAST:
+        half = any([getattr(a, "dtype", None) in dtypes.HALVES for a in arrays])
+        if max([getattr(a, "size", 0) for a in arrays]) < (SOME if half else LEAST):
             return None
         return kernels.find(self, arrays, params)
 
@@ -171,19 +269,23 @@ def takes_params(op: Elementwise) -> bool:
 
 def offered(op: Elementwise, ufunc: Any) -> Callable[..., Any]:
     """A ufunc that leaves large arrays to a compiled kernel, if there is one."""
+    least = op.least
 
     def compute(x: Any, *others: Any, **params: Any) -> Any:
-        if x.__class__ is ndarray and x.size >= LEAST and kernels.on:
-            out = kernels.find(op, (x, *others), params)
+        many = x.__class__ is ndarray and x.size >= (least if x.dtype in FLOATS else LEAST)
+        if many and kernels.on:
+            out = quick(op, (x, *others), params)
+            if out is None:
+                out = kernels.find(op, (x, *others), params)
             if out is not None:
                 return out
         return ufunc(x, *others, **params)
 
     def compute_one(x: Any) -> Any:  # these two spare the packing of arguments
-        return ufunc(x) if x.__class__ is ndarray and x.size < LEAST else compute(x)
+        return ufunc(x) if x.__class__ is ndarray and x.size < least else compute(x)
 
     def compute_two(x: Any, y: Any) -> Any:
-        return ufunc(x, y) if x.__class__ is ndarray and x.size < LEAST else compute(x, y)
+        return ufunc(x, y) if x.__class__ is ndarray and x.size < least else compute(x, y)
 
     if takes_params(op) or len(op.names) > 2:
         return compute
@@ -235,15 +337,20 @@ def operand(b: Any) -> Any:
 
 def make_unary(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of one input."""
-    ufunc, differentiable = op.ufunc, op.differentiable
+    ufunc, differentiable, least = op.ufunc, op.differentiable, op.least
     formulas = {d: op.formulas.get(d, op.small) for d in op.fast}
-    offering = isinstance(ufunc, FunctionType)
+    offering, ready = isinstance(ufunc, FunctionType), op.ready
 
     def bind(a: Tensor) -> Tensor:
         x = a._array
         if state.busy or x.dtype not in formulas or type(x) is not ndarray:
             return run(op, (a,), {})
-        out = formulas[x.dtype](x) if offering and x.size < LEAST else ufunc(x)
+        r = ready.get(x.dtype)
+        if r is not None and least <= x.size <= r.most and x.flags.carray:
+            out = empty(x.shape, r.dtype)
+            r.compute(x, out, x.size)
+        else:
+            out = formulas[x.dtype](x) if offering and x.size < least else ufunc(x)
         t = wrap(out if type(out) is ndarray else asarray(out))
         if a._tracked and differentiable and modes.grad:
             record_unary(op, a, t)
@@ -254,14 +361,17 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
 
 def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of one input and keyword parameters."""
-    ufunc, differentiable = op.ufunc, op.differentiable
+    ufunc, differentiable, least = op.ufunc, op.differentiable, op.least
     formulas = {d: op.formulas.get(d, op.small) for d in op.fast}
+    ready = op.ready
 
     def bind(a: Tensor, **params: Any) -> Tensor:
         x = a._array
         if state.busy or x.dtype not in formulas or type(x) is not ndarray:
             return run(op, (a,), params)
-        out = (formulas[x.dtype] if x.size < LEAST else ufunc)(x, **params)
+        out = quick(op, (x,), params) if ready and x.size >= least else None
+        if out is None:
+            out = (formulas[x.dtype] if x.size < least else ufunc)(x, **params)
         t = wrap(out if type(out) is ndarray else asarray(out))
         if a._tracked and differentiable and modes.grad:
             record_unary(op, a, t, params)
@@ -273,7 +383,7 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
 def make_several(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of three inputs, or of two and parameters."""
     compute, plain, fast = op.compute, op.plain, op.fast & FLOATS
-    differentiable = op.differentiable
+    differentiable, least, ready = op.differentiable, op.least, op.ready
 
     def bind(*inputs: Any, **params: Any) -> Any:
         d, arrays, tracked = None, [], False
@@ -294,9 +404,10 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
             return run(op, inputs, params)
         try:
             x = arrays[0]
-            out = (plain if x.__class__ is ndarray and x.size < LEAST else compute)(
-                *arrays, **params
-            )
+            few = x.__class__ is ndarray and x.size < least
+            out = None if few or not ready else quick(op, arrays, params)
+            if out is None:
+                out = (plain if few else compute)(*arrays, **params)
         except (ValueError, SparseOperand):
             return run(op, inputs, params)  # raises with the reason
         result = wrap(out if out.__class__ is ndarray else asarray(out))
@@ -313,6 +424,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
     """
     ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
     as_array = isinstance(ufunc, np.ufunc)  # which takes twice as long with a Python number
+    ready, least = op.ready, op.least
 
     def bind(a: Any, other: Any) -> Any:
         if state.busy or not isinstance(a, Tensor):
@@ -335,9 +447,14 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
         else:
             return general(a, other)
         try:
-            if as_array and y is other and d is not TRUTH:  # 2 is none
-                y = array(other, d)
-            out = ufunc(x, y)
+            r = ready.get((d, None if y is other else d))
+            if r is not None and least <= x.size <= r.most and r.takes(x, y):
+                out = empty(x.shape, r.dtype)
+                r.compute(x, y, out, x.size)
+            else:
+                if as_array and y is other and d is not TRUTH:  # 2 is none
+                    y = array(other, d)
+                out = ufunc(x, y)
         except (ValueError, OverflowError, SparseOperand):
             return run(op, (a, other), {})  # raises with the reason
         t = wrap(out if type(out) is ndarray else asarray(out))
@@ -435,8 +552,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
     is recorded or shared.
     """
     compute, plain, fast, compiled = op.compute, op.plain, op.fast & FLOATS, op.compiled
-    ufunc = op.ufunc
-    into = op.into
+    ufunc, into, least = op.ufunc, op.into, op.least
     # one function of NumPy that may write where it reads
     single = isinstance(ufunc, np.ufunc) and ufunc.nin == 1 and op.out_dtype is None
 
@@ -449,7 +565,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
             ufunc(x, x)
             written(a)
             return a
-        if into is not None and not others and x.size < LEAST and x.flags.writeable:
+        if into is not None and not others and x.size < least and x.flags.writeable:
             into(x, **params)
             written(a)
             return a
@@ -464,15 +580,16 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
                 arrays.append(t)
             else:
                 return write(op, a, others, params)
-        if compiled and x.size >= LEAST and kernels.on:
-            if kernels.find(op, (x, *arrays), params, x) is not None:
+        if compiled and x.size >= least and kernels.on:
+            out = quick(op, (x, *arrays), params, True)
+            if out is not None or kernels.find(op, (x, *arrays), params, x) is not None:
                 written(a)
                 return a
         try:
             if x.size > 2 * PIECE and all([flat_like(y, x) for y in (x, *arrays)]):
                 stored = write_in_pieces(compute, x, arrays, params)
             else:
-                out = (plain if x.size < LEAST else compute)(x, *arrays, **params)
+                out = (plain if x.size < least else compute)(x, *arrays, **params)
                 stored = out.shape == x.shape and out.dtype is d
                 if stored:
                     x[...] = out

@@ -19,9 +19,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from numpy import empty
+
 from rushlight import dtypes
 
 LEAST = 8192  # elements: with fewer, finding and calling a kernel costs more than it saves
+SOME = 1  # elements: halves, and floats in formulas of several steps, from which kernels pay
 BRIEF = 1 << 16  # elements: loops over more let other threads run
 PATIENCE = 1000  # small loops by NumPy, which take about as long as loading the kernels
 Finder = Callable[..., Any]  # (op, arrays, params), or with the array to write to as fourth
@@ -94,16 +97,24 @@ def provide(load: Callable[[], tuple[Finder, Loops] | None]) -> None:
     kernels.on, kernels.loaded, kernels.small = True, False, 0
 
 
-EXCHANGED = dtypes.HALVES | {dtypes.float32}  # what kernels convert to each other
+# what kernels convert to each other, and the loops for few
+EXCHANGED = {d: f"to {d.name}" for d in (dtypes.float32, *dtypes.HALVES)}
 
 
 def converted(x: Any, d: Any, order: Any = "K") -> Any:
-    """Array x in dtype d, in new memory. NumPy converts halves one by one: kernels do if large."""
-    if x.size >= LEAST and kernels.on and d in EXCHANGED and x.dtype in EXCHANGED and d != x.dtype:
+    """Array x in dtype d, in new memory. NumPy converts halves one by one, kernels do not."""
+    if not kernels.on or d == x.dtype or d not in EXCHANGED or x.dtype not in EXCHANGED:
+        return x.astype(d, order)
+    if x.size >= LEAST:
         out = kernels.find(kernels.cast, (x,), {"dtype": d})
         if out is not None:
             return out
-    return x.astype(d, order)
+    run = kernels.runner(EXCHANGED[d], x.dtype, 2, x.size) if x.flags.carray and x.size else None
+    if run is None:
+        return x.astype(d, order)
+    out = empty(x.shape, d)
+    run(x, out, x.size)
+    return out
 
 
 def widened(x: Any) -> Any:

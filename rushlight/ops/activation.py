@@ -11,7 +11,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise
-from rushlight.core.native import widened
+from rushlight.core.native import LEAST, SOME, widened
 from rushlight.core.op import Op, parameters
 from rushlight.core.scalar import NUMPY, with_numbers_of
 from rushlight.core.tensor import Tensor
@@ -40,6 +40,7 @@ ZEROS = {d: np.zeros((), d) for d in dtypes.of}  # NumPy takes twice as long wit
 class Relu(Elementwise):
     """``max(0, x)``."""
 
+    least = SOME
     ufunc = staticmethod(lambda x: np.maximum(x, ZEROS[x.dtype]))
     into = staticmethod(lambda x: np.maximum(x, ZEROS[x.dtype], out=x))
 
@@ -171,8 +172,6 @@ class LeakyRelu(Tunable):
     """``x`` where positive, else ``slope * x``."""
 
     def scalar(self, s, input, *, negative_slope):
-        if 0 <= negative_slope <= 1:
-            return s.maximum(input, input * negative_slope)
         return s.where(input > 0, input, input * negative_slope)
 
     def eager(self, xp, input, *, negative_slope):
@@ -193,8 +192,7 @@ class Elu(Tunable):
     """``scale * x`` where positive, else ``scale * alpha * (exp(input_scale * x) - 1)``."""
 
     def scalar(self, s, input, *, alpha, scale, input_scale):
-        low = s.minimum(input, 0) if input_scale == 1 else s.minimum(input, 0) * input_scale
-        high = s.maximum(input, 0) if scale == 1 else s.maximum(input, 0) * scale
+        low, high = s.minimum(input, 0) * input_scale, s.maximum(input, 0) * scale
         return high + s.expm1(low) * (alpha * scale)
 
     def eager(self, xp, input, *, alpha, scale, input_scale):
@@ -307,7 +305,7 @@ class Softplus(Tunable):
     """``log(1 + exp(beta x)) / beta``; x itself where ``beta x > threshold``."""
 
     def scalar(self, s, input, *, beta, threshold):
-        z = input if beta == 1 else input * beta
+        z = input * beta
         return s.where(z > threshold, input, s.log1p(s.exp(s.minimum(z, threshold))) / beta)
 
     def eager(self, xp, input, *, beta, threshold):
@@ -445,6 +443,7 @@ class Rrelu(Elementwise):
     positive).
     """
 
+    least = LEAST
     label = "RreluWithNoise"
 
     def scalar(self, s, input, noise):

@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise
+from rushlight.core.native import LEAST
 from rushlight.core.op import TITLES
 from rushlight.errors import NotSupportedError
 from rushlight.ops.select import Where
@@ -321,6 +322,7 @@ class Isfinite(Elementwise):
 class Isposinf(Ordered):
     """Whether an element is positive infinity."""
 
+    least = LEAST
     out_dtype = np.bool_
 
     def scalar(self, s, input):
@@ -330,6 +332,7 @@ class Isposinf(Ordered):
 class Isneginf(Ordered):
     """Whether an element is negative infinity."""
 
+    least = LEAST
     out_dtype = np.bool_
 
     def scalar(self, s, input):
@@ -339,6 +342,7 @@ class Isneginf(Ordered):
 class Isreal(Elementwise):
     """Whether the imaginary part is zero; True for every real element."""
 
+    least = LEAST
     out_dtype = np.bool_
 
     def scalar(self, s, input):
@@ -348,6 +352,7 @@ class Isreal(Elementwise):
 class Signbit(Ordered):
     """Whether the sign bit is set: negative numbers, and -0.0."""
 
+    least = LEAST
     out_dtype = np.bool_
     fast = frozenset()
 

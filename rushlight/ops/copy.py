@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.inplace import has_self_overlap
-from rushlight.core.native import LEAST, converted
+from rushlight.core.native import EXCHANGED, LEAST, converted
 from rushlight.core.op import NUMBERS, Op
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, wrap
@@ -79,6 +79,8 @@ class Cast(Op):
             x = a._array if isinstance(a, Tensor) else None
             if state.busy or x.__class__ is not np.ndarray or a._tracked or x.size >= LEAST:
                 return general(a, dtype=dtype)
+            if dtype in EXCHANGED and x.dtype in EXCHANGED:
+                return wrap(converted(x, dtype))
             if dtype not in PLAIN or x.dtype.kind == "c" or not x.flags.c_contiguous:
                 return general(a, dtype=dtype)
             return wrap(x.astype(dtype))

@@ -415,7 +415,6 @@ class NllLoss(Op):
     ``(N, ...)``.
     """
 
-    compiled = True
     precision = "float32"
 
     def node_name(self, params, specs):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.elementwise import Elementwise
-from rushlight.core.native import LEAST, kernels, widened
+from rushlight.core.elementwise import Elementwise, quick
+from rushlight.core.native import SOME, kernels, widened
 from rushlight.core.op import NUMBERS
 from rushlight.core.scalar import NUMPY
 from rushlight.core.state import modes, state
@@ -134,6 +134,7 @@ class Sqrt(Analytic):
 class Rsqrt(Analytic):
     """``1 / sqrt(input)``."""
 
+    least = SOME
     ufunc = staticmethod(lambda x: ONES[x.dtype] / np.sqrt(x))
 
     def scalar(self, s, input):
@@ -286,6 +287,7 @@ class TanhGrad(Elementwise):
     """``g * (1 - conj(out) ** 2)``: the gradient of tanh."""
 
     label = "TanhBackward"
+    least = SOME
     ufunc = staticmethod(lambda g, out: g * (1 - out * out))
     fast = dtypes.FLOATS
 
@@ -318,6 +320,7 @@ class Acosh(Analytic):
     """Inverse hyperbolic cosine; NaN below 1."""
 
     compiled = True
+    least = SOME
     ufunc = np.arccosh
 
     def scalar(self, s, input):
@@ -373,6 +376,7 @@ def sigmoid_of_negative(x: Any) -> Any:
 class Sigmoid(Analytic):
     """Logistic sigmoid ``1 / (1 + exp(-input))``. Shape: ``(*) -> (*)``."""
 
+    least = SOME
     ufunc = staticmethod(sigmoid)
     into = staticmethod(lambda x: sigmoid_of_negative(np.negative(x, x)))
 
@@ -387,6 +391,7 @@ class SigmoidGrad(Elementwise):
     """``g * conj(out * (1 - out))``: the gradient of sigmoid."""
 
     label = "SigmoidBackward"
+    least = SOME
     ufunc = staticmethod(lambda g, out: g * out * (1 - out))
     fast = dtypes.FLOATS
 
@@ -440,6 +445,7 @@ class Hypot(Analytic):
     """``sqrt(input ** 2 + other ** 2)`` without overflow. Shape: broadcast of both."""
 
     compiled = True
+    least = SOME
     ufunc = np.hypot
 
     def scalar(self, s, input, other):
@@ -500,6 +506,7 @@ class Logaddexp(Elementwise):
     """``log(exp(input) + exp(other))`` without overflow. Shape: broadcast of both."""
 
     compiled = True
+    least = SOME
     ufunc = staticmethod(logaddexp)
 
     def scalar(self, s, input, other):
@@ -531,6 +538,7 @@ class Logaddexp2(Elementwise):
     """``log2(2 ** input + 2 ** other)`` without overflow. Shape: broadcast of both."""
 
     compiled = True
+    least = SOME
     ufunc = np.logaddexp2
 
     def scalar(self, s, input, other):
@@ -602,11 +610,11 @@ class Sinc(Analytic):
         return g * conj(Where.bind(zero, 0, slope))
 
 
-def fast_update(general: Any, store: Any) -> Any:
+def fast_update(op: Any, general: Any, store: Any) -> Any:
     """``update`` when no operand broadcasts or differs in dtype and nothing is recorded or shared.
 
-    ``store(x, *others, **params)`` writes into small arrays x, or returns False; then, and for all
-    other operands, ``general`` is called.
+    Without kernels ``store(x, *others, **params)`` writes into arrays x, or returns False; then,
+    and for all other operands, ``general`` is called.
     """
 
     def update(x: Tensor, *others: Any, **params: Any) -> Any:
@@ -626,9 +634,10 @@ def fast_update(general: Any, store: Any) -> Any:
                     return general(x, *others, **params)
                 t = b
             arrays.append(t)
-        if a.size >= LEAST and kernels.on:
-            return general(x, *others, **params)
-        if arrays[0].__class__ is not np.ndarray or not store(a, *arrays, **params):
+        if kernels.on:
+            if not op.ready or quick(op, (a, *arrays), params, True) is None:
+                return general(x, *others, **params)
+        elif arrays[0].__class__ is not np.ndarray or not store(a, *arrays, **params):
             return general(x, *others, **params)
         bump(x)
         return x
@@ -654,7 +663,7 @@ class Lerp(Elementwise):
         return start + step if near else end - step
 
     def make_update(self):
-        return fast_update(super().make_update(), self._write)
+        return fast_update(self, super().make_update(), self._write)
 
     def _write(self, x: Any, end: Any, weight: Any) -> bool:
         """Into x, when that is simple."""
@@ -696,7 +705,7 @@ class Addcmul(Elementwise):
         return super().forward(arrays, {"value": value})
 
     def make_update(self):
-        return fast_update(super().make_update(), self._write)
+        return fast_update(self, super().make_update(), self._write)
 
     def _write(self, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> bool:
         """Into x, when that is simple."""
@@ -735,7 +744,7 @@ class Addcdiv(Elementwise):
         )
 
     def make_update(self):
-        return fast_update(super().make_update(), self._write)
+        return fast_update(self, super().make_update(), self._write)
 
     def _write(self, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> bool:
         """Into x, when that is simple."""

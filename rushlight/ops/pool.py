@@ -578,7 +578,7 @@ def table_of_bins(space: Any, bins: Any) -> Table | None:
         return None
     for k in range(len(where) - 1, 0, -1):  # bins of fewer elements repeat their last
         where[k, (where[:k] == where[k]).any(0)] = -1
-    return Table(shape, math.prod(space), where, np.float64((where >= 0).sum(0)))
+    return Table(shape, math.prod(space), where, (where >= 0).sum(0).astype(np.float64))
 
 
 def few_bin_maxima(x: Any, bins: Any) -> tuple[Any, Any]:

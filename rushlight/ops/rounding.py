@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise
+from rushlight.core.native import LEAST, SOME
 from rushlight.core.scalar import NUMPY
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError, NotSupportedError
@@ -82,6 +83,7 @@ class Round(Step):
 class Frac(Elementwise):
     """``input - trunc(input)``: the fraction, with input's sign."""
 
+    least = SOME
     ufunc = staticmethod(lambda x: x - np.trunc(x))
     fast = dtypes.FLOATS
 
@@ -223,6 +225,7 @@ class DivFloor(FloorDivide):
 class DivTrunc(Rounded):
     """``input / other`` rounded towards 0; the gradient is zero. Shape: broadcast of both."""
 
+    least = LEAST
     label = "Div"
     floats = staticmethod(lambda a, b: np.trunc(np.true_divide(a, b)))
 

@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import record
 from rushlight.core.elementwise import Elementwise, as_operand, broadcast_error
-from rushlight.core.native import kernels
+from rushlight.core.native import LEAST, SOME, kernels
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
@@ -142,7 +142,7 @@ class Clamp(Elementwise):
     """
 
     fast = dtypes.FLOATS
-
+    least = SOME
     ufunc = staticmethod(clamped)
     into = staticmethod(clamp_into)
 
@@ -225,6 +225,7 @@ class ClampMax(Elementwise):
 class ClampBoth(Elementwise):
     """``minimum(maximum(input, min), max)`` for tensors. Shape: broadcast of the three."""
 
+    least = LEAST
     label = "Clamp"
 
     def scalar(self, s, input, min, max):

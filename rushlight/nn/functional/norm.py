@@ -60,11 +60,11 @@ def moved(running: list[Tensor], mean: Tensor, scale: Tensor, numbers: Any) -> b
     ``numbers``: eps, what makes variances unbiased, and the weight of the new ones.
     """
     arrays = [t._array for t in running]
-    if state.busy or len(arrays) != 2 or not mean._array.size:
+    if state.busy or len(arrays) != 2 or not mean._array.size or mean.is_meta:
         return False
     m, s = from_bits(mean._array), from_bits(scale._array)
     for a in arrays:
-        if a.dtype is not m.dtype or not a.flags.carray or a.size != m.size:
+        if a.__class__ is not np.ndarray or a.dtype is not m.dtype or not a.flags.carray:
             return False
     loop = kernels.runner("running statistics", m.dtype, 5, m.size, exact=False)
     if loop is None:

@@ -33,8 +33,8 @@ class Units:
     their addresses are passed.
     """
 
-    def __init__(self, kernel: Kernel) -> None:
-        launch = Writer(kernel, jit.vector_bits()).launch()
+    def __init__(self, kernel: Kernel, *block: int) -> None:
+        launch = Writer(kernel, jit.vector_bits(), *block).launch()
         (self.code,) = jit.kernels([launch.ir])
         self.size = HUGE // launch.units
         self.cost = launch.cost / launch.units
@@ -70,14 +70,15 @@ class Units:
 
 class Flat:
     """A kernel of an elementwise op: ``flat(elements, out)`` for arrays whose elements lie one
-    after another in the same order, at least ``units.size`` of them, and numbers.
+    after another in the same order, at least ``units.size`` of them (any number where the function
+    ``flat`` is there), and numbers.
 
     The last unit ends with the arrays: it may do elements of the one before again.
     """
 
     def __init__(self, kernel: Kernel, names: dict[Any, int], sizes: list[int]) -> None:
         """``names``: which element each buffer is. ``sizes``: bytes of one, 0 for numbers."""
-        self.units = units = Units(kernel)
+        self.units = units = Units(kernel, 1)  # the shortest units there are
         self.order = [names[buffer] for buffer in units.operands]
         steps = [sizes[k] for k in self.order]
         self.numbers = {k: 8 * i for i, k in enumerate([k for k, n in enumerate(sizes) if not n])}
@@ -90,24 +91,16 @@ class Flat:
         written = len(sizes) - 1  # the element that is the result has no step of its own
         self.write_steps = [-1 if k == written else sizes[k] for k in self.order]
         at = runtime.addresses()
-        self.flat = direct.elementwise("flat", at["flat"], self.head, self.steps, 0)
-        self.write_flat = direct.elementwise(
-            "write", at["write"], self.head, self.write_steps, sizes[written]
-        )
-
-    def operands(self, everything: tuple[Any, ...]) -> list[Any]:
-        """The operands as arrays."""
-        if not self.numbers:
-            return [everything[k] for k in self.order]
-        numbers = self.numbers
-        return [
-            array(everything[k], float64) if k in numbers else everything[k] for k in self.order
-        ]
+        places = [self.order.index(k) if k in self.order else -1 for k in range(len(sizes))]
+        self.flat = direct.elementwise("flat", at["flat"], self.head, sizes, places, 0)
+        to = [*sizes[:written], -1]
+        size = sizes[written]
+        self.write_flat = direct.elementwise("write", at["write"], self.head, to, places, size)
 
     def __call__(self, elements: tuple[Any, ...], out: ndarray[Any, Any]) -> None:
         n = out.size
         if n <= self.most and self.flat is not None:
-            self.flat(*self.operands((*elements, out)), n)
+            self.flat(*elements, out, n)
             return
         places, _alive = self.places(elements, out)
         if n <= self.most:
@@ -131,9 +124,12 @@ class Flat:
         The last unit is done first, elsewhere: elements must not be done again.
         """
         n, size = x.size, self.units.size
+        if n < size:
+            self.flat(*elements, x, n)
+            return x
         if n <= self.most and self.write_flat is not None:
             aside = np.empty(size, x.dtype) if n % size else x
-            self.write_flat(*self.operands((*elements, x)), x, aside, n)
+            self.write_flat(*elements, x, x, aside, n)
             return x
         places, _alive = self.places(elements, x)
         whole, rest = divmod(n, size)

@@ -26,7 +26,7 @@ SCRATCH = 4096  # bytes
 FASTCALL = 0x80  # METH_FASTCALL: the arguments are a C array
 FAILED = MOST  # the word among the numbers
 # what ``self`` holds; the first ones always
-TO_WORD, INCREF, COMPLAIN, KIND, TRUE, FALSE, CODE, ARRAYS = range(8)
+TO_WORD, TO_DOUBLE, INCREF, COMPLAIN, KIND, TRUE, FALSE, CODE, ARRAYS = range(9)
 HEADER = object.__basicsize__
 TYPE = HEADER - 8  # where an object says what it is
 # where NumPy's objects have their address, number of dims, sizes and flags
@@ -237,22 +237,72 @@ no:
 """
 
 
-# what else ``self`` holds for elementwise kernels, and then how far apart operands' elements lie
-FN, OPERANDS, BYTES, KERNEL, UNIT, STEPS = range(FALSE + 1, FALSE + 7)
+# what else ``self`` holds for elementwise kernels, and then for each operand how far apart its
+# elements lie, and the word of the block that its address becomes
+FN, OPERANDS, GIVEN, BYTES, KERNEL, UNIT, STEPS = range(FALSE + 1, FALSE + 8)
 BLOCK = 64  # words of a block for runtime.py's functions
+MOST_GIVEN, ROOM = 12, 512  # operands that may be copied, and bytes of a unit of one
+
+# a kernel does whole units: fewer elements are copied to where there is room for one, amid others
+# that are no zeros, and so is the result
+SHORT = f"""
+  %short = icmp ult i64 %n, %unit
+  br i1 %short, label %few, label %many
+few:
+  call void @llvm.memset.p0.i64(ptr %scratch, i8 1, i64 {MOST_GIVEN * ROOM}, i1 false)
+  store i64 %unit, ptr %block
+  br label %copy
+copy:
+  %c = phi i64 [0, %few], [%c.next, %copied]
+  %c.arg = getelementptr inbounds ptr, ptr %args, i64 %c
+  %c.object = load ptr, ptr %c.arg
+  %c.data.field = getelementptr inbounds i8, ptr %c.object, i64 {DATA}
+  %c.step.at = add i64 %c, STEPS
+  %c.step.place = getelementptr inbounds i64, ptr %words, i64 %c.step.at
+  %c.step = load i64, ptr %c.step.place
+  %c.at.at = add i64 %c.step.at, %given
+  %c.at.place = getelementptr inbounds i64, ptr %words, i64 %c.at.at
+  %c.at.word = load i64, ptr %c.at.place
+  %c.at = add i64 %c.at.word, 4
+  %c.offset = mul i64 %c, {ROOM}
+  %c.room = getelementptr inbounds i8, ptr %scratch, i64 %c.offset
+  %c.bytes = mul i64 %c.step, %n
+  %c.none = icmp eq i64 %c.step, 0
+  br i1 %c.none, label %copied, label %move
+move:
+  %c.data = load ptr, ptr %c.data.field
+  call void @llvm.memcpy.p0.p0.i64(ptr %c.room, ptr %c.data, i64 %c.bytes, i1 false)
+  %c.place = getelementptr inbounds i64, ptr %block, i64 %c.at
+  store ptr %c.room, ptr %c.place
+  br label %copied
+copied:
+  %c.next = add i64 %c, 1
+  %c.more = icmp ult i64 %c.next, %given
+  br i1 %c.more, label %copy, label %unit.only
+unit.only:
+  call void %fn(ptr %block)
+  %to = load ptr, ptr %c.data.field
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %c.room, i64 %c.bytes, i1 false)
+  call void %incref(ptr %true)
+  ret ptr %true
+many:"""
 
 
-def _elementwise(name: str, head: int, more: str, last: str) -> str:
-    """``f(*operands, ..., n)``: writes the block that runtime.py's function wants, with ``head``
-    words ahead of the addresses, and calls it.
+def _elementwise(name: str, head: int, more: str, last: str, short: str = "") -> str:
+    """``f(*given, ..., n)``: writes the block that runtime.py's function wants, with ``head`` words
+    ahead of the addresses, and calls it. What is given are arrays and numbers.
     """
     return f"""
 define ptr @{name}(ptr %self, ptr %args, i64 %count) {{
 entry:
   %block = alloca [{BLOCK} x i64], align 64
+  %numbers = alloca [{BLOCK} x double], align 64
+  %scratch = alloca [{MOST_GIVEN * ROOM} x i8], align 64
 {SELF}
+{_word(TO_DOUBLE, "%to.double", "ptr")}
 {_word(FN, "%fn", "ptr")}
 {_word(OPERANDS, "%operands", "i64")}
+{_word(GIVEN, "%given", "i64")}
 {_word(BYTES, "%bytes", "i64")}
 {_word(KERNEL, "%kernel", "i64")}
 {_word(UNIT, "%unit", "i64")}
@@ -270,27 +320,46 @@ operand:
   %i = phi i64 [0, %{last}], [%i.next, %known]
   %arg = getelementptr inbounds ptr, ptr %args, i64 %i
   %object = load ptr, ptr %arg
-{_checked("object", "known")}
-  %data.field = getelementptr inbounds i8, ptr %object, i64 {DATA}
-  %data = load i64, ptr %data.field
-  %at = add i64 %i, {head}
-  %place = getelementptr inbounds i64, ptr %block, i64 %at
-  store i64 %data, ptr %place
   %step.at = add i64 %i, {STEPS}
   %step.place = getelementptr inbounds i64, ptr %words, i64 %step.at
   %step = load i64, ptr %step.place
+  %at.at = add i64 %step.at, %given
+  %at.place = getelementptr inbounds i64, ptr %words, i64 %at.at
+  %at.word = load i64, ptr %at.place
+  %is.number = icmp eq i64 %step, 0
+  br i1 %is.number, label %number, label %array
+number:
+  %value = call double %to.double(ptr %object)
+  %number.place = getelementptr inbounds double, ptr %numbers, i64 %i
+  store double %value, ptr %number.place
+  %number.address = ptrtoint ptr %number.place to i64
+  br label %known
+array:
+{_checked("object", "found")}
+  %data.field = getelementptr inbounds i8, ptr %object, i64 {DATA}
+  %data = load i64, ptr %data.field
+  br label %known
+known:
+  %address = phi i64 [%number.address, %number], [%data, %found]
+  %at = add i64 %at.word, {head}
+  %place = getelementptr inbounds i64, ptr %block, i64 %at
+  store i64 %address, ptr %place
   %after = add i64 %at, %operands
   %after.place = getelementptr inbounds i64, ptr %block, i64 %after
   store i64 %step, ptr %after.place
   %i.next = add i64 %i, 1
-  %i.more = icmp ult i64 %i.next, %operands
+  %i.more = icmp ult i64 %i.next, %given
   br i1 %i.more, label %operand, label %run
 run:
+{short.replace("STEPS", str(STEPS))}
   call void %fn(ptr %block)
   call void %incref(ptr %true)
   ret ptr %true
 {NO_ARRAY}
 }}
+
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 """
 
 
@@ -302,7 +371,7 @@ def _entry(k: int, value: str) -> str:
 
 def _address(k: int, which: int) -> str:
     """The address of one of the arguments behind the operands as word k of the block."""
-    return f"""  %which{k} = add i64 %operands, {which}
+    return f"""  %which{k} = add i64 %given, {which}
   %arg{k} = getelementptr inbounds ptr, ptr %args, i64 %which{k}
   %object{k} = load ptr, ptr %arg{k}
 {_checked(f"object{k}", f"known{k}")}
@@ -311,7 +380,7 @@ def _address(k: int, which: int) -> str:
 {_entry(k, f"%data{k}")}"""
 
 
-FLAT = _elementwise("flat", 4, "", "entry")
+FLAT = _elementwise("flat", 4, "", "entry", SHORT)
 WRITE = _elementwise(
     "write", 7, f"{_entry(4, '%bytes')}\n{_address(5, 0)}\n{_address(6, 1)}", "known6"
 )
@@ -367,15 +436,23 @@ def along(code: int, each: bool) -> Any:
 
 
 def elementwise(
-    name: str, fn: int, head: tuple[int, int, int], steps: list[int], bytes: int
+    name: str, fn: int, head: tuple[int, int, int], steps: list[int], places: list[int], bytes: int
 ) -> Any:
-    """``f(*operands, n)`` for runtime.py's "flat", and ``f(*operands, x, aside, n)`` for its
-    "write", at an address. ``head``: how many operands a kernel has, where it is, and its unit.
+    """``f(*given, n)`` for runtime.py's "flat", where the last is the result, and ``f(*given, x,
+    aside, n)`` for its "write", at an address; None where they would need too much room.
+
+    Args:
+        head: how many operands a kernel has, where it is, and its unit.
+        steps: how far apart the elements of each array that is given lie; 0 for a number.
+        places: which operand each is; -1 for those that the kernel does not need.
     """
-    if not is_usable() or STEPS + 3 * len(steps) > BLOCK:
-        return None
     operands, kernel, unit = head
-    return made(name, [fn, operands, bytes, kernel, unit, *steps])
+    too_large = unit * max(steps) > ROOM or len(steps) > MOST_GIVEN
+    if not is_usable() or 4 * operands + 8 > BLOCK or too_large:
+        return None
+    unused = BLOCK - 8 - operands
+    places = [unused if k < 0 else k for k in places]
+    return made(name, [fn, operands, len(steps), bytes, kernel, unit, *steps, *places])
 
 
 def built(name: str, code: int, arrays: int) -> Any:
@@ -389,7 +466,12 @@ def built(name: str, code: int, arrays: int) -> Any:
 def common() -> list[int]:
     """What every ``self`` holds: the addresses of Python's functions and objects."""
     api = ctypes.pythonapi
-    functions = (api.PyLong_AsSsize_t, api.Py_IncRef, api.PyErr_BadArgument)
+    functions = (
+        api.PyLong_AsSsize_t,
+        api.PyFloat_AsDouble,
+        api.Py_IncRef,
+        api.PyErr_BadArgument,
+    )
     found = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions]
     return [*found, id(np.ndarray), id(True), id(False)]
 

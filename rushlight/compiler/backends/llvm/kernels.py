@@ -96,15 +96,18 @@ def _joined(kernel: Kernel, pairs: set[tuple[int, int]]) -> Kernel:
     )
 
 
-BLOCK = 4096  # elements of a unit, where units are parts of one axis
+BLOCK = 4096  # elements of a unit
 AHEAD = 8  # rows
 
 
 class Writer:
-    """Writes one kernel, see launch.py. ``operands``: (buffer, offset in elements) of each."""
+    """Writes one kernel, see launch.py. ``operands``: (buffer, offset in elements) of each.
+    ``block``: elements of a unit at most, where units are parts of one axis.
+    """
 
-    def __init__(self, kernel: Kernel, width: int) -> None:
+    def __init__(self, kernel: Kernel, width: int, block: int = BLOCK) -> None:
         self.kernel = kernel = collapse(kernel)
+        self.block = block
         self.exprs = expressions(kernel)
         self.f = Function(Module(width), "kernel", SIGNATURE, linkage="")
         self.operands: dict[Any, tuple[int, int, int]] = {}  # number, offset, size of an element
@@ -289,7 +292,7 @@ class Writer:
         """The positions that units lo to hi - 1 cover, of an axis of so many vectors."""
         # where each element is a sum over columns, fewer of them are as much work
         each = math.prod([self.kernel.sizes[a] for a in self.kernel.cols])
-        block = max(unroll, BLOCK // each // (self.lanes * unroll) * unroll)
+        block = max(unroll, self.block // each // (self.lanes * unroll) * unroll)
         self.units = max(1, vectors // block)
         if self.units == 1:
             return "0", str(vectors * self.lanes)

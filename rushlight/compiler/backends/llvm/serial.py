@@ -14,6 +14,7 @@ import numpy as np
 
 from rushlight.compiler.backends.llvm import (
     bags,
+    casts,
     ctc,
     grids,
     norms,
@@ -486,6 +487,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys(spreads.NAMES, spreads.text),
     **dict.fromkeys(softmaxes.NAMES, softmaxes.text),
     **dict.fromkeys(norms.NAMES, norms.text),
+    **dict.fromkeys(casts.TARGETS, casts.text),
     **dict.fromkeys(pools.NAMES, pools.text),
     norms.RUNNING: norms.running,
     picks.NAME: picks.text,

@@ -1,0 +1,113 @@
+"""Loops for few elements agree with NumPy's ways, whatever the sizes."""
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight as rl
+from rushlight.core.native import without_kernels
+
+F = rl.nn.functional
+SIZES = [1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 100, 129]
+
+
+def random(*shape, dtype="float32", seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def check(compute, dtype="float32"):
+    """A result with kernels, beside that without."""
+    found = compute()
+    with without_kernels():
+        expected = compute()
+    close = 2e-5 if dtype == "float32" else 1e-12
+    for a, b in zip(*[r if isinstance(r, tuple) else (r,) for r in (found, expected)], strict=True):
+        assert a.dtype is b.dtype and a.shape == b.shape
+        np.testing.assert_allclose(a.numpy(), b.numpy(), close, close)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", SIZES)
+class TestSizes:
+    def test_softmax(self, n, dtype):
+        for shape, dim in (((2, n), 1), ((n, 5), 0), ((2, 3, n), 1)):
+            x = rl.tensor(random(*shape, dtype=dtype))
+            check(lambda x=x, dim=dim: x.softmax(dim), dtype)
+            check(lambda x=x, dim=dim: x.log_softmax(dim), dtype)
+
+    def test_norms(self, n, dtype):
+        x, w = rl.tensor(random(2, n, dtype=dtype)), rl.tensor(random(n, dtype=dtype, seed=1))
+        y = rl.tensor(random(3, 4, n, dtype=dtype))
+        c = rl.tensor(random(4, dtype=dtype))
+        check(lambda: F.layer_norm(x, (n,), w, w), dtype)
+        check(lambda: F.rms_norm(x, (n,), w), dtype)
+        check(lambda: F.batch_norm(y, None, None, c, training=True), dtype)
+        check(lambda: F.batch_norm(y, c, c * c, None, c), dtype)
+        check(lambda: F.group_norm(y, 2, c, c), dtype)
+
+    def test_running_statistics(self, n, dtype):
+        y = rl.tensor(random(3, n, 2, dtype=dtype))
+
+        def running():
+            mean, variance = rl.zeros(n, dtype=y.dtype), rl.ones(n, dtype=y.dtype)
+            F.batch_norm(y, mean, variance, training=True)
+            return mean, variance
+
+        check(running, dtype)
+
+    def test_pools(self, n, dtype):
+        x = rl.tensor(random(2, 3, n + 2, 5, dtype=dtype))
+        check(lambda: F.max_pool2d(x, 3, 2, 1, return_indices=True), dtype)
+        check(lambda: F.max_pool2d(x, (2, 3)), dtype)
+        check(lambda: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False), dtype)
+        check(lambda: F.adaptive_avg_pool2d(x, (3, 2)), dtype)
+        check(lambda: F.adaptive_max_pool2d(x, (2, 3), return_indices=True), dtype)
+
+    def test_formulas(self, n, dtype):
+        x, y = (rl.tensor(random(n, dtype=dtype, seed=s)) for s in (0, 1))
+        check(lambda: F.softplus(x), dtype)
+        check(lambda: F.elu(x, 0.5), dtype)
+        check(lambda: rl.addcmul(x, x, y, value=0.5), dtype)
+        check(lambda: x.clone().lerp_(y, 0.3), dtype)
+        check(lambda: x.clone().clamp_(max=0.5), dtype)
+        check(lambda: rl.hypot(x, y), dtype)
+
+    def test_losses_of_classes(self, n, dtype):
+        x, y = rl.tensor(random(n, 5, dtype=dtype)), rl.arange(n) % 5
+        check(lambda: F.nll_loss(x, y, ignore_index=3), dtype)
+        check(lambda: F.cross_entropy(x, y, reduction="sum"), dtype)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_halves(n):
+    special = np.array([np.nan, np.inf, -np.inf, 1e-8, 65519.0, 65520.0, -0.0], "f4")
+    x = rl.tensor(np.concatenate([random(n) * 1e3, special]))
+    for dtype in (rl.float16, rl.bfloat16):
+        half = x.to(dtype)
+        with without_kernels():
+            assert rl.equal(half.float().nan_to_num(1), x.to(dtype).float().nan_to_num(1))
+            expected = half + half
+        assert rl.equal((half + half).float().nan_to_num(1), expected.float().nan_to_num(1))
+
+
+def test_the_last_nan_is_the_maximum():
+    x = [[[1.0, float("nan"), float("nan"), 2.0]]]
+    for fw in (rl, torch):
+        G = fw.nn.functional
+        assert G.max_pool1d(fw.tensor(x), 4, return_indices=True)[1].item() == 2
+        assert G.adaptive_max_pool1d(fw.tensor(x), 1, return_indices=True)[1].item() == 2
+
+
+def test_the_first_of_equal_zeros_is_the_maximum():
+    x = rl.tensor([[[0.0, -0.0, -0.0, 0.0]]])
+    assert F.max_pool1d(x, 2).signbit().tolist() == [[[False, True]]]
+
+
+def test_targets_out_of_range():
+    with pytest.raises(IndexError, match="Target 5 is out of bounds"):
+        F.nll_loss(rl.zeros(2, 3), rl.tensor([0, 5]))
+
+
+def test_group_norm_is_one_node():
+    x = rl.zeros(2, 4, 3, requires_grad=True)
+    assert F.group_norm(x + 1, 2).grad_fn.name() == "NativeGroupNormBackward0"

@@ -60,7 +60,7 @@ def described(v: Variant) -> list[str]:
     programs: list[tuple[str, Any, Any]] = [("program", v.program, v.inputs)]
     back = getattr(v, "back", None)
     if back is not None:
-        programs.append(("program of the gradients", back, None))
+        programs.append(("program of the gradients", back, []))
     for title, program, inputs in programs:
         lines += ["", title]
         if not hasattr(program, "launches"):
@@ -71,11 +71,14 @@ def described(v: Variant) -> list[str]:
     return lines
 
 
-def launches(program: Any, inputs: list[Any] | None) -> list[str]:
-    """A line for each launch, in order."""
-    if inputs is None:
-        inputs = [np.ones(x.shape, x.dtype) for x in program.inputs[: program.given]]
-    copies = [np.copy(a) if isinstance(a, np.ndarray) else a for a in inputs[: program.given]]
+def launches(program: Any, inputs: list[Any]) -> list[str]:
+    """A line for each launch, in order; ones stand for inputs that are not known."""
+    specs = program.inputs[: program.given]
+    known = [*inputs, *[None] * len(specs)][: len(specs)]
+    filled = [
+        np.ones(x.shape, x.dtype) if a is None else a for a, x in zip(known, specs, strict=True)
+    ]
+    copies = [np.copy(a) if isinstance(a, np.ndarray) else a for a in filled]
     outputs = [np.empty(v.shape, v.dtype) for v in program.ends]
     at = {id(i): k for k, i in enumerate(program.graph.inputs)}
     for k, (entry, _) in enumerate(program.graph.updates, len(program.graph.results)):
@@ -85,9 +88,9 @@ def launches(program: Any, inputs: list[Any] | None) -> list[str]:
     for (step, launch), time in zip(program.launches, times, strict=True):
         units = 1 if launch is None else launch.units
         lines.append(f"{time:8.1f}  {units:5d}  {summary(step)}")
-    known = [launch for _, launch in program.launches if launch is not None]
+    native = [launch for _, launch in program.launches if launch is not None]
     lines.append(
-        f"{sum(times):8.1f}         {len(known)} launches of {len({x.ir for x in known})} kernels"
+        f"{sum(times):8.1f}         {len(native)} launches of {len({x.ir for x in native})} kernels"
     )
     return lines
 

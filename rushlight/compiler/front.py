@@ -48,7 +48,7 @@ MOST_STRANGE = 16  # calls in a row like none before, until a warning
 MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
 MOST_PLACES = 256  # that are looked up at each call
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
-_functions: list[Any] = []
+_functions: weakref.WeakSet[Compiled] = weakref.WeakSet()
 
 
 def compile(
@@ -135,11 +135,11 @@ def compile(
         warn_once()
     if hasattr(model, "_call_impl"):  # a module
         compiled = Compiled(model._call_impl, fullgraph, recompile_limit)
-        _functions.append(compiled)
+        _functions.add(compiled)
         model._compiled_call_impl = compiled.bound()
         return model
     compiled = Compiled(model, fullgraph, recompile_limit)
-    _functions.append(compiled)
+    _functions.add(compiled)
     return functools.wraps(model)(compiled.bound())
 
 
@@ -223,7 +223,6 @@ class Compiled:
         self.vain = 0  # calls for which a program was run in vain, less those that one served
         self.reasons: list[str] = []  # why it was captured, each time
         self.reason = ""  # why it is to be captured now
-        self.surroundings: Surroundings | None = None
         self.places: list[Place] = []  # whose values are looked up at each call
         self.code = Code()
         self.read_anew = frozenset(["lr"])  # options that schedules change
@@ -314,22 +313,22 @@ class Compiled:
             return self.function(*args, **kwargs)
         given = (*args, *kwargs.values())
         try:
-            self.surroundings = Surroundings(
+            surroundings = Surroundings(
                 self.function, given, self.read_anew, self.code, self.places
             )
-            guards = self.surroundings.guards()
-            for t in self.surroundings.standing:
+            guards = surroundings.guards()
+            for t in surroundings.standing:
                 for x in (t, t._array, owner(t._array)):
                     self.standing[id(x)] = weakref.ref(x)
             key = (*key[:-1], self.met(arguments))
         except RecursionError:
             self.stay_eager("what it may read is nested too deeply to be compared")
             return self.function(*args, **kwargs)
-        count = len(self.surroundings.objects) + len(self.surroundings.cells)
+        count = len(surroundings.objects) + len(surroundings.cells)
         if count > MOST_OBJECTS:
             self.stay_eager(f"it may read {count} objects, too many to be compared at each call")
             return self.function(*args, **kwargs)
-        hooks = Unhooked(self.surroundings.modules)
+        hooks = Unhooked(surroundings.modules)
         if not hooks.holds():
             name = type(hooks.hooked()).__name__
             self.stay_eager(f"{name} has hooks, which may do more than compute")
@@ -342,7 +341,7 @@ class Compiled:
         passed, contents = [args, kwargs], content([args, kwargs])
         gradients: Gradients | None = None
         self.code.prints = ""
-        with self.surroundings.planted(trace) as planted, trace:
+        with surroundings.planted(trace) as planted, trace:
             try:
                 out = self.code.watch(self.function, args, kwargs)
             except BaseException:
@@ -351,7 +350,7 @@ class Compiled:
                 raise
             changes = planted.changes()
             whole = (out, *[now for _, now in changes]) if changes else out
-            flat = Flat(whole, self.surroundings.seen, containers((args, *kwargs.values())))
+            flat = Flat(whole, surroundings.seen, containers((args, *kwargs.values())))
             if any([t._array.__class__ is SparseArray for t in flat.tensors]):
                 trace.fail("it returns a sparse tensor")
             if flat.why:
@@ -370,8 +369,8 @@ class Compiled:
             self.traces -= 1  # there is more to look at, which the next call guards
             self.reasons.pop()
             return out
-        if self.surroundings.iterators:
-            trace.fail(f"it may move the iterator {self.surroundings.iterators[0]} on")
+        if surroundings.iterators:
+            trace.fail(f"it may move the iterator {surroundings.iterators[0]} on")
         if self.code.prints:
             trace.fail(self.code.prints)
         if draws() != before[0]:
@@ -382,14 +381,14 @@ class Compiled:
             trace.fail("it leaves another gradient mode, autocast or default dtype behind")
         if content(passed) != contents:
             trace.fail("it changes what is in its arguments")
-        if any([id(h) not in self.surroundings.seen for h in hooks_met(trace)]):
+        if any([id(h) not in surroundings.seen for h in hooks_met(trace)]):
             trace.fail("a tensor has hooks")
         if any([self.code.names_attribute(*v) for t in arguments for v in t.__dict__.items()]):
             trace.fail("it reads what was put on a tensor among its arguments")
         if trace.leaves:
             guards.append(Hooks("a tensor", tables_of_hooks(trace)))
         used = {id(i.source) for i in trace.graph.inputs if i.kind == "state"}
-        others = [t for t in self.surroundings.tensors if id(t) not in used]
+        others = [t for t in surroundings.standing if id(t) not in used]
         if others:
             guards.append(Kinds(others))
         for guard in guards:
@@ -411,7 +410,7 @@ class Compiled:
                 )
             else:
                 variant = Variant(trace, fresh, flat.structure, aliases, guards, arguments)
-            variant.standing = self.surroundings.standing
+            variant.standing = surroundings.standing
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return out

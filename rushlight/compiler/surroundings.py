@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import os
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -110,7 +111,9 @@ class Surroundings:
         if issubclass(kind, Tensor):
             self.visit_tensor(x)
             return
-        if issubclass(kind, (type, ModuleType)):
+        if x is os or x is os.getenv:  # the state of Python's own modules is in few places
+            self.visit(os.environ)
+        elif issubclass(kind, (type, ModuleType)):
             if not ours(x):
                 self.visit_attributes(x)
         elif has(x, "param_groups") and has(x, "step"):

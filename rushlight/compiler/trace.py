@@ -400,7 +400,7 @@ class Trace:
         t = self.original(t)
         window = self.windows.get(a) or self._enter(t, a)
         storage = window.storage
-        if storage.input is not None and t._node is None:
+        if storage.input is not None and t._node is None and not window.chain:
             self.tensors.setdefault(id(t), (t, t._wants_grad))
         if not window.chain:
             return storage.value

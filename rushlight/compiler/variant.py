@@ -90,7 +90,9 @@ class Variant:
             if leaf._grad is None:
                 self.cleared.append(place)
         self.sources: list[tuple[int, str, Any]] = []
-        self.inputs: list[Any] = [None] * len(graph.inputs)  # of the last call
+        # of the last call; its arguments are not kept
+        self.inputs: list[Any] = [None] * len(graph.inputs)
+        self.passed = [k for k, i in enumerate(graph.inputs) if i.kind == "argument"]
         self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]
         for k, entry in enumerate(graph.inputs):
             kind, source = entry.kind, entry.source
@@ -188,6 +190,8 @@ class Variant:
             leaf_of(leaf, arguments)._grad = None
         for leaf, g in zip(leaves, self.grads, strict=True):
             leaf._grad = g
+        for k in self.passed:  # which may be large
+            self.inputs[k] = None
         return self.results(results, arguments)
 
     def results(self, arrays: list[Any], arguments: Any) -> Any:
@@ -248,9 +252,7 @@ class Variant:
         self.places, values = places, [p.get() for p in places]
         self.kinds = [*map(type, values)]
         args = (*args, *[v for v in values if type(v) is Tensor])
-        if not all(map(is_plain, values)) or any(
-            [type(getattr(a, "_array", a)) is SparseArray for a in args]
-        ):
+        if not all(map(is_plain, values)) or any([is_sparse(a) for a in args]):
             return
         self.mode = mode
         self.counters = [t._counter for t in self.updated()]
@@ -310,6 +312,11 @@ class Variant:
         for c in self.counters:
             c.value += 1
         return self.results(self.sets[number], args)
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether an argument is a sparse tensor."""
+    return isinstance(x, Tensor) and type(x._array) is SparseArray
 
 
 def present_mode() -> Any:

@@ -1,8 +1,12 @@
 """Which tensors are one: a program serves only calls whose arguments are as apart, from each other
-and from what the function reaches besides, as those of the call that was captured.
+and from what the function reaches besides, as those of the call that was captured. And which
+tensors live on: none of a call's, and nothing of a function that is no more.
 """
 
 from __future__ import annotations
+
+import gc
+import weakref
 
 import pytest
 
@@ -98,3 +102,49 @@ def test_views_of_a_known_tensor_share_a_program():
     found = [step(data[i : i + 3]).item() for i in (0, 3, 6, 9) * 2]
     assert found == [3.0, 12.0, 21.0, 30.0] * 2
     assert step._compiled.traces == 1
+
+
+def training_step():
+    net = rl.nn.Linear(4, 1)
+    optimizer = rl.optim.Adam(net.parameters())
+
+    @rl.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = ((net(x) - y) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step, net
+
+
+def inference():
+    net = rl.nn.Linear(4, 1).eval()
+    return rl.compile(lambda x, y: net(x).detach() + y), net
+
+
+def calls_of_the_host():
+    net = rl.nn.Linear(4, 1)
+    return rl.compile(lambda x, y: rl.fft.fft(net(x).detach()[:, 0]).abs() + y[:, 0]), net
+
+
+def live_results():
+    net = rl.nn.Linear(4, 1)
+    return rl.compile(net), net
+
+
+@pytest.mark.parametrize("make", [training_step, inference, calls_of_the_host, live_results])
+def test_what_lives_on(make):
+    step, net = make()
+    given = (rl.randn(3, 4), rl.randn(3, 1))[: 1 if make is live_results else 2]
+    for _ in range(5):
+        out = step(*given)
+    of_calls = [weakref.ref(x) for t in (*given, out) for x in (t, t._array)]
+    del given, out
+    gc.collect()
+    assert [ref() for ref in of_calls[:-1]] == [None] * (len(of_calls) - 1)  # results are reused
+    of_function = [weakref.ref(x) for x in (net, net.weight, step)]
+    del step, net
+    gc.collect()
+    assert [ref() for ref in of_function] == [None] * 3

@@ -7,6 +7,7 @@ import contextvars
 import copy
 import io
 import logging
+import os
 import queue
 import random
 import re
@@ -624,3 +625,23 @@ def test_a_table_is_looked_at_as_it_is():
     assert [step(X)[0, 0].item() for _ in range(3)] == [2.0] * 3
     table["scale"] = 3.0
     assert step(X)[0, 0].item() == 3.0
+
+
+class Settled(dict):
+    """Its entries are also its attributes, and a missing one is a KeyError."""
+
+    def __getattr__(self, name):
+        return self[name]
+
+
+def test_an_argument_that_answers_to_names_with_errors():
+    step = rl.compile(lambda settings, x: x * settings.scale)
+    assert [step(Settled(scale=2.0), X)[0, 0].item() for _ in range(4)] == [2.0] * 4
+
+
+@pytest.mark.parametrize("read", [lambda n: os.environ[n], lambda n: os.getenv(n)])
+def test_the_environment(read, monkeypatch):
+    step = rl.compile(lambda x: x * float(read("RUSHLIGHT_TEST")))
+    for value in "121":
+        monkeypatch.setenv("RUSHLIGHT_TEST", value)
+        assert [step(X)[0, 0].item() for _ in range(4)] == [float(value)] * 4

@@ -274,7 +274,8 @@ class Entry:
 
     def __init__(self, program: Any, variant: Any, args: tuple[Any, ...]) -> None:
         self.program, self.numbers = program, program.numbers
-        self.kept: list[Any] = [args]  # objects whose addresses are compared
+        # objects whose addresses are compared
+        self.kept: list[Any] = [a for a in args if not isinstance(a, Tensor)]
         # guards that may hold with other words, and which words they have
         self.options: list[tuple[Any, int, int]] = []
         self.kept_by: dict[Any, list[Any]] = {}  # what each guard's words are addresses of
@@ -395,7 +396,10 @@ class Entry:
         for k, source in self.arguments:
             self.inputs[k] = args[self.where[source]]._array
         outputs = [*self.sets[number], *self.updated, *self.gradients]
-        return FAILED if self.program.run_parts(self.inputs, outputs) else number
+        failed = self.program.run_parts(self.inputs, outputs)
+        for k, _ in self.arguments:
+            self.inputs[k] = None
+        return FAILED if failed else number
 
 
 def check_array(x: Any) -> None:

@@ -145,7 +145,21 @@ def item(self: Tensor) -> Any:
 def _fixed_item(self: Tensor, what: str) -> Any:
     """The only element, for code of Python's own that needs its value at once."""
     value_needed(f"{what}, other than item(),", self)
+    if self._array.size != 1:
+        raise ValueError(
+            "only one element tensors can be converted to Python scalars, but this one has shape "
+            f"{self._array.shape}."
+        )
     return item(self)
+
+
+def real_number(value: Any) -> Any:
+    """A number that is not complex. RuntimeError where an imaginary part would be lost."""
+    if not isinstance(value, complex):
+        return value
+    if value.imag:
+        raise RuntimeError(f"{value} cannot be converted to a real number; take its .real first.")
+    return value.real
 
 
 def _converted(kind: Any) -> Any:
@@ -154,7 +168,7 @@ def _converted(kind: Any) -> Any:
     def convert(self: Tensor) -> Any:
         number = _fixed_item(self, f"{kind.__name__}(tensor)")
         warn_of_lost_gradient(self)
-        return kind(number)
+        return kind(number if kind is complex else real_number(number))
 
     return convert
 
@@ -723,7 +737,7 @@ methods(
     __len__=_length,
     __iter__=_iterate,
     __contains__=_contains,
-    __int__=lambda self: int(_fixed_item(self, "int(tensor)")),
+    __int__=lambda self: int(real_number(_fixed_item(self, "int(tensor)"))),
     __float__=_converted(float),
     __complex__=_converted(complex),
     __dlpack__=_dlpack,

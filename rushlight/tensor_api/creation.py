@@ -6,6 +6,7 @@ import builtins
 import functools
 import math
 import warnings
+from array import array
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from rushlight.ops.create import Complex
 from rushlight.ops.sums import number
 from rushlight.tensor_api._common import (
     check_factory,
+    expect_tensor,
     finish,
     method,
     methods,
@@ -71,7 +73,10 @@ def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
             if d not in dtypes.INTEGER_TYPES
             else np.asarray(int(data.real), d)
         )
-    if isinstance(data, (list, tuple)) or hasattr(data, "__len__") or hasattr(data, "__array__"):
+    if isinstance(data, bytes):
+        raise TypeError("new(): invalid data type 'bytes'; see torch.frombuffer.")
+    sequence = hasattr(data, "__len__") and hasattr(data, "__getitem__")  # a set is none
+    if isinstance(data, (list, tuple)) or sequence or hasattr(data, "__array__"):
         return from_sequence(data, dtype)
     raise RuntimeError(
         f"Could not infer dtype of {type(data).__name__}; tensors are made of numbers, "
@@ -236,11 +241,19 @@ def asarray(
     copy: bool | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``obj`` as a tensor; ``copy`` True copies, False refuses to, None does what is needed."""
+    """``obj`` as a tensor; ``copy`` True copies, False refuses to, None does what is needed.
+
+    The bytes of a buffer are those of elements of ``dtype``, by default the floating-point one.
+    """
     d = numpy_dtype(dtype)
     shares = isinstance(obj, (Tensor, np.ndarray)) and (
         d is None or (obj._array if isinstance(obj, Tensor) else obj).dtype == d
     )
+    if copy is False and isinstance(obj, np.generic):
+        raise RuntimeError("can't alias NumPy scalars; remove copy=False.")
+    if isinstance(obj, (bytes, bytearray, memoryview, array)):
+        seen = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
+        return (seen.clone() if copy else seen).requires_grad_(requires_grad)  # type: ignore[no-any-return]
     if copy is False and not shares:
         raise ValueError(
             f"can't alias {type(obj).__name__} with dtype {dtype}; allow a copy with copy=None."
@@ -296,13 +309,21 @@ def frombuffer(
     ``count`` in elements.
     """
     d = numpy_dtype(dtype)
-    size = memoryview(buffer).nbytes
+    try:
+        size = memoryview(buffer).nbytes
+    except TypeError:
+        raise ValueError(
+            f"frombuffer: a {type(buffer).__name__} does not implement Python's buffer protocol."
+        ) from None
+    if not size or not count:
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
     if not 0 <= offset < max(size, 1):
         raise ValueError(
             f"offset must be non-negative and no greater than buffer length ({size}), but got "
             f"{offset}."
         )
-    if count <= 0 and (count != -1 or (size - offset) % d.itemsize):
+    count = max(count, -1)
+    if count < 0 and (size - offset) % d.itemsize:
         raise ValueError(
             f"buffer size ({size - offset} bytes after the offset) must be a multiple of element "
             f"size ({d.itemsize})."
@@ -345,17 +366,17 @@ def _maker(name: str, make: Any, doc: str) -> Any:
             meta = check_factory(device, layout)
         shape = _sizes(size, name)
         if out is not None:
-            return store_out(out, wrap(make(shape, numpy_dtype(dtype, out._array.dtype))))
+            return store_out(out, wrap(made_by(make, shape, numpy_dtype(dtype, out._array.dtype))))
         if meta:
             return finish(MetaArray(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
-        made = make(shape, numpy_dtype(dtype, dtypes.default.float))
+        made = made_by(make, shape, numpy_dtype(dtype, dtypes.default.float))
         if memory_format in formats.CHANNELS_LAST:
             made = formats.copy_in(made, memory_format)
         return finish(made, requires_grad)
 
     def with_size(*size: Any, **options: Any) -> Tensor:
         if not options and devices.current.chosen is None:
-            return constant(make(_sizes(size, name), dtypes.default.float))
+            return constant(made_by(make, _sizes(size, name), dtypes.default.float))
         if "size" in options:
             size = (options.pop("size"),)
         return factory(*size, **options)
@@ -363,6 +384,16 @@ def _maker(name: str, make: Any, doc: str) -> Any:
     with_size.__name__ = with_size.__qualname__ = name
     with_size.__doc__ = doc
     return with_size
+
+
+def made_by(make: Any, shape: tuple[int, ...], d: Any) -> Any:
+    """``make(shape, d)``. RuntimeError where no memory can be that large."""
+    try:
+        return make(shape, d)
+    except ValueError as error:
+        raise RuntimeError(
+            f"Storage size calculation overflowed: there is no tensor of shape {shape}."
+        ) from error
 
 
 def filled(shape: Any, d: Any, value: Any) -> np.ndarray[Any, Any]:
@@ -517,6 +548,10 @@ def empty_strided(
     """Uninitialised memory with given strides, in elements."""
     d = numpy_dtype(dtype, dtypes.default.float)
     shape, steps = tuple(size), tuple(stride)
+    if len(shape) != len(steps) or min((*shape, *steps), default=0) < 0:
+        raise RuntimeError(
+            f"empty_strided: sizes {shape} need as many strides, all >= 0, but got {steps}."
+        )
     if check_factory(device, layout):
         return finish(MetaArray(shape, d, tuple([s * d.itemsize for s in steps])), requires_grad)
     extent = 1 + sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) if all(shape) else 0
@@ -571,16 +606,9 @@ def arange(
         if end is None
         else (_number(start), _number(end), _number(step))
     )
-    if step == 0:
-        raise RuntimeError("arange: step must be nonzero.")
-    if not all([math.isfinite(v) for v in (start, end)]):
-        raise RuntimeError(f"unsupported range: {start} -> {end}; the bounds must be finite.")
-    if (end - start) / step < 0:
-        raise RuntimeError(
-            f"upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}."
-        )
+    check_range(start, end, step)
     ints = all([isinstance(v, int) for v in (start, end, step)])
-    d = numpy_dtype(dtype, dtypes.int64 if ints else dtypes.default.float)
+    d = dtype_into(out, dtype, dtypes.int64 if ints else dtypes.default.float)
     if d is dtypes.int64 and not ints:
         start, end, step, ints = int(start), int(end), int(step), True
         if step == 0:
@@ -594,7 +622,33 @@ def arange(
         else:
             a = in_pieces(n, d, lambda i, j: start + step * np.arange(i, j, dtype=np.float64))
             place_zero(a, start, step)
-    return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
+    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
+
+
+def check_range(start: Any, end: Any, step: Any) -> None:
+    """What ``arange`` and ``range`` refuse."""
+    if step == 0:
+        raise RuntimeError("arange: step must be nonzero.")
+    if not all([math.isfinite(v) for v in (start, end)]):
+        raise RuntimeError(f"unsupported range: {start} -> {end}; the bounds must be finite.")
+    if (end - start) / step < 0:
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}."
+        )
+    if any([isinstance(v, int) and not -(2**63) <= v < 2**63 for v in (start, end, step)]):
+        raise RuntimeError(f"arange: {start}, {end} or {step} does not fit into int64.")
+
+
+def dtype_into(out: Any, dtype: Any, default: Any) -> Any:
+    """The dtype of values made for ``out``: what was asked for, out's own, or the default."""
+    return numpy_dtype(dtype, out._array.dtype if isinstance(out, Tensor) else default)
+
+
+def fill_out(out: Any, values: np.ndarray[Any, Any]) -> Tensor:
+    """``store_out`` of a range: a tensor that has as many elements keeps its shape."""
+    if isinstance(out, Tensor) and out._array.size == values.size:
+        values = values.reshape(out._array.shape)
+    return store_out(out, wrap(values))
 
 
 def place_zero(a: np.ndarray[Any, Any], start: Any, step: Any) -> None:
@@ -620,6 +674,7 @@ def multiply_add(k: int, x: Any, y: Any) -> float:
 
 def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
     """Like ``arange`` with ``end`` included, in floats. Deprecated in torch as well."""
+    check_range(start, end, step)
     n = math.floor((end - start) / step) + 1
     d = numpy_dtype(options.get("dtype"), dtypes.default.float)
     return constant((start + step * np.arange(n, dtype=np.float64)).astype(d))
@@ -701,17 +756,21 @@ def linspace(
     meta = check_factory(device, layout)
     start, end = _number(start), _number(end)
     check_steps(steps, "linspace")
-    kind = (
-        dtypes.default.complex
-        if isinstance(start, complex_type) or isinstance(end, complex_type)
-        else dtypes.default.float
-    )
-    a = (
-        spaced(start, end, steps, numpy_dtype(dtype, kind))
-        if steps
-        else np.empty(0, numpy_dtype(dtype, kind))
-    )
-    return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
+    d = spaced_dtype("linspace", start, end, out, dtype)
+    a = spaced(start, end, steps, d) if steps else np.empty(0, d)
+    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
+
+
+def spaced_dtype(name: str, start: Any, end: Any, out: Any, dtype: Any) -> Any:
+    """The dtype of values between two numbers."""
+    if not isinstance(start, complex_type) and not isinstance(end, complex_type):
+        return dtype_into(out, dtype, dtypes.default.float)
+    d = dtype_into(out, dtype, dtypes.default.complex)
+    if d not in dtypes.COMPLEX_TYPES:
+        raise RuntimeError(
+            f"torch.{name}(): complex bounds can't be safely cast to dtype {dtypes.of[d].name}."
+        )
+    return d
 
 
 def logspace(
@@ -729,14 +788,15 @@ def logspace(
 ) -> Tensor:
     """``base`` to the powers ``linspace(start, end, steps)``."""
     meta = check_factory(device, layout)
-    d = numpy_dtype(dtype, dtypes.default.float)
     check_steps(steps, "logspace")
-    first, last = (
-        int(_number(v)) if d in dtypes.INTEGER_TYPES else _number(v) for v in (start, end)
-    )
-    exponents = spaced(first, last, steps, dtypes.float64) if steps else np.empty(0)
+    first, last = _number(start), _number(end)
+    d = spaced_dtype("logspace", first, last, out, dtype)
+    if d in dtypes.INTEGER_TYPES:
+        first, last = int(first), int(last)
+    wide = dtypes.complex128 if d in dtypes.COMPLEX_TYPES else dtypes.float64
+    exponents = spaced(first, last, steps, wide) if steps else np.empty(0)
     a = np.power(float(base), exponents).astype(d)
-    return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
+    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
 
 
 def eye(
@@ -754,13 +814,13 @@ def eye(
     meta = check_factory(device, layout)
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"eye: n and m must be greater or equal to 0, got {n} and {m}.")
-    a = np.eye(n, m, dtype=numpy_dtype(dtype, dtypes.default.float))
+    a = np.eye(n, m, dtype=dtype_into(out, dtype, dtypes.default.float))
     return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
 
 
 def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
     """Complex numbers from real and imaginary parts of one floating dtype."""
-    d, e = real._array.dtype, imag._array.dtype
+    d, e = expect_tensor(real, "complex")._array.dtype, expect_tensor(imag, "complex")._array.dtype
     if d not in dtypes.FLOATING_TYPES or e not in dtypes.FLOATING_TYPES:
         raise RuntimeError(
             f"Expected both inputs to be Half, Float or Double tensors but got {d} and {e}."
@@ -775,6 +835,8 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
 
 def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
     """Complex numbers from absolute values and angles in radians, of one dtype."""
+    if abs._array.dtype not in dtypes.FLOATING_TYPES:
+        raise RuntimeError(f"polar: expected Float or Double tensors, but got {abs.dtype}.")
     if abs._array.dtype != angle._array.dtype:
         raise DTypeError(f"polar: abs is {abs.dtype} and angle {angle.dtype}; convert one of them.")
     return complex(abs * angle.cos(), abs * angle.sin(), out=out)

@@ -77,6 +77,8 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"zero-dimensional tensor (at position {i}) cannot be concatenated; use stack()."
             )
     first = next((t._array.shape for t in parts if t._array.shape != (0,)), (0,))
+    if first == (0,):
+        dim = 0  # empty vectors have any dim
     d = wrap_dim(dim, len(first))
     nothing = (*first[:d], 0, *first[d + 1 :])
     kept = [t.reshape(nothing) if t._array.shape == (0,) else t for t in parts]

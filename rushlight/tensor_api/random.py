@@ -334,7 +334,9 @@ def randperm(
             f"randperm is not implemented for {dtypes.of[d].name}; use an integer dtype."
         )
     largest = (
-        dtypes.integer_range(d)[1] if d in dtypes.INTEGER_TYPES else 2 ** (sampling.DIGITS[d]) + 1
+        dtypes.integer_range(d)[1] + 1
+        if d in dtypes.INTEGER_TYPES
+        else 2 ** (sampling.DIGITS[d]) + 1
     )
     if n > largest:
         raise RuntimeError(

@@ -15,7 +15,7 @@ from rushlight.core.meta import packed_strides
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump, constant, value_needed, wrap
-from rushlight.errors import DTypeError, ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.pad import ConstantPad
 from rushlight.ops.reduce import sum_to
@@ -286,6 +286,17 @@ def repeat_interleave(
         return repeated(input, repeats, dim, output_size)
     if repeats is None:
         counts = numbers_of(input)
+        if counts.dtype not in (dtypes.int64, dtypes.int32):
+            raise NotSupportedError(
+                f'"repeat_interleave" not implemented for {input.dtype}; convert the repeats to '
+                "int64."
+            )
+        if counts.ndim != 1:
+            raise RuntimeError(
+                f"repeat_interleave only accept 1D vector as repeat, but got shape {counts.shape}."
+            )
+        if counts.size and int(counts.min()) < 0:
+            raise RuntimeError("repeats can not be negative")
         return wrap(np.repeat(np.arange(len(counts)), counts))
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else wrap_dim(dim, input._array.ndim)
@@ -374,10 +385,15 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     )
     if not items:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
-    kind = indexing or "ij"
+    kind = "ij" if indexing is None else indexing
     if kind not in ("ij", "xy"):
         raise RuntimeError(
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {kind}'
+        )
+    if any([t._array.dtype != items[0]._array.dtype for t in items]):
+        raise RuntimeError(
+            "meshgrid expects all tensors to have the same dtype, but they have "
+            f"{[str(t.dtype) for t in items]}."
         )
     for t in items:
         if t._array.ndim > 1:
@@ -497,12 +513,14 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     n = input._array.size
+    if not r:
+        return input.new_empty(0)
     if r == 2:
         mask = np.tri(n, n, 0 if with_replacement else -1, bool).T
         index = np.stack(np.divmod(np.flatnonzero(mask), max(n, 1)), 1)
     else:
         index = np.array(list(choose(builtins.range(n), r)), np.int64).reshape(-1, r)
-    return input[constant(index)] if r else input.new_empty(0)
+    return input[constant(index)]
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:

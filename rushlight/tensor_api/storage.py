@@ -107,6 +107,7 @@ class UntypedStorage:
         """
         self = cls.__new__(cls)
         self._adopt(bytes_of_file(filename, shared, nbytes))
+        self.filename = str(filename)
         return self
 
     @classmethod
@@ -224,6 +225,7 @@ class UntypedStorage:
 
     is_cuda = False
     is_sparse = False
+    filename: str | None = None  # the file whose memory this is
 
     def data_ptr(self) -> int:
         """Address of the first byte; 0 when there is none."""

@@ -132,6 +132,46 @@ TENSORS = [
     "format(torch.tensor(1., device='meta'), '.2f')",
 ]
 
+CREATION = [
+    "torch.asarray(bytearray(b'\\0\\0\\0\\0\\0\\0\\x80?'), dtype=torch.float32)",
+    "m = bytearray(8); t = torch.asarray(m, dtype=torch.int32); m[4] = 9; t",
+    "m = bytearray(8); t = torch.asarray(m, dtype=torch.int32, copy=True); m[4] = 9; t",
+    "torch.asarray(memoryview(np.arange(3.)), dtype=torch.float64)",
+    "torch.asarray(np.float64(2), copy=False)",
+    "torch.tensor(b'text')",
+    "torch.tensor({1, 2})",
+    "torch.frombuffer([1, 2], dtype=torch.int)",
+    *[f"torch.frombuffer(bytearray(b'abcdefgh'), dtype=torch.int, count={count}, offset={offset})"
+      for count in (0, 1, 2, 3, -1, -2) for offset in (0, 4, 2, 8, -1)],
+    "torch.frombuffer(bytearray(b''), dtype=torch.int)",
+    "torch.randperm(256, dtype=torch.uint8).sum()",
+    "torch.randperm(257, dtype=torch.uint8)",
+    *[f"x = torch.zeros(2, 3); torch.{call}, out=x.narrow(1, 1, 2)); x"
+      for call in ("arange(0, 4", "linspace(0, 3, 4", "logspace(0, 3, 4")],
+    *[f"torch.{call}, out=torch.zeros(7, dtype=torch.{dtype}))"
+      for call in ("arange(0, 3", "linspace(0, 3, 4", "linspace(0, 7, 3", "logspace(0, 3, 4",
+                   "eye(2") for dtype in ("int32", "float64")],
+    *[f"torch.{name}(0, 1j, 3{options})" for name in ("linspace", "logspace")
+      for options in ("", ", dtype=torch.float32", ", out=torch.zeros(3)")],
+    *[f"torch.cat([torch.empty(0), torch.empty(0)], dim={dim})" for dim in (0, 1)],
+    *[f"torch.combinations(torch.arange(3), r={r})" for r in (0, 1, 4, -1)],
+    "torch.empty([2, 4, 2**29, 2**29], dtype=torch.float64)",
+    "torch.zeros(2**62, 2**62)",
+    "torch.meshgrid(torch.ones(2), torch.ones(2).long(), indexing='ij')",
+    "torch.meshgrid(torch.ones(2), torch.ones(2), indexing='')",
+    "torch.ones(2).new_empty_strided((2, 3), (1,))",
+    "torch.empty_strided((2, 3), (-1, 1))",
+    *[f"torch.{name}({bounds})" for name in ("range", "arange")
+      for bounds in ("1, 0", "0, 3, -1", "0, 3, 0", "1, 3", "0, float('inf')", "0, 2**63")],
+    *[f"torch.repeat_interleave(torch.tensor({counts}))" for counts in
+      ("[[1, 2], [3, 4]]", "[-1]", "[1.]", "[2, 0]")],
+    *[f"{kind}(torch.tensor({data}))" for kind in ("int", "float", "complex", "bool")
+      for data in ("[]", "[1, 2]", "[[3]]", "1+1j")],
+    "torch.complex(torch.ones(2), 1.)",
+    "torch.polar(torch.ones(2).long(), torch.ones(2).long())",
+    "torch.zeros(2).untyped_storage().filename",
+]  # fmt: skip
+
 SETTINGS = [
     f"{call}; r = (torch.is_deterministic_algorithms_warn_only_enabled(), "
     "torch.are_deterministic_algorithms_enabled(), torch.get_deterministic_debug_mode()); "
@@ -207,7 +247,7 @@ GRADIENTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("source", INDEXING + TENSORS + SETTINGS + STORAGES + GRADIENTS)
+@pytest.mark.parametrize("source", INDEXING + TENSORS + CREATION + SETTINGS + STORAGES + GRADIENTS)
 def test_as_in_torch(source):
     assert outcome(source, rl) == outcome(source, torch)
 

@@ -390,10 +390,11 @@ def to_sparse(
         raise ShapeError(
             f"dense_to_sparse: sparse_dim argument must be in [0,{x.ndim}] range, but {n} is given"
         )
-    if not n:
+    if not n and x.ndim:
         raise ShapeError("dense_to_sparse: sparse_dim argument must be in >0 when self.dim()>0")
     some = x != 0 if n == x.ndim else (x != 0).any(tuple(range(n, x.ndim)))
-    pattern = Coordinates(frozen(np.stack(np.nonzero(some))), x.shape[:n], True)
+    places = np.stack(np.nonzero(some)) if n else np.empty((0, int(some.any())), np.int64)
+    pattern = Coordinates(frozen(places), x.shape[:n], True)
     label = "ToSparse" if layout in (None, formats.sparse_coo) else "ToSparseCsr"
     out = E.assembled(E.Pick.bind(self, pattern=pattern), pattern, label)
     return converted(out, None, layout)

@@ -347,11 +347,8 @@ def searchsorted(
             f"value tensor {list(values.shape)}"
         )
     if isinstance(input, Tensor) and edges.dtype != values.dtype:
-        raise DTypeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, "
-            "but they are "
-            f"{dtypes.of[edges.dtype]} and {dtypes.of[values.dtype]}"
-        )
+        common = dtypes.result_type([edges, values])
+        sorted_sequence, input = cast(sorted_sequence, common), cast(input, common)
     if sorter is not None:
         if sorter._array.shape != edges.shape:
             raise ShapeError(

@@ -353,6 +353,16 @@ def argmin(
     return _arg("argmin", R.Argmin, input, dim, keepdim, out)
 
 
+def truth(op: Any, input: Tensor, dim: Any, keepdim: bool) -> Any:
+    """``any`` or ``all`` over dims; over no dims at all, each element by itself."""
+    if dim is None:
+        return op.bind(input, None, keepdim)
+    if dim in ((), []):
+        found = input != 0
+        return found.to(input.dtype) if input._array.dtype == dtypes.uint8 else found
+    return op.bind(input, dims_of(dim, input._array.ndim), keepdim)
+
+
 @method
 def any(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
@@ -360,9 +370,7 @@ def any(
     """Whether any element is nonzero, of all or over ``dim``."""
     if not isinstance(input, Tensor):
         expect_tensor(input, "any")
-    result = R.AnyTrue.bind(
-        input, None if dim is None else dims_of(dim, input._array.ndim), keepdim
-    )
+    result = truth(R.AnyTrue, input, dim, keepdim)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 
@@ -373,9 +381,7 @@ def all(
     """Whether all elements are nonzero, of all or over ``dim``."""
     if not isinstance(input, Tensor):
         expect_tensor(input, "all")
-    result = R.AllTrue.bind(
-        input, None if dim is None else dims_of(dim, input._array.ndim), keepdim
-    )
+    result = truth(R.AllTrue, input, dim, keepdim)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
 

@@ -110,6 +110,19 @@ TENSORS = [
     "torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(torch.arange(3)))",
     "torch.from_dlpack(torch.ones(2, dtype=torch.bfloat16))",
     "torch.ones(2).__dlpack__(stream='text')",
+    *[
+        f"torch.{name}(torch.tensor({data}), dim={dim})"
+        for name in ("any", "all")
+        for data in ("[[1., 0.], [0., 0.]]", "[1, 0], dtype=torch.uint8", "1.")
+        for dim in ("()", "[]", "(0,)")
+    ],
+    "torch.searchsorted(torch.tensor([1., 2.]).double(), torch.tensor([1, 3]).int())",
+    "torch.searchsorted(torch.tensor([1, 2]), torch.tensor([1.5]))",
+    "torch.bucketize(torch.tensor([1.5, 3.]).double(), torch.tensor([1., 2.]))",
+    *[
+        f"x = torch.tensor({value}).to_sparse(); (x.to_dense(), x.indices().shape, x._nnz())"
+        for value in ("2.", "0.")
+    ],
     "'text' in torch.ones(3)",
     "None in torch.ones(3)",
     "torch.ones(3).new(torch.Size([3, 4])).shape",

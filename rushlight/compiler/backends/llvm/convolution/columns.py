@@ -68,6 +68,12 @@ class Source:
         top = self.phases(0).index(r % s) * self.extent(0) + r // s
         return top * self.row + self.phases(1).index(c % t) * self.extent(1) + c // t
 
+    def by_columns(self) -> tuple[dict[int, list[int]], list[int]]:
+        """The taps' numbers by their offset in a row, in the order of the rows that they are in."""
+        places = {divmod(self.tap_offset(tap), self.row): t for t, tap in enumerate(self.taps)}
+        tops, offsets = [sorted({place[i] for place in places}) for i in (0, 1)]
+        return {c: [places[top, c] for top in tops] for c in offsets}, tops
+
     def vectors(self, lanes: int) -> int:
         """Vectors of positions."""
         return -(-self.places // lanes)

@@ -14,6 +14,9 @@ from rushlight.compiler.backends.llvm.ir.code import Code, Number
 
 REGISTERS = {True: 24, False: 12}  # accumulators, by whether there are 32 registers
 UNROLLED = 9  # taps
+TALL = 32  # rows of taps, which are unrolled
+# of weights' gradients: sums, by whether there are 32 registers, and rows of outputs
+SUMS, HIGH = {True: 20, False: 10}, 4
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,10 @@ class Direct:
         signature = "ptr noalias %x, ptr noalias %w, ptr noalias %y, ptr %bias"
         f = Code(self.f.module, name, signature, self.f.dtype)
         n, lda = len(spots.vectors), self.channels * taps
-        spread = self.rows == 1 and n < 8 and taps > 1  # two sums, that their additions overlap
+        # rows of the image are read once for several rows of the output
+        lines = self.rows == 1 and self.high > 1 and 1 < len(s.by_columns()[1]) <= TALL
+        # two sums, that their additions overlap
+        spread = self.rows == 1 and not lines and n < 8 and taps > 1
 
         def step(x: str, w: str, accs: list[str], odd: int) -> list[str]:
             if not s.direct:
@@ -105,8 +111,38 @@ class Direct:
                     accs[at] = f.fma(one, row[v], accs[at])
             return accs
 
+        def column(x: str, w: list[str], tops: list[int], accs: list[str]) -> list[str]:
+            accs, ones = list(accs), [f.splat(f.scalar(p)) for p in w]
+            for c in dict.fromkeys([c for _, c, _ in spots.vectors]):
+                mine = [(v, r) for v, (r, k, _) in enumerate(spots.vectors) if k == c]
+                for line in sorted({r + top for _, r in mine for top in tops}):
+                    value = f.load(f.at(x, line * s.row + c))
+                    for v, r in mine:
+                        if line - r in tops:
+                            accs[v] = f.fma(ones[tops.index(line - r)], value, accs[v])
+            return accs
+
+        def by_columns(x: str, w: str, accs: list[str]) -> list[str]:
+            columns, tops = s.by_columns()
+            if taps <= UNROLLED:
+                for offset, numbers in columns.items():
+                    places = [f.at(w, t) for t in numbers]
+                    accs = column(f.at(x, offset), places, tops, accs)
+                return accs
+            at = f.table([*columns])
+            which = f.table([t for numbers in columns.values() for t in numbers])
+
+            def one(j: Number, accs: list[str]) -> list[str]:
+                first = f.mul(j, len(tops))
+                places = [f.at(w, f.entry(which, f.add(first, k))) for k in range(len(tops))]
+                return column(f.at(x, f.entry(at, j)), places, tops, accs)
+
+            return f.span(0, len(columns), 1, one, [(f.vector, a) for a in accs])
+
         def channel(c: Number, accs: list[str]) -> list[str]:
             x, w = f.at("%x", f.mul(c, s.plane)), f.at("%w", f.mul(c, taps))
+            if lines:
+                return by_columns(x, w, accs)
             if taps <= UNROLLED:
                 for t, tap in enumerate(s.taps):
                     accs = step(f.at(x, s.tap_offset(tap)), f.at(w, t), accs, t % 2 * spread)
@@ -135,47 +171,57 @@ def write_depthwise_weight(
     f: Code, s: Source, images: int, channels: int, x: str, g: str, out: str, copy: str
 ) -> None:
     """The weights' gradient where each channel has one output: sums of products over positions.
-    A unit is a channel.
+    A unit is a channel. Some rows of outputs share what they read of the image.
     """
-    columns, taps = Columns(f, s), len(s.taps)
-    offsets, masks = columns.tables(1, 0)
-    size, count = s.space[0] * s.space[1], s.places
-    most = 20 if f.module.width == 512 else 10
+    columns, tops = s.by_columns()
+    copier = "" if s.direct else Columns(f, s).copier()
+    size, (height, width) = s.space[0] * s.space[1], s.out
+    most = SUMS[f.module.width == 512]
+    high = min(HIGH, height)
+    whole, full = height - height % high, width - width % f.lanes
 
     def channel(c: Number, _: list[str]) -> None:
-        for first in range(0, taps, most):
-            some = range(first, min(taps, first + most))
-            zero = [(f.vector, "zeroinitializer")] * len(some)
+        for first in range(0, len(tops), most):
+            rows = tops[first : first + most]
+            each = most // len(rows)
+            for k in range(0, len(columns), each):
+                some(c, rows, [*columns][k : k + each])
 
-            def image(n: Number, accs: list[str], some: range = some) -> list[str]:
-                at = f.add(f.mul(n, channels), c)
-                here = plane = f.at(x, f.mul(at, size))
-                if not s.direct:
-                    f.do(f"call void @{columns.copier()}(ptr {plane}, ptr {copy}, i64 1)")
-                    here = copy
-                return positions(f.at(g, f.mul(at, count)), here, accs, some)
+    def some(c: Number, rows: list[int], offsets: list[int]) -> None:
+        def image(n: Number, sums: list[str]) -> list[str]:
+            at = f.add(f.mul(n, channels), c)
+            here = plane = f.at(x, f.mul(at, size))
+            if copier:
+                f.do(f"call void @{copier}(ptr {plane}, ptr {copy}, i64 1)")
+                here = copy
+            y = f.at(g, f.mul(at, height * width))
+            carried = [(f.vector, a) for a in sums]
+            sums = f.span(0, whole, high, lambda i, p: lines(here, y, i, high, p), carried)
+            return lines(here, y, whole, height - whole, sums) if whole < height else sums
 
-            accs = f.span(0, images, 1, image, zero)
-            for t, a in zip(some, accs, strict=True):
-                target = f.at(out, f.add(f.mul(c, taps), t))
-                f.do(f"store {f.element} {f.total(a)}, ptr {target}, align {f.size}")
+        def lines(here: str, y: str, i: Number, count: int, sums: list[str]) -> list[str]:
+            a, b = f.at(here, f.mul(i, s.row)), f.at(y, f.mul(i, width))
+            carried = [(f.vector, p) for p in sums]
+            sums = f.span(0, full, f.lanes, lambda j, p: part(a, b, j, f.lanes, count, p), carried)
+            return part(a, b, full, width - full, count, sums) if full < width else sums
 
-    def positions(y: str, here: str, accs: list[str], some: range) -> list[str]:
-        def vector(v: Number, accs: list[str], lanes: int) -> list[str]:
-            pieces = columns.piece_pointers(f, here, v, offsets, masks)
-            one = f.load(f.at(y, f.mul(v, f.lanes)), lanes)
-            result = []
-            for t, a in zip(some, accs, strict=True):
-                x = columns.vector(f, pieces, s.tap_offset(s.taps[t]))
-                if lanes < f.lanes:  # what lies beyond may be infinite
-                    on = f.mask(0, lanes)
-                    x = f(f"select {f.bits} {on}, {f.vector} {x}, {f.vector} zeroinitializer")
-                result.append(f.fma(x, one, a))
-            return result
+        def part(a: str, b: str, j: Number, n: int, count: int, sums: list[str]) -> list[str]:
+            ones = [f.load(f.at(f.at(b, j), r * width), n) for r in range(count)]
+            new = list(sums)
+            for k, offset in enumerate(offsets):
+                for line in sorted({r + top for r in range(count) for top in rows}):
+                    value = f.load(f.at(f.at(a, j), line * s.row + offset), n)
+                    for r in range(count):
+                        if line - r in rows:
+                            at = k * len(rows) + rows.index(line - r)
+                            new[at] = f.fma(ones[r], value, new[at])
+            return new
 
-        whole = count // f.lanes
-        carried = [(f.vector, a) for a in accs]
-        accs = f.span(0, whole, 1, lambda v, p: vector(v, p, f.lanes), carried)
-        return vector(whole, accs, count % f.lanes) if count % f.lanes else accs
+        zero = [(f.vector, "zeroinitializer")] * (len(rows) * len(offsets))
+        sums = f.span(0, images, 1, image, zero)
+        numbers = [columns[offset][tops.index(top)] for offset in offsets for top in rows]
+        for t, total in zip(numbers, sums, strict=True):
+            target = f.at(out, f.add(f.mul(c, len(s.taps)), t))
+            f.do(f"store {f.element} {f.total(total)}, ptr {target}, align {f.size}")
 
     f.span("%lo", "%hi", 1, channel)

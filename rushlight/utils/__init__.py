@@ -1,6 +1,6 @@
 """Tools around training: ``data`` loads, ``checkpoint`` recomputes activations, ``tensorboard``
 writes what its pages show, ``benchmark`` measures, ``summary`` lists layers, ``dlpack`` shares
-memory, ``hooks``.
+memory, ``flop_counter`` counts what layers compute, ``module_tracker``, ``hooks``.
 """
 
 import importlib
@@ -13,8 +13,10 @@ _LAZY = (
     "checkpoint",
     "data",
     "dlpack",
+    "flop_counter",
     "hooks",
     "model_zoo",
+    "module_tracker",
     "summary",
     "tensorboard",
 )

@@ -269,4 +269,5 @@ def test_counted_operations(package, capsys):
     if package is rushlight:
         products = 2 * 2 * 5 * (64 + 2)
         assert counter.get_total_flops() == 2 * 2 * 16 * 4 * 27 * 2 + products * 3 - 2 * 2 * 5 * 2
-        assert counts["Sequential.2"] == {rushlight.ops.aten.addmm: 2 * 2 * 5 * 64}
+        forward, aten = 2 * 2 * 5 * 64, rushlight.ops.aten
+        assert counts["Sequential.2"] == {aten.addmm: forward, aten.mm: 2 * forward}

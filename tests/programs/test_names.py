@@ -149,3 +149,13 @@ def test_classes_say_where_they_are():
             ours, theirs = getattr(ours, part), getattr(theirs, part)
         assert repr(ours).replace("rushlight", "torch") == repr(theirs)
         assert pickle.loads(pickle.dumps(ours)) is ours
+
+
+def test_what_runs_on_one_device_and_in_one_thread():
+    module, x = rl.nn.Linear(2, 2), rl.ones(4, 2)
+    parts, copies = rl.nn.parallel.scatter(x, [0]), rl.nn.parallel.replicate(module, [0])
+    results = rl.nn.parallel.parallel_apply(copies, parts)
+    assert rl.equal(rl.nn.parallel.gather(results, 0), module(x))
+    with rl.autograd.set_multithreading_enabled(False):
+        module(x).sum().backward()
+    assert module.weight.grad is not None

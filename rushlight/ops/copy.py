@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
@@ -12,9 +14,46 @@ from rushlight.core.native import EXCHANGED, LEAST, converted
 from rushlight.core.op import NUMBERS, Op
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.errors import ShapeError
+from rushlight.errors import DTypeError, ShapeError
 from rushlight.formats import copy_in
 from rushlight.ops.create import zeros
+
+ORDINARY = 1e38  # numbers up to here fit into all floats
+
+
+def filler(d: Any, value: Any) -> Any:
+    """A number as an array of dtype d, truncated to it; one that is out of its range raises."""
+    if d in dtypes.FLOATS and value.__class__ in NUMBERS and abs(value) < ORDINARY:  # type: ignore[arg-type]
+        return np.array(value, d)
+    expect_fit(value, d)
+    if d in dtypes.INTEGER_TYPES and isinstance(value, int):
+        return np.asarray(value & 0xFFFFFFFFFFFFFFFF, np.uint64).astype(d)
+    return cast_array(np.asarray(value), d)
+
+
+def expect_fit(value: Any, d: Any) -> None:
+    """Refuse a number that is out of the range of dtype d."""
+    if value.__class__ is int and not -(2**63) <= value < 2**64:
+        raise OverflowError(f"int too big to convert: {value} needs more than 64 bits")
+    if not fits(value, d):
+        raise DTypeError(
+            f"value cannot be converted to type {dtypes.of[d].name} without overflow: it is "
+            f"{value!r}."
+        )
+
+
+def fits(value: Any, d: Any) -> bool:
+    """Whether a number is in the range of dtype d. Infinities and nan are in that of floats,
+    everything in that of bool; numbers below zero wrap around in types without sign.
+    """
+    if isinstance(value, complex) and d not in dtypes.COMPLEX_TYPES:
+        return d == np.bool_ or value.imag == 0
+    if d in dtypes.INTEGER_TYPES:
+        low, high = dtypes.integer_range(d)
+        return math.isfinite(value) and (low or -high) <= int(value) <= high
+    if d in dtypes.FLOATING_TYPES and math.isfinite(value.real):
+        return abs(value.real) <= float(ml_dtypes.finfo(d).max)
+    return True
 
 
 def zeros_like(g: Tensor) -> Tensor:
@@ -153,11 +192,10 @@ class Fill(Op):
     def store(self, x, others, params):
         value = params["value"]
         if x.dtype in dtypes.FLOATS and value.__class__ in NUMBERS:
-            x.fill(value)
-            return
-        if x.dtype in dtypes.INTEGER_TYPES and isinstance(value, (int, bool)):
-            value = np.asarray(value & 0xFFFFFFFFFFFFFFFF, np.uint64)
-        x[...] = cast_array(np.asarray(value), x.dtype)
+            if abs(value) < ORDINARY:  # type: ignore[arg-type]
+                x.fill(value)
+                return
+        x[...] = filler(x.dtype, value)
 
     def grad(self, g):
         return zeros_like(g)

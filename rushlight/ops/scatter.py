@@ -6,16 +6,15 @@ import math
 from itertools import pairwise
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise, broadcast_error
 from rushlight.core.native import LEAST, kernels, widened
-from rushlight.core.op import NUMBERS, Op
+from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
-from rushlight.ops.copy import cast_array
+from rushlight.ops.copy import cast_array, filler
 from rushlight.ops.create import zeros
 from rushlight.ops.places import add_rows, combine_at, flat_places, inside, moved, read, spread
 
@@ -344,9 +343,7 @@ class IndexFill(Op):
             raise DTypeError(
                 "index_fill_(): Converting complex Scalar to non-complex type is not supported"
             )
-        at(x)[(slice(None),) * dim + (at(index),)] = cast_array(
-            np.asarray(params["value"]), x.dtype
-        )
+        at(x)[(slice(None),) * dim + (at(index),)] = filler(x.dtype, params["value"])
 
     def grad_input(self, g, index, dim):
         return IndexFill.bind(g, index, dim=dim, value=0)
@@ -364,7 +361,7 @@ class MaskedFill(Elementwise):
         out = self.offer(arrays, params) if kernels.on and x.dtype in dtypes.FLOATS else None
         if out is not None:
             return out
-        value = filler(x, params["value"])
+        value = filler(x.dtype, params["value"])
         if mask.shape == x.shape and x.size < LEAST and x.flags.c_contiguous:
             out = x.copy()
             np.putmask(out, mask, value)
@@ -377,7 +374,7 @@ class MaskedFill(Elementwise):
     def store(self, x, others, params):
         mask = others[0]
         check_mask("masked_fill", mask)
-        value = filler(x, params["value"])
+        value = filler(x.dtype, params["value"])
         try:
             np.copyto(x, value, where=mask)
         except ValueError:
@@ -390,36 +387,6 @@ class MaskedFill(Elementwise):
 
     def grad_input(self, g, mask):
         return MaskedFill.bind(g, mask, value=0)
-
-
-ORDINARY = 1e38  # numbers up to here fit into all floats
-
-
-def filler(x: Any, value: Any) -> Any:
-    """A number as an array of x's dtype, truncated to it; one that is out of its range raises."""
-    d = x.dtype
-    if d in dtypes.FLOATS and value.__class__ in NUMBERS and -ORDINARY < value < ORDINARY:  # type: ignore[operator]
-        return np.array(value, d)
-    if not fits(value, d):
-        raise DTypeError(
-            f"value cannot be converted to type {dtypes.of[x.dtype].name} without overflow: it "
-            f"is {value!r}."
-        )
-    return cast_array(np.asarray(value), x.dtype)
-
-
-def fits(value: Any, d: Any) -> bool:
-    """Whether a number is in the range of dtype d. Infinities and nan are in that of floats,
-    everything in that of bool.
-    """
-    if isinstance(value, complex) and d not in dtypes.COMPLEX_TYPES:
-        return d == np.bool_ or value.imag == 0
-    if d in dtypes.INTEGER_TYPES:
-        low, high = dtypes.integer_range(d)
-        return math.isfinite(value) and low <= int(value) <= high
-    if d in dtypes.FLOATING_TYPES and np.isfinite(value):
-        return abs(value) <= float(ml_dtypes.finfo(d).max)
-    return True
 
 
 def check_mask(name: str, mask: Any) -> None:

@@ -16,7 +16,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.formats import copy_in
 from rushlight.ops.arithmetic import conj
-from rushlight.ops.copy import zeros_like
+from rushlight.ops.copy import expect_fit, zeros_like
 
 ALL_REAL = dtypes.FLOATS | dtypes.INTEGER_TYPES
 
@@ -30,6 +30,9 @@ class Where(Elementwise):
     def forward(self, arrays, params):
         condition, input, other = arrays
         d = dtypes.result_type((input, other))
+        for number in (input, other):
+            if number.__class__ in NUMBERS and d in dtypes.INTEGER_TYPES:
+                expect_fit(number, d)
         if condition.dtype is not dtypes.bool_:
             if condition.dtype is not dtypes.uint8:
                 raise DTypeError(
@@ -159,6 +162,9 @@ class Clamp(Elementwise):
             except OverflowError:
                 pass  # bounds that wrap around
         d = clamp_dtype(x, low, high)
+        for bound in (low, high):
+            if bound.__class__ in NUMBERS:
+                expect_fit(bound, d)
         work = dtypes.float32 if d in dtypes.HALVES else d
         bounds = {k: None if v is None else as_operand(v, work) for k, v in params.items()}
         return np.asarray(self.eager(np, as_operand(x, work), **bounds)).astype(d, copy=False)

@@ -16,7 +16,7 @@ from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.errors import DTypeError
-from rushlight.ops.copy import Cast, Clone, cast_array
+from rushlight.ops.copy import Cast, Clone, cast_array, filler
 from rushlight.ops.create import Complex
 from rushlight.ops.sums import number
 from rushlight.tensor_api._common import (
@@ -450,7 +450,7 @@ def full(
     meta = check_factory(device, layout)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     default = dtypes.of_number(value) if out is None else out._array.dtype
-    a = cast_array(np.asarray(value), numpy_dtype(dtype, default))
+    a = filler(numpy_dtype(dtype, default), value)
     if meta and out is None:
         return finish(MetaArray(_sizes((size,), "full"), a.dtype), requires_grad)
     result = filled(_sizes((size,), "full"), a.dtype, a)
@@ -531,7 +531,7 @@ def full_like(
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     if out._array.__class__ is not MetaArray:
-        out._array[...] = cast_array(np.asarray(value), out._array.dtype)
+        out._array[...] = filler(out._array.dtype, value)
     return out.requires_grad_() if requires_grad else out
 
 
@@ -572,7 +572,7 @@ def scalar_tensor(
     requires_grad: bool = False,
 ) -> Tensor:
     """A 0-dim tensor of the default dtype."""
-    a = cast_array(np.asarray(s), numpy_dtype(dtype, dtypes.default.float))
+    a = filler(numpy_dtype(dtype, dtypes.default.float), s)
     return finish(a, requires_grad, check_factory(device, layout))
 
 

@@ -18,7 +18,7 @@ from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump, constant, fixed_number, value_needed, wrap
 from rushlight.errors import ShapeError
-from rushlight.ops.copy import Copy
+from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex
@@ -325,7 +325,11 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         IndexPut.update(part, as_value(value, part), *indices, pattern=pattern, accumulate=False)
         return
     if not isinstance(value, Tensor):
-        value = value if isinstance(value, (int, float, bool, complex)) else as_value(value, part)
+        if isinstance(value, (int, float, bool, complex)):
+            if part._array.dtype in dtypes.INTEGER_TYPES:
+                expect_fit(value, part._array.dtype)
+        else:
+            value = as_value(value, part)
     if isinstance(value, Tensor):
         value = drop_leading_ones(value, part)
         shape = part._array.shape
@@ -380,7 +384,10 @@ def as_value(value: Any, part: Tensor) -> Tensor:
     if isinstance(value, np.ndarray):
         return wrap(value.astype(part._array.dtype))
     if isinstance(value, (int, float, bool, complex, np.generic)):
-        return constant(np.asarray(fixed_number(value)).astype(part._array.dtype))
+        number, d = fixed_number(value), part._array.dtype
+        if d in dtypes.INTEGER_TYPES:
+            return constant(filler(d, number))
+        return constant(np.asarray(number).astype(d))
     raise TypeError(
         f"can't assign a {type(value).__name__} to a {dtypes.of[part._array.dtype]} tensor; use "
         "a number or a tensor."

@@ -5,20 +5,121 @@ from __future__ import annotations
 import dis
 import inspect
 import operator
+import traceback
 from collections.abc import Callable, Iterator
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from rushlight import overrides
+from rushlight.devices import device
+from rushlight.dtypes import dtype
+from rushlight.formats import layout, memory_format
 from rushlight.fx.node import Node, map_aggregate
 
 if TYPE_CHECKING:
-    from rushlight.fx.tracer import TracerBase
+    from rushlight.fx.graph import Graph
 
-__all__ = ["Attribute", "Proxy", "TraceError"]
+__all__ = ["Attribute", "GraphAppendingTracer", "Proxy", "TraceError", "TracerBase"]
+
+PLAIN = (str, int, float, bool, complex, type(None), type(...), range, dtype, device, memory_format,
+         layout)  # fmt: skip
 
 
 class TraceError(ValueError):
     """A program needs a value that is not known while it is traced."""
+
+
+class TracerBase:
+    """Makes nodes and proxies."""
+
+    graph: Graph
+    record_stack_traces = False
+    proxy_buffer_attributes = False
+    module_stack: dict[str, Any]
+
+    def create_node(
+        self,
+        kind: str,
+        target: Any,
+        args: Any,
+        kwargs: Any,
+        name: Any = None,
+        type_expr: Any = None,
+    ) -> Node:
+        """Add a node; subclasses may change or note it."""
+        return self.graph.create_node(kind, target, args, kwargs, name, type_expr)
+
+    def proxy(self, node: Node) -> Proxy:
+        """The proxy of a node; subclasses may make one of their own class."""
+        return Proxy(node, self)
+
+    def create_proxy(
+        self,
+        kind: str,
+        target: Any,
+        args: Any,
+        kwargs: Any,
+        name: str | None = None,
+        type_expr: Any = None,
+        proxy_factory_fn: Callable[[Node], Proxy] | None = None,
+    ) -> Proxy:
+        """Add a node, whose arguments may contain proxies, and return its proxy."""
+        args, kwargs = self.create_arg(tuple(args)), self.create_arg(dict(kwargs))
+        node = self.create_node(kind, target, args, kwargs, name, type_expr)
+        if self.record_stack_traces and not node.stack_trace:
+            frames = [f for f in traceback.extract_stack() if "/rushlight/" not in f.filename]
+            node.stack_trace = "".join(traceback.format_list(frames[-3:]))
+        return proxy_factory_fn(node) if proxy_factory_fn is not None else self.proxy(node)
+
+    def create_arg(self, a: Any) -> Any:
+        """An argument with nodes in the place of proxies; NotImplementedError for what code cannot
+        say.
+        """
+        if isinstance(a, Proxy):
+            return a.node
+        if isinstance(a, tuple) and hasattr(a, "_fields"):
+            return type(a)(*[self.create_arg(x) for x in a])
+        if isinstance(a, (tuple, list)):
+            return type(a)([self.create_arg(x) for x in a])
+        if isinstance(a, dict):
+            if any([isinstance(k, Proxy) for k in a]):
+                raise RuntimeError(
+                    "Keys for dictionaries used as an argument cannot contain a Node"
+                )
+            return {k: self.create_arg(v) for k, v in a.items()}
+        if isinstance(a, slice):
+            return slice(*[self.create_arg(x) for x in (a.start, a.stop, a.step)])
+        if isinstance(a, (Node, FunctionType, BuiltinFunctionType, *PLAIN)):
+            return a
+        raise NotImplementedError(
+            f"argument of type: {type(a)}. A graph holds numbers, strings, dtypes, devices, "
+            "functions, and lists, tuples and dicts of these."
+        )
+
+    def to_bool(self, obj: Proxy) -> bool:
+        """Called for ``if proxy:``; raises TraceError."""
+        raise TraceError(
+            "symbolically traced variables cannot be used as inputs to control flow; pass what "
+            "decides in concrete_args, or make the function a module that is a leaf."
+        )
+
+    def iter(self, obj: Proxy) -> Iterator[Any]:
+        """Called for ``for x in proxy:``; raises TraceError."""
+        raise TraceError(
+            "Proxy object cannot be iterated: how many elements it has is not known while tracing. "
+            "Unpack it into variables, or index it."
+        )
+
+    def keys(self, obj: Proxy) -> Any:
+        """Called for ``f(**proxy)``."""
+        return self.create_proxy("call_method", "keys", (obj,), {})
+
+
+class GraphAppendingTracer(TracerBase):
+    """Adds nodes to a graph that exists."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.module_stack = graph, {}
 
 
 class Proxy:
@@ -30,11 +131,8 @@ class Proxy:
     """
 
     def __init__(self, node: Node, tracer: TracerBase | None = None) -> None:
-        if tracer is None:
-            from rushlight.fx.tracer import GraphAppendingTracer
-
-            tracer = GraphAppendingTracer(node.graph)
-        self.tracer, self.node = tracer, node
+        self.tracer = tracer if tracer is not None else GraphAppendingTracer(node.graph)
+        self.node = node
 
     def __repr__(self) -> str:
         return f"Proxy({self.node.name})"

@@ -6,124 +6,25 @@ import builtins
 import inspect
 import math
 import operator
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from rushlight.core.overrides import switch
 from rushlight.core.tensor import Tensor
-from rushlight.devices import device
-from rushlight.dtypes import dtype
-from rushlight.formats import layout, memory_format
 from rushlight.fx.graph import Graph
 from rushlight.fx.graph_module import GraphModule
-from rushlight.fx.node import Node, map_aggregate
-from rushlight.fx.proxy import Proxy, TraceError
+from rushlight.fx.node import has_side_effect, map_aggregate
+from rushlight.fx.proxy import Proxy, TracerBase
 from rushlight.nn.modules.container import Sequential
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 from rushlight.tensor_api.rarities import _assert
 
-__all__ = ["GraphAppendingTracer", "Tracer", "TracerBase", "symbolic_trace", "wrap"]
+__all__ = ["Tracer", "symbolic_trace", "wrap"]
 
-PLAIN = (str, int, float, bool, complex, type(None), type(...), range, dtype, device, memory_format,
-         layout)  # fmt: skip
 _wrapped: dict[tuple[int, str], tuple[dict[str, Any], str]] = {}
-
-
-class TracerBase:
-    """Makes nodes and proxies."""
-
-    graph: Graph
-    record_stack_traces = False
-    proxy_buffer_attributes = False
-    module_stack: dict[str, Any]
-
-    def create_node(
-        self,
-        kind: str,
-        target: Any,
-        args: Any,
-        kwargs: Any,
-        name: Any = None,
-        type_expr: Any = None,
-    ) -> Node:
-        """Add a node; subclasses may change or note it."""
-        return self.graph.create_node(kind, target, args, kwargs, name, type_expr)
-
-    def proxy(self, node: Node) -> Proxy:
-        """The proxy of a node; subclasses may make one of their own class."""
-        return Proxy(node, self)
-
-    def create_proxy(
-        self,
-        kind: str,
-        target: Any,
-        args: Any,
-        kwargs: Any,
-        name: str | None = None,
-        type_expr: Any = None,
-        proxy_factory_fn: Callable[[Node], Proxy] | None = None,
-    ) -> Proxy:
-        """Add a node, whose arguments may contain proxies, and return its proxy."""
-        args, kwargs = self.create_arg(tuple(args)), self.create_arg(dict(kwargs))
-        node = self.create_node(kind, target, args, kwargs, name, type_expr)
-        if self.record_stack_traces and not node.stack_trace:
-            frames = [f for f in traceback.extract_stack() if "/rushlight/" not in f.filename]
-            node.stack_trace = "".join(traceback.format_list(frames[-3:]))
-        return proxy_factory_fn(node) if proxy_factory_fn is not None else self.proxy(node)
-
-    def create_arg(self, a: Any) -> Any:
-        """An argument with nodes in the place of proxies; NotImplementedError for what code cannot
-        say.
-        """
-        if isinstance(a, Proxy):
-            return a.node
-        if isinstance(a, tuple) and hasattr(a, "_fields"):
-            return type(a)(*[self.create_arg(x) for x in a])
-        if isinstance(a, (tuple, list)):
-            return type(a)([self.create_arg(x) for x in a])
-        if isinstance(a, dict):
-            if any([isinstance(k, Proxy) for k in a]):
-                raise RuntimeError(
-                    "Keys for dictionaries used as an argument cannot contain a Node"
-                )
-            return {k: self.create_arg(v) for k, v in a.items()}
-        if isinstance(a, slice):
-            return slice(*[self.create_arg(x) for x in (a.start, a.stop, a.step)])
-        if isinstance(a, (Node, FunctionType, BuiltinFunctionType, *PLAIN)):
-            return a
-        raise NotImplementedError(
-            f"argument of type: {type(a)}. A graph holds numbers, strings, dtypes, devices, "
-            "functions, and lists, tuples and dicts of these."
-        )
-
-    def to_bool(self, obj: Proxy) -> bool:
-        """Called for ``if proxy:``; raises TraceError."""
-        raise TraceError(
-            "symbolically traced variables cannot be used as inputs to control flow; pass what "
-            "decides in concrete_args, or make the function a module that is a leaf."
-        )
-
-    def iter(self, obj: Proxy) -> Iterator[Any]:
-        """Called for ``for x in proxy:``; raises TraceError."""
-        raise TraceError(
-            "Proxy object cannot be iterated: how many elements it has is not known while tracing. "
-            "Unpack it into variables, or index it."
-        )
-
-    def keys(self, obj: Proxy) -> Any:
-        """Called for ``f(**proxy)``."""
-        return self.create_proxy("call_method", "keys", (obj,), {})
-
-
-class GraphAppendingTracer(TracerBase):
-    """Adds nodes to a graph that exists."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.module_stack = graph, {}
 
 
 class Tracer(TracerBase):
@@ -231,7 +132,7 @@ class Tracer(TracerBase):
                 function, isinstance(root, Module), concrete_args
             )
             returned = function(*args)
-            kind = getattr(function, "__annotations__", {}).get("return")
+            kind = _annotations(function).get("return")
             self.create_node("output", "output", (self.create_arg(returned),), {}, None, kind)
         return self.graph
 
@@ -264,17 +165,35 @@ class Tracer(TracerBase):
 
     def _placeholder(self, name: str, function: Any, default: Any) -> Proxy:
         args = () if default is inspect.Parameter.empty else (default,)
-        kind = getattr(function, "__annotations__", {}).get(name)
+        kind = _annotations(function).get(name)
         return self.create_proxy("placeholder", name, args, {}, type_expr=kind)
 
     def _specialized(self, name: str, value: Any, default: Any) -> Any:
         args = () if default is inspect.Parameter.empty else (default,)
         proxy = self.create_proxy("placeholder", f"{name}_1", args, {})
+        if value is None:
+            text = f"{name} has been specialized to have value None but got another value"
+            self.create_proxy("call_function", _assert_is_none, (proxy, text), {})
         if isinstance(value, (int, float, str, bool)):
             text = f"{name} has been specialized to have value {value} but got another value"
             same = self.create_proxy("call_function", operator.eq, (proxy, value), {})
             self.create_proxy("call_function", _assert, (same, text), {})
         return value
+
+
+def _annotations(function: Any) -> dict[str, Any]:
+    """Annotations of the user's functions; ours are for readers."""
+    ours = (function.__module__ or "").startswith("rushlight.")
+    return {} if ours else getattr(function, "__annotations__", {})
+
+
+@has_side_effect
+def _assert_is_none(value: Any, msg: str) -> None:
+    """AssertionError with ``msg`` unless ``value`` is None."""
+    assert value is None, msg
+
+
+_assert_is_none.__module__ = "rushlight.fx._symbolic_trace"  # where graphs find it
 
 
 def _flat(function: Any, positional: int, keyword_only: list[str]) -> Any:

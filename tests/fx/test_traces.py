@@ -66,6 +66,7 @@ FUNCTIONS = """
     lambda *args, **kwargs: args[0] + kwargs["k"]
     lambda x, *, y=2: x + y
     lambda x: x.split(2, dim=1)[0].chunk(2)[1]
+    lambda x: t.zeros(x.size(0)) + t.full((2,), x) + t.arange(x.shape[0])
     lambda relu, relu_1: relu.relu() + relu_1.relu()
 """
 
@@ -91,7 +92,7 @@ def annotated(lib):
 
 
 def test_annotations_defaults_and_values_taken_for_granted():
-    for given in ({"flag": True}, {"n": 2, "flag": False}):
+    for given in ({"flag": True}, {"n": 2, "flag": False}, {"n": 1, "flag": None}):
         ours, theirs = (printed(l, annotated(l), concrete_args=given) for l in LIBRARIES)
         assert ours == theirs
 
@@ -180,3 +181,30 @@ def test_mathematics_is_restored():
     root = math.sqrt
     rushlight.fx.symbolic_trace(lambda x: math.sqrt(x))
     assert math.sqrt is root and math.sqrt(4) == 2
+
+
+def test_writing_into_another_graph():
+    def run(lib):
+        F = lib.nn.functional
+        traced = lib.fx.symbolic_trace(lambda x: F.relu(x) + 1)
+        graph = lib.fx.Graph()
+        tracer = lib.fx.proxy.GraphAppendingTracer(graph)
+        env = {}
+        for node in traced.graph.nodes:
+            if node.target is F.relu:
+                x = lib.fx.Proxy(env[node.args[0]], tracer)
+                env[node] = ((x > 0) * x).node
+            else:
+                env[node] = graph.node_copy(node, lambda n: env[n])
+        return lib.fx.GraphModule(traced, graph).code
+
+    ours, theirs = map(run, LIBRARIES)
+    assert ours == theirs
+
+
+def test_a_layer_as_the_whole_program():
+    def run(lib):
+        return printed(lib, lib.nn.Sequential(lib.nn.Embedding(3, 2), lib.nn.Linear(2, 2)))
+
+    ours, theirs = map(run, LIBRARIES)
+    assert ours == theirs

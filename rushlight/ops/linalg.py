@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, kernels
+from rushlight.core.native import kernels
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor, constant
 from rushlight.core.threads import all_threads, decompositions, scipy_linalg
@@ -68,9 +68,13 @@ def eye_like(x: Tensor) -> Tensor:
     return constant(np.eye(x._array.shape[-1], dtype=x._array.dtype))
 
 
+# rows up to which a loop is quicker than LAPACK, for one matrix and for many
+ALONE, MANY = 16, 64
+
+
 def by_loop(name: str, a: Any, b: Any) -> Any:
-    """What a loop over many small matrices gives, see compiler/eager.py, or None."""
-    if a.ndim < 3 or a.size < LEAST or not kernels.on:
+    """What a loop over small matrices gives, see compiler/eager_loops.py, or None."""
+    if not kernels.on or a.shape[-1] > (ALONE if a.ndim < 3 else MANY):
         return None
     return kernels.loop(name, a, b)
 

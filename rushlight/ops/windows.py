@@ -107,7 +107,7 @@ class Table:
 
     def suits(self) -> bool:
         """Whether several windows at a time are quick: not for a few of many elements."""
-        return len(self.where) <= 32 or self.where.shape[1] >= 16
+        return len(self.where) <= 64 or self.where.shape[1] >= 16
 
     def run(self, name: str, x: np.ndarray, named: Any = None) -> Any:
         """What a loop makes of the windows of an array of floats, or None; if ``named``, with the

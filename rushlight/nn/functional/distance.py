@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.native import LEAST, kernels
+from rushlight.core.native import kernels
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.ops.distance import FEW, Cdist, norms, pairs, upper_places
@@ -59,13 +59,13 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     n = input.shape[0]
     if not (input.requires_grad and modes.grad):
         x = input._array
-        if not state.busy and x.dtype in dtypes.FLOATS and n * x.size <= FEW and x.shape[1]:
-            i, j = pairs(n)
-            return wrap(norms(x.take(i, 0) - x.take(j, 0), p))
-        if not state.busy and n > 1 and n * x.size >= LEAST and kernels.on:
+        if not state.busy and n > 1 and x.size and kernels.on:
             found = kernels.loop("pairs", x, float(p))
             if found is not None:
                 return wrap(found)
+        if not state.busy and x.dtype in dtypes.FLOATS and n * x.size <= FEW and x.shape[1]:
+            i, j = pairs(n)
+            return wrap(norms(x.take(i, 0) - x.take(j, 0), p))
         upper = constant(upper_places(n))
         return Cdist.bind(input, input, p=p, products=False).reshape(-1)[upper]  # type: ignore[no-any-return]
     i, j = T.triu_indices(n, n, 1).unbind(0)

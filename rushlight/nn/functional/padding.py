@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
-from rushlight.core.tensor import Tensor, constant
+from rushlight.core.state import state
+from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad
 from rushlight.ops.scatter import IndexSelect
+from rushlight.ops.windows import FEW
 from rushlight.tensor_api._common import in_order_of
 from rushlight.tensor_api.casting import in_float32
 
@@ -76,33 +79,55 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
 
 def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:
     """Padding with elements of the input."""
-    pairs = by_dim(pad, input._array.ndim)
+    x = input._array
+    pairs, index = plan(x.shape, tuple(pad), mode)
+    if index is not None and not (state.busy or input._tracked) and x.__class__ is np.ndarray:
+        return wrap(x.reshape(-1).take(index))
+    for dim, (a, b) in enumerate(pairs):
+        if a or b:
+            along = index_along(dim, x.shape[dim], a, b, mode)
+            input = IndexSelect.bind(input, constant(along), dim=dim)
+    return input
+
+
+@functools.lru_cache(maxsize=64)
+def plan(shape: tuple[int, ...], pad: Any, mode: str) -> tuple[Any, Any]:
+    """(before, after) for each dim of an input, and, if there are few, the place of each padded
+    element in the flattened input.
+    """
+    pairs = by_dim(pad, len(shape))
     rank = len(pad) // 2
-    if input._array.ndim not in (rank + 1, rank + 2) or not 1 <= rank <= 3:
+    if len(shape) not in (rank + 1, rank + 2) or not 1 <= rank <= 3:
         raise NotSupportedError(
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: 1 to 3"
             " trailing dims of an input with one or two dims before them, but the input has"
-            f" {input._array.ndim} dims and the padding is for {rank}."
+            f" {len(shape)} dims and the padding is for {rank}."
         )
-    shape = input._array.shape
     if 0 in shape[1:]:
         raise ShapeError(
             "pad: Expected an input with non-zero sizes (the batch may be empty), but got"
             f" {list(shape)}."
         )
-    for dim, (a, b) in enumerate(pairs):
-        if a or b:
-            index = INDICES[mode](shape[dim], a, b)
-            if not len(index):
-                raise ShapeError(
-                    f"pad: padding ({a}, {b}) of dimension {dim} with size {shape[dim]} leaves"
-                    " nothing."
-                )
-            input = IndexSelect.bind(input, constant(index), dim=dim)
-    return input
+    if not 0 < math.prod([n + a + b for n, (a, b) in zip(shape, pairs, strict=True)]) <= FEW:
+        return pairs, None
+    along = [
+        index_along(d, n, a, b, mode) if a or b else np.arange(n)
+        for d, (n, (a, b)) in enumerate(zip(shape, pairs, strict=True))
+    ]
+    return pairs, np.arange(math.prod(shape)).reshape(shape)[np.ix_(*along)]
 
 
 mirrored = in_float32(gathered)
+
+
+def index_along(dim: int, n: int, a: int, b: int, mode: str) -> np.ndarray:
+    """Places to read from along a dim."""
+    index: np.ndarray = INDICES[mode](n, a, b)
+    if not len(index):
+        raise ShapeError(
+            f"pad: padding ({a}, {b}) of dimension {dim} with size {n} leaves nothing."
+        )
+    return index
 
 
 @functools.lru_cache(maxsize=64)

@@ -72,6 +72,30 @@ class TestSizes:
         check(lambda: x.clone().clamp_(max=0.5), dtype)
         check(lambda: rl.hypot(x, y), dtype)
 
+    def test_first_in_order(self, n, dtype):
+        x = rl.tensor(np.round(random(3, n, dtype=dtype)))  # many are equal
+        x[0, n // 2] = float("nan")
+        x[1, 0] = -float("inf")
+        for k in {1, min(n, 5), n}:
+            for largest in (True, False):
+                found = x.topk(k, largest=largest)
+                with without_kernels():
+                    expected = x.topk(k, largest=largest)
+                assert rl.equal(found.indices, expected.indices)
+
+    def test_triangles(self, n, dtype):
+        a, b = random(n, n, dtype=dtype), random(n, 2, dtype=dtype, seed=1)
+        a = rl.tensor(a / n + 2 * np.eye(n, dtype=dtype))
+        for upper in (True, False):
+            check(lambda up=upper: rl.linalg.solve_triangular(a, rl.tensor(b), upper=up), dtype)
+
+    def test_padding(self, n, dtype):
+        x = random(2, 3, n + 1, dtype=dtype)
+        for mode in ("reflect", "replicate", "circular"):
+            found = F.pad(rl.tensor(x), (1, 1), mode=mode)
+            expected = torch.nn.functional.pad(torch.tensor(x), (1, 1), mode=mode)
+            assert np.array_equal(found.numpy(), expected.numpy())
+
     def test_losses_of_classes(self, n, dtype):
         x, y = rl.tensor(random(n, 5, dtype=dtype)), rl.arange(n) % 5
         check(lambda: F.nll_loss(x, y, ignore_index=3), dtype)

@@ -23,6 +23,7 @@ from rushlight.compiler.backends.llvm import (
     pools,
     softmaxes,
     spreads,
+    tops,
 )
 from rushlight.compiler.backends.llvm.draws import Blocks, below, drawing, scaled
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
@@ -487,6 +488,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys(spreads.NAMES, spreads.text),
     **dict.fromkeys(softmaxes.NAMES, softmaxes.text),
     **dict.fromkeys(norms.NAMES, norms.text),
+    **dict.fromkeys(tops.NAMES, tops.text),
     **dict.fromkeys(casts.TARGETS, casts.text),
     **dict.fromkeys(pools.NAMES, pools.text),
     norms.RUNNING: norms.running,

@@ -212,7 +212,7 @@ class iinfo:
                 f"torch.iinfo() requires an integer input type. Use torch.finfo to handle {type!r}"
             )
         if type.category == BOOL:
-            raise RuntimeError('"iinfo" not implemented for Bool')
+            raise TypeError("torch.bool is not supported by torch.iinfo: it has no limits")
         info = np.iinfo(type.numpy)
         self.bits, self.min, self.max, self.dtype = (
             info.bits,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -74,7 +75,7 @@ class Future(Generic[T]):
             if not self.done():
                 self._callbacks.append(callback)
                 return
-        callback(self)
+        self._call(callback)
 
     def set_result(self, result: T) -> None:
         """Let the future be done. RuntimeError if it is already."""
@@ -96,7 +97,17 @@ class Future(Generic[T]):
             self._value, self._error = value, error
             self._set.set()
         for callback in self._callbacks:
+            self._call(callback)
+
+    def _call(self, callback: Callable[[Future[T]], Any]) -> None:
+        """Call a callback. Its exceptions are nobody's to catch: they are printed."""
+        try:
             callback(self)
+        except Exception:
+            traceback.print_exc()
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("Can not pickle torch.futures.Future: its value belongs to this process")
 
 
 def collect_all(futures: list[Future[Any]]) -> Future[list[Future[Any]]]:

@@ -299,6 +299,7 @@ def _verdicts(x: Array, u: Array, d: Array, c: Array) -> tuple[Array, Array, Arr
 def dirichlet(engine: Engine, shapes: Array) -> NDArray[np.float64]:
     """Points of the simplex along the last dim: gamma values over their sum."""
     gammas = standard_gamma(engine, shapes.astype(np.float64).reshape(-1)).reshape(shapes.shape)
+    gammas = np.maximum(gammas, np.finfo(np.float64).tiny)  # all may be too small to be told from 0
     simplex: Array = gammas / gammas.sum(-1, keepdims=True)
     return simplex
 

@@ -12,7 +12,14 @@ from rushlight.distributions import constraints
 from rushlight.distributions._choice import Choice
 from rushlight.distributions.distribution import checked
 from rushlight.distributions.exp_family import ExponentialFamily
-from rushlight.distributions.utils import broadcast_all, clamp_probs, one_of, softplus
+from rushlight.distributions.utils import (
+    broadcast_all,
+    clamp_probs,
+    lazy_property,
+    logits_to_probs,
+    one_of,
+    softplus,
+)
 
 __all__ = ["ContinuousBernoulli"]
 
@@ -60,6 +67,11 @@ class ContinuousBernoulli(Choice, ExponentialFamily):
             (self.logits,) = broadcast_all(logits)
         self._lims = lims
         super().__init__(self._param.size(), validate_args=validate_args)
+
+    @lazy_property
+    def probs(self) -> Tensor:
+        """Probabilities, away from 0 and 1, where the formulas divide by zero."""
+        return clamp_probs(logits_to_probs(self.logits, is_binary=True))
 
     def _near_half(self) -> Tensor:
         """Where p is so close to 1/2 that the series are used."""
@@ -120,7 +132,8 @@ class ContinuousBernoulli(Choice, ExponentialFamily):
         return T.where(near, value, above / (p.log() - (-p).log1p()))
 
     def entropy(self) -> Tensor:
-        return softplus(self.logits) - self.mean * self.logits - self._log_constant()
+        no, yes = (-self.probs).log1p(), self.probs.log()
+        return self.mean * (no - yes) - no - self._log_constant()
 
     @property
     def _natural_params(self) -> tuple[Tensor, ...]:

@@ -56,8 +56,10 @@ class Gamma(ExponentialFamily):
         value.detach().clamp_(min=finfo(value.dtype).tiny)  # keeps log_prob finite
         return value
 
-    @checked
     def log_prob(self, value: Tensor) -> Tensor:
+        value = T.as_tensor(value, dtype=self.rate.dtype)  # numbers, too
+        if self._validate_args:
+            self._validate_sample(value)
         a, rate = self.concentration, self.rate
         return a.xlogy(rate) + (a - 1).xlogy(value) - rate * value - T.lgamma(a)
 

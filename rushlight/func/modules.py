@@ -54,7 +54,7 @@ def functional_call(
             "Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got "
             f"{type(given)}"
         )
-    return stateless.functional_call(
+    return stateless._functional_call(
         module, tensors, args, kwargs, tie_weights=tie_weights, strict=strict
     )
 

@@ -162,6 +162,8 @@ class Optimizer(HookedMixin):
             state = states.get(p)
             if not state:
                 state = self.init_state(p, group)
+            if differentiable:  # the graph of the last step holds what it had
+                state = {name: value.clone() for name, value in state.items()}
             x, y = p._array, g._array
             if plain and x.dtype in FLOATS and type(x) is ndarray and type(y) is ndarray:
                 self._update_array(p, -y if maximize else y, state, options)
@@ -438,7 +440,9 @@ def number(t: Any) -> float:
 
 def maximum(x: Any, y: Any) -> Any:
     """The larger of two tensors or arrays, element by element."""
-    return np.maximum(x, y) if isinstance(x, ndarray) else T.maximum(x, y)
+    if isinstance(x, ndarray):
+        return np.maximum(x, y)
+    return T.maximum(x.clone() if y.requires_grad else x, y)  # x is a state, about to be written
 
 
 def copied(x: Any) -> Any:

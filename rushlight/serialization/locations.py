@@ -49,8 +49,9 @@ def _from_cuda(storage: Any, location: str) -> Any:
     if not location.startswith("cuda"):
         return None
     raise DeviceError(
-        f"load: the file's tensors were on {location}, but torch.cuda.is_available() is False "
-        "here. Use load(..., map_location=torch.device('cpu')) to put them on the CPU."
+        "load: Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is "
+        f"False: the file's tensors were on {location}. Use load(...,"
+        " map_location=torch.device('cpu')) to put them on the CPU."
     )
 
 

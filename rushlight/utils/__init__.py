@@ -9,6 +9,9 @@ from typing import Any
 from rushlight.core.tensor import Tensor
 
 _LAZY = (
+    "_foreach_utils",
+    "_python_dispatch",
+    "_pytree",
     "benchmark",
     "checkpoint",
     "data",

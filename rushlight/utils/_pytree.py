@@ -86,7 +86,8 @@ def _ordereddict_unflatten(values: Iterable[Any], context: Any) -> OrderedDict[A
 
 
 def _namedtuple_flatten_with_keys(x: Any) -> tuple[list[Any], Any]:
-    return [(GetAttrKey(name), getattr(x, name)) for name in x._fields], type(x)
+    fields = x._fields if hasattr(x, "_fields") else x.fields
+    return [(GetAttrKey(name), getattr(x, name)) for name in fields], type(x)
 
 
 class TreeSpec(NamedTuple):
@@ -102,8 +103,45 @@ class TreeSpec(NamedTuple):
     def num_leaves(self) -> int:
         return 1 if self.type is None else sum(c.num_leaves for c in self.children)
 
+    @property
+    def num_nodes(self) -> int:
+        return 1 + sum(c.num_nodes for c in self.children)
+
+    @property
+    def num_children(self) -> int:
+        return len(self.children)
+
+    def flatten_up_to(self, tree: Any) -> list[Any]:
+        """What is in ``tree`` at the places of the leaves; ValueError where it is another tree."""
+        if self.type is None:
+            return [tree]
+        if _kind(tree) is not self.type:
+            raise ValueError(f"Node type mismatch; expected {self.type}, but got {type(tree)}.")
+        parts, context = NODES[self.type].flatten(tree)
+        if len(parts) != len(self.children):
+            raise ValueError(
+                f"Node arity mismatch; expected {len(self.children)}, but got {len(parts)}."
+            )
+        if self.type in (dict, OrderedDict, defaultdict):
+            keys = self.context[1] if self.type is defaultdict else self.context
+            if set(keys) != set(tree):
+                raise ValueError(f"Node keys mismatch; expected {keys}, but got {list(tree)}.")
+            parts = [tree[key] for key in keys]
+        elif context != self.context and self.type is not deque:
+            raise ValueError(
+                f"Node context mismatch; expected {self.context!r}, but got {context!r}."
+            )
+        rows = [c.flatten_up_to(part) for c, part in zip(self.children, parts, strict=True)]
+        return [x for row in rows for x in row]
+
     def is_leaf(self) -> bool:
         return self.type is None
+
+    def __repr__(self) -> str:
+        if self.type is None:
+            return "*"
+        children = ",\n".join(map(repr, self.children)).replace("\n", "\n  ")
+        return f"TreeSpec({self.type.__name__}, {self.context!r}, [{children}])"
 
 
 class LeafSpec(TreeSpec):
@@ -135,7 +173,7 @@ NODES: dict[type, _Node] = {
     ),
     namedtuple: _Node(  # type: ignore[dict-item]
         lambda x: (list(x), type(x)),
-        lambda values, kind: kind(*values),
+        lambda values, kind: kind(*values) if hasattr(kind, "_fields") else kind(values),
         _namedtuple_flatten_with_keys,
     ),
 }
@@ -170,7 +208,7 @@ _register_pytree_node = register_pytree_node
 
 def _kind(tree: Any) -> Any:
     """The registered class that a tree is treated as; None for a leaf."""
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+    if isinstance(tree, tuple) and (hasattr(tree, "_fields") or hasattr(tree, "n_fields")):
         return namedtuple
     return type(tree) if type(tree) in NODES else None
 
@@ -310,7 +348,7 @@ def tree_map(
 ) -> PyTree:
     """``func`` of each leaf, and of the leaves at its place in trees of the same structure."""
     leaves, spec = tree_flatten(tree, is_leaf)
-    others = [tree_leaves(rest, is_leaf) for rest in rests]
+    others = [spec.flatten_up_to(rest) for rest in rests]
     return tree_unflatten([func(*row) for row in zip(leaves, *others, strict=True)], spec)
 
 
@@ -350,3 +388,10 @@ def tree_all_only(kind: Any, pred: Callable[[Any], bool], tree: PyTree) -> bool:
 def tree_any_only(kind: Any, pred: Callable[[Any], bool], tree: PyTree) -> bool:
     """Whether a predicate is true of some leaf of a class."""
     return any(pred(x) for x in tree_leaves(tree) if isinstance(x, kind))
+
+
+def key_get(obj: Any, kp: Iterable[Any]) -> Any:
+    """What is at a path."""
+    for key in kp:
+        obj = key.get(obj)
+    return obj

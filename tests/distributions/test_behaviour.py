@@ -214,3 +214,30 @@ def test_gradient_of_a_policy_and_of_a_variational_bound():
     bound = D.kl_divergence(q, D.Independent(D.Normal(rl.ones(2), 1.0), 1))
     (bound + q.rsample().sum()).backward()
     np.testing.assert_allclose(loc.grad.numpy(), [0.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+def test_densities_at_numbers(lib):
+    assert lib.distributions.Gamma(3.0, 1.0).log_prob(1).item() == pytest.approx(-1.693147)
+    assert lib.distributions.Chi2(3.0).log_prob(1).item() == pytest.approx(-1.418939)
+    half = lib.distributions.HalfCauchy(1.0, validate_args=False)
+    assert half.log_prob(0.5).item() == pytest.approx(-0.674726)
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+@pytest.mark.parametrize("concentration", [1e-5, 1e-10, 1e-38])
+def test_simplexes_too_close_to_a_corner_to_say_which(lib, concentration):
+    a = lib.tensor([concentration] * 2)
+    assert lib.distributions.Dirichlet(a).sample((3,)).tolist() == [[0.5, 0.5]] * 3
+    assert lib.distributions.Beta(a[0], a[1]).sample((3,)).tolist() == [0.5] * 3
+
+
+@pytest.mark.parametrize("logit", [1e10, 100.0, -100.0, -1e10, 0.001])
+def test_continuous_bernoulli_of_any_logit(logit):
+    def values(lib):
+        lib.manual_seed(0)
+        d = lib.distributions.ContinuousBernoulli(logits=lib.tensor(logit))
+        found = d.mean, d.variance, d.entropy(), d.log_prob(lib.tensor(0.3)), *d.sample((2,))
+        return [float(x) for x in found]
+
+    assert values(rl) == pytest.approx(values(torch), rel=1e-4, abs=1e-6)

@@ -161,3 +161,35 @@ def test_functional_call_sets_other_attributes_for_as_long_as_it_lasts(lib):
     assert m.k.item() == 2.0 and not hasattr(m, "unknown")
     with pytest.raises(RuntimeError):
         call(m, {"unknown": m.k}, lib.ones(2), strict=True)
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+def test_what_is_assigned_during_a_functional_call(lib):
+    class Counting(lib.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("count", lib.zeros(1))
+
+        def forward(self, x):
+            self.count = self.count + 1
+            return x * self.count
+
+    module, tensors = Counting(), {"count": lib.ones(1)}
+    assert lib.func.functional_call(module, tensors, lib.ones(1)).item() == 2
+    assert tensors["count"].item() == 2 and module.count.item() == 0
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+def test_functional_calls_of_tied_and_circular_modules(lib):
+    call, one = lib.func.functional_call, lib.ones(1, 1)
+    module = lib.nn.Linear(1, 1)
+    module.tied = module.weight
+    tensors = {"weight": 3 * one, "bias": lib.ones(1)}
+    assert call(module, tensors, one, strict=True).item() == 4
+    module._modules["again"] = module
+    assert call(module, tensors, one, tie_weights=False).item() == 4
+    for tensors, kind in (({"weight": "one"}, TypeError), ({"": one}, KeyError)):
+        with pytest.raises(kind):
+            call(module, tensors, one, tie_weights=False)
+    with pytest.warns(FutureWarning, match="torch.func.functional_call"):
+        lib.nn.utils.stateless.functional_call(lib.nn.Linear(1, 1), {"bias": lib.ones(1)}, one)

@@ -182,7 +182,7 @@ def test_gradients_of_both_orders(kind):
     def run(x, *weights):
         packed = rl.nn.utils.rnn.pack_padded_sequence(x, [2, 1])
         named = dict(zip(names, weights, strict=True))
-        out, last = rl.nn.utils.stateless.functional_call(layer, named, (packed,))
+        out, last = rl.func.functional_call(layer, named, (packed,))
         return (out.data, *(last if kind == "LSTM" else (last,)))
 
     inputs = (x, *layer.parameters())

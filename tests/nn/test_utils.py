@@ -261,11 +261,7 @@ def test_functional_call(twin):
         net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
         before = net[0].weight
         weights = {"0.weight": t.ones(2, 2, requires_grad=True), "1.running_mean": t.zeros(2)}
-        call = (
-            nn.utils.stateless._functional_call
-            if t is torch
-            else nn.utils.stateless.functional_call
-        )
+        call = nn.utils.stateless._functional_call
         out = call(net, weights, (t.randn(3, 2),))
         out.square().sum().backward()
         return out, weights["0.weight"].grad, net[0].weight is before, net[0].weight.grad is None

@@ -460,3 +460,40 @@ def test_betas_that_are_a_list_print_as_torchs(name):
         for lib in (torch, rl)
     ]
     assert got == expected
+
+
+DIFFERENTIATED = [
+    ("SGD", {"momentum": 0.9}),
+    ("Adam", {}),
+    ("Adagrad", {}),
+    ("NAdam", {}),
+    ("RAdam", {}),
+    ("Adadelta", {}),
+    ("ASGD", {}),
+]
+
+
+def gradients_of_steps(lib, name, options, steps):
+    p = lib.tensor([1.0, 2.0], dtype=lib.float64, requires_grad=True)
+    g = lib.tensor([0.3, -0.2], dtype=lib.float64, requires_grad=True)
+    q = p.clone()
+    optimizer = getattr(lib.optim, name)([q], lr=0.1, differentiable=True, **options)
+    for k in range(steps):
+        q.grad = (g * (k + 1)).sin() + p * 0.3 * k
+        optimizer.step()
+    state = [t for _, t in sorted(optimizer.state[q].items()) if t is not None and t.requires_grad]
+    sum([t.sum() for t in state], q.sum()).backward()
+    return p.grad.tolist() + g.grad.tolist()
+
+
+@pytest.mark.parametrize(("name", "options"), DIFFERENTIATED)
+def test_gradients_of_several_steps(name, options):
+    found = gradients_of_steps(rl, name, options, 3)
+    assert found == pytest.approx(gradients_of_steps(torch, name, options, 3), rel=1e-4)
+
+
+def test_gradients_of_steps_with_the_largest_mean():
+    options = {"amsgrad": True}
+    found = gradients_of_steps(rl, "Adam", options, 1)
+    assert found == pytest.approx(gradients_of_steps(torch, "Adam", options, 1), rel=1e-6)
+    assert gradients_of_steps(rl, "Adam", options, 3)

@@ -1,5 +1,6 @@
 """Futures, in both libraries."""
 
+import pickle
 import threading
 
 import pytest
@@ -49,3 +50,18 @@ def test_several_at_once(lib):
     assert not both.done()
     a.set_result(1)
     assert [f.wait() for f in both.wait()] == lib.futures.wait_all([a, b]) == [1, 2]
+
+
+def test_exceptions_of_callbacks_are_printed(capsys):
+    future = rushlight.futures.Future()
+    future.add_done_callback(lambda f: f.missing)
+    future.set_result(1)
+    future.add_done_callback(lambda: None)
+    printed = capsys.readouterr().err
+    assert future.wait() == 1 and "AttributeError" in printed and "TypeError" in printed
+
+
+@LIBRARIES
+def test_futures_stay_in_their_process(lib):
+    with pytest.raises(RuntimeError, match="pickle"):
+        pickle.dumps(lib.futures.Future())

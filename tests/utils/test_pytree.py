@@ -5,6 +5,7 @@ from collections import OrderedDict, defaultdict, deque, namedtuple
 import pytest
 import torch.utils._pytree as theirs
 
+import rushlight
 import rushlight.utils._pytree as ours
 
 Pair = namedtuple("Pair", "a b")
@@ -81,3 +82,46 @@ def test_a_class_that_tells_no_paths():
     ours.register_pytree_node(Wrapped, lambda x: ([1], None), lambda v, _: Wrapped())
     with pytest.raises(ValueError, match="flatten_with_keys_fn"):
         ours.tree_leaves_with_path([Wrapped()])
+
+
+MAPPED = [
+    ([1, 2], [3, 4]),
+    ([1, 2], [3, [4, 5]]),
+    ([1, 2], [3]),
+    ([1, 2], (3, 4)),
+    ({"a": 1, "b": 2}, {"b": 3, "a": 4}),
+    ({"a": 1}, {"b": 1}),
+    (Pair(1, 2), (3, 4)),
+    (deque([1], maxlen=2), deque([3], maxlen=4)),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), MAPPED, ids=str)
+def test_other_trees_are_flattened_as_far_as_the_first(one, other):
+    def mapped(lib):
+        try:
+            return lib.tree_map(lambda x, y: (x, y), one, other)
+        except ValueError as error:
+            return str(error).split(";")[0]
+
+    assert mapped(ours) == mapped(theirs)
+
+
+def test_what_describes_a_tree():
+    tree = [1, (2, {"a": 3}), None]
+    for lib in (ours, theirs):
+        spec = lib.tree_structure(tree)
+        assert (spec.num_nodes, spec.num_leaves, spec.num_children) == (7, 4, 3)
+        assert repr(spec) == repr(theirs.tree_structure(tree))
+        path, leaf = lib.tree_flatten_with_path(tree)[0][2]
+        assert lib.key_get(tree, path) == leaf == 3
+        assert lib.tree_all_only(int, bool, tree) and not lib.tree_any_only(str, bool, tree)
+    assert ours.tree_structure(1) == ours.LeafSpec()
+
+
+def test_results_of_several_tensors_are_trees():
+    found = rushlight.ones(2, 2).max(1)
+    leaves, spec = ours.tree_flatten(found)
+    assert len(leaves) == 2 and type(ours.tree_unflatten(leaves, spec)) is type(found)
+    assert ours.keystr(ours.tree_flatten_with_path(found)[0][1][0]) == ".indices"
+    assert rushlight.utils._pytree is ours

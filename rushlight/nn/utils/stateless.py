@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +37,26 @@ def functional_call(
         tie_weights: let a tensor given under one name stand for all names of a shared parameter.
         strict: require exactly the module's names.
     """
+    warnings.warn(
+        "torch.nn.utils.stateless.functional_call is deprecated. Please use"
+        " `torch.func.functional_call` instead.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    options = {"tie_weights": tie_weights, "strict": strict}
+    return _functional_call(module, parameters_and_buffers, args, kwargs, **options)
+
+
+def _functional_call(
+    module: Module,
+    parameters_and_buffers: dict[str, Tensor],
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
+    """`functional_call`."""
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     with replaced(module, parameters_and_buffers, tie_weights, strict):
         return module(*args, **(kwargs or {}))
@@ -58,25 +79,34 @@ def _reparametrize_module(
 def replaced(
     module: Module, tensors: dict[str, Tensor], tie_weights: bool, strict: bool
 ) -> Iterator[None]:
-    """Within it the module's members are the tensors given."""
-    named = dict(module.named_parameters(remove_duplicate=False))
-    named.update(module.named_buffers(remove_duplicate=False))
-    if strict:
-        _check_names(named, tensors)
-    if tie_weights:
-        tensors = _with_tied(named, tensors)
+    """Within it the module's members are the tensors given. What is assigned to a member meanwhile
+    is in ``tensors`` afterwards.
+    """
+    given = tensors
+    if strict or tie_weights:
+        named = dict(module.named_parameters(remove_duplicate=False))
+        named.update(module.named_buffers(remove_duplicate=False))
+        tensors = _with_tied(named, tensors) if tie_weights else tensors
+        if strict:
+            _check_names(named, tensors)
     before = []
     for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"functional_call: {name!r} must be a Tensor, not {tensor!r}.")
+        if not name:
+            raise KeyError("functional_call: a tensor's name can't be empty")
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
         kinds = [k for k in ("_parameters", "_buffers") if leaf in getattr(owner, k)]
         table = registry(owner, kinds[0]) if kinds else vars(owner)  # or any other attribute
-        before.append((table, leaf, table.get(leaf, ABSENT)))
+        before.append((name, table, leaf, table.get(leaf, ABSENT)))
         table[leaf] = tensor
     try:
         yield
     finally:
-        for table, leaf, old in reversed(before):
+        for name, table, leaf, old in reversed(before):
+            if name in given and table.get(leaf, given[name]) is not given[name]:
+                given[name] = table[leaf]
             if old is ABSENT:
                 del table[leaf]
             else:

@@ -48,8 +48,8 @@ def _take_tensors(tensors: Iterable[Tensor], size_limit: int) -> Iterator[list[T
     for t in tensors:
         size = t.numel() * t.element_size()
         if waiting[t.dtype] and sizes[t.dtype] + size > size_limit:
-            yield waiting.pop(t.dtype)
-            sizes[t.dtype] = 0
+            yield waiting[t.dtype]
+            waiting[t.dtype], sizes[t.dtype] = [], 0
         waiting[t.dtype].append(t)
         sizes[t.dtype] += size
     yield from (group for group in waiting.values() if group)

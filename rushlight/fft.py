@@ -16,6 +16,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
 from rushlight.tensor_api import cat
 from rushlight.tensor_api._common import finish, numpy_dtype, store_out, wrap_dim
+from rushlight.tensor_api.numpy_names import with_axis
 
 
 def _complex(x: Tensor) -> Tensor:
@@ -56,6 +57,8 @@ def _scale(norm: str | None, n: int, inverse: bool) -> float:
 
 def _dims(x: Tensor, s: Any, dim: Any) -> tuple[list[int], list[int]]:
     """Dims to transform and their sizes."""
+    if isinstance(s, int):
+        s = (s,)
     if s is None and dim.__class__ is int:
         d = wrap_dim(dim, x._array.ndim)
         return [d], [x._array.shape[d]]
@@ -393,3 +396,10 @@ def fftshift(input: Tensor, dim: Any = None) -> Tensor:
 def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
     """Inverse of ``fftshift``."""
     return _shift(input, dim, -1)
+
+
+for _name in """
+    fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft hfft2 ihfft2
+    hfftn ihfftn fftshift ifftshift
+""".split():  # noqa: SIM905
+    globals()[_name] = with_axis(globals()[_name])

@@ -33,6 +33,8 @@ def _kind(annotation: Any, name: str, signature: Any) -> str:
     if annotation in KINDS:
         return KINDS[annotation]
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if {int, float, bool} <= set(inner):
+        return "Scalar?" if type(None) in inner else "Scalar"
     if type(None) in inner and len(inner) == 2:
         return _kind(next(i for i in inner if i is not type(None)), name, signature) + "?"
     if inner and (origin is list or (isinstance(origin, type) and issubclass(origin, Iterable))):

@@ -21,7 +21,9 @@ from rushlight.tensor_api import reductions
 from rushlight.tensor_api._common import store_out, wrap_dim, wrap_dims
 from rushlight.tensor_api.casting import in_float32, in_lower_precision
 from rushlight.tensor_api.factors import orgqr
+from rushlight.tensor_api.mathematics import where
 from rushlight.tensor_api.named import named
+from rushlight.tensor_api.numpy_names import with_axis
 
 matrix_power = P.matrix_power
 matmul = P.matmul
@@ -70,15 +72,46 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
 def solve_ex(
     A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
 ) -> Any:
-    """(solution, info): like ``solve``."""
-    info = wrap(np.zeros(A.shape[:-2], np.int32))
-    return named("linalg_solve_ex", (solve(A, B, left=left), info), out)
+    """(solution, info): like ``solve``, but a singular matrix is no error. Its info is the place of
+    the zero on the diagonal of its U, and its solution inf.
+    """
+    try:
+        info = wrap(np.zeros(A.shape[:-2], np.int32))
+        return named("linalg_solve_ex", (solve(A, B, left=left), info), out)
+    except LinAlgError:
+        if check_errors:
+            raise
+    info = zeros_of_u(A)
+    bad = info != 0
+    result = solve(where(bad[..., None, None], eye_like(A), A), B, left=left)
+    bad = bad.reshape(*bad.shape, *[1] * (result.ndim - bad.ndim))
+    return named("linalg_solve_ex", (result.masked_fill(bad, math.inf), info), out)
 
 
 @in_float32
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
-    """(inverse, info): like ``inv``."""
-    return named("linalg_inv_ex", (inv(A), wrap(np.zeros(A.shape[:-2], np.int32))), out)
+    """(inverse, info): like ``inv``, but a singular matrix is no error. Its info is the place of
+    the zero on the diagonal of its U, and its inverse inf.
+    """
+    try:
+        return named("linalg_inv_ex", (inv(A), wrap(np.zeros(A.shape[:-2], np.int32))), out)
+    except LinAlgError:
+        if check_errors:
+            raise
+    info = zeros_of_u(A)
+    bad = (info != 0)[..., None, None]
+    result = inv(where(bad, eye_like(A), A)).masked_fill(bad, math.inf)
+    return named("linalg_inv_ex", (result, info), out)
+
+
+def zeros_of_u(A: Tensor) -> Tensor:
+    """The place, from 1, of the first zero on the diagonal of each U; 0 for regular matrices."""
+    return lu_factor_ex(A.detach())[2]  # type: ignore[no-any-return]
+
+
+def eye_like(A: Tensor) -> Tensor:
+    """The identity of A's matrices."""
+    return wrap(np.eye(A.shape[-1], dtype=A._array.dtype))
 
 
 def solve_triangular(
@@ -91,6 +124,11 @@ def solve_triangular(
     out: Tensor | None = None,
 ) -> Tensor:
     """X with ``A @ X = B`` for a triangular A."""
+    if (A.shape[-1:] != B.shape[-2:][:1] and left) or (not left and A.shape[-1:] != B.shape[-1:]):
+        raise RuntimeError(
+            "linalg.solve_triangular: Incompatible shapes of A and B for the equation "
+            f"{'AX = B' if left else 'XA = B'}: {tuple(A.shape)} and {tuple(B.shape)}."
+        )
     if left:
         return _store(out, L.SolveTriangular.bind(A, B, upper=upper, unitriangular=unitriangular))
     return _store(
@@ -108,15 +146,19 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
 def cholesky_ex(
     A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
 ) -> Any:
-    """(factor, info): info is the order of the first minor that is not positive, else 0."""
-    info = wrap(np.zeros(A.shape[:-2], np.int32))
+    """(factor, info): info is the order of the first minor that is not positive, else 0. Where it
+    is not 0, the factor is the matrix itself.
+    """
     try:
+        info = wrap(np.zeros(A.shape[:-2], np.int32))
         return named("linalg_cholesky_ex", (M.cholesky(A, upper), info), out)
     except LinAlgError:
         if check_errors:
             raise
-        info._array[...] = 1
-        return named("linalg_cholesky_ex", (A.clone(), info), out)
+    info = wrap(L.first_minors(A._array))
+    bad = (info != 0)[..., None, None]
+    factor = where(bad, A, M.cholesky(where(bad, eye_like(A), A), upper))
+    return named("linalg_cholesky_ex", (factor, info), out)
 
 
 @in_float32
@@ -176,24 +218,27 @@ def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def pinv(
     A: Tensor,
+    rcond: Any = None,
+    hermitian: bool = False,
     *,
     atol: Any = None,
     rtol: Any = None,
-    hermitian: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """The Moore-Penrose inverse; singular values up to ``max(atol, rtol * top)`` count as zero."""
-    return _store(out, M.pinv(A, rtol, atol, hermitian))
+    """The Moore-Penrose inverse; singular values up to ``max(atol, rtol * top)`` count as zero.
+    ``rcond`` is the older name of ``rtol``.
+    """
+    return _store(out, M.pinv(A, rcond if rtol is None else rtol, atol, hermitian))
 
 
 @in_float32
 def matrix_rank(
     A: Tensor,
     tol: Any = None,
+    hermitian: bool = False,
     *,
     atol: Any = None,
     rtol: Any = None,
-    hermitian: bool = False,
     out: Any = None,
 ) -> Tensor:
     """How many singular values are not (nearly) zero."""
@@ -393,6 +438,8 @@ def matrix_norm(
             "linalg.matrix_norm: The input tensor A must have at least 2 dimensions, but has shape "
             f"{tuple(A.shape)}."
         )
+    if len(dim) != 2:
+        raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {dim}")
     d0, d1 = wrap_dim(dim[0], A.ndim), wrap_dim(dim[1], A.ndim)
     if d0 == d1:
         raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
@@ -456,8 +503,14 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     elif p == -2:
         s = svdvals(A)
         result = s.amin(-1) / s.amax(-1)
+    elif p == "nuc":
+        s = svdvals(A)
+        result = s.sum(-1) * s.reciprocal().sum(-1)
     else:
-        result = matrix_norm(A, p) * matrix_norm(inv(A), p)
+        inverse, info = inv_ex(A)
+        bad = info != 0
+        inverse = inverse.masked_fill(bad[..., None, None], 0)
+        result = (matrix_norm(A, p) * matrix_norm(inverse, p)).masked_fill(bad, math.inf)
     return _store(out, result)
 
 
@@ -535,7 +588,7 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
             f"prod(self.shape[:ind]), but got {tuple(A.shape)}"
         )
-    return _store(out, inv(A.reshape(math.prod(left), -1)).reshape(*right, *left))
+    return _store(out, inv(A.reshape(math.prod(left), math.prod(right))).reshape(*right, *left))
 
 
 @in_float32
@@ -549,4 +602,9 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = 
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
             f"prod(self.shape[:other.ndim]), but got {tuple(A.shape)}"
         )
-    return _store(out, solve(A.reshape(-1, math.prod(shape)), B.reshape(-1)).reshape(*shape))
+    n = math.prod(shape)
+    return _store(out, solve(A.reshape(n, n), B.reshape(n)).reshape(*shape))
+
+
+for _name in ("cross", "matrix_norm", "norm", "vecdot", "vector_norm"):
+    globals()[_name] = with_axis(globals()[_name])

@@ -8,6 +8,7 @@ decomposition"; Walter and Lehmann 2012 for QR.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,27 @@ class Slogdet(Op):
         return total[..., None, None] * H(Inverse.bind(input))
 
 
+def first_minors(x: Any) -> Any:
+    """The order of the first leading minor of each matrix that is not positive, or 0; int32."""
+    square("linalg.cholesky", x)
+    found = [first_minor(m) for m in x.reshape(-1, *x.shape[-2:])] if x.size else []
+    return np.array(found or np.zeros(x.shape[:-2]), np.int32).reshape(x.shape[:-2])
+
+
+def first_minor(matrix: Any) -> int:
+    """``first_minors`` of one matrix: if one is not positive, the larger ones are not either."""
+
+    def positive(order: int) -> bool:
+        try:
+            np.linalg.cholesky(matrix[:order, :order])
+        except np.linalg.LinAlgError:
+            return False
+        return True
+
+    n = len(matrix)
+    return 0 if positive(n) else 1 + bisect_left(range(n), True, key=lambda k: not positive(k + 1))
+
+
 class Cholesky(Op):
     """The lower triangular L with ``L @ L.mH = input``, of positive definite matrices."""
 
@@ -211,9 +233,10 @@ class Cholesky(Op):
         try:
             return decompositions.cholesky(input)
         except np.linalg.LinAlgError:
+            order = int(first_minors(input).max())
             raise LinAlgError(
                 "linalg.cholesky: The factorization could not be completed because the input is "
-                "not positive-definite."
+                f"not positive-definite (the leading minor of order {order} is not)."
             ) from None
 
     def grad(self, g, out):

@@ -15,6 +15,7 @@ from rushlight.ops import linalg as L
 from rushlight.tensor_api._common import method, methods, store_out
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.products import matrix_power
+from rushlight.tensor_api.shaping import broadcast_shapes
 
 __all__ = [
     "cholesky",
@@ -148,6 +149,9 @@ def lu_solve(
     """X with ``A @ X = input``, given the LU factorisation of A."""
     n = LU_data._array.shape[-1]
     rows = L.row_order(LU_pivots._array, n)
+    batch = broadcast_shapes(input._array.shape[:-2], rows.shape[:-1])
+    input = input.expand(*batch, *input._array.shape[-2:])
+    rows = np.broadcast_to(rows, (*batch, n))
     permuted = input.take_along_dim(
         wrap(rows)[..., None].expand(*rows.shape, input._array.shape[-1]), -2
     )

@@ -7,7 +7,7 @@ because that would cost every call a dict.
 
 from __future__ import annotations
 
-from functools import update_wrapper
+from functools import update_wrapper, wraps
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import FunctionType
 from typing import Any
@@ -72,6 +72,19 @@ class Wider:
 
     def _optional(self, parameter: str) -> str:
         return f"{parameter}={self.name}{parameter}"
+
+
+def with_axis(function: Any) -> Any:
+    """A function of another namespace with the two keyword arguments more."""
+
+    @wraps(function)
+    def wider(*args: Any, **kwargs: Any) -> Any:
+        for name, other in RENAMED.items():
+            if other in kwargs:
+                kwargs[name] = kwargs.pop(other)
+        return function(*args, **kwargs)
+
+    return wider
 
 
 def has_dim(function: Any) -> bool:

@@ -554,6 +554,8 @@ def vector_norm(input: Tensor, order: float, dims: Any, keepdim: bool) -> Tensor
 def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
     from rushlight.ops.linalg import Svd
 
+    if dim is not None and (len(dim) != 2 or dim[0] == dim[1]):
+        raise RuntimeError(f"norm: the nuclear norm needs two dims, but got {tuple(dim)}.")
     a, b = (-2, -1) if dim is None else dim
     singular = Svd.bind(input.movedim((a, b), (-2, -1)), full_matrices=False)[1]
     result = sum(singular, -1)

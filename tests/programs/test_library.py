@@ -56,6 +56,9 @@ def test_arguments_follow_the_schema(lib):
     assert lib.library.infer_schema(scale, mutates_args=()) == (
         "(Tensor[] xs, float by=2.0, SymInt? shift=None) -> (Tensor, Tensor)"
     )
+    scale.__annotations__["by"] = lib.types.Number
+    assert "Scalar by=2.0," in lib.library.infer_schema(scale, mutates_args=())
+    scale.__annotations__["by"] = float
     op = lib.library.custom_op("tests::scale", scale, mutates_args=())
     x = lib.ones(2, requires_grad=True)
     op.register_autograd(lambda ctx, g, h: ([g * 2, h * 3], None, None))

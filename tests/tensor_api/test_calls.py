@@ -185,6 +185,36 @@ CREATION = [
     "torch.zeros(2).untyped_storage().filename",
 ]  # fmt: skip
 
+MATRICES = [
+    *[f"torch.linalg.{call}" for call in (
+        "norm(torch.ones(2, 2), ord=1, axis=(0, 1))",
+        "vector_norm(torch.ones(2, 2), axis=0, keepdims=True)",
+        "matrix_norm(torch.ones(2, 2, 2), axis=(0, 1))",
+        "matrix_norm(torch.ones(2, 2), dim=(0,))",
+        "pinv(torch.ones(2, 2), rcond=0.1)",
+        "pinv(torch.ones(2, 2), 0.1, True)",
+        "matrix_rank(torch.ones(2, 2), 0.01, True)",
+        "tensorinv(torch.ones(0, 3, 1, 0), ind=1).shape",
+        "tensorsolve(torch.ones(0, 0), torch.ones(0)).shape",
+        "solve_triangular(torch.eye(2), torch.ones(2, 1), upper=True, left=False)",
+        "solve_triangular(torch.eye(2), torch.ones(3, 1), upper=True)",
+        *[f"cond(torch.{matrix}, {p})" for p in ("None", "1", "-1", "'fro'", "'nuc'")
+          for matrix in ("zeros(2, 2)", "diag(torch.tensor([1., 0.]))", "eye(2, 2)")],
+    )],
+    "torch.fft.fft(torch.arange(4.).reshape(2, 2), axis=0)",
+    "torch.fft.rfft2(torch.ones(2, 2), s=(2, 2), axis=(0, 1))",
+    "torch.fft.fftn(torch.ones(2, 2), s=2)",
+    *[f"A = torch.eye(4).repeat(2, 1, 1); A[1, {i}, {i}] = {value}; torch.linalg.{call}"
+      for i in (1, 3) for value in (-1, 0, 2) for call in (
+        "cholesky_ex(A)", "cholesky_ex(A, check_errors=True)", "inv_ex(A).info",
+        "inv_ex(A).inverse[0]", "inv_ex(A, check_errors=True)", "solve_ex(A, A).info",
+        "solve_ex(A, torch.ones(2, 4)).result[0]", "lu_factor_ex(A).info")],
+    *[f"LU, p = torch.linalg.lu_factor(torch.eye(4).expand({batch} 4, 4) + 0.1); "
+      f"torch.lu_solve(torch.ones({right}), LU, p)"
+      for batch, right in (("2, 1,", "4, 3"), ("", "2, 4, 3"))],
+    *[f"torch.norm(torch.ones(2, 2), 'nuc', {dim})" for dim in ("()", "(0,)", "(0, 0)", "(0, 1)")],
+]  # fmt: skip
+
 SETTINGS = [
     f"{call}; r = (torch.is_deterministic_algorithms_warn_only_enabled(), "
     "torch.are_deterministic_algorithms_enabled(), torch.get_deterministic_debug_mode()); "
@@ -260,7 +290,9 @@ GRADIENTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("source", INDEXING + TENSORS + CREATION + SETTINGS + STORAGES + GRADIENTS)
+@pytest.mark.parametrize(
+    "source", INDEXING + TENSORS + CREATION + MATRICES + SETTINGS + STORAGES + GRADIENTS
+)
 def test_as_in_torch(source):
     assert outcome(source, rl) == outcome(source, torch)
 

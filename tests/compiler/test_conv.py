@@ -86,6 +86,8 @@ CONVOLUTIONS = {
     "tiny tiles": (64, 64, 1, 70, (3, 2), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "pairs of groups": (8, 8, 4, 3, (21, 14), (3, 3), (1, 1), ((1, 1), (1, 0)), (1, 1)),
     "pairs of groups, 5x5": (12, 8, 2, 3, (13, 14), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
+    "patches": (16, 160, 1, 2, (10, 9), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    "patches of groups": (12, 160, 2, 2, (12, 9), (3, 3), (3, 3), ((0, 0), (0, 0)), (1, 1)),
     "apart": (64, 64, 1, 2, (17, 25), (3, 3), (1, 1), ((2, 2), (3, 1)), (2, 3)),
     "apart, padding that is no multiple": (
         64,
@@ -284,7 +286,9 @@ def test_small_groups_are_joined_in_pairs(case):
         assert node.params["groups"] == options["groups"] // (2 if outputs == 8 else 1)
 
 
-@pytest.mark.parametrize("case", ["pointwise", "pointwise groups", "pointwise stride"])
+@pytest.mark.parametrize(
+    "case", ["pointwise", "pointwise groups", "pointwise stride", "patches", "patches of groups"]
+)
 def test_single_points_of_small_planes_are_products(case):
     (x, w, y), options = convolution(case, np.float32)
     for op, inputs, params, shape in [*three(x, w, y, options)][:2]:

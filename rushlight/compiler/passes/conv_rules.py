@@ -7,8 +7,8 @@ whose channels are those of the slices that the kernel reads there.
 
 With dilation d, every d-th row of the result comes from every d-th row of the input: d images
 instead of one, which can be transformed. With stride s, every s-th row of the input, from each of
-the first s on, becomes a channel of its own, and so do the kernel's rows. Groups that fill half of
-a vector are joined in pairs.
+the first s on, becomes a channel of its own, and so do the kernel's rows; windows that share
+nothing are then single points. Groups that fill half of a vector are joined in pairs.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def at_strides(node: Node) -> Any:
     return (..., *[slice(None, None, s) for s in node.params["stride"]])
 
 
-def product(w: Writer, node: Node) -> Made:
+def product(w: Writer, node: Node) -> list[Value]:
     """Weights times pixels."""
     (x, _, bias), out, p = node.inputs, node.outputs[0], node.params
     if max(p["stride"]) > 1:
@@ -259,7 +259,7 @@ def product(w: Writer, node: Node) -> Made:
     return [w.shaped(y, out.shape)]
 
 
-def input_product(w: Writer, node: Node) -> Made:
+def input_product(w: Writer, node: Node) -> list[Value]:
     """Turned weights times pixels."""
     (g, _, bias), out, p = node.inputs, node.outputs[0], node.params
     a = weights(w, node)
@@ -404,7 +404,12 @@ def strided(w: Writer, node: Node) -> Made:
     new = other(node, xs, ws, y, padding)
     taps = math.prod(weight.shape[2:])
     some = outer * each * taps / (c * many)  # work for each element
-    if some < MOVES or math.prod(kernel) * many > 2 * taps or not has_transforms(new):
+    if some < MOVES or math.prod(kernel) * many > 2 * taps:
+        return None
+    if kernel == (1, 1):  # a product, if there are more outputs than pixels to move
+        if op is ConvWeight or math.prod(y.shape[2:]) >= outer or not pointed(new):
+            return None
+    elif not has_transforms(new):
         return None
     order = TO_CHANNELS[op is ConvWeight]
     if op is ConvInput:
@@ -414,7 +419,11 @@ def strided(w: Writer, node: Node) -> Made:
         else w.shaped(sampled(w, weight, (0, 0), kernel, steps, order), ws.shape) if v is ws else v
         for v in new.inputs
     ]  # fmt: skip
-    made = again(w, new, given)
+    if kernel == (1, 1):
+        write = product if op is Conv else input_product
+        (made,) = write(w, Node(node.op, given, new.params, new.outputs))
+    else:
+        made = again(w, new, given)
     if op is Conv:
         return [made]
     between = [steps[k - 3 >> 1] for k in order[2:4]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 
+NUMBERS = {"none": 0, "mean": 1, "sum": 2}
+
 
 def legacy_get_string(
     size_average: bool | None, reduce: bool | None, emit_warning: bool = True
@@ -20,3 +22,28 @@ def legacy_get_string(
             stacklevel=4,
         )
     return reduction
+
+
+def get_enum(reduction: str) -> int:
+    """The number of a reduction, by which losses written for PyTorch ask: 0 none, 1 mean, 2 sum.
+
+    Example:
+        >>> from rushlight.nn import functional as F
+        >>> F._Reduction.get_enum("sum")
+        2
+    """
+    if reduction == "elementwise_mean":
+        warnings.warn(
+            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead."
+        )
+        reduction = "mean"
+    if reduction not in NUMBERS:
+        raise ValueError(f"{reduction} is not a valid value for reduction: {', '.join(NUMBERS)}")
+    return NUMBERS[reduction]
+
+
+def legacy_get_enum(
+    size_average: bool | None, reduce: bool | None, emit_warning: bool = True
+) -> int:
+    """The number of the reduction that the two flags stand for."""
+    return get_enum(legacy_get_string(size_average, reduce, emit_warning))

@@ -288,3 +288,20 @@ def test_signatures():
     for name in ("clip_grad_norm_", "clip_grad_value_", "get_total_norm", "parameters_to_vector"):
         mine = inspect.signature(getattr(rl.nn.utils, name)).parameters
         assert list(mine) == list(inspect.signature(getattr(torch.nn.utils, name)).parameters)
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+def test_further_parametrizations_go_back_to_one_tensor(lib):
+    class Twice(lib.nn.Module):
+        def forward(self, x):
+            return x
+
+        def right_inverse(self, x):
+            return x, x
+
+    layer = lib.nn.Linear(2, 2)
+    add = lib.nn.utils.parametrize.register_parametrization
+    add(layer, "weight", lib.nn.Identity())
+    with pytest.raises(ValueError, match="right_inverse must return a tensor"):
+        add(layer, "weight", Twice())
+    assert len(layer.parametrizations.weight) == 1

@@ -46,3 +46,14 @@ def test_functions_of_private_modules(lib):
     assert lib.equal(lib._C._nn.gelu(x), lib.nn.functional.gelu(x))
     assert lib._VF.lstm_cell and lib.nn.functional.grad.conv2d_input
     assert lib.storage.TypedStorage is lib.TypedStorage
+
+
+@LIBRARIES
+def test_numbers_of_reductions(lib):
+    numbers = lib.nn.functional._Reduction
+    assert [numbers.get_enum(r) for r in ("none", "mean", "sum")] == [0, 1, 2]
+    assert numbers.legacy_get_enum(False, True, emit_warning=False) == 2
+    with pytest.warns(UserWarning, match="elementwise_mean"):
+        assert numbers.get_enum("elementwise_mean") == 1
+    with pytest.raises(ValueError):
+        numbers.get_enum("batchmean")

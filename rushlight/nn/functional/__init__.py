@@ -6,6 +6,7 @@ turns its arguments into the ops of
 """
 
 from rushlight.core.tensor import Tensor as Tensor
+from rushlight.nn import _reduction as _Reduction
 from rushlight.nn.functional.activation import *
 from rushlight.nn.functional.attention import *
 from rushlight.nn.functional.conv import *

@@ -253,10 +253,19 @@ def register_parametrization(
 
 
 def _check_addition(value: Tensor, parametrization: Module) -> None:
-    """What a further parametrisation must keep: dtype and shape."""
+    """What a further parametrisation must keep: one tensor, its dtype and shape."""
     result = parametrization(value)
     if not isinstance(result, Tensor):
         raise ValueError(f"A parametrization must return a tensor. Got {type(result).__name__}.")
+    try:
+        back = getattr(parametrization, "right_inverse", lambda x: x)(result)
+    except NotImplementedError:
+        back = result
+    if not isinstance(back, Tensor):
+        raise ValueError(
+            "right_inverse must return a tensor where other parametrizations come first. Got"
+            f" {type(back).__name__}."
+        )
     if result.dtype != value.dtype:
         raise ValueError(
             "Registering a parametrization may not change the dtype of the tensor, unless the "

@@ -159,3 +159,19 @@ def test_what_runs_on_one_device_and_in_one_thread():
     with rl.autograd.set_multithreading_enabled(False):
         module(x).sum().backward()
     assert module.weight.grad is not None
+
+
+@pytest.mark.parametrize("backend", [(), ("inductor",)])
+def test_the_older_way_to_compile(backend):
+    """A decorator, with breaks in the graph where the program wants them."""
+
+    @rl._dynamo.optimize(*backend, nopython=True)
+    @rl._dynamo.disallow_in_graph
+    def f(x):
+        y = x.sin()
+        rl._dynamo.graph_break()
+        return y + 1
+
+    for k in range(4):
+        x = rl.full((3,), float(k))
+        assert rl.allclose(f(x), x.sin() + 1)

@@ -359,7 +359,12 @@ class Compiled:
                 aliases = aliases_of(trace, flat.tensors, arguments)
                 made = [t for t, a in zip(flat.tensors, aliases, strict=True) if a is None]
             if trace.failure is None and any([is_live(t) for t in made]):
-                gradients = Gradients(trace, made, arguments)
+                try:
+                    gradients = Gradients(trace, made, arguments)
+                except Exception as error:  # of a custom Function: backward() is to raise it
+                    trace.fail(
+                        f"its backward pass raises {type(error).__name__}: {error}".rstrip(".")
+                    )
             if trace.failure is None:
                 fresh = trace.finish(made, flat.tensors)
         out = released(trace.made, out)

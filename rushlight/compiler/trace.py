@@ -88,12 +88,14 @@ class Facts:
 
 
 class Storage:
-    """Memory while traced: its present value, how often written, and the Input it began as."""
+    """Memory while traced: its present value, how often written, the Input it began as, and
+    whether its elements lie there as in the graph, row by row.
+    """
 
-    __slots__ = ("value", "writes", "input")
+    __slots__ = ("value", "writes", "input", "in_rows")
 
-    def __init__(self, value: Value, input: Input | None = None) -> None:
-        self.value, self.writes, self.input = value, 0, input
+    def __init__(self, value: Value, input: Input | None = None, in_rows: bool = True) -> None:
+        self.value, self.writes, self.input, self.in_rows = value, 0, input, in_rows
 
 
 class Window:
@@ -260,15 +262,17 @@ class Trace:
             made.append(self._own(a))
         self.graph.nodes.append(Node(op, values, params, made, _line()))
 
-    def viewed(self, op: Op, t: Tensor, params: dict[str, Any], arrays: Any) -> None:
+    def viewed(self, op: Any, t: Tensor, params: dict[str, Any], arrays: Any) -> None:
         """A view op looked at t's memory."""
         if self.failure is not None:
             return
         self.operand(t)
         window = self.windows.get(t._array)
         storage, chain = window.storage, window.chain
+        if op.by_place and not storage.in_rows:
+            self.fail("as_strided looks at the memory of a result that is not stored row by row")
         if isinstance(arrays, list):
-            pick = op.pick.instance  # type: ignore[attr-defined]
+            pick = op.pick.instance
             for i, a in enumerate(arrays):
                 self._window(a, storage, (*chain, (pick, {**params, "index": i})))
         else:
@@ -384,7 +388,8 @@ class Trace:
 
     def _own(self, array: Any) -> Value:
         value = self.graph.value(array.shape, array.dtype)
-        self._window(array, Storage(value), ())
+        in_rows = array.__class__ is not np.ndarray or array.flags.c_contiguous
+        self._window(array, Storage(value, in_rows=in_rows), ())
         return value
 
     def _window(self, array: Any, storage: Storage, chain: tuple[Any, ...]) -> None:

@@ -226,3 +226,26 @@ def test_a_call_on_what_another_call_made(fed):
         return rl.stack(found)
 
     rl.testing.assert_close(trained(True), trained(False))
+
+
+class Wrong(rl.autograd.Function):
+    """A function whose backward gives too few gradients."""
+
+    @staticmethod
+    def forward(ctx, x, k):
+        return x * k
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def test_an_error_of_a_backward_pass_is_one_of_backward():
+    run = rl.compile(lambda x: Wrong.apply(x, 2))
+    x = rl.ones(3, requires_grad=True)
+    run(x)
+    with pytest.warns(UserWarning, match="its backward pass raises GraphError"):
+        out = run(x)
+    assert run(x).tolist() == out.tolist() == [2.0] * 3
+    with pytest.raises(RuntimeError, match="expected 2, got 1"):
+        out.sum().backward()

@@ -128,3 +128,15 @@ def test_gradients_of_what_is_ordered(name, dtype):
     torch.manual_seed(0)
     rtol = {torch.float16: 4e-3, torch.bfloat16: 4e-2}.get(dtype, 1e-5)
     check_function(FUNCTIONS[name], torch.randn(6, 9).to(dtype), rtol=rtol)
+
+
+def test_places_in_the_memory_of_a_result_that_is_not_in_rows():
+    run = torch.compile(lambda x: (x + 1).as_strided((2, 3), (3, 1), 1) * 2)
+    x = torch.arange(24.0).view(1, 4, 2, 3)
+    assert [run(x).tolist() for _ in range(3)] == [[[4.0, 6.0, 8.0], [10.0, 12.0, 14.0]]] * 3
+    x = x.to(memory_format=torch.channels_last)
+    expected = ((x + 1).as_strided((2, 3), (3, 1), 1) * 2).tolist()
+    run(x)
+    with pytest.warns(UserWarning, match="not stored row by row"):
+        assert run(x).tolist() == expected
+    assert run(x).tolist() == expected

@@ -424,7 +424,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
     """
     ufunc, fast, differentiable = op.ufunc, op.fast, op.differentiable
     as_array = isinstance(ufunc, np.ufunc)  # which takes twice as long with a Python number
-    ready, least = op.ready, op.least
+    ready, least, compiled = op.ready, op.least, op.compiled
 
     def bind(a: Any, other: Any) -> Any:
         if state.busy or not isinstance(a, Tensor):
@@ -447,7 +447,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
         else:
             return general(a, other)
         try:
-            r = ready.get((d, None if y is other else d))
+            r = ready.get((d, None if y is other else d)) if compiled else None
             if r is not None and least <= x.size <= r.most and r.takes(x, y):
                 out = empty(x.shape, r.dtype)
                 r.compute(x, y, out, x.size)

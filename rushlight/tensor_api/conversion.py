@@ -727,7 +727,9 @@ methods(
     apply_=_apply_,
     map_=_map_,
     map2_=_map2_,
-    __rmatmul__=lambda self, other: other.matmul(self),
+    __rmatmul__=lambda self, other: (
+        other.matmul(self) if isinstance(other, Tensor) else NotImplemented
+    ),
     __reversed__=lambda self: self.flip(0) if self._array.ndim else self,
     nelement=numel,
     ndimension=dim,

@@ -21,7 +21,7 @@ from rushlight.tensor_api import pointwise
 from rushlight.tensor_api._common import expect_tensor, method, methods, numbers_first, store_out
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
-from rushlight.tensor_api.pointwise import binary, pow, unary
+from rushlight.tensor_api.pointwise import binary, or_not, pow, unary
 
 __all__ = [
     "abs", "absolute", "acos", "acosh", "addcdiv", "addcmul", "angle", "arccos", "arccosh",
@@ -89,10 +89,28 @@ def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Te
         >>> torch.heaviside(torch.tensor([-1.0, 0.0, 2.0]), torch.tensor([0.5]))
         tensor([0.0000, 0.5000, 1.0000])
     """
+    check_step(input, values)
     return _step(input, values, out=out)  # type: ignore[no-any-return]
 
 
-methods(heaviside_=lambda input, values: _step_(input, values))
+def check_step(input: Any, values: Any) -> None:
+    """``heaviside`` converts nothing."""
+    if isinstance(input, Tensor) and isinstance(values, Tensor):
+        d, e = input._array.dtype, values._array.dtype
+        if d != e or d in dtypes.COMPLEX_TYPES:
+            raise DTypeError(
+                f"heaviside: both tensors have to be of one real dtype, but are of {d} and {e}; "
+                "convert one."
+            )
+
+
+def _heaviside_(self: Tensor, values: Tensor) -> Tensor:
+    """In-place form of ``heaviside``."""
+    check_step(self, values)
+    return _step_(self, values)  # type: ignore[no-any-return]
+
+
+methods(heaviside_=_heaviside_)
 
 
 gcd, lcm = binary("gcd", R.Gcd, tensors=3), binary("lcm", R.Lcm, tensors=3)
@@ -123,8 +141,8 @@ methods(
     fix_=Tensor.trunc_,
     absolute=Tensor.abs, absolute_=Tensor.abs_, __abs__=Tensor.abs,
     __floordiv__=R.FloorDivide.bind, __rfloordiv__=_left(R.FloorDivide),
-    __ifloordiv__=R.FloorDivide.update,
-    __mod__=R.Remainder.bind, __rmod__=_left(R.Remainder), __imod__=R.Remainder.update,
+    __ifloordiv__=or_not(R.FloorDivide.update),
+    __mod__=R.Remainder.bind, __rmod__=_left(R.Remainder), __imod__=or_not(R.Remainder.update),
 )  # fmt: skip
 
 

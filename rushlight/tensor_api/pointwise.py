@@ -108,6 +108,18 @@ def binary(name: str, op: Any, in_place: bool = True, tensors: int = 1) -> Any:
     return free_binary(name, op, tensors)
 
 
+def or_not(update: Any) -> Any:
+    """An operator that changes a tensor in place; NotImplemented for what is no operand."""
+
+    def operator(self: Tensor, other: Any) -> Any:
+        return update(self, other) if isinstance(other, OPERANDS) else NotImplemented
+
+    return operator
+
+
+OPERANDS = (Tensor, int, float, complex, np.generic, np.ndarray)
+
+
 def lifted(input: Any, other: Any) -> Any:
     """``input``; as a 0-dim tensor when both operands are numbers."""
     if isinstance(input, (int, float, complex)) and isinstance(other, (int, float, complex)):
@@ -298,7 +310,7 @@ methods(
     __sub__=A.Sub.bind, __rsub__=make_reversed(A.Sub.instance), __isub__=A.Sub.update,
     __mul__=A.Mul.bind, __rmul__=make_binary(A.Mul.instance, "__rmul__"), __imul__=A.Mul.update,
     __truediv__=A.Div.bind, __rtruediv__=_divide_by, __itruediv__=A.Div.update,
-    __pow__=A.Pow.bind, __rpow__=make_reversed(A.Pow.instance), __ipow__=A.Pow.update,
+    __pow__=A.Pow.bind, __rpow__=make_reversed(A.Pow.instance), __ipow__=or_not(A.Pow.update),
     __neg__=A.Neg.bind, __pos__=lambda self: self,
 )  # fmt: skip
 

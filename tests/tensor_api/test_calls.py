@@ -123,6 +123,12 @@ TENSORS = [
         f"x = torch.tensor({value}).to_sparse(); (x.to_dense(), x.indices().shape, x._nnz())"
         for value in ("2.", "0.")
     ],
+    *[f"torch.ones(2).__{name}__('text')" for name in ("ifloordiv", "imod", "ipow", "iadd")],
+    *[f"x = torch.ones(2); x{op}2; x" for op in ("//=", "%=", "**=")],
+    "[1, 2] @ torch.ones(2)",
+    "torch.heaviside(torch.ones(2), torch.ones(2).double())",
+    "torch.zeros(2).heaviside_(torch.ones(2).int())",
+    "torch.heaviside(torch.zeros(2), torch.tensor(3.))",
     "'text' in torch.ones(3)",
     "None in torch.ones(3)",
     "torch.ones(3).new(torch.Size([3, 4])).shape",

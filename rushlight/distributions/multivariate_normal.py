@@ -138,3 +138,8 @@ def factor_of(name: str, matrix: Tensor) -> Tensor:
     if name == "scale_tril":
         return matrix
     return T.cholesky(matrix) if name == "covariance_matrix" else cholesky_of_inverse(matrix)
+
+
+def _precision_to_scale_tril(P: Tensor) -> Tensor:
+    """The lower Cholesky factor of the inverse of ``P``, by the name that programs import."""
+    return factor_of("precision_matrix", P)

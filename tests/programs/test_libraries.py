@@ -36,6 +36,8 @@ NAMES = """
     utils._pytree.tree_all_only utils._pytree.tree_any_only
     utils.data._utils.collate.default_collate_err_msg_format
     utils.data._utils.collate.np_str_obj_array_pattern utils.data.dataloader._DatasetKind
+    optim.lr_scheduler._warn_get_lr_called_within_step
+    distributed.optim.ZeroRedundancyOptimizer
     utils.flop_counter.FlopCounterMode utils.mobile_optimizer.optimize_for_mobile
 """.split()  # noqa: SIM905
 
@@ -271,3 +273,9 @@ def test_counted_operations(package, capsys):
         assert counter.get_total_flops() == 2 * 2 * 16 * 4 * 27 * 2 + products * 3 - 2 * 2 * 5 * 2
         forward, aten = 2 * 2 * 5 * 64, rushlight.ops.aten
         assert counts["Sequential.2"] == {aten.addmm: forward, aten.mm: 2 * forward}
+
+
+def test_optimizers_of_several_processes_raise():
+    optim = importlib.import_module("rushlight.distributed.optim")
+    with pytest.raises(NotImplementedError, match="one process"):
+        optim.ZeroRedundancyOptimizer([], rushlight.optim.SGD, lr=0.1)

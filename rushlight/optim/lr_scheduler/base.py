@@ -117,13 +117,7 @@ class LRScheduler:
 
     def _lrs(self) -> list[Any]:
         """The groups' current rates, with a warning if ``get_lr`` was called by the user."""
-        if not self._get_lr_called_within_step:
-            warnings.warn(
-                "To get the last learning rate computed by the scheduler, please use "
-                "`get_last_lr()`.",
-                UserWarning,
-                stacklevel=3,
-            )
+        _warn_get_lr_called_within_step(self)
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
@@ -195,3 +189,13 @@ def set_momentum(group: dict[str, Any], value: float, use_beta1: bool) -> None:
         group["betas"] = (value, *group["betas"][1:])
     else:
         group["momentum"] = value
+
+
+def _warn_get_lr_called_within_step(lr_scheduler: LRScheduler) -> None:
+    """Warn if ``get_lr`` was called by the user, for schedules of the user's."""
+    if not lr_scheduler._get_lr_called_within_step:
+        warnings.warn(
+            "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -21,7 +21,8 @@ from rushlight.utils.data.worker import get_worker_info
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
-T_co = TypeVar("T_co", covariant=True)
+T, T_co = TypeVar("T"), TypeVar("T_co", covariant=True)
+_collate_fn_t, _worker_init_fn_t = Callable[[list[T]], Any], Callable[[int], None]
 FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"}
 
 # PyTorch's names, by which libraries know them

@@ -155,7 +155,7 @@ class FunctionNode(Node):
                 f"inplace operation: {self.name()} saved a {tuple(t._array.shape)} tensor at "
                 f"version {version}, and it is now at version {t._counter.value}."
             )
-        if index is None or not modes.grad:
+        if index is None:
             return t
         output = alias(t)  # one of the outputs: rejoin it to the graph, for higher orders
         output._node = self if self.out_specs is None else output_of(self, index)

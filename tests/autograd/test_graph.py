@@ -224,3 +224,26 @@ def test_setup_context_sees_defaults():
         x = rushlight.tensor(3.0, requires_grad=True)
         Power.apply(x, *arguments, **named).backward()
         assert x.grad.item() == expected
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_saved_outputs_belong_to_the_graph(create_graph):
+    seen = []
+
+    class Twice(rushlight.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = 2 * x
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx, g):
+            (y,) = ctx.saved_tensors
+            seen.append((y.requires_grad, y.grad_fn is not None, y.is_leaf))
+            return 2 * g
+
+    x = rushlight.ones(2, requires_grad=True)
+    Twice.apply(x).sum().backward(create_graph=create_graph)
+    assert seen == [(True, True, False)]
+    assert x.grad.tolist() == [2, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -166,3 +167,13 @@ def test_sparse_gradient_of_no_columns(lib, rows):
 def test_grids_of_one_place(lib):
     with pytest.warns(UserWarning, match="documentation of affine_grid"):
         lib.nn.functional.affine_grid(lib.ones(1, 2, 3), (1, 1, 1, 2), align_corners=True)
+
+
+@pytest.mark.parametrize("name", ["Embedding", "EmbeddingBag"])
+def test_indices_of_rows_with_a_largest_norm(name):
+    def result(lib):
+        lib.manual_seed(0)
+        table = getattr(lib.nn, name)(4, 3, max_norm=1.0)
+        return table(lib.tensor([[0, 1]], dtype=lib.int32)).tolist()
+
+    assert np.allclose(result(rushlight), result(torch))

@@ -29,7 +29,7 @@ def renormalise(weight: Tensor, index: Tensor, max_norm: float, norm_type: float
     graph.
     """
     with no_grad():
-        flat = index.reshape(-1)
+        flat = index.reshape(-1).long()
         rows = Embedding.bind(weight, flat, padding_idx=None, by_frequency=False)
         norm = VectorNorm.bind(rows, ord=norm_type, dim=(1,), keepdim=True)
         scale = T.where(norm > max_norm, max_norm / (norm + 1e-7), 1.0)

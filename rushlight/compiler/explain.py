@@ -42,8 +42,6 @@ def explain(function: Any, *args: Any, **kwargs: Any) -> str:
         function(*args, **kwargs)
     if compiled.eager is not None:
         return f"runs eagerly, because {compiled.eager}."
-    if compiled.hooks is not None and not compiled.hooks.holds():
-        return f"runs eagerly as long as {compiled.hooks.changed()} are there."
     variants = [v for group in compiled.variants.values() for v in group]
     if not variants:
         return "not captured yet: that happens at the second call of a signature."

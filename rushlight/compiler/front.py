@@ -23,7 +23,7 @@ import numpy as np
 from rushlight import config
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.code import Code
-from rushlight.compiler.guards import CHANGING, Guard, Hooks, Kept, Kinds, Options, Unhooked
+from rushlight.compiler.guards import CHANGING, Guard, Hooks, Kept, Kinds, Options
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same, fields, ours
@@ -216,7 +216,6 @@ class Compiled:
         self.seen: dict[Any, str] = {}  # why a signature was last run as it is
         self.traces = 0
         self.eager: str | None = None  # why it stays eager
-        self.hooks: Unhooked | None = None  # of modules of which some had hooks: eager meanwhile
         self.warned = False  # that it is captured no more
         self.strange = 0  # calls in a row like none before
         self.again = False  # whether the next call is traced, whatever its signature
@@ -247,10 +246,6 @@ class Compiled:
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.eager is not None or state.busy or stance.name == "force_eager":
             return self.function(*args, **kwargs)
-        if self.hooks is not None:
-            if not self.hooks.holds():
-                return self.function(*args, **kwargs)
-            self.hooks = None
         arguments: list[Any] = []
         mode = present_mode()
         key = (
@@ -328,12 +323,6 @@ class Compiled:
         if count > MOST_OBJECTS:
             self.stay_eager(f"it may read {count} objects, too many to be compared at each call")
             return self.function(*args, **kwargs)
-        hooks = Unhooked(surroundings.modules)
-        if not hooks.holds():
-            name = type(hooks.hooked()).__name__
-            self.stay_eager(f"{name} has hooks, which may do more than compute")
-            self.eager, self.hooks = None, hooks
-            return self.function(*args, **kwargs)
         self.traces += 1
         self.reasons.append(self.reason)
         trace = Trace([t._array for t in arguments])
@@ -358,7 +347,10 @@ class Compiled:
             if trace.failure is None:
                 aliases = aliases_of(trace, flat.tensors, arguments)
                 made = [t for t, a in zip(flat.tensors, aliases, strict=True) if a is None]
-            if trace.failure is None and any([is_live(t) for t in made]):
+            live = trace.failure is None and any([is_live(t) for t in made])
+            if live and any([m._hooks_of_backward() for m in surroundings.modules]):
+                trace.fail("a module has hooks that run in a backward pass outside of it")
+            elif live:
                 try:
                     gradients = Gradients(trace, made, arguments)
                 except Exception as error:  # of a custom Function: backward() is to raise it

@@ -125,7 +125,7 @@ class Kept:
 
 class Attributes:
     """What attributes of an object, class or module hold: those chosen by name, of a neural
-    network's module all that are plain, and of a class what the function ran.
+    network's module all that are plain or tensors, and of a class what the function ran.
     """
 
     def __init__(
@@ -147,7 +147,8 @@ class Attributes:
             return False
         if self.whole or name == "forward" or (isinstance(self.x, type) and self.code.ran(value)):
             return True
-        return (self.plain and type(value) in PLAIN) or self.code.names_attribute(name, value)
+        plain = type(value) in PLAIN or isinstance(value, Tensor)
+        return (self.plain and plain) or self.code.names_attribute(name, value)
 
     def holds(self) -> bool:
         """Whether they hold what they held."""
@@ -251,10 +252,6 @@ class Unhooked:
         """Where hooks are."""
         return [table for m in self.modules for table in m._tables_of_calls()]
 
-    def hooked(self) -> Any:
-        """The first module with hooks; None where there is none."""
-        return next((m for m in self.modules if any(m._tables_of_calls())), None)
-
     def holds(self) -> bool:
         """Whether there are none."""
         return not any(self.tables())
@@ -266,7 +263,8 @@ class Unhooked:
 
     def changed(self) -> str:
         """Whose hooks."""
-        return f"the hooks of {type(self.hooked()).__name__}"
+        found = [type(m).__name__ for m in self.modules if any(m._tables_of_calls())]
+        return f"the hooks of {found[0]}"
 
 
 class Variable:
@@ -445,7 +443,9 @@ class Defaults:
 
 
 class Hooks:
-    """Hooks of tensors and optimizers, in ``tables``: those that were there ran while tracing."""
+    """Hooks of tensors, optimizers and modules, in ``tables``: those that were there ran while
+    tracing.
+    """
 
     def __init__(self, what: str, tables: list[Callable[[], Any]]) -> None:
         self.what, self.tables, self.made = what, tables, RemovableHandle.next_id

@@ -131,7 +131,8 @@ def held(x: Any, within: tuple[int, ...] = (), moving: Moving = frozenset()) -> 
     """What to compare x with later; ``within`` are the objects around it, ``moving`` the keys of
     places that are not compared.
     """
-    content = None if id(x) in within else parts(x)
+    apart = id(x) in within or (type(x) is list and ("list", id(x), "") in moving)
+    content = None if apart else parts(x)
     return x if content is None else Held(x, content, within, moving)
 
 
@@ -171,6 +172,8 @@ def words_within(
     x: Any, within: tuple[int, ...] = (), moving: Moving = frozenset()
 ) -> Words | None:
     """The words that say whether what x holds is what it was; None where there are none."""
+    if type(x) is list and ("list", id(x), "") in moving:
+        return Words()
     if any([id(x) == key[1] for key in moving if key[0] == "item"]):
         return None
     if id(x) in within or parts(x) is None:

@@ -97,7 +97,8 @@ def fields(x: Any) -> dict[str, Any] | None:
 
 def of_python(kind: type) -> bool:
     """Whether a class is one of Python's own library, whose code is not looked into."""
-    return kind.__module__.partition(".")[0] in sys.stdlib_module_names
+    own = kind.__module__.partition(".")[0] in sys.stdlib_module_names
+    return own and kind.__name__ not in ("SimpleNamespace", "Namespace")  # which hold the user's
 
 
 def classes(x: Any) -> list[type]:

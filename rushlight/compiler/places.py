@@ -90,22 +90,81 @@ class Cell:
         self.cell.cell_contents = value
 
 
-Place = Attribute | Item | Cell
+class Grown:
+    """The end of a list that calls add to, and do not look at."""
+
+    def __init__(self, x: list[Any]) -> None:
+        self.x = x
+
+    @property
+    def key(self) -> Any:
+        """What no other place has."""
+        return "list", id(self.x), ""
+
+    def get(self) -> Any:
+        """What a program depends on there: nothing."""
+        return ()
+
+    def set(self, value: Any) -> None:
+        """Add what a call adds."""
+        self.x.extend(value)
+
+
+class Growing:
+    """Stands for a list that a traced call may add to: it may do nothing else with it."""
+
+    __class__ = property(lambda self: list)
+    __slots__ = ("x", "trace", "before")
+
+    def __init__(self, x: list[Any], trace: Any) -> None:
+        self.x, self.trace, self.before = x, trace, len(x)
+
+    def append(self, value: Any) -> None:
+        """As of a list."""
+        self.x.append(value)
+
+    def extend(self, values: Any) -> None:
+        """As of a list."""
+        self.x.extend(values)
+
+    def __iadd__(self, values: Any) -> Growing:
+        self.x += values
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        self.trace.fail("it looks at a list, or changes one, that it also adds to")
+        return getattr(self.x, name)
+
+
+def look(name: str) -> Any:
+    """A method that looks at the list."""
+    return lambda self, *args: self.__getattr__(name)(*args)
+
+
+for _name in ("len", "getitem", "setitem", "delitem", "iter", "contains", "reversed", "add", "mul",
+              "rmul", "imul", "eq", "ne", "lt", "gt", "le", "ge", "repr", "str"):  # fmt: skip
+    setattr(Growing, f"__{_name}__", look(f"__{_name}__"))
+
+
+Place = Attribute | Item | Cell | Grown
 
 
 def within(place: Place, then: Any, now: Any) -> list[Place] | None:
     """The places at or in a place that hold something else than ``then``, see ``held``; None where
     that cannot be said so.
     """
-    if then is ABSENT or now is ABSENT:
+    if now is ABSENT or (then is ABSENT and type(place) is not Attribute):
         return None
     if type(then) is not Held or now is not then.x:
         return [place]
     keys: Any
     if isinstance(now, dict) and [*dict.keys(now)] == list(then.content):
         keys = list(then.content)
-    elif isinstance(now, list) and type(then.content) is list and len(now) == len(then.content):
-        keys = range(len(now))
+    elif type(now) is list and type(then.content) is list and len(now) >= len(then.content):
+        keys = range(len(then.content))
+        if len(now) > len(keys):  # which a call that looks at the list would see
+            same = all([alike(v, inner) for v, inner in zip(now, then.content, strict=False)])
+            return [Grown(now)] if same else None
     else:
         return None
     found: list[Place] = []
@@ -150,8 +209,16 @@ class Planted:
     def __init__(self, places: list[Place], trace: Any) -> None:
         self.trace = trace
         self.rows: list[tuple[Place, Any, Any]] = []  # with what is there, before and then
+        self.growing: dict[int, Growing] = {}  # by the lists
+        self.unseen: list[tuple[list[Any], int]] = []  # lists that this call should not add to
         for place in places:
-            self.add(place, place.get, symbolic)
+            if type(place) is not Grown:
+                self.add(place, place.get, symbolic)
+
+    def grow(self, place: Place, x: list[Any]) -> None:
+        """A place of a list that calls add to."""
+        growing = self.growing.setdefault(id(x), Growing(x, self.trace))
+        self.rows.append((place, x, growing))
 
     def add(self, place: Place, source: Any, symbol: Callable[..., Any]) -> None:
         """A place, with how its value is come by and what stands for that."""
@@ -167,7 +234,11 @@ class Planted:
     def changes(self) -> list[tuple[Place, Any]]:
         """The places that the call changed, with what is there now."""
         found = [(place, place.get(), planted) for place, _, planted in self.rows]
-        return [(place, now) for place, now, planted in found if now is not planted]
+        if any([len(x) != before for x, before in self.unseen]):
+            self.trace.fail("it adds to a list that is not reached by a name alone")
+        added = [(Grown(g.x), tuple(g.x[g.before :])) for g in self.growing.values()]
+        changed = [(place, now) for place, now, planted in found if now is not planted]
+        return [*changed, *[(place, new) for place, new in added if new]]
 
     def __exit__(self, *exc: object) -> None:
         for place, value, planted in self.rows:

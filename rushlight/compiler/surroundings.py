@@ -45,7 +45,7 @@ from rushlight.compiler.objects import (
     of_python,
     ours,
 )
-from rushlight.compiler.places import Item, Place, Planted
+from rushlight.compiler.places import Attribute, Cell, Grown, Item, Place, Planted
 from rushlight.compiler.python_numbers import number, of_math
 from rushlight.compiler.trace import Trace
 from rushlight.core.tensor import Tensor
@@ -76,6 +76,8 @@ class Surroundings:
         self.variables: list[Any] = []  # of the context
         self.cells: dict[int, tuple[str, Any]] = {}  # of closures, by identity
         self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
+        # lists that calls add to, and the places from where they are reached
+        self.lists: dict[int, tuple[list[Any], list[Place | None]]] = {}
         self.iterators: list[str] = []  # which the function may move on
         self.seen: dict[int, Any] = {}  # what was visited, by identity
         self.waiting: deque[tuple[Any, str]] = (
@@ -93,9 +95,12 @@ class Surroundings:
             self.visit(t)
         self.look()
 
-    def visit(self, x: Any, name: str = "") -> None:
-        """Collect from x in its turn."""
-        self.waiting.append((x, name))
+    def visit(self, x: Any, name: str = "", place: Place | None = None) -> None:
+        """Collect from x in its turn; ``place`` is where it is."""
+        if type(x) is list and ("list", id(x), "") in self.moving:
+            self.lists.setdefault(id(x), (x, []))[1].append(place)
+        else:
+            self.waiting.append((x, name))
 
     def look(self) -> None:
         """Collect from all that waits."""
@@ -129,6 +134,7 @@ class Surroundings:
                     for table in (m._parameters, m._buffers):
                         self.visit_items(table, [k for k, t in table.items() if t is not None])
                     self.visit_named(m)
+                    self.visit(list(hooks_of_calls(m).values()))
         elif issubclass(kind, list):
             self.visit_items(x, range(list.__len__(x)))
         elif issubclass(kind, (tuple, set, frozenset, deque)):
@@ -180,7 +186,8 @@ class Surroundings:
         of_list = isinstance(x, list)
         for k in keys:
             if ("item", id(x), k) not in self.moving:
-                self.visit(list.__getitem__(x, k) if of_list else dict.__getitem__(x, k))
+                item = list.__getitem__(x, k) if of_list else dict.__getitem__(x, k)
+                self.visit(item, "", Item(x, k))
 
     def visit_attributes(self, x: Any) -> None:
         """Note an object and collect from its attributes."""
@@ -193,7 +200,7 @@ class Surroundings:
         for k, item in list(guard.d.items()):
             method = isinstance(x, type) and hasattr(item, "__get__")
             if guard.counts(k, item) and (self.code.ran(item) or not method):
-                self.visit(function_of(item), k)
+                self.visit(function_of(item), k, Attribute(x, k))
         if isinstance(x, type) and not ours(type(x)):
             self.visit(type(x))
         for c in () if isinstance(x, ModuleType) else classes(x):
@@ -217,7 +224,7 @@ class Surroundings:
                 continue
             if runs:
                 self.cells[id(cell)] = name, cell
-            self.visit(contents(cell), name if runs else "")
+            self.visit(contents(cell), name if runs else "", Cell(cell))
         if runs:
             if f.__defaults__ or f.__kwdefaults__:
                 self.functions.append(f)
@@ -232,11 +239,14 @@ class Surroundings:
                 if guarded and (d[name] is math or not isinstance(d[name], ModuleType)):
                     self.globals.setdefault(id(d), (d, []))[1].append(name)
                 if ("item", id(d), name) not in self.moving:
-                    self.visit(d[name], name if guarded else "")
+                    self.visit(d[name], name if guarded else "", Item(d, name))
 
     def guards(self) -> list[Guard]:
         """What must not change. Learning rates, and other options that did before, may."""
+        calls: list[Any] = [functools.partial(hooks_of_calls, m) for m in self.modules]
         found: list[Guard] = [Unhooked(self.modules)] if self.modules else []
+        if found and not found[0].holds():  # they are captured with what they run around
+            found = [Hooks("a module", calls)]
         for m in self.modules:
             tables = [m._parameters, m._buffers, m._modules]
             found.append(Attributes(m, self.code, True, self.moving))
@@ -261,6 +271,15 @@ class Surroundings:
         that change.
         """
         planted = Planted(self.places, trace)
+        for p in self.places:
+            if type(p) is Grown and id(p.x) not in self.lists:
+                planted.unseen.append((p.x, len(p.x)))
+        for x, places in self.lists.values():
+            for place in places:
+                if place is None:
+                    trace.fail("it adds to a list that is not reached by a name alone")
+                else:
+                    planted.grow(place, x)
         trace.handles = self.code.handles
         for d, names in self.globals.values():
             for name in dict.fromkeys(names):
@@ -274,6 +293,12 @@ class Surroundings:
 def hooks_of(t: Tensor) -> list[Any]:
     """What runs when a tensor's gradient arrives."""
     return [*(t._hooks or {}).values(), *(t._after_hooks or {}).values()]
+
+
+def hooks_of_calls(module: Any) -> dict[Any, Any]:
+    """What runs before and after a module's calls, and in backward passes through it."""
+    tables: list[dict[Any, Any]] = module._tables_of_calls()
+    return {(k, name): hook for k, table in enumerate(tables) for name, hook in table.items()}
 
 
 def hooks_of_steps(optimizer: Any) -> dict[Any, Any]:

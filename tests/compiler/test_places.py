@@ -322,7 +322,86 @@ def scaled_by_a_norm():
     return step, lambda: [*net.parameters()]
 
 
+def lists_that_grow():
+    net, losses = model(), []
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    history = {"norm": [], "outputs": []}
+
+    def step(x, y):
+        loss = train(net, optimizer, x, y)
+        losses.append(loss.item())
+        history["norm"] += [p.detach().norm().item() for p in net.parameters()]
+        history["outputs"].append({"loss": loss, "sizes": tuple(x.shape)})
+        return loss
+
+    return step, lambda: [losses, history, *net.parameters()]
+
+
+def an_attribute_that_comes():
+    class Stop:
+        best, stop = math.inf, False
+
+    state = Stop()
+
+    def step(x, y):
+        if x.mean() < state.best:
+            state.best = x.mean().item()
+        else:
+            state.stop = True
+        return state.stop
+
+    return step, lambda: [state.best, state.stop]
+
+
+def hooks_that_keep():
+    net, kept = model(), {}
+    net[0].register_forward_hook(lambda m, i, out: kept.update(first=out.detach()))
+    net[2].register_forward_pre_hook(lambda m, i: (i[0] * 2,))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    return lambda x, y: train(net, optimizer, x, y), lambda: [kept, *net.parameters()]
+
+
+def hooks_of_backward_passes():
+    net, kept = model(), {}
+    net[2].register_full_backward_hook(lambda m, gi, go: kept.update(g=go[0].clone()))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    return lambda x, y: train(net, optimizer, x, y), lambda: [kept, *net.parameters()]
+
+
+def older_weight_norm():
+    net = model()
+    with pytest.warns(FutureWarning):
+        nn.utils.weight_norm(net[0])
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    return (
+        lambda x, y: train(net, optimizer, x, y),
+        lambda: [net[0].weight, *net.parameters()],
+    )
+
+
+def older_spectral_norm():
+    net = model()
+    nn.utils.spectral_norm(net[0])
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    return (
+        lambda x, y: train(net, optimizer, x, y),
+        lambda: [net[0].weight, *net.parameters(), *net.buffers()],
+    )
+
+
+def pruned():
+    net = model()
+    nn.utils.prune.l1_unstructured(net[0], "weight", 0.3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    return (
+        lambda x, y: train(net, optimizer, x, y),
+        lambda: [net[0].weight, *net.parameters(), *net.buffers()],
+    )
+
+
 CHANGES = [
+    lists_that_grow, an_attribute_that_comes, hooks_that_keep, hooks_of_backward_passes,
+    older_weight_norm, older_spectral_norm, pruned,
     a_total, a_meter, several_meters, a_counter_that_decides, the_best, a_table, a_list_of_numbers,
     a_tuple, a_named_tuple, slots, an_attribute_of_a_class, an_attribute_of_a_function,
     a_global_variable, a_recurrent_state, buffers_and_states_of_a_module,
@@ -494,3 +573,64 @@ def test_a_state_that_is_held_elsewhere_is_not_overwritten():
         run(torch.ones(3))
         kept.append(state.h)
         assert [h[0].item() for h in kept] == list(range(1, k + 2))
+
+
+LOOKS = {
+    "its length": lambda kept: len(kept),
+    "its items": lambda kept: sum(kept),
+    "one item": lambda kept: kept[-1],
+    "whether it is empty": lambda kept: bool(kept),
+    "whether a number is there": lambda kept: 3 in kept,
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_lists_that_are_looked_at_as_well(name):
+    def results(compile):
+        kept = [3.0]
+
+        def step(x):
+            kept.append(x.sum().item())
+            return x * LOOKS[name](kept)
+
+        run = compile(step)
+        return [run(torch.full((2,), float(k))).tolist() for k in range(6)], kept
+
+    with pytest.warns(UserWarning, match="compile: .* runs eagerly"):
+        found = results(torch.compile)
+    assert found == results(plain)
+
+
+def test_a_list_that_is_reached_another_way():
+    kept = []
+    add = kept.append
+
+    def step(x):
+        kept.append(1)
+        add(x.sum().item())
+        return x
+
+    run = torch.compile(step)
+    with pytest.warns(UserWarning, match="not reached by a name alone"):
+        for _ in range(5):
+            run(torch.ones(2))
+    assert kept == [1, 2.0] * 5
+
+
+def test_a_list_that_is_replaced_or_emptied_between_calls():
+    trainer = types.SimpleNamespace(losses=[])
+
+    def step(x):
+        trainer.losses.append(x.sum().item())
+
+    run = torch.compile(step)
+    for k in range(4):
+        run(torch.full((1,), float(k)))
+    assert trainer.losses == [0.0, 1.0, 2.0, 3.0]
+    trainer.losses.clear()
+    run(torch.ones(1))
+    assert trainer.losses == [1.0]
+    trainer.losses = []
+    for k in range(6):
+        run(torch.full((1,), float(k)))
+    assert trainer.losses == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]

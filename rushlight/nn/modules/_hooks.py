@@ -161,7 +161,14 @@ EMPTY: Table = OrderedDict()
 def tables_of_calls(module: Any) -> list[dict[Any, Any]]:
     """The tables whose content decides which hooks a call of the module runs."""
     own = module._hook_tables or {}
-    return [calls, *[own[name] for name in CALLED if name in own]]
+    shared = [everywhere.tables[name] for name in CALLED if calls]
+    return [calls, *shared, *[own[name] for name in CALLED if name in own]]
+
+
+def has_backward_hooks(module: Any) -> bool:
+    """Whether a backward pass through a module runs hooks of its own."""
+    names = ("_backward_pre_hooks", "_backward_hooks")
+    return any([everywhere.tables[name] or table_of(module, name) for name in names])
 
 
 def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from rushlight.nn.modules._hooks import (
     add,
     call_with_hooks,
     calls,
+    has_backward_hooks,
     register_module_backward_hook,
     register_module_buffer_registration_hook,
     register_module_forward_hook,
@@ -181,6 +182,10 @@ class Module(Traversable, Stateful):
     def _tables_of_calls(self) -> list[dict[Any, Any]]:
         """See `tables_of_calls`: for the compiler, which sees modules but not this package."""
         return tables_of_calls(self)
+
+    def _hooks_of_backward(self) -> bool:
+        """Whether there are hooks of backward passes."""
+        return has_backward_hooks(self)
 
     def forward(self, *input: Any) -> Any:
         """Compute the output. Every subclass writes its own."""

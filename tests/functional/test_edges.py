@@ -177,3 +177,12 @@ def test_indices_of_rows_with_a_largest_norm(name):
         return table(lib.tensor([[0, 1]], dtype=lib.int32)).tolist()
 
     assert np.allclose(result(rushlight), result(torch))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_averages_of_integers_are_whole(rank):
+    found = []
+    for lib in (torch, rushlight):
+        x = lib.arange(-8, 4**rank * 2 - 8).reshape(1, 2, *[4] * rank)
+        found.append(getattr(lib.nn.functional, f"avg_pool{rank}d")(x, 2).tolist())
+    assert found[0] == found[1]

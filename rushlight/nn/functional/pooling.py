@@ -248,7 +248,7 @@ def avg_pool(
     """Average pooling over ``rank`` dims."""
     if divisor == 0:
         raise RuntimeError(f"avg_pool{rank}d: divisor must be not zero.")
-    check_floating(f"avg_pool{rank}d", input)
+    check_floating(f"avg_pool{rank}d", input, np.dtype(np.int64))
     shape, options = input._array.shape, (kernel_size, stride, padding, 1, ceil_mode)
     w, table = averages(include_pad, divisor, f"avg_pool{rank}d", shape, rank, *options)
     found = quickly(P.MEANS, table, input)

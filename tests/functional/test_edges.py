@@ -186,3 +186,26 @@ def test_averages_of_integers_are_whole(rank):
         x = lib.arange(-8, 4**rank * 2 - 8).reshape(1, 2, *[4] * rank)
         found.append(getattr(lib.nn.functional, f"avg_pool{rank}d")(x, 2).tolist())
     assert found[0] == found[1]
+
+
+NOTHING = [
+    ("LayerNorm", (4,), (0, 4)),
+    ("RMSNorm", (4,), (0, 4)),
+    ("GroupNorm", (2, 4), (0, 4, 3)),
+    ("BatchNorm1d", (4,), (0, 4, 3)),
+]
+
+
+@LIBRARIES
+@pytest.mark.parametrize(("name", "arguments", "size"), NOTHING)
+def test_gradients_of_what_normalises_nothing(lib, name, arguments, size):
+    layer = getattr(lib.nn, name)(*arguments)
+    layer(lib.ones(size)).sum().backward()
+    assert all((p.grad == 0).all() for p in layer.parameters())
+
+
+@LIBRARIES
+def test_gradients_of_empty_bags(lib):
+    bag = lib.nn.EmbeddingBag(4, 2, mode="max")
+    bag(lib.zeros(0, dtype=lib.int64), lib.zeros(3, dtype=lib.int64)).sum().backward()
+    assert (bag.weight.grad == 0).all()

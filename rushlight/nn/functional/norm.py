@@ -34,6 +34,14 @@ def check_floating(name: str, input: Tensor, allowed: Any = dtypes.FLOATING_TYPE
         )
 
 
+def nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """An input without elements, normalised: the gradients of weight and bias are zero."""
+    out = input.clone()
+    for factor in (weight, bias):
+        out = out if factor is None else out * factor.sum()
+    return out
+
+
 def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
     """Each tensor that is given has one value for each channel."""
     for argument, t in tensors.items():
@@ -149,7 +157,7 @@ def batch_norm(
         return affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
     check_floating("batch_norm", input)
     if not count:
-        return input.clone()
+        return nothing(input, weight, bias)
     out, mean, scale = BatchNorm.bind(input, weight, bias, eps=eps)
     running = [t for t in (running_mean, running_var) if t is not None]
     if running and not moved(running, mean, scale, (eps, count / (count - 1), momentum)):
@@ -255,7 +263,7 @@ def layer_norm(
     rank = check_normalized_shape("layer_norm", input, normalized_shape, weight, bias)
     check_floating("layer_norm", input)
     if not input._array.size:
-        return input.clone()
+        return nothing(input, weight, bias)
     return LayerNorm.bind(input, weight, bias, rank=rank, eps=eps, center=True)[0]  # type: ignore[no-any-return]
 
 
@@ -282,7 +290,7 @@ def rms_norm(
         out = input * (input.pow(2).mean(tuple(range(-rank, 0)), keepdim=True) + eps).rsqrt()
         return out if weight is None else out * weight
     if not input._array.size:
-        return input.clone()
+        return nothing(input, weight, None)
     return in_order_of(
         LayerNorm.bind(input, weight, None, rank=rank, eps=eps, center=False)[0], input
     )
@@ -324,7 +332,7 @@ def group_norm(
             f" {[n * c // num_groups, num_groups, *shape[2:]]}"
         )
     if not input._array.size:
-        return input.clone()
+        return nothing(input, weight, bias)
     if not state.busy:
         out = GroupNorm.bind(input, weight, bias, groups=num_groups, eps=eps)[0]
         return in_order_of(out, input)
@@ -379,7 +387,7 @@ def instance_norm(
         return affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
     check_floating("instance_norm", input)
     if not input._array.size:
-        return input.clone()
+        return nothing(input, weight, bias)
     out, mean, scale = LayerNorm.bind(input, None, None, rank=len(shape) - 2, eps=eps, center=True)
     if running_mean is not None or running_var is not None:
         dims = tuple(range(2, input._array.ndim))

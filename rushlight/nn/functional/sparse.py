@@ -231,7 +231,7 @@ def bags_of(
 def bag_maxima(rows: Tensor, bag: Tensor, absent: Tensor | None, bags: int) -> Tensor:
     """The greatest of each bag's rows, by column; zeros for an empty bag."""
     if not rows._array.size:
-        return rows.new_zeros((bags, rows._array.shape[1]))
+        return rows.sum(0).expand(bags, -1).clone()
     index = BagMaxima.bind(rows.detach(), bag, absent, bags=bags)
     return rows.gather(0, index.clamp(min=0)).masked_fill(index < 0, 0)  # type: ignore[no-any-return]
 

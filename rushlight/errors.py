@@ -1,6 +1,23 @@
 """Error classes. Each is a subclass of the built-in type that PyTorch raises, so programs that
-catch torch's errors still do.
+catch torch's errors still do. And warnings at the user's line.
 """
+
+from __future__ import annotations
+
+import sys
+import warnings
+from types import FrameType
+
+HERE = __file__.rsplit("errors", 1)[0]
+
+
+def warn_user(text: str) -> None:
+    """Warn at the innermost line outside of rushlight."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and frame.f_code.co_filename.startswith(HERE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UserWarning, stacklevel=level)
 
 
 class Explained(Exception):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-import sys
 import warnings
 import weakref
 from collections import deque
@@ -31,13 +30,13 @@ from rushlight.compiler.places import Place, are_numbers, signature_of
 from rushlight.compiler.python_numbers import released
 from rushlight.compiler.results import Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
-from rushlight.compiler.trace import HERE, Trace, order_in_memory
+from rushlight.compiler.trace import Trace, order_in_memory
 from rushlight.compiler.variant import Variant, present_mode
 from rushlight.config import compile_options, stance
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import Mode, modes, state
 from rushlight.core.tensor import Tensor
-from rushlight.errors import GraphError
+from rushlight.errors import GraphError, warn_user
 from rushlight.ops.sparse.entries import held_values
 from rushlight.ops.view import owner
 
@@ -463,7 +462,7 @@ class Compiled:
         last, before = [key[0] for key in list(self.seen)[:-3:-1]]
         places = [k for k in range(len(args)) if last[k + 1 : k + 2] != before[k + 1 : k + 2]]
         what = " and ".join([f"argument {k} ({type(args[k]).__name__})" for k in places])
-        warn(
+        warn_user(
             f"compile: the last {MOST_STRANGE} calls of {self.name()} ran eagerly, as no two had "
             f"the same arguments; the last two differ in {what or 'keyword arguments'}. A program "
             "serves calls with tensors of the same shapes, and with the same numbers and objects: "
@@ -485,7 +484,7 @@ class Compiled:
             raise GraphError(text)
         if not self.warned:
             self.warned = True
-            warn(text)
+            warn_user(text)
 
     def stay_eager(self, why: str) -> None:
         """The function cannot be captured."""
@@ -494,22 +493,13 @@ class Compiled:
         if self.fullgraph:
             self.eager = None
             raise GraphError(text)
-        warn(text)
+        warn_user(text)
 
     def name(self) -> str:
         """What the user compiled: a function's name, or a module's class."""
         if getattr(self.function, "__name__", "") == "_call_impl":
             return type(self.function.__self__).__name__  # type: ignore[attr-defined]
         return getattr(self.function, "__qualname__", repr(self.function))
-
-
-def warn(text: str) -> None:
-    """Warn at the user's line."""
-    frame: Any = sys._getframe(1)
-    level = 2
-    while frame is not None and frame.f_code.co_filename.startswith(HERE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, UserWarning, stacklevel=level)
 
 
 def signature(x: Any, arguments: list[Any]) -> Any:

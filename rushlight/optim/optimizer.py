@@ -440,9 +440,10 @@ def number(t: Any) -> float:
 
 def maximum(x: Any, y: Any) -> Any:
     """The larger of two tensors or arrays, element by element."""
-    if isinstance(x, ndarray):
-        return np.maximum(x, y)
-    return T.maximum(x.clone() if y.requires_grad else x, y)  # x is a state, about to be written
+    if isinstance(x, Tensor):
+        x = x.clone() if y.requires_grad else x  # a state, which is about to be written
+        return T.maximum(x, y)
+    return np.maximum(x, y)
 
 
 def copied(x: Any) -> Any:

@@ -17,7 +17,7 @@ from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump, constant, fixed_number, value_needed, wrap
-from rushlight.errors import ShapeError
+from rushlight.errors import ShapeError, warn_user
 from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.select import Where
@@ -216,7 +216,7 @@ def normal(item: Any) -> Any:
         if a.dtype not in dtypes.INTEGER_TYPES:
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         if a.dtype == np.uint8:
-            return as_mask(item, 6) if a.ndim else bool(a)
+            return as_mask(item) if a.ndim else bool(a)
         return item if a.ndim else int(a)
     if isinstance(item, (bool, np.bool_)):
         return bool(item)
@@ -235,13 +235,11 @@ def normal(item: Any) -> Any:
     )
 
 
-def as_mask(index: Tensor, stacklevel: int) -> Tensor:
+def as_mask(index: Tensor) -> Tensor:
     """An index of type uint8 is a mask, as it was before there was bool."""
-    warnings.warn(
+    warn_user(
         "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead, "
-        "as in x[mask.bool()]; for positions, use x[index.long()].",
-        UserWarning,
-        stacklevel=stacklevel,
+        "as in x[mask.bool()]; for positions, use x[index.long()]."
     )
     return wrap(index._array.astype(np.bool_))
 

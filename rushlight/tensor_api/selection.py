@@ -336,7 +336,7 @@ def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Te
     for index in indices:
         if index is not None:
             if index._array.dtype == np.uint8:
-                index = as_mask(index, 4)
+                index = as_mask(index)
             found[dim] = index
             dim += index._array.ndim if index._array.dtype == np.bool_ else 1
         else:

@@ -30,7 +30,9 @@ def case(f):
 def seen(x):
     """What there is to see of a value."""
     if isinstance(x, rl.Tensor):
-        return str(x.dtype), np.vectorize(lambda v: f"{v:.4g}")(x.detach().numpy()).tolist()
+        values = x.detach().numpy()
+        values = values.round(6) if x.is_floating_point() else values  # less is rounding
+        return str(x.dtype), np.vectorize(lambda v: f"{v:.4g}")(values).tolist()
     if isinstance(x, (list, tuple, collections.deque)):
         return type(x).__name__, [seen(v) for v in x]
     if isinstance(x, dict):

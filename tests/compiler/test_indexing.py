@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import rushlight as rl
 from rushlight.compiler.trace import WriteWindow
 from rushlight.ops import arithmetic, join, math, order, pad, reduce, scan, scatter, shaping, view
 from rushlight.ops.embedding import Embedding, EmbeddingGrad
@@ -191,7 +192,7 @@ def test_rows_added_by_index(width):
     b.returns(
         b.op(EmbeddingGrad, g, i, padding_idx=None, **p),
         b.op(EmbeddingGrad, g, i, padding_idx=2, **p),
-        b.op(scatter.IndexAdd, x, b.input(whole(6, 9) - 3), b.input(normal(4, 9, width)), dim=1),
+        b.op(scatter.IndexAdd, x, b.input(whole(6, 9)), b.input(normal(4, 9, width)), dim=1),
         b.op(scatter.IndexCopy, x, b.input(whole(6, 9)), b.input(normal(4, 9, width)), dim=1),
     )
     check(b, 1e-4)
@@ -205,7 +206,7 @@ KINDS = ["sum", "prod", "mean", "amax", "amin"]
 def test_elements_combined_by_index(dtype, include_self):
     b = Builder()
     x, i = b.input(normal(5, 40, dtype=dtype)), b.input(whole(5, 7, 33))
-    source, rows = b.input(normal(8, 40, dtype=dtype)), b.input(whole(5, 8) - 5)
+    source, rows = b.input(normal(8, 40, dtype=dtype)), b.input(whole(5, 8))
     kinds = [k for k in KINDS if k != "mean" or np.dtype(dtype).kind == "f"]
     given = {"dim": 0, "include_self": include_self}
     b.returns(
@@ -342,3 +343,14 @@ def test_a_write_to_a_window_that_shows_elements_twice():
     x, y = b.input(normal(2, 5)), b.input(np.ones((2, 4, 2), np.float32))
     chain = [(view.Unfold.instance, {"dim": 1, "size": 2, "step": 1})]
     check(b.returns(b.op(WriteWindow, x, y, chain=chain)), native=False)
+
+
+@pytest.mark.parametrize("name", ["index_add", "index_copy"])
+def test_slices_are_not_counted_from_the_end(name):
+    run = rl.compile(lambda x, i, s: getattr(x, name)(0, i, s))
+    x, s = rl.zeros(5, 2), rl.ones(2, 2)
+    for _ in range(3):
+        assert run(x, rl.tensor([0, 1]), s).sum().item() == 4
+    for bad in (-1, 5):
+        with pytest.raises((IndexError, RuntimeError), match="out of range"):
+            run(x, rl.tensor([0, bad]), s)

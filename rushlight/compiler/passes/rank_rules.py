@@ -30,17 +30,15 @@ Made = list[Value] | None
 
 def bag_of(w: Writer, node: Node) -> Made:
     """How many bags start up to each index, less one."""
-    offsets, p, n = node.inputs[0], node.params, node.params["total"]
+    offsets, n = node.inputs[0], node.params["total"]
     count = offsets.shape[0]
     w.require(w.map(Eq, w.part(offsets, 0, 0, 1), 0, dtype=BOOL))
-    whole = Eq if count > p["bags"] else Le  # a last offset that is given ends the last bag
-    w.require(w.map(whole, w.part(offsets, 0, count - 1, count), n, dtype=BOOL))
+    w.require(w.map(Le, w.part(offsets, 0, count - 1, count), n, dtype=BOOL))
     if count > 1:
         before, after = w.part(offsets, 0, 0, count - 1), w.part(offsets, 0, 1, count)
         w.require(w.map(Le, before, after, dtype=BOOL))
-    ones = w.full((1, p["bags"], 1), 1, INT64)
-    where = w.part(offsets, 0, 0, p["bags"])
-    begun = w.shaped(placed(w, None, where, ones, (1, n + 1, 1), "add"), (n + 1,))
+    ones = w.full((1, count, 1), 1, INT64)
+    begun = w.shaped(placed(w, None, offsets, ones, (1, n + 1, 1), "add"), (n + 1,))
     running = w.node(Cumsum, [begun], (n + 1,), INT64, dim=0)
     return [w.map(Sub, w.part(running, 0, 0, n), 1)]
 

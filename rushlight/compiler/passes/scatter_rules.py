@@ -92,7 +92,7 @@ def slices(how: str) -> Callable[[Writer, Node], Made]:
         (x, index, source), dim = node.inputs, node.params["dim"]
         if not x.shape or not source.shape or len(index.shape) > 1:
             return None
-        where = checked(w, index, x.shape[dim], negative=True)
+        where = checked(w, index, x.shape[dim])
         if where is None or source.dtype != x.dtype:
             return None
         return [w.shaped(placed(w, x, where, source, split_at(x.shape, dim), how), x.shape)]
@@ -256,7 +256,7 @@ def index_reduce(w: Writer, node: Node) -> Made:
     (x, index, source), dim = node.inputs, node.params["dim"]
     if not x.shape or not source.shape or len(index.shape) > 1 or source.dtype != x.dtype:
         return None
-    where = checked(w, index, x.shape[dim], negative=True)
+    where = checked(w, index, x.shape[dim])
     if where is None or x.dtype == BOOL:
         return None
     shape = a, _, width = split_at(x.shape, dim)

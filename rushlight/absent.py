@@ -23,8 +23,8 @@ FAMILIES = {
     "int8 and uint8.",
     BACKENDS: "there is no such backend: the functions of nn.functional do the same on every "
     "device.",
-    GRAPHS: "there is no graph of Python code, nor TorchScript: torch.compile captures a program "
-    "as it runs, and save keeps a state_dict.",
+    GRAPHS: "programs are not exported, nor is there TorchScript: torch.fx traces a module into a "
+    "graph, torch.compile captures a program as it runs, and save keeps a state_dict.",
     "^_": "the name is PyTorch's own; look for a public function that does the same.",
 }
 

@@ -3,7 +3,8 @@
 Core and ops know no compiler. An op that a kernel does better than NumPy (``compiled``) asks
 ``kernels.find(op, arrays, params)`` when its first array has at least ``least`` elements; the
 answer is what its ``eager`` would return, or None, and then NumPy computes. Whoever imports
-rushlight provides the finder; the first large array loads it.
+rushlight provides the finder; the first large array loads it, or the first small one that a loop
+serves better.
 
 Note [Kernels and bits]
 A kernel's result may differ from NumPy's in the last place, so which of the two computes depends on

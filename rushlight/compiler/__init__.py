@@ -1,12 +1,13 @@
 """From a Python function to native code, in order of flow.
 
 ``front`` (what the user calls; ``surroundings``: what a function reaches, of which ``code`` says
-what it may read, ``guards`` that it is as it was, and ``held`` what that was) -> ``trace`` (a call
-becomes a Graph; ``results``: what it returns) -> ``passes`` (Graph to Graph) -> ``lower``
+what it may read, ``guards`` that it is as it was, ``held`` what that was, and ``places`` where it
+may change) -> ``trace`` (a call becomes a Graph; ``python_numbers``: what Python reads of tensors;
+``results``: what it returns) -> ``passes`` (Graph to Graph) -> ``lower``
 (``steps``, each kernel's ``body``, ``memory``, launch order) -> ``backends``. ``variant`` runs a
 program with a call's memory, and ``live`` two of them where results are differentiated outside.
 ``pipeline`` is the only place that knows the order of the passes. ``eager`` gives single operations
-on large arrays programs of their own.
+programs of their own, and ``eager_loops`` loops that serve arrays of any size.
 """
 
 from rushlight.compiler.explain import explain as explain

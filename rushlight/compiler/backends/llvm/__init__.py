@@ -8,5 +8,6 @@ never before). In the order in which to read it:
 - ops with kernels of their own (``templates``): ``products``, ``convolution``, ``attention``,
   ``recurrent``, ``rows``, ``order``, ``draws``
 - kernels of eager code (``calls``), called as Python's built-in functions are (``direct``), and its
-  loops for any sizes: ``serial``, ``moves``, ``grids``, ``spreads``, ``small``
+  loops for any sizes: ``serial``, ``moves``, ``grids``, ``spreads``, ``small``, ``softmaxes``,
+  ``norms``, ``pools``, ``tops``
 """

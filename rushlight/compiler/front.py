@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import random
 import warnings
 import weakref
 from collections import deque
@@ -21,16 +20,13 @@ import numpy as np
 
 from rushlight import config
 from rushlight.compiler import memory, pipeline
+from rushlight.compiler.capture import Call, changed_by_itself
 from rushlight.compiler.code import Code
-from rushlight.compiler.guards import CHANGING, Guard, Hooks, Kept, Kinds, Options
-from rushlight.compiler.held import parts
-from rushlight.compiler.live import Gradients, Live, is_live
+from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
 from rushlight.compiler.objects import Same, fields, ours
 from rushlight.compiler.places import Place, are_numbers, signature_of
-from rushlight.compiler.python_numbers import released
-from rushlight.compiler.results import Flat, aliases_of
-from rushlight.compiler.surroundings import Surroundings, hooks_of
-from rushlight.compiler.trace import Trace, order_in_memory
+from rushlight.compiler.surroundings import Surroundings
+from rushlight.compiler.trace import order_in_memory
 from rushlight.compiler.variant import Variant, present_mode
 from rushlight.config import compile_options, stance
 from rushlight.core.sparse import SparseArray
@@ -305,117 +301,62 @@ class Compiled:
         if self.traces >= self.limit():
             self.refuse()
             return self.function(*args, **kwargs)
-        given = (*args, *kwargs.values())
-        try:
-            surroundings = Surroundings(
-                self.function, given, self.read_anew, self.code, self.places
-            )
-            guards = surroundings.guards()
-            for t in surroundings.standing:
-                for x in (t, t._array, owner(t._array)):
-                    self.standing[id(x)] = weakref.ref(x)
-            key = (*key[:-1], self.met(arguments))
-        except RecursionError:
-            self.stay_eager("what it may read is nested too deeply to be compared")
+        reached = self.reached(args, kwargs)
+        if reached is None:
             return self.function(*args, **kwargs)
-        count = len(surroundings.objects) + len(surroundings.cells)
-        if count > MOST_OBJECTS:
-            self.stay_eager(f"it may read {count} objects, too many to be compared at each call")
-            return self.function(*args, **kwargs)
-        self.traces += 1
-        self.reasons.append(self.reason)
-        trace = Trace([t._array for t in arguments])
-        before, known = (draws(), present_mode()), self.code.known()
-        passed, contents = [args, kwargs], content([args, kwargs])
-        gradients: Gradients | None = None
-        self.code.prints = ""
-        with surroundings.planted(trace) as planted, trace:
-            try:
-                out = self.code.watch(self.function, args, kwargs)
-            except BaseException:
-                self.traces -= 1  # an error is no capture
-                self.reasons.pop()
-                raise
-            changes = planted.changes()
-            whole = (out, *[now for _, now in changes]) if changes else out
-            flat = Flat(whole, surroundings.seen, containers((args, *kwargs.values())))
-            if any([t._array.__class__ is SparseArray for t in flat.tensors]):
-                trace.fail("it returns a sparse tensor")
-            if flat.why:
-                trace.fail(flat.why)
-            if trace.failure is None:
-                aliases = aliases_of(trace, flat.tensors, arguments)
-                made = [t for t, a in zip(flat.tensors, aliases, strict=True) if a is None]
-            live = trace.failure is None and any([is_live(t) for t in made])
-            if live and any([m._hooks_of_backward() for m in surroundings.modules]):
-                trace.fail("a module has hooks that run in a backward pass outside of it")
-            elif live:
-                try:
-                    gradients = Gradients(trace, made, arguments)
-                except Exception as error:  # of a custom Function: backward() is to raise it
-                    trace.fail(
-                        f"its backward pass raises {type(error).__name__}: {error}".rstrip(".")
-                    )
-            if trace.failure is None:
-                fresh = trace.finish(made, flat.tensors)
-        out = released(trace.made, out)
-        if trace.failure is None and gradients is not None:
-            trace.failure = unfit(trace, fresh)
-        if trace.failure is None and self.code.known() != known:
-            self.traces -= 1  # there is more to look at, which the next call guards
-            self.reasons.pop()
-            return out
-        if surroundings.iterators:
-            trace.fail(f"it may move the iterator {surroundings.iterators[0]} on")
-        if self.code.prints:
-            trace.fail(self.code.prints)
-        if draws() != before[0]:
-            trace.failure = (
-                "it draws random numbers from Python or NumPy, which rushlight cannot see"
-            )
-        if present_mode() != before[1]:
-            trace.fail("it leaves another gradient mode, autocast or default dtype behind")
-        if content(passed) != contents:
-            trace.fail("it changes what is in its arguments")
-        if any([id(h) not in surroundings.seen for h in hooks_met(trace)]):
-            trace.fail("a tensor has hooks")
-        if any([self.code.names_attribute(*v) for t in arguments for v in t.__dict__.items()]):
-            trace.fail("it reads what was put on a tensor among its arguments")
-        if trace.leaves:
-            guards.append(Hooks("a tensor", tables_of_hooks(trace)))
-        used = {id(i.source) for i in trace.graph.inputs if i.kind == "state"}
-        others = [t for t in surroundings.standing if id(t) not in used]
-        if others:
-            guards.append(Kinds(others))
+        surroundings, guards = reached
+        for t in surroundings.standing:
+            for x in (t, t._array, owner(t._array)):
+                self.standing[id(x)] = weakref.ref(x)
+        key = (*key[:-1], self.met(arguments))
+        call = Call(surroundings, self.code, arguments, args, kwargs)
+        out = call.run(self.function)
+        guards += call.guards()
         for guard in guards:
             if type(guard) is Kept:
-                guard.narrow(trace.tensors)
-        if self.note_places(guards):
-            self.traces -= 1  # there is more to look up, or to leave behind
-            self.reasons.pop()
+                guard.narrow(call.trace.tensors)
+        # there may be more to look at, to look up, or to leave behind, at the next call
+        if call.entered_more() or self.note_places(guards):
             return out
-        if trace.failure is None and any([not g.holds() for g in guards]):
-            trace.failure = "it changes " + next(g.changed() for g in guards if not g.holds())
-        if trace.failure is not None:
-            self.stay_eager(trace.failure)
-            return out
+        self.traces += 1
+        self.reasons.append(self.reason)
+        failure = call.failure() or changed_by_itself(guards)
+        if failure is None:
+            self.keep(key, call, guards)
+        else:
+            self.stay_eager(failure)
+        return out
+
+    def reached(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Surroundings, list[Guard]] | None:
+        """What the function reaches, and that it must stay so; None where that is too much, and
+        keeps it eager.
+        """
+        given = (*args, *kwargs.values())
         try:
-            if gradients is not None:
-                variant: Variant = Live(
-                    trace, flat.structure, aliases, guards, arguments, gradients
-                )
-            else:
-                variant = Variant(trace, fresh, flat.structure, aliases, guards, arguments)
-            variant.standing = surroundings.standing
+            found = Surroundings(self.function, given, self.read_anew, self.code, self.places)
+            guards = found.guards()
+        except RecursionError:
+            self.stay_eager("what it may read is nested too deeply to be compared")
+            return None
+        count = len(found.objects) + len(found.cells)
+        if count > MOST_OBJECTS:
+            self.stay_eager(f"it may read {count} objects, too many to be compared at each call")
+            return None
+        return found, guards
+
+    def keep(self, key: Any, call: Call, guards: list[Guard]) -> None:
+        """Make a program of a call, for others like it."""
+        try:
+            variant = call.variant(guards)
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
-            return out
-        variant.changes = [place for place, _ in changes]
-        self.code.handles |= trace.required
+            return
+        self.code.handles |= call.trace.required
         self.variants.setdefault(key, []).append(variant)
         self.seen[key] = ""
         memory.trim()
-        return out
 
     def met(self, arguments: list[Any]) -> tuple[tuple[int, int, int], ...]:
         """Which arguments are tensors that the function reaches besides, or have their memory."""
@@ -528,63 +469,6 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     if inner is not None:
         return kind, *[(k, signature(v, arguments)) for k, v in inner.items()]
     return (kind, x) if ours(x) and kind.__hash__ is not None else Same(x)
-
-
-def content(x: Any) -> Any:
-    """What is in lists, dicts, sets, arrays and the like, and in those therein; all else is
-    itself.
-    """
-    if isinstance(x, np.ndarray) and x.dtype != object:
-        return x.tobytes()
-    inner = parts(x) if fields(x) is None else fields(x)
-    if isinstance(inner, list):
-        return [content(v) for v in inner]
-    if isinstance(inner, dict):
-        return [(Same(k), content(v)) for k, v in inner.items()]
-    if isinstance(inner, set):
-        return {Same(v) for v in inner}
-    return Same(x) if inner is None else inner
-
-
-def containers(x: Any) -> set[int]:
-    """The identities of lists, dicts, sets and arrays among arguments."""
-    if isinstance(x, (list, tuple, deque)):
-        inner = list(x)
-    elif isinstance(x, dict):
-        inner = list(x.values())
-    elif fields(x) is not None:
-        inner = [*(fields(x) or {}).values()]
-    else:
-        return {id(x)} if isinstance(x, (set, np.ndarray)) else set()
-    found = set().union(*map(containers, inner))
-    return found if isinstance(x, tuple) else found | {id(x)}
-
-
-def draws() -> Any:
-    """The state of Python's and NumPy's own random numbers."""
-    state: Any = np.random.get_state(legacy=False)
-    return random.getstate(), state["state"]["key"].tobytes(), state["state"]["pos"]
-
-
-def hooks_met(trace: Trace) -> list[Any]:
-    """Hooks of the tensors whose gradients a call computed."""
-    return [h for leaf, _ in trace.leaves.values() for h in hooks_of(leaf)]
-
-
-def tables_of_hooks(trace: Trace) -> list[Callable[[], Any]]:
-    """Where hooks of the tensors are whose gradients a call computed."""
-    names = ("_hooks", "_after_hooks")
-    leaves = [leaf for leaf, _ in trace.leaves.values()]
-    return [functools.partial(getattr, leaf, name) for leaf in leaves for name in names]
-
-
-def unfit(trace: Trace, fresh: list[Tensor]) -> str | None:
-    """Why a call that returns tensors to be differentiated cannot be cut in two; None if it can."""
-    if fresh:
-        return "it runs a backward pass, and returns a tensor that still has to be differentiated"
-    if trace.outer_graph:
-        return "it reads a tensor from outside that still has to be differentiated"
-    return None
 
 
 def sharing(arguments: list[Any]) -> tuple[int, ...]:

@@ -1,0 +1,206 @@
+"""One call of a function while it is traced, and whether a program can stand for others like it.
+
+The call is run (``Call.run``) and gives its own result in any case. It is then judged by what it
+did (``failure``): what a program could not do again keeps the function eager. Otherwise its graph
+becomes a program (``variant``).
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.code import Code
+from rushlight.compiler.guards import Guard, Hooks, Kinds
+from rushlight.compiler.held import parts
+from rushlight.compiler.live import Gradients, Live, is_live
+from rushlight.compiler.objects import Same, fields
+from rushlight.compiler.python_numbers import released
+from rushlight.compiler.results import Alias, Flat, aliases_of
+from rushlight.compiler.surroundings import Surroundings, hooks_of
+from rushlight.compiler.trace import Trace
+from rushlight.compiler.variant import Variant, present_mode
+from rushlight.core.sparse import SparseArray
+from rushlight.core.tensor import Tensor
+
+
+class Call:
+    """A call of a function that reaches ``surroundings``, and runs ``code``, with some arguments,
+    of which ``arguments`` are those that are tensors.
+    """
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        code: Code,
+        arguments: list[Tensor],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.surroundings, self.code, self.arguments = surroundings, code, arguments
+        self.args, self.kwargs = args, kwargs
+        self.trace = Trace([t._array for t in arguments])
+        self.known = code.known()
+        self.gradients: Gradients | None = None  # of results that are differentiated outside
+
+    def run(self, function: Callable[..., Any]) -> Any:
+        """Run it, traced; its result."""
+        trace = self.trace
+        self.before = draws(), present_mode(), content([self.args, self.kwargs])
+        self.code.prints = ""
+        with self.surroundings.planted(trace) as planted, trace:
+            out = self.code.watch(function, self.args, self.kwargs)
+            self.changes = planted.changes()
+            whole = (out, *[now for _, now in self.changes]) if self.changes else out
+            passed = containers((*self.args, *self.kwargs.values()))
+            self.finish(Flat(whole, self.surroundings.seen, passed))
+        return released(trace.made, out)
+
+    def finish(self, flat: Flat) -> None:
+        """Close the graph, while the trace is open."""
+        trace, self.flat = self.trace, flat
+        if any([t._array.__class__ is SparseArray for t in flat.tensors]):
+            trace.fail("it returns a sparse tensor")
+        if flat.why:
+            trace.fail(flat.why)
+        if trace.failure is None:
+            self.aliases: list[Alias | None] = aliases_of(trace, flat.tensors, self.arguments)
+        if trace.failure is not None:
+            return
+        made = [t for t, a in zip(flat.tensors, self.aliases, strict=True) if a is None]
+        if any([is_live(t) for t in made]):
+            self.differentiate(made)
+        if trace.failure is None:
+            self.fresh = trace.finish(made, flat.tensors)
+
+    def differentiate(self, made: list[Tensor]) -> None:
+        """Trace the gradients of results, too."""
+        if any([m._hooks_of_backward() for m in self.surroundings.modules]):
+            self.trace.fail("a module has hooks that run in a backward pass outside of it")
+            return
+        try:
+            self.gradients = Gradients(self.trace, made, self.arguments)
+        except Exception as error:  # of a custom Function: backward() is to raise it
+            self.trace.fail(f"its backward pass raises {type(error).__name__}: {error}".rstrip("."))
+
+    def entered_more(self) -> bool:
+        """Whether it ran code that no call before did, and which may look at more."""
+        return self.trace_failure() is None and self.code.known() != self.known
+
+    def trace_failure(self) -> str | None:
+        """What the trace could not follow."""
+        if self.trace.failure is None and self.gradients is not None:
+            return unfit(self.trace, self.fresh)
+        return self.trace.failure
+
+    def failure(self) -> str | None:
+        """Why no program can stand for it; None if one can."""
+        before, prints, iterators = self.before, self.code.prints, self.surroundings.iterators
+        if draws() != before[0]:  # which explains what else there may be
+            return "it draws random numbers from Python or NumPy, which rushlight cannot see"
+        if (failure := self.trace_failure()) is not None:
+            return failure
+        if iterators:
+            return f"it may move the iterator {iterators[0]} on"
+        if prints:
+            return prints
+        if present_mode() != before[1]:
+            return "it leaves another gradient mode, autocast or default dtype behind"
+        if content([self.args, self.kwargs]) != before[2]:
+            return "it changes what is in its arguments"
+        if any([id(h) not in self.surroundings.seen for h in hooks_met(self.trace)]):
+            return "a tensor has hooks"
+        attributes = [kv for t in self.arguments for kv in t.__dict__.items()]
+        if any([self.code.names_attribute(name, value) for name, value in attributes]):
+            return "it reads what was put on a tensor among its arguments"
+        return None
+
+    def guards(self) -> list[Guard]:
+        """What it takes for granted of tensors that it met."""
+        trace, found = self.trace, list[Guard]()
+        if trace.leaves:
+            found.append(Hooks("a tensor", tables_of_hooks(trace)))
+        used = {id(i.source) for i in trace.graph.inputs if i.kind == "state"}
+        others = [t for t in self.surroundings.standing if id(t) not in used]
+        if others:
+            found.append(Kinds(others))
+        return found
+
+    def variant(self, guards: list[Guard]) -> Variant:
+        """The program for calls like this one."""
+        trace, rest = self.trace, (self.flat.structure, self.aliases, guards, self.arguments)
+        if self.gradients is not None:
+            variant: Variant = Live(trace, *rest, self.gradients)
+        else:
+            variant = Variant(trace, self.fresh, *rest)
+        variant.standing = self.surroundings.standing
+        variant.changes = [place for place, _ in self.changes]
+        return variant
+
+
+def content(x: Any) -> Any:
+    """What is in lists, dicts, sets, arrays and the like, and in those therein; all else is
+    itself.
+    """
+    if isinstance(x, np.ndarray) and x.dtype != object:
+        return x.tobytes()
+    inner = parts(x) if fields(x) is None else fields(x)
+    if isinstance(inner, list):
+        return [content(v) for v in inner]
+    if isinstance(inner, dict):
+        return [(Same(k), content(v)) for k, v in inner.items()]
+    if isinstance(inner, set):
+        return {Same(v) for v in inner}
+    return Same(x) if inner is None else inner
+
+
+def containers(x: Any) -> set[int]:
+    """The identities of lists, dicts, sets and arrays among arguments."""
+    if isinstance(x, (list, tuple, deque)):
+        inner = list(x)
+    elif isinstance(x, dict):
+        inner = list(x.values())
+    elif fields(x) is not None:
+        inner = [*(fields(x) or {}).values()]
+    else:
+        return {id(x)} if isinstance(x, (set, np.ndarray)) else set()
+    found = set().union(*map(containers, inner))
+    return found if isinstance(x, tuple) else found | {id(x)}
+
+
+def draws() -> Any:
+    """The state of Python's and NumPy's own random numbers."""
+    state: Any = np.random.get_state(legacy=False)
+    return random.getstate(), state["state"]["key"].tobytes(), state["state"]["pos"]
+
+
+def hooks_met(trace: Trace) -> list[Any]:
+    """Hooks of the tensors whose gradients a call computed."""
+    return [h for leaf, _ in trace.leaves.values() for h in hooks_of(leaf)]
+
+
+def tables_of_hooks(trace: Trace) -> list[Callable[[], Any]]:
+    """Where hooks of the tensors are whose gradients a call computed."""
+    names = ("_hooks", "_after_hooks")
+    leaves = [leaf for leaf, _ in trace.leaves.values()]
+    return [functools.partial(getattr, leaf, name) for leaf in leaves for name in names]
+
+
+def unfit(trace: Trace, fresh: list[Tensor]) -> str | None:
+    """Why a call that returns tensors to be differentiated cannot be cut in two; None if it can."""
+    if fresh:
+        return "it runs a backward pass, and returns a tensor that still has to be differentiated"
+    if trace.outer_graph:
+        return "it reads a tensor from outside that still has to be differentiated"
+    return None
+
+
+def changed_by_itself(guards: list[Guard]) -> str | None:
+    """What a call takes for granted and changes itself, in words; None if nothing."""
+    changed = [g.changed() for g in guards if not g.holds()]
+    return f"it changes {changed[0]}" if changed else None

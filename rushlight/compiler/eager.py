@@ -229,13 +229,13 @@ def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) ->
     from rushlight.compiler.backends.llvm.calls import HUGE, Flat
 
     of_arrays = [d for d in kinds if d is not None]  # for NumPy, None is float64
-    if not any([d in FLOATS or d in HALVES for d in of_arrays]):
-        return None
     if not all([d in NATIVE for d in of_arrays]):
         return None
     some = [1.0 if k is None else np.ones(OWN_ERF, k) for k in kinds]  # which need no SciPy
     with without_kernels():
         d = op.forward(some, params).dtype
+    if not any([k in FLOATS or k in HALVES for k in of_arrays]) and d not in HALVES:
+        return None
     graph, table = Graph(), Table()
     values = [graph.value((1,) if k is not None else (), k or np.float64) for k in kinds]
     given = [graph.value((), np.float64) for _ in names]

@@ -103,19 +103,32 @@ EXCHANGED = {d: f"to {d.name}" for d in (dtypes.float32, *dtypes.HALVES)}
 
 
 def converted(x: Any, d: Any, order: Any = "K") -> Any:
-    """Array x in dtype d, in new memory. NumPy converts halves one by one, kernels do not."""
-    if not kernels.on or d == x.dtype or d not in EXCHANGED or x.dtype not in EXCHANGED:
+    """Array x in dtype d, in new memory. NumPy converts halves one by one, kernels do not; float16
+    goes through float32, as torch's does.
+    """
+    have = x.dtype
+    if d == have or not (d in dtypes.HALVES or have in dtypes.HALVES):
         return x.astype(d, order)
-    if x.size >= LEAST:
+    if x.size >= LEAST and kernels.on and d not in dtypes.INTEGER_TYPES:
         out = kernels.find(kernels.cast, (x,), {"dtype": d})
         if out is not None:
             return out
-    run = kernels.runner(EXCHANGED[d], x.dtype, 2, x.size) if x.flags.carray and x.size else None
+    if have is dtypes.float16 and d not in EXCHANGED:
+        return converted(x, dtypes.float32, order).astype(d, order, copy=False)
+    if d is dtypes.float16 and have not in EXCHANGED:
+        x, have = x.astype(dtypes.float32, order), dtypes.float32
+    plain = d in EXCHANGED and have in EXCHANGED and x.flags.carray and x.size
+    run = kernels.runner(EXCHANGED[d], have, 2, x.size) if plain else None
     if run is None:
         return x.astype(d, order)
     out = empty(x.shape, d)
     run(x, out, x.size)
     return out
+
+
+def in_dtype(x: Any, d: Any) -> Any:
+    """Array x in dtype d: itself if it has that."""
+    return x if x.dtype is d else converted(x, d)
 
 
 def widened(x: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.native import widened
+from rushlight.core.native import in_dtype, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant
@@ -74,7 +74,7 @@ class Attention(Op):
         same_dtype("scaled_dot_product_attention", query, key)
         same_dtype("scaled_dot_product_attention", query, value)
         p = attention_weights(widened(query), widened(key), widened(mask), scale, is_causal)
-        return packed(np.matmul(p, widened(value))).astype(query.dtype, copy=False)
+        return in_dtype(packed(np.matmul(p, widened(value))), query.dtype)
 
     def grads(self, g, needs, query, key, value, mask, scale, is_causal):
         if modes.grad or needs[3]:
@@ -98,7 +98,7 @@ class AttentionGrad(Op):
         gq, q, k, v = (widened(x) for x in (g, query, key, value))
         p = attention_weights(q, k, widened(mask), scale, is_causal)
         made = array_gradients(gq, q, k, v, p, scale)
-        return tuple([packed(x).astype(query.dtype, copy=False) for x in made])
+        return tuple([in_dtype(packed(x), query.dtype) for x in made])
 
 
 def array_gradients(g: Any, q: Any, k: Any, v: Any, p: Any, scale: float) -> list[Any]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST
+from rushlight.core.native import LEAST, in_dtype, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.arithmetic import conj
@@ -348,12 +348,7 @@ def to_weight(
 
 def in_float32(kernel: Any, arrays: Any, *args: Any) -> Any:
     """A kernel for arrays of any dtype; halves are computed in float32."""
-    d = arrays[0].dtype
-    if d not in dtypes.HALVES:
-        return kernel(*arrays, *args)
-    return kernel(*[None if a is None else a.astype(dtypes.float32) for a in arrays], *args).astype(
-        d
-    )
+    return in_dtype(kernel(*[widened(a) for a in arrays], *args), arrays[0].dtype)
 
 
 def add_bias_gradient(g: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def cast_array(x: Any, d: Any) -> Any:
         x = x.real
     order: Any = "C" if has_self_overlap(x) else "K"  # expanded memory becomes contiguous
     if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 4:
-        x = x.astype(dtypes.int32, order)  # what does not fit wraps, as torch's does
+        x = converted(x, dtypes.int32, order)  # what does not fit wraps, as torch's does
     if d in SATURATED:
         x = x.astype(dtypes.float32, order).clip(-SATURATED[d], SATURATED[d])
     return converted(x, d, order)

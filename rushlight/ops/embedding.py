@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import kernels, widened
+from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import Op
 from rushlight.errors import OutOfTableError
 from rushlight.ops.places import add_rows, inside
@@ -115,7 +115,7 @@ class EmbeddingGrad(Op):
             out /= np.maximum(np.bincount(flat, minlength=rows), 1).astype(out.dtype)[:, None]
         if padding_idx is not None and padding_idx >= 0:
             out[padding_idx] = 0
-        return out.astype(d, copy=False)
+        return in_dtype(out, d)
 
     def grad_g(self, gg, index, g_spec, rows, padding_idx, by_frequency):
         if padding_idx is not None and padding_idx >= 0:

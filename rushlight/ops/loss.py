@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
-from rushlight.core.native import kernels, widened
+from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import Op, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
@@ -56,7 +56,7 @@ class Pointwise(Op, abstract=True):
     def eager(self, xp, input, target, *, reduction, **options):
         d = input.dtype
         out = reduce(self.value(widened(input), widened(target), **options), reduction)
-        return out if out.dtype == d else out.astype(d)
+        return in_dtype(out, d)
 
     def share(self, g: Tensor, count: int, reduction: str) -> Tensor:
         """The gradient of one element's loss."""
@@ -206,7 +206,7 @@ class BinaryCrossEntropyWithLogits(Op):
             low += np.maximum(-x, 0)
             loss = (1 - y) * x + ((p - 1) * y + 1) * low
         out = reduce(loss, reduction)
-        return out if out.dtype == d else out.astype(d)
+        return in_dtype(out, d)
 
     def share(self, g: Tensor, x: Tensor, reduction: str) -> Tensor:
         """The gradient of one element's loss."""
@@ -376,7 +376,7 @@ def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_inde
         if reduction == "mean":
             total = classes.total(w)
             loss = loss / total if total else loss * np.nan
-    return loss if loss.dtype == d else loss.astype(d)
+    return in_dtype(loss, d)
 
 
 def coefficients(
@@ -438,7 +438,7 @@ class NllGrad(Op):
         out = np.zeros(shape, g.dtype)
         c, classes = coefficients(g, out, target, widened(weight), reduction, ignore_index)
         out[classes.index] = -c
-        return out.astype(d, copy=False)
+        return in_dtype(out, d)
 
     def grad_g(self, gg, target, weight, reduction, ignore_index):
         return NllLoss.bind(gg, target, weight, reduction=reduction, ignore_index=ignore_index)
@@ -494,7 +494,7 @@ def cross_entropy_gradient(
     out = np.exp(logp)
     out[classes.index] -= 1
     out *= at_class_dim(c, logp.ndim)
-    return out if out.dtype == d else out.astype(d)
+    return in_dtype(out, d)
 
 
 class CrossEntropyGrad(Op):

@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.native import LEAST as LEAST_COMPILED
-from rushlight.core.native import kernels, widened
+from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import FLOATS, Op
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
@@ -205,7 +205,7 @@ class BatchNorm(Op):
             return found
         arrays = flattened(widened(input)), widened(weight), widened(bias)
         out, mean, scale = ChannelNorm.instance.forward(arrays, {"eps": eps})
-        out = out.reshape(input.shape).astype(input.dtype, copy=False)
+        out = in_dtype(out.reshape(input.shape), input.dtype)
         return out, as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params):
@@ -238,8 +238,8 @@ def batch_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: bool)
     gx, gw, gb = found if needed else (None, *found)
     dw = gw.dtype if w is None else w.dtype
     if needed:
-        gx = gx.reshape(x.shape).astype(x.dtype, copy=False)
-    return [gx, gw.astype(dw, copy=False), gb.astype(dw, copy=False)]
+        gx = in_dtype(gx.reshape(x.shape), x.dtype)
+    return [gx, in_dtype(gw, dw), in_dtype(gb, dw)]
 
 
 def batch_norm_gradients(g: Tensor, x: Tensor, weight: Any, eps: float) -> list[Any]:
@@ -379,7 +379,7 @@ class LayerNorm(Op):
             return found
         arrays = rows(widened(input), rank), flat(widened(weight)), flat(widened(bias))
         out, mean, scale = RowNorm.instance.forward(arrays, {"eps": eps, "center": center})
-        out = out.reshape(input.shape).astype(input.dtype, copy=False)
+        out = in_dtype(out.reshape(input.shape), input.dtype)
         return out, as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params, specs):
@@ -394,7 +394,7 @@ class LayerNorm(Op):
         options = {"center": params["center"], "needs": tuple(needs)}
         found = iter(RowNormGrad.instance.forward((gy, x, w, *kept), options))
         return [
-            wrap(next(found).reshape(spec[0]).astype(spec[1], copy=False)) if need else None
+            wrap(in_dtype(next(found).reshape(spec[0]), spec[1])) if need else None
             for need, spec in zip(needs, specs, strict=True)
         ]
 
@@ -412,8 +412,8 @@ class LayerNormGrad(Op):
         options = {"center": center, "needs": (True, True, True)}
         gx, gw, gb = RowNormGrad.instance.forward(arrays, options)
         shape, dw = input.shape[-rank:], gw.dtype if weight is None else weight.dtype
-        sums = [s.reshape(shape).astype(dw, copy=False) for s in (gw, gb)]
-        return gx.reshape(input.shape).astype(input.dtype, copy=False), *sums
+        sums = [in_dtype(s.reshape(shape), dw) for s in (gw, gb)]
+        return in_dtype(gx.reshape(input.shape), input.dtype), *sums
 
 
 def layer_norm_gradients(
@@ -461,7 +461,7 @@ class GroupNorm(Op):
             out *= widened(weight)[:, None]
         if bias is not None:
             out += widened(bias)[:, None]
-        out = out.reshape(input.shape).astype(input.dtype, copy=False)
+        out = in_dtype(out.reshape(input.shape), input.dtype)
         return out, as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params, specs):
@@ -471,7 +471,7 @@ class GroupNorm(Op):
         kept = from_bits(mean._array), from_bits(scale._array)
         found = group_gradients(g[0]._array, input._array, w, *kept, needs[0])
         return [
-            wrap(a.reshape(spec[0]).astype(spec[1], copy=False)) if need else None
+            wrap(in_dtype(a.reshape(spec[0]), spec[1])) if need else None
             for a, need, spec in zip(found, needs, specs, strict=True)
         ]
 

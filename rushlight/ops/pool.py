@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, kernels, widened
+from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.ops.conv import in_float32
@@ -175,12 +175,8 @@ class MaxPool(Op):
     label = "MaxPool2DWithIndices"
 
     def eager(self, xp, input, *, out, kernel, stride, padding, dilation):
-        if input.dtype in dtypes.HALVES:
-            v, codes = max_windows(
-                input.astype(dtypes.float32), out, kernel, stride, padding, dilation, True
-            )
-            return v.astype(input.dtype), codes
-        return max_windows(input, out, kernel, stride, padding, dilation, True)
+        found = max_windows(widened(input), out, kernel, stride, padding, dilation, True)
+        return in_dtype(found[0], input.dtype), found[1]
 
     def grad_input(self, g, taps, input_spec, params):
         return MaxPoolSpread.bind(g[0], taps, space=input_spec[0], **params)
@@ -192,12 +188,8 @@ class MaxPoolValues(Op):
     compiled = True
 
     def eager(self, xp, input, *, out, kernel, stride, padding, dilation):
-        if input.dtype in dtypes.HALVES:
-            wide = input.astype(dtypes.float32)
-            return max_windows(wide, out, kernel, stride, padding, dilation, False)[0].astype(
-                input.dtype
-            )
-        return max_windows(input, out, kernel, stride, padding, dilation, False)[0]
+        found = max_windows(widened(input), out, kernel, stride, padding, dilation, False)
+        return in_dtype(found[0], input.dtype)
 
 
 class MaxPoolSpread(Op):
@@ -610,11 +602,11 @@ class BinMax(Op):
             table = table_of_bins(input.shape[input.ndim - len(bins) :], bins)
             found = None if table is None else table.run("window places", v, np.int64)
             values, index = found or few_bin_maxima(v, bins)
-            return values.astype(d, copy=False), index
+            return in_dtype(values, d), index
         if kernels.on and v.size >= LEAST:
             found = kernels.loop("bin maxima", v, bins)
             if found is not None:
-                return found[0].astype(d, copy=False), found[1]
+                return in_dtype(found[0], d), found[1]
         index, unit = None, 1
         for dim in range(-1, -len(bins) - 1, -1):
             values, places = [], []
@@ -628,7 +620,7 @@ class BinMax(Op):
                 places.append(place)
             v, index = np.concatenate(values, dim), np.concatenate(places, dim)
             unit *= input.shape[dim]
-        return v.astype(d, copy=False), index
+        return in_dtype(v, d), index
 
     def grad_input(self, g, indices, input_spec, bins):
         return scatter_flat(g[0], indices, input_spec[0], len(bins))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import converted, widened
+from rushlight.core.native import in_dtype, widened
 from rushlight.core.op import Op, Reduction, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed
@@ -32,7 +32,8 @@ def count_of(shape: tuple[int, ...], dim: Any) -> int:
 
 
 FEW = 2048  # elements among which a search is faster than a reduction
-COLUMN = 128  # terms that may be added one by one
+COLUMN = 128  # terms that may be added one by one,
+HALF_COLUMN = 4096  # and of halves, of which few digits are kept
 
 
 def nearest(x: Any) -> int:
@@ -49,7 +50,7 @@ def narrowed(out: Any, d: Any) -> Any:
     """A result in dtype d, C-contiguous."""
     if type(out) is not np.ndarray or not out.flags.c_contiguous:
         out = packed(out)
-    return out if out.dtype is d else converted(out, d)
+    return in_dtype(out, d)
 
 
 def has_nan(x: Any) -> bool:
@@ -79,7 +80,8 @@ class Summing(Reduction, abstract=True):
         dtypes.computed_with(type(self).__name__.lower(), x.dtype)
         if x.size < self.least:
             return self.eager(np, x, **params)
-        if dim is not None and count_of(x.shape, dim) > COLUMN and nearest(x) not in dim:
+        most = COLUMN if x.dtype not in dtypes.HALVES else HALF_COLUMN
+        if dim is not None and count_of(x.shape, dim) > most and nearest(x) not in dim:
             return self.eager(np, x, **params)
         return super().forward(arrays, params)
 

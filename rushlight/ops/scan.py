@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, kernels
+from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
@@ -25,6 +25,8 @@ def accumulate(ufunc: Any, input: Any, dim: int) -> Any:
     their digits.
     """
     d = input.dtype
+    if d in dtypes.HALVES:
+        return in_dtype(accumulate(ufunc, widened(input), dim), d)
     if d in dtypes.FLOATS and input.size:
         loop = kernels.runner("sum" if ufunc is np.add else "product", d, 3, input.size)
         if loop is not None:

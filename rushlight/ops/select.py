@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import record
 from rushlight.core.elementwise import Elementwise, as_operand, broadcast_error
-from rushlight.core.native import LEAST, SOME, kernels
+from rushlight.core.native import LEAST, SOME, in_dtype, kernels
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
@@ -167,7 +167,7 @@ class Clamp(Elementwise):
                 expect_fit(bound, d)
         work = dtypes.float32 if d in dtypes.HALVES else d
         bounds = {k: None if v is None else as_operand(v, work) for k, v in params.items()}
-        return np.asarray(self.eager(np, as_operand(x, work), **bounds)).astype(d, copy=False)
+        return in_dtype(np.asarray(self.eager(np, as_operand(x, work), **bounds)), d)
 
     def grad(self, g, input, min, max):
         inside = input >= min if min is not None else input <= max

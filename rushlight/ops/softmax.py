@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import kernels, widened
+from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import FLOATS, Op, record_unary, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import wrap
@@ -106,7 +106,7 @@ class Softmax(OfItsResult):
             np.exp(e, e)
         if e.ndim:
             e /= along_dim(e, dim)
-        return e if e.dtype == input.dtype else e.astype(input.dtype)
+        return in_dtype(e, input.dtype)
 
     def grad(self, g, out, dim):
         return SoftmaxGrad.bind(g, out, dim=dim)
@@ -125,7 +125,7 @@ class SoftmaxGrad(Op):
             return np.zeros((), d)
         r = g * y
         r -= y * along_dim(r, dim)
-        return r.astype(d, copy=False)
+        return in_dtype(r, d)
 
     def grad_g(self, gg, y, dim):
         return SoftmaxGrad.bind(gg, y, dim=dim)
@@ -151,7 +151,7 @@ class LogSoftmax(OfItsResult):
         y = shifted("log_softmax", input, dim)
         if y.ndim:
             y -= np.log(along_dim(np.exp(y), dim))
-        return y if y.dtype is input.dtype else y.astype(input.dtype)
+        return in_dtype(y, input.dtype)
 
     def grad(self, g, out, dim):
         return LogSoftmaxGrad.bind(g, out, dim=dim)
@@ -171,7 +171,7 @@ class LogSoftmaxGrad(Op):
         r = np.exp(y, order="C")
         r *= along_dim(g, dim)
         np.subtract(g, r, r)
-        return r.astype(d, copy=False)
+        return in_dtype(r, d)
 
     def grad_g(self, gg, y, dim):
         if not gg.ndim:

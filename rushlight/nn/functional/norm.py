@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad
-from rushlight.core.native import kernels
+from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.state import modes, no_grad, state
 from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import NotSupportedError, ShapeError
@@ -174,10 +174,10 @@ def affine_by_statistics(
 ) -> Tensor:
     """Normalisation by given statistics, as one product and one sum."""
     given = (input, mean, var, weight, bias)
-    arrays = [None if t is None else t._array for t in given]
     recorded = modes.grad and any_needs_grad(given)
-    if not state.busy and not recorded and all_alike(arrays):
-        return wrap(affine_of_arrays(*arrays, eps))
+    arrays = None if state.busy or recorded else alike(given)
+    if arrays is not None:
+        return wrap(in_dtype(affine_of_arrays(*arrays, eps), input._array.dtype))
     shape = (1, -1, *[1] * (input._array.ndim - 2)) if input._array.ndim > 2 else (-1,)
     scale = (var.detach() + eps).rsqrt()
     factor = scale if weight is None else scale * weight
@@ -189,12 +189,15 @@ def affine_by_statistics(
     return out if out._array.dtype is input._array.dtype else out.to(d)  # type: ignore[no-any-return]
 
 
-def all_alike(arrays: Any) -> bool:
-    """Whether what is given are arrays of floats of one dtype."""
-    d = arrays[0].dtype
+def alike(given: Any) -> Any:
+    """The arrays of what is given, halves as float32; None unless they are floats of one dtype."""
+    arrays = [None if t is None else t._array for t in given]
     if any([a is not None and a.__class__ is not np.ndarray for a in arrays]):
-        return False
-    return d in dtypes.FLOATS and all([a is None or a.dtype is d for a in arrays])
+        return None
+    arrays = [widened(a) for a in arrays]
+    d = arrays[0].dtype
+    fine = d in dtypes.FLOATS and all([a is None or a.dtype is d for a in arrays])
+    return arrays if fine else None
 
 
 def affine_of_arrays(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:

@@ -394,3 +394,39 @@ def test_places_of_what_is_not_zero(shape, dtype):
         assert np.array_equal(ours.nonzero().numpy(), theirs.nonzero().numpy())
         pairs = zip(ours.nonzero(as_tuple=True), theirs.nonzero(as_tuple=True), strict=True)
         assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)
+
+
+HALVES = ("float16", "bfloat16")
+OTHERS = ("float32", "float64", "int64", "int32", "uint8", "bool", *HALVES)
+
+
+@pytest.mark.parametrize("a", OTHERS)
+@pytest.mark.parametrize("b", OTHERS)
+def test_conversions_of_halves(a, b):
+    if a not in HALVES and b not in HALVES:
+        pytest.skip("conversions without halves are NumPy's")
+    values = [0.0, 1.0, 2.5, 1e4, 65519.9, 6e-8, 2049.0, 300.0]
+    if b not in ("int64", "int32", "uint8") and a not in ("int64", "int32", "uint8"):
+        values += [-2.5, -0.0, float("inf"), 65520.0, 3e38, float("nan")]
+    for repeats in (1, 2000):
+        x = torch.tensor(values * repeats, dtype=torch.float64).to(getattr(torch, a))
+        y = x.to(getattr(torch, b))
+        bits = rushlight.from_numpy(x.view(torch.uint8).numpy().copy())
+        got = bits.view(getattr(rushlight, a)).to(getattr(rushlight, b))
+        assert got.dtype is getattr(rushlight, b)
+        np.testing.assert_array_equal(got.double().numpy(), y.double().numpy())
+
+
+@pytest.mark.parametrize("d", HALVES)
+@pytest.mark.parametrize(
+    "name", ["x ** 2", "x.clamp(-1, 1)", "x.cumsum(1)", "x.sum(0)", "F.batch_norm(x, m, v)"]
+)
+def test_functions_of_halves(d, name):
+    found = []
+    for fw in (torch, rushlight):
+        x = fw.from_numpy(numbers((300, 50))).to(getattr(fw, d))
+        m, v = (fw.from_numpy(np.abs(numbers((50,), seed=s))) for s in (1, 2))
+        y = eval(name, {"x": x, "m": m, "v": v, "F": fw.nn.functional})
+        assert y.dtype is getattr(fw, d)
+        found.append(y.float().numpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=0.01, atol=0.06)

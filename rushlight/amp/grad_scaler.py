@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 
 
 class GradScaler:
@@ -48,7 +48,7 @@ class GradScaler:
             raise AssertionError("The backoff factor must be in (0, 1).")
         if enabled and str(device).startswith("cuda"):  # no GPU can be used
             text = "GradScaler is enabled, but CUDA is not available. Disabling."
-            warnings.warn(text, stacklevel=2)
+            warn_user(text)
             enabled = False
         self._enabled, self._scale = enabled, float(init_scale)
         self._growth_factor, self._backoff_factor, self._growth_interval = (

@@ -8,7 +8,6 @@ part), ``g.real`` and ``g.imag`` are the derivatives by the input's real and ima
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import warn_user
 from rushlight.tensor_api.gradients import grad
 
 
@@ -186,10 +186,9 @@ class _Check:
         for i, t in self.checked:
             x = t._array
             if x.dtype not in (np.float64, np.complex128):
-                warnings.warn(
+                warn_user(
                     f"gradcheck: input {i} requires grad and is {dtypes.from_numpy(x.dtype)}; "
-                    "differences of numbers that coarse are mostly rounding. Use float64.",
-                    stacklevel=4,
+                    "differences of numbers that coarse are mostly rounding. Use float64."
                 )
             if any(s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
                 raise RuntimeError(

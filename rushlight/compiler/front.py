@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -188,11 +187,9 @@ def warn_once() -> None:
     global _warned
     if not _warned:
         _warned = True
-        warnings.warn(
+        warn_user(
             "compile: llvmlite is not installed, so captured programs run on NumPy, hardly faster "
-            "than eager code; pip install llvmlite.",
-            UserWarning,
-            stacklevel=3,
+            "than eager code; pip install llvmlite."
         )
 
 

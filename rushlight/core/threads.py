@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from rushlight.errors import warn_user
 
 LARGE = 256  # rows of a matrix whose decomposition is worth several threads
 
@@ -54,11 +55,9 @@ def apply() -> None:
     try:
         import threadpoolctl
     except ImportError:
-        warnings.warn(
+        warn_user(
             "threadpoolctl is not installed, so BLAS keeps its own number of "
-            "threads; pip install threadpoolctl, or set OMP_NUM_THREADS before starting Python.",
-            UserWarning,
-            stacklevel=4,
+            "threads; pip install threadpoolctl, or set OMP_NUM_THREADS before starting Python."
         )
         return
     threadpoolctl.threadpool_limits(threads, user_api="blas")

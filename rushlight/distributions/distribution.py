@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor, holds
 from rushlight.distributions import constraints
 from rushlight.distributions.utils import lazy_property
+from rushlight.errors import warn_user
 
 __all__ = ["Distribution"]
 
@@ -75,10 +75,9 @@ class Distribution:
         try:
             listed = self.arg_constraints
         except NotImplementedError:
-            warnings.warn(
+            warn_user(
                 f"{type(self)} does not define `arg_constraints`; set `arg_constraints = {{}}`, or "
-                "pass validate_args=False.",
-                stacklevel=4,
+                "pass validate_args=False."
             )
             return
         for name, constraint in listed.items():
@@ -193,7 +192,7 @@ class Distribution:
 
     def sample_n(self, n: int) -> Tensor:
         """n samples; deprecated, use ``sample((n,))``."""
-        warnings.warn("sample_n(n) is deprecated; use sample((n,)).", FutureWarning, stacklevel=2)
+        warn_user("sample_n(n) is deprecated; use sample((n,)).", FutureWarning)
         return self.sample(Size((n,)))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -256,10 +255,9 @@ class Distribution:
         try:
             support = self.support
         except NotImplementedError:
-            warnings.warn(
+            warn_user(
                 f"{type(self)} does not define `support`, so values cannot be checked; pass "
-                "validate_args=False.",
-                stacklevel=5,
+                "validate_args=False."
             )
             return
         inside = support.check(value)

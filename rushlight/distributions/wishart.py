@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from rushlight import tensor_api as T
@@ -14,6 +13,7 @@ from rushlight.distributions.distribution import checked
 from rushlight.distributions.exp_family import ExponentialFamily
 from rushlight.distributions.multivariate_normal import factor_of, one_matrix
 from rushlight.distributions.utils import half_log_det, inverse_of, lazy_property, solve_lower
+from rushlight.errors import warn_user
 
 __all__ = ["Wishart"]
 
@@ -62,10 +62,9 @@ class Wishart(ExponentialFamily):
         setattr(self, name, matrix.expand((*batch, -1, -1)))
         super().__init__(batch, event, validate_args=validate_args)
         if bool((self.df < event[-1]).any()):
-            warnings.warn(
+            warn_user(
                 "Low df values detected: singular samples are likely to occur for ndim - 1 < df < "
-                "ndim.",
-                stacklevel=2,
+                "ndim."
             )
         self._factor = factor_of(name, matrix)
 
@@ -142,7 +141,7 @@ class Wishart(ExponentialFamily):
             singular = ~self.support.check(sample)
             if not bool(singular.any()):
                 break
-            warnings.warn("Singular sample detected.", stacklevel=2)
+            warn_user("Singular sample detected.")
             again = self._bartlett(sample_shape)
             sample = T.where(singular[..., None, None], again, sample)
         return sample

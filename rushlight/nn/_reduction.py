@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from rushlight.errors import warn_user
 
 NUMBERS = {"none": 0, "mean": 1, "sum": 2}
 
@@ -16,10 +16,9 @@ def legacy_get_string(
     else:
         reduction = "sum" if size_average is False else "mean"
     if emit_warning:
-        warnings.warn(
+        warn_user(
             "size_average and reduce args will be deprecated, "
-            f"please use reduction='{reduction}' instead.",
-            stacklevel=4,
+            f"please use reduction='{reduction}' instead."
         )
     return reduction
 
@@ -33,7 +32,7 @@ def get_enum(reduction: str) -> int:
         2
     """
     if reduction == "elementwise_mean":
-        warnings.warn(
+        warn_user(
             "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead."
         )
         reduction = "mean"

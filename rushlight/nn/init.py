@@ -7,13 +7,13 @@ Each works without recording, returns its tensor, and draws from the generator a
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rushlight import tensor_api as T
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 
 __all__ = [
     "calculate_gain",
@@ -120,10 +120,9 @@ def trunc_normal_(
         generator: source of the draws; the default one unless given.
     """
     if mean < a - 2 * std or mean > b + 2 * std:
-        warnings.warn(
+        warn_user(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
-            "The distribution of values may be incorrect.",
-            stacklevel=2,
+            "The distribution of values may be incorrect."
         )
     share = _normal_share((b - mean) / std) - _normal_share((a - mean) / std)
     draw = _redraw_outside if share > 0.3 else _thin_uniform
@@ -267,7 +266,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
 
 def _is_empty(tensor: Tensor) -> bool:
     if 0 in tensor.shape:
-        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+        warn_user("Initializing zero-element tensors is a no-op")
         return True
     return False
 
@@ -378,10 +377,9 @@ def _deprecated(new: Callable[..., Tensor]) -> Callable[..., Tensor]:
     old = new.__name__[:-1]
 
     def renamed(*args: Any, **kwargs: Any) -> Tensor:
-        warnings.warn(
+        warn_user(
             f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new.__name__}`.",
             FutureWarning,
-            stacklevel=2,
         )
         return new(*args, **kwargs)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
@@ -22,6 +21,7 @@ from rushlight.core.state import enable_grad, modes, set_grad_enabled
 from rushlight.core.state import state as run_state
 from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.dtypes import FLOATS
+from rushlight.errors import warn_user
 from rushlight.optim import fused
 from rushlight.optim.hooks import (
     HookedMixin,
@@ -251,10 +251,9 @@ class Optimizer(HookedMixin):
     def _check_new(self, group: dict[str, Any]) -> None:
         params = group["params"]
         if len(set(map(id, params))) < len(params):
-            warnings.warn(
+            warn_user(
                 "optimizer contains a parameter group with duplicate parameters; each is updated "
-                "once per occurrence.",
-                stacklevel=4,
+                "once per occurrence."
             )
         known = {id(p) for old in self.param_groups for p in old["params"]}
         if any(id(p) in known for p in params):

@@ -6,9 +6,10 @@ import contextlib
 import os
 import secrets
 import stat
-import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
+
+from rushlight.errors import warn_user
 
 try:
     import fcntl
@@ -49,10 +50,9 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     except PermissionError:
         if old is None:
             raise
-        warnings.warn(
+        warn_user(
             f"save: no file can be made in {folder}, so {path} is overwritten in place; "
-            "if the program is interrupted now, the old content is lost",
-            stacklevel=4,
+            "if the program is interrupted now, the old content is lost"
         )
         with open(target, "wb") as file:
             yield file

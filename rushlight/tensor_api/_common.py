@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ from rushlight.core.meta import without_memory
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump, constant
 from rushlight.dtypes import dtype as DType
-from rushlight.errors import DTypeError, GraphError, ShapeError
+from rushlight.errors import DTypeError, GraphError, ShapeError, warn_user
 from rushlight.ops.view import flat_memory, offset_of
 
 
@@ -160,12 +159,10 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
         )
     if x.shape != r.shape:
         if x.size:
-            warnings.warn(
+            warn_user(
                 f"An output with one or more elements was resized since it had shape {x.shape}, "
                 "which does not match the required "
-                f"output shape {r.shape}; resize it explicitly, or pass an empty tensor.",
-                UserWarning,
-                stacklevel=4,
+                f"output shape {r.shape}; resize it explicitly, or pass an empty tensor."
             )
         resize(out, r.shape)
         x = out._array
@@ -262,7 +259,7 @@ def warn_once(text: str) -> None:
     """Warn of something that the caller's caller does, the first time in a process."""
     if text not in _warned:
         _warned.add(text)
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warn_user(text)
 
 
 def warn_of_lost_gradient(x: Tensor) -> None:

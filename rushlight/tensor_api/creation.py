@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import functools
 import math
-import warnings
 from array import array
 from typing import Any
 
@@ -15,7 +14,7 @@ from rushlight import devices, dtypes, formats
 from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
-from rushlight.errors import DTypeError
+from rushlight.errors import DTypeError, warn_user
 from rushlight.ops.copy import Cast, Clone, cast_array, filler
 from rushlight.ops.create import Complex
 from rushlight.ops.sums import number
@@ -202,13 +201,11 @@ def tensor(
     """
     meta = check_factory(device)
     if isinstance(data, Tensor):
-        warnings.warn(
+        warn_user(
             "To copy construct from a tensor, it is recommended to use "
             "sourceTensor.detach().clone() or "
             "sourceTensor.detach().clone().requires_grad_(True), rather than "
-            "torch.tensor(sourceTensor).",
-            UserWarning,
-            stacklevel=2,
+            "torch.tensor(sourceTensor)."
         )
         source = data.detach().to(devices.META) if meta else data.detach()
         return copied(source, numpy_dtype(dtype), requires_grad)
@@ -287,11 +284,9 @@ def from_numpy(ndarray: Any) -> Tensor:
         )
     d = dtypes.from_numpy(ndarray.dtype).numpy
     if not ndarray.flags.writeable:
-        warnings.warn(
+        warn_user(
             "The given NumPy array is not writable; writing to the tensor will fail. Copy the "
-            "array to avoid this.",
-            UserWarning,
-            stacklevel=2,
+            "array to avoid this."
         )
     return wrap(
         ndarray
@@ -335,11 +330,7 @@ def frombuffer(
         )
     a = np.frombuffer(buffer, d, count, offset)
     if not a.flags.writeable:
-        warnings.warn(
-            "The given buffer is not writable; writing to the tensor will fail.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn_user("The given buffer is not writable; writing to the tensor will fail.")
     return finish(a, requires_grad)
 
 

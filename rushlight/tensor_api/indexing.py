@@ -7,7 +7,6 @@ NumPy, which counts an int beside an index array as an array.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -177,11 +176,9 @@ def meant_as_tuple(index: Any) -> bool:
         return False
     if not any([i is None or i is Ellipsis or isinstance(i, NO_NUMBERS) for i in index]):
         return False
-    warnings.warn(
+    warn_user(
         "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] "
-        "instead of x[seq], or x[torch.tensor(seq)] for positions in the first dim.",
-        UserWarning,
-        stacklevel=5,
+        "instead of x[seq], or x[torch.tensor(seq)] for positions in the first dim."
     )
     return True
 

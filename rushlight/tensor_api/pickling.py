@@ -5,7 +5,6 @@ The ``_rebuild_*`` functions have the names and arguments that PyTorch's files u
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
@@ -19,7 +18,7 @@ from rushlight.core.size import make_size
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.dtypes import dtype
-from rushlight.errors import GraphError
+from rushlight.errors import GraphError, warn_user
 from rushlight.tensor_api.layouts import TITLES, sparse_compressed_tensor, sparse_coo_tensor
 from rushlight.tensor_api.storage import UntypedStorage, offset_in, tensor_on
 from rushlight.tensor_api.typed_storage import NAME_OF, TypedStorage
@@ -95,10 +94,7 @@ def reduced(self: Tensor, class_of: Callable[[UntypedStorage], Any]) -> tuple[An
     d = dtypes.of[self._array.dtype]
     known = class_of(memory)
     if self._hooks:
-        warnings.warn(
-            f"backward hooks on a tensor are not saved with it: {list(self._hooks.values())}",
-            stacklevel=2,
-        )
+        warn_user(f"backward hooks on a tensor are not saved with it: {list(self._hooks.values())}")
     args = (*rest, self.requires_grad, OrderedDict())
     if d.name in NAME_OF and known in (None, d):
         rebuild: Any = _rebuild_tensor_v2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from rushlight import dtypes
 from rushlight.core import sampling
 from rushlight.core.generator import engine_of
 from rushlight.core.tensor import Tensor
-from rushlight.errors import DTypeError, NotSupportedError, ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
 from rushlight.ops import random as R
 from rushlight.tensor_api._common import method, numpy_dtype, resize, shape_of
 
@@ -247,12 +246,10 @@ def _integer_limits(d: Any) -> tuple[Any, Any]:
 def _warn_if_inexact(low: int, high: int, digits: int, d: Any) -> None:
     for name, value in (("from", low), ("to - 1", high - 1)):
         if abs(value) > 2**digits:
-            warnings.warn(
+            warn_user(
                 f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision "
                 f"limitations {dtypes.of[d].name} can support "
-                "discrete uniform distribution only within this range.",
-                UserWarning,
-                stacklevel=4,
+                "discrete uniform distribution only within this range."
             )
 
 

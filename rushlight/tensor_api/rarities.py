@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from rushlight import dtypes
 from rushlight.absent import Absent
 from rushlight.core.overrides import AskNoArguments, AskNobody, meet
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, wrap
-from rushlight.errors import NotSupportedError
+from rushlight.errors import NotSupportedError, warn_user
 from rushlight.tensor_api._common import finish, methods, numpy_dtype
 from rushlight.tensor_api.storage import bytes_of_file
 from rushlight.tensor_api.views import apart, split_with_sizes, view_as
@@ -142,13 +141,13 @@ def _as_subclass(self: Tensor, cls: Any) -> Any:
 
 def _resize(self: Tensor, *sizes: Any) -> Tensor:
     """Old name of ``reshape`` to the same number of elements."""
-    warnings.warn("non-inplace resize is deprecated; use reshape.", stacklevel=2)
+    warn_user("non-inplace resize is deprecated; use reshape.")
     return self.reshape(*sizes)
 
 
 def _resize_as(self: Tensor, tensor: Tensor) -> Tensor:
     """Old name of ``reshape_as``."""
-    warnings.warn("non-inplace resize_as is deprecated; use reshape_as.", stacklevel=2)
+    warn_user("non-inplace resize_as is deprecated; use reshape_as.")
     return self.reshape(tensor.shape)
 
 
@@ -170,7 +169,7 @@ def _index(self: Tensor, positions: Any, dims: Any) -> Tensor:
 
 
 def _volatile(self: Tensor) -> bool:
-    warnings.warn("volatile was removed in PyTorch 0.4; use no_grad().", stacklevel=2)
+    warn_user("volatile was removed in PyTorch 0.4; use no_grad().")
     return False
 
 

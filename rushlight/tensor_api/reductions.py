@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import builtins
 import math
-import warnings
 from typing import Any
 
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor
-from rushlight.errors import DTypeError
+from rushlight.errors import DTypeError, warn_user
 from rushlight.ops import order as O
 from rushlight.ops import reduce as R
 from rushlight.ops import statistics as S
@@ -428,12 +427,10 @@ def _spread(
         and input._array.size
         and R.count_of(input._array.shape, dims) <= correction
     ):
-        warnings.warn(
+        warn_user(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
             "reduction factor (input numel divided "
-            "by output numel).",
-            UserWarning,
-            stacklevel=3,
+            "by output numel)."
         )
     return finished(op.bind(input, dim=dims, keepdim=keepdim, correction=correction), out)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import builtins
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant, value_needed, wrap
-from rushlight.errors import DTypeError, ShapeError
+from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.ops import order as O
 from rushlight.ops import scan as S
 from rushlight.ops import search as F
@@ -453,10 +452,9 @@ def cov(
     off = x - center
     product = off @ (off if w is None else off * w).mT.conj()
     if norm <= 0:
-        warnings.warn(
+        warn_user(
             "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number "
-            "of observations.",
-            stacklevel=2,
+            "of observations."
         )
     norm = norm.clamp(min=0) if isinstance(norm, Tensor) else builtins.max(norm, 0)
     return (product / norm).squeeze()  # type: ignore[no-any-return]

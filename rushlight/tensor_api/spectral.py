@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor, constant
+from rushlight.errors import warn_user
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
 from rushlight.tensor_api._common import expect_tensor, method
 from rushlight.tensor_api.joining import cat
@@ -93,11 +93,9 @@ def _wants_complex(return_complex: bool | None, is_complex: bool) -> bool:
             )
         return True
     if not return_complex:
-        warnings.warn(
+        warn_user(
             "stft with return_complex=False is deprecated; pass True, and view_as_real() the "
-            "result where real numbers are needed.",
-            UserWarning,
-            stacklevel=3,
+            "result where real numbers are needed."
         )
     return return_complex
 
@@ -308,10 +306,8 @@ def _cut(x: Tensor, n_fft: int, center: bool, length: int | None) -> Tensor:
 def _lengthened(x: Tensor, length: int | None) -> Tensor:
     if length is None or x.size(-1) >= length:
         return x
-    warnings.warn(
+    warn_user(
         "The length of signal is shorter than the length parameter. Result is being padded with "
-        "zeros in the tail; check center and hop_length.",
-        UserWarning,
-        stacklevel=3,
+        "zeros in the tail; check center and hop_length."
     )
     return cat([x, x.new_zeros((x.size(0), length - x.size(-1)))], -1)

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from rushlight.core.function import Function
 from rushlight.core.state import GradMode, Mode, modes, state
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.tensor_api.casting import switch
 from rushlight.tensor_api.random import get_rng_state, set_rng_state
 
@@ -186,9 +186,7 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 def check_backward_validity(inputs: Iterable[Any]) -> None:
     """Warn when no input requires a gradient, so that none will come."""
     if not any([isinstance(x, Tensor) and x.requires_grad for x in inputs]):
-        warnings.warn(
-            "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2
-        )
+        warn_user("None of the inputs have requires_grad=True. Gradients will be None")
 
 
 def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight.core.autograd import RemovableHandle as RemovableHandle
+from rushlight.errors import warn_user
 
 __all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
 
@@ -20,4 +20,4 @@ def warn_if_has_hooks(tensor: Any) -> None:
     """Warn about hooks of a tensor that a file would leave out."""
     for hook in (getattr(tensor, "_hooks", None) or {}).values():
         if not hasattr(hook, "__torch_unserializable__"):
-            warnings.warn(f"backward hook {hook!r} on tensor will not be serialized.", stacklevel=2)
+            warn_user(f"backward hook {hook!r} on tensor will not be serialized.")

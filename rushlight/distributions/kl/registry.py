@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rushlight.core.tensor import Tensor
 from rushlight.distributions.distribution import Distribution
+from rushlight.errors import warn_user
 
 _formulas: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {}
 
@@ -55,11 +55,10 @@ def _formula_for(type_p: type, type_q: type) -> Callable[[Any, Any], Tensor] | N
     by_p = min(fits, key=lambda fit: fit[:2])
     by_q = min(fits, key=lambda fit: (fit[1], fit[0]))
     if _formulas[by_p[2:]] is not _formulas[by_q[2:]]:
-        warnings.warn(
+        warn_user(
             f"Ambiguous kl_divergence({type_p.__name__}, {type_q.__name__}). Please register_kl("
             f"{by_p[2].__name__}, {by_q[3].__name__})",
             RuntimeWarning,
-            stacklevel=3,
         )
     return _formulas[by_p[2:]]
 

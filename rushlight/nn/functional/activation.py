@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight import tensor_api as T
 from rushlight.core.generator import engine_of
 from rushlight.core.tensor import Tensor
-from rushlight.errors import DTypeError, ShapeError
+from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.ops import activation as A
 from rushlight.ops.random import RreluNoise
 from rushlight.tensor_api._common import store_out, wrap_dim
@@ -261,12 +260,11 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     return _apply(A.Threshold, input, True, threshold=threshold, value=value)
 
 
-def implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+def implicit_dim(name: str, ndim: int) -> int:
     """The dim that softmax takes when none is given, which warns."""
-    warnings.warn(
+    warn_user(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include"
-        " dim=X as an argument.",
-        stacklevel=stacklevel + 1,
+        " dim=X as an argument."
     )
     return 0 if ndim in (0, 1, 3) else 1
 
@@ -282,7 +280,7 @@ def softmax(
     """
     return T.softmax(
         input,
-        implicit_dim("softmax", input._array.ndim, _stacklevel) if dim is None else dim,
+        implicit_dim("softmax", input._array.ndim) if dim is None else dim,
         dtype,
     )
 
@@ -293,7 +291,7 @@ def log_softmax(
     """Logarithm of ``softmax``, computed without underflow. Shape: ``(*) -> (*)``."""
     return T.log_softmax(
         input,
-        implicit_dim("log_softmax", input._array.ndim, _stacklevel) if dim is None else dim,
+        implicit_dim("log_softmax", input._array.ndim) if dim is None else dim,
         dtype,
     )
 
@@ -304,7 +302,7 @@ def softmin(
     """Softmax of ``-x``. Shape: ``(*) -> (*)``."""
     return T.softmax(
         -input,
-        implicit_dim("softmin", input._array.ndim, _stacklevel) if dim is None else dim,
+        implicit_dim("softmin", input._array.ndim) if dim is None else dim,
         dtype,
     )
 
@@ -324,7 +322,7 @@ def gumbel_softmax(
     Reference: Jang et al., 2016, arXiv:1611.01144.
     """
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warn_user("`eps` parameter is deprecated and has no effect.")
     noise = -T.empty_like(logits.detach()).exponential_().log()
     soft = T.softmax((logits + noise) / tau, dim)
     if not hard:

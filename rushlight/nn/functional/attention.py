@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
-from rushlight.errors import ShapeError
+from rushlight.errors import ShapeError, warn_user
 from rushlight.nn.functional.dropout import dropout
 from rushlight.nn.functional.linear import linear
 from rushlight.nn.functional.padding import constant_pad_nd
@@ -115,10 +114,9 @@ def additive(
     if kind != dtypes.bool_ and kind not in dtypes.FLOATING_TYPES:
         raise AssertionError(f"only bool and floating types of {name} are supported")
     if check and other is not None and other._array.dtype != kind:
-        warnings.warn(
+        warn_user(
             f"Support for mismatched {name} and the other mask's dtype is deprecated. Use same type"
-            " for both instead.",
-            stacklevel=3,
+            " for both instead."
         )
     if kind != dtypes.bool_:
         return mask

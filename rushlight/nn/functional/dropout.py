@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 
 __all__ = [
     "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout",
@@ -113,12 +113,12 @@ def dropout2d(
     check(p)
     n = input._array.ndim
     if n not in (3, 4):
-        warnings.warn(
+        warn_user(
             f"dropout2d: Received a {n}-D input to dropout2d, which is deprecated and will result"
             " in an error in a future release. Pass (N, C, H, W), or use dropout() or dropout1d()."
         )
     if n == 3:
-        warnings.warn(
+        warn_user(
             "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout"
             " behavior is desired, of (N, C, L). Use dropout1d to say so."
         )
@@ -132,7 +132,7 @@ def dropout3d(
     check(p)
     n = input._array.ndim
     if n not in (4, 5):
-        warnings.warn(
+        warn_user(
             f"dropout3d: Received a {n}-D input to dropout3d, which is deprecated and will result"
             " in an error in a future release. Pass (N, C, D, H, W)."
         )

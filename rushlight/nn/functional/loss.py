@@ -5,7 +5,6 @@ and ``reduce`` are its old form.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor, constant, fixed_number
-from rushlight.errors import ShapeError
+from rushlight.errors import ShapeError, warn_user
 from rushlight.nn._reduction import legacy_get_string
 from rushlight.nn.functional.linear import linear
 from rushlight.ops import loss as L
@@ -55,11 +54,10 @@ def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Te
     x, y = input._array, target._array
     if x.shape != y.shape:
         if name is not None:
-            warnings.warn(
+            warn_user(
                 f"Using a target size ({target.size()}) that is different to the input size"
                 f" ({input.size()}). This will likely lead to incorrect results due to"
-                f" broadcasting. Please ensure they have the same size in {name}.",
-                stacklevel=3,
+                f" broadcasting. Please ensure they have the same size in {name}."
             )
         input, target = T.broadcast_tensors(input, target)
     if x.dtype is not y.dtype:
@@ -374,11 +372,10 @@ def kl_div(
     if size_average is not None or reduce is not None:
         reduction = legacy_get_string(size_average, reduce)
     if reduction == "mean":
-        warnings.warn(
+        warn_user(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
             " 'batchmean' divides only by the batch size, and aligns with the KL div math"
-            " definition.",
-            stacklevel=2,
+            " definition."
         )
     batchmean = reduction == "batchmean"
     reduction = reduction_of(None, None, "sum" if batchmean else reduction)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes, no_grad
 from rushlight.core.tensor import Tensor, constant, value_needed, wrap
-from rushlight.errors import DTypeError, NotSupportedError, ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
 from rushlight.ops.embedding import BagMaxima, BagOf, Bags, Embedding
 from rushlight.ops.scatter import IndexCopy
 from rushlight.ops.sparse.embedding import SparseEmbedding
@@ -144,7 +142,7 @@ def embedding_bag(
     Shape: ``(B, D)``.
     """
     if weight._array.dtype in dtypes.INTEGER_TYPES and input._array.dtype in dtypes.FLOATING_TYPES:
-        warnings.warn(
+        warn_user(
             "Argument order of nn.functional.embedding_bag was changed. Usage"
             " `embedding_bag(weight, input, ...)` is deprecated, and should now be"
             " `embedding_bag(input, weight, ...)`."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant
-from rushlight.errors import ShapeError
+from rushlight.errors import ShapeError, warn_user
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.nn.functional.pooling import adaptive_avg_pool, check_floating
 from rushlight.ops import resample as R
@@ -184,27 +183,22 @@ def upsample(
     align_corners: bool | None = None,
 ) -> Tensor:
     """Old name of ``interpolate``."""
-    warnings.warn(
-        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=2,
-    )
+    warn_user("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.")
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """``interpolate`` with mode "nearest"; an old name."""
-    warnings.warn(
-        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=2,
+    warn_user(
+        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead."
     )
     return interpolate(input, size, scale_factor, "nearest")
 
 
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """``interpolate`` with mode "bilinear" and aligned corners; an old name."""
-    warnings.warn(
-        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=2,
+    warn_user(
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead."
     )
     return interpolate(input, size, scale_factor, "bilinear", True)
 
@@ -214,11 +208,10 @@ def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None)
 
 def corners_warning(name: str) -> None:
     """torch's warning when align_corners is not given."""
-    warnings.warn(
+    warn_user(
         f"Default {name} and affine_grid behavior has changed to align_corners=False since 1.3.0."
         " Please specify align_corners=True if the old behavior is desired. See the documentation"
-        f" of {name} for details.",
-        stacklevel=3,
+        f" of {name} for details."
     )
 
 
@@ -252,7 +245,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     if min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
     if align_corners and 1 in size[2:]:
-        warnings.warn(
+        warn_user(
             "affine_grid: with align_corners=True, places along a dim of size 1 are those of its"
             " centre. See the documentation of affine_grid for details."
         )

@@ -3,7 +3,6 @@ them."""
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from rushlight.core.autograd import RemovableHandle
 from rushlight.core.function import Function
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 
 # The tables that a module may have, under the names that programs know them by.
 TABLES = (
@@ -238,10 +238,9 @@ def _call_the_rest(module: Any, called: set[int], args: Any, kwargs: Any) -> Non
         try:
             hook(module, args, kwargs, None) if with_kwargs else hook(module, args, None)
         except Exception as error:
-            warnings.warn(
+            warn_user(
                 "module forward hook with ``always_call=True`` raised an exception that was "
-                f"silenced as another error was raised in forward: {error}",
-                stacklevel=3,
+                f"silenced as another error was raised in forward: {error}"
             )
 
 
@@ -323,11 +322,9 @@ class BackwardHook:
             1
         ]:  # no input needs a gradient: the hooks will not be reached from there
             if self.hooks:
-                warnings.warn(
+                warn_user(
                     "Full backward hook is firing when gradients are computed with respect to "
-                    "module "
-                    "outputs since no inputs require gradients.",
-                    stacklevel=5,
+                    "module outputs since no inputs require gradients."
                 )
             for hook in self.hooks:
                 nothing = (None,) * self.inputs[0]
@@ -379,12 +376,11 @@ def _hook_last_node(module: Any, hooks: list[Any], result: Any) -> None:
             result = result[0]
     if result.grad_fn is None:
         return
-    warnings.warn(
+    warn_user(
         "register_backward_hook is deprecated: its hook sees the gradients of the last "
         "operation only. "
         "Use register_full_backward_hook.",
         FutureWarning,
-        stacklevel=4,
     )
     for hook in hooks:
         result.grad_fn.register_hook(lambda gi, go, hook=hook: hook(module, gi, go))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from rushlight.core.size import Size
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn.modules._hooks import add, table_of
 from rushlight.nn.parameter import Parameter, is_lazy
 
@@ -58,11 +58,10 @@ class Stateful:
             ['0.weight', '0.bias']
         """
         if args:
-            warnings.warn(
+            warn_user(
                 "state_dict: positional arguments are deprecated, use destination=, prefix= and "
                 "keep_vars=",
                 FutureWarning,
-                stacklevel=2,
             )
             given = (*args, *(destination, prefix, keep_vars)[len(args) :])
             destination, prefix, keep_vars = given
@@ -245,7 +244,7 @@ def _load_one(
             )
             return
     if not assign and not is_lazy(own) and own.is_meta and not given.is_meta:
-        warnings.warn(
+        warn_user(
             f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in"
             " the current model, which does nothing. Pass assign=True to have the checkpoint's."
         )

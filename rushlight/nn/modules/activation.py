@@ -3,12 +3,12 @@ And attention."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.init import constant_, xavier_normal_, xavier_uniform_
 from rushlight.nn.modules.linear import NonDynamicallyQuantizableLinear
@@ -149,10 +149,8 @@ class Hardtanh(_MayOverwrite):
             ("max_value", "max_val", max_value),
         ):
             if value is not None:
-                warnings.warn(
-                    f"keyword argument `{old}` is deprecated and rename to `{new}`",
-                    FutureWarning,
-                    stacklevel=2,
+                warn_user(
+                    f"keyword argument `{old}` is deprecated and rename to `{new}`", FutureWarning
                 )
         self.min_val = min_val if min_value is None else min_value
         self.max_val = max_val if max_value is None else max_value
@@ -498,7 +496,7 @@ class Softmin(_AlongDim):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softmin(input, self.dim, _stacklevel=5)
+        return F.softmin(input, self.dim)
 
 
 class Softmax(_AlongDim):
@@ -513,7 +511,7 @@ class Softmax(_AlongDim):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, self.dim, _stacklevel=5)
+        return F.softmax(input, self.dim)
 
 
 class Softmax2d(Module):
@@ -525,7 +523,7 @@ class Softmax2d(Module):
             raise ValueError(
                 f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead"
             )
-        return F.softmax(input, -3, _stacklevel=5)
+        return F.softmax(input, -3)
 
 
 class LogSoftmax(_AlongDim):
@@ -536,7 +534,7 @@ class LogSoftmax(_AlongDim):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, self.dim, _stacklevel=5)
+        return F.log_softmax(input, self.dim)
 
 
 class MultiheadAttention(Module):

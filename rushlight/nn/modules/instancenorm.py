@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.modules._norm import _LazyNorm, _NormBase
 
@@ -60,10 +60,9 @@ class _InstanceNorm(_NormBase):
                 f"expected input's size at dim={at} to match num_features"
                 f" ({self.num_features}), but got: {size}."
             )
-        warnings.warn(
+        warn_user(
             f"input's size at dim={at} does not match num_features. You can silence this warning "
-            "by not passing in num_features, which is not used because affine=False",
-            stacklevel=4,
+            "by not passing in num_features, which is not used because affine=False"
         )
 
     def _normalised(self, input: Tensor) -> Tensor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from typing import Any
 
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.module import Module
@@ -89,12 +89,10 @@ class RNNBase(Module):
                 "element being zeroed"
             )
         if self.dropout > 0 and self.num_layers == 1:
-            warnings.warn(
+            warn_user(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
-                "dropout "
-                f"expects num_layers greater than 1, but got dropout={self.dropout} and "
-                f"num_layers={self.num_layers}",
-                stacklevel=4,
+                f"dropout expects num_layers greater than 1, but got dropout={self.dropout} and "
+                f"num_layers={self.num_layers}"
             )
         for name in ("input_size", "hidden_size", "num_layers"):
             if getattr(self, name) <= 0:

@@ -4,7 +4,6 @@ a normalisation."""
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import is_grad_enabled, modes
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.init import xavier_uniform_
 from rushlight.nn.modules.activation import MultiheadAttention
@@ -227,10 +227,9 @@ class TransformerEncoder(Module):
         self.mask_check = mask_check
         obstacle = _obstacle_to_leaving_out(encoder_layer)
         if enable_nested_tensor and obstacle:
-            warnings.warn(
+            warn_user(
                 "enable_nested_tensor is True, but self.use_nested_tensor is False because "
-                + obstacle,
-                stacklevel=2,
+                + obstacle
             )
             self.use_nested_tensor = False
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 from rushlight import tensor_api as T
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 
 __all__ = [
     "clip_grad_norm",
@@ -119,11 +119,10 @@ def clip_grad_norm(
     foreach: bool | None = None,
 ) -> Tensor:
     """Deprecated: use `clip_grad_norm_`."""
-    warnings.warn(
+    warn_user(
         "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of "
         "`torch.nn.utils.clip_grad_norm_`.",
         FutureWarning,
-        stacklevel=2,
     )
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn.modules._registry import registry
 from rushlight.nn.modules.module import Module
 
@@ -37,11 +37,10 @@ def functional_call(
         tie_weights: let a tensor given under one name stand for all names of a shared parameter.
         strict: require exactly the module's names.
     """
-    warnings.warn(
+    warn_user(
         "torch.nn.utils.stateless.functional_call is deprecated. Please use"
         " `torch.func.functional_call` instead.",
         FutureWarning,
-        stacklevel=2,
     )
     options = {"tie_weights": tie_weights, "strict": strict}
     return _functional_call(module, parameters_and_buffers, args, kwargs, **options)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from rushlight.errors import warn_user
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 from rushlight.nn.utils.parametrizations import norm_except
@@ -42,11 +42,10 @@ def weight_norm(module: Module, name: str = "weight", dim: int = 0) -> Module:
         name: the weight's name; what is learnt is name_g and name_v.
         dim: along which rows lie; None for one length for the whole weight.
     """
-    warnings.warn(
+    warn_user(
         "`torch.nn.utils.weight_norm` is deprecated in favor of "
         "`torch.nn.utils.parametrizations.weight_norm`.",
         FutureWarning,
-        stacklevel=2,
     )
     hooks = module._forward_pre_hooks.values()
     if any(isinstance(hook, WeightNorm) and hook.name == name for hook in hooks):

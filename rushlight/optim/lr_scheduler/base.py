@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.optim.optimizer import Optimizer
 
 EPOCH_DEPRECATION_WARNING = (
@@ -76,24 +76,20 @@ class LRScheduler:
             self._check_order()
         self._step_count += 1
         if epoch is not None:
-            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
+            warn_user(EPOCH_DEPRECATION_WARNING)
         self._update_lr(epoch)
 
     def _check_order(self) -> None:
         if self.optimizer.__dict__.get("step") is not self.optimizer._watched_step:  # type: ignore[attr-defined]
-            warnings.warn(
+            warn_user(
                 "Seems like `optimizer.step()` has been overridden after learning rate scheduler "
-                "initialization; make sure that it is called before `lr_scheduler.step()`.",
-                UserWarning,
-                stacklevel=3,
+                "initialization; make sure that it is called before `lr_scheduler.step()`."
             )
         elif not self.optimizer._opt_called:
-            warnings.warn(
+            warn_user(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call "
                 "`optimizer.step()` first: otherwise the first value of the learning rate schedule "
-                "is skipped.",
-                UserWarning,
-                stacklevel=3,
+                "is skipped."
             )
 
     def _update_lr(self, epoch: int | None = None) -> None:
@@ -194,8 +190,6 @@ def set_momentum(group: dict[str, Any], value: float, use_beta1: bool) -> None:
 def _warn_get_lr_called_within_step(lr_scheduler: LRScheduler) -> None:
     """Warn if ``get_lr`` was called by the user, for schedules of the user's."""
     if not lr_scheduler._get_lr_called_within_step:
-        warnings.warn(
-            "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
-            UserWarning,
-            stacklevel=4,
+        warn_user(
+            "To get the last learning rate computed by the scheduler, please use `get_last_lr()`."
         )

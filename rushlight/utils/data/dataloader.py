@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from rushlight.errors import warn_user
 from rushlight.utils.data.collate import default_collate, default_convert
 from rushlight.utils.data.dataset import Dataset, IterableDataset
 from rushlight.utils.data.iterators import LoaderIterator, SingleProcessIterator, WorkerIterator
@@ -189,11 +189,10 @@ class DataLoader(Generic[T_co]):
         else:
             processors = os.cpu_count() or 1
         if self.num_workers > processors:
-            warnings.warn(
+            warn_user(
                 f"This DataLoader will create {self.num_workers} worker processes in total, but "
                 f"this process may use {processors} processors. That many workers can be slow or "
-                "even freeze; lower num_workers if so.",
-                stacklevel=3,
+                "even freeze; lower num_workers if so."
             )
 
 

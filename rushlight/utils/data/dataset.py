@@ -5,12 +5,12 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from rushlight import dtypes
 from rushlight import tensor_api as rl
+from rushlight.errors import warn_user
 
 INT64 = dtypes.by_name["int64"]
 
@@ -323,8 +323,5 @@ def _sizes(total: int, fractions: Sequence[float]) -> list[int]:
         sizes[i % len(sizes)] += 1
     for i, size in enumerate(sizes):
         if size == 0:
-            warnings.warn(
-                f"Length of split at index {i} is 0. This might result in an empty dataset.",
-                stacklevel=3,
-            )
+            warn_user(f"Length of split at index {i} is 0. This might result in an empty dataset.")
     return sizes

@@ -7,12 +7,12 @@ import os
 import pickle
 import signal
 import time
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from rushlight.errors import warn_user
 from rushlight.utils.data.exchange import receive
 from rushlight.utils.data.fetch import make_fetch
 from rushlight.utils.data.sampler import draw_seed
@@ -34,10 +34,9 @@ class LoaderIterator(Iterator[Any]):
         self._num_yielded = 0
         self._expected = loader._IterableDataset_len_called
         if loader.pin_memory:
-            warnings.warn(
+            warn_user(
                 "'pin_memory' argument is set as true but no accelerator is found, "
-                "then device pinned memory won't be used.",
-                stacklevel=4,
+                "then device pinned memory won't be used."
             )
 
     def _next_data(self) -> Any:
@@ -47,11 +46,10 @@ class LoaderIterator(Iterator[Any]):
         data = self._next_data()
         self._num_yielded += 1
         if self._expected is not None and self._num_yielded > self._expected:
-            warnings.warn(
+            warn_user(
                 f"DataLoader: the IterableDataset's length was reported as {self._expected}, but "
                 f"batch {self._num_yielded} was fetched. With worker processes, let each worker "
-                "iterate over its own part (get_worker_info).",
-                stacklevel=2,
+                "iterate over its own part (get_worker_info)."
             )
         return data
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 from rushlight import nn
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.vision.models.registry import model
 
 __all__ = ["GoogLeNet", "GoogLeNetOutputs", "googlenet"]
@@ -110,12 +110,11 @@ class GoogLeNet(nn.Module):
     ) -> None:
         super().__init__()
         if init_weights is None:
-            warnings.warn(
+            warn_user(
                 "The default weight initialization of GoogleNet will be changed in future releases "
                 "of torchvision. If you wish to keep the old behavior (which leads to long "
                 "initialization times due to scipy/scipy#11299), please set init_weights=True.",
                 FutureWarning,
-                stacklevel=2,
             )
             init_weights = True
         self.aux_logits, self.transform_input = aux_logits, transform_input

@@ -3,7 +3,7 @@
 #   make demo    train two networks on 7,000 bundled images, with pictures, in under two minutes
 #   make test    the test suite (installs torch, which tests compare with)
 #   make lint    ruff, mypy, import-linter
-#   make bench   times of small operations and of whole steps beside torch's, into benchmarks/ and README
+#   make bench   times of small operations and of whole steps beside torch's, into benchmarks/, README and docs
 #   make bench-ops   every kind of operation from 10 to 10^7 elements beside torch's, into benchmarks/ops.json; 15 minutes
 #   make docs    check the pages and build them, with an API reference, into build/docs
 #   make clean   remove .venv and everything generated
@@ -41,6 +41,7 @@ bench: $(STAMPS)/test
 	$(BIN)/python -m compileall -q rushlight
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/eager.py --out benchmarks/results.json
 	$(BIN)/python benchmarks/steps.py --out benchmarks/steps.json $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/parts.py --out benchmarks/parts.json
 	$(BIN)/python benchmarks/table.py
 
 bench-ops: $(STAMPS)/test

@@ -1,4 +1,4 @@
-"""Write the tables of times in README.md and README.zh.md from the figures beside this file."""
+"""Write the tables of times on the pages from the figures beside this file."""
 
 import json
 import re
@@ -19,6 +19,12 @@ STEPS_HEADS = {
     "README.zh.md": (
         "训练步或推理", "即时执行", "编译后", "目标", "即时执行，2 线程", "编译后，2 线程",
         "最初几步", "有缓存时", "内存",
+    ),
+}  # fmt: skip
+
+PARTS_HEADS = {
+    "docs/compiler.md": (
+        "step", "us", "matrix products", "at", "convolution", "attention", "recurrence", "the rest",
     ),
 }  # fmt: skip
 
@@ -55,6 +61,17 @@ def steps_table(record, heads):
     return "\n".join(lines) + "\n"
 
 
+def parts_table(record, heads):
+    """Return a Markdown table with a workload a row: shares of its time."""
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    for name, row in record["steps"].items():
+        total = sum(row["us"].values())
+        products, *others = [f"{us / total:.0%}" if us else "" for us in row["us"].values()]
+        at = f"{row['peak']:.0%} of peak" if products else ""
+        lines.append("| " + " | ".join([f"`{name}`", f"{total:.0f}", products, at, *others]) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def fill(page, mark, rows):
     """Put a table between a page's marks."""
     between = re.compile(rf"(<!-- {mark} table -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -69,6 +86,7 @@ def main():
     tables = (
         ("eager", "results.json", eager_table, EAGER_HEADS),
         ("steps", "steps.json", steps_table, STEPS_HEADS),
+        ("parts", "parts.json", parts_table, PARTS_HEADS),
     )
     for mark, file, make, pages in tables:
         record = json.loads((HERE / file).read_text(encoding="utf-8"))

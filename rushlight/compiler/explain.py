@@ -69,8 +69,8 @@ def described(v: Variant) -> list[str]:
     return lines
 
 
-def launches(program: Any, inputs: list[Any]) -> list[str]:
-    """A line for each launch, in order; ones stand for inputs that are not known."""
+def timed(program: Any, inputs: list[Any]) -> list[tuple[Any, Any, float]]:
+    """Each step and launch with its seconds; ones stand for inputs that are not known."""
     specs = program.inputs[: program.given]
     known = [*inputs, *[None] * len(specs)][: len(specs)]
     filled = [
@@ -81,14 +81,21 @@ def launches(program: Any, inputs: list[Any]) -> list[str]:
     at = {id(i): k for k, i in enumerate(program.graph.inputs)}
     for k, (entry, _) in enumerate(program.graph.updates, len(program.graph.results)):
         outputs[k] = copies[at[id(entry)]]  # in place, as calls do
-    times = np.min([program.times(copies, outputs) for _ in range(RUNS)], axis=0) * 1e6
+    times = np.min([program.times(copies, outputs) for _ in range(RUNS)], axis=0)
+    return [(*x, seconds) for x, seconds in zip(program.launches, times, strict=True)]
+
+
+def launches(program: Any, inputs: list[Any]) -> list[str]:
+    """A line for each launch, in order."""
     lines = ["      us  units  what"]
-    for (step, launch), time in zip(program.launches, times, strict=True):
+    rows = timed(program, inputs)
+    for step, launch, seconds in rows:
         units = 1 if launch is None else launch.units
-        lines.append(f"{time:8.1f}  {units:5d}  {summary(step)}")
-    native = [launch for _, launch in program.launches if launch is not None]
+        lines.append(f"{seconds * 1e6:8.1f}  {units:5d}  {summary(step)}")
+    total = sum([seconds for _, _, seconds in rows]) * 1e6
+    native = [launch for _, launch, _ in rows if launch is not None]
     lines.append(
-        f"{sum(times):8.1f}         {len(native)} launches of {len({x.ir for x in native})} kernels"
+        f"{total:8.1f}         {len(native)} launches of {len({x.ir for x in native})} kernels"
     )
     return lines
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight.backends import cudnn
 from rushlight.core import overrides
+from rushlight.core.generator import Generator as Generator
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.nn.modules.module import _parse_to

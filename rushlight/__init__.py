@@ -124,13 +124,19 @@ def _show_classes_at_home() -> None:
     """
     for name, value in globals().items():
         if isinstance(value, type) and value.__name__ == name:
-            if value.__module__.startswith(_INNER) and name not in _AUTOGRAD:
-                value.__module__ = f"{__name__}.storage" if name in _STORAGES else __name__
+            if value.__module__.startswith(_INNER):
+                value.__module__ = _HOMES.get(name, __name__)
 
 
 _INNER = tuple(f"{__name__}.{m}" for m in ("core", "tensor_api", "devices", "dtypes", "formats"))
-_STORAGES = ("TypedStorage", "UntypedStorage")
-_AUTOGRAD = ("no_grad", "enable_grad", "inference_mode", "set_grad_enabled")
+_HOMES = {
+    "Generator": f"{__name__}._C",
+    **dict.fromkeys(("TypedStorage", "UntypedStorage"), f"{__name__}.storage"),
+    **dict.fromkeys(
+        ("no_grad", "enable_grad", "inference_mode", "set_grad_enabled"),
+        f"{__name__}.autograd.grad_mode",
+    ),
+}
 _show_classes_at_home()
 
 

@@ -153,7 +153,7 @@ def collect_examples():
     found = []
     for name, value in documented_objects():
         docstring = value.__dict__.get("__doc__") if inspect.isclass(value) else value.__doc__
-        module = value if inspect.ismodule(value) else sys.modules[value.__module__]
+        module = value if inspect.ismodule(value) else importlib.import_module(value.__module__)
         for number, block in enumerate(examples(docstring) if isinstance(docstring, str) else ()):
             label = f"{name}-{number}" if number else name
             found.append(pytest.param(block, module, id=label))

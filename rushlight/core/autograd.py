@@ -141,6 +141,16 @@ class Node:
         edges = [self.edges[i] for i in order] or self.edges
         return tuple([_describe_edge(e) for e in edges])
 
+    def __call__(self, *grads: Any) -> Any:
+        """The gradients of the inputs, in the order of ``next_functions``, given those of the
+        outputs: for programs that walk through the graph by themselves.
+        """
+        node = self.edges[0] if self._is_output else self
+        found = node.backward(grads[0] if node.out_specs is None else list(grads))
+        order = () if node.op is None else node.op.edge_order
+        found = [found[i] for i in order] or found
+        return found[0] if len(found) == 1 else tuple(found)
+
     def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
         """Call ``fn(grad_inputs, grad_outputs)`` after the node ran; it may replace grad_inputs."""
         self.post_hooks, self.special = self.post_hooks or {}, True

@@ -174,6 +174,9 @@ class set_grad_enabled(GradMode):
     def __enter__(self) -> None:
         modes.grad = self.value
 
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.{type(self).__name__}(mode={self.value})"
+
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         modes.grad = self.previous
         return super().__call__(function)

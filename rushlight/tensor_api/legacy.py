@@ -14,6 +14,7 @@ from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.tensor_api._common import finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.creation import array_from, from_numpy
+from rushlight.tensor_api.shaping import set_
 
 __all__ = [
     "typename",
@@ -65,6 +66,8 @@ def construct(d: Any, args: tuple[Any, ...]) -> Any:
                 f"Tensor: data must be a sequence of numbers or sizes, but got {data!r}; "
                 "torch.tensor makes a tensor of one number."
             )
+        if hasattr(data, "untyped"):  # a storage: its memory is shared
+            return set_(wrap(np.empty(0, d)), data)._array
         # NumPy's arrays claim to be indices; those without dims are
         if not hasattr(data, "__index__") or getattr(data, "ndim", 0):
             same = isinstance(data, np.ndarray) and data.dtype == d

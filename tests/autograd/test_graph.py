@@ -247,3 +247,28 @@ def test_saved_outputs_belong_to_the_graph(create_graph):
     Twice.apply(x).sum().backward(create_graph=create_graph)
     assert seen == [(True, True, False)]
     assert x.grad.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight], ids=["torch", "rushlight"])
+def test_programs_walk_through_the_graph_by_hand(lib):
+    x, w = lib.tensor([1.0, 2.0], requires_grad=True), lib.tensor([3.0, 5.0], requires_grad=True)
+    y = (x * w).sum()
+    g = y.grad_fn(lib.tensor(2.0))
+    assert g.tolist() == [2, 2]
+    gx, gw = y.grad_fn.next_functions[0][0](g)
+    assert gx.tolist() == [6, 10] and gw.tolist() == [2, 4]
+    first, _ = x.unbind()
+    assert first.grad_fn(lib.tensor(4.0), lib.tensor(5.0)).tolist() == [4, 5]
+
+    class Scale(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.factor = factor
+            return x * factor
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.factor, None
+
+    g, none = Scale.apply(x, 3).grad_fn.apply(lib.ones(2))
+    assert g.tolist() == [3, 3] and none is None

@@ -200,3 +200,17 @@ def test_subclass():
 def test_reachable_by_torchs_names():
     for name in typed_storage.__all__:
         assert hasattr(torch, name) or hasattr(torch.storage, name)
+
+
+@pytest.mark.parametrize("lib", [torch, rl], ids=["torch", "rushlight"])
+def test_tensors_of_a_storage_share_its_memory(lib):
+    x = lib.arange(4.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        typed = x[2:].storage()
+    for made in (lib.Tensor(typed), lib.FloatTensor(x.untyped_storage())):
+        made[0] = 7
+        assert made.tolist() == [7, 1, 2, 3] == x.tolist()
+        x[0] = 0
+    with pytest.raises((RuntimeError, TypeError)):
+        lib.DoubleTensor(typed)

@@ -144,3 +144,12 @@ def test_ranges_have_the_zeros_of_torchs(args, dtype):
     expected, got = [lib.arange(*args, dtype=getattr(lib, dtype)) for lib in (torch, rl)]
     zero = expected.abs().argmin().item()
     assert str(got) == str(expected) and got[zero].item() == expected[zero].item()
+
+
+def test_what_the_last_line_of_a_cell_shows():
+    for made in (
+        lambda lib: lib.set_grad_enabled(True),
+        lambda lib: type(lib.no_grad()),
+        lambda lib: type(lib.manual_seed(0)),
+    ):
+        assert repr(made(rl)).replace("rushlight", "torch") == repr(made(torch))

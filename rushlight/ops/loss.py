@@ -19,7 +19,7 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.activation import LogSigmoid
-from rushlight.ops.places import inside
+from rushlight.ops.places import inside, moved, read, spread
 from rushlight.ops.sums import LEAST, ones, summed
 
 
@@ -272,13 +272,12 @@ def is_plain(logp: np.ndarray, target: np.ndarray, ignore: int) -> bool:
 class Classes:
     """Targets checked against the number of classes, ready to index (N, C, positions)."""
 
-    __slots__ = ("index", "valid", "shape", "safe")
+    __slots__ = ("valid", "safe")
 
     def __init__(self, logp: np.ndarray, target: np.ndarray, ignore: int) -> None:
         self.valid = None
         if is_plain(logp, target, ignore):
-            self.shape, self.safe = target.shape, target
-            self.index: Any = (first(len(target)), target)
+            self.safe = target
             return
         if target.dtype.kind not in "iu":
             raise DTypeError(
@@ -289,7 +288,7 @@ class Classes:
         if target.shape != want:
             raise size_error(logp, target, want)
         classes = logp.shape[1] if logp.ndim > 1 else logp.shape[0]
-        if target.size and (target.min() < 0 or target.max() >= classes):
+        if not inside(target, 0, classes):
             self.valid = valid = target != ignore
             bad = target[valid & ((target < 0) | (target >= classes))]
             if bad.size:
@@ -299,14 +298,29 @@ class Classes:
             target = np.where(valid, target, 0)
         elif 0 <= ignore < classes:
             self.valid = target != ignore
-        self.shape, self.safe = target.shape, target
-        if logp.ndim == 2:
-            self.index = (first(len(target)), target)
-        elif logp.ndim == 1:
-            self.index = (target,)
-        else:
-            lead = np.arange(logp.shape[0]).reshape(-1, *[1] * (target.ndim - 1))
-            self.index = (lead, target, *np.indices(target.shape, sparse=True)[1:])
+        self.safe = target
+
+    def index(self) -> tuple[Any, ...]:
+        """Where the targets are, for NumPy."""
+        target = self.safe
+        if target.ndim < 2:
+            return (first(len(target)), target) if target.ndim else (target,)
+        lead, *rest = np.indices(target.shape, sparse=True)
+        return (lead, target, *rest)
+
+    def picked(self, x: np.ndarray) -> Any:
+        """x at the targets."""
+        at = self.safe[:, None] if x.ndim > 1 else self.safe
+        found = read("read each", x, at, at.shape, 1) if x.ndim > 1 else None
+        return x[self.index()] if found is None else found.reshape(self.safe.shape)
+
+    def put(self, x: np.ndarray, values: Any) -> None:
+        """Values, one for each target or one number, written to x there."""
+        if x.ndim > 1:
+            every = np.ascontiguousarray(spread(values, self.safe.shape), x.dtype)[:, None]
+            if moved("write each", x, self.safe[:, None], every, 1):
+                return
+        x[self.index()] = values
 
     def weights(self, logp: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         """What each position's loss is multiplied by; None: all 1."""
@@ -364,7 +378,7 @@ def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_inde
             return loss
     d, logp, weight = logp.dtype, widened(logp), widened(weight)
     classes = Classes(logp, target, ignore_index)
-    loss = np.negative(logp[classes.index])
+    loss = np.negative(classes.picked(logp))
     w = classes.weights(logp, weight)
     if w is None and reduction == "mean" and 0 < loss.size < LEAST:
         n = loss.size
@@ -437,7 +451,7 @@ class NllGrad(Op):
         d, g = g.dtype, widened(g)
         out = np.zeros(shape, g.dtype)
         c, classes = coefficients(g, out, target, widened(weight), reduction, ignore_index)
-        out[classes.index] = -c
+        classes.put(out, -c)
         return in_dtype(out, d)
 
     def grad_g(self, gg, target, weight, reduction, ignore_index):
@@ -492,7 +506,7 @@ def cross_entropy_gradient(
     d, g, logp = logp.dtype, widened(g), widened(logp)
     c, classes = coefficients(g, logp, target, widened(weight), reduction, ignore_index)
     out = np.exp(logp)
-    out[classes.index] -= 1
+    classes.put(out, classes.picked(out) - 1)
     out *= at_class_dim(c, logp.ndim)
     return in_dtype(out, d)
 
@@ -519,7 +533,7 @@ class CrossEntropyGrad(Op):
         )
         factor = wrap(np.asarray(at_class_dim(unit, logp.ndim)))
         hot = np.zeros(logp._array.shape, logp._array.dtype)
-        hot[classes.index] = 1
+        classes.put(hot, np.ones((), hot.dtype))
         dim = 1 if logp.ndim > 1 else 0
         gg_g = gg_logp = None
         if needs[0]:

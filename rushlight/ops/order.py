@@ -48,28 +48,24 @@ class Sort(Op):
         return along(g[0], indices, input_spec, dim)
 
 
-FIRST = 8  # elements that are kept in order one by one, or as many as
+FIRST = 16  # elements that are kept in order one by one, or as many as
 SWAPS = 512  # steps suffice for
 
 
 def first_in_order(x: Any, k: int, dim: int, largest: bool) -> Any:
     """``Topk`` of few floats in rows by a loop, or None."""
-    n = x.shape[dim] if x.ndim else 0
-    few = k > 0 and (k <= FIRST or k * x.size <= SWAPS) and x.size < LEAST
-    if (
-        not few
-        or not x.size
-        or dim != x.ndim - 1
-        or x.dtype not in dtypes.FLOATS
-        or not x.flags.carray
-    ):
+    few = k > 0 and (k <= FIRST or k * x.size <= SWAPS) and (x.size < LEAST or x.ndim > 1)
+    if not few or not x.size or not x.ndim or x.dtype not in dtypes.FLOATS:
         return None
     loop = kernels.runner("largest" if largest else "smallest", x.dtype, 3, x.size)
     if loop is None:
         return None
-    shape = (*x.shape[:-1], k)
+    if dim != x.ndim - 1:
+        found = first_in_order(x.swapaxes(dim, -1), k, x.ndim - 1, largest)
+        return None if found is None else [packed(a.swapaxes(dim, -1)) for a in found]
+    n, shape = x.shape[-1], (*x.shape[:-1], k)
     values, places = np.empty(shape, x.dtype), np.empty(shape, np.int64)
-    loop(x, values, places, n, k, x.size // n)
+    loop(np.ascontiguousarray(x), values, places, n, k, x.size // n)
     return values, places
 
 
@@ -86,8 +82,11 @@ class Topk(Op):
         first: Any = (*(slice(None),) * dim, slice(k))
         n = input.shape[dim]
         indices = None
-        if n > 64 and k and input.dtype in dtypes.FLOATS and not has_nan(input):
-            rows = input.swapaxes(dim, -1) if largest else -input.swapaxes(dim, -1)
+        whole = input.dtype in dtypes.INTEGER_TYPES
+        if n > 64 and k and (whole or (input.dtype in dtypes.FLOATS and not has_nan(input))):
+            rows = input.swapaxes(dim, -1)
+            if not largest:
+                rows = ~rows if whole else -rows
             indices = largest_few(rows, k)
             if indices is None and 4 * k <= n:
                 found = rows.argpartition(n - k, -1)[..., n - k :]

@@ -112,8 +112,8 @@ def by_digits(x: Any, descending: bool) -> Any:
 
 
 def largest_few(x: Any, k: int) -> Any:
-    """Indices, in order, of the k largest of each row (the last dim) of floats without NaN; None
-    where another way is better.
+    """Indices, in order, of the k largest of each row (the last dim) of integers, or of floats
+    without NaN; None where another way is better.
     """
     n = x.shape[-1]
     if x.ndim == 1 and k <= 64 and n >= 64 * k:
@@ -122,7 +122,7 @@ def largest_few(x: Any, k: int) -> Any:
         blocks.partition(len(blocks) - k)
         found = (x >= blocks[len(blocks) - k]).nonzero()[0]  # k elements at least, and few more
         return found[stable_argsort(x[found], 0, True)[:k]]
-    if k > 4 or x.ndim == 1:
+    if k > 4 or x.ndim == 1 or x.dtype not in dtypes.FLOATS:
         return None
     rest = x.copy()
     picked = []

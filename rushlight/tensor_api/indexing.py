@@ -19,6 +19,7 @@ from rushlight.core.tensor import Tensor, bump, constant, fixed_number, value_ne
 from rushlight.errors import ShapeError, warn_user
 from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
+from rushlight.ops.scatter import MaskedFill
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex
 from rushlight.tensor_api._common import methods
@@ -302,6 +303,10 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
                 raise range_error(key, x.shape, 0) from None
             bump(self)
             return
+        if kind is Tensor and x.__class__ is np.ndarray and x.dtype in dtypes.FLOATS and x.ndim:
+            if key._array.dtype is dtypes.bool_ and key._array.shape == x.shape:
+                MaskedFill.update(self, key, value=value)
+                return
     basic, tensors = plain(self._array, key), None
     if basic is None and modes.trace is not None and fill_mask(self, key, value):
         return

@@ -232,7 +232,7 @@ def test_stable_sorts(kind, descending):
 
 
 @pytest.mark.parametrize("largest", [True, False])
-@pytest.mark.parametrize("kind", ["normal", "float32", "few", "infinite"])
+@pytest.mark.parametrize("kind", ["normal", "float32", "few", "infinite", "wide", "uint8"])
 def test_topk(kind, largest):
     r = np.random.default_rng(0)
     for shape in ((20_000,), (50, 400)):
@@ -428,3 +428,36 @@ def test_functions_of_halves(d, name):
         assert y.dtype is getattr(fw, d)
         found.append(y.float().numpy())
     np.testing.assert_allclose(found[1], found[0], rtol=0.01, atol=0.06)
+
+
+@pytest.mark.parametrize("value", [0.0, 2, float("-inf"), float("nan")])
+def test_assignment_by_a_mask(value):
+    found = []
+    for fw in (torch, rushlight):
+        x = fw.from_numpy(numbers((300, 50)))
+        whole, part = x.clone(), x.clone()
+        whole[x > 0.5] = value
+        part.t()[x.t() > 0.5] = value
+        x[x[:, 0] > 0] = value
+        found.append([t.numpy() for t in (whole, part, x)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 40, 40), (3000, 7), (5, 6, 900)])
+@pytest.mark.parametrize("ignore", [-100, 3])
+def test_classes_of_images(shape, ignore):
+    r, found = np.random.default_rng(0), []
+    target = r.integers(0, shape[1], (shape[0], *shape[2:]))
+    target[0] = ignore
+    for reduction in ("none", "mean", "sum"):
+        for name in ("cross_entropy", "nll_loss"):
+            found = []
+            for fw in (torch, rushlight):
+                x = fw.from_numpy(numbers(shape)).requires_grad_()
+                options = {"reduction": reduction, "ignore_index": ignore}
+                loss = getattr(fw.nn.functional, name)(x, fw.from_numpy(target), **options)
+                loss.sum().backward()
+                found.append((loss.detach().numpy(), x.grad.numpy()))
+            for ours, theirs in zip(*found, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.backends.llvm.direct import FAILED
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.math import Vectors
 
+LONG, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 LANES = 8  # elements of a row that are moved together
 MOVES = [f"{kind} {which}" for kind in ("read", "write", "add") for which in ("rows", "each")]
 
@@ -30,23 +34,32 @@ class Move:
             count = self.product(self.product("%hi", self.m), self.inner)
         failed = f.at(sizes, FAILED, 8)
         f.when(
-            f(f"icmp eq i64 {self.outside(count)}, 0"),
-            lambda: f.span("%lo", "%hi", 1, lambda u, _: unit(u)),
+            self.outside(count),
             lambda: f.do(f"store i64 1, ptr {failed}, align 8"),
+            lambda: f.span("%lo", "%hi", 1, lambda u, _: unit(u)),
         )
         f.end()
 
     def outside(self, count: str) -> str:
-        """Not 0 where any of so many indices is out of range."""
+        """Whether any of so many indices is out of range."""
         f = self.f
         allowed = f.sub(self.n, self.low)
 
-        def entry(i: Number, before: list[str]) -> list[str]:
-            k = f.sub(f.scalar64(f.at(self.index, i, 8)), self.low)
-            bad = f(f"zext i1 {f(f'icmp uge i64 {k}, {allowed}')} to i64")
-            return [f(f"or i64 {before[0]}, {bad}")]
+        def checked(lanes: int, i: Number, before: list[str]) -> list[str]:
+            v = Vectors(f, lanes, f.here)
+            low, limit = v.splat(str(self.low), LONG), v.splat(str(allowed), LONG)
+            kind, bits = v.type(LONG), v.type(BOOL)
+            k = f(f"load {kind}, ptr {f.at(self.index, i, 8)}, align 8")
+            bad = f(f"icmp uge {kind} {f(f'sub {kind} {k}, {low}')}, {limit}")
+            return [f(f"or {bits} {before[0]}, {bad}")]
 
-        return f.span(0, count, 1, entry, [("i64", "0")])[0]
+        whole, bits = f(f"and i64 {count}, {-LANES}"), f"<{LANES} x i1>"
+        first = [(bits, "zeroinitializer")]
+        (found,) = f.span(0, whole, LANES, partial(checked, LANES), first, empty=True)
+        name = f"@llvm.vector.reduce.or.v{LANES}i1"
+        f.module.declarations.add(f"declare i1 {name}({bits})")
+        first = [("i1", f(f"call i1 {name}({bits} {found})"))]
+        return f.span(whole, count, 1, partial(checked, 0), first, empty=True)[0]
 
     def text(self) -> str:
         return self.f.module.text()

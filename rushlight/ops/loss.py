@@ -305,8 +305,8 @@ class Classes:
         target = self.safe
         if target.ndim < 2:
             return (first(len(target)), target) if target.ndim else (target,)
-        lead, *rest = np.indices(target.shape, sparse=True)
-        return (lead, target, *rest)
+        places: Any = np.indices(target.shape, sparse=True)
+        return (places[0], target, *places[1:])
 
     def picked(self, x: np.ndarray) -> Any:
         """x at the targets."""

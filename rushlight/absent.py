@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from typing import Any
 
 SPARSE = r"""
     sparse|_?bs[rc]$|^sspaddmm$
@@ -45,12 +45,16 @@ def reason(name: str) -> str:
 
 
 class Absent:
-    """An attribute that is not there: asking for it raises AttributeError and says why."""
+    """An attribute that is not there: asking an instance for it raises AttributeError and says why.
+    The class has it, as programs go through ``dir(Tensor)``.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: Any, owner: type) -> NoReturn:
+    def __get__(self, instance: Any, owner: type) -> Absent:
+        if instance is None:
+            return self
         raise AttributeError(
             f"'{owner.__name__}' object has no attribute {self.name!r}{reason(self.name)}",
             name=self.name,

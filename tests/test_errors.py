@@ -34,7 +34,11 @@ def test_methods(name, says):
     with pytest.raises(AttributeError, match=f"no attribute '{name}'.*{says}"):
         getattr(rushlight.ones(2), name)
     assert not hasattr(rushlight.ones(2), name)
-    assert not hasattr(rushlight.Tensor, name)
+
+
+@pytest.mark.parametrize("place", [rushlight, rushlight.Tensor, nn.functional, nn.Module])
+def test_what_is_listed_is_there(place):
+    assert [name for name in dir(place) if not hasattr(place, name)] == []
 
 
 def test_a_name_that_pytorch_lacks_too_gets_no_advice():

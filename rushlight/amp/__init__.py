@@ -137,6 +137,23 @@ def clear_autocast_cache() -> None:
     """Nothing: converted weights are not kept."""
 
 
+_blocks: list[None] = []  # one for each block that a program opened by itself
+
+
+def autocast_increment_nesting() -> int:
+    """A program opens a block of autocast by itself: how many of those there are now. Only counted,
+    as converted weights are not kept.
+    """
+    _blocks.append(None)
+    return len(_blocks)
+
+
+def autocast_decrement_nesting() -> int:
+    """A program closes a block of autocast by itself: how many of those are left."""
+    _blocks.pop()
+    return len(_blocks)
+
+
 def is_autocast_available(device_type: str) -> bool:
     """Whether autocast can change anything on the device."""
     return device_type == "cpu"

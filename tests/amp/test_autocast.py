@@ -115,3 +115,9 @@ def test_gradients_have_the_parameters_dtype():
         loss.backward()
         assert out.dtype == t.bfloat16 and loss.dtype == t.float32
         assert layer.weight.grad.dtype == t.float32
+
+
+@pytest.mark.parametrize("lib", [torch, rl], ids=["torch", "rushlight"])
+def test_blocks_that_a_program_opens_by_itself_are_counted(lib):
+    assert [lib.autocast_increment_nesting(), lib.autocast_increment_nesting()] == [1, 2]
+    assert [lib.autocast_decrement_nesting(), lib.autocast_decrement_nesting()] == [1, 0]

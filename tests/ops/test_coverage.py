@@ -18,7 +18,8 @@ WITHOUT_SAMPLES = {
         feature_alpha_dropout rrelu rrelu_ gumbel_softmax
     """,
     STATE: """
-        clear_autocast_cache get_autocast_cpu_dtype get_autocast_dtype
+        autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache
+        get_autocast_cpu_dtype get_autocast_dtype
         get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled
         is_autocast_enabled set_anomaly_enabled set_autocast_cache_enabled
         set_autocast_cpu_dtype set_autocast_cpu_enabled set_autocast_dtype

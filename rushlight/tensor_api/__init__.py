@@ -5,6 +5,7 @@ as it is imported.
 """
 
 from rushlight.tensor_api.activations import *
+from rushlight.tensor_api.axes import *
 from rushlight.tensor_api.comparison import *
 from rushlight.tensor_api.conversion import *
 from rushlight.tensor_api.copies import *
@@ -20,6 +21,7 @@ from rushlight.tensor_api.mathematics import *
 from rushlight.tensor_api.matrices import *
 from rushlight.tensor_api.ordering import *
 from rushlight.tensor_api.pickling import *
+from rushlight.tensor_api.pieces import *
 from rushlight.tensor_api.pointwise import *
 from rushlight.tensor_api.printing import *
 from rushlight.tensor_api.products import *

@@ -6,7 +6,7 @@ from typing import Any
 
 from rushlight import formats
 from rushlight.core.tensor import Tensor
-from rushlight.tensor_api import views as V
+from rushlight.tensor_api import axes, pieces, views
 from rushlight.tensor_api._common import store_out
 
 __all__: list[str] = []
@@ -33,31 +33,31 @@ def _copying(name: str, view: Any) -> Any:
 def _view(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:
     """``view``, which a copy can give in any shape."""
     if isinstance(size, (list, tuple)):
-        return V.reshape(input, *size)
-    return V.view(input, size if dtype is None else dtype)
+        return views.reshape(input, *size)
+    return views.view(input, size if dtype is None else dtype)
 
 
 _view.__name__ = "view"
 
 for _function in (
-    V.as_strided,
-    V.detach,
-    V.diagonal,
-    V.expand,
-    V.permute,
-    V.select,
-    V.split,
-    V.split_with_sizes,
-    V.squeeze,
-    V.t,
-    V.transpose,
-    V.unbind,
-    V.unfold,
-    V.unsqueeze,
+    views.as_strided,
+    views.detach,
+    axes.diagonal,
+    views.expand,
+    axes.permute,
+    pieces.select,
+    pieces.split,
+    pieces.split_with_sizes,
+    axes.squeeze,
+    axes.t,
+    axes.transpose,
+    pieces.unbind,
+    pieces.unfold,
+    axes.unsqueeze,
     _view,
-    V.narrow,
-    V.view_as_real,
-    V.view_as_complex,
+    pieces.narrow,
+    pieces.view_as_real,
+    pieces.view_as_complex,
 ):
     _name = _function.__name__ + "_copy"
     globals()[_name] = _copying(_name, _function)

@@ -14,8 +14,9 @@ from rushlight.core.overrides import AskNoArguments, AskNobody, meet
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, wrap
 from rushlight.errors import NotSupportedError, warn_user
 from rushlight.tensor_api._common import finish, methods, numpy_dtype
+from rushlight.tensor_api.pieces import apart, split_with_sizes
 from rushlight.tensor_api.storage import bytes_of_file
-from rushlight.tensor_api.views import apart, split_with_sizes, view_as
+from rushlight.tensor_api.views import view_as
 
 __all__ = ["from_file", "unsafe_split_with_sizes"]
 

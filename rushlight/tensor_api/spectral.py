@@ -12,7 +12,7 @@ from rushlight.errors import warn_user
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
 from rushlight.tensor_api._common import expect_tensor, method
 from rushlight.tensor_api.joining import cat
-from rushlight.tensor_api.views import view_as_real
+from rushlight.tensor_api.pieces import view_as_real
 
 __all__ = ["istft", "stft"]
 

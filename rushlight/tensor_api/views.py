@@ -1,4 +1,4 @@
-"""Functions whose results share memory with their input."""
+"""The same memory in another shape, or outside the graph."""
 
 from __future__ import annotations
 
@@ -9,48 +9,20 @@ from typing import Any
 
 from rushlight import dtypes, formats
 from rushlight.core.autograd import check_write
-from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, alias, bump, edge, instance, new_counter
+from rushlight.core.tensor import Tensor, alias, bump, edge, instance
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
 from rushlight.tensor_api._common import method, methods, numpy_dtype, own, shape_of, wrap_dim
 
 __all__ = [
-    "adjoint",
     "as_strided",
-    "chunk",
     "detach",
-    "diagonal",
-    "dsplit",
     "flatten",
-    "hsplit",
-    "imag",
-    "movedim",
-    "moveaxis",
-    "narrow",
-    "permute",
     "ravel",
-    "real",
     "reshape",
-    "select",
-    "split",
-    "split_with_sizes",
-    "squeeze",
-    "swapaxes",
-    "swapdims",
-    "t",
-    "tensor_split",
-    "transpose",
-    "unbind",
     "unflatten",
-    "unsafe_chunk",
-    "unsafe_split",
-    "unsqueeze",
-    "view_as_complex",
-    "view_as_real",
-    "vsplit",
 ]
 
 
@@ -202,105 +174,6 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
 
 
 @method
-def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """A view with two dims exchanged.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.ones(2, 3).transpose(0, 1).shape
-        torch.Size([3, 2])
-    """
-    x = input._array
-    n = x.ndim
-    if not n:
-        wrap_dim(dim0, 0), wrap_dim(dim1, 0)
-        return V.BasicIndex.bind(input, index=(...,))
-    if state.busy or not (-n <= dim0 < n and -n <= dim1 < n):
-        return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))
-    try:
-        out = x.swapaxes(dim0, dim1)
-    except SparseOperand:
-        return V.Transpose.bind(input, dim0=wrap_dim(dim0, n), dim1=wrap_dim(dim1, n))
-    return V.Transpose.linked(input, out, {"dim0": dim0, "dim1": dim1})
-
-
-swapdims = transpose
-
-
-@method
-def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
-    """``transpose`` under NumPy's name."""
-    return transpose(input, axis0, axis1)
-
-
-@method
-def t(input: Tensor) -> Tensor:
-    """A matrix transposed, as a view; vectors and 0-dim tensors as they are.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.ones(2, 3).t().shape
-        torch.Size([3, 2])
-    """
-    n = input._array.ndim
-    if n > 2:
-        raise ShapeError(
-            f"t() expects a tensor with <= 2 dimensions, but self is {n}D; use transpose(dim0, "
-            "dim1), .mT or permute."
-        )
-    return V.T.bind(input)
-
-
-@method
-def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
-    """A view with the dims in the given order.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.ones(2, 3, 4).permute(2, 0, 1).shape
-        torch.Size([4, 2, 3])
-    """
-    n = input._array.ndim
-    order = shape_of(order if dims is None else (dims,), "permute")
-    if len(order) != n:
-        raise ShapeError(
-            f"permute(dims): number of dimensions in the tensor input ({n}) does not match the "
-            f"length of dims {order}."
-        )
-    wrapped = tuple([wrap_dim(d, n) for d in order])
-    if len(set(wrapped)) != n:
-        raise ShapeError(f"permute(dims): duplicate dims are not allowed, but got {order}.")
-    return V.Permute.bind(input, dims=wrapped)
-
-
-@method
-def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """A view with dims moved from the positions ``source`` to ``destination``; the others keep
-    their order.
-    """
-    n = input._array.ndim
-    src = [wrap_dim(d, n) for d in (source if isinstance(source, (tuple, list)) else (source,))]
-    dst = [
-        wrap_dim(d, n)
-        for d in (destination if isinstance(destination, (tuple, list)) else (destination,))
-    ]
-    if len(src) != len(dst):
-        raise ShapeError(
-            f"movedim: source {src} and destination {dst} must name the same number of dims."
-        )
-    if len(set(src)) != len(src) or len(set(dst)) != len(dst):
-        raise ShapeError(f"movedim: repeated dim in source {src} or destination {dst}.")
-    order: list[Any] = [None] * n
-    for s, d in zip(src, dst, strict=True):
-        order[d] = s
-    rest = iter([d for d in builtins.range(n) if d not in src])
-    return V.Permute.bind(input, dims=tuple([next(rest) if d is None else d for d in order]))
-
-
-moveaxis = movedim
-
-
-@method
 def expand(self: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """A view with dims of size 1 repeated, without copying; -1 keeps a size, and new dims may be
     added in front.
@@ -354,257 +227,6 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 @method
-def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """A view with a dim of size 1 inserted before ``dim``, in [-ndim - 1, ndim].
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.ones(3).unsqueeze(0).shape
-        torch.Size([1, 3])
-    """
-    return V.Unsqueeze.bind(input, dim=wrap_dim(dim, input._array.ndim + 1))
-
-
-@method
-def squeeze(input: Tensor, dim: Any = None) -> Tensor:
-    """A view without dims of size 1: all of them, or those of ``dim`` that are.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.ones(1, 3, 1).squeeze().shape
-        torch.Size([3])
-    """
-    shape = input._array.shape
-    if dim is None:
-        dims = [i for i, n in enumerate(shape) if n == 1]
-    else:
-        asked = [
-            wrap_dim(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
-        ]
-        if len(set(asked)) != len(asked):
-            raise ShapeError(f"squeeze: dim appears multiple times in {dim}.")
-        dims = [d for d in asked if d < len(shape) and shape[d] == 1]
-    return V.Squeeze.bind(input, dim=tuple(dims))
-
-
-@method
-def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
-    """A view of ``length`` slices of ``dim`` from ``start``."""
-    d = wrap_dim(dim, input._array.ndim)
-    if isinstance(start, Tensor) and (
-        start._array.ndim or start._array.dtype not in dtypes.INTEGER_TYPES
-    ):
-        raise RuntimeError("start must be an 0-dim integral Tensor.")
-    if not input._array.ndim:
-        raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
-    n, at = input._array.shape[d], int(start)
-    if not -n <= at <= n:
-        raise IndexError(
-            f"start out of range (expected to be in range of [{-n}, {n}], but got {at})"
-        )
-    at += n if at < 0 else 0
-    if length < 0 or at + length > n:
-        raise ShapeError(
-            f"start ({at}) + length ({length}) exceeds dimension size ({n}), or length is negative."
-        )
-    return V.BasicIndex.bind(input, index=(slice(None),) * d + (slice(at, at + length), ...))
-
-
-@method
-def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """A view of slice ``index`` of ``dim``, without that dim."""
-    if not input._array.ndim:
-        raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    d, i = wrap_dim(dim, input._array.ndim), index.__index__()
-    n = input._array.shape[d]
-    if not -n <= i < n:
-        raise IndexError(
-            f"select(): index {i} out of range for tensor of size {list(input._array.shape)} at "
-            f"dimension {d}"
-        )
-    return V.BasicIndex.bind(input, index=(slice(None),) * d + (i, ...))
-
-
-def _pieces(input: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:
-    bounds, at = [], 0
-    for n in sizes:
-        bounds.append((at, at + n))
-        at += n
-    return tuple(V.Split.bind(input, bounds=tuple(bounds), dim=dim))
-
-
-def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive pieces of ``dim``: each of a given size (the last may be smaller), or of
-    the sizes in a list.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.arange(5).split(2)
-        (tensor([0, 1]), tensor([2, 3]), tensor([4]))
-    """
-    sizes = split_size_or_sections
-    if isinstance(sizes, (list, tuple)):
-        return split_with_sizes(tensor, sizes, dim)
-    d, size = wrap_dim(dim, tensor._array.ndim), sizes.__index__()
-    if not tensor._array.ndim:
-        raise ShapeError("split expects at least a 1-dimensional tensor.")
-    n = tensor._array.shape[d]
-    if size < 0 or (size == 0 and n):
-        raise ShapeError(f"split expects split_size to be positive, but got split_size={size}.")
-    return _pieces(tensor, [min(size, n - i) for i in range(0, n, size or 1)] or [0], d)
-
-
-methods(split=lambda self, split_size, dim=0: split(self, split_size, dim))
-
-
-@method
-def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive pieces of ``dim``, of the given sizes."""
-    d = wrap_dim(dim, input._array.ndim)
-    if not input._array.ndim:
-        raise ShapeError("split expects at least a 1-dimensional tensor.")
-    sizes = [int(n) for n in split_sizes]
-    if any([n < 0 for n in sizes]) or builtins.sum(sizes) != input._array.shape[d]:
-        raise ShapeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {input._array.shape[d]} "
-            f"(input tensor's size at dimension {d}), "
-            f"but got split_sizes={sizes}."
-        )
-    return _pieces(input, sizes, d)
-
-
-@method
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most ``chunks`` views of equal pieces of ``dim`` (the last may be smaller).
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.arange(5).chunk(2)
-        (tensor([0, 1, 2]), tensor([3, 4]))
-    """
-    d = wrap_dim(dim, input._array.ndim)
-    if not input._array.ndim:
-        raise ShapeError("chunk expects at least a 1-dimensional tensor.")
-    if chunks <= 0:
-        raise ShapeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}.")
-    n = input._array.shape[d]
-    if not n:
-        return _pieces(input, [0] * chunks, d)
-    size = -(-n // chunks)
-    return _pieces(input, [min(size, n - i) for i in range(0, n, size)], d)
-
-
-def apart(pieces: Any) -> Any:
-    """A form of a function that returns several views, whose views autograd takes for tensors of
-    their own: they may be written to, if nothing else reads what is overwritten.
-    """
-
-    @functools.wraps(pieces)
-    def alone(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
-        found: tuple[Tensor, ...] = pieces(*args, **kwargs)
-        for t in found:
-            t._link, t._counter = None, new_counter()
-        return found
-
-    return alone
-
-
-unsafe_chunk = apart(chunk)
-unsafe_split = apart(split)
-
-
-def _one_of(name: str, *given: Any) -> Any:
-    """The argument that is not None."""
-    found = [value for value in given if value is not None]
-    if len(found) != 1:
-        raise TypeError(f"{name}: give either sections or indices, but got {len(found)} of them.")
-    return found[0]
-
-
-@method
-def tensor_split(
-    input: Tensor,
-    indices_or_sections: Any = None,
-    dim: int = 0,
-    *,
-    sections: int | None = None,
-    indices: Any = None,
-    tensor_indices_or_sections: Tensor | None = None,
-) -> tuple[Tensor, ...]:
-    """Views of ``sections`` nearly equal pieces, or of the pieces between the given indices; one of
-    the arguments says which.
-    """
-    given = (indices_or_sections, sections, indices, tensor_indices_or_sections)
-    indices_or_sections = _one_of("tensor_split", *given)
-    d = wrap_dim(dim, input._array.ndim)
-    if not input._array.ndim:
-        raise ShapeError("tensor_split expected at least a 1-dimensional tensor.")
-    where = indices_or_sections
-    if isinstance(where, Tensor):
-        where = where.tolist()
-    n = input._array.shape[d]
-    if isinstance(where, int):
-        if where <= 0:
-            raise ShapeError(f"number of sections must be larger than 0, got {where}.")
-        cuts = [n // where * i + builtins.min(i, n % where) for i in range(where + 1)]
-        return tuple([narrow(input, d, a, b - a) for a, b in zip(cuts, cuts[1:], strict=False)])
-    edges = [0, *where, n]
-    out = []
-    for a, b in zip(edges, edges[1:], strict=False):
-        out.append(
-            V.BasicIndex.bind(input, index=(slice(None),) * d + (slice(a if a != 0 else 0, b), ...))
-        )
-    return tuple(out)
-
-
-def _named_split(name: str, dim_of: Any, least: int) -> Any:
-    def named(
-        input: Tensor,
-        indices_or_sections: Any = None,
-        *,
-        sections: int | None = None,
-        indices: Any = None,
-    ) -> tuple[Tensor, ...]:
-        indices_or_sections = _one_of(name, indices_or_sections, sections, indices)
-        n = input._array.ndim
-        if n < least:
-            raise ShapeError(
-                f"{name} requires a tensor with at least {least} dimension(s), but got a tensor "
-                f"with {n}."
-            )
-        d = dim_of(n)
-        if isinstance(indices_or_sections, int) and (
-            indices_or_sections <= 0 or input._array.shape[d] % indices_or_sections
-        ):
-            raise ShapeError(
-                f"{name} attempted to split along dimension {d}, but the size of the dimension "
-                f"{input._array.shape[d]} is not "
-                f"divisible by the split_size {indices_or_sections}."
-            )
-        return tensor_split(input, indices_or_sections, d)
-
-    named.__name__ = named.__qualname__ = name
-    named.__doc__ = (
-        f"``tensor_split`` along the dim that NumPy's {name} uses; an int must divide the size."
-    )
-    return method(named)
-
-
-hsplit = _named_split("hsplit", lambda n: 0 if n == 1 else 1, 1)
-vsplit = _named_split("vsplit", lambda n: 0, 2)
-dsplit = _named_split("dsplit", lambda n: 2, 3)
-
-
-@method
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of every slice of ``dim``."""
-    d = wrap_dim(dim, input._array.ndim)
-    if not input._array.ndim:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    return tuple(V.Unbind.bind(input, dim=d))
-
-
-@method
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dims ``start_dim`` to ``end_dim`` merged into one; a view where possible.
 
@@ -652,28 +274,6 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
 
 
 @method
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """A view of a diagonal of two dims, as the last dim."""
-    n = input._array.ndim
-    a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
-    if a == b:
-        raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}.")
-    return V.Diagonal.bind(input, offset=offset, dim1=a, dim2=b)
-
-
-@method
-def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """A view of all windows of ``size`` along ``dimension``, ``step`` apart, as a new last dim."""
-    d = wrap_dim(dimension, self._array.ndim)
-    n = self._array.shape[d] if self._array.ndim else 1
-    if size < 0 or size > n:
-        raise ShapeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}.")
-    if step <= 0:
-        raise ShapeError(f"step is {step} but must be > 0.")
-    return V.Unfold.bind(self, dim=d, size=size, step=step)
-
-
-@method
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """Any window on the memory behind ``input``: sizes, and strides and offset in elements from the
     start of that memory.
@@ -718,73 +318,6 @@ def detach_(input: Tensor) -> Tensor:
     return input
 
 
-@method
-def real(input: Tensor) -> Tensor:
-    """The real part, as a view; a real tensor as it is."""
-    return V.Real.bind(input) if input._array.dtype in dtypes.COMPLEX_TYPES else input
-
-
-@method
-def imag(input: Tensor) -> Tensor:
-    """The imaginary part, as a view. RuntimeError for real tensors."""
-    if input._array.dtype not in dtypes.COMPLEX_TYPES:
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return V.Imag.bind(input)
-
-
-def set_part(part: Tensor, value: Any) -> None:
-    """Write a tensor or a number into the real or imaginary part of a tensor."""
-    part[...] = value  # type: ignore[index]
-
-
-def view_as_real(input: Tensor) -> Tensor:
-    """A complex tensor seen as real pairs in a new last dim of size 2."""
-    if input._array.dtype not in dtypes.COMPLEX_TYPES:
-        raise RuntimeError("view_as_real is only supported for complex tensors.")
-    return V.ViewAsReal.bind(input)
-
-
-def view_as_complex(input: Tensor) -> Tensor:
-    """Real pairs in a last dim of size 2 seen as complex numbers."""
-    x = input._array
-    if x.dtype not in dtypes.FLOATS:
-        raise RuntimeError(
-            "view_as_complex is only supported for half, float and double tensors, but got "
-            f"{x.dtype}."
-        )
-    if x.ndim and any([s % (2 * x.itemsize) for s in x.strides[:-1]]):
-        raise RuntimeError(
-            "Tensor must have a stride divisible by 2 for all but last dimension, but its strides "
-            f"are {input.stride()}; clone it first."
-        )
-    if not x.ndim or x.shape[-1] != 2:
-        raise RuntimeError(
-            f"Tensor must have a last dimension of size 2, but its shape is {x.shape}."
-        )
-    if x.strides[-1] != x.itemsize:
-        raise RuntimeError(
-            "Tensor must have a last dimension with stride 1; call contiguous() first."
-        )
-    return V.ViewAsComplex.bind(input)
-
-
-@method
-def adjoint(input: Tensor) -> Tensor:
-    """The last two dims exchanged, and conjugated."""
-    return matrix_t(input, "adjoint").conj()
-
-
-def matrix_t(x: Tensor, name: str) -> Tensor:
-    """The last two dims exchanged; a 0-dim tensor as it is."""
-    ndim = x._array.ndim
-    if not ndim:
-        return x
-    if ndim < 2 or (name == "H" and ndim > 2):
-        which = "matrices (mH is for batches)" if name == "H" else "matrices or batches of matrices"
-        raise ShapeError(f"tensor.{name} is only supported on {which}. Got {ndim}-D tensor.")
-    return V.Transpose.bind(x, dim0=-2, dim1=-1)
-
-
 def same_memory(x: Tensor) -> Tensor:
     """Another tensor on x's memory, unknown to autograd."""
     out: Tensor = instance(Tensor, x._array)
@@ -808,15 +341,7 @@ def _delete_data(self: Tensor) -> None:
     raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
 
 
-def _reverse_dims(self: Tensor) -> Tensor:
-    return (
-        V.Permute.bind(self, dims=tuple(range(self._array.ndim))[::-1])
-        if self._array.ndim != 2
-        else V.T.bind(self)
-    )
-
-
-def _in_place(view_function: Any) -> Any:
+def in_place(view_function: Any) -> Any:
     """The in-place form of a view function: the tensor itself takes the new shape."""
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -839,32 +364,11 @@ def _in_place(view_function: Any) -> Any:
 
 
 methods(
-    swapdims=swapdims,
-    moveaxis=moveaxis,
-    T=property(_reverse_dims, doc="All dims in reverse order; a matrix transposed."),
-    mT=property(lambda self: matrix_t(self, "mT"), doc="The last two dims exchanged."),
-    H=property(
-        lambda self: matrix_t(self, "H").conj(),
-        doc="A matrix transposed and conjugated.",
-    ),
-    mH=property(
-        lambda self: matrix_t(self, "mH").conj(), doc="The last two dims exchanged, and conjugated."
-    ),
     data=property(
         same_memory,
         _set_data,
         _delete_data,
         doc="The same memory, unknown to autograd; assigning swaps the memory.",
     ),
-    real=property(real, lambda self, v: set_part(real(self), v), doc=real.__doc__),
-    imag=property(imag, lambda self, v: set_part(imag(self), v), doc=imag.__doc__),
-    squeeze_=_in_place(squeeze),
-    unsqueeze_=_in_place(unsqueeze),
-    t_=_in_place(t),
-    transpose_=_in_place(transpose),
-    swapaxes_=_in_place(transpose),
-    swapdims_=_in_place(transpose),
-    as_strided_=_in_place(as_strided),
-    unsafe_chunk=unsafe_chunk,
-    unsafe_split=unsafe_split,
+    as_strided_=in_place(as_strided),
 )

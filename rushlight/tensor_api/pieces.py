@@ -1,0 +1,319 @@
+"""Views of parts of a tensor: slices, windows, real and imaginary parts."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+from typing import Any
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, new_counter
+from rushlight.errors import ShapeError
+from rushlight.ops import view as V
+from rushlight.tensor_api._common import method, methods, wrap_dim
+
+__all__ = [
+    "chunk",
+    "dsplit",
+    "hsplit",
+    "imag",
+    "narrow",
+    "real",
+    "select",
+    "split",
+    "split_with_sizes",
+    "tensor_split",
+    "unbind",
+    "unsafe_chunk",
+    "unsafe_split",
+    "view_as_complex",
+    "view_as_real",
+    "vsplit",
+]
+
+
+@method
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """A view of ``length`` slices of ``dim`` from ``start``."""
+    d = wrap_dim(dim, input._array.ndim)
+    if isinstance(start, Tensor) and (
+        start._array.ndim or start._array.dtype not in dtypes.INTEGER_TYPES
+    ):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
+    if not input._array.ndim:
+        raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
+    n, at = input._array.shape[d], int(start)
+    if not -n <= at <= n:
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-n}, {n}], but got {at})"
+        )
+    at += n if at < 0 else 0
+    if length < 0 or at + length > n:
+        raise ShapeError(
+            f"start ({at}) + length ({length}) exceeds dimension size ({n}), or length is negative."
+        )
+    return V.BasicIndex.bind(input, index=(slice(None),) * d + (slice(at, at + length), ...))
+
+
+@method
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """A view of slice ``index`` of ``dim``, without that dim."""
+    if not input._array.ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d, i = wrap_dim(dim, input._array.ndim), index.__index__()
+    n = input._array.shape[d]
+    if not -n <= i < n:
+        raise IndexError(
+            f"select(): index {i} out of range for tensor of size {list(input._array.shape)} at "
+            f"dimension {d}"
+        )
+    return V.BasicIndex.bind(input, index=(slice(None),) * d + (i, ...))
+
+
+def _pieces(input: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:
+    bounds, at = [], 0
+    for n in sizes:
+        bounds.append((at, at + n))
+        at += n
+    return tuple(V.Split.bind(input, bounds=tuple(bounds), dim=dim))
+
+
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive pieces of ``dim``: each of a given size (the last may be smaller), or of
+    the sizes in a list.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(5).split(2)
+        (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    sizes = split_size_or_sections
+    if isinstance(sizes, (list, tuple)):
+        return split_with_sizes(tensor, sizes, dim)
+    d, size = wrap_dim(dim, tensor._array.ndim), sizes.__index__()
+    if not tensor._array.ndim:
+        raise ShapeError("split expects at least a 1-dimensional tensor.")
+    n = tensor._array.shape[d]
+    if size < 0 or (size == 0 and n):
+        raise ShapeError(f"split expects split_size to be positive, but got split_size={size}.")
+    return _pieces(tensor, [min(size, n - i) for i in range(0, n, size or 1)] or [0], d)
+
+
+methods(split=lambda self, split_size, dim=0: split(self, split_size, dim))
+
+
+@method
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive pieces of ``dim``, of the given sizes."""
+    d = wrap_dim(dim, input._array.ndim)
+    if not input._array.ndim:
+        raise ShapeError("split expects at least a 1-dimensional tensor.")
+    sizes = [int(n) for n in split_sizes]
+    if any([n < 0 for n in sizes]) or builtins.sum(sizes) != input._array.shape[d]:
+        raise ShapeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {input._array.shape[d]} "
+            f"(input tensor's size at dimension {d}), "
+            f"but got split_sizes={sizes}."
+        )
+    return _pieces(input, sizes, d)
+
+
+@method
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most ``chunks`` views of equal pieces of ``dim`` (the last may be smaller).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(5).chunk(2)
+        (tensor([0, 1, 2]), tensor([3, 4]))
+    """
+    d = wrap_dim(dim, input._array.ndim)
+    if not input._array.ndim:
+        raise ShapeError("chunk expects at least a 1-dimensional tensor.")
+    if chunks <= 0:
+        raise ShapeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}.")
+    n = input._array.shape[d]
+    if not n:
+        return _pieces(input, [0] * chunks, d)
+    size = -(-n // chunks)
+    return _pieces(input, [min(size, n - i) for i in range(0, n, size)], d)
+
+
+def apart(pieces: Any) -> Any:
+    """A form of a function that returns several views, whose views autograd takes for tensors of
+    their own: they may be written to, if nothing else reads what is overwritten.
+    """
+
+    @functools.wraps(pieces)
+    def alone(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = pieces(*args, **kwargs)
+        for t in found:
+            t._link, t._counter = None, new_counter()
+        return found
+
+    return alone
+
+
+unsafe_chunk = apart(chunk)
+unsafe_split = apart(split)
+
+
+def _one_of(name: str, *given: Any) -> Any:
+    """The argument that is not None."""
+    found = [value for value in given if value is not None]
+    if len(found) != 1:
+        raise TypeError(f"{name}: give either sections or indices, but got {len(found)} of them.")
+    return found[0]
+
+
+@method
+def tensor_split(
+    input: Tensor,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    sections: int | None = None,
+    indices: Any = None,
+    tensor_indices_or_sections: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """Views of ``sections`` nearly equal pieces, or of the pieces between the given indices; one of
+    the arguments says which.
+    """
+    given = (indices_or_sections, sections, indices, tensor_indices_or_sections)
+    indices_or_sections = _one_of("tensor_split", *given)
+    d = wrap_dim(dim, input._array.ndim)
+    if not input._array.ndim:
+        raise ShapeError("tensor_split expected at least a 1-dimensional tensor.")
+    where = indices_or_sections
+    if isinstance(where, Tensor):
+        where = where.tolist()
+    n = input._array.shape[d]
+    if isinstance(where, int):
+        if where <= 0:
+            raise ShapeError(f"number of sections must be larger than 0, got {where}.")
+        cuts = [n // where * i + builtins.min(i, n % where) for i in range(where + 1)]
+        return tuple([narrow(input, d, a, b - a) for a, b in zip(cuts, cuts[1:], strict=False)])
+    edges = [0, *where, n]
+    out = []
+    for a, b in zip(edges, edges[1:], strict=False):
+        out.append(
+            V.BasicIndex.bind(input, index=(slice(None),) * d + (slice(a if a != 0 else 0, b), ...))
+        )
+    return tuple(out)
+
+
+def _named_split(name: str, dim_of: Any, least: int) -> Any:
+    def named(
+        input: Tensor,
+        indices_or_sections: Any = None,
+        *,
+        sections: int | None = None,
+        indices: Any = None,
+    ) -> tuple[Tensor, ...]:
+        indices_or_sections = _one_of(name, indices_or_sections, sections, indices)
+        n = input._array.ndim
+        if n < least:
+            raise ShapeError(
+                f"{name} requires a tensor with at least {least} dimension(s), but got a tensor "
+                f"with {n}."
+            )
+        d = dim_of(n)
+        if isinstance(indices_or_sections, int) and (
+            indices_or_sections <= 0 or input._array.shape[d] % indices_or_sections
+        ):
+            raise ShapeError(
+                f"{name} attempted to split along dimension {d}, but the size of the dimension "
+                f"{input._array.shape[d]} is not "
+                f"divisible by the split_size {indices_or_sections}."
+            )
+        return tensor_split(input, indices_or_sections, d)
+
+    named.__name__ = named.__qualname__ = name
+    named.__doc__ = (
+        f"``tensor_split`` along the dim that NumPy's {name} uses; an int must divide the size."
+    )
+    return method(named)
+
+
+hsplit = _named_split("hsplit", lambda n: 0 if n == 1 else 1, 1)
+vsplit = _named_split("vsplit", lambda n: 0, 2)
+dsplit = _named_split("dsplit", lambda n: 2, 3)
+
+
+@method
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of every slice of ``dim``."""
+    d = wrap_dim(dim, input._array.ndim)
+    if not input._array.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    return tuple(V.Unbind.bind(input, dim=d))
+
+
+@method
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """A view of all windows of ``size`` along ``dimension``, ``step`` apart, as a new last dim."""
+    d = wrap_dim(dimension, self._array.ndim)
+    n = self._array.shape[d] if self._array.ndim else 1
+    if size < 0 or size > n:
+        raise ShapeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}.")
+    if step <= 0:
+        raise ShapeError(f"step is {step} but must be > 0.")
+    return V.Unfold.bind(self, dim=d, size=size, step=step)
+
+
+@method
+def real(input: Tensor) -> Tensor:
+    """The real part, as a view; a real tensor as it is."""
+    return V.Real.bind(input) if input._array.dtype in dtypes.COMPLEX_TYPES else input
+
+
+@method
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part, as a view. RuntimeError for real tensors."""
+    if input._array.dtype not in dtypes.COMPLEX_TYPES:
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return V.Imag.bind(input)
+
+
+def set_part(part: Tensor, value: Any) -> None:
+    """Write a tensor or a number into the real or imaginary part of a tensor."""
+    part[...] = value  # type: ignore[index]
+
+
+def view_as_real(input: Tensor) -> Tensor:
+    """A complex tensor seen as real pairs in a new last dim of size 2."""
+    if input._array.dtype not in dtypes.COMPLEX_TYPES:
+        raise RuntimeError("view_as_real is only supported for complex tensors.")
+    return V.ViewAsReal.bind(input)
+
+
+def view_as_complex(input: Tensor) -> Tensor:
+    """Real pairs in a last dim of size 2 seen as complex numbers."""
+    x = input._array
+    if x.dtype not in dtypes.FLOATS:
+        raise RuntimeError(
+            "view_as_complex is only supported for half, float and double tensors, but got "
+            f"{x.dtype}."
+        )
+    if x.ndim and any([s % (2 * x.itemsize) for s in x.strides[:-1]]):
+        raise RuntimeError(
+            "Tensor must have a stride divisible by 2 for all but last dimension, but its strides "
+            f"are {input.stride()}; clone it first."
+        )
+    if not x.ndim or x.shape[-1] != 2:
+        raise RuntimeError(
+            f"Tensor must have a last dimension of size 2, but its shape is {x.shape}."
+        )
+    if x.strides[-1] != x.itemsize:
+        raise RuntimeError(
+            "Tensor must have a last dimension with stride 1; call contiguous() first."
+        )
+    return V.ViewAsComplex.bind(input)
+
+
+methods(
+    real=property(real, lambda self, v: set_part(real(self), v), doc=real.__doc__),
+    imag=property(imag, lambda self, v: set_part(imag(self), v), doc=imag.__doc__),
+    unsafe_chunk=unsafe_chunk,
+    unsafe_split=unsafe_split,
+)

@@ -32,6 +32,7 @@ def main() -> None:
         sys.path.insert(0, "")
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     elif Path(sys.argv[0]).exists():
+        alias.search(sys.argv[0])
         sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
         runpy.run_path(sys.argv[0], run_name="__main__")
     else:

@@ -3,7 +3,14 @@
 Note [Aliases]
 ``torch.x.y`` and ``rushlight.x.y`` are one module object under two names in ``sys.modules``, so
 classes, settings and the random engine are shared, whichever name a program uses. The package's
-own ``__name__`` is torch from then on, for programs that find functions by name.
+own ``__name__`` is torch from then on, for programs that find functions by name, and so is the
+``__module__`` of what programs print the type of: tensors, layers, optimizers and the like.
+
+Note [Objects that answer]
+Functions ask objects that are no tensors for ``__torch_function__`` only after somebody said that
+there are such (see Note [Asking]). A program that is to run as it is does not say so, but it or a
+library of its defines a class with that method: the text of each module that is imported is
+searched for the word.
 """
 
 from __future__ import annotations
@@ -12,11 +19,18 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import re
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rushlight.config import package_names
+from rushlight.core.overrides import switch
+
 NAMES = {"torch": "rushlight", "torchvision": "rushlight.vision"}
+# whose classes say that they are torch's
+SHOWN = re.compile(r"rushlight\.(nn|optim|distributions|utils\.data)\b")
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -25,9 +39,22 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, fullname: str, path: Any = None, target: Any = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """A spec for names below torch and torchvision, None for others."""
+        """A spec for names below torch and torchvision, and for our modules whose classes say so;
+        None for others, which it searches.
+        """
         if fullname.partition(".")[0] in NAMES:
             return importlib.util.spec_from_loader(fullname, self)
+        shown = SHOWN.match(fullname)
+        if not shown and switch.stays:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            return None
+        if shown:
+            spec.loader = Showing(fullname, spec.loader.path)
+            return spec
+        if not fullname.startswith("rushlight."):
+            search(spec.loader.path)
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
@@ -62,6 +89,35 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             sys.modules.setdefault(f"{alias}.{name.removeprefix(ours)}", sys.modules[name])
 
 
+class Showing(importlib.machinery.SourceFileLoader):
+    """Loads a module of ours whose classes say that they are torch's."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it, and rename its classes."""
+        super().exec_module(module)
+        show_as_torch(module)
+
+
+def show_as_torch(module: ModuleType) -> None:
+    """The classes that are at home in a module say that they are in the one of that name below
+    torch, which it is from now on.
+    """
+    home = module.__spec__.name  # type: ignore[union-attr]  # it was imported
+    alias = "torch" + home.removeprefix("rushlight")
+    if module is not sys.modules["rushlight"]:  # which Finder makes torch
+        sys.modules.setdefault(alias, module)
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == home:
+            value.__module__ = alias
+
+
+def search(path: str) -> None:
+    """Functions ask objects from now on if a file speaks of ``__torch_function__``."""
+    file = Path(path)
+    if file.suffix == ".py" and file.is_file() and b"__torch_function__" in file.read_bytes():
+        switch.stay_on()
+
+
 def install() -> None:
     """From now on ``import torch`` in this process gives rushlight, and ``import torchvision`` its
     ``vision``, also where PyTorch is installed. Call it before the first import of either.
@@ -79,6 +135,12 @@ def install() -> None:
     loaded, package = sys.modules.get("torch"), sys.modules["rushlight"]
     if loaded is not None and loaded is not package:
         raise ImportError("torch has been imported already: call rushlight.alias.install() first.")
-    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, Finder())
+    if any(isinstance(finder, Finder) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, Finder())
     package.__name__ = "torch"
+    package_names.append("torch")
+    for name, module in list(sys.modules.items()):
+        if name == "rushlight" or SHOWN.match(name):
+            show_as_torch(module)
+    search(sys.argv[0])

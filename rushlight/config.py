@@ -16,6 +16,14 @@ class PrintOptions:
 
 print_options = PrintOptions()
 
+# the package's names in programs; ``alias`` adds torch
+package_names = ["rushlight"]
+
+
+def is_own(module: str) -> bool:
+    """Whether a module is of this package, under whichever of its names."""
+    return module.partition(".")[0] in package_names
+
 
 @dataclass(slots=True)
 class CompileOptions:

@@ -205,7 +205,7 @@ def ask_objects() -> None:
     ``__torch_function__`` was made yet: for objects of classes that are not below Tensor. Calls
     take about 0.3 microseconds longer then.
     """
-    switch.on()
+    switch.stay_on()
 
 
 def is_tensor_like(inp: Any) -> bool:

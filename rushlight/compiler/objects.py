@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from types import GenericAlias, MemberDescriptorType, MethodType, ModuleType, UnionType
 from typing import Any
 
+from rushlight.config import package_names
+
 # packages whose objects are not looked into
-OURS = ("builtins", "ml_dtypes", "numpy", "rushlight")
+OURS = ("builtins", "ml_dtypes", "numpy")
 # what describes types, fields and patterns, which programs do not change
 DESCRIBING = ("dataclasses", "re", "typing")
 ANNOTATIONS = (GenericAlias, UnionType)
@@ -116,8 +118,8 @@ def ours(x: Any) -> bool:
     """Whether an object or class is of a package that is not looked into."""
     if isinstance(x, ModuleType):
         module = x.__name__
-        return module.partition(".")[0] in (*OURS, *sys.stdlib_module_names)
+        return module.partition(".")[0] in (*OURS, *package_names, *sys.stdlib_module_names)
     if isinstance(x, type):
-        return x.__module__.partition(".")[0] in OURS
-    kind = type(x)
-    return kind.__module__.partition(".")[0] in (*OURS, *DESCRIBING) or kind in ANNOTATIONS
+        return x.__module__.partition(".")[0] in (*OURS, *package_names)
+    kind, ours = type(x), (*OURS, *DESCRIBING, *package_names)
+    return kind.__module__.partition(".")[0] in ours or kind in ANNOTATIONS

@@ -216,8 +216,9 @@ class Switch:
     """Makes public functions ask, while ``state.asking`` counts who might answer."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a collection of garbage may call off() in the middle
         self.table: list[Asking] | None = None
+        self.stays = False
         # what an Asking is made of
         self.functions: Callable[[], list[tuple[FunctionType, Any, bool, bool]]] = list
 
@@ -231,6 +232,12 @@ class Switch:
                 for asking in self.table:
                     asking.function.__code__ = asking.code
                     asking.function.__kwdefaults__ = None
+
+    def stay_on(self) -> None:
+        """Somebody might answer from now on, to the end."""
+        if not self.stays:
+            self.stays = True
+            self.on()
 
     def off(self) -> None:
         """One of those who might answer is gone."""

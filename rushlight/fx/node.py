@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
+from rushlight.config import is_own
 from rushlight.fx.names import shown
 from rushlight.tensor_api.rarities import _assert, _assert_async, _check
 
@@ -320,6 +321,6 @@ def type_name(kind: Any) -> str:
     if isinstance(kind, type) and not isinstance(kind, GenericAlias):
         if kind.__module__ == "builtins":
             return kind.__qualname__
-        module = "torch" if kind.__module__.split(".")[0] == "rushlight" else kind.__module__
+        module = "torch" if is_own(kind.__module__) else kind.__module__
         return f"{module}.{kind.__qualname__}"
     return repr(kind).replace("rushlight.core.tensor.", "torch.").replace("rushlight.", "torch.")

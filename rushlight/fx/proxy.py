@@ -6,11 +6,13 @@ import dis
 import inspect
 import operator
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from rushlight import overrides
+from rushlight.core.overrides import switch
 from rushlight.devices import device
 from rushlight.dtypes import dtype
 from rushlight.formats import layout, memory_format
@@ -120,6 +122,8 @@ class GraphAppendingTracer(TracerBase):
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.module_stack = graph, {}
+        switch.on()  # functions of its proxies are called outside of a trace
+        weakref.finalize(self, switch.off).atexit = False
 
 
 class Proxy:

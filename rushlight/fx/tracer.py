@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from types import FunctionType, ModuleType
 from typing import Any
 
+from rushlight.config import is_own
 from rushlight.core.overrides import switch
 from rushlight.core.tensor import Tensor
 from rushlight.fx.graph import Graph
@@ -59,8 +60,8 @@ class Tracer(TracerBase):
     def is_leaf_module(self, m: Module, module_qualified_name: str) -> bool:
         """Whether the call of a module becomes one node: those of ``nn``, except Sequential."""
         home = type(m).__module__
-        inner = home == "rushlight.nn" or home.startswith("rushlight.nn.")
-        return inner and not isinstance(m, Sequential)
+        inner = f"{home}.".partition(".")[2].startswith("nn.")
+        return inner and is_own(home) and not isinstance(m, Sequential)
 
     def path_of_module(self, mod: Module) -> str:
         """The name of a module in the one that is traced."""

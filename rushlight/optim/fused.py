@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import ndarray
 
+from rushlight.config import is_own
 from rushlight.core.native import kernels
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import state as run_state
@@ -155,7 +156,7 @@ class Plan:
 
 def update(optimizer: Optimizer, group: dict[str, Any]) -> bool:
     """Update a group's parameters by compiled programs; False: there are none, nothing was done."""
-    if not kernels.on or run_state.busy or not type(optimizer).__module__.startswith("rushlight."):
+    if not kernels.on or run_state.busy or not is_own(type(optimizer).__module__):
         return False
     plans = optimizer.__dict__.setdefault("_plans", {})
     plan = plans.get(id(group))

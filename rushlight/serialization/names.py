@@ -12,6 +12,7 @@ import importlib
 import pickle
 from typing import Any
 
+from rushlight.config import is_own
 from rushlight.tensor_api import typed_storage
 
 _REBUILD = "rushlight.tensor_api.pickling"
@@ -59,8 +60,9 @@ class UnknownNameError(pickle.UnpicklingError):
 
 def torch_name(module: str, name: str) -> tuple[str, str]:
     """PyTorch's (module, name) for a class or function of ours; others keep theirs."""
-    if module != "rushlight" and not module.startswith("rushlight."):
+    if not is_own(module):
         return module, name
+    module = "rushlight" + module.removeprefix(module.partition(".")[0])
     if (module, name) in _HOME_OF_MOVED:
         return _HOME_OF_MOVED[module, name], name
     for folder, home in _FLAT.items():

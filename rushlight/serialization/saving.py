@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import IO, Any, BinaryIO
 
 from rushlight import devices, dtypes, formats
+from rushlight.config import is_own
 from rushlight.core.tensor import Tensor
 from rushlight.serialization import names
 from rushlight.serialization.atomic import replacing
@@ -190,7 +191,7 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
         if isinstance(obj, dtypes.dtype):
             self._name("torch", obj.name, obj)
             return
-        if module != "rushlight" and not module.startswith("rushlight."):
+        if not is_own(module):
             super().save_global(obj, name)
             return
         own = name or getattr(obj, "__qualname__", None) or obj.__name__

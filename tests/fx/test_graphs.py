@@ -329,3 +329,11 @@ def test_shapes():
 
     ours, theirs = both(run)
     assert ours == theirs
+
+
+def test_functions_of_proxies_outside_a_trace():
+    for lib in LIBRARIES:
+        graph = lib.fx.Graph()
+        x = lib.fx.Proxy(graph.placeholder("x"))
+        graph.output(lib.broadcast_tensors(x, x)[0].node)
+        assert [n.op for n in graph.nodes][1:-1] == ["call_function", "call_function"]

@@ -27,6 +27,40 @@ print(__name__, sys.argv[1:], torch.ones(2).tolist())
 """
 
 
+SHOWN = """
+import io, pickle, sys
+import torch
+from torch import fx, nn
+from torch.utils.data import TensorDataset
+
+model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+shown = [torch.ones(1), torch.Size(), torch.float32, nn.Parameter(torch.ones(1)), model[0],
+    torch.optim.AdamW(model.parameters()), torch.distributions.Normal(0.0, 1.0),
+    TensorDataset(torch.ones(1))]
+for x in shown:
+    print(type(x))
+    assert type(pickle.loads(pickle.dumps(x))) is type(x)
+    file = io.BytesIO()
+    torch.save(x, file)
+    file.seek(0)
+    assert type(torch.load(file, weights_only=False)) is type(x)
+model(torch.ones(2)).sum().backward()
+shown[5].step()
+assert any("_plans" in name for name in vars(shown[5])), "updates by programs"
+assert [n.op for n in fx.symbolic_trace(model).graph.nodes][1] == "call_module"
+"""
+TYPES = """
+torch.Tensor torch.Size torch.dtype torch.nn.parameter.Parameter torch.nn.modules.linear.Linear
+torch.optim.adam.AdamW torch.distributions.normal.Normal torch.utils.data.dataset.TensorDataset
+""".split()  # noqa: SIM905
+OBJECTS = """
+class Scalar:
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return func.__name__
+"""
+
+
 def run(folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", "-m", "rushlight", *arguments]
@@ -49,6 +83,22 @@ def test_a_file(folder):
 def test_a_module(folder):
     done = run(folder / "code", "-m", "program", "x")
     assert done.stdout == "__main__ ['x'] [1.0, 1.0]\n", done.stderr
+
+
+def test_types_are_shown_as_torchs(folder):
+    (folder / "shown.py").write_text(SHOWN)
+    done = run(folder, "shown.py")
+    assert done.stdout.split("\n")[:-1] == [f"<class '{name}'>" for name in TYPES], done.stderr
+
+
+def test_objects_of_the_programs_and_its_modules_answer(folder):
+    use = "print(torch.mean(Scalar()), torch.nn.functional.relu(Scalar()))"
+    (folder / "main.py").write_text(f"import torch\n{OBJECTS}\n{use}\n")
+    (folder / "scalars.py").write_text(OBJECTS)
+    (folder / "other.py").write_text(f"import torch\nfrom scalars import Scalar\n{use}\n")
+    for program in ("main.py", "other.py"):
+        done = run(folder, program)
+        assert done.stdout == "mean relu\n", done.stderr
 
 
 def test_what_goes_wrong_is_said(folder):

@@ -292,8 +292,8 @@ def view_as_complex(input: Tensor) -> Tensor:
     x = input._array
     if x.dtype not in dtypes.FLOATS:
         raise RuntimeError(
-            "view_as_complex is only supported for half, float and double tensors, but got "
-            f"{x.dtype}."
+            "view_as_complex is only supported for half, float and double tensors, and halves "
+            f"would be complex32, which does not exist here; but got {x.dtype}. Call float() first."
         )
     if x.ndim and any([s % (2 * x.itemsize) for s in x.strides[:-1]]):
         raise RuntimeError(

@@ -209,3 +209,9 @@ def test_gradients_of_empty_bags(lib):
     bag = lib.nn.EmbeddingBag(4, 2, mode="max")
     bag(lib.zeros(0, dtype=lib.int64), lib.zeros(3, dtype=lib.int64)).sum().backward()
     assert (bag.weight.grad == 0).all()
+
+
+def test_normalize_makes_room_in_what_it_writes_to():
+    x, out = rushlight.ones(2, 2), rushlight.empty(0)
+    assert rushlight.nn.functional.normalize(x, out=out) is out
+    assert rushlight.equal(out, rushlight.nn.functional.normalize(x))

@@ -76,5 +76,5 @@ def normalize(
     input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
     """``x / max(|x|_p, eps)`` along ``dim``. Shape: ``(*) -> (*)``."""
-    result = input / T.norm(input, p, dim, True).clamp_min(eps).expand_as(input)
-    return result if out is None else out.copy_(result)  # type: ignore[no-any-return]
+    length = T.norm(input, p, dim, True).clamp_min(eps).expand_as(input)
+    return T.div(input, length, out=out)

@@ -7,7 +7,7 @@ datapipes, datasets chained by methods.
 
 from rushlight.utils.data.collate import default_collate, default_convert
 from rushlight.utils.data.dataloader import DataLoader
-from rushlight.utils.data.datapipes import (
+from rushlight.utils.data.datapipes.datapipe import (
     DataChunk,
     DFIterDataPipe,
     IterDataPipe,

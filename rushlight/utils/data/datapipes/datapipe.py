@@ -1,16 +1,11 @@
-"""Data pipes: datasets chained by methods, ``pipe.map(f).batch(4)``. PyTorch keeps them for old
-programs; new ones use datasets and a ``DataLoader``.
-"""
+"""What data pipes are: the two kinds, and how a class becomes a method of them."""
 
 from __future__ import annotations
 
-import itertools
-import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from rushlight.core.state import Mode
-from rushlight.utils.data.collate import default_collate
 from rushlight.utils.data.dataset import Dataset, IterableDataset
 from rushlight.utils.data.fetch import make_fetch
 
@@ -98,105 +93,6 @@ class functional_datapipe:
         kind = IterDataPipe if issubclass(cls, IterDataPipe) else MapDataPipe
         kind.register_datapipe_as_function(self.name, cls)
         return cls
-
-
-@functional_datapipe("map")
-class Mapper(IterDataPipe[Any]):
-    """``fn`` of every sample."""
-
-    def __init__(self, datapipe: Iterable[Any], fn: Callable[[Any], Any]) -> None:
-        self.datapipe, self.fn = datapipe, fn
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self.fn(x) for x in self.datapipe)
-
-
-@functional_datapipe("filter")
-class Filter(IterDataPipe[Any]):
-    """The samples that ``filter_fn`` is true of."""
-
-    def __init__(self, datapipe: Iterable[Any], filter_fn: Callable[[Any], bool]) -> None:
-        self.datapipe, self.filter_fn = datapipe, filter_fn
-
-    def __iter__(self) -> Iterator[Any]:
-        return (x for x in self.datapipe if self.filter_fn(x))
-
-
-@functional_datapipe("batch")
-class Batcher(IterDataPipe[Any]):
-    """Lists of ``batch_size`` samples; the last may be shorter unless ``drop_last``."""
-
-    def __init__(self, datapipe: Iterable[Any], batch_size: int, drop_last: bool = False) -> None:
-        self.datapipe, self.batch_size, self.drop_last = datapipe, batch_size, drop_last
-
-    def __iter__(self) -> Iterator[Any]:
-        stream = iter(self.datapipe)
-        while chunk := DataChunk(itertools.islice(stream, self.batch_size)):
-            if len(chunk) == self.batch_size or not self.drop_last:
-                yield chunk
-
-
-@functional_datapipe("unbatch")
-class UnBatcher(IterDataPipe[Any]):
-    """The samples of every batch."""
-
-    def __init__(self, datapipe: Iterable[Any], unbatch_level: int = 1) -> None:
-        self.datapipe = datapipe
-
-    def __iter__(self) -> Iterator[Any]:
-        return itertools.chain.from_iterable(self.datapipe)
-
-
-@functional_datapipe("shuffle")
-class Shuffler(IterDataPipe[Any]):
-    """Samples in another order: each is drawn from a buffer of ``buffer_size``."""
-
-    def __init__(self, datapipe: Iterable[Any], *, buffer_size: int = 10000) -> None:
-        self.datapipe, self.buffer_size = datapipe, buffer_size
-
-    def __iter__(self) -> Iterator[Any]:
-        buffer: list[Any] = []
-        for x in self.datapipe:
-            if len(buffer) == self.buffer_size:
-                at = random.randrange(len(buffer))
-                buffer[at], x = x, buffer[at]
-                yield x
-            else:
-                buffer.append(x)
-        random.shuffle(buffer)
-        yield from buffer
-
-
-@functional_datapipe("collate")
-class Collator(Mapper):
-    """Batches as tensors."""
-
-    def __init__(
-        self, datapipe: Iterable[Any], collate_fn: Callable[[Any], Any] = default_collate
-    ) -> None:
-        super().__init__(datapipe, collate_fn)
-
-
-@functional_datapipe("concat")
-class Concater(IterDataPipe[Any]):
-    """One pipe after the other."""
-
-    def __init__(self, *datapipes: Iterable[Any]) -> None:
-        self.datapipes = datapipes
-
-    def __iter__(self) -> Iterator[Any]:
-        return itertools.chain(*self.datapipes)
-
-
-@functional_datapipe("zip")
-class Zipper(IterDataPipe[Any]):
-    """Tuples with a sample of each pipe, until the shortest ends."""
-
-    def __init__(self, *datapipes: Iterable[Any]) -> None:
-        self.datapipes = datapipes
-
-    def __iter__(self) -> Iterator[Any]:
-        return zip(*self.datapipes, strict=False)
 
 
 class _DatasetKind:

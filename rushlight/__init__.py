@@ -170,10 +170,10 @@ _LAZY = frozenset(
     """
     _C _VF __config__ __future__ _dynamo _higher_order_ops _inductor _logging _subclasses
     _tensor _tensor_str _utils
-    accelerator amp autograd backends compiler cpu cuda distributed distributions fft func
-    functional futures fx hub jit linalg masked mps multiprocessing nn onnx optim overrides
-    library profiler quasirandom random return_types serialization signal sparse special storage
-    testing torch_version types utils version vision xpu
+    accelerator amp ao autograd backends compiler cpu cuda distributed distributions export fft func
+    functional futures fx hub jit library linalg masked mps multiprocessing nn onnx optim overrides
+    profiler quantization quasirandom random return_types serialization signal sparse special
+    storage testing torch_version types utils version vision xpu
     """.split()  # noqa: SIM905
 )
 # functions that live in such a namespace: namespace -> names

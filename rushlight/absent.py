@@ -12,7 +12,7 @@ QUANTIZED = "quant|^q_|^quint|^qint|qscheme|int_repr|^per_(tensor|channel)|fbgem
 NESTED = "nested|jagged|to_padded_tensor"
 TYPES = r"chalf|complex32|float4|bits\d|^u?int[1-7]$"
 BACKENDS = "cudnn|miopen|mkldnn|mtia|vulkan|^ipu|xla"
-GRAPHS = "^(export|package|classes)$|Script|^sym_|^Sym"
+GRAPHS = "^(package|classes)$|Script|^sym_|^Sym"
 FAMILIES = {
     SPARSE: "of sparse layouts there are sparse_coo, sparse_csr and sparse_csc, without blocks: "
     "see torch.sparse, or use .to_dense().",

@@ -157,7 +157,9 @@ globals().update(
             "default_stream",
             "get_device_capability",
             "get_rng_state",
+            "graph_pool_handle",
             "initial_seed",
+            "make_graphed_callables",
             "mem_get_info",
             "set_rng_state",
         )
@@ -237,7 +239,7 @@ def stream(stream: Any) -> StreamContext:
 
 
 def __getattr__(name: str) -> Any:
-    """``amp`` and ``memory`` are imported when first asked for."""
-    if name in ("amp", "memory"):
+    """Submodules are imported when first asked for."""
+    if name in ("amp", "graphs", "memory", "nvtx", "profiler", "random", "streams"):
         return importlib.import_module(f"rushlight.cuda.{name}")
     raise AttributeError(f"module 'rushlight.cuda' has no attribute {name!r}")

@@ -14,6 +14,7 @@ _LAZY = (
     "_pytree",
     "benchmark",
     "checkpoint",
+    "cpp_extension",
     "data",
     "dlpack",
     "flop_counter",

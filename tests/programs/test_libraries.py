@@ -39,6 +39,10 @@ NAMES = """
     optim.lr_scheduler._warn_get_lr_called_within_step
     distributed.optim.ZeroRedundancyOptimizer
     utils.flop_counter.FlopCounterMode utils.mobile_optimizer.optimize_for_mobile
+    ao.quantization.QuantStub ao.quantization.fuse_modules quantization.quantize_dynamic
+    cuda.graphs.CUDAGraph cuda.nvtx.range cuda.profiler.start cuda.random.get_rng_state
+    cuda.streams.Stream export.Dim export.ExportedProgram export.export
+    utils.cpp_extension.BuildExtension utils.cpp_extension.CUDAExtension utils.cpp_extension.load
 """.split()  # noqa: SIM905
 
 
@@ -279,3 +283,49 @@ def test_optimizers_of_several_processes_raise():
     optim = importlib.import_module("rushlight.distributed.optim")
     with pytest.raises(NotImplementedError, match="one process"):
         optim.ZeroRedundancyOptimizer([], rushlight.optim.SGD, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (lambda t: t.ao.quantization.quantize_dynamic(t.nn.Linear(1, 1)), "bfloat16"),
+        (lambda t: t.quantization.prepare(t.nn.Linear(1, 1)), "bfloat16"),
+        (lambda t: t.export.export(t.nn.Linear(1, 1), (t.ones(1),)), "compile"),
+        (lambda t: t.export.Dim("batch"), "compile"),
+        (lambda t: t.export.load("program.pt2"), "compile"),
+        (lambda t: t.utils.cpp_extension.load("fast", ["fast.cpp"]), "custom_op"),
+        (lambda t: t.utils.cpp_extension.BuildExtension(), "custom_op"),
+    ],
+)
+def test_what_is_not_there_says_what_to_do_instead(call, instead):
+    with pytest.raises(NotImplementedError, match=instead):
+        call(rushlight)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: t.cuda.nvtx.range_push("step"),
+        lambda t: t.cuda.nvtx.mark("step"),
+        lambda t: t.cuda.nvtx.range("step").__enter__(),
+        lambda t: t.cuda.profiler.start(),
+        lambda t: t.cuda.profiler.profile().__enter__(),
+        lambda t: t.cuda.random.initial_seed(),
+    ],
+)
+def test_profilers_of_gpus_need_one(call):
+    errors = []
+    for package in (torch, rushlight):
+        with pytest.raises(Exception) as caught:
+            call(package)
+        errors.append(caught.value)
+    theirs, ours = errors
+    assert isinstance(ours, type(theirs))
+
+
+def test_marks_for_quantisation_compute_nothing():
+    x, layer = rushlight.ones(2, 3), rushlight.nn.Linear(3, 1).eval()
+    wrapped = rushlight.ao.quantization.QuantWrapper(layer)
+    assert rushlight.equal(wrapped(x), layer(x)) and not wrapped.training
+    theirs = torch.ao.quantization.QuantWrapper(torch.nn.Linear(3, 1))
+    assert list(wrapped.state_dict()) == list(theirs.state_dict())

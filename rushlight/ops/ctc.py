@@ -34,7 +34,6 @@ def with_blanks(targets: list[np.ndarray], blank: int) -> tuple[np.ndarray, np.n
 
 
 FEW = 512  # elements for which fewer calls are faster
-LOOPED = 512  # log-probabilities from which a loop is faster than many calls
 
 
 def log_add(*terms: np.ndarray) -> np.ndarray:
@@ -80,7 +79,7 @@ def sample_losses(alpha: np.ndarray, steps: Any, lengths: Any) -> np.ndarray:
 
 def suits_loop(x: np.ndarray, targets: np.ndarray) -> bool:
     """Whether a loop is offered the work."""
-    return kernels.on and x.size >= LOOPED and targets.size > 0
+    return kernels.on and x.size > 0 and targets.size > 0
 
 
 class CtcLoss(Op):

@@ -6,6 +6,7 @@ any number of times. Computing all corners of all places at once needs a fractio
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -17,6 +18,7 @@ from rushlight.core.native import kernels
 from rushlight.core.op import Op
 from rushlight.core.state import enable_grad, modes
 from rushlight.core.tensor import alias, edge, wrap
+from rushlight.ops.places import are_arrays
 
 
 def place(a: Any, n: int, padding_mode: str, align_corners: bool) -> tuple[Any, Any]:
@@ -103,7 +105,7 @@ class Cells:
 class GridSample(Op):
     """Input (N, C, *space) at the places of a grid (N, *out, rank) of numbers from -1 to 1.
 
-    ``formula(input, grid)`` computes the same as Tensors.
+    ``formula(input, grid, **options)`` computes the same as Tensors.
     """
 
     label = "GridSampler2D"
@@ -118,9 +120,10 @@ class GridSample(Op):
         return np.add.reduce(values, 0).reshape(*input.shape[:2], *grid.shape[1:-1])
 
     def grads(self, g, needs, input, grid, params):
-        if modes.grad or modes.trace is not None:
-            return gradients_of_formula(params["formula"], (input, grid), g, needs)
         options = {k: v for k, v in params.items() if k != "formula"}
+        if modes.grad or modes.trace is not None:
+            formula = functools.partial(params["formula"], **options)
+            return gradients_of_formula(formula, (input, grid), g, needs)
         x, where, gy = input._array, grid._array, g._array
         cells = Cells(x, where, **options)
         gy = gy.reshape(*gy.shape[:2], -1)  # (N, C, P)
@@ -135,6 +138,12 @@ class GridSample(Op):
         return [gx, ggrid]
 
 
+NAMES = {
+    (mode, padding, corners): f"grid {mode} {padding} {corners}"
+    for mode in ("bilinear", "nearest")
+    for padding in ("zeros", "border", "reflection")
+    for corners in (False, True)
+}
 LARGE = 1 << 22  # sizes up to which halves of them are exact in float32
 
 
@@ -143,10 +152,12 @@ def sampled(input: Any, grid: Any, mode: str, padding_mode: str, align_corners: 
     d, places = input.dtype, math.prod(grid.shape[1:-1])
     if input.ndim != 4 or d not in dtypes.FLOATS or d is not grid.dtype or not input.size:
         return None
+    if not are_arrays(input, grid):
+        return None
     samples, *sizes = input.shape
     if not places or max(sizes) > LARGE:
         return None
-    name = f"grid {mode} {padding_mode} {bool(align_corners)}"
+    name = NAMES[mode, padding_mode, bool(align_corners)]
     loop = kernels.runner(name, d, 3, samples * sizes[0] * places)
     if loop is None:
         return None

@@ -238,20 +238,21 @@ class Mode(Pick):
     """
 
     def where(self, x, dim):
-        rows = np.moveaxis(x, dim, -1)
-        n, shape = rows.shape[-1], rows.shape[:-1]
-        order = stable_argsort(packed(rows), rows.ndim - 1, False).reshape(-1, n)
-        values = np.take_along_axis(rows.reshape(-1, n), order, 1)
-        first = np.ones(values.shape, bool)  # of a run of equal elements
-        first[:, 1:] = (values[:, 1:] != values[:, :-1]) & (values[:, :-1] == values[:, :-1])
-        row, start = np.nonzero(first)
-        lengths = np.diff(np.append(row * n + start, len(values) * n))
-        by_row = np.searchsorted(row, np.arange(len(values)))
-        most = np.maximum.reduceat(lengths, by_row)
-        best = np.flatnonzero(lengths == most[row])  # the first of a row is its smallest element
-        best = best[np.searchsorted(row[best], np.arange(len(values)))]
-        found = order[np.arange(len(values)), start[best] + lengths[best] - 1]
-        return np.moveaxis(found.reshape(*shape, 1), -1, dim)
+        rows = packed(x.swapaxes(dim, -1))
+        n, last = rows.shape[-1], rows.ndim - 1
+        order = packed(stable_argsort(rows, last, False))
+        values = take(rows, order, last)
+        before, after = values[..., :-1], values[..., 1:]
+        starts = after != before  # of runs of equal elements
+        if values.dtype in dtypes.FLOATS:
+            starts &= before == before
+        places = np.arange(n)
+        first = np.zeros(values.shape, np.int64)
+        np.multiply(starts, places[1:], first[..., 1:])
+        np.maximum.accumulate(first, last, None, first)
+        count = np.subtract(places, first, first)  # of equal ones before: the first of the largest
+        best = count.argmax(last, keepdims=True)  # ends the run of the smallest element
+        return take(order, best, last).swapaxes(dim, -1)
 
 
 class Cumulative(Op, abstract=True):

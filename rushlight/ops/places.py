@@ -109,7 +109,10 @@ MOVED: dict[str, dict[Any, Any]] = {
 
 def are_arrays(*arrays: Any) -> bool:
     """Whether all are NumPy's, which loops want."""
-    return all([a.__class__ is np.ndarray for a in arrays])
+    for a in arrays:  # noqa: SIM110  a loop is faster than all()
+        if a.__class__ is not ndarray:
+            return False
+    return True
 
 
 def moved(kind: str, x: Any, index: Any, y: Any, dim: int, low: int = 0) -> bool:

@@ -92,16 +92,16 @@ class Scatter(Op):
 
     def store(self, x, others, params):
         index, src, dim = others[0], others[1], params["dim"]
-        if src.__class__ is np.ndarray and x.ndim and moved("write each", x, index, src, dim):
+        if not isinstance(src, np.ndarray):
+            number, src = cast_array(np.asarray(src), x.dtype), np.empty(index.shape, x.dtype)
+            src[...] = number
+        if x.ndim and moved("write each", x, index, src, dim):
             return
         check_scatter("scatter", x, index, src, dim)
         if index.size:
-            if isinstance(src, np.ndarray):
-                values = trimmed(src, index).reshape(-1)
-            else:
-                values = cast_array(np.asarray(src), x.dtype)
             flat = x.reshape(-1)
-            flat[flat_places(index, dim, x.shape).reshape(-1)] = values
+            places = flat_places(index, dim, x.shape).reshape(-1)
+            flat[places] = trimmed(src, index).reshape(-1)
             if not x.flags.c_contiguous:
                 x[...] = flat.reshape(x.shape)
 

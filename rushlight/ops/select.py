@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import record
 from rushlight.core.elementwise import Elementwise, as_operand, broadcast_error
-from rushlight.core.native import LEAST, SOME, in_dtype, kernels
+from rushlight.core.native import LEAST, SOME, in_dtype
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
@@ -158,7 +158,7 @@ class Clamp(Elementwise):
         x, low, high = arrays[0], params["min"], params["max"]
         if x.dtype is dtypes.int64 and low.__class__ in WHOLE and high.__class__ in WHOLE:
             try:
-                return np.asarray(self.eager(np, x, **params))
+                return np.asarray((self.small if x.size < LEAST else self.ufunc)(x, **params))
             except OverflowError:
                 pass  # bounds that wrap around
         d = clamp_dtype(x, low, high)
@@ -262,8 +262,24 @@ class Abs(Elementwise):
         return g * Sgn.bind(input)
 
 
+def signs(x: Any) -> Any:
+    """The signs of real numbers in their dtype; NaN gives 0."""
+    if x.dtype in dtypes.INTEGER_TYPES:
+        return np.sign(x)
+    if 0 < x.size < 2048:
+        out = np.asarray(np.sign(x))
+        if out.item(out.argmax()) <= 1:  # nothing is NaN
+            return out
+    above, below = np.asarray(x > 0), np.asarray(x < 0)
+    return np.subtract(above.view(np.int8), below.view(np.int8)).astype(x.dtype)
+
+
 class Sign(Elementwise):
     """-1, 0 or 1 as the element is negative, zero or positive; NaN gives 0."""
+
+    ufunc = staticmethod(signs)
+    fast = dtypes.FLOATS
+    least = SOME
 
     def scalar(self, s, input):
         return s.where(input > 0, 1, s.where(input < 0, -1, s.where(input == 0, s.abs(input), 0)))
@@ -274,30 +290,12 @@ class Sign(Elementwise):
             raise NotSupportedError(
                 "sign: unlike NumPy, sign() is not defined for complex tensors; use sgn()."
             )
-        return sign(self, x)
-
-    def make_bind(self):
-        return super(Elementwise, self).make_bind()
+        if x.dtype is dtypes.bool_:
+            return copy_in(x, None)
+        return super().forward(arrays, params)
 
     def grad(self, g):
         return zeros_like(g)
-
-
-def sign(op: Elementwise, x: Any) -> Any:
-    """The sign of real x in its dtype; NaN gives 0."""
-    out = op.offer([x], {}) if kernels.on else None
-    if out is not None:
-        return out
-    if x.dtype is dtypes.bool_:
-        return copy_in(x, None)
-    if x.dtype in dtypes.INTEGER_TYPES:
-        return np.sign(x)
-    if 0 < x.size < 2048:
-        out = np.sign(x)
-        if out.item(out.argmax()) <= 1:  # nothing is NaN
-            return out
-    above, below = np.asarray(x > 0), np.asarray(x < 0)
-    return np.subtract(above.view(np.int8), below.view(np.int8)).astype(x.dtype)
 
 
 class Sgn(Elementwise):
@@ -309,7 +307,7 @@ class Sgn(Elementwise):
     def forward(self, arrays, params):
         x = arrays[0]
         if x.dtype not in dtypes.COMPLEX_TYPES:
-            return np.asarray(sign(self, x))
+            return np.asarray(Sign.instance.forward([x], {}))
         size = np.abs(x)
         return np.where(size == 0, 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
 

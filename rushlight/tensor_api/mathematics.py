@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from typing import Any
 
 import ml_dtypes
@@ -359,6 +360,7 @@ def nan_to_num(
     )
 
 
+@functools.cache
 def largest(d: Any) -> float:
     """The largest finite number of a floating-point dtype; 0 for other dtypes."""
     d = dtypes.REAL_OF.get(d, d)

@@ -475,7 +475,8 @@ def ctc_loss(
     batched = log_probs.dim() == 3
     x = log_probs if batched else log_probs.unsqueeze(1)
     y = targets if batched or targets.dim() != 1 else targets.unsqueeze(0)
-    lengths = [_lengths(v, x.shape[1]) for v in (input_lengths, target_lengths)]
+    samples = x._array.shape[1]
+    lengths = _lengths(input_lengths, samples), _lengths(target_lengths, samples)
     loss = CtcLoss.bind(x, y, *lengths, blank=blank)
     if zero_infinity:
         loss = T.where(loss == math.inf, T.zeros_like(loss), loss)
@@ -492,9 +493,10 @@ def _lengths(given: Any, count: int) -> Tensor:
         given = given.reshape(-1)
     else:
         given = constant(np.array([int(fixed_number(n)) for n in given], np.int64))
-    if len(given) != count:
+    found = given._array.size
+    if found != count:
         raise RuntimeError(
-            f"ctc_loss: Expected lengths of the {count} samples of the batch, but got {len(given)}."
+            f"ctc_loss: Expected lengths of the {count} samples of the batch, but got {found}."
         )
     return given
 

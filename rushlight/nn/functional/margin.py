@@ -200,28 +200,27 @@ def multi_margin_loss(
         raise ValueError(f"only p == 1 and p == 2 supported, but got {p}")
     if weight is not None and weight.dim() != 1:
         raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions.")
-    x = input if input.dim() > 1 else input.reshape(1, -1)
-    y = target.reshape(-1, 1)  # (N, 1)
-    if x.dim() != 2 or not x.shape[1]:
+    one = input._array.ndim < 2
+    x, y = input.reshape(1, -1) if one else input, target.reshape(-1, 1)  # (N, C), (N, 1)
+    shape, labels = x._array.shape, y._array.shape[0]
+    if len(shape) != 2 or not shape[1]:
         raise ShapeError(
             "multi_margin_loss: Expected non-empty vector or matrix with optional 0-dim batch"
             f" size, but got: {x.shape}"
         )
-    if y.shape[0] != x.shape[0]:
+    if labels != shape[0]:
         raise ShapeError(
-            f"multi_margin_loss: inconsistent target size, expected {x.shape[0]} but got"
-            f" {y.shape[0]}"
+            f"multi_margin_loss: inconsistent target size, expected {shape[0]} but got {labels}"
         )
     excess = (x - x.gather(1, y) + margin).clamp(min=0)
     if p == 2:
         excess = excess * excess
     if weight is not None:
         excess = excess * weight[y]
-    loss = excess.scatter(1, y, 0.0).sum(1) / x.shape[1]
-    return reduced(
-        loss if input.dim() > 1 or reduction != "none" else loss.reshape(target._array.shape),
-        reduction,
-    )
+    loss = excess.scatter(1, y, 0.0).sum(1) / shape[1]
+    if one and reduction == "none":
+        loss = loss.reshape(target._array.shape)
+    return reduced(loss, reduction)
 
 
 def multilabel_margin_loss(

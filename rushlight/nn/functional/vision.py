@@ -11,13 +11,13 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, constant
+from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.errors import ShapeError, warn_user
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.nn.functional.pooling import adaptive_avg_pool, check_floating
 from rushlight.ops import resample as R
 from rushlight.ops.fold import Fold, Unfold, window_counts
-from rushlight.ops.grid import GridSample
+from rushlight.ops.grid import GridSample, sampled
 from rushlight.ops.pool import Along
 from rushlight.ops.resample import TakeEach
 from rushlight.tensor_api._common import in_order_of
@@ -285,6 +285,26 @@ def grid_sample(
 
     Shape: ``(N, C, H', W')`` or ``(N, C, D', H', W')``.
     """
+    if align_corners is None:
+        corners_warning("grid_sample")
+        align_corners = False
+    shapes, d = (input._array.shape, grid._array.shape), input._array.dtype
+    by_formula = check_sampling(*shapes, mode, padding_mode, align_corners)
+    if by_formula or state.busy or not d is grid._array.dtype in dtypes.FLOATS:
+        return sample(input, grid, mode, padding_mode, align_corners)
+    options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+    if not (input._tracked or grid._tracked):
+        found = sampled(input._array, grid._array, **options)
+        if found is not None:
+            return wrap(found)
+    return GridSample.bind(input, grid, formula=sample, **options)
+
+
+@functools.lru_cache(maxsize=256)
+def check_sampling(
+    x: tuple[int, ...], places: tuple[int, ...], mode: str, padding_mode: str, align_corners: bool
+) -> bool:
+    """Refuse shapes and options that do not fit. Whether only the formula samples so."""
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(
             "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic',"
@@ -295,10 +315,6 @@ def grid_sample(
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or"
             f" 'reflection', but got: '{padding_mode}'"
         )
-    if align_corners is None:
-        corners_warning("grid_sample")
-        align_corners = False
-    x, places = input._array.shape, grid._array.shape
     rank = len(x) - 2
     if rank not in (2, 3) or len(places) != len(x) or places[-1] != rank or places[0] != x[0]:
         raise ShapeError(
@@ -313,12 +329,7 @@ def grid_sample(
             "grid_sampler(): expected input to have non-empty spatial dimensions, but input has"
             f" sizes {tuple(x)}."
         )
-    flat = padding_mode == "reflection" and align_corners and 1 in x[2:]
-    d = input._array.dtype
-    if mode == "bicubic" or flat or state.busy or not d is grid._array.dtype in dtypes.FLOATS:
-        return sample(input, grid, mode, padding_mode, align_corners)
-    options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
-    return GridSample.bind(input, grid, formula=functools.partial(sample, **options), **options)
+    return mode == "bicubic" or (padding_mode == "reflection" and align_corners and 1 in x[2:])
 
 
 def sample(

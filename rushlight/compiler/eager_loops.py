@@ -97,19 +97,6 @@ def entry(_: str, name: str, d: Any, arrays: int) -> Any:
     return found
 
 
-def drawn(name: str, engine: Any, n: int, *limits: Any) -> Any:
-    """float32 values drawn from an engine: standard normal ones, a multiple of 16, or uniform ones
-    between limits.
-    """
-    out, more = np.empty(n, np.float32), [np.array(limits, np.float32)] if limits else []
-    engine.lend()
-    try:
-        run_loop(name, None, (engine.desk, out, *more), n)
-    finally:
-        engine.take_back()
-    return out
-
-
 def log_sums(name: str, x: ndarray[Any, Any], dim: int) -> Any:
     """Logarithms of running sums of the exponentials of floats along a dim."""
     if x.dtype not in FLOATS:
@@ -219,8 +206,6 @@ LOOPS: dict[str, Any] = {
     "pairs": pairs,
     "reverse": reverse,
     "bag maxima": bag_maxima,
-    "normals": drawn,
-    "uniforms": drawn,
     "shuffle": shuffle,
     "order": order_of,
     **dict.fromkeys(("ctc loss", "ctc gradient"), ctc),

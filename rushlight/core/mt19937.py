@@ -24,8 +24,9 @@ from rushlight.core.state import modes
 DEFAULT_SEED = 67280421310721  # torch's, for a generator that nobody seeded
 BLOCK = 624  # words that one twist of the state yields
 STATE_BYTES = 5056
-DESK = 5  # what native code needs to know, see Engine.desk
-CACHED, IS_CACHED = 3, 4  # the places of the cached normal at the desk
+# where things are at the desk, see Engine.desk
+WORDS, YIELDED, USED, CACHED, IS_CACHED = range(5)
+DESK = IS_CACHED + 1
 UNFILLED = BLOCK + 1  # used-up words of a block that holds none
 
 # Note [Saved state]
@@ -61,6 +62,7 @@ class Engine:
         self._block = np.empty(BLOCK, np.uint32)
         self._desk = np.zeros(DESK, np.int64)
         self._desk_floats = self._desk.view(np.float64)
+        self._pending: int | None = None
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
@@ -68,21 +70,20 @@ class Engine:
         if modes.trace is not None:
             modes.trace.fail("it makes or seeds a generator of random numbers")
         self.seed_value = wrap_seed(seed)
-        self.cached_normal: float | None = None
+        self.cached_normal = None
         # seeding proper waits for the first word
-        self._pending: int | None = self.seed_value & 0xFFFFFFFF
-        self._filled = False  # whether the block holds words
-        self._next = 0
+        self._pending = self.seed_value & 0xFFFFFFFF
+        self._desk[USED] = UNFILLED
 
     def words(self, count: int) -> NDArray[np.uint32]:
         """The next `count` words, shape (count,). May be a window on the engine's own buffer: do
         not write to it.
         """
         with self._lock:
-            start = self._next
+            start = self._desk.item(USED)
             end = start + count
-            if end <= BLOCK and self._filled:
-                self._next = end
+            if end <= BLOCK:
+                self._desk[USED] = end
                 return self._block[start:end]
             return self._words_across_blocks(count)
 
@@ -111,42 +112,47 @@ class Engine:
         return doubles
 
     @property
+    def cached_normal(self) -> float | None:
+        """The second of a pair of normal values, of which only one was wanted."""
+        return self._desk_floats.item(CACHED) if self._desk.item(IS_CACHED) else None
+
+    @cached_normal.setter
+    def cached_normal(self, value: float | None) -> None:
+        self._desk[IS_CACHED] = value is not None
+        if value is not None:
+            self._desk_floats[CACHED] = value
+
+    @property
     def desk(self) -> NDArray[np.int64]:
-        """Where native code finds the stream between ``lend`` and ``take_back``: the addresses of
-        the twister's words and of the block of words that it yielded last, how many of these are
-        used up, the cached normal as a float64, and whether there is one. Always the same array,
-        shape (5,).
+        """The state of the stream, where native code finds it between ``lend`` and ``take_back``:
+        the addresses of the twister's words and of the block of words that it yielded last, how
+        many of these are used up, the cached normal as a float64, and whether there is one. Always
+        the same array, shape (5,).
         """
-        if not self._desk[0]:
-            self._desk[0] = self._source()[1].ctypes.state_address
-            self._desk[1] = self._block.ctypes.data
+        if not self._desk[WORDS]:
+            self._desk[WORDS] = self._source()[1].ctypes.state_address
+            self._desk[YIELDED] = self._block.ctypes.data
         return self._desk
 
-    def lend(self) -> None:
-        """Let native code draw, and nobody else, until ``take_back``."""
+    def lend(self) -> NDArray[np.int64]:
+        """The desk, where native code may draw, and nobody else, until ``take_back``."""
         self._lock.acquire()
-        self._source()
-        self._desk[2] = self._next if self._filled else UNFILLED
-        cached = self.cached_normal
-        self._desk[IS_CACHED] = cached is not None
-        if cached is not None:
-            self._desk_floats[CACHED] = cached
+        if self._pending is not None:
+            self._source()
+        return self.desk
 
     def take_back(self) -> None:
-        """Go on where native code stopped."""
-        if self._desk[2] != UNFILLED:
-            self._next, self._filled = int(self._desk[2]), True
-        self.cached_normal = float(self._desk_floats[CACHED]) if self._desk[IS_CACHED] else None
+        """Native code has drawn."""
         self._lock.release()
 
     def mark(self) -> tuple[Any, ...]:
         """The place in the stream, for `rewind`; the cached normal is no part of it."""
         _, twister = self._source()
-        return twister.state, self._block.copy(), self._filled, self._next
+        return twister.state, self._block.copy(), self._desk.item(USED)
 
     def rewind(self, mark: tuple[Any, ...]) -> None:
         """Goes back to a place. The caller holds the engine since: see `holding`."""
-        self._source()[1].state, self._block[:], self._filled, self._next = mark
+        self._source()[1].state, self._block[:], self._desk[USED] = mark
 
     def holding(self) -> Any:
         """A context in which no other thread draws."""
@@ -157,8 +163,8 @@ class Engine:
         with self._lock:
             legacy, _ = self._source()
             key = legacy.get_state(legacy=True)[1]
-            fresh = not self._filled
-            left, position = (1, 0) if fresh else (BLOCK + 1 - self._next, self._next)
+            used = self._desk.item(USED)
+            left, position = (1, 0) if used == UNFILLED else (BLOCK + 1 - used, used)
             cached = self.cached_normal
         data = bytearray(STATE_BYTES)
         _HEAD.pack_into(data, 0, self.seed_value, left, 1, position)
@@ -188,24 +194,23 @@ class Engine:
             _, twister = self._source()
             fresh = left == 1 and position == 0
             self._load(key, BLOCK if fresh else 0)
-            self._filled = not fresh
             if not fresh:
                 self._block[:] = twister.random_raw(BLOCK)
-            self._next = 0 if fresh else position
+            self._desk[USED] = UNFILLED if fresh else position
             self.seed_value = seed
             self.cached_normal = cached if is_cached else None
 
     def _words_across_blocks(self, count: int) -> NDArray[np.uint32]:
         """Serves what the buffer cannot; again the twister ends where the new buffer does."""
         _, twister = self._source()
-        rest = self._block[self._next :].copy() if self._filled else _NO_WORDS
+        used = self._desk.item(USED)
+        rest = _NO_WORDS if used == UNFILLED else self._block[used:].copy()
         missing = count - rest.size
         if not missing:
             return rest
         raw = twister.random_raw(-(-missing // BLOCK) * BLOCK)
         self._block[:] = raw[-BLOCK:]
-        self._filled = True
-        self._next = missing - (raw.size - BLOCK)
+        self._desk[USED] = missing - (raw.size - BLOCK)
         if not rest.size and missing <= BLOCK:
             return self._block[:missing]
         words = np.empty(count, np.uint32)

@@ -9,6 +9,7 @@ multiply-add, hence `fused`. Samplers that reject are in `rejection.py`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,7 @@ from rushlight.core.native import kernels
 Array = NDArray[Any]
 
 CHUNK = 32 * 624  # elements transformed at a time, so that all of them stay in the cache
+FEW_WAITS = 256  # of which the C library computes logarithms faster than NumPy
 _TWO_PI = 2 * math.pi
 # 0-dim arrays, which NumPy takes faster than its scalars
 _LOW_53 = np.array(2**53 - 1, np.uint64)
@@ -100,6 +102,34 @@ def _upper_half(x: Any) -> Any:
     return scaled - (scaled - x)
 
 
+@functools.lru_cache(maxsize=64)
+def numbers(*values: float) -> Array:
+    """Numbers that loops want, not to be written to."""
+    return np.array(values, np.float64)
+
+
+def drawn(
+    name: str, engine: Engine, count: int, dtype: Any, limits: Array, into: Any, exact: bool = True
+) -> Any:
+    """`count` values by a loop of backends/llvm/draws.py, flat or in `into`, or None.
+
+    Args:
+        limits: the numbers that the loop wants.
+        into: an array of `dtype` to fill, if it is contiguous, or None.
+        exact: the results are those of the functions here to the bit.
+    """
+    run = kernels.runner(name, dtype, 3, count, exact)
+    if run is None:
+        return None
+    out = into if into is not None and into.flags.carray else np.empty(count, dtype)
+    desk = engine.lend()
+    try:
+        run(desk, out, limits, count)
+    finally:
+        engine.take_back()
+    return out
+
+
 def libm(function: Callable[[float], float], x: Array) -> Array:
     """`function` of Python's math (the C library's, as torch calls it) for each element; NumPy's
     differ in the last bit.
@@ -110,20 +140,34 @@ def libm(function: Callable[[float], float], x: Array) -> Array:
 # ---------------------------------------------------------------- uniform and integers
 
 
-def uniform(engine: Engine, count: int, dtype: Any, low: float = 0.0, high: float = 1.0) -> Array:
+@functools.lru_cache(maxsize=64)
+def range_of(low: float, high: float) -> Array:
+    """The width of a range, and its limits, in float32."""
+    start, stop = np.float32(low), np.float32(high)
+    return np.array((stop - start, start, stop))
+
+
+def uniform(
+    engine: Engine,
+    count: int,
+    dtype: Any,
+    low: float = 0.0,
+    high: float = 1.0,
+    into: Any = None,
+) -> Array:
     """Uniform on [low, high).
 
     Halves are rounded from float32; a value that rounding makes equal to `high` becomes `low`.
     """
+    if dtype is dtypes.float32 and count:
+        found: Array | None = drawn("uniforms", engine, count, dtype, range_of(low, high), into)
+        if found is not None:
+            return found
     work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
     source = engine.doubles if dtype is dtypes.float64 else engine.floats
     start, stop = work.type(low), work.type(high)
     own = dtype is work
     width = stop - start
-    if dtype is dtypes.float32 and kernels.worth(count):
-        found: Array | None = kernels.loop("uniforms", engine, count, width, start, stop)
-        if found is not None:
-            return found
     if low == 0 and high == 1 and own:
         return in_chunks(count, dtype, source)
     highest = float(stop)
@@ -140,7 +184,15 @@ def uniform(engine: Engine, count: int, dtype: Any, low: float = 0.0, high: floa
     return in_chunks(count, dtype, draw)
 
 
-def integers(engine: Engine, count: int, dtype: Any, low: int, high: int) -> Array:
+@functools.lru_cache(maxsize=64)
+def whole_numbers(*values: int) -> Array:
+    """Integers that loops want, not to be written to."""
+    return np.array(values, np.int64)
+
+
+def integers(
+    engine: Engine, count: int, dtype: Any, low: int, high: int, into: Any = None
+) -> Array:
     """Integers on [low, high): one word each below a width of 2**28, else two."""
     width = high - low
     if width >= 2**64:
@@ -151,6 +203,11 @@ def integers(engine: Engine, count: int, dtype: Any, low: int, high: int) -> Arr
             count, dtype, lambda n: (engine.longs(n) % modulus + offset).view(np.int64)
         )
 
+    if dtype is dtypes.int64 and count:
+        limits = whole_numbers(width, low)
+        found: Array | None = drawn("integers", engine, count, dtype, limits, into)
+        if found is not None:
+            return found
     divisor = np.array(width, np.uint32)
 
     def draw(n: int) -> Array:
@@ -262,6 +319,7 @@ def normal(
     mean: float = 0.0,
     std: float = 1.0,
     contiguous: bool = True,
+    into: Any = None,
 ) -> Array:
     """Normal values: in pairs when fewer than 16 or not `contiguous`, else in blocks of 16."""
     if dtype.kind == "c":
@@ -270,15 +328,21 @@ def normal(
         )
         return parts.view(dtype)
     if count < 16 or not contiguous:
-        return scaled_pairs(engine, count, dtype, float(mean), float(std))
+        return scaled_pairs(engine, count, dtype, float(mean), float(std), into)
     return normal_blocks(engine, count, dtype, float(mean), float(std))
 
 
-def scaled_pairs(engine: Engine, count: int, dtype: Any, mean: float, std: float) -> Array:
+def scaled_pairs(
+    engine: Engine, count: int, dtype: Any, mean: float, std: float, into: Any = None
+) -> Array:
     """`polar_pairs` with a mean and a deviation; the last bit of the double matters only when it is
     kept.
     """
     exact = dtype is dtypes.float64
+    if dtype in dtypes.FLOATS and 0 < count < 64:
+        found: Array | None = drawn("normal pairs", engine, count, dtype, numbers(std, mean), into)
+        if found is not None:
+            return found
     values = polar_pairs(engine, count, exact)
     if exact:
         return fused(values, std, mean, dtype)
@@ -294,6 +358,10 @@ def normal_blocks(engine: Engine, count: int, dtype: Any, mean: float, std: floa
     work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
     standard = mean == 0 and std == 1
     whole = count - count % 16
+    if dtype is dtypes.float32 and (standard or count <= CHUNK):
+        values: Array | None = drawn("normals", engine, count, dtype, _ONE_32, None)
+        if values is not None:
+            return values if standard else fused(values, std, mean, work)
 
     def draw(n: int, passed: int = 0, more: int = 0) -> Array:
         values = standard_blocks(engine, n, work, passed, more)
@@ -318,13 +386,10 @@ def standard_blocks(engine: Engine, count: int, dtype: Any, passed: int, more: i
     """`count` standard normals, `passed` uniforms that nobody sees, and `more` normals; both are
     multiples of 16.
     """
-    if dtype is dtypes.float32 and kernels.worth(count):
-        values: Array | None = kernels.loop("normals", engine, count)
+    if dtype is dtypes.float32 and not more:
+        values: Array | None = drawn("normals", engine, count, dtype, _ONE_32, None)
         if values is not None:
-            if not more:
-                return values
-            engine.words(passed)
-            return np.concatenate((values, standard_blocks(engine, more, dtype, 0, 0)))
+            return values
     source = engine.doubles if dtype is dtypes.float64 else engine.floats
     uniforms: Array = source(count + passed + more)
     if passed:
@@ -427,8 +492,16 @@ def of_doubles(
     return in_chunks(count, dtype, lambda n: transform(function, engine.doubles(n)))
 
 
-def exponential(engine: Engine, count: int, dtype: Any, rate: float = 1.0) -> Array:
+def exponential(
+    engine: Engine, count: int, dtype: Any, rate: float = 1.0, into: Any = None
+) -> Array:
     """Density rate * exp(-rate x) for x >= 0; an infinite rate gives zeros."""
+    exact = dtype is dtypes.float64
+    if count and (exact or (dtype is dtypes.float32 and count < FEW_WAITS)):
+        factor = numbers(-1.0 / rate)
+        found: Array | None = drawn("waits", engine, count, dtype, factor, into, exact)
+        if found is not None:
+            return found
     scale = np.array(-1.0 / rate)
     return of_doubles(engine, count, dtype, "log1p", lambda log1p, u: scale * log1p(-u))
 

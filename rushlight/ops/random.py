@@ -26,7 +26,7 @@ class Draw(Op, abstract=True):
     """``input`` filled with values of one distribution, in the order in which its elements lie in
     memory.
 
-    ``values(x, engine=..., ...)`` gives the flat values for an array ``x``.
+    ``values(x, engine=..., ...)`` gives the flat values for an array ``x``, or x filled with them.
     """
 
     by_order = True
@@ -42,9 +42,14 @@ class Draw(Op, abstract=True):
             flat = x.reshape(-1)
             *starts, _ = range(0, x.size, PART)  # the last part is the longest
             for start, stop in zip(starts, [*starts[1:], x.size], strict=True):
-                flat[start:stop] = self.values(flat[start:stop], **params)
+                part = flat[start:stop]
+                values = self.values(part, **params)
+                if values is not part:
+                    part[...] = values
             return
         values = self.values(x, **params)
+        if values is x:
+            return
         if values.dtype is not x.dtype and x.dtype in dtypes.COMPLEX_TYPES:
             values = values.view(x.dtype)
         sampling.put(x, values)
@@ -65,7 +70,7 @@ class Uniform(Draw):
     def values(self, x, *, engine, low, high):
         if x.dtype.kind == "c":
             return sampling.uniform(engine, 2 * x.size, dtypes.REAL_OF[x.dtype], low, high)
-        return sampling.uniform(engine, x.size, x.dtype, low, high)
+        return sampling.uniform(engine, x.size, x.dtype, low, high, x)
 
 
 class Normal(Draw):
@@ -74,7 +79,7 @@ class Normal(Draw):
     in_parts = True
 
     def values(self, x, *, engine, mean, std):
-        return sampling.normal(engine, x.size, x.dtype, mean, std, x.flags.c_contiguous)
+        return sampling.normal(engine, x.size, x.dtype, mean, std, x.flags.c_contiguous, x)
 
 
 class Random(Draw):
@@ -83,7 +88,7 @@ class Random(Draw):
     def values(self, x, *, engine, low, high):
         if high is None:
             return sampling.raw(engine, x.size, x.dtype)
-        return sampling.integers(engine, x.size, x.dtype, low, high)
+        return sampling.integers(engine, x.size, x.dtype, low, high, x)
 
 
 class Permutation(Draw):
@@ -104,7 +109,7 @@ class Exponential(Draw):
     """Waiting times at ``rate``."""
 
     def values(self, x, *, engine, rate):
-        return sampling.exponential(engine, x.size, x.dtype, rate)
+        return sampling.exponential(engine, x.size, x.dtype, rate, x)
 
 
 class Cauchy(Draw):

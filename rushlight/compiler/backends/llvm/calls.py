@@ -167,7 +167,7 @@ class Serial:
     def __init__(self, name: str, d: Any, arrays: int) -> None:
         (code,) = jit.kernels([serial.write(name, d, jit.vector_bits())])
         self.code, self.arrays = ctypes.CFUNCTYPE(None, *SIGNATURE)(code), arrays
-        self.scratch = serial.SCRATCH if name in ("normals", "uniforms") else 0
+        self.scratch = serial.SCRATCH if name in serial.RANDOM else 0
         self.briefly = self.quick(code) or self.freely
 
     def quick(self, code: int) -> Any:

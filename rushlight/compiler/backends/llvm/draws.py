@@ -23,6 +23,7 @@ WORD = np.dtype(np.int32)
 AHEAD = 397  # words between one and that which it is combined with
 TWIST = 0x9908B0DF
 CHUNK = 2048  # words that are drawn at a time
+FEW = 512  # the same, for loops that eager code calls
 
 
 class Words:
@@ -257,6 +258,30 @@ def write_integers(node: Node, width: int) -> list[Launch]:
     return chunks(node, width, 1, some, LONG)
 
 
+def integers(d: np.dtype[Any], width: int) -> str:
+    """``%hi`` integers; operand 2 holds the count of values, and the lowest."""
+    f = kernel(width, d)
+    desk, target, limits = [f.operand(k) for k in range(3)]
+    count, low = [f.scalar(f.at(limits, k)) for k in range(2)]
+    modulus = f(f"trunc i64 {count} to i32")
+    draw = drawing(f)
+
+    def chunk(start: Number, _: list[str]) -> None:
+        n = f.smaller(FEW, f.sub("%hi", start))
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {n})")
+
+        def one(i: Number, _: list[str]) -> None:
+            x = f(f"load i32, ptr {f.at('%scratch', i, 4)}, align 4")
+            x = f(f"zext i32 {f(f'urem i32 {x}, {modulus}')} to i64")
+            f.do(f"store i64 {f.add(x, low)}, ptr {f.at(target, f.add(start, i))}, align 8")
+
+        f.span(0, n, 1, one)
+
+    f.span("%lo", "%hi", FEW, chunk)
+    f.end()
+    return f.module.text()
+
+
 class Eight:
     """Arithmetic with eight float32 elements, each step rounded as in core/vector_math.py."""
 
@@ -448,12 +473,13 @@ class Exact:
         x = self.f(f"uitofp i64 {self.f(f'and i64 {x}, {2**53 - 1}')} to double")
         return self.op("fmul", x, 2.0**-53)
 
-    def scaled(self, x: str, factor: float, term: float) -> str:
+    def log_of_rest(self, p: str) -> str:
+        """The logarithm of 1 minus the uniform number of two words."""
+        return self.call("log1p", self.f(f"fneg double {self.fraction(p)}"))
+
+    def scaled(self, x: str, factor: str, term: str) -> str:
         """``x factor + term``, rounded once."""
-        if term == 0:
-            return x if factor == 1 else self.op("fmul", x, factor)
-        given = [("double", x), *[("double", literal(v, "double")) for v in (factor, term)]]
-        return self.f.intrinsic("fma", "f64", "double", given)
+        return self.f.intrinsic("fma", "f64", "double", [("double", v) for v in (x, factor, term)])
 
     def store(self, p: str, x: str, d: np.dtype[Any]) -> None:
         """Write a value as d."""
@@ -477,6 +503,7 @@ class DoubleBlocks:
     def __call__(self, start: Number, n: Number) -> None:
         """n values, a multiple of 16, from ``start`` on."""
         f, e = self.f, self.e
+        std, mean = literal(self.std, "double"), literal(self.mean, "double")
         self.words(f.mul(n, 2))
 
         def pair(block: Number, k: Number) -> None:
@@ -487,26 +514,23 @@ class DoubleBlocks:
             angle = e.op("fmul", e.fraction(f.at(source, 64, 1)), 2 * math.pi)
             for name, at in (("cos", to), ("sin", f.at(to, 8))):
                 x = e.op("fmul", radius, e.call(name, angle))
-                e.store(at, e.scaled(x, self.std, self.mean), f.dtype)
+                e.store(at, e.scaled(x, std, mean), f.dtype)
 
         f.grid(f.parted(n, 16)[0], 8, pair)
 
 
-def write_pairs(node: Node, width: int) -> list[Launch]:
-    """Normals, fewer than 16: in pairs, the first of which may be left over from the last call, as
+def pairs(f: Code, d: np.dtype[Any], count: Number, std: str, mean: str) -> None:
+    """``count`` normals as d in pairs, the first of which may be left over from the last call, as
     the last may be for the next.
     """
-    out, p = node.outputs[0], node.params
-    count, d = math.prod(out.shape), out.dtype
-    f = kernel(width, np.dtype(np.float64))
     e, desk, target, draw = Exact(f), f.operand(0), f.operand(1), drawing(f)
     cached, is_cached = f.at(desk, CACHED), f.at(desk, IS_CACHED)
 
     def finish(i: Number, x: str) -> None:
         if d == np.dtype(np.float64):
-            x = e.scaled(x, p["std"], p["mean"])
-        elif p["mean"] != 0 or p["std"] != 1:  # rounded twice
-            x = e.op("fadd", e.op("fmul", x, p["std"]), p["mean"])
+            x = e.scaled(x, std, mean)
+        else:  # rounded twice
+            x = e.op("fadd", e.op("fmul", x, std), mean)
         e.store(f.at(target, i, d.itemsize), x, d)
 
     first = f.scalar64(is_cached)
@@ -516,8 +540,7 @@ def write_pairs(node: Node, width: int) -> list[Launch]:
     def pair(k: Number, _: list[str]) -> None:
         f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 4)")
         angle = e.op("fmul", e.fraction("%scratch"), 2 * math.pi)
-        u = e.fraction(f.at("%scratch", 8, 1))
-        radius = e.root(e.op("fmul", e.call("log1p", f(f"fneg double {u}")), -2.0))
+        radius = e.root(e.op("fmul", e.log_of_rest(f.at("%scratch", 8, 1)), -2.0))
         here = f.add(first, f.mul(k, 2))
         finish(here, e.op("fmul", radius, e.call("cos", angle)))
         other = e.op("fmul", radius, e.call("sin", angle))
@@ -529,22 +552,51 @@ def write_pairs(node: Node, width: int) -> list[Launch]:
         after = f.add(here, 1)
         f.when(f(f"icmp slt i64 {after}, {count}"), lambda: finish(after, other), keep)
 
-    pairs = f(f"lshr i64 {f.sub(count + 1, first)}, 1")
-    f.span(0, pairs, 1, pair, empty=True)
+    f.span(0, f(f"lshr i64 {f.sub(f.add(count, 1), first)}, 1"), 1, pair, empty=True)
+
+
+def write_pairs(node: Node, width: int) -> list[Launch]:
+    """Normals, fewer than 16."""
+    out, p = node.outputs[0], node.params
+    f, count = kernel(width, np.dtype(np.float64)), math.prod(out.shape)
+    pairs(f, out.dtype, count, *[literal(p[name], "double") for name in ("std", "mean")])
     f.end()
     return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=64, cost=60.0 * count)]
 
 
+def few_pairs(d: np.dtype[Any], width: int) -> str:
+    """``%hi`` normals, with their deviation and mean in operand 2."""
+    f = kernel(width, np.dtype(np.float64))
+    pairs(f, d, "%hi", *[f.scalar(f.at(f.operand(2), k)) for k in range(2)])
+    f.end()
+    return f.module.text()
+
+
+def waits(d: np.dtype[Any], width: int) -> str:
+    """``%hi`` exponential values; operand 2 holds minus their mean."""
+    f = kernel(width, np.dtype(np.float64))
+    e, desk, target, draw = Exact(f), f.operand(0), f.operand(1), drawing(f)
+    factor = f.scalar(f.operand(2))
+
+    def one(i: Number, _: list[str]) -> None:
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 2)")
+        x = e.op("fmul", e.log_of_rest("%scratch"), factor)
+        e.store(f.at(target, i, d.itemsize), x, d)
+
+    f.span("%lo", "%hi", 1, one)
+    f.end()
+    return f.module.text()
+
+
 def write_waits(node: Node, width: int) -> list[Launch]:
     """Waits: a logarithm of each uniform number."""
-    factor = -1.0 / node.params["rate"]
+    factor = literal(-1.0 / node.params["rate"], "double")
 
     def some(f: Code, source: str, target: str, lanes: int) -> None:
         e = Exact(f)
 
         def one(i: Number, _: list[str]) -> None:
-            u = e.fraction(f.at(source, i))
-            x = e.op("fmul", e.call("log1p", f(f"fneg double {u}")), factor)
+            x = e.op("fmul", e.log_of_rest(f.at(source, i)), factor)
             e.store(f.at(target, i), x, f.dtype)
 
         f.span(0, lanes, 1, one)

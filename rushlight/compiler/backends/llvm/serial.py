@@ -25,7 +25,16 @@ from rushlight.compiler.backends.llvm import (
     spreads,
     tops,
 )
-from rushlight.compiler.backends.llvm.draws import Blocks, below, drawing, scaled
+from rushlight.compiler.backends.llvm.draws import (
+    FEW,
+    Blocks,
+    below,
+    drawing,
+    few_pairs,
+    integers,
+    scaled,
+    waits,
+)
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.ir.text import literal
@@ -39,8 +48,8 @@ from rushlight.compiler.scalars import FLOATS, INTEGERS
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
 ROW = 4096  # elements whose sum is made in float32
-DRAWN = 512  # values that are drawn at a time
-SCRATCH = 4 * DRAWN + 64  # bytes
+SCRATCH = 4 * FEW + 64  # bytes
+RANDOM = ("integers", "normals", "normal pairs", "uniforms", "waits")  # loops that need it
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "ge", "min": "le"}
 LOGS = "log sum"
@@ -50,12 +59,20 @@ CARRIED = {**{kind: [first] for kind, (_, first) in SUMS.items()}, LOGS: [-np.in
 
 
 def normals(width: int) -> str:
-    """``%hi`` standard normal values, a multiple of 16, drawn from the engine whose desk is operand
-    0, to operand 1.
+    """``%hi`` standard normal values, 16 at least, drawn from the engine whose desk is operand 0,
+    to operand 1; where blocks of 16 do not fit, the last 16 are drawn anew.
     """
     f = kernel(width, F32)
     blocks = Blocks(f, 0.0, 1.0)
-    f.span("%lo", "%hi", DRAWN, lambda i, _: blocks(i, f.smaller(DRAWN, f.sub("%hi", i))))
+    _, rest = f.parted("%hi", 16)
+    end = f.sub("%hi", rest)
+    f.span("%lo", end, FEW, lambda i, _: blocks(i, f.smaller(FEW, f.sub(end, i))))
+
+    def again() -> None:
+        blocks.words(rest)
+        blocks(f.sub("%hi", 16), 16)
+
+    f.when(f(f"icmp ne i64 {rest}, 0"), again)
     f.end()
     return f.module.text()
 
@@ -74,7 +91,7 @@ def uniforms(width: int) -> str:
     draw = drawing(f)
 
     def chunk(start: Number, _: list[str]) -> None:
-        n = f.smaller(DRAWN, f.sub("%hi", start))
+        n = f.smaller(FEW, f.sub("%hi", start))
         f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {n})")
 
         def vector(i: Number, _: list[str]) -> None:
@@ -86,7 +103,7 @@ def uniforms(width: int) -> str:
 
         f.span(0, n, f.lanes, vector)
 
-    f.span("%lo", "%hi", DRAWN, chunk)
+    f.span("%lo", "%hi", FEW, chunk)
     f.end()
     return f.module.text()
 
@@ -475,6 +492,9 @@ def write_scan(node: Node, width: int) -> list[Launch]:
 
 # the texts of loops, for a dtype and vectors of some bits
 WRITERS: dict[str, Callable[[str, Any, int], str]] = {
+    "normal pairs": lambda _, d, width: few_pairs(d, width),
+    "integers": lambda _, d, width: integers(d, width),
+    "waits": lambda _, d, width: waits(d, width),
     "normals": lambda _, d, width: normals(width),
     "uniforms": lambda _, d, width: uniforms(width),
     "shuffle": lambda _, d, width: shuffle(width),

@@ -4,4 +4,8 @@ from rushlight.core.function import Function as Function
 from rushlight.core.function import FunctionCtx as FunctionCtx
 from rushlight.core.function import once_differentiable as once_differentiable
 
-__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+__all__ = ["Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
+
+
+class InplaceFunction(Function):
+    """A Function that may write to its inputs, as older programs call it: any may."""

@@ -38,6 +38,8 @@ NAMES = """
     utils.data._utils.collate.np_str_obj_array_pattern utils.data.dataloader._DatasetKind
     optim.lr_scheduler._warn_get_lr_called_within_step
     distributed.optim.ZeroRedundancyOptimizer
+    nn.modules.module._addindent nn.modules.utils._reverse_repeat_tuple
+    nn.modules.utils._list_with_default autograd.function.InplaceFunction _convolution
     utils.flop_counter.FlopCounterMode utils.mobile_optimizer.optimize_for_mobile
     ao.quantization.QuantStub ao.quantization.fuse_modules quantization.quantize_dynamic
     cuda.graphs.CUDAGraph cuda.nvtx.range cuda.profiler.start cuda.random.get_rng_state
@@ -329,3 +331,14 @@ def test_marks_for_quantisation_compute_nothing():
     assert rushlight.equal(wrapped(x), layer(x)) and not wrapped.training
     theirs = torch.ao.quantization.QuantWrapper(torch.nn.Linear(3, 1))
     assert list(wrapped.state_dict()) == list(theirs.state_dict())
+
+
+def test_helpers_of_layers():
+    theirs, ours = torch.nn.modules, rushlight.nn.modules
+    for call in (
+        lambda m: m.module._addindent("a(\n  b\n)", 3),
+        lambda m: m.utils._reverse_repeat_tuple((1, 2), 2),
+        lambda m: m.utils._list_with_default([3, None], [7, 8, 9]),
+        lambda m: m.utils._list_with_default(4, [7, 8, 9]),
+    ):
+        assert call(ours) == call(theirs)

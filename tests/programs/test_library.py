@@ -130,6 +130,14 @@ def test_operators_of_the_library(lib):
 
 
 @LIBRARIES
+def test_convolutions_as_cudnn_takes_them(lib):
+    x, w = lib.ones(1, 2, 4, 4), lib.ones(3, 2, 3, 3)
+    place = [1, 1], [0, 0], [1, 1], False, [0, 0], 1
+    y = lib.ops.aten._convolution.default(x, w, None, *place, False, False, True, True)
+    assert y.shape == (1, 3, 2, 2) and bool((y == 18).all())
+
+
+@LIBRARIES
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

@@ -427,6 +427,24 @@ def convolution(
     return getattr(F, f"conv{rank}d")(input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
 
 
+def _convolution(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    *settings_of_cudnn: bool,
+) -> Tensor:
+    """``convolution``."""
+    return convolution(
+        input, weight, bias, stride, padding, dilation, transposed, output_padding, groups
+    )
+
+
 def affine_grid_generator(theta: Tensor, size: Any, align_corners: bool) -> Tensor:
     """``nn.functional.affine_grid``."""
     return F.affine_grid(theta, size, align_corners)

@@ -543,7 +543,7 @@ class Module(Traversable, Stateful):
 
     def __repr__(self) -> str:
         extra = self.extra_repr()
-        children = [f"({n}): {_indent(repr(m))}" for n, m in self._modules.items()]
+        children = [f"({n}): {_addindent(repr(m), 2)}" for n, m in self._modules.items()]
         if not children and "\n" not in extra:
             return f"{self._get_name()}({extra})"
         lines = [*(extra.split("\n") if extra else []), *children]
@@ -610,8 +610,9 @@ def _add_backward_hook(module: Any, full: bool, hook: Callable[..., Any], prepen
     return add(module._backward_hooks, hook, prepend=prepend)
 
 
-def _indent(text: str) -> str:
-    return text.replace("\n", "\n  ")
+def _addindent(text: str, spaces: int) -> str:
+    """Indents all lines but the first; programs that print models of their own import it."""
+    return text.replace("\n", "\n" + " " * spaces)
 
 
 def _type_name(value: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any
+
+from rushlight.core.tensor import Tensor
 
 __all__ = ["consume_prefix_in_state_dict_if_present"]
 
@@ -23,6 +25,21 @@ _single = _ntuple(1, "_single")
 _pair = _ntuple(2, "_pair")
 _triple = _ntuple(3, "_triple")
 _quadruple = _ntuple(4, "_quadruple")
+
+
+def _reverse_repeat_tuple(values: Sequence[Any], n: int) -> tuple[Any, ...]:
+    """The values from last to first, each `n` times, as `pad` takes paddings."""
+    return tuple(value for value in reversed(values) for _ in range(n))
+
+
+def _list_with_default(sizes: Any, defaults: Sequence[int]) -> Any:
+    """Sizes with the last of `defaults` in the place of None."""
+    if isinstance(sizes, (int, Tensor)):
+        return sizes
+    if len(defaults) <= len(sizes):
+        raise ValueError(f"Input dimension should be at least {len(sizes) + 1}")
+    last = defaults[len(defaults) - len(sizes) :]
+    return [d if n is None else n for n, d in zip(sizes, last, strict=True)]
 
 
 def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:

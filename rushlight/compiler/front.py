@@ -40,6 +40,7 @@ MOST_OBJECTS = 4096  # that are looked at before each call, besides modules
 FIRST = "first call of its signature"
 MOST_STRANGE = 16  # calls in a row like none before, until a warning
 MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
+MOST_PINNED = 4  # captures for integers that Python needs at once, see Trace.pin
 MOST_PLACES = 256  # that are looked up at each call
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
 _functions: weakref.WeakSet[Compiled] = weakref.WeakSet()
@@ -297,6 +298,10 @@ class Compiled:
         """Trace this call; keep its program for the next."""
         if self.traces >= self.limit():
             self.refuse()
+            return self.function(*args, **kwargs)
+        pinned = [v.pinned for v in self.variants.get(key, ()) if v.pinned]
+        if len(pinned) >= MOST_PINNED:
+            self.stay_eager(f"each value of {pinned[-1][0]} takes a capture, and there are many")
             return self.function(*args, **kwargs)
         reached = self.reached(args, kwargs)
         if reached is None:

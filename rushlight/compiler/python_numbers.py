@@ -24,6 +24,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.objects import attributes
+from rushlight.core.state import GradMode
 from rushlight.core.tensor import Tensor
 
 
@@ -84,7 +85,10 @@ class Number:
 
     def fixed(self) -> Any:
         """The value, which must be the same in later calls."""
-        if self.readings:
+        if self.late is not None and self.readings and type(self.value) is int:
+            with GradMode(False):
+                self.trace.pin("an integer read from a tensor", self.late())
+        elif self.readings:
             self.trace.refuse(
                 "what Python computes or prints, as text or by C code, of a number read from a "
                 "tensor"

@@ -137,6 +137,7 @@ class Trace:
         self.readings: list[Reading] = []  # what Python read of tensors
         self.handles = False  # whether the function may catch errors
         self.assumed: list[str] = []  # lines of the user where a value decided what follows
+        self.pinned: list[str] = []  # integers of which each value takes a capture of its own
         self.turns: list[tuple[int, ...] | None] = []
 
     def __enter__(self) -> Trace:
@@ -228,6 +229,14 @@ class Trace:
                 node.outputs.append(self.graph.value((), np.dtype(bool)))
                 self.graph.nodes.append(node)
                 self.assumed.append(_users_line())
+
+    def pin(self, what: str, t: Tensor) -> None:
+        """Python needs the integer in a tensor at once, as a size or an index: a call where it is
+        another is left by the program, and gets a capture of its own.
+        """
+        value = python_value(t)
+        self.pinned.append(f"{what} at {_users_line()}")
+        self.assume(lambda: t.detach().reshape(()) == value, True)
 
     def applied(self, function: Callable[..., Any], *numbers: Any) -> Any:
         """What a function of the module math makes of numbers; Numbers give a Number."""

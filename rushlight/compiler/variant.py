@@ -51,6 +51,7 @@ class Variant:
         self.graph, self.structure, self.watch = trace.graph, structure, trace.watch
         self.program: Any = pipeline.build(trace.graph)
         self.assumed = ", ".join(dict.fromkeys(trace.assumed))
+        self.pinned = trace.pinned
         at_call = {id(t): i for i, t in enumerate(arguments)}
         # leaves that are arguments stand as their positions
         self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]

@@ -243,6 +243,14 @@ def value_needed(what: str, t: Tensor | None = None) -> None:
         modes.trace.refuse(what)
 
 
+def value_pinned(what: str, t: Tensor) -> None:
+    """Tell a trace that Python is about to look at the one integer in ``t``: calls where it is
+    another take a capture of their own.
+    """
+    if state.busy and modes.trace is not None and not modes.trace.is_fixed(t):
+        modes.trace.pin(what, t)
+
+
 def holds(t: Tensor) -> bool:
     """Whether a condition, a 0-dim tensor, is True; where it is not, the caller raises. So a trace
     takes it for granted, and its program is left where it finds otherwise.

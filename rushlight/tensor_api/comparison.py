@@ -6,7 +6,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.elementwise import make_binary, make_reversed
-from rushlight.core.tensor import Tensor, value_needed
+from rushlight.core.state import modes
+from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
 from rushlight.ops import compare as C
 from rushlight.ops.copy import Cast
@@ -96,7 +97,8 @@ def equal(input: Tensor, other: Tensor) -> bool:
         True
     """
     a, b = expect_tensor(input, "equal")._array, expect_tensor(other, "equal", "other")._array
-    value_needed("equal()")
+    if modes.trace is not None and a.shape == b.shape:
+        return bool((input == other).all())
     return a.shape == b.shape and bool((a == b).all())
 
 
@@ -153,5 +155,4 @@ def allclose(
         >>> torch.allclose(torch.ones(2), torch.ones(2) + 1e-9)
         True
     """
-    value_needed("allclose()")
-    return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())

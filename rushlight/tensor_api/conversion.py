@@ -11,7 +11,7 @@ from rushlight.core.meta import MetaArray
 from rushlight.core.size import Size, make_size
 from rushlight.core.sparse import SparseArray, SparseOperand
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, value_needed, wrap
+from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
 from rushlight.errors import GraphError, NotSupportedError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill
 from rushlight.ops.meta import NO_DATA, ToMeta
@@ -144,13 +144,17 @@ def item(self: Tensor) -> Any:
 
 def _fixed_item(self: Tensor, what: str) -> Any:
     """The only element, for code of Python's own that needs its value at once."""
-    value_needed(f"{what}, other than item(),", self)
     if self._array.size != 1:
         raise ValueError(
             "only one element tensors can be converted to Python scalars, but this one has shape "
             f"{self._array.shape}."
         )
-    return item(self)
+    if what == "int(tensor)":
+        value_pinned(what, self if self._array.dtype.kind in "iub" else self.detach().trunc())
+    else:
+        value_needed(f"{what}, other than item(),", self)
+    x = self._array
+    return float(x.reshape(())) if x.dtype in dtypes.FOREIGN else x.item()
 
 
 def real_number(value: Any) -> Any:
@@ -247,10 +251,10 @@ def is_nonzero(input: Tensor) -> bool:
 
 
 def _index(self: Tensor) -> int:
-    value_needed("a tensor used as a Python index", self)
     x = self._array
     if x.size != 1 or (x.dtype not in dtypes.INTEGER_TYPES and x.dtype != np.bool_):
         raise TypeError("only integer tensors of a single element can be converted to an index")
+    value_pinned("a tensor used as a Python index", self)
     return int(x.reshape(()))
 
 

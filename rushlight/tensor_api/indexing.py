@@ -14,8 +14,8 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseOperand
-from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, bump, constant, fixed_number, value_needed, wrap
+from rushlight.core.state import GradMode, modes, state
+from rushlight.core.tensor import Tensor, bump, constant, fixed_number, value_pinned, wrap
 from rushlight.errors import ShapeError, warn_user
 from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
@@ -41,7 +41,7 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     if index is not None:
         try:
             if state.busy:
-                return BasicIndex.bind(self, index=index)
+                return BasicIndex.bind(self, index=whole(index))
             return BasicIndex.linked(self, x[index], {"index": index})
         except SparseOperand:
             return BasicIndex.bind(self, index=index)
@@ -80,6 +80,18 @@ def plain(x: Any, key: Any) -> tuple[Any, ...] | None:
         complete = True
     items: tuple[Any, ...] = key if key.__class__ is tuple else (key,)
     return items if complete else (*items, ...)
+
+
+def whole(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An index whose slices have bounds that are Python's own numbers."""
+    return tuple(
+        [
+            slice(*[b if b is None else b.__index__() for b in (i.start, i.stop, i.step)])
+            if i.__class__ is slice
+            else i
+            for i in index
+        ]
+    )
 
 
 def among_whole_dims(x: Any, key: Any) -> tuple[tuple[bool, ...], list[Tensor]] | None:
@@ -147,7 +159,7 @@ def split(x: Tensor, index: Any) -> tuple[Any, dict[int, Tensor]]:
             dim += 1
         elif item.__class__ is slice:
             check_slice(item)
-            basic.append(item)
+            basic += whole((item,)) if state.busy else (item,)
             at, dim = at + 1, dim + 1
         elif item.__class__ is int:
             if not -shape[at] <= item < shape[at]:
@@ -192,30 +204,46 @@ def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
     indices: list[Tensor] = []
     for dim, t in sorted(advanced.items()):
         pattern += [False] * (dim - len(pattern))
-        if t._array.dtype == np.bool_ and t._array.ndim != 1:
-            value_needed("a mask of several dims used as an index")
-            where = np.nonzero(t._array)
+        mask = t._array.dtype == np.bool_
+        if mask and (t._array.ndim != 1 or modes.trace is not None):
+            where = places_in(t)
             pattern += [True] * len(where)
-            indices += [wrap(w) for w in where]
+            indices += where
         else:
             pattern.append(True)
             indices.append(t)
     return tuple(pattern), indices
 
 
+def places_in(mask: Tensor) -> list[Tensor]:
+    """Where a mask is True: an index tensor per dim. A trace takes their number for granted."""
+    a = mask._array
+    if modes.trace is None or modes.trace.is_fixed(mask):
+        return [constant(where) for where in a.nonzero()]
+    count, size = int(np.count_nonzero(a)), a.size
+    with GradMode(False):
+        flat = mask.detach().reshape(-1)
+        value_pinned("the number of elements that a mask selects", flat.sum())
+        # what else there is in a call that is left goes beyond the end
+        place = (flat.cumsum(0) - 1).clamp(max=count).where(flat, count)
+        rows = constant(np.zeros(count + 1, np.int64))
+        at, found = rows.scatter(0, place, constant(np.arange(size)))[:count], []
+        for n in a.shape[:0:-1]:
+            found.append(at % n)
+            at = at // n
+        return [at, *found[::-1]]
+
+
 def normal(item: Any) -> Any:
     """One index item as an int, a bool, a slice or an index tensor."""
     if isinstance(item, Tensor):
         a = item._array
-        if not a.ndim:
-            value_needed("a 0-dim tensor used as an index")
-        if a.dtype == np.bool_:
-            return bool(a) if not a.ndim else item
-        if a.dtype not in dtypes.INTEGER_TYPES:
+        if a.dtype not in (*dtypes.INTEGER_TYPES, np.bool_):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        if a.dtype == np.uint8:
-            return as_mask(item) if a.ndim else bool(a)
-        return item if a.ndim else int(a)
+        if a.ndim:
+            return as_mask(item) if a.dtype == np.uint8 else item
+        value_pinned("a 0-dim tensor used as an index", item)
+        return bool(a) if a.dtype in (np.bool_, np.uint8) else int(a)
     if isinstance(item, (bool, np.bool_)):
         return bool(item)
     if isinstance(item, np.ndarray):
@@ -316,7 +344,7 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         part = self
     else:
         try:
-            part = BasicIndex.bind(self, index=basic)
+            part = BasicIndex.bind(self, index=whole(basic) if state.busy else basic)
         except IndexError:
             parse(self, key)  # says what is wrong
             raise

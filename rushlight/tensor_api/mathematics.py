@@ -334,7 +334,7 @@ def where(
     """
     expect_tensor(condition, "where", "condition")
     if input is None and other is None:
-        return tuple([wrap(i) for i in np.nonzero(np.atleast_1d(condition._array))])
+        return condition.nonzero(as_tuple=True)
     if input is None or other is None:
         raise TypeError("where(): input and other must be given both, or neither")
     return finished(S.Where.bind(condition, input, other), out)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import scatter as S
@@ -20,7 +21,8 @@ from rushlight.tensor_api._common import (
     store_out,
     wrap_dim,
 )
-from rushlight.tensor_api.indexing import as_mask, spread
+from rushlight.tensor_api.indexing import as_mask, places_in, spread
+from rushlight.tensor_api.joining import stack
 from rushlight.tensor_api.shaping import broadcast_shapes
 
 __all__ = [
@@ -404,7 +406,13 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
 @method
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where ``mask`` is True, as a vector."""
-    result = S.MaskedSelect.bind(input, expect_tensor(mask, "masked_select", "mask"))
+    mask = expect_tensor(mask, "masked_select", "mask")
+    if modes.trace is not None and mask._array.dtype == np.bool_:
+        shape = broadcast_shapes(input._array.shape, mask._array.shape)
+        (places,) = places_in(mask.expand(shape).reshape(-1))
+        result = input.expand(shape).reshape(-1).index_select(0, places)
+    else:
+        result = S.MaskedSelect.bind(input, mask)
     if out is None:
         return result
     refuse_overlap(out, input, mask)
@@ -492,7 +500,6 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         tensor([[1],
                 [3]])
     """
-    value_needed("nonzero()", input)
     x = input._array
     if out is not None and (as_tuple or out._array.dtype is not dtypes.int64):
         raise RuntimeError(
@@ -500,6 +507,11 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
             if as_tuple
             else f"nonzero: out has to be of dtype int64, but is {out.dtype}."
         )
+    if modes.trace is not None and x.ndim and not modes.trace.is_fixed(input):
+        found = places_in(input != 0)
+        result = tuple(found) if as_tuple else stack(found, 1)
+        return result if out is None else store_out(out, result)
+    value_needed("nonzero()", input)
     if as_tuple:
         return tuple([wrap(i) for i in nonzero_places(x if x.ndim else x.reshape(1))])
     if not x.ndim:

@@ -14,7 +14,7 @@ from rushlight import dtypes, formats
 from rushlight.core.meta import packed_strides
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, bump, constant, value_needed, wrap
+from rushlight.core.tensor import Tensor, bump, constant, value_needed, value_pinned, wrap
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.pad import ConstantPad
@@ -282,6 +282,11 @@ def repeat_interleave(
         >>> torch.tensor([1, 2]).repeat_interleave(2)
         tensor([1, 1, 2, 2])
     """
+    counts = input if repeats is None else repeats
+    if modes.trace is not None and output_size is None and isinstance(counts, Tensor):
+        if counts._array.ndim == 1 and counts._array.size > 1 and int(counts._array.min()) >= 0:
+            value_pinned("the sum of the counts of repeat_interleave()", counts.sum())
+            output_size = int(counts._array.sum())
     if modes.trace is not None and output_size is not None:
         return repeated(input, repeats, dim, output_size)
     if repeats is None:

@@ -254,14 +254,11 @@ def test_numbers_returned_while_captured_are_pythons_own():
 
 NEEDS = {
     "float(tensor)": lambda x: float(x.sum()),
-    "int(tensor)": lambda x: int(x.sum()),
     "format": lambda x: f"{x.sum().item():.3f}",
     "a function of math that decides": lambda x: x if math.gamma(x.sum().item()) > 4 else -x,
-    "a size": lambda x: x[: x.long().sum().item()],
     "a tensor": lambda x: torch.full((2,), x.sum().item()),
     "a long list": lambda x: x.repeat(10).tolist(),
     "a power in a tensor": lambda x: x * 2 ** x.sum().item(),
-    "a whole number beside whole numbers": lambda x: x.long() * x.long().sum().item(),
 }
 
 
@@ -278,6 +275,78 @@ def test_what_needs_a_value_at_once_is_not_captured(name):
     raising(torch.ones(3))
     with pytest.raises(GraphError, match="needs a value"):
         raising(torch.ones(3))
+
+
+def counts_into(x, i):
+    counts = torch.zeros(3)
+    counts[i[0]] += 1
+    return counts
+
+
+AT_ONCE = {  # of a vector, and three small integers
+    "an index of 0 dims": lambda x, i: x[i[0]] * 2,
+    "a row and a part": lambda x, i: x.reshape(1, 6)[:, i[0] :] * 2,
+    "an index that is read": lambda x, i: x[i[0].item()] * 2,
+    "an item of a list": lambda x, i: [3.0, 4.0, 5.0][int(i[0])] * x,
+    "a size": lambda x, i: torch.zeros(int(i.max()) + 1) + x[0],
+    "a bound": lambda x, i: sum([x * k for k in range(i[0].item())], x),
+    "a count": counts_into,
+    "a whole number beside whole numbers": lambda x, i: i * i.sum().item(),
+    "truncated": lambda x, i: int(i[0] + 0.5) * x,
+    "classes": lambda x, i: nn.functional.one_hot(i),
+    "classes that are counted": lambda x, i: torch.bincount(i, x[:3]),
+    "repeats": lambda x, i: x[:3].repeat_interleave(i),
+    "a mask": lambda x, i: x[x > 0] * 2,
+    "a mask of two dims": lambda x, i: x.reshape(2, 3)[x.reshape(2, 3) > 0] * 2,
+    "a mask of rows": lambda x, i: x.reshape(3, 2)[x[:3] > 0, 1:].sum(0),
+    "masked_select": lambda x, i: x.masked_select(x > 0).mean(),
+    "a count of a mask": lambda x, i: x * x[x > 0].numel(),
+    "nonzero": lambda x, i: (x > 0).nonzero(),
+    "where": lambda x, i: torch.where(x.reshape(2, 3) > 0),
+    "a mask that is always the same": lambda x, i: x[torch.arange(6) > 2] * 2,
+    "nothing": lambda x, i: x[x > 100].sum(),
+}
+
+
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_integers_that_are_needed_at_once_take_a_capture_for_each(name):
+    f = AT_ONCE[name]
+    run = torch.compile(f)
+    torch.manual_seed(0)
+    data = [(torch.randn(6), torch.randint(0, 3, (3,))) for _ in range(2)]
+    for k in (0, 0, 0, 1, 1, 1, 0, 1):
+        assert str(run(*data[k])) == str(f(*data[k]))
+    assert run._compiled.traces <= 2 and run._compiled.eager is None
+
+
+def test_a_model_of_nodes_that_a_mask_selects():
+    def states(compile):
+        torch.manual_seed(0)
+        model, mask = nn.Linear(3, 4), torch.rand(10) < 0.5
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+        @compile
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(x)[mask], y[mask])
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        data = [(torch.randn(10, 3), torch.randint(0, 4, (10,))) for _ in range(5)]
+        return [step(*d) for d in data], model.weight.tolist()
+
+    (losses, weight), (expected, w) = states(torch.compile), states(lambda f: f)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    np.testing.assert_allclose(weight, w, rtol=1e-5)
+
+
+def test_counts_that_are_always_others_end_in_eager_calls():
+    run = torch.compile(lambda x: x[x > 0] * 2)
+    with pytest.warns(UserWarning, match=r"each value of the number of elements that a mask sel"):
+        for n in range(20):
+            assert run(torch.arange(20) - n).tolist() == [2 * k for k in range(1, 20 - n)]
+    assert run._compiled.traces == 4
 
 
 def test_gradients_are_not_touched_by_a_call_that_is_left_early():

@@ -24,21 +24,24 @@ def counts(x):
 
 
 LOOKS = {
-    "equal": lambda x, i: torch.equal(x, x.abs()),
-    "allclose": lambda x, i: torch.allclose(x, x.abs()),
     "repr": lambda x, i: repr(x),
     "storage": lambda x, i: x.untyped_storage().tolist(),
+    "tensor of tensors": lambda x, i: torch.tensor([x[0, 0], x[1, 1]]),
+    "unique": lambda x, i: torch.unique(x > 0),
+    "histc": lambda x, i: torch.histc(x, 4),
+}
+
+CONDITIONS = {
     "repeat_interleave": lambda x, i: x.repeat_interleave(counts(x), 0),
     "repeat_interleave of counts": lambda x, i: torch.repeat_interleave(counts(x)),
-    "tensor of tensors": lambda x, i: torch.tensor([x[0, 0], x[1, 1]]),
     "nonzero": lambda x, i: torch.nonzero(x > 0),
-    "unique": lambda x, i: torch.unique(x > 0),
     "mask": lambda x, i: x[x > 0],
-    "histc": lambda x, i: torch.histc(x, 4),
     "bincount": lambda x, i: torch.bincount(i),
     "one_hot": lambda x, i: F.one_hot(i),
     "slice": lambda x, i: x[: i[0] + 1],
     "row": lambda x, i: x[i[0]],
+    "equal": lambda x, i: torch.equal(x, x.abs()),
+    "allclose": lambda x, i: torch.allclose(x, x.abs()),
 }
 
 
@@ -60,6 +63,18 @@ def test_what_looks_at_values_runs_eagerly(name):
         x, i = torch.randn(4, 5), torch.tensor([0, 3])
         assert same(run(x, i), LOOKS[name](x, i))
     assert "needs a value while tracing" in run._compiled.eager
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_values_that_decide_shapes_and_answers_are_conditions(name):
+    """The first calls' answers are not given again."""
+    run = torch.compile(CONDITIONS[name])
+    for _ in range(3):
+        run(torch.ones(4, 5), torch.tensor([2, 1]))
+    for _ in range(3):
+        x, i = torch.randn(4, 5), torch.tensor([0, 3])
+        assert same(run(x, i), CONDITIONS[name](x, i))
+    assert run._compiled.eager is None
 
 
 def test_what_is_printed_is_not_captured():

@@ -7,7 +7,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes, no_grad
-from rushlight.core.tensor import Tensor, constant, value_needed, wrap
+from rushlight.core.tensor import Tensor, constant, value_pinned, wrap
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
 from rushlight.ops.embedding import BagMaxima, BagOf, Bags, Embedding
 from rushlight.ops.scatter import IndexCopy
@@ -253,11 +253,12 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             "one_hot is only applicable to index tensor of type LongTensor, but got"
             f" {dtypes.of[x.dtype].name}; convert with .long()."
         )
+    if modes.trace is not None and num_classes == -1 and x.size and x.min() >= 0:
+        value_pinned("the largest class of one_hot() without num_classes", tensor.max())
+        num_classes = int(x.max()) + 1
     if modes.trace is not None and num_classes > 0:
         out = T.zeros((*x.shape, num_classes), dtype=tensor.dtype)
         return out.scatter(-1, tensor.unsqueeze(-1), 1)
-    if num_classes == -1:
-        value_needed("one_hot() without num_classes", tensor)
     if not x.size and num_classes <= 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
     if x.size and x.min() < 0:

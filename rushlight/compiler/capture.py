@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.code import Code
-from rushlight.compiler.guards import Guard, Hooks, Kinds
+from rushlight.compiler.guards import Guard, Hooks, Kinds, Tags
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same, fields
@@ -115,8 +115,7 @@ class Call:
             return "it changes what is in its arguments"
         if any([id(h) not in self.surroundings.seen for h in hooks_met(self.trace)]):
             return "a tensor has hooks"
-        attributes = [kv for t in self.arguments for kv in t.__dict__.items()]
-        if any([self.code.names_attribute(name, value) for name, value in attributes]):
+        if any([type(value) is Same for t in self.arguments for _, value in self.code.tags(t)]):
             return "it reads what was put on a tensor among its arguments"
         return None
 
@@ -129,6 +128,8 @@ class Call:
         others = [t for t in self.surroundings.standing if id(t) not in used]
         if others:
             found.append(Kinds(others))
+        if self.code.asks:
+            found.append(Tags(self.surroundings.standing, self.code))
         return found
 
     def variant(self, guards: list[Guard]) -> Variant:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from rushlight.compiler.objects import function_of
+from rushlight.compiler.objects import Same, function_of
 
 BY_TEXT = frozenset(["getattr", "setattr", "hasattr", "vars", "__dict__", "eval", "exec"])
 
@@ -99,6 +99,22 @@ class Code:
         if self.all or name in self.names or not self.names.isdisjoint(BY_TEXT):
             return True
         return name in self.methods and callable(value)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the code may ask if an attribute is there."""
+        caught = self.handles and "AttributeError" in self.names
+        return self.all or caught or not self.names.isdisjoint(BY_TEXT)
+
+    def tags(self, t: Any) -> tuple[Any, ...]:
+        """What users put on a tensor, as far as the code may look at it."""
+        return tuple(
+            [
+                (name, value if type(value) in (bool, int, float, str) else Same(value))
+                for name, value in t.__dict__.items()
+                if self.names_attribute(name, value)
+            ]
+        )
 
     def globals(self) -> Iterator[tuple[dict[str, Any], list[str]]]:
         """The globals of each piece, and the names in them that it uses."""

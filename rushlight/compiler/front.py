@@ -217,6 +217,7 @@ class Compiled:
         self.reason = ""  # why it is to be captured now
         self.places: list[Place] = []  # whose values are looked up at each call
         self.code = Code()
+        self.tagged = False  # whether users put on arguments what the function looks at
         self.read_anew = frozenset(["lr"])  # options that schedules change
         # tensors that it reached besides its arguments, and their memory, by identity
         self.standing: dict[int, weakref.ref[Any]] = {}
@@ -247,6 +248,7 @@ class Compiled:
             *[signature_of(p.get(), arguments, signature) for p in self.places],
             sharing(arguments),
             mode,
+            self.tags(arguments),
             self.met(arguments),
         )
         self.last, reason = None, ""
@@ -265,7 +267,7 @@ class Compiled:
                     self.strange = 0
                     self.vain = max(0, self.vain - 1)
                     if not kwargs and not key[-1]:
-                        variant.arm(args, mode, self.places)
+                        variant.arm(args, mode, self.places, self.code.asks or self.tagged)
                         self.last = variant if variant.entry is not None else None
                     return out
                 reason = variant.unfit()
@@ -302,6 +304,9 @@ class Compiled:
         pinned = [v.pinned for v in self.variants.get(key, ()) if v.pinned]
         if len(pinned) >= MOST_PINNED:
             self.stay_eager(f"each value of {pinned[-1][0]} takes a capture, and there are many")
+            return self.function(*args, **kwargs)
+        if not self.tagged and any([self.code.tags(t) for t in arguments if t.__dict__]):
+            self.tagged = self.again = True
             return self.function(*args, **kwargs)
         reached = self.reached(args, kwargs)
         if reached is None:
@@ -359,6 +364,13 @@ class Compiled:
         self.variants.setdefault(key, []).append(variant)
         self.seen[key] = ""
         memory.trim()
+
+    def tags(self, arguments: list[Any]) -> Any:
+        """What users put on the arguments, where the function may look at it."""
+        if not self.code.asks and not self.tagged:
+            return ()
+        found = [(k, *self.code.tags(t)) for k, t in enumerate(arguments) if t.__dict__]
+        return tuple([tags for tags in found if len(tags) > 1])
 
     def met(self, arguments: list[Any]) -> tuple[tuple[int, int, int], ...]:
         """Which arguments are tensors that the function reaches besides, or have their memory."""
@@ -453,9 +465,10 @@ def signature(x: Any, arguments: list[Any]) -> Any:
             arguments.append(held_values(x))
             return a.pattern, a.shape, a.dtype, x.requires_grad
         arguments.append(x)
+        needs = x.requires_grad and ("leaf" if x._wants_grad else "made")
         if a.flags.c_contiguous:
-            return a.shape, a.dtype, x.requires_grad
-        return a.shape, a.dtype, x.requires_grad, order_in_memory(a)
+            return a.shape, a.dtype, needs
+        return a.shape, a.dtype, needs, order_in_memory(a)
     kind = type(x)
     if kind is float or kind is complex:
         return kind, repr(x)  # -0.0 is another number than 0.0

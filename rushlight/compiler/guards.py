@@ -373,6 +373,29 @@ def kind(x: Any) -> tuple[Any, ...]:
     return x.shape, x.dtype, x.strides if x.__class__ is np.ndarray else ()
 
 
+class Tags:
+    """What users put on tensors, where the function may ask for it by name."""
+
+    def __init__(self, tensors: list[Tensor], code: Code) -> None:
+        self.tensors, self.code = tensors, code
+        self.values = self.read()
+
+    def read(self) -> list[Any]:
+        """What is there now."""
+        return [self.code.tags(t) if t.__dict__ else () for t in self.tensors]
+
+    def holds(self) -> bool:
+        """Whether it is as it was."""
+        return self.read() == self.values
+
+    def words(self) -> None:
+        """There are none."""
+
+    def changed(self) -> str:
+        """What was put there, or taken away."""
+        return "an attribute of a tensor"
+
+
 class Kinds:
     """Shapes, dtypes and the like of tensors whose elements the function does not read."""
 
@@ -493,6 +516,7 @@ Guard = (
     | Globals
     | Flags
     | Kinds
+    | Tags
     | Defaults
     | Hooks
 )

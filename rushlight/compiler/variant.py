@@ -246,7 +246,7 @@ class Variant:
 
     # See Note [Entry] in backends/llvm/entry.py
 
-    def arm(self, args: tuple[Any, ...], mode: Any, places: list[Place]) -> None:
+    def arm(self, args: tuple[Any, ...], mode: Any, places: list[Place], tagged: bool) -> None:
         """Let calls like this one go straight to the program."""
         if not self.may_enter:
             return
@@ -255,7 +255,7 @@ class Variant:
         args = (*args, *[v for v in values if type(v) is Tensor])
         if not all(map(is_plain, values)) or any([is_sparse(a) for a in args]):
             return
-        self.mode = mode
+        self.mode, self.tagged = mode, tagged
         self.counters = [t._counter for t in self.updated()]
         versions = dicts_have_versions()
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
@@ -296,6 +296,8 @@ class Variant:
             if [*map(type, values)] != self.kinds:
                 return NotImplemented
             args = (*args, *[v for v in values if type(v) is Tensor])
+        if self.tagged and any([isinstance(a, Tensor) and a.__dict__ for a in args]):
+            return NotImplemented
         for k, source in self.dynamic:
             entry.numbers[k] = source()
         number = entry(args)

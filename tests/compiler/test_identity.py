@@ -148,3 +148,40 @@ def test_what_lives_on(make):
     del step, net
     gc.collect()
     assert [ref() for ref in of_function] == [None] * 3
+
+
+def scaled(x):
+    return x * x.scale if hasattr(x, "scale") else x + 1
+
+
+def scaled_by_default(x):
+    return x * getattr(x, "scale", 3.0)
+
+
+def caught(x):
+    try:
+        return x * x.scale
+    except AttributeError:
+        return -x
+
+
+@pytest.mark.parametrize("f", [scaled, scaled_by_default, caught])
+@pytest.mark.parametrize("standing", [False, True])
+def test_what_users_put_on_tensors_is_looked_at_again(f, standing):
+    x = rl.ones(3)
+    run = rl.compile((lambda: f(x)) if standing else f)
+    given = () if standing else (x,)
+    for scale in (None, None, None, 2.0, 2.0, 2.0, 5.0, 5.0, None, None):
+        if scale is None:
+            x.__dict__.pop("scale", None)
+        else:
+            x.scale = scale
+        assert run(*given).tolist() == f(x).tolist()
+    assert run._compiled.eager is None
+
+
+def test_leaves_and_what_was_computed_are_different_arguments():
+    run = rl.compile(lambda x: x.detach() * (2 if x.is_leaf else 3))
+    leaf = rl.ones(3, requires_grad=True)
+    for x in (leaf, leaf, leaf, leaf * 1, leaf * 1, leaf * 1, leaf):
+        assert run(x).tolist() == [2.0 if x is leaf else 3.0] * 3

@@ -138,7 +138,7 @@ class Trace:
         self.handles = False  # whether the function may catch errors
         self.assumed: list[str] = []  # lines of the user where a value decided what follows
         self.pinned: list[str] = []  # integers of which each value takes a capture of its own
-        self.turns: list[tuple[int, ...] | None] = []
+        self.turns: list[Turn] = []
 
     def __enter__(self) -> Trace:
         state.busy += 1
@@ -554,7 +554,9 @@ class Trace:
         ``turns`` gets how to turn them back.
         """
         value, order = self.operand(t), order_in_memory(t._array)
-        self.turns.append(None if order is None else tuple(np.argsort(order).tolist()))
+        back = None if order is None else tuple(np.argsort(order).tolist())
+        whole = not self.windows.get(t._array).chain
+        self.turns.append(Spread(t._array, back) if whole and has_gaps(t._array) else back)
         if order is None:
             return value
         out = self.graph.value(tuple([value.shape[d] for d in order]), value.dtype)
@@ -579,7 +581,7 @@ class Trace:
         gc.collect()  # some may be held by each other only, or by what is no tensor
         outliving = {id(a) for a in self._outliving(known)}
         kept = [t for t in living_tensors() if id(t._array) in outliving]
-        if kept and not only_viewed(kept):
+        if kept and not only_viewed(kept, results):
             self.failure = (
                 "a tensor made inside it is kept outside, and would be stale after the next call"
             )
@@ -588,6 +590,35 @@ class Trace:
         """Living arrays that ops of the call made, other than those known."""
         made = [a for a, w in self.windows.items() if w.storage.input is None]
         return [a for a in made if id(a) not in known and a not in self.constants]
+
+
+class Spread:
+    """How a result has its dims turned back, if at all, and lies in memory with gaps."""
+
+    def __init__(self, like: Any, back: tuple[int, ...] | None) -> None:
+        self.back, self.strides = back, like.strides
+        ends = [(n - 1) * s for n, s in zip(like.shape, like.strides, strict=True)]
+        self.count = sum(ends) // like.itemsize + 1
+
+    def array(self, x: Any) -> Any:
+        """A result's elements in memory of their own."""
+        x = x if self.back is None else x.transpose(self.back)
+        memory = np.empty(self.count, x.dtype)
+        out = np.lib.stride_tricks.as_strided(memory, x.shape, self.strides)
+        out[...] = x
+        return out
+
+
+Turn = tuple[int, ...] | Spread | None
+
+
+def has_gaps(x: Any) -> bool:
+    """Whether there is memory between an array's elements, each of which has a place of its own."""
+    if x.__class__ is not np.ndarray or x.flags.forc or not x.size or has_self_overlap(x):
+        return False
+    order = order_in_memory(x)
+    dense = order is not None and x.transpose(order).flags.c_contiguous
+    return not dense and all([s > 0 and s % x.itemsize == 0 for s in x.strides])
 
 
 def order_in_memory(x: Any) -> tuple[int, ...] | None:
@@ -605,10 +636,16 @@ def living_tensors() -> list[Tensor]:
     return [o for o in gc.get_objects() if issubclass(type(o), Tensor)]
 
 
-def only_viewed(tensors: list[Tensor]) -> bool:
-    """Whether nothing but their own views keeps these tensors."""
-    given = (*tensors,)  # newer Pythons count this one among the holders
-    holders = [o for o in gc.get_referrers(*given) if o is not tensors and o is not given]
+def only_viewed(tensors: list[Tensor], results: list[Tensor]) -> bool:
+    """Whether nothing keeps these tensors but their own views, each other, as gradients, and the
+    graph of results, whose leaves they are.
+    """
+    edges = [node.edges for node in graph_of(*results)]
+    leaves = [e for some in edges for e in some if isinstance(e, Tensor)]
+    grads = {id(t) for t in tensors}
+    given = (*tensors, *[leaf for leaf in leaves if id(leaf._grad) in grads])
+    known = {id(o) for o in (tensors, leaves, given, *given, *edges)}  # some hold them now
+    holders = [o for o in gc.get_referrers(*given) if id(o) not in known]
     return all([type(o) in (ViewLink, FrameType) for o in holders])
 
 

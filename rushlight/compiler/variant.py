@@ -24,7 +24,7 @@ from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.places import Place, is_plain
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
-from rushlight.compiler.trace import Trace
+from rushlight.compiler.trace import Spread, Trace, Turn
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap, written
@@ -341,10 +341,11 @@ def may_adopt(leaf: Tensor, value: Value) -> bool:
     return plain and fits and a.base is None and bool(a.flags.carray)
 
 
-def turned(arrays: list[Any], turns: list[tuple[int, ...] | None]) -> list[Any]:
-    """Results with their dims turned back; there may be more arrays than results."""
+def turned(arrays: list[Any], turns: list[Turn]) -> list[Any]:
+    """Results as eager code has them in memory; there may be more arrays than results."""
     made = [
-        a if turn is None else a.transpose(turn) for a, turn in zip(arrays, turns, strict=False)
+        turn.array(a) if type(turn) is Spread else a if turn is None else a.transpose(turn)
+        for a, turn in zip(arrays, turns, strict=False)
     ]
     return made + arrays[len(made) :]
 

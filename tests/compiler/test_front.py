@@ -214,6 +214,38 @@ def test_a_view_of_a_tensor_that_nothing_else_keeps_is_captured():
         rl.testing.assert_close(run(x), f(x), rtol=0, atol=0)
 
 
+def test_results_lie_in_memory_with_the_gaps_of_eager_code():
+    def f(x):
+        spread = rl.empty_strided((3, 4), (8, 2)).copy_(x)
+        turned = rl.empty_strided((3, 4), (2, 9)).copy_(x)
+        return spread, turned, spread + turned, (spread * x).t()
+
+    run = rl.compile(f, fullgraph=True)
+    for _ in range(4):
+        x = rl.randn(3, 4)
+        for made, expected in zip(run(x), f(x), strict=True):
+            assert made.stride() == expected.stride()
+            assert made.tolist() == expected.tolist()
+
+
+def test_leaves_of_a_graph_that_a_result_keeps_are_no_tensors_kept_outside():
+    """As in gradient penalties, whose result still has the graph that was differentiated."""
+
+    def f(w, x):
+        x = x.detach().requires_grad_()
+        (g,) = rl.autograd.grad((w * x * x).sum(), x, create_graph=True)
+        penalty = (g**2).sum()
+        penalty.backward()
+        return penalty
+
+    run = rl.compile(f, fullgraph=True)
+    a, b = rl.ones(3, requires_grad=True), rl.ones(3, requires_grad=True)
+    for _ in range(4):
+        x = rl.randn(3)
+        assert run(a, x).item() == pytest.approx(f(b, x).item())
+        rl.testing.assert_close(a.grad, b.grad)
+
+
 def test_a_base_that_outlives_the_call_stays_eager():
     kept = {}
 

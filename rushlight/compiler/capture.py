@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.code import Code
+from rushlight.compiler.given import Given
 from rushlight.compiler.guards import Guard, Hooks, Kinds, Tags
 from rushlight.compiler.held import parts
 from rushlight.compiler.live import Gradients, Live, is_live
@@ -41,9 +42,10 @@ class Call:
         arguments: list[Tensor],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        given: Given,
     ) -> None:
         self.surroundings, self.code, self.arguments = surroundings, code, arguments
-        self.args, self.kwargs = args, kwargs
+        self.args, self.kwargs, self.given = args, kwargs, given
         self.trace = Trace([t._array for t in arguments])
         self.known = code.known()
         self.gradients: Gradients | None = None  # of results that are differentiated outside
@@ -54,7 +56,9 @@ class Call:
         self.before = draws(), present_mode(), content([self.args, self.kwargs])
         self.code.prints = ""
         with self.surroundings.planted(trace) as planted, trace:
-            out = self.code.watch(function, self.args, self.kwargs)
+            args, kwargs = self.given.symbolic(self.args, self.kwargs, trace)
+            out = self.code.watch(function, args, kwargs)
+            del args, kwargs
             self.changes = planted.changes()
             whole = (out, *[now for _, now in self.changes]) if self.changes else out
             passed = containers((*self.args, *self.kwargs.values()))

@@ -106,6 +106,11 @@ class Code:
         caught = self.handles and "AttributeError" in self.names
         return self.all or caught or not self.names.isdisjoint(BY_TEXT)
 
+    @property
+    def names_types(self) -> bool:
+        """Whether the code may ask for the type of a number, which a Number does not show."""
+        return self.all or "type" in self.names
+
     def tags(self, t: Any) -> tuple[Any, ...]:
         """What users put on a tensor, as far as the code may look at it."""
         return tuple(

@@ -21,6 +21,7 @@ from rushlight import config
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.capture import Call, changed_by_itself
 from rushlight.compiler.code import Code
+from rushlight.compiler.given import Given
 from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
 from rushlight.compiler.objects import Same, fields, ours
 from rushlight.compiler.places import Place, are_numbers, signature_of
@@ -217,6 +218,7 @@ class Compiled:
         self.reason = ""  # why it is to be captured now
         self.places: list[Place] = []  # whose values are looked up at each call
         self.code = Code()
+        self.given = Given()
         self.tagged = False  # whether users put on arguments what the function looks at
         self.read_anew = frozenset(["lr"])  # options that schedules change
         # tensors that it reached besides its arguments, and their memory, by identity
@@ -243,8 +245,8 @@ class Compiled:
         arguments: list[Any] = []
         mode = present_mode()
         key = (
-            signature(args, arguments),
-            signature(kwargs, arguments) if kwargs else None,
+            self.given.signature(signature(args, arguments), args),
+            self.given.signature(signature(kwargs, arguments), kwargs) if kwargs else None,
             *[signature_of(p.get(), arguments, signature) for p in self.places],
             sharing(arguments),
             mode,
@@ -266,7 +268,7 @@ class Compiled:
                 if out is not NotImplemented:
                     self.strange = 0
                     self.vain = max(0, self.vain - 1)
-                    if not kwargs and not key[-1]:
+                    if not kwargs and not key[-1] and not self.given.places:
                         variant.arm(args, mode, self.places, self.code.asks or self.tagged)
                         self.last = variant if variant.entry is not None else None
                     return out
@@ -285,7 +287,10 @@ class Compiled:
                 f"of {self.name()} would have to be captured, because of the {reason}."
             )
         known = self.seen.get(key) == reason or self.again
-        if not known:  # once as it is: optimizers and modules make their state
+        plain = reason == FIRST and not self.code.names_types
+        if not known and plain and self.given.learn(key, self.seen):
+            self.variants, self.seen, self.again = {}, {}, True
+        elif not known:  # once as it is: optimizers and modules make their state
             self.seen[key] = reason
             if len(self.seen) > MOST_SEEN:  # keys keep objects
                 del self.seen[next(iter(self.seen))]
@@ -316,14 +321,14 @@ class Compiled:
             for x in (t, t._array, owner(t._array)):
                 self.standing[id(x)] = weakref.ref(x)
         key = (*key[:-1], self.met(arguments))
-        call = Call(surroundings, self.code, arguments, args, kwargs)
+        call = Call(surroundings, self.code, arguments, args, kwargs, self.given)
         out = call.run(self.function)
         guards += call.guards()
         for guard in guards:
             if type(guard) is Kept:
                 guard.narrow(call.trace.tensors)
         # there may be more to look at, to look up, or to leave behind, at the next call
-        if call.entered_more() or self.note_places(guards):
+        if call.entered_more() or self.given.froze(call.trace) or self.note_places(guards):
             return out
         self.traces += 1
         self.reasons.append(self.reason)

@@ -139,13 +139,18 @@ class Live(Variant):
         inputs = [arguments[p] if type(p) is int else p for p in places]
         if self.turns is not None:
             arrays = turned(arrays, self.turns)
-        return self.structured(CompiledFunction.apply(self, list(arrays), *inputs), arguments)
+        numbers = [i.source() for i in self.gradients_of.rest if i.kind == "number"]
+        results = CompiledFunction.apply(self, [list(arrays), numbers], *inputs)
+        return self.structured(results, arguments)
 
-    def backward(self, saved: list[Any], gs: list[Any]) -> list[Any]:
-        """The gradients of inputs, from what was saved and the gradients of results."""
+    def backward(self, saved: list[Any], numbers: list[Any], gs: list[Any]) -> list[Any]:
+        """The gradients of inputs, from what was saved, numbers of the call, and the gradients of
+        results.
+        """
         g = self.gradients_of
         live = [x for x, is_live in zip(gs, g.live, strict=True) if is_live]
-        rest = [held(i) for i in g.rest]
+        given = iter(numbers)
+        rest = [next(given) if i.kind == "number" else held(i) for i in g.rest]
         arrays = [np.asarray(live[k]._array, order="C") for k in g.seeds]
         outs = [np.empty(v.shape, v.dtype) for v in g.graph.results]
         with self.lock:
@@ -154,17 +159,16 @@ class Live(Variant):
 
 
 def held(entry: Input) -> Any:
-    """The array or number behind an input that is no argument, now."""
-    if entry.kind == "constant":
-        return entry.source
-    return entry.source() if entry.kind == "number" else entry.source._array
+    """The array behind an input that is no argument, now."""
+    return entry.source if entry.kind == "constant" else entry.source._array
 
 
 class CompiledFunction(Function):
     """The node of a compiled call in the graph of gradients."""
 
     @staticmethod
-    def forward(ctx: Any, variant: Live, arrays: list[Any], *inputs: Tensor) -> Any:
+    def forward(ctx: Any, variant: Live, made: list[list[Any]], *inputs: Tensor) -> Any:
+        arrays, ctx.numbers = made
         ctx.variant, count = variant, variant.count
         outs = tuple([wrap(a) for a in arrays[:count]])
         live = variant.gradients_of.live
@@ -179,7 +183,7 @@ class CompiledFunction(Function):
     def backward(ctx: Any, *gs: Tensor) -> Any:
         variant: Live = ctx.variant
         saved = [t._array for t in ctx.saved_tensors[: len(variant.gradients_of.saved)]]
-        found = variant.backward(saved, list(gs))
+        found = variant.backward(saved, ctx.numbers, list(gs))
         if modes.grad:  # with create_graph=True; what follows from here cannot be known
             found = [refusing(g, ctx.edges) for g in found]
         return (None, None, *found)

@@ -113,7 +113,7 @@ class Variant:
             if not guard.holds():
                 return guard.changed()
         if not all([check() == outcome for check, outcome in self.watch]):
-            return "a comparison of the learning rate"
+            return "a number that is given anew at each call"
         return ""
 
     def unfit(self) -> str:

@@ -149,11 +149,11 @@ def _fixed_item(self: Tensor, what: str) -> Any:
             "only one element tensors can be converted to Python scalars, but this one has shape "
             f"{self._array.shape}."
         )
-    if what == "int(tensor)":
-        value_pinned(what, self if self._array.dtype.kind in "iub" else self.detach().trunc())
+    x = self._array
+    if what == "int(tensor)" and modes.trace is not None and x.dtype not in dtypes.COMPLEX_TYPES:
+        value_pinned(what, self if x.dtype.kind in "iub" else self.detach().trunc())
     else:
         value_needed(f"{what}, other than item(),", self)
-    x = self._array
     return float(x.reshape(())) if x.dtype in dtypes.FOREIGN else x.item()
 
 

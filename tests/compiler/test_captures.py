@@ -286,3 +286,47 @@ def test_calls_that_fail_are_no_captures():
     for _ in range(4):
         assert run(rl.ones(2)).tolist() == [2, 2]
     assert run._compiled.traces == 1
+
+
+def test_numbers_that_are_passed_and_change_are_given_anew():
+    def states(compile):
+        rl.manual_seed(0)
+        w = rl.ones(3, requires_grad=True)
+
+        @compile
+        def step(x, k, *, scale=1.0):
+            loss = ((w * x * scale) ** 2).mean() * min(1.0, k / 10)
+            (g,) = rl.autograd.grad(loss, w)
+            with rl.no_grad():
+                w.sub_(g, alpha=0.1)
+            return (loss.item() if k % 5 == 0 else loss.detach().item(), k + 1, scale)
+
+        found = [step(rl.randn(3), k, scale=1 + k / 10) for k in range(14)]
+        return step, [*found, w.tolist()]
+
+    step, found = states(rl.compile)
+    assert step._compiled.eager is None and 0 < step._compiled.traces <= 4
+    for a, b in zip(found, states(lambda f: f)[1], strict=True):
+        assert a == pytest.approx(b, rel=1e-5)
+
+
+def test_numbers_that_are_needed_as_they_are_are_no_such_arguments():
+    run = rl.compile(lambda x, n: (x[:n].sum(), f"{n}"))
+    x = rl.randn(20)
+    for n in (1, 2, 3, 4, 5, 5, 5, 4):
+        total, text = run(x, n)
+        assert total.item() == pytest.approx(x[:n].sum().item(), rel=1e-5) and text == str(n)
+    asked = rl.compile(lambda x, k: (x * k, type(k) is int))
+    for k in (1, 2, 3, 4, 5, 6.0, 7.0, 8.0, 9.0, True, False, True, 3, 4):
+        product, whole = asked(x, k)
+        assert product.tolist() == (x * k).tolist() and whole is (type(k) is int)
+
+
+def test_a_backward_pass_reads_the_numbers_of_its_own_call():
+    w = rl.ones(3, requires_grad=True)
+    run = rl.compile(lambda x, k: w * x * k)
+    kept = [run(rl.ones(3), float(k)) for k in range(1, 9)]
+    for k, y in enumerate(kept, 1):
+        w.grad = None
+        y.sum().backward()
+        assert w.grad.tolist() == [float(k)] * 3

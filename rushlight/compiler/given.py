@@ -1,0 +1,107 @@
+"""Numbers among the arguments of a function that are others from call to call.
+
+A number is taken for granted until a third one comes where all else is the same. From then on it is
+given anew at each call: the program computes with it, as with numbers in places that change. One
+that Python needs as it is, as a size, is taken for granted again.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from rushlight.compiler.python_numbers import number
+from rushlight.compiler.trace import Trace
+
+TRIES = 2  # numbers of a place that get programs of their own
+Where = int | str  # of an argument: its position, or its name
+
+
+class Given:
+    """Which arguments of a function are numbers given anew, and those of this thread's call."""
+
+    def __init__(self) -> None:
+        self.places: set[Where] = set()
+        self.frozen: set[Where] = set()  # that will never be such
+        self.sources: dict[Where, Any] = {}
+        self.call = threading.local()
+
+    def value(self, place: Where) -> Any:
+        """The number of this call."""
+        return self.call.values[place]
+
+    def signature(self, found: tuple[Any, ...], given: Any) -> tuple[Any, ...]:
+        """The signature of positional or named arguments, with only the kinds of such numbers."""
+        if not self.places:
+            return found
+        if found[0] is tuple:
+            self.call.values = {}
+        made = [found[0]]
+        for place, part in parts_of(found):
+            if place in self.places and is_number(part):
+                self.call.values[place] = given[place]
+                part = place, part[0]
+            made.append(part if found[0] is tuple else (place, part))
+        return tuple(made)
+
+    def learn(self, key: Any, seen: Any) -> bool:
+        """Whether a call is the third that differs from others in numbers only, which are given
+        anew from now on.
+        """
+        found = [differing(key, other) for other in seen]
+        fitting = [places for places in found if places and not places & self.frozen]
+        if len(fitting) < TRIES:
+            return False
+        self.places = self.places.union(*fitting)
+        return True
+
+    def symbolic(self, args: Any, kwargs: Any, trace: Trace) -> tuple[Any, Any]:
+        """The arguments while a call is traced: Numbers for such numbers."""
+        self.sources = {}
+
+        def part(place: Where, x: Any) -> Any:
+            if place not in self.places or type(x) not in (int, float):
+                return x
+            source = self.sources[place] = functools.partial(self.value, place)
+            return number(x, source, trace)
+
+        named = {name: part(name, x) for name, x in kwargs.items()}
+        return tuple([part(k, x) for k, x in enumerate(args)]), named
+
+    def froze(self, trace: Trace) -> bool:
+        """Whether a traced call needed such a number as it is, so that it is one no longer."""
+        watched = {id(source) for source, _ in trace.watch}
+        found = {place for place, source in self.sources.items() if id(source) in watched}
+        self.places, self.frozen = self.places - found, self.frozen | found
+        return bool(found)
+
+
+def parts_of(found: tuple[Any, ...]) -> Iterator[tuple[Where, Any]]:
+    """The places and signatures of positional or named arguments."""
+    return iter(enumerate(found[1:]) if found[0] is tuple else found[1:])
+
+
+def is_number(part: Any) -> bool:
+    """Whether a signature is that of a number."""
+    return type(part) is tuple and len(part) == 2 and part[0] in (int, float)
+
+
+def differing(key: Any, other: Any) -> set[Where] | None:
+    """The places of numbers in which two signatures differ; None where they differ in more."""
+    if key[2:] != other[2:]:
+        return None
+    found: set[Where] = set()
+    for mine, others in zip(key[:2], other[:2], strict=True):
+        if mine == others:
+            continue
+        if mine is None or others is None or len(mine) != len(others):
+            return None
+        for (place, a), (also, b) in zip(parts_of(mine), parts_of(others), strict=True):
+            if place == also and a == b:
+                continue
+            if place != also or not is_number(a) or not is_number(b) or a[0] is not b[0]:
+                return None
+            found.add(place)
+    return found

@@ -8,6 +8,7 @@ own.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -177,14 +178,15 @@ class Settler:
 
 
 def reordered(graph: Graph) -> Graph:
-    """The graph where what strided templates make and is then needed in another order is an
-    Assemble of one part, which may be made in that order.
+    """The graph where what strided templates make and is then needed in another order, and ends
+    that are products or made by templates in another shape, are an Assemble of one part, which may
+    be made in that order.
     """
     windows, out = Windows(graph), substituted(graph, [], {})
 
-    def placed(x: Value) -> Value:
+    def placed(x: Value, kinds: tuple[Callable[[Node], bool], ...] = (strided,)) -> Value:
         maker = windows.producer.get(windows.source(x).number)
-        if maker is None or not strided(maker):
+        if maker is None or not any([kind(maker) for kind in kinds]):
             return x
         v = out.value(x.shape, x.dtype)
         out.nodes.append(Node(Assemble.instance, [x], {"shape": x.shape, "chains": ((),)}, [v]))
@@ -200,7 +202,8 @@ def reordered(graph: Graph) -> Graph:
                 node = Node(node.op, given, node.params, node.outputs, node.line)
                 windows.producer[node.outputs[0].number] = node
         out.nodes.append(node)
-    out.results = [v if windows.source(v) is v else placed(v) for v in graph.results]
+    makers = strided, is_product, has_template
+    out.results = [v if windows.source(v) is v else placed(v, makers) for v in graph.results]
     return out
 
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
 from rushlight.compiler.backends.llvm.ir.text import Module
+from rushlight.compiler.backends.llvm.products.packing import AHEAD
 
 Pair = tuple[int, int]
 
@@ -152,6 +153,10 @@ class Columns:
             row = f.add(f.mul(i, sh), phase - s.before[0])
             x = f.at(x, f.mul(row, width))
             y = f.at(y, f.mul(f.add(i, k * s.extent(0)), s.row))
+            whole = s.before[1] == 0 and len(s.phases(1)) == sw and sw * s.extent(1) <= width
+            if whole and sw % f.lanes == 0:
+                squares(x, y)
+                return
             for j, p in enumerate(s.phases(1)):
                 part = inside(p, 1)
                 for at in range(part.start, part.stop, f.lanes):
@@ -159,6 +164,15 @@ class Columns:
                     here = f.at(x, p + sw * at - s.before[1])
                     v = f.load(here, n) if sw == 1 else f.gather(here, sw, n)
                     f.store(f.at(y, j * s.extent(1) + at), v, n)
+
+        def squares(x: str, y: str) -> None:  # the remainders of several columns at once
+            for at in range(0, s.extent(1), f.lanes):
+                n = min(f.lanes, s.extent(1) - at)
+                for p in range(0, sw, f.lanes):
+                    rows = [f.load(f.at(x, p + sw * (at + k))) for k in range(n)]
+                    rows += ["zeroinitializer"] * (f.lanes - n)
+                    for k, v in enumerate(f.transposed(rows)):
+                        f.store(f.at(y, (p + k) * s.extent(1) + at), v, n)
 
         f.span(0, "%channels", 1, channel)
         f.end()
@@ -227,23 +241,23 @@ class Columns:
             self.f.dtype,
         )
 
-        def positions(v: Number, _: list[str]) -> None:
+        def square(w: Number, v: Number) -> None:
             pieces = self.piece_pointers(f, "%x", v, "%offsets", "%masks")
+            first = f.mul(w, f.lanes)
+            columns = [f.entry("%columns", f.add(first, k)) for k in range(f.lanes)]
+            lines = [self.vector(f, pieces, column) for column in columns]
+            if self.source.direct:  # the image may be far away; copies are not
+                for column in columns:
+                    f.prefetch(f.past(f.at(pieces[0][0], column), AHEAD))
             row = f.mul(f(f"sub nsw i64 {v}, %v0"), f.lanes * vectors * f.lanes)
+            y = f.at(f.at("%y", row), first)
+            for k, column in enumerate(f.transposed(lines)):
+                f.store(f.at(y, k * vectors * f.lanes), column)
 
-            def square(w: Number, _: list[str]) -> None:
-                first = f.mul(w, f.lanes)
-                lines = [
-                    self.vector(f, pieces, f.entry("%columns", f.add(first, k)))
-                    for k in range(f.lanes)
-                ]
-                y = f.at(f.at("%y", row), first)
-                for k, column in enumerate(f.transposed(lines)):
-                    f.store(f.at(y, k * vectors * f.lanes), column)
+        def some(w: Number, _: list[str]) -> None:  # so many streams can be followed
+            f.span("%v0", "%v1", 1, lambda v, _: square(w, v))
 
-            f.span(0, vectors, 1, square)
-
-        f.span("%v0", "%v1", 1, positions)
+        f.span(0, vectors, 1, some)
         f.end()
         return name
 

@@ -230,7 +230,7 @@ def spread(f: Code, s: Shape, source: Source, y: str, target: str) -> None:
 
 
 PARTS = 8  # sums of parts of the images, if they are no more than so many bytes together
-MOST = 1 << 23
+MOST, MOST_OF_TWO = 1 << 22, 1 << 23
 
 
 def weight_launches(node: Node, width: int) -> list[Launch]:
@@ -249,7 +249,9 @@ def weight_launches(node: Node, width: int) -> list[Launch]:
         return [Launch(f.module.text(), operands, s.groups, size, 0, cost_of(s))]
     weights = Weights(f, s, "%scratch", places)
     total, blocks = s.groups * s.outer * s.inner * len(s.taps), weights.blocks
-    wanted = max(1, min(PARTS // s.groups, blocks, MOST // (total * f.size)))
+    size = total * f.size
+    parts = MOST // size if 2 * size <= MOST else MOST_OF_TWO // (2 * size) * 2
+    wanted = max(1, min(PARTS // s.groups, blocks, parts))
     each = -(-blocks // wanted)
     parts = -(-blocks // each)
     if not weights.source.direct:

@@ -88,6 +88,22 @@ CONVOLUTIONS = {
     "pairs of groups, 5x5": (12, 8, 2, 3, (13, 14), (5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)),
     "patches": (16, 160, 1, 2, (10, 9), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
     "patches of groups": (12, 160, 2, 2, (12, 9), (3, 3), (3, 3), ((0, 0), (0, 0)), (1, 1)),
+    "patches as wide as vectors": (
+        3,
+        20,
+        1,
+        2,
+        (32, 49),
+        (16, 16),
+        (16, 16),
+        ((0, 0),) * 2,
+        (1, 1),
+    ),
+    "patches that overlap": (2, 5, 1, 2, (37, 53), (20, 19), (16, 16), ((0, 0),) * 2, (1, 1)),
+    "side by side": (96, 160, 1, 4, (5, 4), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "side by side, groups": (64, 96, 2, 6, (3, 3), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "side by side, stride": (96, 160, 1, 4, (9, 8), (1, 1), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    "side by side, patches": (24, 160, 2, 8, (6, 7), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
     "apart": (64, 64, 1, 2, (17, 25), (3, 3), (1, 1), ((2, 2), (3, 1)), (2, 3)),
     "apart, padding that is no multiple": (
         64,
@@ -294,6 +310,24 @@ def test_single_points_of_small_planes_are_products(case):
     for op, inputs, params, shape in [*three(x, w, y, options)][:2]:
         program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
         assert "Product" in [type(s).__name__ for s in program.lowering.steps]
+
+
+def test_products_are_written_in_the_shape_of_the_result():
+    (x, w, y), options = convolution("pointwise", np.float32)
+    for op, inputs, params, shape in [*three(x, w, y, options)][:2]:
+        program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
+        assert [type(s).__name__ for s in program.lowering.steps] == ["Product"]
+
+
+@pytest.mark.parametrize("case", [case for case in CONVOLUTIONS if case.startswith("side by side")])
+def test_pixels_of_all_images_are_multiplied_at_once(case):
+    (x, w, y), options = convolution(case, np.float32)
+    graph = graph_of(C.Conv, [x, w, None], options, [(y.shape, np.float32)])
+    steps = pipeline.build(graph, "llvm").lowering.steps
+    (node,) = [s.nodes[0] for s in steps if type(s).__name__ == "Product"]
+    groups, rows, columns = node.outputs[0].shape
+    assert (groups * rows, columns) == (w.shape[0], y.size // w.shape[0])
+    assert [type(s).__name__ for s in steps] == ["Group", "Product", "Group"]
 
 
 @pytest.mark.parametrize("case", ["phases", "phases, borders", "phases of groups"])

@@ -30,6 +30,8 @@ LEAST = 8  # channels of a group of products
 SMALL = 64  # pixels of a plane
 MOVES = 150.0  # products for each element in and out from which on it pays to rearrange images
 ROUND = 3  # taps of a dim whose transforms take less than half of the products
+LANES = 16  # of the widest vectors
+TURN, MOVE = 0.4, 2.0  # to turn, and to move, an element, if a vector of products takes 1
 TURNS = 8  # elements that are turned in a product in the time that one of its result takes
 PER_DIM = ("stride", "padding", "dilation", "kernel", "space")  # parameters with a value each
 
@@ -160,12 +162,11 @@ def exchanged(w: Writer, node: Node) -> Made:
     (x, g), out, p = node.inputs, node.outputs[0], node.params
     if math.prod(p["kernel"]) > 1 or not all(still(p, p["kernel"])) or p["groups"] > 1:
         return None
-    fewer = (x.shape[1] - g.shape[1]) * math.prod(x.shape) // x.shape[1]
-    if fewer < TURNS * math.prod(out.shape):
+    inner, outer = x.shape[1], g.shape[1]
+    saved = cycles_of_weight(outer, inner) - cycles_of_weight(inner, outer)
+    if saved * math.prod(x.shape) // inner < TURN * TURNS * math.prod(out.shape):
         return None
-    y = w.node(
-        ConvWeight, [g, x], (x.shape[1], g.shape[1], *out.shape[2:]), out.dtype, **node.params
-    )
+    y = w.node(ConvWeight, [g, x], (inner, outer, *out.shape[2:]), out.dtype, **node.params)
     dims = (1, 0, *range(2, len(out.shape)))
     return [w.node(Permute, [y], out.shape, out.dtype, dims=dims)]
 
@@ -213,6 +214,13 @@ def remainder(w: Writer, node: Node, first: int) -> Value:
     return turned(w, w.node(ConvInput, [folded, rows, None], shape, g.dtype, **options), n)
 
 
+def cycles_of_weight(rows: int, columns: int) -> float:
+    """Cycles for each place of a weight's gradient of so many rows and columns, which are turned,
+    if a vector of products takes one.
+    """
+    return -(-columns // LANES) * (rows + TURN * LANES)
+
+
 # Single points
 
 
@@ -249,14 +257,44 @@ def at_strides(node: Node) -> Any:
 
 
 def product(w: Writer, node: Node) -> list[Value]:
-    """Weights times pixels."""
+    """Weights times pixels, of each image or of all side by side."""
     (x, _, bias), out, p = node.inputs, node.outputs[0], node.params
     if max(p["stride"]) > 1:
         x = w.node(BasicIndex, [x], (*x.shape[:2], *out.shape[2:]), x.dtype, index=at_strides(node))
-    y = w.product(weights(w, node), pixels(w, x, p["groups"]))
+    a, (n, _, *space) = weights(w, node), x.shape
+    (groups, rows, depth), places = a.shape, math.prod(space)
+    if pays_joined(n, places, rows, depth):
+        x = w.shaped(x, (n, groups, depth, *space))
+        dims = (1, 2, 0, *range(3, len(x.shape)))
+        x = w.node(Permute, [x], [x.shape[d] for d in dims], x.dtype, dims=dims)
+        return [joined_product(w, a, x, bias, out.shape)]
+    y = w.product(a, pixels(w, x, groups))
     if bias is not None:
-        y = w.map(Add, y, w.shaped(bias, (*y.shape[1:3], 1)))
+        y = w.map(Add, y, w.shaped(bias, (groups, rows, 1)))
     return [w.shaped(y, out.shape)]
+
+
+def joined_product(
+    w: Writer, a: Value, x: Value, bias: Value | None, shape: tuple[int, ...]
+) -> Value:
+    """Weights (groups, outputs, channels) times pixels of all images side by side, x (channels,
+    images, *), as images of ``shape``.
+    """
+    (groups, rows, depth), n = a.shape, shape[0]
+    y = w.product(a, w.shaped(x, (groups, depth, math.prod(x.shape) // (groups * depth))))
+    if bias is not None:
+        y = w.map(Add, y, w.shaped(bias, (groups, rows, 1)))
+    y = w.shaped(y, (groups, rows, n, y.shape[2] // n))
+    turned = (n, *y.shape[:2], y.shape[3])
+    return w.shaped(w.node(Permute, [y], turned, y.dtype, dims=(2, 0, 1, 3)), shape)
+
+
+def pays_joined(n: int, places: int, rows: int, depth: int) -> bool:
+    """Whether the pixels of n images are worth being laid side by side: weights are turned once
+    only, and fewer lanes of vectors lie idle.
+    """
+    idle = n * -(-places // LANES) - -(-n * places // LANES)
+    return rows * depth * (TURN * (n - 1) + idle) > MOVE * n * places * (rows + depth)
 
 
 def input_product(w: Writer, node: Node) -> list[Value]:
@@ -414,6 +452,12 @@ def strided(w: Writer, node: Node) -> Made:
     order = TO_CHANNELS[op is ConvWeight]
     if op is ConvInput:
         new.inputs[2] = None
+    groups, rows, places = p["groups"], outer // p["groups"], math.prod(large)
+    if op is Conv and kernel == (1, 1) and pays_joined(n, places, rows, each * many):
+        a = sampled(w, weight, (0, 0), kernel, steps, order)
+        a = w.shaped(a, (groups, rows, each * many))
+        x = sampled(w, x, starts, large, steps, SIDE_BY_SIDE)
+        return [joined_product(w, a, x, node.inputs[2], y.shape)]
     given = [
         w.shaped(sampled(w, x, starts, large, steps, order), xs.shape) if v is xs
         else w.shaped(sampled(w, weight, (0, 0), kernel, steps, order), ws.shape) if v is ws else v
@@ -437,6 +481,7 @@ def strided(w: Writer, node: Node) -> Made:
 # another one, so that what the forward pass made is not kept for it.
 TO_IMAGES = ((0, 3, 5, 1, 2, 4), (0, 5, 3, 1, 2, 4))
 TO_CHANNELS = ((0, 1, 3, 5, 2, 4), (0, 1, 5, 3, 2, 4))
+SIDE_BY_SIDE = (1, 3, 5, 0, 2, 4)
 
 
 def sampled(w: Writer, x: Value, starts: Any, size: Any, steps: Any, order: Any) -> Value:

@@ -16,6 +16,7 @@ NAMES = """
     _tensor_str.PRINT_OPTS _tensor_str._tensor_str cuda.CUDAGraph cuda.Event cuda.Stream
     cuda.StreamContext cuda.graph cuda.is_current_stream_capturing cuda.reset_max_memory_allocated
     distributed.DeviceMesh distributed.device_mesh.init_device_mesh distributed.rpc.is_available
+    distributed.rpc.api.RRef
     futures.Future fx.GraphModule fx.experimental.proxy_tensor.get_proxy_mode
     fx.experimental.symbolic_shapes.guard_or_false fx.node.Node fx.proxy.Proxy jit.Error
     jit.TracerWarning jit._overload library.custom_op
@@ -342,3 +343,10 @@ def test_helpers_of_layers():
         lambda m: m.utils._list_with_default(4, [7, 8, 9]),
     ):
         assert call(ours) == call(theirs)
+
+
+def test_no_result_is_in_another_process():
+    rpc = rushlight.distributed.rpc
+    assert not isinstance(rushlight.ones(2), rpc.api.RRef) and rpc.RRef is rpc.api.RRef
+    with pytest.raises(NotImplementedError, match="no other processes"):
+        rpc.RRef(1)

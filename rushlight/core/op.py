@@ -499,6 +499,8 @@ def in_order_of(a: Any, x: Any) -> Any:
     """Array a with its dims in memory in the order of x's, if it has as many."""
     if a.ndim != x.ndim:
         return a
+    if x.flags.f_contiguous:
+        return np.asfortranarray(a)
     strides, dims = x.strides, range(x.ndim)
     order = sorted(dims, key=lambda d: -strides[d])
     return packed(a.transpose(order)).transpose(sorted(dims, key=order.__getitem__))

@@ -20,6 +20,7 @@ from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.reduce import Sum
 
+FEW = 4096  # products of integers that BLAS would not make faster
 LARGE = 1 << 16  # elements of the first operand, from which on kernels compute products
 
 
@@ -39,19 +40,30 @@ def product(x: Any, y: Any) -> Any:
     if d in dtypes.HALVES:
         return converted(widened(x) @ widened(y), d)
     dtypes.computed_with("matmul", d)
-    if d in dtypes.INTEGER_TYPES and x.size * y.shape[-1] > 4096 and y.size:
+    if d in dtypes.INTEGER_TYPES and x.size * y.shape[-1] > FEW and y.size:
         return whole_product(x, y)
     if x.ndim == 2 and y.ndim == 2:
         return x.dot(y)
     return x @ y
 
 
+def suits_dot(x: Any, y: Any) -> bool:
+    """Whether arrays are few integers, which NumPy multiplies as they are."""
+    return x.dtype is dtypes.int64 and x.size * y.shape[-1] <= FEW
+
+
 def whole_product(x: Any, y: Any) -> Any:
     """``x @ y`` of integers: by BLAS where float64 holds every sum exactly."""
-    bound = float(np.abs(x.astype(np.float64)).max()) * float(np.abs(y.astype(np.float64)).max())
-    if bound * x.shape[-1] < 2**53:
-        return (x.astype(np.float64) @ y.astype(np.float64)).astype(np.int64).astype(x.dtype)
+    a, b = x.astype(np.float64), y.astype(np.float64)
+    if largest(a) * largest(b) * x.shape[-1] < 2**53:
+        whole = (a.dot(b) if a.ndim == b.ndim == 2 else a @ b).astype(np.int64)
+        return whole.astype(x.dtype, copy=False)
     return x @ y
+
+
+def largest(x: Any) -> float:
+    """The largest distance from 0."""
+    return max(float(np.maximum.reduce(x, None)), -float(np.minimum.reduce(x, None)))
 
 
 def unfit(a: tuple[int, ...], b: tuple[int, ...]) -> ShapeError:
@@ -131,7 +143,7 @@ class Matmul(Op):
                 or not 0 < x.ndim < 4
                 or not 0 < y.ndim < 4
                 or x.dtype is not y.dtype
-                or x.dtype not in FLOATS
+                or not (x.dtype in FLOATS or suits_dot(x, y))
                 or type(x) is not ndarray
                 or (x.size >= op.least and kernels.on)
             ):

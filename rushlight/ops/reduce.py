@@ -154,7 +154,8 @@ class Nansum(Reduction):
             return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
         wide = widened(input)
         total = summed(wide, dim, None, None, keepdim)
-        if np.count_nonzero(total != total):
+        nan = total != total
+        if nan.any() if total.ndim else nan:
             total = summed(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim)
         return narrowed(total, input.dtype)
 

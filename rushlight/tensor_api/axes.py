@@ -117,11 +117,10 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
         )
     if len(set(src)) != len(src) or len(set(dst)) != len(dst):
         raise ShapeError(f"movedim: repeated dim in source {src} or destination {dst}.")
-    order: list[Any] = [None] * n
-    for s, d in zip(src, dst, strict=True):
-        order[d] = s
-    rest = iter([d for d in builtins.range(n) if d not in src])
-    return V.Permute.bind(input, dims=tuple([next(rest) if d is None else d for d in order]))
+    order = [d for d in builtins.range(n) if d not in src]
+    for d, s in sorted(zip(dst, src, strict=True)):
+        order.insert(d, s)
+    return V.Permute.bind(input, dims=tuple(order))
 
 
 moveaxis = movedim

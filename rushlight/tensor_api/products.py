@@ -98,13 +98,15 @@ def mm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None
 def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Products of two batches of matrices, ``(B, n, k)`` by ``(B, k, m)``, without broadcasting."""
     need_dims("bmm", (input, 3), (mat2, 3))
-    input, mat2 = _widened(out_dtype, input, mat2)
+    if out_dtype is not None:
+        input, mat2 = _widened(out_dtype, input, mat2)
     if input._array.shape[0] != mat2._array.shape[0]:
         raise ShapeError(
             f"bmm: the batches must be as large, but are {input._array.shape[0]} and "
             f"{mat2._array.shape[0]}."
         )
-    return _store(out, M.batched_product(input, mat2))
+    result = M.batched_product(input, mat2)
+    return result if out is None else _store(out, result)
 
 
 @method
@@ -318,10 +320,21 @@ def multi_dot(items: list[Tensor]) -> Tensor:
     """Product of several matrices in the order that needs the fewest multiplications (dynamic
     programming).
     """
-    n = len(items)
-    if n == 1:
-        return items[0]
-    dims = [t._array.shape[0] for t in items] + [items[-1]._array.shape[1]]
+    splits = cheapest((*[t._array.shape[0] for t in items], items[-1]._array.shape[1]))
+
+    def product(i: int, j: int) -> Tensor:
+        if i == j:
+            return items[i]
+        k = splits[i, j]
+        return mm(product(i, k), product(k + 1, j))
+
+    return product(0, len(items) - 1)
+
+
+@functools.lru_cache(maxsize=64)
+def cheapest(dims: tuple[int, ...]) -> dict[tuple[int, int], int]:
+    """After which matrix to split each range of matrices, whose sizes ``dims`` are."""
+    n = len(dims) - 1
     cost: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(n)}
     for width in range(1, n):
         for i in range(n - width):
@@ -330,14 +343,7 @@ def multi_dot(items: list[Tensor]) -> Tensor:
                 (cost[i, k][0] + cost[k + 1, j][0] + dims[i] * dims[k + 1] * dims[j + 1], k)
                 for k in range(i, j)
             )
-
-    def product(i: int, j: int) -> Tensor:
-        if i == j:
-            return items[i]
-        k = cost[i, j][1]
-        return mm(product(i, k), product(k + 1, j))
-
-    return product(0, n - 1)
+    return {pair: k for pair, (_, k) in cost.items()}
 
 
 @method

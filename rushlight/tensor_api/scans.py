@@ -17,6 +17,8 @@ from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.ops import order as O
 from rushlight.ops import scan as S
 from rushlight.ops import search as F
+from rushlight.ops.select import Where
+from rushlight.ops.view import BasicIndex
 from rushlight.tensor_api._common import expect_tensor, method, methods, wrap_dim
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.creation import spaced
@@ -131,17 +133,16 @@ def diff(
     if not n:
         return finished(input.clone(), out)
     parts = [t for t in (prepend, input, append) if t is not None]
-    if any([t._array.ndim != input._array.ndim for t in parts]):
+    if len(parts) > 1 and any([t._array.ndim != input._array.ndim for t in parts]):
         raise RuntimeError(
             "diff expects prepend or append to be the same dimension as input, but they have "
             f"{[t._array.ndim for t in parts]} dims."
         )
     result = cat(parts, d) if len(parts) > 1 else input
+    lead = (slice(None),) * d
     for _ in range(builtins.min(n, result._array.shape[d])):
-        size = builtins.max(result._array.shape[d] - 1, 0)
-        if not result._array.shape[d]:
-            break
-        after, before = result.narrow(d, 1, size), result.narrow(d, 0, size)
+        after = BasicIndex.bind(result, index=(*lead, slice(1, None), ...))
+        before = BasicIndex.bind(result, index=(*lead, slice(0, -1), ...))
         result = after ^ before if result._array.dtype == np.bool_ else after - before
     return finished(result, out)
 
@@ -534,7 +535,7 @@ def renorm(
     d = wrap_dim(dim, input._array.ndim)
     others = tuple([i for i in range(input._array.ndim) if i != d])
     norm = input.norm(p, others, True)
-    scale = (maxnorm / (norm + 1e-7)).masked_fill(norm <= maxnorm, 1)
+    scale = Where.bind(norm <= maxnorm, 1, maxnorm / (norm + 1e-7))
     return finished(input * scale, out)
 
 

@@ -409,7 +409,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     swap = kind == "xy" and len(items) >= 2
     if swap:
         items[0], items[1] = items[1], items[0]
-    flat = [t.reshape(-1) for t in items]
+    flat = [t if t._array.ndim == 1 else t.reshape(-1) for t in items]
     shape = [t._array.size for t in flat]
     grids = [
         t.reshape([-1 if i == k else 1 for k in builtins.range(len(flat))]).expand(shape)

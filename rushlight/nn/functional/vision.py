@@ -249,13 +249,18 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
             "affine_grid: with align_corners=True, places along a dim of size 1 are those of its"
             " centre. See the documentation of affine_grid for details."
         )
-    d = theta._array.dtype
-    axes = [line(n, align_corners, d) for n in size[2:]]
-    mesh = np.meshgrid(*axes, indexing="ij")[::-1]  # x first
-    base = np.stack([*mesh, np.ones(size[2:], d)], -1).reshape(-1, rank + 1)
-    return T.matmul(constant(base).unsqueeze(0), theta.transpose(1, 2)).reshape(
-        size[0], *size[2:], rank
-    )
+    base = centres(size[2:], align_corners, theta._array.dtype)
+    return T.matmul(constant(base), theta.transpose(1, 2)).reshape(size[0], *size[2:], rank)
+
+
+@functools.lru_cache(maxsize=16)
+def centres(space: tuple[int, ...], align_corners: bool, d: Any) -> np.ndarray:
+    """The places of all pixels, x first, and a one behind them: (1, pixels, rank + 1), not to be
+    written to.
+    """
+    axes = [line(n, align_corners, d) for n in space]
+    mesh = np.meshgrid(*axes, indexing="ij")[::-1]
+    return np.stack([*mesh, np.ones(space, d)], -1).reshape(1, -1, len(space) + 1)
 
 
 def line(n: int, align_corners: bool, d: Any) -> np.ndarray:

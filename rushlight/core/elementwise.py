@@ -400,13 +400,15 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
                 arrays.append(t)
             else:
                 return run(op, inputs, params)
-        if state.busy or d is None or complex in map(type, params.values()):
+        if state.busy or d is None:
             return run(op, inputs, params)
         try:
             x = arrays[0]
             few = x.__class__ is ndarray and x.size < least
             out = None if few or not ready else quick(op, arrays, params)
             if out is None:
+                if complex in map(type, params.values()):
+                    return run(op, inputs, params)
                 out = (plain if few else compute)(*arrays, **params)
         except (ValueError, SparseOperand):
             return run(op, inputs, params)  # raises with the reason

@@ -477,7 +477,7 @@ def bernoulli_each(engine: Engine, p: Array) -> NDArray[np.bool_]:
     """True with each flat element's probability; float64 takes two words each, others one."""
     if p.dtype is dtypes.float64:
         return engine.doubles(p.size) < p
-    return engine.floats(p.size) < p.astype(np.float32, copy=False)
+    return uniform(engine, p.size, dtypes.float32) < p.astype(np.float32, copy=False)
 
 
 def of_doubles(

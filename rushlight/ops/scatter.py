@@ -624,6 +624,9 @@ def without_one(factor: Any, zero: Any, count: Any, total: Any, rest: Any, out: 
 def combine(x: Any, places: Any, values: Any, reduce: str, include_self: bool) -> None:
     """Reduce values into x at places that count along its elements."""
     wide = widened(x)
+    if wide is x and include_self and reduce != "mean":
+        combine_at(REDUCERS[reduce], x, places, values)
+        return
     flat, places = wide.reshape(-1), places.reshape(-1)
     if not include_self:
         flat[places] = {"sum": 0, "mean": 0, "prod": 1}.get(reduce, extreme(x.dtype, reduce))

@@ -17,17 +17,23 @@ from rushlight.core.native import kernels
 LEAST = 64  # elements in a row from which it pays
 LONG = 4096  # elements from which a loop over digits pays
 
+# by the bytes of floats: integers of as many, the distance of their sign bit, and their largest
+WHOLE = {
+    n: (d := np.dtype(f"i{n}"), np.array(8 * n - 1, d), np.array(np.iinfo(d).max, d))
+    for n in (2, 4, 8)
+}
+
 
 def ordered_bits(x: Any) -> Any:
     """Integers in the order of the floats x, NaN last."""
-    whole = np.dtype(f"i{x.itemsize}")
+    whole, shift, most = WHOLE[x.itemsize]
     x = x + 0  # -0 becomes 0, which it equals
     nan = np.isnan(x)
-    if nan.any():
+    if np.count_nonzero(nan):
         x[nan] = np.nan  # whose sign bit is clear
     bits = x.view(whole)
-    sign = np.right_shift(bits, 8 * x.itemsize - 1)
-    return np.bitwise_xor(bits, np.bitwise_and(sign, np.iinfo(whole).max), bits)
+    sign = np.right_shift(bits, shift)
+    return np.bitwise_xor(bits, np.bitwise_and(sign, most, sign), bits)
 
 
 def stable_argsort(x: Any, dim: int, descending: bool) -> Any:

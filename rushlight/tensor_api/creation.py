@@ -17,7 +17,6 @@ from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.errors import DTypeError, warn_user
 from rushlight.ops.copy import Cast, Clone, cast_array, filler
 from rushlight.ops.create import Complex
-from rushlight.ops.sums import number
 from rushlight.tensor_api._common import (
     check_factory,
     expect_tensor,
@@ -702,19 +701,28 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
     wide = (
         dtypes.float64 if work is dtypes.float32 else work
     )  # torch rounds only once, as this does
-    step = np.array((b - a) / np.array(steps - 1, work), work).astype(wide)
+    step = np.array((b - a) / np.array(steps - 1, work), wide)
 
     def values(i: int, j: int) -> np.ndarray[Any, Any]:
-        part = np.arange(i, j, dtype=wide)
+        part = from_ends(i, j, steps, wide) * step
         head = max(0, steps // 2 - i)
-        tail = part[head:]
-        np.subtract(number(steps - 1, wide), tail, tail)
-        part *= step
         part[:head] += a
-        np.subtract(b, tail, tail)
+        part[head:] += b
         return part
 
     return in_pieces(steps, d, values)
+
+
+@functools.lru_cache(maxsize=16)
+def from_ends(i: int, j: int, n: int, d: Any) -> np.ndarray[Any, Any]:
+    """How far elements i to j - 1 of n are from the nearer end, counted from the last one down; not
+    to be written to.
+    """
+    part = np.arange(i, j, dtype=d)
+    tail = part[max(0, n // 2 - i) :]
+    np.subtract(n - 1, tail, tail)
+    np.negative(tail, tail)  # -0 at the end, which changes no zero that it is added to
+    return part
 
 
 def check_steps(steps: Any, name: str) -> None:

@@ -461,3 +461,14 @@ def test_classes_of_images(shape, ignore):
                 found.append((loss.detach().numpy(), x.grad.numpy()))
             for ours, theirs in zip(*found, strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("pad", [(1, 1, 1, 1), (0, 2, 3, 0), (9, 7, 0, 12), (-1, 2, 1, 1)])
+@pytest.mark.parametrize("d", ["float32", "int64", "float16"])
+def test_padding_of_images(mode, pad, d):
+    found = []
+    for fw in (torch, rushlight):
+        x = fw.from_numpy(numbers((3, 4, 30, 40)) * 10).to(getattr(fw, d))
+        found.append(fw.nn.functional.pad(x, pad, mode=mode).float().numpy())
+    np.testing.assert_array_equal(*found)

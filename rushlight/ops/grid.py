@@ -125,6 +125,10 @@ class GridSample(Op):
             formula = functools.partial(params["formula"], **options)
             return gradients_of_formula(formula, (input, grid), g, needs)
         x, where, gy = input._array, grid._array, g._array
+        found = slopes(x, where, gy, **options)
+        if found is not None:
+            gx, ggrid = [wrap(a) for a in found]
+            return [gx if needs[0] else None, None if options["mode"] == "nearest" else ggrid]
         cells = Cells(x, where, **options)
         gy = gy.reshape(*gy.shape[:2], -1)  # (N, C, P)
         gx = ggrid = None
@@ -149,22 +153,39 @@ LARGE = 1 << 22  # sizes up to which halves of them are exact in float32
 
 def sampled(input: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
     """The samples of images by a loop, see backends/llvm/grids.py; or None."""
+    loop = loop_for(f"grid {mode} {padding_mode} {bool(align_corners)}", 3, input, grid)
+    if loop is None:
+        return None
+    samples, *sizes = input.shape
+    out = np.empty((samples, sizes[0], *grid.shape[1:-1]), input.dtype)
+    x, at = np.ascontiguousarray(input), np.ascontiguousarray(grid)
+    loop(x, at, out, *sizes, math.prod(grid.shape[1:-1]), samples)
+    return out
+
+
+def slopes(input: Any, grid: Any, g: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
+    """The gradients of ``sampled`` by input and grid, by a loop; or None."""
+    name = f"grid {mode} {padding_mode} {bool(align_corners)} gradient"
+    loop = loop_for(name, 5, input, grid) if g.dtype is input.dtype else None
+    if loop is None:
+        return None
+    samples, *sizes = input.shape
+    x, at, g = [np.ascontiguousarray(a) for a in (input, grid, g)]
+    by_input, by_grid = np.zeros(x.shape, x.dtype), np.empty(at.shape, at.dtype)
+    loop(x, at, g, by_input, by_grid, *sizes, math.prod(grid.shape[1:-1]), samples)
+    return by_input, by_grid
+
+
+def loop_for(name: str, arrays: int, input: Any, grid: Any) -> Any:
+    """A loop for images and a grid, or None."""
     d, places = input.dtype, math.prod(grid.shape[1:-1])
     if input.ndim != 4 or d not in dtypes.FLOATS or d is not grid.dtype or not input.size:
         return None
     if not are_arrays(input, grid):
         return None
-    samples, *sizes = input.shape
-    if not places or max(sizes) > LARGE:
+    if not places or max(input.shape[1:]) > LARGE:
         return None
-    name = NAMES[mode, padding_mode, bool(align_corners)]
-    loop = kernels.runner(name, d, 3, samples * sizes[0] * places)
-    if loop is None:
-        return None
-    out = np.empty((samples, sizes[0], *grid.shape[1:-1]), d)
-    x, at = np.ascontiguousarray(input), np.ascontiguousarray(grid)
-    loop(x, at, out, *sizes, places, samples)
-    return out
+    return kernels.runner(name, d, arrays, input.shape[0] * input.shape[1] * places)
 
 
 def by_places(cells: Cells, values: Any, g: Any) -> Any:

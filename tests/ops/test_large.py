@@ -472,3 +472,20 @@ def test_padding_of_images(mode, pad, d):
         x = fw.from_numpy(numbers((3, 4, 30, 40)) * 10).to(getattr(fw, d))
         found.append(fw.nn.functional.pad(x, pad, mode=mode).float().numpy())
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("corners", [True, False])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_gradients_of_samples_by_a_grid(mode, padding, corners):
+    image, grid = numbers((2, 3, 40, 50)), numbers((2, 60, 70, 2), seed=1) * 1.5
+    g, found = numbers((2, 3, 60, 70), seed=2), []
+    for fw in (torch, rushlight):
+        x, at = [fw.from_numpy(a.astype("float64")).requires_grad_() for a in (image, grid)]
+        options = {"mode": mode, "padding_mode": padding, "align_corners": corners}
+        y = fw.nn.functional.grid_sample(x, at, **options)
+        y.backward(fw.from_numpy(g.astype("float64")))
+        by_grid = np.zeros(grid.shape) if at.grad is None else at.grad.numpy()
+        found.append((y.detach().numpy(), x.grad.numpy(), by_grid))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)

@@ -127,8 +127,8 @@ class GridSample(Op):
         x, where, gy = input._array, grid._array, g._array
         found = slopes(x, where, gy, **options)
         if found is not None:
-            gx, ggrid = [wrap(a) for a in found]
-            return [gx if needs[0] else None, None if options["mode"] == "nearest" else ggrid]
+            wanted = needs[0], needs[1] and options["mode"] != "nearest"
+            return [wrap(a) if want else None for a, want in zip(found, wanted, strict=True)]
         cells = Cells(x, where, **options)
         gy = gy.reshape(*gy.shape[:2], -1)  # (N, C, P)
         gx = ggrid = None

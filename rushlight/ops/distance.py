@@ -28,9 +28,9 @@ class Cdist(Op):
     def eager(self, xp, x1, x2, *, p, products):
         same_dtype("cdist", x1, x2)
         if products:
-            square = np.vecdot(x1, x1)[..., :, None] + np.vecdot(x2, x2)[..., None, :]
-            square -= 2 * np.matmul(x1, x2.swapaxes(-1, -2))
-            return packed(np.sqrt(np.maximum(square, 0)))
+            out = packed(np.matmul(extended(-2 * x1, x1, 0), extended(x2, x2, 1).swapaxes(-1, -2)))
+            np.maximum(out, 0, out=out)
+            return np.sqrt(out, out)
         if x1.size * x2.shape[-2] <= FEW and x1.shape[-1]:
             return norms(x1[..., :, None, :] - x2[..., None, :, :], p)
         lead = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
@@ -53,6 +53,15 @@ class Cdist(Op):
             return [g1, g2]
         each = pairwise_slopes(g, x1.unsqueeze(-2) - x2.unsqueeze(-3), out, p)  # (*, P, R, M)
         return [each.sum(-2) if needs[0] else None, -each.sum(-3) if needs[1] else None]
+
+
+def extended(x: Any, of: Any, place: int) -> Any:
+    """Rows x and two columns more: the squares of the rows ``of`` in one, ones in the other, so
+    that a product with rows where these change places adds the squares of both.
+    """
+    more = np.ones((*x.shape[:-1], 2), x.dtype)
+    more[..., place] = np.vecdot(of, of)
+    return np.concatenate([x, more], -1)
 
 
 def norms(d: Any, p: float) -> Any:

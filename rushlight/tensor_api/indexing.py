@@ -50,6 +50,11 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     found = among_whole_dims(x, key)
     if found is not None:
         return Index.bind(self, *found[1], pattern=found[0])
+    if by_places(key) and not self.requires_grad:
+        basic, places = split(self, key, True)
+        part = BasicIndex.bind(self, index=basic) if basic is not None else self
+        pattern, indices = spread(places)
+        return modes.trace.looked(part, indices, pattern)
     basic, tensors = parse(self, key)
     part = BasicIndex.bind(self, index=basic) if basic is not None else self
     if not tensors:
@@ -123,9 +128,28 @@ def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
     return basic, spread(advanced) if advanced else None
 
 
-def split(x: Tensor, index: Any) -> tuple[Any, dict[int, Tensor]]:
+def by_places(key: Any) -> bool:
+    """Whether a trace meets an index whose only tensors are integers of 0 dims, which may be others
+    in later calls.
+    """
+    if modes.trace is None:
+        return False
+    items = [i for i in (key if key.__class__ is tuple else (key,)) if i.__class__ not in BASIC]
+    return bool(items) and all(
+        [
+            isinstance(i, Tensor)
+            and not i._array.ndim
+            and i._array.dtype in (np.int64, np.int32)
+            and not modes.trace.is_fixed(i)
+            for i in items
+        ]
+    )
+
+
+def split(x: Tensor, index: Any, places: bool = False) -> tuple[Any, dict[int, Tensor]]:
     """Split an index into a basic one (None: nothing to do) and the tensors that stand in dims of
-    what it leaves; a mask of several dims stands in the first of them.
+    what it leaves; a mask of several dims stands in the first of them. Integers of 0 dims stand
+    there too where they are ``places``.
     """
     if index.__class__ is int and not x._array.ndim:
         raise IndexError(
@@ -133,7 +157,7 @@ def split(x: Tensor, index: Any) -> tuple[Any, dict[int, Tensor]]:
         )
     items = list(index) if isinstance(index, tuple) or meant_as_tuple(index) else [index]
     for i, item in enumerate(items):
-        if item.__class__ not in BASIC:
+        if item.__class__ not in BASIC and not places:
             items[i] = normal(item)
     consumed = sum([consumes(i) for i in items])
     shape = x._array.shape
@@ -172,6 +196,8 @@ def split(x: Tensor, index: Any) -> tuple[Any, dict[int, Tensor]]:
             dim += 1
         else:
             n = consumes(item)
+            if places and not -shape[at] <= int(item._array) < shape[at]:
+                raise range_error(int(item._array), shape, at)
             if n > 1 or item._array.dtype == np.bool_:
                 check_mask(item, shape, at)
             basic += [slice(None)] * n
@@ -336,10 +362,14 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
                 MaskedFill.update(self, key, value=value)
                 return
     basic, tensors = plain(self._array, key), None
-    if basic is None and modes.trace is not None and fill_mask(self, key, value):
+    placed = basic is None and by_places(key)
+    if basic is None and modes.trace is not None and not placed and fill_mask(self, key, value):
         return
     if basic is None:
-        basic, tensors = parse(self, key)
+        basic, places = split(self, key, placed)
+        if placed and isinstance(value, Tensor) and np.may_share_memory(value._array, self._array):
+            value = value.clone()  # read before the write, as a copy between views is
+        tensors = spread(places) if places else None
     if basic is None or is_everything(basic, self._array.shape):
         part = self
     else:

@@ -319,6 +319,73 @@ def test_integers_that_are_needed_at_once_take_a_capture_for_each(name):
     assert run._compiled.traces <= 2 and run._compiled.eager is None
 
 
+def views_at_places(x, i, j):
+    x = x * 1
+    row = x[i]
+    part = row[1:3]
+    x += 1
+    seen = row * 2
+    row *= 3
+    part.zero_()
+    x[i] += 2
+    x[:, j] -= row[0].clone()
+    x.t()[j] *= 2
+    row[j].fill_(7.0)
+    return seen, x, row * 1, part + 0
+
+
+def writes_at_places(x, i, j):
+    x[i] = 1.0
+    x[:, j] = x[0, 0]
+    x[i, j] = 5
+    x[i, :2] = torch.arange(2.0)
+    return x.sum()
+
+
+def reads_at_places(x, i, j):
+    return x[i] * 2, x[:, j] + 1, x[i, j] * 1, x[..., j, None] * 3, x[None, i.int(), 1:3] * 2
+
+
+def gradients_of_what_is_put(x, i, j):
+    w = torch.ones(5, requires_grad=True)
+    z = x.clone()
+    z[i] = w * 2
+    z.sum().backward()
+    return w.grad, z.detach()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [views_at_places, writes_at_places, reads_at_places, gradients_of_what_is_put],
+)
+def test_places_that_tensors_say_need_one_capture(f):
+    run = torch.compile(f)
+    torch.manual_seed(0)
+    for k in range(9):
+        x, i, j = torch.randn(4, 5), torch.tensor(k * 7 % 4), torch.tensor(-(k * 3 % 5) - 1)
+        mine, other = x.clone(), x.clone()
+        assert str(run(mine, i, j)) == str(f(other, i, j))
+        assert mine.tolist() == other.tolist()
+    assert run._compiled.eager is None and run._compiled.traces <= 2
+
+
+def test_state_is_written_at_places_that_tensors_say():
+    def states(compile):
+        table = torch.zeros(4, 5)
+
+        @compile
+        def step(x, i):
+            table[i] = x
+            table[i, 0] += 1
+            return table[i] * 2
+
+        torch.manual_seed(0)
+        found = [str(step(torch.randn(5), torch.tensor(k % 4))) for k in range(9)]
+        return [*found, str(table)]
+
+    assert states(torch.compile) == states(lambda f: f)
+
+
 def test_a_model_of_nodes_that_a_mask_selects():
     def states(compile):
         torch.manual_seed(0)

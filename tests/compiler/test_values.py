@@ -39,7 +39,7 @@ CONDITIONS = {
     "bincount": lambda x, i: torch.bincount(i),
     "one_hot": lambda x, i: F.one_hot(i),
     "slice": lambda x, i: x[: i[0] + 1],
-    "row": lambda x, i: x[i[0]],
+    "row": lambda x, i: x[i[0]] * 2,
     "equal": lambda x, i: torch.equal(x, x.abs()),
     "allclose": lambda x, i: torch.allclose(x, x.abs()),
 }

@@ -21,9 +21,14 @@ from rushlight.config import compile_options as config
 
 __all__ = [
     "allow_in_graph", "assume_constant_result", "config", "disable", "disallow_in_graph", "explain",
-    "graph_break", "is_compiling", "list_backends", "mark_dynamic", "mark_static",
-    "mark_static_address", "maybe_mark_dynamic", "optimize", "reset",
+    "graph_break", "is_compiling", "is_dynamo_supported", "list_backends", "mark_dynamic",
+    "mark_static", "mark_static_address", "maybe_mark_dynamic", "optimize", "reset",
 ]  # fmt: skip
+
+
+def is_dynamo_supported() -> bool:
+    """Whether ``compile`` works with this version of Python: always."""
+    return True
 
 
 def mark_static_address(t: Any, guard: bool = False) -> None:

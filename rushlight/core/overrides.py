@@ -178,6 +178,8 @@ def arranged(own: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str
     """
     accepts = signature(own)
     if accepts is None:
+        if len(args) == 2 and isinstance(args[0], str) and isinstance(args[1], (list, tuple)):
+            args = (args[0], *args[1])  # einsum of a list
         return args, kwargs
     bound = accepts.bind(*args, **kwargs)
     bound.apply_defaults()

@@ -123,7 +123,7 @@ def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
 def trace(func: Any, example_inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
     """As `script`, after one run with the example inputs to see that it works."""
     if example_inputs is not None:
-        func(*example_inputs) if isinstance(example_inputs, tuple) else func(example_inputs)
+        func(*example_inputs) if isinstance(example_inputs, (list, tuple)) else func(example_inputs)
     if isinstance(func, Module) and not isinstance(func, ScriptModule):
         return _under_class(_scripted_class(TopLevelTracedModule, type(func)), func)
     return func
@@ -234,7 +234,7 @@ def trace_module(mod: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) ->
     """As `trace`, after a run of each method of the module that ``inputs`` names."""
     for name, values in inputs.items():
         method = getattr(mod, name)
-        method(*values) if type(values) is tuple else method(values)
+        method(*values) if isinstance(values, (list, tuple)) else method(values)
     return trace(mod)
 
 

@@ -334,7 +334,7 @@ class Eigh(Op):
         v = eigenvectors
         gap = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
         gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
-        inner = gl.diag_embed() + (H(v) @ gv) / gap
+        inner = gl.diag_embed() + over(H(v) @ gv, gap)
         return v @ inner.to(v.dtype) @ H(v)
 
 
@@ -358,7 +358,7 @@ class Eig(Op):
         gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         vg = H(v) @ gv
         along = (H(v) @ v) * vg.diagonal(0, -2, -1).real.unsqueeze(-2).to(v.dtype)
-        inner = gl.diag_embed() + (vg - along) / gap
+        inner = gl.diag_embed() + over(vg - along, gap)
         return Solve.bind(H(v), inner @ H(v))
 
 
@@ -381,7 +381,7 @@ class Svd(Op):
 
 
 def over(a: Tensor, b: Tensor) -> Tensor:
-    """``a / b`` where 0 / 0 is 0: vectors of equal singular values may be asked for nothing."""
+    """``a / b`` where 0 / 0 is 0: vectors of equal values may be asked for nothing."""
     return a / b.masked_fill((a == 0) & (b == 0), 1)
 
 

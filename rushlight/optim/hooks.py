@@ -85,6 +85,18 @@ class HookedMixin:
         own = [self.__dict__.get(kind, NONE) for kind in KINDS[:2]]
         return [*own, _global_before_step, _global_after_step]
 
+    profile_hook_step = staticmethod(hooked)
+
+    def _patch_step_function(self) -> None:
+        """Nothing: optimizers around others, which do not call ``__init__``, call this for the
+        hooks of ``step``, which every class has (see ``Optimizer.__init_subclass__``).
+        """
+
+    def _accelerator_graph_capture_health_check(self) -> None:
+        """Nothing: no steps are captured as graphs of a device."""
+
+    _cuda_graph_capture_health_check = _accelerator_graph_capture_health_check
+
     def _make_hooks(self) -> None:
         for kind in KINDS:
             self.__dict__.setdefault(kind, OrderedDict())

@@ -33,6 +33,8 @@ from rushlight.tensor_api._common import (
 from rushlight.tensor_api.creation import array_from, tensor
 
 __all__ = [
+    "dsmm",
+    "hsmm",
     "hspmm",
     "smm",
     "sparse_compressed_tensor",
@@ -588,6 +590,9 @@ def hspmm(mat1: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     rows = np.unique(mat1._array.pattern.coordinates[0])
     pattern = Coordinates(frozen(rows.reshape(1, -1)), mat1._array.shape[:1], True)
     return E.assembled(E.Pick.bind(matrix_product(mat1, mat2), pattern=pattern), pattern, "Hspmm")
+
+
+dsmm, hsmm = spmm, hspmm
 
 
 methods(

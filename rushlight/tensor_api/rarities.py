@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.absent import Absent
-from rushlight.core.overrides import AskNoArguments, AskNobody, meet
+from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, wrap
 from rushlight.errors import NotSupportedError, warn_user
 from rushlight.tensor_api._common import finish, methods, numpy_dtype
@@ -21,8 +21,10 @@ from rushlight.tensor_api.views import view_as
 __all__ = ["from_file", "unsafe_split_with_sizes"]
 
 
-def _assert(condition: Any, message: str) -> None:
+def _assert(condition: Any, message: str) -> Any:
     """AssertionError with ``message`` unless ``condition``."""
+    if overrides(type(condition)):
+        return dispatch(_assert, [condition], (condition, message), {})
     if not condition:
         raise AssertionError(message)
 

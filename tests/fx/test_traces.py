@@ -208,3 +208,18 @@ def test_a_layer_as_the_whole_program():
 
     ours, theirs = map(run, LIBRARIES)
     assert ours == theirs
+
+
+def test_assertions_are_part_of_a_graph():
+    def run(lib):
+        def f(x):
+            lib._assert(x.shape[-1] == 3, "three columns")
+            return x + 1
+
+        made = lib.fx.symbolic_trace(f)
+        with pytest.raises(AssertionError, match="three columns"):
+            made(lib.ones(2))
+        return [n.op for n in made.graph.nodes], made(lib.ones(3)).tolist()
+
+    ours, theirs = map(run, (rushlight, torch))
+    assert ours == theirs

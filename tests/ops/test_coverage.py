@@ -40,7 +40,7 @@ WITHOUT_SAMPLES = {
         pca_lowrank solve svd_lowrank symeig
     """,
     "sparse tensors: tests/sparse": """
-        hspmm smm sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor
+        dsmm hsmm hspmm smm sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor
         sparse_csr_tensor spmm
     """,
     "of sizes, of functions: programs/test_libraries.py, compiler/test_stance.py": """

@@ -497,3 +497,24 @@ def test_gradients_of_steps_with_the_largest_mean():
     found = gradients_of_steps(rl, "Adam", options, 1)
     assert found == pytest.approx(gradients_of_steps(torch, "Adam", options, 1), rel=1e-6)
     assert gradients_of_steps(rl, "Adam", options, 3)
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+def test_optimizers_around_others_that_skip_the_constructor(lib):
+    class Around(lib.optim.Optimizer):
+        def __init__(self, inner):
+            self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks = {}, {}
+            self.inner = inner
+            self._patch_step_function()
+
+        def step(self):
+            self._accelerator_graph_capture_health_check()
+            self.inner.step()
+
+    p = lib.nn.Parameter(lib.ones(1))
+    p.grad = lib.ones(1)
+    optimizer, calls = Around(lib.optim.SGD([p], 0.5)), []
+    optimizer._optimizer_step_post_hooks[0] = lambda *a: calls.append(len(a))
+    optimizer.param_groups = optimizer.inner.param_groups
+    optimizer.step()
+    assert p.item() == 0.5 and calls == [3]

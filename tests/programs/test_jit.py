@@ -71,3 +71,10 @@ def test_what_cannot_be_saved_says_so(tmp_path):
     torch.save({"a": 1}, tmp_path / "other.pt")
     with pytest.raises(RuntimeError, match="was not written by"):
         torch.jit.load(tmp_path / "other.pt")
+
+
+def test_example_inputs_may_be_a_list():
+    module = torch.nn.Bilinear(2, 2, 1)
+    a, b = torch.ones(1, 2), torch.zeros(1, 2)
+    assert torch.jit.trace(module, [a, b])(a, b).shape == (1, 1)
+    assert torch.jit.trace_module(module, {"forward": [a, b]})(a, b).shape == (1, 1)

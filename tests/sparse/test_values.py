@@ -87,7 +87,9 @@ CALLS = {
     ),
     "addmm without the matrix": lambda o: o.lib.sparse.addmm(o.bias * o.lib.nan, o.s, o.m, beta=0),
     "bmm": lambda o: o.lib.bmm(o.lib.stack([o.s, o.other]), o.lib.stack([o.m, o.m * 2])),
-    "smm": lambda o: (o.lib.smm(o.s, o.m), o.lib.hspmm(o.s, o.m)),
+    "smm": lambda o: (
+        o.lib.smm(o.s, o.m), o.lib.hspmm(o.s, o.m), o.lib.dsmm(o.s, o.m), o.lib.hsmm(o.s, o.m),
+    ),
     "sampled_addmm": lambda o: o.lib.sparse.sampled_addmm(
         o.csr, o.left.t(), o.left @ o.s, beta=0.5, alpha=2.0
     ),

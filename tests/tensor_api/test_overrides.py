@@ -41,6 +41,7 @@ EXPRESSIONS = """
     x.add_(1); p.add_(x); x.copy_(p); p.copy_(x); x.unique(); x.sum().item(); float(x[0, 0])
     repr(x); 2.0 in x; len(x); x.stride(); x.is_leaf; x.device.type; hash(x) and 1
     t.add(x, 1); t.cat([x, p]); t.stack((p, x)); t.where(x > 1, x, p); t.einsum("ij->i", x)
+    t.einsum("ij->i", [x])
     t.zeros_like(x); t.zeros(2); t.max(x, 1).values; t.numel(x); t.equal(x, p); t.is_tensor(x)
     t.linalg.norm(x); t.fft.fft(x); t.special.erf(x); t.add(p, 1, out=t.empty(2, 3).as_subclass(P))
     F.relu(x); F.softmax(x, -1); F.linear(p, x); F.layer_norm(x, (3,)); F.dropout(x, 0.5)

@@ -2,20 +2,29 @@
 seed, initial weights. Pretrained weights are not included; `load_state_dict` takes torchvision's.
 """
 
+from rushlight.vision.models import segmentation as segmentation
 from rushlight.vision.models.alexnet import *
+from rushlight.vision.models.convnext import *
 from rushlight.vision.models.densenet import *
+from rushlight.vision.models.efficientnet import *
 from rushlight.vision.models.googlenet import *
+from rushlight.vision.models.inception import *
+from rushlight.vision.models.mnasnet import *
 from rushlight.vision.models.mobilenetv2 import *
+from rushlight.vision.models.mobilenetv3 import *
 from rushlight.vision.models.registry import get_model as get_model
 from rushlight.vision.models.registry import get_model_builder as get_model_builder
 from rushlight.vision.models.registry import list_models as list_models
+from rushlight.vision.models.regnet import *
 from rushlight.vision.models.resnet import *
+from rushlight.vision.models.shufflenetv2 import *
 from rushlight.vision.models.squeezenet import *
+from rushlight.vision.models.swin_transformer import *
 from rushlight.vision.models.vgg import *
 from rushlight.vision.models.vision_transformer import *
 from rushlight.vision.models.weights import WeightsEnum as WeightsEnum
 from rushlight.vision.models.weights import weights_of
 
-for _name in list_models():
+for _name in [_name for _name in list_models() if not hasattr(segmentation, _name)]:
     _weights = weights_of(_name)
     globals()[_weights.__name__] = _weights

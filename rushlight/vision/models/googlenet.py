@@ -33,6 +33,15 @@ class BasicConv2d(nn.Module):
         return nn.functional.relu(self.bn(self.conv(x)), inplace=True)
 
 
+def imagenet_to_half(x: Tensor) -> Tensor:
+    """From ImageNet's means and deviations of channels to 0.5 and 0.5."""
+    means, deviations = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    channels = [
+        x[:, i].unsqueeze(1) * (deviations[i] / 0.5) + (means[i] - 0.5) / 0.5 for i in range(3)
+    ]
+    return T.cat(channels, 1)
+
+
 class Inception(nn.Module):
     """Four branches whose outputs are stacked."""
 
@@ -147,18 +156,9 @@ class GoogLeNet(nn.Module):
                     nn.init.constant_(m.weight, 1)
                     nn.init.constant_(m.bias, 0)
 
-    def _normalised(self, x: Tensor) -> Tensor:
-        """From ImageNet's means and deviations to 0.5 and 0.5."""
-        if not self.transform_input:
-            return x
-        means, deviations = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-        channels = [
-            x[:, i].unsqueeze(1) * (deviations[i] / 0.5) + (means[i] - 0.5) / 0.5 for i in range(3)
-        ]
-        return T.cat(channels, 1)
-
     def forward(self, x: Tensor) -> Any:
-        x = self.maxpool1(self.conv1(self._normalised(x)))
+        x = imagenet_to_half(x) if self.transform_input else x
+        x = self.maxpool1(self.conv1(x))
         x = self.maxpool2(self.conv3(self.conv2(x)))
         x = self.maxpool3(self.inception3b(self.inception3a(x)))
         x = self.inception4a(x)

@@ -1,4 +1,4 @@
-"""Looking at batches of images."""
+"""Looking at images: batches in a grid, and what was found in one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 from rushlight import dtypes
 from rushlight import tensor_api as rl
 from rushlight.core.tensor import Tensor
+from rushlight.vision.drawing import draw_bounding_boxes as draw_bounding_boxes
+from rushlight.vision.drawing import draw_keypoints as draw_keypoints
+from rushlight.vision.drawing import draw_segmentation_masks as draw_segmentation_masks
 from rushlight.vision.transforms.functional import to_pil_image
 
 UINT8 = dtypes.by_name["uint8"]

@@ -180,8 +180,12 @@ def test_inception_trains_with_an_auxiliary_output():
         model = models.inception_v3(num_classes=7, transform_input=True)
     model.Mixed_7a = model.Mixed_7b = model.Mixed_7c = torch.nn.Identity()  # to save time
     model.fc = torch.nn.Linear(768, 7)
-    out = model(torch.rand(1, 3, 107, 107))
-    assert [x.shape for x in out] == [(1, 7)] * 2 and out._fields == ("logits", "aux_logits")
+    assert model.AuxLogits(torch.rand(2, 768, 17, 17)).shape == (2, 7)
+    model.AuxLogits = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(768, 7)
+    )
+    out = model(torch.rand(2, 3, 75, 75))
+    assert [x.shape for x in out] == [(2, 7)] * 2 and out._fields == ("logits", "aux_logits")
 
 
 def test_segmentation():

@@ -2,9 +2,14 @@
 
 from rushlight.vision.datasets.base import VisionDataset
 from rushlight.vision.datasets.cifar import CIFAR10, CIFAR100
+from rushlight.vision.datasets.coco import CocoCaptions, CocoDetection
 from rushlight.vision.datasets.fake import FakeData
 from rushlight.vision.datasets.folder import DatasetFolder, ImageFolder
 from rushlight.vision.datasets.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, FashionMNISTSample
+from rushlight.vision.datasets.oxford_iiit_pet import OxfordIIITPet
+from rushlight.vision.datasets.stl10 import STL10
+from rushlight.vision.datasets.svhn import SVHN
+from rushlight.vision.datasets.voc import VOCDetection, VOCSegmentation
 
 __all__ = [
     "CIFAR10",
@@ -12,6 +17,13 @@ __all__ = [
     "EMNIST",
     "KMNIST",
     "MNIST",
+    "STL10",
+    "SVHN",
+    "CocoCaptions",
+    "CocoDetection",
+    "OxfordIIITPet",
+    "VOCDetection",
+    "VOCSegmentation",
     "DatasetFolder",
     "FakeData",
     "FashionMNIST",

@@ -145,11 +145,16 @@ class DatasetFolder(VisionDataset):
 
 def default_loader(path: str) -> Any:
     """The image in a file, as RGB. Needs Pillow."""
+    return stored_image(path, "RGB")
+
+
+def stored_image(path: str, mode: str | None = None) -> Any:
+    """The image in a file, in one of Pillow's modes; default the file's. Needs Pillow."""
     module = pillow()
     if module is None:
         raise ImportError(f"reading {path} needs Pillow: pip install Pillow")
     with module.open(path) as image:
-        return image.convert("RGB")
+        return image.convert(mode) if mode else image.copy()
 
 
 pil_loader = default_loader

@@ -2,6 +2,7 @@
 seed, initial weights. Pretrained weights are not included; `load_state_dict` takes torchvision's.
 """
 
+from rushlight.vision.models import feature_extraction as feature_extraction
 from rushlight.vision.models import segmentation as segmentation
 from rushlight.vision.models.alexnet import *
 from rushlight.vision.models.convnext import *

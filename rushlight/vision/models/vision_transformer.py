@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rushlight import nn
+from rushlight import fx, nn
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.vision.models.registry import model
@@ -170,15 +170,18 @@ class VisionTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, _, height, width = x.shape
-        for name, size in (("height", height), ("width", width)):
-            if size != self.image_size:
-                raise AssertionError(
-                    f"Wrong image {name}! Expected {self.image_size} but got {size}!"
-                )
+        _check_size(height, width, self.image_size)
         patches = self.conv_proj(x).flatten(2).permute(0, 2, 1)  # (N, patches, hidden)
         tokens = T.cat([self.class_token.expand(n, -1, -1), patches], 1)
         out: Tensor = self.heads(self.encoder(tokens)[:, 0])
         return out
+
+
+@fx.wrap
+def _check_size(height: int, width: int, expected: int) -> None:
+    for name, size in (("height", height), ("width", width)):
+        if size != expected:
+            raise AssertionError(f"Wrong image {name}! Expected {expected} but got {size}!")
 
 
 def _builder(size: str, patch: int, layers: int, heads: int, hidden: int) -> Any:

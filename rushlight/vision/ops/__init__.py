@@ -8,6 +8,7 @@ from rushlight.vision.ops import feature_pyramid_network as feature_pyramid_netw
 from rushlight.vision.ops import misc as misc
 from rushlight.vision.ops.boxes import *
 from rushlight.vision.ops.deformable import *
+from rushlight.vision.ops.drop_block import *
 from rushlight.vision.ops.feature_pyramid_network import (
     FeaturePyramidNetwork as FeaturePyramidNetwork,
 )

@@ -1,0 +1,130 @@
+"""Data sets of photographs, read from files as their authors lay them out."""
+
+import numpy as np
+import pytest
+
+from rushlight.vision import datasets
+
+
+def test_svhn(tmp_path, monkeypatch):
+    from scipy.io import savemat
+
+    pixels = np.arange(32 * 32 * 3 * 2, dtype=np.uint8).reshape(32, 32, 3, 2)
+    savemat(tmp_path / "test_32x32.mat", {"X": pixels, "y": np.array([[10], [3]], np.uint8)})
+    with pytest.raises(RuntimeError, match="not found or corrupted"):
+        datasets.SVHN(tmp_path, "test")
+    monkeypatch.setitem(datasets.SVHN.split_list, "test", ["", "test_32x32.mat", None])
+    found = datasets.SVHN(tmp_path, "test", target_transform=str)
+    assert len(found) == 2 and found.data.shape == (2, 3, 32, 32) and found[1][1] == "3"
+    assert found.labels.tolist() == [0, 3] and "Split: test" in str(found)
+    assert (np.asarray(found[1][0]) == pixels[..., 1]).all()
+    with pytest.raises(ValueError, match="split"):
+        datasets.SVHN(tmp_path, "val")
+
+
+def test_stl10(tmp_path, monkeypatch):
+    folder = tmp_path / "stl10_binary"
+    folder.mkdir()
+    pixels = np.random.RandomState(0).randint(0, 256, (3, 3, 96, 96)).astype(np.uint8)
+    for name, count in (("train", 3), ("test", 2), ("unlabeled", 1)):
+        pixels[:count].tofile(folder / f"{name}_X.bin")
+        np.array([1, 10, 5], np.uint8)[:count].tofile(folder / f"{name}_y.bin")
+    (folder / "class_names.txt").write_text("airplane\nbird\n")
+    (folder / "fold_indices.txt").write_text("\n".join(["0 2 "] * 10))
+    for files in ("train_list", "test_list"):
+        names = [[name, None] for name, _ in getattr(datasets.STL10, files)]
+        monkeypatch.setattr(datasets.STL10, files, names)
+    found = datasets.STL10(tmp_path, "train+unlabeled")
+    assert found.labels.tolist() == [0, 9, 4, -1] and found.classes == ["airplane", "bird"]
+    assert (np.asarray(found[1][0]) == pixels[1].transpose(2, 1, 0)).all()
+    assert datasets.STL10(tmp_path, folds=3).labels.tolist() == [0, 4]
+    assert len(datasets.STL10(tmp_path, "test")) == 2
+    with pytest.raises(ValueError, match="folds"):
+        datasets.STL10(tmp_path, folds=10)
+    with pytest.raises(RuntimeError, match="not found or corrupted"):
+        datasets.STL10(tmp_path / "none")
+
+
+def photographs(folder, names, mode="RGB", ending="jpg"):
+    image = pytest.importorskip("PIL.Image", reason="reads files with Pillow")
+    folder.mkdir(parents=True)
+    for name in names:
+        image.new(mode, (6, 4)).save(folder / f"{name}.{ending}")
+
+
+NOTES = """<annotation><folder>VOC2012</folder><size><width>6</width><height>4</height></size>
+<object><name>cat</name><part><name>head</name></part><part><name>foot</name></part></object>
+</annotation>"""
+
+
+def test_voc(tmp_path):
+    folder = tmp_path / "VOCdevkit" / "VOC2012"
+    photographs(folder / "JPEGImages", ["a", "b"])
+    photographs(folder / "SegmentationClass", ["a", "b"], "P", "png")
+    for kind in ("Segmentation", "Main"):
+        (folder / "ImageSets" / kind).mkdir(parents=True)
+        (folder / "ImageSets" / kind / "val.txt").write_text("a\nb\n")
+    (folder / "Annotations").mkdir()
+    (folder / "Annotations" / "a.xml").write_text(NOTES)
+    found = datasets.VOCSegmentation(str(tmp_path), image_set="val")
+    image, mask = found[1]
+    assert len(found) == 2 and image.mode == "RGB" and mask.mode == "P" and mask.size == (6, 4)
+    assert found.masks[0].endswith("SegmentationClass/a.png")
+    found = datasets.VOCDetection(tmp_path, image_set="val", transforms=lambda i, t: (t, i))
+    notes = found[0][0]["annotation"]
+    assert notes["size"] == {"width": "6", "height": "4"} and notes["folder"] == "VOC2012"
+    assert notes["object"] == [{"name": "cat", "part": [{"name": "head"}, {"name": "foot"}]}]
+    with pytest.raises(RuntimeError, match="not found"):
+        datasets.VOCDetection(tmp_path, "2007", "test")
+    with pytest.raises(ValueError, match="image_set"):
+        datasets.VOCDetection(tmp_path, "2012", "test")
+
+
+def test_pets(tmp_path):
+    folder = tmp_path / "oxford-iiit-pet"
+    names = ["Abyssinian_1", "great_pyrenees_7", "Abyssinian_2"]
+    photographs(folder / "images", names)
+    photographs(folder / "annotations" / "trimaps", names, "L", "png")
+    numbers = [(1, 1), (2, 2), (1, 1)]
+    rows = [f"{name} {a} {b} 1" for name, (a, b) in zip(names, numbers, strict=True)]
+    (folder / "annotations" / "test.txt").write_text("\n".join(rows))
+    found = datasets.OxfordIIITPet(
+        tmp_path, "test", ["category", "binary-category", "segmentation"]
+    )
+    assert found.classes == ["Abyssinian", "Great Pyrenees"] and len(found) == 3
+    image, (breed, kind, mask) = found[1]
+    assert (image.size, breed, kind, mask.mode) == ((6, 4), 1, 1, "L")
+    assert datasets.OxfordIIITPet(tmp_path, "test")[0][1] == 0
+    with pytest.raises(RuntimeError, match="not found"):
+        datasets.OxfordIIITPet(tmp_path / "none")
+    with pytest.raises(ValueError, match="target_types"):
+        datasets.OxfordIIITPet(tmp_path, target_types="breed")
+
+
+def test_coco(tmp_path, monkeypatch):
+    import sys
+    import types
+
+    class COCO:  # as much of pycocotools as is used
+        def __init__(self, file):
+            self.imgs = {7: {"file_name": "b.jpg"}, 3: {"file_name": "a.jpg"}}
+
+        def loadImgs(self, id):
+            return [self.imgs[id]]
+
+        def getAnnIds(self, id):
+            return [id + 1]
+
+        def loadAnns(self, ids):
+            return [{"id": i, "caption": f"number {i}"} for i in ids]
+
+    module = types.ModuleType("pycocotools.coco")
+    module.COCO = COCO
+    monkeypatch.setitem(sys.modules, "pycocotools", types.ModuleType("pycocotools"))
+    monkeypatch.setitem(sys.modules, "pycocotools.coco", module)
+    photographs(tmp_path / "photos", ["a", "b"])
+    found = datasets.CocoDetection(tmp_path / "photos", "notes.json")
+    assert found.ids == [3, 7] and found[1][1] == [{"id": 8, "caption": "number 8"}]
+    assert datasets.CocoCaptions(tmp_path / "photos", "", target_transform=len)[0][1] == 1
+    with pytest.raises(ValueError, match="integer"):
+        found["a"]

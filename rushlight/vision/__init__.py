@@ -1,11 +1,12 @@
 """Image data sets and transforms, by torchvision's names: over arrays, tensors and, if Pillow is
 installed, its images.
 
-`datasets` (with a bundled sample of Fashion-MNIST), `transforms`, `models`, `ops`, `utils`, `io`.
+`datasets` (with a bundled sample of Fashion-MNIST), `transforms`, `tv_tensors`, `models`, `ops`,
+`utils`, `io`.
 """
 
-from rushlight.vision import datasets, io, models, ops, transforms, utils
+from rushlight.vision import datasets, io, models, ops, transforms, tv_tensors, utils
 
 __version__ = "0.28.0"  # the torchvision whose names and behaviour these are
 
-__all__ = ["datasets", "io", "models", "ops", "transforms", "utils"]
+__all__ = ["datasets", "io", "models", "ops", "transforms", "tv_tensors", "utils"]

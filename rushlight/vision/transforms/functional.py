@@ -20,6 +20,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.dtypes import get_default_dtype
 from rushlight.vision.images import is_pil, pillow, pixels, planes
 from rushlight.vision.transforms import pil, tensor
+from rushlight.vision.tv_tensors import BoundingBoxes, TVTensor
 
 UINT8 = dtypes.by_name["uint8"]
 FLOAT32 = dtypes.by_name["float32"]
@@ -52,6 +53,8 @@ def interpolation_mode(mode: Any) -> InterpolationMode:
 def _on(
     image: Any, pil_rule: Callable[..., Any], tensor_rule: Callable[..., Any], *args: Any
 ) -> Any:
+    if isinstance(image, TVTensor):
+        return image.changed(tensor_rule, args)
     if isinstance(image, Tensor):
         if image.dim() < 2:
             raise TypeError(
@@ -180,7 +183,9 @@ def normalize(
 
 
 def get_dimensions(img: Any) -> list[int]:
-    """[channels, height, width]."""
+    """[channels, height, width]; of boxes those of their image, and 1 for channels."""
+    if isinstance(img, BoundingBoxes):
+        return [1, *img.canvas_size]
     if isinstance(img, Tensor):
         channels = 1 if img.dim() == 2 else img.shape[-3]
         return [channels, img.shape[-2], img.shape[-1]]

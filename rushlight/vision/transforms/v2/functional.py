@@ -1,0 +1,113 @@
+"""Functions of images, boxes and masks: those of the first generation, and names of the second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight import tensor_api as rl
+from rushlight.core.tensor import Tensor
+from rushlight.vision import tv_tensors
+from rushlight.vision.images import is_pil
+from rushlight.vision.ops.boxes import box_convert
+from rushlight.vision.transforms.functional import *  # noqa: F403
+from rushlight.vision.transforms.functional import (
+    convert_image_dtype,
+    get_dimensions,
+    hflip,
+    pil_to_tensor,
+    vflip,
+)
+
+horizontal_flip, vertical_flip = hflip, vflip
+
+
+def to_image(inpt: Any) -> tv_tensors.Image:
+    """Pillow image, array (H, W[, C]) or tensor -> Image (C, H, W) of the same values."""
+    if is_pil(inpt) or isinstance(inpt, np.ndarray):
+        inpt = pil_to_tensor(inpt)
+    if not isinstance(inpt, Tensor):
+        raise TypeError(
+            f"Input can either be a pure Tensor, a numpy array, or a PIL image, but got "
+            f"{type(inpt)} instead."
+        )
+    made: tv_tensors.Image = tv_tensors.Image(inpt)
+    return made
+
+
+def to_dtype(inpt: Tensor, dtype: Any = dtypes.by_name["float32"], scale: bool = False) -> Tensor:
+    """Another dtype.
+
+    Args:
+        inpt: an image, boxes or a mask.
+        dtype: of the result.
+        scale: of images also scale values from the old range to the new (floats: [0, 1]).
+    """
+    other = isinstance(inpt, tv_tensors.Mask | tv_tensors.BoundingBoxes)
+    if not scale or other:
+        return inpt.to(dtype)
+    out = convert_image_dtype(inpt, dtype)
+    return tv_tensors.wrap(out, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else out
+
+
+def get_size(inpt: Any) -> list[int]:
+    """[height, width]."""
+    return get_dimensions(inpt)[1:]
+
+
+def convert_bounding_box_format(
+    inpt: Tensor, old_format: Any = None, new_format: Any = None, inplace: bool = False
+) -> Tensor:
+    """Boxes in another notation.
+
+    Args:
+        inpt: BoundingBoxes, or plain numbers.
+        old_format: of plain numbers.
+        new_format: of the result.
+        inplace: accepted.
+    """
+    if new_format is None:
+        raise TypeError("convert_bounding_box_format: new_format is missing; say what is wanted.")
+
+    def name(format: Any) -> str:
+        return (format if isinstance(format, str) else format.value).lower()
+
+    kept = isinstance(inpt, tv_tensors.BoundingBoxes)
+    if kept == (old_format is not None):
+        raise ValueError(
+            "convert_bounding_box_format: old_format is for plain tensors, and needed for them; "
+            "BoundingBoxes know theirs."
+        )
+    old = name(inpt.format if isinstance(inpt, tv_tensors.BoundingBoxes) else old_format)
+    out = box_convert(tv_tensors.plain(inpt), old, name(new_format)).to(inpt.dtype)
+    new = tv_tensors.BoundingBoxFormat[name(new_format).upper()]
+    return tv_tensors.wrap(out, like=inpt, format=new) if kept else out
+
+
+def clamp_bounding_boxes(inpt: tv_tensors.BoundingBoxes) -> Any:
+    """Boxes without what lies outside of the image."""
+    corners = convert_bounding_box_format(inpt, new_format="XYXY")
+    inside = tv_tensors.clamped(tv_tensors.plain(corners), inpt.canvas_size)
+    return tv_tensors.wrap(
+        box_convert(inside, "xyxy", inpt.format.value.lower()).to(inpt.dtype), like=inpt
+    )
+
+
+def gaussian_noise(inpt: Tensor, mean: float = 0.0, sigma: float = 0.1, clip: bool = True) -> Any:
+    """Normal noise added to floats.
+
+    Args:
+        inpt: an image, floats.
+        mean: of the noise.
+        sigma: its standard deviation, >= 0.
+        clip: keep values in [0, 1].
+    """
+    if not inpt.is_floating_point():
+        raise ValueError(f"gaussian_noise: the image is {inpt.dtype}; it must be floating.")
+    if sigma < 0:
+        raise ValueError(f"gaussian_noise: sigma is {sigma}; it must not be negative.")
+    out = inpt + mean + rl.randn_like(tv_tensors.plain(inpt)) * sigma
+    out = out.clamp(0, 1) if clip else out
+    return tv_tensors.wrap(out, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else out

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight import devices, dtypes
 from rushlight.core import threads
 from rushlight.core.tensor import Tensor, instance, wrap
-from rushlight.tensor_api._common import finish, numpy_dtype, shape_of, store_out
+from rushlight.tensor_api._common import check_factory, finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.creation import array_from, from_numpy
 from rushlight.tensor_api.shaping import set_
@@ -311,8 +311,9 @@ def empty_permuted(
     order = tuple(physical_layout)
     if sorted(order) != list(range(len(size))):
         raise RuntimeError(f"empty_permuted: {order} is not an order of {len(size)} dims.")
+    meta = check_factory(device, layout, pin_memory)
     a = np.empty([size[d] for d in order], numpy_dtype(dtype, dtypes.default.float))
-    return finish(a.transpose(np.argsort(order)), requires_grad)
+    return finish(a.transpose(np.argsort(order)), requires_grad, meta)
 
 
 def fill(input: Tensor, value: Any) -> Tensor:

@@ -137,3 +137,10 @@ def test_files(writer, reader):
     for t in got.values():
         assert t.is_meta and t.shape == (3, 2) and t.stride() == (1, 3)
     assert got["meta"].requires_grad
+
+
+def test_permuted_memory_on_meta():
+    made = rushlight.empty_permuted((2, 3, 4), (0, 2, 1), device="meta")
+    assert made.is_meta and made.stride() == torch.empty_permuted((2, 3, 4), (0, 2, 1)).stride()
+    with rushlight.device("meta"):
+        assert rushlight.empty_permuted((2, 3), (1, 0)).is_meta

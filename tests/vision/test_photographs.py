@@ -52,7 +52,8 @@ def photographs(folder, names, mode="RGB", ending="jpg"):
         image.new(mode, (6, 4)).save(folder / f"{name}.{ending}")
 
 
-NOTES = """<annotation><folder>VOC2012</folder><size><width>6</width><height>4</height></size>
+NOTES = """<annotation><folder>VOC2012</folder><owner/>
+<size><width>6</width><height>4</height></size>
 <object><name>cat</name><part><name>head</name></part><part><name>foot</name></part></object>
 </annotation>"""
 
@@ -73,6 +74,7 @@ def test_voc(tmp_path):
     found = datasets.VOCDetection(tmp_path, image_set="val", transforms=lambda i, t: (t, i))
     notes = found[0][0]["annotation"]
     assert notes["size"] == {"width": "6", "height": "4"} and notes["folder"] == "VOC2012"
+    assert "owner" not in notes
     assert notes["object"] == [{"name": "cat", "part": [{"name": "head"}, {"name": "foot"}]}]
     with pytest.raises(RuntimeError, match="not found"):
         datasets.VOCDetection(tmp_path, "2007", "test")

@@ -127,9 +127,11 @@ class VOCDetection(_VOCBase):
 
     @staticmethod
     def parse_voc_xml(node: ElementTree.Element) -> dict[str, Any]:
-        """``{name: text or dict}``; of several elements of one name a list, of objects always."""
+        """``{name: text or dict}``; of several elements of one name a list, of objects always, and
+        nothing of empty ones.
+        """
         if not len(node):
-            return {node.tag: node.text.strip() if node.text else None}
+            return {node.tag: node.text.strip()} if node.text else {}
         found: dict[str, Any] = {}
         for child in node:
             for name, value in VOCDetection.parse_voc_xml(child).items():

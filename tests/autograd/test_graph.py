@@ -1,6 +1,7 @@
 """What `torch.autograd.graph` says of the graph and of what is saved, in both libraries."""
 
 from collections import OrderedDict
+from unittest import mock
 
 import pytest
 import torch
@@ -272,3 +273,16 @@ def test_programs_walk_through_the_graph_by_hand(lib):
 
     g, none = Scale.apply(x, 3).grad_fn.apply(lib.ones(2))
     assert g.tolist() == [3, 3] and none is None
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight], ids=["torch", "rushlight"])
+def test_calls_of_backward_can_be_watched(lib):
+    x = lib.ones(2, requires_grad=True)
+    whole = lib.autograd.backward
+    with mock.patch.object(lib.autograd, "backward", wraps=whole) as watched:
+        (x * 3).sum().backward()
+        loss = (x * 2).sum()
+        loss.backward(lib.tensor(5.0), retain_graph=True, inputs=[x])
+    assert watched.call_count == 2 and x.grad.tolist() == [13, 13]
+    loss.backward()
+    assert watched.call_count == 2 and x.grad.tolist() == [15, 15]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
 from rushlight.tensor_api import cat
 from rushlight.tensor_api._common import finish, numpy_dtype, store_out, wrap_dim
@@ -20,13 +20,18 @@ from rushlight.tensor_api.numpy_names import with_axis
 
 
 def _complex(x: Tensor) -> Tensor:
-    d = x._array.dtype
+    try:
+        d = x._array.dtype
+    except AttributeError:
+        raise no_tensor("fft", x) from None
     if d in dtypes.COMPLEX_TYPES:
         return x
     return x.to(dtypes.of[dtypes.COMPLEX_OF[dtypes.to_float(d)]])
 
 
 def _real(x: Tensor, name: str) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise no_tensor(name, x)
     if x._array.dtype in dtypes.COMPLEX_TYPES:
         raise RuntimeError(
             f"{name} expects a real input tensor, but got {x.dtype}; use fft for complex input."

@@ -32,7 +32,7 @@ from rushlight.core.op import (
 from rushlight.core.scalar import NUMPY
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, wrap, written
+from rushlight.core.tensor import Tensor, no_tensor, wrap, written
 from rushlight.errors import DTypeError, ShapeError
 
 REALS = frozenset((float, int))
@@ -342,7 +342,10 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
     offering, ready = isinstance(ufunc, FunctionType), op.ready
 
     def bind(a: Tensor) -> Tensor:
-        x = a._array
+        try:
+            x = a._array
+        except AttributeError:
+            raise no_tensor(type(op).__name__.lower(), a) from None
         if state.busy or x.dtype not in formulas or type(x) is not ndarray:
             return run(op, (a,), {})
         r = ready.get(x.dtype)
@@ -366,7 +369,10 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
     ready = op.ready
 
     def bind(a: Tensor, **params: Any) -> Tensor:
-        x = a._array
+        try:
+            x = a._array
+        except AttributeError:
+            raise no_tensor(type(op).__name__.lower(), a) from None
         if state.busy or x.dtype not in formulas or type(x) is not ndarray:
             return run(op, (a,), params)
         out = quick(op, (x,), params) if ready and x.size >= least else None

@@ -230,6 +230,22 @@ def constant(array: Any) -> Tensor:
     return t
 
 
+def no_tensor(function: str, *inputs: Any) -> TypeError:
+    """What to raise where something else was taken for a tensor."""
+    others = [x for x in inputs if not isinstance(x, Tensor) and x is not None]
+    kind = type(others[0]).__name__ if others else "None"
+    return TypeError(
+        f"{function}(): expected a Tensor, but got {kind}; make one of it with torch.as_tensor()."
+    )
+
+
+def expect_tensors(function: str, *inputs: Any) -> None:
+    """TypeError where something else is given for a tensor."""
+    for x in inputs:
+        if not isinstance(x, Tensor):
+            raise no_tensor(function, x)
+
+
 def fixed_number(x: Any) -> Any:
     """Numbers that new tensors are made of. A trace has to begin again when they change."""
     return modes.trace.fixed(x) if state.busy and modes.trace is not None else x

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import activation as A
 from rushlight.ops.softmax import LogSoftmax, Softmax
@@ -54,7 +54,10 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
     Shape: ``(N, C, *) -> (N, C, *)``, weight ``(1,)``, ``()`` or ``(C,)``.
     """
-    n, size = input._array.ndim, weight._array.size
+    try:
+        n, size = input._array.ndim, weight._array.size
+    except AttributeError:
+        raise no_tensor("prelu", input, weight) from None
     if weight._array.ndim > 1:
         raise ShapeError(
             "prelu: Expected `weight` to be a scalar or 1D tensor, but got ndim ="

@@ -215,3 +215,37 @@ def test_normalize_makes_room_in_what_it_writes_to():
     x, out = rushlight.ones(2, 2), rushlight.empty(0)
     assert rushlight.nn.functional.normalize(x, out=out) is out
     assert rushlight.equal(out, rushlight.nn.functional.normalize(x))
+
+
+IMAGE, ROWS, CLASSES = (1, 2, 4, 4), (3, 4), (3,)
+FUNCTIONS = {
+    "conv2d": (IMAGE, (1, 2, 2, 2)), "conv_transpose1d": ((1, 2, 4), (2, 1, 2)),
+    "linear": (ROWS, (2, 4), (2,)), "bilinear": (ROWS, ROWS, (2, 4, 4)), "prelu": (ROWS, (1,)),
+    "batch_norm": (ROWS, (4,), (4,)), "group_norm": (IMAGE, 2), "layer_norm": (ROWS, (4,)),
+    "max_pool2d": (IMAGE, 2), "avg_pool2d": (IMAGE, 2), "fractional_max_pool2d": (IMAGE, 2, 1),
+    "mse_loss": (ROWS, ROWS), "l1_loss": (ROWS, ROWS), "smooth_l1_loss": (ROWS, ROWS),
+    "binary_cross_entropy": (ROWS, ROWS), "cross_entropy": (ROWS, ROWS),
+    "poisson_nll_loss": (ROWS, ROWS), "hinge_embedding_loss": (ROWS, ROWS),
+    "triplet_margin_loss": (ROWS, ROWS, ROWS), "cosine_embedding_loss": (ROWS, ROWS, CLASSES),
+    "cosine_similarity": (ROWS, ROWS), "pairwise_distance": (ROWS, ROWS), "pdist": (ROWS,),
+    "unfold": (IMAGE, 2), "pixel_shuffle": (IMAGE, 1),
+    "pixel_unshuffle": (IMAGE, 2), "scaled_dot_product_attention": (ROWS, ROWS, ROWS),
+    "relu": (ROWS,), "gelu": (ROWS,), "elu": (ROWS,), "hardtanh": (ROWS,), "rrelu": (ROWS,),
+    "softplus": (ROWS,), "logsigmoid": (ROWS,), "one_hot": (CLASSES,),
+    "multilabel_margin_loss": (ROWS, ROWS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_is_no_tensor(name):
+    """An array or a list in the place of each tensor is a TypeError, which says so."""
+    given = FUNCTIONS[name]
+    shape = 1 if name == "layer_norm" else None  # the argument that is a shape
+    tensors = [
+        a if a.__class__ is int or i == shape else rushlight.ones(a) for i, a in enumerate(given)
+    ]
+    for i, t in enumerate(tensors):
+        for other in (np.ones(3), [1.0, 2.0]) if isinstance(t, rushlight.Tensor) else ():
+            arguments = [*tensors[:i], other, *tensors[i + 1 :]]
+            with pytest.raises(TypeError, match=r"expected a Tensor, but got (ndarray|list)"):
+                getattr(rushlight.nn.functional, name)(*arguments)

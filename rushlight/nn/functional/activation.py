@@ -6,7 +6,7 @@ from typing import Any
 
 from rushlight import tensor_api as T
 from rushlight.core.generator import engine_of
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.ops import activation as A
 from rushlight.ops.random import RreluNoise
@@ -145,6 +145,7 @@ def hardtanh(
             f"hardtanh: min_val cannot be greater than max_val, but they are {min_val} and"
             f" {max_val}."
         )
+    expect_tensors("hardtanh", input)
     if min_val < 0 and input._array.dtype.kind == "u":
         raise DTypeError(
             f"hardtanh: {input.dtype} has no negative numbers, but min_val is {min_val}."
@@ -220,6 +221,7 @@ def rrelu(
             "rrelu: Lower bound should be less than or equal to the upper bound, but they are"
             f" {lower} and {upper}."
         )
+    expect_tensors("rrelu", input)
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     noise = RreluNoise.bind(input.detach(), engine=engine_of(None), lower=lower, upper=upper)

@@ -8,7 +8,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError, warn_user
 from rushlight.nn.functional.dropout import dropout
 from rushlight.nn.functional.linear import linear
@@ -47,6 +47,7 @@ def scaled_dot_product_attention(
 
     Reference: Vaswani et al., 2017, arXiv:1706.03762.
     """
+    expect_tensors("scaled_dot_product_attention", query, key, value)
     for name, t in (("query", query), ("key", key), ("value", value)):
         if t._array.ndim < 2:
             raise ShapeError(

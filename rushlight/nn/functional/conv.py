@@ -8,7 +8,7 @@ from typing import Any
 
 from rushlight import dtypes, formats
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.conv import Conv, ConvInput
 
@@ -130,6 +130,14 @@ def in_order(out: Tensor, input: Tensor, weight: Tensor) -> Tensor:
     return out if wanted is None else out.contiguous(memory_format=wanted)
 
 
+def shapes_of(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> Any:
+    """The shapes of a convolution's tensors."""
+    try:
+        return input._array.shape, weight._array.shape, None if bias is None else bias._array.shape
+    except AttributeError:
+        raise no_tensor(name, input, weight, bias) from None
+
+
 def convolve(
     rank: int,
     input: Tensor,
@@ -141,7 +149,7 @@ def convolve(
     groups: int,
 ) -> Tensor:
     """A convolution over ``rank`` dims."""
-    shapes = input._array.shape, weight._array.shape, None if bias is None else bias._array.shape
+    shapes = shapes_of(f"conv{rank}d", input, weight, bias)
     batched, options = conv_options(rank, *shapes, stride, padding, dilation, groups)
     check_dtypes(f"conv{rank}d", input, weight, bias)
     x = input if batched else input.unsqueeze(0)
@@ -261,7 +269,7 @@ def transposed(
     dilation: Any,
 ) -> Tensor:
     """A transposed convolution over ``rank`` dims."""
-    shapes = input._array.shape, weight._array.shape, None if bias is None else bias._array.shape
+    shapes = shapes_of(f"conv_transpose{rank}d", input, weight, bias)
     batched, options = transposed_options(
         rank, *shapes, stride, padding, output_padding, groups, dilation
     )

@@ -6,7 +6,7 @@ from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.native import kernels
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.core.tensor import Tensor, constant, expect_tensors, wrap
 from rushlight.ops.distance import FEW, Cdist, norms, pairs, upper_places
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "normalize"]
@@ -20,6 +20,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         >>> torch.nn.functional.cosine_similarity(torch.ones(1, 2), torch.tensor([[3.0, 0.0]]))
         tensor([0.7071])
     """
+    expect_tensors("cosine_similarity", x1, x2)
     if (not x1.is_floating_point() and not x1.is_complex()) or not (
         x2.is_floating_point() or x2.is_complex()
     ):
@@ -45,6 +46,7 @@ def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     """``|x1 - x2 + eps|_p`` over the last dim. Shape: ``(N, D), (N, D) -> (N)``."""
+    expect_tensors("pairwise_distance", x1, x2)
     return T.norm(x1 - x2 + eps, p, -1 if max(x1.dim(), x2.dim()) else 0, keepdim)
 
 
@@ -52,6 +54,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """p-norm distances of all pairs of rows, in the order of the upper triangle. Shape:
     ``(N, M) -> (N (N - 1) / 2)``.
     """
+    expect_tensors("pdist", input)
     if input.dim() != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rushlight import tensor_api as T
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import ShapeError
 from rushlight.ops.matmul import Linear
 from rushlight.tensor_api._common import store_out
@@ -27,13 +27,20 @@ def linear(
     """
     if out is not None:
         return store_out(out, linear(input, weight, bias))
-    shape = weight._array.shape
-    if len(shape) == 2:
-        if bias is not None and bias._array.shape == shape[:1]:
+    try:
+        shape = weight._array.shape
+        if len(shape) == 2 and bias is not None and bias._array.shape == shape[:1]:
             return Linear.bind(input, weight, bias)  # type: ignore[no-any-return]
-        if input._array.ndim and input._array.shape[-1] != shape[1]:
+        sizes = input._array.shape
+    except AttributeError:
+        given = (input, weight) if bias is None else (input, weight, bias)
+        if all([isinstance(t, Tensor) for t in given]):
+            raise
+        raise no_tensor("linear", *given) from None
+    if len(shape) == 2:
+        if sizes and sizes[-1] != shape[1]:
             raise ShapeError(
-                f"linear: cannot multiply {input._array.shape} by the weight {shape}"
+                f"linear: cannot multiply {sizes} by the weight {shape}"
                 " transposed (mat1 and mat2 shapes cannot be multiplied); the input's last size"
                 f" must be the layer's in_features, {shape[1]}."
             )
@@ -47,7 +54,10 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     Shape: input1 ``(*, in1)``, input2 ``(*, in2)``, weight ``(out, in1, in2)``, bias ``(out,)``;
     result ``(*, out)``.
     """
-    x, y, w = input1._array.shape, input2._array.shape, weight._array.shape
+    try:
+        x, y, w = input1._array.shape, input2._array.shape, weight._array.shape
+    except AttributeError:
+        raise no_tensor("bilinear", input1, input2, weight) from None
     if x[:-1] != y[:-1]:
         raise ShapeError(
             f"bilinear(): input batch dimensions do not match: got {x} and {y}; all but the last"

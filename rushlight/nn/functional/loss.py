@@ -11,7 +11,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.tensor import Tensor, constant, fixed_number
+from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number, no_tensor
 from rushlight.errors import ShapeError, warn_user
 from rushlight.nn._reduction import legacy_get_string
 from rushlight.nn.functional.linear import linear
@@ -51,7 +51,10 @@ def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Te
     """Input and target with one dtype and shape; shapes that only match by broadcasting get a
     warning that names the function.
     """
-    x, y = input._array, target._array
+    try:
+        x, y = input._array, target._array
+    except AttributeError:
+        raise no_tensor(name or "loss", input, target) from None
     if x.shape != y.shape:
         if name is not None:
             warn_user(
@@ -100,7 +103,11 @@ def mse_loss(
     """
     if size_average is not None or reduce is not None or reduction not in REDUCTIONS:
         reduction = reduction_of(size_average, reduce, reduction)
-    if input._array.shape != target._array.shape or input._array.dtype is not target._array.dtype:
+    try:
+        x, y = input._array, target._array
+    except AttributeError:
+        raise no_tensor("mse_loss", input, target) from None
+    if x.shape != y.shape or x.dtype is not y.dtype:
         input, target = matched(input, target, "mse_loss")
     if weight is not None:
         return weighted(L.MseLoss.bind(input, target, reduction="none"), weight, reduction)
@@ -199,7 +206,10 @@ def cross_entropy(
     """
     if size_average is not None or reduce is not None or reduction not in REDUCTIONS:
         reduction = reduction_of(size_average, reduce, reduction)
-    x = input._array
+    try:
+        x, y = input._array, target._array
+    except AttributeError:
+        raise no_tensor("cross_entropy", input, target) from None
     if not x.ndim:
         raise ShapeError(
             "cross_entropy: the input must have a class dim, (C), (N, C) or (N, C, ...), but it is"
@@ -209,7 +219,7 @@ def cross_entropy(
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 1 if x.ndim > 1 else 0
     logp = LogSoftmax.bind(input, dim=dim)
-    if target._array.dtype in dtypes.FLOATING_TYPES and (target._array.shape == x.shape):
+    if y.dtype in dtypes.FLOATING_TYPES and y.shape == x.shape:
         if ignore_index >= 0:
             raise RuntimeError(
                 "ignore_index is not supported for floating point target: it names a class index."
@@ -286,6 +296,7 @@ def nll_loss(
     ``()``.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    expect_tensors("nll_loss", input, target)
     if not input._array.ndim:
         raise ValueError(
             "nll_loss: the input must have a class dim, (C), (N, C) or (N, C, ...), but it is"
@@ -314,6 +325,7 @@ def binary_cross_entropy(
     Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction; weight broadcasts.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    expect_tensors("binary_cross_entropy", input, target)
     if input._array.shape != target._array.shape:
         raise ValueError(
             f"Using a target size ({target.size()}) that is different to the input size"
@@ -343,6 +355,7 @@ def binary_cross_entropy_with_logits(
     Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    expect_tensors("binary_cross_entropy_with_logits", input, target)
     if input._array.shape != target._array.shape:
         raise ValueError(
             f"Target size ({target.size()}) must be the same as input size ({input.size()})"
@@ -402,6 +415,7 @@ def poisson_nll_loss(
         full: add Stirling's approximation of the target's term.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    expect_tensors("poisson_nll_loss", input, target)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         stirling = target * target.log() - target + (2 * math.pi * target).log() * 0.5
@@ -472,6 +486,7 @@ def ctc_loss(
     Reference: Graves et al., 2006, "Connectionist temporal classification".
     """
     reduction = reduction_of(None, None, reduction)
+    expect_tensors("ctc_loss", log_probs, targets)
     batched = log_probs.dim() == 3
     x = log_probs if batched else log_probs.unsqueeze(1)
     y = targets if batched or targets.dim() != 1 else targets.unsqueeze(0)
@@ -521,6 +536,7 @@ def linear_cross_entropy(
         target: classes ``(N, *)``, or probabilities ``(N, C, *)``.
         options: how PyTorch saves memory; accepted.
     """
+    expect_tensors("linear_cross_entropy", input, linear_weight, target)
     space = linear_weight._array.shape[1:-1]
     if space and input._array.ndim == 1:
         raise ShapeError(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import tensor_api as T
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.activation import logsigmoid
 from rushlight.nn.functional.distance import pairwise_distance
@@ -48,6 +48,7 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """x where y is 1, ``max(0, margin - x)`` where y is -1."""
+    expect_tensors("hinge_embedding_loss", input, target)
     far = (margin - input).clamp(min=0)
     zero = T.zeros_like(far)
     loss = T.where(target != 1, far, zero) + T.where(target != -1, input, T.zeros_like(input))
@@ -89,6 +90,7 @@ def cosine_embedding_loss(
     Shape: inputs ``(N, D)`` or ``(D)``, target ``(N)`` or ``()``.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    expect_tensors("cosine_embedding_loss", input1, input2, target)
     if target.dim() not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if target.dim() + 1 != input1.dim() or target.dim() + 1 != input2.dim():
@@ -170,6 +172,7 @@ def triplet(
     reduction: str,
 ) -> Tensor:
     """The triplet loss for a distance."""
+    expect_tensors("triplet_margin_loss", anchor, positive, negative)
     if not anchor.dim() == positive.dim() == negative.dim():
         raise RuntimeError(
             "The anchor, positive, and negative tensors are expected to have the same number of"
@@ -196,6 +199,7 @@ def multi_margin_loss(
     ``(N, C), (N) -> ()``.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    expect_tensors("multi_margin_loss", input, target)
     if p not in (1, 2):
         raise ValueError(f"only p == 1 and p == 2 supported, but got {p}")
     if weight is not None and weight.dim() != 1:
@@ -237,6 +241,7 @@ def multilabel_margin_loss(
     row's labels.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    expect_tensors("multilabel_margin_loss", input, target)
     if input._array.shape != target._array.shape:
         raise ShapeError(
             f"multilabel_margin_loss: inconsistent target size: {tuple(target._array.shape)} for"

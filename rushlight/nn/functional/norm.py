@@ -11,7 +11,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad
 from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.state import modes, no_grad, state
-from rushlight.core.tensor import Tensor, bump, wrap
+from rushlight.core.tensor import Tensor, bump, expect_tensors, no_tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
@@ -45,6 +45,8 @@ def nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor
 def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
     """Each tensor that is given has one value for each channel."""
     for argument, t in tensors.items():
+        if t is not None and not isinstance(t, Tensor):
+            raise no_tensor(name, t)
         if t is not None and t._array.size != channels:
             raise ShapeError(
                 f"{name}: {argument} should contain {channels} elements not {t._array.size}: one"
@@ -123,6 +125,7 @@ def batch_norm(
 
     Reference: Ioffe and Szegedy, 2015, arXiv:1502.03167.
     """
+    expect_tensors("batch_norm", input)
     shape = input._array.shape
     if len(shape) == 1 and not shape[0]:
         return input.clone()
@@ -232,17 +235,21 @@ def check_normalized_shape(
             f"{name}: Expected normalized_shape to be at least 1-dimensional, i.e., containing at"
             " least one element, but got ()."
         )
-    if tuple(input._array.shape[-rank:]) != shape:
-        raise ShapeError(
-            f"{name}: Given normalized_shape={list(shape)}, expected input with shape"
-            f" {['*', *shape]}, but got input of size {list(input._array.shape)}."
-        )
-    for argument, t in (("weight", weight), ("bias", bias)):
-        if t is not None and tuple(t._array.shape) != shape:
+    try:
+        if tuple(input._array.shape[-rank:]) != shape:
             raise ShapeError(
-                f"{name}: Expected {argument} to be of same shape as normalized_shape, but got"
-                f" {argument} of shape {list(t._array.shape)} and normalized_shape = {list(shape)}."
+                f"{name}: Given normalized_shape={list(shape)}, expected input with shape"
+                f" {['*', *shape]}, but got input of size {list(input._array.shape)}."
             )
+        for argument, t in (("weight", weight), ("bias", bias)):
+            if t is not None and tuple(t._array.shape) != shape:
+                raise ShapeError(
+                    f"{name}: Expected {argument} to be of same shape as normalized_shape, but got"
+                    f" {argument} of shape {list(t._array.shape)} and normalized_shape ="
+                    f" {list(shape)}."
+                )
+    except AttributeError:
+        raise no_tensor(name, input, weight, bias) from None
     return rank
 
 
@@ -316,6 +323,7 @@ def group_norm(
 
     Reference: Wu and He, 2018, arXiv:1803.08494.
     """
+    expect_tensors("group_norm", input)
     shape = input._array.shape
     if len(shape) < 2:
         raise RuntimeError(

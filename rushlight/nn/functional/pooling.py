@@ -13,7 +13,7 @@ from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.activation import stored
 from rushlight.nn.functional.conv import expanded, remembered
@@ -36,7 +36,10 @@ __all__ = [
 
 def check_floating(name: str, input: Tensor, *more: Any) -> None:
     """Refuse elements of dtypes other than the floating ones, and ``more``."""
-    d = input._array.dtype
+    try:
+        d = input._array.dtype
+    except AttributeError:
+        raise no_tensor(name, input) from None
     if d not in dtypes.FLOATING_TYPES and d not in more:
         raise NotSupportedError(
             f'"{name}" not implemented for {dtypes.of[d].name}; convert the input with .float().'
@@ -155,7 +158,11 @@ def max_pool(
     return_indices: bool,
 ) -> Any:
     """Max pooling over ``rank`` dims."""
-    shape, options = input._array.shape, (kernel_size, stride, padding, dilation, ceil_mode)
+    try:
+        shape = input._array.shape
+    except AttributeError:
+        raise no_tensor(f"max_pool{rank}d", input) from None
+    options = kernel_size, stride, padding, dilation, ceil_mode
     w, table = maxima(f"max_pool{rank}d", shape, rank, *options)
     if not return_indices:
         found = quickly("window maxima", table, input)
@@ -464,6 +471,7 @@ def unpool(
 ) -> Tensor:
     """Values put at flat indices of planes of zeros."""
     name = f"max_unpool{rank}d"
+    expect_tensors(name, input, indices)
     if input._array.shape != indices._array.shape:
         raise ShapeError(
             f"{name}: Expected shape of indices to be same as that of the input tensor"
@@ -558,6 +566,7 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     ) -> Any:
         if output_size is None and output_ratio is None:
             raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+        expect_tensors(name, input)
         check_dims(name, input._array.shape, rank, channels=False)
         space = input._array.shape[-rank:]
         if output_size is None:

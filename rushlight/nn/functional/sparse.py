@@ -7,7 +7,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes, no_grad
-from rushlight.core.tensor import Tensor, constant, value_pinned, wrap
+from rushlight.core.tensor import Tensor, constant, expect_tensors, no_tensor, value_pinned, wrap
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
 from rushlight.ops.embedding import BagMaxima, BagOf, Bags, Embedding
 from rushlight.ops.scatter import IndexCopy
@@ -50,6 +50,8 @@ def check_padding(
 
 def check_index(name: str, index: Tensor) -> None:
     """Indices are int64 or int32."""
+    if not isinstance(index, Tensor):
+        raise no_tensor(name, index)
     if index._array.dtype not in (dtypes.int64, dtypes.int32):
         raise DTypeError(
             f"{name}: Expected tensor for argument #1 'indices' to have one of the following scalar"
@@ -89,6 +91,8 @@ def embedding(
                 [1., 2.]])
     """
     check_index("embedding", input)
+    if not isinstance(weight, Tensor):
+        raise no_tensor("embedding", weight)
     if weight._array.ndim != 2:
         raise ShapeError(
             "embedding: 'weight' must be 2-D, (rows, size), but has shape"
@@ -247,6 +251,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         tensor([[1, 0, 0],
                 [0, 0, 1]])
     """
+    expect_tensors("one_hot", tensor)
     x = tensor._array
     if x.dtype != np.int64:
         raise DTypeError(

@@ -12,7 +12,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.nn import functional as F
 from rushlight.nn.functional import (
     adaptive_avg_pool1d,
@@ -489,7 +489,10 @@ def cdist(
         >>> torch.cdist(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
         tensor([[5., 1.]])
     """
-    a, b = x1._array, x2._array
+    try:
+        a, b = x1._array, x2._array
+    except AttributeError:
+        raise no_tensor("cdist", x1, x2) from None
     if a.ndim < 2 or b.ndim < 2:
         raise RuntimeError(
             f"cdist only supports at least 2D tensors, but got {a.ndim}D and {b.ndim}D."

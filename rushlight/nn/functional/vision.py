@@ -11,7 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.core.tensor import Tensor, constant, expect_tensors, no_tensor, wrap
 from rushlight.errors import ShapeError, warn_user
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.nn.functional.pooling import adaptive_avg_pool, check_floating
@@ -293,7 +293,10 @@ def grid_sample(
     if align_corners is None:
         corners_warning("grid_sample")
         align_corners = False
-    shapes, d = (input._array.shape, grid._array.shape), input._array.dtype
+    try:
+        shapes, d = (input._array.shape, grid._array.shape), input._array.dtype
+    except AttributeError:
+        raise no_tensor("grid_sample", input, grid) from None
     by_formula = check_sampling(*shapes, mode, padding_mode, align_corners)
     if by_formula or state.busy or not d is grid._array.dtype in dtypes.FLOATS:
         return sample(input, grid, mode, padding_mode, align_corners)
@@ -459,6 +462,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
     Reference: Shi et al., 2016, arXiv:1609.05158.
     """
+    expect_tensors("pixel_shuffle", input)
     shape, r = input._array.shape, upscale_factor
     if len(shape) < 3:
         raise ShapeError(
@@ -485,6 +489,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """Space moved into channels: the inverse of ``pixel_shuffle``. Shape:
     ``(*, C, H r, W r) -> (*, C r^2, H, W)``.
     """
+    expect_tensors("pixel_unshuffle", input)
     shape, r = input._array.shape, downscale_factor
     if len(shape) < 3:
         raise ShapeError(
@@ -512,6 +517,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
 
     Reference: Zhang et al., 2017, arXiv:1707.01083.
     """
+    expect_tensors("channel_shuffle", input)
     shape = input._array.shape
     if len(shape) < 3:
         raise ShapeError(
@@ -545,6 +551,7 @@ def unfold(
     """All windows of an image as columns. Shape: ``(N, C, H, W) -> (N, C Kh Kw, windows)``, or both
     without N.
     """
+    expect_tensors("unfold", input)
     x = input if input._array.ndim == 4 else input.unsqueeze(0)
     if input._array.ndim not in (3, 4) or 0 in x._array.shape[1:]:
         raise ShapeError(

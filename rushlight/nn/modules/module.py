@@ -91,8 +91,9 @@ OF_TENSORS = ("_array", "dim")  # what functions ask of a tensor first
 def no_tensor(error: AttributeError, module: Module) -> TypeError | None:
     """What to raise where a list or a NumPy array was taken for a tensor; None if it was not."""
     kind = type(error.obj).__name__
-    if not isinstance(error.obj, (list, tuple, int, float)) and kind != "ndarray":
-        return None
+    if error.name != "_array":  # which only tensors have
+        if not isinstance(error.obj, (list, tuple, int, float)) and kind != "ndarray":
+            return None
     better = TypeError(
         f"{type(module).__name__}: expected a Tensor, but got {kind}: make one of it with "
         "torch.as_tensor()."

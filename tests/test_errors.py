@@ -17,7 +17,7 @@ from rushlight import errors, nn
         ("quantize_per_tensor", "int8"),
         ("nested", "pad_sequence"),
         ("float4_e2m1fn_x2", "smallest"),
-        ("export", "torch.compile"),
+        ("package", "torch.compile"),
         ("_foreach_nonsense", "public function"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
 from rushlight.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import warn_user
@@ -67,7 +67,8 @@ def gradcheck(
 
     Raises:
         GradcheckError: they disagree.
-        ValueError: no input requires grad.
+        ValueError: no input requires grad, or an output is sparse.
+        AssertionError: a check is asked for without that which it is part of.
 
     Example:
         >>> import rushlight as torch
@@ -75,7 +76,15 @@ def gradcheck(
         >>> torch.autograd.gradcheck(torch.sin, x)
         True
     """
-    given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    assert check_forward_ad or check_backward_ad, (
+        "gradcheck: expected at least one of check_forward_ad and check_backward_ad to be True"
+    )
+    _require("check_batched_grad", check_batched_grad, "check_backward_ad", check_backward_ad)
+    _require(
+        "check_batched_forward_grad", check_batched_forward_grad,
+        "check_forward_ad", check_forward_ad,
+    )  # fmt: skip
+    given = tuple(inputs) if isinstance(inputs, Sequence) else (inputs,)
     check = _Check(func, given, eps, atol, rtol, nondet_tol)
     try:
         check.inputs_fit()
@@ -118,7 +127,7 @@ def gradgradcheck(
         grad_outputs: the vectors that the outputs' gradients are taken with; None draws them.
         gen_non_contig_grad_outputs: draw them in non-contiguous memory.
         check_fwd_over_rev: also compare forward-mode derivatives of the gradient.
-        check_rev_over_rev: False checks nothing.
+        check_rev_over_rev: False leaves ``backward`` of the gradient out.
         eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, check_grad_dtypes,
             check_batched_grad, fast_mode, masked: as for `gradcheck`.
 
@@ -128,7 +137,15 @@ def gradgradcheck(
         >>> torch.autograd.gradgradcheck(torch.sin, x)
         True
     """
-    given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    assert check_fwd_over_rev or check_rev_over_rev, (
+        "gradgradcheck: expected at least one of check_fwd_over_rev and check_rev_over_rev to be "
+        "True"
+    )
+    for name, value in (
+        ("check_undefined_grad", check_undefined_grad), ("check_batched_grad", check_batched_grad)
+    ):  # fmt: skip
+        _require(name, value, "check_rev_over_rev", check_rev_over_rev)
+    given = tuple(inputs) if isinstance(inputs, Sequence) else (inputs,)
     if grad_outputs is None:
         outputs = _differentiable(func(*given))
         vectors = tuple(_random_like(t, gen_non_contig_grad_outputs) for t in outputs)
@@ -158,6 +175,11 @@ def gradgradcheck(
         fast_mode=fast_mode,
         masked=masked,
     )
+
+
+def _require(name: str, value: bool, other: str, needed: bool) -> None:
+    """AssertionError where one check is asked for without the other that it is part of."""
+    assert needed or not value, f"{name}=True requires {other} to be True"
 
 
 class _Check:
@@ -200,6 +222,10 @@ class _Check:
     def run(self, fast: bool, check_dtypes: bool) -> None:
         """Compare every output with every input."""
         outputs = _differentiable(self.func(*self.inputs))
+        if any([o.layout is not formats.strided for o in outputs]):
+            raise ValueError(
+                "gradcheck: Sparse output is not supported; let the function end in to_dense()."
+            )
         if not outputs:
             return self._expect_zero()
         for number, out in enumerate(outputs):

@@ -183,3 +183,32 @@ def test_verdicts_are_torchs(name):
 
             verdicts.append(lib.autograd.gradcheck(f, x, raise_exception=False))
         assert verdicts[0] == verdicts[1], values
+
+
+@pytest.mark.parametrize(
+    ("check", "options"),
+    [
+        ("gradcheck", {"check_backward_ad": False}),
+        ("gradcheck", {"check_batched_forward_grad": True}),
+        (
+            "gradcheck",
+            {"check_backward_ad": False, "check_forward_ad": True, "check_batched_grad": True},
+        ),
+        ("gradgradcheck", {"check_rev_over_rev": False}),
+        ("gradgradcheck", {"check_rev_over_rev": False, "check_fwd_over_rev": True}),
+    ],
+)
+def test_checks_that_need_others(check, options):
+    for package in (torch, rl):
+        x = package.ones(2, dtype=package.float64, requires_grad=True)
+        with pytest.raises(AssertionError):
+            getattr(package.autograd, check)(package.sin, (x,), raise_exception=False, **options)
+
+
+def test_what_cannot_be_checked():
+    for package in (torch, rl):
+        with pytest.raises(ValueError, match="at least one input tensor"):
+            package.autograd.gradcheck(package.sin, 3.0)
+        x = package.ones(2, dtype=package.float64, requires_grad=True)
+        with pytest.raises(ValueError, match="Sparse output is not supported"):
+            package.autograd.gradcheck(lambda x: x.to_sparse(), x)

@@ -59,7 +59,7 @@ NAMESPACES = (
     ("torch.special", "rushlight.special"),
 )  # fmt: skip
 DEFINED_THERE = ("rushlight.linalg", "rushlight.fft")  # what else is there are helpers
-HELPERS = ("check_lstsq", "largest")
+HELPERS = ("check_lstsq", "eye_like", "largest", "zeros_of_u")
 # functions of nn.functional that PyTorch writes in C++: handlers get their arguments as they are
 NATIVE = """
     avg_pool2d avg_pool3d elu_ gelu hardtanh_ leaky_relu_ linear logsigmoid one_hot

@@ -16,6 +16,7 @@ import numpy as np
 
 import rushlight
 from rushlight.autograd.gradcheck import gradcheck, gradgradcheck
+from rushlight.overrides import get_overridable_functions, resolve_name
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -55,8 +56,14 @@ Every public function, found by calling it with the samples of its tests (`tests
   Empty: it needs values while tracing (`item`, data-dependent shapes), or takes no tensor.
 - **dtypes** in which the first sample runs; a group is named when all its members do.
 
-Layers, optimizers and distributions are built from these. Random functions are not listed: their
-streams are compared in `tests/random`, functions of sparse tensors in `tests/sparse`.
+Layers, optimizers and distributions are built from these. What has no samples is named at the end.
+"""
+REST = """## Without samples
+
+Random functions, whose streams are compared in `tests/random`; functions of sparse tensors
+(`tests/sparse`); decompositions that are unique but for a sign or a phase (`tests/linalg`); and
+what makes memory without values, moves tensors, or is about a tensor rather than its elements
+(`tests/tensor_api`, `tests/autograd`).
 """
 
 
@@ -192,14 +199,33 @@ def page(ops):
             print(f"\r{count} {name:60.60}", end="", file=sys.stderr)
         parts[-1] += "\n"
     print(file=sys.stderr)
-    return "\n".join(parts)
+    return "\n".join([*parts, rest(ops)])
+
+
+def rest(ops):
+    """Return the end of the page: the functions and methods of tensors that have no samples."""
+    sampled = {find(rushlight, name) for name in ops}
+    short = {name.rpartition(".")[2].rstrip("_") for name in ops}
+    found = {}
+    for functions in get_overridable_functions().values():
+        for function in functions:
+            home, _, name = (resolve_name(function) or "_").rpartition(".")
+            home = "torch" if home == "torch.functional" else home
+            known = function in sampled or name.rstrip("_") in short
+            if home.removeprefix("torch").removeprefix(".") in TITLES and not known:
+                if not name.startswith("_"):
+                    found.setdefault(home, set()).add(name)
+    return REST + "".join(
+        f"\n`{home}`: {', '.join(f'`{name}`' for name in sorted(names))}\n"
+        for home, names in sorted(found.items())
+    )
 
 
 def listed(text):
     """Return the functions that the page lists, with their namespaces."""
     found, space = set(), ""
     titles = {title: space for space, title in TITLES.items()}
-    for line in text.splitlines():
+    for line in text.partition(REST)[0].splitlines():
         if line.startswith("## "):
             space = titles[line[3:]]
         elif line.startswith("| `"):
@@ -210,8 +236,13 @@ def listed(text):
 
 def check():
     """Fail if the page lists other functions than there are."""
-    expected = {name for members in sections(load()).values() for name in members}
-    found = listed(PAGE.read_text(encoding="utf-8"))
+    ops, text = load(), PAGE.read_text(encoding="utf-8")
+    expected = {name for members in sections(ops).values() for name in members}
+    found = listed(text)
+    if not text.endswith(rest(ops)):
+        raise SystemExit(
+            "docs/operators.md is out of date at its end; run python scripts/operators.py"
+        )
     if expected != found:
         raise SystemExit(
             f"docs/operators.md is out of date: lacks {sorted(expected - found)}, has "

@@ -20,7 +20,8 @@ class Move:
     """Between ``x`` (units, n, inner), operand 0, and ``y`` (units, m, inner), operand 2: "read" is
     ``y[u, j, i] = x[u, k, i]``, "write" and "add" the reverse, where k is ``index[j]``, or, for
     "each", ``index[u, j, i]``. The index, operand 1, holds int64. Operand 3 holds n, m, inner and
-    the lowest index allowed, 0 or -n; where any is out of range, nothing is moved.
+    the lowest index allowed: 0, or, for "add rows", -n; where any is out of range, nothing is
+    moved.
     """
 
     def __init__(self, name: str, d: Any, width: int) -> None:
@@ -28,6 +29,7 @@ class Move:
         self.f = f = kernel(width, d)
         self.x, self.index, self.y, sizes = [f.operand(k) for k in range(4)]
         self.n, self.m, self.inner, self.low = [f.scalar64(f.at(sizes, k, 8)) for k in range(4)]
+        self.wraps = name == "add rows"
         unit = self.each if which == "each" else self.rows
         count = self.m
         if which == "each":
@@ -43,23 +45,24 @@ class Move:
     def outside(self, count: str) -> str:
         """Whether any of so many indices is out of range."""
         f = self.f
-        allowed = f.sub(self.n, self.low)
+        low = self.low if self.wraps else 0
+        allowed = f.sub(self.n, low)
 
         def checked(lanes: int, i: Number, before: list[str]) -> list[str]:
             v = Vectors(f, lanes, f.here)
-            low, limit = v.splat(str(self.low), LONG), v.splat(str(allowed), LONG)
+            first, limit = v.splat(str(low), LONG), v.splat(str(allowed), LONG)
             kind, bits = v.type(LONG), v.type(BOOL)
             k = f(f"load {kind}, ptr {f.at(self.index, i, 8)}, align 8")
-            bad = f(f"icmp uge {kind} {f(f'sub {kind} {k}, {low}')}, {limit}")
+            bad = f(f"icmp uge {kind} {f(f'sub {kind} {k}, {first}')}, {limit}")
             return [f(f"or {bits} {before[0]}, {bad}")]
 
         whole, bits = f(f"and i64 {count}, {-LANES}"), f"<{LANES} x i1>"
-        first = [(bits, "zeroinitializer")]
-        (found,) = f.span(0, whole, LANES, partial(checked, LANES), first, empty=True)
+        none = [(bits, "zeroinitializer")]
+        (found,) = f.span(0, whole, LANES, partial(checked, LANES), none, empty=True)
         name = f"@llvm.vector.reduce.or.v{LANES}i1"
         f.module.declarations.add(f"declare i1 {name}({bits})")
-        first = [("i1", f(f"call i1 {name}({bits} {found})"))]
-        return f.span(whole, count, 1, partial(checked, 0), first, empty=True)[0]
+        some = [("i1", f(f"call i1 {name}({bits} {found})"))]
+        return f.span(whole, count, 1, partial(checked, 0), some, empty=True)[0]
 
     def text(self) -> str:
         return self.f.module.text()
@@ -71,6 +74,8 @@ class Move:
         """An entry of the index, counted from the start."""
         f = self.f
         k = f.scalar64(f.at(self.index, at, 8))
+        if not self.wraps:
+            return k
         before = f(f"icmp slt i64 {k}, 0")
         return f(f"select i1 {before}, i64 {f.add(k, self.n)}, i64 {k}")
 

@@ -32,7 +32,7 @@ from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.core.elementwise import EXACT, Elementwise, Ready
 from rushlight.core.inplace import has_self_overlap
-from rushlight.core.native import kernels, without_kernels
+from rushlight.core.native import LEAST, kernels, without_kernels
 from rushlight.core.op import Op
 from rushlight.core.sampling import memory_order
 from rushlight.core.scalar import OWN_ERF
@@ -123,7 +123,7 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
             if shape is None:
                 shape = x.shape
             elif x.shape != shape:
-                return None
+                return None if params or out is not None else broadcast(op, elements)
             in_rows = in_rows and x.flags.c_contiguous
             kinds.append(x.dtype)
         elif x.__class__ in NUMBERS and -EXACT <= x <= EXACT:  # type: ignore[operator]
@@ -154,6 +154,17 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     out = np.empty(shape, d) if like is None else np.empty_like(like, d)
     kernel(elements, out)
     return out
+
+
+def broadcast(op: Op, elements: Any) -> Any:
+    """The result of an elementwise op for arrays of several shapes, by a program for these."""
+    if not all([x.__class__ is ndarray for x in elements]):
+        return None
+    try:
+        size = math.prod(np.broadcast_shapes(*[x.shape for x in elements]))
+    except ValueError:
+        return None
+    return whole(op, elements, {}) if size >= LEAST else None
 
 
 def ready_key(kinds: list[Any], params: dict[str, Any], names: Any) -> Any:
@@ -231,11 +242,12 @@ def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) ->
     of_arrays = [d for d in kinds if d is not None]  # for NumPy, None is float64
     if not all([d in NATIVE for d in of_arrays]):
         return None
+    to_half = op is kernels.cast and params["dtype"] in HALVES
+    if not to_half and not any([d in FLOATS or d in HALVES for d in of_arrays]):
+        return None
     some = [1.0 if k is None else np.ones(OWN_ERF, k) for k in kinds]  # which need no SciPy
     with without_kernels():
         d = op.forward(some, params).dtype
-    if not any([k in FLOATS or k in HALVES for k in of_arrays]) and d not in HALVES:
-        return None
     graph, table = Graph(), Table()
     values = [graph.value((1,) if k is not None else (), k or np.float64) for k in kinds]
     given = [graph.value((), np.float64) for _ in names]

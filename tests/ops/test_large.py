@@ -490,3 +490,18 @@ def test_gradients_of_samples_by_a_grid(mode, padding, corners):
         found.append((y.detach().numpy(), x.grad.numpy(), by_grid))
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("d", ["float32", *HALVES])
+@pytest.mark.parametrize(
+    "code", ["F.prelu(x, y[0].abs())", "x + y", "x * y[:, :1]", "torch.atan2(x, y)", "x > y"]
+)
+def test_formulas_of_several_shapes(d, code):
+    found = []
+    for fw in (torch, rushlight):
+        x = fw.from_numpy(numbers((70, 40, 5))).to(getattr(fw, d))
+        y = fw.from_numpy(numbers((40, 1), seed=1)).to(getattr(fw, d))
+        y = eval(code, {"torch": fw, "F": fw.nn.functional, "x": x, "y": y})
+        found.append((y.dtype, y.float().numpy()))
+    assert str(found[0][0]) == str(found[1][0])
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-2 if d in HALVES else 1e-5)

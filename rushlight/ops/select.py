@@ -165,6 +165,10 @@ class Clamp(Elementwise):
         for bound in (low, high):
             if bound.__class__ in NUMBERS:
                 expect_fit(bound, d)
+        if d in dtypes.HALVES and x.dtype is d:
+            out = self.offer([x], params)
+            if out is not None:
+                return out
         work = dtypes.float32 if d in dtypes.HALVES else d
         bounds = {k: None if v is None else as_operand(v, work) for k, v in params.items()}
         return in_dtype(np.asarray(self.eager(np, as_operand(x, work), **bounds)), d)

@@ -161,16 +161,17 @@ class VectorNorm(Reduction):
     label = "LinalgVectorNorm"
 
     def eager(self, xp, input, *, dim, keepdim, ord):
-        d = input.dtype
-        if ord == 2 and d in dtypes.FLOATS:
+        d, input = input.dtype, widened(input)
+        if ord == 2 and input.dtype in dtypes.FLOATS:
             if dim is None and not keepdim:
                 flat = input.ravel("K")
-                return np.sqrt(flat.dot(flat))
+                root = np.sqrt(flat.dot(flat))
+                return root if root.dtype is d else narrowed(root, d)
             if dim == (input.ndim - 1,) and input.flags.c_contiguous:
                 total = np.vecdot(input, input)
                 return narrowed(np.sqrt(total[..., None] if keepdim else total), d)
             return narrowed(np.sqrt(summed(input * input, dim, None, None, keepdim)), d)
-        size = np.abs(widened(input))
+        size = np.abs(input)
         return narrowed(vector_norm(size, dim, keepdim, ord), dtypes.REAL_OF.get(d, d))
 
     def grad(self, g, input, out, dim, keepdim, ord):

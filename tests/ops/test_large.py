@@ -418,7 +418,17 @@ def test_conversions_of_halves(a, b):
 
 @pytest.mark.parametrize("d", HALVES)
 @pytest.mark.parametrize(
-    "name", ["x ** 2", "x.clamp(-1, 1)", "x.cumsum(1)", "x.sum(0)", "F.batch_norm(x, m, v)"]
+    "name",
+    [
+        "x ** 2",
+        "x.clamp(-1, 1)",
+        "x.clamp(min=0.3)",
+        "x.norm()",
+        "x.norm(dim=1)",
+        "x.cumsum(1)",
+        "x.sum(0)",
+        "F.batch_norm(x, m, v)",
+    ],
 )
 def test_functions_of_halves(d, name):
     found = []

@@ -1,8 +1,8 @@
 """Kernels for eager code: what ``core.native`` offers, and who computes it.
 
-An elementwise kernel serves all arrays of some dtypes, of whatever size. Any other op becomes a
-program for its inputs' shapes. Both are made at the first call that can use them; what has none is
-remembered too.
+An elementwise kernel serves all arrays of some dtypes that share a shape, whatever that is. Several
+shapes, and any other op, become a program for these. Both are made at the first call that can use
+them; what has none is remembered too.
 
 Note [Sizes that keep changing]
 A program takes some 50 milliseconds to make, which a text that grows by a word per call, or images

@@ -153,7 +153,9 @@ def power(x: Any, p: Any) -> Any:
     if p == 2:
         return x * x
     if p == 3:
-        return x * x * x
+        cube = x * x
+        cube *= x
+        return cube
     if p == 0.5:
         return np.sqrt(x)
     if p == -1:

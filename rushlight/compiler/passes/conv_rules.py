@@ -27,7 +27,6 @@ from rushlight.ops.view import BasicIndex, Permute
 
 Made = list[Value] | None
 LEAST = 8  # channels of a group of products
-SMALL = 64  # pixels of a plane
 MOVES = 150.0  # products for each element in and out from which on it pays to rearrange images
 ROUND = 3  # taps of a dim whose transforms take less than half of the products
 LANES = 16  # of the widest vectors
@@ -225,18 +224,11 @@ def cycles_of_weight(rows: int, columns: int) -> float:
 
 
 def pointed(node: Node) -> bool:
-    """Whether a convolution is a product of its weights and pixels, and better as one: if sums are
-    long, or planes small. Otherwise pixels, which many rows of weights meet, are worth a copy.
-    """
+    """Whether a convolution is a product of its weights and pixels."""
     (outer, inner, *kernel), p = node.inputs[1].shape, node.params
     if math.prod(kernel) > 1 or any([a or b for a, b in p["padding"]]):
         return False
-    back = type(node.op) is ConvInput
-    places = math.prod((node.inputs[0] if back else node.outputs[0]).shape[2:])
-    rows, depth = outer // p["groups"], inner
-    if p["groups"] > 1 and min(rows, depth) < LEAST:
-        return False
-    return (depth <= rows if back else rows <= depth) or places < SMALL
+    return p["groups"] == 1 or min(outer // p["groups"], inner) >= LEAST
 
 
 def pixels(w: Writer, x: Value, groups: int) -> Value:

@@ -225,6 +225,10 @@ def test_registry_and_weights():
     assert all(hasattr(models, f"{name}_Weights") for name in names.split())
     with pytest.raises(NotImplementedError, match="load_state_dict"):
         models.resnet18(pretrained=True)
+    assert models.get_model_weights("ResNet50") is models.ResNet50_Weights
+    assert models.get_weight("Swin_T_Weights.DEFAULT") is models.Swin_T_Weights.IMAGENET1K_V1
+    with pytest.raises(ValueError, match="no weights"):
+        models.get_weight("ResNet50_Weights.V9")
     with pytest.raises(ValueError, match="Unknown model"):
         models.get_model("resnet19")
 

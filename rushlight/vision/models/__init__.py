@@ -15,6 +15,8 @@ from rushlight.vision.models.mobilenetv2 import *
 from rushlight.vision.models.mobilenetv3 import *
 from rushlight.vision.models.registry import get_model as get_model
 from rushlight.vision.models.registry import get_model_builder as get_model_builder
+from rushlight.vision.models.registry import get_model_weights as get_model_weights
+from rushlight.vision.models.registry import get_weight as get_weight
 from rushlight.vision.models.registry import list_models as list_models
 from rushlight.vision.models.regnet import *
 from rushlight.vision.models.resnet import *

@@ -9,6 +9,7 @@ from typing import Any
 
 from rushlight import nn
 from rushlight.errors import NotSupportedError
+from rushlight.vision.models.weights import WeightsEnum, weights_of
 
 BUILDERS: dict[str, Callable[..., Any]] = {}
 
@@ -53,6 +54,22 @@ def get_model(name: str, **config: Any) -> nn.Module:
     """
     made: nn.Module = get_model_builder(name)(**config)
     return made
+
+
+def get_model_weights(name: Any) -> type[WeightsEnum]:
+    """The names of torchvision's weights of a model, given by its name or builder."""
+    name = name if isinstance(name, str) else name.__name__
+    get_model_builder(name)
+    return weights_of(name.lower())
+
+
+def get_weight(name: str) -> WeightsEnum:
+    """The weights of a name such as ``"ResNet50_Weights.DEFAULT"``."""
+    for builder in BUILDERS:
+        kind = weights_of(builder)
+        if name.partition(".")[0] == kind.__name__ and name.partition(".")[2] in kind.__members__:
+            return kind[name.partition(".")[2]]
+    raise ValueError(f"There are no weights {name!r}; get_model_weights(model) has the names.")
 
 
 def list_models(

@@ -5,6 +5,7 @@ The weights are not included: a builder that is asked for them raises, and says 
 from __future__ import annotations
 
 import enum
+import functools
 
 SPELLING = {
     "resnet": "ResNet", "resnext": "ResNeXt", "wide": "Wide", "densenet": "DenseNet",
@@ -29,6 +30,7 @@ class WeightsEnum(enum.Enum):
     """Sets of weights of one model; DEFAULT is another name of the best."""
 
 
+@functools.cache
 def weights_of(builder: str) -> type[WeightsEnum]:
     """The class of a builder's sets of weights: ``ResNet18_Weights`` of ``resnet18``."""
     parts = []

@@ -357,3 +357,17 @@ def test_quiet_when_used_rightly():
         warnings.simplefilter("error")
         opt = optimizer(rl)
         drive(opt, rl.optim.lr_scheduler.StepLR(opt, 2), 3)
+
+
+def test_tensors_given_to_schedulers_stay_the_callers():
+    found = {}
+    for name, lib in (("torch", torch), ("rushlight", rl)):
+        low, high, rate = (lib.tensor(x) for x in (0.8, 0.9, 0.05))
+        opt = lib.optim.SGD([lib.nn.Parameter(lib.ones(1))], lr=0.1, momentum=0.5)
+        lib.optim.lr_scheduler.CyclicLR(opt, 0.1, 0.2, base_momentum=low, max_momentum=high)
+        lib.optim.swa_utils.SWALR(opt, rate)
+        for x in (low, high, rate):
+            x.mul_(0.5)
+        group = opt.param_groups[0]
+        found[name] = [float(group[k]) for k in ("base_momentum", "max_momentum", "swa_lr")]
+    assert found["torch"] == found["rushlight"]

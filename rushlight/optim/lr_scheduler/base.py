@@ -160,15 +160,17 @@ def assign(group: dict[str, Any], name: str, value: Any) -> None:
 
 
 def per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    """One value per group, from one for all or from a sequence of the right length."""
+    """One value per group, from one for all or from a sequence of the right length; tensors are
+    copied, so that the caller can change them.
+    """
     if not isinstance(value, list | tuple):
-        return [value] * len(optimizer.param_groups)
+        value = [value] * len(optimizer.param_groups)
     if len(value) != len(optimizer.param_groups):
         raise ValueError(
             f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} "
             f"values, param_groups has {len(optimizer.param_groups)}."
         )
-    return list(value)
+    return [v.clone() if isinstance(v, Tensor) else v for v in value]
 
 
 def check_momentum(optimizer: Optimizer) -> bool:

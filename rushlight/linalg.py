@@ -433,14 +433,15 @@ def matrix_norm(
 ) -> Tensor:
     """Norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf."""
     A = A.to(dtype) if dtype is not None else A
-    if A.ndim < 2:
+    n = A._array.ndim
+    if n < 2:
         raise RuntimeError(
             "linalg.matrix_norm: The input tensor A must have at least 2 dimensions, but has shape "
             f"{tuple(A.shape)}."
         )
     if len(dim) != 2:
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {dim}")
-    d0, d1 = wrap_dim(dim[0], A.ndim), wrap_dim(dim[1], A.ndim)
+    d0, d1 = wrap_dim(dim[0], n), wrap_dim(dim[1], n)
     if d0 == d1:
         raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
     if ord == "fro":

@@ -117,8 +117,9 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     parts = tensors if alike(tensors) else promoted(tensors, "stack")
     first = parts[0]._array.shape
     d = wrap_dim(dim, len(first) + 1)
-    for i, t in enumerate(parts):
+    for t in parts:
         if t._array.shape != first:
+            i = [p._array.shape == first for p in parts].index(False)
             raise ShapeError(
                 f"stack expects each tensor to be equal size, but got {first} at entry 0 and "
                 f"{t._array.shape} at entry {i}."

@@ -79,9 +79,10 @@ def with_axis(function: Any) -> Any:
 
     @wraps(function)
     def wider(*args: Any, **kwargs: Any) -> Any:
-        for name, other in RENAMED.items():
-            if other in kwargs:
-                kwargs[name] = kwargs.pop(other)
+        if kwargs:
+            for name, other in RENAMED.items():
+                if other in kwargs:
+                    kwargs[name] = kwargs.pop(other)
         return function(*args, **kwargs)
 
     return wider

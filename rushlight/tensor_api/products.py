@@ -15,6 +15,7 @@ from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import matmul as M
 from rushlight.ops.arithmetic import conj
+from rushlight.ops.view import Unsqueeze
 from rushlight.tensor_api._common import (
     expect_tensor,
     method,
@@ -157,7 +158,7 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All products of two vectors' elements: ``(n, m)``."""
     need_dims("outer", (input, 1), (vec2, 1))
-    return _store(out, input.unsqueeze(1) * vec2)
+    return _store(out, Unsqueeze.bind(input, dim=1) * vec2)
 
 
 ger = outer

@@ -140,7 +140,8 @@ def nanmean(
             "nanmean(): expected input to have floating point dtype but got "
             f"{dtypes.of[input._array.dtype].name}"
         )
-    count = sum(~input.detach().isnan(), dim, keepdim)
+    x = input.detach()
+    count = sum(x == x, dim, keepdim)
     return finished(nansum(input, dim, keepdim) / count, out)
 
 

@@ -21,16 +21,14 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         tensor([0.7071])
     """
     expect_tensors("cosine_similarity", x1, x2)
-    if (not x1.is_floating_point() and not x1.is_complex()) or not (
-        x2.is_floating_point() or x2.is_complex()
-    ):
+    a, b = x1._array.dtype, x2._array.dtype
+    if a is not b or a not in dtypes.DIFFERENTIABLE:
         d = T.result_type(x1, x2)
         if not d.is_floating_point and not d.is_complex:
             raise RuntimeError(
                 f"expected common dtype to be floating point, yet common dtype is {d}"
             )
-    d = T.result_type(x1, x2)
-    x1, x2 = x1.to(d), x2.to(d)
+        x1, x2 = x1.to(d), x2.to(d)
     if x1._array.shape != x2._array.shape:
         x1, x2 = T.broadcast_tensors(x1, x2)
     return (unit(x1, dim, eps) * unit(x2, dim, eps)).sum(dim)

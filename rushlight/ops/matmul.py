@@ -63,7 +63,7 @@ def whole_product(x: Any, y: Any) -> Any:
 
 def largest(x: Any) -> float:
     """The largest distance from 0."""
-    return max(float(np.maximum.reduce(x, None)), -float(np.minimum.reduce(x, None)))
+    return max(x.item(x.argmax()), -x.item(x.argmin()))
 
 
 def unfit(a: tuple[int, ...], b: tuple[int, ...]) -> ShapeError:

@@ -48,14 +48,16 @@ class Sort(Op):
         return along(g[0], indices, input_spec, dim)
 
 
-FIRST = 16  # elements that are kept in order one by one, or as many as
+SOME, FIRST = 8, 16  # elements that are kept in order one by one: more in long rows; or as many as
 SWAPS = 512  # steps suffice for
 
 
 def first_in_order(x: Any, k: int, dim: int, largest: bool) -> Any:
     """``Topk`` of few floats in rows by a loop, or None."""
-    few = k > 0 and (k <= FIRST or k * x.size <= SWAPS) and (x.size < LEAST or x.ndim > 1)
-    if not few or not x.size or not x.ndim or x.dtype not in dtypes.FLOATS:
+    if not k or not x.size or not x.ndim or x.dtype not in dtypes.FLOATS:
+        return None
+    most = min(FIRST, max(SOME, x.shape[dim] // SOME))
+    if not (k <= most or k * x.size <= SWAPS) or not (x.size < LEAST or x.ndim > 1):
         return None
     loop = kernels.runner("largest" if largest else "smallest", x.dtype, 3, x.size)
     if loop is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rushlight.distributed import _tensor as _tensor
 from rushlight.distributed import device_mesh as device_mesh
+from rushlight.distributed import fsdp as fsdp
 from rushlight.distributed import rpc as rpc
 from rushlight.distributed.device_mesh import DeviceMesh as DeviceMesh
 from rushlight.distributed.device_mesh import init_device_mesh as init_device_mesh

@@ -86,7 +86,8 @@ def write(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) ->
         raise NotSupportedError(NO_DATA)
     node = None
     if isinstance(op, Copy):
-        np.broadcast_to(np.empty(others[0]._array.shape, np.bool_), x._array.shape)
+        if isinstance(others[0], Tensor):  # a number goes everywhere
+            np.broadcast_to(np.empty(others[0]._array.shape, np.bool_), x._array.shape)
     elif others:
         with GradMode(False):
             result = outcome(op, (x, *others), params)

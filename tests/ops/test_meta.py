@@ -144,3 +144,12 @@ def test_permuted_memory_on_meta():
     assert made.is_meta and made.stride() == torch.empty_permuted((2, 3, 4), (0, 2, 1)).stride()
     with rushlight.device("meta"):
         assert rushlight.empty_permuted((2, 3), (1, 0)).is_meta
+
+
+def test_numbers_are_written():
+    for lib in (torch, rushlight):
+        x = lib.zeros(2, 6, device="meta")
+        x[0, 1:5:3] = 1
+        x[1] = True
+        x[:, 2] = 2.5
+        assert x.is_meta and x.shape == (2, 6)

@@ -30,6 +30,7 @@ NAMES = """
     _utils._rebuild_parameter _utils._rebuild_tensor_v2 cuda.FloatTensor cuda.OutOfMemoryError
     cuda.amp.autocast_mode cuda.amp.grad_scaler.GradScaler cuda.device_of
     cuda.memory.memory_allocated cuda.memory_summary distributed._tensor.DTensor
+    distributed.fsdp.fully_shard distributed._composable.fsdp.FSDPModule
     distributed.tensor.Shard hub._get_torch_home jit.Future
     jit.ScriptFunction jit.interface jit.optimized_execution jit.trace_module
     serialization.DEFAULT_PROTOCOL storage.TypedStorage storage.UntypedStorage

@@ -1,0 +1,1 @@
+"""The older place of functions for training on several devices."""

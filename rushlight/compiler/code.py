@@ -76,6 +76,7 @@ class Code:
         self.entered: dict[int, tuple[CodeType, dict[str, Any] | None]] = {}
         self.names: set[str] = set()
         self.methods: set[str] = set()  # names of attributes that are called on the spot
+        self.uncalled: set[str] = set()  # globals that are more than called
         self.prints = ""  # what says something to the user
         self.handles = False  # whether errors may be caught
         self.all = False  # another profiler is at work: nothing can be noted
@@ -161,6 +162,7 @@ class Code:
             return
         self.entered[id(code)] = code, found
         self.handles |= bool(code.co_exceptiontable)
+        self.uncalled.update(uncalled(code))
         for kind, name in named(code):
             (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
 
@@ -174,6 +176,13 @@ def named(code: CodeType) -> Iterator[tuple[str, str]]:
             newer = step.opname == "LOAD_ATTR" and sys.version_info >= (3, 12)
             method = newer and (step.arg or 0) % 2 == 1
             yield "LOAD_METHOD" if method else step.opname, step.argval
+
+
+def uncalled(code: CodeType) -> Iterator[str]:
+    """Globals that are looked up for something else than to be called on the spot."""
+    for step in dis.get_instructions(code):
+        if step.opname == "LOAD_NAME" or (step.opname == "LOAD_GLOBAL" and not (step.arg or 0) % 2):
+            yield step.argval
 
 
 def of_the_user(module: str) -> bool:

@@ -64,6 +64,9 @@ class Item:
     def set(self, value: Any) -> None:
         """Put something else there."""
         kind: Any = dict if isinstance(self.holder, dict) else list
+        if value is ABSENT:
+            kind.__delitem__(self.holder, self.name)
+            return
         kind.__setitem__(self.holder, self.name, value)
 
 

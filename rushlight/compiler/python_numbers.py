@@ -26,6 +26,7 @@ from rushlight import dtypes
 from rushlight.compiler.objects import attributes
 from rushlight.core.state import GradMode
 from rushlight.core.tensor import Tensor
+from rushlight.tensor_api._common import warn_of_lost_gradient
 
 
 class _Real(float):
@@ -192,6 +193,9 @@ IN_PYTHON: dict[str, Callable[..., Any]] = {
 }
 
 
+TO_WHOLE = ("round", "floor", "ceil", "trunc")  # what gives an int of one number
+
+
 def arithmetic(name: str, plain: Callable[..., Any], swapped: bool = False) -> Any:
     """The method of an operation of numbers that gives one."""
 
@@ -211,8 +215,14 @@ def arithmetic(name: str, plain: Callable[..., Any], swapped: bool = False) -> A
             return plain(*[o.fixed() if is_number(o) else o for o in operands])
         if name in DIVIDING and is_late(operands[1]):
             trace.assume(lambda: within(operands[1]) != 0, True)
+        to_whole = len(operands) == 1 and name in TO_WHOLE
+        if to_whole and readings and type(self.value) is float:  # others Python refuses
+            trace.assume(lambda: within(self).isfinite(), True)
 
         def late() -> Tensor:
+            if to_whole:
+                rounded: Tensor = getattr(within(self).double(), name)().long()
+                return self.late() if type(self.value) is int and self.late else rounded
             found = alike(operands)
             whole = all([isinstance(x, int) for x in operands])
             fine = name in EXACT or name == "truediv" or (name in DIVIDING and whole)
@@ -222,6 +232,7 @@ def arithmetic(name: str, plain: Callable[..., Any], swapped: bool = False) -> A
                     trace.assume(lambda: within(operands[0]) >= 0, True)
             if not fine:
                 trace.refuse(f"{name} of a number read from a tensor, which decides what follows,")
+                return self.late() if self.late else found[0]  # of a capture that has failed
             out: Tensor = plain(*found)
             return out
 
@@ -306,6 +317,34 @@ def of_math(x: Any) -> Any:
     if x is math:
         return Math()
     return deferring(x) if type(x) is BuiltinFunctionType and x.__module__ == "math" else None
+
+
+class Conversion(type):
+    """The class of what stands for ``float`` or ``int``, which user code calls, while a call is
+    traced.
+    """
+
+    kind: type
+
+    def __call__(cls, *given: Any) -> Any:
+        x: Any = given[0] if len(given) == 1 else None
+        if isinstance(x, Tensor) and x._array.size == 1 and x._array.dtype.kind in "fiub":
+            warn_of_lost_gradient(x)
+            x = x.item()
+        if not is_number(x):
+            return cls.kind(*given) if x is None else cls.kind(x)
+        return x * 1.0 if cls.kind is float else math.trunc(x)
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, cls.kind)
+
+    def __subclasscheck__(cls, other: Any) -> bool:
+        return issubclass(other, cls.kind)
+
+
+CONVERSIONS = {
+    kind.__name__: Conversion(kind.__name__, (), {"kind": kind}) for kind in (float, int)
+}
 
 
 def truth(self: Number) -> bool:

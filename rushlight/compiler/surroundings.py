@@ -46,7 +46,7 @@ from rushlight.compiler.objects import (
     ours,
 )
 from rushlight.compiler.places import Attribute, Cell, Grown, Item, Place, Planted
-from rushlight.compiler.python_numbers import number, of_math
+from rushlight.compiler.python_numbers import CONVERSIONS, number, of_math
 from rushlight.compiler.trace import Trace
 from rushlight.core.tensor import Tensor
 
@@ -286,6 +286,9 @@ class Surroundings:
                 stands = of_math(d[name])
                 if stands is not None:
                     planted.add(Item(d, name), stands, lambda value, source, trace: source)
+        for d, names in self.code.globals():
+            for name in {*names} & CONVERSIONS.keys() - self.code.uncalled - d.keys():
+                planted.add(Item(d, name), CONVERSIONS[name], lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]
         return with_options(planted, groups, self.read_anew)
 

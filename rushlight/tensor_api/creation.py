@@ -596,6 +596,7 @@ def arange(
         if end is None
         else (_number(start), _number(end), _number(step))
     )
+    start, end, step = fixed_number((start, end, step))
     check_range(start, end, step)
     ints = all([isinstance(v, int) for v in (start, end, step)])
     d = dtype_into(out, dtype, dtypes.int64 if ints else dtypes.default.float)

@@ -253,7 +253,7 @@ def test_numbers_returned_while_captured_are_pythons_own():
 
 
 NEEDS = {
-    "float(tensor)": lambda x: float(x.sum()),
+    "float(tensor), passed on": lambda x: [*map(float, [x.sum()])],
     "format": lambda x: f"{x.sum().item():.3f}",
     "a function of math that decides": lambda x: x if math.gamma(x.sum().item()) > 4 else -x,
     "a tensor": lambda x: torch.full((2,), x.sum().item()),
@@ -288,6 +288,9 @@ AT_ONCE = {  # of a vector, and three small integers
     "a row and a part": lambda x, i: x.reshape(1, 6)[:, i[0] :] * 2,
     "an index that is read": lambda x, i: x[i[0].item()] * 2,
     "an item of a list": lambda x, i: [3.0, 4.0, 5.0][int(i[0])] * x,
+    "a range": lambda x, i: torch.arange(int(i.max()) + 1) * 2,
+    "a rounded size": lambda x, i: x[: 3 + int(i.sum() * 0.5)] * 2,
+    "a rounded number": lambda x, i: x if round(i.sum().item() * 0.7) > 1 else -x,
     "a size": lambda x, i: torch.zeros(int(i.max()) + 1) + x[0],
     "a bound": lambda x, i: sum([x * k for k in range(i[0].item())], x),
     "a count": counts_into,
@@ -317,6 +320,38 @@ def test_integers_that_are_needed_at_once_take_a_capture_for_each(name):
     for k in (0, 0, 0, 1, 1, 1, 0, 1):
         assert str(run(*data[k])) == str(f(*data[k]))
     assert run._compiled.traces <= 2 and run._compiled.eager is None
+
+
+def test_float_and_int_of_tensors_are_numbers_of_the_program():
+    def states(compile):
+        torch.manual_seed(0)
+        model, total = nn.Linear(4, 1), {"loss": 0.0, "count": 0}
+
+        @compile
+        def step(x):
+            loss = model(x).pow(2).mean().detach()
+            total["loss"] += float(loss)
+            total["count"] += int(x.size(0))
+            text = float("1.5"), int(2.7), int("11", 2), float(3), 0
+            return int(x.argmax()), int(x.sum() * 3), text, total["count"] / 2, x * float(loss)
+
+        found = [step(torch.randn(n, 4)) for n in (3, 3, 3, 3, 4, 4, 4, 3)]
+        return step, [f[:-1] for f in found], [total["loss"], *[f[-1].sum().item() for f in found]]
+
+    (step, found, floats), (_, expected, others) = states(torch.compile), states(lambda f: f)
+    assert found == expected and floats == pytest.approx(others, rel=1e-4)
+    assert step._compiled.eager is None and step._compiled.traces <= 3
+
+
+def test_float_as_a_class_is_left_as_it_is():
+    def f(x):
+        return x * float(x.sum()), isinstance(1.5, float), float is float
+
+    run = torch.compile(f)
+    run(torch.ones(2))
+    with pytest.warns(UserWarning, match=r"float\(tensor\), other than item"):
+        run(torch.ones(2))
+    assert str(run(torch.full((2,), 3.0))) == str(f(torch.full((2,), 3.0)))
 
 
 def views_at_places(x, i, j):

@@ -23,7 +23,7 @@ from rushlight.compiler.capture import Call, changed_by_itself
 from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
 from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
-from rushlight.compiler.objects import Same, fields, ours
+from rushlight.compiler.objects import fields, identity, ours
 from rushlight.compiler.places import Place, are_numbers, signature_of
 from rushlight.compiler.surroundings import Surroundings
 from rushlight.compiler.trace import order_in_memory
@@ -488,7 +488,7 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     inner = fields(x)
     if inner is not None:
         return kind, *[(k, signature(v, arguments)) for k, v in inner.items()]
-    return (kind, x) if ours(x) and kind.__hash__ is not None else Same(x)
+    return (kind, x) if ours(x) and kind.__hash__ is not None else identity(x)
 
 
 def sharing(arguments: list[Any]) -> tuple[int, ...]:

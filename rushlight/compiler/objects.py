@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from types import GenericAlias, MemberDescriptorType, MethodType, ModuleType, UnionType
 from typing import Any
@@ -30,6 +31,32 @@ class Same:
 
     def __eq__(self, other: object) -> bool:
         return type(other) is Same and other.x is self.x
+
+
+class Weak:
+    """As ``Same``, but the object lives no longer for it; equal to nothing else when it is gone."""
+
+    __slots__ = ("ref", "number")
+
+    def __init__(self, x: Any) -> None:
+        self.ref, self.number = weakref.ref(x), id(x)
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __eq__(self, other: object) -> bool:
+        if other is self:
+            return True
+        x = self.ref()
+        return type(other) is Weak and x is not None and other.ref() is x
+
+
+def identity(x: Any) -> Weak | Same:
+    """An object as a key, which does not keep it where that can be."""
+    try:
+        return Weak(x)
+    except TypeError:
+        return Same(x)
 
 
 def function_of(x: Any) -> Any:

@@ -185,3 +185,21 @@ def test_leaves_and_what_was_computed_are_different_arguments():
     leaf = rl.ones(3, requires_grad=True)
     for x in (leaf, leaf, leaf, leaf * 1, leaf * 1, leaf * 1, leaf):
         assert run(x).tolist() == [2.0 if x is leaf else 3.0] * 3
+
+
+class Batch:
+    """No dataclass: what is in it is no argument."""
+
+    def __init__(self, x):
+        self.x = x
+
+
+def test_objects_that_were_passed_once_live_no_longer():
+    run, kept = rl.compile(lambda batch: batch.x * 2), []
+    for k in range(4):
+        batch = Batch(rl.full((2,), float(k)))
+        kept.append(weakref.ref(batch))
+        assert run(batch).tolist() == [2.0 * k] * 2
+    del batch
+    gc.collect()
+    assert [ref() for ref in kept] == [None] * 4

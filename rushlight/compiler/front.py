@@ -480,7 +480,7 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     if isinstance(x, (list, tuple, deque)):
         return (kind, *[signature(v, arguments) for v in x])
     if isinstance(x, dict):
-        return (kind, *[(k, signature(v, arguments)) for k, v in x.items()])
+        return (kind, *[(key_of(k), signature(v, arguments)) for k, v in x.items()])
     if isinstance(x, (set, frozenset)):
         return kind, frozenset([(type(v), v) for v in x])
     if isinstance(x, np.ndarray):
@@ -489,6 +489,11 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     if inner is not None:
         return kind, *[(k, signature(v, arguments)) for k, v in inner.items()]
     return (kind, x) if ours(x) and kind.__hash__ is not None else identity(x)
+
+
+def key_of(k: Any) -> Any:
+    """What stands for the key of a dict in a signature; tensors do not say whether they are one."""
+    return identity(k) if isinstance(k, Tensor) else k
 
 
 def sharing(arguments: list[Any]) -> tuple[int, ...]:

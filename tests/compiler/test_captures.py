@@ -330,3 +330,10 @@ def test_a_backward_pass_reads_the_numbers_of_its_own_call():
         w.grad = None
         y.sum().backward()
         assert w.grad.tolist() == [float(k)] * 3
+
+
+def test_dicts_whose_keys_are_tensors():
+    run = rl.compile(lambda d, n: sum(d.values()) * n)
+    for n in range(1, 7):
+        d = {rl.randn(3): float(n), rl.randn(3): 2.0}
+        assert run(d, n) == (n + 2.0) * n

@@ -268,8 +268,9 @@ class Compiled:
                 if out is not NotImplemented:
                     self.strange = 0
                     self.vain = max(0, self.vain - 1)
-                    if not kwargs and not key[-1] and not self.given.places:
-                        variant.arm(args, mode, self.places, self.code.asks or self.tagged)
+                    if not kwargs and not key[-1]:
+                        tagged = self.code.asks or self.tagged
+                        variant.arm(args, mode, self.places, tagged, self.given)
                         self.last = variant if variant.entry is not None else None
                     return out
                 reason = variant.unfit()

@@ -46,6 +46,16 @@ class Given:
             made.append(part if found[0] is tuple else (place, part))
         return tuple(made)
 
+    def spots(self, args: tuple[Any, ...]) -> dict[int, type]:
+        """The positions of such numbers, with their kinds."""
+        kinds = {k: type(x) for k, x in enumerate(args) if k in self.places}
+        return {k: kind for k, kind in kinds.items() if kind in (int, float)}
+
+    def take(self, args: tuple[Any, ...], spots: dict[int, type]) -> bool:
+        """Look at the numbers of this call; whether they are of these kinds."""
+        self.call.values = {k: args[k] for k in spots}
+        return all([type(args[k]) is kind for k, kind in spots.items()])
+
     def learn(self, key: Any, seen: Any) -> bool:
         """Whether a call is the third that differs from others in numbers only, which are given
         anew from now on.

@@ -18,6 +18,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler import pipeline
+from rushlight.compiler.given import Given
 from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Attributes, Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
@@ -246,12 +247,16 @@ class Variant:
 
     # See Note [Entry] in backends/llvm/entry.py
 
-    def arm(self, args: tuple[Any, ...], mode: Any, places: list[Place], tagged: bool) -> None:
+    def arm(
+        self, args: tuple[Any, ...], mode: Any, places: list[Place], tagged: bool, given: Given
+    ) -> None:
         """Let calls like this one go straight to the program."""
         if not self.may_enter:
             return
         self.places, values = places, [p.get() for p in places]
         self.kinds = [*map(type, values)]
+        self.given, self.spots, self.count = given, given.spots(args), len(args)
+        args = tuple([a for k, a in enumerate(args) if k not in self.spots])
         args = (*args, *[v for v in values if type(v) is Tensor])
         if not all(map(is_plain, values)) or any([is_sparse(a) for a in args]):
             return
@@ -285,6 +290,10 @@ class Variant:
         # present_mode(), written out: the call would take longer than the comparison
         if (modes.grad, modes.inference, modes.autocast, dtypes.default.float) != self.mode:
             return NotImplemented
+        if self.spots:
+            if len(args) != self.count or not self.given.take(args, self.spots):
+                return NotImplemented
+            args = tuple([a for k, a in enumerate(args) if k not in self.spots])
         for guard in self.slow_guards:
             if not guard.holds():
                 return NotImplemented

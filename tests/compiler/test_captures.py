@@ -332,6 +332,17 @@ def test_a_backward_pass_reads_the_numbers_of_its_own_call():
         assert w.grad.tolist() == [float(k)] * 3
 
 
+def test_calls_like_the_last_one_look_at_their_numbers():
+    def f(x, k, scale):
+        return (x * scale if k % 5 else x + k), k + 1, k > 8, scale * 2
+
+    run = rl.compile(f)
+    for k in (*range(14), 5, True, 6.0, 7, 8, 8):
+        x = rl.randn(3)
+        assert str(run(x, k, 1 + k / 10)) == str(f(x, k, 1 + k / 10))
+    assert str(run(x, 3, scale=2.0)) == str(f(x, 3, 2.0))
+
+
 def test_dicts_whose_keys_are_tensors():
     run = rl.compile(lambda d, n: sum(d.values()) * n)
     for n in range(1, 7):

@@ -167,7 +167,7 @@ def test_train_and_eval_are_two_variants():
 def test_reading_a_value_stays_eager_with_one_warning():
     @rl.compile
     def f(x):
-        return x * 2 if float(x.sum()) > 0 else x
+        return x * 2 if "-" not in str(x.sum()) else x
 
     f(rl.ones(2))
     with pytest.warns(UserWarning, match=r"test_front.py:\d+ needs a value"):
@@ -180,10 +180,10 @@ def test_reading_a_value_stays_eager_with_one_warning():
 def test_fullgraph_raises_instead():
     @rl.compile(fullgraph=True)
     def f(x):
-        return x * float(x.sum())
+        return x * len(str(x.sum()))
 
     f(rl.ones(2))
-    with pytest.raises(RuntimeError, match=r"item\(\)"):
+    with pytest.raises(RuntimeError, match="printing a tensor"):
         f(rl.ones(2))
 
 

@@ -289,8 +289,8 @@ def histc(
         return finished(_counted(input, bins, float(min), float(max)), out)
     value_needed("histc() without a range", input)
     low, high = _range(x, float(min), float(max), "torch.histc", 1.0)
-    x = x[(x >= low) & (x <= high)]
-    one = x.dtype.type
+    one = d.type  # of halves, each step is rounded
+    x = x[(x >= low) & (x <= high)].astype(d)
     place = ((x - one(low)) * one(bins) / one(high - low)).astype(np.intp)
     counts = np.bincount(np.minimum(place, bins - 1), minlength=bins)
     return finished(wrap(counts.astype(d)), out)
@@ -299,13 +299,11 @@ def histc(
 def _counted(input: Tensor, bins: int, low: float, high: float) -> Tensor:
     """``histc`` by operations: what lies outside is counted in a bin more."""
     x = input.detach().reshape(-1)
-    if x._array.dtype in dtypes.HALVES:
-        x = x.float()
     one = x._array.dtype.type
     inside = (x >= low) & (x <= high)
-    place = (x - float(one(low))) * float(bins) / float(one(high - low))
+    place = (x - float(one(low))) * float(one(bins)) / float(one(high - low))
     place = place.long().clamp(max=bins - 1).masked_fill(~inside, bins)
-    counts = x.new_zeros(bins + 1).index_add(0, place, x.new_ones(x._array.size))
+    counts = place.new_zeros(bins + 1).index_add(0, place, place.new_ones(x._array.size))
     return counts[:bins].to(input.dtype)  # type: ignore[no-any-return]
 
 

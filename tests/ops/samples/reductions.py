@@ -77,7 +77,12 @@ op("unique_consecutive", S(V([1, 1, 2, 1])),
    S(V([1, 1, 2, 1]), return_inverse=True, return_counts=True), grad=False, dtypes=())
 op("bincount", S(I(6, high=4)), S(I(6, high=4), minlength=7), S(I(6, high=4), T(6, grad=False)),
    grad=False, dtypes=())
-op("histc", S(T(9)), S(T(9), 4, -1, 1), grad=False, dtypes=("float32",))
+op(
+    "histc",
+    *(S(T(9)), S(T(9), 4, -1, 1), S(T(200), 13, -1, 1)),
+    grad=False,
+    dtypes=("float32", "float16", "bfloat16"),
+)
 op("histogram", S(T(9), 4, range=(-2.015, 2.017)), S(T(9), 3, range=(-1.0, 1.0)), grad=False,
    dtypes=("float32",))
 op("searchsorted", S(V([1.0, 2.0, 3.0], "float64"), T(2, 3, low=0, high=4)),

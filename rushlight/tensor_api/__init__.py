@@ -10,7 +10,9 @@ from rushlight.tensor_api.comparison import *
 from rushlight.tensor_api.conversion import *
 from rushlight.tensor_api.copies import *
 from rushlight.tensor_api.creation import *
+from rushlight.tensor_api.einsum import *
 from rushlight.tensor_api.factors import *
+from rushlight.tensor_api.from_data import *
 from rushlight.tensor_api.gradients import *
 from rushlight.tensor_api.graph import *
 from rushlight.tensor_api.indexing import *
@@ -26,6 +28,7 @@ from rushlight.tensor_api.pointwise import *
 from rushlight.tensor_api.printing import *
 from rushlight.tensor_api.products import *
 from rushlight.tensor_api.random import *
+from rushlight.tensor_api.ranges import *
 from rushlight.tensor_api.rarities import *
 from rushlight.tensor_api.reductions import *
 from rushlight.tensor_api.scans import *

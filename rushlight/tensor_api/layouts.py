@@ -30,7 +30,7 @@ from rushlight.tensor_api._common import (
     shape_of,
     store_out,
 )
-from rushlight.tensor_api.creation import array_from, tensor
+from rushlight.tensor_api.from_data import array_from, tensor
 
 __all__ = [
     "dsmm",

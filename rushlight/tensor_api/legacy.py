@@ -13,7 +13,7 @@ from rushlight.core import threads
 from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.tensor_api._common import check_factory, finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
-from rushlight.tensor_api.creation import array_from, from_numpy
+from rushlight.tensor_api.from_data import array_from, from_numpy
 from rushlight.tensor_api.shaping import set_
 
 __all__ = [

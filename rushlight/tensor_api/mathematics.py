@@ -17,6 +17,8 @@ from rushlight.ops import math as M
 from rushlight.ops import rounding as R
 from rushlight.ops import select as S
 from rushlight.ops import special as Sp
+from rushlight.ops import trigonometry as T
+from rushlight.ops import weighted as W
 from rushlight.ops.activation import Threshold
 from rushlight.tensor_api import pointwise
 from rushlight.tensor_api._common import expect_tensor, method, methods, numbers_first, store_out
@@ -46,15 +48,15 @@ log, log2, log10, log1p = (
 )
 sqrt, rsqrt, square = unary("sqrt", M.Sqrt), unary("rsqrt", M.Rsqrt), unary("square", M.Square)
 reciprocal = unary("reciprocal", M.Reciprocal)
-sin, cos, tan = unary("sin", M.Sin), unary("cos", M.Cos), unary("tan", M.Tan)
-sinh, cosh, tanh = unary("sinh", M.Sinh), unary("cosh", M.Cosh), unary("tanh", M.Tanh)
-asin = arcsin = unary("asin", M.Asin)
-acos = arccos = unary("acos", M.Acos)
-atan = arctan = unary("atan", M.Atan)
-asinh = arcsinh = unary("asinh", M.Asinh)
-acosh = arccosh = unary("acosh", M.Acosh)
-atanh = arctanh = unary("atanh", M.Atanh)
-atan2 = arctan2 = binary("atan2", M.Atan2, tensors=3)
+sin, cos, tan = unary("sin", T.Sin), unary("cos", T.Cos), unary("tan", T.Tan)
+sinh, cosh, tanh = unary("sinh", T.Sinh), unary("cosh", T.Cosh), unary("tanh", T.Tanh)
+asin = arcsin = unary("asin", T.Asin)
+acos = arccos = unary("acos", T.Acos)
+atan = arctan = unary("atan", T.Atan)
+asinh = arcsinh = unary("asinh", T.Asinh)
+acosh = arccosh = unary("acosh", T.Acosh)
+atanh = arctanh = unary("atanh", T.Atanh)
+atan2 = arctan2 = binary("atan2", T.Atan2, tensors=3)
 sigmoid = unary("sigmoid", M.Sigmoid)
 deg2rad, rad2deg, sinc = (
     unary("deg2rad", M.Deg2rad),
@@ -409,7 +411,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
         tensor([0.2500, 0.2500])
     """
     _check_lerp(input, end, weight)
-    return finished(M.Lerp.bind(input, end, weight), out)
+    return finished(W.Lerp.bind(input, end, weight), out)
 
 
 def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
@@ -427,7 +429,7 @@ def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
 
 def _lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     _check_lerp(self, end, weight)
-    return M.Lerp.update(self, end, weight)  # type: ignore[no-any-return]
+    return W.Lerp.update(self, end, weight)  # type: ignore[no-any-return]
 
 
 @method
@@ -436,7 +438,7 @@ def addcmul(
     input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
     """``input + value * tensor1 * tensor2``, broadcast."""
-    return finished(M.Addcmul.bind(input, tensor1, tensor2, value=value), out)
+    return finished(W.Addcmul.bind(input, tensor1, tensor2, value=value), out)
 
 
 @method
@@ -445,7 +447,7 @@ def addcdiv(
     input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
     """``input + value * tensor1 / tensor2``, broadcast; not for integers."""
-    return finished(M.Addcdiv.bind(input, tensor1, tensor2, value=value), out)
+    return finished(W.Addcdiv.bind(input, tensor1, tensor2, value=value), out)
 
 
 methods(logit_=_logit_, lerp_=_lerp_)
@@ -455,14 +457,14 @@ methods(logit_=_logit_, lerp_=_lerp_)
 @numbers_first("value")
 def addcmul_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """In-place form of ``addcmul``."""
-    return M.Addcmul.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
+    return W.Addcmul.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
 
 
 @method
 @numbers_first("value")
 def addcdiv_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """In-place form of ``addcdiv``."""
-    return M.Addcdiv.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
+    return W.Addcdiv.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
 
 
 @method

@@ -21,10 +21,10 @@ from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex
 from rushlight.tensor_api._common import expect_tensor, method, methods, wrap_dim
 from rushlight.tensor_api.conversion import cast
-from rushlight.tensor_api.creation import spaced
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.ordering import _like, rows
+from rushlight.tensor_api.ranges import spaced
 from rushlight.tensor_api.reductions import finished, in_dtype, prepared, sum
 
 __all__ = [

@@ -5,8 +5,9 @@ from __future__ import annotations
 from rushlight.core.tensor import Tensor
 from rushlight.errors import NotSupportedError
 from rushlight.tensor_api._common import wrap_dim
-from rushlight.tensor_api.creation import arange, full
+from rushlight.tensor_api.creation import full
 from rushlight.tensor_api.joining import cat
+from rushlight.tensor_api.ranges import arange
 from rushlight.tensor_api.selection import scatter_reduce
 from rushlight.tensor_api.shaping import repeat_interleave
 

@@ -12,7 +12,7 @@ from rushlight import dtypes
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.scalar import NUMPY
 from rushlight.core.tensor import Tensor
-from rushlight.ops.math import Cos
+from rushlight.ops.trigonometry import Cos
 from rushlight.tensor_api._common import check_factory, finish, numpy_dtype
 
 __all__ = [

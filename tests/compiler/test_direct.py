@@ -14,8 +14,8 @@ from rushlight.core.native import kernels, without_kernels
 from rushlight.ops import places
 from rushlight.ops.activation import Silu, Softplus
 from rushlight.ops.grid import GridSample, sampled
-from rushlight.ops.math import Addcmul
 from rushlight.ops.statistics import Std, Var
+from rushlight.ops.weighted import Addcmul
 
 LONG = np.dtype(np.int64)
 X, INDEX = np.arange(12).reshape(3, 4), np.array([[2, 0, 1, 2], [0, 0, 2, 1]])

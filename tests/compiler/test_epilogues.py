@@ -12,9 +12,10 @@ from rushlight.compiler.steps import Group, Product
 from rushlight.ops.activation import Relu
 from rushlight.ops.arithmetic import Add, Mul, Sub
 from rushlight.ops.compare import Gt, LogicalNot, Maximum
-from rushlight.ops.math import Exp, Tanh
+from rushlight.ops.math import Exp
 from rushlight.ops.matmul import Matmul
 from rushlight.ops.reduce import AllTrue, Sum
+from rushlight.ops.trigonometry import Tanh
 from rushlight.ops.view import Reshape, Transpose
 
 from .graphs import Builder, check

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rushlight.compiler import pipeline
-from rushlight.ops import math, special
+from rushlight.ops import math, special, trigonometry
 from rushlight.ops.arithmetic import Pow
 from rushlight.ops.rounding import Fmod
 
@@ -20,8 +20,24 @@ OPS = {
     op.__name__.lower(): op
     for op in [
         *(math.Exp, math.Exp2, math.Expm1, math.Log, math.Log2, math.Log10, math.Log1p, Pow),
-        *(math.Sinh, math.Cosh, math.Tanh, math.Asinh, math.Acosh, math.Atanh),
-        *(math.Sin, math.Cos, math.Tan, math.Asin, math.Acos, math.Atan, math.Atan2, math.Hypot),
+        *(
+            trigonometry.Sinh,
+            trigonometry.Cosh,
+            trigonometry.Tanh,
+            trigonometry.Asinh,
+            trigonometry.Acosh,
+            trigonometry.Atanh,
+        ),
+        *(
+            trigonometry.Sin,
+            trigonometry.Cos,
+            trigonometry.Tan,
+            trigonometry.Asin,
+            trigonometry.Acos,
+            trigonometry.Atan,
+            trigonometry.Atan2,
+            math.Hypot,
+        ),
         *(special.Erf, special.Erfc),
     ]
 }

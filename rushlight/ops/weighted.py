@@ -1,0 +1,193 @@
+"""Weighted sums of tensors: lerp, addcmul, addcdiv."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.elementwise import Elementwise, quick
+from rushlight.core.native import kernels
+from rushlight.core.op import NUMBERS
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, bump
+from rushlight.errors import DTypeError
+from rushlight.ops.arithmetic import conj
+from rushlight.ops.math import floating_only
+
+
+def fast_update(op: Any, general: Any, store: Any) -> Any:
+    """``update`` when no operand broadcasts or differs in dtype and nothing is recorded or shared.
+
+    Without kernels ``store(x, *others, **params)`` writes into arrays x, or returns False; then,
+    and for all other operands, ``general`` is called.
+    """
+
+    def update(x: Tensor, *others: Any, **params: Any) -> Any:
+        a = x._array
+        d, recording = a.dtype, modes.grad
+        if state.busy or a.base is not None or d not in dtypes.FLOATS or type(a) is not np.ndarray:
+            return general(x, *others, **params)
+        if not a.ndim or not a.flags.writeable or (recording and x._tracked):
+            return general(x, *others, **params)
+        arrays = []
+        for t in others:
+            if isinstance(t, Tensor):
+                b = t._array
+                if b.dtype is not d or b.shape != a.shape or b.base is not None:
+                    return general(x, *others, **params)
+                if recording and t._tracked:
+                    return general(x, *others, **params)
+                t = b
+            arrays.append(t)
+        if kernels.on:
+            if not op.ready or quick(op, (a, *arrays), params, True) is None:
+                return general(x, *others, **params)
+        elif arrays[0].__class__ is not np.ndarray or not store(a, *arrays, **params):
+            return general(x, *others, **params)
+        bump(x)
+        return x
+
+    return update
+
+
+class Lerp(Elementwise):
+    """``start + weight * (end - start)``. Shape: broadcast of the three."""
+
+    def scalar(self, s, start, end, weight):
+        return s.where(
+            s.abs(weight) < 0.5, start + weight * (end - start), end - (end - start) * (1 - weight)
+        )
+
+    def eager(self, xp, start, end, weight):
+        if isinstance(weight, np.ndarray) and weight.ndim:
+            return self.scalar(xp, start, end, weight)
+        step = end - start
+        near = abs(weight) < 0.5
+        factor = weight if near else 1 - weight
+        step = step * factor_of(factor, step)
+        return start + step if near else end - step
+
+    def make_update(self):
+        return fast_update(self, super().make_update(), self._write)
+
+    def _write(self, x: Any, end: Any, weight: Any) -> bool:
+        """Into x, when that is simple."""
+        if weight.__class__ is not float:
+            return False
+        step = end - x
+        near = abs(weight) < 0.5
+        step *= np.array(weight if near else 1 - weight, step.dtype)
+        if near:
+            np.add(x, step, x)
+        else:
+            np.subtract(end, step, x)
+        return True
+
+    def grad_start(self, g, weight):
+        return g * conj(1 - weight)
+
+    def grad_end(self, g, weight):
+        return g * conj(weight)
+
+    def grad_weight(self, g, start, end):
+        return g * conj(end - start)
+
+
+class Addcmul(Elementwise):
+    """``input + value * tensor1 * tensor2``. Shape: broadcast of the three."""
+
+    def scalar(self, s, input, tensor1, tensor2, *, value):
+        return input + value * (tensor1 * tensor2)
+
+    def eager(self, xp, input, tensor1, tensor2, *, value):
+        product = tensor1 * tensor2
+        return input + (product if value == 1 else product * factor_of(value, product))
+
+    direct = True
+
+    def forward(self, arrays, params):
+        value = number_for(self.compute_dtype(arrays), params["value"])
+        return super().forward(arrays, {"value": value})
+
+    def make_update(self):
+        return fast_update(self, super().make_update(), self._write)
+
+    def _write(self, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> bool:
+        """Into x, when that is simple."""
+        if tensor2.__class__ is not np.ndarray or value.__class__ not in NUMBERS:
+            return False
+        step = tensor1 * tensor2
+        if value != 1:
+            step *= np.array(value, step.dtype)
+        np.add(x, step, x)
+        return True
+
+    def grad_input(self, g):
+        return g
+
+    def grad_tensor1(self, g, tensor2, value):
+        return g * conj(tensor2 * value)
+
+    def grad_tensor2(self, g, tensor1, value):
+        return g * conj(tensor1 * value)
+
+
+class Addcdiv(Elementwise):
+    """``input + value * tensor1 / tensor2``. Shape: broadcast of the three."""
+
+    def scalar(self, s, input, tensor1, tensor2, *, value):
+        return input + value * (tensor1 / tensor2)
+
+    def eager(self, xp, input, tensor1, tensor2, *, value):
+        quotient = tensor1 / tensor2
+        return input + (quotient if value == 1 else quotient * factor_of(value, quotient))
+
+    def compute_dtype(self, arrays):
+        return floating_only(
+            super().compute_dtype(arrays),
+            "addcdiv: integer division with addcdiv is no longer supported;",
+        )
+
+    def make_update(self):
+        return fast_update(self, super().make_update(), self._write)
+
+    def _write(self, x: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> bool:
+        """Into x, when that is simple."""
+        if tensor2.__class__ is not np.ndarray or value.__class__ not in NUMBERS:
+            return False
+        step = tensor1 / tensor2
+        if value != 1:
+            step *= np.array(value, step.dtype)
+        np.add(x, step, x)
+        return True
+
+    def grad_input(self, g):
+        return g
+
+    def grad_tensor1(self, g, tensor2, value):
+        return g * conj(value / tensor2)
+
+    def grad_tensor2(self, g, tensor1, tensor2, value):
+        return -g * conj(value * tensor1 / (tensor2 * tensor2))
+
+
+def factor_of(value: Any, x: Any) -> Any:
+    """A number as a 0-dim array of the dtype of floats x: NumPy takes twice as long with a Python
+    number.
+    """
+    if value.__class__ is float and x.dtype in dtypes.FLOATS:
+        return np.array(value, x.dtype)
+    return value
+
+
+def number_for(d: Any, value: Any) -> Any:
+    """The factor ``value`` of a computation in dtype d: an int for integers."""
+    if d in dtypes.INTEGER_TYPES and value.__class__ is float:
+        if value != int(value):
+            raise DTypeError(
+                "For integral input tensors, argument value must not be a floating point number."
+            )
+        return int(value)
+    return value

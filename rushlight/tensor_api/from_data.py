@@ -1,0 +1,304 @@
+"""Tensors of what is there: numbers, lists, arrays, buffers."""
+
+from __future__ import annotations
+
+import functools
+from array import array
+from typing import Any
+
+import numpy as np
+
+from rushlight import devices, dtypes
+from rushlight.core.tensor import Tensor, fixed_number, wrap
+from rushlight.errors import warn_user
+from rushlight.ops.copy import Cast, Clone, cast_array
+from rushlight.tensor_api._common import (
+    check_factory,
+    finish,
+    numpy_dtype,
+    warn_of_lost_gradient,
+)
+
+__all__ = [
+    "as_tensor",
+    "asarray",
+    "from_numpy",
+    "frombuffer",
+    "tensor",
+]
+
+NUMBERS = frozenset([bool, int, float, complex])
+
+
+def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """A new array from numbers, nested sequences or arrays, of NumPy dtype ``dtype`` or the
+    inferred one.
+    """
+    if isinstance(data, np.ndarray):
+        d = dtype or dtypes.from_numpy(data.dtype).numpy
+        return cast_array(data, d) if data.dtype != d else data.astype(d, order="C")
+    if isinstance(data, np.generic):
+        return np.asarray(data, dtype or data.dtype)
+    if isinstance(data, (bool, int, float, complex)):
+        d = dtype or dtypes.of_number(data)
+        return (
+            cast_array(np.asarray(data), d)
+            if d not in dtypes.INTEGER_TYPES
+            else np.asarray(int(data.real), d)
+        )
+    if isinstance(data, bytes):
+        raise TypeError("new(): invalid data type 'bytes'; see torch.frombuffer.")
+    sequence = hasattr(data, "__len__") and hasattr(data, "__getitem__")  # a set is none
+    if isinstance(data, (list, tuple)) or sequence or hasattr(data, "__array__"):
+        return from_sequence(data, dtype)
+    raise RuntimeError(
+        f"Could not infer dtype of {type(data).__name__}; tensors are made of numbers, "
+        "sequences, arrays and tensors."
+    )
+
+
+def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """An array from a nested sequence, with torch's rule for its dtype."""
+    if hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
+        return array_from(np.asarray(data), dtype)
+    kinds: set[Any] = set()
+    plain = unwrap(data, kinds)
+    try:
+        a = np.array(plain)
+    except ValueError as error:
+        raise ValueError(f"expected sequences of equal length at every depth: {error}") from None
+    except OverflowError as error:
+        raise RuntimeError(f"Overflow when unpacking long: {error}") from None
+    if a.dtype == object:
+        raise type_error(plain)
+    if a.dtype.kind in "US":
+        kind = TypeError if isinstance(data, (str, bytes)) else ValueError
+        raise kind(f"new(): invalid data type {a.dtype.type.__name__!r}; tensors hold numbers.")
+    d = dtype or inferred(a, kinds, data)
+    return cast_array(a, d) if a.dtype != d else a
+
+
+def inferred(a: np.ndarray[Any, Any], kinds: set[Any], data: Any) -> np.dtype[Any]:
+    """The dtype of a nested sequence ``data``, in which there are tensors, arrays and NumPy's
+    numbers of dtypes ``kinds``.
+    """
+    if not a.size:
+        return dtypes.default.float
+    if kinds:
+        numbers = {*map(type, leaves(data))} & NUMBERS
+        return functools.reduce(dtypes.promote, [*kinds, *[dtypes.of_number(k()) for k in numbers]])
+    if a.dtype.kind in "fc":
+        return dtypes.default.float if a.dtype.kind == "f" else dtypes.default.complex
+    return dtypes.from_numpy(a.dtype).numpy
+
+
+def type_error(plain: Any) -> Exception:
+    """Why a nested sequence is no array."""
+    if any(isinstance(v, int) and not -(2**63) <= v < 2**64 for v in leaves(plain)):
+        return RuntimeError("Overflow when unpacking long: an int does not fit into 64 bits.")
+    bad = next(
+        (v for v in leaves(plain) if not isinstance(v, (int, float, complex, np.generic))),
+        None,
+    )
+    return TypeError(
+        f"can't make a tensor of {type(bad).__name__!r}; sequences must hold numbers and have "
+        "equal lengths at every depth."
+    )
+
+
+def leaves(data: Any) -> Any:
+    """The items of a nested sequence."""
+    for v in data:
+        if isinstance(v, (list, tuple)):
+            yield from leaves(v)
+        else:
+            yield v
+
+
+def unwrap(data: Any, kinds: set[Any]) -> Any:
+    """Nested sequences with tensors replaced by numbers; notes in ``kinds`` the dtypes of tensors,
+    arrays and NumPy's numbers.
+    """
+    if NUMBERS.issuperset(map(type, data)):
+        return list(data)
+    out = []
+    for item in data:
+        if isinstance(item, Tensor):
+            kinds.add(item._array.dtype)
+            out.append(number_in(item))
+        elif isinstance(item, (list, tuple)):
+            out.append(unwrap(item, kinds))
+        else:
+            if isinstance(item, (np.ndarray, np.generic)):
+                kinds.add(dtypes.from_numpy(item.dtype).numpy)
+            out.append(item)
+    return out
+
+
+def number_in(item: Tensor) -> Any:
+    """The value of a tensor in a sequence, where it stands for a number, whatever its shape."""
+    if item._array.size != 1:
+        raise ValueError(
+            "only one element tensors can be converted to Python scalars: a sequence that a tensor "
+            f"is made of has a tensor of shape {item._array.shape}. torch.stack joins tensors."
+        )
+    warn_of_lost_gradient(item)
+    return item.item()
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A new tensor with a copy of ``data``.
+
+    Args:
+        data: a number, a nested sequence of numbers, an array, or a tensor.
+        dtype: element type; inferred by default (Python floats become the default dtype, ints
+            int64).
+        device: where to put it.
+        requires_grad: whether autograd records operations on it.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]])
+    """
+    meta = check_factory(device)
+    if isinstance(data, Tensor):
+        warn_user(
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than "
+            "torch.tensor(sourceTensor)."
+        )
+        source = data.detach().to(devices.META) if meta else data.detach()
+        return copied(source, numpy_dtype(dtype), requires_grad)
+    return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad, meta)
+
+
+def copied(x: Tensor, d: Any, requires_grad: bool = False) -> Tensor:
+    """A copy of a tensor, of NumPy dtype ``d`` or of its own."""
+    copy = Clone.bind(x) if d is None or x._array.dtype == d else Cast.bind(x, dtype=d)
+    return copy.requires_grad_() if requires_grad else copy
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """``data`` as a tensor, sharing memory with a tensor or array of the right dtype."""
+    meta = check_factory(device)
+    d = numpy_dtype(dtype)
+    if isinstance(data, Tensor):
+        data = data if device is None else data.to(device)
+        return data if d is None or data._array.dtype == d else Cast.bind(data, dtype=d)
+    if isinstance(data, np.ndarray) and (d is None or data.dtype == d) and not meta:
+        return from_numpy(data)
+    return finish(array_from(data, d), meta=meta)
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``obj`` as a tensor; ``copy`` True copies, False refuses to, None does what is needed.
+
+    The bytes of a buffer are those of elements of ``dtype``, by default the floating-point one.
+    """
+    d = numpy_dtype(dtype)
+    shares = isinstance(obj, (Tensor, np.ndarray)) and (
+        d is None or (obj._array if isinstance(obj, Tensor) else obj).dtype == d
+    )
+    if copy is False and isinstance(obj, np.generic):
+        raise RuntimeError("can't alias NumPy scalars; remove copy=False.")
+    if isinstance(obj, (bytes, bytearray, memoryview, array)):
+        seen = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
+        return (seen.clone() if copy else seen).requires_grad_(requires_grad)  # type: ignore[no-any-return]
+    if copy is False and not shares:
+        raise ValueError(
+            f"can't alias {type(obj).__name__} with dtype {dtype}; allow a copy with copy=None."
+        )
+    out = tensor_of(obj, d) if copy or not shares else as_tensor(obj)
+    return out.requires_grad_() if requires_grad else out
+
+
+def tensor_of(obj: Any, d: Any) -> Tensor:
+    """A copy of ``obj``."""
+    return copied(obj, d) if isinstance(obj, Tensor) else wrap(array_from(obj, d))
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor on the memory of a NumPy array: writes to one are seen in the other.
+
+    Example:
+        >>> import numpy as np, rushlight as torch
+        >>> a = np.zeros(2, dtype=np.float32)
+        >>> torch.from_numpy(a).fill_(7)
+        tensor([7., 7.])
+        >>> a
+        array([7., 7.], dtype=float32)
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if any([s < 0 for s in ndarray.strides]):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, which is not supported; "
+            "copy it: array.copy()."
+        )
+    d = dtypes.from_numpy(ndarray.dtype).numpy
+    if not ndarray.flags.writeable:
+        warn_user(
+            "The given NumPy array is not writable; writing to the tensor will fail. Copy the "
+            "array to avoid this."
+        )
+    return wrap(
+        ndarray
+        if ndarray.dtype is d
+        else ndarray.astype(d)
+        if ndarray.dtype != d
+        else ndarray.view(d)
+    )
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A vector on the memory of a buffer (bytes, bytearray, memoryview). ``offset`` in bytes,
+    ``count`` in elements.
+    """
+    d = numpy_dtype(dtype)
+    try:
+        size = memoryview(buffer).nbytes
+    except TypeError:
+        raise ValueError(
+            f"frombuffer: a {type(buffer).__name__} does not implement Python's buffer protocol."
+        ) from None
+    if not size or not count:
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
+    if not 0 <= offset < max(size, 1):
+        raise ValueError(
+            f"offset must be non-negative and no greater than buffer length ({size}), but got "
+            f"{offset}."
+        )
+    count = max(count, -1)
+    if count < 0 and (size - offset) % d.itemsize:
+        raise ValueError(
+            f"buffer size ({size - offset} bytes after the offset) must be a multiple of element "
+            f"size ({d.itemsize})."
+        )
+    if count > 0 and offset + count * d.itemsize > size:
+        raise ValueError(
+            f"requested buffer length ({count * d.itemsize} bytes) after offset ({offset}) "
+            f"exceeds the buffer's ({size})."
+        )
+    a = np.frombuffer(buffer, d, count, offset)
+    if not a.flags.writeable:
+        warn_user("The given buffer is not writable; writing to the tensor will fail.")
+    return finish(a, requires_grad)

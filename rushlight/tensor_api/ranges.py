@@ -1,0 +1,254 @@
+"""Numbers in even steps: arange, linspace, logspace."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
+from rushlight.tensor_api._common import (
+    check_factory,
+    finish,
+    numpy_dtype,
+    store_out,
+)
+from rushlight.tensor_api.creation import dtype_into
+
+__all__ = [
+    "arange",
+    "linspace",
+    "logspace",
+    "range",
+]
+
+PIECE = 1 << 14  # elements that are made at a time, so that they stay in the cache
+
+
+def _number(x: Any) -> Any:
+    return x.item() if isinstance(x, (Tensor, np.generic)) else x
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``start``, ``start + step``, ... below ``end``; ``arange(n)`` counts from 0. Ints give int64,
+    floats the default dtype.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.arange(4), torch.arange(1, 2, 0.5)
+        (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
+    """
+    meta = check_factory(device, layout)
+    start, end, step = (
+        (0, _number(start), _number(step))
+        if end is None
+        else (_number(start), _number(end), _number(step))
+    )
+    start, end, step = fixed_number((start, end, step))
+    check_range(start, end, step)
+    ints = all([isinstance(v, int) for v in (start, end, step)])
+    d = dtype_into(out, dtype, dtypes.int64 if ints else dtypes.default.float)
+    if d is dtypes.int64 and not ints:
+        start, end, step, ints = int(start), int(end), int(step), True
+        if step == 0:
+            raise ValueError("arange: step must be nonzero, also as an integer.")
+    if ints:
+        a = np.arange(start, end, step, np.int64).astype(d)
+    else:
+        n = math.ceil((end - start) / step)
+        if d in dtypes.INTEGER_TYPES:  # as many as of floats, but counted in integers
+            a = (int(start) + int(step) * np.arange(n)).astype(d)
+        else:
+            a = in_pieces(n, d, lambda i, j: start + step * np.arange(i, j, dtype=np.float64))
+            place_zero(a, start, step)
+    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
+
+
+def check_range(start: Any, end: Any, step: Any) -> None:
+    """What ``arange`` and ``range`` refuse."""
+    if step == 0:
+        raise RuntimeError("arange: step must be nonzero.")
+    if not all([math.isfinite(v) for v in (start, end)]):
+        raise RuntimeError(f"unsupported range: {start} -> {end}; the bounds must be finite.")
+    if (end - start) / step < 0:
+        raise RuntimeError(
+            f"upper bound and lower bound inconsistent with step sign: {start} to {end} by {step}."
+        )
+    if any([isinstance(v, int) and not -(2**63) <= v < 2**63 for v in (start, end, step)]):
+        raise RuntimeError(f"arange: {start}, {end} or {step} does not fit into int64.")
+
+
+def fill_out(out: Any, values: np.ndarray[Any, Any]) -> Tensor:
+    """``store_out`` of a range: a tensor that has as many elements keeps its shape."""
+    if isinstance(out, Tensor) and out._array.size == values.size:
+        values = values.reshape(out._array.shape)
+    return store_out(out, wrap(values))
+
+
+def place_zero(a: np.ndarray[Any, Any], start: Any, step: Any) -> None:
+    """Give the element of a range that is nearest to zero torch's value, whose rounding shows: the
+    zero of ``arange(-1, 1, 0.1)`` is -2.9802e-09.
+
+    torch fills 64 bytes at a time, as two vectors: the first element of a vector is rounded, the
+    others are counted from it. What fills no 64 bytes is computed one by one.
+    """
+    k, n, lanes = round(-start / step), len(a), 32 // a.dtype.itemsize
+    if not 0 < k < n or a.dtype not in (dtypes.float32, dtypes.float64):
+        return
+    past = k % lanes if k < n - n % (2 * lanes) else 0
+    first = a.dtype.type(multiply_add(k - past, step, start))
+    a[k] = multiply_add(past, step, first)
+
+
+def multiply_add(k: int, x: Any, y: Any) -> float:
+    """``k x + y``, rounded once."""
+    (a, b), (c, d) = float(x).as_integer_ratio(), float(y).as_integer_ratio()
+    return (k * a * d + b * c) / (b * d)
+
+
+def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
+    """Like ``arange`` with ``end`` included, in floats. Deprecated in torch as well."""
+    check_range(start, end, step)
+    n = math.floor((end - start) / step) + 1
+    d = numpy_dtype(options.get("dtype"), dtypes.default.float)
+    return constant((start + step * np.arange(n, dtype=np.float64)).astype(d))
+
+
+def in_pieces(n: int, d: Any, values: Any) -> np.ndarray[Any, Any]:
+    """``values(i, j)``, elements i to j - 1 of n, as one array of dtype d."""
+    if n <= PIECE:
+        return np.asarray(values(0, n)).astype(d, copy=False)
+    out = np.empty(n, d)
+    for i in builtins.range(0, n, PIECE):
+        j = min(i + PIECE, n)
+        out[i:j] = values(i, j)
+    return out
+
+
+def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]:
+    """``steps`` values from start to end, symmetric as torch computes them: from the nearer end."""
+    if steps == 1:
+        return np.asarray([start]).astype(d)
+    work = (
+        d
+        if d in dtypes.DIFFERENTIABLE and d not in dtypes.HALVES
+        else dtypes.float32
+        if d in dtypes.HALVES
+        else dtypes.float64
+    )
+    if d in dtypes.INTEGER_TYPES:
+        start, end = int(start), int(end)
+    a, b = np.array(start, work), np.array(end, work)
+    wide = (
+        dtypes.float64 if work is dtypes.float32 else work
+    )  # torch rounds only once, as this does
+    step = np.array((b - a) / np.array(steps - 1, work), wide)
+
+    def values(i: int, j: int) -> np.ndarray[Any, Any]:
+        part = from_ends(i, j, steps, wide) * step
+        head = max(0, steps // 2 - i)
+        part[:head] += a
+        part[head:] += b
+        return part
+
+    return in_pieces(steps, d, values)
+
+
+@functools.lru_cache(maxsize=16)
+def from_ends(i: int, j: int, n: int, d: Any) -> np.ndarray[Any, Any]:
+    """How far elements i to j - 1 of n are from the nearer end, counted from the last one down; not
+    to be written to.
+    """
+    part = np.arange(i, j, dtype=d)
+    tail = part[max(0, n // 2 - i) :]
+    np.subtract(n - 1, tail, tail)
+    np.negative(tail, tail)  # -0 at the end, which changes no zero that it is added to
+    return part
+
+
+def check_steps(steps: Any, name: str) -> None:
+    """The number of values is an int >= 0."""
+    if not hasattr(steps, "__index__"):
+        raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
+
+
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``steps`` evenly spaced values from ``start`` to ``end``, both included.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linspace(0, 1, 3)
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    meta = check_factory(device, layout)
+    start, end = _number(start), _number(end)
+    check_steps(steps, "linspace")
+    d = spaced_dtype("linspace", start, end, out, dtype)
+    a = spaced(start, end, steps, d) if steps else np.empty(0, d)
+    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
+
+
+def spaced_dtype(name: str, start: Any, end: Any, out: Any, dtype: Any) -> Any:
+    """The dtype of values between two numbers."""
+    if not isinstance(start, complex) and not isinstance(end, complex):
+        return dtype_into(out, dtype, dtypes.default.float)
+    d = dtype_into(out, dtype, dtypes.default.complex)
+    if d not in dtypes.COMPLEX_TYPES:
+        raise RuntimeError(
+            f"torch.{name}(): complex bounds can't be safely cast to dtype {dtypes.of[d].name}."
+        )
+    return d
+
+
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """``base`` to the powers ``linspace(start, end, steps)``."""
+    meta = check_factory(device, layout)
+    check_steps(steps, "logspace")
+    first, last = _number(start), _number(end)
+    d = spaced_dtype("logspace", first, last, out, dtype)
+    if d in dtypes.INTEGER_TYPES:
+        first, last = int(first), int(last)
+    wide = dtypes.complex128 if d in dtypes.COMPLEX_TYPES else dtypes.float64
+    exponents = spaced(first, last, steps, wide) if steps else np.empty(0)
+    a = np.power(float(base), exponents).astype(d)
+    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)

@@ -4,7 +4,7 @@ effect: what ``compile`` makes depends on the program and the processor alone.
 Example:
     >>> import rushlight as torch
     >>> import rushlight._inductor.config
-    >>> torch._inductor.config.coordinate_descent_tuning = True
+    >>> torch._inductor.config.coordinate_descent_tuning = False  # the default
 """
 
 from types import SimpleNamespace

@@ -56,6 +56,6 @@ def test_modules_errors_and_eager_functions():
     assert "program of the gradients" in text
     with pytest.raises(TypeError, match="compile"):
         rl.compiler.explain(len)
-    reads = rl.compile(lambda x: x * float(x.sum()))
+    reads = rl.compile(lambda x: x * len(f"{x.sum()}"))
     with pytest.warns(UserWarning, match="runs eagerly"):
-        assert "runs eagerly, because float(tensor)" in rl.compiler.explain(reads, rl.ones(2))
+        assert "runs eagerly, because" in rl.compiler.explain(reads, rl.ones(2))

@@ -8,7 +8,7 @@ from typing import Any
 
 from rushlight import nn
 from rushlight.core.tensor import Tensor
-from rushlight.vision.models.mobilenetv2 import rounded
+from rushlight.vision.models.mobilenetv2 import initialise, rounded
 from rushlight.vision.models.registry import model
 from rushlight.vision.ops import Conv2dNormActivation
 from rushlight.vision.ops import SqueezeExcitation as SELayer
@@ -179,17 +179,7 @@ class MobileNetV3(nn.Module):
             nn.Dropout(p=dropout, inplace=True),
             nn.Linear(last_channel, num_classes),
         )
-        for m in self.modules():
-            if isinstance(m, nn.Conv2d):
-                nn.init.kaiming_normal_(m.weight, mode="fan_out")
-            elif isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)):
-                nn.init.ones_(m.weight)
-            elif isinstance(m, nn.Linear):
-                nn.init.normal_(m.weight, 0, 0.01)
-            else:
-                continue
-            if m.bias is not None:
-                nn.init.zeros_(m.bias)
+        initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))

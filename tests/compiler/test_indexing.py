@@ -7,7 +7,19 @@ import pytest
 
 import rushlight as rl
 from rushlight.compiler.trace import WriteWindow
-from rushlight.ops import arithmetic, join, math, order, pad, reduce, scan, scatter, shaping, view
+from rushlight.ops import (
+    arithmetic,
+    join,
+    math,
+    order,
+    pad,
+    reduce,
+    scan,
+    scatter,
+    shaping,
+    trigonometry,
+    view,
+)
 from rushlight.ops.embedding import Embedding, EmbeddingGrad
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.matmul import Matmul
@@ -49,11 +61,13 @@ def test_joined_values_are_made_in_place(dim):
     """What a kernel or product makes is written where it belongs, and read from there."""
     b = Builder()
     x, y = b.input(normal(4, 6, 5)), b.input(normal(5, 5))
-    parts = [b.op(math.Exp, x), b.op(Matmul, x, y), b.op(math.Tanh, x)]
+    parts = [b.op(math.Exp, x), b.op(Matmul, x, y), b.op(trigonometry.Tanh, x)]
     out = b.op(join.Cat, *parts, dim=dim)
     later = b.op(arithmetic.Add, parts[0], parts[1])
     turned = b.op(view.Transpose, parts[2], dim0=0, dim1=1)
-    b.returns(b.op(math.Sin, out), later, b.op(reduce.Sum, turned, dim=(1,), keepdim=False), out)
+    b.returns(
+        b.op(trigonometry.Sin, out), later, b.op(reduce.Sum, turned, dim=(1,), keepdim=False), out
+    )
     program = check(b, 1e-4)
     copies = [n for s in program.lowering.steps for n in s.nodes if type(n.op).__name__ == "Settle"]
     assert len(copies) == (0 if dim == 0 else 1)  # a product writes to contiguous memory
@@ -62,10 +76,10 @@ def test_joined_values_are_made_in_place(dim):
 def test_joins_within_joins():
     b = Builder()
     x = b.input(normal(3, 4))
-    inner = b.op(join.Cat, b.op(math.Exp, x), b.op(math.Sin, x), dim=1)
+    inner = b.op(join.Cat, b.op(math.Exp, x), b.op(trigonometry.Sin, x), dim=1)
     flat = b.op(view.Reshape, inner, shape=(24,))  # a view that needs whole memory
     outer = b.op(join.Stack, b.op(math.Exp, inner), inner, dim=1)
-    b.returns(outer, b.op(math.Cos, flat), inner)
+    b.returns(outer, b.op(trigonometry.Cos, flat), inner)
     check(b)
 
 
@@ -77,12 +91,12 @@ def test_writes_into_windows():
     b = Builder()
     x, y = b.input(normal(4, 6)), b.input(normal(4))
     base = b.op(math.Exp, x)
-    first = b.op(WriteWindow, base, b.op(math.Sin, y), chain=slot(slice(None), 2))
+    first = b.op(WriteWindow, base, b.op(trigonometry.Sin, y), chain=slot(slice(None), 2))
     second = b.op(WriteWindow, first, y, chain=slot(slice(None), 2))
     third = b.op(WriteWindow, x, y, chain=slot(slice(None), slice(4, 5)) + (
         (view.Squeeze.instance, {"dim": (1,)}),))  # fmt: skip
     again = b.op(WriteWindow, third, b.op(arithmetic.Add, y, 1.0), chain=slot(..., 0))
-    b.returns(second, again, b.op(math.Tanh, first), base)
+    b.returns(second, again, b.op(trigonometry.Tanh, first), base)
     check(b)
 
 

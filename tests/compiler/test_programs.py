@@ -16,6 +16,7 @@ from rushlight.ops import (
     rounding,
     select,
     softmax,
+    trigonometry,
     view,
 )
 from rushlight.ops.conv import Conv, ConvInput, ConvWeight
@@ -67,8 +68,8 @@ UNARY = [
     math.Exp2,
     math.Sqrt,
     math.Rsqrt,
-    math.Sin,
-    math.Tanh,
+    trigonometry.Sin,
+    trigonometry.Tanh,
     math.Sigmoid,
     math.Square,
     math.Reciprocal,
@@ -125,7 +126,7 @@ def test_functions_of_two(shapes, dtype):
         compare.Ge,
     ]
     if dtype is np.float32:
-        ops += [arithmetic.Div, math.Atan2]
+        ops += [arithmetic.Div, trigonometry.Atan2]
     b.returns(*[b.op(op, x, y) for op in ops])
     check(b, native=0 not in shapes[0])
 

@@ -309,9 +309,6 @@ def test_what_is_not_there_says_what_to_do_instead(call, instead):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda t: t.cuda.nvtx.range_push("step"),
-        lambda t: t.cuda.nvtx.mark("step"),
-        lambda t: t.cuda.nvtx.range("step").__enter__(),
         lambda t: t.cuda.profiler.start(),
         lambda t: t.cuda.profiler.profile().__enter__(),
         lambda t: t.cuda.random.initial_seed(),
@@ -325,6 +322,12 @@ def test_profilers_of_gpus_need_one(call):
         errors.append(caught.value)
     theirs, ours = errors
     assert isinstance(ours, type(theirs))
+
+
+def test_ranges_for_gpu_profilers_need_one():  # unless PyTorch is built for CUDA
+    for function in (rushlight.cuda.nvtx.range_push, rushlight.cuda.nvtx.mark):
+        with pytest.raises(RuntimeError, match="NVTX functions not installed"):
+            function("step")
 
 
 def test_marks_for_quantisation_compute_nothing():

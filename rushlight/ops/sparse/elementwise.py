@@ -22,6 +22,7 @@ from rushlight.ops import (
     select,
     special,
     statistics,
+    trigonometry,
 )
 from rushlight.ops.sparse.entries import (
     Pick,
@@ -47,10 +48,8 @@ KEEP_ZERO = """
     Deg2rad Rad2deg Floor Ceil Trunc Round Frac Relu Erf Erfinv Isnan Isinf Isposinf Isneginf
     Signbit
 """.split()  # noqa: SIM905
-FAMILIES = (activation, arithmetic, compare, math, rounding, select, special)
-KEEPERS = [
-    found for name in KEEP_ZERO for m in FAMILIES if isinstance(found := getattr(m, name, 0), type)
-]
+FAMILIES = (activation, arithmetic, compare, math, rounding, select, special, trigonometry)
+KEEPERS = [next(getattr(m, name) for m in FAMILIES if hasattr(m, name)) for name in KEEP_ZERO]
 
 
 @rule(*KEEPERS)

@@ -326,13 +326,13 @@ class Conversion(type):
 
     kind: type
 
-    def __call__(cls, *given: Any) -> Any:
-        x: Any = given[0] if len(given) == 1 else None
+    def __call__(cls, *given: Any, **options: Any) -> Any:
+        x: Any = given[0] if len(given) == 1 and not options else None
         if isinstance(x, Tensor) and x._array.size == 1 and x._array.dtype.kind in "fiub":
             warn_of_lost_gradient(x)
             x = x.item()
         if not is_number(x):
-            return cls.kind(*given) if x is None else cls.kind(x)
+            return cls.kind(*given, **options) if x is None else cls.kind(x)
         return x * 1.0 if cls.kind is float else math.trunc(x)
 
     def __instancecheck__(cls, x: Any) -> bool:

@@ -95,11 +95,12 @@ class Storage:
     whether its elements lie there as in the graph, row by row.
     """
 
-    __slots__ = ("value", "writes", "input", "in_rows", "part")
+    __slots__ = ("value", "writes", "input", "in_rows", "part", "owner")
 
     def __init__(self, value: Value, input: Input | None = None, in_rows: bool = True) -> None:
         self.value, self.writes, self.input, self.in_rows = value, 0, input, in_rows
         self.part: Part | None = None
+        self.owner: int | None = None  # a number for the memory, where it is from outside
 
 
 class Part:
@@ -325,8 +326,7 @@ class Trace:
         """Whether no other storage has memory from outside in common with one."""
         while storage.part is not None:
             storage = storage.part.of.storage
-        family: list[Storage] = next((f for f in self.owners.values() if storage in f), [])
-        return len(family) < 2
+        return storage.owner is None or len(self.owners[storage.owner]) < 2
 
     def _replace(self, window: Window, new: Value) -> None:
         """A window holds a new value."""
@@ -540,7 +540,8 @@ class Trace:
         if entry.kind != "constant":
             self.keep.append(a)
             self.entered.append(storage)
-            family = self.owners.setdefault(id(owner(a)), [])
+            storage.owner = id(owner(a))
+            family = self.owners.setdefault(storage.owner, [])
             if any(s.writes for s in family):
                 self.failure = (
                     "it reads memory through one array after writing to it through another"

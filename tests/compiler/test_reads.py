@@ -332,7 +332,7 @@ def test_float_and_int_of_tensors_are_numbers_of_the_program():
             loss = model(x).pow(2).mean().detach()
             total["loss"] += float(loss)
             total["count"] += int(x.size(0))
-            text = float("1.5"), int(2.7), int("11", 2), float(3), 0
+            text = float("1.5"), int(2.7), int("11", 2), int("11", base=2), float(3), 0
             return int(x.argmax()), int(x.sum() * 3), text, total["count"] / 2, x * float(loss)
 
         found = [step(torch.randn(n, 4)) for n in (3, 3, 3, 3, 4, 4, 4, 3)]

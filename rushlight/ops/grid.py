@@ -41,8 +41,8 @@ def place(a: Any, n: int, padding_mode: str, align_corners: bool) -> tuple[Any, 
         at += start
         slope = slope * sign
         np.negative(slope, slope, where=odd)
-    near = np.minimum(np.maximum(at, 0), n - 1)
-    return near, slope * (near == at)
+    within = (at > 0) & (at < n - 1)  # at the edge itself too, places outside have the edge's value
+    return np.minimum(np.maximum(at, 0), n - 1), slope * within
 
 
 def cell(at: Any, n: int, nearest: bool) -> tuple[Any, Any, Any]:
@@ -127,8 +127,7 @@ class GridSample(Op):
         x, where, gy = input._array, grid._array, g._array
         found = slopes(x, where, gy, **options)
         if found is not None:
-            wanted = needs[0], needs[1] and options["mode"] != "nearest"
-            return [wrap(a) if want else None for a, want in zip(found, wanted, strict=True)]
+            return [wrap(a) if need else None for a, need in zip(found, needs, strict=True)]
         cells = Cells(x, where, **options)
         gy = gy.reshape(*gy.shape[:2], -1)  # (N, C, P)
         gx = ggrid = None
@@ -136,7 +135,9 @@ class GridSample(Op):
             parts = gy * cells.weight[:, :, None]
             total = np.bincount(cells.places.reshape(-1), parts.reshape(-1), x.size)
             gx = wrap(total.reshape(x.shape).astype(x.dtype))
-        if needs[1] and options["mode"] != "nearest":
+        if needs[1] and options["mode"] == "nearest":
+            ggrid = wrap(np.zeros_like(where))
+        elif needs[1]:
             values = x.reshape(-1).take(cells.places)
             ggrid = wrap(by_places(cells, values, gy).reshape(where.shape))
         return [gx, ggrid]
@@ -173,6 +174,8 @@ def slopes(input: Any, grid: Any, g: Any, mode: str, padding_mode: str, align_co
     x, at, g = [np.ascontiguousarray(a) for a in (input, grid, g)]
     by_input, by_grid = np.zeros(x.shape, x.dtype), np.empty(at.shape, at.dtype)
     loop(x, at, g, by_input, by_grid, *sizes, math.prod(grid.shape[1:-1]), samples)
+    if mode == "nearest":
+        by_grid[...] = 0  # also where the image is infinite
     return by_input, by_grid
 
 

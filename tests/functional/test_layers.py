@@ -166,6 +166,35 @@ def test_grid_sample_of_volumes(same):
         )
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("rank", [2, 3])
+def test_grid_sample_at_the_edge(same, mode, padding, corners, rank):
+    """Where the gradient jumps: the grid's is 0 at an edge, of the nearest it is 0 everywhere."""
+    r = np.random.default_rng(0)
+    edges = [-3, -1.75, -1.25, -1, -0.75, 0, 0.3, 0.75, 1, 1.25, 1.75, 3, 5]  # of 4 pixels
+    x = r.standard_normal((2, 2, *[4] * rank))
+    grid = r.choice(edges, (2, 9, *[3] * (rank - 1), rank))
+
+    def function(F, lib, x, grid):
+        return F.grid_sample(x, grid, mode, padding, align_corners=corners)
+
+    def with_graph(F, lib, x, grid):
+        out = function(F, lib, x, grid)
+        return lib.autograd.grad(out.sum(), [x, grid], create_graph=lib is rushlight)
+
+    def compiled(F, lib, x, grid):
+        def step(x, grid):
+            return with_graph(F, lib, x, grid)
+
+        return (lib.compile(step) if lib is rushlight else step)(x, grid)
+
+    same(function, x, grid, orders=1)
+    same(with_graph, x, grid, orders=0)
+    same(compiled, x, grid, orders=0)
+
+
 CURVES = {
     "relu": {}, "relu6": {}, "leaky_relu": {"negative_slope": 0.2}, "elu": {"alpha": 1.3},
     "selu": {}, "celu": {"alpha": 0.7}, "gelu": {}, "silu": {}, "mish": {}, "softplus": {"beta": 2},

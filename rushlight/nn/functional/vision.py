@@ -352,7 +352,8 @@ def sample(
         return bicubic_sample(input, axes, padding_mode, align_corners)
     axes = [outside(a, x[2 + i], padding_mode, align_corners) for i, a in enumerate(axes)]
     if mode == "nearest":
-        return weighted(input, [a.round().long() for a in axes], None)
+        ones = axes[0].clone().fill_(1) if grid.requires_grad else None  # of gradient 0
+        return weighted(input, [a.round().long() for a in axes], ones)
     return linear_sample(input, axes)
 
 
@@ -367,7 +368,8 @@ def outside(a: Tensor, n: int, padding_mode: str, align_corners: bool) -> Tensor
         return a
     if padding_mode == "reflection":
         a = reflect(a, 0, 2 * (n - 1)) if align_corners else reflect(a, -1, 2 * n - 1)
-    return a.clamp(0, n - 1)
+    within = (a > 0) & (a < n - 1)  # at the edge itself too, the gradient is 0
+    return T.where(within, a, a.detach().clamp(0, n - 1))
 
 
 def reflect(a: Tensor, low: int, high: int) -> Tensor:

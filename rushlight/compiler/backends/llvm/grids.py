@@ -139,8 +139,9 @@ class Grid:
             at, slope = self.reflected(at, slope, k)
         near = self.choose(self.compared("olt", at, 0.0), literal(0.0, self.f.element), at)
         near = self.choose(self.compared("ogt", near, last), last, near)
-        moves = self.compared("oeq", near, at)
-        return near, self.choose(moves, slope, literal(0.0, self.f.element))
+        zero = literal(0.0, self.f.element)
+        slope = self.choose(self.compared("ogt", at, 0.0), slope, zero)
+        return near, self.choose(self.compared("olt", at, last), slope, zero)
 
     def reflected(self, at: str, slope: str, k: int) -> tuple[str, str]:
         """A place that is thrown back where the image ends, and its derivative."""

@@ -52,6 +52,9 @@ CONVOLUTIONS = {
     "wide": (3, 5, 1, 2, (6, 70), (2, 3), (1, 1), ((0, 0), (3, 0)), (1, 1)),
     "many positions": (2, 3, 1, 1, (40, 41), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "line": (4, 6, 1, 3, (50,), (5,), (2,), ((2, 2),), (1,)),
+    "long rows": (32, 32, 1, 4, (5, 40), (1, 11), (1, 1), ((0, 0), (5, 5)), (1, 1)),
+    "long columns of groups": (32, 32, 2, 3, (37, 4), (10, 1), (1, 1), ((4, 12), (0, 0)), (1, 1)),
+    "long line": (32, 48, 1, 5, (150,), (17,), (1,), ((2, 0),), (1,)),
     "only borders": (3, 2, 1, 2, (1,), (1,), (2,), ((1, 1),), (2,)),
     "images": (6, 16, 1, 32, (14, 14), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "more images": (1, 6, 1, 67, (9, 10), (5, 5), (1, 1), ((2, 2), (2, 1)), (1, 1)),
@@ -343,6 +346,16 @@ def test_strided_images_become_channels(case):
         channels = node.outputs[0] if op is C.ConvInput else node.inputs[0]
         assert channels.shape[1] == many * x.shape[1]
         assert node.params["stride"] == (1, 1)
+
+
+@pytest.mark.parametrize("case", [case for case in CONVOLUTIONS if case.startswith("long")])
+def test_long_rows_of_taps_are_cut(case):
+    (x, w, y), options = convolution(case, np.float32)
+    for op, inputs, params, shape in three(x, w, y, options):
+        program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
+        (node,) = [s.nodes[0] for s in program.lowering.steps if type(s).__name__ == "Template"]
+        assert node.inputs[0].shape[1] == -(-max(w.shape[2:]) // 7) * inputs[0].shape[1]
+        assert transformed.suits(shapes.shape_of(node), node, jit.vector_bits())
 
 
 def test_kernels_that_another_process_wrote_are_read(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 With dilation d, every d-th row of the result comes from every d-th row of the input: d images
 instead of one. With stride s, every s-th row of the input, from each of the first s on, becomes a
 channel of its own, and so do the kernel's rows; windows that share nothing are then single points.
+Of long rows of taps, each part belongs to a channel of its own, which is the input moved along.
 Groups that fill half of a vector are joined in pairs.
 """
 
@@ -28,12 +29,15 @@ from rushlight.ops.conv import Conv, ConvInput, ConvWeight
 from rushlight.ops.view import BasicIndex, Permute
 
 MOVES = 150.0  # products for each element in and out from which on it pays to rearrange images
+LONGEST = 7  # taps in a row that have transforms
 ROUND = 3  # taps of a dim whose transforms take less than half of the products
 
 
 def apart(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
     """The convolution without dilation or stride, or of larger groups, if that has transforms."""
     p = node.params
+    if max(*p["stride"], *p["dilation"]) == 1 and math.prod(kernel) == max(kernel) > LONGEST:
+        return cut(w, node)
     if len(kernel) != 2:
         return None
     if p["stride"] == p["dilation"] == (1, 1):
@@ -57,7 +61,8 @@ def other(node: Node, x: Value, weight: Value, y: Value, padding: Any) -> Node:
         ConvInput: ([y, weight, *node.inputs[2:]], x),
         ConvWeight: ([x, y], weight),
     }[type(node.op)]
-    options = {**node.params, "padding": padding, "dilation": (1, 1), "stride": (1, 1)}
+    ones = (1,) * len(x.shape[2:])
+    options = {**node.params, "padding": padding, "dilation": ones, "stride": ones}
     for name, shape in (("space", x.shape), ("kernel", weight.shape)):
         if name in options:
             options[name] = shape[2:]
@@ -101,6 +106,66 @@ def pairs(w: Writer, node: Node) -> Made:
     given = [rows if v is ws else v for v in new.inputs]
     out = node.outputs[0]
     return [w.node(op, given, out.shape, out.dtype, **new.params)]
+
+
+def cut(w: Writer, node: Node) -> Made:
+    """The convolution with parts of a row of taps: as many channels of the input, or, for the
+    input's gradient, of the output.
+    """
+    p, op = node.params, type(node.op)
+    x, weight, y = operands(node)
+    (outer, inner, *kernel), taps = weight.shape, max(weight.shape[2:])
+    count, at = -(-taps // LONGEST), kernel.index(taps)
+    each, before = -(-taps // count), p["padding"][at][0]
+
+    def sized(sizes: Any, size: Any) -> tuple[Any, ...]:
+        return (*sizes[:at], size, *sizes[at + 1 :])
+
+    back = op is ConvInput
+    given, made, border = (y, x, each - 1) if back else (x, y, 0)
+    starts = [before - border - k * each if back else k * each - before for k in range(count)]
+    length, short = made.shape[2 + at] + each - 1, sized(kernel, each)
+    (n, c, *space), d = given.shape, given.dtype
+    many = Value(0, (n, c * count, *sized(space, length)), d)
+    rows = (outer * count, inner) if back else (outer, inner * count)
+    ws = Value(0, (*rows, *short), d)
+    ends = (made, ws, many) if back else (many, ws, made)
+    new = other(node, *ends, sized(p["padding"], (border, border)))
+    if math.prod(weight.shape) / (outer + inner) < MOVES or not has_transforms(new):
+        return None
+    several = moved(w, given, at, starts, length, p["groups"] if op is ConvWeight else c)
+    if op is ConvWeight:
+        y = again(w, new, [several, y])
+        y = w.shaped(y, (outer, count, inner, each))
+        y = w.node(Permute, [y], (outer, inner, count, each), d, dims=(0, 2, 1, 3))
+        y = w.part(w.shaped(y, (outer, inner, count * each)), 2, 0, taps)
+        return [w.shaped(y, weight.shape)]
+    a = bordered(w, w.shaped(weight, (outer, inner, taps)), [(0, count * each - taps)])
+    if back:
+        a = w.shaped(a, (outer, inner, count, each))
+        a = w.node(Permute, [a], (outer, count, inner, each), d, dims=(0, 2, 1, 3))
+    return [again(w, new, [several, w.shaped(a, ws.shape), *node.inputs[2:]])]
+
+
+def moved(w: Writer, x: Value, at: int, starts: list[int], length: int, groups: int) -> Value:
+    """Images of more channels: ``length`` elements of dim ``at`` of x from each of ``starts`` on,
+    between zeros. Starts are the last of the channels' dims, behind ``groups`` of them.
+    """
+    n, c, *space = x.shape
+    count, size = len(starts), space[at]
+    space[at] = length
+    shape = (n, groups, count, c // groups, *space)
+    parts: list[Any] = [(w.full(shape, 0, x.dtype), [])]
+    for k, start in enumerate(starts):
+        first, last = max(0, start), min(size, start + length)
+        if first < last:
+            part = w.part(x, 2 + at, first, last)
+            part = w.shaped(part, (n, groups, c // groups, *part.shape[2:]))
+            where = [slice(None)] * len(space)
+            where[at] = slice(first - start, last - start)
+            index = (slice(None), slice(None), k, slice(None), *where)
+            parts.append((part, [(BasicIndex.instance, {"index": index})]))
+    return w.shaped(w.assemble(parts, shape), (n, c * count, *space))
 
 
 def samples(node: Node, small: Any, kernel: Any, steps: Any) -> tuple[Any, Any, Any]:

@@ -325,11 +325,12 @@ class Compiled:
         call = Call(surroundings, self.code, arguments, args, kwargs, self.given)
         out = call.run(self.function)
         guards += call.guards()
-        for guard in guards:
-            if type(guard) is Kept:
-                guard.narrow(call.trace.tensors)
+        kept = [guard for guard in guards if type(guard) is Kept]
+        grew = any([guard.grew() for guard in kept])
+        for guard in kept:
+            guard.narrow(call.trace.tensors)
         # there may be more to look at, to look up, or to leave behind, at the next call
-        if call.entered_more() or self.given.froze(call.trace) or self.note_places(guards):
+        if grew or call.entered_more() or self.given.froze(call.trace) or self.note_places(guards):
             return out
         self.traces += 1
         self.reasons.append(self.reason)

@@ -88,7 +88,17 @@ class Kept:
 
     def __init__(self, optimizer: Any) -> None:
         self.optimizer, self.with_state = optimizer, True
+        self.count = self.entries()
         self.values = held(self.read())
+
+    def entries(self) -> int:
+        """How much it keeps."""
+        kept = self.optimizer.state
+        return len(kept) + sum([len(v) for v in kept.values() if isinstance(v, dict)])
+
+    def grew(self) -> bool:
+        """Whether it keeps more by now: a step made state, which other steps go on with."""
+        return self.entries() > self.count
 
     def read(self) -> list[Any]:
         """What there is now."""

@@ -178,10 +178,12 @@ def aliases_of(trace: Trace, results: list[Tensor], arguments: list[Tensor]) -> 
     windows = [trace.windows.get(t._array) for t in results]
     if any([w is None for w in windows]):  # the trace has failed
         return [None] * len(results)
-    if any([w.storage.part is not None for w in windows]):
+    windows = [trace.settled(w) for w in windows]
+    if any([w is None for w in windows]):
         trace.fail(
             "it returns a view whose place a tensor says; return a copy, such as x[i].clone()"
         )
+        return [None] * len(results)
     roots = gradients(trace, arguments)
     for k, (t, w) in enumerate(zip(results, windows, strict=True)):
         entry, key, found = w.storage.input, id(w.storage), roots.get(id(w.storage))

@@ -41,13 +41,14 @@ from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes, state
-from rushlight.core.tensor import Tensor, ViewLink
+from rushlight.core.tensor import Tensor, ViewLink, constant, wrap
 from rushlight.ops.copy import Cast
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.random import Draw, Normal
 from rushlight.ops.view import BasicIndex, Permute, look, look_or_copy, owner
 
 ALL = slice(None)
+MOST_EXACT = 1 << 53  # integers below are float64 numbers
 
 
 class WriteWindow(Op):
@@ -108,10 +109,12 @@ class Part:
     of its own, which is read from there again after ``writes`` there, and written back.
     """
 
-    __slots__ = ("of", "places", "pattern", "writes")
+    __slots__ = ("of", "places", "pattern", "writes", "index")
 
-    def __init__(self, of: Window, places: list[Value], pattern: tuple[bool, ...]) -> None:
-        self.of, self.places, self.pattern = of, places, pattern
+    def __init__(
+        self, of: Window, places: list[Value], pattern: tuple[bool, ...], index: Any = ()
+    ) -> None:
+        self.of, self.places, self.pattern, self.index = of, places, pattern, index
         self.writes = of.storage.writes
 
 
@@ -139,6 +142,8 @@ class Trace:
         self.arguments = {id(a): i for i, a in reversed(list(enumerate(arguments)))}
         self.unexplained = Facts()  # arrays born outside of ops
         self.constants = Facts()
+        self.ranges = Facts()  # indices that stand for slices, see _rows
+        self.known_places: dict[int, Number] = {}  # by the numbers of values
         self.entered: list[Storage] = []  # of inputs
         self.owners: dict[int, list[Storage]] = {}
         self.keep: list[Any] = list(arguments)  # from outside: their ids stay theirs
@@ -339,6 +344,9 @@ class Trace:
             new = base
         storage.value, storage.writes = new, storage.writes + 1
         if (part := storage.part) is not None:
+            if not part.places:
+                self.fail("it writes to a part of a parameter")
+                return
             old = self._present(part.of)
             out = self.graph.value(old.shape, old.dtype)
             params = {"pattern": part.pattern, "accumulate": False}
@@ -348,25 +356,140 @@ class Trace:
             self._replace(part.of, out)
             part.writes = part.of.storage.writes
 
+    def placed(self, t: Tensor, key: Any, value: Any = None) -> Any:
+        """An index with 0-dim tensors for integers that may be others in later calls, and what
+        ``_rows`` makes of a slice between such. It stays where gradients or ``value``, which is
+        written and may be a part of t, stand against that.
+        """
+        x = t._array
+        if value is None and t.requires_grad and not self.may_track(t):
+            return key
+        if isinstance(value, Tensor) and np.may_share_memory(value._array, x):
+            return key
+        items = list(key) if type(key) is tuple else [key]
+        moving = [k for k, i in enumerate(items) if is_number(i) and type(i.value) is int]
+        for k in moving:
+            items[k] = self._place(items[k])
+        if not moving and all([type(i) in PLAIN_INDEX for i in items]):
+            slices = [k for k, i in enumerate(items) if between_numbers(i)]
+            if len(slices) == 1:
+                k = slices[0]
+                items[k] = self._rows(items[k], size_at(x, items, k))
+        return tuple(items) if type(key) is tuple else items[0]
+
+    def may_track(self, t: Tensor) -> bool:
+        """Whether ``tracked`` serves for parts of t: nobody may write to views of a leaf."""
+        return bool(modes.grad and t._wants_grad)
+
+    def tracked(self, view: Tensor, copy: Tensor) -> Tensor:
+        """A view of a leaf at a place, whose gradient is that of a copy of what is there now. What
+        happens to it after a write to the leaf cannot be followed.
+        """
+        t = wrap(view._array)
+        t._tracked, t._node, t._counter = True, copy._node, view._counter
+        if self.failure is None:
+            storage = self.windows.get(t._array).storage
+            storage.value, storage.part.places = self.operand(copy), []
+        return t
+
+    def scalar(self, x: Any, d: np.dtype[Any]) -> Tensor | None:
+        """A number that may be another in later calls as a 0-dim tensor of dtype d; None where that
+        is not the same as the number.
+        """
+        if not is_number(x) or d not in (np.float32, np.float64, np.int64):
+            return None
+        whole = type(x.value) is int and abs(x.value) < MOST_EXACT
+        if not whole and (type(x.value) is not float or d == np.int64):
+            return None
+        with GradMode(False):
+            return self._tensor_of(x).to(dtypes.of[d])
+
+    def _tensor_of(self, n: Number) -> Tensor:
+        """A number as a 0-dim tensor, float64 or int64."""
+        if is_late(n):
+            return n.late()  # type: ignore[misc]
+        t = wrap(np.asarray(n.value, np.float64))
+        self.unexplained.discard(t._array)
+        self._window(t._array, Storage(self._number_input(n)), ())
+        return t
+
+    def _place(self, n: Number) -> Tensor:
+        """A whole number as a 0-dim tensor."""
+        with GradMode(False):
+            t = self._tensor_of(n).long()
+        if self.failure is None and not is_late(n):
+            self.known_places[self.operand(t).number] = n
+        return t
+
+    def _rows(self, i: slice, size: int) -> Any:
+        """The places in a slice that has as many in later calls, at others; one that begins below
+        0, or is empty, stays.
+        """
+        found = range(*slice(i.start.value, i.stop.value).indices(size))
+        if not found or i.start < 0:  # a guard, as all comparisons of numbers are
+            return i
+        first, last = i.start.source, i.stop.source
+        self.watched(lambda: len(range(*slice(first(), last()).indices(size))), len(found))
+        with GradMode(False):
+            rows = constant(np.arange(len(found))) + self._place(i.start)
+        self.ranges[rows._array] = True
+        if self.failure is None:
+            self.known_places[self.operand(rows).number] = i.start
+        return rows
+
+    def is_place(self, t: Tensor) -> bool:
+        """Whether an index is an integer in a 0-dim tensor, or from ``_rows``, that may be another
+        in later calls.
+        """
+        a = t._array
+        whole = a.dtype in (np.int64, np.int32) and not self.is_fixed(t)
+        return whole and (not a.ndim or a in self.ranges)
+
     def looked(self, x: Tensor, places: list[Tensor], pattern: tuple[bool, ...]) -> Tensor:
-        """The view at a place of x that integers in 0-dim tensors say; x has no gradient."""
-        numbers = iter([int(t._array) for t in places])
+        """The view at places of x, see ``is_place``; x has no gradient."""
+        found = [t._array for t in places]
+        steps = iter([slice(int(a[0]), int(a[-1]) + 1) if a.ndim else int(a) for a in found])
+        index = (*[next(steps) if p else ALL for p in pattern], ...)
         modes.trace = None
-        view = BasicIndex.bind(x, index=(*[next(numbers) if p else ALL for p in pattern], ...))
+        view = BasicIndex.bind(x, index=index)
         modes.trace = self
         if self.failure is None:
             self.operand(x)
-            part = Part(self.windows.get(x._array), [self.operand(t) for t in places], pattern)
+            part = Part(
+                self.windows.get(x._array), [self.operand(t) for t in places], pattern, index
+            )
             storage = Storage(self._taken(part), in_rows=view._array.flags.c_contiguous)
             storage.part = part
             self._window(view._array, storage, ())
         return view
 
+    def settled(self, window: Window) -> Window | None:
+        """The window as views of what its storage is a part of, by the places of this call, which
+        later calls must have too; None where a place is known after a program only.
+        """
+        part = window.storage.part
+        if part is None:
+            return window
+        outer = self.settled(part.of) if part.places else None
+        known = [self.known_places.get(v.number) for v in part.places]
+        if outer is None or None in known:
+            return None
+        self.watch += [(n.source, n.value) for n in known if n is not None]
+        step = BasicIndex.instance, {"index": part.index}
+        return Window(outer.storage, (*outer.chain, step, *window.chain))
+
     def _taken(self, part: Part) -> Value:
         """What is there now."""
+        if not part.places:
+            return part.of.storage.value  # of a trace that failed
         whole, part.writes = self._present(part.of), part.of.storage.writes
-        rest = [n for n, p in zip(whole.shape, part.pattern, strict=False) if not p]
-        out = self.graph.value((*rest, *whole.shape[len(part.pattern) :]), whole.dtype)
+        steps = iter(part.places)
+        dims = [
+            next(steps).shape if p else (n,)
+            for n, p in zip(whole.shape, part.pattern, strict=False)
+        ]
+        rest = whole.shape[len(part.pattern) :]
+        out = self.graph.value((*[n for dim in dims for n in dim], *rest), whole.dtype)
         params = {"pattern": part.pattern}
         self.graph.nodes.append(Node(Index.instance, [whole, *part.places], params, [out], _line()))
         return out
@@ -480,6 +603,8 @@ class Trace:
         """What a window holds now."""
         storage = window.storage
         if storage.part is not None and storage.part.writes != storage.part.of.storage.writes:
+            if not storage.part.places:
+                self.fail("it reads a part of a parameter that was written to since")
             storage.value, storage.writes = self._taken(storage.part), storage.writes + 1
         if not window.chain:
             return storage.value
@@ -490,12 +615,17 @@ class Trace:
 
     def operands(self, given: Any, out: np.dtype[Any]) -> list[Any]:
         """The graph's values of what an op is given, whose result is of dtype ``out``."""
-        real = [t._array.dtype for t in given if isinstance(t, Tensor)]
-        real = [d for d in (*real, out) if d in (np.float32, np.float64)]
-        return [self.operand(self._in_graph(x, real) if is_number(x) else x) for x in given]
+        kinds = [t._array.dtype for t in given if isinstance(t, Tensor)]
+        real = [d for d in (*kinds, out) if d in (np.float32, np.float64)]
+        whole = not real and all([d == np.int64 for d in kinds]) and out in (np.int64, np.bool_)
+        return [self.operand(self._in_graph(x, real, whole) if is_number(x) else x) for x in given]
 
-    def _in_graph(self, x: Any, real: list[np.dtype[Any]]) -> Any:
-        """A number as an operand beside tensors, of which some are of real dtypes."""
+    def _in_graph(self, x: Any, real: list[np.dtype[Any]], whole: bool) -> Any:
+        """A number as an operand beside tensors, of which some are of real dtypes, or all are
+        ``whole``.
+        """
+        if whole and type(x.value) is int and abs(x.value) < MOST_EXACT:
+            return self._place(x)
         if not real:
             return x.fixed()
         if not is_late(x):
@@ -654,8 +784,13 @@ class Trace:
 
     def _outliving(self, known: set[int]) -> list[Any]:
         """Living arrays that ops of the call made, other than those known."""
-        made = [a for a, w in self.windows.items() if w.storage.input is None]
-        return [a for a in made if id(a) not in known and a not in self.constants]
+        return [
+            a
+            for a, w in self.windows.items()
+            if w.storage.input is None
+            and id(a) not in known
+            and (a not in self.constants or w.storage.writes)
+        ]
 
 
 class Spread:
@@ -732,6 +867,25 @@ def saved_arrays(results: list[Tensor]) -> set[int]:
     saved = [x for node in graph_of(*results) for x in node.saved or () if isinstance(x, Tensor)]
     saved += [x._link.base for x in saved if x._link is not None]
     return {id(x._array) for x in saved}
+
+
+PLAIN_INDEX = (int, slice, type(None), type(Ellipsis))
+
+
+def between_numbers(i: Any) -> bool:
+    """Whether an index is a slice between numbers that may be others in later calls."""
+    if type(i) is not slice or i.step is not None:
+        return False
+    return all(
+        [is_number(b) and type(b.value) is int and not is_late(b) for b in (i.start, i.stop)]
+    )
+
+
+def size_at(x: Any, items: list[Any], k: int) -> int:
+    """The size of the dim of an array that item k of an index is for; 0 if it has none."""
+    before, after = ([i for i in part if i is not None] for part in (items[:k], items[k + 1 :]))
+    dim = x.ndim - 1 - len(after) if Ellipsis in before else len(before)
+    return int(x.shape[dim]) if 0 <= dim < x.ndim else 0
 
 
 HERE = __file__.rsplit("compiler", 1)[0]

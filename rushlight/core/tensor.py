@@ -251,6 +251,13 @@ def fixed_number(x: Any) -> Any:
     return modes.trace.fixed(x) if state.busy and modes.trace is not None else x
 
 
+def moving_number(x: Any, d: Any) -> Tensor | None:
+    """A number that may be another in later calls of what is traced, as a 0-dim tensor of dtype d;
+    None for other numbers.
+    """
+    return modes.trace.scalar(x, d) if state.busy and modes.trace is not None else None
+
+
 def value_needed(what: str, t: Tensor | None = None) -> None:
     """Tell a trace that Python is about to look at a value, which the trace cannot follow unless
     it is that of a tensor ``t`` which is the same in every call.

@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import devices, dtypes, formats
 from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
-from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
+from rushlight.core.tensor import Tensor, constant, fixed_number, moving_number, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import filler
 from rushlight.ops.create import Complex
@@ -147,6 +147,10 @@ def full(
         tensor([7, 7])
     """
     meta = check_factory(device, layout)
+    if out is None and not meta and not requires_grad:
+        d = numpy_dtype(dtype, dtypes.of_number(fill_value))
+        if (moving := moving_number(fill_value, d)) is not None:
+            return moving.expand(_sizes((size,), "full")).clone()  # type: ignore[no-any-return]
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     default = dtypes.of_number(value) if out is None else out._array.dtype
     a = filler(numpy_dtype(dtype, default), value)
@@ -228,6 +232,9 @@ def full_like(
 ) -> Tensor:
     """``fill_value`` everywhere, with the shape and dtype of ``input``."""
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
+    moving = moving_number(fill_value, out._array.dtype)
+    if moving is not None and not requires_grad:
+        return out.copy_(moving)  # type: ignore[no-any-return]
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     if out._array.__class__ is not MetaArray:
         out._array[...] = filler(out._array.dtype, value)

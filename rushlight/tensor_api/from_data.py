@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes
-from rushlight.core.tensor import Tensor, fixed_number, wrap
+from rushlight.core.tensor import Tensor, fixed_number, moving_number, wrap
 from rushlight.errors import warn_user
 from rushlight.ops.copy import Cast, Clone, cast_array
 from rushlight.tensor_api._common import (
@@ -179,6 +179,10 @@ def tensor(
         )
         source = data.detach().to(devices.META) if meta else data.detach()
         return copied(source, numpy_dtype(dtype), requires_grad)
+    if isinstance(data, (int, float)) and not (meta or requires_grad):
+        moving = moving_number(data, numpy_dtype(dtype, dtypes.of_number(data)))
+        if moving is not None:
+            return moving.clone()
     return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad, meta)
 
 

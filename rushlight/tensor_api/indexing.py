@@ -15,7 +15,15 @@ from rushlight import dtypes
 from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import GradMode, modes, state
-from rushlight.core.tensor import Tensor, bump, constant, fixed_number, value_pinned, wrap
+from rushlight.core.tensor import (
+    Tensor,
+    bump,
+    constant,
+    fixed_number,
+    moving_number,
+    value_pinned,
+    wrap,
+)
 from rushlight.errors import ShapeError, warn_user
 from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
@@ -37,6 +45,8 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     x = self._array
     if key.__class__ is Tensor and key._array.dtype is dtypes.int64 and key._array.ndim and x.ndim:
         return Index.bind(self, key, pattern=(True,))
+    if state.busy and modes.trace is not None:
+        key = modes.trace.placed(self, key)
     index = plain(x, key)
     if index is not None:
         try:
@@ -50,11 +60,14 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     found = among_whole_dims(x, key)
     if found is not None:
         return Index.bind(self, *found[1], pattern=found[0])
-    if by_places(key) and not self.requires_grad:
+    if by_places(key) and (not self.requires_grad or modes.trace.may_track(self)):
         basic, places = split(self, key, True)
         part = BasicIndex.bind(self, index=basic) if basic is not None else self
         pattern, indices = spread(places)
-        return modes.trace.looked(part, indices, pattern)
+        view = modes.trace.looked(part, indices, pattern)
+        if self.requires_grad:
+            return modes.trace.tracked(view, Index.bind(part, *indices, pattern=pattern))
+        return view
     basic, tensors = parse(self, key)
     part = BasicIndex.bind(self, index=basic) if basic is not None else self
     if not tensors:
@@ -129,21 +142,13 @@ def parse(x: Tensor, index: Any) -> tuple[Any, Any]:
 
 
 def by_places(key: Any) -> bool:
-    """Whether a trace meets an index whose only tensors are integers of 0 dims, which may be others
-    in later calls.
+    """Whether a trace meets an index whose only tensors are integers that may be others in later
+    calls.
     """
     if modes.trace is None:
         return False
     items = [i for i in (key if key.__class__ is tuple else (key,)) if i.__class__ not in BASIC]
-    return bool(items) and all(
-        [
-            isinstance(i, Tensor)
-            and not i._array.ndim
-            and i._array.dtype in (np.int64, np.int32)
-            and not modes.trace.is_fixed(i)
-            for i in items
-        ]
-    )
+    return bool(items) and all([isinstance(i, Tensor) and modes.trace.is_place(i) for i in items])
 
 
 def split(x: Tensor, index: Any, places: bool = False) -> tuple[Any, dict[int, Tensor]]:
@@ -196,7 +201,8 @@ def split(x: Tensor, index: Any, places: bool = False) -> tuple[Any, dict[int, T
             dim += 1
         else:
             n = consumes(item)
-            if places and not -shape[at] <= int(item._array) < shape[at]:
+            one = places and not item._array.ndim
+            if one and not -shape[at] <= int(item._array) < shape[at]:
                 raise range_error(int(item._array), shape, at)
             if n > 1 or item._array.dtype == np.bool_:
                 check_mask(item, shape, at)
@@ -361,6 +367,8 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
             if key._array.dtype is dtypes.bool_ and key._array.shape == x.shape:
                 MaskedFill.update(self, key, value=value)
                 return
+    if state.busy and modes.trace is not None:
+        key = modes.trace.placed(self, key, value)
     basic, tensors = plain(self._array, key), None
     placed = basic is None and by_places(key)
     if basic is None and modes.trace is not None and not placed and fill_mask(self, key, value):
@@ -442,7 +450,10 @@ def as_value(value: Any, part: Tensor) -> Tensor:
     if isinstance(value, np.ndarray):
         return wrap(value.astype(part._array.dtype))
     if isinstance(value, (int, float, bool, complex, np.generic)):
-        number, d = fixed_number(value), part._array.dtype
+        d = part._array.dtype
+        if (moving := moving_number(value, d)) is not None:
+            return moving
+        number = fixed_number(value)
         if d in dtypes.INTEGER_TYPES:
             return constant(filler(d, number))
         return constant(np.asarray(number).astype(d))

@@ -220,6 +220,7 @@ def test_a_learning_rate_wherever_it_is_used(use):
         optimizer.param_groups[0]["lr"] = lr
         rl.testing.assert_close(run(x), step(x))
     operands = ("an operand", "a power", "a weight", "a choice")
+    operands += ("a new tensor", "a full tensor", "one like another")
     assert run._compiled.traces == (1 if use in operands else 2)
 
 
@@ -348,3 +349,27 @@ def test_dicts_whose_keys_are_tensors():
     for n in range(1, 7):
         d = {rl.randn(3): float(n), rl.randn(3): 2.0}
         assert run(d, n) == (n + 2.0) * n
+
+
+def accumulating(compiled: bool) -> list[Any]:
+    """Steps whose every third one updates, so that the second capture sees the state made."""
+    s = Setting()
+    count = [0]
+
+    def step(x: Any, y: Any) -> Any:
+        loss = F.cross_entropy(s.model(x), y)
+        loss.backward()
+        count[0] += 1
+        if count[0] % 3 == 0:
+            s.optimizer.step()
+            s.optimizer.zero_grad()
+        return loss.item()
+
+    run = rl.compile(step) if compiled else step
+    losses = [run(*s.arguments(k)[:2]) for k in range(13)]
+    return [*losses, *[float(v["step"]) for v in s.optimizer.state.values()]]
+
+
+def test_optimizer_state_made_while_traced():
+    expected = accumulating(False)
+    assert accumulating(True) == pytest.approx(expected, rel=1e-5)

@@ -35,6 +35,8 @@ def evaluate(graph: Graph, inputs: list[Any]) -> dict[int, Any]:
     last = last_uses(graph)
     for at, node in enumerate(graph.nodes):
         operands = [values[v.number] if isinstance(v, Value) else v for v in node.inputs]
+        if not any([isinstance(x, np.ndarray) for x in operands]):
+            operands = [x if x is None else np.asarray(x) for x in operands]  # given numbers
         for value, array in zip(node.outputs, apply(node, operands), strict=True):
             values[value.number] = stored(array, value)
         for number in last.get(at, ()):

@@ -110,6 +110,9 @@ ACTIONS = [
     lambda c, t, nn: c["pdict"].setdefault("v", t.zeros(9)),
     lambda c, t, nn: c["pdict"].update({"x": t.zeros(1), "u": t.zeros(2)}),
     lambda c, t, nn: c["pdict"].update([("u", t.zeros(2))]),
+    lambda c, t, nn: list(nn.ParameterDict({"b": t.zeros(1), "a": t.zeros(2)})),  # sorted
+    lambda c, t, nn: list(nn.ParameterDict(OrderedDict(b=t.zeros(1), a=t.zeros(2)))),
+    lambda c, t, nn: list(nn.ParameterDict([("b", t.zeros(1)), ("a", t.zeros(2))])),
     lambda c, t, nn: c["pdict"].update(3),
     lambda c, t, nn: c["pdict"].copy(),
     lambda c, t, nn: c["pdict"].fromkeys(["k", "l"], 1.0),

@@ -489,8 +489,12 @@ class ParameterDict(Module):
         return (self[key] for key in self._keys)
 
     def update(self, parameters: Any) -> None:
-        """Add values from a mapping or from pairs, in place of those of the same name."""
-        for key, value in _pairs(parameters, "ParameterDict", "ParametersDict"):
+        """Add values from a mapping or from pairs, in place of those of the same name. Those of a
+        mapping without an order of its own, a plain dict among them, come sorted by name."""
+        pairs = _pairs(parameters, "ParameterDict", "ParametersDict")
+        if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            pairs = iter(sorted(pairs, key=lambda pair: pair[0]))
+        for key, value in pairs:
             self[key] = value
 
     def extra_repr(self) -> str:

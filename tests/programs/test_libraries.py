@@ -354,3 +354,6 @@ def test_no_result_is_in_another_process():
     assert not isinstance(rushlight.ones(2), rpc.api.RRef) and rpc.RRef is rpc.api.RRef
     with pytest.raises(NotImplementedError, match="no other processes"):
         rpc.RRef(1)
+    call = rpc.api._require_initialized(lambda: 1)
+    with pytest.raises(RuntimeError, match="RPC has not been initialized"):
+        call()

@@ -1,5 +1,6 @@
 """Models have torchvision's parameters, state_dict keys, initial weights and outputs."""
 
+import pickle
 import warnings
 import zlib
 
@@ -227,6 +228,9 @@ def test_registry_and_weights():
         models.resnet18(pretrained=True)
     assert models.get_model_weights("ResNet50") is models.ResNet50_Weights
     assert models.get_weight("Swin_T_Weights.DEFAULT") is models.Swin_T_Weights.IMAGENET1K_V1
+    for weights in (models.VGG16_Weights, models.segmentation.FCN_ResNet50_Weights):
+        assert pickle.loads(pickle.dumps(weights)) is weights
+        assert pickle.loads(pickle.dumps(weights.DEFAULT)) is weights.DEFAULT
     with pytest.raises(ValueError, match="no weights"):
         models.get_weight("ResNet50_Weights.V9")
     with pytest.raises(ValueError, match="Unknown model"):

@@ -45,9 +45,11 @@ def weights_of(builder: str) -> type[WeightsEnum]:
         names += ["IMAGENET1K_SWAG_E2E_V1", "IMAGENET1K_SWAG_LINEAR_V1"]
     if builder == "vgg16":
         names.append("IMAGENET1K_FEATURES")
+    home = "rushlight.vision.models"  # where pickle finds the class
     if builder.startswith(("fcn", "deeplab", "lraspp")):
         names = ["COCO_WITH_VOC_LABELS_V1"]
+        home += ".segmentation"
     members = [(name, name) for name in names]
     members.append(("DEFAULT", best[0] if best and best[0] in names else names[0]))
     name = "_".join(parts) + "_Weights"
-    return WeightsEnum(name, members, module=__name__)  # type: ignore[return-value]
+    return WeightsEnum(name, members, module=home)  # type: ignore[return-value]

@@ -11,6 +11,10 @@ Functions ask objects that are no tensors for ``__torch_function__`` only after 
 there are such (see Note [Asking]). A program that is to run as it is does not say so, but it or a
 library of its defines a class with that method: the text of each module that is imported is
 searched for the word.
+
+Note [Compiled parts]
+What other libraries compiled against PyTorch's C++ cannot be loaded. torchaudio does without its
+compiled part where that is not installed: its function that loads it says so.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ from rushlight.core.overrides import switch
 NAMES = {"torch": "rushlight", "torchvision": "rushlight.vision"}
 # whose classes say that they are torch's
 SHOWN = re.compile(r"rushlight\.(nn|optim|distributions|utils\.data)\b")
+# functions that load a library's compiled parts and answer whether they are there
+LOADERS = {"torchaudio._extension.utils": "_load_lib"}
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -45,7 +51,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if fullname.partition(".")[0] in NAMES:
             return importlib.util.spec_from_loader(fullname, self)
         shown = SHOWN.match(fullname)
-        if not shown and switch.stays:
+        if not shown and switch.stays and fullname not in LOADERS:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
@@ -55,6 +61,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return spec
         if not fullname.startswith("rushlight."):
             search(spec.loader.path)
+        if fullname in LOADERS:
+            spec.loader = Uncompiled(fullname, spec.loader.path)
+            return spec
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
@@ -96,6 +105,16 @@ class Showing(importlib.machinery.SourceFileLoader):
         """Run it, and rename its classes."""
         super().exec_module(module)
         show_as_torch(module)
+
+
+class Uncompiled(importlib.machinery.SourceFileLoader):
+    """Loads a module whose library is to do without its compiled parts: see Note [Compiled
+    parts]."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it, and let its function find nothing to load."""
+        super().exec_module(module)
+        setattr(module, LOADERS[module.__name__], lambda name: False)
 
 
 def show_as_torch(module: ModuleType) -> None:

@@ -19,6 +19,18 @@ kernels.cast = Cast.instance
 required.cast = lambda g, dtype: Cast.bind(g, dtype=dtype)
 
 
+def load_library(path: Any) -> None:
+    """Refuse a library of operators compiled for PyTorch.
+
+    Raises:
+        OSError: always, as for a library that does not fit.
+    """
+    raise OSError(
+        f"Could not load this library: {path}. It was compiled against PyTorch's C++; define its "
+        "operators in Python, by torch.library.custom_op."
+    )
+
+
 def __getattr__(name: str) -> Any:
     """A namespace of operators that a program has defined, or ``aten``."""
     if name in namespaces:

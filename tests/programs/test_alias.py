@@ -1,11 +1,13 @@
 """Programs run as they are: ``import torch`` gives rushlight."""
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch as theirs
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -48,6 +50,25 @@ model(torch.ones(2)).sum().backward()
 shown[5].step()
 assert any("_plans" in name for name in vars(shown[5])), "updates by programs"
 assert [n.op for n in fx.symbolic_trace(model).graph.nodes][1] == "call_module"
+"""
+PICKLED = """
+import pickle
+import torch
+with open("parts.pkl", "rb") as file:
+    parts, model = pickle.load(file)
+assert parts["whole"].tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+assert parts["part"].tolist() == [1.0, 4.0] and parts["part"].stride() == (3,)
+assert isinstance(parts["parameter"], torch.nn.Parameter)
+assert model(torch.ones(3, 2)).shape == (3, 1)
+print(torch.__spec__.name)
+"""
+COMPILED = """
+import torch, torchaudio
+print(torchaudio._extension.FOUND)
+try:
+    torch.ops.load_library("operators.so")
+except OSError as error:
+    print("refused")
 """
 TYPES = """
 torch.Tensor torch.Size torch.dtype torch.nn.parameter.Parameter torch.nn.modules.linear.Linear
@@ -118,3 +139,29 @@ def test_torch_itself_is_not_replaced_once_it_is_there():
     with pytest.raises(ImportError, match="already"):
         alias.install()
     assert sys.meta_path == finders and torch.__name__ == "torch"
+
+
+def test_plain_pickles_of_pytorch(folder):
+    """Tensors that pickle, joblib and the like wrote, without torch.save."""
+    weight = theirs.arange(6.0).reshape(2, 3)
+    parts = {"whole": weight, "part": weight[:, 1], "parameter": theirs.nn.Parameter(weight)}
+    (folder / "parts.pkl").write_bytes(pickle.dumps([parts, theirs.nn.Linear(2, 1)]))
+    (folder / "program.py").write_text(PICKLED)
+    done = run(folder, "program.py")
+    assert done.stdout.split() == ["rushlight"], done.stderr
+
+
+def test_compiled_parts_of_other_libraries(folder):
+    """torchaudio goes on in Python; operators in a library cannot be had."""
+    home = folder / "torchaudio" / "_extension"
+    home.mkdir(parents=True)
+    (home.parent / "__init__.py").write_text("from torchaudio import _extension")
+    (home / "__init__.py").write_text(
+        "from .utils import _load_lib\nFOUND = _load_lib('_torchaudio')"
+    )
+    (home / "utils.py").write_text(
+        "import torch\ndef _load_lib(name):\n    return torch.ops.load_library(name) is None"
+    )
+    (folder / "program.py").write_text(COMPILED)
+    done = run(folder, "program.py")
+    assert done.stdout.split() == ["False", "refused"], done.stderr

@@ -1,6 +1,7 @@
 """Loops that Python calls as built-in functions: what they answer, and what they refuse."""
 
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -81,6 +82,25 @@ def test_answers_are_counted_as_references():
         loop(X, INDEX, y, 0, 0)
     after = sys.getrefcount(True), sys.getrefcount(y)
     assert after[1] == before[1] and abs(after[0] - before[0]) < 100
+
+
+def test_other_threads_run_during_long_loops():
+    gate, ran = threading.Lock(), []
+    gate.acquire()
+    thread = threading.Thread(target=lambda: gate.acquire() and ran.append(True))
+    thread.start()
+    x, y, index = np.zeros(1 << 16), np.zeros(1 << 16), np.arange(1 << 16)
+    briefly, freely = Along("read each", x.dtype).briefly, Along("read each", x.dtype).freely
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000.0)  # seconds: the lock changes hands only where it is given away
+    try:
+        gate.release()
+        assert all([briefly(x, index, y, 0, 0) for _ in range(20)]) and not ran
+        while not ran:
+            assert freely(x, index, y, 0, 0)
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
 
 
 def test_moves_leave_to_numpy_what_has_no_loop():

@@ -168,14 +168,14 @@ class Serial:
         (code,) = jit.kernels([serial.write(name, d, jit.vector_bits())])
         self.code, self.arrays = ctypes.CFUNCTYPE(None, *SIGNATURE)(code), arrays
         self.scratch = serial.SCRATCH if name in serial.RANDOM else 0
-        self.briefly = self.quick(code) or self.freely
+        self.briefly, self.freely = [self.quick(code, f) or self.slowly for f in (False, True)]
 
-    def quick(self, code: int) -> Any:
+    def quick(self, code: int, freely: bool) -> Any:
         """The loop as a built-in function."""
-        return direct.function(code, self.arrays)
+        return direct.function(code, self.arrays, freely)
 
-    def freely(self, *given: Any) -> bool:
-        """See the class."""
+    def slowly(self, *given: Any) -> bool:
+        """The loop where Python's objects are not CPython's."""
         scratch, numbers = np.empty(self.scratch, np.uint8), np.zeros(direct.FAILED + 1, np.int64)
         numbers[: len(given) - self.arrays - 1] = given[self.arrays : -1]
         at = [address(a) for a in (*given[: self.arrays], numbers)]
@@ -190,10 +190,10 @@ class Along(Serial):
         self.each = name.endswith("each")
         super().__init__(name, d, 3)
 
-    def quick(self, code: int) -> Any:
-        return direct.along(code, self.each)
+    def quick(self, code: int, freely: bool) -> Any:
+        return direct.along(code, self.each, freely)
 
-    def freely(self, *given: Any) -> bool:
+    def slowly(self, *given: Any) -> bool:
         x, index, y, dim, low = given
         have, want = x.shape, y.shape
         wide = want if self.each else want[dim : dim + 1]
@@ -202,4 +202,4 @@ class Along(Serial):
         if not fit or not all([a.flags.c_contiguous and a.flags.aligned for a in (x, index, y)]):
             return False
         sizes = have[dim], want[dim], math.prod(have[dim + 1 :]), low
-        return super().freely(x, index, y, *sizes, math.prod(have[:dim]))
+        return super().slowly(x, index, y, *sizes, math.prod(have[:dim]))

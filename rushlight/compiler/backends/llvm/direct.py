@@ -4,7 +4,8 @@
 elements where ``compiler.memory.address`` does, in the first field of NumPy's objects, and passes
 the numbers, sizes mostly, as one more operand. That operand's last word is where a loop says that
 it could not do its work: the answer is False then, else True. Where an array is expected and
-something else comes, a TypeError is raised. The interpreter's lock is kept.
+something else comes, a TypeError is raised. The interpreter's lock is
+kept, or, for a loop that takes long, given to other threads meanwhile (``freely``).
 
 ``along(code, each)`` gives ``f(x, index, y, dim, low)`` for the loops of moves.py: it finds the
 sizes, too, and answers False for arrays with gaps and shapes that do not fit.
@@ -26,7 +27,7 @@ SCRATCH = 4096  # bytes
 FASTCALL = 0x80  # METH_FASTCALL: the arguments are a C array
 FAILED = MOST  # the word among the numbers
 # what ``self`` holds; the first ones always
-TO_WORD, TO_DOUBLE, INCREF, COMPLAIN, KIND, TRUE, FALSE, CODE, ARRAYS = range(9)
+TO_WORD, TO_DOUBLE, INCREF, COMPLAIN, SAVE, RESTORE, KIND, TRUE, FALSE, CODE, ARRAYS = range(11)
 HEADER = object.__basicsize__
 TYPE = HEADER - 8  # where an object says what it is
 # where NumPy's objects have their address, number of dims, sizes and flags
@@ -48,6 +49,21 @@ SELF = f"""  %field = getelementptr inbounds i8, ptr %self, i64 {HEADER}
 {_word(KIND, "%ndarray", "ptr")}
 {_word(TRUE, "%true", "ptr")}
 {_word(FALSE, "%false", "ptr")}"""
+
+# around the loop, if it lets other threads run
+GIVE_LOCK = f"""{_word(SAVE, "%save", "ptr")}
+{_word(RESTORE, "%restore", "ptr")}
+  %thread = call ptr %save()"""
+TAKE_LOCK = "  call void %restore(ptr %thread)"
+
+
+def _freely(ir: str) -> str:
+    """The same function, under a name that ends so, for a loop that lets other threads run."""
+    call = next(line for line in ir.splitlines() if "call void %code" in line)
+    return ir.replace(call, f"{GIVE_LOCK}\n{call}\n{TAKE_LOCK}").replace(
+        "(ptr %self", ".freely(ptr %self"
+    )
+
 
 NO_ARRAY = """no.array:
   %told = call i32 %complain()
@@ -404,6 +420,7 @@ _alive: list[Method] = []
 def entries() -> dict[str, int]:
     """The addresses of what unpacks the arguments."""
     texts = {"direct": IR, "along": ALONG, "flat": FLAT, "write": WRITE}
+    texts |= {f"{name}.freely": _freely(texts[name]) for name in ("direct", "along")}
     places = jit.load([jit.object_code(ir) for ir in texts.values()], [*texts])
     return dict(zip(texts, places, strict=True))
 
@@ -425,14 +442,14 @@ def is_usable() -> bool:
     return True
 
 
-def function(code: int, arrays: int) -> Any:
+def function(code: int, arrays: int, freely: bool) -> Any:
     """The loop at an address, of so many arrays; None where Python's objects are not CPython's."""
-    return built("direct", code, arrays)
+    return built("direct", code, arrays, freely)
 
 
-def along(code: int, each: bool) -> Any:
+def along(code: int, each: bool, freely: bool) -> Any:
     """The same for a loop along a dim, whose index has an entry for each element or row of y."""
-    return built("along", code, int(each))
+    return built("along", code, int(each), freely)
 
 
 def elementwise(
@@ -455,11 +472,11 @@ def elementwise(
     return made(name, [fn, operands, len(steps), bytes, kernel, unit, *steps, *places])
 
 
-def built(name: str, code: int, arrays: int) -> Any:
+def built(name: str, code: int, arrays: int, freely: bool) -> Any:
     """A function that runs a loop."""
     if not is_usable():
         return None
-    return made(name, [code, arrays])
+    return made(f"{name}.freely" if freely else name, [code, arrays])
 
 
 @functools.cache
@@ -471,6 +488,8 @@ def common() -> list[int]:
         api.PyFloat_AsDouble,
         api.Py_IncRef,
         api.PyErr_BadArgument,
+        api.PyEval_SaveThread,
+        api.PyEval_RestoreThread,
     )
     found = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions]
     return [*found, id(np.ndarray), id(True), id(False)]

@@ -35,6 +35,8 @@ CONVOLUTIONS = {
     "pointwise": (40, 33, 1, 3, (7, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "pointwise groups": (12, 9, 3, 2, (7, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "pointwise stride": (16, 24, 1, 3, (8, 8), (1, 1), (2, 2), ((0, 0), (0, 0)), (1, 1)),
+    "pointwise, few": (3, 5, 1, 2, (20, 21), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
+    "pointwise, one image": (4, 1, 1, 1, (30,), (1,), (1,), ((0, 0),), (1,)),
     "groups": (5, 3, 3, 2, (9, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "depthwise": (1, 1, 19, 2, (12, 9), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "depthwise, rows share": (1, 1, 7, 2, (21, 37), (5, 4), (1, 1), ((2, 2), (1, 2)), (1, 1)),
@@ -313,6 +315,14 @@ def test_single_points_of_small_planes_are_products(case):
     for op, inputs, params, shape in [*three(x, w, y, options)][:2]:
         program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
         assert "Product" in [type(s).__name__ for s in program.lowering.steps]
+
+
+@pytest.mark.parametrize("case", ["pointwise, few", "pointwise, one image"])
+def test_gradients_of_few_weights_are_products(case):
+    (x, w, y), options = convolution(case, np.float32)
+    op, inputs, params, shape = [*three(x, w, y, options)][2]
+    program = pipeline.build(graph_of(op, inputs, params, [(shape, np.float32)]), "llvm")
+    assert type(program.lowering.steps[0]).__name__ == "Product"
 
 
 def test_products_are_written_in_the_shape_of_the_result():

@@ -22,7 +22,7 @@ from rushlight.compiler.passes.conv_points import (
     pointed,
     product,
 )
-from rushlight.compiler.passes.window_rules import bordered
+from rushlight.compiler.passes.window_rules import bordered, stretch
 from rushlight.compiler.passes.writer import Writer
 from rushlight.ops.arithmetic import Add
 from rushlight.ops.conv import Conv, ConvInput, ConvWeight
@@ -152,20 +152,15 @@ def moved(w: Writer, x: Value, at: int, starts: list[int], length: int, groups: 
     between zeros. Starts are the last of the channels' dims, behind ``groups`` of them.
     """
     n, c, *space = x.shape
-    count, size = len(starts), space[at]
     space[at] = length
-    shape = (n, groups, count, c // groups, *space)
-    parts: list[Any] = [(w.full(shape, 0, x.dtype), [])]
+    shape = (n, groups, len(starts), c // groups, *space)
+    parts = []
     for k, start in enumerate(starts):
-        first, last = max(0, start), min(size, start + length)
-        if first < last:
-            part = w.part(x, 2 + at, first, last)
+        for part, where in stretch(w, x, 2 + at, start, length):
             part = w.shaped(part, (n, groups, c // groups, *part.shape[2:]))
-            where = [slice(None)] * len(space)
-            where[at] = slice(first - start, last - start)
-            index = (slice(None), slice(None), k, slice(None), *where)
+            index: Any = (slice(None), slice(None), k, *[slice(None)] * (1 + at), where)
             parts.append((part, [(BasicIndex.instance, {"index": index})]))
-    return w.shaped(w.assemble(parts, shape), (n, c * count, *space))
+    return w.shaped(w.assemble(parts, shape), (n, c * len(starts), *space))
 
 
 def samples(node: Node, small: Any, kernel: Any, steps: Any) -> tuple[Any, Any, Any]:

@@ -23,13 +23,15 @@ from rushlight.compiler.passes.conv_points import (
     pointed,
     product,
 )
-from rushlight.compiler.passes.window_rules import bordered
+from rushlight.compiler.passes.window_rules import stretch
 from rushlight.compiler.passes.writer import Writer
 from rushlight.ops.arithmetic import Add
 from rushlight.ops.conv import Conv, ConvInput, ConvWeight
+from rushlight.ops.reduce import Sum
 from rushlight.ops.view import BasicIndex, Permute
 
 TURNS = 8  # elements that are turned in a product in the time that one of its result takes
+TOTAL = 5.0  # to add the lanes of a sum, if a vector of products takes 1
 PER_DIM = ("stride", "padding", "dilation", "kernel", "space")  # parameters with a value each
 
 
@@ -73,23 +75,18 @@ def slices(
     image i holds depth ``start + i * step`` for each of K ``starts``. K is the last of the
     channels' dims, or, with ``groups``, the one behind those.
     """
-    n, c, depth, *plane = x.shape
-    last = (count - 1) * step
-    before, behind = max(0, -min(starts)), max(0, max(starts) + last + 1 - depth)
-    x = bordered(w, x, [(before, behind), (0, 0), (0, 0)])
-    k, parts = len(starts), []
-    shape = (n, count, groups or c, k, c // (groups or c), *plane)
+    n, c, _, *plane = x.shape
+    shape = (n, count, groups or c, len(starts), c // (groups or c), *plane)
+    parts = []
     for i, start in enumerate(starts):
-        at = start + before
-        index: Any = (slice(None), slice(None), slice(at, at + last + 1, step))
-        part = w.node(BasicIndex, [x], (n, c, count, *plane), x.dtype, index=index)
-        part = w.shaped(part, (n, shape[2], shape[4], count, *plane))
-        chain = [
-            (BasicIndex.instance, {"index": (slice(None), slice(None), slice(None), i)}),
-            (Permute.instance, {"dims": (0, 2, 3, 1, 4, 5)}),
-        ]
-        parts.append((part, chain))
-    return w.shaped(w.assemble(parts, shape), (n * count, c * k, *plane))
+        for part, where in stretch(w, x, 2, start, count, step):
+            part = w.shaped(part, (n, shape[2], shape[4], part.shape[2], *plane))
+            chain = [
+                (BasicIndex.instance, {"index": (slice(None), where, slice(None), i)}),
+                (Permute.instance, {"dims": (0, 2, 3, 1, 4, 5)}),
+            ]
+            parts.append((part, chain))
+    return w.shaped(w.assemble(parts, shape), (n * count, c * len(starts), *plane))
 
 
 def turned(w: Writer, x: Value, n: int) -> Value:
@@ -140,7 +137,7 @@ def weight_gradient(w: Writer, node: Node) -> Made:
     """
     (x, g), out, p = node.inputs, node.outputs[0], node.params
     if len(x.shape) != 5:
-        return exchanged(w, node) or apart(w, node, p["kernel"])
+        return dotted(w, node) or exchanged(w, node) or apart(w, node, p["kernel"])
     found = flat(w, node, p["kernel"])
     if found is not None:
         return found
@@ -150,6 +147,22 @@ def weight_gradient(w: Writer, node: Node) -> Made:
     y = w.node(ConvWeight, [folded, images(w, g)], shape, x.dtype, **in_plane(p))
     y = w.shaped(y, (outer, taps, inner, *kernel))
     return [w.node(Permute, [y], out.shape, x.dtype, dims=(0, 2, 1, 3, 4))]
+
+
+def dotted(w: Writer, node: Node) -> Made:
+    """Where a place is a product alone, of few channels, products of images along their places."""
+    (x, g), out, p = node.inputs, node.outputs[0], node.params
+    if math.prod(p["kernel"]) > 1 or not all(still(p, p["kernel"])) or p["groups"] > 1:
+        return None
+    (n, inner, *space), outer = x.shape, g.shape[1]
+    places = math.prod(space)
+    usual = min(cycles_of_weight(outer, inner), cycles_of_weight(inner, outer))
+    if inner * outer * (places / LANES + TOTAL) > 0.5 * usual * places:
+        return None
+    a, b = w.shaped(g, (n, outer, places)), w.shaped(x, (n, inner, places))
+    b = w.node(Permute, [b], (n, places, inner), b.dtype, dims=(0, 2, 1))
+    y = w.product(a, b)
+    return [w.shaped(y if n == 1 else w.reduce(Sum, y, (0,)), out.shape)]
 
 
 def exchanged(w: Writer, node: Node) -> Made:

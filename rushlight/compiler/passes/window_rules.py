@@ -36,6 +36,28 @@ def bordered(w: Writer, x: Value, borders: list[tuple[int, int]], steps: Any = N
     return w.assemble([(w.full(shape, 0, x.dtype), []), (x, chain)], shape)
 
 
+def stretch(
+    w: Writer, x: Value, dim: int, start: int, count: int, step: int = 1
+) -> list[tuple[Value, slice]]:
+    """Slices ``start``, ``start + step``, ... of a dim of x, ``count`` of them, where zeros are
+    around x: parts of them, and which these are.
+    """
+    first = min(count, max(0, -(start // step)))
+    last = max(first, min(count, -((start - x.shape[dim]) // step)))
+    parts = []
+    for a, b in ((0, first), (last, count)):
+        if a < b:
+            shape = (*x.shape[:dim], b - a, *x.shape[dim + 1 :])
+            parts.append((w.full(shape, 0, x.dtype), slice(a, b)))
+    if first < last:
+        some = slice(start + first * step, start + (last - 1) * step + 1, step)
+        shape = (*x.shape[:dim], last - first, *x.shape[dim + 1 :])
+        index = (*[slice(None)] * dim, some)
+        part = w.node(BasicIndex, [x], shape, x.dtype, index=index)
+        parts.append((part, slice(first, last)))
+    return parts
+
+
 def tap(w: Writer, x: Value, start: Any, out: Any, stride: Any, dilation: Any = None) -> Value:
     """One element of each window of the last dims."""
     dilation = dilation or [1] * len(out)

@@ -18,7 +18,7 @@ import numpy as np
 from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
 from rushlight.compiler.guards import Guard, Hooks, Kinds, Tags
-from rushlight.compiler.held import parts
+from rushlight.compiler.held import content
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same, fields
 from rushlight.compiler.python_numbers import released
@@ -146,22 +146,6 @@ class Call:
         variant.standing = self.surroundings.standing
         variant.changes = [place for place, _ in self.changes]
         return variant
-
-
-def content(x: Any) -> Any:
-    """What is in lists, dicts, sets, arrays and the like, and in those therein; all else is
-    itself.
-    """
-    if isinstance(x, np.ndarray) and x.dtype != object:
-        return x.tobytes()
-    inner = parts(x) if fields(x) is None else fields(x)
-    if isinstance(inner, list):
-        return [content(v) for v in inner]
-    if isinstance(inner, dict):
-        return [(Same(k), content(v)) for k, v in inner.items()]
-    if isinstance(inner, set):
-        return {Same(v) for v in inner}
-    return Same(x) if inner is None else inner
 
 
 def containers(x: Any) -> set[int]:

@@ -86,10 +86,10 @@ class Kept:
     and a group may be added.
     """
 
-    def __init__(self, optimizer: Any) -> None:
-        self.optimizer, self.with_state = optimizer, True
+    def __init__(self, optimizer: Any, moving: Moving = frozenset()) -> None:
+        self.optimizer, self.with_state, self.moving = optimizer, True, moving
         self.count = self.entries()
-        self.values = held(self.read())
+        self.values = held(self.read(), (), moving)
 
     def entries(self) -> int:
         """How much it keeps."""
@@ -106,7 +106,11 @@ class Kept:
         return [groups, self.optimizer.state] if self.with_state else [groups]
 
     def narrow(self, used: Any) -> None:
-        """Look at the state no longer, unless it is among the tensors that the trace used."""
+        """Look at the state no longer, unless it is among the tensors that the trace used, or may
+        be numbers: a user's optimizer keeps what it likes.
+        """
+        if not ours(self.optimizer):
+            return
         state = [v for kept in self.optimizer.state.values() for v in kept.values()]
         if not any([id(v) in used for v in state]):
             self.with_state = False
@@ -116,12 +120,19 @@ class Kept:
         """Whether it is the same."""
         return alike(self.read(), self.values)
 
+    def places(self) -> list[Place] | None:
+        """Where what changed is; None where that cannot be said."""
+        now, then = self.read(), self.values.content
+        if not self.with_state or not alike(now[0], then[0]) or now[1] is not then[1].x:
+            return None
+        return within(Item(now, 1), then[1], now[1])
+
     def words(self) -> Words | None:
         """See ``dict_words``."""
         o = self.optimizer
         found = Words()
         lists = [list_words(o.param_groups), *[words_within(g["params"]) for g in o.param_groups]]
-        state = words_within(o.state) if self.with_state else Words()
+        state = words_within(o.state, (), self.moving) if self.with_state else Words()
         for more in (dict_words(attributes(o)), state, *lists):
             if more is None:
                 return None
@@ -506,7 +517,7 @@ class Hooks:
         return f"the hooks of {self.what}"
 
 
-CHANGING = (Attributes, Members, Variable, Globals)  # whose places can be looked up
+CHANGING = (Attributes, Members, Variable, Globals, Kept)  # whose places can be looked up
 
 
 def joined(found: list[list[Place] | None]) -> list[Place] | None:

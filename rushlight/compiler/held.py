@@ -24,6 +24,7 @@ from rushlight.compiler.layout import (
     lists_are_known,
     word,
 )
+from rushlight.compiler.objects import Same, fields
 
 PLAIN = (int, float, bool, str, bytes, tuple, type(None))
 SMALL = 1 << 20  # bytes of a NumPy array whose content is compared
@@ -53,21 +54,38 @@ class Words(list[tuple[int, int]]):
 
 def parts(x: Any) -> Any:
     """What decides the content of something that can change; None where only identity counts."""
-    if isinstance(x, dict):
+    kind = type(x)  # what x says itself is not asked
+    if issubclass(kind, dict):
         return dict(dict.items(x))  # what is in it, not what a class of the user's makes of it
-    if isinstance(x, (list, tuple, deque)):
+    if issubclass(kind, (list, tuple, deque)):
         return list(x)
-    if isinstance(x, (set, frozenset)):
+    if issubclass(kind, (set, frozenset)):
         return set(x)
-    if isinstance(x, np.ndarray):
+    if issubclass(kind, np.ndarray):
         return x.tobytes() if x.nbytes <= SMALL and x.dtype != object else None
-    if isinstance(x, ContextVar):
+    if issubclass(kind, ContextVar):
         return [x.get(None)]
-    if isinstance(x, random.Random):
+    if issubclass(kind, random.Random):
         return x.getstate()
-    if isinstance(x, np.random.Generator):
+    if issubclass(kind, np.random.Generator):
         return repr(x.bit_generator.state)
-    return repr(x.get_state()) if isinstance(x, np.random.RandomState) else None
+    return repr(x.get_state()) if issubclass(kind, np.random.RandomState) else None
+
+
+def content(x: Any) -> Any:
+    """What is in lists, dicts, sets, arrays and the like, and in those therein; all else is
+    itself.
+    """
+    if isinstance(x, np.ndarray) and x.dtype != object:
+        return x.tobytes()
+    inner = parts(x) if fields(x) is None else fields(x)
+    if isinstance(inner, list):
+        return [content(v) for v in inner]
+    if isinstance(inner, dict):
+        return [(Same(k), content(v)) for k, v in inner.items()]
+    if isinstance(inner, set):
+        return {Same(v) for v in inner}
+    return Same(x) if inner is None else inner
 
 
 class Held:
@@ -86,6 +104,7 @@ class Held:
         elif type(content) is dict:
             self.content = {k: part(k, v) for k, v in content.items()}
             inner = self.content.values()
+        self.moves = any([v is ANYTHING for v in inner])  # so that only this object will do
         self.flat = not any([type(v) is Held for v in inner])
         self.mark = mark_of(x) if self.flat else None
 
@@ -101,7 +120,7 @@ class Held:
 
     def same(self, x: Any) -> bool:
         """As ``fits``, looking at all that x holds."""
-        if type(x) is not self.kind:
+        if type(x) is not self.kind or (self.moves and x is not self.x):
             return False
         then = self.content
         now: Any = x if type(x) is list else parts(x)

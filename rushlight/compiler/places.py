@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.held import ABSENT, Held, alike
+from rushlight.compiler.held import ABSENT, Held, alike, content
 from rushlight.compiler.objects import attributes
 from rushlight.compiler.python_numbers import is_number, number
 from rushlight.core.tensor import Tensor
@@ -159,7 +159,7 @@ def within(place: Place, then: Any, now: Any) -> list[Place] | None:
     if now is ABSENT or (then is ABSENT and type(place) is not Attribute):
         return None
     if type(then) is not Held or now is not then.x:
-        return [place]
+        return None if type(then) is Held and then.moves else [place]
     keys: Any
     if isinstance(now, dict) and [*dict.keys(now)] == list(then.content):
         keys = list(then.content)
@@ -181,21 +181,30 @@ def within(place: Place, then: Any, now: Any) -> list[Place] | None:
     return found
 
 
-def signature_of(x: Any, arguments: list[Any], signature: Callable[..., Any]) -> Any:
+def is_short(x: Any, inside: bool) -> bool:
+    """Whether numbers in x are given anew one by one: not those of lists within, which a call
+    might change.
+    """
+    return (type(x) is tuple or (type(x) is list and not inside)) and len(x) <= SHORT
+
+
+def signature_of(
+    x: Any, arguments: list[Any], signature: Callable[..., Any], inside: bool = False
+) -> Any:
     """What a program depends on in what a place holds: of numbers only the kind."""
     if type(x) in (int, float):
         return type(x)
-    if type(x) in (list, tuple) and len(x) <= SHORT:
-        return type(x), *[signature_of(v, arguments, signature) for v in x]
+    if is_short(x, inside):
+        return type(x), *[signature_of(v, arguments, signature, True) for v in x]
     return signature(x, arguments)
 
 
-def symbolic(x: Any, source: Callable[[], Any], trace: Any) -> Any:
+def symbolic(x: Any, source: Callable[[], Any], trace: Any, inside: bool = False) -> Any:
     """What a place holds while a call is traced: Numbers for numbers."""
     if type(x) in (int, float):
         return number(x, source, trace)
-    if type(x) in (list, tuple) and len(x) <= SHORT:
-        inner = [symbolic(v, part(source, k), trace) for k, v in enumerate(x)]
+    if is_short(x, inside):
+        inner = [symbolic(v, part(source, k), trace, True) for k, v in enumerate(x)]
         if any([a is not b for a, b in zip(inner, x, strict=True)]):
             return type(x)(inner)
     return x
@@ -214,6 +223,7 @@ class Planted:
         self.rows: list[tuple[Place, Any, Any]] = []  # with what is there, before and then
         self.growing: dict[int, Growing] = {}  # by the lists
         self.unseen: list[tuple[list[Any], int]] = []  # lists that this call should not add to
+        self.insides: list[tuple[Place, Any, Any]] = []  # what lists and dicts in places held
         for place in places:
             if type(place) is not Grown:
                 self.add(place, place.get, symbolic)
@@ -226,7 +236,10 @@ class Planted:
     def add(self, place: Place, source: Any, symbol: Callable[..., Any]) -> None:
         """A place, with how its value is come by and what stands for that."""
         value = place.get()
-        self.rows.append((place, value, symbol(value, source, self.trace)))
+        planted = symbol(value, source, self.trace)
+        self.rows.append((place, value, planted))
+        if issubclass(type(planted), (list, tuple, dict)):
+            self.insides.append((place, planted, content(planted)))
 
     def __enter__(self) -> Planted:
         for place, value, planted in self.rows:
@@ -239,6 +252,8 @@ class Planted:
         found = [(place, place.get(), planted) for place, _, planted in self.rows]
         if any([len(x) != before for x, before in self.unseen]):
             self.trace.fail("it adds to a list that is not reached by a name alone")
+        if any([place.get() is x and content(x) != then for place, x, then in self.insides]):
+            self.trace.fail("it changes a list or dict that is another one in other calls")
         added = [(Grown(g.x), tuple(g.x[g.before :])) for g in self.growing.values()]
         changed = [(place, now) for place, now, planted in found if now is not planted]
         return [*changed, *[(place, new) for place, new in added if new]]
@@ -249,6 +264,8 @@ class Planted:
             if now is planted:
                 if planted is not value:
                     place.set(value)
+                    if type(planted) is list:  # which the call may have changed
+                        value[:] = planted
             elif is_number(now):
                 place.set(now.value)
 

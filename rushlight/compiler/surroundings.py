@@ -254,7 +254,7 @@ class Surroundings:
         for o in self.optimizers:
             for g in o.param_groups:
                 found.append(Options(f"{type(o).__name__}'s ", g, self.read_anew))
-            found.append(Kept(o))
+            found.append(Kept(o, self.moving))
         steps: list[Any] = [functools.partial(hooks_of_steps, o) for o in self.optimizers]
         found += [Hooks("an optimizer", steps)] if steps else []
         others = [Attributes(x, self.code, moving=self.moving) for x in self.objects]

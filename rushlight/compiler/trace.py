@@ -377,6 +377,14 @@ class Trace:
                 items[k] = self._rows(items[k], size_at(x, items, k))
         return tuple(items) if type(key) is tuple else items[0]
 
+    def moves(self, params: dict[str, Any], inputs: Any) -> bool:
+        """Whether a number that may be another in later calls is a param of an op of floats."""
+        if not any([is_number(v) and type(v.value) is not bool for v in params.values()]):
+            return False
+        found = [t._array.dtype for t in inputs if isinstance(t, Tensor)]
+        floats = [d for d in found if d != np.bool_]
+        return all([d == floats[0] and d in (np.float32, np.float64) for d in floats])
+
     def may_track(self, t: Tensor) -> bool:
         """Whether ``tracked`` serves for parts of t: nobody may write to views of a leaf."""
         return bool(modes.grad and t._wants_grad)

@@ -90,6 +90,9 @@ class Op:
     # per input the rule and what it reads: the place of a saved value, or several places and names
     rules: list[tuple[Any, Any]]
     joint: Any = None
+    # the same by other ops, with numbers among the params as operands: in later calls of what is
+    # traced they may be others
+    spelled: Any = None
 
     def __init_subclass__(cls, abstract: bool = False) -> None:
         if not abstract:
@@ -330,6 +333,8 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         )
     arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
     if state.busy and modes.trace is not None:
+        if op.spelled is not None and modes.trace.moves(params, inputs):
+            return op.spelled(*inputs, **params)
         arrays, params = modes.trace.plain(arrays), modes.trace.fixed(params)
     try:
         if state.busy and modes.profiler is not None:

@@ -174,6 +174,9 @@ class LeakyRelu(Tunable):
     def scalar(self, s, input, *, negative_slope):
         return s.where(input > 0, input, input * negative_slope)
 
+    def spelled(self, input, *, negative_slope):
+        return input.where(input > 0, input * negative_slope)
+
     def eager(self, xp, input, *, negative_slope):
         if 0 <= negative_slope <= 1:
             return np.maximum(input, input * np.array(negative_slope, input.dtype))

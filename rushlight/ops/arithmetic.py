@@ -85,6 +85,9 @@ class AddScaled(Elementwise):
         number = np.array(alpha, d) if d in dtypes.FLOATS else as_operand(alpha, d)
         return input + other * number
 
+    def spelled(self, input, other, *, alpha):
+        return input + other * alpha
+
     def grad_input(self, g):
         return g
 

@@ -13,7 +13,7 @@ from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import EXCHANGED, LEAST, converted
 from rushlight.core.op import NUMBERS, Op
 from rushlight.core.state import state
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, moving_number, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.formats import copy_in
 from rushlight.ops.create import zeros
@@ -188,6 +188,10 @@ class Fill(Op):
         out = np.empty_like(input)
         self.store(out, [], {"value": value})
         return out
+
+    def spelled(self, input, *, value):
+        number: Any = moving_number(value, input._array.dtype)
+        return number.expand(input.shape)
 
     def store(self, x, others, params):
         value = params["value"]

@@ -355,6 +355,9 @@ class MaskedFill(Elementwise):
     def scalar(self, s, input, mask, *, value):
         return s.where(mask, value, input)
 
+    def spelled(self, input, mask, *, value):
+        return input.where(mask.logical_not(), value)
+
     def forward(self, arrays, params):
         x, mask = arrays
         check_mask("masked_fill", mask)

@@ -154,6 +154,11 @@ class Clamp(Elementwise):
             input = s.where(input < min, min, input)
         return input if max is None else s.where(input > max, max, input)
 
+    def spelled(self, input, *, min, max):
+        if min is not None:
+            input = Where.bind(input < min, min, input)
+        return input if max is None else Where.bind(input > max, max, input)
+
     def forward(self, arrays, params):
         x, low, high = arrays[0], params["min"], params["max"]
         if x.dtype is dtypes.int64 and low.__class__ in WHOLE and high.__class__ in WHOLE:

@@ -101,6 +101,9 @@ class Addcmul(Elementwise):
     def scalar(self, s, input, tensor1, tensor2, *, value):
         return input + value * (tensor1 * tensor2)
 
+    def spelled(self, input, tensor1, tensor2, *, value):
+        return input + value * (tensor1 * tensor2)
+
     def eager(self, xp, input, tensor1, tensor2, *, value):
         product = tensor1 * tensor2
         return input + (product if value == 1 else product * factor_of(value, product))
@@ -138,6 +141,9 @@ class Addcdiv(Elementwise):
     """``input + value * tensor1 / tensor2``. Shape: broadcast of the three."""
 
     def scalar(self, s, input, tensor1, tensor2, *, value):
+        return input + value * (tensor1 / tensor2)
+
+    def spelled(self, input, tensor1, tensor2, *, value):
         return input + value * (tensor1 / tensor2)
 
     def eager(self, xp, input, tensor1, tensor2, *, value):

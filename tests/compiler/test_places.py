@@ -634,3 +634,49 @@ def test_a_list_that_is_replaced_or_emptied_between_calls():
     for k in range(6):
         run(torch.full((1,), float(k)))
     assert trainer.losses == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def counting(kind):
+    """A list whose item calls count up, and which the loop replaces."""
+
+    class Holder:
+        at = kind([0])
+
+    holder = Holder()
+
+    def step(x):
+        holder.at[0] += 1
+        return x + holder.at[0]
+
+    return holder, step
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("kind", [list, lambda x: dict(enumerate(x))])
+def test_a_list_that_is_replaced_is_another_place(kind):
+    """Also where the function goes on to change what is in the new one."""
+    holder, step = counting(kind)
+    run, then = torch.compile(step), 0
+    for k in range(14):
+        if k in (6, 9, 10, 11):
+            holder.at, then = kind([100 * k]), 100 * k
+        then += 1
+        assert run(torch.zeros(1)).item() == then and holder.at[0] == then
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+def test_a_list_that_calls_replace_and_change():
+    """What a traced call changed there stays changed."""
+
+    holder = types.SimpleNamespace(pair=[0, [1.0]])
+
+    def step(x):
+        holder.pair[0] += 1
+        out = x + holder.pair[0] + holder.pair[1][0]
+        holder.pair = [holder.pair[0], [2.0]]
+        holder.pair[1][0] += 1.0
+        return out
+
+    run = torch.compile(step)
+    found = [run(torch.zeros(1)).item() for _ in range(8)]
+    assert found == [2.0, *[k + 3.0 for k in range(2, 9)]] and holder.pair == [8, [3.0]]

@@ -464,7 +464,7 @@ class ConvWeight(Op):
 
     def grad_input(self, gw, g, input_spec, stride, padding, dilation, groups):
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        return ConvInput.bind(g, conj(gw), None, space=input_spec[0][2:], **options)
+        return ConvInput.bind(conj(g), gw, None, space=input_spec[0][2:], **options)
 
     def grad_g(self, gw, input, g_spec, stride, padding, dilation, groups):
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}

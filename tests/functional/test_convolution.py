@@ -120,3 +120,12 @@ def test_unfold_and_fold_are_transposes(same, options):
     columns = rushlight.nn.functional.unfold(rushlight.from_numpy(x), (2, 3), **options)
     g = r.standard_normal(tuple(columns.shape))
     same(lambda F, lib, g: F.fold(g, (7, 8), (2, 3), **options), g)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
+def test_second_derivatives_of_complex_ones(name):
+    rl = rushlight
+    x = rl.randn(1, 2, 3, 2, dtype=rl.complex128, requires_grad=True)
+    w = rl.randn(2, 1, 2, 2, dtype=rl.complex128, requires_grad=True)
+    function = getattr(rl.nn.functional, name)
+    assert rl.autograd.gradgradcheck(lambda x, w: function(x, w, groups=2), (x, w))

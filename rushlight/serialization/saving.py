@@ -70,6 +70,7 @@ def save(
 
     if not isinstance(f, (str, os.PathLike)):
         write(f, "archive")
+        getattr(f, "flush", lambda: None)()  # the file may be read under its name at once
         return
     path = os.fsdecode(f)
     with replacing(path) as file:

@@ -301,6 +301,9 @@ def test_paths_and_files(tmp_path):
         save(rl.zeros(2), file)
     with open(path, "rb") as file:
         assert load(file).tolist() == [0, 0]
+    with open(path, "wb") as file:
+        save(rl.ones(2), file)
+        assert load(path).tolist() == [1, 1]  # before it is closed
     save(rl.ones(1), Path(tmp_path, "größe.pt"))
     assert torch.load(tmp_path / "größe.pt").tolist() == [1]
 

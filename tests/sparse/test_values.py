@@ -44,6 +44,11 @@ CALLS = {
     "sums of both": lambda o: (o.s + o.s, o.s + o.other, o.s - o.other, o.u + o.s, o.csr + o.csr),
     "scaled sum": lambda o: o.lib.add(o.s, o.other, alpha=2),
     "with dense": lambda o: (o.d + o.s, o.d - o.u, o.lib.add(o.d, o.s, alpha=3), o.d + o.csr),
+    "bytes without a sign": lambda o: (
+        o.s.int() - o.other.to(o.lib.uint8), o.s.to(o.lib.uint8) - o.s.int(),
+        o.lib.ones(SHAPE, dtype=o.lib.uint8).sub_(o.other.to(o.lib.uint8)),
+        o.lib.ones(SHAPE).add_(o.other.int(), alpha=0.5),
+    ),
     "products": lambda o: (o.s * o.other, o.s * o.s, o.csr * o.csr, o.s * o.d, o.d * o.s),
     "by numbers": lambda o: (o.s * 2, 2 * o.u, o.s / 2, o.s * o.lib.tensor(2.0), o.csr * 2),
     "powers": lambda o: (o.s**2, o.s.pow(3), o.u**2),

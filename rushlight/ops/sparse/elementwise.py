@@ -146,7 +146,8 @@ def total(op: Op, a: Any, b: Any, alpha: Any = 1) -> Tensor:
         return op.bind(a, b, **({"alpha": alpha} if alpha != 1 else {}))
     same_shape("add", a, b)
     name, p, q = node_label(op), a._array.pattern, b._array.pattern
-    va, vb = values_of(a), values_of(b)
+    d = dtypes.promote(a._array.dtype, b._array.dtype)
+    va, vb = [values_of(t).to(dtypes.of[d]) for t in (a, b)]  # before a sign that d alone may hold
     vb = vb * alpha if alpha != 1 else vb
     vb = -vb if op is arithmetic.Sub.instance else vb
     if p.same_places(q):
@@ -157,8 +158,7 @@ def total(op: Op, a: Any, b: Any, alpha: Any = 1) -> Tensor:
             f"{len(p.shape)} and {len(q.shape)}."
         )
     both = Coordinates(np.concatenate([p.coordinates, q.coordinates], 1), p.shape)
-    d = dtypes.promote(va._array.dtype, vb._array.dtype)
-    values = join.Cat.bind(*[t.to(dtypes.of[d]) for t in (va, vb)], dim=0)
+    values = join.Cat.bind(va, vb, dim=0)
     if not (p.coalesced and q.coalesced):
         return assembled(values, both, name)
     merged, groups, _ = both.merged

@@ -149,8 +149,11 @@ def write_dense(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, An
     s = others[0]._array
     if dtypes.CATEGORY[s.dtype] > dtypes.CATEGORY[a.dtype]:
         check_store(type(op).__name__, a, s)
-    factor = sign * params.get("alpha", 1)
-    spread(a, s.pattern, s.values if factor == 1 else np.asarray(s.values * factor, s.dtype))
+    factor, values = sign * params.get("alpha", 1), s.values
+    if factor != 1:  # in the dtype of the sum, which may hold what the addend's does not
+        d = dtypes.promote(a.dtype, s.dtype)
+        values = values.astype(d) * np.asarray(factor).astype(d)
+    spread(a, s.pattern, values)
     written(x)
     return x
 

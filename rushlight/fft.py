@@ -114,6 +114,7 @@ def _c2r(
     x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "irfft"
 ) -> Tensor:
     x = _complex(x)
+    s = (s,) if isinstance(s, int) else s
     dims, sizes = _dims(x, s, dim)
     if not dims:
         raise RuntimeError(f"{name} must transform at least one axis")

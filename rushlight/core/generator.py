@@ -122,7 +122,44 @@ def engine_of(generator: Any) -> Engine:
         return default_generator
     if not isinstance(generator, Engine):
         raise TypeError(f"generator must be a torch.Generator, not {type(generator).__name__}")
+    for watch in watches:
+        watch.follow(generator)
     return generator
+
+
+class Watch:
+    """While entered, keeps the states that generators had before they were used: the default one's,
+    and those of others that functions are given.
+    """
+
+    def __init__(self) -> None:
+        self.before: dict[Engine, Any] = {}
+        self.follow(default_generator)
+
+    def follow(self, engine: Engine) -> None:
+        """Keep the state, which is about to change."""
+        if engine not in self.before:
+            self.before[engine] = engine.save()
+
+    def used(self) -> bool:
+        """Whether random numbers were drawn."""
+        pairs = self.before.items()
+        return not all([np.array_equal(state, engine.save()) for engine, state in pairs])
+
+    def restore(self) -> None:
+        """Put all generators back to where they were."""
+        for engine, state in self.before.items():
+            engine.restore(state)
+
+    def __enter__(self) -> Watch:
+        watches.append(self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        watches.remove(self)
+
+
+watches: list[Watch] = []
 
 
 default_generator = Generator()

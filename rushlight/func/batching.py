@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.generator import default_generator
+from rushlight.core.generator import Watch
 from rushlight.core.tensor import Tensor
 from rushlight.func import together
 from rushlight.func.trees import describe, flatten, spread, unflatten
@@ -116,10 +116,10 @@ class _Batch:
 
     def together(self, func: Function) -> tuple[Any, Any]:
         """The result for the first slice, and those for all, stacked along the front, or None."""
-        before = default_generator.save()
         run = functools.partial(self._apply, func)
-        first, whole = together.mapped(run, self.leaves, self.dims, self.size)
-        _check_draws(before)
+        with Watch() as watch:
+            first, whole = together.mapped(run, self.leaves, self.dims, self.size)
+        _check_draws(watch)
         return first, whole
 
     def call_on_zeros(self, func: Function) -> Any:
@@ -180,21 +180,21 @@ def _run(batch: _Batch, func: Function, randomness: str) -> list[Any]:
     """The results for all slices."""
     if randomness == "different":
         return [batch.call(func, at) for at in range(batch.size)]
-    before = default_generator.save()
-    results = [batch.call(func, 0)]
+    with Watch() as watch:
+        results = [batch.call(func, 0)]
     if randomness == "error":
-        _check_draws(before)
+        _check_draws(watch)
         return results + [batch.call(func, at) for at in range(1, batch.size)]
     for at in range(1, batch.size):
-        default_generator.restore(before)
+        watch.restore()
         results.append(batch.call(func, at))
     return results
 
 
-def _check_draws(before: Any) -> None:
+def _check_draws(watch: Watch) -> None:
     """Refuse a function that drew random numbers."""
-    if not np.array_equal(before, default_generator.save()):
-        default_generator.restore(before)
+    if watch.used():
+        watch.restore()
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Pass "
             "randomness='different' or 'same', or draw outside."
@@ -268,11 +268,11 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 def _empty(batch: _Batch, func: Function, out_dims: Any, name: str) -> Any:
     """Results for no slices at all: their shapes are those for slices of zeros."""
-    before = default_generator.save()
-    try:
-        leaves, structure = flatten(batch.call_on_zeros(func))
-    finally:
-        default_generator.restore(before)
+    with Watch() as watch:
+        try:
+            leaves, structure = flatten(batch.call_on_zeros(func))
+        finally:
+            watch.restore()
     dims = _out_dims(structure, leaves, out_dims, name)
     pairs = zip(leaves, dims, strict=True)
     outs = [t if d is None else t.unsqueeze(d).narrow(d, 0, 0).clone() for t, d in pairs]

@@ -96,6 +96,19 @@ def test_randomness():
         rl.vmap(lambda v: v, randomness="some")
 
 
+@pytest.mark.parametrize("size", [2, 6])
+def test_randomness_of_generators_of_ones_own(size):
+    def numbers(lib, randomness):
+        g = lib.Generator().manual_seed(3)
+        draw = lib.vmap(lambda v: v + lib.rand(2, generator=g), randomness=randomness)
+        return draw(lib.zeros(size)).tolist() + lib.rand(1, generator=g).tolist()
+
+    for randomness in ("same", "different"):
+        assert numbers(rl, randomness) == numbers(torch, randomness)
+    with pytest.raises(RuntimeError, match="random"):
+        numbers(rl, "error")
+
+
 REFUSED = [
     lambda t, v, a: v(t.dot, in_dims=(None, None))(a[0, 0], a[0, 0]),
     lambda t, v, a: v(t.add)(a, a[:1]),

@@ -147,6 +147,12 @@ class UninitializedTensorMixin:
     def detach(self) -> Any:
         return self
 
+    def share_memory_(self) -> Any:
+        raise RuntimeError(
+            f"{type(self).__name__}: can't share memory of an uninitialized parameter or buffer. "
+            "Call the lazy module's forward once with a batch, or materialize(shape) it, before."
+        )
+
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Become an ordinary parameter or buffer of `shape`, with undefined values.
 
@@ -193,7 +199,7 @@ def _moving(name: str) -> Any:
 
 for _name in ("is_floating_point", "is_complex"):
     setattr(UninitializedTensorMixin, _name, _asking(_name))
-for _name in ("to", "type", "half", "float", "double", "bfloat16", "cuda", "cpu", "share_memory_"):
+for _name in ("to", "type", "half", "float", "double", "bfloat16", "cuda", "cpu"):
     setattr(UninitializedTensorMixin, _name, _moving(_name))
 
 

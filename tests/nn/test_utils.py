@@ -305,3 +305,54 @@ def test_further_parametrizations_go_back_to_one_tensor(lib):
     with pytest.raises(ValueError, match="right_inverse must return a tensor"):
         add(layer, "weight", Twice())
     assert len(layer.parametrizations.weight) == 1
+
+
+def test_functional_call_with_none_and_with_further_parameters(twin):
+    def program(t, nn):
+        class Named(nn.Linear):
+            def forward(self, x):
+                return [name for name, _ in self.named_parameters()], super().forward(x)
+
+        weights = {"weight": t.ones(1, 2), "bias": None, "extra": nn.Parameter(t.ones(3))}
+        layer = Named(2, 1)
+        out = t.func.functional_call(layer, weights, t.ones(1, 2))
+        return out, list(layer.state_dict()), layer.bias is None
+
+    twin(program)
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+@pytest.mark.parametrize("change", [lambda x: x.bool(), lambda x: x[:-1]])
+def test_further_parametrizations_keep_dtype_and_shape_both_ways(lib, change):
+    class Changing(lib.nn.Identity):
+        def right_inverse(self, x):
+            return change(x)
+
+    layer = lib.nn.Linear(2, 2)
+    add = lib.nn.utils.parametrize.register_parametrization
+    add(layer, "weight", lib.nn.Identity())
+    with pytest.raises(ValueError, match="right_inverse"):
+        add(layer, "weight", Changing())
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])
+def test_reflections_give_any_orthogonal_weight(twin, shape):
+    def program(t, nn):
+        layer = nn.Linear(*shape[::-1], bias=False)
+        before = layer.weight.detach().clone()
+        nn.utils.parametrizations.orthogonal(
+            layer, orthogonal_map="householder", use_trivialization=False
+        )
+        first = layer.weight
+        layer.weight = t.eye(*shape)
+        return before, first, layer.weight, layer.parametrizations.weight.original
+
+    twin(program, rtol=1e-4, atol=1e-5)
+
+
+def test_what_has_no_shape_yet_cannot_be_shared_or_loaded_into_what_has(twin):
+    def loaded(t, nn):
+        return nn.Linear(2, 3).load_state_dict(nn.LazyLinear(3).state_dict())
+
+    for act in (lambda t, nn: nn.LazyLinear(3).share_memory(), loaded):
+        assert isinstance(twin(act), RuntimeError)

@@ -234,6 +234,12 @@ def _load_one(
             f"received {type(given)}"
         )
         return
+    if not is_lazy(own) and is_lazy(given):
+        error_msgs.append(
+            f"size mismatch for {key}: it has no shape in the checkpoint, "
+            f"where it is {type(given).__name__}, but {own.shape} in the current model."
+        )
+        return
     if not is_lazy(own):
         if own.dim() == 0 and given.dim() == 1 and len(given) == 1:
             given = given[0]  # scalars were once saved with one element

@@ -196,15 +196,19 @@ class _Orthogonal(Module):
 
     @no_grad()
     def right_inverse(self, Q: Tensor) -> Tensor:
-        """Keep the orthogonal matrix as the base; the map begins at the identity."""
+        """Keep the orthogonal matrix as the base; the map begins at the identity. Without a base,
+        what gives the matrix itself: for "householder" only."""
         if Q.shape != self.shape:
             raise ValueError(
                 f"Expected a matrix or batch of matrices of shape {self.shape}. "
                 f"Got a tensor of shape {Q.shape}."
             )
+        wide = Q.size(-2) < Q.size(-1)
+        tall = Q.mT if wide else Q
         if not hasattr(self, "base"):
-            raise NotImplementedError("it is possible only with use_trivialization=True")
-        tall = Q.mT if Q.size(-2) < Q.size(-1) else Q
+            if self.orthogonal_map != "householder":
+                raise NotImplementedError("it is possible only with use_trivialization=True")
+            return _unreflected(tall).mT if wide else _unreflected(tall)
         rows, columns = tall.shape[-2:]
         if rows != columns:
             further = T.randn(
@@ -229,6 +233,14 @@ def _reflected(X: Tensor) -> Tensor:
         Q = Q - factors[..., i, None, None] * v @ (v.mT @ Q)
     signs = X.diagonal(dim1=-2, dim2=-1).detach()  # they are not learnt
     return Q * signs.unsqueeze(-2)
+
+
+def _unreflected(Q: Tensor) -> Tensor:
+    """What ``_reflected`` makes the orthogonal Q of."""
+    vectors, factors = T.geqrf(Q)  # signs are on the diagonal, and a factor of 0 is no reflection,
+    signs = vectors.diagonal(dim1=-2, dim2=-1)  # where `_reflected` negates a unit vector
+    signs.sign_().mul_(T.where(factors == 0, -1.0, 1.0))
+    return vectors
 
 
 def _nearest_orthogonal(matrix: Tensor) -> Tensor:

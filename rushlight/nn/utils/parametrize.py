@@ -266,6 +266,11 @@ def _check_addition(value: Tensor, parametrization: Module) -> None:
             "right_inverse must return a tensor where other parametrizations come first. Got"
             f" {type(back).__name__}."
         )
+    if (back.dtype, back.shape) != (result.dtype, result.shape):
+        raise ValueError(
+            "right_inverse must keep dtype and shape where other parametrizations come first: "
+            f"{result.dtype} of {tuple(result.shape)} became {back.dtype} of {tuple(back.shape)}."
+        )
     if result.dtype != value.dtype:
         raise ValueError(
             "Registering a parametrization may not change the dtype of the tensor, unless the "

@@ -10,6 +10,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.nn.modules._registry import registry
 from rushlight.nn.modules.module import Module
+from rushlight.nn.parameter import Parameter
 
 __all__ = ["functional_call"]
 
@@ -90,13 +91,15 @@ def replaced(
             _check_names(named, tensors)
     before = []
     for name, tensor in tensors.items():
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"functional_call: {name!r} must be a Tensor, not {tensor!r}.")
+        if not (tensor is None or isinstance(tensor, Tensor)):
+            raise TypeError(f"functional_call: {name!r} must be a Tensor or None, not {tensor!r}.")
         if not name:
             raise KeyError("functional_call: a tensor's name can't be empty")
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
         kinds = [k for k in ("_parameters", "_buffers") if leaf in getattr(owner, k)]
+        if isinstance(tensor, Parameter):
+            kinds = kinds or ["_parameters"]
         table = registry(owner, kinds[0]) if kinds else vars(owner)  # or any other attribute
         before.append((name, table, leaf, table.get(leaf, ABSENT)))
         table[leaf] = tensor

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, kernels, widened
+from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
@@ -41,6 +41,10 @@ class Sort(Op):
     outputs = ("values", "indices")
 
     def eager(self, xp, input, *, dim, descending):
+        n = input.shape[dim] if input.ndim else 0
+        found = first_in_order(input, n, dim, descending) if n <= FEW else None
+        if found is not None:
+            return found
         indices = packed(stable_argsort(ordered("sort", input), dim, descending))
         return take(input, indices, dim), indices
 
@@ -48,15 +52,17 @@ class Sort(Op):
         return along(g[0], indices, input_spec, dim)
 
 
-SOME, FIRST = 8, 16  # elements that are kept in order one by one: more in long rows; or as many as
-SWAPS = 512  # steps suffice for
+FEW = 64  # elements of rows of which each is compared with all others
+SOME, FIRST = 8, 16  # elements that are kept in order one by one: more in longer rows; or as many
+SWAPS = 512  # as steps suffice for
 
 
 def first_in_order(x: Any, k: int, dim: int, largest: bool) -> Any:
     """``Topk`` of few floats in rows by a loop, or None."""
     if not k or not x.size or not x.ndim or x.dtype not in dtypes.FLOATS:
         return None
-    most = min(FIRST, max(SOME, x.shape[dim] // SOME))
+    n = x.shape[dim]
+    most = n if n <= FEW else min(FIRST, max(SOME, n // SOME))
     if not (k <= most or k * x.size <= SWAPS) or not (x.size < LEAST or x.ndim > 1):
         return None
     loop = kernels.runner("largest" if largest else "smallest", x.dtype, 3, x.size)
@@ -113,6 +119,25 @@ def scattered(g: Tensor, indices: Tensor, spec: Any, dim: int, keepdim: bool) ->
     return along(kept(g, shape, (dim,), keepdim), kept(indices, shape, (dim,), keepdim), spec, dim)
 
 
+SHORT = 2048  # elements of rows from which a loop picks by rank
+NTH, MIDDLE, MIDDLE_NUMBER = "nth", -1, -2  # see backends/llvm/ranks.py
+
+
+def picked(name: str, x: Any, dim: int, *numbers: int) -> Any:
+    """Elements of short rows, and their places, by a loop; None where it is not for that."""
+    d, shape = x.dtype, x.shape
+    if not shape or not x.size or (d not in dtypes.FLOATS and (d, name) != (dtypes.int64, "mode")):
+        return None
+    n, last = shape[dim], len(shape) - 1
+    loop = kernels.runner(name, d, 4, x.size) if n <= SHORT else None
+    if loop is None:
+        return None
+    rows = x if dim == last else x.transpose((*range(dim), *range(dim + 1, last + 1), dim))
+    values, places = np.empty(rows.shape[:-1], d), np.empty(rows.shape[:-1], np.int64)
+    loop(np.ascontiguousarray(rows), values, places, np.empty(n + 16, d), n, *numbers, x.size // n)
+    return values, places
+
+
 class Pick(Op, abstract=True):
     """One element along ``dim``: a value and its index."""
 
@@ -123,8 +148,17 @@ class Pick(Op, abstract=True):
         """Indices, with ``dim`` of size 1."""
         raise NotImplementedError
 
+    def at_once(self, x: Any, dim: int, **params: Any) -> Any:
+        """Values and indices, without ``dim``, by a loop, or None."""
+
     def eager(self, xp, input, *, dim, keepdim, **params):
-        indices = self.where(ordered(type(self).__name__.lower(), input), dim, **params)
+        x = ordered(type(self).__name__.lower(), input)
+        found = self.at_once(x, dim, **params)
+        if found is not None:
+            if keepdim:
+                found = [np.expand_dims(a, dim) for a in found]
+            return in_dtype(found[0], input.dtype), found[1]
+        indices = self.where(x, dim, **params)
         values = take(input, indices, dim)
         if not keepdim:
             values, indices = values.squeeze(dim), indices.squeeze(dim)
@@ -165,6 +199,9 @@ class MinDim(Pick):
 class Kthvalue(Pick):
     """The ``k``-th smallest element along ``dim`` (k counts from 1); NaN counts as largest."""
 
+    def at_once(self, x, dim, k):
+        return picked(NTH, x, dim, k - 1)
+
     def where(self, x, dim, k):
         return ranked(x, k - 1, dim)
 
@@ -197,6 +234,9 @@ class Median(Pick):
     def backward_name(self, params):
         return ("Nanmedian" if params and params["skip_nan"] else "Median") + "Backward1"
 
+    def at_once(self, x, dim, skip_nan):
+        return picked(NTH, x, dim, MIDDLE_NUMBER if skip_nan else MIDDLE)
+
     def where(self, x, dim, skip_nan):
         n = x.shape[dim]
         middle = ranked(x, (n - 1) // 2, dim)
@@ -224,6 +264,9 @@ class MedianAll(Op):
         no_complex("median", input.dtype)
         flat = input.reshape(-1)
         x = widened(flat)
+        found = Median.instance.at_once(x, 0, skip_nan)
+        if found is not None:
+            return in_dtype(found[0], input.dtype)
         if not x.size or (x.dtype in dtypes.FLOATS and has_nan(x)):
             return flat[Median.instance.where(x, 0, skip_nan)[0]]
         middle, x = (x.size - 1) // 2, x.copy()
@@ -239,7 +282,15 @@ class Mode(Pick):
     occurrence.
     """
 
+    def at_once(self, x, dim):
+        return picked("mode", x, dim) if x.ndim and x.shape[dim] <= FEW else None
+
     def where(self, x, dim):
+        if x.ndim == 1 and x.dtype is dtypes.int64:
+            low, high = x.item(x.argmin()), x.item(x.argmax())
+            if high - low < 4 * x.size:
+                value = np.bincount(x - low).argmax() + low
+                return np.asarray(x.size - 1 - (x[::-1] == value).argmax(keepdims=True))
         rows = packed(x.swapaxes(dim, -1))
         n, last = rows.shape[-1], rows.ndim - 1
         order = packed(stable_argsort(rows, last, False))

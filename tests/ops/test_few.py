@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import rushlight as rl
-from rushlight.core.native import without_kernels
+from rushlight.core.native import kernels, without_kernels
 
 F = rl.nn.functional
 SIZES = [1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 100, 129]
@@ -24,6 +24,17 @@ def check(compute, dtype="float32"):
     for a, b in zip(*[r if isinstance(r, tuple) else (r,) for r in (found, expected)], strict=True):
         assert a.dtype is b.dtype and a.shape == b.shape
         np.testing.assert_allclose(a.numpy(), b.numpy(), close, close)
+
+
+def same_places(compute):
+    """Values and where they were are the same with kernels and without, to the bit."""
+    kernels.loaded = True
+    found = compute()
+    with without_kernels():
+        expected = compute()
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype is b.dtype and a.shape == b.shape
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -78,10 +89,23 @@ class TestSizes:
         x[1, 0] = -float("inf")
         for k in {1, min(n, 5), n}:
             for largest in (True, False):
-                found = x.topk(k, largest=largest)
-                with without_kernels():
-                    expected = x.topk(k, largest=largest)
-                assert rl.equal(found.indices, expected.indices)
+                same_places(lambda k=k, largest=largest: x.topk(k, largest=largest))
+        for descending in (True, False):
+            same_places(lambda descending=descending: x.sort(1, descending))
+            same_places(lambda descending=descending: x.sort(0, descending))
+
+    def test_ranks(self, n, dtype):
+        x = rl.tensor(np.round(random(3, n, 2, dtype=dtype)))  # zeros of both signs among them
+        x[0, n // 2], x[1] = float("nan"), float("nan")
+        x[2, 0] = -float("inf")
+        for dim in range(3):
+            same_places(lambda dim=dim: x.median(dim))
+            same_places(lambda dim=dim: x.nanmedian(dim, keepdim=True))
+            same_places(lambda dim=dim: x.mode(dim))
+            for k in {1, x.shape[dim]}:
+                same_places(lambda dim=dim, k=k: x.kthvalue(k, dim))
+        whole = (x[::2].nan_to_num(0, 0, 0) * 2).long()
+        same_places(lambda: whole.mode(1))
 
     def test_triangles(self, n, dtype):
         a, b = random(n, n, dtype=dtype), random(n, 2, dtype=dtype, seed=1)

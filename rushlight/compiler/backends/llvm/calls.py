@@ -167,7 +167,7 @@ class Serial:
     def __init__(self, name: str, d: Any, arrays: int) -> None:
         (code,) = jit.kernels([serial.write(name, d, jit.vector_bits())])
         self.code, self.arrays = ctypes.CFUNCTYPE(None, *SIGNATURE)(code), arrays
-        self.scratch = serial.SCRATCH if name in serial.RANDOM else 0
+        self.scratch = serial.SCRATCH if name in serial.SCRATCHED else 0
         self.briefly, self.freely = [self.quick(code, f) or self.slowly for f in (False, True)]
 
     def quick(self, code: int, freely: bool) -> Any:

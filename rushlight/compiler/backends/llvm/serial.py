@@ -21,6 +21,7 @@ from rushlight.compiler.backends.llvm import (
     pairs,
     picks,
     pools,
+    ranks,
     softmaxes,
     spreads,
     tops,
@@ -49,7 +50,8 @@ F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
 ROW = 4096  # elements whose sum is made in float32
 SCRATCH = 4 * FEW + 64  # bytes
-RANDOM = ("integers", "normals", "normal pairs", "uniforms", "waits")  # loops that need it
+RANDOM = ("integers", "normals", "normal pairs", "uniforms", "waits")
+SCRATCHED = (*RANDOM, *tops.NAMES)  # loops that need it
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "ge", "min": "le"}
 LOGS = "log sum"
@@ -509,6 +511,8 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys(softmaxes.NAMES, softmaxes.text),
     **dict.fromkeys(norms.NAMES, norms.text),
     **dict.fromkeys(tops.NAMES, tops.text),
+    ranks.NTH: lambda _, d, width: ranks.nth(d, width),
+    ranks.MODE: lambda _, d, width: ranks.mode(d, width),
     **dict.fromkeys(casts.TARGETS, casts.text),
     **dict.fromkeys(pools.NAMES, pools.text),
     norms.RUNNING: norms.running,

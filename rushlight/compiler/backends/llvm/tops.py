@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ranks import SHORT, Row, put
 
 NAMES = {"largest": "ogt", "smallest": "olt"}
+INSERTED = 4  # elements: more of a short row find their places by counting
 
 
 def text(name: str, d: Any, width: int) -> str:
@@ -25,6 +27,15 @@ def text(name: str, d: Any, width: int) -> str:
         nan, number = (a, b) if name == "largest" else (b, a)
         nan, number = f(f"fcmp uno {e} {nan}, {nan}"), f(f"fcmp ord {e} {number}, {number}")
         return f(f"or i1 {more}, {f(f'and i1 {nan}, {number}')}")
+
+    def counted(source: str, best: str, where: str) -> None:
+        row = Row(f, source, "%scratch", n, descending=name == "largest")
+
+        def one(i: Number, _: list[str]) -> None:
+            rank = row.rank(i)
+            f.when(f(f"icmp slt i64 {rank}, {k}"), lambda: put(f, source, i, best, where, rank))
+
+        f.span(0, n, 1, one)
 
     def row(u: Number, _: list[str]) -> None:
         source = f.at(x, f(f"mul nsw i64 {u}, {n}"))
@@ -63,8 +74,13 @@ def text(name: str, d: Any, width: int) -> str:
             y, last = f.scalar(f.at(source, i)), f.scalar(f.at(best, f.sub(k, 1)))
             f.when(before(y, last), lambda: insert(i, y, k))
 
-        f.span(0, k, 1, grow)
-        f.span(k, n, 1, offer, empty=True)
+        def inserted() -> None:
+            f.span(0, k, 1, grow)
+            f.span(k, n, 1, offer, empty=True)
+
+        few = f(f"icmp sle i64 {n}, {SHORT}")
+        many = f(f"icmp sgt i64 {k}, {INSERTED}")
+        f.when(f(f"and i1 {few}, {many}"), lambda: counted(source, best, where), inserted)
 
     f.span("%lo", "%hi", 1, row)
     f.end()

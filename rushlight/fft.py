@@ -14,6 +14,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
+from rushlight.ops.shaping import Roll
 from rushlight.tensor_api import cat
 from rushlight.tensor_api._common import finish, numpy_dtype, store_out, wrap_dim
 from rushlight.tensor_api.numpy_names import with_axis
@@ -385,13 +386,12 @@ def rfftfreq(
 
 
 def _shift(x: Tensor, dim: Any, sign: int) -> Tensor:
-    dims = (
-        list(range(x.ndim))
-        if dim is None
-        else [wrap_dim(d, x.ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
-    )
-    steps = [x._array.shape[d] // 2 if sign > 0 else (x._array.shape[d] + 1) // 2 for d in dims]
-    return x.roll(steps, dims) if dims else x.clone()
+    shape = x._array.shape
+    n = len(shape)
+    given = range(n) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
+    dims = tuple([wrap_dim(d, n) for d in given])
+    steps = tuple([(shape[d] + (sign < 0)) // 2 for d in dims])
+    return Roll.bind(x, shifts=steps, dims=dims)
 
 
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:

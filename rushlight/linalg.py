@@ -387,7 +387,7 @@ def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     items = list(tensors)
     if len(items) < 2:
         raise RuntimeError("multi_dot(): expected at least 2 tensors.")
-    first, last = items[0].ndim == 1, items[-1].ndim == 1
+    first, last = items[0]._array.ndim == 1, items[-1]._array.ndim == 1
     items[0] = items[0].unsqueeze(0) if first else items[0]
     items[-1] = items[-1].unsqueeze(1) if last else items[-1]
     result = P.multi_dot(items)
@@ -451,9 +451,8 @@ def matrix_norm(
         result = s.sum(-1) if ord == "nuc" else largest(s, -1) if ord > 0 else s.amin(-1)
     elif abs(ord) in (1, math.inf):
         rows, cols = (d0, d1) if abs(ord) == 1 else (d1, d0)
-        sums = A.abs().sum(rows, keepdim=True)
-        result = largest(sums, cols, True) if ord > 0 else sums.amin(cols, keepdim=True)
-        result = result.squeeze((d0, d1))
+        sums, left = A.abs().sum(rows), cols - (cols > rows)
+        result = largest(sums, left) if ord > 0 else sums.amin(left)
     else:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     if keepdim:
@@ -462,9 +461,9 @@ def matrix_norm(
     return _store(out, result)
 
 
-def largest(x: Tensor, dim: int, keepdim: bool = False) -> Tensor:
+def largest(x: Tensor, dim: int) -> Tensor:
     """The largest of values >= 0; 0 of none."""
-    return x.amax(dim, keepdim) if x.shape[dim] else x.sum(dim, keepdim)
+    return x.amax(dim) if x._array.shape[dim] else x.sum(dim)
 
 
 def norm(

@@ -9,7 +9,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from rushlight.compiler.scalars import FLOATS
 from rushlight.core.native import BRIEF
@@ -23,12 +22,6 @@ def loop(name: str, *operands: Any, **params: Any) -> Any:
     or gaps need other ways.
     """
     return LOOPS[name](name, *operands, **params)
-
-
-def shuffle(name: str, words: Any, order: Any) -> Any:
-    """``order``, whose elements are swapped as the words say."""
-    run_loop(name, None, (words, order), len(words))
-    return order
 
 
 def order_of(name: str, keys: Any, bits: int) -> Any:
@@ -97,17 +90,6 @@ def entry(_: str, name: str, d: Any, arrays: int) -> Any:
     return found
 
 
-def log_sums(name: str, x: ndarray[Any, Any], dim: int) -> Any:
-    """Logarithms of running sums of the exponentials of floats along a dim."""
-    if x.dtype not in FLOATS:
-        return None
-    x = np.ascontiguousarray(x)
-    n, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
-    out, carried = np.empty(x.shape, x.dtype), np.empty(2 * inner, np.float64)
-    run_loop(name, x.dtype, (x, out, carried), x.size // (n * inner), (n, inner))
-    return out
-
-
 def sparse(name: str, rows: Any, x: Any, y: Any, out: Any) -> bool:
     """Products of a sparse matrix, given by its rows; False for dtypes that have no kernel."""
     if out.dtype not in FLOATS or not out.size or x.dtype != out.dtype or y.dtype != out.dtype:
@@ -171,20 +153,6 @@ def reverse(name: str, x: Any, dims: tuple[int, ...]) -> Any:
     return out
 
 
-def pairs(name: str, x: Any, p: float) -> Any:
-    """Distances of all pairs of rows (n, m), or None."""
-    from rushlight.compiler.backends.llvm.pairs import NAMES
-
-    if x.dtype not in FLOATS or p not in NAMES:
-        return None
-    n, m = x.shape
-    turned = np.zeros(n * m + 16, x.dtype)  # and room for a vector
-    turned[: n * m].reshape(m, n)[...] = x.T
-    out = np.empty(n * (n - 1) // 2, x.dtype)
-    run_loop(NAMES[p], x.dtype, (np.ascontiguousarray(x), turned, out), n, (n, m))
-    return out
-
-
 def bin_maxima(name: str, x: Any, bins: Any) -> Any:
     """Maxima of bins along the last one or two dims of floats, and their flat places, or None."""
     if x.dtype not in FLOATS or len(bins) > 2:
@@ -203,13 +171,10 @@ def bin_maxima(name: str, x: Any, bins: Any) -> Any:
 LOOPS: dict[str, Any] = {
     "entry": entry,
     "bin maxima": bin_maxima,
-    "pairs": pairs,
     "reverse": reverse,
     "bag maxima": bag_maxima,
-    "shuffle": shuffle,
     "order": order_of,
     **dict.fromkeys(("ctc loss", "ctc gradient"), ctc),
-    "log sum": log_sums,
     **dict.fromkeys(("sparse product", "sparse dots"), sparse),
     **dict.fromkeys(("lu", "solve", "upper", "lower", "upper unit", "lower unit"), small),
 }

@@ -350,10 +350,13 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
             x = a._array
         except AttributeError:
             raise no_tensor(type(op).__name__.lower(), a) from None
-        if state.busy or x.dtype not in formulas or type(x) is not ndarray:
-            return run(op, (a,), {})
         r = ready.get(x.dtype)
-        if r is not None and least <= x.size <= r.most and x.flags.carray:
+        if state.busy or x.dtype not in formulas or type(x) is not ndarray:
+            if r is None or state.busy or not quick_half(op, x, x, r):
+                return run(op, (a,), {})
+            out = empty(x.shape, r.dtype)
+            r.compute(x, out, x.size)
+        elif r is not None and least <= x.size <= r.most and x.flags.carray:
             out = empty(x.shape, r.dtype)
             r.compute(x, out, x.size)
         else:
@@ -445,9 +448,14 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
         d = x.dtype
         if isinstance(other, Tensor):
             y = other._array
-            if d is not y.dtype or d not in fast or type(x) is not ndarray:
-                return run(op, (a, other), {})
             tracked = a._tracked or other._tracked
+            if d is not y.dtype or d not in fast or type(x) is not ndarray:
+                r = ready.get((d, d)) if d is y.dtype else None
+                if r is None or tracked or not quick_half(op, x, y, r):
+                    return run(op, (a, other), {})
+                out = empty(x.shape, r.dtype)
+                r.compute(x, y, out, x.size)
+                return wrap(out)
         elif other.__class__ in NUMBERS:
             if (
                 d not in fast
@@ -486,6 +494,18 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
         return run(op, (a, other), {})
 
     return bind
+
+
+def quick_half(op: Elementwise, x: Any, y: Any, r: Ready) -> bool:
+    """Whether a kernel that is ready computes halves, as ``Elementwise.forward`` would."""
+    return bool(
+        type(x) is ndarray is type(y)
+        and x.dtype in dtypes.HALVES
+        and 0 < x.size <= r.most
+        and type(op).forward is Elementwise.forward
+        and kernels.on
+        and r.takes(x, y)
+    )
 
 
 # the params of an elementwise op whose first operand is a number: its node has another name then

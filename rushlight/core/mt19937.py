@@ -61,6 +61,7 @@ class Engine:
         self._twister: tuple[Any, Any] | None = None
         self._block = np.empty(BLOCK, np.uint32)
         self._desk = np.zeros(DESK, np.int64)
+        self._placed = False  # whether the desk says where things are
         self._desk_floats = self._desk.view(np.float64)
         self._pending: int | None = None
         self.reseed(seed)
@@ -129,7 +130,8 @@ class Engine:
         many of these are used up, the cached normal as a float64, and whether there is one. Always
         the same array, shape (5,).
         """
-        if not self._desk[WORDS]:
+        if not self._placed:
+            self._placed = True
             self._desk[WORDS] = self._source()[1].ctypes.state_address
             self._desk[YIELDED] = self._block.ctypes.data
         return self._desk

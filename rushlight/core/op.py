@@ -592,8 +592,15 @@ def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) ->
     outs, grad, pick, link = [], modes.grad, op.pick.instance, a._link
     c = counter_of(a)
     base, chain = (a, ()) if link is None else (link.base, link.chain)
+    busy = state.busy
     for i, array in enumerate(arrays):
-        t = wrap(array)
+        if busy:
+            t = wrap(array)
+        else:  # the same
+            t = blank()
+            t._array = array
+            t._wants_grad = False
+            t._node = t._grad = None
         t._tracked, t._counter = True, c
         v = t._link = ViewLink()
         v.base, v.chain, v.version = base, (*chain, (pick, {**params, "index": i})), c.value

@@ -254,10 +254,11 @@ def permutation(engine: Engine, count: int) -> Array:
         return np.arange(count)
     wide = count >= (2**32 - 1) // 20
     draws: Array = engine.longs(count - 1) if wide else engine.words(count - 1)
-    if count > 32 and not wide and kernels.worth(count):
-        order: Array | None = kernels.loop("shuffle", draws, np.arange(count))
-        if order is not None:
-            return order
+    run = None if wide else kernels.runner("shuffle", dtypes.int64, 2, count)
+    if run is not None:
+        order = np.arange(count)
+        run(draws, order, count - 1)
+        return order
     if count <= 512:
         return _swap_one_by_one(draws.tolist())
     remaining = np.arange(count, 1, -1, dtype=draws.dtype)

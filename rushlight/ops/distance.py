@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
+from rushlight.core.native import kernels
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.matmul import same_dtype
-from rushlight.ops.sums import ones
+from rushlight.ops.sums import row_sums
 
 CHUNK = 1 << 16  # distances made at a time
 FEW = 1 << 15  # differences that are made at once
@@ -27,6 +29,10 @@ class Cdist(Op):
 
     def eager(self, xp, x1, x2, *, p, products):
         same_dtype("cdist", x1, x2)
+        if not products and x1.ndim == x2.ndim == 2:
+            found = by_loop("table", x1, x2, p, (len(x1), len(x2)))
+            if found is not None:
+                return found
         if products:
             out = packed(np.matmul(extended(-2 * x1, x1, 0), extended(x2, x2, 1).swapaxes(-1, -2)))
             np.maximum(out, 0, out=out)
@@ -55,6 +61,25 @@ class Cdist(Op):
         return [each.sum(-2) if needs[0] else None, -each.sum(-3) if needs[1] else None]
 
 
+NORMS = {1.0: "1", 2.0: "2", math.inf: "inf"}  # as backends/llvm/pairs.py names them
+
+
+def by_loop(kind: str, x: Any, y: Any, p: float, shape: tuple[int, ...]) -> Any:
+    """Distances of the rows of two matrices, or of all pairs of one's, by a loop, or None."""
+    norm, d = NORMS.get(p), x.dtype
+    if norm is None or d not in dtypes.FLOATS or not x.size or not y.size:
+        return None
+    n, m = y.shape
+    loop = kernels.runner(f"{kind} {norm}", d, 3, x.size * n, exact=False)
+    if loop is None:
+        return None
+    turned = np.empty(n * m + 16, d)  # and room for a vector
+    turned[: n * m].reshape(m, n)[...] = y.T
+    out = np.empty(shape, d)
+    loop(np.ascontiguousarray(x), turned, out, n, m, len(x))
+    return out
+
+
 def extended(x: Any, of: Any, place: int) -> Any:
     """Rows x and two columns more: the squares of the rows ``of`` in one, ones in the other, so
     that a product with rows where these change places adds the squares of both.
@@ -75,7 +100,7 @@ def norms(d: Any, p: float) -> Any:
     if p == math.inf:
         return np.maximum.reduce(size, -1)
     if p == 1:
-        return size.dot(ones(d.shape[-1], d.dtype))
+        return row_sums(size)
     return np.power(np.add.reduce(np.power(size, p), -1), 1 / p)
 
 

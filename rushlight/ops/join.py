@@ -5,6 +5,8 @@ from __future__ import annotations
 from rushlight import formats
 from rushlight.core.op import Op, packed
 
+SEVERAL = 5  # tensors: fewer are copied one by one
+
 
 class Cat(Op):
     """Tensors of one dtype, and one shape but for ``dim``, one after another along ``dim``."""
@@ -30,7 +32,19 @@ class Stack(Op):
 
     def eager(self, xp, *tensors, dim):
         shape = tensors[0].shape
-        if dim < len(shape):  # neighbours along dim, which is then divided
+        if dim < len(shape) < 4:  # neighbours along dim, which is then divided
+            out = xp.empty((*shape[:dim], len(tensors), *shape[dim:]), tensors[0].dtype)
+            if len(tensors) < SEVERAL and not dim:
+                for i, t in enumerate(tensors):
+                    out[i] = t
+                return out
+            xp.concatenate(
+                tensors,
+                dim,
+                out.reshape(*shape[:dim], len(tensors) * shape[dim], *shape[dim + 1 :]),
+            )
+            return out
+        if dim < len(shape):
             joined = xp.concatenate(tensors, dim)
             wanted = formats.suggested(tensors[0])
             if wanted and all([formats.suggested(t) is wanted for t in tensors]):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import in_dtype, widened
+from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.op import Op, Reduction, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed
@@ -91,11 +91,17 @@ class Sum(Summing):
 
     compiled = True
     reducer = staticmethod(summed)
-    fast = dtypes.FLOATS | {dtypes.int64}
+    fast = dtypes.FLOATS | {dtypes.int64, dtypes.complex64, dtypes.complex128}
 
     def eager(self, xp, input, *, dim, keepdim):
         d = input.dtype
         if d in dtypes.HALVES:
+            if dim is None and not keepdim and input.flags.carray:
+                add = kernels.runner("total", d, 2, input.size, exact=False)
+                if add is not None and input.size < LEAST:
+                    out = np.empty((), np.float64)
+                    add(input, out, input.size, 0)
+                    return out.astype(d)
             return packed(summed(widened(input), dim, None, None, keepdim).astype(d))
         if d not in dtypes.DIFFERENTIABLE and input.size < FEW:
             if d is dtypes.bool_ and dim is None and not keepdim:
@@ -286,11 +292,13 @@ class Aminmax(Op):
     outputs = ("min", "max")
 
     def eager(self, xp, input, *, dim, keepdim):
-        wide, d = ordered("aminmax", input), input.dtype
+        d = input.dtype
+        if dim is None and not keepdim and d in dtypes.FLOATS and 0 < input.size < FEW:
+            low, high = input.item(input.argmin()), input.item(input.argmax())
+            return np.array(low, d), np.array(high, d)
+        wide = ordered("aminmax", input)
         low = smallest(wide, dim, None, None, keepdim)
         high = largest(wide, dim, None, None, keepdim)
-        if dim is None and wide is input and low.__class__ is np.ndarray:
-            return low, high
         return narrowed(low, d), narrowed(high, d)
 
     def grad(self, g, input, min, max, dim, keepdim):

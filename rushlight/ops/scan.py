@@ -37,15 +37,15 @@ def accumulate(ufunc: Any, input: Any, dim: int) -> Any:
     return ufunc.accumulate(packed(input), dim, wide).astype(d, copy=False)
 
 
-def scanned(loop: Any, x: Any, dim: int, places: Any) -> Any:
+def scanned(loop: Any, x: Any, dim: int, places: Any, carried: int = 1) -> Any:
     """What a loop over elements along a dim leaves at each, see serial.Scan. ``places``: where it
-    found extremes; None for sums.
+    found extremes; None for sums, of which it carries so many numbers on.
     """
     x = np.ascontiguousarray(x)
     shape = x.shape
     n, inner = shape[dim], 1 if dim == len(shape) - 1 else math.prod(shape[dim + 1 :])
     out = np.empty(shape, x.dtype)
-    third = np.empty(inner, np.float64) if places is None else places
+    third = np.empty(carried * inner, np.float64) if places is None else places
     loop(x, out, third, n, inner, x.size // (n * inner))
     return out
 
@@ -168,7 +168,7 @@ class Logcumsumexp(Op):
     def eager(self, xp, input, *, dim):
         if input.dtype in dtypes.COMPLEX_TYPES:
             return complex_logcumsumexp(input, dim)
-        return running_logsumexp(input, dim)
+        return in_dtype(running_logsumexp(widened(input), dim), input.dtype)
 
     def grad(self, g, input, out, dim):
         n = out._array.shape[dim] - 1
@@ -184,25 +184,12 @@ def safe_exp(a: Tensor, b: Tensor) -> Tensor:
     return Where.bind(zero, 0, (Where.bind(zero, 0, a) - Where.bind(zero, 0, b)).exp())
 
 
-NEAR = 600.0  # exponentials of differences up to here are normal numbers of float64
-
-
 def running_logsumexp(x: Any, dim: int) -> Any:
     """Of real numbers, in float64: in narrower types a long sum stops growing too early."""
-    if x.size >= LEAST and kernels.on and x.dtype in dtypes.FLOATS:
-        out = kernels.loop("log sum", x, dim)
-        if out is not None:
-            return out
-    if x.dtype != dtypes.float64 and x.size:
-        top, low = float(x.item(x.argmax())), float(x.item(x.argmin()))
-        if top - low < NEAR:  # no extremes, infinities or nan
-            shifted = x.astype(dtypes.float64)
-            shifted -= top
-            np.exp(shifted, shifted)
-            sums = np.add.accumulate(shifted, dim, None, shifted)
-            np.log(sums, sums)
-            sums += top
-            return sums.astype(x.dtype)
+    if x.dtype in dtypes.FLOATS and x.size:
+        loop = kernels.runner("log sum", x.dtype, 3, x.size, exact=False)
+        if loop is not None:
+            return scanned(loop, x, dim, None, carried=2)
     return np.logaddexp.accumulate(x.astype(dtypes.float64), dim).astype(x.dtype)
 
 

@@ -218,11 +218,12 @@ def histogramdd(points: Any, edges: list[Any], weights: Any, density: bool) -> A
         inside &= (x >= e[0]) & (x <= e[-1])
         cells.append(np.minimum(np.maximum(cells_of(x, e), 0), len(e) - 2))
     shape = tuple([len(e) - 1 for e in edges])
-    flat = (
-        np.ravel_multi_index([c[inside] for c in cells], shape)
-        if len(points)
-        else np.zeros(0, np.int64)
-    )
+    if len(cells) == 1:
+        flat = cells[0][inside]
+    elif len(points):
+        flat = np.ravel_multi_index([c[inside] for c in cells], shape)
+    else:
+        flat = np.zeros(0, np.int64)
     size = math.prod(shape)
     hist = (
         np.bincount(flat, None if weights is None else weights[inside], size)

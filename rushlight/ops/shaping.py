@@ -40,10 +40,11 @@ class Roll(Op):
         for shift, dim in zip(shifts, dims, strict=True):
             n = input.shape[dim]
             at = n - shift % n if n else 0
-            lead = (FORWARD,) * dim
-            parts = input[(*lead, slice(at, None))], input[(*lead, slice(0, at))]
-            input = np.concatenate(parts, dim)
-        return packed(input) if dims else input.copy()
+            lead, out = (FORWARD,) * dim, np.empty(input.shape, input.dtype)
+            out[(*lead, slice(0, n - at))] = input[(*lead, slice(at, None))]
+            out[(*lead, slice(n - at, None))] = input[(*lead, slice(0, at))]
+            input = out
+        return input if dims else input.copy()
 
     def grad(self, g, shifts, dims):
         return Roll.bind(g, shifts=tuple([-s for s in shifts]), dims=dims)

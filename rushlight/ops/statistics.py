@@ -167,9 +167,12 @@ class VectorNorm(Reduction):
                 flat = input.ravel("K")
                 root = np.sqrt(flat.dot(flat))
                 return root if root.dtype is d else narrowed(root, d)
-            if dim == (input.ndim - 1,) and input.flags.c_contiguous:
-                total = np.vecdot(input, input)
-                return narrowed(np.sqrt(total[..., None] if keepdim else total), d)
+            at = input.ndim - len(dim or ())  # where the last dims begin
+            if dim and input.size and input.flags.c_contiguous and dim == (*range(at, input.ndim),):
+                rows = input.reshape(*input.shape[:at], -1)
+                total = np.vecdot(rows, rows)
+                total = total[(..., *[None] * len(dim))] if keepdim else total
+                return narrowed(np.sqrt(total), d)
             return narrowed(np.sqrt(summed(input * input, dim, None, None, keepdim)), d)
         size = np.abs(input)
         return narrowed(vector_norm(size, dim, keepdim, ord), dtypes.REAL_OF.get(d, d))
@@ -192,7 +195,9 @@ def vector_norm(size: Any, dim: Any, keepdim: bool, ord: float) -> Any:
     if math.isinf(ord):
         reducer, start = (np.maximum, 0) if ord > 0 else (np.minimum, math.inf)
         return reducer.reduce(size, dim, None, None, keepdim, start)
-    return summed(size**ord, dim, None, None, keepdim) ** (1 / ord)
+    powers = np.power(size, number(ord, size.dtype))
+    total = np.asarray(summed(powers, dim, None, None, keepdim))
+    return np.power(total, number(1 / ord, total.dtype), total)
 
 
 def vector_norm_gradient(g: Tensor, x: Tensor, norm: Tensor, dim: Any, ord: float) -> Tensor:

@@ -12,8 +12,8 @@ import numpy as np
 from rushlight import devices, dtypes, formats
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.meta import without_memory
-from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, bump, constant
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, bump, constant, needs_grad
 from rushlight.dtypes import dtype as DType
 from rushlight.errors import DTypeError, GraphError, ShapeError, warn_user
 from rushlight.ops.view import flat_memory, offset_of
@@ -116,6 +116,23 @@ def own(t: Tensor) -> Tensor:
     """A view of memory that nobody else has: no view to the user, who may write to it freely."""
     t._link, t._tracked = None, t._node is not None
     return t
+
+
+def unrecorded(*tensors: Tensor) -> tuple[Any, ...] | None:
+    """The arrays of float32 or float64 tensors, all of one dtype, where nothing is traced and no
+    gradient recorded, so that a function made of several ops may compute with them at once. Else
+    None.
+    """
+    if state.busy:
+        return None
+    d = tensors[0]._array.dtype
+    for t in tensors:
+        x = t._array
+        if x.dtype is not d or x.__class__ is not np.ndarray:
+            return None
+        if t._tracked and modes.grad and needs_grad(t):
+            return None
+    return tuple([t._array for t in tensors]) if d in dtypes.FLOATS else None
 
 
 def is_tensor(obj: Any, /) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from typing import Any
 
 from rushlight.core.sparse import SparseOperand
@@ -106,11 +107,16 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     their order.
     """
     n = input._array.ndim
-    src = [wrap_dim(d, n) for d in (source if isinstance(source, (tuple, list)) else (source,))]
-    dst = [
-        wrap_dim(d, n)
-        for d in (destination if isinstance(destination, (tuple, list)) else (destination,))
-    ]
+    if source.__class__ is int and destination.__class__ is int:
+        return V.Permute.bind(input, dims=order_moved(n, (source,), (destination,)))
+    several = (tuple(d) if isinstance(d, (tuple, list)) else (d,) for d in (source, destination))
+    return V.Permute.bind(input, dims=order_moved(n, *several))
+
+
+@functools.lru_cache(maxsize=256)
+def order_moved(n: int, source: tuple[Any, ...], destination: tuple[Any, ...]) -> tuple[int, ...]:
+    """The order of n dims after some moved."""
+    src, dst = [wrap_dim(d, n) for d in source], [wrap_dim(d, n) for d in destination]
     if len(src) != len(dst):
         raise ShapeError(
             f"movedim: source {src} and destination {dst} must name the same number of dims."
@@ -120,7 +126,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     order = [d for d in builtins.range(n) if d not in src]
     for d, s in sorted(zip(dst, src, strict=True)):
         order.insert(d, s)
-    return V.Permute.bind(input, dims=tuple(order))
+    return tuple(order)
 
 
 moveaxis = movedim

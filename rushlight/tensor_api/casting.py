@@ -57,7 +57,7 @@ def as_given(function: Function) -> Function:
 def _one_operation(function: Function, target: Callable[[], Any] | None) -> Function:
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if modes.autocast is None:
+        if not state.busy or modes.autocast is None:
             return function(*args, **kwargs)
         if target is not None:
             d = target()

@@ -8,10 +8,11 @@ import numpy as np
 
 from rushlight import devices, dtypes, formats
 from rushlight.core.meta import MetaArray
+from rushlight.core.op import lone
 from rushlight.core.size import Size, make_size
 from rushlight.core.sparse import SparseArray, SparseOperand
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
+from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap, written
 from rushlight.errors import GraphError, NotSupportedError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill
 from rushlight.ops.meta import NO_DATA, ToMeta
@@ -488,6 +489,11 @@ def fill_(input: Tensor, value: Any) -> Tensor:
 @method
 def zero_(input: Tensor) -> Tensor:
     """Set every element to zero."""
+    x = input._array
+    if not state.busy and lone(input, x) and x.flags.writeable:
+        x.fill(0)
+        written(input)
+        return input
     return Fill.update(input, value=0)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor
+from rushlight.core.state import state
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.ops import join as J
 from rushlight.tensor_api._common import (
@@ -42,15 +45,31 @@ def promoted(tensors: Any, name: str) -> list[Tensor]:
     return [cast(t, d) for t in found]
 
 
-def alike(tensors: Any) -> bool:
-    """Whether these are tensors of one dtype, in a list or tuple that is not empty."""
+def alike(tensors: Any) -> tuple[list[Any], bool] | None:
+    """The arrays of tensors of one dtype, in a list or tuple that is not empty, and whether an op
+    has nothing to do but to compute with these. Else None.
+    """
     if tensors.__class__ not in (list, tuple) or not tensors:
-        return False
+        return None
     d = tensors[0]._array.dtype if isinstance(tensors[0], Tensor) else None
-    for t in tensors:  # noqa: SIM110  a loop is faster than all()
-        if not isinstance(t, Tensor) or t._array.dtype is not d:
-            return False
-    return True
+    arrays, plain = [], not state.busy
+    for t in tensors:
+        if not isinstance(t, Tensor):
+            return None
+        x = t._array
+        if x.dtype is not d:
+            return None
+        if t._tracked or x.__class__ is not np.ndarray:
+            plain = False
+        arrays.append(x)
+    return arrays, plain
+
+
+def joined(op: Any, tensors: Any, arrays: list[Any], plain: bool, dim: int) -> Tensor:
+    """What an op makes of tensors."""
+    if plain:
+        return wrap(op.instance.eager(np, *arrays, dim=dim))
+    return op.bind(*tensors, dim=dim)  # type: ignore[no-any-return]
 
 
 def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
@@ -62,12 +81,13 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         >>> torch.cat([torch.zeros(2), torch.ones(1)])
         tensor([0., 0., 1.])
     """
-    if out is None and alike(tensors):
-        n = tensors[0]._array.ndim
+    found = alike(tensors) if out is None else None
+    if found is not None:
+        n = found[0][0].ndim
         if -n <= dim < n:
             try:
-                joined = J.Cat.bind(*tensors, dim=dim if dim >= 0 else dim + n)
-                return joined if n < 4 else in_order_of(joined, *tensors)
+                result = joined(J.Cat, tensors, *found, dim if dim >= 0 else dim + n)
+                return result if n < 4 else in_order_of(result, *tensors)
             except ValueError:
                 pass  # sizes that do not fit, or empty vectors
     parts = promoted(tensors, "cat")
@@ -114,15 +134,18 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         tensor([[0., 0.],
                 [1., 1.]])
     """
-    parts = tensors if alike(tensors) else promoted(tensors, "stack")
-    first = parts[0]._array.shape
+    parts, found = tensors, alike(tensors)
+    if found is None:
+        parts = promoted(tensors, "stack")
+        found = [t._array for t in parts], False
+    arrays, plain = found
+    first = arrays[0].shape
     d = wrap_dim(dim, len(first) + 1)
-    for t in parts:
-        if t._array.shape != first:
-            i = [p._array.shape == first for p in parts].index(False)
+    for i, x in enumerate(arrays):
+        if x.shape != first:
             raise ShapeError(
                 f"stack expects each tensor to be equal size, but got {first} at entry 0 and "
-                f"{t._array.shape} at entry {i}."
+                f"{x.shape} at entry {i}."
             )
-    result = J.Stack.bind(*parts, dim=d)
+    result = joined(J.Stack, parts, arrays, plain, d)
     return result if out is None else _stored(out, result, tensors)

@@ -21,7 +21,14 @@ from rushlight.ops import trigonometry as T
 from rushlight.ops import weighted as W
 from rushlight.ops.activation import Threshold
 from rushlight.tensor_api import pointwise
-from rushlight.tensor_api._common import expect_tensor, method, methods, numbers_first, store_out
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    methods,
+    numbers_first,
+    store_out,
+    unrecorded,
+)
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.pointwise import binary, or_not, pow, unary
@@ -470,7 +477,13 @@ def addcdiv_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Ten
 @method
 def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """``input * 2 ** other``."""
-    result = expect_tensor(input, "ldexp") * pow(2.0, other)
+    arrays = unrecorded(expect_tensor(input, "ldexp"))
+    k = other._array if isinstance(other, Tensor) else None
+    if arrays is not None and k.__class__ is np.ndarray and k.dtype in (dtypes.int64, dtypes.int32):
+        if k.shape == arrays[0].shape:
+            power = np.ldexp(dtypes.default.float.type(1), k)
+            return finished(wrap(arrays[0] * power), out)
+    result = input * pow(2.0, other)
     if input._array.dtype in dtypes.HALVES:
         result = cast(result, input._array.dtype)
     return finished(result, out)

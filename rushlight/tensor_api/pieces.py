@@ -96,7 +96,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     n = tensor._array.shape[d]
     if size < 0 or (size == 0 and n):
         raise ShapeError(f"split expects split_size to be positive, but got split_size={size}.")
-    return _pieces(tensor, [min(size, n - i) for i in range(0, n, size or 1)] or [0], d)
+    return _equal_pieces(tensor, size, d) if n else _pieces(tensor, [0], d)
 
 
 methods(split=lambda self, split_size, dim=0: split(self, split_size, dim))
@@ -136,7 +136,14 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     if not n:
         return _pieces(input, [0] * chunks, d)
     size = -(-n // chunks)
-    return _pieces(input, [min(size, n - i) for i in range(0, n, size)], d)
+    return _equal_pieces(input, size, d)
+
+
+def _equal_pieces(input: Tensor, size: int, dim: int) -> tuple[Tensor, ...]:
+    """Pieces of one size, of which the last may be smaller."""
+    n = input._array.shape[dim]
+    bounds = tuple([(i, min(i + size, n)) for i in range(0, n, size)])
+    return tuple(V.Split.bind(input, bounds=bounds, dim=dim))
 
 
 def apart(pieces: Any) -> Any:

@@ -15,6 +15,7 @@ from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import matmul as M
 from rushlight.ops.arithmetic import conj
+from rushlight.ops.sums import ones
 from rushlight.ops.view import Unsqueeze
 from rushlight.tensor_api._common import (
     expect_tensor,
@@ -22,6 +23,7 @@ from rushlight.tensor_api._common import (
     methods,
     numbers_first,
     store_out,
+    unrecorded,
     wrap_dim,
 )
 from rushlight.tensor_api.casting import as_given, in_float32, in_lower_precision
@@ -157,6 +159,9 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All products of two vectors' elements: ``(n, m)``."""
     need_dims("outer", (input, 1), (vec2, 1))
+    arrays = unrecorded(input, vec2)
+    if arrays is not None:
+        return _store(out, wrap(arrays[0][:, None] * arrays[1]))
     return _store(out, Unsqueeze.bind(input, dim=1) * vec2)
 
 
@@ -321,14 +326,17 @@ def multi_dot(items: list[Tensor]) -> Tensor:
     programming).
     """
     splits = cheapest((*[t._array.shape[0] for t in items], items[-1]._array.shape[1]))
+    arrays = unrecorded(*items)
+    factors, multiply = (items, mm) if arrays is None else (arrays, np.dot)
 
-    def product(i: int, j: int) -> Tensor:
+    def product(i: int, j: int) -> Any:
         if i == j:
-            return items[i]
+            return factors[i]
         k = splits[i, j]
-        return mm(product(i, k), product(k + 1, j))
+        return multiply(product(i, k), product(k + 1, j))
 
-    return product(0, len(items) - 1)
+    result = product(0, len(items) - 1)
+    return result if arrays is None else wrap(result)
 
 
 @functools.lru_cache(maxsize=64)
@@ -375,9 +383,12 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
 def trace(input: Tensor) -> Tensor:
     """Sum of a matrix's diagonal."""
     need_dims("trace", (input, 2))
-    x = input._array
-    if x.dtype in dtypes.FLOATS and not state.busy and not (input._tracked and modes.grad):
-        return wrap(np.asarray(x.trace()))
+    arrays = unrecorded(input)
+    if arrays is not None:
+        line = arrays[0].diagonal()
+        total = np.empty((), line.dtype)
+        line.dot(ones(line.size, line.dtype), total)
+        return wrap(total)
     return input.diagonal().sum()
 
 
@@ -425,9 +436,15 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     n = max(input._array.ndim, other._array.ndim)
     sa = (1,) * (n - input._array.ndim) + input._array.shape
     sb = (1,) * (n - other._array.ndim) + other._array.shape
-    a = input.reshape([v for s in sa for v in (s, 1)])
-    b = other.reshape([v for s in sb for v in (1, s)])
-    return _store(out, (a * b).reshape([x * y for x, y in zip(sa, sb, strict=True)]))
+    left, right = [v for s in sa for v in (s, 1)], [v for s in sb for v in (1, s)]
+    shape = [x * y for x, y in zip(sa, sb, strict=True)]
+    arrays = unrecorded(input, other)
+    if arrays is not None:
+        product = np.empty(shape, arrays[0].dtype)
+        parts = product.reshape([v for pair in zip(sa, sb, strict=True) for v in pair])
+        np.multiply(arrays[0].reshape(left), arrays[1].reshape(right), parts)
+        return _store(out, wrap(product))
+    return _store(out, (input.reshape(left) * other.reshape(right)).reshape(shape))
 
 
 @method
@@ -442,6 +459,9 @@ def cross(
     return _store(out, cross_along(input, other, dim, "cross"))
 
 
+NEXT = np.array([1, 2, 0])  # of three components
+
+
 def cross_along(a: Tensor, b: Tensor, dim: int, name: str) -> Tensor:
     """Cross products along a dim of size 3."""
     d = wrap_dim(dim, a._array.ndim)
@@ -452,6 +472,11 @@ def cross_along(a: Tensor, b: Tensor, dim: int, name: str) -> Tensor:
             f"{name}: inputs dimension {dim} must have length 3. Got {a._array.shape[d]} and "
             f"{b._array.shape[d]}"
         )
+    arrays = unrecorded(a, b)
+    if arrays is not None:
+        x, y = arrays
+        product = x * y.take(NEXT, d) - x.take(NEXT, d) * y
+        return wrap(product.take(NEXT, d))
     r, s = a.roll(-1, d), b.roll(-1, d)
     return (a * s - r * b).roll(-1, d)
 

@@ -108,6 +108,8 @@ def uniform_(self: Tensor, *args: Any, generator: Any = None, **named: Any) -> T
     d = only_floating(self, "uniform_", complex_too=True)
     low, high = float(low), float(high)
     smallest, largest = limits(d)
+    if smallest <= low <= high <= largest and high - low <= largest:
+        return R.Uniform.update(self, engine=engine_of(generator), low=low, high=high)
     for name, value in (("from", low), ("to", high)):
         if not smallest <= value <= largest:
             raise RuntimeError(
@@ -117,12 +119,10 @@ def uniform_(self: Tensor, *args: Any, generator: Any = None, **named: Any) -> T
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}"
         )
-    if high - low > largest:
-        raise RuntimeError(
-            f"uniform_ expects to-from <= {largest:g}, the largest value, but found from={low:g} "
-            f"and to={high:g}"
-        )
-    return R.Uniform.update(self, engine=engine_of(generator), low=low, high=high)
+    raise RuntimeError(
+        f"uniform_ expects to-from <= {largest:g}, the largest value, but found from={low:g} "
+        f"and to={high:g}"
+    )
 
 
 def _from_to(

@@ -153,11 +153,11 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
     )
     if d in dtypes.INTEGER_TYPES:
         start, end = int(start), int(end)
-    a, b = np.array(start, work), np.array(end, work)
+    a, b = work.type(start), work.type(end)
     wide = (
         dtypes.float64 if work is dtypes.float32 else work
     )  # torch rounds only once, as this does
-    step = np.array((b - a) / np.array(steps - 1, work), wide)
+    step = wide.type((b - a) / work.type(steps - 1))
 
     def values(i: int, j: int) -> np.ndarray[Any, Any]:
         part = from_ends(i, j, steps, wide) * step

@@ -212,12 +212,12 @@ def aminmax(
     input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
 ) -> Any:
     """The smallest and the largest element, of all or along ``dim``."""
-    ndim = expect_tensor(input, "aminmax")._array.ndim
-    dims = None if dim is None else dims_of(wrap_dim(dim, ndim), ndim)
-    if not input._array.size:
+    x = expect_tensor(input, "aminmax")._array
+    dims = None if dim is None else dims_of(wrap_dim(dim, x.ndim), x.ndim)
+    if not x.size:
         refuse_empty("aminmax", input, dims, RuntimeError)
-    for o in out or ():
-        if o._array.dtype != input._array.dtype:
+    for o in () if out is None else out:
+        if o._array.dtype != x.dtype:
             raise DTypeError(
                 f"aminmax: Expected out tensor to have dtype {input.dtype}, but got {o.dtype}."
             )
@@ -485,10 +485,14 @@ def var_mean(
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Variance and mean over ``dim``."""
-    over = None if dim.__class__ is bool else dim
-    return _spread("var_mean", S.Var, input, dim, unbiased, keepdim, correction, None), mean(
-        input, over, keepdim
-    )
+    variance = _spread("var_mean", S.Var, input, dim, unbiased, keepdim, correction, None)
+    return variance, _mean_beside(input, dim, keepdim)
+
+
+def _mean_beside(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    """The mean over the same dims as a variance."""
+    over = None if dim.__class__ is bool else dims_of(dim, input._array.ndim)
+    return R.Mean.bind(input, over, keepdim)
 
 
 def std_mean(
@@ -500,10 +504,8 @@ def std_mean(
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean over ``dim``."""
-    over = None if dim.__class__ is bool else dim
-    return _spread("std_mean", S.Std, input, dim, unbiased, keepdim, correction, None), mean(
-        input, over, keepdim
-    )
+    deviation = _spread("std_mean", S.Std, input, dim, unbiased, keepdim, correction, None)
+    return deviation, _mean_beside(input, dim, keepdim)
 
 
 @method

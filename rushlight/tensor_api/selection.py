@@ -19,6 +19,7 @@ from rushlight.tensor_api._common import (
     methods,
     refuse_overlap,
     store_out,
+    unrecorded,
     wrap_dim,
 )
 from rushlight.tensor_api.indexing import as_mask, places_in, spread
@@ -556,7 +557,10 @@ def _written_copy(input: Tensor, view: Any, src: Tensor) -> Tensor:
             f"expected src to have a size equal to the slice of self: {src._array.shape} for "
             f"{part._array.shape}."
         )
-    part.copy_(src)
+    if unrecorded(out, src) is None:
+        part.copy_(src)
+    else:
+        part._array[...] = src._array
     return out
 
 

@@ -19,7 +19,7 @@ from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.pad import ConstantPad
 from rushlight.ops.reduce import sum_to
-from rushlight.ops.view import Expand
+from rushlight.ops.view import Expand, Reshape
 from rushlight.tensor_api._common import (
     check_factory,
     finish,
@@ -30,6 +30,7 @@ from rushlight.tensor_api._common import (
     resize,
     shape_of,
     store_out,
+    unrecorded,
     wrap_dim,
 )
 from rushlight.tensor_api.joining import cat, several, stack
@@ -148,7 +149,11 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     k %= 4
     if k == 2:
         return flip(input, a, b)
-    return flip(input.transpose(a, b), a if k == 1 else b) if k else input.clone()
+    if not k:
+        return input.clone()
+    arrays = unrecorded(input)  # then nobody sees that a view is flipped
+    turned = input.transpose(a, b) if arrays is None else wrap(arrays[0].swapaxes(a, b))
+    return flip(turned, a if k == 1 else b)
 
 
 @method
@@ -410,12 +415,13 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     if swap:
         items[0], items[1] = items[1], items[0]
     flat = [t if t._array.ndim == 1 else t.reshape(-1) for t in items]
-    shape = [t._array.size for t in flat]
+    shape = tuple([t._array.size for t in flat])
+    alone = [
+        tuple([n if i == k else 1 for k, n in enumerate(shape)]) for i in builtins.range(len(flat))
+    ]
     grids = [
-        t.reshape([-1 if i == k else 1 for k in builtins.range(len(flat))]).expand(shape)
-        if all(shape)
-        else t.new_empty(shape)
-        for i, t in enumerate(flat)
+        Expand.bind(Reshape.bind(t, shape=own), shape=shape) if all(shape) else t.new_empty(shape)
+        for t, own in zip(flat, alone, strict=True)
     ]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
@@ -507,6 +513,13 @@ def cartesian_prod(*tensors: Any) -> Tensor:
             raise RuntimeError(f"Expect a 1D vector, but got shape {tuple(t._array.shape)}")
     if len(items) == 1:
         return items[0]
+    arrays = unrecorded(*items) if items else None
+    if arrays is not None:
+        shape = [x.size for x in arrays]
+        grid = np.empty((*shape, len(shape)), arrays[0].dtype)
+        for i, x in enumerate(arrays):
+            grid[..., i] = x.reshape([-1 if i == k else 1 for k in builtins.range(len(shape))])
+        return wrap(np.ascontiguousarray(grid.reshape(-1, len(shape))))
     return stack([g.reshape(-1) for g in meshgrid(*items, indexing="ij")], 1)
 
 

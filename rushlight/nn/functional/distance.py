@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.native import kernels
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, wrap
-from rushlight.ops.distance import FEW, Cdist, norms, pairs, upper_places
+from rushlight.ops.distance import FEW, Cdist, by_loop, norms, pairs, upper_places
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "normalize"]
 
@@ -53,15 +52,15 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     ``(N, M) -> (N (N - 1) / 2)``.
     """
     expect_tensors("pdist", input)
-    if input.dim() != 2:
+    if input._array.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    n = input.shape[0]
+    x = input._array
+    n = x.shape[0]
     if not (input.requires_grad and modes.grad):
-        x = input._array
-        if not state.busy and n > 1 and x.size and kernels.on:
-            found = kernels.loop("pairs", x, float(p))
+        if not state.busy and n > 1:
+            found = by_loop("pairs", x, x, p, (n * (n - 1) // 2,))
             if found is not None:
                 return wrap(found)
         if not state.busy and x.dtype in dtypes.FLOATS and n * x.size <= FEW and x.shape[1]:

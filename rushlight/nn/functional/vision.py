@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import dtypes, formats
 from rushlight import tensor_api as T
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, no_tensor, wrap
@@ -534,6 +534,8 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
             f"Number of channels must be divisible by groups. Got {shape[1]} channels and {groups}"
             " groups."
         )
+    if groups in (1, shape[1]):  # they stay in order
+        return input.clone(memory_format=formats.contiguous_format)
     x = input.reshape(shape[0], groups, shape[1] // groups, *shape[2:])
     return x.transpose(1, 2).reshape(shape)
 

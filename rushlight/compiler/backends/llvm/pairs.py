@@ -8,14 +8,19 @@ from typing import Any
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 
-NAMES = {1.0: "pairs 1", 2.0: "pairs 2", math.inf: "pairs inf"}  # by the norm
+NORMS = {"1": 1.0, "2": 2.0, "inf": math.inf}
+PAIRS, TABLE = "pairs", "table"
+NAMES = [f"{kind} {norm}" for kind in (PAIRS, TABLE) for norm in NORMS]
 
 
 def text(name: str, d: Any, width: int) -> str:
-    """For each unit i, the distances of row i of x (n, m), operand 0, from rows i + 1 to n - 1, to
-    their places among all pairs, operand 2. Operand 1 is x transposed, with room for a vector
-    behind it; operand 3 holds n and m.
+    """For each unit i, the distances of row i of x (units, m), operand 0, from rows of y (n, m),
+    which operand 1 has transposed, with room for a vector behind it; operand 3 holds n and m.
+
+    "table": from all, to row i of operand 2. "pairs": y is x; from those after i, to their places
+    among all pairs.
     """
+    kind, norm = name.split()
     f = kernel(width, d)
     source, turned, target, sizes = [f.operand(k) for k in range(4)]
     n, m = [f.scalar64(f.at(sizes, k, 8)) for k in range(2)]
@@ -23,23 +28,27 @@ def text(name: str, d: Any, width: int) -> str:
 
     def unit(i: Number, _: list[str]) -> None:
         here = f.at(source, f(f"mul nsw i64 {i}, {m}"))
-        first = f.add(i, 1)
-        before = f(f"mul nsw i64 {i}, {f.sub(f.add(n, n), first)}")  # twice the pairs before
-        out = f.at(target, f(f"lshr i64 {before}, 1"))
+        first: Number = 0
+        if kind == PAIRS:
+            first = f.add(i, 1)
+            before = f(f"mul nsw i64 {i}, {f.sub(f.add(n, n), first)}")  # twice the pairs before
+            out = f.at(target, f(f"lshr i64 {before}, 1"))
+        else:
+            out = f.at(target, f(f"mul nsw i64 {i}, {n}"))
 
         def some(j: Number, _: list[str]) -> None:
             def column(k: Number, sums: list[str]) -> list[str]:
                 there = f.load(f.at(turned, f.add(f(f"mul nsw i64 {k}, {n}"), j)))
                 gap = f(f"fsub {v} {f.splat(f.scalar(f.at(here, k)))}, {there}")
-                if name == NAMES[2.0]:
+                if norm == "2":
                     return [f.fma(gap, gap, sums[0])]
                 size = Vectors(f, f.lanes, f.here).real("abs", d, [gap])
-                if name == NAMES[1.0]:
+                if norm == "1":
                     return [f.plus(sums[0], size)]
                 return [Vectors(f, f.lanes, f.here).real("max", d, [sums[0], size])]
 
             (total,) = f.span(0, m, 1, column, [(v, "zeroinitializer")])
-            if name == NAMES[2.0]:
+            if norm == "2":
                 total = f.intrinsic("sqrt", f.suffix, v, [(v, total)])
             f.store_first(f.at(out, f.sub(j, first)), total, f.sub(n, j))
 

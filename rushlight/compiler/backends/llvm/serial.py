@@ -217,7 +217,7 @@ def total(d: Any, width: int) -> str:
         x = f(f"fpext float {single(f.add(start, i), 0)} to double")
         return [f(f"fadd double {sums[0]}, {x}")]
 
-    (whole,) = f.span("%lo", "%hi", 1, row, [("double", "0.0")])
+    (whole,) = f.span("%lo", "%hi", 1, row, [("double", "0.0")], empty=True)
     start, more = f.mul("%hi", ROW), f(f"load i64, ptr {rest}, align 8")
     whole = added(start, f(f"udiv i64 {more}, {16 * ways}"), whole)
     blocks = f(f"and i64 {more}, {-16 * ways}")
@@ -506,7 +506,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     "reverse": lambda _, d, width: reverse(d, width),
     **dict.fromkeys(MOVES, lambda *given: Move(*given).text()),
     **dict.fromkeys(PRODUCTS, lambda *given: Sparse(*given).text()),
-    **dict.fromkeys(pairs.NAMES.values(), pairs.text),
+    **dict.fromkeys(pairs.NAMES, pairs.text),
     **dict.fromkeys(spreads.NAMES, spreads.text),
     **dict.fromkeys(softmaxes.NAMES, softmaxes.text),
     **dict.fromkeys(norms.NAMES, norms.text),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from rushlight.compiler.backends.llvm.convolution.shapes import Scratch, pair
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
 from rushlight.compiler.backends.llvm.ir.text import scalar_type, splat_literal
 from rushlight.compiler.graph import Node, Value
+
+TAPS, TURNS = 64, 8  # that are looked for, and rows that are written, one by one
+NONE = 255  # no tap
 
 
 def fits(node: Node) -> bool:
@@ -134,10 +138,9 @@ def write_spread(f: Code, node: Node, p: list[str], scratch: str) -> int:
     rank = len(node.params["kernel"])
     shape = node.outputs[0].shape
     s = source_of(node, shape[-rank:])
+    if s.stride[0] <= TURNS and s.stride[1] <= 2 and len(s.taps) <= TAPS:
+        return Gathered(f, s).write(p, scratch)
     (height, width), (oh, ow) = s.space, s.out
-    if apart(s) and (pair(node.params["kernel"], 1)[1], s.before) == (2, (0, 0)):
-        write_pairs(f, s, taps.dtype, p)
-        return 0
     begin = f.at(p[2], f.mul("%lo", height * width))
     f.clear(begin, f.mul(f.sub("%hi", "%lo"), height * width))
     rows, cols = f.table([t[0] for t in s.taps]), f.table([t[1] for t in s.taps])
@@ -173,51 +176,133 @@ def write_spread(f: Code, node: Node, p: list[str], scratch: str) -> int:
     return 0
 
 
-def apart(s: Source) -> bool:
-    """Whether windows are whole, and lie side by side in the image."""
-    last = [s.taps[-1][i] + 1 for i in (0, 1)]
-    inside = all([n * o <= size for n, o, size in zip(last, s.out, s.space, strict=True)])
-    return inside and tuple(last) == s.stride and len(s.taps) == last[0] * last[1]
+class Gathered:
+    """Each element of the result from the windows that it is in: a vector holds every second
+    column, or all with stride 1.
 
+    Row ``m * stride + rest`` of the result lies in windows of rows ``m + shift``, at certain taps;
+    columns are alike. Where windows end, copies of gradients and taps have borders.
+    """
 
-def write_pairs(f: Code, s: Source, d: np.dtype[Any], p: list[str]) -> None:
-    """Windows of two columns side by side: each element of the result is written once."""
-    (height, width), (oh, ow), high = s.space, s.out, s.stride[0]
-    kind, ints, n = scalar_type(d), f"<{f.lanes} x i32>", f.lanes
-    zero = "zeroinitializer"
+    def __init__(self, f: Code, s: Source) -> None:
+        self.f, self.s = f, s
+        self.meets = [[self.met(dim, rest) for rest in range(s.stride[dim])] for dim in (0, 1)]
+        self.steps = [-(-n // k) for n, k in zip(s.space, s.stride, strict=True)]
+        shifts = [[d for some in dim for d, _ in some] or [0] for dim in self.meets]
+        self.before = [max(0, -min(some)) for some in shifts]
+        behind = [
+            max(0, n - 1 + max(some) - (o - 1))
+            for n, some, o in zip(self.steps, shifts, s.out, strict=True)
+        ]
+        self.size = [b + n + e for b, n, e in zip(self.before, s.out, behind, strict=True)]
+        self.copies = self.size != list(s.out)
 
-    def codes(at: str, lanes: int) -> str:
+    def met(self, dim: int, rest: int) -> list[tuple[int, int]]:
+        """(shift, offset of the tap) of the windows of a remainder."""
+        step, before = self.s.stride[dim], self.s.before[dim]
+        offsets = sorted({t[dim] for t in self.s.taps})
+        return [
+            ((rest + before - o) // step, o) for o in offsets if (rest + before - o) % step == 0
+        ]
+
+    def write(self, p: list[str], scratch: str) -> int:
+        """Planes lo to hi. Returns the elements of scratch memory."""
+        f, s, places = self.f, self.s, Scratch(self.f.dtype)
+        count, (high, wide) = s.out[0] * s.out[1], self.size
+        g, codes = p[0], p[1]
+        if self.copies:
+            g = f.at(scratch, places.take(high * wide + f.lanes))
+            codes = f.at(scratch, places.take(-(-(high * wide + f.lanes) // f.size)))
+            f.clear(g, high * wide)
+            none = f"store <{f.lanes} x i8> {splat_literal(NONE, 'i8', f.lanes)}, ptr"
+            f.span(
+                0, high * wide, f.lanes, lambda i, _: f.do(f"{none} {f.at(codes, i, 1)}, align 1")
+            )
+
+        def plane(c: Number, _: list[str]) -> None:
+            source, tops = f.at(p[0], f.mul(c, count)), f.at(p[1], f.mul(c, count), 1)
+            if self.copies:
+                f.span(0, s.out[0], 1, lambda i, _: self.copy(i, (source, tops), (g, codes)))
+                source, tops = g, codes
+            to = f.at(p[2], f.mul(c, s.space[0] * s.space[1]))
+            whole, rest = divmod(s.space[0], s.stride[0])
+            f.span(0, whole, 1, lambda m, _: self.rows(m, s.stride[0], source, tops, to))
+            if rest:
+                self.rows(whole, rest, source, tops, to)
+
+        f.span("%lo", "%hi", 1, plane)
+        return places.size
+
+    def copy(self, i: Number, given: tuple[str, str], to: tuple[str, str]) -> None:
+        """One row between its borders."""
+        f, n = self.f, self.s.out[1]
+        a = f.mul(i, n)
+        b = f.add(f.mul(f.add(i, self.before[0]), self.size[1]), self.before[1])
+        for k in range(0, n, f.lanes):
+            lanes = min(f.lanes, n - k)
+            at, there = f.add(a, k), f.add(b, k)
+            f.store(f.at(to[0], there), f.load(f.at(given[0], at), lanes), lanes)
+            some = f"<{lanes} x i8>"
+            x = f(f"load {some}, ptr {f.at(given[1], at, 1)}, align 1")
+            f.do(f"store {some} {x}, ptr {f.at(to[1], there, 1)}, align 1")
+
+    def rows(self, m: Number, count: int, g: str, codes: str, to: str) -> None:
+        """The first ``count`` rows of one turn of the stride."""
+        f, n = self.f, self.steps[1]
+        whole = self.s.space[1] // self.s.stride[1] // f.lanes * f.lanes
+
+        def some(j: Number, lanes: int) -> None:
+            loaded: dict[tuple[int, int], tuple[str, str]] = {}
+
+            def window(i: int, k: int) -> tuple[str, str]:
+                if (i, k) not in loaded:
+                    row = f.mul(f.add(m, i + self.before[0]), self.size[1])
+                    at = f.add(f.add(row, j), k + self.before[1])
+                    loaded[i, k] = f.load(f.at(g, at), lanes), self.taps(f.at(codes, at, 1), lanes)
+                return loaded[i, k]
+
+            for rest in range(count):
+                sums = [self.total(rest, column, window) for column in range(len(self.meets[1]))]
+                row = f.mul(f.add(f.mul(m, self.s.stride[0]), rest), self.s.space[1])
+                self.leave(f.at(to, row), j, sums)
+
+        f.span(0, whole, f.lanes, lambda j, _: some(j, f.lanes))
+        if whole < n:
+            some(whole, n - whole)
+
+    def taps(self, at: str, lanes: int) -> str:
         """Some taps as numbers of 32 bits."""
-        narrow = f"<{lanes} x {kind}>"
-        v = f(f"load {narrow}, ptr {at}, align {d.itemsize}")
-        order = ", ".join([f"i32 {min(k, lanes - 1)}" for k in range(n)])
+        f, n = self.f, self.f.lanes
+        narrow, order = f"<{lanes} x i8>", ", ".join([f"i32 {min(k, lanes - 1)}" for k in range(n)])
+        v = f(f"load {narrow}, ptr {at}, align 1")
         v = f(f"shufflevector {narrow} {v}, {narrow} poison, <{n} x i32> <{order}>")
-        return v if kind == "i32" else f(f"zext <{n} x {kind}> {v} to {ints}")
+        return f(f"zext <{n} x i8> {v} to <{n} x i32>")
 
-    def some(c: Number, i: Number, j: Number, lanes: int) -> None:
-        at = f.add(f.mul(f.add(f.mul(c, oh), i), ow), j)
-        g, code = f.load(f.at(p[0], at), lanes), codes(f.at(p[1], at, d.itemsize), lanes)
-        row = f.add(f.mul(c, height), f.mul(i, high))
-        to = f.at(p[2], f.add(f.mul(row, width), f.mul(j, 2)))
-        for r in range(high):
-            pieces = []
-            for k in (2 * r, 2 * r + 1):
-                same = f(f"icmp eq {ints} {code}, {splat_literal(k, 'i32', n)}")
-                pieces.append(f(f"select {f.bits} {same}, {f.vector} {g}, {f.vector} {zero}"))
-            for half in range(0, 2 * lanes, n):
-                order = [k // 2 + n * (k % 2) for k in range(half, half + n)]
-                both = f.shuffle(pieces[0], pieces[1], order)
-                f.store(f.at(to, r * width + half), both, min(n, 2 * lanes - half))
+    def total(self, row: int, column: int, window: Callable[[int, int], tuple[str, str]]) -> str:
+        """What the windows of a row's and a column's remainder give."""
+        f, total = self.f, ""
+        for i, r in self.meets[0][row]:
+            for j, c in self.meets[1][column]:
+                g, code = window(i, j)
+                tap = splat_literal(self.s.taps.index((r, c)), "i32", f.lanes)
+                mine = f(f"icmp eq <{f.lanes} x i32> {code}, {tap}")
+                g = f(f"select {f.bits} {mine}, {f.vector} {g}, {f.vector} zeroinitializer")
+                total = f.plus(total, g) if total else g
+        return total or "zeroinitializer"
 
-    def row(c: Number, i: Number) -> None:
-        whole = ow - ow % n
-        f.span(0, whole, n, lambda j, _: some(c, i, j, n))
-        if whole < ow:
-            some(c, i, whole, ow - whole)
-
-    def plane(c: Number, _: list[str]) -> None:
-        if (oh * high, 2 * ow) != (height, width):
-            f.clear(f.at(p[2], f.mul(c, height * width)), height * width)
-        f.span(0, oh, 1, lambda i, _: row(c, i))
-
-    f.span("%lo", "%hi", 1, plane)
+    def leave(self, row: str, j: Number, sums: list[str]) -> None:
+        """Store vectors of every so manieth column of a row, the first of turn j."""
+        f, n, count = self.f, self.f.lanes, len(sums)
+        first = f.mul(j, count)
+        for part in range(count):
+            x = sums[0]
+            if count == 2:
+                order = [k // 2 + n * (k % 2) for k in range(part * n, part * n + n)]
+                x = f.shuffle(sums[0], sums[1], order)
+            at = f.add(first, part * n)
+            rest = f.sub(self.s.space[1], at)
+            if isinstance(rest, int):
+                if rest > 0:
+                    f.store(f.at(row, at), x, min(n, rest))
+            else:
+                f.store(f.at(row, at), x)

@@ -21,13 +21,14 @@ from rushlight.compiler.guards import Guard, Hooks, Kinds, Tags
 from rushlight.compiler.held import content
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same, fields
+from rushlight.compiler.places import Memory
 from rushlight.compiler.python_numbers import released
 from rushlight.compiler.results import Alias, Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, present_mode
 from rushlight.core.sparse import SparseArray
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, wrap
 
 
 class Call:
@@ -59,11 +60,19 @@ class Call:
             args, kwargs = self.given.symbolic(self.args, self.kwargs, trace)
             out = self.code.watch(function, args, kwargs)
             del args, kwargs
-            self.changes = planted.changes()
+            self.changes: list[Any] = [*planted.changes(), *self.moved()]
             whole = (out, *[now for _, now in self.changes]) if self.changes else out
             passed = containers((*self.args, *self.kwargs.values()))
             self.finish(Flat(whole, self.surroundings.seen, passed))
         return released(trace.made, out)
+
+    def moved(self) -> list[tuple[Memory, Tensor]]:
+        """Tensors that the function reaches and that got other memory, with tensors on that."""
+        found = list(self.trace.moved.values())
+        own = {id(t) for t in self.surroundings.standing}
+        if any([id(t) not in own or any([t is a for a in self.arguments]) for t in found]):
+            self.trace.fail("it replaces the memory of an argument or a gradient")
+        return [(Memory(t), wrap(t._array)) for t in found]
 
     def finish(self, flat: Flat) -> None:
         """Close the graph, while the trace is open."""
@@ -144,7 +153,7 @@ class Call:
         else:
             variant = Variant(trace, self.fresh, *rest)
         variant.standing = self.surroundings.standing
-        variant.changes = [place for place, _ in self.changes]
+        variant.leave([place for place, _ in self.changes])
         return variant
 
 

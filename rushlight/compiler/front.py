@@ -12,7 +12,7 @@ import functools
 import hashlib
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -221,8 +221,8 @@ class Compiled:
         self.given = Given()
         self.tagged = False  # whether users put on arguments what the function looks at
         self.read_anew = frozenset(["lr"])  # options that schedules change
-        # tensors that it reached besides its arguments, and their memory, by identity
-        self.standing: dict[int, weakref.ref[Any]] = {}
+        # tensors that it reached besides its arguments, by their and their memory's identity
+        self.standing: dict[int, weakref.ref[Tensor]] = {}
         self.last: Variant | None = None  # which calls try first, without looking at signatures
 
     def bound(self) -> Callable[..., Any]:
@@ -266,6 +266,7 @@ class Compiled:
                         raise
                     return self.function(*args, **kwargs)
                 if out is not NotImplemented:
+                    self.stand(variant.moving)
                     self.strange = 0
                     self.vain = max(0, self.vain - 1)
                     if not kwargs and not key[-1]:
@@ -318,12 +319,11 @@ class Compiled:
         if reached is None:
             return self.function(*args, **kwargs)
         surroundings, guards = reached
-        for t in surroundings.standing:
-            for x in (t, t._array, owner(t._array)):
-                self.standing[id(x)] = weakref.ref(x)
+        self.stand(surroundings.standing)
         key = (*key[:-1], self.met(arguments))
         call = Call(surroundings, self.code, arguments, args, kwargs, self.given)
         out = call.run(self.function)
+        self.stand(call.trace.moved.values())
         guards += call.guards()
         kept = [guard for guard in guards if type(guard) is Kept]
         grew = any([guard.grew() for guard in kept])
@@ -340,6 +340,12 @@ class Compiled:
         else:
             self.stay_eager(failure)
         return out
+
+    def stand(self, tensors: Iterable[Tensor]) -> None:
+        """Know tensors that it reaches besides its arguments, and their memory."""
+        for t in tensors:
+            for x in itself(t):
+                self.standing[id(x)] = weakref.ref(t)
 
     def reached(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -383,10 +389,11 @@ class Compiled:
         """Which arguments are tensors that the function reaches besides, or have their memory."""
         found = []
         for k, t in enumerate(arguments):
-            for level, x in enumerate((t, t._array, owner(t._array))):
-                known = self.standing.get(id(x))
-                if known is not None and known() is x:
-                    found.append((k, level, id(x)))
+            for level, x in enumerate(itself(t)):
+                ref = self.standing.get(id(x))
+                known = None if ref is None else ref()
+                if known is not None and any([x is own for own in itself(known)]):
+                    found.append((k, level, id(known)))
                     break
         return tuple(found)
 
@@ -491,6 +498,11 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     if inner is not None:
         return kind, *[(k, signature(v, arguments)) for k, v in inner.items()]
     return (kind, x) if ours(x) and kind.__hash__ is not None else identity(x)
+
+
+def itself(t: Tensor) -> tuple[Any, ...]:
+    """A tensor, its array, and whose memory that is."""
+    return t, t._array, owner(t._array)
 
 
 def key_of(k: Any) -> Any:

@@ -93,6 +93,17 @@ class Cell:
         self.cell.cell_contents = value
 
 
+class Memory:
+    """The memory of a tensor, which ``t.data = other`` replaces."""
+
+    def __init__(self, t: Any) -> None:
+        self.t = t
+
+    def set(self, value: Tensor) -> None:
+        """Give it that of another tensor."""
+        self.t.data = value
+
+
 class Grown:
     """The end of a list that calls add to, and do not look at."""
 

@@ -143,6 +143,7 @@ class Trace:
         self.unexplained = Facts()  # arrays born outside of ops
         self.constants = Facts()
         self.ranges = Facts()  # indices that stand for slices, see _rows
+        self.moved: dict[int, Tensor] = {}  # tensors from outside that got other memory
         self.known_places: dict[int, Number] = {}  # by the numbers of values
         self.entered: list[Storage] = []  # of inputs
         self.owners: dict[int, list[Storage]] = {}
@@ -182,6 +183,13 @@ class Trace:
         """An array became a tensor; unless an op explains it, nothing may be computed from it."""
         if array not in self.windows:
             self.unexplained[array] = True
+
+    def moving(self, t: Tensor) -> None:
+        """A tensor is about to get another array."""
+        if self.from_outside(t):
+            self.operand(t)
+            self.keep.append(t._array)
+            self.moved[id(t)] = t
 
     def aliased(self, made: Tensor, of: Tensor) -> None:
         """A new tensor has another's array: what the call sees of it belongs to the other."""
@@ -771,6 +779,8 @@ class Trace:
         """Whether a tensor was there before the call; one that was detached in it was not."""
         if self.original(leaf) is not leaf:
             return False
+        if id(leaf) in self.moved:
+            return True
         window = self.windows.get(leaf._array)
         return window is None or window.storage.input is not None
 

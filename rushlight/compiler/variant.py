@@ -22,7 +22,7 @@ from rushlight.compiler.given import Given
 from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Attributes, Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
-from rushlight.compiler.places import Place, is_plain
+from rushlight.compiler.places import Memory, Place, is_plain
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Spread, Trace, Turn
@@ -64,7 +64,8 @@ class Variant:
         self.grads: list[Any] = [None] * len(fresh)
         self.gradients: list[Any] = [None] * len(fresh)  # their arrays
         self.entry: Any = None
-        self.changes: list[Place] = []  # where a call leaves what its last results are
+        self.changes: list[Place | Memory] = []  # where a call leaves what its last results are
+        self.moving: list[Tensor] = []  # tensors that get other memory
         self.lock = threading.Lock()  # from checks to results: buffers belong to one call
         touched = [
             *self.leaves,
@@ -77,6 +78,12 @@ class Variant:
             and not any([type(leaf) is int for leaf in touched])
             and not any([kind == "argument" for _, kind, _ in self.updates])
         )
+
+    def leave(self, changes: list[Place | Memory]) -> None:
+        """Say where the last results are to be left."""
+        self.changes = changes
+        self.moving = [place.t for place in changes if isinstance(place, Memory)]
+        self.may_enter &= not self.moving
 
     def find_sources(self, trace: Trace, at_call: dict[int, int]) -> None:
         """Where each input comes from, and which are updated."""

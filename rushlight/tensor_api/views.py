@@ -334,6 +334,8 @@ def _set_data(self: Tensor, value: Tensor) -> None:
             "data set to a tensor that requires gradients must be floating point or complex dtype, "
             f"but is {value.dtype}."
         )
+    if state.busy and modes.trace is not None:
+        modes.trace.moving(self)
     self._array = value._array
 
 

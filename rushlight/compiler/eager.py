@@ -26,7 +26,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.eager_loops import loop, run_loop
 from rushlight.compiler.formulas import formula
 from rushlight.compiler.graph import Graph, Input, Node, Value
-from rushlight.compiler.loops import Affine, Kernel, Store, Table, axis_index
+from rushlight.compiler.loops import ZERO, Affine, Kernel, Store, Table, axis_index
 from rushlight.compiler.memory import address, common
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
@@ -43,6 +43,7 @@ MOST = 1024  # kernels in the table
 PROGRAMS = 512  # of one op
 NEAR, BROAD, OFTEN = 6, 24, 64  # see Note [Sizes that keep changing]
 SIZES = frozenset(("space", "sizes", "out", "shape", "size"))  # parameters that follow from shapes
+DEEPEST = 3  # levels of dims that broadcast alike
 VARIANTS = 8  # kernels of one op and dtypes: they differ in parameters, which are constants in them
 PLAIN = frozenset((float, int, bool, str, type(None)))
 NUMBERS = frozenset((float, int, bool))
@@ -51,6 +52,7 @@ NUMBERS = frozenset((float, int, bool))
 _table: dict[Any, Any] = {}
 _variants: dict[Any, int] = {}
 _recent: dict[Any, Any] = {}  # programs of the table by ``recent_key``
+_rows: dict[Any, Any] = {}  # how arrays that broadcast are gone through
 _families: dict[Any, int] = {}  # programs made freely
 _met: dict[Any, int] = {}  # calls of shapes without a program
 
@@ -157,14 +159,85 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
 
 
 def broadcast(op: Op, elements: Any) -> Any:
-    """The result of an elementwise op for arrays of several shapes, by a program for these."""
+    """The result of an elementwise op for arrays of several shapes: row by row, or, for an op that
+    NumPy does not have, by a program for these shapes.
+    """
     if not all([x.__class__ is ndarray for x in elements]):
+        return None
+    if all([x.flags.carray for x in elements]):
+        key = (op, *[v for x in elements for v in (x.shape, x.dtype)])
+        rows: Any = _rows.get(key, key)
+        if rows is key:
+            if len(_rows) >= MOST:
+                _rows.clear()
+            rows = _rows[key] = Rows.of(op, elements)
+        if rows is not None:
+            return rows(elements)
+    if not op.compiled:
         return None
     try:
         size = math.prod(np.broadcast_shapes(*[x.shape for x in elements]))
     except ValueError:
         return None
     return whole(op, elements, {}) if size >= LEAST else None
+
+
+@dataclass
+class Rows:
+    """How contiguous arrays that broadcast are gone through: rows in rows of rows."""
+
+    kernel: Any
+    dtype: Any
+    shape: tuple[int, ...]
+    head: tuple[int, ...]  # see ``Flat.rows_head``
+
+    @classmethod
+    def of(cls, op: Op, elements: Any) -> Rows | None:
+        """None for few elements, for many, for short rows and for shapes of more levels."""
+        try:
+            shape = np.broadcast_shapes(*[x.shape for x in elements])
+        except ValueError:
+            return None
+        levels = cls.levels(shape, [x.shape for x in elements])
+        if math.prod(shape) < LEAST or len(levels) > DEEPEST:
+            return None
+        levels += [(1, (False,) * len(elements))] * (DEEPEST - len(levels))
+        (n, inner), *outer = levels
+        kinds: list[Any] = [x.dtype for x in elements]
+        once = tuple([not moves for moves in inner])
+        key = (op, *kinds, once)
+        entry = _table.get(key, key)
+        if entry is key:
+            entry = made(key, key, VARIANTS, lambda: flat_kernel(op, kinds, {}, (), once))
+        if entry is None:
+            return None
+        kernel, d, _ = entry
+        if n < kernel.units.size or math.prod(shape) > kernel.most:
+            return None
+        bytes = [*[x.itemsize for x in elements], d.itemsize]
+        size, apart = [b * n if m else b for b, m in zip(bytes, (*inner, True), strict=True)], []
+        for count, moving in outer:
+            apart.append([b if m else 0 for b, m in zip(size, (*moving, True), strict=True)])
+            size = [b * count if m else b for b, m in zip(size, (*moving, True), strict=True)]
+        return cls(kernel, d, shape, kernel.rows_head(n, [count for count, _ in outer], apart))
+
+    @staticmethod
+    def levels(shape: tuple[int, ...], shapes: Any) -> list[tuple[int, tuple[bool, ...]]]:
+        """Neighbouring dims taken together, the last first: the size, and which arrays move."""
+        found: list[tuple[int, tuple[bool, ...]]] = []
+        for d in range(1, len(shape) + 1):
+            n = shape[-d]
+            moving = tuple([len(s) >= d and s[-d] > 1 for s in shapes])
+            if found and found[-1][1] == moving:
+                found[-1] = found[-1][0] * n, moving
+            elif n > 1:
+                found.append((n, moving))
+        return found
+
+    def __call__(self, elements: Any) -> Any:
+        out = np.empty(self.shape, self.dtype)
+        self.kernel.rows(self.head, (*elements, out))
+        return out
 
 
 def ready_key(kinds: list[Any], params: dict[str, Any], names: Any) -> Any:
@@ -233,9 +306,11 @@ def in_one_order(elements: Any) -> Any:
     return [x.copy(order) if x.__class__ is ndarray else x for x in elements]
 
 
-def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) -> Any:
+def flat_kernel(
+    op: Op, kinds: list[Any], params: dict[str, Any], names: Any, once: Any = ()
+) -> Any:
     """(the kernel, the result's dtype, the parameters that are operands: ``names``) of an
-    elementwise op; None where there is none.
+    elementwise op; None where there is none. ``once``: whether each array has but one element.
     """
     from rushlight.compiler.backends.llvm.calls import HUGE, Flat
 
@@ -252,7 +327,10 @@ def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) ->
     values = [graph.value((1,) if k is not None else (), k or np.float64) for k in kinds]
     given = [graph.value((), np.float64) for _ in names]
     out = graph.value((1,), d)
-    operands = [element(table, v, k is None) for v, k in zip(values, kinds, strict=True)]
+    fixed = once or [False] * len(kinds)
+    operands = [
+        element(table, v, k is None, o) for v, k, o in zip(values, kinds, fixed, strict=True)
+    ]
     numbers = {k: element(table, v, True) for k, v in zip(names, given, strict=True)}
     node = Node(op, list(values), {**params, **numbers}, [out])
     try:
@@ -261,15 +339,17 @@ def flat_kernel(op: Op, kinds: list[Any], params: dict[str, Any], names: Any) ->
         return None
     kernel = Kernel({0: HUGE}, [0], [], [Store(out, axis_index(0), result.expr)])
     order = {v.number: k for k, v in enumerate((*values, *given, out))}
-    sizes = [0 if k is None else k.itemsize for k in kinds] + [0] * len(names)
+    sizes = [0 if k is None or o else k.itemsize for k, o in zip(kinds, fixed, strict=True)]
+    sizes += [0] * len(names)
     return Flat(kernel, order, [*sizes, d.itemsize]), d, names
 
 
-def element(table: Table, v: Value, is_number: bool) -> Scalar:
+def element(table: Table, v: Value, is_number: bool, once: bool = False) -> Scalar:
     """An operand of a formula."""
     if is_number:
         return Scalar(table, table.make("number", v.dtype, (), v.number))
-    return Scalar(table, table.make("load", v.dtype, (), (v.number, axis_index(0))))
+    at = ZERO if once else axis_index(0)
+    return Scalar(table, table.make("load", v.dtype, (), (v.number, at)))
 
 
 # Other ops

@@ -433,6 +433,18 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
     return bind
 
 
+SHORT = 32  # elements: rows of fewer are left to NumPy, which takes each row by itself
+
+
+def of_rows(op: Elementwise, x: Any, y: Any) -> Any:
+    """What a kernel makes of two arrays that broadcast, or None."""
+    columns = x.shape[-1:] == (1,) or y.shape[-1:] == (1,)
+    most = x.size * y.size if columns else max(x.size, y.size)
+    if most < LEAST or x.dtype not in FLOATS or not kernels.on or 1 in (x.size, y.size):
+        return None
+    return kernels.find(op, (x, y), {})
+
+
 def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any]:
     """``bind`` of an elementwise op of two inputs, the second of which may be a number. As a
     ``method`` it refuses a number as the first.
@@ -472,9 +484,14 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
                 out = empty(x.shape, r.dtype)
                 r.compute(x, y, out, x.size)
             else:
-                if as_array and y is other and d is not TRUTH:  # 2 is none
-                    y = array(other, d)
-                out = ufunc(x, y)
+                out = None
+                if as_array and y is other:
+                    if d is not TRUTH:  # 2 is none
+                        y = array(other, d)
+                elif as_array and x.size >= SHORT and x.shape != y.shape:
+                    out = of_rows(op, x, y)
+                if out is None:
+                    out = ufunc(x, y)
         except (ValueError, OverflowError, SparseOperand):
             return run(op, (a, other), {})  # raises with the reason
         t = wrap(out if type(out) is ndarray else asarray(out))

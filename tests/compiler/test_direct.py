@@ -167,6 +167,41 @@ def test_kernels_of_elementwise_ops_do_not_depend_on_how_they_are_called(monkeyp
             np.testing.assert_array_equal(other, results[0])
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((316, 1), (316,)),  # an outer product
+        ((316, 316), (316,)),
+        ((316, 316), (316, 1)),
+        ((2, 5, 40, 40), (5, 1, 1)),  # channels
+        ((2, 1, 40, 40), (5, 1, 1)),
+        ((7, 1, 1, 129), (3, 33, 1)),
+        ((1, 200), (100, 1, 1)),
+    ],
+)
+def test_arrays_that_broadcast_are_gone_through_row_by_row(shapes):
+    rng = np.random.default_rng(0)
+    eager._rows.clear()
+    for d in (np.float32, np.float64):
+        x, y = [rng.standard_normal(shape).astype(d) for shape in shapes]
+        a, b = rl.from_numpy(x), rl.from_numpy(y)
+        for ours, numpys in ((a - b, x - y), (b / a, y / x), (a > b, x > y)):
+            assert ours.numpy().dtype == numpys.dtype
+            np.testing.assert_array_equal(ours.numpy(), numpys)
+        np.testing.assert_allclose(a.logaddexp(b).numpy(), np.logaddexp(x, y), 1e-5, 1e-6)
+    assert len(eager._rows) >= 6 and all(eager._rows.values())
+
+
+def test_short_rows_and_gaps_are_left_to_numpy():
+    x = rl.rand(5000, 4)
+    eager._rows.clear()
+    with without_kernels():
+        expected = x - x[0], x.T[:, ::2] * x[:2500, 0]
+    for ours, numpys in zip((x - x[0], x.T[:, ::2] * x[:2500, 0]), expected, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), numpys.numpy())
+    assert not any(eager._rows.values())
+
+
 @pytest.mark.parametrize("other", [3, [1.0], np.float64(2), MetaArray((3,), "f8")])
 def test_what_is_no_array_is_refused(other):
     x, out = np.ones((3, 4), np.float32), np.empty(4, np.float32)

@@ -88,6 +88,8 @@ class Flat:
         self.most = int(FREELY / units.cost * units.size)  # elements that are done at once
         self.at_once, self.writing = [runtime.functions()[name] for name in ("flat", "write")]
         self.write_block = ctypes.c_int64 * (7 + 3 * len(steps))
+        self.rows_block = ctypes.c_int64 * (6 + 5 * len(steps))
+        self.of_rows = runtime.functions()["rows"]
         written = len(sizes) - 1  # the element that is the result has no step of its own
         self.write_steps = [-1 if k == written else sizes[k] for k in self.order]
         at = runtime.addresses()
@@ -107,6 +109,20 @@ class Flat:
             self.at_once(self.block(n, *self.head, *places, *self.steps))
         else:
             self.shared(n, places)
+
+    def rows_head(self, n: int, counts: list[int], apart: list[list[int]]) -> tuple[int, ...]:
+        """What ``rows`` is told of rows of n elements, all of an array or its only one.
+
+        Args:
+            counts: how many rows there are nearby, and farther apart.
+            apart: bytes between both, in each array.
+        """
+        near, far = [[steps[k] for k in self.order] for steps in apart]
+        return n, *self.head, *[0] * len(self.steps), *self.steps, *counts, *near, *far
+
+    def rows(self, head: tuple[int, ...], arrays: tuple[Any, ...]) -> None:
+        """The kernel on rows of arrays, of which the last is the result."""
+        self.of_rows(self.rows_block(*head, *[address(arrays[k]) for k in self.order]))
 
     def places(self, elements: tuple[Any, ...], out: ndarray[Any, Any]) -> tuple[list[int], Any]:
         """The addresses of the operands, and what has to stay alive until the end."""

@@ -152,6 +152,52 @@ out:
   ret void
 }}
 
+; flat again and again, on rows of arrays: behind its block are the numbers of rows nearby and
+; farther apart, how far apart both lie for each operand, and where the first ones are
+define void @rows(ptr %block) {{
+entry:
+{_read("%block", 1, "%operands")}
+{_word("%block", 4, "%at")}
+{_word("%at", "%operands", "%steps")}
+{_word("%steps", "%operands", "%counts")}
+{_read("%counts", 0, "%nearby")}
+{_read("%counts", 1, "%farther")}
+{_word("%counts", 2, "%near")}
+{_word("%near", "%operands", "%far")}
+{_word("%far", "%operands", "%base")}
+  %rows = mul i64 %nearby, %farther
+  br label %row
+row:
+  %r = phi i64 [0, %entry], [%r.next, %run]
+  %i = udiv i64 %r, %nearby
+  %j = urem i64 %r, %nearby
+  br label %operand
+operand:
+  %k = phi i64 [0, %row], [%k.next, %operand]
+{_word("%base", "%k", "%start.p")}
+{_word("%near", "%k", "%near.p")}
+{_word("%far", "%k", "%far.p")}
+{_word("%at", "%k", "%place")}
+  %start = load i64, ptr %start.p
+  %near.step = load i64, ptr %near.p
+  %far.step = load i64, ptr %far.p
+  %near.bytes = mul i64 %near.step, %j
+  %far.bytes = mul i64 %far.step, %i
+  %there = add i64 %start, %near.bytes
+  %address = add i64 %there, %far.bytes
+  store i64 %address, ptr %place
+  %k.next = add i64 %k, 1
+  %k.more = icmp ult i64 %k.next, %operands
+  br i1 %k.more, label %operand, label %run
+run:
+  call void @flat(ptr %block)
+  %r.next = add i64 %r, 1
+  %r.more = icmp ult i64 %r.next, %rows
+  br i1 %r.more, label %row, label %out
+out:
+  ret void
+}}
+
 ; a kernel on n elements of arrays, of which it writes to the one that has no step: the last unit
 ; goes elsewhere first, since elements must not be done again, and is copied to its place at the end
 define void @write(ptr %block) {{
@@ -339,7 +385,7 @@ DECLARED = (
 def addresses() -> dict[str, int]:
     """Where the runtime's functions are."""
     text = IR if jit.on_x86() else IR.replace(*DECLARED).replace("@llvm.x86.sse2.pause", "@pause")
-    names = ("prepare", "run", "work", "flat", "write")
+    names = ("prepare", "run", "work", "flat", "rows", "write")
     return dict(zip(names, jit.load([jit.object_code(text)], names), strict=True))
 
 
@@ -352,6 +398,7 @@ def functions() -> dict[str, Any]:
         "run": ctypes.PYFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),
         "run freely": ctypes.CFUNCTYPE(ctypes.c_int32, pointer, number, number)(at["run"]),
         "flat": ctypes.PYFUNCTYPE(None, pointer)(at["flat"]),
+        "rows": ctypes.PYFUNCTYPE(None, pointer)(at["rows"]),
         "write": ctypes.PYFUNCTYPE(None, pointer)(at["write"]),
         "work": ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, number)(at["work"]),
     }

@@ -11,7 +11,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise
-from rushlight.core.native import LEAST, SOME, widened
+from rushlight.core.native import LEAST, SOME, in_dtype, widened
 from rushlight.core.op import Op, parameters
 from rushlight.core.scalar import NUMPY, with_numbers_of
 from rushlight.core.tensor import Tensor
@@ -456,18 +456,32 @@ class Rrelu(Elementwise):
         return g * noise
 
 
+PIECE = 1 << 15  # elements that are computed at a time
+
+
 class Glu(Op):
     """The first half along ``dim`` times the sigmoid of the second."""
 
     keeps_order = True
 
     def eager(self, xp, input, *, dim):
-        d = input.dtype
-        x, half = widened(input).swapaxes(dim, 0), input.shape[dim] // 2
-        out = np.exp(np.negative(x[half:]))
-        out += ONES[out.dtype]
-        np.divide(x[:half], out, out)
-        return out.swapaxes(dim, 0).astype(d, order="C", copy=False)
+        if input.dtype not in dtypes.FLOATING_TYPES:
+            raise NotSupportedError(
+                f"glu is not defined for {dtypes.of[input.dtype].name} tensors; convert with"
+                " .float()."
+            )
+        shape, half = list(input.shape), input.shape[dim] // 2
+        lead, inner = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
+        x = widened(input).reshape(lead, 2 * half, inner)
+        shape[dim] = half
+        out = np.empty((lead, half, inner), x.dtype)
+        rows = max(1, PIECE // max(1, half * inner))
+        for start in range(0, lead, rows):  # so that they stay in the cache
+            part, y = x[start : start + rows], out[start : start + rows]
+            np.exp(np.negative(part[:, half:], y), y)
+            y += ONES[y.dtype]
+            np.divide(part[:, :half], y, y)
+        return in_dtype(out.reshape(shape), input.dtype)
 
     def grad(self, g, input, dim):
         n = input.shape[dim] // 2

@@ -258,6 +258,9 @@ class MaxPoolPick(Op):
 ONES = [(1,) * rank for rank in range(4)]
 
 
+LONG = 8  # elements of windows that do not overlap: sums of more are reductions
+
+
 def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:
     """Sums of windows."""
     few = windows_of(x.shape, out, kernel, stride, padding, ONES[len(kernel)])
@@ -265,6 +268,11 @@ def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any
         return np.add.reduce(few.taken(x, 0), -2).reshape(few.shape)
     v = padded(x, padding, 0)
     for dim in range(-1, -len(kernel) - 1, -1):
+        n, k = out[dim], kernel[dim]
+        if k == stride[dim] > LONG and v.shape[dim] == n * k and v.flags.c_contiguous:
+            d = v.ndim + dim
+            v = np.add.reduce(v.reshape(*v.shape[:d], n, k, *v.shape[d + 1 :]), d + 1, v.dtype)
+            continue
         parts = [along(dim, tap_slices(t, out[dim], stride[dim], 1)) for t in range(kernel[dim])]
         total = v[parts[0]]
         if len(parts) > 1:

@@ -243,9 +243,11 @@ class Bincount(Op):
     differentiable = False
 
     def eager(self, xp, input, weights, *, bins):
-        if input.size and input.item(input.argmin()) < 0:
-            raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
-        out = np.bincount(input, weights, bins)
+        try:
+            out = np.bincount(input, weights, bins)
+        except ValueError as error:
+            message = "bincount only supports 1-d non-negative integral inputs."
+            raise RuntimeError(message) from error
         if len(out) > bins:
             raise UnforeseenError(f"bincount: there are {len(out)} bins, not {bins}.")
         single = weights is not None and weights.dtype == np.float32

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import kernels
 from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.tensor_api._common import (
     check_factory,
@@ -74,7 +75,7 @@ def arange(
         if d in dtypes.INTEGER_TYPES:  # as many as of floats, but counted in integers
             a = (int(start) + int(step) * np.arange(n)).astype(d)
         else:
-            a = in_pieces(n, d, lambda i, j: start + step * np.arange(i, j, dtype=np.float64))
+            a = ramp(n, d, start, step)
             place_zero(a, start, step)
     return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
 
@@ -127,6 +128,16 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Ten
     n = math.floor((end - start) / step) + 1
     d = numpy_dtype(options.get("dtype"), dtypes.default.float)
     return constant((start + step * np.arange(n, dtype=np.float64)).astype(d))
+
+
+def ramp(n: int, d: Any, first: float, step: float) -> np.ndarray[Any, Any]:
+    """``first + i * step``, computed in float64, for i below n."""
+    run = kernels.runner("ramp", d, 2, n) if n and d in dtypes.FLOATS else None
+    if run is None:
+        return in_pieces(n, d, lambda i, j: first + step * np.arange(i, j, dtype=np.float64))
+    out = np.empty(n, d)
+    run(out, np.array([first, step], np.float64), n)
+    return out
 
 
 def in_pieces(n: int, d: Any, values: Any) -> np.ndarray[Any, Any]:

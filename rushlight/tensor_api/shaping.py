@@ -12,6 +12,7 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight.core.meta import packed_strides
+from rushlight.core.native import kernels
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump, constant, value_needed, value_pinned, wrap
@@ -189,6 +190,21 @@ def few_in(name: str, row: int, col: int, offset: int) -> np.ndarray[Any, Any]:
     return np.array(find(row, offset, col))
 
 
+def long_in(name: str, row: int, col: int, offset: int, d: Any) -> Any:
+    """The same for many elements, by a loop; None where there is none for the dtype."""
+    lower = name == "tril_indices"
+    edge = min(max(offset + lower, -row), col)
+    edges = np.clip(np.arange(edge, edge + row), 0, col)
+    out = np.empty((2, int(edges.sum() if lower else (col - edges).sum())), d)
+    plain = out.size and d in (dtypes.int64, dtypes.int32)
+    kind = "lower triangle" if lower else "upper triangle"
+    run = kernels.runner(kind, d, 2, row * col) if plain else None
+    if run is None:
+        return None
+    run(out[0], out[1], col, edge, row)
+    return out
+
+
 def _triangle(name: str, find: Any) -> Any:
     def indices(
         row: int,
@@ -207,6 +223,9 @@ def _triangle(name: str, find: Any) -> Any:
                 raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")
         if row * col <= FEW:
             out = few_in(name, row, col, offset).astype(numpy_dtype(dtype, dtypes.int64))
+            return finish(out, requires_grad, meta)
+        out = long_in(name, row, col, offset, numpy_dtype(dtype, dtypes.int64))
+        if out is not None:
             return finish(out, requires_grad, meta)
         flat = np.flatnonzero(find((row, col), offset))
         out = np.empty((2, len(flat)), numpy_dtype(dtype, dtypes.int64))

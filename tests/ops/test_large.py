@@ -515,3 +515,54 @@ def test_formulas_of_several_shapes(d, code):
         found.append((y.dtype, y.float().numpy()))
     assert str(found[0][0]) == str(found[1][0])
     np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-2 if d in HALVES else 1e-5)
+
+
+@pytest.mark.parametrize("n", [2, 3, 20_001, 50_000])
+@pytest.mark.parametrize("name", ["hann_window", "hamming_window", "blackman_window"])
+def test_windows_are_as_exact_as_torchs(name, n):
+    for periodic in (True, False):
+        exact = getattr(torch, name)(n, periodic, dtype=torch.float64).numpy()
+        ours, theirs = [getattr(lib, name)(n, periodic).numpy() for lib in (rushlight, torch)]
+        limit = max(np.abs(theirs - exact).max(), np.finfo(np.float32).eps)
+        assert np.abs(ours - exact).max() <= limit
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("start", [0, -3, 5.5])
+def test_ranges_of_floats_have_the_same_bits_in_a_loop(start, dtype):
+    d = getattr(rushlight, dtype)
+    ours = rushlight.arange(start, start + 1.0, 1e-4, dtype=d)
+    with without_kernels():
+        expected = rushlight.arange(start, start + 1.0, 1e-4, dtype=d)
+    np.testing.assert_array_equal(ours.numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32"])
+@pytest.mark.parametrize("offset", [0, 1, -20, 200, -200, 99, -99, 2000, -2000])
+@pytest.mark.parametrize("name", ["tril_indices", "triu_indices"])
+def test_places_of_large_triangles(name, offset, dtype):
+    for rows, columns in ((100, 90), (70, 300)):
+        ours, theirs = [
+            getattr(lib, name)(rows, columns, offset, dtype=getattr(lib, dtype)).numpy()
+            for lib in (rushlight, torch)
+        ]
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "shape, out", [((2, 3, 99, 99), 3), ((3, 90, 99), (9, 11)), ((2, 40, 40), (2, 5))]
+)
+def test_averages_of_large_windows_side_by_side(shape, out):
+    x = numbers(shape)
+    pool = rushlight.nn.functional.adaptive_avg_pool2d, torch.nn.functional.adaptive_avg_pool2d
+    ours, theirs = pool[0](rushlight.from_numpy(x), out), pool[1](torch.from_numpy(x), out)
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("shape, dim", [((300, 64, 40), 1), ((6000,), 0), ((0, 4), 1)])
+def test_gated_units_in_pieces(shape, dim):
+    x = numbers(shape)
+    ours = rushlight.nn.functional.glu(rushlight.from_numpy(x), dim)
+    theirs = torch.nn.functional.glu(torch.from_numpy(x), dim)
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), 1e-5, 1e-6)

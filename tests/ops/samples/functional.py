@@ -17,7 +17,7 @@ f("relu relu6 elu selu celu leaky_relu gelu silu mish softplus softsign tanhshri
 f("hardtanh", *plain, errors=[S(V([1, 2], "uint8"))])
 f("hardsigmoid", *plain, second=False)
 f("softmax log_softmax softmin", S(T(2, 3), 1), S(T(2, 3), dim=0), S(T(3), -1))
-f("glu", S(T(2, 4)), S(T(2, 4), 0), errors=[S(T(3))])
+f("glu", S(T(2, 4)), S(T(2, 4), 0), errors=[S(T(3)), S(V([1, 2]))])
 f("threshold", S(T(2, 3), 0.2, -1.0))
 f("prelu", S(T(2, 3), T(3)), S(T(2, 3), T(1)))
 f("normalize", S(T(2, 3)), S(T(2, 3), 1.0, 0))

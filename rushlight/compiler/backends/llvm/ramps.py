@@ -1,0 +1,69 @@
+"""Numbers in even steps, and the places of a triangle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.math import Vectors
+
+F64 = np.dtype(np.float64)
+RAMP = "ramp"
+TRIANGLES = ("lower triangle", "upper triangle")
+LANES = 8  # elements that are made together
+
+
+def ramp(d: Any, width: int) -> str:
+    """``first + i * step`` for i below ``%hi``, in float64, to operand 0; operand 1 holds both."""
+    f = kernel(width, d)
+    target, given = f.operand(0), f.operand(1)
+    first, step = [f(f"load double, ptr {f.at(given, k, 8)}, align 8") for k in range(2)]
+
+    def some(i: Number, lanes: int) -> None:
+        v = Vectors(f, lanes, f.here)
+        kind, x = v.type(F64), v.splat(f(f"sitofp i64 {i} to double"), F64)
+        if lanes:
+            ahead = ", ".join([f"double {float(k)}" for k in range(lanes)])
+            x = f(f"fadd {kind} {x}, <{ahead}>")
+        x = f(f"fmul {kind} {x}, {v.splat(step, F64)}")
+        x = f(f"fadd {kind} {x}, {v.splat(first, F64)}")
+        x = x if d == F64 else v.cast(x, F64, d)
+        f.do(f"store {v.type(d)} {x}, ptr {f.at(target, i)}, align {f.size}")
+
+    whole = f(f"and i64 %hi, {-LANES}")
+    f.span(0, whole, LANES, lambda i, _: some(i, LANES), empty=True)
+    f.span(whole, "%hi", 1, lambda i, _: some(i, 0), empty=True)
+    f.end()
+    return f.module.text()
+
+
+def triangle(name: str, d: Any, width: int) -> str:
+    """The rows of a triangle's elements to operand 0, and their columns to operand 1. Operand 2
+    holds the number of columns, and for the row 0 the column where the triangle ends or begins.
+    """
+    f = kernel(width, d)
+    rows, columns, sizes = [f.operand(k) for k in range(3)]
+    n, edge = [f.scalar64(f.at(sizes, k, 8)) for k in range(2)]
+
+    def narrow(i: Number) -> str:
+        return str(i) if f.size == 8 else f(f"trunc i64 {i} to {f.element}")
+
+    def row(i: Number, before: list[str]) -> list[str]:
+        at = f.smaller(f.larger(f.add(i, edge), 0), n)
+        begin, end = (0, at) if name == TRIANGLES[0] else (at, n)
+        start = f.sub(before[0], begin)
+        number = narrow(i)
+
+        def element(j: Number, _: list[str]) -> None:
+            for to, value in ((rows, number), (columns, narrow(j))):
+                place = f.at(to, f.add(start, j))
+                f.do(f"store {f.element} {value}, ptr {place}, align {f.size}")
+
+        f.span(begin, end, 1, element, empty=True)
+        return [str(f.add(start, end))]
+
+    f.span("%lo", "%hi", 1, row, [("i64", "0")])
+    f.end()
+    return f.module.text()

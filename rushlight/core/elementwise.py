@@ -454,6 +454,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
     ready, least, compiled = op.ready, op.least, op.compiled
 
     def bind(a: Any, other: Any) -> Any:
+        out: Any
         if state.busy or not isinstance(a, Tensor):
             return general(a, other)
         x = a._array

@@ -114,6 +114,8 @@ class GridSample(Op):
         out = sampled(input, grid, **options)
         if out is not None:
             return out
+        if options["mode"] == "bicubic":
+            return formula(wrap(input), wrap(grid), **options)._array
         cells = Cells(input, grid, **options)
         values = input.reshape(-1).take(cells.places)
         values *= cells.weight[:, :, None]
@@ -121,7 +123,7 @@ class GridSample(Op):
 
     def grads(self, g, needs, input, grid, params):
         options = {k: v for k, v in params.items() if k != "formula"}
-        if modes.grad or modes.trace is not None:
+        if modes.grad or modes.trace is not None or options["mode"] == "bicubic":
             formula = functools.partial(params["formula"], **options)
             return gradients_of_formula(formula, (input, grid), g, needs)
         x, where, gy = input._array, grid._array, g._array
@@ -145,7 +147,7 @@ class GridSample(Op):
 
 NAMES = {
     (mode, padding, corners): f"grid {mode} {padding} {corners}"
-    for mode in ("bilinear", "nearest")
+    for mode in ("bilinear", "nearest", "bicubic")
     for padding in ("zeros", "border", "reflection")
     for corners in (False, True)
 }

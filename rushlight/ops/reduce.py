@@ -158,11 +158,11 @@ class Nansum(Reduction):
         if input.dtype not in dtypes.FLOATING_TYPES:
             no_complex("nansum", input.dtype)
             return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
-        wide = widened(input)
-        total = summed(wide, dim, None, None, keepdim)
+        wide, given = widened(input), {"dim": dim, "keepdim": keepdim}
+        total = Sum.instance.forward([wide], given)
         nan = total != total
         if nan.any() if total.ndim else nan:
-            total = summed(np.where(np.isnan(wide), 0, wide), dim, None, None, keepdim)
+            total = Sum.instance.forward([np.where(np.isnan(wide), 0, wide)], given)
         return narrowed(total, input.dtype)
 
     def grad(self, g, input, dim, keepdim):

@@ -337,7 +337,7 @@ def check_sampling(
             "grid_sampler(): expected input to have non-empty spatial dimensions, but input has"
             f" sizes {tuple(x)}."
         )
-    return mode == "bicubic" or (padding_mode == "reflection" and align_corners and 1 in x[2:])
+    return padding_mode == "reflection" and align_corners and 1 in x[2:]
 
 
 def sample(

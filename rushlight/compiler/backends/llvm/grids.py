@@ -21,6 +21,13 @@ NAMES = {
         ("", " gradient"),
     )
 }
+NAMES.update(
+    {
+        f"grid bicubic {padding} {corners}": ("bicubic", padding, corners, "")
+        for padding, corners in product(("zeros", "border", "reflection"), (False, True))
+    }
+)
+SHARPNESS = -0.75  # of cubic weights
 
 
 class Grid:
@@ -133,8 +140,13 @@ class Grid:
         else:
             at = self.real("fsub", self.real("fmul", above, n), 1.0)
             at = self.real("fmul", at, 0.5)
-        if self.padding == "zeros":
+        if self.padding == "zeros" or self.mode == "bicubic":
             return at, slope
+        return self.padded(at, slope, k)
+
+    def padded(self, at: str, slope: str, k: int) -> tuple[str, str]:
+        """A place moved into the image, and its derivative."""
+        last = self.real("fsub", self.sizes[k], 1.0)
         if self.padding == "reflection":
             at, slope = self.reflected(at, slope, k)
         near = self.choose(self.compared("olt", at, 0.0), literal(0.0, self.f.element), at)
@@ -165,6 +177,8 @@ class Grid:
         of these.
         """
         at, slope = self.pixels(a, k)
+        if self.mode == "bicubic":
+            return self.taps(at, k)
         zero, one = [literal(x, self.f.element) for x in (0.0, 1.0)]
         if self.mode == "nearest":
             return [self.inside(self.whole(self.function("rint", at)), one, zero, k)]
@@ -176,6 +190,38 @@ class Grid:
             self.inside(first, before, self.negative(slope), k),
             self.inside(second, after, slope, k),
         ]
+
+    def taps(self, at: str, k: int) -> list[tuple[str, str, str]]:
+        """The four neighbours for cubic weights, each moved into the image by itself."""
+        zero, found = literal(0.0, self.f.element), []
+        low = self.function("floor", at)
+        share = self.real("fsub", at, low)
+        back = self.real("fsub", literal(1.0, self.f.element), share)
+        weights = [
+            self.far(self.real("fadd", share, 1.0)),
+            self.near(share),
+            self.near(back),
+            self.far(self.real("fsub", literal(2.0, self.f.element), share)),
+        ]
+        for step, weight in enumerate(weights, -1):
+            place = self.real("fadd", low, float(step))
+            if self.padding != "zeros":
+                place = self.padded(place, zero, k)[0]
+            found.append(self.inside(self.whole(place), weight, zero, k))
+        return found
+
+    def near(self, x: str) -> str:
+        """The cubic weight of a place less than one pixel away."""
+        a = SHARPNESS
+        inner = self.real("fsub", self.real("fmul", x, a + 2), a + 3)
+        return self.real("fadd", self.real("fmul", self.real("fmul", inner, x), x), 1.0)
+
+    def far(self, x: str) -> str:
+        """The cubic weight of a place one to two pixels away."""
+        a = SHARPNESS
+        inner = self.real("fsub", self.real("fmul", x, a), 5 * a)
+        inner = self.real("fadd", self.real("fmul", inner, x), 8 * a)
+        return self.real("fsub", self.real("fmul", inner, x), 4 * a)
 
     def whole(self, at: str) -> str:
         """A place as an index; the smallest integer for what is too far away, as of NumPy."""

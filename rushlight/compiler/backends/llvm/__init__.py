@@ -3,7 +3,7 @@ never before). In the order in which to read it:
 
 - a program and how it runs: ``program``, ``launch`` (what a kernel is), ``runtime``, ``workers``,
   ``entry``, ``jit`` (machine code and its cache), ``recall`` (kernels kept as they were written)
-- kernels from loops: ``kernels``, ``canonical``
+- kernels from loops: ``kernels``, ``squares``, ``canonical``
 - ``ir``: how code is written, and functions of vectors
 - ops with kernels of their own (``templates``): ``products``, ``convolution``, ``attention``,
   ``recurrent``, ``rows``, ``order``, ``draws``

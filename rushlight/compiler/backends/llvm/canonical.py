@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.backends.llvm import squares
 from rushlight.compiler.backends.llvm.kernels import Writer
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.loops import Affine, Expr, Kernel
@@ -22,7 +23,8 @@ def launch_of(kernel: Kernel, width: int) -> Launch:
     if found is None:
         if len(_written) >= MOST:
             _written.clear()
-        launch = Writer(kernel, width).launch()
+        copy = squares.copy_of(kernel)
+        launch = squares.launch(copy, width) if copy else Writer(kernel, width).launch()
         places = [(form.numbers[b], offset - form.starts[b]) for b, offset in launch.operands]
         found = _written[key] = launch.with_operands(places)
     own = list(form.numbers)

@@ -16,7 +16,14 @@ from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
 from rushlight.ops.shaping import Roll
 from rushlight.tensor_api import cat
-from rushlight.tensor_api._common import finish, numpy_dtype, store_out, wrap_dim
+from rushlight.tensor_api._common import (
+    as_int,
+    as_number,
+    finish,
+    numpy_dtype,
+    store_out,
+    wrap_dim,
+)
 from rushlight.tensor_api.numpy_names import with_axis
 
 
@@ -54,6 +61,8 @@ def _resized(x: Tensor, dim: int, n: int) -> Tensor:
 
 
 def _scale(norm: str | None, n: int, inverse: bool) -> float:
+    if norm is not None and not isinstance(norm, str):
+        raise TypeError(f"argument 'norm' must be str, not {type(norm).__name__}")
     if norm not in (None, "backward", "forward", "ortho"):
         raise RuntimeError(f'Invalid normalization mode: "{norm}"')
     if norm == "ortho":
@@ -366,7 +375,9 @@ def fftfreq(
     requires_grad: bool = False,
 ) -> Tensor:
     """The frequencies of ``fft``'s bins, in cycles per unit of the sample spacing ``d``."""
-    a = np.fft.fftfreq(n, d).astype(numpy_dtype(dtype, dtypes.default.float))
+    a = np.fft.fftfreq(as_int(n, "n"), as_number(d)).astype(
+        numpy_dtype(dtype, dtypes.default.float)
+    )
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 
 
@@ -381,7 +392,9 @@ def rfftfreq(
     requires_grad: bool = False,
 ) -> Tensor:
     """The frequencies of ``rfft``'s bins."""
-    a = np.fft.rfftfreq(n, d).astype(numpy_dtype(dtype, dtypes.default.float))
+    a = np.fft.rfftfreq(as_int(n, "n"), as_number(d)).astype(
+        numpy_dtype(dtype, dtypes.default.float)
+    )
     return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
 
 

@@ -369,6 +369,11 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
     return bind
 
 
+def is_plain(parameter: Any) -> bool:
+    """Whether it is no number of NumPy's and no tensor, which would decide the result's dtype."""
+    return not isinstance(parameter, (np.generic, ndarray, Tensor))
+
+
 def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of one input and keyword parameters."""
     ufunc, differentiable, least = op.ufunc, op.differentiable, op.least
@@ -380,11 +385,14 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
             x = a._array
         except AttributeError:
             raise no_tensor(type(op).__name__.lower(), a) from None
-        if state.busy or x.dtype not in formulas or type(x) is not ndarray:
+        d = x.dtype
+        if state.busy or d not in formulas or type(x) is not ndarray:
             return run(op, (a,), params)
         out = quick(op, (x,), params) if ready and x.size >= least else None
         if out is None:
-            out = (formulas[x.dtype] if x.size < least else ufunc)(x, **params)
+            out = (formulas[d] if x.size < least else ufunc)(x, **params)
+        if out.dtype is not d and any([not is_plain(v) for v in params.values()]):
+            return bind(a, **{k: v if is_plain(v) else v.item() for k, v in params.items()})
         t = wrap(out if type(out) is ndarray else asarray(out))
         if a._tracked and differentiable and modes.grad:
             record_unary(op, a, t, params)

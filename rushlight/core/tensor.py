@@ -239,6 +239,23 @@ def no_tensor(function: str, *inputs: Any) -> TypeError:
     )
 
 
+def explained(function: Any, args: Any, named: Any, error: AttributeError) -> Exception:
+    """What to raise where a call of a function that expects tensors failed with ``error``: a
+    TypeError that names the first argument which is none, or ``error`` itself.
+    """
+    names = function.__code__.co_varnames
+    given = {**dict(zip(names, args, strict=False)), **named}
+    for name, kind in function.__annotations__.items():
+        x = given.get(name)
+        wanted = kind == "Tensor" or (kind == "Tensor | None" and x is not None)
+        if wanted and name in given and not isinstance(x, Tensor):
+            return TypeError(
+                f"{function.__name__}(): argument '{name}' (position {names.index(name) + 1}) must"
+                f" be Tensor, not {type(x).__name__}; make one of it with torch.as_tensor()."
+            )
+    return error
+
+
 def expect_tensors(function: str, *inputs: Any) -> None:
     """TypeError where something else is given for a tensor."""
     for x in inputs:

@@ -61,10 +61,10 @@ def highest(name: str, x: Tensor) -> Any:
 
 
 def all_dims(dim: Any, ndim: int) -> tuple[int, ...]:
-    """``dim`` (None: all; an int; several ints) as dims >= 0, each once."""
-    if dim is None:
+    """``dim`` (None or nothing: all; an int; several ints) as dims >= 0, each once."""
+    if dim is None or (hasattr(dim, "__len__") and not len(dim)):
         return tuple(range(ndim))
-    dims = [wrap_dim(d, ndim) for d in ((dim,) if isinstance(dim, int) else dim)]
+    dims = [wrap_dim(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"masked: dim {dims} names a dim more than once.")
     return tuple(sorted(dims))

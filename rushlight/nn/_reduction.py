@@ -11,10 +11,10 @@ def legacy_get_string(
     size_average: bool | None, reduce: bool | None, emit_warning: bool = True
 ) -> str:
     """The `reduction` that the two flags stand for, each True unless given."""
-    if reduce is False:
+    if reduce is not None and not reduce:
         reduction = "none"
     else:
-        reduction = "sum" if size_average is False else "mean"
+        reduction = "mean" if size_average is None or size_average else "sum"
     if emit_warning:
         warn_user(
             "size_average and reduce args will be deprecated, "

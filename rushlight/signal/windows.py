@@ -12,7 +12,7 @@ import numpy as np
 
 from rushlight import devices, dtypes
 from rushlight.core.tensor import Tensor
-from rushlight.tensor_api._common import finish, numpy_dtype
+from rushlight.tensor_api._common import as_int, finish, numpy_dtype
 from rushlight.tensor_api.windows import BLACKMAN, HAMMING, bessel, cosines, triangle
 
 __all__ = [
@@ -46,6 +46,7 @@ def _make(
     """The tensor of ``shape(points, span)``, the span reaching the last point when ``sym``; a
     window of one point is ``lone``.
     """
+    M = int(M) if isinstance(M, bool) else as_int(M, "M")
     if M < 0:
         raise ValueError(f"{name} requires non-negative window length, got M={M}")
     if layout is not None and str(layout) != "torch.strided":
@@ -55,8 +56,6 @@ def _make(
         raise ValueError(f"{name} expects float32 or float64 dtypes, got: {dtypes.of[d]}")
     if device is not None:
         devices.check(device)
-    if not hasattr(M, "__index__"):
-        raise TypeError(f"{name}: M must be an int, not {type(M).__name__}")
     values = np.full(M, lone) if M < 2 else shape(M, M - 1 if sym else M)
     return finish(np.asarray(values, d), requires_grad)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from rushlight import devices, dtypes, formats
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.meta import without_memory
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, bump, constant, needs_grad
+from rushlight.core.tensor import Tensor, bump, constant, explained, needs_grad
 from rushlight.dtypes import dtype as DType
 from rushlight.errors import DTypeError, GraphError, ShapeError, warn_user
 from rushlight.ops.view import flat_memory, offset_of
@@ -31,14 +32,30 @@ def methods(**named: Any) -> None:
         setattr(Tensor, name, function)
 
 
+def as_int(value: Any, argument: str) -> int:
+    """A Python, NumPy or tensor integer as an int; TypeError for all else, and for bool."""
+    if value.__class__ is not bool:
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(
+        f"argument '{argument}' must be an int, not {type(value).__name__}, but is {value!r}"
+    )
+
+
+def as_number(value: Any) -> Any:
+    """A number, also where it is one of NumPy's or a tensor of one element."""
+    return value.item() if isinstance(value, (Tensor, np.generic, np.ndarray)) else value
+
+
 def wrap_dim(dim: Any, ndim: int) -> int:
     """dim in [-ndim, ndim) as one in [0, ndim); a 0-dim tensor counts as one dim. IndexError
     otherwise.
     """
     if dim.__class__ is int and -ndim <= dim < ndim:
         return dim if dim >= 0 else dim + ndim  # type: ignore[no-any-return]
-    d = dim.__index__()
-    n = ndim or 1
+    d, n = as_int(dim, "dim"), ndim or 1
     if not -n <= d < n:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})"
@@ -50,7 +67,7 @@ def wrap_dims(dim: Any, ndim: int, empty_is_all: bool = True) -> tuple[int, ...]
     """``dim`` (None, an int, or a sequence) as a sorted tuple of dims >= 0, or None for all."""
     if dim is None:
         return None
-    if isinstance(dim, int) or not hasattr(dim, "__iter__"):
+    if not hasattr(dim, "__iter__") or getattr(dim, "ndim", 1) == 0:
         return (wrap_dim(dim, ndim),) if ndim else _zero_dim(dim)
     dims = builtins.sorted([wrap_dim(d, ndim) for d in dim])
     if not dims:
@@ -71,8 +88,8 @@ def shape_of(args: tuple[Any, ...], name: str = "shape") -> tuple[int, ...]:
     elif len(args) == 1 and isinstance(args[0], Tensor) and args[0]._array.ndim:
         args = args[0]
     try:
-        return tuple([n if n.__class__ is int else n.__index__() for n in args])
-    except (TypeError, AttributeError):
+        return tuple([n if n.__class__ is int else as_int(n, name) for n in args])
+    except TypeError:
         raise TypeError(f"{name}: expected ints or a tuple of ints, but got {args!r}") from None
 
 
@@ -296,7 +313,10 @@ def numbers_first(*options: str) -> Callable[[Any], Any]:
         def either(*args: Any, **named: Any) -> Any:
             if len(args) > 3 and any([isinstance(a, (int, float, complex)) for a in args[:3]]):
                 return reordered(function, args, options, named)
-            return function(*args, **named)
+            try:
+                return function(*args, **named)
+            except AttributeError as error:
+                raise explained(function, args, named, error) from None
 
         return either
 

@@ -14,6 +14,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight.core.op import autocast_inputs
 from rushlight.core.state import Mode, modes, state
+from rushlight.core.tensor import explained
 
 Function = Callable[..., Any]
 
@@ -58,7 +59,10 @@ def _one_operation(function: Function, target: Callable[[], Any] | None) -> Func
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         if not state.busy or modes.autocast is None:
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except AttributeError as error:
+                raise explained(function, args, kwargs, error) from None
         if target is not None:
             d = target()
             args = tuple(_cast(args, d))

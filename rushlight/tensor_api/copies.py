@@ -7,13 +7,14 @@ from typing import Any
 from rushlight import formats
 from rushlight.core.tensor import Tensor
 from rushlight.tensor_api import axes, pieces, views
-from rushlight.tensor_api._common import store_out
+from rushlight.tensor_api._common import expect_tensor, store_out
 
 __all__: list[str] = []
 
 
 def _copying(name: str, view: Any) -> Any:
     def function(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        expect_tensor(input, name)
         result = view(input, *args, **kwargs)
         if isinstance(result, tuple):
             copies = tuple([t.clone(memory_format=formats.contiguous_format) for t in result])

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from rushlight import tensor_api
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, explained
 
 NAMES = """
     all amax amin aminmax any argmax argmin argsort cat chunk concat concatenate count_nonzero
@@ -31,7 +31,10 @@ MISSING: Any = object()
 
 LINES = """def {name}({parameters}):
     {renames}
-    return {function}({arguments})
+    try:
+        return {function}({arguments})
+    except AttributeError as error:
+        raise _explained({function}, ({positional},), {{}}, error) from None
 """
 
 
@@ -67,6 +70,7 @@ class Wider:
             parameters=", ".join(parameters),
             renames="\n    ".join(lines),
             function=self.name,
+            positional=", ".join(self.positional),
             arguments=", ".join([*self.positional, *[f"{n}={n}" for n in self.keyword]]),
         )
 
@@ -83,7 +87,10 @@ def with_axis(function: Any) -> Any:
             for name, other in RENAMED.items():
                 if other in kwargs:
                     kwargs[name] = kwargs.pop(other)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except AttributeError as error:
+            raise explained(function, args, kwargs, error) from None
 
     return wider
 
@@ -102,7 +109,7 @@ def attach() -> None:
     places = [(owner, name, vars(owner).get(name)) for name in NAMES for owner in OWNERS]
     narrow = dict.fromkeys([f for _, _, f in places if has_dim(f)])
     wider = {f: Wider(f, at) for at, f in enumerate(narrow)}
-    names: dict[str, Any] = {"_missing": MISSING}
+    names: dict[str, Any] = {"_missing": MISSING, "_explained": explained}
     for w in wider.values():
         names.update(w.names)
     exec(compile("".join([w.text() for w in wider.values()]), __file__, "exec"), names)

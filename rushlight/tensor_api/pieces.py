@@ -6,11 +6,13 @@ import builtins
 import functools
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor, new_counter
 from rushlight.errors import ShapeError
 from rushlight.ops import view as V
-from rushlight.tensor_api._common import method, methods, wrap_dim
+from rushlight.tensor_api._common import as_int, method, methods, wrap_dim
 
 __all__ = [
     "chunk",
@@ -130,6 +132,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     d = wrap_dim(dim, input._array.ndim)
     if not input._array.ndim:
         raise ShapeError("chunk expects at least a 1-dimensional tensor.")
+    if chunks.__class__ is not int:
+        chunks = as_int(chunks, "chunks")
     if chunks <= 0:
         raise ShapeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}.")
     n = input._array.shape[d]
@@ -192,7 +196,7 @@ def tensor_split(
     if not input._array.ndim:
         raise ShapeError("tensor_split expected at least a 1-dimensional tensor.")
     where = indices_or_sections
-    if isinstance(where, Tensor):
+    if isinstance(where, (Tensor, np.ndarray, np.integer)):
         where = where.tolist()
     n = input._array.shape[d]
     if isinstance(where, int):
@@ -225,6 +229,8 @@ def _named_split(name: str, dim_of: Any, least: int) -> Any:
                 f"with {n}."
             )
         d = dim_of(n)
+        if isinstance(indices_or_sections, np.integer):
+            indices_or_sections = int(indices_or_sections)
         if isinstance(indices_or_sections, int) and (
             indices_or_sections <= 0 or input._array.shape[d] % indices_or_sections
         ):

@@ -149,6 +149,8 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
             return apply(input, other, alpha=sign * alpha)
     if isinstance(alpha, Tensor) and alpha._array.size == 1:
         alpha = alpha.item()
+    if isinstance(alpha, np.number):
+        alpha = alpha.item()
     if not isinstance(alpha, (int, float, complex)):
         raise TypeError(f"{name}(): argument 'alpha' must be a number, not {type(alpha).__name__}")
     a, b = [t if isinstance(t, Tensor) else operand(t) for t in (input, other)]

@@ -13,6 +13,7 @@ from rushlight import dtypes
 from rushlight.core.native import kernels
 from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
 from rushlight.tensor_api._common import (
+    as_number,
     check_factory,
     finish,
     numpy_dtype,
@@ -28,10 +29,6 @@ __all__ = [
 ]
 
 PIECE = 1 << 14  # elements that are made at a time, so that they stay in the cache
-
-
-def _number(x: Any) -> Any:
-    return x.item() if isinstance(x, (Tensor, np.generic)) else x
 
 
 def arange(
@@ -56,9 +53,9 @@ def arange(
     """
     meta = check_factory(device, layout)
     start, end, step = (
-        (0, _number(start), _number(step))
+        (0, as_number(start), as_number(step))
         if end is None
-        else (_number(start), _number(end), _number(step))
+        else (as_number(start), as_number(end), as_number(step))
     )
     start, end, step = fixed_number((start, end, step))
     check_range(start, end, step)
@@ -124,6 +121,7 @@ def multiply_add(k: int, x: Any, y: Any) -> float:
 
 def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
     """Like ``arange`` with ``end`` included, in floats. Deprecated in torch as well."""
+    start, end, step = as_number(start), as_number(end), as_number(step)
     check_range(start, end, step)
     n = math.floor((end - start) / step) + 1
     d = numpy_dtype(options.get("dtype"), dtypes.default.float)
@@ -220,7 +218,7 @@ def linspace(
         tensor([0.0000, 0.5000, 1.0000])
     """
     meta = check_factory(device, layout)
-    start, end = _number(start), _number(end)
+    start, end = as_number(start), as_number(end)
     check_steps(steps, "linspace")
     d = spaced_dtype("linspace", start, end, out, dtype)
     a = spaced(start, end, steps, d) if steps else np.empty(0, d)
@@ -255,7 +253,7 @@ def logspace(
     """``base`` to the powers ``linspace(start, end, steps)``."""
     meta = check_factory(device, layout)
     check_steps(steps, "logspace")
-    first, last = _number(start), _number(end)
+    first, last = as_number(start), as_number(end)
     d = spaced_dtype("logspace", first, last, out, dtype)
     if d in dtypes.INTEGER_TYPES:
         first, last = int(first), int(last)

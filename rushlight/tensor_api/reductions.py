@@ -166,7 +166,7 @@ def prod(
 
 def _extremum(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:
     x = input._array if isinstance(input, Tensor) else expect_tensor(input, name)._array
-    dims = None if dim == () else dims_of(dim, x.ndim)
+    dims = dims_of(dim, x.ndim)
     if not x.size:
         refuse_empty(name, input, dims, RuntimeError)
     result = op.bind(input, dims, keepdim)
@@ -357,7 +357,7 @@ def truth(op: Any, input: Tensor, dim: Any, keepdim: bool) -> Any:
     """``any`` or ``all`` over dims; over no dims at all, each element by itself."""
     if dim is None:
         return op.bind(input, None, keepdim)
-    if dim in ((), []):
+    if isinstance(dim, (tuple, list)) and not dim:
         found = input != 0
         return found.to(input.dtype) if input._array.dtype == dtypes.uint8 else found
     return op.bind(input, dims_of(dim, input._array.ndim), keepdim)

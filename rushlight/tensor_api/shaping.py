@@ -113,7 +113,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     re-entering at the other end.
     """
     steps = tuple(shifts) if isinstance(shifts, (tuple, list)) else (int(shifts),)
-    if dims is None or dims == ():
+    if dims is None or (isinstance(dims, (tuple, list)) and not dims):
         if len(steps) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:0")
         if input._array.ndim == 1:

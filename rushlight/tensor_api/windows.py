@@ -13,7 +13,7 @@ from rushlight.core.native import LEAST, kernels
 from rushlight.core.scalar import NUMPY
 from rushlight.core.tensor import Tensor
 from rushlight.ops.trigonometry import Cos
-from rushlight.tensor_api._common import check_factory, finish, numpy_dtype
+from rushlight.tensor_api._common import as_number, check_factory, finish, numpy_dtype
 
 __all__ = [
     "bartlett_window",
@@ -194,7 +194,7 @@ def kaiser_window(
         periodic: see ``hann_window``.
         beta: >= 0; larger is narrower, and leaks less to far frequencies.
     """
-    options = _options(dtype, layout, device, requires_grad)
+    options, width = _options(dtype, layout, device, requires_grad), float(as_number(beta))
     return _window(
-        "kaiser_window", window_length, periodic, lambda n, s: bessel(n, s, beta), options
+        "kaiser_window", window_length, periodic, lambda n, s: bessel(n, s, width), options
     )

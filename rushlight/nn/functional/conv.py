@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes, formats
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, no_tensor
@@ -40,10 +42,20 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         try:
             return cached(*args)
-        except TypeError:  # a list is no key
-            return cached(*[tuple(a) if a.__class__ is list else a for a in args])
+        except TypeError:
+            keys = [as_key(a) for a in args]
+            if all([k is a for k, a in zip(keys, args, strict=True)]):
+                raise
+            return cached(*keys)
 
     return call
+
+
+def as_key(value: Any) -> Any:
+    """Lists, and arrays of numbers, as what a function may be remembered by."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return tuple(value) if value.__class__ is list else value
 
 
 def check_dtypes(function: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:

@@ -12,13 +12,14 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number, no_tensor
-from rushlight.errors import ShapeError, warn_user
+from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.nn._reduction import legacy_get_string
 from rushlight.nn.functional.linear import linear
 from rushlight.ops import loss as L
 from rushlight.ops.ctc import CtcLoss
 from rushlight.ops.loss import Variance
 from rushlight.ops.softmax import LogSoftmax
+from rushlight.tensor_api._common import as_int
 from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.conversion import cast
 
@@ -68,6 +69,19 @@ def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Te
         input = input if x.dtype == d else cast(input, d)
         target = target if y.dtype == d else cast(target, d)
     return input, target
+
+
+def in_dtype_of(given: Tensor, loss: Tensor, name: str) -> Tensor:
+    """A loss whose dtype is not the promoted one, but that of one of the tensors given."""
+    have, want = loss._array.dtype, given._array.dtype
+    if have is want:
+        return loss
+    if dtypes.CATEGORY[have] > dtypes.CATEGORY[want]:
+        raise DTypeError(
+            f"{name}: result type {dtypes.of[have].name} can't be cast to the desired output type"
+            f" {dtypes.of[want].name}; convert input and target to one floating-point dtype."
+        )
+    return cast(loss, want)
 
 
 def check_weight(weight: Tensor, loss: Tensor) -> None:
@@ -163,12 +177,13 @@ def huber_loss(
         raise RuntimeError(
             f"huber_loss does not support non-positive values for delta, but got {delta}."
         )
-    input, target = matched(input, target, "huber_loss")
+    x, y = matched(input, target, "huber_loss")
     if weight is not None:
-        check_weight(weight, input)  # as in torch, a mean of this loss does not divide by weights
-        loss = L.HuberLoss.bind(input, target, reduction="none", delta=delta) * weight
-        return reduced(loss, reduction)
-    return L.HuberLoss.bind(input, target, reduction=reduction, delta=delta)  # type: ignore[no-any-return]
+        check_weight(weight, x)  # as in torch, a mean of this loss does not divide by weights
+        loss = L.HuberLoss.bind(x, y, reduction="none", delta=delta)
+        return reduced(in_dtype_of(input, loss, "huber_loss") * weight, reduction)
+    loss = L.HuberLoss.bind(x, y, reduction=reduction, delta=delta)
+    return in_dtype_of(input, loss, "huber_loss")
 
 
 @in_float32
@@ -360,11 +375,12 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.size()}) must be the same as input size ({input.size()})"
         )
-    input, target = matched(input, target, None)
-    op = L.BinaryCrossEntropyWithLogits
+    x, y = matched(input, target, None)
+    op, name = L.BinaryCrossEntropyWithLogits, "binary_cross_entropy_with_logits"
     if weight is None:
-        return op.bind(input, target, pos_weight, reduction=reduction)  # type: ignore[no-any-return]
-    return reduced(op.bind(input, target, pos_weight, reduction="none") * weight, reduction)
+        return in_dtype_of(target, op.bind(x, y, pos_weight, reduction=reduction), name)
+    loss = op.bind(x, y, pos_weight, reduction="none") * weight
+    return reduced(in_dtype_of(target, loss, name), reduction)
 
 
 def kl_div(
@@ -492,7 +508,7 @@ def ctc_loss(
     y = targets if batched or targets.dim() != 1 else targets.unsqueeze(0)
     samples = x._array.shape[1]
     lengths = _lengths(input_lengths, samples), _lengths(target_lengths, samples)
-    loss = CtcLoss.bind(x, y, *lengths, blank=blank)
+    loss = CtcLoss.bind(x, y, *lengths, blank=as_int(blank, "blank"))
     if zero_infinity:
         loss = T.where(loss == math.inf, T.zeros_like(loss), loss)
     if reduction == "mean":

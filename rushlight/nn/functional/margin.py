@@ -13,7 +13,7 @@ from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.activation import logsigmoid
 from rushlight.nn.functional.distance import pairwise_distance
-from rushlight.nn.functional.loss import matched, reduced, reduction_of
+from rushlight.nn.functional.loss import in_dtype_of, matched, reduced, reduction_of
 from rushlight.ops import loss as L
 from rushlight.tensor_api.casting import in_float32
 
@@ -32,10 +32,9 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """``log(1 + exp(-y x))`` for targets y of 1 and -1."""
-    input, target = matched(input, target, None)
-    return L.SoftMarginLoss.bind(
-        input, target, reduction=reduction_of(size_average, reduce, reduction)
-    )  # type: ignore[no-any-return]
+    x, y = matched(input, target, None)
+    loss = L.SoftMarginLoss.bind(x, y, reduction=reduction_of(size_average, reduce, reduction))
+    return in_dtype_of(input, loss, "soft_margin_loss")
 
 
 @in_float32

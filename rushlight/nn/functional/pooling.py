@@ -105,7 +105,7 @@ def geometry(
     """The geometry that the pooling ops take, for an input of this shape."""
     check_dims(name, shape, rank)
     kernel = expanded(kernel_size, rank, "kernel_size", name)
-    none = stride is None or (hasattr(stride, "__len__") and not len(stride))
+    none = stride is None or (isinstance(stride, (tuple, list)) and not stride)
     steps = kernel if none else expanded(stride, rank, "stride", name)
     pads, dilations = (
         expanded(padding, rank, "padding", name),
@@ -331,7 +331,8 @@ def target_sizes(
 ) -> tuple[tuple[int, ...], Any]:
     """``output_size`` with None replaced by the input's sizes, and the table of bins."""
     check_dims(name, shape, rank, channels=False)
-    given = tuple(output_size) if hasattr(output_size, "__iter__") else (output_size,) * rank
+    one = not hasattr(output_size, "__iter__") or getattr(output_size, "ndim", 1) == 0
+    given = (output_size,) * rank if one else tuple(output_size)
     if len(given) == 1:
         given *= rank
     if len(given) != rank:

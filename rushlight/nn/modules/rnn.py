@@ -15,6 +15,7 @@ from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 from rushlight.nn.utils.rnn import PackedSequence
 from rushlight.ops import recurrent
+from rushlight.tensor_api._common import as_int
 
 __all__ = ["GRU", "LSTM", "GRUCell", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
 
@@ -60,7 +61,7 @@ class RNNBase(Module):
         self.mode = mode
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self.num_layers = num_layers
+        self.num_layers = as_int(num_layers, "num_layers")
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = float(dropout)
@@ -74,7 +75,6 @@ class RNNBase(Module):
         for name, kind in (
             ("input_size", int),
             ("hidden_size", int),
-            ("num_layers", int),
             ("bias", bool),
             ("batch_first", bool),
         ):

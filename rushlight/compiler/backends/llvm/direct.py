@@ -3,8 +3,8 @@
 ``function(code, arrays)`` gives a callable ``f(*arrays, *numbers, units)``. It finds the arrays'
 elements where ``compiler.memory.address`` does, in the first field of NumPy's objects, and passes
 the numbers, sizes mostly, as one more operand. That operand's last word is where a loop says that
-it could not do its work: the answer is False then, else True. Where an array is expected and
-something else comes, a TypeError is raised. The interpreter's lock is
+it could not do its work: the answer is False then, else True. Where an array or a number is
+expected and something else comes, a TypeError is raised. The interpreter's lock is
 kept, or, for a loop that takes long, given to other threads meanwhile (``freely``).
 
 ``along(code, each)`` gives ``f(x, index, y, dim, low)`` for the loops of moves.py: it finds the
@@ -27,7 +27,9 @@ SCRATCH = 4096  # bytes
 FASTCALL = 0x80  # METH_FASTCALL: the arguments are a C array
 FAILED = MOST  # the word among the numbers
 # what ``self`` holds; the first ones always
-TO_WORD, TO_DOUBLE, INCREF, COMPLAIN, SAVE, RESTORE, KIND, TRUE, FALSE, CODE, ARRAYS = range(11)
+(
+    TO_WORD, TO_DOUBLE, INCREF, COMPLAIN, OCCURRED, SAVE, RESTORE, KIND, TRUE, FALSE, CODE, ARRAYS,
+) = range(12)  # fmt: skip
 HEADER = object.__basicsize__
 TYPE = HEADER - 8  # where an object says what it is
 # where NumPy's objects have their address, number of dims, sizes and flags
@@ -46,6 +48,7 @@ SELF = f"""  %field = getelementptr inbounds i8, ptr %self, i64 {HEADER}
 {_word(TO_WORD, "%to.word", "ptr")}
 {_word(INCREF, "%incref", "ptr")}
 {_word(COMPLAIN, "%complain", "ptr")}
+{_word(OCCURRED, "%occurred", "ptr")}
 {_word(KIND, "%ndarray", "ptr")}
 {_word(TRUE, "%true", "ptr")}
 {_word(FALSE, "%false", "ptr")}"""
@@ -79,6 +82,19 @@ def _checked(name: str, then: str) -> str:
 {then}:"""
 
 
+def _converted(kind: str, least: str) -> str:
+    """Go on only if %value is what Python's function found, which is -1 where it raised."""
+    return f"""  %odd = {kind} %value, {least}
+  br i1 %odd, label %ask, label %taken
+ask:
+  %error = call ptr %occurred()
+  %raised = icmp ne ptr %error, null
+  br i1 %raised, label %refused, label %taken
+refused:
+  ret ptr null
+taken:"""
+
+
 IR = f"""
 define ptr @direct(ptr %self, ptr %args, i64 %count) {{
 entry:
@@ -104,10 +120,11 @@ array:
   %i.more = icmp ult i64 %i.next, %arrays
   br i1 %i.more, label %array, label %number
 number:
-  %k = phi i64 [%arrays, %known], [%k.next, %number]
+  %k = phi i64 [%arrays, %known], [%k.next, %taken]
   %k.arg = getelementptr inbounds ptr, ptr %args, i64 %k
   %integer = load ptr, ptr %k.arg
   %value = call i64 %to.word(ptr %integer)
+{_converted("icmp eq i64", "-1")}
   %which = sub i64 %k, %arrays
   %k.place = getelementptr inbounds i64, ptr %numbers, i64 %which
   store i64 %value, ptr %k.place
@@ -246,8 +263,11 @@ run:
   call void %incref(ptr %answer)
   ret ptr %answer
 no:
-  call void %incref(ptr %false)
-  ret ptr %false
+  %error = call ptr %occurred()
+  %raised = icmp ne ptr %error, null
+  %answer.no = select i1 %raised, ptr null, ptr %false
+  call void %incref(ptr %answer.no)
+  ret ptr %answer.no
 {NO_ARRAY}
 }}
 """
@@ -346,6 +366,7 @@ operand:
   br i1 %is.number, label %number, label %array
 number:
   %value = call double %to.double(ptr %object)
+{_converted("fcmp oeq double", "-1.0")}
   %number.place = getelementptr inbounds double, ptr %numbers, i64 %i
   store double %value, ptr %number.place
   %number.address = ptrtoint ptr %number.place to i64
@@ -356,7 +377,7 @@ array:
   %data = load i64, ptr %data.field
   br label %known
 known:
-  %address = phi i64 [%number.address, %number], [%data, %found]
+  %address = phi i64 [%number.address, %taken], [%data, %found]
   %at = add i64 %at.word, {head}
   %place = getelementptr inbounds i64, ptr %block, i64 %at
   store i64 %address, ptr %place
@@ -484,10 +505,11 @@ def common() -> list[int]:
     """What every ``self`` holds: the addresses of Python's functions and objects."""
     api = ctypes.pythonapi
     functions = (
-        api.PyLong_AsSsize_t,
+        api.PyLong_AsLongLong,
         api.PyFloat_AsDouble,
         api.Py_IncRef,
         api.PyErr_BadArgument,
+        api.PyErr_Occurred,
         api.PyEval_SaveThread,
         api.PyEval_RestoreThread,
     )

@@ -1,0 +1,149 @@
+"""Arguments of unusual kinds: what torch takes is taken, what it refuses is refused."""
+
+import numpy as np
+import pytest
+import torch
+
+import rushlight as rl
+from tests.ops.calls import builtin
+
+LIBRARIES = (rl, torch)
+
+
+def outcome(call, lib):
+    """Shapes, dtypes and values, or the built-in type of the error."""
+    try:
+        out = call(lib)
+    except Exception as error:
+        assert error.args and str(error), error
+        return builtin(error)
+    parts = out if isinstance(out, (tuple, list)) else [out]
+    return [(tuple(p.shape), str(p.dtype), p.tolist()) for p in parts]
+
+
+def same(call):
+    ours, theirs = [outcome(call, lib) for lib in LIBRARIES]
+    assert ours == theirs
+    return theirs
+
+
+def x(lib, *shape):
+    return lib.arange(float(np.prod(shape))).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    "dim", [np.int64(1), np.int32(-1), "tensor", "a", 1.0, None, True, [0, "a"]]
+)
+@pytest.mark.parametrize("name", ["sum", "amax", "any", "softmax", "unsqueeze", "flip", "std"])
+def test_dims_of_any_kind(name, dim):
+    def call(lib):
+        d = lib.tensor(1) if isinstance(dim, str) and dim == "tensor" else dim
+        return getattr(x(lib, 2, 3), name)(d)
+
+    theirs, ours = outcome(call, torch), outcome(call, rl)
+    if dim is not None or theirs is TypeError:
+        assert isinstance(theirs, list) == isinstance(ours, list), (ours, theirs)
+        assert isinstance(theirs, list) or ours is theirs
+        assert not isinstance(theirs, list) or ours[0][:2] == theirs[0][:2]
+
+
+@pytest.mark.parametrize("name", ["sum", "softmax", "argmax", "cumsum", "median"])
+@pytest.mark.parametrize("value", [None, 1.5, "a", [1.0], np.ones(2)], ids=str)
+def test_what_is_no_tensor(name, value):
+    for lib in LIBRARIES:
+        with pytest.raises(TypeError):
+            getattr(lib, name)(value, dim=0)
+
+
+def test_a_message_says_which_argument_is_no_tensor():
+    with pytest.raises(
+        TypeError, match=r"index_add\(\): argument 'index' \(position 3\).*not list"
+    ):
+        rl.index_add(rl.ones(2), 0, [1], rl.ones(1))
+    with pytest.raises(TypeError, match="argument 'dim' must be an int, not str, but is 'a'"):
+        rl.ones(2).cumsum("a")
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32])
+def test_numbers_of_numpy(kind):
+    for call in (
+        lambda lib: lib.add(x(lib, 3), x(lib, 3), alpha=kind(2)),
+        lambda lib: lib.tensor_split(x(lib, 6), kind(2)),
+        lambda lib: lib.hsplit(x(lib, 6), kind(2)),
+        lambda lib: lib.chunk(x(lib, 6), kind(2)),
+        lambda lib: lib.roll(x(lib, 2, 3), 1, kind(1)),
+        lambda lib: lib.fft.fftfreq(kind(4), kind(2)),
+        lambda lib: lib.nn.functional.threshold(x(lib, 3), 0.5, kind(7)),
+        lambda lib: lib.nn.functional.nll_loss(
+            -x(lib, 2, 3), lib.tensor([1, 2]), ignore_index=kind(1)
+        ),
+    ):
+        assert isinstance(same(call), list)
+    for lib in LIBRARIES:
+        assert len(list(lib.nn.GRU(2, 3, kind(2)).parameters())) == 8
+
+
+@pytest.mark.filterwarnings("ignore:torch.range:UserWarning")
+def test_numbers_in_tensors():
+    for call in (
+        lambda lib: lib.chunk(x(lib, 6), lib.tensor(2)),
+        lambda lib: lib.range(lib.tensor(1), lib.tensor(3)),
+        lambda lib: lib.fft.rfftfreq(4, lib.tensor(0.5)),
+        lambda lib: lib.nn.functional.max_pool1d(x(lib, 1, 1, 6), lib.tensor(2), lib.tensor(2)),
+        lambda lib: lib.nn.functional.adaptive_avg_pool1d(x(lib, 1, 1, 6), lib.tensor(2)),
+        lambda lib: lib.kaiser_window(1, True, beta=lib.tensor(12.0)),
+    ):
+        assert isinstance(same(call), list)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64])
+def test_options_do_not_widen(kind):
+    for name in ("softshrink", "softplus", "leaky_relu", "elu", "celu"):
+        assert getattr(rl.nn.functional, name)(rl.ones(3), kind(0.5)).dtype is rl.float32
+
+
+@pytest.mark.parametrize("value", [1.5, "a", None, 2**70, [1]], ids=str)
+def test_what_kernels_need_as_an_integer(value):
+    """These once reached a kernel as something else, and it read what lay elsewhere."""
+    F, scores = rl.nn.functional, rl.zeros(4, 2, 3)
+    lengths = rl.tensor([4, 4]), rl.tensor([1, 1])
+    with pytest.raises((TypeError, OverflowError, RuntimeError)):
+        F.ctc_loss(scores.log_softmax(-1), rl.ones(2, 1).long(), *lengths, blank=value)
+    with pytest.raises((TypeError, OverflowError)):
+        F.cross_entropy(scores[0], rl.tensor([1, 2]), ignore_index=value)
+
+
+@pytest.mark.parametrize("size_average", [None, True, False, 0, {}, 1])
+@pytest.mark.parametrize("reduce", [None, True, False, 0, {}, 1])
+@pytest.mark.filterwarnings("ignore:size_average")
+def test_flags_of_losses(size_average, reduce):
+    def call(lib):
+        loss = lib.nn.functional.mse_loss
+        return loss(x(lib, 4), lib.zeros(4), size_average=size_average, reduce=reduce)
+
+    same(call)
+
+
+@pytest.mark.parametrize(
+    "name", ["huber_loss", "soft_margin_loss", "binary_cross_entropy_with_logits", "mse_loss"]
+)
+@pytest.mark.parametrize(
+    "kinds", [("float32", "float64"), ("float64", "float32"), ("int64", "float32")]
+)
+def test_dtypes_of_losses(name, kinds):
+    def call(lib):
+        a, b = [lib.ones(3).to(getattr(lib, k)) for k in kinds]
+        out = getattr(lib.nn.functional, name)(a, b)
+        return out.new_zeros(())
+
+    if (name, kinds[0]) != ("binary_cross_entropy_with_logits", "int64"):
+        same(call)
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "amax", "amin", "var", "std"])
+def test_masked_reductions_over_no_dims(name):
+    def call(lib):
+        return getattr(lib.masked, name)(x(lib, 2, 3), (), mask=x(lib, 2, 3) > 1)
+
+    ours, theirs = [call(lib).numpy() for lib in LIBRARIES]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)

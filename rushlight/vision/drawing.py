@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as rl
+from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.vision.images import pillow
@@ -67,6 +68,7 @@ def _as_before(picture: Any, image: Tensor) -> Tensor:
     return out.to(image.dtype).div(255) if image.is_floating_point() else out
 
 
+@no_grad()
 def draw_bounding_boxes(
     image: Tensor,
     boxes: Tensor,
@@ -134,6 +136,7 @@ def draw_bounding_boxes(
     return _as_before(picture, image)
 
 
+@no_grad()
 def draw_segmentation_masks(
     image: Tensor, masks: Tensor, alpha: float = 0.8, colors: Any = None
 ) -> Tensor:
@@ -174,6 +177,7 @@ def draw_segmentation_masks(
     return (image * (1 - alpha) + drawn * alpha).to(image.dtype)
 
 
+@no_grad()
 def draw_keypoints(
     image: Tensor,
     keypoints: Tensor,

@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as rl
+from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.vision.drawing import draw_bounding_boxes as draw_bounding_boxes
 from rushlight.vision.drawing import draw_keypoints as draw_keypoints
@@ -16,6 +17,7 @@ from rushlight.vision.transforms.functional import to_pil_image
 UINT8 = dtypes.by_name["uint8"]
 
 
+@no_grad()
 def make_grid(
     tensor: Tensor | list[Tensor],
     nrow: int = 8,
@@ -73,6 +75,7 @@ def _stacked(tensor: Any) -> Tensor:
     return rl.cat((tensor, tensor, tensor), 1) if tensor.size(1) == 1 else tensor
 
 
+@no_grad()
 def save_image(
     tensor: Tensor | list[Tensor], fp: Any, format: str | None = None, **kwargs: Any
 ) -> None:

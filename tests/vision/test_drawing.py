@@ -6,6 +6,13 @@ import rushlight as torch
 from rushlight.vision import ops, utils
 
 
+def test_pictures_of_what_a_network_made_are_no_part_of_its_graph():
+    made = torch.rand(2, 3, 4, 4, requires_grad=True)
+    assert not utils.make_grid(made, normalize=True).requires_grad
+    drawn = utils.draw_segmentation_masks(made[0], torch.ones(4, 4, dtype=torch.bool))
+    assert not drawn.requires_grad
+
+
 def test_masks():
     image = torch.full((3, 6, 8), 100, dtype=torch.uint8)
     masks = torch.zeros(4, 6, 8, dtype=torch.bool)

@@ -62,7 +62,8 @@ def checkpoint(
     preserve_rng_state: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """``function(*args)`` that keeps only its inputs, and runs again in backward.
+    """``function(*args)`` that keeps only its inputs, and runs again in backward. While a call is
+    captured by ``compile`` it runs once, as if it stood there: the program decides what is kept.
 
     Args:
         function: its tensors must come in as arguments or as parameters of modules.
@@ -82,9 +83,12 @@ def checkpoint(
     """
     if not modes.grad:
         return function(*args, **kwargs)
+    first, second = context_fn()
+    if modes.trace is not None:
+        with first:
+            return function(*args, **kwargs)
     rng = get_rng_state() if preserve_rng_state else None
-    frame = Recomputation(lambda *again: function(*again, **kwargs), rng, *context_fn())
-    return frame.run(args)
+    return Recomputation(lambda *again: function(*again, **kwargs), rng, first, second).run(args)
 
 
 class Recomputation:

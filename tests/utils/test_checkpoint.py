@@ -102,3 +102,30 @@ def test_runs_again_in_the_precision_of_the_first_run():
     y.sum().backward()
     assert set(seen) == {rushlight.bfloat16} and len(seen) == 2
     assert not rushlight.is_autocast_enabled("cpu") and x.grad.dtype is rushlight.float32
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_stands_in_a_captured_step(use_reentrant):
+    """A step that falls back to eager code warns, which is an error here."""
+
+    def losses(compile):
+        rushlight.manual_seed(0)
+        first, last = rushlight.nn.Linear(4, 8), rushlight.nn.Linear(8, 1)
+        block = rushlight.nn.Sequential(rushlight.nn.Tanh(), rushlight.nn.Dropout(0.5))
+        parameters = [*first.parameters(), *last.parameters()]
+        optimizer = rushlight.optim.SGD(parameters, lr=0.1)
+
+        def step(x):
+            optimizer.zero_grad()
+            hidden = rushlight.utils.checkpoint.checkpoint(
+                block, first(x), use_reentrant=use_reentrant
+            )
+            loss = last(hidden).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        step = compile(step)
+        return [step(rushlight.randn(5, 4)).item() for _ in range(4)]
+
+    assert losses(rushlight.compile) == pytest.approx(losses(lambda step: step), rel=1e-5)

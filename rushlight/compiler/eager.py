@@ -125,7 +125,7 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
             if shape is None:
                 shape = x.shape
             elif x.shape != shape:
-                return None if params or out is not None else broadcast(op, elements)
+                return broadcast(op, elements, params) if out is None else None
             in_rows = in_rows and x.flags.c_contiguous
             kinds.append(x.dtype)
         elif x.__class__ in NUMBERS and -EXACT <= x <= EXACT:  # type: ignore[operator]
@@ -158,22 +158,26 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     return out
 
 
-def broadcast(op: Op, elements: Any) -> Any:
+def broadcast(op: Op, elements: Any, params: dict[str, Any]) -> Any:
     """The result of an elementwise op for arrays of several shapes: row by row, or, for an op that
     NumPy does not have, by a program for these shapes.
     """
     if not all([x.__class__ is ndarray for x in elements]):
         return None
     if all([x.flags.carray for x in elements]):
-        key = (op, *[v for x in elements for v in (x.shape, x.dtype)])
+        key: Any = (op, *[v for x in elements for v in (x.shape, x.dtype)])
+        try:
+            key = (*key, frozen(params)) if params else key
+        except TypeError:
+            return None
         rows: Any = _rows.get(key, key)
         if rows is key:
             if len(_rows) >= MOST:
                 _rows.clear()
-            rows = _rows[key] = Rows.of(op, elements)
+            rows = _rows[key] = Rows.of(op, elements, params)
         if rows is not None:
             return rows(elements)
-    if not op.compiled:
+    if params or not op.compiled:
         return None
     try:
         size = math.prod(np.broadcast_shapes(*[x.shape for x in elements]))
@@ -192,7 +196,7 @@ class Rows:
     head: tuple[int, ...]  # see ``Flat.rows_head``
 
     @classmethod
-    def of(cls, op: Op, elements: Any) -> Rows | None:
+    def of(cls, op: Op, elements: Any, params: dict[str, Any]) -> Rows | None:
         """None for few elements, for many, for short rows and for shapes of more levels."""
         try:
             shape = np.broadcast_shapes(*[x.shape for x in elements])
@@ -205,10 +209,11 @@ class Rows:
         (n, inner), *outer = levels
         kinds: list[Any] = [x.dtype for x in elements]
         once = tuple([not moves for moves in inner])
-        key = (op, *kinds, once)
+        family = op, *kinds, once
+        key = (*family, frozen(params))
         entry = _table.get(key, key)
         if entry is key:
-            entry = made(key, key, VARIANTS, lambda: flat_kernel(op, kinds, {}, (), once))
+            entry = made(key, family, VARIANTS, lambda: flat_kernel(op, kinds, params, (), once))
         if entry is None:
             return None
         kernel, d, _ = entry

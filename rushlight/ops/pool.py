@@ -467,23 +467,51 @@ def taps_of(m: Any, d: Any) -> Any:
     if (id(m), d) not in _taps:
         if len(_taps) > 64:
             _taps.clear()
-        most, taps = int(np.count_nonzero(m, 0).max(initial=0)), None
+        columns, rows = np.nonzero(m.T)
+        counts = np.bincount(columns, minlength=m.shape[1])
+        most, taps = int(counts.max(initial=0)), None
         if most <= 4:
-            order = np.argsort(m == 0, 0, kind="stable")[:most]
-            values = np.take_along_axis(m, order, 0).astype(d)
+            which = np.arange(len(columns)) - (np.cumsum(counts) - counts)[columns]
+            order, values = np.zeros((most, len(counts)), np.intp), np.zeros((most, len(counts)), d)
+            order[which, columns], values[which, columns] = rows, m[rows, columns]
+            for k in range(1, most):  # columns with fewer: halves of their last, so that all count
+                fewer = counts <= k
+                order[k, fewer] = order[k - 1, fewer]
+                values[k - 1, fewer] /= 2
+                values[k, fewer] = values[k - 1, fewer]
             taps = list(zip(order, values, strict=True))
         _taps[id(m), d] = m, taps
     return _taps[id(m), d][1]
 
 
 def along_taps(x: Any, taps: Any, dim: int) -> Any:
-    """What ``sparse_along`` gives, for few elements."""
+    """What ``sparse_along`` gives, for few elements, or along the last dim."""
     total: Any = None
     for place, value in taps:
         part = x.take(place, dim)
         part *= value.reshape(-1, *[1] * (-1 - dim))
         total = part if total is None else np.add(total, part, total)
     return total
+
+
+PIECE = 1 << 14  # elements that are made at a time, so that they stay in the cache
+
+
+def rows_by_taps(x: Any, taps: Any) -> Any:
+    """``along_taps`` along the last dim, some rows at a time."""
+    n, wide = x.shape[-1], len(taps[0][0])
+    rows, count = x.reshape(-1, n), max(1, PIECE // max(n, wide))
+    out, spare = np.empty((len(rows), wide), x.dtype), np.empty((count, wide), x.dtype)
+    (first, by_first), *others = taps
+    for i in range(0, len(rows), count):
+        part, y = rows[i : i + count], out[i : i + count]
+        part.take(first, 1, y, "clip")  # all are in range: this only spares a copy
+        y *= by_first
+        for place, value in others:
+            z = part.take(place, 1, spare[: len(part)], "clip")
+            z *= value
+            y += z
+    return out.reshape(*x.shape[:-1], wide)
 
 
 _whole: dict[Any, Any] = {}  # by the ids of the matrices, which are kept alive
@@ -520,8 +548,11 @@ def multiply_along(x: Any, matrices: Any) -> Any:
         if m is None:
             continue
         if m.size > SPARSE:
-            taps = taps_of(m, x.dtype) if x.size <= FEW else None
-            x = sparse_along(x, m, dim) if taps is None else along_taps(x, taps, dim)
+            taps = taps_of(m, x.dtype) if x.size <= FEW or dim == -1 else None
+            if taps is None:
+                x = sparse_along(x, m, dim)
+            else:
+                x = along_taps(x, taps, dim) if x.size <= FEW else rows_by_taps(x, taps)
             continue
         m = m.astype(x.dtype, copy=False)
         if dim == -1:

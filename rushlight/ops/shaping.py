@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,19 @@ class Roll(Op):
     """Elements moved ``shifts`` places along ``dims``; what leaves at one end enters the other."""
 
     def eager(self, xp, input, *, shifts, dims):
+        total = dict[int, int]()
         for shift, dim in zip(shifts, dims, strict=True):
-            n = input.shape[dim]
-            at = n - shift % n if n else 0
-            lead, out = (FORWARD,) * dim, np.empty(input.shape, input.dtype)
-            out[(*lead, slice(0, n - at))] = input[(*lead, slice(at, None))]
-            out[(*lead, slice(n - at, None))] = input[(*lead, slice(0, at))]
-            input = out
-        return input if dims else input.copy()
+            total[dim] = total.get(dim, 0) + shift
+        parts = []  # of each dim, where they go and where they are
+        for dim, n in enumerate(input.shape):
+            at = total.get(dim, 0) % n if n else 0
+            whole = (slice(at, None), slice(0, n - at))
+            parts.append([whole, (slice(0, at), slice(n - at, None))] if at else [whole])
+        out = np.empty(input.shape, input.dtype)
+        for places in itertools.product(*parts):
+            to, start = zip(*places, strict=True) if places else ((), ())
+            out[to] = input[start]
+        return out
 
     def grad(self, g, shifts, dims):
         return Roll.bind(g, shifts=tuple([-s for s in shifts]), dims=dims)

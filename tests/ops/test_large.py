@@ -566,3 +566,36 @@ def test_gated_units_in_pieces(shape, dim):
     ours = rushlight.nn.functional.glu(rushlight.from_numpy(x), dim)
     theirs = torch.nn.functional.glu(torch.from_numpy(x), dim)
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("shifts, dims", [((3, 5), (0, 1)), ((3, -2), (0, 0)), (100, None)])
+def test_rolls_along_several_dims(shifts, dims):
+    x = numbers((90, 110))
+    ours, theirs = (
+        rushlight.from_numpy(x).roll(shifts, dims),
+        torch.from_numpy(x).roll(shifts, dims),
+    )
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+@pytest.mark.parametrize("options", [{"scale_factor": 2}, {"size": 333}])
+def test_long_signals_are_interpolated_without_zeros_of_far_places(options):
+    x = numbers((3, 40, 700))
+    x[..., 0] = np.inf
+    ours, theirs = [
+        lib.nn.functional.interpolate(lib.from_numpy(x), mode="linear", **options).numpy()
+        for lib in (rushlight, torch)
+    ]
+    np.testing.assert_array_equal(np.isinf(ours), np.isinf(theirs))
+    np.testing.assert_allclose(ours, theirs, 1e-3, 1e-3)  # torch rounds places
+
+
+def test_large_batches_are_normalised_by_given_statistics():
+    x, w = numbers((4, 16, 40, 40)), numbers((16,), seed=1)
+    for array in (x, x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)):
+        results = []
+        for lib in (rushlight, torch):
+            mean, scale = lib.from_numpy(w), lib.from_numpy(np.abs(w) + 0.5)
+            given = lib.from_numpy(array), mean, scale, scale, mean
+            results.append(lib.nn.functional.batch_norm(*given).numpy())
+        np.testing.assert_allclose(*results, 1e-5, 1e-5)

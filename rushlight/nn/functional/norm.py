@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad
-from rushlight.core.native import in_dtype, kernels, widened
+from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.state import modes, no_grad, state
 from rushlight.core.tensor import Tensor, bump, expect_tensors, no_tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
@@ -18,6 +18,7 @@ from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
 from rushlight.ops.norm import ALONE, BatchNorm, GroupNorm, LayerNorm, by_loop, channels_of
 from rushlight.ops.sums import number
+from rushlight.ops.weighted import Addcmul
 from rushlight.tensor_api._common import in_order_of
 
 __all__ = [
@@ -217,8 +218,13 @@ def affine_of_arrays(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: f
     shift = mean * factor
     shift = np.negative(shift, shift) if bias is None else np.subtract(bias, shift, shift)
     at_channels = (..., *[None] * (x.ndim - 2))
-    out = x * factor[at_channels]
-    out += shift[at_channels]
+    factor, shift = factor[at_channels], shift[at_channels]
+    if x.size >= LEAST and kernels.on:
+        out = kernels.find(Addcmul.instance, (shift, x, factor), {"value": 1})
+        if out is not None:
+            return out
+    out = x * factor
+    out += shift
     return out
 
 

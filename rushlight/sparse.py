@@ -99,7 +99,9 @@ def sum(input: Tensor, dim: Any = None, dtype: Any = None) -> Tensor:
     S.need(input, "sparse.sum")
     if dtype is not None:
         input = input.to(dtype)
-    return input.sum() if dim is None else input.sum(wrap_dims(dim, input._array.ndim))
+    if dim is None:
+        return input.sum()
+    return input.sum(wrap_dims(dim, input._array.ndim)).to(input.dtype)
 
 
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:

@@ -4,6 +4,7 @@ them: ``ops.sparse``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,10 @@ def new_pattern(given: Any, v: tuple[int, ...], size: Any) -> Coordinates:
     if given.ndim == 1:  # as torch reads a vector: one entry
         where = np.ascontiguousarray(where.T)
     pattern = Coordinates(where, shape_for(where, v, size))
+    if math.prod(pattern.shape) >= 1 << 63:
+        raise RuntimeError(
+            f"sparse_coo_tensor: sizes {pattern.shape} are too large: places are numbered in int64."
+        )
     where.flags.writeable = False
     return pattern
 

@@ -30,6 +30,9 @@ BOTH = {
     "order": lambda o: o.lib.sparse_csr_tensor(
         [0, 2, 3], [2, 0, 2], [1.0, 2, 3], (2, 3), check_invariants=True
     ),
+    "too large": lambda o: o.lib.sparse_coo_tensor([[0]] * 3, [1.0], (2**40,) * 3),
+    "joined sizes": lambda o: o.lib.cat([o.s, o.s.t()]),
+    "joined sparse dims": lambda o: o.lib.cat([o.s, o.d.to_sparse(1)]),
     "uncoalesced values": lambda o: o.u.values(),
     "uncoalesced indices": lambda o: o.u.indices(),
     "values of dense": lambda o: o.d.values(),

@@ -57,6 +57,10 @@ CALLS = {
         o.lib.sparse.sum(o.s), o.lib.sparse.sum(o.u, 0), o.lib.sparse.sum(o.s, [0, 1]),
         o.lib.sparse.sum(o.h, 0), o.lib.sparse.sum(o.h, 1), o.lib.sparse.sum(o.h),
     ),
+    "sum of integers": lambda o: [
+        f(t) for t in (o.s.to(o.lib.int16), o.u.bool())
+        for f in (lambda t: t.sum(0), lambda t: t.sum(), lambda t: o.lib.sparse.sum(t, 0))
+    ],
     "sum in a dtype": lambda o: o.lib.sparse.sum(o.s, dtype=o.lib.float32),
     "norm": lambda o: (o.s.norm(), o.lib.norm(o.u)),
     "softmax": lambda o: (o.lib.sparse.softmax(o.s, 1), o.lib.sparse.softmax(o.u, 0)),

@@ -181,6 +181,8 @@ def in_layout(values: Tensor, pattern: Pattern, like: Pattern, name: str) -> Ten
 def sums(op: Op, x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Over all dims; or over some, and the rest is sparse if a sparse dim is left."""
     values, pattern, n = values_of(x), x._array.pattern, len(x._array.pattern.shape)
+    if values._array.dtype in dtypes.INTEGER_TYPES or values._array.dtype == np.bool_:
+        values = values.to(dtypes.of[dtypes.int64])
     if dim is None:
         out = values.sum()
         return out.reshape((1,) * x._array.ndim) if keepdim else out

@@ -162,6 +162,19 @@ def cat(op: Op, *tensors: Tensor, dim: int) -> Tensor:
                 f"{i}: convert it with .to_sparse()."
             )
     patterns = [need_coordinates(op, t) for t in tensors]
+    for t, p in zip(tensors, patterns, strict=True):
+        if len(p.shape) != len(patterns[0].shape):
+            raise ShapeError(
+                "cat: sparse tensors must have the same numbers of sparse and of dense dims, but "
+                f"have {len(patterns[0].shape)} and {len(p.shape)} sparse ones; to_sparse takes "
+                "how many."
+            )
+        others = [s.shape[:dim] + s.shape[dim + 1 :] for s in (tensors[0], t)]
+        if others[0] != others[1]:
+            raise ShapeError(
+                f"cat: sizes must match except in dim {dim}, but are {tuple(tensors[0].shape)} and "
+                f"{tuple(t.shape)}."
+            )
     values, n, shape = [values_of(t) for t in tensors], len(patterns[0].shape), patterns[0].shape
     if dim >= n:
         first = tensors[0]

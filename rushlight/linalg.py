@@ -497,6 +497,8 @@ def norm(
 @in_float32
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Condition numbers: the norm of A times that of its inverse."""
+    if A.shape[-2:] == (0, 0):
+        return _store(out, A.new_zeros(A.shape[:-2], dtype=A.real.dtype))
     if p is None or p == 2:
         s = svdvals(A)
         result = s.amax(-1) / s.amin(-1)

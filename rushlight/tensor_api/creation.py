@@ -261,7 +261,7 @@ def empty_strided(
     if check_factory(device, layout):
         return finish(MetaArray(shape, d, tuple([s * d.itemsize for s in steps])), requires_grad)
     extent = 1 + sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) if all(shape) else 0
-    memory = np.empty(extent, d)
+    memory = made_by(np.empty, (extent,), d)
     return finish(
         np.lib.stride_tricks.as_strided(memory, shape, tuple([s * d.itemsize for s in steps])),
         requires_grad,

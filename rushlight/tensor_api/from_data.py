@@ -18,6 +18,7 @@ from rushlight.tensor_api._common import (
     numpy_dtype,
     warn_of_lost_gradient,
 )
+from rushlight.tensor_api.conversion import from_dlpack
 
 __all__ = [
     "as_tensor",
@@ -49,6 +50,7 @@ def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     if isinstance(data, bytes):
         raise TypeError("new(): invalid data type 'bytes'; see torch.frombuffer.")
     sequence = hasattr(data, "__len__") and hasattr(data, "__getitem__")  # a set is none
+    sequence = sequence and not isinstance(data, dict)
     if isinstance(data, (list, tuple)) or sequence or hasattr(data, "__array__"):
         return from_sequence(data, dtype)
     raise RuntimeError(
@@ -72,7 +74,11 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if a.dtype == object:
         raise type_error(plain)
     if a.dtype.kind in "US":
-        kind = TypeError if isinstance(data, (str, bytes)) else ValueError
+        first = data
+        while isinstance(first, (list, tuple)) and first:
+            first = first[0]
+        deep = first is not data and isinstance(first, (str, bytes))  # a sequence, too, to torch
+        kind = ValueError if deep else TypeError
         raise kind(f"new(): invalid data type {a.dtype.type.__name__!r}; tensors hold numbers.")
     d = dtype or inferred(a, kinds, data)
     return cast_array(a, d) if a.dtype != d else a
@@ -213,10 +219,13 @@ def asarray(
     requires_grad: bool = False,
 ) -> Tensor:
     """``obj`` as a tensor; ``copy`` True copies, False refuses to, None does what is needed.
+    Tensors, arrays, buffers and capsules of DLPack share their memory.
 
     The bytes of a buffer are those of elements of ``dtype``, by default the floating-point one.
     """
     d = numpy_dtype(dtype)
+    if type(obj).__name__ == "PyCapsule":
+        obj = from_dlpack(obj)
     shares = isinstance(obj, (Tensor, np.ndarray)) and (
         d is None or (obj._array if isinstance(obj, Tensor) else obj).dtype == d
     )

@@ -62,7 +62,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     """A view of slice ``index`` of ``dim``, without that dim."""
     if not input._array.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    d, i = wrap_dim(dim, input._array.ndim), index.__index__()
+    d, i = wrap_dim(dim, input._array.ndim), as_int(index, "index")
     n = input._array.shape[d]
     if not -n <= i < n:
         raise IndexError(
@@ -92,7 +92,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     sizes = split_size_or_sections
     if isinstance(sizes, (list, tuple)):
         return split_with_sizes(tensor, sizes, dim)
-    d, size = wrap_dim(dim, tensor._array.ndim), sizes.__index__()
+    d, size = wrap_dim(dim, tensor._array.ndim), as_int(sizes, "split_size")
     if not tensor._array.ndim:
         raise ShapeError("split expects at least a 1-dimensional tensor.")
     n = tensor._array.shape[d]

@@ -180,7 +180,7 @@ def _mixed(
     if product._array.dtype in dtypes.INTEGER_TYPES and (
         isinstance(beta, float) or isinstance(alpha, float)
     ):
-        if name == "addmm":
+        if name in ("addmm", "addr"):
             raise DTypeError(
                 "For integral input tensors, argument alpha and beta must not be a floating "
                 "point number."

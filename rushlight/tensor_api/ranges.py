@@ -11,12 +11,11 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.native import kernels
-from rushlight.core.tensor import Tensor, constant, fixed_number, wrap
+from rushlight.core.tensor import Tensor, fixed_number, wrap
 from rushlight.tensor_api._common import (
     as_number,
     check_factory,
     finish,
-    numpy_dtype,
     store_out,
 )
 from rushlight.tensor_api.creation import dtype_into
@@ -28,6 +27,7 @@ __all__ = [
     "range",
 ]
 
+MOST = 1 << 59  # elements: no memory is larger
 PIECE = 1 << 14  # elements that are made at a time, so that they stay in the cache
 
 
@@ -89,6 +89,8 @@ def check_range(start: Any, end: Any, step: Any) -> None:
         )
     if any([isinstance(v, int) and not -(2**63) <= v < 2**63 for v in (start, end, step)]):
         raise RuntimeError(f"arange: {start}, {end} or {step} does not fit into int64.")
+    if (end - start) / step >= MOST:
+        raise RuntimeError(f"invalid size, possible overflow: {start} to {end} by {step}.")
 
 
 def fill_out(out: Any, values: np.ndarray[Any, Any]) -> Tensor:
@@ -119,13 +121,26 @@ def multiply_add(k: int, x: Any, y: Any) -> float:
     return (k * a * d + b * c) / (b * d)
 
 
-def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
+def range(
+    start: Any = 0,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    out: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """Like ``arange`` with ``end`` included, in floats. Deprecated in torch as well."""
-    start, end, step = as_number(start), as_number(end), as_number(step)
+    meta = check_factory(device, layout)
+    start, end, step = fixed_number((as_number(start), as_number(end), as_number(step)))
     check_range(start, end, step)
     n = math.floor((end - start) / step) + 1
-    d = numpy_dtype(options.get("dtype"), dtypes.default.float)
-    return constant((start + step * np.arange(n, dtype=np.float64)).astype(d))
+    d = dtype_into(out, dtype, dtypes.default.float)
+    a = (start + step * np.arange(n, dtype=np.float64)).astype(d)
+    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
 
 
 def ramp(n: int, d: Any, first: float, step: float) -> np.ndarray[Any, Any]:
@@ -196,6 +211,8 @@ def check_steps(steps: Any, name: str) -> None:
         raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
+    if steps >= MOST:
+        raise RuntimeError(f"{name}: {steps} steps overflow every memory.")
 
 
 def linspace(

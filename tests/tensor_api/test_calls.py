@@ -152,6 +152,18 @@ TENSORS = [
 ]
 
 CREATION = [
+    "r = torch.empty(0); torch.range(0, 3, out=r); r",
+    "torch.range(0, 1, 0.5, requires_grad=True).requires_grad",
+    "torch.range(0, 2, device='meta').shape",
+    "torch.arange(1e-38, 3e38)",
+    "torch.arange(0, 2**62, 1.0)",
+    "torch.linspace(0, 1, 2**62)",
+    "torch.empty_strided([8, 8], [2**61, 1])",
+    "torch.tensor({})",
+    "torch.tensor([0, 'a'])",
+    "torch.tensor(['a', 0])",
+    "x = torch.ones(3); c = torch.utils.dlpack.to_dlpack(x); y = torch.asarray(c); x[0] = 5; y",
+    "torch.asarray(torch.utils.dlpack.to_dlpack(torch.ones(3)), dtype=torch.int32, copy=True)",
     "torch.asarray(bytearray(b'\\0\\0\\0\\0\\0\\0\\x80?'), dtype=torch.float32)",
     "m = bytearray(8); t = torch.asarray(m, dtype=torch.int32); m[4] = 9; t",
     "m = bytearray(8); t = torch.asarray(m, dtype=torch.int32, copy=True); m[4] = 9; t",
@@ -192,6 +204,11 @@ CREATION = [
 ]  # fmt: skip
 
 MATRICES = [
+    "torch.linalg.cond(torch.ones(2, 0, 0)), torch.linalg.cond(torch.ones(0, 0), -2)",
+    "torch.argmin(torch.ones(2, 3), dim=[0, 1])",
+    "torch.ones(2).softmax('a')",
+    "torch.ones(3).split(1.5)",
+    "i = torch.ones(2, dtype=torch.int64); torch.addr(torch.outer(i, i), i, i, beta=0.5)",
     *[f"torch.linalg.{call}" for call in (
         "norm(torch.ones(2, 2), ord=1, axis=(0, 1))",
         "vector_norm(torch.ones(2, 2), axis=0, keepdims=True)",

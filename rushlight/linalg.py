@@ -5,6 +5,7 @@ NumPy and SciPy.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.tensor_api import matrices as M
 from rushlight.tensor_api import products as P
 from rushlight.tensor_api import reductions
-from rushlight.tensor_api._common import store_out, wrap_dim, wrap_dims
+from rushlight.tensor_api._common import store_out, unrecorded, wrap_dim, wrap_dims
 from rushlight.tensor_api.casting import in_float32, in_lower_precision
 from rushlight.tensor_api.factors import orgqr
 from rushlight.tensor_api.mathematics import where
@@ -290,8 +291,14 @@ def lstsq(
             f"but is {driver!r}"
         )
     check_lstsq(A, B)
-    vector = B.ndim == A.ndim - 1
+    vector = B._array.ndim == A._array.ndim - 1
     right = B.unsqueeze(-1) if vector else B
+    if driver == "gelsy" and (rcond is None or isinstance(rcond, float)):
+        found = L.least_squares(unrecorded(A, right), rcond)
+        if found is not None:
+            x, rank = found
+            x, empty = x[..., 0] if vector else x, np.empty(0, x.dtype)
+            return named("linalg_lstsq", [*map(wrap, (x, empty, rank, empty.copy()))], out)
     solution = P.matmul(M.pinv(A, rcond), right)
     m, n = A.shape[-2:]
     rank = matrix_rank(A.detach(), rtol=rcond)
@@ -388,6 +395,16 @@ def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     if len(items) < 2:
         raise RuntimeError("multi_dot(): expected at least 2 tensors.")
     first, last = items[0]._array.ndim == 1, items[-1]._array.ndim == 1
+    arrays = unrecorded(*items)
+    if arrays is not None:
+        factors = [*arrays]
+        factors[0] = factors[0][None] if first else factors[0]
+        factors[-1] = factors[-1][:, None] if last else factors[-1]
+        if all([x.ndim == 2 for x in factors]) and all(
+            [x.shape[1] == y.shape[0] for x, y in pairwise(factors)]
+        ):
+            result = P.multi_dot(factors, np.dot)
+            return _store(out, wrap(result.reshape(result.shape[first : 2 - last])))
     items[0] = items[0].unsqueeze(0) if first else items[0]
     items[-1] = items[-1].unsqueeze(1) if last else items[-1]
     result = P.multi_dot(items)
@@ -445,6 +462,9 @@ def matrix_norm(
     if d0 == d1:
         raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
     if ord == "fro":
+        if A._array.dtype in dtypes.DIFFERENTIABLE:
+            dims = (d0, d1) if d0 < d1 else (d1, d0)
+            return _store(out, reductions.vector_norm(A, 2.0, dims, keepdim))
         return _store(out, vector_norm(A, 2, (d0, d1), keepdim))
     if ord == "nuc" or abs(ord) == 2:
         s = svdvals(A.movedim((d0, d1), (-2, -1)))

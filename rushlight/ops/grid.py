@@ -156,13 +156,15 @@ LARGE = 1 << 22  # sizes up to which halves of them are exact in float32
 
 def sampled(input: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
     """The samples of images by a loop, see backends/llvm/grids.py; or None."""
-    loop = loop_for(NAMES[mode, padding_mode, bool(align_corners)], 3, input, grid)
+    loop = loop_for(NAMES[mode, padding_mode, align_corners], 3, input, grid)
     if loop is None:
         return None
-    samples, *sizes = input.shape
-    out = np.empty((samples, sizes[0], *grid.shape[1:-1]), input.dtype)
-    x, at = np.ascontiguousarray(input), np.ascontiguousarray(grid)
-    loop(x, at, out, *sizes, math.prod(grid.shape[1:-1]), samples)
+    samples, channels, height, width = input.shape
+    _, rows, columns, _ = grid.shape
+    out = np.empty((samples, channels, rows, columns), input.dtype)
+    x = input if input.flags.c_contiguous else np.ascontiguousarray(input)
+    at = grid if grid.flags.c_contiguous else np.ascontiguousarray(grid)
+    loop(x, at, out, channels, height, width, rows * columns, samples)
     return out
 
 
@@ -183,12 +185,13 @@ def slopes(input: Any, grid: Any, g: Any, mode: str, padding_mode: str, align_co
 
 def loop_for(name: str, arrays: int, input: Any, grid: Any) -> Any:
     """A loop for images and a grid, or None."""
-    d, places = input.dtype, math.prod(grid.shape[1:-1])
-    if input.ndim != 4 or d not in dtypes.FLOATS or d is not grid.dtype or not input.size:
+    d, size = input.dtype, input.size
+    if input.ndim != 4 or d not in dtypes.FLOATS or d is not grid.dtype or not size:
         return None
-    if not places or max(input.shape[1:]) > LARGE or not are_arrays(input, grid):
+    places = grid.size // 2 * input.shape[1]
+    if not places or (size > LARGE and max(input.shape[1:]) > LARGE):
         return None
-    return kernels.runner(name, d, arrays, input.shape[0] * input.shape[1] * places)
+    return kernels.runner(name, d, arrays, places) if are_arrays(input, grid) else None
 
 
 def by_places(cells: Cells, values: Any, g: Any) -> Any:

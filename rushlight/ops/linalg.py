@@ -8,6 +8,7 @@ decomposition"; Walter and Lehmann 2012 for QR.
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_left
 from typing import Any
 
@@ -271,6 +272,36 @@ class CholeskySolve(Op):
         return -(factor @ a) if upper else -(a @ factor)
 
 
+def least_squares(arrays: Any, rcond: float | None) -> Any:
+    """(x, rank) of the smallest x for which ``a @ x`` is nearest to b, for matrices a and b with
+    as many leading dims, by LAPACK's gelsy. None where it is not for that: nothing, or not finite.
+    """
+    if arrays is None:
+        return None
+    a, b = arrays
+    (m, n), batch = a.shape[-2:], a.shape[:-2]
+    if b.shape[:-2] != batch or not a.size or not b.size or not np.isfinite(a).all():
+        return None
+    tools, r = scipy_linalg().lapack, b.shape[-1]
+    solve, size = (
+        (tools.sgelsy, tools.sgelsy_lwork)
+        if a.dtype is dtypes.float32
+        else (tools.dgelsy, tools.dgelsy_lwork)
+    )
+    cut = float(np.finfo(a.dtype).eps) * max(m, n) if rcond is None else rcond
+    work = int(size(m, n, r, cut)[0].real)
+    x, ranks = np.empty((*batch, n, r), a.dtype), np.empty(batch, np.int64)
+    right = np.zeros((max(m, n), r), a.dtype, "F")
+    for at in np.ndindex(batch):
+        right[:m] = b[at]
+        free = np.zeros(n, np.int32)  # any column may be the first
+        _, found, _, ranks[at], info = solve(a[at], right, free, cut, work, overwrite_b=False)
+        if info:
+            return None
+        x[at] = found[:n]
+    return x, ranks
+
+
 class Qr(Op):
     """``input = Q @ R`` with orthonormal columns in Q and upper triangular R; mode "reduced" or
     "complete".
@@ -281,6 +312,8 @@ class Qr(Op):
 
     def eager(self, xp, input, *, mode):
         matrix("linalg.qr", input)
+        if mode == "reduced" and input.dtype in dtypes.FLOATS and 0 < input.size < FEW:
+            return few_reflections(input)
         q, r = lapack("linalg.qr", decompositions.qr, input, mode)
         return q, r
 
@@ -298,6 +331,26 @@ class Qr(Op):
         last = Q @ gr[..., m:]
         inner = qr_gradient(gq + (Q @ right) @ H(gr[..., m:]), gr[..., :m], Q, left)
         return Cat.bind(inner, last, dim=last._array.ndim - 1)
+
+
+FEW = 4096  # elements of matrices for which NumPy's checks take as long as LAPACK
+
+
+def few_reflections(x: Any) -> tuple[Any, Any]:
+    """What ``np.linalg.qr`` gives of small matrices."""
+    from numpy.linalg import _umath_linalg as gufuncs
+
+    k, a = min(x.shape[-2:]), x.astype(np.float64)
+    tau = gufuncs.qr_r_raw(a)  # which leaves R, and reflections below it, in the array
+    r = np.zeros((*x.shape[:-2], k, x.shape[-1]), x.dtype)
+    np.copyto(r, a[..., :k, :], "same_kind", upper(*r.shape[-2:]))
+    return gufuncs.qr_reduced(a, tau).astype(x.dtype), r
+
+
+@functools.lru_cache(maxsize=64)
+def upper(m: int, n: int) -> Any:
+    """True on and above the diagonal; not to be written to."""
+    return ~np.tri(m, n, -1, bool)
 
 
 def qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:

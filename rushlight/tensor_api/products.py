@@ -321,22 +321,19 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     )
 
 
-def multi_dot(items: list[Tensor]) -> Tensor:
+def multi_dot(items: Any, multiply: Any = mm) -> Any:
     """Product of several matrices in the order that needs the fewest multiplications (dynamic
     programming).
     """
-    splits = cheapest((*[t._array.shape[0] for t in items], items[-1]._array.shape[1]))
-    arrays = unrecorded(*items)
-    factors, multiply = (items, mm) if arrays is None else (arrays, np.dot)
+    splits = cheapest((*[t.shape[0] for t in items], items[-1].shape[1]))
 
     def product(i: int, j: int) -> Any:
         if i == j:
-            return factors[i]
+            return items[i]
         k = splits[i, j]
         return multiply(product(i, k), product(k + 1, j))
 
-    result = product(0, len(items) - 1)
-    return result if arrays is None else wrap(result)
+    return product(0, len(items) - 1)
 
 
 @functools.lru_cache(maxsize=64)
@@ -472,7 +469,7 @@ def cross_along(a: Tensor, b: Tensor, dim: int, name: str) -> Tensor:
             f"{name}: inputs dimension {dim} must have length 3. Got {a._array.shape[d]} and "
             f"{b._array.shape[d]}"
         )
-    arrays = unrecorded(a, b)
+    arrays = unrecorded(a, b) if a._array.shape == b._array.shape else None
     if arrays is not None:
         x, y = arrays
         product = x * y.take(NEXT, d) - x.take(NEXT, d) * y

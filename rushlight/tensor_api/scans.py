@@ -18,8 +18,10 @@ from rushlight.ops import order as O
 from rushlight.ops import scan as S
 from rushlight.ops import search as F
 from rushlight.ops.select import Where
+from rushlight.ops.statistics import VectorNorm
+from rushlight.ops.sums import number
 from rushlight.ops.view import BasicIndex
-from rushlight.tensor_api._common import expect_tensor, method, methods, wrap_dim
+from rushlight.tensor_api._common import expect_tensor, method, methods, unrecorded, wrap_dim
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.named import named
@@ -532,6 +534,14 @@ def renorm(
         )
     d = wrap_dim(dim, input._array.ndim)
     others = tuple([i for i in range(input._array.ndim) if i != d])
+    arrays = unrecorded(input)
+    if arrays is not None:
+        (x,) = arrays
+        sizes = VectorNorm.instance.eager(np, x, dim=others, keepdim=True, ord=float(p))
+        most = number(float(maxnorm), x.dtype)
+        factor = most / (sizes + number(1e-7, x.dtype))
+        np.putmask(factor, sizes <= most, number(1.0, x.dtype))
+        return finished(wrap(x * factor), out)
     norm = input.norm(p, others, True)
     scale = Where.bind(norm <= maxnorm, 1, maxnorm / (norm + 1e-7))
     return finished(input * scale, out)

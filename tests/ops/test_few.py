@@ -124,6 +124,25 @@ class TestSizes:
         x, y = rl.tensor(random(n, 5, dtype=dtype)), rl.arange(n) % 5
         check(lambda: F.nll_loss(x, y, ignore_index=3), dtype)
         check(lambda: F.cross_entropy(x, y, reduction="sum"), dtype)
+        for p, reduction in ((1, "mean"), (2, "sum")):
+            options = {"p": p, "margin": 0.5, "reduction": reduction}
+            check(lambda options=options: F.multi_margin_loss(x, y, **options), dtype)
+
+    def test_steps(self, n, dtype):
+        for first, last in ((0, 1), (-1.5, 2), (3, -3), (1, 1)):
+            ends = first, last, n
+            same_places(lambda ends=ends: [rl.linspace(*ends, dtype=getattr(rl, dtype))])
+
+    def test_distances(self, n, dtype):
+        x, y = rl.tensor(random(n, 3, dtype=dtype)), rl.tensor(random(5, 3, dtype=dtype, seed=1))
+        for p in (1.0, 2.0, float("inf")):
+            check(lambda p=p: F.pdist(x, p), dtype)
+            check(lambda p=p: rl.cdist(x, y, p, "donot_use_mm_for_euclid_dist"), dtype)
+
+    def test_running_logarithms(self, n, dtype):
+        x = rl.tensor(random(2, n, 3, dtype=dtype))
+        for dim in range(3):
+            check(lambda dim=dim: x.logcumsumexp(dim), dtype)
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -136,6 +155,43 @@ def test_halves(n):
             assert rl.equal(half.float().nan_to_num(1), x.to(dtype).float().nan_to_num(1))
             expected = half + half
         assert rl.equal((half + half).float().nan_to_num(1), expected.float().nan_to_num(1))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 5, 3), (4, 3, 5), (1, 1)])
+def test_small_factors(shape):
+    x = random(*shape)
+    for found, expected in zip(rl.linalg.qr(rl.tensor(x)), np.linalg.qr(x), strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected)
+    for rank in (1, min(shape[-2:])):
+        a, b = x @ np.swapaxes(x, -1, -2), random(*shape[:-1], 2, seed=1)
+        a[..., rank:] = 0
+        found = rl.linalg.lstsq(rl.tensor(a), rl.tensor(b))
+        assert (found.rank == rank).all()
+        expected = np.linalg.pinv(a, 1e-6) @ b
+        np.testing.assert_allclose(found.solution.numpy(), expected, 1e-3, 1e-3)
+
+
+def test_functions_of_several_ops_record_what_they_compute_at_once():
+    x, y = rl.tensor(random(3, 3)), rl.tensor(random(3, 3, seed=1))
+    v, k = x[0], rl.tensor([1, -2, 0])
+    for compute in (
+        lambda x, v: rl.cross(x, y, 1), lambda x, v: rl.kron(x, y), lambda x, v: rl.outer(v, v),
+        lambda x, v: rl.linalg.multi_dot([x, y, v]), lambda x, v: x.trace(),
+        lambda x, v: x.rot90(), lambda x, v: x.diagonal_scatter(v), lambda x, v: rl.ldexp(v, k),
+        lambda x, v: rl.cartesian_prod(v, v), lambda x, v: x.renorm(3, 0, 0.5),
+        lambda x, v: rl.linalg.norm(x, "fro", (1, 0)), lambda x, v: rl.stack([v, v]),
+    ):  # fmt: skip
+        plain = compute(x, v)
+        recorded = compute(x.clone().requires_grad_(), v.clone().requires_grad_())
+        assert recorded.requires_grad and not plain.requires_grad and plain._base is None
+        np.testing.assert_allclose(plain.numpy(), recorded.detach().numpy(), 1e-6, 1e-6)
+
+
+def test_shuffled_channels_are_a_copy():
+    x = rl.tensor(random(1, 4, 2, 2))
+    for groups in (1, 2, 4):
+        out = F.channel_shuffle(x, groups)
+        assert out.data_ptr() != x.data_ptr() and not out._is_view()
 
 
 def test_the_last_nan_is_the_maximum():

@@ -8,13 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.tensor import Tensor, expect_tensors
+from rushlight.core import sampling
+from rushlight.core.native import kernels
+from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.activation import logsigmoid
 from rushlight.nn.functional.distance import pairwise_distance
 from rushlight.nn.functional.loss import in_dtype_of, matched, reduced, reduction_of
 from rushlight.ops import loss as L
+from rushlight.tensor_api._common import unrecorded
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
@@ -215,6 +221,11 @@ def multi_margin_loss(
         raise ShapeError(
             f"multi_margin_loss: inconsistent target size, expected {shape[0]} but got {labels}"
         )
+    if weight is None and reduction in ("mean", "sum"):
+        divisor = shape[1] * (shape[0] if reduction == "mean" else 1)
+        found = margins(unrecorded(x), target, p, margin, divisor)
+        if found is not None:
+            return wrap(found)
     excess = (x - x.gather(1, y) + margin).clamp(min=0)
     if p == 2:
         excess = excess * excess
@@ -224,6 +235,23 @@ def multi_margin_loss(
     if one and reduction == "none":
         loss = loss.reshape(target._array.shape)
     return reduced(loss, reduction)
+
+
+def margins(arrays: Any, target: Tensor, p: int, margin: float, divisor: int) -> Any:
+    """The sum of ``max(0, margin - x[y] + x[i]) ** p`` over rows of scores and all i but y, divided
+    by a number, by a loop, or None.
+    """
+    y = target._array
+    if arrays is None or y.dtype is not dtypes.int64 or y.__class__ is not np.ndarray:
+        return None
+    (x,) = arrays
+    loop = kernels.runner("margin loss", x.dtype, 4, x.size, exact=False) if x.size else None
+    if loop is None:
+        return None
+    out = np.empty((), x.dtype)
+    given, rows = sampling.numbers(float(margin), float(divisor)), np.ascontiguousarray(x)
+    fine = loop(rows, np.ascontiguousarray(y), out, given, x.shape[1], p, x.shape[0])
+    return out if fine else None
 
 
 def multilabel_margin_loss(

@@ -300,11 +300,11 @@ def grid_sample(
     by_formula = check_sampling(*shapes, mode, padding_mode, align_corners)
     if by_formula or state.busy or not d is grid._array.dtype in dtypes.FLOATS:
         return sample(input, grid, mode, padding_mode, align_corners)
-    options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
     if not (input._tracked or grid._tracked):
-        found = sampled(input._array, grid._array, **options)
+        found = sampled(input._array, grid._array, mode, padding_mode, align_corners)
         if found is not None:
             return wrap(found)
+    options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
     return GridSample.bind(input, grid, formula=sample, **options)
 
 

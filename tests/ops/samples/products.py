@@ -85,6 +85,8 @@ op("linalg.svdvals linalg.slogdet linalg.pinv linalg.matrix_rank linalg.cond", S
    rtol=1000, second=False)
 op("linalg.qr", S(square), S(T(3, 2)), dtypes=(), second=False, rtol=100)
 op("linalg.matrix_power", S(square, 2), S(square, -1), S(square, 0), dtypes=(), rtol=100)
-op("linalg.multi_dot", S([T(2, 3), T(3, 2), T(2, 2)]), dtypes=())
-op("linalg.cross linalg.vecdot", S(T(2, 3), T(2, 3)), dtypes=("float32",))
+op("linalg.multi_dot", S([T(2, 3), T(3, 2), T(2, 2)]), S([T(2), T(2, 3), T(3)]),
+   errors=[S([T(2, 3), T(4, 2)])], dtypes=())
+op("linalg.cross linalg.vecdot", S(T(2, 3), T(2, 3)), errors=[S(T(2, 3), T(4, 3))],
+   dtypes=("float32",))
 op("linalg.lstsq", S(T(3, 2), T(3, 1), driver="gelsd"), grad=False, dtypes=(), rtol=1000)

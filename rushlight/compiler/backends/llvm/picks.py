@@ -1,4 +1,4 @@
-"""The loss of rows of log-probabilities, each of one class."""
+"""Losses of rows, each of one class: of log-probabilities, and of margins between scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from rushlight.compiler.backends.llvm.direct import FAILED
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 
-NAME = "picked loss"
+NAME, MARGINS = "picked loss", "margin loss"
 
 
 def text(_: str, d: Any, width: int) -> str:
@@ -37,6 +37,49 @@ def text(_: str, d: Any, width: int) -> str:
     total, count, wrong = f.span("%lo", "%hi", 1, row, first)
     mean = f(f"fdiv double {total}, {count}")
     result = f(f"select i1 {f(f'icmp ne i64 {is_mean}, 0')}, double {mean}, double {total}")
+    result = result if e == "double" else f(f"fptrunc double {result} to {e}")
+    f.do(f"store {e} {result}, ptr {out}, align {f.size}")
+    f.do(f"store i64 {f(f'zext i1 {wrong} to i64')}, ptr {f.at(sizes, FAILED, 8)}, align 8")
+    f.end()
+    return f.module.text()
+
+
+def margins_text(_: str, d: Any, width: int) -> str:
+    """The sum of ``max(0, margin - x[u, target[u]] + x[u, i])`` to the power p over all other
+    classes i, by ``divisor``, for x (units, classes), operand 0, and target, operand 1, to operand
+    2. Operand 3 holds margin and divisor as float64, operand 4 classes and p, which is 1 or 2. It
+    fails where a target is out of range.
+    """
+    f = kernel(width, d)
+    x, target, out, given, sizes = [f.operand(k) for k in range(5)]
+    classes, power = [f.scalar64(f.at(sizes, k, 8)) for k in range(2)]
+    margin, divisor = [f(f"load double, ptr {f.at(given, k, 8)}, align 8") for k in range(2)]
+    squared = f(f"icmp eq i64 {power}, 2")
+    e = f.element
+
+    def score(at: Number) -> str:
+        value = f.scalar(f.at(x, at))
+        return value if e == "double" else f(f"fpext {e} {value} to double")
+
+    def row(u: Number, state: list[str]) -> list[str]:
+        y, start = f.scalar64(f.at(target, u, 8)), f(f"mul nsw i64 {u}, {classes}")
+        out_of_range = f(f"icmp uge i64 {y}, {classes}")
+        wrong = f(f"or i1 {state[1]}, {out_of_range}")
+        safe = f(f"select i1 {out_of_range}, i64 0, i64 {y}")
+        least = f(f"fsub double {margin}, {score(f.add(start, safe))}")
+
+        def other(i: Number, sums: list[str]) -> list[str]:
+            gap = f(f"fadd double {least}, {score(f.add(start, i))}")
+            counts = f(f"fcmp ugt double {gap}, 0.0")  # NaN stays
+            counts = f(f"and i1 {counts}, {f(f'icmp ne i64 {i}, {safe}')}")
+            term = f(f"select i1 {squared}, double {f(f'fmul double {gap}, {gap}')}, double {gap}")
+            term = f(f"select i1 {counts}, double {term}, double 0.0")
+            return [f(f"fadd double {sums[0]}, {term}")]
+
+        return [*f.span(0, classes, 1, other, [("double", state[0])]), wrong]
+
+    total, wrong = f.span("%lo", "%hi", 1, row, [("double", "0.0"), ("i1", "false")])
+    result = f(f"fdiv double {total}, {divisor}")
     result = result if e == "double" else f(f"fptrunc double {result} to {e}")
     f.do(f"store {e} {result}, ptr {out}, align {f.size}")
     f.do(f"store i64 {f(f'zext i1 {wrong} to i64')}, ptr {f.at(sizes, FAILED, 8)}, align 8")

@@ -10,7 +10,7 @@ from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 
 F64 = np.dtype(np.float64)
-RAMP = "ramp"
+RAMP, BETWEEN = "ramp", "between"
 TRIANGLES = ("lower triangle", "upper triangle")
 LANES = 8  # elements that are made together
 
@@ -29,6 +29,40 @@ def ramp(d: Any, width: int) -> str:
             x = f(f"fadd {kind} {x}, <{ahead}>")
         x = f(f"fmul {kind} {x}, {v.splat(step, F64)}")
         x = f(f"fadd {kind} {x}, {v.splat(first, F64)}")
+        x = x if d == F64 else v.cast(x, F64, d)
+        f.do(f"store {v.type(d)} {x}, ptr {f.at(target, i)}, align {f.size}")
+
+    whole = f(f"and i64 %hi, {-LANES}")
+    f.span(0, whole, LANES, lambda i, _: some(i, LANES), empty=True)
+    f.span(whole, "%hi", 1, lambda i, _: some(i, 0), empty=True)
+    f.end()
+    return f.module.text()
+
+
+def between(d: Any, width: int) -> str:
+    """``%hi`` numbers to operand 0: ``first + i * step`` in the first half, in the other one as
+    far from ``last``, in float64; operand 1 holds first, last and step.
+    """
+    f = kernel(width, d)
+    target, given = f.operand(0), f.operand(1)
+    first, last, step = [f(f"load double, ptr {f.at(given, k, 8)}, align 8") for k in range(3)]
+    half, end = [
+        f(f"sitofp i64 {f(text)} to double") for text in ("lshr i64 %hi, 1", "sub i64 %hi, 1")
+    ]
+
+    def some(i: Number, lanes: int) -> None:
+        v = Vectors(f, lanes, f.here)
+        kind, x = v.type(F64), v.splat(f(f"sitofp i64 {i} to double"), F64)
+        bits = f"<{lanes} x i1>" if lanes else "i1"
+        if lanes:
+            ahead = ", ".join([f"double {float(k)}" for k in range(lanes)])
+            x = f(f"fadd {kind} {x}, <{ahead}>")
+        early = f(f"fcmp olt {kind} {x}, {v.splat(half, F64)}")
+        back = f(f"fsub {kind} {x}, {v.splat(end, F64)}")
+        x = f(f"select {bits} {early}, {kind} {x}, {kind} {back}")
+        start = f"{kind} {v.splat(first, F64)}, {kind} {v.splat(last, F64)}"
+        x = f(f"fmul {kind} {x}, {v.splat(step, F64)}")
+        x = f(f"fadd {kind} {x}, {f(f'select {bits} {early}, {start}')}")
         x = x if d == F64 else v.cast(x, F64, d)
         f.do(f"store {v.type(d)} {x}, ptr {f.at(target, i)}, align {f.size}")
 

@@ -520,6 +520,8 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     picks.NAME: picks.text,
     ramps.RAMP: lambda _, d, width: ramps.ramp(d, width),
     **dict.fromkeys(ramps.TRIANGLES, ramps.triangle),
+    picks.MARGINS: picks.margins_text,
+    ramps.BETWEEN: lambda _, d, width: ramps.between(d, width),
     **dict.fromkeys(grids.NAMES, lambda *given: grids.Grid(*given).text()),
     bags.BINS: lambda _, d, width: bags.bins_text(d, width),
     bags.NAME: lambda _, d, width: bags.text(d, width),

@@ -11,7 +11,14 @@ from rushlight.core.tensor import Tensor, constant, fixed_number, value_needed, 
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import search as F
-from rushlight.tensor_api._common import expect_tensor, method, own, refuse_overlap, wrap_dim
+from rushlight.tensor_api._common import (
+    as_int,
+    expect_tensor,
+    method,
+    own,
+    refuse_overlap,
+    wrap_dim,
+)
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.reductions import _with_index, finished
@@ -95,7 +102,7 @@ def topk(
             f"topk: selected index k out of range: k is {k} and dim {d} has size "
             f"{x._array.shape[d]}."
         )
-    parts = O.Topk.bind(x, k=int(k), dim=d, largest=largest)
+    parts = O.Topk.bind(x, k=k if k.__class__ is int else as_int(k, "k"), dim=d, largest=largest)
     return named("topk", _like(input, parts) if k else parts, out)
 
 
@@ -113,7 +120,7 @@ def kthvalue(
         )
     if out is not None:
         refuse_overlap(out[0], input)
-    return _with_index("kthvalue", O.Kthvalue, input, dim, keepdim, out, k=int(k))
+    return _with_index("kthvalue", O.Kthvalue, input, dim, keepdim, out, k=as_int(k, "k"))
 
 
 def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any, skip_nan: bool) -> Any:

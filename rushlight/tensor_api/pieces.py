@@ -44,7 +44,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("start must be an 0-dim integral Tensor.")
     if not input._array.ndim:
         raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
-    n, at = input._array.shape[d], int(start)
+    n = input._array.shape[d]
+    at = start if start.__class__ is int else as_int(start, "start")
     if not -n <= at <= n:
         raise IndexError(
             f"start out of range (expected to be in range of [{-n}, {n}], but got {at})"
@@ -110,7 +111,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
     d = wrap_dim(dim, input._array.ndim)
     if not input._array.ndim:
         raise ShapeError("split expects at least a 1-dimensional tensor.")
-    sizes = [int(n) for n in split_sizes]
+    sizes = [n if n.__class__ is int else as_int(n, "split_sizes") for n in split_sizes]
     if any([n < 0 for n in sizes]) or builtins.sum(sizes) != input._array.shape[d]:
         raise ShapeError(
             f"split_with_sizes expects split_sizes to sum exactly to {input._array.shape[d]} "

@@ -22,6 +22,7 @@ from rushlight.ops.pad import ConstantPad
 from rushlight.ops.reduce import sum_to
 from rushlight.ops.view import Expand, Reshape
 from rushlight.tensor_api._common import (
+    as_int,
     check_factory,
     finish,
     in_order_of,
@@ -112,7 +113,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved ``shifts`` places along ``dims`` (without: of the flattened tensor),
     re-entering at the other end.
     """
-    steps = tuple(shifts) if isinstance(shifts, (tuple, list)) else (int(shifts),)
+    steps = tuple(shifts) if isinstance(shifts, (tuple, list)) else (as_int(shifts, "shifts"),)
     if dims is None or (isinstance(dims, (tuple, list)) and not dims):
         if len(steps) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:0")
@@ -160,14 +161,14 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
 @method
 def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The lower triangle of the last two dims up to ``diagonal``; the rest is zero."""
-    result = H.Tril.bind(matrices(input, "tril"), diagonal=int(diagonal))
+    result = H.Tril.bind(matrices(input, "tril"), diagonal=as_int(diagonal, "diagonal"))
     return result if out is None else store_out(out, result)
 
 
 @method
 def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The upper triangle of the last two dims from ``diagonal``; the rest is zero."""
-    result = H.Triu.bind(matrices(input, "triu"), diagonal=int(diagonal))
+    result = H.Triu.bind(matrices(input, "triu"), diagonal=as_int(diagonal, "diagonal"))
     return result if out is None else store_out(out, result)
 
 
@@ -644,7 +645,7 @@ def set_(
 
 def _triangle_in_place(op: Any) -> Any:
     return lambda self, diagonal=0: op.update(
-        matrices(self, op.__name__.lower()), diagonal=int(diagonal)
+        matrices(self, op.__name__.lower()), diagonal=as_int(diagonal, "diagonal")
     )
 
 

@@ -14,7 +14,15 @@ from rushlight.core.tensor import Tensor, alias, bump, edge, instance
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
-from rushlight.tensor_api._common import method, methods, numpy_dtype, own, shape_of, wrap_dim
+from rushlight.tensor_api._common import (
+    as_int,
+    method,
+    methods,
+    numpy_dtype,
+    own,
+    shape_of,
+    wrap_dim,
+)
 
 __all__ = [
     "as_strided",
@@ -283,7 +291,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     """
     x = input._array
     shape, steps = tuple(size), tuple(stride)
-    offset = V.offset_of(x) if storage_offset is None else int(storage_offset)
+    offset = V.offset_of(x) if storage_offset is None else as_int(storage_offset, "storage_offset")
     if len(shape) != len(steps):
         raise ShapeError(f"as_strided: size {shape} and stride {steps} must have the same length.")
     if any([s < 0 for s in steps]) or any([n < 0 for n in shape]) or offset < 0:

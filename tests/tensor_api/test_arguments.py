@@ -147,3 +147,20 @@ def test_masked_reductions_over_no_dims(name):
 
     ours, theirs = [call(lib).numpy() for lib in LIBRARIES]
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [1.0, 1.5, "1", None, True], ids=str)
+def test_sizes_are_integers(value):
+    """They are not rounded: what is no integer is refused, as by torch."""
+    for call in (
+        lambda lib: lib.nn.functional.max_pool2d(x(lib, 1, 1, 4, 4), (value, 2)),
+        lambda lib: lib.nn.functional.avg_pool1d(x(lib, 1, 1, 4), value),
+        lambda lib: lib.nn.functional.conv1d(x(lib, 1, 1, 4), x(lib, 1, 1, 2), stride=(value,)),
+        lambda lib: lib.nn.functional.pad(x(lib, 2, 2), (value, 1)),
+        lambda lib: x(lib, 4).roll(value),
+        lambda lib: x(lib, 3, 3).tril(value),
+        lambda lib: x(lib, 4).topk(value),
+        lambda lib: x(lib, 4).kthvalue(value),
+        lambda lib: x(lib, 4).narrow(0, value, 1),
+    ):
+        assert same(call) is TypeError

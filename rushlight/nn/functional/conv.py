@@ -13,6 +13,7 @@ from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.conv import Conv, ConvInput
+from rushlight.tensor_api._common import as_int
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -22,9 +23,9 @@ __all__ = [
 
 def expanded(value: Any, rank: int, name: str, function: str) -> tuple[int, ...]:
     """A size for each spatial dim, from an int or a sequence of one or ``rank`` ints."""
-    if value.__class__ is int or hasattr(value, "__index__"):
-        return (value.__index__(),) * rank
-    sizes = tuple([int(v) for v in value])
+    if value.__class__ is int or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
+        return (value if value.__class__ is int else as_int(value, name),) * rank
+    sizes = tuple([v if v.__class__ is int else as_int(v, name) for v in value])
     if len(sizes) == 1:
         return sizes * rank
     if len(sizes) != rank:

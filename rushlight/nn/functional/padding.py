@@ -14,7 +14,7 @@ from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad, layout
 from rushlight.ops.scatter import IndexSelect
 from rushlight.ops.windows import FEW
-from rushlight.tensor_api._common import in_order_of
+from rushlight.tensor_api._common import as_int, in_order_of
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = ["pad", "constant_pad_nd"]
@@ -22,7 +22,7 @@ __all__ = ["pad", "constant_pad_nd"]
 
 def by_dim(pad: Any, ndim: int) -> list[tuple[int, int]]:
     """torch's flat list, which begins with the last dim, as (before, after) for each dim."""
-    flat = [int(p) for p in pad]
+    flat = [p if p.__class__ is int else as_int(p, "pad") for p in pad]
     if len(flat) % 2:
         raise RuntimeError(
             f"Padding length must be divisible by 2, but there are {len(flat)} numbers: two for"

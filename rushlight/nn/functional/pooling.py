@@ -19,7 +19,7 @@ from rushlight.nn.functional.activation import stored
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
 from rushlight.ops.windows import FEW, table_of
-from rushlight.tensor_api._common import in_order_of
+from rushlight.tensor_api._common import as_int, in_order_of
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
@@ -338,7 +338,9 @@ def target_sizes(
     if len(given) != rank:
         raise ShapeError(f"{name}: output_size must have {rank} elements, but is {output_size}.")
     space = shape[len(shape) - rank :]
-    sizes = tuple([n if s is None else int(s) for s, n in zip(given, space, strict=True)])
+    sizes = tuple(
+        [n if s is None else as_int(s, "output_size") for s, n in zip(given, space, strict=True)]
+    )
     if min(sizes) < 0:
         raise RuntimeError(
             f"{name}: elements of output_size must be greater than or equal to 0, but are {sizes}."

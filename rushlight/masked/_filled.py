@@ -64,7 +64,8 @@ def all_dims(dim: Any, ndim: int) -> tuple[int, ...]:
     """``dim`` (None or nothing: all; an int; several ints) as dims >= 0, each once."""
     if dim is None or (hasattr(dim, "__len__") and not len(dim)):
         return tuple(range(ndim))
-    dims = [wrap_dim(d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+    one = not hasattr(dim, "__iter__") or getattr(dim, "ndim", 1) == 0
+    dims = [wrap_dim(int(d) if isinstance(d, bool) else d, ndim) for d in ((dim,) if one else dim)]
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"masked: dim {dims} names a dim more than once.")
     return tuple(sorted(dims))

@@ -88,7 +88,9 @@ def shape_of(args: tuple[Any, ...], name: str = "shape") -> tuple[int, ...]:
     elif len(args) == 1 and isinstance(args[0], Tensor) and args[0]._array.ndim:
         args = args[0]
     try:
-        return tuple([n if n.__class__ is int else as_int(n, name) for n in args])
+        if args and args[0].__class__ is bool:  # torch looks for bool only there
+            raise TypeError
+        return tuple([n if n.__class__ is int else int(operator.index(n)) for n in args])
     except TypeError:
         raise TypeError(f"{name}: expected ints or a tuple of ints, but got {args!r}") from None
 

@@ -164,3 +164,9 @@ def test_sizes_are_integers(value):
         lambda lib: x(lib, 4).narrow(0, value, 1),
     ):
         assert same(call) is TypeError
+
+
+def test_only_the_first_size_is_never_bool():
+    for call in (lambda lib: lib.zeros(True, 2), lambda lib: x(lib, 2).reshape(True, 2)):
+        assert same(call) is TypeError
+    assert isinstance(same(lambda lib: lib.zeros(2, True)), list)

@@ -3,10 +3,10 @@
 ``front`` (what the user calls; ``surroundings``: what a function reaches, of which ``code`` says
 what it may read, ``guards`` that it is as it was, ``held`` what that was, and ``places`` where it
 may change; ``capture``: one call, traced and judged) -> ``trace`` (a call becomes a Graph;
-``python_numbers``: what Python reads of tensors; ``results``: what it returns) -> ``passes`` (Graph
-to Graph) -> ``lower`` (``steps``, each kernel's ``body``, ``memory``, launch order) ->
-``backends``. ``variant`` runs a program with a call's memory, and ``live`` two of them where
-results are differentiated outside.
+``python_numbers``: what Python reads of tensors; ``said``: what it prints; ``results``: what it
+returns) -> ``passes`` (Graph to Graph) -> ``lower`` (``steps``, each kernel's ``body``, ``memory``,
+launch order) -> ``backends``. ``variant`` runs a program with a call's memory, and ``live`` two of
+them where results are differentiated outside.
 ``pipeline`` is the only place that knows the order of the passes. ``eager`` gives single operations
 programs of their own, and ``eager_loops`` loops that serve arrays of any size.
 """

@@ -60,7 +60,11 @@ class Call:
             args, kwargs = self.given.symbolic(self.args, self.kwargs, trace)
             out = self.code.watch(function, args, kwargs)
             del args, kwargs
-            self.changes: list[Any] = [*planted.changes(), *self.moved()]
+            self.changes: list[Any] = [
+                *planted.changes(),
+                *self.moved(),
+                *trace.printing.said,
+            ]
             whole = (out, *[now for _, now in self.changes]) if self.changes else out
             passed = containers((*self.args, *self.kwargs.values()))
             self.finish(Flat(whole, self.surroundings.seen, passed))

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextvars import ContextVar
 from operator import is_
+from types import BuiltinFunctionType
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ def parts(x: Any) -> Any:
         return set(x)
     if issubclass(kind, np.ndarray):
         return x.tobytes() if x.nbytes <= SMALL and x.dtype != object else None
+    if kind is BuiltinFunctionType and type(x.__self__) in (list, dict, set, deque):
+        return [x.__self__]  # a method of one of these
     if issubclass(kind, ContextVar):
         return [x.get(None)]
     if issubclass(kind, random.Random):

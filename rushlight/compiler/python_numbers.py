@@ -369,12 +369,22 @@ for _name, _plain in {**EXACT, **DIVIDING, **IN_PYTHON}.items():
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Number, f"__{_name}__", comparison(getattr(operator, _name)))
 setattr(Number, "__bool__", truth)  # noqa: B010
-for _name in ("float", "int", "divmod", "rdivmod", "str", "repr", "format", "hash", "complex"):
+for _name in ("float", "int", "divmod", "rdivmod", "str", "repr", "hash", "complex"):
     setattr(Number, f"__{_name}__", look(f"__{_name}__"))
 for _name in ("and", "or", "xor", "lshift", "rshift"):
     setattr(Whole, f"__{_name}__", look(f"__{_name}__"))
     setattr(Whole, f"__r{_name}__", look(f"__r{_name}__"))
 setattr(Whole, "__invert__", look("__invert__"))  # noqa: B010
+
+
+def formatted(self: Number, how: str = "") -> str:
+    """Its text; where that is only printed, what stands for it."""
+    printing = self.trace.printing if self.trace.open else None
+    text: str | None = None if printing is None else printing.mark(self, how)
+    return format(self.fixed(), how) if text is None else text
+
+
+setattr(Number, "__format__", formatted)  # noqa: B010
 
 
 def released(made: list[Any], out: Any) -> Any:

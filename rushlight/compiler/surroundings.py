@@ -47,6 +47,7 @@ from rushlight.compiler.objects import (
 )
 from rushlight.compiler.places import Attribute, Cell, Grown, Item, Place, Planted
 from rushlight.compiler.python_numbers import CONVERSIONS, number, of_math
+from rushlight.compiler.said import Printing
 from rushlight.compiler.trace import Trace
 from rushlight.core.tensor import Tensor
 
@@ -289,6 +290,10 @@ class Surroundings:
         for d, names in self.code.globals():
             for name in {*names} & CONVERSIONS.keys() - self.code.uncalled - d.keys():
                 planted.add(Item(d, name), CONVERSIONS[name], lambda value, source, trace: source)
+        trace.printing = Printing(trace)
+        for d, names in self.code.globals():
+            if "print" in names and "print" not in {*d, *self.code.uncalled}:
+                planted.add(Item(d, "print"), trace.printing, lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]
         return with_options(planted, groups, self.read_anew)
 

@@ -162,6 +162,7 @@ class Trace:
         self.assumed: list[str] = []  # lines of the user where a value decided what follows
         self.pinned: list[str] = []  # integers of which each value takes a capture of its own
         self.turns: list[Turn] = []
+        self.printing: Any = None  # what stands for print, see said.py
 
     def __enter__(self) -> Trace:
         state.busy += 1

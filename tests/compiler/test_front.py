@@ -327,13 +327,17 @@ def test_arguments_of_compile():
     assert rl.compile(net, backend="eager") is net
 
 
+class Notes(list):
+    """A list that captures do not look into, where it is reached by a method."""
+
+
 class Signatures:
     """Calls of a compiled function with vectors of several lengths."""
 
     def __init__(self, **options):
-        self.eagerly = []
+        self.eagerly = Notes()
 
-        def double(x, note=self.eagerly.append):  # captures do not look into defaults
+        def double(x, note=self.eagerly.append):
             note(not rl.compiler.is_compiling())
             return x * 2
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import check_write
+from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import DTypeError, ShapeError
@@ -159,7 +160,7 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All products of two vectors' elements: ``(n, m)``."""
     need_dims("outer", (input, 1), (vec2, 1))
-    arrays = unrecorded(input, vec2)
+    arrays = unrecorded(input, vec2) if input._array.size * vec2._array.size < LEAST else None
     if arrays is not None:
         return _store(out, wrap(arrays[0][:, None] * arrays[1]))
     return _store(out, Unsqueeze.bind(input, dim=1) * vec2)

@@ -441,15 +441,15 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
     return bind
 
 
-SHORT = 32  # elements: rows of fewer are left to NumPy, which takes each row by itself
+WIDE = 1 << 16  # product of two sizes from which results may be large enough for a kernel of rows
 
 
 def of_rows(op: Elementwise, x: Any, y: Any) -> Any:
     """What a kernel makes of two arrays that broadcast, or None."""
-    columns = x.shape[-1:] == (1,) or y.shape[-1:] == (1,)
-    most = x.size * y.size if columns else max(x.size, y.size)
-    if most < LEAST or x.dtype not in FLOATS or not kernels.on or 1 in (x.size, y.size):
+    if x.dtype not in FLOATS or not kernels.on or 1 in (x.size, y.size):
         return None
+    if max(x.size, y.size) < LEAST and x.size not in x.shape and y.size not in y.shape:
+        return None  # no outer product
     return kernels.find(op, (x, y), {})
 
 
@@ -497,7 +497,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
                 if as_array and y is other:
                     if d is not TRUTH:  # 2 is none
                         y = array(other, d)
-                elif as_array and x.size >= SHORT and x.shape != y.shape:
+                elif as_array and x.size * y.size >= WIDE and x.shape != y.shape:
                     out = of_rows(op, x, y)
                 if out is None:
                     out = ufunc(x, y)

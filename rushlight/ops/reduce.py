@@ -158,12 +158,19 @@ class Nansum(Reduction):
         if input.dtype not in dtypes.FLOATING_TYPES:
             no_complex("nansum", input.dtype)
             return packed(np.add.reduce(input, dim, np.int64, None, keepdim))
-        wide, given = widened(input), {"dim": dim, "keepdim": keepdim}
-        total = Sum.instance.forward([wide], given)
+        wide = widened(input)
+        total = self.sums(wide, dim, keepdim)
         nan = total != total
         if nan.any() if total.ndim else nan:
-            total = Sum.instance.forward([np.where(np.isnan(wide), 0, wide)], given)
+            total = self.sums(np.where(np.isnan(wide), 0, wide), dim, keepdim)
         return narrowed(total, input.dtype)
+
+    @staticmethod
+    def sums(x: Any, dim: Any, keepdim: bool) -> Any:
+        """Sums of floats, many of them by the kernels of ``Sum``."""
+        if x.size < Sum.least:
+            return summed(x, dim, None, None, keepdim)
+        return Sum.instance.forward([x], {"dim": dim, "keepdim": keepdim})
 
     def grad(self, g, input, dim, keepdim):
         return kept(g, input._array.shape, dim, keepdim).expand(input._array.shape) * (

@@ -38,6 +38,12 @@ class Roll(Op):
     """Elements moved ``shifts`` places along ``dims``; what leaves at one end enters the other."""
 
     def eager(self, xp, input, *, shifts, dims):
+        if len(dims) == 1:
+            n, lead = input.shape[dims[0]], (FORWARD,) * dims[0]
+            at, out = shifts[0] % n if n else 0, np.empty(input.shape, input.dtype)
+            out[(*lead, slice(at, None))] = input[(*lead, slice(0, n - at))]
+            out[(*lead, slice(0, at))] = input[(*lead, slice(n - at, None))]
+            return out
         total = dict[int, int]()
         for shift, dim in zip(shifts, dims, strict=True):
             total[dim] = total.get(dim, 0) + shift

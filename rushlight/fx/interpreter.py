@@ -156,8 +156,8 @@ class TransformerTracer(Tracer):
     def __init__(self, graph: Graph, root: Module) -> None:
         super().__init__()
         self.graph, self.root = graph, root
-        self._constants = {}
-        self._paths = {m: name for name, m in root.named_modules()}
+        self.tensor_attrs = {}
+        self.submodule_paths = {m: name for name, m in root.named_modules()}
 
     def is_leaf_module(self, m: Module, module_qualified_name: str) -> bool:
         return True

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rushlight import overrides
 from rushlight.core.overrides import switch
+from rushlight.core.size import Size
+from rushlight.core.tensor import Tensor
 from rushlight.devices import device
 from rushlight.dtypes import dtype
 from rushlight.formats import layout, memory_format
@@ -21,7 +23,14 @@ from rushlight.fx.node import Node, map_aggregate
 if TYPE_CHECKING:
     from rushlight.fx.graph import Graph
 
-__all__ = ["Attribute", "GraphAppendingTracer", "Proxy", "TraceError", "TracerBase"]
+__all__ = [
+    "Attribute",
+    "GraphAppendingTracer",
+    "ParameterProxy",
+    "Proxy",
+    "TraceError",
+    "TracerBase",
+]
 
 PLAIN = (str, int, float, bool, complex, type(None), type(...), range, dtype, device, memory_format,
          layout)  # fmt: skip
@@ -185,6 +194,47 @@ class Proxy:
         if overrides.is_tensor_method_or_property(func):
             return tracer.create_proxy("call_method", func.__name__, args, kwargs)
         return tracer.create_proxy("call_function", func, args, kwargs)
+
+
+class ParameterProxy(Proxy):
+    """Stands for a parameter whose sizes are known while tracing.
+
+    Args:
+        tracer: the tracer at work.
+        node: the node that reads it.
+        name: its name. param: the parameter.
+    """
+
+    def __init__(self, tracer: TracerBase, node: Node, name: str, param: Tensor) -> None:
+        super().__init__(node, tracer)
+        self.name, self.param = name, param
+
+    def __repr__(self) -> str:
+        return f"ParameterProxy({self.name})"
+
+    @property
+    def shape(self) -> Size:
+        """Its sizes."""
+        return self.param.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of its dims."""
+        return self.param.ndim
+
+    def size(self, *dim: int) -> Any:
+        """Its sizes, or one of them."""
+        return self.param.size(*dim)
+
+    def dim(self) -> int:
+        """The number of its dims."""
+        return self.param.ndim
+
+    def numel(self) -> int:
+        """The number of its elements."""
+        return self.param.numel()
+
+    nelement = numel
 
 
 def _unpacked(frame: Any) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import inspect
 import math
 import operator
@@ -17,7 +18,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.fx.graph import Graph
 from rushlight.fx.graph_module import GraphModule
 from rushlight.fx.node import has_side_effect, map_aggregate
-from rushlight.fx.proxy import Proxy, TracerBase
+from rushlight.fx.proxy import ParameterProxy, Proxy, TracerBase
 from rushlight.nn.modules.container import Sequential
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
@@ -34,7 +35,8 @@ class Tracer(TracerBase):
     Args:
         autowrap_modules: modules of Python whose functions become nodes when they get proxies.
         autowrap_functions: functions that do so wherever a global name means them.
-        param_shapes_constant: accepted; shapes of parameters are numbers.
+        param_shapes_constant: whether sizes of parameters are numbers, which may decide what the
+            program does, or nodes.
 
     Example:
         >>> import rushlight as torch
@@ -52,10 +54,18 @@ class Tracer(TracerBase):
         autowrap_functions: tuple[Callable[..., Any], ...] = (),
         param_shapes_constant: bool = False,
     ) -> None:
-        self._modules_searched = autowrap_modules
-        self._functions_searched = set(autowrap_functions)
+        self._autowrap_search = list(autowrap_modules)
+        self._autowrap_function_ids = {id(f) for f in autowrap_functions} | {
+            id(value)
+            for module in autowrap_modules
+            for name, value in vars(module).items()
+            if callable(value) and not name.startswith("_")
+        }
+        self.param_shapes_constant = param_shapes_constant
         self.module_stack = {}
         self.root: Any = Module()
+        self.submodule_paths: dict[Module, str] | None = None
+        self.tensor_attrs: dict[Tensor, str] = {}
 
     def is_leaf_module(self, m: Module, module_qualified_name: str) -> bool:
         """Whether the call of a module becomes one node: those of ``nn``, except Sequential."""
@@ -65,7 +75,7 @@ class Tracer(TracerBase):
 
     def path_of_module(self, mod: Module) -> str:
         """The name of a module in the one that is traced."""
-        name = self._paths.get(mod)
+        name = (self.submodule_paths or {}).get(mod)
         if name is None:
             raise NameError("module is not installed as a submodule: assign it to an attribute")
         return name
@@ -84,6 +94,30 @@ class Tracer(TracerBase):
             return forward(*args, **kwargs)
         finally:
             self.module_stack.pop(path, None)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Proxy]) -> Any:
+        """Called where a program reads a parameter, or a buffer with ``proxy_buffer_attributes``,
+        of a module: a proxy, so that what is made of it is written down.
+        """
+        if isinstance(attr_val, Parameter):
+            named = self.root.named_parameters()
+        elif isinstance(attr_val, Tensor) and self.proxy_buffer_attributes:
+            named = self.root.named_buffers()
+        else:
+            return attr_val
+        path = next((path for path, value in named if value is attr_val), None)
+        if path is None:
+            return attr_val
+        if path not in parameter_proxy_cache:
+            make = functools.partial(ParameterProxy, self, name=path, param=attr_val)
+            parameter_proxy_cache[path] = self.create_proxy(
+                "get_attr",
+                path,
+                (),
+                {},
+                proxy_factory_fn=make if self.param_shapes_constant else None,
+            )
+        return parameter_proxy_cache[path]
 
     def get_fresh_qualname(self, prefix: str) -> str:
         """A name of an attribute that the module has not: ``prefix0``, ``prefix1`` ..."""
@@ -106,9 +140,9 @@ class Tracer(TracerBase):
         return super().create_arg(a)
 
     def _name_of_constant(self, a: Tensor) -> str:
-        name = self._constants.get(a)
+        name = self.tensor_attrs.get(a)
         if name is None:
-            name = self._constants[a] = self.get_fresh_qualname("_tensor_constant")
+            name = self.tensor_attrs[a] = self.get_fresh_qualname("_tensor_constant")
             setattr(self.root, name, a)
         return name
 
@@ -125,8 +159,8 @@ class Tracer(TracerBase):
             self.root, function = root, type(root).forward
         else:
             self.root, function = Module(), root
-        self._paths = {m: name for name, m in self.root.named_modules()}
-        self._constants = _tensors(self.root)
+        self.submodule_paths = {m: name for name, m in self.root.named_modules()}
+        self.tensor_attrs = _tensors(self.root)
         self.graph = Graph(tracer_cls=type(self))
         with _patched(self, function):
             function, args = self.create_args_for_root(
@@ -243,54 +277,75 @@ def _tensors(root: Module) -> dict[Tensor, str]:
     return found
 
 
+class _Patcher(ExitStack):
+    """Puts things in the place of others, until it is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.searched: set[int] = set()
+
+    def patch_method(self, cls: Any, name: str, new_fn: Any, deduplicate: bool = True) -> None:
+        """An attribute of a class or module."""
+        if name in vars(cls):
+            self.callback(setattr, cls, name, vars(cls)[name])
+        else:
+            self.callback(delattr, cls, name)
+        setattr(cls, name, new_fn)
+
+    def patch(self, frame_dict: Any, name: str, new_fn: Any, deduplicate: bool = True) -> None:
+        """A global name, which may be of a builtin."""
+        if name in frame_dict:
+            self.callback(frame_dict.__setitem__, name, frame_dict[name])
+        else:
+            self.callback(frame_dict.pop, name)
+        frame_dict[name] = new_fn
+
+
+def _autowrap_check(patcher: _Patcher, frame_dict: dict[str, Any], function_ids: set[int]) -> None:
+    """Where global names mean these functions, let them record."""
+    if id(frame_dict) in patcher.searched:
+        return
+    patcher.searched.add(id(frame_dict))
+    for name, value in list(frame_dict.items()):
+        if id(value) in function_ids and callable(value) and not name.startswith("_"):
+            patcher.patch(frame_dict, name, _recording(value))
+
+
+def _patch_wrapped_functions(patcher: _Patcher) -> None:
+    """Let functions record that programs marked by `wrap`."""
+    for globals_, name in list(_wrapped.values()):
+        original = globals_.get(name, getattr(builtins, name, None))
+        if original is not None:
+            patcher.patch(globals_, name, _recording(original))
+
+
 @contextmanager
 def _patched(tracer: Tracer, function: Any) -> Any:
     """While a program is traced: functions ask their arguments, modules the tracer, and wrapped
     functions become nodes.
     """
     call = Module.__call__
+    proxies: dict[str, Proxy] = {}
 
     def called(module: Module, *args: Any, **kwargs: Any) -> Any:
+        space = getattr(type(module).forward, "__globals__", {})
+        _autowrap_check(patcher, space, tracer._autowrap_function_ids)
         return tracer.call_module(module, lambda *a, **k: call(module, *a, **k), args, kwargs)
 
-    with ExitStack() as stack:
+    def read(module: Module, name: str) -> Any:
+        value = object.__getattribute__(module, name)
+        return tracer.getattr(name, value, proxies) if isinstance(value, Tensor) else value
+
+    with _Patcher() as patcher:
         switch.on()
-        stack.callback(switch.off)
-        _replace(stack, Module, "__call__", called)
-        for module in tracer._modules_searched:
-            for name, value in list(vars(module).items()):
-                if callable(value) and not name.startswith("_"):
-                    _replace(stack, module, name, _recording(value))
+        patcher.callback(switch.off)
+        patcher.patch_method(Module, "__call__", called)
+        patcher.patch_method(Module, "__getattribute__", read)
+        _patch_wrapped_functions(patcher)
         space = getattr(inspect.unwrap(function), "__globals__", {})
-        for name, value in list(space.items()):
-            if callable(value) and _hashable(value) and value in tracer._functions_searched:
-                _replace_item(stack, space, name, _recording(value))
-        for globals_, name in list(_wrapped.values()):
-            original = globals_.get(name, getattr(builtins, name, None))
-            if original is not None:
-                _replace_item(stack, globals_, name, _recording(original))
+        for names in (space, *map(vars, tracer._autowrap_search)):
+            _autowrap_check(patcher, names, tracer._autowrap_function_ids)
         yield
-
-
-def _hashable(value: Any) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
-
-
-def _replace(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
-    stack.callback(setattr, owner, name, getattr(owner, name))
-    setattr(owner, name, value)
-
-
-def _replace_item(stack: ExitStack, space: dict[str, Any], name: str, value: Any) -> None:
-    if name in space:
-        stack.callback(space.__setitem__, name, space[name])
-    else:
-        stack.callback(space.pop, name)
-    space[name] = value
 
 
 def _recording(function: Any) -> Any:

@@ -223,3 +223,33 @@ def test_assertions_are_part_of_a_graph():
 
     ours, theirs = map(run, (rushlight, torch))
     assert ours == theirs
+
+
+def own_parameters(lib):
+    """Computes with a parameter and a buffer before a value of the program meets them."""
+
+    class Module(lib.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = lib.nn.Parameter(lib.arange(3.0))
+            self.register_buffer("b", lib.full((3,), 2.0))
+            self.linear = lib.nn.Linear(3, 3)
+
+        def forward(self, x):
+            y = self.linear(x) * (self.w * 2) + self.w.exp() + (self.b + 1)
+            return y + self.w.shape[0] + self.w.ndim
+
+    return Module()
+
+
+@pytest.mark.parametrize(("constant", "buffers"), [(False, False), (True, False), (False, True)])
+def test_parameters_are_read_by_the_graph(constant, buffers):
+    seen = []
+    for lib in (torch, rushlight):
+        module, tracer = own_parameters(lib), lib.fx.Tracer(param_shapes_constant=constant)
+        tracer.proxy_buffer_attributes = buffers
+        traced = lib.fx.GraphModule(module, tracer.trace(module))
+        traced(lib.ones(3)).sum().backward()
+        names = list(dict(traced.named_parameters())), list(dict(traced.named_buffers()))
+        seen.append((traced.code.split(), names, module.w.grad is not None))
+    assert seen[0] == seen[1]

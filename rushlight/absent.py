@@ -8,9 +8,9 @@ from typing import Any
 SPARSE = r"""
     sparse|_?bs[rc]$|^sspaddmm$
 """
-QUANTIZED = "quant|^q_|^quint|^qint|qscheme|int_repr|^per_(tensor|channel)|fbgemm|observer"
+QUANTIZED = "quant|^q_|qscheme|int_repr|^per_(tensor|channel)|fbgemm|observer"
 NESTED = "nested|jagged|to_padded_tensor"
-TYPES = r"chalf|complex32|float4|bits\d|^u?int[1-7]$"
+TYPES = r"chalf|float4|bits\d|^u?int[1-7]$"
 BACKENDS = "cudnn|miopen|mkldnn|mtia|vulkan|^ipu|xla"
 GRAPHS = "^(package|classes)$|Script|^sym_|^Sym"
 FAMILIES = {

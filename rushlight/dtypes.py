@@ -28,13 +28,18 @@ class dtype:
 
     __slots__ = ("name", "numpy", "category", "itemsize")
 
-    def __init__(self, name: str, numpy_dtype: np.dtype[Any], category: int) -> None:
-        self.name, self.numpy, self.category, self.itemsize = (
-            name,
-            numpy_dtype,
-            category,
-            numpy_dtype.itemsize,
-        )
+    def __init__(
+        self, name: str, numpy_dtype: np.dtype[Any] | None, category: int, itemsize: int = 0
+    ) -> None:
+        self.name, self.category, self.itemsize = name, category, itemsize
+        if numpy_dtype is not None:
+            self.numpy, self.itemsize = numpy_dtype, numpy_dtype.itemsize
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute != "numpy":
+            raise AttributeError(f"torch.{self.name} has no {attribute}", name=attribute, obj=self)
+        instead = "complex64" if self.is_complex else "int8 with a scale of your own, or float16"
+        raise NotSupportedError(f"there are no tensors of {self.name}: use {instead}.")
 
     @property
     def is_floating_point(self) -> bool:
@@ -55,10 +60,14 @@ class dtype:
 
     def to_real(self) -> dtype:
         """The real type of the same precision."""
+        if self.name in UNHELD:
+            return by_name["float16"] if self.is_complex else self
         return of[REAL_OF.get(self.numpy, self.numpy)]
 
     def to_complex(self) -> dtype:
         """The complex type of the same precision."""
+        if self.name == "complex32":
+            return self
         if self.numpy in FLOAT8:
             raise RuntimeError(
                 f"Unknown Complex ScalarType for {self.name}: convert it to float32."
@@ -100,6 +109,18 @@ by_name = {
     name: dtype(name, np.dtype(scalar), category) for name, (category, scalar) in _names.items()
 }
 of = {d.numpy: d for d in by_name.values()}  # NumPy dtype -> dtype
+# PyTorch's types that no tensor has here: programs look them up in tables, and compare with them
+UNHELD = {
+    name: dtype(name, None, category, itemsize)
+    for name, category, itemsize in (
+        ("complex32", COMPLEX, 4),
+        ("quint8", INTEGER, 1),
+        ("qint8", INTEGER, 1),
+        ("qint32", INTEGER, 4),
+        ("quint4x2", INTEGER, 1),
+        ("quint2x4", INTEGER, 1),
+    )
+}
 ALIASES = {
     "half": "float16",
     "float": "float32",
@@ -136,7 +157,7 @@ CATEGORY = {d.numpy: d.category for d in by_name.values()}
 
 
 def _by_name(name: str) -> dtype:
-    return by_name[name]
+    return by_name.get(name) or UNHELD[name]
 
 
 def is_floating(d: np.dtype[Any]) -> bool:
@@ -177,12 +198,12 @@ class finfo:
                 "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
                 f"{d!r}"
             )
-        real = REAL_OF.get(d.numpy, d.numpy)
+        real = d.to_real().numpy
         info = ml_dtypes.finfo(real)  # type: ignore[no-untyped-call]
         self.bits, self.dtype = real.itemsize * 8, of[real].name
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = 1.0 if d.numpy in FLOAT8 else 10.0**-info.precision
+        self.resolution = 1.0 if real in FLOAT8 else 10.0**-info.precision
 
     def __repr__(self) -> str:
         fields = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")

@@ -227,7 +227,7 @@ def _refusal(module: str, name: str) -> str:
             f"unsupported global {full}. It can run any code, so it stays refused even if "
             "added. If you trust where the file comes from, load it with weights_only=False."
         )
-    if module == "torch" and name in _UNSUPPORTED:
+    if module == "torch" and (name in dtypes.UNHELD or name.startswith("bits")):
         return f"its tensors have the dtype {full}, which rushlight does not have."
     return (
         f"unsupported global {full}. With weights_only=True (the default) a file may hold tensors "
@@ -235,22 +235,3 @@ def _refusal(module: str, name: str) -> str:
         f"trust it, call torch.serialization.add_safe_globals([{name}]) first, or load the file "
         "with weights_only=False."
     )
-
-
-_UNSUPPORTED = frozenset(
-    [
-        "float8_e4m3fn",
-        "float8_e4m3fnuz",
-        "float8_e5m2",
-        "float8_e5m2fnuz",
-        "float8_e8m0fnu",
-        "complex32",
-        "quint8",
-        "qint8",
-        "qint32",
-        "quint4x2",
-        "quint2x4",
-        "bits8",
-        "bits16",
-    ]
-)

@@ -1,6 +1,7 @@
-"""Floats of eight bits: they keep numbers, and compute nothing."""
+"""Floats of eight bits: they keep numbers, and compute nothing. Types that not even do that."""
 
 import io
+import pickle
 
 import pytest
 import torch
@@ -74,3 +75,20 @@ def test_files(name):
     rushlight.save(x, file)
     file.seek(0)
     assert torch.load(file).tolist() == [0.5, 2.0]
+
+
+@pytest.mark.parametrize("name", ["complex32", "qint8", "quint8", "qint32", "quint4x2", "quint2x4"])
+def test_types_that_no_tensor_has_are_compared_with(name):
+    theirs, ours = getattr(torch, name), getattr(rushlight, name)
+    for attribute in ("is_floating_point", "is_complex", "itemsize", "__repr__", "to_real"):
+        values = [getattr(d, attribute) for d in (theirs, ours)]
+        a, b = [v() if callable(v) else v for v in values]
+        assert str(a) == str(b)
+    assert ours != rushlight.float32 and pickle.loads(pickle.dumps(ours)) is ours
+    assert rushlight.chalf is rushlight.complex32
+    with pytest.raises(RuntimeError, match="there are no tensors of"):
+        rushlight.zeros(1, dtype=ours)
+
+
+def test_limits_of_complex_halves():
+    assert repr(torch.finfo(torch.complex32)) == repr(rushlight.finfo(rushlight.complex32))

@@ -102,7 +102,8 @@ _warnings.filterwarnings("ignore", ".* encountered in", RuntimeWarning, r"rushli
 
 __version__ = TorchVersion(_version)
 
-globals().update(_dtypes.by_name)
+globals().update(_dtypes.by_name | _dtypes.UNHELD)
+chalf = _dtypes.UNHELD["complex32"]
 globals().update({alias: _dtypes.by_name[name] for alias, name in _dtypes.ALIASES.items()})
 
 _allocator.keep_freed()
@@ -199,9 +200,11 @@ _IN_NAMESPACE = {
     "tensor_api.random_samples": "_standard_gamma",
     "tensor_api.rarities": """
         _assert _assert_async _check _check_index _check_is_size _check_not_implemented
-        _check_tensor_all _check_type _check_value _check_with _shape_as_tensor
+        _check_tensor_all _check_type _check_value _check_with _convert_indices_from_coo_to_csr
+        _convert_indices_from_csr_to_coo _shape_as_tensor
         _softmax_backward_data
         """,
+    "tensor_api.segments": "_segment_reduce",
     "tensor_api.symbolic": """
         SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum
         """,

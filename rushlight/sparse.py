@@ -54,6 +54,7 @@ def mm(mat1: Tensor, mat2: Tensor, reduce: str | None = None) -> Tensor:
         raise NotImplementedError("sparse.mm: neither matrix is sparse; use torch.mm.")
     if reduce in (None, "sum"):
         return matrix_product(mat1, mat2, "SparseAddmm")
+    reduce = {"max": "amax", "min": "amin"}.get(reduce, reduce)
     if reduce not in ("mean", "amax", "amin"):
         raise ShapeError(f"reduce argument must be either sum, mean, amax or amin, got {reduce}")
     rows, columns = mat1._array.pattern.coordinates

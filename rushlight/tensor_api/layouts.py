@@ -490,6 +490,16 @@ def is_coalesced(self: Tensor) -> bool:
     return bool(self._array.pattern.coalesced)
 
 
+@method
+def _coalesced_(self: Tensor, coalesced: bool) -> Tensor:
+    """Mark each place as known to occur once, in order, where that is so; or as not known to."""
+    need(self, "_coalesced_", COO, kind="sparse coordinate")
+    array = self._array
+    plain = Coordinates(array.pattern.coordinates, array.pattern.shape)
+    array.pattern = promised(plain, None) if coalesced else plain
+    return self
+
+
 def need_coalesced(t: Tensor, name: str) -> None:
     if layout_of(t) is COO and not t._array.pattern.coalesced:
         raise ShapeError(

@@ -88,6 +88,25 @@ def _shape_as_tensor(input: Tensor) -> Tensor:
     return wrap(np.array(input._array.shape, np.int64))
 
 
+def _convert_indices_from_coo_to_csr(
+    input: Tensor, size: int, *, out_int32: bool = False
+) -> Tensor:
+    """Where the entries of each of ``size`` rows begin, and the end, of their rows in order."""
+    starts = np.searchsorted(input._array, np.arange(size + 1))
+    return wrap(starts.astype(np.int32 if out_int32 else np.int64))
+
+
+def _convert_indices_from_csr_to_coo(
+    crow_indices: Tensor, col_indices: Tensor, *, out_int32: bool = False, transpose: bool = False
+) -> Tensor:
+    """The row and the column of each entry, (2, entries); the column first with ``transpose``."""
+    counts = np.diff(crow_indices._array)
+    pair = [np.repeat(np.arange(counts.size), counts), col_indices._array]
+    return wrap(
+        np.stack(pair[::-1] if transpose else pair, dtype=np.int32 if out_int32 else np.int64)
+    )
+
+
 def _softmax_backward_data(
     grad_output: Tensor, output: Tensor, dim: int, input_dtype: Any
 ) -> Tensor:

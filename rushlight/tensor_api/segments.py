@@ -14,7 +14,8 @@ from rushlight.tensor_api.shaping import repeat_interleave
 __all__ = ["segment_reduce"]
 
 KINDS = {"sum": "sum", "mean": "sum", "prod": "prod", "max": "amax", "min": "amin"}
-NEUTRAL = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf")}
+KINDS |= {"amax": "amax", "amin": "amin"}
+NEUTRAL = {"sum": 0.0, "prod": 1.0, "amax": float("-inf"), "amin": float("inf")}
 
 
 def segment_reduce(
@@ -78,7 +79,7 @@ def segment_reduce(
     flat = data.flatten(0, axis)
     where = repeat_interleave(arange(len(pieces)), pieces)
     where = where.reshape(-1, *[1] * (flat.dim() - 1)).expand(flat.shape)
-    start = NEUTRAL[reduce] if initial is None else initial
+    start = NEUTRAL[KINDS[reduce]] if initial is None else initial
     begun = full((len(pieces), *flat.shape[1:]), start, dtype=data.dtype, device=data.device)
     result = scatter_reduce(begun, 0, where, flat, KINDS[reduce])
     result = result.unflatten(0, (*lengths.shape[:-1], count + 1)).narrow(axis, 0, count)
@@ -86,3 +87,6 @@ def segment_reduce(
         sizes = lengths if initial is None else lengths.clamp(min=1)
         result = result / sizes.reshape(*lengths.shape, *[1] * (flat.dim() - 1))
     return result
+
+
+_segment_reduce = segment_reduce

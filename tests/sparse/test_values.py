@@ -18,6 +18,18 @@ CALLS = {
     "coalesce": lambda o: (o.u.coalesce(), o.h.coalesce(), o.s.coalesce()),
     "parts": lambda o: (o.u._indices(), o.u._values(), o.s.indices(), o.s.values()),
     "csr parts": lambda o: (o.csr.crow_indices(), o.csr.col_indices(), o.csr.values()),
+    "marked": lambda o: (
+        o.s._coalesced_(False).is_coalesced(), o.s._coalesced_(True).is_coalesced(),
+        o.s._coalesced_(True),
+    ),
+    "compressed": lambda o: (
+        o.lib._convert_indices_from_coo_to_csr(o.s.indices()[0], len(o.s)),
+        o.lib._convert_indices_from_coo_to_csr(o.s.indices()[0], len(o.s), out_int32=True),
+        o.lib._convert_indices_from_csr_to_coo(o.csr.crow_indices(), o.csr.col_indices()),
+        o.lib._convert_indices_from_csr_to_coo(
+            o.csr.crow_indices(), o.csr.col_indices(), out_int32=True, transpose=True
+        ),
+    ),
     "csc": lambda o: (o.s.to_sparse_csc().ccol_indices(), o.s.to_sparse_csc().row_indices()),
     "csc values": lambda o: (o.s.to_sparse_csc(), o.csr.to_sparse_csc().values()),
     "numbers": lambda o: (
@@ -84,6 +96,9 @@ CALLS = {
         o.lib.mm(o.s, o.m), o.u @ o.m, o.lib.matmul(o.csr, o.m), o.s.mm(o.m), o.lib.spmm(o.u, o.m),
         o.lib.sparse.mm(o.s, o.m),
     ),
+    "rows by kind": lambda o: [
+        o.lib.sparse.mm(o.csr, o.m, kind) for kind in ("sum", "mean", "amax", "amin", "max", "min")
+    ],
     "mv": lambda o: (o.lib.mv(o.s, o.w), o.s @ o.w, o.csr @ o.w),
     "dense @ sparse": lambda o: (
         o.left @ o.s, o.lib.mm(o.left, o.u), o.lib.sparse.mm(o.left, o.s)

@@ -44,7 +44,7 @@ op("scatter_reduce", S(T(3), 0, rows, T(3), "sum"), S(T(3), 0, rows, T(3), "prod
    errors=[S(T(3), 0, rows, T(3), "median")], complex_grad=False,
    dtypes=("int64", "float32"))
 op("segment_reduce", *[S(T(4, 2, distinct=True), kind, lengths=V([1, 0, 3]))
-   for kind in ("sum", "mean", "prod", "max", "min")],
+   for kind in ("sum", "mean", "prod", "max", "min", "amax", "amin")],
    S(T(2, 3, 2, distinct=True), "max", lengths=V([[2, 1], [0, 3]]), axis=1),
    S(T(3), "sum", offsets=V([0, 1, 3])), S(T(3), "mean", lengths=V([0, 3]), initial=1.0),
    S(T(3), "sum", lengths=V([1, 1]), unsafe=True),

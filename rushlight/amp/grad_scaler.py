@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
+
+
+class OptState(enum.Enum):
+    """Where an optimizer stands since the last ``update`` of its scaler."""
+
+    READY = 0
+    UNSCALED = 1
+    STEPPED = 2
 
 
 class GradScaler:
@@ -57,10 +66,8 @@ class GradScaler:
             growth_interval,
         )
         self._good_steps = 0
-        self._found: dict[
-            int, bool
-        ] = {}  # per optimizer since the last update: whether it met inf or nan
-        self._stepped: set[int] = set()
+        # by id of the optimizer, since the last update
+        self._per_optimizer_states: dict[int, dict[str, Any]] = {}
 
     def is_enabled(self) -> bool:
         """Whether it scales."""
@@ -102,11 +109,17 @@ class GradScaler:
             return outputs * self._scale
         return type(outputs)(self.scale(o) for o in outputs)
 
+    def _state(self, optimizer: Any) -> dict[str, Any]:
+        """Its ``stage``, and ``found_inf``: whether its gradients held inf or nan."""
+        fresh = {"stage": OptState.READY, "found_inf": False}
+        return self._per_optimizer_states.setdefault(id(optimizer), fresh)
+
     def unscale_(self, optimizer: Any) -> None:
         """Divide the gradients by the factor, for clipping before ``step``."""
         if not self._enabled:
             return
-        if id(optimizer) in self._found:
+        state = self._state(optimizer)
+        if state["stage"] is not OptState.READY:
             raise RuntimeError(
                 "unscale_() has already been called on this optimizer since the last update()."
             )
@@ -117,18 +130,19 @@ class GradScaler:
                     g = p.grad.detach().mul_(1.0 / self._scale)
                     g = g.coalesce().values() if g.is_sparse else g
                     bad = bad or not bool(g.isfinite().all())
-        self._found[id(optimizer)] = bad
+        state.update(stage=OptState.UNSCALED, found_inf=bad)
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """``optimizer.step()``, left out when a gradient is not finite."""
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
-        if id(optimizer) in self._stepped:
+        state = self._state(optimizer)
+        if state["stage"] is OptState.STEPPED:
             raise RuntimeError("step() has already been called since the last update().")
-        if id(optimizer) not in self._found:
+        if state["stage"] is OptState.READY:
             self.unscale_(optimizer)
-        self._stepped.add(id(optimizer))
-        return None if self._found[id(optimizer)] else optimizer.step(*args, **kwargs)
+        state["stage"] = OptState.STEPPED
+        return None if state["found_inf"] else optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: Any = None) -> None:
         """Adapt the factor after all optimizers have stepped."""
@@ -136,16 +150,15 @@ class GradScaler:
             return
         if new_scale is not None:
             self._scale = float(new_scale)
-        elif not self._found:
+        elif not self._per_optimizer_states:
             raise AssertionError("No inf checks were recorded prior to update.")
-        elif any(self._found.values()):
+        elif any(state["found_inf"] for state in self._per_optimizer_states.values()):
             self._scale, self._good_steps = self._scale * self._backoff_factor, 0
         else:
             self._good_steps += 1
             if self._good_steps == self._growth_interval:
                 self._scale, self._good_steps = self._scale * self._growth_factor, 0
-        self._found.clear()
-        self._stepped.clear()
+        self._per_optimizer_states.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """The factor and its settings; empty when disabled."""

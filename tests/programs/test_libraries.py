@@ -16,7 +16,8 @@ NAMES = """
     _tensor_str.PRINT_OPTS _tensor_str._tensor_str cuda.CUDAGraph cuda.Event cuda.Stream
     cuda.StreamContext cuda.graph cuda.is_current_stream_capturing cuda.reset_max_memory_allocated
     distributed.DeviceMesh distributed.device_mesh.init_device_mesh distributed.rpc.is_available
-    distributed.rpc.api.RRef
+    distributed.rpc.api.RRef distributed.rpc.api._require_initialized amp.grad_scaler.OptState
+    _C.Graph _C.Value _C.ScriptObject fx._symbolic_trace._Patcher fx._symbolic_trace.compatibility
     futures.Future fx.GraphModule fx.experimental.proxy_tensor.get_proxy_mode
     fx.experimental.symbolic_shapes.guard_or_false fx.node.Node fx.proxy.Proxy jit.Error
     jit.TracerWarning jit._overload library.custom_op
@@ -99,6 +100,7 @@ def test_what_there_is_not_raises_when_it_is_used():
         rushlight.cuda.Stream,
         rushlight.distributed.DeviceMesh,
         rushlight._subclasses.FakeTensor,
+        rushlight._C.Graph,
         rushlight._subclasses.FakeTensorMode().__enter__,
     ):
         with pytest.raises(RuntimeError):

@@ -2,6 +2,8 @@
 
 import collections
 import inspect
+import itertools
+import types
 import warnings
 
 import numpy as np
@@ -374,3 +376,22 @@ def test_signatures():
         a = inspect.signature(getattr(mine, name)).parameters.values()
         b = inspect.signature(getattr(theirs, name)).parameters.values()
         assert [(p.name, p.kind) for p in a] == [(p.name, p.kind) for p in b], name
+
+
+@pytest.mark.parametrize("lib", [torch, rl])
+def test_a_loader_of_ones_own_says_that_its_data_set_is_a_stream(lib):
+    """Libraries hand objects with a loader's attributes to the iterators."""
+    loaders = lib.utils.data.dataloader
+    real = lib.utils.data.DataLoader([5, 6, 7])
+    assert real._dataset_kind == loaders._DatasetKind.Map
+    own = types.SimpleNamespace(**{
+        name: getattr(real, name, None)
+        for name in """
+            _IterableDataset_len_called collate_fn drop_last in_order generator prefetch_factor
+            pin_memory num_workers timeout persistent_workers pin_memory_device worker_init_fn
+        """.split()  # noqa: SIM905
+    })  # fmt: skip
+    own.dataset, own._index_sampler = iter([5, 6, 7]), itertools.count()
+    own._auto_collation, own._dataset_kind = False, loaders._DatasetKind.Iterable
+    own._get_shared_seed, own.collate_fn = None, lambda x: x
+    assert list(loaders._SingleProcessDataLoaderIter(own)) == [5, 6, 7]

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from rushlight.errors import warn_user
 from rushlight.utils.data.collate import default_collate, default_convert
 from rushlight.utils.data.dataset import Dataset, IterableDataset
+from rushlight.utils.data.fetch import _DatasetKind
 from rushlight.utils.data.iterators import LoaderIterator, SingleProcessIterator, WorkerIterator
 from rushlight.utils.data.sampler import (
     BatchSampler,
@@ -29,12 +30,6 @@ FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "pers
 _BaseDataLoaderIter = LoaderIterator
 _SingleProcessDataLoaderIter = SingleProcessIterator
 _MultiProcessingDataLoaderIter = WorkerIterator
-
-
-class _DatasetKind:
-    """What a loader's ``_dataset_kind`` says of its data set."""
-
-    Map, Iterable = 0, 1
 
 
 class DataLoader(Generic[T_co]):
@@ -109,6 +104,7 @@ class DataLoader(Generic[T_co]):
         self.persistent_workers = persistent_workers
 
         streams = isinstance(dataset, IterableDataset)
+        self._dataset_kind = _DatasetKind.Iterable if streams else _DatasetKind.Map
         if streams:
             _check_stream(shuffle, sampler, batch_sampler)
         _check_batching(batch_size, bool(shuffle), sampler, batch_sampler, drop_last)

@@ -6,23 +6,30 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rushlight.utils.data.collate import default_collate
-from rushlight.utils.data.dataset import IterableDataset, samples_of, whole_batch
+from rushlight.utils.data.dataset import samples_of, whole_batch
 
 Fetch = Callable[[Any], Any]
 
 
+class _DatasetKind:
+    """What a loader's ``_dataset_kind`` says of its data set."""
+
+    Map, Iterable = 0, 1
+
+
 def make_fetch(
-    dataset: Any, batched: bool, collate: Callable[[Any], Any], drop_last: bool
+    dataset: Any, kind: int, batched: bool, collate: Callable[[Any], Any], drop_last: bool
 ) -> Fetch:
     """A function from what the index sampler yields to what the loader yields.
 
     Args:
         dataset: indexed or a stream. A stream is started here, once.
+        kind: which of them, of `_DatasetKind`.
         batched: an index is a list of indices.
         collate: from samples to a batch, or from one sample to the result.
         drop_last: a stream's last, shorter batch is left out.
     """
-    if isinstance(dataset, IterableDataset):
+    if kind == _DatasetKind.Iterable:
         return _stream_fetch(iter(dataset), batched, collate, drop_last)
     if not batched:
         return lambda index: collate(dataset[index])

@@ -63,7 +63,11 @@ class SingleProcessIterator(LoaderIterator):
     def __init__(self, loader: DataLoader[Any]) -> None:
         super().__init__(loader)
         self._fetch = make_fetch(
-            loader.dataset, loader._auto_collation, loader.collate_fn, bool(loader.drop_last)
+            loader.dataset,
+            loader._dataset_kind,
+            loader._auto_collation,
+            loader.collate_fn,
+            bool(loader.drop_last),
         )
 
     def _next_data(self) -> Any:
@@ -163,6 +167,7 @@ class WorkerIterator(LoaderIterator):
                 id=i,
                 num_workers=loader.num_workers,
                 dataset=loader.dataset,
+                kind=loader._dataset_kind,
                 batched=loader._auto_collation,
                 collate=loader.collate_fn,
                 drop_last=bool(loader.drop_last),

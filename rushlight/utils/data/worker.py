@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import tensor_api as rl
-from rushlight.utils.data.dataset import IterableDataset
 from rushlight.utils.data.exchange import pack
-from rushlight.utils.data.fetch import make_fetch
+from rushlight.utils.data.fetch import _DatasetKind, make_fetch
 
 
 class Message(enum.Enum):
@@ -96,6 +95,7 @@ class Job:
     id: int
     num_workers: int
     dataset: Any
+    kind: int
     batched: bool
     collate: Callable[[Any], Any]
     drop_last: bool
@@ -158,7 +158,7 @@ def _start(job: Job, init: Callable[[int], None] | None) -> Any:
     try:
         if init is not None:
             init(job.id)
-        return make_fetch(job.dataset, job.batched, job.collate, job.drop_last)
+        return make_fetch(job.dataset, job.kind, job.batched, job.collate, job.drop_last)
     except Exception as error:
         return Failure(error, job.where)
 
@@ -169,7 +169,7 @@ def _answer(job: Job, fetch: Any, index: Any) -> Any:
     try:
         return fetch(index)
     except StopIteration as error:
-        return End() if isinstance(job.dataset, IterableDataset) else Failure(error, job.where)
+        return End() if job.kind == _DatasetKind.Iterable else Failure(error, job.where)
     except Exception as error:
         return Failure(error, job.where)
 

@@ -10,32 +10,14 @@ from rushlight.core import overrides
 from rushlight.core.generator import Generator as Generator
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
-from rushlight.errors import NotSupportedError
+from rushlight.export import Graph as Graph
+from rushlight.export import ScriptObject as ScriptObject
+from rushlight.export import Value as Value
 from rushlight.nn.modules.module import _parse_to
 
 _disabled_torch_function_impl = overrides.without_overrides
 DisableTorchFunctionSubclass = overrides.AskNoArguments
 DisableTorchFunction = overrides.AskNobody
-
-
-class _OfTorchScript:
-    """What programs annotate or ask whether something is one: nothing is."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        name = type(self).__name__
-        raise NotSupportedError(f"_C.{name}: there is no TorchScript; torch.fx makes graphs.")
-
-
-class Graph(_OfTorchScript):
-    """A graph of TorchScript."""
-
-
-class Value(_OfTorchScript):
-    """A value in a graph of TorchScript."""
-
-
-class ScriptObject(_OfTorchScript):
-    """An object of a class that TorchScript knows."""
 
 
 class _Functions:

@@ -48,3 +48,23 @@ def save(ep: Any, f: Any, **options: Any) -> NoReturn:
 def load(f: Any, **options: Any) -> NoReturn:
     """Raises: files of exported programs are PyTorch's."""
     _refuse("load")
+
+
+class _OfTorchScript:
+    """What programs annotate or ask whether something is one: nothing is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        name = type(self).__name__
+        raise NotSupportedError(f"_C.{name}: there is no TorchScript; torch.fx makes graphs.")
+
+
+class Graph(_OfTorchScript):
+    """A graph of TorchScript."""
+
+
+class Value(_OfTorchScript):
+    """A value in a graph of TorchScript."""
+
+
+class ScriptObject(_OfTorchScript):
+    """An object of a class that TorchScript knows."""

@@ -3,7 +3,7 @@
 import functools as functools
 from types import FunctionType as FunctionType
 
-from rushlight._C import ScriptObject as ScriptObject
+from rushlight.export import ScriptObject as ScriptObject
 from rushlight.fx._compatibility import compatibility as compatibility
 from rushlight.fx.proxy import Proxy as Proxy
 from rushlight.fx.tracer import Tracer as Tracer

@@ -352,6 +352,7 @@ def binary_cross_entropy(
     return reduced(L.BinaryCrossEntropy.bind(input, target, reduction="none") * weight, reduction)
 
 
+@in_float32
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,

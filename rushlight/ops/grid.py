@@ -191,7 +191,10 @@ def loop_for(name: str, arrays: int, input: Any, grid: Any) -> Any:
     places = grid.size // 2 * input.shape[1]
     if not places or (size > LARGE and max(input.shape[1:]) > LARGE):
         return None
-    return kernels.runner(name, d, arrays, places) if are_arrays(input, grid) else None
+    if not are_arrays(input, grid):
+        return None
+    exact = "bicubic" not in name  # the formula adds up in another order
+    return kernels.runner(name, d, arrays, places, exact)
 
 
 def by_places(cells: Cells, values: Any, g: Any) -> Any:

@@ -130,13 +130,16 @@ def test_grids_read_what_numpy_reads(dtype, mode, padding, corners):
 @pytest.mark.parametrize("corners", [False, True])
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_cubic_grids_read_what_the_formula_reads(dtype, padding, corners):
+def test_cubic_grids_read_what_the_formula_reads(dtype, padding, corners, monkeypatch):
+    monkeypatch.setattr(kernels, "loaded", False)  # equal calls give equal bits: no waiting
+    monkeypatch.setattr(kernels, "entries", {})
     rng = np.random.default_rng(0)
     options = {"mode": "bicubic", "padding_mode": padding, "align_corners": corners}
     for shape in ((2, 3, 5, 7), (3, 2, 8, 2), (1, 2, 30, 31)):
         x = rng.standard_normal(shape).astype(dtype)
         at = (rng.standard_normal((shape[0], 4, 6, 2)) * 1.5).astype(dtype)
         found = sampled(x, at, **options)
+        assert found is not None
         expected = sample(rl.from_numpy(x), rl.from_numpy(at), **options).numpy()
         close = 1e-4 if dtype == "float32" else 1e-12
         np.testing.assert_allclose(found, expected, close, close)

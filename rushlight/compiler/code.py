@@ -161,10 +161,16 @@ class Code:
             self.entered[id(code)] = code, None
             return
         self.entered[id(code)] = code, found
-        self.handles |= bool(code.co_exceptiontable)
+        self.handles |= catches(code)
         self.uncalled.update(uncalled(code))
         for kind, name in named(code):
             (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
+
+
+def catches(code: CodeType) -> bool:
+    """Whether code may catch an error; comprehensions, which only tidy up after one, do not."""
+    steps = dis.get_instructions(code) if code.co_exceptiontable else ()
+    return any([step.opname == "PUSH_EXC_INFO" for step in steps])
 
 
 def named(code: CodeType) -> Iterator[tuple[str, str]]:

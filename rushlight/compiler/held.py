@@ -176,7 +176,7 @@ def dict_words(*dicts: dict[Any, Any]) -> Words | None:
         return None
     found = Words()
     for d in dicts:
-        found.take(Words(dict_slots(d), d.values()))
+        found.take(Words(dict_slots(d), dict.values(d)))
     return found
 
 

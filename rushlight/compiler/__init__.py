@@ -3,6 +3,7 @@
 ``front`` (what the user calls; ``surroundings``: what a function reaches, of which ``code`` says
 what it may read, ``guards`` that it is as it was, ``held`` what that was, and ``places`` where it
 may change; ``capture``: one call, traced and judged) -> ``trace`` (a call becomes a Graph;
+``storages``: what arrays look at, ``orders``: how they lie in memory, ``living``: what outlives it;
 ``python_numbers``: what Python reads of tensors; ``said``: what it prints; ``results``: what it
 returns) -> ``passes`` (Graph to Graph) -> ``lower`` (``steps``, each kernel's ``body``, ``memory``,
 launch order) -> ``backends``. ``variant`` runs a program with a call's memory, and ``live`` two of

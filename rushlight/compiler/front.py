@@ -24,9 +24,9 @@ from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
 from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
 from rushlight.compiler.objects import fields, identity, ours
+from rushlight.compiler.orders import order_in_memory
 from rushlight.compiler.places import Place, are_numbers, signature_of
 from rushlight.compiler.surroundings import Surroundings
-from rushlight.compiler.trace import order_in_memory
 from rushlight.compiler.variant import Variant, present_mode
 from rushlight.config import compile_options, stance
 from rushlight.core.sparse import SparseArray

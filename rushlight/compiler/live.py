@@ -16,8 +16,9 @@ import numpy as np
 from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Value
 from rushlight.compiler.guards import Guard
+from rushlight.compiler.living import graph_of
 from rushlight.compiler.results import Alias
-from rushlight.compiler.trace import Trace, graph_of
+from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, turned
 from rushlight.core import engine
 from rushlight.core.function import Function, refusing

@@ -18,13 +18,14 @@ import sys
 import traceback
 import weakref
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.compiler.living import living_tensors, only_viewed, saved_arrays
+from rushlight.compiler.orders import Spread, Turn, has_gaps, order_in_memory
 from rushlight.compiler.primitives import Require
 from rushlight.compiler.python_numbers import (
     Number,
@@ -36,99 +37,20 @@ from rushlight.compiler.python_numbers import (
     read,
     value_of,
 )
+from rushlight.compiler.storages import Facts, Part, Storage, Window, WriteWindow
 from rushlight.core import sampling
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes, state
-from rushlight.core.tensor import Tensor, ViewLink, constant, wrap
+from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.ops.copy import Cast
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.random import Draw, Normal
-from rushlight.ops.view import BasicIndex, Permute, look, look_or_copy, owner
+from rushlight.ops.view import BasicIndex, Permute, look_or_copy, owner
 
 ALL = slice(None)
 MOST_EXACT = 1 << 53  # integers below are float64 numbers
-
-
-class WriteWindow(Op):
-    """``base`` with the part that the views of ``chain`` look at replaced by ``value``."""
-
-    def eager(self, xp: Any, base: Any, value: Any, *, chain: Any) -> Any:
-        out = np.array(base, order="C")
-        try:
-            look(out, chain)[...] = value
-        except ValueError:  # the views were made of memory in another order
-            out.reshape(-1)[look_or_copy(np.arange(out.size).reshape(out.shape), chain)] = value
-        return out
-
-
-class Facts:
-    """What is known of each of some arrays, as long as the array lives."""
-
-    def __init__(self) -> None:
-        self.entries: dict[int, tuple[weakref.ref[Any], Any]] = {}
-
-    def __setitem__(self, array: Any, fact: Any) -> None:
-        key, entries = id(array), self.entries
-        entries[key] = weakref.ref(array, lambda _: entries.pop(key, None)), fact
-
-    def get(self, array: Any) -> Any:
-        """What is known of an array; None for nothing."""
-        entry = self.entries.get(id(array))
-        return None if entry is None else entry[1]
-
-    def __contains__(self, array: Any) -> bool:
-        return id(array) in self.entries
-
-    def discard(self, array: Any) -> None:
-        """Forget an array."""
-        self.entries.pop(id(array), None)
-
-    def items(self) -> list[tuple[Any, Any]]:
-        """Living arrays, with what is known of them."""
-        found = [(ref(), fact) for ref, fact in list(self.entries.values())]
-        return [(array, fact) for array, fact in found if array is not None]
-
-
-class Storage:
-    """Memory while traced: its present value, how often written, the Input it began as, and
-    whether its elements lie there as in the graph, row by row.
-    """
-
-    __slots__ = ("value", "writes", "input", "in_rows", "part", "owner")
-
-    def __init__(self, value: Value, input: Input | None = None, in_rows: bool = True) -> None:
-        self.value, self.writes, self.input, self.in_rows = value, 0, input, in_rows
-        self.part: Part | None = None
-        self.owner: int | None = None  # a number for the memory, where it is from outside
-
-
-class Part:
-    """What is at ``places`` of a window: a view whose place depends on values stands for a storage
-    of its own, which is read from there again after ``writes`` there, and written back.
-    """
-
-    __slots__ = ("of", "places", "pattern", "writes", "index")
-
-    def __init__(
-        self, of: Window, places: list[Value], pattern: tuple[bool, ...], index: Any = ()
-    ) -> None:
-        self.of, self.places, self.pattern, self.index = of, places, pattern, index
-        self.writes = of.storage.writes
-
-
-class Window:
-    """What an array looks at: a storage, through a chain of views; ``seen`` is what it last saw
-    there, after so many ``writes``.
-    """
-
-    __slots__ = ("storage", "chain", "seen", "writes")
-
-    def __init__(self, storage: Storage, chain: tuple[Any, ...]) -> None:
-        self.storage, self.chain = storage, chain
-        self.seen: Value | None = None
-        self.writes = 0
 
 
 class Trace:
@@ -810,82 +732,6 @@ class Trace:
             and id(a) not in known
             and (a not in self.constants or w.storage.writes)
         ]
-
-
-class Spread:
-    """How a result has its dims turned back, if at all, and lies in memory with gaps."""
-
-    def __init__(self, like: Any, back: tuple[int, ...] | None) -> None:
-        self.back, self.strides = back, like.strides
-        ends = [(n - 1) * s for n, s in zip(like.shape, like.strides, strict=True)]
-        self.count = sum(ends) // like.itemsize + 1
-
-    def array(self, x: Any) -> Any:
-        """A result's elements in memory of their own."""
-        x = x if self.back is None else x.transpose(self.back)
-        memory = np.empty(self.count, x.dtype)
-        out = np.lib.stride_tricks.as_strided(memory, x.shape, self.strides)
-        out[...] = x
-        return out
-
-
-Turn = tuple[int, ...] | Spread | None
-
-
-def has_gaps(x: Any) -> bool:
-    """Whether there is memory between an array's elements, each of which has a place of its own."""
-    if x.__class__ is not np.ndarray or x.flags.forc or not x.size or has_self_overlap(x):
-        return False
-    order = order_in_memory(x)
-    dense = order is not None and x.transpose(order).flags.c_contiguous
-    return not dense and all([s > 0 and s % x.itemsize == 0 for s in x.strides])
-
-
-def order_in_memory(x: Any) -> tuple[int, ...] | None:
-    """The dims of an array from the outermost in memory to the innermost; None for rows in order,
-    with gaps or not, and for memory that is expanded.
-    """
-    if x.flags.c_contiguous or has_self_overlap(x):
-        return None
-    order = tuple(sampling.memory_order(x))
-    return None if order == tuple(range(x.ndim)) else order
-
-
-def living_tensors() -> list[Tensor]:
-    """All tensors that there are."""
-    return [o for o in gc.get_objects() if issubclass(type(o), Tensor)]
-
-
-def only_viewed(tensors: list[Tensor], results: list[Tensor]) -> bool:
-    """Whether nothing keeps these tensors but their own views, each other, as gradients, and the
-    graph of results, whose leaves they are.
-    """
-    edges = [node.edges for node in graph_of(*results)]
-    leaves = [e for some in edges for e in some if isinstance(e, Tensor)]
-    grads = {id(t) for t in tensors}
-    given = (*tensors, *[leaf for leaf in leaves if id(leaf._grad) in grads])
-    known = {id(o) for o in (tensors, leaves, given, *given, *edges)}  # some hold them now
-    holders = [o for o in gc.get_referrers(*given) if id(o) not in known]
-    return all([type(o) in (ViewLink, FrameType) for o in holders])
-
-
-def graph_of(*tensors: Tensor) -> list[Any]:
-    """The nodes that tensors were computed by."""
-    seen: dict[int, Any] = {}
-    work: list[Any] = [t._node for t in tensors]
-    while work:
-        node = work.pop()
-        if node is not None and not isinstance(node, Tensor) and id(node) not in seen:
-            seen[id(node)] = node
-            work += node.edges
-    return list(seen.values())
-
-
-def saved_arrays(results: list[Tensor]) -> set[int]:
-    """The ids of arrays that the graphs of live results keep, and that saved views look at."""
-    saved = [x for node in graph_of(*results) for x in node.saved or () if isinstance(x, Tensor)]
-    saved += [x._link.base for x in saved if x._link is not None]
-    return {id(x._array) for x in saved}
 
 
 PLAIN_INDEX = (int, slice, type(None), type(Ellipsis))

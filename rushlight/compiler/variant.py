@@ -22,10 +22,11 @@ from rushlight.compiler.given import Given
 from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Attributes, Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
+from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, is_plain
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
-from rushlight.compiler.trace import Spread, Trace, Turn
+from rushlight.compiler.trace import Trace
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap, written

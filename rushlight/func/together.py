@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Input, Node, Value
+from rushlight.compiler.living import graph_of
 from rushlight.compiler.primitives import Require
 from rushlight.compiler.python_numbers import python_value
-from rushlight.compiler.trace import Trace, graph_of
+from rushlight.compiler.trace import Trace
 from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor, wrap

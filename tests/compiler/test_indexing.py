@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.compiler.trace import WriteWindow
+from rushlight.compiler.storages import WriteWindow
 from rushlight.ops import (
     arithmetic,
     join,

@@ -441,16 +441,17 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
     return bind
 
 
-WIDE = 1 << 16  # product of two sizes from which results may be large enough for a kernel of rows
+SIDE = 1 << 8  # sizes of arrays whose outer product may be large enough for a kernel of rows
 
 
-def of_rows(op: Elementwise, x: Any, y: Any) -> Any:
-    """What a kernel makes of two arrays that broadcast, or None."""
-    if x.dtype not in FLOATS or not kernels.on or 1 in (x.size, y.size):
-        return None
-    if max(x.size, y.size) < LEAST and x.size not in x.shape and y.size not in y.shape:
-        return None  # no outer product
-    return kernels.find(op, (x, y), {})
+def broadcast(op: Elementwise, x: Any, y: Any) -> Any:
+    """The result for two arrays of several shapes: of large ones and outer products by a kernel."""
+    sizes = x.size, y.size
+    outer = min(sizes) >= SIDE and (sizes[0] in x.shape or sizes[1] in y.shape)
+    out = None
+    if (max(sizes) >= LEAST or outer) and 1 not in sizes and x.dtype in FLOATS and kernels.on:
+        out = kernels.find(op, (x, y), {})
+    return op.ufunc(x, y) if out is None else out
 
 
 def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any]:
@@ -493,13 +494,11 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
                 out = empty(x.shape, r.dtype)
                 r.compute(x, y, out, x.size)
             else:
-                out = None
-                if as_array and y is other:
-                    if d is not TRUTH:  # 2 is none
-                        y = array(other, d)
-                elif as_array and x.size * y.size >= WIDE and x.shape != y.shape:
-                    out = of_rows(op, x, y)
-                if out is None:
+                if y is other:
+                    out = ufunc(x, array(y, d) if as_array and d is not TRUTH else y)  # 2 is none
+                elif as_array and x.size >= SIDE and x.shape != y.shape:
+                    out = broadcast(op, x, y)
+                else:
                     out = ufunc(x, y)
         except (ValueError, OverflowError, SparseOperand):
             return run(op, (a, other), {})  # raises with the reason

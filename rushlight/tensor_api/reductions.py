@@ -55,7 +55,9 @@ def dims_of(dim: Any, ndim: int) -> Any:
     """``dim`` as a tuple of dims >= 0, or None for all."""
     if dim.__class__ is int and -ndim <= dim < ndim:
         return (dim if dim >= 0 else dim + ndim,)
-    return None if dim is None else wrap_dims(dim, ndim)
+    if dim is None or (dim.__class__ is tuple and not dim):
+        return None
+    return wrap_dims(dim, ndim)
 
 
 @method

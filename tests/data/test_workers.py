@@ -7,6 +7,8 @@ import os
 import pickle
 import random
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -313,3 +315,18 @@ def test_large_index_lists_do_not_block():
 def test_many_prefetched_batches():
     loader = mine.DataLoader(Squares(40, (100, 100)), 2, num_workers=1, prefetch_factor=20)
     assert len(list(loader)) == 20
+
+
+HANDLED = """
+import signal
+signal.signal(signal.SIGTERM, lambda *_: None)
+import rushlight
+data = rushlight.utils.data
+kept = data.DataLoader(rushlight.arange(4), 2, num_workers=1, persistent_workers=True)
+print([batch.tolist() for batch in kept])
+"""
+
+
+def test_programs_that_handle_signals_end_with_their_workers():
+    done = subprocess.run([sys.executable, "-c", HANDLED], capture_output=True, timeout=60)
+    assert done.returncode == 0 and done.stdout == b"[[0, 1], [2, 3]]\n", done.stderr

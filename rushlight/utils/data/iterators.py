@@ -80,6 +80,8 @@ _open_connections: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def _run_worker(job: Job, connection: Any) -> None:
+    # A forked worker inherits the program's handler, which may not end it: the exit would wait.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for inherited in list(_open_connections):
         inherited.close()
     work(job, connection)
@@ -215,11 +217,11 @@ class WorkerIterator(LoaderIterator):
             return self._next_answer()
         except StopIteration:
             if not self._persistent:
-                self._shut_down()
+                self._shutdown_workers()
             raise
         except BaseException:
             if any(not worker.process.is_alive() for worker in self._workers):
-                self._shut_down()
+                self._shutdown_workers()
             raise
 
     def _next_answer(self) -> Any:
@@ -251,7 +253,7 @@ class WorkerIterator(LoaderIterator):
                 return waiting[handle]  # type: ignore[index]
         return sentinels[ready[0]] if ready else self._outstanding[0]  # type: ignore[index]
 
-    def _shut_down(self) -> None:
+    def _shutdown_workers(self) -> None:
         workers, self._workers, self._outstanding = self._workers, [], deque()
         for worker in workers:
             worker.close()  # a worker that reads from it, or writes to it, ends
@@ -264,4 +266,4 @@ class WorkerIterator(LoaderIterator):
 
     def __del__(self) -> None:
         if getattr(self, "_owner", None) == os.getpid():
-            self._shut_down()
+            self._shutdown_workers()

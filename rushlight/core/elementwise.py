@@ -441,13 +441,13 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
     return bind
 
 
-SIDE = 1 << 8  # sizes of arrays whose outer product may be large enough for a kernel of rows
+SIDE, WIDE = 1 << 7, 1 << 16  # sizes of an array and of results that kernels of rows may be for
 
 
 def broadcast(op: Elementwise, x: Any, y: Any) -> Any:
     """The result for two arrays of several shapes: of large ones and outer products by a kernel."""
     sizes = x.size, y.size
-    outer = min(sizes) >= SIDE and (sizes[0] in x.shape or sizes[1] in y.shape)
+    outer = sizes[0] * sizes[1] >= WIDE and (sizes[0] in x.shape or sizes[1] in y.shape)
     out = None
     if (max(sizes) >= LEAST or outer) and 1 not in sizes and x.dtype in FLOATS and kernels.on:
         out = kernels.find(op, (x, y), {})

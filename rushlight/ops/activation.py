@@ -470,7 +470,8 @@ class Glu(Op):
                 f"glu is not defined for {dtypes.of[input.dtype].name} tensors; convert with"
                 " .float()."
             )
-        shape, half = list(input.shape), input.shape[dim] // 2
+        shape, dim = list(input.shape), dim % input.ndim
+        half = shape[dim] // 2
         lead, inner = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
         x = widened(input).reshape(lead, 2 * half, inner)
         shape[dim] = half

@@ -18,12 +18,15 @@ from rushlight.compiler.python_numbers import is_number, value_of
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 
+CALLS = ("CALL", "CALL_KW")
 FORMATTING = ("FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC")
 MARK = re.compile("\ue000([0-9]+)\ue001")  # characters of private use
 HERE = __file__.rsplit("compiler", 1)[0]
 EFFECTS = {  # of instructions: how many values they take and leave
     **dict.fromkeys(["PRECALL", "KW_NAMES", "CACHE", "NOP", "EXTENDED_ARG"], (0, 0)),
     **dict.fromkeys(["PUSH_NULL", "LOAD_FAST", "LOAD_CONST", "LOAD_DEREF", "LOAD_NAME"], (0, 1)),
+    **dict.fromkeys(["LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_SMALL_INT"], (0, 1)),
+    **dict.fromkeys(["LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"], (0, 2)),
     **dict.fromkeys(["UNARY_NEGATIVE", "UNARY_NOT", "FORMAT_SIMPLE", "CONVERT_VALUE"], (1, 1)),
     **dict.fromkeys(["BINARY_OP", "BINARY_SUBSCR", "COMPARE_OP", "FORMAT_WITH_SPEC"], (2, 1)),
     "LOAD_METHOD": (1, 2),
@@ -41,8 +44,8 @@ def effect(step: dis.Instruction) -> tuple[int, int] | None:
         return 1, 1 + (n % 2 if sys.version_info >= (3, 12) else 0)
     if step.opname == "FORMAT_VALUE":
         return 1 + (n & 4 == 4), 1
-    if step.opname == "CALL":
-        return n + 2, 1
+    if step.opname in CALLS:
+        return n + 2 + (step.opname == "CALL_KW"), 1
     return (n, 1) if step.opname == "BUILD_STRING" else EFFECTS.get(step.opname)
 
 
@@ -60,7 +63,7 @@ def taker(steps: list[dis.Instruction], k: int) -> tuple[int, bool]:
             above += leaves - takes
         elif steps[at].opname == "BUILD_STRING":
             above = 0
-        elif steps[at].opname == "CALL":
+        elif steps[at].opname in CALLS:
             return at, above < takes - 2
         else:
             break

@@ -151,10 +151,11 @@ class Addcdiv(Elementwise):
         return input + (quotient if value == 1 else quotient * factor_of(value, quotient))
 
     def compute_dtype(self, arrays):
-        return floating_only(
-            super().compute_dtype(arrays),
+        floating_only(
+            super().compute_dtype(arrays[1:]),
             "addcdiv: integer division with addcdiv is no longer supported;",
         )
+        return super().compute_dtype(arrays)
 
     def make_update(self):
         return fast_update(self, super().make_update(), self._write)

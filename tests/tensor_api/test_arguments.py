@@ -170,3 +170,13 @@ def test_only_the_first_size_is_never_bool():
     for call in (lambda lib: lib.zeros(True, 2), lambda lib: x(lib, 2).reshape(True, 2)):
         assert same(call) is TypeError
     assert isinstance(same(lambda lib: lib.zeros(2, True)), list)
+
+
+@pytest.mark.parametrize("kind", ["int64", "bool"])
+@pytest.mark.parametrize("name", ["addcdiv", "addcdiv_"])
+def test_addcdiv_divides_no_integers(kind, name):
+    x, k = rl.ones(3), rl.ones(3, dtype=getattr(rl, kind))
+    with pytest.raises(RuntimeError, match="integer division"):
+        getattr(x, name)(k, k)
+    assert x.tolist() == [1.0] * 3
+    assert x.addcdiv(k, x).tolist() == x.addcdiv(x, k).tolist() == [2.0] * 3

@@ -66,7 +66,7 @@ def arange(
         if step == 0:
             raise ValueError("arange: step must be nonzero, also as an integer.")
     if ints:
-        a = np.arange(start, end, step, np.int64).astype(d)
+        a = np.arange(start, end, step, np.int64).astype(d, copy=False)
     else:
         n = math.ceil((end - start) / step)
         if d in dtypes.INTEGER_TYPES:  # as many as of floats, but counted in integers

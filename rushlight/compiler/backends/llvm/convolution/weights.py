@@ -7,8 +7,7 @@ from rushlight.compiler.backends.llvm.convolution.shapes import Scratch, Shape
 from rushlight.compiler.backends.llvm.convolution.tiles import Tile, by_rows, tile, tile_rows
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
 
-CHUNK = 1024  # positions of a panel of the weights' gradient
-FEW = 256  # positions of at least so many images at once, even if fewer parts remain
+CHUNK = 512  # positions of a panel of the weights' gradient
 
 
 class Weights:
@@ -22,7 +21,7 @@ class Weights:
         self.most = 3
         self.count = s.inner * len(s.taps)
         p = self.source.places
-        self.together = max(1, min(s.n, FEW // p), min(s.n // 2, CHUNK // 2 // p))
+        self.together = max(1, min(s.n, CHUNK // 2 // p))
         self.vectors = self.source.vectors(f.lanes)
         self.chunk = min(self.vectors, CHUNK // f.lanes)
         slack = self.columns.slack()

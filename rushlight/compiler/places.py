@@ -9,6 +9,7 @@ well. A place is known once it was seen to change; until then what it holds is t
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any
 
 from rushlight.compiler.held import ABSENT, Held, alike, content
@@ -171,6 +172,8 @@ def within(place: Place, then: Any, now: Any) -> list[Place] | None:
         return None
     if type(then) is not Held or now is not then.x:
         return None if type(then) is Held and then.moves else [place]
+    if type(now) is BuiltinFunctionType:  # a method of what changed
+        return within(place, then.content[0], now.__self__)
     keys: Any
     if isinstance(now, dict) and [*dict.keys(now)] == list(then.content):
         keys = list(then.content)

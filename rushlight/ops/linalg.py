@@ -8,7 +8,6 @@ decomposition"; Walter and Lehmann 2012 for QR.
 
 from __future__ import annotations
 
-import functools
 from bisect import bisect_left
 from typing import Any
 
@@ -312,8 +311,6 @@ class Qr(Op):
 
     def eager(self, xp, input, *, mode):
         matrix("linalg.qr", input)
-        if mode == "reduced" and input.dtype in dtypes.FLOATS and 0 < input.size < FEW:
-            return few_reflections(input)
         q, r = lapack("linalg.qr", decompositions.qr, input, mode)
         return q, r
 
@@ -331,26 +328,6 @@ class Qr(Op):
         last = Q @ gr[..., m:]
         inner = qr_gradient(gq + (Q @ right) @ H(gr[..., m:]), gr[..., :m], Q, left)
         return Cat.bind(inner, last, dim=last._array.ndim - 1)
-
-
-FEW = 4096  # elements of matrices for which NumPy's checks take as long as LAPACK
-
-
-def few_reflections(x: Any) -> tuple[Any, Any]:
-    """What ``np.linalg.qr`` gives of small matrices."""
-    from numpy.linalg import _umath_linalg as gufuncs
-
-    k, a = min(x.shape[-2:]), x.astype(np.float64)
-    tau = gufuncs.qr_r_raw(a)  # which leaves R, and reflections below it, in the array
-    r = np.zeros((*x.shape[:-2], k, x.shape[-1]), x.dtype)
-    np.copyto(r, a[..., :k, :], "same_kind", upper(*r.shape[-2:]))
-    return gufuncs.qr_reduced(a, tau).astype(x.dtype), r
-
-
-@functools.lru_cache(maxsize=64)
-def upper(m: int, n: int) -> Any:
-    """True on and above the diagonal; not to be written to."""
-    return ~np.tri(m, n, -1, bool)
 
 
 def qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:

@@ -139,7 +139,7 @@ def range(
     check_range(start, end, step)
     n = math.floor((end - start) / step) + 1
     d = dtype_into(out, dtype, dtypes.default.float)
-    a = (start + step * np.arange(n, dtype=np.float64)).astype(d)
+    a = ramp(n, d, start, step)
     return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
 
 

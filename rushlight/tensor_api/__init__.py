@@ -10,8 +10,11 @@ from rushlight.tensor_api.comparison import *
 from rushlight.tensor_api.conversion import *
 from rushlight.tensor_api.copies import *
 from rushlight.tensor_api.creation import *
+from rushlight.tensor_api.dlpack import *
 from rushlight.tensor_api.einsum import *
+from rushlight.tensor_api.elements import *
 from rushlight.tensor_api.factors import *
+from rushlight.tensor_api.facts import *
 from rushlight.tensor_api.from_data import *
 from rushlight.tensor_api.gradients import *
 from rushlight.tensor_api.graph import *

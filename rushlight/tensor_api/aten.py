@@ -6,7 +6,7 @@ import builtins
 from typing import Any
 
 from rushlight.core.tensor import Tensor
-from rushlight.tensor_api.conversion import item as _local_scalar_dense
+from rushlight.tensor_api.elements import item as _local_scalar_dense
 from rushlight.tensor_api.products import addmm as _sparse_addmm
 
 __all__ = ["_local_scalar_dense", "_pin_memory", "_sparse_addmm", "_to_copy", "alias", "slice"]

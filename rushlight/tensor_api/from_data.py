@@ -18,7 +18,7 @@ from rushlight.tensor_api._common import (
     numpy_dtype,
     warn_of_lost_gradient,
 )
-from rushlight.tensor_api.conversion import from_dlpack
+from rushlight.tensor_api.dlpack import from_dlpack
 
 __all__ = [
     "as_tensor",

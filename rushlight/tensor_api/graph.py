@@ -7,9 +7,10 @@ from typing import Any
 
 from rushlight.core import engine
 from rushlight.core.autograd import GradientEdge, RemovableHandle
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge
 from rushlight.errors import GraphError
-from rushlight.tensor_api._common import method
+from rushlight.tensor_api._common import method, methods
 
 __all__: list[str] = []
 
@@ -147,3 +148,51 @@ def retain_grad(self: Tensor) -> None:
     if node is not None:
         self._keeps_grad = True
         node.add_keeper(self)
+
+
+def _set_grad(self: Tensor, value: Any) -> None:
+    if value is not None:
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                "assigned grad expected to be a Tensor or None but got grad of type "
+                f"{value.__class__.__name__}"
+            )
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if value._array.shape != self._array.shape:
+            raise RuntimeError(
+                f"assigned grad has data of a different size: {value._array.shape} for a tensor "
+                f"{self._array.shape}."
+            )
+        if value._array.dtype != self._array.dtype:
+            raise RuntimeError(
+                f"assigned grad has data of a different type: {value._array.dtype} for "
+                f"{self._array.dtype}."
+            )
+    _note_grad(self)
+    self._grad = value
+
+
+def _get_grad(self: Tensor) -> Tensor | None:
+    if state.busy:
+        _note_grad(self)
+    return self._grad
+
+
+def _del_grad(self: Tensor) -> None:
+    _note_grad(self)
+    self._grad = None
+
+
+def _note_grad(leaf: Tensor) -> None:
+    """Tell a trace that the gradient matters."""
+    if modes.trace is not None:
+        modes.trace.touched(leaf)
+
+
+methods(
+    grad=property(_get_grad, _set_grad, _del_grad, doc="The accumulated gradient, or None."),
+    output_nr=property(
+        lambda self: getattr(self.grad_fn, "index", 0), doc="Which output of its node it is."
+    ),
+)

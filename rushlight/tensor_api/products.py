@@ -485,6 +485,9 @@ def _matmul(self: Tensor, other: object) -> Tensor:
 
 methods(
     __matmul__=_matmul,
+    __rmatmul__=lambda self, other: (
+        other.matmul(self) if isinstance(other, Tensor) else NotImplemented
+    ),
     ger=outer,
     addmm_=_in_place(addmm),
     addmv_=_in_place(addmv),

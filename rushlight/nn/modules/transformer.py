@@ -14,7 +14,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.init import xavier_uniform_
-from rushlight.nn.modules.activation import MultiheadAttention
+from rushlight.nn.modules.attention import MultiheadAttention
 from rushlight.nn.modules.container import ModuleList
 from rushlight.nn.modules.dropout import Dropout
 from rushlight.nn.modules.linear import Linear

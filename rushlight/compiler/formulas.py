@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.loops import Table
 from rushlight.compiler.scalars import (
@@ -146,8 +145,3 @@ def is_reduction(node: Node) -> bool:
     return (
         type(node.op).__name__ in REDUCTIONS and type(node.op).__module__ == "rushlight.ops.reduce"
     )
-
-
-def native_dtype(d: Any) -> bool:
-    """Whether kernels compute with a dtype."""
-    return d in NATIVE and d not in dtypes.HALVES

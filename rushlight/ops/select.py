@@ -18,8 +18,6 @@ from rushlight.formats import copy_in
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.copy import expect_fit, zeros_like
 
-ALL_REAL = dtypes.FLOATS | dtypes.INTEGER_TYPES
-
 
 class Where(Elementwise):
     """``input`` where ``condition``, else ``other``. Shape: broadcast of the three."""

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import as_strided as numpy_as_strided
 
 from rushlight import dtypes
 from rushlight.core.op import Op, View
-from rushlight.core.tensor import Tensor, replay, wrap
+from rushlight.core.tensor import replay, wrap
 from rushlight.ops.copy import Cast
 from rushlight.ops.join import Cat
 from rushlight.ops.reduce import sum_to
@@ -376,8 +376,3 @@ class ViewDtype(View):
 
     def eager(self, xp, input, *, dtype):
         return input.view(dtype)
-
-
-def is_view_of(out: Tensor, input: Tensor) -> bool:
-    """Whether two tensors share memory."""
-    return np.shares_memory(out._array, input._array)

@@ -16,7 +16,7 @@ from rushlight.core.meta import without_memory
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump, constant, explained, needs_grad
 from rushlight.dtypes import dtype as DType
-from rushlight.errors import DTypeError, GraphError, ShapeError, warn_user
+from rushlight.errors import DTypeError, GraphError, warn_user
 from rushlight.ops.view import flat_memory, offset_of
 
 
@@ -243,17 +243,6 @@ def resize(t: Tensor, shape: tuple[int, ...]) -> None:
         t._array = fresh.reshape(shape)
     else:
         t._array = memory[at : at + n].reshape(shape)
-
-
-def with_out(function: Callable[..., Tensor], *args: Any, out: Any, **kwargs: Any) -> Tensor:
-    """``function(*args)``, stored into ``out`` when that is given."""
-    result = function(*args, **kwargs)
-    return result if out is None else store_out(out, result)
-
-
-def same_shape_error(name: str, a: Any, b: Any) -> ShapeError:
-    """Two shapes that had to be equal."""
-    return ShapeError(f"{name}: the shapes must be equal, but are {tuple(a)} and {tuple(b)}.")
 
 
 def in_order_of(out: Tensor, *inputs: Tensor) -> Tensor:

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rushlight.core.autograd import record
 from rushlight.core.state import Mode, modes
-from rushlight.core.tensor import Tensor, alias
-from rushlight.ops.copy import Clone
+from rushlight.core.tensor import Tensor
 from rushlight.tensor_api import zeros_like
-from rushlight.tensor_api.gradients import grad
-from rushlight.tensor_api.views import view_as
+from rushlight.tensor_api.gradients import beside, grad, guarded
 
 __all__ = [
     "UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual",
@@ -42,14 +39,9 @@ class Level:
     def add(self, primal: Tensor, tangent: Tensor) -> Tensor:
         """A dual on the primal's memory."""
         self.in_graph |= primal.requires_grad or tangent.requires_grad
-        if primal.requires_grad:
-            start = view_as(primal, primal)
-        else:
-            start = primal.detach().requires_grad_()
+        start = beside(primal) if primal.requires_grad else primal.detach().requires_grad_()
         self.duals.append((start, tangent))
-        dual = alias(start)  # no leaf, so that it can be written to
-        record(Clone.instance, (start,), dual, {})
-        return dual
+        return guarded(start) if primal._wants_grad else beside(start)
 
 
 _levels: list[Level] = []

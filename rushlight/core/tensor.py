@@ -57,7 +57,7 @@ class ViewLink:
     origin: str | None  # why a recorded write through this view is refused
 
 
-NO_GRAD, MULTI, CUSTOM = "no_grad", "multi", "custom"
+NO_GRAD, MULTI, CUSTOM, INPUT = "no_grad", "multi", "custom", "input"
 
 
 class Tensor:
@@ -413,6 +413,11 @@ def refuse(origin: str, what: str) -> None:
         raise GraphError(
             f"The tensor is a view made inside a custom Function and {what} modified in place; "
             "clone() it, or return a clone from the Function's forward."
+        )
+    if origin is INPUT:
+        raise GraphError(
+            f"The tensor is an input of a transform that differentiates by it, and {what} modified "
+            "in place; clone() it first."
         )
     raise GraphError(
         "The tensor is one of several views that one function returned (split, chunk, unbind) "

@@ -15,6 +15,8 @@ from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor
 from rushlight.func.levels import (
     Level,
+    check_real,
+    check_tensors,
     replaced,
     selected,
     slopes,
@@ -59,13 +61,17 @@ def _checked(primals: Any, tangents: Any) -> list[Tensor]:
             )
     points, structure = flatten(primals)
     directions, own = flatten(tangents)
+    if not points:
+        raise RuntimeError(f"{name}: Expected primals to contain at least one Tensor.")
+    check_tensors(points, f"{name}: Expected primals to only contain Tensors")
+    check_tensors(directions, f"{name}: Expected tangents to only contain Tensors")
     if own != structure:
         raise RuntimeError(
             f"{name}: Expected primals and tangents to have the same python structure, but they "
             f"are {describe(structure)} and {describe(own)}."
         )
     for x, t in zip(points, directions, strict=True):
-        if isinstance(t, Tensor) and isinstance(x, Tensor) and x.shape != t.shape:
+        if x.shape != t.shape:
             raise RuntimeError(
                 f"{name}: a tangent has a different size than its primal: {tuple(t.shape)} and "
                 f"{tuple(x.shape)}."
@@ -82,7 +88,7 @@ def jvp(
         func: returns a tensor or a nested container of them.
         primals: tuple of its arguments.
         tangents: tuple of directions, shaped as the primals.
-        strict: raise when the output does not depend on the inputs.
+        strict: raise when an output does not depend on the inputs.
         has_aux: ``func`` returns ``(output, aux)``; return ``(output, derivative, aux)``.
 
     Example:
@@ -93,10 +99,10 @@ def jvp(
     name = "jvp(f, primals, tangents)"
     directions = _checked(primals, tangents)
     with Level() as level, GradMode(True):
-        tree, inputs = level.inputs(primals)
+        tree, inputs = level.duals(primals)
         result, aux = with_aux(func(*tree), has_aux, name)
         outputs, structure = tensors_of(result, name)
-        if strict and not any([o.requires_grad for o in outputs]):
+        if strict and not all([o.requires_grad for o in outputs]):
             raise RuntimeError(
                 "jvp(f, primals, tangents, strict=True): The output of f is independent of the "
                 "inputs. This is not allowed with strict=True."
@@ -119,7 +125,7 @@ def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
         tensor([1., 2.])
     """
     with Level() as level, GradMode(True):
-        tree, inputs = level.inputs(primals)
+        tree, inputs = level.duals(primals)
         result = func(*tree)
         outputs, structure = tensors_of(result, "linearize(f, *primals)")
         linear = _Linear(level, outputs, inputs)
@@ -155,7 +161,8 @@ def jacfwd(
     def transformed(*args: Any, **kwargs: Any) -> Any:
         positions, many = selected(args, argnums)
         with Level() as level, GradMode(True):
-            tree, inputs = level.inputs([args[at] for at in positions])
+            tree, inputs = level.duals([args[at] for at in positions])
+            check_real("jacfwd", inputs)
             result = func(*replaced(args, positions, tree), **kwargs)
             result, aux = with_aux(result, has_aux, name)
             outputs, structure = tensors_of(result, name)

@@ -17,7 +17,7 @@ from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, edge
 from rushlight.func.trees import flatten, tree_map, unflatten
 from rushlight.tensor_api.creation import zeros_like
-from rushlight.tensor_api.gradients import grad
+from rushlight.tensor_api.gradients import beside, grad, guarded
 
 
 class Level:
@@ -41,7 +41,7 @@ class Level:
                 "only if it is one."
             )
         if self.recorded and t.requires_grad:
-            return t.view_as(t)
+            return beside(t)
         return self.leaf(t.detach())
 
     def leaf(self, t: Tensor) -> Tensor:
@@ -53,7 +53,15 @@ class Level:
         """A tree of inputs to differentiate by, and its leaves."""
         leaves, structure = flatten(tree)
         fresh = [self.start(t) for t in leaves]
-        return unflatten(structure, fresh), fresh
+        return unflatten(structure, [guarded(t) for t in fresh]), fresh
+
+    def duals(self, tree: Any) -> tuple[Any, list[Tensor]]:
+        """The same for derivatives along a direction, whose inputs may be written to."""
+        leaves, structure = flatten(tree)
+        fresh = [self.start(t) for t in leaves]
+        pairs = zip(fresh, leaves, strict=True)
+        own = [guarded(t) if given._wants_grad else beside(t) for t, given in pairs]
+        return unflatten(structure, own), fresh
 
     def open(self, tensors: Sequence[Any]) -> bool:
         """Whether any of these depends on something that is differentiated outside this level."""
@@ -109,10 +117,12 @@ def slopes(
 def selected(args: tuple[Any, ...], argnums: Any) -> tuple[list[int], bool]:
     """The positions to differentiate by, and whether several were asked for."""
     many = isinstance(argnums, (tuple, list))
-    if not many and not isinstance(argnums, int):
-        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    if many and not argnums:
+        raise RuntimeError("argnums must be non-empty: it names what to differentiate by.")
     positions = []
     for at in argnums if many else (argnums,):
+        if not isinstance(at, int):
+            raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(at)}")
         if not -len(args) <= at < len(args):
             raise RuntimeError(f"Got argnum={at}, but only {len(args)} positional inputs")
         positions.append(at % len(args))
@@ -129,24 +139,41 @@ def replaced(args: tuple[Any, ...], positions: list[int], values: Sequence[Any])
     return out
 
 
+def check_real(name: str, inputs: Sequence[Tensor]) -> None:
+    """RuntimeError for complex inputs: a Jacobian by them is not a complex tensor."""
+    for at, t in enumerate(inputs):
+        if t.is_complex():
+            raise RuntimeError(
+                f"{name}: Expected all inputs to be real but received complex tensor at flattened "
+                f"input idx: {at}. Differentiate by view_as_real(x)."
+            )
+
+
 def tensors_of(result: Any, name: str) -> tuple[list[Tensor], Any]:
     """The tensors of a function's result and its structure. RuntimeError for anything else."""
     leaves, structure = flatten(result)
-    for leaf in leaves:
-        if not isinstance(leaf, Tensor):
-            raise RuntimeError(
-                f"{name}: expected f(*primals) to return only tensors, got unsupported type "
-                f"{type(leaf)}"
-            )
+    if not leaves:
+        raise RuntimeError(
+            f"{name}: Expected f to be a function that has non-empty output, got {result}"
+        )
+    check_tensors(leaves, f"{name}: expected f(*primals) to return only tensors")
     return leaves, structure
 
 
+def check_tensors(leaves: Sequence[Any], wanted: str) -> None:
+    """RuntimeError for what is no tensor."""
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor):
+            raise RuntimeError(f"{wanted}, got unsupported type {type(leaf)}")
+
+
 def with_aux(result: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
-    """A function's output and its auxiliary one."""
+    """A function's output and its auxiliary one, which holds tensors."""
     if not has_aux:
         return result, None
     if not (isinstance(result, tuple) and len(result) == 2):
         raise RuntimeError(
             f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True"
         )
+    check_tensors(flatten(result[1])[0], f"{name}: Expected tensors as the auxiliary output")
     return result

@@ -11,6 +11,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.func.forward import jacfwd
 from rushlight.func.levels import (
     Level,
+    check_real,
     replaced,
     selected,
     slopes,
@@ -165,6 +166,7 @@ def jacrev(
         positions, many = selected(args, argnums)
         with Level() as level, GradMode(True):
             tree, inputs = level.inputs([args[at] for at in positions])
+            check_real("jacrev", inputs)
             result = func(*replaced(args, positions, tree), **kwargs)
             result, aux = with_aux(result, has_aux, name)
             outputs, structure = tensors_of(result, name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.core import engine
-from rushlight.core.autograd import GradientEdge
-from rushlight.core.tensor import Tensor
+from rushlight.core.autograd import GradientEdge, record
+from rushlight.core.tensor import INPUT, Tensor, alias, new_link
 from rushlight.errors import GraphError
+from rushlight.ops.copy import Clone
 from rushlight.ops.create import zeros
 from rushlight.tensor_api.graph import backward_from, positions
 from rushlight.tensor_api.joining import stack
@@ -139,3 +140,22 @@ def batched(
     return tuple(
         [None if column[0] is None else stack(column) for column in zip(*rows, strict=True)]
     )
+
+
+def beside(t: Tensor) -> Tensor:
+    """A tensor on the same memory that follows t in the graph, and is no view: writes to either
+    leave the other's history as it was.
+    """
+    out = alias(t)
+    record(Clone.instance, (t,), out, {})
+    return out
+
+
+def guarded(t: Tensor) -> Tensor:
+    """The same tensor, but recorded writes to it raise."""
+    if t._node is None:  # a leaf, for which they raise as it is
+        return t
+    out = alias(t)
+    out._node, out._tracked = t._node, True
+    out._link = new_link(t, (), t._counter.value, INPUT)
+    return out

@@ -122,3 +122,15 @@ def test_duals_may_be_written_to(lib):
         dual.mul_(3)
         assert fwAD.unpack_dual(view).tangent.flatten().tolist() == [3.0, 6.0]
         assert fwAD.unpack_dual(dual * 2).tangent.tolist() == [6.0, 12.0]
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_duals_of_what_requires_grad_may_be_written_to_but_of_leaves(lib):
+    fwAD = lib.autograd.forward_ad
+    leaf = lib.ones(2, requires_grad=True)
+    with fwAD.dual_level():
+        dual = fwAD.make_dual(leaf * 2, lib.tensor([1.0, 2.0]))
+        dual.mul_(3)
+        assert fwAD.unpack_dual(dual * dual).tangent.tolist() == [36.0, 72.0]
+        with pytest.raises(RuntimeError):
+            fwAD.make_dual(leaf, lib.ones(2)).mul_(3)

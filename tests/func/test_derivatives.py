@@ -108,6 +108,11 @@ CASES = {
     "no_grad inside": lambda t, F, x, y: F.grad(lambda x: (x * t.no_grad()(lambda: x * 2)()).sum())(
         x
     ),
+    "jvp that writes": lambda t, F, x, y: F.jvp(lambda x: x.mul_(3) * x[0], (x,), (y,)),
+    "jvp that writes to a result": lambda t, F, x, y: F.jvp(
+        lambda x: x.mul_(2) * x, (x.requires_grad_() * 1,), (y,)
+    ),
+    "jacfwd that writes": lambda t, F, x, y: F.jacfwd(lambda x: x[1:].mul_(2) * y[1:])(x),
 }
 
 
@@ -164,6 +169,17 @@ REFUSED = [
     (lambda F, x: F.jvp(lambda y: x * 2, (x,), (x,), strict=True), RuntimeError, "strict"),
     (lambda F, x: F.jacrev(lambda x: x, chunk_size=0)(x), ValueError, "chunk_size"),
     (lambda F, x: F.jacrev(lambda x: 3)(x), RuntimeError, "only tensors"),
+    (lambda F, x: F.jacrev(lambda x: x, argnums=())(x), RuntimeError, "non-empty"),
+    (lambda F, x: F.jacfwd(lambda x: x, argnums=(0.0,))(x), RuntimeError, "must be int"),
+    (lambda F, x: F.jacrev(lambda x: ())(x), RuntimeError, "non-empty"),
+    (lambda F, x: F.jacrev(lambda x: x)(x + 0j), RuntimeError, "complex"),
+    (lambda F, x: F.jacfwd(lambda x: x)(x + 0j), RuntimeError, "complex"),
+    (lambda F, x: F.jvp(lambda: x, (), ()), RuntimeError, "at least one"),
+    (lambda F, x: F.jvp(lambda x: x, (x,), (1.0,)), RuntimeError, "only contain Tensors"),
+    (lambda F, x: F.jvp(lambda y: (x, y), (x,), (x,), strict=True), RuntimeError, "strict"),
+    (lambda F, x: F.vjp(lambda x: (x, 1.0), x, has_aux=True), RuntimeError, "Expected tensors"),
+    (lambda F, x: F.grad(lambda x: x.mul_(2).sum())(x.requires_grad_() * 1), RuntimeError, "."),
+    (lambda F, x: F.jvp(lambda x: x.mul_(2), (x.requires_grad_(),), (x,)), RuntimeError, "."),
 ]
 
 

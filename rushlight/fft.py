@@ -74,6 +74,8 @@ def _dims(x: Tensor, s: Any, dim: Any) -> tuple[list[int], list[int]]:
     """Dims to transform and their sizes."""
     if isinstance(s, int):
         s = (s,)
+    if dim is not None and not x._array.ndim:
+        raise IndexError("a Fourier transform goes along a dimension, but the tensor has none")
     if s is None and dim.__class__ is int:
         d = wrap_dim(dim, x._array.ndim)
         return [d], [x._array.shape[d]]

@@ -125,3 +125,96 @@ def test_what_is_no_tensor_for_a_module(name, given):
 def test_errors_of_shapes_name_what_clashes(call, says):
     with pytest.raises(RuntimeError, match=says):
         call(rushlight.ones, rushlight.ones)
+
+
+def fitting(gradient):
+    """A Function whose backward returns ``gradient``."""
+
+    class Double(rushlight.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, g):
+            return gradient
+
+    Double.apply(rushlight.ones(2, 3, requires_grad=True)).sum().backward()
+
+
+def unscaled_step():
+    w = nn.Parameter(rushlight.ones(1))
+    w.sum().backward()
+    rushlight.amp.GradScaler("cpu").step(rushlight.optim.SGD([w], lr=0.1))
+
+
+def used_twice():
+    parameters = nn.Linear(2, 1).parameters()
+    rushlight.optim.SGD(parameters, lr=0.1)
+    rushlight.optim.Adam(parameters)
+
+
+class Forgetful(nn.Module):
+    def __init__(self):
+        self.width = 3
+
+
+r, F = rushlight.randn, nn.functional
+
+MISTAKES = [
+    (lambda: nn.Conv2d(3, 1, 2)(r(1, 8, 8, 3)), RuntimeError, "channels seem to come last"),
+    (lambda: nn.Conv2d(3, 8, 3, groups=2), ValueError, "3 is not by 2"),
+    (lambda: nn.Sequential([nn.ReLU()]), TypeError, r"list is not a Module.*\*layers"),
+    (lambda: nn.Sequential(F.relu), TypeError, r"function is not.*nn\.ReLU\(\) for F\.relu"),
+    (lambda: nn.Sequential(nn.ReLU), TypeError, r"make an instance of it: ReLU\(\.\.\.\)"),
+    (lambda: nn.Module()(1), NotImplementedError, "missing the required.*define forward"),
+    (lambda: Forgetful().parameters().__next__(), AttributeError, r"super\(\).__init__\(\)"),
+    (lambda: nn.Sequential(nn.LSTM(2, 2), nn.Linear(2, 1))(r(3, 2)), TypeError, "tuple; pick"),
+    (lambda: nn.BatchNorm1d(3)(r(1, 3)), ValueError, "more than 1 value.*drop_last"),
+    (used_twice, ValueError, "empty parameter list.*used up"),
+    (lambda: rushlight.optim.SGD(nn.Linear(1, 1)), TypeError, r"Linear; pass net.parameters\(\)"),
+    (unscaled_step, AssertionError, r"scaler\.scale\(loss\)"),
+    (lambda: rushlight.compile(3), AssertionError, "function or a module, but got int"),
+    (lambda: fitting(rushlight.ones(4, 3)), RuntimeError, r"got \[4, 3\].*\[2, 3\]"),
+    (lambda: fitting(rushlight.ones(3, 2)), RuntimeError, r"got \[3, 2\].*\[2, 3\]"),
+    (lambda: fitting(rushlight.ones(2, 3) * 1j), RuntimeError, "complex gradient"),
+    (lambda: rushlight.tensor([[1, 2], [3]]), ValueError, r"length 2 at dim 1 \(got 1\)"),
+    (lambda: rushlight.tensor([1.0, None]), RuntimeError, "infer dtype of NoneType"),
+    (lambda: rushlight.tensor([1, [2]]), TypeError, "at dim 1, int, list"),
+    (lambda: rushlight.linalg.solve(r(2, 2), r(3)), RuntimeError, r"AX = B: \(2, 2\) and \(3, 1\)"),
+    (lambda: rushlight.lu_solve(r(2, 1), r(2, 2), r(3).int()), RuntimeError, "rows from 1 to 2"),
+    (lambda: F.scaled_dot_product_attention(r(2, 4), r(2, 5), r(2, 5)), RuntimeError, "one embed"),
+    (lambda: F.scaled_dot_product_attention(r(2, 4), r(2, 4), r(3, 4)), RuntimeError, "as long"),
+    (lambda: F.nll_loss(r(3), rushlight.tensor([1, 2])), ValueError, "1D target must have size 1"),
+    (lambda: rushlight.lu_unpack(r(3, 5), rushlight.ones(4).int()), RuntimeError, "rows from 1"),
+    (lambda: rushlight.histogram(r(3), r(1, 2)), RuntimeError, r"one dimension.*\(1, 2\)"),
+    (lambda: rushlight.histogramdd(r(3, 2), [2, 2, 2]), RuntimeError, "size of bins, 3.*input, 2"),
+    (lambda: rushlight.fft.fft(r(())), IndexError, "the tensor has none"),
+    # refused by NumPy
+    (
+        lambda: rushlight.complex(r(5, 2), r(5)),
+        RuntimeError,
+        r"complex: the inputs, float32 \(5, 2\)",
+    ),
+    (lambda: F.pdist(rushlight.ones(2, 2).long()), RuntimeError, r"int64 \(2, 2\).*dtypes"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "kind", "says"), MISTAKES)
+def test_beginners_mistakes(mistake, kind, says):
+    with pytest.raises(kind, match=says):
+        mistake()
+
+
+def test_state_dicts_that_are_packed():
+    net = nn.Linear(2, 1)
+    state = net.state_dict()
+    with pytest.raises(RuntimeError, match="'model' holds a dict of its own"):
+        net.load_state_dict({"model": state, "epoch": 3})
+    with pytest.raises(RuntimeError, match="take that off each key"):
+        net.load_state_dict({"module." + key: value for key, value in state.items()})
+
+
+def test_samples_of_several_shapes():
+    loader = rushlight.utils.data.DataLoader([r(2), r(3)], batch_size=2)
+    assert "pad_sequence" in text_of(lambda: next(iter(loader)))

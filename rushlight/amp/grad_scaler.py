@@ -66,6 +66,7 @@ class GradScaler:
             growth_interval,
         )
         self._good_steps = 0
+        self._scaled = False  # whether scale() was called
         # by id of the optimizer, since the last update
         self._per_optimizer_states: dict[int, dict[str, Any]] = {}
 
@@ -105,12 +106,18 @@ class GradScaler:
         """A tensor, or a sequence of them, times the factor."""
         if not self._enabled:
             return outputs
+        if not self._scaled:
+            self._scaled = True
         if isinstance(outputs, Tensor):
             return outputs * self._scale
         return type(outputs)(self.scale(o) for o in outputs)
 
     def _state(self, optimizer: Any) -> dict[str, Any]:
         """Its ``stage``, and ``found_inf``: whether its gradients held inf or nan."""
+        if not self._scaled:
+            raise AssertionError(
+                "GradScaler: no loss was scaled; call scaler.scale(loss).backward() before."
+            )
         fresh = {"stage": OptState.READY, "found_inf": False}
         return self._per_optimizer_states.setdefault(id(optimizer), fresh)
 

@@ -120,7 +120,7 @@ def compile(
             f"{recompile_limit!r}"
         )
     if not callable(model):
-        raise RuntimeError(
+        raise AssertionError(
             f"compile: expected a function or a module, but got {type(model).__name__}"
         )
     if disable or backend == "eager":

@@ -128,13 +128,23 @@ class FunctionNode(Node):
                 f"{self.name()}: gradient {i} must be a Tensor or None, but is {type(r).__name__}"
             )
         if r._array.shape != shape:
-            if r._array.ndim < len(shape) or r._array.size < max(1, int(_size(shape))):
+            own = (
+                r._array.shape[r._array.ndim - len(shape) :]
+                if r._array.ndim >= len(shape)
+                else None
+            )
+            if own is None or any([n not in (1, m) for n, m in zip(shape, own, strict=True)]):
                 raise GraphError(
                     f"Function {self.name()} returned an invalid gradient at index {i} - got "
                     f"{list(r._array.shape)} "
-                    f"but expected shape compatible with {list(shape)}"
+                    f"but expected shape compatible with {list(shape)}, that of forward's argument."
                 )
             r = required.sum_to(r, shape)
+        if r._array.dtype in dtypes.COMPLEX_TYPES and d not in dtypes.COMPLEX_TYPES:
+            raise GraphError(
+                f"Function {self.name()} returned a complex gradient at index {i}, but forward's "
+                "argument is real; return its .real."
+            )
         return r if r._array.dtype == d else required.cast(r, d)
 
     @property
@@ -172,13 +182,6 @@ def attach_some(node: Node, outs: list[Any]) -> None:
     for i, o in enumerate(outs):
         if o is not None:
             o._node, o._tracked = output_of(node, i), True
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    n = 1
-    for s in shape:
-        n *= s
-    return n
 
 
 def run_user_backward(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:

@@ -36,7 +36,7 @@ from rushlight.core.tensor import (
     wrap,
     written,
 )
-from rushlight.errors import DTypeError, NotSupportedError, ShapeError
+from rushlight.errors import DTypeError, Explained, NotSupportedError, ShapeError
 
 NUMBERS = frozenset((int, float, bool))
 FLOATS = dtypes.FLOATS
@@ -225,6 +225,9 @@ class Op:
                     out = forward(arrays, params)
             except SparseOperand:  # see Note [Sparse operands]
                 return rules.apply(op, inputs, params)
+            except (ValueError, TypeError) as error:
+                explain(error, op, arrays)
+                raise
             result = wrap(out) if out.__class__ is ndarray else wrap_all(out)
             if tracked and differentiable and modes.grad:
                 if result.__class__ is list or result._array.dtype in DIFFERENTIABLE:
@@ -343,6 +346,9 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
             out = op.forward(arrays, params)
     except SparseOperand:
         return rules.apply(op, inputs, params)
+    except (ValueError, TypeError) as error:
+        explain(error, op, arrays)
+        raise
     result = wrap_all(out)
     if state.busy and modes.trace is not None:
         modes.trace.computed(op, inputs, params, result)
@@ -355,6 +361,26 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
                     record(op, inputs, result, params)
                 break
     return result
+
+
+NUMPY_SAYS = {  # by words of NumPy's messages: what to raise, and what was wrong with the inputs
+    "gufunc": (ShapeError, "have shapes that do not fit together"),
+    "could not be broadcast": (ShapeError, "have shapes that cannot be broadcast"),
+    "cannot be broadcast": (ShapeError, "have shapes that cannot be broadcast"),
+    "Cannot cast ufunc": (DTypeError, "have dtypes that it does not take; convert with .float()"),
+}
+
+
+def explain(error: Exception, op: Op, arrays: Any) -> None:
+    """Where NumPy refused, which knows neither op nor tensors, raise what says what came in."""
+    found = next((say for words, say in NUMPY_SAYS.items() if words in str(error)), None)
+    if found is None or isinstance(error, Explained):
+        return
+    kind, wrong = found
+    inputs = ", ".join(
+        [f"{dtypes.of[a.dtype].name} {a.shape}" for a in arrays if isinstance(a, ndarray)]
+    )
+    raise kind(f"{type(op).__name__.lower()}: the inputs, {inputs}, {wrong}.") from None
 
 
 ARRAYS = (ndarray, SparseArray, MetaArray)

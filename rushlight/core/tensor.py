@@ -233,10 +233,17 @@ def constant(array: Any) -> Tensor:
 def no_tensor(function: str, *inputs: Any) -> TypeError:
     """What to raise where something else was taken for a tensor."""
     others = [x for x in inputs if not isinstance(x, Tensor) and x is not None]
-    kind = type(others[0]).__name__ if others else "None"
-    return TypeError(
-        f"{function}(): expected a Tensor, but got {kind}; make one of it with torch.as_tensor()."
+    kind, fix = (
+        type(others[0]).__name__ if others else "None",
+        "make one of it with torch.as_tensor()",
     )
+    if (
+        others
+        and isinstance(others[0], (tuple, list))
+        and any(isinstance(x, Tensor) for x in others[0])
+    ):
+        fix = "pick the one that is meant, or join them by torch.stack() or torch.cat()"
+    return TypeError(f"{function}(): expected a Tensor, but got {kind}; {fix}.")
 
 
 def explained(function: Any, args: Any, named: Any, error: AttributeError) -> Exception:

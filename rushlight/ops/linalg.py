@@ -38,6 +38,15 @@ def square(name: str, x: Any) -> None:
         )
 
 
+def equation(name: str, a: Any, b: Any) -> None:
+    """Refuse a right side that does not go with the matrices a."""
+    if b.ndim < 2 or b.shape[-2] != a.shape[-1]:
+        raise ShapeError(
+            f"{name}: Incompatible shapes of A and B for the equation AX = B: {a.shape} and "
+            f"{b.shape}; B must be matrices with {a.shape[-1]} rows."
+        )
+
+
 def matrix(name: str, x: Any) -> None:
     """Refuse what is no (batch of) float matrices."""
     if x.ndim < 2:
@@ -118,6 +127,7 @@ class Solve(Op):
 
     def eager(self, xp, input, other):
         square("linalg.solve", input)
+        equation("linalg.solve", input, other)
         found = by_loop("solve", input, other)
         if found is not None and not found[2]:
             return found[0]
@@ -256,6 +266,7 @@ class CholeskySolve(Op):
 
     def eager(self, xp, input, factor, *, upper):
         square("cholesky_solve", factor)
+        equation("cholesky_solve", factor, input)
         low = np.swapaxes(np.triu(factor).conj(), -1, -2) if upper else np.tril(factor)
         inner = lapack("cholesky_solve", decompositions.solve, low, input)
         return lapack(
@@ -453,6 +464,7 @@ class SolveTriangular(Op):
 
     def eager(self, xp, input, other, *, upper, unitriangular):
         square("linalg.solve_triangular", input)
+        equation("linalg.solve_triangular", input, other)
         name = ("upper" if upper else "lower") + (" unit" if unitriangular else "")
         found = by_loop(name, input, other)
         if found is not None:
@@ -586,6 +598,12 @@ def solve_right(g: Tensor, up: Tensor) -> Tensor:
 
 def row_order(pivots: Any, n: int) -> Any:
     """The row order that LAPACK's row exchanges, counted from 1, stand for."""
+    known = pivots.ndim > 0 and pivots.shape[-1] <= n
+    if not known or (pivots.size and not 0 < pivots.min() <= pivots.max() <= n):
+        raise ShapeError(
+            f"pivots are vectors of rows from 1 to {n}, as lu_factor() returns them, but these, of "
+            f"shape {pivots.shape}, are not."
+        )
     out = np.broadcast_to(np.arange(n), (*pivots.shape[:-1], n)).copy()
     for i in np.ndindex(pivots.shape[:-1]):
         row = out[i]

@@ -336,6 +336,11 @@ class Classes:
 
 def size_error(logp: np.ndarray, target: np.ndarray, want: Any) -> Exception:
     """The error for targets whose shape does not go with the input's."""
+    if logp.ndim == 1 and target.ndim == 1:
+        return ValueError(
+            f"For 1D input, 1D target must have size 1, but got target size: {len(target)}; a batch"
+            " of scores has shape (N, C)."
+        )
     if logp.ndim and target.ndim and logp.shape[0] != target.shape[0]:
         return ValueError(
             f"Expected input batch_size ({logp.shape[0]}) to match target batch_size"

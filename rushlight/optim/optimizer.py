@@ -93,16 +93,20 @@ class Optimizer(HookedMixin):
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self._make_hooks()
-        if isinstance(params, Tensor):
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            fix = "put it in a list" if isinstance(params, Tensor) else "pass net.parameters()"
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                f"but got {type(params).__name__}; put it in a list."
+                f"but got {type(params).__name__}; {fix}."
             )
         self.state = defaultdict(dict)
         self.param_groups = []
         groups = list(params)
         if not groups:
-            raise ValueError("optimizer got an empty parameter list; is the module without layers?")
+            raise ValueError(
+                "optimizer got an empty parameter list: the module has no parameters, or the "
+                "generator was used up before; call net.parameters() anew."
+            )
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:

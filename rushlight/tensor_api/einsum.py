@@ -91,7 +91,7 @@ def einsum_terms(equation: str, dims: tuple[int, ...]) -> tuple[list[str], str]:
     if len(terms) != len(dims):
         raise RuntimeError(
             f"einsum(): {'more' if len(terms) < len(dims) else 'fewer'} operands were "
-            "provided than specified in the equation"
+            f"provided than specified in the equation: {len(dims)}, for {equation!r}"
         )
     widths = []
     for term, ndim in zip(terms, dims, strict=True):
@@ -137,11 +137,11 @@ def einsum_terms(equation: str, dims: tuple[int, ...]) -> tuple[list[str], str]:
 def check_sizes(terms: list[str], shapes: Any) -> None:
     """A letter has one size, or 1."""
     sizes: dict[str, int] = {}
-    for term, shape in zip(terms, shapes, strict=True):
+    for i, (term, shape) in enumerate(zip(terms, shapes, strict=True)):
         for c, n in zip(term, shape, strict=True):
             if sizes.setdefault(c, n) not in (n, 1) and n != 1:
                 raise RuntimeError(
-                    f"einsum(): subscript {c} has size {n} for one operand which does not "
+                    f"einsum(): subscript {c} has size {n} for operand {i} which does not "
                     f"broadcast with previously seen size {sizes[c]}"
                 )
             if sizes[c] == 1:

@@ -68,7 +68,7 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     try:
         a = np.array(plain)
     except ValueError as error:
-        raise ValueError(f"expected sequences of equal length at every depth: {error}") from None
+        raise ragged(plain) from error
     except OverflowError as error:
         raise RuntimeError(f"Overflow when unpacking long: {error}") from None
     if a.dtype == object:
@@ -102,14 +102,28 @@ def type_error(plain: Any) -> Exception:
     """Why a nested sequence is no array."""
     if any(isinstance(v, int) and not -(2**63) <= v < 2**64 for v in leaves(plain)):
         return RuntimeError("Overflow when unpacking long: an int does not fit into 64 bits.")
-    bad = next(
-        (v for v in leaves(plain) if not isinstance(v, (int, float, complex, np.generic))),
-        None,
-    )
-    return TypeError(
-        f"can't make a tensor of {type(bad).__name__!r}; sequences must hold numbers and have "
-        "equal lengths at every depth."
-    )
+    strange = [v for v in leaves(plain) if not isinstance(v, (int, float, complex, np.generic))]
+    strange = [v for v in strange if not isinstance(v, (str, bytes))]
+    if strange:
+        return RuntimeError(
+            f"Could not infer dtype of {type(strange[0]).__name__}: sequences must hold numbers."
+        )
+    return ragged(plain)
+
+
+def ragged(plain: Any) -> Exception:
+    """Why a nested sequence has no shape."""
+    level, depth = [plain], 0
+    while all([isinstance(v, (list, tuple)) for v in level]):
+        other = next((v for v in level if len(v) != len(level[0])), None)
+        if other is not None:
+            return ValueError(
+                f"expected sequence of length {len(level[0])} at dim {depth} (got {len(other)}); "
+                "pad the shorter ones (nn.utils.rnn.pad_sequence), or keep a list of tensors."
+            )
+        level, depth = [item for v in level for item in v], depth + 1
+    kinds = ", ".join(dict.fromkeys([type(v).__name__ for v in level]))
+    return TypeError(f"can't make a tensor of a sequence that holds, at dim {depth}, {kinds}.")
 
 
 def leaves(data: Any) -> Any:

@@ -105,8 +105,8 @@ def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | Non
         input, mat2 = _widened(out_dtype, input, mat2)
     if input._array.shape[0] != mat2._array.shape[0]:
         raise ShapeError(
-            f"bmm: the batches must be as large, but are {input._array.shape[0]} and "
-            f"{mat2._array.shape[0]}."
+            f"bmm: both batches must hold as many matrices, but there are {input._array.shape[0]} "
+            f"and {mat2._array.shape[0]}."
         )
     result = M.batched_product(input, mat2)
     return result if out is None else _store(out, result)

@@ -325,6 +325,15 @@ def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> t
 
 
 @method
+def edges_in(name: str, bins: Tensor) -> Any:
+    """The edges of bins, which are a vector."""
+    if bins._array.ndim != 1:
+        raise ShapeError(
+            f"{name}: bins tensor should have one dimension, but has shape {bins._array.shape}."
+        )
+    return bins._array
+
+
 def histogram(
     input: Tensor,
     bins: Any = 100,
@@ -346,7 +355,7 @@ def histogram(
     value_needed("histogram()", input)
     x = _numbers(input).reshape(-1)
     if isinstance(bins, Tensor):
-        edges = bins._array
+        edges = edges_in("histogram", bins)
     else:
         low, high = _range(x, *(range if range is not None else (0.0, 0.0)), "torch.histogram")
         edges = spaced(low, high, bins + 1, d)
@@ -368,13 +377,23 @@ def histogramdd(
     """
     d = expect_tensor(input, "histogramdd")._array.dtype
     value_needed("histogramdd()", input)
+    if input._array.ndim < 2:
+        raise ShapeError(
+            "histogramdd: points are the rows of a tensor with at least 2 dimensions, but the input"
+            f" has shape {input._array.shape}."
+        )
     n = input._array.shape[-1]
     points = _numbers(input).reshape(-1, n)
     counts = [bins] * n if isinstance(bins, int) else list(bins)
+    if len(counts) != n:
+        raise ShapeError(
+            f"histogramdd: The size of bins, {len(counts)}, must be equal to the innermost size of "
+            f"the input, {n}."
+        )
     edges = []
     for i, b in enumerate(counts):
         if isinstance(b, Tensor):
-            edges.append(b._array)
+            edges.append(edges_in("histogramdd", b))
         else:
             limits = (
                 (float(range[2 * i]), float(range[2 * i + 1])) if range is not None else (0.0, 0.0)

@@ -54,6 +54,16 @@ def scaled_dot_product_attention(
                 "scaled_dot_product_attention: Expected query, key, and value to all be at least 2"
                 f" dimensional, but {name} has shape {tuple(t._array.shape)}."
             )
+    if query._array.shape[-1] != key._array.shape[-1]:
+        raise ShapeError(
+            "scaled_dot_product_attention: query and key must have one embedding size, their last,"
+            f" but have shapes {query._array.shape} and {key._array.shape}."
+        )
+    if key._array.shape[-2] != value._array.shape[-2]:
+        raise ShapeError(
+            "scaled_dot_product_attention: key and value must be as long (dim -2), but have shapes"
+            f" {key._array.shape} and {value._array.shape}."
+        )
     if attn_mask is not None and is_causal:
         raise RuntimeError(
             "scaled_dot_product_attention: Explicit attn_mask should not be set when"

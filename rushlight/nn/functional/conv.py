@@ -92,10 +92,11 @@ def check(
     channels = x[-rank - 1]
     expected = w[0] if transposed else w[1] * groups
     if channels != expected:
+        last = "; its channels seem to come last: permute them" if x[-1] == expected else ""
         raise ShapeError(
             f"{function}: Given groups={groups}, weight of size {list(w)}, expected"
             f" input{list(x)} to have {expected} channels, but got {channels} channels"
-            " instead."
+            f" instead{last}."
         )
     if w[0] % groups or w[0] < groups:
         raise ShapeError(

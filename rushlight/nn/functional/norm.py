@@ -142,7 +142,8 @@ def batch_norm(
         raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     if training and count == 1:
         raise ValueError(
-            f"Expected more than 1 value per channel when training, got input size {input.size()}"
+            f"Expected more than 1 value per channel when training, got input size {input.size()}; "
+            "use a larger batch (drop_last=True in the DataLoader), or .eval()."
         )
     check_channels(
         "batch_norm",

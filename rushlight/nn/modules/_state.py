@@ -34,6 +34,19 @@ class _IncompatibleKeys(NamedTuple):
     __str__ = __repr__
 
 
+def _advice(state_dict: Mapping[str, Any], unexpected: list[str]) -> list[str]:
+    """What is likely wrong with a dict whose keys are not the module's."""
+    for key in unexpected:
+        if isinstance(state_dict.get(key), Mapping):
+            return [f"{key!r} holds a dict of its own: if that is the module's, load it alone."]
+    if unexpected and all(key.startswith("module.") for key in unexpected):
+        return [
+            "The keys begin with 'module.', as those of a network within DataParallel do: take "
+            "that off each key, as {key.removeprefix('module.'): value ...}."
+        ]
+    return []
+
+
 class Stateful:
     """The part of `Module` that writes and reads state dicts."""
 
@@ -145,6 +158,7 @@ class Stateful:
             if report.missing:
                 errors.insert(0, f"Missing key(s) in state_dict: {_quoted(report.missing)}. ")
         if errors:
+            errors += _advice(state_dict, report.unexpected) if strict else []
             raise RuntimeError(
                 "Error(s) in loading state_dict for {}:\n\t{}".format(
                     type(self).__name__, "\n\t".join(errors)

@@ -78,9 +78,15 @@ class _ConvNd(Module):
         if self.groups <= 0:
             raise ValueError("groups must be a positive integer")
         if self.in_channels % self.groups:
-            raise ValueError("in_channels must be divisible by groups")
+            raise ValueError(
+                f"in_channels must be divisible by groups, but {self.in_channels} is not by "
+                f"{self.groups}."
+            )
         if self.out_channels % self.groups:
-            raise ValueError("out_channels must be divisible by groups")
+            raise ValueError(
+                f"out_channels must be divisible by groups, but {self.out_channels} is not by "
+                f"{self.groups}."
+            )
         if isinstance(self.padding, str):
             if self.padding not in ("same", "valid"):
                 raise ValueError(

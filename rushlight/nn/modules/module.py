@@ -85,6 +85,17 @@ def say_where(error: Exception, module: Module) -> None:
     error._raised_in = culprit, note  # type: ignore[attr-defined]
 
 
+def _instead(value: Any) -> str:
+    """What to give for a module, where a list, a class or a function was given."""
+    if isinstance(value, (list, tuple)):
+        return "; spread its members: *layers"
+    if isinstance(value, type):
+        return "; make an instance of it: " + value.__name__ + "(...)"
+    if callable(value):
+        return "; functions are called in forward(), or have a module: nn.ReLU() for F.relu"
+    return ""
+
+
 OF_TENSORS = ("_array", "dim")  # what functions ask of a tensor first
 
 
@@ -191,7 +202,8 @@ class Module(Traversable, Stateful):
     def forward(self, *input: Any) -> Any:
         """Compute the output. Every subclass writes its own."""
         raise NotImplementedError(
-            f'Module [{type(self).__name__}] is missing the required "forward" function'
+            f'Module [{type(self).__name__}] is missing the required "forward" function; define '
+            "forward(self, ...), or, where it only holds others, call those."
         )
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -252,7 +264,7 @@ class Module(Traversable, Stateful):
         absent."""
         table = registry(self, "_modules")
         if not isinstance(module, Module) and module is not None:
-            raise TypeError(f"{_type_name(module)} is not a Module subclass")
+            raise TypeError(f"{_type_name(module)} is not a Module subclass{_instead(module)}")
         _check_name(self, "module", name, table)
         table[name] = registered("_modules", self, name, module)
 
@@ -293,7 +305,11 @@ class Module(Traversable, Stateful):
         for kind in KINDS:
             if name in self.__dict__.get(kind, ()):
                 return self.__dict__[kind][name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        own = type(self).__name__
+        fix = (
+            "" if "_modules" in self.__dict__ else f"; begin {own}.__init__ with super().__init__()"
+        )
+        raise AttributeError(f"'{own}' object has no attribute '{name}'{fix}")
 
     def __delattr__(self, name: str) -> None:
         for kind in KINDS:

@@ -12,6 +12,7 @@ from rushlight import dtypes
 from rushlight import tensor_api as rl
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import ShapeError
 
 FLOAT64 = dtypes.by_name["float64"]
 
@@ -129,7 +130,14 @@ def collate_tensor_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     plain = alike and type(arrays[0]) is np.ndarray and not state.asking
     if plain and not any(t.requires_grad for t in batch):
         return wrap(np.array(arrays))  # half of stack's time for many small samples
-    return rl.stack(tuple(batch), 0)  # records, promotes, or says what does not fit
+    try:
+        return rl.stack(tuple(batch), 0)  # records, promotes, or says what does not fit
+    except ShapeError as error:
+        error.add_note(
+            "The samples of a batch differ in shape: make them alike in the data set, or pass the "
+            "DataLoader a collate_fn, such as one that calls nn.utils.rnn.pad_sequence."
+        )
+        raise
 
 
 def collate_numpy_array_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:

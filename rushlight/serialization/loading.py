@@ -88,7 +88,9 @@ def load(
             return read_legacy(file, name, restore, unpickle)
         archive = read_archive(file, name)
         storages = Storages(archive, restore, mapped=bool(mmap))
-        return unpickle(io.BytesIO(archive.read("data.pkl")), storages.persistent_load)
+        loaded = unpickle(io.BytesIO(archive.read("data.pkl")), storages.persistent_load)
+        storages.read_rest()
+        return loaded
 
 
 @contextlib.contextmanager
@@ -222,6 +224,12 @@ class Storages:
             memory = self._read(f"data/{record}", size, d)
             self.made[record] = place(self.restore, memory, text(location))
         return as_typed(self.made[record], d)
+
+    def read_rest(self) -> None:
+        """Read, while the file is open, the storages that no tensor asked for."""
+        for storage in self.made.values():
+            if isinstance(storage, UntypedStorage):
+                storage._read()
 
     def _read(self, record: str, size: int, d: dtype | None) -> UntypedStorage:
         archive = self.archive

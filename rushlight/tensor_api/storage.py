@@ -199,6 +199,11 @@ class UntypedStorage:
             fill(self._bytes)
         return owner
 
+    def _read(self) -> None:
+        """Fill the memory now, if that was left to the first use."""
+        if self._fill is not None:
+            self._bytes  # noqa: B018
+
     @property
     def _bytes(self) -> np.ndarray[Any, Any]:
         value_needed("the memory of a tensor")

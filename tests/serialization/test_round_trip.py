@@ -399,3 +399,12 @@ def test_loaded_memory_is_the_tensors_own():
     """So in-place operations need no overlap checks; see Note [Memory in a tensor's shape]."""
     t = from_torch(torch.ones(3, 4))
     assert t._array.base is None and t._array.flags.owndata
+
+
+def test_storages_without_a_tensor_are_read_before_the_file_closes(tmp_path):
+    path = tmp_path / "storages.pt"
+    rl.save([rl.arange(3.0).storage(), rl.arange(4).untyped_storage()], path)
+    with open(path, "rb") as file:
+        typed, untyped = rl.load(file, weights_only=False)
+    assert typed.tolist() == [0.0, 1.0, 2.0]
+    assert untyped.nbytes() == 32 and untyped.tolist()[8] == 1

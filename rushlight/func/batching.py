@@ -41,8 +41,8 @@ def vmap(
             whole, and so are keyword arguments.
         out_dims: where the batch's dim goes in the results; nested as they are, if need be. None
             returns a result once; it must be the same for all slices.
-        randomness: "error" refuses random functions inside, "different" lets every slice draw its
-            own, "same" gives all slices the same.
+        randomness: "error" refuses random functions inside, "different" draws each random tensor
+            for all slices, "same" gives all slices the same.
         chunk_size: accepted and not needed.
 
     Example:
@@ -64,14 +64,13 @@ def vmap(
         batch = _Batch(name, in_dims, args, kwargs)
         if not batch.size:
             return _empty(batch, func, out_dims, name)
-        if randomness == "error" and batch.size >= together.LEAST:
-            first, whole = batch.together(func)
+        if randomness == "different" or (randomness == "error" and batch.size >= together.LEAST):
+            first, whole = batch.together(func, randomness == "different")
             if whole is not None:
                 return _placed(first, whole, out_dims, name)
             rest = [batch.call(func, at) for at in range(1, batch.size)]
             return _stacked([first, *rest], out_dims, name)
-        results = _run(batch, func, randomness)
-        return _stacked(results, out_dims, name)
+        return _stacked(_run(batch, func, randomness), out_dims, name)
 
     return transformed
 
@@ -114,12 +113,14 @@ class _Batch:
         pairs = zip(self.leaves, self._slices, strict=True)
         return self._apply(func, [t if s is None else s[at] for t, s in pairs])
 
-    def together(self, func: Function) -> tuple[Any, Any]:
+    def together(self, func: Function, may_draw: bool) -> tuple[Any, Any]:
         """The result for the first slice, and those for all, stacked along the front, or None."""
         run = functools.partial(self._apply, func)
         with Watch() as watch:
-            first, whole = together.mapped(run, self.leaves, self.dims, self.size)
-        _check_draws(watch)
+            draws = watch if may_draw else None
+            first, whole = together.mapped(run, self.leaves, self.dims, self.size, draws)
+        if not may_draw:
+            _check_draws(watch)
         return first, whole
 
     def call_on_zeros(self, func: Function) -> Any:
@@ -178,8 +179,6 @@ def _check_dim(t: Any, dim: Any, where: str) -> int | None:
 
 def _run(batch: _Batch, func: Function, randomness: str) -> list[Any]:
     """The results for all slices."""
-    if randomness == "different":
-        return [batch.call(func, at) for at in range(batch.size)]
     with Watch() as watch:
         results = [batch.call(func, 0)]
     if randomness == "error":

@@ -15,7 +15,8 @@ from rushlight.compiler.graph import Node
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.op import Op, Reduction
 from rushlight.core.tensor import Tensor
-from rushlight.ops import conv, copy, join, matmul, pool, softmax, view
+from rushlight.ops import conv, copy, join, matmul, pool, random, softmax, view
+from rushlight.tensor_api.joining import stack
 
 Operands = list[tuple[Any, bool]]
 Rule = Callable[[Node, Operands, int], Any]
@@ -35,6 +36,34 @@ def of(op: Op) -> Rule | None:
     if isinstance(op, view.Movement):
         return movement
     return RULES.get(type(op))
+
+
+BY_ELEMENT = (
+    random.BernoulliEach, random.BernoulliSample, random.NormalSample, random.Poisson,
+    random.Binomial, random.StandardGamma,
+)  # fmt: skip
+
+
+def can_draw(node: Node) -> bool:
+    """Whether ``drawn`` knows how to draw for all samples at once."""
+    if isinstance(node.op, random.Multinomial):
+        return len(node.outputs[0].shape) == 1
+    return isinstance(node.op, (random.Draw, random.Dirichlet, *BY_ELEMENT))
+
+
+def drawn(node: Node, operands: Operands, size: int) -> Tensor:
+    """Random values for all samples, drawn as one tensor; permutations one after the other."""
+    full = [
+        t if not isinstance(t, Tensor) else (t if many else t.expand(size, *t.shape)).contiguous()
+        for t, many in operands
+    ]
+    if isinstance(node.op, random.Permutation):
+        return stack([call(node.op, [row], node.params) for row in full[0].unbind(0)])
+    if isinstance(node.op, BY_ELEMENT):
+        rank = len(node.outputs[0].shape)
+        full = [widened(t, rank) if isinstance(t, Tensor) else t for t in full]
+    drawn: Tensor = call(node.op, full, node.params)
+    return drawn
 
 
 def widened(t: Tensor, rank: int) -> Tensor:

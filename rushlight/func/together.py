@@ -7,6 +7,9 @@ op without a rule is applied sample by sample. What a graph cannot say (a value 
 write to a tensor from outside, ``backward``) is left to the caller, who has the first result
 already. Ops are applied to tensors, so gradients flow, and other transforms, and another ``vmap``,
 may be outside.
+
+Random numbers are drawn again for all samples, in the order in which the function draws them: each
+of its draws is one of all samples' values.
 """
 
 from __future__ import annotations
@@ -21,12 +24,12 @@ from rushlight.compiler.living import graph_of
 from rushlight.compiler.primitives import Require
 from rushlight.compiler.python_numbers import python_value
 from rushlight.compiler.trace import Trace
+from rushlight.core.generator import Watch
 from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, needs_grad, wrap
 from rushlight.func import rules
 from rushlight.func.trees import flatten, unflatten
-from rushlight.ops.random import Draw
 from rushlight.tensor_api.joining import stack
 
 LEAST = 4  # samples: being traced, the function takes some three times as long
@@ -60,8 +63,8 @@ class _Sample(Trace):
         return super().number(t)
 
     def wrote(self, op: Op, x: Tensor, others: Any, params: dict[str, Any]) -> None:
-        self.writes = True
         super().wrote(op, x, others, params)
+        self.writes |= needs_grad(x)
 
     def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
         before = len(self.graph.nodes)
@@ -81,7 +84,11 @@ class _Sample(Trace):
 
 
 def mapped(
-    func: Callable[..., Any], tensors: list[Any], dims: list[int | None], size: int
+    func: Callable[..., Any],
+    tensors: list[Any],
+    dims: list[int | None],
+    size: int,
+    draws: Watch | None = None,
 ) -> tuple[Any, Any]:
     """What ``func(leaves)`` returns for the first sample, and for all: its leaves stacked along
     the front, nested as they are. None for all where that takes one call after the other.
@@ -91,6 +98,7 @@ def mapped(
         tensors: arguments, of which those with a dim are cut along it.
         dims: not negative; None for what all samples share.
         size: of those dims.
+        draws: entered, where samples draw random numbers of their own; None where none are drawn.
     """
     first = [t if d is None else t.select(d, 0) for t, d in zip(tensors, dims, strict=True)]
     compiled = modes.trace is not None and not isinstance(modes.trace, _Sample)
@@ -101,7 +109,7 @@ def mapped(
     with trace:
         result = func(first)
         leaves, structure = flatten(result)
-        values = _values(trace, leaves)
+        values = _values(trace, leaves, draws is not None)
     if values is None:
         return result, None
     given = [(t, d) for t, d in zip(tensors, dims, strict=True) if isinstance(t, Tensor)]
@@ -111,6 +119,9 @@ def mapped(
     with GradMode(any(live)):
         run = _Run(trace, [t if d is None else t.movedim(d, 0) for t, d in given], size)
         run.sliced = [d is not None for _, d in given]
+        if draws is not None:
+            draws.restore()
+            run.draw()
         found = [run.whole(v) if isinstance(v, Value) else v for v in values]
     pairs = list(zip(found, live, strict=True))
     if any([requires and not f.requires_grad for f, requires in pairs]):
@@ -133,13 +144,20 @@ def for_units(func: Callable[[Tensor], list[Tensor]], like: Tensor) -> list[Tens
     return [stack(column) for column in zip(*rows, strict=True)]
 
 
-def _values(trace: _Sample, leaves: list[Any]) -> list[Any] | None:
+def _values(trace: _Sample, leaves: list[Any], may_draw: bool) -> list[Any] | None:
     """The graph's values of what the function returned; None where it did more than the graph."""
     values = [trace.operand(t) if isinstance(t, Tensor) else t for t in leaves]
     whole = trace.failure is None and not trace.leaves and not trace.watch
     written = any([s.writes for s in trace.entered])
-    odd = any([isinstance(n.op, (Require, Draw)) for n in trace.graph.nodes])
+    nodes = trace.graph.nodes
+    odd = any([isinstance(n.op, Require) for n in nodes])
+    odd |= any([_draws(n) and not (may_draw and rules.can_draw(n)) for n in nodes])
     return values if whole and not written and not odd else None
+
+
+def _draws(node: Node) -> bool:
+    """Whether an op draws random numbers."""
+    return "engine" in node.params
 
 
 def _known(leaves: list[Any]) -> bool:
@@ -169,6 +187,19 @@ class _Run:
         self.compute(v)
         t, many = self.done[v.number]
         return t if many else t.expand(self.size, *v.shape)
+
+    def draw(self) -> None:
+        """Draw all random numbers, in the order in which the function does."""
+        for node in self.trace.graph.nodes:
+            if not _draws(node):
+                continue
+            operands = []
+            for v in node.inputs:
+                if isinstance(v, Value):
+                    self.compute(v)
+                operands.append(self.done[v.number] if isinstance(v, Value) else (v, False))
+            (out,) = node.outputs
+            self.done[out.number] = rules.drawn(node, operands, self.size), True
 
     def compute(self, v: Value) -> None:
         """Compute a value, after those that it needs."""

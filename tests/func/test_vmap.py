@@ -1,5 +1,7 @@
 """vmap: dims, nesting, gradients, randomness, and what it refuses."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -138,3 +140,55 @@ def test_refused(case):
 def test_results_nested_differently_are_refused():
     with pytest.raises(ValueError, match="nested"):
         rl.vmap(lambda x: (x, x) if x > 0 else x)(rl.tensor([1.0, -1.0]))
+
+
+def network(t):
+    return t.nn.Sequential(t.nn.Linear(6, 4), t.nn.ReLU(), t.nn.Dropout(0.5), t.nn.Linear(4, 1))
+
+
+def gradients_of_samples(t, x):
+    model = network(t)
+    for i, p in enumerate(model.parameters()):
+        t.nn.init.constant_(p, 0.3 + i)
+    loss = lambda p, x: t.func.functional_call(model, p, (x,)).sum()  # noqa: E731
+    slopes = t.vmap(t.func.grad(loss), in_dims=(None, 0), randomness="different")
+    return list(slopes(dict(model.named_parameters()), x).values())
+
+
+def of_each(function):
+    return lambda t, x: t.vmap(functools.partial(function, t), randomness="different")(x)
+
+
+DRAWN = {
+    "new": of_each(lambda t, x: (t.randn(3) + x[:3], t.rand(2), t.randint(0, 9, (2,)))),
+    "permutation": of_each(lambda t, x: x[t.randperm(6)]),
+    "dropout": of_each(lambda t, x: t.nn.functional.dropout(x, 0.5)),
+    "dropout of the same": of_each(lambda t, x: t.nn.functional.dropout(t.ones(4), 0.5) + x[0]),
+    "channels": of_each(lambda t, x: t.nn.functional.dropout1d(x.reshape(1, 3, 2), 0.5)),
+    "bernoulli": of_each(lambda t, x: t.bernoulli(x / 3)),
+    "poisson": of_each(lambda t, x: t.poisson(x)),
+    "normal": of_each(lambda t, x: t.normal(x, t.ones(6))),
+    "multinomial": of_each(lambda t, x: t.multinomial(x + 1, 3)),
+    "in place": of_each(lambda t, x: x.clone().exponential_()),
+    "nested": lambda t, x: t.vmap(
+        t.vmap(lambda x: t.rand_like(x) + x, randomness="different"), randomness="different"
+    )(x.reshape(5, 2, 3)),
+    "gradients": gradients_of_samples,
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("n", [2, 5])
+def test_different_draws_are_those_of_torch(name, n):
+    results, after = [], []
+    for t in (rl, torch):
+        t.manual_seed(3)
+        found = DRAWN[name](
+            t, t.arange(6.0 * 5).reshape(5, 6)[:n] / 10 if name != "nested" else t.ones(5, 6)
+        )
+        results.append(found if isinstance(found, (tuple, list)) else [found])
+        after.append(float(t.rand(1)))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), 1e-5, 1e-6)
+        assert a.requires_grad == b.requires_grad
+    assert after[0] == after[1]

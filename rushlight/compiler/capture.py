@@ -8,7 +8,6 @@ becomes a program (``variant``).
 from __future__ import annotations
 
 import functools
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +53,7 @@ class Call:
     def run(self, function: Callable[..., Any]) -> Any:
         """Run it, traced; its result."""
         trace = self.trace
-        self.before = draws(), present_mode(), content([self.args, self.kwargs])
+        self.before = present_mode(), content([self.args, self.kwargs])
         self.code.prints = ""
         with self.surroundings.planted(trace) as planted, trace:
             args, kwargs = self.given.symbolic(self.args, self.kwargs, trace)
@@ -118,17 +117,18 @@ class Call:
     def failure(self) -> str | None:
         """Why no program can stand for it; None if one can."""
         before, prints, iterators = self.before, self.code.prints, self.surroundings.iterators
-        if draws() != before[0]:  # which explains what else there may be
-            return "it draws random numbers from Python or NumPy, which rushlight cannot see"
+        if not self.trace.draws.explain():  # which explains what else there may be
+            unseen = "it draws random numbers from Python or NumPy, which rushlight cannot see"
+            return self.trace.draws.why or unseen
         if (failure := self.trace_failure()) is not None:
             return failure
         if iterators:
             return f"it may move the iterator {iterators[0]} on"
         if prints:
             return prints
-        if present_mode() != before[1]:
+        if present_mode() != before[0]:
             return "it leaves another gradient mode, autocast or default dtype behind"
-        if content([self.args, self.kwargs]) != before[2]:
+        if content([self.args, self.kwargs]) != before[1]:
             return "it changes what is in its arguments"
         if any([id(h) not in self.surroundings.seen for h in hooks_met(self.trace)]):
             return "a tensor has hooks"
@@ -173,12 +173,6 @@ def containers(x: Any) -> set[int]:
         return {id(x)} if isinstance(x, (set, np.ndarray)) else set()
     found = set().union(*map(containers, inner))
     return found if isinstance(x, tuple) else found | {id(x)}
-
-
-def draws() -> Any:
-    """The state of Python's and NumPy's own random numbers."""
-    state: Any = np.random.get_state(legacy=False)
-    return random.getstate(), state["state"]["key"].tobytes(), state["state"]["pos"]
 
 
 def hooks_met(trace: Trace) -> list[Any]:

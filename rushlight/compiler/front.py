@@ -264,6 +264,7 @@ class Compiled:
                 except Exception:  # before anything is written
                     if not self.code.handles:
                         raise
+                    variant.settle(NotImplemented)
                     return self.function(*args, **kwargs)
                 if out is not NotImplemented:
                     self.stand(variant.moving)

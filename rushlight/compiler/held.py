@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.generators import is_generator
 from rushlight.compiler.layout import (
     LIST_ITEMS,
     LIST_SIZE,
@@ -68,6 +69,8 @@ def parts(x: Any) -> Any:
         return [x.__self__]  # a method of one of these
     if issubclass(kind, ContextVar):
         return [x.get(None)]
+    if is_generator(x):  # what is drawn is noted, see drawn.py
+        return None
     if issubclass(kind, random.Random):
         return x.getstate()
     if issubclass(kind, np.random.Generator):

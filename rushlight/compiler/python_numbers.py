@@ -66,10 +66,12 @@ class Number:
     runs, or after it, where it depends on ``readings``. ``late()`` then computes it within the
     program: a 0-dim tensor, float64 or int64. ``trace`` is the trace that it belongs to.
 
+    ``drawn`` says that it depends on a random number, see drawn.py.
+
     It is no float or int, whose value C code reads without asking.
     """
 
-    __slots__ = ("value", "source", "trace", "readings", "late", "__weakref__")
+    __slots__ = ("value", "source", "trace", "readings", "late", "drawn", "__weakref__")
     __class__ = property(lambda self: KINDS[type(self.value)])
 
     def __init__(
@@ -81,7 +83,7 @@ class Number:
         late: Callable[[], Tensor] | None = None,
     ) -> None:
         self.value, self.source, self.trace = value, source, trace
-        self.readings, self.late = readings, late
+        self.readings, self.late, self.drawn = readings, late, False
         trace.made.append(weakref.ref(self))
 
     def fixed(self) -> Any:
@@ -95,6 +97,8 @@ class Number:
                 "tensor"
             )
         else:
+            if self.drawn:
+                self.trace.pin_drawn(self.value)
             self.trace.watched(self.source, self.value)
         return self.value
 
@@ -119,9 +123,11 @@ class Whole(Number):
         return int(self.fixed())
 
 
-def number(value: Any, *rest: Any) -> Number:
+def number(value: Any, *rest: Any, drawn: bool = False) -> Number:
     """The Number of a value's kind."""
-    return (Number if type(value) is float else Whole)(value, *rest)
+    made = (Number if type(value) is float else Whole)(value, *rest)
+    made.drawn = drawn
+    return made
 
 
 def read(t: Tensor, trace: Any) -> Any:
@@ -157,6 +163,11 @@ def source_of(x: Any) -> Callable[[], Any]:
 def is_late(x: Any) -> bool:
     """Whether x is a number that is known after the program only."""
     return is_number(x) and bool(x.readings)
+
+
+def is_drawn(x: Any) -> bool:
+    """Whether x is a number that depends on a random one."""
+    return is_number(x) and bool(x.drawn)
 
 
 def within(x: Any) -> Any:
@@ -236,7 +247,10 @@ def arithmetic(name: str, plain: Callable[..., Any], swapped: bool = False) -> A
             out: Tensor = plain(*found)
             return out
 
-        return number(value, lambda: plain(*[s() for s in sources]), trace, readings, late)
+        random = any(map(is_drawn, operands))
+        return number(
+            value, lambda: plain(*[s() for s in sources]), trace, readings, late, drawn=random
+        )
 
     return method
 
@@ -282,7 +296,10 @@ def applied(function: Callable[..., Any], *operands: Any) -> Any:
             trace.assume(out.isfinite, True)  # else math raises an error
             return out
 
-        return number(value, lambda: function(*[s() for s in sources]), trace, readings, late)
+        random = any(map(is_drawn, operands))
+        return number(
+            value, lambda: function(*[s() for s in sources]), trace, readings, late, drawn=random
+        )
     return value
 
 

@@ -19,7 +19,11 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.code import Code
+from rushlight.compiler.drawn import Draws, can_draw, stand_in
+from rushlight.compiler.generators import is_generator
 from rushlight.compiler.guards import (
     Attributes,
     Contextual,
@@ -79,6 +83,8 @@ class Surroundings:
         self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
         # lists that calls add to, and the places from where they are reached
         self.lists: dict[int, tuple[list[Any], list[Place | None]]] = {}
+        self.generators: list[Any] = []  # of random numbers, of Python's and NumPy's
+        self.drawing: dict[Any, Place] = {}  # where these are, their methods and modules
         self.iterators: list[str] = []  # which the function may move on
         self.seen: dict[int, Any] = {}  # what was visited, by identity
         self.waiting: deque[tuple[Any, str]] = (
@@ -100,6 +106,11 @@ class Surroundings:
         """Collect from x in its turn; ``place`` is where it is."""
         if type(x) is list and ("list", id(x), "") in self.moving:
             self.lists.setdefault(id(x), (x, []))[1].append(place)
+            return
+        if place is not None and can_draw(x):
+            self.drawing[place.key] = place
+        if is_generator(x):
+            self.generators.append(x)
         else:
             self.waiting.append((x, name))
 
@@ -294,6 +305,12 @@ class Surroundings:
         for d, names in self.code.globals():
             if "print" in names and "print" not in {*d, *self.code.uncalled}:
                 planted.add(Item(d, "print"), trace.printing, lambda value, source, trace: source)
+        trace.draws = Draws(trace, self.generators)
+        for place in self.drawing.values():
+            x = place.get()
+            if x is not np or "random" in self.code.names:
+                stands = stand_in(x, trace.draws)
+                planted.add(place, stands, lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]
         return with_options(planted, groups, self.read_anew)
 

@@ -85,6 +85,7 @@ class Trace:
         self.pinned: list[str] = []  # integers of which each value takes a capture of its own
         self.turns: list[Turn] = []
         self.printing: Any = None  # what stands for print, see said.py
+        self.draws: Any = None  # of Python's and NumPy's generators, see drawn.py
 
     def __enter__(self) -> Trace:
         state.busy += 1
@@ -190,6 +191,16 @@ class Trace:
         value = python_value(t)
         self.pinned.append(f"{what} at {_users_line()}")
         self.assume(lambda: t.detach().reshape(()) == value, True)
+
+    def pin_drawn(self, value: Any) -> None:
+        """Python needs a random number at once. Another integer gets a capture of its own."""
+        if type(value) is int:
+            self.pinned.append(f"a random integer used at {_users_line()}")
+        else:
+            self.fail(
+                f"it does more with a random number at {_users_line()} than compute with it and "
+                "compare it"
+            )
 
     def applied(self, function: Callable[..., Any], *numbers: Any) -> Any:
         """What a function of the module math makes of numbers; Numbers give a Number."""
@@ -307,6 +318,19 @@ class Trace:
                 k = slices[0]
                 items[k] = self._rows(items[k], size_at(x, items, k))
         return tuple(items) if type(key) is tuple else items[0]
+
+    def apart(self, key: Any) -> tuple[Any, Any] | None:
+        """An index with several slices between numbers that may be others in later calls, as one
+        with the first of them alone, and one for what that gives; None for any other.
+        """
+        if type(key) is not tuple or not all([type(i) in PLAIN_INDEX for i in key]):
+            return None
+        slices = [k for k, i in enumerate(key) if between_numbers(i)]
+        if len(slices) < 2:
+            return None
+        k = slices[0]
+        first = [i if n == k or i is Ellipsis else ALL for n, i in enumerate(key) if i is not None]
+        return tuple(first), (*key[:k], ALL, *key[k + 1 :])
 
     def moves(self, params: dict[str, Any], inputs: Any) -> bool:
         """Whether a number that may be another in later calls is a param of an op of floats."""

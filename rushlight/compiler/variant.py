@@ -54,6 +54,7 @@ class Variant:
         self.program: Any = pipeline.build(trace.graph)
         self.assumed = ", ".join(dict.fromkeys(trace.assumed))
         self.pinned = trace.pinned
+        self.draws = trace.draws.closed()  # made anew before each call
         at_call = {id(t): i for i, t in enumerate(arguments)}
         # leaves that are arguments stand as their positions
         self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]
@@ -121,7 +122,10 @@ class Variant:
         for guard in self.guards:
             if not guard.holds():
                 return guard.changed()
+        if self.draws is not None:
+            self.draws.again()
         if not all([check() == outcome for check, outcome in self.watch]):
+            self.settle(NotImplemented)
             return "a number that is given anew at each call"
         return ""
 
@@ -173,7 +177,14 @@ class Variant:
     def run(self, arguments: list[Tensor]) -> Any:
         """Run the program on this call's arguments; NotImplemented when it does not fit."""
         with self.lock:
-            return self.run_alone(arguments)
+            out = self.run_alone(arguments)
+        self.settle(out)
+        return out
+
+    def settle(self, out: Any) -> None:
+        """Let what random numbers were drawn for a call be drawn again, if it was left."""
+        if self.draws is not None:
+            self.draws.settle(out)
 
     def run_alone(self, arguments: list[Tensor]) -> Any:
         """As ``run``, while no other thread does."""
@@ -288,9 +299,12 @@ class Variant:
         if not self.lock.acquire(False):
             return NotImplemented
         try:
-            return self.enter_alone(args)
+            out = self.enter_alone(args)
         finally:
             self.lock.release()
+        if self.draws is not None:
+            self.draws.settle(out)
+        return out
 
     def enter_alone(self, args: tuple[Any, ...]) -> Any:
         """As ``enter``, while no other thread does."""
@@ -305,6 +319,8 @@ class Variant:
         for guard in self.slow_guards:
             if not guard.holds():
                 return NotImplemented
+        if self.draws is not None:
+            self.draws.again()
         for check, outcome in self.watch:
             if check() != outcome:
                 return NotImplemented

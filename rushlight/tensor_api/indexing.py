@@ -46,6 +46,9 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     if key.__class__ is Tensor and key._array.dtype is dtypes.int64 and key._array.ndim and x.ndim:
         return Index.bind(self, key, pattern=(True,))
     if state.busy and modes.trace is not None:
+        apart = modes.trace.apart(key)
+        if apart is not None:
+            return getitem(getitem(self, apart[0]), apart[1])
         key = modes.trace.placed(self, key)
     index = plain(x, key)
     if index is not None:
@@ -57,10 +60,11 @@ def getitem(self: Tensor, key: Any) -> Tensor:
             return BasicIndex.bind(self, index=index)
         except IndexError:
             pass  # parse says what is wrong
-    found = among_whole_dims(x, key)
+    placed = by_places(key)
+    found = None if placed else among_whole_dims(x, key)
     if found is not None:
         return Index.bind(self, *found[1], pattern=found[0])
-    if by_places(key) and (not self.requires_grad or modes.trace.may_track(self)):
+    if placed and (not self.requires_grad or modes.trace.may_track(self)):
         basic, places = split(self, key, True)
         part = BasicIndex.bind(self, index=basic) if basic is not None else self
         pattern, indices = spread(places)
@@ -368,6 +372,10 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
                 MaskedFill.update(self, key, value=value)
                 return
     if state.busy and modes.trace is not None:
+        apart = modes.trace.apart(key)
+        if apart is not None:
+            setitem(getitem(self, apart[0]), apart[1], value)
+            return
         key = modes.trace.placed(self, key, value)
     basic, tensors = plain(self._array, key), None
     placed = basic is None and by_places(key)

@@ -664,6 +664,32 @@ def test_a_list_that_is_replaced_is_another_place(kind):
         assert run(torch.zeros(1)).item() == then and holder.at[0] == then
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda y, k: y[k : k + 2, :].add_(1),
+        lambda y, k: y[:, k : k + 2].mul_(3),
+        lambda y, k: y[k : k + 2, k + 1 : k + 3].add_(1),
+        lambda y, k: y.__setitem__((slice(k, k + 2), slice(k, k + 1)), 7.0),
+    ],
+)
+def test_writes_to_views_at_places_that_move(write):
+    """Also where other dims are whole, or sliced as well."""
+
+    o, found = types.SimpleNamespace(k=0), []
+
+    def step(x):
+        y = x * 1
+        write(y, o.k)
+        return y
+
+    for run in (step, torch.compile(step)):
+        for k in range(9):
+            o.k = k % 4
+            found.append(run(torch.arange(42.0).reshape(6, 7)))
+    assert all(map(torch.equal, found[:9], found[9:])) and run._compiled.traces <= 3
+
+
 @pytest.mark.filterwarnings("ignore:compile")
 def test_a_list_that_calls_replace_and_change():
     """What a traced call changed there stays changed."""

@@ -1,0 +1,160 @@
+"""Random numbers of Python's own and of NumPy's that a function draws.
+
+No program can draw them, but they can be drawn before it runs. While a call is traced, others stand
+for the generators and for the modules that have functions of them: they note what is asked of which
+generator, and give Numbers (see python_numbers.py). Each later call asks for the same again, in the
+same order; where the program then does not fit, the generators go back to where they were.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import threading
+from collections.abc import Callable
+from types import BuiltinMethodType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.generators import is_generator, mark, rewind
+from rushlight.compiler.python_numbers import is_number, number, source_of, value_of
+
+GLOBAL: Any = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
+NUMBERS = (int, float, np.int64, np.float64)
+MODULES = (random, np, np.random)
+SETTING = ("seed", "setstate", "set_state", "__setstate__")
+
+
+class Drawn(threading.local):
+    """What this thread's call drew, and where generators were before."""
+
+    values: Any = ()
+    before: Any = ()
+
+
+class Draws:
+    """What a call draws, in order."""
+
+    def __init__(self, trace: Any, generators: Any) -> None:
+        self.trace = trace
+        self.asked: list[Callable[[], Any]] = []
+        self.generators: list[Any] = []
+        self.call = Drawn()
+        self.call.values = []
+        self.why = ""  # it cannot be followed
+        self.before: Any = [(g, mark(g)) for g in (*GLOBAL, *generators)]
+
+    def value(self, k: int) -> Any:
+        """What draw k gave at this call."""
+        return self.call.values[k]
+
+    def again(self) -> None:
+        """Draw for another call."""
+        self.call.before = [(g, mark(g)) for g in self.generators]
+        self.call.values = values = []  # draws may depend on those before
+        for ask in self.asked:
+            values.append(ask())
+
+    def settle(self, out: Any) -> None:
+        """Go back to where the generators were, if a call was left (NotImplemented)."""
+        if out is NotImplemented:
+            go_back(self.call.before)
+        self.call.before = ()
+
+    def closed(self) -> Draws | None:
+        """What a program keeps of this; None if nothing was drawn."""
+        self.trace = self.before = None
+        return self if self.asked else None
+
+    def ask(self, method: Any, *given: Any, **options: Any) -> Any:
+        """Draw, and note how."""
+        generator, trace = method.__self__, self.trace
+        if method.__name__ in SETTING:
+            self.fail("it makes or seeds a generator of random numbers")
+            return method(*given, **options)
+        if any([is_number(x) and x.readings for x in (*given, *options.values())]):
+            trace.refuse("a random number between bounds that are read from a tensor")
+        value = method(*map(value_of, given), **{k: value_of(v) for k, v in options.items()})
+        if not any([g is generator for g in self.generators]):
+            self.generators.append(generator)
+        sources = [source_of(x) for x in given]
+        named = {k: source_of(v) for k, v in options.items()}
+        k = len(self.asked)
+        self.asked.append(
+            lambda: method(*[s() for s in sources], **{k: s() for k, s in named.items()})
+        )
+        self.call.values.append(value)
+        if type(value) in NUMBERS and trace.open:
+            plain = value if type(value) in (int, float) else value.item()
+            return number(plain, functools.partial(self.value, k), trace, drawn=True)
+        self.fail(
+            f"{method.__name__} gives random values other than a Python number, which cannot be "
+            "followed; draw tensors with torch, or outside"
+        )
+        return value
+
+    def fail(self, why: str) -> None:
+        """The call cannot be captured."""
+        self.why = self.why or why
+        self.trace.fail(why)
+
+    def choice(self, method: Any, given: Any) -> Any:
+        """One of a sequence of Python's, which draws as its place does."""
+        place = self.ask(method, range(len(given)))
+        if is_number(place):
+            self.trace.watched(place.source, place.value)
+        return given[value_of(place)]
+
+    def explain(self) -> bool:
+        """Whether drawing the same again leaves the generators as the call did."""
+        now = [(g, mark(g)) for g, _ in self.before]
+        if now == self.before and not self.asked:
+            return True
+        given = self.call.values
+        go_back(self.before)
+        self.again()
+        then = [(g, mark(g)) for g, _ in self.before]
+        go_back(now)
+        self.call.values, self.call.before = given, ()
+        return then == now
+
+
+def go_back(found: list[Any]) -> None:
+    """Let generators stand where they stood."""
+    for g, where in found:
+        rewind(g, where)
+
+
+class Drawing:
+    """Stands for a generator, or a module that has functions of one."""
+
+    __class__ = property(lambda self: type(self.x))
+
+    def __init__(self, x: Any, draws: Draws) -> None:
+        self.x, self.draws = x, draws
+
+    def __getattr__(self, name: str) -> Any:
+        x = getattr(self.x, name)
+        return stand_in(x, self.draws) if can_draw(x) else x
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        self.draws.fail("it copies a generator of random numbers")
+        return self.x.__reduce_ex__(protocol)
+
+
+def can_draw(x: Any) -> bool:
+    """Whether x is a generator, a method of one, or a module that has such."""
+    if type(x) is ModuleType:
+        return any([x is m for m in MODULES])
+    method = type(x) in (MethodType, BuiltinMethodType)
+    return is_generator(x.__self__ if method else x)
+
+
+def stand_in(x: Any, draws: Draws) -> Any:
+    """What stands for what can draw, while a call is traced."""
+    if type(x) is ModuleType or is_generator(x):
+        return Drawing(x, draws)
+    of_python = isinstance(x.__self__, random.Random)
+    ask = draws.choice if of_python and x.__name__ == "choice" else draws.ask
+    return functools.partial(ask, x)

@@ -324,7 +324,6 @@ def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> t
     return low, high
 
 
-@method
 def edges_in(name: str, bins: Tensor) -> Any:
     """The edges of bins, which are a vector."""
     if bins._array.ndim != 1:
@@ -334,6 +333,7 @@ def edges_in(name: str, bins: Tensor) -> Any:
     return bins._array
 
 
+@method
 def histogram(
     input: Tensor,
     bins: Any = 100,

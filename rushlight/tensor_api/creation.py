@@ -323,6 +323,8 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
 
 def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
     """Complex numbers from absolute values and angles in radians, of one dtype."""
+    expect_tensor(abs, "polar", "abs")
+    expect_tensor(angle, "polar", "angle")
     if abs._array.dtype not in dtypes.FLOATING_TYPES:
         raise RuntimeError(f"polar: expected Float or Double tensors, but got {abs.dtype}.")
     if abs._array.dtype != angle._array.dtype:

@@ -107,6 +107,12 @@ def ormqr(
             f"ormqr: other.shape[{side}] must be greater than or equal to tau.shape[-1] and equal "
             f"to input.shape[-2], but got {tuple(input3.shape)} and {tuple(input.shape)}."
         )
+    least = min(input3.shape[side], input.shape[-1])
+    if input2.shape[-1] != least:
+        raise ShapeError(
+            f"ormqr: tau.shape[-1] must be {least}, the lesser of other.shape[{side}] and "
+            f"input.shape[-1], but tau is {tuple(input2.shape)}."
+        )
     forward = range(input2.shape[-1])
     if left:
         order: Any = forward if transpose else reversed(forward)

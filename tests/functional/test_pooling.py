@@ -93,3 +93,5 @@ def test_errors(raises_alike):
     raises_alike(lambda F, lib, x: F.max_pool2d(x[0, 0], 2), x)
     raises_alike(lambda F, lib, x: F.avg_pool2d(x, 2, divisor_override=0), x)
     raises_alike(lambda F, lib, x: F.adaptive_avg_pool2d(x, (1, 2, 3)), x)
+    raises_alike(lambda F, lib, x: F.adaptive_avg_pool2d(x[0, 0], (2, 2)), x)
+    raises_alike(lambda F, lib, x: F.adaptive_max_pool3d(x[0], (2, 2, 2)), x)

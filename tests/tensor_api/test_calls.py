@@ -200,6 +200,9 @@ CREATION = [
       for data in ("[]", "[1, 2]", "[[3]]", "1+1j")],
     "torch.complex(torch.ones(2), 1.)",
     "torch.polar(torch.ones(2).long(), torch.ones(2).long())",
+    "torch.polar(torch.ones(2), 1)",
+    "torch.polar(1.0, torch.ones(2))",
+    "torch.ormqr(torch.ones(4, 3), torch.ones(2), torch.ones(4, 2))",
     "torch.zeros(2).untyped_storage().filename",
 ]  # fmt: skip
 

@@ -330,8 +330,13 @@ def target_sizes(
     name: str, shape: tuple[int, ...], rank: int, output_size: Any
 ) -> tuple[tuple[int, ...], Any]:
     """``output_size`` with None replaced by the input's sizes, and the table of bins."""
-    check_dims(name, shape, rank, channels=False)
     one = not hasattr(output_size, "__iter__") or getattr(output_size, "ndim", 1) == 0
+    if rank > 1 and not one and len(shape) <= len(output_size):
+        raise ValueError(
+            f"{name}: Input dimension should be at least {len(output_size) + 1}, to have channels "
+            f"before those that are pooled, but got: {list(shape)}"
+        )
+    check_dims(name, shape, rank, channels=False)
     given = (output_size,) * rank if one else tuple(output_size)
     if len(given) == 1:
         given *= rank

@@ -63,7 +63,7 @@ class Adadelta(Optimizer):
         super().__init__(params, defaults)
 
     def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        return {"step": counter(), "square_avg": T.zeros_like(p), "acc_delta": T.zeros_like(p)}
+        return {"step": counter(group), "square_avg": T.zeros_like(p), "acc_delta": T.zeros_like(p)}
 
     def update(
         self,

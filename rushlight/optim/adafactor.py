@@ -72,10 +72,10 @@ class Adafactor(Optimizer):
         if p.is_complex():
             raise RuntimeError("Adafactor does not support complex parameters")
         if p.dim() < 2:
-            return {"step": counter(), "variance": T.zeros_like(p)}
+            return {"step": counter(group), "variance": T.zeros_like(p)}
         *rest, rows, columns = p.shape
         return {
-            "step": counter(),
+            "step": counter(group),
             "row_var": p.new_zeros((*rest, rows, 1)),
             "col_var": p.new_zeros((*rest, 1, columns)),
         }

@@ -75,7 +75,7 @@ class Adagrad(Optimizer):
         first = group["initial_accumulator_value"]
         if p.is_complex():
             first = complex(first, first)
-        return {"step": counter(), "sum": T.full_like(p, first)}
+        return {"step": counter(group), "sum": T.full_like(p, first)}
 
     def update(
         self,

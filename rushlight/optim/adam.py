@@ -73,7 +73,7 @@ class Adam(Optimizer):
 
     def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = {
-            "step": counter(),
+            "step": counter(group),
             "exp_avg": T.zeros_like(p),
             "exp_avg_sq": T.zeros_like(p),
         }

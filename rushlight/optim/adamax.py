@@ -60,7 +60,7 @@ class Adamax(Optimizer):
         super().__init__(params, defaults)
 
     def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        return {"step": counter(), "exp_avg": T.zeros_like(p), "exp_inf": T.zeros_like(p)}
+        return {"step": counter(group), "exp_avg": T.zeros_like(p), "exp_inf": T.zeros_like(p)}
 
     def update(
         self,

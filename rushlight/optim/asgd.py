@@ -7,7 +7,7 @@ from typing import Any
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.optim.checks import check_at_least, check_lr
-from rushlight.optim.optimizer import FLOAT32, Optimizer, Params, counter, number
+from rushlight.optim.optimizer import Optimizer, Params, count_dtype, counter, number
 
 
 class ASGD(Optimizer):
@@ -63,9 +63,9 @@ class ASGD(Optimizer):
 
     def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {
-            "step": counter(),
-            "eta": T.tensor(float(group["lr"]), dtype=FLOAT32),
-            "mu": T.ones((), dtype=FLOAT32),
+            "step": counter(group),
+            "eta": T.tensor(float(group["lr"]), dtype=count_dtype()),
+            "mu": T.ones((), dtype=count_dtype()),
             "ax": T.zeros_like(p),
         }
 

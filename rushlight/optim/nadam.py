@@ -7,7 +7,7 @@ from typing import Any
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.optim.checks import check_at_least, check_betas, check_eps, check_lr
-from rushlight.optim.optimizer import FLOAT32, Optimizer, Params, counter, number
+from rushlight.optim.optimizer import Optimizer, Params, count_dtype, counter, number
 
 
 class NAdam(Optimizer):
@@ -68,8 +68,8 @@ class NAdam(Optimizer):
 
     def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {
-            "step": counter(),
-            "mu_product": T.ones((), dtype=FLOAT32),
+            "step": counter(group),
+            "mu_product": T.ones((), dtype=count_dtype()),
             "exp_avg": T.zeros_like(p),
             "exp_avg_sq": T.zeros_like(p),
         }

@@ -38,7 +38,7 @@ __all__ = [
     "swap_in_optimizer_params_and_state",
 ]
 
-FLOAT32 = dtypes.by_name["float32"]
+FLOAT32, FLOAT64 = dtypes.by_name["float32"], dtypes.by_name["float64"]
 Params = Iterable[Any]  # of tensors, of (name, tensor), or of dicts
 
 
@@ -56,7 +56,7 @@ required = _Required()
 # and `update(p, g, state, *, lr, ...)` changes p and state in place. The keyword-only parameters of
 # `update` are read from the parameter's group at every step, so changing `group["lr"]` takes effect
 # at once. `g` is p's gradient (negated if the group maximizes) and must not be written to. `step`
-# counts are float32 tensors, as torch saves them; rules compute with `number(step)`, since
+# counts are tensors of `count_dtype()`, as torch saves them; rules compute with `number(step)`, since
 # 1 - 0.999**t needs more than float32.
 #
 # Rules are written with Python's operators, which tensors and NumPy arrays share. They get arrays,
@@ -353,7 +353,7 @@ class Optimizer(HookedMixin):
                 group.setdefault(name, default)
         for values in self.state.values() if self._step_is_tensor else ():  # older files: a number
             if isinstance(values, dict) and isinstance(values.get("step"), int | float):
-                values["step"] = T.tensor(float(values["step"]), dtype=FLOAT32)
+                values["step"] = T.tensor(float(values["step"]), dtype=count_dtype())
 
     def _later_options(self) -> dict[str, Any]:
         """Options that older saved optimizers lack, with the values they stood for."""
@@ -454,6 +454,11 @@ def copied(x: Any) -> Any:
     return x.detach().clone() if isinstance(x, Tensor) else np.array(x)  # may be a NumPy number
 
 
-def counter() -> Tensor:
+def counter(group: dict[str, Any]) -> Tensor:
     """A step count of 0, as torch saves it."""
-    return T.zeros((), dtype=FLOAT32)
+    return T.zeros((), dtype=FLOAT32 if group.get("fused") else count_dtype())
+
+
+def count_dtype() -> Any:
+    """That of step counts, and of what is computed from them alone."""
+    return FLOAT64 if dtypes.get_default_dtype() is FLOAT64 else FLOAT32

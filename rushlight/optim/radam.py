@@ -65,7 +65,7 @@ class RAdam(Optimizer):
         super().__init__(params, defaults)
 
     def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        return {"step": counter(), "exp_avg": T.zeros_like(p), "exp_avg_sq": T.zeros_like(p)}
+        return {"step": counter(group), "exp_avg": T.zeros_like(p), "exp_avg_sq": T.zeros_like(p)}
 
     def update(
         self,

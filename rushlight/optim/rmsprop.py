@@ -69,7 +69,7 @@ class RMSprop(Optimizer):
         super().__init__(params, defaults)
 
     def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        state = {"step": counter(), "square_avg": T.zeros_like(p)}
+        state = {"step": counter(group), "square_avg": T.zeros_like(p)}
         if group["momentum"] > 0:
             state["momentum_buffer"] = T.zeros_like(p)
         if group["centered"]:

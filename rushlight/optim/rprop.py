@@ -65,7 +65,7 @@ class Rprop(Optimizer):
         lr = float(group["lr"])
         first = complex(lr, lr) if p.is_complex() else lr
         return {
-            "step": counter(),
+            "step": counter(group),
             "prev": T.zeros_like(p),
             "step_size": T.full_like(p, first),
         }

@@ -518,3 +518,25 @@ def test_optimizers_around_others_that_skip_the_constructor(lib):
     optimizer.param_groups = optimizer.inner.param_groups
     optimizer.step()
     assert p.item() == 0.5 and calls == [3]
+
+
+COUNTS = [(name, {}) for name in ("Adam", "Adagrad", "NAdam", "ASGD", "Rprop", "RAdam")]
+COUNTS += [(name, {"fused": True}) for name in ("Adam", "AdamW", "Adagrad")]
+
+
+@pytest.mark.parametrize(("name", "options"), COUNTS, ids=str)
+def test_counts_have_the_default_dtype_where_it_is_double(name, options):
+    """float32 otherwise, and where the optimizer is a fused one."""
+
+    def kinds(lib):
+        lib.set_default_dtype(lib.float64)
+        p = lib.nn.Parameter(lib.ones(3))
+        p.grad = lib.ones(3)
+        optimizer = getattr(lib.optim, name)([p], **options)
+        for _ in range(3):
+            optimizer.step()
+        return [(k, str(v.dtype), v.sum().item()) for k, v in optimizer.state[p].items()]
+
+    for ours, theirs in zip(kinds(rl), kinds(torch), strict=True):
+        assert ours[:2] == theirs[:2]
+        assert ours[2] == pytest.approx(theirs[2], rel=1e-12)

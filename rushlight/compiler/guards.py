@@ -26,7 +26,7 @@ from rushlight.compiler.held import (
     words_within,
 )
 from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
-from rushlight.compiler.objects import Same, attributes, has, of_python, ours
+from rushlight.compiler.objects import Same, attributes, has, of_python, optimizes, ours
 from rushlight.compiler.places import Attribute, Cell, Item, Place, within
 from rushlight.core.autograd import RemovableHandle
 from rushlight.core.tensor import Tensor
@@ -162,7 +162,7 @@ class Attributes:
 
     def counts(self, name: str, value: Any) -> bool:
         """Whether the function may depend on an attribute."""
-        if name in ITS_OWN or (name in OF_OPTIMIZERS and has(self.x, "param_groups")):
+        if name in ITS_OWN or (name in OF_OPTIMIZERS and optimizes(self.x)):
             return False
         if self.moving and ("attribute", id(self.x), name) in self.moving:
             return False

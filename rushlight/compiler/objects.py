@@ -141,6 +141,11 @@ def has(x: Any, name: str) -> bool:
     return hasattr(type(x), name) or name in attributes(x)
 
 
+def optimizes(x: Any) -> bool:
+    """Whether x is an optimizer, rather than what stands for several."""
+    return all([has(x, name) for name in ("param_groups", "state", "step")])
+
+
 def ours(x: Any) -> bool:
     """Whether an object or class is of a package that is not looked into."""
     if isinstance(x, ModuleType):

@@ -47,6 +47,7 @@ from rushlight.compiler.objects import (
     function_of,
     has,
     of_python,
+    optimizes,
     ours,
 )
 from rushlight.compiler.places import Attribute, Cell, Grown, Item, Place, Planted
@@ -133,7 +134,7 @@ class Surroundings:
         elif issubclass(kind, (type, ModuleType)):
             if not ours(x):
                 self.visit_attributes(x)
-        elif has(x, "param_groups") and has(x, "step"):
+        elif optimizes(x):
             self.optimizers.append(x)
             self.visit([g["params"] for g in x.param_groups])
             self.visit(list(hooks_of_steps(x).values()))

@@ -405,3 +405,36 @@ def test_a_users_optimizer_keeps_numbers_and_new_tensors():
         return [*found, *[v["count"] for v in s.optimizer.state.values()]]
 
     assert losses(True) == pytest.approx(losses(False), rel=1e-4)
+
+
+class Both:
+    """Two optimizers as one, which has their groups but no state."""
+
+    def __init__(self, *optimizers: Any) -> None:
+        self.optimizers = optimizers
+        self.param_groups = [g for o in optimizers for g in o.param_groups]
+
+    def zero_grad(self) -> None:
+        for o in self.optimizers:
+            o.zero_grad()
+
+    def step(self) -> None:
+        for o in self.optimizers:
+            o.step()
+
+
+def test_several_optimizers_as_one():
+    def losses(compiled: bool) -> list[float]:
+        s = Setting()
+        first, *others = s.model.parameters()
+        sgd, adam = rl.optim.SGD([first], lr=0.1, momentum=0.9), rl.optim.Adam(others, lr=0.01)
+        s.optimizer = Both(sgd, adam)
+        run = rl.compile(s.step, fullgraph=True) if compiled else s.step
+        found = []
+        for k in range(8):
+            if k == 5:
+                s.optimizer.param_groups[0]["lr"] = 0.01
+            found.append(run(*s.arguments(k)).item())
+        return found
+
+    assert losses(True) == pytest.approx(losses(False), rel=1e-4)

@@ -38,3 +38,13 @@ def test_a_module_needs_a_dict_of_its_own():
     layer._parameters.clear()
     assert list(kept) == ["weight", "bias"]
     assert list(layer.parameters()) == []
+
+
+def test_copies_of_decoder_layers_keep_an_activation_that_is_a_module():
+    """torch's have ReLU instead, and so have the layers of its TransformerDecoder."""
+    ours, theirs = (
+        nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 1, 8, activation=nn.Tanh()), 1)
+        for nn in (rl.nn, torch.nn)
+    )
+    assert isinstance(ours.layers[0].activation, rl.nn.Tanh)
+    assert theirs.layers[0].activation is torch.nn.functional.relu

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from itertools import pairwise
 
 from rushlight.compiler.body import Body, operand_index
 from rushlight.compiler.epilogues import epilogue
@@ -60,6 +59,7 @@ class Lowering:
         self.parts: dict[int, list[Value]] = {}  # of each value that is made in parts
         self.beneath: dict[int, list[Value]] = {}  # parts that another one lies over
         self.checked: set[int] = set()  # nodes that a check needs
+        self.drawing: list[Step] = []  # those that draw random numbers, each after the one before
         self.prepare()
         for place, node in enumerate(self.graph.nodes):
             if not is_free(node):
@@ -119,6 +119,9 @@ class Lowering:
         for v in node.outputs:
             self.unit[v.number] = step
         self.precede(step, node)
+        if not pure(node) and not isinstance(step, Check):  # known before others are grouped
+            self.precedence.needs(step, self.drawing[-1:])
+            self.drawing.append(step)
 
     def new(self, step: Step) -> Step:
         """A step more."""
@@ -437,12 +440,9 @@ class Lowering:
         or is small: what it reads is then near.
         """
         checks = [s for s in self.steps if isinstance(s, Check)]
-        drawing = [s for s in self.steps if s not in checks and not all(map(pure, s.nodes))]
-        for earlier, later in pairwise(drawing):
-            self.precedence.needs(later, [earlier])
         waits = {id(s): {id(o) for o in self.precedence.direct[id(s)]} for s in self.steps}
         for step in self.steps:
-            if step in drawing or any([v.number in self.written for v in step.writes]):
+            if step in self.drawing or any([v.number in self.written for v in step.writes]):
                 waits[id(step)] |= {id(c) for c in checks if not self.reaches(step, c)}
         ready = [
             (0 if is_small(s) else s.place, k)  # what is large may need it soon

@@ -96,7 +96,7 @@ class Adafactor(Optimizer):
         state["step"] += 1
         t = number(state["step"])
         w = t**beta2_decay
-        rate = max(eps[1], root_mean_square(p)) * min(lr, t**-0.5)
+        rate = root_mean_square(p).clamp(min=eps[1]) * min(lr, t**-0.5)
         if weight_decay != 0:
             p.mul_(1 - lr * weight_decay)
         squares = g * g
@@ -107,9 +107,10 @@ class Adafactor(Optimizer):
         else:
             estimate = state["variance"].lerp_(squares, w)
         u = estimate.clamp(min=smallest * smallest).rsqrt() * g
-        size = max(1.0, root_mean_square(u) / d)
-        p.add_(u, alpha=-rate / size)
+        p.sub_(u * (rate / (root_mean_square(u) / d).clamp(min=1.0)))
 
 
-def root_mean_square(x: Tensor) -> float:
-    return number((x * x).mean()) ** 0.5
+def root_mean_square(x: Tensor) -> Tensor:
+    """Without dims, and no half: a rate is made of it."""
+    mean = (x * x).mean()
+    return (mean if mean.element_size() > 2 else mean.float()).sqrt()

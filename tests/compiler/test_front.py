@@ -41,6 +41,9 @@ MODELS = {
     "norms": lambda: nn.Sequential(
         nn.Linear(6, 8), nn.BatchNorm1d(8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 3)
     ),
+    "mean over all batches": lambda: nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8, momentum=None), nn.Tanh(), nn.Linear(8, 3)
+    ),
     "conv": lambda: nn.Sequential(
         nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 4, 2), nn.Sigmoid(), nn.Flatten(), nn.Linear(8, 3)
     ),
@@ -52,6 +55,7 @@ OPTIMIZERS = {
     "adamw": lambda m: rl.optim.AdamW(m.parameters(), lr=0.01),
     "rmsprop": lambda m: rl.optim.RMSprop(m.parameters(), lr=0.01),
     "adagrad": lambda m: rl.optim.Adagrad(m.parameters(), lr=0.1),
+    "adafactor": lambda m: rl.optim.Adafactor(m.parameters(), lr=0.1),
 }
 
 

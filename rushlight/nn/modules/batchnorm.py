@@ -30,7 +30,7 @@ class _BatchNorm(_NormBase):
         if training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:  # the mean over all batches
-                factor = 1.0 / float(self.num_batches_tracked)
+                factor = 1.0 / self.num_batches_tracked.item()
         mean, var = self.running_mean, self.running_var
         keep = not training or self.track_running_stats
         return F.batch_norm(

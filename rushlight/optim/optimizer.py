@@ -56,8 +56,8 @@ required = _Required()
 # and `update(p, g, state, *, lr, ...)` changes p and state in place. The keyword-only parameters of
 # `update` are read from the parameter's group at every step, so changing `group["lr"]` takes effect
 # at once. `g` is p's gradient (negated if the group maximizes) and must not be written to. `step`
-# counts are tensors of `count_dtype()`, as torch saves them; rules compute with `number(step)`, since
-# 1 - 0.999**t needs more than float32.
+# counts are tensors of `count_dtype()`, as torch saves them; rules compute with `number(step)`,
+# since 1 - 0.999**t needs more than float32.
 #
 # Rules are written with Python's operators, which tensors and NumPy arrays share. They get arrays,
 # which saves half of the time on small parameters, unless the step is recorded or traced, or the

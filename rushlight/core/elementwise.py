@@ -32,7 +32,7 @@ from rushlight.core.op import (
 from rushlight.core.scalar import NUMPY
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, no_tensor, wrap, written
+from rushlight.core.tensor import UNSHARED, Tensor, blank, no_tensor, wrap, written
 from rushlight.errors import DTypeError, ShapeError
 
 REALS = frozenset((float, int))
@@ -350,18 +350,27 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
             x = a._array
         except AttributeError:
             raise no_tensor(type(op).__name__.lower(), a) from None
-        r = ready.get(x.dtype)
-        if state.busy or x.dtype not in formulas or type(x) is not ndarray:
+        d = x.dtype
+        if state.busy or d not in formulas or type(x) is not ndarray:
+            r = ready.get(d)
             if r is None or state.busy or not quick_half(op, x, x, r):
                 return run(op, (a,), {})
             out = empty(x.shape, r.dtype)
             r.compute(x, out, x.size)
-        elif r is not None and least <= x.size <= r.most and x.flags.carray:
-            out = empty(x.shape, r.dtype)
-            r.compute(x, out, x.size)
+        elif not offering:
+            out = ufunc(x)
         else:
-            out = formulas[x.dtype](x) if offering and x.size < least else ufunc(x)
-        t = wrap(out if type(out) is ndarray else asarray(out))
+            r = ready.get(d)
+            if r is not None and least <= x.size <= r.most and x.flags.carray:
+                out = empty(x.shape, r.dtype)
+                r.compute(x, out, x.size)
+            else:
+                out = formulas[d](x) if x.size < least else ufunc(x)
+        t = blank()  # see Note [Written out]
+        t._array = out if type(out) is ndarray else asarray(out)
+        t._tracked = t._wants_grad = False
+        t._node = t._link = t._grad = None
+        t._counter = UNSHARED
         if a._tracked and differentiable and modes.grad:
             record_unary(op, a, t)
         return t
@@ -464,14 +473,17 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
 
     def bind(a: Any, other: Any) -> Any:
         out: Any
-        if state.busy or not isinstance(a, Tensor):
+        try:
+            x = a._array
+        except AttributeError:
             return general(a, other)
-        x = a._array
+        if state.busy:
+            return general(a, other)
         d = x.dtype
         if isinstance(other, Tensor):
             y = other._array
             tracked = a._tracked or other._tracked
-            if d is not y.dtype or d not in fast or type(x) is not ndarray:
+            if d is not y.dtype or d not in fast:
                 r = ready.get((d, d)) if d is y.dtype else None
                 if r is None or tracked or not quick_half(op, x, y, r):
                     return run(op, (a, other), {})
@@ -493,16 +505,19 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
             if r is not None and least <= x.size <= r.most and r.takes(x, y):
                 out = empty(x.shape, r.dtype)
                 r.compute(x, y, out, x.size)
+            elif y is other:
+                out = ufunc(x, array(y, d) if as_array and d is not TRUTH else y)  # 2 is none
+            elif as_array and x.size >= SIDE and x.shape != y.shape:
+                out = broadcast(op, x, y)
             else:
-                if y is other:
-                    out = ufunc(x, array(y, d) if as_array and d is not TRUTH else y)  # 2 is none
-                elif as_array and x.size >= SIDE and x.shape != y.shape:
-                    out = broadcast(op, x, y)
-                else:
-                    out = ufunc(x, y)
+                out = ufunc(x, y)
         except (ValueError, OverflowError, SparseOperand):
             return run(op, (a, other), {})  # raises with the reason
-        t = wrap(out if type(out) is ndarray else asarray(out))
+        t = blank()  # see Note [Written out]
+        t._array = out if type(out) is ndarray else asarray(out)
+        t._tracked = t._wants_grad = False
+        t._node = t._link = t._grad = None
+        t._counter = UNSHARED
         if tracked and differentiable and modes.grad:
             record_binary(op, a, other, t)
         return t

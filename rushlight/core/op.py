@@ -518,7 +518,11 @@ class Reduction(Op, abstract=True):
                 out = reducer(x, dim, None, None, keepdim)
                 if type(out) is not ndarray or not out.flags.c_contiguous:
                     out = packed(out)
-            t = wrap(out)
+            t = blank()  # see Note [Written out]
+            t._array = out
+            t._tracked = t._wants_grad = False
+            t._node = t._link = t._grad = None
+            t._counter = UNSHARED
             if a._tracked and differentiable and modes.grad:
                 record_unary(op, a, t, {"dim": dim, "keepdim": keepdim})
             return t

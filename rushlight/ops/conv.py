@@ -44,11 +44,10 @@ class Geometry:
     """Sizes of one convolution: what the kernels share. Use ``geometry``, which remembers them.
 
     Fields: n, samples; groups; inner and outer, input and output channels of a group; kernel, out,
-    spatial sizes of the kernel and the
-    output; space and size, those of the input without and with padding; stride, padding, dilation;
-    taps and places, how many taps and
-    outputs there are; terms, (tap of the first dim or None for all, slice of the columns) for each
-    product.
+    spatial sizes of the kernel and the output; space and size, those of the input without and with
+    padding; result, the output's shape; channels, that of a value for each of its channels; stride,
+    padding, dilation; taps and places, how many taps and outputs there are; terms, (tap of the
+    first dim or None for all, slice of the columns) for each product.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class Geometry:
                 for n, k, s, d in zip(self.size, self.kernel, stride, dilation, strict=True)
             ]
         )
+        self.result, self.channels = (self.n, weight[0], *self.out), (-1, *[1] * len(self.out))
         self.places, self.taps = math.prod(self.out), math.prod(self.kernel)
         self.pointwise = (
             self.taps == 1 and set(stride) == {1} and self.size == tuple(self.space) == self.out
@@ -194,21 +194,26 @@ def forward(
     s = geometry(x.shape, w.shape, stride, padding, dilation, groups)
     if s.few is not None and not s.pointwise:
         columns = s.few.taken(x, 0).reshape(s.n, groups, s.inner * s.taps, s.places)
-        out = np.matmul(w.reshape(groups, s.outer, s.inner * s.taps), columns)
-        if bias is not None:
-            out += bias.reshape(groups, s.outer, 1)
-        return out.reshape(s.n, groups * s.outer, *s.out)
-    out = np.empty((s.n, groups, s.outer, s.places), x.dtype)
-    if s.depthwise:
-        depthwise(s, x, w, out)
+        out = product(w.reshape(groups, s.outer, s.inner * s.taps), columns)
     elif s.pointwise:
-        weights = w.reshape(groups, s.outer, s.inner)
-        np.matmul(weights, np.ascontiguousarray(x).reshape(s.n, groups, s.inner, s.places), out)
+        columns = np.ascontiguousarray(x).reshape(s.n, groups, s.inner, s.places)
+        out = product(w.reshape(groups, s.outer, s.inner), columns)
     else:
-        sum_of_products(s, x, w, out)
+        out = np.empty((s.n, groups, s.outer, s.places), x.dtype)
+        (depthwise if s.depthwise else sum_of_products)(s, x, w, out)
+    out = out.reshape(s.result)
     if bias is not None:
-        out += bias.reshape(groups, s.outer, 1)
-    return out.reshape(s.n, groups * s.outer, *s.out)
+        out += bias.reshape(s.channels)
+    return out
+
+
+def product(w: Any, columns: Any) -> Any:
+    """``w @ columns`` of (G, M, K) and (N, G, K, P). One sample and group is a product of matrices,
+    which NumPy calls in half the time.
+    """
+    if columns.shape[0] == 1 == columns.shape[1]:
+        return w[0].dot(columns[0, 0])
+    return np.matmul(w, columns)
 
 
 def sum_of_products(s: Geometry, x: Any, w: Any, out: Any) -> None:
@@ -280,11 +285,10 @@ def to_input(
     s = geometry(shape, w.shape, stride, padding, dilation, groups, g.shape[2:])
     g = np.ascontiguousarray(g).reshape(s.n, groups, s.outer, s.places)
     if s.pointwise:
-        return np.matmul(w.reshape(groups, s.outer, s.inner).swapaxes(1, 2), g).reshape(shape)
+        return product(w.reshape(groups, s.outer, s.inner).swapaxes(1, 2), g).reshape(shape)
     if s.few is not None and g.dtype in dtypes.FLOATS:
         weights = w.reshape(groups, s.outer, s.inner * s.taps).swapaxes(1, 2)
-        columns = np.matmul(weights, g)
-        return s.few.added(columns.reshape(s.n, groups * s.inner, s.taps, s.places), s.few.where)
+        return s.few.joined(product(weights, g))
     out = np.zeros((s.n, groups * s.inner, *s.size), g.dtype)
     if s.depthwise:
         depthwise_input(s, g, w, out)
@@ -348,6 +352,8 @@ def to_weight(
 
 def in_float32(kernel: Any, arrays: Any, *args: Any) -> Any:
     """A kernel for arrays of any dtype; halves are computed in float32."""
+    if arrays[0].dtype not in dtypes.HALVES:
+        return in_dtype(kernel(*arrays, *args), arrays[0].dtype)
     return in_dtype(kernel(*[widened(a) for a in arrays], *args), arrays[0].dtype)
 
 
@@ -389,7 +395,8 @@ class Conv(Op):
 
     def forward(self, arrays, params):
         x, w = arrays[:2]
-        if x.size < LEAST and w.size == w.shape[0] * w.shape[1]:  # a product alone
+        alone = x.size < LEAST and w.size == w.shape[0] * w.shape[1]  # a product
+        if x.size < self.least or alone:
             return self.eager(np, *arrays, **params)
         return super().forward(arrays, params)
 
@@ -415,9 +422,8 @@ class ConvInput(Op):
 
     def eager(self, xp, input, weight, bias, *, space, stride, padding, dilation, groups):
         same_dtype("conv_transpose", input, weight)
-        out = in_float32(
-            to_input, (input, packed(weight)), space, stride, padding, dilation, groups
-        )
+        arrays = input, packed(weight)
+        out = in_float32(to_input, arrays, space, stride, padding, dilation, groups)
         if bias is not None:
             out += bias.reshape(-1, *[1] * len(space)).astype(out.dtype)
         return out

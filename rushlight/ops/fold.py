@@ -70,7 +70,7 @@ def fold(columns: Any, space: Any, kernel: Any, stride: Any, padding: Any, dilat
     pairs = tuple([(p, p) for p in padding])
     few = windows_of((n, c, *space), out, kernel, stride, pairs, dilation)
     if few is not None and columns.dtype in dtypes.FLOATS:
-        return few.added(columns.reshape(n, c, taps, -1), few.where)
+        return few.joined(columns)
     columns = columns.reshape(n, c, taps, *out)
     x = np.zeros((n, c, *[m + 2 * p for m, p in zip(space, padding, strict=True)]), columns.dtype)
     for i, tap in enumerate(itertools.product(*map(range, kernel))):

@@ -21,7 +21,7 @@ from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.ops.conv import in_float32
-from rushlight.ops.windows import FEW, Table, places, table_of, windows_of
+from rushlight.ops.windows import FEW, Table, places, table_for, table_of, windows_of
 
 
 def lowest(d: np.dtype) -> Any:
@@ -105,7 +105,7 @@ def quick_maxima(
     """``max_windows`` by a loop, or None."""
     if x.size >= LEAST or (coded and math.prod(kernel) > 256):
         return None
-    table = table_of(x.shape[x.ndim - len(out) :], out, kernel, stride, padding, dilation)
+    table = table_of(x.shape, out, kernel, stride, padding, dilation)
     if table is None:
         return None
     if coded:
@@ -343,7 +343,7 @@ MEANS = "window means"
 
 @functools.lru_cache(maxsize=256)
 def means_of(
-    space: Any,
+    shape: Any,
     out: Any,
     kernel: Any,
     stride: Any,
@@ -353,9 +353,10 @@ def means_of(
     after: Any,
 ) -> Table | None:
     """The table of windows with what their sums are divided by, or None."""
-    table = table_of(space, out, kernel, stride, padding, ONES[len(kernel)])
+    table = table_of(shape, out, kernel, stride, padding, ONES[len(kernel)])
     if table is None:
         return None
+    space = shape[len(shape) - len(out) :]
     n = counts(space, out, kernel, stride, padding, include_pad, divisor, after)
     return replace(table, divisors=np.array(np.broadcast_to(n, out), np.float64).reshape(-1))
 
@@ -368,8 +369,7 @@ class AvgPool(Op):
 
     def eager(self, xp, input, *, out, kernel, stride, padding, include_pad, divisor, after):
         if input.size < LEAST:
-            space = input.shape[input.ndim - len(out) :]
-            table = means_of(space, out, kernel, stride, padding, include_pad, divisor, after)
+            table = means_of(input.shape, out, kernel, stride, padding, include_pad, divisor, after)
             found = None if table is None else table.run(MEANS, input)
             if found is not None:
                 return found
@@ -601,15 +601,15 @@ def bin_places(space: Any, bins: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.lru_cache(maxsize=64)
-def table_of_bins(space: Any, bins: Any) -> Table | None:
-    """The table of bins; None where there are many elements."""
-    shape = tuple([len(parts) for parts in bins])
-    where = bin_places(space, bins)[0].astype(np.int32)
+def table_of_bins(shape: Any, bins: Any) -> Table | None:
+    """The table of bins for inputs of this shape; None where there are many elements."""
+    where = bin_places(shape[len(shape) - len(bins) :], bins)[0].astype(np.int32)
     if not 0 < where.size <= FEW:
         return None
     for k in range(len(where) - 1, 0, -1):  # bins of fewer elements repeat their last
         where[k, (where[:k] == where[k]).any(0)] = -1
-    return Table(shape, math.prod(space), where, (where >= 0).sum(0).astype(np.float64))
+    out = tuple([len(parts) for parts in bins])
+    return table_for(shape, out, where, (where >= 0).sum(0).astype(np.float64))
 
 
 def few_bin_maxima(x: Any, bins: Any) -> tuple[Any, Any]:
@@ -638,7 +638,7 @@ class BinMax(Op):
         d = input.dtype
         v = widened(input)
         if input.size <= FEW:
-            table = table_of_bins(input.shape[input.ndim - len(bins) :], bins)
+            table = table_of_bins(input.shape, bins)
             found = None if table is None else table.run("window places", v, np.int64)
             values, index = found or few_bin_maxima(v, bins)
             return in_dtype(values, d), index

@@ -22,10 +22,10 @@ FEW = 1 << 14  # elements of all windows up to which they are taken at once
 class Windows:
     """Where the taps of windows lie. Use ``windows_of``, which remembers them.
 
-    Fields: size, the padded trailing dims; middle, the index of the unpadded ones in them, or None
-    without padding; flat, the input's shape with one dim for its padded planes; shape, that of the
-    result; where, the places of taps in a flattened padded plane, (taps, windows), both in
-    row-major order.
+    Fields: input, count, the input's shape and elements; size, the padded trailing dims; middle,
+    the index of the unpadded ones in them, or None without padding; flat, the input's shape with
+    one dim for its padded planes; shape, that of the result; where, the places of taps in a
+    flattened padded plane, (taps, windows), both in row-major order.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Windows:
         self.size = tuple([n + a + b for n, (a, b) in zip(space, padding, strict=True)])
         inside = [slice(a, a + n) for n, (a, _) in zip(space, padding, strict=True)]
         self.middle: Any = None if self.size == space else (..., *inside)
+        self.input, self.count = shape, math.prod(shape)
         self.padded_shape, self.flat, self.shape = (*lead, *self.size), (*lead, -1), (*lead, *out)
         self.where = places(self.size, out, kernel, stride, dilation)
 
@@ -53,6 +54,17 @@ class Windows:
     def taken(self, x: np.ndarray, value: Any) -> Any:
         """All windows of x, with ``value`` around it: (*lead, taps, windows)."""
         return self.padded(x, value).reshape(self.flat).take(self.where, -1)
+
+    def joined(self, g: np.ndarray) -> np.ndarray:
+        """Floats, one for each element that ``taken`` gives, added up where they were taken."""
+        total = np.bincount(self.origins, g.reshape(-1), self.count + 1)
+        return total[: self.count].astype(g.dtype).reshape(self.input)
+
+    @functools.cached_property
+    def origins(self) -> np.ndarray:
+        """Where in the flattened input each element of ``taken`` is; those around it: behind."""
+        places = self.padded(np.arange(self.count).reshape(self.input), self.count)
+        return places.reshape(self.flat).take(self.where, -1).reshape(-1)
 
     def added(self, g: np.ndarray, where: Any) -> np.ndarray:
         """Floats g (*lead, *) added up at the places ``where`` of the padded planes, which
@@ -93,48 +105,56 @@ def places(size: Any, out: Any, kernel: Any, stride: Any, dilation: Any) -> np.n
 
 @dataclass(frozen=True)
 class Table:
-    """Windows of planes, for the loops of backends/llvm/pools.py.
+    """Windows of planes, for the loops of backends/llvm/pools.py. Use ``table_for``.
 
-    Fields: shape, how many there are along each dim; size, the elements of a plane; where, the
-    place of each tap of each window, -1 if that is outside, (taps, windows), int32; divisors, what
-    the windows' sums are divided by, float64.
+    Fields: shape, that of the result; where, the place of each tap of each window, -1 if that is
+    outside, (taps, windows), int32; divisors, what the windows' sums are divided by, float64;
+    sizes, elements of a plane, windows, taps and planes.
     """
 
     shape: tuple[int, ...]
-    size: int
     where: np.ndarray
     divisors: np.ndarray
-
-    def suits(self) -> bool:
-        """Whether several windows at a time are quick: not for a few of many elements."""
-        return len(self.where) <= 64 or self.where.shape[1] >= 16
+    sizes: tuple[int, int, int, int]
 
     def run(self, name: str, x: np.ndarray, named: Any = None) -> Any:
         """What a loop makes of the windows of an array of floats, or None; if ``named``, with the
         names of maxima in that dtype.
         """
-        d, where = x.dtype, self.where
-        if d not in FLOATS or not x.size or not x.flags.carray or not self.suits():
+        d = x.dtype
+        if d not in FLOATS or not x.flags.carray:
             return None
         run = kernels.runner(name, d, 4, x.size, exact=False)
         if run is None:
             return None
-        out = np.empty(x.shape[: x.ndim - len(self.shape)] + self.shape, d)
-        second = self.divisors if named is None else np.empty(out.shape, named)
-        run(x, out, second, where, self.size, where.shape[1], len(where), x.size // self.size)
+        out = np.empty(self.shape, d)
+        second = self.divisors if named is None else np.empty(self.shape, named)
+        run(x, out, second, self.where, *self.sizes)
         return out if named is None else (out, second)
+
+
+def table_for(shape: Any, out: Any, where: np.ndarray, divisors: np.ndarray) -> Table | None:
+    """The table of ``out`` windows along the trailing dims of inputs of this shape. None where
+    there is nothing to do, or few windows of many elements, several of which at a time are slow.
+    """
+    lead, space = shape[: len(shape) - len(out)], shape[len(shape) - len(out) :]
+    size, planes, (taps, count) = math.prod(space), math.prod(lead), where.shape
+    if not size * planes or (taps > 64 and count < 16):
+        return None
+    return Table((*lead, *out), where, divisors, (size, count, taps, planes))
 
 
 @functools.lru_cache(maxsize=256)
 def table_of(
-    space: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+    shape: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
 ) -> Table | None:
-    """The windows of trailing dims ``space``; None where there are none, or many elements."""
-    if not 0 < math.prod(out) * math.prod(kernel) <= FEW or not math.prod(space):
+    """The windows of an input of this shape; None where there are none, or many elements."""
+    space = shape[len(shape) - len(out) :]
+    if not 0 < math.prod(out) * math.prod(kernel) <= FEW:
         return None
     size = [n + a + b for n, (a, b) in zip(space, padding, strict=True)]
     numbers = np.full(size, -1, np.int32)
     inside = [slice(a, a + n) for n, (a, _) in zip(space, padding, strict=True)]
     numbers[(*inside,)] = np.arange(math.prod(space)).reshape(space)
     where = numbers.reshape(-1)[places(size, out, kernel, stride, dilation)]
-    return Table(out, math.prod(space), where, np.ones(1))
+    return table_for(shape, out, where, np.ones(1))

@@ -20,6 +20,9 @@ __all__ = [
     "conv_tbc",
 ]  # fmt: skip
 
+CONVOLUTIONS = [f"conv{rank}d" for rank in range(4)]
+TRANSPOSES = [f"conv_transpose{rank}d" for rank in range(4)]
+
 
 def expanded(value: Any, rank: int, name: str, function: str) -> tuple[int, ...]:
     """A size for each spatial dim, from an int or a sequence of one or ``rank`` ints."""
@@ -140,6 +143,8 @@ def pads(
 
 def in_order(out: Tensor, input: Tensor, weight: Tensor) -> Tensor:
     """The result with its channels last if those of either operand are."""
+    if input._array.ndim == 3:
+        return out
     wanted = formats.suggested(input._array) or formats.suggested(weight._array)
     return out if wanted is None else out.contiguous(memory_format=wanted)
 
@@ -163,9 +168,10 @@ def convolve(
     groups: int,
 ) -> Tensor:
     """A convolution over ``rank`` dims."""
-    shapes = shapes_of(f"conv{rank}d", input, weight, bias)
+    name = CONVOLUTIONS[rank]
+    shapes = shapes_of(name, input, weight, bias)
     batched, options = conv_options(rank, *shapes, stride, padding, dilation, groups)
-    check_dtypes(f"conv{rank}d", input, weight, bias)
+    check_dtypes(name, input, weight, bias)
     x = input if batched else input.unsqueeze(0)
     out = in_order(Conv.bind(x, weight, bias, **options), x, weight)
     return out if batched else out.squeeze(0)
@@ -283,11 +289,12 @@ def transposed(
     dilation: Any,
 ) -> Tensor:
     """A transposed convolution over ``rank`` dims."""
-    shapes = shapes_of(f"conv_transpose{rank}d", input, weight, bias)
+    name = TRANSPOSES[rank]
+    shapes = shapes_of(name, input, weight, bias)
     batched, options = transposed_options(
         rank, *shapes, stride, padding, output_padding, groups, dilation
     )
-    check_dtypes(f"conv_transpose{rank}d", input, weight, bias)
+    check_dtypes(name, input, weight, bias)
     x = input if batched else input.unsqueeze(0)
     out = in_order(ConvInput.bind(x, weight, bias, **options), x, weight)
     return out if batched else out.squeeze(0)  # type: ignore[no-any-return]

@@ -68,9 +68,7 @@ def maxima(*given: Any) -> tuple[dict[str, Any], Any]:
     """``geometry`` as the ops of maxima take it, and the table of windows."""
     w = geometry(*given)
     del w["after"]
-    shape = given[1]
-    space = shape[len(shape) - len(w["out"]) :]
-    return w, table_of(space, **w)
+    return w, table_of(given[1], **w)
 
 
 @remembered
@@ -79,9 +77,7 @@ def averages(include_pad: bool, divisor: int | None, *given: Any) -> tuple[dict[
     w = geometry(*given)
     del w["dilation"]
     w.update(include_pad=include_pad, divisor=divisor)
-    shape = given[1]
-    space = shape[len(shape) - len(w["out"]) :]
-    return w, P.means_of(space, **w)
+    return w, P.means_of(given[1], **w)
 
 
 def quickly(name: str, table: Any, input: Tensor, named: Any = None) -> Any:
@@ -243,6 +239,7 @@ max_pool3d, max_pool3d_with_indices = map(
 
 
 def avg_pool(
+    name: str,
     rank: int,
     input: Tensor,
     kernel_size: Any,
@@ -254,12 +251,18 @@ def avg_pool(
 ) -> Tensor:
     """Average pooling over ``rank`` dims."""
     if divisor == 0:
-        raise RuntimeError(f"avg_pool{rank}d: divisor must be not zero.")
-    check_floating(f"avg_pool{rank}d", input, np.dtype(np.int64))
-    shape, options = input._array.shape, (kernel_size, stride, padding, 1, ceil_mode)
-    w, table = averages(include_pad, divisor, f"avg_pool{rank}d", shape, rank, *options)
+        raise RuntimeError(f"{name}: divisor must be not zero.")
+    try:
+        shape = input._array.shape
+    except AttributeError:
+        raise no_tensor(name, input) from None
+    options = kernel_size, stride, padding, 1, ceil_mode
+    w, table = averages(include_pad, divisor, name, shape, rank, *options)
     found = quickly(P.MEANS, table, input)
-    return in_order_of(P.AvgPool.bind(input, **w) if found is None else wrap(found), input)
+    if found is not None:
+        return in_order_of(wrap(found), input)
+    check_floating(name, input, dtypes.int64)
+    return in_order_of(P.AvgPool.bind(input, **w), input)
 
 
 def avg_pool1d(
@@ -271,7 +274,8 @@ def avg_pool1d(
     count_include_pad: bool = True,
 ) -> Tensor:
     """Means of windows over one dim. Arguments as in ``avg_pool2d``."""
-    return avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+    options = stride, padding, ceil_mode, count_include_pad, None
+    return avg_pool("avg_pool1d", 1, input, kernel_size, *options)
 
 
 def avg_pool2d(
@@ -296,12 +300,8 @@ def avg_pool2d(
         count_include_pad: whether padding counts in the number that a sum is divided by.
         divisor_override: divide by this instead.
     """
-    return stored(
-        avg_pool(
-            2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-        ),
-        out,
-    )
+    options = stride, padding, ceil_mode, count_include_pad, divisor_override
+    return stored(avg_pool("avg_pool2d", 2, input, kernel_size, *options), out)
 
 
 @in_float32
@@ -317,12 +317,8 @@ def avg_pool3d(
     out: Tensor | None = None,
 ) -> Tensor:
     """Means of windows over three dims. Arguments as in ``avg_pool2d``."""
-    return stored(
-        avg_pool(
-            3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-        ),
-        out,
-    )
+    options = stride, padding, ceil_mode, count_include_pad, divisor_override
+    return stored(avg_pool("avg_pool3d", 3, input, kernel_size, *options), out)
 
 
 @remembered
@@ -353,7 +349,7 @@ def target_sizes(
     if math.prod(shape[:-rank] + sizes) >= 1 << 62:
         raise RuntimeError(f"{name}: a result of output_size {sizes} has no place in memory.")
     few = 0 < math.prod(sizes) <= FEW
-    return sizes, P.table_of_bins(space, P.bins_of(space, sizes)) if few else None
+    return sizes, P.table_of_bins(shape, P.bins_of(space, sizes)) if few else None
 
 
 def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:

@@ -125,10 +125,11 @@ def solve_triangular(
     out: Tensor | None = None,
 ) -> Tensor:
     """X with ``A @ X = B`` for a triangular A."""
-    if (A.shape[-1:] != B.shape[-2:][:1] and left) or (not left and A.shape[-1:] != B.shape[-1:]):
+    a, b = A._array.shape, B._array.shape
+    if a[-1:] != (b[-2:][:1] if left else b[-1:]):
         raise RuntimeError(
             "linalg.solve_triangular: Incompatible shapes of A and B for the equation "
-            f"{'AX = B' if left else 'XA = B'}: {tuple(A.shape)} and {tuple(B.shape)}."
+            f"{'AX = B' if left else 'XA = B'}: {a} and {b}."
         )
     if left:
         return _store(out, L.SolveTriangular.bind(A, B, upper=upper, unitriangular=unitriangular))
@@ -202,6 +203,8 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
 @in_float32
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """Eigenvalues of Hermitian matrices, ascending."""
+    if not (modes.grad and A.requires_grad):
+        return _store(out, L.Eigvalsh.bind(A, UPLO=UPLO.upper()))
     return _store(out, L.Eigh.bind(A, UPLO=UPLO.upper())[0])
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rushlight import dtypes
 from rushlight.core import vector_math
 from rushlight.core.mt19937 import Engine
-from rushlight.core.native import kernels
+from rushlight.core.native import in_dtype, kernels
 
 Array = NDArray[Any]
 
@@ -478,7 +478,7 @@ def bernoulli_each(engine: Engine, p: Array) -> NDArray[np.bool_]:
     """True with each flat element's probability; float64 takes two words each, others one."""
     if p.dtype is dtypes.float64:
         return engine.doubles(p.size) < p
-    return uniform(engine, p.size, dtypes.float32) < p.astype(np.float32, copy=False)
+    return uniform(engine, p.size, dtypes.float32) < in_dtype(p, dtypes.float32)
 
 
 def of_doubles(

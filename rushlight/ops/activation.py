@@ -470,19 +470,17 @@ class Glu(Op):
                 f"glu is not defined for {dtypes.of[input.dtype].name} tensors; convert with"
                 " .float()."
             )
-        shape, dim = list(input.shape), dim % input.ndim
-        half = shape[dim] // 2
-        lead, inner = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
-        x = widened(input).reshape(lead, 2 * half, inner)
-        shape[dim] = half
-        out = np.empty((lead, half, inner), x.dtype)
-        rows = max(1, PIECE // max(1, half * inner))
-        for start in range(0, lead, rows):  # so that they stay in the cache
+        shape, dim = input.shape, dim % input.ndim
+        lead, half, inner = shape[:dim], shape[dim] // 2, math.prod(shape[dim + 1 :])
+        x = widened(input).reshape(math.prod(lead), 2, half * inner)
+        out = np.empty((len(x), half * inner), x.dtype)
+        rows = len(x) if x.size <= PIECE else max(1, PIECE // out.shape[1])
+        for start in range(0, len(x), rows):  # so that they stay in the cache
             part, y = x[start : start + rows], out[start : start + rows]
-            np.exp(np.negative(part[:, half:], y), y)
+            np.exp(np.negative(part[:, 1], y), y)
             y += ONES[y.dtype]
-            np.divide(part[:, :half], y, y)
-        return in_dtype(out.reshape(shape), input.dtype)
+            np.divide(part[:, 0], y, y)
+        return in_dtype(out.reshape(*lead, half, *shape[dim + 1 :]), input.dtype)
 
     def grad(self, g, input, dim):
         n = input.shape[dim] // 2

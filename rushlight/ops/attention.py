@@ -13,7 +13,7 @@ from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant
 from rushlight.ops.matmul import same_dtype
-from rushlight.ops.softmax import along_dim
+from rushlight.ops.softmax import along_dim, few
 from rushlight.ops.sums import LEAST, number
 
 
@@ -41,6 +41,10 @@ def attention_weights(q: Any, k: Any, mask: Any, scale: float, is_causal: bool) 
             s = np.where(mask, s, s.dtype.type(-np.inf))
         else:
             s = s + mask
+    elif s.size:  # every position may look at one
+        weights = few("softmax", s, s.ndim - 1)
+        if weights is not None:
+            return weights
     top = (
         np.maximum.reduce(s, -1, None, None, True)
         if s.shape[-1]

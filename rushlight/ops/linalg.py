@@ -20,6 +20,7 @@ from rushlight.core.tensor import Tensor, constant
 from rushlight.core.threads import all_threads, decompositions, scipy_linalg
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.join import Cat
+from rushlight.ops.shaping import keep_triangle
 
 
 class LinAlgError(RuntimeError):
@@ -322,6 +323,8 @@ class Qr(Op):
 
     def eager(self, xp, input, *, mode):
         matrix("linalg.qr", input)
+        if input.size and max(input.shape[-2:]) <= SMALL:
+            return small_qr(input, mode)
         q, r = lapack("linalg.qr", decompositions.qr, input, mode)
         return q, r
 
@@ -339,6 +342,26 @@ class Qr(Op):
         last = Q @ gr[..., m:]
         inner = qr_gradient(gq + (Q @ right) @ H(gr[..., m:]), gr[..., :m], Q, left)
         return Cat.bind(inner, last, dim=last._array.ndim - 1)
+
+
+SMALL = 64  # rows and columns of matrices for which NumPy's checks take longer than LAPACK's work
+LETTER = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}  # of its functions
+
+
+def small_qr(x: Any, mode: str) -> tuple[Any, Any]:
+    """``Qr`` of matrices with few rows and columns, one by one."""
+    routines, letter = scipy_linalg().lapack, LETTER[x.dtype.name]
+    factor = getattr(routines, letter + "geqrf")
+    expand = getattr(routines, letter + ("ungqr" if letter in "cz" else "orgqr"))
+    lead, (m, n) = x.shape[:-2], x.shape[-2:]
+    columns = m if mode == "complete" else min(m, n)
+    q, r = np.zeros((*lead, m, columns), x.dtype), np.empty((*lead, columns, n), x.dtype)
+    for i in np.ndindex(lead):
+        both, scales = factor(x[i])[:2]  # R, and below it the reflections that make Q
+        r[i] = both[:columns]
+        q[i][:, :n] = both[:, :columns]
+        q[i] = expand(q[i], scales)[0]
+    return q, keep_triangle(r, 0, False)
 
 
 def qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:
@@ -377,6 +400,14 @@ class Eigh(Op):
         gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         inner = gl.diag_embed() + over(H(v) @ gv, gap)
         return v @ inner.to(v.dtype) @ H(v)
+
+
+class Eigvalsh(Op):
+    """The eigenvalues alone, for which there is no gradient: that needs the eigenvectors."""
+
+    def eager(self, xp, input, *, UPLO):
+        square("linalg.eigh", input)
+        return lapack("linalg.eigh", decompositions.eigvalsh, input, UPLO)
 
 
 class Eig(Op):

@@ -173,11 +173,8 @@ class BernoulliSample(Op):
     label = "Bernoulli"
 
     def eager(self, xp, input, *, engine):
-        return (
-            sampling.bernoulli_each(engine, input.reshape(-1))
-            .astype(input.dtype)
-            .reshape(input.shape)
-        )
+        chosen = sampling.bernoulli_each(engine, input.reshape(-1))
+        return chosen.astype(input.dtype).reshape(input.shape)
 
     def grad(self, g):
         return zeros_like(g)

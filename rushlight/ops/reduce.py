@@ -14,7 +14,7 @@ from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.join import Cat
-from rushlight.ops.sums import multiplied, summed
+from rushlight.ops.sums import multiplied, number, summed
 
 
 def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
@@ -28,7 +28,9 @@ def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
 
 def count_of(shape: tuple[int, ...], dim: Any) -> int:
     """How many elements become one."""
-    return math.prod(shape if dim is None else [shape[d] for d in dim])
+    if dim is None:
+        return math.prod(shape)
+    return shape[dim[0]] if len(dim) == 1 else math.prod([shape[d] for d in dim])
 
 
 FEW = 2048  # elements among which a search is faster than a reduction
@@ -77,7 +79,8 @@ class Summing(Reduction, abstract=True):
 
     def forward(self, arrays, params):
         x, dim = arrays[0], params["dim"]
-        dtypes.computed_with(type(self).__name__.lower(), x.dtype)
+        if x.dtype not in dtypes.FLOATS:
+            dtypes.computed_with(type(self).__name__.lower(), x.dtype)
         if x.size < self.least:
             return self.eager(np, x, **params)
         most = COLUMN if x.dtype not in dtypes.HALVES else HALF_COLUMN
@@ -127,7 +130,7 @@ class Mean(Summing):
     @staticmethod
     def reducer(x, dim, dtype=None, out=None, keepdim=False):
         total = summed(x, dim, dtype, out, keepdim)
-        total /= x.size if dim is None else count_of(x.shape, dim)
+        total /= number(x.size if dim is None else count_of(x.shape, dim), x.dtype)
         return total
 
     def eager(self, xp, input, *, dim, keepdim):

@@ -34,6 +34,8 @@ def methods(**named: Any) -> None:
 
 def as_int(value: Any, argument: str) -> int:
     """A Python, NumPy or tensor integer as an int; TypeError for all else, and for bool."""
+    if value.__class__ is int:
+        return value  # type: ignore[no-any-return]
     if value.__class__ is not bool:
         try:
             return operator.index(value)
@@ -137,21 +139,24 @@ def own(t: Tensor) -> Tensor:
     return t
 
 
-def unrecorded(*tensors: Tensor) -> tuple[Any, ...] | None:
+def unrecorded(*tensors: Tensor) -> list[Any] | None:
     """The arrays of float32 or float64 tensors, all of one dtype, where nothing is traced and no
     gradient recorded, so that a function made of several ops may compute with them at once. Else
     None.
     """
     if state.busy:
         return None
-    d = tensors[0]._array.dtype
+    d, arrays = None, []
     for t in tensors:
         x = t._array
-        if x.dtype is not d or x.__class__ is not np.ndarray:
+        if x.dtype is not d:
+            if d is not None or x.dtype not in dtypes.FLOATS:
+                return None
+            d = x.dtype
+        if type(x) is not np.ndarray or (t._tracked and modes.grad and needs_grad(t)):
             return None
-        if t._tracked and modes.grad and needs_grad(t):
-            return None
-    return tuple([t._array for t in tensors]) if d in dtypes.FLOATS else None
+        arrays.append(x)
+    return arrays
 
 
 def is_tensor(obj: Any, /) -> bool:

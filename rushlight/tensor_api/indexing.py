@@ -61,9 +61,11 @@ def getitem(self: Tensor, key: Any) -> Tensor:
         except IndexError:
             pass  # parse says what is wrong
     placed = by_places(key)
-    found = None if placed else among_whole_dims(x, key)
+    found = None if placed else quick_parse(x, key)
     if found is not None:
-        return Index.bind(self, *found[1], pattern=found[0])
+        basic, pattern, indices = found
+        part = self if basic is None else BasicIndex.bind(self, index=basic)
+        return Index.bind(part, *indices, pattern=pattern)
     if placed and (not self.requires_grad or modes.trace.may_track(self)):
         basic, places = split(self, key, True)
         part = BasicIndex.bind(self, index=basic) if basic is not None else self
@@ -116,25 +118,40 @@ def whole(index: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
-def among_whole_dims(x: Any, key: Any) -> tuple[tuple[bool, ...], list[Tensor]] | None:
-    """What ``spread`` finds in a tuple of int64 tensors and ``:``, the usual case; None for other
-    keys.
+def quick_parse(x: Any, key: Any) -> tuple[Any, tuple[bool, ...], list[Tensor]] | None:
+    """What ``parse`` finds in the usual keys: a mask of the first dims, or a tuple of int64
+    tensors, ints and ``:``; None for others.
     """
+    if key.__class__ is Tensor:
+        a = key._array
+        if a.dtype is not dtypes.bool_ or not a.ndim or a.shape != x.shape[: a.ndim]:
+            return None
+        return None, *spread({0: key})
     if key.__class__ is not tuple or len(key) > x.ndim:
         return None
+    basic: list[Any] = []
     pattern: list[bool] = []
     indices: list[Tensor] = []
-    for dim, i in enumerate(key):
+    whole = True
+    for i, n in zip(key, x.shape, strict=False):
         if i.__class__ is Tensor:
             a = i._array
             if a.dtype is not dtypes.int64 or not a.ndim:
                 return None
-            pattern += [False] * (dim - len(pattern))
-            pattern.append(True)
             indices.append(i)
-        elif i.__class__ is not slice or i != ALL:
+            pattern.append(True)
+            basic.append(ALL)
+        elif i.__class__ is int and -n <= i < n:
+            basic.append(i)
+            whole = False
+        elif i.__class__ is slice and i == ALL:
+            basic.append(i)
+            pattern.append(False)
+        else:
             return None
-    return (tuple(pattern), indices) if indices else None
+    while pattern and not pattern[-1]:
+        pattern.pop()
+    return (None if whole else (*basic, ...), tuple(pattern), indices) if indices else None
 
 
 def parse(x: Tensor, index: Any) -> tuple[Any, Any]:

@@ -281,5 +281,5 @@ def logspace(
         first, last = int(first), int(last)
     wide = dtypes.complex128 if d in dtypes.COMPLEX_TYPES else dtypes.float64
     exponents = spaced(first, last, steps, wide) if steps else np.empty(0)
-    a = np.power(float(base), exponents).astype(d)
+    a = np.power(np.array(float(base)), exponents).astype(d)
     return finish(a, requires_grad, meta) if out is None else fill_out(out, a)

@@ -552,14 +552,16 @@ def renorm(
             f"are {p} and {maxnorm}"
         )
     d = wrap_dim(dim, input._array.ndim)
-    others = tuple([i for i in range(input._array.ndim) if i != d])
+    others = (*range(d), *range(d + 1, input._array.ndim))
     arrays = unrecorded(input)
     if arrays is not None:
         (x,) = arrays
         sizes = VectorNorm.instance.eager(np, x, dim=others, keepdim=True, ord=float(p))
         most = number(float(maxnorm), x.dtype)
-        factor = most / (sizes + number(1e-7, x.dtype))
-        np.putmask(factor, sizes <= most, number(1.0, x.dtype))
+        short = sizes <= most
+        sizes += number(1e-7, x.dtype)
+        factor = np.divide(most, sizes, sizes)
+        np.putmask(factor, short, number(1.0, x.dtype))
         return finished(wrap(x * factor), out)
     norm = input.norm(p, others, True)
     scale = Where.bind(norm <= maxnorm, 1, maxnorm / (norm + 1e-7))

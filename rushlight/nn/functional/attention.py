@@ -48,44 +48,41 @@ def scaled_dot_product_attention(
     Reference: Vaswani et al., 2017, arXiv:1706.03762.
     """
     expect_tensors("scaled_dot_product_attention", query, key, value)
-    for name, t in (("query", query), ("key", key), ("value", value)):
-        if t._array.ndim < 2:
-            raise ShapeError(
-                "scaled_dot_product_attention: Expected query, key, and value to all be at least 2"
-                f" dimensional, but {name} has shape {tuple(t._array.shape)}."
-            )
-    if query._array.shape[-1] != key._array.shape[-1]:
+    q, k, v = query._array.shape, key._array.shape, value._array.shape
+    if min(len(q), len(k), len(v)) < 2:
+        raise ShapeError(
+            "scaled_dot_product_attention: Expected query, key, and value to all be at least 2"
+            f" dimensional, but their shapes are {q}, {k} and {v}."
+        )
+    if q[-1] != k[-1]:
         raise ShapeError(
             "scaled_dot_product_attention: query and key must have one embedding size, their last,"
-            f" but have shapes {query._array.shape} and {key._array.shape}."
+            f" but have shapes {q} and {k}."
         )
-    if key._array.shape[-2] != value._array.shape[-2]:
+    if k[-2] != v[-2]:
         raise ShapeError(
             "scaled_dot_product_attention: key and value must be as long (dim -2), but have shapes"
-            f" {key._array.shape} and {value._array.shape}."
+            f" {k} and {v}."
         )
     if attn_mask is not None and is_causal:
         raise RuntimeError(
             "scaled_dot_product_attention: Explicit attn_mask should not be set when"
             " is_causal=True."
         )
-    kinds = {t._array.dtype for t in (query, key, value)}
-    if len(kinds) > 1 and modes.autocast is None:
+    d = query._array.dtype
+    alike = d is key._array.dtype is value._array.dtype
+    if not alike and modes.autocast is None:
         names = [dtypes.of[t._array.dtype].name for t in (query, key, value)]
         raise RuntimeError(
             "scaled_dot_product_attention: Expected query, key, and value to have the same dtype,"
             f" but got {', '.join(names)}."
         )
-    if query._array.dtype not in dtypes.FLOATING_TYPES:
+    if d not in dtypes.FLOATING_TYPES:
         raise NotImplementedError(
-            "scaled_dot_product_attention: not implemented for "
-            f"{dtypes.of[query._array.dtype].name}; softmax needs floats."
+            f"scaled_dot_product_attention: not implemented for {dtypes.of[d].name}; softmax needs"
+            " floats."
         )
-    if attn_mask is not None and attn_mask._array.dtype not in (
-        dtypes.bool_,
-        query._array.dtype,
-        dtypes.float32,
-    ):
+    if attn_mask is not None and attn_mask._array.dtype not in (dtypes.bool_, d, dtypes.float32):
         raise RuntimeError(
             "scaled_dot_product_attention: Expected attn_mask dtype to be bool or float or to"
             f" match query dtype, but got {dtypes.of[attn_mask._array.dtype].name}."

@@ -11,6 +11,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number, no_tensor
 from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.nn._reduction import legacy_get_string
@@ -513,8 +514,15 @@ def ctc_loss(
     if zero_infinity:
         loss = T.where(loss == math.inf, T.zeros_like(loss), loss)
     if reduction == "mean":
-        return (loss / lengths[1].clamp(min=1).to(loss.dtype)).mean()
+        return (loss / _shares(lengths[1], loss)).mean()
     return loss.sum() if reduction == "sum" else loss if batched else loss.squeeze(0)
+
+
+def _shares(lengths: Tensor, loss: Tensor) -> Tensor:
+    """Lengths, 1 at least, in a loss's dtype."""
+    if state.busy or type(lengths._array) is not np.ndarray:
+        return lengths.clamp(min=1).to(loss.dtype)
+    return constant(np.maximum(lengths._array, 1).astype(loss._array.dtype))
 
 
 def _lengths(given: Any, count: int) -> Tensor:
@@ -522,7 +530,8 @@ def _lengths(given: Any, count: int) -> Tensor:
     if isinstance(given, Tensor):
         if given._array.dtype not in dtypes.INTEGER_TYPES:
             raise RuntimeError("ctc_loss: input_lengths and target_lengths must be integral")
-        given = given.reshape(-1)
+        if given._array.ndim != 1:
+            given = given.reshape(-1)
     else:
         given = constant(np.array([int(fixed_number(n)) for n in given], np.int64))
     found = given._array.size

@@ -439,7 +439,8 @@ def lp_pool(
 ) -> Tensor:
     """p-norms of windows."""
     count = math.prod(expanded(kernel_size, rank, "kernel_size", f"lp_pool{rank}d"))
-    mean = avg_pool(rank, input.pow(norm_type), kernel_size, stride, 0, ceil_mode, True, None)
+    options = kernel_size, stride, 0, ceil_mode, True, None
+    mean = avg_pool(f"avg_pool{rank}d", rank, input.pow(norm_type), *options)
     return (mean.sign() * mean.abs().relu()).mul(count).pow(1.0 / norm_type)
 
 

@@ -18,6 +18,7 @@ from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
 from rushlight.compiler.guards import Guard, Hooks, Kinds, Tags
 from rushlight.compiler.held import content
+from rushlight.compiler.lent import Whole
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same, fields
 from rushlight.compiler.places import Memory
@@ -156,6 +157,9 @@ class Call:
             variant: Variant = Live(trace, *rest, self.gradients)
         else:
             variant = Variant(trace, self.fresh, *rest)
+        for reading in trace.readings:  # later calls bring their own
+            if type(reading) is Whole:
+                reading.forget()
         variant.standing = self.surroundings.standing
         variant.leave([place for place, _ in self.changes])
         return variant

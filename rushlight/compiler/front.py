@@ -68,7 +68,7 @@ def compile(
     the trace and updated in place. Learning rates may change between calls. What Python reads with
     ``.item()`` is computed by the program, and what it decides by a value (``if tensor``) is a
     condition there: calls that are decided otherwise run eagerly, or from a capture of their own. A
-    function that needs a value at once (``print(tensor)``, ``.numpy()``) runs eagerly, with one
+    function that needs a value at once (``str(loss.item())``, ``unique``) runs eagerly, with one
     warning. Results that are to be differentiated outside, such as a module's in training, come
     from a program for the call, and a backward pass runs another for their gradients. A module is
     compiled in place and returned.

@@ -42,17 +42,22 @@ KINDS: dict[type, type] = {float: _Real, int: _Whole, bool: bool}
 
 class Reading:
     """What was read from a tensor: ``tensor`` is a copy of it, and ``value`` what it holds after a
-    later call.
+    later call; ``calls`` counts these.
     """
 
-    __slots__ = ("tensor", "value")
+    __slots__ = ("tensor", "value", "calls")
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.value = tensor, python_value(tensor)
+        self.tensor, self.value, self.calls = tensor, self.seen(tensor), 0
+
+    def seen(self, tensor: Tensor) -> Any:
+        """What Python sees of it."""
+        return python_value(tensor)
 
     def take(self, parts: list[Tensor]) -> None:
         """Look at the result of a later call."""
-        self.value = python_value(parts[0])
+        self.value = self.seen(parts[0])
+        self.calls += 1
 
 
 def python_value(t: Tensor) -> Any:
@@ -348,6 +353,8 @@ class Conversion(type):
         if isinstance(x, Tensor) and x._array.size == 1 and x._array.dtype.kind in "fiub":
             warn_of_lost_gradient(x)
             x = x.item()
+        if hasattr(type(x), "as_number"):  # see lent.py
+            return x.as_number(cls.kind)
         if not is_number(x):
             return cls.kind(*given, **options) if x is None else cls.kind(x)
         return x * 1.0 if cls.kind is float else math.trunc(x)

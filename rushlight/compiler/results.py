@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.held import PLAIN
+from rushlight.compiler.lent import Lent, in_a_row
 from rushlight.compiler.objects import has, ours
 from rushlight.compiler.python_numbers import Number, Reading
 from rushlight.compiler.trace import Trace
@@ -77,10 +78,17 @@ class Flat:
         if issubclass(kind, Tensor):
             self.tensors.append(x)
             return TENSOR
-        if issubclass(kind, Number):
+        if kind is Lent and x.tensor is not None:
+            self.tensors.append(x.tensor)
+            return Made(lambda parts: parts[0]._array, [TENSOR])
+        if issubclass(kind, (Number, Lent)):
             self.readings.update({id(r): r for r in x.readings})
             source = x.source
             return Made(lambda _: source(), [])
+        row = in_a_row(x) if kind in (list, tuple) and len(x) > 1 else None
+        if row is not None:
+            self.readings.update({id(r): r for r in x[0].readings})
+            return Made(lambda _: kind(row()), [])
         if issubclass(kind, tuple):
             return Made(getattr(kind, "_make", kind), [self.part(v, depth + 1) for v in x])
         if issubclass(kind, PLAIN) or issubclass(kind, (type, ModuleType, BuiltinFunctionType)):

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from rushlight.compiler.held import PLAIN
+from rushlight.compiler.lent import Lent
 from rushlight.compiler.objects import ours
 from rushlight.compiler.python_numbers import is_number, value_of
 from rushlight.core.state import modes
@@ -118,13 +119,15 @@ class Printing:
         said = Said(layout, options)
         modes.trace = None
         try:
-            said.set([value_of(v) for v in parts])
+            said.set([v.value if type(v) is Lent else value_of(v) for v in parts])
         finally:
             modes.trace = self.trace
         self.said.append((said, tuple(parts)))
 
     def copy(self, x: Any) -> Any:
         """An argument as it is now."""
+        if type(x) is Lent:
+            return x.frozen()
         if not isinstance(x, Tensor):
             if not is_number(x) and not all(map(is_constant, x if isinstance(x, tuple) else [x])):
                 self.trace.fail(f"it prints a {type(x).__name__}")

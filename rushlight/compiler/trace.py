@@ -24,6 +24,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.compiler.lent import Lent, listed
 from rushlight.compiler.living import living_tensors, only_viewed, saved_arrays
 from rushlight.compiler.orders import Spread, Turn, has_gaps, order_in_memory
 from rushlight.compiler.primitives import Require
@@ -103,10 +104,28 @@ class Trace:
 
     # What core tells
 
-    def born(self, array: Any) -> None:
-        """An array became a tensor; unless an op explains it, nothing may be computed from it."""
+    def born(self, array: Any) -> Any:
+        """An array, which is given back, became a tensor; unless an op explains it, nothing may be
+        computed from it.
+        """
+        array = array.fixed() if type(array) is Lent else array
         if array not in self.windows:
             self.unexplained[array] = True
+        return array
+
+    def real(self, x: Any) -> Any:
+        """What stands for a NumPy array as that array, whose content Python needs."""
+        return x.fixed() if type(x) is Lent else x
+
+    def lend(self, t: Tensor) -> Any:
+        """The NumPy array on a tensor's memory."""
+        if self.failure is not None:
+            return t._array
+        return Lent(t._array, self, t.detach() if t.requires_grad else t)
+
+    def listed(self, t: Tensor) -> Any:
+        """The elements as numbers in lists."""
+        return t._array.tolist() if self.failure is not None else listed(t, self)
 
     def moving(self, t: Tensor) -> None:
         """A tensor is about to get another array."""

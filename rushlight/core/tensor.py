@@ -197,7 +197,7 @@ def wrap(array: Any) -> Tensor:
     t._node = t._link = t._grad = None
     t._counter = UNSHARED
     if state.busy and modes.trace is not None:
-        modes.trace.born(array)
+        t._array = modes.trace.born(array)
     return t
 
 

@@ -18,7 +18,8 @@ from rushlight.tensor_api.conversion import LEGACY, copy_
 __all__ = ["is_nonzero"]
 
 
-SHORT = 16  # elements that a trace follows into a list
+SHORT = 16  # elements that a trace follows into a list one by one
+LONG = 1024  # those that it follows together
 
 
 @method
@@ -83,6 +84,8 @@ def tolist(self: Tensor) -> Any:
     traced = state.busy and modes.trace is not None and not modes.trace.is_fixed(self)
     if traced and x.size <= SHORT:
         return [tolist(v) for v in self] if x.ndim else item(self)
+    if traced and x.dtype.kind in "fiu" and x.size <= LONG:
+        return modes.trace.listed(self)
     value_needed("tolist()", self)
     return (x.astype(np.float32) if x.dtype in dtypes.FOREIGN else x).tolist()
 
@@ -101,7 +104,6 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         raise GraphError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
-    value_needed("numpy()")
     if self._array.__class__ is MetaArray:
         raise TypeError(
             "can't convert meta device type tensor to numpy: it has no elements; make it on the "
@@ -118,11 +120,13 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
             f"Got unsupported ScalarType {name}: NumPy has no such type; convert with .float() "
             "first."
         )
-    return self._array
+    return modes.trace.lend(self) if state.busy and modes.trace is not None else self._array
 
 
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    value_needed("a NumPy array of a tensor", self)
     a = numpy(self)
+    a = self._array if state.busy else a
     if dtype is None or a.dtype == dtype:
         return a.copy() if copy else a
     return a.astype(dtype)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, fixed_number, moving_number, wrap
 from rushlight.errors import warn_user
 from rushlight.ops.copy import Cast, Clone, cast_array
@@ -31,10 +32,16 @@ __all__ = [
 NUMBERS = frozenset([bool, int, float, complex])
 
 
+def as_it_is(data: Any) -> Any:
+    """``data``; of what stands for a NumPy array while a call is traced, the array."""
+    return modes.trace.real(data) if state.busy and modes.trace is not None else data
+
+
 def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     """A new array from numbers, nested sequences or arrays, of NumPy dtype ``dtype`` or the
     inferred one.
     """
+    data = as_it_is(data)
     if isinstance(data, np.ndarray):
         d = dtype or dtypes.from_numpy(data.dtype).numpy
         return cast_array(data, d) if data.dtype != d else data.astype(d, order="C")
@@ -272,6 +279,7 @@ def from_numpy(ndarray: Any) -> Tensor:
         >>> a
         array([7., 7.], dtype=float32)
     """
+    ndarray = as_it_is(ndarray)
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     if any([s < 0 for s in ndarray.strides]):

@@ -256,7 +256,7 @@ NEEDS = {
     "float(tensor), passed on": lambda x: [*map(float, [x.sum()])],
     "format": lambda x: f"{x.sum().item():.3f}",
     "a function of math that decides": lambda x: x if math.gamma(x.sum().item()) > 4 else -x,
-    "a long list": lambda x: x.repeat(10).tolist(),
+    "a long list": lambda x: x.repeat(1000).tolist(),
     "a power in a tensor": lambda x: x * 2 ** x.sum().item(),
 }
 

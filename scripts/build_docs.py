@@ -27,6 +27,7 @@ table {{ border-collapse: collapse; display: block; overflow-x: auto }}
 th, td {{ border: 1px solid #d0d7de; padding: 0.3rem 0.7rem }} img {{ max-width: 100% }}
 </style>
 <nav><a href="{top}README.html">rushlight</a> · <a href="{top}README.zh.html">中文</a> ·
+<a href="{top}docs/tutorial.html">tutorial</a> ·
 <a href="{top}docs/architecture.html">architecture</a> ·
 <a href="{top}docs/differences.html">differences</a> ·
 <a href="{top}api/rushlight.html">API</a></nav>

@@ -7,6 +7,7 @@ of memory, by looking at these (``words``; see Note [Entry] in backends/llvm/ent
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_not
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -83,11 +84,12 @@ def are_numbers(value: Any) -> bool:
 
 class Kept:
     """Which parameters an optimizer has, and what it keeps for each: loaded state is other tensors,
-    and a group may be added.
+    and other groups; one may be added.
     """
 
     def __init__(self, optimizer: Any, moving: Moving = frozenset()) -> None:
         self.optimizer, self.with_state, self.moving = optimizer, True, moving
+        self.groups = list(optimizer.param_groups)  # whose options a program reads
         self.count = self.entries()
         self.values = held(self.read(), (), moving)
 
@@ -118,6 +120,9 @@ class Kept:
 
     def holds(self) -> bool:
         """Whether it is the same."""
+        now = self.optimizer.param_groups
+        if len(now) != len(self.groups) or any(map(is_not, now, self.groups)):
+            return False
         return alike(self.read(), self.values)
 
     def places(self) -> list[Place] | None:

@@ -407,6 +407,25 @@ def test_a_users_optimizer_keeps_numbers_and_new_tensors():
     assert losses(True) == pytest.approx(losses(False), rel=1e-4)
 
 
+def test_a_rate_of_loaded_groups():
+    """These are other dicts, also where the optimizer keeps nothing for its parameters."""
+
+    def losses(compiled: bool) -> list[float]:
+        s = Setting()
+        s.optimizer = rl.optim.SGD(s.model.parameters(), lr=0.1)
+        schedule = rl.optim.lr_scheduler.StepLR(s.optimizer, 2, gamma=0.5)
+        run = rl.compile(s.step, fullgraph=True) if compiled else s.step
+        found, saved = [], s.optimizer.state_dict()
+        for k in range(9):
+            if k == 5:
+                s.optimizer.load_state_dict(saved)
+            found.append(run(*s.arguments(k)).item())
+            schedule.step()
+        return found
+
+    assert losses(True) == pytest.approx(losses(False), rel=1e-4)
+
+
 class Both:
     """Two optimizers as one, which has their groups but no state."""
 

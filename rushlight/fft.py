@@ -24,6 +24,7 @@ from rushlight.tensor_api._common import (
     store_out,
     wrap_dim,
 )
+from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.numpy_names import with_axis
 
 
@@ -95,6 +96,7 @@ def _dims(x: Tensor, s: Any, dim: Any) -> tuple[list[int], list[int]]:
     return dims, [shape[d] if s is None or s[i] == -1 else s[i] for i, d in enumerate(dims)]
 
 
+@in_float32
 def _c2c(x: Tensor, s: Any, dim: Any, norm: Any, inverse: bool, out: Any) -> Tensor:
     x = _complex(x)
     dims, sizes = _dims(x, s, dim)
@@ -108,6 +110,7 @@ def _c2c(x: Tensor, s: Any, dim: Any, norm: Any, inverse: bool, out: Any) -> Ten
     return result if out is None else store_out(out, result)
 
 
+@in_float32
 def _r2c(
     x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "rfft"
 ) -> Tensor:
@@ -122,6 +125,7 @@ def _r2c(
     return result if out is None else store_out(out, result)
 
 
+@in_float32
 def _c2r(
     x: Tensor, s: Any, dim: Any, norm: Any, out: Any, conjugate: bool = False, name: str = "irfft"
 ) -> Tensor:

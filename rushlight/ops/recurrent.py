@@ -25,6 +25,7 @@ from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor, edge
 from rushlight.ops.copy import Cast
 from rushlight.ops.join import Cat
+from rushlight.ops.matmul import Linear
 
 State = tuple[Tensor, ...]
 Step = Callable[[Tensor, State, Tensor, Any], State]
@@ -34,8 +35,7 @@ Step = Callable[[Tensor, State, Tensor, Any], State]
 
 def hidden(h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What the state contributes to the gates."""
-    out = h @ weight.t()
-    return out if bias is None else out + bias
+    return h @ weight.t() if bias is None else Linear.bind(h, weight, bias)
 
 
 def tanh_step(x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:

@@ -16,6 +16,7 @@ from rushlight.tensor_api._common import (
     store_out,
     wrap_dim,
 )
+from rushlight.tensor_api.casting import in_lower_precision
 from rushlight.tensor_api.conversion import cast
 
 __all__ = ["hardshrink", "log_softmax", "prelu", "relu", "relu_", "softmax"]
@@ -48,6 +49,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
 
 
 @method
+@in_lower_precision
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``x`` where positive, else ``weight * x``; one weight for all, or one for each channel (dim
     1).

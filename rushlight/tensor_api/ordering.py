@@ -19,6 +19,7 @@ from rushlight.tensor_api._common import (
     refuse_overlap,
     wrap_dim,
 )
+from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.reductions import _with_index, finished
@@ -216,6 +217,7 @@ def _quantile(
 
 
 @method
+@in_float32
 def quantile(
     input: Tensor,
     q: Any,
@@ -243,6 +245,7 @@ def quantile(
 
 
 @method
+@in_float32
 def nanquantile(
     input: Tensor,
     q: Any,

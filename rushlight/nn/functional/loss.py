@@ -165,6 +165,7 @@ def smooth_l1_loss(
     return L.SmoothL1Loss.bind(input, target, reduction=reduction, beta=beta)  # type: ignore[no-any-return]
 
 
+@in_float32
 def huber_loss(
     input: Tensor,
     target: Tensor,

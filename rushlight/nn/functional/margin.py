@@ -30,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@in_float32
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -190,6 +191,7 @@ def triplet(
     return reduced((near - far + margin).clamp(min=0), reduction)
 
 
+@in_float32
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -254,6 +256,7 @@ def margins(arrays: Any, target: Tensor, p: int, margin: float, divisor: int) ->
     return out if fine else None
 
 
+@in_float32
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,

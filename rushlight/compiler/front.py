@@ -26,6 +26,7 @@ from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
 from rushlight.compiler.objects import fields, identity, ours
 from rushlight.compiler.orders import order_in_memory
 from rushlight.compiler.places import Place, are_numbers, signature_of
+from rushlight.compiler.storages import may_overlap
 from rushlight.compiler.surroundings import Surroundings
 from rushlight.compiler.variant import Variant, present_mode
 from rushlight.config import compile_options, stance
@@ -512,17 +513,22 @@ def key_of(k: Any) -> Any:
 
 
 def sharing(arguments: list[Any]) -> tuple[int, ...]:
-    """Which arguments are one tensor, have one array, or share memory: for each the first such."""
+    """Which arguments are one tensor, have one array, or share memory: for each the first such.
+    Then, of those that share memory, which overlap.
+    """
     if len(arguments) < 2:
         return ()
     firsts: tuple[dict[int, int], ...] = ({}, {}, {})
-    return tuple(
-        [
-            first.setdefault(id(x), k)
-            for k, t in enumerate(arguments)
-            for first, x in zip(firsts, (t, t._array, owner(t._array)), strict=True)
-        ]
-    )
+    found = [
+        first.setdefault(id(x), k)
+        for k, t in enumerate(arguments)
+        for first, x in zip(firsts, (t, t._array, owner(t._array)), strict=True)
+    ]
+    owners = found[2::3]
+    if len(firsts[2]) < len(owners):
+        pairs = [(j, k) for k, o in enumerate(owners) for j in range(o, k) if owners[j] == o]
+        found += [may_overlap(arguments[j]._array, arguments[k]._array) for j, k in pairs]
+    return tuple(found)
 
 
 def disable(

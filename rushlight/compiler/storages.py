@@ -24,6 +24,13 @@ class WriteWindow(Op):
         return out
 
 
+def may_overlap(a: Any, b: Any) -> bool:
+    """Whether arrays of one owner may have elements in common: what lies between their first and
+    their last ones does.
+    """
+    return not (type(a) is type(b) is np.ndarray) or bool(np.may_share_memory(a, b))
+
+
 class Facts:
     """What is known of each of some arrays, as long as the array lives."""
 

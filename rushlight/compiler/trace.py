@@ -38,7 +38,7 @@ from rushlight.compiler.python_numbers import (
     read,
     value_of,
 )
-from rushlight.compiler.storages import Facts, Part, Storage, Window, WriteWindow
+from rushlight.compiler.storages import Facts, Part, Storage, Window, WriteWindow, may_overlap
 from rushlight.core import sampling
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
@@ -69,7 +69,7 @@ class Trace:
         self.moved: dict[int, Tensor] = {}  # tensors from outside that got other memory
         self.known_places: dict[int, Number] = {}  # by the numbers of values
         self.entered: list[Storage] = []  # of inputs
-        self.owners: dict[int, list[Storage]] = {}
+        self.owners: dict[int, list[tuple[Storage, Any]]] = {}  # inputs by memory, with arrays
         self.keep: list[Any] = list(arguments)  # from outside: their ids stay theirs
         self.leaves: dict[
             int, tuple[Tensor, weakref.ref[Tensor] | None]
@@ -292,7 +292,11 @@ class Trace:
         """Whether no other storage has memory from outside in common with one."""
         while storage.part is not None:
             storage = storage.part.of.storage
-        return storage.owner is None or len(self.owners[storage.owner]) < 2
+        if storage.owner is None:
+            return True
+        family = self.owners[storage.owner]
+        own = next(a for s, a in family if s is storage)
+        return not any([s is not storage and may_overlap(own, a) for s, a in family])
 
     def _replace(self, window: Window, new: Value) -> None:
         """A window holds a new value."""
@@ -654,11 +658,11 @@ class Trace:
             self.entered.append(storage)
             storage.owner = id(owner(a))
             family = self.owners.setdefault(storage.owner, [])
-            if any(s.writes for s in family):
+            if any([s.writes and may_overlap(a, other) for s, other in family]):
                 self.failure = (
                     "it reads memory through one array after writing to it through another"
                 )
-            family.append(storage)
+            family.append((storage, a))
         self._window(a, storage, ())
         window: Window = self.windows.get(a)
         return window

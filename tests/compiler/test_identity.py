@@ -203,3 +203,39 @@ def test_objects_that_were_passed_once_live_no_longer():
     del batch
     gc.collect()
     assert [ref() for ref in kept] == [None] * 4
+
+
+def test_parts_of_one_memory_that_do_not_overlap_are_written_to():
+    """Also where later calls bring some that do."""
+
+    def step(x, y):
+        x.add_(1)
+        y.mul_(2)
+        return (x * y).sum()
+
+    run, found = rl.compile(step), []
+    for function in (step, run):
+        base = rl.arange(24.0).reshape(4, 6)
+        apart, across = [(base[0], base[1]), (base[2], base[3])], (base[0], base.flatten()[1:7])
+        found.append([function(*pair).item() for pair in [*apart, *apart, across, *apart]])
+        found.append(base)
+        if function is run:
+            assert run._compiled.eager is None and run._compiled.variants
+    assert found[0] == found[2] and rl.equal(found[1], found[3])
+
+
+def test_running_statistics_in_one_memory():
+    def made(compiled):
+        statistics = rl.zeros(2, 4)
+        mean, square = statistics
+
+        def step(x):
+            mean.lerp_(x.mean(0), 0.1)
+            square.lerp_((x * x).mean(0), 0.1)
+            return x - mean
+
+        run = rl.compile(step, fullgraph=True) if compiled else step
+        return [run(rl.full((2, 4), float(k))) for k in range(5)], statistics
+
+    (expected, then), (found, now) = made(False), made(True)
+    assert all(map(rl.allclose, found, expected)) and rl.allclose(now, then)

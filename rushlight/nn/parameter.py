@@ -9,6 +9,7 @@ from rushlight.core.overrides import without_overrides
 from rushlight.core.tensor import Tensor, instance, start_afresh
 from rushlight.tensor_api import empty
 from rushlight.tensor_api.pickling import set_user_state, user_state
+from rushlight.tensor_api.printing import tensor_repr
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter"]
 
@@ -47,7 +48,9 @@ class Parameter(Tensor):
         return memo[id(self)]
 
     def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
+        plain = type(self) is Parameter
+        shown = tensor_repr(self, name="tensor") if plain else f"Parameter({tensor_repr(self)})"
+        return "Parameter containing:\n" + shown
 
     __str__ = __repr__
 

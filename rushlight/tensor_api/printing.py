@@ -341,8 +341,7 @@ def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | No
     """
     value_needed("printing a tensor", t)
     if name is None:
-        own = type(t).__name__
-        name = "tensor" if own in ("Tensor", "Parameter") else own
+        name = "tensor" if type(t) is Tensor else type(t).__name__
     if t._array.__class__ is SparseArray:
         return sparse_repr(t, f"{name}(")
     device = t.device

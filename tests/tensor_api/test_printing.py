@@ -153,3 +153,16 @@ def test_what_the_last_line_of_a_cell_shows():
         lambda lib: type(lib.manual_seed(0)),
     ):
         assert repr(made(rl)).replace("rushlight", "torch") == repr(made(torch))
+
+
+def test_subclasses_are_shown_by_their_own_name_whatever_it_is():
+    def shown(lib):
+        def made(cls, x):
+            return lib.Tensor._make_subclass(cls, x, True)
+
+        own = type("Parameter", (lib.Tensor,), {"__new__": made})
+        scale = type("Scale", (lib.nn.Parameter,), {})
+        x = lib.tensor([1.0, 2.0])
+        return [repr(cls(x)) for cls in (own, scale, lib.nn.Parameter)]
+
+    assert shown(rl) == shown(torch)

@@ -118,7 +118,9 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     if dtype is None:
         sparse = "sparse." if self.is_sparse else ""
         return f"torch.{sparse}" + LEGACY[PUBLIC[self._array.dtype].name] + "Tensor"
-    if isinstance(dtype, str):
+    if dtype is Tensor or dtype == "torch.Tensor":  # the default type's legacy name
+        dtype = dtypes.get_default_dtype()
+    elif isinstance(dtype, str):
         name = next((n for n, legacy in LEGACY.items() if dtype == f"torch.{legacy}Tensor"), None)
         if name is None:
             raise ValueError(f"invalid type: {dtype!r}")

@@ -21,6 +21,18 @@ def test_new(lib):
 
 
 @LIBRARIES
+def test_the_class_as_a_type(lib):
+    x = lib.tensor([2, 3])
+    assert x.type(lib.Tensor).dtype == x.type("torch.Tensor").dtype == lib.float32
+    lib.set_default_dtype(lib.float64)
+    try:
+        assert x.type(lib.Tensor).dtype == lib.float64
+    finally:
+        lib.set_default_dtype(lib.float32)
+    assert lib.nn.Linear(2, 2).half().type(lib.Tensor).weight.dtype == lib.float32
+
+
+@LIBRARIES
 def test_tensors_as_one(lib):
     utils = lib._utils
     tensors = [lib.ones(2, 3), lib.zeros(4), lib.tensor(2.0)]

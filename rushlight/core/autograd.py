@@ -477,18 +477,23 @@ class CopySlices(Node):
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
         if self.saved is None:
             self.inner.fetch(0)
-        result = g.clone() if self.order is None else clone_in_order(g, self.order)
-        part = replay(result, self.chain)
-        at = self.at
+        if self.order is not None:
+            g = clone_in_order(g, self.order)
+        part, at = replay(g, self.chain), self.at
+        if not part._array.flags.c_contiguous:  # rules are quicker in dense memory
+            part = part.clone()
         inner_needed = None if needed is None else needed | {self.inner.edges[at]}
-        grads = list(self.inner.backward(part.clone(), inner_needed))
+        grads = list(self.inner.backward(part, inner_needed))
         if self.edges[at] is None or (needed is not None and self.edges[at] not in needed):
             grads[at] = None
+        elif grads[at] is part:  # as it came, like what lies around the view
+            grads[at] = g
         else:
+            result = g.clone() if self.order is None else clone_in_order(g, self.order)
             if grads[at] is None:
-                part.zero_()
+                replay(result, self.chain).zero_()
             else:
-                part.copy_(grads[at])
+                replay(result, self.chain).copy_(grads[at])
             grads[at] = result
         return grads
 
@@ -646,7 +651,7 @@ def check_write(x: Tensor) -> None:
                 "operation; "
                 "write under no_grad(), or to a clone()."
             )
-    if needs_grad(x) and x.grad_fn is None:
+    if edge(x) is x:
         raise GraphError(
             "a leaf Variable that requires grad is being used in an in-place operation; write "
             "under no_grad(), or to a clone()."
@@ -669,7 +674,6 @@ def rebase(x: Tensor, node: Node, had_grad: bool, at: int = 0) -> None:
     base._node, base._tracked, base._wants_grad = slices, True, False
     if x._node is None:
         x._node = node  # so that `refresh` knows there is something to make again
-    edge(x)
 
 
 def move_keepers(x: Tensor, node: Node) -> None:

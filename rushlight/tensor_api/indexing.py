@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.inplace import same_window
 from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import GradMode, modes, state
@@ -411,6 +412,9 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         except IndexError:
             parse(self, key)  # says what is wrong
             raise
+        if not tensors and value.__class__ is Tensor and is_there(value, part):
+            bump(self)
+            return
     if tensors:
         pattern, indices = tensors
         IndexPut.update(part, as_value(value, part), *indices, pattern=pattern, accumulate=False)
@@ -427,6 +431,18 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         if part._array.base is value._array.base is not None and value._array.shape != shape:
             value = value.expand(shape)  # x[1:] = x[0]: what is repeated is read first
     Copy.update(part, value)
+
+
+def is_there(value: Tensor, part: Tensor) -> bool:
+    """Whether ``part = value`` changes nothing, as when Python ends ``x[i] += y``: both are the
+    same part of one tensor, in its memory and in the graph.
+    """
+    link, other = value._link, part._link
+    if state.busy or link is None or other is None or link.base is not other.base:
+        return False
+    if modes.grad and (link.origin or other.origin or link.base._wants_grad):
+        return False  # such writes are refused, or end where the gradient flows
+    return link.chain == other.chain and same_window(value._array, part._array)
 
 
 def fill_mask(self: Tensor, key: Any, value: Any) -> bool:

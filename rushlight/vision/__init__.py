@@ -5,6 +5,7 @@ installed, its images.
 `utils`, `io`.
 """
 
+from rushlight.jit import is_tracing as _is_tracing  # detection models call it by this name
 from rushlight.vision import datasets, io, models, ops, transforms, tv_tensors, utils
 
 __version__ = "0.28.0"  # the torchvision whose names and behaviour these are

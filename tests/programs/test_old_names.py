@@ -69,3 +69,7 @@ def test_numbers_of_reductions(lib):
         assert numbers.get_enum("elementwise_mean") == 1
     with pytest.raises(ValueError):
         numbers.get_enum("batchmean")
+
+
+def test_private_names_of_vision():
+    assert rushlight.vision._is_tracing() is False

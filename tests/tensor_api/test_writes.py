@@ -41,3 +41,54 @@ def test_overlapping_parts(write):
         return x.tolist()
 
     assert result(rushlight) == result(torch)
+
+
+LIBRARIES = pytest.mark.parametrize("lib", [torch, rushlight], ids=["torch", "rushlight"])
+
+
+@LIBRARIES
+def test_parts_changed_where_they_are(lib):
+    w, b = lib.ones(3, 2, requires_grad=True), lib.ones(2, requires_grad=True)
+    x = w * 2
+    part = x[0]
+    x[0] += b * 3
+    x[1] *= 2
+    x[:, 1] -= 1
+    x[2][0] += 4
+    assert x._version == 8 and part.tolist() == [5, 4] and x.tolist()[2] == [6, 1]
+    g = lib.arange(6.0).view(3, 2)
+    x.backward(g, retain_graph=True)
+    assert w.grad.tolist() == [[0, 2], [8, 12], [8, 10]] and b.grad.tolist() == [0, 3]
+    w.grad += 1
+    b.grad += 1
+    assert g.tolist() == [[0, 1], [2, 3], [4, 5]]  # gradients of parts share no memory with it
+    part.sum().backward()
+    assert w.grad.tolist() == [[3, 5], [9, 13], [9, 11]]
+
+
+@LIBRARIES
+def test_a_part_of_no_history_ends_the_gradient(lib):
+    w = lib.ones(2, 2, requires_grad=True)
+    x = w * 1
+    with lib.no_grad():
+        part = x[0]
+    x[0] = part
+    x[1] = x.detach()[1]
+    x[:, 0] = x[:, 0]
+    x.sum().backward()
+    assert w.grad.tolist() == [[0, 0], [0, 0]]
+    with pytest.raises(RuntimeError):
+        w[0] = w[0]
+    with lib.no_grad():
+        w[0] += 1
+        w[1] = w[1]
+    assert w.tolist() == [[2, 2], [1, 1]]
+
+
+@LIBRARIES
+def test_a_part_of_memory_that_was_replaced_is_written(lib):
+    x = lib.zeros(2, 2)
+    part = x[0]
+    x.data = lib.ones(2, 2)
+    x[0] = part
+    assert x.tolist() == [[0, 0], [1, 1]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.nn.modules.module import Conversion
+from rushlight.nn.modules._state import Conversion
 
 __all__ = [
     "get_overwrite_module_params_on_conversion", "get_swap_module_params_on_conversion",
@@ -34,7 +34,9 @@ def get_overwrite_module_params_on_conversion() -> bool:
 
 
 def set_swap_module_params_on_conversion(value: bool) -> None:
-    """Whether parameters stay the same objects even if ``overwrite`` asks for new ones."""
+    """Whether parameters stay the same objects even if ``overwrite``, or ``assign=True`` of
+    ``load_state_dict``, asks for new ones.
+    """
     Conversion.swap = value
 
 

@@ -218,3 +218,37 @@ def test_load_is_not_recorded():
     layer.load_state_dict(rl.nn.Linear(2, 2).state_dict())
     assert layer.weight.is_leaf
     assert layer.weight.requires_grad
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_assign_keeps_the_parameters_where_they_are_to_stay(twin, device):
+    def program(t, nn):
+        layer = nn.BatchNorm1d(3).to(device)
+        given = {k: v + 2 for k, v in nn.BatchNorm1d(3).double().state_dict().items()}
+        weight, mean = layer.weight, layer.running_mean
+        t.__future__.set_swap_module_params_on_conversion(True)
+        try:
+            layer.load_state_dict(given, assign=True)
+        finally:
+            t.__future__.set_swap_module_params_on_conversion(False)
+        return (
+            layer.weight is weight,
+            layer.running_mean is mean,
+            [
+                (type(v), v.dtype, v.requires_grad)
+                for v in layer.state_dict(keep_vars=True).values()
+            ],
+            weight.tolist(),
+            weight.data_ptr() == given["weight"].data_ptr(),
+        )
+
+    twin(program)
+
+
+def test_layers_without_shapes_are_loaded_into_such(twin):
+    def program(t, nn):
+        layer = nn.LazyLinear(2)
+        layer.load_state_dict(nn.LazyLinear(2).state_dict())
+        return layer.has_uninitialized_params()
+
+    twin(program)

@@ -17,6 +17,13 @@ from rushlight.nn.parameter import Parameter, is_lazy
 _EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 
 
+class Conversion:
+    """What ``__future__`` sets."""
+
+    overwrite = False  # conversions make new parameters
+    swap = False  # parameters and buffers stay the same objects all the same
+
+
 class _IncompatibleKeys(NamedTuple):
     """What `load_state_dict` found: names that the dict lacks, and names that the module lacks."""
 
@@ -271,7 +278,11 @@ def _load_one(
     try:
         with no_grad():
             if not assign:
-                own.copy_(given)
+                if not (is_lazy(own) and is_lazy(given)):
+                    own.copy_(given)
+                return
+            if Conversion.swap and not is_lazy(own):
+                own.data = given
                 return
             if isinstance(own, Parameter) and not isinstance(given, Parameter):
                 given = Parameter(given, requires_grad=own.requires_grad)

@@ -33,7 +33,10 @@ from rushlight.nn.modules._registry import KINDS, Registry, registry
 from rushlight.nn.modules._state import (
     _EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX,
 )
-from rushlight.nn.modules._state import Stateful
+from rushlight.nn.modules._state import (
+    Conversion,
+    Stateful,
+)
 from rushlight.nn.modules._state import _IncompatibleKeys as _IncompatibleKeys
 from rushlight.nn.modules._traverse import Traversable
 from rushlight.nn.parameter import Parameter, is_buffer
@@ -114,13 +117,6 @@ def no_tensor(error: AttributeError, module: Module) -> TypeError | None:
 
 
 NOT_KEPT = ("_hook_tables", "_compiled_call_impl")  # attributes that files and copies do without
-
-
-class Conversion:
-    """What ``__future__`` sets."""
-
-    overwrite = False  # conversions make new parameters
-    swap = False  # parameters stay the same objects all the same
 
 
 class Module(Traversable, Stateful):

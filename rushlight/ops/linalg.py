@@ -16,6 +16,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.native import kernels
 from rushlight.core.op import Op
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant
 from rushlight.core.threads import all_threads, decompositions, scipy_linalg
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
@@ -380,6 +381,21 @@ def hermitian_diagonal(m: Tensor) -> Tensor:
     return d.diag_embed()
 
 
+def check_phase(name: str, *turns: Tensor) -> None:
+    """Refuse gradients by complex vectors which lead along their phase: any phase is as good, so a
+    loss that depends on it has none. ``turns`` hold vectors times their gradients on the diagonal.
+    """
+    if modes.trace is not None:  # without values
+        return
+    total = sum([np.diagonal(t._array, 0, -2, -1).imag for t in turns])
+    if not np.allclose(total, 0, rtol=0, atol=1e-2):
+        raise LinAlgError(
+            f"{name}: in the complex case the vectors are specified up to multiplication by "
+            "e^(i phi), and the loss depends on phi: its gradient is ill-defined. Use what does "
+            "not, such as absolute values or U @ Vh."
+        )
+
+
 class Eigh(Op):
     """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; ``UPLO`` says which triangle
     is read.
@@ -398,7 +414,11 @@ class Eigh(Op):
         v = eigenvectors
         gap = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
         gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
-        inner = gl.diag_embed() + over(H(v) @ gv, gap)
+        vg = H(v) @ gv
+        if v._array.dtype in dtypes.COMPLEX_TYPES:
+            check_phase("linalg.eigh", vg)
+        turn = over(vg, gap)
+        inner = gl.diag_embed() + (turn + H(turn)) / 2  # Hermitian, as the matrix is
         return v @ inner.to(v.dtype) @ H(v)
 
 
@@ -429,6 +449,7 @@ class Eig(Op):
         gap = (eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)).conj()
         gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         vg = H(v) @ gv
+        check_phase("linalg.eig", vg)
         along = (H(v) @ v) * vg.diagonal(0, -2, -1).real.unsqueeze(-2).to(v.dtype)
         inner = gl.diag_embed() + over(vg - along, gap)
         return Solve.bind(H(v), inner @ H(v))
@@ -470,11 +491,12 @@ def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
     gu, gs, gvh = g
     gap = s.unsqueeze(-2) ** 2 - s.unsqueeze(-1) ** 2
     gap = gap.masked_fill(constant(np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
-    uu, vv = H(u) @ gu, H(vh @ H(gvh))
-    uu, vv = uu - H(uu), H(vv) - vv
+    ug, vg = H(u) @ gu, vh @ H(gvh)
+    uu, vv = ug - H(ug), vg - H(vg)
     inner = over(uu, gap) * s.unsqueeze(-2) + s.unsqueeze(-1) * over(vv, gap) + gs.diag_embed()
     if u._array.dtype in dtypes.COMPLEX_TYPES:
-        inner = inner + over((H(u) @ gu).diagonal(0, -2, -1).imag * 1j, s).diag_embed()
+        check_phase("linalg.svd", ug, vg)
+        inner = inner + over(ug.diagonal(0, -2, -1).imag * 1j, s).diag_embed()
     out = u @ inner.to(u.dtype) @ vh
     m, n = u.shape[-2], vh.shape[-1]
     k = s.shape[-1]

@@ -221,3 +221,37 @@ def test_gradients_of_equal_values_alone(name):
         return a.grad.numpy()
 
     np.testing.assert_allclose(run(rushlight), run(torch), atol=1e-12)
+
+
+def complex_matrices(fw):
+    real, imag = (np.random.default_rng(i).normal(size=(2, 3, 3)) for i in range(2))
+    return fw.tensor(real + 1j * imag, requires_grad=True)
+
+
+PHASES = {
+    "svd by U": lambda L, A: L.svd(A)[0].sum().abs(),
+    "svd by both": lambda L, A: (L.svd(A)[0] + L.svd(A)[2]).sum().abs(),
+    "eigh": lambda L, A: L.eigh(A + A.mH)[1].sum().abs(),
+    "eig": lambda L, A: L.eig(A)[1].sum().abs(),
+    "eig of real matrices": lambda L, A: L.eig(A.real - 2 * A.real.mT)[1].imag[..., 0].sum(),
+}
+
+
+@pytest.mark.parametrize("name", PHASES)
+@pytest.mark.parametrize("fw", [torch, rushlight])
+def test_losses_that_depend_on_the_phase_of_vectors_have_no_gradient(name, fw):
+    with pytest.raises(RuntimeError, match="ill-defined"):
+        PHASES[name](fw.linalg, complex_matrices(fw)).backward()
+
+
+@pytest.mark.parametrize("uplo", ["L", "U"])
+def test_gradients_of_eigh_are_hermitian(uplo):
+    weights, found = np.random.default_rng(2).normal(size=(2, 3, 3)), []
+    for fw in (rushlight, torch):
+        A = complex_matrices(fw).detach()
+        A = (A + A.mH).requires_grad_()
+        w, v = fw.linalg.eigh(A, UPLO=uplo)
+        ((v.abs() * fw.tensor(weights)).sum() + w[0, 0]).backward()
+        found.append(A.grad.numpy())
+    np.testing.assert_allclose(*found, 1e-8, 1e-10)
+    np.testing.assert_allclose(found[0], found[0].conj().swapaxes(1, 2), 1e-8, 1e-10)

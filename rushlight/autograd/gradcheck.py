@@ -212,7 +212,7 @@ class _Check:
                     f"gradcheck: input {i} requires grad and is {dtypes.from_numpy(x.dtype)}; "
                     "differences of numbers that coarse are mostly rounding. Use float64."
                 )
-            if any(s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
+            if x.size and any(s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
                 raise RuntimeError(
                     f"gradcheck: input {i} has a dimension with stride 0, so its elements cannot "
                     "be "

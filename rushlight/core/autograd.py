@@ -66,6 +66,7 @@ class Node:
 
     _is_node = True
     _is_output = False  # of several
+    fills = True  # whether zeros stand for the gradients of outputs that nothing used
     home = "builtins"  # the module of the class that users see
     hooks: dict[int, Any] | None = None  # on the arriving gradient, from tensors
     pre_hooks: dict[int, Any] | None = None  # from the user, on the node's incoming gradients

@@ -226,7 +226,11 @@ def prepare(node: Node, g: Any) -> Any:
     several outputs.
     """
     if node.out_specs is not None:
-        g = [g[i] if i in g else zero_like_spec(s) for i, s in enumerate(node.out_specs)]
+        fills = node.fills
+        g = [
+            g[i] if i in g else zero_like_spec(s) if fills else None
+            for i, s in enumerate(node.out_specs)
+        ]
         if node.pre_hooks:
             g = list(run_pre_hooks(node, tuple(g)))
         return g

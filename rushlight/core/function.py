@@ -94,6 +94,11 @@ class FunctionNode(Node):
     out_spec: Any = None  # shape and dtype of a single output
     many = False  # whether forward returned several
 
+    @property
+    def fills(self) -> bool:  # type: ignore[override]
+        """What ``set_materialize_grads`` says."""
+        return self.context._materialize
+
     def name(self) -> str:
         return f"{self.function.__name__}Backward"
 
@@ -191,7 +196,7 @@ def run_user_backward(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
     rule = getattr(node.function, "backward", None)
     if rule is None or rule is Function.backward:
         rule = node.function.vjp
-    if node.context._materialize:
+    if node.fills:
         specs = node.out_specs or [node.out_spec]
         gs = [zero_like_spec(s) if g is None else g for g, s in zip(gs, specs, strict=True)]
     out = rule(node.context, *gs)

@@ -286,3 +286,25 @@ def test_calls_of_backward_can_be_watched(lib):
     assert watched.call_count == 2 and x.grad.tolist() == [13, 13]
     loss.backward()
     assert watched.call_count == 2 and x.grad.tolist() == [15, 15]
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+@pytest.mark.parametrize("zeros", [True, False])
+def test_absent_gradients_are_none_or_zeros(lib, zeros):
+    seen = []
+
+    class Both(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.set_materialize_grads(zeros)
+            return x * 2, y * 3
+
+        @staticmethod
+        def backward(ctx, gx, gy):
+            seen.extend([gx.item(), None if gy is None else gy.item()])
+            return gx * 2, gy
+
+    x, y = (lib.tensor(v, requires_grad=True) for v in (2.0, 3.0))
+    Both.apply(x, y)[0].backward()
+    assert seen == [1.0, 0.0 if zeros else None]
+    assert x.grad.item() == 2.0 and (y.grad is None) is not zeros

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.absent import Absent
 from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
-from rushlight.core.tensor import KNOWN_KINDS, Tensor, wrap
+from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, wrap
 from rushlight.errors import NotSupportedError, warn_user
 from rushlight.tensor_api._common import finish, methods, numpy_dtype
 from rushlight.tensor_api.pieces import apart, split_with_sizes
@@ -157,7 +157,13 @@ def _as_subclass(self: Tensor, cls: Any) -> Any:
         meet(cls)
     with AskNobody():
         t = view_as(self, self)
-    t.__class__ = cls
+    try:
+        t.__class__ = cls
+    except TypeError:  # a class with slots
+        t, plain = instance(cls, t._array), t
+        for name in Tensor.__slots__:
+            if name != "__weakref__":
+                setattr(t, name, getattr(plain, name))
     return t
 
 

@@ -355,3 +355,18 @@ def test_what_can_be_overridden():
     assert "torch.Tensor.shape.__get__" in names
     assert not found.keys() & overrides.get_ignored_functions()
     assert overrides.get_testing_overrides()[rushlight.add](1, 2) == -1
+
+
+@pytest.mark.parametrize("lib", LIBRARIES)
+def test_subclasses_may_have_slots(lib):
+    class Slotted(lib.Tensor):
+        __slots__ = ("extra",)
+
+    x = lib.ones(2, requires_grad=True)
+    y = (x * 2).as_subclass(Slotted)
+    y.extra = 3
+    assert type(y) is Slotted and y.extra == 3
+    y.sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+    leaf = lib.Tensor._make_subclass(Slotted, lib.zeros(2), True)
+    assert type(leaf) is Slotted and leaf.is_leaf and leaf.requires_grad

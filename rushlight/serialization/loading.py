@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from rushlight.dtypes import dtype
+from rushlight.errors import warn_user
 from rushlight.serialization import names
 from rushlight.serialization.container import Reader
 from rushlight.serialization.locations import restorer
@@ -50,6 +51,9 @@ def load(
             used. Writes to the tensors do not reach the file. ``f`` must be a path.
         pickle_load_args: for the unpickler; ``encoding`` of strings that Python 2 wrote.
 
+    The environment may decide: ``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1`` always sets ``weights_only``,
+    and ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` unsets it where it is not given.
+
     Raises:
         pickle.UnpicklingError: not a file of ours, or one that needs more than ``weights_only``
         admits.
@@ -63,6 +67,7 @@ def load(
         >>> torch.load(file)
         [tensor([0, 1, 2]), 'text']
     """
+    weights_only = _by_environment(weights_only)
     if weights_only and pickle_module is not None:
         raise RuntimeError(
             "load: weights_only=True uses its own unpickler; leave pickle_module out, or pass "
@@ -91,6 +96,21 @@ def load(
         loaded = unpickle(io.BytesIO(archive.read("data.pkl")), storages.persistent_load)
         storages.read_rest()
         return loaded
+
+
+def _by_environment(weights_only: bool | None) -> bool | None:
+    """``weights_only`` as the environment wants it."""
+    names = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    always, never = (os.environ.get(n, "").lower() in ("1", "y", "yes", "true") for n in names)
+    if always and never:
+        raise RuntimeError(f"load: only one of {names[0]} and {names[1]} should be set; unset one")
+    if never and weights_only is None:
+        warn_user(
+            f"{names[1]} is set, so load() runs what the file asks for: unset it, or pass "
+            "weights_only=True, if you do not trust the file."
+        )
+        return False
+    return True if always else weights_only
 
 
 @contextlib.contextmanager

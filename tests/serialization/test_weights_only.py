@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 from collections import OrderedDict
 from fractions import Fraction
@@ -317,3 +318,35 @@ def test_random_damage_to_the_pickle():
             load(archive(bytes(changed), _0=record))
         except (pickle.UnpicklingError, RuntimeError) as error:
             assert str(error).startswith("load: "), error
+
+
+@pytest.mark.parametrize("asked", [None, True, False])
+@pytest.mark.parametrize("value", ["1", "YES", "0"])
+@pytest.mark.parametrize("never", [True, False])
+def test_the_environment_decides(monkeypatch, asked, value, never):
+    name = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" if never else "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    monkeypatch.setenv(name, value)
+    results = []
+    for lib in (torch, rl):
+        file = io.BytesIO()
+        lib.save(Fraction(1, 2), file)  # what only trust admits
+        file.seek(0)
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            try:
+                lib.load(file, weights_only=asked)
+                results.append(("loaded", [w.category for w in seen]))
+            except pickle.UnpicklingError:
+                results.append(("refused", [w.category for w in seen]))
+    assert results[0] == results[1]
+
+
+def test_the_environment_cannot_decide_both(monkeypatch):
+    for name in ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_WEIGHTS_ONLY_LOAD"):
+        monkeypatch.setenv(name, "1")
+    for lib in (torch, rl):
+        file = io.BytesIO()
+        lib.save(1, file)
+        file.seek(0)
+        with pytest.raises(RuntimeError, match="should be set"):
+            lib.load(file)

@@ -191,6 +191,10 @@ def factor_of(value: Any, x: Any) -> Any:
 
 def number_for(d: Any, value: Any) -> Any:
     """The factor ``value`` of a computation in dtype d: an int for integers."""
+    if value.__class__ is complex and d not in dtypes.COMPLEX_TYPES:
+        raise DTypeError(
+            f"argument value must not be complex for {dtypes.of[d].name}; convert the tensors."
+        )
     if d in dtypes.INTEGER_TYPES and value.__class__ is float:
         if value != int(value):
             raise DTypeError(

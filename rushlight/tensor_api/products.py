@@ -178,10 +178,14 @@ def _mixed(
             f"{name}: self and the product must have the same dtype, but got {a} and {b}; "
             "convert one."
         )
-    if product._array.dtype in dtypes.INTEGER_TYPES and (
-        isinstance(beta, float) or isinstance(alpha, float)
-    ):
-        if name in ("addmm", "addr"):
+    d = product._array.dtype
+    if d not in dtypes.COMPLEX_TYPES and (isinstance(beta, complex) or isinstance(alpha, complex)):
+        raise DTypeError(
+            f"{name}: alpha and beta must not be complex for {dtypes.of[d].name}; convert the "
+            "tensors to a complex dtype first."
+        )
+    if d in dtypes.INTEGER_TYPES and (isinstance(beta, float) or isinstance(alpha, float)):
+        if name == "addr":
             raise DTypeError(
                 "For integral input tensors, argument alpha and beta must not be a floating "
                 "point number."

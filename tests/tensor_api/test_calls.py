@@ -212,6 +212,10 @@ MATRICES = [
     "torch.ones(2).softmax('a')",
     "torch.ones(3).split(1.5)",
     "i = torch.ones(2, dtype=torch.int64); torch.addr(torch.outer(i, i), i, i, beta=0.5)",
+    "m = torch.ones(2, 2, dtype=torch.int64); torch.addmm(m, m, m, beta=1.5, alpha=2.5)",
+    *[f"m, v = torch.ones(2, 2), torch.ones(2); {call}" for call in (
+        "torch.addmm(m, m, m, alpha=2j)", "m.addmm_(m, m, beta=2j)", "v.addmv(m, v, beta=1j)",
+        "torch.addr(m, v, v, alpha=1j)", "torch.addcmul(v, v, v, value=1j)")],
     *[f"torch.linalg.{call}" for call in (
         "norm(torch.ones(2, 2), ord=1, axis=(0, 1))",
         "vector_norm(torch.ones(2, 2), axis=0, keepdims=True)",

@@ -223,7 +223,8 @@ def transposed(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
             else required.zeros(*s).requires_grad_()
             for s in node.specs
         ]  # fmt: skip
-        out = node.function.jvp(node.context, *directions)
+        given = [None if d is None else d.clone() for d in directions]  # which may be written to
+        out = node.function.jvp(node.context, *given)
         outs = out if isinstance(out, tuple) else (out,)
         pairs = [
             (edge(o), g)

@@ -162,10 +162,11 @@ def jacfwd(
         positions, many = selected(args, argnums)
         with Level() as level, GradMode(True):
             tree, inputs = level.duals([args[at] for at in positions])
-            check_real("jacfwd", inputs)
+            check_real("jacfwd", "input", inputs)
             result = func(*replaced(args, positions, tree), **kwargs)
             result, aux = with_aux(result, has_aux, name)
             outputs, structure = tensors_of(result, name)
+            check_real("jacfwd", "output", outputs)
             linear = _Linear(level, outputs, inputs)
             columns = [_columns(linear, inputs, at) for at in range(len(inputs))]
             columns, aux = level.settle(columns), level.settle(aux)

@@ -139,13 +139,13 @@ def replaced(args: tuple[Any, ...], positions: list[int], values: Sequence[Any])
     return out
 
 
-def check_real(name: str, inputs: Sequence[Tensor]) -> None:
-    """RuntimeError for complex inputs: a Jacobian by them is not a complex tensor."""
-    for at, t in enumerate(inputs):
+def check_real(name: str, what: str, tensors: Sequence[Tensor]) -> None:
+    """RuntimeError for complex ones: a Jacobian by or of them is not a complex tensor."""
+    for at, t in enumerate(tensors):
         if t.is_complex():
             raise RuntimeError(
-                f"{name}: Expected all inputs to be real but received complex tensor at flattened "
-                f"input idx: {at}. Differentiate by view_as_real(x)."
+                f"{name}: Expected all {what}s to be real but received complex tensor at flattened "
+                f"{what} idx: {at}. Use view_as_real(x)."
             )
 
 

@@ -166,10 +166,11 @@ def jacrev(
         positions, many = selected(args, argnums)
         with Level() as level, GradMode(True):
             tree, inputs = level.inputs([args[at] for at in positions])
-            check_real("jacrev", inputs)
+            check_real("jacrev", "input", inputs)
             result = func(*replaced(args, positions, tree), **kwargs)
             result, aux = with_aux(result, has_aux, name)
             outputs, structure = tensors_of(result, name)
+            check_real("jacrev", "output", outputs)
             rows = [level.settle(_rows(o, inputs, level.open([o]))) for o in outputs]
             aux = level.settle(aux)
         nest = flatten(tree)[1]

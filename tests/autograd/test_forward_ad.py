@@ -134,3 +134,24 @@ def test_duals_of_what_requires_grad_may_be_written_to_but_of_leaves(lib):
         assert fwAD.unpack_dual(dual * dual).tangent.tolist() == [36.0, 72.0]
         with pytest.raises(RuntimeError):
             fwAD.make_dual(leaf, lib.ones(2)).mul_(3)
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_a_function_s_own_derivative_may_write_to_the_direction(lib):
+    class Twice(lib.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x * 2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
+        @staticmethod
+        def jvp(ctx, dx):
+            return dx.mul_(2)
+
+    fwAD = lib.autograd.forward_ad
+    with fwAD.dual_level():
+        out = Twice.apply(fwAD.make_dual(lib.ones(2), lib.tensor([1.0, 3.0])))
+        assert fwAD.unpack_dual(out).tangent.tolist() == [2.0, 6.0]

@@ -174,6 +174,8 @@ REFUSED = [
     (lambda F, x: F.jacrev(lambda x: ())(x), RuntimeError, "non-empty"),
     (lambda F, x: F.jacrev(lambda x: x)(x + 0j), RuntimeError, "complex"),
     (lambda F, x: F.jacfwd(lambda x: x)(x + 0j), RuntimeError, "complex"),
+    (lambda F, x: F.jacrev(lambda x: x + 0j)(x), RuntimeError, "complex"),
+    (lambda F, x: F.jacfwd(lambda x: x + 0j)(x), RuntimeError, "complex"),
     (lambda F, x: F.jvp(lambda: x, (), ()), RuntimeError, "at least one"),
     (lambda F, x: F.jvp(lambda x: x, (x,), (1.0,)), RuntimeError, "only contain Tensors"),
     (lambda F, x: F.jvp(lambda y: (x, y), (x,), (x,), strict=True), RuntimeError, "strict"),

@@ -53,8 +53,8 @@ def can_draw(node: Node) -> bool:
 
 def drawn(node: Node, operands: Operands, size: int) -> Tensor:
     """Random values for all samples, drawn as one tensor; permutations one after the other."""
-    full = [
-        t if not isinstance(t, Tensor) else (t if many else t.expand(size, *t.shape)).contiguous()
+    full = [  # all samples' memory decides the order of what is drawn into it
+        t if many or not isinstance(t, Tensor) else t.expand(size, *t.shape).contiguous()
         for t, many in operands
     ]
     if isinstance(node.op, random.Permutation):

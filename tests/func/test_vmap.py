@@ -169,6 +169,9 @@ DRAWN = {
     "poisson": of_each(lambda t, x: t.poisson(x)),
     "normal": of_each(lambda t, x: t.normal(x, t.ones(6))),
     "multinomial": of_each(lambda t, x: t.multinomial(x + 1, 3)),
+    "another dim": lambda t, x: t.vmap(
+        lambda v: v.clone().normal_(), in_dims=1, randomness="different"
+    )(x),
     "in place": of_each(lambda t, x: x.clone().exponential_()),
     "nested": lambda t, x: t.vmap(
         t.vmap(lambda x: t.rand_like(x) + x, randomness="different"), randomness="different"

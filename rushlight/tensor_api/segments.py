@@ -5,7 +5,7 @@ from __future__ import annotations
 from rushlight.core.tensor import Tensor
 from rushlight.errors import NotSupportedError
 from rushlight.tensor_api._common import wrap_dim
-from rushlight.tensor_api.creation import full
+from rushlight.tensor_api.creation import full, zeros_like
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.ranges import arange
 from rushlight.tensor_api.selection import scatter_reduce
@@ -81,12 +81,30 @@ def segment_reduce(
     where = where.reshape(-1, *[1] * (flat.dim() - 1)).expand(flat.shape)
     start = NEUTRAL[KINDS[reduce]] if initial is None else initial
     begun = full((len(pieces), *flat.shape[1:]), start, dtype=data.dtype, device=data.device)
-    result = scatter_reduce(begun, 0, where, flat, KINDS[reduce])
+    if KINDS[reduce] in ("amax", "amin"):
+        result = _extremes(begun, where, flat, KINDS[reduce])
+    else:
+        result = scatter_reduce(begun, 0, where, flat, KINDS[reduce])
     result = result.unflatten(0, (*lengths.shape[:-1], count + 1)).narrow(axis, 0, count)
     if reduce == "mean":
         sizes = lengths if initial is None else lengths.clamp(min=1)
         result = result / sizes.reshape(*lengths.shape, *[1] * (flat.dim() - 1))
     return result
+
+
+def _extremes(begun: Tensor, where: Tensor, flat: Tensor, kind: str) -> Tensor:
+    """The extremes of pieces, whose gradients their elements that equal them share: what a piece
+    begins with has no part in it, and nan equals nan.
+    """
+    best = scatter_reduce(begun, 0, where, flat.detach(), kind)
+    if not flat.requires_grad:
+        return best
+    hit = (flat.detach() == best.gather(0, where)) | flat.detach().isnan()
+    many = zeros_like(best).scatter_add(0, where, hit.to(best.dtype))
+    parts = flat.masked_fill(~hit, 0) / many.clamp(min=1).gather(0, where)
+    mean = zeros_like(best).scatter_add(0, where, parts)
+    rest = best - mean.detach()  # by rounding
+    return mean + rest.masked_fill(~best.isfinite(), 0).where(many > 0, best)
 
 
 _segment_reduce = segment_reduce

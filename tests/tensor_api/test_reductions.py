@@ -246,3 +246,18 @@ def test_a_histogram_has_a_hundred_bins():
         expected, got = call(torch), call(rl)
         assert got.hist.tolist() == expected.hist.tolist()
         assert got.bin_edges.tolist() == pytest.approx(expected.bin_edges.tolist())
+
+
+@pytest.mark.parametrize("kind", ["max", "min"])
+@pytest.mark.parametrize("initial", [None, 1.0, 5.0, float("inf")])
+def test_elements_that_equal_the_extreme_of_a_piece_share_its_gradient(kind, initial):
+    found = []
+    for lib in (torch, rl):
+        data = lib.tensor([1.0, 1, 5, 5, 5, float("nan"), 2, 3, 0.1, 0.1, 0.1, -7])
+        data.requires_grad_()
+        lengths = lib.tensor([2, 0, 3, 3, 4])
+        out = lib.segment_reduce(data, kind, lengths=lengths, initial=initial)
+        (out * lib.arange(1.0, 6)).nan_to_num(0, 0, 0).sum().backward()
+        found.append((out.detach().numpy(), data.grad.numpy()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,5 +1,7 @@
 """Programs that are kept on disk: what another process wrote is loaded, and is the same."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,30 @@ def test_eager_kernels_are_loaded(disk):
         disk(lowering)
         found.append(x.softmax(1).tolist())
     assert found[0] == found[1]
+
+
+def test_functions_of_several_kernels_are_compiled_once(disk, monkeypatch):
+    """A convolution and its gradients turn and transform the same images; each program that is
+    loaded brings what it calls.
+    """
+    texts, compiled = [], jit.compiled
+    monkeypatch.setattr(jit, "compiled", lambda ir: texts.append(ir) or compiled(ir))
+    x = rl.randn(2, 16, 16, 16, requires_grad=True)
+    w = rl.randn(16, 16, 3, 3, requires_grad=True)
+
+    def gradients():
+        y = nn.functional.conv2d(x, w, padding=1)
+        return [y.detach(), *rl.autograd.grad(y, (x, w), y.detach())]
+
+    first = gradients()
+    found = [name for ir in texts for name in re.findall(r"^define void @(\w+)", ir, re.M)]
+    copies = [name for name in found if name.startswith("copy_")]
+    assert copies and len(set(found)) == len(found)
+    assert sum(ir.count(f"call void @{copies[0]}(") for ir in texts) > 1
+    texts.clear()
+    disk(lowering=False)
+    assert all(a.equal(b) for a, b in zip(gradients()[::-1], first[::-1], strict=True))
+    assert not texts
 
 
 def files(disk):

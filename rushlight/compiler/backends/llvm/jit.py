@@ -1,4 +1,11 @@
-"""IR to machine code, with a cache of object files on disk."""
+"""IR to machine code, with a cache of object files on disk.
+
+Note [Common functions]
+Kernels of convolutions consist of functions, many of which are those of other kernels too: the
+gradients turn and transform the same images as the layer. A function whose linkage is ``COMMON`` is
+compiled alone, once, and called by all kernels that would contain it. Its symbol ends in a hash of
+its text.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +16,21 @@ import hashlib
 import itertools
 import os
 import platform
+import re
 import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rushlight.compiler.backends.llvm.ir.text import COMMON
+
 LARGEST = 256 << 20  # bytes of cached files
 PRUNING = 64  # files written between two looks at the cache's size
 _saves = itertools.count()
+FUNCTION = re.compile(r"^define .*?^}\n", re.DOTALL | re.MULTILINE)
+START = f"define {COMMON} "
+SYMBOL = re.compile(r"@([\w.]+)")
 CPU_VARIABLE = "RUSHLIGHT_CPU"  # "x86-64-v3" makes AVX2 code, for tests
 
 
@@ -192,13 +205,13 @@ def linker() -> Any:
 
 _loaded: list[Any] = []
 _count = itertools.count()
-_kernels: dict[str, int] = {}  # the address of each kernel loaded, by its key
+_kernels: dict[str, int] = {}  # the addresses of kernels and common functions, by their keys
 _lock = threading.Lock()
 
 
 def kernel_key(ir: str) -> str:
-    """What a kernel's machine code is known by."""
-    return key_of(ir)[:32]
+    """What a kernel's machine code is known by, and its symbol."""
+    return f"k{key_of(ir)[:32]}"
 
 
 def kernels(irs: Sequence[str]) -> list[int]:
@@ -212,19 +225,47 @@ def kernels(irs: Sequence[str]) -> list[int]:
 
 
 def machine_code(irs: dict[str, str]) -> dict[str, bytes]:
-    """The machine code of ``@kernel`` in modules, by their keys."""
-    texts = [ir.replace("@kernel(", f"@k{key}(") for key, ir in irs.items()]
-    return dict(zip(irs, object_codes(texts), strict=True))
+    """The machine code of ``@kernel`` in modules, by their keys, and then that of common functions
+    which they call, by their symbols.
+    """
+    texts, common = {}, dict[str, str]()
+    for key, ir in irs.items():
+        texts[key] = without_common(ir.replace("@kernel(", f"@{key}("), common)
+    texts.update(common)
+    return dict(zip(texts, object_codes([*texts.values()]), strict=True))
+
+
+def without_common(ir: str, common: dict[str, str]) -> str:
+    """A module that calls its common functions from elsewhere; ``common`` gets their modules."""
+    if START not in ir:
+        return ir
+    lines, own = FUNCTION.sub("", ir).splitlines(), list[str]()
+    calls: dict[str, tuple[str, str]] = {}  # name -> symbol, declaration
+    for text in FUNCTION.findall(ir):  # each behind those that it calls
+        used = set(SYMBOL.findall(text))
+        for name in sorted(used & calls.keys()):
+            text = text.replace(f"@{name}(", f"@{calls[name][0]}(")
+        needed = [calls[name][1] for name in sorted(used & calls.keys())]
+        if not text.startswith(START):
+            own += [*needed, text]
+            continue
+        needed += [x for x in lines if x[:1] in ("a", "!") or used & {*SYMBOL.findall(x)}]
+        head = text.split("{")[0]
+        (name,) = SYMBOL.findall(head)
+        symbol = f"{name}_{key_of(text + repr(needed))[:32]}"
+        head, text = [x.replace(f"@{name}(", f"@{symbol}(") for x in (head, text)]
+        calls[name] = symbol, head.replace(START, "declare ")
+        common[symbol] = "\n".join([*needed, text.replace(START, "define ")])
+    return "\n".join([*lines, *own]) + "\n"
 
 
 def link(bodies: dict[str, bytes]) -> list[int]:
-    """The addresses of kernels, which are loaded if they are not yet there."""
+    """The addresses of functions, which are loaded if they are not yet there."""
     with _lock:
         new = {key: body for key, body in bodies.items() if key not in _kernels}
         if new:
-            _kernels.update(
-                zip(new, load([*new.values()], [f"k{key}" for key in new]), strict=True)
-            )
+            there = [(key, _kernels[key]) for key in bodies if key in _kernels]
+            _kernels.update(zip(new, load([*new.values()], [*new], there), strict=True))
         return [_kernels[key] for key in bodies]
 
 

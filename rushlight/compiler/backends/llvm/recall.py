@@ -83,7 +83,7 @@ def program(graph: Graph, engines: list[Any]) -> tuple[Plan, list[int]] | None:
     if found is None:
         return None
     plan, bodies = pickle.loads(found)
-    return plan, jit.link(dict(zip(plan.kernels, bodies, strict=True)))
+    return plan, jit.link(bodies)
 
 
 def keep_program(graph: Graph, engines: list[Any], plan: Plan, bodies: dict[str, bytes]) -> None:
@@ -94,7 +94,7 @@ def keep_program(graph: Graph, engines: list[Any], plan: Plan, bodies: dict[str,
         return
     path = program_path(graph, engines)
     if path is not None:
-        jit.save(path, pickle.dumps((plan, [*bodies.values()]), pickle.HIGHEST_PROTOCOL))
+        jit.save(path, pickle.dumps((plan, bodies), pickle.HIGHEST_PROTOCOL))
 
 
 def program_path(graph: Graph, engines: list[Any]) -> Path | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
-from rushlight.compiler.backends.llvm.ir.text import Module
+from rushlight.compiler.backends.llvm.ir.text import COMMON, Module
 from rushlight.compiler.backends.llvm.products.micro import LINE, walk
 
 # vectors of a tile -> most rows; with a row of the panel and a broadcast they fill the registers
@@ -80,6 +80,7 @@ def tile(module: Module, d: np.dtype[Any], t: Tile) -> str:
         name,
         "ptr noalias %a, ptr noalias %b, ptr noalias %c, i64 %depth, i1 %first, ptr %bias",
         d,
+        COMMON,
     )
     n = len(t.runs)
     places = [(i, v) for i in range(t.rows) for v in range(n)]

@@ -25,7 +25,7 @@ from rushlight.compiler.backends.llvm.convolution.tiles import Tile, tile, tile_
 from rushlight.compiler.backends.llvm.convolution.turn import write_put
 from rushlight.compiler.backends.llvm.convolution.winograd import Tiles, flat, points, squared
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, kernel
-from rushlight.compiler.backends.llvm.ir.text import Module
+from rushlight.compiler.backends.llvm.ir.text import COMMON, Module
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
 
@@ -92,7 +92,7 @@ class Forward:
         """The function ``(w, u, count)`` that transforms the weights of one vector of outputs and
         some channels.
         """
-        f = Code(f.module, "weights", "ptr noalias %w, ptr noalias %u, i64 %count", f.dtype)
+        f = Code(f.module, "weights", "ptr noalias %w, ptr noalias %u, i64 %count", f.dtype, COMMON)
 
         def channel(k: Number, _: list[str]) -> None:
             w, square = f.at("%w", f.mul(k, self.w.channel)), []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
+from rushlight.compiler.backends.llvm.ir.text import COMMON
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def write_copy(f: Code, frame: Frame, distance: int, last: str = "", zeros: bool
         f"copy_{Code.module_key(repr((frame, distance, last, zeros)))}",
         signature,
         f.dtype,
+        COMMON,
     )
     n = min(f.lanes, frame.size)
     where = planes(f, distance, last)
@@ -91,7 +93,8 @@ def write_put(f: Code, frame: Frame, distance: int, bias: bool = False, last: st
     signature = (
         "ptr noalias %from, ptr noalias %y, i64 %p0, i64 %p1, i64 %shift, i64 %last, ptr %bias"
     )
-    f = Code(f.module, f"put_{Code.module_key(repr((frame, distance)))}", signature, f.dtype)
+    name = f"put_{Code.module_key(repr((frame, distance)))}"
+    f = Code(f.module, name, signature, f.dtype, COMMON)
     extra = f.load("%bias") if bias else ""
     where = planes(f, distance, last)
 

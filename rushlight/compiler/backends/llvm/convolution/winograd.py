@@ -29,7 +29,7 @@ from itertools import pairwise
 
 from rushlight.compiler.backends.llvm.convolution.turn import Frame
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
-from rushlight.compiler.backends.llvm.ir.text import splat_literal
+from rushlight.compiler.backends.llvm.ir.text import COMMON, splat_literal
 
 # Note [Points]
 # Transforms evaluate polynomials at infinity and at these places. They give errors (root mean
@@ -520,7 +520,7 @@ class Tiles:
         across = self.across(f"{kind}_rows", self.columns.way, in_row)
         last = self.across(f"{kind}_rest", rest, in_row) if rest else ""
         signature = f"ptr noalias %pixels, ptr noalias %between, i64 %high, {PLACES}"
-        f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype)
+        f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype, COMMON)
         distance = self.plane.sizes(self.rows)[1] * self.plane.row * f.lanes
 
         def some(way: Way, x: str, v: str, tiles: Number, wide: Number, name: str) -> None:
@@ -566,7 +566,7 @@ class Tiles:
         each of ``high`` rows of pixels.
         """
         signature = "ptr noalias %x, ptr noalias %v, i64 %high, i64 %tiles"
-        f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype)
+        f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype, COMMON)
         step = self.plane.sizes(self.columns)[1]
 
         def row(i: Number, _: list[str]) -> None:

@@ -24,6 +24,7 @@ NAMES = {
     "int32": "i32",
     "int64": "i64",
 }
+COMMON = "linkonce_odr"  # the linkage of functions that other modules may have too, see jit.py
 MANGLED = {"float": "f32", "double": "f64"}
 
 

@@ -174,7 +174,13 @@ def ifft(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``fft``."""
+    """Inverse of ``fft``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.ifft(torch.ones(4)).real
+        tensor([1., 0., 0., 0.])
+    """
     return _c2c(input, _one(n), dim, norm, True, out)
 
 
@@ -186,7 +192,14 @@ def fft2(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``fft`` over two dims."""
+    """``fft`` over two dims.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.fft2(torch.ones(2, 2)).real
+        tensor([[4., 0.],
+                [0., 0.]])
+    """
     return _c2c(input, s, dim, norm, False, out)
 
 
@@ -198,7 +211,14 @@ def ifft2(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``fft2``."""
+    """Inverse of ``fft2``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.ifft2(torch.ones(2, 2)).real
+        tensor([[1., 0.],
+                [0., 0.]])
+    """
     return _c2c(input, s, dim, norm, True, out)
 
 
@@ -210,7 +230,13 @@ def fftn(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``fft`` over several dims (all by default)."""
+    """``fft`` over several dims (all by default).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.fftn(torch.ones(2, 2, 2)).shape
+        torch.Size([2, 2, 2])
+    """
     return _c2c(input, s, dim, norm, False, out)
 
 
@@ -222,7 +248,14 @@ def ifftn(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``fftn``."""
+    """Inverse of ``fftn``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.ifftn(torch.ones(2, 2)).real
+        tensor([[1., 0.],
+                [0., 0.]])
+    """
     return _c2c(input, s, dim, norm, True, out)
 
 
@@ -234,7 +267,13 @@ def rfft(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``fft`` of a real signal: the first ``n // 2 + 1`` frequencies, which fix the others."""
+    """``fft`` of a real signal: the first ``n // 2 + 1`` frequencies, which fix the others.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.rfft(torch.ones(6)).real
+        tensor([6., 0., 0., 0.])
+    """
     return _r2c(input, _one(n), dim, norm, out)
 
 
@@ -246,7 +285,13 @@ def irfft(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``rfft``; ``n`` is the real signal's size, ``2 * (size - 1)`` by default."""
+    """Inverse of ``rfft``; ``n`` is the real signal's size, ``2 * (size - 1)`` by default.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.irfft(torch.tensor([4.0, 0.0, 0.0]), n=4)
+        tensor([1., 1., 1., 1.])
+    """
     return _c2r(input, _one(n), dim, norm, out)
 
 
@@ -258,7 +303,13 @@ def rfft2(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``rfft`` over two dims."""
+    """``rfft`` over two dims.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.rfft2(torch.ones(4, 6)).shape
+        torch.Size([4, 4])
+    """
     return _r2c(input, s, dim, norm, out)
 
 
@@ -270,7 +321,13 @@ def irfft2(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``rfft2``."""
+    """Inverse of ``rfft2``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.irfft2(torch.fft.rfft2(torch.ones(2, 4))).shape
+        torch.Size([2, 4])
+    """
     return _c2r(input, s, dim, norm, out)
 
 
@@ -282,7 +339,13 @@ def rfftn(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``rfft`` over several dims (all by default)."""
+    """``rfft`` over several dims (all by default).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.rfftn(torch.ones(2, 4, 6)).shape
+        torch.Size([2, 4, 4])
+    """
     return _r2c(input, s, dim, norm, out)
 
 
@@ -294,7 +357,13 @@ def irfftn(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``rfftn``."""
+    """Inverse of ``rfftn``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.irfftn(torch.fft.rfftn(torch.ones(2, 4))).shape
+        torch.Size([2, 4])
+    """
     return _c2r(input, s, dim, norm, out)
 
 
@@ -306,7 +375,13 @@ def hfft(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``fft`` of a Hermitian signal given by its first half: a real spectrum."""
+    """``fft`` of a Hermitian signal given by its first half: a real spectrum.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.hfft(torch.tensor([1.0, 0.0, 0.0]), n=4)
+        tensor([1., 1., 1., 1.])
+    """
     return _c2r(input, _one(n), dim, norm, out, True, "hfft")
 
 
@@ -318,7 +393,13 @@ def ihfft(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``hfft``."""
+    """Inverse of ``hfft``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.ihfft(torch.ones(4)).real
+        tensor([1., 0., 0.])
+    """
     return _r2c(input, _one(n), dim, norm, out, True, "ihfft")
 
 
@@ -330,7 +411,13 @@ def hfftn(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``hfft`` over several dims: complex over all but the last."""
+    """``hfft`` over several dims: complex over all but the last.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.hfftn(torch.ones(2, 4, 3)).shape
+        torch.Size([2, 4, 4])
+    """
     return _c2r(input, s, dim, norm, out, True, "hfftn")
 
 
@@ -342,7 +429,13 @@ def ihfftn(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``hfftn``."""
+    """Inverse of ``hfftn``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.ihfftn(torch.ones(2, 4, 6)).shape
+        torch.Size([2, 4, 4])
+    """
     return _r2c(input, s, dim, norm, out, True, "ihfftn")
 
 
@@ -354,7 +447,13 @@ def hfft2(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``hfft`` over two dims."""
+    """``hfft`` over two dims.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.hfft2(torch.ones(4, 3)).shape
+        torch.Size([4, 4])
+    """
     return hfftn(input, s, dim, norm, out=out)
 
 
@@ -366,7 +465,13 @@ def ihfft2(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Inverse of ``hfft2``."""
+    """Inverse of ``hfft2``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.ihfft2(torch.ones(4, 6)).shape
+        torch.Size([4, 4])
+    """
     return ihfftn(input, s, dim, norm, out=out)
 
 
@@ -380,7 +485,13 @@ def fftfreq(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """The frequencies of ``fft``'s bins, in cycles per unit of the sample spacing ``d``."""
+    """The frequencies of ``fft``'s bins, in cycles per unit of the sample spacing ``d``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.fftfreq(4)
+        tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
+    """
     a = np.fft.fftfreq(as_int(n, "n"), as_number(d)).astype(
         numpy_dtype(dtype, dtypes.default.float)
     )
@@ -397,7 +508,13 @@ def rfftfreq(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """The frequencies of ``rfft``'s bins."""
+    """The frequencies of ``rfft``'s bins.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.rfftfreq(4, d=0.5)
+        tensor([0.0000, 0.5000, 1.0000])
+    """
     a = np.fft.rfftfreq(as_int(n, "n"), as_number(d)).astype(
         numpy_dtype(dtype, dtypes.default.float)
     )
@@ -414,12 +531,24 @@ def _shift(x: Tensor, dim: Any, sign: int) -> Tensor:
 
 
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:
-    """Frequencies reordered so that zero is in the middle."""
+    """Frequencies reordered so that zero is in the middle.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.fftshift(torch.tensor([0, 1, 2, -2, -1]))
+        tensor([-2, -1,  0,  1,  2])
+    """
     return _shift(input, dim, 1)
 
 
 def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
-    """Inverse of ``fftshift``."""
+    """Inverse of ``fftshift``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fft.ifftshift(torch.tensor([-2, -1, 0, 1, 2]))
+        tensor([ 0,  1,  2, -2, -1])
+    """
     return _shift(input, dim, -1)
 
 

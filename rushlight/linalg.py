@@ -38,18 +38,37 @@ def _store(out: Any, result: Any) -> Any:
 
 
 def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Determinants."""
+    """Determinants.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.det(torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+        tensor(6.)
+    """
     return M.det(A, out=out)
 
 
 def slogdet(A: Tensor, *, out: Any = None) -> Any:
-    """Sign and logarithm of the absolute value of determinants."""
+    """Sign and logarithm of the absolute value of determinants.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.slogdet(torch.tensor([[1.0, 0.0], [0.0, -1.0]])).sign
+        tensor(-1.)
+    """
     return named("linalg_slogdet", L.Slogdet.bind(A), out)
 
 
 @in_float32
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The inverse of square matrices. Raises LinAlgError when one is singular."""
+    """The inverse of square matrices. Raises LinAlgError when one is singular.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.inv(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
+    """
     return M.inverse(A, out=out)
 
 
@@ -75,6 +94,11 @@ def solve_ex(
 ) -> Any:
     """(solution, info): like ``solve``, but a singular matrix is no error. Its info is the place of
     the zero on the diagonal of its U, and its solution inf.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.solve_ex(torch.eye(2), torch.ones(2)).info
+        tensor(0, dtype=torch.int32)
     """
     try:
         info = wrap(np.zeros(A.shape[:-2], np.int32))
@@ -93,6 +117,11 @@ def solve_ex(
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
     """(inverse, info): like ``inv``, but a singular matrix is no error. Its info is the place of
     the zero on the diagonal of its U, and its inverse inf.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.inv_ex(torch.zeros(2, 2)).info
+        tensor(1, dtype=torch.int32)
     """
     try:
         return named("linalg_inv_ex", (inv(A), wrap(np.zeros(A.shape[:-2], np.int32))), out)
@@ -124,7 +153,15 @@ def solve_triangular(
     unitriangular: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """X with ``A @ X = B`` for a triangular A."""
+    """X with ``A @ X = B`` for a triangular A.
+
+    Example:
+        >>> import rushlight as torch
+        >>> A = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+        >>> torch.linalg.solve_triangular(A, torch.tensor([[2.0], [3.0]]), upper=False)
+        tensor([[1.],
+                [2.]])
+    """
     a, b = A._array.shape, B._array.shape
     if a[-1:] != (b[-2:][:1] if left else b[-1:]):
         raise RuntimeError(
@@ -140,7 +177,14 @@ def solve_triangular(
 
 @in_float32
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
-    """The triangular factor of positive definite matrices. Raises LinAlgError when one is not."""
+    """The triangular factor of positive definite matrices. Raises LinAlgError when one is not.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.cholesky(torch.tensor([[4.0, 2.0], [2.0, 5.0]]))
+        tensor([[2., 0.],
+                [1., 2.]])
+    """
     return M.cholesky(A, upper, out=out)
 
 
@@ -150,6 +194,11 @@ def cholesky_ex(
 ) -> Any:
     """(factor, info): info is the order of the first minor that is not positive, else 0. Where it
     is not 0, the factor is the matrix itself.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.cholesky_ex(-torch.eye(2)).info
+        tensor(1, dtype=torch.int32)
     """
     try:
         info = wrap(np.zeros(A.shape[:-2], np.int32))
@@ -165,7 +214,14 @@ def cholesky_ex(
 
 @in_float32
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
-    """``A = Q @ R``; mode "reduced", "complete", or "r" (Q empty)."""
+    """``A = Q @ R``; mode "reduced", "complete", or "r" (Q empty).
+
+    Example:
+        >>> import rushlight as torch
+        >>> Q, R = torch.linalg.qr(torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+        >>> Q.shape, R.shape
+        (torch.Size([3, 2]), torch.Size([2, 2]))
+    """
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
@@ -180,13 +236,27 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> Any:
 def svd(
     A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
 ) -> Any:
-    """``A = U @ diag(S) @ Vh``, singular values descending."""
+    """``A = U @ diag(S) @ Vh``, singular values descending.
+
+    Example:
+        >>> import rushlight as torch
+        >>> A = torch.tensor([[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+        >>> U, S, Vh = torch.linalg.svd(A, full_matrices=False)
+        >>> U.shape, S, Vh.shape
+        (torch.Size([3, 2]), tensor([3., 2.]), torch.Size([2, 2]))
+    """
     return named("linalg_svd", L.Svd.bind(A, full_matrices=full_matrices), out)
 
 
 @in_float32
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
-    """Singular values, descending."""
+    """Singular values, descending.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.svdvals(torch.tensor([[3.0, 0.0], [0.0, 2.0]]))
+        tensor([3., 2.])
+    """
     if modes.grad and A.requires_grad:
         return _store(out, L.Svd.bind(A, full_matrices=False)[1])
     return _store(out, L.Svdvals.bind(A))
@@ -196,13 +266,25 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues (ascending) and eigenvectors of Hermitian matrices; only the triangle ``UPLO`` is
     read.
+
+    Example:
+        >>> import rushlight as torch
+        >>> values, vectors = torch.linalg.eigh(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+        >>> values
+        tensor([1., 2.])
     """
     return named("linalg_eigh", L.Eigh.bind(A, UPLO=UPLO.upper()), out)
 
 
 @in_float32
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
-    """Eigenvalues of Hermitian matrices, ascending."""
+    """Eigenvalues of Hermitian matrices, ascending.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.eigvalsh(torch.tensor([[2.0, 1.0], [1.0, 2.0]]))
+        tensor([1., 3.])
+    """
     if not (modes.grad and A.requires_grad):
         return _store(out, L.Eigvalsh.bind(A, UPLO=UPLO.upper()))
     return _store(out, L.Eigh.bind(A, UPLO=UPLO.upper())[0])
@@ -210,13 +292,26 @@ def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor
 
 @in_float32
 def eig(A: Tensor, *, out: Any = None) -> Any:
-    """Eigenvalues and eigenvectors of square matrices, complex."""
+    """Eigenvalues and eigenvectors of square matrices, complex.
+
+    Example:
+        >>> import rushlight as torch
+        >>> values, vectors = torch.linalg.eig(torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
+        >>> values
+        tensor([2.+0.j, 3.+0.j])
+    """
     return named("linalg_eig", L.Eig.bind(A), out)
 
 
 @in_float32
 def eigvals(A: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Eigenvalues of square matrices, complex."""
+    """Eigenvalues of square matrices, complex.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.eigvals(torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
+        tensor([2.+0.j, 3.+0.j])
+    """
     return _store(out, L.Eig.bind(A)[0])
 
 
@@ -231,6 +326,11 @@ def pinv(
 ) -> Tensor:
     """The Moore-Penrose inverse; singular values up to ``max(atol, rtol * top)`` count as zero.
     ``rcond`` is the older name of ``rtol``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.pinv(torch.tensor([[2.0, 0.0], [0.0, 4.0], [0.0, 0.0]])).shape
+        torch.Size([2, 3])
     """
     return _store(out, M.pinv(A, rcond if rtol is None else rtol, atol, hermitian))
 
@@ -245,7 +345,13 @@ def matrix_rank(
     rtol: Any = None,
     out: Any = None,
 ) -> Tensor:
-    """How many singular values are not (nearly) zero."""
+    """How many singular values are not (nearly) zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.matrix_rank(torch.ones(3, 3))
+        tensor(1)
+    """
     s = svdvals(A.detach())._array
     eps = (
         float(np.finfo(s.dtype).eps) * max(A.shape[-2:])
@@ -339,14 +445,28 @@ def check_lstsq(A: Tensor, B: Tensor) -> None:
 
 
 def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
-    """(LU, pivots): both triangles in one matrix, and LAPACK's row exchanges, counted from 1."""
+    """(LU, pivots): both triangles in one matrix, and LAPACK's row exchanges, counted from 1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> LU, pivots = torch.linalg.lu_factor(torch.tensor([[1.0, 2.0], [2.0, 8.0]]))
+        >>> LU, pivots
+        (tensor([[ 2.0000,  8.0000],
+                [ 0.5000, -2.0000]]), tensor([2, 2], dtype=torch.int32))
+    """
     return named("linalg_lu_factor", L.Lu.bind(A, pivot=pivot), out)
 
 
 def lu_factor_ex(
     A: Tensor, *, pivot: bool = True, check_errors: bool = False, out: Any = None
 ) -> Any:
-    """(LU, pivots, info): info is the first zero on the diagonal of U, counted from 1, else 0."""
+    """(LU, pivots, info): info is the first zero on the diagonal of U, counted from 1, else 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.lu_factor_ex(torch.zeros(2, 2)).info
+        tensor(1, dtype=torch.int32)
+    """
     data, pivots = L.Lu.bind(A, pivot=pivot)
     zero = np.diagonal(data._array, 0, -2, -1) == 0
     info = (
@@ -362,7 +482,15 @@ def lu_factor_ex(
 
 
 def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
-    """``A = P @ L @ U``."""
+    """``A = P @ L @ U``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> A = torch.tensor([[1.0, 2.0], [2.0, 8.0]])
+        >>> P, L, U = torch.linalg.lu(A)
+        >>> torch.equal(P @ L @ U, A)
+        True
+    """
     data, pivots = L.Lu.bind(A, pivot=pivot)
     return named("linalg_lu", M.lu_unpack(data, pivots), out)
 
@@ -378,6 +506,14 @@ def lu_solve(
 ) -> Tensor:
     """X with ``A @ X = B`` (``X @ A`` when ``left`` is False; A conjugate transposed with
     ``adjoint``), given A's LU factorisation.
+
+    Example:
+        >>> import rushlight as torch
+        >>> A = torch.tensor([[4.0, 2.0], [2.0, 5.0]])
+        >>> LU, pivots = torch.linalg.lu_factor(A)
+        >>> torch.linalg.lu_solve(LU, pivots, torch.tensor([[6.0], [7.0]]))
+        tensor([[1.],
+                [1.]])
     """
     if not left:
         return _store(out, lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH)
@@ -393,7 +529,13 @@ def lu_solve(
 
 
 def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
-    """Product of several matrices in the cheapest order; the first and last may be vectors."""
+    """Product of several matrices in the cheapest order; the first and last may be vectors.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.multi_dot([torch.ones(2, 3), torch.ones(3, 4), torch.ones(4)])
+        tensor([12., 12.])
+    """
     items = list(tensors)
     if len(items) < 2:
         raise RuntimeError("multi_dot(): expected at least 2 tensors.")
@@ -451,7 +593,13 @@ def matrix_norm(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf."""
+    """Norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf, -inf.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.matrix_norm(torch.tensor([[3.0, 4.0]]))
+        tensor(5.)
+    """
     A = A.to(dtype) if dtype is not None else A
     n = A._array.ndim
     if n < 2:
@@ -498,7 +646,15 @@ def norm(
     out: Tensor | None = None,
     dtype: Any = None,
 ) -> Tensor:
-    """A vector norm, or a matrix norm where ``ord`` and ``dim`` say so."""
+    """A vector norm, or a matrix norm where ``ord`` and ``dim`` say so.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.norm(torch.tensor([3.0, 4.0]))
+        tensor(5.)
+        >>> torch.linalg.norm(torch.tensor([[1.0, -2.0], [3.0, 4.0]]), 1)
+        tensor(6.)
+    """
     if ord is None:
         return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
     if dim is not None:
@@ -519,7 +675,13 @@ def norm(
 
 @in_float32
 def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """Condition numbers: the norm of A times that of its inverse."""
+    """Condition numbers: the norm of A times that of its inverse.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.cond(torch.tensor([[4.0, 0.0], [0.0, 2.0]]))
+        tensor(2.)
+    """
     if A.shape[-2:] == (0, 0):
         return _store(out, A.new_zeros(A.shape[:-2], dtype=A.real.dtype))
     if p is None or p == 2:
@@ -540,23 +702,49 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
-    """Cross products of 3-vectors along ``dim``, broadcast."""
+    """Cross products of 3-vectors along ``dim``, broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]))
+        tensor([0, 0, 1])
+    """
     return _store(out, P.cross_along(input, other, dim, "linalg.cross"))
 
 
 @in_lower_precision
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) -> Tensor:
-    """Dot products along ``dim``, the first vector conjugated."""
+    """Dot products along ``dim``, the first vector conjugated.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.vecdot(torch.ones(2, 3), torch.arange(3.0))
+        tensor([3., 3.])
+    """
     return _store(out, (x.conj() * y).sum(dim))
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """A view of the diagonals of matrices."""
+    """A view of the diagonals of matrices.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.diagonal(torch.arange(4).view(2, 2))
+        tensor([0, 3])
+    """
     return A.diagonal(offset, dim1, dim2)
 
 
 def vander(x: Tensor, N: int | None = None) -> Tensor:
-    """Vandermonde matrices: powers of the elements of the last dim, ascending."""
+    """Vandermonde matrices: powers of the elements of the last dim, ascending.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.vander(torch.tensor([1, 2, 3]))
+        tensor([[1, 1, 1],
+                [1, 2, 4],
+                [1, 3, 9]])
+    """
     x = x.reshape(1) if x.ndim == 0 else x
     n = x.shape[-1] if N is None else N
     return x.unsqueeze(-1) ** wrap(np.arange(n))
@@ -564,13 +752,27 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
 
 @in_float32
 def householder_product(A: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The first columns of a product of Householder reflections, as LAPACK stores them."""
+    """The first columns of a product of Householder reflections, as LAPACK stores them.
+
+    Example:
+        >>> import rushlight as torch
+        >>> h, tau = torch.geqrf(torch.tensor([[3.0], [4.0]]))
+        >>> torch.linalg.householder_product(h, tau)
+        tensor([[-0.6000],
+                [-0.8000]])
+    """
     return orgqr(A, tau, out=out)
 
 
 def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
     """(LD, pivots): ``A = L @ D @ L.T`` (``L.mH`` if ``hermitian``) as LAPACK keeps it; only A's
     lower triangle is read. Without a gradient.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.ldl_factor(torch.tensor([[2.0, 0.0], [0.0, 4.0]])).LD
+        tensor([[2., 0.],
+                [0., 4.]])
     """
     return named("linalg_ldl_factor", LdlFactor.bind(A, hermitian=hermitian)[:2], out)
 
@@ -588,7 +790,16 @@ def ldl_factor_ex(
 def ldl_solve(
     LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False, out: Tensor | None = None
 ) -> Tensor:
-    """X with ``A @ X = B``, given A's LDL factorisation."""
+    """X with ``A @ X = B``, given A's LDL factorisation.
+
+    Example:
+        >>> import rushlight as torch
+        >>> A = torch.tensor([[4.0, 2.0], [2.0, 5.0]])
+        >>> LD, pivots = torch.linalg.ldl_factor(A)
+        >>> torch.linalg.ldl_solve(LD, pivots, A @ torch.ones(2, 1))
+        tensor([[1.],
+                [1.]])
+    """
     if B.ndim < 2 or LD.ndim < 2 or B.shape[-2] != LD.shape[-1]:
         raise RuntimeError(
             "linalg.ldl_solve: Expected B to have at least 2 dimensions and as many rows as A, but "
@@ -604,7 +815,13 @@ def ldl_solve(
 
 @in_float32
 def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
-    """The inverse of A seen as a matrix from its last dims to its first ``ind``."""
+    """The inverse of A seen as a matrix from its last dims to its first ``ind``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.tensorinv(torch.eye(6).view(2, 3, 6)).shape
+        torch.Size([6, 2, 3])
+    """
     if ind <= 0:
         raise RuntimeError("Expected a strictly positive integer for 'ind'")
     left, right = A.shape[:ind], A.shape[ind:]
@@ -618,7 +835,13 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
 
 @in_float32
 def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """X with ``tensordot(A, X, X.ndim) = B``."""
+    """X with ``tensordot(A, X, X.ndim) = B``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.tensorsolve(torch.eye(6).view(2, 3, 2, 3), torch.ones(2, 3)).shape
+        torch.Size([2, 3])
+    """
     if dims is not None:
         A = A.movedim(tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))
     shape = A.shape[B.ndim :]

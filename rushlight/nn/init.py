@@ -80,6 +80,12 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = No
         a: lower bound.
         b: upper bound.
         generator: source of the draws; the default one unless given.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.uniform_(torch.empty(1000), -1, 1)
+        >>> bool(w.abs().max() <= 1)
+        True
     """
     with no_grad():
         return tensor.uniform_(a, b, generator=generator)
@@ -93,6 +99,12 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
         mean: its mean.
         std: its standard deviation, >= 0.
         generator: source of the draws; the default one unless given.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.normal_(torch.empty(10000), std=0.1)
+        >>> round(w.std().item(), 1)
+        0.1
     """
     with no_grad():
         return tensor.normal_(mean, std, generator=generator)
@@ -118,6 +130,12 @@ def trunc_normal_(
         a: lower bound.
         b: upper bound.
         generator: source of the draws; the default one unless given.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.trunc_normal_(torch.empty(1000), a=-1, b=1)
+        >>> bool(w.abs().max() <= 1)
+        True
     """
     if mean < a - 2 * std or mean > b + 2 * std:
         warn_user(
@@ -166,25 +184,50 @@ def _thin_uniform(
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill with the number `val`."""
+    """Fill with the number `val`.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.init.constant_(torch.empty(2), 3.0)
+        tensor([3., 3.])
+    """
     with no_grad():
         return tensor.fill_(val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with 1."""
+    """Fill with 1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.init.ones_(torch.empty(2))
+        tensor([1., 1.])
+    """
     return constant_(tensor, 1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with 0."""
+    """Fill with 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.init.zeros_(torch.empty(2))
+        tensor([0., 0.])
+    """
     with no_grad():
         return tensor.zero_()
 
 
 def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with ones on the diagonal and zeros elsewhere, so that a linear layer passes
-    its input on."""
+    its input on.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.init.eye_(torch.empty(2, 2))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
     if tensor.ndimension() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with no_grad():
@@ -197,6 +240,13 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     Args:
         tensor: weight of 3, 4 or 5 dimensions, (out, in / groups, kernel...).
         groups: of the convolution; divides the first size.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.dirac_(torch.empty(2, 2, 3))
+        >>> torch.nn.functional.conv1d(torch.arange(8.0).view(1, 2, 4), w, padding=1)
+        tensor([[[0., 1., 2., 3.],
+                 [4., 5., 6., 7.]]])
     """
     dims = tensor.ndimension()
     if dims not in (3, 4, 5):
@@ -243,6 +293,12 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) ->
         gain: see `calculate_gain`.
         generator: source of the draws; the default one unless given.
 
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.xavier_uniform_(torch.empty(100, 50))
+        >>> bool(w.abs().max() <= (6 / 150) ** 0.5)
+        True
+
     Reference: Glorot and Bengio, 2010.
     """
     std = gain * math.sqrt(2.0 / float(sum(_calculate_fan_in_and_fan_out(tensor))))
@@ -257,6 +313,12 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
         tensor: weight of 2 dimensions or more.
         gain: see `calculate_gain`.
         generator: source of the draws; the default one unless given.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.xavier_normal_(torch.empty(100, 100))
+        >>> round(w.std().item(), 1)
+        0.1
 
     Reference: Glorot and Bengio, 2010.
     """
@@ -288,6 +350,12 @@ def kaiming_uniform_(
         nonlinearity: what follows the layer; see `calculate_gain`.
         generator: source of the draws; the default one unless given.
 
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.kaiming_uniform_(torch.empty(100, 50))
+        >>> bool(w.abs().max() <= (6 / 50) ** 0.5)
+        True
+
     Reference: He et al., 2015, arXiv:1502.01852.
     """
     if _is_empty(tensor):
@@ -315,6 +383,12 @@ def kaiming_normal_(
         nonlinearity: what follows the layer; see `calculate_gain`.
         generator: source of the draws; the default one unless given.
 
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.kaiming_normal_(torch.empty(100, 200))
+        >>> round(w.std().item(), 1)
+        0.1
+
     Reference: He et al., 2015, arXiv:1502.01852.
     """
     if _is_empty(tensor):
@@ -330,6 +404,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         tensor: weight of 2 dimensions or more.
         gain: factor on the matrix.
         generator: source of the draws; the default one unless given.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.orthogonal_(torch.empty(3, 5))
+        >>> torch.allclose(w @ w.T, torch.eye(3), atol=1e-5)
+        True
 
     Reference: Saxe et al., 2013, arXiv:1312.6120.
     """
@@ -356,6 +436,12 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
         sparsity: share of zeros in each column, in [0, 1].
         std: standard deviation of the others.
         generator: source of the draws; the default one unless given.
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.nn.init.sparse_(torch.empty(10, 4), sparsity=0.2)
+        >>> (w == 0).sum(0)
+        tensor([2, 2, 2, 2])
 
     Reference: Martens, 2010.
     """

@@ -29,6 +29,14 @@ class Adadelta(Optimizer):
         maximize: step along the gradient.
         differentiable: record the step, so that gradients flow through it.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.Adadelta([w], lr=1.0)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.9968])
+
     Reference: Zeiler, 2012, arXiv:1212.5701.
     """
 

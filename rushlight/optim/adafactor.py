@@ -30,6 +30,14 @@ class Adafactor(Optimizer):
         foreach: accepted.
         maximize: step along the gradient.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.Adafactor([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.9000])
+
     Reference: Shazeer and Stern, 2018, arXiv:1804.04235.
     """
 

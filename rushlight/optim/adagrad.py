@@ -28,6 +28,14 @@ class Adagrad(Optimizer):
         differentiable: record the step, so that gradients flow through it.
         fused: accepted.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.Adagrad([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.9000])
+
     Reference: Duchi, Hazan and Singer, 2011, "Adaptive subgradient methods".
     """
 

@@ -30,6 +30,14 @@ class Adam(Optimizer):
         fused: accepted.
         decoupled_weight_decay: shrink p by ``lr weight_decay`` instead of changing g (as AdamW).
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.Adam([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.9000])
+
     Reference: Kingma and Ba, 2015, arXiv:1412.6980, algorithm 1; amsgrad: Reddi, Kale and Kumar,
         2018.
     """
@@ -128,6 +136,14 @@ class AdamW(Adam):
         capturable: accepted.
         differentiable: record the step, so that gradients flow through it.
         fused: accepted.
+
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.AdamW([w], lr=0.1, weight_decay=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.8900])
 
     Reference: Loshchilov and Hutter, 2019, arXiv:1711.05101.
     """

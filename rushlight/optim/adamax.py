@@ -27,6 +27,14 @@ class Adamax(Optimizer):
         differentiable: record the step, so that gradients flow through it.
         capturable: accepted.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.Adamax([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.9000])
+
     Reference: Kingma and Ba, 2015, arXiv:1412.6980, algorithm 2.
     """
 

@@ -30,6 +30,14 @@ class ASGD(Optimizer):
         differentiable: record the step, so that gradients flow through it.
         capturable: accepted.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.ASGD([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.8000])
+
     Reference: Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging".
     """
 

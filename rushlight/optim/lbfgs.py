@@ -32,6 +32,18 @@ class LBFGS(Optimizer):
         history_size: pairs that are remembered.
         line_search_fn: "strong_wolfe", or None for a fixed step.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0, 5.0]))
+        >>> optimizer = torch.optim.LBFGS([w], line_search_fn="strong_wolfe")
+        >>> def closure():
+        ...     optimizer.zero_grad()
+        ...     loss = ((w - 3) ** 2).sum()
+        ...     loss.backward()
+        ...     return loss
+        >>> loss = optimizer.step(closure)
+        >>> w.detach()
+        tensor([3., 3.])
+
     Reference: Nocedal and Wright, 2006, "Numerical optimization", algorithms 7.4, 3.5 and 3.6.
     """
 

@@ -34,6 +34,14 @@ class Muon(Optimizer):
         adjust_lr_fn: s: None or "original" ``sqrt(max(1, rows / columns))``, "match_rms_adamw"
             ``0.2 sqrt(max(rows, columns))``.
 
+    Example:
+        >>> w = nn.Parameter(torch.eye(2))
+        >>> optimizer = torch.optim.Muon([w], lr=0.1, weight_decay=0.0)
+        >>> w.square().sum().backward()
+        >>> optimizer.step()
+        >>> bool(w[0, 0] < 1)
+        True
+
     Reference: Jordan and others, 2024, "Muon: an optimizer for hidden layers in neural networks";
         Liu and
     others, 2025, arXiv:2502.16982.

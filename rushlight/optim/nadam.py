@@ -30,6 +30,14 @@ class NAdam(Optimizer):
         capturable: accepted.
         differentiable: record the step, so that gradients flow through it.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.NAdam([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.8944])
+
     Reference: Dozat, 2016, "Incorporating Nesterov momentum into Adam".
     """
 

@@ -30,6 +30,14 @@ class RAdam(Optimizer):
         capturable: accepted.
         differentiable: record the step, so that gradients flow through it.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.RAdam([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.8000])
+
     Reference: Liu and others, 2020, arXiv:1908.03265.
     """
 

@@ -32,6 +32,14 @@ class RMSprop(Optimizer):
         maximize: step along the gradient.
         differentiable: record the step, so that gradients flow through it.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.RMSprop([w], lr=0.01)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.9000])
+
     Reference: Hinton, 2012, "Neural networks for machine learning", lecture 6; centered: Graves,
         2013,
     arXiv:1308.0850.

@@ -26,6 +26,14 @@ class Rprop(Optimizer):
         maximize: step along the gradient.
         differentiable: record the step, so that gradients flow through it.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.Rprop([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.9000])
+
     Reference: Riedmiller and Braun, 1993, "A direct adaptive method for faster backpropagation
     learning".
     """

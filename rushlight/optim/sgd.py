@@ -28,6 +28,14 @@ class SGD(Optimizer):
         differentiable: record the step, so that gradients flow through it.
         fused: accepted.
 
+    Example:
+        >>> w = nn.Parameter(torch.tensor([1.0]))
+        >>> optimizer = torch.optim.SGD([w], lr=0.1, momentum=0.9)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.8000])
+
     Reference: Sutskever, Martens, Dahl and Hinton, 2013, "On the importance of initialization and
     momentum in deep learning".
     """

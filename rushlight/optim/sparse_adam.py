@@ -26,6 +26,15 @@ class SparseAdam(Optimizer):
         betas: decay of the two means per step, each in [0, 1).
         eps: added to the denominator, > 0.
         maximize: step along the gradient.
+
+    Example:
+        >>> table = nn.Embedding(10, 2, sparse=True)
+        >>> before = table.weight.detach().clone()
+        >>> optimizer = torch.optim.SparseAdam(table.parameters(), lr=0.1)
+        >>> table(torch.tensor([3])).sum().backward()
+        >>> optimizer.step()
+        >>> (table.weight != before).any(1).nonzero()
+        tensor([[3]])
     """
 
     _on_arrays = _step_is_tensor = False

@@ -115,7 +115,14 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
 
 @method
 def matrix_exp(input: Tensor) -> Tensor:
-    """The exponential of square matrices."""
+    """The exponential of square matrices.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.matrix_exp(torch.zeros(2, 2))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
     return L.MatrixExp.bind(input)
 
 

@@ -358,7 +358,14 @@ def cheapest(dims: tuple[int, ...]) -> dict[tuple[int, int], int]:
 
 @method
 def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
-    """A square matrix to an integer power; negative powers invert it first."""
+    """A square matrix to an integer power; negative powers invert it first.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.linalg.matrix_power(torch.tensor([[1, 1], [0, 1]]).float(), 3)
+        tensor([[1., 3.],
+                [0., 1.]])
+    """
     x = input
     if x._array.ndim < 2 or x._array.shape[-1] != x._array.shape[-2]:
         raise RuntimeError(

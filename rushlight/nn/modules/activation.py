@@ -67,6 +67,10 @@ class Threshold(_MayOverwrite):
         threshold: where the function changes.
         value: the result at and below it.
         inplace: write the result over the input.
+
+    Example:
+        >>> nn.Threshold(0.5, 0.0)(torch.tensor([0.2, 0.8]))
+        tensor([0.0000, 0.8000])
     """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
@@ -105,6 +109,10 @@ class RReLU(_MayOverwrite):
         upper: largest slope.
         inplace: write the result over the input.
 
+    Example:
+        >>> nn.RReLU().eval()(torch.tensor([-1.0, 2.0]))
+        tensor([-0.2292,  2.0000])
+
     Reference: Xu et al., 2015, arXiv:1505.00853.
     """
 
@@ -131,6 +139,10 @@ class Hardtanh(_MayOverwrite):
         inplace: write the result over the input.
         min_value: deprecated name of `min_val`.
         max_value: deprecated name of `max_val`.
+
+    Example:
+        >>> nn.Hardtanh()(torch.tensor([-4.0, 0.5, 4.0]))
+        tensor([-1.0000,  0.5000,  1.0000])
     """
 
     def __init__(
@@ -169,6 +181,10 @@ class ReLU6(Hardtanh):
 
     Args:
         inplace: write the result over the input.
+
+    Example:
+        >>> nn.ReLU6()(torch.tensor([-1.0, 2.0, 9.0]))
+        tensor([0., 2., 6.])
     """
 
     def __init__(self, inplace: bool = False) -> None:
@@ -179,7 +195,12 @@ class ReLU6(Hardtanh):
 
 
 class Sigmoid(Module):
-    """Logistic sigmoid, ``1 / (1 + exp(-x))``. Shape: ``(*) -> (*)``."""
+    """Logistic sigmoid, ``1 / (1 + exp(-x))``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> nn.Sigmoid()(torch.tensor([0.0]))
+        tensor([0.5000])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return T.sigmoid(input)
@@ -190,6 +211,10 @@ class Hardsigmoid(_MayOverwrite):
 
     Args:
         inplace: write the result over the input.
+
+    Example:
+        >>> nn.Hardsigmoid()(torch.tensor([-4.0, 0.0, 4.0]))
+        tensor([0.0000, 0.5000, 1.0000])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -200,7 +225,12 @@ class Hardsigmoid(_MayOverwrite):
 
 
 class Tanh(Module):
-    """Hyperbolic tangent. Shape: ``(*) -> (*)``."""
+    """Hyperbolic tangent. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> nn.Tanh()(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return T.tanh(input)
@@ -211,6 +241,10 @@ class SiLU(_MayOverwrite):
 
     Args:
         inplace: write the result over the input.
+
+    Example:
+        >>> nn.SiLU()(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7311])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -222,6 +256,10 @@ class Mish(_MayOverwrite):
 
     Args:
         inplace: write the result over the input.
+
+    Example:
+        >>> nn.Mish()(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8651])
 
     Reference: Misra, 2019, arXiv:1908.08681.
     """
@@ -235,6 +273,10 @@ class Hardswish(_MayOverwrite):
 
     Args:
         inplace: write the result over the input.
+
+    Example:
+        >>> nn.Hardswish()(torch.tensor([-4.0, 0.0, 4.0]))
+        tensor([-0., 0., 4.])
 
     Reference: Howard et al., 2019, arXiv:1905.02244.
     """
@@ -252,6 +294,10 @@ class ELU(_MayOverwrite):
     Args:
         alpha: minus the limit at -infinity.
         inplace: write the result over the input.
+
+    Example:
+        >>> nn.ELU()(torch.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
 
     Reference: Clevert et al., 2015, arXiv:1511.07289.
     """
@@ -274,6 +320,10 @@ class CELU(_MayOverwrite):
         alpha: minus the limit at -infinity, not 0.
         inplace: write the result over the input.
 
+    Example:
+        >>> nn.CELU()(torch.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+
     Reference: Barron, 2017, arXiv:1704.07483.
     """
 
@@ -295,6 +345,10 @@ class SELU(_MayOverwrite):
     Args:
         inplace: write the result over the input.
 
+    Example:
+        >>> nn.SELU()(torch.tensor([-1.0, 1.0]))
+        tensor([-1.1113,  1.0507])
+
     Reference: Klambauer et al., 2017, arXiv:1706.02515.
     """
 
@@ -309,6 +363,10 @@ class GLU(Module):
 
     Args:
         dim: along which to halve.
+
+    Example:
+        >>> nn.GLU()(torch.tensor([2.0, 0.0]))
+        tensor([1.])
 
     Reference: Dauphin et al., 2016, arXiv:1612.08083.
     """
@@ -330,6 +388,10 @@ class GELU(Module):
     Args:
         approximate: "none", or "tanh" for ``x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))``.
 
+    Example:
+        >>> nn.GELU()(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.1587,  0.0000,  0.8413])
+
     Reference: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
     """
 
@@ -349,6 +411,10 @@ class Hardshrink(Module):
 
     Args:
         lambd: half the width of the zero part, >= 0.
+
+    Example:
+        >>> nn.Hardshrink()(torch.tensor([-1.0, 0.2, 2.0]))
+        tensor([-1.,  0.,  2.])
     """
 
     def __init__(self, lambd: float = 0.5) -> None:
@@ -368,6 +434,10 @@ class LeakyReLU(_MayOverwrite):
     Args:
         negative_slope: slope below zero.
         inplace: write the result over the input.
+
+    Example:
+        >>> nn.LeakyReLU(0.1)(torch.tensor([-1.0, 2.0]))
+        tensor([-0.1000,  2.0000])
     """
 
     def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
@@ -382,7 +452,12 @@ class LeakyReLU(_MayOverwrite):
 
 
 class LogSigmoid(Module):
-    """``log(1 / (1 + exp(-x)))``. Shape: ``(*) -> (*)``."""
+    """``log(1 / (1 + exp(-x)))``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> nn.LogSigmoid()(torch.tensor([0.0]))
+        tensor([-0.6931])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.logsigmoid(input)
@@ -394,6 +469,10 @@ class Softplus(Module):
     Args:
         beta: sharpness of the bend, not 0.
         threshold: above this ``beta x`` the result is ``x``.
+
+    Example:
+        >>> nn.Softplus()(torch.tensor([0.0, 30.0]))
+        tensor([ 0.6931, 30.0000])
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
@@ -413,6 +492,10 @@ class Softshrink(Module):
 
     Args:
         lambd: how far, >= 0.
+
+    Example:
+        >>> nn.Softshrink()(torch.tensor([-1.0, 0.2, 2.0]))
+        tensor([-0.5000,  0.0000,  1.5000])
     """
 
     def __init__(self, lambd: float = 0.5) -> None:
@@ -434,6 +517,10 @@ class PReLU(Module):
         init: value to begin with.
         device: where the parameter is.
         dtype: its element type.
+
+    Example:
+        >>> nn.PReLU()(torch.tensor([-1.0, 2.0])).detach()
+        tensor([-0.2500,  2.0000])
 
     Reference: He et al., 2015, arXiv:1502.01852.
     """
@@ -458,14 +545,24 @@ class PReLU(Module):
 
 
 class Softsign(Module):
-    """``x / (1 + |x|)``. Shape: ``(*) -> (*)``."""
+    """``x / (1 + |x|)``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> nn.Softsign()(torch.tensor([-1.0, 3.0]))
+        tensor([-0.5000,  0.7500])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """``x - tanh(x)``. Shape: ``(*) -> (*)``."""
+    """``x - tanh(x)``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> nn.Tanhshrink()(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.2384])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanhshrink(input)
@@ -491,6 +588,10 @@ class Softmin(_AlongDim):
 
     Args:
         dim: along which to sum.
+
+    Example:
+        >>> nn.Softmin(dim=0)(torch.zeros(2))
+        tensor([0.5000, 0.5000])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -514,7 +615,12 @@ class Softmax(_AlongDim):
 
 class Softmax2d(Module):
     """Softmax over the channels at each place of an image. Shape: ``(N, C, H, W)`` or
-    ``(C, H, W)``, the same out."""
+    ``(C, H, W)``, the same out.
+
+    Example:
+        >>> nn.Softmax2d()(torch.zeros(4, 1, 1)).flatten()
+        tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         if input.dim() not in (3, 4):
@@ -529,6 +635,10 @@ class LogSoftmax(_AlongDim):
 
     Args:
         dim: along which to sum.
+
+    Example:
+        >>> nn.LogSoftmax(dim=0)(torch.zeros(2))
+        tensor([-0.6931, -0.6931])
     """
 
     def forward(self, input: Tensor) -> Tensor:

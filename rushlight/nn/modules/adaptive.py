@@ -39,6 +39,12 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     Shape: ``(N, in_features)`` or ``(in_features,)`` with target ``(N,)`` or ``()`` -> the target's
     log probability for each example, and the mean of minus that.
 
+    Example:
+        >>> layer = nn.AdaptiveLogSoftmaxWithLoss(64, 20, cutoffs=[5, 10])
+        >>> output, loss = layer(torch.randn(4, 64), torch.tensor([0, 6, 12, 19]))
+        >>> output.shape
+        torch.Size([4])
+
     Reference: Grave et al., 2016, arXiv:1609.04309.
     """
 

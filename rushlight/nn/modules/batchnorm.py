@@ -68,6 +68,11 @@ class BatchNorm1d(_BatchNorm):
 
     Shape: ``(N, C)`` or ``(N, C, L)``, the same out.
 
+    Example:
+        >>> norm = nn.BatchNorm1d(3)
+        >>> norm(torch.randn(8, 3)).mean(0).abs().max() < 1e-6
+        tensor(True)
+
     Reference: Ioffe and Szegedy, 2015, arXiv:1502.03167.
     """
 
@@ -98,6 +103,10 @@ class BatchNorm3d(_BatchNorm):
     """Normalises each channel of volumes over the batch and all places; arguments as `BatchNorm1d`.
 
     Shape: ``(N, C, D, H, W)``, the same out.
+
+    Example:
+        >>> nn.BatchNorm3d(3)(torch.randn(2, 3, 4, 4, 4)).shape
+        torch.Size([2, 3, 4, 4, 4])
     """
 
     def _check_input_dim(self, input: Tensor) -> None:

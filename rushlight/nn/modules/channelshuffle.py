@@ -16,6 +16,10 @@ class ChannelShuffle(Module):
     Args:
         groups: how many; divides C.
 
+    Example:
+        >>> nn.ChannelShuffle(2)(torch.arange(4.0).view(1, 4, 1, 1)).flatten()
+        tensor([0., 2., 1., 3.])
+
     Reference: Zhang et al., 2017, arXiv:1707.01083.
     """
 

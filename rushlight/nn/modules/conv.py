@@ -218,6 +218,10 @@ class Conv1d(_Conv):
 
     Shape: ``(N, C_in, L) -> (N, C_out, L_out)``, or without N; L_out is
     ``(L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1``.
+
+    Example:
+        >>> nn.Conv1d(3, 8, kernel_size=3, padding=1)(torch.zeros(2, 3, 10)).shape
+        torch.Size([2, 8, 10])
     """
 
     spatial_dims = 1
@@ -267,6 +271,10 @@ class Conv3d(_Conv):
     """Cross-correlation of volumes with learnt kernels; arguments as `Conv2d`, with three sizes.
 
     Shape: ``(N, C_in, D, H, W) -> (N, C_out, D_out, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.Conv3d(1, 4, kernel_size=3)(torch.zeros(2, 1, 5, 6, 7)).shape
+        torch.Size([2, 4, 3, 4, 5])
     """
 
     spatial_dims = 3
@@ -369,6 +377,10 @@ class ConvTranspose1d(_ConvTranspose):
 
     Shape: ``(N, C_in, L) -> (N, C_out, L_out)``, or without N; L_out is
     ``(L - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1``.
+
+    Example:
+        >>> nn.ConvTranspose1d(3, 2, kernel_size=2, stride=2)(torch.zeros(1, 3, 5)).shape
+        torch.Size([1, 2, 10])
     """
 
     spatial_dims = 1
@@ -393,6 +405,10 @@ class ConvTranspose2d(_ConvTranspose):
 
     Shape: ``(N, C_in, H, W) -> (N, C_out, H_out, W_out)``, or without N; each size becomes
     ``(size - 1) stride - 2 padding + dilation (kernel_size - 1) + output_padding + 1``.
+
+    Example:
+        >>> nn.ConvTranspose2d(3, 2, kernel_size=2, stride=2)(torch.zeros(1, 3, 5, 5)).shape
+        torch.Size([1, 2, 10, 10])
     """
 
     spatial_dims = 2
@@ -417,6 +433,10 @@ class ConvTranspose3d(_ConvTranspose):
     Arguments as `ConvTranspose1d`, with three sizes.
 
     Shape: ``(N, C_in, D, H, W) -> (N, C_out, D_out, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.ConvTranspose3d(3, 2, kernel_size=2, stride=2)(torch.zeros(1, 3, 2, 3, 4)).shape
+        torch.Size([1, 2, 4, 6, 8])
     """
 
     spatial_dims = 3
@@ -494,7 +514,13 @@ class LazyConv1d(_LazyForwardConv, Conv1d):
 
 class LazyConv2d(_LazyForwardConv, Conv2d):
     """A `Conv2d` that takes its `in_channels` from the first input it sees; other arguments as
-    there."""
+    there.
+
+    Example:
+        >>> layer = nn.LazyConv2d(8, kernel_size=3)
+        >>> layer(torch.zeros(1, 3, 6, 6)).shape, layer.in_channels
+        (torch.Size([1, 8, 4, 4]), 3)
+    """
 
     cls_to_become = Conv2d
 

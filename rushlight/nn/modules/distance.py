@@ -18,6 +18,10 @@ class PairwiseDistance(Module):
         keepdim: keep the last dim, with size 1.
 
     Shape: ``(*, D), (*, D) -> (*)``.
+
+    Example:
+        >>> nn.PairwiseDistance()(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]))
+        tensor([5.0000])
     """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
@@ -38,6 +42,10 @@ class CosineSimilarity(Module):
         eps: smallest product of norms to divide by.
 
     Shape: ``(*, D, *), (*, D, *) -> (*, *)``.
+
+    Example:
+        >>> nn.CosineSimilarity()(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+        tensor([1.])
     """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:

@@ -61,6 +61,11 @@ class Dropout1d(_DropoutNd):
         inplace: write the result over the input.
 
     Shape: ``(N, C, L)`` or ``(C, L)``, the same out.
+
+    Example:
+        >>> nn.Dropout1d(0.5).eval()(torch.ones(1, 2, 3))
+        tensor([[[1., 1., 1.],
+                 [1., 1., 1.]]])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -76,6 +81,11 @@ class Dropout2d(_DropoutNd):
         inplace: write the result over the input.
 
     Shape: ``(N, C, H, W)``, the same out.
+
+    Example:
+        >>> channels = nn.Dropout2d(0.5)(torch.ones(1, 8, 3, 3)).flatten(2)
+        >>> bool((channels == channels[..., :1]).all())  # each as a whole
+        True
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -91,6 +101,10 @@ class Dropout3d(_DropoutNd):
         inplace: write the result over the input.
 
     Shape: ``(N, C, D, H, W)`` or ``(C, D, H, W)``, the same out.
+
+    Example:
+        >>> nn.Dropout3d(0.5).eval()(torch.ones(1, 2, 1, 1, 1)).flatten()
+        tensor([1., 1.])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -107,6 +121,10 @@ class AlphaDropout(_DropoutNd):
 
     Shape: ``(*) -> (*)``.
 
+    Example:
+        >>> nn.AlphaDropout(0.5).eval()(torch.ones(3))
+        tensor([1., 1., 1.])
+
     Reference: Klambauer et al., 2017, arXiv:1706.02515.
     """
 
@@ -122,6 +140,10 @@ class FeatureAlphaDropout(_DropoutNd):
         inplace: write the result over the input.
 
     Shape: ``(N, C, *)``, the same out.
+
+    Example:
+        >>> nn.FeatureAlphaDropout(0.5).eval()(torch.ones(1, 2, 1)).flatten()
+        tensor([1., 1.])
     """
 
     def forward(self, input: Tensor) -> Tensor:

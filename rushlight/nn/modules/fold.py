@@ -23,6 +23,10 @@ class Fold(Module):
         stride: step between windows.
 
     Shape: ``(N, C kernel_size, L) -> (N, C, H, W)``, or without N; L is the number of windows.
+
+    Example:
+        >>> nn.Fold(output_size=(4, 4), kernel_size=2, stride=2)(torch.zeros(1, 12, 4)).shape
+        torch.Size([1, 3, 4, 4])
     """
 
     def __init__(
@@ -59,6 +63,10 @@ class Unfold(Module):
         stride: step between windows.
 
     Shape: ``(N, C, H, W) -> (N, C kernel_size, L)``, or without N; L is the number of windows.
+
+    Example:
+        >>> nn.Unfold(kernel_size=2, stride=2)(torch.zeros(1, 3, 4, 4)).shape
+        torch.Size([1, 12, 4])
     """
 
     def __init__(

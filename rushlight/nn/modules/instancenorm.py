@@ -123,6 +123,10 @@ class InstanceNorm1d(_InstanceNorm):
 
     Shape: ``(N, C, L)`` or ``(C, L)``, the same out.
 
+    Example:
+        >>> nn.InstanceNorm1d(3)(torch.randn(2, 3, 5)).shape
+        torch.Size([2, 3, 5])
+
     Reference: Ulyanov et al., 2016, arXiv:1607.08022.
     """
 
@@ -133,6 +137,10 @@ class InstanceNorm2d(_InstanceNorm):
     """Normalises each channel of each image; arguments as `InstanceNorm1d`.
 
     Shape: ``(N, C, H, W)`` or ``(C, H, W)``, the same out.
+
+    Example:
+        >>> nn.InstanceNorm2d(3)(torch.randn(2, 3, 5, 5)).shape
+        torch.Size([2, 3, 5, 5])
     """
 
     unbatched_dims = 3
@@ -142,6 +150,10 @@ class InstanceNorm3d(_InstanceNorm):
     """Normalises each channel of each volume; arguments as `InstanceNorm1d`.
 
     Shape: ``(N, C, D, H, W)`` or ``(C, D, H, W)``, the same out.
+
+    Example:
+        >>> nn.InstanceNorm3d(3)(torch.randn(2, 3, 4, 4, 4)).shape
+        torch.Size([2, 3, 4, 4, 4])
     """
 
     unbatched_dims = 4

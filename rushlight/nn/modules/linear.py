@@ -23,6 +23,10 @@ class Identity(Module):
     Args:
         *args: ignored.
         **kwargs: ignored.
+
+    Example:
+        >>> nn.Identity()(torch.ones(2))
+        tensor([1., 1.])
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -100,6 +104,10 @@ class Bilinear(Module):
         dtype: their element type.
 
     Shape: ``(*, in1_features), (*, in2_features) -> (*, out_features)``.
+
+    Example:
+        >>> nn.Bilinear(3, 4, 2)(torch.randn(5, 3), torch.randn(5, 4)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(

@@ -57,6 +57,11 @@ class L1Loss(_Loss):
 
     Args:
         reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> a, b = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
+        >>> nn.L1Loss()(a, b)
+        tensor(1.)
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -85,6 +90,11 @@ class SmoothL1Loss(_Loss):
     Args:
         reduction: "mean", "sum" or "none".
         beta: where one becomes the other, >= 0.
+
+    Example:
+        >>> a, b = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
+        >>> nn.SmoothL1Loss()(a, b)
+        tensor(0.7500)
     """
 
     def __init__(
@@ -108,6 +118,11 @@ class HuberLoss(_Loss):
     Args:
         reduction: "mean", "sum" or "none".
         delta: where one becomes the other, > 0.
+
+    Example:
+        >>> a, b = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
+        >>> nn.HuberLoss(delta=1.0)(a, b)
+        tensor(0.7500)
 
     Reference: Huber, 1964.
     """
@@ -133,6 +148,10 @@ class PoissonNLLLoss(_Loss):
         full: add Stirling's approximation of the factorial's term.
         eps: added within the logarithm.
         reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> nn.PoissonNLLLoss()(torch.zeros(2), torch.ones(2))
+        tensor(1.)
     """
 
     def __init__(
@@ -169,6 +188,10 @@ class GaussianNLLLoss(_Loss):
         reduction: "mean", "sum" or "none".
 
     Shape: input and target ``(*)``; var ``(*)``, or with its last size 1 or missing, or a number.
+
+    Example:
+        >>> nn.GaussianNLLLoss()(torch.zeros(2), torch.ones(2), torch.ones(2))
+        tensor(0.5000)
     """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
@@ -195,6 +218,11 @@ class NLLLoss(_WeightedLoss):
 
     Shape: log probabilities ``(N, C, *)`` or ``(C,)``; target of class indices ``(N, *)`` or
     ``()``.
+
+    Example:
+        >>> log_p = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
+        >>> nn.NLLLoss()(log_p, torch.tensor([0]))
+        tensor(0.6931)
     """
 
     def __init__(
@@ -270,6 +298,11 @@ class KLDivLoss(_Loss):
         reduction: "mean" over elements, "batchmean" (what the formula of the divergence means),
             "sum" or "none".
         log_target: whether the target is given as log probabilities too.
+
+    Example:
+        >>> p = torch.tensor([[0.5, 0.5]])
+        >>> nn.KLDivLoss(reduction="batchmean")(torch.log(torch.tensor([[0.25, 0.75]])), p)
+        tensor(0.1438)
     """
 
     def __init__(
@@ -295,6 +328,10 @@ class BCELoss(_WeightedLoss):
         reduction: "mean", "sum" or "none".
 
     Shape: probabilities and targets in [0, 1], ``(*), (*) -> ()``.
+
+    Example:
+        >>> nn.BCELoss()(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0]))
+        tensor(0.6931)
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -309,6 +346,10 @@ class BCEWithLogitsLoss(_Loss):
         weight: a factor on each element of the batch.
         reduction: "mean", "sum" or "none".
         pos_weight: a factor on the term of the positive class.
+
+    Example:
+        >>> nn.BCEWithLogitsLoss()(torch.zeros(2), torch.tensor([1.0, 0.0]))
+        tensor(0.6931)
     """
 
     def __init__(
@@ -413,6 +454,11 @@ class CTCLoss(_Loss):
         zero_infinity: take 0 for a target that is too long to be spelt.
 
     Shape: log probabilities ``(T, N, C)``; targets ``(N, S)`` or all in one row; lengths ``(N,)``.
+
+    Example:
+        >>> log_p = torch.full((4, 1, 3), 1 / 3).log()  # 4 steps, a batch of 1, 3 classes
+        >>> nn.CTCLoss()(log_p, torch.tensor([[1, 2]]), torch.tensor([4]), torch.tensor([2]))
+        tensor(0.8432)
 
     Reference: Graves et al., 2006.
     """

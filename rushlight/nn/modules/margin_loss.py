@@ -30,6 +30,10 @@ class SoftMarginLoss(_Loss):
 
     Args:
         reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> nn.SoftMarginLoss()(torch.zeros(2), torch.tensor([1.0, -1.0]))
+        tensor(0.6931)
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -44,6 +48,10 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
         reduction: "mean", "sum" or "none".
 
     Shape: ``(N, C), (N, C) -> ()``.
+
+    Example:
+        >>> nn.MultiLabelSoftMarginLoss()(torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 1.0]]))
+        tensor(0.6931)
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -60,6 +68,11 @@ class MultiLabelMarginLoss(_Loss):
         reduction: "mean", "sum" or "none".
 
     Shape: ``(N, C)``; target of class indices ``(N, C)``, those right first, then -1.
+
+    Example:
+        >>> scores = torch.tensor([[0.1, 0.2, 0.4, 0.8]])
+        >>> nn.MultiLabelMarginLoss()(scores, torch.tensor([[3, 0, -1, 1]]))
+        tensor(0.8500)
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -76,6 +89,10 @@ class MultiMarginLoss(_WeightedLoss):
         reduction: "mean", "sum" or "none".
 
     Shape: ``(N, C)`` or ``(C,)``; target of class indices ``(N,)`` or ``()``.
+
+    Example:
+        >>> nn.MultiMarginLoss()(torch.tensor([[0.1, 0.2, 0.8]]), torch.tensor([2]))
+        tensor(0.2333)
     """
 
     def __init__(
@@ -119,6 +136,10 @@ class HingeEmbeddingLoss(_Loss):
     Args:
         margin: how far unlike pairs should be.
         reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> nn.HingeEmbeddingLoss()(torch.tensor([0.5, 0.5]), torch.tensor([1, -1]))
+        tensor(0.5000)
     """
 
     def __init__(
@@ -143,6 +164,11 @@ class CosineEmbeddingLoss(_Loss):
         reduction: "mean", "sum" or "none".
 
     Shape: ``(N, D), (N, D), (N,) -> ()``, or all without N.
+
+    Example:
+        >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+        >>> nn.CosineEmbeddingLoss()(a, b, torch.tensor([1]))
+        tensor(1.)
     """
 
     def __init__(
@@ -168,6 +194,11 @@ class MarginRankingLoss(_Loss):
     Args:
         margin: by how much.
         reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> a, b = torch.tensor([0.5]), torch.tensor([1.0])
+        >>> nn.MarginRankingLoss()(a, b, torch.tensor([1]))
+        tensor(0.5000)
     """
 
     def __init__(
@@ -204,6 +235,11 @@ class TripletMarginLoss(_Loss):
         reduction: "mean", "sum" or "none".
 
     Shape: ``(N, D)`` or ``(D,)`` each.
+
+    Example:
+        >>> a, p, n = torch.zeros(1, 2), torch.ones(1, 2), 3 * torch.ones(1, 2)
+        >>> nn.TripletMarginLoss()(a, p, n)
+        tensor(0.)
 
     Reference: Balntas et al., 2016.
     """
@@ -246,6 +282,11 @@ class TripletMarginWithDistanceLoss(_Loss):
         margin: by how much the negative should be farther, > 0.
         swap: use the distance from positive to negative where that is the smaller one.
         reduction: "mean", "sum" or "none".
+
+    Example:
+        >>> a, p, n = torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1, 2)
+        >>> nn.TripletMarginWithDistanceLoss()(a, p, n)
+        tensor(1.)
     """
 
     def __init__(

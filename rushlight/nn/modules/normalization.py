@@ -30,6 +30,10 @@ class LocalResponseNorm(Module):
 
     Shape: ``(N, C, *)``, the same out.
 
+    Example:
+        >>> nn.LocalResponseNorm(2)(torch.ones(1, 4, 3, 3)).shape
+        torch.Size([1, 4, 3, 3])
+
     Reference: Krizhevsky et al., 2012.
     """
 
@@ -158,6 +162,10 @@ class GroupNorm(Module):
 
     Shape: ``(N, C, *)``, the same out.
 
+    Example:
+        >>> nn.GroupNorm(num_groups=2, num_channels=4)(torch.randn(1, 4, 5, 5)).shape
+        torch.Size([1, 4, 5, 5])
+
     Reference: Wu and He, 2018, arXiv:1803.08494.
     """
 
@@ -216,6 +224,10 @@ class RMSNorm(Module):
         dtype: its element type.
 
     Shape: ``(*, *normalized_shape)``, the same out.
+
+    Example:
+        >>> nn.RMSNorm(2, eps=0.0)(torch.tensor([3.0, 3.0])).detach()
+        tensor([1., 1.])
 
     Reference: Zhang and Sennrich, 2019, arXiv:1910.07467.
     """

@@ -66,6 +66,10 @@ class ConstantPad1d(_ConstantPad):
     Args:
         padding: (left, right), or one number for both; negative to cut off.
         value: what to add.
+
+    Example:
+        >>> nn.ConstantPad1d(1, 5.0)(torch.zeros(1, 2))
+        tensor([[5., 0., 0., 5.]])
     """
 
     spatial_dims = 1
@@ -117,6 +121,11 @@ class ZeroPad2d(_ZeroPad, ConstantPad2d):
 
     Args:
         padding: (left, right, top, bottom), or one number for all; negative to cut off.
+
+    Example:
+        >>> nn.ZeroPad2d((1, 0, 0, 1))(torch.ones(1, 1, 2))
+        tensor([[[0., 1., 1.],
+                 [0., 0., 0.]]])
     """
 
 
@@ -136,6 +145,10 @@ class ReflectionPad1d(_Pad):
 
     Args:
         padding: (left, right), each < L, or one number for both.
+
+    Example:
+        >>> nn.ReflectionPad1d(2)(torch.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[3., 2., 1., 2., 3., 2., 1.]])
     """
 
     mode, spatial_dims = "reflect", 1
@@ -173,6 +186,10 @@ class ReplicationPad1d(_Pad):
 
     Args:
         padding: (left, right), or one number for both.
+
+    Example:
+        >>> nn.ReplicationPad1d(1)(torch.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[1., 1., 2., 3., 3.]])
     """
 
     mode, spatial_dims = "replicate", 1
@@ -209,6 +226,10 @@ class CircularPad1d(_CircularPad):
 
     Args:
         padding: (left, right), each <= L, or one number for both.
+
+    Example:
+        >>> nn.CircularPad1d(1)(torch.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[3., 1., 2., 3., 1.]])
     """
 
     spatial_dims = 1

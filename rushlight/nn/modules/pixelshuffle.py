@@ -15,6 +15,10 @@ class PixelShuffle(Module):
     Args:
         upscale_factor: r.
 
+    Example:
+        >>> nn.PixelShuffle(2)(torch.zeros(1, 8, 3, 3)).shape
+        torch.Size([1, 2, 6, 6])
+
     Reference: Shi et al., 2016, arXiv:1609.05158.
     """
 
@@ -34,6 +38,10 @@ class PixelUnshuffle(Module):
 
     Args:
         downscale_factor: r.
+
+    Example:
+        >>> nn.PixelUnshuffle(2)(torch.zeros(1, 2, 6, 6)).shape
+        torch.Size([1, 8, 3, 3])
     """
 
     def __init__(self, downscale_factor: int) -> None:

@@ -76,6 +76,10 @@ class MaxPool1d(_MaxPoolNd):
 
     Shape: ``(N, C, L) -> (N, C, L_out)``, or without N; L_out is
     ``(L + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1``, rounded up in ceil_mode.
+
+    Example:
+        >>> nn.MaxPool1d(2)(torch.tensor([[1.0, 3.0, 7.0, 5.0]]))
+        tensor([[3., 7.]])
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -107,6 +111,10 @@ class MaxPool3d(_MaxPoolNd):
     three.
 
     Shape: ``(N, C, D, H, W) -> (N, C, D_out, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.MaxPool3d(2)(torch.zeros(1, 4, 4, 4)).shape
+        torch.Size([1, 2, 2, 2])
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -141,6 +149,12 @@ class MaxUnpool1d(_MaxUnpoolNd):
         kernel_size: of the pool.
         stride: of the pool.
         padding: of the pool.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 3.0, 7.0, 5.0]])
+        >>> values, places = nn.MaxPool1d(2, return_indices=True)(x)
+        >>> nn.MaxUnpool1d(2)(values, places)
+        tensor([[0., 3., 7., 0.]])
     """
 
     spatial_dims = 1
@@ -152,7 +166,13 @@ class MaxUnpool1d(_MaxUnpoolNd):
 
 class MaxUnpool2d(_MaxUnpoolNd):
     """Puts values back where `MaxPool2d` took them from, zeros elsewhere; arguments as
-    `MaxUnpool1d`."""
+    `MaxUnpool1d`.
+
+    Example:
+        >>> values, places = nn.MaxPool2d(2, return_indices=True)(torch.randn(1, 4, 4))
+        >>> nn.MaxUnpool2d(2)(values, places).shape
+        torch.Size([1, 4, 4])
+    """
 
     spatial_dims = 2
 
@@ -163,7 +183,13 @@ class MaxUnpool2d(_MaxUnpoolNd):
 
 class MaxUnpool3d(_MaxUnpoolNd):
     """Puts values back where `MaxPool3d` took them from, zeros elsewhere; arguments as
-    `MaxUnpool1d`."""
+    `MaxUnpool1d`.
+
+    Example:
+        >>> values, places = nn.MaxPool3d(2, return_indices=True)(torch.randn(1, 4, 4, 4))
+        >>> nn.MaxUnpool3d(2)(values, places).shape
+        torch.Size([1, 4, 4, 4])
+    """
 
     spatial_dims = 3
 
@@ -194,6 +220,10 @@ class AvgPool1d(_AvgPoolNd):
 
     Shape: ``(N, C, L) -> (N, C, L_out)``, or without N; L_out is
     ``(L + 2 padding - kernel_size) // stride + 1``, rounded up in ceil_mode.
+
+    Example:
+        >>> nn.AvgPool1d(2)(torch.tensor([[1.0, 3.0, 5.0, 7.0]]))
+        tensor([[2., 6.]])
     """
 
     def __init__(
@@ -249,6 +279,11 @@ class AvgPool2d(_AvgPoolWithDivisor):
         divisor_override: divide the window's sum by this, instead of by its size.
 
     Shape: ``(N, C, H, W) -> (N, C, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.AvgPool2d(2)(torch.arange(16.0).view(1, 4, 4))
+        tensor([[[ 2.5000,  4.5000],
+                 [10.5000, 12.5000]]])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -267,6 +302,10 @@ class AvgPool3d(_AvgPoolWithDivisor):
     """The mean of each window of a volume; arguments as `AvgPool2d`, with one number or three.
 
     Shape: ``(N, C, D, H, W) -> (N, C, D_out, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.AvgPool3d(2)(torch.zeros(1, 4, 4, 4)).shape
+        torch.Size([1, 2, 2, 2])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -323,6 +362,10 @@ class FractionalMaxPool2d(_FractionalMaxPoolNd):
         return_indices: return also where the largest were.
 
     Shape: ``(N, C, H, W) -> (N, C, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.FractionalMaxPool2d(2, output_ratio=0.7)(torch.zeros(1, 1, 10, 10)).shape
+        torch.Size([1, 1, 7, 7])
 
     Reference: Graham, 2014, arXiv:1412.6071.
     """
@@ -386,6 +429,10 @@ class LPPool1d(_LPPoolNd):
         ceil_mode: keep a last window that is not full.
 
     Shape: ``(N, C, L) -> (N, C, L_out)``, or without N.
+
+    Example:
+        >>> nn.LPPool1d(2, kernel_size=2)(torch.tensor([[3.0, 4.0, 6.0, 8.0]]))
+        tensor([[ 5., 10.]])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -398,6 +445,11 @@ class LPPool2d(_LPPoolNd):
     """The p-norm of each window of an image; arguments as `LPPool1d`, with one number or two.
 
     Shape: ``(N, C, H, W) -> (N, C, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.LPPool2d(2, kernel_size=2)(torch.ones(1, 4, 4))
+        tensor([[[2., 2.],
+                 [2., 2.]]])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -445,6 +497,10 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
         return_indices: return also where the largest were.
 
     Shape: ``(N, C, L) -> (N, C, output_size)``, or without N.
+
+    Example:
+        >>> nn.AdaptiveMaxPool1d(2)(torch.tensor([[1.0, 3.0, 5.0, 7.0]]))
+        tensor([[3., 7.]])
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -459,6 +515,10 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
         return_indices: return also where the largest were.
 
     Shape: ``(N, C, H, W) -> (N, C, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.AdaptiveMaxPool2d((2, 1))(torch.zeros(1, 5, 6)).shape
+        torch.Size([1, 2, 1])
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -473,6 +533,10 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
         return_indices: return also where the largest were.
 
     Shape: ``(N, C, D, H, W) -> (N, C, D_out, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.AdaptiveMaxPool3d(2)(torch.zeros(1, 4, 5, 6)).shape
+        torch.Size([1, 2, 2, 2])
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -486,6 +550,10 @@ class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
         output_size: length of the output.
 
     Shape: ``(N, C, L) -> (N, C, output_size)``, or without N.
+
+    Example:
+        >>> nn.AdaptiveAvgPool1d(2)(torch.tensor([[1.0, 3.0, 5.0, 7.0]]))
+        tensor([[2., 6.]])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -516,6 +584,10 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
         output_size: (D_out, H_out, W_out), None for a size that stays; one number for all.
 
     Shape: ``(N, C, D, H, W) -> (N, C, D_out, H_out, W_out)``, or without N.
+
+    Example:
+        >>> nn.AdaptiveAvgPool3d((1, 2, None))(torch.zeros(1, 4, 5, 6)).shape
+        torch.Size([1, 1, 2, 6])
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -416,6 +416,12 @@ class GRU(RNNBase):
     Shape: input ``(T, B, input_size)`` or packed, h_0 ``(layers directions, B, hidden_size)`` ->
     output ``(T, B, directions hidden_size)`` and h_T like h_0; all without B for one sequence.
 
+    Example:
+        >>> gru = nn.GRU(3, 4, num_layers=2, batch_first=True)
+        >>> output, last = gru(torch.randn(5, 7, 3))
+        >>> output.shape, last.shape
+        (torch.Size([5, 7, 4]), torch.Size([2, 5, 4]))
+
     Reference: Cho et al., 2014, arXiv:1406.1078.
     """
 
@@ -535,6 +541,10 @@ class RNNCell(RNNCellBase):
         dtype: their element type.
 
     Shape: ``(B, input_size), (B, hidden_size) -> (B, hidden_size)``, or all without B.
+
+    Example:
+        >>> nn.RNNCell(3, 4)(torch.randn(2, 3)).shape
+        torch.Size([2, 4])
     """
 
     def __init__(
@@ -574,6 +584,11 @@ class LSTMCell(RNNCellBase):
         dtype: their element type.
 
     Shape: ``(B, input_size)`` and (h, c), ``(B, hidden_size)`` each -> (h', c'), or all without B.
+
+    Example:
+        >>> h, c = nn.LSTMCell(3, 4)(torch.randn(2, 3))
+        >>> h.shape, c.shape
+        (torch.Size([2, 4]), torch.Size([2, 4]))
     """
 
     mode = "LSTM"
@@ -603,6 +618,10 @@ class GRUCell(RNNCellBase):
         dtype: their element type.
 
     Shape: ``(B, input_size), (B, hidden_size) -> (B, hidden_size)``, or all without B.
+
+    Example:
+        >>> nn.GRUCell(3, 4)(torch.randn(2, 3)).shape
+        torch.Size([2, 4])
     """
 
     mode = "GRU"

@@ -173,6 +173,10 @@ class EmbeddingBag(_Table):
 
     Shape: bags ``(B, N) -> (B, embedding_dim)``; or indices ``(N,)`` with the offsets at which bags
     begin.
+
+    Example:
+        >>> nn.EmbeddingBag(10, 3, mode="sum")(torch.tensor([[1, 2], [4, 4]])).shape
+        torch.Size([2, 3])
     """
 
     def __init__(

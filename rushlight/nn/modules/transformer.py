@@ -208,6 +208,11 @@ class TransformerEncoder(Module):
         norm: applied to the output.
         enable_nested_tensor: whether padded places may be left out.
         mask_check: accepted; PyTorch's check of that.
+
+    Example:
+        >>> layer = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
+        >>> nn.TransformerEncoder(layer, num_layers=2)(torch.randn(3, 5, 8)).shape
+        torch.Size([3, 5, 8])
     """
 
     def __init__(
@@ -288,6 +293,12 @@ class TransformerDecoder(Module):
         decoder_layer: the layer, which is copied.
         num_layers: how many.
         norm: applied to the output.
+
+    Example:
+        >>> layer = nn.TransformerDecoderLayer(8, nhead=2, batch_first=True)
+        >>> net = nn.TransformerDecoder(layer, num_layers=2)
+        >>> net(torch.randn(3, 4, 8), torch.randn(3, 5, 8)).shape
+        torch.Size([3, 4, 8])
     """
 
     def __init__(
@@ -347,6 +358,10 @@ class TransformerEncoderLayer(Module):
         dtype: their element type.
 
     Shape: ``(S, N, E)`` or ``(S, E)``, the same out.
+
+    Example:
+        >>> nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)(torch.randn(3, 5, 8)).shape
+        torch.Size([3, 5, 8])
     """
 
     def __init__(
@@ -430,6 +445,11 @@ class TransformerDecoderLayer(Module):
     With norm_first it is ``x + ...(norm(x))``. Arguments as `TransformerEncoderLayer`.
 
     Shape: target ``(T, N, E)``, memory ``(S, N, E)`` -> ``(T, N, E)``, or all without N.
+
+    Example:
+        >>> layer = nn.TransformerDecoderLayer(8, nhead=2, batch_first=True)
+        >>> layer(torch.randn(3, 4, 8), torch.randn(3, 5, 8)).shape
+        torch.Size([3, 4, 8])
     """
 
     def __init__(

@@ -73,6 +73,10 @@ class UpsamplingNearest2d(Upsample):
     Args:
         size: the output's height and width; or
         scale_factor: their ratio to the input's.
+
+    Example:
+        >>> nn.UpsamplingNearest2d(scale_factor=2)(torch.zeros(1, 1, 2, 3)).shape
+        torch.Size([1, 1, 4, 6])
     """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
@@ -86,6 +90,10 @@ class UpsamplingBilinear2d(Upsample):
     Args:
         size: the output's height and width; or
         scale_factor: their ratio to the input's.
+
+    Example:
+        >>> nn.UpsamplingBilinear2d(scale_factor=2)(torch.zeros(1, 1, 2, 3)).shape
+        torch.Size([1, 1, 4, 6])
     """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:

@@ -57,6 +57,24 @@ class SequentialLR(_Several):
         schedulers: of this optimizer.
         milestones: epochs at which the next schedule begins; one less than there are schedules.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.SequentialLR(
+        ...     optimizer,
+        ...     [
+        ...         torch.optim.lr_scheduler.LinearLR(optimizer, 0.5, total_iters=2),
+        ...         torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5),
+        ...     ],
+        ...     milestones=[2],
+        ... )
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.5, 0.75, 1.0, 0.5, 0.25]
     """
 
     def __init__(
@@ -113,6 +131,22 @@ class ChainedScheduler(_Several):
     Args:
         schedulers: of one optimizer; each steps in turn.
         optimizer: default: the schedules'.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.ChainedScheduler(
+        ...     [
+        ...         torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=2),
+        ...         torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5),
+        ...     ]
+        ... )
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.5, 0.25, 0.25, 0.125]
     """
 
     def __init__(

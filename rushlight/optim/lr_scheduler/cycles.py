@@ -30,6 +30,17 @@ class CosineAnnealingLR(LRScheduler):
         eta_min: lowest rate.
         last_epoch: the last epoch of an interrupted run, -1 to start.
 
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=4)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.854, 0.5, 0.146, 0.0]
+
     Reference: Loshchilov and Hutter, 2017, arXiv:1608.03983 (without restarts).
     """
 
@@ -68,6 +79,17 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         T_mult: each period is this many times the last, >= 1.
         eta_min: lowest rate.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 1.0, 0.5, 1.0]
 
     Reference: Loshchilov and Hutter, 2017, arXiv:1608.03983.
     """
@@ -158,6 +180,17 @@ class CyclicLR(LRScheduler):
         base_momentum: lowest momentum.
         max_momentum: highest momentum.
         last_epoch: the last batch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.CyclicLR(optimizer, 0.1, 0.5, step_size_up=2)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.1, 0.3, 0.5, 0.3, 0.1]
 
     Reference: Smith, 2017, arXiv:1506.01186.
     """
@@ -279,6 +312,17 @@ class OneCycleLR(LRScheduler):
         final_div_factor: the last rate is the first one over ``final_div_factor``.
         three_phase: fall to the first rate as long as the rise took, then on to the last.
         last_epoch: the last batch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=5)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.04, 0.95, 0.611, 0.188, 0.0]
 
     Reference: Smith and Topin, 2018, arXiv:1708.07120.
     """

@@ -54,6 +54,17 @@ class LambdaLR(_Functions):
         optimizer: whose groups' "lr" is scheduled.
         lr_lambda: factor, given the epoch; one function, or one per group.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.333, 0.25]
     """
 
     def get_lr(self) -> list[Any]:
@@ -71,6 +82,17 @@ class MultiplicativeLR(_Functions):
         optimizer: whose groups' "lr" is scheduled.
         lr_lambda: factor, given the epoch; one function, or one per group.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 0.5)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.25, 0.125]
     """
 
     def get_lr(self) -> list[Any]:
@@ -89,6 +111,17 @@ class StepLR(LRScheduler):
         step_size: epochs.
         gamma: factor.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.1)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 1.0, 0.1, 0.1]
     """
 
     def __init__(
@@ -116,6 +149,17 @@ class MultiStepLR(LRScheduler):
         milestones: epochs; one that occurs twice counts twice.
         gamma: factor.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[1, 3], gamma=0.1)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.1, 0.1, 0.01]
     """
 
     def __init__(
@@ -147,6 +191,17 @@ class ConstantLR(LRScheduler):
         factor: in [0, 1].
         total_iters: epochs.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=2)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.5, 0.5, 1.0, 1.0]
     """
 
     def __init__(
@@ -186,6 +241,17 @@ class LinearLR(LRScheduler):
         end_factor: factor from epoch ``total_iters`` on, in [0, 1].
         total_iters: epochs.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 0.25, total_iters=3)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [0.25, 0.5, 0.75, 1.0]
     """
 
     def __init__(
@@ -233,6 +299,17 @@ class ExponentialLR(LRScheduler):
         optimizer: whose groups' "lr" is scheduled.
         gamma: factor.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.5, 0.25, 0.125]
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
@@ -255,6 +332,17 @@ class PolynomialLR(LRScheduler):
         total_iters: epochs until the rate is 0.
         power: 1 is a straight line.
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=4)
+        >>> rates = []
+        >>> for epoch in range(4):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> rates
+        [1.0, 0.75, 0.5, 0.25]
     """
 
     def __init__(

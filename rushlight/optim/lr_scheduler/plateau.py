@@ -28,6 +28,17 @@ class ReduceLROnPlateau(LRScheduler):
         cooldown: epochs after a reduction that are not counted.
         min_lr: lower limit of the rate, one or one per group.
         eps: smaller changes of the rate are not made.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=1)
+        >>> rates = []
+        >>> for epoch in range(5):
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        ...     optimizer.step()
+        ...     schedule.step(2.0)  # the loss on what is held out
+        >>> rates
+        [1.0, 1.0, 1.0, 0.1, 0.1]
     """
 
     def __init__(

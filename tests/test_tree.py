@@ -181,3 +181,9 @@ def test_example(block, module, tmp_path, monkeypatch):
     else:
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(block, "example", "exec"), names)
+
+
+@pytest.mark.parametrize("place", [rushlight, rushlight.Tensor, rushlight.nn.functional])
+def test_everything_public_says_what_it_does(place):
+    public = {name: getattr(place, name) for name in dir(place) if not name.startswith("_")}
+    assert [name for name, value in public.items() if callable(value) and not value.__doc__] == []

@@ -8,7 +8,32 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
+from rushlight import tensor_api
 from rushlight.core.tensor import Tensor
+
+# what a method does that has no function of its name, and no room for a docstring of its own
+DOES = {
+    "const_data_ptr": "The address of the memory, for reading.",
+    "fill_diagonal_": "Write ``fill_value`` on the diagonal, and again after each gap if ``wrap``.",
+    "is_pinned": "Whether the memory is page-locked: False.",
+    "is_set_to": "Whether this and ``tensor`` are the same part of the same memory.",
+    "new_empty": "A tensor of a size, of this one's dtype and device, with whatever is in memory.",
+    "new_empty_strided": "A tensor of a size and strides, of this one's dtype and device.",
+    "new_ones": "A tensor of ones of a size, of this one's dtype and device.",
+    "new_zeros": "A tensor of zeros of a size, of this one's dtype and device.",
+    "pin_memory": "The tensor itself: memory is page-locked for devices other than the CPU only.",
+}
+
+
+def described(name: str) -> str | None:
+    """A docstring for a method, from the function of its name, or of that it is in place of."""
+    function = getattr(tensor_api, name.removesuffix("_"), None)
+    if name in DOES or function is None:
+        return DOES.get(name)
+    if name.endswith("_"):
+        return f"In-place form of ``{name[:-1]}``."
+    summary = (function.__doc__ or "").strip().split("\n\n")[0]
+    return f"{summary}\n\nSee ``torch.{name}``." if summary else None
 
 
 def renamed(function: Any, name: str, home: str = "", module: str = "rushlight") -> Any:
@@ -24,12 +49,17 @@ def renamed(function: Any, name: str, home: str = "", module: str = "rushlight")
 
 
 def attach() -> None:
-    """Give Tensor methods, and properties, of its own."""
+    """Give Tensor methods, and properties, of its own, and all of them docstrings."""
+    for name, value in vars(tensor_api).items():
+        if type(value) is FunctionType and not value.__doc__ and not name.startswith("_"):
+            value.__doc__ = described(name)
     for name, value in list(vars(Tensor).items()):
         if name.startswith("_") and not name.endswith("__"):
             continue
         if type(value) is FunctionType and name != "__new__":
-            setattr(Tensor, name, renamed(value, name, "Tensor."))
+            own = renamed(value, name, "Tensor.")
+            own.__doc__ = own.__doc__ or described(name)
+            setattr(Tensor, name, own)
         elif type(value) is property:
             parts = [
                 f and renamed(f, name, "Tensor.") for f in (value.fget, value.fset, value.fdel)

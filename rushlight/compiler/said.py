@@ -27,6 +27,7 @@ EFFECTS = {  # of instructions: how many values they take and leave
     **dict.fromkeys(["PRECALL", "KW_NAMES", "CACHE", "NOP", "EXTENDED_ARG"], (0, 0)),
     **dict.fromkeys(["PUSH_NULL", "LOAD_FAST", "LOAD_CONST", "LOAD_DEREF", "LOAD_NAME"], (0, 1)),
     **dict.fromkeys(["LOAD_FAST_CHECK", "LOAD_FAST_BORROW", "LOAD_SMALL_INT"], (0, 1)),
+    "LOAD_COMMON_CONSTANT": (0, 1),  # None, from Python 3.15 on
     **dict.fromkeys(["LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"], (0, 2)),
     **dict.fromkeys(["UNARY_NEGATIVE", "UNARY_NOT", "FORMAT_SIMPLE", "CONVERT_VALUE"], (1, 1)),
     **dict.fromkeys(["BINARY_OP", "BINARY_SUBSCR", "COMPARE_OP", "FORMAT_WITH_SPEC"], (2, 1)),

@@ -227,6 +227,8 @@ class Storages:
             private = options.mmap_flags == MAP_PRIVATE
             access = mapping.ACCESS_COPY if private else mapping.ACCESS_WRITE
             self.map = mapping.mmap(archive.file.fileno(), 0, access=access)
+            if not private:
+                archive.forget_checksums(self.map)
         order = assumed_byteorder()
         if "byteorder" in archive:
             order = archive.read("byteorder").decode("ascii", "replace").strip()

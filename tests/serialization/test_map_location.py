@@ -120,6 +120,7 @@ def test_mapped_shared(path):
     with set_default_mmap_options(mmap.MAP_SHARED):
         load(path, mmap=True)["a"].fill_(7)
     assert torch.load(path)["b"].tolist() == [7, 7, 7]
+    assert load(path)["b"].tolist() == [7, 7, 7]
 
 
 def test_mapped_needs_a_path_and_the_zip_format(path, tmp_path):

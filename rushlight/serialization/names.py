@@ -48,6 +48,9 @@ _FLAT = {
     "rushlight.nn.functional": "torch.nn.functional",
     "rushlight.tensor_api": "torch",
     "rushlight.core": "torch",
+    "rushlight.nn.modules.attention": "torch.nn.modules.activation",
+    "rushlight.nn.modules.margin_loss": "torch.nn.modules.loss",
+    "rushlight.nn.modules._loss": "torch.nn.modules.loss",
 }
 
 # PyTorch's modules for built-in functions -> where rushlight has them.

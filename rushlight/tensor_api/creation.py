@@ -24,6 +24,7 @@ from rushlight.tensor_api._common import (
     store_out,
 )
 from rushlight.tensor_api.from_data import array_from, copied
+from rushlight.tensor_api.layouts import no_entries
 
 __all__ = [
     "complex",
@@ -60,10 +61,12 @@ def _maker(name: str, make: Any, doc: str) -> Any:
         pin_memory: bool = False,
         memory_format: Any = None,
     ) -> Tensor:
-        meta = False
+        meta, shape = False, _sizes(size, name)
+        if str(layout) == "torch.sparse_coo" and name in ("zeros", "empty"):
+            devices.check(device)
+            return no_entries(shape, numpy_dtype(dtype, dtypes.default.float), requires_grad)
         if device is not None or layout is not None or devices.current.chosen is not None:
             meta = check_factory(device, layout)
-        shape = _sizes(size, name)
         if out is not None:
             return store_out(out, wrap(made_by(make, shape, numpy_dtype(dtype, out._array.dtype))))
         if meta:

@@ -294,3 +294,21 @@ def test_low_rank_factors():
         s = operands(lib).s
         found.append((lib.svd_lowrank(s, q=2)[1], lib.pca_lowrank(s, q=2)[1]))
     same(*found)
+
+
+@pytest.mark.parametrize("name", ["zeros", "empty"])
+def test_factories_make_tensors_without_entries(name):
+    found = []
+    for lib in (rushlight, torch):
+        make = getattr(lib, name)
+        one = make(2, 3, layout=lib.sparse_coo, dtype=lib.int64)
+        other = make((4,), layout=lib.sparse_coo, requires_grad=True)
+        found.append(
+            [
+                (str(t.layout), tuple(t.shape), str(t.dtype)[-7:], t._nnz(), t.requires_grad)
+                for t in (one, other)
+            ]
+        )
+        with pytest.raises(RuntimeError):
+            lib.ones(2, layout=lib.sparse_coo)
+    assert found[0] == found[1]

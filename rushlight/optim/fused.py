@@ -76,6 +76,9 @@ class Part:
         self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]
         at = {id(i): n for n, i in enumerate(graph.inputs)}
         self.targets = [at[id(i)] for i, _ in graph.updates]
+        self.known = self.known and all(
+            [self.sources[k][1]._array.flags.c_contiguous for k in self.targets]
+        )  # a program writes in rows
         self.state_names = self.names()
 
     def fetch(self, optimizer: Optimizer) -> bool:
@@ -110,6 +113,7 @@ class Plan:
 
     def __init__(self, group: dict[str, Any]) -> None:
         self.parts: list[Part] | None = []  # None: never again
+        self.rest: list[Tensor] = []  # updated by the rule
         self.calls = self.traces = 0
         if sum([p._array.size for p in group["params"]]) < LEAST:
             self.parts = None
@@ -129,6 +133,7 @@ class Plan:
         if self.key(group) == self.made_for and all([p.fetch(optimizer) for p in self.parts]):
             for part in self.parts:
                 part.run()
+            optimizer._update_params(group, self.rest, False)
             return True
         self.parts = [] if self.traces < MOST else None
         return False
@@ -143,12 +148,17 @@ class Plan:
         if any([p._grad._array.__class__ is SparseArray for p in params]):
             self.parts = None
             return False
+        rows = [p for p in params if p._array.flags.c_contiguous]  # as programs write
+        if params and not rows:
+            self.parts = None
+            return False
         self.traces += 1
         self.made_for = self.key(group)
         self.parts = [
-            Part(optimizer, group, params[k : k + TOGETHER])
-            for k in range(0, len(params), TOGETHER)
+            Part(optimizer, group, rows[k : k + TOGETHER]) for k in range(0, len(rows), TOGETHER)
         ]
+        self.rest = [p for p in params if not p._array.flags.c_contiguous]
+        optimizer._update_params(group, self.rest, False)
         if any([part.program is None for part in self.parts]):
             self.parts = None
         return True

@@ -100,6 +100,19 @@ def test_same_as_the_rule(name, dtype):
     assert plan.traces == (2 if name == "RAdam" else 1)  # whose rule changes after some steps
 
 
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("name", MAKERS)
+def test_parameters_not_in_rows_are_left_to_the_rule(name, columns):
+    def act(setting, k):
+        if k == 0:
+            for p in setting.params[:columns]:
+                p.data = p.data.t().contiguous().t() if p.dim() == 2 else rl.stack([p, p], 1)[:, 0]
+
+    (plan,) = both(MAKERS[name], act, 9).plans()
+    assert bool(plan.parts) == (columns < 3)
+    assert plan.traces == (0 if columns == 3 else 2 if name == "RAdam" else 1)
+
+
 def test_learning_rates_are_operands():
     def act(setting, k):
         setting.optimizer.param_groups[0]["lr"] = 0.1 / (k + 1)

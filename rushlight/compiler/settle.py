@@ -98,12 +98,7 @@ class Placing:
         try:
             for n in around:
                 self.windows.window(n.outputs[0])
-            free = isinstance(maker.op, Assemble) or (
-                not has_template(maker) and is_fusible(maker, self.numbers)
-            )
-            own = is_product(maker) and is_whole(self.windows, v)
-            own = own or (has_template(maker) and suits_template(self.windows, maker, v))
-            fine = fine and (free or own)
+            fine = fine and self.suits(v)
         except ValueError:
             fine = False
         if fine:
@@ -112,6 +107,17 @@ class Placing:
             del self.windows.places[v.number]
             self.dependents(v)
         return fine
+
+    def suits(self, v: Value) -> bool:
+        """Whether v can be made where it lies, and so can its parts."""
+        maker = self.windows.producer[v.number]
+        if isinstance(maker.op, Assemble):
+            return all([self.suits(part) for part in self.parts.get(v.number, ())])
+        if has_template(maker):
+            return suits_template(self.windows, maker, v)
+        if is_product(maker):
+            return is_whole(self.windows, v)
+        return is_fusible(maker, self.numbers)
 
     def dependents(self, v: Value) -> list[Node]:
         """Views of v and of its parts, whose windows are forgotten."""

@@ -130,3 +130,28 @@ def test_packed_sequences():
 
     run = trained(make)
     assert "GRU" not in calls_of(run)
+
+
+@pytest.mark.parametrize("cell", [nn.RNN, nn.GRU, nn.LSTM])
+def test_last_states_of_two_calls_side_by_side(cell):
+    """The weight's gradient joins both calls' states; no cell can write into their rows."""
+
+    def make():
+        layer, head = cell(3, 3, bidirectional=True), nn.Linear(6, 4)
+        x, optimizer = rl.randn(3, 5, 3), rl.optim.SGD([*layer.parameters(), *head.parameters()])
+
+        def last(x):
+            state = layer(x)[1]
+            state = state[0] if isinstance(state, tuple) else state
+            return head(state.transpose(0, 1).reshape(5, -1))
+
+        def step():
+            optimizer.zero_grad()
+            loss = last(x).square().sum() + last(x).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    trained(make)

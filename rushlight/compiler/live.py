@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler import pipeline
-from rushlight.compiler.graph import Graph, Input, Value
+from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.guards import Guard
 from rushlight.compiler.living import graph_of
 from rushlight.compiler.results import Alias
@@ -65,7 +65,8 @@ class Gradients:
 
     ``inputs``: whose gradients they are, tensors from outside or positions of arguments; ``saved``:
     values of the first half that the second one reads; ``graph``: the second half, whose first
-    inputs are those and the gradients of the live results.
+    inputs are those and the gradients of the live results; ``needs``: which of these each of its
+    results depends on.
     """
 
     def __init__(self, trace: Trace, results: list[Tensor], arguments: list[Tensor]) -> None:
@@ -110,10 +111,21 @@ class Gradients:
         known = {i.value.number for i in seeds}
         inputs += [Input(i.value, "argument", 0) for i in seeds]
         self.seeds = [i.source - given for i in seeds]
+        self.needs = dependence(back, {i.value.number: i.source - given for i in seeds}, ends)
         inputs += [i for i in used if i.kind != "argument" and i.value.number not in known]
         self.rest = inputs[len(self.saved) + len(seeds) :]
         self.graph = Graph(inputs, back, ends, [], [], graph.count)
         graph.inputs = [i for i in graph.inputs if i.value.number not in known]
+
+
+def dependence(nodes: list[Node], seeds: dict[int, int], ends: list[Value]) -> list[set[int]]:
+    """Which seeds, by their places, each end is computed from."""
+    found = {number: {place} for number, place in seeds.items()}
+    for n in nodes:
+        used = [found.get(v.number, set()) for v in n.inputs if isinstance(v, Value)]
+        for v in n.outputs:
+            found[v.number] = set().union(*used)
+    return [found.get(v.number, set()) for v in ends]
 
 
 class Live(Variant):
@@ -146,17 +158,25 @@ class Live(Variant):
 
     def backward(self, saved: list[Any], numbers: list[Any], gs: list[Any]) -> list[Any]:
         """The gradients of inputs, from what was saved, numbers of the call, and the gradients of
-        results.
+        results, None where there are none; None of inputs that only such results depend on.
         """
         g = self.gradients_of
         live = [x for x, is_live in zip(gs, g.live, strict=True) if is_live]
         given = iter(numbers)
         rest = [next(given) if i.kind == "number" else held(i) for i in g.rest]
-        arrays = [np.asarray(live[k]._array, order="C") for k in g.seeds]
+        first = [i.value for i in g.graph.inputs[len(saved) : len(saved) + len(g.seeds)]]
+        arrays = [
+            np.zeros(v.shape, v.dtype) if live[k] is None else np.asarray(live[k]._array, order="C")
+            for k, v in zip(g.seeds, first, strict=True)
+        ]
         outs = [np.empty(v.shape, v.dtype) for v in g.graph.results]
         with self.lock:
             self.back.run([*saved, *arrays, *rest], outs)
-        return [wrap(a) for a in outs]
+        missing = {k for k, x in enumerate(live) if x is None}
+        return [
+            None if needed and needed <= missing else wrap(a)
+            for needed, a in zip(g.needs, outs, strict=True)
+        ]
 
 
 def held(entry: Input) -> Any:
@@ -171,6 +191,7 @@ class CompiledFunction(Function):
     def forward(ctx: Any, variant: Live, made: list[list[Any]], *inputs: Tensor) -> Any:
         arrays, ctx.numbers = made
         ctx.variant, count = variant, variant.count
+        ctx.set_materialize_grads(False)
         outs = tuple([wrap(a) for a in arrays[:count]])
         live = variant.gradients_of.live
         ctx.mark_non_differentiable(*[t for t, on in zip(outs, live, strict=True) if not on])
@@ -186,5 +207,5 @@ class CompiledFunction(Function):
         saved = [t._array for t in ctx.saved_tensors[: len(variant.gradients_of.saved)]]
         found = variant.backward(saved, ctx.numbers, list(gs))
         if modes.grad:  # with create_graph=True; what follows from here cannot be known
-            found = [refusing(g, ctx.edges) for g in found]
+            found = [g if g is None else refusing(g, ctx.edges) for g in found]
         return (None, None, *found)

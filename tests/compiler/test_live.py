@@ -126,6 +126,23 @@ def test_only_some_results_are_used():
     rl.testing.assert_close(w.grad, w.detach().exp())
 
 
+def test_what_only_unused_results_depend_on_has_no_gradient():
+    """Rather than zeros, which decay and momentum would act on."""
+    net = nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)])
+
+    @rl.compile(fullgraph=True)
+    def both(x):
+        return net[0](x), net[1](x) * x.sum(), x.detach()
+
+    for used in (0, 1, 0):
+        for _ in range(2):
+            net.zero_grad()
+            both(rl.ones(4, 3))[used].sum().backward()
+        assert [m.weight.grad is None for m in net] == [used == 1, used == 0]
+    sum(out.sum() for out in both(rl.ones(4, 3))).backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
 def test_errors_of_the_graph():
     w = rl.ones(2, requires_grad=True)
     run = rl.compile(lambda x: (w * w * x).sum(), fullgraph=True)

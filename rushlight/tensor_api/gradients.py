@@ -86,7 +86,9 @@ def grad(
             "got: allow_unused=False."
         )
     if not ins:
-        raise ValueError("grad requires non-empty inputs.")
+        raise GraphError(
+            "`inputs` argument to `grad()` cannot be empty; name what to differentiate by."
+        )
     given = paired_gradients(outs, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
     where = positions(ins)

@@ -308,3 +308,9 @@ def test_absent_gradients_are_none_or_zeros(lib, zeros):
     Both.apply(x, y)[0].backward()
     assert seen == [1.0, 0.0 if zeros else None]
     assert x.grad.item() == 2.0 and (y.grad is None) is not zeros
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight], ids=["torch", "rushlight"])
+def test_gradients_by_nothing(lib):
+    with pytest.raises(RuntimeError, match="cannot be empty"):
+        lib.autograd.grad(lib.ones(2, requires_grad=True).sum(), [])

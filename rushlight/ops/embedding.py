@@ -117,13 +117,9 @@ class EmbeddingGrad(Op):
             out[padding_idx] = 0
         return in_dtype(out, d)
 
-    def grad_g(self, gg, index, g_spec, rows, padding_idx, by_frequency):
+    def grad_g(self, gg, index, padding_idx):
+        """Without dividing by counts, as in torch: on its way to the weight it will be divided."""
         if padding_idx is not None and padding_idx >= 0:
             gg = gg.clone()
             gg[padding_idx] = 0
-        if by_frequency:
-            counts = np.maximum(np.bincount(index._array.reshape(-1), minlength=rows), 1).astype(
-                gg._array.dtype
-            )
-            gg = gg / gg.new_tensor(counts).unsqueeze(1)
         return Embedding.bind(gg, index, padding_idx=None, by_frequency=False)

@@ -61,7 +61,7 @@ def test_embedding(same, count, by_frequency):
         lambda F, lib, i, w: F.embedding(i, w, 3, scale_grad_by_freq=by_frequency),
         index,
         normal(7, 4),
-        orders=1 if by_frequency else 2,  # torch's second derivative forgets the frequencies
+        orders=2,
     )
 
 

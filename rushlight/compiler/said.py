@@ -1,8 +1,9 @@
 """What a captured call prints: each later call prints it anew, once its program has run.
 
-Text cannot be followed, only numbers can. But where an f-string is an argument of ``print``, the
-bytecode around it says so: then a number gives a mark for text, and what stands for ``print`` while
-a call is traced finds the marks and knows what to put in their place.
+Text cannot be followed, only numbers can. But where an f-string, or what ``str`` or ``format``
+gives, is an argument of ``print``, or a part of one, the bytecode around it says so: then a number
+gives a mark for text, and what stands for ``print`` while a call is traced finds the marks and
+knows what to put in their place.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 
 CALLS = ("CALL", "CALL_KW")
+GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME")
 FORMATTING = ("FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC")
 MARK = re.compile("\ue000([0-9]+)\ue001")  # characters of private use
 HERE = __file__.rsplit("compiler", 1)[0]
@@ -63,13 +65,33 @@ def taker(steps: list[dis.Instruction], k: int) -> tuple[int, bool]:
         takes, leaves = found
         if takes <= above:
             above += leaves - takes
-        elif steps[at].opname == "BUILD_STRING":
+        elif steps[at].opname == "BUILD_STRING" or joins(steps[at]):
             above = 0
         elif steps[at].opname in CALLS:
             return at, above < takes - 2
         else:
             break
     return -1, False
+
+
+def joins(step: dis.Instruction) -> bool:
+    """Whether an instruction is +, which of texts makes a longer one."""
+    return step.opname == "BINARY_OP" and step.argrepr == "+"
+
+
+def makes_text(steps: list[dis.Instruction], k: int) -> bool:
+    """Whether instruction k formats a value, or calls ``str`` or a constant text's ``format``."""
+    if steps[k].opname in FORMATTING:
+        return True
+    if steps[k].opname not in CALLS:
+        return False
+    for n, step in enumerate(steps[:k]):
+        of_text = step.opname in ("LOAD_METHOD", "LOAD_ATTR") and step.argval == "format"
+        of_text = of_text and type(steps[n - 1].argval) is str and "CONST" in steps[n - 1].opname
+        called = of_text or (step.opname in GLOBALS and step.argval == "str")
+        if called and taker(steps, n) == (k, False):
+            return True
+    return False
 
 
 def is_printed() -> bool:
@@ -80,11 +102,13 @@ def is_printed() -> bool:
     if frame is None or type(frame.f_globals.get("print")) is not Printing:
         return False
     steps = list(dis.get_instructions(frame.f_code))
-    k = next((n for n, s in enumerate(steps) if s.offset == frame.f_lasti), -1)
-    if k < 0 or steps[k].opname not in FORMATTING:
+    k = max([n for n, s in enumerate(steps) if s.offset <= frame.f_lasti], default=0)
+    if steps[k].opname == "PRECALL":  # some calls happen there
+        k += 1
+    if not makes_text(steps, k):
         return False
     call, argument = taker(steps, k)
-    names = [n for n, s in enumerate(steps[:k]) if s.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
+    names = [n for n, s in enumerate(steps[:k]) if s.opname in GLOBALS]
     prints = [n for n in names if steps[n].argval == "print"]
     return argument and any([taker(steps, n) == (call, False) for n in prints])
 
@@ -104,6 +128,15 @@ class Printing:
         format(x.value, how)  # raises what it has to
         self.marked.append((x, how))
         return f"\ue000{len(self.marked) - 1}\ue001"
+
+    def text(self, *given: Any, **options: Any) -> str:
+        """What stands for ``str`` in the user's code."""
+        if len(given) == 1 and not options and modes.trace is self.trace is not None:
+            x: Any = given[0]
+            marked = self.mark(x, "") if is_number(x) and type(x.value) is not bool else None
+            if marked is not None:
+                return marked
+        return str(*given, **options)
 
     def __call__(self, *given: Any, **options: Any) -> None:
         if modes.trace is not self.trace or self.trace is None:

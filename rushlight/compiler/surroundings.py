@@ -304,8 +304,9 @@ class Surroundings:
                 planted.add(Item(d, name), CONVERSIONS[name], lambda value, source, trace: source)
         trace.printing = Printing(trace)
         for d, names in self.code.globals():
-            if "print" in names and "print" not in {*d, *self.code.uncalled}:
-                planted.add(Item(d, "print"), trace.printing, lambda value, source, trace: source)
+            for name, stands in (("print", trace.printing), ("str", trace.printing.text)):
+                if name in names and name not in {*d, *self.code.uncalled}:
+                    planted.add(Item(d, name), stands, lambda value, source, trace: source)
         trace.draws = Draws(trace, self.generators)
         for place in self.drawing.values():
             x = place.get()

@@ -43,6 +43,14 @@ def forms(o, x):
     print(x.shape, x.dtype, f"{x.max():.1f}")
 
 
+def words(o, x):
+    v, name = x.sum().item(), "sum"
+    o.n += 1
+    print("{} {:>8.3f} {s:.1e}".format(o.n, v + 1, s=100 * v), "text", end=";")  # noqa: UP032
+    print("sum: " + str(round(v, 2)), "more")
+    print(str(round(v, 3)) + " of " + name, str(o.n), str(x.shape), f"{name}" + f"{v:.2f}")
+
+
 def tensors(o, x):
     y = x * 2
     print("before", y, y.sum())
@@ -61,7 +69,7 @@ def now_and_then(o, x):
     return o.total
 
 
-@pytest.mark.parametrize("f", [numbers, forms, tensors, now_and_then])
+@pytest.mark.parametrize("f", [numbers, forms, words, tensors, now_and_then])
 def test_printed_anew(f, capsys):
     def texts(compiled):
         o = Run()
@@ -89,6 +97,26 @@ def test_text_that_is_more_than_printed(capsys):
     with pytest.warns(UserWarning, match="text"):
         found = [run(rl.ones(1) * 10**k) for k in range(6)]
     assert found == [5, 6, 7, 8, 9, 10] and len(capsys.readouterr().out.split()) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lambda v: "{:>9}".format(str(v)),  # noqa: UP032
+        lambda v: (str(v) + "0")[:4],
+        lambda v: str(v).zfill(9),
+        lambda v: "{}".format(v) * 2,  # noqa: UP032
+        lambda v: "%.3f" % v,  # noqa: UP031
+    ],
+)
+def test_text_of_text(text, capsys):
+    """What more is done to it is not followed."""
+    step = lambda x: print(text(x.sum().item()))  # noqa: E731
+    run = rl.compile(step)
+    with pytest.warns(UserWarning, match="text"):
+        for k in range(5):
+            run(rl.full((1,), float(k)))
+    assert capsys.readouterr().out.splitlines() == [text(float(k)) for k in range(5)]
 
 
 def test_a_print_of_ones_own():

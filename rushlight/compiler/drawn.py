@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import random
 import threading
+import weakref
 from collections.abc import Callable
 from types import BuiltinMethodType, MethodType, ModuleType
 from typing import Any
@@ -99,12 +100,12 @@ class Draws:
         self.why = self.why or why
         self.trace.fail(why)
 
-    def choice(self, method: Any, given: Any) -> Any:
+    def choice(self, method: Any, seq: Any) -> Any:
         """One of a sequence of Python's, which draws as its place does."""
-        place = self.ask(method, range(len(given)))
+        place = self.ask(method, range(len(seq)))
         if is_number(place):
             self.trace.watched(place.source, place.value)
-        return given[value_of(place)]
+        return seq[value_of(place)]
 
     def explain(self) -> bool:
         """Whether drawing the same again leaves the generators as the call did."""
@@ -127,20 +128,30 @@ def go_back(found: list[Any]) -> None:
 
 
 class Drawing:
-    """Stands for a generator, or a module that has functions of one."""
+    """Stands for ``value``: a generator, a method of one, or a module that has such."""
 
-    __class__ = property(lambda self: type(self.x))
+    __class__ = property(lambda self: type(self.value))
 
-    def __init__(self, x: Any, draws: Draws) -> None:
-        self.x, self.draws = x, draws
+    def __init__(self, value: Any, draws: Draws) -> None:
+        self.value, self.draws = value, draws
+        draws.trace.made.append(weakref.ref(self))
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        method, trace = self.value, self.draws.trace
+        if trace is None or not trace.open:  # another thread
+            return method(*given, **options)
+        if type(method.__self__) is random.Random and method.__name__ == "choice":
+            return self.draws.choice(method, *given, **options)
+        return self.draws.ask(method, *given, **options)
 
     def __getattr__(self, name: str) -> Any:
-        x = getattr(self.x, name)
-        return stand_in(x, self.draws) if can_draw(x) else x
+        x, trace = getattr(self.value, name), self.draws.trace
+        return Drawing(x, self.draws) if can_draw(x) and trace is not None else x
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        self.draws.fail("it copies a generator of random numbers")
-        return self.x.__reduce_ex__(protocol)
+        if self.draws.trace is not None:
+            self.draws.fail("it copies, keeps or returns a generator of random numbers")
+        return self.value.__reduce_ex__(protocol)
 
 
 def can_draw(x: Any) -> bool:
@@ -149,12 +160,3 @@ def can_draw(x: Any) -> bool:
         return any([x is m for m in MODULES])
     method = type(x) in (MethodType, BuiltinMethodType)
     return is_generator(x.__self__ if method else x)
-
-
-def stand_in(x: Any, draws: Draws) -> Any:
-    """What stands for what can draw, while a call is traced."""
-    if type(x) is ModuleType or is_generator(x):
-        return Drawing(x, draws)
-    of_python = isinstance(x.__self__, random.Random)
-    ask = draws.choice if of_python and x.__name__ == "choice" else draws.ask
-    return functools.partial(ask, x)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.code import Code
-from rushlight.compiler.drawn import Draws, can_draw, stand_in
+from rushlight.compiler.drawn import Drawing, Draws, can_draw
 from rushlight.compiler.generators import is_generator
 from rushlight.compiler.guards import (
     Attributes,
@@ -112,6 +112,7 @@ class Surroundings:
             self.drawing[place.key] = place
         if is_generator(x):
             self.generators.append(x)
+            self.seen[id(x)] = x
         else:
             self.waiting.append((x, name))
 
@@ -311,8 +312,7 @@ class Surroundings:
         for place in self.drawing.values():
             x = place.get()
             if x is not np or "random" in self.code.names:
-                stands = stand_in(x, trace.draws)
-                planted.add(place, stands, lambda value, source, trace: source)
+                planted.add(place, Drawing(x, trace.draws), lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]
         return with_options(planted, groups, self.read_anew)
 

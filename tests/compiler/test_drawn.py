@@ -134,6 +134,11 @@ def copied(o, x):
     return x * copy.deepcopy(o.own).random()
 
 
+def kept(o, x):
+    o.draw, o.rng = random.random, o.own
+    return x * o.draw() + o.rng.random()
+
+
 def imported(o, x):
     from random import random as draw_here
 
@@ -149,7 +154,8 @@ WHY = {
     array: "rand gives random values other than a Python number",
     text: "does more with a random number",
     unseen: "draws random numbers",
-    copied: "copies a generator",
+    copied: "copies, keeps or returns a generator",
+    kept: "copies, keeps or returns a generator",
     imported: "draws random numbers",
     from_a_value: "bounds that are read from a tensor",
 }

@@ -49,17 +49,17 @@ def rewind(g: Any, where: Any) -> None:
     """Let a generator stand where it stood."""
     if type(g) is np.random.Generator:
         g.bit_generator.state = where
-        return
-    state, rest = where[0], where[-1]
-    legacy: Any = g
-    if type(g) is random.Random:
-        g.setstate((3, *twister(*where)) if type(state) is bytes else where)
-    elif type(rest) is bytes:
-        place = struct.unpack("<i", state[-4:])[0]
-        there, value = struct.unpack("<i4xd", rest)
-        legacy.set_state(("MT19937", np.frombuffer(state[:-4], np.uint32), place, there, value))
+    elif type(g) is random.Random and len(where) == 2:
+        ctypes.memmove(id(g) + RANDOM_AT, where[0], STATE)
+        g.gauss_next = where[1]  # type: ignore[attr-defined]
+    elif type(g) is random.Random:
+        g.setstate(where)
+    elif type(where[1]) is bytes:
+        ctypes.memmove(g._bit_generator.ctypes.state_address, where[0], STATE)
+        at: Any = gauss_at()
+        ctypes.memmove(id(g) + at, where[1], GAUSS)
     else:
-        legacy.set_state(("MT19937", np.frombuffer(state, np.uint32), *rest))
+        g.set_state(("MT19937", np.frombuffer(where[0], np.uint32), *where[1]))
 
 
 def twister(state: bytes, gauss: float | None) -> tuple[tuple[int, ...], float | None]:

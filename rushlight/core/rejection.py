@@ -333,5 +333,12 @@ def without_replacement(clocks: Array, weights: Array, count: int) -> NDArray[np
     speed: Array = (weights.astype(work) / clocks.astype(work)).astype(weights.dtype)
     if count == 1:
         return np.expand_dims(np.argmax(speed, axis=-1), -1)
-    order: Array = np.argsort(-speed, axis=-1, kind="stable")
-    return np.ascontiguousarray(order[..., :count])
+    if count * 8 > speed.shape[-1]:
+        order: Array = np.argsort(-speed, axis=-1, kind="stable")
+        return np.ascontiguousarray(order[..., :count])
+    chosen = np.empty((*speed.shape[:-1], count), np.int64)
+    for i in np.ndindex(speed.shape[:-1]):
+        late = -speed[i]
+        first = np.flatnonzero(late <= np.partition(late, count - 1)[count - 1])
+        chosen[i] = first[np.argsort(late[first], kind="stable")[:count]]
+    return chosen

@@ -47,6 +47,15 @@ def product(x: Any, y: Any) -> Any:
     return x @ y
 
 
+def stacked(x: Any, y: Any) -> Any:
+    """Products of as many matrices x as y. NumPy multiplies two alone in half the time."""
+    if len(x) == 1:
+        out = np.empty((1, x.shape[1], y.shape[2]), x.dtype)
+        x[0].dot(y[0], out[0])
+        return out
+    return packed(np.matmul(x, y))
+
+
 def suits_dot(x: Any, y: Any) -> bool:
     """Whether arrays are few integers, which NumPy multiplies as they are."""
     return x.dtype is dtypes.int64 and x.size * y.shape[-1] <= FEW
@@ -176,7 +185,7 @@ def batched_product(input: Tensor, mat2: Tensor) -> Any:
     if state.busy or not small or x.shape[2] != y.shape[1]:
         return run(op, (input, mat2), BATCHED)
     try:
-        t = wrap(packed(np.matmul(x, y)))
+        t = wrap(stacked(x, y))
     except SparseOperand:
         return run(op, (input, mat2), BATCHED)
     if (input._tracked or mat2._tracked) and modes.grad:

@@ -68,9 +68,10 @@ class Uniform(Draw):
     in_parts = True
 
     def values(self, x, *, engine, low, high):
-        if x.dtype.kind == "c":
-            return sampling.uniform(engine, 2 * x.size, dtypes.REAL_OF[x.dtype], low, high)
-        return sampling.uniform(engine, x.size, x.dtype, low, high, x)
+        d = x.dtype
+        if d in dtypes.COMPLEX_TYPES:
+            return sampling.uniform(engine, 2 * x.size, dtypes.REAL_OF[d], low, high)
+        return sampling.uniform(engine, x.size, d, low, high, x)
 
 
 class Normal(Draw):

@@ -40,6 +40,8 @@ HALF_COLUMN = 4096  # and of halves, of which few digits are kept
 
 def nearest(x: Any) -> int:
     """The dim along which neighbours lie next to each other in memory."""
+    if x.flags.c_contiguous and x.shape[-1] > 1:
+        return int(x.ndim) - 1
     return min(range(x.ndim), key=lambda d: (x.shape[d] == 1, abs(x.strides[d])))
 
 
@@ -81,7 +83,7 @@ class Summing(Reduction, abstract=True):
         x, dim = arrays[0], params["dim"]
         if x.dtype not in dtypes.FLOATS:
             dtypes.computed_with(type(self).__name__.lower(), x.dtype)
-        if x.size < self.least:
+        if x.size < self.least or x.dtype in dtypes.COMPLEX_TYPES:
             return self.eager(np, x, **params)
         most = COLUMN if x.dtype not in dtypes.HALVES else HALF_COLUMN
         if dim is not None and count_of(x.shape, dim) > most and nearest(x) not in dim:

@@ -28,7 +28,7 @@ class Flip(Op):
         index = [FORWARD] * input.ndim
         for d in dims:
             index[d] = BACKWARD
-        return input[tuple(index)].copy()
+        return input[tuple(index)].copy("C" if 0 in input.strides else "K")
 
     def grad(self, g, dims):
         return Flip.bind(g, dims=dims)

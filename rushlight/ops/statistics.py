@@ -196,7 +196,8 @@ def vector_norm(size: Any, dim: Any, keepdim: bool, ord: float) -> Any:
         reducer, start = (np.maximum, 0) if ord > 0 else (np.minimum, math.inf)
         return reducer.reduce(size, dim, None, None, keepdim, start)
     powers = np.power(size, number(ord, size.dtype))
-    total = np.asarray(summed(powers, dim, None, None, keepdim))
+    out = np.empty((), size.dtype) if dim is None and not keepdim else None
+    total = np.asarray(summed(powers, dim, None, out, keepdim))
     return np.power(total, number(1 / ord, total.dtype), total)
 
 

@@ -78,11 +78,11 @@ def sum_over(x: Any, reduced: frozenset[int]) -> Any:
             last = x.ndim - 1
             return sum_over(x.T, frozenset(last - i for i in reduced)).T
         x = np.ascontiguousarray(x)
-    rest = tuple([n for i, n in enumerate(x.shape) if i not in reduced])
     if x.dtype in dtypes.COMPLEX_TYPES:
-        pairs = sum_over(x.view(x.real.dtype).reshape(*x.shape, 2), reduced)
-        return np.ascontiguousarray(pairs).view(x.dtype).reshape(rest)
+        pairs = sum_over(x.view(dtypes.REAL_OF[x.dtype]).reshape(*x.shape, 2), reduced)
+        return np.ascontiguousarray(pairs).view(x.dtype).reshape(pairs.shape[:-1])
     shape = x.shape
+    rest = tuple([n for i, n in enumerate(shape) if i not in reduced])
     while reduced:  # a run of neighbouring dims at a time, the last first
         stop = max(reduced) + 1
         start = stop

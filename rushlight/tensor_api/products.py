@@ -195,7 +195,8 @@ def _mixed(
     if beta == 0:
         result = scaled
     else:
-        expanded_shape(product._array.shape, input._array.shape)  # refuses what does not fit
+        if input._array.shape != product._array.shape:
+            expanded_shape(product._array.shape, input._array.shape)  # refuses what does not fit
         result = (input if beta == 1 else input * beta) + scaled
     return _store(out, result)
 
@@ -444,6 +445,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     return _store(out, matmul(left, right).reshape([sa[i] for i in fa] + [sb[i] for i in fb]))
 
 
+ALL = slice(None)
+FEW = 16  # elements
+
+
 @method
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The Kronecker product."""
@@ -456,7 +461,12 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     if arrays is not None:
         product = np.empty(shape, arrays[0].dtype)
         parts = product.reshape([v for pair in zip(sa, sb, strict=True) for v in pair])
-        np.multiply(arrays[0].reshape(left), arrays[1].reshape(right), parts)
+        if other._array.size <= FEW and sb[-1] < FEW < sa[-1]:  # NumPy wants long rows
+            x, y = arrays[0].reshape(sa), arrays[1].reshape(sb)
+            for i in np.ndindex(sb):
+                np.multiply(x, y[i], parts[tuple([v for at in i for v in (ALL, at)])])
+        else:
+            np.multiply(arrays[0].reshape(left), arrays[1].reshape(right), parts)
         return _store(out, wrap(product))
     return _store(out, (input.reshape(left) * other.reshape(right)).reshape(shape))
 

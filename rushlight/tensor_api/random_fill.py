@@ -105,7 +105,9 @@ def uniform_(self: Tensor, *args: Any, generator: Any = None, **named: Any) -> T
         tensor([-0.0075,  0.5364])
     """
     low, high = _from_to(args, named, "uniform_", 0.0, 1.0)
-    d = only_floating(self, "uniform_", complex_too=True)
+    d = self._array.dtype
+    if d not in dtypes.DIFFERENTIABLE:
+        only_floating(self, "uniform_", complex_too=True)
     low, high = float(low), float(high)
     smallest, largest = limits(d)
     if smallest <= low <= high <= largest and high - low <= largest:

@@ -55,8 +55,15 @@ def dims_of(dim: Any, ndim: int) -> Any:
     """``dim`` as a tuple of dims >= 0, or None for all."""
     if dim.__class__ is int and -ndim <= dim < ndim:
         return (dim if dim >= 0 else dim + ndim,)
-    if dim is None or (dim.__class__ is tuple and not dim):
+    if dim is None:
         return None
+    if dim.__class__ is tuple:
+        last = -1
+        for d in dim:
+            if d.__class__ is not int or not last < d < ndim:
+                return wrap_dims(dim, ndim)
+            last = d
+        return dim or None
     return wrap_dims(dim, ndim)
 
 

@@ -8,6 +8,7 @@ decomposition"; Walter and Lehmann 2012 for QR.
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_left
 from typing import Any
 
@@ -21,7 +22,6 @@ from rushlight.core.tensor import Tensor, constant
 from rushlight.core.threads import all_threads, decompositions, scipy_linalg
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.join import Cat
-from rushlight.ops.shaping import keep_triangle
 
 
 class LinAlgError(RuntimeError):
@@ -346,23 +346,32 @@ class Qr(Op):
 
 
 SMALL = 64  # rows and columns of matrices for which NumPy's checks take longer than LAPACK's work
-LETTER = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}  # of its functions
+LETTER = {dtypes.float32: "s", dtypes.float64: "d", dtypes.complex64: "c", dtypes.complex128: "z"}
 
 
 def small_qr(x: Any, mode: str) -> tuple[Any, Any]:
     """``Qr`` of matrices with few rows and columns, one by one."""
-    routines, letter = scipy_linalg().lapack, LETTER[x.dtype.name]
+    routines, letter = scipy_linalg().lapack, LETTER[x.dtype]
     factor = getattr(routines, letter + "geqrf")
     expand = getattr(routines, letter + ("ungqr" if letter in "cz" else "orgqr"))
-    lead, (m, n) = x.shape[:-2], x.shape[-2:]
+    m, n = x.shape[-2:]
     columns = m if mode == "complete" else min(m, n)
-    q, r = np.zeros((*lead, m, columns), x.dtype), np.empty((*lead, columns, n), x.dtype)
-    for i in np.ndindex(lead):
-        both, scales = factor(x[i])[:2]  # R, and below it the reflections that make Q
-        r[i] = both[:columns]
-        q[i][:, :n] = both[:, :columns]
-        q[i] = expand(q[i], scales)[0]
-    return q, keep_triangle(r, 0, False)
+    q = np.empty((*x.shape[:-2], m, columns), x.dtype)
+    r = np.zeros((*x.shape[:-2], columns, n), x.dtype)
+    matrices, on = [a.reshape(-1, *a.shape[-2:]) for a in (x, q, r)], upper_places(columns, n)
+    for of, into, upper in zip(*matrices, strict=True):
+        both, scales = factor(of)[:2]  # R, and below it the reflections that make Q
+        np.copyto(upper, both[:columns], where=on)
+        if columns > n:
+            both = np.hstack([both, np.zeros((m, columns - n), x.dtype)])
+        into[...] = expand(both[:, :columns], scales)[0]
+    return q, r
+
+
+@functools.lru_cache(maxsize=64)
+def upper_places(rows: int, columns: int) -> Any:
+    """True on and above the diagonal, not to be written to."""
+    return ~np.tri(rows, columns, -1, bool)
 
 
 def qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:

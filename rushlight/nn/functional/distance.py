@@ -7,6 +7,8 @@ from rushlight import tensor_api as T
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, wrap
 from rushlight.ops.distance import FEW, Cdist, by_loop, norms, pairs, upper_places
+from rushlight.tensor_api._common import wrap_dims
+from rushlight.tensor_api.reductions import vector_norm
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "normalize"]
 
@@ -35,8 +37,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def unit(x: Tensor, dim: int, eps: float) -> Tensor:
     """x by its norm along dim; a norm below eps counts as eps, without gradient."""
-    norm = T.norm(x, 2, dim, True)
-    return x / norm.clamp(min=eps)
+    dims = wrap_dims(dim, x._array.ndim)
+    return x / vector_norm(x, 2.0, dims, True).clamp(min=eps)
 
 
 def pairwise_distance(

@@ -11,6 +11,7 @@ from rushlight import dtypes
 from rushlight.core.op import Op, View
 from rushlight.core.tensor import replay, wrap
 from rushlight.ops.copy import Cast
+from rushlight.ops.create import zeros
 from rushlight.ops.join import Cat
 from rushlight.ops.reduce import sum_to
 
@@ -142,6 +143,32 @@ class BasicIndex(Movement):
         return {int: "Select", type(None): "Unsqueeze"}.get(
             kinds.pop() if len(kinds) == 1 else slice, "Slice"
         ) + "Backward0"
+
+
+class WritePart(Op):
+    """``input[index] = value`` for ints, slices, None and Ellipsis: what a copy into a view comes
+    to, as one node without the view. ``value`` has that view's shape or none, and its dtype.
+    """
+
+    overlap = "any"
+    fits = True
+
+    def backward_name(self, params):
+        return "CopySlices"
+
+    def eager(self, xp, input, value, *, index):
+        out = np.array(input)
+        out[index] = value
+        return out
+
+    def store(self, x, others, params):
+        x[params["index"]] = others[0]
+
+    def grad_input(self, g, index):
+        return WritePart.bind(g, zeros((), g._array.dtype), index=index)
+
+    def grad_value(self, g, index):
+        return BasicIndex.bind(g, index=index).clone()
 
 
 class Squeeze(Movement):

@@ -30,7 +30,7 @@ from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.scatter import MaskedFill
 from rushlight.ops.select import Where
-from rushlight.ops.view import BasicIndex
+from rushlight.ops.view import BasicIndex, WritePart
 from rushlight.tensor_api._common import methods
 from rushlight.tensor_api.views import reshape
 
@@ -406,6 +406,13 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         tensors = spread(places) if places else None
     if basic is None or is_everything(basic, self._array.shape):
         part = self
+    elif (
+        isinstance(value, Tensor)
+        and not state.busy
+        and not tensors
+        and write_part(self, basic, value)
+    ):
+        return
     else:
         try:
             part = BasicIndex.bind(self, index=whole(basic) if state.busy else basic)
@@ -443,6 +450,33 @@ def is_there(value: Tensor, part: Tensor) -> bool:
     if modes.grad and (link.origin or other.origin or link.base._wants_grad):
         return False  # such writes are refused, or end where the gradient flows
     return link.chain == other.chain and same_window(value._array, part._array)
+
+
+def write_part(self: Tensor, index: tuple[Any, ...], value: Tensor) -> bool:
+    """``self[index] = value`` as one step of the graph; False where it is not recorded, or a copy
+    into the view is needed: that broadcasts, converts, and writes to parts of views.
+    """
+    x, v = self._array, value._array
+    if (
+        not ((value._tracked or self._tracked) and modes.grad)
+        or self._link is not None
+        or self._wants_grad
+        or x.__class__ is not np.ndarray
+        or v.__class__ is not np.ndarray
+        or x.base is not None
+        or v is x
+        or v.base is x
+        or v.dtype is not x.dtype
+        or x.dtype not in dtypes.FLOATS
+    ):
+        return False
+    try:
+        if v.ndim and v.shape != x[index].shape:
+            return False
+    except IndexError:
+        return False
+    WritePart.update(self, value, index=index)
+    return True
 
 
 def fill_mask(self: Tensor, key: Any, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Writes of parts of a tensor to other parts of it."""
+"""Writes of parts of a tensor to other parts of it, and of recorded values to parts."""
 
 from __future__ import annotations
 
@@ -92,3 +92,47 @@ def test_a_part_of_memory_that_was_replaced_is_written(lib):
     x.data = lib.ones(2, 2)
     x[0] = part
     assert x.tolist() == [[0, 0], [1, 1]]
+
+
+INDICES = [0, -1, (1, ...), (slice(None), 1), (slice(None), slice(0, 2)), (0, 1), (None, 0)]
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+@pytest.mark.parametrize("tracked", [False, True])
+def test_parts_take_recorded_values(index, tracked):
+    def results(lib):
+        leaf, w = lib.arange(6.0, requires_grad=True), lib.arange(1.0, 4.0, requires_grad=True)
+        x = leaf.view(2, 3) * 2 if tracked else lib.zeros(2, 3)
+        first, part = x[0], x[index].shape
+        value = (w * w)[: part[-1]].expand(part).clone() if part else (w * w).sum()
+        x[index] = value
+        steps = x.grad_fn, *[f for f, _ in x.grad_fn.next_functions]
+        x.retain_grad()
+        loss = (x * lib.arange(6.0).view(2, 3)).pow(2).sum() + 3 * first.sum()
+        (g,) = lib.autograd.grad(loss, w, create_graph=True)
+        g.pow(2).sum().backward(retain_graph=True)
+        loss.backward()
+        shown = [None if t is None else t.tolist() for t in (x, x.grad, w.grad, leaf.grad)]
+        return [type(s).__name__ for s in steps], shown, g.tolist()
+
+    assert results(rushlight) == results(torch)
+
+
+def test_writes_of_recorded_values_that_are_refused():
+    def refusals(lib):
+        leaf = lib.ones(3, requires_grad=True)
+        x = lib.zeros(2, 3)
+        for target, index, value in (
+            (leaf, 0, leaf.sum()),
+            (x, 5, leaf.sum()),
+            (x, 0, leaf[:2]),
+            (x.expand(2, 2, 3), 0, leaf * 1),
+        ):
+            try:
+                target[index] = value
+            except (IndexError, RuntimeError) as error:
+                yield isinstance(error, IndexError)
+            else:
+                yield "written"
+
+    assert list(refusals(rushlight)) == list(refusals(torch))

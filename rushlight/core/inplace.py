@@ -87,8 +87,9 @@ def same_window(x: Any, y: Any) -> bool:
     """Whether two arrays are the same elements of the same memory."""
     if x is y:
         return True
-    start, begin = x.__array_interface__["data"][0], y.__array_interface__["data"][0]
-    return bool(start == begin and x.shape == y.shape and steps(x) == steps(y))
+    if x.shape != y.shape or (x.strides != y.strides and steps(x) != steps(y)):
+        return False
+    return bool(x.__array_interface__["data"][0] == y.__array_interface__["data"][0])
 
 
 def has_self_overlap(x: ndarray[Any, Any]) -> bool:

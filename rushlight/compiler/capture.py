@@ -21,7 +21,7 @@ from rushlight.compiler.held import content
 from rushlight.compiler.lent import Whole
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same, fields
-from rushlight.compiler.places import Memory
+from rushlight.compiler.places import Memory, Wanting
 from rushlight.compiler.python_numbers import released
 from rushlight.compiler.results import Alias, Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
@@ -56,6 +56,8 @@ class Call:
         trace = self.trace
         self.before = present_mode(), content([self.args, self.kwargs])
         self.code.prints = ""
+        standing = self.surroundings.standing
+        trace.flags = {id(t): t._wants_grad for t in standing}
         with self.surroundings.planted(trace) as planted, trace:
             args, kwargs = self.given.symbolic(self.args, self.kwargs, trace)
             out = self.code.watch(function, args, kwargs)
@@ -63,6 +65,11 @@ class Call:
             self.changes: list[Any] = [
                 *planted.changes(),
                 *self.moved(),
+                *[
+                    (Wanting(t), t._wants_grad)
+                    for t in standing
+                    if t._wants_grad is not trace.flags[id(t)]
+                ],
                 *trace.printing.said,
             ]
             whole = (out, *[now for _, now in self.changes]) if self.changes else out

@@ -208,7 +208,7 @@ class Compiled:
     def forget(self) -> None:
         """Drop all programs."""
         self.variants: dict[Any, list[Variant]] = {}
-        self.seen: dict[Any, str] = {}  # why a signature was last run as it is
+        self.seen: dict[Any, set[str]] = {}  # why a signature was run as it is, since its capture
         self.traces = 0
         self.eager: str | None = None  # why it stays eager
         self.warned = False  # that it is captured no more
@@ -290,12 +290,12 @@ class Compiled:
                 f"Detected recompile when torch.compile stance is 'fail_on_recompile': this call "
                 f"of {self.name()} would have to be captured, because of the {reason}."
             )
-        known = self.seen.get(key) == reason or self.again
+        known = reason in self.seen.get(key, ()) or self.again
         plain = reason == FIRST and not self.code.names_types
         if not known and plain and self.given.learn(key, self.seen):
             self.variants, self.seen, self.again = {}, {}, True
         elif not known:  # once as it is: optimizers and modules make their state
-            self.seen[key] = reason
+            self.seen.setdefault(key, set()).add(reason)
             if len(self.seen) > MOST_SEEN:  # keys keep objects
                 del self.seen[next(iter(self.seen))]
             self.note_strange(args, reason)
@@ -377,7 +377,7 @@ class Compiled:
             return
         self.code.handles |= call.trace.required
         self.variants.setdefault(key, []).append(variant)
-        self.seen[key] = ""
+        self.seen[key] = set()
         memory.trim()
 
     def tags(self, arguments: list[Any]) -> Any:

@@ -372,11 +372,11 @@ class Globals:
 
 
 class Flags:
-    """Whether tensors from outside require gradients."""
+    """Whether tensors from outside require gradients, as ``before`` says by identity or now."""
 
-    def __init__(self, tensors: list[Tensor]) -> None:
+    def __init__(self, tensors: list[Tensor], before: dict[int, bool]) -> None:
         self.tensors = tensors
-        self.values = [t._wants_grad for t in tensors]
+        self.values = [before.get(id(t), t._wants_grad) for t in tensors]
 
     def holds(self) -> bool:
         """Whether they still do."""

@@ -105,6 +105,17 @@ class Memory:
         self.t.data = value
 
 
+class Wanting:
+    """Whether a tensor requires gradients, which ``requires_grad_`` changes."""
+
+    def __init__(self, t: Any) -> None:
+        self.t = t
+
+    def set(self, value: bool) -> None:
+        """Let it."""
+        self.t.requires_grad_(value)
+
+
 class Grown:
     """The end of a list that calls add to, and do not look at."""
 

@@ -86,6 +86,7 @@ class Trace:
         self.pinned: list[str] = []  # integers of which each value takes a capture of its own
         self.turns: list[Turn] = []
         self.printing: Any = None  # what stands for print, see said.py
+        self.flags: dict[int, bool] = {}  # whether tensors required gradients, by identity
         self.draws: Any = None  # of Python's and NumPy's generators, see drawn.py
 
     def __enter__(self) -> Trace:

@@ -23,7 +23,7 @@ from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Attributes, Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.orders import Spread, Turn
-from rushlight.compiler.places import Memory, Place, is_plain
+from rushlight.compiler.places import Memory, Place, Wanting, is_plain
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
@@ -59,14 +59,14 @@ class Variant:
         # leaves that are arguments stand as their positions
         self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]
         outside = [t for t, _ in trace.tensors.values() if id(t) not in at_call]
-        self.guards = [*guards, Flags(outside)]
+        self.guards = [*guards, Flags(outside, trace.flags)]
         self.find_sources(trace, at_call)
         self.sets = [[np.empty(v.shape, v.dtype) for v in self.graph.results] for _ in range(2)]
         self.turns = trace.turns if any(trace.turns) else None  # of results, see Trace._turned
         self.grads: list[Any] = [None] * len(fresh)
         self.gradients: list[Any] = [None] * len(fresh)  # their arrays
         self.entry: Any = None
-        self.changes: list[Place | Memory] = []  # where a call leaves what its last results are
+        self.changes: list[Place | Memory | Wanting] = []  # of the last results
         self.moving: list[Tensor] = []  # tensors that get other memory
         self.lock = threading.Lock()  # from checks to results: buffers belong to one call
         touched = [
@@ -81,7 +81,7 @@ class Variant:
             and not any([kind == "argument" for _, kind, _ in self.updates])
         )
 
-    def leave(self, changes: list[Place | Memory]) -> None:
+    def leave(self, changes: list[Place | Memory | Wanting]) -> None:
         """Say where the last results are to be left."""
         self.changes = changes
         self.moving = [place.t for place in changes if isinstance(place, Memory)]

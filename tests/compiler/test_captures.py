@@ -457,3 +457,41 @@ def test_several_optimizers_as_one():
         return found
 
     assert losses(True) == pytest.approx(losses(False), rel=1e-4)
+
+
+def test_a_step_that_freezes_every_other_time():
+    """What requires gradients changes with the call, and so do the reasons to capture it."""
+
+    def made(compiled):
+        rl.manual_seed(0)
+        first, second = rl.nn.Linear(3, 3), rl.nn.Linear(3, 1)
+        ones = rl.optim.SGD(first.parameters(), 0.1), rl.optim.SGD(second.parameters(), 0.1)
+        at = [0]
+
+        def step(x):
+            second.requires_grad_(True)
+            at[0] += 1
+            if at[0] % 2:
+                second.requires_grad_(False)
+            loss = second(first(x)).mean()
+            for o in ones:
+                o.zero_grad()
+            loss.backward()
+            for o in ones:
+                o.step()
+            return loss.item(), second.weight.requires_grad
+
+        run = rl.compile(step) if compiled else step
+        found = [run(rl.full((2, 3), k % 3 - 1.0)) for k in range(16)]
+        flags = [p.requires_grad for p in second.parameters()]
+        return found, flags, [p.grad is None for p in second.parameters()], run
+
+    expected, found = made(False), made(True)
+    assert found[1:3] == expected[1:3]
+    for (a, ours), (b, theirs) in zip(found[0], expected[0], strict=True):
+        assert a == pytest.approx(b, 1e-4) and ours is theirs
+    run = found[3]
+    before = run._compiled.traces
+    for k in range(8):
+        run(rl.full((2, 3), float(k)))
+    assert run._compiled.eager is None and run._compiled.traces == before <= 3

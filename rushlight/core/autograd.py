@@ -179,14 +179,19 @@ class Node:
                 "first. Pass retain_graph=True to the earlier backward() or grad() if you need "
                 "it again."
             )
-        t, version = self.saved[i], self.versions[i]
+        t, version, n = self.saved[i], self.versions[i], len(self.edges)
         if version is None:
             return t
         if version.__class__ is Counter:  # an output as it was made: an array
             counter, t, version = version, instance(Tensor, t), 0
             t._counter = counter
         elif version.__class__ is not int:  # packed by saved_tensors_hooks
-            return unpacked(version, t)
+            t = unpacked(version, t)
+            if i < n and modes.grad and self.edges[i] is not None and not t._tracked:
+                t = alias(t)  # for higher orders it stands where the input stood
+                t._node, t._tracked = self.edges[i], True
+                return t
+            version = t._counter.value
         if t._counter.value != version:
             raise GraphError(
                 "one of the variables needed for gradient computation has been modified by an "
@@ -197,7 +202,6 @@ class Node:
                 "the underscore. "
                 "torch.autograd.set_detect_anomaly(True) shows where it was saved."
             )
-        n = len(self.edges)
         if i >= n and modes.grad and t._array.dtype in dtypes.DIFFERENTIABLE:
             # an output: rejoin it to the graph for higher orders
             t = alias(t)

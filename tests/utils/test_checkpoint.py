@@ -129,3 +129,21 @@ def test_stands_in_a_captured_step(use_reentrant):
         return [step(rushlight.randn(5, 4)).item() for _ in range(4)]
 
     assert losses(rushlight.compile) == pytest.approx(losses(lambda step: step), rel=1e-5)
+
+
+def test_second_gradients():
+    """What is computed again stands where it stood: a penalty on gradients reaches what made it."""
+
+    def second(kept):
+        rushlight.manual_seed(0)
+        nn = rushlight.nn
+        below, layer = nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 5), nn.Tanh())
+        x = below(rushlight.randn(2, 3))
+        run = rushlight.utils.checkpoint.checkpoint
+        y = run(layer, x, use_reentrant=False) if kept else layer(x)
+        parameters = [*below.parameters(), *layer.parameters()]
+        first = rushlight.autograd.grad(y.square().sum(), parameters, create_graph=True)
+        return rushlight.autograd.grad(sum(g.square().sum() for g in first), parameters)
+
+    for ours, plain in zip(second(True), second(False), strict=True):
+        rushlight.testing.assert_close(ours, plain)

@@ -43,7 +43,7 @@ MOVED = {
 _HOME_OF_MOVED = {(here, name): there for (there, name), here in MOVED.items()}
 _HOME_OF_MOVED.update({(_TYPED, name): "torch" for name in typed_storage.NAMES})
 
-# Folders here that are one module there.
+# What is one module there and a folder, or a file of its own, here.
 _FLAT = {
     "rushlight.nn.functional": "torch.nn.functional",
     "rushlight.tensor_api": "torch",

@@ -114,7 +114,7 @@ def memory(program: Any, v: Variant | None) -> list[str]:
     parts = program.memory()
     if v is not None:
         parts["results, twice"] = sum([a.nbytes for arrays in v.sets for a in arrays])
-        parts["gradients"] = sum([x.nbytes for x in v.gradients if x is not None])
+        parts["gradients"] = sum([x.nbytes for x in v.buffers.arrays if x is not None])
     lines = ["", "memory in bytes"]
     lines += [f"{size:14,d}  {name}" for name, size in parts.items()]
     return [*lines, f"{sum(parts.values()):14,d}  in all"]

@@ -256,6 +256,11 @@ class Compiled:
         )
         self.last, reason = None, ""
         for variant in self.variants.get(key, ()):
+            if variant.is_armed() and not kwargs:
+                out = variant.enter(args)
+                if out is not NotImplemented:
+                    self.last = variant
+                    return out
             reason = variant.changed()
             if reason and self.note_places(variant.guards, numbers=True):
                 return self.function(*args, **kwargs)
@@ -375,6 +380,7 @@ class Compiled:
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
             return
+        variant.share([v for found in self.variants.values() for v in found])
         self.code.handles |= call.trace.required
         self.variants.setdefault(key, []).append(variant)
         self.seen[key] = set()

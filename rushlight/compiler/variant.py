@@ -5,12 +5,15 @@ A call's results and gradients are new tensors. If, at the next call, nobody but
 the leaf whose gradient it is) refers to one, its memory is free to be written again. NumPy views
 and other Tensors on the memory count too, as both keep the array alive. Results have two sets of
 buffers, because a loop that binds a result to a name holds one while it asks for the next.
+Variants of one function for the same leaves have gradients in common: else each would find those of
+another, as nobody's to write to, whenever they take turns.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import is_
 from sys import getrefcount
 from typing import Any
 
@@ -34,6 +37,26 @@ from rushlight.errors import UnforeseenError
 from rushlight.ops.view import owner
 
 HELD = 2  # references to what only one place and getrefcount's argument refer to
+
+
+class Buffers:
+    """Memory of the gradients of some leaves. ``renewed`` counts how often one got other memory,
+    which entries have to know.
+    """
+
+    def __init__(self, leaves: list[Any], values: list[Value]) -> None:
+        self.leaves, self.specs = leaves, [(v.shape, v.dtype) for v in values]
+        self.tensors: list[Any] = [None] * len(leaves)
+        self.arrays: list[Any] = [None] * len(leaves)
+        self.renewed = 0
+
+    def serve(self, other: Buffers) -> bool:
+        """Whether they are of the same leaves, none of which is an argument."""
+        return (
+            self.specs == other.specs
+            and not any([type(leaf) is int for leaf in self.leaves])
+            and all(map(is_, self.leaves, other.leaves))
+        )
 
 
 class Variant:
@@ -63,9 +86,9 @@ class Variant:
         self.find_sources(trace, at_call)
         self.sets = [[np.empty(v.shape, v.dtype) for v in self.graph.results] for _ in range(2)]
         self.turns = trace.turns if any(trace.turns) else None  # of results, see Trace._turned
-        self.grads: list[Any] = [None] * len(fresh)
-        self.gradients: list[Any] = [None] * len(fresh)  # their arrays
+        self.buffers = Buffers(self.leaves, self.graph.fresh)
         self.entry: Any = None
+        self.armed = 0  # how often buffers had been renewed when the entry was made
         self.changes: list[Place | Memory | Wanting] = []  # of the last results
         self.moving: list[Tensor] = []  # tensors that get other memory
         self.lock = threading.Lock()  # from checks to results: buffers belong to one call
@@ -80,6 +103,13 @@ class Variant:
             and not any([type(leaf) is int for leaf in touched])
             and not any([kind == "argument" for _, kind, _ in self.updates])
         )
+
+    def share(self, others: Iterable[Variant]) -> None:
+        """Have gradients in common with a variant of the same function, if one has the same."""
+        for other in others:
+            if self.buffers.serve(other.buffers):
+                self.buffers, self.lock = other.buffers, other.lock
+                return
 
     def leave(self, changes: list[Place | Memory | Wanting]) -> None:
         """Say where the last results are to be left."""
@@ -200,7 +230,7 @@ class Variant:
         leaves = [leaf_of(leaf, arguments) for leaf in self.leaves]
         self.free_grads(leaves)
         try:
-            self.program.run(self.inputs, [*results, *places, *self.gradients])
+            self.program.run(self.inputs, [*results, *places, *self.buffers.arrays])
         except UnforeseenError:
             return NotImplemented
         for (n, kind, source), place in zip(self.updates, places, strict=True):
@@ -209,7 +239,7 @@ class Variant:
             written(tensor_of(kind, source, arguments))
         for leaf in self.cleared:
             leaf_of(leaf, arguments)._grad = None
-        for leaf, g in zip(leaves, self.grads, strict=True):
+        for leaf, g in zip(leaves, self.buffers.tensors, strict=True):
             leaf._grad = g
         for k in self.passed:  # which may be large
             self.inputs[k] = None
@@ -249,10 +279,11 @@ class Variant:
 
     def free_grads(self, leaves: list[Tensor]) -> None:
         """Make sure that gradient buffers are nobody else's, but their leaf's."""
-        grads, arrays = self.grads, self.gradients
+        grads, arrays = self.buffers.tensors, self.buffers.arrays
         for i, leaf in enumerate(leaves):
             if grads[i] is None and may_adopt(leaf, self.graph.fresh[i]):
                 grads[i], arrays[i] = leaf._grad, leaf._grad._array  # type: ignore[union-attr]
+                self.buffers.renewed += 1
             # the tensor: leaf, list; its array: tensor, list
             if (
                 grads[i] is None
@@ -263,6 +294,7 @@ class Variant:
                 v = self.graph.fresh[i]
                 arrays[i] = np.empty(v.shape, v.dtype)
                 grads[i] = wrap(arrays[i])
+                self.buffers.renewed += 1
 
     # See Note [Entry] in backends/llvm/entry.py
 
@@ -287,8 +319,12 @@ class Variant:
         self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Option]
         self.options = [g for g in self.guards if type(g) in (Options, Attributes) and g.words()]
         self.slow_guards = [g for g in self.guards if g.words() is None]
-        self.entry = self.program.entry(self, args)
+        self.entry, self.armed = self.program.entry(self, args), self.buffers.renewed
         self.may_enter = self.entry is not None
+
+    def is_armed(self) -> bool:
+        """Whether calls may be entered; not after another variant made new buffers."""
+        return self.entry is not None and self.armed == self.buffers.renewed
 
     def updated(self) -> list[Tensor]:
         """The tensors that a call writes to, where it may be entered directly."""

@@ -306,7 +306,7 @@ class Entry:
         self.where = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         self.inputs = list(variant.inputs)
         # the lists, not what is in them: references to results and gradients are counted
-        self.sets, self.updated, self.gradients = variant.sets, updated, variant.gradients
+        self.sets, self.updated, self.gradients = variant.sets, updated, variant.buffers.arrays
 
     def argument_rows(self, variant: Any, args: tuple[Any, ...]) -> list[tuple[int, ...]]:
         """What arguments must be like."""
@@ -353,7 +353,9 @@ class Entry:
                 holds(source)
         for t, c in zip(variant.updated(), variant.counters, strict=True):
             words.append((id(t) + at["_counter"], id(c)))
-        for leaf, g, a in zip(variant.leaves, variant.grads, variant.gradients, strict=True):
+        gradients = variant.buffers
+        of_leaves = zip(variant.leaves, gradients.tensors, gradients.arrays, strict=True)
+        for leaf, g, a in of_leaves:
             words += [(id(leaf) + at["_grad"], id(g)), (id(g) + at["_array"], id(a))]
             counts += [(id(g), 2), (id(a), 2)]
         words += [(id(leaf) + at["_grad"], id(None)) for leaf in variant.no_grads]

@@ -8,7 +8,6 @@ decomposition"; Walter and Lehmann 2012 for QR.
 
 from __future__ import annotations
 
-import functools
 from bisect import bisect_left
 from typing import Any
 
@@ -324,8 +323,6 @@ class Qr(Op):
 
     def eager(self, xp, input, *, mode):
         matrix("linalg.qr", input)
-        if input.size and max(input.shape[-2:]) <= SMALL:
-            return small_qr(input, mode)
         q, r = lapack("linalg.qr", decompositions.qr, input, mode)
         return q, r
 
@@ -343,35 +340,6 @@ class Qr(Op):
         last = Q @ gr[..., m:]
         inner = qr_gradient(gq + (Q @ right) @ H(gr[..., m:]), gr[..., :m], Q, left)
         return Cat.bind(inner, last, dim=last._array.ndim - 1)
-
-
-SMALL = 64  # rows and columns of matrices for which NumPy's checks take longer than LAPACK's work
-LETTER = {dtypes.float32: "s", dtypes.float64: "d", dtypes.complex64: "c", dtypes.complex128: "z"}
-
-
-def small_qr(x: Any, mode: str) -> tuple[Any, Any]:
-    """``Qr`` of matrices with few rows and columns, one by one."""
-    routines, letter = scipy_linalg().lapack, LETTER[x.dtype]
-    factor = getattr(routines, letter + "geqrf")
-    expand = getattr(routines, letter + ("ungqr" if letter in "cz" else "orgqr"))
-    m, n = x.shape[-2:]
-    columns = m if mode == "complete" else min(m, n)
-    q = np.empty((*x.shape[:-2], m, columns), x.dtype)
-    r = np.zeros((*x.shape[:-2], columns, n), x.dtype)
-    matrices, on = [a.reshape(-1, *a.shape[-2:]) for a in (x, q, r)], upper_places(columns, n)
-    for of, into, upper in zip(*matrices, strict=True):
-        both, scales = factor(of)[:2]  # R, and below it the reflections that make Q
-        np.copyto(upper, both[:columns], where=on)
-        if columns > n:
-            both = np.hstack([both, np.zeros((m, columns - n), x.dtype)])
-        into[...] = expand(both[:, :columns], scales)[0]
-    return q, r
-
-
-@functools.lru_cache(maxsize=64)
-def upper_places(rows: int, columns: int) -> Any:
-    """True on and above the diagonal, not to be written to."""
-    return ~np.tri(rows, columns, -1, bool)
 
 
 def qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:

@@ -474,7 +474,7 @@ class Glu(Op):
         lead, half, inner = shape[:dim], shape[dim] // 2, math.prod(shape[dim + 1 :])
         x = widened(input).reshape(math.prod(lead), 2, half * inner)
         out = np.empty((len(x), half * inner), x.dtype)
-        rows = len(x) if x.size <= PIECE else max(1, PIECE // out.shape[1])
+        rows = max(1, len(x) if x.size <= PIECE else PIECE // out.shape[1])
         for start in range(0, len(x), rows):  # so that they stay in the cache
             part, y = x[start : start + rows], out[start : start + rows]
             np.exp(np.negative(part[:, 1], y), y)

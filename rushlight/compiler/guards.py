@@ -482,7 +482,8 @@ class Defaults:
         if not places or found is None:
             return None
         at = id(self.function)
-        words = Words([(at + place, word(at + place)) for place in places])
+        kept = (self.function.__code__, *self.read())
+        words = Words([(at + place, word(at + place)) for place in places], kept)
         words.take(found)
         return words
 

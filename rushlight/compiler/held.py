@@ -41,7 +41,8 @@ ANYTHING = object()  # what is not compared, as it is looked up at each call: se
 
 class Words(list[tuple[int, int]]):
     """Words of memory: address, content. ``kept`` are objects whose addresses are contents, and no
-    one else's as long as they live.
+    one else's as long as they live. Words of what an object holds come after the one that says
+    that it is the same object.
     """
 
     def __init__(self, words: Iterable[tuple[int, int]] = (), kept: Iterable[Any] = ()) -> None:
@@ -188,7 +189,7 @@ def list_words(x: list[Any]) -> Words | None:
     if not lists_are_known():
         return None
     items = word(id(x) + LIST_ITEMS)
-    found = Words([(id(x) + LIST_SIZE, len(x)), (id(x) + LIST_ITEMS, items)])
+    found = Words([(id(x) + LIST_SIZE, len(x)), (id(x) + LIST_ITEMS, items)], [x])
     found.take(Words([(items + 8 * k, id(v)) for k, v in enumerate(x)], x))
     return found
 

@@ -51,12 +51,9 @@ class Buffers:
         self.renewed = 0
 
     def serve(self, other: Buffers) -> bool:
-        """Whether they are of the same leaves, none of which is an argument."""
-        return (
-            self.specs == other.specs
-            and not any([type(leaf) is int for leaf in self.leaves])
-            and all(map(is_, self.leaves, other.leaves))
-        )
+        """Whether they can be the other's: of the same leaves, one at least, none an argument."""
+        same = self.specs == other.specs and all(map(is_, self.leaves, other.leaves))
+        return same and bool(self.leaves) and int not in map(type, self.leaves)
 
 
 class Variant:

@@ -187,10 +187,8 @@ class Node:
             t._counter = counter
         elif version.__class__ is not int:  # packed by saved_tensors_hooks
             t = unpacked(version, t)
-            if i < n and modes.grad and self.edges[i] is not None and not t._tracked:
-                t = alias(t)  # for higher orders it stands where the input stood
-                t._node, t._tracked = self.edges[i], True
-                return t
+            if i < n:
+                return rejoined(t, self.edges[i])
             version = t._counter.value
         if t._counter.value != version:
             raise GraphError(
@@ -266,6 +264,15 @@ def unpacked(unpack: Callable[[Any], Any], kept: Any) -> Tensor:
             "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
             f"{type(t).__name__}"
         )
+    return t
+
+
+def rejoined(t: Tensor, to: Any) -> Tensor:
+    """What was unpacked, as it stood in the graph, at an edge ``to``: for higher orders."""
+    if to is None or not modes.grad or t._tracked:
+        return t
+    t = alias(t)
+    t._node, t._tracked = to, True
     return t
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 from rushlight import dtypes
@@ -18,6 +18,7 @@ from rushlight.core.autograd import (
     next_seq,
     output_of,
     rebase,
+    rejoined,
     required,
     unpacked,
 )
@@ -165,8 +166,10 @@ class FunctionNode(Node):
 
     def _load(self, i: int) -> Any:
         t, version = self.saved[i], self.versions[i]
-        if t is None or callable(version):  # packed by saved_tensors_hooks
-            return None if t is None else unpacked(version, t)
+        if t is None:
+            return None
+        if isinstance(version, Packed):
+            return rejoined(unpacked(version.unpack, t), self._stood(version))
         index, version = version if isinstance(version, tuple) else (None, version)
         if t._counter.value != version:
             raise GraphError(
@@ -177,9 +180,16 @@ class FunctionNode(Node):
         if index is None:
             return t
         output = alias(t)  # one of the outputs: rejoin it to the graph, for higher orders
-        output._node = self if self.out_specs is None else output_of(self, index)
+        output._node = self._output(index)
         output._tracked = True
         return output
+
+    def _output(self, index: int) -> Any:
+        return self if self.out_specs is None else output_of(self, index)
+
+    def _stood(self, packed: Packed) -> Any:
+        """Where in the graph what was packed stood."""
+        return packed.edge if packed.output is None else self._output(packed.output)
 
 
 def attach_some(node: Node, outs: list[Any]) -> None:
@@ -428,6 +438,14 @@ def attach_outputs(
     attach_some(node, [o if p else None for o, p in zip(outs, plain, strict=True)])
 
 
+class Packed(NamedTuple):
+    """How saved_tensors_hooks unpack something, and where it stood: at an edge, or an output."""
+
+    unpack: Callable[[Any], Any]
+    edge: Any
+    output: int | None
+
+
 def save(node: FunctionNode, results: list[Any], outs: list[Any]) -> None:
     """Turn ``to_save`` into saved values with versions; outputs are kept as aliases, or the graph
     would be a cycle.
@@ -442,7 +460,11 @@ def save(node: FunctionNode, results: list[Any], outs: list[Any]) -> None:
         elif modes.saved_hooks is not None:
             pack, unpack = modes.saved_hooks
             saved.append(pack(t))
-            versions.append(unpack)
+            if index is None:
+                versions.append(Packed(unpack, edge(t), None))
+            else:
+                made = outs[index]._node is not None
+                versions.append(Packed(unpack, None, index if made else None))
         elif index is not None:
             out = outs[index]
             saved.append(alias(out))

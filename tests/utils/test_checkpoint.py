@@ -131,6 +131,42 @@ def test_stands_in_a_captured_step(use_reentrant):
     assert losses(rushlight.compile) == pytest.approx(losses(lambda step: step), rel=1e-5)
 
 
+class Cubed(rushlight.autograd.Function):
+    """A function that keeps its inputs and its result."""
+
+    @staticmethod
+    def forward(ctx, x, factor):
+        square = x * x
+        ctx.save_for_backward(factor, x, square)
+        return square * x * factor, square
+
+    @staticmethod
+    def backward(ctx, g, of_square):
+        factor, x, square = ctx.saved_tensors
+        return g * 3 * square * factor + of_square * 2 * x, g * square * x
+
+
+def test_second_gradients_of_custom_functions():
+    def second(way):
+        x = rushlight.tensor([0.5, -1.5], dtype=rushlight.float64, requires_grad=True)
+        factor = rushlight.tensor([3.0, 0.5], dtype=rushlight.float64, requires_grad=True)
+        run = lambda x: sum(Cubed.apply(x.tanh(), factor))  # noqa: E731
+        if way == "checkpoint":
+            y = rushlight.utils.checkpoint.checkpoint(run, x, use_reentrant=False)
+        elif way == "hooks":
+            with rushlight.autograd.graph.saved_tensors_hooks(
+                lambda t: t.numpy(force=True), rushlight.tensor
+            ):
+                y = run(x)
+        else:
+            y = run(x)
+        (first,) = rushlight.autograd.grad(y.sum(), x, create_graph=True)
+        return rushlight.autograd.grad(first.square().sum(), [x, factor])
+
+    for way in ("checkpoint", "hooks"):
+        rushlight.testing.assert_close(second(way), second("plain"))
+
+
 def test_second_gradients():
     """What is computed again stands where it stood: a penalty on gradients reaches what made it."""
 

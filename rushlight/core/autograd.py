@@ -202,12 +202,9 @@ class Node:
             )
         if i >= n and modes.grad and t._array.dtype in dtypes.DIFFERENTIABLE:
             # an output: rejoin it to the graph for higher orders
-            t = alias(t)
             if self.out_specs is not None:
-                t._node = output_of(self, i - n)
-            else:
-                t._node = self if self.owner is None else self.owner()
-            t._tracked = True
+                return standing(t, output_of(self, i - n))
+            return standing(t, self if self.owner is None else self.owner())
         return t
 
     def look(self, name: str) -> Any:
@@ -269,11 +266,14 @@ def unpacked(unpack: Callable[[Any], Any], kept: Any) -> Tensor:
 
 def rejoined(t: Tensor, to: Any) -> Tensor:
     """What was unpacked, as it stood in the graph, at an edge ``to``: for higher orders."""
-    if to is None or not modes.grad or t._tracked:
-        return t
-    t = alias(t)
-    t._node, t._tracked = to, True
-    return t
+    return t if to is None or not modes.grad or t._tracked else standing(t, to)
+
+
+def standing(t: Tensor, to: Any) -> Tensor:
+    """The same memory as t, at an edge ``to`` of the graph."""
+    out = alias(t)
+    out._node, out._tracked = to, True
+    return out
 
 
 class SavedTensor:

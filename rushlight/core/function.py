@@ -20,6 +20,7 @@ from rushlight.core.autograd import (
     rebase,
     rejoined,
     required,
+    standing,
     unpacked,
 )
 from rushlight.core.engine import run_backward, zero_like_spec
@@ -134,15 +135,13 @@ class FunctionNode(Node):
                 f"{self.name()}: gradient {i} must be a Tensor or None, but is {type(r).__name__}"
             )
         if r._array.shape != shape:
-            own = (
-                r._array.shape[r._array.ndim - len(shape) :]
-                if r._array.ndim >= len(shape)
-                else None
-            )
-            if own is None or any([n not in (1, m) for n, m in zip(shape, own, strict=True)]):
+            have = r._array.shape
+            padded = (1,) * (len(have) - len(shape)) + shape
+            alike = [n in (1, m) for n, m in zip(padded, have, strict=False)]
+            if len(padded) > len(have) or not all(alike):
                 raise GraphError(
                     f"Function {self.name()} returned an invalid gradient at index {i} - got "
-                    f"{list(r._array.shape)} "
+                    f"{list(have)} "
                     f"but expected shape compatible with {list(shape)}, that of forward's argument."
                 )
             r = required.sum_to(r, shape)
@@ -179,10 +178,7 @@ class FunctionNode(Node):
             )
         if index is None:
             return t
-        output = alias(t)  # one of the outputs: rejoin it to the graph, for higher orders
-        output._node = self._output(index)
-        output._tracked = True
-        return output
+        return standing(t, self._output(index))  # for higher orders
 
     def _output(self, index: int) -> Any:
         return self if self.out_specs is None else output_of(self, index)

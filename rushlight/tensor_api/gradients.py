@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.core import engine
-from rushlight.core.autograd import GradientEdge, record
+from rushlight.core.autograd import GradientEdge, record, standing
 from rushlight.core.tensor import INPUT, Tensor, alias, new_link
 from rushlight.errors import GraphError
 from rushlight.ops.copy import Clone
@@ -157,7 +157,6 @@ def guarded(t: Tensor) -> Tensor:
     """The same tensor, but recorded writes to it raise."""
     if t._node is None:  # a leaf, for which they raise as it is
         return t
-    out = alias(t)
-    out._node, out._tracked = t._node, True
+    out = standing(t, t._node)
     out._link = new_link(t, (), t._counter.value, INPUT)
     return out

@@ -461,7 +461,9 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     if arrays is not None:
         product = np.empty(shape, arrays[0].dtype)
         parts = product.reshape([v for pair in zip(sa, sb, strict=True) for v in pair])
-        if other._array.size <= FEW and sb[-1] < sa[-1]:  # NumPy wants long rows
+        if (
+            other._array.size <= FEW < input._array.size and sb[-1] < sa[-1]
+        ):  # NumPy wants long rows
             x, y = arrays[0].reshape(sa), arrays[1].reshape(sb)
             for i in np.ndindex(sb):
                 np.multiply(x, y[i], parts[tuple([v for at in i for v in (ALL, at)])])

@@ -27,6 +27,31 @@ from rushlight.tensor_api._common import (
 from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.numpy_names import with_axis
 
+__all__ = [
+    "fft",
+    "fft2",
+    "fftfreq",
+    "fftn",
+    "fftshift",
+    "hfft",
+    "hfft2",
+    "hfftn",
+    "ifft",
+    "ifft2",
+    "ifftn",
+    "ifftshift",
+    "ihfft",
+    "ihfft2",
+    "ihfftn",
+    "irfft",
+    "irfft2",
+    "irfftn",
+    "rfft",
+    "rfft2",
+    "rfftfreq",
+    "rfftn",
+]
+
 
 def _complex(x: Tensor) -> Tensor:
     try:

@@ -58,8 +58,6 @@ NAMESPACES = (
     ("torch.linalg", "rushlight.linalg"), ("torch.fft", "rushlight.fft"),
     ("torch.special", "rushlight.special"),
 )  # fmt: skip
-DEFINED_THERE = ("rushlight.linalg", "rushlight.fft")  # what else is there are helpers
-HELPERS = ("check_lstsq", "eye_like", "largest", "zeros_of_u")
 # functions of nn.functional that PyTorch writes in C++: handlers get their arguments as they are
 NATIVE = """
     avg_pool2d avg_pool3d elu_ gelu hardtanh_ leaky_relu_ linear logsigmoid one_hot
@@ -93,11 +91,7 @@ def _functions() -> dict[FunctionType, str]:
             function = getattr(namespace, name)
             if not isinstance(function, FunctionType) or name.startswith("_"):
                 continue
-            if place in DEFINED_THERE:
-                helper = name in HELPERS or function.__module__ != place
-            else:
-                helper = name in IGNORED
-            if not helper:
+            if public != "torch" or name not in IGNORED:
                 home = "torch.functional" if public == "torch" and name in IN_PYTHON else public
                 found.setdefault(function, f"{home}.{name}")
     for name, value in vars(Tensor).items():

@@ -48,6 +48,7 @@ _FLAT = {
     "rushlight.nn.functional": "torch.nn.functional",
     "rushlight.tensor_api": "torch",
     "rushlight.core": "torch",
+    "rushlight.linalg": "torch.linalg",
     "rushlight.nn.modules.attention": "torch.nn.modules.activation",
     "rushlight.nn.modules.margin_loss": "torch.nn.modules.loss",
     "rushlight.nn.modules._loss": "torch.nn.modules.loss",

@@ -217,6 +217,11 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
     return out
 
 
+def stored(result: Tensor, out: Tensor | None) -> Tensor:
+    """The result, written into ``out`` when that is given."""
+    return result if out is None else store_out(out, result)
+
+
 def refuse_overlap(out: Any, *inputs: Tensor) -> None:
     """RuntimeError when ``out`` shares memory with what is read from or written over itself."""
     if not isinstance(out, Tensor):

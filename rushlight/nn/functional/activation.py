@@ -10,7 +10,7 @@ from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.ops import activation as A
 from rushlight.ops.random import RreluNoise
-from rushlight.tensor_api._common import store_out, wrap_dim
+from rushlight.tensor_api._common import stored, wrap_dim
 
 __all__ = [
     "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "selu_", "celu",
@@ -23,11 +23,6 @@ __all__ = [
 
 def _apply(op: Any, input: Tensor, inplace: bool, **params: Any) -> Tensor:
     return op.update(input, **params) if inplace else op.bind(input, **params)  # type: ignore[no-any-return]
-
-
-def stored(result: Tensor, out: Tensor | None) -> Tensor:
-    """The result, written into ``out`` when that is given."""
-    return result if out is None else store_out(out, result)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

@@ -15,11 +15,10 @@ from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
-from rushlight.nn.functional.activation import stored
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
 from rushlight.ops.windows import FEW, table_of
-from rushlight.tensor_api._common import as_int, in_order_of
+from rushlight.tensor_api._common import as_int, in_order_of, stored
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = [

@@ -1,0 +1,19 @@
+"""``torch.linalg``: linear algebra on (batches of) matrices, differentiable. LAPACK comes through
+NumPy and SciPy.
+"""
+
+from rushlight.linalg import factors, norms, solutions
+from rushlight.linalg.factors import *
+from rushlight.linalg.norms import *
+from rushlight.linalg.solutions import *
+from rushlight.ops.linalg import LinAlgError
+from rushlight.tensor_api.matrices import matrix_exp
+from rushlight.tensor_api.products import matmul, matrix_power
+
+__all__ = [  # noqa: PLE0604
+    "LinAlgError",
+    "matmul",
+    "matrix_exp",
+    "matrix_power",
+    *(name for family in (factors, norms, solutions) for name in family.__all__),
+]

@@ -248,7 +248,7 @@ class Found:
 
 SCALARS = (int, float, np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64,
            np.uint8)  # fmt: skip
-CONSTANT = (type, type(Ellipsis), type(np._NoValue), *map(type, map(np.dtype, "?bhilBfde")))
+CONSTANT = (type, type(Ellipsis), *map(type, map(np.dtype, "?bhilBfde")))
 
 
 def result(value: Any, trace: Any, source: Any, readings: Any) -> Any:

@@ -1,0 +1,60 @@
+"""CUDA C that stands before every kernel: halves, limits, and functions that C does not have.
+
+DEVICE is what only a GPU's compiler understands; COMMON is plain C++ but for CUDA's words.
+"""
+
+from __future__ import annotations
+
+DEVICE = """
+typedef unsigned short half_bits;   // float16
+struct bfloat_bits { unsigned short bits; };
+
+__device__ __forceinline__ float widen(half_bits h) {
+  float f; asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h)); return f;
+}
+__device__ __forceinline__ half_bits narrow_half(float f) {
+  half_bits h; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f)); return h;
+}
+__device__ __forceinline__ float as_float(unsigned x) { return __uint_as_float(x); }
+__device__ __forceinline__ unsigned as_bits(float x) { return __float_as_uint(x); }
+__device__ __forceinline__ double as_double(unsigned long long x) {
+  return __longlong_as_double((long long)x);
+}
+"""
+
+COMMON = """
+typedef signed char i8; typedef unsigned char u8; typedef short i16; typedef unsigned short u16;
+typedef int i32; typedef unsigned u32; typedef long long i64; typedef unsigned long long u64;
+
+#define INF32 as_float(0x7f800000u)
+#define NAN32 as_float(0x7fc00000u)
+#define INF64 as_double(0x7ff0000000000000ull)
+#define NAN64 as_double(0x7ff8000000000000ull)
+
+__device__ __forceinline__ float widen(bfloat_bits b) { return as_float((unsigned)b.bits << 16); }
+__device__ __forceinline__ bfloat_bits narrow_bfloat(float f) {
+  unsigned x = as_bits(f);
+  bfloat_bits b;
+  b.bits = f != f ? 0x7fc0 : (unsigned short)((x + 0x7fffu + ((x >> 16) & 1)) >> 16);
+  return b;
+}
+
+// NaN where either is
+template <typename T> __device__ __forceinline__ T larger(T a, T b) {
+  return a > b || a != a ? a : b;
+}
+template <typename T> __device__ __forceinline__ T smaller(T a, T b) {
+  return a < b || a != a ? a : b;
+}
+template <typename T> __device__ __forceinline__ T power(T x, T n) {
+  T y = 1;
+  for (; n > 0; n >>= 1, x *= x) if (n & 1) y *= x;
+  return y;
+}
+// floats become integers through int64, as on the processor; what does not fit is the smallest
+__device__ __forceinline__ i64 whole(double x) {
+  return x >= -9223372036854775808.0 && x < 9223372036854775808.0 ? (i64)x : (i64)(1ull << 63);
+}
+"""
+
+PRELUDE = DEVICE + COMMON

@@ -1,0 +1,233 @@
+"""Runs the CUDA C of launches on the processor: each thread of a block is a fiber, and barriers and
+shuffles switch between them. It needs a C++ compiler, and finds wrong indices, missing barriers
+and wrong formulas, not what only a GPU's memory model would show.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rushlight.compiler.backends.cuda.launch import NAME, Launch
+from rushlight.compiler.backends.cuda.prelude import COMMON
+
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+needs_compiler = pytest.mark.skipif(
+    COMPILER is None, reason="no C++ compiler to run CUDA C on the processor"
+)
+
+HEADER = r"""
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <ucontext.h>
+#include <vector>
+using namespace std;
+struct uint3_ { unsigned x, y, z; };
+static uint3_ threadIdx, blockIdx, blockDim, gridDim;
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __restrict__
+#define __launch_bounds__(...)
+#define __shared__ static
+#define __constant__ static const
+static const int warpSize = 32;
+
+// states: 0 ready, 1 waits for its block, 2 for its warp, 3 done
+struct Fiber { ucontext_t at; int state; };
+static std::vector<Fiber> fibers;
+static std::vector<char> stacks;
+static ucontext_t home;
+static int self, count;
+static unsigned char slots[1024][16];
+static unsigned char dynamic_memory[262144] __attribute__((aligned(64)));
+static void place() {
+  threadIdx = {self % blockDim.x, self / blockDim.x % blockDim.y, self / (blockDim.x * blockDim.y)};
+}
+static void wait_as(int state) {
+  int me = self;
+  fibers[me].state = state;
+  swapcontext(&fibers[me].at, &home);
+}
+static void __syncthreads() { wait_as(1); }
+static void __syncwarp(unsigned = ~0u) { wait_as(2); }
+static void __threadfence() {}
+static void __threadfence_block() {}
+template <typename T> static T exchanged(T v, int from) {
+  memcpy(slots[self], &v, sizeof(T));
+  wait_as(2);
+  T r; memcpy(&r, slots[from], sizeof(T));
+  wait_as(2);
+  return r;
+}
+template <typename T> static T __shfl_sync(unsigned, T v, int lane, int w = 32) {
+  return exchanged(v, self / w * w + lane % w);
+}
+template <typename T> static T __shfl_xor_sync(unsigned, T v, int mask, int w = 32) {
+  int lane = self % 32 ^ mask;
+  return exchanged(v, lane / w == self % 32 / w ? self / 32 * 32 + lane : self);
+}
+template <typename T> static T __shfl_down_sync(unsigned, T v, unsigned d, int w = 32) {
+  return exchanged(v, self % w + d < (unsigned)w ? self + d : self);
+}
+template <typename T> static T __shfl_up_sync(unsigned, T v, unsigned d, int w = 32) {
+  return exchanged(v, self % w >= (int)d ? self - d : self);
+}
+static unsigned __ballot_sync(unsigned, int p) {
+  unsigned bits = 0;
+  for (int k = 0; k < 32; k++) bits |= (unsigned)(exchanged(p != 0, self / 32 * 32 + k)) << k;
+  return bits;
+}
+static int __any_sync(unsigned m, int p) { return __ballot_sync(m, p) != 0; }
+static int __all_sync(unsigned m, int p) { return __ballot_sync(m, p) == ~0u; }
+static int __popc(unsigned x) { return __builtin_popcount(x); }
+static int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
+static int __clz(int x) { return x ? __builtin_clz(x) : 32; }
+static int __ffs(int x) { return __builtin_ffs(x); }
+static unsigned __umulhi(unsigned a, unsigned b) { return (unsigned long long)a * b >> 32; }
+static unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+  return (unsigned __int128)a * b >> 64;
+}
+template <typename T> static T __ldg(const T* p) { return *p; }
+template <typename T> static T atomicAdd(T* p, T v) { T o = *p; *p += v; return o; }
+template <typename T> static T atomicMax(T* p, T v) { T o = *p; if (v > o) *p = v; return o; }
+template <typename T> static T atomicMin(T* p, T v) { T o = *p; if (v < o) *p = v; return o; }
+template <typename T> static T atomicOr(T* p, T v) { T o = *p; *p |= v; return o; }
+template <typename T> static T atomicExch(T* p, T v) { T o = *p; *p = v; return o; }
+template <typename T> static T atomicCAS(T* p, T e, T v) { T o = *p; if (o == e) *p = v; return o; }
+static float rsqrtf(float x) { return 1 / sqrtf(x); }
+static double rsqrt(double x) { return 1 / sqrt(x); }
+static void sincospif(float x, float* s, float* c) {
+  *s = sinf((float)M_PI * x);
+  *c = cosf((float)M_PI * x);
+}
+
+typedef unsigned short half_bits;
+struct bfloat_bits { unsigned short bits; };
+static float widen(half_bits h) { _Float16 x; memcpy(&x, &h, 2); return (float)x; }
+static half_bits narrow_half(float f) {
+  _Float16 x = (_Float16)f;
+  half_bits h;
+  memcpy(&h, &x, 2);
+  return h;
+}
+static float as_float(unsigned x) { float f; memcpy(&f, &x, 4); return f; }
+static unsigned as_bits(float f) { unsigned x; memcpy(&x, &f, 4); return x; }
+static double as_double(unsigned long long x) { double f; memcpy(&f, &x, 8); return f; }
+"""
+
+FOOTER = r"""
+static void** arguments;
+static void entry() {
+  place();
+  call_kernel(arguments);
+  fibers[self].state = 3;
+  swapcontext(&fibers[self].at, &home);
+}
+static void release(int state, int start, int end) {
+  for (int k = start; k < count && k < end; k++)
+    if (fibers[k].state == state) fibers[k].state = 0;
+}
+static void run_block() {
+  const size_t SIZE = 65536;
+  count = blockDim.x * blockDim.y * blockDim.z;
+  fibers.resize(count);
+  stacks.resize(count * SIZE);
+  for (int k = 0; k < count; k++) {
+    getcontext(&fibers[k].at);
+    fibers[k].at.uc_stack.ss_sp = &stacks[k * SIZE];
+    fibers[k].at.uc_stack.ss_size = SIZE;
+    fibers[k].at.uc_link = &home;
+    fibers[k].state = 0;
+    makecontext(&fibers[k].at, entry, 0);
+  }
+  for (;;) {
+    bool moved = false, alive = false;
+    for (self = 0; self < count; self++)
+      if (fibers[self].state == 0) { moved = true; place(); swapcontext(&home, &fibers[self].at); }
+    bool all = true;
+    for (int k = 0; k < count; k++) {
+      alive |= fibers[k].state != 3;
+      all &= fibers[k].state == 1 || fibers[k].state == 3;
+    }
+    if (!alive) return;
+    bool released = false;
+    for (int w = 0; w < count; w += 32) {
+      bool ready = true, any = false;
+      for (int k = w; k < count && k < w + 32; k++) {
+        ready &= fibers[k].state >= 2;
+        any |= fibers[k].state == 2;
+      }
+      if (ready && any) { release(2, w, w + 32); released = true; }
+    }
+    if (!released && all) { release(1, 0, count); released = true; }
+    if (!released && !moved) __builtin_trap();   // threads wait for each other
+  }
+}
+extern "C" void emulate(void** given, const unsigned* grid, const unsigned* block) {
+  arguments = given;
+  gridDim = {grid[0], grid[1], grid[2]};
+  blockDim = {block[0], block[1], block[2]};
+  unsigned total = grid[0] * grid[1] * grid[2];
+  for (unsigned n = 0; n < total; n++) {
+    blockIdx = {n % grid[0], n / grid[0] % grid[1], n / (grid[0] * grid[1])};
+    run_block();
+  }
+}
+"""
+
+FOLDER = Path(tempfile.gettempdir()) / "rushlight-cuda-emulator"
+
+
+@functools.cache
+def emulated(text: str, operands: int) -> ctypes.CDLL:
+    """The library in which the kernel of a text is a function."""
+    calls = ", ".join([f"(decltype(argument<{k}>({NAME})))a[{k}]" for k in range(operands)])
+    argument = (
+        "template <int K, typename R, typename... A> static auto argument(R (*)(A...)) -> "
+        "typename std::tuple_element<K, std::tuple<A...>>::type;"
+    )
+    call = f"#include <tuple>\n{argument}\nstatic void call_kernel(void** a) {{ {NAME}({calls}); }}"
+    body = re.sub(
+        r"extern __shared__\s+(?:__align__\(\d+\)\s+)?([\w ]+?)\s+(\w+)\[\];",
+        r"\1* \2 = (\1*)dynamic_memory;",
+        text,
+    )
+    whole = "\n".join([HEADER, COMMON, body, call, FOOTER])
+    key = hashlib.sha256(whole.encode()).hexdigest()[:24]
+    FOLDER.mkdir(exist_ok=True)
+    built = FOLDER / f"{key}.so"
+    if not built.exists():
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+            source, made = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
+            source.write_text(whole)
+            command = [COMPILER, "-std=c++17", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off"]
+            done = subprocess.run(
+                [*command, "-o", str(made), str(source)], capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr[:4000] + body
+            made.replace(built)
+    return ctypes.CDLL(str(built))
+
+
+def run(launch: Launch, memory: list[np.ndarray]) -> None:
+    """Run a launch; ``memory`` are the arrays of its operands, in order, offsets not applied."""
+    library = emulated(launch.text, len(launch.operands))
+    places = [
+        a.__array_interface__["data"][0] + offset
+        for a, (_, offset) in zip(memory, launch.operands, strict=True)
+    ]
+    given = (ctypes.c_void_p * len(places))(*places)
+    grid, block = (ctypes.c_uint * 3)(*launch.grid), (ctypes.c_uint * 3)(*launch.block)
+    library.emulate(given, grid, block)

@@ -30,6 +30,8 @@ HEADER = r"""
 #include <cstdint>
 #include <cstring>
 #include <ucontext.h>
+#include <type_traits>
+#include <utility>
 #include <vector>
 using namespace std;
 struct uint3_ { unsigned x, y, z; };
@@ -128,6 +130,17 @@ static double as_double(unsigned long long x) { double f; memcpy(&f, &x, 8); ret
 """
 
 FOOTER = r"""
+static void call_kernel(void** given);
+template <typename T> static T given_as(void* a) {
+  if constexpr (is_pointer_v<T>) return (T)a; else return *(T*)a;
+}
+template <typename... A, size_t... K>
+static void call(void (*kernel)(A...), void** a, index_sequence<K...>) {
+  kernel(given_as<A>(a[K])...);
+}
+template <typename... A> static void call(void (*kernel)(A...), void** a) {
+  call(kernel, a, make_index_sequence<sizeof...(A)>());
+}
 static void** arguments;
 static void entry() {
   place();
@@ -190,44 +203,55 @@ extern "C" void emulate(void** given, const unsigned* grid, const unsigned* bloc
 FOLDER = Path(tempfile.gettempdir()) / "rushlight-cuda-emulator"
 
 
-@functools.cache
-def emulated(text: str, operands: int) -> ctypes.CDLL:
-    """The library in which the kernel of a text is a function."""
-    calls = ", ".join([f"(decltype(argument<{k}>({NAME})))a[{k}]" for k in range(operands)])
-    argument = (
-        "template <int K, typename R, typename... A> static auto argument(R (*)(A...)) -> "
-        "typename std::tuple_element<K, std::tuple<A...>>::type;"
+def compiled(source: Path, made: Path, *options: str) -> None:
+    """Run the compiler; what it says is the error."""
+    command = [COMPILER, "-std=c++17", "-O0", "-w", "-fPIC", "-ffp-contract=off", *options]
+    done = subprocess.run(
+        [*command, "-o", str(made), str(source)], capture_output=True, text=True, check=False
     )
-    call = f"#include <tuple>\n{argument}\nstatic void call_kernel(void** a) {{ {NAME}({calls}); }}"
+    assert done.returncode == 0, done.stderr[:4000] + source.read_text()[-4000:]
+
+
+def kept(name: str, text: str, suffix: str, *options: str) -> Path:
+    """The file that the compiler makes of a text, which may be there already."""
+    key = hashlib.sha256((text + str(options)).encode()).hexdigest()[:24]
+    FOLDER.mkdir(exist_ok=True)
+    found = FOLDER / f"{name}-{key}{suffix}"
+    if not found.exists():
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+            source, made = Path(folder) / f"{name}.cpp", Path(folder) / "made"
+            source.write_text(text)
+            compiled(source, made, *options)
+            made.replace(found)
+    return found
+
+
+@functools.cache
+def emulated(text: str) -> ctypes.CDLL:
+    """The library in which the kernel of a text is a function."""
     body = re.sub(
         r"extern __shared__\s+(?:__align__\(\d+\)\s+)?([\w ]+?)\s+(\w+)\[\];",
         r"\1* \2 = (\1*)dynamic_memory;",
         text,
     )
-    whole = "\n".join([HEADER, COMMON, body, call, FOOTER])
-    key = hashlib.sha256(whole.encode()).hexdigest()[:24]
-    FOLDER.mkdir(exist_ok=True)
-    built = FOLDER / f"{key}.so"
-    if not built.exists():
-        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-            source, made = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
-            source.write_text(whole)
-            command = [COMPILER, "-std=c++17", "-O1", "-w", "-fPIC", "-shared", "-ffp-contract=off"]
-            done = subprocess.run(
-                [*command, "-o", str(made), str(source)], capture_output=True, text=True
-            )
-            assert done.returncode == 0, done.stderr[:4000] + body
-            made.replace(built)
-    return ctypes.CDLL(str(built))
+    header = kept("header", HEADER + COMMON + FOOTER, ".h.gch", "-x", "c++-header")
+    plain = header.with_suffix("")  # which stands for the compiled one beside it
+    if not plain.exists():
+        plain.write_text(HEADER + COMMON + FOOTER)
+    entry = f"static void call_kernel(void** a) {{ call({NAME}, a); }}"
+    whole = f'#include "{plain}"\n{body}\n{entry}\n'
+    return ctypes.CDLL(str(kept("kernel", whole, ".so", "-shared")))
 
 
 def run(launch: Launch, memory: list[np.ndarray]) -> None:
     """Run a launch; ``memory`` are the arrays of its operands, in order, offsets not applied."""
-    library = emulated(launch.text, len(launch.operands))
+    library = emulated(launch.text)
+    sizes = [ctypes.c_int64(n) for n in launch.sizes]
     places = [
         a.__array_interface__["data"][0] + offset
         for a, (_, offset) in zip(memory, launch.operands, strict=True)
     ]
+    places += [ctypes.addressof(n) for n in sizes]
     given = (ctypes.c_void_p * len(places))(*places)
     grid, block = (ctypes.c_uint * 3)(*launch.grid), (ctypes.c_uint * 3)(*launch.block)
     library.emulate(given, grid, block)

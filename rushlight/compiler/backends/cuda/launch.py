@@ -2,7 +2,8 @@
 
     extern "C" __global__ void kernel(T0* a0, T1* a1, ...)
 
-The pointers are the operands, in order. All sizes are constants of the text. Equal calls give equal
+The pointers are the operands, in order; after them come ``sizes``, which are i64. All other sizes
+are constants of the text. Equal calls give equal
 bits: no result depends on which block runs first.
 """
 
@@ -23,7 +24,7 @@ class Launch:
     ``text``: its CUDA C, to follow that of prelude.py. ``operands``: (the number of a root value, a
     template's operand, or SHARED; offset in bytes). ``grid``, ``block``: how many blocks, and
     threads of each. ``shared``: bytes of a block's dynamic shared memory. ``scratch``: bytes that
-    SHARED has to have.
+    SHARED has to have. ``sizes``: numbers that the kernel is given besides.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Launch:
     block: tuple[int, int, int] = (1, 1, 1)
     shared: int = 0
     scratch: int = 0
+    sizes: tuple[int, ...] = ()
 
     def with_operands(self, operands: Sequence[tuple[Any, int]]) -> Launch:
         """The same on other memory."""

@@ -51,9 +51,41 @@ template <typename T> __device__ __forceinline__ T power(T x, T n) {
   for (; n > 0; n >>= 1, x *= x) if (n & 1) y *= x;
   return y;
 }
-// floats become integers through int64, as on the processor; what does not fit is the smallest
-__device__ __forceinline__ i64 whole(double x) {
-  return x >= -9223372036854775808.0 && x < 9223372036854775808.0 ? (i64)x : (i64)(1ull << 63);
+// how two parts of a reduction become one
+enum { SUM, PROD, MAX, MIN };
+template <int KIND, typename T> __device__ __forceinline__ T both(T a, T b) {
+  if (KIND == SUM) return a + b;
+  if (KIND == PROD) return a * b;
+  if (KIND == MAX) return larger(a, b);
+  return smaller(a, b);
+}
+// of TEAM neighbouring threads (a power of 2): every one gets the whole
+template <int KIND, int TEAM, typename T> __device__ T of_neighbours(T v, void* shared) {
+  T* room = (T*)shared;
+  for (int d = (TEAM < 32 ? TEAM : 32) / 2; d; d /= 2)
+    v = both<KIND>(v, __shfl_xor_sync(~0u, v, d));
+  if (TEAM <= 32) return v;
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = v;
+  __syncthreads();
+  const T* own = room + threadIdx.x / TEAM * (TEAM / 32);
+  v = own[0];
+  for (int k = 1; k < TEAM / 32; k++) v = both<KIND>(v, own[k]);
+  return v;
+}
+// of TEAM threads (a power of 2) that are ROWS apart: every one gets the whole
+template <int KIND, int TEAM, int ROWS, typename T> __device__ T of_columns(T v, void* shared) {
+  T* room = (T*)shared;
+  if (TEAM == 1) return v;
+  __syncthreads();
+  room[threadIdx.x] = v;
+  __syncthreads();
+  for (int d = TEAM / 2; d; d /= 2) {
+    if (threadIdx.x < d * ROWS)
+      room[threadIdx.x] = both<KIND>(room[threadIdx.x], room[threadIdx.x + d * ROWS]);
+    __syncthreads();
+  }
+  return room[threadIdx.x % ROWS];
 }
 """
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.axes import collapse
 from rushlight.compiler.backends.llvm.ir.code import SIGNATURE
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.ir.text import (
@@ -31,7 +32,7 @@ from rushlight.compiler.backends.llvm.ir.text import (
     vector_type,
 )
 from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.loops import Affine, Expr, Kernel, Store, Table, expressions
+from rushlight.compiler.loops import Affine, Expr, Kernel, Store, expressions
 
 BOOL = np.dtype(bool)
 CHEAP = frozenset(
@@ -40,60 +41,6 @@ CHEAP = frozenset(
     + ("floor", "ceil", "trunc", "rint")
 )
 STRAIGHT = 4  # vectors of a row that are written out instead of looped over
-
-
-def collapse(kernel: Kernel) -> Kernel:
-    """The kernel with neighbouring axes joined where everything steps through both as one."""
-    affines = {
-        e.data if e.op == "axis" else e.data[1]
-        for e in expressions(kernel)
-        if e.op in ("load", "gather", "axis")
-    }
-    affines |= {s.where for s in kernel.stores}
-    # an index needs its axis for itself
-    fixed = {a for e in expressions(kernel) if e.op == "axis" for a, _ in e.data.terms}
-    dropped = set()
-    for axes in (kernel.rows, kernel.cols):
-        for outer, inner in reversed(list(zip(axes, axes[1:], strict=False))):
-            if outer in fixed or inner in fixed:
-                continue
-            if all([f.of(outer) == f.of(inner) * kernel.sizes[inner] for f in affines]):
-                dropped.add((outer, inner))
-    return _joined(kernel, dropped)
-
-
-def _joined(kernel: Kernel, pairs: set[tuple[int, int]]) -> Kernel:
-    """The kernel without the outer axis of each pair, whose size the inner one takes up."""
-    sizes = dict(kernel.sizes)
-    gone = set()
-    for outer, inner in sorted(pairs):  # from the outside in: sizes accumulate
-        sizes[inner] *= sizes[outer]
-        gone.add(outer)
-    if not gone:
-        return kernel
-    table, known = Table(), {}
-
-    def less(f: Affine) -> Affine:
-        return Affine(f.const, tuple([t for t in f.terms if t[0] not in gone]))
-
-    def again(e: Expr) -> Expr:
-        if e.number not in known:
-            data = (
-                (e.data[0], less(e.data[1]))
-                if e.op in ("load", "gather")
-                else less(e.data)
-                if e.op == "axis"
-                else e.data
-            )
-            known[e.number] = table.make(e.op, e.dtype, tuple([again(a) for a in e.args]), data)
-        return known[e.number]
-
-    return Kernel(
-        {a: n for a, n in sizes.items() if a not in gone},
-        [a for a in kernel.rows if a not in gone],
-        [a for a in kernel.cols if a not in gone],
-        [Store(s.buffer, less(s.where), again(s.expr)) for s in kernel.stores],
-    )
 
 
 BLOCK = 4096  # elements of a unit

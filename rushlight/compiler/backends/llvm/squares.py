@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.axes import collapse
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
-from rushlight.compiler.backends.llvm.kernels import collapse
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.loops import Kernel
 

@@ -1,5 +1,6 @@
-"""Devices. Tensors live on the CPU as NumPy arrays, or on none: on ``meta`` they are a shape and a
-dtype. Every other device of PyTorch's can be named, and says that it cannot be used.
+"""Devices. Tensors live on the CPU as NumPy arrays, on a GPU (``cuda``) where there is one, or on
+none: on ``meta`` they are a shape and a dtype. Every other device of PyTorch's can be named, and
+says that it cannot be used.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ import functools
 import threading
 from typing import Any
 
-from rushlight.errors import DeviceError
+from rushlight import gpu as gpus
+from rushlight.errors import AcceleratorError, DeviceError
 
 KNOWN = (
     "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia",
@@ -112,23 +114,49 @@ META = device("meta")
 CPU = device("cpu")
 
 
+@functools.cache
+def gpu(index: int) -> device:
+    """The GPU of that index."""
+    return device("cuda", index)
+
+
 def check(where: Any, meta: bool = False) -> device:
     """``where`` as a device that tensors can be made on, meta only if ``meta``; None means that of
-    new tensors.
+    new tensors. A GPU without an index is the current one.
     """
     if where is None:
         where = current.chosen
         if where is None:
             return CPU
     found = where if isinstance(where, device) else device(where)
+    if found.type == "cpu":
+        return found
     if found.type == "meta":
         if not meta:
             raise DeviceError("this cannot be on the device meta; use device='cpu'")
         return META
-    if found.type != "cpu":
+    count = len(gpus.drivers()) if found.type == "cuda" else 0
+    if not count:
+        why = f" ({gpus.missing()})" if found.type == "cuda" else ""
         raise DeviceError(
-            f"no {found.type.upper()} device can be used, so nothing can be on {found}: tensors "
-            "live on the CPU. Use device='cpu', or choose as in "
+            f"no {found.type.upper()} device can be used{why}, so nothing can be on {found}: "
+            "tensors live on the CPU. Use device='cpu', or choose as in "
             "device = 'cuda' if torch.cuda.is_available() else 'cpu'."
         )
-    return found
+    index = gpus.current.index if found.index is None else found.index
+    if index >= count:
+        raise AcceleratorError(
+            f"CUDA error: invalid device ordinal. {found} was asked for, but the last of the GPUs "
+            f"here is cuda:{count - 1}."
+        )
+    return gpu(index)
+
+
+def place(where: Any) -> gpus.Driver | device | None:
+    """Where memory is taken for tensors on a device, which ``check`` finds: a GPU's driver, META,
+    or None for the CPU.
+    """
+    found = check(where, meta=True)
+    if found.type == "cuda":
+        return gpus.driver(found.index)
+    return None if found.type == "cpu" else META

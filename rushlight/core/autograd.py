@@ -35,7 +35,7 @@ by_seq = attrgetter("seq")
 class Required:
     """The few ops that recording and the engine need; ``ops`` provides them at import."""
 
-    zeros: Callable[..., Tensor]  # (shape, dtype)
+    zeros: Callable[..., Tensor]  # (shape, dtype, like): where `like` is
     ones: Callable[..., Tensor]
     sum_to: Callable[..., Tensor]  # (g, shape): undo broadcasting
     cast: Callable[..., Tensor]  # (g, dtype); complex to real keeps the real part

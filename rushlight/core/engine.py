@@ -9,6 +9,7 @@ from numpy import array, ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import GradientEdge, Node, Output, by_seq, clone_in_order, required
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
@@ -198,7 +199,7 @@ def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
 
 def has_nan(x: Any) -> bool:
     """Whether an element is NaN."""
-    x = x.values if x.__class__ is SparseArray else x
+    x = x.values if x.__class__ is SparseArray else x.fetch() if x.__class__ is DeviceArray else x
     return bool((x != x).any())
 
 
@@ -228,7 +229,7 @@ def prepare(node: Node, g: Any) -> Any:
     if node.out_specs is not None:
         fills = node.fills
         g = [
-            g[i] if i in g else zero_like_spec(s) if fills else None
+            g[i] if i in g else zero_like_spec(s, next(iter(g.values()))) if fills else None
             for i, s in enumerate(node.out_specs)
         ]
         if node.pre_hooks:
@@ -252,9 +253,11 @@ def run_pre_hooks(node: Node, gs: tuple[Any, ...]) -> tuple[Any, ...]:
     return gs
 
 
-def zero_like_spec(spec: Any) -> Tensor | None:
-    """The gradient of an output that nothing used; None when the output carries none."""
-    return required.zeros(*spec) if spec[1] in dtypes.DIFFERENTIABLE else None
+def zero_like_spec(spec: Any, other: Tensor | None) -> Tensor | None:
+    """The gradient of an output that nothing used, beside another's; None when the output carries
+    none.
+    """
+    return required.zeros(*spec, other) if spec[1] in dtypes.DIFFERENTIABLE else None
 
 
 def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> None:
@@ -280,11 +283,11 @@ def in_layout_of(leaf: Tensor, g: Tensor, own: bool, recorded: bool) -> tuple[Te
     ``recorded`` means by operations.
     """
     x, y = leaf._array, g._array
-    if y.__class__ is not ndarray or y.strides == x.strides:
+    if (y.__class__ is not ndarray and y.__class__ is not DeviceArray) or y.strides == x.strides:
         return g, own
     dense = not x.flags.c_contiguous and layout_dense(x)
     order = sorted(range(x.ndim), key=lambda d: -x.strides[d]) if dense else list(range(x.ndim))
-    if recorded:
+    if recorded or y.__class__ is DeviceArray:
         return clone_in_order(g, tuple(order)), True
     back = sorted(range(x.ndim), key=order.__getitem__)
     return wrap(array(y.transpose(order), order="C").transpose(back)), True
@@ -340,7 +343,7 @@ def initial_gradient(t: Tensor, g: Any) -> Tensor:
             )
         if x.__class__ is MetaArray:
             return wrap(MetaArray(x.shape, x.dtype))
-        return required.ones(x.shape, x.dtype)
+        return required.ones(x.shape, x.dtype, t)
     if not isinstance(g, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g._array.shape != x.shape:

@@ -204,7 +204,8 @@ def run_user_backward(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
         rule = node.function.vjp
     if node.fills:
         specs = node.out_specs or [node.out_spec]
-        gs = [zero_like_spec(s) if g is None else g for g, s in zip(gs, specs, strict=True)]
+        like = next((g for g in gs if g is not None), None)
+        gs = [zero_like_spec(s, like) if g is None else g for g, s in zip(gs, specs, strict=True)]
     out = rule(node.context, *gs)
     out = out if isinstance(out, tuple) else tuple(out) if isinstance(out, list) else (out,)
     n = len(node.edges)

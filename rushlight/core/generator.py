@@ -12,6 +12,7 @@ from rushlight import devices
 from rushlight.core.mt19937 import DEFAULT_SEED, STATE_BYTES, Engine, entropy_seed
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import NotSupportedError
+from rushlight.gpu import Driver
 
 
 class Generator(Engine):
@@ -100,6 +101,25 @@ class Generator(Engine):
         self.restore(state)
 
 
+_on_gpus: dict[int, Generator] = {}
+
+
+def generator_on(index: int) -> Generator:
+    """The default generator of a GPU; ``torch.manual_seed`` seeds it too."""
+    found = _on_gpus.get(index)
+    if found is None:
+        found = _on_gpus[index] = Generator(devices.gpu(index))
+        found.manual_seed(default_generator.initial_seed())
+    return found
+
+
+def seed_all(seed: int) -> None:
+    """Start the stream of ``seed`` in the default generators of all devices."""
+    default_generator.manual_seed(seed)
+    for generator in _on_gpus.values():
+        generator.manual_seed(seed)
+
+
 def checked_state(state: Any) -> np.ndarray[Any, Any]:
     """The bytes of a state tensor. TypeError or RuntimeError when it cannot be one."""
     if not isinstance(state, Tensor):
@@ -116,10 +136,12 @@ def checked_state(state: Any) -> np.ndarray[Any, Any]:
     return array
 
 
-def engine_of(generator: Any) -> Engine:
-    """The engine that an argument ``generator`` names: the default one for None."""
+def engine_of(generator: Any, place: Any = None) -> Engine:
+    """The engine that an argument ``generator`` names: for None the default one, of the GPU that
+    ``place`` is if it is one.
+    """
     if generator is None:
-        return default_generator
+        return generator_on(place.index) if isinstance(place, Driver) else default_generator
     if not isinstance(generator, Engine):
         raise TypeError(f"generator must be a torch.Generator, not {type(generator).__name__}")
     for watch in watches:

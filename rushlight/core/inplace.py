@@ -10,8 +10,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, check_write, edges_of, rebase, record
-from rushlight.core.meta import MetaArray
-from rushlight.core.sparse import SparseOperand, rules
+from rushlight.core.sparse import Foreign, SparseOperand, rules
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, alias, layout_dense, written
 from rushlight.errors import MemoryOverlapError
@@ -35,9 +34,9 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         had_grad = edges[0] is not None
         out = alias(x)
         node = record(op, (kept_input(op, x, edges), *others), out, params, edges)
-    if x._array.__class__ is MetaArray:  # before random numbers are drawn for it
-        return rules.write(op, x, others, params)
     try:
+        if isinstance(x._array, Foreign):  # before random numbers are drawn for it
+            raise SparseOperand("dense memory")
         arrays = []
         for t in others:
             arrays.append(t._array if isinstance(t, Tensor) else t)
@@ -50,7 +49,8 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
         else:
             op.store(x._array, arrays, params)
     except SparseOperand:
-        return rules.write(op, x, others, params)
+        if not rules.store(op, x, others, params):
+            return rules.write(op, x, others, params)
     except ValueError as error:
         if "read-only" in str(error):
             raise RuntimeError(

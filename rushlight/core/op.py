@@ -16,6 +16,7 @@ from numpy import asarray, empty, ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, new_node, record, required
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.inplace import has_self_overlap, write
 from rushlight.core.meta import MetaArray
 from rushlight.core.native import LEAST, kernels
@@ -383,7 +384,7 @@ def explain(error: Exception, op: Op, arrays: Any) -> None:
     raise kind(f"{type(op).__name__.lower()}: the inputs, {inputs}, {wrong}.") from None
 
 
-ARRAYS = (ndarray, SparseArray, MetaArray)
+ARRAYS = (ndarray, SparseArray, MetaArray, DeviceArray)
 
 
 def wrap_all(out: Any) -> Any:

@@ -107,7 +107,10 @@ class Rules:
     """What ops do with sparse operands; ``ops`` provides it."""
 
     apply: Callable[..., Any]  # (op, inputs, params): the result
-    write: Callable[..., Any]  # (op, x, others, params): x, changed in place
+    # (op, x, others, params): x, changed in place
+    write: Callable[..., Any]
+    # the same of the memory alone; False: `write` has to do it
+    store: Callable[..., bool] = staticmethod(lambda op, x, others, params: False)
 
 
 rules = Rules()

@@ -9,7 +9,7 @@ from typing import Any
 from rushlight.core.autograd import required
 from rushlight.core.native import kernels
 from rushlight.ops import create
-from rushlight.ops import meta as meta
+from rushlight.ops import device as device
 from rushlight.ops.copy import Cast
 from rushlight.ops.operators import namespaces
 from rushlight.ops.reduce import sum_to

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.device_array import beside
 from rushlight.core.native import in_dtype, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, constant
+from rushlight.core.tensor import Tensor
 from rushlight.ops.matmul import same_dtype
 from rushlight.ops.softmax import along_dim, few
 from rushlight.ops.sums import LEAST, number
@@ -121,7 +122,7 @@ def tensor_weights(
     """``attention_weights`` in Tensor."""
     s = q.matmul(k.transpose(-1, -2)) * scale
     if is_causal:
-        s = s.masked_fill(constant(later(*s._array.shape[-2:])), float("-inf"))
+        s = s.masked_fill(beside(s, later(*s._array.shape[-2:])), float("-inf"))
     if mask is not None:
         s = s.masked_fill(~mask, float("-inf")) if mask._array.dtype == np.bool_ else s + mask
     nothing = s.isneginf().all(-1, keepdim=True)

@@ -58,7 +58,7 @@ def fits(value: Any, d: Any) -> bool:
 
 def zeros_like(g: Tensor) -> Tensor:
     """The gradient of an old value that was overwritten."""
-    return zeros(g._array.shape, g._array.dtype)
+    return zeros(g._array.shape, g._array.dtype, g)
 
 
 class Clone(Op):

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import beside
 from rushlight.core.op import Op
-from rushlight.core.tensor import Tensor, constant
+from rushlight.core.tensor import Tensor
+from rushlight.ops.create import zeros
 from rushlight.ops.join import Cat
 
 
@@ -98,7 +100,7 @@ def zero_padded(g: Tensor, dim: int, n: int) -> Tensor:
     """g with zeros behind it along ``dim``, up to size n."""
     shape = list(g._array.shape)
     shape[dim] = n - shape[dim]
-    return Cat.bind(g, constant(np.zeros(shape, g._array.dtype)), dim=dim) if shape[dim] else g
+    return Cat.bind(g, zeros(shape, g._array.dtype, g), dim=dim) if shape[dim] else g
 
 
 class FftC2r(Op):
@@ -122,5 +124,5 @@ class FftC2r(Op):
             weight[-1] = 1
         shape = [1] * len(input_spec[0])
         shape[last] = -1
-        out = out * constant(weight.reshape(shape))
+        out = out * beside(g, weight.reshape(shape))
         return out.narrow(last, 0, kept) if kept <= n // 2 + 1 else zero_padded(out, last, kept)

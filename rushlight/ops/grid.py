@@ -14,6 +14,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core import engine
+from rushlight.core.device_array import driver_of
 from rushlight.core.native import kernels
 from rushlight.core.op import Op
 from rushlight.core.state import enable_grad, modes
@@ -123,7 +124,9 @@ class GridSample(Op):
 
     def grads(self, g, needs, input, grid, params):
         options = {k: v for k, v in params.items() if k != "formula"}
-        if modes.grad or modes.trace is not None or options["mode"] == "bicubic":
+        if options["mode"] == "bicubic" or any(
+            [modes.grad, modes.trace is not None, driver_of(input) is not None]
+        ):
             formula = functools.partial(params["formula"], **options)
             return gradients_of_formula(formula, (input, grid), g, needs)
         x, where, gy = input._array, grid._array, g._array

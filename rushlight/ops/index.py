@@ -88,7 +88,9 @@ class Index(Op):
 
     def grads(self, g, needs, input_spec, tail, pattern):
         return [
-            IndexPut.bind(zeros(*input_spec), g, *tail, pattern=pattern, accumulate=True),
+            IndexPut.bind(
+                zeros(input_spec[0], input_spec[1], g), g, *tail, pattern=pattern, accumulate=True
+            ),
             *[None] * len(tail),
         ]
 
@@ -140,7 +142,7 @@ class IndexPut(Op):
                 g
                 if accumulate
                 else IndexPut.bind(
-                    g, zeros((), g._array.dtype), *tail, pattern=pattern, accumulate=False
+                    g, zeros((), g._array.dtype, g), *tail, pattern=pattern, accumulate=False
                 )
             )
         if needs[1]:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import beside, host
 from rushlight.core.native import kernels
 from rushlight.core.op import Op
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, constant
+from rushlight.core.tensor import Tensor
 from rushlight.core.threads import all_threads, decompositions, scipy_linalg
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.join import Cat
@@ -76,7 +77,7 @@ def H(x: Tensor) -> Tensor:
 
 def eye_like(x: Tensor) -> Tensor:
     """The identity of x's last dim."""
-    return constant(np.eye(x._array.shape[-1], dtype=x._array.dtype))
+    return beside(x, np.eye(x._array.shape[-1], dtype=x._array.dtype))
 
 
 # rows up to which a loop is quicker than LAPACK, for one matrix and for many
@@ -390,7 +391,7 @@ class Eigh(Op):
         gl, gv = g
         v = eigenvectors
         gap = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
-        gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
+        gap = gap.masked_fill(beside(v, np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         vg = H(v) @ gv
         if v._array.dtype in dtypes.COMPLEX_TYPES:
             check_phase("linalg.eigh", vg)
@@ -424,7 +425,7 @@ class Eig(Op):
         gl, gv = g
         v = eigenvectors
         gap = (eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)).conj()
-        gap = gap.masked_fill(constant(np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
+        gap = gap.masked_fill(beside(v, np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         vg = H(v) @ gv
         check_phase("linalg.eig", vg)
         along = (H(v) @ v) * vg.diagonal(0, -2, -1).real.unsqueeze(-2).to(v.dtype)
@@ -467,7 +468,7 @@ def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
     """Of the thin decomposition."""
     gu, gs, gvh = g
     gap = s.unsqueeze(-2) ** 2 - s.unsqueeze(-1) ** 2
-    gap = gap.masked_fill(constant(np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
+    gap = gap.masked_fill(beside(s, np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
     ug, vg = H(u) @ gu, vh @ H(gvh)
     uu, vv = ug - H(ug), vg - H(vg)
     inner = over(uu, gap) * s.unsqueeze(-2) + s.unsqueeze(-1) * over(vv, gap) + gs.diag_embed()
@@ -616,8 +617,8 @@ class Lu(Op):
         whole = square_part
         if rest is not None:
             whole = Cat.bind(square_part, rest, dim=LU.ndim - 1 if m < n else LU.ndim - 2)
-        rows = np.argsort(row_order(pivots._array, m), -1)
-        index = constant(rows)[..., None].expand(*rows.shape, n)
+        rows = np.argsort(row_order(host(pivots), m), -1)
+        index = beside(g, rows)[..., None].expand(*rows.shape, n)
         return whole.gather(LU.ndim - 2, index)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
+from rushlight.core.device_array import beside, driver_of, host
 from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import Op, run
 from rushlight.core.state import modes, state
@@ -498,7 +499,7 @@ class CrossEntropy(Op):
         return None
 
     def grad_input(self, g, logp, target, weight, params):
-        if modes.grad or state.busy:
+        if modes.grad or state.busy or driver_of(g) is not None:
             return CrossEntropyGrad.bind(g, logp, target, weight, **params)
         w = None if weight is None else weight._array
         return wrap(cross_entropy_gradient(g._array, logp._array, target._array, w, **params))
@@ -530,19 +531,19 @@ class CrossEntropyGrad(Op):
         # the factor without g, of each position, and the centred probabilities
         unit, classes = coefficients(
             np.ones((), logp._array.dtype),
-            logp._array,
-            target._array,
-            None if weight is None else weight._array,
+            host(logp),
+            host(target),
+            None if weight is None else host(weight),
             reduction,
             ignore_index,
         )
-        factor = wrap(np.asarray(at_class_dim(unit, logp.ndim)))
+        factor = beside(g, np.asarray(at_class_dim(unit, logp.ndim)))
         hot = np.zeros(logp._array.shape, logp._array.dtype)
         classes.put(hot, np.ones((), hot.dtype))
         dim = 1 if logp.ndim > 1 else 0
         gg_g = gg_logp = None
         if needs[0]:
-            inner = (gg * factor * (p - wrap(hot))).sum(dim)
+            inner = (gg * factor * (p - beside(g, hot))).sum(dim)
             gg_g = inner if reduction == "none" else inner.sum()
         if needs[1]:
             gl = g.unsqueeze(1) if reduction == "none" and logp.ndim > 1 else g

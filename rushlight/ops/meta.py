@@ -46,7 +46,7 @@ def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     if not any(is_meta(t) for t in inputs):
         return sparse.apply(op, inputs, params)
     if isinstance(op, View):
-        made = op.eager(np, inputs[0]._array.memory(), **params)
+        made = op.eager(np, inputs[0]._array.stand_in(), **params)
         if op.multi:
             return bind_many(op, inputs[0], [without_memory(a) for a in made], params)
         return type(op).linked(inputs[0], without_memory(made), params)

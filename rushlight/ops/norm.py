@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import driver_of
 from rushlight.core.native import LEAST as LEAST_COMPILED
 from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import FLOATS, Op
@@ -211,7 +212,7 @@ class BatchNorm(Op):
     def grads(self, g, needs, input, weight, mean, scale, params):
         if modes.grad:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
-        if modes.trace is not None:
+        if modes.trace is not None or driver_of(input) is not None:
             return BatchNormGrad.bind(g[0], input, weight, eps=params["eps"])
         w = None if weight is None else weight._array
         kept = from_bits(mean._array), from_bits(scale._array)
@@ -386,7 +387,7 @@ class LayerNorm(Op):
         rank = params["rank"]
         if modes.grad:
             return layer_norm_gradients(g[0], input, weight, rank, params["eps"], params["center"])
-        if modes.trace is not None:
+        if modes.trace is not None or driver_of(input) is not None:
             return LayerNormGrad.bind(g[0], input, weight, **params)
         x, gy = rows(widened(input._array), rank), rows(widened(g[0]._array), rank)
         w = None if weight is None else flat(widened(weight._array))
@@ -465,7 +466,7 @@ class GroupNorm(Op):
         return out, as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params, specs):
-        if modes.grad:
+        if modes.grad or driver_of(input) is not None:
             return group_norm_gradients(g[0], input, weight, **params)
         w = None if weight is None else weight._array
         kept = from_bits(mean._array), from_bits(scale._array)

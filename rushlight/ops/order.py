@@ -23,7 +23,7 @@ def along(g: Tensor, indices: Tensor, spec: Any, dim: int, unique: bool = True) 
     are unique.
     """
     return (Scatter if unique else ScatterAdd).bind(
-        zeros(spec[0], g._array.dtype), indices, g, dim=dim
+        zeros(spec[0], g._array.dtype, g), indices, g, dim=dim
     )
 
 

@@ -68,7 +68,7 @@ class Gather(Op):
         return input.reshape(-1).take(flat_places(index, dim, input.shape))
 
     def grad_input(self, g, index, input_spec, dim):
-        return ScatterAdd.bind(zeros(*input_spec), index, g, dim=dim)
+        return ScatterAdd.bind(zeros(input_spec[0], input_spec[1], g), index, g, dim=dim)
 
 
 def trimmed(src: Any, index: Any) -> Any:
@@ -121,7 +121,7 @@ def embedded(g: Tensor, spec: Any) -> Tensor:
     """g in the corner of zeros of ``spec``: src may be larger than index."""
     if g._array.shape == spec[0]:
         return g
-    out = zeros(*spec)
+    out = zeros(spec[0], spec[1], g)
     out[tuple([slice(n) for n in g._array.shape])] = g
     return out
 
@@ -190,7 +190,7 @@ class IndexSelect(Op):
         return out if input.ndim else out.reshape(())
 
     def grad_input(self, g, index, input_spec, dim):
-        return IndexAdd.bind(zeros(*input_spec), index, g, dim=dim)
+        return IndexAdd.bind(zeros(input_spec[0], input_spec[1], g), index, g, dim=dim)
 
 
 ROW = 32  # elements from which on NumPy is fast at copying rows
@@ -420,9 +420,9 @@ class MaskedSelect(Op):
 
     def grad_input(self, g, mask, input_spec):
         shape = np.broadcast_shapes(input_spec[0], mask._array.shape)
-        return MaskedScatter.bind(zeros(shape, input_spec[1]), mask.expand(shape), g).sum_to_size(
-            input_spec[0]
-        )
+        return MaskedScatter.bind(
+            zeros(shape, input_spec[1], g), mask.expand(shape), g
+        ).sum_to_size(input_spec[0])
 
 
 class MaskedScatter(Op):
@@ -475,7 +475,7 @@ class MaskedGather(Op):
         return out
 
     def grad_input(self, g, mask, input_spec):
-        return MaskedScatter.bind(zeros(*input_spec), mask, g)
+        return MaskedScatter.bind(zeros(input_spec[0], input_spec[1], g), mask, g)
 
 
 class Put(Op):
@@ -512,7 +512,11 @@ class Put(Op):
                 x[...] = flat.reshape(x.shape)
 
     def grad_input(self, g, index, source_spec, accumulate):
-        return g if accumulate else Put.bind(g, index, zeros(*source_spec), accumulate=False)
+        return (
+            g
+            if accumulate
+            else Put.bind(g, index, zeros(source_spec[0], source_spec[1], g), accumulate=False)
+        )
 
     def grad_source(self, g, index, source_spec):
         return Take.bind(g, index).reshape(source_spec[0])
@@ -537,7 +541,7 @@ class Take(Op):
         return input.reshape(-1).take(index) if input.size else np.empty(index.shape, input.dtype)
 
     def grad_input(self, g, index, input_spec):
-        return Put.bind(zeros(*input_spec), index, g, accumulate=True)
+        return Put.bind(zeros(input_spec[0], input_spec[1], g), index, g, accumulate=True)
 
 
 REDUCERS: dict[str, Any] = {
@@ -572,7 +576,7 @@ class ScatterReduce(Op):
         if reduce == "sum":
             gx, gs = g, g.gather(dim, index)
         elif reduce == "mean":
-            n = (zeros(g._array.shape, g._array.dtype) + (1 if include_self else 0)).scatter_add(
+            n = (zeros(g._array.shape, g._array.dtype, g) + (1 if include_self else 0)).scatter_add(
                 dim, index, src * 0 + 1
             )
             n = n.masked_fill(n == 0, 1)
@@ -580,7 +584,9 @@ class ScatterReduce(Op):
         elif reduce == "prod":
             gx, gs = product_gradients(g, input, index, src, out, dim, include_self)
         else:
-            hit_x = (input == out).to(g) if include_self else zeros(g._array.shape, g._array.dtype)
+            hit_x = (
+                (input == out).to(g) if include_self else zeros(g._array.shape, g._array.dtype, g)
+            )
             hit_s = (src == out.gather(dim, index)).to(g)
             n = hit_x.scatter_add(dim, index, hit_s)
             shared = g / n.masked_fill(n == 0, 1)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.device_array import beside
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import Op, packed
-from rushlight.core.tensor import constant
 
 FORWARD, BACKWARD = slice(None), slice(None, None, -1)
 
@@ -128,7 +128,7 @@ class RepeatInterleave(Op):
 
     def grad(self, g, input_spec, repeats, dim):
         index = np.repeat(np.arange(input_spec[0][dim]), repeats)
-        return g.new_zeros(input_spec[0]).index_add(dim, constant(index), g)
+        return g.new_zeros(input_spec[0]).index_add(dim, beside(g, index), g)
 
 
 class Repeat(Op):

@@ -9,9 +9,10 @@ from numpy.lib.stride_tricks import as_strided as numpy_as_strided
 
 from rushlight import dtypes
 from rushlight.core.op import Op, View
-from rushlight.core.tensor import replay, wrap
+from rushlight.core.tensor import replay
+from rushlight.core.window import Window
 from rushlight.ops.copy import Cast
-from rushlight.ops.create import zeros
+from rushlight.ops.create import ones, zeros
 from rushlight.ops.join import Cat
 from rushlight.ops.reduce import sum_to
 
@@ -165,7 +166,7 @@ class WritePart(Op):
         x[params["index"]] = others[0]
 
     def grad_input(self, g, index):
-        return WritePart.bind(g, zeros((), g._array.dtype), index=index)
+        return WritePart.bind(g, zeros((), g._array.dtype, g), index=index)
 
     def grad_value(self, g, index):
         return BasicIndex.bind(g, index=index).clone()
@@ -229,6 +230,8 @@ def owner(x: Any) -> Any:
 def flat_memory(x: Any) -> Any:
     """The whole memory behind x as a vector of x's dtype."""
     root = owner(x)
+    if isinstance(root, Window):
+        raise root.operand("memory")
     order = sorted(range(root.ndim), key=lambda i: (-abs(root.strides[i]), i))
     flat = root.transpose(order).reshape(-1, copy=False)
     return (
@@ -240,6 +243,7 @@ def flat_memory(x: Any) -> Any:
 
 def offset_of(x: Any) -> int:
     """Elements between the start of x's memory and x's first element."""
+    x = x.stand_in() if isinstance(x, Window) else x
     root = owner(x)
     return int(
         (x.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // x.itemsize
@@ -260,7 +264,7 @@ class AsStrided(Movement):
         total = StridedMap.bind(g, read=(size, stride, offset), write=source)
         if not overlapping(source):
             return total
-        once = wrap(np.ones(source[0], g._array.dtype))  # each place counts once, as torch has it
+        once = ones(source[0], g._array.dtype, g)  # each place counts once, as torch has it
         return total / StridedMap.bind(once, read=source, write=source)
 
 

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes, formats
+from rushlight.core.device_array import DeviceArray, device_empty, driver_of, send
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.meta import without_memory
-from rushlight.core.state import modes, state
+from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, bump, constant, explained, needs_grad
+from rushlight.core.window import Window
 from rushlight.dtypes import dtype as DType
-from rushlight.errors import DTypeError, GraphError, warn_user
+from rushlight.errors import DeviceError, DTypeError, GraphError, warn_user
+from rushlight.ops.copy import Copy
 from rushlight.ops.view import flat_memory, offset_of
 
 
@@ -116,21 +119,25 @@ def numpy_dtype(dtype: Any, default: Any = None) -> Any:
     return found
 
 
-def finish(array: Any, requires_grad: bool = False, meta: bool = False) -> Tensor:
-    """A new leaf on ``array``, or on a meta array like it."""
-    t = constant(without_memory(array) if meta else array)
+def finish(array: Any, requires_grad: bool = False, place: Any = None) -> Tensor:
+    """A new leaf on ``array``, or on what it is at another place than the CPU, see
+    ``devices.place``.
+    """
+    if place is not None:
+        array = without_memory(array) if place is devices.META else send(array, place)
+    t = constant(array)
     return t.requires_grad_() if requires_grad else t
 
 
-def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> bool:
-    """Refuse what a new tensor cannot have. Whether it is to be a meta tensor."""
-    meta = devices.check(device, meta=True) is devices.META
+def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> Any:
+    """Refuse what a new tensor cannot have. Where it is to be, see ``devices.place``."""
+    place = devices.place(device)
     if layout is not None and str(layout) != "torch.strided":
         raise RuntimeError(
             f"layout {layout} is not supported here; make the tensor dense, and convert it with "
             ".to_sparse()."
         )
-    return meta
+    return place
 
 
 def own(t: Tensor) -> Tensor:
@@ -192,6 +199,7 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
             "use the function's result, or run it under no_grad()."
         )
     x, r = out._array, result._array
+    same_device(out, result)
     if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype] or (exact and r.dtype != x.dtype):
         a, b = dtypes.of[r.dtype].name, dtypes.of[x.dtype].name
         raise DTypeError(
@@ -212,9 +220,21 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location."
         )
+    if isinstance(x, Window):
+        with GradMode(False):
+            return Copy.update(out, result)
     x[...] = r if r.dtype == x.dtype else r.astype(x.dtype)
     bump(out)
     return out
+
+
+def same_device(out: Tensor, result: Tensor) -> None:
+    """RuntimeError unless what is written, and where to, are on one device."""
+    if driver_of(out) is not driver_of(result):
+        raise DeviceError(
+            f"Expected all tensors to be on the same device, but got out is on {out.device}, "
+            f"different from other tensors on {result.device}. Give an out= on {result.device}."
+        )
 
 
 def stored(result: Tensor, out: Tensor | None) -> Tensor:
@@ -245,6 +265,9 @@ def resize(t: Tensor, shape: tuple[int, ...]) -> None:
     """
     x = t._array
     n = int(np.prod(shape, dtype=np.int64))
+    if x.__class__ is DeviceArray:
+        t._array = resized(x, shape, n * x.itemsize)
+        return
     memory, at = flat_memory(x), offset_of(x)
     if n > len(memory) - at:
         fresh = np.empty(n, x.dtype)
@@ -253,6 +276,16 @@ def resize(t: Tensor, shape: tuple[int, ...]) -> None:
         t._array = fresh.reshape(shape)
     else:
         t._array = memory[at : at + n].reshape(shape)
+
+
+def resized(x: DeviceArray, shape: tuple[int, ...], size: int) -> DeviceArray:
+    """Array x of a GPU in another shape, of ``size`` bytes, see ``resize``."""
+    rest = x.memory.size - x.offset
+    if size <= rest:
+        return DeviceArray(x.memory, x.offset, shape, x.dtype, None, x.base or x)
+    out = device_empty(shape, x.dtype, x.driver)
+    x.driver.copy(x.memory, x.offset, out.memory, 0, rest)
+    return out
 
 
 def in_order_of(out: Tensor, *inputs: Tensor) -> Tensor:

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes, formats
+from rushlight.core.device_array import driver_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.op import lone
 from rushlight.core.size import Size
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, written
+from rushlight.core.window import Window
 from rushlight.errors import NotSupportedError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill
+from rushlight.ops.device import moved as to_place
 from rushlight.ops.meta import NO_DATA, ToMeta
 from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype
 
@@ -54,13 +57,13 @@ def cast(x: Tensor, d: Any, copy: bool = False) -> Tensor:
 
 
 def moved(x: Tensor, device: Any) -> Tensor:
-    """x on a device: itself, or its shape and dtype on meta."""
-    here = x._array.__class__ is MetaArray
-    if here is (device is devices.META):
-        return x
-    if here:
+    """x on a device: itself where it is there, a copy, or its shape and dtype on meta."""
+    place, here = devices.place(device), x._array.__class__
+    if place is devices.META:
+        return x if here is MetaArray else ToMeta.bind(x)  # type: ignore[no-any-return]
+    if here is MetaArray:
         raise NotSupportedError(NO_DATA)
-    return ToMeta.bind(x)  # type: ignore[no-any-return]
+    return to_place(x, place)
 
 
 @method
@@ -84,14 +87,14 @@ def to(
         >>> torch.tensor([1, 2]).to(torch.float64)
         tensor([1., 2.], dtype=torch.float64)
     """
-    flags = [a for a in args if isinstance(a, bool)]
+    flags, copied = [a for a in args if isinstance(a, bool)], False
     for a in args:
         if a is None or isinstance(a, bool):
             continue
         if isinstance(a, dtypes.dtype) or a in (float, int):
             dtype = a
         elif isinstance(a, Tensor):
-            dtype = PUBLIC[a._array.dtype]
+            dtype, device = PUBLIC[a._array.dtype], a.device
         elif isinstance(a, (str, int)) or hasattr(a, "type"):
             device = a
         else:
@@ -99,10 +102,11 @@ def to(
                 f"to() received an invalid argument {a!r}; expected a dtype, a device or a tensor."
             )
     if isinstance(other, Tensor):
-        dtype = PUBLIC[other._array.dtype]
+        dtype, device = PUBLIC[other._array.dtype], other.device
     if device is not None:
-        self = moved(self, devices.check(device, meta=True))
-    copy = copy or (len(flags) > 1 and flags[1])
+        here, self = self, moved(self, device)
+        copied = here is not self
+    copy = not copied and (copy or (len(flags) > 1 and flags[1]))
     out = cast(self, numpy_dtype(dtype, self._array.dtype), copy)
     if memory_format is None or memory_format is formats.preserve_format:
         return out
@@ -194,16 +198,19 @@ def cuda(
     self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
 ) -> Tensor:
     """The tensor on a GPU. RuntimeError where there is none."""
-    devices.check(
-        devices.device("cuda", device) if isinstance(device, int) or device is None else device
-    )
-    raise AssertionError("devices.check refuses cuda")
+    if device is None or isinstance(device, int):
+        device = devices.device("cuda", device)
+    elif devices.device(device).type != "cuda":
+        raise ValueError(f"cuda(): expected a GPU, such as 'cuda:0', but got {device!r}")
+    moved_to = moved(self, device)
+    return moved_to if memory_format is None else moved_to.contiguous(memory_format=memory_format)
 
 
 @method
 def get_device(self: Tensor) -> int:
     """The index of the GPU; -1 on the CPU."""
-    return -1
+    driver = driver_of(self)
+    return -1 if driver is None else driver.index
 
 
 @method
@@ -225,7 +232,7 @@ def fill_(input: Tensor, value: Any) -> Tensor:
                 "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{value._array.ndim} dimensions."
             )
-        if input.is_meta or value.is_meta:
+        if isinstance(input._array, Window) or isinstance(value._array, Window):
             return Copy.update(input, value)
         if np.may_share_memory(input._array, value._array):
             value = value.clone()

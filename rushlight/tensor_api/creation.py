@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes, formats
+from rushlight.core.device_array import DeviceArray, beside, device_empty, send
 from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
-from rushlight.core.tensor import Tensor, constant, fixed_number, moving_number, wrap
+from rushlight.core.tensor import UNSHARED, Tensor, constant, fixed_number, moving_number
+from rushlight.core.window import Window
 from rushlight.errors import DTypeError
-from rushlight.ops.copy import filler
+from rushlight.ops.copy import Fill, filler
 from rushlight.ops.create import Complex
 from rushlight.tensor_api._common import (
     check_factory,
@@ -50,7 +52,7 @@ def _sizes(size: tuple[Any, ...], name: str) -> tuple[int, ...]:
     return shape
 
 
-def _maker(name: str, make: Any, doc: str) -> Any:
+def _maker(name: str, make: Any, value: Any, doc: str) -> Any:
     def factory(
         *size: Any,
         out: Any = None,
@@ -61,20 +63,23 @@ def _maker(name: str, make: Any, doc: str) -> Any:
         pin_memory: bool = False,
         memory_format: Any = None,
     ) -> Tensor:
-        meta, shape = False, _sizes(size, name)
+        place, shape = None, _sizes(size, name)
         if str(layout) == "torch.sparse_coo" and name in ("zeros", "empty"):
             devices.check(device)
             return no_entries(shape, numpy_dtype(dtype, dtypes.default.float), requires_grad)
         if device is not None or layout is not None or devices.current.chosen is not None:
-            meta = check_factory(device, layout)
+            place = check_factory(device, layout)
         if out is not None:
-            return store_out(out, wrap(made_by(make, shape, numpy_dtype(dtype, out._array.dtype))))
-        if meta:
+            return store_out(out, beside(out, made_by(make, shape, dtype_into(out, dtype, None))))
+        if place is devices.META:
             return finish(MetaArray(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
-        made = made_by(make, shape, numpy_dtype(dtype, dtypes.default.float))
+        d = numpy_dtype(dtype, dtypes.default.float)
+        if place is not None and memory_format not in formats.CHANNELS_LAST:
+            return uniform(shape, d, place, value, requires_grad)
+        made = made_by(make, shape, d)
         if memory_format in formats.CHANNELS_LAST:
             made = formats.copy_in(made, memory_format)
-        return finish(made, requires_grad)
+        return finish(made, requires_grad, place)
 
     def with_size(*size: Any, **options: Any) -> Tensor:
         if not options and devices.current.chosen is None:
@@ -105,9 +110,21 @@ def filled(shape: Any, d: Any, value: Any) -> np.ndarray[Any, Any]:
     return a
 
 
+def uniform(
+    shape: Any, d: Any, driver: Any, value: Any, requires_grad: bool, strides: Any = None
+) -> Tensor:
+    """A new leaf on a GPU, of one value; None: it is not initialised."""
+    t = constant(device_empty(shape, d, driver, strides))
+    if value is not None:
+        Fill.update(t, value=value)
+        t._counter = UNSHARED  # as nothing has seen it before
+    return t.requires_grad_() if requires_grad else t
+
+
 zeros = _maker(
     "zeros",
     np.zeros,
+    0,
     """Zeros of the given sizes: ``zeros(2, 3)`` or ``zeros((2, 3), dtype=..., requires_grad=...)``.
 
     Example:
@@ -119,6 +136,7 @@ zeros = _maker(
 ones = _maker(
     "ones",
     lambda shape, d: filled(shape, d, 1),
+    1,
     """Ones of the given sizes: ``ones(2, 3)`` or ``ones((2, 3), dtype=..., requires_grad=...)``.
 
     Example:
@@ -127,7 +145,7 @@ ones = _maker(
         tensor([1, 1])
     """,
 )
-empty = _maker("empty", np.empty, "Uninitialised memory of the given sizes.")
+empty = _maker("empty", np.empty, None, "Uninitialised memory of the given sizes.")
 
 
 def full(
@@ -149,21 +167,25 @@ def full(
         >>> torch.full((2,), 7)
         tensor([7, 7])
     """
-    meta = check_factory(device, layout)
-    if out is None and not meta and not requires_grad:
+    place = check_factory(device, layout)
+    if out is None and place is None and not requires_grad:
         d = numpy_dtype(dtype, dtypes.of_number(fill_value))
         if (moving := moving_number(fill_value, d)) is not None:
             return moving.expand(_sizes((size,), "full")).clone()  # type: ignore[no-any-return]
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     default = dtypes.of_number(value) if out is None else out._array.dtype
     a = filler(numpy_dtype(dtype, default), value)
-    if meta and out is None:
+    if place is devices.META and out is None:
         return finish(MetaArray(_sizes((size,), "full"), a.dtype), requires_grad)
+    if place is not None and out is None:
+        return uniform(_sizes((size,), "full"), a.dtype, place, value, requires_grad)
     result = filled(_sizes((size,), "full"), a.dtype, a)
-    return finish(result, requires_grad) if out is None else store_out(out, wrap(result))
+    return (
+        finish(result, requires_grad, place) if out is None else store_out(out, beside(out, result))
+    )
 
 
-def _like(make: Any, in_order: Any, name: str, doc: str) -> Any:
+def _like(make: Any, in_order: Any, value: Any, name: str, doc: str) -> Any:
     """``make(like, dtype, order)``; ``in_order(shape, dtype)`` is the same in C order."""
 
     def like(
@@ -177,14 +199,14 @@ def _like(make: Any, in_order: Any, name: str, doc: str) -> Any:
         memory_format: Any = None,
     ) -> Tensor:
         x = input._array
-        meta = x.__class__ is MetaArray and device is None
-        if device is not None or layout is not None:
-            meta = check_factory(device or input.device, layout)
-        if meta:
+        place = None
+        if device is not None or layout is not None or isinstance(x, Window):
+            place = check_factory(device or input.device, layout)
+        if place is devices.META:
             strides = x.strides if dtype is None else None
             return finish(MetaArray(x.shape, numpy_dtype(dtype, x.dtype), strides), requires_grad)
-        if x.__class__ is MetaArray:
-            x = x.memory()
+        if isinstance(x, Window):
+            x = x.stand_in()
         if x.__class__ is SparseArray and name != "ones_like":
             none = np.zeros((0, *x.values.shape[1:]), numpy_dtype(dtype, x.dtype))
             return finish(SparseArray(x.pattern.without_entries(), none), requires_grad)
@@ -194,10 +216,14 @@ def _like(make: Any, in_order: Any, name: str, doc: str) -> Any:
             or memory_format is formats.contiguous_format
         )
         d = numpy_dtype(dtype, x.dtype)
+        if place is not None and memory_format not in formats.CHANNELS_LAST:
+            strides = None if contiguous else np.empty_like(x, d, "K").strides
+            return uniform(x.shape, d, place, value, requires_grad, strides)
         out = in_order(x.shape, d) if contiguous else make(x, d, "K")
         return finish(
             formats.copy_in(out, memory_format) if memory_format in formats.CHANNELS_LAST else out,
             requires_grad,
+            place,
         )
 
     like.__name__ = like.__qualname__ = name
@@ -206,17 +232,19 @@ def _like(make: Any, in_order: Any, name: str, doc: str) -> Any:
 
 
 zeros_like = _like(
-    np.zeros_like, np.zeros, "zeros_like", "Zeros with the shape and dtype of ``input``."
+    np.zeros_like, np.zeros, 0, "zeros_like", "Zeros with the shape and dtype of ``input``."
 )
 ones_like = _like(
     np.ones_like,
     lambda shape, d: filled(shape, d, 1),
+    1,
     "ones_like",
     "Ones with the shape and dtype of ``input``.",
 )
 empty_like = _like(
     np.empty_like,
     np.empty,
+    None,
     "empty_like",
     "Uninitialised memory with the shape and dtype of ``input``.",
 )
@@ -239,7 +267,10 @@ def full_like(
     if moving is not None and not requires_grad:
         return out.copy_(moving)  # type: ignore[no-any-return]
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
-    if out._array.__class__ is not MetaArray:
+    if out.is_cuda:
+        Fill.update(out, value=value)
+        out._counter = UNSHARED  # as nothing has seen it before
+    elif out._array.__class__ is not MetaArray:
         out._array[...] = filler(out._array.dtype, value)
     return out.requires_grad_() if requires_grad else out
 
@@ -261,14 +292,15 @@ def empty_strided(
         raise RuntimeError(
             f"empty_strided: sizes {shape} need as many strides, all >= 0, but got {steps}."
         )
-    if check_factory(device, layout):
-        return finish(MetaArray(shape, d, tuple([s * d.itemsize for s in steps])), requires_grad)
+    place, strides = check_factory(device, layout), tuple([s * d.itemsize for s in steps])
+    if place is devices.META:
+        return finish(MetaArray(shape, d, strides), requires_grad)
     extent = 1 + sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)]) if all(shape) else 0
     memory = made_by(np.empty, (extent,), d)
-    return finish(
-        np.lib.stride_tricks.as_strided(memory, shape, tuple([s * d.itemsize for s in steps])),
-        requires_grad,
-    )
+    if place is None:
+        return finish(np.lib.stride_tricks.as_strided(memory, shape, strides), requires_grad)
+    base = send(memory, place)
+    return finish(DeviceArray(base.memory, 0, shape, d, strides, base), requires_grad)
 
 
 def scalar_tensor(
@@ -302,11 +334,11 @@ def eye(
     pin_memory: bool = False,
 ) -> Tensor:
     """The identity matrix ``(n, m)``; m defaults to n."""
-    meta = check_factory(device, layout)
+    place = check_factory(device, layout)
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"eye: n and m must be greater or equal to 0, got {n} and {m}.")
     a = np.eye(n, m, dtype=dtype_into(out, dtype, dtypes.default.float))
-    return finish(a, requires_grad, meta) if out is None else store_out(out, wrap(a))
+    return finish(a, requires_grad, place) if out is None else store_out(out, beside(out, a))
 
 
 def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
@@ -341,7 +373,7 @@ def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
 def _new(make: Any) -> Any:
     def new(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
         options.pop("layout", None), options.pop("pin_memory", None)
-        if self._array.__class__ is MetaArray or devices.current.chosen is not None:
+        if isinstance(self._array, Window) or devices.current.chosen is not None:
             options["device"] = options.get("device") or self.device
         if "size" in options:
             size = (options.pop("size"),)
@@ -364,10 +396,10 @@ def new_tensor(
 ) -> Tensor:
     """A copy of ``data``, by default with this tensor's dtype."""
     d = numpy_dtype(dtype, self._array.dtype)
-    meta = check_factory(device or self.device)
+    place = check_factory(device or self.device)
     if isinstance(data, Tensor):
         return copied(data.detach().to(device or self.device), d, requires_grad)
-    return finish(array_from(data, d), requires_grad, meta)
+    return finish(array_from(data, d), requires_grad, place)
 
 
 @method

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import DeviceArray, host
 from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes, state
@@ -39,6 +40,12 @@ def item(self: Tensor) -> Any:
         )
     if state.busy and modes.trace is not None and not modes.trace.is_fixed(self):
         return modes.trace.read(self)
+    return number_of(x)
+
+
+def number_of(x: Any) -> Any:
+    """The only element of an array as a Python number."""
+    x = x.fetch() if x.__class__ is DeviceArray else x
     return float(x.reshape(())) if x.dtype in dtypes.FOREIGN else x.item()
 
 
@@ -54,7 +61,7 @@ def _fixed_item(self: Tensor, what: str) -> Any:
         value_pinned(what, self if x.dtype.kind in "iub" else self.detach().trunc())
     else:
         value_needed(f"{what}, other than item(),", self)
-    return float(x.reshape(())) if x.dtype in dtypes.FOREIGN else x.item()
+    return number_of(x)
 
 
 def real_number(value: Any) -> Any:
@@ -87,6 +94,7 @@ def tolist(self: Tensor) -> Any:
     if traced and x.dtype.kind in "fiu" and x.size <= LONG:
         return modes.trace.listed(self)
     value_needed("tolist()", self)
+    x = host(self)
     return (x.astype(np.float32) if x.dtype in dtypes.FOREIGN else x).tolist()
 
 
@@ -108,6 +116,13 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         raise TypeError(
             "can't convert meta device type tensor to numpy: it has no elements; make it on the "
             "CPU."
+        )
+    if self._array.__class__ is DeviceArray:
+        if force:
+            return host(self)  # type: ignore[no-any-return]
+        raise TypeError(
+            f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy "
+            "the tensor to host memory first."
         )
     if self._array.__class__ is SparseArray:
         raise TypeError(
@@ -135,7 +150,7 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
 def _truth(self: Tensor) -> bool:
     x = self._array
     if x.size == 1:
-        outcome = bool(x.reshape(())[()])
+        outcome = bool(host(self).reshape(())[()])
         if state.busy and modes.trace is not None and not modes.trace.is_fixed(self):
             modes.trace.assume(lambda: self.detach().reshape(()) != 0, outcome)
         return outcome
@@ -158,7 +173,7 @@ def _index(self: Tensor) -> int:
     if x.size != 1 or (x.dtype not in dtypes.INTEGER_TYPES and x.dtype != np.bool_):
         raise TypeError("only integer tensors of a single element can be converted to an index")
     value_pinned("a tensor used as a Python index", self)
-    return int(x.reshape(()))
+    return int(number_of(x))
 
 
 def _length(self: Tensor) -> int:
@@ -175,14 +190,14 @@ def _iterate(self: Tensor) -> Any:
 
 def _contains(self: Tensor, element: Any) -> bool:
     if isinstance(element, Tensor):
-        element = element._array
+        element = host(element)
     elif not isinstance(element, (int, float, complex, np.generic)):
         raise RuntimeError(
             "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
             f"{element.__class__}."
         )
     value_needed("'in' a tensor", self)
-    return bool((self._array == element).any())
+    return bool((host(self) == element).any())
 
 
 def _apply_(self: Tensor, callable: Any) -> Tensor:
@@ -211,7 +226,7 @@ def _element_by_element(name: str, call: Any, self: Tensor, *others: Tensor) -> 
     for t in others:
         if t._array.dtype != kind:
             raise TypeError(f"{name}: expected tensors of {kind}, but got one of {t.dtype}.")
-    arrays = [self._array, *[t.expand(self._array.shape)._array for t in others]]
+    arrays = [host(self), *[host(t.expand(self._array.shape)) for t in others]]
     rows = zip(*[a.reshape(-1).tolist() for a in arrays], strict=True)
     changed = [call(*row) for row in rows]
     for v in changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import devices, dtypes, formats
+from rushlight.core.device_array import DeviceArray, device_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.size import make_size
 from rushlight.core.sparse import SparseOperand
@@ -45,7 +46,7 @@ def data_ptr(self: Tensor) -> int:
     """The address of the first element; 0 for an empty or a meta tensor."""
     if not self._array.size or self.is_meta:
         return 0
-    return int(self._array.__array_interface__["data"][0])
+    return address(self._array)
 
 
 @method
@@ -131,8 +132,25 @@ def _shape(self: Tensor) -> Any:
     return make_size(self._array.shape)
 
 
+def address(x: Any) -> int:
+    """Where an array's first element is, in the memory of its device."""
+    if x.__class__ is DeviceArray:
+        return int(x.pointer)
+    return int(x.__array_interface__["data"][0])
+
+
+def _is_set_to(self: Tensor, tensor: Tensor) -> bool:
+    """Whether both are the same window on the same memory."""
+    x, y = self._array, tensor._array
+    same = (x.shape, x.strides, x.dtype) == (y.shape, y.strides, y.dtype)
+    return same and x.__class__ is y.__class__ and address(x) == address(y)
+
+
 def _device(self: Tensor) -> Any:
-    return devices.META if self._array.__class__ is MetaArray else devices.CPU
+    kind = self._array.__class__
+    if kind is DeviceArray:
+        return device_of(self)
+    return devices.META if kind is MetaArray else devices.CPU
 
 
 methods(
@@ -142,7 +160,9 @@ methods(
     ndim=property(lambda self: self._array.ndim, doc="The number of dims."),
     itemsize=property(lambda self: self._array.itemsize, doc="Bytes per element."),
     nbytes=property(lambda self: self._array.nbytes, doc="Bytes of all elements."),
-    is_cuda=property(lambda self: False, doc="Whether the memory is on a GPU."),
+    is_cuda=property(
+        lambda self: self._array.__class__ is DeviceArray, doc="Whether the memory is on a GPU."
+    ),
     is_cpu=property(
         lambda self: self.device is devices.CPU, doc="Whether the memory is the CPU's."
     ),
@@ -165,9 +185,7 @@ methods(
     nelement=numel,
     ndimension=dim,
     is_same_size=lambda self, other: self._array.shape == other._array.shape,
-    is_set_to=lambda self, tensor: (
-        self._array.__array_interface__ == tensor._array.__array_interface__
-    ),
+    is_set_to=_is_set_to,
     is_pinned=lambda self, device=None: False,
     pin_memory=lambda self, device=None: self,
     is_inference=lambda self: False,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import devices, dtypes
+from rushlight import dtypes
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, fixed_number, moving_number, wrap
 from rushlight.errors import warn_user
@@ -196,7 +196,7 @@ def tensor(
         tensor([[1, 2],
                 [3, 4]])
     """
-    meta = check_factory(device)
+    place = check_factory(device)
     if isinstance(data, Tensor):
         warn_user(
             "To copy construct from a tensor, it is recommended to use "
@@ -204,13 +204,13 @@ def tensor(
             "sourceTensor.detach().clone().requires_grad_(True), rather than "
             "torch.tensor(sourceTensor)."
         )
-        source = data.detach().to(devices.META) if meta else data.detach()
+        source = data.detach() if device is None else data.detach().to(device)
         return copied(source, numpy_dtype(dtype), requires_grad)
-    if isinstance(data, (int, float)) and not (meta or requires_grad):
+    if isinstance(data, (int, float)) and not (place or requires_grad):
         moving = moving_number(data, numpy_dtype(dtype, dtypes.of_number(data)))
         if moving is not None:
             return moving.clone()
-    return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad, meta)
+    return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad, place)
 
 
 def copied(x: Tensor, d: Any, requires_grad: bool = False) -> Tensor:
@@ -221,14 +221,14 @@ def copied(x: Tensor, d: Any, requires_grad: bool = False) -> Tensor:
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` as a tensor, sharing memory with a tensor or array of the right dtype."""
-    meta = check_factory(device)
+    place = check_factory(device)
     d = numpy_dtype(dtype)
     if isinstance(data, Tensor):
         data = data if device is None else data.to(device)
         return data if d is None or data._array.dtype == d else Cast.bind(data, dtype=d)
-    if isinstance(data, np.ndarray) and (d is None or data.dtype == d) and not meta:
+    if isinstance(data, np.ndarray) and (d is None or data.dtype == d) and place is None:
         return from_numpy(data)
-    return finish(array_from(data, d), meta=meta)
+    return finish(array_from(data, d), place=place)
 
 
 def asarray(

@@ -383,8 +383,11 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
                 x[key] = value  # nothing to record, nothing that could overlap
             except IndexError:
                 raise range_error(key, x.shape, 0) from None
-            bump(self)
-            return
+            except SparseOperand:
+                pass  # an op writes to memory that is not the CPU's
+            else:
+                bump(self)
+                return
         if kind is Tensor and x.__class__ is np.ndarray and x.dtype in dtypes.FLOATS and x.ndim:
             if key._array.dtype is dtypes.bool_ and key._array.shape == x.shape:
                 MaskedFill.update(self, key, value=value)

@@ -311,9 +311,9 @@ def empty_permuted(
     order = tuple(physical_layout)
     if sorted(order) != list(range(len(size))):
         raise RuntimeError(f"empty_permuted: {order} is not an order of {len(size)} dims.")
-    meta = check_factory(device, layout, pin_memory)
+    place = check_factory(device, layout, pin_memory)
     a = np.empty([size[d] for d in order], numpy_dtype(dtype, dtypes.default.float))
-    return finish(a.transpose(np.argsort(order)), requires_grad, meta)
+    return finish(a.transpose(np.argsort(order)), requires_grad, place)
 
 
 def fill(input: Tensor, value: Any) -> Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight.config import PrintOptions, print_options
+from rushlight.core.device_array import host
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, value_needed
 from rushlight.tensor_api._common import methods
@@ -209,8 +210,6 @@ def bracketed(array: Any, indent: int, options: PrintOptions) -> str:
     if summarise and options.edgeitems == 0:
         return "[...]"
     shown = _edges(array, options.edgeitems) if summarise else array
-    if not isinstance(shown, np.ndarray):  # memory of another device
-        shown = shown.get()
     texts, width = _texts(shown, options)
     if array.ndim == 0:
         return texts[0]
@@ -348,7 +347,7 @@ def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | No
     if device.type == "meta":
         return meta_repr(t, f"{name}(")
     return format_array(
-        t._array,
+        host(t),
         device=None if device.type == "cpu" else str(device),
         history=_history(t),
         prefix=f"{name}(",

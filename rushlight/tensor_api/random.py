@@ -14,10 +14,12 @@ import numpy as np
 
 from rushlight import devices, dtypes, formats
 from rushlight.core import sampling
-from rushlight.core.generator import Generator, default_generator, engine_of
+from rushlight.core.device_array import beside
+from rushlight.core.generator import Generator, default_generator, engine_of, seed_all
 from rushlight.core.meta import MetaArray
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import UNSHARED, Tensor, constant, wrap
+from rushlight.core.tensor import UNSHARED, Tensor
+from rushlight.core.window import Window
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops import random as R
 from rushlight.tensor_api._common import (
@@ -53,7 +55,8 @@ def manual_seed(seed: Any) -> Generator:
         >>> torch.manual_seed(0).initial_seed(), torch.rand(2)
         (0, tensor([0.4963, 0.7682]))
     """
-    return default_generator.manual_seed(int(seed))
+    seed_all(int(seed))
+    return default_generator
 
 
 def seed() -> int:
@@ -142,22 +145,25 @@ def rand(
                 [0.0885, 0.1320]])
     """
     shape = sizes_of(_size(size, named, "rand"), "rand")
-    engine = engine_of(generator)
-    meta = False
+    place = None
     if device is not None or layout is not None or devices.current.chosen is not None:
-        meta = check_factory(device, layout)
+        place = check_factory(device, layout)
+    engine = engine_of(generator, place)
     if out is not None:
         floating(expect_tensor(out, "rand", "out")._array.dtype, "rand")
         return into(out, shape, dtype, R.Uniform, engine=engine, low=0.0, high=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "rand")
-    if meta:
+    if place is devices.META:
         return finish(MetaArray(shape, d), requires_grad)
     if state.busy:
-        return drawn(np.empty(shape, d), R.Uniform, requires_grad, engine=engine, low=0.0, high=1.0)
+        return drawn(
+            np.empty(shape, d), place, R.Uniform, requires_grad, engine=engine, low=0.0, high=1.0
+        )
     if d.kind == "c":
         parts = sampling.uniform(engine, 2 * math.prod(shape), dtypes.REAL_OF[d])
-        return finish(parts.view(d).reshape(shape), requires_grad)
-    return finish(fresh(sampling.uniform(engine, math.prod(shape), d), shape), requires_grad)
+        return finish(parts.view(d).reshape(shape), requires_grad, place)
+    values = fresh(sampling.uniform(engine, math.prod(shape), d), shape)
+    return finish(values, requires_grad, place)
 
 
 def randn(
@@ -186,32 +192,35 @@ def randn(
     Reference: Box and Muller, 1958, "A note on the generation of random normal deviates".
     """
     shape = sizes_of(_size(size, named, "randn"), "randn")
-    engine = engine_of(generator)
-    meta = False
+    place = None
     if device is not None or layout is not None or devices.current.chosen is not None:
-        meta = check_factory(device, layout)
+        place = check_factory(device, layout)
+    engine = engine_of(generator, place)
     if out is not None:
         floating(expect_tensor(out, "randn", "out")._array.dtype, "randn")
         return into(out, shape, dtype, R.Normal, engine=engine, mean=0.0, std=1.0)
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "randn")
-    if meta:
+    if place is devices.META:
         return finish(MetaArray(shape, d), requires_grad)
     if state.busy:
-        return drawn(np.empty(shape, d), R.Normal, requires_grad, engine=engine, mean=0.0, std=1.0)
+        return drawn(
+            np.empty(shape, d), place, R.Normal, requires_grad, engine=engine, mean=0.0, std=1.0
+        )
     values = sampling.normal(engine, math.prod(shape), d)
-    return finish(
-        fresh(values, shape) if values.base is None else values.reshape(shape), requires_grad
-    )
+    values = fresh(values, shape) if values.base is None else values.reshape(shape)
+    return finish(values, requires_grad, place)
 
 
-def drawn(x: Any, op: Any, requires_grad: bool, **params: Any) -> Tensor:
-    """A new leaf on x's memory, filled with draws, which a trace writes down."""
+def drawn(x: Any, place: Any, op: Any, requires_grad: bool, **params: Any) -> Tensor:
+    """A new leaf on x's memory, or a copy of it at another place, filled with draws, which a trace
+    writes down.
+    """
     if x.__class__ is MetaArray:
         return finish(x, requires_grad)
     if modes.trace is None:
         op.instance.store(x, [], params)
-        return finish(x, requires_grad)
-    t: Tensor = op.update(constant(x), **params)
+        return finish(x, requires_grad, place)
+    t: Tensor = op.update(finish(x, place=place), **params)
     t._counter = UNSHARED  # as nothing has seen it before
     return t.requires_grad_() if requires_grad else t
 
@@ -258,22 +267,23 @@ def randint(
         >>> torch.manual_seed(0) and torch.randint(10, (5,))
         tensor([4, 9, 3, 0, 3])
     """
-    meta = check_factory(device, layout)
+    place = check_factory(device, layout)
     low, high, size = _randint_arguments(args, low, high, size)
     shape = sizes_of((size,), "randint")
-    engine = engine_of(generator)
+    engine = engine_of(generator, place)
     d = numpy_dtype(dtype, dtypes.int64) if out is None else out._array.dtype
     low, high = integer_bounds(low, high, d)
     if out is not None:
         return into(out, shape, dtype, R.Random, engine=engine, low=low, high=high)
-    if meta:
+    if place is devices.META:
         return finish(MetaArray(shape, d), requires_grad)
     if state.busy:
-        return drawn(np.empty(shape, d), R.Random, requires_grad, engine=engine, low=low, high=high)
+        return drawn(
+            np.empty(shape, d), place, R.Random, requires_grad, engine=engine, low=low, high=high
+        )
     values = sampling.integers(engine, math.prod(shape), d, low, high)
-    return finish(
-        fresh(values, shape) if values.base is None else values.reshape(shape), requires_grad
-    )
+    values = fresh(values, shape) if values.base is None else values.reshape(shape)
+    return finish(values, requires_grad, place)
 
 
 def _randint_arguments(
@@ -322,7 +332,7 @@ def randperm(
         >>> torch.manual_seed(0) and torch.randperm(4)
         tensor([0, 1, 3, 2])
     """
-    meta = check_factory(device, layout)
+    place = check_factory(device, layout)
     n = as_int(n, "randperm", "n")
     if n < 0:
         raise ShapeError(
@@ -343,17 +353,17 @@ def randperm(
             f"randperm: n is {n}, but {dtypes.of[d].name} holds no more than {largest} without "
             "overflow."
         )
-    engine = engine_of(generator)
-    if meta and out is None:
+    engine = engine_of(generator, place)
+    if place is devices.META and out is None:
         return finish(MetaArray((n,), d), requires_grad)
     if out is None and state.busy:
-        return drawn(np.empty(n, d), R.Permutation, requires_grad, engine=engine)
+        return drawn(np.empty(n, d), place, R.Permutation, requires_grad, engine=engine)
     values = sampling.permutation(engine, n).astype(d, copy=False)
     if out is None:
-        return finish(values, requires_grad)
+        return finish(values, requires_grad, place)
     if out._array.shape != (n,):
         resize(out, (n,))
-    return store_out(out, wrap(values))
+    return store_out(out, beside(out, values))
 
 
 # Tensors like another
@@ -362,17 +372,20 @@ def randperm(
 def like(
     input: Any, function: str, dtype: Any, layout: Any, device: Any, memory_format: Any
 ) -> Any:
-    """Uninitialised memory of ``input``'s shape; its strides too where they are dense."""
+    """Uninitialised memory of ``input``'s shape, its strides too where they are dense; and the
+    place that it is for.
+    """
     x = expect_tensor(input, function)._array
-    if check_factory(device or input.device, layout):
-        return MetaArray(x.shape, numpy_dtype(dtype, x.dtype))
-    x = x.memory() if x.__class__ is MetaArray else x
+    place = check_factory(device or input.device, layout)
+    if place is devices.META:
+        return MetaArray(x.shape, numpy_dtype(dtype, x.dtype)), place
+    x = x.stand_in() if isinstance(x, Window) else x
     contiguous = (
         x.flags.c_contiguous
         or formats.expanded(x)
         or str(memory_format) == "torch.contiguous_format"
     )
-    return np.empty_like(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K")
+    return np.empty_like(x, numpy_dtype(dtype, x.dtype), "C" if contiguous else "K"), place
 
 
 def rand_like(
@@ -387,9 +400,10 @@ def rand_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Uniform values on [0, 1) with the shape and dtype of ``input``."""
-    x = like(input, "rand_like", dtype, layout, device, memory_format)
+    x, place = like(input, "rand_like", dtype, layout, device, memory_format)
     floating(x.dtype, "rand_like")
-    return drawn(x, R.Uniform, requires_grad, engine=engine_of(generator), low=0.0, high=1.0)
+    engine = engine_of(generator, place)
+    return drawn(x, place, R.Uniform, requires_grad, engine=engine, low=0.0, high=1.0)
 
 
 def randn_like(
@@ -404,9 +418,10 @@ def randn_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Normal values with the shape and dtype of ``input``."""
-    x = like(input, "randn_like", dtype, layout, device, memory_format)
+    x, place = like(input, "randn_like", dtype, layout, device, memory_format)
     floating(x.dtype, "randn_like")
-    return drawn(x, R.Normal, requires_grad, engine=engine_of(generator), mean=0.0, std=1.0)
+    engine = engine_of(generator, place)
+    return drawn(x, place, R.Normal, requires_grad, engine=engine, mean=0.0, std=1.0)
 
 
 def randint_like(
@@ -427,6 +442,7 @@ def randint_like(
     Called as ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
     """
     low, high, _ = _randint_arguments((*args, ()), low, high, None)
-    x = like(input, "randint_like", dtype, layout, device, memory_format)
+    x, place = like(input, "randint_like", dtype, layout, device, memory_format)
     low, high = integer_bounds(low, high, x.dtype)
-    return drawn(x, R.Random, requires_grad, engine=engine_of(generator), low=low, high=high)
+    engine = engine_of(generator, place)
+    return drawn(x, place, R.Random, requires_grad, engine=engine, low=low, high=high)

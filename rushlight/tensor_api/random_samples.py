@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import devices, dtypes
 from rushlight.core.generator import engine_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.tensor import Tensor, constant
@@ -15,6 +15,7 @@ from rushlight.ops import random as R
 from rushlight.tensor_api._common import (
     check_factory,
     expect_tensor,
+    finish,
     method,
     numpy_dtype,
     resize,
@@ -77,7 +78,7 @@ def normal(
 
 def _to_be_filled(size: tuple[int, ...], out: Any, dtype: Any, layout: Any, device: Any) -> Tensor:
     """Memory to be filled: ``out``, or new."""
-    meta = check_factory(device, layout)
+    place = check_factory(device, layout)
     shape = sizes_of((size,), "normal")
     if out is not None:
         floating(expect_tensor(out, "normal", "out")._array.dtype, "normal")
@@ -85,7 +86,9 @@ def _to_be_filled(size: tuple[int, ...], out: Any, dtype: Any, layout: Any, devi
             resize(out, shape)
         return out
     d = floating(numpy_dtype(dtype, dtypes.default.float), "normal")
-    return constant(MetaArray(shape, d) if meta else np.empty(shape, d))
+    if place is devices.META:
+        return constant(MetaArray(shape, d))
+    return finish(np.empty(shape, d), place=place)
 
 
 def _check_std(std: Any) -> None:

@@ -51,7 +51,7 @@ def arange(
         >>> torch.arange(4), torch.arange(1, 2, 0.5)
         (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
     """
-    meta = check_factory(device, layout)
+    place = check_factory(device, layout)
     start, end, step = (
         (0, as_number(start), as_number(step))
         if end is None
@@ -74,7 +74,7 @@ def arange(
         else:
             a = ramp(n, d, start, step)
             place_zero(a, start, step)
-    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
+    return finish(a, requires_grad, place) if out is None else fill_out(out, a)
 
 
 def check_range(start: Any, end: Any, step: Any) -> None:
@@ -134,13 +134,13 @@ def range(
     pin_memory: bool = False,
 ) -> Tensor:
     """Like ``arange`` with ``end`` included, in floats. Deprecated in torch as well."""
-    meta = check_factory(device, layout)
+    place = check_factory(device, layout)
     start, end, step = fixed_number((as_number(start), as_number(end), as_number(step)))
     check_range(start, end, step)
     n = math.floor((end - start) / step) + 1
     d = dtype_into(out, dtype, dtypes.default.float)
     a = ramp(n, d, start, step)
-    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
+    return finish(a, requires_grad, place) if out is None else fill_out(out, a)
 
 
 def ramp(n: int, d: Any, first: float, step: float) -> np.ndarray[Any, Any]:
@@ -239,12 +239,12 @@ def linspace(
         >>> torch.linspace(0, 1, 3)
         tensor([0.0000, 0.5000, 1.0000])
     """
-    meta = check_factory(device, layout)
+    place = check_factory(device, layout)
     start, end = as_number(start), as_number(end)
     check_steps(steps, "linspace")
     d = spaced_dtype("linspace", start, end, out, dtype)
     a = spaced(start, end, steps, d) if steps else np.empty(0, d)
-    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
+    return finish(a, requires_grad, place) if out is None else fill_out(out, a)
 
 
 def spaced_dtype(name: str, start: Any, end: Any, out: Any, dtype: Any) -> Any:
@@ -273,7 +273,7 @@ def logspace(
     pin_memory: bool = False,
 ) -> Tensor:
     """``base`` to the powers ``linspace(start, end, steps)``."""
-    meta = check_factory(device, layout)
+    place = check_factory(device, layout)
     check_steps(steps, "logspace")
     first, last = as_number(start), as_number(end)
     d = spaced_dtype("logspace", first, last, out, dtype)
@@ -282,4 +282,4 @@ def logspace(
     wide = dtypes.complex128 if d in dtypes.COMPLEX_TYPES else dtypes.float64
     exponents = spaced(first, last, steps, wide) if steps else np.empty(0)
     a = np.power(np.array(float(base)), exponents).astype(d)
-    return finish(a, requires_grad, meta) if out is None else fill_out(out, a)
+    return finish(a, requires_grad, place) if out is None else fill_out(out, a)

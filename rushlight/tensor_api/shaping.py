@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
-from rushlight.core.meta import packed_strides
 from rushlight.core.native import kernels
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump, constant, value_needed, value_pinned, wrap
+from rushlight.core.window import packed_strides
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.pad import ConstantPad
@@ -218,21 +218,21 @@ def _triangle(name: str, find: Any) -> Any:
         pin_memory: bool = False,
         requires_grad: bool = False,
     ) -> Tensor:
-        meta = check_factory(device, layout)
+        place = check_factory(device, layout)
         for n in (row, col):
             if n < 0:
                 raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")
         if row * col <= FEW:
             out = few_in(name, row, col, offset).astype(numpy_dtype(dtype, dtypes.int64))
-            return finish(out, requires_grad, meta)
+            return finish(out, requires_grad, place)
         out = long_in(name, row, col, offset, numpy_dtype(dtype, dtypes.int64))
         if out is not None:
-            return finish(out, requires_grad, meta)
+            return finish(out, requires_grad, place)
         flat = np.flatnonzero(find((row, col), offset))
         out = np.empty((2, len(flat)), numpy_dtype(dtype, dtypes.int64))
         np.floor_divide(flat, col, out[0], casting="unsafe") if col else None
         np.subtract(flat, out[0].astype(np.int64) * col, out[1], casting="unsafe")
-        return finish(out, requires_grad, meta)
+        return finish(out, requires_grad, place)
 
     indices.__name__ = indices.__qualname__ = name
     indices.__doc__ = (

@@ -11,6 +11,7 @@ from rushlight import dtypes, formats
 from rushlight.core.autograd import check_write
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, alias, bump, edge, instance
+from rushlight.core.window import Window
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
@@ -290,6 +291,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
         RuntimeError: the window leaves the memory.
     """
     x = input._array
+    x = x.stand_in() if isinstance(x, Window) else x
     shape, steps = tuple(size), tuple(stride)
     offset = V.offset_of(x) if storage_offset is None else as_int(storage_offset, "storage_offset")
     if len(shape) != len(steps):

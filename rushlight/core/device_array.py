@@ -1,0 +1,182 @@
+"""Arrays on a GPU: what a tensor on the device ``cuda`` has in the place of a NumPy array.
+
+Note [Device arrays]
+A device array is a window on memory of a GPU. As with sparse arrays (see Note [Sparse operands]),
+dense code does not ask for it: what needs elements is answered with DeviceOperand, and where ops
+are applied that leads to ``ops.device``. There views are made; all else is computed by
+``gpu_kernels``, which a compiler provides, or, where it has no kernel for it, on the host with
+copies both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight import devices
+from rushlight.core.sparse import SparseOperand
+from rushlight.core.tensor import Tensor, constant, layout_dense
+from rushlight.core.window import Window, packed_strides
+from rushlight.gpu import Bytes, Driver, Memory
+
+
+class DeviceOperand(SparseOperand):
+    """A device array was used where only an array in the memory of the CPU will do."""
+
+    def __str__(self) -> str:
+        return (
+            f"a tensor on a GPU has no {self.args[0]} that Python can reach: this has no version "
+            "for GPUs. Copy the tensor with .cpu(), and the result back with .to(device)."
+        )
+
+
+class DeviceArray(Window):
+    """A window on ``memory`` of a GPU. ``offset`` and strides are in bytes."""
+
+    operand = DeviceOperand
+
+    def __init__(
+        self,
+        memory: Memory,
+        offset: int,
+        shape: Any,
+        dtype: Any,
+        strides: Any = None,
+        base: DeviceArray | None = None,
+    ) -> None:
+        super().__init__(shape, dtype, strides)
+        self.memory, self.offset, self.base = memory, offset, base
+
+    @property
+    def driver(self) -> Driver:
+        """The GPU that it is on."""
+        return self.memory.driver
+
+    @property
+    def pointer(self) -> int:
+        """The address of the first element on the device."""
+        return self.memory.pointer + self.offset
+
+    def stand_in(self, owner: Any = None) -> np.ndarray[Any, Any]:
+        """Memory of the host that lies as all of this array's does, never to be read or written;
+        ``owner``: that of another array on the same memory, to find out what they share.
+        """
+        owner = np.empty(self.memory.size, np.uint8) if owner is None else owner
+        return np.ndarray(self.shape, self.dtype, owner, self.offset, self.strides)
+
+    def seen(self, view: Any, stand_in: Any) -> DeviceArray:
+        begin, start = view.__array_interface__["data"][0], stand_in.__array_interface__["data"][0]
+        return DeviceArray(
+            self.memory,
+            self.offset + begin - start if view.size else self.offset,
+            view.shape,
+            view.dtype,
+            view.strides,
+            self if self.base is None else self.base,
+        )
+
+    def fetch(self) -> np.ndarray[Any, Any]:
+        """Its elements in new memory of the host, dense and in the same order."""
+        if not layout_dense(self):  # type: ignore[arg-type]
+            return np.array(self._on_bytes(self._bytes()), order="C")
+        out = np.empty(self.size, self.dtype)
+        self.driver.get(self.memory, self.offset, self.nbytes, out.view(np.uint8))
+        if self.flags.c_contiguous:
+            out.resize(self.shape, refcheck=False)  # so it still owns its memory
+            return out
+        order = sorted(range(self.ndim), key=lambda d: -self.strides[d])
+        laid = out.reshape([self.shape[d] for d in order])
+        return laid.transpose(sorted(range(self.ndim), key=order.__getitem__))
+
+    def amend(self, change: Callable[[Any], None]) -> None:
+        """Let ``change(array)`` write to its elements, on the host."""
+        raw = self._bytes()
+        change(self._on_bytes(raw))
+        self.driver.put(raw, self.memory, self.offset)
+
+    def _bytes(self) -> Bytes:
+        """The memory from the first element to the last, also what lies between."""
+        return self.driver.get(self.memory, self.offset, self.extent)
+
+    def _on_bytes(self, raw: Bytes) -> np.ndarray[Any, Any]:
+        return np.ndarray(self.shape, self.dtype, raw, 0, self.strides)
+
+
+def device_empty(shape: Any, dtype: Any, driver: Driver, strides: Any = None) -> DeviceArray:
+    """Memory of a GPU, not initialised: rows in order, or dense with these strides."""
+    made = Window(shape, dtype, strides)
+    return DeviceArray(driver.take(made.nbytes), 0, made.shape, made.dtype, made.strides)
+
+
+def send(array: Any, driver: Driver) -> DeviceArray:
+    """A copy of an array of NumPy's on a GPU, in the same order if that is dense."""
+    dense = array.flags.c_contiguous or (layout_dense(array) and min(array.strides) > 0)
+    a = array if dense else np.array(array, order="C")
+    if a.flags.c_contiguous:
+        strides, flat = packed_strides(a.shape, a.itemsize), a.reshape(-1)
+    else:
+        strides = a.strides
+        flat = a.transpose(sorted(range(a.ndim), key=lambda d: -strides[d])).reshape(-1)
+    out = device_empty(a.shape, a.dtype, driver, strides)
+    driver.put(flat.view(np.uint8), out.memory, 0)
+    return out
+
+
+def driver_of(t: Any) -> Driver | None:
+    """The GPU that a tensor is on; None for one that is not on a GPU, and for what is no tensor."""
+    a = t._array if isinstance(t, Tensor) else None
+    return a.driver if a.__class__ is DeviceArray else None
+
+
+def device_of(t: Tensor) -> devices.device:
+    """The GPU that a tensor is on, as a device."""
+    return devices.gpu(t._array.driver.index)
+
+
+def host(t: Tensor) -> Any:
+    """The array of a tensor's values in the memory of the CPU: its own, or a copy of a GPU's."""
+    a = t._array
+    return a.fetch() if a.__class__ is DeviceArray else a
+
+
+def beside(t: Tensor | None, array: Any) -> Tensor:
+    """A new tensor with the values of ``array``, on the device of t, by default the CPU."""
+    driver = driver_of(t)
+    return constant(array if driver is None else send(array, driver))
+
+
+class GpuKernels:
+    """What computes on GPUs; a compiler provides it.
+
+    ``compute(op, operands, params, into=None)``: ``operands`` are device arrays of one GPU, numbers
+    and None, as the op takes them. The results, in new memory, as a list; or None where there is no
+    kernel for that, and the host computes. ``into``: a device array that gets the one result, cast
+    and broadcast as a store does; it may be among the operands, and overlap them as ``op.overlap``
+    allows. None as well where a store would refuse that: then the host says why.
+    """
+
+    def compute(
+        self, op: Any, operands: Any, params: dict[str, Any], into: DeviceArray | None = None
+    ) -> list[DeviceArray] | None:
+        """Loads what is to compute, and asks it."""
+        if self._load is None:
+            return None
+        load, self._load = self._load, None
+        found = load()
+        if found is None:
+            return None
+        self.compute = found  # type: ignore[method-assign]
+        return found(op, operands, params, into)
+
+    _load: Callable[[], Any] | None = None
+
+
+gpu_kernels = GpuKernels()
+
+
+def provide(load: Callable[[], Callable[..., Any] | None]) -> None:
+    """Let ``load()`` give ``compute``, when the first op on a GPU asks; None: there are none."""
+    vars(gpu_kernels).pop("compute", None)
+    gpu_kernels._load = load

@@ -1,0 +1,63 @@
+"""Ops that are no fused loops and have kernels of their own: what fits, and the launches that run
+one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.compiler.backends.cuda import pools, rows, scans, sorts
+from rushlight.compiler.backends.cuda.launch import Launch
+from rushlight.compiler.graph import Node
+from rushlight.compiler.windows import Windows
+
+Fits = Callable[[Node], bool]
+
+# what fits, and the launches of a node, whose operands lie one element after another
+WRITERS: dict[str, tuple[Fits, Callable[[Node], list[Launch]]]] = {
+    "MaxPool": (pools.fits, pools.maxima),
+    "MaxPoolValues": (pools.fits, pools.maxima),
+    "MaxPoolSpread": (pools.fits, pools.spread),
+    "AvgPool": (pools.fits, pools.means),
+    "AvgPoolSpread": (pools.fits, pools.means_spread),
+    "PlaceRows": (rows.fits_place, rows.place),
+    "BagMaxima": (rows.fits_bags, rows.bag_maxima),
+    "Ranked": (sorts.fits, sorts.ranked),
+    **dict.fromkeys(scans.KINDS, (scans.fits, scans.write)),
+    "Recurrence": (scans.fits_recurrence, scans.recurrence),
+}
+# those whose operands may lie anywhere, given their strides in elements
+STRIDED: dict[str, tuple[Fits, Callable[[Node, Any], list[Launch]]]] = {}
+_written: dict[Any, list[Launch]] = {}
+
+
+def supported(node: Node) -> bool:
+    """Whether a node has a template that fits it."""
+    op = type(node.op)
+    ours = op.__module__.startswith(("rushlight.ops", "rushlight.compiler"))
+    found: Any = (WRITERS.get(op.__name__) or STRIDED.get(op.__name__)) if ours else None
+    return found is not None and found[0](node)
+
+
+def strided(node: Node) -> bool:
+    """Whether a node's operands may lie anywhere."""
+    return type(node.op).__name__ in STRIDED
+
+
+def launches(node: Node, windows: Windows | None = None) -> list[Launch]:
+    """The launches of a node, in order. Their operands are positions among (*inputs, *outputs).
+    Equal nodes are written once. ``windows`` say where operands of what is ``strided`` lie.
+    """
+    values = [*node.inputs, *node.outputs]
+    specs = [None if v is None else (v.shape, v.dtype) for v in values]
+    params = {k: v for k, v in node.params.items() if k != "engine"}
+    steps: Any = ()
+    if strided(node):
+        assert windows is not None
+        steps = tuple([() if v is None else windows.layout(v)[1] for v in values])
+    key = (type(node.op), repr(params), repr(specs), steps)
+    if key not in _written:
+        name = type(node.op).__name__
+        _written[key] = STRIDED[name][1](node, steps) if steps else WRITERS[name][1](node)
+    return _written[key]

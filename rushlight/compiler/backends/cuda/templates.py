@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.cuda import pools, rows, scans, sorts
+from rushlight.compiler.backends.cuda import conv, pools, rows, scans, sorts
 from rushlight.compiler.backends.cuda.launch import Launch
 from rushlight.compiler.graph import Node
 from rushlight.compiler.windows import Windows
@@ -16,6 +16,9 @@ Fits = Callable[[Node], bool]
 
 # what fits, and the launches of a node, whose operands lie one element after another
 WRITERS: dict[str, tuple[Fits, Callable[[Node], list[Launch]]]] = {
+    "Conv": (conv.fits, conv.forward),
+    "ConvInput": (conv.fits, conv.to_input),
+    "ConvWeight": (conv.fits, conv.to_weight),
     "MaxPool": (pools.fits, pools.maxima),
     "MaxPoolValues": (pools.fits, pools.maxima),
     "MaxPoolSpread": (pools.fits, pools.spread),

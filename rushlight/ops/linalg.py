@@ -324,6 +324,9 @@ class Qr(Op):
 
     def eager(self, xp, input, *, mode):
         matrix("linalg.qr", input)
+        found = reflected(input, mode == "complete")
+        if found is not None:
+            return found
         q, r = lapack("linalg.qr", decompositions.qr, input, mode)
         return q, r
 
@@ -341,6 +344,28 @@ class Qr(Op):
         last = Q @ gr[..., m:]
         inner = qr_gradient(gq + (Q @ right) @ H(gr[..., m:]), gr[..., :m], Q, left)
         return Cat.bind(inner, last, dim=last._array.ndim - 1)
+
+
+WIDE = 8  # float64 numbers in the longest vectors
+
+
+def reflected(x: Any, complete: bool) -> Any:
+    """(Q, R) of small float32 matrices by a loop, which computes in float64 as NumPy does, or
+    None.
+    """
+    m, n = x.shape[-2:]
+    few = n <= MANY and m <= n + ALONE  # tall ones have much of Q that is not asked for
+    if not few or x.dtype is not dtypes.float32 or not x.size or not x.flags.carray:
+        return None
+    run = kernels.runner("qr", x.dtype, 4, x.size, exact=False)
+    if run is None:
+        return None
+    k = m if complete else min(m, n)
+    middle = -(-n // WIDE) * WIDE
+    width = middle + -(-m // WIDE) * WIDE
+    q, r = np.empty((*x.shape[:-1], k), x.dtype), np.empty((*x.shape[:-2], k, n), x.dtype)
+    run(x, q, r, np.empty((m + 1) * width), m, n, k, middle, width, x.size // (m * n))
+    return q, r
 
 
 def qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:

@@ -157,11 +157,13 @@ def test_halves(n):
         assert rl.equal((half + half).float().nan_to_num(1), expected.float().nan_to_num(1))
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (2, 5, 3), (4, 3, 5), (1, 1)])
+@pytest.mark.parametrize("shape", [(3, 3), (2, 5, 3), (4, 3, 5), (1, 1), (2, 33, 20), (17, 64)])
 def test_small_factors(shape):
     x = random(*shape)
-    for found, expected in zip(rl.linalg.qr(rl.tensor(x)), np.linalg.qr(x), strict=True):
-        np.testing.assert_array_equal(found.numpy(), expected)
+    for mode in ("reduced", "complete"):
+        found = rl.linalg.qr(rl.tensor(x), mode)
+        for a, b in zip(found, np.linalg.qr(x, mode), strict=True):
+            np.testing.assert_array_equal(a.numpy(), b)
     for rank in (1, min(shape[-2:])):
         a, b = x @ np.swapaxes(x, -1, -2), random(*shape[:-1], 2, seed=1)
         a[..., rank:] = 0

@@ -23,6 +23,7 @@ from rushlight.compiler.backends.llvm import (
     pools,
     ramps,
     ranks,
+    reflections,
     softmaxes,
     spreads,
     tops,
@@ -526,6 +527,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     bags.BINS: lambda _, d, width: bags.bins_text(d, width),
     bags.NAME: lambda _, d, width: bags.text(d, width),
     **dict.fromkeys(ctc.NAMES, lambda *given: ctc.Ctc(*given).text()),
+    reflections.NAME: lambda _, d, width: reflections.Reflections(width).text(),
     **dict.fromkeys(ELIMINATIONS, lambda *given: Elimination(*given).text()),
 }
 

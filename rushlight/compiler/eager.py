@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.eager_loops import loop, run_loop
 from rushlight.compiler.formulas import formula
@@ -359,7 +360,7 @@ def element(table: Table, v: Value, is_number: bool, once: bool = False) -> Scal
 
 # Other ops
 
-ROW = 4096  # elements that are added up in one go, as in backends/llvm/serial.py
+ROW = 4096  # elements that are added up in one go, as in backends/llvm/totals.py
 LONGEST = 1 << 16  # elements along the last dims: sums of more lose digits
 
 
@@ -371,10 +372,11 @@ def total(op: Op, x: ndarray[Any, Any], dim: Any, keepdim: bool) -> Any:
         short = math.prod(last) <= LONGEST
         return whole(op, (x,), {"dim": dim, "keepdim": keepdim}) if short else None
     whole_rows = x.size >= ROW and (x.flags.c_contiguous or x.flags.f_contiguous)
+    whole_rows = whole_rows and (op is Sum.instance or x.dtype not in dtypes.INTEGER_TYPES)
+    if whole_rows and x.size <= AT_ONCE and x.dtype in TOTALS:
+        return total_at_once(op, x, x.ndim if keepdim else x.ndim - len(dims))
     if not whole_rows or (x.dtype not in FLOATS and x.dtype not in HALVES):
         return None
-    if x.size <= AT_ONCE and x.dtype.itemsize < 8:
-        return total_at_once(op, x, x.ndim if keepdim else x.ndim - len(dims))
     work = np.dtype(np.float32) if x.dtype in HALVES else x.dtype
     flat = x.reshape(-1, order="A")
     add = _table.get((op, x.dtype)) or _table.setdefault((op, x.dtype), row_sums(x.dtype, work))
@@ -393,13 +395,21 @@ def total(op: Op, x: ndarray[Any, Any], dim: Any, keepdim: bool) -> Any:
 AT_ONCE = 1 << 19  # elements: more are worth several threads
 
 
+TOTALS: dict[Any, np.dtype[Any]] = {
+    d: np.dtype(np.int64) for d in dtypes.INTEGER_TYPES
+}  # how they are added up
+TOTALS |= {d: np.dtype(np.float64) for d in (*dtypes.FLOATS, *dtypes.HALVES)}
+TOTALS |= {d: np.dtype(np.complex128) for d in dtypes.COMPLEX_TYPES}
+
+
 def total_at_once(op: Op, x: ndarray[Any, Any], ones: int) -> Any:
-    """The sum or mean of float32 or halves, of float64 sums of rows. ``ones`` dims have size 1."""
-    out, n = np.empty((1,) * ones, np.float64), x.size
+    """The sum or mean. ``ones`` dims have size 1."""
+    out = np.empty((1,) * ones, TOTALS[x.dtype])
+    n = x.size * (2 if x.dtype in dtypes.COMPLEX_TYPES else 1)
     run_loop("total", x.dtype, (x, out), n // ROW, (n % ROW,))
     if op is Mean.instance:
-        out /= n
-    return out.astype(x.dtype)
+        out /= x.size
+    return out if out.dtype == np.int64 else out.astype(x.dtype)
 
 
 def row_sums(d: np.dtype[Any], work: np.dtype[Any]) -> Any:

@@ -83,7 +83,7 @@ class Summing(Reduction, abstract=True):
         x, dim = arrays[0], params["dim"]
         if x.dtype not in dtypes.FLOATS:
             dtypes.computed_with(type(self).__name__.lower(), x.dtype)
-        if x.size < self.least or x.dtype in dtypes.COMPLEX_TYPES:
+        if x.size < self.least or (x.dtype in dtypes.COMPLEX_TYPES and dim is not None):
             return self.eager(np, x, **params)
         most = COLUMN if x.dtype not in dtypes.HALVES else HALF_COLUMN
         if dim is not None and count_of(x.shape, dim) > most and nearest(x) not in dim:
@@ -100,6 +100,8 @@ class Sum(Summing):
 
     def eager(self, xp, input, *, dim, keepdim):
         d = input.dtype
+        if d is dtypes.bool_ and dim is None and not keepdim:
+            return np.array(np.count_nonzero(input))
         if d in dtypes.HALVES:
             if dim is None and not keepdim and input.flags.carray:
                 add = kernels.runner("total", d, 2, input.size, exact=False)
@@ -109,8 +111,6 @@ class Sum(Summing):
                     return out.astype(d)
             return packed(summed(widened(input), dim, None, None, keepdim).astype(d))
         if d not in dtypes.DIFFERENTIABLE and input.size < FEW:
-            if d is dtypes.bool_ and dim is None and not keepdim:
-                return np.array(np.count_nonzero(input))
             return packed(summed(input.astype(np.int64), dim, None, None, keepdim))
         return packed(
             summed(input, dim, None if d in dtypes.DIFFERENTIABLE else np.int64, None, keepdim)

@@ -56,6 +56,27 @@ def test_sums(shape, dtype):
                 assert worst(got, reference) <= limit, (name, dim)
 
 
+@pytest.mark.parametrize("size", [8192, 100_003, 600_001])
+@pytest.mark.parametrize("dtype", ["int64", "int32", "int8", "uint8", "bool", "complex128"])
+def test_sums_of_everything(size, dtype):
+    x = numbers(size, "float64" if dtype != "complex128" else dtype) * 100
+    x = (
+        (x > 0 if dtype == "bool" else x)
+        .astype(dtype if dtype != "uint8" else "int8")
+        .astype(dtype)
+    )
+    ours, theirs = rushlight.from_numpy(x), torch.from_numpy(x)
+    if dtype == "complex128":
+        eps = np.finfo(dtype).eps * np.abs(x).sum()
+        assert abs(ours.sum().item() - theirs.sum().item()) < eps
+        assert abs(ours.mean().item() - theirs.mean().item()) < eps / size
+    else:
+        assert ours.sum().item() == theirs.sum().item() and ours.sum().dtype == rushlight.int64
+        for t in (ours, theirs):
+            with pytest.raises(RuntimeError, match="could not infer output dtype"):
+                t.mean()
+
+
 @pytest.mark.parametrize("rows, columns", [(200_000, 10), (20_000, 1), (10, 200_000), (1, 300_000)])
 def test_long_sums_of_float32_are_exact(rows, columns):
     """Added up one by one, a column of 200,000 would be off by more than 1e-5."""

@@ -27,6 +27,7 @@ from rushlight.compiler.backends.llvm import (
     softmaxes,
     spreads,
     tops,
+    totals,
 )
 from rushlight.compiler.backends.llvm.draws import (
     FEW,
@@ -50,7 +51,6 @@ from rushlight.compiler.scalars import FLOATS, INTEGERS
 
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
-ROW = 4096  # elements whose sum is made in float32
 SCRATCH = 4 * FEW + 64  # bytes
 RANDOM = ("integers", "normals", "normal pairs", "uniforms", "waits")
 SCRATCHED = (*RANDOM, *tops.NAMES)  # loops that need it
@@ -178,53 +178,6 @@ def digit(width: int) -> str:
         f.span(0, n, 1, move)
 
     f.span("%lo", "%hi", 1, unit)
-    f.end()
-    return f.module.text()
-
-
-def total(d: Any, width: int) -> str:
-    """The sum of operand 0 to operand 1, a float64: of ``%hi`` rows, and as many elements more as
-    operand 2 says. A row is added up in float32, with 64 sums at a time.
-    """
-    f = kernel(width, d)
-    source, target, rest = [f.operand(k) for k in range(3)]
-    kind, ways = "<16 x float>", 4
-
-    def single(at: Number, lanes: int) -> str:
-        v = Vectors(f, lanes, f.here)
-        x = f(f"load {v.type(d)}, ptr {f.at(source, at)}, align {f.size}")
-        return x if d == F32 else v.cast(x, d, F32)
-
-    def added(start: Number, blocks: Number, before: str) -> str:
-        """``before``, and the sum of so many times 64 elements."""
-
-        def block(i: Number, sums: list[str]) -> list[str]:
-            at = f.add(start, f.mul(i, 16 * ways))
-            return [
-                f(f"fadd {kind} {s}, {single(f.add(at, 16 * k), 16)}") for k, s in enumerate(sums)
-            ]
-
-        a = f.span(0, blocks, 1, block, [(kind, "zeroinitializer")] * ways, empty=True)
-        left, right = f(f"fadd {kind} {a[0]}, {a[1]}"), f(f"fadd {kind} {a[2]}, {a[3]}")
-        both = f(f"fadd {kind} {left}, {right}")
-        name = "@llvm.vector.reduce.fadd.v16f32"
-        f.module.declarations.add(f"declare float {name}(float, {kind})")
-        one = f(f"call reassoc float {name}(float 0.0, {kind} {both})")
-        return f(f"fadd double {before}, {f(f'fpext float {one} to double')}")
-
-    def row(u: Number, sums: list[str]) -> list[str]:
-        return [added(f.mul(u, ROW), ROW // (16 * ways), sums[0])]
-
-    def element(i: Number, sums: list[str]) -> list[str]:
-        x = f(f"fpext float {single(f.add(start, i), 0)} to double")
-        return [f(f"fadd double {sums[0]}, {x}")]
-
-    (whole,) = f.span("%lo", "%hi", 1, row, [("double", "0.0")], empty=True)
-    start, more = f.mul("%hi", ROW), f(f"load i64, ptr {rest}, align 8")
-    whole = added(start, f(f"udiv i64 {more}, {16 * ways}"), whole)
-    blocks = f(f"and i64 {more}, {-16 * ways}")
-    (whole,) = f.span(blocks, more, 1, element, [("double", whole)], empty=True)
-    f.do(f"store double {whole}, ptr {target}, align 8")
     f.end()
     return f.module.text()
 
@@ -502,7 +455,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     "normals": lambda _, d, width: normals(width),
     "uniforms": lambda _, d, width: uniforms(width),
     "shuffle": lambda _, d, width: shuffle(width),
-    "total": lambda _, d, width: total(d, width),
+    totals.NAME: totals.text,
     "digit": lambda _, d, width: digit(width),
     **dict.fromkeys((*SUMS, *EXTREMES, LOGS), lambda *given: Scan(*given).text()),
     "reverse": lambda _, d, width: reverse(d, width),

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.inplace import has_self_overlap
-from rushlight.core.native import EXCHANGED, LEAST, converted
+from rushlight.core.native import EXCHANGED, LEAST, converted, kernels
 from rushlight.core.op import NUMBERS, Op
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, moving_number, wrap
@@ -19,6 +19,20 @@ from rushlight.formats import copy_in
 from rushlight.ops.create import zeros
 
 ORDINARY = 1e38  # numbers up to here fit into all floats
+WORDS = {n: np.dtype(f"i{n}") for n in (2, 4, 8)}  # by their bytes
+
+
+def fill(x: Any, value: Any) -> None:
+    """Write a number, which has to fit, into all elements of an array. NumPy's way, which takes
+    twice as long for many, writes one by one.
+    """
+    run, d = None, WORDS.get(x.dtype.itemsize)
+    if x.size >= LEAST and d is not None and x.flags.carray:
+        run = kernels.runner("fill", d, 2, x.size)
+    if run is None:
+        x.fill(value)
+    else:
+        run(x, np.array(value, x.dtype), x.size)
 
 
 def filler(d: Any, value: Any) -> Any:
@@ -197,7 +211,7 @@ class Fill(Op):
         value = params["value"]
         if x.dtype in dtypes.FLOATS and value.__class__ in NUMBERS:
             if abs(value) < ORDINARY:  # type: ignore[arg-type]
-                x.fill(value)
+                fill(x, value)
                 return
         x[...] = filler(x.dtype, value)
 

@@ -15,7 +15,7 @@ from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, written
 from rushlight.core.window import Window
 from rushlight.errors import NotSupportedError
-from rushlight.ops.copy import Cast, Clone, Copy, Fill
+from rushlight.ops.copy import Cast, Clone, Copy, Fill, fill
 from rushlight.ops.device import moved as to_place
 from rushlight.ops.meta import NO_DATA, ToMeta
 from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype
@@ -245,7 +245,7 @@ def zero_(input: Tensor) -> Tensor:
     """Set every element to zero."""
     x = input._array
     if not state.busy and lone(input, x) and x.flags.writeable:
-        x.fill(0)
+        fill(x, 0)
         written(input)
         return input
     return Fill.update(input, value=0)

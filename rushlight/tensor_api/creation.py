@@ -9,11 +9,13 @@ import numpy as np
 from rushlight import devices, dtypes, formats
 from rushlight.core.device_array import DeviceArray, beside, device_empty, send
 from rushlight.core.meta import MetaArray
+from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseArray
+from rushlight.core.state import state
 from rushlight.core.tensor import UNSHARED, Tensor, constant, fixed_number, moving_number
 from rushlight.core.window import Window
 from rushlight.errors import DTypeError
-from rushlight.ops.copy import Fill, filler
+from rushlight.ops.copy import Fill, fill, filler
 from rushlight.ops.create import Complex
 from rushlight.tensor_api._common import (
     check_factory,
@@ -106,7 +108,7 @@ def made_by(make: Any, shape: tuple[int, ...], d: Any) -> Any:
 def filled(shape: Any, d: Any, value: Any) -> np.ndarray[Any, Any]:
     """A new array of one value."""
     a = np.empty(shape, d)
-    a.fill(value)
+    fill(a, value)
     return a
 
 
@@ -167,6 +169,11 @@ def full(
         >>> torch.full((2,), 7)
         tensor([7, 7])
     """
+    options = device is not None or layout is not None or devices.current.chosen is not None
+    if fill_value.__class__ in NUMBERS and out is None and not options and not state.busy:
+        d = numpy_dtype(dtype, dtypes.of_number(fill_value))
+        result = filled(_sizes((size,), "full"), d, filler(d, fill_value))
+        return finish(result, requires_grad)
     place = check_factory(device, layout)
     if out is None and place is None and not requires_grad:
         d = numpy_dtype(dtype, dtypes.of_number(fill_value))
@@ -271,7 +278,7 @@ def full_like(
         Fill.update(out, value=value)
         out._counter = UNSHARED  # as nothing has seen it before
     elif out._array.__class__ is not MetaArray:
-        out._array[...] = filler(out._array.dtype, value)
+        fill(out._array, filler(out._array.dtype, value))
     return out.requires_grad_() if requires_grad else out
 
 

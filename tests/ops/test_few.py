@@ -217,3 +217,15 @@ def test_targets_out_of_range():
 def test_group_norm_is_one_node():
     x = rl.zeros(2, 4, 3, requires_grad=True)
     assert F.group_norm(x + 1, 2).grad_fn.name() == "NativeGroupNormBackward0"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "int64", "int32", "bfloat16"])
+def test_many_elements_take_one_value(dtype):
+    for n in (8192, 8300, 20_001):
+        x = torch.arange(n).to(getattr(torch, dtype)).numpy() if dtype != "bfloat16" else None
+        x = rl.arange(n).to(getattr(rl, dtype)) if x is None else rl.from_numpy(x)
+        for value in (3, 0):
+            assert (x.fill_(value) == value).all() and (x.view(-1) == value).sum() == n
+        assert (rl.full((n,), 7, dtype=x.dtype) == 7).all() and not x.fill_(1).zero_().any()
+        y = x[1::2].fill_(5)
+        assert (y == 5).all() and x.count_nonzero() == len(y) == (x == 5).sum()

@@ -1,4 +1,4 @@
-"""Numbers in even steps, and the places of a triangle."""
+"""One number for all elements, numbers in even steps, and the places of a triangle."""
 
 from __future__ import annotations
 
@@ -10,9 +10,30 @@ from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 
 F64 = np.dtype(np.float64)
-RAMP, BETWEEN = "ramp", "between"
+FILL, RAMP, BETWEEN = "fill", "ramp", "between"
 TRIANGLES = ("lower triangle", "upper triangle")
 LANES = 8  # elements that are made together
+AT_ONCE = 4  # vectors that are written one after another
+
+
+def fill(d: Any, width: int) -> str:
+    """The number in operand 1 to all ``%hi`` elements of operand 0."""
+    f = kernel(width, d)
+    target, value = f.operand(0), f.scalar(f.operand(1))
+    vector, many = f.splat(value), AT_ONCE * f.lanes
+
+    def some(i: Number) -> None:
+        for k in range(AT_ONCE):
+            f.store(f.at(target, f.add(i, k * f.lanes)), vector)
+
+    def one(i: Number) -> None:
+        f.do(f"store {f.element} {value}, ptr {f.at(target, i)}, align {f.size}")
+
+    whole = f(f"and i64 %hi, {-many}")
+    f.span(0, whole, many, lambda i, _: some(i), empty=True)
+    f.span(whole, "%hi", 1, lambda i, _: one(i), empty=True)
+    f.end()
+    return f.module.text()
 
 
 def ramp(d: Any, width: int) -> str:

@@ -472,6 +472,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys(pools.NAMES, pools.text),
     norms.RUNNING: norms.running,
     picks.NAME: picks.text,
+    ramps.FILL: lambda _, d, width: ramps.fill(d, width),
     ramps.RAMP: lambda _, d, width: ramps.ramp(d, width),
     **dict.fromkeys(ramps.TRIANGLES, ramps.triangle),
     picks.MARGINS: picks.margins_text,

@@ -15,6 +15,8 @@ from rushlight.errors import ShapeError, UnforeseenError
 from rushlight.ops.order import Sort
 from rushlight.ops.scatter import Gather
 from rushlight.ops.sorting import LONG, stable_argsort
+from rushlight.ops.sums import number
+from rushlight.ops.weighted import Lerp
 
 FEW = 4096  # elements up to which what a call of NumPy costs decides
 
@@ -36,6 +38,28 @@ def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor
         return Gather.bind(values, high if interpolation == "higher" else low, dim=dim)
     left, right = Gather.bind(values, low, dim=dim), Gather.bind(values, high, dim=dim)
     return left.lerp(right, 0.5 if interpolation == "midpoint" else place - place.floor())
+
+
+def quantiles(x: Any, q: Any, interpolation: str, shape: tuple[int, ...]) -> Any:
+    """``quantile`` of arrays, the dim of q first, in a shape: where no op is recorded."""
+    n = x.shape[-1]
+    rows = np.sort(x, -1).T if x.ndim < 3 else np.moveaxis(np.sort(x, -1), -1, 0)
+    place = q * number(n - 1, x.dtype)
+    if x.ndim > 1 and q.ndim:
+        place = place.reshape(-1, *[1] * (x.ndim - 1))
+    at = np.rint(place) if interpolation == "nearest" else place
+    floor = np.floor(at)
+    low, high = floor.astype(np.intp), np.ceil(at).astype(np.intp)
+    if interpolation in ("lower", "higher", "nearest"):
+        out = rows.take((high if interpolation == "higher" else low).reshape(q.shape), 0)
+    else:
+        weight = number(0.5, x.dtype) if interpolation == "midpoint" else place - floor
+        left, right = [rows.take(k.reshape(q.shape), 0) for k in (low, high)]
+        out = Lerp.instance.eager(np, left, right, weight)
+    out, last = np.asarray(out), rows[-1]
+    if np.isnan(last).any():  # NaN comes last
+        out = np.where(np.isnan(last), last, out)
+    return out.reshape(shape)
 
 
 def unique(x: Any, dim: int | None, places: bool = True) -> tuple[Any, Any, Any]:

@@ -17,6 +17,7 @@ from rushlight.tensor_api._common import (
     method,
     own,
     refuse_overlap,
+    unrecorded,
     wrap_dim,
 )
 from rushlight.tensor_api.casting import in_float32
@@ -200,10 +201,19 @@ def _quantile(
             f"and {d}"
         )
     places = F.Shares.bind(places, name=name)
+    axis = 0 if dim is None else wrap_dim(dim, input._array.ndim)
+    arrays = None if skip_nan else unrecorded(input, places)
+    if arrays is not None and input._array.size:
+        x, shape = arrays[0], [1] * input._array.ndim if keepdim else []
+        if dim is None or not x.ndim:
+            x = x.reshape(-1)
+        else:
+            shape = [*x.shape[:axis], *shape[:1], *x.shape[axis + 1 :]]
+            x = x if axis == x.ndim - 1 else np.moveaxis(x, axis, -1)
+        return finished(wrap(F.quantiles(x, arrays[1], interpolation, (*at.shape, *shape))), out)
     flat = input.reshape(-1) if dim is None else rows(input)
     if not flat._array.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
-    axis = 0 if dim is None else wrap_dim(dim, input._array.ndim)
     result = F.quantile(
         flat.movedim(axis, -1), places.reshape(-1), interpolation, skip_nan
     )  # (..., q)

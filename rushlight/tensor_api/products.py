@@ -445,30 +445,32 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     return _store(out, matmul(left, right).reshape([sa[i] for i in fa] + [sb[i] for i in fb]))
 
 
-ALL = slice(None)
-FEW = 16  # elements
+FEW, COLUMNS = 1024, 8  # products that are made at once; columns that are gone through one by one
 
 
 @method
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The Kronecker product."""
+    arrays = unrecorded(input, other)
+    if arrays is not None and arrays[0].size * arrays[1].size <= FEW:
+        x, y = arrays
+        if x.ndim == y.ndim == 2:
+            (a, b), (c, d) = x.shape, y.shape
+            return _store(out, wrap((x[:, None, :, None] * y[:, None, :]).reshape(a * c, b * d)))
     n = max(input._array.ndim, other._array.ndim)
     sa = (1,) * (n - input._array.ndim) + input._array.shape
     sb = (1,) * (n - other._array.ndim) + other._array.shape
     left, right = [v for s in sa for v in (s, 1)], [v for s in sb for v in (1, s)]
     shape = [x * y for x, y in zip(sa, sb, strict=True)]
-    arrays = unrecorded(input, other)
     if arrays is not None:
         product = np.empty(shape, arrays[0].dtype)
         parts = product.reshape([v for pair in zip(sa, sb, strict=True) for v in pair])
-        if (
-            other._array.size <= FEW < input._array.size and sb[-1] < sa[-1]
-        ):  # NumPy wants long rows
-            x, y = arrays[0].reshape(sa), arrays[1].reshape(sb)
-            for i in np.ndindex(sb):
-                np.multiply(x, y[i], parts[tuple([v for at in i for v in (ALL, at)])])
+        x, y = arrays[0].reshape(left), arrays[1].reshape(right)
+        if product.size > FEW and n and sb[-1] <= min(COLUMNS, sa[-1]):  # NumPy wants long rows
+            for i in range(sb[-1]):
+                np.multiply(x[..., 0], y[..., i], parts[..., i])
         else:
-            np.multiply(arrays[0].reshape(left), arrays[1].reshape(right), parts)
+            np.multiply(x, y, parts)
         return _store(out, wrap(product))
     return _store(out, (input.reshape(left) * other.reshape(right)).reshape(shape))
 

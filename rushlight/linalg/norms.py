@@ -84,8 +84,9 @@ def vector_norm(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
             f"{dtypes.of[x._array.dtype].name}"
         )
-    dims = wrap_dims(dim, x.ndim)
-    return stored(reductions.vector_norm(x, float(ord), dims, keepdim), out)
+    dims = None if dim is None else wrap_dims(dim, x.ndim)
+    result = reductions.vector_norm(x, float(ord), dims, keepdim)
+    return result if out is None else stored(result, out)
 
 
 def matrix_norm(

@@ -471,6 +471,12 @@ class Glu(Op):
                 " .float()."
             )
         shape, dim = input.shape, dim % input.ndim
+        if input.size < LEAST and input.dtype in dtypes.FLOATS:
+            before, half = (slice(None),) * dim, shape[dim] // 2
+            y = np.negative(input[*before, half:], order="C")
+            np.exp(y, y)
+            y += ONES[y.dtype]
+            return np.divide(input[*before, :half], y, y)
         lead, half, inner = shape[:dim], shape[dim] // 2, math.prod(shape[dim + 1 :])
         x = widened(input).reshape(math.prod(lead), 2, half * inner)
         out = np.empty((len(x), half * inner), x.dtype)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import kernels, widened
+from rushlight.core.native import LEAST, kernels, widened
 from rushlight.core.op import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
 from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, narrowed, remaining
-from rushlight.ops.sums import number, summed
+from rushlight.ops.sums import number, ones, summed
 
 
 class Variance(Summing, abstract=True):
@@ -161,7 +161,13 @@ class VectorNorm(Reduction):
     label = "LinalgVectorNorm"
 
     def eager(self, xp, input, *, dim, keepdim, ord):
-        d, input = input.dtype, widened(input)
+        d = input.dtype
+        if dim is None and not keepdim and d in dtypes.FLOATS and 2 < ord < math.inf:
+            powers = np.power(np.abs(input), number(ord, d)).ravel()
+            few = powers.size < LEAST
+            total = powers.dot(ones(powers.size, d)) if few else summed(powers)
+            return np.array(float(total) ** (1 / ord), d)
+        input = widened(input)
         if ord == 2 and input.dtype in dtypes.FLOATS:
             if dim is None and not keepdim:
                 flat = input.ravel("K")
@@ -196,8 +202,7 @@ def vector_norm(size: Any, dim: Any, keepdim: bool, ord: float) -> Any:
         reducer, start = (np.maximum, 0) if ord > 0 else (np.minimum, math.inf)
         return reducer.reduce(size, dim, None, None, keepdim, start)
     powers = np.power(size, number(ord, size.dtype))
-    out = np.empty((), size.dtype) if dim is None and not keepdim else None
-    total = np.asarray(summed(powers, dim, None, out, keepdim))
+    total = np.asarray(summed(powers, dim, None, None, keepdim))
     return np.power(total, number(1 / ord, total.dtype), total)
 
 

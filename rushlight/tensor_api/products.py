@@ -169,6 +169,27 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
 ger = outer
 
 
+def _at_once(
+    dims: int, input: Tensor, a: Tensor, b: Tensor, out_dtype: Any, beta: Any, alpha: Any
+) -> Tensor | None:
+    """``input + a @ b`` of few floats, where nothing is recorded; None where it is another case."""
+    if out_dtype is not None or not (beta.__class__ is alpha.__class__ is int):
+        return None
+    arrays = unrecorded(input, a, b) if beta == alpha == 1 else None
+    if arrays is None:
+        return None
+    term, x, y = arrays
+    if not x.ndim == y.ndim == dims or x.size + y.size > LEAST:
+        return None
+    if x.shape[-1] != y.shape[-2] or (dims == 3 and len(x) != len(y)):
+        return None
+    product = x.dot(y) if dims == 2 else M.stacked(x, y)
+    if term.shape != product.shape and term.shape != product.shape[1:]:
+        return None
+    product += term
+    return wrap(product)
+
+
 def _mixed(
     name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | None
 ) -> Tensor:
@@ -215,6 +236,9 @@ def addmm(
     out: Tensor | None = None,
 ) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)``."""
+    result = _at_once(2, input, mat1, mat2, out_dtype, beta, alpha)
+    if result is not None:
+        return _store(out, result)
     return _mixed("addmm", input, mm(mat1, mat2, out_dtype), beta, alpha, out)
 
 
@@ -267,6 +291,9 @@ def baddbmm(
     out: Tensor | None = None,
 ) -> Tensor:
     """``beta * input + alpha * bmm(batch1, batch2)``."""
+    result = _at_once(3, input, batch1, batch2, out_dtype, beta, alpha)
+    if result is not None:
+        return _store(out, result)
     return _mixed("baddbmm", input, bmm(batch1, batch2, out_dtype), beta, alpha, out)
 
 
@@ -440,9 +467,18 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
             )
     fa, fb = [i for i in range(len(sa)) if i not in da], [i for i in range(len(sb)) if i not in db]
     k = math.prod([sa[i] for i in da])
-    left = a.permute(fa + da).reshape(math.prod([sa[i] for i in fa]), k)
-    right = b.permute(db + fb).reshape(k, math.prod([sb[i] for i in fb]))
-    return _store(out, matmul(left, right).reshape([sa[i] for i in fa] + [sb[i] for i in fb]))
+    left = _as_matrix(a, fa + da, (math.prod([sa[i] for i in fa]), k))
+    right = _as_matrix(b, db + fb, (k, math.prod([sb[i] for i in fb])))
+    result = matmul(left, right)
+    if len(fa) != 1 or len(fb) != 1:
+        result = result.reshape([sa[i] for i in fa] + [sb[i] for i in fb])
+    return _store(out, result)
+
+
+def _as_matrix(t: Tensor, order: list[int], shape: tuple[int, int]) -> Tensor:
+    """The tensor with its dims in an order, as a matrix."""
+    t = t if order == [*range(len(order))] else t.permute(order)
+    return t if t._array.shape == shape else t.reshape(shape)
 
 
 FEW, COLUMNS = 1024, 8  # products that are made at once; columns that are gone through one by one

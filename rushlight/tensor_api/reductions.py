@@ -6,19 +6,24 @@ import builtins
 import math
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor
+from rushlight.core.op import packed
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, warn_user
 from rushlight.ops import order as O
 from rushlight.ops import reduce as R
 from rushlight.ops import statistics as S
 from rushlight.ops.compare import Maximum, Minimum
+from rushlight.ops.sums import number
 from rushlight.tensor_api._common import (
     expect_tensor,
     method,
     numpy_dtype,
     own,
     store_out,
+    unrecorded,
     wrap_dim,
     wrap_dims,
 )
@@ -149,6 +154,12 @@ def nanmean(
             "nanmean(): expected input to have floating point dtype but got "
             f"{dtypes.of[input._array.dtype].name}"
         )
+    arrays = unrecorded(input)
+    if arrays is not None and input._array.size:
+        (x,), dims = arrays, dims_of(dim, input._array.ndim)
+        total = np.asarray(R.Nansum.sums(x, dims, keepdim))
+        if not np.isnan(total).any():
+            return finished(wrap(packed(total / number(R.count_of(x.shape, dims), x.dtype))), out)
     x = input.detach()
     count = sum(x == x, dim, keepdim)
     return finished(nansum(input, dim, keepdim) / count, out)

@@ -556,7 +556,10 @@ def renorm(
     arrays = unrecorded(input)
     if arrays is not None:
         (x,) = arrays
-        sizes = VectorNorm.instance.eager(np, x, dim=others, keepdim=True, ord=float(p))
+        if p == 2 and d == 0 and x.flags.c_contiguous and x.ndim == 2:
+            sizes = np.sqrt(np.vecdot(x, x))[:, None]
+        else:
+            sizes = VectorNorm.instance.eager(np, x, dim=others, keepdim=True, ord=float(p))
         most = number(float(maxnorm), x.dtype)
         short = sizes <= most
         sizes += number(1e-7, x.dtype)

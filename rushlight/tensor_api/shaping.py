@@ -20,6 +20,7 @@ from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops import shaping as H
 from rushlight.ops.pad import ConstantPad
 from rushlight.ops.reduce import sum_to
+from rushlight.ops.scan import Cumprod
 from rushlight.ops.view import Expand, Reshape
 from rushlight.tensor_api._common import (
     as_int,
@@ -566,6 +567,13 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     n = x._array.size if N is None else N
     if n < 2:
         return x.new_ones((x._array.size, n))
+    arrays = unrecorded(x)
+    if arrays is not None and x._array.ndim == 1:
+        powers = np.empty((x._array.size, n), x._array.dtype)
+        powers[...] = arrays[0][:, None]
+        powers[:, 0] = 1
+        powers = Cumprod.instance.eager(np, powers, dim=1)
+        return wrap(powers if increasing else powers[:, ::-1].copy())
     x = x if x._array.dtype in dtypes.DIFFERENTIABLE else x.to(dtypes.of[dtypes.int64])
     columns = cat([x.new_ones((x._array.size, 1)), x.unsqueeze(-1).expand(-1, n - 1)], 1).cumprod(1)
     return columns if increasing else flip(columns, 1)

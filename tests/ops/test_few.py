@@ -182,6 +182,10 @@ def test_functions_of_several_ops_record_what_they_compute_at_once():
         lambda x, v: x.rot90(), lambda x, v: x.diagonal_scatter(v), lambda x, v: rl.ldexp(v, k),
         lambda x, v: rl.cartesian_prod(v, v), lambda x, v: x.renorm(3, 0, 0.5),
         lambda x, v: rl.linalg.norm(x, "fro", (1, 0)), lambda x, v: rl.stack([v, v]),
+        lambda x, v: x.quantile(0.3, 0), lambda x, v: x.nanmean(1), lambda x, v: rl.vander(v, 4),
+        lambda x, v: F.cosine_similarity(x, y), lambda x, v: rl.addmm(v, x, y),
+        lambda x, v: rl.baddbmm(x, x[None], y[None]), lambda x, v: rl.linalg.vector_norm(v, 3),
+        lambda x, v: F.glu(x[:, :2]), lambda x, v: x.renorm(2, 0, 0.5),
     ):  # fmt: skip
         plain = compute(x, v)
         recorded = compute(x.clone().requires_grad_(), v.clone().requires_grad_())

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.native import LEAST
+from rushlight.core.op import packed
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, wrap
 from rushlight.ops.distance import FEW, Cdist, by_loop, norms, pairs, upper_places
-from rushlight.tensor_api._common import wrap_dims
+from rushlight.ops.statistics import VectorNorm
+from rushlight.ops.sums import number, summed
+from rushlight.tensor_api._common import unrecorded, wrap_dims
 from rushlight.tensor_api.reductions import vector_norm
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "normalize"]
@@ -32,6 +40,11 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         x1, x2 = x1.to(d), x2.to(d)
     if x1._array.shape != x2._array.shape:
         x1, x2 = T.broadcast_tensors(x1, x2)
+    arrays = unrecorded(x1, x2)
+    if arrays is not None and arrays[0].size < LEAST:
+        dims = wrap_dims(dim, arrays[0].ndim)
+        x, y = [unit_of(a, dims, eps) for a in arrays]
+        return wrap(packed(summed(x * y, dims)))
     return (unit(x1, dim, eps) * unit(x2, dim, eps)).sum(dim)
 
 
@@ -39,6 +52,12 @@ def unit(x: Tensor, dim: int, eps: float) -> Tensor:
     """x by its norm along dim; a norm below eps counts as eps, without gradient."""
     dims = wrap_dims(dim, x._array.ndim)
     return x / vector_norm(x, 2.0, dims, True).clamp(min=eps)
+
+
+def unit_of(x: Any, dims: Any, eps: float) -> Any:
+    """``unit`` of an array."""
+    size = VectorNorm.instance.eager(np, x, dim=dims, keepdim=True, ord=2.0)
+    return x / np.maximum(size, number(eps, x.dtype))
 
 
 def pairwise_distance(

@@ -15,6 +15,7 @@ import rushlight.ops
 from rushlight import dtypes as _dtypes
 from rushlight.absent import reason as _reason
 from rushlight.core import allocator as _allocator
+from rushlight.core import device_array as _device_array
 from rushlight.core import native as _native
 from rushlight.core import overrides as _overrides
 from rushlight.core.size import Size as Size
@@ -110,6 +111,7 @@ _allocator.keep_freed()
 
 # the first large array loads it
 _native.provide(lambda: importlib.import_module("rushlight.compiler.eager").offers())
+_device_array.provide(lambda: importlib.import_module("rushlight.compiler.device").offers())
 
 # so do the first tensor that overrides functions, or a mode, its table
 _overrides.switch.functions = lambda: importlib.import_module("rushlight.overrides").table()

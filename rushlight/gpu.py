@@ -8,13 +8,22 @@ put simulated ones in their place (``replace``).
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from rushlight.errors import OutOfMemoryError
 
+# how libraries multiply matrices: those of torch.backends.cuda.matmul
+matmul = SimpleNamespace(
+    allow_tf32=False,
+    allow_fp16_reduced_precision_reduction=True,
+    allow_bf16_reduced_precision_reduction=True,
+    allow_fp16_accumulation=False,
+    fp32_precision="none",
+)
 Bytes = np.ndarray[Any, Any]  # one dim, dtype uint8
 
 
@@ -39,6 +48,12 @@ class Driver:
     index: int
     name: str
     capability: tuple[int, int] = (0, 0)  # of its architecture: (9, 0) is an H100
+    watch: Callable[[], None] | None = None  # raises what was found out behind Python's back
+
+    def waited(self) -> None:
+        """Say that all work is done: errors that it met are raised now."""
+        if self.watch is not None:
+            self.watch()
 
     def take(self, size: int) -> Memory:
         """Memory that nobody else has, not initialised. OutOfMemoryError where there is none."""

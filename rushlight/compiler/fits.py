@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
+from collections.abc import Iterator
 from typing import Any
-
-import numpy as np
 
 from rushlight.compiler.formulas import formula, is_reduction, reduced_element
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.loops import ZERO, Table
 from rushlight.compiler.primitives import Assemble, Lookup, OneHot, Position
-from rushlight.compiler.scalars import NATIVE, Scalar, UnsupportedError
+from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.compiler.windows import Windows, is_view
 
 ADDRESSED = (OneHot, Lookup, Position)  # their elements depend on where they are
+
+
+class Target(threading.local):
+    """Whose kernels are asked for: "llvm" or "cuda"."""
+
+    name = "llvm"
+
+
+target = Target()
+
+
+@contextlib.contextmanager
+def targeting(name: str) -> Iterator[None]:
+    """Within it graphs become programs for another target."""
+    before, target.name = target.name, name
+    try:
+        yield
+    finally:
+        target.name = before
 
 
 def is_free(node: Node) -> bool:
@@ -27,7 +47,8 @@ def is_product(node: Node) -> bool:
     if type(node.op).__name__ != "Matmul":
         return False
     a, b = node.inputs
-    floats = a.dtype == b.dtype and a.dtype in (np.float32, np.float64)
+    kinds = (*FLOATS, *HALVES) if target.name == "cuda" else FLOATS
+    floats = a.dtype == b.dtype and a.dtype in kinds
     return bool(
         floats
         and len(a.shape) >= 2
@@ -39,6 +60,10 @@ def is_product(node: Node) -> bool:
 
 def has_template(node: Node) -> bool:
     """Whether a node has a kernel of its own."""
+    if target.name == "cuda":
+        from rushlight.compiler.backends.cuda import templates as cuda
+
+        return cuda.supported(node)
     from rushlight.compiler.backends.llvm.templates import supported
 
     return supported(node)
@@ -46,6 +71,8 @@ def has_template(node: Node) -> bool:
 
 def has_transforms(node: Node) -> bool:
     """Whether a convolution has transforms that save work."""
+    if target.name == "cuda":
+        return False
     from rushlight.compiler.backends.llvm import jit
     from rushlight.compiler.backends.llvm.convolution import shapes, transformed
 
@@ -97,6 +124,10 @@ def is_whole(windows: Windows, v: Value) -> bool:
 
 def strided(node: Node) -> bool:
     """Whether a node's template reads and writes rows that lie anywhere."""
+    if target.name == "cuda":
+        from rushlight.compiler.backends.cuda import templates as cuda
+
+        return cuda.strided(node) and has_template(node)
     from rushlight.compiler.backends.llvm import templates
 
     return templates.strided(node) and has_template(node)

@@ -78,6 +78,8 @@ def formula(node: Node, table: Table, operands: list[Any], numbers: set[int]) ->
     d = node.outputs[0].dtype
     if d not in NATIVE or any([isinstance(o, Scalar) and o.dtype not in NATIVE for o in operands]):
         raise UnsupportedError(str(d))
+    if any([isinstance(p, Value) for p in node.params.values()]):
+        node = with_numbers(node, table)
     try:
         out = special(node, table, operands)
         if out is None:
@@ -92,6 +94,17 @@ def formula(node: Node, table: Table, operands: list[Any], numbers: set[int]) ->
     ) as error:
         raise UnsupportedError(str(error)) from error
     return lifted(table, out, d)
+
+
+def with_numbers(node: Node, table: Table) -> Node:
+    """The node, whose parameters that the call gives are elements."""
+    params = {
+        k: Scalar(table, table.make("number", np.float64, (), p.number))
+        if isinstance(p, Value)
+        else p
+        for k, p in node.params.items()
+    }
+    return Node(node.op, node.inputs, params, node.outputs, node.line)
 
 
 def general(node: Node, table: Table, operands: list[Any], numbers: set[int]) -> Any:

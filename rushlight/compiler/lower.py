@@ -13,7 +13,7 @@ import math
 
 from rushlight.compiler.body import Body, operand_index
 from rushlight.compiler.epilogues import epilogue
-from rushlight.compiler.fits import fusible, has_template, is_free, is_product
+from rushlight.compiler.fits import fusible, has_template, is_free, is_product, target
 from rushlight.compiler.formulas import is_reduction
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import (
@@ -66,7 +66,8 @@ class Lowering:
                 self.assign(node, place)
         self.find_uses()
         self.build_kernels()
-        self.finish_products()
+        if target.name == "llvm":
+            self.finish_products()
         self.order()
 
     def prepare(self) -> None:

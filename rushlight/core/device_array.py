@@ -83,6 +83,7 @@ class DeviceArray(Window):
             return np.array(self._on_bytes(self._bytes()), order="C")
         out = np.empty(self.size, self.dtype)
         self.driver.get(self.memory, self.offset, self.nbytes, out.view(np.uint8))
+        self.driver.waited()
         if self.flags.c_contiguous:
             out.resize(self.shape, refcheck=False)  # so it still owns its memory
             return out
@@ -98,7 +99,9 @@ class DeviceArray(Window):
 
     def _bytes(self) -> Bytes:
         """The memory from the first element to the last, also what lies between."""
-        return self.driver.get(self.memory, self.offset, self.extent)
+        found = self.driver.get(self.memory, self.offset, self.extent)
+        self.driver.waited()
+        return found
 
     def _on_bytes(self, raw: Bytes) -> np.ndarray[Any, Any]:
         return np.ndarray(self.shape, self.dtype, raw, 0, self.strides)

@@ -132,7 +132,7 @@ static double as_double(unsigned long long x) { double f; memcpy(&f, &x, 8); ret
 FOOTER = r"""
 static void call_kernel(void** given);
 template <typename T> static T given_as(void* a) {
-  if constexpr (is_pointer_v<T>) return (T)a; else return *(T*)a;
+  return *(T*)a;
 }
 template <typename... A, size_t... K>
 static void call(void (*kernel)(A...), void** a, index_sequence<K...>) {
@@ -245,13 +245,20 @@ def emulated(text: str) -> ctypes.CDLL:
 
 def run(launch: Launch, memory: list[np.ndarray]) -> None:
     """Run a launch; ``memory`` are the arrays of its operands, in order, offsets not applied."""
-    library = emulated(launch.text)
-    sizes = [ctypes.c_int64(n) for n in launch.sizes]
     places = [
         a.__array_interface__["data"][0] + offset
         for a, (_, offset) in zip(memory, launch.operands, strict=True)
     ]
-    places += [ctypes.addressof(n) for n in sizes]
-    given = (ctypes.c_void_p * len(places))(*places)
+    addressed(launch, places)
+
+
+def addressed(launch: Launch, values: list[int | float]) -> None:
+    """Run a launch on the addresses of its operands, or on numbers."""
+    library = emulated(launch.text)
+    cells = [
+        ctypes.c_double(v) if isinstance(v, float) else ctypes.c_int64(v)
+        for v in (*values, *launch.sizes)
+    ]
+    given = (ctypes.c_void_p * len(cells))(*[ctypes.addressof(c) for c in cells])
     grid, block = (ctypes.c_uint * 3)(*launch.grid), (ctypes.c_uint * 3)(*launch.block)
     library.emulate(given, grid, block)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rushlight.compiler.fits import fusible, has_template, is_free, is_product
+from rushlight.compiler.fits import fusible, has_template, is_free, is_product, target
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.passes.attention_rules import ATTENTION_RULES
 from rushlight.compiler.passes.conv_rules import CONV_RULES
@@ -287,6 +287,8 @@ def divisor(node: Node) -> Value | None:
 def applies(node: Node) -> bool:
     """Whether a rule may rewrite a node: native values, and for arithmetic floats with dims."""
     name, module = type(node.op).__name__, type(node.op).__module__
+    if target.name == "cuda" and has_template(node):
+        return False  # which serves better there than loops
     if name in MOVING and module.startswith("rushlight."):
         values = [v for v in (*node.inputs, *node.outputs) if isinstance(v, Value)]
         return all([v.dtype in NATIVE and 0 not in v.shape for v in values])

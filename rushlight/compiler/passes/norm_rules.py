@@ -98,6 +98,18 @@ def row_gradients(
     return [w.map(Mul, r, scale), *sums]
 
 
+def group_norm(w: Writer, node: Node) -> list[Value] | None:
+    """Groups of channels less their mean, over their deviation. The other outputs are not made."""
+    if any([v.number in w.used for v in node.outputs[1:]]):
+        return None
+    (x, weight, bias), groups = node.inputs, node.params["groups"]
+    rows = w.shaped(x, (x.shape[0] * groups, math.prod(x.shape[1:]) // groups))
+    y, _, scale = rows_apart(w, rows, (1,), True, node.params["eps"])
+    y = w.shaped(w.map(Mul, y, scale), x.shape)
+    weight, bias = [v if v is None else along(w, v, x, channel_dims(x)) for v in (weight, bias)]
+    return [scaled(w, y, weight, bias), *node.outputs[1:]]
+
+
 def centred(w: Writer, x: Value, dims: Dims) -> tuple[Value, Value]:
     """x less its means over dims, and these, without the dims. Written in one way everywhere, so
     that a norm, its gradient and its running statistics share them.
@@ -186,6 +198,7 @@ NORM_RULES: dict[str, Callable[[Writer, Node], Any]] = {
     "LayerNormGrad": layer_norm_grad,
     "RowNorm": row_norm,
     "RowNormGrad": row_norm_grad,
+    "GroupNorm": group_norm,
     "BatchNorm": batch_norm,
     "BatchNormGrad": batch_norm_grad,
     "ChannelNorm": channel_norm,

@@ -1,0 +1,287 @@
+"""What runs launches on a GPU: NVRTC makes machine code of their text, the driver's library starts
+it, and cuBLAS multiplies matrices. CuPy finds these libraries and owns memory and streams.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.compiler.backends.cuda.launch import NAME, Launch
+from rushlight.compiler.backends.cuda.prelude import PRELUDE
+from rushlight.compiler.backends.llvm.jit import cache_folder, load_file, save
+from rushlight.errors import NotSupportedError
+from rushlight.gpu import Driver, Memory, matmul
+
+OPTIONS = ("--std=c++17", "-default-device", "-diag-suppress=177")
+
+
+@dataclass
+class Matrix:
+    """A batch of matrices in a GPU's memory; strides in elements."""
+
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: Any
+
+
+class Machine:
+    """What programs need of a GPU.
+
+    Its alarm is an int in the GPU's memory that kernels set where an index is out of range.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.mark: Memory | None = None
+        self.watched = False  # whether a kernel may have set it
+        driver.watch = self.look
+
+    def alarm(self) -> int:
+        """The address of the mark."""
+        if self.mark is None:
+            self.mark = self.driver.take(4)
+            self.driver.put(np.zeros(4, np.uint8), self.mark, 0)
+        return self.mark.pointer
+
+    def may_be_alarmed(self, watched: bool) -> None:
+        """Note that kernels were started that may set the mark."""
+        self.watched = self.watched or watched
+
+    def look(self) -> None:
+        """Raise the error that a kernel left a mark for. Called when the GPU is waited for."""
+        if not self.watched or self.mark is None:
+            return
+        self.watched = False
+        if self.driver.get(self.mark, 0, 4).any():
+            self.driver.put(np.zeros(4, np.uint8), self.mark, 0)
+            raise IndexError(
+                f"an index was out of range in work that cuda:{self.driver.index} was given "
+                "before this, and its results are not to be used. Run the step on the CPU, which "
+                "names the index and the line."
+            )
+
+    def prepare(self, launch: Launch) -> Any:
+        """``f(values)`` that starts a launch, on addresses and float64 numbers in the order of its
+        operands. Work is done in the order in which it was started.
+        """
+        raise NotImplementedError
+
+    def multiply(self, a: Matrix, b: Matrix, out: Matrix) -> bool:
+        """``out = a @ b``; False where no library does that."""
+        return False
+
+    def capture(self, work: Any) -> Any:
+        """``f()`` that does at once what ``work()`` starts; None where that cannot be."""
+        return None
+
+
+@functools.cache
+def machine_of(driver: Driver) -> Machine:
+    """The machine of a GPU."""
+    made: Machine = getattr(driver, "machine", None) or CudaMachine(driver)
+    return made
+
+
+class CudaMachine(Machine):
+    """A GPU of CUDA."""
+
+    def __init__(self, driver: Driver) -> None:
+        import cupy
+
+        super().__init__(driver)
+        self.cupy = cupy
+        self.library = ctypes.CDLL("libcuda.so.1")
+        self.stream = 0  # the one that work goes to
+        self.functions: dict[str, Any] = {}
+        with self.here():
+            cupy.cuda.runtime.free(0)  # which makes the device's context
+
+    def here(self) -> Any:
+        """A context in which this GPU is the current one."""
+        return self.cupy.cuda.Device(self.driver.index)
+
+    def check(self, status: int, what: str) -> None:
+        """Raise what the driver's library answers."""
+        if status:
+            name = ctypes.c_char_p()
+            self.library.cuGetErrorString(status, ctypes.byref(name))
+            raise RuntimeError(f"CUDA error: {what}: {(name.value or b'unknown').decode()}")
+
+    # Kernels
+
+    def function(self, text: str) -> ctypes.c_void_p:
+        """The kernel of a text, which is compiled, or loaded, when it is first met."""
+        found = self.functions.get(text)
+        if found is None:
+            major, minor = self.driver.capability
+            image = machine_code(text, major, minor)
+            module, found = ctypes.c_void_p(), ctypes.c_void_p()
+            with self.here():
+                self.check(
+                    self.library.cuModuleLoadData(ctypes.byref(module), image), "load a kernel"
+                )
+            name = NAME.encode()
+            self.check(
+                self.library.cuModuleGetFunction(ctypes.byref(found), module, name), "find a kernel"
+            )
+            self.functions[text] = found
+        return found
+
+    def prepare(self, launch: Launch) -> Any:
+        function, count = self.function(launch.text), len(launch.operands)
+        cells = (ctypes.c_uint64 * (count + len(launch.sizes)))()
+        cells[count:] = [*launch.sizes]
+        size = ctypes.sizeof(ctypes.c_uint64)
+        start = ctypes.addressof(cells)
+        pointers = (ctypes.c_void_p * len(cells))(*[start + size * k for k in range(len(cells))])
+        call, where = self.library.cuLaunchKernel, (*launch.grid, *launch.block, launch.shared)
+        if launch.shared > 48 * 1024:
+            attribute = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self.check(
+                self.library.cuFuncSetAttribute(function, attribute, launch.shared), "shared memory"
+            )
+
+        def start_it(values: Sequence[Any]) -> None:
+            cells[:count] = [v if v.__class__ is int else bits_of(v) for v in values]
+            status = call(function, *where, ctypes.c_void_p(self.stream), pointers, None)
+            if status:
+                self.check(status, "start a kernel")
+
+        return start_it
+
+    def capture(self, work: Any) -> Any:
+        cuda = self.cupy.cuda
+        with self.here():
+            stream = cuda.Stream(non_blocking=True)
+            before, self.stream = self.stream, stream.ptr
+            try:
+                with stream:
+                    stream.begin_capture()
+                    try:
+                        work()
+                    finally:
+                        graph = stream.end_capture()
+            finally:
+                self.stream = before
+            graph.upload(cuda.Stream.null)
+        return lambda: graph.launch(cuda.Stream.null)
+
+    # Products
+
+    def multiply(self, a: Matrix, b: Matrix, out: Matrix) -> bool:
+        kinds = KINDS.get(out.dtype)
+        if kinds is None or a.dtype != out.dtype or b.dtype != out.dtype:
+            return False
+        batch = one_batch(a, b, out)
+        if batch is None:
+            return False
+        from cupy_backends.cuda.libs import cublas
+
+        kind, compute, number = kinds
+        if out.dtype == np.float32 and matmul.allow_tf32:
+            compute = FAST_TF32
+        count, steps = batch
+        (m, k), n = a.shape[-2:], b.shape[-1]
+        with self.here():
+            handle = self.cupy.cuda.device.get_cublas_handle()
+            one, zero = np.array(1, number), np.array(0, number)
+            left, right = by_columns(b), by_columns(a)  # cuBLAS goes along columns
+            cublas.gemmStridedBatchedEx(
+                handle, *(left[0], right[0]), *(n, m, k), one.ctypes.data,
+                *(b.address, kind, left[1], steps[1]), *(a.address, kind, right[1], steps[0]),
+                zero.ctypes.data, *(out.address, kind, n, steps[2]), count, compute, -1,
+            )  # fmt: skip
+        return True
+
+
+# of a dtype: CUDA's number for it, cuBLAS's for how to compute, and the type of the factors
+KINDS: dict[Any, tuple[int, int, Any]] = {
+    dtypes.float32: (0, 68, np.float32),
+    dtypes.float64: (1, 70, np.float64),
+    dtypes.float16: (2, 68, np.float32),
+    dtypes.bfloat16: (14, 68, np.float32),
+}
+FAST_TF32 = 77
+
+
+def bits_of(x: Any) -> int:
+    """A float64 number's bits."""
+    bits: int = struct.unpack("<Q", struct.pack("<d", x))[0]
+    return bits
+
+
+def by_columns(x: Matrix) -> tuple[int, int]:
+    """Whether cuBLAS, which takes rows for columns, has to turn a matrix, and how far its rows, or
+    columns, are apart.
+    """
+    (rows, columns), (s, t) = x.shape[-2:], x.strides[-2:]
+    if (t == 1 or columns == 1) and (s >= columns or rows == 1):
+        return 0, max(s, columns)
+    return 1, max(t, rows)
+
+
+def one_batch(*matrices: Matrix) -> Any:
+    """How many products there are, and how far apart each operand's are; None where they are not
+    evenly spaced.
+    """
+    out = matrices[-1]
+    shape = out.shape[:-2]
+    count, steps = 1, []
+    for n in shape:
+        count *= n
+    for x in matrices:
+        lead = x.shape[:-2]
+        strides = [0] * (len(shape) - len(lead)) + [
+            0 if have == 1 and n > 1 else s
+            for have, n, s in zip(lead, shape[len(shape) - len(lead) :], x.strides, strict=False)
+        ]
+        step, expected = 0, None
+        for n, s in zip(reversed(shape), reversed(strides), strict=True):
+            if n == 1:
+                continue
+            if expected is None:
+                step = s
+            elif s != expected:
+                return None
+            expected = s * n
+        steps.append(step)
+    return count, steps
+
+
+# Machine code
+
+
+def machine_code(text: str, major: int, minor: int) -> bytes:
+    """What NVRTC makes of a text, for a GPU of some architecture; kept on disk."""
+    from cupy_backends.cuda.libs import nvrtc
+
+    source = PRELUDE + text
+    version = ".".join(map(str, nvrtc.getVersion()))
+    key = hashlib.sha256(f"{version} {major}{minor} {OPTIONS} {source}".encode()).hexdigest()
+    folder = cache_folder()
+    kept = None if folder is None else load_file(folder / key)
+    if kept is not None:
+        return kept
+    program = nvrtc.createProgram(source, f"{NAME}.cu", (), ())
+    try:
+        try:
+            nvrtc.compileProgram(program, (f"-arch=sm_{major}{minor}", *OPTIONS))
+        except nvrtc.NVRTCError as error:
+            log = nvrtc.getProgramLog(program)
+            raise NotSupportedError(f"NVRTC refuses a kernel:\n{log}\n{text}") from error
+        image: bytes = nvrtc.getCUBIN(program)
+    finally:
+        nvrtc.destroyProgram(program)
+    if folder is not None:
+        save(folder / key, image)
+    return image

@@ -1,0 +1,286 @@
+"""Kernels for eager code on a GPU: each op, for operands of some shapes and dtypes, is a program of
+one node, made when it is first met.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.compiler.backends.cuda import source
+from rushlight.compiler.backends.cuda.machine import machine_of
+from rushlight.compiler.backends.cuda.program import CudaProgram, Room
+from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.compiler.loops import Affine, Kernel, Store, Table
+from rushlight.compiler.scalars import Scalar
+from rushlight.compiler.steps import Call
+from rushlight.core.device_array import DeviceArray, device_empty, send
+from rushlight.core.elementwise import Elementwise
+from rushlight.core.native import without_kernels
+from rushlight.core.op import Op
+from rushlight.dtypes import CATEGORY
+from rushlight.gpu import Driver
+from rushlight.ops.copy import Cast
+from rushlight.ops.norm import BatchNorm, GroupNorm, LayerNorm
+from rushlight.ops.view import AsStrided
+
+MOST = 4096  # programs
+NORMS = (LayerNorm, BatchNorm, GroupNorm)  # only their first output is read on a GPU
+PLAIN = (float, int, bool, str, type(None), slice, type(Ellipsis))
+
+_entries: dict[Any, Any] = {}
+_rooms: dict[Driver, Room] = {}
+
+
+def offers() -> Any:
+    """``compute`` of core.device_array."""
+    return compute
+
+
+def compute(
+    op: Op, operands: Any, params: dict[str, Any], into: DeviceArray | None = None
+) -> list[DeviceArray] | None:
+    """The op's results; None where a kernel is missing for it."""
+    if any([x.__class__ is DeviceArray and not x.size for x in operands]):
+        return of_nothing(op, operands, params) if into is None else None
+    try:
+        free = isinstance(op, Elementwise) and any(map(is_number, params.values()))
+        key: Any = op, tuple([spec(x) for x in operands]), frozen(params, free)
+        if into is not None:
+            key = *key, spec(into), tuple([same(x, into) for x in operands])
+        entry = entry_of(key, op, operands, params, into, free)
+        if entry is None and free:  # the formula depends on its numbers in other ways
+            key = key[0], key[1], frozen(params, False), *key[3:]
+            entry = entry_of(key, op, operands, params, into, False)
+    except TypeError:
+        return None
+    return None if entry is None else entry(operands, params, into)
+
+
+def entry_of(key: Any, op: Op, operands: Any, params: Any, into: Any, free: bool) -> Entry | None:
+    """The program of a key, made where there is none."""
+    if key not in _entries:
+        if len(_entries) >= MOST:
+            _entries.clear()
+        _entries[key] = Entry.of(op, operands, params, into, free)
+    found: Entry | None = _entries[key]
+    return found
+
+
+def of_nothing(op: Op, operands: Any, params: dict[str, Any]) -> list[DeviceArray]:
+    """What an op makes of arrays without elements, which cost nothing to copy."""
+    hosts = [x.fetch() if x.__class__ is DeviceArray else x for x in operands]
+    driver = next(x for x in operands if x.__class__ is DeviceArray).driver
+    out = op.forward(hosts, params)
+    return [
+        send(np.asarray(o), driver) for o in (out if isinstance(out, (tuple, list)) else (out,))
+    ]
+
+
+def same(x: Any, y: DeviceArray) -> bool:
+    """Whether x is the same window on the same memory."""
+    return (
+        x.__class__ is DeviceArray
+        and x.pointer == y.pointer
+        and (x.shape, x.strides, x.dtype) == (y.shape, y.strides, y.dtype)
+    )
+
+
+def spec(x: Any) -> Any:
+    """What a program depends on of an operand."""
+    if x.__class__ is DeviceArray:
+        return x.shape, x.strides, x.dtype
+    if is_number(x):
+        return float
+    return x.__class__, x
+
+
+def is_number(x: Any) -> bool:
+    """Whether a kernel takes x as a float64 number that other calls may bring others of."""
+    return x.__class__ is float
+
+
+def frozen(params: dict[str, Any], free: bool) -> Any:
+    """Parameters as part of a key; ``free``: numbers are operands. TypeError for what is none."""
+    return tuple([(k, float if free and is_number(v) else part(v)) for k, v in params.items()])
+
+
+def part(v: Any) -> Any:
+    """A parameter's value as part of a key."""
+    if v.__class__ in (tuple, list):
+        return tuple([part(x) for x in v])
+    if v.__class__ is slice:
+        return slice, v.start, v.stop, v.step
+    if v.__class__ in PLAIN:
+        return v.__class__, repr(v) if v.__class__ is float else v
+    if isinstance(v, (Op, np.dtype)):
+        return v
+    raise TypeError(f"{v.__class__} in a kernel's parameters")
+
+
+class Entry:
+    """A program of one node."""
+
+    def __init__(self, program: CudaProgram, names: list[str], outputs: list[Value]) -> None:
+        self.program, self.names = program, names  # of parameters that are operands
+        self.specs = [(v.shape, v.dtype) for v in outputs]
+
+    @classmethod
+    def of(cls, op: Op, operands: Any, params: Any, into: Any, free: bool) -> Entry | None:
+        """The program; None where a step of it would run on the host."""
+        writer = Writer(op, operands, params, free)
+        if not writer.made or not writer.finish(into):
+            return None
+        driver = next(x for x in operands if x.__class__ is DeviceArray).driver
+        room = _rooms.get(driver) or _rooms.setdefault(driver, Room(driver))
+        program = CudaProgram(writer.graph, driver, recorded=False, room=room)
+        if any([type(s) is Call for s in program.lowering.steps]):
+            return None
+        return cls(program, writer.names, writer.outputs)
+
+    def __call__(
+        self, operands: Any, params: dict[str, Any], into: DeviceArray | None
+    ) -> list[DeviceArray]:
+        driver = self.program.driver
+        inputs = [x for x in operands if x.__class__ is DeviceArray or is_number(x)]
+        inputs += [params[k] for k in self.names]
+        if into is not None and direct(into, operands):
+            outputs = [into]
+        else:
+            outputs = [device_empty(shape, d, driver) for shape, d in self.specs]
+        self.program.run(inputs, outputs[: len(self.program.ends)])
+        if into is not None and outputs[0] is not into:
+            copy(outputs[0], into)
+        return outputs
+
+
+def direct(into: DeviceArray, operands: Any) -> bool:
+    """Whether a program can write to where its result belongs."""
+    near = [x for x in operands if x.__class__ is DeviceArray and x.memory is into.memory]
+    return bool(into.flags.c_contiguous and all([same(x, into) for x in near]))
+
+
+class Writer:
+    """Writes the graph of an op on some operands."""
+
+    def __init__(self, op: Op, operands: Any, params: dict[str, Any], free: bool) -> None:
+        self.graph, self.op = Graph(), op
+        self.operands = operands
+        self.entries: list[Any] = []  # inputs of the graph, by operands; None for what is none
+        values = [self.operand(x) for x in operands]
+        self.names, given = self.numbers_of(params) if free else ([], params)
+        self.made = True
+        try:
+            specs = outline(op, operands, params)
+        except (ValueError, TypeError, RuntimeError, IndexError):
+            self.made = False  # the host says what is wrong
+            return
+        self.outputs = [self.graph.value(shape, d) for shape, d in specs]
+        self.graph.nodes.append(Node(op, values, given, self.outputs))
+
+    def operand(self, x: Any) -> Any:
+        """An operand as the node takes it."""
+        if is_number(x):
+            value = self.graph.value((), np.float64)
+            self.graph.inputs.append(Input(value, "number", None))
+            self.entries.append(None)
+            return value
+        if x.__class__ is not DeviceArray:
+            self.entries.append(None)
+            return x
+        whole = x.shape if x.flags.c_contiguous else (x.extent // x.itemsize,)
+        value = self.graph.value(whole, x.dtype)
+        self.graph.inputs.append(Input(value, "argument", len(self.graph.inputs)))
+        self.entries.append(self.graph.inputs[-1])
+        if x.flags.c_contiguous:
+            return value
+        steps = tuple([s // x.itemsize for s in x.strides])
+        seen = self.graph.value(x.shape, x.dtype)
+        params = {"size": x.shape, "stride": steps, "offset": 0, "source": None}
+        self.graph.nodes.append(Node(AsStrided.instance, [value], params, [seen]))
+        return seen
+
+    def numbers_of(self, params: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+        """The names of parameters that are operands, and the parameters with them."""
+        names = [k for k, v in params.items() if is_number(v)]
+        given = dict(params)
+        for k in names:
+            given[k] = self.graph.value((), np.float64)
+            self.graph.inputs.append(Input(given[k], "number", None))
+        return names, given
+
+    def finish(self, into: DeviceArray | None) -> bool:
+        """Say what the results are; False where ``into`` cannot take the one there is."""
+        graph, outputs = self.graph, self.outputs
+        if into is None:
+            graph.results = outputs[:1] if isinstance(self.op, NORMS) else outputs
+            return True
+        v = outputs[0]
+        if len(outputs) > 1 or CATEGORY[v.dtype] > CATEGORY[into.dtype]:
+            return False
+        if v.shape != into.shape:
+            return False
+        if v.dtype != into.dtype:
+            cast = graph.value(v.shape, into.dtype)
+            graph.nodes.append(Node(Cast.instance, [v], {"dtype": into.dtype}, [cast]))
+            v = cast
+        self.outputs = [v]
+        for x, entry in zip(self.operands, self.entries, strict=True):
+            if entry is not None and same(x, into) and into.flags.c_contiguous:
+                graph.updates = [(entry, v)]
+                return True
+        graph.results = [v]
+        return True
+
+
+def outline(op: Op, operands: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """Shapes and dtypes of the op's results."""
+    if isinstance(op, Elementwise):
+        few = [
+            np.ones((1,) * x.ndim, x.dtype) if x.__class__ is DeviceArray else x for x in operands
+        ]
+        shapes = [x.shape for x in operands if x.__class__ is DeviceArray]
+        with without_kernels(), np.errstate(all="ignore"):
+            out = op.forward(few, params)
+        return [(np.broadcast_shapes(*shapes), out.dtype)]
+    index = [
+        np.broadcast_to(np.zeros((), x.dtype), x.shape) if x.__class__ is DeviceArray else x
+        for x in operands
+    ]
+    with without_kernels(), np.errstate(all="ignore"):
+        own = type(op).outline is not Op.outline
+        out = op.outline(*index, **params) if own else op.forward(index, params)
+    outs = out if isinstance(out, (tuple, list)) else (out,)
+    return [(np.shape(o), np.asarray(o).dtype) for o in outs]
+
+
+_copies: dict[Any, Any] = {}
+
+
+def copy(source: DeviceArray, target: DeviceArray) -> None:
+    """Copy elements, converted, to where they belong."""
+    key = source.shape, source.strides, source.dtype, target.strides, target.dtype, target.driver
+    launches = _copies.get(key)
+    if launches is None:
+        launches = _copies[key] = [
+            (machine_of(target.driver).prepare(launch), launch.operands)
+            for launch in source_of_copy(source, target)
+        ]
+    at = {1: source.pointer, 2: target.pointer}
+    for begin, operands in launches:
+        begin([at[n] + offset for n, offset in operands])
+
+
+def source_of_copy(x: DeviceArray, y: DeviceArray) -> Any:
+    """The launches of a copy from value 1 to value 2."""
+    table = Table()
+    sizes = {k: n for k, n in enumerate(x.shape) if n != 1}
+
+    def where(a: DeviceArray) -> Affine:
+        steps = [(k, a.strides[k] // a.itemsize) for k in sizes]
+        return Affine(0, tuple([(k, s) for k, s in steps if s]))
+
+    element = Scalar(table, table.make("load", x.dtype, (), (1, where(x)))).astype(y.dtype)
+    store = Store(Value(2, y.shape, y.dtype), where(y), element.expr)
+    return source.launches_of(Kernel(sizes, [*sizes], [], [store]), "double")

@@ -1,0 +1,39 @@
+"""A simulated GPU whose kernels are the CUDA C that a real one would run, run on the processor."""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from rushlight.compiler.backends.cuda.machine import Machine
+from tests.gpu.simulated import SimulatedDriver
+
+from .cuda_emulator import addressed
+
+
+class EmulatedMachine(Machine):
+    """Starts launches by the emulator; products are NumPy's."""
+
+    def prepare(self, launch):
+        return lambda values: addressed(launch, values)
+
+    def multiply(self, a, b, out):
+        seen(out)[...] = seen(a) @ seen(b)
+        return True
+
+
+def seen(matrix):
+    """A matrix in simulated memory, as an array."""
+    reach = sum([(n - 1) * s for n, s in zip(matrix.shape, matrix.strides, strict=True)]) + 1
+    size = matrix.dtype.itemsize
+    raw = (np.ctypeslib.ctypes.c_uint8 * (reach * size)).from_address(matrix.address)
+    flat = np.frombuffer(raw, matrix.dtype)
+    return as_strided(flat, matrix.shape, [s * size for s in matrix.strides])
+
+
+class EmulatedDriver(SimulatedDriver):
+    """A simulated GPU with kernels."""
+
+    name = "Emulated GPU"
+
+    def __init__(self, index=0, total=1 << 32):
+        super().__init__(index, total)
+        self.machine = EmulatedMachine(self)

@@ -1,0 +1,97 @@
+"""Eager ops on a GPU whose kernels an emulator runs: what they compute, and that none runs on the
+host.
+"""
+
+import numpy as np
+import pytest
+
+import rushlight as torch
+from rushlight import gpu
+
+from .cuda_emulator import needs_compiler
+from .emulated import EmulatedDriver
+
+pytestmark = needs_compiler
+
+
+@pytest.fixture(autouse=True)
+def emulated():
+    before = gpu.replace([EmulatedDriver()])
+    yield gpu.driver(0)
+    gpu.replace(before)
+
+
+def both(f, *shapes, dtype=torch.float32):
+    """The function on the CPU and on the GPU."""
+    torch.manual_seed(0)
+    inputs = [torch.randn(*s).to(dtype) for s in shapes]
+    here, there = f(*inputs), f(*[t.cuda() for t in inputs])
+    assert there.is_cuda
+    assert there.dtype == here.dtype
+    np.testing.assert_allclose(there.cpu().float(), here.float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "f, shapes",
+    [
+        (lambda a, b: a * b + 2, [(3, 4), (4,)]),
+        (lambda a: torch.clamp(a, -0.5, 0.7), [(10,)]),
+        (lambda a: torch.nn.functional.leaky_relu(a, 0.3), [(5, 3)]),
+        (lambda a: a.t().contiguous(), [(7, 5)]),
+        (lambda a: a[1:, ::2] + a[:-1, ::2], [(6, 8)]),
+        (lambda a: a.mean(0), [(6, 8)]),
+        (lambda a: a.var(1), [(6, 8)]),
+        (lambda a, b: a @ b, [(2, 6, 8), (8, 3)]),
+        (lambda a: torch.nn.functional.layer_norm(a, (8,)), [(6, 8)]),
+        (lambda a: a.expand(4, 3).contiguous(), [(3,)]),
+        (lambda a, b: torch.cat([a, b], 1), [(2, 3), (2, 4)]),
+        (lambda a: a.argmax(1).float(), [(6, 8)]),
+    ],
+)
+def test_values(f, shapes, recwarn):
+    both(f, *shapes)
+    assert not [w for w in recwarn if "no GPU kernel" in str(w.message)]
+
+
+def test_writes_through_views_and_over_operands():
+    for device in ("cpu", "cuda"):
+        x = torch.arange(12.0, device=device).reshape(3, 4)
+        x[:, 1].mul_(3)
+        x.add_(x)
+        x[1:].copy_(x[:2].clone())
+        x.t()[2] = 5
+        x += x.sum(0)
+        if device == "cpu":
+            expected = x
+    np.testing.assert_array_equal(x.cpu(), expected)
+
+
+def test_numbers_are_operands_of_one_kernel(emulated):
+    x = torch.ones(4, device="cuda")
+    found = {(x * k).sum().item() for k in (0.5, 1.5, 2.25)}
+    assert found == {2.0, 6.0, 9.0}
+
+
+def test_an_index_out_of_range_is_told_when_the_gpu_is_waited_for():
+    table = torch.ones(3, 2, device="cuda")
+    y = torch.nn.functional.embedding(torch.tensor([0, 3], device="cuda"), table)
+    with pytest.raises(IndexError, match="out of range in work that cuda:0"):
+        y.cpu()
+    assert table.sum().item() == 6
+
+
+def test_training_equals_the_cpu():
+    def trained(device):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+        x, y = torch.randn(10, 4).to(device), torch.arange(10).to(device) % 3
+        net.to(device)
+        opt = torch.optim.Adam(net.parameters(), 0.05)
+        for _ in range(3):
+            opt.zero_grad()
+            torch.nn.functional.cross_entropy(net(x), y).backward()
+            opt.step()
+        return [p.detach().cpu() for p in net.parameters()]
+
+    for a, b in zip(trained("cpu"), trained("cuda"), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

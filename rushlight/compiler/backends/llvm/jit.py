@@ -4,7 +4,7 @@ Note [Common functions]
 Kernels of convolutions consist of functions, many of which are those of other kernels too: the
 gradients turn and transform the same images as the layer. A function whose linkage is ``COMMON`` is
 compiled alone, once, and called by all kernels that would contain it. Its symbol ends in a hash of
-its text.
+its text; so does that of a kernel, of what is left of its module.
 """
 
 from __future__ import annotations
@@ -220,42 +220,43 @@ _kernels: dict[str, int] = {}  # the addresses of kernels and common functions, 
 _lock = threading.Lock()
 
 
-def kernel_key(ir: str) -> str:
-    """What a kernel's machine code is known by, and its symbol."""
-    return f"k{key_of(ir)[:32]}"
-
-
 def kernels(irs: Sequence[str]) -> list[int]:
     """The address of ``@kernel`` in each module. Equal modules are compiled once, different ones on
     all processors.
     """
-    keys = [kernel_key(ir) for ir in irs]
-    new = {key: ir for key, ir in zip(keys, irs, strict=True) if key not in _kernels}
+    texts = dict[str, str]()
+    keys = [separate(ir, texts)["kernel"] for ir in irs]
+    new = {key: text for key, text in texts.items() if key not in _kernels}
     link(machine_code(new))
     return [_kernels[key] for key in keys]
 
 
-def machine_code(irs: dict[str, str]) -> dict[str, bytes]:
-    """The machine code of ``@kernel`` in modules, by their keys, and then that of common functions
-    which they call, by their symbols.
-    """
-    texts, common = {}, dict[str, str]()
-    for key, ir in irs.items():
-        texts[key] = without_common(ir.replace("@kernel(", f"@{key}("), common)
-    texts.update(common)
+def machine_code(texts: dict[str, str]) -> dict[str, bytes]:
+    """The machine code of modules, by the symbols of their functions."""
     return dict(zip(texts, object_codes([*texts.values()]), strict=True))
 
 
-def without_common(ir: str, common: dict[str, str]) -> str:
-    """A module that calls its common functions from elsewhere; ``common`` gets their modules."""
-    if START not in ir:
-        return ir
+def separate(ir: str, texts: dict[str, str]) -> dict[str, str]:
+    """The symbols of ``kernel`` and of the common functions in a module; ``texts`` gets modules in
+    which each of them is alone, by their symbols.
+    """
+    common = dict[str, str]()
+    rest, symbols = without_common(ir, common) if START in ir else (ir, {})
+    key = symbols["kernel"] = f"k{key_of(rest)[:32]}"
+    texts[key] = rest.replace("@kernel(", f"@{key}(")
+    texts.update(common)
+    return symbols
+
+
+def without_common(ir: str, common: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """A module that calls its common functions from elsewhere, and their symbols; ``common`` gets
+    their modules.
+    """
     lines, own = FUNCTION.sub("", ir).splitlines(), list[str]()
     calls: dict[str, tuple[str, str]] = {}  # name -> symbol, declaration
     for text in FUNCTION.findall(ir):  # each behind those that it calls
         used = set(SYMBOL.findall(text))
-        for name in sorted(used & calls.keys()):
-            text = text.replace(f"@{name}(", f"@{calls[name][0]}(")
+        text = SYMBOL.sub(lambda m: f"@{calls[m[1]][0]}" if m[1] in calls else m[0], text)
         needed = [calls[name][1] for name in sorted(used & calls.keys())]
         if not text.startswith(START):
             own += [*needed, text]
@@ -267,7 +268,8 @@ def without_common(ir: str, common: dict[str, str]) -> str:
         head, text = [x.replace(f"@{name}(", f"@{symbol}(") for x in (head, text)]
         calls[name] = symbol, head.replace(START, "declare ")
         common[symbol] = "\n".join([*needed, text.replace(START, "define ")])
-    return "\n".join([*lines, *own]) + "\n"
+    symbols = {name: symbol for name, (symbol, _) in calls.items()}
+    return "\n".join([*lines, *own]) + "\n", symbols
 
 
 def link(bodies: dict[str, bytes]) -> list[int]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 SHARED = "shared"  # the operand that all launches of a step share as scratch memory
+TABLE = "table"  # the operand that holds the numbers of a launch
 PATIENT = 10_000.0  # nanoseconds: less work is not worth a second thread
 CHUNK = 4_000.0  # nanoseconds of a chunk, at least
 MOST_CHUNKS = 64
@@ -24,9 +25,11 @@ MOST_CHUNKS = 64
 class Launch:
     """A kernel and what it works on.
 
-    ``operands``: (the number of a root value, a template's operand, or SHARED; offset in bytes).
-    ``scratch``, ``shared``: bytes that each thread, and all together, need. ``cost``: nanoseconds
-    of all units on one thread, as far as one can guess.
+    ``operands``: (the number of a root value, a template's operand, SHARED or TABLE; offset in
+    bytes). ``scratch``, ``shared``: bytes that each thread, and all together, need. ``cost``:
+    nanoseconds of all units on one thread, as far as one can guess. ``numbers``: what is in the
+    table: int64, and names of functions that the kernel's module has in common with others, for
+    their addresses.
     """
 
     ir: str
@@ -35,6 +38,7 @@ class Launch:
     scratch: int = 0
     shared: int = 0
     cost: float = 0.0
+    numbers: tuple[int | str, ...] = ()
 
     def with_operands(self, operands: Sequence[tuple[Any, int]]) -> Launch:
         """The same on other memory."""

@@ -1,8 +1,8 @@
 """What a native program is, as plain data: made from a graph, kept on disk, loaded by program.py.
 
-The block holds, in order, the addresses of the inputs, the outputs, the arena, the numbers, and the
-scratch memory that a step's launches share. A value's place is a slot of the block and an offset in
-bytes.
+The block holds, in order, the addresses of the inputs, the outputs, the arena, the numbers, the
+scratch memory that a step's launches share, and the table. A value's place is a slot of the block
+and an offset in bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from rushlight.compiler import memory
 from rushlight.compiler.backends.llvm import jit, templates
 from rushlight.compiler.backends.llvm.canonical import launch_of
-from rushlight.compiler.backends.llvm.launch import SHARED, Launch
+from rushlight.compiler.backends.llvm.launch import SHARED, TABLE, Launch
 from rushlight.compiler.backends.llvm.products import product
 from rushlight.compiler.graph import Graph
 from rushlight.compiler.lower import Lowering
@@ -30,10 +30,12 @@ class Plan:
 
     ``constants``: inputs beside those of the graph, arrays, or the position in
     ``engines_of(graph)`` of the engine whose desk one is. ``engines``: the positions of those that
-    launches draw from. ``sizes``: bytes of memory. ``kernels``: keys of machine code. ``launches``:
-    rows of (position in ``kernels``, or CHECK; units; chunks; operands). ``places``: (slot, offset)
-    of all operands, launch after launch. ``parts`` of a run: (first launch, last + 1), or the
-    position of a step that is a call. ``divided``: whether there is work for several threads.
+    launches draw from. ``sizes``: bytes of memory. ``kernels``: symbols of machine code.
+    ``launches``: rows of (position in ``kernels``, or CHECK; units; chunks; operands). ``places``:
+    (slot, offset) of all operands, launch after launch. ``table``: the numbers of launches.
+    ``functions``: (position in the table, in ``kernels``) of those that are functions. ``parts`` of
+    a run: (first launch, last + 1), or the position of a step that is a call. ``divided``: whether
+    there is work for several threads.
     """
 
     constants: list[Any]
@@ -42,6 +44,8 @@ class Plan:
     kernels: list[str]
     launches: np.ndarray[Any, Any]
     places: np.ndarray[Any, Any]
+    table: np.ndarray[Any, Any]
+    functions: np.ndarray[Any, Any]
     parts: list[Any]
     cost: float
     divided: bool
@@ -72,7 +76,7 @@ class Planner:
         for k, v in enumerate(self.inputs):
             if v.number in low.numbers:
                 self.places[v.number] = (slots + 1, 8 * k)
-        self.places[SHARED] = (slots + 2, 0)
+        self.places[SHARED], self.places[TABLE] = (slots + 2, 0), (slots + 3, 0)
 
     def write(self) -> None:
         """Write the launches."""
@@ -109,8 +113,8 @@ class Planner:
             return [self.place(key, offset) for key, offset in launch.operands]
         values, found = [*step.nodes[0].inputs, *step.nodes[0].outputs], []
         for key, offset in launch.operands:
-            if key == SHARED:
-                found.append(self.place(SHARED, offset))
+            if key in (SHARED, TABLE):
+                found.append(self.place(key, offset))
                 continue
             root, _, start = self.lowering.windows.layout(values[key])
             found.append(self.place(root.number, offset + start * root.dtype.itemsize))
@@ -122,19 +126,30 @@ class Planner:
         return slot, start + offset
 
     def kernels(self) -> dict[str, str]:
-        """The IR of all kernels, by their keys."""
-        texts = {launch.ir for _, launch in self.launches if launch is not None}
-        return {jit.kernel_key(ir): ir for ir in texts}
+        """The IR of all kernels and functions that they have in common, by their symbols."""
+        texts = dict[str, str]()
+        irs = dict.fromkeys([x.ir for _, x in self.launches if x is not None])
+        self.symbols = {ir: jit.separate(ir, texts) for ir in irs}
+        return texts
 
     def plan(self, kernels: dict[str, str], engines: list[Any]) -> Plan:
         """The plan for a graph with some engines."""
-        order = {ir: k for k, ir in enumerate(kernels.values())}
+        order = {symbol: k for k, symbol in enumerate(kernels)}
         known = [x for _, x in self.launches if x is not None]
-        rows = [self.operands(step, launch) for step, launch in self.launches]
-        lines = [
-            (CHECK, 0, 0, len(row)) if x is None else (order[x.ir], x.units, x.chunks(), len(row))
-            for row, (_, x) in zip(rows, self.launches, strict=True)
-        ]
+        rows, lines, table = [], [], list[int | str]()
+        for step, x in self.launches:
+            row = self.operands(step, x)
+            if x is None:
+                lines.append((CHECK, 0, 0, len(row)))
+            else:
+                symbols = self.symbols[x.ir]
+                lines.append((order[symbols["kernel"]], x.units, x.chunks(), len(row)))
+                if x.numbers:
+                    slot, start = row[0]
+                    row[0] = slot, start + 8 * len(table)
+                    table += [symbols[n] if isinstance(n, str) else n for n in x.numbers]
+            rows.append(row)
+        functions = [(k, order[n]) for k, n in enumerate(table) if isinstance(n, str)]
         at = {id(e): k for k, e in enumerate(engines)}
         drawn = [n for s in self.lowering.steps if isinstance(s, Template) for n in s.nodes]
         desks = {id(e.desk): k for k, e in enumerate(engines)}
@@ -150,6 +165,8 @@ class Planner:
             list(kernels),
             np.array(lines, np.int64).reshape(-1, 4),
             np.array([place for row in rows for place in row], np.int64).reshape(-1, 2),
+            np.array([0 if isinstance(n, str) else n for n in table], np.int64),
+            np.array(functions, np.int64).reshape(-1, 2),
             self.parts,
             sum([x.cost for x in known]),
             any([x.chunks() > 1 for x in known]),

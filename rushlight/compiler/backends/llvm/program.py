@@ -71,7 +71,7 @@ class Native:
         self.inputs, self.ends = [i.value for i in graph.inputs], list(graph.ends())
         self.is_number = [i.kind == "number" for i in graph.inputs]
         self.first_end = self.given + len(plan.constants)  # the slots before are inputs
-        self.allocate(plan, engines)
+        self.allocate(plan, engines, code)
         self.write_table(plan, code)
         self.parts: list[Any] = [
             part if type(part) is tuple else self.caller(self.lowering.steps[part])
@@ -106,7 +106,7 @@ class Native:
         """Where in the arena values lie."""
         return self.planner.offsets
 
-    def allocate(self, plan: Plan, engines: list[Any]) -> None:
+    def allocate(self, plan: Plan, engines: list[Any], code: list[int]) -> None:
         """Take memory, and write down where it is."""
         sizes, slots = plan.sizes, self.first_end + len(self.ends)
         self.arena, self.scratch, self.shared = [
@@ -118,11 +118,13 @@ class Native:
         self.constants = [
             engines[x].desk if type(x) is int else np.ascontiguousarray(x) for x in plan.constants
         ]
-        self.block = np.zeros(slots + 4, np.int64)  # the last is for arguments that nothing reads
+        self.entries = plan.table.copy()
+        self.entries[plan.functions[:, 0]] = np.array([*code, 0], np.int64)[plan.functions[:, 1]]
+        self.block = np.zeros(slots + 5, np.int64)  # the last is for arguments that nothing reads
         for k, array in enumerate(self.constants, self.given):
             self.block[k] = address(array)
-        own = (self.arena, self.numbers, self.shared)
-        self.block[slots : slots + 3] = [address(array) for array in own]
+        own = (self.arena, self.numbers, self.shared, self.entries)
+        self.block[slots : slots + 4] = [address(array) for array in own]
 
     def write_table(self, plan: Plan, code: list[int]) -> None:
         """Write down the launches for the runtime, see runtime.py."""

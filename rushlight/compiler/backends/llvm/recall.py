@@ -70,7 +70,7 @@ def recalled(key: Any, write: Callable[[], list[Launch]]) -> list[Launch]:
 def launch(fields: dict[str, Any]) -> Launch:
     """A launch that was read from disk."""
     operands = tuple([tuple(operand) for operand in fields.pop("operands")])
-    return Launch(operands=operands, **fields)
+    return Launch(operands=operands, numbers=(*fields.pop("numbers"),), **fields)
 
 
 # Programs, see Note [Programs on disk]

@@ -21,6 +21,7 @@ from rushlight.compiler.backends.llvm.convolution.winograd import (
     plain,
 )
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch
+from rushlight.compiler.backends.llvm.ir.driver import Driver
 
 MOST = 2592  # points of a block: they should stay in the cache
 BLOCKS = 2  # in one, for weights' gradients
@@ -80,23 +81,21 @@ class Block:
         """Most tiles of a block."""
         return self.together * self.lines * self.columns.tiles
 
-    def place(self, f: Code, k: Number) -> Place:
+    def place(self, f: Driver, k: Number) -> Place:
         """Where block k lies."""
-        if self.most:
-            n, strip = f.parted(k, self.strips)
-            first = f.mul(strip, self.most)
-            high = f.smaller(self.most, f.sub(self.rows.tiles, first))
-            return Place(n, 1, first, high, high, self.kinds(f, high))
-        n = f.mul(k, self.together)
-        count = f.smaller(self.together, f.sub(self.images, n))
-        high = self.rows.count
-        return Place(n, count, 0, self.rows.tiles, high, self.kinds(f, high))
+        k, strip = f.parted(k, f.number(self.strips))
+        together, lines = f.number(self.together), f.number(self.lines)
+        n, first = f.mul(k, together), f.mul(strip, lines)
+        count = f.smaller(together, f.sub(self.images, n))
+        high = f.smaller(lines, f.sub(self.rows.tiles, first))
+        whole = f.smaller(lines, f.sub(self.rows.count, first))
+        return Place(n, count, first, high, whole, self.kinds(f, whole))
 
-    def kinds(self, f: Code, high: Number) -> list[Number]:
+    def kinds(self, f: Driver, high: Number) -> list[Number]:
         """Tiles of an image, in their order, if ``high`` rows are whole."""
         side, below = self.columns.rest is not None, self.rows.rest is not None
-        whole = f.mul(high, self.columns.count)
-        return [high if side else 0, whole, self.columns.count * below, int(side and below)]
+        wide = f.number(self.columns.count)
+        return [high if side else 0, f.mul(high, wide), wide if below else 0, int(side and below)]
 
     def shares(self) -> list[tuple[int, int]]:
         """(points, tiles that have them) of a block."""
@@ -129,7 +128,7 @@ class Place:
         at: Number = 0
         for count in self.kinds[:kind]:
             at = f.add(at, count)
-        return f.add(product(f, self.images, at), product(f, i, self.kinds[min(kind, 3)]))
+        return f.add(f.mul(self.images, at), f.mul(i, self.kinds[min(kind, 3)]))
 
     def places(self, f: Code, base: str, row: int, i: Number) -> list[str]:
         """Where an image's tiles are that are ``row`` elements apart: see ``PLACES``."""
@@ -150,13 +149,6 @@ class Place:
         return start, stop
 
 
-def product(f: Code, a: Number, b: Number) -> Number:
-    """``a b``, one of which is known."""
-    if a == 0 or b == 0:
-        return 0
-    return f.mul(a, b) if isinstance(b, int) else f.mul(b, int(a))
-
-
 @dataclass(frozen=True)
 class Layout:
     """Transforms: point k of row r is at ``k * step + r * row``."""
@@ -168,7 +160,7 @@ class Layout:
 class Reader:
     """Transforms blocks of images."""
 
-    def __init__(self, f: Code, plane: Plane, block: Block, to: Layout, scratch: Scratch) -> None:
+    def __init__(self, f: Driver, plane: Plane, block: Block, to: Layout, scratch: Scratch) -> None:
         self.f, self.plane, self.block, self.to = f, plane, block, to
         last = "%last" if plane.channels % f.lanes else ""
         self.turn = write_copy(f, plane.frame, plane.size, last)
@@ -282,9 +274,9 @@ class Sizes:
         wanted = max(1, min(-(-UNITS // (blocks * self.groups)), self.outputs // PART))
         return -(-self.panels // -(-self.panels // wanted))
 
-    def part(self, f: Code, k: Number, parts: int) -> tuple[Number, Number]:
+    def part(self, f: Driver, k: Number, parts: int) -> tuple[Number, Number]:
         """The panels of part k."""
-        size = -(-self.panels // parts)
+        size = f.number(-(-self.panels // parts))
         start = f.mul(k, size)
         return start, f.smaller(f.add(start, size), self.panels)
 

@@ -13,7 +13,7 @@ from rushlight.compiler.backends.llvm.convolution import batched
 from rushlight.compiler.backends.llvm.convolution.batched import Batch, Piece
 from rushlight.compiler.backends.llvm.convolution.shapes import Shape, cost_of, parts
 from rushlight.compiler.backends.llvm.convolution.turn import Frame, write_copy, write_put
-from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, kernel
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, Sized, kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node
 
@@ -51,11 +51,11 @@ class Planes:
         f = self.f
         return f.sub(f.smaller(f.lanes, f.sub(self.s.groups, first)), 1)
 
-    def turner(self, frame: Frame, zeros: bool = False) -> str:
+    def turner(self, frame: Frame, zeros: bool = False) -> Sized:
         """The function that turns planes."""
         return write_copy(self.f, frame, frame.size, self.last, zeros)
 
-    def putter(self, frame: Frame, bias: bool = False) -> str:
+    def putter(self, frame: Frame, bias: bool = False) -> Sized:
         """The function that puts planes back."""
         return write_put(self.f, frame, frame.size, bias, self.last)
 

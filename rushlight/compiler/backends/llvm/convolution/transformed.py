@@ -23,8 +23,9 @@ from rushlight.compiler.backends.llvm.convolution.blocks import (
 from rushlight.compiler.backends.llvm.convolution.shapes import Shape
 from rushlight.compiler.backends.llvm.convolution.tiles import Tile, tile, tile_rows
 from rushlight.compiler.backends.llvm.convolution.turn import write_put
-from rushlight.compiler.backends.llvm.convolution.winograd import Tiles, flat, points, squared
-from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, kernel
+from rushlight.compiler.backends.llvm.convolution.winograd import Tiles, flat, get, put, squared
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, Sized
+from rushlight.compiler.backends.llvm.ir.driver import Driver
 from rushlight.compiler.backends.llvm.ir.text import COMMON, Module
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
@@ -68,60 +69,61 @@ class Forward:
         self.units = s.groups * s.block.count * self.parts
         self.shared = 0 if self.together else s.groups * s.panels * s.weights * self.u.step
 
-    def weights(self, f: Code, w: str, u: str) -> None:
+    def weights(self, f: Driver, w: str, u: str) -> None:
         """Transform the weights of panels lo to hi."""
         one = self.panel_weights(f)
 
         def panel(k: Number, _: list[str]) -> None:
-            here = self.panel_place(f, w, *f.parted(k, self.s.panels))
+            here = self.panel_place(f, w, *f.parted(k, f.number(self.s.panels)))
             to = f.at(u, f.mul(k, self.s.weights * self.u.step))
             self.call_weights(f, one, here, to, self.s.source.channels)
 
         f.span("%lo", "%hi", 1, panel)
 
-    def panel_place(self, f: Code, w: str, g: Number, j: Number) -> str:
+    def panel_place(self, f: Driver, w: str, g: Number, j: Number) -> str:
         """Where the weights of panel j of group g lie."""
         return f.at(w, f.add(f.mul(g, self.w.group), f.mul(j, self.s.width * self.w.row)))
 
-    def call_weights(self, f: Code, one: str, w: str, u: str, count: Number) -> None:
+    def call_weights(self, f: Driver, one: Sized, w: str, u: str, count: Number) -> None:
         """Transform one panel's weights of some channels."""
         for h in range(self.s.vectors):
             f.call(one, f.at(w, h * f.lanes * self.w.row), f.at(u, h * f.lanes), count)
 
-    def panel_weights(self, f: Code) -> str:
+    def panel_weights(self, driver: Driver) -> Sized:
         """The function ``(w, u, count)`` that transforms the weights of one vector of outputs and
         some channels.
         """
-        f = Code(f.module, "weights", "ptr noalias %w, ptr noalias %u, i64 %count", f.dtype, COMMON)
+        signature = (
+            "ptr noalias %w, ptr noalias %u, i64 %count, "
+            "i64 %row, i64 %channel, i64 %points, i64 %step"
+        )
+        f = Code(driver.module, "weights", signature, driver.dtype, COMMON)
 
         def channel(k: Number, _: list[str]) -> None:
-            w, square = f.at("%w", f.mul(k, self.w.channel)), []
+            ends, square = f.apart(f.at("%w", f.mul(k, "%channel")), "%row", f.lanes), []
             rows, columns = self.s.ways
             for first in range(0, rows.taps * columns.taps, f.lanes):
                 n = min(f.lanes, rows.taps * columns.taps - first)
-                lines = [f.load(f.at(w, r * self.w.row + first), n) for r in range(f.lanes)]
+                lines = [f.load(f.at(w, first), n) for w in ends]
                 square += f.transposed(lines)[:n]
             if self.w.flipped:
                 square.reverse()
             n = columns.taps
             square_of_taps = [square[i * n : (i + 1) * n] for i in range(rows.taps)]
             found = squared(f, rows.weigh, columns.weigh, square_of_taps)
-            u = f.at("%u", f.mul(k, self.u.row))
-            for at, value in enumerate(flat(found)):
-                f.store(f.at(u, at * self.u.step), value)
+            put(f, f.at("%u", f.mul(k, "%points")), "%step", flat(found))
 
         f.span(0, "%count", 1, channel)
         f.end()
-        return f.name
+        return Sized(f.name, (self.w.row, self.w.channel, self.u.row, self.u.step))
 
-    def write(self, f: Code, x: str, w: str, bias: str, y: str) -> int:
+    def write(self, f: Driver, x: str, w: str, bias: str, y: str) -> int:
         """Units lo to hi; w: the weights, transformed or not. Returns the elements of scratch."""
         s, block, scratch = self.s, self.s.block, Scratch("%scratch", f.lanes)
         reader = Reader(f, s.source, block, self.v, scratch)
         v, m = [scratch.take(f, s.points * a.step) for a in (self.v, self.m)]
-        u, weigh_panel = w, ""
-        if self.together:
-            u, weigh_panel = scratch.take(f, s.weights * self.u.step), self.panel_weights(f)
+        u = scratch.take(f, s.weights * self.u.step) if self.together else w
+        weigh_panel = self.panel_weights(f) if self.together else None
         writer = Writer(f, s, self.m, scratch, bool(bias))
         runs = tuple([(k * f.lanes, f.lanes) for k in range(s.vectors)])
         asks = s.points * self.v.step * 4 > LARGE
@@ -129,12 +131,11 @@ class Forward:
         product = tile(f.module, f.dtype, shape)
 
         def unit(k: Number, _: list[str]) -> None:
-            g, k = f.parted(k, block.count * self.parts)
-            b, part = f.parted(k, self.parts)
-            place = block.place(f, b)
-            channels = 0, s.source.channels
+            g, k = f.parted(k, f.number(block.count * self.parts))
+            b, part = f.parted(k, f.number(self.parts))
+            place, channels = block.place(f, b), f.number(s.source.channels)
             here = f.at(x, f.mul(g, s.source.channels * s.source.size))
-            reader.write(here, place, channels, lambda c: f.at(v, c))
+            reader.write(here, place, (0, channels), lambda c: f.at(v, c))
             to = f.at(y, f.mul(g, s.outputs * s.result.size))
             extra = f.at(bias, f.mul(g, s.outputs)) if bias else ""
 
@@ -143,8 +144,8 @@ class Forward:
                 given = self.panel_place(f, w, g, j)
 
                 def some(i: Number, _: list[str]) -> None:
-                    depth, here = f.smaller(SUM, f.sub(s.source.channels, i)), u
-                    if self.together:
+                    depth, here = f.smaller(SUM, f.sub(channels, i)), u
+                    if weigh_panel is not None:
                         place_of_some = f.at(given, f.mul(i, self.w.channel))
                         self.call_weights(f, weigh_panel, place_of_some, u, depth)
                     else:
@@ -152,7 +153,7 @@ class Forward:
                         here = f.at(u, f.add(far, f.mul(i, self.u.row)))
                     products(here, i, depth, place)
 
-                f.span(0, s.source.channels, SUM, some)
+                f.span(0, channels, SUM, some)
                 for h in range(s.vectors):
                     c = f.add(f.mul(j, s.width), h * f.lanes)
                     writer.write(f.at(m, h * f.lanes), to, place, c, extra)
@@ -170,9 +171,9 @@ class Forward:
                     c = f.at(m, f.add(f.mul(k, self.m.step), f.mul(r, self.m.row)))
                     f.call(product, a, b, c, depth, first, "null")
 
-                f.span(*place.span(f, block, k), self.rows, rows)
+                f.span(*place.span(f, block, k), f.number(self.rows), rows)
 
-            f.span(0, s.points, 1, point)
+            f.span(0, f.number(s.points), 1, point)
 
         f.span("%lo", "%hi", 1, unit)
         return scratch.size
@@ -181,7 +182,7 @@ class Forward:
 class Writer:
     """Puts products back into planes."""
 
-    def __init__(self, f: Code, s: Sizes, m: Layout, scratch: Scratch, bias: bool) -> None:
+    def __init__(self, f: Driver, s: Sizes, m: Layout, scratch: Scratch, bias: bool) -> None:
         self.f, self.plane, self.block, self.m = f, s.result, s.block, m
         frame, tiles = self.plane.frame, Tiles(f, self.plane, m.row, m.step)
         self.inverse = tiles.inverse()
@@ -231,7 +232,7 @@ class Gradient:
         self.sums = s.panels * s.weights * self.c.step  # of a share
         self.shared = s.groups * self.shares * self.sums
 
-    def write(self, f: Code, x: str, g: str, sums: str) -> int:
+    def write(self, f: Driver, x: str, g: str, sums: str) -> int:
         """Sums of units lo to hi. Returns the elements of scratch memory."""
         s, block, scratch = self.s, self.s.block, Scratch("%scratch", f.lanes)
         readers = [
@@ -246,18 +247,20 @@ class Gradient:
         panel_size = block.tiles * s.width
 
         def unit(k: Number, _: list[str]) -> None:
-            number, part = f.parted(k, self.parts)
-            group, share = f.parted(number, self.shares)
+            number, part = f.parted(k, f.number(self.parts))
+            group, share = f.parted(number, f.number(self.shares))
             panels = s.part(f, part, self.parts)
             here = f.at(sums, f.mul(number, self.sums))
-            start = f.mul(share, self.together)
-            stop = f.smaller(f.add(start, self.together), block.count)
+            together = f.number(self.together)
+            start = f.mul(share, together)
+            stop = f.smaller(f.add(start, together), f.number(block.count))
             xs = f.at(x, f.mul(group, s.source.channels * s.source.size))
             gs = f.at(g, f.mul(group, s.outputs * s.result.size))
 
             def one(b: Number, _: list[str]) -> None:
                 place = block.place(f, b)
-                readers[0].write(xs, place, (0, s.source.channels), lambda c: f.at(v, c))
+                channels = f.number(s.source.channels)
+                readers[0].write(xs, place, (0, channels), lambda c: f.at(v, c))
                 first, last = [f.mul(j, s.width) for j in panels]
 
                 def target(c: Number) -> str:
@@ -288,51 +291,75 @@ class Gradient:
                         given = f.at(v, a), f.at(h, b), f.at(sums, c)
                         f.call(product, *given, depth, first, "null")
 
-                    f.span(0, s.source.channels, self.rows, rows)
+                    f.span(0, f.number(s.source.channels), self.rows, rows)
 
                 f.span(*panels, 1, panel)
 
-            f.span(0, s.points, 1, point)
+            f.span(0, f.number(s.points), 1, point)
 
         f.span("%lo", "%hi", 1, unit)
         return scratch.size
 
-    def collect(self, f: Code, sums: str, w: str) -> None:
+    def collect(self, f: Driver, sums: str, w: str) -> None:
         """The taps of panels lo to hi."""
-        s, channels, (rows, columns) = self.s, self.s.source.channels, self.s.ways
+        s, taps = self.s, self.s.ways[0].taps * self.s.ways[1].taps
+        one = self.panel_taps(f)
 
-        def one(k: Number, c: Number) -> None:
-            group, j = f.parted(k, s.panels)
-            at = f.add(f.mul(j, s.weights * self.c.step), f.mul(c, s.width))
-            at = f.add(at, f.mul(group, self.shares * self.sums))
+        def panel(k: Number, _: list[str]) -> None:
+            group, j = f.parted(k, f.number(s.panels))
+            at = f.mul(group, self.shares * self.sums)
+            here = f.at(sums, f.add(at, f.mul(j, s.weights * self.c.step)))
+            to = f.at(w, f.mul(k, s.width * s.source.channels * taps))
             for h in range(s.vectors):
-                here = f.at(sums, f.add(at, h * f.lanes))
-                total = points(f, here, *s.kinds, self.c.step)
-                for g in range(1, self.shares):
-                    more = points(f, f.at(here, g * self.sums), *s.kinds, self.c.step)
-                    total = [
-                        [f.plus(a, b) for a, b in zip(p, q, strict=True)]
-                        for p, q in zip(total, more, strict=True)
-                    ]
-                found = flat(squared(f, rows.collect_taps, columns.collect_taps, total))
-                row = f.add(f.mul(k, s.width), h * f.lanes)
-                to = f.at(w, f.mul(f.add(f.mul(row, channels), c), len(found)))
-                for first in range(0, len(found), f.lanes):
-                    some = found[first : first + f.lanes]
-                    lines = f.transposed(some + ["zeroinitializer"] * (f.lanes - len(some)))
-                    for r, line in enumerate(lines):
-                        f.store(f.at(to, r * channels * len(found) + first), line, len(some))
-
-        def panel(j: Number, _: list[str]) -> None:
-            def channel(c: Number, _: list[str]) -> None:
-                one(j, c)
-
-            f.span(0, channels, 1, channel)
+                row = h * f.lanes
+                f.call(one, f.at(here, row), f.at(to, row * s.source.channels * taps))
 
         f.span("%lo", "%hi", 1, panel)
 
+    def panel_taps(self, driver: Driver) -> Sized:
+        """The function ``(sums, w)`` that makes the taps of one vector of outputs and all channels
+        of the sums of all shares.
+        """
+        signature = (
+            "ptr noalias %sums, ptr noalias %w, "
+            "i64 %channels, i64 %width, i64 %step, i64 %shares, i64 %share"
+        )
+        f = Code(driver.module, "taps", signature, driver.dtype, COMMON)
+        (rows, columns), (high, wide) = self.s.ways, self.s.kinds
+        taps = rows.taps * columns.taps
+        apart, next_row = f.mul("%channels", taps), f.mul("%step", wide)
+        last = f.mul("%shares", "%share")
 
-def kind(f: Code, s: Sizes, k: Number) -> tuple[Number, str]:
+        def column(start: str) -> list[str]:
+            """The points of a column."""
+            carried = [(f.vector, v) for v in get(f, start, next_row, high)]
+
+            def more(g: Number, sums: list[str]) -> list[str]:
+                found = get(f, f.at(start, g), next_row, high)
+                return [f.plus(a, b) for a, b in zip(sums, found, strict=True)]
+
+            return f.span("%share", last, "%share", more, carried, True)
+
+        def channel(c: Number, _: list[str]) -> None:
+            starts = f.apart(f.at("%sums", f.mul(c, "%width")), "%step", wide)
+            turned = [rows.collect_taps(f, column(start)) for start in starts]
+            found = [
+                v for i in range(rows.taps) for v in columns.collect_taps(f, [t[i] for t in turned])
+            ]
+            ends = f.apart(f.at("%w", f.mul(c, taps)), apart, f.lanes)
+            for first in range(0, taps, f.lanes):
+                some = found[first : first + f.lanes]
+                lines = f.transposed(some + ["zeroinitializer"] * (f.lanes - len(some)))
+                for to, line in zip(ends, lines, strict=True):
+                    f.store(f.at(to, first), line, len(some))
+
+        f.span(0, "%channels", 1, channel)
+        f.end()
+        sizes = self.s.source.channels, self.s.width, self.c.step, self.shares, self.sums
+        return Sized(f.name, sizes)
+
+
+def kind(f: Driver, s: Sizes, k: Number) -> tuple[Number, str]:
     """Which kind of weights point k has, and whether it is the first that has."""
     if s.points == s.weights:
         return k, "true"
@@ -419,35 +446,32 @@ def forward_launches(
     s: Sizes, w: Weights, width: int, given: list[int], cost: float
 ) -> list[Launch]:
     """The launches of ``Forward``; operands: input, weights, bias if ``given``, output."""
-    found, f = [], kernel(width, np.dtype(np.float32))
+    found, f = [], Driver(width, np.dtype(np.float32))
     forward = Forward(s, w, f.module)
     shared = 4 * forward.shared
     if not forward.together:
-        first = kernel(width, f.dtype)
+        first = Driver(width, f.dtype)
         forward.weights(first, first.operand(0), first.operand(1))
-        first.end()
         some, panels = 5.0 * s.groups * s.source.channels * s.outputs, s.groups * s.panels
-        found = [Launch(first.module.text(), ((1, 0), (SHARED, 0)), panels, 0, shared, some)]
+        found = [first.launch(((1, 0), (SHARED, 0)), panels, shared=shared, cost=some)]
     x, u = f.operand(0), f.operand(1)
     bias, y = f.operand(2) if len(given) == 4 else "", f.operand(len(given) - 1)
-    size = forward.write(f, x, u, bias, y)
-    f.end()
+    size = 4 * forward.write(f, x, u, bias, y)
     which = [0, 1 if forward.together else SHARED, *given[2:]]
     operands = tuple([(k, 0) for k in which])
-    return [*found, Launch(f.module.text(), operands, forward.units, 4 * size, shared, cost)]
+    last = f.launch(operands, forward.units, scratch=size, shared=shared, cost=cost)
+    return [*found, last]
 
 
 def gradient_launches(s: Sizes, width: int, cost: float) -> list[Launch]:
     """The launches of ``Gradient``; operands: input, output's gradient, result."""
-    f, last = kernel(width, np.dtype(np.float32)), kernel(width, np.dtype(np.float32))
+    f, last = Driver(width, np.dtype(np.float32)), Driver(width, np.dtype(np.float32))
     gradient = Gradient(s, f.module)
     shared = 4 * gradient.shared
-    size = gradient.write(f, f.operand(0), f.operand(1), f.operand(2))
-    f.end()
+    size = 4 * gradient.write(f, f.operand(0), f.operand(1), f.operand(2))
     operands = ((0, 0), (1, 0), (SHARED, 0))
-    first = Launch(f.module.text(), operands, gradient.units, 4 * size, shared, cost)
+    first = f.launch(operands, gradient.units, scratch=size, shared=shared, cost=cost)
     gradient.collect(last, last.operand(0), last.operand(1))
-    last.end()
     some = 5.0 * s.groups * gradient.shares * s.source.channels * s.outputs
     ends = ((SHARED, 0), (2, 0))
-    return [first, Launch(last.module.text(), ends, s.groups * s.panels, 0, shared, some)]
+    return [first, last.launch(ends, s.groups * s.panels, shared=shared, cost=some)]

@@ -28,7 +28,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from rushlight.compiler.backends.llvm.convolution.turn import Frame
-from rushlight.compiler.backends.llvm.ir.code import Code, Number
+from rushlight.compiler.backends.llvm.ir.code import Code, Number, Sized
+from rushlight.compiler.backends.llvm.ir.driver import Driver
 from rushlight.compiler.backends.llvm.ir.text import COMMON, splat_literal
 
 # Note [Points]
@@ -434,12 +435,13 @@ class Plane:
         tile, step = self.sizes(self.rows)
         return step * (high - 1) + tile
 
-    def pixels(self, f: Code, first: Number, high: Number) -> tuple[Number, Number]:
+    def pixels(self, f: Driver, first: Number, high: Number) -> tuple[Number, Number]:
         """The range of pixels that ``high`` rows of tiles from ``first`` on cover."""
-        top, (height, width), (tile, step) = self.before[0], self.space, self.sizes(self.rows)
+        (height, width), (tile, step) = self.space, self.sizes(self.rows)
+        top, wide = f.number(self.before[0]), f.number(width)
         start = f.larger(0, f.sub(f.mul(first, step), top))
-        stop = f.add(f.mul(f.add(first, high), step), tile - step - top)
-        return f.mul(start, width), f.mul(f.smaller(height, stop), width)
+        stop = f.sub(f.add(f.mul(f.add(first, high), step), tile - step), top)
+        return f.mul(start, wide), f.mul(f.smaller(f.number(height), stop), wide)
 
     @property
     def frame(self) -> Frame:
@@ -448,6 +450,7 @@ class Plane:
 
 
 PLACES = "ptr %side, ptr %whole, ptr %corner, ptr %below"  # of the tiles of each size
+SIZES = "i64 %count, i64 %together, i64 %wide, i64 %line, i64 %row, i64 %step"
 # bytes between the transforms of columns and rows, by whether tiles overlap
 TOGETHER = {True: 10_000, False: 2_500}
 OneDim = Callable[[Code, Way, str, str], None]
@@ -456,25 +459,29 @@ OneDim = Callable[[Code, Way, str, str], None]
 class Tiles:
     """Functions that transform tiles of pixels, some of a row together: columns, and then rows.
 
-    Point k of tile t is at ``k * step + t * row`` behind the place of the tile's size.
+    Point k of tile t is at ``k * step + t * row`` behind the place of the tile's size. All planes
+    whose tiles are alike have the same functions; how many tiles there are and where they lie are
+    sizes of these.
     """
 
     def __init__(self, f: Code, plane: Plane, row: int, step: int) -> None:
-        self.f, self.plane, self.row, self.step = f, plane, row, step
+        self.f, self.plane = f, plane
         self.rows, self.columns = plane.rows, plane.columns
         self.name = "outputs" if plane.outputs else "inputs"
         tile, distance = plane.sizes(self.columns)
         high = self.rows.way.points * f.lanes
         most = max(1, TOGETHER[tile > distance] // (distance * high * f.size))
-        self.together = -(-self.columns.count // -(-self.columns.count // most))
-        self.between = (self.together - 1) * distance + tile  # pixels of a row
-        self.high = high * self.between
+        count = self.columns.count
+        together = -(-count // -(-count // most))
+        wide = (together - 1) * distance + tile  # pixels of a row
+        self.high = high * wide
+        self.sizes = count, together, wide * f.lanes, plane.row * f.lanes, row, step
 
     def size(self, way: Way) -> int:
         """Pixels of a row or column of a tile."""
         return way.result if self.plane.outputs else way.tile
 
-    def transform(self) -> str:
+    def transform(self) -> Sized:
         """The function ``(pixels, between, high, side, whole, corner, below)``: transforms of
         ``high`` rows of whole tiles, and of those behind.
         """
@@ -483,52 +490,42 @@ class Tiles:
             return way.weigh_outputs(f, x) if self.plane.outputs else way.spread(f, x)
 
         def in_row(f: Code, way: Way, x: str, v: str) -> None:
-            found = act(f, way, [f.load(f.at(x, c * f.lanes)) for c in range(self.size(way))])
-            for k, value in enumerate(found):
-                f.store(f.at(v, k * self.step), value)
+            put(f, v, "%step", act(f, way, get(f, x, f.lanes, self.size(way))))
 
         def in_column(f: Code, way: Way, x: str, between: str) -> None:
-            row = self.plane.row * f.lanes
-            found = act(f, way, [f.load(f.at(x, r * row)) for r in range(self.size(way))])
-            for r, value in enumerate(found):
-                f.store(f.at(between, r * self.between * f.lanes), value)
+            put(f, between, "%wide", act(f, way, get(f, x, "%line", self.size(way))))
 
         return self.written("transform", in_row, in_column, False)
 
-    def inverse(self) -> str:
+    def inverse(self) -> Sized:
         """The function ``(pixels, between, high, side, whole, corner, below)``: pixels of ``high``
         rows of whole tiles, and of those behind.
         """
 
         def in_row(f: Code, way: Way, x: str, m: str) -> None:
-            found = way.collect(f, [f.load(f.at(m, k * self.step)) for k in range(way.points)])
-            for c, value in enumerate(found):
-                f.store(f.at(x, c * f.lanes), value)
+            put(f, x, f.lanes, way.collect(f, get(f, m, "%step", way.points)))
 
         def in_column(f: Code, way: Way, x: str, between: str) -> None:
-            row = self.between * f.lanes
-            found = way.collect(f, [f.load(f.at(between, r * row)) for r in range(way.points)])
-            for r, value in enumerate(found):
-                f.store(f.at(x, r * self.plane.row * f.lanes), value)
+            put(f, x, "%line", way.collect(f, get(f, between, "%wide", way.points)))
 
         return self.written("inverse", in_row, in_column, True)
 
-    def written(self, kind: str, in_row: OneDim, in_column: OneDim, rows_first: bool) -> str:
+    def written(self, kind: str, in_row: OneDim, in_column: OneDim, rows_first: bool) -> Sized:
         """The function that does something in each row and column of tiles."""
-        count, rest = self.columns.count, self.columns.rest
+        rest = self.columns.rest
         tile, step = self.plane.sizes(self.columns)
         across = self.across(f"{kind}_rows", self.columns.way, in_row)
         last = self.across(f"{kind}_rest", rest, in_row) if rest else ""
-        signature = f"ptr noalias %pixels, ptr noalias %between, i64 %high, {PLACES}"
+        signature = f"ptr noalias %pixels, ptr noalias %between, i64 %high, {PLACES}, {SIZES}"
         f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype, COMMON)
-        distance = self.plane.sizes(self.rows)[1] * self.plane.row * f.lanes
+        distance = f.mul("%line", self.plane.sizes(self.rows)[1])
 
         def some(way: Way, x: str, v: str, tiles: Number, wide: Number, name: str) -> None:
             if self.size(way) == way.points == 1:
-                f.call(name, x, v, 1, tiles)
+                f.call(name, x, v, 1, tiles, "%wide", "%row", "%step")
                 return
             if rows_first:
-                f.call(name, "%between", v, way.points, tiles)
+                f.call(name, "%between", v, way.points, tiles, "%wide", "%row", "%step")
 
             def column(c: Number, _: list[str]) -> None:
                 at = f.mul(c, f.lanes)
@@ -536,21 +533,23 @@ class Tiles:
 
             f.span(0, wide, 1, column)
             if not rows_first:
-                f.call(name, "%between", v, way.points, tiles)
+                f.call(name, "%between", v, way.points, tiles, "%wide", "%row", "%step")
 
         def line(way: Way, x: str, side: str, whole: str) -> None:
             def part(j: Number, _: list[str]) -> None:
-                tiles = f.smaller(self.together, f.sub(count, j))
+                tiles = f.smaller("%together", f.sub("%count", j))
                 wide = f.add(f.mul(tiles, step), tile - step)
                 here = f.at(x, f.mul(j, step * f.lanes))
-                some(way, here, f.at(whole, f.mul(j, self.row)), tiles, wide, across)
+                some(way, here, f.at(whole, f.mul(j, "%row")), tiles, wide, across)
 
-            f.span(0, count, self.together, part)
+            f.span(0, "%count", "%together", part)
             if rest:
-                some(way, f.at(x, count * step * f.lanes), side, 1, self.size(rest), last)
+                behind = f.at(x, f.mul("%count", step * f.lanes))
+                some(way, behind, side, 1, self.size(rest), last)
 
         def one(i: Number, _: list[str]) -> None:
-            side, whole = f.mul(i, self.row), f.mul(i, count * self.row)
+            side = f.mul(i, "%row")
+            whole = f.mul(side, "%count")
             x = f.at("%pixels", f.mul(i, distance))
             line(self.rows.way, x, f.at("%side", side), f.at("%whole", whole))
 
@@ -559,22 +558,24 @@ class Tiles:
             x = f.at("%pixels", f.mul("%high", distance))
             line(self.rows.rest, x, "%corner", "%below")
         f.end()
-        return f.name
+        return Sized(f.name, self.sizes)
 
     def across(self, kind: str, way: Way, in_row: OneDim) -> str:
-        """The function ``(pixels, points, high, tiles)`` that does something for some tiles, in
-        each of ``high`` rows of pixels.
+        """The function ``(pixels, points, high, tiles, wide, row, step)`` that does something for
+        some tiles, in each of ``high`` rows of pixels.
         """
-        signature = "ptr noalias %x, ptr noalias %v, i64 %high, i64 %tiles"
+        signature = (
+            "ptr noalias %x, ptr noalias %v, i64 %high, i64 %tiles, i64 %wide, i64 %row, i64 %step"
+        )
         f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype, COMMON)
         step = self.plane.sizes(self.columns)[1]
 
         def row(i: Number, _: list[str]) -> None:
-            x = f.at("%x", f.mul(i, self.between * f.lanes))
-            v = f.at("%v", f.mul(i, self.columns.way.points * self.step))
+            x = f.at("%x", f.mul(i, "%wide"))
+            v = f.at("%v", f.mul(f.mul(i, self.columns.way.points), "%step"))
 
             def tile(j: Number, _: list[str]) -> None:
-                in_row(f, way, f.at(x, f.mul(j, step * f.lanes)), f.at(v, f.mul(j, self.row)))
+                in_row(f, way, f.at(x, f.mul(j, step * f.lanes)), f.at(v, f.mul(j, "%row")))
 
             f.span(0, "%tiles", 1, tile)
 
@@ -583,9 +584,15 @@ class Tiles:
         return f.name
 
 
-def points(f: Code, m: str, high: int, wide: int, step: int) -> list[Vectors]:
-    """The rectangle of a tile's points."""
-    return [[f.load(f.at(m, (r * wide + c) * step)) for c in range(wide)] for r in range(high)]
+def get(f: Code, p: str, step: Number, count: int) -> Vectors:
+    """Vectors that are ``step`` elements apart."""
+    return [f.load(at) for at in f.apart(p, step, count)]
+
+
+def put(f: Code, p: str, step: Number, values: Vectors) -> None:
+    """Write vectors ``step`` elements apart."""
+    for at, value in zip(f.apart(p, step, len(values)), values, strict=True):
+        f.store(at, value)
 
 
 def flat(square: list[Vectors]) -> Vectors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,16 @@ from rushlight.compiler.backends.llvm.ir.text import (
 
 Number = int | str
 SIGNATURE = "ptr %at, i64 %lo, i64 %hi, ptr %scratch"  # of kernels, see launch.py
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A function of a module that gets sizes as its last arguments, so that it is one for all
+    shapes: what is not called often enough to be worth code of its own for each.
+    """
+
+    name: str
+    sizes: tuple[Number, ...]
 
 
 class Code(Function):
@@ -45,49 +56,73 @@ class Code(Function):
 
     # Integers and addresses
 
+    def known(self, n: Number) -> Number:
+        """A number as the code names it: itself, if it is written into the code."""
+        return n
+
     def add(self, a: Number, b: Number) -> Number:
         """The sum of two positions."""
         if isinstance(a, int) and isinstance(b, int):
             return a + b
         if b == 0:
             return a
-        return b if a == 0 else self(f"add nsw i64 {a}, {b}")
+        return b if a == 0 else self(f"add nsw i64 {self.known(a)}, {self.known(b)}")
 
     def sub(self, a: Number, b: Number) -> Number:
         """The difference of two positions."""
         if isinstance(a, int) and isinstance(b, int):
             return a - b
-        return a if b == 0 else self(f"sub nsw i64 {a}, {b}")
+        return a if b == 0 else self(f"sub nsw i64 {self.known(a)}, {self.known(b)}")
 
-    def mul(self, a: Number, b: int) -> Number:
+    def mul(self, a: Number, b: Number) -> Number:
         """A multiple of a position."""
-        if isinstance(a, int):
+        if isinstance(a, int) and isinstance(b, int):
             return a * b
-        return a if b == 1 else self(f"mul nsw i64 {a}, {b}")
+        if a == 0 or b == 0:
+            return 0
+        if a == 1:
+            return b
+        return a if b == 1 else self(f"mul nsw i64 {self.known(a)}, {self.known(b)}")
 
     def at(self, p: str, offset: Number, size: int = 0) -> str:
         """The address of an element."""
-        step = self.mul(offset, size or self.size)
-        return p if step == 0 else self(f"getelementptr inbounds i8, ptr {p}, i64 {step}")
+        size = size or self.size
+        if isinstance(offset, int):
+            step: Number = offset * size
+        else:
+            step = offset if size == 1 else self(f"mul nsw i64 {offset}, {size}")
+        if step == 0:
+            return p
+        return self(f"getelementptr inbounds i8, ptr {p}, i64 {self.known(step)}")
+
+    def apart(self, p: str, step: Number, count: int) -> list[str]:
+        """The addresses of ``count`` elements from p on, ``step`` elements apart."""
+        if isinstance(step, int):
+            return [self.at(p, k * step) for k in range(count)]
+        found, far = [p], self.mul(step, self.size)
+        for _ in range(count - 1):
+            found.append(self.at(found[-1], far, 1))
+        return found
 
     def smaller(self, a: Number, b: Number) -> Number:
         """The smaller of two positions."""
         if isinstance(a, int) and isinstance(b, int):
             return min(a, b)
-        return self.intrinsic("smin", "i64", "i64", [("i64", str(a)), ("i64", str(b))])
+        return self.intrinsic("smin", "i64", "i64", [("i64", str(self.known(x))) for x in (a, b)])
 
     def larger(self, a: Number, b: Number) -> Number:
         """The larger of two positions."""
         if isinstance(a, int) and isinstance(b, int):
             return max(a, b)
-        return self.intrinsic("smax", "i64", "i64", [("i64", str(a)), ("i64", str(b))])
+        return self.intrinsic("smax", "i64", "i64", [("i64", str(self.known(x))) for x in (a, b)])
 
-    def parted(self, a: Number, n: int) -> tuple[Number, Number]:
+    def parted(self, a: Number, n: Number) -> tuple[Number, Number]:
         """A position, >= 0, divided by n, and what remains."""
-        if isinstance(a, int):
+        if isinstance(a, int) and isinstance(n, int):
             return divmod(a, n)
         if n == 1:
             return a, 0
+        a, n = self.known(a), self.known(n)
         return self(f"udiv i64 {a}, {n}"), self(f"urem i64 {a}, {n}")
 
     def grid(self, rows: Number, columns: Number, body: Callable[[Number, Number], Any]) -> None:
@@ -105,18 +140,20 @@ class Code(Function):
         self,
         start: Number,
         stop: Number,
-        step: int,
+        step: Number,
         body: Callable[[Number, list[str]], Sequence[str] | None],
         carried: Sequence[tuple[str, str]] = (),
         empty: bool = False,
     ) -> list[str]:
         """As ``loop``, over ``range(start, stop, step)``; ``empty``: there may be no turn."""
-        if isinstance(start, int) and isinstance(stop, int):
+        if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
             if start >= stop:
                 return [value for _, value in carried]
             if start + step >= stop:
                 return list(body(start, [value for _, value in carried]) or [])
             empty = False
+        start, stop = start if start == 0 else self.known(start), self.known(stop)
+        step = step if step == 1 else self.known(step)
         head, done, before = self.name_of("L"), self.name_of("D"), self.block
         if empty:
             some = self(f"icmp slt i64 {start}, {stop}")
@@ -144,11 +181,14 @@ class Code(Function):
             for (kind, first), value in zip(carried, new, strict=True)
         ]
 
-    def call(self, name: str, *arguments: Number) -> None:
+    def call(self, function: str | Sized, *arguments: Number) -> None:
         """Call a function of the module."""
-        kinds = self.module.signatures[name]
-        given = [f"{k} {a}" for k, a in zip(kinds, arguments, strict=True)]
-        self.do(f"call void @{name}({', '.join(given)})")
+        if isinstance(function, Sized):
+            self.call(function.name, *arguments, *function.sizes)
+            return
+        given = zip(self.module.signatures[function], arguments, strict=True)
+        text = ", ".join([f"{kind} {self.known(a)}" for kind, a in given])
+        self.do(f"call void {function if function[0] == '%' else f'@{function}'}({text})")
 
     def when(
         self, condition: str, then: Callable[[], Any], otherwise: Callable[[], Any] | None = None
@@ -362,7 +402,7 @@ class Code(Function):
 
     def past(self, p: str, bytes_: Number) -> str:
         """An address, which may be outside of the memory that p is in: to be asked for only."""
-        return self(f"getelementptr i8, ptr {p}, i64 {bytes_}")
+        return self(f"getelementptr i8, ptr {p}, i64 {self.known(bytes_)}")
 
     def prefetch(self, p: str, write: int = 0, near: int = 3) -> None:
         """Ask for a cache line: in the first-level cache (3), or the second (2)."""
@@ -372,7 +412,7 @@ class Code(Function):
     def clear(self, p: str, count: Number) -> None:
         """Fill elements with zeros."""
         self.module.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-        length = self.mul(count, self.size)
+        length = self.known(self.mul(count, self.size))
         self.do(f"call void @llvm.memset.p0.i64(ptr {p}, i8 0, i64 {length}, i1 false)")
 
     # Tables

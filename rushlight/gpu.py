@@ -39,6 +39,9 @@ class Memory:
     def __init__(self, driver: Driver, pointer: int, size: int, held: Any) -> None:
         self.driver, self.pointer, self.size, self.held = driver, pointer, size, held
 
+    def __del__(self) -> None:
+        self.driver.freed(self.size)
+
 
 class Driver:
     """One GPU. Work is done in the order in which it was asked for; offsets and sizes are in
@@ -58,6 +61,9 @@ class Driver:
     def take(self, size: int) -> Memory:
         """Memory that nobody else has, not initialised. OutOfMemoryError where there is none."""
         raise NotImplementedError
+
+    def freed(self, size: int) -> None:
+        """Note that nothing refers to so many bytes any more."""
 
     def put(self, host: Bytes, memory: Memory, offset: int) -> None:
         """Copy bytes to the device. The host's may be changed afterwards."""
@@ -124,23 +130,31 @@ class CupyDriver(Driver):
         self.name = name.decode() if isinstance(name, bytes) else str(name)
         self.capability = (found["major"], found["minor"])
         self._found = found
-        self._highest = 0
+        self._used = self._highest = 0
+        self._only = cupy.cuda.runtime.getDeviceCount() == 1
+        self._pool = cupy.get_default_memory_pool()
+        self._alloc = self._pool.malloc if self._only else cupy.cuda.alloc
 
     def _here(self) -> Any:
         """A context in which this GPU is CuPy's current one."""
         return self._cupy.cuda.Device(self.index)
 
-    def _pool(self) -> Any:
-        return self._cupy.get_default_memory_pool()
-
     def take(self, size: int) -> Memory:
-        with self._here():
-            try:
-                held = self._cupy.cuda.alloc(size)
-            except self._cupy.cuda.memory.OutOfMemoryError as error:
-                raise out_of_memory(self, size) from error
-            self._highest = max(self._highest, self._pool().used_bytes())
-        return Memory(self, int(held.ptr), size, held)
+        try:
+            if self._only:
+                held = self._alloc(size)
+            else:
+                with self._here():
+                    held = self._alloc(size)
+        except self._cupy.cuda.memory.OutOfMemoryError as error:
+            raise out_of_memory(self, size) from error
+        self._used += size
+        if self._used > self._highest:
+            self._highest = self._used
+        return Memory(self, held.ptr, size, held)
+
+    def freed(self, size: int) -> None:
+        self._used -= size
 
     def put(self, host: Bytes, memory: Memory, offset: int) -> None:
         if host.size:
@@ -169,22 +183,21 @@ class CupyDriver(Driver):
             self._cupy.cuda.runtime.deviceSynchronize()
 
     def allocated(self) -> int:
-        with self._here():
-            return int(self._pool().used_bytes())
+        return self._used
 
     def reserved(self) -> int:
         with self._here():
-            return int(self._pool().total_bytes())
+            return int(self._pool.total_bytes())
 
     def peak(self) -> int:
-        return max(self._highest, self.allocated())
+        return self._highest
 
     def reset_peak(self) -> None:
-        self._highest = self.allocated()
+        self._highest = self._used
 
     def release(self) -> None:
         with self._here():
-            self._pool().free_all_blocks()
+            self._pool.free_all_blocks()
 
     def free_and_total(self) -> tuple[int, int]:
         with self._here():

@@ -4,6 +4,7 @@ one node, made when it is first met.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import Affine, Kernel, Store, Table
 from rushlight.compiler.scalars import Scalar
 from rushlight.compiler.steps import Call
-from rushlight.core.device_array import DeviceArray, device_empty, send
+from rushlight.core.device_array import DeviceArray, send
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import without_kernels
 from rushlight.core.op import Op
+from rushlight.core.window import Window, packed_strides
 from rushlight.dtypes import CATEGORY
 from rushlight.gpu import Driver
 from rushlight.ops.copy import Cast
@@ -42,14 +44,18 @@ def compute(
     op: Op, operands: Any, params: dict[str, Any], into: DeviceArray | None = None
 ) -> list[DeviceArray] | None:
     """The op's results; None where a kernel is missing for it."""
-    if any([x.__class__ is DeviceArray and not x.size for x in operands]):
-        return of_nothing(op, operands, params) if into is None else None
+    kinds: list[Any] = []
+    for x in operands:
+        kind = x.kind if x.__class__ is DeviceArray else None
+        kinds.append(spec(x) if kind is None else kind)
     try:
-        free = isinstance(op, Elementwise) and any(map(is_number, params.values()))
-        key: Any = op, tuple([spec(x) for x in operands]), frozen(params, free)
+        free = bool(params) and isinstance(op, Elementwise) and float in map(type, params.values())
+        key: Any = op, (*kinds,), frozen(params, free) if params else ()
         if into is not None:
             key = *key, spec(into), tuple([same(x, into) for x in operands])
-        entry = entry_of(key, op, operands, params, into, free)
+        entry = _entries.get(key, key)
+        if entry is key:
+            entry = entry_of(key, op, operands, params, into, free)
         if entry is None and free:  # the formula depends on its numbers in other ways
             key = key[0], key[1], frozen(params, False), *key[3:]
             entry = entry_of(key, op, operands, params, into, False)
@@ -58,42 +64,71 @@ def compute(
     return None if entry is None else entry(operands, params, into)
 
 
-def entry_of(key: Any, op: Op, operands: Any, params: Any, into: Any, free: bool) -> Entry | None:
-    """The program of a key, made where there is none."""
+def entry_of(key: Any, op: Op, operands: Any, params: Any, into: Any, free: bool) -> Any:
+    """What computes for a key, made where there is nothing; None where nothing can."""
     if key not in _entries:
         if len(_entries) >= MOST:
             _entries.clear()
-        _entries[key] = Entry.of(op, operands, params, into, free)
-    found: Entry | None = _entries[key]
-    return found
+        if any([k.__class__ is Kind and k.empty for k in key[1]]):
+            _entries[key] = of_nothing(op) if into is None else None
+        else:
+            _entries[key] = Entry.of(op, operands, params, into, free)
+    return _entries[key]
 
 
-def of_nothing(op: Op, operands: Any, params: dict[str, Any]) -> list[DeviceArray]:
-    """What an op makes of arrays without elements, which cost nothing to copy."""
-    hosts = [x.fetch() if x.__class__ is DeviceArray else x for x in operands]
-    driver = next(x for x in operands if x.__class__ is DeviceArray).driver
-    out = op.forward(hosts, params)
-    return [
-        send(np.asarray(o), driver) for o in (out if isinstance(out, (tuple, list)) else (out,))
-    ]
+def of_nothing(op: Op) -> Any:
+    """What computes an op of arrays without elements, which cost nothing to copy."""
+
+    def compute(operands: Any, params: dict[str, Any], into: None) -> list[DeviceArray]:
+        hosts = [x.fetch() if x.__class__ is DeviceArray else x for x in operands]
+        driver = next(x for x in operands if x.__class__ is DeviceArray).driver
+        out = op.forward(hosts, params)
+        outs = out if isinstance(out, (tuple, list)) else (out,)
+        return [send(np.asarray(o), driver) for o in outs]
+
+    return compute
 
 
 def same(x: Any, y: DeviceArray) -> bool:
     """Whether x is the same window on the same memory."""
-    return (
+    return x is y or (
         x.__class__ is DeviceArray
         and x.pointer == y.pointer
         and (x.shape, x.strides, x.dtype) == (y.shape, y.strides, y.dtype)
     )
 
 
+class Kind:
+    """What a program depends on of an array: each is made once, and is itself the key."""
+
+    __slots__ = ("empty", "in_rows")
+
+    def __init__(self, shape: Any, strides: Any, dtype: Any) -> None:
+        self.empty = 0 in shape
+        self.in_rows = Window(shape, dtype, strides).flags.c_contiguous
+
+
+_kinds: dict[Any, Kind] = {}
+
+
 def spec(x: Any) -> Any:
     """What a program depends on of an operand."""
     if x.__class__ is DeviceArray:
-        return x.shape, x.strides, x.dtype
-    if is_number(x):
+        if x.kind is None:
+            x.kind = kind_of(x.shape, x.strides, x.dtype)
+        return x.kind
+    if x.__class__ is float:
         return float
     return x.__class__, x
+
+
+def kind_of(shape: Any, strides: Any, dtype: Any) -> Kind:
+    """See Kind."""
+    key = shape, strides, dtype
+    found = _kinds.get(key)
+    if found is None:
+        found = _kinds[key] = Kind(shape, strides, dtype)
+    return found
 
 
 def is_number(x: Any) -> bool:
@@ -124,7 +159,12 @@ class Entry:
 
     def __init__(self, program: CudaProgram, names: list[str], outputs: list[Value]) -> None:
         self.program, self.names = program, names  # of parameters that are operands
-        self.specs = [(v.shape, v.dtype) for v in outputs]
+        self.ends = len(program.ends)
+        self.makers = []
+        for v in outputs:
+            steps, size = packed_strides(v.shape, v.dtype.itemsize), math.prod(v.shape)
+            kind = kind_of(v.shape, steps, v.dtype)
+            self.makers.append((size * v.dtype.itemsize, v.shape, v.dtype, steps, kind))
 
     @classmethod
     def of(cls, op: Op, operands: Any, params: Any, into: Any, free: bool) -> Entry | None:
@@ -142,14 +182,19 @@ class Entry:
     def __call__(
         self, operands: Any, params: dict[str, Any], into: DeviceArray | None
     ) -> list[DeviceArray]:
-        driver = self.program.driver
-        inputs = [x for x in operands if x.__class__ is DeviceArray or is_number(x)]
-        inputs += [params[k] for k in self.names]
+        program = self.program
+        inputs = [x for x in operands if x.__class__ is DeviceArray or x.__class__ is float]
+        for name in self.names:
+            inputs.append(params[name])
         if into is not None and direct(into, operands):
             outputs = [into]
         else:
-            outputs = [device_empty(shape, d, driver) for shape, d in self.specs]
-        self.program.run(inputs, outputs[: len(self.program.ends)])
+            take, outputs = program.driver.take, []
+            for size, shape, d, steps, kind in self.makers:
+                out = DeviceArray(take(size), 0, shape, d, steps)
+                out.kind = kind
+                outputs.append(out)
+        program.run(inputs, outputs if len(outputs) == self.ends else outputs[: self.ends])
         if into is not None and outputs[0] is not into:
             copy(outputs[0], into)
         return outputs
@@ -157,8 +202,12 @@ class Entry:
 
 def direct(into: DeviceArray, operands: Any) -> bool:
     """Whether a program can write to where its result belongs."""
-    near = [x for x in operands if x.__class__ is DeviceArray and x.memory is into.memory]
-    return bool(into.flags.c_contiguous and all([same(x, into) for x in near]))
+    if not spec(into).in_rows:
+        return False
+    for x in operands:
+        if x.__class__ is DeviceArray and x.memory is into.memory and not same(x, into):
+            return False
+    return True
 
 
 class Writer:

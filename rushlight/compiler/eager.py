@@ -67,6 +67,8 @@ def find(op: Op, arrays: Any, params: dict[str, Any], out: Any = None) -> Any:
     """What ``op.eager`` would return for the arrays, in new memory or in ``out``; or None."""
     if isinstance(op, Elementwise) or op is kernels.cast:
         return elementwise(op, arrays, params, out)
+    if arrays[0].__class__ is not ndarray:
+        return None
     summing = op is Sum.instance or op is Mean.instance
     if len(arrays) == 1 and not (summing and params["dim"] is None):
         entry = _recent.get(recent_key(op, arrays[0], params))

@@ -36,6 +36,7 @@ class DeviceArray(Window):
     """A window on ``memory`` of a GPU. ``offset`` and strides are in bytes."""
 
     operand = DeviceOperand
+    kind: Any = None  # what kernels for it have in common; a compiler sets it
 
     def __init__(
         self,
@@ -46,8 +47,13 @@ class DeviceArray(Window):
         strides: Any = None,
         base: DeviceArray | None = None,
     ) -> None:
-        super().__init__(shape, dtype, strides)
-        self.memory, self.offset, self.base = memory, offset, base
+        if strides is None:
+            super().__init__(shape, dtype)
+        else:
+            self.shape, self.dtype, self.strides = shape, dtype, strides
+        self.memory, self.offset = memory, offset
+        if base is not None:
+            self.base = base
 
     @property
     def driver(self) -> Driver:

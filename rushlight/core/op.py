@@ -340,6 +340,8 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         if op.spelled is not None and modes.trace.moves(params, inputs):
             return op.spelled(*inputs, **params)
         arrays, params = modes.trace.plain(arrays), modes.trace.fixed(params)
+    if not state.busy and arrays and arrays[0].__class__ is DeviceArray:
+        return rules.apply(op, inputs, params)
     try:
         if state.busy and modes.profiler is not None:
             out = modes.profiler.call(op, op.forward, arrays, params)

@@ -84,6 +84,10 @@ def shared(op: Op, inputs: Any, into: bool = False) -> Driver | None:
 
 def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """An op some of whose inputs are sparse, meta or on a GPU."""
+    arrays = None if isinstance(op, View) or "engine" in params else beside_each_other(inputs)
+    found = None if arrays is None else gpu_kernels.compute(op, arrays, params)
+    if found is not None:
+        return recorded(op, inputs, params, found)
     driver = shared(op, inputs)
     if driver is None:
         return meta.apply(op, inputs, params)
@@ -92,7 +96,28 @@ def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     inputs = [moved(t, driver) if isinstance(t, Tensor) else t for t in inputs]
     arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
     params = drawing_on(driver, params)
-    results = [wrap(a) for a in computed(op, arrays, params, driver)]
+    return recorded(op, inputs, params, computed(op, arrays, params, driver))
+
+
+def beside_each_other(inputs: Any) -> list[Any] | None:
+    """The arrays of inputs, if all tensors are on one GPU, else None."""
+    arrays, first = [], None
+    for t in inputs:
+        if isinstance(t, Tensor):
+            t = t._array
+            if t.__class__ is not DeviceArray:
+                return None
+            if first is None:
+                first = t.memory.driver
+            elif t.memory.driver is not first:
+                return None
+        arrays.append(t)
+    return arrays
+
+
+def recorded(op: Op, inputs: Any, params: dict[str, Any], arrays: list[DeviceArray]) -> Any:
+    """Tensors on an op's results, in the graph where gradients go through it."""
+    results = [wrap(a) for a in arrays]
     result = results[0] if len(op.outputs) == 1 else results
     tracked = any([isinstance(t, Tensor) and needs_grad(t) for t in inputs])
     if tracked and op.differentiable and modes.grad:

@@ -53,10 +53,6 @@ class Machine:
             self.driver.put(np.zeros(4, np.uint8), self.mark, 0)
         return self.mark.pointer
 
-    def may_be_alarmed(self, watched: bool) -> None:
-        """Note that kernels were started that may set the mark."""
-        self.watched = self.watched or watched
-
     def look(self) -> None:
         """Raise the error that a kernel left a mark for. Called when the GPU is waited for."""
         if not self.watched or self.mark is None:
@@ -103,6 +99,8 @@ class CudaMachine(Machine):
         self.library = ctypes.CDLL("libcuda.so.1")
         self.stream = 0  # the one that work goes to
         self.functions: dict[str, Any] = {}
+        self.cublas: Any = None
+        self.blas_stream = -1
         with self.here():
             cupy.cuda.runtime.free(0)  # which makes the device's context
 
@@ -185,31 +183,53 @@ class CudaMachine(Machine):
         batch = one_batch(a, b, out)
         if batch is None:
             return False
-        from cupy_backends.cuda.libs import cublas
-
         kind, compute, number = kinds
         if out.dtype == np.float32 and matmul.allow_tf32:
             compute = FAST_TF32
         count, steps = batch
         (m, k), n = a.shape[-2:], b.shape[-1]
-        with self.here():
-            handle = self.cupy.cuda.device.get_cublas_handle()
-            one, zero = np.array(1, number), np.array(0, number)
-            left, right = by_columns(b), by_columns(a)  # cuBLAS goes along columns
-            cublas.gemmStridedBatchedEx(
-                handle, *(left[0], right[0]), *(n, m, k), one.ctypes.data,
-                *(b.address, kind, left[1], steps[1]), *(a.address, kind, right[1], steps[0]),
-                zero.ctypes.data, *(out.address, kind, n, steps[2]), count, compute, -1,
-            )  # fmt: skip
+        one, zero = number
+        left, right = by_columns(b), by_columns(a)  # cuBLAS goes along columns
+        long, pointer = ctypes.c_longlong, ctypes.c_void_p
+        status = self.blas().cublasGemmStridedBatchedEx(
+            self.handle, *(left[0], right[0]), *(n, m, k), one,
+            *(pointer(b.address), kind, left[1], long(steps[1])),
+            *(pointer(a.address), kind, right[1], long(steps[0])),
+            zero, pointer(out.address), kind, n, long(steps[2]), count, compute, -1,
+        )  # fmt: skip
+        if status:
+            raise RuntimeError(f"CUDA error: cuBLAS answers {status} to {a}, {b}")
         return True
 
+    def blas(self) -> Any:
+        """The library of cuBLAS, whose work goes to where ours does."""
+        if self.cublas is None:
+            with self.here():
+                from cupy_backends.cuda.libs import cublas  # which finds the library
 
-# of a dtype: CUDA's number for it, cuBLAS's for how to compute, and the type of the factors
+                self.handle = ctypes.c_void_p(self.cupy.cuda.device.get_cublas_handle())
+            major = cublas.getVersion(self.handle.value) // 10000
+            self.cublas = ctypes.CDLL(f"libcublas.so.{major}")
+        if self.blas_stream != self.stream:
+            self.cublas.cublasSetStream_v2(self.handle, ctypes.c_void_p(self.stream))
+            self.blas_stream = self.stream
+        return self.cublas
+
+
+def reference(number: Any) -> Any:
+    """A number in memory."""
+    return ctypes.pointer(number)
+
+
+# factors of a product, and of what was there
+ONES_32 = reference(ctypes.c_float(1)), reference(ctypes.c_float(0))
+ONES_64 = reference(ctypes.c_double(1)), reference(ctypes.c_double(0))
+# of a dtype: CUDA's number for it, cuBLAS's for how to compute, and the factors
 KINDS: dict[Any, tuple[int, int, Any]] = {
-    dtypes.float32: (0, 68, np.float32),
-    dtypes.float64: (1, 70, np.float64),
-    dtypes.float16: (2, 68, np.float32),
-    dtypes.bfloat16: (14, 68, np.float32),
+    dtypes.float32: (0, 68, ONES_32),
+    dtypes.float64: (1, 70, ONES_64),
+    dtypes.float16: (2, 68, ONES_32),
+    dtypes.bfloat16: (14, 68, ONES_32),
 }
 FAST_TF32 = 77
 

@@ -34,7 +34,6 @@ from rushlight.gpu import Driver, Memory
 
 RECORDED = 8  # sets of addresses that a program is recorded for
 
-Place = tuple[Memory, int]  # and an offset in bytes
 Started = Callable[["Run"], None]
 
 
@@ -52,17 +51,14 @@ class Room:
 
 
 class Run:
-    """The memory of one run: ``places`` and ``addresses`` of root values, by their numbers, and
-    the numbers that the call gives.
+    """One run. ``addresses``: of inputs, constants, outputs and the room, in this order, with the
+    numbers that the call gives; ``owners``: whose memory that is.
     """
 
-    def __init__(self) -> None:
-        self.places: dict[Any, Place] = {}
-        self.addresses: dict[Any, Any] = {}
+    __slots__ = ("addresses", "owners")
 
-    def add(self, key: Any, memory: Memory, offset: int) -> None:
-        """Where a value lies."""
-        self.places[key], self.addresses[key] = (memory, offset), memory.pointer + offset
+    def __init__(self, addresses: list[Any], owners: list[Any]) -> None:
+        self.addresses, self.owners = addresses, owners
 
 
 class CudaProgram:
@@ -88,14 +84,17 @@ class CudaProgram:
             self.ends = list(low.graph.ends())
             own = {v.number for v in (*self.inputs, *self.ends)}
             self.offsets, size = memory.plan(low.steps, own)
+            self.shared = -(-size // 256) * 256  # where in the room launches share memory
+            self.slots = {v.number: k for k, v in enumerate((*self.inputs, *self.ends))}
+            self.last = len(self.inputs) + len(self.ends)  # the slot of the room
             self.steps = [self.prepared(step) for step in low.steps]
-        self.shared = -(-size // 256) * 256  # where in the room that memory begins
         self.room = room or Room(driver)
         self.constants = [
             send(np.ascontiguousarray(i.source), driver) for i in low.graph.inputs[self.given :]
         ]
-        waits = any([type(s) is Call for s in low.steps]) or graph.assumes()
-        self.recordable = recorded and not waits
+        kinds = [type(s) for s in low.steps]
+        self.alarming = Check in kinds  # whether a mark may be left, see Note [Alarms]
+        self.recordable = recorded and Call not in kinds and not graph.assumes()
         self.recorded: dict[Any, Any] = {}
         self.held: DeviceArray | None = None  # the numbers, where they lie in memory
         self.values: list[float] = []
@@ -103,62 +102,60 @@ class CudaProgram:
     def run(self, inputs: list[Any], outputs: list[DeviceArray]) -> None:
         """Start everything. ``inputs`` and ``outputs`` are in rows."""
         run = self.placed(inputs, outputs)
-        if not self.recordable:
-            return self.start(run)
-        key = tuple(run.addresses.values())
-        work = self.recorded.get(key)
-        if work is None:  # the first time libraries prepare, which cannot be recorded
-            self.start(run)
-            if len(self.recorded) >= RECORDED:
-                self.recorded.clear()
-            self.recorded[key] = 0
-            return None
-        if work == 0:
-            work = self.machine.capture(lambda: self.start(run)) or (lambda: self.start(run))
-            self.recorded[key] = work
+        work = self.recorded.get((*run.addresses,)) if self.recordable else None
+        if work is None:
+            for start in self.steps:
+                start(run)
+            if self.recordable:  # the first time libraries prepare, which cannot be recorded
+                if len(self.recorded) >= RECORDED:
+                    self.recorded.clear()
+                self.recorded[(*run.addresses,)] = run
+            return
+        if work.__class__ is Run:
+            key = (*run.addresses,)
+            work = self.recorded[key] = self.machine.capture(lambda: self.start(run))
         work()
-        self.machine.may_be_alarmed(self.checks())
-        return None
+        if self.alarming:
+            self.machine.watched = True
 
     def start(self, run: Run) -> None:
         """Start the steps, one by one."""
         for start in self.steps:
             start(run)
 
-    def checks(self) -> bool:
-        """Whether a mark may be left, see Note [Alarms]."""
-        return any([type(s) is Check for s in self.lowering.steps])
-
     def placed(self, inputs: list[Any], outputs: list[DeviceArray]) -> Run:
         """The memory of a run."""
-        run, numbers = Run(), []
-        for v, a in zip(self.inputs, (*inputs, *self.constants), strict=True):
-            if a.__class__ is DeviceArray:
-                run.add(v.number, a.memory, a.offset)
-            else:
-                numbers.append((v.number, float(a)))
-        for v, out in zip(self.ends, outputs, strict=True):
-            run.add(v.number, out.memory, out.offset)
-        room = self.room.at_least(self.shared + self.needed)
-        for number, offset in self.offsets.items():
-            run.add(number, room, offset)
-        run.add(SHARED, room, self.shared)
-        if numbers and self.numbers == "double":
-            run.addresses.update(numbers)
-        elif numbers:
-            self.hold(run, numbers)
-        return run
+        addresses: list[Any] = []
+        for a in inputs:
+            addresses.append(a.memory.pointer + a.offset if a.__class__ is DeviceArray else a)
+        arrays = (*self.constants, *outputs) if self.constants else outputs
+        for a in arrays:
+            addresses.append(a.memory.pointer + a.offset)
+        room = self.room.memory
+        if room.size < self.shared + self.needed:
+            room = self.room.at_least(self.shared + self.needed)
+        addresses.append(room.pointer)
+        if self.lowering.numbers and self.numbers != "double":
+            self.hold(addresses)
+        return Run(addresses, [*inputs, *arrays, room])
 
-    def hold(self, run: Run, numbers: list[tuple[int, float]]) -> None:
+    def hold(self, addresses: list[Any]) -> None:
         """Leave numbers where kernels look for them."""
-        values = [x for _, x in numbers]
+        slots = [self.slots[n] for n in self.lowering.numbers]
+        values = [float(addresses[k]) for k in slots]
         if self.held is None:
             self.held = device_empty((len(values),), np.float64, self.driver)
         if values != self.values:
             self.values = values
             self.driver.put(np.array(values).view(np.uint8), self.held.memory, 0)
-        for k, (number, _) in enumerate(numbers):
-            run.add(number, self.held.memory, 8 * k)
+        for at, k in enumerate(slots):
+            addresses[k] = self.held.pointer + 8 * at
+
+    def slot(self, number: Any) -> tuple[int, int]:
+        """Where the address of a root value is, and how many bytes behind it the value lies."""
+        if number in self.slots:
+            return self.slots[number], 0
+        return self.last, self.shared if number == SHARED else self.offsets[number]
 
     # Steps
 
@@ -188,26 +185,32 @@ class CudaProgram:
         def start(run: Run) -> None:
             at = run.addresses
             for begin, where in made:
-                begin([at[n] + offset if offset else at[n] for n, offset in where])
+                begin([at[k] + offset if offset else at[k] for k, offset in where])
 
         return start
 
     def operand(self, key: Any, offset: int, values: Any) -> tuple[Any, int]:
-        """The number of a root and an offset in bytes."""
+        """Where the address of an operand is, and what is added to it."""
         if key == SHARED or values is None:
-            return key, offset
-        root, _, start = self.lowering.windows.layout(values[key])
-        return root.number, offset + start * root.dtype.itemsize
+            slot, start = self.slot(key)
+            return slot, start + offset
+        return self.place(values[key], offset)
+
+    def place(self, v: Value, offset: int = 0) -> tuple[int, int]:
+        """The same for a value."""
+        root, _, start = self.lowering.windows.layout(v)
+        slot, own = self.slot(root.number)
+        return slot, own + start * root.dtype.itemsize + offset
 
     def product(self, node: Node) -> Started:
         """A matrix product: by a library where there is one for it."""
         values = [*node.inputs, *node.outputs]
-        laid = [self.lowering.windows.layout(v) for v in values]
+        laid = [(v, *self.place(v), self.lowering.windows.layout(v)[1]) for v in values]
 
         def start(run: Run) -> None:
             operands = [
-                Matrix(run.addresses[root.number] + at * v.dtype.itemsize, v.shape, steps, v.dtype)
-                for v, (root, steps, at) in zip(values, laid, strict=True)
+                Matrix(run.addresses[slot] + offset, v.shape, steps, v.dtype)
+                for v, slot, offset, steps in laid
             ]
             if not self.machine.multiply(*operands):
                 self.call(node, run)
@@ -224,13 +227,12 @@ class CudaProgram:
                     raise UnforeseenError("Python would decide otherwise")
 
             return wait
-        root, steps, start = self.lowering.windows.layout(v)
-        launch = alarm(v.shape, steps)
-        begin = self.machine.prepare(launch)
+        begin = self.machine.prepare(alarm(v.shape, self.lowering.windows.layout(v)[1]))
+        slot, offset = self.place(v)
 
         def look(run: Run) -> None:
-            begin([run.addresses[root.number] + start, self.machine.alarm()])
-            self.machine.may_be_alarmed(True)
+            begin([run.addresses[slot] + offset, self.machine.alarm()])
+            self.machine.watched = True
 
         return look
 
@@ -243,17 +245,22 @@ class CudaProgram:
     def fetched(self, v: Value, run: Run) -> Any:
         """A value's array, copied from the GPU, or its number."""
         if v.number in self.lowering.numbers:
-            return self.values[[*self.lowering.numbers].index(v.number)] if self.held else (
-                run.addresses[v.number]
-            )  # fmt: skip
+            at = run.addresses[self.slots[v.number]]
+            return at if self.held is None else self.values[(at - self.held.pointer) // 8]
         return self.window(v, self.whole(v, run))
 
-    def whole(self, v: Value, run: Run) -> Any:
-        """The memory of a value's root, copied from the GPU."""
+    def memory_of(self, v: Value, run: Run) -> tuple[Memory, int, int]:
+        """The memory of a value's root, with an offset and a size in bytes."""
         root = self.lowering.windows.root(v)
-        memory, offset = run.places[root.number]
-        size = math.prod(root.shape) * root.dtype.itemsize
-        return self.driver.get(memory, offset, size).view(root.dtype)
+        slot, offset = self.slot(root.number)
+        owner = run.owners[slot]
+        memory, start = (owner, 0) if isinstance(owner, Memory) else (owner.memory, owner.offset)
+        return memory, start + offset, math.prod(root.shape) * root.dtype.itemsize
+
+    def whole(self, v: Value, run: Run) -> Any:
+        """The elements of a value's root, copied from the GPU."""
+        memory, offset, size = self.memory_of(v, run)
+        return self.driver.get(memory, offset, size).view(self.lowering.windows.root(v).dtype)
 
     def window(self, v: Value, flat: Any) -> Any:
         """A value's elements in its root's memory."""
@@ -264,9 +271,9 @@ class CudaProgram:
     def put(self, v: Value, array: Any, run: Run) -> None:
         """Copy a value's array to the GPU."""
         root = self.lowering.windows.root(v)
-        memory, offset = run.places[root.number]
         flat = self.whole(v, run) if root is not v else np.empty(math.prod(v.shape), v.dtype)
         self.window(v, flat)[...] = array
+        memory, offset, _ = self.memory_of(v, run)
         self.driver.put(flat.view(np.uint8), memory, offset)
 
     def describe(self) -> str:

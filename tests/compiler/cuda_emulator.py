@@ -114,6 +114,10 @@ static void sincospif(float x, float* s, float* c) {
   *s = sinf((float)M_PI * x);
   *c = cosf((float)M_PI * x);
 }
+static void sincospi(double x, double* s, double* c) {
+  *s = sin(M_PI * x);
+  *c = cos(M_PI * x);
+}
 
 typedef unsigned short half_bits;
 struct bfloat_bits { unsigned short bits; };

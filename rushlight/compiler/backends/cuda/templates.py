@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.cuda import conv, pools, rows, scans, sorts
+from rushlight.compiler.backends.cuda import conv, draws, pools, rows, scans, sorts
 from rushlight.compiler.backends.cuda.launch import Launch
 from rushlight.compiler.graph import Node
 from rushlight.compiler.windows import Windows
@@ -24,6 +24,13 @@ WRITERS: dict[str, tuple[Fits, Callable[[Node], list[Launch]]]] = {
     "MaxPoolSpread": (pools.fits, pools.spread),
     "AvgPool": (pools.fits, pools.means),
     "AvgPoolSpread": (pools.fits, pools.means_spread),
+    "Truths": (draws.fits, draws.truths),
+    "Uniforms": (draws.fits, draws.uniforms),
+    "Slopes": (draws.fits, draws.uniforms),
+    "Normals": (draws.fits, draws.normals),
+    "Waits": (draws.fits, draws.waits),
+    "Integers": (draws.fits, draws.integers),
+    "Shuffled": (draws.fits, draws.shuffled),
     "PlaceRows": (rows.fits_place, rows.place),
     "BagMaxima": (rows.fits_bags, rows.bag_maxima),
     "Ranked": (sorts.fits, sorts.ranked),

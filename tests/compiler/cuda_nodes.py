@@ -62,7 +62,12 @@ def made(node: Node, arrays: list[Any], windows: Any = None) -> list[np.ndarray]
     return found[0]
 
 
-def check(op: Any, *arrays: Any, tolerance: float = 1e-6, **params: Any) -> list[np.ndarray]:
+TARGETS = ("sm_80", "sm_90")  # the oldest and the newest GPU that we know
+
+
+def check(
+    op: Any, *arrays: Any, tolerance: float = 1e-6, targets: Any = TARGETS, **params: Any
+) -> list[np.ndarray]:
     """A template against the op's own code; its texts compile. Returns what was made."""
     given = [a if a is None else np.ascontiguousarray(a) for a in arrays]
     node, expected, graph = node_of(op, given, **params)
@@ -72,7 +77,7 @@ def check(op: Any, *arrays: Any, tolerance: float = 1e-6, **params: Any) -> list
     for x, y in zip(outputs, expected, strict=True):
         agree(x, y, tolerance)
     for launch in templates.launches(node, windows):
-        compiles(launch.text)
+        compiles(launch.text, targets)
     return outputs
 
 
@@ -99,12 +104,10 @@ def compiler() -> Any:
     return None
 
 
-def compiles(text: str) -> None:
-    """A text compiles for the oldest and the newest GPU that we know; without NVRTC nothing is
-    asked, and test_there_is_a_compiler says so.
-    """
+def compiles(text: str, targets: Any = TARGETS) -> None:
+    """A text compiles; without NVRTC nothing is asked, and test_there_is_a_compiler says so."""
     if compiler() is not None:
-        for target in ("sm_80", "sm_90"):
+        for target in targets:
             compiled(text, target)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.cuda import conv, draws, pools, rows, scans, sorts
+from rushlight.compiler.backends.cuda import attention, conv, draws, pools, rows, scans, sorts
 from rushlight.compiler.backends.cuda.launch import Launch
 from rushlight.compiler.graph import Node
 from rushlight.compiler.windows import Windows
@@ -38,7 +38,10 @@ WRITERS: dict[str, tuple[Fits, Callable[[Node], list[Launch]]]] = {
     "Recurrence": (scans.fits_recurrence, scans.recurrence),
 }
 # those whose operands may lie anywhere, given their strides in elements
-STRIDED: dict[str, tuple[Fits, Callable[[Node, Any], list[Launch]]]] = {}
+STRIDED: dict[str, tuple[Fits, Callable[[Node, Any], list[Launch]]]] = {
+    "FlashAttention": (attention.fits, attention.forward),
+    "FlashAttentionGrad": (attention.fits, attention.backward),
+}
 _written: dict[Any, list[Launch]] = {}
 
 

@@ -9,6 +9,7 @@ import os
 import platform
 from typing import Any
 
+from rushlight import gpu
 from rushlight.core.state import Mode
 
 __all__ = [
@@ -51,8 +52,11 @@ def get_capabilities() -> dict[str, Any]:
 
 
 def get_device_module(device: Any = None) -> Any:
-    """The namespace of a device: ``torch.cpu`` or ``torch.cuda``."""
-    kind = str(device or "cpu").split(":")[0]
+    """The namespace of a device, by default of the accelerator if there is one: ``torch.cpu`` or
+    ``torch.cuda``.
+    """
+    usual = "cuda" if gpu.drivers() else "cpu"
+    kind = str(device or usual).split(":")[0]
     if kind not in ("cpu", "cuda"):
         raise RuntimeError(f"get_device_module: there is no module for the device {device!r}.")
     return importlib.import_module(f"rushlight.{kind}")

@@ -152,6 +152,20 @@ def check(where: Any, meta: bool = False) -> device:
     return gpu(index)
 
 
+def find_gpu(where: Any = None) -> gpus.Driver:
+    """The driver of a GPU: an index, or what names a device; None means the current one.
+
+    Raises:
+        DeviceError: there is no GPU, or the device is none.
+    """
+    if where is None or isinstance(where, int):
+        where = device("cuda", where)
+    found = check(where, meta=True)
+    if found.type != "cuda":
+        raise ValueError(f"Expected a cuda device, but got: {found}")
+    return gpus.driver(found.index)
+
+
 def place(where: Any) -> gpus.Driver | device | None:
     """Where memory is taken for tensors on a device, which ``check`` finds: a GPU's driver, META,
     or None for the CPU.

@@ -113,6 +113,10 @@ class Driver:
         """What ``get_device_properties`` tells, by PyTorch's names."""
         raise NotImplementedError
 
+    def profile(self, on: bool) -> None:
+        """Let NVIDIA's profilers begin or stop."""
+        raise NotImplementedError
+
     def event(self, timed: bool) -> Any:
         """A mark to be put into the order of work: it has ``record()``, ``synchronize()``,
         ``query()`` and ``elapsed(later)`` in milliseconds.
@@ -218,6 +222,10 @@ class CupyDriver(Driver):
             "warp_size": found["warpSize"],
             "L2_cache_size": found["l2CacheSize"],
         }
+
+    def profile(self, on: bool) -> None:
+        runtime = self._cupy.cuda.runtime
+        (runtime.profilerStart if on else runtime.profilerStop)()
 
     def event(self, timed: bool) -> Any:
         with self._here():

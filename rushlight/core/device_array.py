@@ -17,6 +17,7 @@ import numpy as np
 
 from rushlight import devices
 from rushlight.core.sparse import SparseOperand
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant, layout_dense
 from rushlight.core.window import Window, packed_strides
 from rushlight.gpu import Bytes, Driver, Memory
@@ -83,6 +84,12 @@ class DeviceArray(Window):
             self if self.base is None else self.base,
         )
 
+    def covers(self, other: DeviceArray) -> bool:
+        """Whether another array is the same elements of the same memory."""
+        if self.memory is not other.memory or self.offset != other.offset:
+            return False
+        return self.shape == other.shape and self.lies_as(other.strides)
+
     def fetch(self) -> np.ndarray[Any, Any]:
         """Its elements in new memory of the host, dense and in the same order."""
         if not layout_dense(self):  # type: ignore[arg-type]
@@ -148,6 +155,13 @@ def host(t: Tensor) -> Any:
     """The array of a tensor's values in the memory of the CPU: its own, or a copy of a GPU's."""
     a = t._array
     return a.fetch() if a.__class__ is DeviceArray else a
+
+
+def unseen(t: Tensor) -> bool:
+    """Whether rules and functions had better not look at the values of t: in later calls of what is
+    traced they may be others, and on a GPU they are far away.
+    """
+    return modes.trace is not None or t._array.__class__ is DeviceArray
 
 
 def beside(t: Tensor | None, array: Any) -> Tensor:

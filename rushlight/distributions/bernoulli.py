@@ -68,7 +68,9 @@ class Bernoulli(Choice, ExponentialFamily):
         return softplus(self.logits) - self.probs * self.logits
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        return self._enumerated(T.arange(2, dtype=self._param.dtype), expand)
+        return self._enumerated(
+            T.arange(2, dtype=self._param.dtype, device=self._param.device), expand
+        )
 
     @property
     def _natural_params(self) -> tuple[Tensor, ...]:

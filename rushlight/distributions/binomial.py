@@ -86,7 +86,9 @@ class Binomial(Choice):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         count = self._one_count("enumerate_support")
-        return self._enumerated(T.arange(1 + count, dtype=self._param.dtype), expand)
+        return self._enumerated(
+            T.arange(1 + count, dtype=self._param.dtype, device=self._param.device), expand
+        )
 
     def _one_count(self, function: str) -> int:
         count = int(self.total_count.max())

@@ -59,7 +59,9 @@ class Categorical(Choice):
 
     @property
     def mean(self) -> Tensor:
-        return T.full(self._batch_shape, float("nan"), dtype=self.probs.dtype)
+        return T.full(
+            self._batch_shape, float("nan"), dtype=self.probs.dtype, device=self.probs.device
+        )
 
     @property
     def mode(self) -> Tensor:
@@ -85,4 +87,4 @@ class Categorical(Choice):
         return -(logits * self.probs).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        return self._enumerated(T.arange(self._num_events), expand)
+        return self._enumerated(T.arange(self._num_events, device=self._param.device), expand)

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import finfo
 
@@ -270,7 +272,7 @@ class _Square(Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         square = value.shape[-2] == value.shape[-1]
-        return T.tensor(square).expand(value.shape[:-2])
+        return value.new_full((), square, dtype=dtypes.of[dtypes.bool_]).expand(value.shape[:-2])
 
 
 class _Symmetric(_Square):
@@ -290,7 +292,7 @@ class _PositiveSemidefinite(_Symmetric):
         symmetric = super().check(value)
         if not bool(symmetric.all()):
             return symmetric
-        return T.from_numpy(np.asarray((np.linalg.eigvalsh(value._array) >= 0).all(-1)))
+        return beside(value, np.asarray((np.linalg.eigvalsh(host(value)) >= 0).all(-1)))
 
 
 class _PositiveDefinite(_Symmetric):
@@ -300,7 +302,7 @@ class _PositiveDefinite(_Symmetric):
         symmetric = super().check(value)
         if not bool(symmetric.all()):
             return symmetric
-        return T.from_numpy(np.asarray((np.linalg.eigvalsh(value._array) > 0).all(-1)))
+        return beside(value, np.asarray((np.linalg.eigvalsh(host(value)) > 0).all(-1)))
 
 
 class _IndependentConstraint(Constraint):

@@ -113,7 +113,11 @@ class ContinuousBernoulli(Choice, ExponentialFamily):
             return self.rsample(sample_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        return self.icdf(T.rand(self._extended_shape(sample_shape), dtype=self.probs.dtype))
+        return self.icdf(
+            T.rand(
+                self._extended_shape(sample_shape), dtype=self.probs.dtype, device=self.probs.device
+            )
+        )
 
     @checked
     def log_prob(self, value: Tensor) -> Tensor:

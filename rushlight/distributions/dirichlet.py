@@ -48,7 +48,7 @@ class Dirichlet(ExponentialFamily):
     def mode(self) -> Tensor:
         """The peak; the first corner where all concentrations are below one."""
         above = (self.concentration - 1).clamp(min=0.0)
-        corner = T.arange(above.size(-1)) == 0
+        corner = T.arange(above.size(-1), device=above.device) == 0
         no_peak = (self.concentration < 1).all(-1, keepdim=True)
         return T.where(no_peak, corner.to(above.dtype), above / above.sum(-1, True))
 

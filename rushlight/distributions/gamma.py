@@ -57,7 +57,7 @@ class Gamma(ExponentialFamily):
         return value
 
     def log_prob(self, value: Tensor) -> Tensor:
-        value = T.as_tensor(value, dtype=self.rate.dtype)  # numbers, too
+        value = T.as_tensor(value, dtype=self.rate.dtype, device=self.rate.device)  # numbers, too
         if self._validate_args:
             self._validate_sample(value)
         a, rate = self.concentration, self.rate

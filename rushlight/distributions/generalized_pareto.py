@@ -55,7 +55,7 @@ class GeneralizedPareto(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
-        return self.icdf(T.rand(shape, dtype=self.loc.dtype))
+        return self.icdf(T.rand(shape, dtype=self.loc.dtype, device=self.loc.device))
 
     @checked
     def log_prob(self, value: Tensor) -> Tensor:

@@ -56,7 +56,9 @@ class HalfCauchy(TransformedDistribution):
 
     @checked
     def log_prob(self, value: Tensor) -> Tensor:
-        value = T.as_tensor(value, dtype=self.base_dist.scale.dtype)
+        value = T.as_tensor(
+            value, dtype=self.base_dist.scale.dtype, device=self.base_dist.scale.device
+        )
         doubled = self.base_dist.log_prob(value) + math.log(2)
         return T.where(value >= 0, doubled, -math.inf)
 

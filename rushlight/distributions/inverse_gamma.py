@@ -35,7 +35,7 @@ class InverseGamma(TransformedDistribution):
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
         base = Gamma(concentration, rate, validate_args=validate_args)
-        power = PowerTransform(-T.ones((), dtype=base.rate.dtype))
+        power = PowerTransform(-T.ones((), dtype=base.rate.dtype, device=base.rate.device))
         super().__init__(base, power, validate_args=validate_args)
 
     @property

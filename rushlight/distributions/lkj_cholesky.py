@@ -57,7 +57,9 @@ class LKJCholesky(Distribution):
 
     def _off_diagonal(self) -> Beta:
         """The squared length of each row off the diagonal; the first row's is not used."""
-        offset = T.arange(self.dim - 1, dtype=self.concentration.dtype)
+        offset = T.arange(
+            self.dim - 1, dtype=self.concentration.dtype, device=self.concentration.device
+        )
         offset = T.cat([offset.new_zeros((1,)), offset])
         marginal = self.concentration + 0.5 * (self.dim - 2)
         return Beta(offset + 0.5, marginal.unsqueeze(-1) - 0.5 * offset)
@@ -69,7 +71,7 @@ class LKJCholesky(Distribution):
         with no_grad():
             length = self._beta.sample(sample_shape).unsqueeze(-1)
             shape = self._extended_shape(sample_shape)
-            normal = T.randn(shape, dtype=length.dtype).tril(-1)
+            normal = T.randn(shape, dtype=length.dtype, device=length.device).tril(-1)
             direction = normal / normal.norm(dim=-1, keepdim=True)
             direction[..., 0, :] = 0.0
             factor = length.sqrt() * direction
@@ -80,7 +82,9 @@ class LKJCholesky(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """``sum of (2 (concentration - 1) + D - i) log L_ii`` over rows i >= 2, less a constant."""
         diagonal = value.diagonal(dim1=-1, dim2=-2)[..., 1:]
-        order = T.arange(2, self.dim + 1, dtype=self.concentration.dtype)
+        order = T.arange(
+            2, self.dim + 1, dtype=self.concentration.dtype, device=self.concentration.device
+        )
         order = 2 * (self.concentration - 1).unsqueeze(-1) + self.dim - order
         return (order * diagonal.log()).sum(-1) - self._log_constant()
 

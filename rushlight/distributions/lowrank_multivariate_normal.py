@@ -79,7 +79,7 @@ class LowRankMultivariateNormal(Distribution):
         self.cov_factor = cov_factor.expand((*batch, -1, -1))
         self._narrow = cov_factor, cov_diag  # as given, without the batch dims added above
         scaled = cov_factor.mT / cov_diag.unsqueeze(-2)
-        eye = T.eye(cov_factor.shape[-1], dtype=cov_factor.dtype)
+        eye = T.eye(cov_factor.shape[-1], dtype=cov_factor.dtype, device=cov_factor.device)
         self._capacitance = T.cholesky(eye + scaled @ cov_factor)
         super().__init__(batch, event, validate_args=validate_args)
 
@@ -102,7 +102,7 @@ class LowRankMultivariateNormal(Distribution):
         w, d = self._narrow
         root = d.sqrt().unsqueeze(-1)
         inner = w / root
-        eye = T.eye(self._event_shape[0], dtype=w.dtype)
+        eye = T.eye(self._event_shape[0], dtype=w.dtype, device=w.device)
         return self._wide(root * T.cholesky(inner @ inner.mT + eye))
 
     @lazy_property

@@ -85,7 +85,9 @@ class Multinomial(Distribution):
         draws = self._categorical.sample(Size((self.total_count,)) + sample_shape)
         draws = draws.movedim(0, -1)  # (*sample, *batch, total_count)
         counts = self._categorical._param.new_zeros(self._extended_shape(sample_shape))
-        return counts.scatter_add(-1, draws, T.ones(draws.shape, dtype=counts.dtype))
+        return counts.scatter_add(
+            -1, draws, T.ones(draws.shape, dtype=counts.dtype, device=counts.device)
+        )
 
     @checked
     def log_prob(self, value: Tensor) -> Tensor:
@@ -100,4 +102,8 @@ class Multinomial(Distribution):
         count = Binomial(n, self.probs, validate_args=False)
         values = count.enumerate_support(expand=False)[1:]
         expected = (count.log_prob(values).exp() * T.lgamma(values + 1)).sum((0, -1))
-        return n * self._categorical.entropy() - T.lgamma(T.tensor(n + 1.0)) + expected
+        return (
+            n * self._categorical.entropy()
+            - T.lgamma(T.tensor(n + 1.0, device=expected.device))
+            + expected
+        )

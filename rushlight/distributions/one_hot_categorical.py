@@ -81,13 +81,13 @@ class OneHotCategorical(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         n = self._event_shape[0]
-        values = T.eye(n, dtype=self._param.dtype)
+        values = T.eye(n, dtype=self._param.dtype, device=self._param.device)
         values = values.view((n,) + (1,) * len(self._batch_shape) + (n,))
         return values.expand((n, *self._batch_shape, n)) if expand else values
 
 
 def _one_hot(index: Tensor, like: Tensor) -> Tensor:
-    categories = T.arange(like.size(-1))
+    categories = T.arange(like.size(-1), device=like.device)
     return (index.unsqueeze(-1) == categories).to(like.dtype)
 
 

@@ -46,9 +46,13 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
             )
     tensors = [v for v in values if isinstance(v, Tensor)]
     dtype = tensors[0].dtype if tensors else dtypes.get_default_dtype()
+    device = tensors[0].device if tensors else None
     return tuple(
         T.broadcast_tensors(
-            *[v if isinstance(v, Tensor) else T.tensor(v, dtype=dtype) for v in values]
+            *[
+                v if isinstance(v, Tensor) else T.tensor(v, dtype=dtype, device=device)
+                for v in values
+            ]
         )
     )
 
@@ -132,7 +136,7 @@ def vec_to_tril_matrix(vec: Tensor, diag: int = 0) -> Tensor:
     n = round(n)
     rows, columns = np.tril_indices(n, diag)
     flat = vec.new_zeros(vec.shape[:-1] + (n * n,))
-    at = T.from_numpy(rows * n + columns).expand(vec.shape)
+    at = T.from_numpy(rows * n + columns).to(vec.device).expand(vec.shape)
     return flat.scatter(-1, at, vec).reshape(vec.shape[:-1] + (n, n))
 
 
@@ -166,10 +170,10 @@ def cholesky_of_inverse(matrix: Tensor) -> Tensor:
     ``P = U U'``, and so ``P^-1 = U'^-1 U^-1`` with a lower triangular first factor.
     """
     upper = T.cholesky(matrix.flip((-2, -1))).flip((-2, -1))
-    return solve_lower(upper.mT, T.eye(matrix.shape[-1], dtype=matrix.dtype))
+    return solve_lower(upper.mT, T.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device))
 
 
 def inverse_of(factor: Tensor) -> Tensor:
     """``(L L')^-1``."""
-    half = solve_lower(factor, T.eye(factor.shape[-1], dtype=factor.dtype))
+    half = solve_lower(factor, T.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device))
     return half.mT @ half

@@ -67,9 +67,12 @@ class VonMises(Distribution):
         with no_grad():
             loc, k = self.loc.double(), self.concentration.double()
             shape, r = self._extended_shape(sample_shape), _envelope(k)
-            x, done = T.empty(shape, dtype=loc.dtype), T.tensor(False).expand(shape)
+            x, done = (
+                T.empty(shape, dtype=loc.dtype, device=loc.device),
+                T.tensor(False, device=loc.device).expand(shape),
+            )
             while not bool(done.all()):
-                u1, u2, u3 = T.rand((3, *shape), dtype=loc.dtype).unbind()
+                u1, u2, u3 = T.rand((3, *shape), dtype=loc.dtype, device=loc.device).unbind()
                 z = T.cos(math.pi * u1)
                 f = (1 + r * z) / (r + z)
                 c = k * (r - f)

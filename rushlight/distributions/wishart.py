@@ -50,7 +50,9 @@ class Wishart(ExponentialFamily):
         validate_args: bool | None = None,
     ) -> None:
         name, matrix = one_matrix(covariance_matrix, precision_matrix, scale_tril)
-        df = df if isinstance(df, Tensor) else T.tensor(df, dtype=matrix.dtype)
+        df = (
+            df if isinstance(df, Tensor) else T.tensor(df, dtype=matrix.dtype, device=matrix.device)
+        )
         batch = T.broadcast_shapes(matrix.shape[:-2], df.shape)
         event = matrix.shape[-2:]
         if bool((df <= event[-1] - 1).any()):
@@ -114,7 +116,7 @@ class Wishart(ExponentialFamily):
 
     def _chi2(self) -> Chi2:
         """The squares on the diagonal of Bartlett's factor: df, df - 1, ... degrees of freedom."""
-        steps = T.arange(self._event_shape[-1], dtype=self.df.dtype)
+        steps = T.arange(self._event_shape[-1], dtype=self.df.dtype, device=self.df.device)
         return Chi2(self.df.unsqueeze(-1) - steps, validate_args=False)
 
     def _bartlett(self, sample_shape: Any) -> Tensor:
@@ -122,7 +124,7 @@ class Wishart(ExponentialFamily):
         diagonal = self._chi2().rsample(sample_shape).sqrt()
         shape = self._extended_shape(sample_shape)
         below = T.randn(shape[:-2] + (d * (d - 1) // 2,), dtype=self.df.dtype)
-        rows, columns = T.tril_indices(d, d, offset=-1)
+        rows, columns = T.tril_indices(d, d, offset=-1, device=self.df.device)
         flat = diagonal.diag_embed().reshape(shape[:-2] + (d * d,))
         at = (rows * d + columns).expand(below.shape)
         noise = flat.scatter(-1, at, below).reshape(shape)
@@ -169,7 +171,7 @@ class Wishart(ExponentialFamily):
 
     def _mvdigamma(self, x: Tensor) -> Tensor:
         """Derivative of ``mvlgamma(x, D)``."""
-        steps = T.arange(self._event_shape[-1], dtype=x.dtype) / 2
+        steps = T.arange(self._event_shape[-1], dtype=x.dtype, device=x.device) / 2
         return T.digamma(x.unsqueeze(-1) - steps).sum(-1)
 
     @property

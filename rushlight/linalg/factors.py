@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.device_array import beside, host
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor
 from rushlight.ops import linalg as L
 from rushlight.ops.ldl import LdlFactor
 from rushlight.ops.linalg import LinAlgError as LinAlgError
@@ -44,7 +45,7 @@ def zeros_of_u(A: Tensor) -> Tensor:
 
 def eye_like(A: Tensor) -> Tensor:
     """The identity of A's matrices."""
-    return wrap(np.eye(A.shape[-1], dtype=A._array.dtype))
+    return beside(A, np.eye(A.shape[-1], dtype=A._array.dtype))
 
 
 @in_float32
@@ -73,12 +74,12 @@ def cholesky_ex(
         tensor(1, dtype=torch.int32)
     """
     try:
-        info = wrap(np.zeros(A.shape[:-2], np.int32))
+        info = beside(A, np.zeros(A.shape[:-2], np.int32))
         return named("linalg_cholesky_ex", (M.cholesky(A, upper), info), out)
     except LinAlgError:
         if check_errors:
             raise
-    info = wrap(L.first_minors(A._array))
+    info = beside(A, L.first_minors(host(A)))
     bad = (info != 0)[..., None, None]
     factor = where(bad, A, M.cholesky(where(bad, eye_like(A), A), upper))
     return named("linalg_cholesky_ex", (factor, info), out)
@@ -211,7 +212,7 @@ def lu_factor_ex(
         tensor(1, dtype=torch.int32)
     """
     data, pivots = L.Lu.bind(A, pivot=pivot)
-    zero = np.diagonal(data._array, 0, -2, -1) == 0
+    zero = np.diagonal(host(data), 0, -2, -1) == 0
     info = (
         np.where(zero.any(-1), zero.argmax(-1) + 1, 0)
         if zero.shape[-1]
@@ -221,7 +222,7 @@ def lu_factor_ex(
         raise LinAlgError(
             "linalg.lu_factor_ex: U has a zero on its diagonal, so the matrix is singular."
         )
-    return named("linalg_lu_factor_ex", (data, pivots, wrap(np.asarray(info, np.int32))), out)
+    return named("linalg_lu_factor_ex", (data, pivots, beside(A, np.asarray(info, np.int32))), out)
 
 
 def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
@@ -270,6 +271,6 @@ def ldl_factor_ex(
 ) -> Any:
     """(LD, pivots, info): info is the first zero on D's diagonal, counted from 1, else 0."""
     data, pivots, info = LdlFactor.bind(A, hermitian=hermitian)
-    if check_errors and info._array.any():
+    if check_errors and host(info).any():
         raise LinAlgError("linalg.ldl_factor_ex: D has a zero on its diagonal: A is singular.")
     return named("linalg_ldl_factor_ex", (data, pivots, info), out)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import beside
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.linalg.factors import svdvals
 from rushlight.linalg.solutions import inv_ex
@@ -252,7 +253,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     """
     x = x.reshape(1) if x.ndim == 0 else x
     n = x.shape[-1] if N is None else N
-    return x.unsqueeze(-1) ** wrap(np.arange(n))
+    return x.unsqueeze(-1) ** beside(x, np.arange(n))
 
 
 for _name in ("cross", "matrix_norm", "norm", "vecdot", "vector_norm"):

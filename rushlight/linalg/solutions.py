@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.linalg.factors import eye_like, svdvals, zeros_of_u
 from rushlight.ops import linalg as L
@@ -102,7 +103,7 @@ def solve_ex(
         tensor(0, dtype=torch.int32)
     """
     try:
-        info = wrap(np.zeros(A.shape[:-2], np.int32))
+        info = beside(A, np.zeros(A.shape[:-2], np.int32))
         return named("linalg_solve_ex", (solve(A, B, left=left), info), out)
     except LinAlgError:
         if check_errors:
@@ -125,7 +126,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
         tensor(1, dtype=torch.int32)
     """
     try:
-        return named("linalg_inv_ex", (inv(A), wrap(np.zeros(A.shape[:-2], np.int32))), out)
+        return named("linalg_inv_ex", (inv(A), beside(A, np.zeros(A.shape[:-2], np.int32))), out)
     except LinAlgError:
         if check_errors:
             raise
@@ -203,7 +204,7 @@ def matrix_rank(
         >>> torch.linalg.matrix_rank(torch.ones(3, 3))
         tensor(1)
     """
-    s = svdvals(A.detach())._array
+    s = host(svdvals(A.detach()))
     eps = (
         float(np.finfo(s.dtype).eps) * max(A.shape[-2:])
         if rtol is None and atol is None and tol is None
@@ -212,10 +213,10 @@ def matrix_rank(
         else rtol
     )
     least = tol if tol is not None else atol if atol is not None else 0.0
-    least = least._array[..., None] if isinstance(least, Tensor) else least
-    eps = eps._array[..., None] if isinstance(eps, Tensor) else eps
+    least = host(least)[..., None] if isinstance(least, Tensor) else least
+    eps = host(eps)[..., None] if isinstance(eps, Tensor) else eps
     top = s.max(-1, keepdims=True, initial=0.0)
-    return stored(wrap(np.asarray((s > np.maximum(least, eps * top)).sum(-1))), out)
+    return stored(beside(A, np.asarray((s > np.maximum(least, eps * top)).sum(-1))), out)
 
 
 @in_float32
@@ -262,15 +263,15 @@ def lstsq(
     solution = P.matmul(M.pinv(A, rcond), right)
     m, n = A.shape[-2:]
     rank = matrix_rank(A.detach(), rtol=rcond)
-    real = A._array.real.dtype
-    empty = wrap(np.empty(0, real))
+    real = dtypes.REAL_OF.get(A._array.dtype, A._array.dtype)
+    empty = beside(A, np.empty(0, real))
     residuals = empty
-    if m > n and driver != "gelsy" and bool((rank._array == n).all()):
+    if m > n and driver != "gelsy" and bool((host(rank) == n).all()):
         residuals = ((A @ solution - right).abs() ** 2).sum(-2)
     elif solution.requires_grad:
         residuals = solution.abs().sum() * 0 + empty
     values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else empty
-    rank = wrap(np.empty(0, np.int64)) if driver == "gels" else rank
+    rank = beside(A, np.empty(0, np.int64)) if driver == "gels" else rank
     solution = solution.squeeze(-1) if vector else solution
     return named("linalg_lstsq", (solution, residuals, rank, values), out)
 
@@ -321,8 +322,8 @@ def lu_solve(
         return M.lu_solve(B, LU, pivots, out=out)
     inner = L.SolveTriangular.bind(LU.mH, B, upper=False, unitriangular=False)
     permuted = L.SolveTriangular.bind(LU.mH, inner, upper=True, unitriangular=True)
-    rows = M.L.row_order(pivots._array, LU.shape[-1])
-    back = wrap(np.argsort(rows, -1))
+    rows = M.L.row_order(host(pivots), LU.shape[-1])
+    back = beside(LU, np.argsort(rows, -1))
     return stored(
         permuted.take_along_dim(back[..., None].expand(*rows.shape, B.shape[-1]), -2), out
     )

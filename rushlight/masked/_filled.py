@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import beside
 from rushlight.core.tensor import Tensor, constant
 from rushlight.tensor_api import where
 from rushlight.tensor_api._common import numpy_dtype, wrap_dim
@@ -37,7 +38,7 @@ def filled(input: Tensor, mask: Tensor | None, value: Any) -> Tensor:
     """input where the mask is True, elsewhere ``value`` (which stops the gradient there)."""
     if mask is None:
         return input
-    return where(mask, input, constant(np.asarray(value, input._array.dtype)))
+    return where(mask, input, beside(input, np.asarray(value, input._array.dtype)))
 
 
 def lowest(name: str, x: Tensor) -> Any:
@@ -73,5 +74,10 @@ def all_dims(dim: Any, ndim: int) -> tuple[int, ...]:
 
 def counts(x: Tensor, mask: Tensor | None, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     """How many elements the mask selects, as integers."""
-    ones = constant(np.broadcast_to(np.int64(1), x._array.shape)) if mask is None else mask.long()
+    if mask is not None:
+        ones = mask.long()
+    elif x.is_cuda:
+        ones = x.new_ones((), dtype=dtypes.of[dtypes.int64]).expand(x._array.shape)
+    else:
+        ones = constant(np.broadcast_to(np.int64(1), x._array.shape))
     return ones.sum(dims, keepdim) if dims else ones.clone()

@@ -170,7 +170,7 @@ class Det(Op):
 
 def invertible(x: Tensor) -> bool:
     """Whether every matrix is far from singular."""
-    a = x._array
+    a = host(x)
     return not a.size or bool((decompositions.cond(a) < 1 / np.finfo(a.dtype).eps).all())
 
 

@@ -319,6 +319,7 @@ class Logaddexp(Elementwise):
     compiled = True
     least = SOME
     ufunc = staticmethod(logaddexp)
+    fast = dtypes.FLOATS
 
     def scalar(self, s, input, other):
         top = s.maximum(input, other)
@@ -351,6 +352,7 @@ class Logaddexp2(Elementwise):
     compiled = True
     least = SOME
     ufunc = np.logaddexp2
+    fast = dtypes.FLOATS
 
     def scalar(self, s, input, other):
         top = s.maximum(input, other)
@@ -451,6 +453,7 @@ class Nextafter(Elementwise):
 
     compiled = True
     ufunc = np.nextafter
+    fast = dtypes.FLOATS
 
     def compute_dtype(self, arrays):
         return floating_only(super().compute_dtype(arrays), "nextafter")

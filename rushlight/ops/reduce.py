@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import unseen
 from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.op import Op, Reduction, packed
 from rushlight.core.state import modes
@@ -205,10 +206,9 @@ class Prod(Reduction):
         if not shape:
             return g
         g, out = kept(g, shape, dim, keepdim), kept(out, shape, dim, keepdim)
-        traced = modes.trace is not None  # other calls may bring zeros
-        if not input._array.size or (not traced and input._array.all()):
+        if not input._array.size or (not unseen(input) and input._array.all()):
             return g * (out / input).conj()
-        if traced and input._array.size > 256:
+        if modes.trace is not None and input._array.size > 256:
             value_needed("the gradient of a long product")
         return (
             g
@@ -237,7 +237,7 @@ def shared_among_equal(g: Tensor, input: Tensor, out: Tensor, dim: Any, keepdim:
     g, out = kept(g, shape, dim, keepdim), kept(out.detach(), shape, dim, keepdim)
     x = input.detach()
     mask = x == out
-    if modes.trace is not None or np.isnan(widened(out._array)).any():
+    if unseen(out) or np.isnan(widened(out._array)).any():
         mask = mask | (x.isnan() & out.isnan())
     mask = mask.to(g.dtype)
     return g / Sum.bind(mask, dim, True) * mask

@@ -56,7 +56,7 @@ class Gather(Op):
 
     def eager(self, xp, input, index, *, dim):
         if not index.size:
-            return np.empty(index.shape, input.dtype)
+            return np.empty_like(index, input.dtype)
         out = read("read each", input, index, index.shape, dim) if input.ndim else None
         if out is not None:
             return out
@@ -538,7 +538,7 @@ class Take(Op):
 
     def eager(self, xp, input, index):
         check_flat("take", input, index)
-        return input.reshape(-1).take(index) if input.size else np.empty(index.shape, input.dtype)
+        return input.reshape(-1).take(index) if input.size else np.empty_like(index, input.dtype)
 
     def grad_input(self, g, index, input_spec):
         return Put.bind(zeros(input_spec[0], input_spec[1], g), index, g, accumulate=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight import devices
+from rushlight import devices, gpu
 from rushlight.errors import DeviceError
 from rushlight.tensor_api.storage import MetaStorage, UntypedStorage
 from rushlight.tensor_api.typed_storage import TypedStorage
@@ -48,11 +48,20 @@ def _cuda_tag(storage: Any) -> str | None:
 def _from_cuda(storage: Any, location: str) -> Any:
     if not location.startswith("cuda"):
         return None
-    raise DeviceError(
-        "load: Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is "
-        f"False: the file's tensors were on {location}. Use load(...,"
-        " map_location=torch.device('cpu')) to put them on the CPU."
-    )
+    count = len(gpu.drivers())
+    if not count:
+        raise DeviceError(
+            "load: Attempting to deserialize object on a CUDA device but torch.cuda.is_available() "
+            f"is False: the file's tensors were on {location}. Use load(...,"
+            " map_location=torch.device('cpu')) to put them on the CPU."
+        )
+    if (devices.device(location).index or 0) >= count:
+        raise DeviceError(
+            f"load: Attempting to deserialize object on CUDA device {location[5:]} but "
+            f"torch.cuda.device_count() is {count}. Use load(..., map_location='cuda:0'), or a "
+            "dict that names a device for each that the file names."
+        )
+    return storage.cuda(location)
 
 
 register_package(10, _cpu_tag, _from_cpu)

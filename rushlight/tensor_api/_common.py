@@ -231,10 +231,16 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
 def same_device(out: Tensor, result: Tensor) -> None:
     """RuntimeError unless what is written, and where to, are on one device."""
     if driver_of(out) is not driver_of(result):
-        raise DeviceError(
-            f"Expected all tensors to be on the same device, but got out is on {out.device}, "
-            f"different from other tensors on {result.device}. Give an out= on {result.device}."
-        )
+        raise different_devices("out", out, result)
+
+
+def different_devices(name: str, t: Tensor, other: Tensor) -> DeviceError:
+    """What to raise where the tensor ``name`` is on another device than another tensor."""
+    return DeviceError(
+        f"Expected all tensors to be on the same device, but got {name} is on {t.device}, "
+        f"different from other tensors on {other.device}. Move one of them, as with "
+        f".to({str(other.device)!r})."
+    )
 
 
 def stored(result: Tensor, out: Tensor | None) -> Tensor:
@@ -252,11 +258,18 @@ def refuse_overlap(out: Any, *inputs: Tensor) -> None:
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location; clone() it first."
         )
-    if any([t is out or np.may_share_memory(x, t._array) for t in inputs]):
+    if any([t is out or may_share(x, t._array) for t in inputs]):
         raise RuntimeError(
             "unsupported operation: some elements of the input tensor and the written-to tensor "
             "refer to a single memory location; clone() one of them first."
         )
+
+
+def may_share(x: Any, y: Any) -> bool:
+    """Whether two arrays may share memory."""
+    if isinstance(x, Window) or isinstance(y, Window):
+        return x.__class__ is y.__class__ is DeviceArray and x.memory is y.memory
+    return np.may_share_memory(x, y)
 
 
 def resize(t: Tensor, shape: tuple[int, ...]) -> None:

@@ -97,7 +97,9 @@ def equal(input: Tensor, other: Tensor) -> bool:
         True
     """
     a, b = expect_tensor(input, "equal")._array, expect_tensor(other, "equal", "other")._array
-    if modes.trace is not None and a.shape == b.shape:
+    if (modes.trace is not None or a.__class__ is not b.__class__ or input.is_cuda) and (
+        a.shape == b.shape
+    ):
         return bool((input == other).all())
     return a.shape == b.shape and bool((a == b).all())
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.device_array import beside, host
 from rushlight.core.op import Op
-from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import linalg as L
 from rushlight.tensor_api._common import method, store_out
@@ -43,7 +44,7 @@ def reflections(a: Tensor, tau: Tensor, like: Tensor, order: Any) -> Tensor:
     """The product of Householder reflections ``1 - tau v v^H`` with ``like``, applied in order."""
     m = a.shape[-2]
     low = a.tril(-1)[..., : tau.shape[-1]]
-    eye = constant(np.eye(m, low.shape[-1], dtype=a._array.dtype))
+    eye = beside(a, np.eye(m, low.shape[-1], dtype=a._array.dtype))
     vectors = low + eye
     for i in order:
         v = vectors[..., i].unsqueeze(-1)
@@ -81,7 +82,7 @@ def orgqr(input: Tensor, input2: Tensor, *, out: Tensor | None = None) -> Tensor
     """The first columns of Q from the result of ``geqrf``."""
     check_reflections("linalg.householder_product", input, input2)
     m, n = input.shape[-2:]
-    eye = constant(np.eye(m, n, dtype=input._array.dtype)).expand(*input.shape[:-2], m, n)
+    eye = beside(input, np.eye(m, n, dtype=input._array.dtype)).expand(*input.shape[:-2], m, n)
     result = reflections(input, input2, eye, reversed(range(input2.shape[-1])))
     if not input2.shape[-1] and input.requires_grad:  # nothing is reflected, and yet recorded
         result = result + input.sum() * 0
@@ -133,9 +134,9 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) 
         if out is not None:
             parts = tuple([store_out(o, p) for o, p in zip(out, parts, strict=True)])
         return parts
-    zero = np.diagonal(data._array, 0, -2, -1) == 0
+    zero = np.diagonal(host(data), 0, -2, -1) == 0
     first = zero.argmax(-1) + 1 if zero.shape[-1] else 0
-    info = wrap(np.asarray(np.where(zero.any(-1), first, 0), np.int32))
+    info = beside(data, np.asarray(np.where(zero.any(-1), first, 0), np.int32))
     return named("_lu_with_info", (data, pivots, info), out)
 
 
@@ -161,7 +162,7 @@ def svd_lowrank(
     if m < n:
         v, s, u = svd_lowrank(L.H(x), q, niter)
         return u, s, v
-    basis = x @ randn(n, q, dtype=A.dtype)
+    basis = x @ randn(n, q, dtype=A.dtype, device=A.device)
     basis = L.Qr.bind(basis, mode="reduced")[0]
     for _ in range(niter):
         basis = L.Qr.bind(L.H(x) @ basis, mode="reduced")[0]

@@ -12,6 +12,7 @@ from rushlight.core.sparse import SparseOperand
 from rushlight.core.tensor import Tensor
 from rushlight.ops.view import offset_of
 from rushlight.tensor_api._common import method, methods, wrap_dim
+from rushlight.tensor_api.storage import address
 from rushlight.tensor_api.views import strides
 
 __all__ = ["is_complex", "is_floating_point", "numel"]
@@ -130,13 +131,6 @@ def _ambiguous(t: Tensor, orders: Any) -> bool:
 
 def _shape(self: Tensor) -> Any:
     return make_size(self._array.shape)
-
-
-def address(x: Any) -> int:
-    """Where an array's first element is, in the memory of its device."""
-    if x.__class__ is DeviceArray:
-        return int(x.pointer)
-    return int(x.__array_interface__["data"][0])
 
 
 def _is_set_to(self: Tensor, tensor: Tensor) -> bool:

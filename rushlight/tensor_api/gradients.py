@@ -118,7 +118,7 @@ def grad(
 def nothing(t: Any) -> Tensor:
     """The gradient of an input that the outputs do not depend on."""
     shape, d = t.spec if isinstance(t, GradientEdge) else (t._array.shape, t._array.dtype)
-    return zeros(shape, d)  # type: ignore[no-any-return]
+    return zeros(shape, d, t if isinstance(t, Tensor) else None)  # type: ignore[no-any-return]
 
 
 def batched(

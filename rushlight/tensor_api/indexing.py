@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import DeviceArray, beside, host
 from rushlight.core.inplace import same_window
 from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseOperand
@@ -273,7 +274,7 @@ def places_in(mask: Tensor) -> list[Tensor]:
     """Where a mask is True: an index tensor per dim. A trace takes their number for granted."""
     a = mask._array
     if modes.trace is None or modes.trace.is_fixed(mask):
-        return [constant(where) for where in a.nonzero()]
+        return [beside(mask, where) for where in host(mask).nonzero()]
     count, size = int(np.count_nonzero(a)), a.size
     with GradMode(False):
         flat = mask.detach().reshape(-1)
@@ -297,7 +298,7 @@ def normal(item: Any) -> Any:
         if a.ndim:
             return as_mask(item) if a.dtype == np.uint8 else item
         value_pinned("a 0-dim tensor used as an index", item)
-        return bool(a) if a.dtype in (np.bool_, np.uint8) else int(a)
+        return bool(host(item)) if a.dtype in (np.bool_, np.uint8) else int(host(item))
     if isinstance(item, (bool, np.bool_)):
         return bool(item)
     if isinstance(item, np.ndarray):
@@ -321,12 +322,12 @@ def as_mask(index: Tensor) -> Tensor:
         "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead, "
         "as in x[mask.bool()]; for positions, use x[index.long()]."
     )
-    return wrap(index._array.astype(np.bool_))
+    return index.bool()
 
 
 def index_array(items: Any) -> Any:
     """A (nested) sequence of ints, bools or tensors as an array."""
-    a = np.asarray([i._array if isinstance(i, Tensor) else i for i in items])
+    a = np.asarray([host(i) if isinstance(i, Tensor) else i for i in items])
     if a.dtype.kind == "f" and not a.size:
         return a.astype(np.int64)
     if a.dtype.kind not in "iub":
@@ -452,7 +453,14 @@ def is_there(value: Tensor, part: Tensor) -> bool:
         return False
     if modes.grad and (link.origin or other.origin or link.base._wants_grad):
         return False  # such writes are refused, or end where the gradient flows
-    return link.chain == other.chain and same_window(value._array, part._array)
+    return link.chain == other.chain and same_place(value._array, part._array)
+
+
+def same_place(x: Any, y: Any) -> bool:
+    """Whether two arrays are the same elements of the same memory."""
+    if x.__class__ is DeviceArray:
+        return y.__class__ is DeviceArray and x.covers(y)
+    return same_window(x, y)
 
 
 def write_part(self: Tensor, index: tuple[Any, ...], value: Tensor) -> bool:

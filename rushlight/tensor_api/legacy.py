@@ -10,6 +10,8 @@ import numpy as np
 
 from rushlight import devices, dtypes
 from rushlight.core import threads
+from rushlight.core.device_array import send
+from rushlight.core.meta import without_memory
 from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.tensor_api._common import check_factory, finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
@@ -84,9 +86,10 @@ def _new_tensor(
             return instance(cls, data._array)  # type: ignore[no-any-return]
         array = np.empty(0, dtypes.default.float) if data is None else array_from(data)
         return instance(cls, array)  # type: ignore[no-any-return]
-    if device is not None:
-        devices.check(device)
+    place = None if device is None else devices.place(device)
     array = construct(dtypes.default.float, args if size is None else (size,))
+    if place is not None:
+        array = without_memory(array) if place is devices.META else send(array, place)
     return instance(cls, array)  # type: ignore[no-any-return]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.device_array import beside, host
+from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import linalg as L
 from rushlight.tensor_api._common import method, methods, store_out
@@ -138,7 +139,7 @@ def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False)
         wide = not isinstance(atol, Tensor) and not atol
         rtol = float(np.finfo(x._array.dtype).eps) * max(m, n) if atol is None or wide else 0.0
     cuts = [
-        t._array[..., None] if isinstance(t, Tensor) else t
+        host(t)[..., None] if isinstance(t, Tensor) else t
         for t in (rtol, atol or 0.0 if not isinstance(atol, Tensor) else atol)
     ]
     return L.Pinv.bind(x, rtol=cuts[0], atol=cuts[1])
@@ -155,12 +156,12 @@ def lu_solve(
 ) -> Tensor:
     """X with ``A @ X = input``, given the LU factorisation of A."""
     n = LU_data._array.shape[-1]
-    rows = L.row_order(LU_pivots._array, n)
+    rows = L.row_order(host(LU_pivots), n)
     batch = broadcast_shapes(input._array.shape[:-2], rows.shape[:-1])
     input = input.expand(*batch, *input._array.shape[-2:])
     rows = np.broadcast_to(rows, (*batch, n))
     permuted = input.take_along_dim(
-        wrap(rows)[..., None].expand(*rows.shape, input._array.shape[-1]), -2
+        beside(input, rows)[..., None].expand(*rows.shape, input._array.shape[-1]), -2
     )
     inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
     result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
@@ -195,11 +196,11 @@ def lu_unpack(
     k = min(m, n)
     p = low = up = LU_data.new_empty(0)
     if unpack_pivots:
-        rows = L.row_order(LU_pivots._array, m)
+        rows = L.row_order(host(LU_pivots), m)
         eye = np.eye(m, dtype=LU_data._array.dtype)[rows]
-        p = wrap(np.ascontiguousarray(np.swapaxes(eye, -1, -2)))
+        p = beside(LU_data, np.ascontiguousarray(np.swapaxes(eye, -1, -2)))
     if unpack_data:
-        ones = wrap(np.eye(m, k, dtype=LU_data._array.dtype))
+        ones = beside(LU_data, np.eye(m, k, dtype=LU_data._array.dtype))
         low, up = LU_data.tril(-1)[..., :k] + ones, LU_data.triu()[..., :k, :]
     return named("lu_unpack", (p, low, up), out)
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, constant, fixed_number, value_needed, wrap
+from rushlight.core.device_array import beside, host
+from rushlight.core.tensor import Tensor, fixed_number, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import search as F
@@ -131,10 +132,11 @@ def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any, skip_na
         return _with_index(name, O.Median, input, dim, keepdim, out, skip_nan=skip_nan)
     if not input._array.size:
         return finished(
-            wrap(
+            beside(
+                input,
                 np.asarray(
                     np.nan if input._array.dtype in dtypes.FLOATING_TYPES else -(2**63)
-                ).astype(input._array.dtype)
+                ).astype(input._array.dtype),
             ),
             out,
         )
@@ -191,7 +193,7 @@ def _quantile(
         raise RuntimeError(
             f"{name}() interpolation must be one of {INTERPOLATIONS}, but got {interpolation!r}"
         )
-    places = q if isinstance(q, Tensor) else constant(np.asarray(fixed_number(q), d))
+    places = q if isinstance(q, Tensor) else beside(input, np.asarray(fixed_number(q), d))
     at = places._array
     if at.ndim > 1:
         raise ShapeError(f"{name}() q must be a scalar or 1D tensor, but has shape {at.shape}")
@@ -270,13 +272,13 @@ def nanquantile(
 
 
 def _answer(
-    output: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool
+    input: Tensor, output: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool
 ) -> Any:
-    parts = [wrap(output)]
+    parts = [beside(input, output)]
     if return_inverse:
-        parts.append(wrap(inverse.astype(np.int64)))
+        parts.append(beside(input, inverse.astype(np.int64)))
     if return_counts:
-        parts.append(wrap(counts.astype(np.int64)))
+        parts.append(beside(input, counts.astype(np.int64)))
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
@@ -306,7 +308,7 @@ def unique(
         if not x.ndim:
             dim = None
     places = return_inverse or return_counts
-    return _answer(*F.unique(x, dim, places), return_inverse, return_counts)
+    return _answer(input, *F.unique(host(input), dim, places), return_inverse, return_counts)
 
 
 @method
@@ -318,7 +320,12 @@ def unique_consecutive(
     value_needed("unique_consecutive()", input)
     if dim is not None:
         dim = wrap_dim(dim, x.ndim)
-    return _answer(*F.unique_consecutive(x, dim, return_inverse), return_inverse, return_counts)
+    return _answer(
+        input,
+        *F.unique_consecutive(host(input), dim, return_inverse),
+        return_inverse,
+        return_counts,
+    )
 
 
 def searchsorted(

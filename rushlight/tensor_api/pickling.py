@@ -20,7 +20,7 @@ from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.dtypes import dtype
 from rushlight.errors import GraphError, warn_user
 from rushlight.tensor_api.layouts import TITLES, sparse_compressed_tensor, sparse_coo_tensor
-from rushlight.tensor_api.storage import UntypedStorage, offset_in, tensor_on
+from rushlight.tensor_api.storage import UntypedStorage, offset_in, storage_of, tensor_on
 from rushlight.tensor_api.typed_storage import NAME_OF, TypedStorage
 
 __all__: list[str] = []
@@ -45,7 +45,7 @@ def set_user_state(t: Tensor, state: Any) -> None:
 def layout(t: Tensor) -> tuple[UntypedStorage, int, tuple[int, ...], tuple[int, ...]]:
     """Storage, offset, size and stride of a tensor, in elements."""
     array = t._array
-    memory = UntypedStorage._of(array)
+    memory = storage_of(array)
     if not array.size:  # NumPy gives it strides 0
         return memory, 0, array.shape, _dense(array.shape)
     size = array.itemsize
@@ -218,8 +218,7 @@ def copy_memory(memory: UntypedStorage, memo: dict[int, Any]) -> UntypedStorage:
     """The storage's copy of this deepcopy; made by the first tensor on it that asks."""
     made = memo.get(id(memory))
     if made is None:
-        source = memory._bytes
-        made = memo[id(memory)] = UntypedStorage._later(source.size, lambda b: np.copyto(b, source))
+        made = memo[id(memory)] = memory._copied()
         memo.setdefault(id(memo), []).append(memory)  # so that its id stays its own
     return made  # type: ignore[no-any-return]
 
@@ -241,7 +240,7 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     memory, offset, size, stride = layout(self)
     copied = copy_memory(memory, memo)
     out = on_same_class(tensor_on(copied, self._array.dtype, offset, size, stride), type(self))
-    assert copied._bytes.size == memory.nbytes()  # an empty tensor does not make it by itself
+    copied._settle()  # an empty tensor does not make it by itself
     memo[id(self)] = out
     if self.requires_grad:
         out.requires_grad_()

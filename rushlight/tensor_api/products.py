@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import check_write
+from rushlight.core.device_array import beside
 from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump, wrap
@@ -401,7 +402,7 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
             f"{tuple(x._array.shape)}."
         )
     if n == 0:
-        eye = wrap(np.eye(x._array.shape[-1], dtype=x._array.dtype))
+        eye = beside(x, np.eye(x._array.shape[-1], dtype=x._array.dtype))
         return _store(out, eye.expand(x._array.shape) + x * 0)
     if n < 0:
         x, n = x.inverse(), -n

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import devices, dtypes, formats
+from rushlight import devices, dtypes, formats, gpu
 from rushlight.core import sampling
 from rushlight.core.device_array import beside
-from rushlight.core.generator import Generator, default_generator, engine_of, seed_all
+from rushlight.core.generator import Generator, default_generator, engine_of, generator_on, seed_all
 from rushlight.core.meta import MetaArray
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import UNSHARED, Tensor
 from rushlight.core.window import Window
+from rushlight.devices import find_gpu
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops import random as R
 from rushlight.tensor_api._common import (
@@ -97,7 +98,7 @@ def fork_rng(
     """What is drawn inside leaves the stream outside untouched.
 
     Args:
-        devices: GPUs whose generators are saved as well; there are none on the CPU.
+        devices: GPUs whose generators are saved as well, by default all.
         enabled: False makes it do nothing.
 
     Example:
@@ -110,11 +111,14 @@ def fork_rng(
     if not enabled:
         yield
         return
-    state = get_rng_state()
+    drivers = gpu.drivers() if devices is None else [find_gpu(d) for d in devices]
+    generators = [default_generator, *[generator_on(d.index) for d in drivers]]
+    states = [generator.get_state() for generator in generators]
     try:
         yield
     finally:
-        set_rng_state(state)
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
 
 # Filled tensors

@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core import sampling
+from rushlight.core.device_array import host
 from rushlight.core.generator import engine_of
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
@@ -296,7 +297,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         check_probability(p)
         return R.Bernoulli.update(self, engine=engine, p=float(p))
     x, shape = p._array, self._array.shape
-    check_probabilities(x)
+    check_probabilities(host(p))
     if len(x.shape) > len(shape) or any(
         n not in (1, m) for n, m in zip(x.shape[::-1], shape[::-1], strict=False)
     ):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes
+from rushlight.core.device_array import beside, host
 from rushlight.core.generator import engine_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.tensor import Tensor, constant
@@ -99,7 +100,7 @@ def _check_std(std: Any) -> None:
                 "normal expects standard deviation to be non-complex, but it is "
                 f"{dtypes.of[x.dtype].name}."
             )
-        if x.size and not bool((x >= 0).all()):
+        if x.size and not bool((host(std) >= 0).all()):
             raise RuntimeError(
                 "normal expects all elements of std >= 0.0; take abs() or exp() of them."
             )
@@ -124,12 +125,12 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
     if p is not None:
         if isinstance(p, Tensor) and not p._array.ndim:
             p = p.item()
-        return bernoulli_(constant(np.empty(x.shape, x.dtype)), p, generator=generator)
+        return bernoulli_(beside(input, np.empty(x.shape, x.dtype)), p, generator=generator)
     if out is not None:
         if out._array.shape != x.shape:
             resize(out, x.shape)
         return bernoulli_(out, input, generator=generator)
-    check_probabilities(x)
+    check_probabilities(host(input))
     return R.BernoulliSample.bind(input, engine=engine_of(generator))
 
 
@@ -149,7 +150,7 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
         raise NotSupportedError(
             f"poisson is not implemented for {dtypes.of[x.dtype].name}; use a floating-point dtype."
         )
-    if x.size and not bool((x >= 0).all()):
+    if x.size and not bool((host(input) >= 0).all()):
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative.")
     return R.Poisson.bind(input, engine=engine_of(generator))
 
@@ -217,7 +218,7 @@ def multinomial(
             f"multinomial expects Long tensor out, got: {dtypes.of[out._array.dtype].name}"
         )
     if not x.size:
-        result = constant(np.empty((*x.shape[:-1], count), np.int64))
+        result = beside(input, np.empty((*x.shape[:-1], count), np.int64))
     else:
         result = R.Multinomial.bind(
             input, engine=engine_of(generator), count=count, replacement=replacement

@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.absent import Absent
+from rushlight.core.device_array import beside, host
 from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, wrap
 from rushlight.errors import NotSupportedError, warn_user
@@ -92,18 +93,19 @@ def _convert_indices_from_coo_to_csr(
     input: Tensor, size: int, *, out_int32: bool = False
 ) -> Tensor:
     """Where the entries of each of ``size`` rows begin, and the end, of their rows in order."""
-    starts = np.searchsorted(input._array, np.arange(size + 1))
-    return wrap(starts.astype(np.int32 if out_int32 else np.int64))
+    starts = np.searchsorted(host(input), np.arange(size + 1))
+    return beside(input, starts.astype(np.int32 if out_int32 else np.int64))
 
 
 def _convert_indices_from_csr_to_coo(
     crow_indices: Tensor, col_indices: Tensor, *, out_int32: bool = False, transpose: bool = False
 ) -> Tensor:
     """The row and the column of each entry, (2, entries); the column first with ``transpose``."""
-    counts = np.diff(crow_indices._array)
-    pair = [np.repeat(np.arange(counts.size), counts), col_indices._array]
-    return wrap(
-        np.stack(pair[::-1] if transpose else pair, dtype=np.int32 if out_int32 else np.int64)
+    counts = np.diff(host(crow_indices))
+    pair = [np.repeat(np.arange(counts.size), counts), host(col_indices)]
+    return beside(
+        crow_indices,
+        np.stack(pair[::-1] if transpose else pair, dtype=np.int32 if out_int32 else np.int64),
     )
 
 

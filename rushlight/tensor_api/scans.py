@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import beside, host
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, constant, value_needed, value_pinned, wrap
+from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
 from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.ops import order as O
 from rushlight.ops import scan as S
@@ -251,7 +252,9 @@ def _derivative(y: Tensor, d: int, step: Any, edge_order: int) -> Tensor:
     if isinstance(step, Tensor) and step._array.ndim:
         h = cast(step[1:] - step[:-1], y._array.dtype)
     else:
-        h = constant(np.full(n - 1, float(step), y._array.real.dtype))
+        h = beside(
+            y, np.full(n - 1, float(step), dtypes.REAL_OF.get(y._array.dtype, y._array.dtype))
+        )
     slope = (y[..., 1:] - y[..., :-1]) / h
     if n > 2 and not (isinstance(step, Tensor) and step._array.ndim):
         inner = (y[..., 2:] - y[..., :-2]) / (2 * h[1:])
@@ -269,7 +272,7 @@ def _derivative(y: Tensor, d: int, step: Any, edge_order: int) -> Tensor:
 
 
 def _numbers(x: Any) -> Any:
-    return O.widened(x._array)
+    return O.widened(host(x))
 
 
 @method
@@ -295,7 +298,7 @@ def histc(
     x = x[(x >= low) & (x <= high)].astype(d)
     place = ((x - one(low)) * one(bins) / one(high - low)).astype(np.intp)
     counts = np.bincount(np.minimum(place, bins - 1), minlength=bins)
-    return finished(wrap(counts.astype(d)), out)
+    return finished(beside(input, counts.astype(d)), out)
 
 
 def _counted(input: Tensor, bins: int, low: float, high: float) -> Tensor:
@@ -330,7 +333,7 @@ def edges_in(name: str, bins: Tensor) -> Any:
         raise ShapeError(
             f"{name}: bins tensor should have one dimension, but has shape {bins._array.shape}."
         )
-    return bins._array
+    return host(bins)
 
 
 @method
@@ -359,9 +362,9 @@ def histogram(
     else:
         low, high = _range(x, *(range if range is not None else (0.0, 0.0)), "torch.histogram")
         edges = spaced(low, high, bins + 1, d)
-    w = None if weight is None else weight._array.reshape(-1)
+    w = None if weight is None else host(weight).reshape(-1)
     hist = F.histogramdd(x.reshape(-1, 1), [edges], w, density).astype(d)
-    return named("histogram", [wrap(hist), wrap(edges.copy())], out)
+    return named("histogram", [beside(input, hist), beside(input, edges.copy())], out)
 
 
 def histogramdd(
@@ -399,9 +402,11 @@ def histogramdd(
                 (float(range[2 * i]), float(range[2 * i + 1])) if range is not None else (0.0, 0.0)
             )
             edges.append(spaced(*_range(points[:, i], *limits, "torch.histogramdd"), b + 1, d))
-    w = None if weight is None else weight._array.reshape(-1)
+    w = None if weight is None else host(weight).reshape(-1)
     hist = F.histogramdd(points, edges, w, density).astype(d)
-    return named("histogramdd", [wrap(hist), tuple([wrap(e.copy()) for e in edges])])
+    return named(
+        "histogramdd", [beside(input, hist), tuple([beside(input, e.copy()) for e in edges])]
+    )
 
 
 @method
@@ -413,7 +418,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         >>> torch.bincount(torch.tensor([0, 2, 2]))
         tensor([1, 0, 2])
     """
-    x = expect_tensor(input, "bincount")._array
+    x = host(expect_tensor(input, "bincount"))
     if x.ndim != 1 or x.dtype not in dtypes.INTEGER_TYPES:
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
@@ -507,14 +512,17 @@ def _observation_weights(x: Tensor, fweights: Any, aweights: Any) -> Any:
                 f"cov(): expected {name} to have the same numel as there are observations ({n}), "
                 f"but got {w._array.size}"
             )
-        if w._array.size and w._array.min() < 0:
+        if w._array.size and host(w).min() < 0:
             raise RuntimeError(f"cov(): {name} cannot be negative")
     if fweights is None:
         return aweights
     if aweights is not None:
         return fweights * aweights
     floating = x._array.dtype in dtypes.DIFFERENTIABLE
-    return cast(fweights, x._array.real.dtype if floating else dtypes.default.float)
+    return cast(
+        fweights,
+        dtypes.REAL_OF.get(x._array.dtype, x._array.dtype) if floating else dtypes.default.float,
+    )
 
 
 @method

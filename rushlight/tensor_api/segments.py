@@ -77,7 +77,7 @@ def segment_reduce(
     count = lengths.shape[-1]
     pieces = cat([lengths, rest], -1).flatten()  # the rest is a piece that nobody asked for
     flat = data.flatten(0, axis)
-    where = repeat_interleave(arange(len(pieces)), pieces)
+    where = repeat_interleave(arange(len(pieces), device=pieces.device), pieces)
     where = where.reshape(-1, *[1] * (flat.dim() - 1)).expand(flat.shape)
     start = NEUTRAL[KINDS[reduce]] if initial is None else initial
     begun = full((len(pieces), *flat.shape[1:]), start, dtype=data.dtype, device=data.device)

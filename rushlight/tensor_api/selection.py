@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import beside, host
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, value_needed, wrap
+from rushlight.core.tensor import Tensor, value_needed
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import scatter as S
 from rushlight.ops.index import IndexPut
@@ -106,7 +107,7 @@ def _scatter(
     values = (
         src
         if isinstance(src, Tensor)
-        else wrap(np.full(index._array.shape, src, input._array.dtype))
+        else beside(input, np.full(index._array.shape, src, input._array.dtype))
     )
     reducer = S.ScatterReduce.update if apply is S.Scatter.update else S.ScatterReduce.bind
     return reducer(
@@ -272,7 +273,7 @@ def _fill_value(value: Any) -> Any:
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """``input`` with slices ``index`` of ``dim`` set to ``value``."""
     if isinstance(value, Tensor) and value.requires_grad and not value._array.ndim:
-        shape, once = list(input._array.shape), wrap(np.unique(index._array))
+        shape, once = list(input._array.shape), beside(input, np.unique(host(index)))
         if shape:
             shape[wrap_dim(dim, len(shape))] = once._array.size
         return index_copy(input, dim, once, value.to(input.dtype).expand(shape))
@@ -474,16 +475,16 @@ def take_along_dim(
             f"take_along_dim(): dtype of indices should be Long but got {indices.dtype}; convert "
             "with .long()."
         )
-    if input._array.shape == indices._array.shape and inside(indices._array, 0, 2**63):
+    if input._array.shape == indices._array.shape and inside(host(indices), 0, 2**63):
         return gather(input, d, indices, out=out)
     a, b = list(input._array.shape), list(indices._array.shape)
     a[d] = b[d] = 1
     common = list(broadcast_shapes(a, b))
     src, idx = list(common), list(common)
     src[d], idx[d] = input._array.shape[d], indices._array.shape[d]
-    index = indices._array
+    index = host(indices)
     index = (
-        wrap(np.where(index < 0, index + input._array.shape[d], index))
+        beside(input, np.where(index < 0, index + input._array.shape[d], index))
         if (index < 0).any()
         else indices
     )
@@ -501,7 +502,7 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         tensor([[1],
                 [3]])
     """
-    x = input._array
+    x = input._array if modes.trace is not None else host(input)
     if out is not None and (as_tuple or out._array.dtype is not dtypes.int64):
         raise RuntimeError(
             "nonzero does not support the out kwarg when as_tuple is True."
@@ -514,18 +515,18 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         return result if out is None else store_out(out, result)
     value_needed("nonzero()", input)
     if as_tuple:
-        return tuple([wrap(i) for i in nonzero_places(x if x.ndim else x.reshape(1))])
+        return tuple([beside(input, i) for i in nonzero_places(x if x.ndim else x.reshape(1))])
     if not x.ndim:
-        result = wrap(np.empty((int(bool(x)), 0), np.int64))
+        result = beside(input, np.empty((int(bool(x)), 0), np.int64))
     else:
         places = x.nonzero() if x.size < FEW else nonzero_places(x)
         if x.ndim == 1:
-            result = wrap(places[0].reshape(-1, 1))
+            result = beside(input, places[0].reshape(-1, 1))
         else:
             where = np.empty((len(places[0]), x.ndim), np.int64)
             for d, found in enumerate(places):
                 where[:, d] = found
-            result = wrap(where)
+            result = beside(input, where)
     return result if out is None else store_out(out, result)
 
 

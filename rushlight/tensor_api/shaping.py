@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
+from rushlight.core.device_array import beside, host
 from rushlight.core.native import kernels
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, bump, constant, value_needed, value_pinned, wrap
+from rushlight.core.tensor import Tensor, bump, value_needed, value_pinned, wrap
 from rushlight.core.window import packed_strides
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops import shaping as H
@@ -328,7 +329,7 @@ def repeat_interleave(
             )
         if counts.size and int(counts.min()) < 0:
             raise RuntimeError("repeats can not be negative")
-        return wrap(np.repeat(np.arange(len(counts)), counts))
+        return beside(input, np.repeat(np.arange(len(counts)), counts))
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else wrap_dim(dim, input._array.ndim)
     if repeats.__class__ is int and repeats >= 0 and x._array.ndim:
@@ -349,7 +350,7 @@ def repeat_interleave(
 def numbers_of(repeats: Tensor) -> Any:
     """How often each slice is repeated."""
     value_needed("repeat_interleave() by a tensor", repeats)
-    return repeats._array
+    return host(repeats)
 
 
 def repeated(input: Tensor, repeats: Any, dim: int | None, size: int) -> Tensor:
@@ -357,12 +358,12 @@ def repeated(input: Tensor, repeats: Any, dim: int | None, size: int) -> Tensor:
     first that those up to it cover.
     """
     if repeats is None:
-        input, repeats = constant(np.arange(input._array.size)), input
+        input, repeats = beside(input, np.arange(input._array.size)), input
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else wrap_dim(dim, x._array.ndim)
-    counts = repeats if isinstance(repeats, Tensor) else constant(np.asarray(repeats))
+    counts = repeats if isinstance(repeats, Tensor) else beside(input, np.asarray(repeats))
     ends = counts.reshape(-1).expand(x._array.shape[d]).cumsum(0)
-    index = (constant(np.arange(size))[:, None] >= ends).sum(1)
+    index = (beside(input, np.arange(size))[:, None] >= ends).sum(1)
     return x.index_select(d, index)  # type: ignore[no-any-return]
 
 
@@ -559,7 +560,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         index = np.stack(np.divmod(np.flatnonzero(mask), max(n, 1)), 1)
     else:
         index = np.array(list(choose(builtins.range(n), r)), np.int64).reshape(-1, r)
-    return input[constant(index)]
+    return input[beside(input, index)]
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
@@ -611,7 +612,7 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = No
         bump(self)
     if memory_format in formats.CHANNELS_LAST and not formats.is_in(self._array, memory_format):
         resize(self, tuple([shape[d] for d in (0, *range(2, len(shape)), 1)]))
-        self._array = np.moveaxis(self._array, -1, 1)
+        self._array = self._array.transpose((0, len(shape) - 1, *range(1, len(shape) - 1)))
     return self
 
 

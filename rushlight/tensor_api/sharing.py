@@ -44,7 +44,7 @@ def shared_memory(array: Any) -> Shared | None:
 @method
 def is_shared(self: Tensor) -> bool:
     """Whether the memory is shared between processes."""
-    return not self.is_meta and shared_memory(self._array) is not None
+    return self.is_cuda or (not self.is_meta and shared_memory(self._array) is not None)
 
 
 @method
@@ -82,7 +82,7 @@ def _let_processes_pickle() -> None:
 
 
 def _reduced(t: Tensor) -> Any:
-    memory = None if t.is_meta else shared_memory(t._array)
+    memory = None if t.is_meta or t.is_cuda else shared_memory(t._array)
     if memory is None:
         return t.__reduce_ex__(4)
     from multiprocessing.reduction import DupFd

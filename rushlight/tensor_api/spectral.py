@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, constant
+from rushlight.core.device_array import beside
+from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
 from rushlight.tensor_api._common import expect_tensor, method
@@ -141,7 +142,7 @@ def _padded(
             f"n_fft // 2 = {n} and {x.size(-1)} samples; pass pad_mode='constant'."
         )
     index = np.pad(np.arange(x.size(-1)), n, mode=_PADDINGS[mode])  # type: ignore[call-overload]
-    return x.index_select(-1, constant(index))
+    return x.index_select(-1, beside(x, index))
 
 
 def _zeros_around(x: Tensor, before: int, after: int) -> Tensor:
@@ -290,7 +291,7 @@ def _overlapping(frames: Tensor, hop: int) -> Tensor:
     at = np.arange(windows)[:, None] * hop + np.arange(n)
     flat = frames.reshape(batch, windows * n)
     out = frames.new_zeros((batch, (windows - 1) * hop + n))
-    return out.index_add(1, constant(at.reshape(-1)), flat)
+    return out.index_add(1, beside(out, at.reshape(-1)), flat)
 
 
 def _cut(x: Tensor, n_fft: int, center: bool, length: int | None) -> Tensor:

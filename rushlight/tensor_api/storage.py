@@ -16,11 +16,13 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from rushlight import devices
+from rushlight import devices, gpu
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.meta import MetaArray
 from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.dtypes import dtype
 from rushlight.errors import NotSupportedError
+from rushlight.gpu import Memory
 
 __all__ = ["UntypedStorage"]
 
@@ -36,7 +38,10 @@ def memory_owner(array: Any) -> np.ndarray[Any, Any]:
         array = base
 
 
-def address(array: np.ndarray[Any, Any]) -> int:
+def address(array: Any) -> int:
+    """Where an array's first element is, in the memory of its device."""
+    if array.__class__ is DeviceArray:
+        return int(array.pointer)
     return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
 
 
@@ -295,9 +300,30 @@ class UntypedStorage:
         made._adopt(self._bytes.copy())
         return made
 
+    def _copied(self) -> UntypedStorage:
+        """The same bytes in new memory, taken when the first tensor asks."""
+        source = self._bytes
+        return UntypedStorage._later(source.size, lambda b: np.copyto(b, source))
+
+    def _settle(self) -> None:
+        """Take the memory now, if that was left to the first use."""
+        self._bytes  # noqa: B018
+
     def cpu(self) -> UntypedStorage:
         """The storage itself: it is on the CPU."""
         return self
+
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> UntypedStorage:
+        """The storage on a GPU: itself where it is there, else a copy."""
+        if device is None or isinstance(device, int):
+            device = devices.device("cuda", device)
+        where = devices.check(device)
+        if where == self.device:
+            return self
+        driver = gpu.driver(where.index)
+        memory = driver.take(self._nbytes)
+        driver.put(self._bytes, memory, 0)
+        return DeviceStorage._on(memory)
 
     def is_shared(self) -> bool:
         """Whether the memory is shared between processes, see ``share_memory_``."""
@@ -395,11 +421,111 @@ class MetaStorage(UntypedStorage):
         return MetaArray(shape, kind, tuple([s * kind.itemsize for s in strides]))
 
 
+class DeviceStorage(UntypedStorage):
+    """The memory of a GPU behind tensors. Its bytes are copied when they are read."""
+
+    _memory: Memory
+    is_cuda = True
+
+    @classmethod
+    def _on(cls, memory: Memory) -> DeviceStorage:
+        """The storage of that memory: always the same object while anyone holds it."""
+        found = _on_gpus.get(id(memory))
+        if found is None:
+            found = _on_gpus[id(memory)] = cls._later(memory.size, None)  # type: ignore[assignment]
+            found._memory = memory
+        return found
+
+    @property
+    def _bytes(self) -> np.ndarray[Any, Any]:
+        copy = self._memory.driver.get(self._memory, 0, self._nbytes)
+        copy.flags.writeable = False  # a write to the copy would be lost
+        return copy
+
+    def _array(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, kind: np.dtype[Any]
+    ) -> Any:
+        size = kind.itemsize
+        whole = DeviceArray(self._memory, 0, (self._nbytes,), np.uint8)
+        steps = tuple([s * size for s in strides])
+        made = DeviceArray(self._memory, offset * size, shape, kind, steps, whole)
+        if not offset and made.nbytes == self._nbytes and made.flags.c_contiguous:
+            made.base = None  # all of the memory: nothing else needs to be
+        return made
+
+    @property
+    def device(self) -> devices.device:
+        return devices.gpu(self._memory.driver.index)
+
+    def data_ptr(self) -> int:
+        return self._memory.pointer if self._nbytes else 0
+
+    @property
+    def _cdata(self) -> int:
+        return id(self._memory)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        changed = self._bytes.copy()
+        changed[index] = value
+        self._memory.driver.put(changed, self._memory, 0)
+
+    def fill_(self, value: int) -> UntypedStorage:
+        self[:] = value
+        return self
+
+    def copy_(self, source: Any, non_blocking: bool | None = None) -> UntypedStorage:
+        self[:] = source.untyped()._bytes
+        return self
+
+    def clone(self) -> UntypedStorage:
+        driver = self._memory.driver
+        made = driver.take(self._nbytes)
+        driver.copy(self._memory, 0, made, 0, self._nbytes)
+        return DeviceStorage._on(made)
+
+    _copied = clone
+
+    def _settle(self) -> None: ...
+
+    def cpu(self) -> UntypedStorage:
+        """The same bytes on the CPU."""
+        made = UntypedStorage.__new__(UntypedStorage)
+        made._adopt(self._bytes.copy())
+        return made
+
+    def is_shared(self) -> bool:
+        return True
+
+    def byteswap(self, d: Any) -> None:
+        here = self.cpu()
+        here.byteswap(d)
+        self.copy_(here)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _rebuilt, (self._bytes.tobytes(), str(self.device))
+
+
+def _rebuilt(data: bytes, location: str) -> UntypedStorage:
+    return _from_bytes(data).cuda(location)
+
+
+_on_gpus: WeakValueDictionary[int, DeviceStorage] = (
+    WeakValueDictionary()
+)  # by id of the memory, which the storage keeps alive
+
+
 def untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory of the tensor's elements, as bytes. Tensors that share it return one object."""
-    if self._array.__class__ is MetaArray:
-        return MetaStorage._of_size(self._array.extent)
-    return UntypedStorage._of(self._array)
+    return storage_of(self._array)
+
+
+def storage_of(array: Any) -> UntypedStorage:
+    """The memory that an array is in."""
+    if array.__class__ is MetaArray:
+        return MetaStorage._of_size(array.extent)
+    if array.__class__ is DeviceArray:
+        return DeviceStorage._on(array.memory)
+    return UntypedStorage._of(array)
 
 
 def offset_in(memory: UntypedStorage, array: np.ndarray[Any, Any]) -> int:

@@ -118,7 +118,11 @@ class TypedStorage:
         """Where the memory is."""
         return self._untyped_storage.device
 
-    is_cuda = False
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the memory is on a GPU."""
+        return self._untyped_storage.is_cuda
+
     is_sparse = False
 
     def __sizeof__(self) -> int:

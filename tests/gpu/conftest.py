@@ -2,11 +2,16 @@
 
 import pytest
 
+import rushlight
 from rushlight.core import device_array
 from tests.gpu.simulated import simulated
 
+KINDS = ["simulated"]
+if rushlight.cuda.is_available():
+    KINDS.append(pytest.param("real", marks=pytest.mark.gpu))
 
-@pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.gpu)], autouse=True)
+
+@pytest.fixture(params=KINDS, autouse=True)
 def gpus(request):
     """The GPUs of a test: two simulated ones, without kernels, or those of this machine."""
     if request.param == "real":

@@ -178,7 +178,7 @@ for _type_q, (_expectation, _types_p) in _FORMULAS.items():
 
 def _infinite(p: Any, q: Any) -> Tensor:
     shape = T.broadcast_shapes(p.batch_shape, q.batch_shape)
-    return T.full(shape, math.inf, dtype=p.mean.dtype)
+    return T.full(shape, math.inf, dtype=p.mean.dtype, device=p.mean.device)
 
 
 _BOUNDED = (Beta, ContinuousBernoulli, Uniform)

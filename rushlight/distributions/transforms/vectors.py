@@ -57,7 +57,7 @@ class StickBreakingTransform(Plain):
     bijective = True
 
     def _offsets(self, n: int, like: Tensor) -> Tensor:
-        return T.arange(n, 0, -1, dtype=like.dtype).log()
+        return T.arange(n, 0, -1, dtype=like.dtype, device=like.device).log()
 
     def _call(self, x: Tensor) -> Tensor:
         share = clamp_probs(T.sigmoid(x - self._offsets(x.shape[-1], x)))
@@ -98,7 +98,7 @@ class CorrCholeskyTransform(Plain):
         eps = finfo(x.dtype).eps
         z = vec_to_tril_matrix(x.clamp(min=-1 + eps, max=1 - eps), diag=-1)
         left = (1 - z.square()).sqrt().cumprod(-1)
-        z = z + T.eye(z.shape[-1], dtype=z.dtype)
+        z = z + T.eye(z.shape[-1], dtype=z.dtype, device=z.device)
         return z * _shifted(left)
 
     def _inverse(self, y: Tensor) -> Tensor:

@@ -70,9 +70,12 @@ def _combined(name: str, mods: tuple[Mod, ...], start: bool, combine: Any) -> Mo
     return mask
 
 
-def _indices(sizes: tuple[int, int, int, int]) -> list[Tensor]:
+def _indices(sizes: tuple[int, int, int, int], device: Any = None) -> list[Tensor]:
     """The indices of batch, head, query and key, which broadcast to all pairs."""
-    return [T.arange(n).view([n if i == k else 1 for i in range(4)]) for k, n in enumerate(sizes)]
+    return [
+        T.arange(n, device=device).view([n if i == k else 1 for i in range(4)])
+        for k, n in enumerate(sizes)
+    ]
 
 
 def create_mask(
@@ -97,9 +100,9 @@ def create_mask(
     """
     shape = (B or 1, H or 1, Q_LEN, KV_LEN)
     if _changes_scores(mod_fn):
-        scores = mod_fn(T.zeros(shape), *_indices(shape))
+        scores = mod_fn(T.zeros(shape, device=device), *_indices(shape, device))
         return (scores > -math.inf).expand(shape)
-    mask = mod_fn(*_indices(shape))
+    mask = mod_fn(*_indices(shape, device))
     if mask.dtype != dtypes.of[dtypes.bool_]:
         raise AssertionError(f"mask.dtype must be torch.bool, got {mask.dtype}")
     return mask.to(device or "cpu").expand(shape)

@@ -303,7 +303,7 @@ def multi_head_attention_forward(
         else static_v
     )
     if add_zero_attn:
-        zero = T.zeros((n * num_heads, 1, head), dtype=k.dtype)
+        zero = T.zeros((n * num_heads, 1, head), dtype=k.dtype, device=k.device)
         k, v, extra = T.cat([k, zero], 1), T.cat([v, zero], 1), extra + 1
     if extra:
         mask = None if mask is None else constant_pad_nd(mask, (0, extra))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.device_array import beside
 from rushlight.core.native import LEAST
 from rushlight.core.op import packed
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, constant, expect_tensors, wrap
+from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.ops.distance import FEW, Cdist, by_loop, norms, pairs, upper_places
 from rushlight.ops.statistics import VectorNorm
 from rushlight.ops.sums import number, summed
@@ -80,16 +82,17 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     x = input._array
     n = x.shape[0]
     if not (input.requires_grad and modes.grad):
-        if not state.busy and n > 1:
+        if not state.busy and n > 1 and x.__class__ is ndarray:
             found = by_loop("pairs", x, x, p, (n * (n - 1) // 2,))
             if found is not None:
                 return wrap(found)
-        if not state.busy and x.dtype in dtypes.FLOATS and n * x.size <= FEW and x.shape[1]:
+        few = x.__class__ is ndarray and n * x.size <= FEW
+        if not state.busy and x.dtype in dtypes.FLOATS and few and x.shape[1]:
             i, j = pairs(n)
             return wrap(norms(x.take(i, 0) - x.take(j, 0), p))
-        upper = constant(upper_places(n))
+        upper = beside(input, upper_places(n))
         return Cdist.bind(input, input, p=p, products=False).reshape(-1)[upper]  # type: ignore[no-any-return]
-    i, j = T.triu_indices(n, n, 1).unbind(0)
+    i, j = T.triu_indices(n, n, 1, device=input.device).unbind(0)
     return T.norm(input[i] - input[j], p, -1)
 
 

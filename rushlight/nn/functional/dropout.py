@@ -32,7 +32,7 @@ def random_mask(input: Tensor, p: float, feature: bool) -> Tensor:
                 "Feature dropout requires at least 2 dimensions in the input: samples and channels."
             )
         shape = (*shape[:2], *[1] * (len(shape) - 2))
-        return T.empty(shape, dtype=input.dtype).bernoulli_(1 - p)
+        return T.empty(shape, dtype=input.dtype, device=input.device).bernoulli_(1 - p)
     return T.empty_like(input.detach()).bernoulli_(1 - p)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.device_array import beside
 from rushlight.core.state import state
-from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad, layout
 from rushlight.ops.scatter import IndexSelect
@@ -89,7 +90,7 @@ def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:
     for dim, (a, b) in enumerate(pairs):
         if a or b:
             along = index_along(dim, x.shape[dim], a, b, mode)
-            input = IndexSelect.bind(input, constant(along), dim=dim)
+            input = IndexSelect.bind(input, beside(input, along), dim=dim)
     return input
 
 

@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.device_array import unseen
 from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
@@ -416,7 +417,7 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         bins = P.bins_of(input._array.shape[-rank:], out)
         if 0 in out:
             shape = (*input._array.shape[:-rank], *out)
-            return input.new_zeros(shape), T.zeros(shape, dtype=T.arange(0).dtype)
+            return input.new_zeros(shape), input.new_zeros(shape, dtype=dtypes.of[dtypes.int64])
         values, places = P.BinMax.bind(input, bins=bins)
         return in_order_of(values, input), in_order_of(places, input)
 
@@ -503,7 +504,7 @@ def unpool(
     index = indices.flatten(len(lead))
     limit = math.prod(sizes)
     x = index._array
-    if modes.trace is None and x.size and (x.min() < 0 or x.max() >= limit):
+    if not unseen(index) and x.size and (x.min() < 0 or x.max() >= limit):
         raise RuntimeError(
             f"{name}: found an invalid max index: {x.max()} (output volumes are of size {sizes})"
         )
@@ -593,7 +594,9 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         x = input if input._array.ndim == rank + 2 else input.unsqueeze(0)
         n, c = x._array.shape[:2]
         samples = (
-            T.rand(n, c, rank, dtype=input.dtype) if _random_samples is None else _random_samples
+            T.rand(n, c, rank, dtype=input.dtype, device=input.device)
+            if _random_samples is None
+            else _random_samples
         )
         values, places = fractional_windows(x, samples, out, kernel)
         return (values, places) if x is input else (values.squeeze(0), places.squeeze(0))
@@ -633,7 +636,7 @@ def fractional_places(samples: Tensor, space: Any, out: Any, kernel: Any) -> Ten
     total: Any = 0
     for i, (n, o, k) in enumerate(zip(space, out, kernel, strict=True)):
         starts = fractional_starts(samples[..., rank - 1 - i if rank == 2 else i], n, o, k)
-        places = starts.unsqueeze(-1) + T.arange(k)  # (N, C, o, k)
+        places = starts.unsqueeze(-1) + T.arange(k, device=starts.device)  # (N, C, o, k)
         shape = [1] * (2 * rank)
         shape[i], shape[rank + i] = o, k
         total = total * n + places.reshape(*places._array.shape[:2], *shape)
@@ -649,7 +652,7 @@ def fractional_starts(sample: Tensor, n: int, out: int, kernel: int) -> Tensor:
     if out == 1:
         return last  # type: ignore[no-any-return]
     alpha = float(sample._array.dtype.type((n - kernel) / (out - 1)))
-    steps = T.arange(out - 1, dtype=sample.dtype)
+    steps = T.arange(out - 1, dtype=sample.dtype, device=sample.device)
     starts = ((steps + sample) * alpha).trunc() - (sample * alpha).trunc()
     return T.cat([starts.long(), last], -1)
 

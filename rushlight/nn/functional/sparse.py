@@ -6,8 +6,9 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.device_array import beside, host, unseen
 from rushlight.core.state import modes, no_grad
-from rushlight.core.tensor import Tensor, constant, expect_tensors, no_tensor, value_pinned, wrap
+from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, value_pinned
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
 from rushlight.ops.embedding import BagMaxima, BagOf, Bags, Embedding
 from rushlight.ops.scatter import IndexCopy
@@ -217,7 +218,7 @@ def bags_of(
                 " of fixed length sequences."
             )
         b, n = input._array.shape
-        return input.reshape(-1), constant(np.repeat(np.arange(b), n)), b, factors
+        return input.reshape(-1), beside(input, np.repeat(np.arange(b), n)), b, factors
     if input._array.ndim != 1:
         raise ValueError(
             f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input._array.ndim}"
@@ -252,7 +253,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
                 [0, 0, 1]])
     """
     expect_tensors("one_hot", tensor)
-    x = tensor._array
+    x = tensor._array if modes.trace is not None else host(tensor)
     if x.dtype != np.int64:
         raise DTypeError(
             "one_hot is only applicable to index tensor of type LongTensor, but got"
@@ -261,8 +262,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if modes.trace is not None and num_classes == -1 and x.size and x.min() >= 0:
         value_pinned("the largest class of one_hot() without num_classes", tensor.max())
         num_classes = int(x.max()) + 1
-    if modes.trace is not None and num_classes > 0:
-        out = T.zeros((*x.shape, num_classes), dtype=tensor.dtype)
+    if unseen(tensor) and num_classes > 0:
+        out = tensor.new_zeros((*x.shape, num_classes))
         return out.scatter(-1, tensor.unsqueeze(-1), 1)
     if not x.size and num_classes <= 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
@@ -279,4 +280,4 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         )
     out = np.zeros((x.size, num_classes), np.int64)
     out[np.arange(x.size), x.reshape(-1)] = 1
-    return wrap(out.reshape(*x.shape, num_classes))
+    return beside(tensor, out.reshape(*x.shape, num_classes))

@@ -10,8 +10,9 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight import tensor_api as T
-from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, constant, expect_tensors, no_tensor, wrap
+from rushlight.core.device_array import beside, unseen
+from rushlight.core.state import state
+from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.errors import ShapeError, warn_user
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.nn.functional.pooling import adaptive_avg_pool, check_floating
@@ -250,7 +251,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
             " centre. See the documentation of affine_grid for details."
         )
     base = centres(size[2:], align_corners, theta._array.dtype)
-    return T.matmul(constant(base), theta.transpose(1, 2)).reshape(size[0], *size[2:], rank)
+    return T.matmul(beside(theta, base), theta.transpose(1, 2)).reshape(size[0], *size[2:], rank)
 
 
 @functools.lru_cache(maxsize=16)
@@ -401,7 +402,7 @@ def read(input: Tensor, index: list[Tensor]) -> tuple[Tensor, Tensor]:
 def weighted(input: Tensor, index: list[Tensor], weight: Tensor | None) -> Tensor:
     """``read`` times a weight (N, *out); zero outside."""
     values, valid = read(input, index)
-    if modes.trace is None and valid._array.all():
+    if not unseen(valid) and valid._array.all():
         return values if weight is None else values * weight.unsqueeze(1)
     inside = valid.to(input.dtype)
     return values * (inside if weight is None else weight * inside).unsqueeze(1)

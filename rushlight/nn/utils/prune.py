@@ -269,7 +269,7 @@ class RandomStructured(_Structured):
     """Prunes slices at random."""
 
     def kept(self, t: Tensor, count: int) -> Tensor:
-        chances = T.rand(t.shape[self.dim])
+        chances = T.rand(t.shape[self.dim], device=t.device)
         kept: Tensor = chances > T.kthvalue(chances, k=count).values
         return kept
 
@@ -298,7 +298,7 @@ class LnStructured(_Structured):
         others = [d for d in range(t.dim()) if d != self.dim % t.dim()]
         norms = T.norm(t, p=self.n, dim=others)
         best = T.topk(norms, k=norms.numel() - count).indices
-        kept = T.zeros(norms.numel())
+        kept = T.zeros(norms.numel(), device=norms.device)
         kept[best] = 1
         return kept
 

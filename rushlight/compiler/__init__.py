@@ -7,10 +7,10 @@ may change; ``capture``: one call, traced and judged) -> ``trace`` (a call becom
 ``python_numbers``: what Python reads of tensors; ``drawn``: its own random numbers, from
 ``generators``; ``lent``: what NumPy makes of their arrays; ``said``: what it prints; ``results``:
 what it returns) -> ``passes`` (Graph to Graph) -> ``lower`` (``steps``, each kernel's ``body``,
-``memory``, launch order) -> ``backends``. ``variant`` runs a program with a call's memory, and
-``live`` two of them where results are differentiated outside.
-``pipeline`` is the only place that knows the order of the passes. ``eager`` gives single operations
-programs of their own, and ``eager_loops`` loops that serve arrays of any size.
+``memory``, launch order) -> ``backends``. ``staged`` cuts graphs on several devices, ``variant``
+runs a program with a call's memory, and ``live`` two of them where results are differentiated
+outside. ``pipeline`` is the only place that knows the order of the passes. ``eager`` gives single
+operations programs of their own, and ``eager_loops`` loops that serve arrays of any size.
 """
 
 from rushlight.compiler.explain import explain as explain

@@ -30,6 +30,7 @@ from rushlight.compiler.storages import may_overlap
 from rushlight.compiler.surroundings import Surroundings
 from rushlight.compiler.variant import Variant, present_mode
 from rushlight.config import compile_options, stance
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import Mode, modes, state
 from rushlight.core.tensor import Tensor
@@ -488,6 +489,8 @@ def signature(x: Any, arguments: list[Any]) -> Any:
             return a.pattern, a.shape, a.dtype, x.requires_grad
         arguments.append(x)
         needs = x.requires_grad and ("leaf" if x._wants_grad else "made")
+        if a.__class__ is DeviceArray:
+            return a.driver, a.shape, a.dtype, needs, order_in_memory(a)
         if a.flags.c_contiguous:
             return a.shape, a.dtype, needs
         return a.shape, a.dtype, needs, order_in_memory(a)

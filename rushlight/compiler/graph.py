@@ -13,14 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.gpu import Driver
+
 
 @dataclass(eq=False)
 class Value:
-    """What a node produces or the graph receives: shape, NumPy dtype, and a number for printing."""
+    """What a node produces or the graph receives: shape, NumPy dtype, and a number for printing.
+    ``driver``: the GPU that it is on, None for the CPU; of what nodes make, staged.py finds it.
+    """
 
     number: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    driver: Driver | None = None
 
     def __repr__(self) -> str:
         return f"%{self.number}"

@@ -30,6 +30,7 @@ from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slot
 from rushlight.compiler.objects import Same, attributes, has, of_python, optimizes, ours
 from rushlight.compiler.places import Attribute, Cell, Item, Place, within
 from rushlight.core.autograd import RemovableHandle
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.tensor import Tensor
 
 
@@ -396,6 +397,8 @@ class Flags:
 
 def kind(x: Any) -> tuple[Any, ...]:
     """An array's shape and dtype, and where its elements lie; other layouts have guards."""
+    if x.__class__ is DeviceArray:
+        return x.shape, x.dtype, x.strides, x.driver
     return x.shape, x.dtype, x.strides if x.__class__ is np.ndarray else ()
 
 

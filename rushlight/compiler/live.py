@@ -17,14 +17,17 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.guards import Guard
 from rushlight.compiler.living import graph_of
+from rushlight.compiler.program import empty
 from rushlight.compiler.results import Alias
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, turned
 from rushlight.core import engine
+from rushlight.core.device_array import driver_of, send
 from rushlight.core.function import Function, refusing
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.errors import GraphError
+from rushlight.gpu import Driver
 
 
 def edge_of(t: Tensor) -> Any:
@@ -74,7 +77,7 @@ class Gradients:
         first = len(trace.graph.nodes)
         self.live = [is_live(t) for t in results]
         roots = [t for t, live in zip(results, self.live, strict=True) if live]
-        seeds = [wrap(np.ones(t._array.shape, t._array.dtype)) for t in roots]
+        seeds = [wrap(uniform(t._array, driver_of(t), 1)) for t in roots]
         for k, seed in enumerate(seeds):
             trace.expect(seed, len(arguments) + k)
         tensors = [*arguments, *[t for t, _ in trace.tensors.values()]]
@@ -166,10 +169,10 @@ class Live(Variant):
         rest = [next(given) if i.kind == "number" else held(i) for i in g.rest]
         first = [i.value for i in g.graph.inputs[len(saved) : len(saved) + len(g.seeds)]]
         arrays = [
-            np.zeros(v.shape, v.dtype) if live[k] is None else np.asarray(live[k]._array, order="C")
+            uniform(v, v.driver, 0) if live[k] is None else live[k].contiguous()._array
             for k, v in zip(g.seeds, first, strict=True)
         ]
-        outs = [np.empty(v.shape, v.dtype) for v in g.graph.results]
+        outs = [empty(v) for v in g.graph.results]
         with self.lock:
             self.back.run([*saved, *arrays, *rest], outs)
         missing = {k for k, x in enumerate(live) if x is None}
@@ -177,6 +180,12 @@ class Live(Variant):
             None if needed and needed <= missing else wrap(a)
             for needed, a in zip(g.needs, outs, strict=True)
         ]
+
+
+def uniform(like: Any, driver: Driver | None, value: int) -> Any:
+    """A new array of one value, of the shape and dtype of something, on a GPU if one is given."""
+    a = np.full(like.shape, value, like.dtype)
+    return a if driver is None else send(a, driver)
 
 
 def held(entry: Input) -> Any:

@@ -20,6 +20,7 @@ from rushlight.compiler.passes.slopes import keep_slopes
 from rushlight.compiler.passes.sums import gather_sums
 from rushlight.compiler.passes.tables import use_tables
 from rushlight.compiler.program import Program
+from rushlight.compiler.staged import Staged, places_of
 from rushlight.compiler.verify import verify_lowering, verify_plan
 
 checking = False  # whether each stage's result is verified, as in all tests
@@ -59,7 +60,7 @@ def build(graph: Graph, backend: str | None = None, room: Room | None = None) ->
 
     Args:
         backend: "llvm"; "loops", which interprets the kernels' loops; "reference", which runs the
-            graph's ops; or None for the best there is.
+            graph's ops; or None for the best there is where the graph's values are.
         room: where native code takes its memory from; None for memory of its own.
     """
     with collector_paused():
@@ -80,6 +81,14 @@ def collector_paused() -> Iterator[None]:
 
 def built(graph: Graph, backend: str | None, room: Room | None) -> Program:
     """See ``build``."""
+    places = places_of(graph)
+    if len(places) > 1 and backend is None:
+        return Staged(graph, places)
+    return on_cpu(graph, backend, room)
+
+
+def on_cpu(graph: Graph, backend: str | None = None, room: Room | None = None) -> Program:
+    """A program for a graph whose values are on the CPU."""
     given = len(graph.inputs)
     if checking:
         verify(graph)

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rushlight.compiler.graph import Graph
+from rushlight.compiler.graph import Graph, Value
+from rushlight.core.device_array import device_empty
 
 Operands = list[Any]
 
@@ -25,7 +26,7 @@ class Program(Protocol):
 
     graph: Graph
 
-    def run(self, inputs: Operands, outputs: list[np.ndarray[Any, Any]]) -> None:
+    def run(self, inputs: Operands, outputs: list[Any]) -> None:
         """Compute the outputs from the inputs."""
         ...
 
@@ -34,6 +35,13 @@ class Program(Protocol):
         ...
 
 
-def empty_outputs(graph: Graph) -> list[np.ndarray[Any, Any]]:
+def empty(v: Value) -> Any:
+    """An uninitialised array for a value, where it is."""
+    if v.driver is None:
+        return np.empty(v.shape, v.dtype)
+    return device_empty(v.shape, v.dtype, v.driver)
+
+
+def empty_outputs(graph: Graph) -> list[Any]:
     """Uninitialised arrays for a graph's ends."""
-    return [np.empty(v.shape, v.dtype) for v in graph.ends()]
+    return [empty(v) for v in graph.ends()]

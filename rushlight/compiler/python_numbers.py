@@ -24,6 +24,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.objects import attributes
+from rushlight.core.device_array import host
 from rushlight.core.state import GradMode
 from rushlight.core.tensor import Tensor
 from rushlight.tensor_api._common import warn_of_lost_gradient
@@ -62,8 +63,8 @@ class Reading:
 
 def python_value(t: Tensor) -> Any:
     """What a tensor of one element holds."""
-    x = t._array
-    return float(x) if x.dtype in dtypes.FOREIGN else x.item()
+    x = host(t)
+    return float(x.reshape(())) if x.dtype in dtypes.FOREIGN else x.item()
 
 
 class Number:

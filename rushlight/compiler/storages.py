@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Input, Value
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.op import Op
 from rushlight.ops.view import look, look_or_copy
 
@@ -28,7 +29,18 @@ def may_overlap(a: Any, b: Any) -> bool:
     """Whether arrays of one owner may have elements in common: what lies between their first and
     their last ones does.
     """
+    if type(a) is type(b) is DeviceArray:
+        (start, end), (begin, stop) = [(x.offset, x.offset + x.extent) for x in (a, b)]
+        return bool(a.memory is b.memory and start < stop and begin < end)
     return not (type(a) is type(b) is np.ndarray) or bool(np.may_share_memory(a, b))
+
+
+def overlap(a: Any, b: Any) -> bool:
+    """Whether arrays of one owner have elements in common."""
+    if type(a) is type(b) is DeviceArray:
+        owner = np.empty(a.memory.size, np.uint8)
+        a, b = a.stand_in(owner), b.stand_in(owner)
+    return bool(np.shares_memory(a, b))
 
 
 class Facts:

@@ -40,9 +40,11 @@ from rushlight.compiler.python_numbers import (
 )
 from rushlight.compiler.storages import Facts, Part, Storage, Window, WriteWindow, may_overlap
 from rushlight.core import sampling
+from rushlight.core.device_array import DeviceArray, driver_of, host
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
+from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, constant, wrap
 from rushlight.ops.copy import Cast
@@ -330,7 +332,7 @@ class Trace:
         x = t._array
         if value is None and t.requires_grad and not self.may_track(t):
             return key
-        if isinstance(value, Tensor) and np.may_share_memory(value._array, x):
+        if isinstance(value, Tensor) and may_overlap(value._array, x):
             return key
         items = list(key) if type(key) is tuple else [key]
         moving = [k for k, i in enumerate(items) if is_number(i) and type(i.value) is int]
@@ -434,7 +436,7 @@ class Trace:
 
     def looked(self, x: Tensor, places: list[Tensor], pattern: tuple[bool, ...]) -> Tensor:
         """The view at places of x, see ``is_place``; x has no gradient."""
-        found = [t._array for t in places]
+        found = [host(t) for t in places]
         steps = iter([slice(int(a[0]), int(a[-1]) + 1) if a.ndim else int(a) for a in found])
         index = (*[next(steps) if p else ALL for p in pattern], ...)
         modes.trace = None
@@ -504,7 +506,7 @@ class Trace:
 
     def number(self, t: Tensor) -> Number:
         """A 0-dim tensor that an optimizer counts steps with, as a number of the call."""
-        value, now = self.operand(t), float(t._array)
+        value, now = self.operand(t), float(python_value(t))
         source = self._scalar_source(value)
         if source is None:
             self.refuse("a computed number")
@@ -526,7 +528,7 @@ class Trace:
             held = entry.source
             if entry.kind == "constant":
                 return lambda: float(held)
-            return lambda: float(held._array)
+            return lambda: float(python_value(held))
         node = next((n for n in self.graph.nodes if n.outputs[0] is value), None)
         if node is None or not isinstance(node.op, Elementwise):
             return None
@@ -565,7 +567,7 @@ class Trace:
 
     def _own(self, array: Any) -> Value:
         value = self.graph.value(array.shape, array.dtype)
-        in_rows = array.__class__ is not np.ndarray or array.flags.c_contiguous
+        in_rows = array.__class__ is SparseArray or array.flags.c_contiguous
         self._window(array, Storage(value, in_rows=in_rows), ())
         return value
 
@@ -640,8 +642,9 @@ class Trace:
     def _enter(self, t: Tensor, a: Any) -> Window:
         """An array that no op of this trace made: an argument, a constant, or state."""
         value = self.graph.value(a.shape, a.dtype)
+        value.driver = driver_of(t)
         if a in self.constants:
-            entry = Input(value, "constant", a.copy())
+            entry = Input(value, "constant", a.copy() if value.driver is None else a.fetch())
         elif a in self.unexplained:
             self.fail(
                 f"a tensor at {_users_line()} was made from values outside of "
@@ -701,6 +704,7 @@ class Trace:
         dims = tuple(sampling.memory_order(x))
         like = np.zeros([x.shape[d] for d in dims], x.dtype)
         turned = [self.graph.value(like.shape, x.dtype) for _ in range(2)]
+        turned[0].driver = x.driver if x.__class__ is DeviceArray else None
         out = self.graph.value(x.shape, x.dtype)
         self.graph.inputs.append(Input(turned[0], "constant", like))
         back = tuple(np.argsort(dims).tolist())

@@ -17,8 +17,6 @@ from operator import is_
 from sys import getrefcount
 from typing import Any
 
-import numpy as np
-
 from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.given import Given
@@ -27,13 +25,16 @@ from rushlight.compiler.guards import Attributes, Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, is_plain
+from rushlight.compiler.program import empty
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
+from rushlight.core.device_array import DeviceArray, driver_of
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, wrap, written
+from rushlight.core.tensor import Tensor, constant, wrap, written
 from rushlight.errors import UnforeseenError
+from rushlight.ops.copy import Copy
 from rushlight.ops.view import owner
 
 HELD = 2  # references to what only one place and getrefcount's argument refer to
@@ -81,7 +82,7 @@ class Variant:
         outside = [t for t, _ in trace.tensors.values() if id(t) not in at_call]
         self.guards = [*guards, Flags(outside, trace.flags)]
         self.find_sources(trace, at_call)
-        self.sets = [[np.empty(v.shape, v.dtype) for v in self.graph.results] for _ in range(2)]
+        self.sets = [[empty(v) for v in self.graph.results] for _ in range(2)]
         self.turns = trace.turns if any(trace.turns) else None  # of results, see Trace._turned
         self.buffers = Buffers(self.leaves, self.graph.fresh)
         self.entry: Any = None
@@ -131,7 +132,7 @@ class Variant:
         # of the last call; its arguments are not kept
         self.inputs: list[Any] = [None] * len(graph.inputs)
         self.passed = [k for k, i in enumerate(graph.inputs) if i.kind == "argument"]
-        self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]
+        self.specs = [(i.value.shape, i.value.dtype, i.value.driver) for i in graph.inputs]
         for k, entry in enumerate(graph.inputs):
             kind, source = entry.kind, entry.source
             if kind == "constant":
@@ -143,6 +144,7 @@ class Variant:
         at = {id(i): n for n, i in enumerate(graph.inputs)}
         kinds = {k: (kind, source) for k, kind, source in self.sources}
         self.updates = [(at[id(i)], *kinds[at[id(i)]]) for i, _ in graph.updates]
+        self.updating = [*zip(self.updates, graph.updates, strict=True)]
 
     def changed(self) -> str:
         """What of that which the trace took for granted is no longer so; empty if nothing."""
@@ -184,7 +186,8 @@ class Variant:
                     return False
                 a = g._array
             if a is not inputs[k]:
-                if (a.shape, a.dtype) != self.specs[k]:
+                driver = a.driver if a.__class__ is DeviceArray else None
+                if (a.shape, a.dtype, driver) != self.specs[k]:
                     return False
                 inputs[k] = a
         return self.apart(arguments)
@@ -220,10 +223,8 @@ class Variant:
         if not self.fetch(arguments):
             return NotImplemented
         results = self.free_results()
-        places = [
-            a if a.flags.c_contiguous else np.empty(a.shape, a.dtype)
-            for a in [self.inputs[n] for n, _, _ in self.updates]
-        ]
+        given = [(self.inputs[n], i.value) for (n, _, _), (i, _) in self.updating]
+        places = [a if a.flags.c_contiguous else empty(v) for a, v in given]
         leaves = [leaf_of(leaf, arguments) for leaf in self.leaves]
         self.free_grads(leaves)
         try:
@@ -232,7 +233,7 @@ class Variant:
             return NotImplemented
         for (n, kind, source), place in zip(self.updates, places, strict=True):
             if place is not self.inputs[n]:
-                self.inputs[n][...] = place
+                Copy.update(constant(self.inputs[n]), constant(place))
             written(tensor_of(kind, source, arguments))
         for leaf in self.cleared:
             leaf_of(leaf, arguments)._grad = None
@@ -270,7 +271,7 @@ class Variant:
             if all([getrefcount(arrays[i]) == HELD for i in range(len(arrays))]):
                 return arrays
         arrays = self.sets[0]
-        arrays[:] = [np.empty(a.shape, a.dtype) for a in arrays]
+        arrays[:] = [empty(v) for v in self.graph.results]
         self.entry = None
         return arrays
 
@@ -288,8 +289,7 @@ class Variant:
                 or getrefcount(grads[i]) != HELD + 1
                 or getrefcount(arrays[i]) != HELD + 1
             ):
-                v = self.graph.fresh[i]
-                arrays[i] = np.empty(v.shape, v.dtype)
+                arrays[i] = empty(self.graph.fresh[i])
                 grads[i] = wrap(arrays[i])
                 self.buffers.renewed += 1
 
@@ -403,8 +403,9 @@ def may_adopt(leaf: Tensor, value: Value) -> bool:
     if getrefcount(g._array) != HELD:
         return False
     a, plain = g._array, not g._wants_grad and g._node is None and g._link is None
-    fits = type(a) is np.ndarray and (a.shape, a.dtype) == (value.shape, value.dtype)
-    return plain and fits and a.base is None and bool(a.flags.carray)
+    fits = (a.shape, a.dtype, driver_of(g)) == (value.shape, value.dtype, value.driver)
+    rows = a.flags.c_contiguous if type(a) is DeviceArray else a.flags.carray
+    return plain and fits and a.base is None and bool(rows)
 
 
 def turned(arrays: list[Any], turns: list[Turn]) -> list[Any]:

@@ -151,6 +151,13 @@ def device_of(t: Tensor) -> devices.device:
     return devices.gpu(t._array.driver.index)
 
 
+def address(x: Any) -> int:
+    """Where an array's first element is, in the memory of its device."""
+    if x.__class__ is DeviceArray:
+        return int(x.pointer)
+    return int(x.__array_interface__["data"][0])
+
+
 def host(t: Tensor) -> Any:
     """The array of a tensor's values in the memory of the CPU: its own, or a copy of a GPU's."""
     a = t._array

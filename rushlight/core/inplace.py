@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad, check_write, edges_of, rebase, record
+from rushlight.core.device_array import DeviceArray, address
 from rushlight.core.sparse import Foreign, SparseOperand, rules
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, alias, layout_dense, written
@@ -42,6 +43,8 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
             arrays.append(t._array if isinstance(t, Tensor) else t)
         check_memory(op, x._array, arrays)
         if state.busy and modes.trace is not None:
+            if DeviceArray in map(type, arrays):  # the rules tell the trace
+                raise SparseOperand("dense memory")
             modes.trace.wrote(op, x, others, params)
             arrays = modes.trace.plain(arrays)
         if state.busy and modes.profiler is not None:
@@ -89,7 +92,7 @@ def same_window(x: Any, y: Any) -> bool:
         return True
     if x.shape != y.shape or (x.strides != y.strides and steps(x) != steps(y)):
         return False
-    return bool(x.__array_interface__["data"][0] == y.__array_interface__["data"][0])
+    return address(x) == address(y)
 
 
 def has_self_overlap(x: ndarray[Any, Any]) -> bool:

@@ -50,6 +50,8 @@ class Foreign:
     __bool__ = __int__ = __float__ = __complex__ = __index__ = _refusing("single value")
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refusing("dense memory")
     __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = _refusing("dense memory")
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _refusing("dense memory")
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _refusing("dense memory")
     __lt__ = __le__ = __gt__ = __ge__ = __and__ = __or__ = __xor__ = _refusing("dense memory")
     __eq__ = __ne__ = _refusing("dense memory")
     __hash__ = object.__hash__

@@ -6,6 +6,7 @@ that lies as it does and that nobody touches, which the operating system therefo
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NoReturn
 
@@ -57,7 +58,7 @@ class Window(Foreign):
         steps = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
         return self.itemsize + sum(steps) if self.size else 0
 
-    @property
+    @functools.cached_property
     def flags(self) -> Flags:
         backwards = packed_strides(self.shape[::-1], self.itemsize)[::-1]
         rows = self.lies_as(packed_strides(self.shape, self.itemsize))

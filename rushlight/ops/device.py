@@ -19,7 +19,7 @@ from rushlight.core.generator import Generator, default_generator, generator_on
 from rushlight.core.inplace import check_memory
 from rushlight.core.op import Op, View, bind_many, explain
 from rushlight.core.sparse import rules
-from rushlight.core.state import modes
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, layout_dense, needs_grad, wrap
 from rushlight.dtypes import DIFFERENTIABLE
 from rushlight.errors import DeviceError, warn_user
@@ -82,6 +82,16 @@ def shared(op: Op, inputs: Any, into: bool = False) -> Driver | None:
     return found
 
 
+def is_traced() -> bool:
+    """Whether a trace is to be told what is done."""
+    return bool(state.busy) and modes.trace is not None
+
+
+def told(arrays: list[Any]) -> list[Any]:
+    """Operands as kernels take them, also while a trace follows numbers."""
+    return modes.trace.plain(arrays) if is_traced() else arrays
+
+
 def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """An op some of whose inputs are sparse, meta or on a GPU."""
     arrays = None if isinstance(op, View) or "engine" in params else beside_each_other(inputs)
@@ -96,7 +106,7 @@ def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     inputs = [moved(t, driver) if isinstance(t, Tensor) else t for t in inputs]
     arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
     params = drawing_on(driver, params)
-    return recorded(op, inputs, params, computed(op, arrays, params, driver))
+    return recorded(op, inputs, params, computed(op, told(arrays), params, driver))
 
 
 def beside_each_other(inputs: Any) -> list[Any] | None:
@@ -112,13 +122,15 @@ def beside_each_other(inputs: Any) -> list[Any] | None:
             elif t.memory.driver is not first:
                 return None
         arrays.append(t)
-    return arrays
+    return told(arrays)
 
 
 def recorded(op: Op, inputs: Any, params: dict[str, Any], arrays: list[DeviceArray]) -> Any:
     """Tensors on an op's results, in the graph where gradients go through it."""
     results = [wrap(a) for a in arrays]
     result = results[0] if len(op.outputs) == 1 else results
+    if is_traced():
+        modes.trace.computed(op, inputs, params, result)
     tracked = any([isinstance(t, Tensor) and needs_grad(t) for t in inputs])
     if tracked and op.differentiable and modes.grad:
         if len(results) > 1 or results[0]._array.dtype in DIFFERENTIABLE:
@@ -203,6 +215,8 @@ def store(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) ->
     if isinstance(op, Copy) and isinstance(others[0], Tensor):
         target, source = driver_of(x), driver_of(others[0])
         if target is not source:
+            if is_traced():
+                modes.trace.wrote(op, x, (moved(others[0].detach(), target),), params)
             transfer(x._array, others[0]._array, source)
             return True
     driver = shared(op, (x, *others), into=True)
@@ -210,8 +224,10 @@ def store(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) ->
         return False
     target, params = x._array, drawing_on(driver, params)
     others = tuple([moved(t.detach(), driver) if isinstance(t, Tensor) else t for t in others])
-    arrays = [t._array if isinstance(t, Tensor) else t for t in others]
+    arrays = told([t._array if isinstance(t, Tensor) else t for t in others])
     check_overlap(op, target, arrays)
+    if is_traced():
+        modes.trace.wrote(op, x, others, params)
     if isinstance(op, Copy) and copy_as_it_lies(target, arrays[0]):
         return True
     if gpu_kernels.compute(op, [target, *arrays], params, target) is None:

@@ -119,7 +119,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         )
     if self._array.__class__ is DeviceArray:
         if force:
-            return host(self)  # type: ignore[no-any-return]
+            return numpy(self.detach().cpu(), force=True)
         raise TypeError(
             f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy "
             "the tensor to host memory first."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import devices, dtypes, formats
-from rushlight.core.device_array import DeviceArray, device_of
+from rushlight.core.device_array import DeviceArray, address, device_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.size import make_size
 from rushlight.core.sparse import SparseOperand

@@ -31,7 +31,7 @@ from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.scatter import MaskedFill
 from rushlight.ops.select import Where
-from rushlight.ops.view import BasicIndex, WritePart
+from rushlight.ops.view import BasicIndex, WritePart, owner
 from rushlight.tensor_api._common import methods
 from rushlight.tensor_api.views import reshape
 
@@ -405,7 +405,7 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         return
     if basic is None:
         basic, places = split(self, key, placed)
-        if placed and isinstance(value, Tensor) and np.may_share_memory(value._array, self._array):
+        if placed and isinstance(value, Tensor) and owner(value._array) is owner(self._array):
             value = value.clone()  # read before the write, as a copy between views is
         tensors = spread(places) if places else None
     if basic is None or is_everything(basic, self._array.shape):

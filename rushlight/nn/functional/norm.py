@@ -71,7 +71,8 @@ def moved(running: list[Tensor], mean: Tensor, scale: Tensor, numbers: Any) -> b
     ``numbers``: eps, what makes variances unbiased, and the weight of the new ones.
     """
     arrays = [t._array for t in running]
-    if state.busy or len(arrays) != 2 or not mean._array.size or mean.is_meta:
+    on_cpu = mean._array.__class__ is np.ndarray
+    if state.busy or len(arrays) != 2 or not on_cpu or not mean._array.size:
         return False
     m, s = from_bits(mean._array), from_bits(scale._array)
     for a in arrays:
@@ -88,9 +89,9 @@ def moved(running: list[Tensor], mean: Tensor, scale: Tensor, numbers: Any) -> b
 
 def statistics(mean: Tensor, scale: Tensor, x: Tensor, dims: Any, eps: float, count: int) -> Any:
     """Means and unbiased variances that a norm found; computed anew, in Tensor, under a trace
-    and where there are no elements.
+    and where there are no elements on the CPU.
     """
-    if state.busy or scale.is_meta:
+    if state.busy or scale._array.__class__ is not np.ndarray:
         with no_grad():
             return x.mean(dims), x.var(dims, correction=1)
     variance = from_bits(scale._array).astype(np.float64)  # a copy

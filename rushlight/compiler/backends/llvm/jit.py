@@ -240,12 +240,18 @@ def separate(ir: str, texts: dict[str, str]) -> dict[str, str]:
     """The symbols of ``kernel`` and of the common functions in a module; ``texts`` gets modules in
     which each of them is alone, by their symbols.
     """
+    symbols, found = separated(ir)
+    texts.update(found)
+    return symbols
+
+
+@functools.lru_cache(256)
+def separated(ir: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What ``separate`` returns, and adds to ``texts``."""
     common = dict[str, str]()
     rest, symbols = without_common(ir, common) if START in ir else (ir, {})
     key = symbols["kernel"] = f"k{key_of(rest)[:32]}"
-    texts[key] = rest.replace("@kernel(", f"@{key}(")
-    texts.update(common)
-    return symbols
+    return symbols, {key: rest.replace("@kernel(", f"@{key}("), **common}
 
 
 def without_common(ir: str, common: dict[str, str]) -> tuple[str, dict[str, str]]:

@@ -72,9 +72,12 @@ class Tile:
 
 def tile(module: Module, d: np.dtype[Any], t: Tile) -> str:
     """The function ``(a, b, c, depth, first, bias)`` that computes a tile; ``first``: c is new."""
+    return module.common((t, d), lambda module: write_tile(module, d, t))
+
+
+def write_tile(module: Module, d: np.dtype[Any], t: Tile) -> str:
+    """Write the function; its name."""
     name = t.name(d)
-    if name in module.functions:
-        return name
     f = Code(
         module,
         name,

@@ -30,6 +30,7 @@ from rushlight.compiler.backends.llvm.ir.text import COMMON, Module
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
 
+FLOAT = np.dtype(np.float32)
 SUM = 64  # channels that are added up in one go: longer sums lose digits
 FEW = 8  # vectors of sums, whose additions overlap
 LARGE = 1 << 19  # bytes of a block's transforms that are not all in the second-level cache
@@ -89,15 +90,20 @@ class Forward:
         for h in range(self.s.vectors):
             f.call(one, f.at(w, h * f.lanes * self.w.row), f.at(u, h * f.lanes), count)
 
-    def panel_weights(self, driver: Driver) -> Sized:
+    def panel_weights(self, f: Driver) -> Sized:
         """The function ``(w, u, count)`` that transforms the weights of one vector of outputs and
         some channels.
         """
+        name = f.module.common(("weights", self.s.ways, self.w.flipped), self.write_weights)
+        return Sized(name, (self.w.row, self.w.channel, self.u.row, self.u.step))
+
+    def write_weights(self, module: Module) -> str:
+        """Write the function; its name."""
         signature = (
             "ptr noalias %w, ptr noalias %u, i64 %count, "
             "i64 %row, i64 %channel, i64 %points, i64 %step"
         )
-        f = Code(driver.module, "weights", signature, driver.dtype, COMMON)
+        f = Code(module, "weights", signature, FLOAT, COMMON)
 
         def channel(k: Number, _: list[str]) -> None:
             ends, square = f.apart(f.at("%w", f.mul(k, "%channel")), "%row", f.lanes), []
@@ -115,7 +121,7 @@ class Forward:
 
         f.span(0, "%count", 1, channel)
         f.end()
-        return Sized(f.name, (self.w.row, self.w.channel, self.u.row, self.u.step))
+        return f.name
 
     def write(self, f: Driver, x: str, w: str, bias: str, y: str) -> int:
         """Units lo to hi; w: the weights, transformed or not. Returns the elements of scratch."""
@@ -316,15 +322,21 @@ class Gradient:
 
         f.span("%lo", "%hi", 1, panel)
 
-    def panel_taps(self, driver: Driver) -> Sized:
+    def panel_taps(self, f: Driver) -> Sized:
         """The function ``(sums, w)`` that makes the taps of one vector of outputs and all channels
         of the sums of all shares.
         """
+        name = f.module.common(("taps", self.s.ways), self.write_taps)
+        sizes = self.s.source.channels, self.s.width, self.c.step, self.shares, self.sums
+        return Sized(name, sizes)
+
+    def write_taps(self, module: Module) -> str:
+        """Write the function; its name."""
         signature = (
             "ptr noalias %sums, ptr noalias %w, "
             "i64 %channels, i64 %width, i64 %step, i64 %shares, i64 %share"
         )
-        f = Code(driver.module, "taps", signature, driver.dtype, COMMON)
+        f = Code(module, "taps", signature, FLOAT, COMMON)
         (rows, columns), (high, wide) = self.s.ways, self.s.kinds
         taps = rows.taps * columns.taps
         apart, next_row = f.mul("%channels", taps), f.mul("%step", wide)
@@ -355,8 +367,7 @@ class Gradient:
 
         f.span(0, "%channels", 1, channel)
         f.end()
-        sizes = self.s.source.channels, self.s.width, self.c.step, self.shares, self.sums
-        return Sized(f.name, sizes)
+        return f.name
 
 
 def kind(f: Driver, s: Sizes, k: Number) -> tuple[Number, str]:
@@ -386,7 +397,7 @@ def suits(s: Shape, node: Node, width: int) -> bool:
     """Whether there are transforms for a convolution, and it has enough of everything."""
     d, op = node.outputs[0].dtype, type(node.op).__name__
     found = ways(s, op == "ConvInput")
-    if found is None or d != np.float32:
+    if found is None or d != FLOAT:
         return False
     lanes = width // 32
     z = sizes(s, op, lanes, found)
@@ -446,11 +457,11 @@ def forward_launches(
     s: Sizes, w: Weights, width: int, given: list[int], cost: float
 ) -> list[Launch]:
     """The launches of ``Forward``; operands: input, weights, bias if ``given``, output."""
-    found, f = [], Driver(width, np.dtype(np.float32))
+    found, f = [], Driver(width, FLOAT)
     forward = Forward(s, w, f.module)
     shared = 4 * forward.shared
     if not forward.together:
-        first = Driver(width, f.dtype)
+        first = Driver(width, FLOAT)
         forward.weights(first, first.operand(0), first.operand(1))
         some, panels = 5.0 * s.groups * s.source.channels * s.outputs, s.groups * s.panels
         found = [first.launch(((1, 0), (SHARED, 0)), panels, shared=shared, cost=some)]
@@ -465,7 +476,7 @@ def forward_launches(
 
 def gradient_launches(s: Sizes, width: int, cost: float) -> list[Launch]:
     """The launches of ``Gradient``; operands: input, output's gradient, result."""
-    f, last = Driver(width, np.dtype(np.float32)), Driver(width, np.dtype(np.float32))
+    f, last = Driver(width, FLOAT), Driver(width, FLOAT)
     gradient = Gradient(s, f.module)
     shared = 4 * gradient.shared
     size = 4 * gradient.write(f, f.operand(0), f.operand(1), f.operand(2))

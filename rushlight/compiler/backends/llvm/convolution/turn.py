@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, Sized
-from rushlight.compiler.backends.llvm.ir.text import COMMON
+from rushlight.compiler.backends.llvm.ir.text import COMMON, Module
 
 SIZES = "i64 %distance, i64 %width, i64 %row, i64 %start, i64 %most"
 
@@ -81,20 +81,24 @@ def write_copy(f: Code, frame: Frame, distance: int, last: str = "", zeros: bool
     """
     signature = f"ptr noalias %x, ptr noalias %to, i64 %p0, i64 %p1, i64 %shift, i64 %last, {SIZES}"
     name = f"copy_{frame.kind(f.lanes)}_{bool(last)}{zeros}"
-    f = Code(f.module, name, signature, f.dtype, COMMON)
-    n = min(f.lanes, frame.size)
 
-    def some(p: Number, _: list[str]) -> None:
-        p = f.smaller(p, "%most")  # never beyond the plane: rather some pixels again
-        lines = f.transposed([f.load(x, n) for x in planes(f, f.at("%x", p), last)])
-        for at, line in zip(frame.offsets(f, p)[:n], lines, strict=False):
-            if last and zeros:
-                line = f.first(line, f.add(last, 1))
-            f.store(f.at("%to", f.sub(at, "%shift")), line)
+    def write(module: Module) -> str:
+        f, n = Code(module, name, signature, d, COMMON), min(lanes, frame.size)
 
-    f.span("%p0", "%p1", f.lanes, some)
-    f.end()
-    return Sized(name, frame.sizes(distance, f.lanes))
+        def some(p: Number, _: list[str]) -> None:
+            p = f.smaller(p, "%most")  # never beyond the plane: rather some pixels again
+            lines = f.transposed([f.load(x, n) for x in planes(f, f.at("%x", p), last)])
+            for at, line in zip(frame.offsets(f, p)[:n], lines, strict=False):
+                if last and zeros:
+                    line = f.first(line, f.add(last, 1))
+                f.store(f.at("%to", f.sub(at, "%shift")), line)
+
+        f.span("%p0", "%p1", lanes, some)
+        f.end()
+        return name
+
+    d, lanes = f.dtype, f.lanes
+    return Sized(f.module.common((name, d), write), frame.sizes(distance, lanes))
 
 
 def write_put(f: Code, frame: Frame, distance: int, bias: bool = False, last: str = "") -> Sized:
@@ -107,25 +111,30 @@ def write_put(f: Code, frame: Frame, distance: int, bias: bool = False, last: st
         f"{SIZES}"
     )
     name = f"put_{frame.kind(f.lanes)}_{bool(last)}{bias}"
-    f = Code(f.module, name, signature, f.dtype, COMMON)
-    extra = f.load("%bias") if bias else ""
 
-    def some(p: Number, _: list[str]) -> None:
-        lines = [f.load(f.at("%from", f.sub(at, "%shift"))) for at in frame.offsets(f, p)]
-        if bias:
-            lines = [f.plus(line, extra) for line in lines]
-        lines, ends, rest = f.transposed(lines), planes(f, f.at("%y", p), last), f.sub("%p1", p)
+    def write(module: Module) -> str:
+        f = Code(module, name, signature, d, COMMON)
+        extra = f.load("%bias") if bias else ""
 
-        def all_lanes() -> None:
-            for y, line in zip(ends, lines, strict=True):
-                f.store(y, line)
+        def some(p: Number, _: list[str]) -> None:
+            lines = [f.load(f.at("%from", f.sub(at, "%shift"))) for at in frame.offsets(f, p)]
+            if bias:
+                lines = [f.plus(line, extra) for line in lines]
+            lines, ends, rest = f.transposed(lines), planes(f, f.at("%y", p), last), f.sub("%p1", p)
 
-        def some_lanes() -> None:
-            for y, line in zip(ends, lines, strict=True):
-                f.store_first(y, line, rest)
+            def all_lanes() -> None:
+                for y, line in zip(ends, lines, strict=True):
+                    f.store(y, line)
 
-        f.when(f(f"icmp sge i64 {rest}, {f.lanes}"), all_lanes, some_lanes)
+            def some_lanes() -> None:
+                for y, line in zip(ends, lines, strict=True):
+                    f.store_first(y, line, rest)
 
-    f.span("%p0", "%p1", f.lanes, some)
-    f.end()
-    return Sized(name, frame.sizes(distance, f.lanes))
+            f.when(f(f"icmp sge i64 {rest}, {lanes}"), all_lanes, some_lanes)
+
+        f.span("%p0", "%p1", lanes, some)
+        f.end()
+        return name
+
+    d, lanes = f.dtype, f.lanes
+    return Sized(f.module.common((name, d), write), frame.sizes(distance, lanes))

@@ -30,7 +30,7 @@ from itertools import pairwise
 from rushlight.compiler.backends.llvm.convolution.turn import Frame
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, Sized
 from rushlight.compiler.backends.llvm.ir.driver import Driver
-from rushlight.compiler.backends.llvm.ir.text import COMMON, splat_literal
+from rushlight.compiler.backends.llvm.ir.text import COMMON, Module, splat_literal
 
 # Note [Points]
 # Transforms evaluate polynomials at infinity and at these places. They give errors (root mean
@@ -512,12 +512,24 @@ class Tiles:
 
     def written(self, kind: str, in_row: OneDim, in_column: OneDim, rows_first: bool) -> Sized:
         """The function that does something in each row and column of tiles."""
+        ways = [(cut.way, cut.rest) for cut in (self.rows, self.columns)]
+
+        def write(module: Module) -> str:
+            return self.write(module, kind, in_row, in_column, rows_first)
+
+        key = kind, self.name, *ways, self.f.dtype
+        return Sized(self.f.module.common(key, write), self.sizes)
+
+    def write(
+        self, module: Module, kind: str, in_row: OneDim, in_column: OneDim, rows_first: bool
+    ) -> str:
+        """Write the function; its name."""
         rest = self.columns.rest
         tile, step = self.plane.sizes(self.columns)
-        across = self.across(f"{kind}_rows", self.columns.way, in_row)
-        last = self.across(f"{kind}_rest", rest, in_row) if rest else ""
+        across = self.across(module, f"{kind}_rows", self.columns.way, in_row)
+        last = self.across(module, f"{kind}_rest", rest, in_row) if rest else ""
         signature = f"ptr noalias %pixels, ptr noalias %between, i64 %high, {PLACES}, {SIZES}"
-        f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype, COMMON)
+        f = Code(module, f"{kind}_{self.name}", signature, self.f.dtype, COMMON)
         distance = f.mul("%line", self.plane.sizes(self.rows)[1])
 
         def some(way: Way, x: str, v: str, tiles: Number, wide: Number, name: str) -> None:
@@ -558,16 +570,16 @@ class Tiles:
             x = f.at("%pixels", f.mul("%high", distance))
             line(self.rows.rest, x, "%corner", "%below")
         f.end()
-        return Sized(f.name, self.sizes)
+        return f.name
 
-    def across(self, kind: str, way: Way, in_row: OneDim) -> str:
+    def across(self, module: Module, kind: str, way: Way, in_row: OneDim) -> str:
         """The function ``(pixels, points, high, tiles, wide, row, step)`` that does something for
         some tiles, in each of ``high`` rows of pixels.
         """
         signature = (
             "ptr noalias %x, ptr noalias %v, i64 %high, i64 %tiles, i64 %wide, i64 %row, i64 %step"
         )
-        f = Code(self.f.module, f"{kind}_{self.name}", signature, self.f.dtype, COMMON)
+        f = Code(module, f"{kind}_{self.name}", signature, self.f.dtype, COMMON)
         step = self.plane.sizes(self.columns)[1]
 
         def row(i: Number, _: list[str]) -> None:

@@ -25,6 +25,7 @@ NAMES = {
     "int64": "i64",
 }
 COMMON = "linkonce_odr"  # the linkage of functions that other modules may have too, see jit.py
+MOST = 512  # of these that are remembered
 MANGLED = {"float": "f32", "double": "f64"}
 
 
@@ -72,6 +73,22 @@ class Module:
         self.functions: dict[str, str] = {}
         self.signatures: dict[str, list[str]] = {}  # types of the arguments
 
+    def common(self, key: Any, write: Callable[[Module], str]) -> str:
+        """The name of the function that ``write`` adds to a module, with all that it calls: once
+        for all modules, if ``key`` tells what it depends on. Its linkage is ``COMMON``.
+        """
+        found = _common.get((self.width, key))
+        if found is None:
+            if len(_common) >= MOST:
+                _common.clear()
+            alone = Module(self.width)
+            found = _common[self.width, key] = write(alone), alone
+        name, alone = found
+        self.declarations |= alone.declarations
+        self.functions.update(alone.functions)
+        self.signatures.update(alone.signatures)
+        return name
+
     def text(self) -> str:
         """All of it."""
         widths = " ".join([f'"{k}-vector-width"="{self.width}"' for k in ("prefer", "min-legal")])
@@ -84,6 +101,7 @@ class Module:
         )
 
 
+_common: dict[Any, tuple[str, Module]] = {}
 Lines = list[Any]
 
 

@@ -24,6 +24,10 @@ matmul = SimpleNamespace(
     allow_fp16_accumulation=False,
     fp32_precision="none",
 )
+# how convolutions are computed: torch.backends.cudnn
+cudnn = SimpleNamespace(
+    enabled=True, benchmark=False, benchmark_limit=None, deterministic=False, allow_tf32=True
+)
 Bytes = np.ndarray[Any, Any]  # one dim, dtype uint8
 
 

@@ -95,3 +95,13 @@ def test_training_equals_the_cpu():
 
     for a, b in zip(trained("cpu"), trained("cuda"), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_bias_joins_what_follows_a_convolution(emulated):
+    net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.ReLU())
+    x = torch.randn(2, 2, 5, 5)
+    expected = net(x)
+    net.cuda()
+    y = net(x.cuda())
+    y.sum().backward()
+    np.testing.assert_allclose(y.detach().cpu(), expected.detach(), rtol=1e-5, atol=1e-5)

@@ -307,6 +307,24 @@ def applies(node: Node) -> bool:
     return plain and len({v.dtype for v in floats}) == 1 and some
 
 
+def rewritten(w: Writer, node: Node) -> list[Value] | None:
+    """What a rule makes of a node; None where it stays."""
+    name = type(node.op).__name__
+    if target.name == "cuda" and name in ("Conv", "ConvInput") and has_template(node):
+        return without_bias(w, node)
+    return EVERY[name](w, node) if applies(node) else widened(w, node)
+
+
+def without_bias(w: Writer, node: Node) -> list[Value] | None:
+    """A convolution and then its bias, which joins what follows."""
+    *given, bias = node.inputs
+    if bias is None:
+        return None
+    out = node.outputs[0]
+    y = w.node(type(node.op), [*given, None], out.shape, out.dtype, **node.params)
+    return [w.map(Add, y, w.shaped(bias, (bias.shape[0], *[1] * (len(out.shape) - 2))))]
+
+
 def expand(graph: Graph) -> Graph:
     """Composites become simple nodes, copies disappear. Nodes that no rule fits stay."""
     out = substituted(graph, [], {})
@@ -338,9 +356,7 @@ def expand(graph: Graph) -> Graph:
             writer.require(writer.map(Ne, divides, 0, dtype=BOOL))
             nodes += [*writer.nodes, node]
             continue
-        made = (
-            EVERY[type(node.op).__name__](writer, node) if applies(node) else widened(writer, node)
-        )
+        made = rewritten(writer, node)
         if made is None or any(
             [a.shape != b.shape for a, b in zip(made, node.outputs, strict=True)]
         ):

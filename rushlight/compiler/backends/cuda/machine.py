@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.compiler.backends.cuda.cudnn import Convolve, Cudnn, load
 from rushlight.compiler.backends.cuda.launch import NAME, Launch
 from rushlight.compiler.backends.cuda.prelude import PRELUDE
 from rushlight.compiler.backends.llvm.jit import cache_folder, load_file, save
+from rushlight.compiler.graph import Node
 from rushlight.errors import NotSupportedError
 from rushlight.gpu import Driver, Memory, matmul
+from rushlight.gpu import cudnn as settings
 
 OPTIONS = ("--std=c++17", "-default-device", "-diag-suppress=177")
 
@@ -76,6 +79,12 @@ class Machine:
         """``out = a @ b``; False where no library does that."""
         return False
 
+    def convolution(self, node: Node) -> tuple[int, Convolve] | None:
+        """The bytes that a library's convolution works in, and what starts it; None where no
+        library does it.
+        """
+        return None
+
     def capture(self, work: Any) -> Any:
         """``f()`` that does at once what ``work()`` starts; None where that cannot be."""
         return None
@@ -100,6 +109,7 @@ class CudaMachine(Machine):
         self.stream = 0  # the one that work goes to
         self.functions: dict[str, Any] = {}
         self.cublas: Any = None
+        self.cudnn: Any = None
         self.blas_stream = -1
         with self.here():
             cupy.cuda.runtime.free(0)  # which makes the device's context
@@ -200,6 +210,16 @@ class CudaMachine(Machine):
         if status:
             raise RuntimeError(f"CUDA error: cuBLAS answers {status} to {a}, {b}")
         return True
+
+    def convolution(self, node: Node) -> tuple[int, Convolve] | None:
+        if self.cudnn is None:
+            with self.here():
+                library = load()
+                self.cudnn = Cudnn(library, lambda: self.stream) if library is not None else False
+        if not (self.cudnn and settings.enabled):
+            return None
+        found: tuple[int, Convolve] | None = self.cudnn.convolution(node)
+        return found
 
     def blas(self) -> Any:
         """The library of cuBLAS, whose work goes to where ours does."""

@@ -32,6 +32,7 @@ from rushlight.core.device_array import DeviceArray, device_empty, send
 from rushlight.errors import UnforeseenError
 from rushlight.gpu import Driver, Memory
 
+CONVOLUTIONS = ("Conv", "ConvInput", "ConvWeight")
 RECORDED = 8  # sets of addresses that a program is recorded for
 
 Started = Callable[["Run"], None]
@@ -166,6 +167,9 @@ class CudaProgram:
             assert step.kernel is not None
             return self.launched(source.launches_of(step.kernel, self.numbers), None)
         if isinstance(step, Template):
+            found = self.convolved(node) if type(node.op).__name__ in CONVOLUTIONS else None
+            if found is not None:
+                return found
             launches = templates.launches(node, self.lowering.windows)
             return self.launched(launches, [*node.inputs, *node.outputs])
         if isinstance(step, Product):
@@ -214,6 +218,21 @@ class CudaProgram:
             ]
             if not self.machine.multiply(*operands):
                 self.call(node, run)
+
+        return start
+
+    def convolved(self, node: Node) -> Started | None:
+        """A convolution by a library, if there is one for it."""
+        found = self.machine.convolution(node)
+        if found is None:
+            return None
+        size, convolve = found
+        self.needed = max(self.needed, size)
+        where = [self.place(v) for v in (*node.inputs[:2], *node.outputs)]
+        where.append(self.slot(SHARED))
+
+        def start(run: Run) -> None:
+            convolve(*[run.addresses[slot] + offset for slot, offset in where])
 
         return start
 

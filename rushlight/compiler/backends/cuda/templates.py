@@ -7,7 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.cuda import attention, conv, draws, pools, rows, scans, sorts
+from rushlight.compiler.backends.cuda import (
+    attention,
+    conv,
+    ctc,
+    draws,
+    pools,
+    recurrent,
+    rows,
+    scans,
+    sorts,
+)
 from rushlight.compiler.backends.cuda.launch import Launch
 from rushlight.compiler.graph import Node
 from rushlight.compiler.windows import Windows
@@ -24,6 +34,10 @@ WRITERS: dict[str, tuple[Fits, Callable[[Node], list[Launch]]]] = {
     "MaxPoolSpread": (pools.fits, pools.spread),
     "AvgPool": (pools.fits, pools.means),
     "AvgPoolSpread": (pools.fits, pools.means_spread),
+    **dict.fromkeys(recurrent.GATES, (recurrent.fits, recurrent.forward)),
+    **{f"{name}Grad": (recurrent.fits, recurrent.backward) for name in recurrent.GATES},
+    "CtcLosses": (ctc.fits, ctc.write),
+    "CtcGradients": (ctc.fits, ctc.write),
     "Truths": (draws.fits, draws.truths),
     "Uniforms": (draws.fits, draws.uniforms),
     "Slopes": (draws.fits, draws.uniforms),

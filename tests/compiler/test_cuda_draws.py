@@ -101,6 +101,15 @@ def pairs(w):
     return ((both >> np.uint64(11)) * 2.0**-53).reshape(-1)
 
 
+def test_the_desk_of_a_processor_is_none():
+    graph = Graph()
+    desk = graph.value((5,), np.int64)
+    params = {"shape": (3,), "p": 0.5}
+    assert not templates.supported(
+        Node(Truths.instance, [desk], params, [graph.value((3,), np.bool_)])
+    )
+
+
 def test_truths():
     w = words(1000).reshape(-1)
     for p in (0.3, 1.0, 0.0):

@@ -19,6 +19,7 @@ from rushlight.compiler.backends.cuda.launch import Launch
 from rushlight.compiler.graph import Node
 from rushlight.core.sampling import DIGITS
 
+DESK = (np.dtype(np.uint64), (2,))  # the seed, and the first counter that is free
 WORDS = 4  # of a counter
 WIDE = 2**28  # integers below which one word is enough
 SPARE = 16  # bits of sorted keys beyond those for which half of all shuffles have no equal ones
@@ -134,8 +135,10 @@ extern "C" __global__ void kernel(const u32* __restrict__ at, i64* __restrict__ 
 
 
 def fits(node: Node) -> bool:
-    """Whether the GPU draws what a node draws: all but nothing."""
-    out = node.outputs[0]
+    """Whether the GPU draws what a node draws, which has a desk for it."""
+    desk, out = node.inputs[0], node.outputs[0]
+    if (desk.dtype, desk.shape) != DESK:
+        return False
     small = type(node.op).__name__ != "Shuffled" or math.prod(out.shape) < 2**31
     return 0 not in out.shape and small
 

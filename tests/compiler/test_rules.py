@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from rushlight.compiler import pipeline
 from rushlight.ops import activation, fold, loss, pool, statistics
 from rushlight.ops.arithmetic import Add, Mul
 from rushlight.ops.math import Exp
@@ -49,6 +50,22 @@ def test_statistics(dim, keepdim):
     for order in (2, 1, 0, math.inf, -math.inf, 3.0, 0.5):
         results.append(b.op(statistics.VectorNorm, x, ord=order, **p))
     check(b.returns(*results), 3e-5)
+
+
+@pytest.mark.parametrize("d", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [3, 7, 33, 1000])
+def test_equal_values_have_no_variance(n, d):
+    """Whatever the rounding of their mean: a deviation's gradient divides by it."""
+    for value in (0.1, 1 / 3, -1e6 / 7):
+        b = Builder()
+        x = b.input(np.full((n, 20), value, d))
+        params = {"keepdim": False, "correction": 1}
+        var = b.op(statistics.Var, x, dim=(0,), **params)
+        std = b.op(statistics.Std, b.op(Mul, x, 3.0), dim=(1,), **params)
+        b.returns(var, std)
+        found = outputs_of(b.graph)
+        pipeline.build(b.graph, "llvm").run(b.arrays, found)
+        assert not any([v.any() for v in found])
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

@@ -107,14 +107,18 @@ def long_sum(w: Writer, node: Node) -> list[Value] | None:
 
 
 def variance(w: Writer, node: Node) -> list[Value] | None:
-    """Mean square of the differences from the mean."""
+    """Mean square of the differences from the mean. What the mean's rounding adds to each is taken
+    away, as eager code does: equal values have no variance, and no gradient of a deviation.
+    """
     x, dims = node.inputs[0], dims_of(node)
     n = math.prod([x.shape[d] for d in dims])
     if n <= node.params["correction"]:
         return None
     d, _ = centred(w, x, dims)
-    total = w.reduce(Sum, w.map(Mul, d, d), dims)
-    found = w.map(Div, total, float(n - node.params["correction"]))
+    rest = w.reduce(Sum, d, dims)
+    rest = w.map(Div, w.map(Mul, rest, rest), float(n))
+    total = w.map(Sub, w.reduce(Sum, w.map(Mul, d, d), dims), rest)
+    found = w.map(Div, w.map(Maximum, total, 0.0), float(n - node.params["correction"]))
     return [w.shaped(found, node.outputs[0].shape)]
 
 

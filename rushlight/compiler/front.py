@@ -23,6 +23,7 @@ from rushlight.compiler.capture import Call, changed_by_itself
 from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
 from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
+from rushlight.compiler.held import BUFFERS, NotCompared
 from rushlight.compiler.objects import fields, identity, ours
 from rushlight.compiler.orders import order_in_memory
 from rushlight.compiler.places import Place, are_numbers, signature_of
@@ -368,6 +369,9 @@ class Compiled:
         except RecursionError:
             self.stay_eager("what it may read is nested too deeply to be compared")
             return None
+        except NotCompared as found_there:
+            self.stay_eager(f"it may read {found_there}, which is not compared at each call")
+            return None
         count = len(found.objects) + len(found.cells)
         if count > MOST_OBJECTS:
             self.stay_eager(f"it may read {count} objects, too many to be compared at each call")
@@ -503,6 +507,8 @@ def signature(x: Any, arguments: list[Any]) -> Any:
         return (kind, *[(key_of(k), signature(v, arguments)) for k, v in x.items()])
     if isinstance(x, (set, frozenset)):
         return kind, frozenset([(type(v), v) for v in x])
+    if isinstance(x, BUFFERS):
+        return kind, bytes(x)
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype.str, hashlib.sha1(x.tobytes()).digest()
     inner = fields(x)

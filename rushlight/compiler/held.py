@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import random
+from array import array
 from collections import deque
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -33,10 +34,15 @@ SMALL = 1 << 20  # bytes of a NumPy array whose content is compared
 SHORT = 16  # items of a list or dict that are as soon looked at
 Moving = frozenset[Any]  # keys of places
 LONG = 1024  # items of a list that are compared at once, in Python
+BUFFERS = (bytearray, array)  # whose content is compared as bytes
 
 
 ABSENT = object()  # where there is nothing
 ANYTHING = object()  # what is not compared, as it is looked up at each call: see places.py
+
+
+class NotCompared(Exception):
+    """There is something, said in words, whose content cannot be compared at each call."""
 
 
 class Words(list[tuple[int, int]]):
@@ -66,6 +72,8 @@ def parts(x: Any) -> Any:
         return set(x)
     if issubclass(kind, np.ndarray):
         return x.tobytes() if x.nbytes <= SMALL and x.dtype != object else None
+    if issubclass(kind, BUFFERS):
+        return bytes(x)
     if kind is BuiltinFunctionType and type(x.__self__) in (list, dict, set, deque):
         return [x.__self__]  # a method of one of these
     if issubclass(kind, ContextVar):
@@ -156,9 +164,15 @@ def mark_of(x: Any) -> Any:
 def held(x: Any, within: tuple[int, ...] = (), moving: Moving = frozenset()) -> Any:
     """What to compare x with later; ``within`` are the objects around it, ``moving`` the keys of
     places that are not compared.
+
+    Raises:
+        NotCompared: of an array that is large or of objects.
     """
     apart = id(x) in within or (type(x) is list and ("list", id(x), "") in moving)
     content = None if apart else parts(x)
+    if content is None and issubclass(type(x), np.ndarray):
+        what = "objects" if x.dtype == object else f"{x.nbytes} bytes"
+        raise NotCompared(f"a NumPy array of {what}")
     return x if content is None else Held(x, content, within, moving)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import contextvars
 import copy
@@ -316,7 +317,28 @@ READS = {
         lambda: np.ones(5000),
         lambda o, i: o.__setitem__(7, i),
     ),
+    "a large array": (
+        lambda o: X + rl.tensor(o[:3]),
+        lambda: np.ones(500_000),
+        lambda o, i: o.__setitem__(1, i),
+    ),
+    "an array of objects": (
+        lambda o: X * o[0],
+        lambda: np.ones(2, object),
+        lambda o, i: o.fill(float(i)),
+    ),
+    "an array of Python's": (
+        lambda o: X * o[0],
+        lambda: array.array("d", [1.0]),
+        lambda o, i: o.__setitem__(0, i),
+    ),
+    "bytes": (lambda o: X * o[0], lambda: bytearray(2), lambda o, i: o.__setitem__(0, i)),
     "an array": (lambda o: X * float(o[0]), lambda: np.ones(2), lambda o, i: o.fill(i)),
+    "an array of places": (
+        lambda o: X[o],
+        lambda: np.array([0, 2]),
+        lambda o, i: o.__setitem__(0, i % 3),
+    ),
     "a function in a list": (
         lambda o: o[0](X),
         lambda: [None],

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.backends.llvm import jit, runtime
+from rushlight.compiler.held import BUFFERS
 from rushlight.compiler.layout import (
     CONTIGUOUS,
     DATA_AT,
@@ -314,7 +315,7 @@ class Entry:
         rows, tensors, owners = [], 0, set()
         for a in args:
             if not isinstance(a, Tensor):
-                several = isinstance(a, (list, dict, tuple, set, deque, np.ndarray))
+                several = isinstance(a, (list, dict, tuple, set, deque, np.ndarray, *BUFFERS))
                 if several or fields(a) is not None:
                     raise ValueError("there may be tensors in it, or other content the next time")
                 rows.append((id(a), *[0] * (ARGUMENT_WORDS - 1)))

@@ -33,6 +33,7 @@ from rushlight.ops.scatter import MaskedFill
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex, WritePart, owner
 from rushlight.tensor_api._common import methods
+from rushlight.tensor_api.from_data import as_it_is
 from rushlight.tensor_api.views import reshape
 
 __all__: list[str] = []
@@ -302,7 +303,7 @@ def normal(item: Any) -> Any:
     if isinstance(item, (bool, np.bool_)):
         return bool(item)
     if isinstance(item, np.ndarray):
-        return normal(wrap(item))
+        return normal(constant(as_it_is(item).copy()) if state.busy else wrap(item))
     if hasattr(item, "__index__"):
         return item.__index__()
     if isinstance(item, (str, bytes)):

@@ -12,7 +12,7 @@ from rushlight import devices, dtypes
 from rushlight.core import threads
 from rushlight.core.device_array import send
 from rushlight.core.meta import without_memory
-from rushlight.core.tensor import Tensor, instance, wrap
+from rushlight.core.tensor import Tensor, constant, instance, wrap
 from rushlight.tensor_api._common import check_factory, finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.from_data import array_from, from_numpy
@@ -73,8 +73,8 @@ def construct(d: Any, args: tuple[Any, ...]) -> Any:
         # NumPy's arrays claim to be indices; those without dims are
         if not hasattr(data, "__index__") or getattr(data, "ndim", 0):
             same = isinstance(data, np.ndarray) and data.dtype == d
-            return from_numpy(data)._array if same else array_from(data, d)
-    return np.empty(shape_of(args, "Tensor") if args else 0, d)
+            return from_numpy(data)._array if same else constant(array_from(data, d))._array
+    return constant(np.empty(shape_of(args, "Tensor") if args else 0, d))._array
 
 
 def _new_tensor(

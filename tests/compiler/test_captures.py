@@ -495,3 +495,30 @@ def test_a_step_that_freezes_every_other_time():
     for k in range(8):
         run(rl.full((2, 3), float(k)))
     assert run._compiled.eager is None and run._compiled.traces == before <= 3
+
+
+ROWS = np.tril_indices(4, -1)
+
+
+def written_at_rows(x: Any) -> Any:
+    y = x.new_zeros(4, 4)
+    y[ROWS] = x[0, :1]
+    return y
+
+
+MADE_OF = {
+    "an index": lambda x: x[ROWS],
+    "a mask": lambda x: x[:, np.array([True, False, True, False])],
+    "places to write to": written_at_rows,
+    "a list of an old constructor": lambda x: x * rl.FloatTensor([1, 2, 3, 4]),
+    "an old constructor's memory": lambda x: rl.FloatTensor(4, 4).copy_(x).exp_(),
+}
+
+
+@pytest.mark.parametrize("name", MADE_OF)
+def test_constants_of_numpy_and_of_old_constructors_are_captured(name):
+    run, x = rl.compile(MADE_OF[name]), rl.arange(16.0).reshape(4, 4)
+    results = [run(x + k) for k in range(4)]
+    assert run._compiled.eager is None and run._compiled.traces == 1
+    for k, r in enumerate(results):
+        assert rl.allclose(r, MADE_OF[name](x + k))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -210,14 +211,16 @@ def from_ends(i: int, j: int, n: int, d: Any) -> np.ndarray[Any, Any]:
     return part
 
 
-def check_steps(steps: Any, name: str) -> None:
-    """The number of values is an int >= 0."""
+def checked_steps(steps: Any, name: str) -> int:
+    """The number of values, an int >= 0."""
     if not hasattr(steps, "__index__"):
         raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
+    steps = operator.index(steps)  # of a tensor of few bits, which no bound here fits into
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, but got {steps}.")
     if steps >= MOST:
         raise RuntimeError(f"{name}: {steps} steps overflow every memory.")
+    return steps
 
 
 def linspace(
@@ -241,7 +244,7 @@ def linspace(
     """
     place = check_factory(device, layout)
     start, end = as_number(start), as_number(end)
-    check_steps(steps, "linspace")
+    steps = checked_steps(steps, "linspace")
     d = spaced_dtype("linspace", start, end, out, dtype)
     a = spaced(start, end, steps, d) if steps else np.empty(0, d)
     return finish(a, requires_grad, place) if out is None else fill_out(out, a)
@@ -274,7 +277,7 @@ def logspace(
 ) -> Tensor:
     """``base`` to the powers ``linspace(start, end, steps)``."""
     place = check_factory(device, layout)
-    check_steps(steps, "logspace")
+    steps = checked_steps(steps, "logspace")
     first, last = as_number(start), as_number(end)
     d = spaced_dtype("logspace", first, last, out, dtype)
     if d in dtypes.INTEGER_TYPES:

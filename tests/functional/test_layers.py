@@ -127,6 +127,11 @@ def test_interpolate(same, options, size):
     same(lambda F, lib, x: F.interpolate(x, size, **options), normal(2, 3, 5, 7), orders=1)
 
 
+def test_interpolate_to_sizes_in_tensors(same):
+    same(lambda F, lib, x: F.interpolate(x, size=lib.tensor(4)), normal(2, 3, 5, 7))
+    same(lambda F, lib, x: F.interpolate(x, size=(lib.tensor(4), 3)), normal(2, 3, 5, 7))
+
+
 @pytest.mark.parametrize("factor", [0.5, 1.7, 2, (0.4, 3.0)])
 @pytest.mark.parametrize("recompute", [None, True])
 def test_interpolate_by_factors(same, factor, recompute):

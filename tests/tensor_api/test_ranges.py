@@ -42,3 +42,13 @@ def result(lib, text):
 )
 def test_numbers_out_of_range(text):
     assert result(rushlight, text) == result(torch, text)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("name", ["linspace", "logspace"])
+def test_steps_in_a_tensor(name, dtype):
+    made = [
+        getattr(lib, name)(0, 1, lib.tensor(5, dtype=getattr(lib, dtype))).tolist()
+        for lib in (rushlight, torch)
+    ]
+    assert made[0] == pytest.approx(made[1])

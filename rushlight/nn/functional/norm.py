@@ -247,7 +247,8 @@ def check_normalized_shape(
         if tuple(input._array.shape[-rank:]) != shape:
             raise ShapeError(
                 f"{name}: Given normalized_shape={list(shape)}, expected input with shape"
-                f" {['*', *shape]}, but got input of size {list(input._array.shape)}."
+                f" [{', '.join(['*', *map(str, shape)])}], but got input of size"
+                f" {list(input._array.shape)}."
             )
         for argument, t in (("weight", weight), ("bias", bias)):
             if t is not None and tuple(t._array.shape) != shape:

@@ -34,6 +34,12 @@ RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 MODES = ("nearest", "nearest-exact", "area", *RANKS)
 
 
+def of_each_dim(given: Any, rank: int) -> tuple[Any, ...]:
+    """What is given for each of ``rank`` dims, or once for all of them."""
+    one = not hasattr(given, "__iter__") or getattr(given, "ndim", 1) == 0  # a tensor of one number
+    return (given,) * rank if one else tuple(given)
+
+
 def target_size(
     shape: Any, size: Any, scale_factor: Any, recompute: bool | None
 ) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
@@ -43,7 +49,7 @@ def target_size(
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
     if size is not None:
-        sizes = tuple(size) if hasattr(size, "__iter__") else (size,) * rank
+        sizes = of_each_dim(size, rank)
         if len(sizes) != rank:
             raise ValueError(
                 "Input and output must have the same number of spatial dimensions, but got input"
@@ -56,11 +62,7 @@ def target_size(
         return tuple(int(s) for s in sizes), (None,) * rank
     if scale_factor is None:
         raise ValueError("either size or scale_factor should be defined")
-    scales = (
-        tuple(float(s) for s in scale_factor)
-        if hasattr(scale_factor, "__iter__")
-        else (float(scale_factor),) * rank
-    )
+    scales = tuple(float(s) for s in of_each_dim(scale_factor, rank))
     if len(scales) == 1:
         scales *= rank
     if len(scales) != rank:

@@ -12,7 +12,7 @@ from rushlight.compiler.formulas import formula, is_reduction, reduced_element
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.loops import ZERO, Table
 from rushlight.compiler.primitives import Assemble, Lookup, OneHot, Position
-from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
+from rushlight.compiler.scalars import FLOATS, HALVES, INTEGERS, NATIVE, Scalar, UnsupportedError
 from rushlight.compiler.windows import Windows, is_view
 
 ADDRESSED = (OneHot, Lookup, Position)  # their elements depend on where they are
@@ -47,10 +47,10 @@ def is_product(node: Node) -> bool:
     if type(node.op).__name__ != "Matmul":
         return False
     a, b = node.inputs
-    kinds = (*FLOATS, *HALVES) if target.name == "cuda" else FLOATS
-    floats = a.dtype == b.dtype and a.dtype in kinds
+    kinds = (*FLOATS, *HALVES, *INTEGERS) if target.name == "cuda" else FLOATS
+    known = a.dtype == b.dtype and a.dtype in kinds
     return bool(
-        floats
+        known
         and len(a.shape) >= 2
         and len(b.shape) >= 2
         and math.prod(node.outputs[0].shape)

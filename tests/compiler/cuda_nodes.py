@@ -13,6 +13,7 @@ import pytest
 
 from rushlight.compiler.backends.cuda import templates
 from rushlight.compiler.backends.cuda.launch import SHARED, Launch
+from rushlight.compiler.backends.cuda.machine import OPTIONS
 from rushlight.compiler.backends.cuda.prelude import PRELUDE
 from rushlight.compiler.graph import Graph, Node
 from rushlight.compiler.windows import Windows
@@ -117,8 +118,9 @@ def compiled(text: str, target: str) -> int:
     nvrtc, program = compiler(), ctypes.c_void_p()
     source = (PRELUDE + text).encode()
     assert not nvrtc.nvrtcCreateProgram(ctypes.byref(program), source, b"k.cu", 0, None, None)
-    options = (ctypes.c_char_p * 2)(f"--gpu-architecture={target}".encode(), b"--std=c++17")
-    failed = nvrtc.nvrtcCompileProgram(program, 2, options)
+    given = [f"--gpu-architecture={target}", *OPTIONS]
+    options = (ctypes.c_char_p * len(given))(*[x.encode() for x in given])
+    failed = nvrtc.nvrtcCompileProgram(program, len(given), options)
     size = ctypes.c_size_t()
     nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
     log = ctypes.create_string_buffer(size.value)

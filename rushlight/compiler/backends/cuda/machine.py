@@ -75,9 +75,13 @@ class Machine:
         """
         raise NotImplementedError
 
-    def multiply(self, a: Matrix, b: Matrix, out: Matrix) -> bool:
-        """``out = a @ b``; False where no library does that."""
+    def multiplies(self, a: Matrix, b: Matrix, out: Matrix) -> bool:
+        """Whether a library makes ``out = a @ b``, wherever these are."""
         return False
+
+    def multiply(self, a: Matrix, b: Matrix, out: Matrix) -> None:
+        """``out = a @ b``, by a library."""
+        raise NotImplementedError
 
     def convolution(self, node: Node) -> tuple[int, Convolve] | None:
         """The bytes that a library's convolution works in, and what starts it; None where no
@@ -186,17 +190,15 @@ class CudaMachine(Machine):
 
     # Products
 
-    def multiply(self, a: Matrix, b: Matrix, out: Matrix) -> bool:
-        kinds = KINDS.get(out.dtype)
-        if kinds is None or a.dtype != out.dtype or b.dtype != out.dtype:
-            return False
-        batch = one_batch(a, b, out)
-        if batch is None:
-            return False
-        kind, compute, number = kinds
+    def multiplies(self, a: Matrix, b: Matrix, out: Matrix) -> bool:
+        known = out.dtype in KINDS and a.dtype == b.dtype == out.dtype
+        return known and one_batch(a, b, out) is not None
+
+    def multiply(self, a: Matrix, b: Matrix, out: Matrix) -> None:
+        kind, compute, number = KINDS[out.dtype]
         if out.dtype == np.float32 and matmul.allow_tf32:
             compute = FAST_TF32
-        count, steps = batch
+        count, steps = one_batch(a, b, out)
         (m, k), n = a.shape[-2:], b.shape[-1]
         one, zero = number
         left, right = by_columns(b), by_columns(a)  # cuBLAS goes along columns
@@ -209,7 +211,6 @@ class CudaMachine(Machine):
         )  # fmt: skip
         if status:
             raise RuntimeError(f"CUDA error: cuBLAS answers {status} to {a}, {b}")
-        return True
 
     def convolution(self, node: Node) -> tuple[int, Convolve] | None:
         if self.cudnn is None:

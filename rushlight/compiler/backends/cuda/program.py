@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler import memory, pipeline
-from rushlight.compiler.backends.cuda import source, templates
+from rushlight.compiler.backends.cuda import products, source, templates
 from rushlight.compiler.backends.cuda.launch import NAME, SHARED, Launch
 from rushlight.compiler.backends.cuda.machine import Matrix, machine_of
 from rushlight.compiler.backends.reference import apply, stored
@@ -208,16 +208,17 @@ class CudaProgram:
 
     def product(self, node: Node) -> Started:
         """A matrix product: by a library where there is one for it."""
-        values = [*node.inputs, *node.outputs]
-        laid = [(v, *self.place(v), self.lowering.windows.layout(v)[1]) for v in values]
+        values, windows = [*node.inputs, *node.outputs], self.lowering.windows
+        laid = [(v, *self.place(v), windows.layout(v)[1]) for v in values]
+        if not self.machine.multiplies(*[Matrix(0, v.shape, s, v.dtype) for v, _, _, s in laid]):
+            return self.launched(products.launches(node, windows), values)
 
         def start(run: Run) -> None:
             operands = [
                 Matrix(run.addresses[slot] + offset, v.shape, steps, v.dtype)
                 for v, slot, offset, steps in laid
             ]
-            if not self.machine.multiply(*operands):
-                self.call(node, run)
+            self.machine.multiply(*operands)
 
         return start
 

@@ -1,0 +1,74 @@
+"""Functions of many kernels on a GPU that an emulator runs: values and gradients are the CPU's."""
+
+import numpy as np
+import pytest
+
+import rushlight as torch
+from rushlight import gpu, nn
+from rushlight.nn import functional as F
+
+from .cuda_emulator import needs_compiler
+from .emulated import EmulatedDriver
+
+pytestmark = needs_compiler
+
+
+@pytest.fixture(autouse=True)
+def emulated():
+    before = gpu.replace([EmulatedDriver()])
+    yield
+    gpu.replace(before)
+
+
+def image(x):
+    """Convolutions, with and without groups, and pools."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(2, 6, 3, 2, 1), nn.MaxPool2d(3, 1), nn.Conv2d(6, 6, 3, groups=6), nn.AvgPool2d(2)
+    )
+    return net.to(x.device)(x)
+
+
+def sequence(x):
+    """A recurrent layer, and attention by heads that lie beside each other."""
+    torch.manual_seed(0)
+    y = nn.GRU(4, 6).to(x.device)(x)[0].reshape(5, 2, 2, 3).permute(1, 2, 0, 3)
+    return F.scaled_dot_product_attention(y, y, y, is_causal=True)
+
+
+def table(w):
+    """Rows read and gradients added, the largest, and running sums."""
+    where = torch.tensor([3, 0, 3, 1], device=w.device)
+    return F.embedding(where, w).topk(2, 1)[0].cumsum(0)
+
+
+def turned(a, b):
+    """Products of matrices that no library takes."""
+    return a.transpose(1, 2) @ b.permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "f, shapes",
+    [
+        (image, [(2, 2, 17, 17)]),
+        (sequence, [(5, 2, 4)]),
+        (table, [(5, 3)]),
+        (turned, [(2, 5, 3, 4)] * 2),
+    ],
+)
+def test_values_and_gradients(f, shapes, recwarn):
+    found = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(1)
+        inputs = [torch.randn(*s).to(device).requires_grad_() for s in shapes]
+        y = f(*inputs)
+        y.pow(2).sum().backward()
+        found.append([t.detach().cpu() for t in (y, *[x.grad for x in inputs])])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
+    assert not [w for w in recwarn if "no GPU kernel" in str(w.message)]
+
+
+def test_integers_are_multiplied():
+    a, b = torch.arange(12).reshape(3, 4), torch.arange(20).reshape(4, 5) - 9
+    np.testing.assert_array_equal((a.cuda() @ b.cuda()).cpu(), a @ b)

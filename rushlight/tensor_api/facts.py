@@ -12,7 +12,6 @@ from rushlight.core.sparse import SparseOperand
 from rushlight.core.tensor import Tensor
 from rushlight.ops.view import offset_of
 from rushlight.tensor_api._common import method, methods, wrap_dim
-from rushlight.tensor_api.storage import address
 from rushlight.tensor_api.views import strides
 
 __all__ = ["is_complex", "is_floating_point", "numel"]

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from rushlight import devices, gpu
-from rushlight.core.device_array import DeviceArray
+from rushlight.core.device_array import DeviceArray, address
 from rushlight.core.meta import MetaArray
 from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.dtypes import dtype
@@ -36,13 +36,6 @@ def memory_owner(array: Any) -> np.ndarray[Any, Any]:
             if not isinstance(base, np.ndarray):
                 return array  # type: ignore[no-any-return]
         array = base
-
-
-def address(array: Any) -> int:
-    """Where an array's first element is, in the memory of its device."""
-    if array.__class__ is DeviceArray:
-        return int(array.pointer)
-    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
 
 
 def bytes_of(owner: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -10,7 +10,7 @@ import pytest
 import rushlight as torch
 from rushlight import nn
 from rushlight.core.device_array import DeviceArray
-from tests.gpu.programs import on_host
+from tests.gpu.programs import close, devices, on_host, same_models, variants
 
 F = nn.functional
 pytestmark = [
@@ -24,33 +24,6 @@ def programs(gpus):
     """What runs graphs: ops on copies for simulated GPUs, real programs for real ones."""
     with on_host() if gpus is not None else contextlib.nullcontext():
         yield
-
-
-def variants(step):
-    """The programs of a compiled function, which must not have been left."""
-    assert step._compiled.eager is None
-    return [v for found in step._compiled.variants.values() for v in found]
-
-
-def devices(variant):
-    """The devices that a program runs on, in order."""
-    return ["cpu" if s.driver is None else "cuda" for s in variant.program.stages]
-
-
-def close(a, b, tolerance=1e-5):
-    a, b = [np.asarray(t.detach().cpu()) for t in (a, b)]
-    assert a.dtype == b.dtype and np.allclose(a, b, tolerance, tolerance), (a, b)
-
-
-def same_models(a, b, tolerance=1e-5):
-    """Parameters, buffers and gradients are close, and where they belong."""
-    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
-        assert y.is_cuda, name
-        close(x, y, tolerance)
-    for p, q in zip(a.parameters(), b.parameters(), strict=True):
-        assert (p.grad is None) == (q.grad is None) and (q.grad is None or q.grad.is_cuda)
-        if p.grad is not None:
-            close(p.grad, q.grad, tolerance)
 
 
 def training(model, optimizer, criterion, clip=None):

@@ -1,0 +1,300 @@
+"""Compiled functions of tensors on a GPU: what surrounds their programs."""
+
+import contextlib
+import copy
+
+import pytest
+
+import rushlight as torch
+from rushlight import nn
+from tests.gpu.programs import (
+    both,
+    close,
+    on_host,
+    regression,
+    rows,
+    same_models,
+    step_of,
+    variants,
+)
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*has no GPU kernel:UserWarning"),
+    pytest.mark.filterwarnings("error:compile.*:UserWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def programs(gpus):
+    """What runs graphs: ops on copies for simulated GPUs, real programs for real ones."""
+    with on_host() if gpus is not None else contextlib.nullcontext():
+        yield
+
+
+def test_a_smaller_last_batch_has_a_program_of_its_own():
+    step = both(step_of, *[rows(n) for n in (5, 5, 5, 2, 2, 2, 5, 2)])
+    first, second = variants(step)
+    assert first.buffers is second.buffers
+    assert step._compiled.traces == 2
+
+
+def test_state_is_saved_and_loaded_between_calls():
+    make = lambda device: step_of(device)  # noqa: E731
+    a, b = make("cpu"), make("cuda")
+    compiled = torch.compile(b)
+    batches = [rows() for _ in range(6)]
+    for (x,) in batches[:3]:
+        a(x), compiled(x.cuda())
+    saved = copy.deepcopy((b.model.state_dict(), b.optimizer.state_dict()))
+    assert all([t.is_cuda for t in saved[0].values()])
+    assert all([s["momentum_buffer"].is_cuda for s in saved[1]["state"].values()])
+    for (x,) in batches[3:]:
+        compiled(x.cuda())
+    b.model.load_state_dict(saved[0])
+    b.optimizer.load_state_dict(saved[1])
+    for (x,) in batches[3:]:
+        close(a(x), compiled(x.cuda()))
+    same_models(a.model, b.model)
+    variants(compiled)
+
+
+def test_frozen_parameters_and_flags():
+    step = step_of("cuda")
+    step.model[0].requires_grad_(False)
+    compiled = torch.compile(step)
+    before = step.model[0].weight.detach().clone()
+    for _ in range(3):
+        compiled(rows()[0].cuda())
+    assert torch.equal(before, step.model[0].weight) and step.model[0].weight.grad is None
+    step.model[0].requires_grad_(True)
+    for _ in range(3):
+        compiled(rows()[0].cuda())
+    assert not torch.equal(before, step.model[0].weight) and step.model[0].weight.grad.is_cuda
+    assert len(variants(compiled)) == 2
+    step.model.eval()
+    compiled(rows()[0].cuda())
+
+
+def test_several_losses():
+    def make(device):
+        model, optimizer = regression(device)
+
+        def step(x):
+            optimizer.zero_grad()
+            y = model(x)
+            losses = y.square().mean(), y.abs().mean()
+            (losses[0] + 0.5 * losses[1]).backward()
+            optimizer.step()
+            return *[v.detach() for v in losses], y.detach(), model[0].weight.grad.norm()
+
+        return step
+
+    variants(both(make, *[rows() for _ in range(4)]))
+
+
+def test_gradients_are_accumulated():
+    def make(device):
+        model, optimizer = regression(device)
+
+        def step(x, last):
+            loss = model(x).square().mean() / 2
+            loss.backward()
+            if last:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=False)
+            return loss.detach()
+
+        return step
+
+    calls = [(*rows(), k % 2 == 1) for k in range(12)]
+    assert len(variants(both(make, *calls))) >= 2
+
+
+def test_schedules_need_no_other_capture():
+    def make(device):
+        step = step_of(device)
+        schedule = torch.optim.lr_scheduler.StepLR(step.optimizer, 1, 0.5)
+
+        def both_of_them(x):
+            loss = step(x)
+            schedule.step()
+            return loss
+
+        return both_of_them
+
+    step = both(make, *[rows() for _ in range(5)])
+    outer = step_of("cuda")
+    schedule = torch.optim.lr_scheduler.ExponentialLR(outer.optimizer, 0.5)
+    compiled = torch.compile(outer)
+    for _ in range(5):
+        compiled(rows()[0].cuda())
+        schedule.step()
+    assert compiled._compiled.traces == 1 and len(variants(step)) == 1
+
+
+def test_an_index_out_of_range():
+    torch.manual_seed(0)
+    table = nn.Embedding(4, 3).cuda()
+    compiled = torch.compile(lambda i: table(i).sum().detach())
+    for _ in range(3):
+        compiled(torch.tensor([0, 3], device="cuda"))
+    with pytest.raises(IndexError):
+        compiled(torch.tensor([0, 4], device="cuda")).item()
+        torch.cuda.synchronize()
+    assert compiled(torch.tensor([1, 1], device="cuda")).is_cuda
+    variants(compiled)
+
+
+def test_models_that_move():
+    step = step_of("cpu")
+    compiled = torch.compile(step)
+    x = rows()[0]
+    for device in ("cpu", "cuda", "cpu", "cuda"):
+        step.model.to(device)
+        step.optimizer.state.clear()
+        for _ in range(3):
+            loss = compiled(x.to(device))
+            assert loss.device.type == device
+        assert all([p.grad.device.type == device for p in step.model.parameters()])
+    variants(compiled)
+
+
+def test_modules_whose_results_are_differentiated_outside():
+    def make(device):
+        model, optimizer = regression(device)
+        run = torch.compile(model) if device == "cuda" else model
+
+        def step(x):
+            optimizer.zero_grad()
+            y = run(x)
+            loss = y.square().mean() + y.sum() * 0.1
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        step.model = model
+        return step
+
+    a, b = make("cpu"), make("cuda")
+    for _ in range(5):
+        x = rows()[0]
+        close(a(x), b(x.cuda()))
+    same_models(a.model, b.model)
+    compiled = b.model._compiled_call_impl._compiled
+    assert compiled.eager is None and len(compiled.variants) == 1
+
+
+def test_inference():
+    def make(device):
+        model, _ = regression(device)
+        model.eval()
+
+        @torch.no_grad()
+        def call(x):
+            return model(x), x.sum(0)
+
+        return call
+
+    found = both(make, *[rows() for _ in range(4)])
+    held = [found(rows()[0].cuda())[0] for _ in range(4)]
+    assert len({t.data_ptr() for t in held}) == 4
+
+
+def test_results_that_are_no_new_memory():
+    def make(device):
+        model, _ = regression(device)
+
+        def call(x):
+            y = model(x).detach()
+            model.zero_grad()
+            model(x).sum().backward()
+            return model[0].weight.detach(), y, y[1:], x[:, 0], model[0].weight.grad, y.t()
+
+        return call
+
+    found = both(make, *[rows() for _ in range(4)])
+    x = rows()[0].cuda()
+    results = found(x)
+    assert results[3].data_ptr() == x.data_ptr()
+    assert results[1]._array.memory is results[2]._array.memory
+    assert results[5].stride() == (1, 1) or results[5].stride() == results[5].contiguous().stride()
+    variants(found)
+
+
+def test_arguments_and_state_in_other_orders():
+    def make(device):
+        total = torch.zeros(4, 3, device=device).t()
+
+        def call(x, y):
+            total.add_(x.t().sum() + y[:1].sum())
+            x.mul_(2)
+            return total.clone(), x * 1, y[:, 1:] + 1
+
+        return call
+
+    def given():
+        return torch.randn(4, 3).t(), torch.randn(4, 6)[:, ::2]
+
+    found = both(make, *[given() for _ in range(4)])
+    variants(found)
+    x = torch.ones(2, 3, 4, 5).cuda().permute(0, 3, 1, 2)
+    call = torch.compile(lambda x: x * 2)
+    for _ in range(3):
+        y = call(x)
+        assert torch.equal(y.cpu(), x.cpu() * 2) and y.stride() == (x * 2).stride()
+
+
+def test_values_that_decide():
+    def make(device):
+        model, optimizer = regression(device)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            if norm < 100:
+                optimizer.step()
+            return loss.detach()
+
+        return step
+
+    step = both(make, rows(), rows(), rows(), (rows()[0] * 1e4,), rows(), rows())
+    variants(step)
+
+
+def test_buffers_that_follow():
+    def make(device):
+        model, optimizer = regression(device)
+        mean = torch.optim.swa_utils.AveragedModel(model)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                for p, q in zip(mean.module.parameters(), model.parameters(), strict=True):
+                    p.lerp_(q, 0.1)
+            return loss.detach(), mean(x).detach()
+
+        return step
+
+    variants(both(make, *[rows() for _ in range(4)]))
+
+
+def test_places_in_tensors_that_move_on():
+    def make(device):
+        data = torch.arange(24.0, device=device).reshape(8, 3)
+        kept = torch.zeros(8, device=device)
+        at = {"k": 0}
+
+        def call(x):
+            k = at["k"]
+            at["k"] = k + 1
+            kept[k] = (data[k] * x[0]).sum()
+            return kept.clone(), data[k : k + 2].sum()
+
+        return call
+
+    variants(both(make, *[rows() for _ in range(7)]))

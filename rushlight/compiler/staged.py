@@ -9,10 +9,17 @@ computed from Python's numbers alone is computed in each stage that needs it.
 
 What a stage writes to memory that was there before the call is written at the end, where a later
 stage reads what was there, or may be left (see ``Graph.assumes``).
+
+Note [Where arguments are]
+Work that was recorded on a GPU can be started as a whole where all arrays are at the addresses that
+it was recorded for. Parameters and gradients are; arguments come at others with each call, and so
+do results that the caller keeps. They get a place of their own, where the program always finds
+them, and are copied, which takes much less time than to start each kernel.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +29,11 @@ from rushlight.compiler.passes.dead import drop_dead
 from rushlight.compiler.passes.rewrite import pure
 from rushlight.compiler.program import Program, empty
 from rushlight.compiler.streams import engines_of, go_back, marks
-from rushlight.core.device_array import DeviceArray, device_empty, send
+from rushlight.core.device_array import DeviceArray, send
 from rushlight.core.tensor import constant
 from rushlight.errors import UnforeseenError
 from rushlight.gpu import Driver
-from rushlight.ops.copy import Contiguous, Copy
+from rushlight.ops.copy import Copy
 from rushlight.ops.device import ToDevice, where
 
 Place = Driver | None  # None: the CPU
@@ -78,11 +85,19 @@ class Stage:
     def build(self, late: set[int]) -> None:
         """Make the program; what belongs to the targets in ``late`` is written at the end."""
         graph, own = self.graph, len(self.graph.results)
-        ends = [*graph.ends()]
-        self.aside = {at: empty(v) for at, v in zip(self.targets, ends, strict=True) if at in late}
+        self.ends = dict(zip(self.targets, graph.ends(), strict=True))
+        self.aside = {at: self.empty(self.ends[at]) for at in self.targets if at in late}
         self.order = self.targets[:own], self.targets[own:]
         graph.results += self.sent
         self.program = program_on(graph, self.driver)
+        recorded = getattr(self.program, "recordable", False)
+        self.arguments, self.results = [
+            dict[int, set[int]]((k, set()) for k in found if recorded)
+            for found in (
+                [k for k, i in enumerate(graph.inputs) if i.kind == "argument"],
+                self.targets[:own],
+            )
+        ]
         # what is copied from another device, where that is known
         self.brought: list[Any] = [
             send(np.asarray(i.source, order="C"), self.driver)
@@ -97,32 +112,45 @@ class Stage:
             self.bring(k, inputs[s] if s.__class__ is int else made[s.number])
             for k, s in enumerate(self.sources)
         ]
+        for at, met in self.results.items():
+            if not stays(met, outputs[at], 2) and at not in self.aside:
+                self.aside[at] = self.empty(self.ends[at])
         first, rest = [[self.aside.get(at, outputs[at]) for at in part] for part in self.order]
         self.program.run(given, [*first, *[made[v.number] for v in self.sent], *rest])
 
     def bring(self, k: int, a: Any) -> Any:
-        """Input k on this stage's device."""
-        if a.__class__ is not DeviceArray:
-            if self.driver is None or a.__class__ is not np.ndarray:  # a number
-                return a
-            if self.graph.inputs[k].kind == "constant":
-                return self.brought[k]
-        elif a.driver is self.driver:
-            return a if a.flags.c_contiguous else Contiguous.bind(constant(a))._array
-        else:
-            a = a.fetch()
+        """Input k where the program can use it."""
+        if a.__class__ is DeviceArray:
+            if a.memory.driver is self.driver and a.flags.c_contiguous:
+                met = self.arguments.get(k)
+                if met is None or stays(met, a, 1):
+                    return a
             if self.driver is None:
-                return a
+                return a.fetch()
+        elif self.driver is None or a.__class__ is not np.ndarray:  # a number
+            return a
+        elif self.graph.inputs[k].kind == "constant":
+            return self.brought[k]
         if self.brought[k] is None:
-            self.brought[k] = device_empty(a.shape, a.dtype, self.driver)
-        raw = np.ascontiguousarray(a).reshape(-1).view(np.uint8)
-        self.driver.put(raw, self.brought[k].memory, 0)
+            self.brought[k] = self.empty(self.graph.inputs[k].value)
+        Copy.update(constant(self.brought[k]), constant(a))
         return self.brought[k]
+
+    def empty(self, v: Value) -> Any:
+        """An uninitialised array for a value that may have been made elsewhere."""
+        return empty(replace(v, driver=self.driver))
 
     def settle(self, outputs: list[Any]) -> None:
         """Write what was left for the end."""
         for at, a in self.aside.items():
             Copy.update(constant(outputs[at]), constant(a))
+
+
+def stays(met: set[int], a: DeviceArray, most: int) -> bool:
+    """Whether an array has been at a few addresses only, see Note [Where arguments are]."""
+    if len(met) <= most:
+        met.add(a.pointer)
+    return len(met) <= most
 
 
 class Staged:

@@ -245,6 +245,10 @@ def transfer(target: Any, source: Any, driver: Driver | None) -> None:
         return
     if array.shape == target.shape:
         array = array if array.dtype == target.dtype else cast_array(array, target.dtype)
+        if target.flags.c_contiguous:
+            raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            target.driver.put(raw, target.memory, target.offset)
+            return
         laid = np.empty_like(target.stand_in())
         laid[...] = array
         if layout_dense(target):  # type: ignore[arg-type]

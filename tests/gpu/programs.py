@@ -16,15 +16,20 @@ from rushlight.core.device_array import DeviceArray
 class HostProgram:
     """Runs a graph of values on one GPU with NumPy. It takes what CudaProgram takes."""
 
+    recordable = True
+
     def __init__(self, graph, driver):
         self.graph, self.driver = graph, driver
         self.reference = Reference(pipeline.simplified(graph), len(graph.inputs))
+        self.addresses = []  # of each run
 
     def run(self, inputs, outputs):
         for a in (*inputs, *outputs):
             assert a.__class__ in (DeviceArray, float, int), a
             if a.__class__ is DeviceArray:
                 assert a.driver is self.driver and a.flags.c_contiguous
+        arrays = [a for a in (*inputs, *outputs) if a.__class__ is DeviceArray]
+        self.addresses.append(tuple([a.pointer for a in arrays]))
         hosts = [a.fetch() if a.__class__ is DeviceArray else a for a in inputs]
         found = [np.empty(a.shape, a.dtype) for a in outputs]
         self.reference.run(hosts, found)

@@ -298,3 +298,24 @@ def test_places_in_tensors_that_move_on():
         return call
 
     variants(both(make, *[rows() for _ in range(7)]))
+
+
+def test_recorded_work_finds_arrays_where_they_were(gpus):
+    if gpus is None:
+        pytest.skip("programs of real GPUs do not say where they ran")
+    step, plain = step_of("cuda"), step_of("cpu")
+    compiled = torch.compile(step)
+    given = [(torch.randn(5, 6)[:, ::2] if k % 3 == 0 else rows()[0]) for k in range(12)]
+    kept = [compiled(x.cuda()) for x in given]
+    for x, loss in zip(given, kept, strict=True):
+        close(plain(x), loss)
+    addresses = [v.program.stages[-1].program.addresses for v in variants(compiled)]
+    assert all([len(set(found[4:])) == 1 for found in addresses])
+    batch = rows()[0].cuda()
+    again = torch.compile(step_of("cuda"))
+    for _ in range(10):
+        last = again(batch)
+    (variant,) = variants(again)
+    (stage,) = variant.program.stages
+    assert batch._array.pointer in stage.program.addresses[-1]  # there is nothing to copy
+    assert not stage.aside and len(set(stage.program.addresses[2:])) == 2 and last.is_cuda

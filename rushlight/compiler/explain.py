@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.staged import Stage, Staged
+from rushlight.compiler.steps import Call
 from rushlight.compiler.variant import Variant
+from rushlight.ops.device import where
 
 RUNS = 5  # of each launch; the shortest counts
 
@@ -22,7 +25,8 @@ def explain(function: Any, *args: Any, **kwargs: Any) -> str:
             calls the first time; a training step trains.
 
     Times are of runs on copies, in microseconds. Memory is in bytes, beside that of parameters,
-    buffers, optimizer state and arguments: the program allocates exactly this.
+    buffers, optimizer state and arguments: the program allocates exactly this. Of what runs on a
+    GPU it is said which steps do, and which run on the CPU, as there is no kernel for them.
 
     Example:
         >>> import rushlight as torch
@@ -60,13 +64,39 @@ def described(v: Variant) -> list[str]:
     if back is not None:
         programs.append(("program of the gradients", back, []))
     for title, program, inputs in programs:
-        lines += ["", title]
-        if not hasattr(program, "launches"):
-            lines.append("one op at a time, by NumPy")
+        own = v if program is v.program else None
+        if isinstance(program, Staged):
+            parts: dict[str, int] = {}
+            for stage in program.stages:
+                lines += ["", f"{title} on {where(stage.driver)}", *ran(stage.program, [])]
+                parts.update(of_stage(stage))
+            parts.update({} if own is None else outside(own))
+            lines += ["", "memory in bytes", *sized(parts)]
             continue
-        lines += launches(program, inputs)
-        lines += memory(program, v if program is v.program else None)
+        lines += ["", title, *ran(program, inputs)]
+        if hasattr(program, "launches"):
+            lines += memory(program, own)
     return lines
+
+
+def ran(program: Any, inputs: list[Any]) -> list[str]:
+    """What a program of one device runs."""
+    if hasattr(program, "launches"):
+        return launches(program, inputs)
+    if hasattr(program, "lowering"):
+        return on_gpu(program)
+    return ["one op at a time, by NumPy"]
+
+
+def on_gpu(program: Any) -> list[str]:
+    """A line for each step of a GPU's program, that says where it runs; how all are started."""
+    steps = program.lowering.steps
+    lines = [f"{'CPU' if type(s) is Call else 'GPU'}  {summary(s)}" for s in steps]
+    if program.recordable:
+        return [*lines, "recorded for the memory that it finds, and then started as a whole"]
+    calls = {type(s.nodes[0].op).__name__ for s in steps if type(s) is Call}
+    why = f"{', '.join(sorted(calls))} have no GPU kernel for this and run on the CPU, with copies"
+    return [*lines, f"started step by step: {why if calls else 'Python decides by a value'}"]
 
 
 def timed(program: Any, inputs: list[Any]) -> list[tuple[Any, Any, float]]:
@@ -113,8 +143,30 @@ def memory(program: Any, v: Variant | None) -> list[str]:
     """What the program allocates."""
     parts = program.memory()
     if v is not None:
-        parts["results, twice"] = sum([a.nbytes for arrays in v.sets for a in arrays])
-        parts["gradients"] = sum([x.nbytes for x in v.buffers.arrays if x is not None])
-    lines = ["", "memory in bytes"]
-    lines += [f"{size:14,d}  {name}" for name, size in parts.items()]
+        parts.update(outside(v))
+    return ["", "memory in bytes", *sized(parts)]
+
+
+def of_stage(stage: Stage) -> dict[str, int]:
+    """What a program on one of several devices allocates."""
+    program: Any = stage.program
+    parts = program.memory() if hasattr(program, "memory") else {}
+    if not parts and hasattr(program, "lowering"):
+        parts = {"values": program.room.memory.size}
+    copies = [a for a in (*stage.brought, *stage.aside.values()) if a is not None]
+    parts["copies of arguments, constants and results"] = sum([a.nbytes for a in copies])
+    return {f"{name}, on {where(stage.driver)}": size for name, size in parts.items()}
+
+
+def outside(v: Variant) -> dict[str, int]:
+    """What is allocated besides a program's own memory."""
+    return {
+        "results, twice": sum([a.nbytes for arrays in v.sets for a in arrays]),
+        "gradients": sum([x.nbytes for x in v.buffers.arrays if x is not None]),
+    }
+
+
+def sized(parts: dict[str, int]) -> list[str]:
+    """A line for each part, and one for all."""
+    lines = [f"{size:14,d}  {name}" for name, size in parts.items()]
     return [*lines, f"{sum(parts.values()):14,d}  in all"]

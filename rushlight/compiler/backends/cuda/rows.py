@@ -1,8 +1,8 @@
 """Rows written, or combined, by index, in the order of the indices; and the greatest rows of bags.
 
 What is written last wins: each row of the result notes the last index that names it. What is
-combined is sorted by index first, and then every row has a thread for each column, which goes
-through its part of the sorted indices.
+combined is sorted by index first; then threads combine neighbours, and what these leave of rows
+that many indices name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from rushlight.compiler.backends.cuda import sorts, texts
 from rushlight.compiler.backends.cuda.launch import SHARED, Launch
 from rushlight.compiler.graph import Node
 
-LEAST = 1024  # indices up to which a block sorts them by counting
+EACH = 16  # indices of a thread
+LEAST = 4096  # indices up to which they are sorted by counting
 WHOLE = (np.dtype(np.int64), np.dtype(np.int32))
 
 
@@ -70,44 +71,86 @@ extern "C" __global__ void kernel(const Place* __restrict__ where, u32* rows, u3
 }}
 """
 # few indices: the place of each is the number of those before it
-FEW_KEYS = f"""
+COUNTED = f"""
 {ROW}
 extern "C" __global__ void kernel(const Place* __restrict__ where, u32* at) {{
   __shared__ int all[M];
-  for (int i = threadIdx.x; i < M; i += blockDim.x) all[i] = row_of(where[i]);
+  for (int j = threadIdx.x; j < M; j += blockDim.x) all[j] = row_of(where[j]);
   __syncthreads();
-  for (int i = threadIdx.x; i < M; i += blockDim.x) {{
-    int own = all[i], place = 0;
-    for (int j = 0; j < M; j++) place += all[j] < own || (all[j] == own && j < i);
-    at[place] = i;
-  }}
+  {texts.each("M")}
+  int own = all[i], place = 0;
+  #pragma unroll 8
+  for (int j = 0; j < M; j++) place += all[j] < own || (all[j] == own && j < i);
+  at[place] = i;
 }}
 """
-# the thread of the first of equal rows combines them all
+# A thread combines what a few neighbours in the order give to one column. A row that is all theirs
+# is written; of one that goes on, the part of its first thread is a tail, those behind it heads.
 COMBINE = f"""
 {ROW}
 extern "C" __global__ void kernel(const Place* __restrict__ where, const u32* __restrict__ at,
-                                  const T* __restrict__ source, T* __restrict__ out) {{
+                                  const T* __restrict__ source, T* __restrict__ out,
+                                  T* __restrict__ heads, T* __restrict__ tails) {{
   {texts.each()}
-  I column = i % D, a = i / D / M;
-  int j = (int)(i / D % M);
-  int row = row_of(where[at[j]]);
-  if (j && row_of(where[at[j - 1]]) == row) return;
-  T* to = out + (a * R + row) * D + column;
-  const T* from = source + a * M * D + column;
-  T total = *to;
-  for (; j < M && row_of(where[at[j]]) == row; j++) {{
-    T x = from[(I)at[j] * D];
+  I column = i % D, a = i / D / PARTS;
+  int first = (int)(i / D % PARTS) * EACH, count = first + EACH < M ? EACH : M - first;
+  int rows[EACH + 1];
+  T x[EACH + 1];
+  #pragma unroll
+  for (int k = 0; k < EACH; k++) {{
+    u32 m = at[first + (k < count ? k : 0)];
+    rows[k] = row_of(where[m]);
+    x[k] = source[(a * M + m) * D + column];
+  }}
+  int before = first ? row_of(where[at[first - 1]]) : -1;
+  int after = first + count < M ? row_of(where[at[first + count]]) : -1;
+  bool begins = rows[0] != before;
+  T total = x[0];
+  #pragma unroll
+  for (int k = 1; k <= EACH; k++) {{
+    if (k > count) break;
+    T more = x[k];
+    if (k < count && rows[k] == rows[k - 1]) {{ total = BOTH; continue; }}
+    if (!begins) heads[i] = total;
+    else if (k == count && rows[k - 1] == after) tails[i] = total;
+    else {{
+      T* to = out + (a * R + rows[k - 1]) * D + column;
+      more = *to;
+      *to = BOTH;
+    }}
+    total = x[k];
+    begins = true;
+  }}
+}}
+"""
+# the thread of a tail adds the heads that follow
+JOIN = f"""
+{ROW}
+extern "C" __global__ void kernel(const Place* __restrict__ where, const u32* __restrict__ at,
+                                  T* __restrict__ out, const T* __restrict__ heads,
+                                  const T* __restrict__ tails) {{
+  {texts.each()}
+  I column = i % D, a = i / D / PARTS;
+  int part = (int)(i / D % PARTS), next = (part + 1) * EACH;
+  if (next >= M) return;
+  int row = row_of(where[at[next]]);
+  if (row_of(where[at[next - 1]]) != row) return;  // none goes on
+  if (part && row_of(where[at[part * EACH - 1]]) == row) return;  // it began before
+  T total = tails[i];
+  for (int k = 1; next < M && row_of(where[at[next]]) == row; k++, next += EACH) {{
+    T more = heads[i + k * D];
     total = BOTH;
   }}
-  *to = total;
+  T* to = out + (a * R + row) * D + column;
+  T more = *to;
+  *to = BOTH;
 }}
 """
 BOTH = {
-    "add": "total + x",
-    "mul": "total * x",
-    "max": "larger(total, x)",
-    "min": "smaller(total, x)",
+    "add": "total + more",
+    "mul": "total * more",
+    "max": "larger(total, more)",
+    "min": "smaller(total, more)",
 }
 
 
@@ -138,16 +181,26 @@ def place(node: Node) -> list[Launch]:
     start = launch(START, [*given, (3, 0)], count, 0, **old)
     passes = sorts.Passes(1, m, "u32")
     if m <= LEAST:
-        c = texts.text(FEW_KEYS, d, index, Place=where.dtype, **sizes)
-        sorting = [
-            Launch(c, ((1, 0), passes.at), (1, 1, 1), (texts.BLOCK, 1, 1), scratch=passes.size)
-        ]
+        sorting = [launch(COUNTED, [(1, 0), passes.at], m, passes.size)]
     else:
         sorting = [launch(KEYS, [(1, 0), passes.keys, passes.at], m, passes.size)]
         sorting += passes.launches((r - 1).bit_length())
-    operands = [(1, 0), passes.at, (2, 0), (3, 0)]
-    both = {"BOTH": f"(T)({BOTH[how]})"}
-    return [start, *sorting, launch(COMBINE, operands, a * m * columns, passes.size, **both)]
+    parts = math.ceil(m / EACH)
+    number, size = a * parts * columns, d.itemsize
+    heads = math.ceil(passes.size / sorts.ALIGN) * sorts.ALIGN
+    tails = heads + math.ceil(number * size / sorts.ALIGN) * sorts.ALIGN
+    between = [(SHARED, heads), (SHARED, tails)]
+    more = {"BOTH": f"(T)({BOTH[how]})", "EACH": EACH, "PARTS": parts}
+    room = tails + number * size
+    order = [(1, 0), passes.at]
+    made = [
+        start,
+        *sorting,
+        launch(COMBINE, [*order, (2, 0), (3, 0), *between], number, room, **more),
+    ]
+    if parts > 1:
+        made.append(launch(JOIN, [*order, (3, 0), *between], number, room, **more))
+    return made
 
 
 # Bags of rows, whose numbers ascend: the first of equal ones, but the first NaN before all others

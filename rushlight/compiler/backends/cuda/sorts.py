@@ -19,6 +19,8 @@ from rushlight.compiler.graph import Node
 SHORT = {4: 4096, 8: 2048}  # elements of a row that shared memory holds, by the bytes of keys
 ROOM = 2048  # pairs: of the first few of a row, and candidates
 FEW = ROOM // 4
+SHARE = 8192  # elements of a row that are worth a block
+BLOCKS = 264  # that keep a large GPU busy
 EACH = 4  # elements that a thread looks at before candidates are sorted in
 BITS, DIGITS = 4, 16  # of a digit, and how many there are
 THREADS, ITEMS = 256, 8  # of a block of a pass, and elements of a thread
@@ -120,36 +122,37 @@ extern "C" __global__ void kernel(const T* __restrict__ x, T* __restrict__ value
 }
 """
 )
+# SHARES of a row are gone through by blocks, and what each finds once more by one. FETCH: the key k
+# and the index j of element i; KEEP: what is done with the pair at i
 FIRST_FEW = (
     BITONIC
     + """
-extern "C" __global__ void kernel(const T* __restrict__ x, T* __restrict__ values,
-                                  i64* __restrict__ indices) {
+extern "C" __global__ void kernel(OPERANDS) {
   __shared__ Key keys[P];
   __shared__ u32 at[P];
   __shared__ int filled;
   int t = threadIdx.x;
-  I r = blockIdx.x;
-  const T* row = x + r * N;
+  I r = blockIdx.x / SHARES;
+  u32 begin = blockIdx.x % SHARES * SHARE, end = begin + SHARE < N ? begin + SHARE : N;
   for (int i = t; i < P; i += LANES) keys[i] = ~(Key)0, at[i] = ~0u;
   if (t == 0) filled = 0;
   __syncthreads();
   Key last = ~(Key)0;
   u32 last_at = ~0u;
   // candidates come behind the first COUNT in any order: the pairs, which differ, say the rest
-  for (u32 start = 0; start < N; start += EACH * LANES) {
+  for (u32 start = begin; start < end; start += EACH * LANES) {
     for (int e = 0; e < EACH; e++) {
       u32 i = start + e * LANES + t;
-      if (i >= N) break;
-      Key k = key_of(row[i]);
-      if (before(k, i, last, last_at)) {
+      if (i >= end) break;
+      FETCH
+      if (before(k, j, last, last_at)) {
         int place = COUNT + atomicAdd(&filled, 1);
-        keys[place] = k, at[place] = i;
+        keys[place] = k, at[place] = j;
       }
     }
     __syncthreads();
     int some = filled;
-    if (some > P - COUNT - EACH * LANES || (some && start + EACH * LANES >= N)) {
+    if (some > P - COUNT - EACH * LANES || (some && start + EACH * LANES >= end)) {
       bitonic(keys, at, t);
       last = keys[COUNT - 1], last_at = at[COUNT - 1];
       __syncthreads();
@@ -158,10 +161,7 @@ extern "C" __global__ void kernel(const T* __restrict__ x, T* __restrict__ value
     }
     __syncthreads();
   }
-  for (int i = t; i < COUNT; i += LANES) {
-    values[r * COUNT + i] = row[at[i]];
-    indices[r * COUNT + i] = at[i];
-  }
+  for (int i = t; i < COUNT; i += LANES) { KEEP }
 }
 """
 )
@@ -335,8 +335,7 @@ def ranked(node: Node) -> list[Launch]:
         c = texts.text(key + SHORT_ROWS, d, index, P=room, LANES=lanes, TOGETHER=together, **given)
         return texts.alone(c, node, ((-(-rows // together), 1, 1), (lanes * together, 1, 1)))
     if k <= FEW:
-        c = texts.text(key + FIRST_FEW, d, index, P=ROOM, LANES=texts.BLOCK, EACH=EACH, **given)
-        return texts.alone(c, node, ((rows, 1, 1), (texts.BLOCK, 1, 1)))
+        return first_few(node, key, given)
     passes = Passes(rows, n, kind)
     c = texts.text(key + KEYS, d, index, N=n, COUNT=rows * n, Key=kind)
     first = Launch(c, ((0, 0), passes.keys, passes.at), *texts.over(rows * n), scratch=passes.size)
@@ -344,3 +343,43 @@ def ranked(node: Node) -> list[Launch]:
     c = texts.text(TAKE, d, index, N=n, TAKEN=k, COUNT=rows * k)
     last = Launch(c, ((0, 0), passes.at, (1, 0), (2, 0)), *texts.over(rows * k))
     return [first, *sorting, last]
+
+
+def first_few(node: Node, key: str, given: dict[str, Any]) -> list[Launch]:
+    """The first few of long rows, which are shared by several blocks if there are few."""
+    x, k = node.inputs[0], node.params["k"]
+    (rows, n), d = x.shape, x.dtype
+    most = max(1, min(n // SHARE, ROOM // k, BLOCKS // rows))
+    share = -(-n // most)
+    shares = -(-n // share)
+    size = 8 if given["Key"] == "u64" else 4
+    found = -(-rows * shares * k * size // ALIGN) * ALIGN
+    pairs = (SHARED, 0), (SHARED, found)
+
+    def launch(operands: Any, blocks: int, **more: Any) -> Launch:
+        c = texts.text(
+            key + FIRST_FEW, d, texts.index_type(x), P=ROOM, LANES=texts.BLOCK, EACH=EACH,
+            **given | more,
+        )  # fmt: skip
+        room = 0 if shares == 1 else found + rows * shares * k * 4
+        grid = (blocks, 1, 1), (texts.BLOCK, 1, 1)
+        return Launch(c, tuple(operands), *grid, scratch=room)
+
+    element = "Key k = key_of(x[r * N + i]); u32 j = i;"
+    results = "T* __restrict__ values, i64* __restrict__ indices"
+    keep = "values[r * COUNT + i] = x[r * WIDTH + at[i]]; indices[r * COUNT + i] = at[i];"
+    first = {"OPERANDS": f"const T* __restrict__ x, {results}", "FETCH": element, "KEEP": keep}
+    first |= {"SHARES": shares, "SHARE": share, "WIDTH": n}
+    if shares == 1:
+        return [launch([(0, 0), (1, 0), (2, 0)], rows, **first)]
+    first["OPERANDS"] = "const T* __restrict__ x, Key* found, u32* places"
+    first["KEEP"] = "I to = (I)blockIdx.x * COUNT + i; found[to] = keys[i]; places[to] = at[i];"
+    last = {
+        "OPERANDS": f"const T* __restrict__ x, const Key* found, const u32* places, {results}",
+        "FETCH": "Key k = found[r * N + i]; u32 j = places[r * N + i];", "KEEP": keep,
+        "SHARES": 1, "SHARE": shares * k, "N": shares * k, "WIDTH": n,
+    }  # fmt: skip
+    return [
+        launch([(0, 0), *pairs], rows * shares, **first),
+        launch([(0, 0), *pairs, (1, 0), (2, 0)], rows, **last),
+    ]

@@ -16,14 +16,11 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.backends.cuda.launch import Launch
+from rushlight.compiler.backends.cuda.source import TYPES
 from rushlight.compiler.graph import Node, Value
 
 BLOCK = 256  # threads
-TYPES = {
-    "float32": "float", "float64": "double", "float16": "half_bits", "bfloat16": "bfloat_bits",
-    "bool": "u8", "int8": "i8", "uint8": "u8", "int16": "i16", "uint16": "u16", "int32": "i32",
-    "uint32": "u32", "int64": "i64", "uint64": "u64",
-}  # fmt: skip
+NAMES = {**TYPES, "bool": "u8"}  # truths are copied and compared as they are
 HALVES = {"float16": "narrow_half", "bfloat16": "narrow_bfloat"}
 Grid = tuple[tuple[int, int, int], tuple[int, int, int]]
 
@@ -45,7 +42,7 @@ def is_float(d: Any) -> bool:
 
 def type_of(d: Any) -> str:
     """The C type of an element."""
-    return TYPES[name_of(d)]
+    return NAMES[name_of(d)]
 
 
 def work_of(d: Any) -> str:

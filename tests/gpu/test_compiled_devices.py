@@ -10,6 +10,7 @@ import rushlight as torch
 from rushlight import nn
 from tests.gpu.programs import both, close, devices, on_host, regression, rows, step_of, variants
 
+F = nn.functional
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*has no GPU kernel:UserWarning"),
     pytest.mark.filterwarnings("error:compile.*:UserWarning"),
@@ -159,4 +160,70 @@ def test_conditions_after_a_look_at_the_loss():
     for x, y in zip(a, b, strict=True):
         for s, t in zip(x, y, strict=True):
             close(s, t)
+    variants(compiled)
+
+
+def test_a_table_on_the_cpu_for_a_model_on_a_gpu():
+    def make(device):
+        torch.manual_seed(0)
+        table, model = nn.Embedding(7, 3), nn.Linear(3, 2).to(device)
+        optimizer = torch.optim.Adam([*table.parameters(), *model.parameters()], lr=0.1)
+
+        def step(k):
+            optimizer.zero_grad()
+            x = F.dropout(table(torch.tensor([k, 2 * k])), 0.5).to(device)
+            loss = model(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss.detach(), table.weight.detach().norm()
+
+        step.leaves = [*table.parameters(), *model.parameters()]
+        return step
+
+    a, b = make("cpu"), make("cuda")
+    compiled = torch.compile(b)
+    torch.manual_seed(1)
+    expected = [a(2) for _ in range(5)]
+    torch.manual_seed(1)
+    found = [compiled(2) for _ in range(5)]
+    for x, y in zip(expected, found, strict=True):
+        close(x[0], y[0])
+        close(x[1], y[1])
+    assert [p.grad.device.type for p in b.leaves] == ["cpu", "cuda", "cuda"]
+    for p, q in zip(a.leaves, b.leaves, strict=True):
+        close(p.grad, q.grad)
+    assert mixed(compiled) == ["cpu", "cuda", "cpu"]
+
+
+def test_numbers_and_tensors_of_the_cpu_beside_a_gpus():
+    def make(device):
+        scale, bias = torch.tensor(0.5), torch.tensor([1.0, 2.0, 3.0]).to(device)
+
+        def call(x, k):
+            y = x * scale + k
+            y[0] += k
+            s = y.sum().item()
+            return y / s, torch.full((2,), k, device=device) * scale, bias[k] * y
+
+        return call
+
+    variants(both(make, *[(*rows(), k) for k in (1, 2, 0, 1, 2, 0, 1, 0)]))
+
+
+def test_what_is_read_of_the_cpu_and_used_on_a_gpu():
+    def make(device):
+        def call(x, y):
+            return x * y.mean().item(), x + y.sum().item() * 2, (x.cpu() + y).to(device) * 2
+
+        return call
+
+    def given():
+        return torch.randn(3), torch.randn(3)
+
+    plain, compiled = make("cpu"), torch.compile(make("cuda"))
+    for _ in range(5):
+        x, y = given()
+        for a, b in zip(plain(x, y), compiled(x.cuda(), y), strict=True):
+            assert b.is_cuda
+            close(a, b)
     variants(compiled)

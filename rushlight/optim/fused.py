@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from numpy import ndarray
 
 from rushlight.config import is_own
+from rushlight.core.device_array import DeviceArray, driver_of
 from rushlight.core.native import kernels
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import state as run_state
@@ -23,10 +24,11 @@ from rushlight.core.tensor import Tensor, written
 if TYPE_CHECKING:
     from rushlight.optim.optimizer import Optimizer
 
-LEAST = 1 << 17  # elements of a group: with fewer, a program takes long to pay
+LEAST = 1 << 17  # elements of a group on the CPU: with fewer, a program takes long to pay
 TOGETHER = 32  # parameters of a program
 MOST = 8  # times that a group is traced
 PLAIN = (int, float, bool, str, type(None), tuple)
+ARRAYS = (ndarray, DeviceArray)
 
 
 class Part:
@@ -73,7 +75,7 @@ class Part:
         self.known = all(
             [id(source) in own for kind, source in self.sources if kind == "state"]
         ) and not any([kind == "argument" for kind, _ in self.sources])
-        self.specs = [(i.value.shape, i.value.dtype) for i in graph.inputs]
+        self.specs = [(i.value.shape, i.value.dtype, i.value.driver) for i in graph.inputs]
         at = {id(i): n for n, i in enumerate(graph.inputs)}
         self.targets = [at[id(i)] for i, _ in graph.updates]
         self.known = self.known and all(
@@ -90,12 +92,12 @@ class Part:
             return False
         self.inputs: list[Any] = []
         for (kind, source), spec in zip(self.sources, self.specs, strict=True):
-            if kind == "number":
-                self.inputs.append(source())
+            if kind in ("number", "constant"):
+                self.inputs.append(source() if kind == "number" else source)
                 continue
             t = source._grad if kind == "grad" else source
-            a = t if kind == "constant" else None if t is None else t._array
-            if type(a) is not ndarray or (a.shape, a.dtype) != spec:
+            a = None if t is None else t._array
+            if type(a) not in ARRAYS or (a.shape, a.dtype, driver_of(t)) != spec:
                 return False
             self.inputs.append(a)
         return all([self.inputs[k].flags.c_contiguous for k in self.targets])
@@ -115,7 +117,8 @@ class Plan:
         self.parts: list[Part] | None = []  # None: never again
         self.rest: list[Tensor] = []  # updated by the rule
         self.calls = self.traces = 0
-        if sum([p._array.size for p in group["params"]]) < LEAST:
+        on_cpu = [p._array for p in group["params"] if p._array.__class__ is ndarray]
+        if sum([a.size for a in on_cpu]) < LEAST and len(on_cpu) == len(group["params"]):
             self.parts = None
 
     def key(self, group: dict[str, Any]) -> Any:

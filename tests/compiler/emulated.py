@@ -12,14 +12,34 @@ from .cuda_emulator import addressed
 class EmulatedMachine(Machine):
     """Starts launches by the emulator; products that a library knows are NumPy's."""
 
+    recording = None  # what is started meanwhile
+
     def prepare(self, launch):
-        return lambda values: addressed(launch, values)
+        return lambda values: self.start(lambda given=list(values): addressed(launch, given))
+
+    def start(self, work):
+        if self.recording is None:
+            work()
+        else:
+            self.recording.append(work)
+
+    def capture(self, work):
+        self.recording = started = []
+        try:
+            work()
+        finally:
+            self.recording = None
+        return lambda: [again() for again in started]
 
     def multiplies(self, a, b, out):
         return out.dtype.kind == "f" and one_batch(a, b, out) is not None
 
     def multiply(self, a, b, out):
-        seen(out)[...] = seen(a) @ seen(b)
+        self.start(lambda: multiplied(a, b, out))
+
+
+def multiplied(a, b, out):
+    seen(out)[...] = seen(a) @ seen(b)
 
 
 def seen(matrix):

@@ -72,3 +72,22 @@ def test_what_has_no_kernel_is_named():
     text = torch.compiler.explain(compiled)
     assert re.search(r"^CPU  call \(3,\): Eig", text, re.M)
     assert re.search(r"started step by step: Eig\w* have no GPU kernel", text)
+
+
+def test_what_was_recorded_is_started_as_a_whole():
+    step = classifier("cuda", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.5))
+    plain = classifier("cpu", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.5))
+    compiled, kept, expected = torch.compile(step), [], []
+    for k in range(9):
+        x, y = torch.randint(0, 5, (6,)), torch.randint(0, 4, (6,))
+        expected.append(plain(x, y)[0])
+        kept.append(compiled(x.cuda(), y.cuda())[0])
+        if k == 6:
+            (variant,) = variants(compiled)
+            (stage,) = variant.program.stages
+            started = len(stage.program.recorded)
+    for a, b in zip(expected, kept, strict=True):
+        close(a, b)
+    assert variant.buffers.renewed <= len(variant.leaves)  # nobody keeps gradients
+    assert len(stage.program.recorded) == started
+    assert all([callable(work) for work in [*stage.program.recorded.values()][-1:]])

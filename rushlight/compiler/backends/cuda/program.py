@@ -34,6 +34,7 @@ from rushlight.gpu import Driver, Memory
 
 CONVOLUTIONS = ("Conv", "ConvInput", "ConvWeight")
 RECORDED = 8  # sets of addresses that a program is recorded for
+MET = object()  # stands for a record until the second run: at the first, libraries prepare
 
 Started = Callable[["Run"], None]
 
@@ -103,18 +104,19 @@ class CudaProgram:
     def run(self, inputs: list[Any], outputs: list[DeviceArray]) -> None:
         """Start everything. ``inputs`` and ``outputs`` are in rows."""
         run = self.placed(inputs, outputs)
-        work = self.recorded.get((*run.addresses,)) if self.recordable else None
+        key = (*run.addresses,) if self.recordable else ()
+        work = self.recorded.get(key)
+        if work is MET:
+            work = self.machine.capture(lambda: self.start(run))
+            self.recordable = work is not None
+            self.recorded[key] = work
         if work is None:
-            for start in self.steps:
-                start(run)
-            if self.recordable:  # the first time libraries prepare, which cannot be recorded
+            self.start(run)
+            if self.recordable:
                 if len(self.recorded) >= RECORDED:
                     self.recorded.clear()
-                self.recorded[(*run.addresses,)] = run
+                self.recorded[key] = MET
             return
-        if work.__class__ is Run:
-            key = (*run.addresses,)
-            work = self.recorded[key] = self.machine.capture(lambda: self.start(run))
         work()
         if self.alarming:
             self.machine.watched = True

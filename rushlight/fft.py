@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.tensor import Tensor, no_tensor, wrap
+from rushlight.core.device_array import beside
+from rushlight.core.tensor import Tensor, no_tensor
+from rushlight.devices import place
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
 from rushlight.ops.shaping import Roll
 from rushlight.tensor_api import cat
@@ -520,7 +522,9 @@ def fftfreq(
     a = np.fft.fftfreq(as_int(n, "n"), as_number(d)).astype(
         numpy_dtype(dtype, dtypes.default.float)
     )
-    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+    return (
+        finish(a, requires_grad, place(device)) if out is None else store_out(out, beside(out, a))
+    )
 
 
 def rfftfreq(
@@ -543,7 +547,9 @@ def rfftfreq(
     a = np.fft.rfftfreq(as_int(n, "n"), as_number(d)).astype(
         numpy_dtype(dtype, dtypes.default.float)
     )
-    return finish(a, requires_grad) if out is None else store_out(out, wrap(a))
+    return (
+        finish(a, requires_grad, place(device)) if out is None else store_out(out, beside(out, a))
+    )
 
 
 def _shift(x: Tensor, dim: Any, sign: int) -> Tensor:

@@ -85,6 +85,14 @@ class Driver:
         """Copy bytes on the device. The two places must not overlap."""
         raise NotImplementedError
 
+    def adopt(self, pointer: int, size: int, owner: Any) -> Memory:
+        """Memory on this GPU that another library has, which ``owner`` keeps."""
+        raise NotImplementedError
+
+    def shown(self, owner: Any) -> Any:
+        """What has ``__cuda_array_interface__`` as an array of CuPy's, which speaks DLPack."""
+        raise NotImplementedError
+
     def synchronize(self) -> None:
         """Wait until all work is done."""
         raise NotImplementedError
@@ -185,6 +193,16 @@ class CupyDriver(Driver):
                 stream = self._cupy.cuda.get_current_stream()
                 begin = source.held + source_offset
                 (target.held + target_offset).copy_from_device_async(begin, size, stream)
+
+    def adopt(self, pointer: int, size: int, owner: Any) -> Memory:
+        cuda = self._cupy.cuda
+        held = cuda.MemoryPointer(cuda.UnownedMemory(pointer, size, owner, self.index), 0)
+        self._used += size
+        return Memory(self, pointer, size, held)
+
+    def shown(self, owner: Any) -> Any:
+        with self._here():
+            return self._cupy.asarray(owner)
 
     def synchronize(self) -> None:
         with self._here():

@@ -4,11 +4,13 @@ from vanishing in float16.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-from rushlight import dtypes
+from rushlight import dtypes, gpu
 from rushlight.amp.grad_scaler import GradScaler as GradScaler
 from rushlight.core.state import Mode, modes
+from rushlight.core.tensor import Tensor
 from rushlight.dtypes import dtype as DType
 from rushlight.tensor_api.casting import switch
 
@@ -55,19 +57,14 @@ class autocast(Mode):
 
     def __enter__(self) -> autocast:
         self.previous.append(modes.autocast)
-        switch(
-            self.dtype.numpy
-            if self.enabled and self.device == "cpu"
-            else None
-            if self.device == "cpu"
-            else modes.autocast
-        )
+        set_autocast_enabled(self.device, self.enabled, self.dtype)
         return self
 
     def __exit__(self, *exc: object) -> None:
         switch(self.previous.pop())
 
 
+PLACES = {"cpu": 0, "cuda": 1}  # in Modes.autocast
 _lower: dict[str, DType] = {}  # what set_autocast_dtype chose, by device type
 
 
@@ -85,13 +82,20 @@ def set_autocast_dtype(device_type: str, dtype: DType) -> None:
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether autocast is on in this thread."""
-    return device_type == "cpu" and modes.autocast is not None
+    chosen = modes.autocast
+    return chosen is not None and device_type in PLACES and chosen[PLACES[device_type]] is not None
 
 
-def set_autocast_enabled(device_type: str, enabled: bool) -> None:
-    """Switch autocast in this thread; prefer ``with autocast(...)``."""
-    if device_type == "cpu":
-        switch(get_autocast_dtype("cpu").numpy if enabled else None)
+def set_autocast_enabled(device_type: str, enabled: bool, dtype: DType | None = None) -> None:
+    """Switch autocast in this thread; prefer ``with autocast(...)``. For a GPU nothing changes
+    where there is none.
+    """
+    if not is_autocast_available(device_type):
+        return
+    chosen = list(modes.autocast or (None, None))
+    d = get_autocast_dtype(device_type) if dtype is None else dtype
+    chosen[PLACES[device_type]] = d.numpy if enabled else None
+    switch(tuple(chosen))
 
 
 def get_autocast_cpu_dtype() -> DType:
@@ -156,14 +160,56 @@ def autocast_decrement_nesting() -> int:
 
 def is_autocast_available(device_type: str) -> bool:
     """Whether autocast can change anything on the device."""
-    return device_type == "cpu"
+    return device_type == "cpu" or (device_type == "cuda" and bool(gpu.drivers()))
 
 
 def custom_fwd(fwd: Any = None, *, device_type: str, cast_inputs: Any = None) -> Any:
-    """Decorator of a custom Function's forward; without effect on the CPU."""
-    return fwd if fwd is not None else lambda f: f
+    """Decorator of a custom Function's ``forward``, whose ``backward`` is decorated by
+    ``custom_bwd``: that then runs with autocast as it is now.
+
+    Args:
+        device_type: "cpu" or "cuda".
+        cast_inputs: under autocast, a dtype that floating-point tensors on the device are converted
+            to, and autocast is off inside.
+    """
+    if fwd is None:
+        return functools.partial(custom_fwd, device_type=device_type, cast_inputs=cast_inputs)
+
+    @functools.wraps(fwd)
+    def decorated(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        ctx._dtype, on = get_autocast_dtype(device_type), is_autocast_enabled(device_type)
+        ctx._fwd_used_autocast = on and cast_inputs is None
+        if not on or cast_inputs is None:
+            return fwd(ctx, *args, **kwargs)
+        with autocast(device_type, enabled=False):
+            given = _converted([args, kwargs], device_type, cast_inputs)
+            return fwd(ctx, *given[0], **given[1])
+
+    return decorated
+
+
+def _converted(x: Any, device_type: str, d: Any) -> Any:
+    """Floating-point tensors of a device, also in sequences and dicts, as dtype d."""
+    if isinstance(x, (list, tuple)):
+        return type(x)([_converted(v, device_type, d) for v in x])
+    if isinstance(x, dict):
+        return {name: _converted(v, device_type, d) for name, v in x.items()}
+    fits = isinstance(x, Tensor) and x.is_floating_point() and x.device.type == device_type
+    return x.to(d) if fits and x.dtype is not dtypes.by_name["float64"] else x
 
 
 def custom_bwd(bwd: Any = None, *, device_type: str) -> Any:
-    """Decorator of a custom Function's backward; without effect on the CPU."""
-    return bwd if bwd is not None else lambda f: f
+    """Decorator of a custom Function's ``backward``: it runs with autocast as ``forward`` did, see
+    ``custom_fwd``.
+    """
+    if bwd is None:
+        return functools.partial(custom_bwd, device_type=device_type)
+
+    @functools.wraps(bwd)
+    def decorated(ctx: Any, *args: Any, **kwargs: Any) -> Any:
+        if not is_autocast_available(device_type):
+            return bwd(ctx, *args, **kwargs)
+        with autocast(device_type, enabled=ctx._fwd_used_autocast, dtype=ctx._dtype):
+            return bwd(ctx, *args, **kwargs)
+
+    return decorated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
+from rushlight import gpu
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 
@@ -55,7 +56,7 @@ class GradScaler:
             raise AssertionError("The growth factor must be > 1.0.")
         if not 0 < backoff_factor < 1.0:
             raise AssertionError("The backoff factor must be in (0, 1).")
-        if enabled and str(device).startswith("cuda"):  # no GPU can be used
+        if enabled and str(device).startswith("cuda") and not gpu.drivers():
             text = "GradScaler is enabled, but CUDA is not available. Disabling."
             warn_user(text)
             enabled = False

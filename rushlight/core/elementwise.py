@@ -606,7 +606,7 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
             if plain and type(x) is ndarray:
                 try:
                     ufunc(x, y, x)
-                except ValueError:
+                except (ValueError, SparseOperand):
                     return write(op, a, (other,), {})  # raises with the reason
                 written(a)
                 return a

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight import devices
 from rushlight.core.mt19937 import DEFAULT_SEED, STATE_BYTES, Engine, entropy_seed
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.errors import NotSupportedError
+from rushlight.errors import DeviceError, NotSupportedError
 from rushlight.gpu import Driver
 
 
@@ -113,10 +113,14 @@ def generator_on(index: int) -> Generator:
     return found
 
 
+def generators_in_use() -> list[Generator]:
+    """The default generators of the CPU, and of GPUs that have drawn numbers."""
+    return [default_generator, *_on_gpus.values()]
+
+
 def seed_all(seed: int) -> None:
     """Start the stream of ``seed`` in the default generators of all devices."""
-    default_generator.manual_seed(seed)
-    for generator in _on_gpus.values():
+    for generator in generators_in_use():
         generator.manual_seed(seed)
 
 
@@ -136,12 +140,27 @@ def checked_state(state: Any) -> np.ndarray[Any, Any]:
     return array
 
 
-def engine_of(generator: Any, place: Any = None) -> Engine:
-    """The engine that an argument ``generator`` names: for None the default one, of the GPU that
-    ``place`` is if it is one.
+def engine_at(place: Any, generator: Any) -> Engine:
+    """The engine that an argument ``generator`` names for a tensor at a place, see
+    ``devices.place``: for None the default one there.
     """
+    index = place.index if isinstance(place, Driver) else None
     if generator is None:
-        return generator_on(place.index) if isinstance(place, Driver) else default_generator
+        return default_generator if index is None else generator_on(index)
+    engine = engine_of(generator)
+    if isinstance(engine, Generator) and engine.device.index != index:
+        where = "cpu" if index is None else f"cuda:{index}"
+        raise DeviceError(
+            f"Expected a {where!r} device type for generator but found '{engine.device}': make it "
+            f"by torch.Generator(device={where!r})."
+        )
+    return engine
+
+
+def engine_of(generator: Any) -> Engine:
+    """The engine that an argument ``generator`` names: the default one for None."""
+    if generator is None:
+        return default_generator
     if not isinstance(generator, Engine):
         raise TypeError(f"generator must be a torch.Generator, not {type(generator).__name__}")
     for watch in watches:

@@ -74,8 +74,9 @@ class Op:
     # inputs in the order that a node shows its edges; none: in theirs
     edge_order: tuple[int, ...] = ()
     label: str | None = None  # name in the graph where it differs from the class's
-    # under autocast: "lower" computes in its dtype, "float32" in float32
+    # under autocast: "lower" computes in its dtype, "float32" in float32, "" as it is
     precision: str | None = None
+    gpu_precision: str | None = None  # the same on GPUs: as ``precision`` unless it is given
     # whether a first input of ``least`` elements or more is offered to a compiled kernel
     compiled: bool | None = None
     least = LEAST
@@ -117,6 +118,8 @@ class Op:
         gradients.
         """
         cls = type(self)
+        if self.gpu_precision is None:
+            self.gpu_precision = self.precision
         if not self.names:
             scalar = getattr(cls, "scalar", None)
             self.names = parameters(scalar or cls.eager)[0][1:]
@@ -331,10 +334,8 @@ def _title(d: np.dtype[Any]) -> str:
 
 def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """Apply any op: compute, wrap, record."""
-    if state.busy and modes.autocast is not None and op.precision is not None:
-        inputs = autocast_inputs(
-            inputs, modes.autocast if op.precision == "lower" else dtypes.float32
-        )
+    if state.busy and modes.autocast is not None:
+        inputs = autocast_inputs(inputs, op.precision, op.gpu_precision)
     arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
     if state.busy and modes.trace is not None:
         if op.spelled is not None and modes.trace.moves(params, inputs):
@@ -386,6 +387,7 @@ def explain(error: Exception, op: Op, arrays: Any) -> None:
     raise kind(f"{type(op).__name__.lower()}: the inputs, {inputs}, {wrong}.") from None
 
 
+WIDE = (dtypes.float32, dtypes.float16, dtypes.bfloat16)  # what autocast converts
 ARRAYS = (ndarray, SparseArray, MetaArray, DeviceArray)
 
 
@@ -399,15 +401,24 @@ def wrap_all(out: Any) -> Any:
     return wrap(out if out.__class__ in ARRAYS else asarray(out))
 
 
-def autocast_inputs(inputs: Any, d: Any) -> list[Any]:
-    """Floating-point inputs in the dtype that autocast chose for the op; float64 stays."""
-    wide = (dtypes.float32, dtypes.float16, dtypes.bfloat16)
-    return [
-        required.cast(t, d)
-        if isinstance(t, Tensor) and t._array.dtype in wide and t._array.dtype != d
-        else t
-        for t in inputs
-    ]
+def lower_dtype(t: Tensor) -> Any:
+    """The dtype that autocast lowers to on the device of t; None where it does not."""
+    return None if modes.autocast is None else modes.autocast[t._array.__class__ is DeviceArray]
+
+
+def autocast_inputs(inputs: Any, precision: str | None, on_gpu: str | None = None) -> list[Any]:
+    """Floating-point inputs in the dtype that autocast chose for the op; float64 stays. ``on_gpu``:
+    the precision for tensors there.
+    """
+    made = []
+    for t in inputs:
+        if isinstance(t, Tensor) and t._array.dtype in WIDE:
+            wanted, d = on_gpu if t._array.__class__ is DeviceArray else precision, lower_dtype(t)
+            if wanted and d is not None:
+                d = d if wanted == "lower" else dtypes.float32
+                t = t if t._array.dtype == d else required.cast(t, d)
+        made.append(t)
+    return made
 
 
 def make_single(op: Op) -> Callable[..., Any]:

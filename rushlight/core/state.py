@@ -37,7 +37,8 @@ class Modes(threading.local):
     anomaly = False
     trace: Any = None  # notes what is computed, viewed and written: see rushlight/compiler/trace.py
     profiler: Any = None  # makes calls of ops and nodes, and notes how long they take
-    autocast: Any = None  # the NumPy dtype that "lower" ops compute in
+    # the NumPy dtypes that "lower" ops compute in, on the CPU and on GPUs; one may be None
+    autocast: tuple[Any, Any] | None = None
     check_nan = True
     forward = False  # a backward pass that serves forward-mode differentiation runs
     walk: Any = None  # the backward pass that runs, see core/engine.py

@@ -15,7 +15,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.state import modes, state
-from rushlight.errors import GraphError
+from rushlight.errors import GraphError, NotSupportedError
 
 if TYPE_CHECKING:
     from rushlight.core.autograd import Node
@@ -308,7 +308,10 @@ def holds(t: Tensor) -> bool:
     """
     if state.busy and modes.trace is not None:
         modes.trace.require(t)
-    return bool(t._array)
+    try:
+        return bool(t._array)
+    except NotSupportedError:  # it is on a GPU
+        return bool(t.item())
 
 
 def counter_of(t: Tensor) -> Counter:

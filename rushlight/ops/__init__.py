@@ -8,6 +8,7 @@ from typing import Any
 
 from rushlight.core.autograd import required
 from rushlight.core.native import kernels
+from rushlight.ops import autocast as autocast
 from rushlight.ops import create
 from rushlight.ops import device as device
 from rushlight.ops.copy import Cast

@@ -26,9 +26,11 @@ from rushlight.errors import DeviceError, warn_user
 from rushlight.gpu import Driver
 from rushlight.ops import meta
 from rushlight.ops.copy import Clone, Contiguous, Copy, cast_array
+from rushlight.ops.ctc import CtcLoss, CtcLossGrad
 from rushlight.ops.index import Index, IndexPut
 
-INDICES: dict[Any, int] = {Index: 1, IndexPut: 2}  # inputs from here on may be on the CPU
+# inputs from here on may be on the CPU
+INDICES: dict[Any, int] = {Index: 1, IndexPut: 2, CtcLoss: 1, CtcLossGrad: 2}
 warned: set[type[Op]] = set()  # ops of which was said that the host computes them
 
 

@@ -1,5 +1,7 @@
 """Random tensors.
 
+Inputs are looked at before anything is drawn: those on a GPU are another's to compute.
+
 In-place draws forget the old value, so their gradient is zero; so is that of a sample's parameters,
 except for gamma and Dirichlet values, which move with theirs.
 """
@@ -174,7 +176,7 @@ class BernoulliSample(Op):
     label = "Bernoulli"
 
     def eager(self, xp, input, *, engine):
-        chosen = sampling.bernoulli_each(engine, input.reshape(-1))
+        chosen = sampling.bernoulli_each(engine, np.asarray(input).reshape(-1))
         return chosen.astype(input.dtype).reshape(input.shape)
 
     def grad(self, g):
@@ -199,7 +201,7 @@ class NormalSample(Op):
     fits = True
 
     def eager(self, xp, mean, std, *, engine):
-        tensors = [a for a in (mean, std) if isinstance(a, np.ndarray)]
+        tensors = [np.asarray(a) for a in (mean, std) if not isinstance(a, (int, float))]
         try:
             shape, d = np.broadcast_shapes(*[a.shape for a in tensors]), tensors[0].dtype
         except ValueError as error:
@@ -223,7 +225,11 @@ class Poisson(Op):
     """Poisson counts with the rates ``input``."""
 
     def eager(self, xp, input, *, engine):
-        return rejection.poisson(engine, input.reshape(-1)).reshape(input.shape).astype(input.dtype)
+        return (
+            rejection.poisson(engine, np.asarray(input).reshape(-1))
+            .reshape(input.shape)
+            .astype(input.dtype)
+        )
 
     def grad(self, g):
         return zeros_like(g)
@@ -249,7 +255,7 @@ class StandardGamma(Op):
 
     def eager(self, xp, input, *, engine):
         values = (
-            rejection.standard_gamma(engine, input.reshape(-1))
+            rejection.standard_gamma(engine, np.asarray(input).reshape(-1))
             .reshape(input.shape)
             .astype(input.dtype)
         )
@@ -264,7 +270,7 @@ class Dirichlet(Op):
 
     def eager(self, xp, input, *, engine):
         limits = np.finfo(input.dtype)
-        values = rejection.dirichlet(engine, input)
+        values = rejection.dirichlet(engine, np.asarray(input))
         return np.clip(values, float(limits.tiny), 1.0 - float(limits.epsneg)).astype(input.dtype)
 
     def grad(self, g, input, out):

@@ -54,10 +54,8 @@ def _make(
     d = numpy_dtype(dtype, dtypes.default.float)
     if d not in (dtypes.float32, dtypes.float64):
         raise ValueError(f"{name} expects float32 or float64 dtypes, got: {dtypes.of[d]}")
-    if device is not None:
-        devices.check(device)
     values = np.full(M, lone) if M < 2 else shape(M, M - 1 if sym else M)
-    return finish(np.asarray(values, d), requires_grad)
+    return finish(np.asarray(values, d), requires_grad, devices.place(device))
 
 
 def general_cosine(

@@ -120,18 +120,20 @@ def to(
 def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The legacy type name (``torch.FloatTensor``), or the tensor converted to ``dtype``."""
     if dtype is None:
-        sparse = "sparse." if self.is_sparse else ""
-        return f"torch.{sparse}" + LEGACY[PUBLIC[self._array.dtype].name] + "Tensor"
+        kind = "sparse." if self.is_sparse else "cuda." if self.is_cuda else ""
+        return f"torch.{kind}" + LEGACY[PUBLIC[self._array.dtype].name] + "Tensor"
     if dtype is Tensor or dtype == "torch.Tensor":  # the default type's legacy name
         dtype = dtypes.get_default_dtype()
     elif isinstance(dtype, str):
-        name = next((n for n, legacy in LEGACY.items() if dtype == f"torch.{legacy}Tensor"), None)
+        there, plain = dtype.startswith("torch.cuda."), dtype.replace("torch.cuda.", "torch.")
+        name = next((n for n, legacy in LEGACY.items() if plain == f"torch.{legacy}Tensor"), None)
         if name is None:
             raise ValueError(f"invalid type: {dtype!r}")
-        dtype = dtypes.by_name[name]
-    return cast(
-        self, numpy_dtype(dtype) if not hasattr(dtype, "_legacy_dtype") else dtype._legacy_dtype
-    )
+        return cast(cuda(self) if there else cpu(self), dtypes.by_name[name].numpy)
+    if hasattr(dtype, "_legacy_dtype"):
+        there = dtype.__module__ == "torch.cuda"
+        return cast(cuda(self) if there else cpu(self), dtype._legacy_dtype)
+    return cast(self, numpy_dtype(dtype))
 
 
 LEGACY = {

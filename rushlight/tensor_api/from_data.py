@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import devices, dtypes
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, fixed_number, moving_number, wrap
 from rushlight.errors import warn_user
@@ -228,6 +228,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         return data if d is None or data._array.dtype == d else Cast.bind(data, dtype=d)
     if isinstance(data, np.ndarray) and (d is None or data.dtype == d) and place is None:
         return from_numpy(data)
+    if hasattr(data, "__cuda_array_interface__"):
+        return as_tensor(from_dlpack(data), dtype, device)
     return finish(array_from(data, d), place=place)
 
 
@@ -244,6 +246,14 @@ def asarray(
 
     The bytes of a buffer are those of elements of ``dtype``, by default the floating-point one.
     """
+    there: Tensor = array_of(obj, dtype, copy)
+    if device is not None or devices.current.chosen is not None:
+        there = there.to(devices.check(device))
+    return there.requires_grad_() if requires_grad else there
+
+
+def array_of(obj: Any, dtype: Any, copy: bool | None) -> Tensor:
+    """``asarray`` where ``obj`` is."""
     d = numpy_dtype(dtype)
     if type(obj).__name__ == "PyCapsule":
         obj = from_dlpack(obj)
@@ -254,13 +264,14 @@ def asarray(
         raise RuntimeError("can't alias NumPy scalars; remove copy=False.")
     if isinstance(obj, (bytes, bytearray, memoryview, array)):
         seen = frombuffer(obj, dtype=dtype or dtypes.get_default_dtype())
-        return (seen.clone() if copy else seen).requires_grad_(requires_grad)  # type: ignore[no-any-return]
+        return seen.clone() if copy else seen
     if copy is False and not shares:
         raise ValueError(
             f"can't alias {type(obj).__name__} with dtype {dtype}; allow a copy with copy=None."
         )
-    out = tensor_of(obj, d) if copy or not shares else as_tensor(obj)
-    return out.requires_grad_() if requires_grad else out
+    if copy or not shares:
+        return tensor_of(obj, d)
+    return obj if isinstance(obj, Tensor) else from_numpy(obj)
 
 
 def tensor_of(obj: Any, d: Any) -> Tensor:

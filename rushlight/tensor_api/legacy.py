@@ -99,7 +99,8 @@ class _TypeMeta(type):
     _legacy_dtype: Any
 
     def __instancecheck__(cls, other: object) -> bool:
-        return isinstance(other, Tensor) and other._array.dtype == cls._legacy_dtype
+        on_cpu = isinstance(other, Tensor) and not other.is_cuda
+        return on_cpu and other._array.dtype == cls._legacy_dtype
 
 
 def _legacy_type(name: str, d: Any) -> Any:
@@ -212,11 +213,11 @@ def is_warn_always_enabled() -> bool:
 
 def get_default_device() -> Any:
     """The device that new tensors are on."""
-    return devices.current.chosen or devices.CPU
+    return devices.check(None, meta=True)
 
 
 def set_default_device(device: Any) -> None:
-    """The device that new tensors are on: the CPU, or meta; None means the CPU."""
+    """The device that new tensors are on: the CPU, a GPU or meta; None means the CPU."""
     where = None if device is None else devices.device(device)
     devices.check(where, meta=True)
     devices.current.chosen = where

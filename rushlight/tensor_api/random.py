@@ -15,7 +15,7 @@ import numpy as np
 from rushlight import devices, dtypes, formats, gpu
 from rushlight.core import sampling
 from rushlight.core.device_array import beside
-from rushlight.core.generator import Generator, default_generator, engine_of, generator_on, seed_all
+from rushlight.core.generator import Generator, default_generator, engine_at, generator_on, seed_all
 from rushlight.core.meta import MetaArray
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import UNSHARED, Tensor
@@ -152,7 +152,7 @@ def rand(
     place = None
     if device is not None or layout is not None or devices.current.chosen is not None:
         place = check_factory(device, layout)
-    engine = engine_of(generator, place)
+    engine = engine_at(place, generator)
     if out is not None:
         floating(expect_tensor(out, "rand", "out")._array.dtype, "rand")
         return into(out, shape, dtype, R.Uniform, engine=engine, low=0.0, high=1.0)
@@ -199,7 +199,7 @@ def randn(
     place = None
     if device is not None or layout is not None or devices.current.chosen is not None:
         place = check_factory(device, layout)
-    engine = engine_of(generator, place)
+    engine = engine_at(place, generator)
     if out is not None:
         floating(expect_tensor(out, "randn", "out")._array.dtype, "randn")
         return into(out, shape, dtype, R.Normal, engine=engine, mean=0.0, std=1.0)
@@ -274,7 +274,7 @@ def randint(
     place = check_factory(device, layout)
     low, high, size = _randint_arguments(args, low, high, size)
     shape = sizes_of((size,), "randint")
-    engine = engine_of(generator, place)
+    engine = engine_at(place, generator)
     d = numpy_dtype(dtype, dtypes.int64) if out is None else out._array.dtype
     low, high = integer_bounds(low, high, d)
     if out is not None:
@@ -357,7 +357,7 @@ def randperm(
             f"randperm: n is {n}, but {dtypes.of[d].name} holds no more than {largest} without "
             "overflow."
         )
-    engine = engine_of(generator, place)
+    engine = engine_at(place, generator)
     if place is devices.META and out is None:
         return finish(MetaArray((n,), d), requires_grad)
     if out is None and state.busy:
@@ -406,7 +406,7 @@ def rand_like(
     """Uniform values on [0, 1) with the shape and dtype of ``input``."""
     x, place = like(input, "rand_like", dtype, layout, device, memory_format)
     floating(x.dtype, "rand_like")
-    engine = engine_of(generator, place)
+    engine = engine_at(place, generator)
     return drawn(x, place, R.Uniform, requires_grad, engine=engine, low=0.0, high=1.0)
 
 
@@ -424,7 +424,7 @@ def randn_like(
     """Normal values with the shape and dtype of ``input``."""
     x, place = like(input, "randn_like", dtype, layout, device, memory_format)
     floating(x.dtype, "randn_like")
-    engine = engine_of(generator, place)
+    engine = engine_at(place, generator)
     return drawn(x, place, R.Normal, requires_grad, engine=engine, mean=0.0, std=1.0)
 
 
@@ -448,5 +448,5 @@ def randint_like(
     low, high, _ = _randint_arguments((*args, ()), low, high, None)
     x, place = like(input, "randint_like", dtype, layout, device, memory_format)
     low, high = integer_bounds(low, high, x.dtype)
-    engine = engine_of(generator, place)
+    engine = engine_at(place, generator)
     return drawn(x, place, R.Random, requires_grad, engine=engine, low=low, high=high)

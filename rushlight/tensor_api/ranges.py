@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import beside
 from rushlight.core.native import kernels
-from rushlight.core.tensor import Tensor, fixed_number, wrap
+from rushlight.core.tensor import Tensor, fixed_number
 from rushlight.tensor_api._common import (
     as_number,
     check_factory,
@@ -98,7 +99,7 @@ def fill_out(out: Any, values: np.ndarray[Any, Any]) -> Tensor:
     """``store_out`` of a range: a tensor that has as many elements keeps its shape."""
     if isinstance(out, Tensor) and out._array.size == values.size:
         values = values.reshape(out._array.shape)
-    return store_out(out, wrap(values))
+    return store_out(out, beside(out if isinstance(out, Tensor) else None, values))
 
 
 def place_zero(a: np.ndarray[Any, Any], start: Any, step: Any) -> None:

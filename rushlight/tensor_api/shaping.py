@@ -215,7 +215,7 @@ def _triangle(name: str, find: Any) -> Any:
         offset: int = 0,
         *,
         dtype: Any = None,
-        device: Any = "cpu",
+        device: Any = None,
         layout: Any = None,
         pin_memory: bool = False,
         requires_grad: bool = False,

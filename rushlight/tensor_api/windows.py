@@ -64,7 +64,7 @@ def bessel(n: int, span: float, beta: float) -> np.ndarray[Any, Any]:
 
 def _window(name: str, length: Any, periodic: bool, shape: Any, options: dict[str, Any]) -> Tensor:
     """The tensor for ``shape(n, span)``, which is not asked for windows of 0 or 1 points."""
-    check_factory(options["device"])
+    place = check_factory(options["device"])
     if not hasattr(length, "__index__"):
         raise TypeError(
             f"{name}(): argument 'window_length' (position 1) must be int, not "
@@ -82,7 +82,7 @@ def _window(name: str, length: Any, periodic: bool, shape: Any, options: dict[st
         )
     n = length.__index__()
     values = np.ones(n) if n < 2 else shape(n, n if periodic else n - 1)
-    return finish(values.astype(d), options["requires_grad"])
+    return finish(values.astype(d), options["requires_grad"], place)
 
 
 def _options(dtype: Any, layout: Any, device: Any, requires_grad: bool) -> dict[str, Any]:

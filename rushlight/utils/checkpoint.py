@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rushlight.core.function import Function
+from rushlight.core.generator import generators_in_use
 from rushlight.core.state import GradMode, Mode, modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.tensor_api.casting import switch
-from rushlight.tensor_api.random import get_rng_state, set_rng_state
 
 
 class CheckpointError(RuntimeError):
@@ -26,13 +26,24 @@ def noop_context_fn() -> tuple[Any, Any]:
     return contextlib.nullcontext(), contextlib.nullcontext()
 
 
+def rng_state() -> Any:
+    """The states of the default generators of all devices in use."""
+    return [(generator, generator.get_state()) for generator in generators_in_use()]
+
+
+def set_rng_state(states: Any) -> None:
+    """Put generators back to where they were."""
+    for generator, saved in states:
+        generator.set_state(saved)
+
+
 @contextlib.contextmanager
 def restored_rng(state: Any) -> Any:
-    """Run with another state of the random generator, then continue with the present one."""
+    """Run with other states of the random generators, then continue with the present ones."""
     if state is None:
         yield
         return
-    now = get_rng_state()
+    now = rng_state()
     set_rng_state(state)
     try:
         yield
@@ -87,7 +98,7 @@ def checkpoint(
     if modes.trace is not None:
         with first:
             return function(*args, **kwargs)
-    rng = get_rng_state() if preserve_rng_state else None
+    rng = rng_state() if preserve_rng_state else None
     return Recomputation(lambda *again: function(*again, **kwargs), rng, first, second).run(args)
 
 

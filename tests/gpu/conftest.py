@@ -3,7 +3,6 @@
 import pytest
 
 import rushlight
-from rushlight.core import device_array
 from tests.gpu.simulated import simulated
 
 KINDS = ["simulated"]
@@ -13,14 +12,9 @@ if rushlight.cuda.is_available():
 
 @pytest.fixture(params=KINDS, autouse=True)
 def gpus(request):
-    """The GPUs of a test: two simulated ones, without kernels, or those of this machine."""
+    """The GPUs of a test: two simulated ones, or those of this machine."""
     if request.param == "real":
         yield None
         return
-    kernels = vars(device_array.gpu_kernels)
-    before = dict(kernels)
-    device_array.provide(lambda: None)
     with simulated(2) as drivers:
         yield drivers
-    kernels.clear()
-    kernels.update(before)

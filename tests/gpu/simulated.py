@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 
 from rushlight import gpu
+from rushlight.core import device_array
 
 
 class SimulatedDriver(gpu.Driver):
@@ -35,6 +36,15 @@ class SimulatedDriver(gpu.Driver):
 
     def _give_back(self, size):
         self.used -= size
+
+    def adopt(self, pointer, size, owner):
+        self.used += size
+        memory = gpu.Memory(self, pointer, size, bytes_at(pointer, size, owner))
+        weakref.finalize(memory.held, self._give_back, size)
+        return memory
+
+    def shown(self, owner):
+        return Shown(owner)
 
     def put(self, host, memory, offset):
         self._check(memory, offset, host.size)
@@ -94,6 +104,16 @@ class SimulatedDriver(gpu.Driver):
         return SimulatedEvent()
 
 
+class Shown:
+    """Stands for an array of CuPy's."""
+
+    def __init__(self, owner):
+        self.owner = owner
+
+    def __dlpack__(self, stream=None):
+        return self.owner.__cuda_array_interface__
+
+
 class SimulatedEvent:
     """A mark among work that is always done."""
 
@@ -115,13 +135,17 @@ class SimulatedEvent:
 
 @contextlib.contextmanager
 def simulated(count=2, **options):
-    """The machine has so many simulated GPUs meanwhile."""
+    """The machine has so many simulated GPUs meanwhile, and no kernels for them."""
     drivers = [SimulatedDriver(i, **options) for i in range(count)]
-    before = gpu.replace(drivers)
+    kernels = vars(device_array.gpu_kernels)
+    before, loaded = gpu.replace(drivers), dict(kernels)
+    device_array.provide(lambda: None)
     try:
         yield drivers
     finally:
         gpu.replace(before)
+        kernels.clear()
+        kernels.update(loaded)
         gpu.current.index = 0
 
 
@@ -130,6 +154,8 @@ def numpy_on(memory, dtype, offset=0):
     return memory.held[offset:].view(dtype)
 
 
-def bytes_at(pointer, size):
-    """The bytes at an address of a simulated GPU, as an array on them."""
-    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(pointer))
+def bytes_at(pointer, size, owner=None):
+    """The bytes at an address of a simulated GPU, as an array on them, which keeps their owner."""
+    raw = (ctypes.c_uint8 * size).from_address(pointer)
+    raw.owner = owner
+    return np.ctypeslib.as_array(raw)

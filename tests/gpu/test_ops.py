@@ -11,7 +11,11 @@ from tests.ops.samples import load
 from tests.ops.test_generic import differentiable, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has no GPU kernel:UserWarning")
-SAYS_WHERE = ("Tensor.get_device", "Tensor.to")  # differ as they should, see test_memory.py
+SAYS_WHERE = (
+    "Tensor.get_device",
+    "Tensor.to",
+    "Tensor.type",
+)  # differ as they should, see test_memory.py
 OPS = {name: op for name, op in load().items() if name not in SAYS_WHERE}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.state import modes
+from rushlight.core.op import lower_dtype
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError, warn_user
 from rushlight.nn.functional.dropout import dropout
@@ -71,7 +71,7 @@ def scaled_dot_product_attention(
         )
     d = query._array.dtype
     alike = d is key._array.dtype is value._array.dtype
-    if not alike and modes.autocast is None:
+    if not alike and lower_dtype(query) is None:
         names = [dtypes.of[t._array.dtype].name for t in (query, key, value)]
         raise RuntimeError(
             "scaled_dot_product_attention: Expected query, key, and value to have the same dtype,"

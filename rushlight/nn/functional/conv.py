@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
-from rushlight.core.state import modes
+from rushlight.core.op import lower_dtype
 from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.conv import Conv, ConvInput
@@ -66,7 +66,7 @@ def check_dtypes(function: str, input: Tensor, weight: Tensor, bias: Tensor | No
     """Refuse tensors of several dtypes."""
     x, w = input._array, weight._array
     dtypes_agree = x.dtype is w.dtype and (bias is None or bias._array.dtype is x.dtype)
-    if not dtypes_agree and modes.autocast is None:
+    if not dtypes_agree and lower_dtype(input) is None:
         names = [dtypes.of[a.dtype].name for a in (x, w) if a is not None]
         raise DTypeError(
             f"{function}: Input type ({names[0]}) and weight type ({names[1]}) should be the same,"

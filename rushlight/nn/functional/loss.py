@@ -11,6 +11,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.device_array import beside
+from rushlight.core.op import lower_dtype
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number, no_tensor
 from rushlight.errors import DTypeError, ShapeError, warn_user
@@ -343,6 +345,12 @@ def binary_cross_entropy(
     """
     reduction = reduction_of(size_average, reduce, reduction)
     expect_tensors("binary_cross_entropy", input, target)
+    if state.busy and input.is_cuda and lower_dtype(input) is not None:
+        raise RuntimeError(
+            "binary_cross_entropy is unsafe to autocast on a GPU: probabilities near 0 and 1 are "
+            "not told apart in half precision. Leave out the sigmoid and use "
+            "binary_cross_entropy_with_logits, or call it with autocast(enabled=False)."
+        )
     if input._array.shape != target._array.shape:
         raise ValueError(
             f"Using a target size ({target.size()}) that is different to the input size"
@@ -522,8 +530,8 @@ def ctc_loss(
 def _shares(lengths: Tensor, loss: Tensor) -> Tensor:
     """Lengths, 1 at least, in a loss's dtype."""
     if state.busy or type(lengths._array) is not np.ndarray:
-        return lengths.clamp(min=1).to(loss.dtype)
-    return constant(np.maximum(lengths._array, 1).astype(loss._array.dtype))
+        return lengths.clamp(min=1).to(loss)
+    return beside(loss, np.maximum(lengths._array, 1).astype(loss._array.dtype))
 
 
 def _lengths(given: Any, count: int) -> Tensor:

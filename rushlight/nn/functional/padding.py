@@ -16,7 +16,7 @@ from rushlight.ops.pad import ConstantPad, layout
 from rushlight.ops.scatter import IndexSelect
 from rushlight.ops.windows import FEW
 from rushlight.tensor_api._common import as_int, in_order_of
-from rushlight.tensor_api.casting import in_float32
+from rushlight.tensor_api.casting import in_float32_on_cpu
 
 __all__ = ["pad", "constant_pad_nd"]
 
@@ -141,7 +141,7 @@ def plan(shape: tuple[int, ...], pad: Any, mode: str) -> tuple[Any, Any]:
     return pairs, np.arange(math.prod(shape)).reshape(shape)[np.ix_(*along)]
 
 
-mirrored = in_float32(gathered)
+mirrored = in_float32_on_cpu(gathered)
 
 
 def index_along(dim: int, n: int, a: int, b: int, mode: str) -> np.ndarray:

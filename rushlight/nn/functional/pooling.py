@@ -20,7 +20,7 @@ from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
 from rushlight.ops.windows import FEW, table_of
 from rushlight.tensor_api._common import as_int, in_order_of, stored
-from rushlight.tensor_api.casting import in_float32
+from rushlight.tensor_api.casting import in_float32_on_cpu
 
 __all__ = [
     "max_pool1d", "max_pool2d", "max_pool3d", "max_pool1d_with_indices",
@@ -234,7 +234,7 @@ max_pool2d, max_pool2d_with_indices = with_indices(
     2, MAX_POOL.format(dims="two dims", letters="H, W")
 )
 max_pool3d, max_pool3d_with_indices = map(
-    in_float32, with_indices(3, MAX_POOL.format(dims="three dims", letters="D, H, W"))
+    in_float32_on_cpu, with_indices(3, MAX_POOL.format(dims="three dims", letters="D, H, W"))
 )
 
 
@@ -304,7 +304,7 @@ def avg_pool2d(
     return stored(avg_pool("avg_pool2d", 2, input, kernel_size, *options), out)
 
 
-@in_float32
+@in_float32_on_cpu
 def avg_pool3d(
     input: Tensor,
     kernel_size: Any,
@@ -394,7 +394,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     return adaptive_avg_pool(2, input, output_size)
 
 
-@in_float32
+@in_float32_on_cpu
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Means of ``output_size`` bins over three dims; a size of None keeps the input's."""
     return adaptive_avg_pool(3, input, output_size)
@@ -431,7 +431,7 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 adaptive_max_pool1d, adaptive_max_pool1d_with_indices = adaptive_max(1)
 adaptive_max_pool2d, adaptive_max_pool2d_with_indices = adaptive_max(2)
-adaptive_max_pool3d, adaptive_max_pool3d_with_indices = map(in_float32, adaptive_max(3))
+adaptive_max_pool3d, adaptive_max_pool3d_with_indices = map(in_float32_on_cpu, adaptive_max(3))
 
 
 def lp_pool(
@@ -513,7 +513,7 @@ def unpool(
     return in_order_of(out, input) if rank == 2 else out
 
 
-@in_float32
+@in_float32_on_cpu
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -526,7 +526,7 @@ def max_unpool1d(
     return unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
-@in_float32
+@in_float32_on_cpu
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
@@ -539,7 +539,7 @@ def max_unpool2d(
     return unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
-@in_float32
+@in_float32_on_cpu
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,
@@ -657,5 +657,5 @@ def fractional_starts(sample: Tensor, n: int, out: int, kernel: int) -> Tensor:
     return T.cat([starts.long(), last], -1)
 
 
-fractional_max_pool2d, fractional_max_pool2d_with_indices = map(in_float32, fractional(2))
-fractional_max_pool3d, fractional_max_pool3d_with_indices = map(in_float32, fractional(3))
+fractional_max_pool2d, fractional_max_pool2d_with_indices = map(in_float32_on_cpu, fractional(2))
+fractional_max_pool3d, fractional_max_pool3d_with_indices = map(in_float32_on_cpu, fractional(3))

@@ -22,7 +22,7 @@ from rushlight.ops.grid import GridSample, sampled
 from rushlight.ops.pool import Along
 from rushlight.ops.resample import TakeEach
 from rushlight.tensor_api._common import in_order_of
-from rushlight.tensor_api.casting import in_float32
+from rushlight.tensor_api.casting import in_float32_on_cpu
 
 __all__ = [
     "interpolate", "upsample", "upsample_nearest", "upsample_bilinear", "affine_grid",
@@ -274,7 +274,7 @@ def line(n: int, align_corners: bool, d: Any) -> np.ndarray:
     return places if align_corners else places * d.type(n - 1) / d.type(n)
 
 
-@in_float32
+@in_float32_on_cpu
 def grid_sample(
     input: Tensor,
     grid: Tensor,

@@ -7,7 +7,7 @@ import numbers
 from typing import Any
 
 from rushlight import tensor_api as T
-from rushlight.core.state import modes
+from rushlight.core.op import lower_dtype
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.nn import functional as F
@@ -246,7 +246,7 @@ class RNNBase(Module):
             sizes = [shape[1]] * shape[0]
             inputs = inputs.flatten(0, 1)
         own = weights["weight_hh"], weights.get("bias_hh")
-        mixed = self.mode == "GRU" and modes.autocast is not None  # the state keeps its dtype
+        mixed = self.mode == "GRU" and lower_dtype(data) is not None  # the state keeps its dtype
         if self.proj_size or mixed:
             step = recurrent.gru_step if mixed else _projected(weights["weight_hr"])
             output, last = recurrent.scan(step, inputs, first, *own, sizes, reverse)
@@ -278,7 +278,7 @@ class RNNBase(Module):
 
     def _check_data(self, data: Tensor, packed: bool) -> None:
         weight = getattr(self, self._all_weights[0][0])
-        if data.dtype != weight.dtype and modes.autocast is None:
+        if data.dtype != weight.dtype and lower_dtype(data) is None:
             raise ValueError(
                 f"RNN input dtype ({data.dtype}) does not match weight dtype ({weight.dtype}). "
                 f"Convert input: input.to({weight.dtype}), or convert model: model.to({data.dtype})"

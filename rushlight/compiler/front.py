@@ -227,6 +227,7 @@ class Compiled:
         # tensors that it reached besides its arguments, by their and their memory's identity
         self.standing: dict[int, weakref.ref[Tensor]] = {}
         self.last: Variant | None = None  # which calls try first, without looking at signatures
+        self.entered: list[Variant] = []  # which they try next
 
     def bound(self) -> Callable[..., Any]:
         """The public callable."""
@@ -245,6 +246,13 @@ class Compiled:
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.eager is not None or state.busy or stance.name == "force_eager":
             return self.function(*args, **kwargs)
+        if not kwargs:
+            for variant in self.entered:  # what they take for granted tells all that a key does
+                if variant is not self.last and variant.is_armed():
+                    out = variant.enter(args)
+                    if out is not NotImplemented:
+                        self.last = variant
+                        return out
         arguments: list[Any] = []
         mode = present_mode()
         key = (
@@ -258,11 +266,6 @@ class Compiled:
         )
         self.last, reason = None, ""
         for variant in self.variants.get(key, ()):
-            if variant.is_armed() and not kwargs:
-                out = variant.enter(args)
-                if out is not NotImplemented:
-                    self.last = variant
-                    return out
             reason = variant.changed()
             if reason and self.note_places(variant.guards, numbers=True):
                 return self.function(*args, **kwargs)
@@ -281,7 +284,7 @@ class Compiled:
                     if not kwargs and not key[-1]:
                         tagged = self.code.asks or self.tagged
                         variant.arm(args, mode, self.places, tagged, self.given)
-                        self.last = variant if variant.entry is not None else None
+                        self.note_entry(variant)
                     return out
                 reason = variant.unfit()
                 self.vain += bool(variant.assumed)
@@ -300,7 +303,7 @@ class Compiled:
         known = reason in self.seen.get(key, ()) or self.again
         plain = reason == FIRST and not self.code.names_types
         if not known and plain and self.given.learn(key, self.seen):
-            self.variants, self.seen, self.again = {}, {}, True
+            self.variants, self.seen, self.entered, self.again = {}, {}, [], True
         elif not known:  # once as it is: optimizers and modules make their state
             self.seen.setdefault(key, set()).add(reason)
             if len(self.seen) > MOST_SEEN:  # keys keep objects
@@ -309,6 +312,12 @@ class Compiled:
             return self.code.watch(self.function, args, kwargs)
         self.reason, self.again = reason, False
         return self.capture(key, arguments, args, kwargs)
+
+    def note_entry(self, variant: Variant) -> None:
+        """Let calls try to enter a variant, if they can."""
+        self.last = variant if variant.entry is not None else None
+        if self.last is not None and not any([variant is v for v in self.entered]):
+            self.entered.append(variant)
 
     def capture(
         self, key: Any, arguments: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -433,7 +442,8 @@ class Compiled:
             return False
         self.places += new.values()
         if new:
-            self.variants, self.seen, self.last, self.again = {}, {}, None, not numbers
+            self.variants, self.seen, self.last, self.entered = {}, {}, None, []
+            self.again = not numbers
         return bool(new)
 
     def note_strange(self, args: tuple[Any, ...], reason: str) -> None:

@@ -21,7 +21,7 @@ from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.given import Given
 from rushlight.compiler.graph import Value
-from rushlight.compiler.guards import Attributes, Flags, Guard, Options
+from rushlight.compiler.guards import Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, is_plain
@@ -314,7 +314,6 @@ class Variant:
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
         self.rates = [(k, s) for k, s in numbers if versions and type(s) is Option]
         self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Option]
-        self.options = [g for g in self.guards if type(g) in (Options, Attributes) and g.words()]
         self.slow_guards = [g for g in self.guards if g.words() is None]
         self.entry, self.armed = self.program.entry(self, args), self.buffers.renewed
         self.may_enter = self.entry is not None
@@ -366,18 +365,13 @@ class Variant:
             return NotImplemented
         for k, source in self.dynamic:
             entry.numbers[k] = source()
-        number = entry(args)
-        if number == entry.TAKEN:  # all results are held by somebody
-            entry.refill()
-            number = entry(args)
-        if number < 0:
-            if not entry.renew():
+        while (number := entry(args)) < 0:
+            if number == entry.TAKEN:  # all results are held by somebody
+                entry.refill()
+            elif not entry.renew(number):
                 return NotImplemented
             for k, source in self.rates:
                 entry.numbers[k] = source()
-            number = entry(args)
-            if number < 0:
-                return NotImplemented
         for c in self.counters:
             c.value += 1
         return self.results(self.sets[number], args)

@@ -6,6 +6,7 @@ import pytest
 
 import rushlight as rl
 from rushlight import nn
+from rushlight.compiler import front
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
 
@@ -55,6 +56,70 @@ def test_calls_enter_a_variant_though_another_ran_before():
     for _ in range(3):
         turns.round()
     assert turns.places() == where
+
+
+def test_calls_that_take_turns_look_at_no_signatures(monkeypatch):
+    """A last smaller batch, and flags: what no call saw before is found by the entries."""
+    rl.manual_seed(0)
+    net, calls = nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.BatchNorm1d(4)), []
+
+    def step(x):
+        return net(x).sum(1)
+
+    run, xs = rl.compile(step), [rl.randn(n, 3) for n in (8, 5)]
+
+    def rounds(count):
+        for _ in range(count):
+            for training in (True, False):
+                net.train(training)
+                for x in (xs[0], xs[0], xs[1]):
+                    state, seen = net.state_dict(), rl.get_rng_state()
+                    before = {k: v.clone() for k, v in state.items()}
+                    with rl.no_grad():
+                        got = run(x)
+                        after = {k: v.clone() for k, v in state.items()}
+                        net.load_state_dict(before)
+                        rl.set_rng_state(seen)
+                        assert rl.allclose(got, step(x), atol=1e-6)
+                    for k, v in net.state_dict().items():
+                        assert rl.allclose(after[k], v)
+
+    rounds(4)
+    assert run._compiled.traces == 4
+    signature = front.signature
+    monkeypatch.setattr(front, "signature", lambda *args: calls.append(args) or signature(*args))
+    rounds(3)
+    assert not calls
+    with rl.no_grad():
+        run(rl.randn(3, 3))
+    assert calls
+
+
+def test_a_variant_is_not_entered_for_a_call_unlike_its_own():
+    """Whatever variants there are: what one took for granted is looked at before it is entered."""
+    w = rl.ones(2, requires_grad=True)
+    scale = {"of": 2.0, "by": "times"}
+
+    def step(x, y):
+        with_scale = x * scale["of"] if scale["by"] == "times" else x / scale["of"]
+        return (with_scale * w + y).sum().detach()
+
+    run = rl.compile(step, recompile_limit=64)
+    x, y = rl.tensor([1.0, 2.0]), rl.tensor([3.0, 5.0])
+    changes = [
+        lambda: scale.update(by="times"),
+        lambda: scale.update(by="over"),
+        lambda: w.requires_grad_(False),
+        lambda: w.requires_grad_(True),
+    ]
+    others = [(x, y), (x, x), (x, y[:1]), (x.double(), y), (w.detach(), y), (x, w.detach())]
+    for _ in range(4):
+        for change in changes:
+            change()
+            for given in others:
+                got, expected = run(*given), step(*given)
+                assert got.item() == expected.item() and got.dtype is expected.dtype
+    assert len(run._compiled.entered) >= 4
 
 
 def test_no_variant_writes_to_a_gradient_that_somebody_keeps():

@@ -37,7 +37,8 @@ from rushlight.compiler.objects import fields
 from rushlight.core.tensor import Tensor
 from rushlight.ops.view import owner
 
-MISS, TAKEN, FAILED = -1, -2, -3  # another call, no free result buffers, a check failed
+# another call; no free result buffers; a check failed; the first word, or a later one, is another
+MISS, TAKEN, FAILED, CHANGED = -1, -2, -3, -4
 
 # words of the record
 ARGUMENTS, ARGUMENT_COUNT, WORDS, WORD_COUNT, COUNTS, COUNT_COUNT = range(6)
@@ -186,7 +187,7 @@ sizes:
   %{n}.then = load {kind}, ptr %{n}.q
   %{n}.now = load {kind}, ptr %{n}.where
   %{n}.eq = icmp eq {kind} %{n}.now, %{n}.then
-  br i1 %{n}.eq, label %{n}.next, label %miss"""
+  br i1 %{n}.eq, label %{n}.next, label %{wrong}"""
     free = """
   %r.at = mul i64 %r.i, 16
   %r.p = getelementptr i8, ptr %set, i64 %r.at
@@ -199,6 +200,8 @@ sizes:
   %r.place = getelementptr i64, ptr %block, i64 %r.slot
   store i64 %r.data, ptr %r.place
   br i1 %r.eq, label %r.next, label %s.next"""
+    words = pairs.format(n="w", table="words", kind="i64", wrong="changed")
+    counts = pairs.format(n="c", table="counts", kind="i32", wrong="miss")
     return f"""
 declare void @prepare(ptr)
 declare i32 @run(ptr, i64, i64)
@@ -224,8 +227,8 @@ entry:
   br i1 %number, label %look, label %miss
 look:
 {loop("a", "%arguments", "compare", argument)}
-{loop("w", "%word.count", "references", pairs.format(n="w", table="words", kind="i64"))}
-{loop("c", "%count.count", "choose", pairs.format(n="c", table="counts", kind="i32"))}
+{loop("w", "%word.count", "references", words)}
+{loop("c", "%count.count", "choose", counts)}
 {
         loop(
             "s",
@@ -252,6 +255,9 @@ miss:
   ret i64 {MISS}
 failed:
   ret i64 {FAILED}
+changed:
+  %which = sub i64 {CHANGED}, %w.i
+  ret i64 %which
 }}
 """
 
@@ -277,8 +283,8 @@ class Entry:
         self.program, self.numbers = program, program.numbers
         # objects whose addresses are compared
         self.kept: list[Any] = [a for a in args if not isinstance(a, Tensor)]
-        # guards that may hold with other words, and which words they have
-        self.options: list[tuple[Any, int, int]] = []
+        # guards, which may hold with other words, and which words they have
+        self.guards: list[tuple[Any, int, int]] = []
         self.kept_by: dict[Any, list[Any]] = {}  # what each guard's words are addresses of
         words, counts = self.conditions(variant)
         first = program.first_end
@@ -365,8 +371,7 @@ class Entry:
             if found is None:
                 continue
             self.kept_by[guard] = found.kept
-            if guard in variant.options:
-                self.options.append((guard, len(words), len(found)))
+            self.guards.append((guard, len(words), len(words) + len(found)))
             words += found
         return words, counts
 
@@ -376,23 +381,23 @@ class Entry:
         arrays[:] = [np.empty(a.shape, a.dtype) for a in arrays]
         self.tables[3][0] = [(id(a), address(a)) for a in arrays]
 
-    def renew(self) -> bool:
-        """Whether only learning rates changed since the last call, or what the function does not
-        look at; they are then known anew."""
-        changed = False
-        for guard, row, count in self.options:
-            now = guard.words()
-            if now is None or len(now) != count or not count:
-                return False
-            if (self.words[row : row + count] != now).any():
-                if not guard.holds():
-                    return False
-                self.words[row : row + count], changed = now, True
-                self.kept_by[guard] = now.kept
-        return changed
+    def renew(self, number: int) -> bool:
+        """Whether a call found another word where only learning rates changed since the last, or
+        what the function does not look at, or what changed back; it is then known anew.
+        """
+        which = CHANGED - number
+        found = [(g, start, end) for g, start, end in self.guards if start <= which < end]
+        if not found or not found[0][0].holds():
+            return False
+        guard, start, end = found[0]
+        now = guard.words()
+        if now is None or len(now) != end - start:
+            return False
+        self.words[start:end], self.kept_by[guard] = now, now.kept
+        return True
 
     def __call__(self, args: tuple[Any, ...]) -> int:
-        """Run the program: the number of the results' set, or MISS, TAKEN or FAILED."""
+        """Run the program: the number of the results' set, or what is wrong."""
         number: int = self.enter(self.address, id(args))
         if self.whole or number < 0:
             return number

@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -79,6 +80,7 @@ class Code:
         self.uncalled: set[str] = set()  # globals that are more than called
         self.prints = ""  # what says something to the user
         self.handles = False  # whether errors may be caught
+        self.asks_truth = False  # whether something is compared with True or False by identity
         self.all = False  # another profiler is at work: nothing can be noted
 
     def has(self, code: CodeType) -> bool:
@@ -162,6 +164,7 @@ class Code:
             return
         self.entered[id(code)] = code, found
         self.handles |= catches(code)
+        self.asks_truth |= asks_truth(code)
         self.uncalled.update(uncalled(code))
         for kind, name in named(code):
             (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
@@ -171,6 +174,16 @@ def catches(code: CodeType) -> bool:
     """Whether code may catch an error; comprehensions, which only tidy up after one, do not."""
     steps = dis.get_instructions(code) if code.co_exceptiontable else ()
     return any([step.opname == "PUSH_EXC_INFO" for step in steps])
+
+
+def asks_truth(code: CodeType) -> bool:
+    """Whether code asks if something ``is True``, which what stands for a bool is not."""
+    return any(
+        [
+            step.opname == "IS_OP" and type(before.argval) is bool
+            for before, step in pairwise(dis.get_instructions(code))
+        ]
+    )
 
 
 def named(code: CodeType) -> Iterator[tuple[str, str]]:

@@ -102,7 +102,8 @@ class Lent:
         value = function(*operands, **named)
         results = value if type(value) is tuple else (value,)
         shared = [np.may_share_memory(v, a) for v in results for a in found.tensors]
-        known = all([type(v) in (np.ndarray, *SCALARS) for v in results])
+        kinds = {type(v) for v in results}
+        known = kinds <= {np.ndarray, *SCALARS} and not (bool in kinds and trace.asks_truth)
         if writes or found.strange or trace.handles or not known or any(shared):
             trace.refuse("what NumPy makes of an array of a tensor")
             return value
@@ -246,8 +247,8 @@ class Found:
         return x, lambda: x
 
 
-SCALARS = (int, float, np.float16, np.float32, np.float64, np.int8, np.int16, np.int32, np.int64,
-           np.uint8)  # fmt: skip
+SCALARS = (bool, int, float, np.bool_, np.float16, np.float32, np.float64, np.int8, np.int16,
+           np.int32, np.int64, np.uint8)  # fmt: skip
 CONSTANT = (type, type(Ellipsis), *map(type, map(np.dtype, "?bhilBfde")))
 
 

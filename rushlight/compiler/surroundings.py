@@ -294,7 +294,7 @@ class Surroundings:
                     trace.fail("it adds to a list that is not reached by a name alone")
                 else:
                     planted.grow(place, x)
-        trace.handles = self.code.handles
+        trace.handles, trace.asks_truth = self.code.handles, self.code.asks_truth
         for d, names in self.globals.values():
             for name in dict.fromkeys(names):
                 stands = of_math(d[name])

@@ -84,6 +84,7 @@ class Trace:
         self.made: list[Any] = []  # references to Numbers
         self.readings: list[Reading] = []  # what Python read of tensors
         self.handles = False  # whether the function may catch errors
+        self.asks_truth = False  # whether it may ask if something is True
         self.assumed: list[str] = []  # lines of the user where a value decided what follows
         self.pinned: list[str] = []  # integers of which each value takes a capture of its own
         self.turns: list[Turn] = []

@@ -81,8 +81,15 @@ def numbers_that_change(o, x):
     return y, s, [float(v) for v in x.numpy()[0]]
 
 
+def truths(o, x):
+    a = x.numpy()
+    o.kept.append(np.any(a > 1))
+    same = np.allclose(a, (x + 1e-9).numpy()), np.array_equal(a, np.abs(a)), (a > 0).all()
+    return same, np.isnan(a).any(), same[0] == same[2], a[0, 0] > 0
+
+
 CAPTURED = [returned, collected, scored, written_to_afterwards, pictures, of_any_size,
-            memory_of_others, shapes, numbers_that_change]  # fmt: skip
+            memory_of_others, shapes, numbers_that_change, truths]  # fmt: skip
 
 
 def results(step, compiled):
@@ -166,8 +173,12 @@ def large(o, x):
     return x.repeat(100, 10).tolist()
 
 
+def asks(o, x):
+    return 1 if np.allclose(x.numpy(), x.numpy()) is True else 2
+
+
 AT_ONCE = [writes, adds_in_place, writes_elsewhere, decides, back_again, places, counts, backwards,
-           as_text, passed_on, large]  # fmt: skip
+           as_text, passed_on, large, asks]  # fmt: skip
 
 
 @pytest.mark.parametrize("step", AT_ONCE)

@@ -1,8 +1,13 @@
-"""set_stance, cond, while_loop and foreach_map."""
+"""set_stance, cond, while_loop, associative_scan and foreach_map."""
 
+import importlib
+
+import numpy as np
 import pytest
+import torch
 
 import rushlight
+from rushlight._higher_order_ops.associative_scan import associative_scan
 from rushlight._higher_order_ops.foreach_map import foreach_map
 
 
@@ -65,3 +70,49 @@ def test_functions_of_lists():
         foreach_map(rushlight.add, [rushlight.ones(1)], [])
     with pytest.raises(ValueError):
         foreach_map(rushlight.add, 1, 2)
+
+
+SCANS = {
+    "sums": (lambda a, b: a + b, lambda lib: lib.arange(7.0).reshape(7, 1)),
+    "products of matrices": (lambda a, b: a @ b, lambda lib: lib.arange(24.0).reshape(6, 2, 2) / 9),
+    "a recurrence": (
+        lambda a, b: {"a": a["a"] * b["a"], "x": a["x"] * b["a"] + b["x"]},
+        lambda lib: {"a": lib.arange(1.0, 6) / 4, "x": lib.arange(5.0)},
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", SCANS)
+def test_associative_scan(name, reverse):
+    combine, make = SCANS[name]
+    results = []
+    for lib in (rushlight, torch):
+        scan = importlib.import_module(f"{lib.__name__}._higher_order_ops.associative_scan")
+        found = scan.associative_scan(combine, make(lib), 0, reverse, combine_mode="generic")
+        parts = [found] if isinstance(found, lib.Tensor) else [*found.values()]
+        results.append([p.tolist() for p in parts])
+    np.testing.assert_allclose(results[0][-1], results[1][-1], rtol=1e-5)
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+@pytest.mark.parametrize("n", range(1, 10))
+def test_scans_of_any_size(n, dim):
+    x = rushlight.randn(n, n, requires_grad=True)
+    found = associative_scan(rushlight.mul, x, dim)
+    expected = x.cumprod(dim)
+    assert rushlight.allclose(found, expected, atol=1e-6)
+    for a, b in zip(*[rushlight.autograd.grad(y.sum(), x) for y in (found, expected)], strict=True):
+        assert rushlight.allclose(a, b, atol=1e-5)
+
+
+def test_scans_that_are_refused():
+    for wrong in ((3, rushlight.ones(2), 0), (rushlight.add, [], 0), (rushlight.add, [3], 0)):
+        with pytest.raises(ValueError):
+            associative_scan(*wrong)
+    with pytest.raises(ValueError, match="Combine_mode"):
+        associative_scan(rushlight.add, rushlight.ones(2), 0, combine_mode="other")
+    with pytest.raises(ValueError, match="must be equal, but are"):
+        associative_scan(rushlight.add, [rushlight.ones(2), rushlight.ones(3)], 0)

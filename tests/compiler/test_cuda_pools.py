@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rushlight.ops.pool import AvgPool, AvgPoolSpread, MaxPool, MaxPoolSpread, MaxPoolValues
+from rushlight.ops.resample import Gathered
 from tests.compiler.cuda_emulator import needs_compiler
 from tests.compiler.cuda_nodes import check, compiled, needs_nvrtc
 
@@ -64,6 +65,13 @@ def test_means(kernel, divisor, include, d):
     p["out"] = outs((19, 17), kernel, stride, padding, (1, 1))
     (y,) = check(AvgPool, x, **p)
     check(AvgPoolSpread, y, space=(19, 17), **p)
+
+
+@pytest.mark.parametrize("space, out", [((5, 4), (9, 3)), ((7,), (1500,)), ((7,), (1500,))])
+def test_gradients_of_the_nearest(space, out):
+    indices = tuple([np.sort(rng.integers(0, n, m)) for n, m in zip(space, out, strict=True)])
+    g = rng.standard_normal((2, 3, *out)).astype(np.float32)
+    check(Gathered, g, indices=indices, space=space, tolerance=1e-4)
 
 
 @needs_nvrtc

@@ -72,3 +72,17 @@ def test_values_and_gradients(f, shapes, recwarn):
 def test_integers_are_multiplied():
     a, b = torch.arange(12).reshape(3, 4), torch.arange(20).reshape(4, 5) - 9
     np.testing.assert_array_equal((a.cuda() @ b.cuda()).cpu(), a @ b)
+
+
+def test_parameters_that_are_arrays(recwarn):
+    """Arrays among an op's parameters are told apart by what they hold."""
+    x = torch.randn(1, 2, 6, 7)
+    for f in (
+        lambda x: F.adaptive_avg_pool2d(x, 3),
+        lambda x: F.adaptive_avg_pool2d(x, (4, 3)),
+        lambda x: F.interpolate(x, size=(4, 9)),
+        lambda x: F.interpolate(x, size=(4, 3)),
+        lambda x: x.clone(memory_format=torch.channels_last),
+    ):
+        np.testing.assert_allclose(f(x.cuda()).cpu(), f(x), rtol=1e-5, atol=1e-6)
+    assert not [w for w in recwarn if "no GPU kernel" in str(w.message)]

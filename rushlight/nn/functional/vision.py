@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight import tensor_api as T
-from rushlight.core.device_array import beside, unseen
+from rushlight.core.device_array import beside, driver_of, unseen
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.errors import ShapeError, warn_user
@@ -301,7 +301,8 @@ def grid_sample(
     except AttributeError:
         raise no_tensor("grid_sample", input, grid) from None
     by_formula = check_sampling(*shapes, mode, padding_mode, align_corners)
-    if by_formula or state.busy or not d is grid._array.dtype in dtypes.FLOATS:
+    here = d is grid._array.dtype in dtypes.FLOATS and driver_of(input) is None
+    if by_formula or state.busy or not here:
         return sample(input, grid, mode, padding_mode, align_corners)
     if not (input._tracked or grid._tracked):
         found = sampled(input._array, grid._array, mode, padding_mode, align_corners)

@@ -218,3 +218,49 @@ def means_spread(node: Node) -> list[Launch]:
     sizes = mean_constants(node, x.shape, count)
     c = texts.text(MEANS_SPREAD, g.dtype, texts.index_type(x, g), **sizes)
     return texts.alone(c, node, texts.over(count))
+
+
+# element p of the input was read from BEGINS[p] on, up to BEGINS[p + 1], along each dim
+RUNS = f"""
+TABLES
+extern "C" __global__ void kernel(const T* __restrict__ g, T* __restrict__ x) {{
+  {texts.each()}
+  I rest = i;
+  int p2 = (int)(rest % N2); rest /= N2;
+  int p1 = (int)(rest % N1); rest /= N1;
+  int p0 = (int)(rest % N0); rest /= N0;
+  const T* plane = g + rest * ((I)O0 * O1 * O2);
+  W total = 0;
+  for (int a = begins0[p0]; a < begins0[p0 + 1]; a++)
+    for (int b = begins1[p1]; b < begins1[p1 + 1]; b++)
+      for (int c = begins2[p2]; c < begins2[p2 + 1]; c++)
+        total += load(plane[((I)a * O1 + b) * O2 + c]);
+  x[i] = store(total);
+}}
+"""
+
+
+def fits_runs(node: Node) -> bool:
+    """Whether up to three dims of floats are gathered."""
+    g, x = node.inputs[0], node.outputs[0]
+    few = len(node.params["indices"]) <= 3
+    return texts.is_float(g.dtype) and g.dtype == x.dtype and few and 0 not in (*g.shape, *x.shape)
+
+
+def runs(node: Node) -> list[Launch]:
+    """Gathered: the transpose of reading at indices that never decrease."""
+    g, x = node.inputs[0], node.outputs[0]
+    indices, space = node.params["indices"], node.params["space"]
+    tables = [np.searchsorted(k, np.arange(n + 1)) for k, n in zip(indices, space, strict=True)]
+    tables = [np.array([0, 1])] * (3 - len(tables)) + tables
+    c_tables = [
+        f"__device__ const int begins{k}[] = {{{', '.join(map(str, t.tolist()))}}};"
+        for k, t in enumerate(tables)
+    ]
+    count, sizes = math.prod(x.shape), three([len(k) for k in indices], 1)
+    given = {f"N{k}": n for k, n in enumerate(three(space, 1))}
+    given |= {f"O{k}": n for k, n in enumerate(sizes)}
+    c = texts.text(
+        RUNS, g.dtype, texts.index_type(g, x), COUNT=count, TABLES=" ".join(c_tables), **given
+    )
+    return texts.alone(c, node, texts.over(count))

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.backends.cuda import (
     attention,
     conv,
@@ -34,6 +36,7 @@ WRITERS: dict[str, tuple[Fits, Callable[[Node], list[Launch]]]] = {
     "MaxPoolSpread": (pools.fits, pools.spread),
     "AvgPool": (pools.fits, pools.means),
     "AvgPoolSpread": (pools.fits, pools.means_spread),
+    "Gathered": (pools.fits_runs, pools.runs),
     **dict.fromkeys(recurrent.GATES, (recurrent.fits, recurrent.forward)),
     **{f"{name}Grad": (recurrent.fits, recurrent.backward) for name in recurrent.GATES},
     "CtcLosses": (ctc.fits, ctc.write),
@@ -78,13 +81,20 @@ def launches(node: Node, windows: Windows | None = None) -> list[Launch]:
     """
     values = [*node.inputs, *node.outputs]
     specs = [None if v is None else (v.shape, v.dtype) for v in values]
-    params = {k: v for k, v in node.params.items() if k != "engine"}
+    params = [(k, part(v)) for k, v in node.params.items() if k != "engine"]
     steps: Any = ()
     if strided(node):
         assert windows is not None
         steps = tuple([() if v is None else windows.layout(v)[1] for v in values])
-    key = (type(node.op), repr(params), repr(specs), steps)
+    key = (type(node.op), tuple(params), repr(specs), steps)
     if key not in _written:
         name = type(node.op).__name__
         _written[key] = STRIDED[name][1](node, steps) if steps else WRITERS[name][1](node)
     return _written[key]
+
+
+def part(v: Any) -> Any:
+    """A parameter as part of a key: the text of an array leaves elements out."""
+    if isinstance(v, (tuple, list)):
+        return tuple([part(x) for x in v])
+    return (v.shape, v.dtype, v.tobytes()) if isinstance(v, np.ndarray) else repr(v)

@@ -42,6 +42,16 @@ def empty(v: Value) -> Any:
     return device_empty(v.shape, v.dtype, v.driver)
 
 
+def blank(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A constant whose elements do not matter, as they are overwritten."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def is_blank(a: Any) -> bool:
+    """Whether a constant is ``blank``."""
+    return a.base is not None and a.size > 1 and not any(a.strides)
+
+
 def empty_outputs(graph: Graph) -> list[Any]:
     """Uninitialised arrays for a graph's ends."""
     return [empty(v) for v in graph.ends()]

@@ -27,7 +27,7 @@ import numpy as np
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.passes.dead import drop_dead
 from rushlight.compiler.passes.rewrite import pure
-from rushlight.compiler.program import Program, empty
+from rushlight.compiler.program import Program, empty, is_blank
 from rushlight.compiler.streams import engines_of, go_back, marks
 from rushlight.core.device_array import DeviceArray, send
 from rushlight.core.tensor import constant
@@ -99,12 +99,20 @@ class Stage:
             )
         ]
         # what is copied from another device, where that is known
-        self.brought: list[Any] = [
-            send(np.asarray(i.source, order="C"), self.driver)
-            if i.kind == "constant" and self.driver is not None
-            else None
-            for i in graph.inputs
-        ]
+        self.brought: list[Any] = [None] * len(graph.inputs)
+        if self.driver is not None:
+            self.bring_constants(self.driver)
+
+    def bring_constants(self, driver: Driver) -> None:
+        """Copy constants to a GPU; those that do not matter share memory."""
+        found = [(k, i.source) for k, i in enumerate(self.graph.inputs) if i.kind == "constant"]
+        blanks = {k: a for k, a in found if is_blank(a)}
+        memory = driver.take(max([a.nbytes for a in blanks.values()], default=0))
+        for k, a in found:
+            if k in blanks:
+                self.brought[k] = DeviceArray(memory, 0, a.shape, a.dtype)
+            else:
+                self.brought[k] = send(np.asarray(a, order="C"), driver)
 
     def run(self, inputs: list[Any], outputs: list[Any], made: dict[int, Any]) -> None:
         """Run the program; ``made`` has what stages send, by the values' numbers."""
@@ -160,8 +168,7 @@ class Staged:
         self.graph = graph
         self.stages = Split(drop_dead(graph), places).stages()
         self.made = {v.number: empty(v) for s in self.stages for v in s.sent}
-        leaves = graph.assumes() and len(self.stages) > 1
-        self.engines = engines_of(graph) if leaves else []
+        self.engines = engines_of(graph) if graph.assumes() else []
         for k, stage in enumerate(self.stages):
             stage.build(late(stage, self.stages[k + 1 :], len(graph.results)))
 

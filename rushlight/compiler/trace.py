@@ -28,6 +28,7 @@ from rushlight.compiler.lent import Lent, listed
 from rushlight.compiler.living import living_tensors, only_viewed, saved_arrays
 from rushlight.compiler.orders import Spread, Turn, has_gaps, order_in_memory
 from rushlight.compiler.primitives import Require
+from rushlight.compiler.program import blank
 from rushlight.compiler.python_numbers import (
     Number,
     Reading,
@@ -47,12 +48,13 @@ from rushlight.core.op import Op
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, constant, wrap
-from rushlight.ops.copy import Cast
+from rushlight.ops.copy import Cast, Copy, Fill
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.random import Draw, Normal
 from rushlight.ops.view import BasicIndex, Permute, look_or_copy, owner
 
 ALL = slice(None)
+OVERWRITING = (Fill, Draw, Copy)
 MOST_EXACT = 1 << 53  # integers below are float64 numbers
 
 
@@ -284,6 +286,8 @@ class Trace:
         if has_self_overlap(x._array):
             self.failure = "it writes to an expanded tensor, whose elements share their memory"
             return
+        if isinstance(op, OVERWRITING) and x._array.__class__ is DeviceArray:
+            self._blank(x)
         old = self.operand(x)
         window = self.windows.get(x._array)
         if not self._is_alone(window.storage):
@@ -291,6 +295,17 @@ class Trace:
             return
         values = [old, *self.operands(others, x._array.dtype)]
         self._replace(window, self._written(op, x._array, values, params, [x, *others]))
+
+    def _blank(self, t: Tensor) -> None:
+        """Memory of a GPU that nothing has looked at is about to be overwritten: what is there does
+        not matter, and is not fetched.
+        """
+        a = t._array
+        if a in self.constants and a not in self.windows:
+            value = self.graph.value(a.shape, a.dtype)
+            value.driver = a.driver
+            self.graph.inputs.append(Input(value, "constant", blank(a.shape, a.dtype)))
+            self._window(a, Storage(value), ())
 
     def _is_alone(self, storage: Storage) -> bool:
         """Whether no other storage has memory from outside in common with one."""

@@ -319,3 +319,35 @@ def test_recorded_work_finds_arrays_where_they_were(gpus):
     (stage,) = variant.program.stages
     assert batch._array.pointer in stage.program.addresses[-1]  # there is nothing to copy
     assert not stage.aside and len(set(stage.program.addresses[2:])) == 2 and last.is_cuda
+
+
+def test_memory_that_is_overwritten_is_not_fetched(gpus):
+    if gpus is None:
+        pytest.skip("copies from real GPUs are not counted")
+
+    def make(device):
+        def call(x):
+            noise = torch.rand(300, 300, device=device)
+            state = torch.zeros(200, 300, device=device)
+            return nn.functional.dropout(x + noise, 0.5), state + x[:200], noise.normal_()
+
+        return call
+
+    plain, compiled = make("cpu"), torch.compile(make("cuda"))
+    x = torch.randn(300, 300)
+    given = x.cuda()
+    compiled(given)
+    compiled(given)
+    (variant,) = variants(compiled)
+    constants = [i.source for i in variant.graph.inputs if i.kind == "constant"]
+    assert len(constants) == 3 and not any([any(a.strides) for a in constants])
+    (stage,) = variant.program.stages
+    memories = {id(a.memory) for a in stage.brought if a is not None and a.shape[1:] == (300,)}
+    assert len(memories) == 1
+    for device, call in (("cpu", plain), ("cuda", compiled)):
+        torch.manual_seed(0)
+        results = call(x.to(device))
+        if device == "cpu":
+            expected = results
+    for a, b in zip(expected, results, strict=True):
+        close(a, b)

@@ -7,14 +7,16 @@ Inputs come from NumPy with a fixed seed, so that every engine sees the same num
 
 import numpy as np
 
+device = "cpu"  # where models and inputs are
+
 
 def batches(torch, shape, classes, count=4):
     """A function that gives the next of a few batches, in turn."""
     rng = np.random.default_rng(0)
     pairs = [
         (
-            torch.from_numpy(rng.standard_normal(shape).astype("float32")),
-            torch.from_numpy(rng.integers(0, classes, shape[0])),
+            torch.from_numpy(rng.standard_normal(shape).astype("float32")).to(device),
+            torch.from_numpy(rng.integers(0, classes, shape[0])).to(device),
         )
         for _ in range(count)
     ]
@@ -25,7 +27,7 @@ def batches(torch, shape, classes, count=4):
 def training(torch, compiled, model, optimizer, batch, loss=None, clip=None):
     """One training step a call."""
     criterion = loss or torch.nn.CrossEntropyLoss()
-    parameters = list(model.parameters())
+    parameters = list(model.to(device).parameters())
 
     def step(x, y):
         optimizer.zero_grad()
@@ -42,7 +44,8 @@ def training(torch, compiled, model, optimizer, batch, loss=None, clip=None):
 
 def inference(torch, compiled, model, shape):
     """One forward pass a call."""
-    x = torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype("float32"))
+    x = np.random.default_rng(0).standard_normal(shape).astype("float32")
+    x, model = torch.from_numpy(x).to(device), model.to(device)
 
     def call(x):
         with torch.no_grad():
@@ -55,7 +58,8 @@ def inference(torch, compiled, model, shape):
 def linreg(torch, compiled):
     nn = torch.nn
     rng = np.random.default_rng(0)
-    x, y = [torch.from_numpy(rng.standard_normal((10, n)).astype("float32")) for n in (2, 1)]
+    pair = [rng.standard_normal((10, n)).astype("float32") for n in (2, 1)]
+    x, y = [torch.from_numpy(a).to(device) for a in pair]
     model = nn.Sequential(nn.Linear(2, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.03)
     return training(torch, compiled, model, optimizer, lambda: (x, y), nn.MSELoss())
@@ -101,7 +105,7 @@ def lenet(torch, compiled):
     return training(torch, compiled, model, optimizer, batches(torch, (256, 1, 28, 28), 10))
 
 
-def resnet18(torch, compiled):
+def resnet18(torch, compiled, batch=32):
     nn = torch.nn
 
     class Block(nn.Module):
@@ -127,7 +131,7 @@ def resnet18(torch, compiled):
         inner = outer
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    return training(torch, compiled, model, optimizer, batches(torch, (32, 3, 32, 32), 10, 2))
+    return training(torch, compiled, model, optimizer, batches(torch, (batch, 3, 32, 32), 10, 2))
 
 
 def tokens(torch, shape, vocabulary):
@@ -135,8 +139,8 @@ def tokens(torch, shape, vocabulary):
     rng = np.random.default_rng(0)
     pairs = [
         (
-            torch.from_numpy(rng.integers(0, vocabulary, shape)),
-            torch.from_numpy(rng.integers(0, vocabulary, shape[0] * shape[1])),
+            torch.from_numpy(rng.integers(0, vocabulary, shape)).to(device),
+            torch.from_numpy(rng.integers(0, vocabulary, shape[0] * shape[1])).to(device),
         )
         for _ in range(4)
     ]
@@ -162,9 +166,9 @@ def gru(torch, compiled):
     return training(torch, compiled, model, optimizer, tokens(torch, (35, 32), 28), clip=1.0)
 
 
-def gpt(torch, compiled):
+def gpt(torch, compiled, layers=4, heads=4, width=128, time=64, batch=12):
     nn, F = torch.nn, torch.nn.functional
-    layers, heads, width, time, batch, vocabulary = 4, 4, 128, 64, 12, 65
+    vocabulary = 65
 
     class Block(nn.Module):
         def __init__(self):
@@ -190,7 +194,7 @@ def gpt(torch, compiled):
             self.ln, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
 
         def forward(self, x):
-            y = self.token(x) + self.position(torch.arange(x.shape[1]))
+            y = self.token(x) + self.position(torch.arange(x.shape[1], device=device))
             for block in self.blocks:
                 y = block(y)
             return self.head(self.ln(y)).view(-1, vocabulary)

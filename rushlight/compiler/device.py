@@ -148,6 +148,8 @@ def part(v: Any) -> Any:
     """A parameter's value as part of a key."""
     if v.__class__ in (tuple, list):
         return tuple([part(x) for x in v])
+    if v.__class__ is dict:
+        return tuple([(k, part(x)) for k, x in v.items()])
     if v.__class__ is slice:
         return slice, v.start, v.stop, v.step
     if v.__class__ in PLAIN:

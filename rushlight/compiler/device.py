@@ -20,6 +20,8 @@ from rushlight.compiler.scalars import Scalar
 from rushlight.compiler.steps import Call
 from rushlight.core.device_array import DeviceArray, send
 from rushlight.core.elementwise import Elementwise
+from rushlight.core.generator import GpuGenerator
+from rushlight.core.mt19937 import Engine
 from rushlight.core.native import without_kernels
 from rushlight.core.op import Op
 from rushlight.core.window import Window, packed_strides
@@ -118,16 +120,16 @@ def spec(x: Any) -> Any:
     """What a program depends on of an operand."""
     if x.__class__ is DeviceArray:
         if x.kind is None:
-            x.kind = kind_of(x.shape, x.strides, x.dtype)
+            x.kind = kind_of(x.shape, x.strides, x.dtype, x.driver)
         return x.kind
     if x.__class__ is float:
         return float
     return x.__class__, x
 
 
-def kind_of(shape: Any, strides: Any, dtype: Any) -> Kind:
-    """See Kind."""
-    key = shape, strides, dtype
+def kind_of(shape: Any, strides: Any, dtype: Any, driver: Driver) -> Kind:
+    """See Kind. Programs belong to a GPU."""
+    key = shape, strides, dtype, driver
     found = _kinds.get(key)
     if found is None:
         found = _kinds[key] = Kind(shape, strides, dtype)
@@ -154,7 +156,7 @@ def part(v: Any) -> Any:
         return slice, v.start, v.stop, v.step
     if v.__class__ in PLAIN:
         return v.__class__, repr(v) if v.__class__ is float else v
-    if isinstance(v, (Op, np.dtype)):
+    if isinstance(v, (Op, np.dtype, GpuGenerator)):
         return v
     if v.__class__ is np.ndarray:
         return np.ndarray, v.shape, v.dtype, content(v)
@@ -187,7 +189,7 @@ class Entry:
         self.makers = []
         for v in outputs:
             steps, size = packed_strides(v.shape, v.dtype.itemsize), math.prod(v.shape)
-            kind = kind_of(v.shape, steps, v.dtype)
+            kind = kind_of(v.shape, steps, v.dtype, program.driver)
             self.makers.append((size * v.dtype.itemsize, v.shape, v.dtype, steps, kind))
 
     @classmethod
@@ -309,6 +311,8 @@ class Writer:
 
 def outline(op: Op, operands: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
     """Shapes and dtypes of the op's results."""
+    if "engine" in params:
+        params = {**params, "engine": Engine(0)}  # nothing may be drawn from the op's own
     if isinstance(op, Elementwise):
         few = [
             np.ones((1,) * x.ndim, x.dtype) if x.__class__ is DeviceArray else x for x in operands

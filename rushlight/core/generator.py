@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import devices
+from rushlight import devices, gpu
+from rushlight.core.device_array import DeviceArray, send
 from rushlight.core.mt19937 import DEFAULT_SEED, STATE_BYTES, Engine, entropy_seed
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DeviceError, NotSupportedError
@@ -27,6 +28,10 @@ class Generator(Engine):
         >>> torch.rand(2, generator=g)
         tensor([0.2919, 0.2857])
     """
+
+    def __new__(cls, device: Any = "cpu") -> Generator:
+        kind = GpuGenerator if devices.check(device).type == "cuda" else cls
+        return object.__new__(kind)
 
     def __init__(self, device: Any = "cpu") -> None:
         self._device = devices.check(device)
@@ -101,6 +106,57 @@ class Generator(Engine):
         self.restore(state)
 
 
+COUNTER_BYTES = 16
+
+
+class GpuGenerator(Generator):
+    """A stream of a GPU. Kernels draw from Philox, whose seed and first free counter lie in the
+    GPU's memory; what they do not draw, the host does as for the CPU. The state is that of both.
+    """
+
+    _counter: DeviceArray | None = None
+
+    def __init__(self, device: Any) -> None:
+        self._seat = np.zeros(2, np.uint64)
+        super().__init__(device)
+
+    def seat(self) -> Any:
+        return self._seat
+
+    def counter(self) -> DeviceArray:
+        """Seed and counter, two uint64 in the GPU's memory."""
+        driver = gpu.driver(self._device.index)
+        if self._counter is None or self._counter.driver is not driver:
+            self._counter = send(np.array([self.seed_value, 0], np.uint64), driver)
+        return self._counter
+
+    def reseed(self, seed: int) -> None:
+        super().reseed(seed)
+        self._move_to(np.array([self.seed_value, 0], np.uint64).view(np.uint8))
+
+    def _move_to(self, state: Any) -> None:
+        if self._counter is not None:
+            self._counter.driver.put(np.array(state), self._counter.memory, 0)
+
+    def save(self) -> Any:
+        return np.concatenate([super().save(), self.counter().fetch().view(np.uint8)])
+
+    def restore(self, data: Any) -> None:
+        if data.size == STATE_BYTES + COUNTER_BYTES:
+            super().restore(data[:STATE_BYTES])
+            self.counter()
+            self._move_to(data[STATE_BYTES:])
+        else:
+            super().restore(data)
+
+    def mark(self) -> tuple[Any, ...]:
+        return (super().mark(), self.counter().fetch())
+
+    def rewind(self, mark: tuple[Any, ...]) -> None:
+        super().rewind(mark[0])
+        self._move_to(mark[1].view(np.uint8))
+
+
 _on_gpus: dict[int, Generator] = {}
 
 
@@ -133,7 +189,7 @@ def checked_state(state: Any) -> np.ndarray[Any, Any]:
         raise TypeError(
             f"RNG state must be a torch.ByteTensor: its dtype is {array.dtype}, not uint8."
         )
-    if array.size != STATE_BYTES:
+    if array.size not in (STATE_BYTES, STATE_BYTES + COUNTER_BYTES):
         raise RuntimeError(
             f"RNG state: expected {STATE_BYTES} bytes, but the tensor has size {array.size}."
         )

@@ -136,6 +136,10 @@ class Engine:
             self._desk[YIELDED] = self._block.ctypes.data
         return self._desk
 
+    def seat(self) -> Any:
+        """The array that stands for the engine in a captured program."""
+        return self.desk
+
     def lend(self) -> NDArray[np.int64]:
         """The desk, where native code may draw, and nobody else, until ``take_back``."""
         self._lock.acquire()

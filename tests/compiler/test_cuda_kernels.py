@@ -105,3 +105,38 @@ def test_a_bias_joins_what_follows_a_convolution(emulated):
     y = net(x.cuda())
     y.sum().backward()
     np.testing.assert_allclose(y.detach().cpu(), expected.detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_random_numbers_are_drawn_by_the_gpu_and_go_on_where_their_state_was_kept(recwarn):
+    torch.manual_seed(5)
+    drop = torch.nn.Dropout(0.3)
+    x = torch.ones(4000, device="cuda")
+    state = torch.cuda.get_rng_state()
+    a, b = drop(x), torch.randn(1000, device="cuda")
+    assert abs(float((a == 0).float().mean()) - 0.3) < 0.05
+    assert abs(float(b.mean())) < 0.15 and abs(float(b.std()) - 1) < 0.1
+    assert not torch.equal(drop(x), a)
+    torch.cuda.set_rng_state(state)
+    assert torch.equal(drop(x), a) and torch.equal(torch.randn(1000, device="cuda"), b)
+    torch.manual_seed(5)
+    assert torch.equal(drop(x), a)
+    assert not [w for w in recwarn if "no GPU kernel" in str(w.message)]
+
+
+def test_a_compiled_step_draws_what_the_eager_one_does():
+    def trained(compiled):
+        torch.manual_seed(1)
+        net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Dropout(0.5)).cuda()
+        x, opt = torch.ones(3, 4, device="cuda"), torch.optim.SGD(net.parameters(), 0.1)
+
+        def step():
+            opt.zero_grad()
+            loss = net(x).square().sum()
+            loss.backward()
+            opt.step()
+            return loss
+
+        step = torch.compile(step) if compiled else step
+        return [step().item() for _ in range(5)]
+
+    np.testing.assert_allclose(trained(True), trained(False), rtol=1e-5)

@@ -42,7 +42,7 @@ def drawn(
     """A node that draws."""
     engine = node.params["engine"]
     shape = node.outputs[0].shape if shape is None else shape
-    desk = w.array(engine.desk)
+    desk = w.array(engine.seat())
     return w.node(op, [desk], shape, d, engine=engine, shape=shape, **params)
 
 

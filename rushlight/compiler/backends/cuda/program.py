@@ -91,8 +91,13 @@ class CudaProgram:
             self.last = len(self.inputs) + len(self.ends)  # the slot of the room
             self.steps = [self.prepared(step) for step in low.steps]
         self.room = room or Room(driver)
+        engines = [n.params["engine"] for n in low.graph.nodes if "engine" in n.params]
+        seats = {id(e.seat()): e for e in engines}
         self.constants = [
-            send(np.ascontiguousarray(i.source), driver) for i in low.graph.inputs[self.given :]
+            seats[id(i.source)].counter()
+            if id(i.source) in seats
+            else send(np.ascontiguousarray(i.source), driver)
+            for i in low.graph.inputs[self.given :]
         ]
         kinds = [type(s) for s in low.steps]
         self.alarming = Check in kinds  # whether a mark may be left, see Note [Alarms]

@@ -58,6 +58,7 @@ class Engine:
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         self._lock = threading.RLock()
+        self.take_back = self._lock.release  # native code has drawn
         self._twister: tuple[Any, Any] | None = None
         self._block = np.empty(BLOCK, np.uint32)
         self._desk = np.zeros(DESK, np.int64)
@@ -145,11 +146,7 @@ class Engine:
         self._lock.acquire()
         if self._pending is not None:
             self._source()
-        return self.desk
-
-    def take_back(self) -> None:
-        """Native code has drawn."""
-        self._lock.release()
+        return self._desk if self._placed else self.desk
 
     def mark(self) -> tuple[Any, ...]:
         """The place in the stream, for `rewind`; the cached normal is no part of it."""

@@ -109,22 +109,25 @@ def numbers(*values: float) -> Array:
 
 
 def drawn(
-    name: str, engine: Engine, count: int, dtype: Any, limits: Array, into: Any, exact: bool = True
+    name: str, engine: Engine, count: int, dtype: Any, limits: Any, into: Any, exact: bool = True
 ) -> Any:
     """`count` values by a loop of backends/llvm/draws.py, flat or in `into`, or None.
 
     Args:
-        limits: the numbers that the loop wants.
+        limits: an array of the numbers that the loop wants, or None.
         into: an array of `dtype` to fill, if it is contiguous, or None.
         exact: the results are those of the functions here to the bit.
     """
-    run = kernels.runner(name, dtype, 3, count, exact)
+    run = kernels.runner(name, dtype, 2 if limits is None else 3, count, exact)
     if run is None:
         return None
     out = into if into is not None and into.flags.carray else np.empty(count, dtype)
     desk = engine.lend()
     try:
-        run(desk, out, limits, count)
+        if limits is None:
+            run(desk, out, count)
+        else:
+            run(desk, out, limits, count)
     finally:
         engine.take_back()
     return out
@@ -253,12 +256,12 @@ def permutation(engine: Engine, count: int) -> Array:
     if count < 2:
         return np.arange(count)
     wide = count >= (2**32 - 1) // 20
+    found: Array | None = None
+    if not wide:
+        found = drawn("shuffle", engine, count, dtypes.int64, None, None)
+    if found is not None:
+        return found
     draws: Array = engine.longs(count - 1) if wide else engine.words(count - 1)
-    run = None if wide else kernels.runner("shuffle", dtypes.int64, 2, count)
-    if run is not None:
-        order = np.arange(count)
-        run(draws, order, count - 1)
-        return order
     if count <= 512:
         return _swap_one_by_one(draws.tolist())
     remaining = np.arange(count, 1, -1, dtype=draws.dtype)

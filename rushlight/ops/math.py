@@ -162,7 +162,8 @@ class Square(Elementwise):
 class Reciprocal(Analytic):
     """``1 / input``."""
 
-    ufunc = np.reciprocal
+    ufunc = np.reciprocal  # which divides one by one
+    compiled = True
 
     def scalar(self, s, input):
         return 1 / input

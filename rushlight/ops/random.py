@@ -16,12 +16,21 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core import rejection, sampling
 from rushlight.core.elementwise import broadcast_error
-from rushlight.core.op import Op
+from rushlight.core.op import Op, lone
+from rushlight.core.state import state
+from rushlight.core.tensor import Tensor, written
 from rushlight.ops.copy import zeros_like
 from rushlight.ops.implicit import DirichletGrad, StandardGammaGrad
 from rushlight.ops.places import spread
 
 PART = 1 << 16  # elements drawn at a time, so that what is on its way stays in the cache
+
+
+def place(x: Any, values: Any) -> None:
+    """Lay flat values out in the array x."""
+    if values.dtype is not x.dtype and x.dtype in dtypes.COMPLEX_TYPES:
+        values = values.view(x.dtype)
+    sampling.put(x, values)
 
 
 class Draw(Op, abstract=True):
@@ -40,7 +49,7 @@ class Draw(Op, abstract=True):
         return out
 
     def store(self, x, others, params):
-        if self.in_parts and x.size >= 2 * PART and x.flags.c_contiguous and x.dtype.kind != "c":
+        if x.size >= 2 * PART and self.in_parts and x.flags.c_contiguous and x.dtype.kind != "c":
             flat = x.reshape(-1)
             *starts, _ = range(0, x.size, PART)  # the last part is the longest
             for start, stop in zip(starts, [*starts[1:], x.size], strict=True):
@@ -50,11 +59,24 @@ class Draw(Op, abstract=True):
                     part[...] = values
             return
         values = self.values(x, **params)
-        if values is x:
-            return
-        if values.dtype is not x.dtype and x.dtype in dtypes.COMPLEX_TYPES:
-            values = values.view(x.dtype)
-        sampling.put(x, values)
+        if values is not x:
+            place(x, values)
+
+    def make_update(self):
+        general, values = super().make_update(), self.values
+
+        def update(x: Tensor, *others: Any, **params: Any) -> Tensor:
+            a = x._array
+            few = a.size < 2 * PART and lone(x, a) and a.flags.writeable
+            if others or state.busy or not few:
+                return general(x, *others, **params)
+            drawn = values(a, **params)
+            if drawn is not a:
+                place(a, drawn)
+            written(x)
+            return x
+
+        return update
 
     def values(self, x: Any, **params: Any) -> Any:
         """Flat values in drawing order."""
@@ -176,7 +198,10 @@ class BernoulliSample(Op):
     label = "Bernoulli"
 
     def eager(self, xp, input, *, engine):
-        chosen = sampling.bernoulli_each(engine, np.asarray(input).reshape(-1))
+        p = np.asarray(input)
+        if p.ndim == 1:
+            return sampling.bernoulli_each(engine, p).astype(input.dtype)
+        chosen = sampling.bernoulli_each(engine, p.reshape(-1))
         return chosen.astype(input.dtype).reshape(input.shape)
 
     def grad(self, g):

@@ -105,7 +105,8 @@ def uniform_(self: Tensor, *args: Any, generator: Any = None, **named: Any) -> T
         >>> torch.manual_seed(0) and torch.empty(2).uniform_(-1, 1)
         tensor([-0.0075,  0.5364])
     """
-    low, high = _from_to(args, named, "uniform_", 0.0, 1.0)
+    plain = not named and len(args) == 2
+    low, high = args if plain else _from_to(args, named, "uniform_", 0.0, 1.0)
     d = self._array.dtype
     if d not in dtypes.DIFFERENTIABLE:
         only_floating(self, "uniform_", complex_too=True)
@@ -335,7 +336,8 @@ def exponential_(self: Tensor, lambd: Any = 1.0, *, generator: Any = None) -> Te
         >>> torch.manual_seed(0) and torch.empty(2).exponential_(2.0)
         tensor([1.7542, 0.6152])
     """
-    only_floating(self, "exponential_", RuntimeError)
+    if self._array.dtype not in dtypes.FLOATING_TYPES:
+        only_floating(self, "exponential_", RuntimeError)
     rate = float(lambd)
     if not rate > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={rate:g}")

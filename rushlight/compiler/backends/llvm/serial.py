@@ -52,7 +52,7 @@ from rushlight.compiler.scalars import FLOATS, INTEGERS
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
 SCRATCH = 4 * FEW + 64  # bytes
-RANDOM = ("integers", "normals", "normal pairs", "uniforms", "waits")
+RANDOM = ("integers", "shuffle", "normals", "normal pairs", "uniforms", "waits")
 SCRATCHED = (*RANDOM, *tops.NAMES)  # loops that need it
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "ge", "min": "le"}
@@ -113,23 +113,32 @@ def uniforms(width: int) -> str:
 
 
 def shuffle(width: int) -> str:
-    """Step i of ``%hi`` swaps elements i and i + w[i] % (%hi + 1 - i) of operand 1, where w are the
-    32-bit words of operand 0.
+    """The integers from 0 to ``%hi - 1`` in random order to operand 1: step i swaps elements i and
+    i + w % (%hi - i), where w are 32-bit words of the engine whose desk is operand 0.
     """
     f = kernel(width, LONG)
-    words, order = f.operand(0), f.operand(1)
-    count = f("add i64 %hi, 1")
+    desk, order = f.operand(0), f.operand(1)
+    draw, last = drawing(f), f.sub("%hi", 1)
 
-    def step(i: Number, _: list[str]) -> None:
-        word = f(f"load i32, ptr {f.at(words, i, 4)}, align 4")
-        left = f(f"trunc i64 {f.sub(count, i)} to i32")
+    def number(i: Number, _: list[str]) -> None:
+        f.do(f"store i64 {i}, ptr {f.at(order, i)}, align 8")
+
+    def chunk(start: Number, _: list[str]) -> None:
+        n = f.smaller(FEW, f.sub(last, start))
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {n})")
+        f.span(0, n, 1, lambda k, _: swap(f.add(start, k), k))
+
+    def swap(i: Number, k: Number) -> None:
+        word = f(f"load i32, ptr {f.at('%scratch', k, 4)}, align 4")
+        left = f(f"trunc i64 {f.sub('%hi', i)} to i32")
         j = f.add(i, f(f"zext i32 {f(f'urem i32 {word}, {left}')} to i64"))
         here, there = f.at(order, i), f.at(order, j)
         x, y = f.scalar(here), f.scalar(there)
         f.do(f"store i64 {y}, ptr {here}, align 8")
         f.do(f"store i64 {x}, ptr {there}, align 8")
 
-    f.span("%lo", "%hi", 1, step)
+    f.span("%lo", "%hi", 1, number)
+    f.span("%lo", last, FEW, chunk, empty=True)
     f.end()
     return f.module.text()
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import beside
-from rushlight.core.tensor import Tensor, no_tensor
+from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.devices import place
-from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
+from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c, all_of_real
 from rushlight.ops.shaping import Roll
 from rushlight.tensor_api import cat
 from rushlight.tensor_api._common import (
@@ -24,6 +24,8 @@ from rushlight.tensor_api._common import (
     finish,
     numpy_dtype,
     store_out,
+    stored,
+    unrecorded,
     wrap_dim,
 )
 from rushlight.tensor_api.casting import in_float32
@@ -125,6 +127,10 @@ def _dims(x: Tensor, s: Any, dim: Any) -> tuple[list[int], list[int]]:
 
 @in_float32
 def _c2c(x: Tensor, s: Any, dim: Any, norm: Any, inverse: bool, out: Any) -> Tensor:
+    if s is None and norm is None and dim.__class__ is int and not inverse:
+        arrays = unrecorded(x) if isinstance(x, Tensor) else None
+        if arrays is not None and arrays[0].size and arrays[0].ndim:
+            return stored(wrap(all_of_real(arrays[0], wrap_dim(dim, arrays[0].ndim))), out)
     x = _complex(x)
     dims, sizes = _dims(x, s, dim)
     for d, n in zip(dims, sizes, strict=True):

@@ -51,13 +51,50 @@ def complex_transform(x: Any, dims: Any, inverse: bool) -> Any:
     return out.astype(x.dtype, copy=False)
 
 
+SHORT = 16  # sizes up to which a product with the waves takes half of a fast transform's time,
+MANY = 1 << 14  # of so many elements
+
+
+@functools.lru_cache(maxsize=16)
+def waves(n: int, d: Any) -> Any:
+    """The first frequencies of n points as columns, real and imaginary parts by turns."""
+    turns = np.outer(np.arange(n), np.arange(n // 2 + 1)) % n / n * (2 * np.pi)
+    both = np.stack([np.cos(turns), -np.sin(turns)], -1).reshape(n, -1)
+    both[np.abs(both) < 1e-15] = 0  # at quarters of a turn
+    return both.astype(d)
+
+
 def of_real(x: Any, dims: Any) -> Any:
     """The first frequencies of real x, without any scaling."""
+    n = x.shape[dims[-1]]
+    if x.size >= MANY and 1 < n <= SHORT and dims == (x.ndim - 1,):
+        out = x.reshape(-1, n).dot(waves(n, x.dtype)).view(dtypes.COMPLEX_OF[x.dtype])
+        return out.reshape(*x.shape[:-1], n // 2 + 1)
     if x.size and kernels() is not None:
         return kernels().r2c(np.asarray(x), dims, True, 0, None, 1)
     one = len(dims) == 1
     out = library().rfft(x, None, dims[0]) if one else library().rfftn(x, axes=dims)
     return out.astype(dtypes.COMPLEX_OF[x.dtype], copy=False)
+
+
+def all_of_real(x: Any, dim: int) -> Any:
+    """All frequencies of real x: half of them are the conjugates of others."""
+    n, d = x.shape[dim], dtypes.COMPLEX_OF[x.dtype]
+    if x.size < MANY:
+        return complex_transform(x.astype(d), (dim,), False)
+    out, before, k = np.empty(x.shape, d), (slice(None),) * dim, n // 2 + 1
+    out[*before, :k] = of_real(x, (dim,))
+    np.conj(out[*before, (n - 1) // 2 : 0 : -1], out[*before, k:])
+    return out
+
+
+def of_frames(x: Any, window: Any) -> Any:
+    """``of_real(x * window)`` along the last dim."""
+    n = x.shape[-1]
+    if x.size < MANY or not 1 < n <= SHORT:
+        return of_real(x * window, (x.ndim - 1,))
+    out = x.reshape(-1, n).dot(window[:, None] * waves(n, x.dtype))
+    return out.view(dtypes.COMPLEX_OF[x.dtype]).reshape(*x.shape[:-1], n // 2 + 1)
 
 
 def to_real(x: Any, dims: Any, n: int) -> Any:

@@ -8,10 +8,10 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import beside
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import warn_user
-from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c
-from rushlight.tensor_api._common import expect_tensor, method
+from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c, of_frames
+from rushlight.tensor_api._common import expect_tensor, method, unrecorded
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.pieces import view_as_real
 
@@ -78,9 +78,16 @@ def stft(
     if onesided and is_complex:
         raise RuntimeError("Cannot have onesided output if window or input is complex")
     frames = x.unfold(-1, n_fft, hop)  # (batch, windows, n_fft)
+    arrays = None
     if window is not None or size < n_fft:
-        frames = frames * _full_window(window, size, n_fft, x)
-    spectrum = _transform(frames, onesided, n_fft**-0.5 if normalized else 1.0).transpose(1, 2)
+        factor = _full_window(window, size, n_fft, x)
+        arrays = unrecorded(frames, factor) if onesided and not normalized else None
+        frames = frames * factor if arrays is None else frames
+    if arrays is None:
+        spectrum = _transform(frames, onesided, n_fft**-0.5 if normalized else 1.0)
+    else:
+        spectrum = wrap(of_frames(*arrays))
+    spectrum = spectrum.transpose(1, 2)
     spectrum = spectrum if batched else spectrum.squeeze(0)
     return spectrum if return_complex else view_as_real(spectrum)
 

@@ -77,6 +77,23 @@ def test_sums_of_everything(size, dtype):
                 t.mean()
 
 
+@pytest.mark.parametrize("shape, dim", [((4000, 9), 1), ((3, 16, 500), 1), ((2, 9000, 2), 2)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_transforms_of_real_numbers(shape, dim, dtype):
+    x = numbers(shape, dtype)
+    t, wide = rushlight.from_numpy(x), x.astype("float64")
+    small = 4 * np.finfo(dtype).eps
+    assert worst(rushlight.fft.fft(t, dim=dim), np.fft.fft(wide, axis=dim)) < small
+    assert worst(rushlight.fft.rfft(t, dim=dim), np.fft.rfft(wide, axis=dim)) < small
+    for n in (16, 48):
+        given = {"n_fft": n, "center": False, "return_complex": True}
+        found, expected = [
+            fw.stft(fw.from_numpy(x.ravel()), window=fw.hann_window(n, dtype=d), **given)
+            for fw, d in ((rushlight, t.dtype), (torch, torch.from_numpy(x).dtype))
+        ]
+        assert worst(found, expected.numpy()) < small
+
+
 @pytest.mark.parametrize("rows, columns", [(200_000, 10), (20_000, 1), (10, 200_000), (1, 300_000)])
 def test_long_sums_of_float32_are_exact(rows, columns):
     """Added up one by one, a column of 200,000 would be off by more than 1e-5."""

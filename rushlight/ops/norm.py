@@ -62,6 +62,40 @@ def by_loop(
     return [out, mean, scale]
 
 
+def gradients_by_loop(
+    name: str,
+    arrays: Any,
+    numbers: Any,
+    units: int,
+    weights: int,
+    most: int = LEAST_COMPILED,
+) -> Any:
+    """The gradients of some floats by their array, the weight and the bias by a loop of
+    backends/llvm/norm_gradients.py, or None.
+
+    Args:
+        arrays: that of the result's gradient, the input's, the weight's or None, the bits of means
+            and of scales.
+        numbers: as for ``by_loop``.
+        weights: how many weights there are.
+        most: from so many elements on it is None.
+    """
+    g, x, w, mean, scale = arrays
+    d = x.dtype
+    if d not in FLOATS or not 0 < x.size < most or g.dtype is not d or mean.size != units:
+        return None
+    if w is not None and not (w.dtype is d and w.flags.carray):
+        return None
+    run = kernels.runner(name, d, 8, x.size, exact=False)
+    if run is None:
+        return None
+    g, x = [a if a.flags.carray else np.array(a, order="C") for a in (g, x)]
+    out, gw, gb = np.empty(x.shape, d), np.zeros(weights, d), np.zeros(weights, d)
+    weight = x if w is None else w
+    run(g, x, weight, mean, scale, out, gw, gb, *numbers, w is not None, units)
+    return out, gw, gb
+
+
 BLOCK = 1 << 15  # elements that a norm works on at a time, so that its steps stay in the cache
 
 
@@ -215,8 +249,12 @@ class BatchNorm(Op):
         if modes.trace is not None or driver_of(input) is not None:
             return BatchNormGrad.bind(g[0], input, weight, eps=params["eps"])
         w = None if weight is None else weight._array
-        kept = from_bits(mean._array), from_bits(scale._array)
-        found = batch_gradients(g[0]._array, input._array, w, *kept, needs[0])
+        arrays = g[0]._array, input._array, w, mean._array, scale._array
+        numbers, (c,) = channels_of(arrays[1].shape)
+        found = gradients_by_loop("block norm gradient", arrays, numbers, c, c)
+        if found is None:
+            kept = from_bits(mean._array), from_bits(scale._array)
+            found = batch_gradients(*arrays[:3], *kept, needs[0])
         return [wrap(a) if need else None for a, need in zip(found, needs, strict=True)]
 
 
@@ -389,8 +427,18 @@ class LayerNorm(Op):
             return layer_norm_gradients(g[0], input, weight, rank, params["eps"], params["center"])
         if modes.trace is not None or driver_of(input) is not None:
             return LayerNormGrad.bind(g[0], input, weight, **params)
+        k = math.prod(specs[0][0][-rank:])
+        w = None if weight is None else weight._array
+        arrays = g[0]._array, input._array, w, mean._array, scale._array
+        numbers = k, 1, k, k, params["center"], 0, 0, 1
+        found = gradients_by_loop("row norm gradient", arrays, numbers, mean._array.size, k)
+        if found is not None:
+            return [
+                wrap(a.reshape(spec[0])) if need else None
+                for a, need, spec in zip(found, needs, specs, strict=True)
+            ]
         x, gy = rows(widened(input._array), rank), rows(widened(g[0]._array), rank)
-        w = None if weight is None else flat(widened(weight._array))
+        w = flat(widened(w))
         kept = from_bits(mean._array), from_bits(scale._array)
         options = {"center": params["center"], "needs": tuple(needs)}
         found = iter(RowNormGrad.instance.forward((gy, x, w, *kept), options))
@@ -437,6 +485,13 @@ def layer_norm_gradients(
 ALONE = 1 << 18  # elements: more are worth several threads
 
 
+def groups_of(shape: Any, groups: int) -> tuple[Any, int]:
+    """The numbers for ``by_loop`` of (N, C, ...) in groups of channels, and how many units."""
+    n, c, *space = shape
+    p, per_group = math.prod(space), c // groups
+    return (p, per_group, p, per_group * p, True, per_group, 1, c), n * groups
+
+
 class GroupNorm(Op):
     """``(x - mean) / sqrt(var + eps) * weight + bias`` over ``groups`` of the channels of each
     sample.
@@ -449,10 +504,9 @@ class GroupNorm(Op):
 
     def eager(self, xp, input, weight, bias, *, groups, eps):
         n, c, *space = input.shape
-        p, per_group = math.prod(space), c // groups
-        numbers = p, per_group, p, per_group * p, True, per_group, 1, c
-        units = n * groups, 1
-        found = by_loop("block norm", input, weight, bias, eps, numbers, units, ALONE)
+        p = math.prod(space)
+        numbers, units = groups_of(input.shape, groups)
+        found = by_loop("block norm", input, weight, bias, eps, numbers, (units, 1), ALONE)
         if found is not None:
             return found
         arrays = widened(input).reshape(n * groups, -1), None, None
@@ -469,8 +523,13 @@ class GroupNorm(Op):
         if modes.grad or driver_of(input) is not None:
             return group_norm_gradients(g[0], input, weight, **params)
         w = None if weight is None else weight._array
-        kept = from_bits(mean._array), from_bits(scale._array)
-        found = group_gradients(g[0]._array, input._array, w, *kept, needs[0])
+        arrays = g[0]._array, input._array, w, mean._array, scale._array
+        numbers, units = groups_of(arrays[1].shape, params["groups"])
+        c = arrays[1].shape[1]
+        found = gradients_by_loop("block norm gradient", arrays, numbers, units, c, ALONE)
+        if found is None:
+            kept = from_bits(mean._array), from_bits(scale._array)
+            found = group_gradients(*arrays[:3], *kept, needs[0])
         return [
             wrap(in_dtype(a.reshape(spec[0]), spec[1])) if need else None
             for a, need, spec in zip(found, needs, specs, strict=True)

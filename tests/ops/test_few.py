@@ -56,6 +56,22 @@ class TestSizes:
         check(lambda: F.batch_norm(y, c, c * c, None, c), dtype)
         check(lambda: F.group_norm(y, 2, c, c), dtype)
 
+    def test_gradients_of_norms(self, n, dtype):
+        x, y, w, c = [
+            rl.tensor(random(*shape, dtype=dtype, seed=len(shape))).requires_grad_()
+            for shape in ((2, n), (3, 4, n), (n,), (4,))
+        ]
+        for norm, given in (
+            (lambda: F.layer_norm(x, (n,), w, w), (x, w)), (lambda: F.rms_norm(x, (n,), w), (x, w)),
+            (lambda: F.layer_norm(y, (4, n)), (y,)), (lambda: F.group_norm(y, 2, c, c), (y, c)),
+            (lambda: F.batch_norm(y, None, None, c, c, training=True), (y, c)),
+            (lambda: F.group_norm(y, 4), (y,)),
+            (lambda: F.batch_norm(y, None, None, training=True), (y,)),
+        ):  # fmt: skip
+            out = norm()
+            g = rl.tensor(random(*out.shape, dtype=dtype, seed=9))
+            check(lambda out=out, given=given, g=g: rl.autograd.grad(out, given, g, True), dtype)
+
     def test_running_statistics(self, n, dtype):
         y = rl.tensor(random(3, n, 2, dtype=dtype))
 

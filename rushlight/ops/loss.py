@@ -21,7 +21,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.activation import LogSigmoid
 from rushlight.ops.places import inside, moved, read, spread
-from rushlight.ops.sums import LEAST, ones, summed
+from rushlight.ops.sums import LEAST, number, ones, summed
 
 
 def reduce(loss: np.ndarray, reduction: str) -> Any:
@@ -167,20 +167,26 @@ class SoftMarginLoss(Pointwise):
         return -x * (-y * x).sigmoid()
 
 
+def in_unit(x: Any) -> bool:
+    """Whether all elements are in [0, 1]. The places of extremes are found faster than these."""
+    return not x.size or (x.item(x.argmin()) >= 0 and x.item(x.argmax()) <= 1)
+
+
 class BinaryCrossEntropy(Pointwise):
     """``-(y log x + (1 - y) log(1 - x))``, logarithms at least -100."""
 
     def value(self, x, y):
-        if x.size and not (x.min() >= 0 and x.max() <= 1):
+        if not in_unit(x):
             raise RuntimeError(
                 "binary_cross_entropy: all elements of input should be between 0 and 1; apply"
                 " sigmoid first, or use binary_cross_entropy_with_logits."
             )
-        if y.size and not (y.min() >= 0 and y.max() <= 1):
+        if not in_unit(y):
             raise RuntimeError(
                 "binary_cross_entropy: all elements of target should be between 0 and 1."
             )
-        return (y - 1) * np.maximum(np.log1p(-x), -100) - y * np.maximum(np.log(x), -100)
+        one, least = number(1, x.dtype), number(-100, x.dtype)
+        return (y - one) * np.maximum(np.log1p(-x), least) - y * np.maximum(np.log(x), least)
 
     def slope(self, x, y):
         return (x - y) / ((1 - x) * x).clamp(min=1e-12)

@@ -56,18 +56,27 @@ def stacked(x: Any, y: Any) -> Any:
     return packed(np.matmul(x, y))
 
 
+SINGLE = 1 << 13  # integers that are tried in float32 first
+
+
 def suits_dot(x: Any, y: Any) -> bool:
     """Whether arrays are few integers, which NumPy multiplies as they are."""
     return x.dtype is dtypes.int64 and x.size * y.shape[-1] <= FEW
 
 
 def whole_product(x: Any, y: Any) -> Any:
-    """``x @ y`` of integers: by BLAS where float64 holds every sum exactly."""
-    a, b = x.astype(np.float64), y.astype(np.float64)
-    if largest(a) * largest(b) * x.shape[-1] < 2**53:
-        whole = (a.dot(b) if a.ndim == b.ndim == 2 else a @ b).astype(np.int64)
-        return whole.astype(x.dtype, copy=False)
-    return x @ y
+    """``x @ y`` of integers: by BLAS where floats hold every sum exactly."""
+    few = x.size + y.size <= SINGLE
+    for d, most in ((dtypes.float32, 2.0**46), (dtypes.float64, 2.0**104))[not few :]:
+        a, b = x.astype(d), y.astype(d)
+        squares = a.ravel().dot(a.ravel()) * b.ravel().dot(b.ravel())  # no sum is above their root
+        if squares < most:
+            break
+    else:
+        if largest(a) * largest(b) * x.shape[-1] >= 2**53:
+            return x @ y
+    whole = (a.dot(b) if a.ndim == b.ndim == 2 else a @ b).astype(np.int64)
+    return whole if x.dtype is dtypes.int64 else whole.astype(x.dtype)
 
 
 def largest(x: Any) -> float:

@@ -18,8 +18,9 @@ from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
+from rushlight.ops.scatter import Scatter
 from rushlight.ops.windows import FEW, table_of
-from rushlight.tensor_api._common import as_int, in_order_of, stored
+from rushlight.tensor_api._common import as_int, in_order_of, stored, unrecorded
 from rushlight.tensor_api.casting import in_float32_on_cpu
 
 __all__ = [
@@ -504,10 +505,16 @@ def unpool(
     index = indices.flatten(len(lead))
     limit = math.prod(sizes)
     x = index._array
-    if not unseen(index) and x.size and (x.min() < 0 or x.max() >= limit):
+    known = not unseen(index) and x.size > 0
+    if known and not 0 <= x.item(x.argmin()) <= x.item(x.argmax()) < limit:
         raise RuntimeError(
             f"{name}: found an invalid max index: {x.max()} (output volumes are of size {sizes})"
         )
+    arrays = unrecorded(input)
+    if arrays is not None and arrays[0].flags.c_contiguous and x.dtype == np.int64:
+        flat = np.zeros((*lead, limit), arrays[0].dtype)
+        Scatter.instance.store(flat, [x, arrays[0].reshape(x.shape)], {"dim": len(lead)})
+        return wrap(flat.reshape(*lead, *sizes))
     zero = input.new_zeros((*lead, limit))
     out = zero.scatter(-1, index, input.flatten(len(lead))).reshape(*lead, *sizes)
     return in_order_of(out, input) if rank == 2 else out

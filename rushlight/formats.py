@@ -72,7 +72,7 @@ def suggested(x: Any) -> memory_format | None:
     """The channels-last format whose order the strides of array x follow, gaps or not; or None."""
     strides, least = x.strides, 1
     n = len(strides)
-    if n not in (4, 5) or strides[-1] < strides[1]:
+    if n not in (4, 5) or strides[-1] < strides[1] or strides[0] <= strides[1]:
         return None
     for d in (1, *range(n - 1, 1, -1), 0):
         if strides[d] < least or (d == 0 and least == strides[1]):

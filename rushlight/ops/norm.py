@@ -68,7 +68,7 @@ def gradients_by_loop(
     numbers: Any,
     units: int,
     weights: int,
-    most: int = LEAST_COMPILED,
+    most: int,
 ) -> Any:
     """The gradients of some floats by their array, the weight and the bias by a loop of
     backends/llvm/norm_gradients.py, or None.
@@ -251,7 +251,8 @@ class BatchNorm(Op):
         w = None if weight is None else weight._array
         arrays = g[0]._array, input._array, w, mean._array, scale._array
         numbers, (c,) = channels_of(arrays[1].shape)
-        found = gradients_by_loop("block norm gradient", arrays, numbers, c, c)
+        most = ChannelNormGrad.instance.least
+        found = gradients_by_loop("block norm gradient", arrays, numbers, c, c, most)
         if found is None:
             kept = from_bits(mean._array), from_bits(scale._array)
             found = batch_gradients(*arrays[:3], *kept, needs[0])
@@ -431,7 +432,8 @@ class LayerNorm(Op):
         w = None if weight is None else weight._array
         arrays = g[0]._array, input._array, w, mean._array, scale._array
         numbers = k, 1, k, k, params["center"], 0, 0, 1
-        found = gradients_by_loop("row norm gradient", arrays, numbers, mean._array.size, k)
+        units, most = mean._array.size, RowNormGrad.instance.least
+        found = gradients_by_loop("row norm gradient", arrays, numbers, units, k, most)
         if found is not None:
             return [
                 wrap(a.reshape(spec[0])) if need else None
@@ -501,6 +503,7 @@ class GroupNorm(Op):
 
     outputs = ("out", "mean", "scale")
     label = "NativeGroupNorm"
+    least = ALONE
 
     def eager(self, xp, input, weight, bias, *, groups, eps):
         n, c, *space = input.shape
@@ -526,7 +529,7 @@ class GroupNorm(Op):
         arrays = g[0]._array, input._array, w, mean._array, scale._array
         numbers, units = groups_of(arrays[1].shape, params["groups"])
         c = arrays[1].shape[1]
-        found = gradients_by_loop("block norm gradient", arrays, numbers, units, c, ALONE)
+        found = gradients_by_loop("block norm gradient", arrays, numbers, units, c, self.least)
         if found is None:
             kept = from_bits(mean._array), from_bits(scale._array)
             found = group_gradients(*arrays[:3], *kept, needs[0])

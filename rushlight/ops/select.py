@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import record
 from rushlight.core.elementwise import Elementwise, as_operand, broadcast_error
-from rushlight.core.native import LEAST, SOME, in_dtype
+from rushlight.core.native import LEAST, SOME, in_dtype, kernels
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
@@ -161,6 +161,12 @@ class Clamp(Elementwise):
         x, low, high = arrays[0], params["min"], params["max"]
         if x.dtype is dtypes.int64 and low.__class__ in WHOLE and high.__class__ in WHOLE:
             try:
+                if low is not None and high is not None and x.flags.carray and x.size:
+                    run = kernels.runner("limit", x.dtype, 2, x.size)
+                    if run is not None:
+                        out = np.empty(x.shape, x.dtype)
+                        run(x, out, low, high, x.size)
+                        return out
                 return np.asarray((self.small if x.size < LEAST else self.ufunc)(x, **params))
             except OverflowError:
                 pass  # bounds that wrap around

@@ -249,3 +249,14 @@ def test_many_elements_take_one_value(dtype):
         assert (rl.full((n,), 7, dtype=x.dtype) == 7).all() and not x.fill_(1).zero_().any()
         y = x[1::2].fill_(5)
         assert (y == 5).all() and x.count_nonzero() == len(y) == (x == 5).sum()
+
+
+def test_integers_are_limited():
+    x = np.random.default_rng(0).integers(-(2**40), 2**40, 20_003)
+    kernels.loaded = True
+    for n in (1, 9, 1000, len(x)):
+        for low, high in ((-5, 2**39), (500, 10), (-(2**62), 2**62), (True, 7)):
+            expected = np.minimum(np.maximum(x[:n], low), high)
+            np.testing.assert_array_equal(rl.tensor(x[:n]).clamp(low, high).numpy(), expected)
+    with pytest.raises(RuntimeError, match="without overflow"):
+        rl.tensor(x).clamp(0, 2**64 - 1)

@@ -260,8 +260,8 @@ def avg_pool(
     options = kernel_size, stride, padding, 1, ceil_mode
     w, table = averages(include_pad, divisor, name, shape, rank, *options)
     found = quickly(P.MEANS, table, input)
-    if found is not None:
-        return in_order_of(wrap(found), input)
+    if found is not None:  # of rows in order, which the result has too
+        return wrap(found)
     check_floating(name, input, dtypes.int64)
     return in_order_of(P.AvgPool.bind(input, **w), input)
 
@@ -302,7 +302,8 @@ def avg_pool2d(
         divisor_override: divide by this instead.
     """
     options = stride, padding, ceil_mode, count_include_pad, divisor_override
-    return stored(avg_pool("avg_pool2d", 2, input, kernel_size, *options), out)
+    result = avg_pool("avg_pool2d", 2, input, kernel_size, *options)
+    return result if out is None else stored(result, out)
 
 
 @in_float32_on_cpu
@@ -319,7 +320,8 @@ def avg_pool3d(
 ) -> Tensor:
     """Means of windows over three dims. Arguments as in ``avg_pool2d``."""
     options = stride, padding, ceil_mode, count_include_pad, divisor_override
-    return stored(avg_pool("avg_pool3d", 3, input, kernel_size, *options), out)
+    result = avg_pool("avg_pool3d", 3, input, kernel_size, *options)
+    return result if out is None else stored(result, out)
 
 
 @remembered

@@ -1,4 +1,4 @@
-"""One number for all elements, numbers in even steps, and the places of a triangle."""
+"""One number for all elements, bounds for them, numbers in even steps, places of a triangle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 
 F64 = np.dtype(np.float64)
-FILL, RAMP, BETWEEN = "fill", "ramp", "between"
+FILL, LIMIT, RAMP, BETWEEN = "fill", "limit", "ramp", "between"
 TRIANGLES = ("lower triangle", "upper triangle")
 LANES = 8  # elements that are made together
 AT_ONCE = 4  # vectors that are written one after another
@@ -32,6 +32,26 @@ def fill(d: Any, width: int) -> str:
     whole = f(f"and i64 %hi, {-many}")
     f.span(0, whole, many, lambda i, _: some(i), empty=True)
     f.span(whole, "%hi", 1, lambda i, _: one(i), empty=True)
+    f.end()
+    return f.module.text()
+
+
+def limit(d: Any, width: int) -> str:
+    """The integers of operand 0 to operand 1, limited to the bounds in operand 2."""
+    f = kernel(width, d)
+    source, target, bounds = [f.operand(k) for k in range(3)]
+    low, high = [f.scalar64(f.at(bounds, k, 8)) for k in range(2)]
+
+    def some(i: Number, lanes: int) -> None:
+        v = Vectors(f, lanes, f.here)
+        x = f(f"load {v.type(d)}, ptr {f.at(source, i)}, align {f.size}")
+        x = v.apply("max", d, [x, v.splat(low, d)], [d, d])
+        x = v.apply("min", d, [x, v.splat(high, d)], [d, d])
+        f.do(f"store {v.type(d)} {x}, ptr {f.at(target, i)}, align {f.size}")
+
+    whole = f(f"and i64 %hi, {-LANES}")
+    f.span(0, whole, LANES, lambda i, _: some(i, LANES), empty=True)
+    f.span(whole, "%hi", 1, lambda i, _: some(i, 0), empty=True)
     f.end()
     return f.module.text()
 

@@ -484,6 +484,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     norms.RUNNING: norms.running,
     picks.NAME: picks.text,
     ramps.FILL: lambda _, d, width: ramps.fill(d, width),
+    ramps.LIMIT: lambda _, d, width: ramps.limit(d, width),
     ramps.RAMP: lambda _, d, width: ramps.ramp(d, width),
     **dict.fromkeys(ramps.TRIANGLES, ramps.triangle),
     picks.MARGINS: picks.margins_text,

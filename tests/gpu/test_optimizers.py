@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 import rushlight as torch
+from rushlight.core.native import without_kernels
 from tests.optim.test_optimizers import ALL, Net
 
 
 @pytest.fixture(autouse=True)
 def quiet():
-    """Where no kernel is, the host computes; that is not the subject."""
-    with warnings.catch_warnings():
+    """Rules make the steps, op by op, not programs; where no kernel is, the host computes, which is
+    not the subject.
+    """
+    with warnings.catch_warnings(), without_kernels():
         warnings.simplefilter("ignore")
         yield
 

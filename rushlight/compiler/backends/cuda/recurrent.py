@@ -12,6 +12,8 @@ import math
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.backends.cuda import texts
 from rushlight.compiler.backends.cuda.launch import SHARED, Launch
 from rushlight.compiler.graph import Node, Value
@@ -26,11 +28,13 @@ MEMORY = 48 * 1024  # bytes of a block's shared memory
 def fits(node: Node) -> bool:
     """Whether a layer, or its gradient, is of floats of one dtype, and a state fits."""
     values = [v for v in (*node.inputs, *node.outputs) if isinstance(v, Value)]
-    kinds = {v.dtype for v in values}
-    if len(kinds) != 1 or any([0 in v.shape for v in values]):
+    d = weight_of(node).dtype
+    if not texts.is_float(d) or any([0 in v.shape for v in values]):
         return False
-    d = kinds.pop()
-    return d.kind == "f" and d.itemsize >= 4 and rows_for(node) > 0
+    names = names_of(node)
+    kinds = [kept_of(d) if name in KEPT else d for name in names]
+    given = zip((*node.inputs, *node.outputs), kinds, strict=True)
+    return all([v is None or v.dtype == kind for v, kind in given]) and rows_for(node) > 0
 
 
 def cell_of(node: Node) -> str:
@@ -53,8 +57,14 @@ def rows_for(node: Node) -> int:
     """Sequences of a block, 0 if there is no room for one."""
     weight, many = weight_of(node), max(node.params["sizes"])
     wide, hidden = weight.shape
-    room = MEMORY // (weight.dtype.itemsize * (wide if is_grad(node) else 2 * hidden))
+    state = 3 * hidden if cell_of(node) == "LSTM" else 2 * hidden
+    room = MEMORY // (kept_of(weight.dtype).itemsize * (wide if is_grad(node) else state))
     return min(room, ROWS, math.ceil(many / PROCESSORS))
+
+
+def kept_of(d: Any) -> Any:
+    """What layers of a dtype are computed in, and what they keep is."""
+    return np.dtype(np.float32) if texts.is_half(d) else d
 
 
 # the rows of a step, and the first of them
@@ -77,7 +87,7 @@ FORWARD = (
     COMMON
     + """
 extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
-  __shared__ W state[2][ROWS][H];
+  __shared__ W state[2][ROWS][H], cell[LSTM ? ROWS : 1][LSTM ? H : 1];
   int t = threadIdx.x, first = blockIdx.x * ROWS, side = 0;
   for (int r = 0; r < ROWS; r++)
     for (int j = t; j < H; j += THREADS) {
@@ -103,10 +113,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
       for (int r = 0; r < ROWS; r++) {
         W h = state[side][r][j];
         if (r < count) {
-          I row = (I)BEGIN_AT + first + r, own = (I)(first + r) * H + j;
+          I row = (I)BEGIN_AT + first + r;
           const T* given = x + row * WIDE + j;
           I wide = row * WIDE + j, narrow = row * H + j;
-          before[narrow] = store(h);
+          before[narrow] = h;
           CELL
           out[narrow] = store(h);
         }
@@ -117,7 +127,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
     __syncthreads();
   }
   for (int r = 0; r < ROWS && first + r < ALL; r++)
-    for (int j = t; j < H; j += THREADS) last[(I)(first + r) * H + j] = store(state[side][r][j]);
+    for (int j = t; j < H; j += THREADS) {
+      I own = (I)(first + r) * H + j;
+      last[own] = store(state[side][r][j]);
+      END
+    }
 }
 """
 )
@@ -128,21 +142,19 @@ FORWARDS = {
           W reset = sigmoid(load(given[0]) + z[r][0]), u = sigmoid(load(given[H]) + z[r][1]);
           W n = TANH(load(given[2 * H]) + reset * z[r][2]);
           h = n + u * (h - n);
-          gates[wide] = store(reset); gates[wide + H] = store(u); gates[wide + 2 * H] = store(n);
-          fresh[narrow] = store(z[r][2]);
+          gates[wide] = reset; gates[wide + H] = u; gates[wide + 2 * H] = n;
+          fresh[narrow] = z[r][2];
     """,
     "LSTM": """
           W i = sigmoid(load(given[0]) + z[r][0]), f = sigmoid(load(given[H]) + z[r][1]);
           W n = TANH(load(given[2 * H]) + z[r][2]), o = sigmoid(load(given[3 * H]) + z[r][3]);
-          W c = load(last_c[own]);
-          cells[narrow] = store(c);
-          c = f * c + i * n;
+          W c = cell[r][j];
+          cells[narrow] = c;
+          cell[r][j] = c = f * c + i * n;
           W s = TANH(c);
           h = o * s;
-          last_c[own] = store(c);
-          gates[wide] = store(i); gates[wide + H] = store(f);
-          gates[wide + 2 * H] = store(n); gates[wide + 3 * H] = store(o);
-          fresh[narrow] = store(s);
+          gates[wide] = i; gates[wide + H] = f; gates[wide + 2 * H] = n; gates[wide + 3 * H] = o;
+          fresh[narrow] = s;
     """,
 }
 BACKWARD = (
@@ -154,7 +166,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
   for (int r = 0; r < ROWS && first + r < ALL; r++)
     for (int j = t; j < H; j += THREADS) {
       I own = (I)(first + r) * H + j;
-      dh[own] = g_last[own];
+      dh[own] = load(g_last[own]);
       START
     }
   for (int n = 0; n < STEPS; n++) {
@@ -164,9 +176,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
       for (int r = 0; r < count; r++) {
         I row = (I)BEGIN_AT + first + r, own = (I)(first + r) * H + j;
         I wide = row * WIDE + j, narrow = row * H + j;
-        W now = load(dh[own]) + load(g_out[narrow]), rest = 0;
+        W now = dh[own] + load(g_out[narrow]), rest = 0;
         CELL
-        dh[own] = store(rest);
+        dh[own] = rest;
       }
     __syncthreads();
     for (int j = t; j < H; j += THREADS) {
@@ -178,10 +190,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
         for (int r = 0; r < ROWS; r++) sum[r] += w * inner[r][k];
       }
       for (int r = 0; r < ROWS; r++)
-        if (r < count) {
-          I own = (I)(first + r) * H + j;
-          dh[own] = store(load(dh[own]) + sum[r]);
-        }
+        if (r < count) dh[(I)(first + r) * H + j] += sum[r];
     }
     __syncthreads();
   }
@@ -191,34 +200,36 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
 BACKWARDS = {
     "RNNTanh": """
         W h = load(out[narrow]), a = (1 - h * h) * now;
-        dz[wide] = store(a); inner[r][j] = a;
+        dz[wide] = a; inner[r][j] = a;
     """,
     "RNNRelu": """
         W a = (load(out[narrow]) > 0 ? (W)1 : (W)0) * now;
-        dz[wide] = store(a); inner[r][j] = a;
+        dz[wide] = a; inner[r][j] = a;
     """,
     "GRU": """
-        W reset = load(gates[wide]), u = load(gates[wide + H]), v = load(gates[wide + 2 * H]);
+        W reset = gates[wide], u = gates[wide + H], v = gates[wide + 2 * H];
         W a = (1 - u) * (1 - v * v) * now;
-        W b = (load(before[narrow]) - v) * u * (1 - u) * now;
-        W c = a * load(fresh[narrow]) * reset * (1 - reset);
-        dz[wide] = store(c); dz[wide + H] = store(b); dz[wide + 2 * H] = store(a);
+        W b = (before[narrow] - v) * u * (1 - u) * now;
+        W c = a * fresh[narrow] * reset * (1 - reset);
+        dz[wide] = c; dz[wide + H] = b; dz[wide + 2 * H] = a;
         inner[r][j] = c; inner[r][H + j] = b; inner[r][2 * H + j] = a * reset;
-        for (int g = 0; g < 3; g++) kept[wide + g * H] = store(inner[r][g * H + j]);
+        for (int g = 0; g < 3; g++) kept[wide + g * H] = inner[r][g * H + j];
         rest = now * u;
     """,
     "LSTM": """
-        W i = load(gates[wide]), f = load(gates[wide + H]);
-        W v = load(gates[wide + 2 * H]), o = load(gates[wide + 3 * H]), s = load(fresh[narrow]);
-        W cell = load(dc[own]) + now * o * (1 - s * s);
+        W i = gates[wide], f = gates[wide + H];
+        W v = gates[wide + 2 * H], o = gates[wide + 3 * H], s = fresh[narrow];
+        W cell = dc[own] + now * o * (1 - s * s);
         inner[r][j] = i * (1 - i) * v * cell;
-        inner[r][H + j] = f * (1 - f) * load(cells[narrow]) * cell;
+        inner[r][H + j] = f * (1 - f) * cells[narrow] * cell;
         inner[r][2 * H + j] = i * (1 - v * v) * cell;
         inner[r][3 * H + j] = o * (1 - o) * s * now;
-        for (int g = 0; g < 4; g++) dz[wide + g * H] = store(inner[r][g * H + j]);
-        dc[own] = store(cell * f);
+        for (int g = 0; g < 4; g++) dz[wide + g * H] = inner[r][g * H + j];
+        dc[own] = cell * f;
     """,
 }
+# what layers keep, and make of it, is in the dtype that they are computed in
+KEPT = ("before", "cells", "gates", "fresh", "dz", "kept", "dh", "dc")
 # operands in order, those that are written behind a bar
 NAMES = {
     "RNNTanh": "x weight bias h0 | out last before",
@@ -232,16 +243,20 @@ NAMES = {
 }
 
 
+def names_of(node: Node) -> list[str]:
+    """The operands' names."""
+    return NAMES[type(node.op).__name__].replace("|", "").split()
+
+
 def constants(node: Node) -> dict[str, Any]:
     """Sizes, tables of steps, and the operands' declarations."""
     wide, hidden = weight_of(node).shape
     sizes, d = tuple(node.params["sizes"]), weight_of(node).dtype
     cell, everyone = cell_of(node), max(sizes)
-    inputs, outputs = [part.split() for part in NAMES[type(node.op).__name__].split("|")]
-    values = [*node.inputs, *node.outputs]
+    values, read = [*node.inputs, *node.outputs], len(node.inputs)
     declared = [
-        f"{'const ' if name in inputs else ''}T* __restrict__ {name}"
-        for name, v in zip([*inputs, *outputs], values, strict=True)
+        f"{'const ' if k < read else ''}{'W' if name in KEPT else 'T'}* __restrict__ {name}"
+        for k, (name, v) in enumerate(zip(names_of(node), values, strict=True))
         if v is not None and (name != "weight" or is_grad(node))
     ]
     made: dict[str, Any] = {
@@ -258,10 +273,12 @@ def constants(node: Node) -> dict[str, Any]:
             for name, numbers in (("sizes", sizes), ("begins", begins))
         ]
         made |= {"SIZES": " ".join(tables), "SIZE_AT": "sizes[step]", "BEGIN_AT": "begins[step]"}
-    start = ""
+    start = end = ""
     if cell == "LSTM":
-        start = "dc[own] = g_cell[own];" if is_grad(node) else "last_c[own] = c0[own];"
-    return made | {"START": start, "OPERANDS": ", ".join(declared)}
+        start = "dc[own] = load(g_cell[own]);" if is_grad(node) else "cell[r][j] = load(c0[own]);"
+        end = "last_c[own] = store(cell[r][j]);"
+    more = {"START": start, "END": end, "LSTM": cell == "LSTM", "OPERANDS": ", ".join(declared)}
+    return made | more
 
 
 def grid(given: dict[str, Any]) -> texts.Grid:

@@ -187,7 +187,7 @@ def aliases_of(trace: Trace, results: list[Tensor], arguments: list[Tensor]) -> 
     windows = [trace.windows.get(t._array) for t in results]
     if any([w is None for w in windows]):  # the trace has failed
         return [None] * len(results)
-    windows = [trace.settled(w) for w in windows]
+    windows = [trace.indices.settled(w) for w in windows]
     if any([w is None for w in windows]):
         trace.fail(
             "it returns a view whose place a tensor says; return a copy, such as x[i].clone()"

@@ -14,8 +14,6 @@ call.
 from __future__ import annotations
 
 import gc
-import sys
-import traceback
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +22,9 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.compiler.indices import Indices
 from rushlight.compiler.lent import Lent, listed
+from rushlight.compiler.lines import line, users_line
 from rushlight.compiler.living import living_tensors, only_viewed, saved_arrays
 from rushlight.compiler.orders import Spread, Turn, has_gaps, order_in_memory
 from rushlight.compiler.primitives import Require
@@ -39,21 +39,20 @@ from rushlight.compiler.python_numbers import (
     read,
     value_of,
 )
-from rushlight.compiler.storages import Facts, Part, Storage, Window, WriteWindow, may_overlap
+from rushlight.compiler.storages import Facts, Storage, Window, WriteWindow, may_overlap
 from rushlight.core import sampling
-from rushlight.core.device_array import DeviceArray, driver_of, host
+from rushlight.core.device_array import DeviceArray, driver_of
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
-from rushlight.core.tensor import Tensor, constant, wrap
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.copy import Cast, Copy, Fill
-from rushlight.ops.index import Index, IndexPut
+from rushlight.ops.index import IndexPut
 from rushlight.ops.random import Draw, Normal
-from rushlight.ops.view import BasicIndex, Permute, look_or_copy, owner
+from rushlight.ops.view import Permute, look_or_copy, owner
 
-ALL = slice(None)
 OVERWRITING = (Fill, Draw, Copy)
 MOST_EXACT = 1 << 53  # integers below are float64 numbers
 
@@ -69,9 +68,8 @@ class Trace:
         self.arguments = {id(a): i for i, a in reversed(list(enumerate(arguments)))}
         self.unexplained = Facts()  # arrays born outside of ops
         self.constants = Facts()
-        self.ranges = Facts()  # indices that stand for slices, see _rows
         self.moved: dict[int, Tensor] = {}  # tensors from outside that got other memory
-        self.known_places: dict[int, Number] = {}  # by the numbers of values
+        self.indices = Indices(self)
         self.entered: list[Storage] = []  # of inputs
         self.owners: dict[int, list[tuple[Storage, Any]]] = {}  # inputs by memory, with arrays
         self.keep: list[Any] = list(arguments)  # from outside: their ids stay theirs
@@ -171,7 +169,7 @@ class Trace:
     def refuse(self, what: str) -> None:
         """Python needs a value."""
         self.fail(
-            f"{what} at {_users_line()} needs a value while tracing; return the "
+            f"{what} at {users_line()} needs a value while tracing; return the "
             "tensor and read it outside"
         )
 
@@ -180,7 +178,7 @@ class Trace:
         if self.failure is None:
             value = self.graph.value((), np.dtype(bool))
             self.graph.nodes.append(
-                Node(Require.instance, [self.operand(condition)], {}, [value], _line())
+                Node(Require.instance, [self.operand(condition)], {}, [value], line())
             )
             self.required = True
 
@@ -204,26 +202,26 @@ class Trace:
         with GradMode(False):
             t = condition() if outcome else condition().logical_not()
             if self.failure is None:
-                node = Node(Require.instance, [self.operand(t)], {"assumed": True}, [], _line())
+                node = Node(Require.instance, [self.operand(t)], {"assumed": True}, [], line())
                 node.outputs.append(self.graph.value((), np.dtype(bool)))
                 self.graph.nodes.append(node)
-                self.assumed.append(_users_line())
+                self.assumed.append(users_line())
 
     def pin(self, what: str, t: Tensor) -> None:
         """Python needs the integer in a tensor at once, as a size or an index: a call where it is
         another is left by the program, and gets a capture of its own.
         """
         value = python_value(t)
-        self.pinned.append(f"{what} at {_users_line()}")
+        self.pinned.append(f"{what} at {users_line()}")
         self.assume(lambda: t.detach().reshape(()) == value, True)
 
     def pin_drawn(self, value: Any) -> None:
         """Python needs a random number at once. Another integer gets a capture of its own."""
         if type(value) is int:
-            self.pinned.append(f"a random integer used at {_users_line()}")
+            self.pinned.append(f"a random integer used at {users_line()}")
         else:
             self.fail(
-                f"it does more with a random number at {_users_line()} than compute with it and "
+                f"it does more with a random number at {users_line()} than compute with it and "
                 "compare it"
             )
 
@@ -258,7 +256,7 @@ class Trace:
                 return
             self.unexplained.discard(a)
             made.append(self._own(a))
-        self.graph.nodes.append(Node(op, values, params, made, _line()))
+        self.graph.nodes.append(Node(op, values, params, made, line()))
 
     def viewed(self, op: Any, t: Tensor, params: dict[str, Any], arrays: Any) -> None:
         """A view op looked at t's memory."""
@@ -272,9 +270,9 @@ class Trace:
         if isinstance(arrays, list):
             pick = op.pick.instance
             for i, a in enumerate(arrays):
-                self._window(a, storage, (*chain, (pick, {**params, "index": i})))
+                self.window(a, storage, (*chain, (pick, {**params, "index": i})))
         else:
-            self._window(arrays, storage, (*chain, (op, params)))
+            self.window(arrays, storage, (*chain, (op, params)))
 
     def wrote(self, op: Op, x: Tensor, others: Any, params: dict[str, Any]) -> None:
         """An op changed x's memory."""
@@ -305,7 +303,7 @@ class Trace:
             value = self.graph.value(a.shape, a.dtype)
             value.driver = a.driver
             self.graph.inputs.append(Input(value, "constant", blank(a.shape, a.dtype)))
-            self._window(a, Storage(value), ())
+            self.window(a, Storage(value), ())
 
     def _is_alone(self, storage: Storage) -> bool:
         """Whether no other storage has memory from outside in common with one."""
@@ -323,7 +321,7 @@ class Trace:
         if chain:
             base = self.graph.value(storage.value.shape, storage.value.dtype)
             self.graph.nodes.append(
-                Node(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base], _line())
+                Node(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base], line())
             )
             new = base
         storage.value, storage.writes = new, storage.writes + 1
@@ -331,48 +329,14 @@ class Trace:
             if not part.places:
                 self.fail("it writes to a part of a parameter")
                 return
-            old = self._present(part.of)
+            old = self.present(part.of)
             out = self.graph.value(old.shape, old.dtype)
             params = {"pattern": part.pattern, "accumulate": False}
             self.graph.nodes.append(
-                Node(IndexPut.instance, [old, new, *part.places], params, [out], _line())
+                Node(IndexPut.instance, [old, new, *part.places], params, [out], line())
             )
             self._replace(part.of, out)
             part.writes = part.of.storage.writes
-
-    def placed(self, t: Tensor, key: Any, value: Any = None) -> Any:
-        """An index with 0-dim tensors for integers that may be others in later calls, and what
-        ``_rows`` makes of a slice between such. It stays where gradients or ``value``, which is
-        written and may be a part of t, stand against that.
-        """
-        x = t._array
-        if value is None and t.requires_grad and not self.may_track(t):
-            return key
-        if isinstance(value, Tensor) and may_overlap(value._array, x):
-            return key
-        items = list(key) if type(key) is tuple else [key]
-        moving = [k for k, i in enumerate(items) if is_number(i) and type(i.value) is int]
-        for k in moving:
-            items[k] = self._place(items[k])
-        if not moving and all([type(i) in PLAIN_INDEX for i in items]):
-            slices = [k for k, i in enumerate(items) if between_numbers(i)]
-            if len(slices) == 1:
-                k = slices[0]
-                items[k] = self._rows(items[k], size_at(x, items, k))
-        return tuple(items) if type(key) is tuple else items[0]
-
-    def apart(self, key: Any) -> tuple[Any, Any] | None:
-        """An index with several slices between numbers that may be others in later calls, as one
-        with the first of them alone, and one for what that gives; None for any other.
-        """
-        if type(key) is not tuple or not all([type(i) in PLAIN_INDEX for i in key]):
-            return None
-        slices = [k for k, i in enumerate(key) if between_numbers(i)]
-        if len(slices) < 2:
-            return None
-        k = slices[0]
-        first = [i if n == k or i is Ellipsis else ALL for n, i in enumerate(key) if i is not None]
-        return tuple(first), (*key[:k], ALL, *key[k + 1 :])
 
     def moves(self, params: dict[str, Any], inputs: Any) -> bool:
         """Whether a number that may be another in later calls is a param of an op of floats."""
@@ -381,21 +345,6 @@ class Trace:
         found = [t._array.dtype for t in inputs if isinstance(t, Tensor)]
         floats = [d for d in found if d != np.bool_]
         return all([d == floats[0] and d in (np.float32, np.float64) for d in floats])
-
-    def may_track(self, t: Tensor) -> bool:
-        """Whether ``tracked`` serves for parts of t: nobody may write to views of a leaf."""
-        return bool(modes.grad and t._wants_grad)
-
-    def tracked(self, view: Tensor, copy: Tensor) -> Tensor:
-        """A view of a leaf at a place, whose gradient is that of a copy of what is there now. What
-        happens to it after a write to the leaf cannot be followed.
-        """
-        t = wrap(view._array)
-        t._tracked, t._node, t._counter = True, copy._node, view._counter
-        if self.failure is None:
-            storage = self.windows.get(t._array).storage
-            storage.value, storage.part.places = self.operand(copy), []
-        return t
 
     def scalar(self, x: Any, d: np.dtype[Any]) -> Tensor | None:
         """A number that may be another in later calls as a 0-dim tensor of dtype d; None where that
@@ -407,97 +356,16 @@ class Trace:
         if not whole and (type(x.value) is not float or d == np.int64):
             return None
         with GradMode(False):
-            return self._tensor_of(x).to(dtypes.of[d])
+            return self.tensor_of(x).to(dtypes.of[d])
 
-    def _tensor_of(self, n: Number) -> Tensor:
+    def tensor_of(self, n: Number) -> Tensor:
         """A number as a 0-dim tensor, float64 or int64."""
         if is_late(n):
             return n.late()  # type: ignore[misc]
         t = wrap(np.asarray(n.value, np.float64))
         self.unexplained.discard(t._array)
-        self._window(t._array, Storage(self._number_input(n)), ())
+        self.window(t._array, Storage(self._number_input(n)), ())
         return t
-
-    def _place(self, n: Number) -> Tensor:
-        """A whole number as a 0-dim tensor."""
-        with GradMode(False):
-            t = self._tensor_of(n).long()
-        if self.failure is None and not is_late(n):
-            self.known_places[self.operand(t).number] = n
-        return t
-
-    def _rows(self, i: slice, size: int) -> Any:
-        """The places in a slice that has as many in later calls, at others; one that begins below
-        0, or is empty, stays.
-        """
-        found = range(*slice(i.start.value, i.stop.value).indices(size))
-        if not found or i.start < 0:  # a guard, as all comparisons of numbers are
-            return i
-        first, last = i.start.source, i.stop.source
-        self.watched(lambda: len(range(*slice(first(), last()).indices(size))), len(found))
-        with GradMode(False):
-            rows = constant(np.arange(len(found))) + self._place(i.start)
-        self.ranges[rows._array] = True
-        if self.failure is None:
-            self.known_places[self.operand(rows).number] = i.start
-        return rows
-
-    def is_place(self, t: Tensor) -> bool:
-        """Whether an index is an integer in a 0-dim tensor, or from ``_rows``, that may be another
-        in later calls.
-        """
-        a = t._array
-        whole = a.dtype in (np.int64, np.int32) and not self.is_fixed(t)
-        return whole and (not a.ndim or a in self.ranges)
-
-    def looked(self, x: Tensor, places: list[Tensor], pattern: tuple[bool, ...]) -> Tensor:
-        """The view at places of x, see ``is_place``; x has no gradient."""
-        found = [host(t) for t in places]
-        steps = iter([slice(int(a[0]), int(a[-1]) + 1) if a.ndim else int(a) for a in found])
-        index = (*[next(steps) if p else ALL for p in pattern], ...)
-        modes.trace = None
-        view = BasicIndex.bind(x, index=index)
-        modes.trace = self
-        if self.failure is None:
-            self.operand(x)
-            part = Part(
-                self.windows.get(x._array), [self.operand(t) for t in places], pattern, index
-            )
-            storage = Storage(self._taken(part), in_rows=view._array.flags.c_contiguous)
-            storage.part = part
-            self._window(view._array, storage, ())
-        return view
-
-    def settled(self, window: Window) -> Window | None:
-        """The window as views of what its storage is a part of, by the places of this call, which
-        later calls must have too; None where a place is known after a program only.
-        """
-        part = window.storage.part
-        if part is None:
-            return window
-        outer = self.settled(part.of) if part.places else None
-        known = [self.known_places.get(v.number) for v in part.places]
-        if outer is None or None in known:
-            return None
-        self.watch += [(n.source, n.value) for n in known if n is not None]
-        step = BasicIndex.instance, {"index": part.index}
-        return Window(outer.storage, (*outer.chain, step, *window.chain))
-
-    def _taken(self, part: Part) -> Value:
-        """What is there now."""
-        if not part.places:
-            return part.of.storage.value  # of a trace that failed
-        whole, part.writes = self._present(part.of), part.of.storage.writes
-        steps = iter(part.places)
-        dims = [
-            next(steps).shape if p else (n,)
-            for n, p in zip(whole.shape, part.pattern, strict=False)
-        ]
-        rest = whole.shape[len(part.pattern) :]
-        out = self.graph.value((*[n for dim in dims for n in dim], *rest), whole.dtype)
-        params = {"pattern": part.pattern}
-        self.graph.nodes.append(Node(Index.instance, [whole, *part.places], params, [out], _line()))
-        return out
 
     def plain(self, arrays: list[Any]) -> list[Any]:
         """Operands for NumPy, which takes only Python's own floats for numbers without a dtype."""
@@ -584,10 +452,10 @@ class Trace:
     def _own(self, array: Any) -> Value:
         value = self.graph.value(array.shape, array.dtype)
         in_rows = array.__class__ is SparseArray or array.flags.c_contiguous
-        self._window(array, Storage(value, in_rows=in_rows), ())
+        self.window(array, Storage(value, in_rows=in_rows), ())
         return value
 
-    def _window(self, array: Any, storage: Storage, chain: tuple[Any, ...]) -> None:
+    def window(self, array: Any, storage: Storage, chain: tuple[Any, ...]) -> None:
         self.windows[array] = Window(storage, chain)
 
     def operand(self, t: Any) -> Any:
@@ -602,15 +470,15 @@ class Trace:
         storage = window.storage
         if storage.input is not None and t._node is None and not window.chain:
             self.tensors.setdefault(id(t), (t, t._wants_grad))
-        return self._present(window)
+        return self.present(window)
 
-    def _present(self, window: Window) -> Value:
+    def present(self, window: Window) -> Value:
         """What a window holds now."""
         storage = window.storage
         if storage.part is not None and storage.part.writes != storage.part.of.storage.writes:
             if not storage.part.places:
                 self.fail("it reads a part of a parameter that was written to since")
-            storage.value, storage.writes = self._taken(storage.part), storage.writes + 1
+            storage.value, storage.writes = self.indices.taken(storage.part), storage.writes + 1
         if not window.chain:
             return storage.value
         if window.seen is None or window.writes != storage.writes:
@@ -630,7 +498,7 @@ class Trace:
         ``whole``.
         """
         if whole and type(x.value) is int and abs(x.value) < MOST_EXACT:
-            return self._place(x)
+            return self.indices.place(x)
         if not real:
             return x.fixed()
         if not is_late(x):
@@ -643,7 +511,7 @@ class Trace:
         for op, params in chain:
             like = look_or_copy(like, ((op, params),))
             out = self.graph.value(like.shape, like.dtype)
-            self.graph.nodes.append(Node(op, [value], params, [out], _line()))
+            self.graph.nodes.append(Node(op, [value], params, [out], line()))
             value = out
         return value
 
@@ -663,8 +531,7 @@ class Trace:
             entry = Input(value, "constant", a.copy() if value.driver is None else a.fetch())
         elif a in self.unexplained:
             self.fail(
-                f"a tensor at {_users_line()} was made from values outside of "
-                "rushlight's operations"
+                f"a tensor at {users_line()} was made from values outside of rushlight's operations"
             )
             entry = Input(value, "constant", a)
         else:
@@ -683,7 +550,7 @@ class Trace:
                     "it reads memory through one array after writing to it through another"
                 )
             family.append((storage, a))
-        self._window(a, storage, ())
+        self.window(a, storage, ())
         window: Window = self.windows.get(a)
         return window
 
@@ -701,10 +568,10 @@ class Trace:
             arrays = [t._array if isinstance(t, Tensor) else value_of(t) for t in tensors]
             d = np.dtype(bool) if op.out_dtype is not None else op.compute_dtype(arrays)
         out = self.graph.value(x.shape, d)
-        self.graph.nodes.append(Node(op, values, params, [out], _line()))
+        self.graph.nodes.append(Node(op, values, params, [out], line()))
         if d != x.dtype:
             cast = self.graph.value(x.shape, x.dtype)
-            self.graph.nodes.append(Node(Cast.instance, [out], {"dtype": x.dtype}, [cast], _line()))
+            self.graph.nodes.append(Node(Cast.instance, [out], {"dtype": x.dtype}, [cast], line()))
             out = cast
         return out
 
@@ -725,8 +592,8 @@ class Trace:
         self.graph.inputs.append(Input(turned[0], "constant", like))
         back = tuple(np.argsort(dims).tolist())
         self.graph.nodes += [
-            Node(op, [turned[0]], params, [turned[1]], _line()),
-            Node(Permute.instance, [turned[1]], {"dims": back}, [out], _line()),
+            Node(op, [turned[0]], params, [turned[1]], line()),
+            Node(Permute.instance, [turned[1]], {"dims": back}, [out], line()),
         ]
         return out
 
@@ -763,7 +630,7 @@ class Trace:
         if order is None:
             return value
         out = self.graph.value(tuple([value.shape[d] for d in order]), value.dtype)
-        self.graph.nodes.append(Node(Permute.instance, [value], {"dims": order}, [out], _line()))
+        self.graph.nodes.append(Node(Permute.instance, [value], {"dims": order}, [out], line()))
         return out
 
     def from_outside(self, leaf: Tensor) -> bool:
@@ -800,43 +667,3 @@ class Trace:
             and id(a) not in known
             and (a not in self.constants or w.storage.writes)
         ]
-
-
-PLAIN_INDEX = (int, slice, type(None), type(Ellipsis))
-
-
-def between_numbers(i: Any) -> bool:
-    """Whether an index is a slice between numbers that may be others in later calls."""
-    if type(i) is not slice or i.step is not None:
-        return False
-    return all(
-        [is_number(b) and type(b.value) is int and not is_late(b) for b in (i.start, i.stop)]
-    )
-
-
-def size_at(x: Any, items: list[Any], k: int) -> int:
-    """The size of the dim of an array that item k of an index is for; 0 if it has none."""
-    before, after = ([i for i in part if i is not None] for part in (items[:k], items[k + 1 :]))
-    dim = x.ndim - 1 - len(after) if Ellipsis in before else len(before)
-    return int(x.shape[dim]) if 0 <= dim < x.ndim else 0
-
-
-HERE = __file__.rsplit("compiler", 1)[0]
-
-
-def _users_line() -> str:
-    """The innermost line outside of rushlight, as ``file:line``."""
-    for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith(HERE):
-            return f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
-    return "?"
-
-
-def _line() -> str:
-    """The user's line of the op being traced."""
-    frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(HERE):
-        frame = frame.f_back
-    return (
-        "" if frame is None else f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}"
-    )

@@ -49,10 +49,10 @@ def getitem(self: Tensor, key: Any) -> Tensor:
     if key.__class__ is Tensor and key._array.dtype is dtypes.int64 and key._array.ndim and x.ndim:
         return Index.bind(self, key, pattern=(True,))
     if state.busy and modes.trace is not None:
-        apart = modes.trace.apart(key)
+        apart = modes.trace.indices.apart(key)
         if apart is not None:
             return getitem(getitem(self, apart[0]), apart[1])
-        key = modes.trace.placed(self, key)
+        key = modes.trace.indices.placed(self, key)
     index = plain(x, key)
     if index is not None:
         try:
@@ -69,13 +69,13 @@ def getitem(self: Tensor, key: Any) -> Tensor:
         basic, pattern, indices = found
         part = self if basic is None else BasicIndex.bind(self, index=basic)
         return Index.bind(part, *indices, pattern=pattern)
-    if placed and (not self.requires_grad or modes.trace.may_track(self)):
+    if placed and (not self.requires_grad or modes.trace.indices.may_track(self)):
         basic, places = split(self, key, True)
         part = BasicIndex.bind(self, index=basic) if basic is not None else self
         pattern, indices = spread(places)
-        view = modes.trace.looked(part, indices, pattern)
+        view = modes.trace.indices.looked(part, indices, pattern)
         if self.requires_grad:
-            return modes.trace.tracked(view, Index.bind(part, *indices, pattern=pattern))
+            return modes.trace.indices.tracked(view, Index.bind(part, *indices, pattern=pattern))
         return view
     basic, tensors = parse(self, key)
     part = BasicIndex.bind(self, index=basic) if basic is not None else self
@@ -172,7 +172,8 @@ def by_places(key: Any) -> bool:
     if modes.trace is None:
         return False
     items = [i for i in (key if key.__class__ is tuple else (key,)) if i.__class__ not in BASIC]
-    return bool(items) and all([isinstance(i, Tensor) and modes.trace.is_place(i) for i in items])
+    is_place = modes.trace.indices.is_place
+    return bool(items) and all([isinstance(i, Tensor) and is_place(i) for i in items])
 
 
 def split(x: Tensor, index: Any, places: bool = False) -> tuple[Any, dict[int, Tensor]]:
@@ -395,11 +396,11 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
                 MaskedFill.update(self, key, value=value)
                 return
     if state.busy and modes.trace is not None:
-        apart = modes.trace.apart(key)
+        apart = modes.trace.indices.apart(key)
         if apart is not None:
             setitem(getitem(self, apart[0]), apart[1], value)
             return
-        key = modes.trace.placed(self, key, value)
+        key = modes.trace.indices.placed(self, key, value)
     basic, tensors = plain(self._array, key), None
     placed = basic is None and by_places(key)
     if basic is None and modes.trace is not None and not placed and fill_mask(self, key, value):

@@ -260,3 +260,16 @@ def test_integers_are_limited():
             np.testing.assert_array_equal(rl.tensor(x[:n]).clamp(low, high).numpy(), expected)
     with pytest.raises(RuntimeError, match="without overflow"):
         rl.tensor(x).clamp(0, 2**64 - 1)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.1, 1.0, 5.0])
+@pytest.mark.parametrize("shape", [(9, 1, 1), (2, 5, 3, 3), (40, 12, 12)])
+def test_exponentials_of_many_matrices(shape, scale):
+    x = random(*shape) * np.linspace(0, scale, shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+    exact = torch.linalg.matrix_exp(torch.from_numpy(x)).numpy()
+    x = x.astype("float32")
+    size = np.abs(exact).max((-1, -2), keepdims=True)
+    found, theirs = [
+        np.abs(fw.linalg.matrix_exp(fw.from_numpy(x)).numpy() - exact) / size for fw in (rl, torch)
+    ]
+    assert found.max() <= max(3 * theirs.max(), 1e-6)

@@ -131,6 +131,8 @@ def finish(array: Any, requires_grad: bool = False, place: Any = None) -> Tensor
 
 def check_factory(device: Any, layout: Any = None, pin_memory: Any = False) -> Any:
     """Refuse what a new tensor cannot have. Where it is to be, see ``devices.place``."""
+    if device is None and layout is None and devices.current.chosen is None:
+        return None  # where tensors are made that nothing is said of
     place = devices.place(device)
     if layout is not None and str(layout) != "torch.strided":
         raise RuntimeError(

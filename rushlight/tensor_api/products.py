@@ -11,12 +11,13 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import check_write
 from rushlight.core.device_array import beside
+from rushlight.core.elementwise import broadcast
 from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import matmul as M
-from rushlight.ops.arithmetic import conj
+from rushlight.ops.arithmetic import Mul, conj
 from rushlight.ops.sums import ones
 from rushlight.ops.view import Unsqueeze
 from rushlight.tensor_api._common import (
@@ -161,9 +162,11 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """All products of two vectors' elements: ``(n, m)``."""
     need_dims("outer", (input, 1), (vec2, 1))
-    arrays = unrecorded(input, vec2) if input._array.size * vec2._array.size < LEAST else None
+    arrays = unrecorded(input, vec2)
     if arrays is not None:
-        return _store(out, wrap(arrays[0][:, None] * arrays[1]))
+        x, y = arrays[0][:, None], arrays[1]
+        few = x.size * y.size < LEAST
+        return _store(out, wrap(x * y if few else broadcast(Mul.instance, x, y)))
     return _store(out, Unsqueeze.bind(input, dim=1) * vec2)
 
 

@@ -307,11 +307,10 @@ def _randint_arguments(
             f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}; write "
             f"({size},)."
         )
-    return (
-        as_int(0 if low is None else low, "randint", "low"),
-        as_int(high, "randint", "high"),
-        size,
-    )
+    low = 0 if low is None else low
+    if low.__class__ is high.__class__ is int and -(2**63) <= low <= high < 2**63:
+        return low, high, size
+    return as_int(low, "randint", "low"), as_int(high, "randint", "high"), size
 
 
 def randperm(

@@ -200,6 +200,8 @@ def engine_at(place: Any, generator: Any) -> Engine:
     """The engine that an argument ``generator`` names for a tensor at a place, see
     ``devices.place``: for None the default one there.
     """
+    if generator is None and place is None:
+        return default_generator
     index = place.index if isinstance(place, Driver) else None
     if generator is None:
         return default_generator if index is None else generator_on(index)

@@ -1,4 +1,6 @@
-"""Single nodes: their CUDA templates, in the emulator, against the op's own code."""
+"""Single nodes: their CUDA templates, in the emulator, against the op's own code. Where there is a
+GPU, what it makes of the same launches is compared with what the emulator does.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
+from rushlight import gpu
 from rushlight.compiler.backends.cuda import templates
 from rushlight.compiler.backends.cuda.launch import SHARED, Launch
-from rushlight.compiler.backends.cuda.machine import OPTIONS
+from rushlight.compiler.backends.cuda.machine import OPTIONS, machine_of
 from rushlight.compiler.backends.cuda.prelude import PRELUDE
 from rushlight.compiler.graph import Graph, Node
 from rushlight.compiler.windows import Windows
@@ -38,9 +42,41 @@ def node_of(op: Any, arrays: list[Any], **params: Any) -> tuple[Node, list[Any],
 
 def run_launches(launches: list[Launch], operands: list[Any]) -> None:
     """Run launches on arrays, by their positions; what is scratch memory begins as anything."""
+    there = None if gpu_here() is None else on_gpu(gpu_here(), launches, operands)
     scratch = np.full(max([n.scratch for n in launches]) + 1, 0x5A, np.uint8)
     for launch in launches:
         run(launch, [scratch if k == SHARED else operands[k] for k, _ in launch.operands])
+    for a, b in zip(there or (), operands, strict=there is not None):
+        if b is not None:
+            agree(a, in_rows(b), 1e-4)
+
+
+@functools.cache
+def gpu_here() -> Any:
+    """What runs launches on the first GPU, or None."""
+    found = [driver for driver in gpu.drivers() if isinstance(driver, gpu.CupyDriver)]
+    return machine_of(found[0]) if found else None
+
+
+def in_rows(a: np.ndarray) -> np.ndarray:
+    """The elements of a dense array as they lie in memory."""
+    return as_strided(a, (a.size,), (a.itemsize,))
+
+
+def on_gpu(machine: Any, launches: list[Launch], operands: list[Any]) -> list[Any]:
+    """What launches leave in copies of the operands on a GPU, as they lie in memory."""
+    driver, memory = machine.driver, []
+    for a in operands:
+        memory.append(None if a is None else driver.take(a.nbytes))
+        if a is not None:
+            driver.put(in_rows(a).view(np.uint8), memory[-1], 0)
+    scratch = driver.take(max([n.scratch for n in launches]))
+    for launch in launches:
+        at = [((scratch if k == SHARED else memory[k]), offset) for k, offset in launch.operands]
+        machine.prepare(launch)([m.pointer + offset for m, offset in at])
+    driver.synchronize()
+    given = zip(operands, memory, strict=True)
+    return [None if a is None else driver.get(m, 0, a.nbytes).view(a.dtype) for a, m in given]
 
 
 def garbage(shape: Any, d: Any) -> np.ndarray:

@@ -4,10 +4,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from rushlight.compiler.backends.cuda import templates
+from rushlight.compiler.backends.cuda.machine import machine_of
 from rushlight.ops.pool import AvgPool, AvgPoolSpread, MaxPool, MaxPoolSpread, MaxPoolValues
 from rushlight.ops.resample import Gathered
 from tests.compiler.cuda_emulator import needs_compiler
-from tests.compiler.cuda_nodes import check, compiled, needs_nvrtc
+from tests.compiler.cuda_nodes import check, compiled, garbage, needs_nvrtc, node_of, on_gpu
+from tests.compiler.emulated import EmulatedDriver
 
 pytestmark = needs_compiler
 rng = np.random.default_rng(0)
@@ -72,6 +75,17 @@ def test_gradients_of_the_nearest(space, out):
     indices = tuple([np.sort(rng.integers(0, n, m)) for n, m in zip(space, out, strict=True)])
     g = rng.standard_normal((2, 3, *out)).astype(np.float32)
     check(Gathered, g, indices=indices, space=space, tolerance=1e-4)
+
+
+def test_a_gpu_is_given_the_same():
+    """The GPU is simulated; what the emulator makes is compared with what it does."""
+    x = rng.standard_normal((2, 3, 7, 5)).astype(np.float32)
+    p = {"kernel": (2, 2), "stride": (2, 2), "padding": ((0, 0),) * 2, "dilation": (1, 1)}
+    node, (values, taps), _ = node_of(MaxPool, [x], out=(3, 2), **p)
+    operands = [x, garbage(values.shape, values.dtype), garbage(taps.shape, taps.dtype)]
+    there = on_gpu(machine_of(EmulatedDriver()), templates.launches(node), operands)
+    np.testing.assert_array_equal(there[1], values.reshape(-1))
+    np.testing.assert_array_equal(there[2], taps.reshape(-1))
 
 
 @needs_nvrtc

@@ -159,7 +159,7 @@ class Surroundings:
         elif has(x, "__next__"):
             if name and not issubclass(kind, io.IOBase):
                 self.iterators.append(name)
-        elif has(x, "__self__"):
+        elif has(x, "__self__") and getattr(x, "__self__", None) is not None:  # not of Cython
             self.visit(x.__self__)
             self.visit(getattr(x, "__func__", None))  # a built-in function has none
         elif has(x, "__code__"):

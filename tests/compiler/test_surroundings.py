@@ -667,3 +667,22 @@ def test_the_environment(read, monkeypatch):
     for value in "121":
         monkeypatch.setenv("RUSHLIGHT_TEST", value)
         assert [step(X)[0, 0].item() for _ in range(4)] == [float(value)] * 4
+
+
+class Unbound:
+    """As functions of Cython, it is bound to nothing although its class says so."""
+
+    factor = 2.0
+    __self__ = property(lambda self: getattr(self, "nothing"))  # noqa: B009
+
+    def __call__(self, x):
+        return x * self.factor
+
+
+def test_what_is_bound_to_nothing():
+    call = Unbound()
+    run = rl.compile(lambda x: call(x))
+    results = [run(X).tolist() for _ in range(4)]
+    assert results == [(X * 2).tolist()] * 4 and run._compiled.eager is None
+    call.factor = 3.0
+    assert run(X).tolist() == (X * 3).tolist()

@@ -629,7 +629,10 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
     single = isinstance(ufunc, np.ufunc) and ufunc.nin == 1 and op.out_dtype is None
 
     def update(a: Tensor, *others: Any, **params: Any) -> Any:
-        x = a._array
+        try:
+            x = a._array
+        except AttributeError:
+            raise no_tensor(f"{type(op).__name__.lower()}_", a) from None
         d = x.dtype
         if state.busy or d not in fast or not lone(a, x):
             return write(op, a, others, params)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import state
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import view as V
 from rushlight.tensor_api._common import method, methods, shape_of, wrap_dim
@@ -38,7 +38,10 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
         >>> torch.ones(2, 3).transpose(0, 1).shape
         torch.Size([3, 2])
     """
-    x = input._array
+    try:
+        x = input._array
+    except AttributeError:
+        raise no_tensor("transpose", input) from None
     n = x.ndim
     if not n:
         wrap_dim(dim0, 0), wrap_dim(dim1, 0)
@@ -88,7 +91,10 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
         >>> torch.ones(2, 3, 4).permute(2, 0, 1).shape
         torch.Size([4, 2, 3])
     """
-    n = input._array.ndim
+    try:
+        n = input._array.ndim
+    except AttributeError:
+        raise no_tensor("permute", input) from None
     order = shape_of(order if dims is None else (dims,), "permute")
     if len(order) != n:
         raise ShapeError(

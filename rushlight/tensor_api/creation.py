@@ -12,7 +12,15 @@ from rushlight.core.meta import MetaArray
 from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import state
-from rushlight.core.tensor import UNSHARED, Tensor, constant, fixed_number, moving_number
+from rushlight.core.tensor import (
+    UNSHARED,
+    Tensor,
+    constant,
+    expect_tensors,
+    fixed_number,
+    moving_number,
+    no_tensor,
+)
 from rushlight.core.window import Window
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import Fill, fill, filler
@@ -205,7 +213,10 @@ def _like(make: Any, in_order: Any, value: Any, name: str, doc: str) -> Any:
         pin_memory: bool = False,
         memory_format: Any = None,
     ) -> Tensor:
-        x = input._array
+        try:
+            x = input._array
+        except AttributeError:
+            raise no_tensor(name, input) from None
         place = None
         if device is not None or layout is not None or isinstance(x, Window):
             place = check_factory(device or input.device, layout)
@@ -269,6 +280,7 @@ def full_like(
     memory_format: Any = None,
 ) -> Tensor:
     """``fill_value`` everywhere, with the shape and dtype of ``input``."""
+    expect_tensors("full_like", input)
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     moving = moving_number(fill_value, out._array.dtype)
     if moving is not None and not requires_grad:

@@ -2,7 +2,8 @@
 
 A function named below is replaced, here and on Tensor, by one with the same signature and those two
 keyword arguments more. It is compiled from a line of text rather than written with ``**kwargs``,
-because that would cost every call a dict.
+because that would cost every call a dict. So are functions that are seldom called and take tensors
+only, as what is compiled says what it expected where a NumPy array or a list is given.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ NAMES = """
     scatter_add select softmax sort squeeze stack std std_mean sum take_along_dim tensor_split topk
     trapezoid trapz unbind unflatten unsafe_chunk unsqueeze var var_mean
     cumsum_ cumprod_ index_add_ index_copy_ index_fill_ scatter_ scatter_add_ squeeze_ unsqueeze_
+""".split()  # noqa: SIM905
+
+SELDOM = """
+    adjoint argwhere cholesky_inverse combinations conj constant_pad_nd cross diag diag_embed
+    diagflat diagonal diagonal_scatter dsplit fill flip fliplr flipud get_device hsplit imag inner
+    is_same_size is_signed kron lerp logdet matrix_power moveaxis movedim msort nonzero pca_lowrank
+    ravel real resize_as_ roll rot90 select_scatter slice_scatter split_with_sizes spmm swapaxes
+    swapdims tensordot tile triangular_solve tril triu unravel_index unsafe_split
+    unsafe_split_with_sizes vander vsplit zero_
 """.split()  # noqa: SIM905
 
 OWNERS = (tensor_api, Tensor)
@@ -59,8 +69,8 @@ class Wider:
         first = [*[n not in plain for n in self.positional], True].index(True)
         parameters = [n if i < first else self._optional(n) for i, n in enumerate(self.positional)]
         renamed = [n for n in (*self.positional, *self.keyword) if n in RENAMED]
-        parameters += ["*", *map(self._optional, self.keyword)]
-        parameters += [f"{RENAMED[n]}=_missing" for n in renamed]
+        named = [*map(self._optional, self.keyword), *[f"{RENAMED[n]}=_missing" for n in renamed]]
+        parameters += ["*", *named] if named else []
         lines = [f"if {RENAMED[n]} is not _missing: {n} = {RENAMED[n]}" for n in renamed]
         for n in self.required[1:]:  # the function itself says what is missing
             known = ", ".join(self.positional[: self.positional.index(n)])
@@ -95,25 +105,29 @@ def with_axis(function: Any) -> Any:
     return wider
 
 
-def has_dim(function: Any) -> bool:
-    """Whether the function names a ``dim``, and takes no ``*args`` or ``**kwargs``."""
+def fits(function: Any, name: str) -> bool:
+    """Whether a function called ``name`` takes no ``*args`` or ``**kwargs``, but a ``dim`` if
+    functions of this name do.
+    """
     if not isinstance(function, FunctionType):
         return False
     code = function.__code__
     variadic = code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
-    return "dim" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] and not variadic
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return not variadic and (name in SELDOM or "dim" in parameters)
 
 
 def attach() -> None:
     """Replace the functions of ``tensor_api`` and the methods of Tensor, often the same ones."""
-    places = [(owner, name, vars(owner).get(name)) for name in NAMES for owner in OWNERS]
-    narrow = dict.fromkeys([f for _, _, f in places if has_dim(f)])
+    names = (*NAMES, *SELDOM)
+    places = [(owner, name, vars(owner).get(name)) for name in names for owner in OWNERS]
+    narrow = dict.fromkeys([f for _, name, f in places if fits(f, name)])
     wider = {f: Wider(f, at) for at, f in enumerate(narrow)}
-    names: dict[str, Any] = {"_missing": MISSING, "_explained": explained}
+    space: dict[str, Any] = {"_missing": MISSING, "_explained": explained}
     for w in wider.values():
-        names.update(w.names)
-    exec(compile("".join([w.text() for w in wider.values()]), __file__, "exec"), names)
-    made = {f: update_wrapper(names[f"{w.name}wide"], f) for f, w in wider.items()}
+        space.update(w.names)
+    exec(compile("".join([w.text() for w in wider.values()]), __file__, "exec"), space)
+    made = {f: update_wrapper(space[f"{w.name}wide"], f) for f, w in wider.items()}
     for owner, name, function in places:
         if function in made:
             setattr(owner, name, made[function])

@@ -10,7 +10,7 @@ from typing import Any
 from rushlight import dtypes, formats
 from rushlight.core.autograd import check_write
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, alias, bump, edge, instance
+from rushlight.core.tensor import Tensor, alias, bump, edge, instance, no_tensor
 from rushlight.core.window import Window
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
@@ -244,7 +244,10 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         >>> torch.ones(2, 3, 4).flatten(1).shape
         torch.Size([2, 12])
     """
-    shape = input._array.shape
+    try:
+        shape = input._array.shape
+    except AttributeError:
+        raise no_tensor("flatten", input) from None
     n = len(shape)
     a, b = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
     if a > b:

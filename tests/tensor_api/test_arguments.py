@@ -180,3 +180,26 @@ def test_addcdiv_divides_no_integers(kind, name):
         getattr(x, name)(k, k)
     assert x.tolist() == [1.0] * 3
     assert x.addcdiv(k, x).tolist() == x.addcdiv(x, k).tolist() == [2.0] * 3
+
+
+OF_TENSORS = """
+    abs_(X); exp_(X); floor_(X); adjoint(X); argwhere(X); nonzero(X); combinations(X); conj(X)
+    cross(X, T); cross(T, X); diag(X); diag_embed(X); diagonal(X); dsplit(X, 2); fill(X, 1)
+    flatten(X); fliplr(X); inner(X, T); inner(T, X); is_same_size(X, T); kron(X, T); kron(T, X)
+    lerp(X, T, T); logdet(X); matrix_power(X, 2); movedim(X, 0, 1); msort(X); permute(X, (1, 0))
+    ravel(X); real(X); roll(X, 1); rot90(X); slice_scatter(X, T); split_with_sizes(X, [1, 2])
+    tensordot(X, T); transpose(X, 0, 1); tril(X); triu(X); vander(X)
+    zeros_like(X); full_like(X, 1); nn.functional.pad(X, (1, 1)); nn.functional.interpolate(X, 4)
+"""
+
+
+@pytest.mark.parametrize("given", [np.ones((3, 3), np.float32), [[1.0]], 2.5, "text", None])
+@pytest.mark.parametrize(
+    "call", [c.strip() for c in OF_TENSORS.replace("\n", ";").split(";") if c.strip()]
+)
+def test_what_is_no_tensor_for_a_function(call, given):
+    function = call.partition("(")[0].rpartition(".")[2].rstrip("_")
+    with pytest.raises(TypeError, match=function):
+        eval(f"rl.{call}", {"rl": rl, "X": given, "T": rl.ones(3, 3)})
+    with pytest.raises((TypeError, AttributeError)):
+        eval(f"torch.{call}", {"torch": torch, "X": given, "T": torch.ones(3, 3)})

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight.core.device_array import beside
 from rushlight.core.state import state
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad, layout
 from rushlight.ops.scatter import IndexSelect
@@ -40,6 +40,7 @@ def by_dim(pad: Any, ndim: int) -> list[tuple[int, int]]:
 
 def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
     """The input between constants; see ``pad``."""
+    expect_tensors("pad", input)
     pairs = by_dim(pad, input._array.ndim)
     for i, (n, (a, b)) in enumerate(zip(input._array.shape, pairs, strict=True)):
         if n + a + b < 0:

@@ -99,6 +99,7 @@ def interpolate(
         >>> torch.nn.functional.interpolate(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
         tensor([[[1., 1., 2., 2.]]])
     """
+    expect_tensors("interpolate", input)
     shape = input._array.shape
     given = size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
     sizes, indices, matrices = resampling(shape, *given)

@@ -100,10 +100,12 @@ def combine_at(ufunc: Any, x: Any, places: Any, values: Any) -> None:
 
 # loops that move elements, see backends/llvm/moves.py, and the dtypes they are written for
 WHOLE = {d: np.dtype(f"i{d.itemsize}") for d in dtypes.of if d.itemsize <= 8}
+COMBINED = {d: d for d in dtypes.FLOATS}
 SUMMED = {d: d for d in dtypes.FLOATS | dtypes.INTEGER_TYPES}
 MOVED: dict[str, dict[Any, Any]] = {
     **dict.fromkeys(("read rows", "read each", "write rows", "write each"), WHOLE),
     **dict.fromkeys(("add rows", "add each"), SUMMED),
+    **dict.fromkeys(("times each", "greatest each", "least each"), COMBINED),
 }
 
 

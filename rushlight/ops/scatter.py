@@ -553,6 +553,10 @@ REDUCERS: dict[str, Any] = {
 }
 
 
+# the loops that combine elements
+ADDED = {"sum": "add each", "prod": "times each", "amax": "greatest each", "amin": "least each"}
+
+
 class ScatterReduce(Op):
     """``scatter`` that combines what meets at one place: sum, prod, mean, amax or amin; with
     ``include_self`` the old value too.
@@ -567,6 +571,9 @@ class ScatterReduce(Op):
 
     def store(self, x, others, params):
         index, src, dim = others[0], others[1], params["dim"]
+        loop = ADDED.get(params["reduce"]) if params["include_self"] and x.ndim else None
+        if loop is not None and moved(loop, x, index, src, dim):
+            return
         check_scatter("scatter_reduce", x, index, src, dim)
         if index.size:
             places = flat_places(index, dim, x.shape)

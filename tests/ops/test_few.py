@@ -273,3 +273,16 @@ def test_exponentials_of_many_matrices(shape, scale):
         np.abs(fw.linalg.matrix_exp(fw.from_numpy(x)).numpy() - exact) / size for fw in (rl, torch)
     ]
     assert found.max() <= max(3 * theirs.max(), 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape, dim", [((7,), 0), ((5, 6), 0), ((5, 6), 1), ((2, 3, 4), 1)])
+def test_what_meets_at_one_place(shape, dim, dtype):
+    x, y = random(*shape, dtype=dtype), random(*shape, dtype=dtype, seed=1)
+    x.flat[1], x.flat[2], y.flat[3], y.flat[4] = np.nan, -0.0, np.nan, 0.0
+    index = rl.tensor(np.random.default_rng(2).integers(0, shape[dim], shape))
+    x, y = rl.tensor(x), rl.tensor(y)
+    for kind in ("sum", "prod", "amax", "amin"):
+        same_places(lambda kind=kind: [x.scatter_reduce(dim, index, y, kind)])
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        x.scatter_reduce(dim, index + shape[dim], y, "amax")

@@ -14,14 +14,15 @@ from rushlight.compiler.backends.llvm.ir.math import Vectors
 LONG, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 LANES = 8  # elements of a row that are moved together
 MOVES = [f"{kind} {which}" for kind in ("read", "write", "add") for which in ("rows", "each")]
+MOVES += ["times each", "greatest each", "least each"]
 
 
 class Move:
     """Between ``x`` (units, n, inner), operand 0, and ``y`` (units, m, inner), operand 2: "read" is
-    ``y[u, j, i] = x[u, k, i]``, "write" and "add" the reverse, where k is ``index[j]``, or, for
-    "each", ``index[u, j, i]``. The index, operand 1, holds int64. Operand 3 holds n, m, inner and
-    the lowest index allowed: 0, or, for "add rows", -n; where any is out of range, nothing is
-    moved.
+    ``y[u, j, i] = x[u, k, i]``, "write", "add" and others are the reverse, where k is ``index[j]``,
+    or, for "each", ``index[u, j, i]``. The index, operand 1, holds int64. Operand 3 holds n, m,
+    inner and the lowest index allowed: 0, or, for "add rows", -n; where any is out of range,
+    nothing is moved.
     """
 
     def __init__(self, name: str, d: Any, width: int) -> None:
@@ -142,7 +143,18 @@ class Move:
         if self.kind == "add":
             add = "fadd" if f.dtype.kind == "f" else "add"
             value = f(f"{add} {kind} {f(f'load {kind}, ptr {target}, align {f.size}')}, {value}")
+        elif self.kind not in ("read", "write"):  # of floats, one by one
+            value = self.combined(f.scalar(target), value)
         f.do(f"store {kind} {value}, ptr {target}, align {f.size}")
+
+    def combined(self, old: str, new: str) -> str:
+        """The product of two floats, or one of them: NaN before all others, then the old one."""
+        f, e = self.f, self.f.element
+        if self.kind == "times":
+            return f(f"fmul {e} {old}, {new}")
+        stays = f(f"fcmp {'oge' if self.kind == 'greatest' else 'ole'} {e} {old}, {new}")
+        stays = f(f"or i1 {stays}, {f(f'fcmp uno {e} {old}, {old}')}")
+        return f(f"select i1 {stays}, {e} {old}, {e} {new}")
 
 
 def reverse(d: Any, width: int) -> str:

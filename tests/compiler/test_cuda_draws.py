@@ -169,6 +169,20 @@ def test_integers(low, high):
     np.testing.assert_array_equal(x, v[:2001])
 
 
+def test_results_may_begin_anywhere():
+    """Where they are not aligned they are written one by one."""
+    graph = Graph()
+    values = [graph.value((2,), np.uint64), graph.value((9,), np.float32)]
+    params = {"shape": (9,), "dtype": np.dtype(np.float32), "low": 0.0, "high": 1.0}
+    launches = templates.launches(Node(Uniforms.instance, values[:1], params, values[1:]))
+    found = []
+    for shift in (0, 1):
+        desk, room = np.array([SEED, START], np.uint64), np.zeros(12, np.float32)
+        run_launches(launches, [desk, room[shift : shift + 9]])
+        found.append(room[shift : shift + 9])
+    np.testing.assert_array_equal(*found)
+
+
 def test_slopes():
     x = np.linspace(-1, 1, 203, dtype=np.float32)
     x[3] = np.nan

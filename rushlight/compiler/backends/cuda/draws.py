@@ -50,6 +50,7 @@ __device__ __forceinline__ double fraction(const u32* words) {
 DRAWS = (
     PHILOX
     + """
+struct alignas(EACH * sizeof(Out)) Pack { Out v[EACH]; };
 extern "C" __global__ void kernel(const u64* __restrict__ desk OPERANDS, Out* __restrict__ out) {
   I number = (I)blockIdx.x * blockDim.x + threadIdx.x;
   if (number >= NUMBERS) return;
@@ -57,10 +58,17 @@ extern "C" __global__ void kernel(const u64* __restrict__ desk OPERANDS, Out* __
   draw(desk, number, words);
   Made made[EACH];
   MAKE
+  I first = number * EACH;
+  Pack pack;
   for (int e = 0; e < EACH; e++) {
-    I i = number * EACH + e;
-    if (i < COUNT) out[i] = FINISH;
+    I i = first + e;
+    if (i < COUNT) pack.v[e] = FINISH;
   }
+  if (first + EACH <= COUNT && (u64)(out + first) % sizeof(Pack) == 0)
+    *(Pack*)(out + first) = pack;  // in one piece, so that neighbours write whole lines
+  else
+    for (int e = 0; e < EACH; e++)
+      if (first + e < COUNT) out[first + e] = pack.v[e];
 }
 """
 )

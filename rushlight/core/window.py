@@ -14,6 +14,9 @@ import numpy as np
 
 from rushlight.core.sparse import Foreign
 
+# what NumPy is told from 2.1 on: copying memory that nobody reads takes long
+NEVER_COPY: Any = {} if np.lib.NumpyVersion(np.__version__) < "2.1.0" else {"copy": False}
+
 
 class Flags:
     """The part of NumPy's ``flags`` that can be told; who asks for more is about to use memory."""
@@ -95,7 +98,10 @@ class Window(Foreign):
         if math.prod(sizes) != self.size:
             raise ValueError(f"cannot reshape {self.shape} into {sizes}")
         memory = self.stand_in()
-        made = memory.reshape(sizes)
+        try:
+            made = memory.reshape(sizes, **NEVER_COPY)
+        except ValueError:
+            return self.copied(np.empty(sizes, self.dtype))
         return self.seen(made, memory) if made.base is memory.base else self.copied(made)
 
     def swapaxes(self, a: int, b: int) -> Any:

@@ -33,22 +33,21 @@ class EmulatedMachine(Machine):
             self.recording = None
         return lambda: [again() for again in started]
 
-    def multiplies(self, a, b, out):
-        return out.dtype.kind == "f" and one_batch(a, b, out) is not None
-
-    def multiply(self, a, b, out):
-        self.start(lambda: multiplied(a, b, out))
+    def product(self, a, b, out):
+        if out.dtype.kind != "f" or one_batch(a, b, out) is None:
+            return None
+        return lambda p, q, target: self.start(lambda: multiplied((a, p), (b, q), (out, target)))
 
 
 def multiplied(a, b, out):
-    seen(out)[...] = seen(a) @ seen(b)
+    seen(*out)[...] = seen(*a) @ seen(*b)
 
 
-def seen(matrix):
+def seen(matrix, address):
     """A matrix in simulated memory, as an array."""
     reach = sum([(n - 1) * s for n, s in zip(matrix.shape, matrix.strides, strict=True)]) + 1
     size = matrix.dtype.itemsize
-    raw = (np.ctypeslib.ctypes.c_uint8 * (reach * size)).from_address(matrix.address)
+    raw = (np.ctypeslib.ctypes.c_uint8 * (reach * size)).from_address(address)
     flat = np.frombuffer(raw, matrix.dtype)
     return as_strided(flat, matrix.shape, [s * size for s in matrix.strides])
 

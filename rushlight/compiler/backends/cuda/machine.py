@@ -8,7 +8,7 @@ import ctypes
 import functools
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,14 @@ OPTIONS = ("--std=c++17", "-default-device", "-diag-suppress=177")
 
 @dataclass
 class Matrix:
-    """A batch of matrices in a GPU's memory; strides in elements."""
+    """How a batch of matrices lies in a GPU's memory; strides in elements."""
 
-    address: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: Any
+
+
+Multiply = Callable[[int, int, int], None]  # addresses: two factors, and the product
 
 
 class Machine:
@@ -75,13 +77,9 @@ class Machine:
         """
         raise NotImplementedError
 
-    def multiplies(self, a: Matrix, b: Matrix, out: Matrix) -> bool:
-        """Whether a library makes ``out = a @ b``, wherever these are."""
-        return False
-
-    def multiply(self, a: Matrix, b: Matrix, out: Matrix) -> None:
-        """``out = a @ b``, by a library."""
-        raise NotImplementedError
+    def product(self, a: Matrix, b: Matrix, out: Matrix) -> Multiply | None:
+        """What makes ``out = a @ b`` by a library; None where none does."""
+        return None
 
     def convolution(self, node: Node) -> tuple[int, Convolve] | None:
         """The bytes that a library's convolution works in, and what starts it; None where no
@@ -190,27 +188,30 @@ class CudaMachine(Machine):
 
     # Products
 
-    def multiplies(self, a: Matrix, b: Matrix, out: Matrix) -> bool:
-        known = out.dtype in KINDS and a.dtype == b.dtype == out.dtype
-        return known and one_batch(a, b, out) is not None
-
-    def multiply(self, a: Matrix, b: Matrix, out: Matrix) -> None:
-        kind, compute, number = KINDS[out.dtype]
-        if out.dtype == np.float32 and matmul.allow_tf32:
-            compute = FAST_TF32
-        count, steps = one_batch(a, b, out)
+    def product(self, a: Matrix, b: Matrix, out: Matrix) -> Multiply | None:
+        batch = one_batch(a, b, out)
+        if out.dtype not in KINDS or not a.dtype == b.dtype == out.dtype or batch is None:
+            return None
+        kind, usual, (one, zero) = KINDS[out.dtype]
         (m, k), n = a.shape[-2:], b.shape[-1]
-        one, zero = number
-        left, right = by_columns(b), by_columns(a)  # cuBLAS goes along columns
-        long, pointer = ctypes.c_longlong, ctypes.c_void_p
-        status = self.blas().cublasGemmStridedBatchedEx(
-            self.handle, *(left[0], right[0]), *(n, m, k), one,
-            *(pointer(b.address), kind, left[1], long(steps[1])),
-            *(pointer(a.address), kind, right[1], long(steps[0])),
-            zero, pointer(out.address), kind, n, long(steps[2]), count, compute, -1,
-        )  # fmt: skip
-        if status:
-            raise RuntimeError(f"CUDA error: cuBLAS answers {status} to {a}, {b}")
+        count, (far_a, far_b, far_out) = batch
+        (turn_b, wide_b), (turn_a, wide_a) = by_columns(b), by_columns(a)
+        if not (far_b or turn_a) and far_a == m * wide_a and far_out == m * n:  # one tall product
+            m, count = m * count, 1
+        call, handle = self.blas().cublasGemmStridedBatchedEx, self.handle
+        single = out.dtype == np.float32
+
+        def multiply(p: int, q: int, target: int) -> None:
+            self.blas()  # whose stream may be another one
+            compute = FAST_TF32 if single and matmul.allow_tf32 else usual
+            status = call(  # cuBLAS goes along columns: b comes first
+                handle, turn_b, turn_a, n, m, k, one, q, kind, wide_b, far_b,
+                p, kind, wide_a, far_a, zero, target, kind, n, far_out, count, compute, -1,
+            )  # fmt: skip
+            if status:
+                raise RuntimeError(f"CUDA error: cuBLAS answers {status} to {a}, {b}")
+
+        return multiply
 
     def convolution(self, node: Node) -> tuple[int, Convolve] | None:
         if self.cudnn is None:
@@ -231,6 +232,11 @@ class CudaMachine(Machine):
                 self.handle = ctypes.c_void_p(self.cupy.cuda.device.get_cublas_handle())
             major = cublas.getVersion(self.handle.value) // 10000
             self.cublas = ctypes.CDLL(f"libcublas.so.{major}")
+            whole, long, place = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
+            self.cublas.cublasGemmStridedBatchedEx.argtypes = (
+                place, *[whole] * 5, place, *(place, whole, whole, long) * 2,
+                place, place, whole, whole, long, whole, whole, whole,
+            )  # fmt: skip
         if self.blas_stream != self.stream:
             self.cublas.cublasSetStream_v2(self.handle, ctypes.c_void_p(self.stream))
             self.blas_stream = self.stream

@@ -216,16 +216,14 @@ class CudaProgram:
     def product(self, node: Node) -> Started:
         """A matrix product: by a library where there is one for it."""
         values, windows = [*node.inputs, *node.outputs], self.lowering.windows
-        laid = [(v, *self.place(v), windows.layout(v)[1]) for v in values]
-        if not self.machine.multiplies(*[Matrix(0, v.shape, s, v.dtype) for v, _, _, s in laid]):
+        laid = [Matrix(v.shape, windows.layout(v)[1], v.dtype) for v in values]
+        multiply = self.machine.product(*laid)
+        if multiply is None:
             return self.launched(products.launches(node, windows), values)
+        where = [self.place(v) for v in values]
 
         def start(run: Run) -> None:
-            operands = [
-                Matrix(run.addresses[slot] + offset, v.shape, steps, v.dtype)
-                for v, slot, offset, steps in laid
-            ]
-            self.machine.multiply(*operands)
+            multiply(*[run.addresses[slot] + offset for slot, offset in where])
 
         return start
 

@@ -51,29 +51,29 @@ DRAWS = (
     PHILOX
     + """
 struct alignas(EACH * sizeof(Out)) Pack { Out v[EACH]; };
-extern "C" __global__ void kernel(const u64* __restrict__ desk OPERANDS, Out* __restrict__ out) {
-  I number = (I)blockIdx.x * blockDim.x + threadIdx.x;
-  if (number >= NUMBERS) return;
+extern "C" __global__ void kernel(const u64* __restrict__ desk OPERANDS, Out* __restrict__ out,
+                                  i64 size) {
+  I number = (I)blockIdx.x * blockDim.x + threadIdx.x, first = number * EACH, count = size;
+  if (first >= count) return;
   u32 words[4];
   draw(desk, number, words);
   Made made[EACH];
   MAKE
-  I first = number * EACH;
   Pack pack;
   for (int e = 0; e < EACH; e++) {
     I i = first + e;
-    if (i < COUNT) pack.v[e] = FINISH;
+    if (i < count) pack.v[e] = FINISH;
   }
-  if (first + EACH <= COUNT && (u64)(out + first) % sizeof(Pack) == 0)
+  if (first + EACH <= count && (u64)(out + first) % sizeof(Pack) == 0)
     *(Pack*)(out + first) = pack;  // in one piece, so that neighbours write whole lines
   else
     for (int e = 0; e < EACH; e++)
-      if (first + e < COUNT) out[first + e] = pack.v[e];
+      if (first + e < count) out[first + e] = pack.v[e];
 }
 """
 )
 ADVANCE = """
-extern "C" __global__ void kernel(u64* desk) { desk[1] += NUMBERS; }
+extern "C" __global__ void kernel(u64* desk, i64 numbers) { desk[1] += numbers; }
 """
 # two normal values of two uniform ones, the first of which is never 0 (Box and Muller, 1958)
 NORMALS = {
@@ -153,8 +153,7 @@ def fits(node: Node) -> bool:
 
 def advance(numbers: int) -> Launch:
     """The launch that moves the desk on."""
-    c = texts.text(ADVANCE, np.dtype(np.int64), NUMBERS=numbers)
-    return Launch(c, ((0, 0),))
+    return Launch(texts.text(ADVANCE, np.dtype(np.int64)), ((0, 0),), sizes=(numbers,))
 
 
 def drawn(
@@ -175,10 +174,11 @@ def drawn(
     numbers = -(-count // each)
     given = {"OPERANDS": ", const T* __restrict__ x" if len(node.inputs) > 1 else ""} | constants
     c = texts.text(
-        before + DRAWS, d, texts.index_type(out), COUNT=count, NUMBERS=numbers, EACH=each,
-        Out=out.dtype, MAKE=make.replace("\n", " "), FINISH=finish, Made=kind, **given,
+        before + DRAWS, d, texts.index_type(out), EACH=each, Out=out.dtype,
+        MAKE=make.replace("\n", " "), FINISH=finish, Made=kind, **given,
     )  # fmt: skip
-    return [*texts.alone(c, node, texts.over(numbers)), advance(numbers)]
+    first = texts.alone(c, node, texts.over(numbers), sizes=(count,))
+    return [*first, advance(numbers)]
 
 
 def truths(node: Node) -> list[Launch]:

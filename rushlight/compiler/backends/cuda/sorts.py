@@ -176,7 +176,9 @@ extern "C" __global__ void kernel(const T* __restrict__ x, Key* keys, u32* at) {
 }}
 """
 COUNTS = """
-extern "C" __global__ void kernel(const Key* __restrict__ keys, u32* counts) {
+extern "C" __global__ void kernel(const Key* __restrict__ keys, u32* counts, i64 n,
+                                  i64 tiles) {
+  const I N = n, TILES = tiles;
   __shared__ u32 found[DIGITS];
   int t = threadIdx.x;
   I r = blockIdx.x / TILES;
@@ -193,9 +195,9 @@ extern "C" __global__ void kernel(const Key* __restrict__ keys, u32* counts) {
 """
 # counts become the number of elements before; each thread takes those that lie together
 BEGINS = """
-extern "C" __global__ void kernel(u32* counts) {
+extern "C" __global__ void kernel(u32* counts, i64 n, i64 tiles) {
   __shared__ u32 sums[THREADS];
-  constexpr int ALL = DIGITS * TILES, PART = (ALL + THREADS - 1) / THREADS;
+  const int ALL = DIGITS * (int)tiles, PART = (ALL + THREADS - 1) / THREADS;
   u32* own = counts + (I)blockIdx.x * ALL;
   int t = threadIdx.x, first = t * PART, end = first + PART < ALL ? first + PART : ALL;
   u32 sum = 0;
@@ -214,7 +216,9 @@ extern "C" __global__ void kernel(u32* counts) {
 """
 MOVES = """
 extern "C" __global__ void kernel(const Key* __restrict__ keys, const u32* __restrict__ at,
-                                  const u32* __restrict__ begins, Key* to_keys, u32* to_at) {
+                                  const u32* __restrict__ begins, Key* to_keys, u32* to_at,
+                                  i64 n, i64 tiles) {
+  const I N = n, TILES = tiles;
   __shared__ u32 places[DIGITS * THREADS];  // of each digit and thread
   __shared__ u32 sums[THREADS], starts[DIGITS];
   int t = threadIdx.x;
@@ -300,13 +304,14 @@ class Passes:
         made = []
         counts = (SHARED, self.begins[4])
         index = texts.index_type(most=self.rows * self.n)
-        sizes: dict[str, Any] = {"N": self.n, "TILES": self.tiles, "DIGITS": DIGITS, "BITS": BITS}
+        sizes: dict[str, Any] = {"DIGITS": DIGITS, "BITS": BITS}
         sizes |= {"THREADS": THREADS, "ITEMS": ITEMS, "Key": self.kind}
         block = (THREADS, 1, 1)
 
         def launch(body: str, operands: Any, blocks: int) -> Launch:
             c = texts.text(body, np.dtype(np.uint32), index, **sizes)
-            return Launch(c, tuple(operands), (blocks, 1, 1), block, scratch=self.size)
+            grid, both = (blocks, 1, 1), (self.n, self.tiles)
+            return Launch(c, tuple(operands), grid, block, scratch=self.size, sizes=both)
 
         for _ in range(0, bits, BITS):
             tiles = self.rows * self.tiles

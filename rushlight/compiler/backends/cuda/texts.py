@@ -106,7 +106,7 @@ def text(body: str, d: Any, index: str = "i32", **constants: Any) -> str:
 
 
 def over(count: int, block: int = BLOCK) -> Grid:
-    """Blocks of threads for each of so many things: the C begins with FOR_EACH."""
+    """Blocks that have a thread for each of so many things, which the C of ``each`` gives it."""
     return (max(1, -(-count // block)), 1, 1), (block, 1, 1)
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +73,9 @@ class Machine:
                 "names the index and the line."
             )
 
+    def compile(self, texts: Iterable[str]) -> None:
+        """Compile the texts of launches that will be prepared, all at once."""
+
     def prepare(self, launch: Launch) -> Any:
         """``f(values)`` that starts a launch, on addresses and float64 numbers in the order of its
         operands. Work is done in the order in which it was started.
@@ -129,22 +134,29 @@ class CudaMachine(Machine):
 
     # Kernels
 
+    def compile(self, texts: Iterable[str]) -> None:
+        missing = [x for x in dict.fromkeys(texts) if x not in self.functions]
+        arch = self.driver.capability
+        with ThreadPoolExecutor(max(1, min(len(missing), os.cpu_count() or 1))) as threads:
+            images = [*threads.map(lambda text: machine_code(text, *arch), missing)]
+        for text, image in zip(missing, images, strict=True):
+            self.functions[text] = self.loaded(image)
+
+    def loaded(self, image: bytes) -> ctypes.c_void_p:
+        """The kernel in machine code."""
+        module, found = ctypes.c_void_p(), ctypes.c_void_p()
+        with self.here():
+            status = self.library.cuModuleLoadData(ctypes.byref(module), image)
+            self.check(status, "load a kernel")
+        status = self.library.cuModuleGetFunction(ctypes.byref(found), module, NAME.encode())
+        self.check(status, "find a kernel")
+        return found
+
     def function(self, text: str) -> ctypes.c_void_p:
-        """The kernel of a text, which is compiled, or loaded, when it is first met."""
-        found = self.functions.get(text)
-        if found is None:
-            major, minor = self.driver.capability
-            image = machine_code(text, major, minor)
-            module, found = ctypes.c_void_p(), ctypes.c_void_p()
-            with self.here():
-                self.check(
-                    self.library.cuModuleLoadData(ctypes.byref(module), image), "load a kernel"
-                )
-            name = NAME.encode()
-            self.check(
-                self.library.cuModuleGetFunction(ctypes.byref(found), module, name), "find a kernel"
-            )
-            self.functions[text] = found
+        """The kernel of a text."""
+        if text not in self.functions:
+            self.functions[text] = self.loaded(machine_code(text, *self.driver.capability))
+        found: ctypes.c_void_p = self.functions[text]
         return found
 
     def prepare(self, launch: Launch) -> Any:

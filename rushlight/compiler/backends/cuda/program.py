@@ -89,7 +89,9 @@ class CudaProgram:
             self.shared = -(-size // 256) * 256  # where in the room launches share memory
             self.slots = {v.number: k for k, v in enumerate((*self.inputs, *self.ends))}
             self.last = len(self.inputs) + len(self.ends)  # the slot of the room
+            self.launches: list[Launch] = []
             self.steps = [self.prepared(step) for step in low.steps]
+            self.machine.compile([x.text for x in self.launches])
         self.room = room or Room(driver)
         engines = [n.params["engine"] for n in low.graph.nodes if "engine" in n.params]
         seats = {id(e.seat()): e for e in engines}
@@ -187,13 +189,18 @@ class CudaProgram:
 
     def launched(self, launches: list[Launch], values: Any) -> Started:
         """Start launches, whose operands are roots, or positions among ``values``."""
-        made = []
-        for launch in launches:
-            self.needed = max(self.needed, launch.scratch)
-            where = [self.operand(key, offset, values) for key, offset in launch.operands]
-            made.append((self.machine.prepare(launch), where))
+        made: list[Any] = []
+        self.launches += launches  # which are compiled together, before the first is started
+        self.needed = max([self.needed, *[launch.scratch for launch in launches]])
+
+        def prepare() -> None:
+            for launch in launches:
+                where = [self.operand(key, offset, values) for key, offset in launch.operands]
+                made.append((self.machine.prepare(launch), where))
 
         def start(run: Run) -> None:
+            if not made:
+                prepare()
             at = run.addresses
             for begin, where in made:
                 begin([at[k] + offset if offset else at[k] for k, offset in where])

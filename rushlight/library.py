@@ -164,6 +164,9 @@ def _value(text: str) -> Any:
         return float(text)
 
 
+DEVICES = ("cpu", "cuda")  # where kernels can be
+
+
 class CustomOpDef:
     """An operator, made by ``custom_op``; calling it runs its kernel."""
 
@@ -173,7 +176,9 @@ class CustomOpDef:
         self._namespace, self._name, self._schema = namespace, name, schema
         self._qualname = f"{namespace}::{name}"
         self._parameters = Parameters(schema)
-        self._kernel, self._fake = kernel, None
+        self._fake: Callable[..., Any] | None = None
+        # by the kind of device
+        self._kernels = {} if kernel is None else dict.fromkeys(DEVICES, kernel)
         self._backward: Callable[..., Any] | None = None
         self._setup: Callable[..., Any] | None = None
         self._function = self._made()
@@ -219,9 +224,10 @@ class CustomOpDef:
     def _run(self, args: tuple[Any, ...]) -> Any:
         """Call the kernel for the arguments' device, and count its writes."""
         flat = [a for a in _flat(args)[0] if isinstance(a, Tensor)]
-        kernel = self._fake if any([t.is_meta for t in flat]) else self._kernel
+        kinds = [t.device.type for t in flat]
+        where = next((kind for kind in ("meta", "cuda") if kind in kinds), "cpu")
+        kernel = self._fake if where == "meta" else self._kernels.get(where)
         if kernel is None:
-            where = "meta" if any([t.is_meta for t in flat]) else "cpu"
             raise NotImplementedError(
                 f"Could not run '{self._qualname}' on the device {where}: no kernel was "
                 f"registered for it; see register_{'fake' if where == 'meta' else 'kernel'}."
@@ -256,15 +262,15 @@ class CustomOpDef:
 
         def register(kernel: Callable[..., Any]) -> Callable[..., Any]:
             types = [device_types] if isinstance(device_types, str) else device_types
-            if types is None or "cpu" in types:
-                self._kernel = kernel
+            kinds = DEVICES if types is None else [k for k in DEVICES if k in types]
+            self._kernels.update(dict.fromkeys(kinds, kernel))
             return kernel
 
         return register if fn is None else register(fn)
 
     def register_fake(self, fn: Callable[..., Any], /) -> Callable[..., Any]:
         """Let fn give the shapes of results: it is called for meta tensors."""
-        self._fake = fn  # type: ignore[assignment]
+        self._fake = fn
         return fn
 
     def register_autograd(
@@ -399,8 +405,9 @@ def impl(qualname: Any, types: Any, func: Any = None, *, lib: Any = None) -> Any
         kinds = [k.lower() for k in kinds]
         if "meta" in kinds:
             op.register_fake(kernel)
-        if {"cpu", "default", "compositeexplicitautograd", "compositeimplicitautograd"} & {*kinds}:
-            op.register_kernel("cpu", kernel)
+        if {"default", "compositeexplicitautograd", "compositeimplicitautograd"} & {*kinds}:
+            op.register_kernel(None, kernel)
+        op.register_kernel(kinds, kernel)
         return kernel
 
     return register if func is None else register(func)

@@ -15,6 +15,7 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight.autograd.forward_ad import dual_level, make_dual, unpack_dual
+from rushlight.core.device_array import beside
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import warn_user
 from rushlight.tensor_api.gradients import grad
@@ -22,6 +23,22 @@ from rushlight.tensor_api.gradients import grad
 
 class GradcheckError(RuntimeError):
     """A gradient disagrees with finite differences."""
+
+
+def _on_cpu(func: Callable[..., Any], given: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """A function of copies on the CPU, which are moved, single elements of them, only there."""
+    devices = [t.device if isinstance(t, Tensor) else None for t in given]
+
+    def moved(*inputs: Any) -> Any:
+        there = [t if d is None else t.to(d) for t, d in zip(inputs, devices, strict=True)]
+        out = func(*there)
+        return out.cpu() if isinstance(out, Tensor) else tuple([o.cpu() for o in out])
+
+    copies = [
+        t.detach().cpu().requires_grad_(t.requires_grad) if isinstance(t, Tensor) else t
+        for t in given
+    ]
+    return moved, tuple(copies)
 
 
 def gradcheck(
@@ -85,6 +102,8 @@ def gradcheck(
         "check_forward_ad", check_forward_ad,
     )  # fmt: skip
     given = tuple(inputs) if isinstance(inputs, Sequence) else (inputs,)
+    if any([isinstance(t, Tensor) and t.is_cuda for t in given]):
+        func, given = _on_cpu(func, given)
     check = _Check(func, given, eps, atol, rtol, nondet_tol)
     try:
         check.inputs_fit()
@@ -453,4 +472,4 @@ def _random_like(t: Tensor, gaps: bool) -> Tensor:
         values = _random_array(r, (*x.shape, 2), x.dtype)[..., 0]
     else:
         values = _random_array(r, x.shape, x.dtype)
-    return wrap(values).requires_grad_()
+    return beside(t, values).requires_grad_()

@@ -171,7 +171,8 @@ def generator_on(index: int) -> Generator:
 
 def generators_in_use() -> list[Generator]:
     """The default generators of the CPU, and of GPUs that have drawn numbers."""
-    return [default_generator, *_on_gpus.values()]
+    there = [g for index, g in _on_gpus.items() if index < len(gpu.drivers())]
+    return [default_generator, *there]
 
 
 def seed_all(seed: int) -> None:

@@ -69,6 +69,11 @@ class SparseArray(Foreign):
     made_of: Any = None  # the tensor of values that a trace saw it made of
 
     def __init__(self, pattern: Any, values: Any) -> None:
+        if isinstance(values, Foreign) and not isinstance(values, SparseArray):
+            raise NotSupportedError(
+                "sparse tensors are on the CPU only: move the values there with .cpu(), or stay "
+                "dense on this device."
+            )
         self.pattern, self.values = pattern, values
 
     def become(self, other: SparseArray) -> None:

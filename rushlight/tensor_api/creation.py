@@ -36,7 +36,7 @@ from rushlight.tensor_api._common import (
     store_out,
 )
 from rushlight.tensor_api.from_data import array_from, copied
-from rushlight.tensor_api.layouts import no_entries
+from rushlight.tensor_api.layouts import check_on_cpu, no_entries
 
 __all__ = [
     "complex",
@@ -75,7 +75,7 @@ def _maker(name: str, make: Any, value: Any, doc: str) -> Any:
     ) -> Tensor:
         place, shape = None, _sizes(size, name)
         if str(layout) == "torch.sparse_coo" and name in ("zeros", "empty"):
-            devices.check(device)
+            check_on_cpu(device)
             return no_entries(shape, numpy_dtype(dtype, dtypes.default.float), requires_grad)
         if device is not None or layout is not None or devices.current.chosen is not None:
             place = check_factory(device, layout)

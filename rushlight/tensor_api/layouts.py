@@ -64,6 +64,14 @@ class Invariants:
 # Constructors
 
 
+def check_on_cpu(device: Any) -> None:
+    """Sparse tensors are on the CPU only."""
+    if devices.check(device).type != "cpu":
+        raise NotSupportedError(
+            f"a sparse tensor cannot be on {devices.check(device)}: make it with device='cpu'."
+        )
+
+
 def sparse_coo_tensor(
     indices: Any,
     values: Any = None,
@@ -100,7 +108,7 @@ def sparse_coo_tensor(
                values=tensor([3., 4.]),
                size=(2, 3), nnz=2, layout=torch.sparse_coo)
     """
-    devices.check(device)
+    check_on_cpu(device)
     if values is None:
         shape = shape_of((indices if size is None else size,), "sparse_coo_tensor")
         return no_entries(shape, numpy_dtype(dtype, dtypes.default.float), requires_grad)
@@ -254,7 +262,7 @@ def sparse_compressed_tensor(
     Raises:
         RuntimeError: sizes do not fit, or an index is out of range.
     """
-    devices.check(device)
+    check_on_cpu(device)
     if layout not in (formats.sparse_csr, formats.sparse_csc):
         raise ShapeError(
             f"sparse_compressed_tensor: the layout must be torch.sparse_csr or torch.sparse_csc, "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.device_array import host
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.tensor_api import rand, randint
 
@@ -42,7 +43,7 @@ def assert_close(
         actual, expected: tensors, numbers, or sequences and mappings of them.
         rtol, atol: tolerances, both or none; by default they follow the dtype.
         equal_nan: nan equals nan.
-        check_dtype, check_stride: whether these must agree too.
+        check_device, check_dtype, check_stride: whether these must agree too.
         msg: the error's text, or a function of the one made here.
 
     Example:
@@ -55,6 +56,7 @@ def assert_close(
         "rtol": rtol,
         "atol": atol,
         "equal_nan": equal_nan,
+        "check_device": check_device,
         "check_dtype": check_dtype,
         "check_stride": check_stride,
     }
@@ -87,7 +89,7 @@ def difference(a: Any, b: Any, at: str, options: dict[str, Any]) -> str | None:
     if not isinstance(a, Tensor):
         if a is None or b is None or isinstance(a, str):
             return None if a == b else f"{a!r} != {b!r}"
-        options = {**options, "check_dtype": False}
+        options = {**options, "check_dtype": False, "check_device": False}
         a, b = wrap(np.asarray(a)), wrap(np.asarray(b))
     return tensor_difference(a, b, at, **options)
 
@@ -100,6 +102,7 @@ def tensor_difference(
     rtol: Any,
     atol: Any,
     equal_nan: bool,
+    check_device: bool,
     check_dtype: bool,
     check_stride: bool,
 ) -> str | None:
@@ -107,10 +110,12 @@ def tensor_difference(
     if a.layout is not b.layout:
         return f"The values for attribute 'layout' do not match: {a.layout} != {b.layout}."
     a, b = a.to_dense(), b.to_dense()  # dense ones are themselves
-    x, y = a._array, b._array
+    x, y = host(a), host(b)
     where = f" (item {at})" if at else ""
     if x.shape != y.shape:
         return f"The values for attribute 'shape' do not match: {x.shape} != {y.shape}{where}."
+    if check_device and a.device != b.device:
+        return f"The values for attribute 'device' do not match: {a.device} != {b.device}{where}."
     if check_dtype and x.dtype != y.dtype:
         return f"The values for attribute 'dtype' do not match: {a.dtype} != {b.dtype}{where}."
     if check_stride and a.stride() != b.stride():

@@ -440,3 +440,37 @@ def test_numbers_for_a_gpu_are_not_drawn_on_the_cpu():
         result = draw()
         assert (result[0] if isinstance(result, tuple) else result).is_cuda
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_checks_tensors_takes_those_of_a_gpu():
+    x = torch.rand(3, device="cuda", dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(torch.sin, x) and torch.autograd.gradgradcheck(torch.sin, x)
+    torch.testing.assert_close(x, x + 1e-9)
+    with pytest.raises(AssertionError, match="attribute 'device' do not match"):
+        torch.testing.assert_close(x, x.cpu())
+    torch.testing.assert_close(x, x.cpu(), check_device=False)
+    with pytest.raises(AssertionError, match="not close"):
+        torch.testing.assert_close(x, x + 1)
+
+
+def test_sparse_tensors_stay_on_the_cpu():
+    x = torch.eye(2)
+    for refused in (
+        lambda: x.to_sparse().cuda(), lambda: x.cuda().to_sparse(),
+        lambda: torch.sparse_coo_tensor([[0], [1]], [1.0], (2, 2), device="cuda"),
+        lambda: torch.sparse_coo_tensor([[0], [1]], torch.ones(1).cuda(), (2, 2)),
+        lambda: torch.zeros(2, 2, layout=torch.sparse_coo, device="cuda"),
+    ):  # fmt: skip
+        with pytest.raises(NotImplementedError):
+            refused()
+
+
+def test_custom_operators_have_kernels_by_device():
+    @torch.library.custom_op("gpu_tests::name", mutates_args=(), device_types="cpu")
+    def name(x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+    with pytest.raises(NotImplementedError, match="on the device cuda"):
+        name(torch.ones(1, device="cuda"))
+    name.register_kernel("cuda")(lambda x: x + 2)
+    assert name(torch.ones(1)).item() == 2.0 and name(torch.ones(1, device="cuda")).item() == 3.0

@@ -146,6 +146,8 @@ BLOCKS = (
     + """
 extern "C" __global__ void kernel(const T* __restrict__ x, T* __restrict__ y INDICES TOTALS) {
   __shared__ S parts[BLOCK];
+  __shared__ W row[BLOCK * ITEMS];  // so that neighbours read and write neighbours
+  PLACES
   int t = threadIdx.x;
   I line = blockIdx.x / PARTS, part = blockIdx.x % PARTS;
   I end = (part + 1) * PART < N ? (part + 1) * PART : N;
@@ -153,9 +155,12 @@ extern "C" __global__ void kernel(const T* __restrict__ x, T* __restrict__ y IND
   BEGIN
   for (I tile = part * PART; tile < end; tile += BLOCK * ITEMS) {
     S own[ITEMS], sum = none();
+    for (int n = t; n < BLOCK * ITEMS && tile + n < end; n += BLOCK)
+      row[n] = load(x[place(line, tile + n)]);
+    __syncthreads();
     for (int e = 0; e < ITEMS; e++) {
       I i = tile + t * ITEMS + e;
-      if (i < end) sum = join(sum, one(load(x[place(line, i)]), i));
+      if (i < end) sum = join(sum, one(row[t * ITEMS + e], i));
       own[e] = sum;
     }
     parts[t] = sum;
@@ -163,14 +168,17 @@ extern "C" __global__ void kernel(const T* __restrict__ x, T* __restrict__ y IND
     scan(parts, t);
     S before = t ? join(whole, parts[t - 1]) : whole;
     for (int e = 0; e < ITEMS; e++) {
-      I i = tile + t * ITEMS + e;
-      if (i >= end) break;
-      I at = place(line, i);
       S s = join(before, own[e]);
-      y[at] = store(value(s));
+      row[t * ITEMS + e] = value(s);
       KEEP
     }
     whole = join(whole, parts[BLOCK - 1]);
+    __syncthreads();
+    for (int n = t; n < BLOCK * ITEMS && tile + n < end; n += BLOCK) {
+      I at = place(line, tile + n);
+      y[at] = store(row[n]);
+      GIVE
+    }
     __syncthreads();
   }
 }
@@ -206,15 +214,20 @@ def write(node: Node) -> list[Launch]:
         "BACK": bool(node.params.get("reverse", False)), "STRUCT": kind.struct, "NONE": kind.none,
         "ONE": kind.one, "JOIN": kind.join.replace("\n", " "), "VALUE": kind.value,
         "INDICES": ", i64* __restrict__ indices" if coded else "",
-        "KEEP": "indices[at] = s.at;" if coded else "",
     }  # fmt: skip
     index = texts.index_type(x)
     if lines >= MANY or n <= BRIEF:
+        given["KEEP"] = "indices[at] = s.at;" if coded else ""
         return texts.alone(texts.text(LINES, d, index, **given), node, texts.over(lines, 128))
     parts = min(texts.BLOCK, -(-n // (4 * TILE)), -(-FULL // lines))
     part = -(-n // (parts * TILE)) * TILE
     parts = -(-n // part)
-    given |= {"PARTS": parts, "PART": part}
+    given |= {
+        "PARTS": parts, "PART": part,
+        "PLACES": "__shared__ int places[BLOCK * ITEMS];" if coded else "",
+        "KEEP": "places[t * ITEMS + e] = s.at;" if coded else "",
+        "GIVE": "indices[at] = places[n];" if coded else "",
+    }  # fmt: skip
     grid: texts.Grid = (lines * parts, 1, 1), (texts.BLOCK, 1, 1)
     if parts == 1:
         c = texts.text(BLOCKS, d, index, TOTALS="", BEGIN="", **given)

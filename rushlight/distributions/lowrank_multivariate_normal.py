@@ -124,8 +124,8 @@ class LowRankMultivariateNormal(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         w, d = self._narrow
         shape = self._extended_shape(sample_shape)
-        common = _standard_normal(shape[:-1] + w.shape[-1:], self.loc.dtype)
-        own = _standard_normal(shape, self.loc.dtype)
+        common = _standard_normal(shape[:-1] + w.shape[-1:], self.loc.dtype, self.loc.device)
+        own = _standard_normal(shape, self.loc.dtype, self.loc.device)
         return self.loc + matrix_times_vector(w, common) + d.sqrt() * own
 
     def _squared_length(self, difference: Tensor) -> Tensor:

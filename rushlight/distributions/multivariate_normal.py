@@ -99,7 +99,9 @@ class MultivariateNormal(Distribution):
         return squares.expand(self._batch_shape + self._event_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        noise = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype)
+        noise = _standard_normal(
+            self._extended_shape(sample_shape), self.loc.dtype, self.loc.device
+        )
         return self.loc + matrix_times_vector(self._factor, noise)
 
     @checked

@@ -123,7 +123,9 @@ class Wishart(ExponentialFamily):
         d = self._event_shape[-1]
         diagonal = self._chi2().rsample(sample_shape).sqrt()
         shape = self._extended_shape(sample_shape)
-        below = T.randn(shape[:-2] + (d * (d - 1) // 2,), dtype=self.df.dtype)
+        below = T.randn(
+            shape[:-2] + (d * (d - 1) // 2,), dtype=self.df.dtype, device=self.df.device
+        )
         rows, columns = T.tril_indices(d, d, offset=-1, device=self.df.device)
         flat = diagonal.diag_embed().reshape(shape[:-2] + (d * d,))
         at = (rows * d + columns).expand(below.shape)

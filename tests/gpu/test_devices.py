@@ -125,6 +125,14 @@ def test_random_numbers_of_a_gpu():
     weights = torch.tensor([0.0, 1.0, 0.0], device="cuda")
     assert torch.multinomial(weights, 2, True).tolist() == [1, 1]
     assert torch.distributions.Normal(weights, 1.0).sample((2,)).is_cuda
+    for distribution in (
+        torch.distributions.Normal(weights, 1.0), torch.distributions.StudentT(weights + 3),
+        torch.distributions.MultivariateNormal(weights, torch.eye(3, device="cuda")),
+        torch.distributions.LowRankMultivariateNormal(weights, weights[:, None], weights + 1),
+        torch.distributions.Wishart(weights[1] + 3, torch.eye(2, device="cuda")),
+        torch.distributions.LogisticNormal(weights, weights + 1),
+    ):  # fmt: skip
+        assert distribution.rsample().is_cuda, distribution
 
 
 def test_printing():
@@ -393,6 +401,12 @@ def test_batches_and_pinned_memory():
     for (batch,) in torch.utils.data.DataLoader(data, 2, pin_memory=True):
         assert batch.cuda(non_blocking=True).is_cuda
     assert torch.ones(2).pin_memory().is_cpu
+    order = torch.utils.data.RandomSampler(range(9), generator=torch.Generator().manual_seed(1))
+    expected = list(order)
+    order.generator.manual_seed(1)
+    with torch.device("cuda"):
+        assert list(order) == expected  # a generator of the CPU, whatever the default device is
+        assert sorted(torch.utils.data.RandomSampler(range(9))) == list(range(9))
 
 
 def test_custom_functions_and_autocast():

@@ -199,7 +199,7 @@ class AffineTransform(Transform):
         if isinstance(self.scale, Tensor):
             each = self.scale.abs().log()
         else:
-            each = T.full((), math.log(abs(self.scale)), dtype=x.dtype)
+            each = T.full((), math.log(abs(self.scale)), dtype=x.dtype, device=x.device)
         return _sum_rightmost(each.expand(x.shape), self._event_dim)
 
     def forward_shape(self, shape: Any) -> Any:

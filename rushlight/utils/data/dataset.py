@@ -306,7 +306,8 @@ def random_split(
             f"random_split: lengths {list(lengths)} sum to {sum(lengths)}; the sum must equal "
             f"len(dataset), {len(dataset)}. For fractions, give a sum of 1."
         )
-    order = rl.randperm(int(sum(lengths)), generator=generator).tolist()
+    device = None if generator is None else generator.device
+    order = rl.randperm(int(sum(lengths)), generator=generator, device=device).tolist()
     ends = itertools.accumulate(lengths)
     return [
         Subset(dataset, order[int(end - length) : int(end)])

@@ -60,7 +60,7 @@ class DistributedSampler(Sampler[int]):
         if self.shuffle:
             generator = rl.Generator()
             generator.manual_seed(self.seed + self.epoch)
-            order = rl.randperm(len(order), generator=generator).tolist()
+            order = rl.randperm(len(order), generator=generator, device="cpu").tolist()
         if self.total_size > len(order):
             order *= math.ceil(self.total_size / len(order))
         return iter(order[self.rank : self.total_size : self.num_replicas])

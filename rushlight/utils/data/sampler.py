@@ -26,7 +26,8 @@ class Sampler(Generic[T_co]):
 
 def draw_seed(generator: Any = None) -> int:
     """A 63-bit seed from ``generator`` (None: the default generator)."""
-    return int(rl.empty((), dtype=INT64).random_(generator=generator).item())
+    device = None if generator is None else generator.device
+    return int(rl.empty((), dtype=INT64, device=device).random_(generator=generator).item())
 
 
 def check_count(owner: str, name: str, value: Any) -> None:
@@ -91,14 +92,15 @@ class RandomSampler(Sampler[int]):
         if generator is None:
             generator = rl.Generator()
             generator.manual_seed(draw_seed())
+        drawn: Any = {"generator": generator, "device": generator.device}  # whatever the default is
         if self.replacement:
             for _ in range(count // 32):
-                yield from rl.randint(size, (32,), generator=generator).tolist()
-            yield from rl.randint(size, (count % 32,), generator=generator).tolist()
+                yield from rl.randint(size, (32,), **drawn).tolist()
+            yield from rl.randint(size, (count % 32,), **drawn).tolist()
         else:
             for _ in range(count // size):
-                yield from rl.randperm(size, generator=generator).tolist()
-            yield from rl.randperm(size, generator=generator).tolist()[: count % size]
+                yield from rl.randperm(size, **drawn).tolist()
+            yield from rl.randperm(size, **drawn).tolist()[: count % size]
 
     def __len__(self) -> int:
         return self.num_samples
@@ -117,7 +119,8 @@ class SubsetRandomSampler(Sampler[int]):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        for i in rl.randperm(len(self.indices), generator=self.generator).tolist():
+        device = None if self.generator is None else self.generator.device
+        for i in rl.randperm(len(self.indices), generator=self.generator, device=device).tolist():
             yield self.indices[i]
 
     def __len__(self) -> int:

@@ -126,6 +126,7 @@ def tensor_difference(
     if rtol is None:
         pairs = [TOLERANCES.get(d, (0.0, 0.0)) for d in (x.dtype, y.dtype)]
         rtol, atol = max(p[0] for p in pairs), max(p[1] for p in pairs)
+    x, y = host(a), host(b)
     wide = np.complex128 if x.dtype.kind == "c" or y.dtype.kind == "c" else np.float64
     exact = x.dtype.kind in "iub" and y.dtype.kind in "iub" and not rtol and not atol
     close = x == y if exact else np.isclose(x.astype(wide), y.astype(wide), rtol, atol, equal_nan)

@@ -144,3 +144,13 @@ def test_amend_leaves_what_lies_between():
 
     column.amend(change)
     assert values(x)[:, 1].tolist() == [20, 21, 22] and values(x)[:, 0].tolist() == [0, 4, 8]
+
+
+def test_comparisons_of_tensors():
+    x = torch.arange(3.0).cuda()
+    torch.testing.assert_close(x, torch.arange(3.0).cuda())
+    torch.testing.assert_close(x, torch.arange(3.0), check_device=False)
+    with pytest.raises(AssertionError, match="'device' do not match: cuda:0 != cpu"):
+        torch.testing.assert_close(x, torch.arange(3.0))
+    with pytest.raises(AssertionError, match="Mismatched elements: 2 / 3"):
+        torch.testing.assert_close(x, x * 2)

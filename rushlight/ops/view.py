@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided as numpy_as_strided
 
 from rushlight import dtypes
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.op import Op, View
 from rushlight.core.tensor import replay
 from rushlight.core.window import Window
@@ -216,7 +217,11 @@ class Unfold(Movement):
 
 
 def owner(x: Any) -> Any:
-    """The array that owns x's memory (as_strided hides it behind a helper object)."""
+    """The array that owns x's memory (as_strided hides it behind a helper object); the memory of an
+    array on a GPU.
+    """
+    if x.__class__ is DeviceArray:
+        return x.memory
     while isinstance(x.base, np.ndarray) or hasattr(x.base, "base"):
         b = x.base
         if not isinstance(b, np.ndarray):
@@ -229,9 +234,9 @@ def owner(x: Any) -> Any:
 
 def flat_memory(x: Any) -> Any:
     """The whole memory behind x as a vector of x's dtype."""
+    if isinstance(x, Window):
+        raise x.operand("memory")
     root = owner(x)
-    if isinstance(root, Window):
-        raise root.operand("memory")
     order = sorted(range(root.ndim), key=lambda i: (-abs(root.strides[i]), i))
     flat = root.transpose(order).reshape(-1, copy=False)
     return (

@@ -25,6 +25,7 @@ from rushlight.core.window import Window
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import Fill, fill, filler
 from rushlight.ops.create import Complex
+from rushlight.ops.device import moved
 from rushlight.tensor_api._common import (
     check_factory,
     expect_tensor,
@@ -183,10 +184,10 @@ def full(
         result = filled(_sizes((size,), "full"), d, filler(d, fill_value))
         return finish(result, requires_grad)
     place = check_factory(device, layout)
-    if out is None and place is None and not requires_grad:
+    if out is None and place is not devices.META and not requires_grad:
         d = numpy_dtype(dtype, dtypes.of_number(fill_value))
         if (moving := moving_number(fill_value, d)) is not None:
-            return moving.expand(_sizes((size,), "full")).clone()  # type: ignore[no-any-return]
+            return moved(moving, place).expand(_sizes((size,), "full")).clone()  # type: ignore[no-any-return]
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     default = dtypes.of_number(value) if out is None else out._array.dtype
     a = filler(numpy_dtype(dtype, default), value)

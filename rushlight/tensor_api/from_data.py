@@ -13,6 +13,7 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, fixed_number, moving_number, wrap
 from rushlight.errors import warn_user
 from rushlight.ops.copy import Cast, Clone, cast_array
+from rushlight.ops.device import moved
 from rushlight.tensor_api._common import (
     check_factory,
     finish,
@@ -206,10 +207,10 @@ def tensor(
         )
         source = data.detach() if device is None else data.detach().to(device)
         return copied(source, numpy_dtype(dtype), requires_grad)
-    if isinstance(data, (int, float)) and not (place or requires_grad):
+    if isinstance(data, (int, float)) and place is not devices.META and not requires_grad:
         moving = moving_number(data, numpy_dtype(dtype, dtypes.of_number(data)))
         if moving is not None:
-            return moving.clone()
+            return moved(moving, place).clone()  # type: ignore[no-any-return]
     return finish(array_from(fixed_number(data), numpy_dtype(dtype)), requires_grad, place)
 
 

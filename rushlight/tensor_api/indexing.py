@@ -227,8 +227,8 @@ def split(x: Tensor, index: Any, places: bool = False) -> tuple[Any, dict[int, T
         else:
             n = consumes(item)
             one = places and not item._array.ndim
-            if one and not -shape[at] <= int(item._array) < shape[at]:
-                raise range_error(int(item._array), shape, at)
+            if one and not -shape[at] <= int(host(item)) < shape[at]:
+                raise range_error(int(host(item)), shape, at)
             if n > 1 or item._array.dtype == np.bool_:
                 check_mask(item, shape, at)
             basic += [slice(None)] * n
@@ -274,17 +274,17 @@ def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
 
 def places_in(mask: Tensor) -> list[Tensor]:
     """Where a mask is True: an index tensor per dim. A trace takes their number for granted."""
-    a = mask._array
+    a = host(mask)
     if modes.trace is None or modes.trace.is_fixed(mask):
-        return [beside(mask, where) for where in host(mask).nonzero()]
+        return [beside(mask, where) for where in a.nonzero()]
     count, size = int(np.count_nonzero(a)), a.size
     with GradMode(False):
         flat = mask.detach().reshape(-1)
         value_pinned("the number of elements that a mask selects", flat.sum())
         # what else there is in a call that is left goes beyond the end
         place = (flat.cumsum(0) - 1).clamp(max=count).where(flat, count)
-        rows = constant(np.zeros(count + 1, np.int64))
-        at, found = rows.scatter(0, place, constant(np.arange(size)))[:count], []
+        rows, places = beside(mask, np.zeros(count + 1, np.int64)), beside(mask, np.arange(size))
+        at, found = rows.scatter(0, place, places)[:count], []
         for n in a.shape[:0:-1]:
             found.append(at % n)
             at = at // n

@@ -502,7 +502,7 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         tensor([[1],
                 [3]])
     """
-    x = input._array if modes.trace is not None else host(input)
+    x = host(input)
     if out is not None and (as_tuple or out._array.dtype is not dtypes.int64):
         raise RuntimeError(
             "nonzero does not support the out kwarg when as_tuple is True."

@@ -311,9 +311,9 @@ def repeat_interleave(
     """
     counts = input if repeats is None else repeats
     if modes.trace is not None and output_size is None and isinstance(counts, Tensor):
-        if counts._array.ndim == 1 and counts._array.size > 1 and int(counts._array.min()) >= 0:
+        if counts._array.ndim == 1 and counts._array.size > 1 and int(host(counts).min()) >= 0:
             value_pinned("the sum of the counts of repeat_interleave()", counts.sum())
-            output_size = int(counts._array.sum())
+            output_size = int(host(counts).sum())
     if modes.trace is not None and output_size is not None:
         return repeated(input, repeats, dim, output_size)
     if repeats is None:

@@ -351,3 +351,57 @@ def test_memory_that_is_overwritten_is_not_fetched(gpus):
             expected = results
     for a, b in zip(expected, results, strict=True):
         close(a, b)
+
+
+@pytest.mark.filterwarnings("ignore:compile.*reads memory through one array:UserWarning")
+def test_arguments_and_state_on_the_same_memory():
+    def make(device):
+        kept = torch.arange(8.0, device=device)
+
+        def call(x, y):
+            x.mul_(2)
+            kept[1:3].add_(y.sum())
+            return y + 1, kept.clone()
+
+        return call, kept
+
+    (plain, here), (step, there) = make("cpu"), make("cuda")
+    compiled = torch.compile(step)
+    for _ in range(4):
+        x, y = torch.randn(4), torch.randn(4)
+        for a, b in zip(plain(x.clone(), y), compiled(x.cuda(), y.cuda()), strict=True):
+            close(a, b)
+    for views in (
+        lambda kept: (torch.ones(6, device=kept.device)[k : k + 4] for k in (0, 2)),
+        lambda kept: (lambda t: (t[:4], t[2:]))(torch.ones(6, device=kept.device)),
+        lambda kept: (kept[4:], kept[:4]),
+    ):
+        for _ in range(3):
+            for a, b in zip(plain(*views(here)), compiled(*views(there)), strict=True):
+                close(a, b)
+
+
+def test_masks_and_numbers_in_new_tensors():
+    def make(device):
+        rate = {"lr": 0.5}
+
+        def call(x):
+            mask = x > 0
+            picked = x[mask]
+            x = x * torch.tensor(rate["lr"], device=device) + torch.full_like(x, rate["lr"])
+            x[0] = x[1, 1]
+            x[:, 1] -= x[0].sum()
+            x[mask.nonzero()[:, 0]] += 1
+            return picked, x, torch.full((2,), rate["lr"], device=device), mask.nonzero()
+
+        call.rate = rate
+        return call
+
+    plain, step = make("cpu"), make("cuda")
+    compiled, x = torch.compile(step), torch.tensor([[1.0, -1, 2], [3, -2, -1], [0, 2, -4]])
+    for k in range(6):
+        plain.rate["lr"] = step.rate["lr"] = 0.5 / (k + 1)
+        for a, b in zip(plain(x * (k + 1)), compiled(x.cuda() * (k + 1)), strict=True):
+            assert b.is_cuda
+            close(a, b)
+    variants(compiled)

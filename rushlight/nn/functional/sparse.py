@@ -253,7 +253,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
                 [0, 0, 1]])
     """
     expect_tensors("one_hot", tensor)
-    x = tensor._array if modes.trace is not None else host(tensor)
+    x = host(tensor)
     if x.dtype != np.int64:
         raise DTypeError(
             "one_hot is only applicable to index tensor of type LongTensor, but got"

@@ -431,6 +431,7 @@ class DeviceStorage(UntypedStorage):
 
     @property
     def _bytes(self) -> np.ndarray[Any, Any]:
+        value_needed("the memory of a tensor")
         copy = self._memory.driver.get(self._memory, 0, self._nbytes)
         copy.flags.writeable = False  # a write to the copy would be lost
         return copy

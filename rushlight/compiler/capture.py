@@ -107,10 +107,13 @@ class Call:
         if any([m._hooks_of_backward() for m in self.surroundings.modules]):
             self.trace.fail("a module has hooks that run in a backward pass outside of it")
             return
+        self.trace.ahead()
         try:
             self.gradients = Gradients(self.trace, made, self.arguments)
         except Exception as error:  # of a custom Function: backward() is to raise it
             self.trace.fail(f"its backward pass raises {type(error).__name__}: {error}".rstrip("."))
+        if self.trace.undone():  # by a custom Function
+            self.trace.fail("its backward pass writes to a tensor that was there before")
 
     def entered_more(self) -> bool:
         """Whether it ran code that no call before did, and which may look at more."""

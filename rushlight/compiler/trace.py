@@ -63,6 +63,9 @@ class Trace:
     def __init__(self, arguments: list[Any]) -> None:
         self.graph = Graph()
         self.failure: str | None = None
+        # what was in memory that is written to while gradients are traced ahead of time
+        self.undo: list[tuple[Any, Any]] | None = None
+        self.first = 0  # values of the graph before that time
         self.windows = Facts()
         self.passed = arguments
         self.arguments = {id(a): i for i, a in reversed(list(enumerate(arguments)))}
@@ -275,7 +278,9 @@ class Trace:
             self.window(arrays, storage, (*chain, (op, params)))
 
     def wrote(self, op: Op, x: Tensor, others: Any, params: dict[str, Any]) -> None:
-        """An op changed x's memory."""
+        """An op changes x's memory."""
+        if self.undo is not None:
+            self._keep_for_undo(x._array)
         if self.failure is not None:
             return
         source = others[0] if op.overlap == "itself" else None
@@ -293,6 +298,26 @@ class Trace:
             return
         values = [old, *self.operands(others, x._array.dtype)]
         self._replace(window, self._written(op, x._array, values, params, [x, *others]))
+
+    def ahead(self) -> None:
+        """From here on gradients are traced that nobody asked for yet."""
+        self.undo, self.first = [], self.graph.count
+
+    def _keep_for_undo(self, a: Any) -> None:
+        """Keep what is in memory that was there before."""
+        new = a in self.constants
+        if a in self.windows:
+            storage = self.windows.get(a).storage
+            new = storage.input is None and storage.value.number > self.first
+        if self.undo is not None and not new and isinstance(a, np.ndarray):
+            self.undo.append((owner(a), owner(a).copy()))
+
+    def undone(self) -> bool:
+        """Put back what was overwritten since ``ahead``; whether anything was."""
+        found, self.undo = self.undo or [], None
+        for a, before in reversed(found):
+            a[...] = before
+        return bool(found)
 
     def _blank(self, t: Tensor) -> None:
         """Memory of a GPU that nothing has looked at is about to be overwritten: what is there does

@@ -263,3 +263,33 @@ def test_an_error_of_a_backward_pass_is_one_of_backward():
     assert run(x).tolist() == out.tolist() == [2.0] * 3
     with pytest.raises(RuntimeError, match="expected 2, got 1"):
         out.sum().backward()
+
+
+class Counting(rl.autograd.Function):
+    """A function whose backward adds to a tensor, and gives what is there then."""
+
+    @staticmethod
+    def forward(ctx, x, total):
+        ctx.total = total
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        ctx.total[1:] += g
+        return ctx.total[1:], None
+
+
+def test_a_backward_pass_that_writes_is_not_run_ahead_of_time():
+    def trained(compiled):
+        total, found = rl.zeros(4), []
+        call = lambda x: Counting.apply(x, total)  # noqa: E731
+        run = rl.compile(call) if compiled else call
+        for _ in range(5):
+            x = rl.arange(3.0, requires_grad=True)
+            run(x).sum().backward()
+            found += [x.grad.tolist(), total.tolist()]
+        return found
+
+    with pytest.warns(UserWarning, match="its backward pass writes to a tensor"):
+        found = trained(True)
+    assert found == trained(False)

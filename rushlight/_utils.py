@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from rushlight import devices
+from rushlight import devices, gpu
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.nn.parameter import _rebuild_parameter as _rebuild_parameter
@@ -61,13 +61,13 @@ def _element_size(dtype: Any) -> int:
 
 
 def _get_available_device_type() -> str | None:
-    """The kind of accelerator there is: none."""
-    return None
+    """The kind of accelerator there is, or None."""
+    return "cuda" if gpu.drivers() else None
 
 
 def _get_all_device_indices() -> list[int]:
-    """The indices of accelerators: none."""
-    return []
+    """The indices of accelerators."""
+    return [driver.index for driver in gpu.drivers()]
 
 
 def _get_device_index(device: Any, optional: bool = False, allow_cpu: bool = False) -> int:

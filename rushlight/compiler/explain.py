@@ -74,14 +74,14 @@ def described(v: Variant) -> list[str]:
             lines += ["", "memory in bytes", *sized(parts)]
             continue
         lines += ["", title, *ran(program, inputs)]
-        if hasattr(program, "launches"):
+        if hasattr(program, "times"):
             lines += memory(program, own)
     return lines
 
 
 def ran(program: Any, inputs: list[Any]) -> list[str]:
     """What a program of one device runs."""
-    if hasattr(program, "launches"):
+    if hasattr(program, "times"):
         return launches(program, inputs)
     if hasattr(program, "lowering"):
         return on_gpu(program)

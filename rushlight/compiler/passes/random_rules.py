@@ -85,7 +85,7 @@ def slopes(w: Writer, node: Node) -> Made:
     x, p = node.inputs[0], node.params
     if x.dtype not in FLOATS:
         return None
-    desk, shape = w.array(p["engine"].desk), node.outputs[0].shape
+    desk, shape = w.array(p["engine"].seat()), node.outputs[0].shape
     return [w.node(Slopes, [desk, x], shape, x.dtype, shape=shape, **p)]
 
 

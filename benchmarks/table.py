@@ -29,6 +29,18 @@ PARTS_HEADS = {
 }  # fmt: skip
 
 
+GPU_HEADS = {
+    "docs/cuda.md": (
+        "step",
+        "PyTorch, us",
+        "eager",
+        "compiled",
+        "compiled, us",
+        "first four calls",
+    ),
+}
+
+
 def eager_table(record, heads):
     """Return a Markdown table with two operations a row."""
     cells = [
@@ -72,6 +84,23 @@ def parts_table(record, heads):
     return "\n".join(lines) + "\n"
 
 
+def gpu_table(record, heads):
+    """Return a Markdown table with a workload a row."""
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    for name, rows in record["steps"].items():
+        own = rows["rushlight compile"]
+        cells = [
+            name,
+            f"{rows['torch']['us']:.0f}",
+            f"{rows['rushlight']['ratio']:.2f}",
+            f"{own['ratio']:.2f}",
+            f"{own['us']:.0f}",
+            f"{own['first']:.1f} s",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return f"{record['machine']}:\n\n" + "\n".join(lines) + "\n"
+
+
 def fill(page, mark, rows):
     """Put a table between a page's marks."""
     between = re.compile(rf"(<!-- {mark} table -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -87,6 +116,7 @@ def main():
         ("eager", "results.json", eager_table, EAGER_HEADS),
         ("steps", "steps.json", steps_table, STEPS_HEADS),
         ("parts", "parts.json", parts_table, PARTS_HEADS),
+        ("gpu", "gpu.json", gpu_table, GPU_HEADS),
     )
     for mark, file, make, pages in tables:
         record = json.loads((HERE / file).read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import config
+from rushlight import config, gpu
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.capture import Call, changed_by_itself
 from rushlight.compiler.code import Code
@@ -130,7 +130,7 @@ def compile(
         if hasattr(model, "_call_impl"):
             return model
         return functools.wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))
-    if not pipeline.has_llvm():
+    if not pipeline.has_llvm() and not gpu.drivers():  # whose programs do without
         warn_once()
     if hasattr(model, "_call_impl"):  # a module
         compiled = Compiled(model._call_impl, fullgraph, recompile_limit)

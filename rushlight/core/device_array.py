@@ -18,7 +18,7 @@ import numpy as np
 from rushlight import devices
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, constant, layout_dense
+from rushlight.core.tensor import Tensor, constant, layout_dense, wrap
 from rushlight.core.window import Window, packed_strides
 from rushlight.gpu import Bytes, Driver, Memory
 
@@ -172,7 +172,15 @@ def unseen(t: Tensor) -> bool:
 
 
 def beside(t: Tensor | None, array: Any) -> Tensor:
-    """A new tensor with the values of ``array``, on the device of t, by default the CPU."""
+    """A new tensor with the values of ``array``, on the device of t, by default the CPU. A trace
+    does not know where they come from, and is left; see ``constant_on``.
+    """
+    driver = driver_of(t)
+    return wrap(array if driver is None else send(array, driver))
+
+
+def constant_on(t: Tensor | None, array: Any) -> Tensor:
+    """``beside``, of values that follow from shapes and options alone."""
     driver = driver_of(t)
     return constant(array if driver is None else send(array, driver))
 

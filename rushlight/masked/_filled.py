@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.tensor import Tensor, constant
 from rushlight.tensor_api import where
 from rushlight.tensor_api._common import numpy_dtype, wrap_dim
@@ -38,7 +38,7 @@ def filled(input: Tensor, mask: Tensor | None, value: Any) -> Tensor:
     """input where the mask is True, elsewhere ``value`` (which stops the gradient there)."""
     if mask is None:
         return input
-    return where(mask, input, beside(input, np.asarray(value, input._array.dtype)))
+    return where(mask, input, constant_on(input, np.asarray(value, input._array.dtype)))
 
 
 def lowest(name: str, x: Tensor) -> Any:

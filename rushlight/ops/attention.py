@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.native import in_dtype, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.state import modes
@@ -122,7 +122,7 @@ def tensor_weights(
     """``attention_weights`` in Tensor."""
     s = q.matmul(k.transpose(-1, -2)) * scale
     if is_causal:
-        s = s.masked_fill(beside(s, later(*s._array.shape[-2:])), float("-inf"))
+        s = s.masked_fill(constant_on(s, later(*s._array.shape[-2:])), float("-inf"))
     if mask is not None:
         s = s.masked_fill(~mask, float("-inf")) if mask._array.dtype == np.bool_ else s + mask
     nothing = s.isneginf().all(-1, keepdim=True)

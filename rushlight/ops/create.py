@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 
 
 def zeros(shape: Any, dtype: Any, like: Tensor | None = None) -> Tensor:
     """Zeros on the device of ``like``, or the CPU; dtype is a NumPy dtype."""
-    return beside(like, np.zeros(shape, dtype))
+    return constant_on(like, np.zeros(shape, dtype))
 
 
 def ones(shape: Any, dtype: Any, like: Tensor | None = None) -> Tensor:
     """Ones on the device of ``like``, or the CPU; dtype is a NumPy dtype."""
-    return beside(like, np.ones(shape, dtype))
+    return constant_on(like, np.ones(shape, dtype))
 
 
 class Complex(Op):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.ops.create import zeros
@@ -161,5 +161,5 @@ class FftC2r(Op):
             weight[-1] = 1
         shape = [1] * len(input_spec[0])
         shape[last] = -1
-        out = out * beside(g, weight.reshape(shape))
+        out = out * constant_on(g, weight.reshape(shape))
         return out.narrow(last, 0, kept) if kept <= n // 2 + 1 else zero_padded(out, last, kept)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import beside, host
+from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.native import kernels
 from rushlight.core.op import Op
 from rushlight.core.state import modes
@@ -78,7 +78,7 @@ def H(x: Tensor) -> Tensor:
 
 def eye_like(x: Tensor) -> Tensor:
     """The identity of x's last dim."""
-    return beside(x, np.eye(x._array.shape[-1], dtype=x._array.dtype))
+    return constant_on(x, np.eye(x._array.shape[-1], dtype=x._array.dtype))
 
 
 # rows up to which a loop is quicker than LAPACK, for one matrix and for many
@@ -417,7 +417,7 @@ class Eigh(Op):
         gl, gv = g
         v = eigenvectors
         gap = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
-        gap = gap.masked_fill(beside(v, np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
+        gap = gap.masked_fill(constant_on(v, np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         vg = H(v) @ gv
         if v._array.dtype in dtypes.COMPLEX_TYPES:
             check_phase("linalg.eigh", vg)
@@ -451,7 +451,7 @@ class Eig(Op):
         gl, gv = g
         v = eigenvectors
         gap = (eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)).conj()
-        gap = gap.masked_fill(beside(v, np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
+        gap = gap.masked_fill(constant_on(v, np.eye(v._array.shape[-1], dtype=bool)), float("inf"))
         vg = H(v) @ gv
         check_phase("linalg.eig", vg)
         along = (H(v) @ v) * vg.diagonal(0, -2, -1).real.unsqueeze(-2).to(v.dtype)
@@ -494,7 +494,7 @@ def svd_gradient(g: Any, u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
     """Of the thin decomposition."""
     gu, gs, gvh = g
     gap = s.unsqueeze(-2) ** 2 - s.unsqueeze(-1) ** 2
-    gap = gap.masked_fill(beside(s, np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
+    gap = gap.masked_fill(constant_on(s, np.eye(s._array.shape[-1], dtype=bool)), float("inf"))
     ug, vg = H(u) @ gu, vh @ H(gvh)
     uu, vv = ug - H(ug), vg - H(vg)
     inner = over(uu, gap) * s.unsqueeze(-2) + s.unsqueeze(-1) * over(vv, gap) + gs.diag_embed()

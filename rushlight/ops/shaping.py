@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import Op, packed
 
@@ -128,7 +128,7 @@ class RepeatInterleave(Op):
 
     def grad(self, g, input_spec, repeats, dim):
         index = np.repeat(np.arange(input_spec[0][dim]), repeats)
-        return g.new_zeros(input_spec[0]).index_add(dim, beside(g, index), g)
+        return g.new_zeros(input_spec[0]).index_add(dim, constant_on(g, index), g)
 
 
 class Repeat(Op):

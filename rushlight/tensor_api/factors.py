@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.device_array import beside, host
+from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
@@ -44,7 +44,7 @@ def reflections(a: Tensor, tau: Tensor, like: Tensor, order: Any) -> Tensor:
     """The product of Householder reflections ``1 - tau v v^H`` with ``like``, applied in order."""
     m = a.shape[-2]
     low = a.tril(-1)[..., : tau.shape[-1]]
-    eye = beside(a, np.eye(m, low.shape[-1], dtype=a._array.dtype))
+    eye = constant_on(a, np.eye(m, low.shape[-1], dtype=a._array.dtype))
     vectors = low + eye
     for i in order:
         v = vectors[..., i].unsqueeze(-1)
@@ -82,7 +82,7 @@ def orgqr(input: Tensor, input2: Tensor, *, out: Tensor | None = None) -> Tensor
     """The first columns of Q from the result of ``geqrf``."""
     check_reflections("linalg.householder_product", input, input2)
     m, n = input.shape[-2:]
-    eye = beside(input, np.eye(m, n, dtype=input._array.dtype)).expand(*input.shape[:-2], m, n)
+    eye = constant_on(input, np.eye(m, n, dtype=input._array.dtype)).expand(*input.shape[:-2], m, n)
     result = reflections(input, input2, eye, reversed(range(input2.shape[-1])))
     if not input2.shape[-1] and input.requires_grad:  # nothing is reflected, and yet recorded
         result = result + input.sum() * 0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import DeviceArray, beside, host
+from rushlight.core.device_array import DeviceArray, constant_on, host
 from rushlight.core.inplace import same_window
 from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseOperand
@@ -276,7 +276,7 @@ def places_in(mask: Tensor) -> list[Tensor]:
     """Where a mask is True: an index tensor per dim. A trace takes their number for granted."""
     a = host(mask)
     if modes.trace is None or modes.trace.is_fixed(mask):
-        return [beside(mask, where) for where in a.nonzero()]
+        return [constant_on(mask, where) for where in a.nonzero()]
     count, size = int(np.count_nonzero(a)), a.size
     with GradMode(False):
         flat = mask.detach().reshape(-1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import beside, host
+from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.tensor import Tensor, fixed_number, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
@@ -193,7 +193,7 @@ def _quantile(
         raise RuntimeError(
             f"{name}() interpolation must be one of {INTERPOLATIONS}, but got {interpolation!r}"
         )
-    places = q if isinstance(q, Tensor) else beside(input, np.asarray(fixed_number(q), d))
+    places = q if isinstance(q, Tensor) else constant_on(input, np.asarray(fixed_number(q), d))
     at = places._array
     if at.ndim > 1:
         raise ShapeError(f"{name}() q must be a scalar or 1D tensor, but has shape {at.shape}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes
-from rushlight.core.device_array import beside, host
+from rushlight.core.device_array import constant_on, host
 from rushlight.core.generator import engine_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.tensor import Tensor, constant
@@ -125,7 +125,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
     if p is not None:
         if isinstance(p, Tensor) and not p._array.ndim:
             p = p.item()
-        return bernoulli_(beside(input, np.empty(x.shape, x.dtype)), p, generator=generator)
+        return bernoulli_(constant_on(input, np.empty(x.shape, x.dtype)), p, generator=generator)
     if out is not None:
         if out._array.shape != x.shape:
             resize(out, x.shape)
@@ -218,7 +218,7 @@ def multinomial(
             f"multinomial expects Long tensor out, got: {dtypes.of[out._array.dtype].name}"
         )
     if not x.size:
-        result = beside(input, np.empty((*x.shape[:-1], count), np.int64))
+        result = constant_on(input, np.empty((*x.shape[:-1], count), np.int64))
     else:
         result = R.Multinomial.bind(
             input, engine=engine_of(generator), count=count, replacement=replacement

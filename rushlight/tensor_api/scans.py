@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import beside, host
+from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
 from rushlight.errors import DTypeError, ShapeError, warn_user
@@ -252,7 +252,7 @@ def _derivative(y: Tensor, d: int, step: Any, edge_order: int) -> Tensor:
     if isinstance(step, Tensor) and step._array.ndim:
         h = cast(step[1:] - step[:-1], y._array.dtype)
     else:
-        h = beside(
+        h = constant_on(
             y, np.full(n - 1, float(step), dtypes.REAL_OF.get(y._array.dtype, y._array.dtype))
         )
     slope = (y[..., 1:] - y[..., :-1]) / h

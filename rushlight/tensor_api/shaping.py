@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
-from rushlight.core.device_array import beside, host
+from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.native import kernels
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
@@ -358,12 +358,12 @@ def repeated(input: Tensor, repeats: Any, dim: int | None, size: int) -> Tensor:
     first that those up to it cover.
     """
     if repeats is None:
-        input, repeats = beside(input, np.arange(input._array.size)), input
+        input, repeats = constant_on(input, np.arange(input._array.size)), input
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else wrap_dim(dim, x._array.ndim)
-    counts = repeats if isinstance(repeats, Tensor) else beside(input, np.asarray(repeats))
+    counts = repeats if isinstance(repeats, Tensor) else constant_on(input, np.asarray(repeats))
     ends = counts.reshape(-1).expand(x._array.shape[d]).cumsum(0)
-    index = (beside(input, np.arange(size))[:, None] >= ends).sum(1)
+    index = (constant_on(input, np.arange(size))[:, None] >= ends).sum(1)
     return x.index_select(d, index)  # type: ignore[no-any-return]
 
 
@@ -560,7 +560,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         index = np.stack(np.divmod(np.flatnonzero(mask), max(n, 1)), 1)
     else:
         index = np.array(list(choose(builtins.range(n), r)), np.int64).reshape(-1, r)
-    return input[beside(input, index)]
+    return input[constant_on(input, index)]
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:

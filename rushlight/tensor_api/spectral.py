@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import warn_user
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c, of_frames
@@ -149,7 +149,7 @@ def _padded(
             f"n_fft // 2 = {n} and {x.size(-1)} samples; pass pad_mode='constant'."
         )
     index = np.pad(np.arange(x.size(-1)), n, mode=_PADDINGS[mode])  # type: ignore[call-overload]
-    return x.index_select(-1, beside(x, index))
+    return x.index_select(-1, constant_on(x, index))
 
 
 def _zeros_around(x: Tensor, before: int, after: int) -> Tensor:
@@ -298,7 +298,7 @@ def _overlapping(frames: Tensor, hop: int) -> Tensor:
     at = np.arange(windows)[:, None] * hop + np.arange(n)
     flat = frames.reshape(batch, windows * n)
     out = frames.new_zeros((batch, (windows - 1) * hop + n))
-    return out.index_add(1, beside(out, at.reshape(-1)), flat)
+    return out.index_add(1, constant_on(out, at.reshape(-1)), flat)
 
 
 def _cut(x: Tensor, n_fft: int, center: bool, length: int | None) -> Tensor:

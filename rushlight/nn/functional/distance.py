@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.native import LEAST
 from rushlight.core.op import packed
 from rushlight.core.state import modes, state
@@ -90,7 +90,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         if not state.busy and x.dtype in dtypes.FLOATS and few and x.shape[1]:
             i, j = pairs(n)
             return wrap(norms(x.take(i, 0) - x.take(j, 0), p))
-        upper = beside(input, upper_places(n))
+        upper = constant_on(input, upper_places(n))
         return Cdist.bind(input, input, p=p, products=False).reshape(-1)[upper]  # type: ignore[no-any-return]
     i, j = T.triu_indices(n, n, 1, device=input.device).unbind(0)
     return T.norm(input[i] - input[j], p, -1)

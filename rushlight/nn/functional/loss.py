@@ -11,7 +11,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.op import lower_dtype
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number, no_tensor
@@ -531,7 +531,7 @@ def _shares(lengths: Tensor, loss: Tensor) -> Tensor:
     """Lengths, 1 at least, in a loss's dtype."""
     if state.busy or type(lengths._array) is not np.ndarray:
         return lengths.clamp(min=1).to(loss)
-    return beside(loss, np.maximum(lengths._array, 1).astype(loss._array.dtype))
+    return constant_on(loss, np.maximum(lengths._array, 1).astype(loss._array.dtype))
 
 
 def _lengths(given: Any, count: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import constant_on
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import NotSupportedError, ShapeError
@@ -91,7 +91,7 @@ def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:
     for dim, (a, b) in enumerate(pairs):
         if a or b:
             along = index_along(dim, x.shape[dim], a, b, mode)
-            input = IndexSelect.bind(input, beside(input, along), dim=dim)
+            input = IndexSelect.bind(input, constant_on(input, along), dim=dim)
     return input
 
 

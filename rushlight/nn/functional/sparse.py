@@ -6,7 +6,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.device_array import beside, host, unseen
+from rushlight.core.device_array import beside, constant_on, host, unseen
 from rushlight.core.state import modes, no_grad
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, value_pinned
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
@@ -218,7 +218,7 @@ def bags_of(
                 " of fixed length sequences."
             )
         b, n = input._array.shape
-        return input.reshape(-1), beside(input, np.repeat(np.arange(b), n)), b, factors
+        return input.reshape(-1), constant_on(input, np.repeat(np.arange(b), n)), b, factors
     if input._array.ndim != 1:
         raise ValueError(
             f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input._array.ndim}"

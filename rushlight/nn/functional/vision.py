@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight import tensor_api as T
-from rushlight.core.device_array import beside, driver_of, unseen
+from rushlight.core.device_array import constant_on, driver_of, unseen
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.errors import ShapeError, warn_user
@@ -254,7 +254,9 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
             " centre. See the documentation of affine_grid for details."
         )
     base = centres(size[2:], align_corners, theta._array.dtype)
-    return T.matmul(beside(theta, base), theta.transpose(1, 2)).reshape(size[0], *size[2:], rank)
+    return T.matmul(constant_on(theta, base), theta.transpose(1, 2)).reshape(
+        size[0], *size[2:], rank
+    )
 
 
 @functools.lru_cache(maxsize=16)

@@ -283,7 +283,8 @@ def places_in(mask: Tensor) -> list[Tensor]:
         value_pinned("the number of elements that a mask selects", flat.sum())
         # what else there is in a call that is left goes beyond the end
         place = (flat.cumsum(0) - 1).clamp(max=count).where(flat, count)
-        rows, places = beside(mask, np.zeros(count + 1, np.int64)), beside(mask, np.arange(size))
+        rows = constant_on(mask, np.zeros(count + 1, np.int64))
+        places = constant_on(mask, np.arange(size))
         at, found = rows.scatter(0, place, places)[:count], []
         for n in a.shape[:0:-1]:
             found.append(at % n)

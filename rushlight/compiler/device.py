@@ -32,6 +32,7 @@ from rushlight.ops.copy import Cast
 from rushlight.ops.norm import BatchNorm, GroupNorm, LayerNorm
 from rushlight.ops.view import AsStrided
 
+ANY_ENGINE = Engine(0)  # made here, as a trace takes new ones for the user's
 MOST = 4096  # programs
 NORMS = (LayerNorm, BatchNorm, GroupNorm)  # only their first output is read on a GPU
 PLAIN = (float, int, bool, str, type(None), slice, type(Ellipsis))
@@ -312,7 +313,7 @@ class Writer:
 def outline(op: Op, operands: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
     """Shapes and dtypes of the op's results."""
     if "engine" in params:
-        params = {**params, "engine": Engine(0)}  # nothing may be drawn from the op's own
+        params = {**params, "engine": ANY_ENGINE}  # nothing may be drawn from the op's own
     if isinstance(op, Elementwise):
         few = [
             np.ones((1,) * x.ndim, x.dtype) if x.__class__ is DeviceArray else x for x in operands

@@ -140,3 +140,11 @@ def test_a_compiled_step_draws_what_the_eager_one_does():
         return [step().item() for _ in range(5)]
 
     np.testing.assert_allclose(trained(True), trained(False), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("error:compile.*:UserWarning")
+def test_a_kernel_that_draws_may_be_met_while_a_call_is_traced():
+    run = torch.compile(lambda x: x + torch.rand(7, 5, device=x.device))
+    found = [run(torch.zeros(7, 5, device="cuda")) for _ in range(4)]
+    assert len({tuple(t.cpu().flatten().tolist()) for t in found}) == 4
+    assert run._compiled.eager is None

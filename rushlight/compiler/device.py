@@ -346,8 +346,9 @@ def copy(source: DeviceArray, target: DeviceArray) -> None:
             for launch in source_of_copy(source, target)
         ]
     at = {1: source.pointer, 2: target.pointer}
-    for begin, operands in launches:
-        begin([at[n] + offset for n, offset in operands])
+    with machine_of(target.driver).lock:
+        for begin, operands in launches:
+            begin([at[n] + offset for n, offset in operands])
 
 
 def source_of_copy(x: DeviceArray, y: DeviceArray) -> Any:

@@ -2,6 +2,8 @@
 host.
 """
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -148,3 +150,21 @@ def test_a_kernel_that_draws_may_be_met_while_a_call_is_traced():
     found = [run(torch.zeros(7, 5, device="cuda")) for _ in range(4)]
     assert len({tuple(t.cpu().flatten().tolist()) for t in found}) == 4
     assert run._compiled.eager is None
+
+
+def test_threads_take_turns():
+    x = torch.randn(5, 40).cuda()
+    expected = torch.softmax(x, 1).cpu(), (x * 2).sum().cpu()
+    wrong = []
+
+    def work():
+        for _ in range(20):
+            found = torch.softmax(x, 1).cpu(), (x * 2).sum().cpu()
+            wrong.extend(k for k in range(2) if not torch.equal(found[k], expected[k]))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong

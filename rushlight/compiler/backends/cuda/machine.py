@@ -9,6 +9,7 @@ import functools
 import hashlib
 import os
 import struct
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,11 +45,13 @@ Multiply = Callable[[int, int, int], None]  # addresses: two factors, and the pr
 class Machine:
     """What programs need of a GPU.
 
-    Its alarm is an int in the GPU's memory that kernels set where an index is out of range.
+    Threads take turns (``lock``): launches have one place for their operands, and programs one for
+    their temporary values. The alarm is an int in the GPU's memory that kernels set where an index
+    is out of range.
     """
 
     def __init__(self, driver: Driver) -> None:
-        self.driver = driver
+        self.driver, self.lock = driver, threading.RLock()
         self.mark: Memory | None = None
         self.watched = False  # whether a kernel may have set it
         driver.watch = self.look

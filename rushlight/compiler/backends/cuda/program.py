@@ -110,6 +110,11 @@ class CudaProgram:
 
     def run(self, inputs: list[Any], outputs: list[DeviceArray]) -> None:
         """Start everything. ``inputs`` and ``outputs`` are in rows."""
+        with self.machine.lock:
+            self.run_alone(inputs, outputs)
+
+    def run_alone(self, inputs: list[Any], outputs: list[DeviceArray]) -> None:
+        """As ``run``, while no other thread does."""
         run = self.placed(inputs, outputs)
         key = (*run.addresses,) if self.recordable else ()
         work = self.recorded.get(key)

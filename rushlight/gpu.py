@@ -319,6 +319,11 @@ def drivers() -> Sequence[Driver]:
     return _found
 
 
+def met() -> Sequence[Driver]:
+    """The GPUs that can be used, if that was asked before."""
+    return _found or []
+
+
 def _look() -> list[Driver]:
     global _reason
     try:

@@ -18,12 +18,13 @@ from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import Affine, Kernel, Store, Table
 from rushlight.compiler.scalars import Scalar
 from rushlight.compiler.steps import Call
-from rushlight.core.device_array import DeviceArray, send
+from rushlight.core.device_array import DeviceArray, device_empty, send
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.generator import GpuGenerator
 from rushlight.core.mt19937 import Engine
 from rushlight.core.native import without_kernels
 from rushlight.core.op import Op
+from rushlight.core.tensor import layout_dense
 from rushlight.core.window import Window, packed_strides
 from rushlight.dtypes import CATEGORY
 from rushlight.formats import memory_format
@@ -51,11 +52,12 @@ def compute(
 ) -> list[DeviceArray] | None:
     """The op's results; None where a kernel is missing for it."""
     kinds: list[Any] = []
+    by_formula = isinstance(op, Elementwise)
     for x in operands:
         kind = x.kind if x.__class__ is DeviceArray else None
-        kinds.append(spec(x) if kind is None else kind)
+        kinds.append(spec(x, by_formula) if kind is None else kind)
     try:
-        free = bool(params) and isinstance(op, Elementwise) and float in map(type, params.values())
+        free = bool(params) and by_formula and float in map(type, params.values())
         key: Any = op, (*kinds,), frozen(params, free) if params else ()
         if into is not None:
             key = *key, spec(into), tuple([same(x, into) for x in operands])
@@ -117,14 +119,14 @@ class Kind:
 _kinds: dict[Any, Kind] = {}
 
 
-def spec(x: Any) -> Any:
-    """What a program depends on of an operand."""
+def spec(x: Any, numbers: bool = True) -> Any:
+    """What a program depends on of an operand; ``numbers``: other calls may bring others."""
     if x.__class__ is DeviceArray:
         if x.kind is None:
             x.kind = kind_of(x.shape, x.strides, x.dtype, x.driver)
         return x.kind
     if x.__class__ is float:
-        return float
+        return float if numbers else (float, repr(x))
     return x.__class__, x
 
 
@@ -184,11 +186,14 @@ def content(a: Any) -> bytes:
 class Entry:
     """A program of one node."""
 
-    def __init__(self, program: CudaProgram, names: list[str], outputs: list[Value]) -> None:
+    def __init__(self, program: CudaProgram, names: list[str], writer: Writer) -> None:
         self.program, self.names = program, names  # of parameters that are operands
         self.ends = len(program.ends)
+        self.takes_numbers = isinstance(writer.op, Elementwise)
+        self.turned = [*zip(range(len(writer.outputs)), writer.strides, strict=False)]
+        self.turned = [(k, steps) for k, steps in self.turned if steps is not None]
         self.makers = []
-        for v in outputs:
+        for v in writer.outputs:
             steps, size = packed_strides(v.shape, v.dtype.itemsize), math.prod(v.shape)
             kind = kind_of(v.shape, steps, v.dtype, program.driver)
             self.makers.append((size * v.dtype.itemsize, v.shape, v.dtype, steps, kind))
@@ -204,13 +209,17 @@ class Entry:
         program = CudaProgram(writer.graph, driver, recorded=False, room=room)
         if any([type(s) is Call for s in program.lowering.steps]):
             return None
-        return cls(program, writer.names, writer.outputs)
+        return cls(program, writer.names, writer)
 
     def __call__(
         self, operands: Any, params: dict[str, Any], into: DeviceArray | None
     ) -> list[DeviceArray]:
         program = self.program
-        inputs = [x for x in operands if x.__class__ is DeviceArray or x.__class__ is float]
+        inputs = [
+            x
+            for x in operands
+            if x.__class__ is DeviceArray or (x.__class__ is float and self.takes_numbers)
+        ]
         for name in self.names:
             inputs.append(params[name])
         if into is not None and direct(into, operands):
@@ -222,9 +231,19 @@ class Entry:
                 out.kind = kind
                 outputs.append(out)
         program.run(inputs, outputs if len(outputs) == self.ends else outputs[: self.ends])
-        if into is not None and outputs[0] is not into:
+        if into is None:
+            for k, steps in self.turned:
+                outputs[k] = in_order(outputs[k], steps)
+        elif outputs[0] is not into:
             copy(outputs[0], into)
         return outputs
+
+
+def in_order(x: DeviceArray, strides: Any) -> DeviceArray:
+    """A copy of an array that lies as the strides say."""
+    out = device_empty(x.shape, x.dtype, x.driver, strides)
+    copy(x, out)
+    return out
 
 
 def direct(into: DeviceArray, operands: Any) -> bool:
@@ -252,12 +271,13 @@ class Writer:
         except (ValueError, TypeError, RuntimeError, IndexError):
             self.made = False  # the host says what is wrong
             return
-        self.outputs = [self.graph.value(shape, d) for shape, d in specs]
+        self.outputs = [self.graph.value(shape, d) for shape, d, _ in specs]
+        self.strides = [steps for _, _, steps in specs]  # where they are not those of rows
         self.graph.nodes.append(Node(op, values, given, self.outputs))
 
     def operand(self, x: Any) -> Any:
         """An operand as the node takes it."""
-        if is_number(x):
+        if is_number(x) and isinstance(self.op, Elementwise):
             value = self.graph.value((), np.float64)
             self.graph.inputs.append(Input(value, "number", None))
             self.entries.append(None)
@@ -310,27 +330,54 @@ class Writer:
         return True
 
 
-def outline(op: Op, operands: Any, params: dict[str, Any]) -> list[tuple[Any, Any]]:
-    """Shapes and dtypes of the op's results."""
+def outline(op: Op, operands: Any, params: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
+    """Shapes and dtypes of the op's results, and their strides, where these are not of rows."""
     if "engine" in params:
         params = {**params, "engine": ANY_ENGINE}  # nothing may be drawn from the op's own
-    if isinstance(op, Elementwise):
-        few = [
-            np.ones((1,) * x.ndim, x.dtype) if x.__class__ is DeviceArray else x for x in operands
-        ]
-        shapes = [x.shape for x in operands if x.__class__ is DeviceArray]
-        with without_kernels(), np.errstate(all="ignore"):
-            out = op.forward(few, params)
-        return [(np.broadcast_shapes(*shapes), out.dtype)]
-    index = [
-        np.broadcast_to(np.zeros((), x.dtype), x.shape) if x.__class__ is DeviceArray else x
-        for x in operands
-    ]
+    arrays = [x for x in operands if x.__class__ is DeviceArray]
+    laid = "memory_format" in params or not all([spec(x).in_rows for x in arrays])
     with without_kernels(), np.errstate(all="ignore"):
+        if isinstance(op, Elementwise):
+            few = [
+                np.ones((1,) * x.ndim, x.dtype) if x.__class__ is DeviceArray else x
+                for x in operands
+            ]
+            outs = several(op.forward(few, params))
+            shape = np.broadcast_shapes(*[x.shape for x in arrays])
+            like = in_order_of_memory(arrays) if laid else None
+            steps = [like and tuple([s * o.itemsize for s in like]) for o in outs]
+            return [(shape, o.dtype, s) for o, s in zip(outs, steps, strict=True)]
+        given = [blank(x, laid) if x.__class__ is DeviceArray else x for x in operands]
         own = type(op).outline is not Op.outline
-        out = op.outline(*index, **params) if own else op.forward(index, params)
-    outs = out if isinstance(out, (tuple, list)) else (out,)
-    return [(np.shape(o), np.asarray(o).dtype) for o in outs]
+        outs = several(op.outline(*given, **params) if own else op.forward(given, params))
+    found = []
+    for o in map(np.asarray, outs):
+        keep = laid and not o.flags.c_contiguous and layout_dense(o) and o.size
+        found.append((o.shape, o.dtype, o.strides if keep else None))
+    return found
+
+
+def several(out: Any) -> Any:
+    """One or more results of an op as more."""
+    return out if isinstance(out, (tuple, list)) else (out,)
+
+
+def blank(x: DeviceArray, laid: bool) -> Any:
+    """Zeros in the place of an array's elements, which are one, unless it matters how they lie."""
+    if not laid:
+        return np.broadcast_to(np.zeros((), x.dtype), x.shape)
+    return np.ndarray(x.shape, x.dtype, np.zeros(x.extent, np.uint8), 0, x.strides)
+
+
+def in_order_of_memory(arrays: list[DeviceArray]) -> Any:
+    """The strides in elements that NumPy gives to what it computes of arrays; None for rows."""
+    seen = []
+    for x in arrays:
+        steps, extent = tuple([s // x.itemsize for s in x.strides]), x.extent // x.itemsize
+        seen.append(np.ndarray(x.shape, np.uint8, np.empty(extent, np.uint8), 0, steps))
+    flags: Any = [*[["readonly"]] * len(seen), ["writeonly", "allocate"]]
+    out: Any = np.nditer([*seen, None], op_flags=flags, order="K").operands[-1]
+    return None if out.flags.c_contiguous else out.strides
 
 
 _copies: dict[Any, Any] = {}

@@ -170,9 +170,8 @@ def generator_on(index: int) -> Generator:
 
 
 def generators_in_use() -> list[Generator]:
-    """The default generators of the CPU, and of GPUs that have drawn numbers."""
-    there = [g for index, g in _on_gpus.items() if index < len(gpu.drivers())]
-    return [default_generator, *there]
+    """The default generators of the CPU, and of GPUs, if a program has asked for these."""
+    return [default_generator, *[generator_on(driver.index) for driver in gpu.met()]]
 
 
 def seed_all(seed: int) -> None:

@@ -398,12 +398,12 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
         tensor([[1., 3.],
                 [0., 1.]])
     """
-    x = input
-    if x._array.ndim < 2 or x._array.shape[-1] != x._array.shape[-2]:
+    shape = tuple(input._array.shape)
+    if len(shape) < 2 or shape[-1] != shape[-2]:
         raise RuntimeError(
-            "linalg.matrix_power: A must be batches of square matrices, but has shape "
-            f"{tuple(x._array.shape)}."
+            f"linalg.matrix_power: A must be batches of square matrices, but has shape {shape}."
         )
+    x = input
     if n == 0:
         eye = beside(x, np.eye(x._array.shape[-1], dtype=x._array.dtype))
         return _store(out, eye.expand(x._array.shape) + x * 0)

@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight import devices, dtypes, formats, gpu
 from rushlight.core import sampling
-from rushlight.core.device_array import beside
+from rushlight.core.device_array import beside, device_empty
 from rushlight.core.generator import Generator, default_generator, engine_at, generator_on, seed_all
 from rushlight.core.meta import MetaArray
 from rushlight.core.state import modes, state
@@ -159,7 +159,7 @@ def rand(
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "rand")
     if place is devices.META:
         return finish(MetaArray(shape, d), requires_grad)
-    if state.busy:
+    if state.busy or isinstance(place, gpu.Driver):
         return drawn(
             np.empty(shape, d), place, R.Uniform, requires_grad, engine=engine, low=0.0, high=1.0
         )
@@ -206,7 +206,7 @@ def randn(
     d = dtypes.default.float if dtype is None else floating(numpy_dtype(dtype), "randn")
     if place is devices.META:
         return finish(MetaArray(shape, d), requires_grad)
-    if state.busy:
+    if state.busy or isinstance(place, gpu.Driver):
         return drawn(
             np.empty(shape, d), place, R.Normal, requires_grad, engine=engine, mean=0.0, std=1.0
         )
@@ -216,14 +216,14 @@ def randn(
 
 
 def drawn(x: Any, place: Any, op: Any, requires_grad: bool, **params: Any) -> Tensor:
-    """A new leaf on x's memory, or a copy of it at another place, filled with draws, which a trace
-    writes down.
-    """
+    """A new leaf on x's memory, or on that of a GPU, filled with draws, which a trace notes."""
     if x.__class__ is MetaArray:
         return finish(x, requires_grad)
-    if modes.trace is None:
+    if modes.trace is None and not isinstance(place, gpu.Driver):
         op.instance.store(x, [], params)
         return finish(x, requires_grad, place)
+    if modes.trace is None:
+        x, place = device_empty(x.shape, x.dtype, place, x.strides), None
     t: Tensor = op.update(finish(x, place=place), **params)
     t._counter = UNSHARED  # as nothing has seen it before
     return t.requires_grad_() if requires_grad else t
@@ -281,7 +281,7 @@ def randint(
         return into(out, shape, dtype, R.Random, engine=engine, low=low, high=high)
     if place is devices.META:
         return finish(MetaArray(shape, d), requires_grad)
-    if state.busy:
+    if state.busy or isinstance(place, gpu.Driver):
         return drawn(
             np.empty(shape, d), place, R.Random, requires_grad, engine=engine, low=low, high=high
         )
@@ -359,7 +359,7 @@ def randperm(
     engine = engine_at(place, generator)
     if place is devices.META and out is None:
         return finish(MetaArray((n,), d), requires_grad)
-    if out is None and state.busy:
+    if out is None and (state.busy or isinstance(place, gpu.Driver)):
         return drawn(np.empty(n, d), place, R.Permutation, requires_grad, engine=engine)
     values = sampling.permutation(engine, n).astype(d, copy=False)
     if out is None:

@@ -24,6 +24,7 @@ from rushlight.ops import (
 from rushlight.ops.copy import Cast
 
 from .cuda_emulator import needs_compiler
+from .cuda_nodes import compiled, compiler
 from .cuda_program import emulated
 from .graphs import Builder, outputs_of
 
@@ -44,6 +45,9 @@ def check(b, tolerance=1e-6):
     program = emulated(b.graph)
     program.run(b.arrays, found)
     assert not [s for s in program.lowering.steps if type(s).__name__ == "Call"]
+    for step in program.lowering.steps if compiler() is not None else ():
+        for launch in source.launches_of(step.kernel) if type(step).__name__ == "Group" else ():
+            compiled(launch.text, "sm_80")
     for x, y in zip(found, expected, strict=True):
         assert x.dtype == y.dtype
         np.testing.assert_allclose(
@@ -153,3 +157,10 @@ def test_equal_kernels_have_one_text_for_all_sizes():
         program = one(math.Exp, normal(*shape), tolerance=1e-5)
         texts |= {x.text for x in source.launches_of(program.lowering.steps[0].kernel)}
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "?"])
+def test_extremes_of_small_types(dtype):
+    x = RNG.integers(0, 2 if dtype == "?" else 100, (3, 40)).astype(dtype)
+    one(reduce.Amax, x, dim=(1,), keepdim=False)
+    one(reduce.Amin, x, dim=(0, 1), keepdim=False)

@@ -47,6 +47,7 @@ class Cudnn:
 
     def __init__(self, library: Any, stream: Callable[[], int]) -> None:
         self.library, self.stream = library, stream
+        self.set = -1  # the stream that cuDNN knows of
         self.handle = ctypes.c_void_p()
         self.call("Create", ctypes.byref(self.handle))
         self.one, self.zero = {}, {}
@@ -138,7 +139,9 @@ class Cudnn:
 
         def convolve(p: int, q: int, out: int, room: int) -> None:
             p, q = (q, p) if swapped else (p, q)
-            set_stream(handle, pointer(self.stream()))
+            if self.stream() != self.set:
+                self.set = self.stream()
+                set_stream(handle, pointer(self.set))
             status = run(
                 handle, one, first, pointer(p), second, pointer(q), how, best, pointer(room),
                 ctypes.c_size_t(bytes_), zero, third, pointer(out),

@@ -71,9 +71,9 @@ class Machine:
         if self.driver.get(self.mark, 0, 4).any():
             self.driver.put(np.zeros(4, np.uint8), self.mark, 0)
             raise IndexError(
-                f"an index was out of range in work that cuda:{self.driver.index} was given "
-                "before this, and its results are not to be used. Run the step on the CPU, which "
-                "names the index and the line."
+                f"an index was out of range, or an integer divided by 0, in work that "
+                f"cuda:{self.driver.index} was given before this, and its results are not to be "
+                "used. Run the step on the CPU, which says what and where."
             )
 
     def compile(self, texts: Iterable[str]) -> None:

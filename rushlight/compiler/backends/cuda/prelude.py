@@ -63,7 +63,7 @@ template <int KIND, typename T> __device__ __forceinline__ T both(T a, T b) {
 template <int KIND, int TEAM, typename T> __device__ T of_neighbours(T v, void* shared) {
   T* room = (T*)shared;
   for (int d = (TEAM < 32 ? TEAM : 32) / 2; d; d /= 2)
-    v = both<KIND>(v, __shfl_xor_sync(~0u, v, d));
+    v = both<KIND>(v, (T)__shfl_xor_sync(~0u, v, d));  // which are ints of small ones
   if (TEAM <= 32) return v;
   __syncthreads();
   if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = v;

@@ -476,6 +476,8 @@ def identity(e: Expr) -> str:
         return "1"
     if e.dtype.kind == "f":
         return literal(-math.inf if e.data == "max" else math.inf, e.dtype)
+    if e.dtype.kind == "b":
+        return "0" if e.data == "max" else "1"
     info = np.iinfo(e.dtype)
     return literal(info.min if e.data == "max" else info.max, e.dtype)
 

@@ -432,12 +432,12 @@ def test_the_cache_is_bounded(tmp_path, monkeypatch):
     """What was not read for longest is removed."""
     import os
 
-    from rushlight.compiler.backends.llvm import jit
+    from rushlight.compiler import disk
 
     for k in range(6):
         path = tmp_path / f"{k}"
         path.write_bytes(bytes(100))
         os.utime(path, (k, k))
-    monkeypatch.setattr(jit, "LARGEST", 350)
-    jit.prune(tmp_path)
+    monkeypatch.setattr(disk, "LARGEST", 350)
+    disk.prune(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["3", "4", "5"]

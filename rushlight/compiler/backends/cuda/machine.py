@@ -21,7 +21,7 @@ from rushlight import dtypes
 from rushlight.compiler.backends.cuda.cudnn import Convolve, Cudnn, load
 from rushlight.compiler.backends.cuda.launch import NAME, Launch
 from rushlight.compiler.backends.cuda.prelude import PRELUDE
-from rushlight.compiler.backends.llvm.jit import cache_folder, load_file, save
+from rushlight.compiler.disk import cache_folder, load_file, save
 from rushlight.compiler.graph import Node
 from rushlight.errors import NotSupportedError
 from rushlight.gpu import Driver, Memory, matmul

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.compiler import disk
 from rushlight.compiler.backends.llvm import jit
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Graph, Value
@@ -55,15 +56,15 @@ def recalled(key: Any, write: Callable[[], list[Launch]]) -> list[Launch]:
     """What ``write`` returns, or returned to another process that had the same compiler. All that
     it depends on besides is in ``key``.
     """
-    folder = jit.cache_folder()
+    folder = disk.cache_folder()
     if folder is None or not compiler():
         return write()
     path = folder / jit.key_of(f"{compiler()} {key!r}")
-    found = jit.load_file(path)
+    found = disk.load_file(path)
     if found is not None:
         return [launch(fields) for fields in json.loads(found)]
     launches = write()
-    jit.save(path, json.dumps([asdict(x) for x in launches]).encode())
+    disk.save(path, json.dumps([asdict(x) for x in launches]).encode())
     return launches
 
 
@@ -79,7 +80,7 @@ def launch(fields: dict[str, Any]) -> Launch:
 def program(graph: Graph, engines: list[Any]) -> tuple[Plan, list[int]] | None:
     """The plan of a graph and the addresses of its kernels, if they are on disk."""
     path = program_path(graph, engines)
-    found = None if path is None else jit.load_file(path)
+    found = None if path is None else disk.load_file(path)
     if found is None:
         return None
     plan, bodies = pickle.loads(found)
@@ -94,12 +95,12 @@ def keep_program(graph: Graph, engines: list[Any], plan: Plan, bodies: dict[str,
         return
     path = program_path(graph, engines)
     if path is not None:
-        jit.save(path, pickle.dumps((plan, bodies), pickle.HIGHEST_PROTOCOL))
+        disk.save(path, pickle.dumps((plan, bodies), pickle.HIGHEST_PROTOCOL))
 
 
 def program_path(graph: Graph, engines: list[Any]) -> Path | None:
     """Where a graph's program is kept; None for nowhere."""
-    folder = jit.cache_folder()
+    folder = disk.cache_folder()
     if folder is None or not compiler():
         return None
     try:

@@ -1,6 +1,5 @@
 """Compiled functions of tensors on a GPU, against the same functions run eagerly on the CPU."""
 
-import contextlib
 import copy
 import itertools
 
@@ -10,20 +9,14 @@ import pytest
 import rushlight as torch
 from rushlight import nn
 from rushlight.core.device_array import DeviceArray
-from tests.gpu.programs import close, devices, on_host, same_models, variants
+from tests.gpu.programs import close, devices, same_models, variants
 
 F = nn.functional
 pytestmark = [
+    pytest.mark.usefixtures("programs"),
     pytest.mark.filterwarnings("ignore:.*has no GPU kernel:UserWarning"),
     pytest.mark.filterwarnings("error:compile.*:UserWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def programs(gpus):
-    """What runs graphs: ops on copies for simulated GPUs, real programs for real ones."""
-    with on_host() if gpus is not None else contextlib.nullcontext():
-        yield
 
 
 def training(model, optimizer, criterion, clip=None):

@@ -1,6 +1,5 @@
 """Compiled functions of tensors on several devices."""
 
-import contextlib
 import copy
 
 import numpy as np
@@ -8,20 +7,14 @@ import pytest
 
 import rushlight as torch
 from rushlight import nn
-from tests.gpu.programs import both, close, devices, on_host, regression, rows, step_of, variants
+from tests.gpu.programs import both, close, devices, regression, rows, step_of, variants
 
 F = nn.functional
 pytestmark = [
+    pytest.mark.usefixtures("programs"),
     pytest.mark.filterwarnings("ignore:.*has no GPU kernel:UserWarning"),
     pytest.mark.filterwarnings("error:compile.*:UserWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def programs(gpus):
-    """What runs graphs: ops on copies for simulated GPUs, real programs for real ones."""
-    with on_host() if gpus is not None else contextlib.nullcontext():
-        yield
 
 
 def mixed(step):

@@ -1,6 +1,5 @@
 """Compiled functions of tensors on a GPU: what surrounds their programs."""
 
-import contextlib
 import copy
 
 import pytest
@@ -10,7 +9,6 @@ from rushlight import nn
 from tests.gpu.programs import (
     both,
     close,
-    on_host,
     regression,
     rows,
     same_models,
@@ -19,16 +17,10 @@ from tests.gpu.programs import (
 )
 
 pytestmark = [
+    pytest.mark.usefixtures("programs"),
     pytest.mark.filterwarnings("ignore:.*has no GPU kernel:UserWarning"),
     pytest.mark.filterwarnings("error:compile.*:UserWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def programs(gpus):
-    """What runs graphs: ops on copies for simulated GPUs, real programs for real ones."""
-    with on_host() if gpus is not None else contextlib.nullcontext():
-        yield
 
 
 def test_a_smaller_last_batch_has_a_program_of_its_own():

@@ -193,16 +193,11 @@ extern "C" __global__ void kernel(const Key* __restrict__ keys, u32* counts, i64
   if (t < DIGITS) counts[(r * DIGITS + t) * TILES + tile] = found[t];
 }
 """
-# counts become the number of elements before; each thread takes those that lie together
-BEGINS = """
-extern "C" __global__ void kernel(u32* counts, i64 n, i64 tiles) {
-  __shared__ u32 sums[THREADS];
-  const int ALL = DIGITS * (int)tiles, PART = (ALL + THREADS - 1) / THREADS;
-  u32* own = counts + (I)blockIdx.x * ALL;
-  int t = threadIdx.x, first = t * PART, end = first + PART < ALL ? first + PART : ALL;
-  u32 sum = 0;
-  for (int i = first; i < end; i++) sum += own[i];
-  sums[t] = sum;
+# the sum of what the threads before this one have
+BEFORE = """
+__device__ __forceinline__ u32 before(u32* sums, u32 own) {
+  int t = threadIdx.x;
+  sums[t] = own;
   __syncthreads();
   for (int d = 1; d < THREADS; d *= 2) {
     u32 left = t >= d ? sums[t - d] : 0;
@@ -210,11 +205,28 @@ extern "C" __global__ void kernel(u32* counts, i64 n, i64 tiles) {
     sums[t] += left;
     __syncthreads();
   }
-  sum = sums[t] - sum;
+  return sums[t] - own;
+}
+"""
+# counts become the number of elements before; each thread takes those that lie together
+BEGINS = (
+    BEFORE
+    + """
+extern "C" __global__ void kernel(u32* counts, i64 n, i64 tiles) {
+  __shared__ u32 sums[THREADS];
+  const int ALL = DIGITS * (int)tiles, PART = (ALL + THREADS - 1) / THREADS;
+  u32* own = counts + (I)blockIdx.x * ALL;
+  int t = threadIdx.x, first = t * PART, end = first + PART < ALL ? first + PART : ALL;
+  u32 sum = 0;
+  for (int i = first; i < end; i++) sum += own[i];
+  sum = before(sums, sum);
   for (int i = first; i < end; i++) { u32 n = own[i]; own[i] = sum; sum += n; }
 }
 """
-MOVES = """
+)
+MOVES = (
+    BEFORE
+    + """
 extern "C" __global__ void kernel(const Key* __restrict__ keys, const u32* __restrict__ at,
                                   const u32* __restrict__ begins, Key* to_keys, u32* to_at,
                                   i64 n, i64 tiles) {
@@ -231,15 +243,7 @@ extern "C" __global__ void kernel(const Key* __restrict__ keys, const u32* __res
   __syncthreads();
   u32 sum = 0;
   for (int d = 0; d < DIGITS; d++) sum += places[t * DIGITS + d];
-  sums[t] = sum;
-  __syncthreads();
-  for (int d = 1; d < THREADS; d *= 2) {
-    u32 left = t >= d ? sums[t - d] : 0;
-    __syncthreads();
-    sums[t] += left;
-    __syncthreads();
-  }
-  sum = sums[t] - sum;
+  sum = before(sums, sum);
   for (int d = 0; d < DIGITS; d++) {
     u32 n = places[t * DIGITS + d];
     places[t * DIGITS + d] = sum;
@@ -260,6 +264,7 @@ extern "C" __global__ void kernel(const Key* __restrict__ keys, const u32* __res
   }
 }
 """
+)
 TAKE = f"""
 extern "C" __global__ void kernel(const T* __restrict__ x, const u32* __restrict__ at,
                                   T* __restrict__ values, i64* __restrict__ indices) {{

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,17 @@ def fill(d: Any, width: int) -> str:
     return f.module.text()
 
 
+def by_lanes(f: Any, some: Callable[[Number, int], None]) -> str:
+    """The text of a function that goes through ``%hi`` elements: ``some(i, lanes)`` does LANES of
+    them from the i-th on, or one, as 0 says.
+    """
+    whole = f(f"and i64 %hi, {-LANES}")
+    f.span(0, whole, LANES, lambda i, _: some(i, LANES), empty=True)
+    f.span(whole, "%hi", 1, lambda i, _: some(i, 0), empty=True)
+    f.end()
+    return f.module.text()
+
+
 def limit(d: Any, width: int) -> str:
     """The integers of operand 0 to operand 1, limited to the bounds in operand 2."""
     f = kernel(width, d)
@@ -49,11 +61,7 @@ def limit(d: Any, width: int) -> str:
         x = v.apply("min", d, [x, v.splat(high, d)], [d, d])
         f.do(f"store {v.type(d)} {x}, ptr {f.at(target, i)}, align {f.size}")
 
-    whole = f(f"and i64 %hi, {-LANES}")
-    f.span(0, whole, LANES, lambda i, _: some(i, LANES), empty=True)
-    f.span(whole, "%hi", 1, lambda i, _: some(i, 0), empty=True)
-    f.end()
-    return f.module.text()
+    return by_lanes(f, some)
 
 
 def ramp(d: Any, width: int) -> str:
@@ -73,11 +81,7 @@ def ramp(d: Any, width: int) -> str:
         x = x if d == F64 else v.cast(x, F64, d)
         f.do(f"store {v.type(d)} {x}, ptr {f.at(target, i)}, align {f.size}")
 
-    whole = f(f"and i64 %hi, {-LANES}")
-    f.span(0, whole, LANES, lambda i, _: some(i, LANES), empty=True)
-    f.span(whole, "%hi", 1, lambda i, _: some(i, 0), empty=True)
-    f.end()
-    return f.module.text()
+    return by_lanes(f, some)
 
 
 def between(d: Any, width: int) -> str:
@@ -107,11 +111,7 @@ def between(d: Any, width: int) -> str:
         x = x if d == F64 else v.cast(x, F64, d)
         f.do(f"store {v.type(d)} {x}, ptr {f.at(target, i)}, align {f.size}")
 
-    whole = f(f"and i64 %hi, {-LANES}")
-    f.span(0, whole, LANES, lambda i, _: some(i, LANES), empty=True)
-    f.span(whole, "%hi", 1, lambda i, _: some(i, 0), empty=True)
-    f.end()
-    return f.module.text()
+    return by_lanes(f, some)
 
 
 def triangle(name: str, d: Any, width: int) -> str:

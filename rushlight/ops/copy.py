@@ -117,7 +117,7 @@ def cast_array(x: Any, d: Any) -> Any:
 
 
 # what NumPy converts to, as torch does, from all but complex numbers
-PLAIN = frozenset((*dtypes.FLOATS, dtypes.float16, dtypes.int32, dtypes.int64, dtypes.bool_))
+PLAIN = frozenset((*dtypes.FLOATS, dtypes.int32, dtypes.int64, dtypes.bool_))
 
 
 class Cast(Op):

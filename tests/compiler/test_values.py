@@ -147,3 +147,18 @@ def test_fractional_pooling_draws_what_eager_code_draws(rank):
         torch.manual_seed(seed)
         assert torch.equal(run(x), expected[0])
         assert torch.equal(torch.get_rng_state(), expected[1])
+
+
+def test_roundings_to_float32_and_then_to_float16_stay_two():
+    """LLVM would join them, wrongly, in a function that there is not."""
+
+    def step(x):
+        return (x * x).neg().half().var(0).double(), x.half()
+
+    edge = 1 + 2**-11 + 2.0**-30  # up to float16 at once, but down by way of float32
+    x = torch.tensor([[edge, 0.5, 2.0]] * 4 + [[1.0, -3.0, edge]], dtype=torch.float64)
+    run = torch.compile(step)
+    assert x.half()[0].tolist() == [1.0, 0.5, 2.0]
+    for _ in range(3):
+        for a, b in zip(run(x), step(x), strict=True):
+            assert torch.equal(a, b)

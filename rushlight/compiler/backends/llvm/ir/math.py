@@ -311,6 +311,9 @@ class Vectors:
         if a == dtypes.float16:
             return self.op(f"fpext {half} {self.op(f'bitcast {bits} {x} to {half}')} to {single}")
         if d == dtypes.float16:
+            # LLVM may join this with a rounding before, which gives another number
+            fence, suffix = "arithmetic.fence", mangled(scalar_type(F32), self.lanes)
+            x = self.intrinsic(fence, suffix, single, [(single, x)])
             y = self.op(f"fptrunc {single} {x} to {half}")
             return self.op(f"bitcast {half} {y} to {bits}")
         if a == dtypes.bfloat16:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.alone import Writer
+from rushlight.compiler.alone import Writer, several
 from rushlight.compiler.backends.cuda import source
 from rushlight.compiler.backends.cuda.machine import machine_of
 from rushlight.compiler.backends.cuda.program import CudaProgram, Room
@@ -78,9 +78,7 @@ def of_nothing(op: Op) -> Any:
     def compute(operands: Any, params: dict[str, Any], into: None) -> list[DeviceArray]:
         hosts = [x.fetch() if x.__class__ is DeviceArray else x for x in operands]
         driver = next(x for x in operands if x.__class__ is DeviceArray).driver
-        out = op.forward(hosts, params)
-        outs = out if isinstance(out, (tuple, list)) else (out,)
-        return [send(np.asarray(o), driver) for o in outs]
+        return [send(np.asarray(o), driver) for o in several(op.forward(hosts, params))]
 
     return compute
 
@@ -92,8 +90,8 @@ class Entry:
         self.program, self.names = program, names  # of parameters that are operands
         self.ends = len(program.ends)
         self.takes_numbers = isinstance(writer.op, Elementwise)
-        self.turned = [*zip(range(len(writer.outputs)), writer.strides, strict=False)]
-        self.turned = [(k, steps) for k, steps in self.turned if steps is not None]
+        # results that do not lie in rows
+        self.turned = [(k, steps) for k, steps in enumerate(writer.strides) if steps is not None]
         self.makers = []
         for v in writer.outputs:
             steps, size = packed_strides(v.shape, v.dtype.itemsize), math.prod(v.shape)

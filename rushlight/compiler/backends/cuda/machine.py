@@ -139,8 +139,10 @@ class CudaMachine(Machine):
 
     def compile(self, texts: Iterable[str]) -> None:
         missing = [x for x in dict.fromkeys(texts) if x not in self.functions]
+        if not missing:
+            return
         arch = self.driver.capability
-        with ThreadPoolExecutor(max(1, min(len(missing), os.cpu_count() or 1))) as threads:
+        with ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as threads:
             images = [*threads.map(lambda text: machine_code(text, *arch), missing)]
         for text, image in zip(missing, images, strict=True):
             self.functions[text] = self.loaded(image)

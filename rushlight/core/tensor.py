@@ -254,7 +254,7 @@ def explained(function: Any, args: Any, named: Any, error: AttributeError) -> Ex
     """What to raise where a call of a function that expects tensors failed with ``error``: a
     TypeError that names the first argument which is none, or ``error`` itself.
     """
-    names = function.__code__.co_varnames
+    names = [n for n in function.__annotations__ if n != "return"]  # its code may be another's
     given = {**dict(zip(names, args, strict=False)), **named}
     for name, kind in function.__annotations__.items():
         x = given.get(name)

@@ -203,3 +203,21 @@ def test_what_is_no_tensor_for_a_function(call, given):
         eval(f"rl.{call}", {"rl": rl, "X": given, "T": rl.ones(3, 3)})
     with pytest.raises((TypeError, AttributeError)):
         eval(f"torch.{call}", {"torch": torch, "X": given, "T": torch.ones(3, 3)})
+
+
+class Answering(rl.Tensor):
+    """Whose first instance has all functions ask their arguments."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+@pytest.mark.parametrize("call", ["matrix_power(X, 2)", "inner(X, T)", "msort(X)"])
+def test_functions_that_ask_say_the_same(call):
+    assert Answering(rl.ones(1)).sum() == 1 and rl.linalg.inv is not None
+    function = call.partition("(")[0]
+    with pytest.raises(
+        TypeError, match=rf"{function}\(\): argument 'input' \(position 1\) must be"
+    ):
+        eval(f"rl.{call}", {"rl": rl, "X": np.ones((3, 3)), "T": rl.ones(3, 3)})

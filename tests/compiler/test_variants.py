@@ -6,7 +6,7 @@ import pytest
 
 import rushlight as rl
 from rushlight import nn
-from rushlight.compiler import front
+from rushlight.compiler import compiled
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
 
@@ -86,8 +86,8 @@ def test_calls_that_take_turns_look_at_no_signatures(monkeypatch):
 
     rounds(4)
     assert run._compiled.traces == 4
-    signature = front.signature
-    monkeypatch.setattr(front, "signature", lambda *args: calls.append(args) or signature(*args))
+    signature = compiled.signature
+    monkeypatch.setattr(compiled, "signature", lambda *args: calls.append(args) or signature(*args))
     rounds(3)
     assert not calls
     with rl.no_grad():

@@ -1,0 +1,332 @@
+"""A compiled function: its programs, and which of them serves a call.
+
+A new signature first runs once as it is (optimizers make their state), then once traced; from then
+on its program runs. Besides the signature, see signatures.py, the modes of gradients and autocast
+tell calls apart; what else a program takes for granted are guards, see surroundings.py. A call like
+the last one skips all this, see ``Variant.enter``.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rushlight.compiler import memory
+from rushlight.compiler.capture import Call, changed_by_itself
+from rushlight.compiler.code import Code
+from rushlight.compiler.given import Given
+from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
+from rushlight.compiler.held import NotCompared
+from rushlight.compiler.places import Place, are_numbers, signature_of
+from rushlight.compiler.signatures import itself, sharing, signature
+from rushlight.compiler.surroundings import Surroundings
+from rushlight.compiler.variant import Variant, present_mode
+from rushlight.config import compile_options, stance
+from rushlight.core.state import state
+from rushlight.core.tensor import Tensor
+from rushlight.errors import GraphError, warn_user
+
+MOST_SEEN = 64  # signatures that were run once as they are
+MOST_OBJECTS = 4096  # that are looked at before each call, besides modules
+FIRST = "first call of its signature"
+MOST_STRANGE = 16  # calls in a row like none before, until a warning
+MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
+MOST_PINNED = 4  # captures for integers that Python needs at once, see Trace.pin
+MOST_PLACES = 256  # that are looked up at each call
+
+
+class Compiled:
+    """The programs of one function."""
+
+    def __init__(
+        self, function: Callable[..., Any], fullgraph: bool, limit: int | None = None
+    ) -> None:
+        self.function, self.fullgraph, self.own_limit = function, fullgraph, limit
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all programs."""
+        self.variants: dict[Any, list[Variant]] = {}
+        self.seen: dict[Any, set[str]] = {}  # why a signature was run as it is, since its capture
+        self.traces = 0
+        self.eager: str | None = None  # why it stays eager
+        self.warned = False  # that it is captured no more
+        self.strange = 0  # calls in a row like none before
+        self.again = False  # whether the next call is traced, whatever its signature
+        self.vain = 0  # calls for which a program was run in vain, less those that one served
+        self.reasons: list[str] = []  # why it was captured, each time
+        self.reason = ""  # why it is to be captured now
+        self.places: list[Place] = []  # whose values are looked up at each call
+        self.code = Code()
+        self.given = Given()
+        self.tagged = False  # whether users put on arguments what the function looks at
+        self.read_anew = frozenset(["lr"])  # options that schedules change
+        # tensors that it reached besides its arguments, by their and their memory's identity
+        self.standing: dict[int, weakref.ref[Tensor]] = {}
+        self.last: Variant | None = None  # which calls try first, without looking at signatures
+        self.entered: list[Variant] = []  # which they try next
+
+    def bound(self) -> Callable[..., Any]:
+        """The public callable."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            last = self.last
+            if last is not None and not kwargs and not state.busy and stance.name == "default":
+                out = last.enter(args)
+                if out is not NotImplemented:
+                    return out
+            return self(args, kwargs)
+
+        run._compiled = self  # type: ignore[attr-defined]
+        return run
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.eager is not None or state.busy or stance.name == "force_eager":
+            return self.function(*args, **kwargs)
+        if not kwargs:
+            for variant in self.entered:  # what they take for granted tells all that a key does
+                if variant is not self.last and variant.is_armed():
+                    out = variant.enter(args)
+                    if out is not NotImplemented:
+                        self.last = variant
+                        return out
+        arguments: list[Any] = []
+        mode = present_mode()
+        key = (
+            self.given.signature(signature(args, arguments), args),
+            self.given.signature(signature(kwargs, arguments), kwargs) if kwargs else None,
+            *[signature_of(p.get(), arguments, signature) for p in self.places],
+            sharing(arguments),
+            mode,
+            self.tags(arguments),
+            self.met(arguments),
+        )
+        self.last, reason = None, ""
+        for variant in self.variants.get(key, ()):
+            reason = variant.changed()
+            if reason and self.note_places(variant.guards, numbers=True):
+                return self.function(*args, **kwargs)
+            if not reason:
+                try:
+                    out = variant.run(arguments)
+                except Exception:  # before anything is written
+                    if not self.code.handles:
+                        raise
+                    variant.settle(NotImplemented)
+                    return self.function(*args, **kwargs)
+                if out is not NotImplemented:
+                    self.stand(variant.moving)
+                    self.strange = 0
+                    self.vain = max(0, self.vain - 1)
+                    if not kwargs and not key[-1]:
+                        tagged = self.code.asks or self.tagged
+                        variant.arm(args, mode, self.places, tagged, self.given)
+                        self.note_entry(variant)
+                    return out
+                reason = variant.unfit()
+                self.vain += bool(variant.assumed)
+            self.read_anew |= variant.moved()
+        if self.vain > MOST_VAIN:
+            self.stay_eager(f"most calls are left for the {reason}")
+            return self.function(*args, **kwargs)
+        reason = reason or FIRST
+        if stance.name == "eager_on_recompile":
+            return self.function(*args, **kwargs)
+        if stance.name == "fail_on_recompile" and key not in self.seen:
+            raise RuntimeError(
+                f"Detected recompile when torch.compile stance is 'fail_on_recompile': this call "
+                f"of {self.name()} would have to be captured, because of the {reason}."
+            )
+        known = reason in self.seen.get(key, ()) or self.again
+        plain = reason == FIRST and not self.code.names_types
+        if not known and plain and self.given.learn(key, self.seen):
+            self.variants, self.seen, self.entered, self.again = {}, {}, [], True
+        elif not known:  # once as it is: optimizers and modules make their state
+            self.seen.setdefault(key, set()).add(reason)
+            if len(self.seen) > MOST_SEEN:  # keys keep objects
+                del self.seen[next(iter(self.seen))]
+            self.note_strange(args, reason)
+            return self.code.watch(self.function, args, kwargs)
+        self.reason, self.again = reason, False
+        return self.capture(key, arguments, args, kwargs)
+
+    def note_entry(self, variant: Variant) -> None:
+        """Let calls try to enter a variant, if they can."""
+        self.last = variant if variant.entry is not None else None
+        if self.last is not None and not any([variant is v for v in self.entered]):
+            self.entered.append(variant)
+
+    def capture(
+        self, key: Any, arguments: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Trace this call; keep its program for the next."""
+        if self.traces >= self.limit():
+            self.refuse()
+            return self.function(*args, **kwargs)
+        pinned = [v.pinned for v in self.variants.get(key, ()) if v.pinned]
+        if len(pinned) >= MOST_PINNED:
+            self.stay_eager(f"each value of {pinned[-1][0]} takes a capture, and there are many")
+            return self.function(*args, **kwargs)
+        if not self.tagged and any([self.code.tags(t) for t in arguments if t.__dict__]):
+            self.tagged = self.again = True
+            return self.function(*args, **kwargs)
+        reached = self.reached(args, kwargs)
+        if reached is None:
+            return self.function(*args, **kwargs)
+        surroundings, guards = reached
+        self.stand(surroundings.standing)
+        key = (*key[:-1], self.met(arguments))
+        call = Call(surroundings, self.code, arguments, args, kwargs, self.given)
+        out = call.run(self.function)
+        self.stand(call.trace.moved.values())
+        guards += call.guards()
+        kept = [guard for guard in guards if type(guard) is Kept]
+        grew = any([guard.grew() for guard in kept])
+        for guard in kept:
+            guard.narrow(call.trace.tensors)
+        # there may be more to look at, to look up, or to leave behind, at the next call
+        if grew or call.entered_more() or self.given.froze(call.trace) or self.note_places(guards):
+            return out
+        self.traces += 1
+        self.reasons.append(self.reason)
+        failure = call.failure() or changed_by_itself(guards)
+        if failure is None:
+            self.keep(key, call, guards)
+        else:
+            self.stay_eager(failure)
+        return out
+
+    def stand(self, tensors: Iterable[Tensor]) -> None:
+        """Know tensors that it reaches besides its arguments, and their memory."""
+        for t in tensors:
+            for x in itself(t):
+                self.standing[id(x)] = weakref.ref(t)
+
+    def reached(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Surroundings, list[Guard]] | None:
+        """What the function reaches, and that it must stay so; None where that is too much, and
+        keeps it eager.
+        """
+        given = (*args, *kwargs.values())
+        try:
+            found = Surroundings(self.function, given, self.read_anew, self.code, self.places)
+            guards = found.guards()
+        except RecursionError:
+            self.stay_eager("what it may read is nested too deeply to be compared")
+            return None
+        except NotCompared as found_there:
+            self.stay_eager(f"it may read {found_there}, which is not compared at each call")
+            return None
+        count = len(found.objects) + len(found.cells)
+        if count > MOST_OBJECTS:
+            self.stay_eager(f"it may read {count} objects, too many to be compared at each call")
+            return None
+        return found, guards
+
+    def keep(self, key: Any, call: Call, guards: list[Guard]) -> None:
+        """Make a program of a call, for others like it."""
+        try:
+            variant = call.variant(guards)
+        except Exception as error:  # a defect of the compiler must not stop a training run
+            self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
+            return
+        variant.share([v for found in self.variants.values() for v in found])
+        self.code.handles |= call.trace.required
+        self.variants.setdefault(key, []).append(variant)
+        self.seen[key] = set()
+        memory.trim()
+
+    def tags(self, arguments: list[Any]) -> Any:
+        """What users put on the arguments, where the function may look at it."""
+        if not self.code.asks and not self.tagged:
+            return ()
+        found = [(k, *self.code.tags(t)) for k, t in enumerate(arguments) if t.__dict__]
+        return tuple([tags for tags in found if len(tags) > 1])
+
+    def met(self, arguments: list[Any]) -> tuple[tuple[int, int, int], ...]:
+        """Which arguments are tensors that the function reaches besides, or have their memory."""
+        found = []
+        for k, t in enumerate(arguments):
+            for level, x in enumerate(itself(t)):
+                ref = self.standing.get(id(x))
+                known = None if ref is None else ref()
+                if known is not None and any([x is own for own in itself(known)]):
+                    found.append((k, level, id(known)))
+                    break
+        return tuple(found)
+
+    def note_places(self, guards: list[Guard], numbers: bool = False) -> bool:
+        """Know the places, or just those of numbers, whose values changed, where all that guards
+        look at and that changed is such; whether there are new ones. What was captured before took
+        them for granted, and is dropped.
+        """
+        found: list[Place] = []
+        for guard in guards:
+            if type(guard) is Options and (moved := guard.moved() - self.read_anew):
+                self.read_anew |= moved
+                return True
+            if guard.holds():
+                continue
+            places = guard.places() if isinstance(guard, CHANGING) else None
+            if places is None or (numbers and not all([are_numbers(p.get()) for p in places])):
+                return False
+            found += places
+        new = {p.key: p for p in found}
+        for p in self.places:
+            new.pop(p.key, None)
+        if len(self.places) + len(new) > MOST_PLACES:
+            return False
+        self.places += new.values()
+        if new:
+            self.variants, self.seen, self.last, self.entered = {}, {}, None, []
+            self.again = not numbers
+        return bool(new)
+
+    def note_strange(self, args: tuple[Any, ...], reason: str) -> None:
+        """Say once that too many calls in a row are unlike all before, and so were not captured."""
+        self.strange += reason == FIRST
+        if self.strange != MOST_STRANGE or reason != FIRST:
+            return
+        last, before = [key[0] for key in list(self.seen)[:-3:-1]]
+        places = [k for k in range(len(args)) if last[k + 1 : k + 2] != before[k + 1 : k + 2]]
+        what = " and ".join([f"argument {k} ({type(args[k]).__name__})" for k in places])
+        warn_user(
+            f"compile: the last {MOST_STRANGE} calls of {self.name()} ran eagerly, as no two had "
+            f"the same arguments; the last two differ in {what or 'keyword arguments'}. A program "
+            "serves calls with tensors of the same shapes, and with the same numbers and objects: "
+            "pass numbers that change as tensors, and pad what varies to a few sizes."
+        )
+
+    def limit(self) -> int:
+        """How often it may be captured."""
+        return compile_options.recompile_limit if self.own_limit is None else self.own_limit
+
+    def refuse(self) -> None:
+        """It was captured too often; programs that fit a call still run."""
+        text = (
+            f"compile: this call of {self.name()} runs eagerly, and others for which it would "
+            f"have to be captured again, because it was captured {self.traces} times already. The "
+            f"reason this time: {self.reason}. See recompile_limit of torch.compile."
+        )
+        if self.fullgraph:
+            raise GraphError(text)
+        if not self.warned:
+            self.warned = True
+            warn_user(text)
+
+    def stay_eager(self, why: str) -> None:
+        """The function cannot be captured."""
+        self.eager = why
+        text = f"compile: {self.name()} runs eagerly, because {why}."
+        if self.fullgraph:
+            self.eager = None
+            raise GraphError(text)
+        warn_user(text)
+
+    def name(self) -> str:
+        """What the user compiled: a function's name, or a module's class."""
+        if getattr(self.function, "__name__", "") == "_call_impl":
+            return type(self.function.__self__).__name__  # type: ignore[attr-defined]
+        return getattr(self.function, "__qualname__", repr(self.function))

@@ -14,7 +14,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.op import Op
 from rushlight.core.threads import scipy_linalg
-from rushlight.ops.linalg import square
+from rushlight.ops.linalg.matrices import square
 
 
 class LdlFactor(Op):

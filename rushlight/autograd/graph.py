@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rushlight.core.autograd import GradientEdge as GradientEdge
-from rushlight.core.autograd import Node as Node
-from rushlight.core.autograd import RemovableHandle
+from rushlight.core.node import GradientEdge as GradientEdge
+from rushlight.core.node import Node as Node
+from rushlight.core.node import RemovableHandle
 from rushlight.core.state import Mode, modes, state
 from rushlight.core.tensor import Tensor, bump, edge
 

@@ -29,8 +29,8 @@ from rushlight.compiler.held import (
 from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
 from rushlight.compiler.objects import Same, attributes, has, of_python, optimizes, ours
 from rushlight.compiler.places import Attribute, Cell, Item, Place, within
-from rushlight.core.autograd import RemovableHandle
 from rushlight.core.device_array import DeviceArray
+from rushlight.core.node import RemovableHandle
 from rushlight.core.tensor import Tensor
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from numpy import array, ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import GradientEdge, Node, Output, by_seq, clone_in_order, required
 from rushlight.core.device_array import DeviceArray
+from rushlight.core.history import clone_in_order
 from rushlight.core.meta import MetaArray
+from rushlight.core.node import GradientEdge, Node, Output, by_seq, required
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, edge, layout_dense, wrap

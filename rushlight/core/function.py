@@ -9,21 +9,19 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from rushlight import dtypes
-from rushlight.core.autograd import (
+from rushlight.core.autograd import any_needs_grad, attach
+from rushlight.core.engine import run_backward, zero_like_spec
+from rushlight.core.history import move_keepers, rebase
+from rushlight.core.node import (
     Node,
-    any_needs_grad,
-    attach,
-    move_keepers,
     new_node,
     next_seq,
     output_of,
-    rebase,
     rejoined,
     required,
     standing,
     unpacked,
 )
-from rushlight.core.engine import run_backward, zero_like_spec
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import CUSTOM, Tensor, alias, bump, counter_of, edge, new_link
 from rushlight.errors import GraphError

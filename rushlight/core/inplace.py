@@ -9,8 +9,9 @@ from typing import Any
 from numpy import ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import any_needs_grad, check_write, edges_of, rebase, record
+from rushlight.core.autograd import any_needs_grad, edges_of, record
 from rushlight.core.device_array import DeviceArray, address
+from rushlight.core.history import check_write, rebase
 from rushlight.core.sparse import Foreign, SparseOperand, rules
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, alias, layout_dense, written

@@ -15,11 +15,12 @@ import numpy as np
 from numpy import asarray, empty, ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import any_needs_grad, new_node, record, required
+from rushlight.core.autograd import any_needs_grad, record
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.inplace import has_self_overlap, write
 from rushlight.core.meta import MetaArray
 from rushlight.core.native import LEAST, kernels
+from rushlight.core.node import new_node, required
 from rushlight.core.sparse import SparseArray, SparseOperand, rules
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import (

@@ -18,7 +18,7 @@ from rushlight.core.state import modes, state
 from rushlight.errors import GraphError, NotSupportedError
 
 if TYPE_CHECKING:
-    from rushlight.core.autograd import Node
+    from rushlight.core.node import Node
 
 
 # Note [Fields]

@@ -6,8 +6,8 @@ share memory. Rules speak Tensor and use its public methods, which ``tensor_api`
 
 from typing import Any
 
-from rushlight.core.autograd import required
 from rushlight.core.native import kernels
+from rushlight.core.node import required
 from rushlight.ops import autocast as autocast
 from rushlight.ops import create
 from rushlight.ops import device as device

@@ -10,8 +10,9 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import new_node, record
+from rushlight.core.autograd import record
 from rushlight.core.native import converted, kernels, widened
+from rushlight.core.node import new_node
 from rushlight.core.op import FLOATS, Op, packed, record_binary, run
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.core.autograd import RemovableHandle
+from rushlight.core.node import RemovableHandle
 
 Hooks = OrderedDict[int, Callable[..., Any]]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.core import engine
-from rushlight.core.autograd import GradientEdge, record, standing
+from rushlight.core.autograd import record
+from rushlight.core.node import GradientEdge, standing
 from rushlight.core.tensor import INPUT, Tensor, alias, new_link
 from rushlight.errors import GraphError
 from rushlight.ops.copy import Clone

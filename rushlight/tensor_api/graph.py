@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.core import engine
-from rushlight.core.autograd import GradientEdge, RemovableHandle
+from rushlight.core.node import GradientEdge, RemovableHandle
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge
 from rushlight.errors import GraphError

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.autograd import check_write
 from rushlight.core.device_array import beside
 from rushlight.core.elementwise import broadcast
+from rushlight.core.history import check_write
 from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump, wrap

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from rushlight import dtypes, formats
-from rushlight.core.autograd import check_write
+from rushlight.core.history import check_write
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, alias, bump, edge, instance, no_tensor
 from rushlight.core.window import Window

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.core.autograd import RemovableHandle as RemovableHandle
+from rushlight.core.node import RemovableHandle as RemovableHandle
 from rushlight.errors import warn_user
 
 __all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]

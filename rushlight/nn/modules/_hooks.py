@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rushlight.core.autograd import RemovableHandle
 from rushlight.core.function import Function
+from rushlight.core.node import RemovableHandle
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 

@@ -31,10 +31,11 @@ from rushlight.compiler.loops import ZERO, Affine, Kernel, Store, Table, axis_in
 from rushlight.compiler.memory import address, common
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
-from rushlight.core.elementwise import EXACT, Elementwise, Ready
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import LEAST, kernels, without_kernels
 from rushlight.core.op import Op
+from rushlight.core.ready import EXACT, Ready
 from rushlight.core.sampling import memory_order
 from rushlight.core.scalar import OWN_ERF
 from rushlight.ops.reduce import Mean, Sum

@@ -4,6 +4,7 @@ Knows no particular op.
 Reading order: ``state`` (modes), ``tensor`` (what a tensor is), ``node`` (of the graph),
 ``autograd`` (recording), ``engine`` (gradients on their way back), ``inplace`` (writes) and
 ``history`` (what they do to the graph), ``op`` (what an op is, and how it runs), ``elementwise``
-(the most common kind), ``function`` (user-defined ops), ``sparse`` and ``meta`` (what stands in the
-place of an array), ``mt19937`` (random numbers).
+(the most common kind; ``binds``: how its common cases are called, ``ready``: its kernels),
+``function`` (user-defined ops), ``sparse`` and ``meta`` (what stands in the place of an array),
+``mt19937`` (random numbers).
 """

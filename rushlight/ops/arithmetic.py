@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.elementwise import NUMBER_FIRST, OTHERS, Elementwise, as_operand
+from rushlight.core.binds import NUMBER_FIRST
+from rushlight.core.elementwise import OTHERS, Elementwise, as_operand
 from rushlight.core.op import NUMBERS
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import COMPLEX_TYPES

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.elementwise import Elementwise, quick
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import kernels
 from rushlight.core.op import NUMBERS
+from rushlight.core.ready import quick
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump
 from rushlight.errors import DTypeError

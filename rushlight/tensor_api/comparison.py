@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.elementwise import make_binary, make_reversed
+from rushlight.core.binds import make_binary, make_reversed
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError

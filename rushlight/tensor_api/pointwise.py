@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.elementwise import make_binary, make_reversed, operand
+from rushlight.core.binds import make_binary, make_reversed, operand
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A

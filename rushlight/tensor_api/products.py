@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.binds import broadcast
 from rushlight.core.device_array import beside
-from rushlight.core.elementwise import broadcast
 from rushlight.core.history import check_write
 from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state

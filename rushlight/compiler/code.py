@@ -21,7 +21,7 @@ from rushlight.compiler.objects import Same, function_of
 BY_TEXT = frozenset(["getattr", "setattr", "hasattr", "vars", "__dict__", "eval", "exec"])
 
 
-OTHERS = ("rushlight", "numpy", "scipy", "llvmlite", "ml_dtypes", "threadpoolctl", "")
+OTHERS = ("rushlight", "numpy", "scipy", "llvmlite", "ml_dtypes", "threadpoolctl")
 
 
 CLOCKS = [

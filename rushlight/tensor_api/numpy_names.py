@@ -123,7 +123,7 @@ def attach() -> None:
     places = [(owner, name, vars(owner).get(name)) for name in names for owner in OWNERS]
     narrow = dict.fromkeys([f for _, name, f in places if fits(f, name)])
     wider = {f: Wider(f, at) for at, f in enumerate(narrow)}
-    space: dict[str, Any] = {"_missing": MISSING, "_explained": explained}
+    space: dict[str, Any] = {"__name__": __name__, "_missing": MISSING, "_explained": explained}
     for w in wider.values():
         space.update(w.names)
     exec(compile("".join([w.text() for w in wider.values()]), __file__, "exec"), space)

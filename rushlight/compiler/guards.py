@@ -23,6 +23,7 @@ from rushlight.compiler.held import (
     alike,
     dict_words,
     held,
+    item_words,
     list_words,
     words_within,
 )
@@ -343,10 +344,10 @@ class Contextual:
 
 
 class Globals:
-    """What some of a module's globals are. Others change all the time, so there are no words."""
+    """What some of a module's globals are; others change all the time."""
 
     def __init__(self, d: dict[str, Any], names: list[str], moving: Moving = frozenset()) -> None:
-        self.d = d
+        self.d, self.moving = d, moving
         names = [n for n in names if ("item", id(d), n) not in moving]
         self.values = {name: held(d.get(name), (), moving) for name in names}
 
@@ -355,8 +356,15 @@ class Globals:
         d = self.d
         return all([d.get(k) is v or alike(d.get(k), v) for k, v in self.values.items()])
 
-    def words(self) -> None:
-        """There are none."""
+    def words(self) -> Words | None:
+        """See ``item_words``."""
+        found = Words()
+        for name in self.values:
+            more = item_words(self.d, name, self.moving)
+            if more is None:
+                return None
+            found.take(more)
+        return found
 
     def changed(self) -> str:
         """Which are others now."""
@@ -518,8 +526,12 @@ class Hooks:
         self.made = made
         return True
 
-    def words(self) -> None:
-        """There are none."""
+    def words(self) -> Words | None:
+        """The class of handles counts those that were made, where there are no hooks."""
+        if any(self.values) or RemovableHandle.next_id != self.made:
+            return None
+        words = class_words(RemovableHandle)
+        return None if words is None else Words(words)
 
     def changed(self) -> str:
         """Whose they are."""

@@ -24,6 +24,8 @@ from rushlight.compiler.layout import (
     dict_slots,
     dicts_are_known,
     dicts_have_versions,
+    item_slots,
+    items_are_known,
     lists_are_known,
     word,
 )
@@ -205,6 +207,20 @@ def list_words(x: list[Any]) -> Words | None:
     items = word(id(x) + LIST_ITEMS)
     found = Words([(id(x) + LIST_SIZE, len(x)), (id(x) + LIST_ITEMS, items)], [x])
     found.take(Words([(items + 8 * k, id(v)) for k, v in enumerate(x)], x))
+    return found
+
+
+def item_words(d: dict[Any, Any], key: Any, moving: Moving = frozenset()) -> Words | None:
+    """The words that say whether what a dict holds for a key is what it was; None where there are
+    none.
+    """
+    if key not in d or not items_are_known():
+        return None
+    slots, inner = item_slots(d, key), words_within(d[key], (), moving)
+    if not slots or inner is None:
+        return None
+    found = Words(slots, [d, d[key]])
+    found.take(inner)
     return found
 
 

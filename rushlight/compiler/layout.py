@@ -135,6 +135,42 @@ def dicts_are_known() -> bool:
     return True
 
 
+def item_slots(d: dict[Any, Any], key: Any) -> list[tuple[int, int]]:
+    """The words that say which object a dict holds for a key, whatever else it holds. The first
+    ones say where the last one lies. Empty for a dict of attributes, whose values lie elsewhere.
+    """
+    if word(id(d) + VALUES_AT):
+        return []
+    keys = word(id(d) + KEYS_AT)
+    width = 2 if byte(keys + KIND_AT) else 3  # words of an entry: its hash, key and value
+    first = keys + INDICES_AT + (1 << byte(keys + INDEX_BYTES_AT))
+    count = word(keys + ENTRIES_AT)
+    entries = (ctypes.c_int64 * (width * count)).from_address(first)
+    filled = [k for k, value in enumerate(entries[width - 1 :: width]) if value]
+    place = first + 8 * (width * filled[list(d).index(key)] + width - 1)
+    return [(at, word(at)) for at in (id(d) + KEYS_AT, keys + 8, place)]
+
+
+@functools.cache
+def items_are_known() -> bool:
+    """Whether ``item_slots`` finds what a dict holds for a key."""
+    for key in ("a", 1):
+        d: dict[Any, Any] = {f"before {k}": object() for k in range(20)}
+        d[key] = object()
+        for k in range(40):
+            d[f"after {k}"] = d.pop(f"before {k % 20}", None)
+            found = item_slots(d, key)
+            if not found or found[-1][1] != id(d[key]):
+                return False
+            d["before 1"] = object()
+            if [(at, word(at)) for at, _ in found] != found:
+                return False
+            d[key] = object()
+            if word(found[-1][0]) == found[-1][1]:
+                return False
+    return True
+
+
 @functools.cache
 def lists_are_known() -> bool:
     """Whether a list keeps its size and the place of its items where this file says."""

@@ -229,14 +229,14 @@ def test_programs_that_let_go_of_the_lock_are_entered_too(monkeypatch):
     from rushlight.compiler.backends.llvm.entry import Entry
     from rushlight.compiler.backends.llvm.program import Native
 
-    numbers, plain = [], Entry.__call__
+    numbers, plain = [], Entry.run_parts
 
-    def noted(self, args):
-        numbers.append(plain(self, args))
+    def noted(self, number, args):
+        numbers.append(plain(self, number, args))
         return numbers[-1]
 
     monkeypatch.setattr(Native, "FREELY", 0.0)
-    monkeypatch.setattr(Entry, "__call__", noted)
+    monkeypatch.setattr(Entry, "run_parts", noted)
     w = rl.ones(5, requires_grad=True)
     optimizer = rl.optim.SGD([w], lr=0.1)
 
@@ -266,6 +266,29 @@ def test_results_that_are_all_kept_need_no_other_way_in():
     assert run._compiled.last.entry is way
     for k, (double, total) in enumerate(kept):
         rl.testing.assert_close((double, total), ((X + k) * 2, (X + k).sum()))
+
+
+def test_globals_are_looked_at_in_memory():
+    """Only those that the function names: a loop binds its losses to others."""
+    names = {"rl": rl, "scale": 2.0, "shift": rl.ones(3), "rows": [1.0]}
+    exec("def f(x):\n    return (x * scale + shift * rows[0]).sum()", names)
+    run = rl.compile(names["f"], fullgraph=True)
+    assert settled(run, X).item() == pytest.approx((X.numpy() * 2 + 1).sum())
+    last = run._compiled.last
+    assert last.bare
+    for k in range(50):
+        names[f"loss {k}"] = run(X)
+    assert run._compiled.last is last
+    names["scale"] = 3.0
+    assert run(X).item() == pytest.approx((X.numpy() * 3 + 1).sum())
+    names["rows"].append(2.0)
+    names["rows"][0] = 5.0
+    assert run(X).item() == pytest.approx((X.numpy() * 3 + 5).sum())
+    names["shift"] = rl.zeros(3)
+    assert run(X).item() == pytest.approx((X.numpy() * 3).sum())
+    del names["scale"]
+    with pytest.raises(NameError):
+        run(X)
 
 
 def hooked(model, what, seen):

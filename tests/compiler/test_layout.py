@@ -2,8 +2,8 @@
 
 import pytest
 
-from rushlight.compiler.held import dict_words, words_within
-from rushlight.compiler.layout import word
+from rushlight.compiler.held import dict_words, item_words, words_within
+from rushlight.compiler.layout import items_are_known, word
 
 
 class Thing:
@@ -77,6 +77,37 @@ def test_writes_to_dicts_show(keys):
     words = words_within(d)
     d.clear()
     assert shows(words)
+
+
+@pytest.mark.parametrize("keys", [["a", "b"], [1, "a"], [(1, 2), 3.5]])
+def test_only_writes_to_an_item_show(keys):
+    assert items_are_known()
+    d = dict.fromkeys(["gone", *keys, "other"])
+    del d["gone"]
+    for key in keys:
+        words = item_words(d, key)
+        d["other"] = object()
+        assert not shows(words)
+        d[key] = object()
+        assert shows(words)
+        words = item_words(d, key)
+        del d[key]
+        assert shows(words)
+        d[key] = [1.5]
+        words = item_words(d, key)
+        d[key].append(2.5)
+        assert shows(words)
+    assert item_words(d, "absent") is None
+
+
+@pytest.mark.parametrize("many", [10, 1000])
+def test_items_of_dicts_that_grew_or_were_cleared_show(many):
+    d = {"a": object()}
+    for change in (lambda: d.update({k: k for k in range(many)}), d.clear):
+        words = item_words(d, "a")
+        change()
+        d["a"] = object()
+        assert shows(words)
 
 
 def test_a_new_object_never_takes_the_address_of_a_watched_one():

@@ -264,11 +264,11 @@ changed:
 
 @functools.cache
 def function() -> Any:
-    """``enter(record, address of the arguments)``, which keeps the interpreter's lock."""
+    """``enter(record, arguments)``, which keeps the interpreter's lock."""
     known = runtime.addresses()
     body = jit.object_code(text())
     (where,) = jit.load([body], ["enter"], [(n, known[n]) for n in ("prepare", "run")])
-    return ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(where)
+    return ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.py_object)(where)
 
 
 class Entry:
@@ -396,11 +396,8 @@ class Entry:
         self.words[start:end], self.kept_by[guard] = now, now.kept
         return True
 
-    def __call__(self, args: tuple[Any, ...]) -> int:
-        """Run the program: the number of the results' set, or what is wrong."""
-        number: int = self.enter(self.address, id(args))
-        if self.whole or number < 0:
-            return number
+    def run_parts(self, number: int, args: tuple[Any, ...]) -> int:
+        """Run a program that is not one native function, which has chosen the set ``number``."""
         for k, source in self.arguments:
             self.inputs[k] = args[self.where[source]]._array
         outputs = [*self.sets[number], *self.updated, *self.gradients]

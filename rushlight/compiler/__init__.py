@@ -4,14 +4,15 @@
 programs depend on in arguments; ``surroundings``: what a function reaches, of which ``code`` says
 what it may read, ``guards`` that it is as it was, ``held`` what that was, and ``places`` where it
 may change; ``capture``: one call, traced and judged) -> ``trace`` (a call becomes a Graph;
-``storages``: what arrays look at, ``orders``: how they lie in memory, ``living``: what outlives it;
-``python_numbers``: what Python reads of tensors; ``drawn``: its own random numbers, from
-``generators``; ``lent``: what NumPy makes of their arrays; ``said``: what it prints; ``results``:
-what it returns) -> ``passes`` (Graph to Graph) -> ``lower`` (``steps``, each kernel's ``body``,
-``memory``, launch order) -> ``backends``. ``staged`` cuts graphs on several devices, ``variant``
-runs a program with a call's memory, and ``live`` two of them where results are differentiated
-outside. ``pipeline`` is the only place that knows the order of the passes. ``eager`` gives single
-operations programs of their own, and ``eager_loops`` loops that serve arrays of any size.
+``values``: what arrays stand for in it, ``storages``: what they look at, ``orders``: how they lie
+in memory, ``living``: what outlives it; ``python_numbers``: what Python reads of tensors,
+``counted``: what optimizers count in them; ``drawn``: its own random numbers, from ``generators``;
+``lent``: what NumPy makes of their arrays; ``said``: what it prints; ``results``: what it returns)
+-> ``passes`` (Graph to Graph) -> ``lower`` (``steps``, each kernel's ``body``, ``memory``, launch
+order) -> ``backends``. ``staged`` cuts graphs on several devices, ``variant`` runs a program with a
+call's memory, and ``live`` two of them where results are differentiated outside. ``pipeline`` is
+the only place that knows the order of the passes. ``eager`` gives single operations programs of
+their own, and ``eager_loops`` loops that serve arrays of any size.
 """
 
 from rushlight.compiler.explain import explain

@@ -5,10 +5,8 @@ op that computes, views or writes. What cannot be followed (a value read by Pyth
 behind the ops' back) makes the trace fail: the call's own result is still right, and the function
 then stays eager.
 
-Aliasing is resolved here: an array is a window (a chain of views) on a storage, and a storage holds
-one graph value at a time. Reading applies the chain to the present value; writing replaces the
-value. Arrays are known only as long as they live, so that a capture needs no more memory than the
-call.
+Aliasing is resolved on the way, see values.py. Arrays are known only as long as they live, so that
+a capture needs no more memory than the call.
 """
 
 from __future__ import annotations
@@ -21,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.compiler.counted import source_of
+from rushlight.compiler.graph import Input, Node, Value
 from rushlight.compiler.indices import Indices
 from rushlight.compiler.lent import Lent, listed
 from rushlight.compiler.lines import line, users_line
@@ -39,50 +38,37 @@ from rushlight.compiler.python_numbers import (
     read,
     value_of,
 )
-from rushlight.compiler.storages import Facts, Storage, Window, WriteWindow, may_overlap
+from rushlight.compiler.storages import Storage
+from rushlight.compiler.values import MOST_EXACT, Values
 from rushlight.core import sampling
-from rushlight.core.device_array import DeviceArray, driver_of
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
-from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.copy import Cast, Copy, Fill
-from rushlight.ops.index import IndexPut
 from rushlight.ops.random import Draw, Normal
-from rushlight.ops.view import Permute, look_or_copy, owner
+from rushlight.ops.view import Permute, owner
 
 OVERWRITING = (Fill, Draw, Copy)
-MOST_EXACT = 1 << 53  # integers below are float64 numbers
 
 
-class Trace:
+class Trace(Values):
     """Records one call. ``arguments``: arrays of the call's tensor arguments, in order."""
 
     def __init__(self, arguments: list[Any]) -> None:
-        self.graph = Graph()
-        self.failure: str | None = None
+        super().__init__(arguments)
+        self.indices = Indices(self)
         # what was in memory that is written to while gradients are traced ahead of time
         self.undo: list[tuple[Any, Any]] | None = None
         self.first = 0  # values of the graph before that time
-        self.windows = Facts()
         self.passed = arguments
-        self.arguments = {id(a): i for i, a in reversed(list(enumerate(arguments)))}
-        self.unexplained = Facts()  # arrays born outside of ops
-        self.constants = Facts()
         self.moved: dict[int, Tensor] = {}  # tensors from outside that got other memory
-        self.indices = Indices(self)
-        self.entered: list[Storage] = []  # of inputs
-        self.owners: dict[int, list[tuple[Storage, Any]]] = {}  # inputs by memory, with arrays
-        self.keep: list[Any] = list(arguments)  # from outside: their ids stay theirs
         self.leaves: dict[
             int, tuple[Tensor, weakref.ref[Tensor] | None]
         ] = {}  # whose gradient was looked at or changed, with its gradient before
-        self.tensors: dict[int, tuple[Tensor, bool]] = {}  # eager ones, whether they require grad
-        self.outer_graph = False  # whether it read a tensor from outside that has a history
         self.required = False  # whether there are conditions of which the function says more
-        self.numbers: dict[int, tuple[Value, Any]] = {}  # by their sources
         self.watch: list[Any] = []  # what gives a Python value, and the value that it must give
         self.made: list[Any] = []  # references to Numbers
         self.readings: list[Reading] = []  # what Python read of tensors
@@ -146,19 +132,9 @@ class Trace:
         if self.from_outside(of):
             made.__dict__["_original"] = self.original(of)  # here, so that it lives no longer
 
-    def original(self, t: Tensor) -> Tensor:
-        """The tensor from outside that an alias stands for; others stand for themselves."""
-        original: Tensor = t.__dict__.get("_original", t)
-        return original
-
     def constant(self, array: Any) -> None:
         """An array was made from sizes and Python numbers alone."""
         self.constants[array] = True
-
-    def is_fixed(self, t: Tensor) -> bool:
-        """Whether a tensor holds what sizes and Python numbers alone decided."""
-        window = self.windows.get(t._array)
-        return t._array in self.constants and (window is None or not window.storage.writes)
 
     def is_state(self, t: Tensor) -> bool:
         """Whether a tensor was there before the call, and is no argument: later calls have it."""
@@ -236,11 +212,6 @@ class Trace:
         """What later calls must find as well."""
         if self.open:
             self.watch.append((source, value))
-
-    def fail(self, why: str) -> None:
-        """The call cannot be captured; the first reason counts."""
-        if self.failure is None:
-            self.failure = why
 
     def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
         """An op made new tensors."""
@@ -330,39 +301,6 @@ class Trace:
             self.graph.inputs.append(Input(value, "constant", blank(a.shape, a.dtype)))
             self.window(a, Storage(value), ())
 
-    def _is_alone(self, storage: Storage) -> bool:
-        """Whether no other storage has memory from outside in common with one."""
-        while storage.part is not None:
-            storage = storage.part.of.storage
-        if storage.owner is None:
-            return True
-        family = self.owners[storage.owner]
-        own = next(a for s, a in family if s is storage)
-        return not any([s is not storage and may_overlap(own, a) for s, a in family])
-
-    def _replace(self, window: Window, new: Value) -> None:
-        """A window holds a new value."""
-        storage, chain = window.storage, window.chain
-        if chain:
-            base = self.graph.value(storage.value.shape, storage.value.dtype)
-            self.graph.nodes.append(
-                Node(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base], line())
-            )
-            new = base
-        storage.value, storage.writes = new, storage.writes + 1
-        if (part := storage.part) is not None:
-            if not part.places:
-                self.fail("it writes to a part of a parameter")
-                return
-            old = self.present(part.of)
-            out = self.graph.value(old.shape, old.dtype)
-            params = {"pattern": part.pattern, "accumulate": False}
-            self.graph.nodes.append(
-                Node(IndexPut.instance, [old, new, *part.places], params, [out], line())
-            )
-            self._replace(part.of, out)
-            part.writes = part.of.storage.writes
-
     def moves(self, params: dict[str, Any], inputs: Any) -> bool:
         """Whether a number that may be another in later calls is a param of an op of floats."""
         if not any([is_number(v) and type(v.value) is not bool for v in params.values()]):
@@ -416,55 +354,11 @@ class Trace:
     def number(self, t: Tensor) -> Number:
         """A 0-dim tensor that an optimizer counts steps with, as a number of the call."""
         value, now = self.operand(t), float(python_value(t))
-        source = self._scalar_source(value)
+        source = source_of(value, self.graph)
         if source is None:
             self.refuse("a computed number")
             return Number(now, lambda: now, self)
         return Number(now, source, self)
-
-    def _scalar_source(self, value: Value) -> Callable[[], float] | None:
-        """A function that computes a 0-dim value from inputs, before a call; None where that takes
-        more than numbers.
-        """
-        if value.shape:
-            return None
-        entry = next((i for i in self.graph.inputs if i.value is value), None)
-        if entry is not None:
-            if entry.kind == "argument":
-                return None
-            if entry.kind == "number":
-                return entry.source
-            held = entry.source
-            if entry.kind == "constant":
-                return lambda: float(held)
-            return lambda: float(python_value(held))
-        node = next((n for n in self.graph.nodes if n.outputs[0] is value), None)
-        if node is None or not isinstance(node.op, Elementwise):
-            return None
-        sources = [self._scalar_source(v) if isinstance(v, Value) else v for v in node.inputs]
-        if any([s is None for s in sources]):
-            return None
-        return self._scalar_function(node, sources)
-
-    def _scalar_function(self, node: Node, sources: list[Any]) -> Callable[[], float]:
-        """What a node of numbers computes, its operands given as functions or numbers."""
-        first, *rest = sources
-        if type(node.op).__name__ == "Add" and len(rest) == 1 and not callable(rest[0]):
-            return lambda: first() + rest[0]  # counting steps, the usual case
-        plain = {i.value.number for i in self.graph.inputs if i.kind == "number"}
-        kinds = [  # of operands that are arrays; Python numbers do not decide the result's dtype
-            v.dtype if isinstance(v, Value) and v.number not in plain else None for v in node.inputs
-        ]
-
-        def compute() -> float:
-            numbers = [s() if callable(s) else s for s in sources]
-            operands = [
-                n if d is None else np.asarray(n, d) for n, d in zip(numbers, kinds, strict=True)
-            ]
-            out = np.asarray(node.op.forward(operands, node.params))
-            return float(out.astype(node.outputs[0].dtype))
-
-        return compute
 
     def expect(self, t: Tensor, position: int) -> None:
         """A tensor made for the trace stands for an argument that later calls bring."""
@@ -472,112 +366,7 @@ class Trace:
         self.arguments[id(t._array)] = position
         self.keep.append(t._array)
 
-    # Arrays and values
-
-    def _own(self, array: Any) -> Value:
-        value = self.graph.value(array.shape, array.dtype)
-        in_rows = array.__class__ is SparseArray or array.flags.c_contiguous
-        self.window(array, Storage(value, in_rows=in_rows), ())
-        return value
-
-    def window(self, array: Any, storage: Storage, chain: tuple[Any, ...]) -> None:
-        self.windows[array] = Window(storage, chain)
-
-    def operand(self, t: Any) -> Any:
-        """The graph's value of a tensor now; numbers stay, or become inputs."""
-        if is_number(t):
-            return self._number_input(t)
-        if not isinstance(t, Tensor):
-            return t
-        a = t._array
-        t = self.original(t)
-        window = self.windows.get(a) or self._enter(t, a)
-        storage = window.storage
-        if storage.input is not None and t._node is None and not window.chain:
-            self.tensors.setdefault(id(t), (t, t._wants_grad))
-        return self.present(window)
-
-    def present(self, window: Window) -> Value:
-        """What a window holds now."""
-        storage = window.storage
-        if storage.part is not None and storage.part.writes != storage.part.of.storage.writes:
-            if not storage.part.places:
-                self.fail("it reads a part of a parameter that was written to since")
-            storage.value, storage.writes = self.indices.taken(storage.part), storage.writes + 1
-        if not window.chain:
-            return storage.value
-        if window.seen is None or window.writes != storage.writes:
-            window.seen = self._look(storage.value, window.chain)
-            window.writes = storage.writes
-        return window.seen
-
-    def operands(self, given: Any, out: np.dtype[Any]) -> list[Any]:
-        """The graph's values of what an op is given, whose result is of dtype ``out``."""
-        kinds = [t._array.dtype for t in given if isinstance(t, Tensor)]
-        real = [d for d in (*kinds, out) if d in (np.float32, np.float64)]
-        whole = not real and all([d == np.int64 for d in kinds]) and out in (np.int64, np.bool_)
-        return [self.operand(self._in_graph(x, real, whole) if is_number(x) else x) for x in given]
-
-    def _in_graph(self, x: Any, real: list[np.dtype[Any]], whole: bool) -> Any:
-        """A number as an operand beside tensors, of which some are of real dtypes, or all are
-        ``whole``.
-        """
-        if whole and type(x.value) is int and abs(x.value) < MOST_EXACT:
-            return self.indices.place(x)
-        if not real:
-            return x.fixed()
-        if not is_late(x):
-            return x
-        with GradMode(False):
-            return x.late().to(dtypes.of[real[0]])
-
-    def _look(self, value: Value, chain: tuple[Any, ...]) -> Value:
-        like = np.zeros(value.shape, value.dtype)
-        for op, params in chain:
-            like = look_or_copy(like, ((op, params),))
-            out = self.graph.value(like.shape, like.dtype)
-            self.graph.nodes.append(Node(op, [value], params, [out], line()))
-            value = out
-        return value
-
-    def _number_input(self, n: Number) -> Value:
-        found = self.numbers.get(id(n.source))
-        if found is None:
-            found = self.graph.value((), np.dtype(np.float64)), n.source
-            self.numbers[id(n.source)] = found
-            self.graph.inputs.append(Input(found[0], "number", n.source))
-        return found[0]
-
-    def _enter(self, t: Tensor, a: Any) -> Window:
-        """An array that no op of this trace made: an argument, a constant, or state."""
-        value = self.graph.value(a.shape, a.dtype)
-        value.driver = driver_of(t)
-        if a in self.constants:
-            entry = Input(value, "constant", a.copy() if value.driver is None else a.fetch())
-        elif a in self.unexplained:
-            self.fail(
-                f"a tensor at {users_line()} was made from values outside of rushlight's operations"
-            )
-            entry = Input(value, "constant", a)
-        else:
-            at = self.arguments.get(id(a))
-            self.outer_graph |= at is None and t._node is not None and t.requires_grad
-            entry = Input(value, "state", t) if at is None else Input(value, "argument", at)
-        self.graph.inputs.append(entry)
-        storage = Storage(value, entry if entry.kind != "constant" else None)
-        if entry.kind != "constant":
-            self.keep.append(a)
-            self.entered.append(storage)
-            storage.owner = id(owner(a))
-            family = self.owners.setdefault(storage.owner, [])
-            if any([s.writes and may_overlap(a, other) for s, other in family]):
-                self.failure = (
-                    "it reads memory through one array after writing to it through another"
-                )
-            family.append((storage, a))
-        self.window(a, storage, ())
-        window: Window = self.windows.get(a)
-        return window
+    # What writing makes
 
     def _written(
         self, op: Op, x: Any, values: list[Any], params: dict[str, Any], tensors: list[Any]

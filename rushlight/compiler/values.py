@@ -1,0 +1,202 @@
+"""What arrays stand for while a call is traced: values of the graph.
+
+An array is a window (a chain of views) on a storage, and a storage holds one value at a time.
+Reading applies the chain to the present value; writing replaces the value. An array that no op of
+the trace made enters the graph as an input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.compiler.graph import Graph, Input, Node, Value
+from rushlight.compiler.indices import Indices
+from rushlight.compiler.lines import line, users_line
+from rushlight.compiler.python_numbers import Number, is_late, is_number
+from rushlight.compiler.storages import Facts, Storage, Window, WriteWindow, may_overlap
+from rushlight.core.device_array import driver_of
+from rushlight.core.sparse import SparseArray
+from rushlight.core.state import GradMode
+from rushlight.core.tensor import Tensor
+from rushlight.ops.index import IndexPut
+from rushlight.ops.view import look_or_copy, owner
+
+MOST_EXACT = 1 << 53  # integers below are float64 numbers
+
+
+class Values:
+    """The graph of one traced call, and the value in it of each array and number. ``arguments``:
+    arrays of the call's tensor arguments, in order.
+    """
+
+    indices: Indices
+
+    def __init__(self, arguments: list[Any]) -> None:
+        self.graph = Graph()
+        self.failure: str | None = None  # why the call cannot be captured
+        self.windows = Facts()
+        self.arguments = {id(a): i for i, a in reversed(list(enumerate(arguments)))}
+        self.unexplained = Facts()  # arrays born outside of ops
+        self.constants = Facts()
+        self.entered: list[Storage] = []  # of inputs
+        self.owners: dict[int, list[tuple[Storage, Any]]] = {}  # inputs by memory, with arrays
+        self.keep: list[Any] = list(arguments)  # from outside: their ids stay theirs
+        self.tensors: dict[int, tuple[Tensor, bool]] = {}  # eager ones, whether they require grad
+        self.outer_graph = False  # whether it read a tensor from outside that has a history
+        self.numbers: dict[int, tuple[Value, Any]] = {}  # by their sources
+
+    def original(self, t: Tensor) -> Tensor:
+        """The tensor from outside that an alias stands for; others stand for themselves."""
+        original: Tensor = t.__dict__.get("_original", t)
+        return original
+
+    def is_fixed(self, t: Tensor) -> bool:
+        """Whether a tensor holds what sizes and Python numbers alone decided."""
+        window = self.windows.get(t._array)
+        return t._array in self.constants and (window is None or not window.storage.writes)
+
+    def fail(self, why: str) -> None:
+        """The call cannot be captured; the first reason counts."""
+        if self.failure is None:
+            self.failure = why
+
+    def operand(self, t: Any) -> Any:
+        """The graph's value of a tensor now; numbers stay, or become inputs."""
+        if is_number(t):
+            return self._number_input(t)
+        if not isinstance(t, Tensor):
+            return t
+        a = t._array
+        t = self.original(t)
+        window = self.windows.get(a) or self._enter(t, a)
+        storage = window.storage
+        if storage.input is not None and t._node is None and not window.chain:
+            self.tensors.setdefault(id(t), (t, t._wants_grad))
+        return self.present(window)
+
+    def operands(self, given: Any, out: np.dtype[Any]) -> list[Any]:
+        """The graph's values of what an op is given, whose result is of dtype ``out``."""
+        kinds = [t._array.dtype for t in given if isinstance(t, Tensor)]
+        real = [d for d in (*kinds, out) if d in (np.float32, np.float64)]
+        whole = not real and all([d == np.int64 for d in kinds]) and out in (np.int64, np.bool_)
+        return [self.operand(self._in_graph(x, real, whole) if is_number(x) else x) for x in given]
+
+    def present(self, window: Window) -> Value:
+        """What a window holds now."""
+        storage = window.storage
+        if storage.part is not None and storage.part.writes != storage.part.of.storage.writes:
+            if not storage.part.places:
+                self.fail("it reads a part of a parameter that was written to since")
+            storage.value, storage.writes = self.indices.taken(storage.part), storage.writes + 1
+        if not window.chain:
+            return storage.value
+        if window.seen is None or window.writes != storage.writes:
+            window.seen = self._look(storage.value, window.chain)
+            window.writes = storage.writes
+        return window.seen
+
+    def window(self, array: Any, storage: Storage, chain: tuple[Any, ...]) -> None:
+        self.windows[array] = Window(storage, chain)
+
+    def _in_graph(self, x: Any, real: list[np.dtype[Any]], whole: bool) -> Any:
+        """A number as an operand beside tensors, of which some are of real dtypes, or all are
+        ``whole``.
+        """
+        if whole and type(x.value) is int and abs(x.value) < MOST_EXACT:
+            return self.indices.place(x)
+        if not real:
+            return x.fixed()
+        if not is_late(x):
+            return x
+        with GradMode(False):
+            return x.late().to(dtypes.of[real[0]])
+
+    def _own(self, array: Any) -> Value:
+        value = self.graph.value(array.shape, array.dtype)
+        in_rows = array.__class__ is SparseArray or array.flags.c_contiguous
+        self.window(array, Storage(value, in_rows=in_rows), ())
+        return value
+
+    def _look(self, value: Value, chain: tuple[Any, ...]) -> Value:
+        like = np.zeros(value.shape, value.dtype)
+        for op, params in chain:
+            like = look_or_copy(like, ((op, params),))
+            out = self.graph.value(like.shape, like.dtype)
+            self.graph.nodes.append(Node(op, [value], params, [out], line()))
+            value = out
+        return value
+
+    def _number_input(self, n: Number) -> Value:
+        found = self.numbers.get(id(n.source))
+        if found is None:
+            found = self.graph.value((), np.dtype(np.float64)), n.source
+            self.numbers[id(n.source)] = found
+            self.graph.inputs.append(Input(found[0], "number", n.source))
+        return found[0]
+
+    def _enter(self, t: Tensor, a: Any) -> Window:
+        """An array that no op of this trace made: an argument, a constant, or state."""
+        value = self.graph.value(a.shape, a.dtype)
+        value.driver = driver_of(t)
+        if a in self.constants:
+            entry = Input(value, "constant", a.copy() if value.driver is None else a.fetch())
+        elif a in self.unexplained:
+            self.fail(
+                f"a tensor at {users_line()} was made from values outside of rushlight's operations"
+            )
+            entry = Input(value, "constant", a)
+        else:
+            at = self.arguments.get(id(a))
+            self.outer_graph |= at is None and t._node is not None and t.requires_grad
+            entry = Input(value, "state", t) if at is None else Input(value, "argument", at)
+        self.graph.inputs.append(entry)
+        storage = Storage(value, entry if entry.kind != "constant" else None)
+        if entry.kind != "constant":
+            self.keep.append(a)
+            self.entered.append(storage)
+            storage.owner = id(owner(a))
+            family = self.owners.setdefault(storage.owner, [])
+            if any([s.writes and may_overlap(a, other) for s, other in family]):
+                self.failure = (
+                    "it reads memory through one array after writing to it through another"
+                )
+            family.append((storage, a))
+        self.window(a, storage, ())
+        window: Window = self.windows.get(a)
+        return window
+
+    def _is_alone(self, storage: Storage) -> bool:
+        """Whether no other storage has memory from outside in common with one."""
+        while storage.part is not None:
+            storage = storage.part.of.storage
+        if storage.owner is None:
+            return True
+        family = self.owners[storage.owner]
+        own = next(a for s, a in family if s is storage)
+        return not any([s is not storage and may_overlap(own, a) for s, a in family])
+
+    def _replace(self, window: Window, new: Value) -> None:
+        """A window holds a new value."""
+        storage, chain = window.storage, window.chain
+        if chain:
+            base = self.graph.value(storage.value.shape, storage.value.dtype)
+            self.graph.nodes.append(
+                Node(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base], line())
+            )
+            new = base
+        storage.value, storage.writes = new, storage.writes + 1
+        if (part := storage.part) is not None:
+            if not part.places:
+                self.fail("it writes to a part of a parameter")
+                return
+            old = self.present(part.of)
+            out = self.graph.value(old.shape, old.dtype)
+            params = {"pattern": part.pattern, "accumulate": False}
+            self.graph.nodes.append(
+                Node(IndexPut.instance, [old, new, *part.places], params, [out], line())
+            )
+            self._replace(part.of, out)
+            part.writes = part.of.storage.writes

@@ -20,6 +20,8 @@ from rushlight.core.op import (
     FLOATS,
     NUMBERS,
     lone,
+    no_array,
+    public_name,
     record_binary,
     record_unary,
     run,
@@ -60,7 +62,7 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
         try:
             x = a._array
         except AttributeError:
-            raise no_tensor(type(op).__name__.lower(), a) from None
+            raise no_tensor(public_name(op), a) from None
         d = x.dtype
         if state.busy or d not in formulas or type(x) is not ndarray:
             r = ready.get(d)
@@ -104,7 +106,7 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
         try:
             x = a._array
         except AttributeError:
-            raise no_tensor(type(op).__name__.lower(), a) from None
+            raise no_tensor(public_name(op), a) from None
         d = x.dtype
         if state.busy or d not in formulas or type(x) is not ndarray:
             return run(op, (a,), params)
@@ -237,7 +239,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
         if not isinstance(a, Tensor):
             if method is not None:
                 raise TypeError(f"{method} is a method of tensors, but was given {a!r}")
-            a = operand(a)
+            a = operand(no_array(op, a))
         if not isinstance(other, Tensor):
             other = operand(other)
         if a is NotImplemented or other is NotImplemented:
@@ -339,7 +341,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
         try:
             x = a._array
         except AttributeError:
-            raise no_tensor(f"{type(op).__name__.lower()}_", a) from None
+            raise no_tensor(f"{public_name(op)}_", a) from None
         d = x.dtype
         if state.busy or d not in fast or not lone(a, x):
             return write(op, a, others, params)

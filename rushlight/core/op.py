@@ -8,6 +8,7 @@ the closures abbreviate: they handle the common case and otherwise call it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ from rushlight.core.tensor import (
     idle,
     needs_grad,
     new_counter,
+    no_tensor,
     wrap,
     written,
 )
@@ -222,7 +224,7 @@ class Op:
                     if t._tracked and not tracked:
                         tracked = needs_grad(t)
                 else:
-                    arrays.append(t)
+                    arrays.append(no_array(op, t))
             try:
                 if plain and not (compiled and arrays[0].size >= op.least):
                     out = eager(np, *arrays, **params)
@@ -337,7 +339,7 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """Apply any op: compute, wrap, record."""
     if state.busy and modes.autocast is not None:
         inputs = autocast_inputs(inputs, op.precision, op.gpu_precision)
-    arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
+    arrays = [t._array if isinstance(t, Tensor) else no_array(op, t) for t in inputs]
     if state.busy and modes.trace is not None:
         if op.spelled is not None and modes.trace.moves(params, inputs):
             return op.spelled(*inputs, **params)
@@ -366,6 +368,20 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
                     record(op, inputs, result, params)
                 break
     return result
+
+
+def no_array(op: Op, x: Any) -> Any:
+    """What is given in the place of a tensor: None or a number. TypeError where it is an array of
+    NumPy's, of which only operators make a tensor; an array that a trace lends is none of them.
+    """
+    if issubclass(type(x), ndarray):
+        raise no_tensor(public_name(op), x)
+    return x
+
+
+def public_name(op: Op) -> str:
+    """An op's name as functions are called: ``LeakyRelu`` is leaky_relu."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(op).__name__).lower()
 
 
 NUMPY_SAYS = {  # by words of NumPy's messages: what to raise, and what was wrong with the inputs

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import beside
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.linalg.factors import svdvals
 from rushlight.linalg.solutions import inv_ex
 from rushlight.ops.linalg import LinAlgError as LinAlgError
@@ -227,6 +227,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
         >>> torch.linalg.vecdot(torch.ones(2, 3), torch.arange(3.0))
         tensor([3., 3.])
     """
+    expect_tensors("vecdot", x, y)
     return stored((x.conj() * y).sum(dim), out)
 
 
@@ -238,6 +239,7 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
         >>> torch.linalg.diagonal(torch.arange(4).view(2, 2))
         tensor([0, 3])
     """
+    expect_tensors("diagonal", A)
     return A.diagonal(offset, dim1, dim2)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import beside, host
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.linalg.factors import eye_like, svdvals, zeros_of_u
 from rushlight.ops import linalg as L
 from rushlight.ops.ldl import LdlSolve
@@ -278,6 +278,7 @@ def lstsq(
 
 def check_lstsq(A: Tensor, B: Tensor) -> None:
     """Refuse right sides that do not belong to the matrices."""
+    expect_tensors("lstsq", A, B)
     if A.ndim < 2 or B.ndim < 1:
         raise RuntimeError(
             "torch.linalg.lstsq: input must have at least 2 dimensions and other at least 1, but "

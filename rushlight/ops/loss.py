@@ -16,6 +16,7 @@ from rushlight.core.autograd import record
 from rushlight.core.device_array import beside, driver_of, host
 from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import Op, run
+from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
@@ -494,7 +495,10 @@ class CrossEntropy(Op):
             plain = arrays[0].__class__ is np.ndarray and arrays[0].dtype in dtypes.FLOATS
             if state.busy or not plain:
                 return run(op, (logp, input, target, weight), params)
-            t = wrap(np.asarray(picked_loss(*arrays, **params)))
+            try:
+                t = wrap(np.asarray(picked_loss(*arrays, **params)))
+            except SparseOperand:  # targets or weights are on another device
+                return run(op, (logp, input, target, weight), params)
             if logp._tracked and modes.grad:
                 record(op, (logp, input, target, weight), t, params)
             return t

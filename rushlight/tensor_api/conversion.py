@@ -12,7 +12,7 @@ from rushlight.core.meta import MetaArray
 from rushlight.core.op import lone
 from rushlight.core.size import Size
 from rushlight.core.state import state
-from rushlight.core.tensor import Tensor, written
+from rushlight.core.tensor import Tensor, no_tensor, written
 from rushlight.core.window import Window
 from rushlight.errors import NotSupportedError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill, fill
@@ -278,6 +278,8 @@ def result_type(
     given = [v for v in (tensor, other, scalar, scalar1, scalar2) if v is not None]
     if len(given) != 2:
         raise TypeError(f"result_type(): expected two tensors or numbers, but got {len(given)}")
+    if any([isinstance(v, np.ndarray) for v in given]):
+        raise no_tensor("result_type", *given)
     return PUBLIC[dtypes.result_type([t._array if isinstance(t, Tensor) else t for t in given])]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.op import Op
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError
 from rushlight.ops import linalg as L
 from rushlight.tensor_api._common import method, store_out
@@ -54,6 +54,7 @@ def reflections(a: Tensor, tau: Tensor, like: Tensor, order: Any) -> Tensor:
 
 def check_reflections(name: str, a: Tensor, tau: Tensor) -> None:
     """Refuse what geqrf cannot have returned."""
+    expect_tensors(name.removeprefix("linalg."), a, tau)
     if a.ndim < 2:
         raise ShapeError(f"{name}: input must have at least 2 dimensions, but has {a.ndim}.")
     if a.shape[-2] < a.shape[-1]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import NUMBERS
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops import math as M
 from rushlight.ops import rounding as R
@@ -513,6 +513,8 @@ def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tens
 
 
 def _doubled(x: Any) -> Any:
+    if isinstance(x, np.ndarray):
+        raise no_tensor("float_power", x)
     if not isinstance(x, Tensor):
         return builtins.complex(x) if isinstance(x, builtins.complex) else float(x)
     return cast(x, dtypes.complex128 if x._array.dtype in dtypes.COMPLEX_TYPES else dtypes.float64)

@@ -35,6 +35,17 @@ SELDOM = """
     unsafe_split_with_sizes vander vsplit zero_
 """.split()  # noqa: SIM905
 
+# functions, not methods, that look at their arguments before an op does
+LOOKING = """
+    as_strided as_strided_ as_strided_scatter atleast_1d atleast_2d atleast_3d bincount
+    block_diag broadcast_tensors broadcast_to bucketize cartesian_prod detach detach_ dist
+    einsum fill_ flip float_power gcd_ index_put index_put_ index_reduce is_complex is_conj
+    is_floating_point is_inference is_neg is_nonzero istft lcm_ ldexp_ lu_solve lu_unpack
+    meshgrid nan_to_num_ narrow nonzero_static numel orgqr ormqr reshape resolve_conj
+    resolve_neg scatter_reduce segment_reduce split stft t tile unsafe_chunk unsafe_split
+    unsafe_split_with_sizes view_as_complex view_as_real
+""".split()  # noqa: SIM905
+
 OWNERS = (tensor_api, Tensor)
 RENAMED = {"dim": "axis", "keepdim": "keepdims"}
 MISSING: Any = object()
@@ -44,18 +55,18 @@ LINES = """def {name}({parameters}):
     try:
         return {function}({arguments})
     except AttributeError as error:
-        raise _explained({function}, ({positional},), {{}}, error) from None
+        raise _explained({function}, ({positional}), {{{named}}}, error) from None
 """
 
 
 class Wider:
     """A function as the text of a wider one, and the names that the text uses."""
 
-    def __init__(self, function: Any, at: int) -> None:
+    def __init__(self, function: Any, at: int, other_names: dict[str, str]) -> None:
         code, defaults = function.__code__, function.__defaults__ or ()
         count, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
         positional, self.keyword = code.co_varnames[:count], code.co_varnames[count:total]
-        self.function, self.name = function, f"_{at}_"
+        self.function, self.name, self.other_names = function, f"_{at}_", other_names
         self.positional = positional
         given = dict(zip(positional[count - len(defaults) :], defaults, strict=True))
         self.required = [n for n in positional if n not in given]
@@ -65,13 +76,15 @@ class Wider:
 
     def text(self) -> str:
         """The wider function, which is called ``name``, too."""
-        plain = [n for n in self.required if n not in RENAMED]
+        other_names = self.other_names
+        plain = [n for n in self.required if n not in other_names]
         first = [*[n not in plain for n in self.positional], True].index(True)
         parameters = [n if i < first else self._optional(n) for i, n in enumerate(self.positional)]
-        renamed = [n for n in (*self.positional, *self.keyword) if n in RENAMED]
-        named = [*map(self._optional, self.keyword), *[f"{RENAMED[n]}=_missing" for n in renamed]]
+        renamed = [n for n in (*self.positional, *self.keyword) if n in other_names]
+        named = [*map(self._optional, self.keyword)]
+        named += [f"{other_names[n]}=_missing" for n in renamed]
         parameters += ["*", *named] if named else []
-        lines = [f"if {RENAMED[n]} is not _missing: {n} = {RENAMED[n]}" for n in renamed]
+        lines = [f"if {other_names[n]} is not _missing: {n} = {other_names[n]}" for n in renamed]
         for n in self.required[1:]:  # the function itself says what is missing
             known = ", ".join(self.positional[: self.positional.index(n)])
             lines.append(f"if {n} is _missing: return {self.name}({known})")
@@ -80,7 +93,8 @@ class Wider:
             parameters=", ".join(parameters),
             renames="\n    ".join(lines),
             function=self.name,
-            positional=", ".join(self.positional),
+            positional="".join([f"{n}, " for n in self.positional]),
+            named=", ".join([f"'{n}': {n}" for n in self.keyword]),
             arguments=", ".join([*self.positional, *[f"{n}={n}" for n in self.keyword]]),
         )
 
@@ -88,13 +102,13 @@ class Wider:
         return f"{parameter}={self.name}{parameter}"
 
 
-def with_axis(function: Any) -> Any:
+def with_axis(function: Any, other_names: dict[str, str] = RENAMED) -> Any:
     """A function of another namespace with the two keyword arguments more."""
 
     @wraps(function)
     def wider(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            for name, other in RENAMED.items():
+            for name, other in other_names.items():
                 if other in kwargs:
                     kwargs[name] = kwargs.pop(other)
         try:
@@ -105,6 +119,11 @@ def with_axis(function: Any) -> Any:
     return wider
 
 
+def is_variadic(function: Any) -> bool:
+    """Whether a function takes ``*args`` or ``**kwargs``."""
+    return bool(function.__code__.co_flags & (CO_VARARGS | CO_VARKEYWORDS))
+
+
 def fits(function: Any, name: str) -> bool:
     """Whether a function called ``name`` takes no ``*args`` or ``**kwargs``, but a ``dim`` if
     functions of this name do.
@@ -112,22 +131,37 @@ def fits(function: Any, name: str) -> bool:
     if not isinstance(function, FunctionType):
         return False
     code = function.__code__
-    variadic = code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return not variadic and (name in SELDOM or "dim" in parameters)
+    return not is_variadic(function) and (name in SELDOM or "dim" in parameters)
+
+
+def widened(functions: Any, other_names: dict[str, str]) -> dict[Any, Any]:
+    """Functions that are not variadic, and what to put in their places."""
+    wider = {f: Wider(f, at, other_names) for at, f in enumerate(functions)}
+    space: dict[str, Any] = {"__name__": __name__, "_missing": MISSING, "_explained": explained}
+    for w in wider.values():
+        space.update(w.names)
+    exec(compile("".join([w.text() for w in wider.values()]), __file__, "exec"), space)
+    return {f: update_wrapper(space[f"{w.name}wide"], f) for f, w in wider.items()}
+
+
+def explaining(namespace: dict[str, Any], names: list[str]) -> None:
+    """Have functions of a namespace, which look at their arguments before an op does, say what they
+    expected where these are no tensors. Methods and other modules keep the functions as they are.
+    """
+    functions = [namespace[name] for name in names]
+    made = widened([f for f in functions if not is_variadic(f)], {})
+    for name, f in zip(names, functions, strict=True):
+        namespace[name] = own = made.get(f) or with_axis(f, {})
+        own.__module__, own.__qualname__ = namespace["__name__"], name
 
 
 def attach() -> None:
     """Replace the functions of ``tensor_api`` and the methods of Tensor, often the same ones."""
     names = (*NAMES, *SELDOM)
     places = [(owner, name, vars(owner).get(name)) for name in names for owner in OWNERS]
-    narrow = dict.fromkeys([f for _, name, f in places if fits(f, name)])
-    wider = {f: Wider(f, at) for at, f in enumerate(narrow)}
-    space: dict[str, Any] = {"__name__": __name__, "_missing": MISSING, "_explained": explained}
-    for w in wider.values():
-        space.update(w.names)
-    exec(compile("".join([w.text() for w in wider.values()]), __file__, "exec"), space)
-    made = {f: update_wrapper(space[f"{w.name}wide"], f) for f, w in wider.items()}
+    made = widened(dict.fromkeys([f for _, name, f in places if fits(f, name)]), RENAMED)
     for owner, name, function in places:
         if function in made:
             setattr(owner, name, made[function])
+    explaining(vars(tensor_api), LOOKING)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import beside, constant_on, host
-from rushlight.core.tensor import Tensor, fixed_number, value_needed, wrap
+from rushlight.core.tensor import Tensor, fixed_number, no_tensor, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import search as F
@@ -425,7 +425,7 @@ def isin(
     elements = element if elements is None else elements
     test_elements = test_element if test_elements is None else test_elements
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
-        raise TypeError("isin(): elements or test_elements must be a tensor")
+        raise no_tensor("isin", elements)
     a = elements._array if isinstance(elements, Tensor) else np.asarray(elements)
     b = test_elements._array if isinstance(test_elements, Tensor) else np.asarray(test_elements)
     for t in (a, b):

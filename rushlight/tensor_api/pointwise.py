@@ -12,7 +12,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.binds import make_binary, make_reversed, operand
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
 from rushlight.tensor_api._common import expect_tensor, method, methods, reordered, store_out
@@ -153,6 +153,8 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
         alpha = alpha.item()
     if not isinstance(alpha, (int, float, complex)):
         raise TypeError(f"{name}(): argument 'alpha' must be a number, not {type(alpha).__name__}")
+    if isinstance(input, np.ndarray):
+        raise no_tensor(name, input)
     a, b = [t if isinstance(t, Tensor) else operand(t) for t in (input, other)]
     if a is NotImplemented or b is NotImplemented:
         return NotImplemented

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.op import packed
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import DTypeError, warn_user
 from rushlight.ops import order as O
 from rushlight.ops import reduce as R
@@ -602,4 +602,5 @@ def nuclear_norm(
 @method
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The ``p``-norm of ``input - other``."""
+    expect_tensors("dist", input, other)
     return norm(input - other, p)

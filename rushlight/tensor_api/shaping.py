@@ -454,7 +454,8 @@ def _at_least(n: int, grow: Any) -> Any:
     def function(*tensors: Any) -> Any:
         if len(tensors) == 1 and isinstance(tensors[0], Tensor):
             return grow(tensors[0])
-        items = tensors[0] if len(tensors) == 1 else tensors
+        several = len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
+        items = tensors[0] if several else tensors
         return tuple([grow(t) for t in items])
 
     function.__name__ = function.__qualname__ = f"atleast_{n}d"

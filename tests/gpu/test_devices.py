@@ -214,6 +214,10 @@ def test_mixed_devices():
         lambda: here.sub_(there[0, 0]), lambda: torch.add(here, here, out=there),
         lambda: torch.nn.functional.mse_loss(here, there), lambda: torch.lerp(here, there, 0.5),
         lambda: there.masked_fill_(here > 0, 1.0),
+        lambda: torch.nn.functional.cross_entropy(here, torch.tensor([0, 1], device="cuda")),
+        lambda: torch.nn.functional.cross_entropy(there, torch.tensor([0, 1])),
+        lambda: torch.nn.functional.cross_entropy(here, torch.tensor([0, 1]), there[0]),
+        lambda: torch.nn.functional.cross_entropy(here, there),
     ):  # fmt: skip
         with pytest.raises(RuntimeError, match=r"same device, but got [\w ]+ is on (cpu|cuda:0)"):
             mixed()

@@ -107,6 +107,35 @@ def test_in_place(name):
             assert got.values[0]._version == 1, what
 
 
+class WithArray(Call):
+    """The first tensor is given as an array of NumPy's."""
+
+    def _tensor(self, spec):
+        t = super()._tensor(spec)
+        return t if len(self.specs) > 1 else t.numpy()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in OPS if not n.startswith(("Tensor.", "masked.")) and OPS[n].samples]
+)
+def test_arrays_are_no_tensors(name):
+    """Functions say what they expected; PyTorch's own, where they are in Python, say what an array
+    lacks.
+    """
+    op = there(name)
+    for sample in op.samples:
+        if not sample.args or isinstance(sample.args[0], (int, float, complex)):
+            continue  # the second operand
+        errors = []
+        for lib in (torch, rushlight):
+            call = WithArray.new(lib, op.base)
+            args, kwargs = call.arguments(sample)
+            errors.append(finish(call, find(lib, name), args, kwargs).error)
+        if call.specs and errors[0] is not None:
+            assert isinstance(errors[1], TypeError), f"{name}{sample}: {errors}"
+            assert "Tensor" in str(errors[1]) and "ndarray" in str(errors[1]), errors
+
+
 def call_with_out(lib, name, sample, base):
     """The function with an `out` of the result's dtype and shape."""
     plain = perform(lib, name, sample, base)

@@ -20,3 +20,16 @@ from rushlight.nn.functional.padding import *
 from rushlight.nn.functional.pooling import *
 from rushlight.nn.functional.sparse import *
 from rushlight.nn.functional.vision import *
+from rushlight.tensor_api.numpy_names import explaining
+
+# These look at their arguments before an op does.
+explaining(
+    globals(),
+    """
+    affine_grid alpha_dropout conv_tbc dropout dropout1d dropout2d dropout3d embedding_bag
+    feature_alpha_dropout fold gaussian_nll_loss glu gumbel_softmax instance_norm
+    local_response_norm log_softmax lp_pool1d lp_pool2d lp_pool3d
+    multi_head_attention_forward multilabel_soft_margin_loss normalize sigmoid softmax
+    softmin softsign tanh tanhshrink
+    """.split(),  # noqa: SIM905
+)

@@ -38,7 +38,7 @@ def random_mask(input: Tensor, p: float, feature: bool) -> Tensor:
 
 def drop(input: Tensor, p: float, training: bool, inplace: bool, feature: bool = False) -> Tensor:
     """Dropout of elements or features."""
-    if not training or p == 0 or not input._array.size:
+    if not input._array.size or not training or p == 0:
         return input
     if p == 1:
         return input.mul_(0.0) if inplace else input * 0.0
@@ -51,7 +51,7 @@ SELU_FLOOR = 1.7580993408473766  # scale * alpha of SELU: minus the value that d
 
 def drop_alpha(input: Tensor, p: float, training: bool, inplace: bool, feature: bool) -> Tensor:
     """Dropout that keeps SELU's mean and variance."""
-    if not training or p == 0 or not input._array.size:
+    if not input._array.size or not training or p == 0:
         return input
     if p == 1:
         return input.mul_(0.0) if inplace else input * 0.0

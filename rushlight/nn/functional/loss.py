@@ -409,6 +409,7 @@ def kl_div(
             as it is defined).
         log_target: whether target holds log-probabilities.
     """
+    expect_tensors("kl_div", input, target)
     if size_average is not None or reduce is not None:
         reduction = legacy_get_string(size_average, reduce)
     if reduction == "mean":

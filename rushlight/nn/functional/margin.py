@@ -39,6 +39,7 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """``log(1 + exp(-y x))`` for targets y of 1 and -1."""
+    expect_tensors("soft_margin_loss", input, target)
     x, y = matched(input, target, None)
     loss = L.SoftMarginLoss.bind(x, y, reduction=reduction_of(size_average, reduce, reduction))
     return in_dtype_of(input, loss, "soft_margin_loss")

@@ -66,6 +66,7 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         >>> torch.nn.functional.pad(torch.tensor([1.0, 2.0, 3.0]), (1, 2))
         tensor([0., 1., 2., 3., 0., 0.])
     """
+    expect_tensors("pad", input)
     if mode == "constant":
         return in_order_of(constant_pad_nd(input, pad, 0 if value is None else value), input)
     if mode not in INDICES:

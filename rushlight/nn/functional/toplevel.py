@@ -62,6 +62,7 @@ from rushlight.nn.functional.rnn import (
 from rushlight.nn.functional.sparse import renormalise
 from rushlight.ops.distance import Cdist
 from rushlight.tensor_api._common import store_out
+from rushlight.tensor_api.numpy_names import explaining
 from rushlight.tensor_api.own_names import renamed
 
 __all__ = [
@@ -520,3 +521,12 @@ def cdist(
 _OWN = "celu max_pool1d max_pool1d_with_indices max_pool2d max_pool3d rms_norm rrelu selu threshold"
 for _name in _OWN.split():
     globals()[_name] = renamed(globals()[_name], _name)
+
+# These look at their arguments before an op does.
+explaining(
+    globals(),
+    """
+    affine_grid_generator gru gru_cell lstm lstm_cell native_dropout norm_except_dim
+    rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
+    """.split(),  # noqa: SIM905
+)

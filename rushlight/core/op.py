@@ -194,6 +194,12 @@ class Op:
         specs = any(isinstance(r, str) and (r == "specs" or r.endswith("_spec")) for r in reads)
         return kept, specs or type(self).node_name is not Op.node_name
 
+    def reading_order(self) -> list[int]:
+        """Inputs, and outputs counted on from there, in the order in which the rules name them."""
+        found = [self.joint[1]] if self.joint is not None else [reads for _, reads in self.rules]
+        places = [r for reads in found for r in ((reads,) if isinstance(reads, int) else reads)]
+        return [r for r in places if isinstance(r, int)]
+
     def _flags(self, *needs: bool) -> tuple[bool, ...]:
         """Whether each input, the output, and the specs are kept."""
         kept, specs = self._find_kept(needs, 1)
@@ -579,6 +585,11 @@ def packed(a: Any) -> np.ndarray[Any, Any]:
     if a.__class__ is ndarray and a.flags.c_contiguous:
         return a
     return np.array(a, order="C", copy=None)
+
+
+def unfilled(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    """An array that only says its shape and dtype: it has memory for one element."""
+    return np.broadcast_to(np.empty((), dtype), shape)
 
 
 class View(Op, abstract=True):

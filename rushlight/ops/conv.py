@@ -21,7 +21,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.native import LEAST, in_dtype, widened
-from rushlight.core.op import Op, packed
+from rushlight.core.op import Op, packed, unfilled
 from rushlight.core.tensor import Tensor
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.matmul import same_dtype
@@ -391,7 +391,7 @@ class Conv(Op):
         if bias is not None:
             same_dtype("conv", input, bias)
         s = geometry(input.shape, weight.shape, stride, padding, dilation, groups)
-        return np.empty((s.n, groups * s.outer, *s.out), input.dtype)
+        return unfilled((s.n, groups * s.outer, *s.out), input.dtype)
 
     def forward(self, arrays, params):
         x, w = arrays[:2]
@@ -430,7 +430,7 @@ class ConvInput(Op):
 
     def outline(self, input, weight, bias, *, space, groups, **params):
         same_dtype("conv_transpose", input, weight)
-        return np.empty((input.shape[0], weight.shape[1] * groups, *space), input.dtype)
+        return unfilled((input.shape[0], weight.shape[1] * groups, *space), input.dtype)
 
     def grad_input(self, g, weight, input_spec, stride, padding, dilation, groups):
         out = Conv.bind(
@@ -466,7 +466,7 @@ class ConvWeight(Op):
         return in_float32(to_weight, (input, g), kernel, stride, padding, dilation, groups)
 
     def outline(self, input, g, *, kernel, groups, **params):
-        return np.empty((g.shape[1], input.shape[1] // groups, *kernel), input.dtype)
+        return unfilled((g.shape[1], input.shape[1] // groups, *kernel), input.dtype)
 
     def grad_input(self, gw, g, input_spec, stride, padding, dilation, groups):
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.autograd import record
-from rushlight.core.elementwise import Elementwise
+from rushlight.core.elementwise import Elementwise, broadcast_error
 from rushlight.core.meta import MetaArray, without_memory
 from rushlight.core.op import Op, View, bind_many, check_store
 from rushlight.core.sparse import rules
@@ -66,8 +66,9 @@ def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
 def outcome(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """Meta tensors of the shapes and dtypes of the op's results."""
     arrays = [t._array if isinstance(t, Tensor) else t for t in inputs]
-    value = int(isinstance(op, Elementwise))  # 1 divides, 0 is an index of all that has elements
-    arrays = [a.filled(value) if a.__class__ is MetaArray else a for a in arrays]
+    arrays = [a.filled(0) if a.__class__ is MetaArray else a for a in arrays]
+    if isinstance(op, Elementwise):
+        return alike(op, arrays, params)
     if type(op).outline is not Op.outline:
         out = op.outline(*arrays, **params)
     else:
@@ -76,6 +77,20 @@ def outcome(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         return [wrap(MetaArray(o.shape, o.dtype)) for o in map(np.asarray, out)]
     out = np.asarray(out)
     return wrap(MetaArray(out.shape, out.dtype))
+
+
+def alike(op: Elementwise, arrays: list[Any], params: dict[str, Any]) -> Any:
+    """What an elementwise op makes of arrays of any size: it computes one element."""
+    given = [a for a in arrays if isinstance(a, np.ndarray)]
+    try:
+        shape = np.broadcast_shapes(*[a.shape for a in given])
+    except ValueError as error:
+        raise broadcast_error(type(op).__name__, given) from error
+    few = [np.ones((1,) * a.ndim, a.dtype) if isinstance(a, np.ndarray) else a for a in arrays]
+    out = op.outline(*few, **params)
+    if isinstance(out, (tuple, list)):
+        return [wrap(MetaArray(shape, o.dtype)) for o in map(np.asarray, out)]
+    return wrap(MetaArray(shape, np.asarray(out).dtype))
 
 
 def write(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -> Tensor:

@@ -153,3 +153,16 @@ def test_numbers_are_written():
         x[1] = True
         x[:, 2] = 2.5
         assert x.is_meta and x.shape == (2, 6)
+
+
+def test_shapes_beyond_any_memory():
+    for lib in (torch, rushlight):
+        x = lib.empty(1 << 10, 3, 1 << 16, 1 << 16, device="meta")
+        net = lib.nn.Sequential(
+            lib.nn.Conv2d(3, 5, 2), lib.nn.ReLU(), lib.nn.ConvTranspose2d(5, 2, 2)
+        )
+        out = net.to("meta")(x)
+        assert out.shape == (1 << 10, 2, 1 << 16, 1 << 16)
+        assert (x > 0.5).dtype == lib.bool
+        with pytest.raises(RuntimeError):
+            x + out

@@ -187,6 +187,8 @@ def exponentials(x: Any) -> Any:
 class MatrixExp(Op):
     """The exponential of square matrices: Padé approximation with scaling and squaring."""
 
+    label = "LinalgMatrixExp"
+
     def eager(self, xp, input):
         half = input.dtype in dtypes.HALVES
         x = input.astype(np.float32) if half else input

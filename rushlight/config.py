@@ -20,6 +20,11 @@ print_options = PrintOptions()
 package_names = ["rushlight"]
 
 
+def shown_module(module: str) -> str:
+    """What one of this package's modules is called in programs."""
+    return module.replace("rushlight", package_names[-1], 1)
+
+
 def is_own(module: str) -> bool:
     """Whether a module is of this package, under whichever of its names."""
     return module.partition(".")[0] in package_names

@@ -125,7 +125,8 @@ def pack_saved(n: Node) -> None:
     pack, unpack = modes.saved_hooks
     saved = list(n.saved)
     versions = list(n.versions)
-    for i, t in enumerate(saved):
+    for i in dict.fromkeys([*n.op.reading_order(), *range(len(saved))]):
+        t = saved[i] if i < len(saved) else None
         if isinstance(t, Tensor):
             saved[i], versions[i] = pack(t), unpack
     n.saved, n.versions = tuple(saved), tuple(versions)

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from rushlight import dtypes
+from rushlight.config import shown_module
 from rushlight.core.state import modes
 from rushlight.core.tensor import Counter, Tensor, alias, instance
 from rushlight.errors import GraphError
@@ -74,13 +75,13 @@ class Node:
         return str(self.op.node_name(self.params, self.specs))
 
     def __repr__(self) -> str:
-        home = "" if self.home == "builtins" else f"{self.home}."
+        home = "" if self.home == "builtins" else f"{shown_module(self.home)}."
         return f"<{home}{self.name()} object at {hex(id(self))}>"
 
     def shown(self) -> Node:
         """This node, of a class that is called like it: users see no other."""
         if "_shown" not in type(self).__dict__:
-            self.__class__ = shown_class(type(self), self.name())  # type: ignore[arg-type]
+            self.__class__ = shown_class(type(self), self.name(), self.home)  # type: ignore[arg-type]
         return self
 
     # Note [Saved values by name]
@@ -283,9 +284,10 @@ class SavedTensor:
 
 
 @functools.cache
-def shown_class(cls: type[Node], name: str) -> Any:
-    """A class of nodes that differs from ``cls`` in its name only."""
-    return type(name, (cls,), {"__slots__": (), "__module__": cls.home, "_shown": True})
+def shown_class(cls: type[Node], name: str, home: str) -> Any:
+    """A class of nodes that differs from ``cls`` in its name and module only."""
+    members = {"__slots__": (), "__module__": shown_module(home), "_shown": True}
+    return type(name, (cls,), members)
 
 
 def new_node(
@@ -420,6 +422,11 @@ class Output(Node):
     def name(self) -> str:
         node: Node = self.edges[0]
         return node.name()
+
+    @property
+    def home(self) -> str:  # type: ignore[override]
+        node: Node = self.edges[0]
+        return node.home
 
     @property
     def ctx(self) -> Any:

@@ -1,5 +1,6 @@
 """What `torch.autograd.graph` says of the graph and of what is saved, in both libraries."""
 
+import math
 from collections import OrderedDict
 from unittest import mock
 
@@ -84,6 +85,18 @@ def test_saved_values_are_attributes_of_the_node(lib):
 
 
 @LIBRARIES
+def test_saved_values_are_packed_in_the_order_of_the_rules(lib):
+    a, b = lib.ones(1, requires_grad=True), lib.full((1,), 2.0, requires_grad=True)
+    seen = []
+    hooks = (lambda t: seen.append(t.item()) or t), (lambda t: t)
+    with lib.autograd.graph.saved_tensors_hooks(*hooks):
+        a * b
+        b.exp() + a.sin()
+        a.view(1, 1) @ b.view(1, 1)
+    assert seen == pytest.approx([2.0, 1.0, math.exp(2.0), 1.0, 2.0, 1.0])
+
+
+@LIBRARIES
 def test_hooks_of_one_saved_value(lib):
     x = lib.tensor([1.0, 2.0], requires_grad=True)
     y = x * x
@@ -109,7 +122,19 @@ def test_nodes_are_of_classes_called_as_they_are(lib):
         def backward(ctx, g):
             return g * 2
 
+    class Both(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, g, h):
+            return g * 2 + h * 3
+
     x = lib.ones(2, 2, requires_grad=True)
+    node = Both.apply(x)[1].grad_fn
+    assert f"{lib.__name__}.autograd.function.BothBackward" in repr(node)
+    assert type(node).__module__ == f"{lib.__name__}.autograd.function"
     y = Twice.apply(x)
     assert type(y.grad_fn).__name__ == y.grad_fn.name() == "TwiceBackward"
     assert f"{lib.__name__}.autograd.function.TwiceBackward" in repr(y.grad_fn)

@@ -49,6 +49,16 @@ for x in shown:
 model(torch.ones(2)).sum().backward()
 shown[5].step()
 assert any("_plans" in name for name in vars(shown[5])), "updates by programs"
+class Half(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x / 2, x / 4
+    @staticmethod
+    def backward(ctx, g, h):
+        return g / 2 + h / 4
+assert "<torch.autograd.function.HalfBackward" in repr(Half.apply(shown[3])[1].grad_fn)
+nn.utils.parametrizations.weight_norm(model[0])
+assert str(type(model[0])) == "<class 'torch.nn.utils.parametrize.ParametrizedLinear'>"
 assert [n.op for n in fx.symbolic_trace(model).graph.nodes][1] == "call_module"
 """
 PICKLED = """

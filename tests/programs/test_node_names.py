@@ -41,6 +41,7 @@ EXPRESSIONS = {
     "cross_entropy of images": lambda t, x: t.nn.functional.cross_entropy(
         x.view(1, 3, 3, 1), t.zeros(1, 3, 1, dtype=t.int64)
     ),
+    "matrix_exp": lambda t, x: t.matrix_exp(x),
     "linear without bias": lambda t, x: t.nn.functional.linear(t.ones(2, 2, 3), x),
 }
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rushlight.config import shown_module
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.nn.modules.container import ModuleDict, ModuleList
@@ -185,7 +186,9 @@ def _inject_new_class(module: Module) -> None:
             replica.__setstate__(copy.deepcopy(cls.__getstate__(self), memo))
         return memo[id(self)]
 
-    members = {"__getstate__": getstate, "__deepcopy__": deepcopy}
+    members = {
+        "__getstate__": getstate, "__deepcopy__": deepcopy, "__module__": shown_module(__name__)
+    }  # fmt: skip
     module.__class__ = type(f"Parametrized{cls.__name__}", (cls,), members)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight.autograd.forward_ad import dual_level, make_dual, unpack_dual
-from rushlight.core.device_array import beside
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import warn_user
+from rushlight.tensor_api import empty, view_as_real
 from rushlight.tensor_api.gradients import grad
 
 
@@ -466,10 +466,11 @@ def _random_array(r: np.random.Generator, shape: tuple[int, ...], dtype: np.dtyp
 
 
 def _random_like(t: Tensor, gaps: bool) -> Tensor:
-    """A tensor like `t` that requires grad; in every second place of its memory with `gaps`."""
-    r, x = np.random.default_rng(1), t._array
-    if gaps:
-        values = _random_array(r, (*x.shape, 2), x.dtype)[..., 0]
-    else:
-        values = _random_array(r, x.shape, x.dtype)
-    return beside(t, values).requires_grad_()
+    """A tensor like `t` that requires grad, of the process's generator, in [-1, 1); in every second
+    place of its memory with `gaps`.
+    """
+    shape, gaps = t.shape, gaps and t.numel() > 1
+    shape = (*shape[:-1], 2 * shape[-1]) if gaps else shape
+    out = empty(shape, dtype=t.dtype, device=t.device)
+    (view_as_real(out) if out.is_complex() else out).uniform_(-1, 1)
+    return (out[..., 1::2] if gaps else out).requires_grad_()

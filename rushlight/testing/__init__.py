@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.device_array import host
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.tensor_api import rand, randint
+from rushlight.tensor_api import empty, randint, view_as_real
 
 # relative and absolute tolerance by dtype; everything else must be equal
 TOLERANCES = {
@@ -181,19 +182,37 @@ def make_tensor(
 ) -> Tensor:
     """A tensor of random values for tests: floats in [low, high) = [-9, 9), ints in [-9, 10),
     bools.
+
+    Args:
+        noncontiguous: take every second element of twice as many.
+        exclude_zero: the smallest value above 0 takes the place of zeros.
+
+    Raises:
+        ValueError: a memory_format for what is to be noncontiguous.
     """
     sizes = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    if dtype.category == dtypes.BOOL:
-        return randint(0, 2, sizes).to(dtype)
-    if dtype.category == dtypes.INTEGER:
-        least = 0 if not dtype.is_signed else -9
-        out = randint(
-            least if low is None else int(low), 10 if high is None else int(high), sizes
-        ).to(dtype)
+    if noncontiguous and memory_format is not None:
+        raise ValueError(
+            "make_tensor: noncontiguous and memory_format are mutually exclusive; got both."
+        )
+    noncontiguous = noncontiguous and math.prod(sizes) > 1
+    sizes = (*sizes[:-1], 2 * sizes[-1]) if noncontiguous else sizes
+    if dtype.category in (dtypes.BOOL, dtypes.INTEGER):
+        truths = dtype.category == dtypes.BOOL
+        least, end = (0 if truths or not dtype.is_signed else -9), (2 if truths else 10)
+        least = least if low is None else math.ceil(low)
+        end = end if high is None else math.ceil(high)
+        out = randint(least, end, sizes, dtype=dtype, device=device)
     else:
-        a, b = -9.0 if low is None else low, 9.0 if high is None else high
-        real = rand(sizes) * (b - a) + a
-        out = (real + 1j * (rand(sizes) * (b - a) + a) if dtype.is_complex else real).to(dtype)
+        out = empty(sizes, dtype=dtype, device=device)
+        parts = view_as_real(out) if dtype.is_complex else out
+        parts.uniform_(-9.0 if low is None else low, 9.0 if high is None else high)
+    if noncontiguous:
+        out = out[..., 1::2]
+    elif memory_format is not None:
+        out = out.clone(memory_format=memory_format)
     if exclude_zero:
-        out = out.masked_fill(out == 0, 1)
+        out[out == 0] = (
+            dtypes.finfo(dtype).tiny if dtype.is_floating_point or dtype.is_complex else 1
+        )
     return out.requires_grad_(requires_grad)

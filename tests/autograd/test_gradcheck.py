@@ -212,3 +212,16 @@ def test_what_cannot_be_checked():
         x = package.ones(2, dtype=package.float64, requires_grad=True)
         with pytest.raises(ValueError, match="Sparse output is not supported"):
             package.autograd.gradcheck(lambda x: x.to_sparse(), x)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_what_comes_in_from_above_is_drawn_as_in_torch(gaps, dtype):
+    drawn = []
+    for lib in (torch, rl):
+        lib.manual_seed(3)
+        x = lib.ones(2, 3, dtype=getattr(lib, dtype), requires_grad=True)
+        check = lib.autograd.gradgradcheck
+        assert check(lambda x: x * x, x, gen_non_contig_grad_outputs=gaps)
+        drawn.append(lib.rand(3).tolist())
+    assert drawn[0] == drawn[1]

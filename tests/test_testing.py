@@ -1,0 +1,47 @@
+"""``torch.testing.make_tensor``: the values that torch draws with the same seed."""
+
+import pytest
+import torch
+
+import rushlight
+
+CASES = [
+    ("float32", {}),
+    ("float64", {"low": -1, "high": 1}),
+    ("float16", {"low": 0.5}),
+    ("complex64", {}),
+    ("int64", {}),
+    ("int32", {"low": -2.5, "high": 7}),
+    ("uint8", {"exclude_zero": True}),
+    ("bool", {}),
+    ("float32", {"noncontiguous": True}),
+    ("int64", {"noncontiguous": True, "low": 0, "high": 2, "exclude_zero": True}),
+    ("float32", {"memory_format": "channels_last"}),
+]
+
+
+@pytest.mark.parametrize(("dtype", "options"), CASES)
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 2, 1, 1)])
+def test_values(dtype, options, shape):
+    made = []
+    for lib in (torch, rushlight):
+        lib.manual_seed(5)
+        given = {k: getattr(lib, v) if isinstance(v, str) else v for k, v in options.items()}
+        made.append(
+            lib.testing.make_tensor(shape, dtype=getattr(lib, dtype), device="cpu", **given)
+        )
+    assert str(made[0].dtype).split(".")[1] == str(made[1].dtype).split(".")[1] == dtype
+    assert made[1].flatten().tolist() == made[0].flatten().tolist()
+    assert made[1].is_contiguous() == made[0].is_contiguous()
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_refuses_two_layouts(lib):
+    with pytest.raises(ValueError, match="mutually exclusive"):
+        lib.testing.make_tensor(
+            2, 2, 2, 2,
+            dtype=lib.float32,
+            device="cpu",
+            noncontiguous=True,
+            memory_format=lib.channels_last,
+        )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 
 __all__ = ["Variable"]
 
@@ -42,4 +43,6 @@ class Variable(metaclass=_VariableMeta):
 
     def __new__(cls, data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Any:
         """A tensor on the memory of ``data``."""
+        if volatile:
+            warn_user("volatile has no effect any more: compute under torch.no_grad().")
         return data.detach().requires_grad_(requires_grad)

@@ -33,6 +33,13 @@ def test_the_class_as_a_type(lib):
 
 
 @LIBRARIES
+def test_volatile(lib):
+    with pytest.warns(UserWarning, match="volatile"):
+        v = lib.autograd.Variable(lib.ones(2), volatile=True)
+    assert not v.requires_grad
+
+
+@LIBRARIES
 def test_tensors_as_one(lib):
     utils = lib._utils
     tensors = [lib.ones(2, 3), lib.zeros(4), lib.tensor(2.0)]

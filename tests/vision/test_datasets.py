@@ -58,6 +58,14 @@ def test_idx_files_where_torchvision_keeps_them(tmp_path, kind, packed):
     )
 
 
+@pytest.mark.parametrize("name", ["train_data", "test_data", "train_labels", "test_labels"])
+def test_old_names_of_the_arrays_warn(tmp_path, name):
+    put(tmp_path / "MNIST" / "raw", packed=False)
+    data = datasets.MNIST(str(tmp_path))
+    with pytest.warns(UserWarning, match=f"{name} is now called"):
+        assert getattr(data, name) is (data.data if name.endswith("data") else data.targets)
+
+
 def test_system_folder_is_searched(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.FashionMNIST, "system_folders", [str(tmp_path / "system")])
     put(tmp_path / "system", packed=True, part="t10k")

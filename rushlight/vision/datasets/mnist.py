@@ -15,6 +15,7 @@ import numpy as np
 
 from rushlight import tensor_api as rl
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.vision.datasets.base import Transform, VisionDataset
 from rushlight.vision.datasets.utils import fetch, verify_str_arg
 from rushlight.vision.images import image_of
@@ -144,18 +145,22 @@ class MNIST(VisionDataset):
 
     @property
     def train_data(self) -> Tensor:
+        warn_user("train_data is now called data.")
         return self.data
 
     @property
     def train_labels(self) -> Tensor:
+        warn_user("train_labels is now called targets.")
         return self.targets
 
     @property
     def test_data(self) -> Tensor:
+        warn_user("test_data is now called data.")
         return self.data
 
     @property
     def test_labels(self) -> Tensor:
+        warn_user("test_labels is now called targets.")
         return self.targets
 
     def _names(self) -> tuple[str, str]:

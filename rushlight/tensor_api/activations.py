@@ -34,7 +34,17 @@ def relu(input: Tensor) -> Tensor:
 
 
 def relu_(input: Tensor) -> Tensor:
-    """In-place form of ``relu``."""
+    """In-place form of ``relu``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([-2.0, 0.0, 3.0])
+        >>> F.relu_(x) is x
+        True
+        >>> x
+        tensor([0., 0., 3.])
+    """
     return A.Relu.update(input)  # type: ignore[no-any-return]
 
 
@@ -43,7 +53,14 @@ methods(relu=A.Relu.bind, relu_=A.Relu.update)
 
 @method
 def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
-    """``x`` where ``|x| > lambd``, else 0. Shape: ``(*) -> (*)``."""
+    """``x`` where ``|x| > lambd``, else 0. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.hardshrink(torch.tensor([-2.0, 0.3, 3.0]))
+        tensor([-2.,  0.,  3.])
+    """
     result = A.Hardshrink.bind(input, lambd=lambd)
     return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
 
@@ -55,6 +72,15 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     1).
 
     Shape: ``(N, C, *) -> (N, C, *)``, weight ``(1,)``, ``()`` or ``(C,)``.
+
+    Raises:
+        RuntimeError: weight has several elements, and their number is not that of channels.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.prelu(torch.tensor([-2.0, 3.0]), torch.tensor([0.25]))
+        tensor([-0.5000,  3.0000])
     """
     try:
         n, size = input._array.ndim, weight._array.size

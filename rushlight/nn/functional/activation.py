@@ -42,33 +42,80 @@ prelu = T.prelu
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """``min(max(0, x), 6)``. Shape: ``(*) -> (*)``."""
+    """``min(max(0, x), 6)``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.relu6(torch.tensor([-2.0, 3.0, 8.0]))
+        tensor([0., 3., 6.])
+    """
     return _apply(A.Hardtanh, input, inplace, low=0, high=6)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """``x`` where positive, else ``negative_slope * x``. Shape: ``(*) -> (*)``."""
+    """``x`` where positive, else ``negative_slope * x``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.leaky_relu(torch.tensor([-2.0, 0.0, 3.0]), 0.1)
+        tensor([-0.2000,  0.0000,  3.0000])
+    """
     return _apply(A.LeakyRelu, input, inplace, negative_slope=negative_slope)
 
 
 def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """In-place form of ``leaky_relu``."""
+    """In-place form of ``leaky_relu``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([-2.0, 0.0, 3.0])
+        >>> F.leaky_relu_(x, 0.1) is x
+        True
+        >>> x
+        tensor([-0.2000,  0.0000,  3.0000])
+    """
     return leaky_relu(input, negative_slope, True)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` where positive, else ``alpha (exp(x) - 1)``. Shape: ``(*) -> (*)``."""
+    """``x`` where positive, else ``alpha (exp(x) - 1)``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.elu(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-0.8647,  0.0000,  3.0000])
+    """
     return _apply(A.Elu, input, inplace, alpha=alpha, scale=1, input_scale=1)
 
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """In-place form of ``elu``."""
+    """In-place form of ``elu``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([-2.0, 0.0, 3.0])
+        >>> F.elu_(x) is x
+        True
+        >>> x
+        tensor([-0.8647,  0.0000,  3.0000])
+    """
     return elu(input, alpha, True)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """``scale * elu(x, alpha)`` with the constants that keep mean 0 and variance 1 through layers.
     Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.selu(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-1.5202,  0.0000,  3.1521])
 
     Reference: Klambauer et al., 2017, arXiv:1706.02515.
     """
@@ -83,25 +130,61 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def selu_(input: Tensor) -> Tensor:
-    """In-place form of ``selu``."""
+    """In-place form of ``selu``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([-2.0, 0.0, 3.0])
+        >>> F.selu_(x) is x
+        True
+        >>> x
+        tensor([-1.5202,  0.0000,  3.1521])
+    """
     return selu(input, True)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))``. Shape: ``(*) -> (*)``."""
+    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))``. Shape: ``(*) -> (*)``.
+
+    Raises:
+        RuntimeError: alpha is 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.celu(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-0.8647,  0.0000,  3.0000])
+    """
     if alpha == 0:
         raise RuntimeError("celu: ZeroDivisionError: alpha cannot be 0; pass a positive number.")
     return _apply(A.Elu, input, inplace, alpha=alpha, scale=1, input_scale=1 / alpha)
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """In-place form of ``celu``."""
+    """In-place form of ``celu``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([-2.0, 0.0, 3.0])
+        >>> F.celu_(x) is x
+        True
+        >>> x
+        tensor([-0.8647,  0.0000,  3.0000])
+    """
     return celu(input, alpha, True)
 
 
 def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None) -> Tensor:
     """``x * P(X <= x)`` of a standard normal X; ``approximate="tanh"`` is cheaper. Shape:
     ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.gelu(torch.tensor([-1.0, 0.0, 3.5]))
+        tensor([-0.1587,  0.0000,  3.4992])
 
     Reference: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
     """
@@ -115,26 +198,54 @@ def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x * sigmoid(x)``, also called swish. Shape: ``(*) -> (*)``."""
+    """``x * sigmoid(x)``, also called swish. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.silu(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-0.2384,  0.0000,  2.8577])
+    """
     return A.Silu.update(input) if inplace else A.Silu.bind(input)  # type: ignore[no-any-return]
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x * tanh(softplus(x))``. Shape: ``(*) -> (*)``."""
+    """``x * tanh(softplus(x))``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.mish(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-0.2525,  0.0000,  2.9865])
+    """
     return A.Mish.update(input) if inplace else A.Mish.bind(input)  # type: ignore[no-any-return]
 
 
 def softplus(
     input: Tensor, beta: float = 1, threshold: float = 20, *, out: Tensor | None = None
 ) -> Tensor:
-    """``log(1 + exp(beta x)) / beta``; x where ``beta x > threshold``. Shape: ``(*) -> (*)``."""
+    """``log(1 + exp(beta x)) / beta``; x where ``beta x > threshold``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.softplus(torch.tensor([-2.0, 0.0, 30.0]))
+        tensor([ 0.1269,  0.6931, 30.0000])
+    """
     return stored(A.Softplus.bind(input, beta=beta, threshold=threshold), out)
 
 
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
-    """``x`` limited to ``[min_val, max_val]``. Shape: ``(*) -> (*)``."""
+    """``x`` limited to ``[min_val, max_val]``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.hardtanh(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-1.,  0.,  1.])
+    """
     if min_val > max_val:
         raise ValueError(
             f"hardtanh: min_val cannot be greater than max_val, but they are {min_val} and"
@@ -149,22 +260,56 @@ def hardtanh(
 
 
 def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """In-place form of ``hardtanh``."""
+    """In-place form of ``hardtanh``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([-2.0, 0.0, 3.0])
+        >>> F.hardtanh_(x) is x
+        True
+        >>> x
+        tensor([-1.,  0.,  1.])
+    """
     return hardtanh(input, min_val, max_val, True)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x * relu6(x + 3) / 6``. Shape: ``(*) -> (*)``."""
+    """``x * relu6(x + 3) / 6``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.hardswish(torch.tensor([-4.0, 1.0, 4.0]))
+        tensor([-0.0000, 0.6667, 4.0000])
+    """
     return A.Hardswish.update(input) if inplace else A.Hardswish.bind(input)  # type: ignore[no-any-return]
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """``relu6(x + 3) / 6``. Shape: ``(*) -> (*)``."""
+    """``relu6(x + 3) / 6``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.hardsigmoid(torch.tensor([-4.0, 0.0, 1.5]))
+        tensor([0.0000, 0.5000, 0.7500])
+    """
     return A.Hardsigmoid.update(input) if inplace else A.Hardsigmoid.bind(input)  # type: ignore[no-any-return]
 
 
 def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) -> Tensor:
-    """``x`` moved towards 0 by ``lambd``, not past it. Shape: ``(*) -> (*)``."""
+    """``x`` moved towards 0 by ``lambd``, not past it. Shape: ``(*) -> (*)``.
+
+    Raises:
+        RuntimeError: lambd is negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.softshrink(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-1.5000,  0.0000,  2.5000])
+    """
     if lambd < 0:
         raise RuntimeError(
             f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}."
@@ -173,27 +318,62 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
 
 
 def tanhshrink(input: Tensor) -> Tensor:
-    """``x - tanh(x)``. Shape: ``(*) -> (*)``."""
+    """``x - tanh(x)``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.tanhshrink(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-1.0360,  0.0000,  2.0049])
+    """
     return input - input.tanh()
 
 
 def softsign(input: Tensor) -> Tensor:
-    """``x / (1 + |x|)``. Shape: ``(*) -> (*)``."""
+    """``x / (1 + |x|)``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.softsign(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-0.6667,  0.0000,  0.7500])
+    """
     return input / (input.abs() + 1)  # type: ignore[no-any-return]
 
 
 def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """``log(sigmoid(x))`` without underflow. Shape: ``(*) -> (*)``."""
+    """``log(sigmoid(x))`` without underflow. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.logsigmoid(torch.tensor([-100.0, 0.0, 2.0]))
+        tensor([-100.0000,   -0.6931,   -0.1269])
+    """
     return stored(A.LogSigmoid.bind(input), out)
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """``1 / (1 + exp(-x))``. Shape: ``(*) -> (*)``."""
+    """``1 / (1 + exp(-x))``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.sigmoid(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([0.1192, 0.5000, 0.9526])
+    """
     return input.sigmoid()
 
 
 def tanh(input: Tensor) -> Tensor:
-    """Hyperbolic tangent. Shape: ``(*) -> (*)``."""
+    """Hyperbolic tangent. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.tanh(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-0.9640,  0.0000,  0.9951])
+    """
     return input.tanh()
 
 
@@ -208,6 +388,18 @@ def rrelu(
     when not training.
 
     Shape: ``(*) -> (*)``.
+
+    Raises:
+        RuntimeError: lower is above upper.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.rrelu(torch.tensor([-3.0, 2.0]), 0.2, 0.4)  # their mean is 0.3
+        tensor([-0.9000,  2.0000])
+        >>> y = F.rrelu(-torch.ones(100), 0.2, 0.4, training=True)
+        >>> y.min() >= -0.4, y.max() <= -0.2
+        (tensor(True), tensor(True))
 
     Reference: Xu et al., 2015, arXiv:1505.00853.
     """
@@ -226,13 +418,32 @@ def rrelu(
 def rrelu_(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
 ) -> Tensor:
-    """In-place form of ``rrelu``."""
+    """In-place form of ``rrelu``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([-3.0, 2.0])
+        >>> F.rrelu_(x, 0.2, 0.4) is x
+        True
+        >>> x
+        tensor([-0.9000,  2.0000])
+    """
     return rrelu(input, lower, upper, training, True)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along ``dim`` times the sigmoid of the second half. Shape:
     ``(*, 2n, *) -> (*, n, *)``.
+
+    Raises:
+        RuntimeError: the size along dim is odd.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.glu(torch.tensor([1.0, 2.0, 0.0, 100.0]))
+        tensor([0.5000, 2.0000])
 
     Reference: Dauphin et al., 2016, arXiv:1612.08083.
     """
@@ -248,12 +459,29 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """``x`` where ``x > threshold``, else ``value``. Shape: ``(*) -> (*)``."""
+    """``x`` where ``x > threshold``, else ``value``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.threshold(torch.tensor([-2.0, 0.0, 3.0]), 1.0, -5.0)
+        tensor([-5., -5.,  3.])
+    """
     return _apply(A.Threshold, input, inplace, threshold=threshold, value=value)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
-    """In-place form of ``threshold``."""
+    """In-place form of ``threshold``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([-2.0, 0.0, 3.0])
+        >>> F.threshold_(x, 1.0, -5.0) is x
+        True
+        >>> x
+        tensor([-5., -5.,  3.])
+    """
     return _apply(A.Threshold, input, True, threshold=threshold, value=value)
 
 
@@ -274,6 +502,16 @@ def softmax(
     Args:
         dim: along which the results sum to 1.
         dtype: convert the input to it first.
+
+    Raises:
+        IndexError: dim is none of the input's.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.softmax(torch.tensor([[0.0, 0.0], [0.0, 100.0]]), dim=1)
+        tensor([[5.0000e-01, 5.0000e-01],
+                [3.7835e-44, 1.0000e+00]])
     """
     return T.softmax(
         input,
@@ -285,7 +523,18 @@ def softmax(
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """Logarithm of ``softmax``, computed without underflow. Shape: ``(*) -> (*)``."""
+    """Logarithm of ``softmax``, computed without underflow. Shape: ``(*) -> (*)``.
+
+    Args:
+        dim: along which the probabilities sum to 1.
+        dtype: convert the input to it first.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.log_softmax(torch.tensor([0.0, 0.0, -200.0]), dim=0)
+        tensor([  -0.6931,   -0.6931, -200.6931])
+    """
     return T.log_softmax(
         input,
         implicit_dim("log_softmax", input._array.ndim) if dim is None else dim,
@@ -296,7 +545,14 @@ def log_softmax(
 def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """Softmax of ``-x``. Shape: ``(*) -> (*)``."""
+    """Softmax of ``-x``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.softmin(torch.tensor([0.0, 1.0, 100.0]), dim=0)
+        tensor([7.3106e-01, 2.6894e-01, 2.8026e-44])
+    """
     return T.softmax(
         -input,
         implicit_dim("softmin", input._array.ndim) if dim is None else dim,
@@ -315,6 +571,12 @@ def gumbel_softmax(
         tau: temperature, > 0.
         hard: return the nearest one-hot vectors.
         dim: along which the results sum to 1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.gumbel_softmax(torch.zeros(4, 3), hard=True).sum(1)
+        tensor([1., 1., 1., 1.])
 
     Reference: Jang et al., 2016, arXiv:1611.01144.
     """

@@ -45,6 +45,17 @@ def scaled_dot_product_attention(
 
     Shape: result ``(N, *, L, V)``.
 
+    Raises:
+        RuntimeError: there is a mask, and is_causal.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.eye(2)[None]  # two positions
+        >>> F.scaled_dot_product_attention(x, x, x, is_causal=True, scale=100.0)
+        tensor([[[1.0000e+00, 0.0000e+00],
+                 [3.7835e-44, 1.0000e+00]]])
+
     Reference: Vaswani et al., 2017, arXiv:1706.03762.
     """
     expect_tensors("scaled_dot_product_attention", query, key, value)
@@ -235,6 +246,21 @@ def multi_head_attention_forward(
         attn_mask: ``(L, S)`` or ``(N * heads, L, S)``, True where a position must not be looked at,
             or floats to add.
         is_causal: a hint that attn_mask is the causal one.
+
+    Shape: result ``(L, N, E)`` or ``(L, E)``, and the weights or None.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x, one = torch.tensor([[1.0], [3.0]]), torch.ones(1, 1)
+        >>> maps = torch.tensor([[0.0], [1.0], [1.0]])
+        >>> y, weights = F.multi_head_attention_forward(
+        ...     x, x, x, 1, 1, maps, None, None, None, False, 0.0, one, None
+        ... )
+        >>> y, weights  # a query of 0 looks at all alike
+        (tensor([[2.],
+                [2.]]), tensor([[0.5000, 0.5000],
+                [0.5000, 0.5000]]))
 
     Reference: Vaswani et al., 2017, arXiv:1706.03762.
     """

@@ -224,6 +224,15 @@ def conv1d(
 
     Shape: input ``(N, C, L)`` or ``(C, L)``, weight ``(O, C / groups, K)``; result ``(N, O, L')``
     or ``(O, L')``.
+
+    Raises:
+        RuntimeError: the number of channels is not what weight and groups ask for.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.conv1d(torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[[-1.0, 1.0]]]))  # differences
+        tensor([[1., 2.]])
     """
     return convolve(1, input, weight, bias, stride, padding, dilation, groups)
 
@@ -273,6 +282,15 @@ def conv3d(
     """Convolution over three dims. Arguments as in ``conv2d``.
 
     Shape: input ``(N, C, D, H, W)`` or ``(C, D, H, W)``, weight ``(O, C / groups, Kd, Kh, Kw)``.
+
+    Raises:
+        RuntimeError: the number of channels is not what weight and groups ask for.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.conv3d(torch.ones(1, 2, 2, 2), torch.ones(1, 1, 2, 2, 2))
+        tensor([[[[8.]]]])
     """
     return convolve(3, input, weight, bias, stride, padding, dilation, groups)
 
@@ -372,7 +390,17 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    """Transposed convolution over one dim. Arguments as in ``conv_transpose2d``."""
+    """Transposed convolution over one dim. Arguments as in ``conv_transpose2d``.
+
+    Shape: input ``(N, C, L)`` or ``(C, L)``, weight ``(C, O / groups, K)``; result ``(N, O, L')``
+    or ``(O, L')``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.conv_transpose1d(torch.tensor([[1.0, 2.0]]), torch.tensor([[[1.0, 0.5]]]), stride=2)
+        tensor([[1.0000, 0.5000, 2.0000, 1.0000]])
+    """
     return transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
@@ -398,6 +426,16 @@ def conv_transpose2d(
 
     Shape: result ``(N, O, H', W')``, with
     ``H' = (H - 1) stride - 2 padding + dilation (Kh - 1) + output_padding + 1``.
+
+    Raises:
+        RuntimeError: output_padding is neither below stride nor below dilation.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.conv_transpose2d(torch.tensor([[[1.0, 2.0]]]), torch.ones(1, 1, 2, 2), stride=2)
+        tensor([[[1., 1., 2., 2.],
+                 [1., 1., 2., 2.]]])
     """
     return transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
@@ -412,13 +450,32 @@ def conv_transpose3d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    """Transposed convolution over three dims. Arguments as in ``conv_transpose2d``."""
+    """Transposed convolution over three dims. Arguments as in ``conv_transpose2d``.
+
+    Shape: input ``(N, C, D, H, W)`` or ``(C, D, H, W)``, weight ``(C, O / groups, Kd, Kh, Kw)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.conv_transpose3d(torch.ones(1, 1, 1, 1), torch.ones(1, 1, 1, 2, 2))
+        tensor([[[[1., 1.],
+                  [1., 1.]]]])
+    """
     return transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
     """``conv1d`` with time first. Shape: input ``(T, N, C)``, weight ``(K, C, O)``, bias ``(O)``;
     result ``(T', N, O)``.
+
+    Args:
+        pad: how many zeros to add on both ends.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.conv_tbc(torch.ones(3, 1, 1), torch.ones(2, 1, 1), torch.zeros(1)).flatten()
+        tensor([2., 2.])
     """
     return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(
         2, 0, 1

@@ -65,7 +65,14 @@ def unit_of(x: Any, dims: Any, eps: float) -> Any:
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
-    """``|x1 - x2 + eps|_p`` over the last dim. Shape: ``(N, D), (N, D) -> (N)``."""
+    """``|x1 - x2 + eps|_p`` over the last dim. Shape: ``(N, D), (N, D) -> (N)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.pairwise_distance(torch.zeros(2, 2), torch.tensor([[3.0, 4.0], [6.0, 8.0]]))
+        tensor([ 5.0000, 10.0000])
+    """
     expect_tensors("pairwise_distance", x1, x2)
     return T.norm(x1 - x2 + eps, p, -1 if max(x1.dim(), x2.dim()) else 0, keepdim)
 
@@ -73,6 +80,15 @@ def pairwise_distance(
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """p-norm distances of all pairs of rows, in the order of the upper triangle. Shape:
     ``(N, M) -> (N (N - 1) / 2)``.
+
+    Raises:
+        RuntimeError: input has not two dims.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.pdist(torch.tensor([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]))
+        tensor([ 5., 10.,  5.])
     """
     expect_tensors("pdist", input)
     if input._array.ndim != 2:
@@ -99,6 +115,19 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
 def normalize(
     input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
-    """``x / max(|x|_p, eps)`` along ``dim``. Shape: ``(*) -> (*)``."""
+    """``x / max(|x|_p, eps)`` along ``dim``. Shape: ``(*) -> (*)``.
+
+    Args:
+        p: order of the norm.
+        dim: along which vectors lie.
+        eps: the least number to divide by, > 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.normalize(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
     length = T.norm(input, p, dim, True).clamp_min(eps).expand_as(input)
     return T.div(input, length, out=out)

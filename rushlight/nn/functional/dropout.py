@@ -71,6 +71,18 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         training: False returns the input as it is.
         inplace: write the result over the input.
 
+    Raises:
+        ValueError: p is not in [0, 1].
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> y = F.dropout(torch.ones(1000), 0.75)
+        >>> sorted(set(y.tolist()))
+        [0.0, 4.0]
+        >>> F.dropout(torch.ones(3), 0.75, training=False)
+        tensor([1., 1., 1.])
+
     Reference: Hinton et al., 2012, arXiv:1207.0580.
     """
     check(p)
@@ -80,7 +92,23 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
-    """Dropout that keeps the mean and variance of SELU activations. Shape: ``(*) -> (*)``."""
+    """Dropout that keeps the mean and variance of SELU activations. Shape: ``(*) -> (*)``.
+
+    Args:
+        p: probability of dropping an element, which becomes SELU's least value, in [0, 1].
+        training: False returns the input as it is.
+        inplace: write the result over the input.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.randn(100_000)
+        >>> y = F.alpha_dropout(x, 0.2, training=True)
+        >>> abs(y.mean().item()) < 0.02, abs(y.std().item() - 1) < 0.02
+        (True, True)
+
+    Reference: Klambauer et al., 2017, arXiv:1706.02515.
+    """
     check(p)
     return drop_alpha(input, p, training, inplace, False)
 
@@ -88,7 +116,15 @@ def alpha_dropout(
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
-    """``alpha_dropout`` of whole channels. Shape: ``(N, C, *) -> (N, C, *)``."""
+    """``alpha_dropout`` of whole channels. Shape: ``(N, C, *) -> (N, C, *)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> y = F.feature_alpha_dropout(torch.zeros(50, 4, 3), 0.5, training=True)
+        >>> bool((y == y[..., :1]).all())  # channels are kept or dropped as a whole
+        True
+    """
     check(p)
     return drop_alpha(input, p, training, inplace, True)
 
@@ -96,7 +132,23 @@ def feature_alpha_dropout(
 def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Zeroes whole channels of ``(N, C, L)`` or ``(C, L)`` with probability p."""
+    """Zeroes whole channels of ``(N, C, L)`` or ``(C, L)`` with probability p.
+
+    Args:
+        p: probability of zeroing a channel, in [0, 1].
+        training: False returns the input as it is.
+        inplace: write the result over the input.
+
+    Raises:
+        ValueError: p is not in [0, 1].
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> y = F.dropout1d(torch.ones(100, 4, 2), 0.5)
+        >>> sorted(set(y.flatten(2).mean(2).flatten().tolist()))  # channels are kept, or not
+        [0.0, 2.0]
+    """
     check(p)
     if input._array.ndim not in (2, 3):
         raise RuntimeError(
@@ -109,7 +161,23 @@ def dropout1d(
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Zeroes whole channels of ``(N, C, H, W)`` with probability p."""
+    """Zeroes whole channels of ``(N, C, H, W)`` with probability p.
+
+    Args:
+        p: probability of zeroing a channel, in [0, 1].
+        training: False returns the input as it is.
+        inplace: write the result over the input.
+
+    Raises:
+        ValueError: p is not in [0, 1].
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> y = F.dropout2d(torch.ones(100, 4, 2, 2), 0.5)
+        >>> sorted(set(y.flatten(2).mean(2).flatten().tolist()))  # channels are kept, or not
+        [0.0, 2.0]
+    """
     check(p)
     n = input._array.ndim
     if n not in (3, 4):
@@ -128,7 +196,23 @@ def dropout2d(
 def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Zeroes whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with probability p."""
+    """Zeroes whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with probability p.
+
+    Args:
+        p: probability of zeroing a channel, in [0, 1].
+        training: False returns the input as it is.
+        inplace: write the result over the input.
+
+    Raises:
+        ValueError: p is not in [0, 1].
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> y = F.dropout3d(torch.ones(100, 4, 2, 2, 2), 0.5)
+        >>> sorted(set(y.flatten(2).mean(2).flatten().tolist()))  # channels are kept, or not
+        [0.0, 2.0]
+    """
     check(p)
     n = input._array.ndim
     if n not in (4, 5):

@@ -53,6 +53,13 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 
     Shape: input1 ``(*, in1)``, input2 ``(*, in2)``, weight ``(out, in1, in2)``, bias ``(out,)``;
     result ``(*, out)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x1, x2 = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+        >>> F.bilinear(x1, x2, torch.eye(2).unsqueeze(0))  # the scalar product
+        tensor([11.])
     """
     try:
         x, y, w = input1._array.shape, input2._array.shape, weight._array.shape

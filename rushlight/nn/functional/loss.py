@@ -139,7 +139,17 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Mean absolute error, ``|x - y|``. Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction."""
+    """Mean absolute error, ``|x - y|``. Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Raises:
+        ValueError: reduction is no known word.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.l1_loss(torch.zeros(2), torch.tensor([1.0, -3.0]))
+        tensor(2.)
+    """
     reduction = reduction_of(size_average, reduce, reduction)
     input, target = matched(input, target, "l1_loss")
     if weight is not None:
@@ -155,7 +165,19 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """``(x - y)^2 / (2 beta)`` where ``|x - y| < beta``, else ``|x - y| - beta / 2``."""
+    """``(x - y)^2 / (2 beta)`` where ``|x - y| < beta``, else ``|x - y| - beta / 2``.
+
+    Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Raises:
+        RuntimeError: beta is negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.smooth_l1_loss(torch.zeros(2), torch.tensor([0.5, -3.0]), reduction="none")
+        tensor([0.1250, 2.5000])
+    """
     reduction = reduction_of(size_average, reduce, reduction)
     if beta < 0:
         raise RuntimeError(
@@ -175,7 +197,19 @@ def huber_loss(
     delta: float = 1.0,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """``(x - y)^2 / 2`` where ``|x - y| < delta``, else ``delta (|x - y| - delta / 2)``."""
+    """``(x - y)^2 / 2`` where ``|x - y| < delta``, else ``delta (|x - y| - delta / 2)``.
+
+    Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Raises:
+        RuntimeError: delta is not positive.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.huber_loss(torch.zeros(2), torch.tensor([0.5, -3.0]), delta=2.0, reduction="none")
+        tensor([0.1250, 4.0000])
+    """
     reduction = reduction_of(None, None, reduction)
     if delta <= 0:
         raise RuntimeError(
@@ -313,6 +347,15 @@ def nll_loss(
 
     Shape: input ``(C)``, ``(N, C)`` or ``(N, C, *)``; target ``()``, ``(N)`` or ``(N, *)``; result
     ``()``.
+
+    Raises:
+        IndexError: a target is no class.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.nll_loss(torch.tensor([[-0.5, -1.0], [-2.0, -0.1]]), torch.tensor([0, 1]))
+        tensor(0.3000)
     """
     reduction = reduction_of(size_average, reduce, reduction)
     expect_tensors("nll_loss", input, target)
@@ -342,6 +385,16 @@ def binary_cross_entropy(
     -100.
 
     Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction; weight broadcasts.
+
+    Raises:
+        ValueError: the shapes differ.
+        RuntimeError: an element of input is not in [0, 1].
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.binary_cross_entropy(torch.tensor([0.5, 0.25]), torch.tensor([1.0, 0.0]))
+        tensor(0.4904)
     """
     reduction = reduction_of(size_average, reduce, reduction)
     expect_tensors("binary_cross_entropy", input, target)
@@ -379,6 +432,15 @@ def binary_cross_entropy_with_logits(
         pos_weight: factor of the positive term, broadcast; above 1 it favours recall.
 
     Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.binary_cross_entropy_with_logits(torch.tensor([0.0, 500.0]), torch.tensor([1.0, 1.0]))
+        tensor(0.3466)
     """
     reduction = reduction_of(size_average, reduce, reduction)
     expect_tensors("binary_cross_entropy_with_logits", input, target)
@@ -408,6 +470,15 @@ def kl_div(
         reduction: "mean", "sum", "none", or "batchmean" (the sum by the batch size: the divergence
             as it is defined).
         log_target: whether target holds log-probabilities.
+
+    Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([[0.5, 0.5]]).log()
+        >>> F.kl_div(x, torch.tensor([[1.0, 0.0]]), reduction="batchmean")  # log 2
+        tensor(0.6931)
     """
     expect_tensors("kl_div", input, target)
     if size_average is not None or reduce is not None:
@@ -441,6 +512,16 @@ def poisson_nll_loss(
 
     Args:
         full: add Stirling's approximation of the target's term.
+
+    Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.poisson_nll_loss(torch.zeros(2), torch.tensor([1.0, 5.0]), reduction="none")
+        tensor([1., 1.])
+        >>> F.poisson_nll_loss(torch.tensor([2.0]), torch.tensor([3.0]), log_input=False)
+        tensor(-0.0794)
     """
     reduction = reduction_of(size_average, reduce, reduction)
     expect_tensors("poisson_nll_loss", input, target)
@@ -465,6 +546,18 @@ def gaussian_nll_loss(
     Args:
         var: one number, of input's shape, or with a last size of 1 (the same variance for a row).
         full: add the constant ``log(2 pi) / 2``.
+
+    Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Raises:
+        ValueError: a variance is negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> y, var = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
+        >>> F.gaussian_nll_loss(torch.zeros(2), y, var, reduction="none")
+        tensor([0.5000, 1.1931])
     """
     if isinstance(var, (int, float)):
         if var < 0:
@@ -510,6 +603,14 @@ def ctc_loss(
         target_lengths: length of each target, ``(N)``.
         blank: index of the class "no label".
         zero_infinity: make infinite losses (targets that do not fit) and their gradients zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> log_probs = torch.full((4, 1, 3), 1 / 3).log()  # 4 steps, 3 classes, all as probable
+        >>> target = torch.tensor([[1, 2]])  # fits in 15 of 81 alignments
+        >>> F.ctc_loss(log_probs, target, [4], [2], reduction="sum").neg().exp() * 81
+        tensor(15.0000)
 
     Reference: Graves et al., 2006, "Connectionist temporal classification".
     """
@@ -571,6 +672,13 @@ def linear_cross_entropy(
         linear_weight: ``(C, *, I)``.
         target: classes ``(N, *)``, or probabilities ``(N, C, *)``.
         options: how PyTorch saves memory; accepted.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x, weight = torch.ones(2, 3), torch.zeros(4, 3)
+        >>> F.linear_cross_entropy(x, weight, torch.tensor([0, 3]))  # log 4
+        tensor(1.3863)
     """
     expect_tensors("linear_cross_entropy", input, linear_weight, target)
     space = linear_weight._array.shape[1:-1]

@@ -38,7 +38,16 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``log(1 + exp(-y x))`` for targets y of 1 and -1."""
+    """``log(1 + exp(-y x))`` for targets y of 1 and -1.
+
+    Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.soft_margin_loss(torch.zeros(2), torch.tensor([1.0, -1.0]))
+        tensor(0.6931)
+    """
     expect_tensors("soft_margin_loss", input, target)
     x, y = matched(input, target, None)
     loss = L.SoftMarginLoss.bind(x, y, reduction=reduction_of(size_average, reduce, reduction))
@@ -54,7 +63,17 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """x where y is 1, ``max(0, margin - x)`` where y is -1."""
+    """x where y is 1, ``max(0, margin - x)`` where y is -1.
+
+    Shape: ``(*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> y = torch.tensor([1.0, -1.0])
+        >>> F.hinge_embedding_loss(torch.tensor([0.3, 0.4]), y, reduction="none")
+        tensor([0.3000, 0.6000])
+    """
     expect_tensors("hinge_embedding_loss", input, target)
     far = (margin - input).clamp(min=0)
     zero = T.zeros_like(far)
@@ -72,7 +91,17 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``max(0, -y (x1 - x2) + margin)``: where y is 1, x1 should rank higher, where -1, lower."""
+    """``max(0, -y (x1 - x2) + margin)``: where y is 1, x1 should rank higher, where -1, lower.
+
+    Shape: ``(*), (*), (*) -> ()``, or ``(*)`` without reduction.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x1, x2 = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 0.5])
+        >>> F.margin_ranking_loss(x1, x2, torch.tensor([1.0, 1.0]))
+        tensor(1.)
+    """
     reduction = reduction_of(size_average, reduce, reduction)
     if input1.dim() != input2.dim() or input1.dim() != target.dim():
         raise RuntimeError(
@@ -95,6 +124,15 @@ def cosine_embedding_loss(
     """``1 - cos(x1, x2)`` where y is 1, ``max(0, cos(x1, x2) - margin)`` where it is -1.
 
     Shape: inputs ``(N, D)`` or ``(D)``, target ``(N)`` or ``()``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]])
+        >>> F.cosine_embedding_loss(a, b, torch.tensor([1]))
+        tensor(0.2929)
+        >>> F.cosine_embedding_loss(a, b, torch.tensor([-1]), margin=0.5)
+        tensor(0.2071)
     """
     reduction = reduction_of(size_average, reduce, reduction)
     expect_tensors("cosine_embedding_loss", input1, input2, target)
@@ -132,6 +170,17 @@ def triplet_margin_loss(
 
     Args:
         swap: use d(p, n) where it is smaller than d(a, n).
+
+    Shape: ``(N, D)`` or ``(D)`` each; result ``()``, or ``(N)`` without reduction.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> anchor, far = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])
+        >>> F.triplet_margin_loss(anchor, anchor, far)
+        tensor(0.)
+        >>> F.triplet_margin_loss(anchor, anchor, far, margin=6.0)
+        tensor(1.0000)
     """
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
@@ -159,6 +208,22 @@ def triplet_margin_with_distance_loss(
 ) -> Tensor:
     """``max(0, d(a, p) - d(a, n) + margin)`` with any distance function; the default is
     ``pairwise_distance``.
+
+    Shape: ``(N, D)`` or ``(D)`` each; result ``()``, or ``(N)`` without reduction.
+
+    Raises:
+        ValueError: margin is not positive.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> anchor, far = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])
+        >>> def city_block(a, b):
+        ...     return (a - b).abs().sum(-1)
+        >>> F.triplet_margin_with_distance_loss(
+        ...     anchor, anchor, far, distance_function=city_block, margin=8.0
+        ... )
+        tensor(1.)
     """
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
@@ -205,6 +270,15 @@ def multi_margin_loss(
 ) -> Tensor:
     """``sum over i != y of weight[y] max(0, margin - x[y] + x[i])^p / C``. Shape:
     ``(N, C), (N) -> ()``.
+
+    Raises:
+        ValueError: p is neither 1 nor 2.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.multi_margin_loss(torch.tensor([[0.1, 0.2, 0.8]]), torch.tensor([2]))
+        tensor(0.2333)
     """
     reduction = reduction_of(size_average, reduce, reduction)
     expect_tensors("multi_margin_loss", input, target)
@@ -270,6 +344,13 @@ def multilabel_margin_loss(
 
     Shape: input ``(N, C)`` or ``(C)``; target likewise, class indices, of which the first -1 ends a
     row's labels.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> labels = torch.tensor([[3, 0, -1, 1]])  # 3 and 0
+        >>> F.multilabel_margin_loss(torch.tensor([[0.1, 0.2, 0.4, 0.8]]), labels)
+        tensor(0.8500)
     """
     reduction = reduction_of(size_average, reduce, reduction)
     expect_tensors("multilabel_margin_loss", input, target)
@@ -306,6 +387,12 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Mean over classes of ``-weight (y log s(x) + (1 - y) log s(-x))``. Shape:
     ``(N, C), (N, C) -> ()``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.multilabel_soft_margin_loss(torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 1.0]]))
+        tensor(0.6931)
     """
 
     reduction = reduction_of(size_average, reduce, reduction)

@@ -125,6 +125,22 @@ def batch_norm(
         momentum: weight of the new statistics in the running ones.
         eps: added to the variance, > 0.
 
+    Shape: that of input.
+
+    Raises:
+        ValueError: there is one value for each channel, in training.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+        >>> mean, var = torch.zeros(2), torch.ones(2)
+        >>> F.batch_norm(x, mean, var, training=True)
+        tensor([[-1.0000, -1.0000],
+                [ 1.0000,  1.0000]])
+        >>> mean  # a tenth of the way
+        tensor([0.2000, 2.0000])
+
     Reference: Ioffe and Szegedy, 2015, arXiv:1502.03167.
     """
     expect_tensors("batch_norm", input)
@@ -277,6 +293,18 @@ def layer_norm(
         bias: of that shape.
         eps: added to the variance.
 
+    Shape: ``(*, *normalized_shape)``, and so the result.
+
+    Raises:
+        RuntimeError: the last dims of input have other sizes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.layer_norm(torch.tensor([[1.0, 3.0], [10.0, 30.0]]), (2,))
+        tensor([[-1.0000,  1.0000],
+                [-1.0000,  1.0000]])
+
     Reference: Ba et al., 2016, arXiv:1607.06450.
     """
     rank = check_normalized_shape("layer_norm", input, normalized_shape, weight, bias)
@@ -295,6 +323,14 @@ def rms_norm(
         normalized_shape: sizes of the dims to normalise over, the input's last.
         weight: of that shape.
         eps: the default is the smallest step of the dtype at 1.
+
+    Shape: ``(*, *normalized_shape)``, and so the result.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.rms_norm(torch.tensor([3.0, 4.0]), (2,))
+        tensor([0.8485, 1.1314])
 
     Reference: Zhang and Sennrich, 2019, arXiv:1910.07467.
     """
@@ -329,6 +365,20 @@ def group_norm(
         num_groups: into how many groups the channels are split.
         weight: ``(C)``.
         bias: ``(C)``.
+
+    Shape: that of input.
+
+    Raises:
+        RuntimeError: the number of channels is no multiple of num_groups.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.group_norm(torch.tensor([[[1.0], [3.0], [10.0], [30.0]]]), 2)
+        tensor([[[-1.0000],
+                 [ 1.0000],
+                 [-1.0000],
+                 [ 1.0000]]])
 
     Reference: Wu and He, 2018, arXiv:1803.08494.
     """
@@ -382,6 +432,18 @@ def instance_norm(
         use_input_stats: normalise by the input's statistics (and move the running ones), else by
             the running ones.
 
+    Shape: that of input.
+
+    Raises:
+        ValueError: there is one value for each channel.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.instance_norm(torch.tensor([[[1.0, 3.0], [10.0, 30.0]]]))
+        tensor([[[-1.0000,  1.0000],
+                 [-1.0000,  1.0000]]])
+
     Reference: Ulyanov et al., 2016, arXiv:1607.08022.
     """
     shape = input._array.shape
@@ -427,6 +489,21 @@ def local_response_norm(
     """``x / (k + alpha mean(x^2))^beta``, the mean over ``size`` neighbouring channels.
 
     Shape: ``(N, C, *) -> (N, C, *)``.
+
+    Args:
+        size: how many neighbours count, itself among them.
+        alpha, beta, k: as in the formula; channels beyond the edge count as 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.local_response_norm(torch.ones(1, 3, 1), 3, alpha=3.0, beta=1.0)
+        tensor([[[0.3333],
+                 [0.2500],
+                 [0.3333]]])
+
+    Reference: Krizhevsky et al., 2012, "ImageNet classification with deep convolutional neural
+    networks".
     """
     n = input._array.ndim
     if n < 3:

@@ -39,7 +39,13 @@ def by_dim(pad: Any, ndim: int) -> list[tuple[int, int]]:
 
 
 def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
-    """The input between constants; see ``pad``."""
+    """The input between constants; see ``pad``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.constant_pad_nd(torch.tensor([[1, 2]]), (0, 1), 7)
+        tensor([[1, 2, 7]])
+    """
     expect_tensors("pad", input)
     pairs = by_dim(pad, input._array.ndim)
     for i, (n, (a, b)) in enumerate(zip(input._array.shape, pairs, strict=True)):

@@ -229,13 +229,32 @@ MAX_POOL = """Maxima of windows over {dims}.
         ceil_mode: also take the last window when only a part of it lies in the input.
         return_indices: also return where the maxima are in the flattened plane, int64 (for
             ``max_unpool``).
+
+    Raises:
+        RuntimeError: padding is more than half of kernel_size.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([1.0, 3.0, 2.0, 0.0]).reshape(1, {shape})
+        >>> values, places = F.max_pool{rank}d(x, {window}, return_indices=True)
+        >>> values.flatten(), places.flatten()
+        (tensor([3., 2.]), tensor([1, 2]))
     """
-max_pool1d, max_pool1d_with_indices = with_indices(1, MAX_POOL.format(dims="one dim", letters="L"))
+max_pool1d, max_pool1d_with_indices = with_indices(
+    1, MAX_POOL.format(rank=1, dims="one dim", letters="L", shape="4", window="2")
+)
 max_pool2d, max_pool2d_with_indices = with_indices(
-    2, MAX_POOL.format(dims="two dims", letters="H, W")
+    2, MAX_POOL.format(rank=2, dims="two dims", letters="H, W", shape="1, 4", window="(1, 2)")
 )
 max_pool3d, max_pool3d_with_indices = map(
-    in_float32_on_cpu, with_indices(3, MAX_POOL.format(dims="three dims", letters="D, H, W"))
+    in_float32_on_cpu,
+    with_indices(
+        3,
+        MAX_POOL.format(
+            rank=3, dims="three dims", letters="D, H, W", shape="1, 1, 4", window="(1, 1, 2)"
+        ),
+    ),
 )
 
 
@@ -274,7 +293,21 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """Means of windows over one dim. Arguments as in ``avg_pool2d``."""
+    """Means of windows over one dim. Arguments as in ``avg_pool2d``.
+
+    Shape: ``(N, C, L) -> (N, C, L')`` or both without N, with
+    ``L' = floor((L + 2 padding - kernel_size) / stride) + 1``.
+
+    Raises:
+        RuntimeError: padding is more than half of kernel_size.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([[1.0, 3.0, 2.0, 6.0]])
+        >>> F.avg_pool1d(x, 2)
+        tensor([[2., 4.]])
+    """
     options = stride, padding, ceil_mode, count_include_pad, None
     return avg_pool("avg_pool1d", 1, input, kernel_size, *options)
 
@@ -300,6 +333,19 @@ def avg_pool2d(
         ceil_mode: also take the last window when only a part of it lies in the input.
         count_include_pad: whether padding counts in the number that a sum is divided by.
         divisor_override: divide by this instead.
+
+    Shape: ``(N, C, H, W) -> (N, C, H', W')`` or both without N, with
+    ``H' = floor((H + 2 padding - kernel_size) / stride) + 1``.
+
+    Raises:
+        RuntimeError: divisor_override is 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.avg_pool2d(torch.arange(16.0).reshape(1, 4, 4), 2)
+        tensor([[[ 2.5000,  4.5000],
+                 [10.5000, 12.5000]]])
     """
     options = stride, padding, ceil_mode, count_include_pad, divisor_override
     result = avg_pool("avg_pool2d", 2, input, kernel_size, *options)
@@ -318,7 +364,16 @@ def avg_pool3d(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Means of windows over three dims. Arguments as in ``avg_pool2d``."""
+    """Means of windows over three dims. Arguments as in ``avg_pool2d``.
+
+    Shape: ``(N, C, D, H, W) -> (N, C, D', H', W')``, or both without N.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.avg_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), 2)
+        tensor([[[[3.5000]]]])
+    """
     options = stride, padding, ceil_mode, count_include_pad, divisor_override
     result = avg_pool("avg_pool3d", 3, input, kernel_size, *options)
     return result if out is None else stored(result, out)
@@ -386,29 +441,61 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """Means of ``output_size`` bins over one dim. Shape: ``(N, C, L) -> (N, C, output_size)``."""
+    """Means of ``output_size`` bins over one dim. Shape: ``(N, C, L) -> (N, C, output_size)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.adaptive_avg_pool1d(torch.arange(6.0).reshape(1, 6), 3)
+        tensor([[0.5000, 2.5000, 4.5000]])
+    """
     return adaptive_avg_pool(1, input, output_size)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Means of ``output_size`` bins over two dims; a size of None keeps the input's. Shape:
     ``(N, C, H, W) -> (N, C, *output_size)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.adaptive_avg_pool2d(torch.arange(16.0).reshape(1, 4, 4), 1)  # a global mean
+        tensor([[[7.5000]]])
     """
     return adaptive_avg_pool(2, input, output_size)
 
 
 @in_float32_on_cpu
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
-    """Means of ``output_size`` bins over three dims; a size of None keeps the input's."""
+    """Means of ``output_size`` bins over three dims; a size of None keeps the input's.
+
+    Shape: ``(N, C, D, H, W) -> (N, C, *output_size)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.adaptive_avg_pool3d(torch.ones(2, 3, 4, 4, 4), (1, None, 2)).shape
+        torch.Size([2, 3, 1, 4, 2])
+    """
     return adaptive_avg_pool(3, input, output_size)
 
 
 def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``adaptive_max_pool{rank}d`` and its form that returns indices."""
-    doc = (
-        f"Maxima of ``output_size`` bins over {rank} dims; a size of None keeps the input's.\n\n   "
-        " ``return_indices``: also where they are."
-    )
+    doc = f"""Maxima of ``output_size`` bins over {rank} dims; a size of None keeps the input's.
+
+    Args:
+        return_indices: also return where the maxima are in the flattened plane, int64.
+
+    Shape: ``(N, C, *) -> (N, C, *output_size)``, or both without N.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.arange(4.0).reshape(1{", 1" * (rank - 1)}, 4)
+        >>> F.adaptive_max_pool{rank}d(x, 1, return_indices=True)[1].item()
+        3
+    """
 
     def indexed(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         check_floating(f"adaptive_max_pool{rank}d", input)
@@ -450,21 +537,48 @@ def lp_pool(
 def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
-    """``sum(x^p)^(1 / p)`` of windows over one dim."""
+    """``sum(x^p)^(1 / p)`` of windows over one dim.
+
+    Shape: ``(N, C, L) -> (N, C, L')``, or both without N.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.lp_pool1d(torch.tensor([[3.0, 4.0, 0.0, 2.0]]), 2, 2)
+        tensor([[5., 2.]])
+    """
     return lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool2d(
     input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
-    """``sum(x^p)^(1 / p)`` of windows over two dims."""
+    """``sum(x^p)^(1 / p)`` of windows over two dims.
+
+    Shape: ``(N, C, H, W) -> (N, C, H', W')``, or both without N.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.lp_pool2d(torch.tensor([[[1.0, 2.0], [4.0, 2.0]]]), 2, 2)
+        tensor([[[5.]]])
+    """
     return lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool3d(
     input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
-    """``sum(x^p)^(1 / p)`` of windows over three dims."""
+    """``sum(x^p)^(1 / p)`` of windows over three dims.
+
+    Shape: ``(N, C, D, H, W) -> (N, C, D', H', W')``, or both without N.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.lp_pool3d(torch.ones(1, 2, 2, 1), 2, (2, 2, 1))
+        tensor([[[[2.]]]])
+    """
     return lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -531,7 +645,22 @@ def max_unpool1d(
     padding: Any = 0,
     output_size: Any = None,
 ) -> Tensor:
-    """Partial inverse of ``max_pool1d``: maxima back at their places, zeros elsewhere."""
+    """Partial inverse of ``max_pool1d``: maxima back at their places, zeros elsewhere.
+
+    Args:
+        input: maxima, ``(N, C, *)`` or ``(C, *)``.
+        indices: where they were in the flattened plane, of input's shape, int64.
+        kernel_size, stride, padding: as for the pooling, to find the result's size.
+        output_size: that size, where several would give input's.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([1.0, 3.0, 2.0, 0.0]).reshape(1, 4)
+        >>> values, places = F.max_pool1d(x, 2, return_indices=True)
+        >>> F.max_unpool1d(values, places, 2).flatten()
+        tensor([0., 3., 2., 0.])
+    """
     return unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
@@ -544,7 +673,22 @@ def max_unpool2d(
     padding: Any = 0,
     output_size: Any = None,
 ) -> Tensor:
-    """Partial inverse of ``max_pool2d``: maxima back at their places, zeros elsewhere."""
+    """Partial inverse of ``max_pool2d``: maxima back at their places, zeros elsewhere.
+
+    Args:
+        input: maxima, ``(N, C, *)`` or ``(C, *)``.
+        indices: where they were in the flattened plane, of input's shape, int64.
+        kernel_size, stride, padding: as for the pooling, to find the result's size.
+        output_size: that size, where several would give input's.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([1.0, 3.0, 2.0, 0.0]).reshape(1, 1, 4)
+        >>> values, places = F.max_pool2d(x, (1, 2), return_indices=True)
+        >>> F.max_unpool2d(values, places, (1, 2)).flatten()
+        tensor([0., 3., 2., 0.])
+    """
     return unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
@@ -557,18 +701,47 @@ def max_unpool3d(
     padding: Any = 0,
     output_size: Any = None,
 ) -> Tensor:
-    """Partial inverse of ``max_pool3d``: maxima back at their places, zeros elsewhere."""
+    """Partial inverse of ``max_pool3d``: maxima back at their places, zeros elsewhere.
+
+    Args:
+        input: maxima, ``(N, C, *)`` or ``(C, *)``.
+        indices: where they were in the flattened plane, of input's shape, int64.
+        kernel_size, stride, padding: as for the pooling, to find the result's size.
+        output_size: that size, where several would give input's.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([1.0, 3.0, 2.0, 0.0]).reshape(1, 1, 1, 4)
+        >>> values, places = F.max_pool3d(x, (1, 1, 2), return_indices=True)
+        >>> F.max_unpool3d(values, places, (1, 1, 2)).flatten()
+        tensor([0., 3., 2., 0.])
+    """
     return unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
 
 def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``fractional_max_pool{rank}d`` and its form that returns indices."""
     name = f"fractional_max_pool{rank}d"
-    doc = (
-        f"Maxima of windows at random places over {rank} dims.\n\n    Args:\n        output_size:"
-        " size of the result; or output_ratio, that size by the input's, in (0, 1).\n\n   "
-        " Reference: Graham, 2014, arXiv:1412.6071."
-    )
+    doc = f"""Maxima of windows at random places over {rank} dims.
+
+    Args:
+        input: ``(N, C, *)`` or ``(C, *)``.
+        kernel_size: size of the window, an int or one for each dim.
+        output_size: size of the result; or output_ratio, that size by the input's, in (0, 1).
+        return_indices: also return where the maxima are in the flattened plane, int64.
+
+    Shape: ``(N, C, *) -> (N, C, *output_size)``, or both without N.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.arange({4**rank}.0).reshape(1{", 4" * rank})
+        >>> F.fractional_max_pool{rank}d(x, 2, output_size=2).max()  # the last window is fixed
+        tensor({4**rank - 1}.)
+
+    Reference: Graham, 2014, arXiv:1412.6071.
+    """
 
     def indexed(
         input: Tensor,

@@ -145,6 +145,17 @@ def embedding_bag(
         padding_idx: an index that counts as absent.
 
     Shape: ``(B, D)``.
+
+    Raises:
+        ValueError: there are offsets, though input has two dims.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> table = torch.tensor([[1.0, 1.0], [2.0, 2.0], [3.0, 5.0]])
+        >>> F.embedding_bag(torch.tensor([0, 1, 2]), table, torch.tensor([0, 1]), mode="sum")
+        tensor([[1., 1.],
+                [5., 7.]])
     """
     if weight._array.dtype in dtypes.INTEGER_TYPES and input._array.dtype in dtypes.FLOATING_TYPES:
         warn_user(

@@ -228,6 +228,17 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges.
 
     Shape: ``(N, H, W, 2)`` or ``(N, D, H, W, 3)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> theta = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])  # stays as it is
+        >>> F.affine_grid(theta, (1, 1, 2, 2), align_corners=True)
+        tensor([[[[-1., -1.],
+                  [ 1., -1.]],
+        <BLANKLINE>
+                 [[-1.,  1.],
+                  [ 1.,  1.]]]])
     """
     if align_corners is None:
         corners_warning("grid_sample")
@@ -295,6 +306,14 @@ def grid_sample(
         align_corners: whether -1 and 1 are the centres of the corner pixels, or their outer edges.
 
     Shape: ``(N, C, H', W')`` or ``(N, C, D', H', W')``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> x = torch.tensor([[[[0.0, 2.0], [4.0, 6.0]]]])
+        >>> middle, corner = [0.0, 0.0], [1.0, 1.0]
+        >>> F.grid_sample(x, torch.tensor([[[middle, corner]]]), align_corners=True)
+        tensor([[[[3., 6.]]]])
     """
     if align_corners is None:
         corners_warning("grid_sample")
@@ -469,6 +488,16 @@ def cubic_weights(t: Tensor) -> list[Tensor]:
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Channels moved into space. Shape: ``(*, C r^2, H, W) -> (*, C, H r, W r)``.
 
+    Raises:
+        RuntimeError: the number of channels is no multiple of the factor's square.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.pixel_shuffle(torch.arange(4.0).reshape(4, 1, 1), 2)
+        tensor([[[0., 1.],
+                 [2., 3.]]])
+
     Reference: Shi et al., 2016, arXiv:1609.05158.
     """
     expect_tensors("pixel_shuffle", input)
@@ -497,6 +526,15 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """Space moved into channels: the inverse of ``pixel_shuffle``. Shape:
     ``(*, C, H r, W r) -> (*, C r^2, H, W)``.
+
+    Raises:
+        RuntimeError: height or width is no multiple of the factor.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.pixel_unshuffle(torch.arange(4.0).reshape(1, 2, 2), 2).flatten()
+        tensor([0., 1., 2., 3.])
     """
     expect_tensors("pixel_unshuffle", input)
     shape, r = input._array.shape, downscale_factor
@@ -523,6 +561,15 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Channels of ``groups`` groups interleaved. Shape: ``(N, C, *) -> (N, C, *)``.
+
+    Raises:
+        RuntimeError: the number of channels is no multiple of groups.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.channel_shuffle(torch.arange(4.0).reshape(1, 4, 1), 2).flatten()
+        tensor([0., 2., 1., 3.])
 
     Reference: Zhang et al., 2017, arXiv:1707.01083.
     """
@@ -561,6 +608,21 @@ def unfold(
 ) -> Tensor:
     """All windows of an image as columns. Shape: ``(N, C, H, W) -> (N, C Kh Kw, windows)``, or both
     without N.
+
+    Args:
+        kernel_size, dilation, padding, stride: of the windows, an int or one for each dim.
+
+    Raises:
+        RuntimeError: no window lies in the padded image.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> F.unfold(torch.arange(6.0).reshape(1, 1, 2, 3), 2)
+        tensor([[[0., 1.],
+                 [1., 2.],
+                 [3., 4.],
+                 [4., 5.]]])
     """
     expect_tensors("unfold", input)
     x = input if input._array.ndim == 4 else input.unsqueeze(0)
@@ -609,6 +671,21 @@ def fold(
 ) -> Tensor:
     """Columns added up where their windows lie: the transpose of ``unfold``. Shape:
     ``(N, C Kh Kw, windows) -> (N, C, *output_size)``.
+
+    Args:
+        output_size: height and width of the image.
+        kernel_size, dilation, padding, stride: of the windows, an int or one for each dim.
+
+    Raises:
+        RuntimeError: the number of windows is not what the sizes give.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.nn.functional as F
+        >>> columns = torch.ones(1, 4, 2)  # two windows of 2 by 2
+        >>> F.fold(columns, (2, 3), 2)
+        tensor([[[[1., 2., 1.],
+                  [1., 2., 1.]]]])
     """
     x = input if input._array.ndim == 3 else input.unsqueeze(0)
     if input._array.ndim not in (2, 3) or 0 in x._array.shape[1:]:

@@ -12,7 +12,7 @@ from rushlight.compiler.backends.llvm import direct
 from rushlight.compiler.backends.llvm.calls import Along, Flat
 from rushlight.core.meta import MetaArray
 from rushlight.core.native import kernels, without_kernels
-from rushlight.nn.functional.vision import sample
+from rushlight.nn.functional.grids import sample
 from rushlight.ops import places
 from rushlight.ops.activation import Silu, Softplus
 from rushlight.ops.grid import GridSample, sampled

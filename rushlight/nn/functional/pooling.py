@@ -10,28 +10,20 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight import dtypes
-from rushlight import tensor_api as T
-from rushlight.core.device_array import unseen
 from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
+from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool as P
-from rushlight.ops.scatter import Scatter
-from rushlight.ops.windows import FEW, table_of
-from rushlight.tensor_api._common import as_int, in_order_of, stored, unrecorded
+from rushlight.ops.windows import table_of
+from rushlight.tensor_api._common import in_order_of, stored
 from rushlight.tensor_api.casting import in_float32_on_cpu
 
 __all__ = [
     "max_pool1d", "max_pool2d", "max_pool3d", "max_pool1d_with_indices",
     "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d",
-    "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
-    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
-    "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d_with_indices",
-    "adaptive_max_pool3d_with_indices", "lp_pool1d", "lp_pool2d", "lp_pool3d", "max_unpool1d",
-    "max_unpool2d", "max_unpool3d", "fractional_max_pool2d", "fractional_max_pool3d",
-    "fractional_max_pool2d_with_indices", "fractional_max_pool3d_with_indices",
+    "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d",
 ]  # fmt: skip
 
 
@@ -241,12 +233,18 @@ MAX_POOL = """Maxima of windows over {dims}.
         >>> values.flatten(), places.flatten()
         (tensor([3., 2.]), tensor([1, 2]))
     """
+
+
 max_pool1d, max_pool1d_with_indices = with_indices(
     1, MAX_POOL.format(rank=1, dims="one dim", letters="L", shape="4", window="2")
 )
+
+
 max_pool2d, max_pool2d_with_indices = with_indices(
     2, MAX_POOL.format(rank=2, dims="two dims", letters="H, W", shape="1, 4", window="(1, 2)")
 )
+
+
 max_pool3d, max_pool3d_with_indices = map(
     in_float32_on_cpu,
     with_indices(
@@ -379,151 +377,6 @@ def avg_pool3d(
     return result if out is None else stored(result, out)
 
 
-@remembered
-def target_sizes(
-    name: str, shape: tuple[int, ...], rank: int, output_size: Any
-) -> tuple[tuple[int, ...], Any]:
-    """``output_size`` with None replaced by the input's sizes, and the table of bins."""
-    one = not hasattr(output_size, "__iter__") or getattr(output_size, "ndim", 1) == 0
-    if rank > 1 and not one and len(shape) <= len(output_size):
-        raise ValueError(
-            f"{name}: Input dimension should be at least {len(output_size) + 1}, to have channels "
-            f"before those that are pooled, but got: {list(shape)}"
-        )
-    check_dims(name, shape, rank, channels=False)
-    given = (output_size,) * rank if one else tuple(output_size)
-    if len(given) == 1:
-        given *= rank
-    if len(given) != rank:
-        raise ShapeError(f"{name}: output_size must have {rank} elements, but is {output_size}.")
-    space = shape[len(shape) - rank :]
-    sizes = tuple(
-        [n if s is None else as_int(s, "output_size") for s, n in zip(given, space, strict=True)]
-    )
-    if min(sizes) < 0:
-        raise RuntimeError(
-            f"{name}: elements of output_size must be greater than or equal to 0, but are {sizes}."
-        )
-    if math.prod(shape[:-rank] + sizes) >= 1 << 62:
-        raise RuntimeError(f"{name}: a result of output_size {sizes} has no place in memory.")
-    few = 0 < math.prod(sizes) <= FEW
-    return sizes, P.table_of_bins(shape, P.bins_of(space, sizes)) if few else None
-
-
-def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
-    """Means of as many bins as asked for."""
-    check_floating(f"adaptive_avg_pool{rank}d", input)
-    shape = input._array.shape
-    out, table = target_sizes(f"adaptive_avg_pool{rank}d", shape, rank, output_size)
-    quick = quickly(P.MEANS, table, input)
-    if quick is not None:
-        return in_order_of(wrap(quick), input)
-    space = tuple(shape[-rank:])
-    if all(o and n % o == 0 for n, o in zip(space, out, strict=True)):
-        kernel = tuple([n // o for n, o in zip(space, out, strict=True)])
-        if max(out) == 1:
-            return input.mean(tuple(range(-rank, 0)), keepdim=True)
-        zero = ((0, 0),) * rank
-        found = P.AvgPool.bind(
-            input,
-            out=out,
-            kernel=kernel,
-            stride=kernel,
-            padding=zero,
-            include_pad=True,
-            divisor=None,
-            after=(0,) * rank,
-        )
-    else:
-        matrices = [P.bin_means(n, o) for n, o in zip(space, out, strict=True)]
-        found = P.Along.bind(input, matrices=tuple(matrices))
-    return in_order_of(found, input)
-
-
-def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """Means of ``output_size`` bins over one dim. Shape: ``(N, C, L) -> (N, C, output_size)``.
-
-    Example:
-        >>> import rushlight as torch
-        >>> import rushlight.nn.functional as F
-        >>> F.adaptive_avg_pool1d(torch.arange(6.0).reshape(1, 6), 3)
-        tensor([[0.5000, 2.5000, 4.5000]])
-    """
-    return adaptive_avg_pool(1, input, output_size)
-
-
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """Means of ``output_size`` bins over two dims; a size of None keeps the input's. Shape:
-    ``(N, C, H, W) -> (N, C, *output_size)``.
-
-    Example:
-        >>> import rushlight as torch
-        >>> import rushlight.nn.functional as F
-        >>> F.adaptive_avg_pool2d(torch.arange(16.0).reshape(1, 4, 4), 1)  # a global mean
-        tensor([[[7.5000]]])
-    """
-    return adaptive_avg_pool(2, input, output_size)
-
-
-@in_float32_on_cpu
-def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
-    """Means of ``output_size`` bins over three dims; a size of None keeps the input's.
-
-    Shape: ``(N, C, D, H, W) -> (N, C, *output_size)``.
-
-    Example:
-        >>> import rushlight as torch
-        >>> import rushlight.nn.functional as F
-        >>> F.adaptive_avg_pool3d(torch.ones(2, 3, 4, 4, 4), (1, None, 2)).shape
-        torch.Size([2, 3, 1, 4, 2])
-    """
-    return adaptive_avg_pool(3, input, output_size)
-
-
-def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """``adaptive_max_pool{rank}d`` and its form that returns indices."""
-    doc = f"""Maxima of ``output_size`` bins over {rank} dims; a size of None keeps the input's.
-
-    Args:
-        return_indices: also return where the maxima are in the flattened plane, int64.
-
-    Shape: ``(N, C, *) -> (N, C, *output_size)``, or both without N.
-
-    Example:
-        >>> import rushlight as torch
-        >>> import rushlight.nn.functional as F
-        >>> x = torch.arange(4.0).reshape(1{", 1" * (rank - 1)}, 4)
-        >>> F.adaptive_max_pool{rank}d(x, 1, return_indices=True)[1].item()
-        3
-    """
-
-    def indexed(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-        check_floating(f"adaptive_max_pool{rank}d", input)
-        shape = input._array.shape
-        out, table = target_sizes(f"adaptive_max_pool{rank}d", shape, rank, output_size)
-        quick = quickly("window places", table, input, np.int64)
-        if quick is not None:
-            return in_order_of(wrap(quick[0]), input), in_order_of(wrap(quick[1]), input)
-        bins = P.bins_of(input._array.shape[-rank:], out)
-        if 0 in out:
-            shape = (*input._array.shape[:-rank], *out)
-            return input.new_zeros(shape), input.new_zeros(shape, dtype=dtypes.of[dtypes.int64])
-        values, places = P.BinMax.bind(input, bins=bins)
-        return in_order_of(values, input), in_order_of(places, input)
-
-    def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-        result = indexed(input, output_size)
-        return result if return_indices else result[0]
-
-    name = f"adaptive_max_pool{rank}d"
-    return named(pool, name, doc), named(indexed, name + "_with_indices", doc)
-
-
-adaptive_max_pool1d, adaptive_max_pool1d_with_indices = adaptive_max(1)
-adaptive_max_pool2d, adaptive_max_pool2d_with_indices = adaptive_max(2)
-adaptive_max_pool3d, adaptive_max_pool3d_with_indices = map(in_float32_on_cpu, adaptive_max(3))
-
-
 def lp_pool(
     rank: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Tensor:
@@ -580,264 +433,3 @@ def lp_pool3d(
         tensor([[[[2.]]]])
     """
     return lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
-
-
-def unpool(
-    rank: int,
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    output_size: Any,
-) -> Tensor:
-    """Values put at flat indices of planes of zeros."""
-    name = f"max_unpool{rank}d"
-    expect_tensors(name, input, indices)
-    if input._array.shape != indices._array.shape:
-        raise ShapeError(
-            f"{name}: Expected shape of indices to be same as that of the input tensor"
-            f" ({tuple(input._array.shape)}) but got indices tensor with shape:"
-            f" {tuple(indices._array.shape)}"
-        )
-    check_dims(name, input._array.shape, rank)
-    kernel = expanded(kernel_size, rank, "kernel_size", name)
-    steps = kernel if stride is None else expanded(stride, rank, "stride", name)
-    pads = expanded(padding, rank, "padding", name)
-    default = [
-        (n - 1) * s + k - 2 * p
-        for n, s, k, p in zip(input._array.shape[-rank:], steps, kernel, pads, strict=True)
-    ]
-    sizes = tuple(default)
-    if output_size is not None:
-        sizes = tuple(output_size)[-rank:]
-        for i, (n, d, s) in enumerate(zip(sizes, default, steps, strict=True)):
-            if not d - s < n < d + s:
-                raise ValueError(
-                    f"{name}: invalid output_size {sizes} (dim {i} must be between {d - s} and"
-                    f" {d + s})"
-                )
-    lead = tuple(input._array.shape[:-rank])
-    index = indices.flatten(len(lead))
-    limit = math.prod(sizes)
-    x = index._array
-    known = not unseen(index) and x.size > 0
-    if known and not 0 <= x.item(x.argmin()) <= x.item(x.argmax()) < limit:
-        raise RuntimeError(
-            f"{name}: found an invalid max index: {x.max()} (output volumes are of size {sizes})"
-        )
-    arrays = unrecorded(input)
-    if arrays is not None and arrays[0].flags.c_contiguous and x.dtype == np.int64:
-        flat = np.zeros((*lead, limit), arrays[0].dtype)
-        Scatter.instance.store(flat, [x, arrays[0].reshape(x.shape)], {"dim": len(lead)})
-        return wrap(flat.reshape(*lead, *sizes))
-    zero = input.new_zeros((*lead, limit))
-    out = zero.scatter(-1, index, input.flatten(len(lead))).reshape(*lead, *sizes)
-    return in_order_of(out, input) if rank == 2 else out
-
-
-@in_float32_on_cpu
-def max_unpool1d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Any = None,
-) -> Tensor:
-    """Partial inverse of ``max_pool1d``: maxima back at their places, zeros elsewhere.
-
-    Args:
-        input: maxima, ``(N, C, *)`` or ``(C, *)``.
-        indices: where they were in the flattened plane, of input's shape, int64.
-        kernel_size, stride, padding: as for the pooling, to find the result's size.
-        output_size: that size, where several would give input's.
-
-    Example:
-        >>> import rushlight as torch
-        >>> import rushlight.nn.functional as F
-        >>> x = torch.tensor([1.0, 3.0, 2.0, 0.0]).reshape(1, 4)
-        >>> values, places = F.max_pool1d(x, 2, return_indices=True)
-        >>> F.max_unpool1d(values, places, 2).flatten()
-        tensor([0., 3., 2., 0.])
-    """
-    return unpool(1, input, indices, kernel_size, stride, padding, output_size)
-
-
-@in_float32_on_cpu
-def max_unpool2d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Any = None,
-) -> Tensor:
-    """Partial inverse of ``max_pool2d``: maxima back at their places, zeros elsewhere.
-
-    Args:
-        input: maxima, ``(N, C, *)`` or ``(C, *)``.
-        indices: where they were in the flattened plane, of input's shape, int64.
-        kernel_size, stride, padding: as for the pooling, to find the result's size.
-        output_size: that size, where several would give input's.
-
-    Example:
-        >>> import rushlight as torch
-        >>> import rushlight.nn.functional as F
-        >>> x = torch.tensor([1.0, 3.0, 2.0, 0.0]).reshape(1, 1, 4)
-        >>> values, places = F.max_pool2d(x, (1, 2), return_indices=True)
-        >>> F.max_unpool2d(values, places, (1, 2)).flatten()
-        tensor([0., 3., 2., 0.])
-    """
-    return unpool(2, input, indices, kernel_size, stride, padding, output_size)
-
-
-@in_float32_on_cpu
-def max_unpool3d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Any = None,
-) -> Tensor:
-    """Partial inverse of ``max_pool3d``: maxima back at their places, zeros elsewhere.
-
-    Args:
-        input: maxima, ``(N, C, *)`` or ``(C, *)``.
-        indices: where they were in the flattened plane, of input's shape, int64.
-        kernel_size, stride, padding: as for the pooling, to find the result's size.
-        output_size: that size, where several would give input's.
-
-    Example:
-        >>> import rushlight as torch
-        >>> import rushlight.nn.functional as F
-        >>> x = torch.tensor([1.0, 3.0, 2.0, 0.0]).reshape(1, 1, 1, 4)
-        >>> values, places = F.max_pool3d(x, (1, 1, 2), return_indices=True)
-        >>> F.max_unpool3d(values, places, (1, 1, 2)).flatten()
-        tensor([0., 3., 2., 0.])
-    """
-    return unpool(3, input, indices, kernel_size, stride, padding, output_size)
-
-
-def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """``fractional_max_pool{rank}d`` and its form that returns indices."""
-    name = f"fractional_max_pool{rank}d"
-    doc = f"""Maxima of windows at random places over {rank} dims.
-
-    Args:
-        input: ``(N, C, *)`` or ``(C, *)``.
-        kernel_size: size of the window, an int or one for each dim.
-        output_size: size of the result; or output_ratio, that size by the input's, in (0, 1).
-        return_indices: also return where the maxima are in the flattened plane, int64.
-
-    Shape: ``(N, C, *) -> (N, C, *output_size)``, or both without N.
-
-    Example:
-        >>> import rushlight as torch
-        >>> import rushlight.nn.functional as F
-        >>> x = torch.arange({4**rank}.0).reshape(1{", 4" * rank})
-        >>> F.fractional_max_pool{rank}d(x, 2, output_size=2).max()  # the last window is fixed
-        tensor({4**rank - 1}.)
-
-    Reference: Graham, 2014, arXiv:1412.6071.
-    """
-
-    def indexed(
-        input: Tensor,
-        kernel_size: Any,
-        output_size: Any = None,
-        output_ratio: Any = None,
-        return_indices: bool = False,
-        _random_samples: Tensor | None = None,
-    ) -> Any:
-        if output_size is None and output_ratio is None:
-            raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
-        expect_tensors(name, input)
-        check_dims(name, input._array.shape, rank, channels=False)
-        space = input._array.shape[-rank:]
-        if output_size is None:
-            ratios = output_ratio if hasattr(output_ratio, "__iter__") else (output_ratio,) * rank
-            if min(ratios) <= 0 or max(ratios) >= 1:
-                raise ValueError(
-                    f"{name}: output_ratio must be between 0 and 1 (got {output_ratio})"
-                )
-            output_size = [int(n * r) for n, r in zip(space, ratios, strict=True)]
-        out, kernel = (
-            expanded(output_size, rank, "output_size", name),
-            expanded(kernel_size, rank, "kernel_size", name),
-        )
-        for n, o, k in zip(space, out, kernel, strict=True):
-            if o + k - 1 + (rank == 3) > n:
-                raise ShapeError(
-                    f"{name}: pool size {kernel} with output size {out} is too large relative to"
-                    f" input size {space}."
-                )
-        x = input if input._array.ndim == rank + 2 else input.unsqueeze(0)
-        n, c = x._array.shape[:2]
-        samples = (
-            T.rand(n, c, rank, dtype=input.dtype, device=input.device)
-            if _random_samples is None
-            else _random_samples
-        )
-        values, places = fractional_windows(x, samples, out, kernel)
-        return (values, places) if x is input else (values.squeeze(0), places.squeeze(0))
-
-    def pool(
-        input: Tensor,
-        kernel_size: Any,
-        output_size: Any = None,
-        output_ratio: Any = None,
-        return_indices: bool = False,
-        _random_samples: Tensor | None = None,
-    ) -> Any:
-        result = indexed(input, kernel_size, output_size, output_ratio, True, _random_samples)
-        return result if return_indices else result[0]
-
-    return named(pool, name, doc), named(indexed, name + "_with_indices", doc)
-
-
-def fractional_windows(
-    x: Tensor, samples: Tensor, out: tuple[int, ...], kernel: tuple[int, ...]
-) -> tuple[Tensor, Tensor]:
-    """Maxima of windows whose starts the samples (N, C, rank) choose, and their flat places."""
-    rank = len(out)
-    n, c, *space = x._array.shape
-    index = fractional_places(samples[:n, :c], space, out, kernel)  # (N, C, *out, taps)
-    shape = index._array.shape
-    flat = index.reshape(n, c, math.prod(shape[2:]))
-    values, best = x.reshape(n, c, math.prod(space)).gather(2, flat).reshape(shape).max(-1)
-    return values, index.gather(2 + rank, best.unsqueeze(-1)).squeeze(-1)
-
-
-def fractional_places(samples: Tensor, space: Any, out: Any, kernel: Any) -> Tensor:
-    """Flat places (N, C, *out, taps) of the elements of windows; samples (N, C, rank), of two dims
-    the last first.
-    """
-    rank = len(out)
-    total: Any = 0
-    for i, (n, o, k) in enumerate(zip(space, out, kernel, strict=True)):
-        starts = fractional_starts(samples[..., rank - 1 - i if rank == 2 else i], n, o, k)
-        places = starts.unsqueeze(-1) + T.arange(k, device=starts.device)  # (N, C, o, k)
-        shape = [1] * (2 * rank)
-        shape[i], shape[rank + i] = o, k
-        total = total * n + places.reshape(*places._array.shape[:2], *shape)
-    return total.reshape(*total._array.shape[: 2 + rank], math.prod(kernel))  # type: ignore[no-any-return]
-
-
-def fractional_starts(sample: Tensor, n: int, out: int, kernel: int) -> Tensor:
-    """Starts of ``out`` windows, by samples of any shape in [0, 1): (*, out)."""
-    sample = sample.unsqueeze(-1)
-    last = sample.new_full(sample._array.shape, n - kernel).long()
-    if not out:
-        return last[..., :0]  # type: ignore[no-any-return]
-    if out == 1:
-        return last  # type: ignore[no-any-return]
-    alpha = float(sample._array.dtype.type((n - kernel) / (out - 1)))
-    steps = T.arange(out - 1, dtype=sample.dtype, device=sample.device)
-    starts = ((steps + sample) * alpha).trunc() - (sample * alpha).trunc()
-    return T.cat([starts.long(), last], -1)
-
-
-fractional_max_pool2d, fractional_max_pool2d_with_indices = map(in_float32_on_cpu, fractional(2))
-fractional_max_pool3d, fractional_max_pool3d_with_indices = map(in_float32_on_cpu, fractional(3))

@@ -100,6 +100,11 @@ def unfit(a: tuple[int, ...], b: tuple[int, ...]) -> ShapeError:
     )
 
 
+def rows(x: Any) -> Any:
+    """A batch of matrices as one matrix."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 class Matmul(Op):
     """Matrix product of the last two dims, broadcasting the others; vectors as ``torch.matmul``."""
 
@@ -150,6 +155,8 @@ class Matmul(Op):
             return g * input if len(other_spec[0]) == 1 else input.unsqueeze(-1) * g.unsqueeze(-2)
         if len(other_spec[0]) == 1:
             return Matmul.bind(input.transpose(-2, -1), g.unsqueeze(-1)).squeeze(-1)
+        if len(other_spec[0]) == 2:  # one product, not the sum of one for each matrix of the batch
+            input, g = rows(input), rows(g)
         return Matmul.bind(input.transpose(-2, -1), g)
 
     def make_bind(self) -> Callable[..., Any]:
@@ -231,8 +238,7 @@ class Linear(Op):
         if input.dtype in dtypes.HALVES:
             wide = [widened(a) for a in (input, weight, bias)]
             return converted(self.eager(xp, *wide), input.dtype)
-        rows = math.prod(input.shape[:-1])
-        out = input.reshape(rows, input.shape[-1]).dot(weight.T)
+        out = rows(input).dot(weight.T)
         out += bias
         return out.reshape(*input.shape[:-1], weight.shape[0])
 
@@ -240,10 +246,7 @@ class Linear(Op):
         return Matmul.bind(g, conj(weight))
 
     def grad_weight(self, g, input):
-        if input.ndim != 2:
-            rows = math.prod(input.shape[:-1])
-            input, g = input.reshape(rows, input.shape[-1]), g.reshape(rows, g.shape[-1])
-        return Matmul.bind(g.t(), conj(input))
+        return Matmul.bind(rows(g).t(), conj(rows(input)))
 
     def grad_bias(self, g):
         return Sum.bind(g, tuple(range(g.ndim - 1)))

@@ -1,6 +1,7 @@
 """Arrays that are large enough for the blocked and sorted paths, against torch."""
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -319,6 +320,26 @@ def test_products(shape):
         for keepdim in (True, False):
             a, b = ours[0].prod(dim, keepdim), theirs[0].prod(dim, keepdim)
             np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("rule", ["matmul", "linear"])
+def test_the_gradient_of_a_shared_matrix_is_one_product(rule):
+    x = numbers((256, 1, 128))
+    w = numbers((128, 128), seed=1)
+    products = {"matmul": lambda a, b: a @ b, "linear": lambda a, b: a.matmul(b.t())}
+    a, b = rushlight.tensor(x), rushlight.tensor(w, requires_grad=True)
+    products[rule](a, b).sum().backward()  # loads what the first run needs
+    b.grad, out = None, products[rule](a, b).sum()
+    tracemalloc.start()
+    try:
+        out.backward()
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < w.nbytes * 16  # a product for each of the 256 would be that many matrices
+    c = torch.tensor(w, requires_grad=True)
+    products[rule](torch.tensor(x), c).sum().backward()
+    assert np.allclose(b.grad.numpy(), c.grad.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_integer_products():

@@ -81,8 +81,27 @@ def _dict_unflatten(values: Iterable[Any], context: Any) -> dict[Any, Any]:
     return dict(zip(context, values, strict=True))
 
 
+_ordereddict_flatten = _dict_flatten
+
+
 def _ordereddict_unflatten(values: Iterable[Any], context: Any) -> OrderedDict[Any, Any]:
     return OrderedDict(zip(context, values, strict=True))
+
+
+def _tuple_flatten(x: tuple[Any, ...]) -> tuple[list[Any], Any]:
+    return list(x), None
+
+
+def _tuple_unflatten(values: Iterable[Any], context: Any) -> tuple[Any, ...]:
+    return tuple(values)
+
+
+def _namedtuple_flatten(x: Any) -> tuple[list[Any], Any]:
+    return list(x), type(x)
+
+
+def _namedtuple_unflatten(values: Iterable[Any], context: Any) -> Any:
+    return context(*values) if hasattr(context, "_fields") else context(values)
 
 
 def _namedtuple_flatten_with_keys(x: Any) -> tuple[list[Any], Any]:
@@ -156,11 +175,9 @@ LEAF = LeafSpec()
 
 NODES: dict[type, _Node] = {
     list: _Node(_list_flatten, _list_unflatten, _list_flatten_with_keys),
-    tuple: _Node(
-        lambda x: (list(x), None), lambda values, _: tuple(values), _list_flatten_with_keys
-    ),
+    tuple: _Node(_tuple_flatten, _tuple_unflatten, _list_flatten_with_keys),
     dict: _Node(_dict_flatten, _dict_unflatten, _dict_flatten_with_keys),
-    OrderedDict: _Node(_dict_flatten, _ordereddict_unflatten, _dict_flatten_with_keys),
+    OrderedDict: _Node(_ordereddict_flatten, _ordereddict_unflatten, _dict_flatten_with_keys),
     defaultdict: _Node(
         lambda x: (list(x.values()), (x.default_factory, list(x))),
         lambda values, made: defaultdict(made[0], zip(made[1], values, strict=True)),
@@ -172,9 +189,7 @@ NODES: dict[type, _Node] = {
         _list_flatten_with_keys,
     ),
     namedtuple: _Node(  # type: ignore[dict-item]
-        lambda x: (list(x), type(x)),
-        lambda values, kind: kind(*values) if hasattr(kind, "_fields") else kind(values),
-        _namedtuple_flatten_with_keys,
+        _namedtuple_flatten, _namedtuple_unflatten, _namedtuple_flatten_with_keys
     ),
 }
 SUPPORTED_NODES = NODES

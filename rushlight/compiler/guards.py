@@ -171,7 +171,7 @@ class Attributes:
         """Whether the function may depend on an attribute."""
         if name in ITS_OWN or (name in OF_OPTIMIZERS and optimizes(self.x)):
             return False
-        if self.moving and ("attribute", id(self.x), name) in self.moving:
+        if self.moving and Attribute(self.x, name).key in self.moving:
             return False
         if self.whole or name == "forward" or (isinstance(self.x, type) and self.code.ran(value)):
             return True

@@ -28,7 +28,9 @@ class Attribute:
 
     @property
     def key(self) -> Any:
-        """What no other place has."""
+        """What no other place has: of an object with a dict, that of the item."""
+        if type(self.d) is dict:
+            return "item", id(self.d), self.name
         return "attribute", id(self.x), self.name
 
     def get(self) -> Any:

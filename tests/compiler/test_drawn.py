@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import threading
+import types
 from random import random as draw
 
 import numpy as np
@@ -222,3 +223,17 @@ def test_threads_draw_their_own():
         t.join()
     drawn = {v for pair in found for v in pair}
     assert len(found) == 600 and len(drawn) == 1200
+
+
+def test_a_module_that_is_read_as_an_attribute_too():
+    module = types.ModuleType("drawing")
+    exec("import random\ndef draw():\n    return random.random()", vars(module))
+
+    def step(x):
+        return x * module.draw() + module.random.random()
+
+    run = rl.compile(step, fullgraph=True)
+    random.seed(0)
+    got = [run(rl.ones(2)).tolist() for _ in range(4)]
+    random.seed(0)
+    np.testing.assert_allclose(got, [step(rl.ones(2)).tolist() for _ in range(4)])

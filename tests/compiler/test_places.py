@@ -562,6 +562,19 @@ def test_what_is_set_between_calls_is_seen():
     assert run(torch.ones(3)).item() == 6 and state.h.shape == (2, 3)
 
 
+def test_a_global_variable_that_is_read_as_an_attribute_too():
+    module = types.ModuleType("counting")
+    exec("n = 0\ndef count():\n    global n\n    n += 1\n    return n", vars(module))
+
+    def step(x):
+        return x * module.count() + module.n
+
+    run = torch.compile(step, fullgraph=True)
+    for k in range(1, CALLS):
+        assert run(torch.ones(2)).tolist() == [2 * k] * 2 and module.n == k
+    assert run._compiled.variants
+
+
 def test_a_state_that_is_held_elsewhere_is_not_overwritten():
     state, kept = types.SimpleNamespace(h=torch.zeros(3)), []
 

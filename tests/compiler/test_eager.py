@@ -1,33 +1,23 @@
-"""Kernels for eager code: results, layouts and gradients against NumPy's, and who computes."""
+"""Elementwise kernels for eager code: results and gradients against NumPy's, and who computes."""
 
-import math
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import scipy.special
 
 import rushlight as rl
-from rushlight import dtypes
 from rushlight.compiler import eager
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import LEAST, kernels, without_kernels
-from rushlight.core.op import Op
 from rushlight.ops.activation import Gelu, LeakyRelu, Relu, Silu, Slope
-from rushlight.ops.attention import Attention, AttentionGrad
 from rushlight.ops.matmul import Linear
-from rushlight.ops.reduce import Mean, Sum
 from rushlight.ops.rounding import Remainder, Round
-from rushlight.ops.softmax import Softmax, SoftmaxGrad
-from tests.ops.calls import array_of, perform
-from tests.ops.samples import DType, load
+from rushlight.ops.softmax import Softmax
+from tests.compiler.operands import FLOATS, NUMPY, N, below, close, values
 
-N = LEAST + 4096 + 77  # more than two units, and a rest
-FLOATS = ("float32", "float64")
-NUMPY = {"float16": dtypes.float16, "bfloat16": dtypes.bfloat16}
 PARAMS = {
     "Clamp": {"min": -0.5, "max": 1.5},
     "LeakyRelu": {"negative_slope": 0.1},
@@ -46,9 +36,15 @@ PARAMS = {
     "Slope": {"curve": Gelu.instance, "options": {}},
     "Derivative": {"curve": Gelu.instance, "options": {}},
 }
+
+
 MASKS = {"Where": 0, "MaskedFill": 1}  # the input that is a mask
+
+
 # what computes as it sees fit, in NumPy
 OWN_WAY = frozenset(("Where",))
+
+
 # what kernels have no formula for
 NUMPY_ONLY = frozenset(
     """
@@ -59,14 +55,9 @@ NUMPY_ONLY = frozenset(
     LaguerreL LegendreP
     """.split()  # noqa: SIM905
 )
+
+
 SINGLE_ONLY = frozenset(("Digamma", "Erfinv", "Lgamma", "I0", "I1", "I0e", "I1e"))  # not of float64
-
-
-def below(kind):
-    """All classes derived from one."""
-    for c in kind.__subclasses__():
-        yield c
-        yield from below(c)
 
 
 def offered():
@@ -80,27 +71,6 @@ def offered():
 
 
 OFFERED = offered()
-
-
-def values(shape, dtype="float32", salt=0):
-    """Normal values and all special ones."""
-    r = np.random.default_rng(salt)
-    x = (r.standard_normal(shape) * 3).astype(dtype)
-    flat = x.reshape(-1)
-    flat[:7] = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0]
-    r.shuffle(flat[:50])
-    return x
-
-
-def close(a, b, through="float64"):
-    """Equal up to rounding; NaN and infinities in the same places."""
-    assert a.dtype == b.dtype
-    assert a.shape == b.shape
-    if a.dtype.kind != "f":
-        np.testing.assert_array_equal(a, b)
-        return
-    eps = max(np.finfo(a.dtype).eps, np.finfo(through).eps)
-    np.testing.assert_allclose(a, b, rtol=64 * eps, atol=128 * eps)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -170,6 +140,8 @@ LAYOUTS = {
     "every second": lambda x: x[:, ::2],
     "backwards": lambda x: x[::-1],
 }
+
+
 SLOPE = {"curve": Silu.instance, "options": {}}
 
 
@@ -526,414 +498,3 @@ def test_loading(hide):
     with without_kernels():
         expected = float(rl.nn.functional.gelu(x).sum())
     assert abs(float(done.stdout) - expected) < 1e-2
-
-
-# Programs: ops of fixed shapes
-
-
-def classes():
-    """All ops that become programs."""
-    return [c for c in below(Op) if not issubclass(c, Elementwise)]
-
-
-def fenced(graph, fences):
-    """Arrays for a graph's ends amid bytes that nobody may write to."""
-    outs = []
-    for v in graph.ends():
-        size = math.prod(v.shape) * v.dtype.itemsize
-        memory = np.full(size + 2 * 1024, 0xAB, np.uint8)
-        fences += [memory[:1024], memory[1024 + size :]]
-        outs.append(memory[1024 : 1024 + size].view(v.dtype).reshape(v.shape))
-    return outs
-
-
-@pytest.fixture
-def always(monkeypatch):
-    """However small, arrays are offered; returns the names of the ops that kernels computed."""
-    used, fences = set(), []
-    find = eager.find
-
-    def note(op, arrays, params):
-        out = find(op, arrays, params)
-        if out is not None:
-            used.add(type(op).__name__)
-        assert all((f == 0xAB).all() for f in fences), f"{type(op).__name__} writes past its result"
-        fences.clear()
-        return out
-
-    monkeypatch.setattr(eager, "empty_outputs", lambda graph: fenced(graph, fences))
-    monkeypatch.setattr(eager, "NEAR", eager.PROGRAMS)
-    monkeypatch.setattr(eager, "BROAD", eager.PROGRAMS)
-    monkeypatch.setattr(Op, "least", 1)
-    for c in classes():
-        if "least" in c.__dict__:
-            monkeypatch.setattr(c, "least", 1)
-    monkeypatch.setattr(kernels, "find", note)
-    return used
-
-
-SAMPLES = load()
-FAMILIES = {
-    "softmax": {"Softmax", "SoftmaxGrad"},
-    "log_softmax": {"LogSoftmax", "LogSoftmaxGrad"},
-    "sum": {"Sum"},
-    "mean": {"Mean"},
-    "prod": {"Prod"},
-    "var": {"Var"},
-    "std": {"Std"},
-    "cumsum": {"Cumsum"},
-    "cumprod": {"Cumprod"},
-    "nn.functional.conv1d": {"Conv", "ConvInput", "ConvWeight", "Sum"},
-    "nn.functional.conv2d": {"Conv", "ConvInput", "ConvWeight", "Sum"},
-    "nn.functional.conv_transpose2d": {"Conv", "ConvInput", "ConvWeight", "Sum"},
-    "nn.functional.max_pool2d": {"MaxPool", "MaxPoolSpread"},
-    "nn.functional.avg_pool2d": {"AvgPool", "AvgPoolSpread"},
-    "nn.functional.cross_entropy": {"LogSoftmax", "NllGrad"},
-    "nn.functional.scaled_dot_product_attention": {"Attention", "AttentionGrad"},
-    "matmul": {"Matmul"},
-    "bmm": {"Matmul"},
-    "nn.functional.linear": {"Linear", "Matmul"},
-    "nn.functional.layer_norm": {"RowNormGrad"},
-    "nn.functional.group_norm": {"RowNormGrad"},
-    "nn.functional.batch_norm": {"ChannelNormGrad"},
-    "nn.functional.nll_loss": {"NllGrad"},
-    "nn.functional.mse_loss": {"MseLoss"},
-    "nn.functional.l1_loss": {"L1Loss"},
-    "nn.functional.smooth_l1_loss": {"SmoothL1Loss"},
-    "nn.functional.binary_cross_entropy_with_logits": {"BinaryCrossEntropyWithLogits"},
-}
-
-
-def outcome(name, sample):
-    """Results, and gradients of order 1, of a sample."""
-    result = perform(rl, name, sample, "float64", track=True)
-    assert result.error is None, result.error
-    tracked = [t for t in result.tensors() if t.requires_grad]
-    found = [array_of(t.detach()) for t in result.tensors()]
-    if tracked:
-        inputs = [t for t in result.call.tensors if t.requires_grad]
-        grads = rl.autograd.grad([t.sum() for t in tracked], inputs, allow_unused=True)
-        found += [None if g is None else array_of(g) for g in grads]
-    return found
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_samples(name, always):
-    for sample in SAMPLES[name].samples:
-        given = any(isinstance(v, DType) for v in (*sample.args, *sample.kwargs.values()))
-        with without_kernels():
-            expected = outcome(name, sample)
-        for a, b in zip(outcome(name, sample), expected, strict=True):
-            assert (a is None) == (b is None)
-            if a is not None:
-                assert a.strides == b.strides
-                close(a, b, "float32" if given else "float64")
-    assert always >= FAMILIES[name]
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("n", [4096, 8192 + 77, 300_000])
-def test_totals(n, dtype):
-    """Sums of everything are as exact as NumPy's, for each layout."""
-    x = np.random.default_rng(0).random((2, n // 2)).astype(dtype)
-    eps = np.finfo(dtype).eps
-    for keepdim in (False, True):
-        for a in (x, x.T, x[None]):
-            out = eager.find(Sum.instance, (a,), {"dim": None, "keepdim": keepdim})
-            assert out.shape == ((1,) * a.ndim if keepdim else ())
-            np.testing.assert_allclose(out, a.astype("f8").sum(), rtol=2 * eps)
-            mean = eager.find(Mean.instance, (a,), {"dim": None, "keepdim": keepdim})
-            np.testing.assert_allclose(mean, a.astype("f8").mean(), rtol=2 * eps)
-    out = eager.find(Sum.instance, (x[None],), {"dim": (1, 2), "keepdim": False})
-    assert out.shape == (1,)
-    assert eager.find(Sum.instance, (x[:, ::2],), {"dim": None, "keepdim": False}) is None
-    long = np.ones((2, eager.LONGEST + 1), dtype)
-    assert eager.find(Sum.instance, (long,), {"dim": (1,), "keepdim": False}) is None
-
-
-PRODUCTS = {
-    "rows": lambda x: x,
-    "columns": lambda x: np.asfortranarray(x),
-    "every second": lambda x: np.repeat(x, 2, 1)[:, ::2],
-    "expanded": lambda x: np.broadcast_to(x[:1], x.shape),
-    "of wider rows": lambda x: np.concatenate([x, x], 1)[:, 70:],
-    "of taller columns": lambda x: np.concatenate([x, x]).T.copy().T[:150],
-    "backwards": lambda x: x[::-1],
-    "across each other": lambda x: np.lib.stride_tricks.sliding_window_view(x.ravel(), 70)[:150],
-    "not aligned": lambda x: unaligned(x),
-}
-
-
-def unaligned(x):
-    """The same, not where elements may begin."""
-    memory = np.zeros(x.nbytes + 1, np.uint8)[1:]
-    y = memory.view(x.dtype).reshape(x.shape)
-    y[...] = x
-    return y
-
-
-def heads(batch, time, count, width, part):
-    """Vectors of each head, within wider rows."""
-    x = values((batch, time, 3 * count * width), salt=part)
-    x = np.nan_to_num(x, posinf=1, neginf=-1) / 4
-    mine = x[..., part * count * width : (part + 1) * count * width]
-    return mine.reshape(batch, time, count, width).transpose(0, 2, 1, 3)
-
-
-def test_attention_reads_and_writes_heads_where_they_lie():
-    q, k, v = (heads(3, 64, 4, 16, part) for part in range(3))
-    g = np.broadcast_to(np.float32(0.5), q.shape)
-    params = {"scale": 0.25, "is_causal": True}
-    for op, given in ((Attention.instance, (q, k, v)), (AttentionGrad.instance, (g, q, k, v))):
-        out = eager.find(op, (*given, None), params)
-        expected = op.eager(np, *given, None, **params)
-        for a, b in zip(
-            *[x if type(x) in (list, tuple) else [x] for x in (out, expected)], strict=True
-        ):
-            np.testing.assert_allclose(a, b, atol=1e-5)
-            assert a.transpose(0, 2, 1, 3).flags.c_contiguous
-    entries = [e for e in eager._table.values() if hasattr(e, "copied")]
-    assert not any(e.copied for e in entries if "Attention" in e.describe())
-
-
-@pytest.mark.parametrize("layout", PRODUCTS)
-def test_layouts_of_programs(layout):
-    g, y = (PRODUCTS[layout](values((150, 70))) for _ in range(2))
-    y = np.nan_to_num(y, posinf=1, neginf=-1)
-    g = np.nan_to_num(g, posinf=1, neginf=-1)
-    for dim in (0, 1):
-        out = eager.find(SoftmaxGrad.instance, (g, y), {"dim": dim})
-        expected = SoftmaxGrad.instance.eager(np, g, y, dim=dim)
-        np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-4)
-        assert out.flags.c_contiguous
-
-
-def test_products_of_gradients_ask(monkeypatch):
-    asked = []
-    x, w = rl.randn(256, 300), rl.randn(280, 300, requires_grad=True)  # kernels are loaded by now
-    monkeypatch.setattr(kernels, "find", lambda op, *call: asked.append(type(op).__name__))
-    (x @ w.t()).sum().backward()
-    assert asked.count("Matmul") == 2
-
-
-def test_a_check_that_fails():
-    """NumPy says what is wrong."""
-    x, target = rl.randn(2000, 10), rl.randint(0, 10, (2000,))
-    rl.nn.functional.cross_entropy(x, target)
-    target[7] = 10
-    with pytest.raises(IndexError, match="10"):
-        rl.nn.functional.cross_entropy(x, target)
-
-
-def test_empty_and_wrong(always):
-    """What NumPy refuses is refused with its text, and empty arrays stay with it."""
-    assert rl.zeros(0, 3).softmax(1).shape == (0, 3)
-    with pytest.raises(RuntimeError, match="conv"):
-        rl.nn.functional.conv2d(rl.zeros(1, 2, 5, 5), rl.zeros(1, 3, 2, 2))
-
-
-def test_programs_share_memory():
-    x, w = rl.randn(8, 16, 16, 16), rl.randn(16, 16, 3, 3)
-    for _ in range(2):
-        with without_kernels():
-            expected = rl.nn.functional.conv2d(x, w, padding=1)
-        assert rl.allclose(rl.nn.functional.conv2d(x, w, padding=1), expected, atol=1e-3)
-        x = rl.nn.functional.conv2d(x, w, padding=1)
-    built = [p for p in eager._table.values() if hasattr(p, "scratch")]
-    assert all(p.lock is built[0].lock for p in built)
-
-
-def test_threads_at_once():
-    """Several Python threads may ask at the same time."""
-    x, w = rl.randn(8, 16, 16, 16), rl.randn(16, 16, 3, 3)
-    expected = rl.nn.functional.conv2d(x, w), rl.nn.functional.gelu(x), x.softmax(1)
-
-    def work(_):
-        return rl.nn.functional.conv2d(x, w), rl.nn.functional.gelu(x), x.softmax(1)
-
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(work, range(16)):
-            assert all(rl.equal(a, b) for a, b in zip(found, expected, strict=True))
-
-
-# Loops whose steps depend on each other
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
-@pytest.mark.parametrize("shape", [(N,), (100, 101), (3, 4001), (4001, 3), (20, 21, 22)])
-@pytest.mark.parametrize("name", ["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"])
-def test_running_values(name, shape, dtype):
-    x = rl.from_numpy(np.random.default_rng(0).standard_normal(shape)).to(getattr(rl, dtype))
-    if name in ("cummax", "cummin"):
-        x.view(-1)[:200] = x.view(-1)[:200].round()  # equal ones
-        x.view(-1)[[3, 4, N // 2]] = rl.nan
-    else:
-        x = 1 + x * 0.01
-    for dim in range(x.ndim):
-        for y in (x, x.flip(0), x.transpose(0, -1)):
-            with without_kernels():
-                expected = getattr(y, name)(dim)
-            out = getattr(y, name)(dim)
-            if name in ("cummax", "cummin"):
-                assert rl.equal(out.indices, expected.indices)
-                assert rl.equal(out.values.nan_to_num(), expected.values.nan_to_num())
-            else:
-                close = {"float32": 1e-5, "float64": 1e-13, "bfloat16": 1e-2}[dtype]
-                assert rl.allclose(out, expected, rtol=close, atol=0)
-
-
-DRAWS = (
-    "rl.randn(n)", "rl.empty(n).normal_(3, 2)", "rl.randn(n, dtype=rl.bfloat16)",
-    "rl.randperm(n)", "rl.randperm(n, dtype=rl.int32)", "rl.randint(-5, 1000, (n,))",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("n", [LEAST, 20000, 19968, 2 * 19968 + 16, 100007])
-@pytest.mark.parametrize("code", DRAWS)
-def test_draws(code, n):
-    """To the bit, and the engine goes on at the same place."""
-
-    def drawn():
-        rl.manual_seed(n)
-        return [eval(code, {"rl": rl, "n": n}) for _ in range(2)] + [rl.randn(5)]
-
-    with without_kernels():
-        expected = drawn()
-    for a, b in zip(drawn(), expected, strict=True):
-        assert rl.equal(a, b)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
-@pytest.mark.parametrize("bins", [1, 3, 7, (5, 1), (None, 2)])
-def test_maxima_of_bins(bins, dtype):
-    x = rl.randn(2, 3, 40, 50).mul(2).round().to(getattr(rl, dtype))
-    x[0, 0, 3, 4] = x[0, 0, 30, 4] = rl.nan
-    for y in (x, x.mT):
-        with without_kernels():
-            expected = rl.nn.functional.adaptive_max_pool2d(y, bins, return_indices=True)
-        out = rl.nn.functional.adaptive_max_pool2d(y, bins, return_indices=True)
-        assert rl.equal(out[0].nan_to_num(), expected[0].nan_to_num())
-        assert rl.equal(out[1], expected[1])
-    vector, planes = x.flatten(2), x.reshape(2, 3, 8, 10, 25)
-    for pool, y in (("adaptive_max_pool1d", vector), ("adaptive_max_pool3d", planes)):
-        pool = getattr(rl.nn.functional, pool)
-        with without_kernels():
-            expected = pool(y, 3, return_indices=True)[1]
-        assert rl.equal(pool(y, 3, return_indices=True)[1], expected)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("p", [0, 1, 2, 3, float("inf")])
-@pytest.mark.parametrize("shape", [(120, 5), (33, 40), (2, 5000), (3000, 1)])
-def test_distances_of_pairs(shape, p, dtype):
-    x = rl.randn(shape, dtype=getattr(rl, dtype))
-    with without_kernels():
-        expected = rl.nn.functional.pdist(x[:400], p)
-    close = {"float32": 1e-5, "float64": 1e-12}[dtype]
-    assert rl.allclose(rl.nn.functional.pdist(x[:400], p), expected, rtol=close, atol=close)
-
-
-MOVES = (
-    "x.gather(d, each)", "x.gather(d, each.flip(0))", "x.index_select(d, some)",
-    "x.index_select(d, some.sort().values)", "x.scatter(d, order, y)", "x.scatter_add(d, each, y)",
-    "x.index_add(d, some, y)", "x.scatter(d, order, 1)", "x.masked_fill(y > 0, 2)", "x.flip(d)",
-    "x.flip(*range(x.ndim))", "x.flip(*{0, x.ndim - 1})", "x.transpose(0, -1).flip(d)",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "float16", "complex64"])
-@pytest.mark.parametrize("shape", [(N,), (100, 101), (3, 4001), (4001, 3), (20, 21, 22)])
-@pytest.mark.parametrize("code", MOVES)
-def test_moves(code, shape, dtype):
-    """Reads and writes by index, to the bit; sums of integers too."""
-    r = np.random.default_rng(0)
-    x, y = [rl.from_numpy(r.standard_normal(shape) * 20).to(getattr(rl, dtype)) for _ in "xy"]
-    if dtype == "complex64" and "mask" in code:
-        return
-    for d, n in enumerate(shape):
-        scope = {
-            "x": x,
-            "y": y,
-            "d": d,
-            "each": rl.from_numpy(r.integers(0, n, shape)),
-            "some": rl.from_numpy(r.integers(0, n, n)),
-            "order": rl.from_numpy(np.argsort(r.random(shape), d)),
-        }
-        with without_kernels():
-            expected = eval(code, dict(scope))
-        out = eval(code, dict(scope))
-        if "add" in code and dtype not in ("int64", "uint8"):
-            assert rl.allclose(out, expected, rtol=1e-2 if dtype == "float16" else 1e-4, atol=1e-3)
-        else:
-            assert rl.equal(out, expected)
-
-
-ELIMINATIONS = (
-    "L.solve(a, b)", "L.det(a)", "L.slogdet(a).sign", "L.slogdet(a).logabsdet",
-    "L.lu_factor(a).LU", "L.lu_factor(a).pivots",
-    "L.solve_triangular(a, b, upper=True)", "L.solve_triangular(a, b, upper=False)",
-    "L.solve_triangular(a.mT, b, upper=True, unitriangular=True)",
-    "L.solve_triangular(a, b, upper=False, unitriangular=True)",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize(
-    "batch, n, r", [((N,), 1, 2), ((2, 900), 3, 1), ((90,), 17, 33), ((3,), 64, 64)]
-)
-@pytest.mark.parametrize("code", ELIMINATIONS)
-def test_elimination(code, batch, n, r, dtype):
-    rng = np.random.default_rng(0)
-    a = rng.standard_normal((*batch, n, n)) / n + np.eye(n)[::-1] * 3
-    if "triangular" in code:
-        a = a[..., ::-1]
-    b = rng.standard_normal((*batch, n, r))
-    scope = {
-        "L": rl.linalg,
-        "a": rl.tensor(a.astype(dtype)),
-        "b": rl.tensor(b.astype(dtype)),
-    }
-    with without_kernels():
-        expected = eval(code, scope)
-    out = eval(code, scope)
-    close = {"float32": 1e-4, "float64": 1e-11}[dtype]
-    assert out.dtype is expected.dtype
-    assert rl.allclose(out.double(), expected.double(), rtol=close, atol=close)
-
-
-def test_singular_matrices():
-    a = rl.zeros(1000, 4, 4)
-    with pytest.raises(RuntimeError, match="singular"):
-        rl.linalg.solve(a, a)
-    assert rl.equal(rl.linalg.lu_factor(a).LU, a)
-    assert rl.equal(rl.linalg.det(a), rl.zeros(1000))
-    assert rl.equal(rl.linalg.slogdet(a).logabsdet, rl.full((1000,), -rl.inf))
-
-
-def unordered(kind, shape):
-    """Elements of some kind, with equal ones among them."""
-    r = np.random.default_rng(0)
-    if kind == "wide":
-        return r.integers(-(2**63), 2**63 - 1, shape)
-    if kind == "narrow":
-        return r.integers(-70000, 70000, shape)
-    if kind == "int32":
-        return r.integers(-(2**31), 2**31 - 1, shape).astype(np.int32)
-    x = values(shape, kind)
-    x[..., ::3] = np.round(x[..., ::3])
-    return x
-
-
-@pytest.mark.parametrize("kind", ["wide", "narrow", "int32", "float32", "float64"])
-def test_orders(kind):
-    """Sorts of long rows are stable; unique elements are the same."""
-    codes = ["x.argsort(0, stable=True)", "x.argsort(0, descending=True, stable=True)"]
-    codes += [f"x.unique(return_inverse=True, return_counts=True)[{k}]" for k in range(3)]
-    for shape in ((N,), (N, 2)):
-        x = rl.from_numpy(unordered(kind, shape))
-        for code in [*codes, "x.unique()", "x.sort(0, stable=True).values"]:
-            with without_kernels():
-                expected = eval(code, {"x": x})
-            out = eval(code, {"x": x})
-            assert out.dtype is expected.dtype
-            assert np.array_equal(out.numpy(), expected.numpy(), equal_nan=out.is_floating_point())

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import beside
-from rushlight.core.tensor import Tensor, expect_tensors, wrap
+from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.linalg.factors import svdvals
 from rushlight.linalg.solutions import inv_ex
 from rushlight.ops.linalg import LinAlgError as LinAlgError
@@ -41,6 +41,8 @@ def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
         >>> torch.linalg.multi_dot([torch.ones(2, 3), torch.ones(3, 4), torch.ones(4)])
         tensor([12., 12.])
     """
+    if isinstance(tensors, np.ndarray):
+        raise no_tensor("multi_dot", tensors)
     items = list(tensors)
     if len(items) < 2:
         raise RuntimeError("multi_dot(): expected at least 2 tensors.")

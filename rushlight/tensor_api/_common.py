@@ -50,7 +50,14 @@ def as_int(value: Any, argument: str) -> int:
 
 
 def as_number(value: Any) -> Any:
-    """A number, also where it is one of NumPy's or a tensor of one element."""
+    """A number, also where it is one of NumPy's or a tensor of one element; TypeError for arrays,
+    but those that a trace lends.
+    """
+    if issubclass(type(value), np.ndarray):
+        raise TypeError(
+            f"expected a number, but got an array of shape {value.shape}; take one of its elements,"
+            " as with .item()."
+        )
     return value.item() if isinstance(value, (Tensor, np.generic, np.ndarray)) else value
 
 

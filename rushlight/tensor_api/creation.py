@@ -27,6 +27,7 @@ from rushlight.ops.copy import Fill, fill, filler
 from rushlight.ops.create import Complex
 from rushlight.ops.device import moved
 from rushlight.tensor_api._common import (
+    as_int,
     check_factory,
     expect_tensor,
     finish,
@@ -355,6 +356,7 @@ def eye(
 ) -> Tensor:
     """The identity matrix ``(n, m)``; m defaults to n."""
     place = check_factory(device, layout)
+    n, m = as_int(n, "n"), None if m is None else as_int(m, "m")
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"eye: n and m must be greater or equal to 0, got {n} and {m}.")
     a = np.eye(n, m, dtype=dtype_into(out, dtype, dtypes.default.float))

@@ -12,7 +12,7 @@ from rushlight import devices, dtypes
 from rushlight.core import threads
 from rushlight.core.device_array import send
 from rushlight.core.meta import without_memory
-from rushlight.core.tensor import Tensor, constant, instance, wrap
+from rushlight.core.tensor import Tensor, constant, expect_tensors, instance, wrap
 from rushlight.tensor_api._common import check_factory, finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.from_data import array_from, from_numpy
@@ -280,6 +280,7 @@ def is_same_size(input: Tensor, other: Tensor) -> bool:
 
 def is_conj(input: Tensor) -> bool:
     """Always False: conjugates are computed at once."""
+    expect_tensors("is_conj", input)
     return False
 
 
@@ -288,6 +289,7 @@ is_neg = is_conj
 
 def is_inference(input: Tensor) -> bool:
     """Always False: inference mode makes ordinary tensors without history."""
+    expect_tensors("is_inference", input)
     return False
 
 
@@ -347,6 +349,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
 
 def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1, out: Any = None) -> Tensor:
     """The first ``size`` rows of ``nonzero``, filled up with ``fill_value``."""
+    expect_tensors("nonzero_static", input)
     found = input.nonzero()
     rows = input.new_full((size, max(input._array.ndim, 0)), fill_value, dtype=found.dtype)
     n = min(size, found._array.shape[0])

@@ -22,6 +22,7 @@ from rushlight.ops import weighted as W
 from rushlight.ops.activation import Threshold
 from rushlight.tensor_api import pointwise
 from rushlight.tensor_api._common import (
+    as_int,
     expect_tensor,
     method,
     methods,
@@ -546,6 +547,7 @@ def frexp(input: Tensor, *, out: Any = None) -> Any:
 @method
 def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The ``n``-th derivative of digamma, n >= 0."""
+    n = as_int(n, "n")
     if n < 0:
         raise RuntimeError(f"polygamma(n, x) does not support negative n, but n is {n}.")
     return finished(Sp.Polygamma.bind(input, n=n), out)

@@ -38,12 +38,11 @@ SELDOM = """
 # functions, not methods, that look at their arguments before an op does
 LOOKING = """
     as_strided as_strided_ as_strided_scatter atleast_1d atleast_2d atleast_3d bincount
-    block_diag broadcast_tensors broadcast_to bucketize cartesian_prod detach detach_ dist
-    einsum fill_ flip float_power gcd_ index_put index_put_ index_reduce is_complex is_conj
-    is_floating_point is_inference is_neg is_nonzero istft lcm_ ldexp_ lu_solve lu_unpack
-    meshgrid nan_to_num_ narrow nonzero_static numel orgqr ormqr reshape resolve_conj
-    resolve_neg scatter_reduce segment_reduce split stft t tile unsafe_chunk unsafe_split
-    unsafe_split_with_sizes view_as_complex view_as_real
+    block_diag broadcast_tensors broadcast_to bucketize cartesian_prod detach detach_ dsmm
+    einsum fill_ flip gcd_ index_put index_put_ index_reduce is_complex is_floating_point
+    is_nonzero istft lcm_ ldexp_ lu_solve lu_unpack meshgrid nan_to_num_ narrow numel ormqr
+    reshape resolve_conj resolve_neg scatter_reduce segment_reduce split stft t tile
+    unsafe_chunk unsafe_split unsafe_split_with_sizes view_as_complex view_as_real
 """.split()  # noqa: SIM905
 
 OWNERS = (tensor_api, Tensor)

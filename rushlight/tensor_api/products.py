@@ -14,7 +14,7 @@ from rushlight.core.device_array import beside
 from rushlight.core.history import check_write
 from rushlight.core.native import LEAST
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, bump, wrap
+from rushlight.core.tensor import Tensor, bump, expect_tensors, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import matmul as M
 from rushlight.ops.arithmetic import Mul, conj
@@ -346,16 +346,10 @@ def _become(self: Tensor, result: Tensor) -> Tensor:
 
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     """Product of several matrices, in the cheapest order."""
-    return _store(
-        out,
-        multi_dot(
-            list(
-                matrices[0]
-                if len(matrices) == 1 and isinstance(matrices[0], (list, tuple))
-                else matrices
-            )
-        ),
-    )
+    if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
+        matrices = tuple(matrices[0])
+    expect_tensors("chain_matmul", *matrices)
+    return _store(out, multi_dot(list(matrices)))
 
 
 def multi_dot(items: Any, multiply: Any = mm) -> Any:

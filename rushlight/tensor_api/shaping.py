@@ -221,6 +221,7 @@ def _triangle(name: str, find: Any) -> Any:
         requires_grad: bool = False,
     ) -> Tensor:
         place = check_factory(device, layout)
+        row, col = as_int(row, "row"), as_int(col, "col")
         for n in (row, col):
             if n < 0:
                 raise RuntimeError(f"{name}: row and col must be non-negative, got {row}, {col}")

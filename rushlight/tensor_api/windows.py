@@ -13,7 +13,7 @@ from rushlight.core.native import LEAST, kernels
 from rushlight.core.scalar import NUMPY
 from rushlight.core.tensor import Tensor
 from rushlight.ops.trigonometry import Cos
-from rushlight.tensor_api._common import as_number, check_factory, finish, numpy_dtype
+from rushlight.tensor_api._common import as_int, as_number, check_factory, finish, numpy_dtype
 
 __all__ = [
     "bartlett_window",
@@ -65,22 +65,15 @@ def bessel(n: int, span: float, beta: float) -> np.ndarray[Any, Any]:
 def _window(name: str, length: Any, periodic: bool, shape: Any, options: dict[str, Any]) -> Tensor:
     """The tensor for ``shape(n, span)``, which is not asked for windows of 0 or 1 points."""
     place = check_factory(options["device"])
-    if not hasattr(length, "__index__"):
-        raise TypeError(
-            f"{name}(): argument 'window_length' (position 1) must be int, not "
-            f"{type(length).__name__}"
-        )
+    n = as_int(length, "window_length")
     if options["layout"] is not None and str(options["layout"]) != "torch.strided":
         raise RuntimeError(f"{name} is not implemented for sparse types, got: {options['layout']}")
     d = numpy_dtype(options["dtype"], dtypes.default.float)
     if d not in dtypes.FLOATING_TYPES:
         kind = NotImplementedError if d in dtypes.COMPLEX_TYPES else RuntimeError
         raise kind(f"{name} expects floating point dtypes, got: {dtypes.of[d].name}")
-    if length < 0:
-        raise RuntimeError(
-            f"{name} requires non-negative window_length, got window_length={length}"
-        )
-    n = length.__index__()
+    if n < 0:
+        raise RuntimeError(f"{name} requires non-negative window_length, got window_length={n}")
     values = np.ones(n) if n < 2 else shape(n, n if periodic else n - 1)
     return finish(values.astype(d), options["requires_grad"], place)
 

@@ -205,6 +205,27 @@ def test_what_is_no_tensor_for_a_function(call, given):
         eval(f"torch.{call}", {"torch": torch, "X": given, "T": torch.ones(3, 3)})
 
 
+ALONE = """
+    chain_matmul(A); linalg.multi_dot(A); is_conj(A); is_neg(A); is_inference(A); dsmm(A, T)
+    feature_dropout(A, 0.5, True); feature_dropout_(A, 0.5, True); dropout_(A, 0.5, True)
+    alpha_dropout_(A, 0.5, True); feature_alpha_dropout_(A, 0.5, True); polygamma(A, T)
+    embedding_renorm_(A, T.long(), 1.0, 2.0); nonzero_static(A.sum(), size=2); eye(A); eye(2, A)
+    linspace(A, 2, 3); linspace(0, A[0], 3); logspace(A, 1, 3); arange(A[0]); range(A)
+    hann_window(A); kaiser_window(4, beta=A[0]); tril_indices(A, 2); triu_indices(2.0, 2)
+    fft.fftfreq(4, A[0]); polygamma(1.0, T); polygamma(True, T); eye(True); hann_window(True)
+"""
+
+
+@pytest.mark.parametrize(
+    "call", [c.strip() for c in ALONE.replace("\n", ";").split(";") if c.strip()]
+)
+def test_arrays_are_neither_tensors_nor_numbers(call):
+    array = np.ones((3, 3), np.float32)
+    assert same(lambda lib: eval(f"lib.{call}", {"lib": lib, "A": array, "T": lib.ones(3, 3)})) is (
+        TypeError
+    )
+
+
 class Answering(rl.Tensor):
     """Whose first instance has all functions ask their arguments."""
 

@@ -526,7 +526,8 @@ for _name in _OWN.split():
 explaining(
     globals(),
     """
-    affine_grid_generator gru gru_cell lstm lstm_cell native_dropout norm_except_dim
-    rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
+    affine_grid_generator alpha_dropout_ convolution dropout_ embedding_renorm_
+    feature_alpha_dropout_ feature_dropout feature_dropout_ gru gru_cell lstm lstm_cell
+    native_dropout norm_except_dim rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
     """.split(),  # noqa: SIM905
 )

@@ -100,14 +100,13 @@ class Addcmul(Elementwise):
     """``input + value * tensor1 * tensor2``. Shape: broadcast of the three."""
 
     def scalar(self, s, input, tensor1, tensor2, *, value):
-        return input + value * (tensor1 * tensor2)
+        return input + value * tensor1 * tensor2  # rounded in torch's order
 
     def spelled(self, input, tensor1, tensor2, *, value):
-        return input + value * (tensor1 * tensor2)
+        return input + value * tensor1 * tensor2
 
     def eager(self, xp, input, tensor1, tensor2, *, value):
-        product = tensor1 * tensor2
-        return input + (product if value == 1 else product * factor_of(value, product))
+        return input + times(value, tensor1) * tensor2
 
     direct = True
 
@@ -122,10 +121,7 @@ class Addcmul(Elementwise):
         """Into x, when that is simple."""
         if tensor2.__class__ is not np.ndarray or value.__class__ not in NUMBERS:
             return False
-        step = tensor1 * tensor2
-        if value != 1:
-            step *= np.array(value, step.dtype)
-        np.add(x, step, x)
+        np.add(x, times(value, tensor1) * tensor2, x)
         return True
 
     def grad_input(self, g):
@@ -142,14 +138,13 @@ class Addcdiv(Elementwise):
     """``input + value * tensor1 / tensor2``. Shape: broadcast of the three."""
 
     def scalar(self, s, input, tensor1, tensor2, *, value):
-        return input + value * (tensor1 / tensor2)
+        return input + value * tensor1 / tensor2  # rounded in torch's order
 
     def spelled(self, input, tensor1, tensor2, *, value):
-        return input + value * (tensor1 / tensor2)
+        return input + value * tensor1 / tensor2
 
     def eager(self, xp, input, tensor1, tensor2, *, value):
-        quotient = tensor1 / tensor2
-        return input + (quotient if value == 1 else quotient * factor_of(value, quotient))
+        return input + times(value, tensor1) / tensor2
 
     def compute_dtype(self, arrays):
         floating_only(
@@ -165,10 +160,7 @@ class Addcdiv(Elementwise):
         """Into x, when that is simple."""
         if tensor2.__class__ is not np.ndarray or value.__class__ not in NUMBERS:
             return False
-        step = tensor1 / tensor2
-        if value != 1:
-            step *= np.array(value, step.dtype)
-        np.add(x, step, x)
+        np.add(x, times(value, tensor1) / tensor2, x)
         return True
 
     def grad_input(self, g):
@@ -188,6 +180,11 @@ def factor_of(value: Any, x: Any) -> Any:
     if value.__class__ is float and x.dtype in dtypes.FLOATS:
         return np.array(value, x.dtype)
     return value
+
+
+def times(value: Any, x: Any) -> Any:
+    """``value x``, which is x itself for 1."""
+    return x if value == 1 else x * factor_of(value, x)
 
 
 def number_for(d: Any, value: Any) -> Any:

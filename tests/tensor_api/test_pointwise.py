@@ -168,6 +168,31 @@ def test_in_place_updates_of_optimizers():
         assert o[0]._version == t[0]._version == 1
 
 
+WEIGHTED = {
+    "add": lambda t, x, y, z: t.add(x, y, alpha=0.371),
+    "lerp": lambda t, x, y, z: t.lerp(x, y, 0.1),
+    "lerp beyond the middle": lambda t, x, y, z: t.lerp(x, y, 0.9),
+    "lerp by a tensor": lambda t, x, y, z: t.lerp(x, y, z),
+    "addcmul": lambda t, x, y, z: t.addcmul(x, y, z, value=0.371),
+    "addcmul in place": lambda t, x, y, z: x.clone().addcmul_(y, y, value=-0.371),
+    "addcmul of 1": lambda t, x, y, z: t.addcmul(x, y, z),
+    "addcdiv": lambda t, x, y, z: t.addcdiv(x, y, z, value=0.371),
+    "addcdiv in place": lambda t, x, y, z: x.clone().addcdiv_(y, z, value=-0.371),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+@pytest.mark.parametrize("size", [7, 1000, 50000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weighted_sums_have_the_bits_of_torch(name, size, dtype):
+    r = np.random.default_rng(size)
+    arrays = [r.standard_normal(size).astype(dtype) for _ in range(3)]
+    ours, theirs = (
+        WEIGHTED[name](lib, *map(lib.from_numpy, arrays)).numpy() for lib in (rl, torch)
+    )
+    assert ours.tobytes() == theirs.tobytes()
+
+
 def test_gradients_where_operands_are_equal():
     for name in ("maximum", "minimum", "fmax", "fmin"):
         grads = []

@@ -121,6 +121,24 @@ def test_pools_of_volumes(name, dtype):
     assert dtype_of(rl, POOLS[name], [VOLUME], dtype) == expected
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("weights", ["float32", "float16"])
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_recurrent_layers(kind, weights, dtype):
+    seen = []
+    for t in (torch, rl):
+        t.manual_seed(0)
+        layer = getattr(t.nn, kind)(3, 4, 2).to(getattr(t, weights))
+        x = t.randn(5, 2, 3).to(getattr(t, dtype))
+        with t.autocast("cpu", dtype=t.bfloat16):
+            out, last = layer(x)
+        last = last if isinstance(last, tuple) else (last,)
+        seen.append([str(v.dtype).rpartition(".")[2] for v in (out, *last)])
+        seen.append(out.detach().float().numpy())
+    assert seen[0] == seen[2]
+    np.testing.assert_allclose(seen[1], seen[3], atol=0.02)
+
+
 def test_gradients_have_the_parameters_dtype():
     for t in (torch, rl):
         layer = t.nn.Linear(4, 3)

@@ -6,6 +6,7 @@ import math
 import numbers
 from typing import Any
 
+from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.op import lower_dtype
 from rushlight.core.tensor import Tensor
@@ -22,6 +23,8 @@ __all__ = ["GRU", "LSTM", "GRUCell", "LSTMCell", "RNN", "RNNBase", "RNNCell", "R
 
 
 State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM
+
+STEPS = {"GRU": recurrent.gru_step, "LSTM": recurrent.lstm_step}
 
 # How many blocks of hidden_size rows the weights have: the gates.
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
@@ -246,15 +249,22 @@ class RNNBase(Module):
             sizes = [shape[1]] * shape[0]
             inputs = inputs.flatten(0, 1)
         own = weights["weight_hh"], weights.get("bias_hh")
-        mixed = self.mode == "GRU" and lower_dtype(data) is not None  # the state keeps its dtype
-        if self.proj_size or mixed:
-            step = recurrent.gru_step if mixed else _projected(weights["weight_hr"])
+        if self.proj_size or self._keeps_state(first[0]):
+            projection = weights.get("weight_hr")
+            step = STEPS[self.mode] if projection is None else _projected(projection)
             output, last = recurrent.scan(step, inputs, first, *own, sizes, reverse)
         else:
             layer = recurrent.LAYERS[self.mode]
             output, *last = layer.bind(inputs, *own, *first, sizes=sizes, reverse=reverse)
             last = tuple(last[: len(first)])
         return (output.unflatten(0, shape[:2]) if len(shape) == 3 else output), last
+
+    def _keeps_state(self, state: Tensor) -> bool:
+        """Whether autocast leaves the state's dtype alone: in a GRU, and float16 in an LSTM."""
+        lower, own = lower_dtype(state), state._array.dtype
+        if lower is None or self.mode == "GRU":
+            return lower is not None
+        return self.mode == "LSTM" and not state.is_cuda and lower != own == dtypes.float16
 
     # -- checks ----------------------------------------------------------------------------------
 

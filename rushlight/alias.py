@@ -29,10 +29,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rushlight.absent import reason
 from rushlight.config import package_names
 from rushlight.core.overrides import switch
 
-NAMES = {"torch": "rushlight", "torchvision": "rushlight.vision"}
+NAMES = {
+    "torch": "rushlight",
+    "torchvision": "rushlight.vision",
+    "functorch": "rushlight.functorch",
+}
 # whose classes say that they are torch's
 SHOWN = re.compile(r"rushlight\.(nn|optim|distributions|utils\.data)\b")
 # functions that load a library's compiled parts and answer whether they are there
@@ -40,12 +45,14 @@ LOADERS = {"torchaudio._extension.utils": "_load_lib"}
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds ``torch.x`` as ``rushlight.x``, and ``torchvision.x`` as ``rushlight.vision.x``."""
+    """Finds ``torch.x`` as ``rushlight.x``, ``torchvision.x`` as ``rushlight.vision.x``, and
+    ``functorch``.
+    """
 
     def find_spec(
         self, fullname: str, path: Any = None, target: Any = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """A spec for names below torch and torchvision, and for our modules whose classes say so;
+        """A spec for names below those of NAMES, and for our modules whose classes say so;
         None for others, which it searches.
         """
         if fullname.partition(".")[0] in NAMES:
@@ -76,7 +83,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             if error.name is None or not name.startswith(error.name):
                 raise
             raise ModuleNotFoundError(
-                f"No module named {spec.name!r}: rushlight, which stands in for {top}, has none.",
+                f"No module named {spec.name!r}: rushlight, which stands in for {top}, has none"
+                f"{reason(rest.rpartition('.')[2]) or '.'}",
                 name=spec.name,
             ) from None
         self.own = {name: getattr(module, name) for name in ("__spec__", "__loader__")}

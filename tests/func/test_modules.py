@@ -1,10 +1,12 @@
 """Modules as functions: ensembles, per-sample gradients, and rearrange."""
 
+import functorch
 import numpy as np
 import pytest
 import torch
 
 import rushlight as rl
+import rushlight.functorch
 from tests.func.test_derivatives import same
 
 
@@ -193,3 +195,71 @@ def test_functional_calls_of_tied_and_circular_modules(lib):
             call(module, tensors, one, tie_weights=False)
     with pytest.warns(FutureWarning, match="torch.func.functional_call"):
         lib.nn.utils.stateless.functional_call(lib.nn.Linear(1, 1), {"bias": lib.ones(1)}, one)
+
+
+# -- functorch: the older names -------------------------------------------------------------------
+
+FUNCTORCH = {rl: rushlight.functorch, torch: functorch}
+old_names = pytest.mark.filterwarnings("ignore:We've integrated functorch:FutureWarning")
+
+
+@old_names
+def test_modules_as_functions_of_tuples():
+    seen = []
+    for t, old in FUNCTORCH.items():
+        model = net(t, 0)
+        f, params = old.make_functional(model)
+        assert isinstance(params, tuple) and all(p.requires_grad and p.is_leaf for p in params)
+        assert params[0] is not model[0].weight
+        loss = f(params, data(t)).pow(2).sum()
+        loss.backward()
+        grads = old.grad(lambda p, f=f, t=t: f(p, data(t)).pow(2).sum())(params)
+        assert model[0].weight.grad is None
+        seen.append([loss, *[p.grad for p in params], *grads])
+        with t.no_grad():
+            params[0].zero_()
+        assert (model[0].weight != 0).all()
+        _, params = old.make_functional(model, disable_autograd_tracking=True)
+        assert not any(p.requires_grad for p in params)
+    for ours, theirs in zip(*seen, strict=True):
+        close(ours, theirs)
+
+
+@old_names
+def test_modules_with_buffers_as_functions():
+    seen = []
+    for t, old in FUNCTORCH.items():
+        model = t.nn.Sequential(t.nn.BatchNorm1d(3), net(t, 0))
+        with pytest.raises(RuntimeError, match="has buffers"):
+            old.make_functional(model)
+        f, params, buffers = old.make_functional_with_buffers(model)
+        seen.append([f(params, buffers, data(t)), *buffers])  # running means were written to
+        assert (model[0].running_mean == 0).all()
+        assert f.buffer_names == tuple(name for name, _ in model.named_buffers())
+    for ours, theirs in zip(*seen, strict=True):
+        close(ours, theirs)
+
+
+def test_a_missing_parameter_of_a_function():
+    f, params = rushlight.functorch.make_functional(net(rl, 0))
+    with pytest.raises(RuntimeError, match="expected 4 parameters and 0 buffers, got 3 and 0"):
+        f(params[:-1], data(rl))
+
+
+@old_names
+def test_ensembles_by_their_older_name():
+    seen = []
+    for t, old in FUNCTORCH.items():
+        f, params, buffers = old.combine_state_for_ensemble([net(t, i) for i in range(3)])
+        assert not any(p.requires_grad for p in params) and buffers == ()
+        seen.append(old.vmap(f, (0, 0, None))(params, buffers, data(t)))
+    close(*seen)
+
+
+def test_tied_weights_are_one_parameter():
+    model = rl.nn.Sequential(rl.nn.Linear(2, 2), rl.nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    f, params = rushlight.functorch.make_functional(model)
+    assert f.param_names == ("0.weight", "0.bias", "1.bias")
+    zeros = [p.detach() * 0 for p in params]
+    assert (f(zeros, rl.ones(2)) == 0).all()

@@ -138,6 +138,15 @@ def test_what_goes_wrong_is_said(folder):
     assert done.returncode == 2 and "usage:" in done.stdout
     (folder / "bad.py").write_text("import torch.nothing\n")
     assert "No module named 'torch.nothing': rushlight" in run(folder, "bad.py").stderr
+    (folder / "bad.py").write_text("import torch.nested\n")
+    assert "nested tensors are not supported: pad with" in run(folder, "bad.py").stderr
+
+
+def test_functorch(folder):
+    use = "import torch, functorch\nfrom functorch import grad\nprint(grad is torch.func.grad)\n"
+    (folder / "program.py").write_text(use)
+    done = run(folder, "program.py")
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_torch_itself_is_not_replaced_once_it_is_there():

@@ -45,6 +45,18 @@ def test_mixed_precision_for_a_gpu_does_nothing_without_one():
         torch.cuda.current_stream()
 
 
+def test_mixed_precision_on_a_cpu_by_its_older_name():
+    one = torch.ones(1, 1)
+    with torch.cpu.amp.autocast():
+        assert (one @ one).dtype is torch.bfloat16
+    with torch.cpu.amp.autocast(enabled=False):
+        assert (one @ one).dtype is torch.float32
+    with torch.cpu.amp.autocast(dtype=torch.float16):
+        assert (one @ one).dtype is torch.float16
+    scaler = torch.cpu.amp.GradScaler(init_scale=4.0)
+    assert scaler.is_enabled() and scaler.scale(one).item() == 4.0
+
+
 def test_what_needs_a_gpu_raises_what_torch_raises():
     for call in (
         lambda: torch.ones(2, device="cuda"), lambda: torch.ones(2).cuda(1),

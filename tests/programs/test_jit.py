@@ -5,7 +5,7 @@ import copy
 import pytest
 
 import rushlight as torch
-from rushlight import nn
+from rushlight import _jit_internal, nn
 
 
 class Cell(nn.Module):
@@ -78,3 +78,17 @@ def test_example_inputs_may_be_a_list():
     a, b = torch.ones(1, 2), torch.zeros(1, 2)
     assert torch.jit.trace(module, [a, b])(a, b).shape == (1, 1)
     assert torch.jit.trace_module(module, {"forward": [a, b]})(a, b).shape == (1, 1)
+
+
+def test_marks_from_the_module_of_old():
+    pool = _jit_internal.boolean_dispatch(
+        "indices", 2, False, lambda x, n, indices: "both", lambda x, n, indices=False: "one",
+        __name__, "pool",
+    )  # fmt: skip
+    assert [pool(0, 1), pool(0, 1, True), pool(0, 1, indices=True)] == ["one", "both", "both"]
+    assert (pool.__name__, pool.__module__) == ("pool", __name__)
+    assert not _jit_internal.is_scripting()
+    for mark in ("ignore", "unused", "export", "_overload", "_copy_to_script_wrapper"):
+        assert getattr(_jit_internal, mark)(pool) is pool
+    sizes: _jit_internal.BroadcastingList2[int] = 3
+    assert torch.jit.isinstance([sizes, 3], _jit_internal.BroadcastingList2[int])

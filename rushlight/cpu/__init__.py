@@ -113,3 +113,10 @@ def current_stream(device: Any = None) -> Stream:
 def stream(stream: Any) -> StreamContext:
     """A context manager that selects the stream."""
     return StreamContext(stream)
+
+
+def __getattr__(name: str) -> Any:
+    """Mixed precision, when first asked for."""
+    if name == "amp":
+        return importlib.import_module("rushlight.cpu.amp")
+    raise AttributeError(f"module 'rushlight.cpu' has no attribute {name!r}")

@@ -302,6 +302,10 @@ def endless(data):
 ERRORS = [
     (ValueError, lambda L, d: d.DataLoader(range(3), num_workers=-1)),
     (ValueError, lambda L, d: d.DataLoader(range(3), timeout=-1)),
+    (AssertionError, lambda L, d: iter(d.DataLoader(range(3), timeout=1))),
+    (TypeError, lambda L, d: iter(d.DataLoader(range(3), generator=3))),
+    (TypeError, lambda L, d: list(d.RandomSampler(range(3), generator=3))),
+    (TypeError, lambda L, d: list(d.SubsetRandomSampler([1, 2], generator=3))),
     (ValueError, lambda L, d: d.DataLoader(range(3), prefetch_factor=2)),
     (ValueError, lambda L, d: d.DataLoader(range(3), num_workers=1, prefetch_factor=-1)),
     (ValueError, lambda L, d: d.DataLoader(range(3), persistent_workers=True)),

@@ -157,6 +157,11 @@ class DataLoader(Generic[T_co]):
 
     def _get_iterator(self) -> LoaderIterator:
         if self.num_workers == 0:
+            if self.timeout > 0:
+                raise AssertionError(
+                    f"DataLoader: timeout is {self.timeout}, but without worker processes nothing "
+                    "is waited for: set num_workers > 0, or leave timeout out."
+                )
             return SingleProcessIterator(self)
         self.check_worker_number_rationality()
         return WorkerIterator(self)

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from rushlight import dtypes
 from rushlight import tensor_api as rl
+from rushlight.core.generator import engine_of
 
 INT64 = dtypes.by_name["int64"]
 FLOAT64 = dtypes.by_name["float64"]
@@ -26,8 +27,14 @@ class Sampler(Generic[T_co]):
 
 def draw_seed(generator: Any = None) -> int:
     """A 63-bit seed from ``generator`` (None: the default generator)."""
-    device = None if generator is None else generator.device
-    return int(rl.empty((), dtype=INT64, device=device).random_(generator=generator).item())
+    seed = rl.empty((), dtype=INT64, device=device_of(generator))
+    return int(seed.random_(generator=generator).item())
+
+
+def device_of(generator: Any) -> Any:
+    """Where a generator draws; None, whatever the default is, without one."""
+    engine_of(generator)  # refuses what is none
+    return None if generator is None else generator.device
 
 
 def check_count(owner: str, name: str, value: Any) -> None:
@@ -92,7 +99,7 @@ class RandomSampler(Sampler[int]):
         if generator is None:
             generator = rl.Generator()
             generator.manual_seed(draw_seed())
-        drawn: Any = {"generator": generator, "device": generator.device}  # whatever the default is
+        drawn: Any = {"generator": generator, "device": device_of(generator)}
         if self.replacement:
             for _ in range(count // 32):
                 yield from rl.randint(size, (32,), **drawn).tolist()
@@ -119,7 +126,7 @@ class SubsetRandomSampler(Sampler[int]):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        device = None if self.generator is None else self.generator.device
+        device = device_of(self.generator)
         for i in rl.randperm(len(self.indices), generator=self.generator, device=device).tolist():
             yield self.indices[i]
 

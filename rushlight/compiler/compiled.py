@@ -23,7 +23,7 @@ from rushlight.compiler.signatures import itself, sharing, signature
 from rushlight.compiler.surroundings import Surroundings
 from rushlight.compiler.variant import Variant, present_mode
 from rushlight.config import compile_options, stance
-from rushlight.core.state import state
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError, warn_user
 
@@ -82,9 +82,11 @@ class Compiled:
         return run
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.eager is not None or state.busy or stance.name == "force_eager":
+        recorder = modes.profiler if state.busy == 1 else None  # nothing else is in the way
+        busy = state.busy and recorder is None
+        if self.eager is not None or busy or stance.name == "force_eager":
             return self.function(*args, **kwargs)
-        if not kwargs:
+        if not kwargs and recorder is None:
             for variant in self.entered:  # what they take for granted tells all that a key does
                 if variant is not self.last and variant.is_armed():
                     out = variant.enter(args)
@@ -109,7 +111,7 @@ class Compiled:
                 return self.function(*args, **kwargs)
             if not reason:
                 try:
-                    out = variant.run(arguments)
+                    out = self.run(variant, arguments, recorder)
                 except Exception:  # before anything is written
                     if not self.code.handles:
                         raise
@@ -127,6 +129,8 @@ class Compiled:
                 reason = variant.unfit()
                 self.vain += bool(variant.assumed)
             self.read_anew |= variant.moved()
+        if recorder is not None:
+            return self.function(*args, **kwargs)
         if self.vain > MOST_VAIN:
             self.stay_eager(f"most calls are left for the {reason}")
             return self.function(*args, **kwargs)
@@ -150,6 +154,15 @@ class Compiled:
             return self.code.watch(self.function, args, kwargs)
         self.reason, self.again = reason, False
         return self.capture(key, arguments, args, kwargs)
+
+    def run(self, variant: Variant, arguments: list[Any], recorder: Any) -> Any:
+        """Run a program that fits, as an event of a profiler if there is a recorder."""
+        if recorder is None:
+            return variant.run(arguments)
+        for program in (variant.program, getattr(variant, "back", None)):
+            getattr(program, "launches", None)  # found out, once, before time is taken
+        with recorder.noting(f"Torch-Compiled Region: {self.name()}", "user_annotation"):
+            return variant.run(arguments)
 
     def note_entry(self, variant: Variant) -> None:
         """Let calls try to enter a variant, if they can."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from rushlight.compiler.staged import Stage, Staged
-from rushlight.compiler.steps import Call
+from rushlight.compiler.steps import Call, summary
 from rushlight.compiler.variant import Variant
 from rushlight.ops.device import where
 
@@ -128,15 +127,6 @@ def launches(program: Any, inputs: list[Any]) -> list[str]:
         f"{total:8.1f}         {len(native)} launches of {len({x.ir for x in native})} kernels"
     )
     return lines
-
-
-def summary(step: Any) -> str:
-    """The ops of a step, its shape, and where the user wrote it."""
-    counts = Counter(type(n.op).__name__ for n in step.nodes)
-    ops = " ".join([name if n == 1 else f"{name}*{n}" for name, n in counts.items()])
-    line = next((n.line for n in step.nodes if n.line), "")
-    shape = getattr(step, "shape", None) or step.nodes[0].outputs[0].shape
-    return f"{type(step).__name__.lower()} {tuple(shape)}: {ops}" + (f"  [{line}]" if line else "")
 
 
 def memory(program: Any, v: Variant | None) -> list[str]:

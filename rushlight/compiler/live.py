@@ -17,7 +17,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.guards import Guard
 from rushlight.compiler.living import graph_of
-from rushlight.compiler.program import empty
+from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import Alias
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, turned
@@ -174,7 +174,7 @@ class Live(Variant):
         ]
         outs = [empty(v) for v in g.graph.results]
         with self.lock:
-            self.back.run([*saved, *arrays, *rest], outs)
+            run_noted(self.back, [*saved, *arrays, *rest], outs)
         missing = {k for k, x in enumerate(live) if x is None}
         return [
             None if needed and needed <= missing else wrap(a)

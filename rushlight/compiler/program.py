@@ -17,6 +17,7 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Value
 from rushlight.core.device_array import device_empty
+from rushlight.core.state import modes
 
 Operands = list[Any]
 
@@ -33,6 +34,14 @@ class Program(Protocol):
     def describe(self) -> str:
         """The steps, in order, as text."""
         ...
+
+
+def run_noted(program: Any, inputs: Operands, outputs: list[Any]) -> None:
+    """Run a program; what it launches are events of a profiler that is on, if it can tell."""
+    if modes.profiler is not None and hasattr(program, "note_parts"):
+        program.run(inputs, outputs, modes.profiler)
+    else:
+        program.run(inputs, outputs)
 
 
 def empty(v: Value) -> Any:

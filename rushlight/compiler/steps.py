@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 from rushlight.compiler.graph import Node, Value
@@ -142,3 +143,12 @@ class Precedence:
     def reaches(self, start: Step, end: Step) -> bool:
         """Whether ``end`` needs ``start``, through any steps."""
         return bool(self.all[id(end)] & self.own[id(start)])
+
+
+def summary(step: Step) -> str:
+    """The ops of a step, its shape, and where the user wrote it."""
+    counts = Counter(type(n.op).__name__ for n in step.nodes)
+    ops = " ".join([name if n == 1 else f"{name}*{n}" for name, n in counts.items()])
+    line = next((n.line for n in step.nodes if n.line), "")
+    shape = getattr(step, "shape", None) or step.nodes[0].outputs[0].shape
+    return f"{type(step).__name__.lower()} {tuple(shape)}: {ops}" + (f"  [{line}]" if line else "")

@@ -25,7 +25,7 @@ from rushlight.compiler.guards import Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, is_plain
-from rushlight.compiler.program import empty
+from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
@@ -229,7 +229,8 @@ class Variant:
         leaves = [leaf_of(leaf, arguments) for leaf in self.leaves]
         self.free_grads(leaves)
         try:
-            self.program.run(self.inputs, [*results, *places, *self.buffers.arrays])
+            outputs = [*results, *places, *self.buffers.arrays]
+            run_noted(self.program, self.inputs, outputs)
         except UnforeseenError:
             return NotImplemented
         for (n, kind, source), place in zip(self.updates, places, strict=True):

@@ -18,6 +18,7 @@ from rushlight.config import is_own
 from rushlight.core.device_array import DeviceArray, driver_of
 from rushlight.core.native import kernels
 from rushlight.core.sparse import SparseArray
+from rushlight.core.state import modes
 from rushlight.core.state import state as run_state
 from rushlight.core.tensor import Tensor, written
 
@@ -39,6 +40,7 @@ class Part:
     def __init__(self, optimizer: Optimizer, group: dict[str, Any], params: list[Tensor]) -> None:
         from rushlight.compiler import memory, pipeline
         from rushlight.compiler.places import Planted
+        from rushlight.compiler.program import run_noted
         from rushlight.compiler.surroundings import with_options
         from rushlight.compiler.trace import Trace
 
@@ -49,6 +51,7 @@ class Part:
         with with_options(Planted([], trace), [group], ["lr"]), trace:
             optimizer._update_params(group, params, False)
         self.program: Any = None
+        self.launch = run_noted
         self.watch = trace.watch
         if trace.failure is not None or self.names() != before:
             return
@@ -104,7 +107,7 @@ class Part:
 
     def run(self) -> None:
         """Update parameters and state."""
-        self.program.run(self.inputs, [self.inputs[k] for k in self.targets])
+        self.launch(self.program, self.inputs, [self.inputs[k] for k in self.targets])
         for k in self.targets:
             written(self.sources[k][1])
         self.inputs = []
@@ -132,7 +135,7 @@ class Plan:
         if self.parts is None or self.calls == 1 or type(group.get("lr")) is not float:
             return False
         if not self.parts:
-            return self.trace(optimizer, group)
+            return not run_state.busy and self.trace(optimizer, group)
         if self.key(group) == self.made_for and all([p.fetch(optimizer) for p in self.parts]):
             for part in self.parts:
                 part.run()
@@ -169,7 +172,8 @@ class Plan:
 
 def update(optimizer: Optimizer, group: dict[str, Any]) -> bool:
     """Update a group's parameters by compiled programs; False: there are none, nothing was done."""
-    if not kernels.on or run_state.busy or not is_own(type(optimizer).__module__):
+    busy = run_state.busy > (modes.profiler is not None)  # with more than a profiler
+    if not kernels.on or busy or not is_own(type(optimizer).__module__):
         return False
     plans = optimizer.__dict__.setdefault("_plans", {})
     plan = plans.get(id(group))

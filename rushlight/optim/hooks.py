@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.core.node import RemovableHandle
+from rushlight.core.state import modes, state
 
 Hooks = OrderedDict[int, Callable[..., Any]]
 
@@ -45,6 +46,13 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._stepping:  # an overriding step calls its parent's: the hooks have run
             return step(self, *args, **kwargs)
+        recorder = modes.profiler if state.busy else None
+        if recorder is None:
+            return run(self, args, kwargs)
+        with recorder.noting(f"Optimizer.step#{type(self).__name__}.step", "user_annotation"):
+            return run(self, args, kwargs)
+
+    def run(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._stepping = self._opt_called = True
         try:
             before, after = self._tables_of_steps()[:2]

@@ -140,7 +140,9 @@ class profile:
         acc_events: keep the events of earlier cycles.
         with_stack, with_flops, with_modules, use_cuda, options: accepted.
 
-    A program compiled with ``torch.compile`` runs eagerly while a profiler is on.
+    A compiled call is one event, with an event for each kernel of its program inside; calls that
+    no program is there for yet run eagerly and are not captured, so call the function three times
+    before (``schedule`` with ``wait`` or ``warmup`` does).
 
     Example:
         >>> import rushlight as torch

@@ -140,6 +140,75 @@ def test_steps_of_a_schedule(tmp_path):
     assert path.name.endswith(".pt.trace.json")
 
 
+def trained(profiled):
+    """Weights after compiled steps, and the events of those that are profiled."""
+    rl.manual_seed(0)
+    model = rl.nn.Sequential(rl.nn.Linear(6, 8), rl.nn.Dropout(), rl.nn.Linear(8, 1))
+    optimizer = rl.optim.Adam(model.parameters())
+    x = rl.randn(5, 6)
+
+    @rl.compile
+    def step(x):
+        optimizer.zero_grad()
+        loss = model(x).pow(2).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    losses, names = [], []
+    for i in range(7):
+        if i in profiled:
+            with profile() as prof:
+                losses.append(step(x).item())
+            names.append([e.name for e in prof.events()])
+        else:
+            losses.append(step(x).item())
+    return [losses, rl.get_rng_state().tolist(), *[p.tolist() for p in model.parameters()]], names
+
+
+def test_compiled_calls_show_their_kernels():
+    plain, _ = trained(())
+    profiled, found = trained((4, 5))
+    assert profiled == plain
+    for names in found:
+        assert names[0] == "Torch-Compiled Region: trained.<locals>.step"
+        kernels = [n for n in names[1:] if n != "aten::item"]
+        assert len(kernels) > 3 and not any(n.startswith("aten::") for n in kernels)
+        assert any("[test_profiler.py:" in n for n in kernels)
+
+
+def test_calls_that_were_not_captured_yet_show_their_ops():
+    _, (first, second) = trained((0, 1))
+    assert first == second and "aten::linear" in first
+
+
+def test_gradients_of_compiled_calls_show_their_kernels():
+    f = rl.compile(lambda x: (x * 2).exp().sum(1))
+    x = rl.randn(4, 5, requires_grad=True)
+    for _ in range(3):
+        f(x).sum().backward()
+    with profile() as prof:
+        f(x).sum().backward()
+    names = [e.name for e in prof.events()]
+    assert sum([n.startswith("group ") for n in names]) >= 2, names
+    region = next(e for e in prof.events() if e.name.startswith("Torch-Compiled"))
+    assert [c.name for c in region.cpu_children] and region.cpu_time_total > 0
+
+
+def test_large_updates_show_their_kernels():
+    p = rl.nn.Parameter(rl.ones(400, 400))
+    optimizer = rl.optim.Adam([p])
+    for i in range(4):
+        p.grad = rl.full((400, 400), i - 1.5)
+        if i < 3:
+            optimizer.step()
+    with profile() as prof:
+        optimizer.step()
+    step, *kernels = [e.name for e in prof.events()]
+    assert step == "Optimizer.step#Adam.step"
+    assert kernels and all(n.startswith("group ") for n in kernels)
+
+
 def test_the_older_profile():
     with rl.autograd.profiler.profile(record_shapes=True) as prof:
         rl.ones(3).exp()

@@ -7,10 +7,11 @@ operations is longer than without a profiler; the operations themselves run as a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,6 @@ import numpy as np
 from rushlight.core.op import View
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
-from rushlight.optim.hooks import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 
 
 class FunctionEvent:
@@ -73,29 +70,19 @@ class Recorder:
         self.events: list[FunctionEvent] = []
         self.open: list[FunctionEvent] = []
         self.zero = time.perf_counter()
-        self.handles: list[Any] = []
         self.outer: Any = None
 
     def start(self) -> None:
         """Begin to record; an outer profiler pauses."""
         self.outer, modes.profiler = modes.profiler, self
         state.busy += 1
-        self.handles = [
-            register_optimizer_step_pre_hook(lambda o, a, k: self._optimizer(o)),
-            register_optimizer_step_post_hook(lambda o, a, k: self.end()),
-        ]
 
     def stop(self) -> None:
         """Stop recording; what is still open ends now."""
         while self.open:
             self.end()
-        for handle in self.handles:
-            handle.remove()
         state.busy -= 1
         modes.profiler = self.outer
-
-    def _optimizer(self, optimizer: Any) -> None:
-        self.begin(f"Optimizer.step#{type(optimizer).__name__}.step", "user_annotation")
 
     def begin(self, name: str, kind: str) -> FunctionEvent:
         """Open an event inside the current one."""
@@ -117,6 +104,15 @@ class Recorder:
             )
             if event is None or last is event:
                 break
+
+    @contextlib.contextmanager
+    def noting(self, name: str, kind: str) -> Iterator[None]:
+        """An event of what runs in the block."""
+        event = self.begin(name, kind)
+        try:
+            yield
+        finally:
+            self.end(event)
 
     def call(self, source: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """``function(*args)`` as an event of an op or of a node of the graph."""

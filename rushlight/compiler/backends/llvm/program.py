@@ -19,7 +19,7 @@ from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
 from rushlight.compiler.lower import Lowering
 from rushlight.compiler.memory import address
-from rushlight.compiler.steps import Call, Group, Product, Step
+from rushlight.compiler.steps import Call, Group, Product, Step, summary
 from rushlight.compiler.streams import engines_of, go_back, marks
 from rushlight.core import threads
 from rushlight.errors import UnforeseenError
@@ -205,19 +205,23 @@ class Native:
 
     # Run
 
-    def run(self, inputs: list[Any], outputs: list[Any]) -> None:
-        """Run the program; where a check fails, run the ops, which say why."""
-        if not self.attempt(inputs, outputs):
+    def run(self, inputs: list[Any], outputs: list[Any], recorder: Any = None) -> None:
+        """Run the program; where a check fails, run the ops, which say why. A profiler's
+        ``recorder`` notes each launch and call.
+        """
+        if not self.attempt(inputs, outputs, recorder):
             if self.assumes:  # the function itself is run
                 raise UnforeseenError("a value, or an index, decides otherwise")
             self.eager.run(inputs, outputs)
 
-    def attempt(self, inputs: list[Any], outputs: list[Any]) -> bool:
+    def attempt(self, inputs: list[Any], outputs: list[Any], recorder: Any = None) -> bool:
         """Run the program; False where a check fails."""
         with self.lock:
             self.bind(inputs, outputs)
             try:
-                return not self.run_parts(inputs, outputs)
+                if recorder is None:
+                    return not self.run_parts(inputs, outputs)
+                return not self.note_parts(inputs, outputs, recorder)
             finally:
                 self.temporary.clear()
 
@@ -242,6 +246,23 @@ class Native:
             elif self.launch(*part):
                 go_back(before)
                 return True
+        return False
+
+    def note_parts(self, inputs: list[Any], outputs: list[Any], recorder: Any) -> bool:
+        """As ``run_parts``, each launch and call an event."""
+        whole = [*inputs[: self.given], *self.constants]
+        before = marks(self.given_back)
+        for part, kind in zip(self.parts, self.plan.parts, strict=True):
+            if type(part) is not tuple:
+                with recorder.noting(summary(self.lowering.steps[kind]), "kernel"):
+                    part(whole, outputs)
+                continue
+            for k in range(*part):
+                with recorder.noting(summary(self.launches[k][0]), "kernel"):
+                    failed = self.launch(k, k + 1)
+                if failed:
+                    go_back(before)
+                    return True
         return False
 
     def launch(self, start: int, stop: int) -> bool:

@@ -60,7 +60,13 @@ swapdims = transpose
 
 @method
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
-    """``transpose`` under NumPy's name."""
+    """``transpose`` under NumPy's name.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.swapaxes(torch.zeros(2, 3), 0, 1).shape
+        torch.Size([3, 2])
+    """
     return transpose(input, axis0, axis1)
 
 
@@ -111,6 +117,11 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """A view with dims moved from the positions ``source`` to ``destination``; the others keep
     their order.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.movedim(torch.zeros(2, 3, 4), 0, 2).shape
+        torch.Size([3, 4, 2])
     """
     n = input._array.ndim
     if source.__class__ is int and destination.__class__ is int:
@@ -174,7 +185,13 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 
 @method
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """A view of a diagonal of two dims, as the last dim."""
+    """A view of a diagonal of two dims, as the last dim.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.diagonal(torch.tensor([[1, 2], [3, 4]]))
+        tensor([1, 4])
+    """
     n = input._array.ndim
     a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
     if a == b:

@@ -256,13 +256,24 @@ def zero_(input: Tensor) -> Tensor:
 def can_cast(from_: Any, to: Any) -> bool:
     """Whether in-place arithmetic may store ``from_`` into ``to``: the kind (bool, int, float,
     complex) must not shrink.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.can_cast(torch.float32, torch.int32), torch.can_cast(torch.int32, torch.float32)
+        (False, True)
     """
     a, b = dtypes.CATEGORY[numpy_dtype(from_)], dtypes.CATEGORY[numpy_dtype(to)]
     return a <= b
 
 
 def promote_types(type1: Any, type2: Any) -> Any:
-    """The smallest dtype that both convert to without losing kind or size."""
+    """The smallest dtype that both convert to without losing kind or size.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.promote_types(torch.int32, torch.float16)
+        torch.float16
+    """
     return PUBLIC[dtypes.promote(numpy_dtype(type1), numpy_dtype(type2))]
 
 
@@ -274,7 +285,13 @@ def result_type(
     scalar1: Any = None,
     scalar2: Any = None,
 ) -> Any:
-    """The dtype of arithmetic between two tensors or numbers."""
+    """The dtype of arithmetic between two tensors or numbers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.result_type(torch.tensor([1]), 1.0)
+        torch.float32
+    """
     given = [v for v in (tensor, other, scalar, scalar1, scalar2) if v is not None]
     if len(given) != 2:
         raise TypeError(f"result_type(): expected two tensors or numbers, but got {len(given)}")

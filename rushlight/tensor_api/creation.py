@@ -281,7 +281,13 @@ def full_like(
     pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """``fill_value`` everywhere, with the shape and dtype of ``input``."""
+    """``fill_value`` everywhere, with the shape and dtype of ``input``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.full_like(torch.zeros(2), 7)
+        tensor([7., 7.])
+    """
     expect_tensors("full_like", input)
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     moving = moving_number(fill_value, out._array.dtype)
@@ -354,7 +360,14 @@ def eye(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """The identity matrix ``(n, m)``; m defaults to n."""
+    """The identity matrix ``(n, m)``; m defaults to n.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.eye(2, 3)
+        tensor([[1., 0., 0.],
+                [0., 1., 0.]])
+    """
     place = check_factory(device, layout)
     n, m = as_int(n, "n"), None if m is None else as_int(m, "m")
     if n < 0 or (m is not None and m < 0):
@@ -364,7 +377,13 @@ def eye(
 
 
 def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
-    """Complex numbers from real and imaginary parts of one floating dtype."""
+    """Complex numbers from real and imaginary parts of one floating dtype.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.complex(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0]))
+        tensor([1.+0.j, 0.+2.j])
+    """
     d, e = expect_tensor(real, "complex")._array.dtype, expect_tensor(imag, "complex")._array.dtype
     if d not in dtypes.FLOATING_TYPES or e not in dtypes.FLOATING_TYPES:
         raise RuntimeError(
@@ -379,7 +398,13 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
 
 
 def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
-    """Complex numbers from absolute values and angles in radians, of one dtype."""
+    """Complex numbers from absolute values and angles in radians, of one dtype.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.polar(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 3.14159265 / 2]))
+        tensor([ 1.0000e+00+0.j, -8.7423e-08+2.j])
+    """
     expect_tensor(abs, "polar", "abs")
     expect_tensor(angle, "polar", "angle")
     if abs._array.dtype not in dtypes.FLOATING_TYPES:

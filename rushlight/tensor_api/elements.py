@@ -164,7 +164,16 @@ def _truth(self: Tensor) -> bool:
 
 @method
 def is_nonzero(input: Tensor) -> bool:
-    """Whether a tensor of one element is not zero."""
+    """Whether a tensor of one element is not zero.
+
+    Raises:
+        RuntimeError: there are several elements, or none.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.is_nonzero(torch.tensor([2.0]))
+        True
+    """
     return _truth(input)
 
 

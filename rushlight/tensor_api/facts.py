@@ -60,7 +60,13 @@ def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
 
 @method
 def numel(input: Tensor) -> int:
-    """The number of elements."""
+    """The number of elements.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.numel(torch.zeros(2, 3))
+        6
+    """
     return int(input._array.size)
 
 
@@ -78,13 +84,25 @@ def element_size(self: Tensor) -> int:
 
 @method
 def is_floating_point(input: Tensor) -> bool:
-    """Whether the elements are real floating-point numbers."""
+    """Whether the elements are real floating-point numbers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.is_floating_point(torch.ones(2)), torch.is_floating_point(torch.tensor([1]))
+        (True, False)
+    """
     return input._array.dtype in dtypes.FLOATING_TYPES
 
 
 @method
 def is_complex(input: Tensor) -> bool:
-    """Whether the elements are complex."""
+    """Whether the elements are complex.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.is_complex(torch.tensor([1j]))
+        True
+    """
     return input._array.dtype in dtypes.COMPLEX_TYPES
 
 

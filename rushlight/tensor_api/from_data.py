@@ -221,7 +221,14 @@ def copied(x: Tensor, d: Any, requires_grad: bool = False) -> Tensor:
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """``data`` as a tensor, sharing memory with a tensor or array of the right dtype."""
+    """``data`` as a tensor, sharing memory with a tensor or array of the right dtype.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(2)
+        >>> torch.as_tensor(x) is x, torch.as_tensor([1, 2])
+        (True, tensor([1, 2]))
+    """
     place = check_factory(device)
     d = numpy_dtype(dtype)
     if isinstance(data, Tensor):
@@ -319,6 +326,11 @@ def frombuffer(
 ) -> Tensor:
     """A vector on the memory of a buffer (bytes, bytearray, memoryview). ``offset`` in bytes,
     ``count`` in elements.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.frombuffer(bytearray([1, 2, 3]), dtype=torch.uint8)
+        tensor([1, 2, 3], dtype=torch.uint8)
     """
     d = numpy_dtype(dtype)
     try:

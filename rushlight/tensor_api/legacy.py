@@ -274,7 +274,13 @@ def get_device(input: Tensor) -> int:
 
 
 def is_same_size(input: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same shape."""
+    """Whether two tensors have the same shape.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.is_same_size(torch.zeros(2), torch.ones(2))
+        True
+    """
     return bool(input._array.shape == other._array.shape)
 
 
@@ -328,7 +334,13 @@ def fill(input: Tensor, value: Any) -> Tensor:
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
-    """Positions in a flattened array of ``shape`` as one int64 index tensor per dim."""
+    """Positions in a flattened array of ``shape`` as one int64 index tensor per dim.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.unravel_index(torch.tensor(5), (2, 4))
+        (tensor(1), tensor(1))
+    """
     if indices._array.dtype not in dtypes.INTEGER_TYPES:
         raise TypeError(f"unravel_index: expected integer indices, but got {indices.dtype}")
     sizes = (shape,) if isinstance(shape, int) else shape

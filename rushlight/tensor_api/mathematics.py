@@ -183,7 +183,13 @@ def in_place(function: Any) -> Any:
 
 @method
 def conj(input: Tensor) -> Tensor:
-    """Complex conjugate; a real tensor itself."""
+    """Complex conjugate; a real tensor itself.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.conj(torch.tensor([1 + 2j])).resolve_conj()
+        tensor([1.-2.j])
+    """
     return S.Conj.bind(input) if input._array.dtype in dtypes.COMPLEX_TYPES else input
 
 
@@ -305,13 +311,25 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 @method
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
-    """``input`` limited to at least ``min``, a number or a tensor."""
+    """``input`` limited to at least ``min``, a number or a tensor.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.clamp_min(torch.tensor([1, 5]), 3)
+        tensor([3, 5])
+    """
     return clamp(input, min, out=out)
 
 
 @method
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
-    """``input`` limited to at most ``max``, a number or a tensor."""
+    """``input`` limited to at most ``max``, a number or a tensor.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.clamp_max(torch.tensor([1, 5]), 3)
+        tensor([1, 3])
+    """
     return clamp(input, None, max, out=out)
 
 
@@ -361,6 +379,11 @@ def nan_to_num(
 ) -> Tensor:
     """NaN replaced by ``nan`` (0), infinities by the numbers given, or by the largest and smallest
     finite ones of the dtype.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nan_to_num(torch.tensor([torch.nan, torch.inf, 1.0]), posinf=9.0)
+        tensor([0., 9., 1.])
     """
     return finished(
         S.NanToNum.bind(
@@ -401,6 +424,11 @@ def nan_to_num_(
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
     """``log(x / (1 - x))`` with x = ``input`` clamped to [eps, 1 - eps]; NaN outside [0, 1] when
     eps is None.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.logit(torch.tensor([0.5, 0.75]))
+        tensor([0.0000, 1.0986])
     """
     return finished(M.Logit.bind(expect_tensor(input, "logit"), eps=eps), out)
 
@@ -445,7 +473,14 @@ def _lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
 def addcmul(
     input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
-    """``input + value * tensor1 * tensor2``, broadcast."""
+    """``input + value * tensor1 * tensor2``, broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> a, b = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])
+        >>> torch.addcmul(torch.ones(2), a, b, value=10)
+        tensor([21., 81.])
+    """
     return finished(W.Addcmul.bind(input, tensor1, tensor2, value=value), out)
 
 
@@ -454,7 +489,14 @@ def addcmul(
 def addcdiv(
     input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
 ) -> Tensor:
-    """``input + value * tensor1 / tensor2``, broadcast; not for integers."""
+    """``input + value * tensor1 / tensor2``, broadcast; not for integers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> a, b = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])
+        >>> torch.addcdiv(torch.ones(2), a, b, value=10)
+        tensor([6., 6.])
+    """
     return finished(W.Addcdiv.bind(input, tensor1, tensor2, value=value), out)
 
 
@@ -477,7 +519,13 @@ def addcdiv_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Ten
 
 @method
 def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """``input * 2 ** other``."""
+    """``input * 2 ** other``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ldexp(torch.tensor([1.0]), torch.tensor([3]))
+        tensor([8.])
+    """
     arrays = unrecorded(expect_tensor(input, "ldexp"))
     k = other._array if isinstance(other, Tensor) else None
     if arrays is not None and k.__class__ is np.ndarray and k.dtype in (dtypes.int64, dtypes.int32):
@@ -503,7 +551,13 @@ def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @method
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-    """``input ** exponent`` computed in float64, or complex128 for complex operands."""
+    """``input ** exponent`` computed in float64, or complex128 for complex operands.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.float_power(torch.tensor([2, 3]), 2)
+        tensor([4., 9.], dtype=torch.float64)
+    """
     result = pow(_doubled(input), _doubled(exponent))
     if out is not None and out._array.dtype != result._array.dtype:
         raise DTypeError(
@@ -540,6 +594,13 @@ in_place(ldexp)
 def frexp(input: Tensor, *, out: Any = None) -> Any:
     """Mantissa and exponent, with ``input = mantissa * 2 ** exponent`` and ``0.5 <= |mantissa| <
     1``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.frexp(torch.tensor([3.0]))
+        torch.return_types.frexp(
+        mantissa=tensor([0.7500]),
+        exponent=tensor([2], dtype=torch.int32))
     """
     return named("frexp", M.Frexp.bind(expect_tensor(input, "frexp")), out)
 

@@ -52,20 +52,40 @@ def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @method
 def det(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Determinants."""
+    """Determinants.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.det(torch.tensor([[1.0, 2.0], [0.0, 4.0]]))
+        tensor(4.)
+    """
     result = L.Det.bind(input)
     return result if out is None else store_out(out, result)
 
 
 @method
 def slogdet(input: Tensor, *, out: Any = None) -> Any:
-    """Sign and logarithm of the absolute value of determinants."""
+    """Sign and logarithm of the absolute value of determinants.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.slogdet(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+        torch.return_types.slogdet(
+        sign=tensor(-1.),
+        logabsdet=tensor(0.))
+    """
     return named("slogdet", L.Slogdet.bind(input), out)
 
 
 @method
 def logdet(input: Tensor) -> Tensor:
-    """Logarithms of determinants; nan where they are negative."""
+    """Logarithms of determinants; nan where they are negative.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.logdet(2 * torch.eye(2))
+        tensor(1.3863)
+    """
     sign, log = L.Slogdet.bind(input)
     if input._array.dtype in dtypes.COMPLEX_TYPES:
         return log + sign.angle() * 1j
@@ -147,7 +167,13 @@ def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False)
 
 @method
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
-    """The Moore-Penrose inverse."""
+    """The Moore-Penrose inverse.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.pinverse(torch.tensor([[2.0], [0.0]]))
+        tensor([[0.5000, 0.0000]])
+    """
     return pinv(input, rcond)
 
 
@@ -191,7 +217,15 @@ def lu_unpack(
     *,
     out: Any = None,
 ) -> Any:
-    """(P, L, U) from the result of ``lu_factor``."""
+    """(P, L, U) from the result of ``lu_factor``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+        >>> P, L, U = torch.lu_unpack(*torch.linalg.lu_factor(x))
+        >>> torch.equal(P @ L @ U, x)
+        True
+    """
     m, n = LU_data._array.shape[-2:]
     k = min(m, n)
     p = low = up = LU_data.new_empty(0)

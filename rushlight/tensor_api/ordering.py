@@ -71,13 +71,28 @@ def argsort(
     stable: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Indices that sort ``input`` along ``dim``."""
+    """Indices that sort ``input`` along ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.argsort(torch.tensor([3.0, 1.0, 2.0]))
+        tensor([1, 2, 0])
+        >>> torch.argsort(torch.tensor([3.0, 1.0, 2.0]), descending=True)
+        tensor([0, 2, 1])
+    """
     return finished(sort(input.detach(), dim, descending)[1], out)
 
 
 @method
 def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Elements in order along the first dim."""
+    """Elements in order along the first dim.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.msort(torch.tensor([[3, 1], [2, 4]]))
+        tensor([[2, 1],
+                [3, 4]])
+    """
     return finished(sort(input, 0)[0] if input._array.ndim else input.clone(), out)
 
 
@@ -113,7 +128,15 @@ def topk(
 def kthvalue(
     input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
 ) -> Any:
-    """The ``k``-th smallest element along ``dim`` (k counts from 1), and its index."""
+    """The ``k``-th smallest element along ``dim`` (k counts from 1), and its index.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.kthvalue(torch.tensor([5.0, 1.0, 3.0]), 2)
+        torch.return_types.kthvalue(
+        values=tensor(3.),
+        indices=tensor(2))
+    """
     x = rows(expect_tensor(input, "kthvalue"))
     d = wrap_dim(dim, input._array.ndim)
     if not 1 <= k <= x._array.shape[d]:
@@ -159,7 +182,14 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out:
 def nanmedian(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None
 ) -> Any:
-    """``median`` of the elements that are not NaN."""
+    """``median`` of the elements that are not NaN.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([1.0, torch.nan, 3.0])
+        >>> torch.nanmedian(x)
+        tensor(1.)
+    """
     return _median("nanmedian", input, dim, keepdim, out, True)
 
 
@@ -167,6 +197,13 @@ def nanmedian(
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
     """The most frequent element along ``dim``, the smallest of several, and the index of its last
     occurrence.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.mode(torch.tensor([1, 2, 2, 3]))
+        torch.return_types.mode(
+        values=tensor(2),
+        indices=tensor(2))
     """
     return _with_index("mode", O.Mode, expect_tensor(input, "mode"), dim, keepdim, out)
 
@@ -267,7 +304,14 @@ def nanquantile(
     interpolation: str = "linear",
     out: Tensor | None = None,
 ) -> Tensor:
-    """``quantile`` of the elements that are not NaN."""
+    """``quantile`` of the elements that are not NaN.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([1.0, torch.nan, 3.0])
+        >>> torch.nanquantile(x, 0.5)
+        tensor(2.)
+    """
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, out, True)
 
 
@@ -315,7 +359,13 @@ def unique(
 def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
-    """The input without elements (or slices along ``dim``) that repeat the one before."""
+    """The input without elements (or slices along ``dim``) that repeat the one before.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]), return_counts=True)
+        (tensor([1, 2, 1]), tensor([2, 1, 1]))
+    """
     x = expect_tensor(input, "unique_consecutive")._array
     value_needed("unique_consecutive()", input)
     if dim is not None:
@@ -402,7 +452,15 @@ def bucketize(
     right: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """The index of the bucket between ascending ``boundaries`` that each value falls into."""
+    """The index of the bucket between ascending ``boundaries`` that each value falls into.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.bucketize(torch.tensor([0, 3, 9]), torch.tensor([1, 3, 5]))
+        tensor([0, 1, 3])
+        >>> torch.bucketize(torch.tensor([3]), torch.tensor([1, 3, 5]), right=True)
+        tensor([2])
+    """
     if expect_tensor(boundaries, "bucketize", "boundaries")._array.ndim != 1:
         raise ShapeError(
             "bucketize: boundaries tensor must be 1 dimension, but got "
@@ -421,7 +479,13 @@ def isin(
     invert: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Whether each of ``elements`` is among ``test_elements``; one of the two may be a number."""
+    """Whether each of ``elements`` is among ``test_elements``; one of the two may be a number.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.isin(torch.tensor([1, 2, 3]), torch.tensor([2, 5]))
+        tensor([False,  True, False])
+    """
     elements = element if elements is None else elements
     test_elements = test_element if test_elements is None else test_elements
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):

@@ -36,7 +36,13 @@ __all__ = [
 
 @method
 def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
-    """A view of ``length`` slices of ``dim`` from ``start``."""
+    """A view of ``length`` slices of ``dim`` from ``start``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.narrow(torch.tensor([1, 2, 3, 4]), 0, 1, 2)
+        tensor([2, 3])
+    """
     d = wrap_dim(dim, input._array.ndim)
     if isinstance(start, Tensor) and (
         start._array.ndim or start._array.dtype not in dtypes.INTEGER_TYPES
@@ -60,7 +66,13 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
 @method
 def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """A view of slice ``index`` of ``dim``, without that dim."""
+    """A view of slice ``index`` of ``dim``, without that dim.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.select(torch.tensor([[1, 2], [3, 4]]), 1, 0)
+        tensor([1, 3])
+    """
     if not input._array.ndim:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
     d, i = wrap_dim(dim, input._array.ndim), as_int(index, "index")
@@ -107,7 +119,13 @@ methods(split=lambda self, split_size, dim=0: split(self, split_size, dim))
 
 @method
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive pieces of ``dim``, of the given sizes."""
+    """Views of consecutive pieces of ``dim``, of the given sizes.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.split_with_sizes(torch.tensor([1, 2, 3]), [1, 2])
+        (tensor([1]), tensor([2, 3]))
+    """
     d = wrap_dim(dim, input._array.ndim)
     if not input._array.ndim:
         raise ShapeError("split expects at least a 1-dimensional tensor.")
@@ -190,6 +208,11 @@ def tensor_split(
 ) -> tuple[Tensor, ...]:
     """Views of ``sections`` nearly equal pieces, or of the pieces between the given indices; one of
     the arguments says which.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tensor_split(torch.arange(5), 2)
+        (tensor([0, 1, 2]), tensor([3, 4]))
     """
     given = (indices_or_sections, sections, indices, tensor_indices_or_sections)
     indices_or_sections = _one_of("tensor_split", *given)
@@ -256,7 +279,13 @@ dsplit = _named_split("dsplit", lambda n: 2, 3)
 
 @method
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of every slice of ``dim``."""
+    """Views of every slice of ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.unbind(torch.tensor([[1, 2], [3, 4]]))
+        (tensor([1, 2]), tensor([3, 4]))
+    """
     d = wrap_dim(dim, input._array.ndim)
     if not input._array.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
@@ -277,13 +306,25 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 
 @method
 def real(input: Tensor) -> Tensor:
-    """The real part, as a view; a real tensor as it is."""
+    """The real part, as a view; a real tensor as it is.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.real(torch.tensor([1 + 2j]))
+        tensor([1.])
+    """
     return V.Real.bind(input) if input._array.dtype in dtypes.COMPLEX_TYPES else input
 
 
 @method
 def imag(input: Tensor) -> Tensor:
-    """The imaginary part, as a view. RuntimeError for real tensors."""
+    """The imaginary part, as a view. RuntimeError for real tensors.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.imag(torch.tensor([1 + 2j]))
+        tensor([2.])
+    """
     if input._array.dtype not in dtypes.COMPLEX_TYPES:
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
     return V.Imag.bind(input)
@@ -295,14 +336,26 @@ def set_part(part: Tensor, value: Any) -> None:
 
 
 def view_as_real(input: Tensor) -> Tensor:
-    """A complex tensor seen as real pairs in a new last dim of size 2."""
+    """A complex tensor seen as real pairs in a new last dim of size 2.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.view_as_real(torch.tensor([1 + 2j]))
+        tensor([[1., 2.]])
+    """
     if input._array.dtype not in dtypes.COMPLEX_TYPES:
         raise RuntimeError("view_as_real is only supported for complex tensors.")
     return V.ViewAsReal.bind(input)
 
 
 def view_as_complex(input: Tensor) -> Tensor:
-    """Real pairs in a last dim of size 2 seen as complex numbers."""
+    """Real pairs in a last dim of size 2 seen as complex numbers.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.view_as_complex(torch.tensor([[1.0, 2.0]]))
+        tensor([1.+2.j])
+    """
     x = input._array
     if x.dtype not in dtypes.FLOATS:
         raise RuntimeError(

@@ -228,7 +228,13 @@ def add(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Tensor | None 
 
 
 def sub(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
-    """``input - alpha * other``, broadcast."""
+    """``input - alpha * other``, broadcast.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.sub(torch.tensor([5, 7]), torch.tensor([1, 2]), alpha=2)
+        tensor([3, 3])
+    """
     if older:
         return reordered(sub, (input, other, *older), ("alpha",), {"out": out})  # type: ignore[no-any-return]
     result = (
@@ -249,7 +255,17 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 def div(
     input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None
 ) -> Tensor:
-    """``input / other``, broadcast; ``rounding_mode`` None, "trunc" (towards zero) or "floor"."""
+    """``input / other``, broadcast; ``rounding_mode`` None, "trunc" (towards zero) or "floor".
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.div(torch.tensor([7, -7]), 2)
+        tensor([ 3.5000, -3.5000])
+        >>> torch.div(torch.tensor([7, -7]), 2, rounding_mode="floor")
+        tensor([ 3, -4])
+        >>> torch.div(torch.tensor([7, -7]), 2, rounding_mode="trunc")
+        tensor([ 3, -3])
+    """
     if rounding_mode is None:
         result = A.Div.bind(lifted(input, other), other)
     elif rounding_mode in ROUNDED:

@@ -93,7 +93,17 @@ def _widened(out_dtype: Any, *factors: Tensor) -> Any:
 
 @method
 def mm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """Product of two matrices, without broadcasting."""
+    """Product of two matrices, without broadcasting.
+
+    Raises:
+        RuntimeError: an operand is not of two dims, or they do not fit together.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.mm(torch.eye(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor([[1., 2.],
+                [3., 4.]])
+    """
     need_dims("mm", (input, 2), (mat2, 2))
     input, mat2 = _widened(out_dtype, input, mat2)
     return _store(out, M.Matmul.bind(input, mat2))
@@ -101,7 +111,16 @@ def mm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None
 
 @method
 def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """Products of two batches of matrices, ``(B, n, k)`` by ``(B, k, m)``, without broadcasting."""
+    """Products of two batches of matrices, ``(B, n, k)`` by ``(B, k, m)``, without broadcasting.
+
+    Raises:
+        RuntimeError: a batch is not of three dims, or they do not fit together.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).flatten()
+        tensor([3., 3.])
+    """
     need_dims("bmm", (input, 3), (mat2, 3))
     if out_dtype is not None:
         input, mat2 = _widened(out_dtype, input, mat2)
@@ -117,7 +136,13 @@ def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | Non
 @method
 @as_given
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Product of a matrix and a vector."""
+    """Product of a matrix and a vector.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.mv(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.ones(2))
+        tensor([3., 7.])
+    """
     need_dims("mv", (input, 2), (vec, 1))
     return _store(out, M.Matmul.bind(input, vec))
 
@@ -139,14 +164,26 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
 @method
 @as_given
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """``dot`` with the first vector conjugated."""
+    """``dot`` with the first vector conjugated.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.vdot(torch.tensor([1j, 1.0]), torch.tensor([1j, 2.0]))
+        tensor(3.+0.j)
+    """
     need_dims("vdot", (input, 1), (other, 1))
     return _store(out, M.Matmul.bind(conj(input), other))
 
 
 @method
 def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Sums of products over the last dim of both; with a 0-dim tensor, the product."""
+    """Sums of products over the last dim of both; with a 0-dim tensor, the product.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.inner(torch.tensor([1, 2]), torch.tensor([3, 4]))
+        tensor(11)
+    """
     a, b = input._array, other._array
     if not a.ndim or not b.ndim:
         return _store(out, input * other)
@@ -160,7 +197,14 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 @method
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """All products of two vectors' elements: ``(n, m)``."""
+    """All products of two vectors' elements: ``(n, m)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.outer(torch.tensor([1, 2]), torch.tensor([3, 4]))
+        tensor([[3, 4],
+                [6, 8]])
+    """
     need_dims("outer", (input, 1), (vec2, 1))
     arrays = unrecorded(input, vec2)
     if arrays is not None:
@@ -239,7 +283,17 @@ def addmm(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``beta * input + alpha * (mat1 @ mat2)``."""
+    """``beta * input + alpha * (mat1 @ mat2)``.
+
+    Raises:
+        RuntimeError: the matrices do not fit together.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.addmm(torch.ones(2, 2), torch.eye(2), 2 * torch.eye(2), beta=10)
+        tensor([[12., 10.],
+                [10., 12.]])
+    """
     result = _at_once(2, input, mat1, mat2, out_dtype, beta, alpha)
     if result is not None:
         return _store(out, result)
@@ -258,7 +312,13 @@ def addmv(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``beta * input + alpha * (mat @ vec)``."""
+    """``beta * input + alpha * (mat @ vec)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.addmv(torch.ones(2), torch.eye(2), torch.tensor([3.0, 4.0]))
+        tensor([4., 5.])
+    """
     return _mixed("addmv", input, mv(mat, vec), beta, alpha, out)
 
 
@@ -273,7 +333,14 @@ def addr(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``beta * input + alpha * outer(vec1, vec2)``."""
+    """``beta * input + alpha * outer(vec1, vec2)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.addr(torch.zeros(2, 2), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+        tensor([[3., 4.],
+                [6., 8.]])
+    """
     product = outer(vec1, vec2)
     if input._array.dtype == product._array.dtype == np.bool_:
         beta, alpha = bool(beta), bool(alpha)  # + is "or", * is "and"
@@ -294,7 +361,13 @@ def baddbmm(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``beta * input + alpha * bmm(batch1, batch2)``."""
+    """``beta * input + alpha * bmm(batch1, batch2)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.baddbmm(torch.zeros(2, 1, 1), torch.ones(2, 1, 3), torch.ones(2, 3, 1)).flatten()
+        tensor([3., 3.])
+    """
     result = _at_once(3, input, batch1, batch2, out_dtype, beta, alpha)
     if result is not None:
         return _store(out, result)
@@ -313,7 +386,13 @@ def addbmm(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """``beta * input + alpha * sum(bmm(batch1, batch2))``."""
+    """``beta * input + alpha * sum(bmm(batch1, batch2))``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.addbmm(torch.zeros(1, 1), torch.ones(3, 1, 2), torch.ones(3, 2, 1))
+        tensor([[6.]])
+    """
     return _mixed("addbmm", input, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha, out)
 
 
@@ -415,7 +494,13 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
 
 @method
 def trace(input: Tensor) -> Tensor:
-    """Sum of a matrix's diagonal."""
+    """Sum of a matrix's diagonal.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.trace(torch.tensor([[1, 2], [3, 4]]))
+        tensor(5)
+    """
     need_dims("trace", (input, 2))
     arrays = unrecorded(input)
     if arrays is None:
@@ -435,6 +520,14 @@ def recorded_trace(input: Tensor) -> Tensor:
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
     """Sums of products over pairs of dims: an int n (the last n of a with the first n of b), or two
     lists of dims.
+
+    Example:
+        >>> import rushlight as torch
+        >>> a, b = torch.ones(2, 3, 4), torch.ones(3, 4, 5)
+        >>> torch.tensordot(a, b, dims=2).shape
+        torch.Size([2, 5])
+        >>> torch.tensordot(a, b, dims=([1], [0])).shape
+        torch.Size([2, 4, 4, 5])
     """
     if isinstance(dims, Tensor):
         dims = dims.tolist()
@@ -484,7 +577,13 @@ FEW, COLUMNS = 1024, 8  # products that are made at once; columns that are gone 
 
 @method
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The Kronecker product."""
+    """The Kronecker product.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.kron(torch.tensor([1, 2]), torch.tensor([1, 10]))
+        tensor([ 1, 10,  2, 20])
+    """
     arrays = unrecorded(input, other)
     if arrays is not None and arrays[0].size * arrays[1].size <= FEW:
         x, y = arrays
@@ -513,7 +612,13 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def cross(
     input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
-    """Cross products of 3-vectors along ``dim`` (by default the first dim of size 3)."""
+    """Cross products of 3-vectors along ``dim`` (by default the first dim of size 3).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]), dim=0)
+        tensor([0., 0., 1.])
+    """
     if dim is None:
         dim = next((i for i, n in enumerate(input._array.shape) if n == 3), None)
         if dim is None:

@@ -66,7 +66,15 @@ def seed() -> int:
 
 
 def initial_seed() -> int:
-    """The seed that the default generator started from."""
+    """The seed that the default generator started from.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.manual_seed(7).initial_seed()
+        7
+        >>> torch.initial_seed()
+        7
+    """
     return default_generator.initial_seed()
 
 
@@ -86,7 +94,16 @@ def get_rng_state() -> Tensor:
 
 
 def set_rng_state(new_state: Tensor) -> None:
-    """Continues where ``new_state`` was taken."""
+    """Continues where ``new_state`` was taken.
+
+    Example:
+        >>> import rushlight as torch
+        >>> state = torch.get_rng_state()
+        >>> a = torch.rand(3)
+        >>> torch.set_rng_state(state)
+        >>> torch.equal(a, torch.rand(3))
+        True
+    """
     default_generator.set_state(new_state)
 
 
@@ -402,7 +419,13 @@ def rand_like(
     pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """Uniform values on [0, 1) with the shape and dtype of ``input``."""
+    """Uniform values on [0, 1) with the shape and dtype of ``input``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.rand_like(torch.zeros(2, 3)).shape
+        torch.Size([2, 3])
+    """
     x, place = like(input, "rand_like", dtype, layout, device, memory_format)
     floating(x.dtype, "rand_like")
     engine = engine_at(place, generator)
@@ -420,7 +443,13 @@ def randn_like(
     pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """Normal values with the shape and dtype of ``input``."""
+    """Normal values with the shape and dtype of ``input``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.randn_like(torch.zeros(2, 3)).shape
+        torch.Size([2, 3])
+    """
     x, place = like(input, "randn_like", dtype, layout, device, memory_format)
     floating(x.dtype, "randn_like")
     engine = engine_at(place, generator)
@@ -443,6 +472,12 @@ def randint_like(
     """Integers on [low, high) with the shape and dtype of ``input``.
 
     Called as ``randint_like(x, high)`` or ``randint_like(x, low, high)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.randint_like(torch.zeros(100), 3, 5)
+        >>> x.unique()
+        tensor([3., 4.])
     """
     low, high, _ = _randint_arguments((*args, ()), low, high, None)
     x, place = like(input, "randint_like", dtype, layout, device, memory_format)

@@ -276,7 +276,13 @@ def logspace(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """``base`` to the powers ``linspace(start, end, steps)``."""
+    """``base`` to the powers ``linspace(start, end, steps)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.logspace(0, 2, 3)
+        tensor([  1.,  10., 100.])
+    """
     place = check_factory(device, layout)
     steps = checked_steps(steps, "logspace")
     first, last = as_number(start), as_number(end)

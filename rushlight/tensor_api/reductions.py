@@ -132,7 +132,14 @@ def nansum(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Sum over ``dim`` of the elements that are not NaN."""
+    """Sum over ``dim`` of the elements that are not NaN.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([1.0, torch.nan, 3.0])
+        >>> torch.nansum(x)
+        tensor(4.)
+    """
     input = prepared(input, dtype, "nansum")
     result = R.Nansum.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=keepdim)
     return finished(in_dtype(result, dtype), out)
@@ -147,7 +154,14 @@ def nanmean(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Mean over ``dim`` of the elements that are not NaN; NaN where there are none."""
+    """Mean over ``dim`` of the elements that are not NaN; NaN where there are none.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([1.0, torch.nan, 3.0])
+        >>> torch.nanmean(x)
+        tensor(2.)
+    """
     input = prepared(input, dtype, "nanmean")
     if input._array.dtype not in dtypes.FLOATING_TYPES | dtypes.COMPLEX_TYPES:
         raise DTypeError(
@@ -174,7 +188,13 @@ def prod(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Product of all elements, or along ``dim``, an int."""
+    """Product of all elements, or along ``dim``, an int.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.prod(torch.tensor([[1, 2], [3, 4]]), dim=1)
+        tensor([ 2, 12])
+    """
     if dtype is not None or not isinstance(input, Tensor):
         input = prepared(input, dtype, "prod")
     dims = None if dim is None else dims_of(wrap_dim(dim, input._array.ndim), input._array.ndim)
@@ -223,7 +243,13 @@ def amax(
 def amin(
     input: Tensor, dim: Any = (), keepdim: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
-    """The smallest elements over ``dim`` (all when empty). Equal elements share the gradient."""
+    """The smallest elements over ``dim`` (all when empty). Equal elements share the gradient.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.amin(torch.tensor([[3.0, 1.0], [2.0, 4.0]]), dim=1)
+        tensor([1., 2.])
+    """
     return _extremum("amin", R.Amin, input, dim, keepdim, out)
 
 
@@ -231,7 +257,15 @@ def amin(
 def aminmax(
     input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
 ) -> Any:
-    """The smallest and the largest element, of all or along ``dim``."""
+    """The smallest and the largest element, of all or along ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.aminmax(torch.tensor([3.0, 1.0, 2.0]))
+        torch.return_types.aminmax(
+        min=tensor(1.),
+        max=tensor(3.))
+    """
     x = expect_tensor(input, "aminmax")._array
     dims = None if dim is None else dims_of(wrap_dim(dim, x.ndim), x.ndim)
     if not x.size:
@@ -324,6 +358,15 @@ def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """The smallest element; along a dim also its index; or the smaller of two tensors.
 
     The forms are those of ``max``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.min(torch.tensor([3, 1]))
+        tensor(1)
+        >>> torch.min(torch.tensor([[3, 1], [0, 2]]), dim=1)
+        torch.return_types.min(
+        values=tensor([1, 0]),
+        indices=tensor([1, 0]))
     """
     if not args and not kwargs and isinstance(input, Tensor) and input._array.size:
         return R.Min.bind(input)
@@ -369,7 +412,14 @@ def argmax(
 def argmin(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
-    """Index of the first smallest element along ``dim``, or in the flattened tensor."""
+    """Index of the first smallest element along ``dim``, or in the flattened tensor.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[3, 1], [0, 2]])
+        >>> torch.argmin(x), torch.argmin(x, dim=1)
+        (tensor(2), tensor([1, 0]))
+    """
     return _arg("argmin", R.Argmin, input, dim, keepdim, out)
 
 
@@ -387,7 +437,14 @@ def truth(op: Any, input: Tensor, dim: Any, keepdim: bool) -> Any:
 def any(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
-    """Whether any element is nonzero, of all or over ``dim``."""
+    """Whether any element is nonzero, of all or over ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[True, False], [False, False]])
+        >>> torch.any(x), torch.any(x, dim=1)
+        (tensor(True), tensor([ True, False]))
+    """
     if not isinstance(input, Tensor):
         expect_tensor(input, "any")
     result = truth(R.AnyTrue, input, dim, keepdim)
@@ -398,7 +455,14 @@ def any(
 def all(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
-    """Whether all elements are nonzero, of all or over ``dim``."""
+    """Whether all elements are nonzero, of all or over ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[True, False], [True, True]])
+        >>> torch.all(x), torch.all(x, dim=1)
+        (tensor(False), tensor([False,  True]))
+    """
     if not isinstance(input, Tensor):
         expect_tensor(input, "all")
     result = truth(R.AllTrue, input, dim, keepdim)
@@ -407,7 +471,13 @@ def all(
 
 @method
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
-    """How many elements are not zero, of all or over ``dim``."""
+    """How many elements are not zero, of all or over ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.count_nonzero(torch.tensor([[0, 1], [2, 3]]), dim=1)
+        tensor([1, 2])
+    """
     return R.CountNonzero.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=False)
 
 
@@ -472,6 +542,12 @@ def var(
         dim: dims to reduce; None for all.
         unbiased: True is correction 1 (the default), False correction 0.
         correction: subtracted from the number of elements n.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([1.0, 2.0, 3.0])
+        >>> torch.var(x), torch.var(x, correction=0)
+        (tensor(1.), tensor(0.6667))
     """
     return _spread("var", S.Var, input, dim, unbiased, keepdim, correction, out)
 
@@ -504,7 +580,13 @@ def var_mean(
     *,
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Variance and mean over ``dim``."""
+    """Variance and mean over ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.var_mean(torch.tensor([1.0, 2.0, 3.0]))
+        (tensor(1.), tensor(2.))
+    """
     variance = _spread("var_mean", S.Var, input, dim, unbiased, keepdim, correction, None)
     return variance, _mean_beside(input, dim, keepdim)
 
@@ -523,7 +605,13 @@ def std_mean(
     *,
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Standard deviation and mean over ``dim``."""
+    """Standard deviation and mean over ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.std_mean(torch.tensor([1.0, 2.0, 3.0]))
+        (tensor(1.), tensor(2.))
+    """
     deviation = _spread("std_mean", S.Std, input, dim, unbiased, keepdim, correction, None)
     return deviation, _mean_beside(input, dim, keepdim)
 
@@ -601,6 +689,12 @@ def nuclear_norm(
 
 @method
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The ``p``-norm of ``input - other``."""
+    """The ``p``-norm of ``input - other``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.dist(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0]))
+        tensor(5.)
+    """
     expect_tensors("dist", input, other)
     return norm(input - other, p)

@@ -76,13 +76,25 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = N
 
 @method
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, out: Tensor | None = None) -> Tensor:
-    """Running product along ``dim``; integers as int64."""
+    """Running product along ``dim``; integers as int64.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cumprod(torch.tensor([1, 2, 3]), dim=0)
+        tensor([1, 2, 6])
+    """
     return _scan("cumprod", S.Cumprod, input, dim, dtype, out)
 
 
 @method
 def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
-    """``log(cumsum(exp(input)))`` along ``dim`` without overflow."""
+    """``log(cumsum(exp(input)))`` along ``dim`` without overflow.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.logcumsumexp(torch.zeros(3), dim=0)
+        tensor([0.0000, 0.6931, 1.0986])
+    """
     if expect_tensor(input, "logcumsumexp")._array.dtype not in dtypes.DIFFERENTIABLE:
         raise NotImplementedError(
             f'"logcumsumexp_out_cpu" not implemented for {dtypes.of[input._array.dtype].name}; '
@@ -101,13 +113,29 @@ def _running(name: str, op: Any, input: Tensor, dim: Any, out: Any) -> Any:
 
 @method
 def cummax(input: Tensor, dim: int, *, out: Any = None) -> Any:
-    """The largest element so far along ``dim``, and its index."""
+    """The largest element so far along ``dim``, and its index.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cummax(torch.tensor([1, 3, 2]), dim=0)
+        torch.return_types.cummax(
+        values=tensor([1, 3, 3]),
+        indices=tensor([0, 1, 1]))
+    """
     return _running("cummax", O.Cummax, input, dim, out)
 
 
 @method
 def cummin(input: Tensor, dim: int, *, out: Any = None) -> Any:
-    """The smallest element so far along ``dim``, and its index."""
+    """The smallest element so far along ``dim``, and its index.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cummin(torch.tensor([2, 3, 1]), dim=0)
+        torch.return_types.cummin(
+        values=tensor([2, 2, 1]),
+        indices=tensor([0, 0, 2]))
+    """
     return _running("cummin", O.Cummin, input, dim, out)
 
 
@@ -182,6 +210,11 @@ def _trapezoids(y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
 def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """Integral of ``y`` along ``dim`` by the trapezoidal rule, at places ``x`` or with spacing
     ``dx`` (1).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.trapezoid(torch.tensor([1.0, 2.0, 4.0]), dx=2.0)
+        tensor(9.)
     """
     d = wrap_dim(dim, y._array.ndim)
     if not isinstance(x, Tensor) and y._array.ndim and y._array.shape[d] > 1:
@@ -194,7 +227,13 @@ def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Ten
 
 
 def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
-    """Running integral of ``y`` along ``dim`` by the trapezoidal rule."""
+    """Running integral of ``y`` along ``dim`` by the trapezoidal rule.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cumulative_trapezoid(torch.tensor([1.0, 2.0, 4.0]))
+        tensor([1.5000, 4.5000])
+    """
     return cumsum(_trapezoids(y, x, dx, dim), dim)
 
 
@@ -209,6 +248,11 @@ def gradient(
     Args:
         edge_order: order of the one-sided differences, 1 or 2.
         spacing: a number, one number for each dim, or a tensor of coordinates for each dim.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.gradient(torch.tensor([1.0, 4.0, 9.0, 16.0]))
+        (tensor([3., 4., 6., 7.]),)
     """
     if edge_order not in (1, 2):
         raise RuntimeError(
@@ -281,6 +325,11 @@ def histc(
 ) -> Tensor:
     """How many elements fall into each of ``bins`` equal parts of [min, max] (the range of the data
     when both are 0).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
+        tensor([0., 2., 1., 0.])
     """
     d = expect_tensor(input, "histc")._array.dtype
     if d not in dtypes.FLOATING_TYPES:
@@ -353,6 +402,13 @@ def histogram(
         range: (low, high) for equal bins; by default the range of the data.
         weight: how much each element counts.
         density: scale so that the integral over the bins is 1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.histogram(torch.tensor([1.0, 2.0, 1.0]), bins=2, range=(0.0, 4.0))
+        torch.return_types.histogram(
+        hist=tensor([2., 1.]),
+        bin_edges=tensor([0., 2., 4.]))
     """
     d = expect_tensor(input, "histogram")._array.dtype
     value_needed("histogram()", input)
@@ -449,6 +505,12 @@ def cov(
         correction: subtracted from the number of observations.
         fweights: how often each observation was made, integers.
         aweights: the importance of each observation.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cov(torch.tensor([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]]))
+        tensor([[ 1., -2.],
+                [-2.,  4.]])
     """
     if expect_tensor(input, "cov")._array.ndim > 2:
         raise ShapeError(
@@ -527,7 +589,14 @@ def _observation_weights(x: Tensor, fweights: Any, aweights: Any) -> Any:
 
 @method
 def corrcoef(input: Tensor) -> Tensor:
-    """Pearson's correlation matrix of variables, the rows of ``input``."""
+    """Pearson's correlation matrix of variables, the rows of ``input``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.corrcoef(torch.tensor([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]]))
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
+    """
     if expect_tensor(input, "corrcoef")._array.ndim > 2:
         raise ShapeError(
             "corrcoef(): expected input to have two or fewer dimensions but got "
@@ -549,6 +618,12 @@ def renorm(
 ) -> Tensor:
     """``input`` with each slice along ``dim`` whose ``p``-norm exceeds ``maxnorm`` scaled down to
     it.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.renorm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), p=2, dim=0, maxnorm=1)
+        tensor([[0.6000, 0.8000],
+                [0.3000, 0.4000]])
     """
     if expect_tensor(input, "renorm")._array.ndim < 2:
         raise ShapeError(

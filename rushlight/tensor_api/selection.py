@@ -136,7 +136,14 @@ def scatter_(
 def scatter_add(
     input: Tensor, dim: int, index: Tensor, src: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
-    """``input`` with ``input[index[i][j]][j] += src[i][j]`` for dim 0, and so on."""
+    """``input`` with ``input[index[i][j]][j] += src[i][j]`` for dim 0, and so on.
+
+    Example:
+        >>> import rushlight as torch
+        >>> index, src = torch.tensor([0, 2, 0]), torch.tensor([1.0, 2.0, 3.0])
+        >>> torch.scatter_add(torch.zeros(3), 0, index, src)
+        tensor([4., 0., 2.])
+    """
     result = S.ScatterAdd.bind(input, index, src, dim=wrap_dim(dim, input._array.ndim))
     return result if out is None else store_out(out, result)
 
@@ -171,6 +178,12 @@ def scatter_reduce(
 ) -> Tensor:
     """``scatter`` that combines what meets at one place by ``reduce``: sum, prod, mean, amax or
     amin.
+
+    Example:
+        >>> import rushlight as torch
+        >>> index, src = torch.tensor([0, 0, 1]), torch.tensor([1.0, 5.0, 2.0])
+        >>> torch.scatter_reduce(torch.zeros(2), 0, index, src, "amax")
+        tensor([5., 2.])
     """
     d = wrap_dim(dim, input._array.ndim)
     result = S.ScatterReduce.bind(
@@ -202,7 +215,17 @@ def scatter_reduce_(
 
 @method
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Slices ``index`` of ``dim``, in that order: a copy."""
+    """Slices ``index`` of ``dim``, in that order: a copy.
+
+    Raises:
+        IndexError: an index is out of range.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.index_select(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([1, 1, 0]))
+        tensor([[2, 2, 1],
+                [4, 4, 3]])
+    """
     result = S.IndexSelect.bind(
         input, expect_tensor(index, "index_select", "index"), dim=wrap_dim(dim, input._array.ndim)
     )
@@ -228,6 +251,12 @@ def index_add(
 ) -> Tensor:
     """``input`` with slice ``index[i]`` of ``dim`` increased by ``alpha`` times slice i of
     ``source``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> index, source = torch.tensor([0, 2, 0]), torch.tensor([1.0, 2.0, 3.0])
+        >>> torch.index_add(torch.zeros(3), 0, index, source)
+        tensor([4., 0., 2.])
     """
     result = S.IndexAdd.bind(
         input, index, _scaled(source, alpha), dim=wrap_dim(dim, input._array.ndim)
@@ -271,7 +300,13 @@ def _fill_value(value: Any) -> Any:
 
 @method
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """``input`` with slices ``index`` of ``dim`` set to ``value``."""
+    """``input`` with slices ``index`` of ``dim`` set to ``value``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.index_fill(torch.zeros(3), 0, torch.tensor([0, 2]), 7)
+        tensor([7., 0., 7.])
+    """
     if isinstance(value, Tensor) and value.requires_grad and not value._array.ndim:
         shape, once = list(input._array.shape), beside(input, np.unique(host(index)))
         if shape:
@@ -356,6 +391,11 @@ def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Te
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """``input`` with ``input[indices]`` replaced by, or with ``accumulate`` increased by,
     ``values``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.index_put(torch.zeros(3), (torch.tensor([0, 2]),), torch.tensor([1.0, 2.0]))
+        tensor([1., 0., 2.])
     """
     pattern, tensors = where_to_put(input, indices)
     return IndexPut.bind(input, values, *tensors, pattern=pattern, accumulate=accumulate)
@@ -407,7 +447,14 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 @method
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The elements where ``mask`` is True, as a vector."""
+    """The elements where ``mask`` is True, as a vector.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([1, 5, 3])
+        >>> torch.masked_select(x, x > 2)
+        tensor([5, 3])
+    """
     mask = expect_tensor(mask, "masked_select", "mask")
     if modes.trace is not None and mask._array.dtype == np.bool_:
         shape = broadcast_shapes(input._array.shape, mask._array.shape)
@@ -425,6 +472,12 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """``input`` with its elements where ``mask`` is True replaced by the first elements of
     ``source``, in order.
+
+    Example:
+        >>> import rushlight as torch
+        >>> mask = torch.tensor([True, False, True])
+        >>> torch.masked_scatter(torch.zeros(3), mask, torch.tensor([1.0, 2.0]))
+        tensor([1., 0., 2.])
     """
     return S.MaskedScatter.bind(input, mask, source)
 
@@ -437,7 +490,14 @@ def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 @method
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """``input`` as a vector, with elements ``index`` replaced by (or increased by) ``source``."""
+    """``input`` as a vector, with elements ``index`` replaced by (or increased by) ``source``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.put(torch.zeros(2, 2), torch.tensor([0, 3]), torch.tensor([1.0, 2.0]))
+        tensor([[1., 0.],
+                [0., 2.]])
+    """
     return S.Put.bind(input, index, source, accumulate=accumulate)
 
 
@@ -449,7 +509,13 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 
 @method
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Elements ``index`` of ``input`` seen as a vector. Shape: that of ``index``."""
+    """Elements ``index`` of ``input`` seen as a vector. Shape: that of ``index``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 3]))
+        tensor([1, 4])
+    """
     result = S.Take.bind(input, index)
     if out is None:
         return result
@@ -461,7 +527,15 @@ def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
 def take_along_dim(
     input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
-    """``gather`` with broadcasting; without ``dim``, from the flattened tensor."""
+    """``gather`` with broadcasting; without ``dim``, from the flattened tensor.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[3, 1], [0, 2]])
+        >>> torch.take_along_dim(x, x.argsort(dim=1), dim=1)
+        tensor([[1, 3],
+                [0, 2]])
+    """
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1), out=out)
     d = wrap_dim(dim, input._array.ndim)
@@ -546,7 +620,14 @@ def nonzero_places(x: Any) -> Any:
 
 @method
 def argwhere(input: Tensor) -> Tensor:
-    """Where the elements are not zero, a row per element."""
+    """Where the elements are not zero, a row per element.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.argwhere(torch.tensor([[1, 0], [0, 2]]))
+        tensor([[0, 0],
+                [1, 1]])
+    """
     return nonzero(input)
 
 
@@ -567,7 +648,14 @@ def _written_copy(input: Tensor, view: Any, src: Tensor) -> Tensor:
 
 @method
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
-    """A copy of ``input`` with ``select(dim, index)`` replaced by ``src``."""
+    """A copy of ``input`` with ``select(dim, index)`` replaced by ``src``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.select_scatter(torch.zeros(2, 2), torch.ones(2), 0, 1)
+        tensor([[0., 0.],
+                [1., 1.]])
+    """
     return _written_copy(input, lambda t: t.select(dim, index), src)
 
 
@@ -582,7 +670,13 @@ def slice_scatter(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """A copy of ``input`` with a slice of ``dim`` replaced by ``src``."""
+    """A copy of ``input`` with a slice of ``dim`` replaced by ``src``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.slice_scatter(torch.zeros(4), torch.ones(2), start=1, end=3)
+        tensor([0., 1., 1., 0.])
+    """
     d = wrap_dim(dim, input._array.ndim)
     result = _written_copy(input, lambda t: t[(slice(None),) * d + (slice(start, end, step),)], src)
     return result if out is None else store_out(out, result)

@@ -96,7 +96,14 @@ def flip(input: Tensor, *args: Any, dims: Any = None) -> Tensor:
 
 @method
 def fliplr(input: Tensor) -> Tensor:
-    """Columns in reverse order."""
+    """Columns in reverse order.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.fliplr(torch.tensor([[1, 2], [3, 4]]))
+        tensor([[2, 1],
+                [4, 3]])
+    """
     if input._array.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return flip(input, 1)
@@ -104,7 +111,14 @@ def fliplr(input: Tensor) -> Tensor:
 
 @method
 def flipud(input: Tensor) -> Tensor:
-    """Rows in reverse order."""
+    """Rows in reverse order.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.flipud(torch.tensor([[1, 2], [3, 4]]))
+        tensor([[3, 4],
+                [1, 2]])
+    """
     if input._array.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
     return flip(input, 0)
@@ -114,6 +128,11 @@ def flipud(input: Tensor) -> Tensor:
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """Elements moved ``shifts`` places along ``dims`` (without: of the flattened tensor),
     re-entering at the other end.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.roll(torch.tensor([1, 2, 3, 4]), 1)
+        tensor([4, 1, 2, 3])
     """
     steps = tuple(shifts) if isinstance(shifts, (tuple, list)) else (as_int(shifts, "shifts"),)
     if dims is None or (isinstance(dims, (tuple, list)) and not dims):
@@ -139,7 +158,14 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 @method
 def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
-    """Rotated by ``k`` times 90 degrees from the first towards the second of ``dims``."""
+    """Rotated by ``k`` times 90 degrees from the first towards the second of ``dims``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))
+        tensor([[2, 4],
+                [1, 3]])
+    """
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     n = input._array.ndim
@@ -162,14 +188,30 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
 
 @method
 def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The lower triangle of the last two dims up to ``diagonal``; the rest is zero."""
+    """The lower triangle of the last two dims up to ``diagonal``; the rest is zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tril(torch.ones(3, 3))
+        tensor([[1., 0., 0.],
+                [1., 1., 0.],
+                [1., 1., 1.]])
+    """
     result = H.Tril.bind(matrices(input, "tril"), diagonal=as_int(diagonal, "diagonal"))
     return result if out is None else store_out(out, result)
 
 
 @method
 def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The upper triangle of the last two dims from ``diagonal``; the rest is zero."""
+    """The upper triangle of the last two dims from ``diagonal``; the rest is zero.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.triu(torch.ones(3, 3), diagonal=1)
+        tensor([[0., 1., 1.],
+                [0., 0., 1.],
+                [0., 0., 0.]])
+    """
     result = H.Triu.bind(matrices(input, "triu"), diagonal=as_int(diagonal, "diagonal"))
     return result if out is None else store_out(out, result)
 
@@ -252,7 +294,16 @@ tril_indices, triu_indices = (
 
 @method
 def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector."""
+    """A vector as the diagonal of a matrix, or the diagonal of a matrix as a vector.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.diag(torch.tensor([1, 2]))
+        tensor([[1, 0],
+                [0, 2]])
+        >>> torch.diag(torch.tensor([[1, 2], [3, 4]]))
+        tensor([1, 4])
+    """
     if input._array.ndim not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input._array.ndim}D")
     result = (
@@ -263,7 +314,15 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
 
 @method
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Matrices with the last dim of ``input`` on a diagonal."""
+    """Matrices with the last dim of ``input`` on a diagonal.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.diag_embed(torch.tensor([1, 2]), offset=1)
+        tensor([[0, 1, 0],
+                [0, 0, 2],
+                [0, 0, 0]])
+    """
     n = input._array.ndim + 1
     a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
     if a == b:
@@ -293,7 +352,14 @@ def repeat(self: Tensor, *counts: Any, repeats: Any = None) -> Tensor:
 
 @method
 def tile(input: Tensor, *counts: Any, dims: Any = None) -> Tensor:
-    """``repeat`` that treats missing repeats as 1."""
+    """``repeat`` that treats missing repeats as 1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.tile(torch.tensor([1, 2]), (2, 2))
+        tensor([[1, 2, 1, 2],
+                [1, 2, 1, 2]])
+    """
     times = shape_of(counts if dims is None else (dims,), "tile")
     return repeat(input, *((1,) * (input._array.ndim - len(times)) + times))
 
@@ -390,7 +456,17 @@ def broadcast_shapes(*shapes: Any) -> Any:
 
 
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
-    """``input`` expanded to ``size``: a view."""
+    """``input`` expanded to ``size``: a view.
+
+    Raises:
+        RuntimeError: the sizes do not fit.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.broadcast_to(torch.tensor([1, 2]), (2, 2))
+        tensor([[1, 2],
+                [1, 2]])
+    """
     return input.expand(*shape_of((size,), "broadcast_to"))
 
 
@@ -398,7 +474,14 @@ methods(broadcast_to=broadcast_to)
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """Tensors expanded to their common shape: views."""
+    """Tensors expanded to their common shape: views.
+
+    Example:
+        >>> import rushlight as torch
+        >>> a, b = torch.broadcast_tensors(torch.zeros(3, 1), torch.zeros(2))
+        >>> a.shape, b.shape
+        (torch.Size([3, 2]), torch.Size([3, 2]))
+    """
     items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     shape = broadcast_shapes(*[t._array.shape for t in items])
     return tuple([Expand.bind(t, shape=tuple(shape)) for t in items])
@@ -484,13 +567,26 @@ def _checked(tensors: Any, name: str) -> list[Tensor]:
 
 
 def hstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
-    """Tensors joined horizontally: along dim 1, vectors along dim 0."""
+    """Tensors joined horizontally: along dim 1, vectors along dim 0.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.hstack((torch.tensor([1, 2]), torch.tensor([3])))
+        tensor([1, 2, 3])
+    """
     items = [atleast_1d(t) for t in _checked(tensors, "hstack")]
     return cat(items, 0 if items[0]._array.ndim == 1 else 1, out=out)
 
 
 def vstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
-    """Tensors joined vertically: along dim 0, vectors as rows."""
+    """Tensors joined vertically: along dim 0, vectors as rows.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.vstack((torch.tensor([1, 2]), torch.tensor([3, 4])))
+        tensor([[1, 2],
+                [3, 4]])
+    """
     return cat([atleast_2d(t) for t in _checked(tensors, "vstack")], 0, out=out)
 
 
@@ -498,12 +594,26 @@ row_stack = vstack
 
 
 def dstack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
-    """Tensors joined along dim 2."""
+    """Tensors joined along dim 2.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.dstack((torch.tensor([1, 2]), torch.tensor([3, 4])))
+        tensor([[[1, 3],
+                 [2, 4]]])
+    """
     return cat([atleast_3d(t) for t in _checked(tensors, "dstack")], 2, out=out)
 
 
 def column_stack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
-    """Tensors joined as columns."""
+    """Tensors joined as columns.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.column_stack((torch.tensor([1, 2]), torch.tensor([3, 4])))
+        tensor([[1, 3],
+                [2, 4]])
+    """
     return cat(
         [t.reshape(-1, 1) if t._array.ndim <= 1 else t for t in _checked(tensors, "column_stack")],
         1,
@@ -512,7 +622,14 @@ def column_stack(tensors: Any, *, out: Tensor | None = None) -> Tensor:
 
 
 def block_diag(*tensors: Tensor) -> Tensor:
-    """Matrices along the diagonal of a larger one."""
+    """Matrices along the diagonal of a larger one.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.block_diag(torch.tensor([[1, 2]]), torch.tensor([[3]]))
+        tensor([[1, 2, 0],
+                [0, 0, 3]])
+    """
     items = [atleast_2d(t) for t in tensors] or [wrap(np.empty((1, 0), dtypes.default.float))]
     for i, t in enumerate(items):
         if t._array.ndim > 2:
@@ -530,7 +647,16 @@ def block_diag(*tensors: Tensor) -> Tensor:
 
 
 def cartesian_prod(*tensors: Any) -> Tensor:
-    """All combinations of one element of each vector, a row each."""
+    """All combinations of one element of each vector, a row each.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3, 4]))
+        tensor([[1, 3],
+                [1, 4],
+                [2, 3],
+                [2, 4]])
+    """
     items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     for t in items:
         if t._array.ndim != 1:
@@ -548,7 +674,15 @@ def cartesian_prod(*tensors: Any) -> Tensor:
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All combinations of ``r`` elements of a vector, a row each."""
+    """All combinations of ``r`` elements of a vector, a row each.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.combinations(torch.tensor([1, 2, 3]))
+        tensor([[1, 2],
+                [1, 3],
+                [2, 3]])
+    """
     if input._array.ndim != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {tuple(input._array.shape)}")
     if r < 0:
@@ -566,7 +700,14 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """The Vandermonde matrix: powers of the elements of a vector as columns."""
+    """The Vandermonde matrix: powers of the elements of a vector as columns.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.vander(torch.tensor([2, 3]))
+        tensor([[2, 1],
+                [3, 1]])
+    """
     n = x._array.size if N is None else N
     if n < 2:
         return x.new_ones((x._array.size, n))

@@ -264,13 +264,26 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @method
 def ravel(input: Tensor) -> Tensor:
-    """One dim, in order, in contiguous memory; a view where the input is contiguous."""
+    """One dim, in order, in contiguous memory; a view where the input is contiguous.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.ravel(torch.tensor([[1, 2], [3, 4]]))
+        tensor([1, 2, 3, 4])
+    """
     return reshape(input.contiguous(), input._array.size)
 
 
 @method
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
-    """``dim`` split into ``sizes``, one of which may be -1."""
+    """``dim`` split into ``sizes``, one of which may be -1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.unflatten(torch.arange(4), 0, (2, -1))
+        tensor([[0, 1],
+                [2, 3]])
+    """
     shape = input._array.shape
     d = wrap_dim(dim, len(shape))
     if not len(tuple(sizes)):
@@ -292,6 +305,13 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
 
     Raises:
         RuntimeError: the window leaves the memory.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.as_strided(torch.arange(4), (3, 2), (1, 1))  # windows, without copies
+        tensor([[0, 1],
+                [1, 2],
+                [2, 3]])
     """
     x = input._array
     x = x.stand_in() if isinstance(x, Window) else x
@@ -318,7 +338,15 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
 
 @method
 def detach(input: Tensor) -> Tensor:
-    """The same memory outside the graph; writes are still noticed by autograd."""
+    """The same memory outside the graph; writes are still noticed by autograd.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> y = torch.detach(x * 2)
+        >>> y.requires_grad
+        False
+    """
     return alias(input)
 
 

@@ -124,6 +124,11 @@ def hamming_window(
 ) -> Tensor:
     """A cosine on a pedestal: ``alpha - beta cos(2 pi i / span)``; ``periodic`` as in
     ``hann_window``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.hamming_window(4)
+        tensor([0.0800, 0.5400, 1.0000, 0.5400])
     """
     options = _options(dtype, layout, device, requires_grad)
     return _window(
@@ -147,6 +152,11 @@ def blackman_window(
 ) -> Tensor:
     """Two cosines: ``0.42 - 0.5 cos(t) + 0.08 cos(2 t)``, ``t = 2 pi i / span``; ``periodic`` as in
     ``hann_window``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.blackman_window(4)[1:]
+        tensor([0.3400, 1.0000, 0.3400])
     """
     options = _options(dtype, layout, device, requires_grad)
     return _window(
@@ -164,7 +174,13 @@ def bartlett_window(
     pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A triangle; ``periodic`` as in ``hann_window``."""
+    """A triangle; ``periodic`` as in ``hann_window``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.bartlett_window(4)
+        tensor([0.0000, 0.5000, 1.0000, 0.5000])
+    """
     options = _options(dtype, layout, device, requires_grad)
     return _window("bartlett_window", window_length, periodic, triangle, options)
 

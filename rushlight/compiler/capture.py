@@ -20,7 +20,7 @@ from rushlight.compiler.guards import Guard, Hooks, Kinds, Tags
 from rushlight.compiler.held import content
 from rushlight.compiler.lent import Whole
 from rushlight.compiler.live import Gradients, Live, is_live
-from rushlight.compiler.objects import Same, fields
+from rushlight.compiler.objects import Same
 from rushlight.compiler.places import Memory, Wanting
 from rushlight.compiler.python_numbers import released
 from rushlight.compiler.results import Alias, Flat, aliases_of
@@ -48,13 +48,12 @@ class Call:
         self.surroundings, self.code, self.arguments = surroundings, code, arguments
         self.args, self.kwargs, self.given = args, kwargs, given
         self.trace = Trace([t._array for t in arguments])
-        self.known = code.known()
         self.gradients: Gradients | None = None  # of results that are differentiated outside
 
     def run(self, function: Callable[..., Any]) -> Any:
         """Run it, traced; its result."""
         trace = self.trace
-        self.before = present_mode(), content([self.args, self.kwargs])
+        self.before = present_mode(), content([self.args, self.kwargs], self.given.inside)
         self.code.prints = ""
         standing = self.surroundings.standing
         trace.flags = {id(t): t._wants_grad for t in standing}
@@ -73,7 +72,7 @@ class Call:
                 *trace.printing.said,
             ]
             whole = (out, *[now for _, now in self.changes]) if self.changes else out
-            passed = containers((*self.args, *self.kwargs.values()))
+            passed = containers((*self.args, *self.kwargs.values()), self.given.inside)
             self.finish(Flat(whole, self.surroundings.seen, passed))
         return released(trace.made, out)
 
@@ -117,7 +116,7 @@ class Call:
 
     def entered_more(self) -> bool:
         """Whether it ran code that no call before did, and which may look at more."""
-        return self.trace_failure() is None and self.code.known() != self.known
+        return self.trace_failure() is None and self.code.known() != self.surroundings.known
 
     def trace_failure(self) -> str | None:
         """What the trace could not follow."""
@@ -139,7 +138,7 @@ class Call:
             return prints
         if present_mode() != before[0]:
             return "it leaves another gradient mode, autocast or default dtype behind"
-        if content([self.args, self.kwargs]) != before[1]:
+        if content([self.args, self.kwargs], self.given.inside) != before[1]:
             return "it changes what is in its arguments"
         if any([id(h) not in self.surroundings.seen for h in hooks_met(self.trace)]):
             return "a tensor has hooks"
@@ -175,17 +174,20 @@ class Call:
         return variant
 
 
-def containers(x: Any) -> set[int]:
-    """The identities of lists, dicts, sets and arrays among arguments."""
-    if isinstance(x, (list, tuple, deque)):
+def containers(x: Any, inside: Callable[[Any], Any]) -> set[int]:
+    """The identities of lists, dicts, sets and arrays among arguments, and of objects whose
+    attributes ``inside`` gives.
+    """
+    own = inside(x)
+    if own is not None:
+        inner = [*own.values()]
+    elif isinstance(x, (list, tuple, deque)):
         inner = list(x)
     elif isinstance(x, dict):
         inner = list(x.values())
-    elif fields(x) is not None:
-        inner = [*(fields(x) or {}).values()]
     else:
         return {id(x)} if isinstance(x, (set, np.ndarray)) else set()
-    found = set().union(*map(containers, inner))
+    found = set().union(*[containers(v, inside) for v in inner])
     return found if isinstance(x, tuple) else found | {id(x)}
 
 

@@ -8,6 +8,7 @@ the last one skips all this, see ``Variant.enter``.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -94,11 +95,11 @@ class Compiled:
                         self.last = variant
                         return out
         arguments: list[Any] = []
-        mode = present_mode()
+        mode, sign = present_mode(), functools.partial(signature, given=self.given)
         key = (
-            self.given.signature(signature(args, arguments), args),
-            self.given.signature(signature(kwargs, arguments), kwargs) if kwargs else None,
-            *[signature_of(p.get(), arguments, signature) for p in self.places],
+            self.given.signature(sign(args, arguments), args),
+            self.given.signature(sign(kwargs, arguments), kwargs) if kwargs else None,
+            *[signature_of(p.get(), arguments, sign) for p in self.places],
             sharing(arguments),
             mode,
             self.tags(arguments),
@@ -224,7 +225,10 @@ class Compiled:
         """
         given = (*args, *kwargs.values())
         try:
-            found = Surroundings(self.function, given, self.read_anew, self.code, self.places)
+            inside = self.given.inside
+            found = Surroundings(
+                self.function, given, self.read_anew, self.code, self.places, inside
+            )
             guards = found.guards()
         except RecursionError:
             self.stay_eager("what it may read is nested too deeply to be compared")

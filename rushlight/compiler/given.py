@@ -1,8 +1,11 @@
-"""Numbers among the arguments of a function that are others from call to call.
+"""Numbers and objects among the arguments of a function that are others from call to call.
 
 A number is taken for granted until a third one comes where all else is the same. From then on it is
 given anew at each call: the program computes with it, as with numbers in places that change. One
 that Python needs as it is, as a size, is taken for granted again.
+
+An object stands for itself until another of its class comes once it is gone, as a batch does. From
+then on objects of this class count as what is in them, as those of dataclasses always do.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from rushlight.compiler.objects import Weak, attributes, fields, identity, only_attributes
 from rushlight.compiler.python_numbers import number
 from rushlight.compiler.trace import Trace
 
@@ -20,13 +24,31 @@ Where = int | str  # of an argument: its position, or its name
 
 
 class Given:
-    """Which arguments of a function are numbers given anew, and those of this thread's call."""
+    """Which arguments of a function are numbers or objects given anew, and the numbers of this
+    thread's call.
+    """
 
     def __init__(self) -> None:
         self.places: set[Where] = set()
         self.frozen: set[Where] = set()  # that will never be such
         self.sources: dict[Where, Any] = {}
         self.call = threading.local()
+        self.kinds: set[type] = set()  # whose objects count as what is in them
+        self.last: dict[type, Any] = {}  # the object that came last
+
+    def inside(self, x: Any) -> dict[str, Any] | None:
+        """The attributes of an argument that counts as what is in it; None for others."""
+        return dict(attributes(x).items()) if type(x) in self.kinds else fields(x)
+
+    def stand(self, x: Any) -> Any:
+        """What stands for an object in a signature; None where what is in it does."""
+        kind, own = type(x), identity(x)
+        last = self.last.get(kind)
+        if type(last) is Weak and last.ref() is None and only_attributes(x):
+            self.kinds.add(kind)
+            return None
+        self.last[kind] = own
+        return own
 
     def value(self, place: Where) -> Any:
         """The number of this call."""

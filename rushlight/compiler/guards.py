@@ -28,7 +28,15 @@ from rushlight.compiler.held import (
     words_within,
 )
 from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
-from rushlight.compiler.objects import Same, attributes, has, of_python, optimizes, ours
+from rushlight.compiler.objects import (
+    Same,
+    attributes,
+    has,
+    names_of_bases,
+    of_python,
+    optimizes,
+    ours,
+)
 from rushlight.compiler.places import Attribute, Cell, Item, Place, within
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.node import RemovableHandle
@@ -160,11 +168,13 @@ class Attributes:
         self, x: Any, code: Code, plain: bool = False, moving: Moving = frozenset()
     ) -> None:
         self.x, self.d, self.code, self.plain, self.moving = x, attributes(x), code, plain, moving
+        of_none = isinstance(x, (type, ModuleType, FunctionType))
         # its own code, which is not looked into, may look at all of it
         self.whole = (ours(x) and plain and not has(x, "named_modules")) or (
-            of_python(type(x)) and not isinstance(x, (type, ModuleType, FunctionType))
+            of_python(type(x)) and not of_none
         )
-        self.what = (x if isinstance(x, (type, ModuleType, FunctionType)) else type(x)).__name__
+        self.of_bases = frozenset[str]() if of_none else names_of_bases(x)
+        self.what = (x if of_none else type(x)).__name__
         self.values = {k: held(v, (), moving) for k, v in self.d.items() if self.counts(k, v)}
 
     def counts(self, name: str, value: Any) -> bool:
@@ -174,6 +184,8 @@ class Attributes:
         if self.moving and Attribute(self.x, name).key in self.moving:
             return False
         if self.whole or name == "forward" or (isinstance(self.x, type) and self.code.ran(value)):
+            return True
+        if name in self.of_bases:
             return True
         plain = type(value) in PLAIN or isinstance(value, Tensor)
         return (self.plain and plain) or self.code.names_attribute(name, value)
@@ -325,22 +337,28 @@ class Variable:
         return within(Cell(self.cell), self.value, contents(self.cell))
 
 
-class Contextual:
-    """What a variable of the context holds."""
+class Contents:
+    """What is in an object that is no place's, such as what a partial function is given, or that a
+    variable of the context holds.
+    """
 
-    def __init__(self, variable: Any) -> None:
-        self.variable, self.values = variable, held(variable)
+    def __init__(self, what: str, x: Any, moving: Moving = frozenset()) -> None:
+        self.what, self.x, self.values = what, x, held(x, (), moving)
 
     def holds(self) -> bool:
         """Whether it is what was there."""
-        return alike(self.variable, self.values)
+        return alike(self.x, self.values)
 
     def words(self) -> None:
         """There are none."""
 
     def changed(self) -> str:
-        """Its name."""
-        return f"the variable {self.variable.name} of the context"
+        """What it is in."""
+        return self.what
+
+    def places(self) -> list[Place] | None:
+        """Where what changed is; None where that cannot be said."""
+        return within(Item([self.x], 0), self.values, self.x)
 
 
 class Globals:
@@ -538,7 +556,7 @@ class Hooks:
         return f"the hooks of {self.what}"
 
 
-CHANGING = (Attributes, Members, Variable, Globals, Kept)  # whose places can be looked up
+CHANGING = (Attributes, Contents, Members, Variable, Globals, Kept)  # whose places can be looked up
 
 
 def joined(found: list[list[Place] | None]) -> list[Place] | None:
@@ -554,7 +572,7 @@ Guard = (
     | Members
     | Unhooked
     | Variable
-    | Contextual
+    | Contents
     | Globals
     | Flags
     | Kinds

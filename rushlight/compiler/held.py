@@ -5,13 +5,14 @@ is in them, all else by identity. A trace takes it for granted, so later calls c
 from __future__ import annotations
 
 import ctypes
+import functools
 import random
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from operator import is_
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ SMALL = 1 << 20  # bytes of a NumPy array whose content is compared
 SHORT = 16  # items of a list or dict that are as soon looked at
 Moving = frozenset[Any]  # keys of places
 LONG = 1024  # items of a list that are compared at once, in Python
-BUFFERS = (bytearray, array)  # whose content is compared as bytes
+BUFFERS = (bytearray, array, memoryview)  # whose content is compared as bytes
 
 
 ABSENT = object()  # where there is nothing
@@ -78,6 +79,10 @@ def parts(x: Any) -> Any:
         return bytes(x)
     if kind is BuiltinFunctionType and type(x.__self__) in (list, dict, set, deque):
         return [x.__self__]  # a method of one of these
+    if issubclass(kind, functools.partial):
+        return [x.func, x.args, x.keywords]
+    if kind is MappingProxyType:
+        return dict(x)
     if issubclass(kind, ContextVar):
         return [x.get(None)]
     if is_generator(x):  # what is drawn is noted, see drawn.py
@@ -89,17 +94,18 @@ def parts(x: Any) -> Any:
     return repr(x.get_state()) if issubclass(kind, np.random.RandomState) else None
 
 
-def content(x: Any) -> Any:
-    """What is in lists, dicts, sets, arrays and the like, and in those therein; all else is
-    itself.
+def content(x: Any, inside: Callable[[Any], Any] = fields) -> Any:
+    """What is in lists, dicts, sets, arrays and the like, in objects whose attributes ``inside``
+    gives, and in those therein; all else is itself.
     """
     if isinstance(x, np.ndarray) and x.dtype != object:
         return x.tobytes()
-    inner = parts(x) if fields(x) is None else fields(x)
+    inner = inside(x)
+    inner = parts(x) if inner is None else inner
     if isinstance(inner, list):
-        return [content(v) for v in inner]
+        return [content(v, inside) for v in inner]
     if isinstance(inner, dict):
-        return [(Same(k), content(v)) for k, v in inner.items()]
+        return [(Same(k), content(v, inside)) for k, v in inner.items()]
     if isinstance(inner, set):
         return {Same(v) for v in inner}
     return Same(x) if inner is None else inner

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterator
-from types import GenericAlias, MemberDescriptorType, MethodType, ModuleType, UnionType
+from types import (
+    CodeType,
+    FunctionType,
+    GenericAlias,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+    UnionType,
+)
 from typing import Any
 
 from rushlight.config import package_names
@@ -124,6 +135,24 @@ def fields(x: Any) -> dict[str, Any] | None:
     return dict(attributes(x).items()) if hasattr(type(x), "__dataclass_fields__") else None
 
 
+def only_attributes(x: Any) -> bool:
+    """Whether an object consists of its attributes: none of a class that is written in C, of
+    rushlight, or of Python's own with a state elsewhere, and no module, optimizer or iterator.
+    """
+    if isinstance(x, (type, ModuleType, FunctionType, MethodType)) or ours(x):
+        return False
+    bases = [c for c in type(x).__mro__[:-1] if ours(c) or (of_python(c) and not is_plain(c))]
+    asked = any([has(x, name) for name in ("named_modules", "__next__")]) or optimizes(x)
+    return not bases and not asked and len(attributes(x)) > 0
+
+
+def is_plain(c: type) -> bool:
+    """Whether a class of Python's own adds no state to the attributes of its objects."""
+    return c.__module__ in ("collections", "collections.abc", "abc", "typing") and not issubclass(
+        c, (list, tuple, dict, deque)
+    )
+
+
 def of_python(kind: type) -> bool:
     """Whether a class is one of Python's own library, whose code is not looked into."""
     own = kind.__module__.partition(".")[0] in sys.stdlib_module_names
@@ -134,6 +163,29 @@ def classes(x: Any) -> list[type]:
     """An object's classes, or a class and its bases, that users wrote."""
     mro = x.__mro__ if isinstance(x, type) else type(x).__mro__
     return [c for c in mro if not ours(c) and not of_python(c)]
+
+
+def names_of_bases(x: Any) -> frozenset[str]:
+    """Names in the code of an object's classes that users did not write, which may look there for
+    the attributes that a user sets.
+    """
+    found = [names_in(c) for c in type(x).__mro__ if ours(c) or of_python(c)]
+    return frozenset().union(*found)
+
+
+@functools.lru_cache(1024)
+def names_in(c: type) -> frozenset[str]:
+    """Names in the code of a class's own functions."""
+    found: set[str] = set()
+    for x in list(c.__dict__.values()):
+        for f in (x.fget, x.fset) if isinstance(x, property) else (function_of(x),):
+            f = inspect.unwrap(f) if type(f) is FunctionType else getattr(f, "func", None)
+            waiting = [f.__code__] if type(f) is FunctionType else []
+            while waiting:
+                code = waiting.pop()
+                found.update(code.co_names)
+                waiting += [inner for inner in code.co_consts if type(inner) is CodeType]
+    return frozenset(found)
 
 
 def has(x: Any, name: str) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.given import Given
 from rushlight.compiler.held import BUFFERS
-from rushlight.compiler.objects import fields, identity, ours
+from rushlight.compiler.objects import attributes, identity, ours
 from rushlight.compiler.orders import order_in_memory
 from rushlight.compiler.storages import may_overlap
 from rushlight.core.device_array import DeviceArray
@@ -22,7 +23,7 @@ from rushlight.ops.sparse.entries import held_values
 from rushlight.ops.view import owner
 
 
-def signature(x: Any, arguments: list[Any]) -> Any:
+def signature(x: Any, arguments: list[Any], given: Given) -> Any:
     """What a program depends on in an argument; tensors are appended to ``arguments``."""
     if isinstance(x, Tensor):
         a = x._array
@@ -40,19 +41,32 @@ def signature(x: Any, arguments: list[Any]) -> Any:
     if kind is float or kind is complex:
         return kind, repr(x)  # -0.0 is another number than 0.0
     if isinstance(x, (list, tuple, deque)):
-        return (kind, *[signature(v, arguments) for v in x])
+        found = (kind, *[signature(v, arguments, given) for v in x])
+        return found if kind in CONTAINERS else (found, added(x, arguments, given))
     if isinstance(x, dict):
-        return (kind, *[(key_of(k), signature(v, arguments)) for k, v in x.items()])
+        found = (kind, *[(key_of(k), signature(v, arguments, given)) for k, v in x.items()])
+        return found if kind in CONTAINERS else (found, added(x, arguments, given))
     if isinstance(x, (set, frozenset)):
         return kind, frozenset([(type(v), v) for v in x])
     if isinstance(x, BUFFERS):
         return kind, bytes(x)
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype.str, hashlib.sha1(x.tobytes()).digest()
-    inner = fields(x)
-    if inner is not None:
-        return kind, *[(k, signature(v, arguments)) for k, v in inner.items()]
-    return (kind, x) if ours(x) and kind.__hash__ is not None else identity(x)
+    inner = given.inside(x)
+    if inner is None:
+        own = (kind, x) if ours(x) and kind.__hash__ is not None else given.stand(x)
+        if own is not None:
+            return own
+        inner = attributes(x)
+    return kind, *[(k, signature(v, arguments, given)) for k, v in inner.items()]
+
+
+CONTAINERS = (list, tuple, dict, deque)
+
+
+def added(x: Any, arguments: list[Any], given: Given) -> Any:
+    """What a program depends on in the attributes that a list, dict or the like has besides."""
+    return tuple([(k, signature(v, arguments, given)) for k, v in attributes(x).items()])
 
 
 def itself(t: Tensor) -> tuple[Any, ...]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import functools
 import io
 import math
+import operator
 import os
 import weakref
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from types import ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from rushlight.compiler.drawn import Drawing, Draws, can_draw
 from rushlight.compiler.generators import is_generator
 from rushlight.compiler.guards import (
     Attributes,
-    Contextual,
+    Contents,
     Defaults,
     Globals,
     Guard,
@@ -56,6 +57,8 @@ from rushlight.compiler.said import Printing
 from rushlight.compiler.trace import Trace
 from rushlight.core.tensor import Tensor
 
+STATEFUL = ("amp", "distributions", "nn", "optim", "utils", "vision")
+
 
 class Surroundings:
     """Modules, optimizers and other things that a function reaches: through its closure, its
@@ -69,17 +72,20 @@ class Surroundings:
         read_anew: frozenset[str],
         code: Code,
         places: list[Place] | None = None,
+        inside: Callable[[Any], Any] = fields,
     ) -> None:
         self.read_anew, self.code = read_anew, code
-        self.places = places or []
+        self.known = code.known()  # before names were found that no code has
+        self.places, self.inside = places or [], inside
         self.moving = frozenset([p.key for p in self.places])
         self.modules: list[Any] = []
         self.optimizers: list[Any] = []
         self.objects: list[Any] = []
-        self.counters: list[Any] = []  # objects of rushlight that change with each of their steps
+        self.counters: list[Any] = []  # objects of rushlight such as schedules and distributions
         self.functions: list[Any] = []
         self.tensors: list[Tensor] = []
-        self.variables: list[Any] = []  # of the context
+        # what is guarded by what is in it, with what it is
+        self.contents: list[tuple[str, Any]] = []
         self.cells: dict[int, tuple[str, Any]] = {}  # of closures, by identity
         self.globals: dict[int, tuple[dict[str, Any], list[str]]] = {}
         # lists that calls add to, and the places from where they are reached
@@ -149,13 +155,8 @@ class Surroundings:
                         self.visit_items(table, [k for k, t in table.items() if t is not None])
                     self.visit_named(m)
                     self.visit(list(hooks_of_calls(m).values()))
-        elif issubclass(kind, list):
-            self.visit_items(x, range(list.__len__(x)))
-        elif issubclass(kind, (tuple, set, frozenset, deque)):
-            for item in list(x):
-                self.visit(item)
-        elif issubclass(kind, dict):
-            self.visit_items(x, [*dict.keys(x)])
+        elif issubclass(kind, (list, tuple, set, frozenset, deque, dict)):
+            self.visit_container(x)
         elif has(x, "__next__"):
             if name and not issubclass(kind, io.IOBase):
                 self.iterators.append(name)
@@ -165,29 +166,40 @@ class Surroundings:
         elif has(x, "__code__"):
             self.visit_function(x)
         elif issubclass(kind, functools.partial):
+            self.contents.append((f"what is given to {x.func}", x))
             self.visit((x.func, x.args, x.keywords))
         elif issubclass(kind, weakref.ref):
             self.visit(x())
         elif issubclass(kind, ContextVar):
-            self.variables.append(x)
+            self.contents.append((f"the variable {x.name} of the context", x))
             self.visit(x.get(None))
+        elif issubclass(kind, MappingProxyType):
+            self.visit(dict(x))
+        elif issubclass(kind, (operator.attrgetter, operator.methodcaller)):
+            self.code.names |= names_asked(x)
         elif of_python(kind) and attributes(x):
             self.objects.append(x)
+            if kind.__module__ == "collections":  # such as a UserDict
+                self.visit_named(x)
         elif not ours(x):
             self.visit_attributes(x)
-        elif hasattr(type(x), "step") and attributes(x):  # a schedule, or what scales gradients
+        elif has_state(x):
             self.counters.append(x)
+            self.visit_named(x)
 
     def visit_given(self, x: Any) -> None:
-        """Collect from an argument; what is in a dataclass is an argument too, and no attribute."""
+        """Collect from an argument. What is in a dataclass is an argument too, and no attribute;
+        so is what is in a batch of a user's class.
+        """
         if isinstance(x, Tensor):
             self.arguments.append(x)
             return
-        inner: Any = fields(x)
+        inner: Any = self.inside(x)
         if inner is not None:
             inner = [*inner.values(), *classes(x)]
         elif isinstance(x, (list, tuple, dict)):
             inner = list(dict.values(x) if isinstance(x, dict) else x)
+            inner += [*dict(attributes(x).items()).values(), *classes(x)]
         if inner is None or id(x) in self.seen:
             self.visit(x, "among the arguments")
             return
@@ -203,6 +215,20 @@ class Surroundings:
                 item = list.__getitem__(x, k) if of_list else dict.__getitem__(x, k)
                 self.visit(item, "", Item(x, k))
 
+    def visit_container(self, x: Any) -> None:
+        """Collect from what is in a list, dict or the like, and from what a user's class adds."""
+        kind = type(x)
+        if issubclass(kind, list):
+            self.visit_items(x, range(list.__len__(x)))
+        elif issubclass(kind, dict):
+            self.visit_items(x, [*dict.keys(x)])
+        else:
+            for item in list(x):
+                self.visit(item)
+        if not ours(kind) and not of_python(kind):
+            self.contents.append((f"what is in {kind.__name__}", x))
+            self.visit_attributes(x)
+
     def visit_attributes(self, x: Any) -> None:
         """Note an object and collect from its attributes."""
         self.objects.append(x)
@@ -210,7 +236,7 @@ class Surroundings:
 
     def visit_named(self, x: Any) -> None:
         """Collect from the attributes that the function may look at, and from the classes."""
-        guard = Attributes(x, self.code, moving=self.moving)
+        guard = Attributes(x, self.code, has_state(x), self.moving)
         for k, item in list(guard.d.items()):
             method = isinstance(x, type) and hasattr(item, "__get__")
             if guard.counts(k, item) and (self.code.ran(item) or not method):
@@ -232,6 +258,7 @@ class Surroundings:
         """Collect from a function's closure, globals and attributes."""
         if f.__dict__:
             self.visit_attributes(f)
+            self.visit(f.__dict__.get("__wrapped__"))  # what another compiled function calls
         runs = self.code.has(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             if ("cell", id(cell), "") in self.moving:
@@ -275,7 +302,7 @@ class Surroundings:
         found += [g for g in others if g.values or not isinstance(g.x, ModuleType)]
         found += [Attributes(x, self.code, True, self.moving) for x in self.counters]
         found += [Defaults(f) for f in self.functions]
-        found += [Contextual(x) for x in self.variables]
+        found += [Contents(what, x, self.moving) for what, x in self.contents]
         found += [Variable(name, cell, self.moving) for name, cell in self.cells.values()]
         found += [Globals(d, names, self.moving) for d, names in self.globals.values()]
         return found
@@ -315,6 +342,22 @@ class Surroundings:
                 planted.add(place, Drawing(x, trace.draws), lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]
         return with_options(planted, groups, self.read_anew)
+
+
+def names_asked(x: Any) -> set[str]:
+    """The attributes that an ``attrgetter`` or a ``methodcaller`` looks at."""
+    made, given = x.__reduce__()
+    texts = [t for t in (*getattr(made, "args", ()), *given) if isinstance(t, str)]
+    return {name for text in texts for name in text.split(".")}
+
+
+def has_state(x: Any) -> bool:
+    """Whether x is an object of rushlight whose attributes its own functions look at: a schedule,
+    what scales gradients, a distribution, a data set.
+    """
+    part = type(x).__module__.partition(".")[2].partition(".")[0]
+    own = ours(x) and part in STATEFUL and not isinstance(x, (type, ModuleType, FunctionType))
+    return own and not has(x, "named_modules") and bool(attributes(x))
 
 
 def hooks_of(t: Tensor) -> list[Any]:

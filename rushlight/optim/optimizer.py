@@ -216,7 +216,8 @@ class Optimizer(HookedMixin):
                 if set_to_none:
                     p.grad = None
                 else:
-                    p.grad = p.grad.detach()
+                    if p.grad.requires_grad:  # made with create_graph
+                        p.grad.detach_()
                     p.grad.zero_()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:

@@ -269,7 +269,7 @@ def test_zero_grad():
     optimizer = rl.optim.SGD([p])
     p.grad = held = rl.ones(2)
     optimizer.zero_grad(set_to_none=False)
-    assert p.grad is not None
+    assert p.grad is held
     assert held.tolist() == [0.0, 0.0]
     optimizer.zero_grad()
     assert p.grad is None

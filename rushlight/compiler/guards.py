@@ -27,7 +27,7 @@ from rushlight.compiler.held import (
     list_words,
     words_within,
 )
-from rushlight.compiler.layout import CELL_AT, class_words, function_slots, slots, word
+from rushlight.compiler.layout import CELL_AT, TYPE_AT, class_words, function_slots, slots, word
 from rushlight.compiler.objects import (
     Same,
     attributes,
@@ -168,6 +168,7 @@ class Attributes:
         self, x: Any, code: Code, plain: bool = False, moving: Moving = frozenset()
     ) -> None:
         self.x, self.d, self.code, self.plain, self.moving = x, attributes(x), code, plain, moving
+        self.kind = type(x)
         of_none = isinstance(x, (type, ModuleType, FunctionType))
         # its own code, which is not looked into, may look at all of it
         self.whole = (ours(x) and plain and not has(x, "named_modules")) or (
@@ -191,8 +192,8 @@ class Attributes:
         return (self.plain and plain) or self.code.names_attribute(name, value)
 
     def holds(self) -> bool:
-        """Whether they hold what they held."""
-        return not self.others()
+        """Whether they hold what they held, and are attributes of an object of the same class."""
+        return type(self.x) is self.kind and not self.others()
 
     def others(self) -> list[str]:
         """Names of those that changed, came or went."""
@@ -210,6 +211,8 @@ class Attributes:
             found = dict_words(self.d)
         else:
             return None
+        if found is not None:
+            found.append((id(self.x) + TYPE_AT, id(self.kind)))
         for name in self.values:
             more = words_within(self.d.get(name), (), self.moving)
             if found is None or more is None:
@@ -219,10 +222,14 @@ class Attributes:
 
     def changed(self) -> str:
         """Which are others now."""
+        if type(self.x) is not self.kind:
+            return f"the class of {self.what}"
         return ", ".join([f"{self.what}.{k}" for k in self.others()])
 
     def places(self) -> list[Place] | None:
         """Where what changed is; None where that cannot be said."""
+        if type(self.x) is not self.kind:
+            return None
         both = [(Attribute(self.x, k), self.values.get(k, ABSENT)) for k in self.others()]
         return joined([within(place, then, place.get()) for place, then in both])
 
@@ -491,15 +498,18 @@ def contents(cell: Any) -> Any:
 
 
 class Defaults:
-    """What a function takes for parameters that are not given."""
+    """What a function takes for parameters that are not given; and its code, which is another once
+    a notebook has loaded the file anew.
+    """
 
     def __init__(self, function: Any) -> None:
         self.function = function
         self.values = held(self.read())
 
-    def read(self) -> tuple[Any, Any]:
-        """What it takes now."""
-        return self.function.__defaults__, self.function.__kwdefaults__
+    def read(self) -> tuple[Any, Any, Any]:
+        """What it takes now, and its code."""
+        f = self.function
+        return f.__code__, f.__defaults__, f.__kwdefaults__
 
     def holds(self) -> bool:
         """Whether it is the same."""
@@ -511,14 +521,16 @@ class Defaults:
         if not places or found is None:
             return None
         at = id(self.function)
-        kept = (self.function.__code__, *self.read())
-        words = Words([(at + place, word(at + place)) for place in places], kept)
+        words = Words([(at + place, word(at + place)) for place in places], self.read())
         words.take(found)
         return words
 
     def changed(self) -> str:
         """Whose they are."""
-        return f"what {self.function.__name__} takes for parameters that are not given"
+        name = self.function.__name__
+        if self.function.__code__ is not self.values.content[0]:
+            return f"the code of {name}"
+        return f"what {name} takes for parameters that are not given"
 
 
 class Hooks:

@@ -453,12 +453,21 @@ def substitute(holder: Any, values: dict[int, Any]) -> None:
     elif issubclass(kind, dict):
         classes = [c for c in gc.get_referrers(holder) if isinstance(c, type)]
         own = next((c for c in classes if c.__dict__ == holder), None)
-        for k, v in list(dict.items(holder)):
+        items = list(dict.items(holder))
+        if any([id(k) in values for k, _ in items]):
+            dict.clear(holder)
+            items = [(values.get(id(k), k), v) for k, v in items]
+            dict.update(holder, items)
+        for k, v in items:
             if id(v) in values and own is not None:
                 setattr(own, k, values[id(v)])  # classes remember what they looked up
             elif id(v) in values:
                 dict.__setitem__(holder, k, values[id(v)])
-    elif not issubclass(kind, (set, frozenset)):
+    elif issubclass(kind, set):
+        items = [values.get(id(v), v) for v in holder]
+        set.clear(holder)
+        set.update(holder, items)
+    elif not issubclass(kind, frozenset):
         for k, v in list(attributes(holder).items()):
             if id(v) in values:
                 object.__setattr__(holder, k, values[id(v)])

@@ -267,9 +267,8 @@ class Surroundings:
                 self.cells[id(cell)] = name, cell
             self.visit(contents(cell), name if runs else "", Cell(cell))
         if runs:
-            if f.__defaults__ or f.__kwdefaults__:
-                self.functions.append(f)
-                self.visit((f.__defaults__, f.__kwdefaults__))
+            self.functions.append(f)
+            self.visit((f.__defaults__, f.__kwdefaults__))
         else:
             self.visit_names(f.__globals__, f.__code__.co_names, guarded=False)
 

@@ -310,6 +310,8 @@ class Variant:
         args = (*args, *[v for v in values if type(v) is Tensor])
         if not all(map(is_plain, values)) or any([is_sparse(a) for a in args]):
             return
+        if any([type(a) in given.kinds for a in args]):  # which may hold something else next time
+            return
         self.mode, self.tagged = mode, tagged
         self.counters = [t._counter for t in self.updated()]
         versions = dicts_have_versions()

@@ -75,6 +75,7 @@ def view():
     return memoryview(KEPT["bytes"])
 
 
+CODES = [(lambda x: x).__code__, (lambda x: x * 2).__code__, (lambda x: x + 1).__code__]
 ASK, CALL = operator.attrgetter("inner.value"), operator.methodcaller("get", "a")
 READS: dict[str, Any] = {  # what a function does with an object, the object, what changes it
     "a dict of Python's own class": (
@@ -136,6 +137,16 @@ READS: dict[str, Any] = {  # what a function does with an object, the object, wh
         lambda o: o(X),
         lambda: rl.optim.swa_utils.AveragedModel(nn.Identity()),
         lambda o, i: setattr(o.module, "forward", [F.relu, rl.tanh, rl.exp][i]),
+    ),
+    "the class of a module": (
+        lambda o: o[0](X),
+        lambda: nn.Sequential(nn.ReLU()),
+        lambda o, i: setattr(o[0], "__class__", [nn.ReLU, nn.Tanh, nn.Sigmoid][i]),
+    ),
+    "the code of a function": (
+        lambda o: o(X),
+        lambda: types.FunctionType(CODES[0], globals()),
+        lambda o, i: setattr(o, "__code__", CODES[i]),
     ),
     "the activation of a layer": (
         lambda o: o(rl.eye(2)),
@@ -249,6 +260,17 @@ def test_what_their_class_holds_is_seen():
         assert run(kind(X)).item() == kind(X).total().item()
 
 
+def test_a_batch_that_comes_again_with_something_else_in_it():
+    run = rl.compile(lambda batch: batch.total())
+    for i in range(CALLS):
+        assert run(Batch(X * i)).item() == Batch(X * i).total().item()
+    batch = Batch(X)
+    for i in range(CALLS):
+        batch.x = X * i
+        batch.weight = float(i // 4)
+        assert run(batch).item() == batch.total().item()
+
+
 def test_objects_that_live_on_stand_for_themselves():
     batches = [Batch(X), Batch(X * 2)]
     run = rl.compile(lambda batch: batch.total())
@@ -325,3 +347,21 @@ def scheduled(make, compile):
 @pytest.mark.parametrize("make", [lambda o: WarmUp(o, 5), Decay, joined])
 def test_schedules_that_are_not_all_rushlights(make):
     assert scheduled(make, rl.compile) == pytest.approx(scheduled(make, plain))
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+def test_numbers_of_tensors_as_keys():
+    counts, seen = {}, set()
+
+    def count(x):
+        key = int(x.sum())
+        counts[key] = counts.get(key, 0) + 1
+        seen.add(key)
+        return x * 2
+
+    run = rl.compile(count)
+    for i in range(CALLS):
+        assert run(rl.full((3,), float(i % 2))).tolist() == [2.0 * (i % 2)] * 3
+    assert counts == {0: CALLS // 2, 3: CALLS // 2}
+    assert seen == {0, 3}
+    assert {type(key) for key in (*counts, *seen)} == {int}

@@ -79,7 +79,12 @@ def wrap(wrappee: Tensor, *, like: Any, **kwargs: Any) -> Any:
     return made
 
 
-class Image(TVTensor):
+class _Pixels(TVTensor):
+    def changed(self, rule: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        return super().changed(rule, (*args, True) if rule.__name__ == "resize" else args)
+
+
+class Image(_Pixels):
     """An image, (..., C, H, W); (H, W) becomes (1, H, W)."""
 
     def __new__(cls, data: Any, **options: Any) -> Any:
@@ -89,7 +94,7 @@ class Image(TVTensor):
         return wrap(plain(made)[None], like=made) if made.dim() == 2 else made
 
 
-class Video(TVTensor):
+class Video(_Pixels):
     """Images one after the other, (..., T, C, H, W)."""
 
     def __new__(cls, data: Any, **options: Any) -> Any:
@@ -177,7 +182,8 @@ class BoundingBoxes(TVTensor):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         about = ", ".join(f"{name}={value}" for name, value in self._like().items())
-        return f"{repr(plain(self)).replace('tensor', 'BoundingBoxes', 1)[:-1]}, {about})"
+        shown = repr(plain(self)).replace("tensor", "BoundingBoxes", 1)
+        return f"{shown.replace(chr(10), chr(10) + ' ' * 7)[:-1]}, {about})"
 
 
 Size = tuple[int, int]
@@ -192,12 +198,12 @@ def clamped(corners: Tensor, canvas: Size) -> Tensor:
 
 def _hflip(corners: Tensor, canvas: Size) -> tuple[Tensor, Size, bool]:
     a, b, c, d = corners.unbind(-1)
-    return rl.stack([canvas[1] - c, b, canvas[1] - a, d], -1), canvas, False
+    return rl.stack([-(c - canvas[1]), b, -(a - canvas[1]), d], -1), canvas, False
 
 
 def _vflip(corners: Tensor, canvas: Size) -> tuple[Tensor, Size, bool]:
     a, b, c, d = corners.unbind(-1)
-    return rl.stack([a, canvas[0] - d, c, canvas[0] - b], -1), canvas, False
+    return rl.stack([a, -(d - canvas[0]), c, -(b - canvas[0])], -1), canvas, False
 
 
 def _resize(

@@ -250,7 +250,8 @@ def resize(
     shape = resized_shape(height, width, wanted, max_size)
     if shape == (height, width):
         return img
-    return _on(img, pil.resize, tensor.resize, *shape, mode.value, antialias is not False)
+    rule = tensor.resize_pixels if isinstance(img, np.ndarray) else tensor.resize
+    return _on(img, pil.resize, rule, *shape, mode.value, antialias is not False)
 
 
 # ---------------------------------------------------------------- parts

@@ -1,7 +1,7 @@
 """Resizing as two products with small matrices: one for rows, one for columns.
 
 Pillow's filters: a new pixel is a weighted mean of the old ones under a kernel, which is widened by
-the scale when shrinking (``antialias``), so that no old pixel is skipped. For uint8 the weights are
+the scale when shrinking, so that no old pixel is skipped. For uint8 the weights are
 rounded as Pillow rounds them, each direction ends in whole numbers, and the directions come in the
 order of Pillow 13, so results equal its to the last bit.
 """
@@ -54,10 +54,8 @@ KERNELS: dict[str, tuple[float, Callable[[float], float]]] = {  # reach on each 
 
 
 @functools.lru_cache(maxsize=64)
-def weights(old: int, new: int, kernel: str, antialias: bool = True) -> np.ndarray:
+def weights(old: int, new: int, kernel: str) -> np.ndarray:
     """The matrix (new, old) whose rows are the weights of the old pixels, each row summing to 1."""
-    if not antialias:
-        return _clamped_weights(old, new, kernel)
     reach, function = KERNELS[kernel]
     scale = old / new
     stretch = max(scale, 1.0)
@@ -69,31 +67,6 @@ def weights(old: int, new: int, kernel: str, antialias: bool = True) -> np.ndarr
         row = [function((j - centre + 0.5) / stretch) for j in range(first, last)]
         matrix[i, first:last] = np.divide(row, sum(row))
     return matrix
-
-
-def _clamped_weights(old: int, new: int, kernel: str) -> np.ndarray:
-    """As torch interpolates: the kernel keeps its width, and beyond an edge the edge's pixel
-    repeats.
-    """
-    reach, function = (2.0, _steep_cubic) if kernel == "bicubic" else KERNELS[kernel]
-    matrix = np.zeros((new, old))
-    for i in range(new):
-        centre = (i + 0.5) * (old / new) - 0.5
-        if kernel == "bilinear":
-            centre = max(centre, 0.0)
-        first = math.floor(centre) - int(reach) + 1
-        for j in range(first, first + 2 * int(reach)):
-            matrix[i, min(max(j, 0), old - 1)] += function(j - centre)
-    return matrix
-
-
-def _steep_cubic(x: float) -> float:
-    return _cubic(x, a=-0.75)
-
-
-def nearest(old: int, new: int, exact: bool) -> np.ndarray:
-    """For each new pixel the index of the old one at its centre (``exact``) or its left edge."""
-    return np.minimum(((np.arange(new) + 0.5 * exact) * (old / new)).astype(np.int64), old - 1)
 
 
 def resize_bytes(images: np.ndarray, height: int, width: int, kernel: str) -> np.ndarray:

@@ -12,11 +12,13 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as rl
 from rushlight.core.tensor import Tensor
+from rushlight.nn.functional import interpolate
 from rushlight.vision.transforms import resample
 
 INT64 = dtypes.by_name["int64"]
 UINT8 = dtypes.by_name["uint8"]
 FLOAT32 = dtypes.by_name["float32"]
+FLOAT64 = dtypes.by_name["float64"]
 INT32 = dtypes.by_name["int32"]
 
 
@@ -59,21 +61,32 @@ def rounded_to(image: Tensor, dtype: Any) -> Tensor:
 # ---------------------------------------------------------------- sizes and parts
 
 
-def resize(image: Tensor, height: int, width: int, mode: str, antialias: bool) -> Tensor:
-    old_height, old_width = image.shape[-2:]
-    if mode.startswith("nearest"):
-        rows = resample.nearest(old_height, height, exact=mode == "nearest-exact")
-        columns = resample.nearest(old_width, width, exact=mode == "nearest-exact")
-        return take(image, rows, columns)
-    if image.dtype == UINT8 and antialias:
-        return rl.from_numpy(resample.resize_bytes(image.numpy(), height, width, mode))
-    out = as_float(image)
-    across = rl.from_numpy(resample.weights(old_width, width, mode, antialias)).to(out.dtype)
-    down = rl.from_numpy(resample.weights(old_height, height, mode, antialias)).to(out.dtype)
-    out = down @ (out @ across.t())
-    if not image.is_floating_point():
-        out = out.clamp(0, largest(image.dtype))  # cubic weights overshoot
-    return rounded_to(out, image.dtype)
+def resize(
+    image: Tensor, height: int, width: int, mode: str, antialias: bool, whole: bool = False
+) -> Tensor:
+    """``whole``: bytes are computed in whole numbers, as the second generation does."""
+    flat = image.reshape(-1, *image.shape[-3:]) if image.dim() > 2 else image[None, None]
+    if image.dtype not in (FLOAT32, FLOAT64) and not (whole and image.dtype == UINT8):
+        flat = flat.to(FLOAT32)
+    blends = not mode.startswith("nearest")
+    out = interpolate(
+        flat,
+        (height, width),
+        mode=mode,
+        align_corners=False if blends else None,
+        antialias=antialias and blends,
+    )
+    if out.dtype != image.dtype and not image.is_floating_point():
+        out = out.round()
+        out = out.clamp(0, 255) if image.dtype == UINT8 else out  # cubic weights overshoot
+    return out.to(image.dtype).reshape(*image.shape[:-2], height, width)
+
+
+def resize_pixels(image: Tensor, height: int, width: int, mode: str, antialias: bool) -> Tensor:
+    """Bytes of a picture as Pillow resizes them; others as tensors are."""
+    if image.dtype != UINT8 or not antialias or mode.startswith("nearest"):
+        return resize(image, height, width, mode, antialias)
+    return rl.from_numpy(resample.resize_bytes(image.numpy(), height, width, mode))
 
 
 def take(image: Tensor, rows: np.ndarray, columns: np.ndarray) -> Tensor:
@@ -100,10 +113,12 @@ def pad(
         rows = np.pad(np.arange(height), (top, bottom), mode=padding_mode)  # type: ignore[call-overload]
         columns = np.pad(np.arange(width), (left, right), mode=padding_mode)  # type: ignore[call-overload]
         return take(image, rows, columns)
-    if isinstance(fill, list | tuple):
-        fill = fill[0]
     shape = (*image.shape[:-2], height + top + bottom, width + left + right)
-    out = image.new_full(shape, fill or 0)
+    out = image.new_zeros(shape)
+    if isinstance(fill, list | tuple):  # a value for each channel, or one for all
+        out += image.new_tensor(fill).view(-1, 1, 1)
+    elif fill:
+        out += fill
     out[..., top : top + height, left : left + width] = image
     return out
 

@@ -1,7 +1,8 @@
 """torchvision's second generation of transforms: of an image, its boxes and masks at once.
 
 `joint` says how one transform treats several things, and holds the containers; `functional` the
-functions. The transforms are those of the first generation, and some more here.
+functions; `transform` the base of transforms of one's own, `detection` those that detectors are
+trained with. The transforms are those of the first generation, and some more here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,16 @@ from rushlight.vision.images import is_pil
 from rushlight.vision.transforms.containers import integer
 from rushlight.vision.transforms.functional import InterpolationMode as InterpolationMode
 from rushlight.vision.transforms.v2 import functional as functional
+from rushlight.vision.transforms.v2.detection import (
+    RandomChannelPermutation,
+    RandomIoUCrop,
+    RandomPhotometricDistort,
+    RandomResize,
+    RandomShortestSize,
+    RandomZoomOut,
+    SanitizeBoundingBoxes,
+    ScaleJitter,
+)
 from rushlight.vision.transforms.v2.joint import (
     Compose,
     Joint,
@@ -30,6 +41,7 @@ from rushlight.vision.transforms.v2.joint import (
     RandomOrder,
     joint,
 )
+from rushlight.vision.transforms.v2.transform import Transform
 
 # fmt: off
 MOVING = [  # boxes and masks go along
@@ -46,8 +58,11 @@ COLORING = [
 SAME = ["AutoAugmentPolicy", "PILToTensor", "ToPILImage", "ToTensor"]
 __all__ = [  # noqa: PLE0604
     "ClampBoundingBoxes", "Compose", "ConvertBoundingBoxFormat", "CutMix", "GaussianNoise",
-    "Identity", "InterpolationMode", "Lambda", "MixUp", "RGB", "RandomApply", "RandomChoice",
-    "RandomHorizontalFlip", "RandomOrder", "ToDtype", "ToImage", "ToPureTensor", "functional",
+    "Identity", "InterpolationMode", "Lambda", "MixUp", "RGB", "RandomApply",
+    "RandomChannelPermutation", "RandomChoice", "RandomHorizontalFlip", "RandomIoUCrop",
+    "RandomOrder", "RandomPhotometricDistort", "RandomResize", "RandomShortestSize",
+    "RandomZoomOut", "SanitizeBoundingBoxes", "ScaleJitter", "ToDtype", "ToImage", "ToPureTensor",
+    "Transform", "functional",
     *MOVING, *COLORING, *SAME,
 ]
 # fmt: on
@@ -131,7 +146,7 @@ class _ToDtype(Module):
         return inpt if dtype is None else functional.to_dtype(inpt, dtype, self.scale)
 
     def extra_repr(self) -> str:
-        return f"dtype={self.dtype}, scale={self.scale}"
+        return f"scale={self.scale}"
 
 
 class ToDtype(Joint, _ToDtype):

@@ -18,6 +18,7 @@ from rushlight.vision.transforms.functional import (
     get_dimensions,
     hflip,
     pil_to_tensor,
+    to_pil_image,
     vflip,
 )
 
@@ -93,6 +94,52 @@ def clamp_bounding_boxes(inpt: tv_tensors.BoundingBoxes) -> Any:
     return tv_tensors.wrap(
         box_convert(inside, "xyxy", inpt.format.value.lower()).to(inpt.dtype), like=inpt
     )
+
+
+def sanitize_bounding_boxes(
+    bounding_boxes: Tensor,
+    format: Any = None,
+    canvas_size: tuple[int, int] | None = None,
+    min_size: float = 1.0,
+    min_area: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Boxes that are large enough and wholly on the image, and a mask of which these are.
+
+    Args:
+        bounding_boxes: BoundingBoxes, or plain numbers (N, 4).
+        format: of plain numbers.
+        canvas_size: (height, width) of the image of plain numbers.
+        min_size: least width and height.
+        min_area: least area.
+    """
+    kept = isinstance(bounding_boxes, tv_tensors.BoundingBoxes)
+    if isinstance(bounding_boxes, tv_tensors.BoundingBoxes):
+        canvas_size = bounding_boxes.canvas_size
+    elif format is None or canvas_size is None:
+        raise ValueError(
+            "sanitize_bounding_boxes: plain tensors need format and canvas_size; got "
+            f"format={format} and canvas_size={canvas_size}."
+        )
+    corners = tv_tensors.plain(
+        convert_bounding_box_format(bounding_boxes, None if kept else format, "XYXY")
+    )
+    assert canvas_size is not None
+    height, width = canvas_size
+    left, top, right, bottom = corners.unbind(-1)
+    wide, high = right - left, bottom - top
+    valid = (wide >= min_size) & (high >= min_size) & (wide * high >= min_area)
+    valid &= (corners >= 0).all(-1) & (left <= width) & (right <= width)
+    valid &= (top <= height) & (bottom <= height)
+    out = tv_tensors.plain(bounding_boxes)[valid]
+    return (tv_tensors.wrap(out, like=bounding_boxes) if kept else out), valid
+
+
+def permute_channels(inpt: Any, permutation: list[int]) -> Any:
+    """Channels of an image in another order."""
+    if is_pil(inpt):
+        return to_pil_image(pil_to_tensor(inpt)[permutation])
+    out = tv_tensors.plain(inpt)[..., permutation, :, :]
+    return tv_tensors.wrap(out, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else out
 
 
 def gaussian_noise(inpt: Tensor, mean: float = 0.0, sigma: float = 0.1, clip: bool = True) -> Any:

@@ -72,7 +72,7 @@ class _Container(Module):
         return inputs if len(inputs) > 1 else inputs[0]
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  {transform}" for transform in self.transforms)
+        return "\n".join(f"    {transform}" for transform in self.transforms)
 
 
 class Compose(_Container):

@@ -239,6 +239,9 @@ _state.compile = _compile
 
 def _aten(name: str) -> Any:
     """The function that PyTorch calls ``aten::name``."""
+    own = importlib.import_module("rushlight.nn.functional.toplevel").OPERATORS.get(name)
+    if own is not None:
+        return own
     homes = ("rushlight", "rushlight.nn.functional", "rushlight.tensor_api.aten")
     for home in (*map(importlib.import_module, homes), Tensor):
         if callable(getattr(home, name, None)):

@@ -14,12 +14,13 @@ OPS = load()
 NEEDS_VALUES = frozenset(
     """
     Tensor.as_strided Tensor.fill_diagonal_ Tensor.index_fill Tensor.lu_solve Tensor.masked_fill
-    Tensor.storage_offset as_strided as_strided_copy as_strided_scatter cholesky cholesky_inverse
-    cholesky_solve gradient histc index_fill index_put inverse linalg.cholesky linalg.cholesky_ex
-    linalg.inv linalg.inv_ex linalg.lu linalg.lu_factor_ex linalg.matrix_power linalg.matrix_rank
-    linalg.solve linalg.solve_ex linalg.tensorinv linalg.tensorsolve lu_solve lu_unpack masked_fill
-    nn.functional.max_unpool1d nn.functional.max_unpool2d nn.functional.max_unpool3d
-    nn.functional.one_hot nn.functional.pdist nonzero_static segment_reduce take_along_dim trace
+    Tensor.storage_offset as_strided as_strided_copy as_strided_scatter cholesky
+    cholesky_inverse cholesky_solve embedding_bag gradient histc index_fill index_put inverse
+    linalg.cholesky linalg.cholesky_ex linalg.inv linalg.inv_ex linalg.lu linalg.lu_factor_ex
+    linalg.matrix_power linalg.matrix_rank linalg.solve linalg.solve_ex linalg.tensorinv
+    linalg.tensorsolve lu_solve lu_unpack masked_fill nn.functional.max_unpool1d
+    nn.functional.max_unpool2d nn.functional.max_unpool3d nn.functional.one_hot
+    nn.functional.pdist nonzero_static segment_reduce take_along_dim trace
     """.split()  # noqa: SIM905
 )
 

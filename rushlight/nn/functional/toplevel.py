@@ -1,7 +1,8 @@
 """Functions that torch also has at top level, with the signatures they have there.
 
 Where the two agree the function is the same object; the others take their arguments in another
-order, or reductions as numbers.
+order, or reductions as numbers. Without one they do not reduce, as in PyTorch, whose parser takes
+their default for 0; its operators, ``torch.ops.aten``, have the mean.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.tensor import Tensor, no_tensor, wrap
+from rushlight.core.device_array import beside, host
+from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.nn import functional as F
 from rushlight.nn.functional import (
     adaptive_avg_pool1d,
@@ -288,7 +290,9 @@ def embedding_bag(
     2 max).
 
     Returns:
-        the bags, the bag of each index, the size of each bag, and offsets.
+        the bags, and for what PyTorch computes gradients with: the bag of each index, the size of
+        each bag without padding, and the index that each maximum is from, or sizes again. Sums
+        have no sizes, but zeros; nor bags of indices, where PyTorch has a kernel that needs none.
     """
     out = F.embedding_bag(
         indices,
@@ -303,9 +307,24 @@ def embedding_bag(
         include_last_offset,
         padding_idx,
     )
-    ends = np.append(offsets._array, indices._array.size)
-    sizes = np.diff(ends[: out._array.shape[0] + 1])
-    return out, wrap(np.repeat(np.arange(len(sizes)), sizes)), wrap(sizes), offsets
+    i, starts = host(indices), host(offsets)
+    count = out._array.shape[0]
+    bags = np.repeat(np.arange(count), np.diff(np.append(starts, i.size)[: count + 1]))
+    sizes = np.bincount(bags[i != padding_idx % len(weight)] if padding_idx is not None else bags)
+    sizes = np.append(sizes, np.zeros(count - sizes.size, sizes.dtype))
+    where = sizes
+    if mode == 0:
+        sizes = where = np.zeros_like(starts)
+        rows = weight._array.strides[-1] == weight._array.itemsize
+        if rows and weight.dtype is not dtypes.by_name["float64"] and padding_idx is None:
+            bags = bags[:0]
+    elif mode == 2:
+        where = np.zeros(out._array.shape, np.int64)
+        x, best = host(weight), host(out)
+        for at in reversed(range(len(bags))):  # the first of equal ones
+            row = np.where(x[i[at]] == best[bags[at]], i[at], where[bags[at]])
+            where[bags[at]] = where[bags[at]] if i[at] == padding_idx else row
+    return out, *[beside(weight, a.astype(starts.dtype)) for a in (bags, sizes, where.copy())]
 
 
 def binary_cross_entropy_with_logits(
@@ -313,7 +332,7 @@ def binary_cross_entropy_with_logits(
     target: Tensor,
     weight: Tensor | None = None,
     pos_weight: Tensor | None = None,
-    reduction: int = 1,
+    reduction: int = 0,
 ) -> Tensor:
     """``nn.functional.binary_cross_entropy_with_logits`` with the reduction as a number (0 none, 1
     mean, 2 sum).
@@ -329,7 +348,7 @@ def ctc_loss(
     input_lengths: Any,
     target_lengths: Any,
     blank: int = 0,
-    reduction: int = 1,
+    reduction: int = 0,
     zero_infinity: bool = False,
 ) -> Tensor:
     """``nn.functional.ctc_loss`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
@@ -345,7 +364,7 @@ def ctc_loss(
 
 
 def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0
 ) -> Tensor:
     """``nn.functional.cosine_embedding_loss`` with the reduction as a number (0 none, 1 mean, 2
     sum).
@@ -354,7 +373,7 @@ def cosine_embedding_loss(
 
 
 def hinge_embedding_loss(
-    input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 1
+    input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 0
 ) -> Tensor:
     """``nn.functional.hinge_embedding_loss`` with the reduction as a number (0 none, 1 mean, 2
     sum).
@@ -363,7 +382,7 @@ def hinge_embedding_loss(
 
 
 def kl_div(
-    input: Tensor, target: Tensor, reduction: int = 1, *, log_target: bool = False
+    input: Tensor, target: Tensor, reduction: int = 0, *, log_target: bool = False
 ) -> Tensor:
     """``nn.functional.kl_div`` with the reduction as a number (0 none, 1 mean, 2 sum)."""
     loss = F.kl_div(input, target, reduction="none", log_target=log_target)
@@ -371,7 +390,7 @@ def kl_div(
 
 
 def margin_ranking_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0
 ) -> Tensor:
     """``nn.functional.margin_ranking_loss``, reduction as a number (0 none, 1 mean, 2 sum)."""
     return F.margin_ranking_loss(input1, input2, target, margin, reduction=REDUCTIONS[reduction])
@@ -394,7 +413,7 @@ def triplet_margin_loss(
     p: float = 2.0,
     eps: float = 1e-6,
     swap: bool = False,
-    reduction: int = 1,
+    reduction: int = 0,
 ) -> Tensor:
     """``nn.functional.triplet_margin_loss``, reduction as a number (0 none, 1 mean, 2 sum)."""
     return F.triplet_margin_loss(
@@ -531,3 +550,22 @@ explaining(
     native_dropout norm_except_dim rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
     """.split(),  # noqa: SIM905
 )
+
+
+def by_mean(function: Any) -> Any:
+    """A loss whose default is the mean."""
+    own = renamed(function, function.__name__)
+    code, defaults = function.__code__, function.__defaults__
+    names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+    pairs = zip(names, defaults, strict=True)
+    own.__defaults__ = tuple([1 if n == "reduction" else value for n, value in pairs])
+    return own
+
+
+OPERATORS = {  # of torch.ops.aten, that differ from torch's functions
+    function.__name__: by_mean(function)
+    for function in (
+        binary_cross_entropy_with_logits, cosine_embedding_loss, ctc_loss, hinge_embedding_loss,
+        kl_div, margin_ranking_loss, triplet_margin_loss,
+    )
+}  # fmt: skip

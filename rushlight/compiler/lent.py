@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.held import PLAIN, SMALL
-from rushlight.compiler.python_numbers import Reading, is_number, number
+from rushlight.compiler.python_numbers import Reading, formatted, is_number, number
 from rushlight.core.state import GradMode
 from rushlight.core.tensor import Tensor
 
@@ -159,9 +159,7 @@ class Lent:
         return len(self.value if self.tensor is not None else self.fixed())
 
     def __format__(self, how: str) -> str:
-        printing = self.trace.printing if self.trace.open else None
-        text: str | None = None if printing is None else printing.mark(self, how)
-        return format(self.fixed(), how) if text is None else text
+        return formatted(self, how)
 
     def as_number(self, kind: Any) -> Any:
         """What ``float`` or ``int`` makes of it."""

@@ -470,6 +470,12 @@ class Lowering:
             raise AssertionError("steps wait for each other")
         self.steps = done
 
+    def describe(self) -> str:
+        """The steps, in order."""
+        return "\n".join(
+            [str(s.kernel) if isinstance(s, Group) else repr(s.nodes) for s in self.steps]
+        )
+
     def may_be_soon(self, step: Step) -> bool:
         """Whether a step makes nothing that takes up memory until others read it."""
         return not self.precedence.users[id(step)] or is_small(step)

@@ -402,11 +402,11 @@ for _name in ("and", "or", "xor", "lshift", "rshift"):
 setattr(Whole, "__invert__", look("__invert__"))  # noqa: B010
 
 
-def formatted(self: Number, how: str = "") -> str:
-    """Its text; where that is only printed, what stands for it."""
-    printing = self.trace.printing if self.trace.open else None
-    text: str | None = None if printing is None else printing.mark(self, how)
-    return format(self.fixed(), how) if text is None else text
+def formatted(x: Any, how: str = "") -> str:
+    """The text of a Number or a Lent; where that is only printed, what stands for it."""
+    printing = x.trace.printing if x.trace.open else None
+    text: str | None = None if printing is None else printing.mark(x, how)
+    return format(x.fixed(), how) if text is None else text
 
 
 setattr(Number, "__format__", formatted)  # noqa: B010

@@ -222,6 +222,4 @@ class LoopsReference:
 
     def describe(self) -> str:
         """The steps, in order."""
-        return "\n".join(
-            [str(s.kernel) if isinstance(s, Group) else repr(s.nodes) for s in self.lowering.steps]
-        )
+        return self.lowering.describe()

@@ -48,11 +48,7 @@ class VisionDataset(Dataset[Any]):
         raise NotImplementedError(f"{type(self).__name__} has no __len__(); write one.")
 
     def _transformed(self, image: Any, target: Any) -> tuple[Any, Any]:
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return StandardTransform(self.transform, self.target_transform)(image, target)
 
     def extra_repr(self) -> str:
         return ""

@@ -315,9 +315,7 @@ class CudaProgram:
 
     def describe(self) -> str:
         """The steps, in order."""
-        return "\n".join(
-            [str(s.kernel) if isinstance(s, Group) else repr(s.nodes) for s in self.lowering.steps]
-        )
+        return self.lowering.describe()
 
 
 def alarm(shape: tuple[int, ...], steps: tuple[int, ...]) -> Launch:

@@ -34,13 +34,16 @@ from rushlight.tensor_api.random import *
 from rushlight.tensor_api.ranges import *
 from rushlight.tensor_api.rarities import *
 from rushlight.tensor_api.reductions import *
+from rushlight.tensor_api.resizing import *
 from rushlight.tensor_api.scans import *
 from rushlight.tensor_api.segments import *
 from rushlight.tensor_api.selection import *
 from rushlight.tensor_api.shaping import *
 from rushlight.tensor_api.sharing import *
 from rushlight.tensor_api.spectral import *
+from rushlight.tensor_api.stacking import *
 from rushlight.tensor_api.storage import *
+from rushlight.tensor_api.triangles import *
 from rushlight.tensor_api.typed_storage import *
 from rushlight.tensor_api.views import *
 from rushlight.tensor_api.windows import *

@@ -16,7 +16,7 @@ from rushlight.core.tensor import Tensor, constant, expect_tensors, instance, wr
 from rushlight.tensor_api._common import check_factory, finish, numpy_dtype, shape_of, store_out
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.from_data import array_from, from_numpy
-from rushlight.tensor_api.shaping import set_
+from rushlight.tensor_api.resizing import set_
 
 __all__ = [
     "typename",

@@ -185,7 +185,12 @@ def apart(pieces: Any) -> Any:
 
 
 unsafe_chunk = apart(chunk)
-unsafe_split = apart(split)
+
+
+@apart
+def unsafe_split(input: Tensor, split_size: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """``split`` into pieces of one size, each of which is a tensor of its own."""
+    return split(input, as_int(split_size, "split_size"), dim)
 
 
 def _one_of(name: str, *given: Any) -> Any:

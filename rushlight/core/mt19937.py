@@ -24,7 +24,7 @@ from rushlight.core.state import modes
 DEFAULT_SEED = 67280421310721  # torch's, for a generator that nobody seeded
 BLOCK = 624  # words that one twist of the state yields
 STATE_BYTES = 5056
-# where things are at the desk, see Engine.desk
+# where things are at an engine's desk
 WORDS, YIELDED, USED, CACHED, IS_CACHED = range(5)
 DESK = IS_CACHED + 1
 UNFILLED = BLOCK + 1  # used-up words of a block that holds none
@@ -57,13 +57,16 @@ class Engine:
     """
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
-        self._lock = threading.RLock()
-        self.take_back = self._lock.release  # native code has drawn
+        self.lock = threading.RLock()  # whoever draws holds it
+        self.take_back = self.lock.release  # native code has drawn
         self._twister: tuple[Any, Any] | None = None
         self._block = np.empty(BLOCK, np.uint32)
-        self._desk = np.zeros(DESK, np.int64)
-        self._placed = False  # whether the desk says where things are
-        self._desk_floats = self._desk.view(np.float64)
+        # The state of the stream, where native code finds it while it is ``ready``: the addresses
+        # of the twister's words and of the block of words that it yielded last, how many of these
+        # are used up, the cached normal as a float64, and whether there is one.
+        self.desk = np.zeros(DESK, np.int64)
+        self.ready = False
+        self._desk_floats = self.desk.view(np.float64)
         self._pending: int | None = None
         self.reseed(seed)
 
@@ -74,18 +77,18 @@ class Engine:
         self.seed_value = wrap_seed(seed)
         self.cached_normal = None
         # seeding proper waits for the first word
-        self._pending = self.seed_value & 0xFFFFFFFF
-        self._desk[USED] = UNFILLED
+        self._pending, self.ready = self.seed_value & 0xFFFFFFFF, False
+        self.desk[USED] = UNFILLED
 
     def words(self, count: int) -> NDArray[np.uint32]:
         """The next `count` words, shape (count,). May be a window on the engine's own buffer: do
         not write to it.
         """
-        with self._lock:
-            start = self._desk.item(USED)
+        with self.lock:
+            start = self.desk.item(USED)
             end = start + count
             if end <= BLOCK:
-                self._desk[USED] = end
+                self.desk[USED] = end
                 return self._block[start:end]
             return self._words_across_blocks(count)
 
@@ -116,57 +119,50 @@ class Engine:
     @property
     def cached_normal(self) -> float | None:
         """The second of a pair of normal values, of which only one was wanted."""
-        return self._desk_floats.item(CACHED) if self._desk.item(IS_CACHED) else None
+        return self._desk_floats.item(CACHED) if self.desk.item(IS_CACHED) else None
 
     @cached_normal.setter
     def cached_normal(self, value: float | None) -> None:
-        self._desk[IS_CACHED] = value is not None
+        self.desk[IS_CACHED] = value is not None
         if value is not None:
             self._desk_floats[CACHED] = value
-
-    @property
-    def desk(self) -> NDArray[np.int64]:
-        """The state of the stream, where native code finds it between ``lend`` and ``take_back``:
-        the addresses of the twister's words and of the block of words that it yielded last, how
-        many of these are used up, the cached normal as a float64, and whether there is one. Always
-        the same array, shape (5,).
-        """
-        if not self._placed:
-            self._placed = True
-            self._desk[WORDS] = self._source()[1].ctypes.state_address
-            self._desk[YIELDED] = self._block.ctypes.data
-        return self._desk
 
     def seat(self) -> Any:
         """The array that stands for the engine in a captured program."""
         return self.desk
 
-    def lend(self) -> NDArray[np.int64]:
-        """The desk, where native code may draw, and nobody else, until ``take_back``."""
-        self._lock.acquire()
-        if self._pending is not None:
-            self._source()
-        return self._desk if self._placed else self.desk
+    def prepare(self) -> None:
+        """Let native code find the stream at the desk."""
+        twister = self._source()[1]
+        self.desk[WORDS] = twister.ctypes.state_address
+        self.desk[YIELDED] = self._block.ctypes.data
+        self.ready = True
+
+    def lend(self) -> None:
+        """Native code may draw, and nobody else, until ``take_back``."""
+        self.lock.acquire()
+        if not self.ready:
+            self.prepare()
 
     def mark(self) -> tuple[Any, ...]:
         """The place in the stream, for `rewind`; the cached normal is no part of it."""
         _, twister = self._source()
-        return twister.state, self._block.copy(), self._desk.item(USED)
+        return twister.state, self._block.copy(), self.desk.item(USED)
 
     def rewind(self, mark: tuple[Any, ...]) -> None:
         """Goes back to a place. The caller holds the engine since: see `holding`."""
-        self._source()[1].state, self._block[:], self._desk[USED] = mark
+        self._source()[1].state, self._block[:], self.desk[USED] = mark
 
     def holding(self) -> Any:
         """A context in which no other thread draws."""
-        return self._lock
+        return self.lock
 
     def save(self) -> NDArray[np.uint8]:
         """The state as torch's 5056 bytes, see Note [Saved state]."""
-        with self._lock:
+        with self.lock:
             legacy, _ = self._source()
             key = legacy.get_state(legacy=True)[1]
-            used = self._desk.item(USED)
+            used = self.desk.item(USED)
             left, position = (1, 0) if used == UNFILLED else (BLOCK + 1 - used, used)
             cached = self.cached_normal
         data = bytearray(STATE_BYTES)
@@ -192,28 +188,28 @@ class Engine:
             modes.trace.fail("it sets the state of a generator of random numbers")
         _, cached, _, is_cached = _TAIL.unpack_from(raw, _TAIL_AT)
         key = np.frombuffer(raw, "<u8", BLOCK, _WORDS_AT).astype(np.uint32)
-        with self._lock:
+        with self.lock:
             self._pending = None
             _, twister = self._source()
             fresh = left == 1 and position == 0
             self._load(key, BLOCK if fresh else 0)
             if not fresh:
                 self._block[:] = twister.random_raw(BLOCK)
-            self._desk[USED] = UNFILLED if fresh else position
+            self.desk[USED] = UNFILLED if fresh else position
             self.seed_value = seed
             self.cached_normal = cached if is_cached else None
 
     def _words_across_blocks(self, count: int) -> NDArray[np.uint32]:
         """Serves what the buffer cannot; again the twister ends where the new buffer does."""
         _, twister = self._source()
-        used = self._desk.item(USED)
+        used = self.desk.item(USED)
         rest = _NO_WORDS if used == UNFILLED else self._block[used:].copy()
         missing = count - rest.size
         if not missing:
             return rest
         raw = twister.random_raw(-(-missing // BLOCK) * BLOCK)
         self._block[:] = raw[-BLOCK:]
-        self._desk[USED] = missing - (raw.size - BLOCK)
+        self.desk[USED] = missing - (raw.size - BLOCK)
         if not rest.size and missing <= BLOCK:
             return self._block[:missing]
         words = np.empty(count, np.uint32)

@@ -21,6 +21,7 @@ from rushlight import dtypes
 from rushlight.core import vector_math
 from rushlight.core.mt19937 import Engine
 from rushlight.core.native import in_dtype, kernels
+from rushlight.errors import NotSupportedError
 
 Array = NDArray[Any]
 
@@ -111,7 +112,8 @@ def numbers(*values: float) -> Array:
 def drawn(
     name: str, engine: Engine, count: int, dtype: Any, limits: Any, into: Any, exact: bool = True
 ) -> Any:
-    """`count` values by a loop of backends/llvm/draws.py, flat or in `into`, or None.
+    """`count` values by a loop of backends/llvm/draws.py, flat or in `into`, or None, and then
+    nothing is drawn.
 
     Args:
         limits: an array of the numbers that the loop wants, or None.
@@ -122,15 +124,14 @@ def drawn(
     if run is None:
         return None
     out = into if into is not None and into.flags.carray else np.empty(count, dtype)
-    desk = engine.lend()
-    try:
+    with engine.lock:
+        if not engine.ready:
+            engine.prepare()
         if limits is None:
-            run(desk, out, count)
+            could = run(engine.desk, out, count)
         else:
-            run(desk, out, limits, count)
-    finally:
-        engine.take_back()
-    return out
+            could = run(engine.desk, out, limits, count)
+    return out if could else None
 
 
 def libm(function: Callable[[float], float], x: Array) -> Array:
@@ -482,6 +483,27 @@ def bernoulli_each(engine: Engine, p: Array) -> NDArray[np.bool_]:
     if p.dtype is dtypes.float64:
         return engine.doubles(p.size) < p
     return uniform(engine, p.size, dtypes.float32) < in_dtype(p, dtypes.float32)
+
+
+def bernoulli_sample(engine: Engine, p: Array) -> Array:
+    """One with each element's probability, else zero, in the shape and dtype of `p`."""
+    if p.dtype in dtypes.FLOATS and p.size and p.flags.carray:
+        found: Array | None = drawn("chances", engine, p.size, p.dtype, p, None)
+        if found is not None:
+            return found if p.ndim == 1 else found.reshape(p.shape)
+    check_probabilities(p)
+    return bernoulli_each(engine, p.reshape(-1)).astype(p.dtype).reshape(p.shape)
+
+
+def check_probabilities(x: Array) -> None:
+    """Refuse what are no probabilities."""
+    if x.dtype not in dtypes.FLOATING_TYPES:
+        name = dtypes.of[x.dtype].name
+        raise NotSupportedError(
+            f"bernoulli is not implemented for probabilities of dtype {name}; use a float."
+        )
+    if x.size and not (x.item(x.argmin()) >= 0 and x.item(x.argmax()) <= 1):  # nor NaN
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1: probabilities must lie in [0, 1].")
 
 
 def of_doubles(

@@ -16,8 +16,8 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core import rejection, sampling
 from rushlight.core.elementwise import broadcast_error
-from rushlight.core.op import Op, lone
-from rushlight.core.state import state
+from rushlight.core.op import Op, parameters
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, written
 from rushlight.ops.copy import zeros_like
 from rushlight.ops.implicit import DirichletGrad, StandardGammaGrad
@@ -37,7 +37,8 @@ class Draw(Op, abstract=True):
     """``input`` filled with values of one distribution, in the order in which its elements lie in
     memory.
 
-    ``values(x, engine=..., ...)`` gives the flat values for an array ``x``, or x filled with them.
+    ``values(x, engine, ...)`` gives the flat values for an array ``x``, or x filled with them.
+    ``update`` takes the params by name or, which is faster, in their order.
     """
 
     by_order = True
@@ -64,13 +65,16 @@ class Draw(Op, abstract=True):
 
     def make_update(self):
         general, values = super().make_update(), self.values
+        names = parameters(type(self).values)[0][1:]
 
-        def update(x: Tensor, *others: Any, **params: Any) -> Tensor:
+        def update(x: Tensor, *given: Any, **params: Any) -> Tensor:
             a = x._array
-            few = a.size < 2 * PART and lone(x, a) and a.flags.writeable
-            if others or state.busy or not few:
-                return general(x, *others, **params)
-            drawn = values(a, **params)
+            if (
+                params or state.busy or type(a) is not np.ndarray or a.base is not None
+                or a.size >= 2 * PART or not a.flags.writeable or (x._tracked and modes.grad)
+            ):  # fmt: skip
+                return general(x, **dict(zip(names, given, strict=False)), **params)
+            drawn = values(a, *given)
             if drawn is not a:
                 place(a, drawn)
             written(x)
@@ -91,7 +95,7 @@ class Uniform(Draw):
 
     in_parts = True
 
-    def values(self, x, *, engine, low, high):
+    def values(self, x, engine, low, high):
         d = x.dtype
         if d in dtypes.COMPLEX_TYPES:
             return sampling.uniform(engine, 2 * x.size, dtypes.REAL_OF[d], low, high)
@@ -103,14 +107,14 @@ class Normal(Draw):
 
     in_parts = True
 
-    def values(self, x, *, engine, mean, std):
+    def values(self, x, engine, mean, std):
         return sampling.normal(engine, x.size, x.dtype, mean, std, x.flags.c_contiguous, x)
 
 
 class Random(Draw):
     """Integers on [low, high), or all that the dtype holds exactly when ``high`` is None."""
 
-    def values(self, x, *, engine, low, high):
+    def values(self, x, engine, low, high):
         if high is None:
             return sampling.raw(engine, x.size, x.dtype)
         return sampling.integers(engine, x.size, x.dtype, low, high, x)
@@ -119,49 +123,49 @@ class Random(Draw):
 class Permutation(Draw):
     """The integers from 0 on, in random order."""
 
-    def values(self, x, *, engine):
+    def values(self, x, engine):
         return sampling.permutation(engine, x.size)
 
 
 class Bernoulli(Draw):
     """One with probability ``p``, else zero."""
 
-    def values(self, x, *, engine, p):
+    def values(self, x, engine, p):
         return sampling.bernoulli(engine, x.size, p)
 
 
 class Exponential(Draw):
     """Waiting times at ``rate``."""
 
-    def values(self, x, *, engine, rate):
+    def values(self, x, engine, rate):
         return sampling.exponential(engine, x.size, x.dtype, rate, x)
 
 
 class Cauchy(Draw):
     """Cauchy values."""
 
-    def values(self, x, *, engine, median, sigma):
+    def values(self, x, engine, median, sigma):
         return sampling.cauchy(engine, x.size, x.dtype, median, sigma)
 
 
 class Laplace(Draw):
     """Laplace values of location 0 and scale 1."""
 
-    def values(self, x, *, engine):
+    def values(self, x, engine):
         return sampling.laplace(engine, x.size, x.dtype)
 
 
 class LogNormal(Draw):
     """exp of normal values."""
 
-    def values(self, x, *, engine, mean, std):
+    def values(self, x, engine, mean, std):
         return sampling.log_normal(engine, x.size, x.dtype, mean, std)
 
 
 class Geometric(Draw):
     """Trials up to the first success."""
 
-    def values(self, x, *, engine, p):
+    def values(self, x, engine, p):
         return sampling.geometric(engine, x.size, x.dtype, p)
 
 
@@ -198,11 +202,7 @@ class BernoulliSample(Op):
     label = "Bernoulli"
 
     def eager(self, xp, input, *, engine):
-        p = np.asarray(input)
-        if p.ndim == 1:
-            return sampling.bernoulli_each(engine, p).astype(input.dtype)
-        chosen = sampling.bernoulli_each(engine, p.reshape(-1))
-        return chosen.astype(input.dtype).reshape(input.shape)
+        return sampling.bernoulli_sample(engine, np.asarray(input))
 
     def grad(self, g):
         return zeros_like(g)

@@ -14,6 +14,7 @@ from rushlight import devices, dtypes, formats
 from rushlight.core.device_array import DeviceArray, device_empty, driver_of, send
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.meta import without_memory
+from rushlight.core.op import NUMBERS
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, bump, constant, explained, needs_grad
 from rushlight.core.window import Window
@@ -53,6 +54,8 @@ def as_number(value: Any) -> Any:
     """A number, also where it is one of NumPy's or a tensor of one element; TypeError for arrays,
     but those that a trace lends.
     """
+    if value.__class__ in NUMBERS:
+        return value
     if issubclass(type(value), np.ndarray):
         raise TypeError(
             f"expected a number, but got an array of shape {value.shape}; take one of its elements,"
@@ -95,10 +98,16 @@ def _zero_dim(dim: Any) -> None:
 
 def shape_of(args: tuple[Any, ...], name: str = "shape") -> tuple[int, ...]:
     """Sizes given as ``f(2, 3)`` or ``f((2, 3))``, as a tuple of ints."""
-    if len(args) == 1 and not hasattr(args[0], "__index__"):
-        args = args[0]
-    elif len(args) == 1 and isinstance(args[0], Tensor) and args[0]._array.ndim:
-        args = args[0]
+    if len(args) == 1 and args[0].__class__ is not int:
+        only = args[0]
+        if not hasattr(only, "__index__") or (isinstance(only, Tensor) and only._array.ndim):
+            args = only
+    if args.__class__ is tuple:
+        for n in args:
+            if n.__class__ is not int:
+                break
+        else:
+            return args
     try:
         if args and args[0].__class__ is bool:  # torch looks for bool only there
             raise TypeError

@@ -346,7 +346,9 @@ def scalar_tensor(
 
 def dtype_into(out: Any, dtype: Any, default: Any) -> Any:
     """The dtype of values made for ``out``: what was asked for, out's own, or the default."""
-    return numpy_dtype(dtype, out._array.dtype if isinstance(out, Tensor) else default)
+    if isinstance(out, Tensor):
+        default = out._array.dtype
+    return default if dtype is None else numpy_dtype(dtype)
 
 
 def eye(

@@ -310,7 +310,11 @@ def randint(
 def _randint_arguments(
     args: tuple[Any, ...], low: Any, high: Any, size: Any
 ) -> tuple[int, int, Any]:
-    given = list(args)
+    if len(args) == 3 and low is high is size is None:
+        low, high, size = args
+        given = []
+    else:
+        given = list(args)
     if size is None and given:
         size = given.pop()
     if high is None and given:

@@ -113,7 +113,7 @@ def uniform_(self: Tensor, *args: Any, generator: Any = None, **named: Any) -> T
     low, high = float(low), float(high)
     smallest, largest = limits(d)
     if smallest <= low <= high <= largest and high - low <= largest:
-        return R.Uniform.update(self, engine=engine_of(generator), low=low, high=high)
+        return R.Uniform.update(self, engine_of(generator), low, high)
     for name, value in (("from", low), ("to", high)):
         if not smallest <= value <= largest:
             raise RuntimeError(
@@ -161,7 +161,7 @@ def normal_(self: Tensor, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = N
     mean, std = float(mean), float(std)
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
-    return R.Normal.update(self, engine=engine_of(generator), mean=mean, std=std)
+    return R.Normal.update(self, engine_of(generator), mean, std)
 
 
 @method
@@ -184,7 +184,7 @@ def random_(self: Tensor, *args: Any, generator: Any = None, **named: Any) -> Te
         raise NotSupportedError(f"random_ is not implemented for {dtypes.of[d].name}.")
     engine = engine_of(generator)
     if not args and not named:
-        return R.Random.update(self, engine=engine, low=0, high=None)
+        return R.Random.update(self, engine, 0, None)
     if len(args) == 1 and "from" not in named and "to" not in named:
         args = (0, *args)
     if not args and "to" not in named:
@@ -194,7 +194,7 @@ def random_(self: Tensor, *args: Any, generator: Any = None, **named: Any) -> Te
         if value is not None and not hasattr(value, "__index__"):
             raise TypeError(f"random_(): argument '{name}' must be int, not {type(value).__name__}")
     low, high = integer_bounds(low.__index__(), None if high is None else high.__index__(), d)
-    return R.Random.update(self, engine=engine, low=low, high=high)
+    return R.Random.update(self, engine, low, high)
 
 
 def integer_bounds(low: int, high: int | None, d: Any) -> tuple[int, int]:
@@ -203,6 +203,8 @@ def integer_bounds(low: int, high: int | None, d: Any) -> tuple[int, int]:
     ``high`` None: one above the largest integer (of floats: up to which they count exactly). Floats
     too large to count move inwards, to a multiple of the spacing of floats there.
     """
+    if d is dtypes.int64 and high is not None and -(2**63) <= low < high <= 2**63:
+        return low, high
     digits = sampling.DIGITS.get(d)
     if high is None:
         if digits:
@@ -296,9 +298,9 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     engine = engine_of(generator)
     if not isinstance(p, Tensor):
         check_probability(p)
-        return R.Bernoulli.update(self, engine=engine, p=float(p))
+        return R.Bernoulli.update(self, engine, float(p))
     x, shape = p._array, self._array.shape
-    check_probabilities(host(p))
+    sampling.check_probabilities(host(p))
     if len(x.shape) > len(shape) or any(
         n not in (1, m) for n, m in zip(x.shape[::-1], shape[::-1], strict=False)
     ):
@@ -307,17 +309,6 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
             f"not broadcast to {shape}."
         )
     return R.BernoulliEach.update(self, p, engine=engine)
-
-
-def check_probabilities(x: Any) -> None:
-    """Refuse arrays that are not probabilities."""
-    if x.dtype not in dtypes.FLOATING_TYPES:
-        name = dtypes.of[x.dtype].name
-        raise NotSupportedError(
-            f"bernoulli is not implemented for probabilities of dtype {name}; use a float."
-        )
-    if x.size and not (x.item(x.argmin()) >= 0 and x.item(x.argmax()) <= 1):  # nor NaN
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1: probabilities must lie in [0, 1].")
 
 
 def check_probability(p: Any) -> None:
@@ -341,7 +332,7 @@ def exponential_(self: Tensor, lambd: Any = 1.0, *, generator: Any = None) -> Te
     rate = float(lambd)
     if not rate > 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={rate:g}")
-    return R.Exponential.update(self, engine=engine_of(generator), rate=rate)
+    return R.Exponential.update(self, engine_of(generator), rate)
 
 
 @method
@@ -361,7 +352,7 @@ def log_normal_(self: Tensor, mean: Any = 1.0, std: Any = 2.0, *, generator: Any
     only_floating(self, "log_normal_")
     if not std > 0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
-    return R.LogNormal.update(self, engine=engine_of(generator), mean=float(mean), std=float(std))
+    return R.LogNormal.update(self, engine_of(generator), float(mean), float(std))
 
 
 @method
@@ -372,4 +363,4 @@ def geometric_(self: Tensor, p: Any, *, generator: Any = None) -> Tensor:
         raise NotSupportedError(f"geometric_ is not implemented for {dtypes.of[d].name}.")
     if not (0 < p < 1) or math.isnan(p):
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
-    return R.Geometric.update(self, engine=engine_of(generator), p=float(p))
+    return R.Geometric.update(self, engine_of(generator), float(p))

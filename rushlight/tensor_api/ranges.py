@@ -54,14 +54,13 @@ def arange(
         (tensor([0, 1, 2, 3]), tensor([1.0000, 1.5000]))
     """
     place = check_factory(device, layout)
-    start, end, step = (
-        (0, as_number(start), as_number(step))
-        if end is None
-        else (as_number(start), as_number(end), as_number(step))
-    )
-    start, end, step = fixed_number((start, end, step))
-    check_range(start, end, step)
-    ints = all([isinstance(v, int) for v in (start, end, step)])
+    if end is None:
+        start, end = 0, start
+    start, end, step = fixed_number((as_number(start), as_number(end), as_number(step)))
+    ints = start.__class__ is end.__class__ is step.__class__ is int
+    if not (ints and step > 0 and -MOST < 2 * start <= 2 * end < MOST):
+        check_range(start, end, step)
+        ints = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
     d = dtype_into(out, dtype, dtypes.int64 if ints else dtypes.default.float)
     if d is dtypes.int64 and not ints:
         start, end, step, ints = int(start), int(end), int(step), True
@@ -151,8 +150,13 @@ def ramp(n: int, d: Any, first: float, step: float) -> np.ndarray[Any, Any]:
     if run is None:
         return in_pieces(n, d, lambda i, j: first + step * np.arange(i, j, dtype=np.float64))
     out = np.empty(n, d)
-    run(out, np.array([first, step], np.float64), n)
+    run(out, two_numbers(first, step), n)
     return out
+
+
+def two_numbers(a: float, b: float) -> np.ndarray[Any, Any]:
+    """Two float64 numbers for a loop, which NumPy takes faster as a complex one."""
+    return np.array(complex(a, b))
 
 
 def in_pieces(n: int, d: Any, values: Any) -> np.ndarray[Any, Any]:
@@ -170,6 +174,11 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
     """``steps`` values from start to end, symmetric as torch computes them: from the nearer end."""
     if steps == 1:
         return np.asarray([start]).astype(d)
+    loop = kernels.runner("between", d, 2, steps) if d in dtypes.FLOATS else None
+    if loop is not None:
+        out = np.empty(steps, d)
+        loop(out, two_numbers(start, end), steps)
+        return out
     work = (
         d
         if d in dtypes.DIFFERENTIABLE and d not in dtypes.HALVES
@@ -184,11 +193,6 @@ def spaced(start: float, end: float, steps: int, d: Any) -> np.ndarray[Any, Any]
     a, b = number(start), number(end)
     wide = dtypes.float64 if work is dtypes.float32 else work  # rounded only once, as in torch
     step = wide.type((b - a) / number(steps - 1))
-    loop = kernels.runner("between", d, 2, steps) if d in dtypes.FLOATS else None
-    if loop is not None:
-        out = np.empty(steps, d)
-        loop(out, np.array((a, b, step), dtypes.float64), steps)
-        return out
 
     def values(i: int, j: int) -> np.ndarray[Any, Any]:
         part = from_ends(i, j, steps, wide) * step

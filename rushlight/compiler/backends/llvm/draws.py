@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.backends.llvm.direct import FAILED
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
 from rushlight.compiler.backends.llvm.ir.text import literal, scalar_type
 from rushlight.compiler.backends.llvm.launch import Launch
@@ -473,6 +474,12 @@ class Exact:
         x = self.f(f"uitofp i64 {self.f(f'and i64 {x}, {2**53 - 1}')} to double")
         return self.op("fmul", x, 2.0**-53)
 
+    def short_fraction(self, p: str) -> str:
+        """The uniform float32 number of a word."""
+        x = self.f(f"and i32 {self.f(f'load i32, ptr {p}, align 4')}, {2**24 - 1}")
+        x = self.f(f"sitofp i32 {x} to float")
+        return self.f(f"fmul float {x}, {literal(2.0**-24, 'float')}")
+
     def log_of_rest(self, p: str) -> str:
         """The logarithm of 1 minus the uniform number of two words."""
         return self.call("log1p", self.f(f"fneg double {self.fraction(p)}"))
@@ -521,7 +528,7 @@ class DoubleBlocks:
 
 def pairs(f: Code, d: np.dtype[Any], count: Number, std: str, mean: str) -> None:
     """``count`` normals as d in pairs, the first of which may be left over from the last call, as
-    the last may be for the next.
+    the last may be for the next. Scratch memory has room for 8 bytes of each, rounded up to pairs.
     """
     e, desk, target, draw = Exact(f), f.operand(0), f.operand(1), drawing(f)
     cached, is_cached = f.at(desk, CACHED), f.at(desk, IS_CACHED)
@@ -538,9 +545,9 @@ def pairs(f: Code, d: np.dtype[Any], count: Number, std: str, mean: str) -> None
     f.do(f"store i64 0, ptr {is_cached}, align 8")
 
     def pair(k: Number, _: list[str]) -> None:
-        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 4)")
-        angle = e.op("fmul", e.fraction("%scratch"), 2 * math.pi)
-        radius = e.root(e.op("fmul", e.log_of_rest(f.at("%scratch", 8, 1)), -2.0))
+        source = f.at("%scratch", f.mul(k, 2))
+        angle = e.op("fmul", e.fraction(source), 2 * math.pi)
+        radius = e.root(e.op("fmul", e.log_of_rest(f.at(source, 1)), -2.0))
         here = f.add(first, f.mul(k, 2))
         finish(here, e.op("fmul", radius, e.call("cos", angle)))
         other = e.op("fmul", radius, e.call("sin", angle))
@@ -552,7 +559,9 @@ def pairs(f: Code, d: np.dtype[Any], count: Number, std: str, mean: str) -> None
         after = f.add(here, 1)
         f.when(f(f"icmp slt i64 {after}, {count}"), lambda: finish(after, other), keep)
 
-    f.span(0, f(f"lshr i64 {f.sub(f.add(count, 1), first)}, 1"), 1, pair, empty=True)
+    n = f(f"lshr i64 {f.sub(f.add(count, 1), first)}, 1")
+    f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {f.mul(n, 4)})")
+    f.span(0, n, 1, pair, empty=True)
 
 
 def write_pairs(node: Node, width: int) -> list[Launch]:
@@ -561,11 +570,11 @@ def write_pairs(node: Node, width: int) -> list[Launch]:
     f, count = kernel(width, np.dtype(np.float64)), math.prod(out.shape)
     pairs(f, out.dtype, count, *[literal(p[name], "double") for name in ("std", "mean")])
     f.end()
-    return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=64, cost=60.0 * count)]
+    return [Launch(f.module.text(), ((0, 0), (1, 0)), scratch=128, cost=60.0 * count)]
 
 
 def few_pairs(d: np.dtype[Any], width: int) -> str:
-    """``%hi`` normals, with their deviation and mean in operand 2."""
+    """``%hi`` normals, ``FEW // 2`` at most, with their deviation and mean in operand 2."""
     f = kernel(width, np.dtype(np.float64))
     pairs(f, d, "%hi", *[f.scalar(f.at(f.operand(2), k)) for k in range(2)])
     f.end()
@@ -578,12 +587,56 @@ def waits(d: np.dtype[Any], width: int) -> str:
     e, desk, target, draw = Exact(f), f.operand(0), f.operand(1), drawing(f)
     factor = f.scalar(f.operand(2))
 
-    def one(i: Number, _: list[str]) -> None:
-        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 2)")
-        x = e.op("fmul", e.log_of_rest("%scratch"), factor)
-        e.store(f.at(target, i, d.itemsize), x, d)
+    def chunk(start: Number, _: list[str]) -> None:
+        n = f.smaller(FEW // 2, f.sub("%hi", start))
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {f.mul(n, 2)})")
 
-    f.span("%lo", "%hi", 1, one)
+        def one(i: Number, _: list[str]) -> None:
+            x = e.op("fmul", e.log_of_rest(f.at("%scratch", i)), factor)
+            e.store(f.at(target, f.add(start, i), d.itemsize), x, d)
+
+        f.span(0, n, 1, one)
+
+    f.span("%lo", "%hi", FEW // 2, chunk)
+    f.end()
+    return f.module.text()
+
+
+def chances(d: np.dtype[Any], width: int) -> str:
+    """``%hi`` ones and zeros, each one with the probability in operand 2. It fails, and nothing is
+    drawn, where one of these is none.
+    """
+    f = kernel(width, d)
+    desk, target, given, sizes = [f.operand(k) for k in range(4)]
+    e, draw = Exact(f), drawing(f)
+    zero, one = [literal(x, f.element) for x in (0.0, 1.0)]
+    words = f.size // 4
+
+    def check(i: Number, wrong: list[str]) -> list[str]:
+        p = f.scalar(f.at(given, i))
+        below = f(f"fcmp ult {f.element} {p}, {zero}")
+        above = f(f"fcmp ugt {f.element} {p}, {one}")
+        return [f(f"or i1 {wrong[0]}, {f(f'or i1 {below}, {above}')}")]
+
+    def chunk(start: Number, _: list[str]) -> None:
+        n = f.smaller(FEW // words, f.sub("%hi", start))
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {f.mul(n, words)})")
+
+        def element(i: Number, _: list[str]) -> None:
+            here, source = f.add(start, i), f.at("%scratch", i)
+            u = e.fraction(source) if words == 2 else e.short_fraction(source)
+            on = f(f"fcmp olt {f.element} {u}, {f.scalar(f.at(given, here))}")
+            x = f(f"uitofp i1 {on} to {f.element}")
+            f.do(f"store {f.element} {x}, ptr {f.at(target, here)}, align {f.size}")
+
+        f.span(0, n, 1, element)
+
+    (wrong,) = f.span("%lo", "%hi", 1, check, [("i1", "false")])
+    f.when(
+        wrong,
+        lambda: f.do(f"store i64 1, ptr {f.at(sizes, FAILED, 8)}, align 8"),
+        lambda: f.span("%lo", "%hi", FEW // words, chunk),
+    )
     f.end()
     return f.module.text()
 

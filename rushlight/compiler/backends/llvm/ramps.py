@@ -85,12 +85,18 @@ def ramp(d: Any, width: int) -> str:
 
 
 def between(d: Any, width: int) -> str:
-    """``%hi`` numbers to operand 0: ``first + i * step`` in the first half, in the other one as
-    far from ``last``, in float64; operand 1 holds first, last and step.
+    """``%hi`` numbers, 2 at least, to operand 0: ``first + i * step`` in the first half, in the
+    other one as far from ``last``, in float64; operand 1 holds first and last. The step is rounded
+    as arithmetic of the dtype would be.
     """
     f = kernel(width, d)
-    target, given = f.operand(0), f.operand(1)
-    first, last, step = [f(f"load double, ptr {f.at(given, k, 8)}, align 8") for k in range(3)]
+    target, given, one = f.operand(0), f.operand(1), Vectors(f, 0, f.here)
+    ends = [f(f"load double, ptr {f.at(given, k, 8)}, align 8") for k in range(2)]
+    ends = ends if d == F64 else [one.cast(x, F64, d) for x in ends]
+    apart = f(f"fsub {f.element} {ends[1]}, {ends[0]}")
+    steps = f(f"sitofp i64 {f('sub i64 %hi, 1')} to {f.element}")
+    found = [*ends, f(f"fdiv {f.element} {apart}, {steps}")]
+    first, last, step = found if d == F64 else [one.cast(x, d, F64) for x in found]
     half, end = [
         f(f"sitofp i64 {f(text)} to double") for text in ("lshr i64 %hi, 1", "sub i64 %hi, 1")
     ]

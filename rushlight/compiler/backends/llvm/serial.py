@@ -34,6 +34,7 @@ from rushlight.compiler.backends.llvm.draws import (
     FEW,
     Blocks,
     below,
+    chances,
     drawing,
     few_pairs,
     integers,
@@ -53,7 +54,7 @@ from rushlight.compiler.scalars import FLOATS, INTEGERS
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
 SCRATCH = 4 * FEW + 64  # bytes
-RANDOM = ("integers", "shuffle", "normals", "normal pairs", "uniforms", "waits")
+RANDOM = ("chances", "integers", "shuffle", "normals", "normal pairs", "uniforms", "waits")
 SCRATCHED = (*RANDOM, *tops.NAMES)  # loops that need it
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "ge", "min": "le"}
@@ -460,6 +461,7 @@ def write_scan(node: Node, width: int) -> list[Launch]:
 # the texts of loops, for a dtype and vectors of some bits
 WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     "normal pairs": lambda _, d, width: few_pairs(d, width),
+    "chances": lambda _, d, width: chances(d, width),
     "integers": lambda _, d, width: integers(d, width),
     "waits": lambda _, d, width: waits(d, width),
     "normals": lambda _, d, width: normals(width),

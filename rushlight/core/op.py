@@ -241,11 +241,16 @@ class Op:
             except (ValueError, TypeError) as error:
                 explain(error, op, arrays)
                 raise
-            result = wrap(out) if out.__class__ is ndarray else wrap_all(out)
-            if tracked and differentiable and modes.grad:
-                if result.__class__ is list or result._array.dtype in DIFFERENTIABLE:
-                    record(op, inputs, result, params)
-            return result
+            if out.__class__ is not ndarray:
+                return finished(op, inputs, out, params, tracked)
+            t = blank()  # see Note [Written out]
+            t._array = out
+            t._tracked = t._wants_grad = False
+            t._node = t._link = t._grad = None
+            t._counter = UNSHARED
+            if tracked and differentiable and modes.grad and out.dtype in DIFFERENTIABLE:
+                record(op, inputs, t, params)
+            return t
 
         return bind
 
@@ -424,6 +429,15 @@ def wrap_all(out: Any) -> Any:
     return wrap(out if out.__class__ in ARRAYS else asarray(out))
 
 
+def finished(op: Op, inputs: Any, out: Any, params: dict[str, Any], tracked: bool) -> Any:
+    """The tensor, or list of them, on what an op computed, recorded."""
+    result = wrap_all(out)
+    if tracked and op.differentiable and modes.grad:
+        if result.__class__ is list or result._array.dtype in DIFFERENTIABLE:
+            record(op, inputs, result, params)
+    return result
+
+
 def lower_dtype(t: Tensor) -> Any:
     """The dtype that autocast lowers to on the device of t; None where it does not."""
     return None if modes.autocast is None else modes.autocast[t._array.__class__ is DeviceArray]
@@ -460,13 +474,16 @@ def make_single(op: Op) -> Callable[..., Any]:
                 out = forward([x], params)
         except SparseOperand:
             return rules.apply(op, (a,), params)
-        result = wrap(out) if out.__class__ is ndarray else wrap_all(out)
-        if a._tracked and differentiable and modes.grad:
-            if result.__class__ is list:
-                record(op, (a,), result, params)
-            elif result._array.dtype in DIFFERENTIABLE:
-                record_unary(op, a, result, params)
-        return result
+        if out.__class__ is not ndarray:
+            return finished(op, (a,), out, params, a._tracked)
+        t = blank()  # see Note [Written out]
+        t._array = out
+        t._tracked = t._wants_grad = False
+        t._node = t._link = t._grad = None
+        t._counter = UNSHARED
+        if a._tracked and differentiable and modes.grad and out.dtype in DIFFERENTIABLE:
+            record_unary(op, a, t, params)
+        return t
 
     return bind
 

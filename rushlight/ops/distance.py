@@ -30,7 +30,7 @@ class Cdist(Op):
     def eager(self, xp, x1, x2, *, p, products):
         same_dtype("cdist", x1, x2)
         if not products and x1.ndim == x2.ndim == 2:
-            found = by_loop("table", x1, x2, p, (len(x1), len(x2)))
+            found = by_loop(TABLES, x1, x2, p, (len(x1), len(x2)))
             if found is not None:
                 return found
         if products:
@@ -61,22 +61,22 @@ class Cdist(Op):
         return [each.sum(-2) if needs[0] else None, -each.sum(-3) if needs[1] else None]
 
 
-NORMS = {1.0: "1", 2.0: "2", math.inf: "inf"}  # as backends/llvm/pairs.py names them
+# loops for all rows of two matrices, or for all pairs of one's, see backends/llvm/pairs.py
+TABLES = {1.0: "table 1", 2.0: "table 2", math.inf: "table inf"}
+PAIRS = {1.0: "pairs 1", 2.0: "pairs 2", math.inf: "pairs inf"}
 
 
-def by_loop(kind: str, x: Any, y: Any, p: float, shape: tuple[int, ...]) -> Any:
+def by_loop(loops: dict[float, str], x: Any, y: Any, p: float, shape: tuple[int, ...]) -> Any:
     """Distances of the rows of two matrices, or of all pairs of one's, by a loop, or None."""
-    norm, d = NORMS.get(p), x.dtype
-    if norm is None or d not in dtypes.FLOATS or not x.size or not y.size:
+    name, d = loops.get(p), x.dtype
+    if name is None or d not in dtypes.FLOATS or not x.size or not y.size:
         return None
     n, m = y.shape
-    loop = kernels.runner(f"{kind} {norm}", d, 3, x.size * n, exact=False)
+    loop = kernels.runner(name, d, 4, x.size * n, False)
     if loop is None:
         return None
-    turned = np.empty(n * m + 16, d)  # and room for a vector
-    turned[: n * m].reshape(m, n)[...] = y.T
-    out = np.empty(shape, d)
-    loop(np.ascontiguousarray(x), turned, out, n, m, len(x))
+    out, turned = np.empty(shape, d), np.empty(n * m + 16, d)  # and room for a vector
+    loop(packed(x), packed(y), out, turned, n, m, len(x))
     return out
 
 

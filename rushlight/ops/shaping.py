@@ -69,13 +69,26 @@ def triangle(rows: int, columns: int, diagonal: int, lower: bool, itemsize: int)
     return np.negative(mask if lower else ~mask, dtype=f"i{itemsize}")
 
 
+WORDS = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}  # by their bytes
+
+
 def keep_triangle(x: Any, diagonal: int, lower: bool) -> Any:
     """x with zeros outside of a triangle of its last two dims."""
-    rows, columns = x.shape[-2:]
+    shape, size, edge = x.shape, x.size, diagonal + lower
+    rows, columns = shape[-2:]
+    if not -rows <= edge <= columns:
+        edge = -rows if edge < 0 else columns
+    d = WORDS.get(x.itemsize)
+    if d is not None and size and x.flags.carray:
+        run = kernels.runner("lower kept" if lower else "upper kept", d, 2, size)
+        if run is not None:
+            out = np.empty(shape, x.dtype)
+            run(x, out, rows, columns, edge, size // (rows * columns))
+            return out
     if rows * columns <= 2**18 and x.itemsize <= 8:
         bits = triangle(rows, columns, diagonal, lower, x.itemsize)
         return packed(np.bitwise_and(x.view(bits.dtype), bits).view(x.dtype))
-    out = np.zeros(x.shape, x.dtype)
+    out = np.zeros(shape, x.dtype)
     for i in range(rows):
         edge = max(i + diagonal + lower, 0)
         where = slice(0, edge) if lower else slice(edge, None)

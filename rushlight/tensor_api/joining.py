@@ -65,13 +65,6 @@ def alike(tensors: Any) -> tuple[list[Any], bool] | None:
     return arrays, plain
 
 
-def joined(op: Any, tensors: Any, arrays: list[Any], plain: bool, dim: int) -> Tensor:
-    """What an op makes of tensors."""
-    if plain:
-        return wrap(op.instance.eager(np, *arrays, dim=dim))
-    return op.bind(*tensors, dim=dim)  # type: ignore[no-any-return]
-
-
 def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Tensors one after another along ``dim``; the other sizes must agree. Empty vectors are
     skipped.
@@ -86,7 +79,11 @@ def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
         n = found[0][0].ndim
         if -n <= dim < n:
             try:
-                result = joined(J.Cat, tensors, *found, dim if dim >= 0 else dim + n)
+                arrays, plain = found
+                d = dim if dim >= 0 else dim + n
+                result = (
+                    wrap(J.concatenated(np, arrays, d)) if plain else J.Cat.bind(*tensors, dim=d)
+                )
                 return result if n < 4 else in_order_of(result, *tensors)
             except ValueError:
                 pass  # sizes that do not fit, or empty vectors
@@ -147,5 +144,5 @@ def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Tensor:
                 f"stack expects each tensor to be equal size, but got {first} at entry 0 and "
                 f"{x.shape} at entry {i}."
             )
-    result = joined(J.Stack, parts, arrays, plain, d)
+    result = wrap(J.stacked(np, arrays, d)) if plain else J.Stack.bind(*parts, dim=d)
     return result if out is None else _stored(out, result, tensors)

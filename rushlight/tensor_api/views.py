@@ -10,7 +10,16 @@ from typing import Any
 from rushlight import dtypes, formats
 from rushlight.core.history import check_write
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, alias, bump, edge, instance, no_tensor
+from rushlight.core.tensor import (
+    Tensor,
+    alias,
+    bump,
+    edge,
+    instance,
+    needs_grad,
+    no_tensor,
+    written,
+)
 from rushlight.core.window import Window
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
@@ -389,16 +398,16 @@ def in_place(view_function: Any) -> Any:
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         out = view_function(self, *args, **kwargs)
-        if modes.grad and self.requires_grad:
+        if self._tracked and modes.grad and needs_grad(self):
             check_write(self)
             self._node = edge(out)
         link = self._link
         if link is not None and out._link is not None:
-            self._link = out._link
+            link = self._link = out._link
         self._array = out._array
-        bump(self)
-        if self._link is not None:
-            self._link.version = self._counter.value
+        version = bump(self) if state.busy else written(self)
+        if link is not None:
+            link.version = version
         return self
 
     change.__name__ = view_function.__name__ + "_"

@@ -27,7 +27,7 @@ def check(compute, dtype="float32"):
 
 
 def same_places(compute):
-    """Values and where they were are the same with kernels and without, to the bit."""
+    """Results are the same with kernels and without, to the bit."""
     kernels.loaded = True
     found = compute()
     with without_kernels():
@@ -45,6 +45,16 @@ class TestSizes:
             x = rl.tensor(random(*shape, dtype=dtype))
             check(lambda x=x, dim=dim: x.softmax(dim), dtype)
             check(lambda x=x, dim=dim: x.log_softmax(dim), dtype)
+
+    def test_draws(self, n, dtype):
+        p = rl.tensor(random(n, dtype=dtype)).sigmoid()
+
+        def draw():
+            rl.manual_seed(n)
+            few = rl.empty(min(n, 63), dtype=p.dtype).normal_(0.5, 2)
+            return rl.bernoulli(p), p.clone().exponential_(2), few, rl.get_rng_state()
+
+        same_places(draw)
 
     def test_norms(self, n, dtype):
         x, w = rl.tensor(random(2, n, dtype=dtype)), rl.tensor(random(n, dtype=dtype, seed=1))
@@ -207,6 +217,15 @@ def test_functions_of_several_ops_record_what_they_compute_at_once():
         recorded = compute(x.clone().requires_grad_(), v.clone().requires_grad_())
         assert recorded.requires_grad and not plain.requires_grad and plain._base is None
         np.testing.assert_allclose(plain.numpy(), recorded.detach().numpy(), 1e-6, 1e-6)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, float("nan")])
+def test_what_is_no_probability_draws_nothing(wrong):
+    kernels.loaded = True
+    before = rl.get_rng_state()
+    with pytest.raises(RuntimeError, match="must lie in"):
+        rl.bernoulli(rl.tensor([0.5, wrong, 0.5]))
+    assert rl.equal(before, rl.get_rng_state())
 
 
 def test_shuffled_channels_are_a_copy():

@@ -13,8 +13,8 @@ from rushlight.core.device_array import constant_on
 from rushlight.core.native import LEAST
 from rushlight.core.op import packed
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, expect_tensors, wrap
-from rushlight.ops.distance import FEW, Cdist, by_loop, norms, pairs, upper_places
+from rushlight.core.tensor import Tensor, expect_tensors, needs_grad, no_tensor, wrap
+from rushlight.ops.distance import FEW, PAIRS, Cdist, by_loop, norms, pairs, upper_places
 from rushlight.ops.statistics import VectorNorm
 from rushlight.ops.sums import number, summed
 from rushlight.tensor_api._common import unrecorded, wrap_dims
@@ -90,16 +90,18 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         >>> F.pdist(torch.tensor([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]))
         tensor([ 5., 10.,  5.])
     """
-    expect_tensors("pdist", input)
-    if input._array.ndim != 2:
+    try:
+        x = input._array
+    except AttributeError:
+        raise no_tensor("pdist", input) from None
+    if x.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    x = input._array
-    n = x.shape[0]
-    if not (input.requires_grad and modes.grad):
+    n = len(x)
+    if not (input._tracked and modes.grad and needs_grad(input)):
         if not state.busy and n > 1 and x.__class__ is ndarray:
-            found = by_loop("pairs", x, x, p, (n * (n - 1) // 2,))
+            found = by_loop(PAIRS, x, x, p, (n * (n - 1) // 2,))
             if found is not None:
                 return wrap(found)
         few = x.__class__ is ndarray and n * x.size <= FEW

@@ -274,8 +274,9 @@ def avg_pool(
         shape = input._array.shape
     except AttributeError:
         raise no_tensor(name, input) from None
-    options = kernel_size, stride, padding, 1, ceil_mode
-    w, table = averages(include_pad, divisor, name, shape, rank, *options)
+    w, table = averages(
+        include_pad, divisor, name, shape, rank, kernel_size, stride, padding, 1, ceil_mode
+    )
     found = quickly(P.MEANS, table, input)
     if found is not None:  # of rows in order, which the result has too
         return wrap(found)
@@ -306,8 +307,10 @@ def avg_pool1d(
         >>> F.avg_pool1d(x, 2)
         tensor([[2., 4.]])
     """
-    options = stride, padding, ceil_mode, count_include_pad, None
-    return avg_pool("avg_pool1d", 1, input, kernel_size, *options)
+    return avg_pool(
+        "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
+        None,
+    )  # fmt: skip
 
 
 def avg_pool2d(
@@ -345,8 +348,10 @@ def avg_pool2d(
         tensor([[[ 2.5000,  4.5000],
                  [10.5000, 12.5000]]])
     """
-    options = stride, padding, ceil_mode, count_include_pad, divisor_override
-    result = avg_pool("avg_pool2d", 2, input, kernel_size, *options)
+    result = avg_pool(
+        "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
+        divisor_override,
+    )  # fmt: skip
     return result if out is None else stored(result, out)
 
 
@@ -372,8 +377,10 @@ def avg_pool3d(
         >>> F.avg_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), 2)
         tensor([[[[3.5000]]]])
     """
-    options = stride, padding, ceil_mode, count_include_pad, divisor_override
-    result = avg_pool("avg_pool3d", 3, input, kernel_size, *options)
+    result = avg_pool(
+        "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
+        divisor_override,
+    )  # fmt: skip
     return result if out is None else stored(result, out)
 
 

@@ -15,14 +15,15 @@ NAMES = [f"{kind} {norm}" for kind in (PAIRS, TABLE) for norm in NORMS]
 
 def text(name: str, d: Any, width: int) -> str:
     """For each unit i, the distances of row i of x (units, m), operand 0, from rows of y (n, m),
-    which operand 1 has transposed, with room for a vector behind it; operand 3 holds n and m.
+    operand 1; operand 3 has room for the same transposed and a vector more, operand 4 holds n and
+    m.
 
     "table": from all, to row i of operand 2. "pairs": y is x; from those after i, to their places
     among all pairs.
     """
     kind, norm = name.split()
     f = kernel(width, d)
-    source, turned, target, sizes = [f.operand(k) for k in range(4)]
+    source, other, target, turned, sizes = [f.operand(k) for k in range(5)]
     n, m = [f.scalar64(f.at(sizes, k, 8)) for k in range(2)]
     v = f.vector
 
@@ -54,6 +55,12 @@ def text(name: str, d: Any, width: int) -> str:
 
         f.span(first, n, f.lanes, some, empty=True)
 
+    def turn(j: Number, k: Number) -> None:
+        x = f.scalar(f.at(other, f.add(f(f"mul nsw i64 {j}, {m}"), k)))
+        to = f.at(turned, f.add(f(f"mul nsw i64 {k}, {n}"), j))
+        f.do(f"store {f.element} {x}, ptr {to}, align {f.size}")
+
+    f.grid(n, m, turn)
     f.span("%lo", "%hi", 1, unit)
     f.end()
     return f.module.text()

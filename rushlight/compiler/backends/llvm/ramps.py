@@ -1,4 +1,4 @@
-"""One number for all elements, bounds for them, numbers in even steps, places of a triangle."""
+"""One number for all elements, bounds for them, numbers in even steps, triangles."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rushlight.compiler.backends.llvm.ir.math import Vectors
 F64 = np.dtype(np.float64)
 FILL, LIMIT, RAMP, BETWEEN = "fill", "limit", "ramp", "between"
 TRIANGLES = ("lower triangle", "upper triangle")
+KEPT = ("lower kept", "upper kept")
 LANES = 8  # elements that are made together
 AT_ONCE = 4  # vectors that are written one after another
 
@@ -146,5 +147,37 @@ def triangle(name: str, d: Any, width: int) -> str:
         return [str(f.add(start, end))]
 
     f.span("%lo", "%hi", 1, row, [("i64", "0")])
+    f.end()
+    return f.module.text()
+
+
+def kept(name: str, d: Any, width: int) -> str:
+    """For each unit, a matrix of operand 0 to operand 1, with zeros outside of a triangle. Operand
+    2 holds the numbers of rows and columns, and for the row 0 the column where the triangle ends or
+    begins.
+    """
+    f = kernel(width, d)
+    source, target, sizes = [f.operand(k) for k in range(3)]
+    count, n, edge = [f.scalar64(f.at(sizes, k, 8)) for k in range(3)]
+
+    def row(u: Number, i: Number) -> None:
+        start = f(f"mul nsw i64 {f.add(f(f'mul nsw i64 {u}, {count}'), i)}, {n}")
+        at = f.smaller(f.larger(f.add(i, edge), 0), n)
+
+        def put(j: Number, value: str) -> None:
+            to = f.at(target, f.add(start, j))
+            f.do(f"store {f.element} {value}, ptr {to}, align {f.size}")
+
+        def copy(j: Number, _: list[str]) -> None:
+            put(j, f.scalar(f.at(source, f.add(start, j))))
+
+        def clear(j: Number, _: list[str]) -> None:
+            put(j, "0")
+
+        left, right = (copy, clear) if name == KEPT[0] else (clear, copy)
+        f.span(0, at, 1, left, empty=True)
+        f.span(at, n, 1, right, empty=True)
+
+    f.grid("%hi", count, row)
     f.end()
     return f.module.text()

@@ -489,6 +489,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     ramps.LIMIT: lambda _, d, width: ramps.limit(d, width),
     ramps.RAMP: lambda _, d, width: ramps.ramp(d, width),
     **dict.fromkeys(ramps.TRIANGLES, ramps.triangle),
+    **dict.fromkeys(ramps.KEPT, ramps.kept),
     picks.MARGINS: picks.margins_text,
     ramps.BETWEEN: lambda _, d, width: ramps.between(d, width),
     **dict.fromkeys(grids.NAMES, lambda *given: grids.Grid(*given).text()),

@@ -71,25 +71,33 @@ def find(op: Op, arrays: Any, params: dict[str, Any], out: Any = None) -> Any:
     if arrays[0].__class__ is not ndarray:
         return None
     summing = op is Sum.instance or op is Mean.instance
-    if len(arrays) == 1 and not (summing and params["dim"] is None):
-        entry = _recent.get(recent_key(op, arrays[0], params))
+    if not (summing and params["dim"] is None):
+        entry = _recent.get(recent_key(op, arrays, params))
         if entry is not None:
-            return computed(entry, list(arrays))
+            return computed(entry, [x for x in arrays if x is not None])
     return total(op, arrays[0], **params) if summing else whole(op, arrays, params)
 
 
-def recent_key(op: Op, x: Any, params: dict[str, Any]) -> Any:
-    """What tells a program of one contiguous array quickly; None where that takes a closer look:
-    0.0 equals -0.0.
+def recent_key(op: Op, operands: Any, params: dict[str, Any]) -> Any:
+    """What tells a program of contiguous arrays, and None, quickly; None where that takes a closer
+    look: 0.0 equals -0.0.
     """
+    key: Any = [op]
+    for x in operands:
+        if x is not None:
+            if not (x.flags.c_contiguous and x.flags.aligned):
+                return None
+            key.append(x.dtype)
+            x = x.shape
+        key.append(x)
     values = (*params.values(),)
-    if not (x.flags.c_contiguous and x.flags.aligned) or float in map(type, values):
+    if float in map(type, values):
         return None
     try:
         hash(values)
     except TypeError:
         return None
-    return op, x.shape, x.dtype, (*params,), values
+    return (*key, *params, values)
 
 
 def frozen(value: Any) -> Any:
@@ -486,12 +494,11 @@ def whole(op: Op, operands: Any, params: dict[str, Any]) -> Any:
         entry = made(key, op, PROGRAMS, lambda: program(op, operands, params))
     if entry is None:
         return None
-    if len(operands) == 1:
+    quick = recent_key(op, operands, params)
+    if quick is not None:
         if len(_recent) >= MOST:
             _recent.clear()
-        quick = recent_key(op, operands[0], params)
-        if quick is not None:
-            _recent[quick] = entry
+        _recent[quick] = entry
     return computed(entry, [x for x in operands if x is not None])
 
 

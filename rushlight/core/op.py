@@ -678,10 +678,11 @@ def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) ->
     """
     if state.busy and modes.trace is not None:
         modes.trace.viewed(op, a, params, arrays)
-    outs, grad, pick, link = [], modes.grad, op.pick.instance, a._link
+    outs, pick, link = [], op.pick.instance, a._link
     c = counter_of(a)
     base, chain = (a, ()) if link is None else (link.base, link.chain)
-    busy = state.busy
+    busy, grad = state.busy, modes.grad
+    version, origin = c.value, MULTI if grad else NO_GRAD
     for i, array in enumerate(arrays):
         if busy:
             t = wrap(array)
@@ -692,8 +693,8 @@ def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) ->
             t._node = t._grad = None
         t._tracked, t._counter = True, c
         v = t._link = ViewLink()
-        v.base, v.chain, v.version = base, (*chain, (pick, {**params, "index": i})), c.value
-        v.origin = MULTI if grad else NO_GRAD
+        step = (pick, {**params, "index": i})
+        v.base, v.chain, v.version, v.origin = base, (*chain, step), version, origin
         outs.append(t)
     if grad and a._tracked:
         record(op, (a,), outs, params)

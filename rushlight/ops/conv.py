@@ -187,11 +187,14 @@ def geometry(
     return Geometry(shape, weight, stride, padding, dilation, groups, out)
 
 
-def forward(
-    x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
-) -> Any:
+def forward(x: Any, w: Any, bias: Any, *options: Any) -> Any:
     """The convolution of arrays."""
-    s = geometry(x.shape, w.shape, stride, padding, dilation, groups)
+    return convolved(geometry(x.shape, w.shape, *options), x, w, bias)
+
+
+def convolved(s: Geometry, x: Any, w: Any, bias: Any) -> Any:
+    """The convolution of arrays that a geometry is for, the weights without gaps."""
+    groups = s.groups
     if s.few is not None and not s.pointwise:
         columns = s.few.taken(x, 0).reshape(s.n, groups, s.inner * s.taps, s.places)
         out = product(w.reshape(groups, s.outer, s.inner * s.taps), columns)
@@ -282,9 +285,15 @@ def to_input(
 ) -> Any:
     """The input's side for arrays: each output spread over its window."""
     shape = (g.shape[0], w.shape[1] * groups, *space)
-    s = geometry(shape, w.shape, stride, padding, dilation, groups, g.shape[2:])
+    return spread(geometry(shape, w.shape, stride, padding, dilation, groups, g.shape[2:]), g, w)
+
+
+def spread(s: Geometry, g: Any, w: Any) -> Any:
+    """``to_input`` for arrays that a geometry is for, the weights without gaps."""
+    groups = s.groups
     g = np.ascontiguousarray(g).reshape(s.n, groups, s.outer, s.places)
     if s.pointwise:
+        shape = (s.n, groups * s.inner, *s.space)
         return product(w.reshape(groups, s.outer, s.inner).swapaxes(1, 2), g).reshape(shape)
     if s.few is not None and g.dtype in dtypes.FLOATS:
         weights = w.reshape(groups, s.outer, s.inner * s.taps).swapaxes(1, 2)
@@ -394,11 +403,14 @@ class Conv(Op):
         return unfilled((s.n, groups * s.outer, *s.out), input.dtype)
 
     def forward(self, arrays, params):
-        x, w = arrays[:2]
-        alone = x.size < LEAST and w.size == w.shape[0] * w.shape[1]  # a product
-        if x.size < self.least or alone:
+        if self.at_once(arrays[0].size, arrays[1].shape):
             return self.eager(np, *arrays, **params)
         return super().forward(arrays, params)
+
+    def at_once(self, size: int, weight: Any) -> bool:
+        """Whether ``eager`` computes for an input of so many elements: for few, or one product."""
+        alone = size < LEAST and math.prod(weight[2:]) == 1
+        return size < self.least or alone
 
     def grad_input(self, g, weight, input_spec, params):
         return ConvInput.bind(g, conj(weight), None, space=input_spec[0][2:], **params)

@@ -326,8 +326,10 @@ class Split(View):
     multi = True
 
     def eager(self, xp, input, *, bounds, dim):
+        if not dim:
+            return [input[a:b] for a, b in bounds]
         lead = (slice(None),) * dim
-        return [input[(*lead, slice(a, b), ...)] for a, b in bounds]
+        return [input[(*lead, slice(a, b))] for a, b in bounds]
 
     def grad(self, g, dim):
         return Cat.bind(*g, dim=dim)
@@ -348,6 +350,8 @@ class Unbind(View):
     multi = True
 
     def eager(self, xp, input, *, dim):
+        if not dim and input.ndim > 1 and input.__class__ is np.ndarray:
+            return [*input]
         lead = (slice(None),) * dim
         return [input[(*lead, i, ...)] for i in range(input.shape[dim])]
 

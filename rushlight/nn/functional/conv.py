@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rushlight import dtypes, formats
-from rushlight.core.op import lower_dtype
-from rushlight.core.tensor import Tensor, no_tensor
+from rushlight.core.op import lower_dtype, packed
+from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
-from rushlight.ops.conv import Conv, ConvInput
-from rushlight.tensor_api._common import as_int
+from rushlight.ops.conv import Conv, ConvInput, Geometry, convolved, geometry, spread
+from rushlight.tensor_api._common import as_int, unrecorded
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -170,7 +171,12 @@ def convolve(
     """A convolution over ``rank`` dims."""
     name = CONVOLUTIONS[rank]
     shapes = shapes_of(name, input, weight, bias)
-    batched, options = conv_options(rank, *shapes, stride, padding, dilation, groups)
+    batched, options, few = conv_options(rank, *shapes, stride, padding, dilation, groups)
+    if few is not None:
+        arrays = unrecorded(input, weight) if bias is None else unrecorded(input, weight, bias)
+        if arrays is not None:
+            x, w, *b = arrays
+            return in_order(wrap(convolved(few, x, packed(w), *b or [None])), input, weight)
     check_dtypes(name, input, weight, bias)
     x = input if batched else input.unsqueeze(0)
     out = in_order(Conv.bind(x, weight, bias, **options), x, weight)
@@ -187,8 +193,10 @@ def conv_options(
     padding: Any,
     dilation: Any,
     groups: int,
-) -> tuple[bool, dict[str, Any]]:
-    """Whether an input of this shape has a batch dim, and the options of ``Conv``."""
+) -> tuple[bool, dict[str, Any], Geometry | None]:
+    """Whether an input of this shape has a batch dim, the options of ``Conv``, and the geometry
+    where that is computed at once.
+    """
     name = f"conv{rank}d"
     batched = check(name, rank, shape, weight, bias, groups, False)
     stride, dilation = (
@@ -208,7 +216,8 @@ def conv_options(
                 " the input, or use a smaller kernel."
             )
     options = {"stride": stride, "padding": around, "dilation": dilation, "groups": groups}
-    return batched, options
+    few = batched and Conv.instance.at_once(math.prod(shape), weight)
+    return batched, options, geometry(shape, weight, **options) if few else None
 
 
 def conv1d(
@@ -309,9 +318,13 @@ def transposed(
     """A transposed convolution over ``rank`` dims."""
     name = TRANSPOSES[rank]
     shapes = shapes_of(name, input, weight, bias)
-    batched, options = transposed_options(
+    batched, options, few = transposed_options(
         rank, *shapes, stride, padding, output_padding, groups, dilation
     )
+    arrays = unrecorded(input, weight) if few is not None and bias is None else None
+    if arrays is not None:
+        x, w = arrays
+        return in_order(wrap(spread(few, x, packed(w))), input, weight)
     check_dtypes(name, input, weight, bias)
     x = input if batched else input.unsqueeze(0)
     out = in_order(ConvInput.bind(x, weight, bias, **options), x, weight)
@@ -329,8 +342,10 @@ def transposed_options(
     output_padding: Any,
     groups: int,
     dilation: Any,
-) -> tuple[bool, dict[str, Any]]:
-    """Whether an input of this shape has a batch dim, and the options of ``ConvInput``."""
+) -> tuple[bool, dict[str, Any], Geometry | None]:
+    """Whether an input of this shape has a batch dim, the options of ``ConvInput``, and the
+    geometry where that is computed at once.
+    """
     name = f"conv_transpose{rank}d"
     batched = check(name, rank, shape, weight, bias, groups, True)
     stride, dilation = (
@@ -371,13 +386,17 @@ def transposed_options(
             f"{name}: the calculated output size {space} is too small; use less padding or a larger"
             " kernel."
         )
-    return batched, {
-        "space": space,
+    options = {
         "stride": stride,
         "padding": tuple([(p, p) for p in padding]),
         "dilation": dilation,
         "groups": groups,
     }
+    few = None
+    if batched and math.prod(shape) < ConvInput.least:
+        whole = (shape[0], weight[1] * groups, *space)
+        few = geometry(whole, weight, **options, out=shape[2:])
+    return batched, {"space": space, **options}, few
 
 
 def conv_transpose1d(

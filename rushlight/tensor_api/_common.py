@@ -379,7 +379,7 @@ def numbers_first(*options: str) -> Callable[[Any], Any]:
             if len(args) > 3 and any([isinstance(a, (int, float, complex)) for a in args[:3]]):
                 return reordered(function, args, options, named)
             try:
-                return function(*args, **named)
+                return function(*args, **named) if named else function(*args)
             except AttributeError as error:
                 raise explained(function, args, named, error) from None
 

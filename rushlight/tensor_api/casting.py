@@ -69,7 +69,7 @@ def _one_operation(function: Function, precision: str | None, on_gpu: str | None
     def called(*args: Any, **kwargs: Any) -> Any:
         if not state.busy or modes.autocast is None:
             try:
-                return function(*args, **kwargs)
+                return function(*args, **kwargs) if kwargs else function(*args)
             except AttributeError as error:
                 raise explained(function, args, kwargs, error) from None
         if precision is not None:

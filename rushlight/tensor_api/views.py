@@ -7,6 +7,8 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes, formats
 from rushlight.core.history import check_write
 from rushlight.core.state import modes, state
@@ -18,6 +20,7 @@ from rushlight.core.tensor import (
     instance,
     needs_grad,
     no_tensor,
+    wrap,
     written,
 )
 from rushlight.core.window import Window
@@ -105,8 +108,10 @@ def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tens
     return t
 
 
-def reshaped(t: Tensor, sizes: tuple[int, ...]) -> Tensor | None:
-    """A view in another shape, of which one size may be -1; None when that needs a copy."""
+def reshaped(t: Tensor, sizes: tuple[int, ...], copied: bool = False) -> Tensor | None:
+    """A view in another shape, of which one size may be -1. Where that needs a copy: None, or if
+    that will do (``copied``) and nothing is recorded, what NumPy has copied.
+    """
     x = t._array
     try:
         out = x.reshape(sizes)
@@ -118,7 +123,8 @@ def reshaped(t: Tensor, sizes: tuple[int, ...]) -> Tensor | None:
         infer_shape(x.size, sizes)  # NumPy takes any negative size for a -1
     base = out.base
     if base is not x and (base is None or base is not x.base):
-        return None
+        recorded = state.busy or (t._tracked and modes.grad and needs_grad(t))
+        return wrap(out) if copied and not recorded and out.__class__ is np.ndarray else None
     if state.busy:
         return V.Reshape.bind(t, shape=shape)
     return V.Reshape.linked(t, out, {"shape": shape})
@@ -174,7 +180,7 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """
     if not (sizes and sizes[0].__class__ is int):
         sizes = shape_of(sizes if shape is None else (shape,), "reshape")
-    t = reshaped(input, sizes)
+    t = reshaped(input, sizes, True)
     return own(reshaped(Contiguous.bind(input), sizes)) if t is None else t
 
 

@@ -324,7 +324,7 @@ def smoothed_nll(
     spread = spread.masked_fill(ignored, 0)
     if reduction == "mean":
         if weight is None:
-            spread = spread.sum() / (~ignored).sum()
+            spread = spread.sum() / (~ignored).sum().to(spread.dtype)
         else:
             per_target = weight.gather(0, target.masked_fill(ignored, 0).reshape(-1))
             spread = spread.sum() / per_target.masked_fill(ignored.reshape(-1), 0).sum()

@@ -260,7 +260,8 @@ def largest(x: Any, dim: Any = None, dtype: Any = None, out: Any = None, keep: b
     """``np.maximum.reduce`` with the same arguments; of all of few elements by a search."""
     if dim is None and not keep and 0 < x.size < FEW:
         return np.array(x.item(x.argmax()), x.dtype)
-    return np.maximum.reduce(x, dim, dtype, out, keep)
+    found = of_rows("row max", x, dim, keep)
+    return np.maximum.reduce(x, dim, dtype, out, keep) if found is None else found
 
 
 def smallest(
@@ -269,7 +270,27 @@ def smallest(
     """``np.minimum.reduce`` with the same arguments; of all of few elements by a search."""
     if dim is None and not keep and 0 < x.size < FEW:
         return np.array(x.item(x.argmin()), x.dtype)
-    return np.minimum.reduce(x, dim, dtype, out, keep)
+    found = of_rows("row min", x, dim, keep)
+    return np.minimum.reduce(x, dim, dtype, out, keep) if found is None else found
+
+
+SOME, SHORT = 256, 128  # elements from which on, and of a row up to which, a loop is faster
+
+
+def of_rows(name: str, x: Any, dim: Any, keep: bool) -> Any:
+    """The extremes along the last dim of floats, by a loop; or None."""
+    size, shape = x.size, x.shape
+    if size < SOME or dim != (len(shape) - 1,) or not 0 < shape[-1] <= SHORT:
+        return None
+    if x.dtype not in dtypes.FLOATS:
+        return None
+    run = kernels.runner(name, x.dtype, 2, size, False) if x.flags.carray else None
+    if run is None:
+        return None
+    n, lead = shape[-1], shape[:-1]
+    out = np.empty((*lead, 1) if keep else lead, x.dtype)
+    run(x, out, n, size // n)
+    return out
 
 
 class Amax(Extremum):

@@ -8,8 +8,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import beside, host
-from rushlight.core.state import modes
-from rushlight.core.tensor import Tensor, value_needed
+from rushlight.core.state import modes, state
+from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import scatter as S
 from rushlight.ops.index import IndexPut
@@ -577,6 +577,8 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
                 [3]])
     """
     x = host(input)
+    if x is input._array and out is None and not (as_tuple or state.busy) and x.ndim:
+        return wrap(nonzero_rows(x))
     if out is not None and (as_tuple or out._array.dtype is not dtypes.int64):
         raise RuntimeError(
             "nonzero does not support the out kwarg when as_tuple is True."
@@ -593,15 +595,19 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
     if not x.ndim:
         result = beside(input, np.empty((int(bool(x)), 0), np.int64))
     else:
-        places = x.nonzero() if x.size < FEW else nonzero_places(x)
-        if x.ndim == 1:
-            result = beside(input, places[0].reshape(-1, 1))
-        else:
-            where = np.empty((len(places[0]), x.ndim), np.int64)
-            for d, found in enumerate(places):
-                where[:, d] = found
-            result = beside(input, where)
+        result = beside(input, nonzero_rows(x))
     return result if out is None else store_out(out, result)
+
+
+def nonzero_rows(x: Any) -> Any:
+    """The indices of the elements that are not zero, a row each."""
+    places = nonzero_places(x)
+    if x.ndim == 1:
+        return places[0].reshape(-1, 1)
+    rows = np.empty((len(places[0]), x.ndim), np.int64)
+    for d, found in enumerate(places):
+        rows[:, d] = found
+    return rows
 
 
 def nonzero_places(x: Any) -> Any:
@@ -610,11 +616,13 @@ def nonzero_places(x: Any) -> Any:
     """
     if x.size < FEW:
         return x.nonzero()
-    flat = np.flatnonzero(x if x.dtype == np.bool_ else x != 0)
+    flat = (x if x.dtype is dtypes.bool_ else x != 0).reshape(-1).nonzero()[0]
     found = []
     for n in x.shape[:0:-1]:
-        flat, along = np.divmod(flat, n)
-        found.append(along)
+        rows = flat // n  # several times as fast as the remainder
+        flat -= rows * n
+        found.append(flat)
+        flat = rows
     return [flat, *found[::-1]]
 
 

@@ -56,6 +56,19 @@ class TestSizes:
 
         same_places(draw)
 
+    def test_extremes_of_rows(self, n, dtype):
+        x = random(300, n, dtype=dtype)
+        x[3:5, n // 2], x[5:9, 0] = np.nan, np.inf
+        x = rl.tensor(x)
+        check(lambda: (x.amax(1), x.amin(1, True), x.reshape(3, 100, n).amax(-1)), dtype)
+
+    def test_triangles_of_elements(self, n, dtype):
+        x = rl.tensor(random(2, 9, n, dtype=dtype))
+        for k in (-20, -3, 0, 2, 200):
+            same_places(
+                lambda k=k: [f(k) for t in (x, x > 0, x.int(), x.half()) for f in (t.tril, t.triu)]
+            )
+
     def test_norms(self, n, dtype):
         x, w = rl.tensor(random(2, n, dtype=dtype)), rl.tensor(random(n, dtype=dtype, seed=1))
         y = rl.tensor(random(3, 4, n, dtype=dtype))

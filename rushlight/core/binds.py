@@ -26,7 +26,7 @@ from rushlight.core.op import (
     record_unary,
     run,
 )
-from rushlight.core.ready import Ready, quick
+from rushlight.core.ready import Ready, quick, ready_for
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import UNSHARED, Tensor, blank, no_tensor, wrap, written
@@ -110,9 +110,14 @@ def make_unary_with_params(op: Elementwise) -> Callable[..., Any]:
         d = x.dtype
         if state.busy or d not in formulas or type(x) is not ndarray:
             return run(op, (a,), params)
-        out = quick(op, (x,), params) if ready and x.size >= least else None
+        n, out = x.size, None
+        if ready and n >= least and x.flags.carray:  # what ``quick`` does
+            r, values = ready_for(ready, (d,), params)
+            if r is not None and 0 < n <= r.most:
+                out = empty(x.shape, r.dtype)
+                r.compute(x, *values, out, n)
         if out is None:
-            out = (formulas[d] if x.size < least else ufunc)(x, **params)
+            out = (formulas[d] if n < least else ufunc)(x, **params)
         if out.dtype is not d and any([not is_plain(v) for v in params.values()]):
             return bind(a, **{k: v if is_plain(v) else v.item() for k, v in params.items()})
         t = wrap(out if type(out) is ndarray else asarray(out))

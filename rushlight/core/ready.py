@@ -54,9 +54,9 @@ def quick(op: Any, elements: Any, params: dict[str, Any], into: bool = False) ->
         else:
             return None
     ready: Any
+    values: Any = ()
     if params:
         ready, values = ready_for(op.ready, key, params)
-        elements = (*elements, *values)
     else:
         ready = op.ready.get(key[0] if len(key) == 1 else (*key,))
     if ready is None or not 0 < first.size <= ready.most:
@@ -66,10 +66,10 @@ def quick(op: Any, elements: Any, params: dict[str, Any], into: bool = False) ->
     n = first.size
     if not into or n < ready.unit:
         out = first if into else empty(shape, ready.dtype)
-        ready.compute(*elements, out, n)
+        ready.compute(*elements, *values, out, n)
         return out
     aside = empty(ready.unit, ready.dtype) if n % ready.unit else first
-    ready.write(*elements, first, first, aside, n)
+    ready.write(*elements, *values, first, first, aside, n)
     return first
 
 
@@ -80,9 +80,16 @@ def is_number(x: Any) -> bool:
 
 def ready_for(found: dict[Any, Ready], key: Any, params: dict[str, Any]) -> tuple[Any, Any]:
     """The kernel for arrays of some dtypes and for parameters, and those that it takes."""
+    v: Any
+    for v in params.values():
+        if v.__class__ not in REALS or not -EXACT <= v <= EXACT:
+            break
+    else:  # as is usual
+        ready = found.get((*key, *params))
+        if ready is not None:
+            return ready, params.values()
     names: list[Any] = []
     values: list[Any] = []
-    v: Any
     for name, v in params.items():
         if v is None:
             names.append((name, None))

@@ -82,7 +82,7 @@ def ready_for(found: dict[Any, Ready], key: Any, params: dict[str, Any]) -> tupl
     """The kernel for arrays of some dtypes and for parameters, and those that it takes."""
     v: Any
     for v in params.values():
-        if v.__class__ not in REALS or not -EXACT <= v <= EXACT:
+        if v.__class__ not in REALS or not -EXACT <= v <= EXACT:  # type: ignore[operator]
             break
     else:  # as is usual
         ready = found.get((*key, *params))

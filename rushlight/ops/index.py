@@ -21,6 +21,8 @@ from rushlight.ops.reduce import sum_to
 
 def fill_pattern(pattern: Any, indices: Any) -> tuple[Any, ...]:
     """The NumPy index for a pattern."""
+    if all(pattern):
+        return (*indices,)
     rest = iter(indices)
     return tuple([next(rest) if p else slice(None) for p in pattern])
 

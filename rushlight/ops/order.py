@@ -313,16 +313,18 @@ class Cumulative(Op, abstract=True):
 
     outputs = ("values", "indices")
     ufunc: Any = None
+    loop = ""  # of backends/llvm/serial.py
 
     def eager(self, xp, input, *, dim):
-        no_complex(type(self).__name__.lower(), input.dtype)
-        x = widened(input)
+        x = input
+        if x.dtype not in dtypes.FLOATS:
+            no_complex(type(self).__name__.lower(), x.dtype)
+            x = widened(x)
         if x.dtype in dtypes.FLOATS and x.size:
-            kind = "max" if self.ufunc is np.maximum else "min"
-            loop = kernels.runner(kind, x.dtype, 3, x.size)
+            loop = kernels.runner(self.loop, x.dtype, 3, x.size)
             if loop is not None:
                 indices = np.empty(x.shape, np.int64)
-                return narrowed(scanned(loop, x, dim, indices), input.dtype), indices
+                return in_dtype(scanned(loop, x, dim, indices), input.dtype), indices
         key = None
         if x.size > 1024 and x.dtype in dtypes.FLOATS and not has_nan(x):
             key = ordered_bits(x)
@@ -343,10 +345,10 @@ class Cumulative(Op, abstract=True):
 class Cummax(Cumulative):
     """The largest element so far along ``dim``, and its index; NaN stays once met."""
 
-    ufunc = np.maximum
+    ufunc, loop = np.maximum, "max"
 
 
 class Cummin(Cumulative):
     """The smallest element so far along ``dim``, and its index; NaN stays once met."""
 
-    ufunc = np.minimum
+    ufunc, loop = np.minimum, "min"

@@ -132,9 +132,9 @@ def moved(kind: str, x: Any, index: Any, y: Any, dim: int, low: int = 0) -> bool
 def read(kind: str, x: Any, index: Any, shape: tuple[int, ...], dim: int) -> Any:
     """Elements of x at an index along ``dim``, by a loop; None where that could not be."""
     d = MOVED[kind].get(x.dtype)
-    plain = d is not None and are_arrays(x, index)
-    loop = kernels.runner(kind, d, 3, index.size) if plain else None
-    if loop is None or index.dtype is not dtypes.int64:
+    plain = x.__class__ is ndarray is index.__class__ and index.dtype is dtypes.int64
+    loop = kernels.runner(kind, d, 3, index.size) if plain and d is not None else None
+    if loop is None:
         return None
     y = np.empty(shape, x.dtype)
     return y if loop(x, index, y, dim, 0) else None

@@ -175,8 +175,9 @@ class IndexSelect(Op):
             raise IndexError(
                 f"index_select(): Index is supposed to be a vector, but it has shape {index.shape}."
             )
-        shape = (*input.shape[:dim], index.size, *input.shape[dim + 1 :])
-        if input.ndim and input.size < LEAST:
+        sizes = input.shape
+        shape = sizes[:dim] + (index.size,) + sizes[dim + 1 :]
+        if sizes and input.size < LEAST:
             out = read("read rows", input, index, shape, dim)
             if out is not None:
                 return out
@@ -235,8 +236,9 @@ def check_slice_index(name: str, index: Any) -> None:
         raise IndexError(
             f"{name}(): Index is supposed to be a vector, but it has shape {index.shape}."
         )
-    sums = name in ("index_add", "index_reduce")
-    if index.dtype != np.int64 and not (sums and index.dtype == np.int32):
+    if index.dtype is dtypes.int64:
+        return
+    if name not in ("index_add", "index_reduce") or index.dtype != np.int32:
         raise (IndexError if name == "index_fill" else DTypeError)(
             f"{name}(): Expected dtype int64 for index, but got {index.dtype}; convert it with "
             ".long()."
@@ -338,12 +340,14 @@ class IndexFill(Op):
 
     def store(self, x, others, params):
         index, dim = others[0], params["dim"]
+        value = params["value"]
         check_slices("index_fill", x, index, None, dim)
-        if isinstance(params["value"], complex) and x.dtype not in dtypes.COMPLEX_TYPES:
+        if isinstance(value, complex) and x.dtype not in dtypes.COMPLEX_TYPES:
             raise DTypeError(
                 "index_fill_(): Converting complex Scalar to non-complex type is not supported"
             )
-        at(x)[(slice(None),) * dim + (at(index),)] = filler(x.dtype, params["value"])
+        where = at(index)
+        at(x)[(slice(None),) * dim + (where,) if dim else where] = filler(x.dtype, value)
 
     def grad_input(self, g, index, dim):
         return IndexFill.bind(g, index, dim=dim, value=0)

@@ -197,9 +197,11 @@ class Searchsorted(Op):
     """
 
     def eager(self, xp, edges, values, *, side):
-        edges, values = widened(edges), widened(np.asarray(values))
+        if edges.dtype not in dtypes.FLOATS or values.__class__ is not np.ndarray:
+            edges, values = widened(edges), widened(np.asarray(values))
         if edges.ndim == 1:
-            return np.asarray(edges.searchsorted(values, side))
+            found = edges.searchsorted(values, side)
+            return found if found.__class__ is np.ndarray else np.asarray(found)
         out = np.empty(values.shape, np.int64)
         for place in np.ndindex(*edges.shape[:-1]):
             out[place] = np.searchsorted(edges[place], values[place], side)

@@ -229,7 +229,7 @@ def split(x: Tensor, index: Any, places: bool = False) -> tuple[Any, dict[int, T
             one = places and not item._array.ndim
             if one and not -shape[at] <= int(host(item)) < shape[at]:
                 raise range_error(int(host(item)), shape, at)
-            if n > 1 or item._array.dtype == np.bool_:
+            if n > 1 or item._array.dtype is dtypes.bool_:
                 check_mask(item, shape, at)
             basic += [slice(None)] * n
             advanced[dim] = item
@@ -261,7 +261,7 @@ def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
     indices: list[Tensor] = []
     for dim, t in sorted(advanced.items()):
         pattern += [False] * (dim - len(pattern))
-        mask = t._array.dtype == np.bool_
+        mask = t._array.dtype is dtypes.bool_
         if mask and (t._array.ndim != 1 or modes.trace is not None):
             where = places_in(t)
             pattern += [True] * len(where)
@@ -299,7 +299,7 @@ def normal(item: Any) -> Any:
         if a.dtype not in (*dtypes.INTEGER_TYPES, np.bool_):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         if a.ndim:
-            return as_mask(item) if a.dtype == np.uint8 else item
+            return as_mask(item) if a.dtype is dtypes.uint8 else item
         value_pinned("a 0-dim tensor used as an index", item)
         return bool(host(item)) if a.dtype in (np.bool_, np.uint8) else int(host(item))
     if isinstance(item, (bool, np.bool_)):
@@ -346,7 +346,7 @@ def consumes(item: Any) -> int:
         return 0
     if item.__class__ is int or item.__class__ is slice:
         return 1
-    return item._array.ndim if item._array.dtype == np.bool_ else 1
+    return item._array.ndim if item._array.dtype is dtypes.bool_ else 1
 
 
 def check_slice(s: slice) -> None:

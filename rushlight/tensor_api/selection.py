@@ -374,10 +374,10 @@ def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Te
     found, dim = {}, 0
     for index in indices:
         if index is not None:
-            if index._array.dtype == np.uint8:
+            if index._array.dtype is dtypes.uint8:
                 index = as_mask(index)
             found[dim] = index
-            dim += index._array.ndim if index._array.dtype == np.bool_ else 1
+            dim += index._array.ndim if index._array.dtype is dtypes.bool_ else 1
         else:
             dim += 1
     if dim > max(input._array.ndim, 1):

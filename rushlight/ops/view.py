@@ -197,7 +197,10 @@ class Diagonal(Movement):
     """A diagonal of two dims, as the last dim."""
 
     def eager(self, xp, input, *, offset, dim1, dim2):
-        out = np.diagonal(input, offset, dim1, dim2)
+        if input.__class__ is np.ndarray:  # whose method is quicker
+            out = input.diagonal(offset, dim1, dim2)
+        else:
+            out = np.diagonal(input, offset, dim1, dim2)
         out.flags.writeable = input.flags.writeable
         return out
 
@@ -213,6 +216,9 @@ class Unfold(Movement):
         shape, strides = list(input.shape), list(input.strides)
         stride = strides[dim]
         shape[dim], strides[dim] = (shape[dim] - size) // step + 1, stride * step
+        flags = input.flags
+        if flags.c_contiguous and flags.writeable and input.__class__ is np.ndarray and input.size:
+            return np.ndarray((*shape, size), input.dtype, input, 0, (*strides, stride))
         return numpy_as_strided(input, (*shape, size), (*strides, stride))
 
 

@@ -493,7 +493,7 @@ def isin(
     a = elements._array if isinstance(elements, Tensor) else np.asarray(elements)
     b = test_elements._array if isinstance(test_elements, Tensor) else np.asarray(test_elements)
     for t in (a, b):
-        if t.dtype in dtypes.COMPLEX_TYPES or t.dtype == np.bool_:
+        if t.dtype is dtypes.bool_ or t.dtype in dtypes.COMPLEX_TYPES:
             raise DTypeError(
                 f"Unsupported input type encountered for isin(): {dtypes.of[t.dtype].name}"
             )

@@ -227,13 +227,15 @@ def _at_once(
     if arrays is None:
         return None
     term, x, y = arrays
-    if not x.ndim == y.ndim == dims or x.size + y.size > LEAST:
+    left, right, shape = x.shape, y.shape, term.shape
+    if not len(left) == len(right) == dims or x.size + y.size > LEAST:
         return None
-    if x.shape[-1] != y.shape[-2] or (dims == 3 and len(x) != len(y)):
+    if left[-1] != right[-2] or (dims == 3 and left[0] != right[0]):
+        return None
+    whole = (*left[:-1], right[-1])
+    if shape != whole and shape != whole[1:]:
         return None
     product = x.dot(y) if dims == 2 else M.stacked(x, y)
-    if term.shape != product.shape and term.shape != product.shape[1:]:
-        return None
     product += term
     return wrap(product)
 

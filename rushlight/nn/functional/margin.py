@@ -287,8 +287,8 @@ def multi_margin_loss(
     if weight is not None and weight.dim() != 1:
         raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions.")
     one = input._array.ndim < 2
-    x, y = input.reshape(1, -1) if one else input, target.reshape(-1, 1)  # (N, C), (N, 1)
-    shape, labels = x._array.shape, y._array.shape[0]
+    x = input.reshape(1, -1) if one else input  # (N, C)
+    shape, labels = x._array.shape, target._array.size
     if len(shape) != 2 or not shape[1]:
         raise ShapeError(
             "multi_margin_loss: Expected non-empty vector or matrix with optional 0-dim batch"
@@ -303,6 +303,7 @@ def multi_margin_loss(
         found = margins(unrecorded(x), target, p, margin, divisor)
         if found is not None:
             return wrap(found)
+    y = target.reshape(-1, 1)  # (N, 1)
     excess = (x - x.gather(1, y) + margin).clamp(min=0)
     if p == 2:
         excess = excess * excess

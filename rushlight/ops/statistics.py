@@ -163,7 +163,8 @@ class VectorNorm(Reduction):
     def eager(self, xp, input, *, dim, keepdim, ord):
         d = input.dtype
         if dim is None and not keepdim and d in dtypes.FLOATS and 2 < ord < math.inf:
-            powers = np.power(np.abs(input), number(ord, d)).ravel()
+            powers = np.power(np.abs(input), number(ord, d))
+            powers = powers if powers.ndim == 1 else powers.ravel()
             few = powers.size < LEAST
             total = powers.dot(ones(powers.size, d)) if few else summed(powers)
             return np.array(float(total) ** (1 / ord), d)

@@ -111,7 +111,7 @@ def with_axis(function: Any, other_names: dict[str, str] = RENAMED) -> Any:
                 if other in kwargs:
                     kwargs[name] = kwargs.pop(other)
         try:
-            return function(*args, **kwargs)
+            return function(*args, **kwargs) if kwargs else function(*args)
         except AttributeError as error:
             raise explained(function, args, kwargs, error) from None
 

@@ -65,7 +65,7 @@ from rushlight.tensor_api.mathematics import (
 from rushlight.tensor_api.mathematics import (
     xlogy as xlogy,
 )
-from rushlight.tensor_api.numpy_names import explaining
+from rushlight.tensor_api.numpy_names import explaining as _explaining
 from rushlight.tensor_api.own_names import renamed
 from rushlight.tensor_api.pointwise import free_binary, free_unary
 from rushlight.tensor_api.reductions import logsumexp as logsumexp
@@ -126,7 +126,9 @@ for _name in __all__:  # other objects than those of torch, as there
     if globals()[_name].__module__ != __name__:
         globals()[_name] = renamed(globals()[_name], _name, module=__name__)
 
-explaining(globals(), ["log_softmax", "softmax"])  # these look at their arguments before an op does
+_explaining(
+    globals(), ["log_softmax", "softmax"]
+)  # these look at their arguments before an op does
 
 
 def __dir__() -> list[Any]:

@@ -8,7 +8,7 @@ from rushlight.linalg.norms import *
 from rushlight.linalg.solutions import *
 from rushlight.ops.linalg import LinAlgError
 from rushlight.tensor_api.matrices import matrix_exp
-from rushlight.tensor_api.numpy_names import explaining
+from rushlight.tensor_api.numpy_names import explaining as _explaining
 from rushlight.tensor_api.products import matmul, matrix_power
 
 __all__ = [  # noqa: PLE0604
@@ -20,7 +20,7 @@ __all__ = [  # noqa: PLE0604
 ]
 
 # These look at their arguments before an op does.
-explaining(
+_explaining(
     globals(),
     "diagonal lu_solve matrix_power multi_dot pinv solve_triangular vander".split(),  # noqa: SIM905
 )

@@ -15,7 +15,15 @@ from rushlight.dtypes import finfo
 
 
 class ExpTransform(Plain):
-    """``y = exp(x)``."""
+    """``y = exp(x)``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> t = D.ExpTransform()
+        >>> t(torch.zeros(2)), t.inv(torch.ones(2))
+        (tensor([1., 1.]), tensor([0., 0.]))
+    """
 
     domain = constraints.real
     codomain = constraints.positive
@@ -33,7 +41,14 @@ class ExpTransform(Plain):
 
 
 class PowerTransform(Transform):
-    """``y = x ** exponent`` of positive values."""
+    """``y = x ** exponent`` of positive values.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.PowerTransform(torch.tensor(2.0))(torch.tensor([3.0]))
+        tensor([9.])
+    """
 
     domain = constraints.positive
     codomain = constraints.positive
@@ -70,7 +85,14 @@ class PowerTransform(Transform):
 
 
 class SigmoidTransform(Plain):
-    """``y = 1 / (1 + exp(-x))``, kept an epsilon away from 0 and 1."""
+    """``y = 1 / (1 + exp(-x))``, kept an epsilon away from 0 and 1.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.SigmoidTransform()(torch.zeros(2))
+        tensor([0.5000, 0.5000])
+    """
 
     domain = constraints.real
     codomain = constraints.unit_interval
@@ -94,7 +116,14 @@ def _inside(y: Tensor) -> Tensor:
 
 
 class SoftplusTransform(Plain):
-    """``y = log(1 + exp(x))``."""
+    """``y = log(1 + exp(x))``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.SoftplusTransform()(torch.tensor([0.0, 30.0]))
+        tensor([ 0.6931, 30.0000])
+    """
 
     domain = constraints.real
     codomain = constraints.positive
@@ -112,7 +141,14 @@ class SoftplusTransform(Plain):
 
 
 class TanhTransform(Plain):
-    """``y = tanh(x)``; the inverse is inaccurate near the bounds, which a cache avoids."""
+    """``y = tanh(x)``; the inverse is inaccurate near the bounds, which a cache avoids.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.TanhTransform()(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """
 
     domain = constraints.real
     codomain = constraints.interval(-1.0, 1.0)
@@ -131,7 +167,14 @@ class TanhTransform(Plain):
 
 
 class AbsTransform(Plain):
-    """``y = |x|``; the inverse takes the positive one."""
+    """``y = |x|``; the inverse takes the positive one.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.AbsTransform()(torch.tensor([-2.0, 3.0]))
+        tensor([2., 3.])
+    """
 
     domain = constraints.real
     codomain = constraints.positive
@@ -150,6 +193,13 @@ class AffineTransform(Transform):
         loc: number or tensor.
         scale: number or tensor, not zero.
         event_dim: how many trailing dims make up one value.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> t = D.AffineTransform(loc=1.0, scale=2.0)
+        >>> t(torch.tensor([3.0])), t.log_abs_det_jacobian(torch.zeros(1), torch.zeros(1))
+        (tensor([7.]), tensor([0.6931]))
     """
 
     bijective = True
@@ -221,6 +271,12 @@ class CumulativeDistributionTransform(Transform):
 
     Args:
         distribution: has ``cdf``, ``icdf`` and ``log_prob``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.CumulativeDistributionTransform(D.Normal(0.0, 1.0))(torch.zeros(1))
+        tensor([0.5000])
     """
 
     bijective = True

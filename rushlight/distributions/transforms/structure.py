@@ -20,6 +20,13 @@ class IndependentTransform(Transform):
     Args:
         base_transform: what is applied.
         reinterpreted_batch_ndims: how many dims to take; the log determinant sums over them.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> t = D.IndependentTransform(D.ExpTransform(), 1)
+        >>> t.log_abs_det_jacobian(torch.ones(3), torch.ones(3))
+        tensor(3.)
     """
 
     def __init__(
@@ -82,6 +89,12 @@ class ReshapeTransform(Transform):
     Args:
         in_shape: shape of the event before.
         out_shape: after; as many elements.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.ReshapeTransform((4,), (2, 2))(torch.zeros(3, 4)).shape
+        torch.Size([3, 2, 2])
     """
 
     bijective = True
@@ -137,6 +150,13 @@ class CatTransform(Transform):
         tseq: the transforms.
         dim: where the values lie side by side.
         lengths: how many elements each takes; one each by default.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> t = D.CatTransform([D.ExpTransform(), D.AbsTransform()], dim=0, lengths=[1, 2])
+        >>> t(torch.tensor([0.0, -1.0, -2.0]))
+        tensor([1., 1., 2.])
     """
 
     def __init__(
@@ -209,7 +229,16 @@ class CatTransform(Transform):
 
 
 class StackTransform(Transform):
-    """One transform for each slice along ``dim``."""
+    """One transform for each slice along ``dim``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> t = D.StackTransform([D.ExpTransform(), D.AbsTransform()], dim=0)
+        >>> t(torch.tensor([[0.0], [-2.0]]))
+        tensor([[1.],
+                [2.]])
+    """
 
     def __init__(self, tseq: Sequence[Transform], dim: int = 0, cache_size: int = 0) -> None:
         super().__init__(cache_size=cache_size)

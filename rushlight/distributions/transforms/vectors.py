@@ -21,7 +21,14 @@ from rushlight.dtypes import finfo
 
 
 class SoftmaxTransform(Plain):
-    """Vectors to the simplex by softmax. Not bijective: adding a constant changes nothing."""
+    """Vectors to the simplex by softmax. Not bijective: adding a constant changes nothing.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.SoftmaxTransform()(torch.zeros(4))
+        tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
 
     domain = constraints.real_vector
     codomain = constraints.simplex
@@ -50,6 +57,13 @@ class StickBreakingTransform(Plain):
 
     A stick of length one is broken K times: each number says, through a sigmoid, which share of the
     rest to take; zeros give equal parts. Bijective.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> t = D.StickBreakingTransform()
+        >>> t(torch.zeros(2))
+        tensor([0.3333, 0.3333, 0.3333])
     """
 
     domain = constraints.real_vector
@@ -87,6 +101,13 @@ class CorrCholeskyTransform(Plain):
 
     tanh makes partial correlations z of them; the element (i, j) of the factor is z_ij times the
     root of what z left of the row's length: ``prod (1 - z_ik^2)`` over k < j.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.CorrCholeskyTransform()(torch.zeros(1))
+        tensor([[1., 0.],
+                [0., 1.]])
     """
 
     domain = constraints.real_vector
@@ -141,6 +162,13 @@ def _shifted(x: Tensor) -> Tensor:
 class LowerCholeskyTransform(Plain):
     """Matrices to lower triangular ones with a positive diagonal: the lower part with the
     exponential of the diagonal.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.LowerCholeskyTransform()(torch.zeros(2, 2))
+        tensor([[1., 0.],
+                [0., 1.]])
     """
 
     domain = constraints.independent(constraints.real, 2)
@@ -154,7 +182,15 @@ class LowerCholeskyTransform(Plain):
 
 
 class PositiveDefiniteTransform(Plain):
-    """Matrices to positive definite ones: ``L L'`` with L from ``LowerCholeskyTransform``."""
+    """Matrices to positive definite ones: ``L L'`` with L from ``LowerCholeskyTransform``.
+
+    Example:
+        >>> import rushlight as torch
+        >>> import rushlight.distributions as D
+        >>> D.PositiveDefiniteTransform()(torch.zeros(2, 2))
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
 
     domain = constraints.independent(constraints.real, 2)
     codomain = constraints.positive_definite

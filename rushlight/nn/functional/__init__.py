@@ -24,10 +24,10 @@ from rushlight.nn.functional.rearranging import *
 from rushlight.nn.functional.resampling import *
 from rushlight.nn.functional.sparse import *
 from rushlight.nn.functional.unpooling import *
-from rushlight.tensor_api.numpy_names import explaining
+from rushlight.tensor_api.numpy_names import explaining as _explaining
 
 # These look at their arguments before an op does.
-explaining(
+_explaining(
     globals(),
     """
     affine_grid alpha_dropout conv_tbc dropout dropout1d dropout2d dropout3d embedding_bag

@@ -116,7 +116,14 @@ class BatchNorm3d(_BatchNorm):
 
 class LazyBatchNorm1d(_LazyNorm, _BatchNorm):
     """A `BatchNorm1d` that takes its `num_features` from the first input it sees; other arguments
-    as there."""
+    as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyBatchNorm1d()
+        >>> layer(torch.ones(2, 5)).shape, layer.num_features
+        (torch.Size([2, 5]), 5)
+    """
 
     cls_to_become = BatchNorm1d
     _check_input_dim = BatchNorm1d._check_input_dim
@@ -124,7 +131,14 @@ class LazyBatchNorm1d(_LazyNorm, _BatchNorm):
 
 class LazyBatchNorm2d(_LazyNorm, _BatchNorm):
     """A `BatchNorm2d` that takes its `num_features` from the first input it sees; other arguments
-    as there."""
+    as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyBatchNorm2d()
+        >>> layer(torch.ones(2, 5, 3, 3)).shape, layer.num_features
+        (torch.Size([2, 5, 3, 3]), 5)
+    """
 
     cls_to_become = BatchNorm2d
     _check_input_dim = BatchNorm2d._check_input_dim
@@ -132,7 +146,14 @@ class LazyBatchNorm2d(_LazyNorm, _BatchNorm):
 
 class LazyBatchNorm3d(_LazyNorm, _BatchNorm):
     """A `BatchNorm3d` that takes its `num_features` from the first input it sees; other arguments
-    as there."""
+    as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyBatchNorm3d()
+        >>> layer(torch.ones(2, 5, 3, 3, 3)).shape, layer.num_features
+        (torch.Size([2, 5, 3, 3, 3]), 5)
+    """
 
     cls_to_become = BatchNorm3d
     _check_input_dim = BatchNorm3d._check_input_dim

@@ -507,7 +507,14 @@ class _LazyForwardConv(_LazyConv):
 
 class LazyConv1d(_LazyForwardConv, Conv1d):
     """A `Conv1d` that takes its `in_channels` from the first input it sees; other arguments as
-    there."""
+    there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyConv1d(4, 3)
+        >>> layer(torch.ones(2, 5, 8)).shape, layer.in_channels
+        (torch.Size([2, 4, 6]), 5)
+    """
 
     cls_to_become = Conv1d
 
@@ -527,7 +534,14 @@ class LazyConv2d(_LazyForwardConv, Conv2d):
 
 class LazyConv3d(_LazyForwardConv, Conv3d):
     """A `Conv3d` that takes its `in_channels` from the first input it sees; other arguments as
-    there."""
+    there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyConv3d(4, 3)
+        >>> layer(torch.ones(2, 5, 8, 8, 8)).shape, layer.in_channels
+        (torch.Size([2, 4, 6, 6, 6]), 5)
+    """
 
     cls_to_become = Conv3d
 
@@ -566,20 +580,41 @@ class _LazyTransposedConv(_LazyConv):
 
 class LazyConvTranspose1d(_LazyTransposedConv, ConvTranspose1d):
     """A `ConvTranspose1d` that takes its `in_channels` from the first input it sees; other
-    arguments as there."""
+    arguments as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyConvTranspose1d(4, 3)
+        >>> layer(torch.ones(2, 5, 8)).shape, layer.in_channels
+        (torch.Size([2, 4, 10]), 5)
+    """
 
     cls_to_become = ConvTranspose1d
 
 
 class LazyConvTranspose2d(_LazyTransposedConv, ConvTranspose2d):
     """A `ConvTranspose2d` that takes its `in_channels` from the first input it sees; other
-    arguments as there."""
+    arguments as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyConvTranspose2d(4, 3)
+        >>> layer(torch.ones(2, 5, 8, 8)).shape, layer.in_channels
+        (torch.Size([2, 4, 10, 10]), 5)
+    """
 
     cls_to_become = ConvTranspose2d
 
 
 class LazyConvTranspose3d(_LazyTransposedConv, ConvTranspose3d):
     """A `ConvTranspose3d` that takes its `in_channels` from the first input it sees; other
-    arguments as there."""
+    arguments as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyConvTranspose3d(4, 3)
+        >>> layer(torch.ones(2, 5, 8, 8, 8)).shape, layer.in_channels
+        (torch.Size([2, 4, 10, 10, 10]), 5)
+    """
 
     cls_to_become = ConvTranspose3d

@@ -161,7 +161,14 @@ class InstanceNorm3d(_InstanceNorm):
 
 class LazyInstanceNorm1d(_LazyNorm, _InstanceNorm):
     """An `InstanceNorm1d` that takes its `num_features` from the first input it sees; other
-    arguments as there."""
+    arguments as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyInstanceNorm1d()
+        >>> layer(torch.ones(2, 5, 3)).shape, layer.num_features
+        (torch.Size([2, 5, 3]), 5)
+    """
 
     cls_to_become = InstanceNorm1d
     unbatched_dims = 2
@@ -169,7 +176,14 @@ class LazyInstanceNorm1d(_LazyNorm, _InstanceNorm):
 
 class LazyInstanceNorm2d(_LazyNorm, _InstanceNorm):
     """An `InstanceNorm2d` that takes its `num_features` from the first input it sees; other
-    arguments as there."""
+    arguments as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyInstanceNorm2d()
+        >>> layer(torch.ones(2, 5, 3, 3)).shape, layer.num_features
+        (torch.Size([2, 5, 3, 3]), 5)
+    """
 
     cls_to_become = InstanceNorm2d
     unbatched_dims = 3
@@ -177,7 +191,14 @@ class LazyInstanceNorm2d(_LazyNorm, _InstanceNorm):
 
 class LazyInstanceNorm3d(_LazyNorm, _InstanceNorm):
     """An `InstanceNorm3d` that takes its `num_features` from the first input it sees; other
-    arguments as there."""
+    arguments as there.
+
+    Example:
+        >>> import rushlight as torch
+        >>> layer = torch.nn.LazyInstanceNorm3d()
+        >>> layer(torch.ones(2, 5, 3, 3, 3)).shape, layer.num_features
+        (torch.Size([2, 5, 3, 3, 3]), 5)
+    """
 
     cls_to_become = InstanceNorm3d
     unbatched_dims = 4

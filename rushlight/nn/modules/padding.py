@@ -81,6 +81,11 @@ class ConstantPad2d(_ConstantPad):
     Args:
         padding: (left, right, top, bottom), or one number for all; negative to cut off.
         value: what to add.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.ConstantPad2d((1, 0, 0, 0), 7.0)(torch.ones(1, 1, 2))
+        tensor([[[7., 1., 1.]]])
     """
 
     spatial_dims = 2
@@ -93,6 +98,11 @@ class ConstantPad3d(_ConstantPad):
         padding: (left, right, top, bottom, front, back), or one number for all; negative to cut
             off.
         value: what to add.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.ConstantPad3d(1, 7.0)(torch.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 4, 4, 4])
     """
 
     spatial_dims = 3
@@ -113,6 +123,11 @@ class ZeroPad1d(_ZeroPad, ConstantPad1d):
 
     Args:
         padding: (left, right), or one number for both; negative to cut off.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.ZeroPad1d(1)(torch.ones(1, 2))
+        tensor([[0., 1., 1., 0.]])
     """
 
 
@@ -135,6 +150,11 @@ class ZeroPad3d(_ZeroPad, ConstantPad3d):
     Args:
         padding: (left, right, top, bottom, front, back), or one number for all; negative to cut
             off.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.ZeroPad3d(1)(torch.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 4, 4, 4])
     """
 
 
@@ -161,6 +181,11 @@ class ReflectionPad2d(_Pad):
 
     Args:
         padding: (left, right, top, bottom), each less than its size, or one number for all.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.ReflectionPad2d((1, 1, 0, 0))(torch.tensor([[[1.0, 2.0]]]))
+        tensor([[[2., 1., 2., 1.]]])
     """
 
     mode, spatial_dims = "reflect", 2
@@ -174,6 +199,11 @@ class ReflectionPad3d(_Pad):
     Args:
         padding: (left, right, top, bottom, front, back), each less than its size, or one number for
             all.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.ReflectionPad3d(1)(torch.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 4, 4, 4])
     """
 
     mode, spatial_dims = "reflect", 3
@@ -202,6 +232,11 @@ class ReplicationPad2d(_Pad):
 
     Args:
         padding: (left, right, top, bottom), or one number for all.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.ReplicationPad2d((2, 0, 0, 0))(torch.tensor([[[1.0, 2.0]]]))
+        tensor([[[1., 1., 1., 2.]]])
     """
 
     mode, spatial_dims = "replicate", 2
@@ -214,6 +249,11 @@ class ReplicationPad3d(_Pad):
 
     Args:
         padding: (left, right, top, bottom, front, back), or one number for all.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.ReplicationPad3d(1)(torch.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 4, 4, 4])
     """
 
     mode, spatial_dims = "replicate", 3
@@ -242,6 +282,11 @@ class CircularPad2d(_CircularPad):
 
     Args:
         padding: (left, right, top, bottom), each at most its size, or one number for all.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.CircularPad2d((1, 1, 0, 0))(torch.tensor([[[1.0, 2.0, 3.0]]]))
+        tensor([[[3., 1., 2., 3., 1.]]])
     """
 
     spatial_dims = 2
@@ -255,6 +300,11 @@ class CircularPad3d(_CircularPad):
     Args:
         padding: (left, right, top, bottom, front, back), each at most its size, or one number for
             all.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.CircularPad3d(1)(torch.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 4, 4, 4])
     """
 
     spatial_dims = 3

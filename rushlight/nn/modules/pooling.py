@@ -388,6 +388,11 @@ class FractionalMaxPool3d(_FractionalMaxPoolNd):
     three sizes.
 
     Shape: ``(N, C, D, H, W) -> (N, C, D_out, H_out, W_out)``, or without N.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.FractionalMaxPool3d(2, output_size=2)(torch.ones(1, 5, 5, 5)).shape
+        torch.Size([1, 2, 2, 2])
     """
 
     spatial_dims = 3
@@ -462,6 +467,11 @@ class LPPool3d(_LPPoolNd):
     """The p-norm of each window of a volume; arguments as `LPPool1d`, with one number or three.
 
     Shape: ``(N, C, D, H, W) -> (N, C, D_out, H_out, W_out)``, or without N.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.LPPool3d(2, 2)(torch.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 1, 1, 1])
     """
 
     def forward(self, input: Tensor) -> Tensor:

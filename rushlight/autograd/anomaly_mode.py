@@ -6,29 +6,35 @@ from typing import Any
 
 from rushlight.core.engine import begin_anomaly, end_anomaly
 from rushlight.core.state import Mode, modes
+from rushlight.errors import warn_user
 
 
 class detect_anomaly(Mode):
-    """Within it, a backward pass that raises or produces nan names the forward call that made the
-    node. Slow: for debugging.
+    """Within it, a backward pass that raises or produces nan first warns with the forward call that
+    made the node. Slow: for debugging.
 
     Args:
         check_nan: also raise when a gradient contains nan.
 
     Example:
         >>> import rushlight as torch
+        >>> import warnings
         >>> x = torch.zeros(1, requires_grad=True)
-        >>> with torch.autograd.detect_anomaly():
+        >>> with warnings.catch_warnings(action="ignore"), torch.autograd.detect_anomaly():
         ...     y = (x * 0) / x
         ...     try:
         ...         y.backward()
         ...     except RuntimeError as error:
-        ...         print(str(error).split(".")[0])
-        Function 'DivBackward0' returned nan values in its 1th output
+        ...         print(error)
+        Function 'DivBackward0' returned nan values in its 1th output.
     """
 
     def __init__(self, check_nan: bool = True) -> None:
         self.check_nan = check_nan
+        warn_user(
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should "
+            "only be enabled for debugging."
+        )
 
     def __enter__(self) -> None:
         self.previous = modes.anomaly, modes.check_nan

@@ -10,6 +10,7 @@ from rushlight import dtypes
 from rushlight.core.node import Node, new_node, output_of
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, alias, edge, needs_grad
+from rushlight.errors import HERE
 
 
 def any_needs_grad(inputs: Any) -> bool:
@@ -47,8 +48,15 @@ def record(
         n.specs = specs_of(inputs)
     attach(n, out)
     if state.busy and modes.anomaly:
-        n.stack = "".join(traceback.format_stack()[:-3])
+        n.stack = users_calls()
     return n
+
+
+def users_calls() -> str:
+    """The calls of a program that lead into rushlight, as a traceback shows them."""
+    calls = traceback.extract_stack()
+    outside = [i for i, c in enumerate(calls) if not c.filename.startswith((HERE, "<frozen runpy"))]
+    return "".join(traceback.format_list(calls[outside[0] : outside[-1] + 1] if outside else calls))
 
 
 # Loops instead of comprehensions: before Python 3.12 each of those is a function that is made and

@@ -15,7 +15,7 @@ from rushlight.core.node import GradientEdge, Node, Output, by_seq, required
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, edge, layout_dense, wrap
-from rushlight.errors import GraphError, ShapeError
+from rushlight.errors import GraphError, ShapeError, warn_user
 
 
 def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
@@ -178,9 +178,9 @@ def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
             out = node.backward(g, needed)
         else:
             out = modes.profiler.call(node, node.backward, g, needed)
-    except Exception as error:
-        if modes.anomaly and node.stack is not None:
-            error.add_note(f"The forward call that made {node.name()} was:\n{node.stack}")
+    except Exception:
+        if modes.anomaly:
+            warn_of_anomaly(node)
         raise
     if node.post_hooks and not isinstance(node, Output):
         given = tuple(g) if isinstance(g, list) else (g,)
@@ -191,11 +191,22 @@ def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
     if modes.anomaly and modes.check_nan:
         for i, r in enumerate(out):
             if isinstance(r, Tensor) and has_nan(r._array):
-                where = f" The forward call that made it was:\n{node.stack}" if node.stack else ""
+                warn_of_anomaly(node)
                 raise GraphError(
-                    f"Function '{node.name()}' returned nan values in its {i}th output.{where}"
+                    f"Function '{node.name()}' returned nan values in its {i}th output."
                 )
     return out
+
+
+def warn_of_anomaly(node: Node) -> None:
+    """Say which forward call made the node that failed."""
+    where = (
+        f"Traceback of forward call that caused the error:\n{node.stack}"
+        if node.stack is not None
+        else "No forward pass information available. Enable detect anomaly during forward pass for "
+        "more information."
+    )
+    warn_user(f"Error detected in {node.name()}. {where}")
 
 
 def has_nan(x: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from rushlight import dtypes
-from rushlight.core.autograd import any_needs_grad, attach
+from rushlight.core.autograd import any_needs_grad, attach, users_calls
 from rushlight.core.engine import run_backward, zero_like_spec
 from rushlight.core.history import move_keepers, rebase
 from rushlight.core.node import (
@@ -22,7 +22,7 @@ from rushlight.core.node import (
     standing,
     unpacked,
 )
-from rushlight.core.state import GradMode, modes
+from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import CUSTOM, Tensor, alias, bump, counter_of, edge, new_link
 from rushlight.errors import GraphError
 
@@ -400,6 +400,8 @@ def attach_outputs(
     node: FunctionNode, tensors: list[Tensor | None], results: list[Any], outs: list[Any]
 ) -> None:
     """Give the outputs their place in the graph."""
+    if state.busy and modes.anomaly:
+        node.stack = users_calls()
     plain = [
         isinstance(o, Tensor)
         and o._array.dtype in dtypes.DIFFERENTIABLE

@@ -395,7 +395,11 @@ def test_gradients_stay_on_their_device():
     assert x.grad.tolist() == [7.0, 9.0, 9.0]
     assert torch.autograd.functional.jacobian(lambda v: v * v, x.detach()).is_cuda
     assert torch.func.vmap(torch.dot)(torch.ones(2, 3).cuda(), torch.ones(2, 3).cuda()).is_cuda
-    with torch.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="nan"):
+    with (
+        torch.autograd.set_detect_anomaly(True),
+        pytest.raises(RuntimeError, match="nan"),
+        pytest.warns(UserWarning, match="Error detected in"),
+    ):
         (x * 0).sqrt().mul(0).sum().backward()
 
 

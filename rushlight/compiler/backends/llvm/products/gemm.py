@@ -27,10 +27,12 @@ from rushlight.compiler.backends.llvm.products.finish import PLACE, Finish
 # first where panels are narrow; sums that suffice; and loads for each of their additions
 DEPTH, ENOUGH, LOADS = {16: 256, 32: 1024}, {16: 10, 32: 16}, {16: 0.7, 32: 0.55}
 COLUMN_DEPTH = 256  # the same where a lies by columns, of which a block reads a few elements each
+KIND = 40_000  # cycles of a call that it takes to pay for the compilation of a kind of block
 SHALLOW = 4  # products for an element of the result: few
 LEAST_DEPTH = 16  # less of a matrix is not worth a copy
 FAR = 4096  # bytes: elements so far apart are in pages, and maybe places of the cache, of their own
 FEW = 4  # columns that are FAR apart, and used once, to read at a time
+NEAR = 1 << 20  # bytes that the second-level cache has room for
 LARGE = 1 << 22  # bytes that no cache but the last has room for
 SMALL = 1 << 19  # multiplications: a smaller unit is not worth it
 COPIED_ROWS = 128  # a unit should have so many rows for each copy of b
@@ -124,7 +126,7 @@ class Plan:
     """
 
     def __init__(self, s: Matrices, f: Code, turned: bool = False, dots: bool = False) -> None:
-        self.s, self.turned, self.dots = s, turned, dots
+        self.s, self.turned, self.dots, self.size = s, turned, dots, f.size
         self.registers = 16 if f.module.width < 512 and jit.on_x86() else 32
         self.lanes = 1 if dots else f.lanes
         if dots:
@@ -168,7 +170,7 @@ class Plan:
         return min(self.s.k, depth)
 
     def cut(self, most: int, most_rows: Callable[[int, int], int]) -> tuple[Parts, Parts]:
-        """Panels and blocks: many sums, few loads, and few kinds of blocks."""
+        """Panels and blocks: quick ones, and few kinds of blocks."""
         best, found = None, None
         columns = ceil(self.s.n, self.lanes)
         for wide in range(1, min(columns, most) + 1):
@@ -179,17 +181,33 @@ class Plan:
                 break
             panels = Parts(columns, ceil(columns, wide))
             blocks = Parts(self.s.m, ceil(self.s.m, rows))
-            sums = panels.largest * blocks.largest
-            kinds = len(list(panels.kinds())) * len(list(blocks.kinds()))
-            loads = 1 / panels.largest + 1 / blocks.largest
-            key: tuple[Any, ...] = -min(sums, ENOUGH[self.registers]), loads > LOADS[self.registers]
-            if self.s.k <= SHALLOW and not self.dots:  # storing takes longest: in long rows
-                key = -min(sums, 8), -panels.largest
-            key = *key, kinds, loads
+            key = self.rank(panels, blocks)
             if best is None or key < best:
                 best, found = key, (panels, blocks)
         assert found is not None
         return found
+
+    def rank(self, panels: Parts, blocks: Parts) -> tuple[float, ...]:
+        """What is least where panels and blocks are best."""
+        wide, rows = panels.largest, blocks.largest
+        kinds = len(list(panels.kinds())) * len(list(blocks.kinds()))
+        loads = 1 / wide + 1 / rows
+        if self.s.k <= SHALLOW and not self.dots:  # storing takes longest: in long rows
+            return -min(wide * rows, 8), -wide, kinds, loads
+        if self.dots or self.registers == 16:
+            sums = min(wide * rows, ENOUGH[self.registers])
+            return -sums, loads > LOADS[self.registers], kinds, loads
+        products = self.s.m * panels.count * self.s.k * math.prod(self.s.batch)
+        return products * self.cost(wide, rows) + kinds * KIND, loads
+
+    def cost(self, wide: int, rows: int) -> float:
+        """Cycles for a vector of products in such blocks, where two could begin in each. Measured
+        on a Zen 5, with panels that are too large for the first-level cache: each step takes some
+        cycles for what it reads of a and b, and each row some for what it stores.
+        """
+        far = self.s.m * self.s.k * self.size > NEAR  # a is read again for each panel
+        step = max(wide * rows / 2, wide * rows / 4 + wide + 4, 0.7 * rows)
+        return step / (wide * rows) + 4 / (wide * self.s.k) + far * 0.4 / wide
 
     def guess(self, lanes: int) -> float:
         """Cycles for one matrix, if a vector of products takes one."""

@@ -18,6 +18,7 @@ from rushlight.compiler.passes.conv_points import (
     Made,
     input_product,
     joined_product,
+    operands,
     pays_joined,
     pointed,
     product,
@@ -45,13 +46,6 @@ def apart(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
     if p["stride"] == (1, 1):
         return dilated(w, node)
     return strided(w, node) if p["dilation"] == (1, 1) and not has_transforms(node) else None
-
-
-def operands(node: Node) -> tuple[Value, Value, Value]:
-    """Input, weight and output of a convolution, whichever of the three it computes."""
-    a, b, c = *node.inputs[:2], node.outputs[0]
-    orders = {Conv: (a, b, c), ConvInput: (c, b, a), ConvWeight: (a, c, b)}
-    return orders[type(node.op)]
 
 
 def other(node: Node, x: Value, weight: Value, y: Value, padding: Any) -> Node:

@@ -1,4 +1,4 @@
-"""Convolutions of single points as matrix products."""
+"""Convolutions of single points, or with a single window, as matrix products."""
 
 from __future__ import annotations
 
@@ -8,12 +8,42 @@ from typing import Any
 from rushlight.compiler.graph import Node, Value
 from rushlight.compiler.passes.writer import Writer
 from rushlight.ops.arithmetic import Add
+from rushlight.ops.conv import Conv, ConvInput, ConvWeight
 from rushlight.ops.view import BasicIndex, Permute
 
 Made = list[Value] | None
 LEAST = 8  # channels of a group of products
 LANES = 16  # of the widest vectors
 TURN, MOVE = 0.4, 2.0  # to turn, and to move, an element, if a vector of products takes 1
+
+
+def operands(node: Node) -> tuple[Value, Value, Value]:
+    """Input, weight and output of a convolution, whichever of the three it computes."""
+    a, b, c = *node.inputs[:2], node.outputs[0]
+    orders = {Conv: (a, b, c), ConvInput: (c, b, a), ConvWeight: (a, c, b)}
+    return orders[type(node.op)]
+
+
+def one_window(w: Writer, node: Node) -> Made:
+    """Where kernels are as large as images, a product of these."""
+    x, weight, _ = operands(node)
+    p, op, out = node.params, type(node.op), node.outputs[0]
+    if x.shape[2:] != weight.shape[2:] or p["groups"] > 1 or any([a or b for a, b in p["padding"]]):
+        return None
+    a, b = [w.shaped(v, (v.shape[0], -1)) for v in node.inputs[:2]]
+    if op is Conv:
+        y = w.product(a, transposed(w, b))
+    elif op is ConvInput:
+        y = w.product(a, b)
+    else:
+        return [w.shaped(w.product(transposed(w, b), a), out.shape)]
+    y, bias = w.shaped(y, out.shape), node.inputs[2]
+    return [y if bias is None else w.map(Add, y, w.shaped(bias, (-1, *[1] * len(p["stride"]))))]
+
+
+def transposed(w: Writer, x: Value) -> Value:
+    """A matrix with its dims exchanged."""
+    return w.node(Permute, [x], x.shape[::-1], x.dtype, dims=(1, 0))
 
 
 def pointed(node: Node) -> bool:

@@ -20,6 +20,7 @@ from rushlight.compiler.passes.conv_points import (
     TURN,
     Made,
     input_product,
+    one_window,
     pointed,
     product,
 )
@@ -116,6 +117,9 @@ def depths(p: dict[str, Any], taps: int) -> list[int]:
 def convolution(w: Writer, node: Node) -> Made:
     """An image for each depth of the result."""
     (x, weight, bias), out, p = node.inputs, node.outputs[0], node.params
+    found = one_window(w, node)
+    if found is not None:
+        return found
     if pointed(node):
         return product(w, node)
     if len(x.shape) != 5:
@@ -136,6 +140,9 @@ def weight_gradient(w: Writer, node: Node) -> Made:
     from the forward pass on.
     """
     (x, g), out, p = node.inputs, node.outputs[0], node.params
+    found = one_window(w, node)
+    if found is not None:
+        return found
     if len(x.shape) != 5:
         return dotted(w, node) or exchanged(w, node) or apart(w, node, p["kernel"])
     found = flat(w, node, p["kernel"])
@@ -184,6 +191,9 @@ def exchanged(w: Writer, node: Node) -> Made:
 def input_gradient(w: Writer, node: Node) -> Made:
     """For each remainder of depths modulo the stride, the taps that meet it."""
     (g, weight, bias), out, p = node.inputs, node.outputs[0], node.params
+    found = one_window(w, node)
+    if found is not None:
+        return found
     if pointed(node):
         return input_product(w, node)
     if len(g.shape) != 5:

@@ -8,6 +8,7 @@ import pytest
 from rushlight.compiler import pipeline
 from rushlight.ops import math, special, trigonometry
 from rushlight.ops.arithmetic import Pow
+from rushlight.ops.copy import Cast
 from rushlight.ops.rounding import Fmod
 
 from .graphs import Builder, outputs_of
@@ -46,6 +47,7 @@ NUMPY = {
     **{f"a{n}": f"arc{n}" for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "tan2")},
     "pow": "power",
 }
+F, I = np.float32, np.int32
 TWO = ("pow", "atan2", "hypot", "fmod", "nextafter")
 EDGES = [
     *(0.0, 1.0, np.inf, np.nan, 0.5, 2.0, 3.0, np.pi / 2, np.pi, 1e-40, 1e-320, 0.75, 1e5, 1e30),
@@ -56,7 +58,7 @@ EDGES = [
 
 @pytest.fixture(params=["widest", "x86-64-v3"])
 def cpu(request, monkeypatch, tmp_path_factory):
-    """Code for this processor, and for one with vectors of 256 bits."""
+    """Code for this processor, and for one with vectors of 256 bits, or another."""
     if request.param != "widest":
         if not jit.on_x86():
             pytest.skip("code for x86 needs an x86 processor")
@@ -199,3 +201,23 @@ def test_any_number_of_lanes(lanes, cpu):
         for name, found in zip(("sin", "tan", "exp", "log1p"), out, strict=True):
             right = getattr(np, name)(x.astype(np.float64)).astype(np.float32)
             np.testing.assert_allclose(found, right, rtol=3e-7)
+
+
+@pytest.mark.parametrize("cpu", ["widest", "x86-64"], indirect=True)
+def test_float16(cpu):
+    """All of them, and what is near to them or to the middle of two, with and without instructions
+    that convert.
+    """
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    near = np.add.outer([-4097, -4096, -4095, -1, 0, 1, 4095, 4096], halves.astype(F).view(I))
+    x = np.concatenate((near.astype(I).ravel().view(F), edges(F)))
+    b = Builder()
+    wide = b.op(Cast, b.input(halves), dtype=np.dtype(F))
+    b.returns(wide, b.op(Cast, b.input(x), dtype=np.dtype(np.float16)))
+    found = outputs_of(b.graph)
+    pipeline.build(b.graph).run(b.arrays, found)
+    with np.errstate(all="ignore"):
+        right = halves.astype(F), x.astype(np.float16)
+    for a, b in zip(found, right, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert (np.signbit(a) == np.signbit(b))[~np.isnan(b)].all()

@@ -56,6 +56,12 @@ def vector_bits() -> int:
     return 256 if "+avx2" in features.split(",") or cpu == "x86-64-v3" else 128
 
 
+def converts_halves() -> bool:
+    """Whether the CPU has instructions that make float16 of float32, and back."""
+    _, cpu, features = target()
+    return not on_x86() or "+f16c" in features.split(",") or cpu in ("x86-64-v3", "x86-64-v4")
+
+
 def machine() -> Any:
     """A target machine that makes code for this process."""
     llvm, cpu, features = target()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.compiler.backends.llvm.ir import halves
 from rushlight.compiler.backends.llvm.ir.angles import Angles
 from rushlight.compiler.backends.llvm.ir.exponentials import Exponentials
 from rushlight.compiler.backends.llvm.ir.gauss import Gauss
@@ -287,7 +288,7 @@ class Vectors:
         """Conversion between dtypes."""
         s, t = self.type(a), self.type(d)
         if a in dtypes.HALVES or d in dtypes.HALVES:
-            return self.cast_half(x, a, d)
+            return halves.cast(self, x, a, d)
         if d == BOOL:
             return self.compare("ne", [x, self.c(0, a)], a)
         if a.kind == "f" and d.kind == "f":
@@ -303,28 +304,6 @@ class Vectors:
         if a.itemsize >= d.itemsize and a != BOOL:
             return self.op(f"trunc {s} {x} to {t}")
         return self.op(f"{'sext' if a.kind == 'i' else 'zext'} {s} {x} to {t}")
-
-    def cast_half(self, x: str, a: np.dtype[Any], d: np.dtype[Any]) -> str:
-        """Between float32 and halves, rounded to the nearest, halfway to even."""
-        bits, single, whole = self.type(d if a == F32 else a), self.type(F32), self.type(I32)
-        half = vector_type("half", self.lanes)
-        if a == dtypes.float16:
-            return self.op(f"fpext {half} {self.op(f'bitcast {bits} {x} to {half}')} to {single}")
-        if d == dtypes.float16:
-            # LLVM may join this with a rounding before, which gives another number
-            fence, suffix = "arithmetic.fence", mangled(scalar_type(F32), self.lanes)
-            x = self.intrinsic(fence, suffix, single, [(single, x)])
-            y = self.op(f"fptrunc {single} {x} to {half}")
-            return self.op(f"bitcast {half} {y} to {bits}")
-        if a == dtypes.bfloat16:
-            wide = Wide(self, I32, self.op(f"zext {bits} {x} to {whole}")) << 16
-            return self.op(f"bitcast {whole} {wide.name} to {single}")
-        f = Formulas(self, F32)
-        value = Wide(self, F32, x)
-        own = f.bits(value)
-        up = ((own >> 16) & 1) + 0x7FFF  # halfway to even
-        rounded = f.where(f.isnan(value), own | 0x400000, own + up) >> 16
-        return self.op(f"trunc {whole} {rounded.name} to {bits}")
 
     def function(self, op: str, d: np.dtype[Any], x: list[str]) -> str:
         """A function, written here, or in the module where it is first needed."""

@@ -70,21 +70,22 @@ def flat(w: Writer, node: Node, kernel: tuple[int, ...]) -> Made:
 
 
 def slices(
-    w: Writer, x: Value, starts: list[int], count: int, step: int, groups: int | None = None
+    w: Writer, x: Value, starts: list[int], count: int, step: int, first: bool = False
 ) -> Value:
     """Images (N * count, C * K, H, W) of x (N, C, D, H, W), whose depth is zeros where it ends:
-    image i holds depth ``start + i * step`` for each of K ``starts``. K is the last of the
-    channels' dims, or, with ``groups``, the one behind those.
+    image i of each holds depth ``start + i * step`` for each of K ``starts``. K is the last of the
+    channels' dims. ``first``: i is the first of the images' dims, else N.
     """
     n, c, _, *plane = x.shape
-    shape = (n, count, groups or c, len(starts), c // (groups or c), *plane)
+    shape = (*((count, n) if first else (n, count)), c, len(starts), *plane)
+    dims, every = ((1, 2, 0, 3, 4) if first else (0, 2, 1, 3, 4)), slice(None)
     parts = []
-    for i, start in enumerate(starts):
+    for k, start in enumerate(starts):
         for part, where in stretch(w, x, 2, start, count, step):
-            part = w.shaped(part, (n, shape[2], shape[4], part.shape[2], *plane))
+            index = (where, every, every, k) if first else (every, where, every, k)
             chain = [
-                (BasicIndex.instance, {"index": (slice(None), where, slice(None), i)}),
-                (Permute.instance, {"dims": (0, 2, 3, 1, 4, 5)}),
+                (BasicIndex.instance, {"index": index}),
+                (Permute.instance, {"dims": dims}),
             ]
             parts.append((part, chain))
     return w.shaped(w.assemble(parts, shape), (n * count, c * len(starts), *plane))
@@ -98,10 +99,10 @@ def turned(w: Writer, x: Value, n: int) -> Value:
 
 
 def images(w: Writer, x: Value) -> Value:
-    """(N, C, D, H, W) as images (N * D, C, H, W)."""
+    """(N, C, D, H, W) as images (D * N, C, H, W)."""
     n, c, depth, *plane = x.shape
-    y = w.node(Permute, [x], (n, depth, c, *plane), x.dtype, dims=(0, 2, 1, 3, 4))
-    return w.shaped(y, (n * depth, c, *plane))
+    y = w.node(Permute, [x], (depth, n, c, *plane), x.dtype, dims=(2, 0, 1, 3, 4))
+    return w.shaped(y, (depth * n, c, *plane))
 
 
 def in_plane(p: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def convolution(w: Writer, node: Node) -> Made:
 
 
 def weight_gradient(w: Writer, node: Node) -> Made:
-    """As ``convolution``. Channels come in another order, since the slices would otherwise be kept
+    """As ``convolution``. Images come in another order, since the slices would otherwise be kept
     from the forward pass on.
     """
     (x, g), out, p = node.inputs, node.outputs[0], node.params
@@ -149,11 +150,10 @@ def weight_gradient(w: Writer, node: Node) -> Made:
     if found is not None:
         return found
     outer, inner, taps, *kernel = out.shape
-    folded = slices(w, x, depths(p, taps), g.shape[2], p["stride"][0], p["groups"])
-    shape = (outer, taps * inner, *kernel)
+    folded = slices(w, x, depths(p, taps), g.shape[2], p["stride"][0], True)
+    shape = (outer, inner * taps, *kernel)
     y = w.node(ConvWeight, [folded, images(w, g)], shape, x.dtype, **in_plane(p))
-    y = w.shaped(y, (outer, taps, inner, *kernel))
-    return [w.node(Permute, [y], out.shape, x.dtype, dims=(0, 2, 1, 3, 4))]
+    return [w.shaped(y, out.shape)]
 
 
 def dotted(w: Writer, node: Node) -> Made:

@@ -28,11 +28,13 @@ from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch, Size
 from rushlight.compiler.backends.llvm.ir.driver import Driver
 from rushlight.compiler.backends.llvm.ir.text import COMMON, Module
 from rushlight.compiler.backends.llvm.launch import SHARED, Launch
+from rushlight.compiler.backends.llvm.products.micro import LINE
 from rushlight.compiler.graph import Node
 
 FLOAT = np.dtype(np.float32)
 SUM = 64  # channels that are added up in one go: longer sums lose digits
 FEW = 8  # vectors of sums, whose additions overlap
+AHEAD = 8  # channels between the weights that are transformed and those that are asked for
 LARGE = 1 << 19  # bytes of a block's transforms that are not all in the second-level cache
 
 
@@ -104,10 +106,14 @@ class Forward:
             "i64 %row, i64 %channel, i64 %points, i64 %step"
         )
         f = Code(module, "weights", signature, FLOAT, COMMON)
+        ahead = f.mul("%channel", AHEAD * f.size)
 
         def channel(k: Number, _: list[str]) -> None:
             ends, square = f.apart(f.at("%w", f.mul(k, "%channel")), "%row", f.lanes), []
             rows, columns = self.s.ways
+            for w in ends:
+                for line in range(0, rows.taps * columns.taps * f.size, LINE):
+                    f.prefetch(f.past(w, f.add(ahead, line)))
             for first in range(0, rows.taps * columns.taps, f.lanes):
                 n = min(f.lanes, rows.taps * columns.taps - first)
                 lines = [f.load(f.at(w, first), n) for w in ends]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, Sized
 from rushlight.compiler.backends.llvm.ir.text import COMMON, Module
+from rushlight.compiler.backends.llvm.products.packing import AHEAD
 
 SIZES = "i64 %distance, i64 %width, i64 %row, i64 %start, i64 %most"
 
@@ -87,7 +88,10 @@ def write_copy(f: Code, frame: Frame, distance: int, last: str = "", zeros: bool
 
         def some(p: Number, _: list[str]) -> None:
             p = f.smaller(p, "%most")  # never beyond the plane: rather some pixels again
-            lines = f.transposed([f.load(x, n) for x in planes(f, f.at("%x", p), last)])
+            ends = planes(f, f.at("%x", p), last)
+            for x in ends:
+                f.prefetch(f.past(x, AHEAD))
+            lines = f.transposed([f.load(x, n) for x in ends])
             for at, line in zip(frame.offsets(f, p)[:n], lines, strict=False):
                 if last and zeros:
                     line = f.first(line, f.add(last, 1))

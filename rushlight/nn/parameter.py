@@ -52,8 +52,6 @@ class Parameter(Tensor):
         shown = tensor_repr(self, name="tensor") if plain else f"Parameter({tensor_repr(self)})"
         return "Parameter containing:\n" + shown
 
-    __str__ = __repr__
-
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         state = user_state(self)
         if not state:
@@ -181,8 +179,6 @@ class UninitializedTensorMixin:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
-
-    __str__ = __repr__
 
 
 def _asking(name: str) -> Any:

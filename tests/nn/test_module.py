@@ -546,3 +546,15 @@ def test_methods_print_as_torchs():
         return [str(v).partition(" at 0x")[0] for v in (*values, net.state_dict, net.to, net.train)]
 
     assert printed(rl) == printed(torch)
+
+
+def test_a_parameter_that_is_printed_its_own_way(twin):
+    def program(t, nn):
+        class Curved(nn.Parameter):
+            def __repr__(self):
+                return "Curved\n" + super().__repr__()
+
+        p, plain = Curved(t.ones(2)), nn.Parameter(t.ones(2))
+        return str(p), repr(p), f"{p}", str(plain), str(nn.UninitializedParameter())
+
+    twin(program)

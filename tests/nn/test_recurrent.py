@@ -172,6 +172,20 @@ def test_parameters_by_layer(twin):
     twin(program)
 
 
+def test_other_tensors_in_the_places_of_weights(twin):
+    """As libraries say that run layers on weights of their own."""
+
+    def program(t, nn):
+        layer, x = nn.GRU(2, 3), t.randn(4, 2, 2)
+        own = [(2 * p.detach()).requires_grad_() for p in layer.parameters()]
+        layer._flat_weights = own
+        out, last = layer(x)
+        out.sum().backward()
+        return out, last, [w.grad for w in own]
+
+    twin(program)
+
+
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_gradients_of_both_orders(kind):
     """Of inputs, weights and states, against finite differences; also over packed sequences."""

@@ -147,6 +147,13 @@ class RNNBase(Module):
     def _flat_weights(self) -> list[Parameter]:
         return [getattr(self, name) for name in self._flat_weights_names]
 
+    @_flat_weights.setter
+    def _flat_weights(self, weights: list[Any]) -> None:
+        """Libraries that put other tensors in the places of parameters say so here, too."""
+        for name, weight in zip(self._flat_weights_names, weights, strict=True):
+            if weight is not getattr(self, name):
+                self._parameters[name] = weight
+
     def __getstate__(self) -> dict[str, Any]:
         """With the lists that PyTorch keeps besides the parameters."""
         names = ("_flat_weights_names", "_flat_weights")

@@ -274,3 +274,18 @@ def test_names_of_modules():
     from rushlight.vision.transforms import transforms
 
     assert transforms.Compose and vision.VisionDataset
+
+
+def test_a_transformer_of_convolutions():
+    config = models.vision_transformer.ConvStemConfig
+    stem = [config(4, 3, 2), config(6, 3, 2, activation_layer=torch.nn.GELU)]
+    sizes = 16, 4, 1, 2, 8, 16
+    vit = models.VisionTransformer(*sizes, num_classes=3, conv_stem_configs=stem)
+    assert list(vit.state_dict())[:3] == [
+        "class_token", "conv_proj.conv_bn_relu_0.0.weight", "conv_proj.conv_bn_relu_0.1.weight",
+    ]  # fmt: skip
+    assert vit.conv_proj.conv_last.bias.abs().sum() == 0
+    x = torch.randn(2, 3, 16, 16)
+    assert vit._process_input(x).shape == (2, 16, 8) and vit(x).shape == (2, 3)
+    with pytest.raises(AssertionError, match="Wrong image height"):
+        vit._process_input(x[:, :, :8])

@@ -6,15 +6,33 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from rushlight import fx, nn
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.vision.models.registry import model
-from rushlight.vision.ops import MLP
+from rushlight.vision.ops import MLP, Conv2dNormActivation
 
-__all__ = ["VisionTransformer", "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32"]
+__all__ = [
+    "ConvStemConfig",
+    "VisionTransformer",
+    "vit_b_16",
+    "vit_b_32",
+    "vit_h_14",
+    "vit_l_16",
+    "vit_l_32",
+]
+
+
+class ConvStemConfig(NamedTuple):
+    """One convolution of a stem, with what normalises its output and the activation."""
+
+    out_channels: int
+    kernel_size: int
+    stride: int
+    norm_layer: Callable[..., nn.Module] = nn.BatchNorm2d
+    activation_layer: Callable[..., nn.Module] = nn.ReLU
 
 
 class MLPBlock(MLP):
@@ -106,8 +124,11 @@ class VisionTransformer(nn.Module):
         num_classes: size of the output.
         representation_size: features of one more layer before the output; None for none.
         norm_layer: what makes a normalisation of so many features.
+        conv_stem_configs: convolutions that make the patches, one after another, in place of one
+            with patches for windows; their strides multiply to ``patch_size``.
 
-    Reference: Dosovitskiy et al., 2021, arXiv:2010.11929.
+    References: Dosovitskiy et al., 2021, arXiv:2010.11929; for stems Xiao et al., 2021,
+    arXiv:2106.14881.
     """
 
     def __init__(
@@ -123,6 +144,7 @@ class VisionTransformer(nn.Module):
         num_classes: int = 1000,
         representation_size: int | None = None,
         norm_layer: Callable[..., nn.Module] = partial(nn.LayerNorm, eps=1e-6),  # noqa: B008
+        conv_stem_configs: list[ConvStemConfig] | None = None,
     ) -> None:
         super().__init__()
         if image_size % patch_size:
@@ -132,7 +154,11 @@ class VisionTransformer(nn.Module):
         self.attention_dropout, self.dropout = attention_dropout, dropout
         self.num_classes, self.representation_size = num_classes, representation_size
         self.norm_layer = norm_layer
-        self.conv_proj = nn.Conv2d(3, hidden_dim, kernel_size=patch_size, stride=patch_size)
+        self.conv_proj: nn.Module
+        if conv_stem_configs is None:
+            self.conv_proj = nn.Conv2d(3, hidden_dim, kernel_size=patch_size, stride=patch_size)
+        else:
+            self.conv_proj = _stem(conv_stem_configs, hidden_dim)
         self.seq_length = (image_size // patch_size) ** 2 + 1
         self.class_token = nn.Parameter(T.zeros(1, 1, hidden_dim))
         self.encoder = Encoder(
@@ -156,11 +182,16 @@ class VisionTransformer(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Patches by their fan-in; the output starts at zero."""
-        fan_in = self.conv_proj.in_channels * self.patch_size**2
-        nn.init.trunc_normal_(self.conv_proj.weight, std=math.sqrt(1 / fan_in))
-        if self.conv_proj.bias is not None:
-            nn.init.zeros_(self.conv_proj.bias)
+        """Patches by their fan-in, of a stem by its fan-out; the output starts at zero."""
+        last: Any = self.conv_proj
+        if isinstance(last, nn.Conv2d):
+            fan_in = last.in_channels * self.patch_size**2
+            nn.init.trunc_normal_(last.weight, std=math.sqrt(1 / fan_in))
+        else:
+            last = last.conv_last
+            nn.init.normal_(last.weight, std=math.sqrt(2 / last.out_channels))
+        if last.bias is not None:
+            nn.init.zeros_(last.bias)
         before, head = getattr(self.heads, "pre_logits", None), self.heads.head
         if before is not None:
             nn.init.trunc_normal_(before.weight, std=math.sqrt(1 / before.in_features))
@@ -168,13 +199,35 @@ class VisionTransformer(nn.Module):
         nn.init.zeros_(head.weight)  # type: ignore[arg-type]
         nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
+    def _process_input(self, x: Tensor) -> Tensor:
+        """The patches, which programs look at by this name."""
+        _check_size(x.shape[2], x.shape[3], self.image_size)
+        patches: Tensor = self.conv_proj(x).flatten(2).permute(0, 2, 1)  # (N, patches, hidden)
+        return patches
+
     def forward(self, x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
-        _check_size(height, width, self.image_size)
-        patches = self.conv_proj(x).flatten(2).permute(0, 2, 1)  # (N, patches, hidden)
-        tokens = T.cat([self.class_token.expand(n, -1, -1), patches], 1)
+        patches = self._process_input(x)
+        tokens = T.cat([self.class_token.expand(x.shape[0], -1, -1), patches], 1)
         out: Tensor = self.heads(self.encoder(tokens)[:, 0])
         return out
+
+
+def _stem(configs: list[ConvStemConfig], hidden_dim: int) -> nn.Sequential:
+    """Convolutions, and one of single pixels that gives the hidden features."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = 3
+    for i, c in enumerate(configs):
+        layers[f"conv_bn_relu_{i}"] = Conv2dNormActivation(
+            channels,
+            c.out_channels,
+            c.kernel_size,
+            c.stride,
+            norm_layer=c.norm_layer,
+            activation_layer=c.activation_layer,
+        )
+        channels = c.out_channels
+    layers["conv_last"] = nn.Conv2d(channels, hidden_dim, 1)
+    return nn.Sequential(layers)
 
 
 @fx.wrap

@@ -36,7 +36,7 @@ NAMES = """
     jit.ScriptFunction jit.interface jit.optimized_execution jit.trace_module
     serialization.DEFAULT_PROTOCOL storage.TypedStorage storage.UntypedStorage
     utils._pytree.LeafSpec utils._pytree._get_node_type utils._pytree.is_structseq_instance
-    utils._pytree._namedtuple_flatten utils._pytree._namedtuple_unflatten
+    _vmap_internals._vmap utils._pytree._namedtuple_flatten utils._pytree._namedtuple_unflatten
     utils._pytree._ordereddict_flatten utils._pytree._tuple_flatten utils._pytree._tuple_unflatten
     utils._pytree.tree_all_only utils._pytree.tree_any_only
     utils.data._utils.collate.default_collate_err_msg_format

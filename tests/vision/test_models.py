@@ -278,7 +278,7 @@ def test_names_of_modules():
 
 def test_a_transformer_of_convolutions():
     config = models.vision_transformer.ConvStemConfig
-    stem = [config(4, 3, 2), config(6, 3, 2, activation_layer=torch.nn.GELU)]
+    stem = [config(4, 3, 2), config(6, 3, 2, activation_layer=torch.nn.ReLU6)]
     sizes = 16, 4, 1, 2, 8, 16
     vit = models.VisionTransformer(*sizes, num_classes=3, conv_stem_configs=stem)
     assert list(vit.state_dict())[:3] == [

@@ -558,3 +558,27 @@ def test_a_parameter_that_is_printed_its_own_way(twin):
         return str(p), repr(p), f"{p}", str(plain), str(nn.UninitializedParameter())
 
     twin(program)
+
+
+def test_members_of_names_that_the_class_has(twin):
+    def program(t, nn):
+        class Blocks(nn.Module):
+            scale = None
+
+            def __init__(self):
+                super().__init__()
+                self.parameters = []
+                self.parameters.extend(nn.Linear(2, 2).parameters())
+                self.parameters = nn.ParameterList(self.parameters)
+                self.scale = nn.Parameter(t.ones(2))
+                self.mro = nn.Linear(2, 1)
+
+        m = Blocks()
+        copied = copy.deepcopy(m)
+        return [
+            [tuple(p.shape) for p in m.parameters()], list(m.state_dict()), m.scale, repr(m.mro),
+            [len(list(x.parameters())) for x in (copied, pickle.loads(pickle.dumps(nn.ReLU())))],
+            m,
+        ]  # fmt: skip
+
+    twin(program)

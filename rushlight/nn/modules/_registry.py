@@ -13,7 +13,8 @@ class Registry(dict[str, Any]):
     """Named members of one module; whatever is stored here is an attribute of that module too.
 
     So `module.weight` is an ordinary read of the instance's dict, ten times as quick as a
-    `__getattr__` that searches dicts. The owner is held weakly: a module and its registries must
+    `__getattr__` that searches dicts. What the class itself has under that name comes first, as with
+    a `__getattr__`. The owner is held weakly: a module and its registries must
     not keep each other alive.
     """
 
@@ -27,9 +28,19 @@ class Registry(dict[str, Any]):
         owner = self._owner()
         return {} if owner is None else owner.__dict__
 
+    def _show(self, name: str, value: Any) -> None:
+        """Make a member an attribute."""
+        owner = self._owner()
+        if owner is None:
+            return
+        if any([name in c.__dict__ for c in type(owner).__mro__]):
+            owner.__dict__.pop(name, None)
+        else:
+            owner.__dict__[name] = value
+
     def __setitem__(self, name: str, value: Any) -> None:
         dict.__setitem__(self, name, value)
-        self._attributes()[name] = value
+        self._show(name, value)
 
     def __delitem__(self, name: str) -> None:
         dict.__delitem__(self, name)
@@ -37,7 +48,8 @@ class Registry(dict[str, Any]):
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         dict.update(self, *args, **kwargs)
-        self._attributes().update(self)
+        for name, value in self.items():
+            self._show(name, value)
 
     def __ior__(self, other: Any) -> Registry:
         self.update(other)

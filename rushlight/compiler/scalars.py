@@ -231,6 +231,7 @@ UNARY = [
     "ceil",
     "trunc",
     "rint",
+    "rounded",
     "sin",
     "cos",
     "tan",

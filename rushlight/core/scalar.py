@@ -84,6 +84,7 @@ class NumpyScalars:
         np.trunc,
         np.rint,
     )
+    rounded = np.positive  # each result of NumPy is
     sin, cos, tan, asin, acos, atan = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan
     sinh, cosh, tanh, asinh, acosh, atanh = (
         np.sinh,

@@ -39,6 +39,7 @@ class Part:
 
     def __init__(self, optimizer: Optimizer, group: dict[str, Any], params: list[Tensor]) -> None:
         from rushlight.compiler import memory, pipeline
+        from rushlight.compiler.passes.rounding import rounded
         from rushlight.compiler.places import Planted
         from rushlight.compiler.program import run_noted
         from rushlight.compiler.surroundings import with_options
@@ -51,6 +52,7 @@ class Part:
         with with_options(Planted([], trace), [group], ["lr"]), trace:
             optimizer._update_params(group, params, False)
         self.program: Any = None
+        self.program: Any = None
         self.launch = run_noted
         self.watch = trace.watch
         if trace.failure is not None or self.names() != before:
@@ -58,7 +60,7 @@ class Part:
         trace.finish([])
         self.find_sources(trace.graph, gradients)
         if self.known:
-            self.program = pipeline.build(trace.graph, room=memory.common)
+            self.program = pipeline.build(rounded(trace.graph), room=memory.common)
 
     def names(self) -> list[Any]:
         """Which tensors the state is."""

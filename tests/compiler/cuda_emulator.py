@@ -133,6 +133,8 @@ static half_bits narrow_half(float f) {
 static float as_float(unsigned x) { float f; memcpy(&f, &x, 4); return f; }
 static unsigned as_bits(float f) { unsigned x; memcpy(&x, &f, 4); return x; }
 static double as_double(unsigned long long x) { double f; memcpy(&f, &x, 8); return f; }
+static float roundedf(float x) { volatile float kept = x; return kept; }
+static double rounded(double x) { volatile double kept = x; return kept; }
 """
 
 FOOTER = r"""

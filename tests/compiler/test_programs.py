@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rushlight.compiler import pipeline, primitives
 from rushlight.compiler.loops import Affine, axis_index, flatten, unflatten
+from rushlight.compiler.passes.rounding import rounded
 from rushlight.ops import (
     activation,
     arithmetic,
@@ -87,7 +89,18 @@ UNARY = [
     compare.Isnan,
     compare.Isinf,
     compare.Isfinite,
+    primitives.Rounded,
 ]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounded_products_are_not_fused_with_sums(dtype):
+    b = Builder()
+    x, y, z = [b.input(RNG.standard_normal(1000).astype(dtype)) for _ in range(3)]
+    b.returns(b.op(arithmetic.Add, b.op(arithmetic.Mul, x, y), z))
+    found = outputs_of(b.graph)
+    pipeline.build(rounded(b.graph)).run(b.arrays, found)
+    assert found[0].tobytes() == (b.arrays[0] * b.arrays[1] + b.arrays[2]).tobytes()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

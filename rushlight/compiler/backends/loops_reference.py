@@ -72,6 +72,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "acosh": np.arccosh,
     "atanh": np.arctanh,
     "fmod": np.fmod,
+    "rounded": np.positive,
     "nextafter": np.nextafter,
     "quotient": _quotient,
     "shl": np.left_shift,

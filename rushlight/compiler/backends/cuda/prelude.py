@@ -20,6 +20,9 @@ __device__ __forceinline__ unsigned as_bits(float x) { return __float_as_uint(x)
 __device__ __forceinline__ double as_double(unsigned long long x) {
   return __longlong_as_double((long long)x);
 }
+// a multiplication before is not fused with an addition behind
+__device__ __forceinline__ float roundedf(float x) { return __fadd_rn(x, -0.0f); }
+__device__ __forceinline__ double rounded(double x) { return __dadd_rn(x, -0.0); }
 """
 
 COMMON = """

@@ -35,6 +35,7 @@ INTRINSIC = {
     "ceil": "ceil",
     "trunc": "trunc",
     "rint": "rint",
+    "rounded": "arithmetic.fence",  # no multiplication before is fused with an addition behind
     "copysign": "copysign",
     "max": "maximum",
     "min": "minimum",

@@ -287,12 +287,14 @@ class Classes:
         if is_plain(logp, target, ignore):
             self.safe = target
             return
+        want = logp.shape[:1] + logp.shape[2:] if logp.ndim > 1 else ()
+        if logp.ndim > 1 and target.shape != want:
+            raise size_error(logp, target, want)
         if target.dtype.kind not in "iu":
             raise DTypeError(
                 "expected scalar type Long for the targets, but found"
                 f" {dtypes.of[target.dtype].name}; class indices are int64: convert with .long()."
             )
-        want = logp.shape[:1] + logp.shape[2:] if logp.ndim > 1 else ()
         if target.shape != want:
             raise size_error(logp, target, want)
         classes = logp.shape[1] if logp.ndim > 1 else logp.shape[0]

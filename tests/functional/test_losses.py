@@ -260,3 +260,17 @@ def test_certain_predictions_lose_zero(dtype):
     for reduction in ("mean", "sum"):
         loss = rushlight.nn.functional.cross_entropy(sure, target, reduction=reduction)
         assert repr(loss.item()) == "0.0"
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+@pytest.mark.parametrize(
+    "scores, targets", [((4, 3), (5,)), ((4, 3), (5, 3)), ((4, 3), (4,)), ((3,), (2,))]
+)
+def test_sizes_of_targets_come_before_their_dtype(name, scores, targets):
+    """Floats are no classes, but first there has to be one target for each row of a batch."""
+    kinds = []
+    for lib in (rushlight, torch):
+        with pytest.raises((ValueError, RuntimeError)) as caught:
+            getattr(lib.nn.functional, name)(lib.ones(*scores), lib.ones(*targets))
+        kinds.append(isinstance(caught.value, ValueError))
+    assert kinds[0] == kinds[1] == (scores[0] == 4 != targets[0])

@@ -13,9 +13,9 @@ class Registry(dict[str, Any]):
     """Named members of one module; whatever is stored here is an attribute of that module too.
 
     So `module.weight` is an ordinary read of the instance's dict, ten times as quick as a
-    `__getattr__` that searches dicts. What the class itself has under that name comes first, as with
-    a `__getattr__`. The owner is held weakly: a module and its registries must
-    not keep each other alive.
+    `__getattr__` that searches dicts. What the class itself has under that name comes first, as
+    with a `__getattr__`. The owner is held weakly: a module and its registries must not keep each
+    other alive.
     """
 
     __slots__ = ("_owner",)

@@ -60,6 +60,7 @@ class Call:
         with self.surroundings.planted(trace) as planted, trace:
             args, kwargs = self.given.symbolic(self.args, self.kwargs, trace)
             out = self.code.watch(function, args, kwargs)
+            self.caught = [*trace.refused]  # errors that it went on after
             del args, kwargs
             self.changes: list[Any] = [
                 *planted.changes(),

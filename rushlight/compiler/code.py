@@ -171,9 +171,18 @@ class Code:
 
 
 def catches(code: CodeType) -> bool:
-    """Whether code may catch an error; comprehensions, which only tidy up after one, do not."""
-    steps = dis.get_instructions(code) if code.co_exceptiontable else ()
-    return any([step.opname == "PUSH_EXC_INFO" for step in steps])
+    """Whether code may catch an error, or look at one: by ``except`` and ``finally``, as the end of
+    a ``with`` block of the user's, or by what Python has for it. Other ``with`` blocks and
+    comprehensions only tidy up after one.
+    """
+    steps = list(dis.get_instructions(code)) if code.co_exceptiontable else []
+    handlers = [b.opname for a, b in pairwise(steps) if a.opname == "PUSH_EXC_INFO"]
+    known = [name == "WITH_EXCEPT_START" for name in handlers]
+    return code.co_name in ENDS or not all(known) or not SUPPRESSING.isdisjoint(code.co_names)
+
+
+ENDS = ("__exit__", "__aexit__")
+SUPPRESSING = frozenset(["suppress", "ExitStack", "AsyncExitStack"])
 
 
 def asks_truth(code: CodeType) -> bool:

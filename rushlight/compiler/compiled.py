@@ -33,6 +33,7 @@ MOST_OBJECTS = 4096  # that are looked at before each call, besides modules
 FIRST = "first call of its signature"
 MOST_STRANGE = 16  # calls in a row like none before, until a warning
 MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
+MOST_CAUGHT = 4  # calls that are traced in vain, as they catch an error
 MOST_PINNED = 4  # captures for integers that Python needs at once, see Trace.pin
 MOST_PLACES = 256  # that are looked up at each call
 
@@ -55,6 +56,7 @@ class Compiled:
         self.warned = False  # that it is captured no more
         self.strange = 0  # calls in a row like none before
         self.again = False  # whether the next call is traced, whatever its signature
+        self.caught = 0  # calls that were traced and caught an error
         self.vain = 0  # calls for which a program was run in vain, less those that one served
         self.reasons: list[str] = []  # why it was captured, each time
         self.reason = ""  # why it is to be captured now
@@ -194,6 +196,11 @@ class Compiled:
         call = Call(surroundings, self.code, arguments, args, kwargs, self.given)
         out = call.run(self.function)
         self.stand(call.trace.moved.values())
+        if call.caught:  # so it went on another way than most calls will
+            self.caught += 1
+            if self.caught > MOST_CAUGHT:
+                self.stay_eager(f"it often goes on after an error of {call.caught[0]}")
+            return out
         guards += call.guards()
         kept = [guard for guard in guards if type(guard) is Kept]
         grew = any([guard.grew() for guard in kept])

@@ -179,6 +179,7 @@ class Surroundings:
             self.code.names |= names_asked(x)
         elif of_python(kind) and attributes(x):
             self.objects.append(x)
+            self.code.handles |= has(x, "__exit__")  # as ``suppress`` does
             if kind.__module__ == "collections":  # such as a UserDict
                 self.visit_named(x)
         elif not ours(x):

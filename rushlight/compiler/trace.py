@@ -47,6 +47,7 @@ from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import Explained
 from rushlight.ops.copy import Cast, Copy, Fill
 from rushlight.ops.random import Draw, Normal
 from rushlight.ops.view import Permute, owner
@@ -76,6 +77,7 @@ class Trace(Values):
         self.asks_truth = False  # whether it may ask if something is True
         self.assumed: list[str] = []  # lines of the user where a value decided what follows
         self.pinned: list[str] = []  # integers of which each value takes a capture of its own
+        self.refused: list[str] = []  # ops that raised an error, which the function then caught
         self.turns: list[Turn] = []
         self.printing: Any = None  # what stands for print, see said.py
         self.flags: dict[int, bool] = {}  # whether tensors required gradients, by identity
@@ -231,6 +233,13 @@ class Trace(Values):
             self.unexplained.discard(a)
             made.append(self._own(a))
         self.graph.nodes.append(Node(op, values, params, made, line()))
+
+    def raised(self, op: Op, error: Exception) -> None:
+        """An op refused what it was given; where that is no matter of shapes and dtypes, other
+        calls may go on.
+        """
+        if not isinstance(error, Explained):
+            self.refused.append(f"{type(op).__name__} at {line()}")
 
     def viewed(self, op: Any, t: Tensor, params: dict[str, Any], arrays: Any) -> None:
         """A view op looked at t's memory."""

@@ -24,7 +24,7 @@ from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Flags, Guard, Options
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.orders import Spread, Turn
-from rushlight.compiler.places import Memory, Place, Wanting, is_plain
+from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.surroundings import Option
@@ -304,7 +304,7 @@ class Variant:
         if not self.may_enter:
             return
         self.places, values = places, [p.get() for p in places]
-        self.kinds = [*map(type, values)]
+        self.kinds = [*map(form, values)]
         self.given, self.spots, self.count = given, given.spots(args), len(args)
         args = tuple([a for k, a in enumerate(args) if k not in self.spots])
         args = (*args, *[v for v in values if type(v) is Tensor])
@@ -378,7 +378,7 @@ class Variant:
                 return None
         if self.places:
             values = [p.get() for p in self.places]
-            if [*map(type, values)] != self.kinds:
+            if [*map(form, values)] != self.kinds:
                 return None
             args = (*args, *[v for v in values if type(v) is Tensor])
         if self.tagged and any([isinstance(a, Tensor) and a.__dict__ for a in args]):
@@ -398,7 +398,10 @@ class Variant:
             for k, source in self.rates:
                 entry.numbers[k] = source()
             number = entry.enter(entry.address, args)
-        return number if entry.whole else int(entry.run_parts(number, args))
+        try:
+            return number if entry.whole else int(entry.run_parts(number, args))
+        except Exception:  # which the function may catch: it is run, as in any other such call
+            return -1
 
 
 def is_sparse(x: Any) -> bool:

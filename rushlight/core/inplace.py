@@ -55,8 +55,10 @@ def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -
     except SparseOperand:
         if not rules.store(op, x, others, params):
             return rules.write(op, x, others, params)
-    except ValueError as error:
-        if "read-only" in str(error):
+    except Exception as error:
+        if state.busy and modes.trace is not None:
+            modes.trace.raised(op, error)
+        if isinstance(error, ValueError) and "read-only" in str(error):
             raise RuntimeError(
                 "the tensor's memory is read-only (from_numpy of a read-only array); clone() it "
                 "first"

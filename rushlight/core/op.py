@@ -364,8 +364,10 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
             out = op.forward(arrays, params)
     except SparseOperand:
         return rules.apply(op, inputs, params)
-    except (ValueError, TypeError) as error:
+    except Exception as error:
         explain(error, op, arrays)
+        if state.busy and modes.trace is not None:
+            modes.trace.raised(op, error)
         raise
     result = wrap_all(out)
     if state.busy and modes.trace is not None:
@@ -405,8 +407,10 @@ NUMPY_SAYS = {  # by words of NumPy's messages: what to raise, and what was wron
 
 def explain(error: Exception, op: Op, arrays: Any) -> None:
     """Where NumPy refused, which knows neither op nor tensors, raise what says what came in."""
+    if isinstance(error, Explained) or not isinstance(error, (ValueError, TypeError)):
+        return
     found = next((say for words, say in NUMPY_SAYS.items() if words in str(error)), None)
-    if found is None or isinstance(error, Explained):
+    if found is None:
         return
     kind, wrong = found
     inputs = ", ".join(

@@ -324,6 +324,8 @@ class Variant:
         )
         self.entry, self.armed = self.program.entry(self, args), self.buffers.renewed
         self.may_enter = self.entry is not None
+        for k, source in self.rates if self.may_enter else ():
+            self.entry.numbers[k] = source()  # which this call may have set for the next
 
     def is_armed(self) -> bool:
         """Whether calls may be entered; not after another variant made new buffers."""

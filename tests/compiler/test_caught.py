@@ -115,21 +115,3 @@ def test_blocks_that_set_a_mode_catch_nothing():
     for _ in range(5):
         x, y = rl.randn(6, 4), rl.randint(0, 3, (6,))
         assert run(x, y) == pytest.approx(evaluate(x, y), rel=1e-5)
-
-
-def test_a_schedule_within_a_step_takes_the_short_way_in():
-    w = rl.ones(3, requires_grad=True)
-    optimizer = rl.optim.SGD([w], lr=0.1)
-    schedule = rl.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50)
-
-    def step(x):
-        optimizer.zero_grad()
-        (w * x).square().sum().backward()
-        optimizer.step()
-        schedule.step()
-
-    run = rl.compile(step)
-    for _ in range(CALLS):
-        run(rl.ones(3))
-    assert run._compiled.last is not None
-    assert schedule.get_last_lr()[0] == pytest.approx(0.05 * (1 + math.cos(math.pi * CALLS / 50)))

@@ -341,12 +341,19 @@ def scheduled(make, compile):
     run = compile(step)
     for _ in range(CALLS):
         seen += [run(X), optimizer.param_groups[0]["lr"], schedule.last_epoch]
-    return seen
+    return seen, compile is plain or run._compiled.last is not None
 
 
-@pytest.mark.parametrize("make", [lambda o: WarmUp(o, 5), Decay, joined])
-def test_schedules_that_are_not_all_rushlights(make):
-    assert scheduled(make, rl.compile) == pytest.approx(scheduled(make, plain))
+def cosine(optimizer):
+    """One of rushlight's."""
+    return lr_scheduler.CosineAnnealingLR(optimizer, 50)
+
+
+@pytest.mark.parametrize("make", [lambda o: WarmUp(o, 5), Decay, joined, cosine])
+def test_schedules_within_steps(make):
+    seen, entered = scheduled(make, rl.compile)
+    assert seen == pytest.approx(scheduled(make, plain)[0])
+    assert entered or make is not cosine  # the short way, which takes less time
 
 
 @pytest.mark.filterwarnings("ignore:compile")
@@ -365,3 +372,28 @@ def test_numbers_of_tensors_as_keys():
     assert counts == {0: CALLS // 2, 3: CALLS // 2}
     assert seen == {0, 3}
     assert {type(key) for key in (*counts, *seen)} == {int}
+
+
+def scheduled_by_hand(compile):
+    """The same of steps that set the rate of the next."""
+    w = rl.ones(3, requires_grad=True)
+    optimizer, count, seen = rl.optim.SGD([w], lr=0.1), [0], []
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = (w * x).square().sum()
+        loss.backward()
+        optimizer.step()
+        count[0] += 1
+        optimizer.param_groups[0]["lr"] = 0.1 * 0.9 ** count[0]
+        return loss.item()
+
+    run = compile(step)
+    for _ in range(CALLS):
+        seen.append(run(X))
+    assert compile is plain or run._compiled.last is not None
+    return seen
+
+
+def test_steps_that_set_the_rate_of_the_next():
+    assert scheduled_by_hand(rl.compile) == pytest.approx(scheduled_by_hand(plain))

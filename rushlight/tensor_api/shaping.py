@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from typing import Any
 
 import numpy as np
@@ -314,7 +313,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         raise RuntimeError(
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {kind}'
         )
-    if any([t._array.dtype != items[0]._array.dtype for t in items]):
+    d = items[0]._array.dtype
+    if any([t._array.dtype is not d for t in items]):
         raise RuntimeError(
             "meshgrid expects all tensors to have the same dtype, but they have "
             f"{[str(t.dtype) for t in items]}."
@@ -330,13 +330,13 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         items[0], items[1] = items[1], items[0]
     flat = [t if t._array.ndim == 1 else t.reshape(-1) for t in items]
     shape = tuple([t._array.size for t in flat])
-    alone = [
-        tuple([n if i == k else 1 for k, n in enumerate(shape)]) for i in builtins.range(len(flat))
-    ]
-    grids = [
-        Expand.bind(Reshape.bind(t, shape=own), shape=shape) if all(shape) else t.new_empty(shape)
-        for t, own in zip(flat, alone, strict=True)
-    ]
+    if all(shape):
+        after, grids = len(shape) - 1, list[Tensor]()
+        for i, t in enumerate(flat):
+            alone = (1,) * i + (shape[i],) + (1,) * (after - i)
+            grids.append(Expand.bind(Reshape.bind(t, shape=alone), shape=shape))
+    else:
+        grids = [t.new_empty(shape) for t in flat]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)

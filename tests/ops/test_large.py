@@ -658,3 +658,14 @@ def test_large_batches_are_normalised_by_given_statistics():
             given = lib.from_numpy(array), mean, scale, scale, mean
             results.append(lib.nn.functional.batch_norm(*given).numpy())
         np.testing.assert_allclose(*results, 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool", "float16", "complex64"])
+def test_copies_of_short_rows_and_reshapes_that_copy(dtype):
+    make = (lambda t: t.unfold(0, 5, 3), lambda t: t.reshape(3, 80, 100).permute(1, 2, 0))
+    x = numbers((24_000,)) > 0 if dtype == "bool" else numbers((24_000,), dtype)
+    for view in make:
+        for copy in (lambda t: t.contiguous(), lambda t: t.reshape(5, -1)):
+            got, expected = copy(view(rushlight.tensor(x))), copy(view(torch.tensor(x)))
+            assert got.is_contiguous()
+            np.testing.assert_array_equal(got.numpy(), expected.numpy())

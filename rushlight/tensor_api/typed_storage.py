@@ -11,6 +11,7 @@ import numpy as np
 from rushlight import devices, dtypes
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import dtype
+from rushlight.tensor_api._common import warn_once
 from rushlight.tensor_api.storage import UntypedStorage, listed, untyped_storage
 
 NAMES = {
@@ -21,11 +22,25 @@ NAMES = {
 }  # fmt: skip
 NAME_OF = {name: storage for storage, name in NAMES.items()}  # uint16 and wider have none
 
+DEPRECATED = (
+    "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the "
+    "only storage class. This should only matter to you if you are using storages directly.  To "
+    "access UntypedStorage directly, use tensor.untyped_storage() instead of tensor.storage()"
+)
+
 __all__ = [
     "BFloat16Storage", "BoolStorage", "ByteStorage", "CharStorage", "ComplexDoubleStorage",
     "ComplexFloatStorage", "DoubleStorage", "FloatStorage", "HalfStorage", "IntStorage",
     "LongStorage", "ShortStorage", "Storage", "TypedStorage", "is_storage",
 ]  # fmt: skip
+
+
+# Note [Equal ids]
+# Textbooks show that two tensors share memory by ``id(a.storage()) == id(b.storage())``. Both
+# objects are new, and the second gets the address of the first, which was freed by then. So it is
+# here, as Python keeps memory of each size apart: a storage is of a size that few objects have, and
+# is made before all else that ``storage`` makes.
+ROOM = [f"_room{i}" for i in range(8)]
 
 
 class TypedStorage:
@@ -44,6 +59,7 @@ class TypedStorage:
     """
 
     _as: dtype | None = None  # the dtype of FloatStorage and the others
+    __slots__ = ("dtype", "_untyped_storage", "__weakref__", *ROOM)
 
     def __init__(
         self,
@@ -293,7 +309,10 @@ def is_storage(obj: Any) -> bool:
 
 def storage(self: Tensor) -> TypedStorage:
     """The memory that the tensor's elements live in, as elements of the tensor's dtype."""
-    return TypedStorage(wrap_storage=untyped_storage(self), dtype=dtypes.of[self._array.dtype])
+    warn_once(DEPRECATED)
+    made = TypedStorage.__new__(TypedStorage)  # see Note [Equal ids]
+    made.__init__(wrap_storage=untyped_storage(self), dtype=dtypes.of[self._array.dtype])  # type: ignore[misc]
+    return made
 
 
 Tensor.storage = storage  # type: ignore[attr-defined]

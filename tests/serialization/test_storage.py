@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -214,3 +216,19 @@ def test_tensors_of_a_storage_share_its_memory(lib):
         x[0] = 0
     with pytest.raises((RuntimeError, TypeError)):
         lib.DoubleTensor(typed)
+
+
+def test_textbooks_show_shared_memory_by_ids():
+    program = """
+import warnings
+import rushlight as torch
+points = torch.tensor([[4.0, 1.0], [5.0, 3.0], [2.0, 1.0]])
+turned = points.t()
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print(id(points.storage()) == id(turned.storage()))
+    print(id(points.untyped_storage()) == id(turned.untyped_storage()))
+print([str(w.message)[:28] for w in caught])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["True", "True", "['TypedStorage is deprecated. ']"]

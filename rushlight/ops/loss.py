@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record
-from rushlight.core.device_array import beside, driver_of, host
+from rushlight.core.device_array import driver_of
 from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import Op, run
 from rushlight.core.sparse import SparseOperand
@@ -538,28 +538,15 @@ class CrossEntropyGrad(Op):
     def eager(self, xp, g, logp, target, weight, *, reduction, ignore_index):
         return cross_entropy_gradient(g, logp, target, weight, reduction, ignore_index)
 
-    def grads(self, gg, needs, g, logp, target, weight, reduction, ignore_index):
-        p = logp.exp()
-        # the factor without g, of each position, and the centred probabilities
-        unit, classes = coefficients(
-            np.ones((), logp._array.dtype),
-            host(logp),
-            host(target),
-            None if weight is None else host(weight),
-            reduction,
-            ignore_index,
-        )
-        factor = beside(g, np.asarray(at_class_dim(unit, logp.ndim)))
-        hot = np.zeros(logp._array.shape, logp._array.dtype)
-        classes.put(hot, np.ones((), hot.dtype))
-        dim = 1 if logp.ndim > 1 else 0
+    def grads(self, gg, needs, g, logp, target, weight, params):
+        p, dim = logp.exp(), 1 if logp.ndim > 1 else 0
         gg_g = gg_logp = None
         if needs[0]:
-            inner = (gg * factor * (p - beside(g, hot))).sum(dim)
-            gg_g = inner if reduction == "none" else inner.sum()
+            centred = gg - (gg * p).sum(dim, keepdim=True)
+            gg_g = NllLoss.bind(centred, target, weight, **params)
         if needs[1]:
-            gl = g.unsqueeze(1) if reduction == "none" and logp.ndim > 1 else g
-            gg_logp = gg * factor * gl * p
+            at_targets = NllGrad.bind(g, target, weight, shape=logp.shape, **params)
+            gg_logp = -gg * p * at_targets.sum(dim, keepdim=True)
         return [gg_g, gg_logp, None, None]
 
 

@@ -168,3 +168,24 @@ def unet():
 )
 def test_training_is_native_and_that_of_eager_code(make):
     assert not calls_of(trained(make))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_step_through_a_step_on_classes_is_captured(reduction, weighted):
+    """As meta-learning makes: a loss after a step, differentiated through that step."""
+    rl.manual_seed(0)
+    x, y = rl.randn(6, 4), rl.tensor([0, 2, 1, -100, 0, 2])
+    weight = rl.tensor([0.5, 1, 2]) if weighted else None
+
+    def loss(w):
+        return F.cross_entropy(x @ w, y, weight, reduction=reduction).sum()
+
+    def step(w):
+        (g,) = rl.autograd.grad(loss(w), w, create_graph=True)
+        return rl.autograd.grad(loss(w - 0.1 * g), w)[0]
+
+    w = rl.randn(4, 3, requires_grad=True)
+    run = rl.compile(step, fullgraph=True)
+    for _ in range(3):
+        rl.testing.assert_close(run(w), step(w))

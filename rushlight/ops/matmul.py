@@ -22,7 +22,7 @@ from rushlight.ops.arithmetic import conj
 from rushlight.ops.reduce import Sum
 
 FEW = 4096  # products of integers that BLAS would not make faster
-LARGE = 1 << 16  # elements of the first operand, from which on kernels compute products
+LARGE = 1 << 16  # elements of an operand, from which on kernels compute products
 
 
 def same_dtype(name: str, x: Any, y: Any) -> None:
@@ -140,6 +140,15 @@ class Matmul(Op):
         except ValueError as error:
             raise unfit(input.shape, other.shape) from error
 
+    def forward(self, arrays, params):
+        """As ``Op.forward``, where the second operand is the large one too."""
+        x, y = arrays
+        if x.size < self.least <= y.size and x.ndim and len(x) > 1 and kernels.on:
+            out = kernels.find(self, arrays, params)
+            if out is not None:
+                return out
+        return super().forward(arrays, params)
+
     def grad_input(self, g, other, input_spec):
         other = conj(other)
         if other.ndim == 1:
@@ -171,7 +180,7 @@ class Matmul(Op):
                 or x.dtype is not y.dtype
                 or not (x.dtype in FLOATS or suits_dot(x, y))
                 or type(x) is not ndarray
-                or (x.size >= op.least and kernels.on)
+                or ((x.size >= op.least or (y.size >= op.least and len(x) > 1)) and kernels.on)
             ):
                 return run(op, (a, b), {})
             try:
@@ -198,7 +207,7 @@ BATCHED: dict[str, Any] = {}  # the params of a product by bmm: its node has ano
 def batched_product(input: Tensor, mat2: Tensor) -> Any:
     """``Matmul`` of two batches of matrices, as ``bmm``."""
     x, y, op = input._array, mat2._array, Matmul.instance
-    small = x.size < op.least and x.dtype is y.dtype and x.dtype in FLOATS
+    small = max(x.size, y.size) < op.least and x.dtype is y.dtype and x.dtype in FLOATS
     if state.busy or not small or x.shape[2] != y.shape[1]:
         return run(op, (input, mat2), BATCHED)
     try:

@@ -9,7 +9,7 @@ from rushlight.core import engine
 from rushlight.core.node import GradientEdge, RemovableHandle
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge
-from rushlight.errors import GraphError
+from rushlight.errors import GraphError, warn_user
 from rushlight.tensor_api._common import method, methods
 
 __all__: list[str] = []
@@ -176,7 +176,21 @@ def _set_grad(self: Tensor, value: Any) -> None:
 def _get_grad(self: Tensor) -> Tensor | None:
     if state.busy:
         _note_grad(self)
+    if self._grad is None and self._tracked and not (self._wants_grad or self._keeps_grad):
+        warn_of_no_leaf(self)
     return self._grad
+
+
+def warn_of_no_leaf(x: Tensor) -> None:
+    """Say that a computed tensor is given no ``grad``, if x is one."""
+    if x.requires_grad and not x.is_leaf:
+        warn_user(
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+            ".grad attribute won't be populated during autograd.backward(). If you indeed want the "
+            ".grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
+            "Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
+            "Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information."
+        )
 
 
 def _del_grad(self: Tensor) -> None:

@@ -13,7 +13,14 @@ from rushlight.core import threads
 from rushlight.core.device_array import send
 from rushlight.core.meta import without_memory
 from rushlight.core.tensor import Tensor, constant, expect_tensors, instance, wrap
-from rushlight.tensor_api._common import check_factory, finish, numpy_dtype, shape_of, store_out
+from rushlight.tensor_api._common import (
+    check_factory,
+    finish,
+    numpy_dtype,
+    shape_of,
+    store_out,
+    warn_once,
+)
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.from_data import array_from, from_numpy
 from rushlight.tensor_api.resizing import set_
@@ -139,6 +146,10 @@ Tensor.__new__ = _new_tensor  # type: ignore[method-assign,assignment]
 
 def set_default_tensor_type(t: Any) -> None:
     """Old way to set the default dtype: ``torch.FloatTensor`` or ``"torch.FloatTensor"``."""
+    warn_once(
+        "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use "
+        "torch.set_default_dtype() and torch.set_default_device() as alternatives."
+    )
     if isinstance(t, str):
         name = next((n for n, title in LEGACY.items() if t == f"torch.{title}Tensor"), None)
         if name is None:

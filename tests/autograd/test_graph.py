@@ -1,6 +1,7 @@
 """What `torch.autograd.graph` says of the graph and of what is saved, in both libraries."""
 
 import math
+import warnings
 from collections import OrderedDict
 from unittest import mock
 
@@ -339,3 +340,19 @@ def test_absent_gradients_are_none_or_zeros(lib, zeros):
 def test_gradients_by_nothing(lib):
     with pytest.raises(RuntimeError, match="cannot be empty"):
         lib.autograd.grad(lib.ones(2, requires_grad=True).sum(), [])
+
+
+def test_grad_of_a_computed_tensor_warns():
+    def heard(lib):
+        x = lib.ones(2, requires_grad=True)
+        y, kept = x * 2, x * 3
+        kept.retain_grad()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for t in (x, y, kept, y[0], x[0], y.detach(), lib.ones(2)):
+                assert t.grad is None
+            (y + kept).sum().backward()
+            assert y.grad is None and kept.grad is not None and x.grad is not None
+        return [str(w.message).split(" (Triggered")[0] for w in caught]
+
+    assert heard(rushlight) == heard(torch)

@@ -22,7 +22,7 @@ from rushlight.compiler.held import NotCompared
 from rushlight.compiler.places import Place, are_numbers, signature_of
 from rushlight.compiler.signatures import itself, sharing, signature
 from rushlight.compiler.surroundings import Surroundings
-from rushlight.compiler.variant import Variant, present_mode
+from rushlight.compiler.variant import Named, Variant, present_mode
 from rushlight.config import compile_options, stance
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
@@ -75,8 +75,8 @@ class Compiled:
 
         def run(*args: Any, **kwargs: Any) -> Any:
             last = self.last
-            if last is not None and not kwargs and not state.busy and stance.name == "default":
-                out = last.enter(args)
+            if last is not None and not state.busy and stance.name == "default":
+                out = last.enter((*args, Named(kwargs)) if kwargs else args)
                 if out is not NotImplemented:
                     return out
             return self(args, kwargs)
@@ -89,10 +89,11 @@ class Compiled:
         busy = state.busy and recorder is None
         if self.eager is not None or busy or stance.name == "force_eager":
             return self.function(*args, **kwargs)
-        if not kwargs and recorder is None:
+        given = (*args, Named(kwargs)) if kwargs else args
+        if recorder is None:
             for variant in self.entered:  # what they take for granted tells all that a key does
                 if variant is not self.last and variant.is_armed():
-                    out = variant.enter(args)
+                    out = variant.enter(given)
                     if out is not NotImplemented:
                         self.last = variant
                         return out
@@ -124,9 +125,9 @@ class Compiled:
                     self.stand(variant.moving)
                     self.strange = 0
                     self.vain = max(0, self.vain - 1)
-                    if not kwargs and not key[-1]:
+                    if not key[-1] and not (kwargs and self.given.has_names()):
                         tagged = self.code.asks or self.tagged
-                        variant.arm(args, mode, self.places, tagged, self.given)
+                        variant.arm(given, mode, self.places, tagged, self.given)
                         self.note_entry(variant)
                     return out
                 reason = variant.unfit()

@@ -73,6 +73,10 @@ class Given:
         kinds = {k: type(x) for k, x in enumerate(args) if k in self.places}
         return {k: kind for k, kind in kinds.items() if kind in (int, float)}
 
+    def has_names(self) -> bool:
+        """Whether some of such numbers are given by name."""
+        return any([type(place) is str for place in self.places])
+
     def take(self, args: tuple[Any, ...], spots: dict[int, type]) -> bool:
         """Look at the numbers of this call; whether they are of these kinds."""
         self.call.values = {k: args[k] for k in spots}

@@ -40,6 +40,24 @@ from rushlight.ops.view import owner
 HELD = 2  # references to what only one place and getrefcount's argument refer to
 
 
+class Named(dict[str, Any]):
+    """Arguments that are given by name, as one behind the others."""
+
+
+CONTAINERS = (dict, list, tuple, Named)
+
+
+def spread(x: Any, leaves: list[Any]) -> Any:
+    """The structure of lists, tuples and dicts; what is in them is appended to ``leaves``."""
+    kind = type(x)
+    if kind not in CONTAINERS:
+        leaves.append(x)
+        return None
+    if kind is list or kind is tuple:
+        return kind, [spread(v, leaves) for v in x]
+    return kind, [*x], [spread(v, leaves) for v in x.values()]
+
+
 class Buffers:
     """Memory of the gradients of some leaves. ``renewed`` counts how often one got other memory,
     which entries have to know.
@@ -307,7 +325,10 @@ class Variant:
         self.kinds = [*map(form, values)]
         self.given, self.spots, self.count = given, given.spots(args), len(args)
         args = tuple([a for k, a in enumerate(args) if k not in self.spots])
-        args = (*args, *[v for v in values if type(v) is Tensor])
+        leaves: list[Any] = []
+        self.form = spread(args, leaves)
+        self.nested = any([type(a) in CONTAINERS for a in args])
+        args = (*leaves, *[v for v in values if type(v) is Tensor])
         if not all(map(is_plain, values)) or any([is_sparse(a) for a in args]):
             return
         if any([type(a) in given.kinds for a in args]):  # which may hold something else next time
@@ -319,9 +340,8 @@ class Variant:
         self.rates = [(k, s) for k, s in numbers if versions and type(s) is Option]
         self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Option]
         self.slow_guards = [g for g in self.guards if g.words() is None]
-        self.bare = tagged is False and not any(
-            [self.spots, self.slow_guards, self.draws, self.watch, self.places, self.dynamic]
-        )
+        looked_at = tagged, self.nested, self.spots, self.slow_guards, self.draws, self.watch
+        self.bare = not any([*looked_at, self.places, self.dynamic])
         self.entry, self.armed = self.program.entry(self, args), self.buffers.renewed
         self.may_enter = self.entry is not None
         for k, source in self.rates if self.may_enter else ():
@@ -370,6 +390,11 @@ class Variant:
             if len(args) != self.count or not self.given.take(args, self.spots):
                 return None
             args = tuple([a for k, a in enumerate(args) if k not in self.spots])
+        if self.nested:
+            leaves: list[Any] = []
+            if spread(args, leaves) != self.form:
+                return None
+            args = tuple(leaves)
         for guard in self.slow_guards:
             if not guard.holds():
                 return None

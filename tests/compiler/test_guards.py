@@ -291,6 +291,97 @@ def test_globals_are_looked_at_in_memory():
         run(X)
 
 
+W = rl.tensor([[1.0], [2.0], [3.0]])
+BATCHES = {
+    "a dict": lambda f: (lambda b: f(b["x"], b["y"]), lambda x, y: ([{"x": x, "y": y}], {})),
+    "a list": lambda f: (lambda b: f(*b), lambda x, y: ([[x, y]], {})),
+    "a tuple in a dict": lambda f: (
+        lambda b: f(b["in"][0], b["out"]),
+        lambda x, y: ([{"in": (x, None), "out": y, "kind": "plain"}], {}),
+    ),
+    "by name": lambda f: (lambda **b: f(b["x"], b["y"]), lambda x, y: ([], {"x": x, "y": y})),
+    "both": lambda f: (lambda x, *, y: f(x, y), lambda x, y: ([x], {"y": y})),
+}
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_batches_in_containers_are_entered(batch):
+    step, given = BATCHES[batch](lambda x, y: ((x @ W - y) * 2, x))
+    run = rl.compile(step)
+
+    def check(x, y):
+        args, named = given(x, y)
+        before = repr((args, named))
+        for expected, found in zip(step(*args, **named), run(*args, **named), strict=True):
+            assert rl.equal(expected, found)
+        assert run(*args, **named)[1] is x
+        assert repr((args, named)) == before
+
+    for k in range(4):
+        check(X + k, Y)
+    assert is_direct(run)
+    last = run._compiled.last
+    for k in range(4):
+        check(X + k, Y - k)
+    assert run._compiled.last is last
+    for x, y in [(X[:2], Y[:2]), (X, X[:, :1]), (X.double(), Y), (X, 2 * Y), (X, Y.expand(4, 1))]:
+        if x.dtype == rl.float64:
+            with pytest.raises(RuntimeError):
+                run(*given(x, y)[0], **given(x, y)[1])
+        else:
+            check(x, y)
+
+
+def test_other_containers_are_other_calls():
+    def step(b):
+        return sum(b.values()) if isinstance(b, dict) else b[0] - b[1]
+
+    run = rl.compile(step, recompile_limit=20)
+    one, two = rl.ones(2), rl.full((2,), 2.0)
+    batches = [
+        {"a": one, "b": two}, {"a": one}, {"a": one, "b": two, "c": one}, [one, two], (one, two),
+        {"b": two, "a": one}, {"a": one, "b": 3}, {"a": one, "b": 4.5}, {"a": two, "b": two},
+        {"a": one, 1: two}, {"a": one, True: two},
+    ]  # fmt: skip
+    for _ in range(3):
+        for b in batches:
+            for _ in range(3):
+                assert rl.equal(run(b), step(b))
+
+
+def test_names_are_no_dict():
+    def step(*args, **named):
+        x = args[0]["x"] if args else named["x"]
+        return x * (2 if args else 3)
+
+    run = rl.compile(step)
+    x = rl.ones(3)
+    for _ in range(4):
+        assert rl.equal(run(x=x), x * 3)
+    for _ in range(4):
+        assert rl.equal(run({"x": x}), x * 2)
+        assert rl.equal(run(x=x), x * 3)
+
+
+class Settings:
+    def __init__(self):
+        self.scale, self.last = 2.0, None
+
+
+def test_objects_in_containers_are_looked_at():
+    def step(b):
+        b["settings"].last = b["x"]
+        return b["x"] * b["settings"].scale
+
+    settings = Settings()
+    run = rl.compile(step)
+    for scale in (2.0, 2.0, 2.0, 2.0, 3.0, 3.0, 4.0):
+        settings.scale = scale
+        b = {"x": rl.full((2,), scale), "settings": settings}
+        assert rl.equal(run(b), b["x"] * scale)
+        assert settings.last is b["x"]
+
+
 def hooked(model, what, seen):
     """Hook a part of a model that has been compiled; the handle."""
     hook = lambda *args: seen.append(1)  # noqa: E731

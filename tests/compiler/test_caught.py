@@ -29,7 +29,7 @@ class Quiet:
         return True
 
 
-TABLE = nn.Embedding(5, 3)
+TABLE = nn.Embedding(5, 3, _weight=rl.arange(15.0).view(5, 3))  # whose sums are exact
 
 
 def tried(places):

@@ -227,15 +227,15 @@ def _at_once(
     if arrays is None:
         return None
     term, x, y = arrays
-    left, right, shape = x.shape, y.shape, term.shape
-    if not len(left) == len(right) == dims or x.size + y.size > LEAST:
+    if not x.ndim == y.ndim == dims or x.size + y.size > LEAST or (dims == 3 and len(x) != len(y)):
         return None
-    if left[-1] != right[-2] or (dims == 3 and left[0] != right[0]):
+    try:
+        product = x.dot(y) if dims == 2 else M.stacked(x, y)
+    except ValueError:
         return None
-    whole = (*left[:-1], right[-1])
-    if shape != whole and shape != whole[1:]:
+    shape = product.shape
+    if shape != term.shape and shape[1:] != term.shape:
         return None
-    product = x.dot(y) if dims == 2 else M.stacked(x, y)
     product += term
     return wrap(product)
 

@@ -71,10 +71,11 @@ class Cholesky(Op):
             ) from None
 
     def grad(self, g, out):
-        phi = H(out) @ g
-        phi = phi.tril() - phi.diagonal(0, -2, -1).diag_embed() / 2
-        s = Solve.bind(H(out), H(Solve.bind(H(out), H(phi))))
-        return (s + H(s)) / 2
+        upper = H(out)
+        phi = upper @ g
+        phi = phi.tril() + phi.tril(-1)  # twice what it should be, as is s + H(s)
+        s = Solve.bind(upper, H(Solve.bind(upper, H(phi))))
+        return (s + H(s)) / 4
 
 
 class CholeskySolve(Op):

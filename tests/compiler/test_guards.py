@@ -407,3 +407,18 @@ def test_hooks_run_as_long_as_they_are_there(what):
     assert not seen
     for r in results:
         np.testing.assert_allclose(r.numpy(), expected.numpy(), rtol=1e-6)
+
+
+def test_functions_that_reach_very_many_objects_stay_eager():
+    """Comparing them at each call would take longer than most steps."""
+    things = [Settings() for _ in range(3000)]
+
+    def step(x):
+        return x * things[-1].scale
+
+    run = rl.compile(step)
+    run(X)
+    with pytest.warns(UserWarning, match=r"\d{4} objects, too many to be compared"):
+        run(X)
+    things[-1].scale = 5.0
+    assert rl.equal(run(X), X * 5)

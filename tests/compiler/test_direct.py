@@ -119,8 +119,9 @@ def test_grids_read_what_numpy_reads(dtype, mode, padding, corners):
     options = {"mode": mode, "padding_mode": padding, "align_corners": corners}
     for shape in ((2, 3, 5, 7), (1, 1, 1, 1), (3, 2, 8, 1)):
         x = rng.standard_normal(shape).astype(dtype)
-        at = (rng.standard_normal((shape[0], 4, 6, 2)) * 1.5).astype(dtype)
-        at[0, 0, :5] = [[np.nan, 1], [1e30, -1e30], [np.inf, 0], [-1, 1], [0, 0]]
+        at = (rng.standard_normal((shape[0], 5, 5, 2)) * 1.5).astype(dtype)  # no whole vectors
+        at[0, 0] = [[np.nan, 1], [1e30, -1e30], [np.inf, 0], [-1, 1], [0, 0]]
+        at[0, 4, 3:] = [[3e9, -3e9], [-1e12, 0.5]]  # no int32
         found = sampled(x, at, **options)
         with without_kernels():
             expected = GridSample.instance.eager(np, x, at, formula=None, **options)

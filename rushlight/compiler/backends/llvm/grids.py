@@ -7,10 +7,8 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-import numpy as np
-
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
-from rushlight.compiler.backends.llvm.ir.text import literal
+from rushlight.compiler.backends.llvm.ir.text import mangled, splat_literal, vector_type
 
 NAMES = {
     f"grid {mode} {padding} {corners}{what}": (mode, padding, corners, what)
@@ -36,35 +34,54 @@ class Grid:
 
     The gradient is of operand 2: added to operand 3, like operand 0, and written to operand 4, like
     the grid. Then operand 5 holds the sizes.
+
+    Samples are taken at as many places at a time as there are lanes, the last ones under a mask. A
+    gradient goes place by place: several may add to the same pixel. Sizes are exact as floats, see
+    ``LARGE`` in ops/grid.py.
     """
 
     def __init__(self, name: str, d: Any, width: int) -> None:
         self.mode, self.padding, self.corners, gradient = NAMES[name]
         self.f = f = kernel(width, d)
+        self.lanes = 0 if gradient else f.lanes
+        self.kind, self.bits, self.ints = [
+            vector_type(e, self.lanes) for e in (f.element, "i1", "i64")
+        ]
         self.x, self.grid, self.out, *more = [f.operand(k) for k in range(6 if gradient else 4)]
         *self.sums, sizes = more
         self.channels, *self.space, self.places = [f.scalar64(f.at(sizes, k, 8)) for k in range(4)]
-        self.sizes = [f(f"sitofp i64 {n} to {f.element}") for n in self.space]
-        self.limits = [str(f.sub(n, 1)) for n in self.space]
-        f.span("%lo", "%hi", 1, self.unit)
+        self.sizes = [self.wide(f(f"sitofp i64 {n} to {f.element}"), f.element) for n in self.space]
+        self.last = [self.real("fsub", n, 1.0) for n in self.sizes]
+        self.area = self.product(*self.space)
+        self.columns = self.wide(self.space[1], "i64")
+        f.span("%lo", "%hi", 1, self.slopes if gradient else self.samples)
         f.end()
 
     def text(self) -> str:
         return self.f.module.text()
 
+    def number(self, value: float) -> str:
+        return splat_literal(value, self.f.element, self.lanes)
+
+    def wide(self, value: str, element: str) -> str:
+        """A number in all lanes."""
+        if not self.lanes:
+            return value
+        kind, zeros = vector_type(element, self.lanes), f"<{self.lanes} x i32> zeroinitializer"
+        one = self.f(f"insertelement {kind} poison, {element} {value}, i64 0")
+        return self.f(f"shufflevector {kind} {one}, {kind} poison, {zeros}")
+
     def real(self, op: str, a: str, b: str | float) -> str:
-        """A step with two elements, the second of which may be a number."""
-        f = self.f
-        b = b if isinstance(b, str) else literal(b, f.element)
-        return f(f"{op} {f.element} {a}, {b}")
+        """A step with two operands, the second of which may be a number."""
+        return self.f(f"{op} {self.kind} {a}, {b if isinstance(b, str) else self.number(b)}")
 
     def function(self, name: str, a: str) -> str:
-        """A function of LLVM's, of one element."""
-        f = self.f
-        return str(f.intrinsic(name, f.element, f.element, [(f.element, a)]))
+        """A function of LLVM's, of one operand."""
+        suffix = mangled(self.f.element, self.lanes)
+        return self.f.intrinsic(name, suffix, self.kind, [(self.kind, a)])
 
     def choose(self, condition: str, a: str, b: str) -> str:
-        return self.f(f"select i1 {condition}, {self.f.element} {a}, {self.f.element} {b}")
+        return self.f(f"select {self.bits} {condition}, {self.kind} {a}, {self.kind} {b}")
 
     def compared(self, test: str, a: str, b: str | float) -> str:
         return self.real(f"fcmp {test}", a, b)
@@ -72,37 +89,69 @@ class Grid:
     def product(self, a: Number, b: Number) -> str:
         return self.f(f"mul nsw i64 {a}, {b}")
 
-    def unit(self, u: Number, _: list[str]) -> None:
+    def neighbours(self, place: list[str]) -> list[tuple[str, str, tuple[str, str]]]:
+        """Where the pixels are that (y, x) is between, their weights, and how these change with y
+        and with x.
+        """
+        f, found = self.f, []
+        rows, columns = [self.cell(at, k) for k, at in enumerate(place)]
+        for y, v, by_y in rows:
+            start = f(f"mul nsw {self.ints} {y}, {self.columns}")
+            for x, w, by_x in columns:
+                slopes = self.real("fmul", by_y, w), self.real("fmul", v, by_x)
+                where = f(f"add nsw {self.ints} {start}, {x}")
+                found.append((where, self.real("fmul", v, w), slopes))
+        return found
+
+    def samples(self, u: Number, _: list[str]) -> None:
+        f, n = self.f, self.f.lanes
+        first = self.product(u, self.channels)
+
+        def some(p: Number, _: list[str]) -> None:
+            left = f.sub(self.places, p)
+            start = f.at(self.grid, f.mul(f.add(self.product(u, self.places), p), 2))
+            low, high = [
+                f.load(f.past(start, k * f.size), mask=f.lanes_below(f.sub(f.mul(2, left), k)))
+                for k in (0, n)
+            ]
+            neighbours = self.neighbours([f.shuffle(low, high, range(k, 2 * n, 2)) for k in (1, 0)])
+            on = f.lanes_below(left)
+
+            def channel(c: Number, _: list[str]) -> None:
+                image = f.add(first, c)
+                pixels, total = f.at(self.x, self.product(image, self.area)), ""
+                for where, weight, _slopes in neighbours:
+                    part = self.real("fmul", self.picked(pixels, where), weight)
+                    total = self.real("fadd", total, part) if total else part
+                at = f.add(self.product(image, self.places), p)
+                f.masked_store(f.at(self.out, at), total, on)
+
+            f.span(0, self.channels, 1, channel)
+
+        f.span(0, self.places, n, some)
+
+    def picked(self, pixels: str, where: str) -> str:
+        """A pixel for each lane, loaded one by one: gathering them is no faster."""
+        f, found = self.f, "poison"
+        for k in range(self.lanes):
+            at = f(f"extractelement {self.ints} {where}, i64 {k}")
+            at = f(f"getelementptr inbounds {f.element}, ptr {pixels}, i64 {at}")
+            found = f(f"insertelement {self.kind} {found}, {f.element} {f.scalar(at)}, i64 {k}")
+        return found
+
+    def slopes(self, u: Number, _: list[str]) -> None:
         f = self.f
-        area = self.product(self.space[0], self.space[1])
         first = self.product(u, self.channels)
 
         def place(p: Number, _: list[str]) -> None:
             at = f.mul(f.add(self.product(u, self.places), p), 2)
-            cells = [self.cell(f.scalar(f.at(self.grid, f.add(at, 1 - k))), k) for k in range(2)]
-            corners = [
-                (
-                    f.add(self.product(y, self.space[1]), x),
-                    self.real("fmul", v, w),
-                    (self.real("fmul", by_y, w), self.real("fmul", v, by_x)),
-                )
-                for (y, v, by_y), (x, w, by_x) in product(*cells)
-            ]
-
-            def channel(c: Number, _: list[str]) -> None:
-                image = f.add(first, c)
-                start, total = self.product(image, area), ""
-                for where, weight, _slopes in corners:
-                    x = f.scalar(f.at(self.x, f.add(start, where)))
-                    part = self.real("fmul", x, weight)
-                    total = self.real("fadd", total, part) if total else part
-                self.save(total, self.out, f.add(self.product(image, self.places), p))
+            neighbours = self.neighbours([f.scalar(f.at(self.grid, f.add(at, k))) for k in (1, 0)])
 
             def gradient(c: Number, slopes: list[str]) -> list[str]:
                 image = f.add(first, c)
-                start = self.product(image, area)
+                start = self.product(image, self.area)
                 g = f.scalar(f.at(self.out, f.add(self.product(image, self.places), p)))
-                for where, weight, by_place in corners:
+                for where, weight, by_place in neighbours:
                     here = f.add(start, where)
                     old = f.scalar(f.at(self.sums[0], here))
                     self.save(self.plus(old, g, weight), self.sums[0], here)
@@ -112,10 +161,7 @@ class Grid:
                     ]
                 return slopes
 
-            if not self.sums:
-                f.span(0, self.channels, 1, channel)
-                return
-            zero = (f.element, literal(0.0, f.element))
+            zero = (f.element, self.number(0.0))
             for k, slope in enumerate(f.span(0, self.channels, 1, gradient, [zero] * 2)):
                 self.save(slope, self.sums[1], f.add(at, 1 - k))
 
@@ -132,9 +178,8 @@ class Grid:
     def pixels(self, a: str, k: int) -> tuple[str, str]:
         """A number from -1 to 1 as a place in pixels along dim k, and its derivative."""
         n = self.sizes[k]
-        last = self.real("fsub", n, 1.0)
         above = self.real("fadd", a, 1.0)
-        slope = self.real("fmul", last if self.corners else n, 0.5)
+        slope = self.real("fmul", self.last[k] if self.corners else n, 0.5)
         if self.corners:
             at = self.real("fmul", above, slope)
         else:
@@ -146,19 +191,19 @@ class Grid:
 
     def padded(self, at: str, slope: str, k: int) -> tuple[str, str]:
         """A place moved into the image, and its derivative."""
-        last = self.real("fsub", self.sizes[k], 1.0)
+        last = self.last[k]
         if self.padding == "reflection":
             at, slope = self.reflected(at, slope, k)
-        near = self.choose(self.compared("olt", at, 0.0), literal(0.0, self.f.element), at)
+        near = self.choose(self.compared("olt", at, 0.0), self.number(0.0), at)
         near = self.choose(self.compared("ogt", near, last), last, near)
-        zero = literal(0.0, self.f.element)
+        zero = self.number(0.0)
         slope = self.choose(self.compared("ogt", at, 0.0), slope, zero)
         return near, self.choose(self.compared("olt", at, last), slope, zero)
 
     def reflected(self, at: str, slope: str, k: int) -> tuple[str, str]:
         """A place that is thrown back where the image ends, and its derivative."""
         n = self.sizes[k]
-        start, span = (0.0, self.real("fsub", n, 1.0)) if self.corners else (-0.5, n)
+        start, span = (0.0, self.last[k]) if self.corners else (-0.5, n)
         at = self.real("fsub", at, start)
         slope = self.choose(self.compared("olt", at, 0.0), self.negative(slope), slope)
         at = self.function("fabs", at)
@@ -170,7 +215,7 @@ class Grid:
         return at, self.choose(odd, self.negative(slope), slope)
 
     def negative(self, a: str) -> str:
-        return self.f(f"fneg {self.f.element} {a}")
+        return self.f(f"fneg {self.kind} {a}")
 
     def cell(self, a: str, k: int) -> list[tuple[str, str, str]]:
         """The neighbours along dim k, limited to what is inside, their weights, and the derivatives
@@ -179,13 +224,13 @@ class Grid:
         at, slope = self.pixels(a, k)
         if self.mode == "bicubic":
             return self.taps(at, k)
-        zero, one = [literal(x, self.f.element) for x in (0.0, 1.0)]
+        zero, one = self.number(0.0), self.number(1.0)
         if self.mode == "nearest":
             return [self.inside(self.whole(self.function("rint", at)), one, zero, k)]
         low = self.function("floor", at)
         first, after = self.whole(low), self.real("fsub", at, low)
         before = self.real("fsub", one, after)
-        second = self.f(f"add i64 {first}, 1")
+        second = self.real("fadd", first, 1.0)
         return [
             self.inside(first, before, self.negative(slope), k),
             self.inside(second, after, slope, k),
@@ -193,15 +238,15 @@ class Grid:
 
     def taps(self, at: str, k: int) -> list[tuple[str, str, str]]:
         """The four neighbours for cubic weights, each moved into the image by itself."""
-        zero, found = literal(0.0, self.f.element), []
+        zero, found = self.number(0.0), []
         low = self.function("floor", at)
         share = self.real("fsub", at, low)
-        back = self.real("fsub", literal(1.0, self.f.element), share)
+        back = self.real("fsub", self.number(1.0), share)
         weights = [
             self.far(self.real("fadd", share, 1.0)),
             self.near(share),
             self.near(back),
-            self.far(self.real("fsub", literal(2.0, self.f.element), share)),
+            self.far(self.real("fsub", self.number(2.0), share)),
         ]
         for step, weight in enumerate(weights, -1):
             place = self.real("fadd", low, float(step))
@@ -224,17 +269,21 @@ class Grid:
         return self.real("fsub", self.real("fmul", inner, x), 4 * a)
 
     def whole(self, at: str) -> str:
-        """A place as an index; the smallest integer for what is too far away, as of NumPy."""
-        f = self.f
+        """A whole number; one that is outside, as is the next, for NaN and what is too far away:
+        what is no int64.
+        """
         near = self.compared("olt", self.function("fabs", at), 2.0**62)
-        index = f(f"fptosi {f.element} {at} to i64")
-        return f(f"select i1 {near}, i64 {index}, i64 {np.iinfo(np.int64).min}")
+        return self.choose(near, at, self.number(-2.0))
 
-    def inside(self, index: str, weight: str, slope: str, k: int) -> tuple[str, str, str]:
-        """An index limited to dim k, and the weight and slope, 0 where it was not in it."""
-        f = self.f
-        near = str(f.smaller(f.larger(index, 0), self.limits[k]))
-        same = f(f"icmp eq i64 {near}, {index}")
-        zero, one = [literal(x, f.element) for x in (0.0, 1.0)]
+    def inside(self, place: str, weight: str, slope: str, k: int) -> tuple[str, str, str]:
+        """A whole number as an index, limited to dim k, and the weight and slope, 0 where it was
+        not in it.
+        """
+        zero, one, last = self.number(0.0), self.number(1.0), self.last[k]
+        near = self.choose(self.compared("olt", place, zero), zero, place)
+        near = self.choose(self.compared("ogt", near, last), last, near)
+        same = self.compared("oeq", near, place)
+        index = self.f(f"fptosi {self.kind} {near} to {vector_type('i32', self.lanes)}")
+        index = self.f(f"sext {vector_type('i32', self.lanes)} {index} to {self.ints}")
         weight = self.real("fmul", weight, self.choose(same, one, zero))
-        return near, weight, self.choose(same, slope, zero)
+        return index, weight, self.choose(same, slope, zero)

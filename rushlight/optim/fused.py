@@ -52,7 +52,6 @@ class Part:
         with with_options(Planted([], trace), [group], ["lr"]), trace:
             optimizer._update_params(group, params, False)
         self.program: Any = None
-        self.program: Any = None
         self.launch = run_noted
         self.watch = trace.watch
         if trace.failure is not None or self.names() != before:

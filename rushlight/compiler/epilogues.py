@@ -72,8 +72,10 @@ def epilogue(kernel: Kernel, product: Value, kept: bool) -> Kernel | None:
             return None
         stores.append(Store(s.buffer, where, value))
     made = Kernel({0: rows, 1: n}, [0, 1], [], stores)
+    found = [e for e in expressions(made) if e.op == "load" and e.data[0] == product.number]
+    if not found:  # only the product's shape matters to it
+        return None
     if kept:
-        found = [e for e in expressions(made) if e.op == "load" and e.data[0] == product.number]
         made.stores.append(Store(product, own(product), found[0]))
     return made if is_short(made, product) else None
 

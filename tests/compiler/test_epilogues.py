@@ -117,6 +117,22 @@ def test_masks_numbers_and_other_shapes():
     x.check(y, b.op(Gt, y, 0.0))
 
 
+def test_what_needs_only_the_products_shape_is_no_end():
+    w = rl.ones(7, 4)
+
+    def step(x, y):
+        product = x @ y
+        filled = product.expm1().fill_(0.25)
+        return product, filled @ w
+
+    run = rl.compile(step, fullgraph=True)
+    for _ in range(4):
+        x, y = rl.randn(1, 3, 4), rl.randn(1, 4, 7)
+        product, found = run(x, y)
+        assert rl.equal(found, rl.full((1, 3, 4), 1.75))
+        np.testing.assert_allclose(product.numpy(), (x @ y).numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_batch_of_products():
     x = Made(4, 5, 6)
     b = x.b

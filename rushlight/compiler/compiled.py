@@ -38,6 +38,11 @@ MOST_PINNED = 4  # captures for integers that Python needs at once, see Trace.pi
 MOST_PLACES = 256  # that are looked up at each call
 
 
+def only_casts() -> bool:
+    """Whether nothing but this thread's autocast is in the way of fast paths: a program casts."""
+    return state.busy == 1 and modes.autocast is not None
+
+
 class Compiled:
     """The programs of one function."""
 
@@ -75,7 +80,7 @@ class Compiled:
 
         def run(*args: Any, **kwargs: Any) -> Any:
             last = self.last
-            if last is not None and not state.busy and stance.name == "default":
+            if last is not None and (not state.busy or only_casts()) and stance.name == "default":
                 out = last.enter((*args, Named(kwargs)) if kwargs else args)
                 if out is not NotImplemented:
                     return out
@@ -85,8 +90,9 @@ class Compiled:
         return run
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        recorder = modes.profiler if state.busy == 1 else None  # nothing else is in the way
-        busy = state.busy and recorder is None
+        casts = modes.autocast is not None
+        recorder = modes.profiler if state.busy == 1 + casts else None  # nothing else is in the way
+        busy = state.busy > casts and recorder is None
         if self.eager is not None or busy or stance.name == "force_eager":
             return self.function(*args, **kwargs)
         given = (*args, Named(kwargs)) if kwargs else args

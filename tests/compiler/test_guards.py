@@ -363,6 +363,46 @@ def test_names_are_no_dict():
         assert rl.equal(run(x=x), x * 3)
 
 
+def test_calls_within_autocast_are_captured():
+    """What a program casts is part of it, and each way to cast has a program of its own."""
+    rl.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 4))
+    run = rl.compile(lambda x: net(x).relu(), fullgraph=True)
+    kinds = [None, rl.bfloat16, rl.float16]
+    with rl.no_grad():
+        for k in range(6):
+            for kind in kinds:
+                for _ in range(3):
+                    x = X + k
+                    with rl.autocast("cpu", dtype=kind, enabled=kind is not None):
+                        found, expected = run(x), net(x).relu()
+                    assert found.dtype == expected.dtype == (kind or rl.float32)
+                    rl.testing.assert_close(found, expected)
+    assert run._compiled.traces == 3
+    assert is_direct(run)
+
+
+def test_steps_within_autocast_train_as_eager_ones():
+    models, losses = [], []
+    for compiled in (False, True):
+        rl.manual_seed(0)
+        net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1))
+        optimizer = rl.optim.SGD(net.parameters(), lr=0.05)
+        call = rl.compile(net) if compiled else net
+        for _ in range(6):
+            optimizer.zero_grad()
+            with rl.autocast("cpu", dtype=rl.bfloat16):
+                loss = F.mse_loss(call(X), Y)
+            loss.backward()
+            optimizer.step()
+        models.append(net)
+        losses.append(loss)
+    assert models[1]._compiled_call_impl._compiled.traces == 1
+    rl.testing.assert_close(losses[1], losses[0])
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        rl.testing.assert_close(p, q, rtol=1e-2, atol=1e-3)
+
+
 class Settings:
     def __init__(self):
         self.scale, self.last = 2.0, None

@@ -207,7 +207,7 @@ BATCHED: dict[str, Any] = {}  # the params of a product by bmm: its node has ano
 def batched_product(input: Tensor, mat2: Tensor) -> Any:
     """``Matmul`` of two batches of matrices, as ``bmm``."""
     x, y, op = input._array, mat2._array, Matmul.instance
-    small = max(x.size, y.size) < op.least and x.dtype is y.dtype and x.dtype in FLOATS
+    small = x.size < op.least > y.size and x.dtype is y.dtype and x.dtype in FLOATS
     if state.busy or not small or x.shape[2] != y.shape[1]:
         return run(op, (input, mat2), BATCHED)
     try:

@@ -29,7 +29,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import GraphError, warn_user
 
 MOST_SEEN = 64  # signatures that were run once as they are
-MOST_OBJECTS = 2048  # that are looked at before each call, besides modules
+MOST_OBJECTS = 3200  # that are looked at before each call, besides modules
 FIRST = "first call of its signature"
 MOST_STRANGE = 16  # calls in a row like none before, until a warning
 MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not

@@ -451,7 +451,7 @@ def test_hooks_run_as_long_as_they_are_there(what):
 
 def test_functions_that_reach_very_many_objects_stay_eager():
     """Comparing them at each call would take longer than most steps."""
-    things = [Settings() for _ in range(3000)]
+    things = [Settings() for _ in range(4000)]
 
     def step(x):
         return x * things[-1].scale

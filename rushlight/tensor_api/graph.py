@@ -183,7 +183,11 @@ def _get_grad(self: Tensor) -> Tensor | None:
 
 def warn_of_no_leaf(x: Tensor) -> None:
     """Say that a computed tensor is given no ``grad``, if x is one."""
-    if x.requires_grad and not x.is_leaf:
+    try:
+        computed = x.requires_grad and not x.is_leaf
+    except GraphError:  # a view that lost its history: an error for those who go on with it
+        return
+    if computed:
         warn_user(
             "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
             ".grad attribute won't be populated during autograd.backward(). If you indeed want the "

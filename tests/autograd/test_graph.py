@@ -356,3 +356,11 @@ def test_grad_of_a_computed_tensor_warns():
         return [str(w.message).split(" (Triggered")[0] for w in caught]
 
     assert heard(rushlight) == heard(torch)
+
+
+def test_views_that_lost_their_history_have_no_grad_to_read():
+    x = rushlight.ones(2, 3, requires_grad=True)
+    with rushlight.no_grad():
+        view = x[1:]
+        x.add_(1)
+    assert view.grad is None

@@ -27,6 +27,7 @@ from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
+from rushlight.compiler.signatures import key_of
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
 from rushlight.core.device_array import DeviceArray, driver_of
@@ -55,7 +56,7 @@ def spread(x: Any, leaves: list[Any]) -> Any:
         return None
     if kind is list or kind is tuple:
         return kind, [spread(v, leaves) for v in x]
-    return kind, [*x], [spread(v, leaves) for v in x.values()]
+    return kind, [*map(key_of, x)], [spread(v, leaves) for v in x.values()]
 
 
 class Buffers:

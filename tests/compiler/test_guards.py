@@ -349,6 +349,13 @@ def test_other_containers_are_other_calls():
                 assert rl.equal(run(b), step(b))
 
 
+def test_keys_that_are_tensors_are_told_apart_by_identity():
+    run = rl.compile(lambda b: sum(b.values()) * 2)
+    keys = [rl.ones(3), rl.ones(3)]
+    for key in (*keys[:1] * 4, *keys, *keys):
+        assert rl.equal(run({key: X, "x": X.clone()}), X * 4)
+
+
 def test_names_are_no_dict():
     def step(*args, **named):
         x = args[0]["x"] if args else named["x"]

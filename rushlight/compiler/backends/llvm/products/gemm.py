@@ -31,9 +31,8 @@ KIND = 40_000  # cycles of a call that it takes to pay for the compilation of a 
 SHALLOW = 4  # products for an element of the result: few
 LEAST_DEPTH = 16  # less of a matrix is not worth a copy
 FAR = 4096  # bytes: elements so far apart are in pages, and maybe places of the cache, of their own
-FEW = 4  # columns that are FAR apart, and used once, to read at a time
+FEW = 4  # columns that are used once or twice, to read at a time
 NEAR = 1 << 20  # bytes that the second-level cache has room for
-LARGE = 1 << 22  # bytes that no cache but the last has room for
 SMALL = 1 << 19  # multiplications: a smaller unit is not worth it
 COPIED_ROWS = 128  # a unit should have so many rows for each copy of b
 # cycles, if a vector of products takes one
@@ -130,8 +129,7 @@ class Plan:
         self.registers = 16 if f.module.width < 512 and jit.on_x86() else 32
         self.lanes = 1 if dots else f.lanes
         if dots:
-            near = s.ldb * f.size % FAR or s.n * s.ldb * f.size > LARGE
-            most = f.lanes if near or s.m > 2 else FEW
+            most = min(FEW, f.lanes) if s.m <= 2 else f.lanes
             self.panels, self.blocks = self.cut(most, micro.most_dots)
         else:
             self.panels, self.blocks = self.cut(16, micro.most_rows)
@@ -412,7 +410,8 @@ class Writer:
             def write(g: Code) -> None:
                 finish = None if self.finish is None else self.finish.function()
                 if p.dots:
-                    dots = micro.Dots(rows, columns, s.k, s.lda, s.ldb, s.n)
+                    ahead = packing.AHEAD if s.m <= 2 else 0
+                    dots = micro.Dots(rows, columns, s.k, s.lda, s.ldb, s.n, ahead)
                     micro.write_dots(g, dots, finish)
                     return
                 step = s.m if p.turned else s.n

@@ -182,7 +182,8 @@ def leave(
 @dataclass(frozen=True)
 class Dots:
     """``rows`` of a times ``columns`` of b, all of ``depth`` elements that lie side by side, in
-    vectors along the depth. They are ``a_row`` and ``b_column`` apart, rows of c ``c_row``.
+    vectors along the depth. They are ``a_row`` and ``b_column`` apart, rows of c ``c_row``. What b
+    has ``ahead`` bytes further on is asked for, unless 0.
     """
 
     rows: int
@@ -191,6 +192,7 @@ class Dots:
     a_row: int
     b_column: int
     c_row: int
+    ahead: int
 
 
 def most_dots(columns: int, registers: int) -> int:
@@ -207,7 +209,10 @@ def write_dots(f: Code, s: Dots, finish: Finish | None = None) -> None:
         a = [f.load(f.at(f.at("%a", k), i * s.a_row), lanes) for i in range(s.rows)]
         new: list[str] = [""] * count
         for j in range(s.columns):
-            b = f.load(f.at(f.at("%b", k), j * s.b_column), lanes)
+            place = f.at(f.at("%b", k), j * s.b_column)
+            b = f.load(place, lanes)
+            if s.ahead and not lanes:
+                f.prefetch(f.past(place, s.ahead))
             for i in range(s.rows):
                 new[i * s.columns + j] = f.fma(a[i], b, sums[i * s.columns + j])
         return new

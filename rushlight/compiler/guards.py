@@ -428,6 +428,36 @@ class Flags:
         return "a tensor's requires_grad"
 
 
+class Shared:
+    """That tensors, and the gradients of leaves, have one array, which is one input."""
+
+    def __init__(self, tensors: list[Tensor], leaves: list[Tensor]) -> None:
+        self.tensors, self.leaves = tensors, leaves
+
+    def holders(self) -> list[Any]:
+        """The tensors, and the gradients that there are now."""
+        return [*self.tensors, *[leaf._grad for leaf in self.leaves]]
+
+    def holds(self) -> bool:
+        """Whether it is still one."""
+        first, *others = [None if t is None else t._array for t in self.holders()]
+        return first is not None and all([a is first for a in others])
+
+    def words(self) -> Words | None:
+        """Each tensor holds its array, and each leaf its gradient."""
+        at, holders = slots(), self.holders()
+        if not at or not self.holds():
+            return None
+        found = Words([(id(leaf) + at["_grad"], id(leaf._grad)) for leaf in self.leaves], holders)
+        found.take(Words([(id(t) + at["_array"], id(t._array)) for t in holders]))
+        found.kept += [t._array for t in holders]
+        return found
+
+    def changed(self) -> str:
+        """What became several."""
+        return "memory that tensors or gradients shared"
+
+
 def kind(x: Any) -> tuple[Any, ...]:
     """An array's shape and dtype, and where its elements lie; other layouts have guards."""
     if x.__class__ is DeviceArray:
@@ -587,6 +617,7 @@ Guard = (
     | Contents
     | Globals
     | Flags
+    | Shared
     | Kinds
     | Tags
     | Defaults

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from operator import is_
 from sys import getrefcount
 from typing import Any
@@ -21,13 +22,14 @@ from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.given import Given
 from rushlight.compiler.graph import Value
-from rushlight.compiler.guards import Flags, Guard, Options
+from rushlight.compiler.guards import Flags, Guard, Options, Shared
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.signatures import key_of
+from rushlight.compiler.storages import may_overlap
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
 from rushlight.core.device_array import DeviceArray, driver_of
@@ -99,8 +101,9 @@ class Variant:
         # leaves that are arguments stand as their positions
         self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]
         outside = [t for t, _ in trace.tensors.values() if id(t) not in at_call]
-        self.guards = [*guards, Flags(outside, trace.flags)]
+        self.guards = [*guards, Flags(outside, trace.flags), *shared(trace, at_call)]
         self.find_sources(trace, at_call)
+        self.alone = False  # whether what is written to is known to be apart from other state
         self.sets = [[empty(v) for v in self.graph.results] for _ in range(2)]
         self.turns = trace.turns if any(trace.turns) else None  # of results, see Trace._turned
         self.single = structure is TENSOR and self.aliases is None and self.turns is None
@@ -209,20 +212,30 @@ class Variant:
                 driver = a.driver if a.__class__ is DeviceArray else None
                 if (a.shape, a.dtype, driver) != self.specs[k]:
                     return False
-                inputs[k] = a
+                inputs[k], self.alone = a, False
         return self.apart(arguments)
 
     def apart(self, arguments: list[Tensor]) -> bool:
-        """Whether no argument shares memory with what else a call that writes to memory knows."""
+        """Whether no argument shares memory with what else a call that writes to memory knows, and
+        nothing else has elements in common with what it writes to.
+        """
         if not self.updates:
             return True
-        state = [
-            tensor_of(kind, source, arguments)
-            for _, kind, source in self.sources
-            if kind in ("state", "grad")
-        ]
-        owners = {id(owner(t._array)) for t in state}
-        return not owners or all([id(owner(t._array)) not in owners for t in arguments])
+        state = {n: self.inputs[n] for n, kind, _ in self.sources if kind in ("state", "grad")}
+        owners = {id(owner(a)) for a in state.values()}
+        self.alone = self.alone or len(owners) == len(state) or self.written_alone(state)
+        return self.alone and all([id(owner(t._array)) not in owners for t in arguments])
+
+    def written_alone(self, state: dict[int, Any]) -> bool:
+        """Whether each input that is written to shares no element with another of ``state``."""
+        families: dict[int, list[int]] = {}
+        for n, a in state.items():
+            families.setdefault(id(owner(a)), []).append(n)
+        written = {n for n, _, _ in self.updates}
+        pairs = [pair for f in families.values() for pair in combinations(f, 2)]
+        return not any(
+            [may_overlap(state[j], state[k]) for j, k in pairs if not written.isdisjoint((j, k))]
+        )
 
     def run(self, arguments: list[Tensor]) -> Any:
         """Run the program on this call's arguments; NotImplemented when it does not fit."""
@@ -435,6 +448,21 @@ class Variant:
 def is_sparse(x: Any) -> bool:
     """Whether an argument is a sparse tensor."""
     return isinstance(x, Tensor) and type(x._array) is SparseArray
+
+
+def shared(trace: Trace, at_call: dict[int, int]) -> list[Shared]:
+    """That what one input of a graph stands for stays one: tensors and gradients on one array."""
+    names: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
+    before = {id(leaf): None if g is None else g() for leaf, g in trace.leaves.values()}
+    gradients = {id(g) for g in before.values()} - trace.flags.keys()
+    for t, _ in trace.tensors.values():
+        if id(t) not in at_call.keys() | trace.moved.keys() | gradients:
+            names.setdefault(id(t._array), ([], []))[0].append(t)
+    for leaf, _ in trace.leaves.values():
+        g = before[id(leaf)]
+        if g is not None and id(leaf) not in at_call:
+            names.setdefault(id(g._array), ([], []))[1].append(leaf)
+    return [Shared(*found) for found in names.values() if len(found[0]) + len(found[1]) > 1]
 
 
 def present_mode() -> Any:

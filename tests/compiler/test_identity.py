@@ -6,6 +6,7 @@ tensors live on: none of a call's, and nothing of a function that is no more.
 from __future__ import annotations
 
 import gc
+import warnings
 import weakref
 
 import pytest
@@ -239,3 +240,72 @@ def test_running_statistics_in_one_memory():
 
     (expected, then), (found, now) = made(False), made(True)
     assert all(map(rl.allclose, found, expected)) and rl.allclose(now, then)
+
+
+def joined(a, b, state):
+    a.data = b.data
+
+
+def turned(a, b, state):
+    a.data = b.data.t()
+
+
+def parts_of_one(a, b, state):
+    memory = rl.arange(12.0) / 12
+    a.data, b.data = memory[:9].view(3, 3), memory[3:].view(3, 3)
+
+
+def separated(a, b, state):
+    a.data = b.data.clone()
+
+
+def gradients_joined(a, b, state):
+    a.grad = b.grad
+
+
+def gradients_separated(a, b, state):
+    a.grad = rl.ones(3, 3)
+
+
+def gradient_as_state(a, b, state):
+    state["seen"] = a.grad
+
+
+def weight_as_gradient(a, b, state):
+    a.grad = b.detach()
+
+
+CHANGES = [
+    joined, turned, parts_of_one, separated, gradients_joined, gradients_separated,
+    gradient_as_state, weight_as_gradient,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("second", [joined, separated, gradients_separated])
+@pytest.mark.parametrize("first", CHANGES)
+@pytest.mark.parametrize("clears", [False, True])
+def test_tensors_that_come_to_share_memory_or_share_it_no_longer(first, second, clears):
+    def trained(compiled):
+        a, b = [(rl.arange(9.0).reshape(3, 3) / n).requires_grad_() for n in (9, 7)]
+        optimizer, state = rl.optim.SGD([a, b], lr=0.01), {"seen": rl.zeros(3, 3)}
+
+        def step(x):
+            if clears:
+                optimizer.zero_grad()
+            loss = ((x @ a) ** 2).sum() + ((x @ b) ** 3).sum()
+            loss.backward()
+            optimizer.step()
+            return loss.detach(), state["seen"] * 2
+
+        run, found = rl.compile(step) if compiled else step, []
+        for k in range(12):
+            if k in (3, 7):
+                (first if k == 3 else second)(a, b, state)
+            found += [t.tolist() for t in (*run(rl.ones(2, 3) / 4), a, b, a.grad, b.grad)]
+        return found
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that some run eagerly
+        expected, found = trained(False), trained(True)
+    for k, (then, now) in enumerate(zip(expected, found, strict=True)):
+        assert rl.allclose(rl.tensor(then), rl.tensor(now), rtol=1e-4), (k // 5, k % 5)

@@ -31,17 +31,10 @@ from rushlight.compiler.backends.llvm import (
     tops,
     totals,
 )
-from rushlight.compiler.backends.llvm.draws import (
-    FEW,
-    Blocks,
-    below,
-    chances,
-    drawing,
-    few_pairs,
-    integers,
-    scaled,
-    waits,
-)
+from rushlight.compiler.backends.llvm.draws.exact import chances, waits
+from rushlight.compiler.backends.llvm.draws.normals import Blocks, few_pairs
+from rushlight.compiler.backends.llvm.draws.twister import FEW, drawing
+from rushlight.compiler.backends.llvm.draws.uniform import below, integers, scaled
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.ir.text import literal

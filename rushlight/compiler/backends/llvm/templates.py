@@ -10,7 +10,6 @@ from rushlight.compiler.backends.llvm import (
     attention,
     bags,
     ctc,
-    draws,
     order,
     recurrent,
     rows,
@@ -24,6 +23,7 @@ from rushlight.compiler.backends.llvm.convolution import (
     shapes,
     transformed,
 )
+from rushlight.compiler.backends.llvm.draws import exact, normals, twister, uniform
 from rushlight.compiler.backends.llvm.ir.code import kernel
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.recall import recalled
@@ -81,13 +81,13 @@ WRITERS = {
     "MaxPoolSpread": (pool.fits, alone(pool.write_spread, pool.units)),
     **dict.fromkeys(recurrent.GATES, (recurrent.fits, recurrent.write_forward)),
     **{f"{name}Grad": (recurrent.fits, recurrent.write_backward) for name in recurrent.GATES},
-    "Truths": (draws.fits, draws.write_truths),
-    "Uniforms": (draws.fits, draws.write_uniforms),
-    "Integers": (draws.fits, draws.write_integers),
-    "Normals": (draws.fits, draws.write_normals),
-    "Waits": (draws.fits, draws.write_waits),
-    "Shuffled": (draws.fits, draws.write_shuffled),
-    "Slopes": (draws.fits, draws.write_slopes),
+    "Truths": (twister.fits, uniform.write_truths),
+    "Uniforms": (twister.fits, uniform.write_uniforms),
+    "Integers": (twister.fits, uniform.write_integers),
+    "Normals": (twister.fits, normals.write_normals),
+    "Waits": (twister.fits, exact.write_waits),
+    "Shuffled": (twister.fits, uniform.write_shuffled),
+    "Slopes": (twister.fits, exact.write_slopes),
     "CtcLosses": (ctc.fits, ctc.write),
     "CtcGradients": (ctc.fits, ctc.write),
     "BagMaxima": (bags.fits, bags.write),

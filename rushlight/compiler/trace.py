@@ -48,10 +48,12 @@ from rushlight.core.op import Op
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import Explained
+from rushlight.ops.arithmetic import Pow
 from rushlight.ops.copy import Cast, Copy, Fill
 from rushlight.ops.random import Draw, Normal
 from rushlight.ops.view import Permute, owner
 
+LARGEST = float(np.finfo(np.float32).max)
 OVERWRITING = (Fill, Draw, Copy)
 
 
@@ -224,6 +226,7 @@ class Trace(Values):
         if self.failure is not None:
             return
         outs = result if isinstance(result, list) else [result]
+        self._decide(op, inputs)
         values = self.operands(inputs, outs[0]._array.dtype)
         made = []
         for t in outs:
@@ -233,6 +236,11 @@ class Trace(Values):
             self.unexplained.discard(a)
             made.append(self._own(a))
         self.graph.nodes.append(Node(op, values, params, made, line()))
+
+    def _decide(self, op: Op, inputs: Any) -> None:
+        """Fix the sign of an exponent where integers to negative powers raise."""
+        if isinstance(op, Pow) and is_number(inputs[1]) and type(inputs[1].value) is int:
+            bool(inputs[1] < 0)
 
     def raised(self, op: Op, error: Exception) -> None:
         """An op refused what it was given; where that is no matter of shapes and dtypes, other
@@ -271,6 +279,7 @@ class Trace(Values):
             return
         if isinstance(op, OVERWRITING) and x._array.__class__ is DeviceArray:
             self._blank(x)
+        self._decide(op, (x, *others))
         old = self.operand(x)
         window = self.windows.get(x._array)
         if not self._is_alone(window.storage):
@@ -316,16 +325,19 @@ class Trace(Values):
             return False
         found = [t._array.dtype for t in inputs if isinstance(t, Tensor)]
         floats = [d for d in found if d != np.bool_]
-        return all([d == floats[0] and d in (np.float32, np.float64) for d in floats])
+        same = [d == floats[0] and d in (np.float32, np.float64) for d in floats]
+        return bool(same) and all(same)
 
-    def scalar(self, x: Any, d: np.dtype[Any]) -> Tensor | None:
+    def scalar(self, x: Any, d: np.dtype[Any], fills: bool = False) -> Tensor | None:
         """A number that may be another in later calls as a 0-dim tensor of dtype d; None where that
-        is not the same as the number.
+        is not the same as the number, or, where it ``fills`` memory, raises.
         """
         if not is_number(x) or d not in (np.float32, np.float64, np.int64):
             return None
         whole = type(x.value) is int and abs(x.value) < MOST_EXACT
         if not whole and (type(x.value) is not float or d == np.int64):
+            return None
+        if fills and d == np.float32 and not is_late(x) and LARGEST < abs(x) < np.inf:
             return None
         with GradMode(False):
             return self.tensor_of(x).to(dtypes.of[d])

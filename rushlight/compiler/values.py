@@ -7,6 +7,7 @@ the trace made enters the graph as an input.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,10 @@ class Values:
         with GradMode(False):
             return x.late().to(dtypes.of[real[0]])
 
+    def watched(self, source: Callable[[], Any], value: Any) -> None:
+        """What later calls must find as well."""
+        raise NotImplementedError
+
     def _own(self, array: Any) -> Value:
         value = self.graph.value(array.shape, array.dtype)
         in_rows = array.__class__ is SparseArray or array.flags.c_contiguous
@@ -132,7 +137,10 @@ class Values:
     def _number_input(self, n: Number) -> Value:
         found = self.numbers.get(id(n.source))
         if found is None:
-            found = self.graph.value((), np.dtype(np.float64)), n.source
+            source = n.source
+            if type(n.value) is int:
+                self.watched(lambda: abs(source()) < MOST_EXACT, abs(n.value) < MOST_EXACT)
+            found = self.graph.value((), np.dtype(np.float64)), source
             self.numbers[id(n.source)] = found
             self.graph.inputs.append(Input(found[0], "number", n.source))
         return found[0]

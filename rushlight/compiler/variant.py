@@ -23,6 +23,7 @@ from rushlight.compiler import pipeline
 from rushlight.compiler.given import Given
 from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Flags, Guard, Options, Shared
+from rushlight.compiler.held import alike
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
@@ -40,6 +41,7 @@ from rushlight.errors import UnforeseenError
 from rushlight.ops.copy import Copy
 from rushlight.ops.view import owner
 
+RAISED_BY_NUMBERS = (ArithmeticError, ValueError)  # as by a division by zero
 HELD = 2  # references to what only one place and getrefcount's argument refer to
 
 
@@ -176,10 +178,17 @@ class Variant:
                 return guard.changed()
         if self.draws is not None:
             self.draws.again()
-        if not all([check() == outcome for check, outcome in self.watch]):
+        if not self.as_watched():
             self.settle(NotImplemented)
             return "a number that is given anew at each call"
         return ""
+
+    def as_watched(self) -> bool:
+        """Whether Python values are what they must be."""
+        try:
+            return all([alike(check(), outcome) for check, outcome in self.watch])
+        except RAISED_BY_NUMBERS:
+            return False
 
     def unfit(self) -> str:
         """Why the program was left, or not begun."""
@@ -201,7 +210,10 @@ class Variant:
                 inputs[k] = arguments[source]._array
                 continue
             elif kind == "number":
-                inputs[k] = source()
+                try:
+                    inputs[k] = source()
+                except RAISED_BY_NUMBERS:  # by the function, unless something else is first
+                    return False
                 continue
             else:
                 g = leaf_of(source, arguments)._grad
@@ -414,9 +426,8 @@ class Variant:
                 return None
         if self.draws is not None:
             self.draws.again()
-        for check, outcome in self.watch:
-            if check() != outcome:
-                return None
+        if not self.as_watched():
+            return None
         if self.places:
             values = [p.get() for p in self.places]
             if [*map(form, values)] != self.kinds:
@@ -424,8 +435,11 @@ class Variant:
             args = (*args, *[v for v in values if type(v) is Tensor])
         if self.tagged and any([isinstance(a, Tensor) and a.__dict__ for a in args]):
             return None
-        for k, source in self.dynamic:
-            self.entry.numbers[k] = source()
+        try:
+            for k, source in self.dynamic:
+                self.entry.numbers[k] = source()
+        except RAISED_BY_NUMBERS:
+            return None
         return args
 
     def finish(self, number: int, args: tuple[Any, ...]) -> int:

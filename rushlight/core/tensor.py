@@ -283,11 +283,11 @@ def fixed_number(x: Any) -> Any:
     return modes.trace.fixed(x) if state.busy and modes.trace is not None else x
 
 
-def moving_number(x: Any, d: Any) -> Tensor | None:
+def moving_number(x: Any, d: Any, fills: bool = False) -> Tensor | None:
     """A number that may be another in later calls of what is traced, as a 0-dim tensor of dtype d;
-    None for other numbers.
+    None for other numbers, and for one that is out of d's range where it ``fills`` memory.
     """
-    return modes.trace.scalar(x, d) if state.busy and modes.trace is not None else None
+    return modes.trace.scalar(x, d, fills) if state.busy and modes.trace is not None else None
 
 
 def value_needed(what: str, t: Tensor | None = None) -> None:

@@ -13,7 +13,7 @@ from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import EXCHANGED, LEAST, converted, kernels
 from rushlight.core.op import NUMBERS, Op
 from rushlight.core.state import state
-from rushlight.core.tensor import Tensor, moving_number, wrap
+from rushlight.core.tensor import Tensor, constant, fixed_number, moving_number, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.formats import copy_in
 from rushlight.ops.create import zeros
@@ -54,6 +54,14 @@ def expect_fit(value: Any, d: Any) -> None:
             f"value cannot be converted to type {dtypes.of[d].name} without overflow: it is "
             f"{value!r}."
         )
+
+
+def filling(value: Any, d: Any) -> Any:
+    """A number, which may be another in later calls of what is traced, as a 0-dim tensor of dtype
+    d; one that is out of its range raises.
+    """
+    number = moving_number(value, d, fills=True)
+    return constant(filler(d, fixed_number(value))) if number is None else number
 
 
 def fits(value: Any, d: Any) -> bool:
@@ -212,8 +220,7 @@ class Fill(Op):
         return out
 
     def spelled(self, input, *, value):
-        number: Any = moving_number(value, input._array.dtype)
-        return number.expand(input.shape)
+        return filling(value, input._array.dtype).expand(input.shape)
 
     def store(self, x, others, params):
         value = params["value"]

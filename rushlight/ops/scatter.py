@@ -14,7 +14,7 @@ from rushlight.core.native import LEAST, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
-from rushlight.ops.copy import cast_array, filler
+from rushlight.ops.copy import cast_array, filler, filling
 from rushlight.ops.create import zeros
 from rushlight.ops.places import add_rows, combine_at, flat_places, inside, moved, read, spread
 
@@ -360,7 +360,7 @@ class MaskedFill(Elementwise):
         return s.where(mask, value, input)
 
     def spelled(self, input, mask, *, value):
-        return input.where(mask.logical_not(), value)
+        return input.where(mask.logical_not(), filling(value, input._array.dtype))
 
     def forward(self, arrays, params):
         x, mask = arrays

@@ -12,7 +12,7 @@ from rushlight.core.elementwise import Elementwise, as_operand, broadcast_error
 from rushlight.core.native import LEAST, SOME, in_dtype, kernels
 from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import Tensor, fixed_number, wrap
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.formats import copy_in
 from rushlight.ops.arithmetic import conj
@@ -153,6 +153,8 @@ class Clamp(Elementwise):
         return input if max is None else s.where(input > max, max, input)
 
     def spelled(self, input, *, min, max):
+        if min != min or max != max:  # nan, which all elements become
+            return Clamp.bind(input, min=fixed_number(min), max=fixed_number(max))
         if min is not None:
             input = Where.bind(input < min, min, input)
         return input if max is None else Where.bind(input > max, max, input)

@@ -187,7 +187,7 @@ def full(
     place = check_factory(device, layout)
     if out is None and place is not devices.META and not requires_grad:
         d = numpy_dtype(dtype, dtypes.of_number(fill_value))
-        if (moving := moving_number(fill_value, d)) is not None:
+        if (moving := moving_number(fill_value, d, fills=True)) is not None:
             return moved(moving, place).expand(_sizes((size,), "full")).clone()  # type: ignore[no-any-return]
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
     default = dtypes.of_number(value) if out is None else out._array.dtype
@@ -290,7 +290,7 @@ def full_like(
     """
     expect_tensors("full_like", input)
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
-    moving = moving_number(fill_value, out._array.dtype)
+    moving = moving_number(fill_value, out._array.dtype, fills=True)
     if moving is not None and not requires_grad:
         return out.copy_(moving)  # type: ignore[no-any-return]
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)

@@ -7,6 +7,7 @@ NumPy, which counts an int beside an index array as an array.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -113,9 +114,7 @@ def whole(index: tuple[Any, ...]) -> tuple[Any, ...]:
     """An index whose slices have bounds that are Python's own numbers."""
     return tuple(
         [
-            slice(*[b if b is None else b.__index__() for b in (i.start, i.stop, i.step)])
-            if i.__class__ is slice
-            else i
+            slice(*[bound(b) for b in (i.start, i.stop, i.step)]) if i.__class__ is slice else i
             for i in index
         ]
     )
@@ -349,10 +348,20 @@ def consumes(item: Any) -> int:
     return item._array.ndim if item._array.dtype is dtypes.bool_ else 1
 
 
+def bound(x: Any) -> Any:
+    """A bound of a slice as an int of Python's own, or None."""
+    try:
+        return None if x is None else operator.index(x)
+    except TypeError:
+        raise TypeError(
+            "slice indices must be integers or None or have an __index__ method"
+        ) from None
+
+
 def check_slice(s: slice) -> None:
     """torch's slices only go forward."""
     step = s.step
-    if step is not None and step.__index__() <= 0:
+    if step is not None and bound(step) <= 0:
         raise ValueError("step must be greater than zero")
 
 

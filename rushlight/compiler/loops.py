@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+# integers that floats become by way of int64; shorter ones by way of int32, as in eager code, which
+# decides what is out of their range
+WIDE = tuple(map(np.dtype, (np.int64, np.uint32, np.uint64)))
+
 
 class Affine:
     """``const + sum(coefficient * axis)``: a position as a function of a kernel's axes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import platform
 import zlib
 
 import numpy as np
@@ -160,6 +161,22 @@ def test_compiled_is_eager(op, d):
     called = any([type(s).__name__ == "Call" for s in program.lowering.steps])
     names = CALLED | CALLED_IN_FLOAT64 if d == np.float64 else CALLED
     assert called == (op.__name__ in names)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="processors differ")
+@pytest.mark.parametrize("source", [dtypes.float32, dtypes.float64, dtypes.float16])
+@pytest.mark.parametrize("d", [np.int8, np.uint8, np.int16, np.int32, np.int64])
+def test_floats_out_of_an_integers_range(source, d):
+    values = [3e9, -3e9, 300.7, -300.7, 1e19, -1e19, 1e300, np.inf, -np.inf, np.nan, -1.5, 65536.0]
+    with np.errstate(all="ignore"):
+        x = np.tile(np.array(values), 5).astype(source)
+        b = Builder()
+        b.returns(b.op(Cast, b.op(Mul, b.input(x), b.input(x[:1] // x[:1])), dtype=np.dtype(d)))
+        found = {name: outputs_of(b.graph) for name in ("reference", "loops", "llvm")}
+        for name, (out,) in found.items():
+            pipeline.build(b.graph, name).run(b.arrays, [out])
+    for (out,) in found.values():
+        np.testing.assert_array_equal(out, found["reference"][0])
 
 
 @pytest.mark.parametrize("name", ["FloorDivide", "DivTrunc", "Remainder", "Fmod"])

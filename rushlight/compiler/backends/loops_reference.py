@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Node, Value
-from rushlight.compiler.loops import Affine, Expr, Kernel
+from rushlight.compiler.loops import WIDE, Affine, Expr, Kernel
 from rushlight.compiler.lower import Lowering
 from rushlight.compiler.steps import Check, Group, Product, Step
 
@@ -149,9 +149,9 @@ class Points:
 
 
 def cast(x: Array, d: Any) -> Array:
-    """Conversion of elements; floats become integers through int64."""
+    """Conversion of elements; floats become short integers through int32."""
     if np.asarray(x).dtype.kind == "f" and np.dtype(d).kind in "iu":
-        x = np.asarray(x).astype(np.int64)
+        x = np.asarray(x).astype(np.int64 if d in WIDE else np.int32)
     return np.asarray(x).astype(d)
 
 

@@ -483,7 +483,7 @@ def identity(e: Expr) -> str:
 
 
 def cast(x: str, have: Any, want: Any) -> str:
-    """A conversion; floats become integers through int64, as on the processor."""
+    """A conversion; floats become integers through int64."""
     if have in (dtypes.float16, dtypes.bfloat16):
         return f"widen({x})"
     if want in (dtypes.float16, dtypes.bfloat16):

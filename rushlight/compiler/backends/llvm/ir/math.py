@@ -25,6 +25,7 @@ from rushlight.compiler.backends.llvm.ir.text import (
     splat_literal,
     vector_type,
 )
+from rushlight.compiler.loops import WIDE
 
 BOOL, F32, I32 = np.dtype(bool), np.dtype(np.float32), np.dtype(np.int32)
 FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
@@ -297,7 +298,7 @@ class Vectors:
         if d.kind == "f":
             return self.op(f"{'sitofp' if a.kind == 'i' else 'uitofp'} {s} {x} to {t}")
         if a.kind == "f":
-            wide = vector_type("i64", self.lanes)
+            wide = vector_type("i64" if d in WIDE else "i32", self.lanes)
             x = self.op(f"fptosi {s} {x} to {wide}")
             return x if t == wide else self.op(f"trunc {wide} {x} to {t}")
         if scalar_type(a) == scalar_type(d):

@@ -138,6 +138,7 @@ bool_, uint8, int8, int16, int32, int64 = (
 float16, float32, float64 = np.dtype("f2"), np.dtype("f4"), np.dtype("f8")
 bfloat16 = by_name["bfloat16"].numpy
 complex64, complex128 = np.dtype("c8"), np.dtype("c16")
+NUMBERS = frozenset((int, float, bool))  # Python's real ones
 FLOATS = frozenset((float32, float64))  # what NumPy computes at full speed
 HALVES = frozenset((float16, bfloat16))  # computed in float32 and rounded once
 FLOAT8 = frozenset(d.numpy for d in by_name.values() if d.name.startswith("float8"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import ZERO, Affine, Index
-from rushlight.core.op import View
+from rushlight.core.view import View
 from rushlight.ops.view import look
 
 OTHER_BYTES = ("ViewDtype", "Real", "Imag", "ViewAsReal", "ViewAsComplex")

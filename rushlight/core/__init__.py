@@ -5,6 +5,6 @@ Reading order: ``state`` (modes), ``tensor`` (what a tensor is), ``node`` (of th
 ``autograd`` (recording), ``engine`` (gradients on their way back), ``inplace`` (writes) and
 ``history`` (what they do to the graph), ``op`` (what an op is, and how it runs), ``elementwise``
 (the most common kind; ``binds``: how its common cases are called, ``ready``: its kernels),
-``function`` (user-defined ops), ``sparse`` and ``meta`` (what stands in the place of an array),
-``mt19937`` (random numbers).
+``reduction`` and ``view`` (the other kinds), ``function`` (user-defined ops), ``sparse`` and
+``meta`` (what stands in the place of an array), ``mt19937`` (random numbers).
 """

@@ -9,7 +9,8 @@ from typing import Any
 from rushlight import dtypes
 from rushlight.core.node import Node, new_node, output_of
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, alias, edge, needs_grad
+from rushlight.core.tensor import Tensor, alias, counter_of, edge, idle, needs_grad
+from rushlight.dtypes import NUMBERS
 from rushlight.errors import HERE
 
 
@@ -138,3 +139,54 @@ def pack_saved(n: Node) -> None:
         if isinstance(t, Tensor):
             saved[i], versions[i] = pack(t), unpack
     n.saved, n.versions = tuple(saved), tuple(versions)
+
+
+def record_unary(op: Any, a: Tensor, t: Tensor, params: dict[str, Any] | None = None) -> None:
+    """``record`` for one input."""
+    if a._link is not None and idle(a):
+        return
+    e = edge(a)
+    if e is None and not needs_grad(a):
+        return
+    n = t._node = new_node(op, (e,), params)
+    t._tracked = True
+    keep_a, keep_out, specs = op.keep_only
+    if keep_a or keep_out:
+        n.saved = (a if keep_a else None, t._array if keep_out else None)
+        n.versions = (
+            a._counter.value if keep_a else None,
+            counter_of(t) if keep_out else None,
+        )
+    if specs:
+        x = a._array
+        n.specs = ((x.shape, x.dtype),)
+
+
+def record_binary(op: Any, a: Tensor, b: Any, t: Tensor) -> None:
+    """``record`` for two inputs, the second of which may be a number."""
+    if not (a._tracked and a._link is None) and idle(a) and (b.__class__ in NUMBERS or idle(b)):
+        return
+    ea = edge(a) if a._tracked else None
+    if b.__class__ in NUMBERS:
+        eb, number = None, True
+    else:
+        eb, number = edge(b) if b._tracked else None, False
+    if eb is None:
+        if ea is None and not any_needs_grad((a, b)):
+            return
+        keep_a, keep_b, keep_out, specs = op.keep_first
+    else:
+        keep_a, keep_b, keep_out, specs = op.keep_second if ea is None else op.keep_both
+    n = t._node = new_node(op, (ea, eb))
+    t._tracked = True
+    if keep_a or keep_b or keep_out:
+        n.saved = (a if keep_a else None, b if keep_b else None, t._array if keep_out else None)
+        n.versions = (
+            a._counter.value if keep_a else None,
+            b._counter.value if keep_b and not number else None,
+            counter_of(t) if keep_out else None,
+        )
+    if not number:
+        shape, other = a._array.shape, b._array.shape
+        if specs or (op.fits and shape != other):
+            n.specs = ((shape, a._array.dtype), (other, b._array.dtype))

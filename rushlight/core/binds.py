@@ -12,24 +12,16 @@ import numpy as np
 from numpy import array, asarray, empty, ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import record
+from rushlight.core.autograd import record, record_binary, record_unary
 from rushlight.core.inplace import write
 from rushlight.core.native import LEAST, kernels
-from rushlight.core.op import (
-    DIFFERENTIABLE,
-    FLOATS,
-    NUMBERS,
-    lone,
-    no_array,
-    public_name,
-    record_binary,
-    record_unary,
-    run,
-)
+from rushlight.core.op import lone, run
 from rushlight.core.ready import Ready, quick, ready_for
+from rushlight.core.refusals import no_array, public_name
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import UNSHARED, Tensor, blank, no_tensor, wrap, written
+from rushlight.dtypes import DIFFERENTIABLE, FLOATS, NUMBERS
 
 if TYPE_CHECKING:
     from rushlight.core.elementwise import Elementwise

@@ -20,15 +20,10 @@ from rushlight.core.binds import (
 )
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import LEAST, SOME, converted, kernels, without_kernels
-from rushlight.core.op import (
-    DIFFERENTIABLE,
-    FLOATS,
-    NUMBERS,
-    Op,
-    parameters,
-)
+from rushlight.core.op import Op, parameters
 from rushlight.core.ready import Ready, quick
 from rushlight.core.scalar import NUMPY
+from rushlight.dtypes import DIFFERENTIABLE, FLOATS, NUMBERS
 from rushlight.errors import DTypeError, ShapeError
 
 OTHERS: tuple[Any, ...] = (*dtypes.COMPLEX_TYPES, dtypes.uint8, dtypes.int8, dtypes.int16)

@@ -1,4 +1,4 @@
-"""Op and its kinds, and how each runs.
+"""Op, and how one runs.
 
 An op is a class; defining it makes its one instance and builds ``bind``, a closure over what the op
 needs, so that applying an op eagerly is one Python call with no lookup by name: ``Mul.bind(a, b)``,
@@ -8,43 +8,24 @@ the closures abbreviate: they handle the common case and otherwise call it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy import asarray, empty, ndarray
+from numpy import asarray, ndarray
 
-from rushlight import dtypes
-from rushlight.core.autograd import any_needs_grad, record
+from rushlight.core.autocast import autocast_inputs
+from rushlight.core.autograd import record, record_unary
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.inplace import has_self_overlap, write
 from rushlight.core.meta import MetaArray
 from rushlight.core.native import LEAST, kernels
-from rushlight.core.node import new_node, required
+from rushlight.core.refusals import check_store, explain, no_array
 from rushlight.core.sparse import SparseArray, SparseOperand, rules
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import (
-    MULTI,
-    NO_GRAD,
-    UNSHARED,
-    Tensor,
-    ViewLink,
-    blank,
-    counter_of,
-    edge,
-    idle,
-    needs_grad,
-    new_counter,
-    no_tensor,
-    wrap,
-    written,
-)
-from rushlight.errors import DTypeError, Explained, NotSupportedError, ShapeError
-
-NUMBERS = frozenset((int, float, bool))
-FLOATS = dtypes.FLOATS
-DIFFERENTIABLE = dtypes.DIFFERENTIABLE
+from rushlight.core.tensor import UNSHARED, Tensor, blank, needs_grad, wrap, written
+from rushlight.dtypes import DIFFERENTIABLE
+from rushlight.errors import NotSupportedError
 
 
 def parameters(function: Any) -> tuple[tuple[str, ...], bool]:
@@ -310,42 +291,6 @@ class Op:
         x[...] = r
 
 
-def check_store(name: str, x: Any, r: Any) -> None:
-    """Refuse a result that array x cannot take."""
-    if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype]:
-        raise DTypeError(
-            f"{name.lower()}_: result type {_title(r.dtype)} can't be cast to the desired output "
-            f"type {_title(x.dtype)}; "
-            "convert the tensor first, or use the operation without the underscore."
-        )
-    if r.shape != x.shape:
-        raise ShapeError(
-            f"{name.lower()}_: output with shape {list(x.shape)} doesn't match the broadcast "
-            f"shape {list(r.shape)}; "
-            "an in-place operation cannot grow its tensor."
-        )
-
-
-TITLES = {
-    "float32": "Float",
-    "float64": "Double",
-    "float16": "Half",
-    "bfloat16": "BFloat16",
-    "int64": "Long",
-    "int32": "Int",
-    "int16": "Short",
-    "int8": "Char",
-    "uint8": "Byte",
-    "bool": "Bool",
-    "complex64": "ComplexFloat",
-    "complex128": "ComplexDouble",
-}
-
-
-def _title(d: np.dtype[Any]) -> str:
-    return TITLES.get(dtypes.of[d].name, dtypes.of[d].name)
-
-
 def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """Apply any op: compute, wrap, record."""
     if state.busy and modes.autocast is not None:
@@ -383,43 +328,6 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     return result
 
 
-def no_array(op: Op, x: Any) -> Any:
-    """What is given in the place of a tensor: None or a number. TypeError where it is an array of
-    NumPy's, of which only operators make a tensor; an array that a trace lends is none of them.
-    """
-    if issubclass(type(x), ndarray):
-        raise no_tensor(public_name(op), x)
-    return x
-
-
-def public_name(op: Op) -> str:
-    """An op's name as functions are called: ``LeakyRelu`` is leaky_relu."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(op).__name__).lower()
-
-
-NUMPY_SAYS = {  # by words of NumPy's messages: what to raise, and what was wrong with the inputs
-    "gufunc": (ShapeError, "have shapes that do not fit together"),
-    "could not be broadcast": (ShapeError, "have shapes that cannot be broadcast"),
-    "cannot be broadcast": (ShapeError, "have shapes that cannot be broadcast"),
-    "Cannot cast ufunc": (DTypeError, "have dtypes that it does not take; convert with .float()"),
-}
-
-
-def explain(error: Exception, op: Op, arrays: Any) -> None:
-    """Where NumPy refused, which knows neither op nor tensors, raise what says what came in."""
-    if isinstance(error, Explained) or not isinstance(error, (ValueError, TypeError)):
-        return
-    found = next((say for words, say in NUMPY_SAYS.items() if words in str(error)), None)
-    if found is None:
-        return
-    kind, wrong = found
-    inputs = ", ".join(
-        [f"{dtypes.of[a.dtype].name} {a.shape}" for a in arrays if isinstance(a, ndarray)]
-    )
-    raise kind(f"{type(op).__name__.lower()}: the inputs, {inputs}, {wrong}.") from None
-
-
-WIDE = (dtypes.float32, dtypes.float16, dtypes.bfloat16)  # what autocast converts
 ARRAYS = (ndarray, SparseArray, MetaArray, DeviceArray)
 
 
@@ -440,26 +348,6 @@ def finished(op: Op, inputs: Any, out: Any, params: dict[str, Any], tracked: boo
         if result.__class__ is list or result._array.dtype in DIFFERENTIABLE:
             record(op, inputs, result, params)
     return result
-
-
-def lower_dtype(t: Tensor) -> Any:
-    """The dtype that autocast lowers to on the device of t; None where it does not."""
-    return None if modes.autocast is None else modes.autocast[t._array.__class__ is DeviceArray]
-
-
-def autocast_inputs(inputs: Any, precision: str | None, on_gpu: str | None = None) -> list[Any]:
-    """Floating-point inputs in the dtype that autocast chose for the op; float64 stays. ``on_gpu``:
-    the precision for tensors there.
-    """
-    made = []
-    for t in inputs:
-        if isinstance(t, Tensor) and t._array.dtype in WIDE:
-            wanted, d = on_gpu if t._array.__class__ is DeviceArray else precision, lower_dtype(t)
-            if wanted and d is not None:
-                d = d if wanted == "lower" else dtypes.float32
-                t = t if t._array.dtype == d else required.cast(t, d)
-        made.append(t)
-    return made
 
 
 def make_single(op: Op) -> Callable[..., Any]:
@@ -492,100 +380,9 @@ def make_single(op: Op) -> Callable[..., Any]:
     return bind
 
 
-def record_unary(op: Op, a: Tensor, t: Tensor, params: dict[str, Any] | None = None) -> None:
-    """``record`` for one input."""
-    if a._link is not None and idle(a):
-        return
-    e = edge(a)
-    if e is None and not needs_grad(a):
-        return
-    n = t._node = new_node(op, (e,), params)
-    t._tracked = True
-    keep_a, keep_out, specs = op.keep_only
-    if keep_a or keep_out:
-        n.saved = (a if keep_a else None, t._array if keep_out else None)
-        n.versions = (
-            a._counter.value if keep_a else None,
-            counter_of(t) if keep_out else None,
-        )
-    if specs:
-        x = a._array
-        n.specs = ((x.shape, x.dtype),)
-
-
-def record_binary(op: Op, a: Tensor, b: Any, t: Tensor) -> None:
-    """``record`` for two inputs, the second of which may be a number."""
-    if not (a._tracked and a._link is None) and idle(a) and (b.__class__ in NUMBERS or idle(b)):
-        return
-    ea = edge(a) if a._tracked else None
-    if b.__class__ in NUMBERS:
-        eb, number = None, True
-    else:
-        eb, number = edge(b) if b._tracked else None, False
-    if eb is None:
-        if ea is None and not any_needs_grad((a, b)):
-            return
-        keep_a, keep_b, keep_out, specs = op.keep_first
-    else:
-        keep_a, keep_b, keep_out, specs = op.keep_second if ea is None else op.keep_both
-    n = t._node = new_node(op, (ea, eb))
-    t._tracked = True
-    if keep_a or keep_b or keep_out:
-        n.saved = (a if keep_a else None, b if keep_b else None, t._array if keep_out else None)
-        n.versions = (
-            a._counter.value if keep_a else None,
-            b._counter.value if keep_b and not number else None,
-            counter_of(t) if keep_out else None,
-        )
-    if not number:
-        shape, other = a._array.shape, b._array.shape
-        if specs or (op.fits and shape != other):
-            n.specs = ((shape, a._array.dtype), (other, b._array.dtype))
-
-
 def lone(t: Tensor, x: Any) -> bool:
     """Whether t's array x shares no memory, and what happens to t is not recorded."""
     return x.base is None and type(x) is ndarray and not (t._tracked and modes.grad)
-
-
-class Reduction(Op, abstract=True):
-    """Over ``dim`` (a tuple of dims, or None for all), which stay as size 1 when ``keepdim``.
-
-    ``reducer(x, axis, dtype, out, keepdims)`` is the NumPy reduction for dtypes in ``fast``.
-    """
-
-    reducer: Any = None
-    fast: frozenset[Any] = FLOATS
-
-    def make_bind(self) -> Callable[..., Any]:
-        op, reducer, fast, differentiable = self, self.reducer, self.fast, self.differentiable
-        compiled = self.compiled
-        if reducer is None:
-            return super().make_bind()
-
-        def bind(a: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-            x = a._array
-            d = x.dtype
-            if state.busy or d not in fast or type(x) is not ndarray:
-                return run(op, (a,), {"dim": dim, "keepdim": keepdim})
-            if compiled and x.size >= op.least:
-                out = op.forward((x,), {"dim": dim, "keepdim": keepdim})
-            elif dim is None and not keepdim:
-                out = reducer(x, None, None, empty((), d))  # cheaper than to wrap a NumPy scalar
-            else:
-                out = reducer(x, dim, None, None, keepdim)
-                if type(out) is not ndarray or not out.flags.c_contiguous:
-                    out = packed(out)
-            t = blank()  # see Note [Written out]
-            t._array = out
-            t._tracked = t._wants_grad = False
-            t._node = t._link = t._grad = None
-            t._counter = UNSHARED
-            if a._tracked and differentiable and modes.grad:
-                record_unary(op, a, t, {"dim": dim, "keepdim": keepdim})
-            return t
-
-        return bind
 
 
 def in_order_of(a: Any, x: Any) -> Any:
@@ -611,95 +408,3 @@ def packed(a: Any) -> np.ndarray[Any, Any]:
 def unfilled(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     """An array that only says its shape and dtype: it has memory for one element."""
     return np.broadcast_to(np.empty((), dtype), shape)
-
-
-class View(Op, abstract=True):
-    """The output shares the input's memory: ``eager(xp, x, *, params)`` returns a NumPy view, or a
-    list of them when ``multi``.
-    """
-
-    multi = False
-    by_place = False  # it names places in memory, so that the order of its input there matters
-    pick: Any = None  # multi: the op that makes output `index` alone
-
-    linked: ClassVar[Callable[..., Tensor]]
-
-    def make_bind(self) -> Callable[..., Any]:
-        op, multi, eager, linked = self, self.multi, self.eager, make_linked(self)
-        type(self).linked = staticmethod(linked)
-
-        def bind(a: Tensor, **params: Any) -> Any:
-            try:
-                if state.busy and modes.profiler is not None:
-                    array = modes.profiler.call(op, eager, np, a._array, **params)
-                else:
-                    array = eager(np, a._array, **params)
-            except SparseOperand:
-                return rules.apply(op, (a,), params)
-            return bind_many(op, a, array, params) if multi else linked(a, array, params)
-
-        return bind
-
-
-def make_linked(op: View) -> Callable[..., Tensor]:
-    """``bind`` for who has already made the array: ``linked(a, array, params)``."""
-    keep_spec = op.keep_only[-1]
-
-    def linked(a: Tensor, array: Any, params: dict[str, Any]) -> Tensor:
-        if state.busy and modes.trace is not None:
-            modes.trace.viewed(op, a, params, array)
-        t = blank()
-        t._array = array
-        t._tracked = True  # a view needs gradient as soon as its base does
-        t._wants_grad = False
-        t._grad = t._node = None
-        c = a._counter
-        if c is UNSHARED:
-            c = a._counter = new_counter()
-        t._counter = c
-        v = t._link = ViewLink()
-        v.version = c.value
-        grad = modes.grad
-        parent = a._link
-        if parent is None:
-            v.base, v.chain, v.origin = a, ((op, params),), None if grad else NO_GRAD
-        else:
-            v.base, v.chain = parent.base, (*parent.chain, (op, params))
-            v.origin = parent.origin if grad else NO_GRAD
-        if grad and a._tracked and needs_grad(a) and array.dtype in DIFFERENTIABLE:
-            n = t._node = new_node(op, (edge(a),), params)
-            if keep_spec:
-                x = a._array
-                n.specs = ((x.shape, x.dtype),)
-        return t
-
-    return linked
-
-
-def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) -> list[Tensor]:
-    """A view op with several outputs: they refuse recorded writes, since those could not be told
-    apart.
-    """
-    if state.busy and modes.trace is not None:
-        modes.trace.viewed(op, a, params, arrays)
-    outs, pick, link = [], op.pick.instance, a._link
-    c = counter_of(a)
-    base, chain = (a, ()) if link is None else (link.base, link.chain)
-    busy, grad = state.busy, modes.grad
-    version, origin = c.value, MULTI if grad else NO_GRAD
-    for i, array in enumerate(arrays):
-        if busy:
-            t = wrap(array)
-        else:  # the same
-            t = blank()
-            t._array = array
-            t._wants_grad = False
-            t._node = t._grad = None
-        t._tracked, t._counter = True, c
-        v = t._link = ViewLink()
-        step = (pick, {**params, "index": i})
-        v.base, v.chain, v.version, v.origin = base, (*chain, step), version, origin
-        outs.append(t)
-    if grad and a._tracked:
-        record(op, (a,), outs, params)
-    return outs

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy import empty, ndarray
 
-from rushlight.core.op import NUMBERS
+from rushlight.dtypes import NUMBERS
 
 EXACT = 2**53  # integers up to here are float64 numbers
 REALS = frozenset((float, int))

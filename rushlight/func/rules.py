@@ -13,7 +13,8 @@ import numpy as np
 
 from rushlight.compiler.graph import Node
 from rushlight.core.elementwise import Elementwise
-from rushlight.core.op import Op, Reduction
+from rushlight.core.op import Op
+from rushlight.core.reduction import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.ops import conv, copy, join, matmul, pool, random, softmax, view
 from rushlight.tensor_api.joining import stack

@@ -10,9 +10,8 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.binds import NUMBER_FIRST
 from rushlight.core.elementwise import OTHERS, Elementwise, as_operand
-from rushlight.core.op import NUMBERS
 from rushlight.core.tensor import Tensor
-from rushlight.dtypes import COMPLEX_TYPES
+from rushlight.dtypes import COMPLEX_TYPES, NUMBERS
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.copy import zeros_like
 

@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import LEAST
-from rushlight.core.op import TITLES
+from rushlight.core.refusals import TITLES
 from rushlight.errors import NotSupportedError
 from rushlight.ops.select import Where
 

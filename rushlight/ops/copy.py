@@ -11,9 +11,10 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import EXCHANGED, LEAST, converted, kernels
-from rushlight.core.op import NUMBERS, Op
+from rushlight.core.op import Op
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, constant, fixed_number, moving_number, wrap
+from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.formats import copy_in
 from rushlight.ops.create import zeros

@@ -7,20 +7,16 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.autograd import record
-from rushlight.core.device_array import (
-    DeviceArray,
-    device_empty,
-    driver_of,
-    gpu_kernels,
-    send,
-)
+from rushlight.core.device_array import DeviceArray, device_empty, driver_of, gpu_kernels, send
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.generator import Generator, default_generator, generator_on
 from rushlight.core.inplace import check_memory
-from rushlight.core.op import Op, View, bind_many, explain
+from rushlight.core.op import Op
+from rushlight.core.refusals import explain
 from rushlight.core.sparse import rules
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, layout_dense, needs_grad, wrap
+from rushlight.core.view import View, bind_many
 from rushlight.dtypes import DIFFERENTIABLE
 from rushlight.errors import DeviceError, warn_user
 from rushlight.gpu import Driver

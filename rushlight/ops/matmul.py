@@ -10,13 +10,14 @@ import numpy as np
 from numpy import ndarray
 
 from rushlight import dtypes
-from rushlight.core.autograd import record
+from rushlight.core.autograd import record, record_binary
 from rushlight.core.native import converted, kernels, widened
 from rushlight.core.node import new_node
-from rushlight.core.op import FLOATS, Op, packed, record_binary, run
+from rushlight.core.op import Op, packed, run
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge, wrap
+from rushlight.dtypes import FLOATS
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.reduce import Sum

@@ -9,10 +9,12 @@ import numpy as np
 from rushlight.core.autograd import record
 from rushlight.core.elementwise import Elementwise, broadcast_error
 from rushlight.core.meta import MetaArray, without_memory
-from rushlight.core.op import Op, View, bind_many, check_store
+from rushlight.core.op import Op
+from rushlight.core.refusals import check_store
 from rushlight.core.sparse import rules
 from rushlight.core.state import GradMode, modes
 from rushlight.core.tensor import Tensor, needs_grad, wrap, written
+from rushlight.core.view import View, bind_many
 from rushlight.dtypes import DIFFERENTIABLE
 from rushlight.errors import NotSupportedError
 from rushlight.ops.copy import Copy

@@ -16,9 +16,10 @@ from rushlight import dtypes
 from rushlight.core.device_array import driver_of
 from rushlight.core.native import LEAST as LEAST_COMPILED
 from rushlight.core.native import in_dtype, kernels, widened
-from rushlight.core.op import FLOATS, Op
+from rushlight.core.op import Op
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
+from rushlight.dtypes import FLOATS
 from rushlight.ops.bits import FORWARD, as_bits, from_bits
 from rushlight.ops.sums import LEAST, number, ones
 

@@ -10,7 +10,8 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.device_array import unseen
 from rushlight.core.native import LEAST, in_dtype, kernels, widened
-from rushlight.core.op import Op, Reduction, packed
+from rushlight.core.op import Op, packed
+from rushlight.core.reduction import Reduction
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed
 from rushlight.errors import DTypeError, NotSupportedError

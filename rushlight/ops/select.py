@@ -10,9 +10,9 @@ from rushlight import dtypes
 from rushlight.core.autograd import record
 from rushlight.core.elementwise import Elementwise, as_operand, broadcast_error
 from rushlight.core.native import LEAST, SOME, in_dtype, kernels
-from rushlight.core.op import NUMBERS
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, fixed_number, wrap
+from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.formats import copy_in
 from rushlight.ops.arithmetic import conj

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import record_unary
 from rushlight.core.native import in_dtype, kernels, widened
-from rushlight.core.op import FLOATS, Op, record_unary, run
+from rushlight.core.op import Op, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import wrap
+from rushlight.dtypes import FLOATS
 from rushlight.errors import NotSupportedError
 from rushlight.ops.sums import LEAST, ones, row_sums
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.native import LEAST, kernels, widened
-from rushlight.core.op import Reduction
+from rushlight.core.reduction import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
 from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, narrowed, remaining

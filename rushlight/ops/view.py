@@ -9,8 +9,9 @@ from numpy.lib.stride_tricks import as_strided as numpy_as_strided
 
 from rushlight import dtypes
 from rushlight.core.device_array import DeviceArray
-from rushlight.core.op import Op, View
+from rushlight.core.op import Op
 from rushlight.core.tensor import replay
+from rushlight.core.view import View
 from rushlight.core.window import Window
 from rushlight.ops.copy import Cast
 from rushlight.ops.create import ones, zeros

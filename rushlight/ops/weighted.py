@@ -9,10 +9,10 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import kernels
-from rushlight.core.op import NUMBERS
 from rushlight.core.ready import quick
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump
+from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError
 from rushlight.ops.arithmetic import conj
 from rushlight.ops.math import floating_only

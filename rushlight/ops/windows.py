@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.native import kernels
-from rushlight.core.op import FLOATS
+from rushlight.dtypes import FLOATS
 
 FEW = 1 << 14  # elements of all windows up to which they are taken at once
 

@@ -14,10 +14,10 @@ from rushlight import devices, dtypes, formats
 from rushlight.core.device_array import DeviceArray, device_empty, driver_of, send
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.meta import without_memory
-from rushlight.core.op import NUMBERS
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, bump, constant, explained, needs_grad
 from rushlight.core.window import Window
+from rushlight.dtypes import NUMBERS
 from rushlight.dtypes import dtype as DType
 from rushlight.errors import DeviceError, DTypeError, GraphError, warn_user
 from rushlight.ops.copy import Copy

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.core.op import autocast_inputs
+from rushlight.core.autocast import autocast_inputs
 from rushlight.core.state import Mode, modes, state
 from rushlight.core.tensor import explained
 

@@ -9,7 +9,6 @@ import numpy as np
 from rushlight import devices, dtypes, formats
 from rushlight.core.device_array import DeviceArray, beside, device_empty, send
 from rushlight.core.meta import MetaArray
-from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import state
 from rushlight.core.tensor import (
@@ -22,6 +21,7 @@ from rushlight.core.tensor import (
     no_tensor,
 )
 from rushlight.core.window import Window
+from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError
 from rushlight.ops.copy import Fill, fill, filler
 from rushlight.ops.create import Complex

@@ -15,7 +15,6 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.device_array import DeviceArray, constant_on, host
 from rushlight.core.inplace import same_window
-from rushlight.core.op import NUMBERS
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import (
@@ -27,6 +26,7 @@ from rushlight.core.tensor import (
     value_pinned,
     wrap,
 )
+from rushlight.dtypes import NUMBERS
 from rushlight.errors import ShapeError, warn_user
 from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut

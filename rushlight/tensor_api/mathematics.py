@@ -10,8 +10,8 @@ import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.op import NUMBERS
 from rushlight.core.tensor import Tensor, no_tensor, wrap
+from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops import math as M
 from rushlight.ops import rounding as R

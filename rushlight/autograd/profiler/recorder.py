@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.op import View
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
+from rushlight.core.view import View
 
 
 class FunctionEvent:

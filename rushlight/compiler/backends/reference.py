@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.streams import engines_of, go_back, marks
-from rushlight.core.op import View
+from rushlight.core.view import View
 from rushlight.errors import UnforeseenError
 from rushlight.ops.view import look_or_copy
 

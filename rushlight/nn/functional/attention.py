@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.op import lower_dtype
+from rushlight.core.autocast import lower_dtype
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError, warn_user
 from rushlight.nn.functional.dropout import dropout

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
-from rushlight.core.op import lower_dtype, packed
+from rushlight.core.autocast import lower_dtype
+from rushlight.core.op import packed
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.conv import Conv, ConvInput, Geometry, convolved, geometry, spread

@@ -11,8 +11,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.autocast import lower_dtype
 from rushlight.core.device_array import constant_on
-from rushlight.core.op import lower_dtype
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number, no_tensor
 from rushlight.errors import DTypeError, ShapeError, warn_user

@@ -8,7 +8,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
-from rushlight.core.op import lower_dtype
+from rushlight.core.autocast import lower_dtype
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.nn import functional as F

@@ -14,7 +14,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad
-from rushlight.core.op import Op, check_store
+from rushlight.core.op import Op
+from rushlight.core.refusals import check_store
 from rushlight.core.sparse import SparseArray, rules
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, written

@@ -14,7 +14,7 @@ from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.backends.reference import apply
 from rushlight.compiler.graph import Graph, Node, Value
-from rushlight.core.op import View
+from rushlight.core.view import View
 
 NARROW = (dtypes.float32, dtypes.float16, dtypes.bfloat16)
 FACTOR = 4  # how much farther from the exact result native code may be than eager code or noise

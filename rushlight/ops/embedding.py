@@ -11,6 +11,8 @@ from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import Op
 from rushlight.errors import OutOfTableError
 from rushlight.ops.places import add_rows, inside
+from rushlight.ops.sparse.pattern import Compressed
+from rushlight.ops.sparse.products import Product
 
 
 def look_up(weight: Any, index: Any) -> Any:
@@ -53,12 +55,11 @@ class Bags(Op):
             return np.add.reduce(
                 rows, 1, dtypes.float32 if rows.dtype in dtypes.HALVES else None
             ).astype(rows.dtype)
-        from scipy.sparse import csr_array
-
         check_rows(weight, index)
         starts = np.arange(0, index.size + 1, each)
-        shape = len(starts) - 1, len(weight)
-        return csr_array((np.ones(index.size, weight.dtype), index, starts), shape=shape) @ weight
+        pattern = Compressed(starts, index, (len(starts) - 1, len(weight)), 0)
+        ones = np.ones(index.size, weight.dtype)
+        return Product.instance.eager(xp, ones, weight, pattern=pattern, flip=False)
 
 
 class BagOf(Op):

@@ -462,7 +462,7 @@ _taps: dict[Any, Any] = {}  # by the id of the matrix, which is kept alive
 
 def taps_of(m: Any, d: Any) -> Any:
     """The rows of m whose columns have four elements other than zero at most: for each of these the
-    places and the values in dtype d; None for other matrices.
+    places and the values in dtype d, a row for each; None for other matrices.
     """
     if (id(m), d) not in _taps:
         if len(_taps) > 64:
@@ -479,7 +479,7 @@ def taps_of(m: Any, d: Any) -> Any:
                 order[k, fewer] = order[k - 1, fewer]
                 values[k - 1, fewer] /= 2
                 values[k, fewer] = values[k - 1, fewer]
-            taps = list(zip(order, values, strict=True))
+            taps = order, values
         _taps[id(m), d] = m, taps
     return _taps[id(m), d][1]
 
@@ -487,7 +487,7 @@ def taps_of(m: Any, d: Any) -> Any:
 def along_taps(x: Any, taps: Any, dim: int) -> Any:
     """What ``sparse_along`` gives, for few elements, or along the last dim."""
     total: Any = None
-    for place, value in taps:
+    for place, value in zip(*taps, strict=True):
         part = x.take(place, dim)
         part *= value.reshape(-1, *[1] * (-1 - dim))
         total = part if total is None else np.add(total, part, total)
@@ -498,11 +498,23 @@ PIECE = 1 << 14  # elements that are made at a time, so that they stay in the ca
 
 
 def rows_by_taps(x: Any, taps: Any) -> Any:
-    """``along_taps`` along the last dim, some rows at a time."""
-    n, wide = x.shape[-1], len(taps[0][0])
-    rows, count = x.reshape(-1, n), max(1, PIECE // max(n, wide))
-    out, spare = np.empty((len(rows), wide), x.dtype), np.empty((count, wide), x.dtype)
-    (first, by_first), *others = taps
+    """``along_taps`` along the last dim."""
+    n, (count, wide) = x.shape[-1], taps[0].shape
+    rows = np.ascontiguousarray(x.reshape(-1, n))
+    out = np.empty((len(rows), wide), x.dtype)
+    run = kernels.runner("taps", x.dtype, 4, out.size) if x.dtype in dtypes.FLOATS else None
+    if run is not None:
+        run(rows, *taps, out, n, wide, count, len(rows))
+    else:
+        by_pieces(rows, taps, out)
+    return out.reshape(*x.shape[:-1], wide)
+
+
+def by_pieces(rows: Any, taps: Any, out: Any) -> None:
+    """``along_taps`` of rows, some of them at a time, to ``out``."""
+    count = max(1, PIECE // max(rows.shape[1], out.shape[1]))
+    spare = np.empty((count, out.shape[1]), rows.dtype)
+    (first, by_first), *others = zip(*taps, strict=True)
     for i in range(0, len(rows), count):
         part, y = rows[i : i + count], out[i : i + count]
         part.take(first, 1, y, "clip")  # all are in range: this only spares a copy
@@ -511,7 +523,6 @@ def rows_by_taps(x: Any, taps: Any) -> Any:
             z = part.take(place, 1, spare[: len(part)], "clip")
             z *= value
             y += z
-    return out.reshape(*x.shape[:-1], wide)
 
 
 _whole: dict[Any, Any] = {}  # by the ids of the matrices, which are kept alive

@@ -188,3 +188,25 @@ def test_orders(kind):
             out = eval(code, {"x": x})
             assert out.dtype is expected.dtype
             assert np.array_equal(out.numpy(), expected.numpy(), equal_nan=out.is_floating_point())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("length", "size"), [(700, 1431), (1500, 900), (257, 2048)])
+@pytest.mark.parametrize("mode", ["linear", "bicubic"])
+def test_interpolation_of_rows(mode, length, size, dtype):
+    """The kernel has the bits of NumPy's way."""
+    x = rl.randn(8, 4, length, dtype=getattr(rl, dtype))
+    if mode == "bicubic":
+        x, size = x[:, None], (4, size)
+    with without_kernels():
+        expected = rl.nn.functional.interpolate(x, size, mode=mode)
+    out = rl.nn.functional.interpolate(x, size, mode=mode)
+    assert rl.equal(out, expected)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_bags_of_rows(mode):
+    table, bags = rl.randn(300, 37), rl.randint(0, 300, (1000, 7))
+    with without_kernels():
+        expected = rl.nn.functional.embedding_bag(bags, table, mode=mode)
+    assert rl.equal(rl.nn.functional.embedding_bag(bags, table, mode=mode), expected)

@@ -28,6 +28,7 @@ from rushlight.compiler.backends.llvm import (
     reflections,
     softmaxes,
     spreads,
+    taps,
     tops,
     totals,
 )
@@ -488,6 +489,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     picks.MARGINS: picks.margins_text,
     ramps.BETWEEN: lambda _, d, width: ramps.between(d, width),
     **dict.fromkeys(grids.NAMES, lambda *given: grids.Grid(*given).text()),
+    taps.NAME: taps.text,
     bags.BINS: lambda _, d, width: bags.bins_text(d, width),
     bags.NAME: lambda _, d, width: bags.text(d, width),
     **dict.fromkeys(ctc.NAMES, lambda *given: ctc.Ctc(*given).text()),

@@ -15,7 +15,7 @@ from rushlight import dtypes
 from rushlight.core.op import Op, packed
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.create import zeros
-from rushlight.ops.places import FEW, add_rows, combine_at, inside, spread
+from rushlight.ops.places import FEW, add_rows, combine_at, inside, is_large_mask, masked, spread
 from rushlight.ops.reduce import sum_to
 
 
@@ -84,6 +84,8 @@ class Index(Op):
         try:
             if pattern[-1] and not any(pattern[:-1]) and first.dtype is dtypes.int64:
                 return input.take(first, len(pattern) - 1)  # the same, and faster
+            if pattern == (True,) and first.dtype is dtypes.bool_:
+                return packed(masked(input, first))
             return packed(input[fill_pattern(pattern, indices)])
         except IndexError as error:
             raise outside(input.shape, fill_pattern(pattern, indices), error) from None
@@ -125,6 +127,9 @@ class IndexPut(Op):
             if params["accumulate"]:
                 add_up(x, where, values)
             else:
+                first = where[0]
+                if values.size > 1 and len(where) == 1 and is_large_mask(first, x):
+                    where = (first.nonzero()[0],)
                 x[where] = values
         except IndexError as error:
             raise outside(x.shape, where, error) from None

@@ -31,6 +31,21 @@ def inside(index: Any, low: int, high: int) -> bool:
     return bool(np.minimum.reduce(index, None) >= low and np.maximum.reduce(index, None) < high)
 
 
+def is_large_mask(mask: Any, x: Any) -> bool:
+    """Whether an index of an array's first dim is a mask whose places are worth looking up first,
+    since that takes no branch for each.
+    """
+    return mask.__class__ is ndarray and mask.dtype is dtypes.bool_ and SOME < mask.size == len(x)
+
+
+def masked(x: Any, mask: Any) -> Any:
+    """``x[mask]``."""
+    if mask.ndim > 1 and mask.shape == x.shape[: mask.ndim]:
+        if mask.flags.c_contiguous and x.flags.c_contiguous:
+            return masked(x.reshape(mask.size, *x.shape[mask.ndim :]), mask.reshape(-1))
+    return x.take(mask.nonzero()[0], 0) if mask.ndim == 1 and is_large_mask(mask, x) else x[mask]
+
+
 def strides_of(shape: tuple[int, ...]) -> list[int]:
     """How many elements apart neighbours along each dim lie in contiguous memory."""
     strides, step = [], 1

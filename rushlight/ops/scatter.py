@@ -16,7 +16,16 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.copy import cast_array, filler, filling
 from rushlight.ops.create import zeros
-from rushlight.ops.places import add_rows, combine_at, flat_places, inside, moved, read, spread
+from rushlight.ops.places import (
+    add_rows,
+    combine_at,
+    flat_places,
+    inside,
+    masked,
+    moved,
+    read,
+    spread,
+)
 
 
 def check_index(name: str, x: Any, index: Any, dim: int) -> None:
@@ -420,7 +429,7 @@ class MaskedSelect(Op):
             x, m = np.broadcast_arrays(input, mask)
         except ValueError:
             raise broadcast_error("masked_select", [input, mask]) from None
-        return x[m]
+        return masked(x, m)
 
     def grad_input(self, g, mask, input_spec):
         shape = np.broadcast_shapes(input_spec[0], mask._array.shape)

@@ -47,8 +47,12 @@ BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 def getitem(self: Tensor, key: Any) -> Tensor:
     """``self[key]``."""
     x = self._array
-    if key.__class__ is Tensor and key._array.dtype is dtypes.int64 and key._array.ndim and x.ndim:
-        return Index.bind(self, key, pattern=(True,))
+    if key.__class__ is Tensor and key._array.ndim:
+        if key._array.dtype is dtypes.int64 and x.ndim:
+            return Index.bind(self, key, pattern=(True,))
+        if modes.trace is None and is_mask_of_dims(key._array, x):
+            rows = self.reshape(key._array.size, *x.shape[key._array.ndim :])
+            return Index.bind(rows, key.reshape(-1), pattern=(True,))
     if state.busy and modes.trace is not None:
         apart = modes.trace.indices.apart(key)
         if apart is not None:
@@ -84,6 +88,14 @@ def getitem(self: Tensor, key: Any) -> Tensor:
         return part if basic is not None else BasicIndex.bind(self, index=(...,))
     pattern, indices = tensors
     return Index.bind(part, *indices, pattern=pattern)
+
+
+def is_mask_of_dims(mask: Any, x: Any) -> bool:
+    """Whether an index is a mask of several dims of an array, in both of which they are one dim."""
+    if mask.dtype is not dtypes.bool_ or not mask.__class__ is x.__class__ is np.ndarray:
+        return False
+    fits = mask.ndim > 1 and mask.shape == x.shape[: mask.ndim]
+    return fits and bool(mask.flags.c_contiguous and x.flags.c_contiguous)
 
 
 def plain(x: Any, key: Any) -> tuple[Any, ...] | None:

@@ -669,3 +669,31 @@ def test_copies_of_short_rows_and_reshapes_that_copy(dtype):
             got, expected = copy(view(rushlight.tensor(x))), copy(view(torch.tensor(x)))
             assert got.is_contiguous()
             np.testing.assert_array_equal(got.numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("turned", [False, True])
+def test_masks(dims, share, turned):
+    """Elements and rows by a mask, read, with gradients, and written."""
+    shape = (30, 20, 17, 3)
+    x, mask = numbers(shape), np.random.default_rng(1).random(shape[:dims]) < share
+    if dims == 1:
+        shape = (5000, 3)
+        x, mask = numbers(shape), np.random.default_rng(1).random(5000) < share
+    results = []
+    for lib in (torch, rushlight):
+        a, m = lib.from_numpy(x.copy()), lib.from_numpy(mask)
+        if turned:
+            a, m = a.mT.contiguous().mT, m.movedim(0, -1).contiguous().movedim(-1, 0)
+        a.requires_grad_()
+        got = a[m]
+        got.sin().sum().backward()
+        b = a.detach().clone()
+        b[m] = got.detach() + 1
+        c = a.detach().clone()
+        c[m] = lib.arange(3.0)
+        picked = a.detach().masked_select(m.reshape(*m.shape, *[1] * (a.ndim - dims)))
+        results.append([t.detach().numpy() for t in (got, a.grad, b, c, picked)])
+    for theirs, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)

@@ -118,6 +118,15 @@ out:
 
 ; a kernel on arrays of n elements, at least one unit of them: see calls.py
 define void @flat(ptr %block) {{
+{_read("%block", 0, "%n")}
+{_read("%block", 3, "%size")}
+  %units = udiv i64 %n, %size
+  call void @row(ptr %block, i64 %units)
+  ret void
+}}
+
+; the same, where it is known how many whole units there are
+define private void @row(ptr %block, i64 %units) {{
 entry:
 {_read("%block", 0, "%n")}
 {_read("%block", 1, "%operands")}
@@ -125,7 +134,6 @@ entry:
 {_read("%block", 3, "%size")}
 {_word("%block", 4, "%at")}
 {_word("%at", "%operands", "%steps")}
-  %units = udiv i64 %n, %size
   call void %f(ptr %at, i64 0, i64 %units, ptr null)
   %done = mul i64 %units, %size
   %rest = icmp ult i64 %done, %n
@@ -165,12 +173,15 @@ entry:
 {_word("%counts", 2, "%near")}
 {_word("%near", "%operands", "%far")}
 {_word("%far", "%operands", "%base")}
-  %rows = mul i64 %nearby, %farther
+{_read("%block", 0, "%n")}
+{_read("%block", 3, "%size")}
+  %units = udiv i64 %n, %size
+  br label %group
+group:
+  %i = phi i64 [0, %entry], [%i.next, %group.end]
   br label %row
 row:
-  %r = phi i64 [0, %entry], [%r.next, %run]
-  %i = udiv i64 %r, %nearby
-  %j = urem i64 %r, %nearby
+  %j = phi i64 [0, %group], [%j.next, %run]
   br label %operand
 operand:
   %k = phi i64 [0, %row], [%k.next, %operand]
@@ -190,10 +201,14 @@ operand:
   %k.more = icmp ult i64 %k.next, %operands
   br i1 %k.more, label %operand, label %run
 run:
-  call void @flat(ptr %block)
-  %r.next = add i64 %r, 1
-  %r.more = icmp ult i64 %r.next, %rows
-  br i1 %r.more, label %row, label %out
+  call void @row(ptr %block, i64 %units)
+  %j.next = add i64 %j, 1
+  %j.more = icmp ult i64 %j.next, %nearby
+  br i1 %j.more, label %row, label %group.end
+group.end:
+  %i.next = add i64 %i, 1
+  %i.more = icmp ult i64 %i.next, %farther
+  br i1 %i.more, label %group, label %out
 out:
   ret void
 }}

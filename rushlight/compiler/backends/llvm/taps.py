@@ -10,9 +10,9 @@ NAME = "taps"
 
 
 def text(_: str, d: Any, width: int) -> str:
-    """Sums over taps t of ``x[u, places[t, j]] * values[t, j]`` for x (units, n), operand 0, places,
-    operand 1, of int64 and in range, and values, operand 2, both (taps, wide), to (units, wide),
-    operand 3. Operand 4 holds n, wide and taps.
+    """Sums over taps t of ``x[u, places[t, j]] * values[t, j]``: x (units, n) is operand 0; places,
+    of int64 and in range, and values, both (taps, wide), are operands 1 and 2; the sums (units,
+    wide) go to operand 3. Operand 4 holds n, wide and taps.
     """
     f = kernel(width, d)
     x, places, values, out, sizes = [f.operand(k) for k in range(5)]
@@ -48,7 +48,8 @@ def text(_: str, d: Any, width: int) -> str:
                 return [f.plus(total[0], product(t))]
 
             first = [(f.vector, product(0))]
-            f.masked_store(f.at(target, j), *f.span(1, taps, 1, add, first, empty=True), on)
+            (total,) = f.span(1, taps, 1, add, first, empty=True)
+            f.masked_store(f.at(target, j), total, on)
 
         f.span(0, wide, f.lanes, some)
 

@@ -290,6 +290,8 @@ def test_elements_written_by_index():
         b.op(IndexPut, x, many, b.input(whole(5, 3) - 5), pattern=(True, False), accumulate=True),
         b.op(IndexPut, x, b.input(normal(3)), b.input(whole(5, 3)), b.input(whole(6, 3)),
              pattern=(True, True), accumulate=False),
+        b.op(IndexPut, x, b.input(normal(1, 1, 6)), b.input(whole(5, 2)), pattern=(True, False),
+             accumulate=False),
     )  # fmt: skip
     check(b)
 

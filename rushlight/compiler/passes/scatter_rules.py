@@ -150,6 +150,9 @@ def index_put(w: Writer, node: Node) -> Made:
     pattern = Pattern(x, indices, p["pattern"])
     if not pattern.adjacent or any([v.shape != pattern.shape for v in indices]):
         return None
+    extra = len(values.shape) - len(pattern.out)
+    if extra > 0:  # leading dims of size 1, which a write ignores
+        values = w.shaped(values, values.shape[extra:])
     if values.shape != pattern.out:
         values = w.node(Expand, [values], pattern.out, x.dtype, shape=pattern.out)
         values = w.node(Settle, [values], pattern.out, x.dtype)

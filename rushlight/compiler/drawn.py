@@ -76,6 +76,8 @@ class Draws:
             return method(*given, **options)
         if any([is_number(x) and x.readings for x in (*given, *options.values())]):
             trace.refuse("a random number between bounds that are read from a tensor")
+        given = tuple([trace.real(x) for x in given])
+        options = {k: trace.real(v) for k, v in options.items()}
         value = method(*map(value_of, given), **{k: value_of(v) for k, v in options.items()})
         if not any([g is generator for g in self.generators]):
             self.generators.append(generator)

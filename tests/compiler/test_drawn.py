@@ -150,6 +150,11 @@ def from_a_value(o, x):
     return x * random.uniform(0, x.sum().item())
 
 
+def by_weights(o, x):
+    p = x.flatten().softmax(0).numpy()
+    return x * np.random.choice(48, p=p / p.sum())
+
+
 WHY = {
     seeds: "seeds a generator",
     array: "rand gives random values other than a Python number",
@@ -159,6 +164,7 @@ WHY = {
     kept: "copies, keeps or returns a generator",
     imported: "draws random numbers",
     from_a_value: "bounds that are read from a tensor",
+    by_weights: "an array of a tensor",
 }
 
 

@@ -47,7 +47,7 @@ class Call:
     ) -> None:
         self.surroundings, self.code, self.arguments = surroundings, code, arguments
         self.args, self.kwargs, self.given = args, kwargs, given
-        self.trace = Trace([t._array for t in arguments])
+        self.trace = Trace(arguments)
         self.gradients: Gradients | None = None  # of results that are differentiated outside
 
     def run(self, function: Callable[..., Any]) -> Any:
@@ -59,7 +59,11 @@ class Call:
         trace.flags = {id(t): t._wants_grad for t in standing}
         with self.surroundings.planted(trace) as planted, trace:
             args, kwargs = self.given.symbolic(self.args, self.kwargs, trace)
-            out = self.code.watch(function, args, kwargs)
+            try:
+                out = self.code.watch(function, args, kwargs)
+            except BaseException:
+                released(trace.made, None)
+                raise
             self.caught = [*trace.refused]  # errors that it went on after
             del args, kwargs
             self.changes: list[Any] = [
@@ -93,7 +97,7 @@ class Call:
         if flat.why:
             trace.fail(flat.why)
         if trace.failure is None:
-            self.aliases: list[Alias | None] = aliases_of(trace, flat.tensors, self.arguments)
+            self.aliases: list[Alias | None] = aliases_of(trace, flat.tensors, trace.given)
         if trace.failure is not None:
             return
         made = [t for t, a in zip(flat.tensors, self.aliases, strict=True) if a is None]
@@ -109,7 +113,7 @@ class Call:
             return
         self.trace.ahead()
         try:
-            self.gradients = Gradients(self.trace, made, self.arguments)
+            self.gradients = Gradients(self.trace, made, self.trace.given)
         except Exception as error:  # of a custom Function: backward() is to raise it
             self.trace.fail(f"its backward pass raises {type(error).__name__}: {error}".rstrip("."))
         if self.trace.undone():  # by a custom Function
@@ -162,7 +166,7 @@ class Call:
 
     def variant(self, guards: list[Guard]) -> Variant:
         """The program for calls like this one."""
-        trace, rest = self.trace, (self.flat.structure, self.aliases, guards, self.arguments)
+        trace, rest = self.trace, (self.flat.structure, self.aliases, guards, self.trace.given)
         if self.gradients is not None:
             variant: Variant = Live(trace, *rest, self.gradients)
         else:

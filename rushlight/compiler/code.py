@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from rushlight.compiler.objects import Same, function_of
@@ -60,6 +60,23 @@ def effect(frame: Any, what: Any) -> str:
     return ""
 
 
+def is_foreign(x: Any) -> bool:
+    """Whether x is a function, an object or a class that an extension in C adds, other than
+    NumPy's, or of Python's own that looks at bytes.
+    """
+    function = type(x) is BuiltinFunctionType
+    kind = x if isinstance(x, type) else type(x.__self__ if function else x)
+    kinds = [c for c in kind.__mro__ if not c.__flags__ & OF_PYTHON or CYTHON in c.__name__]
+    homes = [c.__module__ for c in kinds] + [x.__module__ or "builtins" for _ in range(function)]
+    return not OWN.issuperset([home.partition(".")[0] for home in homes])
+
+
+OF_PYTHON = 1 << 9  # a flag of classes that code in Python made
+CYTHON = "cython_function"
+OF_BYTES = ("binascii", "bz2", "ctypes", "hashlib", "lzma", "mmap", "socket", "struct", "zlib")
+OWN = {*OTHERS, *sys.stdlib_module_names} - {*OF_BYTES, *[f"_{name}" for name in OF_BYTES]}
+
+
 def importing(frame: Any) -> bool:
     """Whether an import runs a frame, and not the function that is watched."""
     while frame is not None and frame.f_code is not Code.watch.__code__:
@@ -81,6 +98,7 @@ class Code:
         self.prints = ""  # what says something to the user
         self.handles = False  # whether errors may be caught
         self.asks_truth = False  # whether something is compared with True or False by identity
+        self.foreign = False  # whether it calls extensions in C, which know arrays by their type
         self.all = False  # another profiler is at work: nothing can be noted
 
     def has(self, code: CodeType) -> bool:
@@ -144,8 +162,10 @@ class Code:
             if event == "call":
                 if id(frame.f_code) not in entered and not importing(frame):
                     self.enter(frame.f_code, frame.f_globals)
-            elif event == "c_call" and getattr(what, "__name__", "") in EFFECTS and not self.prints:
-                self.prints = effect(frame, what)
+            elif event == "c_call":
+                if getattr(what, "__name__", "") in EFFECTS and not self.prints:
+                    self.prints = effect(frame, what)
+                self.foreign = self.foreign or is_foreign(what)
 
         note.notes = True  # type: ignore[attr-defined]
         sys.setprofile(note)
@@ -166,6 +186,7 @@ class Code:
         self.handles |= catches(code)
         self.asks_truth |= asks_truth(code)
         self.uncalled.update(uncalled(code))
+        self.foreign |= any([is_foreign(found.get(name)) for name in code.co_names])
         for kind, name in named(code):
             (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
 

@@ -104,6 +104,7 @@ class Compiled:
                         self.last = variant
                         return out
         arguments: list[Any] = []
+        self.given.arrays = not (self.code.names_types or self.code.foreign)
         mode, sign = present_mode(), functools.partial(signature, given=self.given)
         key = (
             self.given.signature(sign(args, arguments), args),
@@ -116,7 +117,7 @@ class Compiled:
         )
         self.last, reason = None, ""
         for variant in self.variants.get(key, ()):
-            reason = variant.changed()
+            reason = variant.changed(arguments)
             if reason and self.note_places(variant.guards, numbers=True):
                 return self.function(*args, **kwargs)
             if not reason:

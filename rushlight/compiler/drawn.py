@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.early import is_input
 from rushlight.compiler.generators import is_generator, mark, rewind
+from rushlight.compiler.lent import Found, Lent
 from rushlight.compiler.python_numbers import is_number, number, source_of, value_of
 
 GLOBAL: Any = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
@@ -50,6 +52,10 @@ class Draws:
         """What draw k gave at this call."""
         return self.call.values[k]
 
+    def part(self, source: Callable[[], Any], k: int) -> Any:
+        """Item k of a list that was drawn."""
+        return source()[k]
+
     def again(self) -> None:
         """Draw for another call."""
         self.call.before = [(g, mark(g)) for g in self.generators]
@@ -61,7 +67,7 @@ class Draws:
         """Go back to where the generators were, if a call was left (NotImplemented)."""
         if out is NotImplemented:
             go_back(self.call.before)
-        self.call.before = ()
+        self.call.before = self.call.values = ()
 
     def closed(self) -> Draws | None:
         """What a program keeps of this; None if nothing was drawn."""
@@ -70,30 +76,43 @@ class Draws:
 
     def ask(self, method: Any, *given: Any, **options: Any) -> Any:
         """Draw, and note how."""
-        generator, trace = method.__self__, self.trace
+        generator, trace, found = method.__self__, self.trace, Found()
         if method.__name__ in SETTING:
             self.fail("it makes or seeds a generator of random numbers")
             return method(*given, **options)
-        if any([is_number(x) and x.readings for x in (*given, *options.values())]):
+        (operands, named), then = found.part((given, options))
+        if found.readings:
             trace.refuse("a random number between bounds that are read from a tensor")
-        given = tuple([trace.real(x) for x in given])
-        options = {k: trace.real(v) for k, v in options.items()}
-        value = method(*map(value_of, given), **{k: value_of(v) for k, v in options.items()})
+            self.why = self.why or trace.failure
+        if method.__name__ == "shuffle" or "out" in options:
+            self.fail(f"{method.__name__} writes random values to what it is given")
+            return method(*operands, **named)
+        value = method(*operands, **named)
         if not any([g is generator for g in self.generators]):
             self.generators.append(generator)
-        sources = [source_of(x) for x in given]
-        named = {k: source_of(v) for k, v in options.items()}
-        k = len(self.asked)
-        self.asked.append(
-            lambda: method(*[s() for s in sources], **{k: s() for k, s in named.items()})
-        )
+
+        def again() -> Any:
+            operands, named = then()
+            return method(*operands, **named)
+
+        source = functools.partial(self.value, len(self.asked))
+        self.asked.append(again)
         self.call.values.append(value)
         if type(value) in NUMBERS and trace.open:
             plain = value if type(value) in (int, float) else value.item()
-            return number(plain, functools.partial(self.value, k), trace, drawn=True)
+            return number(plain, source, trace, drawn=True)
+        arrays = [x for x in (*operands, *named.values()) if isinstance(x, np.ndarray)]
+        apart = not any([np.may_share_memory(value, x) for x in arrays])
+        if type(value) is np.ndarray and is_input(value) and apart and trace.open:
+            return Lent(value, trace, None, source, (), True)
+        if type(value) is list and {*map(type, value)} <= {int, float} and trace.open:
+            return [
+                number(v, functools.partial(self.part, source, k), trace, drawn=True)
+                for k, v in enumerate(value)
+            ]
         self.fail(
             f"{method.__name__} gives random values other than a Python number, which cannot be "
-            "followed; draw tensors with torch, or outside"
+            "followed; draw arrays or tensors, or outside"
         )
         return value
 
@@ -109,6 +128,24 @@ class Draws:
             self.trace.watched(place.source, place.value)
         return seq[value_of(place)]
 
+    def shuffle(self, method: Any, x: list[Any]) -> None:
+        """A list in another order, which is drawn as that of its places is."""
+        known = [type(v) in (int, float) or (is_number(v) and not v.readings) for v in x]
+        if not all(known):
+            self.ask(method, x)
+            return
+
+        def order() -> list[int]:
+            places = list(range(len(x)))
+            method(places)
+            return places
+
+        order.__self__ = method.__self__  # type: ignore[attr-defined]
+        before, places = [*x], self.ask(order)
+        for k, place in enumerate(places):
+            x[k] = number(value_of(before[value_of(place)]), Shuffled(before, place), self.trace)
+            x[k].drawn = True
+
     def explain(self) -> bool:
         """Whether drawing the same again leaves the generators as the call did."""
         now = [(g, mark(g)) for g, _ in self.before]
@@ -121,6 +158,16 @@ class Draws:
         go_back(now)
         self.call.values, self.call.before = given, ()
         return then == now
+
+
+class Shuffled:
+    """One of numbers, at a place that is drawn."""
+
+    def __init__(self, numbers: list[Any], place: Any) -> None:
+        self.sources, self.place = [source_of(x) for x in numbers], source_of(place)
+
+    def __call__(self) -> Any:
+        return self.sources[self.place()]()
 
 
 def go_back(found: list[Any]) -> None:
@@ -144,6 +191,8 @@ class Drawing:
             return method(*given, **options)
         if type(method.__self__) is random.Random and method.__name__ == "choice":
             return self.draws.choice(method, *given, **options)
+        if method.__name__ == "shuffle" and type(given[0]) is list and not options:
+            return self.draws.shuffle(method, given[0])
         return self.draws.ask(method, *given, **options)
 
     def __getattr__(self, name: str) -> Any:

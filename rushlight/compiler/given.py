@@ -1,21 +1,31 @@
-"""Numbers and objects among the arguments of a function that are others from call to call.
+"""Numbers, arrays and objects among the arguments of a function that are others from call to call.
 
 A number is taken for granted until a third one comes where all else is the same. From then on it is
 given anew at each call: the program computes with it, as with numbers in places that change. One
 that Python needs as it is, as a size, is taken for granted again.
 
-An object stands for itself until another of its class comes once it is gone, as a batch does. From
-then on objects of this class count as what is in them, as those of dataclasses always do.
+NumPy's arrays are arguments as tensors are, and while a call is traced a Lent stands for each, see
+early.py. Where what has no place for these may look at them, as an extension in C, they are taken
+for granted.
+
+An object stands for itself until another of its class comes once it is gone, as a batch does (or
+just another, where it cannot be told that one is gone). From then on objects of this class count as
+what is in them, as those of dataclasses always do.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from rushlight.compiler.drawn import Drawing
+from rushlight.compiler.early import is_input
+from rushlight.compiler.generators import is_generator
 from rushlight.compiler.objects import Weak, attributes, fields, identity, only_attributes
+from rushlight.compiler.places import Attribute, Item, Place
 from rushlight.compiler.python_numbers import number
 from rushlight.compiler.trace import Trace
 
@@ -35,6 +45,7 @@ class Given:
         self.call = threading.local()
         self.kinds: set[type] = set()  # whose objects count as what is in them
         self.last: dict[type, Any] = {}  # the object that came last
+        self.arrays = True  # whether arrays are arguments, as tensors are
 
     def inside(self, x: Any) -> dict[str, Any] | None:
         """The attributes of an argument that counts as what is in it; None for others."""
@@ -44,11 +55,16 @@ class Given:
         """What stands for an object in a signature; None where what is in it does."""
         kind, own = type(x), identity(x)
         last = self.last.get(kind)
-        if type(last) is Weak and last.ref() is None and only_attributes(x):
+        gone = (last.ref() is None) if type(last) is Weak else last not in (None, own)
+        if gone and only_attributes(x):
             self.kinds.add(kind)
             return None
         self.last[kind] = own
         return own
+
+    def takes(self, x: Any) -> bool:
+        """Whether x is an array that is an argument, as tensors are."""
+        return self.arrays and is_input(x)
 
     def value(self, place: Where) -> Any:
         """The number of this call."""
@@ -103,8 +119,32 @@ class Given:
             source = self.sources[place] = functools.partial(self.value, place)
             return number(x, source, trace)
 
-        named = {name: part(name, x) for name, x in kwargs.items()}
-        return tuple([part(k, x) for k, x in enumerate(args)]), named
+        named = {name: self.stand_in(part(name, x), trace) for name, x in kwargs.items()}
+        return tuple([self.stand_in(part(k, x), trace) for k, x in enumerate(args)]), named
+
+    def stand_in(self, x: Any, trace: Trace) -> Any:
+        """What stands for an argument, or a part of one, while a call is traced; what holds parts
+        is itself, but for tuples. ``released`` puts back what was there.
+        """
+        if self.takes(x):
+            return trace.argument(x)
+        if is_generator(x):
+            return Drawing(x, trace.draws)
+        if isinstance(x, tuple):
+            parts = [self.stand_in(v, trace) for v in x]
+            same = all([a is b for a, b in zip(parts, x, strict=True)])
+            return x if same else getattr(type(x), "_make", type(x))(parts)
+        inner = self.inside(x)
+        holds: list[Place] = [Attribute(x, k) for k in inner or ()]
+        if inner is None and isinstance(x, (list, dict, deque)):
+            holds = [Item(x, k) for k in (dict.keys(x) if isinstance(x, dict) else range(len(x)))]
+            holds += [Attribute(x, k) for k, _ in attributes(x).items()]
+        for place in holds:
+            value = place.get()
+            part = self.stand_in(value, trace)
+            if part is not value:
+                place.set(part)
+        return x
 
     def froze(self, trace: Trace) -> bool:
         """Whether a traced call needed such a number as it is, so that it is one no longer."""

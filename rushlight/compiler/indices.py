@@ -48,6 +48,7 @@ class Indices:
         if isinstance(value, Tensor) and may_overlap(value._array, x):
             return key
         items = list(key) if type(key) is tuple else [key]
+        items = [i.item() if isinstance(i, np.integer) else i for i in items]
         moving = [k for k, i in enumerate(items) if is_number(i) and type(i.value) is int]
         for k in moving:
             items[k] = self.place(items[k])

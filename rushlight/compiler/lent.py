@@ -1,9 +1,13 @@
-"""NumPy arrays that a call gets of tensors, and what NumPy computes from them.
+"""NumPy arrays that a call gets of tensors, is given or draws, and what NumPy computes from them.
 
 While a call is traced, a Lent stands for such an array. What NumPy makes of it is a Lent again, or
 a Number, which knows how it is come by at a later call: from what the program gave, by the same
 functions of NumPy. So they may be returned, kept and printed. What else looks at their content, or
 writes to it, keeps the call from being captured.
+
+What a call is given or draws is known before the program runs, and so is what NumPy computes from
+that alone. It may also become a tensor, an argument more, and decide: another decision takes
+another capture.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.early import Computed, marked
 from rushlight.compiler.held import PLAIN, SMALL
 from rushlight.compiler.python_numbers import Reading, formatted, is_number, number
 from rushlight.core.state import GradMode
@@ -36,6 +41,7 @@ TURNED: dict[str, Callable[..., Tensor]] = {  # views that tensors have too
 }
 VIEWING = (int, slice, type(None), type(Ellipsis))
 NUMBERS = (int, float)
+SHORT = 1024  # numbers in a list that are known one by one
 
 
 class Whole(Reading):
@@ -53,28 +59,58 @@ class Whole(Reading):
 
 
 class Lent:
-    """An array, ``value`` now, on the memory of ``tensor``; or what NumPy computed, which at a
-    later call ``source()`` gives, once ``readings`` are known.
+    """An array, ``value`` now, on the memory of ``tensor``; or what ``source()`` gives at a later
+    call, once ``readings`` are known, or, where there are none, before the program runs. ``drawn``
+    says that it depends on random numbers, see drawn.py.
     """
 
-    __slots__ = ("value", "trace", "tensor", "source", "readings", "__weakref__")
+    __slots__ = ("value", "trace", "tensor", "source", "readings", "drawn", "__weakref__")
     __class__ = property(lambda self: type(self.value))
 
     def __init__(
-        self, value: Any, trace: Any, tensor: Any = None, source: Any = None, readings: Any = ()
+        self,
+        value: Any,
+        trace: Any,
+        tensor: Any = None,
+        source: Any = None,
+        readings: Any = (),
+        drawn: bool = False,
     ) -> None:
         self.value, self.trace, self.tensor = value, trace, tensor
-        self.source, self.readings = source, readings
+        self.source, self.readings, self.drawn = source, readings, drawn
         trace.made.append(weakref.ref(self))
 
-    def fixed(self, what: str = "what NumPy or Python makes of an array of a tensor") -> Any:
+    @property
+    def is_early(self) -> bool:
+        """Whether it is known before the program runs."""
+        return self.source is not None and not self.readings
+
+    @property
+    def is_window(self) -> bool:
+        """Whether it shows the memory of a tensor that the call computes."""
+        return self.tensor is not None and self.source is None
+
+    def fixed(self) -> Any:
         """The array, for what cannot be followed."""
-        self.trace.refuse(what)
+        if not self.is_early:
+            self.trace.refuse("what NumPy or Python makes of an array of a tensor")
+        else:
+            if self.drawn and type(self.value) is not np.bool_:
+                self.trace.pin_drawn(self.value)
+            source, _ = self.known()
+            self.trace.watched(lambda: marked(source()), marked(self.value))
+        return self.value
+
+    def written(self) -> Any:
+        """The array, for what writes to it."""
+        self.trace.refuse("what writes to a NumPy array")
         return self.value
 
     def known(self) -> tuple[Callable[[], Any], tuple[Any, ...]]:
         """How what it holds now is come by at a later call, and from what readings."""
-        if self.tensor is None or self.trace.failure is not None:
+        if self.trace.failure is None and self.tensor is not None and self.source is not None:
+            self.trace.operand(self.tensor)  # so that writes to its memory are noticed
+        if not self.is_window or self.trace.failure is not None:
             return self.source, self.readings
         with GradMode(False):
             reading = Whole(self.tensor.detach().clone())
@@ -101,28 +137,31 @@ class Lent:
         (operands, named), then = found.part((given, options))
         value = function(*operands, **named)
         results = value if type(value) is tuple else (value,)
-        shared = [np.may_share_memory(v, a) for v in results for a in found.tensors]
         kinds = {type(v) for v in results}
         known = kinds <= {np.ndarray, *SCALARS} and not (bool in kinds and trace.asks_truth)
-        if writes or found.strange or trace.handles or not known or any(shared):
-            trace.refuse("what NumPy makes of an array of a tensor")
-            return value
-
+        if writes:
+            return self.refused(value)
+        if not found.readings:
+            return found.before(trace, value, known, trace.early.computed(function, then))
+        shared = [np.may_share_memory(v, a) for v in results for a in found.tensors]
+        if found.strange or trace.handles or not known or any(shared):
+            return self.refused(value)
         readings = tuple(found.readings)
-        source = Once(function, then, readings[0])
-        if type(value) is not tuple:
-            return result(value, trace, source, readings)
-        parts = [functools.partial(source.part, k) for k in range(len(value))]
-        return tuple([result(v, trace, s, readings) for v, s in zip(value, parts, strict=True)])
+        return parted(value, trace, Once(function, then, readings[0]), readings, found.drawn)
+
+    def refused(self, value: Any) -> Any:
+        """What NumPy computed, but later calls could not."""
+        self.trace.refuse("what NumPy makes of an array of a tensor")
+        return value
 
     def __getattr__(self, name: str) -> Any:
         if name in FIXED or (self.tensor is not None and name in OF_SHAPE):
             return getattr(self.value, name)
-        if self.tensor is not None and name in TURNED:
+        if self.is_window and name in TURNED:
             if name == "T":
                 return self.turned(name)
             return functools.partial(self.turned, name)
-        if self.tensor is not None and name in ("item", "tolist"):
+        if self.is_window and name in ("item", "tolist"):
             return getattr(self.tensor, name)
         if not callable(getattr(self.value, name)):
             return self.compute(operator.attrgetter(name), (self,), {})
@@ -142,7 +181,7 @@ class Lent:
         return self.compute(operator.methodcaller(name, *given, **options), (self,), {})
 
     def __getitem__(self, key: Any) -> Any:
-        if self.tensor is None or not isinstance(self.value, np.ndarray):
+        if not self.is_window or not isinstance(self.value, np.ndarray):
             return self.compute(operator.getitem, (self, key), {})
         items = key if type(key) is tuple else (key,)
         plain = all([type(i) in VIEWING for i in items])
@@ -156,6 +195,8 @@ class Lent:
         return iter([self[k] for k in range(len(self))])
 
     def __len__(self) -> int:
+        if self.tensor is None and self.is_early:
+            return self.compute(len, (self,), {})
         return len(self.value if self.tensor is not None else self.fixed())
 
     def __format__(self, how: str) -> str:
@@ -211,20 +252,24 @@ def in_a_row(x: Any) -> Callable[[], list[Any]] | None:
 
 class Found:
     """What a function is given: ``tensors``, the memory that arrays are on, ``readings``, and
-    whether there is something ``strange``, which may be another thing later.
+    whether there is something that ``moves``, as it may be another at a later call, or is
+    ``strange``, and cannot be known then.
     """
 
     def __init__(self) -> None:
         self.tensors: list[Any] = []
         self.readings: dict[Reading, None] = {}
-        self.strange = False
+        self.lent: list[Lent] = []
+        self.strange = self.drawn = self.moves = False
 
     def part(self, x: Any) -> tuple[Any, Callable[[], Any]]:
         """A part now, and how it is come by at a later call."""
         kind = type(x)
         if kind is Lent or is_number(x):
-            if kind is Lent and x.tensor is not None:
-                self.tensors.append(x.value)
+            if kind is Lent:
+                self.lent.append(x)
+                self.tensors += [x.value] if x.tensor is not None else []
+            self.drawn, self.moves = self.drawn or x.drawn, True
             source, readings = x.known() if kind is Lent else (x.source, x.readings)
             self.readings.update(dict.fromkeys(readings))
             return x.value, source
@@ -244,16 +289,55 @@ class Found:
         self.strange |= not (kind in PLAIN or kind in CONSTANT or isinstance(x, np.generic))
         return x, lambda: x
 
+    def before(self, trace: Any, value: Any, known: bool, source: Computed) -> Any:
+        """What stands for a ``value`` that is known before the program runs; the value itself, and
+        a guard, where nothing can.
+        """
+        if self.strange:
+            for x in self.lent:
+                x.fixed()
+            return value
+        if known:
+            return parted(value, trace, source, (), self.drawn)
+        numbers = type(value) is list and all([type(v) in NUMBERS for v in value])
+        if numbers and 0 < len(value) <= SHORT:
+            parts = [functools.partial(source.part, k) for k in range(len(value))]
+            return [result(v, trace, s, (), self.drawn) for v, s in zip(value, parts, strict=True)]
+        if not is_constant(value):
+            for x in self.lent:
+                x.fixed()
+        else:
+            trace.watched(lambda: marked(source()), marked(value))
+        return value
+
 
 SCALARS = (bool, int, float, np.bool_, np.float16, np.float32, np.float64, np.int8, np.int16,
            np.int32, np.int64, np.uint8)  # fmt: skip
 CONSTANT = (type, type(Ellipsis), *map(type, map(np.dtype, "?bhilBfde")))
 
 
-def result(value: Any, trace: Any, source: Any, readings: Any) -> Any:
+def is_constant(x: Any) -> bool:
+    """Whether a later call can compare what it finds with x, such as a shape."""
+    if type(x) in (list, tuple):
+        return all(map(is_constant, x))
+    return type(x) in (bool, int, float, str, bytes, type(None))
+
+
+def parted(value: Any, trace: Any, source: Any, readings: Any, drawn: bool) -> Any:
+    """What stands for something that NumPy computed, or for several such things in a tuple."""
+    if type(value) is not tuple:
+        return result(value, trace, source, readings, drawn)
+    parts = [functools.partial(source.part, k) for k in range(len(value))]
+    both = zip(value, parts, strict=True)
+    return tuple([result(v, trace, s, readings, drawn) for v, s in both])
+
+
+def result(value: Any, trace: Any, source: Any, readings: Any, drawn: bool) -> Any:
     """What stands for something that NumPy computed."""
     if type(value) not in NUMBERS:
-        return Lent(value, trace, None, source, readings)
+        return Lent(value, trace, None, source, readings, drawn)
+    if not readings:
+        return number(value, source, trace, drawn=drawn)
 
     def late() -> Tensor:
         trace.refuse("what NumPy computes of an array of a tensor, which decides what follows,")
@@ -304,7 +388,12 @@ def swapped(name: str) -> Any:
 
 def look(name: str) -> Any:
     """A method that needs the content, or writes."""
-    return lambda self, *given: getattr(self.fixed(), name)(*given)
+    writes = name in ("__setitem__", "__delitem__")
+
+    def method(self: Lent, *given: Any) -> Any:
+        return getattr(self.written() if writes else self.fixed(), name)(*given)
+
+    return method
 
 
 def in_place(name: str) -> Any:
@@ -313,7 +402,7 @@ def in_place(name: str) -> Any:
 
     def method(self: Lent, other: Any) -> Any:
         if isinstance(self.value, np.ndarray):
-            return writing(self.fixed(), other)
+            return writing(self.written(), other)
         return self.compute(function, (self, other), {})
 
     return method

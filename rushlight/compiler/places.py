@@ -8,6 +8,7 @@ well. A place is known once it was seen to change; until then what it holds is t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from types import BuiltinFunctionType
 from typing import Any
@@ -48,7 +49,7 @@ class Attribute:
 
 
 class Item:
-    """An item of a dict or a list, or a global variable."""
+    """An item of a dict, a list or a deque, or a global variable."""
 
     def __init__(self, holder: Any, name: Any) -> None:
         self.holder, self.name = holder, name
@@ -66,7 +67,7 @@ class Item:
 
     def set(self, value: Any) -> None:
         """Put something else there."""
-        kind: Any = dict if isinstance(self.holder, dict) else list
+        kind: Any = next(c for c in (dict, list, deque) if isinstance(self.holder, c))
         if value is ABSENT:
             kind.__delitem__(self.holder, self.name)
             return

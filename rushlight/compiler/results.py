@@ -79,7 +79,7 @@ class Flat:
         if issubclass(kind, Tensor):
             self.tensors.append(x)
             return TENSOR
-        if kind is Lent and x.tensor is not None:
+        if kind is Lent and x.is_window:
             self.tensors.append(x.tensor)
             return Made(lambda parts: parts[0]._array, [TENSOR])
         if issubclass(kind, (Number, Lent)):

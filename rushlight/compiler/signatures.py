@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.early import layout
 from rushlight.compiler.given import Given
 from rushlight.compiler.held import BUFFERS
 from rushlight.compiler.objects import attributes, identity, ours
@@ -18,7 +19,7 @@ from rushlight.compiler.orders import order_in_memory
 from rushlight.compiler.storages import may_overlap
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.sparse import SparseArray
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.sparse.entries import held_values
 from rushlight.ops.view import owner
 
@@ -50,6 +51,9 @@ def signature(x: Any, arguments: list[Any], given: Given) -> Any:
         return kind, frozenset([(type(v), v) for v in x])
     if isinstance(x, BUFFERS):
         return kind, bytes(x)
+    if given.takes(x):
+        arguments.append(wrap(x))
+        return kind, layout(x)
     if isinstance(x, np.ndarray):
         return x.shape, x.dtype.str, hashlib.sha1(x.tobytes()).digest()
     inner = given.inside(x)

@@ -20,9 +20,10 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.counted import source_of
+from rushlight.compiler.early import Added, Early, is_input
 from rushlight.compiler.graph import Input, Node, Value
 from rushlight.compiler.indices import Indices
-from rushlight.compiler.lent import Lent, listed
+from rushlight.compiler.lent import Found, Lent, listed
 from rushlight.compiler.lines import line, users_line
 from rushlight.compiler.living import living_tensors, only_viewed, saved_arrays
 from rushlight.compiler.orders import Spread, Turn, has_gaps, order_in_memory
@@ -58,15 +59,20 @@ OVERWRITING = (Fill, Draw, Copy)
 
 
 class Trace(Values):
-    """Records one call. ``arguments``: arrays of the call's tensor arguments, in order."""
+    """Records one call. ``arguments``: the call's tensor arguments, in order."""
 
-    def __init__(self, arguments: list[Any]) -> None:
-        super().__init__(arguments)
+    def __init__(self, arguments: list[Tensor]) -> None:
+        super().__init__([t._array for t in arguments])
+        # what is brought before the program runs: ``arguments`` and, behind them, tensors on arrays
+        self.early, self.given = Early(), [*arguments]
+        self.added: list[Added] = []
+        self.of_arrays: set[int] = set()  # owners of memory that nobody may write to
+        self.early.begin(arguments)
         self.indices = Indices(self)
         # what was in memory that is written to while gradients are traced ahead of time
         self.undo: list[tuple[Any, Any]] | None = None
         self.first = 0  # values of the graph before that time
-        self.passed = arguments
+        self.passed = [t._array for t in arguments]
         self.moved: dict[int, Tensor] = {}  # tensors from outside that got other memory
         self.leaves: dict[
             int, tuple[Tensor, weakref.ref[Tensor] | None]
@@ -105,10 +111,60 @@ class Trace(Values):
         """An array, which is given back, became a tensor; unless an op explains it, nothing may be
         computed from it.
         """
-        array = array.fixed() if type(array) is Lent else array
+        if type(array) is Lent:
+            there = self.on(array)
+            return array.fixed() if there is None else there._array
         if array not in self.windows:
             self.unexplained[array] = True
         return array
+
+    def on(self, x: Any) -> Tensor | None:
+        """A tensor on the memory of an array, for which a Lent stands, or on an array of numbers in
+        lists that may be others in later calls; None for anything else, and what is known too late.
+        """
+        if self.failure is not None or not self.open:
+            return None
+        if type(x) in (list, tuple):
+            x = self.array(np.array, x)
+        if type(x) is not Lent:
+            return None
+        if x.tensor is None and x.is_early:
+            x.tensor = self.bring(x)
+        return None if x.tensor is None else x.tensor.detach()
+
+    def array(self, function: Callable[..., Any], *given: Any) -> Lent | None:
+        """An array that a function makes of numbers, of which some may be others in later calls,
+        and all are known before the program runs; None where it is not so.
+        """
+        if self.failure is not None or not self.open:
+            return None
+        found = Found()
+        operands, then = found.part(given)
+        if not found.moves or found.readings or found.strange:
+            return None
+        a = function(*operands)
+        if a.dtype.kind not in "iuf":
+            return None
+        source = self.early.computed(function, lambda: (then(), {}))
+        return Lent(a, self, None, source, (), found.drawn)
+
+    def bring(self, x: Lent) -> Tensor | None:
+        """An array that is known before the program runs as a tensor: an argument more."""
+        a = np.asarray(x.value)
+        if self.undo is not None or not is_input(a):
+            return None
+        t = wrap(a)
+        self.expect(t, len(self.given))
+        self.given.append(t)
+        self.added.append(Added(x.source, a))
+        self.of_arrays.add(id(owner(a)))
+        return t
+
+    def argument(self, a: Any) -> Lent:
+        """What stands for an array that is among the arguments."""
+        k = next(k for k, t in enumerate(self.given) if t._array is a)
+        self.of_arrays.add(id(owner(a)))
+        return Lent(a, self, self.given[k], self.early.passed(k))
 
     def real(self, x: Any) -> Any:
         """What stands for a NumPy array as that array, whose content Python needs."""
@@ -442,6 +498,8 @@ class Trace(Values):
         graph.results = [self._turned(t) for t in results]
         for storage in self.entered:
             if storage.writes and storage.input is not None:
+                if storage.owner in self.of_arrays:
+                    self.fail("it writes to a NumPy array, through a tensor on its memory")
                 graph.updates.append((storage.input, storage.value))
         fresh = []
         self.leaves = {k: v for k, v in self.leaves.items() if self.from_outside(v[0])}

@@ -18,6 +18,8 @@ from operator import is_
 from sys import getrefcount
 from typing import Any
 
+import numpy as np
+
 from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.given import Given
@@ -99,6 +101,8 @@ class Variant:
         self.assumed = ", ".join(dict.fromkeys(trace.assumed))
         self.pinned = trace.pinned
         self.draws = trace.draws.closed()  # made anew before each call
+        self.early, self.added = trace.early, trace.added
+        self.early.end()
         at_call = {id(t): i for i, t in enumerate(arguments)}
         # leaves that are arguments stand as their positions
         self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]
@@ -171,23 +175,28 @@ class Variant:
         self.updates = [(at[id(i)], *kinds[at[id(i)]]) for i, _ in graph.updates]
         self.updating = [*zip(self.updates, graph.updates, strict=True)]
 
-    def changed(self) -> str:
+    def changed(self, arguments: list[Tensor]) -> str:
         """What of that which the trace took for granted is no longer so; empty if nothing."""
         for guard in self.guards:
             if not guard.holds():
                 return guard.changed()
-        if self.draws is not None:
-            self.draws.again()
+        if self.early.used:
+            self.early.begin(arguments)
         if not self.as_watched():
             self.settle(NotImplemented)
             return "a number that is given anew at each call"
         return ""
 
     def as_watched(self) -> bool:
-        """Whether Python values are what they must be."""
+        """Draw and compute what is known before the program; whether Python values are what they
+        must be.
+        """
         try:
+            if self.draws is not None:
+                self.draws.again()
+            self.early.compute()
             return all([alike(check(), outcome) for check, outcome in self.watch])
-        except RAISED_BY_NUMBERS:
+        except Exception:  # by the function, unless something else is first
             return False
 
     def unfit(self) -> str:
@@ -252,12 +261,18 @@ class Variant:
     def run(self, arguments: list[Tensor]) -> Any:
         """Run the program on this call's arguments; NotImplemented when it does not fit."""
         with self.lock:
-            out = self.run_alone(arguments)
+            more = [t for t in [a.tensor() for a in self.added] if t is not None]
+            fits = len(more) == len(self.added)
+            out = self.run_alone([*arguments, *more]) if fits else NotImplemented
         self.settle(out)
         return out
 
     def settle(self, out: Any) -> None:
-        """Let what random numbers were drawn for a call be drawn again, if it was left."""
+        """Let what random numbers were drawn for a call be drawn again, if it was left; keep
+        nothing of it.
+        """
+        if self.early.used:
+            self.early.end()
         if self.draws is not None:
             self.draws.settle(out)
 
@@ -354,7 +369,13 @@ class Variant:
         leaves: list[Any] = []
         self.form = spread(args, leaves)
         self.nested = any([type(a) in CONTAINERS for a in args])
-        args = (*leaves, *[v for v in values if type(v) is Tensor])
+        self.arrays = [k for k, a in enumerate(leaves) if given.takes(a)]
+        for k in self.arrays:
+            leaves[k] = wrap(leaves[k])
+        if not all([a.in_rows for a in self.added]):
+            return
+        more = [wrap(a.blank()) for a in self.added]
+        args = (*leaves, *[v for v in values if type(v) is Tensor], *more)
         if not all(map(is_plain, values)) or any([is_sparse(a) for a in args]):
             return
         if any([type(a) in given.kinds for a in args]):  # which may hold something else next time
@@ -367,7 +388,8 @@ class Variant:
         self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Option]
         self.slow_guards = [g for g in self.guards if g.words() is None]
         looked_at = tagged, self.nested, self.spots, self.slow_guards, self.draws, self.watch
-        self.bare = not any([*looked_at, self.places, self.dynamic])
+        others = self.places, self.dynamic, self.arrays, self.added, self.early.used
+        self.bare = not any([*looked_at, *others])
         self.entry, self.armed = self.program.entry(self, args), self.buffers.renewed
         self.may_enter = self.entry is not None
         for k, source in self.rates if self.may_enter else ():
@@ -406,8 +428,7 @@ class Variant:
                     out = wrap(arrays[0]) if self.single else self.results(arrays, args)
         finally:
             self.lock.release()
-        if self.draws is not None:
-            self.draws.settle(out)
+        self.settle(out)
         return out
 
     def looked_at(self, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -421,18 +442,30 @@ class Variant:
             if spread(args, leaves) != self.form:
                 return None
             args = tuple(leaves)
+        if self.arrays:
+            found = [*args]
+            for k in self.arrays:
+                if len(found) <= k or type(found[k]) is not np.ndarray:
+                    return None
+                found[k] = wrap(found[k])
+            args = tuple(found)
         for guard in self.slow_guards:
             if not guard.holds():
                 return None
-        if self.draws is not None:
-            self.draws.again()
-        if not self.as_watched():
-            return None
         if self.places:
             values = [p.get() for p in self.places]
             if [*map(form, values)] != self.kinds:
                 return None
             args = (*args, *[v for v in values if type(v) is Tensor])
+        if self.early.used:
+            self.early.begin([a for a in args if isinstance(a, Tensor)])
+        if not self.as_watched():
+            return None
+        if self.added:
+            more = [a.tensor() for a in self.added]
+            if any([t is None for t in more]):
+                return None
+            args = (*args, *more)
         if self.tagged and any([isinstance(a, Tensor) and a.__dict__ for a in args]):
             return None
         try:

@@ -290,6 +290,14 @@ def moving_number(x: Any, d: Any, fills: bool = False) -> Tensor | None:
     return modes.trace.scalar(x, d, fills) if state.busy and modes.trace is not None else None
 
 
+def moving_array(function: Callable[..., Any], *numbers: Any) -> Tensor | None:
+    """A tensor with the array that a function makes of numbers, of which some may be others in
+    later calls of what is traced; None where none may.
+    """
+    trace = modes.trace if state.busy else None
+    return None if trace is None else trace.on(trace.array(function, *numbers))
+
+
 def value_needed(what: str, t: Tensor | None = None) -> None:
     """Tell a trace that Python is about to look at a value, which the trace cannot follow unless
     it is that of a tensor ``t`` which is the same in every call.

@@ -38,6 +38,20 @@ def as_it_is(data: Any) -> Any:
     return modes.trace.real(data) if state.busy and modes.trace is not None else data
 
 
+def tensor_on(data: Any, dtype: Any = None) -> Tensor | None:
+    """A tensor on the memory of what stands for a NumPy array while a call is traced, or one of the
+    numbers in a sequence that may be others in later calls; None for anything else. Where it is of
+    another NumPy dtype than ``dtype``, it is a copy.
+    """
+    there: Tensor | None = modes.trace.on(data) if state.busy and modes.trace is not None else None
+    if there is None:
+        return None
+    if dtype is None and isinstance(data, (list, tuple)) and there._array.dtype == np.float64:
+        of_numpy = any([isinstance(v, (np.ndarray, np.generic)) for v in leaves(data)])
+        dtype = None if of_numpy else dtypes.default.float
+    return there if dtype in (None, there._array.dtype) else copied(there, dtype)
+
+
 def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     """A new array from numbers, nested sequences or arrays, of NumPy dtype ``dtype`` or the
     inferred one.
@@ -207,6 +221,9 @@ def tensor(
         )
         source = data.detach() if device is None else data.detach().to(device)
         return copied(source, numpy_dtype(dtype), requires_grad)
+    there = tensor_on(data, numpy_dtype(dtype))
+    if there is not None:
+        return copied(moved(there, place), None, requires_grad)
     if isinstance(data, (int, float)) and place is not devices.META and not requires_grad:
         moving = moving_number(data, numpy_dtype(dtype, dtypes.of_number(data)))
         if moving is not None:
@@ -231,11 +248,15 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """
     place = check_factory(device)
     d = numpy_dtype(dtype)
+    there = tensor_on(data, d)
+    data = data if there is None else there
     if isinstance(data, Tensor):
         data = data if device is None else data.to(device)
         return data if d is None or data._array.dtype == d else Cast.bind(data, dtype=d)
     if isinstance(data, np.ndarray) and (d is None or data.dtype == d) and place is None:
         return from_numpy(data)
+    if state.busy and isinstance(data, (int, float)):
+        return tensor(data, dtype=dtype, device=device)
     if hasattr(data, "__cuda_array_interface__"):
         return as_tensor(from_dlpack(data), dtype, device)
     return finish(array_from(data, d), place=place)
@@ -263,6 +284,8 @@ def asarray(
 def array_of(obj: Any, dtype: Any, copy: bool | None) -> Tensor:
     """``asarray`` where ``obj`` is."""
     d = numpy_dtype(dtype)
+    there = tensor_on(obj, d)
+    obj = obj if there is None else there
     if type(obj).__name__ == "PyCapsule":
         obj = from_dlpack(obj)
     shares = isinstance(obj, (Tensor, np.ndarray)) and (
@@ -298,9 +321,12 @@ def from_numpy(ndarray: Any) -> Tensor:
         >>> a
         array([7., 7.], dtype=float32)
     """
-    ndarray = as_it_is(ndarray)
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    there = tensor_on(ndarray)
+    if there is not None:
+        return there
+    ndarray = as_it_is(ndarray)
     if any([s < 0 for s in ndarray.strides]):
         raise ValueError(
             "At least one stride in the given numpy array is negative, which is not supported; "

@@ -34,7 +34,7 @@ from rushlight.ops.scatter import MaskedFill
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex, WritePart, owner
 from rushlight.tensor_api._common import methods
-from rushlight.tensor_api.from_data import as_it_is
+from rushlight.tensor_api.from_data import as_it_is, tensor_on
 from rushlight.tensor_api.views import reshape
 
 __all__: list[str] = []
@@ -315,6 +315,9 @@ def normal(item: Any) -> Any:
         return bool(host(item)) if a.dtype in (np.bool_, np.uint8) else int(host(item))
     if isinstance(item, (bool, np.bool_)):
         return bool(item)
+    there = tensor_on(item)
+    if there is not None:
+        return normal(there)
     if isinstance(item, np.ndarray):
         return normal(constant(as_it_is(item).copy()) if state.busy else wrap(item))
     if hasattr(item, "__index__"):
@@ -558,6 +561,9 @@ def as_value(value: Any, part: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, np.ndarray):
+        there = tensor_on(value, part._array.dtype)
+        if there is not None:
+            return there
         return wrap(value.astype(part._array.dtype))
     if isinstance(value, (int, float, bool, complex, np.generic)):
         d = part._array.dtype

@@ -13,8 +13,10 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.device_array import beside
 from rushlight.core.native import kernels
-from rushlight.core.tensor import Tensor, fixed_number
+from rushlight.core.tensor import Tensor, fixed_number, moving_array
+from rushlight.ops.copy import Clone
 from rushlight.tensor_api._common import (
+    NUMBERS,
     as_number,
     check_factory,
     finish,
@@ -56,7 +58,18 @@ def arange(
     place = check_factory(device, layout)
     if end is None:
         start, end = 0, start
-    start, end, step = fixed_number((as_number(start), as_number(end), as_number(step)))
+    numbers = as_number(start), as_number(end), as_number(step)
+    make = functools.partial(counted, out, dtype)
+    if out is None and place is None and not requires_grad and type(numbers[0]) not in NUMBERS:
+        there = moving_array(make, *numbers)
+        if there is not None:
+            return Clone.bind(there)  # type: ignore[no-any-return]
+    a = make(*fixed_number(numbers))
+    return finish(a, requires_grad, place) if out is None else fill_out(out, a)
+
+
+def counted(out: Any, dtype: Any, start: Any, end: Any, step: Any) -> np.ndarray[Any, Any]:
+    """The array of ``arange``."""
     ints = start.__class__ is end.__class__ is step.__class__ is int
     if not (ints and step > 0 and -MOST < 2 * start <= 2 * end < MOST):
         check_range(start, end, step)
@@ -75,7 +88,7 @@ def arange(
         else:
             a = ramp(n, d, start, step)
             place_zero(a, start, step)
-    return finish(a, requires_grad, place) if out is None else fill_out(out, a)
+    return a
 
 
 def check_range(start: Any, end: Any, step: Any) -> None:

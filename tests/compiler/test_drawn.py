@@ -119,8 +119,8 @@ def seeds(o, x):
     return x * random.random()
 
 
-def array(o, x):
-    return x * rl.from_numpy(np.random.rand(4))
+def unfit(o, x):
+    return x * np.random.default_rng(3).random() * len(o.numpy.bytes(3))
 
 
 def text(o, x):
@@ -157,14 +157,14 @@ def by_weights(o, x):
 
 WHY = {
     seeds: "seeds a generator",
-    array: "rand gives random values other than a Python number",
+    unfit: "gives random values",
     text: "does more with a random number",
     unseen: "draws random numbers",
     copied: "copies, keeps or returns a generator",
     kept: "copies, keeps or returns a generator",
     imported: "draws random numbers",
     from_a_value: "bounds that are read from a tensor",
-    by_weights: "an array of a tensor",
+    by_weights: "bounds that are read from a tensor",
 }
 
 

@@ -14,8 +14,8 @@ from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.linalg.factors import svdvals
 from rushlight.linalg.solutions import inv_ex
 from rushlight.ops.linalg import LinAlgError as LinAlgError
+from rushlight.tensor_api import norms
 from rushlight.tensor_api import products as P
-from rushlight.tensor_api import reductions
 from rushlight.tensor_api._common import stored, unrecorded, wrap_dim, wrap_dims
 from rushlight.tensor_api.casting import in_float32, in_lower_precision
 from rushlight.tensor_api.numpy_names import with_axis
@@ -88,7 +88,7 @@ def vector_norm(
             f"{dtypes.of[x._array.dtype].name}"
         )
     dims = None if dim is None else wrap_dims(dim, x.ndim)
-    result = reductions.vector_norm(x, float(ord), dims, keepdim)
+    result = norms.vector_norm(x, float(ord), dims, keepdim)
     return result if out is None else stored(result, out)
 
 
@@ -123,7 +123,7 @@ def matrix_norm(
     if ord == "fro":
         if A._array.dtype in dtypes.DIFFERENTIABLE:
             dims = (d0, d1) if d0 < d1 else (d1, d0)
-            return stored(reductions.vector_norm(A, 2.0, dims, keepdim), out)
+            return stored(norms.vector_norm(A, 2.0, dims, keepdim), out)
         return stored(vector_norm(A, 2, (d0, d1), keepdim), out)
     if ord == "nuc" or abs(ord) == 2:
         s = svdvals(A.movedim((d0, d1), (-2, -1)))

@@ -13,8 +13,10 @@ from rushlight.tensor_api.creation import *
 from rushlight.tensor_api.dlpack import *
 from rushlight.tensor_api.einsum import *
 from rushlight.tensor_api.elements import *
+from rushlight.tensor_api.extrema import *
 from rushlight.tensor_api.factors import *
 from rushlight.tensor_api.facts import *
+from rushlight.tensor_api.flat_places import *
 from rushlight.tensor_api.from_data import *
 from rushlight.tensor_api.gradients import *
 from rushlight.tensor_api.graph import *
@@ -22,8 +24,10 @@ from rushlight.tensor_api.indexing import *
 from rushlight.tensor_api.joining import *
 from rushlight.tensor_api.layouts import *
 from rushlight.tensor_api.legacy import *
+from rushlight.tensor_api.masks import *
 from rushlight.tensor_api.mathematics import *
 from rushlight.tensor_api.matrices import *
+from rushlight.tensor_api.norms import *
 from rushlight.tensor_api.ordering import *
 from rushlight.tensor_api.pickling import *
 from rushlight.tensor_api.pieces import *
@@ -41,12 +45,14 @@ from rushlight.tensor_api.selection import *
 from rushlight.tensor_api.shaping import *
 from rushlight.tensor_api.sharing import *
 from rushlight.tensor_api.spectral import *
+from rushlight.tensor_api.spreads import *
 from rushlight.tensor_api.stacking import *
 from rushlight.tensor_api.storage import *
 from rushlight.tensor_api.triangles import *
 from rushlight.tensor_api.typed_storage import *
 from rushlight.tensor_api.views import *
 from rushlight.tensor_api.windows import *
+from rushlight.tensor_api.written_copies import *
 
 # isort: split
 # These collect what the modules above attached.

@@ -11,9 +11,9 @@ from typing import Any
 
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
+from rushlight.tensor_api.extrema import max as largest
+from rushlight.tensor_api.norms import norm
 from rushlight.tensor_api.products import mm
-from rushlight.tensor_api.reductions import max as largest
-from rushlight.tensor_api.reductions import norm
 
 _BOTH = """
     abs acos add addcdiv addcmul asin atan ceil clamp_max clamp_min cos cosh div erf erfc exp expm1

@@ -23,8 +23,9 @@ from rushlight.tensor_api._common import (
 )
 from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.conversion import cast
+from rushlight.tensor_api.extrema import with_index
 from rushlight.tensor_api.named import named
-from rushlight.tensor_api.reductions import _with_index, finished
+from rushlight.tensor_api.reductions import finished
 
 __all__ = [
     "argsort", "bucketize", "isin", "kthvalue", "median", "mode", "msort", "nanmedian",
@@ -146,13 +147,13 @@ def kthvalue(
         )
     if out is not None:
         refuse_overlap(out[0], input)
-    return _with_index("kthvalue", O.Kthvalue, input, dim, keepdim, out, k=as_int(k, "k"))
+    return with_index("kthvalue", O.Kthvalue, input, dim, keepdim, out, k=as_int(k, "k"))
 
 
 def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any, skip_nan: bool) -> Any:
     expect_tensor(input, name)
     if dim is not None:
-        return _with_index(name, O.Median, input, dim, keepdim, out, skip_nan=skip_nan)
+        return with_index(name, O.Median, input, dim, keepdim, out, skip_nan=skip_nan)
     if not input._array.size:
         return finished(
             beside(
@@ -205,7 +206,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None
         values=tensor(2),
         indices=tensor(2))
     """
-    return _with_index("mode", O.Mode, expect_tensor(input, "mode"), dim, keepdim, out)
+    return with_index("mode", O.Mode, expect_tensor(input, "mode"), dim, keepdim, out)
 
 
 INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")

@@ -18,7 +18,7 @@ from rushlight.ops.distance import FEW, PAIRS, Cdist, by_loop, norms, pairs, upp
 from rushlight.ops.statistics import VectorNorm
 from rushlight.ops.sums import number, summed
 from rushlight.tensor_api._common import unrecorded, wrap_dims
-from rushlight.tensor_api.reductions import vector_norm
+from rushlight.tensor_api.norms import vector_norm
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "normalize"]
 

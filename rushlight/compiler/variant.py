@@ -37,7 +37,7 @@ from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
 from rushlight.core.device_array import DeviceArray, driver_of
 from rushlight.core.sparse import SparseArray
-from rushlight.core.state import modes
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, wrap, written
 from rushlight.errors import UnforeseenError
 from rushlight.ops.copy import Copy
@@ -413,7 +413,7 @@ class Variant:
             if (
                 modes.grad is grad
                 and modes.inference is inference
-                and (modes.autocast is autocast or modes.autocast == autocast)
+                and (modes.autocast == autocast if state.busy else autocast is None)
                 and dtypes.default.float is kind
                 and (self.bare or (args := self.looked_at(args)) is not None)  # type: ignore[assignment]
             ):

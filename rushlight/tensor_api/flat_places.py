@@ -10,7 +10,7 @@ from rushlight import dtypes
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
-from rushlight.ops import scatter as S
+from rushlight.ops import scatter
 from rushlight.ops.index import IndexPut
 from rushlight.ops.places import inside
 from rushlight.tensor_api._common import method, refuse_overlap, store_out, wrap_dim
@@ -70,13 +70,13 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
         tensor([[1., 0.],
                 [0., 2.]])
     """
-    return S.Put.bind(input, index, source, accumulate=accumulate)
+    return scatter.Put.bind(input, index, source, accumulate=accumulate)
 
 
 @method
 def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """In-place form of ``put``."""
-    return S.Put.update(self, index, source, accumulate=accumulate)
+    return scatter.Put.update(self, index, source, accumulate=accumulate)
 
 
 @method
@@ -88,7 +88,7 @@ def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         >>> torch.take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 3]))
         tensor([1, 4])
     """
-    result = S.Take.bind(input, index)
+    result = scatter.Take.bind(input, index)
     if out is None:
         return result
     refuse_overlap(out, input, index)

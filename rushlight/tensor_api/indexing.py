@@ -30,7 +30,7 @@ from rushlight.dtypes import NUMBERS
 from rushlight.errors import ShapeError, warn_user
 from rushlight.ops.copy import Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
-from rushlight.ops.scatter import MaskedFill
+from rushlight.ops.masked import MaskedFill
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex, WritePart, owner
 from rushlight.tensor_api._common import methods

@@ -10,7 +10,7 @@ from rushlight import dtypes
 from rushlight.core.device_array import beside, host
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
-from rushlight.ops import scatter as S
+from rushlight.ops import masked
 from rushlight.tensor_api._common import expect_tensor, method, refuse_overlap, store_out
 from rushlight.tensor_api.indexing import places_in
 from rushlight.tensor_api.joining import stack
@@ -33,7 +33,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor) and value.requires_grad:
         return fill_with_tensor(input, mask, value)
-    return S.MaskedFill.bind(
+    return masked.MaskedFill.bind(
         input, expect_tensor(mask, "masked_fill", "mask"), value=fill_value(value)
     )
 
@@ -45,7 +45,7 @@ def fill_with_tensor(input: Tensor, mask: Tensor, value: Tensor) -> Tensor:
             "masked_fill only supports a 0-dimensional value tensor, but got "
             f"{value._array.ndim} dimension(s)."
         )
-    kept = S.MaskedFill.bind(input, mask, value=0)
+    kept = masked.MaskedFill.bind(input, mask, value=0)
     return kept + value.to(input.dtype) * mask.to(input.dtype)
 
 
@@ -54,7 +54,7 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """In-place form of ``masked_fill``."""
     if isinstance(value, Tensor) and value.requires_grad:
         return self.copy_(fill_with_tensor(self, mask, value))
-    return S.MaskedFill.update(
+    return masked.MaskedFill.update(
         self, expect_tensor(mask, "masked_fill_", "mask"), value=fill_value(value)
     )
 
@@ -75,7 +75,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
         (places,) = places_in(mask.expand(shape).reshape(-1))
         result = input.expand(shape).reshape(-1).index_select(0, places)
     else:
-        result = S.MaskedSelect.bind(input, mask)
+        result = masked.MaskedSelect.bind(input, mask)
     if out is None:
         return result
     refuse_overlap(out, input, mask)
@@ -93,13 +93,13 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         >>> torch.masked_scatter(torch.zeros(3), mask, torch.tensor([1.0, 2.0]))
         tensor([1., 0., 2.])
     """
-    return S.MaskedScatter.bind(input, mask, source)
+    return masked.MaskedScatter.bind(input, mask, source)
 
 
 @method
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """In-place form of ``masked_scatter``."""
-    return S.MaskedScatter.update(self, mask, source)
+    return masked.MaskedScatter.update(self, mask, source)
 
 
 @method

@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
+from rushlight.ops import combining, slices
 from rushlight.ops import scatter as S
 from rushlight.tensor_api._common import (
     expect_tensor,
@@ -85,7 +86,8 @@ def _scatter(
         if isinstance(src, Tensor)
         else beside(input, np.full(index._array.shape, src, input._array.dtype))
     )
-    reducer = S.ScatterReduce.update if apply is S.Scatter.update else S.ScatterReduce.bind
+    op = combining.ScatterReduce
+    reducer = op.update if apply is S.Scatter.update else op.bind
     return reducer(
         input, index, values, dim=d, reduce="sum" if reduce == "add" else "prod", include_self=True
     )
@@ -162,7 +164,7 @@ def scatter_reduce(
         tensor([5., 2.])
     """
     d = wrap_dim(dim, input._array.ndim)
-    result = S.ScatterReduce.bind(
+    result = combining.ScatterReduce.bind(
         input,
         index,
         src,
@@ -179,7 +181,7 @@ def scatter_reduce_(
 ) -> Tensor:
     """In-place form of ``scatter_reduce``."""
     d = wrap_dim(dim, self._array.ndim)
-    return S.ScatterReduce.update(
+    return combining.ScatterReduce.update(
         self,
         index,
         src,
@@ -202,7 +204,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
         tensor([[2, 2, 1],
                 [4, 4, 3]])
     """
-    result = S.IndexSelect.bind(
+    result = slices.IndexSelect.bind(
         input, expect_tensor(index, "index_select", "index"), dim=wrap_dim(dim, input._array.ndim)
     )
     if out is None:
@@ -234,7 +236,7 @@ def index_add(
         >>> torch.index_add(torch.zeros(3), 0, index, source)
         tensor([4., 0., 2.])
     """
-    result = S.IndexAdd.bind(
+    result = slices.IndexAdd.bind(
         input, index, _scaled(source, alpha), dim=wrap_dim(dim, input._array.ndim)
     )
     return result if out is None else store_out(out, result)
@@ -243,7 +245,7 @@ def index_add(
 @method
 def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """In-place form of ``index_add``."""
-    return S.IndexAdd.update(
+    return slices.IndexAdd.update(
         self, index, _scaled(source, alpha), dim=wrap_dim(dim, self._array.ndim)
     )
 
@@ -253,14 +255,14 @@ def index_copy(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
     """``input`` with slice ``index[i]`` of ``dim`` replaced by slice i of ``source``."""
-    result = S.IndexCopy.bind(input, index, source, dim=wrap_dim(dim, input._array.ndim))
+    result = slices.IndexCopy.bind(input, index, source, dim=wrap_dim(dim, input._array.ndim))
     return result if out is None else store_out(out, result)
 
 
 @method
 def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """In-place form of ``index_copy``."""
-    return S.IndexCopy.update(self, index, source, dim=wrap_dim(dim, self._array.ndim))
+    return slices.IndexCopy.update(self, index, source, dim=wrap_dim(dim, self._array.ndim))
 
 
 def fill_value(value: Any) -> Any:
@@ -289,7 +291,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         if shape:
             shape[wrap_dim(dim, len(shape))] = once._array.size
         return index_copy(input, dim, once, value.to(input.dtype).expand(shape))
-    return S.IndexFill.bind(
+    return slices.IndexFill.bind(
         input, index, dim=wrap_dim(dim, input._array.ndim), value=fill_value(value)
     )
 
@@ -299,7 +301,7 @@ def index_fill_(self: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """In-place form of ``index_fill``."""
     if isinstance(value, Tensor) and value.requires_grad and not value._array.ndim:
         return self.copy_(index_fill(self, dim, index, value))
-    return S.IndexFill.update(
+    return slices.IndexFill.update(
         self, index, dim=wrap_dim(dim, self._array.ndim), value=fill_value(value)
     )
 
@@ -319,7 +321,7 @@ def index_reduce(
     amax or amin.
     """
     kind = _check_reduce(reduce, KINDS[1:], "index_reduce")
-    result = S.IndexReduce.bind(
+    result = combining.IndexReduce.bind(
         input,
         index,
         source,
@@ -336,7 +338,7 @@ def index_reduce_(
 ) -> Tensor:
     """In-place form of ``index_reduce``."""
     kind = _check_reduce(reduce, KINDS[1:], "index_reduce")
-    return S.IndexReduce.update(
+    return combining.IndexReduce.update(
         self,
         index,
         source,

@@ -9,6 +9,7 @@ import rushlight as rl
 from rushlight.compiler.storages import WriteWindow
 from rushlight.ops import (
     arithmetic,
+    combining,
     join,
     math,
     order,
@@ -17,6 +18,7 @@ from rushlight.ops import (
     scan,
     scatter,
     shaping,
+    slices,
     trigonometry,
     view,
 )
@@ -160,8 +162,8 @@ def test_reading_by_index(dtype, width):
     k = b.input(whole(width, 5) - width // 2)
     b.returns(
         b.op(Embedding, x, i, padding_idx=None, by_frequency=False),
-        b.op(scatter.IndexSelect, x, b.input(whole(7, 9)), dim=0),
-        b.op(scatter.IndexSelect, x, b.input(whole(width, 9)), dim=1),
+        b.op(slices.IndexSelect, x, b.input(whole(7, 9)), dim=0),
+        b.op(slices.IndexSelect, x, b.input(whole(width, 9)), dim=1),
         b.op(scatter.Gather, x, j, dim=1),
         b.op(scatter.Take, x, b.input(whole(14 * width, 6) - 7 * width)),
         b.op(Index, x, i, k, pattern=(True, True)),
@@ -189,7 +191,7 @@ def test_an_index_out_of_range_is_an_error(op, index):
     made = {
         "embedding": lambda: b.op(Embedding, x, i, padding_idx=None, by_frequency=False),
         "index": lambda: b.op(Index, x, i, pattern=(True,)),
-        "select": lambda: b.op(scatter.IndexSelect, x, i, dim=0),
+        "select": lambda: b.op(slices.IndexSelect, x, i, dim=0),
     }[op]()
     program = check(b.returns(made))
     b.arrays[1] = np.array([0, index, 1, 2])
@@ -206,8 +208,8 @@ def test_rows_added_by_index(width):
     b.returns(
         b.op(EmbeddingGrad, g, i, padding_idx=None, **p),
         b.op(EmbeddingGrad, g, i, padding_idx=2, **p),
-        b.op(scatter.IndexAdd, x, b.input(whole(6, 9)), b.input(normal(4, 9, width)), dim=1),
-        b.op(scatter.IndexCopy, x, b.input(whole(6, 9)), b.input(normal(4, 9, width)), dim=1),
+        b.op(slices.IndexAdd, x, b.input(whole(6, 9)), b.input(normal(4, 9, width)), dim=1),
+        b.op(slices.IndexCopy, x, b.input(whole(6, 9)), b.input(normal(4, 9, width)), dim=1),
     )
     check(b, 1e-4)
 
@@ -224,8 +226,8 @@ def test_elements_combined_by_index(dtype, include_self):
     kinds = [k for k in KINDS if k != "mean" or np.dtype(dtype).kind == "f"]
     given = {"dim": 0, "include_self": include_self}
     b.returns(
-        *[b.op(scatter.ScatterReduce, x, i, source, reduce=k, **given) for k in kinds],
-        *[b.op(scatter.IndexReduce, x, rows, source, reduce=k, **given) for k in kinds[1:]],
+        *[b.op(combining.ScatterReduce, x, i, source, reduce=k, **given) for k in kinds],
+        *[b.op(combining.IndexReduce, x, rows, source, reduce=k, **given) for k in kinds[1:]],
     )
     check(b, 1e-4)
 
@@ -237,7 +239,7 @@ def test_nan_is_the_largest_and_the_smallest_that_meets():
     x, source, i = b.input(x), b.input(source), b.input(whole(4, 6))
     b.returns(
         *[
-            b.op(scatter.IndexReduce, x, i, source, dim=0, reduce=k, include_self=True)
+            b.op(combining.IndexReduce, x, i, source, dim=0, reduce=k, include_self=True)
             for k in ("amax", "amin")
         ]
     )
@@ -250,7 +252,7 @@ def test_fills_and_flat_writes(dtype):
     x, i = b.input(normal(3, 5, 4, dtype=dtype)), b.input(whole(5, 3) - 2)
     flat, source = b.input(whole(60, 2, 4) - 30), b.input(normal(2, 4, dtype=dtype))
     b.returns(
-        b.op(scatter.IndexFill, x, i, dim=1, value=True),
+        b.op(slices.IndexFill, x, i, dim=1, value=True),
         b.op(scatter.Put, x, flat, source, accumulate=False),
     )
     check(b)

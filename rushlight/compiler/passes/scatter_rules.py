@@ -23,9 +23,9 @@ from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import PlaceRows, Settle
 from rushlight.compiler.scalars import F32, FLOATS, HALVES
 from rushlight.ops.arithmetic import Add, Div, Mul
+from rushlight.ops.combining import extreme
 from rushlight.ops.compare import Eq, Maximum
 from rushlight.ops.copy import cast_array
-from rushlight.ops.scatter import extreme
 from rushlight.ops.select import Where
 from rushlight.ops.view import Expand, Unfold, look_or_copy
 

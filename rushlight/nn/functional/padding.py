@@ -13,7 +13,7 @@ from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.ops.pad import ConstantPad, layout
-from rushlight.ops.scatter import IndexSelect
+from rushlight.ops.slices import IndexSelect
 from rushlight.ops.windows import FEW
 from rushlight.tensor_api._common import as_int, in_order_of
 from rushlight.tensor_api.casting import in_float32_on_cpu

@@ -11,7 +11,7 @@ from rushlight.core.state import modes, no_grad
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, value_pinned
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
 from rushlight.ops.embedding import BagMaxima, BagOf, Bags, Embedding
-from rushlight.ops.scatter import IndexCopy
+from rushlight.ops.slices import IndexCopy
 from rushlight.ops.sparse.embedding import SparseEmbedding
 from rushlight.ops.statistics import VectorNorm
 

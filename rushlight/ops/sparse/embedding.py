@@ -6,7 +6,7 @@ import numpy as np
 
 from rushlight.core.tensor import constant
 from rushlight.ops.embedding import look_up
-from rushlight.ops.scatter import IndexSelect
+from rushlight.ops.slices import IndexSelect
 from rushlight.ops.sparse.entries import Assemble, Boundary
 from rushlight.ops.sparse.pattern import Coordinates
 

@@ -15,7 +15,7 @@ from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant, instance
 from rushlight.ops.create import zeros
 from rushlight.ops.places import moved
-from rushlight.ops.scatter import IndexAdd, IndexSelect
+from rushlight.ops.slices import IndexAdd, IndexSelect
 from rushlight.ops.sparse.pattern import Pattern
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
-from rushlight.ops import join, reduce, scatter, view
+from rushlight.ops import join, reduce, slices, view
 from rushlight.ops import matmul as products
 from rushlight.ops.sparse.entries import assembled, chosen, coalesced, values_of
 from rushlight.ops.sparse.multiply import matrix_product
@@ -126,7 +126,7 @@ def index(op: Op, x: Tensor, index: tuple[Any, ...]) -> Tensor:
     return assembled(values, Coordinates(np.stack(rows), tuple(shape), True), "Select")
 
 
-@rule(scatter.IndexSelect)
+@rule(slices.IndexSelect)
 def index_select(op: Op, x: Tensor, index: Tensor, dim: int) -> Tensor:
     """Slices of a dim, in the order of ``index``."""
     x = coalesced(x)
@@ -136,7 +136,7 @@ def index_select(op: Op, x: Tensor, index: Tensor, dim: int) -> Tensor:
     if wanted.size and not (wanted.min() >= -size and wanted.max() < size):
         raise IndexError(f"index_select(): index out of range for dimension {dim} of size {size}")
     if dim >= n:
-        picked = scatter.IndexSelect.bind(values_of(x), index, dim=dim - n + 1)
+        picked = slices.IndexSelect.bind(values_of(x), index, dim=dim - n + 1)
         return assembled(picked, pattern, "IndexSelect")
     line = pattern.coordinates[dim]
     order = np.argsort(line, kind="stable")

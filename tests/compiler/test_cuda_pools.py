@@ -6,7 +6,8 @@ import pytest
 
 from rushlight.compiler.backends.cuda import templates
 from rushlight.compiler.backends.cuda.machine import machine_of
-from rushlight.ops.pool import AvgPool, AvgPoolSpread, MaxPool, MaxPoolSpread, MaxPoolValues
+from rushlight.ops.avg_pool import AvgPool, AvgPoolSpread
+from rushlight.ops.pool import MaxPool, MaxPoolSpread, MaxPoolValues
 from rushlight.ops.resample import Gathered
 from tests.compiler.cuda_emulator import needs_compiler
 from tests.compiler.cuda_nodes import check, compiled, garbage, needs_nvrtc, node_of, on_gpu

@@ -11,9 +11,9 @@ from rushlight.compiler.passes.rounding import rounded
 from rushlight.ops import (
     activation,
     arithmetic,
+    avg_pool,
     compare,
     math,
-    pool,
     reduce,
     rounding,
     select,
@@ -286,7 +286,8 @@ def test_average_pooling():
     x, g = b.input(normal(3, 4, 8, 8)), b.input(normal(3, 4, 4, 4))
     check(
         b.returns(
-            b.op(pool.AvgPool, x, **options), b.op(pool.AvgPoolSpread, g, space=(8, 8), **options)
+            b.op(avg_pool.AvgPool, x, **options),
+            b.op(avg_pool.AvgPoolSpread, g, space=(8, 8), **options),
         )
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rushlight.compiler import pipeline
-from rushlight.ops import activation, fold, loss, pool, statistics
+from rushlight.ops import activation, along, avg_pool, fold, loss, statistics
 from rushlight.ops.arithmetic import Add, Mul
 from rushlight.ops.math import Exp
 from rushlight.ops.reduce import Mean, Nansum
@@ -139,7 +139,10 @@ def test_average_pools(space, kernel, stride, padding, include):
     }
     b = Builder()
     x, g = b.input(normal(2, 3, *space)), b.input(normal(2, 3, *out))
-    b.returns(b.op(pool.AvgPool, x, **options), b.op(pool.AvgPoolSpread, g, space=space, **options))
+    b.returns(
+        b.op(avg_pool.AvgPool, x, **options),
+        b.op(avg_pool.AvgPoolSpread, g, space=space, **options),
+    )
     check(b)
 
 
@@ -148,8 +151,8 @@ def test_windows_and_matrices():
     x = b.input(normal(2, 3, 7, 6))
     m, n = RNG.standard_normal((7, 5)), RNG.standard_normal((6, 9))
     b.returns(
-        b.op(pool.Along, x, matrices=(m, n)),
-        b.op(pool.Along, x, matrices=(m, None)),
+        b.op(along.Along, x, matrices=(m, n)),
+        b.op(along.Along, x, matrices=(m, None)),
         b.op(fold.Unfold, x, kernel=(3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)),
         b.op(activation.Glu, x, dim=-1),
     )

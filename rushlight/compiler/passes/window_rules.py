@@ -13,8 +13,8 @@ from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Settle
 from rushlight.compiler.windows import is_view
 from rushlight.ops.arithmetic import Add, Div, Mul
+from rushlight.ops.avg_pool import counts
 from rushlight.ops.fold import window_counts
-from rushlight.ops.pool import counts
 from rushlight.ops.view import BasicIndex, Expand
 
 MOST_TAPS = 32

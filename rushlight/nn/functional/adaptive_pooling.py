@@ -13,7 +13,9 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.conv import remembered
 from rushlight.nn.functional.pooling import check_dims, check_floating, named, quickly
-from rushlight.ops import pool as P
+from rushlight.ops.along import Along
+from rushlight.ops.avg_pool import MEANS, AvgPool
+from rushlight.ops.bins import BinMax, bin_means, bins_of, table_of_bins
 from rushlight.ops.windows import FEW
 from rushlight.tensor_api._common import as_int, in_order_of
 from rushlight.tensor_api.casting import in_float32_on_cpu
@@ -53,7 +55,7 @@ def target_sizes(
     if math.prod(shape[:-rank] + sizes) >= 1 << 62:
         raise RuntimeError(f"{name}: a result of output_size {sizes} has no place in memory.")
     few = 0 < math.prod(sizes) <= FEW
-    return sizes, P.table_of_bins(shape, P.bins_of(space, sizes)) if few else None
+    return sizes, table_of_bins(shape, bins_of(space, sizes)) if few else None
 
 
 def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
@@ -61,7 +63,7 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     check_floating(f"adaptive_avg_pool{rank}d", input)
     shape = input._array.shape
     out, table = target_sizes(f"adaptive_avg_pool{rank}d", shape, rank, output_size)
-    quick = quickly(P.MEANS, table, input)
+    quick = quickly(MEANS, table, input)
     if quick is not None:
         return in_order_of(wrap(quick), input)
     space = tuple(shape[-rank:])
@@ -70,7 +72,7 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
         if max(out) == 1:
             return input.mean(tuple(range(-rank, 0)), keepdim=True)
         zero = ((0, 0),) * rank
-        found = P.AvgPool.bind(
+        found = AvgPool.bind(
             input,
             out=out,
             kernel=kernel,
@@ -81,8 +83,8 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
             after=(0,) * rank,
         )
     else:
-        matrices = [P.bin_means(n, o) for n, o in zip(space, out, strict=True)]
-        found = P.Along.bind(input, matrices=tuple(matrices))
+        matrices = [bin_means(n, o) for n, o in zip(space, out, strict=True)]
+        found = Along.bind(input, matrices=tuple(matrices))
     return in_order_of(found, input)
 
 
@@ -150,11 +152,11 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         quick = quickly("window places", table, input, np.int64)
         if quick is not None:
             return in_order_of(wrap(quick[0]), input), in_order_of(wrap(quick[1]), input)
-        bins = P.bins_of(input._array.shape[-rank:], out)
+        bins = bins_of(input._array.shape[-rank:], out)
         if 0 in out:
             shape = (*input._array.shape[:-rank], *out)
             return input.new_zeros(shape), input.new_zeros(shape, dtype=dtypes.of[dtypes.int64])
-        values, places = P.BinMax.bind(input, bins=bins)
+        values, places = BinMax.bind(input, bins=bins)
         return in_order_of(values, input), in_order_of(places, input)
 
     def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:

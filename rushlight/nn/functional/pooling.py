@@ -15,7 +15,8 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.conv import expanded, remembered
-from rushlight.ops import pool as P
+from rushlight.ops import pool
+from rushlight.ops.avg_pool import MEANS, AvgPool, means_of
 from rushlight.ops.windows import table_of
 from rushlight.tensor_api._common import in_order_of, stored
 from rushlight.tensor_api.casting import in_float32_on_cpu
@@ -70,7 +71,7 @@ def averages(include_pad: bool, divisor: int | None, *given: Any) -> tuple[dict[
     w = geometry(*given)
     del w["dilation"]
     w.update(include_pad=include_pad, divisor=divisor)
-    return w, P.means_of(given[1], **w)
+    return w, means_of(given[1], **w)
 
 
 def quickly(name: str, table: Any, input: Tensor, named: Any = None) -> Any:
@@ -158,15 +159,15 @@ def max_pool(
         if found is not None:
             return in_order_of(wrap(found), input)
         if not (input._tracked and modes.grad):
-            return in_order_of(P.MaxPoolValues.bind(input, **w), input)
-        return in_order_of(P.MaxPool.bind(input, **w)[0], input)
+            return in_order_of(pool.MaxPoolValues.bind(input, **w), input)
+        return in_order_of(pool.MaxPool.bind(input, **w)[0], input)
     found = quickly("window places", table, input, np.int64)
     if found is not None:
         return in_order_of(wrap(found[0]), input), in_order_of(wrap(found[1]), input)
-    values, taps = P.MaxPool.bind(input, **w)
+    values, taps = pool.MaxPool.bind(input, **w)
     values = in_order_of(values, input)
     where = {k: v for k, v in w.items() if k != "out"}
-    places = P.FlatIndices.bind(taps, space=shape[-rank:], **where)
+    places = pool.FlatIndices.bind(taps, space=shape[-rank:], **where)
     return values, in_order_of(places, input)
 
 
@@ -277,11 +278,11 @@ def avg_pool(
     w, table = averages(
         include_pad, divisor, name, shape, rank, kernel_size, stride, padding, 1, ceil_mode
     )
-    found = quickly(P.MEANS, table, input)
+    found = quickly(MEANS, table, input)
     if found is not None:  # of rows in order, which the result has too
         return wrap(found)
     check_floating(name, input, dtypes.int64)
-    return in_order_of(P.AvgPool.bind(input, **w), input)
+    return in_order_of(AvgPool.bind(input, **w), input)
 
 
 def avg_pool1d(

@@ -13,7 +13,7 @@ from rushlight.nn.functional.adaptive_pooling import adaptive_avg_pool
 from rushlight.nn.functional.conv import remembered
 from rushlight.nn.functional.pooling import check_floating
 from rushlight.ops import resample as R
-from rushlight.ops.pool import Along
+from rushlight.ops.along import Along
 from rushlight.tensor_api._common import in_order_of
 
 __all__ = ["interpolate", "upsample", "upsample_nearest", "upsample_bilinear"]

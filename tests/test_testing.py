@@ -1,5 +1,6 @@
 """``torch.testing.make_tensor``: the values that torch draws with the same seed."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,3 +46,36 @@ def test_refuses_two_layouts(lib):
             noncontiguous=True,
             memory_format=lib.channels_last,
         )  # fmt: skip
+
+
+UNLIKE = {
+    "number and tensor": lambda lib: (1.0, lib.tensor(1.0)),
+    "tensor and number in a list": lambda lib: ([lib.ones(1)], [1.0]),
+    "array and tensor": lambda lib: (np.ones(2), lib.ones(2)),
+    "list and tensor": lambda lib: ([1.0], lib.ones(1)),
+    "text": lambda lib: ("a", "a"),
+    "an object": lambda lib: (object(), 1),
+    "arrays of text": lambda lib: (np.array(["a"]), np.array(["a"])),
+}
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight], ids=["torch", "rushlight"])
+@pytest.mark.parametrize("pair", UNLIKE.values(), ids=UNLIKE)
+def test_what_cannot_be_compared(pair, lib):
+    with pytest.raises(TypeError, match="able to handle"):
+        lib.testing.assert_close(*pair(lib))
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight], ids=["torch", "rushlight"])
+def test_subclasses_may_be_refused(lib):
+    pair = lib.nn.Parameter(lib.ones(2)), lib.ones(2)
+    lib.testing.assert_close(*pair)
+    with pytest.raises(TypeError, match="able to handle"):
+        lib.testing.assert_close(*pair, allow_subclasses=False)
+    with pytest.raises(AssertionError):
+        lib.testing.assert_close(None, 1.0)
+    lib.testing.assert_close({"a": None, "b": (1, True)}, {"a": None, "b": (1, True)})
+    lib.testing.assert_close(1, 1.0, check_dtype=False)
+    for pair in ((1, 1.0), (np.ones(2), np.ones(2, np.float32))):
+        with pytest.raises(AssertionError, match="type"):
+            lib.testing.assert_close(*pair)

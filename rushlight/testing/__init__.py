@@ -41,11 +41,16 @@ def assert_close(
     """Raise AssertionError unless ``|actual - expected| <= atol + rtol * |expected|`` everywhere.
 
     Args:
-        actual, expected: tensors, numbers, or sequences and mappings of them.
+        actual, expected: tensors, arrays, numbers, None, or sequences and mappings of them.
+        allow_subclasses: one tensor's class may be a subclass of the other's.
         rtol, atol: tolerances, both or none; by default they follow the dtype.
         equal_nan: nan equals nan.
         check_device, check_dtype, check_stride: whether these must agree too.
         msg: the error's text, or a function of the one made here.
+
+    Raises:
+        AssertionError: they differ.
+        TypeError: two of them cannot be compared, such as a tensor and a number.
 
     Example:
         >>> import rushlight as torch
@@ -61,7 +66,7 @@ def assert_close(
         "check_dtype": check_dtype,
         "check_stride": check_stride,
     }
-    problem = difference(actual, expected, "", options)
+    problem = difference(actual, expected, "", {**options, "allow_subclasses": allow_subclasses})
     if problem is not None:
         raise AssertionError(msg(problem) if callable(msg) else msg or problem)
 
@@ -82,17 +87,28 @@ def difference(a: Any, b: Any, at: str, options: dict[str, Any]) -> str | None:
         return next(
             (p for i, (x, y) in pairs if (p := difference(x, y, f"{at}[{i}]", options))), None
         )
-    if isinstance(a, Tensor) != isinstance(b, Tensor):
-        return (
-            f"The values for attribute 'type' do not match: {type(a).__name__} != "
-            f"{type(b).__name__}."
-        )
+    if a is None or b is None:
+        return None if a is b else f"{a!r} != {b!r}"
+    options = {**options}
+    check_comparable(a, b, options.pop("allow_subclasses"))
     if not isinstance(a, Tensor):
-        if a is None or b is None or isinstance(a, str):
-            return None if a == b else f"{a!r} != {b!r}"
-        options = {**options, "check_dtype": False, "check_device": False}
         a, b = wrap(np.asarray(a)), wrap(np.asarray(b))
     return tensor_difference(a, b, at, **options)
+
+
+def check_comparable(a: Any, b: Any, allow_subclasses: bool) -> None:
+    """TypeError unless both are tensors, arrays or numbers."""
+    if all([isinstance(x, (bool, int, float, complex, np.bool_, np.number)) for x in (a, b)]):
+        return
+    related = isinstance(a, type(b)) or isinstance(b, type(a))
+    if not allow_subclasses:
+        related = type(a) is type(b)
+    values = isinstance(a, Tensor) or np.asarray(a).dtype.kind in "biufc"
+    if not (related and values):
+        raise TypeError(
+            f"No comparison pair was able to handle inputs of type {type(a)} and {type(b)}: "
+            "convert both to tensors, arrays or numbers."
+        )
 
 
 def tensor_difference(

@@ -38,10 +38,11 @@ def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
 class Walk:
     """A backward pass: the positions that it comes to. ``modes.walk`` is the current one."""
 
-    __slots__ = ("order", "leaves", "outer", "asked", "callbacks")
+    __slots__ = ("order", "leaves", "needed", "outer", "asked", "callbacks")
 
-    def __init__(self, order: list[Node], leaves: dict[Any, int]) -> None:
+    def __init__(self, order: list[Node], leaves: dict[Any, int], needed: Any) -> None:
         self.order, self.leaves = order, leaves
+        self.needed = needed  # None, or those on the way to the positions that are asked for
         self.callbacks: list[Any] = []  # to be called at the end
 
     def __enter__(self) -> None:
@@ -57,6 +58,8 @@ class Walk:
 
     def reaches(self, position: Any) -> bool:
         """Whether a gradient may arrive there."""
+        if self.needed is not None and position not in self.needed:
+            return False
         return position in self.leaves or any([n is position for n in self.order])
 
 
@@ -104,7 +107,7 @@ def run_backward(
         if leaf._wants_grad:
             accumulate_into(leaf, g, own, create_graph)
 
-    walk = Walk(order, leaves)
+    walk = Walk(order, leaves, needed)
     with GradMode(create_graph), walk:
         for r, g in zip(roots, grads, strict=True):
             sofar = pending.get(r)

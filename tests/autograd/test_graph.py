@@ -162,6 +162,19 @@ def test_multi_grad_hooks_do_not_wait_for_what_a_pass_leaves_out(lib):
 
 
 @LIBRARIES
+def test_multi_grad_hooks_do_not_wait_for_what_is_not_asked_for(lib):
+    a, b = (lib.ones(2, requires_grad=True) for _ in range(2))
+    c = a * b
+    seen = []
+    lib.autograd.graph.register_multi_grad_hook(
+        (a, b, c), lambda gs: seen.append([g is not None for g in gs])
+    )
+    c.sum().backward(inputs=(a,), retain_graph=True)
+    lib.autograd.grad(c.sum(), c)
+    assert seen == [[True, False, True], [False, False, True]]
+
+
+@LIBRARIES
 def test_mutation_of_saved_tensors_may_be_allowed(lib):
     with lib.autograd.graph.allow_mutation_on_saved_tensors() as kept:
         a = lib.full((2,), 0.5, requires_grad=True)

@@ -323,11 +323,8 @@ def lu_solve(
         return M.lu_solve(B, LU, pivots, out=out)
     inner = L.SolveTriangular.bind(LU.mH, B, upper=False, unitriangular=False)
     permuted = L.SolveTriangular.bind(LU.mH, inner, upper=True, unitriangular=True)
-    rows = M.L.row_order(host(pivots), LU.shape[-1])
-    back = beside(LU, np.argsort(rows, -1))
-    return stored(
-        permuted.take_along_dim(back[..., None].expand(*rows.shape, B.shape[-1]), -2), out
-    )
+    rows = L.row_order(host(pivots), LU.shape[-1])
+    return stored(M.in_order(permuted, np.argsort(rows, -1)), out)
 
 
 def ldl_solve(

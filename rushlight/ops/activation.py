@@ -14,7 +14,7 @@ from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import LEAST, SOME, in_dtype, widened
 from rushlight.core.op import Op, parameters
 from rushlight.core.scalar import NUMPY, with_numbers_of
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import NotSupportedError
 from rushlight.ops.join import Cat
 
@@ -413,9 +413,17 @@ class Softshrink(Tunable):
 
 
 class Threshold(Tunable):
-    """``x`` where it exceeds ``threshold``, else ``value``."""
+    """``x`` where it exceeds ``threshold``, else ``value``; both cut to integers for integers."""
 
     integers = True
+
+    @staticmethod
+    def numbers(input, threshold, value):
+        """The parameters as ``input`` can hold them."""
+        expect_tensors("threshold", input)
+        if input._array.dtype in dtypes.INTEGER_TYPES:
+            threshold, value = int(threshold), int(value)
+        return {"threshold": threshold, "value": value}
 
     def scalar(self, s, input, *, threshold, value):
         return s.where(input <= threshold, value, input)

@@ -103,7 +103,7 @@ def _dlpack(
     value_needed("__dlpack__()")
     if self.is_cuda:
         return self._array.driver.shown(self).__dlpack__(stream=stream)
-    return self._array.__dlpack__()
+    return self._array.__dlpack__(max_version=max_version)
 
 
 methods(

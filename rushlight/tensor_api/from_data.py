@@ -268,17 +268,22 @@ def asarray(
     dtype: Any = None,
     device: Any = None,
     copy: bool | None = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = None,
 ) -> Tensor:
     """``obj`` as a tensor; ``copy`` True copies, False refuses to, None does what is needed.
-    Tensors, arrays, buffers and capsules of DLPack share their memory.
+    Tensors, arrays, buffers and capsules of DLPack share their memory. What is computed
+    leaves the graph if ``requires_grad`` is False; leaves are set to it.
 
     The bytes of a buffer are those of elements of ``dtype``, by default the floating-point one.
     """
     there: Tensor = array_of(obj, dtype, copy)
     if device is not None or devices.current.chosen is not None:
         there = there.to(devices.check(device))
-    return there.requires_grad_() if requires_grad else there
+    if requires_grad is None:
+        return there
+    if not requires_grad and not there.is_leaf:
+        there = there.detach()
+    return there.requires_grad_(requires_grad)
 
 
 def array_of(obj: Any, dtype: Any, copy: bool | None) -> Tensor:

@@ -642,13 +642,13 @@ def threshold(
     """``input`` where it is above ``threshold``, else ``value``."""
     if inplace:
         return threshold_(input, threshold, value)
-    result = Threshold.bind(expect_tensor(input, "threshold"), threshold=threshold, value=value)
+    result = Threshold.bind(input, **Threshold.numbers(input, threshold, value))
     return finished(result, out)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """In-place form of ``threshold``."""
-    return Threshold.update(input, threshold=threshold, value=value)  # type: ignore[no-any-return]
+    return Threshold.update(input, **Threshold.numbers(input, threshold, value))  # type: ignore[no-any-return]
 
 
 methods(

@@ -181,17 +181,18 @@ def lu_solve(
     input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
     """X with ``A @ X = input``, given the LU factorisation of A."""
-    n = LU_data._array.shape[-1]
-    rows = L.row_order(host(LU_pivots), n)
-    batch = broadcast_shapes(input._array.shape[:-2], rows.shape[:-1])
-    input = input.expand(*batch, *input._array.shape[-2:])
-    rows = np.broadcast_to(rows, (*batch, n))
-    permuted = input.take_along_dim(
-        beside(input, rows)[..., None].expand(*rows.shape, input._array.shape[-1]), -2
-    )
+    permuted = in_order(input, L.row_order(host(LU_pivots), LU_data._array.shape[-1]))
     inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
     result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
     return result if out is None else store_out(out, result)
+
+
+def in_order(x: Tensor, rows: Any) -> Tensor:
+    """The matrices of x with their rows in another order: an array of numbers of rows each."""
+    batch = broadcast_shapes(x._array.shape[:-2], rows.shape[:-1])
+    rows = beside(x, np.broadcast_to(rows, (*batch, rows.shape[-1])))
+    x = x.expand(*batch, *x._array.shape[-2:])
+    return x.take_along_dim(rows[..., None].expand_as(x), -2)  # type: ignore[no-any-return]
 
 
 def triangular_solve(

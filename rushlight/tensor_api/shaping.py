@@ -281,7 +281,7 @@ methods(broadcast_to=broadcast_to)
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """Tensors expanded to their common shape: views.
+    """Tensors expanded to their common shape: views, or those themselves that have it.
 
     Example:
         >>> import rushlight as torch
@@ -291,7 +291,8 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """
     items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     shape = broadcast_shapes(*[t._array.shape for t in items])
-    return tuple([Expand.bind(t, shape=tuple(shape)) for t in items])
+    shape = tuple(shape)
+    return tuple([t if t._array.shape == shape else Expand.bind(t, shape=shape) for t in items])
 
 
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:

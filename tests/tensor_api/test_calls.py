@@ -169,6 +169,11 @@ CREATION = [
     "m = bytearray(8); t = torch.asarray(m, dtype=torch.int32, copy=True); m[4] = 9; t",
     "torch.asarray(memoryview(np.arange(3.)), dtype=torch.float64)",
     "torch.asarray(np.float64(2), copy=False)",
+    *[f"x = torch.ones(2, requires_grad=True) {more}; y = torch.asarray(x{given}); "
+      "y, x is y, x.data_ptr() == y.data_ptr(), x.requires_grad"
+      for more in ("", "* 2")
+      for given in ("", ", requires_grad=True", ", requires_grad=False")],
+    "x = torch.arange(3); a = np.from_dlpack(x); a[0] = 7; x",
     "torch.tensor(b'text')",
     "torch.tensor({1, 2})",
     "torch.frombuffer([1, 2], dtype=torch.int)",
@@ -242,6 +247,14 @@ MATRICES = [
     *[f"LU, p = torch.linalg.lu_factor(torch.eye(4).expand({batch} 4, 4) + 0.1); "
       f"torch.lu_solve(torch.ones({right}), LU, p)"
       for batch, right in (("2, 1,", "4, 3"), ("", "2, 4, 3"))],
+    *[f"LU, p = torch.linalg.lu_factor(torch.tensor([[1., 2.], [4., 3.]]).expand({batch} 2, 2)); "
+      f"torch.linalg.lu_solve(LU, p, torch.arange(12.).reshape({right}), {how})"
+      for batch, right in (("", "3, 2, 2"), ("3, 1,", "2, 2, 3") , ("", "6, 2"))
+      for how in ("adjoint=True", "left=False", "left=False, adjoint=True")],
+    *[f"x = torch.arange(-3, 3{kind}); F.threshold(x, {cut}, {value}), torch.threshold_(x, {cut}, "
+      f"{value})" for kind in ("", ".", ", dtype=torch.int8") for cut, value in
+      (("0", "0.5"), ("1.5", "7"), ("-0.5", "-2.5"))],
+    "F.threshold(1.0, 0, 0)",
     *[f"torch.norm(torch.ones(2, 2), 'nuc', {dim})" for dim in ("()", "(0,)", "(0, 0)", "(0, 1)")],
 ]  # fmt: skip
 
@@ -289,6 +302,8 @@ STORAGES = [
 
 
 GRADIENTS = [
+    "x = torch.ones(2, 3, requires_grad=True); [t is x for t in torch.broadcast_tensors(x, x[0])]",
+    "p = torch.tensor([0.5], requires_grad=True); torch.distributions.Normal(p, 1.0)",
     "b = torch.tensor([-1., 0., 1.], requires_grad=True); (0 ** b).sum().backward(); b.grad",
     *[f"x = torch.ones(2, requires_grad=True); torch.set_grad_enabled(False); r = {call}; "
       "torch.set_grad_enabled(True); r" for call in ("x.numpy()", "np.asarray(x)", "np.sin(x)")],

@@ -467,7 +467,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
         >>> F.threshold(torch.tensor([-2.0, 0.0, 3.0]), 1.0, -5.0)
         tensor([-5., -5.,  3.])
     """
-    return _apply(A.Threshold, input, inplace, threshold=threshold, value=value)
+    return _apply(A.Threshold, input, inplace, **A.Threshold.numbers(input, threshold, value))
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
@@ -482,7 +482,7 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
         >>> x
         tensor([-5., -5.,  3.])
     """
-    return _apply(A.Threshold, input, True, threshold=threshold, value=value)
+    return _apply(A.Threshold, input, True, **A.Threshold.numbers(input, threshold, value))
 
 
 def implicit_dim(name: str, ndim: int) -> int:

@@ -203,8 +203,11 @@ def aliases_of(trace: Trace, results: list[Tensor], arguments: list[Tensor]) -> 
             if found is None or (found[0] == "result" and t.requires_grad > found[2].requires_grad):
                 roots[key] = "result", k, t
     made: list[Alias | None] = []
+    itself: dict[int, Any] = {id(t): ("argument", k, t) for k, t in enumerate(arguments)}
     for k, (t, w) in enumerate(zip(results, windows, strict=True)):
-        kind, source, own = roots.get(id(w.storage), ("result", k, t))
+        found = itself.get(id(t)) or roots.get(id(w.storage))
+        kind, source, own = found or ("result", k, t)
+        itself.setdefault(id(t), ("result", k, t))
         new = (kind, source) == ("result", k)
         made.append(None if new else Alias(kind, source, w.chain, t, own))
     for t, a in zip(results, made, strict=True):

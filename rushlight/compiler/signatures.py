@@ -37,7 +37,7 @@ def signature(x: Any, arguments: list[Any], given: Given) -> Any:
             return a.driver, a.shape, a.dtype, needs, order_in_memory(a)
         if a.flags.c_contiguous:
             return a.shape, a.dtype, needs
-        return a.shape, a.dtype, needs, order_in_memory(a)
+        return a.shape, a.dtype, needs, a.strides  # which decide what is a view, or a copy
     kind = type(x)
     if kind is float or kind is complex:
         return kind, repr(x)  # -0.0 is another number than 0.0

@@ -35,6 +35,26 @@ def may_overlap(a: Any, b: Any) -> bool:
     return not (type(a) is type(b) is np.ndarray) or bool(np.may_share_memory(a, b))
 
 
+def overlaps_itself(x: Any) -> bool:
+    """Whether elements of an array may lie at one place, as those of an expanded one do."""
+    if not isinstance(x, (np.ndarray, DeviceArray)) or x.flags.c_contiguous or not x.size:
+        return False
+    end = x.itemsize
+    for stride, n in sorted([(abs(s), n) for s, n in zip(x.strides, x.shape, strict=True)]):
+        if n > 1 and stride < end:
+            return True
+        end += stride * (n - 1)
+    return False
+
+
+def within(part: Any, whole: Any) -> bool:
+    """Whether a window on an array's memory begins and ends within the array's elements."""
+    if not (type(part) is type(whole) is np.ndarray):
+        return True
+    (start, end), (first, last) = [np.lib.array_utils.byte_bounds(a) for a in (part, whole)]
+    return not part.size or (first <= start and end <= last)
+
+
 def overlap(a: Any, b: Any) -> bool:
     """Whether arrays of one owner have elements in common."""
     if type(a) is type(b) is DeviceArray:

@@ -39,7 +39,7 @@ from rushlight.compiler.python_numbers import (
     read,
     value_of,
 )
-from rushlight.compiler.storages import Storage
+from rushlight.compiler.storages import Storage, within
 from rushlight.compiler.values import MOST_EXACT, Values
 from rushlight.core import sampling
 from rushlight.core.device_array import DeviceArray
@@ -314,6 +314,12 @@ class Trace(Values):
         storage, chain = window.storage, window.chain
         if op.by_place and not storage.in_rows:
             self.fail("as_strided looks at the memory of a result that is not stored row by row")
+        if (
+            op.by_place
+            and storage.owner is not None
+            and not within(arrays, self._family(storage)[0])
+        ):
+            self.fail("as_strided looks at memory beyond a tensor's own elements")
         if isinstance(arrays, list):
             pick = op.pick.instance
             for i, a in enumerate(arrays):
@@ -338,6 +344,9 @@ class Trace(Values):
         self._decide(op, (x, *others))
         old = self.operand(x)
         window = self.windows.get(x._array)
+        if self._is_spread(window.storage):
+            self.failure = "it writes to a tensor whose elements share their memory"
+            return
         if not self._is_alone(window.storage):
             self.failure = "it writes to memory that it also reads through another array"
             return

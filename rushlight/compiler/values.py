@@ -17,7 +17,14 @@ from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.indices import Indices
 from rushlight.compiler.lines import line, users_line
 from rushlight.compiler.python_numbers import Number, is_late, is_number
-from rushlight.compiler.storages import Facts, Storage, Window, WriteWindow, may_overlap
+from rushlight.compiler.storages import (
+    Facts,
+    Storage,
+    Window,
+    WriteWindow,
+    may_overlap,
+    overlaps_itself,
+)
 from rushlight.core.device_array import driver_of
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode
@@ -161,7 +168,8 @@ class Values:
             self.outer_graph |= at is None and t._node is not None and t.requires_grad
             entry = Input(value, "state", t) if at is None else Input(value, "argument", at)
         self.graph.inputs.append(entry)
-        storage = Storage(value, entry if entry.kind != "constant" else None)
+        in_rows = a.__class__ is SparseArray or a.flags.c_contiguous
+        storage = Storage(value, entry if entry.kind != "constant" else None, in_rows)
         if entry.kind != "constant":
             self.keep.append(a)
             self.entered.append(storage)
@@ -182,9 +190,20 @@ class Values:
             storage = storage.part.of.storage
         if storage.owner is None:
             return True
-        family = self.owners[storage.owner]
+        own, others = self._family(storage)
+        return not any([may_overlap(own, a) for a in others])
+
+    def _is_spread(self, storage: Storage) -> bool:
+        """Whether elements of memory from outside lie at one place."""
+        while storage.part is not None:
+            storage = storage.part.of.storage
+        return storage.owner is not None and overlaps_itself(self._family(storage)[0])
+
+    def _family(self, storage: Storage) -> tuple[Any, list[Any]]:
+        """The array that memory from outside began as, and others of the same owner."""
+        family = self.owners[storage.owner]  # type: ignore[index]
         own = next(a for s, a in family if s is storage)
-        return not any([s is not storage and may_overlap(own, a) for s, a in family])
+        return own, [a for s, a in family if s is not storage]
 
     def _replace(self, window: Window, new: Value) -> None:
         """A window holds a new value."""

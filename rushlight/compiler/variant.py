@@ -32,7 +32,7 @@ from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.signatures import key_of
-from rushlight.compiler.storages import may_overlap
+from rushlight.compiler.storages import may_overlap, overlaps_itself
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
 from rushlight.core.device_array import DeviceArray, driver_of
@@ -162,6 +162,11 @@ class Variant:
         self.inputs: list[Any] = [None] * len(graph.inputs)
         self.passed = [k for k, i in enumerate(graph.inputs) if i.kind == "argument"]
         self.specs = [(i.value.shape, i.value.dtype, i.value.driver) for i in graph.inputs]
+        self.steps = {  # which decide what is a view, or a copy
+            k: steps(i.source._array)
+            for k, i in enumerate(graph.inputs)
+            if i.kind == "state" and id(i.source) not in trace.moved
+        }
         for k, entry in enumerate(graph.inputs):
             kind, source = entry.kind, entry.source
             if kind == "constant":
@@ -233,6 +238,8 @@ class Variant:
                 driver = a.driver if a.__class__ is DeviceArray else None
                 if (a.shape, a.dtype, driver) != self.specs[k]:
                     return False
+                if k in self.steps and steps(a) != self.steps[k]:
+                    return False
                 inputs[k], self.alone = a, False
         return self.apart(arguments)
 
@@ -244,15 +251,19 @@ class Variant:
             return True
         state = {n: self.inputs[n] for n, kind, _ in self.sources if kind in ("state", "grad")}
         owners = {id(owner(a)) for a in state.values()}
-        self.alone = self.alone or len(owners) == len(state) or self.written_alone(state)
+        self.alone = self.alone or self.written_alone(state)
         return self.alone and all([id(owner(t._array)) not in owners for t in arguments])
 
     def written_alone(self, state: dict[int, Any]) -> bool:
-        """Whether each input that is written to shares no element with another of ``state``."""
+        """Whether each input that is written to shares no element with another of ``state``, and
+        none of its own lie at one place.
+        """
+        written = {n for n, _, _ in self.updates}
+        if any([overlaps_itself(self.inputs[n]) for n in written]):
+            return False
         families: dict[int, list[int]] = {}
         for n, a in state.items():
             families.setdefault(id(owner(a)), []).append(n)
-        written = {n for n, _, _ in self.updates}
         pairs = [pair for f in families.values() for pair in combinations(f, 2)]
         return not any(
             [may_overlap(state[j], state[k]) for j, k in pairs if not written.isdisjoint((j, k))]
@@ -515,6 +526,12 @@ def shared(trace: Trace, at_call: dict[int, int]) -> list[Shared]:
 def present_mode() -> Any:
     """What a call depends on besides its arguments."""
     return modes.grad, modes.inference, modes.autocast, dtypes.default.float
+
+
+def steps(a: Any) -> Any:
+    """The strides of an array whose elements do not lie row by row; None for others."""
+    known = a.__class__ is np.ndarray or a.__class__ is DeviceArray
+    return a.strides if known and not a.flags.c_contiguous else None
 
 
 def may_adopt(leaf: Tensor, value: Value) -> bool:

@@ -309,3 +309,96 @@ def test_tensors_that_come_to_share_memory_or_share_it_no_longer(first, second, 
         expected, found = trained(False), trained(True)
     for k, (then, now) in enumerate(zip(expected, found, strict=True)):
         assert rl.allclose(rl.tensor(then), rl.tensor(now), rtol=1e-4), (k // 5, k % 5)
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("write", [lambda a: a[0].add_(1), lambda a: a[1, :2].mul_(3)])
+@pytest.mark.parametrize("first", ["apart", "expanded", "overlapping"])
+def test_elements_that_share_their_memory_are_written_to(write, first):
+    """Also where programs for memory with gaps are there."""
+
+    def step(a):
+        write(a)
+        return a.sum()
+
+    def trained(run):
+        memory = rl.arange(64.0).reshape(8, 8)
+        parts = {
+            "apart": memory[:4, :4],
+            "expanded": memory[4, :4].expand(4, 4),
+            "overlapping": memory[5:].as_strided((4, 4), (1, 1)),
+        }
+        order = [first, *[name for name in parts if name != first]]
+        return [run(parts[name]).item() for name in order for _ in range(4)], memory.tolist()
+
+    assert trained(step) == trained(rl.compile(step))
+
+
+def test_state_that_becomes_an_expanded_tensor():
+    def trained(compiled):
+        state = rl.zeros(3, 3)
+
+        def step(x):
+            state[0] += x
+            return state.sum()
+
+        run, found = rl.compile(step) if compiled else step, []
+        for k in range(8):
+            if k == 4:
+                state.data = rl.arange(3.0).expand(3, 3)
+            found.append(run(rl.ones(3)).item())
+        return found
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it runs eagerly
+        assert trained(False) == trained(True)
+
+
+def test_results_that_are_one_tensor():
+    a, b = rl.ones(3), rl.ones(3)
+    b.data = a.data
+
+    def step(a, b):
+        part = a[1:]
+        return part, [part, b], a, b
+
+    run = rl.compile(step, fullgraph=True)
+    for _ in range(4):
+        part, (again, third), first, second = run(a, b)
+        assert part is again and first is a and second is b and third is b
+    assert run._compiled.variants
+
+
+BY_STRIDES = [
+    lambda x: x * x.stride(0),
+    lambda x: x.reshape(16).add_(1),
+    lambda x: x.reshape(16),
+    lambda x: x.view(16) * 2,
+    lambda x: x.as_strided((2, 2), (1, 2)) * 1,
+    lambda x: x.as_strided((2, 2), (8, 5)) * 1,
+]
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("kind", ["argument", "state"])
+@pytest.mark.parametrize("function", BY_STRIDES)
+def test_what_strides_decide(function, kind):
+    """What is a view, or a copy; and where a window lies."""
+
+    def called(compiled):
+        memory, found, state = rl.arange(128.0), [], rl.zeros(4, 4)
+        a, b = memory[:64].view(8, 8), memory[64:96].view(4, 8)
+        parts = [a[:4, :4], a[::2, ::2], b[:, ::2], b[:, :4].t(), memory[112:].view(4, 4)]
+        step = function if kind == "argument" else lambda: function(state)
+        run = rl.compile(step) if compiled else step
+        for part in [p for p in [*parts, *parts] for _ in range(3)]:
+            state.data = part
+            try:
+                out = run(*([part] if kind == "argument" else []))
+                shared = out.untyped_storage().data_ptr() == memory.untyped_storage().data_ptr()
+                found.append((out.tolist(), shared))
+            except RuntimeError as error:
+                found.append(str(error))
+        return found, memory.tolist()
+
+    assert called(True) == called(False)

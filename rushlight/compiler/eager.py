@@ -33,7 +33,7 @@ from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap
-from rushlight.core.native import LEAST, kernels, without_kernels
+from rushlight.core.native import AT_ONCE, LEAST, kernels, without_kernels
 from rushlight.core.op import Op
 from rushlight.core.ready import EXACT, Ready
 from rushlight.core.sampling import memory_order
@@ -205,7 +205,7 @@ class Rows:
     kernel: Any
     dtype: Any
     shape: tuple[int, ...]
-    head: tuple[int, ...]  # see ``Flat.rows_head``
+    head: bytes  # see ``Flat.rows_head``
 
     @classmethod
     def of(cls, op: Op, elements: Any, params: dict[str, Any]) -> Rows | None:
@@ -401,9 +401,6 @@ def total(op: Op, x: ndarray[Any, Any], dim: Any, keepdim: bool) -> Any:
     if op is Mean.instance:
         out /= x.size
     return out.astype(x.dtype, copy=False)
-
-
-AT_ONCE = 1 << 19  # elements: more are worth several threads
 
 
 TOTALS: dict[Any, np.dtype[Any]] = {

@@ -7,7 +7,6 @@ when buffers are planned. A write through a view is two nodes: the new content o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,11 +95,9 @@ class Graph:
         """
         return any([n.params.get("assumed") for n in self.nodes])
 
-    def ends(self) -> Iterator[Value]:
+    def ends(self) -> list[Value]:
         """All values that the outside sees."""
-        yield from self.results
-        yield from (v for _, v in self.updates)
-        yield from self.fresh
+        return [*self.results, *[v for _, v in self.updates], *self.fresh]
 
     def __str__(self) -> str:
         lines = [f"{i.value.describe()} = {i.kind}" for i in self.inputs]

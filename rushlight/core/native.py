@@ -27,6 +27,7 @@ from rushlight import dtypes
 LEAST = 8192  # elements: with fewer, finding and calling a kernel costs more than it saves
 SOME = 1  # elements: halves, and floats in formulas of several steps, from which kernels pay
 BRIEF = 1 << 16  # elements: loops over more let other threads run
+AT_ONCE = 1 << 19  # elements: more are worth several threads
 PATIENCE = 1000  # small loops by NumPy, which take about as long as loading the kernels
 Finder = Callable[..., Any]  # (op, arrays, params), or with the array to write to as fourth
 Loops = Callable[..., Any]  # (name, arrays ...)
@@ -109,6 +110,12 @@ def converted(x: Any, d: Any, order: Any = "K") -> Any:
     have = x.dtype
     if d == have or not (d in dtypes.HALVES or have in dtypes.HALVES):
         return x.astype(d, order)
+    plain = d in EXCHANGED and have in EXCHANGED and x.flags.carray
+    run = kernels.runner(EXCHANGED[d], have, 2, x.size) if plain and 0 < x.size < AT_ONCE else None
+    if run is not None:
+        out = empty(x.shape, d)
+        run(x, out, x.size)
+        return out
     if x.size >= LEAST and kernels.on and d not in dtypes.INTEGER_TYPES:
         out = kernels.find(kernels.cast, (x,), {"dtype": d})
         if out is not None:
@@ -116,14 +123,8 @@ def converted(x: Any, d: Any, order: Any = "K") -> Any:
     if have is dtypes.float16 and d not in EXCHANGED:
         return converted(x, dtypes.float32, order).astype(d, order, copy=False)
     if d is dtypes.float16 and have not in EXCHANGED:
-        x, have = x.astype(dtypes.float32, order), dtypes.float32
-    plain = d in EXCHANGED and have in EXCHANGED and x.flags.carray and x.size
-    run = kernels.runner(EXCHANGED[d], have, 2, x.size) if plain else None
-    if run is None:
-        return x.astype(d, order)
-    out = empty(x.shape, d)
-    run(x, out, x.size)
-    return out
+        return converted(x.astype(dtypes.float32, order), d, order)
+    return x.astype(d, order)
 
 
 def in_dtype(x: Any, d: Any) -> Any:

@@ -147,10 +147,12 @@ class Cast(Op):
 
         def bind(a: Tensor, *, dtype: Any) -> Tensor:
             x = a._array if isinstance(a, Tensor) else None
-            if state.busy or x.__class__ is not np.ndarray or a._tracked or x.size >= LEAST:
+            if state.busy or x.__class__ is not np.ndarray or a._tracked:
                 return general(a, dtype=dtype)
             if dtype in EXCHANGED and x.dtype in EXCHANGED:
                 return wrap(converted(x, dtype))
+            if x.size >= LEAST:
+                return general(a, dtype=dtype)
             if dtype not in PLAIN or x.dtype.kind == "c" or not x.flags.c_contiguous:
                 return general(a, dtype=dtype)
             return wrap(x.astype(dtype))

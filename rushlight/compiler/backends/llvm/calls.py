@@ -110,7 +110,7 @@ class Flat:
         else:
             self.shared(n, places)
 
-    def rows_head(self, n: int, counts: list[int], apart: list[list[int]]) -> tuple[int, ...]:
+    def rows_head(self, n: int, counts: list[int], apart: list[list[int]]) -> bytes:
         """What ``rows`` is told of rows of n elements, all of an array or its only one.
 
         Args:
@@ -118,11 +118,14 @@ class Flat:
             apart: bytes between both, in each array.
         """
         near, far = [[steps[k] for k in self.order] for steps in apart]
-        return n, *self.head, *[0] * len(self.steps), *self.steps, *counts, *near, *far
+        places = [0] * len(self.steps)
+        return bytes(self.rows_block(n, *self.head, *places, *self.steps, *counts, *near, *far))
 
-    def rows(self, head: tuple[int, ...], arrays: tuple[Any, ...]) -> None:
+    def rows(self, head: bytes, arrays: tuple[Any, ...]) -> None:
         """The kernel on rows of arrays, of which the last is the result."""
-        self.of_rows(self.rows_block(*head, *[address(arrays[k]) for k in self.order]))
+        block = self.rows_block.from_buffer_copy(head)
+        block[-len(self.order) :] = [address(arrays[k]) for k in self.order]
+        self.of_rows(block)
 
     def places(self, elements: tuple[Any, ...], out: ndarray[Any, Any]) -> tuple[list[int], Any]:
         """The addresses of the operands, and what has to stay alive until the end."""

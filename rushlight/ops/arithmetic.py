@@ -10,6 +10,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.binds import NUMBER_FIRST
 from rushlight.core.elementwise import OTHERS, Elementwise, as_operand
+from rushlight.core.native import LEAST
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import COMPLEX_TYPES, NUMBERS
 from rushlight.errors import DTypeError, NotSupportedError
@@ -149,6 +150,15 @@ class Neg(Elementwise):
         return -g
 
 
+class Cube(Elementwise):
+    """``x x x``, in one go. Shape: ``(*) -> (*)``."""
+
+    least = LEAST
+
+    def scalar(self, s, x):
+        return x * x * x
+
+
 def power(x: Any, p: Any) -> Any:
     """``x ** p`` of floats or complex numbers; NumPy's own is slow for negative bases."""
     if p.__class__ is np.ndarray or not isinstance(x, np.ndarray):
@@ -156,9 +166,7 @@ def power(x: Any, p: Any) -> Any:
     if p == 2:
         return x * x
     if p == 3:
-        cube = x * x
-        cube *= x
-        return cube
+        return Cube.instance.ufunc(x)
     if p == 0.5:
         return np.sqrt(x)
     if p == -1:

@@ -19,6 +19,7 @@ from rushlight.ops.sums import number
 from rushlight.ops.weighted import Lerp
 
 FEW = 4096  # elements up to which what a call of NumPy costs decides
+COUNTED = dtypes.FLOATS | dtypes.INTEGER_TYPES  # whose runs a loop finds
 
 
 def quantile(x: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -> Tensor:
@@ -161,6 +162,27 @@ def numbered(start: Any) -> Any:
     return group
 
 
+def gaps(begins: Any, end: int) -> Any:
+    """The lengths of runs that begin there, the last up to ``end``."""
+    counts = np.empty_like(begins)
+    np.subtract(begins[1:], begins[:-1], counts[:-1])
+    counts[-1] = end - begins[-1]
+    return counts
+
+
+def quick_runs(x: Any) -> Any:
+    """The first of each run of equal elements, and their places, by a loop, or None."""
+    if x.dtype not in COUNTED or not x.flags.carray:
+        return None
+    run, n = kernels.runner("runs", x.dtype, 4, x.size), x.size
+    if run is None:
+        return None
+    firsts, places, count = np.empty_like(x), np.empty(n, np.int64), np.empty(1, np.int64)
+    run(x, firsts, places, count, n)
+    runs = count.item()
+    return firsts[:runs].copy(), places[:runs]
+
+
 def unique_consecutive(x: Any, dim: int | None, inverse: bool) -> tuple[Any, Any, Any]:
     """Elements (slices along ``dim``) that differ from the one before, where each input went, if
     ``inverse``, and the lengths of the runs.
@@ -179,11 +201,13 @@ def unique_consecutive(x: Any, dim: int | None, inverse: bool) -> tuple[Any, Any
             np.zeros(x.shape if dim is None else 0, np.int64),
             np.zeros(0, np.int64),
         )
+    found = None if inverse or dim is not None else quick_runs(flat[:, 0])
+    if found is not None:
+        values, begins = found
+        return values, None, gaps(begins, len(flat))
     start = starts(flat)
     begins = start.nonzero()[0]
-    counts = np.empty_like(begins)
-    np.subtract(begins[1:], begins[:-1], counts[:-1])
-    counts[-1] = len(flat) - begins[-1]
+    counts = gaps(begins, len(flat))
     group = numbered(start) if inverse else None
     if dim is None:
         values = x.reshape(-1)[begins]

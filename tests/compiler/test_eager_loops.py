@@ -210,3 +210,40 @@ def test_bags_of_rows(mode):
     with without_kernels():
         expected = rl.nn.functional.embedding_bag(bags, table, mode=mode)
     assert rl.equal(rl.nn.functional.embedding_bag(bags, table, mode=mode), expected)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "int64", "int32", "int16", "int8", "uint8"]
+)
+def test_runs(dtype):
+    x = rl.randint(0, 3, (LEAST,)).to(getattr(rl, dtype))
+    if x.is_floating_point():
+        x[x == 1] = rl.nan
+        x[::3] = -0.0  # equals 0.0; the first of a run is kept
+    for y in (x, x[::2], x.view(64, -1), x[:1]):
+        with without_kernels():
+            expected = rl.unique_consecutive(y, return_counts=True)
+        out = rl.unique_consecutive(y, return_counts=True)
+        assert rl.equal(out[1], expected[1])
+        assert out[0].numpy().tobytes() == expected[0].numpy().tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("to", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("n", [LEAST - 1, LEAST, (1 << 19) - 1, 1 << 19])
+def test_exchanged_floats(n, to, dtype):
+    """By a loop, by a kernel for several threads, and by NumPy."""
+    x = (rl.randn(n) * 1e3).to(getattr(rl, dtype))
+    x[:3] = rl.tensor([rl.nan, rl.inf, 1e-7])
+    with without_kernels():
+        expected = x.to(getattr(rl, to))
+    assert rl.equal(x.to(getattr(rl, to))[1:], expected[1:])
+
+
+@pytest.mark.parametrize("n", [100, LEAST, 3 * LEAST])
+def test_cubes(n):
+    x = rl.randn(n, 2)
+    for y in (x, x.mT, x.to(rl.float64)):
+        with without_kernels():
+            expected = y.pow(3)
+        assert rl.equal(y.pow(3), expected)

@@ -9,7 +9,9 @@ from rushlight.nn import _reduction as _Reduction
 from rushlight.nn.functional.activation import *
 from rushlight.nn.functional.adaptive_pooling import *
 from rushlight.nn.functional.attention import *
+from rushlight.nn.functional.class_losses import *
 from rushlight.nn.functional.conv import *
+from rushlight.nn.functional.ctc import *
 from rushlight.nn.functional.distance import *
 from rushlight.nn.functional.dropout import *
 from rushlight.nn.functional.fractional_pooling import *

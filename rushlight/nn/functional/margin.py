@@ -16,9 +16,9 @@ from rushlight.core import sampling
 from rushlight.core.native import kernels
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import ShapeError
+from rushlight.nn.functional._losses import in_dtype_of, matched, reduced, reduction_of
 from rushlight.nn.functional.activation import logsigmoid
 from rushlight.nn.functional.distance import pairwise_distance
-from rushlight.nn.functional.loss import in_dtype_of, matched, reduced, reduction_of
 from rushlight.ops import loss as L
 from rushlight.tensor_api._common import unrecorded
 from rushlight.tensor_api.casting import in_float32

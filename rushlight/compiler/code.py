@@ -165,7 +165,8 @@ class Code:
             elif event == "c_call":
                 if getattr(what, "__name__", "") in EFFECTS and not self.prints:
                     self.prints = effect(frame, what)
-                self.foreign = self.foreign or is_foreign(what)
+                if not self.foreign and is_foreign(what):
+                    self.foreign = of_the_user(frame.f_globals.get("__name__", ""))
 
         note.notes = True  # type: ignore[attr-defined]
         sys.setprofile(note)

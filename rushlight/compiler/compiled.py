@@ -162,6 +162,8 @@ class Compiled:
             if len(self.seen) > MOST_SEEN:  # keys keep objects
                 del self.seen[next(iter(self.seen))]
             self.note_strange(args, reason)
+            if self.strange > MOST_STRANGE:  # the code is known, and is watched when captured, too
+                return self.function(*args, **kwargs)
             return self.code.watch(self.function, args, kwargs)
         self.reason, self.again = reason, False
         return self.capture(key, arguments, args, kwargs)

@@ -21,14 +21,18 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.drawn import Drawing
 from rushlight.compiler.early import is_input
 from rushlight.compiler.generators import is_generator
+from rushlight.compiler.lent import Lent
 from rushlight.compiler.objects import Weak, attributes, fields, identity, only_attributes
 from rushlight.compiler.places import Attribute, Item, Place
 from rushlight.compiler.python_numbers import number
 from rushlight.compiler.trace import Trace
 
+NUMBERS = (int, float, np.float32, np.float64, np.int32, np.int64)
 TRIES = 2  # numbers of a place that get programs of their own
 Where = int | str  # of an argument: its position, or its name
 
@@ -87,7 +91,7 @@ class Given:
     def spots(self, args: tuple[Any, ...]) -> dict[int, type]:
         """The positions of such numbers, with their kinds."""
         kinds = {k: type(x) for k, x in enumerate(args) if k in self.places}
-        return {k: kind for k, kind in kinds.items() if kind in (int, float)}
+        return {k: kind for k, kind in kinds.items() if kind in NUMBERS}
 
     def has_names(self) -> bool:
         """Whether some of such numbers are given by name."""
@@ -114,9 +118,11 @@ class Given:
         self.sources = {}
 
         def part(place: Where, x: Any) -> Any:
-            if place not in self.places or type(x) not in (int, float):
+            if place not in self.places or type(x) not in NUMBERS:
                 return x
             source = self.sources[place] = functools.partial(self.value, place)
+            if isinstance(x, np.generic):
+                return Lent(x, trace, None, source)
             return number(x, source, trace)
 
         named = {name: self.stand_in(part(name, x), trace) for name, x in kwargs.items()}
@@ -148,7 +154,7 @@ class Given:
 
     def froze(self, trace: Trace) -> bool:
         """Whether a traced call needed such a number as it is, so that it is one no longer."""
-        watched = {id(source) for source, _ in trace.watch}
+        watched = {id(getattr(source, "source", source)) for source, _ in trace.watch}
         found = {place for place, source in self.sources.items() if id(source) in watched}
         self.places, self.frozen = self.places - found, self.frozen | found
         return bool(found)
@@ -161,7 +167,7 @@ def parts_of(found: tuple[Any, ...]) -> Iterator[tuple[Where, Any]]:
 
 def is_number(part: Any) -> bool:
     """Whether a signature is that of a number."""
-    return type(part) is tuple and len(part) == 2 and part[0] in (int, float)
+    return type(part) is tuple and len(part) == 2 and part[0] in NUMBERS
 
 
 def differing(key: Any, other: Any) -> set[Where] | None:

@@ -48,7 +48,7 @@ class Indices:
         if isinstance(value, Tensor) and may_overlap(value._array, x):
             return key
         items = list(key) if type(key) is tuple else [key]
-        items = [i.item() if isinstance(i, np.integer) else i for i in items]
+        items = [of_python(i) for i in items]
         moving = [k for k, i in enumerate(items) if is_number(i) and type(i.value) is int]
         for k in moving:
             items[k] = self.place(items[k])
@@ -172,6 +172,13 @@ class Indices:
             Node(Index.instance, [whole, *part.places], params, [out], line())
         )
         return out
+
+
+def of_python(i: Any) -> Any:
+    """A part of an index, with Python's numbers for NumPy's."""
+    if type(i) is slice:
+        return slice(*map(of_python, (i.start, i.stop, i.step)))
+    return i.item() if isinstance(i, np.integer) else i
 
 
 def between_numbers(i: Any) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.early import Computed, marked
+from rushlight.compiler.early import Computed, Marked, marked
 from rushlight.compiler.held import PLAIN, SMALL
 from rushlight.compiler.python_numbers import Reading, formatted, is_number, number
 from rushlight.core.state import GradMode
@@ -98,7 +98,7 @@ class Lent:
             if self.drawn and type(self.value) is not np.bool_:
                 self.trace.pin_drawn(self.value)
             source, _ = self.known()
-            self.trace.watched(lambda: marked(source()), marked(self.value))
+            self.trace.watched(Marked(source), marked(self.value))
         return self.value
 
     def written(self) -> Any:
@@ -307,7 +307,7 @@ class Found:
             for x in self.lent:
                 x.fixed()
         else:
-            trace.watched(lambda: marked(source()), marked(value))
+            trace.watched(Marked(source), marked(value))
         return value
 
 

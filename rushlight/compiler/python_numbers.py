@@ -394,7 +394,8 @@ for _name, _plain in {**EXACT, **DIVIDING, **IN_PYTHON}.items():
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Number, f"__{_name}__", comparison(getattr(operator, _name)))
 setattr(Number, "__bool__", truth)  # noqa: B010
-for _name in ("float", "int", "divmod", "rdivmod", "str", "repr", "hash", "complex"):
+setattr(Number, "__complex__", lambda self: complex(self.fixed()))  # noqa: B010
+for _name in ("float", "int", "divmod", "rdivmod", "str", "repr", "hash"):
     setattr(Number, f"__{_name}__", look(f"__{_name}__"))
 for _name in ("and", "or", "xor", "lshift", "rshift"):
     setattr(Whole, f"__{_name}__", look(f"__{_name}__"))

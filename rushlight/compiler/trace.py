@@ -397,6 +397,7 @@ class Trace(Values):
         """A number that may be another in later calls as a 0-dim tensor of dtype d; None where that
         is not the same as the number, or, where it ``fills`` memory, raises.
         """
+        x = self.known(x)
         if not is_number(x) or d not in (np.float32, np.float64, np.int64):
             return None
         whole = type(x.value) is int and abs(x.value) < MOST_EXACT
@@ -420,10 +421,21 @@ class Trace(Values):
         """Operands for NumPy, which takes only Python's own floats for numbers without a dtype."""
         return [value_of(a) for a in arrays]
 
+    def known(self, x: Any) -> Any:
+        """x with Numbers in the place of NumPy's numbers that are known before the program runs."""
+        if type(x) is Lent and x.is_early:
+            number = isinstance(x.value, np.generic) and x.value.dtype.kind in "iuf"
+            return x.item() if number else x.fixed()
+        if type(x) in (list, tuple):
+            return type(x)([self.known(v) for v in x])
+        return {k: self.known(v) for k, v in x.items()} if type(x) is dict else x
+
     def fixed(self, x: Any) -> Any:
         """x with the present values of Numbers in it: where those are not operands, a change means
         another capture.
         """
+        if type(x) is Lent and x.is_early:
+            return x.fixed()
         if is_number(x):
             return x.fixed()
         if type(x) in (list, tuple):

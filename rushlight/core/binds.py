@@ -35,10 +35,10 @@ def operand(b: Any) -> Any:
     """What may stand beside a tensor in arithmetic: a number, a NumPy scalar or array; else
     NotImplemented.
     """
+    if isinstance(b, np.generic):  # some of which are floats, too
+        return b.item() if b.dtype != dtypes.bfloat16 else float(b)
     if isinstance(b, (int, float, complex)):
         return b
-    if isinstance(b, np.generic):
-        return b.item() if b.dtype != dtypes.bfloat16 else float(b)
     if isinstance(b, ndarray):
         return wrap(b)
     return NotImplemented

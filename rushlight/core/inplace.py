@@ -21,6 +21,7 @@ from rushlight.errors import MemoryOverlapError
 def write(op: Any, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
     """x <- op(x, *others), in x's memory."""
     if state.busy and modes.trace is not None:
+        others, params = modes.trace.known((others, params))
         if op.spelled is not None and modes.trace.moves(params, (x, *others)):
             return x.copy_(op.spelled(x, *others, **params))
         params = modes.trace.fixed(params)

@@ -295,6 +295,8 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """Apply any op: compute, wrap, record."""
     if state.busy and modes.autocast is not None:
         inputs = autocast_inputs(inputs, op.precision, op.gpu_precision)
+    if state.busy and modes.trace is not None:
+        inputs, params = modes.trace.known((inputs, params))
     arrays = [t._array if isinstance(t, Tensor) else no_array(op, t) for t in inputs]
     if state.busy and modes.trace is not None:
         if op.spelled is not None and modes.trace.moves(params, inputs):

@@ -46,9 +46,13 @@ def tensor_on(data: Any, dtype: Any = None) -> Tensor | None:
     there: Tensor | None = modes.trace.on(data) if state.busy and modes.trace is not None else None
     if there is None:
         return None
-    if dtype is None and isinstance(data, (list, tuple)) and there._array.dtype == np.float64:
-        of_numpy = any([isinstance(v, (np.ndarray, np.generic)) for v in leaves(data)])
-        dtype = None if of_numpy else dtypes.default.float
+    if dtype is None and isinstance(data, (list, tuple)):
+        of_numpy = [isinstance(v, (np.ndarray, np.generic)) for v in leaves(data)]
+        found = [
+            dtypes.from_numpy(v.dtype).numpy if own else dtypes.of_number(v)
+            for v, own in zip(leaves(data), of_numpy, strict=True)
+        ]
+        dtype = functools.reduce(dtypes.promote, found)
     return there if dtype in (None, there._array.dtype) else copied(there, dtype)
 
 

@@ -542,3 +542,62 @@ def test_errors_come_before_anything_is_written():
     with pytest.raises(np.linalg.LinAlgError):
         run(np.zeros((3, 3)))
     assert w.tolist() == [4.0] * 3
+
+
+def scaled(x, reward, n):
+    return x * reward + n, reward * 2, rl.tensor(reward), rl.full((2,), float(n)), [int(n), reward]
+
+
+def divided(x, reward, n):
+    return x / (1 + reward) if reward > 0.3 else x - n, reward.dtype == np.float32
+
+
+def placed(x, reward, n):
+    return rl.arange(30)[n] + x, rl.arange(30)[n : n + 2] * 2, np.float64(3) * reward
+
+
+@pytest.mark.parametrize("kinds", [(np.float64, np.int64), (np.float32, np.int32)])
+@pytest.mark.parametrize("step", [scaled, divided, placed])
+def test_numbers_of_numpy_that_change(step, kinds):
+    run, x = rl.compile(step), rl.ones(3)
+    for k in range(12):
+        given = kinds[0](k / 7), kinds[1](k)
+        assert close(copied(run(x, *given)), copied(step(x, *given)))
+    assert run._compiled.traces <= 4 and run._compiled.variants and run._compiled.eager is None
+
+
+F = rl.nn.functional
+PARAMS = {
+    "leaky_relu": lambda x, o: F.leaky_relu(x, o[0]),
+    "elu": lambda x, o: F.elu(x, alpha=o[0]),
+    "threshold": lambda x, o: F.threshold(x, o[0], o[1]),
+    "clamp": lambda x, o: x.clamp(float(o.min()), float(o.max())),
+    "pad": lambda x, o: F.pad(x, (1, 1), value=o[0]),
+    "where": lambda x, o: rl.where(x > 0, x, o[0]),
+    "fill": lambda x, o: rl.full((3,), o[0]) + x.clone().fill_(o[1]) + x.masked_fill(x > 0, o[2]),
+    "in place": lambda x, o: x.clone().mul_(o[0]).add_(o[1]).clamp_(max=2.0),
+    "operands": lambda x, o: o[0] ** x.abs() + x / o[1] - rl.rsub(x, o[2]),
+    "compared": lambda x, o: (x > o[0]).float() + (o[1] < x).float(),
+    "lerp": lambda x, o: x.lerp(x * 2, o[0]),
+    "linspace": lambda x, o: rl.linspace(o[0], o[1], 4),
+    "lists": lambda x, o: rl.tensor([[o[0], 1.0], [2.0, o[1]]]) + rl.tensor((o[0], 1)),
+    "sums": lambda x, o: x * sum(o) + max(o) - sorted(o)[0],
+}
+
+
+@pytest.mark.parametrize("name", PARAMS)
+def test_numbers_of_arrays_as_parameters(name):
+    step = PARAMS[name]
+    run = rl.compile(step, recompile_limit=20)
+    for k in range(6):
+        g = np.random.default_rng(k)
+        x, o = rl.from_numpy(g.standard_normal(3).astype(np.float32)), g.random(3, np.float32)
+        assert close(copied(run(x, o)), copied(step(x, o)))
+    assert run._compiled.variants
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+def test_numbers_of_numpy_that_are_sizes():
+    run, x = rl.compile(lambda x, n: x[:n].sum() * rl.zeros(int(n) + 1).sum()), rl.ones(9)
+    for k in [1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7, 1]:
+        assert run(x, np.int64(k)).item() == 0.0

@@ -96,6 +96,14 @@ def test_against_torch(name):
     assert tuple(f.inverse_shape(y.shape)) == tuple(g.inverse_shape(v.shape))
 
 
+@pytest.mark.parametrize("name", ["Sigmoid", "StickBreaking"])
+def test_shares_close_to_zero_and_one(name):
+    points = np.array([[-900.0, -60.0, 50.0, 3.0]])
+    (_, _, y, jacobian), (_, _, v, other) = pair(ELEMENTWISE[name], points)
+    close(y.log(), v.log())
+    close(jacobian, other)
+
+
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_cache_returns_the_same_tensor(name):
     f = ELEMENTWISE[name](rl, rl.distributions).with_cache(1)

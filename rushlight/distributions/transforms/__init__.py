@@ -19,6 +19,7 @@ from rushlight.distributions.transforms.elementwise import (
     SigmoidTransform,
     SoftplusTransform,
     TanhTransform,
+    _clipped_sigmoid,
 )
 from rushlight.distributions.transforms.structure import (
     CatTransform,

@@ -100,7 +100,7 @@ class SigmoidTransform(Plain):
     sign = 1
 
     def _call(self, x: Tensor) -> Tensor:
-        return _inside(T.sigmoid(x))
+        return _clipped_sigmoid(x)
 
     def _inverse(self, y: Tensor) -> Tensor:
         y = _inside(y)
@@ -108,6 +108,10 @@ class SigmoidTransform(Plain):
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         return -softplus(-x) - softplus(x)
+
+
+def _clipped_sigmoid(x: Tensor) -> Tensor:  # libraries import it
+    return _inside(T.sigmoid(x))
 
 
 def _inside(y: Tensor) -> Tensor:

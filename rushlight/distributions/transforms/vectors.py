@@ -11,12 +11,8 @@ from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.distributions import constraints
 from rushlight.distributions.transforms.base import Plain
-from rushlight.distributions.utils import (
-    clamp_probs,
-    softplus,
-    tril_matrix_to_vec,
-    vec_to_tril_matrix,
-)
+from rushlight.distributions.transforms.elementwise import _clipped_sigmoid
+from rushlight.distributions.utils import softplus, tril_matrix_to_vec, vec_to_tril_matrix
 from rushlight.dtypes import finfo
 
 
@@ -74,7 +70,7 @@ class StickBreakingTransform(Plain):
         return T.arange(n, 0, -1, dtype=like.dtype, device=like.device).log()
 
     def _call(self, x: Tensor) -> Tensor:
-        share = clamp_probs(T.sigmoid(x - self._offsets(x.shape[-1], x)))
+        share = _clipped_sigmoid(x - self._offsets(x.shape[-1], x))
         one = x.new_ones(x.shape[:-1] + (1,))
         return T.cat([share, one], -1) * T.cat([one, (1 - share).cumprod(-1)], -1)
 

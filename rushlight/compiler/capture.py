@@ -17,7 +17,7 @@ import numpy as np
 from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
 from rushlight.compiler.guards import Guard, Hooks, Kinds, Tags
-from rushlight.compiler.held import content
+from rushlight.compiler.held import content, items
 from rushlight.compiler.lent import Whole
 from rushlight.compiler.live import Gradients, Live, is_live
 from rushlight.compiler.objects import Same
@@ -187,9 +187,9 @@ def containers(x: Any, inside: Callable[[Any], Any]) -> set[int]:
     if own is not None:
         inner = [*own.values()]
     elif isinstance(x, (list, tuple, deque)):
-        inner = list(x)
+        inner = items(x)
     elif isinstance(x, dict):
-        inner = list(x.values())
+        inner = [*dict.values(x)]
     else:
         return {id(x)} if isinstance(x, (set, np.ndarray)) else set()
     found = set().union(*[containers(v, inside) for v in inner])

@@ -64,15 +64,23 @@ class Words(list[tuple[int, int]]):
         self.kept += others.kept
 
 
+def items(x: Any) -> list[Any]:
+    """What is in a list, a tuple, a set or the like: what a class of the user's says of its length
+    or makes of going through it is not asked.
+    """
+    kind = next(k for k in (list, tuple, deque, set, frozenset) if issubclass(type(x), k))
+    return [*kind.__iter__(x)]
+
+
 def parts(x: Any) -> Any:
     """What decides the content of something that can change; None where only identity counts."""
     kind = type(x)  # what x says itself is not asked
     if issubclass(kind, dict):
         return dict(dict.items(x))  # what is in it, not what a class of the user's makes of it
     if issubclass(kind, (list, tuple, deque)):
-        return list(x)
+        return items(x)
     if issubclass(kind, (set, frozenset)):
-        return set(x)
+        return {*items(x)}
     if issubclass(kind, np.ndarray):
         return x.tobytes() if x.nbytes <= SMALL and x.dtype != object else None
     if issubclass(kind, BUFFERS):
@@ -243,7 +251,7 @@ def words_within(
     if isinstance(x, dict):
         found, inner = dict_words(x), list(dict.values(x))
     elif isinstance(x, tuple):
-        found, inner = Words(), list(x)
+        found, inner = Words(), items(x)
     elif isinstance(x, list) and len(x) < LONG:
         found, inner = list_words(x), x
     else:

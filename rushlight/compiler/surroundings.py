@@ -40,7 +40,7 @@ from rushlight.compiler.guards import (
     are_numbers,
     contents,
 )
-from rushlight.compiler.held import PLAIN
+from rushlight.compiler.held import PLAIN, items
 from rushlight.compiler.objects import (
     attributes,
     classes,
@@ -199,7 +199,7 @@ class Surroundings:
         if inner is not None:
             inner = [*inner.values(), *classes(x)]
         elif isinstance(x, (list, tuple, dict)):
-            inner = list(dict.values(x) if isinstance(x, dict) else x)
+            inner = [*dict.values(x)] if isinstance(x, dict) else items(x)
             inner += [*dict(attributes(x).items()).values(), *classes(x)]
         if inner is None or id(x) in self.seen:
             self.visit(x, "among the arguments")
@@ -224,7 +224,7 @@ class Surroundings:
         elif issubclass(kind, dict):
             self.visit_items(x, [*dict.keys(x)])
         else:
-            for item in list(x):
+            for item in items(x):
                 self.visit(item)
         if not ours(kind) and not of_python(kind):
             self.contents.append((f"what is in {kind.__name__}", x))

@@ -252,6 +252,29 @@ def test_batches_of_a_users_class_count_as_what_is_in_them(kind):
     assert run._compiled.traces == 2
 
 
+class Kinds(tuple):
+    """A tuple that does not tell its length, and goes through something else."""
+
+    def __len__(self):
+        raise NotImplementedError
+
+    def __iter__(self):
+        return iter("no parts")
+
+
+class Kindless(Kinds):
+    """Another class, to be told apart."""
+
+
+def test_containers_that_do_not_tell_their_length():
+    given = {"kinds": Kinds([1.0, 2.0])}
+    run = rl.compile(lambda x, kinds: x * tuple.__getitem__(given["kinds"], 1) + kinds[1])
+    for i in range(CALLS):
+        given["kinds"] = Kinds([1.0, 2.0 + i // 4])
+        kinds = (Kinds, Kindless)[i // 6]([i // 4, 3.0])
+        rl.testing.assert_close(run(X, kinds), X * (2.0 + i // 4) + 3.0)
+
+
 def test_what_their_class_holds_is_seen():
     kind = type("Other", (Batch,), {})
     run = rl.compile(lambda batch: batch.total())

@@ -12,7 +12,7 @@ from rushlight import devices, dtypes
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, fixed_number, moving_number, wrap
 from rushlight.errors import warn_user
-from rushlight.ops.copy import Cast, Clone, cast_array
+from rushlight.ops.copy import Cast, Clone, cast_array, expect_fit, filler
 from rushlight.ops.device import moved
 from rushlight.tensor_api._common import (
     check_factory,
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 NUMBERS = frozenset([bool, int, float, complex])
+UINT64 = dtypes.by_name["uint64"].numpy
 
 
 def as_it_is(data: Any) -> Any:
@@ -65,14 +66,14 @@ def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
         d = dtype or dtypes.from_numpy(data.dtype).numpy
         return cast_array(data, d) if data.dtype != d else data.astype(d, order="C")
     if isinstance(data, np.generic):
-        return np.asarray(data, dtype or data.dtype)
+        return np.asarray(data) if dtype is None else held(np.asarray(data), dtype)
     if isinstance(data, (bool, int, float, complex)):
         d = dtype or dtypes.of_number(data)
-        return (
-            cast_array(np.asarray(data), d)
-            if d not in dtypes.INTEGER_TYPES
-            else np.asarray(int(data.real), d)
-        )
+        if d is dtypes.int64 and isinstance(data, int) and not -(2**63) <= data < 2**63:
+            raise too_large(data)
+        expect_real(isinstance(data, complex), d)
+        number = d not in dtypes.INTEGER_TYPES
+        return cast_array(np.asarray(data), d) if number else filler(d, data)
     if isinstance(data, bytes):
         raise TypeError("new(): invalid data type 'bytes'; see torch.frombuffer.")
     sequence = hasattr(data, "__len__") and hasattr(data, "__getitem__")  # a set is none
@@ -95,8 +96,8 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         a = np.array(plain)
     except ValueError as error:
         raise ragged(plain) from error
-    except OverflowError as error:
-        raise RuntimeError(f"Overflow when unpacking long: {error}") from None
+    if not kinds and a.dtype.kind in "ufO":
+        a = wide(a, plain, dtype)
     if a.dtype == object:
         raise type_error(plain)
     if a.dtype.kind in "US":
@@ -107,7 +108,47 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         kind = ValueError if deep else TypeError
         raise kind(f"new(): invalid data type {a.dtype.type.__name__!r}; tensors hold numbers.")
     d = dtype or inferred(a, kinds, data)
-    return cast_array(a, d) if a.dtype != d else a
+    if a.dtype == d:
+        return a
+    expect_real(a.dtype.kind == "c" and not kinds, d)
+    return held(a, d)
+
+
+def wide(a: np.ndarray[Any, Any], plain: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """``a``; of Python's ints that need more than 63 bits, which NumPy makes floats or objects of,
+    an array of ``dtype``.
+    """
+    if a.dtype.kind != "O" and not (a.size and np.abs(a).max() >= 2**63):
+        return a
+    if not all(type(v) is int for v in leaves(plain)):
+        return a
+    if dtype is None or dtype is dtypes.int64:
+        raise too_large(max(leaves(plain), key=abs))
+    return np.array(plain, dtype if dtype is UINT64 or dtype is dtypes.bool_ else np.float64)
+
+
+def held(a: np.ndarray[Any, Any], d: Any) -> np.ndarray[Any, Any]:
+    """Numbers in ``a`` as dtype d, which has to hold them if it is one of integers."""
+    if d in dtypes.INTEGER_TYPES and a.dtype.kind in "iuf" and a.size:
+        for extreme in (a.min(), a.max()):
+            expect_fit(extreme.item(), d)
+    return cast_array(a, d)  # type: ignore[no-any-return]
+
+
+def expect_real(is_complex: bool, d: Any) -> None:
+    """Refuse complex numbers for a dtype that would lose their imaginary part."""
+    if is_complex and d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
+        raise TypeError(
+            f"must be real number, not complex: the dtype is {dtypes.of[d].name}; take .real."
+        )
+
+
+def too_large(value: int) -> ValueError:
+    """Why an int is not among int64's."""
+    return ValueError(
+        f"Overflow when unpacking long long: {value} does not fit into int64; pass another dtype, "
+        "as torch.float64."
+    )
 
 
 def inferred(a: np.ndarray[Any, Any], kinds: set[Any], data: Any) -> np.dtype[Any]:
@@ -126,8 +167,6 @@ def inferred(a: np.ndarray[Any, Any], kinds: set[Any], data: Any) -> np.dtype[An
 
 def type_error(plain: Any) -> Exception:
     """Why a nested sequence is no array."""
-    if any(isinstance(v, int) and not -(2**63) <= v < 2**64 for v in leaves(plain)):
-        return RuntimeError("Overflow when unpacking long: an int does not fit into 64 bits.")
     strange = [v for v in leaves(plain) if not isinstance(v, (int, float, complex, np.generic))]
     strange = [v for v in strange if not isinstance(v, (str, bytes))]
     if strange:

@@ -36,7 +36,7 @@ PIECE = 1 << 14  # elements that are made at a time, so that they stay in the ca
 
 
 def arange(
-    start: Any,
+    start: Any = None,
     end: Any = None,
     step: Any = 1,
     *,
@@ -58,6 +58,10 @@ def arange(
     place = check_factory(device, layout)
     if end is None:
         start, end = 0, start
+        if end is None:
+            raise TypeError("arange() needs an end: arange(end), or arange(start, end, step).")
+    elif start is None:
+        start = 0
     numbers = as_number(start), as_number(end), as_number(step)
     make = functools.partial(counted, out, dtype)
     if out is None and place is None and not requires_grad and type(numbers[0]) not in NUMBERS:

@@ -22,6 +22,7 @@ CASES = """
     t.full_like(uint8, 300); uint8.new_full((2,), 300); t.scalar_tensor(300, dtype=t.uint8)
     uint8.__setitem__(0, 300); uint8.__setitem__(m, 300); uint8.__setitem__(0, 255)
     int32.__setitem__((0, 1), 2**40); float16.__setitem__(0, 1e6); bool.__setitem__(0, 300)
+    t.arange(end=3); t.arange(start=1, end=3); t.arange(1, step=2, end=6)
     uint8 + 300; uint8 * 300; uint8 == -1; uint8 > 300; uint8.add_(300)
 """
 DTYPES = "uint8 int8 int32 int64 bool float16 bfloat16 float32 float64".split()  # noqa: SIM905
@@ -52,3 +53,10 @@ def test_steps_in_a_tensor(name, dtype):
         for lib in (rushlight, torch)
     ]
     assert made[0] == pytest.approx(made[1])
+
+
+@pytest.mark.parametrize("options", [{}, {"step": 2}])
+def test_a_range_has_an_end(options):
+    for lib in (torch, rushlight):
+        with pytest.raises(TypeError):
+            lib.arange(**options)

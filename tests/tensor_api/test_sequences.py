@@ -11,6 +11,7 @@ import torch
 
 import rushlight
 from rushlight.tensor_api import _common
+from tests.ops.calls import builtin
 
 MIXED = {
     "tensors": lambda lib: [lib.tensor(1.0), lib.tensor(2.5)],
@@ -54,7 +55,10 @@ MAKERS = {
 @pytest.mark.parametrize("name", MIXED)
 def test_mixed_sequences(name, maker):
     if name == "complex" and maker in ("new_tensor", "Tensor"):
-        pytest.skip("complex values for a real tensor are an error in torch, a cast here")
+        for lib in (torch, rushlight):
+            with pytest.raises(TypeError, match="must be real number"):
+                MAKERS[maker](lib, [1j, 1.0])
+        return
     if name.startswith("refused"):
         for lib in (torch, rushlight):
             with pytest.raises(ValueError, match="only one element tensors"):
@@ -63,6 +67,45 @@ def test_mixed_sequences(name, maker):
     expected, got = (MAKERS[maker](lib, MIXED[name](lib)) for lib in (torch, rushlight))
     assert str(got.dtype) == str(expected.dtype)
     assert got.tolist() == expected.tolist()
+
+
+NUMBERS = """
+    [-1],uint8 -256,uint8 [-256],uint8 -255,uint8 [256],uint8 [300.0],uint8 300.5,uint8
+    [300],int8 [-129],int8 [[1,2**40],[3,4]],int16 [True,300],uint8 2**31,int32 -2**31,int32
+    [1e10],int32 1e10,int32 [1e30],int64 [float("nan")],int64 float("nan"),int64 float("inf"),int32
+    2**64-1,uint64 [2**64-1],uint64 [2**64],uint64 [2**64],None [1,2**63],None 2**63,None
+    2**63,float32 [2**63],float32 [2**63,1.5],None [2**200],float64 [2**63],bool 2**70,bool
+    [1j],float32 1j,float32 [1+0j],float32 [1j],int32 1j,int32 1j,bool [1j],bool [1e300],float32
+    70000,float16 [1e300j],complex64 np.int64(300),uint8 [np.int64(300)],uint8 np.array([300]),uint8
+    1.7,int64 [1.7,-1.2],int32 [],None [],int64 [[]],float32
+"""
+
+
+@pytest.mark.parametrize("maker", ["tensor", "as_tensor"])
+@pytest.mark.parametrize("case", NUMBERS.split())
+def test_numbers_that_a_dtype_cannot_hold_are_refused(case, maker):
+    value, _, dtype = case.rpartition(",")
+    found = []
+    for lib in (torch, rushlight):
+        try:
+            x = getattr(lib, maker)(eval(value), dtype=getattr(lib, dtype, None))
+            found.append((str(x.dtype), x.tolist()))
+        except OverflowError:
+            found.append(OverflowError)
+        except Exception as error:
+            found.append(builtin(error))
+    assert found[0] == found[1]
+
+
+def test_legacy_constructors_refuse_them_too():
+    for lib in (torch, rushlight):
+        for name, value, error in (
+            ("ByteTensor", [300], RuntimeError), ("LongTensor", [2**63], ValueError),
+            ("FloatTensor", [1j], TypeError), ("IntTensor", [1j], TypeError),
+        ):  # fmt: skip
+            with pytest.raises(error):
+                getattr(lib, name)(value)
+        assert lib.ByteTensor([-1]).tolist() == [255]
 
 
 def test_copies_of_tensors_keep_their_strides():

@@ -15,7 +15,7 @@ from rushlight.core.node import GradientEdge, Node, Output, by_seq, required
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, edge, layout_dense, wrap
-from rushlight.errors import GraphError, ShapeError, warn_user
+from rushlight.errors import DTypeError, GraphError, ShapeError, warn_user
 
 
 def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
@@ -233,6 +233,11 @@ def run_hooks(hooks: dict[int, Any], g: Any) -> Any:
                     f"{r._array.shape}; "
                     "it must keep the tensor's shape."
                 )
+            if r._array.dtype != g._array.dtype:
+                raise DTypeError(
+                    f"a hook has changed the type of the gradient from {g._array.dtype} to "
+                    f"{r._array.dtype}; return it as it was, with .to(grad.dtype)."
+                )
             g = r
     return g
 
@@ -290,7 +295,12 @@ def accumulate_into(leaf: Tensor, g: Tensor, own: bool, create_graph: bool) -> N
         leaf._grad.add_(g)
     if leaf._after_hooks is not None:
         for hook in list(leaf._after_hooks.values()):
-            hook(leaf)
+            r = hook(leaf)
+            if r is not None:
+                raise TypeError(
+                    "a hook that runs after the gradient was accumulated must return None, but "
+                    f"returned {type(r).__name__}; change tensor.grad instead."
+                )
 
 
 def in_layout_of(leaf: Tensor, g: Tensor, own: bool, recorded: bool) -> tuple[Tensor, bool]:

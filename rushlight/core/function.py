@@ -40,6 +40,8 @@ class FunctionCtx:
     _dirty: tuple[Tensor, ...] = ()
     _non_differentiable: tuple[Tensor, ...] = ()
     _to_save: tuple[Any, ...] = ()
+    _for_jvp: tuple[Any, ...] | None = None
+    _in_jvp = False
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors for backward; writes to them in between are detected. Call it once, in
@@ -55,11 +57,14 @@ class FunctionCtx:
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Accepted for programs that also define ``jvp``."""
+        """Keep tensors for ``jvp``, which finds them in ``saved_tensors``."""
+        self._for_jvp = tensors
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
-        """What ``save_for_backward`` kept."""
+        """What ``save_for_backward`` kept; in ``jvp``, what ``save_for_forward`` did."""
+        if self._in_jvp and self._for_jvp is not None:
+            return self._for_jvp
         node = self._node()
         return () if node is None else node.saved_tensors
 
@@ -129,7 +134,7 @@ class FunctionNode(Node):
     def _checked(self, i: int, r: Any) -> Tensor:
         shape, d = self.specs[i]
         if not isinstance(r, Tensor):
-            raise TypeError(
+            raise GraphError(
                 f"{self.name()}: gradient {i} must be a Tensor or None, but is {type(r).__name__}"
             )
         if r._array.shape != shape:
@@ -229,7 +234,11 @@ def transposed(node: FunctionNode, gs: list[Any]) -> tuple[Any, ...]:
             for s in node.specs
         ]  # fmt: skip
         given = [None if d is None else d.clone() for d in directions]  # which may be written to
-        out = node.function.jvp(node.context, *given)
+        node.context._in_jvp = True
+        try:
+            out = node.function.jvp(node.context, *given)
+        finally:
+            node.context._in_jvp = False
         outs = out if isinstance(out, tuple) else (out,)
         pairs = [
             (edge(o), g)
@@ -351,6 +360,11 @@ def finish(node: FunctionNode, tensors: list[Tensor | None], result: Any, record
                 f"{node.name()}: forward must return a Tensor or a tuple of them, but returned "
                 f"{type(r).__name__}"
             )
+    if any(not any(d is r for r in results) for d in node.context._dirty):
+        raise GraphError(
+            f"{node.name()}: some elements marked as dirty during the forward method were not "
+            "returned as output; forward must return the inputs that it changes in place."
+        )
     outs = [
         own_output(node, r, tensors, recording) if isinstance(r, Tensor) else r for r in results
     ]

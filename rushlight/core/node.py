@@ -320,7 +320,11 @@ class AccumulateGrad:
         """Call ``fn((), (grad,))`` after the gradient was accumulated."""
         if self.variable._after_hooks is None:
             self.variable._after_hooks = {}
-        return RemovableHandle(self.variable._after_hooks, lambda t: fn((), (t.grad,)))
+
+        def hook(t: Tensor) -> None:
+            fn((), (t.grad,))
+
+        return RemovableHandle(self.variable._after_hooks, hook)
 
     def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
         """Call ``fn((grad,))`` before the gradient is accumulated; the tuple that it returns, if

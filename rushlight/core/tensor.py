@@ -128,6 +128,11 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if value and self._node is not None:
+            raise GraphError(
+                "you can only change requires_grad flags of leaf variables; this one was computed "
+                "from tensors that require grad, and requires grad itself."
+            )
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:

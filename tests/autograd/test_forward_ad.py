@@ -155,3 +155,32 @@ def test_a_function_s_own_derivative_may_write_to_the_direction(lib):
     with fwAD.dual_level():
         out = Twice.apply(fwAD.make_dual(lib.ones(2), lib.tensor([1.0, 3.0])))
         assert fwAD.unpack_dual(out).tangent.tolist() == [2.0, 6.0]
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_what_forward_saved_for_a_jvp(lib):
+    class Cube(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_forward(x, None)
+            ctx.save_for_backward(x * 1)
+            return x**3
+
+        @staticmethod
+        def jvp(ctx, dx):
+            x, nothing = ctx.saved_tensors
+            assert nothing is None
+            return 3 * x**2 * dx
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 3 * x**2 * g
+
+    fw, x = lib.autograd.forward_ad, lib.tensor([1.0, 2.0])
+    with fw.dual_level():
+        out = fw.unpack_dual(Cube.apply(fw.make_dual(x, lib.tensor([1.0, 10.0]))))
+        assert out.tangent.tolist() == [3.0, 120.0]
+    leaf = x.clone().requires_grad_()
+    Cube.apply(leaf).sum().backward()
+    assert leaf.grad.tolist() == [3.0, 12.0]

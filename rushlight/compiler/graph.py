@@ -36,10 +36,8 @@ class Value:
 
 @dataclass(eq=False)
 class Node:
-    """An op applied: ``inputs`` are Values, or Python numbers where the op takes them.
-
-    ``out_dtype`` is set when an in-place write converts the result to the dtype and shape of what
-    it is written to.
+    """An op applied: ``inputs`` are Values, or Python numbers where the op takes them. ``line``: the
+    user's file and line.
     """
 
     op: Any

@@ -64,7 +64,10 @@ def build(graph: Graph, backend: str | None = None, room: Room | None = None) ->
         room: where native code takes its memory from; None for memory of its own.
     """
     with collector_paused():
-        return built(graph, backend, room)
+        places = places_of(graph)
+        if len(places) > 1 and backend is None:
+            return Staged(graph, places)  # programs of the CPU and of GPUs in turns
+        return on_cpu(graph, backend, room)
 
 
 @contextlib.contextmanager
@@ -77,14 +80,6 @@ def collector_paused() -> Iterator[None]:
     finally:
         if on:
             gc.enable()
-
-
-def built(graph: Graph, backend: str | None, room: Room | None) -> Program:
-    """See ``build``."""
-    places = places_of(graph)
-    if len(places) > 1 and backend is None:
-        return Staged(graph, places)
-    return on_cpu(graph, backend, room)
 
 
 def on_cpu(graph: Graph, backend: str | None = None, room: Room | None = None) -> Program:

@@ -335,8 +335,7 @@ def counter_of(t: Tensor) -> Counter:
     """The tensor's own counter, made on first need."""
     c = t._counter
     if c is UNSHARED:
-        c = t._counter = Counter()
-        c.value = 0
+        c = t._counter = new_counter()
     return c
 
 

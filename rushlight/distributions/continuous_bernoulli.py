@@ -77,10 +77,9 @@ class ContinuousBernoulli(Choice, ExponentialFamily):
         """Where p is so close to 1/2 that the series are used."""
         return (self._lims[0] < self.probs) & (self.probs <= self._lims[1])
 
-    def _split(self, probs: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def _split(self) -> tuple[Tensor, Tensor, Tensor]:
         """Where the series are used; p, out of their way; and p - 1/2, zero elsewhere."""
-        p = self.probs if probs is None else probs
-        near = self._near_half()
+        p, near = self.probs, self._near_half()
         return near, T.where(near, self._lims[0], p), T.where(near, p - 0.5, 0.0)
 
     def _log_constant(self) -> Tensor:

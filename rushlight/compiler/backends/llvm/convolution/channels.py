@@ -51,9 +51,9 @@ class Planes:
         f = self.f
         return f.sub(f.smaller(f.lanes, f.sub(self.s.groups, first)), 1)
 
-    def turner(self, frame: Frame, zeros: bool = False) -> Sized:
+    def turner(self, frame: Frame) -> Sized:
         """The function that turns planes."""
-        return write_copy(self.f, frame, frame.size, self.last, zeros)
+        return write_copy(self.f, frame, frame.size, self.last)
 
     def putter(self, frame: Frame, bias: bool = False) -> Sized:
         """The function that puts planes back."""

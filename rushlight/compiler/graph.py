@@ -36,8 +36,8 @@ class Value:
 
 @dataclass(eq=False)
 class Node:
-    """An op applied: ``inputs`` are Values, or Python numbers where the op takes them. ``line``: the
-    user's file and line.
+    """An op applied: ``inputs`` are Values, or Python numbers where the op takes them; ``line`` is
+    the user's file and line.
     """
 
     op: Any

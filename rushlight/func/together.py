@@ -38,7 +38,7 @@ LEAST = 4  # samples: being traced, the function takes some three times as long
 class _Sample(Trace):
     """The trace of the call for one sample, with what gradients need to know of it."""
 
-    def __init__(self, arguments: list[Any]) -> None:
+    def __init__(self, arguments: list[Tensor]) -> None:
         super().__init__(arguments)
         self.live: dict[int, list[bool]] = {}  # by node: which operands required gradients
         self.holders: dict[int, Tensor] = {}  # by value: a tensor of it that required gradients
@@ -105,7 +105,7 @@ def mapped(
     plain = [t._array.__class__ is np.ndarray for t in first if isinstance(t, Tensor)]
     if compiled or not all(plain):  # a compiled call does not need two graphs
         return func(first), None
-    trace = _Sample([t._array for t in first if isinstance(t, Tensor)])
+    trace = _Sample([t for t in first if isinstance(t, Tensor)])
     with trace:
         result = func(first)
         leaves, structure = flatten(result)

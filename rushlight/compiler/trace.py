@@ -61,8 +61,8 @@ OVERWRITING = (Fill, Draw, Copy)
 class Trace(Values):
     """Records one call. ``arguments``: the call's tensor arguments, in order."""
 
-    def __init__(self, arguments: list[Tensor]) -> None:
-        super().__init__([t._array for t in arguments])
+    def __init__(self, arguments: list[Tensor], keeps: bool = False) -> None:
+        super().__init__([t._array for t in arguments], keeps)
         # what is brought before the program runs: ``arguments`` and, behind them, tensors on arrays
         self.early, self.given = Early(), [*arguments]
         self.added: list[Added] = []

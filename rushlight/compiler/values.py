@@ -37,12 +37,13 @@ MOST_EXACT = 1 << 53  # integers below are float64 numbers
 
 class Values:
     """The graph of one traced call, and the value in it of each array and number. ``arguments``:
-    arrays of the call's tensor arguments, in order.
+    arrays of the call's tensor arguments, in order; ``keeps``: whether the call may be made again,
+    see replay.py.
     """
 
     indices: Indices
 
-    def __init__(self, arguments: list[Any]) -> None:
+    def __init__(self, arguments: list[Any], keeps: bool = False) -> None:
         self.graph = Graph()
         self.failure: str | None = None  # why the call cannot be captured
         self.windows = Facts()
@@ -52,9 +53,13 @@ class Values:
         self.entered: list[Storage] = []  # of inputs
         self.owners: dict[int, list[tuple[Storage, Any]]] = {}  # inputs by memory, with arrays
         self.keep: list[Any] = list(arguments)  # from outside: their ids stay theirs
+        self.memory: dict[int, Any] = {}  # of inputs, by their identity
         self.tensors: dict[int, tuple[Tensor, bool]] = {}  # eager ones, whether they require grad
         self.outer_graph = False  # whether it read a tensor from outside that has a history
         self.numbers: dict[int, tuple[Value, Any]] = {}  # by their sources
+        # inputs that are numbers, and the content of those written to, before the call
+        self.before: dict[int, Any] = {}
+        self.keeps = keeps
 
     def original(self, t: Tensor) -> Tensor:
         """The tensor from outside that an alias stands for; others stand for themselves."""
@@ -150,6 +155,7 @@ class Values:
             found = self.graph.value((), np.dtype(np.float64)), source
             self.numbers[id(n.source)] = found
             self.graph.inputs.append(Input(found[0], "number", n.source))
+            self.before[found[0].number] = n.value
         return found[0]
 
     def _enter(self, t: Tensor, a: Any) -> Window:
@@ -171,7 +177,7 @@ class Values:
         in_rows = a.__class__ is SparseArray or a.flags.c_contiguous
         storage = Storage(value, entry if entry.kind != "constant" else None, in_rows)
         if entry.kind != "constant":
-            self.keep.append(a)
+            self.memory[id(entry)] = a
             self.entered.append(storage)
             storage.owner = id(owner(a))
             family = self.owners.setdefault(storage.owner, [])
@@ -183,6 +189,16 @@ class Values:
         self.window(a, storage, ())
         window: Window = self.windows.get(a)
         return window
+
+    def memory_of(self, entry: Input) -> Any:
+        """The array of an input that is no constant and no number."""
+        return self.memory[id(entry)]
+
+    def _keep_content(self, entry: Input) -> None:
+        """What an input holds is about to change."""
+        a = self.memory_of(entry)
+        if self.keeps and isinstance(a, np.ndarray):
+            self.before[entry.value.number] = a.copy()
 
     def _is_alone(self, storage: Storage) -> bool:
         """Whether no other storage has memory from outside in common with one."""
@@ -208,6 +224,8 @@ class Values:
     def _replace(self, window: Window, new: Value) -> None:
         """A window holds a new value."""
         storage, chain = window.storage, window.chain
+        if storage.input is not None and not storage.writes:
+            self._keep_content(storage.input)
         if chain:
             base = self.graph.value(storage.value.shape, storage.value.dtype)
             self.graph.nodes.append(

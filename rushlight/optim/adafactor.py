@@ -41,7 +41,7 @@ class Adafactor(Optimizer):
     Reference: Shazeer and Stern, 2018, arXiv:1804.04235.
     """
 
-    _on_arrays = False
+    _on_arrays, _adds_up = False, True
 
     def __init__(
         self,

@@ -5,7 +5,8 @@ The second step of a group with many elements is traced while it runs, some para
 later steps run the programs. A program holds what the trace took for granted: the group's options
 but for the learning rate, which parameters have gradients, and which tensors their state is. When
 any of it is another, the step is made by the update rule as before, and the next one traced again,
-a few times at most.
+a few times at most. Rules that add elements up are traced as soon as there is state, and the traced
+step is made again by its program.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ class Part:
         from rushlight.compiler.passes.rounding import rounded
         from rushlight.compiler.places import Planted
         from rushlight.compiler.program import run_noted
+        from rushlight.compiler.replay import update_again
         from rushlight.compiler.surroundings import with_options
         from rushlight.compiler.trace import Trace
 
         self.states = [(p, optimizer.state.get(p)) for p in params]
         before = self.names()
         gradients = {id(p._grad): p for p in params}
-        trace = Trace([])
+        trace = Trace([], keeps=optimizer._adds_up)
         with with_options(Planted([], trace), [group], ["lr"]), trace:
             optimizer._update_params(group, params, False)
         self.program: Any = None
@@ -60,6 +62,8 @@ class Part:
         self.find_sources(trace.graph, gradients)
         if self.known:
             self.program = pipeline.build(rounded(trace.graph), room=memory.common)
+            if optimizer._adds_up:
+                update_again(trace, self.program)
 
     def names(self) -> list[Any]:
         """Which tensors the state is."""
@@ -133,7 +137,9 @@ class Plan:
     def step(self, optimizer: Optimizer, group: dict[str, Any]) -> bool:
         """Make a step; False: nothing was done."""
         self.calls += 1
-        if self.parts is None or self.calls == 1 or type(group.get("lr")) is not float:
+        if self.parts is None or type(group.get("lr")) is not float:
+            return False
+        if not self.is_ready(optimizer, group):
             return False
         if not self.parts:
             return not run_state.busy and self.trace(optimizer, group)
@@ -144,6 +150,14 @@ class Plan:
             return True
         self.parts = [] if self.traces < MOST else None
         return False
+
+    def is_ready(self, optimizer: Optimizer, group: dict[str, Any]) -> bool:
+        """Whether this step may be traced: from the second on, or, where programs have bits of
+        their own, once there is state, so that a run that was resumed has them at once.
+        """
+        if not optimizer._adds_up:
+            return self.calls > 1
+        return all([optimizer.state.get(p) for p in group["params"] if p._grad is not None])
 
     def trace(self, optimizer: Optimizer, group: dict[str, Any]) -> bool:
         """Make a step that later ones repeat."""

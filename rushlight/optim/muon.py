@@ -47,7 +47,7 @@ class Muon(Optimizer):
     others, 2025, arXiv:2502.16982.
     """
 
-    _on_arrays = False
+    _on_arrays, _adds_up = False, True
 
     def __init__(
         self,

@@ -80,6 +80,7 @@ class Optimizer(HookedMixin):
     param_groups: list[dict[str, Any]]
     _options: tuple[str, ...] = ()
     _on_arrays = True
+    _adds_up = False  # whether an update sums elements, which programs do in another order
     _step_is_tensor = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

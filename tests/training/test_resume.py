@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import rushlight as rl
+from rushlight.optim import fused
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,3 +145,41 @@ def test_a_kill_while_writing_leaves_the_old_checkpoint(program, tmp_path):
     ended = run_program(program, path)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert rl.load(path)["weights"].sum().item() == 100000
+
+
+ADDING_UP = {  # optimizers whose steps sum elements
+    "adafactor": lambda p: rl.optim.Adafactor(p, lr=0.02),
+    "muon": lambda p: rl.optim.Muon(p, lr=0.02),
+}
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4])
+@pytest.mark.parametrize("name", ADDING_UP)
+def test_resumes_to_the_same_bits_where_programs_make_the_steps(name, stop):
+    rl.manual_seed(0)
+    start, gradients = rl.randn(300, 500), rl.randn(6, 300, 500)
+    assert start.numel() >= fused.LEAST
+
+    def fresh():
+        p = rl.nn.Parameter(start.clone())
+        optimizer = ADDING_UP[name]([p])
+        return p, optimizer, rl.optim.lr_scheduler.StepLR(optimizer, 2, 0.7)
+
+    def go(p, optimizer, scheduler, gradients):
+        for g in gradients:
+            p.grad = g.clone()
+            optimizer.step()
+            scheduler.step()
+
+    whole, first, then = fresh(), fresh(), fresh()
+    go(*whole, gradients)
+    go(*first, gradients[:stop])
+    then[0].data.copy_(first[0].data)
+    for new, old in zip(then[1:], first[1:], strict=True):
+        new.load_state_dict(old.state_dict())
+    go(*then, gradients[stop:])
+    assert rl.equal(then[0], whole[0])
+    for a, b in zip(
+        then[1].state[then[0]].values(), whole[1].state[whole[0]].values(), strict=True
+    ):
+        assert rl.equal(a, b)

@@ -113,6 +113,8 @@ def load_state_dict_from_url(
 
 def _hubconf(repo_or_dir: str, source: str) -> ModuleType:
     """The module ``hubconf.py`` of a folder."""
+    if source not in ("github", "local"):
+        raise ValueError(f'Unknown source: "{source}". Allowed values: "github" | "local".')
     if source != "local":
         raise NotSupportedError(
             f"hub: cannot fetch {repo_or_dir!r}; clone the repository and pass its folder with "
@@ -128,6 +130,20 @@ def _hubconf(repo_or_dir: str, source: str) -> ModuleType:
     finally:
         sys.path.remove(folder)
     return module
+
+
+def _expect_dependencies(module: ModuleType) -> None:
+    """Refuse a ``hubconf.py`` that names packages that are not installed."""
+    names = getattr(module, "dependencies", ())
+    missing = [name for name in names if not _installed(name)]
+    if missing:
+        raise RuntimeError(
+            f"Missing dependencies: {', '.join(missing)}; install what the hubconf names."
+        )
+
+
+def _installed(name: str) -> bool:
+    return name in sys.modules or importlib.util.find_spec(name) is not None
 
 
 def _entry(module: ModuleType, model: str) -> Any:
@@ -166,5 +182,10 @@ def load(
         repo_or_dir: the folder.
         source: "local".
         trust_repo, force_reload, verbose, skip_validation: accepted.
+
+    Raises:
+        RuntimeError: there is no such function, or a package of ``dependencies`` is missing.
     """
-    return _entry(_hubconf(repo_or_dir, source), model)(*args, **kwargs)
+    module = _hubconf(repo_or_dir, source)
+    _expect_dependencies(module)
+    return _entry(module, model)(*args, **kwargs)

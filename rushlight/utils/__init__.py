@@ -1,6 +1,7 @@
 """Tools around training: ``data`` loads, ``checkpoint`` recomputes activations, ``tensorboard``
 writes what its pages show, ``benchmark`` measures, ``summary`` lists layers, ``dlpack`` shares
-memory, ``flop_counter`` counts what layers compute, ``module_tracker``, ``hooks``.
+memory, ``flop_counter`` counts what layers compute, ``weak`` has dictionaries that do not keep
+their keys, ``module_tracker``, ``hooks``.
 """
 
 import importlib
@@ -23,6 +24,7 @@ _LAZY = (
     "module_tracker",
     "summary",
     "tensorboard",
+    "weak",
 )
 
 

@@ -27,6 +27,11 @@ class IndexSelect(Op):
                 f"index_select(): Index is supposed to be a vector, but it has shape {index.shape}."
             )
         sizes = input.shape
+        if not sizes and index.size != 1:
+            raise ShapeError(
+                "index_select(): a tensor without dims is selected from by one index, but there "
+                f"are {index.size}."
+            )
         shape = sizes[:dim] + (index.size,) + sizes[dim + 1 :]
         if sizes and input.size < LEAST:
             out = read("read rows", input, index, shape, dim)

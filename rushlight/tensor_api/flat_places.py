@@ -13,7 +13,13 @@ from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import scatter
 from rushlight.ops.index import IndexPut
 from rushlight.ops.places import inside
-from rushlight.tensor_api._common import method, refuse_overlap, store_out, wrap_dim
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    refuse_overlap,
+    store_out,
+    wrap_dim,
+)
 from rushlight.tensor_api.indexing import as_mask, spread
 from rushlight.tensor_api.selection import gather
 from rushlight.tensor_api.shaping import broadcast_shapes
@@ -23,6 +29,11 @@ __all__ = ["index_put", "index_put_", "put", "take", "take_along_dim"]
 
 def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Tensor]]:
     """The pattern and index tensors of a tuple of indices, None standing for a full slice."""
+    if not isinstance(indices, (tuple, list)):
+        raise TypeError(
+            "index_put_(): argument 'indices' (position 1) must be tuple of Tensors, not "
+            f"{type(indices).__name__}"
+        )
     found, dim = {}, 0
     for index in indices:
         if index is not None:
@@ -50,6 +61,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
         tensor([1., 0., 2.])
     """
     pattern, tensors = where_to_put(input, indices)
+    expect_tensor(values, "index_put_", "values")
     return IndexPut.bind(input, values, *tensors, pattern=pattern, accumulate=accumulate)
 
 
@@ -57,6 +69,7 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """In-place form of ``index_put``."""
     pattern, tensors = where_to_put(input, indices)
+    expect_tensor(values, "index_put_", "values")
     return IndexPut.update(input, values, *tensors, pattern=pattern, accumulate=accumulate)
 
 

@@ -203,10 +203,12 @@ def repeat_interleave(
             )
         if counts.size and int(counts.min()) < 0:
             raise RuntimeError("repeats can not be negative")
+        expect_total(counts.sum(), output_size)
         return beside(input, np.repeat(np.arange(len(counts)), counts))
     x = input.reshape(-1) if dim is None else input
     d = 0 if dim is None else wrap_dim(dim, input._array.ndim)
     if repeats.__class__ is int and repeats >= 0 and x._array.ndim:
+        expect_total(repeats * x._array.shape[d], output_size)
         return H.RepeatInterleave.bind(x, repeats=np.full(x._array.shape[d], repeats), dim=d)
     counts = numbers_of(repeats) if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.size and int(counts.min()) < 0:
@@ -218,7 +220,17 @@ def repeat_interleave(
     if not x._array.ndim:
         x = x.reshape(1)
     many = np.broadcast_to(counts.reshape(-1), (x._array.shape[d],))
+    expect_total(many.sum(), output_size)
     return H.RepeatInterleave.bind(x, repeats=many, dim=d)
+
+
+def expect_total(total: Any, output_size: int | None) -> None:
+    """Refuse an ``output_size`` that is not how much the repeats make."""
+    if output_size is not None and total != output_size:
+        raise ShapeError(
+            f"repeat_interleave: allocated size does not match required size; output_size is "
+            f"{output_size}, but the repeats sum to {total}."
+        )
 
 
 def numbers_of(repeats: Tensor) -> Any:

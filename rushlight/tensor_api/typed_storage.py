@@ -290,6 +290,20 @@ class _NamedStorage(type):
         return TypedStorage.from_file(filename, *args, dtype=cls._as, **kwargs)
 
 
+def _conversion(d: dtype) -> Any:
+    def convert(self: TypedStorage) -> TypedStorage:
+        made = self.to(d)
+        return made.clone() if made is self else made
+
+    convert.__doc__ = f"A copy of the elements as {d.name}."
+    return convert
+
+
+for name, kind in NAMES.items():  # double() of DoubleStorage, complex_float() of ...
+    called = name.removesuffix("Storage").replace("Complex", "Complex_").lower()
+    setattr(TypedStorage, called, _conversion(dtypes.by_name[kind]))
+
+
 def _named(name: str) -> Any:
     d = dtypes.by_name[NAMES[name]]
     doc = f"A `TypedStorage` of {d.name} elements."

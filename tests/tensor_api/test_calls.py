@@ -34,6 +34,14 @@ INDEXING = [
     BYTES + "a.index_put_((m,), torch.ones(3))",
     BYTES + "a.index_put_((m,), torch.ones(2, 3), accumulate=True)",
     "torch.ones(3).index_put([], torch.ones(1), True)",
+    "torch.ones(3).index_put_((torch.tensor([1]),), 3.)",
+    "torch.ones(3).index_put((torch.tensor([1]),), 3.)",
+    "torch.ones(3).index_put_(torch.tensor([1]), torch.ones(1))",
+    "torch.tensor(3.).index_select(0, torch.tensor([0, 0]))",
+    "torch.tensor(3.).index_select(0, torch.tensor([0]))",
+    *[f"torch.arange(4).view(2, 2).repeat_interleave({repeats}, output_size={n})"
+      for repeats in ("torch.tensor([1, 2]), dim=1", "2, dim=0", "torch.tensor([2])")
+      for n in (3, 4, 5, 8)],
     "a = torch.zeros(4); a[True] = torch.ones(1, 4); a",
     "a = torch.zeros(4); a[a == 0] = torch.ones(1, 4); a",
     "torch.ones(3).__delitem__(0)",
@@ -279,6 +287,11 @@ SETTINGS = [
 ]  # fmt: skip
 
 STORAGES = [
+    *[f"s = torch.FloatStorage([0, 1.5, -2]).{name}(); s.type(), s.tolist()"
+      for name in ("double", "float", "half", "bfloat16", "long", "int", "short", "char", "bool",
+                   "complex_double", "complex_float")],
+    "torch.LongStorage([1, 2]).byte().type()",
+    "s = torch.LongStorage([1, 2]); s.long() is s",
     "torch.ByteTensor(torch.ByteStorage.from_buffer(b'abc'))",
     "torch.ShortStorage.from_buffer(bytearray(b'abcd'), 'big').tolist()",
     "torch.ShortStorage.from_buffer(b'abcd', 'little', 1, 2).tolist()",

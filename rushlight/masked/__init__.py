@@ -4,6 +4,8 @@
 its mask. All are compositions of ordinary operations, so gradients follow.
 """
 
+import sys
+
 from rushlight.masked.maskedtensor import (
     MaskedTensor,
     as_masked_tensor,
@@ -39,3 +41,5 @@ __all__ = [
     "is_masked_tensor", "log_softmax", "logaddexp", "logsumexp", "masked_tensor", "MaskedTensor",
     "mean", "median", "norm", "normalize", "prod", "softmax", "softmin", "std", "sum", "var",
 ]  # fmt: skip
+
+_ops = sys.modules[__name__]  # where PyTorch's documentation calls the functions

@@ -61,3 +61,9 @@ def test_masked_tensor():
             with pytest.raises(ValueError):
                 m + fw.masked.masked_tensor(x, ~mask)
     assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize("fw", [torch, rushlight])
+def test_the_documentation_calls_them_by_another_module(fw):
+    x, mask = fw.tensor([1.0, 2.0]), fw.tensor([True, False])
+    assert fw.masked._ops.sum(x, 0, mask=mask).item() == 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
+
+from rushlight.errors import warn_user
 
 PyTree = Context = Any
 Flatten = Callable[[Any], tuple[list[Any], Any]]
@@ -219,6 +221,88 @@ def register_pytree_node(
 
 
 _register_pytree_node = register_pytree_node
+
+
+def register_dataclass(
+    cls: type,
+    *,
+    field_names: list[str] | None = None,
+    drop_field_names: list[str] | None = None,
+    serialized_type_name: str | None = None,
+) -> None:
+    """Let objects of a dataclass be trees of their fields; what is None is no leaf.
+
+    Args:
+        cls: the class; another one only with ``field_names``.
+        field_names: what it is made of; by default the dataclass's fields that its ``__init__``
+            takes.
+        drop_field_names: fields that may be missing there, so that rebuilding takes their defaults.
+        serialized_type_name: for saved descriptions, not used.
+
+    Raises:
+        ValueError: the names are not those of the fields.
+    """
+    if is_dataclass(cls):
+        fields_ = {f.name for f in fields(cls) if f.init} - set(drop_field_names or ())
+        wrong = fields_ ^ set(fields_ if field_names is None else field_names)
+        if wrong:
+            raise ValueError(
+                f"{cls}: field_names {field_names} are not its fields: {sorted(wrong)} are in one "
+                "only. Name all that __init__ takes, or those to leave out in drop_field_names."
+            )
+    elif field_names is None:
+        raise ValueError(f"{cls} is no dataclass: list all that it is made of in field_names.")
+    names = [f.name for f in fields(cls) if f.init] if field_names is None else field_names
+
+    def flatten_with_keys(x: Any) -> tuple[list[Any], Any]:
+        there = [(name, getattr(x, name)) for name in names]
+        absent = [name for name, value in there if value is None]
+        kept = [(GetAttrKey(name), value) for name, value in there if value is not None]
+        return kept, [[key.name for key, _ in kept], absent]
+
+    def flatten(x: Any) -> tuple[list[Any], Any]:
+        kept, context = flatten_with_keys(x)
+        return [value for _, value in kept], context
+
+    def unflatten(values: Iterable[Any], context: Any) -> Any:
+        kept, absent = context
+        return cls(**dict(zip(kept, values, strict=True)), **dict.fromkeys(absent))
+
+    _register_again(cls, _Node(flatten, unflatten, flatten_with_keys))
+
+
+@dataclass(frozen=True)
+class ConstantNode:
+    """What rebuilding a constant needs: the constant."""
+
+    value: Any
+
+
+def register_constant(cls: type) -> None:
+    """Let objects of a class be trees without leaves: they are part of the description.
+
+    Raises:
+        TypeError: they are compared or hashed by identity.
+    """
+    for method in ("__eq__", "__hash__"):
+        if getattr(cls, method) in (getattr(object, method), None):
+            raise TypeError(
+                f"register_constant: {cls} is to have a {method} of its own, by which descriptions "
+                "of trees are compared. A frozen dataclass has one."
+            )
+    empty = _Node(
+        lambda x: ([], ConstantNode(x)),
+        lambda values, context: context.value,
+        lambda x: ([], ConstantNode(x)),
+    )
+    _register_again(cls, empty)
+
+
+def _register_again(cls: type, node: _Node) -> None:
+    """Register a class; if it is already, with a warning."""
+    if cls in NODES:
+        warn_user(f"{cls} is already registered as pytree node, and now as another.")
+    NODES[cls] = node
 
 
 def _kind(tree: Any) -> Any:

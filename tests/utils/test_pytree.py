@@ -1,5 +1,6 @@
 """utils._pytree flattens and maps as torch's."""
 
+import dataclasses
 from collections import OrderedDict, defaultdict, deque, namedtuple
 
 import pytest
@@ -125,3 +126,57 @@ def test_results_of_several_tensors_are_trees():
     assert len(leaves) == 2 and type(ours.tree_unflatten(leaves, spec)) is type(found)
     assert ours.keystr(ours.tree_flatten_with_path(found)[0][1][0]) == ".indices"
     assert rushlight.utils._pytree is ours
+
+
+@pytest.mark.parametrize("lib", [theirs, ours], ids=["torch", "rushlight"])
+def test_dataclasses_are_trees_of_their_fields(lib):
+    @dataclasses.dataclass
+    class Batch:
+        x: object
+        y: object = None
+        step: int = dataclasses.field(default=7, init=False)
+
+    lib.register_dataclass(Batch)
+    leaves, spec = lib.tree_flatten({"b": Batch([1, 2]), "c": 3})
+    assert leaves == [1, 2, 3]
+    assert lib.tree_unflatten([4, 5, 6], spec) == {"b": Batch([4, 5]), "c": 6}
+    assert lib.tree_map(lambda x: x + 1, Batch(1, 2)) == Batch(2, 3)
+    paths = [lib.keystr(path) for path, _ in lib.tree_flatten_with_path(Batch([1], 2))[0]]
+    assert paths == [".x[0]", ".y"]
+    assert (
+        lib.tree_structure(Batch(1))
+        == lib.tree_structure(Batch(2))
+        != lib.tree_structure(Batch(1, 2))
+    )
+    with pytest.warns(UserWarning, match="already registered"):
+        lib.register_dataclass(Batch, field_names=["x"], drop_field_names=["y"])
+    assert lib.tree_map(lambda x: x + 1, Batch(1, 2)) == Batch(2)
+    for wrong in (["x", "z"], ["y"], ["x", "y", "step"]):
+        with pytest.raises(ValueError, match="field_names"):
+            lib.register_dataclass(Batch, field_names=wrong)
+    with pytest.raises(ValueError, match="field_names"):
+        lib.register_dataclass(int)
+
+
+@pytest.mark.parametrize("lib", [theirs, ours], ids=["torch", "rushlight"])
+def test_constants_belong_to_the_description(lib):
+    @dataclasses.dataclass(frozen=True)
+    class Settings:
+        norm: str
+
+    @dataclasses.dataclass
+    class NoHash:
+        norm: str
+
+    class NoEq:
+        pass
+
+    lib.register_constant(Settings)
+    leaves, spec = lib.tree_flatten([Settings("l1"), 1])
+    assert leaves == [1] and lib.tree_unflatten([5], spec) == [Settings("l1"), 5]
+    assert spec == lib.tree_structure([Settings("l1"), 2])
+    assert spec != lib.tree_structure([Settings("l2"), 2])
+    assert lib.tree_flatten_with_path(Settings("l1"))[0] == []
+    for refused in (NoHash, NoEq):
+        with pytest.raises(TypeError, match="register_constant"):
+            lib.register_constant(refused)

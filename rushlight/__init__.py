@@ -198,6 +198,7 @@ _IN_NAMESPACE = {
     "cpu": "Event Stream get_device_module",
     "func": "vmap",
     "futures": "Future",
+    "library": "Tag",
     "serialization": "load save",
     "tensor_api.random_samples": "_standard_gamma",
     "tensor_api.rarities": """

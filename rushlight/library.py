@@ -11,6 +11,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any
 
 from rushlight.core.function import Function
@@ -20,8 +21,20 @@ from rushlight.ops.operators import Namespace, Packet, namespaces
 
 __all__ = [
     "CustomOpDef", "Library", "custom_op", "define", "impl", "infer_schema", "opcheck",
-    "register_autograd", "register_fake", "register_kernel",
+    "register_autograd", "register_fake", "register_kernel", "register_vmap",
 ]  # fmt: skip
+
+Tag = Enum(
+    "Tag",
+    """
+    core cudagraph_unsafe data_dependent_output dynamic_output_shape flexible_layout generated
+    inplace inplace_view maybe_aliasing_or_mutating needs_contiguous_strides needs_exact_strides
+    needs_fixed_stride_order nondeterministic_bitwise nondeterministic_seeded out out_variant
+    pointwise pt2_compliant_tag reduction view_copy
+    """,
+    start=0,
+)
+Tag.__doc__ = "What programs say of the operators they define."
 
 KINDS: dict[Any, str] = {
     Tensor: "Tensor", int: "SymInt", float: "float", bool: "bool", str: "str", complex: "Scalar",
@@ -268,6 +281,12 @@ class CustomOpDef:
 
         return register if fn is None else register(fn)
 
+    def register_vmap(self, func: Callable[..., Any] | None = None) -> Any:
+        """Accept ``func(info, in_dims, *args)``, as a decorator if it is not given. It would
+        compute all samples at once; ``vmap`` has the kernel compute one after the other.
+        """
+        return func if func is not None else self.register_vmap
+
     def register_fake(self, fn: Callable[..., Any], /) -> Callable[..., Any]:
         """Let fn give the shapes of results: it is called for meta tensors."""
         self._fake = fn
@@ -357,7 +376,7 @@ def custom_op(
         mutates_args: names of the parameters that it writes to.
         device_types: the devices that the kernel is for; None means all.
         schema: instead of what the annotations say.
-        tags: accepted.
+        tags: `torch.Tag` or several; accepted.
 
     Example:
         >>> import rushlight as torch
@@ -432,6 +451,11 @@ def register_autograd(
     _found(op).register_autograd(backward, setup_context=setup_context)
 
 
+def register_vmap(op: Any, func: Any = None, /, *, lib: Any = None) -> Any:
+    """See ``CustomOpDef.register_vmap``; a decorator if func is not given."""
+    return _found(op).register_vmap(func)
+
+
 class Library:
     """Operators of one namespace.
 
@@ -445,6 +469,9 @@ class Library:
         if kind not in ("IMPL", "DEF", "FRAGMENT"):
             raise ValueError(f"Unsupported kind: {kind}")
         self.ns, self.kind, self.dispatch_key = ns, kind, dispatch_key
+
+    def __repr__(self) -> str:
+        return f"Library(kind={self.kind}, ns={self.ns}, dispatch_key={self.dispatch_key})>"
 
     def define(self, schema: str, alias_analysis: str = "", *, tags: Any = ()) -> str:
         """Make an operator: ``name(Tensor x) -> Tensor``. Returns its name."""

@@ -154,3 +154,31 @@ def test_names_without_a_function(lib, name, arguments):
             op = getattr(op, part)
         results.append(op(framework.tensor(numbers), *arguments))
     assert str(results[0]) == str(results[1])
+
+
+@LIBRARIES
+def test_rules_for_vmap_give_what_the_kernel_gives(lib):
+    op = sine(lib, "mapped_sine")
+
+    def rule(info, in_dims, x):
+        return lib.from_numpy(np.sin(x.numpy(force=True))), in_dims[0]
+
+    lib.library.register_vmap("tests::mapped_sine")(rule)
+    lib.library.register_vmap(op, rule)
+    op.register_vmap(rule)
+    x = lib.arange(12.0).reshape(6, 2)
+    assert lib.allclose(lib.vmap(op)(x), x.sin())
+
+
+@LIBRARIES
+def test_operators_have_tags(lib):
+    tags = lib.Tag.pt2_compliant_tag, lib.Tag.needs_fixed_stride_order
+    assert repr(tags[0]) == "<Tag.pt2_compliant_tag: 17>" and str(tags[1]).startswith("Tag.needs")
+
+    def kernel(x):
+        return x.clone()
+
+    kernel.__annotations__ = {"x": lib.Tensor, "return": lib.Tensor}
+    op = lib.library.custom_op("tests::tagged", kernel, mutates_args=(), tags=tags)
+    assert op(lib.ones(2)).tolist() == [1, 1]
+    assert repr(lib.library.Library("tests", "FRAGMENT")).startswith("Library(kind=FRAGMENT, ns=t")

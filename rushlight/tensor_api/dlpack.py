@@ -25,6 +25,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     """
     place = None if device is None else devices.place(device)
     if isinstance(ext_tensor, Tensor):  # NumPy has no bfloat16 to pass on
+        expect_no_grad(ext_tensor)
         here = ext_tensor.detach().clone() if copy else ext_tensor.detach()
         return here if device is None else here.to(device)  # type: ignore[no-any-return]
     if hasattr(ext_tensor, "__cuda_array_interface__"):
@@ -34,6 +35,12 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         ext_tensor = Capsule(ext_tensor)
     array = np.from_dlpack(ext_tensor)
     return finish(array.copy() if copy else array, place=place)
+
+
+def expect_no_grad(x: Tensor) -> None:
+    """Refuse to share the memory of what has a place in a graph, which it does not tell."""
+    if x.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
 
 
 def from_gpu(owner: Any) -> Tensor:
@@ -98,8 +105,7 @@ def _dlpack(
 ) -> Any:
     if not (stream is None or isinstance(stream, int)):
         raise TypeError(f"stream must be ``int`` or ``none``, but is {stream!r}")
-    if self.requires_grad:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    expect_no_grad(self)
     value_needed("__dlpack__()")
     if self.is_cuda:
         return self._array.driver.shown(self).__dlpack__(stream=stream)

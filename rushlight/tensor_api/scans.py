@@ -14,7 +14,7 @@ from rushlight import dtypes
 from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
-from rushlight.errors import DTypeError, ShapeError, warn_user
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
 from rushlight.ops import order as O
 from rushlight.ops import scan as S
 from rushlight.ops import search as F
@@ -376,6 +376,19 @@ def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> t
     return low, high
 
 
+def expect_bins(name: str, d: Any, counts: Any) -> None:
+    """Refuse integers, whose bins would have no edges between them, and what is no number of
+    bins.
+    """
+    if d in dtypes.INTEGER_TYPES or d is dtypes.bool_:
+        raise NotSupportedError(
+            f'"{name}" not implemented for {dtypes.of[d].name}; convert the input with .float().'
+        )
+    for i, n in enumerate(counts):
+        if not isinstance(n, Tensor) and n < 1:
+            raise RuntimeError(f"torch.{name}(): bins must be > 0, but got {n} for dimension {i}")
+
+
 def edges_in(name: str, bins: Tensor) -> Any:
     """The edges of bins, which are a vector."""
     if bins._array.ndim != 1:
@@ -411,6 +424,7 @@ def histogram(
         bin_edges=tensor([0., 2., 4.]))
     """
     d = expect_tensor(input, "histogram")._array.dtype
+    expect_bins("histogram", d, [bins])
     value_needed("histogram()", input)
     x = _numbers(input).reshape(-1)
     if isinstance(bins, Tensor):
@@ -449,6 +463,7 @@ def histogramdd(
             f"histogramdd: The size of bins, {len(counts)}, must be equal to the innermost size of "
             f"the input, {n}."
         )
+    expect_bins("histogramdd", d, counts)
     edges = []
     for i, b in enumerate(counts):
         if isinstance(b, Tensor):

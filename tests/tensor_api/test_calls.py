@@ -9,7 +9,15 @@ import torch
 
 import rushlight as rl
 
-BUILTIN = (TypeError, ValueError, IndexError, NotImplementedError, AttributeError, RuntimeError)
+BUILTIN = (
+    BufferError,
+    TypeError,
+    ValueError,
+    IndexError,
+    NotImplementedError,
+    AttributeError,
+    RuntimeError,
+)
 
 
 def outcome(source, library):
@@ -118,6 +126,18 @@ TENSORS = [
     "torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(torch.arange(3)))",
     "torch.from_dlpack(torch.ones(2, dtype=torch.bfloat16))",
     "torch.ones(2).__dlpack__(stream='text')",
+    *[
+        f"x = torch.ones(2, dtype=torch.cfloat{grad}){conj}; {call}"
+        for grad in ("", ", requires_grad=True")
+        for conj in ("", ".conj()", ".conj().resolve_conj()")
+        for call in ("torch.from_dlpack(x)", "x.__dlpack__() is None")
+    ],
+    "torch.ones(2).fill_('a')",
+    "torch.ones(2).fill_(None)",
+    "torch.histogram(torch.tensor([1, 2]), 3)",
+    "torch.histogramdd(torch.ones(3, 2, dtype=torch.int), [2, 2])",
+    *[f"torch.histogram(torch.tensor([1., 2.]), {bins})" for bins in (1, 0, -1)],
+    "torch.histogramdd(torch.ones(3, 2), [2, 0])",
     *[
         f"torch.{name}(torch.tensor({data}), dim={dim})"
         for name in ("any", "all")

@@ -10,6 +10,7 @@ from rushlight.core import overrides
 from rushlight.core.generator import Generator as Generator
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
+from rushlight.export import DeviceObjType as DeviceObjType
 from rushlight.export import Graph as Graph
 from rushlight.export import ScriptObject as ScriptObject
 from rushlight.export import Value as Value

@@ -181,7 +181,7 @@ _LAZY = frozenset(
 )
 # functions that live in such a namespace: namespace -> names
 _IN_NAMESPACE = {
-    "_C": "PyTorchFileReader",
+    "_C": "DeviceObjType PyTorchFileReader",
     "jit": "ScriptModule",
     "_higher_order_ops.control_flow": "cond while_loop",
     "amp": """

@@ -68,3 +68,7 @@ class Value(_OfTorchScript):
 
 class ScriptObject(_OfTorchScript):
     """An object of a class that TorchScript knows."""
+
+
+class DeviceObjType(_OfTorchScript):
+    """The type of devices in TorchScript."""

@@ -21,7 +21,7 @@ from rushlight.ops.operators import Namespace, Packet, namespaces
 
 __all__ = [
     "CustomOpDef", "Library", "custom_op", "define", "impl", "infer_schema", "opcheck",
-    "register_autograd", "register_fake", "register_kernel", "register_vmap",
+    "register_autograd", "register_fake", "register_kernel", "register_vmap", "triton_op",
 ]  # fmt: skip
 
 Tag = Enum(
@@ -396,6 +396,18 @@ def custom_op(
         return made
 
     return make if fn is None else make(fn)
+
+
+def triton_op(
+    name: str,
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    mutates_args: Any,
+    schema: str | None = None,
+) -> Any:
+    """As ``custom_op``: kernels of Triton do not run here, but what else a function does."""
+    return custom_op(name, fn, mutates_args=mutates_args, schema=schema)
 
 
 def _found(op: Any) -> CustomOpDef:

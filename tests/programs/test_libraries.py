@@ -27,7 +27,7 @@ NAMES = """
     overrides.TorchFunctionMode serialization.MAP_LOCATION Stream Event SymBool SymFloat SymInt
     Future utils.data.dataloader._BaseDataLoaderIter
     utils.data.dataloader._MultiProcessingDataLoaderIter
-    PyTorchFileReader ScriptModule _C._TensorMeta _C._get_cudnn_enabled _C._nn.gelu
+    DeviceObjType PyTorchFileReader ScriptModule _C._TensorMeta _C._get_cudnn_enabled _C._nn.gelu
     _tensor._rebuild_from_type_v2 _utils.ExceptionWrapper _utils._get_all_device_indices
     _utils._rebuild_parameter _utils._rebuild_tensor_v2 cuda.FloatTensor cuda.OutOfMemoryError
     cuda.amp.autocast_mode cuda.amp.grad_scaler.GradScaler cuda.device_of

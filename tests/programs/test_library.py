@@ -182,3 +182,17 @@ def test_operators_have_tags(lib):
     op = lib.library.custom_op("tests::tagged", kernel, mutates_args=(), tags=tags)
     assert op(lib.ones(2)).tolist() == [1, 1]
     assert repr(lib.library.Library("tests", "FRAGMENT")).startswith("Library(kind=FRAGMENT, ns=t")
+
+
+@LIBRARIES
+def test_functions_that_may_call_kernels_of_triton_are_operators_too(lib):
+    def add_one(x):
+        return x + 1
+
+    add_one.__annotations__ = {"x": lib.Tensor, "return": lib.Tensor}
+    op = lib.library.triton_op("tests::add_one", add_one, mutates_args=())
+    op.register_autograd(lambda ctx, g: g * 3)
+    x = lib.zeros(2, requires_grad=True)
+    op(x).sum().backward()
+    assert lib.ops.tests.add_one(x.detach()).tolist() == [1.0, 1.0]
+    assert x.grad.tolist() == [3.0, 3.0]

@@ -55,7 +55,7 @@ def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
         if all([x.ndim == 2 for x in factors]) and all(
             [x.shape[1] == y.shape[0] for x, y in pairwise(factors)]
         ):
-            result = P.multi_dot(factors, np.dot)
+            result = P.multi_dot(factors, np.ndarray.dot)
             return stored(wrap(result.reshape(result.shape[first : 2 - last])), out)
     items[0] = items[0].unsqueeze(0) if first else items[0]
     items[-1] = items[-1].unsqueeze(1) if last else items[-1]

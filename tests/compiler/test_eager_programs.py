@@ -9,7 +9,7 @@ import pytest
 import rushlight as rl
 from rushlight.compiler import eager
 from rushlight.core.elementwise import Elementwise
-from rushlight.core.native import kernels, without_kernels
+from rushlight.core.native import LEAST, kernels, without_kernels
 from rushlight.core.op import Op
 from rushlight.ops.attention import Attention, AttentionGrad
 from rushlight.ops.reduce import Mean, Sum
@@ -40,6 +40,7 @@ def always(monkeypatch):
     """However small, arrays are offered; returns the names of the ops that kernels computed."""
     used, fences = set(), []
     find = eager.find
+    rl.ones(LEAST).exp()  # the first call of a kernel loads the finder that is replaced here
 
     def note(op, arrays, params):
         out = find(op, arrays, params)

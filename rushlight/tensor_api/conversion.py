@@ -239,7 +239,7 @@ def fill_(input: Tensor, value: Any) -> Tensor:
         if np.may_share_memory(input._array, value._array):
             value = value.clone()
         return Copy.update(input, value)
-    if not hasattr(value, "real"):
+    if not hasattr(value.__class__, "real"):  # not the value, which may be traced
         raise TypeError(f"fill_(): value must be a number or a tensor, not {value!r}")
     return Fill.update(input, value=value)
 

@@ -439,7 +439,8 @@ class Variant:
                     out = wrap(arrays[0]) if self.single else self.results(arrays, args)
         finally:
             self.lock.release()
-        self.settle(out)
+        if not self.bare:
+            self.settle(out)
         return out
 
     def looked_at(self, args: tuple[Any, ...]) -> tuple[Any, ...] | None:

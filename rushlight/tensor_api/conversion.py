@@ -10,6 +10,7 @@ from rushlight import devices, dtypes, formats
 from rushlight.core.device_array import driver_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.op import lone
+from rushlight.core.refusals import TITLES
 from rushlight.core.size import Size
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, no_tensor, written
@@ -137,18 +138,7 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 
 LEGACY = {
-    "float32": "Float",
-    "float64": "Double",
-    "float16": "Half",
-    "bfloat16": "BFloat16",
-    "int64": "Long",
-    "int32": "Int",
-    "int16": "Short",
-    "int8": "Char",
-    "uint8": "Byte",
-    "bool": "Bool",
-    "complex64": "ComplexFloat",
-    "complex128": "ComplexDouble",
+    **TITLES,
     "uint16": "UInt16",
     "uint32": "UInt32",
     "uint64": "UInt64",

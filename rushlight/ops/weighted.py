@@ -175,8 +175,10 @@ class Addcdiv(Elementwise):
 
 def factor_of(value: Any, x: Any) -> Any:
     """A number as a 0-dim array of the dtype of floats x: NumPy takes twice as long with a Python
-    number.
+    number, and takes over the dtype of its own.
     """
+    if isinstance(value, np.generic):
+        value = value.item()
     if value.__class__ is float and x.dtype in dtypes.FLOATS:
         return np.array(value, x.dtype)
     return value

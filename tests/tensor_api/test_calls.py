@@ -247,7 +247,9 @@ MATRICES = [
     "m = torch.ones(2, 2, dtype=torch.int64); torch.addmm(m, m, m, beta=1.5, alpha=2.5)",
     *[f"m, v = torch.ones(2, 2), torch.ones(2); {call}" for call in (
         "torch.addmm(m, m, m, alpha=2j)", "m.addmm_(m, m, beta=2j)", "v.addmv(m, v, beta=1j)",
-        "torch.addr(m, v, v, alpha=1j)", "torch.addcmul(v, v, v, value=1j)")],
+        "torch.addr(m, v, v, alpha=1j)", "torch.addcmul(v, v, v, value=1j)",
+        "v.addcmul(v, v, value=np.float64(0.5)).dtype", "v.addcmul_(v, v, value=np.float32(2))",
+        "v.addcdiv(v, v, value=np.float64(0.5)).dtype", "v.addcdiv_(v, v, value=np.int64(2))")],
     *[f"torch.linalg.{call}" for call in (
         "norm(torch.ones(2, 2), ord=1, axis=(0, 1))",
         "vector_norm(torch.ones(2, 2), axis=0, keepdims=True)",

@@ -112,7 +112,7 @@ def numbers(*values: float) -> Array:
 def drawn(
     name: str, engine: Engine, count: int, dtype: Any, limits: Any, into: Any, exact: bool = True
 ) -> Any:
-    """`count` values by a loop of backends/llvm/draws.py, flat or in `into`, or None, and then
+    """`count` values by a loop of backends/llvm/draws, flat or in `into`, or None, and then
     nothing is drawn.
 
     Args:

@@ -37,7 +37,7 @@ from rushlight.tensor_api._common import (
     shape_of,
     store_out,
 )
-from rushlight.tensor_api.from_data import array_from, copied, tensor_on
+from rushlight.tensor_api.from_data import array_from, copied, traced_tensor
 from rushlight.tensor_api.layouts import check_on_cpu, no_entries
 
 __all__ = [
@@ -445,7 +445,7 @@ def new_tensor(
 ) -> Tensor:
     """A copy of ``data``, by default with this tensor's dtype."""
     d = numpy_dtype(dtype, self._array.dtype)
-    place, there = check_factory(device or self.device), tensor_on(data, d)
+    place, there = check_factory(device or self.device), traced_tensor(data, d)
     data = data if there is None else there
     if isinstance(data, Tensor):
         return copied(data.detach().to(device or self.device), d, requires_grad)

@@ -39,7 +39,7 @@ def as_it_is(data: Any) -> Any:
     return modes.trace.real(data) if state.busy and modes.trace is not None else data
 
 
-def tensor_on(data: Any, dtype: Any = None) -> Tensor | None:
+def traced_tensor(data: Any, dtype: Any = None) -> Tensor | None:
     """A tensor on the memory of what stands for a NumPy array while a call is traced, or one of the
     numbers in a sequence that may be others in later calls; None for anything else. Where it is of
     another NumPy dtype than ``dtype``, it is a copy.
@@ -69,9 +69,13 @@ def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
         return np.asarray(data) if dtype is None else held(np.asarray(data), dtype)
     if isinstance(data, (bool, int, float, complex)):
         d = dtype or dtypes.of_number(data)
-        if d is dtypes.int64 and isinstance(data, int) and not -(2**63) <= data < 2**63:
-            raise too_large(data)
-        expect_real(isinstance(data, complex), d)
+        if d is dtypes.int64 and isinstance(data, int):
+            try:
+                return np.asarray(int(data), d)
+            except OverflowError:
+                raise too_large(data) from None
+        if isinstance(data, complex):
+            expect_complex(d)
         number = d not in dtypes.INTEGER_TYPES
         return cast_array(np.asarray(data), d) if number else filler(d, data)
     if isinstance(data, bytes):
@@ -101,16 +105,15 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if a.dtype == object:
         raise type_error(plain)
     if a.dtype.kind in "US":
-        first = data
-        while isinstance(first, (list, tuple)) and first:
-            first = first[0]
+        first = first_of(data)
         deep = first is not data and isinstance(first, (str, bytes))  # a sequence, too, to torch
         kind = ValueError if deep else TypeError
         raise kind(f"new(): invalid data type {a.dtype.type.__name__!r}; tensors hold numbers.")
     d = dtype or inferred(a, kinds, data)
     if a.dtype == d:
         return a
-    expect_real(a.dtype.kind == "c" and not kinds, d)
+    if a.dtype.kind == "c" and not kinds:
+        expect_complex(d)
     return held(a, d)
 
 
@@ -118,7 +121,9 @@ def wide(a: np.ndarray[Any, Any], plain: Any, dtype: Any) -> np.ndarray[Any, Any
     """``a``; of Python's ints that need more than 63 bits, which NumPy makes floats or objects of,
     an array of ``dtype``.
     """
-    if a.dtype.kind != "O" and not (a.size and np.abs(a).max() >= 2**63):
+    if a.dtype.kind == "f" and type(first_of(plain)) is not int:
+        return a
+    if a.dtype.kind != "O" and not np.abs(a).max() >= 2**63:
         return a
     if not all(type(v) is int for v in leaves(plain)):
         return a
@@ -135,9 +140,9 @@ def held(a: np.ndarray[Any, Any], d: Any) -> np.ndarray[Any, Any]:
     return cast_array(a, d)  # type: ignore[no-any-return]
 
 
-def expect_real(is_complex: bool, d: Any) -> None:
-    """Refuse complex numbers for a dtype that would lose their imaginary part."""
-    if is_complex and d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
+def expect_complex(d: Any) -> None:
+    """Refuse a dtype that would lose the imaginary part of complex numbers."""
+    if d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
         raise TypeError(
             f"must be real number, not complex: the dtype is {dtypes.of[d].name}; take .real."
         )
@@ -189,6 +194,13 @@ def ragged(plain: Any) -> Exception:
         level, depth = [item for v in level for item in v], depth + 1
     kinds = ", ".join(dict.fromkeys([type(v).__name__ for v in level]))
     return TypeError(f"can't make a tensor of a sequence that holds, at dim {depth}, {kinds}.")
+
+
+def first_of(data: Any) -> Any:
+    """The first item of a nested sequence, or an empty one that stands there."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return data
 
 
 def leaves(data: Any) -> Any:
@@ -264,7 +276,7 @@ def tensor(
         )
         source = data.detach() if device is None else data.detach().to(device)
         return copied(source, numpy_dtype(dtype), requires_grad)
-    there = tensor_on(data, numpy_dtype(dtype))
+    there = traced_tensor(data, numpy_dtype(dtype))
     if there is not None:
         return copied(moved(there, place), None, requires_grad)
     if isinstance(data, (int, float)) and place is not devices.META and not requires_grad:
@@ -291,7 +303,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """
     place = check_factory(device)
     d = numpy_dtype(dtype)
-    there = tensor_on(data, d)
+    there = traced_tensor(data, d)
     data = data if there is None else there
     if isinstance(data, Tensor):
         data = data if device is None else data.to(device)
@@ -332,7 +344,7 @@ def asarray(
 def array_of(obj: Any, dtype: Any, copy: bool | None) -> Tensor:
     """``asarray`` where ``obj`` is."""
     d = numpy_dtype(dtype)
-    there = tensor_on(obj, d)
+    there = traced_tensor(obj, d)
     obj = obj if there is None else there
     if type(obj).__name__ == "PyCapsule":
         obj = from_dlpack(obj)
@@ -371,7 +383,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    there = tensor_on(ndarray)
+    there = traced_tensor(ndarray)
     if there is not None:
         return there
     ndarray = as_it_is(ndarray)

@@ -34,7 +34,7 @@ from rushlight.ops.masked import MaskedFill
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex, WritePart, owner
 from rushlight.tensor_api._common import methods
-from rushlight.tensor_api.from_data import as_it_is, tensor_on
+from rushlight.tensor_api.from_data import as_it_is, traced_tensor
 from rushlight.tensor_api.views import reshape
 
 __all__: list[str] = []
@@ -315,7 +315,7 @@ def normal(item: Any) -> Any:
         return bool(host(item)) if a.dtype in (np.bool_, np.uint8) else int(host(item))
     if isinstance(item, (bool, np.bool_)):
         return bool(item)
-    there = tensor_on(item)
+    there = traced_tensor(item)
     if there is not None:
         return normal(there)
     if isinstance(item, np.ndarray):
@@ -561,7 +561,7 @@ def as_value(value: Any, part: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, np.ndarray):
-        there = tensor_on(value, part._array.dtype)
+        there = traced_tensor(value, part._array.dtype)
         if there is not None:
             return there
         return wrap(value.astype(part._array.dtype))

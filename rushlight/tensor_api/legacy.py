@@ -22,7 +22,7 @@ from rushlight.tensor_api._common import (
     warn_once,
 )
 from rushlight.tensor_api.conversion import LEGACY
-from rushlight.tensor_api.from_data import array_from, from_numpy, tensor_on
+from rushlight.tensor_api.from_data import array_from, from_numpy, traced_tensor
 from rushlight.tensor_api.resizing import set_
 
 __all__ = [
@@ -79,7 +79,7 @@ def construct(d: Any, args: tuple[Any, ...]) -> Any:
             return set_(wrap(np.empty(0, d)), data)._array
         # NumPy's arrays claim to be indices; those without dims are
         if not hasattr(data, "__index__") or getattr(data, "ndim", 0):
-            there = tensor_on(data, d)
+            there = traced_tensor(data, d)
             if there is not None:
                 return there._array
             same = isinstance(data, np.ndarray) and data.dtype == d

@@ -31,7 +31,7 @@ KIND = 40_000  # cycles of a call that it takes to pay for the compilation of a 
 SHALLOW = 4  # products for an element of the result: few
 LEAST_DEPTH = 16  # less of a matrix is not worth a copy
 FAR = 4096  # bytes: elements so far apart are in pages, and maybe places of the cache, of their own
-FEW = 4  # columns that are used once or twice, to read at a time
+FEW = 4  # columns that are used once or twice, to read together
 NEAR = 1 << 20  # bytes that the second-level cache has room for
 SMALL = 1 << 19  # multiplications: a smaller unit is not worth it
 COPIED_ROWS = 128  # a unit should have so many rows for each copy of b
@@ -128,8 +128,9 @@ class Plan:
         self.s, self.turned, self.dots, self.size = s, turned, dots, f.size
         self.registers = 16 if f.module.width < 512 and jit.on_x86() else 32
         self.lanes = 1 if dots else f.lanes
+        self.fleeting = dots and s.m <= 2  # columns are used once or twice
         if dots:
-            most = min(FEW, f.lanes) if s.m <= 2 else f.lanes
+            most = min(FEW, f.lanes) if self.fleeting else f.lanes
             self.panels, self.blocks = self.cut(most, micro.most_dots)
         else:
             self.panels, self.blocks = self.cut(16, micro.most_rows)
@@ -410,7 +411,7 @@ class Writer:
             def write(g: Code) -> None:
                 finish = None if self.finish is None else self.finish.function()
                 if p.dots:
-                    ahead = packing.AHEAD if s.m <= 2 else 0
+                    ahead = packing.AHEAD if p.fleeting else 0
                     dots = micro.Dots(rows, columns, s.k, s.lda, s.ldb, s.n, ahead)
                     micro.write_dots(g, dots, finish)
                     return

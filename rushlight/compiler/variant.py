@@ -429,7 +429,7 @@ class Variant:
                 and (self.bare or (args := self.looked_at(args)) is not None)  # type: ignore[assignment]
             ):
                 entry = self.entry
-                number = entry.enter(entry.address, args)
+                number = entry.enter(args)
                 if number < 0 or not entry.whole:
                     number = self.finish(number, args)
                 if number >= 0:
@@ -497,7 +497,7 @@ class Variant:
                 return number
             for k, source in self.rates:
                 entry.numbers[k] = source()
-            number = entry.enter(entry.address, args)
+            number = entry.enter(args)
         try:
             return number if entry.whole else int(entry.run_parts(number, args))
         except Exception:  # which the function may catch: it is run, as in any other such call

@@ -25,6 +25,7 @@ from rushlight.compiler.memory import address, stated_address
 MOST = 16  # arrays, and numbers
 SCRATCH = 4096  # bytes
 FASTCALL = 0x80  # METH_FASTCALL: the arguments are a C array
+SINGLE = 0x8  # METH_O: there is one, as it is
 FAILED = MOST  # the word among the numbers
 # what ``self`` holds; the first ones always
 (
@@ -434,9 +435,6 @@ class Method(ctypes.Structure):
     )
 
 
-_alive: list[Method] = []
-
-
 @functools.cache
 def entries() -> dict[str, int]:
     """The addresses of what unpacks the arguments."""
@@ -513,16 +511,28 @@ def common() -> list[int]:
         api.PyEval_SaveThread,
         api.PyEval_RestoreThread,
     )
-    found = [ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions]
-    return [*found, id(np.ndarray), id(True), id(False)]
+    return [*map(address_of, functions), id(np.ndarray), id(True), id(False)]
+
+
+def address_of(function: Any) -> int:
+    """Where one of Python's functions is."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def made(name: str, words: list[int]) -> Any:
     """A built-in function whose ``self`` holds words."""
+    return builtin(entries()[name], FASTCALL, np.array(common() + words))
+
+
+def builtin(code: int, flags: int, own: Any) -> Any:
+    """A built-in function at an address, whose ``self`` is an array."""
     api = ctypes.pythonapi
-    method = Method(b"loop", entries()[name], FASTCALL, None)
-    _alive.append(method)
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
-    return make(("PyCFunction_NewEx", api))(
-        ctypes.addressof(method), np.array(common() + words), None
-    )
+    method = definition(code, flags)
+    return make(("PyCFunction_NewEx", api))(ctypes.addressof(method), own, None)
+
+
+@functools.cache
+def definition(code: int, flags: int) -> Method:
+    """What Python knows of a built-in function, for as long as there may be any of it."""
+    return Method(b"loop", code, flags, None)

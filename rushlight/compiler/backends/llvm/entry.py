@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm import jit, runtime
+from rushlight.compiler.backends.llvm import direct, jit, runtime
 from rushlight.compiler.held import BUFFERS
 from rushlight.compiler.layout import (
     CONTIGUOUS,
@@ -43,7 +43,7 @@ MISS, TAKEN, FAILED, CHANGED = -1, -2, -3, -4
 # words of the record
 ARGUMENTS, ARGUMENT_COUNT, WORDS, WORD_COUNT, COUNTS, COUNT_COUNT = range(6)
 SETS, SET_COUNT, RESULTS, BLOCK, RESULT_SLOT, PROGRAM, LAUNCHES = range(6, 13)
-ARRAY_TYPE, RANGES, RANGE_COUNT, RECORD_WORDS = range(13, 17)
+ARRAY_TYPE, RANGES, RANGE_COUNT, TO_INT, RECORD_WORDS = range(13, 18)
 # words of an argument: OBJECT is the argument itself, or zero for a tensor like the one described
 OBJECT, TYPE, WANTS_GRAD, TRACKED, RANK, DIMS, DTYPE, SLOT, BYTES, ARGUMENT_WORDS = range(10)
 
@@ -75,7 +75,7 @@ def loop(name: str, count: str, after: str, body: str) -> str:
 
 
 def text() -> str:
-    """The function ``i64 enter(record, arguments)``: the number of a set, or what is wrong."""
+    """The function ``int entered(arguments)``: the number of a set, or what is wrong."""
     at = slots()
     argument = f"""
   %row.at = mul i64 %a.i, {8 * ARGUMENT_WORDS}
@@ -206,7 +206,7 @@ sizes:
 declare void @prepare(ptr)
 declare i32 @run(ptr, i64, i64)
 
-define i64 @enter(ptr %record, ptr %tuple) {{
+define internal i64 @enter(ptr %record, ptr %tuple) {{
 entry:
 {read("%record", 8 * BLOCK, "%block", "ptr")}
 {read("%record", 8 * ARGUMENTS, "%rows", "ptr")}
@@ -259,16 +259,25 @@ changed:
   %which = sub i64 {CHANGED}, %w.i
   ret i64 %which
 }}
+
+; the same as a built-in function of the tuple, whose self is the record's array
+define ptr @entered(ptr %self, ptr %tuple) {{
+{read("%self", DATA_AT, "%record", "ptr")}
+{read("%record", 8 * TO_INT, "%to.int", "ptr")}
+  %number = call i64 @enter(ptr %record, ptr %tuple)
+  %object = call ptr %to.int(i64 %number)
+  ret ptr %object
+}}
 """
 
 
 @functools.cache
-def function() -> Any:
-    """``enter(record, arguments)``, which keeps the interpreter's lock."""
+def code() -> int:
+    """The address of the built-in function."""
     known = runtime.addresses()
     body = jit.object_code(text())
-    (where,) = jit.load([body], ["enter"], [(n, known[n]) for n in ("prepare", "run")])
-    return ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.py_object)(where)
+    (where,) = jit.load([body], ["entered"], [(n, known[n]) for n in ("prepare", "run")])
+    return where
 
 
 class Entry:
@@ -307,8 +316,8 @@ class Entry:
         record[BLOCK], record[PROGRAM] = address(program.block), address(program.record)
         record[LAUNCHES] = program.count if self.whole else 0
         record[ARRAY_TYPE] = id(np.ndarray)
-        self.address = ctypes.c_void_p(address(record))
-        self.enter = function()
+        record[TO_INT] = direct.address_of(ctypes.pythonapi.PyLong_FromLongLong)
+        self.enter = direct.builtin(code(), direct.SINGLE, record)
         self.arguments = [(k, s) for k, kind, s in variant.sources if kind == "argument"]
         self.where = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         self.inputs = list(variant.inputs)

@@ -17,7 +17,7 @@ FAMILIES = {
     SPARSE: "of sparse layouts there are sparse_coo, sparse_csr and sparse_csc, without blocks: "
     "see torch.sparse, or use .to_dense().",
     QUANTIZED: "quantized tensors are not supported: keep weights in float16 or bfloat16, or as "
-    "int8 with a scale of your own.",
+    "int8 with a scale of your own; fake_quantize_per_tensor_affine rounds floats in training.",
     NESTED: "nested tensors are not supported: pad with nn.utils.rnn.pad_sequence, and mask.",
     TYPES: "there is no such dtype: the smallest are complex64, float8_e4m3fn and its like, "
     "int8 and uint8.",

@@ -12,6 +12,12 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import NotSupportedError
 
 REFUSED = """
+    FakeQuantize FakeQuantizeBase FixedQParamsFakeQuantize FusedMovingAvgObsFakeQuantize
+    HistogramObserver MinMaxObserver MovingAverageMinMaxObserver
+    MovingAveragePerChannelMinMaxObserver PerChannelMinMaxObserver PlaceholderObserver QConfig
+    QConfigMapping default_dynamic_quant_observer default_fake_quant default_observer
+    default_weight_fake_quant default_weight_observer disable_fake_quant disable_observer
+    enable_fake_quant enable_observer get_default_qat_qconfig_mapping get_default_qconfig_mapping
     convert convert_jit convert_dynamic_jit fuse_modules fuse_modules_qat get_default_qat_qconfig
     get_default_qconfig prepare prepare_jit prepare_dynamic_jit prepare_qat propagate_qconfig_
     quantize quantize_dynamic quantize_dynamic_jit quantize_jit quantize_qat swap_module

@@ -34,6 +34,7 @@ from rushlight.tensor_api.pieces import *
 from rushlight.tensor_api.pointwise import *
 from rushlight.tensor_api.printing import *
 from rushlight.tensor_api.products import *
+from rushlight.tensor_api.quantizing import *
 from rushlight.tensor_api.random import *
 from rushlight.tensor_api.ranges import *
 from rushlight.tensor_api.rarities import *

@@ -299,6 +299,7 @@ def test_optimizers_of_several_processes_raise():
     [
         (lambda t: t.ao.quantization.quantize_dynamic(t.nn.Linear(1, 1)), "bfloat16"),
         (lambda t: t.quantization.prepare(t.nn.Linear(1, 1)), "bfloat16"),
+        (lambda t: t.ao.quantization.FakeQuantize(), "fake_quantize_per_tensor_affine"),
         (lambda t: t.export.export(t.nn.Linear(1, 1), (t.ones(1),)), "compile"),
         (lambda t: t.export.Dim("batch"), "compile"),
         (lambda t: t.export.load("program.pt2"), "compile"),

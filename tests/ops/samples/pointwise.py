@@ -92,3 +92,22 @@ op("igamma igammac", S(P(2, 3), P(2, 3)), grad=False, dtypes=("float32",))
 op("hardshrink", S(T(2, 3)), S(T(2, 3), 0.2), complex_grad=False, dtypes=FLOATS)
 op("arcsinh", *unary)
 op("prelu", S(T(2, 3), T(3)), complex_grad=False, dtypes=("float32",))
+rounded = {"differences": False, "complex_grad": False, "second": False, "base": "float32",
+    "dtypes": ("float16", "bfloat16")}
+op("fake_quantize_per_tensor_affine", S(T(2, 3), 0.1, 3, -8, 20),
+   S(T(2, 3), P(1, grad=False), V(2), 0, 15), S(T(2, 3), P(grad=False), 2, 0, 15),
+   S(T(), 0.25, 0, -4, 4), S(T(0, 3), 0.1, 0, 0, 9),
+   S(V([0.05, -0.05, 0.15, -0.0, float("nan"), float("inf")], "float32"), 0.1, 0, -3, 5),
+   errors=[S(T(2), 0.1, 0, 5, -5), S(T(2), 0.1, 9, -5, 5), S(I(2, high=4), 0.1, 0, 0, 5),
+           S(T(2), P(2, grad=False), V([0]), 0, 5), S(T(2), 0.1, 0.5, 0, 5),
+           S(T(2), P(grad=False), V([0, 0]), 0, 5)], **rounded)
+channels = P(3, dtype="float32", grad=False), V([1, 2, 0], "int32")
+op("fake_quantize_per_channel_affine", S(T(2, 3), *channels, 1, 0, 15),
+   S(T(3, 2, transposed=True), *channels, 0, -5, 3), S(T(3, 0), *channels, 0, 0, 9),
+   S(T(3), channels[0], V([1.25, 0, 2], "float32", grad=False), 0, 0, 3),
+   errors=[S(T(2, 3), *channels, 0, 0, 15), S(T(2, 3), *channels, -1, 0, 15),
+           S(T(2, 3), *channels, 2, 0, 15),
+           S(T(2, 3), *channels, 1, 1, 15), S(T(2, 3), *channels, 1, 5, 0),
+           S(T(2, 3), channels[0], V([1, 2, 0]), 1, 0, 15), S(T(), *channels, 0, 0, 15),
+           S(T(2, 3), P(3, dtype="float64"), channels[1], 1, 0, 15),
+           S(T(2, 3), P(3, 1, dtype="float32"), channels[1], 1, 0, 15)], **rounded)

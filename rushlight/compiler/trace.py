@@ -87,6 +87,7 @@ class Trace(Values):
         self.pinned: list[str] = []  # integers of which each value takes a capture of its own
         self.refused: list[str] = []  # ops that raised an error, which the function then caught
         self.turns: list[Turn] = []
+        self.writes: list[int] = []  # that the counter of each updated tensor saw
         self.printing: Any = None  # what stands for print, see said.py
         self.flags: dict[int, bool] = {}  # whether tensors required gradients, by identity
         self.draws: Any = None  # of Python's and NumPy's generators, see drawn.py
@@ -522,6 +523,8 @@ class Trace(Values):
                 if storage.owner in self.of_arrays:
                     self.fail("it writes to a NumPy array, through a tensor on its memory")
                 graph.updates.append((storage.input, storage.value))
+                t, count = self.counters[id(storage.input)]
+                self.writes.append(t._counter.value - count)
         fresh = []
         self.leaves = {k: v for k, v in self.leaves.items() if self.from_outside(v[0])}
         for leaf, before in self.leaves.values():

@@ -60,6 +60,7 @@ class Values:
         # inputs that are numbers, and the content of those written to, before the call
         self.before: dict[int, Any] = {}
         self.keeps = keeps
+        self.counters: dict[int, tuple[Tensor, int]] = {}  # of inputs, as they were before the call
 
     def original(self, t: Tensor) -> Tensor:
         """The tensor from outside that an alias stands for; others stand for themselves."""
@@ -178,6 +179,7 @@ class Values:
         storage = Storage(value, entry if entry.kind != "constant" else None, in_rows)
         if entry.kind != "constant":
             self.memory[id(entry)] = a
+            self.counters[id(entry)] = t, t._counter.value
             self.entered.append(storage)
             storage.owner = id(owner(a))
             family = self.owners.setdefault(storage.owner, [])

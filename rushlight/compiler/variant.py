@@ -38,7 +38,7 @@ from rushlight.compiler.trace import Trace
 from rushlight.core.device_array import DeviceArray, driver_of
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, constant, wrap, written
+from rushlight.core.tensor import Tensor, constant, counter_of, wrap
 from rushlight.errors import UnforeseenError
 from rushlight.ops.copy import Copy
 from rushlight.ops.view import owner
@@ -179,6 +179,7 @@ class Variant:
         kinds = {k: (kind, source) for k, kind, source in self.sources}
         self.updates = [(at[id(i)], *kinds[at[id(i)]]) for i, _ in graph.updates]
         self.updating = [*zip(self.updates, graph.updates, strict=True)]
+        self.writes = trace.writes  # of each, see Tensor._version
 
     def changed(self, arguments: list[Tensor]) -> str:
         """What of that which the trace took for granted is no longer so; empty if nothing."""
@@ -303,10 +304,11 @@ class Variant:
             run_noted(self.program, self.inputs, outputs)
         except UnforeseenError:
             return NotImplemented
-        for (n, kind, source), place in zip(self.updates, places, strict=True):
+        found = zip(self.updates, places, self.writes, strict=True)
+        for (n, kind, source), place, writes in found:
             if place is not self.inputs[n]:
                 Copy.update(constant(self.inputs[n]), constant(place))
-            written(tensor_of(kind, source, arguments))
+            counter_of(tensor_of(kind, source, arguments)).value += writes
         for leaf in self.cleared:
             leaf_of(leaf, arguments)._grad = None
         for leaf, g in zip(leaves, self.buffers.tensors, strict=True):
@@ -392,7 +394,8 @@ class Variant:
         if any([type(a) in given.kinds for a in args]):  # which may hold something else next time
             return
         self.mode, self.tagged = mode, tagged
-        self.counters = [t._counter for t in self.updated()]
+        self.counters = [counter_of(t) for t in self.updated()]
+        self.counting = [*zip(self.counters, self.writes, strict=True)]
         versions = dicts_have_versions()
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
         self.rates = [(k, s) for k, s in numbers if versions and type(s) is Option]
@@ -433,8 +436,8 @@ class Variant:
                 if number < 0 or not entry.whole:
                     number = self.finish(number, args)
                 if number >= 0:
-                    for c in self.counters:
-                        c.value += 1
+                    for c, writes in self.counting:
+                        c.value += writes
                     arrays = self.sets[number]
                     out = wrap(arrays[0]) if self.single else self.results(arrays, args)
         finally:

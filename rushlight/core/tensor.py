@@ -7,8 +7,9 @@ by ``tensor_api``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -352,6 +353,16 @@ def written(t: Tensor) -> int:
         c = t._counter = new_counter()
     c.value += 1
     return c.value
+
+
+@contextlib.contextmanager
+def counted_once(tensors: Iterable[Any]) -> Iterator[None]:
+    """What is written to tensors within it counts as one write, as an update of arrays does."""
+    found = [(t, t._counter.value) for t in tensors if isinstance(t, Tensor)]
+    yield
+    for t, before in found:
+        if t._counter.value > before:
+            t._counter.value = before + 1
 
 
 def alias(t: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from rushlight import tensor_api as T
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import enable_grad, modes, set_grad_enabled
 from rushlight.core.state import state as run_state
-from rushlight.core.tensor import Tensor, bump, wrap
+from rushlight.core.tensor import Tensor, bump, counted_once, wrap
 from rushlight.dtypes import FLOATS
 from rushlight.errors import warn_user
 from rushlight.optim import fused
@@ -176,6 +176,9 @@ class Optimizer(HookedMixin):
                 self.update_sparse(p, -g if maximize else g, state, **options)
             elif p.is_complex():
                 self._update_complex(p, -g if maximize else g, state, options)
+            elif self._on_arrays and not differentiable:
+                with counted_once([p, *state.values()]):
+                    self.update(p, -g if maximize else g, state, **options)
             else:
                 self.update(p, -g if maximize else g, state, **options)
             if state:

@@ -11,7 +11,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import any_needs_grad
 from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.state import modes, no_grad, state
-from rushlight.core.tensor import Tensor, bump, expect_tensors, no_tensor, wrap
+from rushlight.core.tensor import Tensor, bump, counted_once, expect_tensors, no_tensor, wrap
 from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
@@ -58,7 +58,8 @@ def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
 def blend(running: Tensor, new: Any, momentum: float) -> None:
     """Move a running statistic towards a new value."""
     if isinstance(new, Tensor):  # while a trace follows
-        running.mul_(1 - momentum).add_(new * momentum)
+        with counted_once([running]):
+            running.mul_(1 - momentum).add_(new * momentum)
         return
     a = running._array
     a *= number(1 - momentum, a.dtype)

@@ -49,6 +49,9 @@ def special(node: Node, table: Table, x: list[Any]) -> Scalar | None:
         return x[0]
     if name in ("Fill", "Full"):
         return constant(table, node.params["value"], d)
+    if name == "Pow" and d in HALVES:  # whose powers are never taken as roots
+        a, b = [lifted(table, v, F32) for v in x]
+        return ScalarMath(table).power(a, b)
     if name == "Where":
         a, b = [lifted(table, v, d) for v in x[1:]]
         return ScalarMath(table).where(x[0], a, b)

@@ -93,6 +93,13 @@ class Scalar:
             return ScalarMath(self.table).where(truth, constant(self.table, one, a.dtype), 0.0)
         return a.call("div", b)
 
+    def source(self) -> Any:
+        """The expression that this is, whatever it was converted to."""
+        e = self.expr
+        while e.op == "cast":
+            e = e.args[0]
+        return e
+
     def is_moderate(self) -> bool:
         """Whether this is a number that has a reciprocal, and is above 0."""
         return self.expr.op == "const" and 1e-30 < self.expr.data < 1e30
@@ -322,8 +329,23 @@ class ScalarMath:
         return x.call("min", y)
 
     def pow(self, x: Any, y: Any) -> Scalar:
-        """Power; constant exponents that are roots or products become such."""
+        """Power; constant exponents that are roots or products become such. Those of numbers that
+        calls give may be roots, too, which differ from powers for -0.0 and -inf.
+        """
         a, b = together(self.table, x, y)
+        if a.dtype not in FLOATS:
+            return self.power(a, b)
+        plain = b.source()
+        is_root = plain.op == "const" and plain.data in (0.5, -0.5)
+        if not is_root and plain.op != "number":
+            return self.power(a, b)
+        root = a.call("sqrt")
+        if is_root:
+            return root if plain.data > 0 else 1 / root
+        return self.where(b == 0.5, root, self.where(b == -0.5, 1 / root, self.power(a, b)))
+
+    def power(self, a: Scalar, b: Scalar) -> Scalar:
+        """Power, without roots."""
         if a.dtype not in FLOATS:
             if b.expr.op == "const" and b.expr.data in (1, 2, 3):
                 return a if b.expr.data == 1 else a * a if b.expr.data == 2 else a * a * a
@@ -338,9 +360,6 @@ class ScalarMath:
             e = b.expr.data
             if e in simple:
                 return simple[e]()
-            if e == 0.5:  # the power of -inf is inf, and of -0.0 is 0.0
-                root = (a + 0.0).call("sqrt")
-                return self.where(a == -math.inf, math.inf, root)
         return a.call("pow", b)
 
     def integer_power(self, a: Scalar, b: Scalar) -> Scalar:

@@ -169,6 +169,8 @@ def power(x: Any, p: Any) -> Any:
         return Cube.instance.ufunc(x)
     if p == 0.5:
         return np.sqrt(x)
+    if p == -0.5 and x.dtype not in dtypes.HALVES:
+        return np.reciprocal(np.sqrt(x))
     if p == -1:
         return np.reciprocal(x)
     if x.size < 1024 or x.dtype not in dtypes.FLOATS or p != p // 1:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+import rushlight as rl
 from rushlight.compiler import pipeline
 from rushlight.ops import math, special, trigonometry
 from rushlight.ops.arithmetic import Pow
@@ -221,3 +223,21 @@ def test_float16(cpu):
     for a, b in zip(found, right, strict=True):
         np.testing.assert_array_equal(a, b)
         assert (np.signbit(a) == np.signbit(b))[~np.isnan(b)].all()
+
+
+def test_powers_by_numbers_are_roots_whatever_the_number_is_at_each_call():
+    """Of -0.0 and -inf, roots are others than powers; halves and tensors have powers."""
+    run = rl.compile(lambda x, n: (x**n, x.half() ** n), fullgraph=True)
+    values = [-0.0, 0.0, 4.0, -np.inf, np.inf, np.nan]
+    for n in (2.0, 3.0, 0.5, 1.5, 0.5, -0.5, 2.5, 0.5, -0.5, -1.0, 0.0):
+        for got, base in zip(run(rl.tensor(values), n), (rl.float32, rl.float16), strict=True):
+            expected = torch.tensor(values).to(getattr(torch, str(base).split(".")[-1])) ** n
+            np.testing.assert_array_equal(repr(got.tolist()), repr(expected.tolist()))
+
+
+@pytest.mark.parametrize("n", [0.5, -0.5])
+def test_powers_by_constants_are_roots(n):
+    x = [-0.0, 0.0, 4.0, -np.inf, np.inf, np.nan]
+    run = rl.compile(lambda x: x**n, fullgraph=True)
+    for _ in range(3):
+        assert repr(run(rl.tensor(x)).tolist()) == repr((torch.tensor(x) ** n).tolist())

@@ -199,11 +199,13 @@ def aliases_of(trace: Trace, results: list[Tensor], arguments: list[Tensor]) -> 
         if entry is not None and found is None:
             own = entry.source if entry.kind == "state" else arguments[entry.source]
             roots[key] = entry.kind, entry.source, own
-        elif entry is None and not w.chain:  # rather one that can be differentiated
+        elif entry is None and not w.chain and id(t) not in trace.moved:
+            # rather one that can be differentiated
             if found is None or (found[0] == "result" and t.requires_grad > found[2].requires_grad):
                 roots[key] = "result", k, t
     made: list[Alias | None] = []
-    itself: dict[int, Any] = {id(t): ("argument", k, t) for k, t in enumerate(arguments)}
+    itself: dict[int, Any] = {id(t): ("state", t, t) for t in trace.moved.values()}
+    itself.update({id(t): ("argument", k, t) for k, t in enumerate(arguments)})
     for k, (t, w) in enumerate(zip(results, windows, strict=True)):
         found = itself.get(id(t)) or roots.get(id(w.storage))
         kind, source, own = found or ("result", k, t)

@@ -402,3 +402,20 @@ def test_what_strides_decide(function, kind):
         return found, memory.tolist()
 
     assert called(True) == called(False)
+
+
+@pytest.mark.parametrize("wants", [False, True])
+def test_a_tensor_that_gets_other_memory_is_returned_as_itself(wants):
+    state = rl.ones(3, requires_grad=wants)
+
+    def step(x):
+        state.data = state.detach() * 2 + x
+        return state, state.detach()[:2], x + 1
+
+    run = rl.compile(step, fullgraph=True)
+    for expected in (3, 7, 15, 31, 63):
+        got, part, _ = run(rl.ones(3))
+        assert got is state
+        assert got.tolist() == [expected] * 3
+        assert part.tolist() == [expected] * 2
+        assert got.requires_grad == wants

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Input, Node
-from rushlight.compiler.kinds import is_number, same, spec
+from rushlight.compiler.kinds import is_number, same
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.mt19937 import Engine
@@ -102,7 +102,7 @@ def outline(op: Op, operands: Any, params: dict[str, Any]) -> list[tuple[Any, An
     if "engine" in params:
         params = {**params, "engine": ANY_ENGINE}  # nothing may be drawn from the op's own
     arrays = [x for x in operands if x.__class__ is DeviceArray]
-    laid = "memory_format" in params or not all([spec(x).in_rows for x in arrays])
+    laid = "memory_format" in params or not all([x.flags.c_contiguous for x in arrays])
     with without_kernels(), np.errstate(all="ignore"):
         if isinstance(op, Elementwise):
             few = [

@@ -4,7 +4,6 @@ one node, made when it is first met.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,18 @@ from rushlight.compiler.backends.cuda import source
 from rushlight.compiler.backends.cuda.machine import machine_of
 from rushlight.compiler.backends.cuda.program import CudaProgram, Room
 from rushlight.compiler.graph import Value
-from rushlight.compiler.kinds import Kind, frozen, kind_of, same, spec
+from rushlight.compiler.kinds import frozen, same, spec
 from rushlight.compiler.loops import Affine, Kernel, Store, Table
 from rushlight.compiler.scalars import Scalar
 from rushlight.compiler.steps import Call
-from rushlight.core.device_array import DeviceArray, device_empty, send
+from rushlight.core.device_array import DeviceArray, device_empty, kind_of, place, send
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.op import Op
 from rushlight.core.window import packed_strides
 from rushlight.gpu import Driver
 
 MOST = 4096  # programs
+INTO = "into"  # parts of a key from those of a store
 
 _entries: dict[Any, Any] = {}
 _rooms: dict[Driver, Room] = {}
@@ -39,22 +39,23 @@ def compute(
     op: Op, operands: Any, params: dict[str, Any], into: DeviceArray | None = None
 ) -> list[DeviceArray] | None:
     """The op's results; None where a kernel is missing for it."""
-    kinds: list[Any] = []
+    key: list[Any] = [op]
     by_formula = isinstance(op, Elementwise)
     for x in operands:
-        kind = x.kind if x.__class__ is DeviceArray else None
-        kinds.append(spec(x, by_formula) if kind is None else kind)
+        key.append(x.kind if x.__class__ is DeviceArray else spec(x, by_formula))
+    free = False
     try:
-        free = bool(params) and by_formula and float in map(type, params.values())
-        key: Any = op, (*kinds,), frozen(params, free) if params else ()
+        if params:
+            free = by_formula and float in map(type, params.values())
+            key.append(frozen(params, free))
         if into is not None:
-            key = *key, spec(into), tuple([same(x, into) for x in operands])
-        entry = _entries.get(key, key)
+            key += INTO, into.kind, tuple([same(x, into) for x in operands])
+        entry = _entries.get(tuple(key), key)
         if entry is key:
-            entry = entry_of(key, op, operands, params, into, free)
+            entry = entry_of(tuple(key), op, operands, params, into, free)
         if entry is None and free:  # the formula depends on its numbers in other ways
-            key = key[0], key[1], frozen(params, False), *key[3:]
-            entry = entry_of(key, op, operands, params, into, False)
+            key[1 + len(operands)] = frozen(params, False)
+            entry = entry_of(tuple(key), op, operands, params, into, False)
     except TypeError:
         return None
     return None if entry is None else entry(operands, params, into)
@@ -65,7 +66,7 @@ def entry_of(key: Any, op: Op, operands: Any, params: Any, into: Any, free: bool
     if key not in _entries:
         if len(_entries) >= MOST:
             _entries.clear()
-        if any([k.__class__ is Kind and k.empty for k in key[1]]):
+        if any([x.__class__ is DeviceArray and not x.size for x in operands]):
             _entries[key] = of_nothing(op) if into is None else None
         else:
             _entries[key] = Entry.of(op, operands, params, into, free)
@@ -94,9 +95,9 @@ class Entry:
         self.turned = [(k, steps) for k, steps in enumerate(writer.strides) if steps is not None]
         self.makers = []
         for v in writer.outputs:
-            steps, size = packed_strides(v.shape, v.dtype.itemsize), math.prod(v.shape)
+            steps = packed_strides(v.shape, v.dtype.itemsize)
             kind = kind_of(v.shape, steps, v.dtype, program.driver)
-            self.makers.append((size * v.dtype.itemsize, v.shape, v.dtype, steps, kind))
+            self.makers.append((kind.nbytes, kind))
 
     @classmethod
     def of(cls, op: Op, operands: Any, params: Any, into: Any, free: bool) -> Entry | None:
@@ -114,23 +115,21 @@ class Entry:
     def __call__(
         self, operands: Any, params: dict[str, Any], into: DeviceArray | None
     ) -> list[DeviceArray]:
-        program = self.program
-        inputs = [
-            x
-            for x in operands
-            if x.__class__ is DeviceArray or (x.__class__ is float and self.takes_numbers)
-        ]
+        program, at = self.program, list[Any]()
+        for x in operands:
+            if x.__class__ is DeviceArray:
+                at.append(x.pointer)
+            elif x.__class__ is float and self.takes_numbers:
+                at.append(x)
         for name in self.names:
-            inputs.append(params[name])
+            at.append(params[name])
         if into is not None and direct(into, operands):
             outputs = [into]
         else:
             take, outputs = program.driver.take, []
-            for size, shape, d, steps, kind in self.makers:
-                out = DeviceArray(take(size), 0, shape, d, steps)
-                out.kind = kind
-                outputs.append(out)
-        program.run(inputs, outputs if len(outputs) == self.ends else outputs[: self.ends])
+            for size, kind in self.makers:
+                outputs.append(place(take(size), 0, kind))
+        program.begin(at, outputs if len(outputs) == self.ends else outputs[: self.ends])
         if into is None:
             for k, steps in self.turned:
                 outputs[k] = in_order(outputs[k], steps)
@@ -148,7 +147,7 @@ def in_order(x: DeviceArray, strides: Any) -> DeviceArray:
 
 def direct(into: DeviceArray, operands: Any) -> bool:
     """Whether a program can write to where its result belongs."""
-    if not spec(into).in_rows:
+    if not into.flags.c_contiguous:
         return False
     for x in operands:
         if x.__class__ is DeviceArray and x.memory is into.memory and not same(x, into):
@@ -161,17 +160,17 @@ _copies: dict[Any, Any] = {}
 
 def copy(source: DeviceArray, target: DeviceArray) -> None:
     """Copy elements, converted, to where they belong."""
-    key = source.shape, source.strides, source.dtype, target.strides, target.dtype, target.driver
+    key = source.kind, target.kind
     launches = _copies.get(key)
     if launches is None:
         launches = _copies[key] = [
-            (machine_of(target.driver).prepare(launch), launch.operands)
+            machine_of(target.driver).prepare(launch, launch.operands)
             for launch in source_of_copy(source, target)
         ]
-    at = {1: source.pointer, 2: target.pointer}
+    at = [0, source.pointer, target.pointer]  # there are values 1 and 2
     with machine_of(target.driver).lock:
-        for begin, operands in launches:
-            begin([at[n] + offset for n, offset in operands])
+        for begin in launches:
+            begin(at)
 
 
 def source_of_copy(x: DeviceArray, y: DeviceArray) -> Any:

@@ -11,53 +11,23 @@ import numpy as np
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.generator import GpuGenerator
 from rushlight.core.op import Op
-from rushlight.core.window import Window
 from rushlight.formats import memory_format
-from rushlight.gpu import Driver
 
 PLAIN = (float, int, bool, str, type(None), slice, type(Ellipsis))
 
 
 def same(x: Any, y: DeviceArray) -> bool:
     """Whether x is the same window on the same memory."""
-    return x is y or (
-        x.__class__ is DeviceArray
-        and x.pointer == y.pointer
-        and (x.shape, x.strides, x.dtype) == (y.shape, y.strides, y.dtype)
-    )
-
-
-class Kind:
-    """What a program depends on of an array: each is made once, and is itself the key."""
-
-    __slots__ = ("empty", "in_rows")
-
-    def __init__(self, shape: Any, strides: Any, dtype: Any) -> None:
-        self.empty = 0 in shape
-        self.in_rows = Window(shape, dtype, strides).flags.c_contiguous
-
-
-_kinds: dict[Any, Kind] = {}
+    return x is y or (x.__class__ is DeviceArray and x.pointer == y.pointer and x.kind is y.kind)
 
 
 def spec(x: Any, numbers: bool = True) -> Any:
     """What a program depends on of an operand; ``numbers``: other calls may bring others."""
     if x.__class__ is DeviceArray:
-        if x.kind is None:
-            x.kind = kind_of(x.shape, x.strides, x.dtype, x.driver)
         return x.kind
     if x.__class__ is float:
         return float if numbers else (float, repr(x))
     return x.__class__, x
-
-
-def kind_of(shape: Any, strides: Any, dtype: Any, driver: Driver) -> Kind:
-    """See Kind. Programs belong to a GPU."""
-    key = shape, strides, dtype, driver
-    found = _kinds.get(key)
-    if found is None:
-        found = _kinds[key] = Kind(shape, strides, dtype)
-    return found
 
 
 def is_number(x: Any) -> bool:

@@ -10,7 +10,9 @@ copies both ways.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from rushlight import devices
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant, layout_dense, wrap
-from rushlight.core.window import Window, packed_strides
+from rushlight.core.window import Flags, Window, packed_strides
 from rushlight.gpu import Bytes, Driver, Memory
 
 
@@ -33,11 +35,50 @@ class DeviceOperand(SparseOperand):
         )
 
 
-class DeviceArray(Window):
-    """A window on ``memory`` of a GPU. ``offset`` and strides are in bytes."""
+class Kind:
+    """What device arrays have in common that lie alike on one GPU: shape, strides and dtype, and
+    what follows from these. They share one object (``kind_of``), so that it serves as a key.
 
+    ``views``: by what was asked of such arrays, how far behind their first element the view begins,
+    and its kind; or what stands for a copy.
+    """
+
+    __slots__ = (
+        "shape", "strides", "dtype", "driver", "ndim", "size", "itemsize", "nbytes", "extent",
+        "flags", "views",
+    )  # fmt: skip
+
+    def __init__(self, shape: Any, strides: Any, dtype: Any, driver: Driver) -> None:
+        self.shape, self.strides, self.dtype, self.driver = shape, strides, dtype, driver
+        x = Window(shape, dtype, strides)
+        self.ndim, self.size, self.itemsize = x.ndim, x.size, x.itemsize
+        self.nbytes, self.extent, flags = x.nbytes, x.extent, x.flags
+        self.flags = Flags(flags.c_contiguous, flags.f_contiguous, DeviceOperand)
+        self.views: dict[Any, Any] = {}
+
+
+MOST_KINDS = 1 << 14
+_kinds: dict[Any, Kind] = {}
+
+
+def kind_of(shape: Any, strides: Any, dtype: Any, driver: Driver) -> Kind:
+    """The kind of arrays that lie so; strides in bytes."""
+    key = shape, strides, dtype, driver
+    found = _kinds.get(key)
+    if found is None:
+        if len(_kinds) >= MOST_KINDS:
+            _kinds.clear()  # those that are needed come again
+        found = _kinds[key] = Kind(shape, strides, dtype, driver)
+    return found
+
+
+class DeviceArray(Window):
+    """A window on ``memory`` of a GPU. ``offset`` and strides are in bytes; ``pointer`` is the
+    address of the first element on the device.
+    """
+
+    __slots__ = ("memory", "offset", "pointer", "kind", "shape", "strides", "dtype", "base")
     operand = DeviceOperand
-    kind: Any = None  # what kernels for it have in common; a compiler sets it
 
     def __init__(
         self,
@@ -48,23 +89,55 @@ class DeviceArray(Window):
         strides: Any = None,
         base: DeviceArray | None = None,
     ) -> None:
-        if strides is None:
-            super().__init__(shape, dtype)
-        else:
-            self.shape, self.dtype, self.strides = shape, dtype, strides
-        self.memory, self.offset = memory, offset
-        if base is not None:
-            self.base = base
+        shape, dtype = tuple(shape), np.dtype(dtype)
+        strides = packed_strides(shape, dtype.itemsize) if strides is None else tuple(strides)
+        self.memory, self.offset, self.pointer = memory, offset, memory.pointer + offset
+        self.kind = kind_of(shape, strides, dtype, memory.driver)
+        self.shape, self.strides, self.dtype, self.base = shape, strides, dtype, base
 
     @property
     def driver(self) -> Driver:
         """The GPU that it is on."""
-        return self.memory.driver
+        return self.kind.driver
 
-    @property
-    def pointer(self) -> int:
-        """The address of the first element on the device."""
-        return self.memory.pointer + self.offset
+    # See Kind
+    ndim, size = property(attrgetter("kind.ndim")), property(attrgetter("kind.size"))
+    itemsize, nbytes = property(attrgetter("kind.itemsize")), property(attrgetter("kind.nbytes"))
+    extent, flags = property(attrgetter("kind.extent")), property(attrgetter("kind.flags"))
+
+    # Views are found once for each kind
+
+    def reshape(self, *shape: Any) -> Any:
+        found = self.kind.views.get(("reshape", shape))
+        if found is None:
+            return self.remembered(("reshape", shape), super().reshape(*shape))
+        return self.viewed(found)
+
+    def transpose(self, *order: Any) -> Any:
+        found = self.kind.views.get(("transpose", order))
+        if found is None:
+            return self.remembered(("transpose", order), super().transpose(*order))
+        return self.viewed(found)
+
+    def swapaxes(self, a: int, b: int) -> Any:
+        found = self.kind.views.get(("swapaxes", a, b))
+        if found is None:
+            return self.remembered(("swapaxes", a, b), super().swapaxes(a, b))
+        return self.viewed(found)
+
+    def remembered(self, asked: Any, made: Any) -> Any:
+        """``made``, which is what is asked of arrays of this kind."""
+        view = made.__class__ is DeviceArray
+        self.kind.views[asked] = (made.offset - self.offset, made.kind) if view else made
+        return made
+
+    def viewed(self, found: Any) -> Any:
+        """What was remembered, of this array."""
+        if found.__class__ is not tuple:
+            return found
+        return place(
+            self.memory, self.offset + found[0], found[1], self if self.base is None else self.base
+        )
 
     def stand_in(self, owner: Any = None) -> np.ndarray[Any, Any]:
         """Memory of the host that lies as all of this array's does, never to be read or written;
@@ -120,10 +193,23 @@ class DeviceArray(Window):
         return np.ndarray(self.shape, self.dtype, raw, 0, self.strides)
 
 
+new_array = functools.partial(object.__new__, DeviceArray)
+
+
+def place(memory: Memory, offset: int, kind: Kind, base: DeviceArray | None = None) -> DeviceArray:
+    """An array of this kind; see Note [Fields]."""
+    x = new_array()
+    x.memory, x.offset, x.pointer, x.kind = memory, offset, memory.pointer + offset, kind
+    x.shape, x.strides, x.dtype, x.base = kind.shape, kind.strides, kind.dtype, base
+    return x
+
+
 def device_empty(shape: Any, dtype: Any, driver: Driver, strides: Any = None) -> DeviceArray:
     """Memory of a GPU, not initialised: rows in order, or dense with these strides."""
-    made = Window(shape, dtype, strides)
-    return DeviceArray(driver.take(made.nbytes), 0, made.shape, made.dtype, made.strides)
+    shape, dtype = tuple(shape), np.dtype(dtype)
+    steps = packed_strides(shape, dtype.itemsize) if strides is None else tuple(strides)
+    kind = kind_of(shape, steps, dtype, driver)
+    return place(driver.take(kind.nbytes), 0, kind)
 
 
 def send(array: Any, driver: Driver) -> DeviceArray:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from rushlight.compiler.backends.cuda.machine import Machine, one_batch
+from rushlight.compiler.backends.cuda.machine import Machine, one_batch, picker, places
 from tests.gpu.simulated import SimulatedDriver
 
 from .cuda_emulator import addressed
@@ -16,8 +16,14 @@ class EmulatedMachine(Machine):
 
     recording = None  # what is started meanwhile
 
-    def prepare(self, launch):
-        return lambda values: self.start(lambda given=list(values): addressed(launch, given))
+    def prepare(self, launch, where=None, numbers=()):
+        pick = picker(places(launch, where))
+
+        def begin(at):
+            given = list(pick(at))
+            self.start(lambda: addressed(launch, given))
+
+        return begin
 
     def start(self, work):
         if self.recording is None:

@@ -5,6 +5,7 @@ not.
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -43,11 +44,11 @@ class Refused(Exception):
 
 
 class Cudnn:
-    """cuDNN for one GPU. ``stream()`` says where work goes."""
+    """cuDNN for one GPU. ``queue`` is the stream that work goes to."""
 
-    def __init__(self, library: Any, stream: Callable[[], int]) -> None:
-        self.library, self.stream = library, stream
-        self.set = -1  # the stream that cuDNN knows of
+    def __init__(self, library: Any, queue: ctypes.c_void_p) -> None:
+        self.library, self.queue = library, queue
+        self.set: Any = -1  # the stream that cuDNN knows of
         self.handle = ctypes.c_void_p()
         self.call("Create", ctypes.byref(self.handle))
         self.one, self.zero = {}, {}
@@ -128,28 +129,25 @@ class Cudnn:
             f"GetConvolution{name}WorkspaceSize", self.handle, first, second, how, third, best,
             ctypes.byref(size),
         )  # fmt: skip
-        one, zero, bytes_, pointer = self.one[bool(exact)], self.zero[bool(exact)], size.value, (
-            ctypes.c_void_p
+        one, zero = self.one[bool(exact)], self.zero[bool(exact)]
+        p_at, q_at, out_at, room_at = [ctypes.c_void_p() for _ in range(4)]
+        run = functools.partial(
+            getattr(self.library, f"cudnnConvolution{name}"), self.handle, one, first, p_at,
+            second, q_at, how, best, room_at, size, zero, third, out_at,
         )  # fmt: skip
-        swapped = kind == "ConvInput"  # cuDNN takes the weights first
-        run, handle, set_stream = (
-            getattr(self.library, f"cudnnConvolution{name}"), self.handle,
-            self.library.cudnnSetStream,
-        )  # fmt: skip
+        if kind == "ConvInput":  # cuDNN takes the weights first
+            p_at, q_at = q_at, p_at
 
         def convolve(p: int, q: int, out: int, room: int) -> None:
-            p, q = (q, p) if swapped else (p, q)
-            if self.stream() != self.set:
-                self.set = self.stream()
-                set_stream(handle, pointer(self.set))
-            status = run(
-                handle, one, first, pointer(p), second, pointer(q), how, best, pointer(room),
-                ctypes.c_size_t(bytes_), zero, third, pointer(out),
-            )  # fmt: skip
+            if self.set != self.queue.value:
+                self.set = self.queue.value
+                self.library.cudnnSetStream(self.handle, self.queue)
+            p_at.value, q_at.value, out_at.value, room_at.value = p, q, out, room
+            status = run()
             if status:
                 raise RuntimeError(f"CUDA error: cuDNN answers {status} to {node}")
 
-        return bytes_, convolve
+        return size.value, convolve
 
     def best(self, name: str, a: Any, b: Any, how: Any, c: Any) -> int:
         """The algorithm that cuDNN would choose among those that give equal bits each time."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import operator
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -79,9 +80,13 @@ class Machine:
     def compile(self, texts: Iterable[str]) -> None:
         """Compile the texts of launches that will be prepared, all at once."""
 
-    def prepare(self, launch: Launch) -> Any:
-        """``f(values)`` that starts a launch, on addresses and float64 numbers in the order of its
-        operands. Work is done in the order in which it was started.
+    def prepare(self, launch: Launch, where: Any = None, numbers: Any = ()) -> Any:
+        """``f(at)`` that starts a launch. Work is done in the order in which it was started.
+
+        Args:
+            where: for each operand its place in ``at``, a list of addresses and of float64 numbers,
+                and what is added to it; None: ``at`` has the operands in order.
+            numbers: the places of numbers.
         """
         raise NotImplementedError
 
@@ -116,11 +121,11 @@ class CudaMachine(Machine):
         super().__init__(driver)
         self.cupy = cupy
         self.library = ctypes.CDLL("libcuda.so.1")
-        self.stream = 0  # the one that work goes to
+        self.queue = ctypes.c_void_p(0)  # the stream that work goes to
         self.functions: dict[str, Any] = {}
         self.cublas: Any = None
         self.cudnn: Any = None
-        self.blas_stream = -1
+        self.blas_stream: Any = -1
         with self.here():
             cupy.cuda.runtime.free(0)  # which makes the device's context
 
@@ -164,23 +169,30 @@ class CudaMachine(Machine):
         found: ctypes.c_void_p = self.functions[text]
         return found
 
-    def prepare(self, launch: Launch) -> Any:
-        function, count = self.function(launch.text), len(launch.operands)
+    def prepare(self, launch: Launch, where: Any = None, numbers: Any = ()) -> Any:
+        function, where = self.function(launch.text), places(launch, where)
+        count, pick = len(where), picker(where)
         cells = (ctypes.c_uint64 * (count + len(launch.sizes)))()
         cells[count:] = [*launch.sizes]
+        put = struct.Struct(
+            "=" + "".join(["d" if k in numbers else "Q" for k, _ in where])
+        ).pack_into
         size = ctypes.sizeof(ctypes.c_uint64)
         start = ctypes.addressof(cells)
         pointers = (ctypes.c_void_p * len(cells))(*[start + size * k for k in range(len(cells))])
-        call, where = self.library.cuLaunchKernel, (*launch.grid, *launch.block, launch.shared)
         if launch.shared > 48 * 1024:
             attribute = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             self.check(
                 self.library.cuFuncSetAttribute(function, attribute, launch.shared), "shared memory"
             )
+        call = functools.partial(
+            self.library.cuLaunchKernel, function, *launch.grid, *launch.block, launch.shared,
+            self.queue, pointers, None,
+        )  # fmt: skip
 
-        def start_it(values: Sequence[Any]) -> None:
-            cells[:count] = [v if v.__class__ is int else bits_of(v) for v in values]
-            status = call(function, *where, ctypes.c_void_p(self.stream), pointers, None)
+        def start_it(at: Any) -> None:
+            put(cells, 0, *pick(at))
+            status = call()
             if status:
                 self.check(status, "start a kernel")
 
@@ -190,7 +202,7 @@ class CudaMachine(Machine):
         cuda = self.cupy.cuda
         with self.here():
             stream = cuda.Stream(non_blocking=True)
-            before, self.stream = self.stream, stream.ptr
+            before, self.queue.value = self.queue.value, stream.ptr
             try:
                 with stream:
                     stream.begin_capture()
@@ -199,7 +211,7 @@ class CudaMachine(Machine):
                     finally:
                         graph = stream.end_capture()
             finally:
-                self.stream = before
+                self.queue.value = before
             graph.upload(cuda.Stream.null)
         return lambda: graph.launch(cuda.Stream.null)
 
@@ -215,26 +227,29 @@ class CudaMachine(Machine):
         (turn_b, wide_b), (turn_a, wide_a) = by_columns(b), by_columns(a)
         if not (far_b or turn_a) and far_a == m * wide_a and far_out == m * n:  # one tall product
             m, count = m * count, 1
-        call, handle = self.blas().cublasGemmStridedBatchedEx, self.handle
+        p, q, target = [ctypes.c_void_p() for _ in range(3)]
+        far = [ctypes.c_longlong(s) for s in (far_b, far_a, far_out)]
+        multiply = functools.partial(  # cuBLAS goes along columns: b comes first
+            self.blas().cublasGemmStridedBatchedEx, self.handle, turn_b, turn_a, n, m, k, one,
+            q, kind, wide_b, far[0], p, kind, wide_a, far[1], zero, target, kind, n, far[2], count,
+        )  # fmt: skip
         single = out.dtype == np.float32
 
-        def multiply(p: int, q: int, target: int) -> None:
-            self.blas()  # whose stream may be another one
-            compute = FAST_TF32 if single and matmul.allow_tf32 else usual
-            status = call(  # cuBLAS goes along columns: b comes first
-                handle, turn_b, turn_a, n, m, k, one, q, kind, wide_b, far_b,
-                p, kind, wide_a, far_a, zero, target, kind, n, far_out, count, compute, -1,
-            )  # fmt: skip
+        def start(at_a: int, at_b: int, at_out: int) -> None:
+            if self.blas_stream != self.queue.value:
+                self.blas()
+            p.value, q.value, target.value = at_a, at_b, at_out
+            status = multiply(FAST_TF32 if single and matmul.allow_tf32 else usual, -1)
             if status:
                 raise RuntimeError(f"CUDA error: cuBLAS answers {status} to {a}, {b}")
 
-        return multiply
+        return start
 
     def convolution(self, node: Node) -> tuple[int, Convolve] | None:
         if self.cudnn is None:
             with self.here():
                 library = load()
-                self.cudnn = Cudnn(library, lambda: self.stream) if library is not None else False
+                self.cudnn = Cudnn(library, self.queue) if library is not None else False
         if not (self.cudnn and settings.enabled):
             return None
         found: tuple[int, Convolve] | None = self.cudnn.convolution(node)
@@ -249,14 +264,9 @@ class CudaMachine(Machine):
                 self.handle = ctypes.c_void_p(self.cupy.cuda.device.get_cublas_handle())
             major = cublas.getVersion(self.handle.value) // 10000
             self.cublas = ctypes.CDLL(f"libcublas.so.{major}")
-            whole, long, place = ctypes.c_int, ctypes.c_longlong, ctypes.c_void_p
-            self.cublas.cublasGemmStridedBatchedEx.argtypes = (
-                place, *[whole] * 5, place, *(place, whole, whole, long) * 2,
-                place, place, whole, whole, long, whole, whole, whole,
-            )  # fmt: skip
-        if self.blas_stream != self.stream:
-            self.cublas.cublasSetStream_v2(self.handle, ctypes.c_void_p(self.stream))
-            self.blas_stream = self.stream
+        if self.blas_stream != self.queue.value:
+            self.cublas.cublasSetStream_v2(self.handle, self.queue)
+            self.blas_stream = self.queue.value
         return self.cublas
 
 
@@ -278,10 +288,17 @@ KINDS: dict[Any, tuple[int, int, Any]] = {
 FAST_TF32 = 77
 
 
-def bits_of(x: Any) -> int:
-    """A float64 number's bits."""
-    bits: int = struct.unpack("<Q", struct.pack("<d", x))[0]
-    return bits
+def places(launch: Launch, where: Any) -> Any:
+    """``where`` of ``Machine.prepare``."""
+    return [(k, 0) for k in range(len(launch.operands))] if where is None else where
+
+
+def picker(where: Any) -> Callable[[Any], Any]:
+    """``f(at)`` that gives the operands at these places."""
+    slots = [k for k, _ in where]
+    if any([offset for _, offset in where]) or len(slots) < 2:
+        return lambda at: [at[k] + offset if offset else at[k] for k, offset in where]
+    return operator.itemgetter(*slots)
 
 
 def by_columns(x: Matrix) -> tuple[int, int]:

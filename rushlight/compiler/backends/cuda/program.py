@@ -22,7 +22,7 @@ from numpy.lib.stride_tricks import as_strided
 from rushlight.compiler import memory, pipeline
 from rushlight.compiler.backends.cuda import products, source, templates
 from rushlight.compiler.backends.cuda.launch import NAME, SHARED, Launch
-from rushlight.compiler.backends.cuda.machine import Matrix, machine_of
+from rushlight.compiler.backends.cuda.machine import Matrix, machine_of, picker
 from rushlight.compiler.backends.reference import apply, stored
 from rushlight.compiler.fits import targeting
 from rushlight.compiler.graph import Graph, Node, Value
@@ -36,7 +36,7 @@ CONVOLUTIONS = ("Conv", "ConvInput", "ConvWeight")
 RECORDED = 8  # sets of addresses that a program is recorded for
 MET = object()  # stands for a record until the second run: at the first, libraries prepare
 
-Started = Callable[["Run"], None]
+Started = Callable[[Any], None]  # starts a step on a run, see ``CudaProgram.placed``
 
 
 class Room:
@@ -46,21 +46,19 @@ class Room:
         self.driver, self.memory = driver, driver.take(0)
 
     def at_least(self, size: int) -> Memory:
-        """So many bytes, whose content does not matter."""
+        """So many bytes, or more, whose content does not matter."""
         if self.memory.size < size:
             self.memory = self.driver.take(2 * size)
         return self.memory
 
 
-class Run:
-    """One run. ``addresses``: of inputs, constants, outputs and the room, in this order, with the
-    numbers that the call gives; ``owners``: whose memory that is.
+class Run(list[Any]):
+    """The addresses of a run whose steps on the host ask for more.
+
+    Fields: owners, whose memory that is.
     """
 
-    __slots__ = ("addresses", "owners")
-
-    def __init__(self, addresses: list[Any], owners: list[Any]) -> None:
-        self.addresses, self.owners = addresses, owners
+    owners: list[Any]
 
 
 class CudaProgram:
@@ -90,8 +88,11 @@ class CudaProgram:
             self.slots = {v.number: k for k, v in enumerate((*self.inputs, *self.ends))}
             self.last = len(self.inputs) + len(self.ends)  # the slot of the room
             self.launches: list[Launch] = []
-            self.steps = [self.prepared(step) for step in low.steps]
+            kinds = [type(s) for s in low.steps]
+            self.on_host = Call in kinds or bool(graph.assumes())
+            steps = [start for step in low.steps for start in self.prepared(step)]
             self.machine.compile([x.text for x in self.launches])
+            self.steps = [start if callable(start) else self.ready(*start) for start in steps]
         self.room = room or Room(driver)
         engines = [n.params["engine"] for n in low.graph.nodes if "engine" in n.params]
         seats = {id(e.seat()): e for e in engines}
@@ -101,9 +102,8 @@ class CudaProgram:
             else send(np.ascontiguousarray(i.source), driver)
             for i in low.graph.inputs[self.given :]
         ]
-        kinds = [type(s) for s in low.steps]
         self.alarming = Check in kinds  # whether a mark may be left, see Note [Alarms]
-        self.recordable = recorded and Call not in kinds and not graph.assumes()
+        self.recordable = recorded and not self.on_host
         self.recorded: dict[Any, Any] = {}
         self.held: DeviceArray | None = None  # the numbers, where they lie in memory
         self.values: list[float] = []
@@ -115,15 +115,15 @@ class CudaProgram:
 
     def run_alone(self, inputs: list[Any], outputs: list[DeviceArray]) -> None:
         """As ``run``, while no other thread does."""
-        run = self.placed(inputs, outputs)
-        key = (*run.addresses,) if self.recordable else ()
+        at = self.placed(inputs, outputs)
+        key = (*at,) if self.recordable else ()
         work = self.recorded.get(key)
         if work is MET:
-            work = self.machine.capture(lambda: self.start(run))
+            work = self.machine.capture(lambda: self.start(at))
             self.recordable = work is not None
             self.recorded[key] = work
         if work is None:
-            self.start(run)
+            self.start(at)
             if self.recordable:
                 if len(self.recorded) >= RECORDED:
                     self.recorded.clear()
@@ -133,26 +133,46 @@ class CudaProgram:
         if self.alarming:
             self.machine.watched = True
 
-    def start(self, run: Run) -> None:
+    def begin(self, at: list[Any], outputs: list[DeviceArray]) -> None:
+        """As ``run``, of a program that is neither recorded nor runs steps on the host. ``at``:
+        the inputs' addresses, and numbers.
+        """
+        for a in self.constants:
+            at.append(a.pointer)
+        for a in outputs:
+            at.append(a.pointer)
+        with self.machine.lock:
+            at.append(self.space().pointer)
+            for start in self.steps:
+                start(at)
+
+    def start(self, at: Any) -> None:
         """Start the steps, one by one."""
         for start in self.steps:
-            start(run)
+            start(at)
 
-    def placed(self, inputs: list[Any], outputs: list[DeviceArray]) -> Run:
-        """The memory of a run."""
-        addresses: list[Any] = []
+    def placed(self, inputs: list[Any], outputs: list[DeviceArray]) -> Any:
+        """A run: the addresses of inputs, constants, outputs and the room, in this order, with the
+        numbers that the call gives.
+        """
+        at: Any = Run() if self.on_host else []
         for a in inputs:
-            addresses.append(a.memory.pointer + a.offset if a.__class__ is DeviceArray else a)
-        arrays = (*self.constants, *outputs) if self.constants else outputs
+            at.append(a.pointer if a.__class__ is DeviceArray else a)
+        arrays = (*self.constants, *outputs)
         for a in arrays:
-            addresses.append(a.memory.pointer + a.offset)
-        room = self.room.memory
-        if room.size < self.shared + self.needed:
-            room = self.room.at_least(self.shared + self.needed)
-        addresses.append(room.pointer)
+            at.append(a.pointer)
+        room = self.space()
+        at.append(room.pointer)
         if self.lowering.numbers and self.numbers != "double":
-            self.hold(addresses)
-        return Run(addresses, [*inputs, *arrays, room])
+            self.hold(at)
+        if self.on_host:
+            at.owners = [*inputs, *arrays, room]
+        return at
+
+    def space(self) -> Memory:
+        """The room, large enough."""
+        room, size = self.room, self.shared + self.needed
+        return room.memory if room.memory.size >= size else room.at_least(size)
 
     def hold(self, addresses: list[Any]) -> None:
         """Leave numbers where kernels look for them."""
@@ -174,8 +194,8 @@ class CudaProgram:
 
     # Steps
 
-    def prepared(self, step: Step) -> Started:
-        """What starts a step."""
+    def prepared(self, step: Step) -> list[Any]:
+        """What starts a step: functions, and launches with the places of their operands."""
         node = step.nodes[0]
         if isinstance(step, Group):
             assert step.kernel is not None
@@ -183,34 +203,30 @@ class CudaProgram:
         if isinstance(step, Template):
             found = self.convolved(node) if type(node.op).__name__ in CONVOLUTIONS else None
             if found is not None:
-                return found
+                return [found]
             launches = templates.launches(node, self.lowering.windows)
             return self.launched(launches, [*node.inputs, *node.outputs])
         if isinstance(step, Product):
             return self.product(node)
         if isinstance(step, Check):
-            return self.check(node)
-        return lambda run: self.call(node, run)
+            return [self.check(node)]
+        return [lambda run: self.call(node, run)]
 
-    def launched(self, launches: list[Launch], values: Any) -> Started:
-        """Start launches, whose operands are roots, or positions among ``values``."""
-        made: list[Any] = []
-        self.launches += launches  # which are compiled together, before the first is started
+    def launched(self, launches: list[Launch], values: Any) -> list[Any]:
+        """Launches, whose operands are roots, or positions among ``values``. They are compiled
+        together, and then ``ready``.
+        """
+        self.launches += launches
         self.needed = max([self.needed, *[launch.scratch for launch in launches]])
+        return [
+            (launch, [self.operand(key, offset, values) for key, offset in launch.operands])
+            for launch in launches
+        ]
 
-        def prepare() -> None:
-            for launch in launches:
-                where = [self.operand(key, offset, values) for key, offset in launch.operands]
-                made.append((self.machine.prepare(launch), where))
-
-        def start(run: Run) -> None:
-            if not made:
-                prepare()
-            at = run.addresses
-            for begin, where in made:
-                begin([at[k] + offset if offset else at[k] for k, offset in where])
-
-        return start
+    def ready(self, launch: Launch, where: list[tuple[Any, int]]) -> Started:
+        """What starts a launch."""
+        given = self.lowering.numbers if self.numbers == "double" else ()
+        return self.machine.prepare(launch, where, {self.slots[n] for n in given})
 
     def operand(self, key: Any, offset: int, values: Any) -> tuple[Any, int]:
         """Where the address of an operand is, and what is added to it."""
@@ -225,19 +241,15 @@ class CudaProgram:
         slot, own = self.slot(root.number)
         return slot, own + start * root.dtype.itemsize + offset
 
-    def product(self, node: Node) -> Started:
+    def product(self, node: Node) -> list[Any]:
         """A matrix product: by a library where there is one for it."""
         values, windows = [*node.inputs, *node.outputs], self.lowering.windows
         laid = [Matrix(v.shape, windows.layout(v)[1], v.dtype) for v in values]
         multiply = self.machine.product(*laid)
         if multiply is None:
             return self.launched(products.launches(node, windows), values)
-        where = [self.place(v) for v in values]
-
-        def start(run: Run) -> None:
-            multiply(*[run.addresses[slot] + offset for slot, offset in where])
-
-        return start
+        pick = picker([self.place(v) for v in values])
+        return [lambda at: multiply(*pick(at))]
 
     def convolved(self, node: Node) -> Started | None:
         """A convolution by a library, if there is one for it."""
@@ -247,12 +259,8 @@ class CudaProgram:
         size, convolve = found
         self.needed = max(self.needed, size)
         where = [self.place(v) for v in (*node.inputs[:2], *node.outputs)]
-        where.append(self.slot(SHARED))
-
-        def start(run: Run) -> None:
-            convolve(*[run.addresses[slot] + offset for slot, offset in where])
-
-        return start
+        pick = picker([*where, self.slot(SHARED)])
+        return lambda at: convolve(*pick(at))
 
     def check(self, node: Node) -> Started:
         """See Note [Alarms]; for what Python decided by a value, the program waits."""
@@ -267,8 +275,8 @@ class CudaProgram:
         begin = self.machine.prepare(alarm(v.shape, self.lowering.windows.layout(v)[1]))
         slot, offset = self.place(v)
 
-        def look(run: Run) -> None:
-            begin([run.addresses[slot] + offset, self.machine.alarm()])
+        def look(at: Any) -> None:
+            begin([at[slot] + offset, self.machine.alarm()])
             self.machine.watched = True
 
         return look
@@ -282,7 +290,7 @@ class CudaProgram:
     def fetched(self, v: Value, run: Run) -> Any:
         """A value's array, copied from the GPU, or its number."""
         if v.number in self.lowering.numbers:
-            at = run.addresses[self.slots[v.number]]
+            at = run[self.slots[v.number]]
             return at if self.held is None else self.values[(at - self.held.pointer) // 8]
         return self.window(v, self.whole(v, run))
 

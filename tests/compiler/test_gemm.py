@@ -282,6 +282,23 @@ def test_threads_give_the_same_bits(turned):
     np.testing.assert_array_equal(found[0], found[2])
 
 
+@pytest.mark.parametrize("d", [np.float32, np.float64])
+@pytest.mark.parametrize("m", [1, 2])
+def test_bits_do_not_depend_on_where_memory_begins(m, d):
+    """Vectors of few rows' products lie within lines of the cache."""
+    g, (a, b) = a_product((), m, 30, 784, (False, True), d)
+    program, found = pipeline.build(g, "llvm"), []
+    for elements in (0, 1, 4, 7, 15):
+        room = aligned(b.nbytes + 128).view(d)
+        other = room[elements:][: b.size].reshape(b.shape)
+        other[...] = b
+        found.append(np.full((m, 30), np.nan, d))
+        program.run([a, other], found[-1:])
+    close(found[0], a @ b.T, 784)
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+
+
 def test_processors_without_fused_additions(monkeypatch):
     """Their code multiplies and adds, and calls no function for that."""
     monkeypatch.setenv(jit.CPU_VARIABLE, "x86-64-v2")

@@ -9,7 +9,7 @@ which hide that. Warm operands lose nothing by it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rushlight.compiler.backends.llvm.ir.code import Code, Number
@@ -183,7 +183,7 @@ def leave(
 class Dots:
     """``rows`` of a times ``columns`` of b, all of ``depth`` elements that lie side by side, in
     vectors along the depth. They are ``a_row`` and ``b_column`` apart, rows of c ``c_row``. What b
-    has ``ahead`` bytes further on is asked for, unless 0.
+    has ``ahead`` bytes further on is asked for, unless 0: it is far away.
     """
 
     rows: int
@@ -201,34 +201,56 @@ def most_dots(columns: int, registers: int) -> int:
 
 
 def write_dots(f: Code, s: Dots, finish: Finish | None = None) -> None:
-    """The body of the function of a block of dot products."""
+    """The body of the function of a block of dot products.
+
+    Columns from far away are read in vectors that lie within a line of the cache, wherever b
+    begins: the first vector has some lanes of what is before, as zeros. An element is then added to
+    another lane, but to the same ones in the same order, and ``totals`` gives the same sum.
+    """
     count = s.rows * s.columns
     ways = max(1, 8 // count)  # additions to different sums overlap
+    turn = f.lanes * ways
+    in_lines = s.ahead and s.b_column % f.lanes == 0 and s.depth >= 2 * turn
 
-    def step(k: Number, sums: list[str], lanes: int = 0) -> list[str]:
-        a = [f.load(f.at(f.at("%a", k), i * s.a_row), lanes) for i in range(s.rows)]
+    def step(k: Number, sums: list[str], lanes: int = 0, mask: str = "") -> list[str]:
+        a = [f.load(f.at(f.at("%a", k), i * s.a_row), lanes, mask) for i in range(s.rows)]
         new: list[str] = [""] * count
         for j in range(s.columns):
             place = f.at(f.at("%b", k), j * s.b_column)
-            b = f.load(place, lanes)
+            b = f.load(place, lanes, mask)
             if s.ahead and not lanes:
                 f.prefetch(f.past(place, s.ahead))
             for i in range(s.rows):
                 new[i * s.columns + j] = f.fma(a[i], b, sums[i * s.columns + j])
         return new
 
-    def several(k: Number, sums: list[str]) -> list[str]:
+    def several(k: Number, sums: list[str], masks: Sequence[str] = ()) -> list[str]:
         new = []
-        for w in range(ways):
-            new += step(f.add(k, w * f.lanes), sums[w * count : (w + 1) * count])
+        for w, mask in enumerate(masks or [""] * ways):
+            mine = sums[w * count : (w + 1) * count]
+            new += step(f.add(k, w * f.lanes), mine, mask=mask)
         return new
 
     zero = [(f.vector, "zeroinitializer")] * (count * ways)
-    whole = s.depth // (f.lanes * ways) * f.lanes * ways
-    sums = f.span(0, whole, f.lanes * ways, several, zero)
-    for w, k in enumerate(range(whole, s.depth, f.lanes)):
-        mine = slice(w % ways * count, (w % ways + 1) * count)
-        sums[mine] = step(k, sums[mine], min(f.lanes, s.depth - k))
+    if in_lines:
+        begin = f("ptrtoint ptr %b to i64")
+        before = f(f"and i64 {begin}, {f.lanes * f.size - 1}")
+        start = f(f"sdiv i64 {before}, {-f.size}")
+        outside = f.lanes_below(f.mul(start, -1))
+        inside = f(f"xor {f.bits} {outside}, {f.mask(0, f.lanes)}")
+        sums = several(start, [x for _, x in zero], [inside] + [""] * (ways - 1))
+        left = f(f"srem i64 {f.sub(s.depth - 1, start)}, {turn}")
+        last = f.sub(s.depth - 1, left)
+        carried = [(f.vector, x) for x in sums]
+        sums = f.span(f.add(start, turn), last, turn, several, carried, True)
+        ends = [f.lanes_below(f.sub(f.add(left, 1), w * f.lanes)) for w in range(ways)]
+        sums = several(last, sums, ends)
+    else:
+        whole = s.depth // turn * turn
+        sums = f.span(0, whole, turn, several, zero)
+        for w, k in enumerate(range(whole, s.depth, f.lanes)):
+            mine = slice(w % ways * count, (w % ways + 1) * count)
+            sums[mine] = step(k, sums[mine], min(f.lanes, s.depth - k))
     while len(sums) > count:
         half = len(sums) // 2 // count * count
         sums = [f.plus(x, y) for x, y in zip(sums[:half], sums[half:], strict=True)]
@@ -241,28 +263,22 @@ def write_dots(f: Code, s: Dots, finish: Finish | None = None) -> None:
 
 def totals(f: Code, vectors: list[str], join: Callable[[str, str], str] | None = None) -> str:
     """The sums of all lanes of some vectors, or what ``join`` makes of them, side by side in the
-    first lanes of one.
+    first lanes of one. Lanes half a vector apart are added, so that the sum is the same from
+    whichever lane on one counts.
     """
     n, join = f.lanes, join or f.plus
     vectors = vectors + ["zeroinitializer"] * (
         (1 << (len(vectors) - 1).bit_length()) - len(vectors)
     )
+    part = n  # lanes that belong to one sum
 
     def halves(x: str, y: str) -> str:
-        even, odd = [
-            f(
-                f"shufflevector {f.vector} {x}, {f.vector} {y}, <{n} x i32> "
-                f"<{', '.join([f'i32 {2 * k + side}' for k in range(n)])}>"
-            )
-            for side in (0, 1)
-        ]
-        return join(even, odd)
+        low = [k for k in range(2 * n) if k % part < part // 2]
+        return join(f.shuffle(x, y, low), f.shuffle(x, y, [k + part // 2 for k in low]))
 
-    left = n.bit_length() - 1
-    while len(vectors) > 1:
-        vectors = [halves(*vectors[i : i + 2]) for i in range(0, len(vectors), 2)]
-        left -= 1
-    x = vectors[0]
-    for _ in range(left):
-        x = halves(x, x)
-    return x
+    while part > 1:
+        several = len(vectors) > 1
+        pairs = list(zip(vectors[::2], vectors[1::2], strict=True)) if several else [vectors * 2]
+        vectors = [halves(*pair) for pair in pairs]
+        part //= 2
+    return vectors[0]

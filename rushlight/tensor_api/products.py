@@ -430,7 +430,10 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
         matrices = tuple(matrices[0])
     expect_tensors("chain_matmul", *matrices)
-    return _store(out, multi_dot(list(matrices)))
+    shapes = [tuple(t.shape) for t in matrices]
+    if not shapes or any([len(shape) != 2 for shape in shapes]):
+        raise ShapeError(f"chain_matmul(): expected one or more matrices, but got shapes {shapes}")
+    return _store(out, multi_dot(matrices) if shapes[1:] else matrices[0].clone())
 
 
 def multi_dot(items: Any, multiply: Any = mm) -> Any:

@@ -217,6 +217,13 @@ def test_normalize_makes_room_in_what_it_writes_to():
     assert rushlight.equal(out, rushlight.nn.functional.normalize(x))
 
 
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_by_nothing_is_a_copy(mode):
+    x = rushlight.ones(1, 2, 3, requires_grad=True)
+    out = rushlight.nn.functional.pad(x, (0, 0), mode=mode)
+    assert out.data_ptr() != x.data_ptr() and out.requires_grad
+
+
 IMAGE, ROWS, CLASSES = (1, 2, 4, 4), (3, 4), (3,)
 FUNCTIONS = {
     "conv2d": (IMAGE, (1, 2, 2, 2)), "conv_transpose1d": ((1, 2, 4), (2, 1, 2)),

@@ -99,7 +99,7 @@ def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:
         if a or b:
             along = index_along(dim, x.shape[dim], a, b, mode)
             input = IndexSelect.bind(input, constant_on(input, along), dim=dim)
-    return input
+    return input if any(map(any, pairs)) else input.clone()
 
 
 THIN = 8  # slices of padding that NumPy copies faster one by one

@@ -53,7 +53,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     out = x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2).reshape(
         *lead, c // (r * r), h * r, w * r
     )
-    return in_order_of(out, input)
+    return in_order_of(_copied(out), input)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -89,7 +89,12 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     out = x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3).reshape(
         *lead, c * r * r, h // r, w // r
     )
-    return in_order_of(out, input)
+    return in_order_of(_copied(out), input)
+
+
+def _copied(out: Tensor) -> Tensor:
+    """``out`` in memory of its own also where nothing had to move."""
+    return out.clone() if out._is_view() else out
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:

@@ -39,7 +39,7 @@ op("tensordot", S(T(2, 3), T(3, 4), 1), S(T(2, 3, 4), T(4, 3, 2), ([1, 2], [1, 0
    errors=[S(T(2, 3), T(4, 2), 1)], dtypes=FLOATS)
 op("kron", S(T(2, 2), T(2, 3)), S(T(2), T(3)))
 op("cross", S(T(2, 3), T(2, 3), 1), S(T(3), T(3)), errors=[S(T(2), T(2), 0)], dtypes=FLOATS)
-op("chain_matmul", S(T(2, 3), T(3, 4), T(4, 2)), dtypes=())
+op("chain_matmul", S(T(2, 3), T(3, 4), T(4, 2)), S(T(2, 3)), errors=[S(), S(T(3))], dtypes=())
 op("block_diag", S(T(2, 2), T(1, 3)), S(T(2), T()), dtypes=FLOATS)
 op("cartesian_prod", S(T(2), T(3)), dtypes=FLOATS)
 op("combinations", S(T(3), 2), S(T(3), 2, with_replacement=True), dtypes=FLOATS)

@@ -36,8 +36,10 @@ for rank, sizes in (1, (7,)), (2, (5, 6)), (3, (4, 5, 4)):
        **layers)
 op("max_pool1d_with_indices", S(T(1, 2, 7, distinct=True), 3, 2, 1), **layers)
 op("channel_shuffle", S(T(1, 4, 2, 2), 2), errors=[S(T(1, 3, 2), 2)], oracle=False, **layers)
-op("pixel_shuffle", S(T(1, 4, 2, 3), 2), errors=[S(T(1, 3, 2, 2), 2), S(T(2), 2)], **layers)
-op("pixel_unshuffle", S(T(1, 1, 4, 6), 2), errors=[S(T(1, 1, 3, 2), 2)], **layers)
+op("pixel_shuffle", S(T(1, 4, 2, 3), 2), S(T(1, 4, 2, 3), 1), S(T(2, 4, 1, 1), 2),
+   errors=[S(T(1, 3, 2, 2), 2), S(T(2), 2)], **layers)
+op("pixel_unshuffle", S(T(1, 1, 4, 6), 2), S(T(1, 1, 4, 6), 1), S(T(2, 1, 2, 2), 2),
+   errors=[S(T(1, 1, 3, 2), 2)], **layers)
 
 # ---- norms
 

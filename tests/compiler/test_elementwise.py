@@ -76,6 +76,8 @@ PARAMS = {
     "options": {},
     "min": -2,
     "max": 40,
+    "quant_min": -8,
+    "quant_max": 7,
 }
 DTYPES = [
     d.numpy

@@ -17,6 +17,7 @@ from rushlight.core.scalar import NUMPY, with_numbers_of
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import NotSupportedError
 from rushlight.ops.join import Cat
+from rushlight.ops.weighted import number_for
 
 INTEGER_OF = {4: np.dtype("i4"), 8: np.dtype("i8")}
 ONE = np.int8(1)
@@ -422,7 +423,8 @@ class Threshold(Tunable):
         """The parameters as ``input`` can hold them."""
         expect_tensors("threshold", input)
         if input._array.dtype in dtypes.INTEGER_TYPES:
-            threshold, value = int(threshold), int(value)
+            d = input._array.dtype
+            threshold, value = number_for(d, threshold), number_for(d, value)
         return {"threshold": threshold, "value": value}
 
     def scalar(self, s, input, *, threshold, value):

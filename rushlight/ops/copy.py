@@ -67,13 +67,15 @@ def filling(value: Any, d: Any) -> Any:
 
 def fits(value: Any, d: Any) -> bool:
     """Whether a number is in the range of dtype d. Infinities and nan are in that of floats,
-    everything in that of bool; numbers below zero wrap around in types without sign.
+    everything in that of bool; integers below zero wrap around in types without sign.
     """
     if isinstance(value, complex) and d not in dtypes.COMPLEX_TYPES:
         return d == np.bool_ or value.imag == 0
     if d in dtypes.INTEGER_TYPES:
         low, high = dtypes.integer_range(d)
-        return math.isfinite(value) and (low or -high) <= int(value) <= high
+        if isinstance(value, float):
+            return low <= value <= high
+        return (low or -high) <= value <= high
     if d in dtypes.FLOATING_TYPES and math.isfinite(value.real):
         return abs(value.real) <= float(ml_dtypes.finfo(d).max)
     return True

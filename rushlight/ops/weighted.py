@@ -15,6 +15,7 @@ from rushlight.core.tensor import Tensor, bump
 from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError
 from rushlight.ops.arithmetic import conj
+from rushlight.ops.copy import expect_fit
 from rushlight.ops.math import floating_only
 
 
@@ -190,15 +191,12 @@ def times(value: Any, x: Any) -> Any:
 
 
 def number_for(d: Any, value: Any) -> Any:
-    """The factor ``value`` of a computation in dtype d: an int for integers."""
+    """The factor ``value`` of a computation in dtype d: for integers without its fraction."""
     if value.__class__ is complex and d not in dtypes.COMPLEX_TYPES:
         raise DTypeError(
             f"argument value must not be complex for {dtypes.of[d].name}; convert the tensors."
         )
-    if d in dtypes.INTEGER_TYPES and value.__class__ is float:
-        if value != int(value):
-            raise DTypeError(
-                "For integral input tensors, argument value must not be a floating point number."
-            )
+    if d in dtypes.INTEGER_TYPES and value.__class__ is not int:
+        expect_fit(value, d)
         return int(value)
-    return value
+    return bool(value) if d is dtypes.bool_ else value

@@ -20,6 +20,7 @@ from rushlight.ops import matmul as M
 from rushlight.ops.arithmetic import Mul, conj
 from rushlight.ops.sums import ones
 from rushlight.ops.view import Unsqueeze
+from rushlight.ops.weighted import number_for
 from rushlight.tensor_api._common import (
     expect_tensor,
     method,
@@ -255,13 +256,13 @@ def _mixed(
             f"{name}: alpha and beta must not be complex for {dtypes.of[d].name}; convert the "
             "tensors to a complex dtype first."
         )
-    if d in dtypes.INTEGER_TYPES and (isinstance(beta, float) or isinstance(alpha, float)):
-        if name == "addr":
+    if d in dtypes.INTEGER_TYPES:
+        if name == "addr" and (isinstance(beta, float) or isinstance(alpha, float)):
             raise DTypeError(
                 "For integral input tensors, argument alpha and beta must not be a floating "
                 "point number."
             )
-        beta, alpha = int(beta), int(alpha)
+        beta, alpha = number_for(d, beta), number_for(d, alpha)
     scaled = product if alpha == 1 else product * alpha
     if beta == 0:
         result = scaled

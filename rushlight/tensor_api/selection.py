@@ -10,7 +10,9 @@ from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.ops import combining, slices
 from rushlight.ops import scatter as S
+from rushlight.ops.weighted import number_for
 from rushlight.tensor_api._common import (
+    as_number,
     expect_tensor,
     method,
     methods,
@@ -214,7 +216,8 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
 
 
 def _scaled(source: Tensor, alpha: Any) -> Tensor:
-    return source if alpha == 1 else source * alpha
+    """``alpha source``, of the dtype of ``source``."""
+    return source if alpha == 1 else source * number_for(source._array.dtype, as_number(alpha))
 
 
 @method

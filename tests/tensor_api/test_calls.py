@@ -250,6 +250,16 @@ MATRICES = [
         "torch.addr(m, v, v, alpha=1j)", "torch.addcmul(v, v, v, value=1j)",
         "v.addcmul(v, v, value=np.float64(0.5)).dtype", "v.addcmul_(v, v, value=np.float32(2))",
         "v.addcdiv(v, v, value=np.float64(0.5)).dtype", "v.addcdiv_(v, v, value=np.int64(2))")],
+    *[f"x = torch.tensor([1, 2, 3], dtype=torch.{dtype}); {call.format(number)}"
+      for dtype in ("int64", "uint8") for number in ("1.5", "-1.5", "np.float32(2.5)",
+        "float('nan')", "1j", "True")
+      for call in ("x.index_add(0, torch.tensor([0, 1, 0]), x, alpha={})",
+        "x.index_add_(0, torch.tensor([0, 1, 0]), x + 1, alpha={})", "x.addcmul(x, x, value={})",
+        "x.addcmul_(x, x, value={})", "m = torch.outer(x, x); torch.addmm(m, m, m, beta={})")],
+    "x = torch.tensor([True, False]); x.index_add(0, torch.tensor([1]), x[:1], alpha=2.5)",
+    "F.threshold(torch.arange(3), float('nan'), 0)",
+    *[f"torch.ones(2, dtype=torch.{dtype}).fill_({number})" for dtype in ("uint8", "int8")
+      for number in (-0.5, -1.5, -128, -128.5, -255, 127.5, 255.0, 255.5, 2**8)],
     *[f"torch.linalg.{call}" for call in (
         "norm(torch.ones(2, 2), ord=1, axis=(0, 1))",
         "vector_norm(torch.ones(2, 2), axis=0, keepdims=True)",

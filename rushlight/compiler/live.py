@@ -8,7 +8,8 @@ gradients, which runs when a backward pass reaches the results.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,14 @@ from rushlight.compiler.living import graph_of
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import Alias
 from rushlight.compiler.trace import Trace
-from rushlight.compiler.variant import Variant, turned
+from rushlight.compiler.variant import HELD, Variant, turned
 from rushlight.core import engine
+from rushlight.core.autograd import users_calls
 from rushlight.core.device_array import driver_of, send
-from rushlight.core.function import Function, refusing
-from rushlight.core.state import GradMode, modes
+from rushlight.core.function import refusing
+from rushlight.core.node import Node as Recorded
+from rushlight.core.node import new_node, output_of
+from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.errors import GraphError
 from rushlight.gpu import Driver
@@ -67,13 +71,14 @@ class Gradients:
     """The second half of a traced call: gradients of its live results, traced as well.
 
     ``inputs``: whose gradients they are, tensors from outside or positions of arguments; ``saved``:
-    values of the first half that the second one reads; ``graph``: the second half, whose first
-    inputs are those and the gradients of the live results; ``needs``: which of these each of its
-    results depends on.
+    values of the first half that the second one reads, and ``passed``, arguments that it reads, by
+    position; ``graph``: the second half, whose first inputs are those and the gradients of the live
+    results; ``needs``: which of these each of its results depends on.
     """
 
     def __init__(self, trace: Trace, results: list[Tensor], arguments: list[Tensor]) -> None:
-        values = [trace.operand(t) for t in results]
+        for t in results:
+            trace.operand(t)
         first = len(trace.graph.nodes)
         self.live = [is_live(t) for t in results]
         roots = [t for t, live in zip(results, self.live, strict=True) if live]
@@ -92,12 +97,15 @@ class Gradients:
         reached = [(t, found[e]) for t, e in wanted.values() if found.get(e) is not None]
         self.inputs = [place.get(id(t), t) for t, _ in reached]
         ends = [trace.operand(g) for _, g in reached]
-        self.cut(trace.graph, first, values, ends, len(arguments))
+        written = {id(s.input) for s in trace.entered if s.writes}
+        self.cut(trace.graph, first, ends, len(arguments), written)
 
     def cut(
-        self, graph: Graph, first: int, results: list[Value], ends: list[Value], given: int
+        self, graph: Graph, first: int, ends: list[Value], given: int, written: set[int]
     ) -> None:
-        """Take the nodes from ``first`` on out of the graph."""
+        """Take the nodes from ``first`` on out of the graph; inputs ``written`` to, by identity,
+        hold something else by then.
+        """
         back, graph.nodes = graph.nodes[first:], graph.nodes[:first]
         made = {v.number for n in back for v in n.outputs}
         read = {v.number: v for n in back for v in n.inputs if isinstance(v, Value)}
@@ -106,17 +114,19 @@ class Gradients:
         inside = [v for k, v in read.items() if k not in made and k not in entries]
         used = [entries[k] for k in read if k in entries]
         seeds = [i for i in graph.inputs if i.kind == "argument" and i.source >= given]
-        # arguments may be written to before the backward pass, so their values are saved too
-        argued = [i.value for i in used if i.kind == "argument" and i.source < given]
-        self.saved = [*inside, *argued]
+        argued = [i for i in used if i.kind == "argument" and i.source < given]
+        self.saved = [*inside, *[i.value for i in argued if id(i) in written]]
+        passed = [i for i in argued if id(i) not in written]
+        self.passed = [i.source for i in passed]
         self.state = [i for i in used if i.kind == "state"]
-        inputs = [Input(v, "argument", k) for k, v in enumerate(self.saved)]
+        first_inputs = [*self.saved, *[i.value for i in passed]]
+        inputs = [Input(v, "argument", k) for k, v in enumerate(first_inputs)]
         known = {i.value.number for i in seeds}
         inputs += [Input(i.value, "argument", 0) for i in seeds]
         self.seeds = [i.source - given for i in seeds]
         self.needs = dependence(back, {i.value.number: i.source - given for i in seeds}, ends)
         inputs += [i for i in used if i.kind != "argument" and i.value.number not in known]
-        self.rest = inputs[len(self.saved) + len(seeds) :]
+        self.rest = inputs[len(first_inputs) + len(seeds) :]
         self.graph = Graph(inputs, back, ends, [], [], graph.count)
         graph.inputs = [i for i in graph.inputs if i.value.number not in known]
 
@@ -143,43 +153,72 @@ class Live(Variant):
         arguments: list[Tensor],
         gradients: Gradients,
     ) -> None:
-        self.count = len(trace.graph.results)
+        self.returned = len(trace.graph.results)
         trace.graph.results += gradients.saved
         super().__init__(trace, [], structure, aliases, guards, arguments)
-        self.gradients_of = gradients
+        self.gradients_of, self.state = gradients, [i.source for i in gradients.state]
         self.back = pipeline.build(gradients.graph)
-        self.may_enter = False
+        self.numbers = [i.source for i in gradients.rest if i.kind == "number"]
+        self.by_place = bool(gradients.passed) or int in map(type, gradients.inputs)
+        self.plain, self.single = self.single, False
+        # memory for gradients, which is free where nobody else has it: see Note [Free buffers]
+        self.made: list[Any] = [None] * len(gradients.graph.results)
+
+    def share(self, others: Any) -> None:
+        """Have memory for gradients in common with another variant of the same function."""
+        specs = [(v.shape, v.dtype, v.driver) for v in self.gradients_of.graph.results]
+        for other in others:
+            if not isinstance(other, Live):
+                continue
+            found = [(v.shape, v.dtype, v.driver) for v in other.gradients_of.graph.results]
+            if found == specs:
+                self.made, self.lock = other.made, other.lock
+                return
 
     def results(self, arrays: list[Any], arguments: Any) -> Any:
-        places = self.gradients_of.inputs
-        inputs = [arguments[p] if type(p) is int else p for p in places]
+        g = self.gradients_of
+        inputs: list[Any] = g.inputs
+        passed: list[Any] = g.passed
+        if self.by_place:
+            given = [t for t in arguments if isinstance(t, Tensor)]
+            inputs = [given[p] if type(p) is int else p for p in inputs]
+            passed = [given[p] for p in passed]
         if self.turns is not None:
             arrays = turned(arrays, self.turns)
-        numbers = [i.source() for i in self.gradients_of.rest if i.kind == "number"]
-        results = CompiledFunction.apply(self, [list(arrays), numbers], *inputs)
-        return self.structured(results, arguments)
+        node = new_node(None, tuple([edge(t) for t in inputs]), None, CompiledNode)
+        node.variant, node.numbers = self, [source() for source in self.numbers]
+        node.keep(arrays[self.returned :], [*passed, *self.state])
+        outs = [wrap(a) for a in arrays[: self.returned]]
+        node.join(outs, g.live)
+        return outs[0] if self.plain else self.structured(outs, arguments)
 
-    def backward(self, saved: list[Any], numbers: list[Any], gs: list[Any]) -> list[Any]:
-        """The gradients of inputs, from what was saved, numbers of the call, and the gradients of
-        results, None where there are none; None of inputs that only such results depend on.
+    def backward(
+        self, saved: list[Any], state: list[Any], numbers: list[Any], gs: list[Any]
+    ) -> list[Any]:
+        """The gradients of inputs, from what was saved, state, numbers of the call, and the
+        gradients of results, None where there are none; None of inputs that only such results
+        depend on.
         """
         g = self.gradients_of
         live = [x for x, is_live in zip(gs, g.live, strict=True) if is_live]
-        given = iter(numbers)
-        rest = [next(given) if i.kind == "number" else held(i) for i in g.rest]
+        given = {"number": iter(numbers), "state": iter(state)}
+        rest = [i.source if i.kind == "constant" else next(given[i.kind]) for i in g.rest]
         first = [i.value for i in g.graph.inputs[len(saved) : len(saved) + len(g.seeds)]]
         arrays = [
             uniform(v, v.driver, 0) if live[k] is None else live[k].contiguous()._array
             for k, v in zip(g.seeds, first, strict=True)
         ]
-        outs = [empty(v) for v in g.graph.results]
-        with self.lock:
-            run_noted(self.back, [*saved, *arrays, *rest], outs)
         missing = {k for k, x in enumerate(live) if x is None}
-        return [
-            None if needed and needed <= missing else wrap(a)
-            for needed, a in zip(g.needs, outs, strict=True)
-        ]
+        with self.lock:
+            made = self.made
+            for k, v in enumerate(g.graph.results):
+                if made[k] is None or getrefcount(made[k]) != HELD:
+                    made[k] = empty(v)
+            run_noted(self.back, [*saved, *arrays, *rest], made)
+            return [
+                None if needed and needed <= missing else wrap(a)
+                for needed, a in zip(g.needs, made, strict=True)
+            ]
 
 
 def uniform(like: Any, driver: Driver | None, value: int) -> Any:
@@ -188,33 +227,52 @@ def uniform(like: Any, driver: Driver | None, value: int) -> Any:
     return a if driver is None else send(a, driver)
 
 
-def held(entry: Input) -> Any:
-    """The array behind an input that is no argument, now."""
-    return entry.source if entry.kind == "constant" else entry.source._array
-
-
-class CompiledFunction(Function):
+class CompiledNode(Recorded):
     """The node of a compiled call in the graph of gradients."""
 
-    @staticmethod
-    def forward(ctx: Any, variant: Live, made: list[list[Any]], *inputs: Tensor) -> Any:
-        arrays, ctx.numbers = made
-        ctx.variant, count = variant, variant.count
-        ctx.set_materialize_grads(False)
-        outs = tuple([wrap(a) for a in arrays[:count]])
-        live = variant.gradients_of.live
-        ctx.mark_non_differentiable(*[t for t, on in zip(outs, live, strict=True) if not on])
-        # state is saved as it is, so that writes to it before the backward pass are noticed
-        ctx.save_for_backward(
-            *[wrap(a) for a in arrays[count:]], *[i.source for i in variant.gradients_of.state]
-        )
-        return outs
+    home = "rushlight.autograd.function"
+    fills = False
+    variant: Live
+    numbers: list[Any]  # that the call was given
+    made = 0  # how many of what is saved the program made
 
-    @staticmethod
-    def backward(ctx: Any, *gs: Tensor) -> Any:
-        variant: Live = ctx.variant
-        saved = [t._array for t in ctx.saved_tensors[: len(variant.gradients_of.saved)]]
-        found = variant.backward(saved, ctx.numbers, list(gs))
+    def name(self) -> str:
+        return "CompiledFunctionBackward"
+
+    def keep(self, made: Sequence[Any], tensors: list[Tensor]) -> None:
+        """Save arrays that the program made, and tensors, where writes to these are noticed."""
+        self.made = len(made)
+        if state.busy and modes.saved_hooks is not None:
+            pack, unpack = modes.saved_hooks
+            self.saved = (*[pack(wrap(a)) for a in made], *map(pack, tensors))
+            self.versions = (unpack,) * len(self.saved)
+        else:
+            self.saved = (*made, *tensors)
+            self.versions = (None,) * len(made) + tuple([t._counter.value for t in tensors])
+
+    def join(self, outs: list[Tensor], live: list[bool]) -> None:
+        """Let gradients of those results that are live come here."""
+        if state.busy and modes.anomaly:
+            self.stack = users_calls()
+        if live == [True]:
+            outs[0]._node, outs[0]._tracked = self, True
+            return
+        self.special = True
+        self.out_specs = [(t._array.shape, t._array.dtype) for t in outs]
+        for k, t in enumerate(outs):
+            if live[k]:
+                t._node, t._tracked = output_of(self, k), True
+
+    def backward(self, g: Any, needed: Any = None) -> list[Any]:
+        if self.saved is None:
+            self.fetch(0)  # raises: the graph was freed
+        arrays: list[Any] = []
+        for k in range(len(self.saved)):
+            x = self.fetch(k)
+            arrays.append(x._array if isinstance(x, Tensor) else x)
+        count = self.made + len(self.variant.gradients_of.passed)
+        gs = g if self.special and self.out_specs is not None else [g]
+        found = self.variant.backward(arrays[:count], arrays[count:], self.numbers, gs)
         if modes.grad:  # with create_graph=True; what follows from here cannot be known
-            found = [g if g is None else refusing(g, ctx.edges) for g in found]
-        return (None, None, *found)
+            found = [x if x is None else refusing(x, self.edges) for x in found]
+        return found

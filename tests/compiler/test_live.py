@@ -293,3 +293,107 @@ def test_a_backward_pass_that_writes_is_not_run_ahead_of_time():
     with pytest.warns(UserWarning, match="its backward pass writes to a tensor"):
         found = trained(True)
     assert found == trained(False)
+
+
+def variants_of(run):
+    compiled = getattr(run, "_compiled", None) or run._compiled_call_impl._compiled
+    return [v for found in compiled.variants.values() for v in found]
+
+
+def test_calls_like_the_last_go_straight_to_the_program():
+    model = rl.compile(MAKERS["mlp"](), fullgraph=True)
+    optimizer = rl.optim.SGD(model.parameters(), lr=0.1)
+    x = rl.randn(16, 6)
+    for k in range(6):
+        if k == 3:
+            (variant,) = variants_of(model)
+            variant.run = None  # which other calls need
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+
+
+def test_gradients_that_somebody_keeps_stay_as_they_are():
+    model = nn.Linear(3, 2)
+    run = rl.compile(model._call_impl, fullgraph=True)
+    kept, views, expected = [], [], []
+    for k in range(6):
+        x = rl.full((4, 3), float(k))
+        model.zero_grad()
+        run(x).sum().backward()
+        kept.append(model.weight.grad)
+        views.append(model.bias.grad.numpy()[1:])
+        expected.append([[4.0 * k] * 3] * 2)
+    assert [g.tolist() for g in kept] == expected
+    assert [v.tolist() for v in views] == [[4.0]] * 6
+
+
+def test_gradients_add_up_over_calls_of_several_sizes():
+    model = nn.Linear(3, 2)
+    run = rl.compile(model._call_impl, fullgraph=True)
+    sizes = (4, 4, 5, 4, 5, 5, 4)
+    for n in sizes:
+        run(rl.ones(n, 3)).sum().backward()
+    assert model.bias.grad.tolist() == [sum(sizes)] * 2
+    assert model.weight.grad.tolist() == [[sum(sizes)] * 3] * 2
+
+
+def test_writes_between_the_call_and_the_backward_pass():
+    """What an eager graph saves as it is, a compiled one saves so, too: writes to it are errors."""
+    w = rl.ones(3, requires_grad=True)
+    run = rl.compile(lambda x: (w * x, x + 1), fullgraph=True)
+    for _ in range(4):
+        x = rl.ones(3)
+        a, b = run(x)
+        b.add_(1)
+        a.sum().backward()
+    a, _ = run(x)
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        a.sum().backward()
+
+
+def test_an_argument_that_the_call_writes_to():
+    w = rl.ones(3, requires_grad=True)
+
+    def f(x):
+        y = w * x.clone()
+        x.add_(1)
+        return y
+
+    run = rl.compile(f, fullgraph=True)
+    x = rl.ones(3)
+    for k in range(5):
+        w.grad = None
+        run(x).sum().backward()
+        assert w.grad.tolist() == [k + 1] * 3
+        assert x.tolist() == [k + 2] * 3
+
+
+def test_hooks_on_what_is_saved():
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    run = rl.compile(model._call_impl, fullgraph=True)
+    x = rl.randn(4, 6)
+    for _ in range(4):
+        model.zero_grad()
+        run(x).sum().backward()
+    expected = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    packed = []
+    with rl.autograd.graph.saved_tensors_hooks(
+        lambda t: packed.append(t.shape) or t.clone(), lambda t: t
+    ):
+        loss = run(x).sum()
+    assert packed
+    loss.backward()
+    rl.testing.assert_close([p.grad for p in model.parameters()], expected)
+
+
+def test_a_parameter_that_gets_memory_of_another_shape_before_the_backward_pass():
+    w = rl.ones(3, requires_grad=True)
+    run = rl.compile(lambda x: (w * w * x).sum(), fullgraph=True)
+    for _ in range(4):
+        out = run(rl.ones(3))
+    w.data = rl.ones(5)
+    with pytest.raises((RuntimeError, ValueError)):
+        out.backward()

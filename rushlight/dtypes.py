@@ -172,9 +172,16 @@ def is_complex(d: np.dtype[Any]) -> bool:
 
 
 def from_numpy(d: Any) -> dtype:
-    """The public dtype of a NumPy dtype; TypeError when there is none."""
+    """The public dtype of a NumPy dtype; TypeError when there is none, ValueError when it is one in
+    the other order of bytes.
+    """
     found = of.get(np.dtype(d))
     if found is None:
+        if not np.dtype(d).isnative:
+            raise ValueError(
+                f"the NumPy array's dtype, {np.dtype(d)}, has its bytes in the order of other "
+                "machines; convert it with a.astype(a.dtype.newbyteorder('='))."
+            )
         names = ", ".join(by_name)
         raise TypeError(
             f"can't convert np.ndarray of type {np.dtype(d)}; the supported types are: {names}."

@@ -30,17 +30,23 @@ TRUTH = np.dtype(np.bool_)
 # the params of an elementwise op whose first operand is a number: its node has another name then
 NUMBER_FIRST: dict[str, Any] = {}
 
+NO_NUMBERS = (np.character, np.datetime64, np.timedelta64, np.void)
+
 
 def operand(b: Any) -> Any:
     """What may stand beside a tensor in arithmetic: a number, a NumPy scalar or array; else
     NotImplemented.
     """
     if isinstance(b, np.generic):  # some of which are floats, too
+        if isinstance(b, NO_NUMBERS):
+            return NotImplemented
         return b.item() if b.dtype != dtypes.bfloat16 else float(b)
     if isinstance(b, (int, float, complex)):
         return b
     if isinstance(b, ndarray):
-        return wrap(b)
+        if b.dtype not in dtypes.of:
+            b = b.astype(dtypes.from_numpy(b.dtype.newbyteorder("=")).numpy)
+        return wrap(b if state.busy else asarray(b))  # what a trace lends is a subclass, and stays
     return NotImplemented
 
 

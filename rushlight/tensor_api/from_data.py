@@ -63,9 +63,12 @@ def array_from(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     """
     data = as_it_is(data)
     if isinstance(data, np.ndarray):
-        d = dtype or dtypes.from_numpy(data.dtype).numpy
+        data = np.asarray(data)  # subclasses, as masked arrays, stay outside
+        own = dtypes.from_numpy(data.dtype).numpy
+        d = dtype or own
         return cast_array(data, d) if data.dtype != d else data.astype(d, order="C")
     if isinstance(data, np.generic):
+        dtypes.from_numpy(data.dtype)  # refuses those without one of ours
         return np.asarray(data) if dtype is None else held(np.asarray(data), dtype)
     if isinstance(data, (bool, int, float, complex)):
         d = dtype or dtypes.of_number(data)
@@ -386,13 +389,18 @@ def from_numpy(ndarray: Any) -> Tensor:
     there = traced_tensor(ndarray)
     if there is not None:
         return there
-    ndarray = as_it_is(ndarray)
+    ndarray = np.asarray(as_it_is(ndarray))
+    d = dtypes.from_numpy(ndarray.dtype).numpy
+    if any([s % d.itemsize for s in ndarray.strides]):
+        raise ValueError(
+            f"The NumPy array's strides, {ndarray.strides} bytes, are no multiples of its elements'"
+            f" size, {d.itemsize}, as those of one field of records; copy it: array.copy()."
+        )
     if any([s < 0 for s in ndarray.strides]):
         raise ValueError(
             "At least one stride in the given numpy array is negative, which is not supported; "
             "copy it: array.copy()."
         )
-    d = dtypes.from_numpy(ndarray.dtype).numpy
     if not ndarray.flags.writeable:
         warn_user(
             "The given NumPy array is not writable; writing to the tensor will fail. Copy the "

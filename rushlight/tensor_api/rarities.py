@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.absent import Absent
+from rushlight.core.binds import operand
 from rushlight.core.device_array import beside, host
 from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, wrap
@@ -234,7 +235,7 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options:
     so that gradients flow.
     """
     if method == "__call__" and ufunc in OPERATORS and not options:
-        a, b = [wrap(x) if isinstance(x, np.ndarray) and x.ndim else x for x in inputs]
+        a, b = [operand(x) if isinstance(x, np.ndarray) and x.ndim else x for x in inputs]
         a, b = [x.item() if isinstance(x, np.generic | np.ndarray) else x for x in (a, b)]
         return OPERATORS[ufunc](a, b)
     arrays = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]

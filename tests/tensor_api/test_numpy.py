@@ -69,3 +69,64 @@ def test_older_constructors_refuse_single_numbers(data):
     for t in (torch, rl):
         with pytest.raises(TypeError, match="data must be a sequence"):
             t.Tensor(data)
+
+
+STRANGE = {
+    "bytes of other machines": np.ones(2, ">f4"),
+    "an integer of other machines": np.array(1, ">i8"),
+    "no bytes of other machines": np.zeros(0, ">c8"),
+    "long doubles": np.ones(2, np.longdouble),
+    "texts": np.array(["a", "b"]),
+    "objects": np.array([1, 2.5], object),
+    "dates": np.array(["2020-01-01", "2020-01-02"], "M8[D]"),
+    "records": np.zeros(2, [("a", "f4")]),
+    "a field of records": np.ones(2, [("a", "i1"), ("b", "f4")])["b"],
+}
+
+
+def error_of(call):
+    """The built-in type of what a call raises, or None."""
+    try:
+        call()
+    except Exception as error:
+        return next(c for c in type(error).__mro__ if c.__module__ == "builtins")
+    return None
+
+
+@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t, a: t.tensor(a),
+        lambda t, a: t.tensor(a, dtype=t.float32),
+        lambda t, a: t.as_tensor(a),
+        lambda t, a: t.from_numpy(a),
+        lambda t, a: t.ones(1).new_tensor(a),
+    ],
+)
+def test_strange_arrays_are_refused_as_in_torch(name, make):
+    expected = error_of(lambda: make(torch, STRANGE[name]))
+    assert expected is not None
+    if name == "a field of records" and error_of(lambda: make(rl, STRANGE[name])) is None:
+        return  # a copy has strides of its own
+    assert error_of(lambda: make(rl, STRANGE[name])) is expected
+
+
+@pytest.mark.parametrize("name", ["long doubles", "texts", "dates", "records"])
+def test_strange_arrays_beside_tensors_are_type_errors(name):
+    a, x = STRANGE[name], rl.ones(2)
+    for call in (lambda: x + a, lambda: a - x, lambda: x @ a, lambda: x > a):
+        assert error_of(call) is TypeError
+    if name != "long doubles":
+        assert error_of(lambda: x + a[0]) is TypeError
+
+
+def test_bytes_of_other_machines_are_turned_beside_tensors():
+    a, x = np.array([1.0, 2.0], ">f4"), rl.tensor([1.0, 3.0])
+    assert (x + a).tolist() == [2, 5] and (a - x).tolist() == [0, -1] and (x @ a).item() == 7
+
+
+def test_no_subclass_of_an_array_gets_in():
+    a = np.ma.array([1.0, 2.0], mask=[False, True])
+    for x in (rl.tensor(a), rl.from_numpy(a), rl.zeros(2, dtype=rl.float64) + a):
+        assert x.tolist() == [1, 2] and type(x._array) is np.ndarray

@@ -368,6 +368,9 @@ def make_single(op: Op) -> Callable[..., Any]:
                 out = forward([x], params)
         except SparseOperand:
             return rules.apply(op, (a,), params)
+        except (ValueError, TypeError) as error:
+            explain(error, op, [x])
+            raise
         if out.__class__ is not ndarray:
             return finished(op, (a,), out, params, a._tracked)
         t = blank()  # see Note [Written out]

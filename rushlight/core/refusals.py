@@ -63,11 +63,16 @@ def public_name(op: Any) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(op).__name__).lower()
 
 
+UNFIT = (DTypeError, "have dtypes that it does not take; convert with .float()")
 NUMPY_SAYS = {  # by words of NumPy's messages: what to raise, and what was wrong with the inputs
     "gufunc": (ShapeError, "have shapes that do not fit together"),
     "could not be broadcast": (ShapeError, "have shapes that cannot be broadcast"),
     "cannot be broadcast": (ShapeError, "have shapes that cannot be broadcast"),
-    "Cannot cast ufunc": (DTypeError, "have dtypes that it does not take; convert with .float()"),
+    "Cannot cast ufunc": UNFIT,
+    "numpy boolean": UNFIT,  # has no minus
+    "Invalid integer data type": UNFIT,  # has no largest or smallest number
+    "not inexact": UNFIT,  # nor a precision
+    "instances of 'complex'": UNFIT,  # has no order
 }
 
 

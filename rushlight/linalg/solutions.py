@@ -10,6 +10,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
+from rushlight.errors import DTypeError
 from rushlight.linalg.factors import eye_like, svdvals, zeros_of_u
 from rushlight.ops import linalg as L
 from rushlight.ops.ldl import LdlSolve
@@ -288,6 +289,11 @@ def check_lstsq(A: Tensor, B: Tensor) -> None:
         raise RuntimeError(
             "torch.linalg.lstsq: Expected input and other to have the same dtype, but got "
             f"{A.dtype} and {B.dtype}."
+        )
+    if A._array.dtype not in dtypes.DIFFERENTIABLE or A._array.dtype in dtypes.HALVES:
+        raise DTypeError(
+            "torch.linalg.lstsq: expected tensors of float32, float64 or complex numbers, but got "
+            f"{A.dtype}; convert them with .float()."
         )
     rows = B.shape[-1 if B.ndim == A.ndim - 1 else -2] if B.ndim >= A.ndim - 1 else None
     if rows != A.shape[-2]:

@@ -377,10 +377,10 @@ def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> t
 
 
 def expect_bins(name: str, d: Any, counts: Any) -> None:
-    """Refuse integers, whose bins would have no edges between them, and what is no number of
-    bins.
+    """Refuse integers, whose bins would have no edges between them, complex numbers, which have no
+    order, and what is no number of bins.
     """
-    if d in dtypes.INTEGER_TYPES or d is dtypes.bool_:
+    if d not in dtypes.FLOATING_TYPES:
         raise NotSupportedError(
             f'"{name}" not implemented for {dtypes.of[d].name}; convert the input with .float().'
         )

@@ -224,6 +224,50 @@ def test_padding_by_nothing_is_a_copy(mode):
     assert out.data_ptr() != x.data_ptr() and out.requires_grad
 
 
+def refused(name, dtype):
+    """A call of a loss, pool or solver on a dtype that PyTorch does not take."""
+    shape, *rest = {"max_pool1d": ((1, 4, 4), 2), "max_pool2d": ((1, 4, 4), 2)}.get(name, ((2, 2),))
+
+    def call(lib):
+        x = lib.ones(shape, dtype=getattr(lib, dtype))
+        if name == "ctc_loss":
+            one = lib.tensor([[1], [1]])
+            return lib.nn.functional.ctc_loss(x[:, None].expand(2, 2, 2), one, [2, 2], [1, 1])
+        if name == "nll_loss":
+            return lib.nn.functional.nll_loss(x, lib.tensor([0, 1]))
+        if name in ("lstsq", "histogram"):
+            function = lib.linalg.lstsq if name == "lstsq" else lib.histogram
+            return function(x, x if name == "lstsq" else 3)
+        function = getattr(lib.nn.functional, name)
+        return function(x, *(rest or (x,) * (name != "pdist")))
+
+    return call
+
+
+REFUSED = {
+    "bool": (
+        "mse_loss l1_loss smooth_l1_loss huber_loss soft_margin_loss binary_cross_entropy "
+        "binary_cross_entropy_with_logits kl_div nll_loss ctc_loss max_pool1d max_pool2d pdist "
+        "lstsq"
+    ),
+    "int64": "kl_div ctc_loss lstsq",
+    "bfloat16": "lstsq",
+    "complex64": "binary_cross_entropy kl_div ctc_loss max_pool1d max_pool2d histogram",
+}
+
+
+@LIBRARIES
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
+@pytest.mark.parametrize(
+    "dtype, name", [(dtype, name) for dtype, names in REFUSED.items() for name in names.split()]
+)
+def test_a_dtype_without_a_kernel_is_a_runtime_error(lib, dtype, name):
+    with pytest.raises(RuntimeError) as refusal:
+        refused(name, dtype)(lib)
+    if lib is rushlight:
+        assert dtype in str(refusal.value)
+
+
 IMAGE, ROWS, CLASSES = (1, 2, 4, 4), (3, 4), (3,)
 FUNCTIONS = {
     "conv2d": (IMAGE, (1, 2, 2, 2)), "conv_transpose1d": ((1, 2, 4), (2, 1, 2)),

@@ -9,7 +9,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor, no_tensor
-from rushlight.errors import DTypeError, warn_user
+from rushlight.errors import DTypeError, NotSupportedError, warn_user
 from rushlight.nn._reduction import legacy_get_string
 from rushlight.tensor_api.conversion import cast
 
@@ -53,6 +53,16 @@ def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Te
         input = input if x.dtype == d else cast(input, d)
         target = target if y.dtype == d else cast(target, d)
     return input, target
+
+
+def expect_floats(name: str, *tensors: Tensor) -> None:
+    """Refuse what is no logarithm: integers, bools and complex numbers."""
+    for x in tensors:
+        if x._array.dtype not in dtypes.FLOATING_TYPES:
+            raise NotSupportedError(
+                f"{name}: expected real floating-point numbers, but got {x.dtype}; convert them "
+                "with .float()."
+            )
 
 
 def in_dtype_of(given: Tensor, loss: Tensor, name: str) -> Tensor:

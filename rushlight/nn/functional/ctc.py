@@ -12,7 +12,7 @@ from rushlight import tensor_api as T
 from rushlight.core.device_array import constant_on
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number
-from rushlight.nn.functional._losses import reduction_of
+from rushlight.nn.functional._losses import expect_floats, reduction_of
 from rushlight.ops.ctc import CtcLoss
 from rushlight.tensor_api._common import as_int
 
@@ -53,6 +53,7 @@ def ctc_loss(
     """
     reduction = reduction_of(None, None, reduction)
     expect_tensors("ctc_loss", log_probs, targets)
+    expect_floats("ctc_loss", log_probs)
     batched = log_probs.dim() == 3
     x = log_probs if batched else log_probs.unsqueeze(1)
     y = targets if batched or targets.dim() != 1 else targets.unsqueeze(0)

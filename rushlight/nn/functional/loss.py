@@ -11,6 +11,7 @@ from rushlight.nn._reduction import legacy_get_string
 from rushlight.nn.functional._losses import (
     REDUCTIONS,
     check_weight,
+    expect_floats,
     in_dtype_of,
     matched,
     reduced,
@@ -178,6 +179,7 @@ def kl_div(
         tensor(0.6931)
     """
     expect_tensors("kl_div", input, target)
+    expect_floats("kl_div", input, target)
     if size_average is not None or reduce is not None:
         reduction = legacy_get_string(size_average, reduce)
     if reduction == "mean":

@@ -28,7 +28,7 @@ from rushlight.core.tensor import (
 )
 from rushlight.dtypes import NUMBERS
 from rushlight.errors import ShapeError, warn_user
-from rushlight.ops.copy import Copy, expect_fit, filler
+from rushlight.ops.copy import ORDINARY, Copy, expect_fit, filler
 from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.masked import MaskedFill
 from rushlight.ops.select import Where
@@ -406,6 +406,7 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
             and x.base is None
             and x.dtype in dtypes.FLOATS
             and x.ndim
+            and -ORDINARY < value < ORDINARY
         ):
             try:
                 x[key] = value  # nothing to record, nothing that could overlap
@@ -459,8 +460,10 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         return
     if not isinstance(value, Tensor):
         if isinstance(value, (int, float, bool, complex)):
-            if part._array.dtype in dtypes.INTEGER_TYPES:
-                expect_fit(value, part._array.dtype)
+            d = part._array.dtype
+            takes_all = state.busy or d in dtypes.HALVES  # which become infinite
+            if d in dtypes.INTEGER_TYPES or value.__class__ is complex or not takes_all:
+                expect_fit(value, d)
         else:
             value = as_value(value, part)
     if isinstance(value, Tensor):
@@ -570,9 +573,9 @@ def as_value(value: Any, part: Tensor) -> Tensor:
         if (moving := moving_number(value, d)) is not None:
             return moving
         number = fixed_number(value)
-        if d in dtypes.INTEGER_TYPES:
-            return constant(filler(d, number))
-        return constant(np.asarray(number).astype(d))
+        if d in dtypes.HALVES and not isinstance(number, complex):
+            return constant(np.asarray(number).astype(d))  # infinite where it is too large
+        return constant(filler(d, number))
     raise TypeError(
         f"can't assign a {type(value).__name__} to a {dtypes.of[part._array.dtype]} tensor; use "
         "a number or a tensor."

@@ -73,7 +73,7 @@ deg2rad, rad2deg, sinc = (
 )
 floor, ceil, frac = unary("floor", R.Floor), unary("ceil", R.Ceil), unary("frac", R.Frac)
 trunc = fix = unary("trunc", R.Trunc)
-abs = absolute = unary("abs", S.Abs)
+abs = absolute = unary("abs", S.Abs, False)
 sign, sgn, angle = unary("sign", S.Sign), unary("sgn", S.Sgn), unary("angle", S.Angle, False)
 _conj_physical = unary("conj_physical", S.Conj)
 erf, erfc, erfinv = unary("erf", Sp.Erf), unary("erfc", Sp.Erfc), unary("erfinv", Sp.Erfinv)
@@ -150,7 +150,7 @@ methods(
     arccosh_=Tensor.acosh_,
     arctanh_=Tensor.atanh_, arctan2=Tensor.atan2, arctan2_=Tensor.atan2_, fix=Tensor.trunc,
     fix_=Tensor.trunc_,
-    absolute=Tensor.abs, absolute_=Tensor.abs_, __abs__=Tensor.abs,
+    absolute=Tensor.abs, __abs__=Tensor.abs,
     __floordiv__=R.FloorDivide.bind, __rfloordiv__=_left(R.FloorDivide),
     __ifloordiv__=or_not(R.FloorDivide.update),
     __mod__=R.Remainder.bind, __rmod__=_left(R.Remainder), __imod__=or_not(R.Remainder.update),
@@ -238,6 +238,12 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 
 def _round_(input: Tensor, *, decimals: int = 0) -> Tensor:
     return R.Round.update(input, decimals=decimals)  # type: ignore[no-any-return]
+
+
+def _abs_(input: Tensor) -> Tensor:
+    if expect_tensor(input, "abs_")._array.dtype in dtypes.COMPLEX_TYPES:
+        raise DTypeError("abs_: absolute values are real, but the tensor is complex; use x.abs().")
+    return S.Abs.update(input)  # type: ignore[no-any-return]
 
 
 BOUNDS = frozenset((float, int, type(None)))
@@ -335,7 +341,8 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
 
 clip = clamp
 methods(
-    round_=_round_, clip=clamp, clip_=clamp_, clamp_min_=lambda input, min: clamp_(input, min),
+    abs_=_abs_, absolute_=_abs_, round_=_round_, clip=clamp, clip_=clamp_,
+    clamp_min_=lambda input, min: clamp_(input, min),
     clamp_max_=lambda input, max: clamp_(input, None, max),
 )  # fmt: skip
 

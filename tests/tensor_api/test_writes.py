@@ -136,3 +136,30 @@ def test_writes_of_recorded_values_that_are_refused():
                 yield "written"
 
     assert list(refusals(rushlight)) == list(refusals(torch))
+
+
+ASSIGNED = {
+    "an element": lambda lib, x, value: x.__setitem__(0, value),
+    "a slice": lambda lib, x, value: x.__setitem__(slice(0, 1), value),
+    "places": lambda lib, x, value: x.__setitem__(lib.tensor([0]), value),
+    "a mask": lambda lib, x, value: x.__setitem__(x > 0, value),
+}
+
+
+@LIBRARIES
+@pytest.mark.parametrize("dtype, value", [("float32", 1j), ("float32", 1e60), ("float16", 1j)])
+@pytest.mark.parametrize("where", ASSIGNED)
+def test_a_number_that_does_not_fit_is_not_assigned(lib, where, dtype, value):
+    x = lib.ones(2, dtype=getattr(lib, dtype))
+    with pytest.raises(RuntimeError, match="without overflow"):
+        ASSIGNED[where](lib, x, value)
+    assert x.tolist() == [1, 1]
+
+
+@LIBRARIES
+@pytest.mark.parametrize("name", ["abs_", "absolute_"])
+def test_moduli_are_not_written_to_complex_numbers(lib, name):
+    x = lib.tensor([3 + 4j])
+    with pytest.raises(RuntimeError):
+        getattr(x, name)()
+    assert x.tolist() == [3 + 4j]

@@ -119,17 +119,20 @@ class Contiguous(Op):
 
 SHORT = 8  # elements of rows that are copied column by column
 SATURATED = {dtypes.by_name["float8_e4m3fn"].numpy: 448.0}  # without infinity: torch's stay finite
+# what floats become first on their way to other integers
+WRAPPING = {d: dtypes.int32 for d in dtypes.INTEGER_TYPES if d.itemsize < 4}
+WRAPPING[np.dtype(np.uint32)] = dtypes.int64
 
 
 def cast_array(x: Any, d: Any) -> Any:
-    """x as dtype d: complex to real drops the imaginary part, floats out of range wrap as int32
-    does, anything nonzero is True.
+    """x as dtype d: complex to real drops the imaginary part, floats out of range wrap as int32 or
+    int64 do, anything nonzero is True.
     """
     if x.dtype in dtypes.COMPLEX_TYPES and d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
         x = x.real
     order: Any = "C" if has_self_overlap(x) else "K"  # expanded memory becomes contiguous
-    if x.dtype in dtypes.FLOATING_TYPES and d in dtypes.INTEGER_TYPES and d.itemsize < 4:
-        x = converted(x, dtypes.int32, order)  # what does not fit wraps, as torch's does
+    if x.dtype in dtypes.FLOATING_TYPES and d in WRAPPING:
+        x = converted(x, WRAPPING[d], order)  # what does not fit wraps, as torch's does
     if d in SATURATED:
         x = x.astype(dtypes.float32, order).clip(-SATURATED[d], SATURATED[d])
     return converted(x, d, order)

@@ -167,18 +167,22 @@ def test_compiled_is_eager(op, d):
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="processors differ")
 @pytest.mark.parametrize("source", [dtypes.float32, dtypes.float64, dtypes.float16])
-@pytest.mark.parametrize("d", [np.int8, np.uint8, np.int16, np.int32, np.int64])
+@pytest.mark.parametrize("d", ["int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"])
 def test_floats_out_of_an_integers_range(source, d):
     values = [3e9, -3e9, 300.7, -300.7, 1e19, -1e19, 1e300, np.inf, -np.inf, np.nan, -1.5, 65536.0]
+    values += [2.0**63, 1.2e19, 2.0**64, 2.0**32 + 5, -(2.0**40) - 5]
     with np.errstate(all="ignore"):
         x = np.tile(np.array(values), 5).astype(source)
         b = Builder()
-        b.returns(b.op(Cast, b.op(Mul, b.input(x), b.input(x[:1] // x[:1])), dtype=np.dtype(d)))
+        b.returns(b.op(Cast, b.op(Mul, b.input(x), b.input(np.ones(1, source))), dtype=np.dtype(d)))
         found = {name: outputs_of(b.graph) for name in ("reference", "loops", "llvm")}
         for name, (out,) in found.items():
             pipeline.build(b.graph, name).run(b.arrays, [out])
+        found["eager"] = [Cast.instance.forward([x], {"dtype": np.dtype(d)})]
     for (out,) in found.values():
         np.testing.assert_array_equal(out, found["reference"][0])
+    if d == "uint64" and source != dtypes.float16:
+        assert found["llvm"][0][-4] == int(source.type(1.2e19))
 
 
 @pytest.mark.parametrize("name", ["FloorDivide", "DivTrunc", "Remainder", "Fmod"])

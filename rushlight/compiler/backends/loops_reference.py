@@ -150,7 +150,7 @@ class Points:
 
 def cast(x: Array, d: Any) -> Array:
     """Conversion of elements; floats become short integers through int32."""
-    if np.asarray(x).dtype.kind == "f" and np.dtype(d).kind in "iu":
+    if np.asarray(x).dtype.kind == "f" and np.dtype(d).kind in "iu" and d != np.uint64:
         x = np.asarray(x).astype(np.int64 if d in WIDE else np.int32)
     return np.asarray(x).astype(d)
 

@@ -42,6 +42,11 @@ __device__ __forceinline__ bfloat_bits narrow_bfloat(float f) {
   return b;
 }
 
+// 2^63 and more have no i64
+__device__ __forceinline__ u64 unsigned_of(double x) {
+  const double half = 9223372036854775808.0;
+  return x >= half ? (u64)(i64)(x - half) ^ (u64)1 << 63 : (u64)(i64)x;
+}
 // NaN where either is
 template <typename T> __device__ __forceinline__ T larger(T a, T b) {
   return a > b || a != a ? a : b;

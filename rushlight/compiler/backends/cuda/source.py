@@ -490,6 +490,8 @@ def cast(x: str, have: Any, want: Any) -> str:
         return f"narrow_{'half' if want == dtypes.float16 else 'bfloat'}({x})"
     if want.kind == "b":
         return f"{x} != 0"
+    if have.kind == "f" and want == np.uint64:
+        return f"unsigned_of({x})"
     if have.kind == "f" and want.kind in "iu":
         return f"({type_of(want)})(i64){x}"
     return f"({type_of(want)}){x}"

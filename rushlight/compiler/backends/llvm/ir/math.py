@@ -28,6 +28,7 @@ from rushlight.compiler.backends.llvm.ir.text import (
 from rushlight.compiler.loops import WIDE
 
 BOOL, F32, I32 = np.dtype(bool), np.dtype(np.float32), np.dtype(np.int32)
+UINT64 = np.dtype(np.uint64)
 FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 INTRINSIC = {
     "abs": "fabs",
@@ -297,6 +298,8 @@ class Vectors:
             return self.op(f"{'fpext' if d.itemsize > a.itemsize else 'fptrunc'} {s} {x} to {t}")
         if d.kind == "f":
             return self.op(f"{'sitofp' if a.kind == 'i' else 'uitofp'} {s} {x} to {t}")
+        if a.kind == "f" and d == UINT64:
+            return self.unsigned(x, a)
         if a.kind == "f":
             wide = vector_type("i64" if d in WIDE else "i32", self.lanes)
             x = self.op(f"fptosi {s} {x} to {wide}")
@@ -306,6 +309,16 @@ class Vectors:
         if a.itemsize >= d.itemsize and a != BOOL:
             return self.op(f"trunc {s} {x} to {t}")
         return self.op(f"{'sext' if a.kind == 'i' else 'zext'} {s} {x} to {t}")
+
+    def unsigned(self, x: str, a: np.dtype[Any]) -> str:
+        """Floats as 64 bits without sign: those from 2^63 on less that, which is one bit."""
+        t, bits = self.type(a), vector_type("i64", self.lanes)
+        high = self.compare("ge", [x, self.c(2.0**63, a)], a)
+        less = self.op(f"fsub {t} {x}, {self.c(2.0**63, a)}")
+        x = self.op(f"select {self.type(BOOL)} {high}, {t} {less}, {t} {x}")
+        top = self.op(f"zext {self.type(BOOL)} {high} to {bits}")
+        top = self.op(f"shl {bits} {top}, {splat_literal(63, 'i64', self.lanes)}")
+        return self.op(f"xor {bits} {self.op(f'fptosi {t} {x} to {bits}')}, {top}")
 
     def function(self, op: str, d: np.dtype[Any], x: list[str]) -> str:
         """A function, written here, or in the module where it is first needed."""

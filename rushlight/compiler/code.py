@@ -17,11 +17,13 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from rushlight.compiler.objects import Same, function_of
+from rushlight.config import is_own
 
-BY_TEXT = frozenset(["getattr", "setattr", "hasattr", "vars", "__dict__", "eval", "exec"])
+ASKING = ("getattr", "setattr", "hasattr")
+BY_TEXT = frozenset([*ASKING, "vars", "__dict__", "eval", "exec"])
 
 
-OTHERS = ("rushlight", "numpy", "scipy", "llvmlite", "ml_dtypes", "threadpoolctl")
+OTHERS = ("numpy", "scipy", "llvmlite", "ml_dtypes", "threadpoolctl")
 
 
 CLOCKS = [
@@ -52,7 +54,7 @@ def effect(frame: Any, what: Any) -> str:
         return ""
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] in OTHERS:
+        if is_own(module) or module.partition(".")[0] in OTHERS:
             return ""
         if of_the_user(module):
             return EFFECTS[what.__name__]
@@ -74,7 +76,10 @@ def is_foreign(x: Any) -> bool:
 OF_PYTHON = 1 << 9  # a flag of classes that code in Python made
 CYTHON = "cython_function"
 OF_BYTES = ("binascii", "bz2", "ctypes", "hashlib", "lzma", "mmap", "socket", "struct", "zlib")
-OWN = {*OTHERS, *sys.stdlib_module_names} - {*OF_BYTES, *[f"_{name}" for name in OF_BYTES]}
+OWN = {"rushlight", *OTHERS, *sys.stdlib_module_names} - {
+    *OF_BYTES,
+    *[f"_{name}" for name in OF_BYTES],
+}
 
 
 def importing(frame: Any) -> bool:
@@ -93,6 +98,7 @@ class Code:
         # by identity, with the globals of the user's
         self.entered: dict[int, tuple[CodeType, dict[str, Any] | None]] = {}
         self.names: set[str] = set()
+        self.by_text = False  # whether it may look at attributes of any name
         self.methods: set[str] = set()  # names of attributes that are called on the spot
         self.uncalled: set[str] = set()  # globals that are more than called
         self.prints = ""  # what says something to the user
@@ -117,7 +123,7 @@ class Code:
 
     def names_attribute(self, name: str, value: Any) -> bool:
         """Whether the code may look at an attribute of this name and value."""
-        if self.all or name in self.names or not self.names.isdisjoint(BY_TEXT):
+        if self.all or self.by_text or name in self.names:
             return True
         return name in self.methods and callable(value)
 
@@ -190,6 +196,10 @@ class Code:
         self.foreign |= any([is_foreign(found.get(name)) for name in code.co_names])
         for kind, name in named(code):
             (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
+        written = [text_asked_for(asked) for asked in asking(code)]
+        self.names.update([text for text in written if text is not None])
+        others = BY_TEXT.difference(ASKING)
+        self.by_text |= None in written or not others.isdisjoint(code.co_names)
 
 
 def catches(code: CodeType) -> bool:
@@ -235,10 +245,40 @@ def uncalled(code: CodeType) -> Iterator[str]:
             yield step.argval
 
 
+def asking(code: CodeType) -> Iterator[list[dis.Instruction]]:
+    """What follows wherever code looks up ``getattr`` and the like."""
+    steps = list(dis.get_instructions(code))
+    for k, step in enumerate(steps):
+        if step.opcode in dis.hasname and step.argval in ASKING:
+            yield steps[k + 1 :]
+
+
+def text_asked_for(steps: list[dis.Instruction]) -> str | None:
+    """The name in ``getattr(x, "name")``, or in one with a default that takes one instruction, from
+    what follows the look-up of ``getattr``; None for anything else.
+    """
+    depth = 0
+    for k, step in enumerate(steps[:-2]):
+        if depth == 1 and step.opname == "LOAD_CONST" and type(step.argval) is str:
+            more = steps[k + 1].opname.startswith("LOAD_")
+            call = steps[k + 1 + more]  # in CPython 3.11 it is prepared first
+            calls = call.opname in ("PRECALL", "CALL") and call.arg == 2 + more
+            return step.argval if calls else None
+        if step.opcode in (*dis.hasjrel, *dis.hasjabs):
+            return None
+        depth += dis.stack_effect(step.opcode, step.arg)
+    return None
+
+
 def of_the_user(module: str) -> bool:
     """Whether code of a module is neither rushlight's, nor Python's own, nor of a package that
     rushlight calls.
     """
     top = module.partition(".")[0]
-    own = top in OTHERS or top in sys.stdlib_module_names or top.startswith("namedtuple_")
+    own = (
+        is_own(module)
+        or top in OTHERS
+        or top in sys.stdlib_module_names
+        or top.startswith("namedtuple_")
+    )
     return not own

@@ -83,3 +83,54 @@ def test_what_is_linked_in_long_chains(made, says):
             run(rl.ones(2))
     assert run(rl.ones(2)).tolist() == [2.0, 2.0]
     assert (run._compiled.traces == 0) is bool(says)
+
+
+def asking(net, things, end="le"):
+    """Functions that look up attributes by names written there, and one by a name computed; each
+    could reach a library of many objects.
+    """
+    library = Link()
+    library.things = things
+
+    def by_hasattr(x):
+        return x * net.scale if hasattr(net, "scale") else library.scale
+
+    def by_getattr(x):
+        return x * getattr(net, "scale", None) * (1 if library.scale else 2)
+
+    def by_setattr(x):
+        setattr(net, "last", x)  # noqa: B010
+        return net.last * net.scale * (1 if library.scale else 2)
+
+    def by_a_name_computed(x):
+        return x * getattr(net, "sca" + end) * (1 if library.scale else 2)
+
+    return {f.__name__: f for f in (by_hasattr, by_getattr, by_setattr, by_a_name_computed)}
+
+
+@pytest.mark.parametrize("name", ["by_hasattr", "by_getattr", "by_setattr", "by_a_name_computed"])
+def test_attributes_asked_for_by_a_name_that_is_written_there(name):
+    """It is as if the name was after a dot: nothing else is looked at for it."""
+    net = Link()
+    run = rl.compile(asking(net, [Link() for _ in range(6000)])[name])
+    computed = name == "by_a_name_computed"
+    with pytest.warns(UserWarning, match="objects") if computed else contextlib.nullcontext():
+        for _ in range(3):
+            assert run(rl.ones(2)).tolist() == [2.0, 2.0]
+    assert (run._compiled.traces == 0) is computed
+    net.scale = 3.0
+    assert run(rl.ones(2)).tolist() == [3.0, 3.0]
+
+
+def test_an_attribute_asked_for_that_comes_later():
+    net = Link()
+
+    def f(x):
+        return x * net.extra if hasattr(net, "extra") else x * getattr(net, "other", 1.0)
+
+    run = rl.compile(f)
+    assert [run(rl.ones(1)).item() for _ in range(4)] == [1.0] * 4
+    net.other = 2.0
+    assert [run(rl.ones(1)).item() for _ in range(4)] == [2.0] * 4
+    net.extra = 3.0
+    assert [run(rl.ones(1)).item() for _ in range(4)] == [3.0] * 4

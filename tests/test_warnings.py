@@ -8,6 +8,7 @@ import pytest
 import rushlight as rl
 from rushlight import nn, optim
 from rushlight.nn import functional as F
+from rushlight.tensor_api import _common
 
 
 def frozen():
@@ -33,15 +34,23 @@ CALLS = {
     "copy": lambda: rl.tensor(rl.ones(2)),
     "dropout": lambda: F.dropout2d(rl.ones(2, 2)),
     "variance": lambda: rl.ones(1).var(),
+    "variance of nothing": lambda: rl.ones(0, 2).var(1),
     "interpolation": lambda: F.grid_sample(rl.ones(1, 1, 2, 2), rl.zeros(1, 1, 1, 2)),
     "layer": lambda: nn.LSTM(2, 2, dropout=0.5),
     "old name": lambda: nn.init.xavier_normal(rl.ones(2, 2)),
     "schedule": late_schedule,
+    "lost part": lambda: rl.ones(2, dtype=rl.complex64).float(),
+    "lost part in place": lambda: rl.ones(2).copy_(rl.ones(2, dtype=rl.complex64)),
+    "no window": lambda: rl.stft(rl.ones(40), 8, return_complex=True),
+    "cross without dim": lambda: rl.cross(rl.ones(3), rl.ones(3)),
+    "same padding": lambda: F.conv1d(rl.ones(1, 1, 4), rl.ones(1, 1, 2), padding="same"),
+    "same padding in a layer": lambda: nn.Conv2d(1, 1, (3, 4), padding="same")(rl.ones(1, 4, 4)),
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_names_the_users_line(name):
+def test_names_the_users_line(name, monkeypatch):
+    monkeypatch.setattr(_common, "_warned", set())  # what is said once in a process
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("always", FutureWarning)

@@ -19,7 +19,7 @@ from rushlight.errors import NotSupportedError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill, fill
 from rushlight.ops.device import moved as to_place
 from rushlight.ops.meta import NO_DATA, ToMeta
-from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype
+from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype, warn_once
 
 __all__ = [
     "can_cast",
@@ -53,8 +53,19 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 def cast(x: Tensor, d: Any, copy: bool = False) -> Tensor:
     """x as NumPy dtype d; itself when nothing changes and no copy is asked for."""
     if x._array.dtype is not d and x._array.dtype != d:
+        if x._array.dtype in dtypes.COMPLEX_TYPES:
+            warn_of_lost_part(d)
         return Cast.bind(x, dtype=d)
     return Clone.bind(x) if copy else x
+
+
+def warn_of_lost_part(d: Any) -> None:
+    """Say once that complex numbers lose their imaginary part in dtype d, if they do."""
+    if d not in dtypes.COMPLEX_TYPES and d is not dtypes.bool_:
+        warn_once(
+            "Casting complex values to real discards the imaginary part; take x.real, which says "
+            "that this is meant."
+        )
 
 
 def moved(x: Tensor, device: Any) -> Tensor:
@@ -212,6 +223,8 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {other.__class__.__name__}"
         )
+    if isinstance(other, Tensor) and other._array.dtype in dtypes.COMPLEX_TYPES:
+        warn_of_lost_part(self._array.dtype)
     return Copy.update(self, other)
 
 

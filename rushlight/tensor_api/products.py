@@ -28,6 +28,7 @@ from rushlight.tensor_api._common import (
     numbers_first,
     store_out,
     unrecorded,
+    warn_once,
     wrap_dim,
 )
 from rushlight.tensor_api.casting import as_given, in_float32, in_lower_precision
@@ -631,6 +632,10 @@ def cross(
         dim = next((i for i, n in enumerate(input._array.shape) if n == 3), None)
         if dim is None:
             raise RuntimeError("no dimension of size 3 in input")
+        warn_once(
+            f"Using torch.cross without specifying the dim arg is deprecated: it took {dim}, the "
+            "first of size 3, but linalg.cross takes the last. Pass dim."
+        )
     return _store(out, cross_along(input, other, dim, "cross"))
 
 

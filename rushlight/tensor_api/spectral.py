@@ -11,7 +11,7 @@ from rushlight.core.device_array import constant_on
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import warn_user
 from rushlight.ops.fourier import FftC2c, FftC2r, FftR2c, of_frames
-from rushlight.tensor_api._common import expect_tensor, method, unrecorded
+from rushlight.tensor_api._common import expect_tensor, method, unrecorded, warn_once
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.pieces import view_as_real
 
@@ -77,6 +77,7 @@ def stft(
     onesided = not is_complex if onesided is None else onesided
     if onesided and is_complex:
         raise RuntimeError("Cannot have onesided output if window or input is complex")
+    _expect_window(window)
     frames = x.unfold(-1, n_fft, hop)  # (batch, windows, n_fft)
     arrays = None
     if window is not None or size < n_fft:
@@ -156,6 +157,14 @@ def _zeros_around(x: Tensor, before: int, after: int) -> Tensor:
     return cat([x.new_zeros((x.size(0), before)), x, x.new_zeros((x.size(0), after))], -1)
 
 
+def _expect_window(window: Tensor | None) -> None:
+    if window is None:
+        warn_once(
+            "A window was not provided, so a rectangular one is taken, which leaks between the "
+            "frequencies: pass window=torch.hann_window(win_length), the same to istft as to stft."
+        )
+
+
 def _full_window(window: Tensor | None, size: int, n_fft: int, like: Tensor) -> Tensor:
     """The window in the middle of ``n_fft`` points."""
     window = like.new_ones((size,)) if window is None else window
@@ -216,6 +225,7 @@ def istft(
     hop = n_fft // 4 if hop_length is None else hop_length
     size = n_fft if win_length is None else win_length
     _check_spectra(x, n_fft, hop, size, window, onesided, return_complex)
+    _expect_window(window)
     batched = x.dim() == 3
     spectra = (x if batched else x.unsqueeze(0)).transpose(1, 2)
     frames = _frames(spectra, n_fft, n_fft**0.5 if normalized else 1.0, return_complex)

@@ -30,11 +30,8 @@ def _spread(
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     dims = dims_of(dim, expect_tensor(input, name)._array.ndim)
-    if (
-        input._array.dtype in dtypes.DIFFERENTIABLE
-        and input._array.size
-        and R.count_of(input._array.shape, dims) <= correction
-    ):
+    x = input._array
+    if x.dtype in dtypes.DIFFERENTIABLE and (not x.size or R.count_of(x.shape, dims) <= correction):
         warn_user(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
             "reduction factor (input numel divided "

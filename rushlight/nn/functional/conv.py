@@ -15,7 +15,7 @@ from rushlight.core.op import packed
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.conv import Conv, ConvInput, Geometry, convolved, geometry, spread
-from rushlight.tensor_api._common import as_int, unrecorded
+from rushlight.tensor_api._common import as_int, unrecorded, warn_once
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
@@ -134,6 +134,11 @@ def pads(
                 f" is {stride}."
             )
         totals = [d * (k - 1) for d, k in zip(dilation, weight[2:], strict=True)]
+        if any([t % 2 for t in totals]):
+            warn_once(
+                "Using padding='same' with even kernel lengths and odd dilation pads one zero more "
+                "after the input than before it: the outputs lie half a step off the inputs."
+            )
         return tuple([(t // 2, t - t // 2) for t in totals])
     sizes = expanded(padding, rank, "padding", function)
     if min(sizes) < 0:

@@ -1,8 +1,8 @@
 """Operators that programs define, with names and gradients of their own.
 
-They are called as ``torch.ops.<namespace>.<name>``. Here they are Python functions within an
-``autograd.Function``: what their kernel does is not recorded, so they have no gradient unless one
-is registered.
+They are called as ``torch.ops.<namespace>.<name>``. Those of ``custom_op`` are Python functions
+within an ``autograd.Function``: what their kernel does is not recorded, so they have no gradient
+unless one is registered. What a ``Library`` defines is recorded until a gradient is registered.
 """
 
 from __future__ import annotations
@@ -82,6 +82,12 @@ def infer_schema(
         '(Tensor x, float by=2.0) -> Tensor'
     """
     signature = inspect.signature(prototype_function)
+    said = {*mutates_args} if mutates_args != "unknown" else set()
+    if said and (isinstance(mutates_args, str) or said - {*signature.parameters}):
+        raise ValueError(
+            f"infer_schema(func): mutates_args is {mutates_args!r}; it must be a sequence of names"
+            f' of parameters, or "unknown". Got func with signature {signature}'
+        )
     hints = typing.get_type_hints(prototype_function)
     parts, keyword = [], False
     for at, (name, p) in enumerate(signature.parameters.items()):
@@ -94,11 +100,21 @@ def infer_schema(
             keyword = True
             parts.append("*")
         kind = _kind(hints[name], name, signature)
+        if name in said and not kind.startswith("Tensor"):
+            raise ValueError(
+                f"infer_schema(func): Parameter {name} is in mutates_args but is no tensor, nor a "
+                f"list of them. Got func with signature {signature}"
+            )
         if kind.startswith("Tensor") and (mutates_args == "unknown" or name in mutates_args):
             kind = f"Tensor(a{at}!){kind[6:]}"
         default = "" if p.default is p.empty else f"={_literal(p.default)}"
         parts.append(f"{kind} {name}{default}")
-    given = hints.get("return")
+    if "return" not in hints:
+        raise ValueError(
+            f"infer_schema(func): No return type annotation was provided; write -> None for none. "
+            f"Got func with signature {signature}"
+        )
+    given = hints["return"]
     if given is None or given is type(None):
         returned = "()"
     elif typing.get_origin(given) is tuple:
@@ -116,9 +132,10 @@ class Parameters:
     """What a schema says of an operator's arguments: names, defaults, which are written to."""
 
     def __init__(self, schema: str) -> None:
-        found = re.match(r"\((.*)\)\s*->", schema.strip())
+        found = re.match(r"\((.*)\)\s*->\s*(.*)", schema.strip())
         if found is None:
             raise RuntimeError(f"schema {schema!r} is not of the form '(Tensor x) -> Tensor'.")
+        self.silent = found[2] == "()"  # nothing is returned
         self.names: list[str] = []
         self.kinds: list[str] = []
         self.defaults: dict[str, Any] = {}
@@ -183,15 +200,13 @@ DEVICES = ("cpu", "cuda")  # where kernels can be
 class CustomOpDef:
     """An operator, made by ``custom_op``; calling it runs its kernel."""
 
-    def __init__(
-        self, namespace: str, name: str, schema: str, kernel: Callable[..., Any] | None = None
-    ) -> None:
+    def __init__(self, namespace: str, name: str, schema: str, recorded: bool = False) -> None:
         self._namespace, self._name, self._schema = namespace, name, schema
         self._qualname = f"{namespace}::{name}"
         self._parameters = Parameters(schema)
         self._fake: Callable[..., Any] | None = None
-        # by the kind of device
-        self._kernels = {} if kernel is None else dict.fromkeys(DEVICES, kernel)
+        self._kernels: dict[str, Callable[..., Any]] = {}  # by the kind of device
+        self._recorded = recorded  # what the kernel does, unless a gradient is registered
         self._backward: Callable[..., Any] | None = None
         self._setup: Callable[..., Any] | None = None
         self._function = self._made()
@@ -209,7 +224,7 @@ class CustomOpDef:
             ctx.layout, args = layout, _nested(flat, layout)
             output = op._run(args)
             if op._setup is not None:
-                inputs, named = args[: op._parameters.positional], op._by_name(args)
+                inputs, named = op._positional(args), op._by_name(args)
                 extra = {"keyword_only_inputs": named} if named else {}
                 op._setup(ctx=Context(ctx), inputs=inputs, output=output, **extra)
             return output
@@ -229,15 +244,19 @@ class CustomOpDef:
         members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
         return type(name, (Function,), members)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         values = self._parameters.sort(self._qualname, args, dict(kwargs))
+        if self._recorded and self._backward is None:
+            return self._kernel_for(values)(*self._positional(values), **self._by_name(values))
+        if self._parameters.silent:
+            with no_grad():
+                return self._run(values)
         flat, layout = _flat(values)
         return self._function.apply(layout, *flat)
 
-    def _run(self, args: tuple[Any, ...]) -> Any:
-        """Call the kernel for the arguments' device, and count its writes."""
-        flat = [a for a in _flat(args)[0] if isinstance(a, Tensor)]
-        kinds = [t.device.type for t in flat]
+    def _kernel_for(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+        """The kernel for the arguments' device."""
+        kinds = [t.device.type for t in _flat(args)[0] if isinstance(t, Tensor)]
         where = next((kind for kind in ("meta", "cuda") if kind in kinds), "cpu")
         kernel = self._fake if where == "meta" else self._kernels.get(where)
         if kernel is None:
@@ -245,7 +264,12 @@ class CustomOpDef:
                 f"Could not run '{self._qualname}' on the device {where}: no kernel was "
                 f"registered for it; see register_{'fake' if where == 'meta' else 'kernel'}."
             )
-        output = kernel(*args[: self._parameters.positional], **self._by_name(args))
+        return kernel
+
+    def _run(self, args: tuple[Any, ...]) -> Any:
+        """Call the kernel, count its writes, and refuse results that are arguments."""
+        flat = [a for a in _flat(args)[0] if isinstance(a, Tensor)]
+        output = self._kernel_for(args)(*self._positional(args), **self._by_name(args))
         for t in self._written(args):
             bump(t)
         for out in _flat((output,))[0]:
@@ -256,6 +280,10 @@ class CustomOpDef:
                 )
         return output
 
+    def _positional(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments that are passed by place."""
+        return args[: self._parameters.positional]
+
     def _by_name(self, args: tuple[Any, ...]) -> dict[str, Any]:
         """The arguments that are passed by name only."""
         first = self._parameters.positional
@@ -263,10 +291,11 @@ class CustomOpDef:
         return {} if first is None else dict(zip(names, args[first:], strict=True))
 
     def _written(self, args: tuple[Any, ...]) -> list[Tensor]:
-        """The arguments that are written to."""
+        """The arguments that are written to, and those in lists."""
         written = self._parameters.written
         pairs = zip(self._parameters.names, args, strict=True)
-        return [a for name, a in pairs if name in written and isinstance(a, Tensor)]
+        flat = _flat(tuple([a for name, a in pairs if name in written]))[0]
+        return [a for a in flat if isinstance(a, Tensor)]
 
     def register_kernel(self, device_types: Any, fn: Callable[..., Any] | None = None, /) -> Any:
         """Let fn compute on a device, as a decorator if it is not given. Those of devices that are
@@ -391,6 +420,12 @@ def custom_op(
 
     def make(kernel: Callable[..., Any]) -> CustomOpDef:
         text = schema or infer_schema(kernel, mutates_args=mutates_args)
+        written = {*Parameters(text).written}
+        if mutates_args != "unknown" and written != {*mutates_args}:
+            raise ValueError(
+                f"custom_op: mutates_args is {mutates_args!r}, but the schema, {text}, says that "
+                f"{sorted(written)} are written to; let them agree."
+            )
         made = CustomOpDef(*_names(name), text)
         made.register_kernel(device_types, kernel)
         return made
@@ -424,8 +459,13 @@ def _found(op: Any) -> CustomOpDef:
 
 
 def define(qualname: str, schema: str, *, lib: Any = None, tags: Any = ()) -> None:
-    """Make an operator without a kernel, for ``impl``."""
-    CustomOpDef(*_names(qualname), schema)
+    """Make an operator without a kernel, for ``impl``; RuntimeError where it exists."""
+    namespace, name = _names(qualname)
+    if name in vars(namespaces.get(namespace, Namespace(namespace))):
+        raise RuntimeError(
+            f"Tried to register an operator ({qualname}{schema}) with the same name multiple times."
+        )
+    CustomOpDef(namespace, name, schema, recorded=True)
 
 
 def impl(qualname: Any, types: Any, func: Any = None, *, lib: Any = None) -> Any:
@@ -480,6 +520,8 @@ class Library:
     def __init__(self, ns: str, kind: str, dispatch_key: str = "") -> None:
         if kind not in ("IMPL", "DEF", "FRAGMENT"):
             raise ValueError(f"Unsupported kind: {kind}")
+        if ns == "prim":
+            raise ValueError(f"{ns} is a reserved namespace; give the library another name.")
         self.ns, self.kind, self.dispatch_key = ns, kind, dispatch_key
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ class Packet:
         self._function, self._name = function, name
         self.__name__ = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
     def __getattr__(self, overload: str) -> Packet:

@@ -121,6 +121,63 @@ def test_libraries_define_and_implement_apart(lib):
 
 
 @LIBRARIES
+def test_writes_to_what_has_a_gradient_are_not_recorded(lib):
+    def add_to(x, out):
+        out.add_(x)
+
+    add_to.__annotations__ = {"x": lib.Tensor, "out": lib.Tensor, "return": None}
+    op = lib.library.custom_op("tests::add_to", add_to, mutates_args=("out",))
+    w, out = lib.ones(2, requires_grad=True), lib.zeros(2)
+    assert op(w, out) is None and out.tolist() == [1, 1] and not out.requires_grad
+    y = w * 2
+    op(lib.ones(2), y)
+    assert y.tolist() == [3, 3] and "Mul" in y.grad_fn.name()
+    y.sum().backward()
+    assert w.grad.tolist() == [2, 2]
+    op(lib.ones(2), w)
+    assert w.tolist() == [2, 2]
+
+
+@LIBRARIES
+def test_operators_of_a_library_return_their_argument_and_are_recorded(lib):
+    made = lib.library.Library("tests_recorded", "DEF")
+    made.define("add_to_(Tensor(a!) self, Tensor x) -> Tensor(a!)")
+    made.impl("add_to_", lambda self, x: self.add_(x), "CompositeExplicitAutograd")
+    made.define("into(Tensor x, *, Tensor(a!) out) -> Tensor(a!)")
+    made.impl("into", lambda x, *, out: out.copy_(x * 2), "CPU")
+    made.define("flat(Tensor(a) x) -> Tensor(a)")
+    made.impl("flat", lambda x: x.view(-1), "CompositeImplicitAutograd")
+    ops, a, out = lib.ops.tests_recorded, lib.ones(2, 2), lib.zeros(2, 2)
+    assert ops.add_to_(a, a) is a and a._version == 1 and a.sum().item() == 8
+    assert ops.add_to_(self=a, x=a).sum().item() == 16
+    assert ops.into(a, out=out) is out and out.sum().item() == 32
+    ops.flat(a).zero_()
+    assert a.sum().item() == 0
+    x = lib.ones(2, 2, requires_grad=True)
+    (ops.flat(x) * 3).sum().backward()
+    assert x.grad.tolist() == [[3, 3], [3, 3]]
+    with pytest.raises(RuntimeError):
+        made.define("flat(Tensor x) -> Tensor")
+    with pytest.raises(ValueError):
+        lib.library.Library("prim", "DEF")
+
+
+@LIBRARIES
+@pytest.mark.parametrize("wrong", ["name", "string", "number", "silence", "schema"])
+def test_what_is_said_of_an_operator_is_checked(lib, wrong):
+    def kernel(x, n):
+        return x + n
+
+    kernel.__annotations__ = {"x": lib.Tensor, "n": int, "return": lib.Tensor}
+    mutates = {"name": ("y",), "string": "x", "number": ("n",)}.get(wrong, ())
+    options = {"schema": "(Tensor(a!) x, int n) -> Tensor"} if wrong == "schema" else {}
+    if wrong == "silence":
+        del kernel.__annotations__["return"]
+    with pytest.raises(ValueError):
+        lib.library.custom_op(f"tests::wrong_{wrong}", kernel, mutates_args=mutates, **options)
+
+
+@LIBRARIES
 def test_operators_of_the_library(lib):
     x = lib.ones(2, 2)
     assert lib.ops.aten.mm.default(x, x).tolist() == [[2.0, 2.0], [2.0, 2.0]]

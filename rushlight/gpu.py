@@ -7,6 +7,7 @@ put simulated ones in their place (``replace``).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -35,16 +36,17 @@ class Memory:
     """Bytes on a GPU, freed when nothing refers to them.
 
     Fields: driver; pointer, the address on the device; size, in bytes; held, the object that owns
-    them.
+    them; room, the bytes that this has to be used again, 0 where that cannot be.
     """
 
-    __slots__ = ("driver", "pointer", "size", "held")
+    __slots__ = ("driver", "pointer", "size", "held", "room")
 
-    def __init__(self, driver: Driver, pointer: int, size: int, held: Any) -> None:
+    def __init__(self, driver: Driver, pointer: int, size: int, held: Any, room: int = 0) -> None:
         self.driver, self.pointer, self.size, self.held = driver, pointer, size, held
+        self.room = room
 
     def __del__(self) -> None:
-        self.driver.freed(self.size)
+        self.driver.freed(self)
 
 
 class Driver:
@@ -66,8 +68,8 @@ class Driver:
         """Memory that nobody else has, not initialised. OutOfMemoryError where there is none."""
         raise NotImplementedError
 
-    def freed(self, size: int) -> None:
-        """Note that nothing refers to so many bytes any more."""
+    def freed(self, memory: Memory) -> None:
+        """Note that nothing refers to these bytes any more."""
 
     def put(self, host: Bytes, memory: Memory, offset: int) -> None:
         """Copy bytes to the device. The host's may be changed afterwards."""
@@ -136,8 +138,16 @@ class Driver:
         raise NotImplementedError
 
 
+GRAIN = 512  # bytes: memory is taken in multiples of it
+
+
 class CupyDriver(Driver):
-    """A GPU of CUDA, by way of CuPy: its pool of memory, and its current stream."""
+    """A GPU of CUDA, by way of CuPy: its pool of memory, and its current stream.
+
+    Freed memory waits for who asks for as much, since a step asks for what the last one freed.
+    Work is done in order, so nobody has to wait until the GPU is done with it. It goes back to the
+    pool, which makes other sizes of it, where that much waits, or the pool has none.
+    """
 
     def __init__(self, cupy: Any, index: int) -> None:
         self._cupy, self.index = cupy, index
@@ -150,27 +160,58 @@ class CupyDriver(Driver):
         self._only = cupy.cuda.runtime.getDeviceCount() == 1
         self._pool = cupy.get_default_memory_pool()
         self._alloc = self._pool.malloc if self._only else cupy.cuda.alloc
+        self._free: dict[int, list[Any]] = {}  # what waits, by size
+        self._waiting, self._most = 0, int(found["totalGlobalMem"]) // 8  # bytes
 
     def _here(self) -> Any:
         """A context in which this GPU is CuPy's current one."""
         return self._cupy.cuda.Device(self.index)
 
     def take(self, size: int) -> Memory:
-        try:
-            if self._only:
-                held = self._alloc(size)
-            else:
-                with self._here():
-                    held = self._alloc(size)
-        except self._cupy.cuda.memory.OutOfMemoryError as error:
-            raise out_of_memory(self, size) from error
+        room = -(-size // GRAIN) * GRAIN
+        free, held = self._free.get(room), None
+        if free:
+            with contextlib.suppress(IndexError):  # another thread was quicker
+                held = free.pop()
+                self._waiting -= room
+        if held is None:
+            held = self._new(room)
         self._used += size
         if self._used > self._highest:
             self._highest = self._used
-        return Memory(self, held.ptr, size, held)
+        return Memory(self, held.ptr, size, held, room)
 
-    def freed(self, size: int) -> None:
-        self._used -= size
+    def _new(self, room: int) -> Any:
+        """Memory of the pool."""
+        try:
+            return self._pooled(room)
+        except self._cupy.cuda.memory.OutOfMemoryError:
+            self._forget()
+        try:
+            return self._pooled(room)
+        except self._cupy.cuda.memory.OutOfMemoryError as error:
+            raise out_of_memory(self, room) from error
+
+    def _pooled(self, room: int) -> Any:
+        if self._only:
+            return self._alloc(room)
+        with self._here():
+            return self._alloc(room)
+
+    def freed(self, memory: Memory) -> None:
+        self._used -= memory.size
+        room = memory.room
+        if room:
+            self._waiting += room
+            if self._waiting > self._most:
+                self._forget()
+            else:
+                self._free.setdefault(room, []).append(memory.held)
+
+    def _forget(self) -> None:
+        """Give what waits back to the pool."""
+        self._free.clear()
+        self._waiting = 0
 
     def put(self, host: Bytes, memory: Memory, offset: int) -> None:
         if host.size:
@@ -222,6 +263,7 @@ class CupyDriver(Driver):
         self._highest = self._used
 
     def release(self) -> None:
+        self._forget()
         with self._here():
             self._pool.free_all_blocks()
 

@@ -13,7 +13,8 @@ from rushlight.core.generator import GpuGenerator
 from rushlight.core.op import Op
 from rushlight.formats import memory_format
 
-PLAIN = (float, int, bool, str, type(None), slice, type(Ellipsis))
+PLAIN = (float, int, bool, str, type(None), type(Ellipsis))
+SELF = frozenset([int, str, type(None)])  # of values that are parts of keys as they are
 
 
 def same(x: Any, y: DeviceArray) -> bool:
@@ -37,19 +38,25 @@ def is_number(x: Any) -> bool:
 
 def frozen(params: dict[str, Any], free: bool) -> Any:
     """Parameters as part of a key; ``free``: numbers are operands. TypeError for what is none."""
-    return tuple([(k, float if free and is_number(v) else part(v)) for k, v in params.items()])
+    found: list[Any] = [*params]
+    for v in params.values():
+        if v.__class__ in SELF:
+            found.append(v)
+        else:
+            found.append(float if free and is_number(v) else part(v))
+    return tuple(found)
 
 
 def part(v: Any) -> Any:
     """A parameter's value as part of a key."""
     if v.__class__ in (tuple, list):
-        return tuple([part(x) for x in v])
+        return tuple(v) if SELF.issuperset(map(type, v)) else tuple([part(x) for x in v])
     if v.__class__ is dict:
         return tuple([(k, part(x)) for k, x in v.items()])
     if v.__class__ is slice:
         return slice, v.start, v.stop, v.step
     if v.__class__ in PLAIN:
-        return v.__class__, repr(v) if v.__class__ is float else v
+        return v if v.__class__ in SELF else (v.__class__, repr(v))
     if isinstance(v, (Op, np.dtype, GpuGenerator)):
         return v
     if v.__class__ is np.ndarray:

@@ -68,6 +68,7 @@ class Op:
     by_order = False
     # for each output, the input whose order in memory a kernel gives it; none: rows in order
     laid_out_as: tuple[int, ...] = ()
+    anywhere = False  # whether ``eager`` takes arrays of any device
     keeps_order = False  # results lie in memory as the first input does, see `eager_in_order`
 
     bind: ClassVar[Callable[..., Any]]
@@ -212,6 +213,8 @@ class Op:
                         tracked = needs_grad(t)
                 else:
                     arrays.append(no_array(op, t))
+            if arrays and arrays[0].__class__ is DeviceArray and not op.anywhere:
+                return rules.apply(op, inputs, params)
             try:
                 if plain and not (compiled and arrays[0].size >= op.least):
                     out = eager(np, *arrays, **params)
@@ -302,7 +305,7 @@ def run(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         if op.spelled is not None and modes.trace.moves(params, inputs):
             return op.spelled(*inputs, **params)
         arrays, params = modes.trace.plain(arrays), modes.trace.fixed(params)
-    if not state.busy and arrays and arrays[0].__class__ is DeviceArray:
+    if not state.busy and DeviceArray in map(type, arrays):
         return rules.apply(op, inputs, params)
     try:
         if state.busy and modes.profiler is not None:
@@ -361,6 +364,8 @@ def make_single(op: Op) -> Callable[..., Any]:
         if state.busy or not isinstance(a, Tensor):
             return run(op, (a,), params)
         x = a._array
+        if x.__class__ is DeviceArray and not op.anywhere:
+            return rules.apply(op, (a,), params)
         try:
             if plain and not (compiled and x.size >= op.least):
                 out = eager(np, x, **params)

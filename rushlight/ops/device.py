@@ -34,6 +34,7 @@ class ToDevice(Op):
     """``input`` copied from a GPU, or the CPU (None), to another."""
 
     label = "ToCopy"
+    anywhere = True
 
     def eager(self, xp: Any, input: Any, *, source: Any, target: Any) -> Any:
         array = input.fetch() if input.__class__ is DeviceArray else input
@@ -87,7 +88,7 @@ def is_traced() -> bool:
 
 def told(arrays: list[Any]) -> list[Any]:
     """Operands as kernels take them, also while a trace follows numbers."""
-    return modes.trace.plain(arrays) if is_traced() else arrays
+    return modes.trace.plain(arrays) if state.busy and modes.trace is not None else arrays
 
 
 def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
@@ -116,8 +117,8 @@ def beside_each_other(inputs: Any) -> list[Any] | None:
             if t.__class__ is not DeviceArray:
                 return None
             if first is None:
-                first = t.memory.driver
-            elif t.memory.driver is not first:
+                first = t.kind.driver
+            elif t.kind.driver is not first:
                 return None
         arrays.append(t)
     return told(arrays)
@@ -125,14 +126,15 @@ def beside_each_other(inputs: Any) -> list[Any] | None:
 
 def recorded(op: Op, inputs: Any, params: dict[str, Any], arrays: list[DeviceArray]) -> Any:
     """Tensors on an op's results, in the graph where gradients go through it."""
-    results = [wrap(a) for a in arrays]
-    result = results[0] if len(op.outputs) == 1 else results
-    if is_traced():
+    result: Any = wrap(arrays[0]) if len(op.outputs) == 1 else [wrap(a) for a in arrays]
+    if state.busy and modes.trace is not None:
         modes.trace.computed(op, inputs, params, result)
-    tracked = any([isinstance(t, Tensor) and needs_grad(t) for t in inputs])
-    if tracked and op.differentiable and modes.grad:
-        if len(results) > 1 or results[0]._array.dtype in DIFFERENTIABLE:
-            record(op, inputs, result, params)
+    if op.differentiable and modes.grad:
+        for t in inputs:
+            if isinstance(t, Tensor) and t._tracked and needs_grad(t):
+                if len(arrays) > 1 or arrays[0].dtype in DIFFERENTIABLE:
+                    record(op, inputs, result, params)
+                break
     return result
 
 
@@ -217,12 +219,16 @@ def store(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) ->
                 modes.trace.wrote(op, x, (moved(others[0].detach(), target),), params)
             transfer(x._array, others[0]._array, source)
             return True
-    driver = shared(op, (x, *others), into=True)
-    if driver is None:
-        return False
-    target, params = x._array, drawing_on(driver, params)
-    others = tuple([moved(t.detach(), driver) if isinstance(t, Tensor) else t for t in others])
-    arrays = told([t._array if isinstance(t, Tensor) else t for t in others])
+    usual = "engine" not in params and not is_traced()
+    arrays = beside_each_other((x, *others)) if usual else None
+    if arrays is None:
+        driver = shared(op, (x, *others), into=True)
+        if driver is None:
+            return False
+        params = drawing_on(driver, params)
+        others = tuple([moved(t.detach(), driver) if isinstance(t, Tensor) else t for t in others])
+        arrays = told([t._array if isinstance(t, Tensor) else t for t in (x, *others)])
+    target, *arrays = arrays
     check_overlap(op, target, arrays)
     if is_traced():
         modes.trace.wrote(op, x, others, params)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -154,8 +154,11 @@ class Call:
     def guards(self) -> list[Guard]:
         """What it takes for granted of tensors that it met."""
         trace, found = self.trace, list[Guard]()
-        if trace.leaves:
-            found.append(Hooks("a tensor", tables_of_hooks(trace)))
+        leaves = {k: leaf for k, (leaf, _) in trace.leaves.items()}
+        if trace.walked and self.gradients is None:  # which grad() does not touch
+            leaves |= {id(t): t for t in self.surroundings.standing if t._wants_grad}
+        if leaves:
+            found.append(Hooks("a tensor", tables_of_hooks(leaves.values())))
         used = {id(i.source) for i in trace.graph.inputs if i.kind == "state"}
         others = [t for t in self.surroundings.standing if id(t) not in used]
         if others:
@@ -201,10 +204,9 @@ def hooks_met(trace: Trace) -> list[Any]:
     return [h for leaf, _ in trace.leaves.values() for h in hooks_of(leaf)]
 
 
-def tables_of_hooks(trace: Trace) -> list[Callable[[], Any]]:
-    """Where hooks of the tensors are whose gradients a call computed."""
+def tables_of_hooks(leaves: Iterable[Tensor]) -> list[Callable[[], Any]]:
+    """Where hooks of tensors are."""
     names = ("_hooks", "_after_hooks")
-    leaves = [leaf for leaf, _ in trace.leaves.values()]
     return [functools.partial(getattr, leaf, name) for leaf in leaves for name in names]
 
 

@@ -92,9 +92,13 @@ class Gradients:
             where = [e for _, e in wanted.values()]
             # what arguments were computed from may be other calls, on the same parameters
             given = {edge_of(t) for t in arguments}
-            found = engine.run_backward(*engine.start(roots, seeds), True, False, where, ends=given)
+            starts, gs = engine.start(roots, seeds)
+            found = engine.run_backward(starts, gs, True, False, where, ends=given)
         place = {id(t): k for k, t in enumerate(arguments)}
-        reached = [(t, found[e]) for t, e in wanted.values() if found.get(e) is not None]
+        nodes, _ = engine.reachable(starts)
+        last = {id(e): k for k, e in enumerate([e for n in nodes for e in n.edges])}
+        order = sorted(wanted.values(), key=lambda pair: last.get(id(pair[1]), -1))  # of hooks
+        reached = [(t, found[e]) for t, e in order if found.get(e) is not None]
         self.inputs = [place.get(id(t), t) for t, _ in reached]
         ends = [trace.operand(g) for _, g in reached]
         written = {id(s.input) for s in trace.entered if s.writes}

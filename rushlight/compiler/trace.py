@@ -77,6 +77,7 @@ class Trace(Values):
         self.leaves: dict[
             int, tuple[Tensor, weakref.ref[Tensor] | None]
         ] = {}  # whose gradient was looked at or changed, with its gradient before
+        self.walked = False  # whether it ran a backward pass, and so hooks of leaves
         self.required = False  # whether there are conditions of which the function says more
         self.watch: list[Any] = []  # what gives a Python value, and the value that it must give
         self.made: list[Any] = []  # references to Numbers
@@ -276,6 +277,7 @@ class Trace(Values):
 
     def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
         """An op made new tensors."""
+        self.walked |= modes.walk is not None
         if any([not self.is_fixed(t) for t in op.counting(inputs)]):
             self.refuse(f"the size of what {type(op).__name__} gives")
         if op.by_order:

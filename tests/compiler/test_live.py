@@ -397,3 +397,16 @@ def test_a_parameter_that_gets_memory_of_another_shape_before_the_backward_pass(
     w.data = rl.ones(5)
     with pytest.raises((RuntimeError, ValueError)):
         out.backward()
+
+
+def test_hooks_of_parameters_run_in_the_order_of_eager_code():
+    def order(compiled):
+        model, seen = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), []
+        run = rl.compile(model._call_impl, fullgraph=True) if compiled else model
+        for k, p in enumerate(model.parameters()):
+            p.register_post_accumulate_grad_hook(lambda p, k=k: seen.append(k))
+        for _ in range(4):
+            run(rl.ones(2, 3)).sum().backward()
+        return seen
+
+    assert order(True) == order(False)

@@ -282,3 +282,24 @@ def test_gradients_of_products_of_nothing(name):
     run = rl.compile(step, fullgraph=True)
     for _ in range(4):
         assert run(rl.ones(2)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("of_both", [False, True])
+def test_hooks_on_leaves_that_come_and_go_between_calls_of_grad(of_both):
+    def found(compiled):
+        w, values, hooks = rl.ones(3, requires_grad=True), [], []
+
+        def f(x):
+            h = w * 2
+            return rl.autograd.grad((h * x).sum(), [h, w] if of_both else [w])
+
+        run = rl.compile(f, fullgraph=True) if compiled else f
+        for k in range(12):
+            if k in (4, 8):
+                hooks.append(w.register_hook(lambda g: g * 0.5))
+            if k == 10:
+                hooks.pop().remove()
+            values.append([g.tolist() for g in run(rl.ones(3))])
+        return values
+
+    assert found(True) == found(False)

@@ -123,7 +123,7 @@ def attributes(x: Any) -> Any:
     places: dict[str, Any] = {}
     for c in reversed(type(x).__mro__):
         for name, place in c.__dict__.items():
-            if type(place) is MemberDescriptorType:
+            if type(place) is MemberDescriptorType and name != "__dict__":
                 places[name] = place
             else:
                 places.pop(name, None)  # hides the slot of a base

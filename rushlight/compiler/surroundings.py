@@ -198,7 +198,7 @@ class Surroundings:
         inner: Any = self.inside(x)
         if inner is not None:
             inner = [*inner.values(), *classes(x)]
-        elif isinstance(x, (list, tuple, dict)):
+        elif isinstance(x, (list, tuple, deque, dict)):
             inner = [*dict.values(x)] if isinstance(x, dict) else items(x)
             inner += [*dict(attributes(x).items()).values(), *classes(x)]
         if inner is None or id(x) in self.seen:

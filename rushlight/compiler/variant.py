@@ -12,7 +12,8 @@ another, as nobody's to write to, whenever they take turns.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from operator import is_
 from sys import getrefcount
@@ -27,6 +28,7 @@ from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Flags, Guard, Options, Shared
 from rushlight.compiler.held import alike
 from rushlight.compiler.layout import dicts_have_versions
+from rushlight.compiler.objects import attributes
 from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
 from rushlight.compiler.program import empty, run_noted
@@ -51,18 +53,34 @@ class Named(dict[str, Any]):
     """Arguments that are given by name, as one behind the others."""
 
 
-CONTAINERS = (dict, list, tuple, Named)
+CONTAINERS = (dict, list, tuple, deque, Named)
 
 
-def spread(x: Any, leaves: list[Any]) -> Any:
-    """The structure of lists, tuples and dicts; what is in them is appended to ``leaves``."""
+def spread(x: Any, leaves: list[Any], objects: set[type]) -> Any:
+    """The structure of lists, tuples, dicts, and of what is of the classes ``objects``; what is in
+    them is appended to ``leaves``.
+    """
     kind = type(x)
+    if kind in objects:
+        own = dict(attributes(x).items())
+        return kind, [*own], [spread(v, leaves, objects) for v in own.values()]
     if kind not in CONTAINERS:
         leaves.append(x)
         return None
-    if kind is list or kind is tuple:
-        return kind, [spread(v, leaves) for v in x]
-    return kind, [*map(key_of, x)], [spread(v, leaves) for v in x.values()]
+    if kind is list or kind is tuple or kind is deque:
+        return kind, [spread(v, leaves, objects) for v in x]
+    return kind, [*map(key_of, x)], [spread(v, leaves, objects) for v in x.values()]
+
+
+def classes_in(x: Any, inside: Callable[[Any], Any]) -> set[type]:
+    """Classes of the objects in x that count as what is in them, see given.py."""
+    own = inside(x)
+    if own is None and type(x) not in CONTAINERS:
+        return set()
+    held = x if own is None else own
+    parts = held.values() if isinstance(held, dict) else held
+    found = set().union(*[classes_in(v, inside) for v in parts])
+    return found if own is None else found | {type(x)}
 
 
 class Buffers:
@@ -380,8 +398,9 @@ class Variant:
         self.given, self.spots, self.count = given, given.spots(args), len(args)
         args = tuple([a for k, a in enumerate(args) if k not in self.spots])
         leaves: list[Any] = []
-        self.form = spread(args, leaves)
-        self.nested = any([type(a) in CONTAINERS for a in args])
+        self.objects = classes_in(args, given.inside)
+        self.form = spread(args, leaves, self.objects)
+        self.nested = any([type(a) in CONTAINERS or type(a) in self.objects for a in args])
         self.arrays = [k for k, a in enumerate(leaves) if given.takes(a)]
         for k in self.arrays:
             leaves[k] = wrap(leaves[k])
@@ -390,8 +409,6 @@ class Variant:
         more = [wrap(a.blank()) for a in self.added]
         args = (*leaves, *[v for v in values if type(v) is Tensor], *more)
         if not all(map(is_plain, values)) or any([is_sparse(a) for a in args]):
-            return
-        if any([type(a) in given.kinds for a in args]):  # which may hold something else next time
             return
         self.mode, self.tagged = mode, tagged
         self.counters = [counter_of(t) for t in self.updated()]
@@ -454,7 +471,7 @@ class Variant:
             args = tuple([a for k, a in enumerate(args) if k not in self.spots])
         if self.nested:
             leaves: list[Any] = []
-            if spread(args, leaves) != self.form:
+            if spread(args, leaves, self.objects) != self.form:
                 return None
             args = tuple(leaves)
         if self.arrays:

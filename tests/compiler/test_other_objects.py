@@ -5,6 +5,7 @@ Python's own library makes of functions, dicts and bytes.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import operator
 import types
@@ -420,3 +421,63 @@ def scheduled_by_hand(compile):
 
 def test_steps_that_set_the_rate_of_the_next():
     assert scheduled_by_hand(rl.compile) == pytest.approx(scheduled_by_hand(plain))
+
+
+@dataclasses.dataclass
+class Pair:
+    x: object
+    rest: object
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    x: object
+    rest: object
+
+
+HOLDERS = {
+    "namespace": lambda x, y: types.SimpleNamespace(x=x, rest=[y, 2.0]),
+    "dataclass": lambda x, y: Pair(x, (y, 2.0)),
+    "slots": lambda x, y: Slotted(x, (y, 2.0)),
+    "nested": lambda x, y: Pair(x, (types.SimpleNamespace(y=y).y, 2.0)),
+    "deque": lambda x, y: types.SimpleNamespace(x=x, rest=collections.deque([y, 2.0])),
+}
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_batches_that_are_objects_go_straight_to_the_program(name):
+    w = rl.ones(3, requires_grad=True)
+
+    def f(batch):
+        y, scale = batch.rest
+        return (w * batch.x + y) * scale
+
+    run = rl.compile(f, fullgraph=True)
+    for k in range(8):
+        if k == 5:
+            (variant,) = [v for found in run._compiled.variants.values() for v in found]
+            variant.run = None  # which other calls need
+        x, y = rl.full((3,), float(k)), rl.ones(3)
+        w.grad = None
+        out = run(HOLDERS[name](x, y))
+        out.sum().backward()
+        assert out.tolist() == [2.0 * k + 2] * 3
+        assert w.grad.tolist() == [2.0 * k] * 3
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_objects_that_hold_something_else_get_a_program_of_their_own(name):
+    def f(batch):
+        y, scale = batch.rest
+        return batch.x * scale + y
+
+    run = rl.compile(f, fullgraph=True)
+    made = HOLDERS[name]
+    for n in (3, 3, 3, 4, 4, 4, 3, 4, 3):
+        assert run(made(rl.ones(n), rl.ones(n))).tolist() == [3.0] * n
+    shared = rl.ones(3)
+    for _ in range(4):
+        assert run(made(shared, shared)).tolist() == [3.0] * 3
+        batch = made(rl.ones(3), rl.ones(3))
+        batch.rest = [batch.rest[0], 5.0]
+        assert run(batch).tolist() == [6.0] * 3

@@ -13,7 +13,7 @@ from rushlight.ops import linalg as L
 from rushlight.ops.ldl import LdlFactor
 from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.tensor_api import matrices as M
-from rushlight.tensor_api._common import stored
+from rushlight.tensor_api._common import stored, stored_exactly
 from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.factors import orgqr
 from rushlight.tensor_api.mathematics import where
@@ -58,7 +58,7 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
         tensor([[2., 0.],
                 [1., 2.]])
     """
-    return M.cholesky(A, upper, out=out)
+    return stored_exactly(M.cholesky(A, upper), out)
 
 
 @in_float32
@@ -131,8 +131,8 @@ def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) 
         tensor([3., 2.])
     """
     if modes.grad and A.requires_grad:
-        return stored(L.Svd.bind(A, full_matrices=False)[1], out)
-    return stored(L.Svdvals.bind(A), out)
+        return stored_exactly(L.Svd.bind(A, full_matrices=False)[1], out)
+    return stored_exactly(L.Svdvals.bind(A), out)
 
 
 @in_float32
@@ -159,8 +159,8 @@ def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor
         tensor([1., 3.])
     """
     if not (modes.grad and A.requires_grad):
-        return stored(L.Eigvalsh.bind(A, UPLO=UPLO.upper()), out)
-    return stored(L.Eigh.bind(A, UPLO=UPLO.upper())[0], out)
+        return stored_exactly(L.Eigvalsh.bind(A, UPLO=UPLO.upper()), out)
+    return stored_exactly(L.Eigh.bind(A, UPLO=UPLO.upper())[0], out)
 
 
 @in_float32

@@ -16,7 +16,7 @@ from rushlight.linalg.solutions import inv_ex
 from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.tensor_api import norms
 from rushlight.tensor_api import products as P
-from rushlight.tensor_api._common import stored, unrecorded, wrap_dim, wrap_dims
+from rushlight.tensor_api._common import stored, stored_exactly, unrecorded, wrap_dim, wrap_dims
 from rushlight.tensor_api.casting import in_float32, in_lower_precision
 from rushlight.tensor_api.numpy_names import with_axis
 
@@ -56,12 +56,12 @@ def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
             [x.shape[1] == y.shape[0] for x, y in pairwise(factors)]
         ):
             result = P.multi_dot(factors, np.ndarray.dot)
-            return stored(wrap(result.reshape(result.shape[first : 2 - last])), out)
+            return stored_exactly(wrap(result.reshape(result.shape[first : 2 - last])), out)
     items[0] = items[0].unsqueeze(0) if first else items[0]
     items[-1] = items[-1].unsqueeze(1) if last else items[-1]
     result = P.multi_dot(items)
     result = result.squeeze(0) if first else result
-    return stored(result.squeeze(-1) if last else result, out)
+    return stored_exactly(result.squeeze(-1) if last else result, out)
 
 
 def vector_norm(
@@ -89,7 +89,7 @@ def vector_norm(
         )
     dims = None if dim is None else wrap_dims(dim, x.ndim)
     result = norms.vector_norm(x, float(ord), dims, keepdim)
-    return result if out is None else stored(result, out)
+    return result if out is None else stored_exactly(result, out)
 
 
 def matrix_norm(
@@ -123,8 +123,8 @@ def matrix_norm(
     if ord == "fro":
         if A._array.dtype in dtypes.DIFFERENTIABLE:
             dims = (d0, d1) if d0 < d1 else (d1, d0)
-            return stored(norms.vector_norm(A, 2.0, dims, keepdim), out)
-        return stored(vector_norm(A, 2, (d0, d1), keepdim), out)
+            return stored_exactly(norms.vector_norm(A, 2.0, dims, keepdim), out)
+        return stored_exactly(vector_norm(A, 2, (d0, d1), keepdim), out)
     if ord == "nuc" or abs(ord) == 2:
         s = svdvals(A.movedim((d0, d1), (-2, -1)))
         result = s.sum(-1) if ord == "nuc" else largest(s, -1) if ord > 0 else s.amin(-1)
@@ -137,7 +137,7 @@ def matrix_norm(
     if keepdim:
         for d in sorted((d0, d1)):
             result = result.unsqueeze(d)
-    return stored(result, out)
+    return stored_exactly(result, out)
 
 
 def largest(x: Tensor, dim: int) -> Tensor:
@@ -217,7 +217,7 @@ def cross(input: Tensor, other: Tensor, *, dim: int = -1, out: Tensor | None = N
         >>> torch.linalg.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]))
         tensor([0, 0, 1])
     """
-    return stored(P.cross_along(input, other, dim, "linalg.cross"), out)
+    return stored_exactly(P.cross_along(input, other, dim, "linalg.cross"), out)
 
 
 @in_lower_precision
@@ -230,7 +230,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
         tensor([3., 3.])
     """
     expect_tensors("vecdot", x, y)
-    return stored((x.conj() * y).sum(dim), out)
+    return stored_exactly((x.conj() * y).sum(dim), out)
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:

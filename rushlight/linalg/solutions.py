@@ -17,7 +17,7 @@ from rushlight.ops.ldl import LdlSolve
 from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.tensor_api import matrices as M
 from rushlight.tensor_api import products as P
-from rushlight.tensor_api._common import stored, unrecorded
+from rushlight.tensor_api._common import stored, stored_exactly, unrecorded
 from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.mathematics import where
 from rushlight.tensor_api.named import named
@@ -88,7 +88,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     b = B.unsqueeze(-1) if vector else B
     result = L.Solve.bind(A, b) if left else L.Solve.bind(A.mT, b.mT).mT
-    return stored(result.squeeze(-1) if vector else result, out)
+    return stored_exactly(result.squeeze(-1) if vector else result, out)
 
 
 @in_float32
@@ -162,8 +162,10 @@ def solve_triangular(
             f"{'AX = B' if left else 'XA = B'}: {a} and {b}."
         )
     if left:
-        return stored(L.SolveTriangular.bind(A, B, upper=upper, unitriangular=unitriangular), out)
-    return stored(
+        return stored_exactly(
+            L.SolveTriangular.bind(A, B, upper=upper, unitriangular=unitriangular), out
+        )
+    return stored_exactly(
         L.SolveTriangular.bind(A.mT, B.mT, upper=not upper, unitriangular=unitriangular).mT, out
     )
 
@@ -260,7 +262,7 @@ def lstsq(
         if found is not None:
             x, rank = found
             x, empty = x[..., 0] if vector else x, np.empty(0, x.dtype)
-            return named("linalg_lstsq", [*map(wrap, (x, empty, rank, empty.copy()))], out)
+            return named("linalg_lstsq", [*map(wrap, (x, empty, rank, empty.copy()))], out, False)
     solution = P.matmul(M.pinv(A, rcond), right)
     m, n = A.shape[-2:]
     rank = matrix_rank(A.detach(), rtol=rcond)
@@ -274,7 +276,7 @@ def lstsq(
     values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else empty
     rank = beside(A, np.empty(0, np.int64)) if driver == "gels" else rank
     solution = solution.squeeze(-1) if vector else solution
-    return named("linalg_lstsq", (solution, residuals, rank, values), out)
+    return named("linalg_lstsq", (solution, residuals, rank, values), out, exact=False)
 
 
 def check_lstsq(A: Tensor, B: Tensor) -> None:
@@ -324,13 +326,13 @@ def lu_solve(
                 [1.]])
     """
     if not left:
-        return stored(lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH, out)
+        return stored_exactly(lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH, out)
     if not adjoint:
         return M.lu_solve(B, LU, pivots, out=out)
     inner = L.SolveTriangular.bind(LU.mH, B, upper=False, unitriangular=False)
     permuted = L.SolveTriangular.bind(LU.mH, inner, upper=True, unitriangular=True)
     rows = L.row_order(host(pivots), LU.shape[-1])
-    return stored(M.in_order(permuted, np.argsort(rows, -1)), out)
+    return stored_exactly(M.in_order(permuted, np.argsort(rows, -1)), out)
 
 
 def ldl_solve(
@@ -356,7 +358,7 @@ def ldl_solve(
             f"linalg.ldl_solve: Expected integer pivots of shape {tuple(LD.shape[:-1])}, but got "
             f"{pivots.dtype} of shape {tuple(pivots.shape)}."
         )
-    return stored(LdlSolve.bind(LD, pivots, B, hermitian=hermitian), out)
+    return stored_exactly(LdlSolve.bind(LD, pivots, B, hermitian=hermitian), out)
 
 
 @in_float32

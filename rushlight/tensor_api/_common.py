@@ -266,6 +266,11 @@ def stored(result: Tensor, out: Tensor | None) -> Tensor:
     return result if out is None else store_out(out, result)
 
 
+def stored_exactly(result: Tensor, out: Tensor | None) -> Tensor:
+    """The result, written into ``out`` when that is given, which has to have its dtype."""
+    return result if out is None else store_out(out, result, exact=True)
+
+
 def refuse_overlap(out: Any, *inputs: Tensor) -> None:
     """RuntimeError when ``out`` shares memory with what is read from or written over itself."""
     if not isinstance(out, Tensor):

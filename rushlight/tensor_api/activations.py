@@ -62,7 +62,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
         tensor([-2.,  0.,  3.])
     """
     result = A.Hardshrink.bind(input, lambd=lambd)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result, exact=True)  # type: ignore[no-any-return]
 
 
 @method
@@ -117,7 +117,7 @@ def _softmax(op: Any, input: Tensor, dim: Any, dtype: Any, out: Any) -> Tensor:
     if dtype is not None:
         input = cast(input, numpy_dtype(dtype))
     result = op.bind(input, dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result, exact=True)  # type: ignore[no-any-return]
 
 
 @method

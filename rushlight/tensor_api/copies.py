@@ -21,10 +21,10 @@ def _copying(name: str, view: Any) -> Any:
             return (
                 copies
                 if out is None
-                else tuple([store_out(o, t) for o, t in zip(out, copies, strict=True)])
+                else tuple([store_out(o, t, exact=True) for o, t in zip(out, copies, strict=True)])
             )
         copy = result.clone(memory_format=formats.contiguous_format)
-        return copy if out is None else store_out(out, copy)
+        return copy if out is None else store_out(out, copy, exact=True)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"A copy of what ``{view.__name__}`` looks at."

@@ -34,6 +34,7 @@ from rushlight.tensor_api._common import (
     method,
     methods,
     numpy_dtype,
+    resize,
     shape_of,
     store_out,
 )
@@ -82,7 +83,7 @@ def _maker(name: str, make: Any, value: Any, doc: str) -> Any:
         if device is not None or layout is not None or devices.current.chosen is not None:
             place = check_factory(device, layout)
         if out is not None:
-            return store_out(out, beside(out, made_by(make, shape, dtype_into(out, dtype, None))))
+            return store_new(out, made_by(make, shape, dtype_into(out, dtype, None)))
         if place is devices.META:
             return finish(MetaArray(shape, numpy_dtype(dtype, dtypes.default.float)), requires_grad)
         d = numpy_dtype(dtype, dtypes.default.float)
@@ -190,16 +191,13 @@ def full(
         if (moving := moving_number(fill_value, d, fills=True)) is not None:
             return moved(moving, place).expand(_sizes((size,), "full")).clone()  # type: ignore[no-any-return]
     value = fill_value.item() if isinstance(fill_value, Tensor) else fixed_number(fill_value)
-    default = dtypes.of_number(value) if out is None else out._array.dtype
-    a = filler(numpy_dtype(dtype, default), value)
+    a = filler(dtype_into(out, dtype, dtypes.of_number(value)), value)
     if place is devices.META and out is None:
         return finish(MetaArray(_sizes((size,), "full"), a.dtype), requires_grad)
     if place is not None and out is None:
         return uniform(_sizes((size,), "full"), a.dtype, place, value, requires_grad)
     result = filled(_sizes((size,), "full"), a.dtype, a)
-    return (
-        finish(result, requires_grad, place) if out is None else store_out(out, beside(out, result))
-    )
+    return finish(result, requires_grad, place) if out is None else store_new(out, result)
 
 
 def _like(make: Any, in_order: Any, value: Any, name: str, doc: str) -> Any:
@@ -348,7 +346,21 @@ def dtype_into(out: Any, dtype: Any, default: Any) -> Any:
     """The dtype of values made for ``out``: what was asked for, out's own, or the default."""
     if isinstance(out, Tensor):
         default = out._array.dtype
-    return default if dtype is None else numpy_dtype(dtype)
+    d = default if dtype is None else numpy_dtype(dtype)
+    if isinstance(out, Tensor) and d != default:
+        raise DTypeError(
+            f"dtype {dtypes.of[d]} does not match dtype of out parameter ({out.dtype}); leave "
+            "dtype away, or pass an out= tensor of it."
+        )
+    return d
+
+
+def store_new(out: Any, values: Any) -> Tensor:
+    """Write values that come from no tensor into ``out``, which takes their shape silently."""
+    values = beside(out, values)
+    if isinstance(out, Tensor) and out._array.shape != values._array.shape:
+        resize(out, values._array.shape)
+    return store_out(out, values)
 
 
 def eye(
@@ -375,7 +387,7 @@ def eye(
     if n < 0 or (m is not None and m < 0):
         raise RuntimeError(f"eye: n and m must be greater or equal to 0, got {n} and {m}.")
     a = np.eye(n, m, dtype=dtype_into(out, dtype, dtypes.default.float))
-    return finish(a, requires_grad, place) if out is None else store_out(out, beside(out, a))
+    return finish(a, requires_grad, place) if out is None else store_new(out, a)
 
 
 def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:

@@ -25,7 +25,7 @@ def _extremum(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: A
     if not x.size:
         refuse_empty(name, input, dims, RuntimeError)
     result = op.bind(input, dims, keepdim)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result, exact=True)  # type: ignore[no-any-return]
 
 
 def refuse_empty(name: str, input: Tensor, dims: Any, kind: type = IndexError) -> None:
@@ -206,7 +206,7 @@ def _arg(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -
         else:
             dim = None
     result = op.bind(input, dim=dim, keepdim=keepdim)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result, exact=True)  # type: ignore[no-any-return]
 
 
 @method

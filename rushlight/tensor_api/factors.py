@@ -37,7 +37,7 @@ class Geqrf(Op):
 @method
 def geqrf(input: Tensor, *, out: Any = None) -> Any:
     """(a, tau): the QR factorisation as LAPACK keeps it; see ``orgqr`` and ``ormqr``."""
-    return named("geqrf", Geqrf.bind(input), out)
+    return named("geqrf", Geqrf.bind(input), out, exact=False)
 
 
 def reflections(a: Tensor, tau: Tensor, like: Tensor, order: Any) -> Tensor:
@@ -124,7 +124,7 @@ def ormqr(
         order = reversed(forward) if transpose else forward
         tau = input2 if transpose else input2.conj()
         result = reflections(input, tau, input3.mH, order).mH
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
@@ -138,7 +138,7 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) 
     zero = np.diagonal(host(data), 0, -2, -1) == 0
     first = zero.argmax(-1) + 1 if zero.shape[-1] else 0
     info = beside(data, np.asarray(np.where(zero.any(-1), first, 0), np.int32))
-    return named("_lu_with_info", (data, pivots, info), out)
+    return named("_lu_with_info", (data, pivots, info), out, exact=False)
 
 
 Tensor.lu = lu

@@ -105,7 +105,7 @@ def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     if out is None:
         return result
     refuse_overlap(out, input, index)
-    return store_out(out, result)
+    return store_out(out, result, exact=True)
 
 
 @method

@@ -79,7 +79,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     if out is None:
         return result
     refuse_overlap(out, input, mask)
-    return store_out(out, result)
+    return store_out(out, result, exact=True)
 
 
 @method

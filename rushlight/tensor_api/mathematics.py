@@ -28,6 +28,7 @@ from rushlight.tensor_api._common import (
     methods,
     numbers_first,
     store_out,
+    stored_exactly,
     unrecorded,
 )
 from rushlight.tensor_api.conversion import cast
@@ -101,7 +102,7 @@ def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Te
         tensor([0.0000, 0.5000, 1.0000])
     """
     check_step(input, values)
-    return _step(input, values, out=out)  # type: ignore[no-any-return]
+    return stored_exactly(_step(input, values), out)
 
 
 def check_step(input: Any, values: Any) -> None:
@@ -233,7 +234,7 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
         >>> torch.round(torch.tensor([0.5, 1.5, 2.4]))
         tensor([0., 2., 2.])
     """
-    return finished(R.Round.bind(expect_tensor(input, "round"), decimals=decimals), out)
+    return stored_exactly(R.Round.bind(expect_tensor(input, "round"), decimals=decimals), out)
 
 
 def _round_(input: Tensor, *, decimals: int = 0) -> Tensor:
@@ -264,7 +265,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     """
     if min.__class__ in BOUNDS and max.__class__ in BOUNDS and not (min is None and max is None):
         result = S.Clamp.bind(expect_tensor(input, "clamp"), min=min, max=max)
-        return result if out is None else store_out(out, result)
+        return result if out is None else store_out(out, result, exact=True)
     op, args, kwargs = _clamping(input, min, max)
     return finished(op.bind(input, *args, **kwargs), out)
 
@@ -372,7 +373,7 @@ def where(
         return condition.nonzero(as_tuple=True)
     if input is None or other is None:
         raise TypeError("where(): input and other must be given both, or neither")
-    return finished(S.Where.bind(condition, input, other), out)
+    return stored_exactly(S.Where.bind(condition, input, other), out)
 
 
 @method
@@ -392,7 +393,7 @@ def nan_to_num(
         >>> torch.nan_to_num(torch.tensor([torch.nan, torch.inf, 1.0]), posinf=9.0)
         tensor([0., 9., 1.])
     """
-    return finished(
+    return stored_exactly(
         S.NanToNum.bind(
             expect_tensor(input, "nan_to_num"), **_replacements(input, nan, posinf, neginf)
         ),
@@ -454,7 +455,8 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
         tensor([0.2500, 0.2500])
     """
     _check_lerp(input, end, weight)
-    return finished(W.Lerp.bind(input, end, weight), out)
+    store = stored_exactly if isinstance(weight, Tensor) else finished
+    return store(W.Lerp.bind(input, end, weight), out)
 
 
 def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:

@@ -47,7 +47,7 @@ def inverse(input: Tensor, *, out: Tensor | None = None) -> Tensor:
                 [0.0000, 0.2500]])
     """
     result = L.Inverse.bind(input)
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method
@@ -60,7 +60,7 @@ def det(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         tensor(4.)
     """
     result = L.Det.bind(input)
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method
@@ -184,7 +184,7 @@ def lu_solve(
     permuted = in_order(input, L.row_order(host(LU_pivots), LU_data._array.shape[-1]))
     inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
     result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 def in_order(x: Tensor, rows: Any) -> Tensor:

@@ -83,8 +83,10 @@ for _fields, _names in FIELDS.items():
         named_type(_name, *_fields.split())
 
 
-def named(name: str, parts: Any, out: Any = None) -> Named:
-    """``parts`` as the named tuple ``name``; stored into the tensors ``out`` when given."""
+def named(name: str, parts: Any, out: Any = None, exact: bool = True) -> Named:
+    """``parts`` as the named tuple ``name``; stored into the tensors ``out`` when given, whose
+    dtypes have to be theirs if ``exact``.
+    """
     if out is not None:
-        parts = [store_out(o, p) for o, p in zip(out, parts, strict=True)]
+        parts = [store_out(o, p, exact) for o, p in zip(out, parts, strict=True)]
     return TYPES[name](parts)

@@ -10,8 +10,8 @@ from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError
 from rushlight.ops import reduce as R
 from rushlight.ops import statistics as S
-from rushlight.tensor_api._common import method
-from rushlight.tensor_api.reductions import dims_of, finished, prepared, sum
+from rushlight.tensor_api._common import method, stored_exactly
+from rushlight.tensor_api.reductions import dims_of, prepared, sum
 
 __all__ = ["dist", "frobenius_norm", "norm", "nuclear_norm"]
 
@@ -44,9 +44,9 @@ def norm(
             f"{dtypes.of[input._array.dtype].name}; convert with .float()."
         )
     if p == "nuc":
-        return finished(_nuclear(input, dim, keepdim), out)
+        return stored_exactly(_nuclear(input, dim, keepdim), out)
     order = 2.0 if p is None or p == "fro" else float(p)
-    return finished(vector_norm(input, order, dims_of(dim, input._array.ndim), keepdim), out)
+    return stored_exactly(vector_norm(input, order, dims_of(dim, input._array.ndim), keepdim), out)
 
 
 def vector_norm(input: Tensor, order: float, dims: Any, keepdim: bool) -> Tensor:

@@ -18,6 +18,7 @@ from rushlight.tensor_api._common import (
     method,
     own,
     refuse_overlap,
+    stored_exactly,
     unrecorded,
     wrap_dim,
 )
@@ -94,7 +95,7 @@ def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         tensor([[2, 1],
                 [3, 4]])
     """
-    return finished(sort(input, 0)[0] if input._array.ndim else input.clone(), out)
+    return stored_exactly(sort(input, 0)[0] if input._array.ndim else input.clone(), out)
 
 
 @method
@@ -250,7 +251,9 @@ def _quantile(
         else:
             shape = [*x.shape[:axis], *shape[:1], *x.shape[axis + 1 :]]
             x = x if axis == x.ndim - 1 else np.moveaxis(x, axis, -1)
-        return finished(wrap(F.quantiles(x, arrays[1], interpolation, (*at.shape, *shape))), out)
+        return stored_exactly(
+            wrap(F.quantiles(x, arrays[1], interpolation, (*at.shape, *shape))), out
+        )
     flat = input.reshape(-1) if dim is None else rows(input)
     if not flat._array.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
@@ -263,7 +266,7 @@ def _quantile(
         result = result.reshape(at.size, *shape)
     elif not input._array.ndim:
         result = result.reshape(at.size)
-    return finished(result if at.ndim else result.squeeze(0), out)
+    return stored_exactly(result if at.ndim else result.squeeze(0), out)
 
 
 @method
@@ -442,7 +445,7 @@ def searchsorted(
     found = F.Searchsorted.bind(
         sorted_sequence, input, side="right" if right or side == "right" else "left"
     )
-    return finished(cast(found, dtypes.int32) if out_int32 else found, out)
+    return stored_exactly(cast(found, dtypes.int32) if out_int32 else found, out)
 
 
 def bucketize(
@@ -498,4 +501,4 @@ def isin(
             raise DTypeError(
                 f"Unsupported input type encountered for isin(): {dtypes.of[t.dtype].name}"
             )
-    return finished(F.IsIn.bind(elements, test_elements, invert=invert), out)
+    return stored_exactly(F.IsIn.bind(elements, test_elements, invert=invert), out)

@@ -33,15 +33,21 @@ __all__ = [
 ]
 
 
+EXACT = (  # functions whose out= has to have the result's dtype
+    "abs", "bitwise_not", "ceil", "conj_physical", "floor", "frac", "isneginf", "isposinf", "neg",
+    "sgn", "sign", "signbit", "trunc",
+)  # fmt: skip
+
+
 def free_unary(name: str, op: Any) -> Any:
     """The public function of an op with one input; no method."""
-    bind = op.bind
+    bind, exact = op.bind, name in EXACT
 
     def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         if not isinstance(input, Tensor):
             expect_tensor(input, name)
         result = bind(input)
-        return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+        return result if out is None else store_out(out, result, exact)  # type: ignore[no-any-return]
 
     return called(function, name, op.__doc__)
 

@@ -27,6 +27,7 @@ from rushlight.tensor_api._common import (
     methods,
     numbers_first,
     store_out,
+    stored,
     unrecorded,
     warn_once,
     wrap_dim,
@@ -188,7 +189,7 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     a, b = input._array, other._array
     if not a.ndim or not b.ndim:
-        return _store(out, input * other)
+        return stored(input * other, out)
     if a.shape[-1] != b.shape[-1]:
         raise ShapeError(
             "inner() the last dimension must match on both input tensors but got shapes "
@@ -212,8 +213,8 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
     if arrays is not None:
         x, y = arrays[0][:, None], arrays[1]
         few = x.size * y.size < LEAST
-        return _store(out, wrap(x * y if few else broadcast(Mul.instance, x, y)))
-    return _store(out, Unsqueeze.bind(input, dim=1) * vec2)
+        return stored(wrap(x * y if few else broadcast(Mul.instance, x, y)), out)
+    return stored(Unsqueeze.bind(input, dim=1) * vec2, out)
 
 
 ger = outer
@@ -598,7 +599,7 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         x, y = arrays
         if x.ndim == y.ndim == 2:
             (a, b), (c, d) = x.shape, y.shape
-            return _store(out, wrap((x[:, None, :, None] * y[:, None, :]).reshape(a * c, b * d)))
+            return stored(wrap((x[:, None, :, None] * y[:, None, :]).reshape(a * c, b * d)), out)
     n = max(input._array.ndim, other._array.ndim)
     sa = (1,) * (n - input._array.ndim) + input._array.shape
     sb = (1,) * (n - other._array.ndim) + other._array.shape
@@ -613,8 +614,8 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
                 np.multiply(x[..., 0], y[..., i], parts[..., i])
         else:
             np.multiply(x, y, parts)
-        return _store(out, wrap(product))
-    return _store(out, (input.reshape(left) * other.reshape(right)).reshape(shape))
+        return stored(wrap(product), out)
+    return stored((input.reshape(left) * other.reshape(right)).reshape(shape), out)
 
 
 @method

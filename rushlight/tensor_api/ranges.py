@@ -22,7 +22,7 @@ from rushlight.tensor_api._common import (
     finish,
     store_out,
 )
-from rushlight.tensor_api.creation import dtype_into
+from rushlight.tensor_api.creation import dtype_into, store_new
 
 __all__ = [
     "arange",
@@ -111,10 +111,12 @@ def check_range(start: Any, end: Any, step: Any) -> None:
         raise RuntimeError(f"invalid size, possible overflow: {start} to {end} by {step}.")
 
 
-def fill_out(out: Any, values: np.ndarray[Any, Any]) -> Tensor:
+def fill_out(out: Any, values: np.ndarray[Any, Any], silently: bool = False) -> Tensor:
     """``store_out`` of a range: a tensor that has as many elements keeps its shape."""
     if isinstance(out, Tensor) and out._array.size == values.size:
         values = values.reshape(out._array.shape)
+    if silently:
+        return store_new(out, values)
     return store_out(out, beside(out if isinstance(out, Tensor) else None, values))
 
 
@@ -269,7 +271,7 @@ def linspace(
     steps = checked_steps(steps, "linspace")
     d = spaced_dtype("linspace", start, end, out, dtype)
     a = spaced(start, end, steps, d) if steps else np.empty(0, d)
-    return finish(a, requires_grad, place) if out is None else fill_out(out, a)
+    return finish(a, requires_grad, place) if out is None else fill_out(out, a, silently=True)
 
 
 def spaced_dtype(name: str, start: Any, end: Any, out: Any, dtype: Any) -> Any:
@@ -313,4 +315,4 @@ def logspace(
     wide = dtypes.complex128 if d in dtypes.COMPLEX_TYPES else dtypes.float64
     exponents = spaced(first, last, steps, wide) if steps else np.empty(0)
     a = np.power(np.array(float(base)), exponents).astype(d)
-    return finish(a, requires_grad, place) if out is None else fill_out(out, a)
+    return finish(a, requires_grad, place) if out is None else fill_out(out, a, silently=True)

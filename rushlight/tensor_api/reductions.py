@@ -217,7 +217,7 @@ def any(
     if not isinstance(input, Tensor):
         expect_tensor(input, "any")
     result = truth(R.AnyTrue, input, dim, keepdim)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result, exact=True)  # type: ignore[no-any-return]
 
 
 @method
@@ -235,7 +235,7 @@ def all(
     if not isinstance(input, Tensor):
         expect_tensor(input, "all")
     result = truth(R.AllTrue, input, dim, keepdim)
-    return result if out is None else store_out(out, result)  # type: ignore[no-any-return]
+    return result if out is None else store_out(out, result, exact=True)  # type: ignore[no-any-return]
 
 
 @method

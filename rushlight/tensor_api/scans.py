@@ -22,7 +22,14 @@ from rushlight.ops.select import Where
 from rushlight.ops.statistics import VectorNorm
 from rushlight.ops.sums import number
 from rushlight.ops.view import BasicIndex
-from rushlight.tensor_api._common import expect_tensor, method, methods, unrecorded, wrap_dim
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    methods,
+    stored_exactly,
+    unrecorded,
+    wrap_dim,
+)
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.named import named
@@ -44,7 +51,8 @@ def _scan(name: str, op: Any, input: Tensor, dim: Any, dtype: Any, out: Any) -> 
     if dtype is None and out is None and input._array.ndim:
         return op.bind(input, dim=d)  # type: ignore[no-any-return]
     result = _like(input, [op.bind(rows(input), dim=d)])[0]
-    return finished(in_dtype(result, dtype), out)
+    store = stored_exactly if name == "logcumsumexp" or dtype is not None else finished
+    return store(in_dtype(result, dtype), out)
 
 
 def _scan_in_place(function: Any) -> Any:
@@ -162,7 +170,7 @@ def diff(
         raise RuntimeError(f"order must be non-negative but got {n}")
     d = wrap_dim(dim, input._array.ndim)
     if not n:
-        return finished(input.clone(), out)
+        return stored_exactly(input.clone(), out)
     parts = [t for t in (prepend, input, append) if t is not None]
     if len(parts) > 1 and any([t._array.ndim != input._array.ndim for t in parts]):
         raise RuntimeError(
@@ -340,14 +348,14 @@ def histc(
         raise RuntimeError(f"torch.histc(): bins must be > 0, but is {bins}")
     x = _numbers(input)
     if modes.trace is not None and min < max:
-        return finished(_counted(input, bins, float(min), float(max)), out)
+        return stored_exactly(_counted(input, bins, float(min), float(max)), out)
     value_needed("histc() without a range", input)
     low, high = _range(x, float(min), float(max), "torch.histc", 1.0)
     one = d.type  # of halves, each step is rounded
     x = x[(x >= low) & (x <= high)].astype(d)
     place = ((x - one(low)) * one(bins) / one(high - low)).astype(np.intp)
     counts = np.bincount(np.minimum(place, bins - 1), minlength=bins)
-    return finished(beside(input, counts.astype(d)), out)
+    return stored_exactly(beside(input, counts.astype(d)), out)
 
 
 def _counted(input: Tensor, bins: int, low: float, high: float) -> Tensor:
@@ -663,10 +671,10 @@ def renorm(
         sizes += number(1e-7, x.dtype)
         factor = np.divide(most, sizes, sizes)
         np.putmask(factor, short, number(1.0, x.dtype))
-        return finished(wrap(x * factor), out)
+        return stored_exactly(wrap(x * factor), out)
     norm = input.norm(p, others, True)
     scale = Where.bind(norm <= maxnorm, 1, maxnorm / (norm + 1e-7))
-    return finished(input * scale, out)
+    return stored_exactly(input * scale, out)
 
 
 methods(renorm_=lambda self, p, dim, maxnorm: self.copy_(renorm(self.clone(), p, dim, maxnorm)))

@@ -67,7 +67,7 @@ def _scatter_call(op: Any, name: str) -> Any:
         out: Tensor | None = None,
     ) -> Tensor:
         result = _scatter(op.bind, input, dim, index, value if src is None else src, reduce)
-        return result if out is None else store_out(out, result)
+        return result if out is None else store_out(out, result, exact=True)
 
     scatter.__name__ = scatter.__qualname__ = name
     scatter.__doc__ = op.__doc__
@@ -125,7 +125,7 @@ def scatter_add(
         tensor([4., 0., 2.])
     """
     result = S.ScatterAdd.bind(input, index, src, dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method
@@ -174,7 +174,7 @@ def scatter_reduce(
         reduce=_check_reduce(reduce, KINDS, "scatter_reduce"),
         include_self=include_self,
     )
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method
@@ -212,7 +212,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     if out is None:
         return result
     refuse_overlap(out, input, index)
-    return store_out(out, result)
+    return store_out(out, result, exact=True)
 
 
 def _scaled(source: Tensor, alpha: Any) -> Tensor:
@@ -242,7 +242,7 @@ def index_add(
     result = slices.IndexAdd.bind(
         input, index, _scaled(source, alpha), dim=wrap_dim(dim, input._array.ndim)
     )
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method
@@ -259,7 +259,7 @@ def index_copy(
 ) -> Tensor:
     """``input`` with slice ``index[i]`` of ``dim`` replaced by slice i of ``source``."""
     result = slices.IndexCopy.bind(input, index, source, dim=wrap_dim(dim, input._array.ndim))
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method
@@ -332,7 +332,7 @@ def index_reduce(
         reduce=kind,
         include_self=include_self,
     )
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method

@@ -149,7 +149,7 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
     result = (
         diag_embed(input, diagonal) if input._array.ndim == 1 else input.diagonal(diagonal).clone()
     )
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method

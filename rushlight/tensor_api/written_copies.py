@@ -59,7 +59,7 @@ def slice_scatter(
     """
     d = wrap_dim(dim, input._array.ndim)
     result = _written_copy(input, lambda t: t[(slice(None),) * d + (slice(start, end, step),)], src)
-    return result if out is None else store_out(out, result)
+    return result if out is None else store_out(out, result, exact=True)
 
 
 @method

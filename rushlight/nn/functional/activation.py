@@ -10,7 +10,7 @@ from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.ops import activation as A
 from rushlight.ops.random import RreluNoise
-from rushlight.tensor_api._common import stored, wrap_dim
+from rushlight.tensor_api._common import stored_exactly, wrap_dim
 
 __all__ = [
     "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "selu_", "celu",
@@ -189,9 +189,9 @@ def gelu(input: Tensor, approximate: str = "none", *, out: Tensor | None = None)
     Reference: Hendrycks and Gimpel, 2016, arXiv:1606.08415.
     """
     if approximate == "none":
-        return stored(A.Gelu.bind(input), out)
+        return stored_exactly(A.Gelu.bind(input), out)
     if approximate == "tanh":
-        return stored(A.GeluTanh.bind(input), out)
+        return stored_exactly(A.GeluTanh.bind(input), out)
     raise RuntimeError(
         f"gelu: approximate argument must be either none or tanh, but is {approximate!r}."
     )
@@ -232,7 +232,7 @@ def softplus(
         >>> F.softplus(torch.tensor([-2.0, 0.0, 30.0]))
         tensor([ 0.1269,  0.6931, 30.0000])
     """
-    return stored(A.Softplus.bind(input, beta=beta, threshold=threshold), out)
+    return stored_exactly(A.Softplus.bind(input, beta=beta, threshold=threshold), out)
 
 
 def hardtanh(
@@ -314,7 +314,7 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
         raise RuntimeError(
             f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}."
         )
-    return stored(A.Softshrink.bind(input, lambd=lambd), out)
+    return stored_exactly(A.Softshrink.bind(input, lambd=lambd), out)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -350,7 +350,7 @@ def logsigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         >>> F.logsigmoid(torch.tensor([-100.0, 0.0, 2.0]))
         tensor([-100.0000,   -0.6931,   -0.1269])
     """
-    return stored(A.LogSigmoid.bind(input), out)
+    return stored_exactly(A.LogSigmoid.bind(input), out)
 
 
 def sigmoid(input: Tensor) -> Tensor:

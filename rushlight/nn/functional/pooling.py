@@ -18,7 +18,7 @@ from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool
 from rushlight.ops.avg_pool import MEANS, AvgPool, means_of
 from rushlight.ops.windows import table_of
-from rushlight.tensor_api._common import in_order_of, stored
+from rushlight.tensor_api._common import in_order_of, stored_exactly
 from rushlight.tensor_api.casting import in_float32_on_cpu
 
 __all__ = [
@@ -353,7 +353,7 @@ def avg_pool2d(
         "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
         divisor_override,
     )  # fmt: skip
-    return result if out is None else stored(result, out)
+    return result if out is None else stored_exactly(result, out)
 
 
 @in_float32_on_cpu
@@ -382,7 +382,7 @@ def avg_pool3d(
         "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad,
         divisor_override,
     )  # fmt: skip
-    return result if out is None else stored(result, out)
+    return result if out is None else stored_exactly(result, out)
 
 
 def lp_pool(

@@ -5,6 +5,14 @@ import torch
 
 import rushlight as rl
 
+
+def unpacked(t, x, batch_first):
+    """A batch of sequences in no order of lengths that was packed and is padded again."""
+    rnn = t.nn.utils.rnn
+    packed = rnn.pack_padded_sequence(x[..., None], [2, 3, 1], enforce_sorted=False)
+    return rnn.pad_packed_sequence(packed, batch_first)[0]
+
+
 EXPRESSIONS = {
     "1 - x": lambda t, x: 1 - x,
     "tensor - x": lambda t, x: t.ones(3, 3) - x,
@@ -41,6 +49,8 @@ EXPRESSIONS = {
     "cross_entropy of images": lambda t, x: t.nn.functional.cross_entropy(
         x.view(1, 3, 3, 1), t.zeros(1, 3, 1, dtype=t.int64)
     ),
+    "unpacked batch first": lambda t, x: unpacked(t, x, batch_first=True),
+    "unpacked steps first": lambda t, x: unpacked(t, x, batch_first=False),
     "matrix_exp": lambda t, x: t.matrix_exp(x),
     "linear without bias": lambda t, x: t.nn.functional.linear(t.ones(2, 2, 3), x),
 }

@@ -222,11 +222,13 @@ def pad_packed_sequence(
     padded = T.cat([data, padding]).index_select(0, _index(rows.reshape(-1), data))
     padded = padded.reshape(longest, batch, *data.shape[1:])
     counts = constant(lengths.astype(np.int64))
+    if batch_first:
+        padded = padded.transpose(0, 1)
     back = sequence.unsorted_indices
     if back is not None:
-        padded = padded.index_select(1, back)
+        padded = padded.index_select(0 if batch_first else 1, back)
         counts = counts[back.cpu()]
-    return (padded.transpose(0, 1) if batch_first else padded), counts
+    return padded, counts
 
 
 def pad_sequence(

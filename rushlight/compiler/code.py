@@ -98,6 +98,7 @@ class Code:
         # by identity, with the globals of the user's
         self.entered: dict[int, tuple[CodeType, dict[str, Any] | None]] = {}
         self.names: set[str] = set()
+        self.beginnings: tuple[str, ...] = ()  # of names that it gives to ``getattr`` and the like
         self.by_text = False  # whether it may look at attributes of any name
         self.methods: set[str] = set()  # names of attributes that are called on the spot
         self.uncalled: set[str] = set()  # globals that are more than called
@@ -123,7 +124,7 @@ class Code:
 
     def names_attribute(self, name: str, value: Any) -> bool:
         """Whether the code may look at an attribute of this name and value."""
-        if self.all or self.by_text or name in self.names:
+        if self.all or self.by_text or name in self.names or name.startswith(self.beginnings):
             return True
         return name in self.methods and callable(value)
 
@@ -196,8 +197,8 @@ class Code:
         self.foreign |= any([is_foreign(found.get(name)) for name in code.co_names])
         for kind, name in named(code):
             (self.methods if kind == "LOAD_METHOD" else self.names).add(name)
-        written = [text_asked_for(asked) for asked in asking(code)]
-        self.names.update([text for text in written if text is not None])
+        written = [beginning_asked_for(steps) for steps in asking(code)]
+        self.beginnings = (*self.beginnings, *[text for text in written if text])
         others = BY_TEXT.difference(ASKING)
         self.by_text |= None in written or not others.isdisjoint(code.co_names)
 
@@ -253,21 +254,35 @@ def asking(code: CodeType) -> Iterator[list[dis.Instruction]]:
             yield steps[k + 1 :]
 
 
-def text_asked_for(steps: list[dis.Instruction]) -> str | None:
-    """The name in ``getattr(x, "name")``, or in one with a default that takes one instruction, from
-    what follows the look-up of ``getattr``; None for anything else.
+def beginning_asked_for(steps: list[dis.Instruction]) -> str | None:
+    """How the name begins in ``getattr(x, "name")``, ``getattr(x, f"layer{i}")`` or one with a
+    default that takes one instruction, from what follows the look-up of ``getattr``; None where
+    that is not written there.
     """
-    depth = 0
+    depth, begun = 0, ""  # of what is on the stack; the text that its second item begins with
     for k, step in enumerate(steps[:-2]):
-        if depth == 1 and step.opname == "LOAD_CONST" and type(step.argval) is str:
-            more = steps[k + 1].opname.startswith("LOAD_")
-            call = steps[k + 1 + more]  # in CPython 3.11 it is prepared first
-            calls = call.opname in ("PRECALL", "CALL") and call.arg == 2 + more
-            return step.argval if calls else None
         if step.opcode in (*dis.hasjrel, *dis.hasjabs):
             return None
+        second = depth == 1
         depth += dis.stack_effect(step.opcode, step.arg)
+        if depth != 2:
+            continue
+        if second and step.opname == "LOAD_CONST" and type(step.argval) is str:
+            begun = step.argval
+        elif begun and (step.opname == "BUILD_STRING" or step.argrepr in ("+", "%")):
+            begun = begun.partition("%")[0]
+        else:
+            begun = ""
+        if begun and is_called(steps[k + 1 :]):
+            return begun
     return None
+
+
+def is_called(steps: list[dis.Instruction]) -> bool:
+    """Whether a function is called on two arguments before these instructions, or these and one."""
+    more = steps[0].opname.startswith("LOAD_")
+    call = steps[more]  # in CPython 3.11 it is prepared first
+    return call.opname in ("PRECALL", "CALL") and call.arg == 2 + more
 
 
 def of_the_user(module: str) -> bool:

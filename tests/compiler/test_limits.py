@@ -86,8 +86,8 @@ def test_what_is_linked_in_long_chains(made, says):
 
 
 def asking(net, things, end="le"):
-    """Functions that look up attributes by names written there, and one by a name computed; each
-    could reach a library of many objects.
+    """Functions that look up attributes by names that begin with what is written, and one by a name
+    computed; each could reach a library of many objects.
     """
     library = Link()
     library.things = things
@@ -102,15 +102,25 @@ def asking(net, things, end="le"):
         setattr(net, "last", x)  # noqa: B010
         return net.last * net.scale * (1 if library.scale else 2)
 
+    def by_a_beginning(x):
+        return x * getattr(net, f"sca{end}") * (1 if library.scale else 2)
+
+    def by_a_sum(x):
+        return x * getattr(net, "sca" + str(end), 0) * (1 if library.scale else 2)
+
+    def by_a_format(x):
+        return x * getattr(net, "sca%s" % end) * (1 if library.scale else 2)  # noqa: UP031
+
     def by_a_name_computed(x):
-        return x * getattr(net, "sca" + end) * (1 if library.scale else 2)
+        return x * getattr(net, "ca".join(["s", end])) * (1 if library.scale else 2)
 
-    return {f.__name__: f for f in (by_hasattr, by_getattr, by_setattr, by_a_name_computed)}
+    found = (by_hasattr, by_getattr, by_setattr, by_a_beginning, by_a_sum, by_a_format)
+    return {f.__name__: f for f in (*found, by_a_name_computed)}
 
 
-@pytest.mark.parametrize("name", ["by_hasattr", "by_getattr", "by_setattr", "by_a_name_computed"])
+@pytest.mark.parametrize("name", asking(None, []))
 def test_attributes_asked_for_by_a_name_that_is_written_there(name):
-    """It is as if the name was after a dot: nothing else is looked at for it."""
+    """It is as if the name, or its beginning, was after a dot: nothing else is looked at for it."""
     net = Link()
     run = rl.compile(asking(net, [Link() for _ in range(6000)])[name])
     computed = name == "by_a_name_computed"

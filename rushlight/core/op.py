@@ -52,6 +52,8 @@ class Op:
     outputs: tuple[str, ...] = ("out",)
     # any number of inputs after the named ones: `eager(xp, input, *tail)`; `grads` may read "tail"
     variadic = False
+    # whether it is recorded although it has no rule, so that asking for one more raises
+    last_derivative = False
     # memory a write may share with what it reads: "same" elements, "none", "itself" or "any"
     overlap = "same"
     fits = False  # gradients may need to be reduced and cast to the inputs' shape and dtype
@@ -127,7 +129,9 @@ class Op:
         if hasattr(cls, "grads"):
             reads = parameters(cls.grads)[0][2:]
             self.joint = (self.grads, tuple([where.get(r, r) for r in reads]))  # type: ignore[attr-defined]
-        self.differentiable = self.joint is not None or any(rule for rule, _ in self.rules)
+        self.differentiable = (
+            self.last_derivative or self.joint is not None or any(rule for rule, _ in self.rules)
+        )
         self.rules = [
             (rule or self._without_rule(name), reads)
             for name, (rule, reads) in zip(self.names, self.rules, strict=True)

@@ -112,6 +112,7 @@ class CtcLossGrad(Op):
     """
 
     label = "CtcLossBackward"
+    last_derivative = True
 
     def eager(self, xp, g, log_probs, targets, input_lengths, target_lengths, *, blank):
         lengths = input_lengths, target_lengths

@@ -35,6 +35,8 @@ class StandardGammaGrad(Op):
     broadcast.
     """
 
+    last_derivative = True
+
     def eager(self, xp, input, output):
         dtype = np.result_type(input, output)
         input, output = np.broadcast_arrays(input, output)
@@ -48,6 +50,8 @@ class DirichletGrad(Op):
     The other coordinates, which share ``1 - x``, shrink in proportion to their size. ``total`` is
     the sum of all concentrations.
     """
+
+    last_derivative = True
 
     def eager(self, xp, x, alpha, total):
         x64, a, b = (v.astype(np.float64).reshape(-1) for v in (x, alpha, total - alpha))

@@ -97,6 +97,13 @@ class Lerp(Elementwise):
         return g * conj(end - start)
 
 
+class Blend(Elementwise):
+    """``running * (1 - weight) + new * weight``, which leaves what is infinite so."""
+
+    def scalar(self, s, running, new, *, weight):
+        return running * (1 - weight) + new * weight
+
+
 class Addcmul(Elementwise):
     """``input + value * tensor1 * tensor2``. Shape: broadcast of the three."""
 

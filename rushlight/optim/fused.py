@@ -84,6 +84,9 @@ class Part:
             [id(source) in own for kind, source in self.sources if kind == "state"]
         ) and not any([kind == "argument" for kind, _ in self.sources])
         self.specs = [(i.value.shape, i.value.dtype, i.value.driver) for i in graph.inputs]
+        self.kinds: list[Any] = [None] * len(
+            self.specs
+        )  # of arrays on a GPU that were as these say
         at = {id(i): n for n, i in enumerate(graph.inputs)}
         self.targets = [at[id(i)] for i, _ in graph.updates]
         self.known = self.known and all(
@@ -99,14 +102,16 @@ class Part:
         if self.names() != self.state_names or not all([c() == out for c, out in self.watch]):
             return False
         self.inputs: list[Any] = []
-        for (kind, source), spec in zip(self.sources, self.specs, strict=True):
+        for k, (kind, source) in enumerate(self.sources):
             if kind in ("number", "constant"):
                 self.inputs.append(source() if kind == "number" else source)
                 continue
             t = source._grad if kind == "grad" else source
             a = None if t is None else t._array
-            if type(a) not in ARRAYS or (a.shape, a.dtype, driver_of(t)) != spec:
-                return False
+            if a.__class__ is not DeviceArray or a.kind is not self.kinds[k]:
+                if type(a) not in ARRAYS or (a.shape, a.dtype, driver_of(t)) != self.specs[k]:
+                    return False
+                self.kinds[k] = a.kind if a.__class__ is DeviceArray else None
             self.inputs.append(a)
         return all([self.inputs[k].flags.c_contiguous for k in self.targets])
 

@@ -18,7 +18,7 @@ from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
 from rushlight.ops.norm import ALONE, BatchNorm, GroupNorm, LayerNorm, by_loop, channels_of
 from rushlight.ops.sums import number
-from rushlight.ops.weighted import Addcmul
+from rushlight.ops.weighted import Addcmul, Blend
 from rushlight.tensor_api._common import in_order_of
 
 __all__ = [
@@ -57,6 +57,9 @@ def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
 
 def blend(running: Tensor, new: Any, momentum: float) -> None:
     """Move a running statistic towards a new value."""
+    if isinstance(new, Tensor) and not state.busy:  # on a GPU
+        Blend.update(running, new, weight=momentum)
+        return
     if isinstance(new, Tensor):  # while a trace follows
         with counted_once([running]):
             running.mul_(1 - momentum).add_(new * momentum)

@@ -27,6 +27,7 @@ from rushlight.compiler.results import Alias, Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, present_mode
+from rushlight.core.generator import Watch
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, wrap
 
@@ -44,10 +45,11 @@ class Call:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         given: Given,
+        first: bool = False,
     ) -> None:
         self.surroundings, self.code, self.arguments = surroundings, code, arguments
         self.args, self.kwargs, self.given = args, kwargs, given
-        self.trace = Trace(arguments)
+        self.trace = Trace(arguments, keeps=True, is_first=first)
         self.gradients: Gradients | None = None  # of results that are differentiated outside
 
     def run(self, function: Callable[..., Any]) -> Any:
@@ -57,8 +59,10 @@ class Call:
         self.code.prints = ""
         standing = self.surroundings.standing
         trace.flags = {id(t): t._wants_grad for t in standing}
-        with self.surroundings.planted(trace) as planted, trace:
-            args, kwargs = self.given.symbolic(self.args, self.kwargs, trace)
+        with self.surroundings.planted(trace) as planted, Watch() as self.draws, trace:
+            args, kwargs = self.args, self.kwargs
+            if not trace.is_first:
+                args, kwargs = self.given.symbolic(args, kwargs, trace)
             try:
                 out = self.code.watch(function, args, kwargs)
             except BaseException:
@@ -104,7 +108,7 @@ class Call:
         if any([is_live(t) for t in made]):
             self.differentiate(made)
         if trace.failure is None:
-            self.fresh = trace.finish(made, flat.tensors)
+            self.made, self.fresh = made, trace.finish(made, flat.tensors)
 
     def differentiate(self, made: list[Tensor]) -> None:
         """Trace the gradients of results, too."""
@@ -128,6 +132,10 @@ class Call:
         if self.trace.failure is None and self.gradients is not None:
             return unfit(self.trace, self.fresh)
         return self.trace.failure
+
+    def matters(self) -> bool:
+        """Whether it changed memory, or has results to be differentiated."""
+        return bool(self.fresh or self.trace.graph.updates or self.gradients)
 
     def failure(self) -> str | None:
         """Why no program can stand for it; None if one can."""

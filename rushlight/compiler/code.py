@@ -155,6 +155,14 @@ class Code:
             if found is not None:
                 yield found, [n for op, n in named(code) if op.endswith(("_GLOBAL", "_NAME"))]
 
+    def begin(self, function: Any) -> None:
+        """Note a function's own code, or that of a module's ``forward``, before it is entered."""
+        if getattr(function, "__name__", "") == "_call_impl":
+            function = function.__self__.forward
+        f = function_of(function)
+        if type(f) is FunctionType:
+            self.enter(f.__code__, f.__globals__)
+
     def watch(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Call a function and note what code it enters."""
         outer: Any = sys.getprofile()
@@ -172,8 +180,8 @@ class Code:
             elif event == "c_call":
                 if getattr(what, "__name__", "") in EFFECTS and not self.prints:
                     self.prints = effect(frame, what)
-                if not self.foreign and is_foreign(what):
-                    self.foreign = of_the_user(frame.f_globals.get("__name__", ""))
+                if not self.foreign and of_the_user(frame.f_globals.get("__name__", "")):
+                    self.foreign = is_foreign(what)
 
         note.notes = True  # type: ignore[attr-defined]
         sys.setprofile(note)

@@ -1,7 +1,8 @@
 """A compiled function: its programs, and which of them serves a call.
 
-A new signature first runs once as it is (optimizers make their state), then once traced; from then
-on its program runs. Besides the signature, see signatures.py, the modes of gradients and autocast
+A new signature first runs once to see what there is (optimizers make their state), then once
+traced; from then on its program runs. What both calls leave is that of programs, see replay.py.
+Besides the signature, see signatures.py, the modes of gradients and autocast
 tell calls apart; what else a program takes for granted are guards, see surroundings.py. A call like
 the last one skips all this, see ``Variant.enter``.
 """
@@ -20,6 +21,7 @@ from rushlight.compiler.given import Given
 from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
 from rushlight.compiler.held import NotCompared
 from rushlight.compiler.places import Place, are_numbers, signature_of
+from rushlight.compiler.replay import replayed, settled
 from rushlight.compiler.signatures import itself, sharing, signature
 from rushlight.compiler.surroundings import Surroundings
 from rushlight.compiler.variant import Named, Variant, present_mode
@@ -30,6 +32,7 @@ from rushlight.errors import GraphError, warn_user
 
 MOST_SEEN = 64  # signatures that were run once as they are
 MOST_OBJECTS = 3200  # that are looked at before each call, besides modules
+MOST_AT_ONCE = 4  # signatures whose first call gets the bits of their programs
 FIRST = "first call of its signature"
 MOST_STRANGE = 16  # calls in a row like none before, until a warning
 MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
@@ -164,7 +167,9 @@ class Compiled:
             self.note_strange(args, reason)
             if self.strange > MOST_STRANGE:  # the code is known, and is watched when captured, too
                 return self.function(*args, **kwargs)
-            return self.code.watch(self.function, args, kwargs)
+            if len(self.seen) > MOST_AT_ONCE or self.traces >= self.limit():
+                return self.code.watch(self.function, args, kwargs)
+            return self.first(arguments, args, kwargs)
         self.reason, self.again = reason, False
         return self.capture(key, arguments, args, kwargs)
 
@@ -198,7 +203,8 @@ class Compiled:
             self.tagged = self.again = True
             return self.function(*args, **kwargs)
         reached = self.reached(args, kwargs)
-        if reached is None:
+        if isinstance(reached, str):
+            self.stay_eager(reached)
             return self.function(*args, **kwargs)
         surroundings, guards = reached
         self.stand(surroundings.standing)
@@ -218,15 +224,28 @@ class Compiled:
             guard.narrow(call.trace.tensors)
         # there may be more to look at, to look up, or to leave behind, at the next call
         if grew or call.entered_more() or self.given.froze(call.trace) or self.note_places(guards):
-            return out
+            return settled(call, guards, out)
         self.traces += 1
         self.reasons.append(self.reason)
         failure = call.failure() or changed_by_itself(guards)
         if failure is None:
-            self.keep(key, call, guards)
-        else:
-            self.stay_eager(failure)
+            return self.keep(key, call, guards, out)
+        self.stay_eager(failure)
         return out
+
+    def first(self, arguments: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a first call. No program of it is kept, as what code there is, and what that may look
+        at, is known afterwards.
+        """
+        if not self.code.entered:
+            self.code.begin(self.function)
+        reached = self.reached(args, kwargs)
+        if isinstance(reached, str):  # as the next call is to say
+            return self.code.watch(self.function, args, kwargs)
+        surroundings, guards = reached
+        call = Call(surroundings, self.code, arguments, args, kwargs, self.given, first=True)
+        out = call.run(self.function)
+        return out if call.caught else settled(call, guards + call.guards(), out)
 
     def stand(self, tensors: Iterable[Tensor]) -> None:
         """Know tensors that it reaches besides its arguments, and their memory."""
@@ -236,9 +255,9 @@ class Compiled:
 
     def reached(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Surroundings, list[Guard]] | None:
-        """What the function reaches, and that it must stay so; None where that is too much, and
-        keeps it eager.
+    ) -> tuple[Surroundings, list[Guard]] | str:
+        """What the function reaches, and that it must stay so; where that is too much, why it stays
+        eager.
         """
         given = (*args, *kwargs.values())
         try:
@@ -248,29 +267,28 @@ class Compiled:
             )
             guards = found.guards()
         except RecursionError:
-            self.stay_eager("what it may read is nested too deeply to be compared")
-            return None
+            return "what it may read is nested too deeply to be compared"
         except NotCompared as found_there:
-            self.stay_eager(f"it may read {found_there}, which is not compared at each call")
-            return None
+            return f"it may read {found_there}, which is not compared at each call"
         count = len(found.objects) + len(found.cells)
         if count > MOST_OBJECTS:
-            self.stay_eager(f"it may read {count} objects, too many to be compared at each call")
-            return None
+            return f"it may read {count} objects, too many to be compared at each call"
         return found, guards
 
-    def keep(self, key: Any, call: Call, guards: list[Guard]) -> None:
-        """Make a program of a call, for others like it."""
+    def keep(self, key: Any, call: Call, guards: list[Guard], out: Any) -> Any:
+        """Make a program of a call, for others like it; the call's result."""
         try:
             variant = call.variant(guards)
+            out = replayed(call, variant, out)
         except Exception as error:  # a defect of the compiler must not stop a training run
             self.stay_eager(f"the compiler failed, which is a defect worth reporting ({error!r})")
-            return
+            return out
         variant.share([v for found in self.variants.values() for v in found])
         self.code.handles |= call.trace.required
         self.variants.setdefault(key, []).append(variant)
         self.seen[key] = set()
         memory.trim()
+        return out
 
     def tags(self, arguments: list[Any]) -> Any:
         """What users put on the arguments, where the function may look at it."""

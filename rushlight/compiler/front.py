@@ -219,7 +219,7 @@ def is_exporting() -> bool:
 
 def is_compiling() -> bool:
     """Whether a function is being captured in this thread."""
-    return modes.trace is not None
+    return modes.trace is not None and not modes.trace.is_first
 
 
 is_dynamo_compiling = is_compiling

@@ -180,6 +180,10 @@ class Live(Variant):
                 return
 
     def results(self, arrays: list[Any], arguments: Any) -> Any:
+        return self.differentiable(arrays, [source() for source in self.numbers], arguments)
+
+    def differentiable(self, arrays: list[Any], numbers: list[Any], arguments: Any) -> Any:
+        """What the call returns; ``numbers`` are those that its gradients need."""
         g = self.gradients_of
         inputs: list[Any] = g.inputs
         passed: list[Any] = g.passed
@@ -190,7 +194,7 @@ class Live(Variant):
         if self.turns is not None:
             arrays = turned(arrays, self.turns)
         node = new_node(None, tuple([edge(t) for t in inputs]), None, CompiledNode)
-        node.variant, node.numbers = self, [source() for source in self.numbers]
+        node.variant, node.numbers = self, numbers
         node.keep(arrays[self.returned :], [*passed, *self.state])
         outs = [wrap(a) for a in arrays[: self.returned]]
         node.join(outs, g.live)

@@ -3,28 +3,89 @@
 Eager code and programs add in another order. A run that goes on from a checkpoint traces other
 calls than one that was not stopped, and has to get its bits. So what a traced call left in memory
 is replaced by what its program makes of the same inputs: a trace keeps what memory held before its
-first write, and numbers.
+first write, and numbers. Where memory was written to behind the trace's back, nothing is replaced.
+
+A first call is traced for this alone. As the code that it enters is not known yet, nothing stands
+for NumPy's arrays in it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.capture import Call
+from rushlight.compiler.guards import CHANGING, Attributes, Guard, Options
+from rushlight.compiler.held import PLAIN
+from rushlight.compiler.live import Live
 from rushlight.compiler.program import empty_outputs, run_noted
 from rushlight.compiler.trace import Trace
+from rushlight.compiler.variant import Variant, turned
+from rushlight.core.generator import Watch, put
+from rushlight.core.tensor import Tensor
+from rushlight.errors import UnforeseenError
 
 
-def update_again(trace: Trace, program: Any) -> None:
-    """Let a program of a trace that has nothing but updates make them in place of the trace."""
-    targets = [trace.memory_of(i) for i, _ in trace.graph.updates]
-    if not all([type(a) is np.ndarray for a in targets]):  # on a GPU nothing is kept
-        return
+def replayed(call: Call, variant: Variant, out: Any) -> Any:
+    """The result of a traced call, and what it left in memory, as its program makes them."""
+    found = make_again(call.trace, variant.program, call.made, call.fresh, call.draws)
+    if found is None or type(variant) is not Live or call.changes or call.flat.asks:
+        return out  # tensors in it hold what the program made
+    rest = [i for i in variant.gradients_of.rest if i.kind == "number"]
+    numbers = [call.trace.before[i.value.number] for i in rest]
+    return variant.differentiable(found, numbers, call.trace.given)
+
+
+def settled(call: Call, guards: list[Guard], out: Any) -> Any:
+    """The result of a traced call of which no program is kept, though one could stand for it: what
+    it leaves has the bits of later calls.
+    """
+    if call.failure() is not None or not call.matters() or not all(map(foreseen, guards)):
+        return out
+    with contextlib.suppress(Exception):  # of the compiler, which the next call tells of
+        return replayed(call, call.variant([]), out)
+    return out
+
+
+def foreseen(guard: Guard) -> bool:
+    """Whether a call left what a guard looks at as it was, or changed it as programs do."""
+    if type(guard) is Options or guard.holds():
+        return True
+    if type(guard) is Attributes and guard.values.keys().isdisjoint(guard.others()):
+        return True  # they are new, or just named by code that was not known before
+    places = guard.places() if isinstance(guard, CHANGING) else None
+    return places is not None and all([isinstance(p.get(), (*PLAIN, Tensor)) for p in places])
+
+
+def make_again(
+    trace: Trace, program: Any, made: list[Tensor], leaves: list[Tensor], draws: Watch
+) -> list[Any] | None:
+    """Let a program of a trace make its results, its updates and new gradients of leaves in place
+    of the trace; the graph's results, None if it could not. ``draws`` knows where generators of
+    random numbers stood before.
+    """
+    updated = [trace.memory_of(i) for i, _ in trace.graph.updates]
+    gradients = [leaf._grad._array for leaf in leaves]  # type: ignore[union-attr]
+    targets = [*[t._array for t in made], *updated, *gradients]
+    known = all([type(a) is np.ndarray and a.flags.writeable for a in targets])
+    if not known or trace.written_behind():  # on a GPU nothing is kept
+        return None
     outputs = empty_outputs(trace.graph)
-    run_noted(program, inputs_before(trace), outputs)
-    for a, x in zip(targets, outputs, strict=True):
+    after = draws.now()
+    draws.restore()
+    try:
+        run_noted(program, inputs_before(trace), outputs)
+    except UnforeseenError:  # it would have decided otherwise
+        return None
+    finally:
+        put(after)
+    results = outputs[: len(trace.graph.results)]
+    parts = [*turned(results, trace.turns)[: len(made)], *outputs[len(results) :]]
+    for a, x in zip(targets, parts, strict=True):
         a[...] = x
+    return results
 
 
 def inputs_before(trace: Trace) -> list[Any]:

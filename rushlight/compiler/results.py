@@ -65,6 +65,7 @@ class Flat:
     def __init__(self, result: Any, outside: dict[int, Any], passed: set[int]) -> None:
         self.outside, self.passed, self.why = outside, passed, ""
         self.tensors: list[Tensor] = []
+        self.asks = False  # whether there are numbers or arrays that each call asks for
         self.readings: dict[int, Reading] = {}  # that numbers in the result depend on, by identity
         self.structure = self.part(result, 0)
         if self.readings:  # the first parts, which are made first
@@ -79,6 +80,7 @@ class Flat:
         if issubclass(kind, Tensor):
             self.tensors.append(x)
             return TENSOR
+        self.asks |= issubclass(kind, (Number, Lent))
         if kind is Lent and x.is_window:
             self.tensors.append(x.tensor)
             return Made(lambda parts: parts[0]._array, [TENSOR])
@@ -88,6 +90,7 @@ class Flat:
             return Made(lambda _: source(), [])
         row = in_a_row(x) if kind in (list, tuple) and len(x) > 1 else None
         if row is not None:
+            self.asks = True
             self.readings.update({id(r): r for r in x[0].readings})
             return Made(lambda _: kind(row()), [])
         if issubclass(kind, tuple):

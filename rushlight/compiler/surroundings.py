@@ -336,7 +336,7 @@ class Surroundings:
                 if name in names and name not in {*d, *self.code.uncalled}:
                     planted.add(Item(d, name), stands, lambda value, source, trace: source)
         trace.draws = Draws(trace, self.generators)
-        for place in self.drawing.values():
+        for place in () if trace.is_first else self.drawing.values():
             x = place.get()
             if x is not np or "random" in self.code.names:
                 planted.add(place, Drawing(x, trace.draws), lambda value, source, trace: source)

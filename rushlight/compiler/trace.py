@@ -61,8 +61,11 @@ OVERWRITING = (Fill, Draw, Copy)
 class Trace(Values):
     """Records one call. ``arguments``: the call's tensor arguments, in order."""
 
-    def __init__(self, arguments: list[Tensor], keeps: bool = False) -> None:
+    def __init__(
+        self, arguments: list[Tensor], keeps: bool = False, is_first: bool = False
+    ) -> None:
         super().__init__([t._array for t in arguments], keeps)
+        self.is_first = is_first  # so that nothing stands for arrays, see replay.py
         # what is brought before the program runs: ``arguments`` and, behind them, tensors on arrays
         self.early, self.given = Early(), [*arguments]
         self.added: list[Added] = []
@@ -138,7 +141,7 @@ class Trace(Values):
         """An array that a function makes of numbers, of which some may be others in later calls,
         and all are known before the program runs; None where it is not so.
         """
-        if self.failure is not None or not self.open:
+        if self.failure is not None or not self.open or self.is_first:
             return None
         found = Found()
         operands, then = found.part(given)
@@ -174,12 +177,16 @@ class Trace(Values):
 
     def lend(self, t: Tensor) -> Any:
         """The NumPy array on a tensor's memory."""
+        if self.is_first:
+            self.fail("NumPy may write to a tensor's memory")
         if self.failure is not None:
             return t._array
         return Lent(t._array, self, t.detach() if t.requires_grad else t)
 
     def listed(self, t: Tensor) -> Any:
         """The elements as numbers in lists."""
+        if self.is_first:
+            self.fail("it reads a tensor's elements")
         return t._array.tolist() if self.failure is not None else listed(t, self)
 
     def moving(self, t: Tensor) -> None:

@@ -7,6 +7,7 @@ the trace made enters the graph as an input.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,7 @@ class Values:
         self.numbers: dict[int, tuple[Value, Any]] = {}  # by their sources
         # inputs that are numbers, and the content of those written to, before the call
         self.before: dict[int, Any] = {}
+        self.marks: dict[int, int] = {}  # of what inputs held when they were first read
         self.keeps = keeps
         self.counters: dict[int, tuple[Tensor, int]] = {}  # of inputs, as they were before the call
 
@@ -180,6 +182,8 @@ class Values:
         if entry.kind != "constant":
             self.memory[id(entry)] = a
             self.counters[id(entry)] = t, t._counter.value
+            if self.keeps and isinstance(a, np.ndarray):
+                self.marks[value.number] = mark(a)
             self.entered.append(storage)
             storage.owner = id(owner(a))
             family = self.owners.setdefault(storage.owner, [])
@@ -201,6 +205,12 @@ class Values:
         a = self.memory_of(entry)
         if self.keeps and isinstance(a, np.ndarray):
             self.before[entry.value.number] = a.copy()
+
+    def written_behind(self) -> bool:
+        """Whether the content of inputs changed other than by ops."""
+        found = {i.value.number: i for i in self.graph.inputs if i.value.number in self.marks}
+        held = {k: self.before.get(k, self.memory_of(i)) for k, i in found.items()}
+        return any([mark(a) != self.marks[k] for k, a in held.items()])
 
     def _is_alone(self, storage: Storage) -> bool:
         """Whether no other storage has memory from outside in common with one."""
@@ -247,3 +257,8 @@ class Values:
             )
             self._replace(part.of, out)
             part.writes = part.of.storage.writes
+
+
+def mark(a: Any) -> int:
+    """A number that differs for arrays of other content, but for very few."""
+    return zlib.crc32(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data)

@@ -245,10 +245,13 @@ class Watch:
         pairs = self.before.items()
         return not all([np.array_equal(state, engine.save()) for engine, state in pairs])
 
+    def now(self) -> dict[Engine, Any]:
+        """The states that they have."""
+        return {engine: engine.save() for engine in self.before}
+
     def restore(self) -> None:
         """Put all generators back to where they were."""
-        for engine, state in self.before.items():
-            engine.restore(state)
+        put(self.before)
 
     def __enter__(self) -> Watch:
         watches.append(self)
@@ -259,6 +262,12 @@ class Watch:
 
 
 watches: list[Watch] = []
+
+
+def put(states: dict[Engine, Any]) -> None:
+    """Let engines have these states."""
+    for engine, state in states.items():
+        engine.restore(state)
 
 
 default_generator = Generator()

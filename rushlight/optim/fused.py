@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from rushlight.config import is_own
 from rushlight.core.device_array import DeviceArray, driver_of
+from rushlight.core.generator import Watch
 from rushlight.core.native import kernels
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
@@ -43,7 +44,7 @@ class Part:
         from rushlight.compiler.passes.rounding import rounded
         from rushlight.compiler.places import Planted
         from rushlight.compiler.program import run_noted
-        from rushlight.compiler.replay import update_again
+        from rushlight.compiler.replay import make_again
         from rushlight.compiler.surroundings import with_options
         from rushlight.compiler.trace import Trace
 
@@ -63,7 +64,7 @@ class Part:
         if self.known:
             self.program = pipeline.build(rounded(trace.graph), room=memory.common)
             if optimizer._adds_up:
-                update_again(trace, self.program)
+                make_again(trace, self.program, [], [], Watch())
 
     def names(self) -> list[Any]:
         """Which tensors the state is."""
@@ -192,6 +193,8 @@ class Plan:
 
 def update(optimizer: Optimizer, group: dict[str, Any]) -> bool:
     """Update a group's parameters by compiled programs; False: there are none, nothing was done."""
+    if modes.trace is not None and modes.trace.is_first and is_own(type(optimizer).__module__):
+        return traced(optimizer, group)
     busy = run_state.busy > (modes.profiler is not None)  # with more than a profiler
     if not kernels.on or busy or not is_own(type(optimizer).__module__):
         return False
@@ -200,3 +203,17 @@ def update(optimizer: Optimizer, group: dict[str, Any]) -> bool:
     if plan is None:
         plan = plans[id(group)] = Plan(group)
     return plan.step(optimizer, group)
+
+
+def traced(optimizer: Optimizer, group: dict[str, Any]) -> bool:
+    """Make a step of a first call, which is traced, see replay.py: learning rates are inputs."""
+    from rushlight.compiler.places import Planted
+    from rushlight.compiler.surroundings import with_options
+
+    params, known = group["params"], len(optimizer.state)
+    with with_options(Planted([], modes.trace), [group], ["lr"]):
+        for some in (params[:1], params[1:]):  # soon it is known whether there is new state
+            optimizer._update_params(group, some, False)
+            if len(optimizer.state) > known:
+                modes.trace.fail("it makes state")
+    return True

@@ -29,6 +29,9 @@ class _Setting:
     workers = False  # see Note [BLAS beside workers]
 
 
+listeners: list[Callable[[], None]] = []  # called when another number is asked for
+
+
 def count() -> int:
     """The number asked for, or that of the processors."""
     return _Setting.threads or os.cpu_count() or 1
@@ -37,6 +40,8 @@ def count() -> int:
 def limit(threads: int) -> None:
     """Use ``threads`` threads, >= 1, from now on."""
     _Setting.threads = threads
+    for listener in listeners:
+        listener()
     apply()
 
 

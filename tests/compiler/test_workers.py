@@ -117,6 +117,88 @@ def test_idle_workers_sleep(threads):
     assert time.process_time() - used < 0.15
 
 
+def short():
+    """A call of a program of some 20 microseconds, and a count of launches that were shared."""
+    from rushlight.compiler.backends.llvm import runtime, workers
+
+    rl.manual_seed(0)
+    x, w = rl.randn(1, 1024), rl.randn(600, 1024)
+    run = rl.compile(lambda x: x @ w.t(), fullgraph=True)
+    for _ in range(3):
+        run(x)
+    return lambda: run(x), lambda: int(workers.WORDS[runtime.CLAIM]) >> 32
+
+
+def until(holds, call):
+    """Call until something holds."""
+    deadline = time.monotonic() + 60
+    while not holds() and time.monotonic() < deadline:
+        for _ in range(500):
+            found = call()
+    assert holds()
+    return found
+
+
+def test_short_programs_use_workers_that_wait(threads):
+    """Called again and again they have the workers woken; the results have the same bits."""
+    threads(1)
+    call, shared = short()
+    alone, start = call().clone(), shared()
+    for _ in range(1000):
+        call()
+    assert shared() == start
+    threads(2)
+    assert rl.equal(until(lambda: shared() > start + 10, call), alone)
+    threads(1)
+    end = shared()
+    for _ in range(100):
+        assert rl.equal(call(), alone)
+    assert shared() == end
+
+
+def test_rare_calls_of_short_programs_wake_nobody(threads):
+    threads(2)
+    call, shared = short()
+    start = shared()
+    for _ in range(450):
+        call()
+        time.sleep(1e-4)
+    assert shared() == start
+
+
+def test_short_programs_beside_a_long_one(threads):
+    threads(2)
+    b, native = program((257, 1000))
+    want, wrong = result(b, native), []
+    call, _ = short()
+    alone, done = call().clone(), threading.Event()
+
+    def run():
+        while not done.is_set():
+            if result(b, native) != want:
+                wrong.append(1)
+
+    beside = threading.Thread(target=run)
+    beside.start()
+    same = [rl.equal(call(), alone) for _ in range(3000)]
+    done.set()
+    beside.join()
+    assert all(same) and not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_short_programs_of_a_forked_child(threads):
+    threads(2)
+    call, shared = short()
+    start, want = shared(), call().clone()
+    until(lambda: shared() > start, call)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if all([rl.equal(call(), want) for _ in range(2000)]) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_a_process_with_workers_ends_by_itself():
     code = (
         "import rushlight as rl; rl.set_num_threads(2)\n"

@@ -16,8 +16,8 @@ from typing import Any
 
 SHARED = "shared"  # the operand that all launches of a step share as scratch memory
 TABLE = "table"  # the operand that holds the numbers of a launch
-PATIENT = 10_000.0  # nanoseconds: less work is not worth a second thread
-CHUNK = 4_000.0  # nanoseconds of a chunk, at least
+PATIENT = 7_000.0  # nanoseconds: less work is not worth a second thread
+CHUNK = 3_500.0  # nanoseconds of a chunk, at least
 MOST_CHUNKS = 64
 
 

@@ -147,6 +147,11 @@ class Native:
         self.record[runtime.PATCH_COUNT] = len(patches)
         self.record[runtime.BLOCK] = address(self.block)
         self.record[runtime.SCRATCH] = address(self.scratch)
+        if plan.divided and self.cost <= self.FREELY:
+            self.record[runtime.SHORT] = address(workers.WORDS)
+        self.record[runtime.NEEDS] = self.scratch_size
+        self.record[runtime.WANTS] = self.wanted = int(chunks.max(initial=1)) - 1
+        self.looked = 0.0
         self.record_address = ctypes.c_void_p(address(self.record))
         functions = runtime.functions()
         self.prepare = functions["prepare"]
@@ -281,13 +286,23 @@ class Native:
         """Run some launches, with the workers if they are worth it and free."""
         pool = workers.acquire(self.scratch_size) if self.parallel else None
         if pool is None:
-            return self.go(self.record_address, start, stop) != 0
+            failed = self.go(self.record_address, start, stop) != 0
+            if self.record[runtime.MISSED] >= workers.MISSES:
+                self.miss()
+            return failed
         self.record[runtime.POOL] = pool.address
         try:
             return self.go(self.record_address, start, stop) != 0
         finally:
             self.record[runtime.POOL] = 0
             pool.release()
+
+    def miss(self) -> None:
+        """Runs of this program, which is short, missed workers: wake them, if it runs often."""
+        now = time.perf_counter()
+        if now - self.looked < workers.MISSES * (workers.OFTEN + self.cost * 1e-9):
+            workers.pool().await_short(self.scratch_size, self.wanted)
+        self.looked, self.record[runtime.MISSED] = now, 0
 
     def bind(self, inputs: list[Any], outputs: list[Any]) -> None:
         """Put addresses and numbers into the block."""

@@ -14,6 +14,11 @@ worker finds nothing to claim.
 A part of what is left is claimed at a time, one in ``WAYS``, twice as many as there are threads:
 claims take time, and threads end together if the last are small. The main thread takes the first
 chunks and workers the last, so that a thread reads what it wrote before as often as can be.
+
+Note [Short programs]
+A program that takes no longer than it takes to wake workers keeps the interpreter's lock, so that
+no other begins or ends. It uses those workers that still wait for more to do, and counts the runs
+in which they were fewer than it wants; see workers.py for when they are woken for it.
 """
 
 from __future__ import annotations
@@ -25,11 +30,15 @@ from typing import Any
 from rushlight.compiler.backends.llvm import jit
 
 # words of 8 bytes
-LAUNCHES, PATCHES, PATCH_COUNT, BLOCK, SCRATCH, POOL, RECORD_WORDS = range(7)
+LAUNCHES, PATCHES, PATCH_COUNT, BLOCK, SCRATCH, POOL = range(6)
+SHORT, NEEDS, WANTS, MISSED, RECORD_WORDS = range(6, 11)
 FUNCTION, OPERANDS, UNITS, CHUNKS, LAUNCH_WORDS = range(5)
 SLOT, OFFSET, TARGET, PATCH_WORDS = range(4)
 # words of the pool, each group in cache lines of its own
-CLAIM, DONE, JOB, WAYS, ACTIVE, STOP, POOL_WORDS = 0, 16, 32, 33, 48, 49, 64
+CLAIM, DONE, JOB, WAYS = 0, 16, 32, 33
+ACTIVE, STOP, AWAKE, ENOUGH, ROOM, POOL_WORDS = 48, 49, 50, 51, 52, 64
+
+GRACE = 20  # times its patience: how long a worker waits for its first work
 
 
 def _word(pointer: str, index: int | str, name: str) -> str:
@@ -45,6 +54,7 @@ def _read(pointer: str, index: int, name: str, kind: str = "i64") -> str:
 IR = f"""
 declare void @llvm.x86.sse2.pause()
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+declare i64 @llvm.smin.i64(i64, i64)
 
 ; addresses that may differ from call to call: *target = block[slot] + offset
 define void @prepare(ptr %record) {{
@@ -77,12 +87,42 @@ define i32 @run(ptr %record, i64 %start, i64 %stop) {{
 entry:
 {_read("%record", LAUNCHES, "%launches", "ptr")}
 {_read("%record", SCRATCH, "%scratch", "ptr")}
-{_read("%record", POOL, "%pool", "ptr")}
-  %alone = icmp eq ptr %pool, null
+{_read("%record", POOL, "%taken", "ptr")}
+{_read("%record", SHORT, "%near", "ptr")}
   %some = icmp slt i64 %start, %stop
+  %is.short = icmp ne ptr %near, null
+  %asks = and i1 %some, %is.short
+  br i1 %asks, label %ask, label %begin
+ask:
+{_read("%record", NEEDS, "%needs")}
+{_read("%record", WANTS, "%wants")}
+{_read("%near", ROOM, "%room")}
+{_read("%near", ENOUGH, "%enough")}
+{_read("%near", ACTIVE, "%elsewhere")}
+{_word("%near", AWAKE, "%awake.p")}
+  %awake = load atomic i64, ptr %awake.p monotonic, align 8
+  %useful = call i64 @llvm.smin.i64(i64 %wants, i64 %enough)
+  %free = icmp eq i64 %elsewhere, 0
+  %fits = icmp uge i64 %room, %needs
+  %can = and i1 %free, %fits
+  %any = call i64 @llvm.smin.i64(i64 %awake, i64 %useful)
+  %helped = icmp sgt i64 %any, 0
+  %uses = and i1 %can, %helped
+  %found = select i1 %uses, ptr %near, ptr null
+  %all = icmp eq i64 %any, %useful
+  %full = and i1 %uses, %all
+  br i1 %full, label %begin, label %miss
+miss:
+{_read("%record", MISSED, "%misses")}
+  %one.more = add i64 %misses, 1
+  store i64 %one.more, ptr %missesp
+  br label %begin
+begin:
+  %pool = phi ptr [%taken, %entry], [%found, %ask], [%found, %miss]
+  %alone = icmp eq ptr %pool, null
   br i1 %some, label %loop, label %out
 loop:
-  %i = phi i64 [%start, %entry], [%next, %continue]
+  %i = phi i64 [%start, %begin], [%next, %continue]
   %row = mul i64 %i, {LAUNCH_WORDS}
 {_word("%launches", "%row", "%launch")}
 {_read("%launch", FUNCTION, "%f", "ptr")}
@@ -342,9 +382,13 @@ entry:
 {_word("%pool", JOB, "%job")}
 {_word("%pool", ACTIVE, "%active")}
 {_word("%pool", STOP, "%stop")}
+{_word("%pool", AWAKE, "%awake")}
+  %others = atomicrmw add ptr %awake, i64 1 acq_rel
+  ; whoever woke this worker may wait for the lock that it had
+  %grace = mul i64 %patience, {-GRACE}
   br label %look
 look:
-  %idle = phi i64 [0, %entry], [0, %work], [%idle, %try], [%longer, %spin]
+  %idle = phi i64 [%grace, %entry], [0, %work], [%idle, %try], [%longer, %spin]
   %now = load atomic i64, ptr %claim acquire, align 8
   %end = and i64 %now, 65535
   %upper = lshr i64 %now, 16
@@ -382,8 +426,10 @@ spin:
   call void @llvm.x86.sse2.pause()
   br label %look
 sleep:
+  %left.s = atomicrmw sub ptr %awake, i64 1 acq_rel
   ret i32 0
 stopped:
+  %left.e = atomicrmw sub ptr %awake, i64 1 acq_rel
   ret i32 1
 }}
 """

@@ -1,7 +1,9 @@
 """Threads that help to run programs: each enters one native call and stays while there is work.
 
 A worker that finds nothing to do for a while returns to Python and sleeps on a semaphore, so that
-idle workers use no processor time. The next program that is worth it wakes them.
+idle workers use no processor time. The next program that is worth it wakes them. A short program is
+not, since it would be over first: but where one runs again and again with little in between,
+workers are woken once, and each run finds them waiting.
 """
 
 from __future__ import annotations
@@ -17,31 +19,52 @@ from rushlight.compiler.memory import address, aligned
 from rushlight.core import threads
 
 PATIENCE = 5000  # turns of waiting, some 100 microseconds, before a worker sleeps
+OFTEN = 50e-6  # seconds between runs of a short program that workers are woken for
+MISSES = 200  # runs by which that is judged
+
+# the words of the pool, which short programs look at all the time
+WORDS = aligned(8 * runtime.POOL_WORDS).view(np.int64)
 
 
 class Pool:
     """The workers of this process. One program at a time has them."""
 
     def __init__(self) -> None:
-        self.words = aligned(8 * runtime.POOL_WORDS).view(np.int64)
-        self.address = address(self.words)
+        self.words, self.address = WORDS, address(WORDS)
         self.taken = threading.Lock()
         self.scratch_size = 0
         self.workers: list[Worker] = []
 
     def acquire(self, scratch_size: int) -> bool:
         """Take and wake the workers; False where there are none, or another program has them."""
+        if not self.take(scratch_size):
+            return False
+        self.words[runtime.ACTIVE] = 1
+        self.rouse()
+        return True
+
+    def await_short(self, scratch_size: int, wanted: int) -> None:
+        """Wake workers for the next runs of a short program, see Note [Short programs]."""
+        if self.take(scratch_size):
+            self.rouse(wanted)
+            self.words[runtime.ENOUGH] = len(self.workers)
+            self.taken.release()
+
+    def take(self, scratch_size: int) -> bool:
+        """Take the workers, as many as are wanted, if there are any and no program has them."""
         wanted = threads.count() - 1
         if wanted < 1 or not self.taken.acquire(blocking=False):
             return False
         if len(self.workers) != wanted or self.scratch_size < scratch_size:
             self.resize(wanted, max(self.scratch_size, scratch_size))
-        self.words[runtime.ACTIVE] = 1
-        for worker in self.workers:
+        return True
+
+    def rouse(self, most: int | None = None) -> None:
+        """Wake those that sleep, of the first ``most``."""
+        for worker in self.workers[:most]:
             if worker.asleep:
                 worker.asleep = False
                 worker.wake.release()
-        return True
 
     def release(self) -> None:
         """Let the workers go."""
@@ -52,7 +75,7 @@ class Pool:
         """Have that many workers, each with so much scratch memory."""
         threads.leave_to_workers()
         self.stop()
-        self.scratch_size = scratch_size
+        self.scratch_size = self.words[runtime.ROOM] = scratch_size
         self.words[runtime.WAYS] = 2 * (count + 1)
         self.workers = [Worker(self, scratch_size) for _ in range(count)]
 
@@ -104,9 +127,18 @@ def _stop() -> None:
         p.stop()
 
 
+def _leave_short() -> None:
+    """Short programs run alone until they ask for workers anew."""
+    WORDS[runtime.ENOUGH] = 0
+
+
+threads.listeners.append(_leave_short)
+
+
 def _forget() -> None:
     """A forked child has none of its parent's threads."""
     _pool.clear()
+    WORDS[:] = 0
 
 
 if hasattr(os, "register_at_fork"):

@@ -212,7 +212,7 @@ class Plan:
         """Cycles for one matrix, if a vector of products takes one."""
         s = self.s
         if self.dots:
-            return s.m * s.n * (ceil(s.k, lanes) + TOTAL)
+            return (2 if self.fleeting else s.m) * s.n * (ceil(s.k, lanes) + TOTAL)
         vectors = ceil(s.n, lanes)
         cycles = s.m * vectors * s.k + self.turn * TURN * vectors * s.k
         return cycles + self.turned * SCATTER * s.n * self.blocks.parts
@@ -221,7 +221,8 @@ class Plan:
         """Units: panels first, unless a is copied; then rows."""
         s, batch = self.s, math.prod(self.s.batch)
         most = 16 if self.panel else 32 if self.pack else 64
-        wanted = max(1, s.work() // max(SMALL, s.work() * batch // most))
+        small = SMALL // 8 if self.fleeting else SMALL  # those wait for memory
+        wanted = max(1, s.work() // max(small, s.work() * batch // most))
         panels, blocks = self.panels.parts, self.blocks.parts
         if self.pack:
             rows = min(wanted, ceil(s.m, COPIED_ROWS))

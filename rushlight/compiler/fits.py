@@ -19,22 +19,23 @@ ADDRESSED = (OneHot, Lookup, Position)  # their elements depend on where they ar
 
 
 class Target(threading.local):
-    """Whose kernels are asked for: "llvm" or "cuda"."""
+    """Whose kernels are asked for: "llvm" or "cuda", there with the architecture's numbers."""
 
-    name = "llvm"
+    name, capability = "llvm", (9, 0)
 
 
 target = Target()
 
 
 @contextlib.contextmanager
-def targeting(name: str) -> Iterator[None]:
+def targeting(name: str, capability: tuple[int, int]) -> Iterator[None]:
     """Within it graphs become programs for another target."""
-    before, target.name = target.name, name
+    before = target.name, target.capability
+    target.name, target.capability = name, capability
     try:
         yield
     finally:
-        target.name = before
+        target.name, target.capability = before
 
 
 def is_free(node: Node) -> bool:

@@ -135,6 +135,69 @@ static unsigned as_bits(float f) { unsigned x; memcpy(&x, &f, 4); return x; }
 static double as_double(unsigned long long x) { double f; memcpy(&f, &x, 8); return f; }
 static float roundedf(float x) { volatile float kept = x; return kept; }
 static double rounded(double x) { volatile double kept = x; return kept; }
+
+// what a warp's lanes have, all together
+template <typename T> static void of_warp(const T& own, T* all) {
+  static T given[1024];
+  given[self] = own;
+  wait_as(2);
+  memcpy(all, given + self / 32 * 32, 32 * sizeof(T));
+  wait_as(2);
+}
+struct Factors { unsigned a[4], b[2]; };
+// c += a b, 16 by 8, where a register has ``PARTS`` elements
+template <int PARTS, typename Value>
+static void mma(float* c, const unsigned* a, const unsigned* b, Value value) {
+  Factors own, all[32];
+  memcpy(own.a, a, 16);
+  memcpy(own.b, b, 8);
+  of_warp(own, all);
+  const int half = 4 * PARTS;
+  for (int i = 0; i < 4; i++) {
+    int row = self % 32 / 4 + i / 2 * 8, column = self % 4 * 2 + i % 2;
+    for (int k = 0; k < 2 * half; k++) {
+      int lane = k % half / PARTS, part = k % PARTS, side = k / half;
+      c[i] += value(all[row % 8 * 4 + lane].a[row / 8 + 2 * side], part) *
+              value(all[column * 4 + lane].b[side], part);
+    }
+  }
+}
+static void mma_tf32(float* c, const unsigned* a, const unsigned* b) {
+  mma<1>(c, a, b, [](unsigned x, int) { return as_float(x & 0xffffe000); });
+}
+static void mma_half(float* c, const unsigned* a, const unsigned* b) {
+  mma<2>(c, a, b, [](unsigned x, int part) { return widen((half_bits)(x >> 16 * part)); });
+}
+static void mma_bfloat(float* c, const unsigned* a, const unsigned* b) {
+  mma<2>(c, a, b, [](unsigned x, int part) { return as_float(x >> 16 * part << 16); });
+}
+static void turned(unsigned* x, const void* row) {
+  const unsigned short* rows[32];
+  of_warp((const unsigned short*)row, rows);
+  int lane = self % 32;
+  for (int i = 0; i < 4; i++) {
+    const unsigned short** own = rows + 8 * i + lane % 4 * 2;
+    x[i] = own[0][lane / 4] | (unsigned)own[1][lane / 4] << 16;
+  }
+}
+static void copy_async(void* to, const void* from, int size) {
+  if ((uintptr_t)to % 16 || (size && (uintptr_t)from % 16)) __builtin_trap();  // not aligned
+  memset(to, 0, 16);
+  memcpy(to, from, size);
+}
+static void copies_end() {}
+template <int N> static void copies_wait() {}
+static float power_of_2(float x) { return exp2f(x); }
+static unsigned pack_half(float a, float b) {
+  return narrow_half(a) | (unsigned)narrow_half(b) << 16;
+}
+static unsigned short bfloat_of(float f) {
+  unsigned x = as_bits(f);
+  return f != f ? 0x7fc0 : (x + 0x7fff + (x >> 16 & 1)) >> 16;
+}
+static unsigned pack_bfloat(float a, float b) {
+  return bfloat_of(a) | (unsigned)bfloat_of(b) << 16;
+}
 """
 
 FOOTER = r"""

@@ -1,14 +1,9 @@
 """Attention and its gradients; weights are never in memory.
 
-A block has TILE queries and goes through the keys, TILE at a time: it multiplies them, takes the
+A block has some queries and goes through the keys, a tile at a time: it multiplies them, takes the
 softmax of what it has seen so far (Dao et al., 2022, "FlashAttention"), and adds the weighted
-values up in registers. The gradients make the weights again: first each query's largest score, the
-sum of its exponentials, and what its weights' gradients have in common; then, for blocks of
-queries, the gradient by the query, and, for blocks of keys, those by key and value. Each is added
-up by one block, in order.
-
-A tile of 64 by 64 products belongs to 16 by 16 threads, 4 by 4 to each; a tile of results has up to
-128 columns, or 64 of float64. Operands may lie anywhere.
+values up in registers. The gradients make the weights again, for blocks of queries, and for blocks
+of keys. Each element is added up by one block, in order. Operands may lie anywhere.
 """
 
 from __future__ import annotations
@@ -18,278 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.backends.cuda import attention_plain as plain
+from rushlight.compiler.backends.cuda import attention_tensor as tensor
 from rushlight.compiler.backends.cuda import texts
-from rushlight.compiler.backends.cuda.launch import SHARED, Launch
+from rushlight.compiler.backends.cuda.launch import Launch
 from rushlight.compiler.backends.cuda.products import begin
+from rushlight.compiler.fits import target
 from rushlight.compiler.graph import Node
 
-TILE, THREADS = 64, 256
-WIDE = {4: (16, 128), 8: (8, 64)}  # depth of slices, and most columns of results at once
 BOOL = np.dtype(bool)
-
-COMMON = """
-// rows of a matrix, and how far its elements are apart
-struct Rows { const T* p; I row, column; int count; };
-
-__device__ __forceinline__ W at(Rows m, int r, int c, int columns) {
-  return r < m.count && c < columns ? load(m.p[r * m.row + c * m.column]) : (W)0;
-}
-struct Memory {
-  W left[DEPTH][TILE + 4], right[DEPTH][TILE + 4];  // slices of factors
-  W weights[TILE][TILE + 1];
-  W values[DEPTH][ACROSS];
-};
-// c[i][j] = the product of row 4 y + i of a, from a0, and row x + 16 j of b, from b0
-__device__ __forceinline__ void multiply(Memory& m, Rows a, int a0, Rows b, int b0, int depth,
-                                         W (*c)[4]) {
-  int t = threadIdx.x, x = t % 16, y = t / 16;
-  for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) c[i][j] = 0;
-  for (int e0 = 0; e0 < depth; e0 += DEPTH) {
-    __syncthreads();
-    for (int n = t; n < TILE * DEPTH; n += THREADS) {
-      int r = n / DEPTH, e = n % DEPTH;
-      m.left[e][r] = at(a, a0 + r, e0 + e, depth);
-      m.right[e][r] = at(b, b0 + r, e0 + e, depth);
-    }
-    __syncthreads();
-    #pragma unroll
-    for (int e = 0; e < DEPTH; e++)
-      #pragma unroll
-      for (int i = 0; i < 4; i++)
-        #pragma unroll
-        for (int j = 0; j < 4; j++) c[i][j] += m.left[e][4 * y + i] * m.right[e][x + 16 * j];
-  }
-}
-// out[i][j] += the product of row 4 y + i of the weights and column c0 + x + 16 j of b, from b0
-__device__ __forceinline__ void add(Memory& m, Rows b, int b0, int c0, int columns,
-                                    W (*out)[ACROSS / 16]) {
-  int t = threadIdx.x, x = t % 16, y = t / 16;
-  for (int k0 = 0; k0 < TILE && b0 + k0 < b.count; k0 += DEPTH) {
-    __syncthreads();
-    for (int n = t; n < DEPTH * ACROSS; n += THREADS)
-      m.values[n / ACROSS][n % ACROSS] = at(b, b0 + k0 + n / ACROSS, c0 + n % ACROSS, columns);
-    __syncthreads();
-    #pragma unroll
-    for (int k = 0; k < DEPTH; k++)
-      #pragma unroll
-      for (int i = 0; i < 4; i++)
-        #pragma unroll
-        for (int j = 0; j < ACROSS / 16; j++)
-          out[i][j] += m.weights[4 * y + i][k0 + k] * m.values[k][x + 16 * j];
-  }
-}
-// of the 16 threads of a row
-__device__ __forceinline__ W sum(W v) {
-  for (int d = 8; d; d /= 2) v += __shfl_xor_sync(~0u, v, d);
-  return v;
-}
-__device__ __forceinline__ W most(W v) {
-  for (int d = 8; d; d /= 2) v = larger(v, __shfl_xor_sync(~0u, v, d));
-  return v;
-}
-// the score of a query and a key, -inf where the query may not look
-__device__ __forceinline__ W score(W product, const Mask* mask, I batch, int q, int k) {
-  if (k >= KEYS || (CAUSAL && k > q)) return LOWEST;
-  W s = product * SCALE;
-  MASKED
-  return s;
-}
-__device__ __forceinline__ Rows rows_q(const T* p, I batch) {
-  return {p + BEGIN_Q, Q_R, Q_C, QUERIES};
-}
-__device__ __forceinline__ Rows rows_k(const T* p, I batch) {
-  return {p + BEGIN_K, K_R, K_C, KEYS};
-}
-__device__ __forceinline__ Rows rows_v(const T* p, I batch) {
-  return {p + BEGIN_V, V_R, V_C, KEYS};
-}
-"""
-FORWARD = (
-    COMMON
-    + """
-extern "C" __global__ void __launch_bounds__(THREADS) kernel(
-    const T* __restrict__ q, const T* __restrict__ k, const T* __restrict__ v MASK,
-    T* __restrict__ y) {
-  __shared__ Memory m;
-  int t = threadIdx.x, tx = t % 16, ty = t / 16;
-  int q0 = (int)(blockIdx.x % Q_TILES) * TILE, c0 = (int)(blockIdx.x / Q_TILES % V_TILES) * ACROSS;
-  I batch = blockIdx.x / Q_TILES / V_TILES;
-  Rows qs = rows_q(q, batch), ks = rows_k(k, batch), vs = rows_v(v, batch);
-  W top[4], total[4], s[4][4], out[4][ACROSS / 16];
-  for (int i = 0; i < 4; i++) {
-    top[i] = LOWEST, total[i] = 0;
-    for (int j = 0; j < ACROSS / 16; j++) out[i][j] = 0;
-  }
-  int end = CAUSAL && q0 + TILE < KEYS ? q0 + TILE : KEYS;
-  for (int k0 = 0; k0 < end; k0 += TILE) {
-    multiply(m, qs, q0, ks, k0, E, s);
-    #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      int row = q0 + 4 * ty + i;
-      W best = top[i];
-      for (int j = 0; j < 4; j++) {
-        s[i][j] = score(s[i][j], MASK_GIVEN, batch, row, k0 + tx + 16 * j);
-        best = larger(best, s[i][j]);
-      }
-      best = most(best);
-      W zero = best == LOWEST ? (W)0 : best;  // a query that may look at nothing so far
-      W shrink = EXP(top[i] - zero), here = 0;
-      for (int j = 0; j < 4; j++) {
-        W p = EXP(s[i][j] - zero);
-        here += p;
-        m.weights[4 * ty + i][tx + 16 * j] = p;
-      }
-      total[i] = total[i] * shrink + sum(here);
-      for (int j = 0; j < ACROSS / 16; j++) out[i][j] *= shrink;
-      top[i] = best;
-    }
-    add(m, vs, k0, c0, VALUES, out);
-  }
-  for (int i = 0; i < 4; i++)
-    for (int j = 0; j < ACROSS / 16; j++) {
-      int r = q0 + 4 * ty + i, c = c0 + tx + 16 * j;
-      if (r < QUERIES && c < VALUES)
-        y[BEGIN_Y + r * (I)Y_R + c * (I)Y_C] =
-            store(total[i] == 0 ? (W)0 : out[i][j] / total[i]);
-    }
-}
-"""
-)
-# per query: the largest score and the logarithm of the sum, and the sum of weights times gradients
-STATISTICS = (
-    COMMON
-    + """
-extern "C" __global__ void __launch_bounds__(THREADS) kernel(
-    const T* __restrict__ g, const T* __restrict__ q, const T* __restrict__ k,
-    const T* __restrict__ v MASK, W* __restrict__ found) {
-  __shared__ Memory m;
-  int t = threadIdx.x, tx = t % 16, ty = t / 16;
-  int q0 = (int)(blockIdx.x % Q_TILES) * TILE;
-  I batch = blockIdx.x / Q_TILES;
-  Rows qs = rows_q(q, batch), ks = rows_k(k, batch), vs = rows_v(v, batch), gs = rows_g(g, batch);
-  W top[4], total[4], dot[4], s[4][4], d[4][4];
-  for (int i = 0; i < 4; i++) top[i] = LOWEST, total[i] = dot[i] = 0;
-  int end = CAUSAL && q0 + TILE < KEYS ? q0 + TILE : KEYS;
-  for (int k0 = 0; k0 < end; k0 += TILE) {
-    multiply(m, qs, q0, ks, k0, E, s);
-    multiply(m, gs, q0, vs, k0, VALUES, d);
-    #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      W best = top[i];
-      for (int j = 0; j < 4; j++) {
-        s[i][j] = score(s[i][j], MASK_GIVEN, batch, q0 + 4 * ty + i, k0 + tx + 16 * j);
-        best = larger(best, s[i][j]);
-      }
-      best = most(best);
-      W zero = best == LOWEST ? (W)0 : best;
-      W shrink = EXP(top[i] - zero), here = 0, dots = 0;
-      for (int j = 0; j < 4; j++) {
-        W p = EXP(s[i][j] - zero);
-        here += p;
-        dots += p * d[i][j];
-      }
-      total[i] = total[i] * shrink + sum(here);
-      dot[i] = dot[i] * shrink + sum(dots);
-      top[i] = best;
-    }
-  }
-  for (int i = 0; i < 4; i++) {
-    int r = q0 + 4 * ty + i;
-    if (tx || r >= QUERIES) continue;
-    W* to = found + (batch * QUERIES + r) * 3;
-    to[0] = top[i] == LOWEST ? (W)0 : top[i];
-    to[1] = total[i] == 0 ? (W)0 : 1 / total[i];
-    to[2] = total[i] == 0 ? (W)0 : dot[i] / total[i];
-  }
-}
-"""
-)
-WEIGHTS = """
-// the weights of 4 by 4 queries and keys, and their scores' gradients; BACK: keys are the rows
-template <bool BACK> __device__ __forceinline__ void weigh(
-    W (*s)[4], W (*d)[4], const W* found, const Mask* mask, I batch, int q0, int k0) {
-  int tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-  #pragma unroll
-  for (int i = 0; i < 4; i++)
-    #pragma unroll
-    for (int j = 0; j < 4; j++) {
-      int q = q0 + (BACK ? tx + 16 * j : 4 * ty + i), k = k0 + (BACK ? 4 * ty + i : tx + 16 * j);
-      const W* own = found + (batch * QUERIES + (q < QUERIES ? q : 0)) * 3;
-      W p = q < QUERIES ? EXP(score(s[i][j], mask, batch, q, k) - own[0]) * own[1] : (W)0;
-      s[i][j] = p;
-      d[i][j] = p * (d[i][j] - own[2]) * SCALE;
-    }
-}
-__device__ __forceinline__ void keep(Memory& m, W (*s)[4]) {
-  int tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-  __syncthreads();
-  for (int i = 0; i < 4; i++)
-    for (int j = 0; j < 4; j++) m.weights[4 * ty + i][tx + 16 * j] = s[i][j];
-}
-__device__ __forceinline__ void write(T* y, I begin, I row, I column, int r0, int rows,
-                                      int c0, int columns, W (*out)[ACROSS / 16]) {
-  int tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-  for (int i = 0; i < 4; i++)
-    for (int j = 0; j < ACROSS / 16; j++) {
-      int r = r0 + 4 * ty + i, c = c0 + tx + 16 * j;
-      if (r < rows && c < columns) y[begin + r * row + c * column] = store(out[i][j]);
-    }
-}
-"""
-BY_QUERY = (
-    COMMON
-    + WEIGHTS
-    + """
-extern "C" __global__ void __launch_bounds__(THREADS) kernel(
-    const T* __restrict__ g, const T* __restrict__ q, const T* __restrict__ k,
-    const T* __restrict__ v MASK, const W* __restrict__ found, T* __restrict__ dq) {
-  __shared__ Memory m;
-  int q0 = (int)(blockIdx.x % Q_TILES) * TILE, c0 = (int)(blockIdx.x / Q_TILES % E_TILES) * ACROSS;
-  I batch = blockIdx.x / Q_TILES / E_TILES;
-  Rows qs = rows_q(q, batch), ks = rows_k(k, batch), vs = rows_v(v, batch), gs = rows_g(g, batch);
-  W s[4][4], d[4][4], out[4][ACROSS / 16];
-  for (int i = 0; i < 4; i++) for (int j = 0; j < ACROSS / 16; j++) out[i][j] = 0;
-  int end = CAUSAL && q0 + TILE < KEYS ? q0 + TILE : KEYS;
-  for (int k0 = 0; k0 < end; k0 += TILE) {
-    multiply(m, qs, q0, ks, k0, E, s);
-    multiply(m, gs, q0, vs, k0, VALUES, d);
-    weigh<false>(s, d, found, MASK_GIVEN, batch, q0, k0);
-    keep(m, d);
-    add(m, ks, k0, c0, E, out);
-  }
-  write(dq, BEGIN_DQ, DQ_R, DQ_C, q0, QUERIES, c0, E, out);
-}
-"""
-)
-BY_KEY = (
-    COMMON
-    + WEIGHTS
-    + """
-extern "C" __global__ void __launch_bounds__(THREADS) kernel(
-    const T* __restrict__ g, const T* __restrict__ q, const T* __restrict__ k,
-    const T* __restrict__ v MASK, const W* __restrict__ found, T* __restrict__ dk,
-    T* __restrict__ dv) {
-  __shared__ Memory m;
-  int k0 = (int)(blockIdx.x % K_TILES) * TILE, c0 = (int)(blockIdx.x / K_TILES % C_TILES) * ACROSS;
-  I batch = blockIdx.x / K_TILES / C_TILES;
-  Rows qs = rows_q(q, batch), ks = rows_k(k, batch), vs = rows_v(v, batch), gs = rows_g(g, batch);
-  W s[4][4], d[4][4], by_key[4][ACROSS / 16], by_value[4][ACROSS / 16];
-  for (int i = 0; i < 4; i++)
-    for (int j = 0; j < ACROSS / 16; j++) by_key[i][j] = by_value[i][j] = 0;
-  for (int q0 = CAUSAL ? k0 : 0; q0 < QUERIES; q0 += TILE) {
-    multiply(m, ks, k0, qs, q0, E, s);
-    multiply(m, vs, k0, gs, q0, VALUES, d);
-    weigh<true>(s, d, found, MASK_GIVEN, batch, q0, k0);
-    keep(m, s);
-    add(m, gs, q0, c0, VALUES, by_value);
-    keep(m, d);
-    add(m, qs, q0, c0, E, by_key);
-  }
-  write(dk, BEGIN_DK, DK_R, DK_C, k0, KEYS, c0, E, by_key);
-  write(dv, BEGIN_DV, DV_R, DV_C, k0, KEYS, c0, VALUES, by_value);
-}
-"""
-)
 
 
 def fits(node: Node) -> bool:
@@ -297,32 +29,33 @@ def fits(node: Node) -> bool:
     q, k, v, mask = node.inputs[-4:]
     values = [*node.inputs[:-1], *node.outputs]
     one = all([x.dtype == q.dtype for x in values]) and texts.is_float(q.dtype)
-    plain = mask is None or mask.dtype in (q.dtype, BOOL)
-    return one and plain and 0 not in (*q.shape, *k.shape, *v.shape)
+    known = mask is None or mask.dtype in (q.dtype, BOOL)
+    return one and known and 0 not in (*q.shape, *k.shape, *v.shape)
+
+
+def on_tensor_cores(node: Node) -> bool:
+    """Whether a GPU has them for attention of this kind."""
+    q, _, v, _ = node.inputs[-4:]
+    wide = max(q.shape[-1], v.shape[-1]) > tensor.WIDEST
+    return q.dtype.itemsize < 8 and not wide and target.capability >= (8, 0)
 
 
 def constants(node: Node, steps: Any, names: str) -> dict[str, Any]:
     """What ``texts.text`` needs: sizes, where each operand's matrices begin, and the steps of its
-    rows and columns. ``names`` are those of the operands, in order.
+    rows and columns. ``names`` are those of the operands that there are, in order.
     """
     values = [*node.inputs, *node.outputs]
     given = [(v, own) for v, own in zip(values, steps, strict=True) if v is not None]
     q, k, v, mask = node.inputs[-4:]
     d, batch = q.dtype, q.shape[:-2]
-    depth, across = WIDE[8 if d.itemsize == 8 else 4]
-    across = min(across, 16 * math.ceil(max(q.shape[-1], v.shape[-1]) / 16))
     made: dict[str, Any] = {
         "QUERIES": q.shape[-2], "KEYS": k.shape[-2], "E": q.shape[-1], "VALUES": v.shape[-1],
-        "CAUSAL": bool(node.params["is_causal"]), "TILE": TILE, "DEPTH": depth, "ACROSS": across,
-        "THREADS": THREADS, "SCALE": texts.number(node.params["scale"], d),
-        "LOWEST": texts.number(-math.inf, d), "EXP": "exp" if d.itemsize == 8 else "expf",
-        "Q_TILES": math.ceil(q.shape[-2] / TILE), "K_TILES": math.ceil(k.shape[-2] / TILE),
-        "E_TILES": math.ceil(q.shape[-1] / across), "V_TILES": math.ceil(v.shape[-1] / across),
+        "CAUSAL": bool(node.params["is_causal"]), "SCALE": texts.number(node.params["scale"], d),
+        "LOWEST": texts.number(-math.inf, d), "MASKS": mask is not None,
         "Mask": "u8" if mask is None or mask.dtype == BOOL else "T", "MASKED": "", "MASK": "",
         "MASK_GIVEN": "nullptr",
     }  # fmt: skip
     far = 3 * math.prod(q.shape[:-1])
-    made["C_TILES"] = max(made["E_TILES"], made["V_TILES"])
     for name, (x, own) in zip(names.split(), given, strict=True):
         where = begin(batch, x.shape, own).removeprefix("return ").removesuffix(";")
         far = max(far, sum([(n - 1) * abs(t) for n, t in zip(x.shape, own, strict=True)]))
@@ -331,7 +64,7 @@ def constants(node: Node, steps: Any, names: str) -> dict[str, Any]:
     if mask is not None:
         there = "mask[BEGIN_M + q * (I)M_R + k * (I)M_C]"
         truth = f"if (q < QUERIES && !{there}) return LOWEST;"
-        more = f"if (q < QUERIES) s += load({there});"
+        more = f"if (q < QUERIES) s += load({there}) * UNIT;"
         made |= {
             "MASKED": truth if mask.dtype == BOOL else more,
             "MASK": ", const Mask* __restrict__ mask", "MASK_GIVEN": "mask",
@@ -342,38 +75,14 @@ def constants(node: Node, steps: Any, names: str) -> dict[str, Any]:
 
 def forward(node: Node, steps: Any) -> list[Launch]:
     """FlashAttention."""
-    q, _, _, mask = node.inputs
-    given = constants(node, steps, "Q K V Y" if mask is None else "Q K V M Y")
-    c = texts.text(FORWARD, q.dtype, **given)
-    blocks = math.prod(q.shape[:-2]) * given["Q_TILES"] * given["V_TILES"]
-    return texts.alone(c, node, ((blocks, 1, 1), (THREADS, 1, 1)))
-
-
-GRADIENT = """
-__device__ __forceinline__ Rows rows_g(const T* p, I batch) {
-  return {p + BEGIN_G, G_R, G_C, QUERIES};
-}
-"""
+    given = constants(node, steps, "Q K V Y" if node.inputs[3] is None else "Q K V M Y")
+    family = tensor if on_tensor_cores(node) else plain
+    return family.forward(node, given)
 
 
 def backward(node: Node, steps: Any) -> list[Launch]:
     """FlashAttentionGrad."""
-    _, q, _, _, mask = node.inputs
-    names = "G Q K V DQ DK DV" if mask is None else "G Q K V M DQ DK DV"
+    names = "G Q K V DQ DK DV" if node.inputs[4] is None else "G Q K V M DQ DK DV"
     given = constants(node, steps, names)
-    batch = math.prod(q.shape[:-2])
-    found = (SHARED, 0)
-    room = batch * q.shape[-2] * 3 * (8 if q.dtype.itemsize == 8 else 4)
-    inputs = [(k, 0) for k, v in enumerate(node.inputs) if v is not None]
-
-    def launch(body: str, blocks: int, *more: Any) -> Launch:
-        text = body.replace(COMMON, COMMON + GRADIENT)
-        c = texts.text(text, q.dtype, **given)
-        operands = (*inputs, *more)
-        return Launch(c, operands, (batch * blocks, 1, 1), (THREADS, 1, 1), scratch=room)
-
-    return [
-        launch(STATISTICS, given["Q_TILES"], found),
-        launch(BY_QUERY, given["Q_TILES"] * given["E_TILES"], found, (5, 0)),
-        launch(BY_KEY, given["K_TILES"] * given["C_TILES"], found, (6, 0), (7, 0)),
-    ]
+    family = tensor if on_tensor_cores(node) else plain
+    return family.backward(node, given)

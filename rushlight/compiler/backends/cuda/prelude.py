@@ -23,6 +23,56 @@ __device__ __forceinline__ double as_double(unsigned long long x) {
 // a multiplication before is not fused with an addition behind
 __device__ __forceinline__ float roundedf(float x) { return __fadd_rn(x, -0.0f); }
 __device__ __forceinline__ double rounded(double x) { return __dadd_rn(x, -0.0); }
+
+#if __CUDA_ARCH__ >= 800
+// c += a b of a warp's matrices, 16 by 8; the PTX ISA says which lane has what
+__device__ __forceinline__ void mma_tf32(float* c, const unsigned* a, const unsigned* b) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+__device__ __forceinline__ void mma_half(float* c, const unsigned* a, const unsigned* b) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+__device__ __forceinline__ void mma_bfloat(float* c, const unsigned* a, const unsigned* b) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+// four matrices of 8 by 8 halves, turned; each lane says where a row of 16 bytes is
+__device__ __forceinline__ void turned(unsigned* x, const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+      : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+      : "r"((unsigned)__cvta_generic_to_shared(row)) : "memory");
+}
+// 16 bytes, the first ``size`` from memory, others 0, to shared memory: they are there when
+// all but the last N groups, which copies_end ends, have been waited for
+__device__ __forceinline__ void copy_async(void* to, const void* from, int size) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+      :: "r"((unsigned)__cvta_generic_to_shared(to)), "l"(from), "r"(size) : "memory");
+}
+__device__ __forceinline__ void copies_end() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+template <int N> __device__ __forceinline__ void copies_wait() {
+  asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory");
+}
+// two halves, the first in the lower bits
+__device__ __forceinline__ unsigned pack_half(float a, float b) {
+  unsigned x; asm("cvt.rn.f16x2.f32 %0, %2, %1;" : "=r"(x) : "f"(a), "f"(b)); return x;
+}
+__device__ __forceinline__ unsigned pack_bfloat(float a, float b) {
+  unsigned x; asm("cvt.rn.bf16x2.f32 %0, %2, %1;" : "=r"(x) : "f"(a), "f"(b)); return x;
+}
+__device__ __forceinline__ float power_of_2(float x) {
+  float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y;
+}
+#endif
 """
 
 COMMON = """

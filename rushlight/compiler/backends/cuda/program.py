@@ -77,7 +77,7 @@ class CudaProgram:
         self.driver, self.machine = driver, machine_of(driver)
         self.numbers = "const double*" if recorded else "double"
         self.given, self.needed = len(graph.inputs), 0  # bytes that launches share
-        with targeting("cuda"), pipeline.collector_paused():
+        with targeting("cuda", driver.capability), pipeline.collector_paused():
             self.graph = pipeline.simplified(graph)
             self.lowering = low = Lowering(pipeline.expanded(self.graph))
             self.inputs = [i.value for i in low.graph.inputs]

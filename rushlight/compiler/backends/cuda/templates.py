@@ -21,6 +21,7 @@ from rushlight.compiler.backends.cuda import (
     sorts,
 )
 from rushlight.compiler.backends.cuda.launch import Launch
+from rushlight.compiler.fits import target
 from rushlight.compiler.graph import Node
 from rushlight.compiler.windows import Windows
 
@@ -86,7 +87,7 @@ def launches(node: Node, windows: Windows | None = None) -> list[Launch]:
     if strided(node):
         assert windows is not None
         steps = tuple([() if v is None else windows.layout(v)[1] for v in values])
-    key = (type(node.op), tuple(params), repr(specs), steps)
+    key = (type(node.op), tuple(params), repr(specs), steps, target.capability)
     if key not in _written:
         name = type(node.op).__name__
         _written[key] = STRIDED[name][1](node, steps) if steps else WRITERS[name][1](node)

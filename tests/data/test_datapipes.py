@@ -182,3 +182,29 @@ def test_workers_share_a_stream():
     wrapper = importlib.import_module("rushlight.utils.data.datapipes.iter").IterableWrapper
     loader = DataLoader(wrapper(range(5)).sharding_filter(), batch_size=None, num_workers=2)
     assert sorted(loader) == list(range(5))
+
+
+@pytest.mark.parametrize(
+    "name",
+    """callable.MapperIterDataPipe callable.CollatorIterDataPipe combinatorics.SamplerIterDataPipe
+    combinatorics.ShufflerIterDataPipe combining.ConcaterIterDataPipe combining.ForkerIterDataPipe
+    combining.DemultiplexerIterDataPipe combining.MultiplexerIterDataPipe
+    combining.ZipperIterDataPipe filelister.FileListerIterDataPipe
+    fileopener.FileOpenerIterDataPipe grouping.BatcherIterDataPipe grouping.UnBatcherIterDataPipe
+    grouping.GrouperIterDataPipe selecting.FilterIterDataPipe sharding.ShardingFilterIterDataPipe
+    streamreader.StreamReaderIterDataPipe utils.IterableWrapperIterDataPipe""".split(),  # noqa: SIM905
+)
+def test_names_of_streams(name):
+    """Libraries import streams from PyTorch's own modules, under their whole names."""
+    file, name = name.split(".")
+    for package in ("rushlight", "torch"):
+        streams = importlib.import_module(f"{package}.utils.data.datapipes.iter")
+        module = importlib.import_module(f"{streams.__name__}.{file}")
+        assert getattr(module, name) is getattr(streams, name.removesuffix("IterDataPipe"))
+        assert getattr(module, name).__name__ == name
+
+
+def test_whether_a_stream_is_shuffled():
+    pipe = Count(4).shuffle()
+    assert pipe._shuffle_enabled
+    assert not pipe.set_shuffle(False)._shuffle_enabled

@@ -119,7 +119,7 @@ class Shuffler(Shuffled, IterDataPipe[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         order = self.indices
-        if self.enabled:
+        if self._shuffle_enabled:
             order = self.generator().sample(order, len(order))[::-1]
         return (self.datapipe[i] for i in order)
 

@@ -11,11 +11,11 @@ from rushlight.utils.data.sampler import draw_seed
 class Shuffled:
     """A pipe in another order in each pass."""
 
-    enabled, seed = True, None
+    _shuffle_enabled, seed = True, None
 
     def set_shuffle(self, shuffle: bool = True) -> Self:
         """Whether to shuffle at all."""
-        self.enabled = shuffle
+        self._shuffle_enabled = shuffle
         return self
 
     def set_seed(self, seed: int) -> Self:

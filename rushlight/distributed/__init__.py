@@ -72,6 +72,19 @@ class ProcessGroup:
     """A name for annotations."""
 
 
+class GroupMember:
+    """The groups that this process is in: none."""
+
+    WORLD: ProcessGroup | None = None
+    NON_GROUP_MEMBER = -100
+
+
+class group:  # PyTorch's name
+    """The group of all processes: None."""
+
+    WORLD: ProcessGroup | None = None
+
+
 class ReduceOp:
     """Names of reductions, for programs that mention them."""
 

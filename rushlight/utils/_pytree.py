@@ -54,9 +54,9 @@ class GetAttrKey:
 
 
 class _Node(NamedTuple):
-    flatten: Flatten
-    unflatten: Unflatten
-    with_keys: Flatten | None = None
+    flatten_fn: Flatten  # PyTorch's names: libraries read them from SUPPORTED_NODES
+    unflatten_fn: Unflatten
+    flatten_with_keys_fn: Flatten | None = None
 
 
 def _list_flatten(x: list[Any]) -> tuple[list[Any], Any]:
@@ -138,7 +138,7 @@ class TreeSpec(NamedTuple):
             return [tree]
         if _kind(tree) is not self.type:
             raise ValueError(f"Node type mismatch; expected {self.type}, but got {type(tree)}.")
-        parts, context = NODES[self.type].flatten(tree)
+        parts, context = NODES[self.type].flatten_fn(tree)
         if len(parts) != len(self.children):
             raise ValueError(
                 f"Node arity mismatch; expected {len(self.children)}, but got {len(parts)}."
@@ -340,7 +340,7 @@ def tree_flatten(
         if kind is None:
             leaves.append(part)
             return LEAF
-        children, context = NODES[kind].flatten(part)
+        children, context = NODES[kind].flatten_fn(part)
         return TreeSpec(kind, context, tuple([visit(child) for child in children]))
 
     return leaves, visit(tree)
@@ -359,7 +359,7 @@ def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> PyTree:
     def build(spec: TreeSpec) -> Any:
         if spec.type is None:
             return next(rest)
-        return NODES[spec.type].unflatten([build(c) for c in spec.children], spec.context)
+        return NODES[spec.type].unflatten_fn([build(c) for c in spec.children], spec.context)
 
     return build(treespec)
 
@@ -388,7 +388,7 @@ def _leaves_with_path(
     if tree_is_leaf(tree, is_leaf):
         yield path, tree
         return
-    with_keys = NODES[_kind(tree)].with_keys
+    with_keys = NODES[_kind(tree)].flatten_with_keys_fn
     if with_keys is None:
         raise ValueError(f"{type(tree)} tells no paths: register it with flatten_with_keys_fn.")
     for key, child in with_keys(tree)[0]:

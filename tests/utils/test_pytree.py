@@ -180,3 +180,15 @@ def test_constants_belong_to_the_description(lib):
     for refused in (NoHash, NoEq):
         with pytest.raises(TypeError, match="register_constant"):
             lib.register_constant(refused)
+
+
+@pytest.mark.parametrize("tree", [[1, 2], (1, 2), {"a": 1, "b": 2}])
+def test_functions_of_a_kind_of_node(tree):
+    """Libraries flatten one level by what is registered for its type, as Lightning does."""
+    node = ours.SUPPORTED_NODES[type(tree)]
+    values, context = node.flatten_fn(tree)
+    assert (values, context) == theirs.SUPPORTED_NODES[type(tree)].flatten_fn(tree)
+    assert node.unflatten_fn(values, context) == tree
+    assert [value for _, value in node.flatten_with_keys_fn(tree)[0]] == list(values)
+    spec = ours.TreeSpec(type(tree), context, [ours.LeafSpec()] * 2)
+    assert ours.tree_unflatten(values, spec) == tree

@@ -171,3 +171,36 @@ def test_channels_last_is_asked_for_by_name():
         assert lib.empty(4, 3, 1, 1).to(memory_format=last).stride() == (3, 1, 3, 3)
         with pytest.raises(RuntimeError):
             lib.empty(2, 3, memory_format=last)
+
+
+LINES = {
+    "mean": lambda t, x: t.nn.AvgPool1d(3, 1, 1)(x),
+    "mean of pairs": lambda t, x: t.nn.AvgPool1d(2)(x),
+    "adaptive mean": lambda t, x: t.nn.AdaptiveAvgPool1d(4)(x),
+    "adaptive mean of bins": lambda t, x: t.nn.AdaptiveAvgPool1d(5)(x),
+    "adaptive max": lambda t, x: t.nn.AdaptiveMaxPool1d(4)(x),
+    "adaptive places": lambda t, x: t.nn.AdaptiveMaxPool1d(4, return_indices=True)(x)[1],
+    "max": lambda t, x: t.nn.MaxPool1d(2)(x),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_pools_of_lines(name):
+    """PyTorch computes some of them as those of images of one row, which keep their order."""
+
+    def strides(t):
+        x = t.arange(96.0).sin().reshape(4, 12, 2)
+        columns, single = x.permute(0, 2, 1), x[:, :, :1].clone().permute(0, 2, 1)
+        several = [columns, x, x[:, :8], columns[:, :1], single, columns[1]]
+        found = [LINES[name](t, a) for a in several]
+        grown = columns.clone().requires_grad_()
+        if name != "adaptive places":
+            LINES[name](t, grown).square().sum().backward()
+            found.append(grown.grad)
+        steps = [[s for s, n in zip(f.stride(), f.shape, strict=True) if n > 1] for f in found]
+        return steps, [f.tolist() for f in found]
+
+    (ours, values), (theirs, expected) = strides(rl), strides(torch)
+    assert ours == theirs
+    for a, b in zip(values, expected, strict=True):
+        torch.testing.assert_close(torch.tensor(a), torch.tensor(b))

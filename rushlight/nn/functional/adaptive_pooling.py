@@ -17,7 +17,7 @@ from rushlight.ops.along import Along
 from rushlight.ops.avg_pool import MEANS, AvgPool
 from rushlight.ops.bins import BinMax, bin_means, bins_of, table_of_bins
 from rushlight.ops.windows import FEW
-from rushlight.tensor_api._common import as_int, in_order_of
+from rushlight.tensor_api._common import as_int, in_order_of, in_order_of_lines
 from rushlight.tensor_api.casting import in_float32_on_cpu
 
 __all__ = [
@@ -60,12 +60,13 @@ def target_sizes(
 
 def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     """Means of as many bins as asked for."""
+    ordered = in_order_of_lines if rank == 1 else in_order_of
     check_floating(f"adaptive_avg_pool{rank}d", input)
     shape = input._array.shape
     out, table = target_sizes(f"adaptive_avg_pool{rank}d", shape, rank, output_size)
     quick = quickly(MEANS, table, input)
     if quick is not None:
-        return in_order_of(wrap(quick), input)
+        return ordered(wrap(quick), input)
     space = tuple(shape[-rank:])
     if all(o and n % o == 0 for n, o in zip(space, out, strict=True)):
         kernel = tuple([n // o for n, o in zip(space, out, strict=True)])
@@ -85,7 +86,7 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     else:
         matrices = [bin_means(n, o) for n, o in zip(space, out, strict=True)]
         found = Along.bind(input, matrices=tuple(matrices))
-    return in_order_of(found, input)
+    return ordered(found, input)
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
@@ -145,19 +146,21 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         3
     """
 
+    ordered = in_order_of_lines if rank == 1 else in_order_of
+
     def indexed(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         check_floating(f"adaptive_max_pool{rank}d", input)
         shape = input._array.shape
         out, table = target_sizes(f"adaptive_max_pool{rank}d", shape, rank, output_size)
         quick = quickly("window places", table, input, np.int64)
         if quick is not None:
-            return in_order_of(wrap(quick[0]), input), in_order_of(wrap(quick[1]), input)
+            return ordered(wrap(quick[0]), input), ordered(wrap(quick[1]), input)
         bins = bins_of(input._array.shape[-rank:], out)
         if 0 in out:
             shape = (*input._array.shape[:-rank], *out)
             return input.new_zeros(shape), input.new_zeros(shape, dtype=dtypes.of[dtypes.int64])
         values, places = BinMax.bind(input, bins=bins)
-        return in_order_of(values, input), in_order_of(places, input)
+        return ordered(values, input), ordered(places, input)
 
     def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         result = indexed(input, output_size)

@@ -18,7 +18,7 @@ from rushlight.nn.functional.conv import expanded, remembered
 from rushlight.ops import pool
 from rushlight.ops.avg_pool import MEANS, AvgPool, means_of
 from rushlight.ops.windows import table_of
-from rushlight.tensor_api._common import in_order_of, stored_exactly
+from rushlight.tensor_api._common import in_order_of, in_order_of_lines, stored_exactly
 from rushlight.tensor_api.casting import in_float32_on_cpu
 
 __all__ = [
@@ -282,7 +282,8 @@ def avg_pool(
     if found is not None:  # of rows in order, which the result has too
         return wrap(found)
     check_floating(name, input, dtypes.int64)
-    return in_order_of(AvgPool.bind(input, **w), input)
+    means = AvgPool.bind(input, **w)
+    return in_order_of_lines(means, input) if rank == 1 else in_order_of(means, input)
 
 
 def avg_pool1d(

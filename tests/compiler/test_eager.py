@@ -18,6 +18,7 @@ from rushlight.ops.rounding import Remainder, Round
 from rushlight.ops.softmax import Softmax
 from tests.compiler.operands import FLOATS, NUMPY, N, below, close, values
 
+LEVELS = {"quant_min": -3, "quant_max": 4}
 PARAMS = {
     "Clamp": {"min": -0.5, "max": 1.5},
     "LeakyRelu": {"negative_slope": 0.1},
@@ -30,6 +31,8 @@ PARAMS = {
     "AddScaled": {"alpha": 0.3},
     "Addcmul": {"value": 0.3},
     "Addcdiv": {"value": 0.3},
+    "Blend": {"weight": 0.3},
+    **dict.fromkeys(("InLevels", "FakeQuantizePerTensor", "FakeQuantizePerChannel"), LEVELS),
     "Logit": {"eps": None},
     "NanToNum": {"nan": 0.5, "posinf": 7.0, "neginf": -7.0},
     "MaskedFill": {"value": 2.0},
@@ -60,6 +63,14 @@ NUMPY_ONLY = frozenset(
 SINGLE_ONLY = frozenset(("Digamma", "Erfinv", "Lgamma", "I0", "I1", "I0e", "I1e"))  # not of float64
 
 
+def operands(name, dtype):
+    """An array for each input."""
+    arrays = [values(N, dtype, salt) for salt in range(len(OFFERED[name].names))]
+    if PARAMS.get(name) is LEVELS:
+        arrays[2] = np.round(arrays[2])  # the level that is zero
+    return arrays
+
+
 def offered():
     """The elementwise ops that are offered to kernels, by name."""
     found = {c.__name__: c.instance for c in below(Elementwise) if "instance" in c.__dict__}
@@ -77,7 +88,7 @@ OFFERED = offered()
 @pytest.mark.parametrize("name", [n for n in OFFERED if n not in NUMPY_ONLY])
 def test_elementwise(name, dtype):
     op, params = OFFERED[name], PARAMS.get(name, {})
-    arrays = [values(N, dtype, salt) for salt in range(len(op.names))]
+    arrays = operands(name, dtype)
     if name in MASKS:
         arrays[MASKS[name]] = arrays[MASKS[name]] > 0
     out = eager.find(op, tuple(arrays), params)
@@ -245,7 +256,7 @@ def test_halves(dtype):
 def test_elementwise_halves(name, dtype):
     """Kernels read and write halves as they are; between, all is float32, as in NumPy's way."""
     op, params = OFFERED[name], PARAMS.get(name, {})
-    arrays = [values(N, NUMPY[dtype], salt) for salt in range(len(op.names))]
+    arrays = operands(name, NUMPY[dtype])
     if name in MASKS:
         arrays[MASKS[name]] = np.arange(N) % 3 == 0
     out = eager.find(op, tuple(arrays), params)

@@ -78,6 +78,7 @@ PARAMS = {
     "max": 40,
     "quant_min": -8,
     "quant_max": 7,
+    "weight": 0.3,
 }
 DTYPES = [
     d.numpy

@@ -511,9 +511,9 @@ class Variant:
         """Go on from what the entry says: the number of the results' set; negative to give up."""
         entry = self.entry
         while number < 0:
-            if number <= entry.MISSED:  # it is done
+            if number <= entry.ALONE:  # it is done
                 entry.program.miss()
-                return int(entry.MISSED - number)
+                return int(entry.ALONE - number)
             if number == entry.TAKEN:  # all results are held by somebody
                 entry.refill()
             elif not entry.renew(number):

@@ -2,8 +2,8 @@
 
 Note [Entry]
 What a program depends on lies in memory: which array a parameter's tensor holds, which gradient a
-leaf has, how many references a result buffer has. A call gives the address of its tuple of
-arguments; the function compares words of memory with what they were, reads the arrays' addresses
+leaf has, how many references a result buffer has. A call hands over its tuple of arguments, as to
+any built-in function; it compares words of memory with what they were, reads the arrays' addresses
 into the block, finds result buffers that nobody holds, and runs the program. This relies on where
 CPython and NumPy keep these things, see layout.py; where they are elsewhere, calls are checked in
 Python.
@@ -39,7 +39,7 @@ from rushlight.ops.view import owner
 
 # another call; no free result buffers; a check failed; the first word, or a later one, is another
 MISS, TAKEN, FAILED, CHANGED = -1, -2, -3, -4
-MISSED = -(1 << 40)  # a set's number below it: the program ran, and missed the workers for long
+ALONE = -(1 << 40)  # a set's number below it: the program ran, as often before without workers
 
 # words of the record
 ARGUMENTS, ARGUMENT_COUNT, WORDS, WORD_COUNT, COUNTS, COUNT_COUNT = range(6)
@@ -249,7 +249,7 @@ look:
 done:
 {read("%program", 8 * runtime.MISSED, "%misses")}
   %often = icmp uge i64 %misses, {workers.MISSES}
-  %told = sub i64 {MISSED}, %s.i
+  %told = sub i64 {ALONE}, %s.i
   %which.set = select i1 %often, i64 %told, i64 %s.i
   ret i64 %which.set
 ''',
@@ -291,7 +291,7 @@ class Entry:
     Raises ValueError where such calls must be checked in Python.
     """
 
-    TAKEN, MISSED = TAKEN, MISSED
+    TAKEN, ALONE = TAKEN, ALONE
 
     def __init__(self, program: Any, variant: Any, args: tuple[Any, ...]) -> None:
         self.program, self.numbers = program, program.numbers

@@ -114,6 +114,13 @@ META = device("meta")
 CPU = device("cpu")
 
 
+def is_cpu(where: Any) -> bool:
+    """Whether something is the CPU, as a device or by its name."""
+    if where.__class__ is device:
+        return bool(where.type == "cpu")
+    return where.__class__ is str and where == "cpu"
+
+
 @functools.cache
 def gpu(index: int) -> device:
     """The GPU of that index."""

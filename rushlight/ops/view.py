@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -121,17 +122,21 @@ class Expand(Movement):
     def eager(self, xp, input, *, shape):
         if not input.ndim and input.__class__ is np.ndarray:
             return np.ndarray(shape, input.dtype, input, 0, (0,) * len(shape))
-        extra = len(shape) - input.ndim
-        strides = [
-            0 if m != n else s
-            for s, m, n in zip(input.strides, input.shape, shape[extra:], strict=True)
-        ]
-        if input.flags.c_contiguous and input.size and input.flags.writeable:
-            return np.ndarray(shape, input.dtype, input, 0, (0,) * extra + tuple(strides))
-        return numpy_as_strided(input, shape, (0,) * extra + tuple(strides))
+        strides = strides_over(shape, input.shape, input.strides)
+        if input.flags.carray and input.size:
+            return np.ndarray(shape, input.dtype, input, 0, strides)
+        return numpy_as_strided(input, shape, strides)
 
     def grad(self, g, input_spec):
         return sum_to(g, input_spec[0])
+
+
+@functools.lru_cache(maxsize=256)
+def strides_over(shape: Any, have: Any, strides: Any) -> tuple[int, ...]:
+    """The strides of an array of the shape ``have`` that is expanded to ``shape``."""
+    extra = len(shape) - len(have)
+    same = zip(strides, have, shape[extra:], strict=True)
+    return (*[0] * extra, *[s if m == n else 0 for s, m, n in same])
 
 
 class BasicIndex(Movement):

@@ -102,6 +102,12 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     except AttributeError:
         raise no_tensor("permute", input) from None
     order = shape_of(order if dims is None else (dims,), "permute")
+    return V.Permute.bind(input, dims=order_given(n, order))
+
+
+@functools.lru_cache(maxsize=256)
+def order_given(n: int, order: tuple[int, ...]) -> tuple[int, ...]:
+    """An order of n dims, counted from the front."""
     if len(order) != n:
         raise ShapeError(
             f"permute(dims): number of dimensions in the tensor input ({n}) does not match the "
@@ -110,7 +116,7 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     wrapped = tuple([wrap_dim(d, n) for d in order])
     if len(set(wrapped)) != n:
         raise ShapeError(f"permute(dims): duplicate dims are not allowed, but got {order}.")
-    return V.Permute.bind(input, dims=wrapped)
+    return wrapped
 
 
 @method
@@ -173,6 +179,9 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     shape = input._array.shape
     if dim is None:
         dims = [i for i, n in enumerate(shape) if n == 1]
+    elif dim.__class__ is int:
+        d = wrap_dim(dim, len(shape))
+        dims = [d] if shape and shape[d] == 1 else []
     else:
         asked = [
             wrap_dim(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))

@@ -97,11 +97,11 @@ def equal(input: Tensor, other: Tensor) -> bool:
         True
     """
     a, b = expect_tensor(input, "equal")._array, expect_tensor(other, "equal", "other")._array
-    if (modes.trace is not None or a.__class__ is not b.__class__ or input.is_cuda) and (
-        a.shape == b.shape
-    ):
-        return bool((input == other).all())
-    return a.shape == b.shape and bool((a == b).all())
+    if a.shape != b.shape:
+        return False
+    if a.__class__ is b.__class__ is np.ndarray and modes.trace is None:
+        return bool(np.count_nonzero(a == b) == a.size)  # all() takes twice as long
+    return bool((input == other).all())
 
 
 @method

@@ -99,6 +99,12 @@ def to(
         >>> torch.tensor([1, 2]).to(torch.float64)
         tensor([1., 2.], dtype=torch.float64)
     """
+    if len(args) == 1 and dtype is device is other is memory_format is None and not copy:
+        (a,) = args  # as in most calls
+        if a.__class__ is dtypes.dtype:
+            return cast(self, a.numpy)
+        if self._array.__class__ is np.ndarray and devices.is_cpu(a):
+            return self
     flags, copied = [a for a in args if isinstance(a, bool)], False
     for a in args:
         if a is None or isinstance(a, bool):

@@ -21,6 +21,7 @@ __all__ = ["is_nonzero"]
 
 SHORT = 16  # elements that a trace follows into a list one by one
 LONG = 1024  # those that it follows together
+REALS = dtypes.FLOATS | dtypes.INTEGER_TYPES | {dtypes.bool_}
 
 
 @method
@@ -74,11 +75,16 @@ def real_number(value: Any) -> Any:
 
 
 def _converted(kind: Any) -> Any:
-    """A method: the only element as a Python float, or complex."""
+    """A method: the only element as a Python float, int or complex."""
 
     def convert(self: Tensor) -> Any:
+        x = self._array
+        if x.__class__ is np.ndarray and x.size == 1 and x.dtype in REALS:
+            if not (self._tracked or state.busy):
+                return kind(x.item())
         number = _fixed_item(self, f"{kind.__name__}(tensor)")
-        warn_of_lost_gradient(self)
+        if kind is not int:  # as PyTorch
+            warn_of_lost_gradient(self)
         return kind(number if kind is complex else real_number(number))
 
     return convert
@@ -150,6 +156,8 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
 def _truth(self: Tensor) -> bool:
     x = self._array
     if x.size == 1:
+        if x.__class__ is np.ndarray and not state.busy and x.dtype in REALS:
+            return bool(x.item())
         outcome = bool(host(self).reshape(())[()])
         if state.busy and modes.trace is not None and not modes.trace.is_fixed(self):
             modes.trace.assume(lambda: self.detach().reshape(()) != 0, outcome)
@@ -257,7 +265,7 @@ methods(
     __len__=_length,
     __iter__=_iterate,
     __contains__=_contains,
-    __int__=lambda self: int(real_number(_fixed_item(self, "int(tensor)"))),
+    __int__=_converted(int),
     __float__=_converted(float),
     __complex__=_converted(complex),
 )

@@ -7,7 +7,7 @@ from typing import Any
 from rushlight import devices, dtypes, formats
 from rushlight.core.device_array import DeviceArray, address, device_of
 from rushlight.core.meta import MetaArray
-from rushlight.core.size import make_size
+from rushlight.core.size import Size, make_size
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.tensor import Tensor
 from rushlight.ops.view import offset_of
@@ -147,7 +147,7 @@ def _ambiguous(t: Tensor, orders: Any) -> bool:
 
 
 def _shape(self: Tensor) -> Any:
-    return make_size(self._array.shape)
+    return tuple.__new__(Size, self._array.shape)  # as make_size, but at once
 
 
 def _is_set_to(self: Tensor, tensor: Tensor) -> bool:

@@ -386,6 +386,10 @@ def from_numpy(ndarray: Any) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if ndarray.__class__ is np.ndarray and ndarray.base is None and not state.busy:
+        found = dtypes.of.get(ndarray.dtype)
+        if found is not None and found.numpy is ndarray.dtype and ndarray.flags.carray:
+            return wrap(ndarray)
     there = traced_tensor(ndarray)
     if there is not None:
         return there

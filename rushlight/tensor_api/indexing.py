@@ -25,6 +25,7 @@ from rushlight.core.tensor import (
     moving_number,
     value_pinned,
     wrap,
+    written,
 )
 from rushlight.dtypes import NUMBERS
 from rushlight.errors import ShapeError, warn_user
@@ -399,28 +400,8 @@ def range_error(i: int, shape: tuple[int, ...], dim: int) -> IndexError:
 
 def setitem(self: Tensor, key: Any, value: Any) -> None:
     """``self[key] = value``."""
-    if value.__class__ in NUMBERS and not state.busy and not (self._tracked and modes.grad):
-        kind, x = key.__class__, self._array
-        if (
-            (kind is int or (kind is slice and key.step is None))
-            and x.base is None
-            and x.dtype in dtypes.FLOATS
-            and x.ndim
-            and -ORDINARY < value < ORDINARY
-        ):
-            try:
-                x[key] = value  # nothing to record, nothing that could overlap
-            except IndexError:
-                raise range_error(key, x.shape, 0) from None
-            except SparseOperand:
-                pass  # an op writes to memory that is not the CPU's
-            else:
-                bump(self)
-                return
-        if kind is Tensor and x.__class__ is np.ndarray and x.dtype in dtypes.FLOATS and x.ndim:
-            if key._array.dtype is dtypes.bool_ and key._array.shape == x.shape:
-                MaskedFill.update(self, key, value=value)
-                return
+    if not state.busy and not (self._tracked and modes.grad) and write_plainly(self, key, value):
+        return
     if state.busy and modes.trace is not None:
         apart = modes.trace.indices.apart(key)
         if apart is not None:
@@ -472,6 +453,39 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
         if part._array.base is value._array.base is not None and value._array.shape != shape:
             value = value.expand(shape)  # x[1:] = x[0]: what is repeated is read first
     Copy.update(part, value)
+
+
+def write_plainly(self: Tensor, key: Any, value: Any) -> bool:
+    """``self[key] = value`` by NumPy, where that is not recorded and does what PyTorch does. False
+    where it may not, or fails.
+    """
+    x, kind = self._array, key.__class__
+    if x.__class__ is not np.ndarray or not x.ndim:
+        return False
+    if value.__class__ in NUMBERS:
+        if x.dtype not in dtypes.FLOATS:
+            return False
+        if kind is Tensor and key._array.dtype is dtypes.bool_ and key._array.shape == x.shape:
+            MaskedFill.update(self, key, value=value)
+            return True
+        what, fits = value, -ORDINARY < value < ORDINARY
+    elif value.__class__ is Tensor:
+        what = value._array
+        fits = what.__class__ is np.ndarray and what.dtype is x.dtype and what.base is None
+        fits = fits and what is not x and not (value._tracked and modes.grad)
+    else:
+        return False
+    if not fits or x.base is not None:  # it could overlap with itself, or with the value
+        return False
+    index = plain(x, key) if kind is int or kind is slice or kind is tuple else None
+    if index is None:
+        return False
+    try:
+        x[index] = what
+    except (IndexError, ValueError):
+        return False
+    written(self)
+    return True
 
 
 def is_there(value: Tensor, part: Tensor) -> bool:

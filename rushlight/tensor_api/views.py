@@ -263,6 +263,13 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         shape = input._array.shape
     except AttributeError:
         raise no_tensor("flatten", input) from None
+    flat = flattened(shape, start_dim, end_dim)
+    return input if flat == shape else reshape(input, *flat)
+
+
+@functools.lru_cache(maxsize=256)
+def flattened(shape: tuple[int, ...], start_dim: int, end_dim: int) -> tuple[int, ...]:
+    """A shape with some neighbouring dims merged into one."""
     n = len(shape)
     a, b = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
     if a > b:
@@ -270,11 +277,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
             f"flatten() has invalid args: start_dim ({start_dim}) cannot come after end_dim "
             f"({end_dim})."
         )
-    if not n:
-        return reshape(input, 1)
-    if a == b:
-        return input
-    return reshape(input, *shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :])
+    return (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :])
 
 
 @method

@@ -35,6 +35,7 @@ MOST_OBJECTS = 3200  # that are looked at before each call, besides modules
 MOST_AT_ONCE = 4  # signatures whose first call gets the bits of their programs
 FIRST = "first call of its signature"
 MOST_STRANGE = 16  # calls in a row like none before, until a warning
+UNSEEN = 15  # calls that run as they are after one that is the last of many without a program
 MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
 MOST_CAUGHT = 4  # calls that are traced in vain, as they catch an error
 MOST_PINNED = 4  # captures for integers that Python needs at once, see Trace.pin
@@ -63,6 +64,8 @@ class Compiled:
         self.eager: str | None = None  # why it stays eager
         self.warned = False  # that it is captured no more
         self.strange = 0  # calls in a row like none before
+        self.refused = 0  # calls in a row that would have had to be captured once too often
+        self.unseen = 0  # calls that are to run as they are
         self.again = False  # whether the next call is traced, whatever its signature
         self.caught = 0  # calls that were traced and caught an error
         self.vain = 0  # calls for which a program was run in vain, less those that one served
@@ -106,6 +109,9 @@ class Compiled:
                     if out is not NotImplemented:
                         self.last = variant
                         return out
+        if self.unseen and stance.name == "default":
+            self.unseen -= 1
+            return self.function(*args, **kwargs)
         arguments: list[Any] = []
         self.given.arrays = not (self.code.names_types or self.code.foreign)
         mode, sign = present_mode(), functools.partial(signature, given=self.given)
@@ -133,9 +139,9 @@ class Compiled:
                     return self.function(*args, **kwargs)
                 if out is not NotImplemented:
                     self.stand(variant.moving)
-                    self.strange = 0
+                    self.strange = self.refused = 0
                     self.vain = max(0, self.vain - 1)
-                    if not key[-1] and not (kwargs and self.given.has_names()):
+                    if not key[-1]:
                         tagged = self.code.asks or self.tagged
                         variant.arm(given, mode, self.places, tagged, self.given)
                         self.note_entry(variant)
@@ -158,7 +164,7 @@ class Compiled:
             )
         known = reason in self.seen.get(key, ()) or self.again
         plain = reason == FIRST and not self.code.names_types
-        if not known and plain and self.given.learn(key, self.seen):
+        if not known and plain and self.given.learn(key):
             self.variants, self.seen, self.entered, self.again = {}, {}, [], True
         elif not known:  # once as it is: optimizers and modules make their state
             self.seen.setdefault(key, set()).add(reason)
@@ -166,6 +172,7 @@ class Compiled:
                 del self.seen[next(iter(self.seen))]
             self.note_strange(args, reason)
             if self.strange > MOST_STRANGE:  # the code is known, and is watched when captured, too
+                self.unseen = UNSEEN if self.strange > MOST_SEEN else 0
                 return self.function(*args, **kwargs)
             if len(self.seen) > MOST_AT_ONCE or self.traces >= self.limit():
                 return self.code.watch(self.function, args, kwargs)
@@ -364,6 +371,8 @@ class Compiled:
         )
         if self.fullgraph:
             raise GraphError(text)
+        self.refused += 1
+        self.unseen = UNSEEN if self.refused > MOST_SEEN else 0
         if not self.warned:
             self.warned = True
             warn_user(text)

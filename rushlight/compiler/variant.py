@@ -72,6 +72,16 @@ def spread(x: Any, leaves: list[Any], objects: set[type]) -> Any:
     return kind, [*map(key_of, x)], [spread(v, leaves, objects) for v in x.values()]
 
 
+def paths(x: Any, objects: set[type], path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """What leads to each of the leaves that ``spread`` finds among arguments, see given.py."""
+    kind = type(x)
+    inner: Any = dict(attributes(x).items()) if kind in objects else x
+    if kind not in objects and kind not in CONTAINERS:
+        return [path]
+    pairs = inner.items() if isinstance(inner, dict) else enumerate(inner)
+    return [p for k, v in pairs for p in paths(v, objects, () if type(v) is Named else (*path, k))]
+
+
 def classes_in(x: Any, inside: Callable[[Any], Any]) -> set[type]:
     """Classes of the objects in x that count as what is in them, see given.py."""
     own = inside(x)
@@ -395,12 +405,14 @@ class Variant:
             return
         self.places, values = places, [p.get() for p in places]
         self.kinds = [*map(form, values)]
-        self.given, self.spots, self.count = given, given.spots(args), len(args)
-        args = tuple([a for k, a in enumerate(args) if k not in self.spots])
         leaves: list[Any] = []
         self.objects = classes_in(args, given.inside)
         self.form = spread(args, leaves, self.objects)
         self.nested = any([type(a) in CONTAINERS or type(a) in self.objects for a in args])
+        self.given, self.count = given, len(leaves)
+        found = enumerate(paths(args, self.objects)) if given.places else ()
+        self.spots = {k: (p, type(leaves[k])) for k, p in found if p in given.places}
+        leaves = [a for k, a in enumerate(leaves) if k not in self.spots]
         self.arrays = [k for k, a in enumerate(leaves) if given.takes(a)]
         for k in self.arrays:
             leaves[k] = wrap(leaves[k])
@@ -465,15 +477,15 @@ class Variant:
 
     def looked_at(self, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """The objects that the entry is given, unless what it does not look at is otherwise."""
-        if self.spots:
-            if len(args) != self.count or not self.given.take(args, self.spots):
-                return None
-            args = tuple([a for k, a in enumerate(args) if k not in self.spots])
         if self.nested:
             leaves: list[Any] = []
             if spread(args, leaves, self.objects) != self.form:
                 return None
             args = tuple(leaves)
+        if self.spots:
+            if len(args) != self.count or not self.given.take(args, self.spots):
+                return None
+            args = tuple([a for k, a in enumerate(args) if k not in self.spots])
         if self.arrays:
             found = [*args]
             for k in self.arrays:

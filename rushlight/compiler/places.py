@@ -296,6 +296,7 @@ class Planted:
                         value[:] = planted
             elif is_number(now):
                 place.set(now.value)
+        self.rows, self.insides = [], []  # so that Numbers do not live on here
 
 
 def are_numbers(x: Any) -> bool:

@@ -420,7 +420,7 @@ def released(made: list[Any], out: Any) -> Any:
     box = [out]
     found = [n for n in [ref() for ref in made] if n is not None]
     values = {id(n): n.value for n in found}
-    for _ in range(DEEPEST):
+    for _ in range(DEEPEST if found else 0):  # all that there is in Python is looked through
         given = (*found,)
         held = [h for h in gc.get_referrers(*given) if h is not found and h is not given]
         tuples = [h for h in held if isinstance(h, tuple)]

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from rushlight.config import print_options as PRINT_OPTS
 from rushlight.core.tensor import Tensor
-from rushlight.tensor_api.printing import bracketed
+from rushlight.tensor_api.printing import bracketed, get_printoptions, set_printoptions
 
-__all__ = ["PRINT_OPTS"]
+__all__ = ["PRINT_OPTS", "printoptions"]
+
+
+@contextmanager
+def printoptions(**options: Any) -> Iterator[None]:
+    """The options of ``set_printoptions`` within a block.
+
+    Example:
+        >>> with torch._tensor_str.printoptions(precision=2):
+        ...     print(torch.tensor([1.12345]))
+        tensor([1.12])
+    """
+    before = get_printoptions()
+    set_printoptions(**options)
+    try:
+        yield
+    finally:
+        set_printoptions(**before)
 
 
 def _tensor_str(self: Tensor, indent: int) -> str:

@@ -50,6 +50,19 @@ def operand(b: Any) -> Any:
     return NotImplemented
 
 
+def with_array(x: Tensor, b: Any, divides: bool = False) -> tuple[Tensor, Any]:
+    """A tensor and a NumPy array as operands, both of the dtype that NumPy gives their result:
+    PyTorch leaves such operations to NumPy.
+    """
+    y = operand(b)
+    if y is NotImplemented or dtypes.bfloat16 in (x._array.dtype, y._array.dtype):
+        return x, y
+    d = np.result_type(x._array.dtype, y._array.dtype)
+    if divides and d.kind in "iub":
+        d = np.dtype(np.float64)
+    return x.to(dtypes.of[d]), y.to(dtypes.of[d])
+
+
 def make_unary(op: Elementwise) -> Callable[..., Any]:
     """``bind`` of an elementwise op of one input."""
     ufunc, differentiable, least = op.ufunc, op.differentiable, op.least
@@ -243,7 +256,9 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
             if method is not None:
                 raise TypeError(f"{method} is a method of tensors, but was given {a!r}")
             a = operand(no_array(op, a))
-        if not isinstance(other, Tensor):
+        if isinstance(other, ndarray) and isinstance(a, Tensor):
+            a, other = with_array(a, other, op.result_dtype is not None)
+        elif not isinstance(other, Tensor):
             other = operand(other)
         if a is NotImplemented or other is NotImplemented:
             return NotImplemented
@@ -323,6 +338,8 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
                 written(a)
                 return a
         if not isinstance(other, Tensor):
+            if isinstance(other, ndarray):
+                return NotImplemented  # x += array is x = x + array, as in PyTorch
             other = operand(other)
             if other is NotImplemented:
                 return NotImplemented

@@ -12,7 +12,7 @@ from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
-from rushlight.errors import GraphError
+from rushlight.errors import GraphError, ShapeError
 from rushlight.tensor_api._common import method, methods, warn_of_lost_gradient
 from rushlight.tensor_api.conversion import LEGACY, copy_
 
@@ -214,7 +214,13 @@ def _contains(self: Tensor, element: Any) -> bool:
             f"{element.__class__}."
         )
     value_needed("'in' a tensor", self)
-    return bool((host(self) == element).any())
+    try:
+        return bool((host(self) == element).any())
+    except ValueError as error:
+        raise ShapeError(
+            f"in: {tuple(element.shape)} and {tuple(self.shape)} cannot be broadcast; an element "
+            "has no dims, and a row as many as the tensor's last."
+        ) from error
 
 
 def _apply_(self: Tensor, callable: Any) -> Tensor:

@@ -97,7 +97,9 @@ def _new_tensor(
         array = np.empty(0, dtypes.default.float) if data is None else array_from(data)
         return instance(cls, array)  # type: ignore[no-any-return]
     place = None if device is None else devices.place(device)
-    array = construct(dtypes.default.float, args if size is None else (size,))
+    given = args[0] if len(args) == 1 else None
+    d = given._array.dtype if isinstance(given, Tensor) else dtypes.default.float
+    array = construct(d, args if size is None else (size,))
     if place is not None:
         array = without_memory(array) if place is devices.META else send(array, place)
     return instance(cls, array)  # type: ignore[no-any-return]

@@ -123,7 +123,7 @@ def or_not(update: Any) -> Any:
     return operator
 
 
-OPERANDS = (Tensor, int, float, complex, np.generic, np.ndarray)
+OPERANDS = (Tensor, int, float, complex, np.generic)
 
 
 def lifted(input: Any, other: Any) -> Any:

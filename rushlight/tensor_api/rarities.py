@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.absent import Absent
-from rushlight.core.binds import operand
+from rushlight.core.binds import with_array
 from rushlight.core.device_array import beside, host
 from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, wrap
@@ -205,8 +205,9 @@ def _volatile(self: Tensor) -> bool:
 
 
 def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: Any = False) -> Any:
-    """A NumPy function's result for a tensor, as a tensor."""
-    return wrap(np.asarray(array))
+    """A NumPy function's result for a tensor, as a tensor; truths as uint8, as in PyTorch."""
+    array = np.asarray(array)
+    return wrap(array.astype(np.uint8) if array.dtype == np.bool_ else array)
 
 
 OPERATORS: dict[Any, Any] = {
@@ -235,16 +236,20 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options:
     so that gradients flow.
     """
     if method == "__call__" and ufunc in OPERATORS and not options:
-        a, b = [operand(x) if isinstance(x, np.ndarray) and x.ndim else x for x in inputs]
-        a, b = [x.item() if isinstance(x, np.generic | np.ndarray) else x for x in (a, b)]
+        a, b = inputs
+        if isinstance(b, np.ndarray):
+            a, b = with_array(a, b)
+        elif isinstance(a, np.ndarray):
+            b, a = with_array(b, a)
+        a, b = [x.item() if isinstance(x, np.generic) else x for x in (a, b)]
         return OPERATORS[ufunc](a, b)
     arrays = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]
     result = getattr(ufunc, method)(*arrays, **options)
     if method != "__call__" or "out" in options:
         return result
     if isinstance(result, tuple):
-        return tuple([wrap(np.asarray(r)) for r in result])
-    return wrap(np.asarray(result))
+        return tuple([_array_wrap(self, r) for r in result])
+    return _array_wrap(self, result)
 
 
 def _torch_function(

@@ -14,7 +14,8 @@ NAMES = """
     _dynamo.eval_frame.OptimizedModule _dynamo.mark_static_address _shape_as_tensor
     _softmax_backward_data _subclasses.FakeTensorMode _subclasses.fake_tensor.is_fake
     _subclasses.fake_tensor.unset_fake_temporarily distributions.transforms._clipped_sigmoid
-    _tensor_str.PRINT_OPTS _tensor_str._tensor_str cuda.CUDAGraph cuda.Event cuda.Stream
+    _tensor_str.PRINT_OPTS _tensor_str._tensor_str _tensor_str.printoptions cuda.CUDAGraph
+    cuda.Event cuda.Stream
     cuda.StreamContext cuda.graph cuda.is_current_stream_capturing cuda.reset_max_memory_allocated
     distributed.DeviceMesh distributed.device_mesh.init_device_mesh distributed.rpc.is_available
     distributed.rpc.api.RRef distributed.rpc.api._require_initialized amp.grad_scaler.OptState

@@ -31,6 +31,54 @@ def test_operators_with_an_array_on_the_left(name):
     assert apply(np.float64(2), rl.ones(2)).dtype in (rl.float32, rl.bool)
 
 
+DTYPES = ["float32", "float64", "int64", "int32", "int16", "uint8", "bool", "float16"]
+
+
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must:DeprecationWarning")  # PyTorch's own
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "floordiv", "mod"])
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8"])
+def test_an_array_decides_the_dtype_as_in_numpy(name, dtype):
+    """PyTorch leaves such operations to NumPy: a float32 tensor plus float64 numbers is float64,
+    and ``x += array`` gives ``x`` another tensor.
+    """
+    apply, at_place = getattr(operator, name), getattr(operator, f"i{name}")
+    for other in DTYPES:
+        for shape in ((3,), ()):
+            if other == "bool" and name in ("sub", "pow", "floordiv", "mod"):
+                continue
+            array = np.ones(shape, other)
+            expected = apply(torch.ones(3, dtype=getattr(torch, dtype)), array)
+            x = rl.ones(3, dtype=getattr(rl, dtype))
+            assert str(apply(x, array).dtype) == str(expected.dtype)
+            y = at_place(x, array)
+            assert str(y.dtype) == str(expected.dtype) and y is not x and x.tolist() == [1, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must:DeprecationWarning")  # PyTorch's own
+def test_products_with_an_array_have_the_dtype_of_numpys():
+    array = np.arange(3)
+    for dtype in ("float32", "float64", "int64"):
+        expected = torch.ones(2, 3, dtype=getattr(torch, dtype)) @ array
+        got = rl.ones(2, 3, dtype=getattr(rl, dtype)) @ array
+        assert str(got.dtype) == str(expected.dtype) and got.tolist() == expected.tolist()
+
+
+@pytest.mark.filterwarnings("ignore:__array_wrap__ must:DeprecationWarning")  # PyTorch's own
+def test_truths_of_numpys_functions_are_bytes():
+    for t in (torch, rl):
+        x = np.isnan(t.tensor([1.0, float("nan")]))
+        assert x.dtype == t.uint8 and x.tolist() == [0, 1]
+
+
+def test_the_constructor_of_all_dtypes_takes_a_tensor_of_any():
+    for t in (torch, rl):
+        x = t.tensor([1, 2])
+        same = t.Tensor(x)
+        assert same.dtype == t.int64 and same.data_ptr() == x.data_ptr()
+        with pytest.raises(TypeError):
+            t.FloatTensor(x)
+
+
 def test_in_place_on_an_array():
     array = np.ones(3)
     kept = array

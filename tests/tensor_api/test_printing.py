@@ -166,3 +166,12 @@ def test_subclasses_are_shown_by_their_own_name_whatever_it_is():
         return [repr(cls(x)) for cls in (own, scale, lib.nn.Parameter)]
 
     assert shown(rl) == shown(torch)
+
+
+def test_options_within_a_block():
+    for t in (torch, rl):
+        kept = str(t.tensor([1.12345]))
+        with pytest.raises(ZeroDivisionError), t._tensor_str.printoptions(precision=2):
+            assert str(t.tensor([1.12345])) == "tensor([1.12])"
+            1 / 0
+        assert str(t.tensor([1.12345])) == kept

@@ -155,3 +155,9 @@ def test_numbers_leave_gradients_behind_is_said_once():
     with pytest.warns(UserWarning, match="leaves its gradient behind"):
         float(x)
     float(x)
+
+
+def test_a_row_of_another_length_is_not_looked_for():
+    for t in (torch, rushlight):
+        with pytest.raises(RuntimeError):
+            t.ones(2) in t.ones(2, 3)  # noqa: B015

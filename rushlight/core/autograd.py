@@ -9,7 +9,15 @@ from typing import Any
 from rushlight import dtypes
 from rushlight.core.node import Node, new_node, output_of
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, alias, counter_of, edge, idle, needs_grad
+from rushlight.core.tensor import (
+    UNSHARED,
+    Tensor,
+    alias,
+    counter_of,
+    edge,
+    idle,
+    needs_grad,
+)
 from rushlight.dtypes import NUMBERS
 from rushlight.errors import HERE
 
@@ -90,13 +98,17 @@ def any_edge(edges: tuple[Any, ...]) -> bool:
 
 
 def save(n: Node, kept: tuple[int, ...], inputs: Sequence[Any], outs: Sequence[Tensor]) -> None:
-    """Let n keep these of its inputs, and of the outputs counted on from there; outputs as aliases,
-    since they lead back to n.
+    """Let n keep these of its inputs, and of the outputs counted on from there; outputs as arrays
+    that are new, or as aliases, since they lead back to n.
     """
-    count = len(inputs)
+    count, busy = len(inputs), state.busy
     saved: list[Any] = [None] * (count + len(outs))
     versions: list[Any] = saved.copy()
     for i in kept:
+        if i >= count and not busy and outs[i - count]._counter is UNSHARED:
+            t = outs[i - count]
+            saved[i], versions[i] = t._array, counter_of(t)
+            continue
         t = saved[i] = inputs[i] if i < count else alias(outs[i - count])
         if isinstance(t, Tensor):
             versions[i] = t._counter.value

@@ -21,7 +21,7 @@ from rushlight.core.refusals import no_array, public_name
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import UNSHARED, Tensor, blank, no_tensor, wrap, written
-from rushlight.dtypes import DIFFERENTIABLE, FLOATS, NUMBERS
+from rushlight.dtypes import DIFFERENTIABLE, FLOATS, NUMBERS, int64
 
 if TYPE_CHECKING:
     from rushlight.core.elementwise import Elementwise
@@ -84,7 +84,9 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
         elif not offering:
             out = ufunc(x)
         else:
-            r = ready.get(d)
+            r, few = ready.get(d), x.size < LEAST
+            if r is not None and few and not x.flags.carray:
+                x = array(x)  # parts of rows, which a kernel made for any order takes longer for
             if r is not None and least <= x.size <= r.most and x.flags.carray:
                 out = empty(x.shape, r.dtype)
                 r.compute(x, out, x.size)
@@ -313,7 +315,7 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
     """``update`` of an elementwise op of two inputs: writes straight into memory when nothing is
     recorded or shared.
     """
-    ufunc, fast = op.ufunc, op.fast
+    ufunc, fast, whole = op.ufunc, op.fast, int64 in op.fast
     if ufunc in (np.maximum, np.minimum):  # NumPy wants the word `out` for these
 
         def ufunc(x: Any, y: Any, out: Any, of: Any = ufunc) -> Any:
@@ -326,14 +328,14 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
                 y = other._array
                 plain = x.dtype is y.dtype and x.dtype in fast and x.base is None and y.base is None
                 plain = plain and not (other._tracked and modes.grad)
-            elif other.__class__ in NUMBERS and x.dtype in FLOATS:
-                y, plain = array(other, x.dtype), x.base is None
+            elif x.dtype in FLOATS or (whole and x.dtype is int64 and other.__class__ is int):
+                y, plain = other, other.__class__ in NUMBERS and x.base is None
             else:
                 plain = False
             if plain and type(x) is ndarray:
                 try:
-                    ufunc(x, y, x)
-                except (ValueError, SparseOperand):
+                    ufunc(x, array(y, x.dtype) if y is other else y, x)
+                except (ValueError, OverflowError, SparseOperand):
                     return write(op, a, (other,), {})  # raises with the reason
                 written(a)
                 return a

@@ -200,14 +200,16 @@ class Node:
 
     def look(self, name: str) -> Any:
         """A rule's non-tensor argument: a spec, all parameters, or one."""
+        if self.params and name in self.params:
+            return self.params[name]
         if name.endswith("_spec"):
             return self.specs[self.op.names.index(name[:-5])]
         if name == "specs":
             return self.specs
         if name == "tail":
             return [self.fetch(i) for i in range(len(self.op.names), len(self.edges))]
-        assert self.params is not None
-        return self.params if name == "params" else self.params[name]
+        assert name == "params"
+        return self.params
 
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
         """The gradient of each input, given that of the output (a list of them when there are

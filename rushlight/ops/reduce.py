@@ -21,10 +21,8 @@ from rushlight.ops.sums import multiplied, number, summed
 
 def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
     """g with the reduced dims of ``shape`` put back as size 1."""
-    if keepdim or not shape:
+    if keepdim or dim is None:  # a single number has no dims to be put back
         return g
-    if dim is None:
-        return g.reshape((1,) * len(shape))
     return g.reshape(tuple([1 if i in dim else n for i, n in enumerate(shape)]))
 
 
